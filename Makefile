@@ -1,0 +1,109 @@
+# Every command people and CI run. Plain `make` lists them.
+
+EVENTS  ?= postgres
+SERVICE ?= all
+WORKERS ?= 2
+STAGE   ?=
+ARGS    ?=
+
+# The first Python that is new enough; `make PYTHON=/path/to/python3` decides it by hand.
+PYTHON ?= $(shell for python in python3.11 python3; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$python"; break; }; done)
+
+# Always .venv's own interpreter and modules, so that a checkout needs no installing and may be moved.
+PY      := .venv/bin/python
+EARSHOT := $(PY) -m deploy.cli
+PIP     := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes
+
+# What .venv holds is remembered in files named after the lock's checksum: a changed lock has another name.
+checksum = $(shell cksum < $(1) | tr ' ' '-')
+RUNTIME := .venv/runtime-$(call checksum,requirements.lock)
+DEV     := .venv/dev-$(call checksum,requirements-dev.lock)
+
+# A .venv whose interpreter is gone (Python was upgraded, say) is made anew.
+ifneq ($(shell $(PY) -c 'print("works")' 2>/dev/null),works)
+.PHONY: $(PY) $(RUNTIME) $(DEV)
+endif
+
+.PHONY: help
+help:
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+## Using it
+
+.PHONY: demo run replay doctor
+demo: $(RUNTIME) ## a sample shop, weeks of surveys in a minute (EVENTS=postgres|kafka)
+	$(EARSHOT) demo --events $(EVENTS) $(ARGS)
+
+run: $(RUNTIME) ## the services on this machine, nothing else needed (SERVICE=all|trigger|dispatcher|scoring)
+	$(EARSHOT) run $(SERVICE) $(ARGS)
+
+replay: $(DEV) ## a recorded year of purchases through the whole system
+	$(EARSHOT) replay $(ARGS)
+
+doctor: $(RUNTIME) ## what is missing or set wrong here, and its cure
+	$(EARSHOT) doctor $(ARGS)
+
+## Changing it
+
+.PHONY: test check lint format schemas bench lock clean
+test: $(DEV) ## all tests; ends with what was skipped and why (WORKERS=2, ARGS="-k name")
+	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+check: lint ## everything CI checks before the tests: lint, locks, schemas, migrations
+	$(PY) -m pytest --quiet -k lock tests/unit/test_repository.py
+	$(EARSHOT) schemas --check
+	$(EARSHOT) migrate --check
+
+lint: $(DEV) ## format, ruff, mypy, import rules, Dockerfile and compose file; changes nothing
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(PY) .venv/bin/lint-imports
+	.venv/bin/hadolint deploy/Dockerfile
+	$(PY) -m check_jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+
+format: $(DEV) ## rewrite the code in the house format, repairing what ruff can
+	$(PY) -m ruff check --fix-only .
+	$(PY) -m ruff format .
+
+schemas: $(DEV) ## write the JSON Schemas of all events to docs/events/
+	$(EARSHOT) schemas
+
+bench: $(DEV) ## measure throughput (STAGE=trigger|timers|sending|answers|relay|desk, all by default)
+	$(PY) -m tests.bench $(STAGE) $(ARGS)
+
+COMPILE = $(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header --no-annotate $(ARGS)
+
+lock: $(DEV) ## recompile the locks after a change of pyproject.toml (ARGS=--upgrade for newer versions)
+	$(COMPILE) -o requirements.lock > /dev/null
+	$(COMPILE) --group dev --constraints requirements.lock -o requirements-dev.lock > /dev/null
+	$(COMPILE) --all-extras -o requirements-extras.lock > /dev/null
+
+clean: ## remove .venv and everything generated; collected surveys (.data) stay
+	rm -rf .venv build .coverage .hypothesis .mypy_cache .ruff_cache .import_linter_cache *.egg-info
+	find deploy services shared tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+## The environment
+
+python-problem = $(shell \
+	test -n "$(PYTHON)" || { echo "No Python 3.11 or newer here: apt-get install python3.11 python3.11-venv, or make PYTHON=/path/to/python3"; exit; }; \
+	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "$(PYTHON) is not Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit; }; \
+	"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "$(PYTHON) cannot make a virtual environment: apt-get install python3.11-venv (or python3-venv)"; })
+
+$(PY):
+	$(if $(python-problem),$(error $(python-problem)))
+	@"$(PYTHON)" -m venv --clear .venv
+
+$(RUNTIME): | $(PY)
+	@echo "Installing what Earshot needs into .venv (once per lock) ..."
+	@$(PIP) -r requirements.lock
+	@rm -f .venv/runtime-* && touch $@
+
+$(DEV): | $(PY)
+	@echo "Installing the development tools into .venv (once per lock) ..."
+	@$(PIP) -r requirements-dev.lock
+	@rm -f .venv/runtime-* .venv/dev-* && touch $(RUNTIME) $@

@@ -1,0 +1,28 @@
+"""Exit with 0 when an Earshot service of this machine says it is alive: what a container engine asks for."""
+
+import sys
+import urllib.request
+from http import HTTPStatus
+
+PORTS = (8000, 8001, 8002)
+TIMEOUT_S = 3
+
+
+def is_alive(port: int) -> bool:
+    """Ask for /healthz on loopback, past any proxy the environment names."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(f"http://127.0.0.1:{port}/healthz", timeout=TIMEOUT_S) as response:
+            return bool(response.status == HTTPStatus.OK)
+    except OSError:
+        return False
+
+
+def main(arguments: list[str]) -> int:
+    """Take the ports to ask; one that is well is enough, as a container runs one service."""
+    ports = [int(argument) for argument in arguments] or list(PORTS)
+    return 0 if any(is_alive(port) for port in ports) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,260 @@
+"""One Apache Kafka broker (KRaft, no ZooKeeper) on a loopback port, for tests, the demo and benchmarks.
+
+`python -m deploy.kafka.broker [FOLDER]` runs one in the foreground and prints its address; with a folder its topics
+outlive it. Needs Java 17 and, the first time, Maven to fetch the jars.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+HERE = Path(__file__).parent
+POM = HERE / "pom.xml"
+JARS = HERE / "jars"
+START_SECONDS = 60.0
+STOP_SECONDS = 15.0
+JVM = ("-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+CLUSTER_ID = "ZWFyc2hvdC1icm9rZXItMQ"
+
+
+class BrokerFailed(Exception):
+    """The broker did not start, or Maven could not fetch it; the message carries what they said last."""
+
+
+def missing() -> str | None:
+    """Say in one line what is not installed and how to get it, or nothing when a broker can run."""
+    if shutil.which("java") is None:
+        return "Java is missing: install Java 17 or newer (Debian: apt-get install default-jre-headless)"
+    if not _fetched() and shutil.which("mvn") is None:
+        return "Maven is missing and Kafka not fetched yet: install Maven (Debian: apt-get install maven)"
+    return None
+
+
+def fetch() -> Path:
+    """Return the folder of jars, fetched with Maven unless the ones of this pom are there already."""
+    with _locked():
+        if not _fetched():
+            shutil.rmtree(JARS, ignore_errors=True)
+            _run(["mvn", "--batch-mode", "--quiet", "--file", str(POM), "generate-resources"])
+            (JARS / ".complete").write_text(_pom_digest())
+    return JARS
+
+
+def _fetched() -> bool:
+    stamp = JARS / ".complete"
+    return stamp.is_file() and stamp.read_text() == _pom_digest()
+
+
+def _pom_digest() -> str:
+    return hashlib.sha256(POM.read_bytes()).hexdigest()
+
+
+@contextmanager
+def _locked() -> Iterator[None]:
+    # parallel test workers must not fetch into one folder at the same time
+    with POM.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BrokerFailed(f"{command[0]} failed: {(done.stdout + done.stderr)[-2000:].strip()}")
+
+
+class Broker:
+    """One broker; a context manager that starts and stops it. Without a folder it keeps nothing.
+
+    `settings` are added to its server.properties. Start it from a thread that lives as long as it should.
+    """
+
+    def __init__(self, folder: Path | None = None, *, settings: Mapping[str, str] | None = None) -> None:
+        self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="earshot-kafka-")
+        self._folder = folder or Path(self._temporary.name if self._temporary else "")
+        self._settings = dict(settings or {})
+        self._process: subprocess.Popen[bytes] | None = None
+        self._jars = ""
+        self.port, self._controller_port = _free_ports(2)
+
+    @property
+    def url(self) -> str:
+        return f"kafka://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Start the broker and return once it answers."""
+        self.launch()
+        self.wait_until_ready()
+
+    def launch(self) -> None:
+        """Start the process only; `wait_until_ready` is for who needs its answers."""
+        self._prepare()
+        with (self._folder / "broker.log").open("ab") as output:
+            self._process = subprocess.Popen(
+                [*_dying_with_parent(), *self._java("kafka.Kafka"), str(self._folder / "server.properties")],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not _answers(self.port):
+            if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise BrokerFailed(f"Kafka did not start: {self._last_words()}")
+            time.sleep(0.05)
+
+    def wait(self) -> None:
+        """Return when the broker has ended by itself, which it should not."""
+        if self._process is not None:
+            self._process.wait()
+        raise BrokerFailed(f"Kafka ended: {self._last_words()}")
+
+    def stop(self) -> None:
+        """Stop it in an orderly way; a broker that does not want to is killed."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.kill()
+            self._process = None
+
+    def kill(self) -> None:
+        """End it as a power cut would; what it had acknowledged is there after the next start."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def restart(self) -> None:
+        """Start it again on the same port with the same topics, after a kill or instead of one."""
+        self.stop()
+        self.start()
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._temporary:
+            self.kill()  # nothing of it is kept, and an orderly end takes seconds
+            self._temporary.cleanup()
+        else:
+            self.stop()
+
+    def _prepare(self) -> None:
+        self._jars = str(fetch() / "*")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        properties = self._folder / "server.properties"
+        properties.write_text("".join(f"{name}={value}\n" for name, value in self._properties().items()))
+        if not (self._folder / "log" / "meta.properties").exists():
+            _run([*self._java("kafka.tools.StorageTool"), *_format_arguments(properties)])
+
+    def _java(self, main: str) -> list[str]:
+        return ["java", *JVM, "-cp", self._jars, main]
+
+    def _properties(self) -> dict[str, str]:
+        return {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
+            "controller.listener.names": "CONTROLLER",
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "log.dirs": str(self._folder / "log"),
+            "auto.create.topics.enable": "false",
+            "group.initial.rebalance.delay.ms": "0",
+            "offsets.topic.num.partitions": "2",
+            "offsets.topic.replication.factor": "1",
+            "transaction.state.log.num.partitions": "2",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "share.coordinator.state.topic.num.partitions": "1",
+            "share.coordinator.state.topic.replication.factor": "1",
+            # a killed broker may come back as soon as its old registration has expired
+            "broker.heartbeat.interval.ms": "500",
+            "broker.session.timeout.ms": "1500",
+            **self._settings,
+        }
+
+    def _last_words(self) -> str:
+        return (self._folder / "broker.log").read_text(errors="replace")[-2000:].strip()
+
+
+def _format_arguments(properties: Path) -> list[str]:
+    return ["format", "--ignore-formatted", "--cluster-id", CLUSTER_ID, "--config", str(properties)]
+
+
+def _dying_with_parent() -> list[str]:
+    # setpriv (util-linux) asks the kernel to end the broker with whoever started it, then becomes the broker
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def _answers(port: int) -> bool:
+    """Whether the broker names itself in a Metadata response (v1, KIP-4): then it takes requests."""
+    request = struct.pack(">hhih", 3, 1, 1, -1) + struct.pack(">i", 0)
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+            connection.sendall(struct.pack(">i", len(request)) + request)
+            with connection.makefile("rb") as answer:
+                return _broker_count(answer) > 0
+    except OSError:
+        return False
+
+
+def _broker_count(answer: IO[bytes]) -> int:
+    head = answer.read(12)
+    return int(struct.unpack(">iii", head)[2]) if len(head) == 12 else 0
+
+
+def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    if lacking := missing():
+        sys.exit(lacking)
+    folder = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else None
+    try:
+        with Broker(folder) as broker:
+            print(broker.url, flush=True)
+            broker.wait()
+    except KeyboardInterrupt:
+        sys.exit(0)
+    except BrokerFailed as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

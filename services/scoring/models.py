@@ -1,0 +1,10 @@
+"""Tables of scoring."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from shared.migrations import messaging_tables
+
+metadata = sa.MetaData()
+messaging_tables(metadata)

@@ -1,0 +1,76 @@
+"""The two times. Business time is `Clock.now()`; machine time stays with the database and the event loop.
+
+A stored clock lets every process of a demo or a replay share one business time that may run faster than the
+wall's: `business + (wall - anchored) * speed`. Only demo, replay and tests use one; see `docs/decisions/`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """Business time, aware, UTC."""
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class ManualClock:
+    """Stands still until somebody moves it."""
+
+    moment: datetime
+
+    def now(self) -> datetime:
+        return self.moment
+
+
+_REREAD_AFTER_S = 0.02
+
+
+class StoredClock:
+    """Business time kept in a small file, shared by all processes on the machine and resumed where it stopped."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read_at = float("-inf")
+        self._anchor: tuple[datetime, float, float] | None = None
+
+    @classmethod
+    def create(cls, path: Path, *, start: datetime, speed: float) -> StoredClock:
+        """Make the file, or resume the time it holds at the given speed."""
+        clock = cls(path)
+        clock.anchor(clock._stored()[0] if path.exists() else start, speed=speed)
+        return clock
+
+    def now(self) -> datetime:
+        if self._anchor is None or time.monotonic() - self._read_at > _REREAD_AFTER_S:
+            self._anchor = self._stored()
+            self._read_at = time.monotonic()
+        business, anchored, speed = self._anchor
+        return business + timedelta(seconds=(time.time() - anchored) * speed)
+
+    def anchor(self, moment: datetime, *, speed: float) -> None:
+        """Go on from this moment at this speed; 0 stands still."""
+        written = self._path.with_suffix(f".{os.getpid()}")
+        written.write_text(json.dumps({"business": moment.isoformat(), "anchored": time.time(), "speed": speed}))
+        written.replace(self._path)
+        self._anchor = None
+
+    def _stored(self) -> tuple[datetime, float, float]:
+        stored = json.loads(self._path.read_text())
+        return datetime.fromisoformat(stored["business"]), stored["anchored"], stored["speed"]
+
+
+def open_clock(path: Path | None) -> Clock:
+    return SystemClock() if path is None else StoredClock(path)

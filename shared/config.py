@@ -1,0 +1,64 @@
+"""Settings every service has. Each service adds its own in `services/<name>/config.py`; only `main.py` makes one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+DEVELOPMENT_LINK_KEYS = {"dev": "only-for-this-machine"}
+
+
+class Settings(BaseSettings):
+    """Every default works with nothing installed."""
+
+    model_config = SettingsConfigDict(env_prefix="EARSHOT_", env_file=".env", extra="ignore", frozen=True)
+
+    environment: Literal["development", "production"] = "development"
+    data_dir: Path = Path(".data/run")
+    database_url: str = ""  # empty: the embedded PostgreSQL in data_dir
+    trigger_database_url: str = ""
+    dispatcher_database_url: str = ""
+    scoring_database_url: str = ""
+    events_url: str = ""  # empty: the postgres transport beside the services' database
+    topic_prefix: str = ""
+    kafka_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = "PLAIN"
+    kafka_username: str = ""
+    kafka_password: SecretStr = SecretStr("")
+    kafka_token_file: Path | None = None
+    kafka_ca_file: Path | None = None
+    kafka_cert_file: Path | None = None
+    kafka_key_file: Path | None = None
+    clock: Path | None = None  # a stored business clock, for demo and replay
+    host: str = "127.0.0.1"
+    public_host: str = ""  # when set, public paths are served there as well, and nothing else is
+    staff_secret: SecretStr = SecretStr("")
+    public_url: str = "http://127.0.0.1:8000"
+    short_url: str = ""  # empty: public_url
+    unsubscribe_url: str = "http://127.0.0.1:8002"
+    link_keys: Annotated[dict[str, SecretStr], NoDecode] = Field(
+        default_factory=lambda: {name: SecretStr(secret) for name, secret in DEVELOPMENT_LINK_KEYS.items()}
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("link_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: object) -> object:
+        """Read `k2:secret,k1:older secret`; the first one signs new links."""
+        if not isinstance(value, str):
+            return value
+        pairs = [pair.partition(":") for pair in value.split(",") if pair.strip()]
+        if not pairs or not all(name.strip() and secret.strip() for name, _, secret in pairs):
+            raise ValueError("EARSHOT_LINK_KEYS wants id:secret pairs with commas between them")
+        return {name.strip(): secret.strip() for name, _, secret in pairs}
+
+    @property
+    def link_secrets(self) -> dict[str, str]:
+        return {name: secret.get_secret_value() for name, secret in self.link_keys.items()}
+
+    @property
+    def signing_key(self) -> str:
+        return next(iter(self.link_keys))

@@ -1,0 +1,133 @@
+"""The only consume loop: read a batch, handle it in one transaction, acknowledge.
+
+A batch that fails for a reason that will pass is tried again without end. One that fails for another reason is
+halved until the culprit stands alone; that one is parked, the rest goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared import cloudevents, metrics, parking
+from shared.cloudevents import Event, InvalidEvent
+from shared.db import Sessions, is_transient
+from shared.events import Payload
+from shared.outbox import wait_for
+from shared.transport import EventLog, Message
+from shared.vocabulary import Service
+
+log = structlog.get_logger()
+
+Handler = Callable[[AsyncSession, Sequence[Event[Payload]]], Awaitable[None]]
+Decoder = Callable[[Message], Event[Payload]]
+
+MAX_FAILURES_IN_A_ROW = 100
+
+
+class HandlerBroken(Exception):
+    """Valid event after valid event fails: the fault is ours. The process stops so that a person looks."""
+
+
+@dataclass(slots=True)
+class Consumer:
+    """Reads topics as a service's group. The handler must be idempotent: what it saw may come again."""
+
+    service: Service
+    topics: Sequence[str]
+    event_log: EventLog
+    sessions: Sessions
+    handler: Handler
+    decode: Decoder = cloudevents.parse
+    batch_size: int = 500
+    retry_s: float = 0.2
+    _failures: int = field(default=0, init=False)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Consume until told to stop; the batch at hand is finished first."""
+        async with aclosing(self.event_log.read(self.service.group, self.topics, limit=self.batch_size)) as batches:  # type: ignore[type-var]
+            following = asyncio.ensure_future(anext(batches))
+            stopped = asyncio.ensure_future(stop.wait())
+            try:
+                while not stop.is_set():
+                    await asyncio.wait((following, stopped), return_when=asyncio.FIRST_COMPLETED)
+                    if not following.done():
+                        break
+                    batch = following.result()
+                    if await self.handle(batch.messages, stop):
+                        await batch.ack()
+                    following = asyncio.ensure_future(anext(batches))
+            finally:
+                stopped.cancel()
+                following.cancel()
+                await asyncio.wait((following,))
+
+    async def handle(self, messages: Sequence[Message], stop: asyncio.Event) -> bool:
+        """Handle and commit these messages; False when stopped before an outage ended."""
+        delay = self.retry_s
+        while not stop.is_set():
+            try:
+                with metrics.BATCH_SECONDS.labels(self.service).time():
+                    await self._handle_or_halve(messages)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                metrics.RETRIES.labels(self.service).inc()
+                log.warning("batch.waits", messages=len(messages), exc_info=error)
+                await wait_for(stop, delay)
+                delay = min(delay * 2, 5.0)
+            else:
+                return True
+        return False
+
+    async def _handle_or_halve(self, messages: Sequence[Message]) -> None:
+        try:
+            await self._commit(messages)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            if len(messages) > 1:
+                middle = len(messages) // 2
+                await self._handle_or_halve(messages[:middle])
+                await self._handle_or_halve(messages[middle:])
+                return
+            await self._park_culprit(messages[0], error)
+        else:
+            self._failures = 0
+
+    async def _commit(self, messages: Sequence[Message]) -> None:
+        events, refused = self._decode(messages)
+        async with self.sessions.begin() as session:
+            await parking.park(session, refused)
+            if events:
+                await self.handler(session, events)
+        for event in events:
+            metrics.EVENTS.labels(self.service, event.type, "handled").inc()
+        for message, reason in refused:
+            metrics.PARKED.labels(self.service, "invalid").inc()
+            log.warning("message.parked", topic=message.topic, position=message.position, reason=reason)
+
+    def _decode(self, messages: Sequence[Message]) -> tuple[list[Event[Payload]], list[tuple[Message, str]]]:
+        events: list[Event[Payload]] = []
+        refused: list[tuple[Message, str]] = []
+        for message in messages:
+            try:
+                events.append(self.decode(message))
+            except InvalidEvent as error:
+                refused.append((message, str(error)))
+        return events, refused
+
+    async def _park_culprit(self, message: Message, error: Exception) -> None:
+        reason = f"the handler failed: {type(error).__name__}"
+        async with self.sessions.begin() as session:
+            await parking.park(session, [(message, reason)])
+        metrics.PARKED.labels(self.service, "failed").inc()
+        log.error("message.parked", topic=message.topic, position=message.position, exc_info=error)
+        self._failures += 1
+        if self._failures >= MAX_FAILURES_IN_A_ROW:
+            raise HandlerBroken(f"{self._failures} valid events in a row could not be handled")

@@ -1,0 +1,122 @@
+"""PostgreSQL: one `Database` per service and schema; transactions are opened at the edge, never in a repository."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import asyncpg
+import tenacity
+from sqlalchemy import text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+Sessions = async_sessionmaker[AsyncSession]
+
+
+class Database:
+    """One schema of one PostgreSQL database (15 or later), reached as one login role."""
+
+    def __init__(self, url: str, *, schema: str, pool_size: int = 8) -> None:
+        self.url = url
+        self.schema = schema
+        self.engine = create_async_engine(
+            sqlalchemy_url(url),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_pre_ping=True,
+            hide_parameters=True,  # an error must not quote an address
+            connect_args={"server_settings": self._server_settings, "timeout": 10},
+        )
+        self.sessions: Sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+
+    @property
+    def _server_settings(self) -> dict[str, str]:
+        return {
+            "search_path": self.schema,
+            "timezone": "UTC",
+            "jit": "off",
+            "application_name": f"earshot-{self.schema}",
+        }
+
+    async def connect(self) -> asyncpg.Connection:
+        """Open a connection of one's own, for a session lock or LISTEN; the caller closes it."""
+        return await asyncpg.connect(driver_url(self.url), timeout=10, server_settings=self._server_settings)
+
+    async def ping(self) -> None:
+        async with self.sessions() as session:
+            await session.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+def sqlalchemy_url(url: str) -> URL:
+    return make_url(url).set(drivername="postgresql+asyncpg")
+
+
+def driver_url(url: str) -> str:
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+async def fetch(session: AsyncSession, sql: str, *args: Any) -> list[asyncpg.Record]:
+    """Run a hot statement on the driver itself, `$1` style, inside the session's transaction."""
+    connection = await session.connection()
+    driver = cast("asyncpg.Connection", (await connection.get_raw_connection()).driver_connection)
+    if not driver.is_in_transaction():
+        await session.execute(text("SELECT 1"))  # SQLAlchemy begins only now; without it the statement autocommits
+    return await driver.fetch(sql, *args)
+
+
+def lock_number(*names: str) -> int:
+    """Turn a name into the 64-bit number PostgreSQL's advisory locks want."""
+    return int.from_bytes(hashlib.sha256("|".join(names).encode()).digest()[:8], signed=True)
+
+
+@asynccontextmanager
+async def session_lock(connection: asyncpg.Connection, *names: str) -> AsyncIterator[None]:
+    """Hold a lock as long as this connection lives; wait for whoever holds it now."""
+    number = lock_number(*names)
+    await connection.execute("SELECT pg_advisory_lock($1)", number)
+    try:
+        yield
+    finally:
+        if not connection.is_closed():
+            await connection.execute("SELECT pg_advisory_unlock($1)", number)
+
+
+_TRANSIENT = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InternalClientError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,  # 57xxx: shut down, starting up, cancelled
+    asyncpg.TransactionRollbackError,  # 40xxx: serialization, deadlock
+    asyncpg.InsufficientResourcesError,  # 53xxx: disk or memory full, too many connections
+    asyncpg.ReadOnlySQLTransactionError,  # a failover is under way
+    asyncpg.LockNotAvailableError,
+    asyncpg.InvalidCatalogNameError,  # the database is being restored
+    OSError,
+    TimeoutError,
+)
+
+
+def is_transient(error: BaseException | None) -> bool:
+    """Say whether the same transaction may succeed later, unchanged. A failed COMMIT may have committed."""
+    while error is not None:
+        if isinstance(error, asyncpg.DataError):
+            return False  # an InterfaceError by inheritance, but the value is what is wrong
+        if isinstance(error, _TRANSIENT):
+            return True
+        error = getattr(error, "orig", None) or error.__cause__
+    return False
+
+
+def until_it_answers(*, at_most_s: float = 5.0) -> tenacity.AsyncRetrying:
+    """Retry without end, backing off: for loops that must outlive an outage."""
+    return tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception(is_transient),
+        wait=tenacity.wait_random_exponential(multiplier=0.1, max=at_most_s),
+        reraise=True,
+    )

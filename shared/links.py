@@ -1,0 +1,38 @@
+"""Capability links: who holds one may answer (or unsubscribe), and nobody can guess one.
+
+token = base64url(HMAC-SHA256(link key, purpose "|" invitation id)[:16]), 22 characters. Dispatcher derives it for
+every send; scoring stores only its SHA-256. No event ever carries one.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping
+from enum import StrEnum
+from uuid import UUID
+
+TOKEN_LENGTH = 22
+
+
+class Purpose(StrEnum):
+    ANSWER = "answer"
+    UNSUBSCRIBE = "unsubscribe"
+
+
+class UnknownLinkKey(Exception):
+    """A request names a key id that EARSHOT_LINK_KEYS does not hold: add it, it must outlive its invitations."""
+
+
+def token(keys: Mapping[str, str], key_id: str, purpose: Purpose, invitation_id: UUID) -> str:
+    secret = keys.get(key_id)
+    if secret is None:
+        raise UnknownLinkKey(key_id)
+    digest = hmac.digest(secret.encode(), f"{purpose}|{invitation_id}".encode(), hashlib.sha256)
+    return base64.urlsafe_b64encode(digest[:16]).rstrip(b"=").decode()
+
+
+def fingerprint(link_token: str) -> bytes:
+    """What may be stored of a token."""
+    return hashlib.sha256(link_token.encode()).digest()

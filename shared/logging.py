@@ -1,0 +1,70 @@
+"""Structured logs: constant text plus fields, ids only. Addresses, names and comments never reach a line."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import MutableMapping
+from types import TracebackType
+from typing import Any
+
+import structlog
+
+Line = MutableMapping[str, Any]
+
+
+def configure(level: str = "info", *, service: str = "earshot") -> None:
+    """Set up once per process; libraries that use the standard module come out the same way, warnings and up."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _without_values,
+            structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    structlog.contextvars.bind_contextvars(service=service)
+    root = logging.getLogger()
+    root.handlers = [_ToStructlog()]
+    root.setLevel(logging.WARNING)
+
+
+def _without_values(_logger: object, _method: str, line: Line) -> Line:
+    """Replace an exception by its type and place: a driver's message quotes the row it stumbled over."""
+    failure = line.pop("exc_info", None)
+    if failure is True:
+        failure = sys.exc_info()[1]
+    if isinstance(failure, tuple):
+        failure = failure[1]
+    if isinstance(failure, BaseException):
+        line["exception"] = describe(failure)
+    return line
+
+
+def describe(failure: BaseException) -> str:
+    """Say which exception came from where, innermost last, without its message."""
+    if isinstance(failure, BaseExceptionGroup):
+        return f"{type(failure).__name__}[{'; '.join(describe(inner) for inner in failure.exceptions)}]"
+    chain = [_one(failure, failure.__traceback__)]
+    while (failure := failure.__cause__ or failure.__context__) is not None and len(chain) < 5:  # type: ignore[assignment]
+        chain.append(_one(failure, failure.__traceback__))
+    return " <- ".join(chain)
+
+
+def _one(failure: BaseException, trace: TracebackType | None) -> str:
+    frames = traceback.extract_tb(trace)[-4:]
+    places = " > ".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}" for frame in frames)
+    return f"{type(failure).__name__} ({places})"
+
+
+class _ToStructlog(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        log = structlog.get_logger().bind(logger=record.name)
+        # the arguments of somebody else's message may hold anything: only its constant text is kept
+        text = record.msg if isinstance(record.msg, str) and record.args else record.name
+        log.log(record.levelno, "library.message", text=text, exc_info=record.exc_info or None)

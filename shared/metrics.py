@@ -1,0 +1,19 @@
+"""Every metric of Earshot, defined once: several services in one process share one registry and differ by label."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+EVENTS = Counter("earshot_events_total", "Events handled", ["service", "type", "result"])
+BATCH_SECONDS = Histogram("earshot_batch_seconds", "Time to handle and commit one batch", ["service"])
+PARKED = Counter("earshot_parked_total", "Messages parked", ["service", "reason"])
+RETRIES = Counter("earshot_retries_total", "Batches tried again after an outage", ["service"])
+OUTBOX_ROWS = Gauge("earshot_outbox_rows", "Outbox rows not yet published", ["service"])
+PUBLISHED = Counter("earshot_published_total", "Events published", ["service", "topic"])
+DECISIONS = Counter("earshot_decisions_total", "Decisions by program and reason", ["service", "program", "reason"])
+STEPS = Counter("earshot_steps_total", "Steps finished, by channel and state", ["service", "channel", "state"])
+OLDEST_DUE = Gauge("earshot_oldest_due_step_seconds", "Age of the oldest overdue step, business time", ["service"])
+ANSWERS = Counter("earshot_answers_total", "Answers stored, by mode", ["service", "mode"])
+HTTP_SECONDS = Histogram(
+    "earshot_http_seconds", "Requests by route, never by path", ["service", "method", "route", "status"]
+)

@@ -1,0 +1,133 @@
+"""Publish if and only if the state change committed: a row beside the change, and a relay that moves rows to the log.
+
+At least once, in order per key: lock the key's row before adding its event, or two transactions may commit in the
+other order than their rows were numbered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+
+import asyncpg
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared import cloudevents, db, metrics
+from shared.events import Payload
+from shared.transport import EventLog, Message, TransportUnavailable
+from shared.vocabulary import Service
+
+log = structlog.get_logger()
+
+BATCH = 1000
+
+
+def outbox_table(metadata: sa.MetaData) -> sa.Table:
+    return sa.Table(
+        "outbox",
+        metadata,
+        sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+        sa.Column("topic", sa.Text, nullable=False),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("headers", sa.Text, nullable=False),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+    )
+
+
+_ADD = """INSERT INTO outbox (topic, key, headers, body)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[])"""
+
+
+async def add(session: AsyncSession, events: Sequence[cloudevents.Event[Payload]]) -> None:
+    """Write events beside the change they tell of; the relay is woken when the transaction commits."""
+    if not events:
+        return
+    messages = [cloudevents.encode(event) for event in events]
+    await db.fetch(
+        session,
+        _ADD,
+        [message.topic for message in messages],
+        [message.key for message in messages],
+        [json.dumps(dict(message.headers)) for message in messages],
+        [message.body for message in messages],
+    )
+    await db.fetch(session, "SELECT pg_notify('outbox_' || current_schema(), '')")
+
+
+_NEXT = "SELECT id, topic, key, headers, body FROM outbox ORDER BY id LIMIT $1"
+
+
+class Relay:
+    """Moves one service's outbox to the log. One at a time works, by a session lock; others stand by."""
+
+    def __init__(self, database: db.Database, event_log: EventLog, *, service: Service) -> None:
+        self._database = database
+        self._log = event_log
+        self._service = service
+        self._wake = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Publish until told to stop; outages of the database or the log are waited out."""
+        while not stop.is_set():
+            try:
+                await self._hold_and_publish(stop)
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                if not db.is_transient(error):
+                    raise
+                metrics.RETRIES.labels(self._service).inc()
+                log.warning("relay.lost_database", exc_info=error)
+                await wait_for(stop, 0.5)
+
+    async def _hold_and_publish(self, stop: asyncio.Event) -> None:
+        connection = await self._database.connect()
+        try:
+            await self._lock(connection, stop)
+            await connection.add_listener(f"outbox_{self._database.schema}", lambda *_: self._wake.set())
+            while not stop.is_set():
+                self._wake.clear()
+                if not await self._publish_batch(connection):
+                    await _first_of(self._wake, stop, timeout_s=0.25)
+        finally:
+            await connection.close(timeout=5)
+
+    async def _lock(self, connection: asyncpg.Connection, stop: asyncio.Event) -> None:
+        number = db.lock_number("relay", self._service)
+        while not stop.is_set() and not await connection.fetchval("SELECT pg_try_advisory_lock($1)", number):
+            await wait_for(stop, 0.5)
+
+    async def _publish_batch(self, connection: asyncpg.Connection) -> bool:
+        rows = await connection.fetch(_NEXT, BATCH)
+        metrics.OUTBOX_ROWS.labels(self._service).set(len(rows))
+        if not rows:
+            return False
+        messages = [Message(row["topic"], row["key"], row["body"], json.loads(row["headers"])) for row in rows]
+        try:
+            await self._log.append(messages)
+        except TransportUnavailable:
+            metrics.RETRIES.labels(self._service).inc()
+            log.warning("relay.log_unavailable", rows=len(rows))
+            await asyncio.sleep(0.5)
+            return True
+        await connection.execute("DELETE FROM outbox WHERE id = ANY($1::bigint[])", [row["id"] for row in rows])
+        for message in messages:
+            metrics.PUBLISHED.labels(self._service, message.topic).inc()
+        return True
+
+
+async def wait_for(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event at most so long; say whether it came."""
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _first_of(*events: asyncio.Event, timeout_s: float) -> None:
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waiting, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()

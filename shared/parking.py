@@ -1,0 +1,85 @@
+"""Messages nobody could handle: kept raw, with the reason, for 30 days; `earshot parked list|replay`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
+
+from shared import db
+from shared.transport import Message
+
+
+def parked_table(metadata: sa.MetaData) -> sa.Table:
+    return sa.Table(
+        "parked",
+        metadata,
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("topic", sa.Text, nullable=False),
+        sa.Column("position", sa.Text, nullable=False),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("headers", sa.Text, nullable=False),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("parked_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
+        # a topic made anew counts from 0 again, so the position alone does not tell two messages apart
+        sa.Index("parked_once", "topic", "position", sa.text("md5(body)"), unique=True),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    id: UUID
+    message: Message
+    reason: str
+    parked_at: datetime
+
+
+_PARK = """INSERT INTO parked (id, topic, position, key, headers, body, reason)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::text[])
+ON CONFLICT DO NOTHING"""
+
+
+async def park(session: AsyncSession, refused: Sequence[tuple[Message, str]]) -> None:
+    """Keep messages with the reason for each; the same position is kept once."""
+    if not refused:
+        return
+    messages = [message for message, _ in refused]
+    await db.fetch(
+        session,
+        _PARK,
+        [uuid7() for _ in refused],
+        [message.topic for message in messages],
+        [message.position for message in messages],
+        [message.key.replace("\0", "") for message in messages],
+        [json.dumps(dict(message.headers)).replace("\\u0000", "") for message in messages],
+        [message.body for message in messages],
+        [reason for _, reason in refused],
+    )
+
+
+async def parked(session: AsyncSession, *, limit: int = 100) -> list[Parked]:
+    rows = await db.fetch(session, "SELECT * FROM parked ORDER BY id LIMIT $1", limit)
+    return [
+        Parked(
+            id=row["id"],
+            message=Message(row["topic"], row["key"], row["body"], json.loads(row["headers"]), row["position"]),
+            reason=row["reason"],
+            parked_at=row["parked_at"],
+        )
+        for row in rows
+    ]
+
+
+async def unpark(session: AsyncSession, ids: Sequence[UUID]) -> None:
+    await db.fetch(session, "DELETE FROM parked WHERE id = ANY($1::uuid[])", list(ids))
+
+
+async def forget_old(session: AsyncSession) -> None:
+    await db.fetch(session, "DELETE FROM parked WHERE parked_at < clock_timestamp() - interval '30 days'")

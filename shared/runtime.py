@@ -1,0 +1,74 @@
+"""What every process needs around its parts: signals, listening sockets, servers that stop when told to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from shared.config import Settings
+from shared.transport import EventLog, open_log
+
+GRACE_S = 5
+
+
+class PortBusy(Exception):
+    """Somebody listens there already; the text names the cure."""
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Let SIGINT and SIGTERM ask every part to finish what it has begun."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+
+
+def listen(host: str, port: int, *, setting: str) -> socket.socket:
+    """Bind at once, so that a busy port is one clear line and not a trace; raises PortBusy."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise PortBusy(f"{host}:{port} cannot be used ({error.strerror}): stop who has it or set {setting}") from error
+    return listener
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # several servers share a process: the process decides when to stop
+
+
+async def serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event) -> None:
+    """Serve until told to stop, then finish the requests at hand."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,  # a path may hold a token
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=30,
+        lifespan="off",
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((serving, stopped), return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
+    finally:
+        stopped.cancel()
+
+
+def open_event_log(settings: Settings, url: str) -> EventLog:
+    """Open the log behind a URL with the topic prefix and the Kafka credentials of these settings."""
+    return open_log(url, topic_prefix=settings.topic_prefix)

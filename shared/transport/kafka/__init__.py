@@ -1,0 +1,153 @@
+"""The event log over Apache Kafka (aiokafka)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+
+from shared.transport import Batch, Message, TransportUnavailable
+from shared.transport.kafka.connection import Connection, KafkaSecurity
+from shared.transport.kafka.producer import MessageTooLarge, Producer, Record
+from shared.transport.kafka.reader import GroupReader
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Sequence
+
+    from shared.topics import Topic
+
+__all__ = ["KafkaLog", "KafkaSecurity", "MessageTooLarge", "create_topics"]
+
+QUESTION_SECONDS = 5.0
+
+# At debug level it prints keys and bodies, and bodies are personal data.
+logging.getLogger("aiokafka.producer.producer").setLevel(logging.INFO)
+
+
+class KafkaLog:
+    """Topics of one Kafka cluster; every topic name gets `topic_prefix` on the wire."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        topic_prefix: str = "",
+        client_id: str = "earshot",
+        security: KafkaSecurity | None = None,
+    ) -> None:
+        self._connection = Connection(url, client_id, security)
+        self._prefix = topic_prefix
+        self._producer = Producer(self._connection)
+
+    async def append(self, messages: Sequence[Message]) -> None:
+        """Append in order; also raises MessageTooLarge, for a message beyond 1 MiB: that one must be parked."""
+        if messages:
+            await self._producer.append([self._record(message) for message in messages])
+
+    async def read(self, group: str, topics: Sequence[str], *, limit: int = 500) -> AsyncIterator[Batch]:
+        """Yield batches for ever; a batch left without `ack` comes again, here or at another reader."""
+        reader = GroupReader(self._connection, group, self._wire(topics), limit=limit)
+        async with aclosing(reader.batches()) as batches:
+            async for records, ack in batches:
+                yield Batch([self._message(record) for record in records], ack)
+
+    async def ping(self) -> None:
+        async with self._questions() as admin:
+            await admin.describe_cluster()
+
+    async def lag(self, group: str, topics: Sequence[str]) -> int:
+        """Messages not acknowledged by the group; on a compacted or transactional topic an upper bound."""
+        async with self._questions() as admin:
+            partitions = _partitions(await admin.describe_topics(self._wire(topics)))
+            consumer = AIOKafkaConsumer(**self._connection.options(), group_id=group, enable_auto_commit=False)
+            try:
+                await consumer.start()
+                first = await consumer.beginning_offsets(partitions)
+                end = await consumer.end_offsets(partitions)
+                committed = await asyncio.gather(*(consumer.committed(each) for each in partitions))
+            finally:
+                await consumer.stop()
+        done = dict(zip(partitions, committed, strict=True))
+        return sum(max(0, end[each] - max(first[each], done[each] or 0)) for each in partitions)
+
+    async def close(self) -> None:
+        await self._producer.close()
+
+    def _wire(self, topics: Iterable[str]) -> list[str]:
+        return [self._prefix + topic for topic in topics]
+
+    def _record(self, message: Message) -> Record:
+        # a message without a key goes to any partition, one with an empty key would always go to the same
+        return Record(
+            topic=self._prefix + message.topic,
+            key=message.key.encode() or None,
+            value=message.body,
+            headers=[(name, value.encode()) for name, value in message.headers.items()],
+        )
+
+    def _message(self, record: Any) -> Message:
+        topic = record.topic.removeprefix(self._prefix)
+        return Message(
+            topic=topic,
+            key=(record.key or b"").decode(errors="replace"),
+            body=record.value or b"",
+            headers={name: (value or b"").decode(errors="replace") for name, value in record.headers},
+            position=f"{topic}/{record.partition}/{record.offset}",
+        )
+
+    @asynccontextmanager
+    async def _questions(self) -> AsyncIterator[Any]:
+        # a connection of its own: an old one can be deaf while the cluster is well
+        try:
+            async with asyncio.timeout(QUESTION_SECONDS), admin_client(self._connection) as admin:
+                yield admin
+        except (KafkaError, TimeoutError) as error:
+            raise TransportUnavailable(f"Kafka: {type(error).__name__}") from error
+
+
+async def create_topics(
+    url: str,
+    topics: Sequence[Topic],
+    *,
+    topic_prefix: str = "",
+    replication_factor: int = 1,
+    security: KafkaSecurity | None = None,
+) -> list[str]:
+    """Create the topics that do not exist yet and return their names; raises KafkaError when one is refused."""
+    wanted = [
+        NewTopic(topic_prefix + topic.name, topic.partitions, replication_factor, topic_configs=topic.settings)
+        for topic in topics
+    ]
+    async with admin_client(Connection(url, security=security)) as admin:
+        answer = await admin.create_topics(wanted)
+    created = []
+    for name, code, reason in answer.topic_errors:
+        if code == 0:
+            created.append(name)
+        elif for_code(code) is not TopicAlreadyExistsError:
+            raise for_code(code)(f"{name}: {reason}")
+    return created
+
+
+@asynccontextmanager
+async def admin_client(connection: Connection) -> AsyncIterator[Any]:
+    admin = AIOKafkaAdminClient(**connection.options())
+    try:
+        await admin.start()
+        yield admin
+    finally:
+        await admin.close()
+
+
+def _partitions(topics: Iterable[Any]) -> list[TopicPartition]:
+    for topic in topics:
+        if topic["error_code"]:
+            raise UnknownTopicOrPartitionError(topic["topic"])
+    return [
+        TopicPartition(topic["topic"], partition["partition"]) for topic in topics for partition in topic["partitions"]
+    ]

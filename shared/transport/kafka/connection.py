@@ -1,0 +1,95 @@
+"""How to reach a Kafka cluster: addresses, TLS, credentials; as aiokafka's clients want it."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from aiokafka.abc import AbstractTokenProvider
+
+# Longer than a rebalance (session timeout below), during which the broker holds back its reply.
+REQUEST_MS = 15_000
+SESSION_MS = 10_000
+
+Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSecurity:
+    """Credentials for one cluster; a private CA is `cafile`, mTLS is `certfile` and `keyfile` (PEM files).
+
+    `token_file` is read anew for every connection, so whoever rotates the OAUTHBEARER token only replaces the file.
+    """
+
+    protocol: Protocol = "PLAINTEXT"
+    mechanism: Mechanism = "PLAIN"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    token_file: Path | None = None
+    cafile: Path | None = None
+    certfile: Path | None = None
+    keyfile: Path | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.protocol.startswith("SASL_"):
+            return
+        if self.mechanism == "OAUTHBEARER":
+            if self.token_file is None:
+                raise ValueError("OAUTHBEARER needs a token file")
+        elif self.username is None or self.password is None:
+            raise ValueError(f"{self.mechanism} needs a username and a password")
+
+    def options(self) -> dict[str, Any]:
+        """Translate into the arguments every aiokafka client takes."""
+        options: dict[str, Any] = {"security_protocol": self.protocol}
+        if self.protocol.endswith("SSL"):
+            options["ssl_context"] = self._ssl_context()
+        if self.protocol.startswith("SASL_"):
+            options["sasl_mechanism"] = self.mechanism
+            if self.token_file is not None and self.mechanism == "OAUTHBEARER":
+                options["sasl_oauth_token_provider"] = TokenFile(self.token_file)
+            else:
+                options["sasl_plain_username"] = self.username
+                options["sasl_plain_password"] = self.password
+        return options
+
+    def _ssl_context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self.cafile)
+        if self.certfile is not None:
+            context.load_cert_chain(self.certfile, self.keyfile)
+        return context
+
+
+class TokenFile(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no type hints
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def token(self) -> str:
+        return (await asyncio.to_thread(self._path.read_text)).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where the cluster is and who we are there."""
+
+    url: str
+    client_id: str = "earshot"
+    security: KafkaSecurity | None = None
+
+    @property
+    def bootstrap(self) -> list[str]:
+        return urlsplit(self.url).netloc.split(",")
+
+    def options(self) -> dict[str, Any]:
+        """Arguments of a new client; certificates are read anew, so a replaced one is picked up."""
+        return {
+            "bootstrap_servers": self.bootstrap,
+            "client_id": self.client_id,
+            "request_timeout_ms": REQUEST_MS,
+            **(self.security or KafkaSecurity()).options(),
+        }

@@ -1,0 +1,87 @@
+"""One PostgreSQL per test process, one migrated template, one database per test."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from deploy import schemas
+from shared import db, embedded
+
+pytest_plugins = ["tests.kafka_broker"]
+
+TEMPLATE = "template_earshot"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[embedded.Embedded]:
+    folder = Path(tempfile.mkdtemp(prefix="es-", dir="/tmp"))
+    server = embedded.start(folder)
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+async def template(postgres: embedded.Embedded) -> str:
+    admin = await asyncpg.connect(db.driver_url(postgres.admin_url))
+    for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
+        await admin.execute(f"ALTER SYSTEM SET {setting}")
+    await admin.execute("SELECT pg_reload_conf()")
+    await admin.close()
+    urls = await embedded.prepare(postgres, TEMPLATE)
+    await schemas.migrate(urls)
+    return TEMPLATE
+
+
+@asynccontextmanager
+async def _copy(postgres: embedded.Embedded, template: str) -> AsyncIterator[Mapping[str, str]]:
+    name = f"t{uuid4().hex[:12]}"
+    admin = await asyncpg.connect(db.driver_url(postgres.admin_url))
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield postgres.urls(name)
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
+
+
+@pytest.fixture
+async def urls(postgres: embedded.Embedded, template: str) -> AsyncIterator[Mapping[str, str]]:
+    """A fresh migrated database: one URL per schema."""
+    async with _copy(postgres, template) as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def transport_url(urls: Mapping[str, str]) -> str:
+    return urls["transport"]
+
+
+async def _database(urls: Mapping[str, str], schema: str) -> AsyncIterator[db.Database]:
+    database = db.Database(urls[schema], schema=schema)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def trigger_db(urls: Mapping[str, str]) -> AsyncIterator[db.Database]:
+    async for database in _database(urls, "trigger"):
+        yield database
+
+
+@pytest.fixture
+async def dispatcher_db(urls: Mapping[str, str]) -> AsyncIterator[db.Database]:
+    async for database in _database(urls, "dispatcher"):
+        yield database
+
+
+@pytest.fixture
+async def scoring_db(urls: Mapping[str, str]) -> AsyncIterator[db.Database]:
+    async for database in _database(urls, "scoring"):
+        yield database

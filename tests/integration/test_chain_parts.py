@@ -1,0 +1,120 @@
+"""Outbox, relay, log, consumer, inbox and parking together, over the postgres transport."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared import cloudevents, db, inbox, outbox, parking
+from shared.cloudevents import Event
+from shared.consumer import Consumer
+from shared.events import Payload, SurveyWithdrawn
+from shared.transport import EventLog, Message, open_log
+from shared.vocabulary import Service
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TOPIC = "survey.requests"
+
+
+def withdrawn(respondent: str = "r1", *, invitation: UUID | None = None) -> Event[Payload]:
+    payload = SurveyWithdrawn(respondent_id=respondent, invitation_id=invitation or uuid4(), reason="cancelled")
+    return cloudevents.new(payload, service=Service.TRIGGER, at=NOW)
+
+
+@pytest.fixture
+async def event_log(urls: Mapping[str, str]) -> AsyncIterator[EventLog]:
+    log = open_log(urls["transport"])
+    yield log
+    await log.close()
+
+
+class Collector:
+    """A handler that remembers what committed, stops when it has enough, and can be told to fail."""
+
+    def __init__(self, *, enough: int, stop: asyncio.Event) -> None:
+        self.seen: list[Event[Payload]] = []
+        self.poison: set[str] = set()
+        self._enough, self._stop = enough, stop
+
+    async def __call__(self, session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
+        for event in await inbox.fresh(session, "earshot-dispatcher", events):
+            if event.id in self.poison:
+                raise ValueError("poison")
+            self.seen.append(event)
+        if len({event.id for event in self.seen}) >= self._enough:
+            self._stop.set()
+
+
+def consumer(event_log: EventLog, database: db.Database, handler: Collector) -> Consumer:
+    return Consumer(Service.DISPATCHER, [TOPIC], event_log, database.sessions, handler, retry_s=0.01)
+
+
+async def parked_reasons(database: db.Database) -> list[str]:
+    async with database.sessions.begin() as session:
+        return [row.reason for row in await parking.parked(session)]
+
+
+async def test_committed_events_travel_from_outbox_to_consumer(
+    trigger_db: db.Database, dispatcher_db: db.Database, event_log: EventLog
+) -> None:
+    events = [withdrawn(f"r{number}") for number in range(50)]
+    async with trigger_db.sessions.begin() as session:
+        await outbox.add(session, events)
+    stop = asyncio.Event()
+    handler = Collector(enough=50, stop=stop)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        tasks.create_task(outbox.Relay(trigger_db, event_log, service=Service.TRIGGER).run(stop))
+        tasks.create_task(consumer(event_log, dispatcher_db, handler).run(stop))
+    assert handler.seen == events
+    async with trigger_db.sessions.begin() as session:
+        assert await db.fetch(session, "SELECT 1 FROM outbox") == []
+
+
+async def test_rolled_back_change_publishes_nothing(trigger_db: db.Database) -> None:
+    session = trigger_db.sessions()
+    await session.begin()
+    await outbox.add(session, [withdrawn()])
+    await session.rollback()
+    async with trigger_db.sessions.begin() as check:
+        assert await db.fetch(check, "SELECT 1 FROM outbox") == []
+    await session.close()
+
+
+async def test_repeated_message_is_handled_once(dispatcher_db: db.Database, event_log: EventLog) -> None:
+    message = cloudevents.encode(withdrawn())
+    last = cloudevents.encode(withdrawn())
+    await event_log.append([message] * 1000 + [last])
+    stop = asyncio.Event()
+    handler = Collector(enough=2, stop=stop)
+    async with asyncio.timeout(20):
+        await consumer(event_log, dispatcher_db, handler).run(stop)
+    assert [cloudevents.encode(event).body for event in handler.seen] == [message.body, last.body]
+
+
+async def test_garbage_is_parked_and_the_rest_goes_on(dispatcher_db: db.Database, event_log: EventLog) -> None:
+    good = withdrawn()
+    await event_log.append([Message(TOPIC, "k", b"\xff garbage"), cloudevents.encode(good)])
+    stop = asyncio.Event()
+    handler = Collector(enough=1, stop=stop)
+    async with asyncio.timeout(20):
+        await consumer(event_log, dispatcher_db, handler).run(stop)
+    assert handler.seen == [good]
+    assert await parked_reasons(dispatcher_db) == ["body: not UTF-8"]
+
+
+async def test_event_that_breaks_the_handler_is_parked_alone(dispatcher_db: db.Database, event_log: EventLog) -> None:
+    events = [withdrawn() for _ in range(20)]
+    await event_log.append([cloudevents.encode(event) for event in events])
+    stop = asyncio.Event()
+    handler = Collector(enough=19, stop=stop)
+    handler.poison = {events[7].id}
+    async with asyncio.timeout(20):
+        await consumer(event_log, dispatcher_db, handler).run(stop)
+    committed = {event.id for event in handler.seen}
+    assert committed == {event.id for event in events} - handler.poison
+    assert await parked_reasons(dispatcher_db) == ["the handler failed: ValueError"]

@@ -1,0 +1,203 @@
+"""What must stay true of the files around the code: locks, CI, image and compose file."""
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+RUNTIME = "requirements.lock"
+DEV = "requirements-dev.lock"
+EXTRAS = "requirements-extras.lock"
+LOCKS = (RUNTIME, DEV, EXTRAS)
+PACKAGE = re.compile(r"(?P<name>[a-z0-9.-]+)==(?P<version>[^ ]+)(?: ; [^\\]+)?")
+HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
+LOOPBACK = ("127.0.0.1:", "[::1]:")
+
+
+def entries(lock: str) -> list[list[str]]:
+    """Read a lock as one list of words per package: its pin, then its hashes."""
+    joined = (ROOT / lock).read_text().replace("\\\n", "")
+    return [re.split(r"\s+(?=--)", line.strip()) for line in joined.splitlines() if line.strip()]
+
+
+def pins(lock: str) -> dict[str, set[str]]:
+    """Name every package with its versions; Python versions may need different ones."""
+    versions: dict[str, set[str]] = {}
+    for pin, *_ in entries(lock):
+        found = PACKAGE.fullmatch(pin)
+        assert found, f"{lock}: {pin}"
+        versions.setdefault(canonicalize_name(found["name"]), set()).add(found["version"])
+    return versions
+
+
+def asked_for(lock: str) -> list[Requirement]:
+    """Collect what pyproject.toml wants a lock to hold."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted: list[str] = list(project["project"]["dependencies"])
+    if lock == DEV:
+        groups = project["dependency-groups"].values()
+        wanted += [item for group in groups for item in group if isinstance(item, str)]
+    if lock == EXTRAS:
+        wanted += [item for extra in project["project"]["optional-dependencies"].values() for item in extra]
+    return [Requirement(item) for item in wanted]
+
+
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
+    return loaded
+
+
+def commands(file: str) -> list[str]:
+    """Read a script or Dockerfile without its comments, continued lines joined."""
+    joined = (ROOT / file).read_text().replace("\\\n", " ")
+    lines = (line.split(" #")[0].strip() for line in joined.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_pins_every_package_with_a_hash(lock: str) -> None:
+    packages = entries(lock)
+    assert packages
+    for pin, *hashes in packages:
+        assert PACKAGE.fullmatch(pin), f"{lock}: {pin} is no exact pin"
+        assert hashes, f"{lock}: {pin} has no hash"
+        assert all(HASH.fullmatch(value) for value in hashes), f"{lock}: {pin}"
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_holds_no_address(lock: str) -> None:
+    options = {word.partition("=")[0] for words in entries(lock) for word in words if word.startswith("-")}
+    assert options == {"--hash"}
+    assert not re.search(r"://|\bfile:|@|#|(^|[ =])[./~]", (ROOT / lock).read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_satisfies_pyproject(lock: str) -> None:
+    locked = pins(lock)
+    for wanted in asked_for(lock):
+        versions = locked.get(canonicalize_name(wanted.name), set())
+        assert versions, f"{lock} lacks {wanted}: make lock"
+        assert all(wanted.specifier.contains(version, prereleases=True) for version in versions), (
+            f"{lock} holds {versions}, pyproject.toml wants {wanted}: make lock"
+        )
+
+
+def test_dev_lock_tests_the_versions_that_run() -> None:
+    dev = pins(DEV)
+    assert {name: dev.get(name) for name in pins(RUNTIME)} == pins(RUNTIME)
+
+
+def test_ci_runs_check_and_then_test() -> None:
+    script = commands(".ci/run")
+    check = script.index("make check")
+    test = next(number for number, line in enumerate(script) if re.match(r"(if )?make test\b", line))
+    assert check < test
+    assert "set -euo pipefail" in script[:check]
+
+
+def test_ci_lets_no_broker_or_browser_test_be_skipped() -> None:
+    exported = " ".join(line for line in commands(".ci/run") if line.startswith("export "))
+    assert "EARSHOT_REQUIRE_KAFKA=1" in exported
+    assert "EARSHOT_REQUIRE_BROWSER=1" in exported
+
+
+@pytest.mark.parametrize("code", [0, 1, 5])
+def test_ci_ends_with_the_line_and_code_of_pytest(tmp_path: Path, code: int) -> None:
+    """In a tree whose tools are all there and whose tests end with a given code."""
+    closing = "===== 3 passed in 0.10s ====="
+    shutil.copytree(ROOT / ".ci", tmp_path / ".ci")
+    (tmp_path / "Makefile").write_text(f"check:\n\t@echo checked\ntest:\n\t@echo '{closing}'; exit {code}\n")
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for tool in ("java", "mvn", "chromium", "fc-list"):
+        (tools / tool).write_text("#!/bin/sh\necho there\n")
+        (tools / tool).chmod(0o755)
+    make = Path(shutil.which("make") or "/usr/bin/make").parent
+    python = tools / "python3.11"
+    python.write_text("#!/bin/sh\n")
+    python.chmod(0o755)
+
+    ran = subprocess.run(
+        [tmp_path / ".ci/run"],
+        env={"PATH": f"{tools}:{make}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert (ran.returncode, ran.stdout.splitlines()[0]) == (code, "checked"), ran.stderr
+    assert ran.stdout.splitlines()[-1] == closing
+
+
+def test_compose_watches_the_health_of_everything_that_stays_up() -> None:
+    services = compose()["services"]
+    awaited = {
+        name
+        for service in services.values()
+        for name, how in service.get("depends_on", {}).items()
+        if how["condition"] == "service_completed_successfully"
+    }
+    assert awaited == {"migrate", "topics"}
+    for name, service in services.items():
+        check = service.get("healthcheck", {})
+        if name in awaited:
+            assert service["restart"] == "no", name
+        else:
+            assert check.get("test"), f"{name} has no health check"
+            assert not check.get("disable"), name
+
+
+def test_compose_publishes_on_loopback_only() -> None:
+    for name, service in compose()["services"].items():
+        assert service.get("network_mode") != "host", name
+        for port in service.get("ports", []):
+            address = f"{port.get('host_ip')}:" if isinstance(port, dict) else str(port)
+            assert address.startswith(LOOPBACK), f"{name} publishes {port} beyond this machine"
+
+
+def test_compose_knows_no_secret_by_heart() -> None:
+    for name, service in compose()["services"].items():
+        for key, value in service.get("environment", {}).items():
+            if re.search(r"PASSWORD|SECRET|LINK_KEYS|DATABASE_URL", key):
+                assert re.search(r"\$\{\w+:\?[^}]+\}", str(value)), f"{name}: {key} has a value of its own"
+
+
+def test_compose_sends_nothing_unless_told() -> None:
+    assert compose()["services"]["dispatcher"]["environment"]["EARSHOT_SEND"] == "${EARSHOT_SEND:-mailbox}"
+
+
+def test_compose_gives_each_service_its_own_database_only() -> None:
+    services = compose()["services"]
+    for name in ("trigger", "dispatcher", "scoring"):
+        urls = {key: url for key, url in services[name]["environment"].items() if "DATABASE_URL" in key}
+        assert list(urls) == [f"EARSHOT_{name.upper()}_DATABASE_URL"]
+        assert all(url.startswith(f"postgresql://{name}:") for url in urls.values())
+
+
+def test_images_are_pinned_by_tag() -> None:
+    images = [line.split()[1] for line in commands("deploy/Dockerfile") if line.startswith("FROM ")]
+    images += [service["image"] for service in compose()["services"].values() if "build" not in service]
+    for image in images:
+        assert re.search(r":v?\d+\.\d+", image), f"{image} may change by itself"
+
+
+def test_image_does_not_run_as_root() -> None:
+    stages = "\n".join(commands("deploy/Dockerfile")).split("FROM ")
+    users = re.findall(r"^USER (.+)$", stages[-1], re.MULTILINE)
+    assert users, "the last stage names no user"
+    assert re.fullmatch(r"[1-9]\d*(:[1-9]\d*)?", users[-1]), "Kubernetes can only check a numeric user"
+
+
+def test_image_installs_from_the_lock_with_hashes() -> None:
+    installs = [line for line in commands("deploy/Dockerfile") if "pip install" in line]
+    assert installs
+    assert all("--require-hashes" in line for line in installs)
