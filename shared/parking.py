@@ -65,6 +65,7 @@ async def park(session: AsyncSession, refused: Sequence[tuple[Message, str]]) ->
 
 
 async def parked(session: AsyncSession, *, limit: int = 100) -> list[Parked]:
+    """Read the oldest ones first."""
     rows = await db.fetch(session, "SELECT * FROM parked ORDER BY id LIMIT $1", limit)
     return [
         Parked(

@@ -7,12 +7,16 @@ import contextlib
 import signal
 import socket
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from shared.config import Settings
 from shared.transport import EventLog, open_log
+
+if TYPE_CHECKING:
+    from shared.transport.kafka import KafkaSecurity
 
 GRACE_S = 5
 
@@ -70,5 +74,21 @@ async def serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event) -> N
 
 
 def open_event_log(settings: Settings, url: str) -> EventLog:
-    """Open the log behind a URL with the topic prefix and the Kafka credentials of these settings."""
-    return open_log(url, topic_prefix=settings.topic_prefix)
+    """Open the log behind a URL with the topic prefix and, on Kafka, the credentials of these settings."""
+    security = kafka_security(settings) if url.startswith("kafka:") else None
+    return open_log(url, topic_prefix=settings.topic_prefix, security=security)
+
+
+def kafka_security(settings: Settings) -> KafkaSecurity:
+    from shared.transport.kafka import KafkaSecurity  # noqa: PLC0415 - aiokafka is loaded only where it is used
+
+    return KafkaSecurity(
+        protocol=settings.kafka_protocol,
+        mechanism=settings.kafka_mechanism,
+        username=settings.kafka_username or None,
+        password=settings.kafka_password.get_secret_value() or None,
+        token_file=settings.kafka_token_file,
+        cafile=settings.kafka_ca_file,
+        certfile=settings.kafka_cert_file,
+        keyfile=settings.kafka_key_file,
+    )

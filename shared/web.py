@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import structlog
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
@@ -26,6 +26,7 @@ from prometheus_fastapi_instrumentator import Instrumentator
 from prometheus_fastapi_instrumentator.metrics import Info
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.db import Sessions, is_transient
@@ -123,8 +124,9 @@ def create_app(
     app = FastAPIOffline(title=f"Earshot {service}", version="0.1.0", redoc_url=None)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     _add_operations(app, ready)
-    for kind in (Problem, HTTPException, RequestValidationError, Exception):
+    for kind in (Problem, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _on_error)
+    app.add_middleware(_Errors)
     Instrumentator(should_group_status_codes=False, excluded_handlers=["/metrics", "/healthz", "/readyz"]).add(
         _observe(service)
     ).instrument(app)
@@ -189,6 +191,8 @@ def as_problem(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, HTTPException):
+        if isinstance(error.__cause__, Problem):
+            return error.__cause__  # FastAPI hides what was raised while the body was read
         problem = Problem(HTTPStatus(error.status_code).phrase, headers=dict(error.headers or {}))
         problem.status = HTTPStatus(error.status_code)
         return problem
@@ -208,6 +212,29 @@ def _is_unstorable(error: BaseException) -> bool:
     while error.__cause__ is not None and not isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
         error = error.__cause__
     return isinstance(error, asyncpg.CharacterNotInRepertoireError | asyncpg.UntranslatableCharacterError)
+
+
+class _Errors:
+    """Turns what nobody caught into a problem, inside the other layers so that their headers are on it too."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            if started or scope["type"] != "http":
+                raise
+            response = await _on_error(Request(scope), error)
+            await response(scope, receive, send)
 
 
 class _SecurityHeaders:

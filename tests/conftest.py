@@ -12,7 +12,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from deploy import schemas
+from deploy import databases
 from shared import db, embedded
 
 pytest_plugins = ["tests.kafka_broker"]
@@ -37,7 +37,7 @@ async def template(postgres: embedded.Embedded) -> str:
     await admin.execute("SELECT pg_reload_conf()")
     await admin.close()
     urls = await embedded.prepare(postgres, TEMPLATE)
-    await schemas.migrate(urls)
+    await databases.migrate(urls)
     return TEMPLATE
 
 

@@ -17,7 +17,7 @@ from shared.transport.kafka.producer import MessageTooLarge, Producer, Record
 from shared.transport.kafka.reader import GroupReader
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 
     from shared.topics import Topic
 
@@ -49,7 +49,7 @@ class KafkaLog:
         if messages:
             await self._producer.append([self._record(message) for message in messages])
 
-    async def read(self, group: str, topics: Sequence[str], *, limit: int = 500) -> AsyncIterator[Batch]:
+    async def read(self, group: str, topics: Sequence[str], *, limit: int = 500) -> AsyncGenerator[Batch, None]:
         """Yield batches for ever; a batch left without `ack` comes again, here or at another reader."""
         reader = GroupReader(self._connection, group, self._wire(topics), limit=limit)
         async with aclosing(reader.batches()) as batches:

@@ -85,7 +85,7 @@ class Producer:
         for record in records:
             # returns as soon as there is room; the broker's word comes with the future
             future = await client.send(record.topic, record.value, key=record.key, headers=record.headers)
-            sent.append(future)  # noqa: PERF401 - a comprehension would forget them all when interrupted
+            sent.append(future)
         if sent:
             await asyncio.wait(sent)
         for future in sent:

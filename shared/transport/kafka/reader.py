@@ -14,7 +14,7 @@ from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStat
 from shared.transport.kafka.connection import SESSION_MS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 
     from aiokafka import TopicPartition
 
@@ -44,18 +44,27 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     do not tell: after a partition was lost and won back, the broker would take a stale commit.
     """
 
-    def __init__(self, connection: Connection, group: str, topics: Sequence[str], *, limit: int) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        group: str,
+        topics: Sequence[str],
+        *,
+        limit: int,
+        stall_s: float = STALL_SECONDS,
+    ) -> None:
         self._connection = connection
         self._group = group
         self._topics = list(topics)
         self._limit = limit
+        self._stall_s = stall_s
         self._consumer: Any = None
         self._epoch = 0
         self._unacknowledged: dict[TopicPartition, int] = {}
         self._committing = asyncio.Lock()
         self._log = log.bind(group=group)
 
-    async def batches(self) -> AsyncIterator[tuple[list[Any], Callable[[], Awaitable[None]]]]:
+    async def batches(self) -> AsyncGenerator[tuple[list[Any], Callable[[], Awaitable[None]]], None]:
         """Yield records, in order per partition, and what acknowledges them; leaves the group when closed."""
         try:
             while True:
@@ -96,11 +105,11 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         silent_since = time.monotonic()
         while True:
             # a rebalance that never ends would block getmany in spite of its own timeout
-            async with asyncio.timeout(STALL_SECONDS + POLL_MS / 1000):
+            async with asyncio.timeout(JOIN_SECONDS):
                 fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=self._limit)
             if any(fetched.values()):
                 return dict(fetched)
-            if time.monotonic() - silent_since > STALL_SECONDS:
+            if time.monotonic() - silent_since > self._stall_s:
                 await self._check_stall()
                 silent_since = time.monotonic()
 
@@ -110,7 +119,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         partitions = self._consumer.assignment()
         if not partitions:
             return
-        async with asyncio.timeout(STALL_SECONDS):
+        async with asyncio.timeout(JOIN_SECONDS):
             ends = await end_offsets(self._connection, partitions)
             for partition in partitions & self._consumer.assignment():
                 if await self._consumer.position(partition) < ends[partition]:

@@ -1,0 +1,179 @@
+"""The command `earshot`. Each service mounts its own commands; what spans several stands here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+import uvloop
+from dotenv import dotenv_values
+from pydantic import ValidationError
+from services.dispatcher.commands import app as dispatcher_commands
+from services.dispatcher.config import DispatcherSettings
+from services.scoring.commands import app as scoring_commands
+from services.scoring.config import ScoringSettings
+from services.trigger.commands import app as trigger_commands
+from services.trigger.config import TriggerSettings
+
+from deploy import all_in_one, contract, databases, doctor, parked, replay, sample_shop
+from shared import logging, topics
+from shared.config import Settings
+from shared.embedded import CannotStart
+from shared.migrations import ModelsDiffer
+from shared.runtime import PortBusy, kafka_security, stop_on_signals
+from shared.vocabulary import Service
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Event-driven NPS.")
+app.add_typer(trigger_commands)
+app.add_typer(dispatcher_commands)
+app.add_typer(scoring_commands)
+app.add_typer(parked.app, name="parked")
+
+_RESERVED = ("EARSHOT_TEST_", "EARSHOT_REQUIRE_")
+
+
+class Which(StrEnum):
+    ALL = "all"
+    TRIGGER = "trigger"
+    DISPATCHER = "dispatcher"
+    SCORING = "scoring"
+
+
+class Transport(StrEnum):
+    POSTGRES = "postgres"
+    KAFKA = "kafka"
+
+
+@app.command()
+def run(which: Annotated[Which, typer.Argument()] = Which.ALL) -> None:
+    """Run one service or all of them until Ctrl-C."""
+    services = all_in_one.ALL if which is Which.ALL else (Service(which.value),)
+    settings = all_in_one.AllSettings.from_environment()
+    logging.configure(settings.trigger.log_level, service=which.value)
+
+    async def work() -> None:
+        stop = asyncio.Event()
+        stop_on_signals(stop)
+        await all_in_one.run(
+            settings, stop, services=services, ready=lambda _urls: sample_shop.print_addresses(settings, services)
+        )
+
+    _run(work)
+
+
+@app.command()
+def demo(
+    events: Annotated[Transport, typer.Option(help="What carries the events.")] = Transport.POSTGRES,
+    seconds: Annotated[int, typer.Option(help="Stop after so many seconds; 0 goes on until Ctrl-C.")] = 0,
+) -> None:
+    """Play a sample shop: weeks of surveys in a minute."""
+    logging.configure("error", service="demo")
+    _run(lambda: sample_shop.demo(kafka=events is Transport.KAFKA, seconds=seconds))
+
+
+@app.command("replay")
+def replay_year(
+    events: Annotated[Transport, typer.Option(help="What carries the events.")] = Transport.POSTGRES,
+    baskets: Annotated[int, typer.Option(help="Only the first so many; 0 is the whole year.")] = 0,
+) -> None:
+    """Feed a real shop's year through the whole chain and print one reconciled table."""
+    logging.configure("error", service="replay")
+    _run(lambda: replay.command(kafka=events is Transport.KAFKA, baskets=baskets))
+
+
+@app.command()
+def migrate(
+    *, check: Annotated[bool, typer.Option("--check", help="On an empty server of its own, up, down and up.")] = False
+) -> None:
+    """Bring every schema to its newest revision."""
+
+    async def work() -> None:
+        if check:
+            await databases.check_migrations()
+        else:
+            settings = Settings()
+            schemas = [*map(str, all_in_one.ALL), *([] if settings.events_url else [databases.TRANSPORT])]
+            await databases.migrate(await databases.urls_for(settings, schemas))
+
+    _run(work)
+
+
+@app.command("topics")
+def kafka_topics(
+    *, create: Annotated[bool, typer.Option("--create/--print", help="Create them, or print the commands.")] = False
+) -> None:
+    """Show or create the topics, with partitions, retention and clean-up of each."""
+    settings = Settings()
+    if create:
+        _run(lambda: _create_topics(settings))
+    else:
+        print("\n".join(topics.create_commands(topic_prefix=settings.topic_prefix)))
+
+
+async def _create_topics(settings: Settings) -> None:
+    from shared.transport.kafka import create_topics  # noqa: PLC0415 - aiokafka is loaded only where it is used
+
+    made = await create_topics(
+        settings.events_url,
+        topics.TOPICS,
+        topic_prefix=settings.topic_prefix,
+        security=kafka_security(settings),
+    )
+    print(f"{len(made)} topics made, {len(topics.TOPICS) - len(made)} were there")
+
+
+@app.command()
+def schemas(
+    *, check: Annotated[bool, typer.Option("--check", help="Only say whether docs/events/ is up to date.")] = False
+) -> None:
+    """Write the contract's JSON Schemas to docs/events/."""
+    if not check:
+        contract.write()
+    elif stale := contract.drift():
+        _fail(f"docs/events/ is out of date ({', '.join(stale)}): run `make schemas`")
+
+
+@app.command("doctor")
+def examine() -> None:
+    """Say what is missing or set wrong, and how to mend it."""
+    _run(doctor.command)
+
+
+def unknown_settings(environment: Mapping[str, str]) -> list[str]:
+    """Names that start like a setting and are none: a typing error would go unnoticed otherwise."""
+    kinds = (TriggerSettings, DispatcherSettings, ScoringSettings)
+    known = {f"EARSHOT_{field.upper()}" for kind in kinds for field in kind.model_fields}
+    ours = (name for name in environment if name.startswith("EARSHOT_") and not name.startswith(_RESERVED))
+    return sorted(name for name in ours if name not in known)
+
+
+def _run(work: Callable[[], Awaitable[None]]) -> None:
+    try:
+        uvloop.run(work())  # type: ignore[arg-type]
+    except (PortBusy, CannotStart, ModelsDiffer) as error:
+        _fail(str(error))
+
+
+def _fail(reason: str) -> None:
+    print(f"earshot: {reason}", file=sys.stderr)
+    raise SystemExit(1)
+
+
+def main() -> None:
+    environment = {**{k: v or "" for k, v in dotenv_values(".env").items()}, **os.environ}
+    if unknown := unknown_settings(environment):
+        _fail(f"no such setting: {', '.join(unknown)}; .env.example lists them all")
+    try:
+        app()
+    except ValidationError as error:
+        wrong = error.errors(include_input=False, include_url=False)
+        _fail("; ".join(f"EARSHOT_{str(e['loc'][0]).upper()}: {e['msg']}" if e["loc"] else e["msg"] for e in wrong))
+
+
+if __name__ == "__main__":
+    main()

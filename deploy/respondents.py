@@ -1,0 +1,190 @@
+"""Simulated people at the far end: respondents who follow the links they really receive, and one operator.
+
+What a person does is a function of their address and the business day, so a replay gives the same table every time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+from typing import Any
+
+import httpx
+
+LINK = re.compile(r"https?://[^\s\"'<>]+/s/[\w-]{22}\.\d+")
+OPERATOR = "Operator 7"
+
+_REASONS_SHARE = 0.7
+_COMMENTS = {
+    True: ("Quick and friendly, thank you.", "They remembered my usual order.", "Всё отлично, спасибо!"),
+    False: ("Waited far too long.", "The parcel came a day late.", "Никто не ответил на звонок.", "Fine, but pricey."),
+}
+
+
+class Habit(IntEnum):
+    """Which contact a person answers."""
+
+    EMAIL = 1
+    REPEAT = 2
+    SMS = 3
+    OPERATOR = 4
+    NEVER = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A made-up customer, recognised by either address."""
+
+    number: int
+
+    @classmethod
+    def behind(cls, address: str) -> Person:
+        digits = re.sub(r"\D", "", address.partition("@")[0])
+        return cls(int(digits[-7:]))
+
+    @property
+    def email(self) -> str:
+        return f"customer-{self.number:07d}@example.com"
+
+    @property
+    def phone(self) -> str:
+        return f"+7900{self.number:07d}"
+
+    @property
+    def habit(self) -> Habit:
+        share = self._chance("habit")
+        return next(habit for habit, upto in zip(Habit, (0.28, 0.42, 0.56, 0.78, 1.0), strict=True) if share < upto)
+
+    def score(self, at: datetime, *, warmth: float = 0.0) -> int:
+        """0 to 10; a warm shop earns better ones."""
+        satisfaction = self._chance("score", at) + warmth
+        limits = (0.03, 0.05, 0.07, 0.09, 0.12, 0.16, 0.22, 0.34, 0.52, 0.76)
+        return sum(satisfaction >= limit for limit in limits)
+
+    def comment(self, at: datetime, score: int) -> str | None:
+        if self._chance("comments", at) > 0.3:
+            return None
+        pool = _COMMENTS[score >= 9]
+        return pool[int(self._chance("comment", at) * len(pool))]
+
+    def chance(self, at: datetime, *words: str) -> float:
+        return self._chance(*words, at)
+
+    def _chance(self, *words: object) -> float:
+        """Draw a number from 0 to 1 that is always the same for the same words on the same day."""
+        parts = [word.date().isoformat() if isinstance(word, datetime) else str(word) for word in words]
+        digest = hashlib.sha256("|".join((str(self.number), *parts)).encode()).digest()
+        return int.from_bytes(digest[:8]) / 2**64
+
+
+class Crowd:
+    """Reads the mailbox and the desk, and does what these people would do, through the public doors."""
+
+    def __init__(self, web: httpx.AsyncClient, *, dispatcher: str, scoring: str, warmth: Mapping[str, float]) -> None:
+        self._web, self._dispatcher, self._scoring, self._warmth = web, dispatcher, scoring, warmth
+        self._cursor: Any = None
+        self.received: dict[str, int] = {}
+        self.answered = 0
+
+    async def read_mail(self) -> int:
+        """Open what arrived since the last time; return how many messages there were."""
+        parameters = {"limit": 500} | ({"after": self._cursor} if self._cursor is not None else {})
+        answer = await self._web.get(f"{self._dispatcher}/v1/mailbox", params=parameters)
+        messages = answer.raise_for_status().json()["messages"]
+        for message in messages:
+            await self._read(message)
+            self._cursor = message["cursor"]
+        return len(messages)
+
+    async def _read(self, message: Mapping[str, Any]) -> None:
+        name = f"{message['channel']} {message['step']}"
+        self.received[name] = self.received.get(name, 0) + 1
+        person = Person.behind(message["to"])
+        link = LINK.search(message["text"])
+        if link is None or int(message["step"]) != person.habit:
+            return
+        at = datetime.fromisoformat(message["at"])
+        score = person.score(at, warmth=self._warmth_of(message["text"]))
+        await self._follow(link.group(), person, score=score, at=at)
+
+    def _warmth_of(self, text: str) -> float:
+        return next((value for store, value in self._warmth.items() if store in text), 0.0)
+
+    async def _follow(self, link: str, person: Person, *, score: int, at: datetime) -> None:
+        page = await self._web.get(link, params={"score": score})
+        if page.status_code != httpx.codes.OK:
+            return  # withdrawn or expired since: a kind page says so
+        saved = await self._web.post(link, data={"score": score}, follow_redirects=True)
+        if saved.status_code != httpx.codes.OK:
+            return
+        self.answered += 1
+        comment = person.comment(at, score)
+        reasons = re.findall(r'name="reasons"[^>]*value="([^"]+)"', saved.text)
+        ticked = [reason for reason in reasons if person.chance(at, reason) < 0.4]
+        if comment or (ticked and person.chance(at, "reasons") < _REASONS_SHARE):
+            form = {"score": str(score), "reasons": ticked, "comment": comment or ""}
+            await self._web.post(link, data=form, follow_redirects=True)
+
+    async def work_desk(self, at: datetime) -> int:
+        """Call whoever is due until nobody is; return how many calls there were."""
+        calls = 0
+        while (task := await self._take()) is not None:
+            calls += 1
+            await self._call(task, at)
+        return calls
+
+    async def _take(self) -> dict[str, Any] | None:
+        answer = await self._web.post(f"{self._scoring}/v1/desk/take", json={"operator": OPERATOR})
+        if answer.status_code == httpx.codes.NO_CONTENT:
+            return None
+        taken: dict[str, Any] = answer.raise_for_status().json()
+        return taken
+
+    async def _call(self, task: Mapping[str, Any], at: datetime) -> None:
+        person = Person.behind(task["phone"])
+        task_url = f"{self._scoring}/v1/desk/{task['task_id']}"
+        luck = person.chance(at, "call", str(task["try"]))
+        if person.habit is Habit.OPERATOR and luck < 0.7:
+            score = person.score(at, warmth=self._warmth_of(task["summary"]))
+            words = person.comment(at, score)
+            answer = {"operator": OPERATOR, "score": score, "reasons": [], "comment": words}
+            sent = await self._web.post(f"{task_url}/answer", json=answer)
+            self.answered += 1
+        else:
+            disposition = "refused" if luck > 0.9 else "no_answer"
+            sent = await self._web.post(f"{task_url}/outcome", json={"operator": OPERATOR, "disposition": disposition})
+        if sent.status_code != httpx.codes.CONFLICT:  # answered online while the phone rang
+            sent.raise_for_status()
+
+
+def purchase(
+    person: Person, *, event_id: str, order: str, store: str, at: datetime, extra: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Make a purchase as a shop would send it: a structured CloudEvent."""
+    return {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": "sample-shop",
+        "type": "crm.purchase.completed",
+        "time": at.isoformat(),
+        "data": {
+            "customer": {
+                "id": f"customer-{person.number}",
+                "name": _NAMES[person.number % len(_NAMES)],
+                "email": person.email,
+                "phone": person.phone,
+                "locale": "ru" if person.number % 4 == 0 else "en",
+                "time_zone": "UTC",
+                "consent": {"email": True, "sms": True, "call": True},
+            },
+            "order": {"id": order, **(extra or {})},
+            "touchpoint": {"store": store, "channel": "online" if store == "Online" else "store"},
+        },
+    }
+
+
+_NAMES: Sequence[str] = ("Olga", "Rustam", "Elena", "Pavel", "Anna", "Mikhail", "Sofia", "Daniel")

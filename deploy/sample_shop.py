@@ -1,0 +1,191 @@
+"""`earshot demo`: a shop sells, weeks of escalation pass in about a minute, and the score moves."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+from rich.console import Console
+
+from deploy import all_in_one
+from deploy.all_in_one import AllSettings
+from deploy.respondents import Crowd, Person, purchase
+from shared.clock import StoredClock
+from shared.outbox import wait_for
+from shared.runtime import stop_on_signals
+from shared.vocabulary import Service
+
+FOLDER = Path(".data/demo")
+SPEED = timedelta(days=1) / timedelta(seconds=1.5)
+BEGINS_BEFORE = timedelta(days=60)
+CUSTOMERS = 100_000
+PURCHASES_A_SECOND = 4
+CANCELLED_SHARE = 0.03
+WARMTH = {"Tverskaya": 0.12, "Arbat": 0.04, "Online": 0.0, "Sokol": -0.06, "Khimki": -0.2}
+
+console = Console(highlight=False)
+
+
+@dataclass(slots=True)
+class Shop:
+    """Sends purchases through the public door, some of them cancelled again."""
+
+    web: httpx.AsyncClient
+    door: str
+    clock: StoredClock
+    chance: random.Random = field(default_factory=random.Random)
+    sold: int = 0
+
+    async def sell(self) -> None:
+        events = [self._purchase() for _ in range(PURCHASES_A_SECOND)]
+        if self.chance.random() < CANCELLED_SHARE * PURCHASES_A_SECOND:
+            events.append(_cancellation(events[0]))
+        answer = await self.web.post(f"{self.door}/v1/events", json=events)
+        answer.raise_for_status()
+        self.sold += PURCHASES_A_SECOND
+
+    def _purchase(self) -> dict[str, Any]:
+        store = self.chance.choice(list(WARMTH))
+        return purchase(
+            Person(self.chance.randrange(CUSTOMERS)),
+            event_id=str(uuid4()),
+            order=str(self.chance.randrange(10_000, 100_000)),
+            store=store,
+            at=self.clock.now(),
+            extra={"amount": f"{self.chance.randrange(300, 9000)}.00", "currency": "RUB"},
+        )
+
+
+def _cancellation(sold: dict[str, Any]) -> dict[str, Any]:
+    about = sold["data"]
+    return sold | {
+        "id": str(uuid4()),
+        "type": "crm.purchase.cancelled",
+        "data": {"customer": {"id": about["customer"]["id"]}, "order": {"id": about["order"]["id"]}},
+    }
+
+
+async def demo(*, kafka: bool, seconds: int, folder: Path = FOLDER) -> None:
+    """Run everything in this process until Ctrl-C; a second start goes on from the same data."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as resources:
+        overrides: dict[str, object] = {"data_dir": folder, "clock": folder / "clock.json"}
+        if kafka:
+            overrides["events_url"] = await start_broker(resources, folder / "kafka")
+        clock = StoredClock.create(folder / "clock.json", start=datetime.now(UTC) - BEGINS_BEFORE, speed=SPEED)
+        stop = asyncio.Event()
+        stop_on_signals(stop)
+        if seconds:
+            asyncio.get_running_loop().call_later(seconds, stop.set)
+        console.print("Earshot demo: starting PostgreSQL and three services …")
+        try:
+            await _play(AllSettings.from_environment(**overrides), clock, stop)
+        finally:
+            clock.anchor(clock.now(), speed=0)
+    console.print("Stopped. `make demo` goes on from here; remove .data/demo to begin anew.")
+
+
+async def start_broker(resources: ExitStack | AsyncExitStack, folder: Path) -> str:
+    from deploy.kafka import broker  # noqa: PLC0415 - only a demo on Kafka needs it
+    from shared.topics import TOPICS  # noqa: PLC0415 - see above
+    from shared.transport.kafka import create_topics  # noqa: PLC0415 - see above
+
+    if lacking := broker.missing():
+        raise SystemExit(f"earshot: {lacking}")
+    console.print("Starting Apache Kafka …")
+    url = (await asyncio.to_thread(resources.enter_context, broker.Broker(folder))).url
+    await create_topics(url, TOPICS)
+    return url
+
+
+async def _play(settings: AllSettings, clock: StoredClock, stop: asyncio.Event) -> None:
+    ready = asyncio.Event()
+
+    def started(_urls: dict[str, str]) -> None:
+        print_addresses(settings, all_in_one.ALL)
+        ready.set()
+
+    async with httpx.AsyncClient(timeout=10) as web, asyncio.TaskGroup() as tasks:
+        tasks.create_task(all_in_one.run(settings, stop, ready=started))
+        await ready.wait()
+        await _until_ready(web, settings, stop)
+        shop = Shop(web, address(settings, Service.TRIGGER), clock)
+        crowd = Crowd(
+            web,
+            dispatcher=address(settings, Service.DISPATCHER),
+            scoring=address(settings, Service.SCORING),
+            warmth=WARMTH,
+        )
+        tasks.create_task(_repeat(shop.sell, stop, every_s=1.0))
+        tasks.create_task(_repeat(crowd.read_mail, stop, every_s=0.3))
+        tasks.create_task(_repeat(lambda: crowd.work_desk(clock.now()), stop, every_s=0.5))
+        tasks.create_task(_repeat(lambda: _report(web, settings, clock, shop, crowd), stop, every_s=2.0))
+        tasks.create_task(_repeat(lambda: _keep_time(clock), stop, every_s=1.0))
+
+
+async def _until_ready(web: httpx.AsyncClient, settings: AllSettings, stop: asyncio.Event) -> None:
+    for service in all_in_one.ALL:
+        while not stop.is_set():
+            try:
+                if (await web.get(f"{address(settings, service)}/readyz")).is_success:
+                    break
+            except httpx.TransportError:
+                pass
+            await wait_for(stop, 0.1)
+
+
+async def _repeat(action: Callable[[], Awaitable[object]], stop: asyncio.Event, *, every_s: float) -> None:
+    while not await wait_for(stop, every_s):
+        try:
+            await action()
+        except httpx.HTTPError as error:
+            if not stop.is_set():
+                console.print(f"  … {type(error).__name__}, trying again")
+
+
+async def _keep_time(clock: StoredClock) -> None:
+    """Write the time down, so that a killed demo goes on where it was."""
+    clock.anchor(clock.now(), speed=SPEED)
+
+
+async def _report(web: httpx.AsyncClient, settings: AllSettings, clock: StoredClock, shop: Shop, crowd: Crowd) -> None:
+    answer = await web.get(f"{address(settings, Service.SCORING)}/v1/nps")
+    whole = next(iter(answer.raise_for_status().json()["series"]), None)
+    score = "no score yet"
+    if whole and whole["n"]:
+        low, high = whole["interval"]["low"], whole["interval"]["high"]
+        score = f"NPS [bold]{whole['nps']:+.0f}[/] ({low:+.0f} … {high:+.0f}), {whole['n']} answers"
+    mails = " · ".join(f"{_STEP_NAMES.get(name, name)} {count}" for name, count in sorted(crowd.received.items()))
+    console.print(f"{clock.now():%d %b %H:%M}  {shop.sold} purchases · {mails or 'no mail yet'} · {score}")
+
+
+_STEP_NAMES = {"email 1": "mails", "email 2": "reminders", "sms 3": "SMS"}
+
+
+def address(settings: AllSettings, service: Service) -> str:
+    return f"http://127.0.0.1:{settings.port(service)}"
+
+
+def print_addresses(settings: AllSettings, services: Sequence[Service]) -> None:
+    """Say where to look."""
+    pages = (
+        ("Dashboard", Service.SCORING, "/"),
+        ("Mailbox", Service.DISPATCHER, "/mailbox"),
+        ("Desk", Service.SCORING, "/desk"),
+        ("Send an event, API docs", Service.TRIGGER, "/docs"),
+        ("API docs", Service.DISPATCHER, "/docs"),
+        ("API docs", Service.SCORING, "/docs"),
+    )
+    console.print()
+    for name, service, path in pages:
+        if service in services:
+            console.print(f"  {name:<24}{address(settings, service)}{path}")
+    console.print()

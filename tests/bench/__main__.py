@@ -1,0 +1,28 @@
+"""`make bench [STAGE=relay]`: run the stages and exit with 1 when one is under its gate or not right."""
+
+from __future__ import annotations
+
+import argparse
+
+import uvloop
+
+from shared import logging
+from tests.bench import frame, relay
+
+STAGES: dict[str, frame.OpenBench] = {"relay": relay.open_bench}
+
+
+async def main(names: list[str]) -> bool:
+    results = []
+    for name in names:
+        async with STAGES[name]() as bench:
+            results.append(await frame.run(bench))
+    return frame.report(results)
+
+
+if __name__ == "__main__":
+    logging.configure("warning", service="bench")
+    parser = argparse.ArgumentParser(prog="make bench")
+    parser.add_argument("stage", nargs="?", choices=STAGES)
+    chosen = parser.parse_args().stage
+    raise SystemExit(not uvloop.run(main([chosen] if chosen else list(STAGES))))

@@ -1,0 +1,142 @@
+"""The frame of every benchmark: limit, ours, peers, limit; five repetitions; a table and `build/bench.json`.
+
+A ratio is ours ÷ the mean of the two limits of the same repetition; a repetition whose two limits differ by more
+than 1.5 is void. A number counts only if the run is right.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import statistics
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+from rich.table import Table
+
+OUTPUT = Path("build/bench.json")
+REPETITIONS = 5
+VOID_OVER = 1.5
+
+Measure = Callable[[], Awaitable[float]]
+
+
+class Bench(Protocol):
+    """One stage, set up and ready; every measure returns items per second and raises when the run is not right."""
+
+    name: str
+    gate: float
+    goal: float
+    counters: dict[str, float]
+
+    async def limit(self) -> float: ...
+
+    async def ours(self) -> float: ...
+
+    @property
+    def peers(self) -> Mapping[str, Measure]: ...
+
+
+OpenBench = Callable[[], AbstractAsyncContextManager[Bench]]
+
+
+class NotRight(Exception):
+    """What went in did not come out: the speed means nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repetition:
+    limits: tuple[float, float]
+    ours: float
+    peers: Mapping[str, float]
+
+    @property
+    def void(self) -> bool:
+        return max(self.limits) / min(self.limits) > VOID_OVER
+
+    @property
+    def ratio(self) -> float:
+        return self.ours / statistics.mean(self.limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    stage: str
+    ours_per_s: float
+    limit_per_s: float
+    ratio: float
+    ratio_min: float
+    ratio_max: float
+    gate: float
+    goal: float
+    peers: Mapping[str, float] = field(default_factory=dict)
+    counters: Mapping[str, float] = field(default_factory=dict)
+    valid: bool = True
+
+    @property
+    def passed(self) -> bool:
+        return self.valid and self.ratio >= self.gate
+
+
+async def run(bench: Bench, *, repetitions: int = REPETITIONS, seed: int = 7) -> Result:
+    """Measure a stage; the order of what stands between the two limits is shuffled each time."""
+    chance = random.Random(seed)
+    measured = [await _repeat(bench, chance) for _ in range(repetitions)]
+    counted = [repetition for repetition in measured if not repetition.void]
+    return summarise(bench, counted or measured, valid=bool(counted))
+
+
+async def _repeat(bench: Bench, chance: random.Random) -> Repetition:
+    first = await bench.limit()
+    between: list[tuple[str, Measure]] = [("", bench.ours), *bench.peers.items()]
+    chance.shuffle(between)
+    rates = {name: await measure() for name, measure in between}
+    ours = rates.pop("")
+    return Repetition((first, await bench.limit()), ours, rates)
+
+
+def summarise(bench: Bench, repetitions: Sequence[Repetition], *, valid: bool) -> Result:
+    ratios = [repetition.ratio for repetition in repetitions]
+    return Result(
+        stage=bench.name,
+        ours_per_s=round(statistics.median(repetition.ours for repetition in repetitions)),
+        limit_per_s=round(statistics.median(statistics.mean(repetition.limits) for repetition in repetitions)),
+        ratio=round(statistics.median(ratios), 3),
+        ratio_min=round(min(ratios), 3),
+        ratio_max=round(max(ratios), 3),
+        gate=bench.gate,
+        goal=bench.goal,
+        peers={
+            name: round(statistics.median(repetition.peers[name] for repetition in repetitions)) for name in bench.peers
+        },
+        counters={name: round(value, 2) for name, value in bench.counters.items()},
+        valid=valid,
+    )
+
+
+def report(results: Sequence[Result], *, output: Path = OUTPUT) -> bool:
+    """Print the table, write the JSON, and say whether every stage is right and over its gate."""
+    table = Table("stage", "ours /s", "limit /s", "ratio", "range", "gate", "goal", "peers /s", "right")
+    for result in results:
+        table.add_row(
+            result.stage,
+            f"{result.ours_per_s:,.0f}",
+            f"{result.limit_per_s:,.0f}",
+            f"{result.ratio:.2f}",
+            f"{result.ratio_min:.2f} … {result.ratio_max:.2f}",
+            f"{result.gate:.2f}",
+            f"{result.goal:.2f}",
+            ", ".join(f"{name} {rate:,.0f}" for name, rate in result.peers.items()) or "-",
+            "yes" if result.valid else "NO",
+        )
+    console = Console(width=140)
+    console.print(table)
+    for result in results:
+        console.print(f"{result.stage}: " + ", ".join(f"{name} {value:g}" for name, value in result.counters.items()))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n")
+    return all(result.passed for result in results)

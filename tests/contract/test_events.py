@@ -1,0 +1,89 @@
+"""Every event type ever published still parses, is documented, and is a CloudEvent to others too."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema_rs
+import pytest
+from cloudevents.core.bindings.kafka import KafkaMessage, from_structured_event
+from cloudevents.core.formats.json import JSONFormat
+
+from deploy import contract
+from shared import cloudevents, topics
+from shared.events import BY_TYPE
+from shared.transport import Message
+
+SAMPLES = sorted((Path(__file__).parent / "samples").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_sample_of_every_published_version_parses(path: Path) -> None:
+    sample = json.loads(path.read_text())
+    event = cloudevents.parse_body(path.read_bytes())
+    written = json.loads(cloudevents.encode(event).body)
+    assert event.type == path.stem.rpartition(".")[0]
+    assert _covers(written["data"], sample["data"])
+
+
+def test_every_type_has_a_sample_of_its_version() -> None:
+    wanted = {f"{name}.{model.schema_version}" for name, model in BY_TYPE.items()}
+    assert wanted <= {path.stem for path in SAMPLES}
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_sample_satisfies_the_published_schema(path: Path) -> None:
+    sample = json.loads(path.read_text())
+    schema = json.loads(contract.documents()[f"{sample['type']}.json"])
+    jsonschema_rs.validate(schema, sample["data"])
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_official_sdk_reads_what_is_written(path: Path) -> None:
+    event = cloudevents.parse_body(path.read_bytes())
+    message = cloudevents.encode(event)
+    headers = {name: value.encode() for name, value in message.headers.items()}
+    read = from_structured_event(KafkaMessage(headers=headers, key=message.key, value=message.body), JSONFormat())
+    assert (read.get_id(), read.get_source(), read.get_type()) == (event.id, event.source, event.type)
+    assert (read.get_time(), read.get_subject()) == (event.time, event.subject)
+
+
+def test_documented_schemas_are_those_of_the_code() -> None:
+    assert contract.drift() == []
+
+
+def test_drift_is_seen(tmp_path: Path) -> None:
+    contract.write(tmp_path)
+    (tmp_path / "nps.updated.json").write_text("{}")
+    (tmp_path / "left-over.json").write_text("{}")
+    (tmp_path / "call.closed.json").unlink()
+    assert contract.drift(tmp_path) == ["call.closed.json", "left-over.json", "nps.updated.json"]
+
+
+def test_every_event_has_a_topic_with_settings() -> None:
+    assert {model.topic for model in BY_TYPE.values()} == {topic.name for topic in topics.TOPICS}
+
+
+def test_keys_are_what_the_topic_is_ordered_by() -> None:
+    keys = {path.stem: cloudevents.encode(cloudevents.parse_body(path.read_bytes())).key for path in SAMPLES}
+    assert keys.pop("nps.updated.1") == "after-purchase|store|Tverskaya|2026-03-01"
+    assert set(keys.values()) == {"c-1", "after-purchase"}
+
+
+def test_personal_data_topics_are_never_compacted() -> None:
+    personal = {"crm.events", "survey.requests", "survey.calls", "survey.messages", "survey.answers"}
+    assert all(topic.retention is not None for topic in topics.TOPICS if topic.name in personal)
+
+
+def test_message_without_topic_prefix_is_enough() -> None:
+    sample = SAMPLES[0].read_bytes()
+    assert cloudevents.parse(Message("anything", "", sample)) == cloudevents.parse_body(sample)
+
+
+def _covers(written: object, sample: object) -> bool:
+    if isinstance(sample, dict) and isinstance(written, dict):
+        return all(name in written and _covers(written[name], value) for name, value in sample.items())
+    if isinstance(sample, list) and isinstance(written, list):
+        return len(sample) == len(written) and all(map(_covers, written, sample))
+    return written == sample

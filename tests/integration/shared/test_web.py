@@ -1,0 +1,171 @@
+"""The staff gate, bounds, headers and problem details every app has."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from fastapi import Body, FastAPI
+from sqlalchemy.exc import DBAPIError
+
+from shared import web
+from shared.vocabulary import Service
+
+SECRET = "a-long-secret"
+
+
+async def always_ready() -> None:
+    return None
+
+
+def app_with(secret: str = "", *, ready: Any = always_ready) -> FastAPI:
+    app = web.create_app(Service.TRIGGER, ready=ready, public=["/open"], staff_secret=secret, max_body=1000)
+
+    @app.get("/open/page")
+    @app.get("/openly")
+    @app.get("/staff")
+    @app.post("/staff")
+    async def page() -> str:
+        return "here"
+
+    @app.post("/open/count")
+    async def count(number: int = Body(embed=True)) -> int:
+        return number
+
+    @app.get("/open/broken/{kind}")
+    async def broken(kind: str) -> None:
+        raise {
+            "bug": RuntimeError("olga@example.com"),
+            "database": DBAPIError("SELECT", None, asyncpg.ConnectionDoesNotExistError("gone")),
+            "unstorable": asyncpg.CharacterNotInRepertoireError("0x00"),
+            "problem": web.Conflict("Taken", "Choose another one."),
+        }[kind]
+
+    return app
+
+
+def client(app: FastAPI, *, peer: str = "127.0.0.1", host: str = "127.0.0.1:8001") -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app, client=(peer, 5000), raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url=f"http://{host}")
+
+
+@pytest.fixture
+async def local() -> AsyncIterator[httpx.AsyncClient]:
+    async with client(app_with()) as made:
+        yield made
+
+
+async def test_this_machine_is_staff_without_a_secret(local: httpx.AsyncClient) -> None:
+    assert (await local.get("/staff")).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP", "X-Forwarded-Host"])
+async def test_proxied_request_reaches_no_staff_page(local: httpx.AsyncClient, name: str) -> None:
+    for path in ("/staff", "/openly", "/metrics", "/docs", "/openapi.json"):
+        assert (await local.get(path, headers={name: "127.0.0.1"})).status_code == 403
+    assert (await local.get("/open/page", headers={name: "127.0.0.1"})).status_code == 200
+
+
+@pytest.mark.parametrize(("peer", "host"), [("10.0.0.9", "127.0.0.1"), ("127.0.0.1", "rebound.example")])
+async def test_other_machines_and_names_are_not_staff(peer: str, host: str) -> None:
+    async with client(app_with(), peer=peer, host=host) as outside:
+        assert (await outside.get("/staff")).status_code == 403
+        assert (await outside.get("/open/page")).status_code == 200
+        assert (await outside.get("/healthz")).status_code == 200
+
+
+async def test_secret_opens_staff_pages_to_whoever_knows_it() -> None:
+    async with client(app_with(SECRET), peer="10.0.0.9", host="earshot.example") as outside:
+        assert (await outside.get("/staff")).status_code == 401
+        assert (await outside.get("/staff", auth=("anybody", "wrong"))).status_code == 401
+        assert (await outside.get("/staff", headers={"authorization": "Basic !!!"})).status_code == 401
+        assert (await outside.get("/staff", auth=("anybody", SECRET))).status_code == 200
+        assert (await outside.get("/staff", headers={"authorization": f"Bearer {SECRET}"})).status_code == 200
+
+
+@pytest.mark.parametrize("headers", [{"sec-fetch-site": "cross-site"}, {"origin": "http://evil.example"}])
+async def test_form_of_another_site_changes_nothing(local: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    assert (await local.post("/staff", headers=headers)).status_code == 403
+    assert (await local.post("/staff", headers={"origin": "http://127.0.0.1:8001"})).status_code == 200
+
+
+async def test_body_over_the_limit_is_refused_announced_or_not(local: httpx.AsyncClient) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b"x" * 100
+
+    announced = await local.post("/open/count", content=b"x" * 1001)
+    streamed = await local.post("/open/count", content=pieces(), headers={"content-type": "application/json"})
+    assert (announced.status_code, streamed.status_code) == (413, 413)
+
+
+async def test_errors_are_problem_details_and_quote_nothing(local: httpx.AsyncClient) -> None:
+    answers = {kind: await local.get(f"/open/broken/{kind}") for kind in ("bug", "database", "unstorable", "problem")}
+    assert {kind: answer.status_code for kind, answer in answers.items()} == {
+        "bug": 500,
+        "database": 503,
+        "unstorable": 422,
+        "problem": 409,
+    }
+    assert all(answer.headers["content-type"] == "application/problem+json" for answer in answers.values())
+    assert "olga" not in answers["bug"].text
+    assert answers["database"].headers["retry-after"] == "5"
+    assert answers["problem"].json() == {
+        "type": "about:blank",
+        "title": "Taken",
+        "status": 409,
+        "detail": "Choose another one.",
+    }
+
+
+async def test_wrong_input_names_the_place_and_not_the_value(local: httpx.AsyncClient) -> None:
+    answer = await local.post("/open/count", json={"number": "olga@example.com"})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["where"] == "body.number"
+    assert "olga" not in answer.text
+
+
+async def test_nul_in_an_address_is_refused(local: httpx.AsyncClient) -> None:
+    assert (await local.get("/open/page?x=%00")).status_code == 400
+    assert (await local.get("/open/broken/%00")).status_code == 400
+
+
+async def test_every_answer_carries_security_headers(local: httpx.AsyncClient) -> None:
+    for path in ("/open/page", "/nowhere", "/open/broken/bug"):
+        headers = (await local.get(path)).headers
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+async def test_docs_load_nothing_from_outside(local: httpx.AsyncClient) -> None:
+    page = await local.get("/docs")
+    assert page.status_code == 200
+    assert "http://" not in page.text
+    assert "https://" not in page.text
+
+
+async def test_readiness_tells_of_an_outage() -> None:
+    async def not_ready() -> None:
+        raise OSError
+
+    async with client(app_with(ready=not_ready)) as local:
+        assert (await local.get("/readyz")).status_code == 503
+        assert (await local.get("/healthz")).status_code == 200
+
+
+async def test_metrics_count_by_route_and_service(local: httpx.AsyncClient) -> None:
+    await local.get("/open/broken/problem")
+    text = (await local.get("/metrics")).text
+    assert 'route="/open/broken/{kind}",service="trigger",status="409"' in text
+
+
+async def test_outside_listener_serves_public_paths_only() -> None:
+    inside = app_with()
+    transport = httpx.ASGITransport(web.PublicOnly(inside, ["/open"]), client=("127.0.0.1", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as outside:
+        assert (await outside.get("/open/page")).status_code == 200
+        assert (await outside.get("/staff")).status_code == 404

@@ -1,0 +1,130 @@
+"""What is read from the wire, what is refused, and that a refusal names the place and never the value."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from shared import cloudevents
+from shared.cloudevents import InvalidEvent
+from shared.events import PurchaseCompleted
+from shared.transport import Message
+from shared.vocabulary import respondent_id
+
+PURCHASE: dict[str, Any] = {
+    "specversion": "1.0",
+    "id": "1",
+    "source": "shop",
+    "type": "crm.purchase.completed",
+    "time": "2026-03-01T15:00:00+03:00",
+    "subject": "order 7",
+    "data": {
+        "customer": {"id": " ÄB1 ", "attributes": {"age": 41, "vip": True}},
+        "order": {"id": "7", "amount": "12.30"},
+    },
+}
+
+
+def body(**changes: Any) -> bytes:
+    return json.dumps({**PURCHASE, **changes}).encode()
+
+
+def with_data(**changes: Any) -> bytes:
+    return body(data={**PURCHASE["data"], **changes})
+
+
+def test_structured_event_is_read_in_utc() -> None:
+    event = cloudevents.parse_body(body())
+    assert (event.id, event.source, event.type, event.subject) == ("1", "shop", "crm.purchase.completed", "order 7")
+    assert event.time == datetime(2026, 3, 1, 12, tzinfo=UTC)
+    assert event.time.tzinfo is UTC
+    assert isinstance(event.payload, PurchaseCompleted)
+    assert event.payload.customer.attributes == {"age": 41, "vip": True}
+
+
+def test_binary_event_is_the_same_event() -> None:
+    headers = {f"ce_{name}": PURCHASE[name] for name in ("specversion", "id", "source", "type", "time", "subject")}
+    message = Message(
+        "crm.events", "", json.dumps(PURCHASE["data"]).encode(), {**headers, "content-type": "application/json"}
+    )
+    assert cloudevents.parse(message) == cloudevents.parse_body(body())
+
+
+def test_written_event_reads_back() -> None:
+    event = cloudevents.parse_body(body())
+    message = cloudevents.encode(event)
+    assert cloudevents.parse(message) == event
+    assert (message.topic, message.key) == ("crm.events", "äb1")
+
+
+def test_unknown_fields_are_ignored() -> None:
+    assert cloudevents.parse_body(with_data(colour="red")) == cloudevents.parse_body(body())
+
+
+@pytest.mark.parametrize(
+    ("raw", "place"),
+    [
+        (b"", "body"),
+        (b"\xff", "body: not UTF-8"),
+        (b"[" * 100_000, "body"),
+        (b'{"a":' * 5000, "body"),
+        (b"[1]", "body"),
+        (body(specversion="0.3"), "specversion"),
+        (body(id=""), "id"),
+        (body(id="a\nb"), "id"),
+        (body(source="x" * 201), "source"),
+        (body(type="shop.sold"), "type"),
+        (body(time="2026-03-01T15:00:00"), "time"),
+        (body(time="0001-01-01T00:00:00+14:00"), "time"),
+        (body(time=5), "body"),
+        (body(data=None), "data"),
+        (body(data=[]), "data"),
+        (with_data(customer={}), "customer.id"),
+        (with_data(customer={"id": 5}), "customer.id"),
+        (with_data(customer={"id": "   "}), "customer.id"),
+        (with_data(order={"id": "7", "amount": "much"}), "order.amount"),
+        (with_data(order={"id": "7", "currency": "rubles"}), "order.currency"),
+        (with_data(customer={"id": "x\0"}), "NUL"),
+        (with_data(attributes={"x\0": 1}), "NUL"),
+        (body().replace(b'"12.30"', b"NaN"), "body"),
+        (body().replace(b'"12.30"', b"1e999"), "order.amount"),
+        (body().replace(b"41", b"1e999"), "customer.attributes.age"),
+        (body().replace(b"41", b"9" * 5000), "data"),
+        (body().replace(b"41", b"[" * 300 + b"]" * 300), "data"),
+        (body().replace(b"41", b"[" * 3000 + b"]" * 3000), "nested"),
+        (body().replace(b'"order 7"', b'"\\ud800"'), "body"),
+        (b'{"x":"' + b"y" * 5_000_000 + b'"}', "body"),
+    ],
+)
+def test_garbage_is_refused_with_its_place(raw: bytes, place: str) -> None:
+    with pytest.raises(InvalidEvent, match=place):
+        cloudevents.parse_body(raw)
+
+
+def test_backslash_before_u0000_is_no_nul() -> None:
+    event = cloudevents.parse_body(with_data(customer={"id": "a\\u0000"}))
+    assert isinstance(event.payload, PurchaseCompleted)
+    assert event.payload.customer.id == "a\\u0000"
+
+
+def test_refusal_quotes_no_address() -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        cloudevents.parse_body(with_data(customer={"id": "1", "email": {"secret@example.com": 1}}))
+    assert "secret" not in str(refused.value)
+
+
+def test_avro_is_refused_by_name() -> None:
+    headers = {"ce_specversion": "1.0", "content-type": "application/avro"}
+    with pytest.raises(InvalidEvent, match="application/avro"):
+        cloudevents.parse(Message("crm.events", "", b"\x00", headers))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(" A1", "a1"), ("Ä", "ä"), ("A\u0308", "Ä"), ("STRASSE", "straße")],
+)
+def test_one_person_however_the_id_is_spelt(one: str, other: str) -> None:
+    assert respondent_id(one) == respondent_id(other)
