@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
 
 from services.dispatcher.config import DispatcherSettings
-from services.scoring.config import ScoringSettings
-from services.trigger.config import TriggerSettings
 
 from deploy import databases
 from services.dispatcher import main as dispatcher
 from services.scoring import main as scoring
+from services.scoring.config import ScoringSettings
 from services.trigger import main as trigger
-from shared.clock import Clock, open_clock
+from services.trigger.config import TriggerSettings
+from shared.clock import open_clock
 from shared.runtime import listen, open_event_log
-from shared.transport import EventLog
 from shared.vocabulary import Service
 
+_RUN: Mapping[Service, Callable[..., Coroutine[Any, Any, None]]] = {
+    Service.TRIGGER: trigger.run,
+    Service.DISPATCHER: dispatcher.run,
+    Service.SCORING: scoring.run,
+}
 ALL = (Service.SCORING, Service.TRIGGER, Service.DISPATCHER)
 
 
@@ -57,12 +63,15 @@ async def run(
         for service in services:
             event_log = open_event_log(base, events_url)
             resources.push_async_callback(event_log.close)
-            tasks.create_task(
-                _start(
-                    service, settings, urls[service], event_log, clock=clock, stop=stop, listener=listeners[service]
-                ),
-                name=service,
+            running = _RUN[service](
+                getattr(settings, service),
+                database_url=urls[service],
+                event_log=event_log,
+                clock=clock,
+                stop=stop,
+                listener=listeners[service],
             )
+            tasks.create_task(running, name=service)
         ready(urls)
 
 
@@ -70,20 +79,5 @@ def _listen(settings: AllSettings, service: Service) -> socket.socket:
     return listen(settings.trigger.host, settings.port(service), setting=f"EARSHOT_{service.upper()}_PORT")
 
 
-async def _start(
-    service: Service,
-    settings: AllSettings,
-    database_url: str,
-    event_log: EventLog,
-    *,
-    clock: Clock,
-    stop: asyncio.Event,
-    listener: socket.socket,
-) -> None:
-    common = {"database_url": database_url, "event_log": event_log, "clock": clock, "stop": stop, "listener": listener}
-    if service is Service.TRIGGER:
-        await trigger.run(settings.trigger, **common)  # type: ignore[arg-type]
-    elif service is Service.DISPATCHER:
-        await dispatcher.run(settings.dispatcher, **common)  # type: ignore[arg-type]
-    else:
-        await scoring.run(settings.scoring, **common)  # type: ignore[arg-type]
+def is_loopback(url: str) -> bool:
+    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")

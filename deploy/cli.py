@@ -16,11 +16,11 @@ from pydantic import ValidationError
 from services.dispatcher.commands import app as dispatcher_commands
 from services.dispatcher.config import DispatcherSettings
 from services.scoring.commands import app as scoring_commands
-from services.scoring.config import ScoringSettings
 from services.trigger.commands import app as trigger_commands
-from services.trigger.config import TriggerSettings
 
 from deploy import all_in_one, contract, databases, doctor, parked, replay, sample_shop
+from services.scoring.config import ScoringSettings
+from services.trigger.config import TriggerSettings
 from shared import logging, topics
 from shared.config import Settings
 from shared.embedded import CannotStart
@@ -54,6 +54,8 @@ def run(which: Annotated[Which, typer.Argument()] = Which.ALL) -> None:
     """Run one service or all of them until Ctrl-C."""
     services = all_in_one.ALL if which is Which.ALL else (Service(which.value),)
     settings = all_in_one.AllSettings.from_environment()
+    if settings.trigger.environment == "production" and (fault := doctor.secrets_at_fault(settings.trigger)):
+        _fail(fault)
     logging.configure(settings.trigger.log_level, service=which.value)
 
     async def work() -> None:

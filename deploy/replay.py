@@ -27,7 +27,7 @@ from services.trigger.main import CRM_TOPICS
 from deploy import all_in_one, databases, settled
 from deploy.all_in_one import AllSettings
 from deploy.replay_report import Report, reconcile, table
-from deploy.respondents import Crowd, Person, purchase
+from deploy.respondents import Crowd, Person, Sale, purchase
 from deploy.sample_shop import address
 from shared.clock import StoredClock
 from shared.runtime import open_event_log
@@ -50,14 +50,8 @@ class Basket:
     amount: str
 
     def message(self) -> Message:
-        event = purchase(
-            Person(self.household),
-            event_id=f"basket-{self.order}",
-            order=str(self.order),
-            store=f"Store {self.store}",
-            at=self.at,
-            extra={"amount": self.amount, "currency": "USD"},
-        )
+        sale = Sale(f"basket-{self.order}", str(self.order), f"Store {self.store}", self.at, self.amount, "USD")
+        event = purchase(Person(self.household), sale)
         return Message(CRM_TOPICS[0], f"customer-{self.household}", json.dumps(event).encode())
 
 
@@ -100,10 +94,10 @@ async def command(*, kafka: bool, baskets: int) -> None:
             report = await replay(
                 year, settings, on_day=lambda done, of: progress.update(bar, completed=done, total=of)
             )
-    console.print(table(report))
+    console.print(table(report, events=len(year)))
     transport = "kafka" if kafka else "postgres"
     console.print(f"{len(year)} baskets, {transport} transport, {time.monotonic() - began:.0f} s")
-    if wrong := reconcile(report):
+    if wrong := reconcile(report, events=len(year)):
         raise SystemExit("\n".join(wrong))
     console.print("Every line adds up.")
 

@@ -161,16 +161,24 @@ class Crowd:
             sent.raise_for_status()
 
 
-def purchase(
-    person: Person, *, event_id: str, order: str, store: str, at: datetime, extra: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Sale:
+    event_id: str
+    order: str
+    store: str
+    at: datetime
+    amount: str
+    currency: str
+
+
+def purchase(person: Person, sale: Sale) -> dict[str, Any]:
     """Make a purchase as a shop would send it: a structured CloudEvent."""
     return {
         "specversion": "1.0",
-        "id": event_id,
+        "id": sale.event_id,
         "source": "sample-shop",
         "type": "crm.purchase.completed",
-        "time": at.isoformat(),
+        "time": sale.at.isoformat(),
         "data": {
             "customer": {
                 "id": f"customer-{person.number}",
@@ -181,8 +189,8 @@ def purchase(
                 "time_zone": "UTC",
                 "consent": {"email": True, "sms": True, "call": True},
             },
-            "order": {"id": order, **(extra or {})},
-            "touchpoint": {"store": store, "channel": "online" if store == "Online" else "store"},
+            "order": {"id": sale.order, "amount": sale.amount, "currency": sale.currency},
+            "touchpoint": {"store": sale.store, "channel": "online" if sale.store == "Online" else "store"},
         },
     }
 

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from deploy import all_in_one
 from deploy.all_in_one import AllSettings
-from deploy.respondents import Crowd, Person, purchase
+from deploy.respondents import Crowd, Person, Sale, purchase
 from shared.clock import StoredClock
 from shared.outbox import wait_for
 from shared.runtime import stop_on_signals
@@ -53,15 +53,15 @@ class Shop:
         self.sold += PURCHASES_A_SECOND
 
     def _purchase(self) -> dict[str, Any]:
-        store = self.chance.choice(list(WARMTH))
-        return purchase(
-            Person(self.chance.randrange(CUSTOMERS)),
+        sale = Sale(
             event_id=str(uuid4()),
             order=str(self.chance.randrange(10_000, 100_000)),
-            store=store,
+            store=self.chance.choice(list(WARMTH)),
             at=self.clock.now(),
-            extra={"amount": f"{self.chance.randrange(300, 9000)}.00", "currency": "RUB"},
+            amount=f"{self.chance.randrange(300, 9000)}.00",
+            currency="RUB",
         )
+        return purchase(Person(self.chance.randrange(CUSTOMERS)), sale)
 
 
 def _cancellation(sold: dict[str, Any]) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _cancellation(sold: dict[str, Any]) -> dict[str, Any]:
 
 async def demo(*, kafka: bool, seconds: int, folder: Path = FOLDER) -> None:
     """Run everything in this process until Ctrl-C; a second start goes on from the same data."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - nothing runs yet
     with ExitStack() as resources:
         overrides: dict[str, object] = {"data_dir": folder, "clock": folder / "clock.json"}
         if kafka:

@@ -41,7 +41,7 @@ class StoredClock:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._version: tuple[int, int] | None = None
-        self._anchor = (datetime.min, 0.0, 0.0)
+        self._anchor = (datetime.fromtimestamp(0, UTC), 0.0, 0.0)
 
     @classmethod
     def create(cls, path: Path, *, start: datetime, speed: float) -> StoredClock:

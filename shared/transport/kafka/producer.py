@@ -76,9 +76,11 @@ class Producer:
 
     async def close(self) -> None:
         """Close the connections; what an append is still waiting for fails."""
-        self._discard("closed")
         if self._discarding is not None:
             await self._discarding
+        if self._client is not None:
+            client, self._client = self._client, None
+            await _stop(client)
 
     async def _send(self, records: Sequence[Record], sent: list[asyncio.Future[Any]]) -> None:
         client = await self._ready()
@@ -127,7 +129,7 @@ class Producer:
         if self._client is not None:
             client, self._client = self._client, None
             self._unheard.clear()
-            log.info("kafka.producer_discarded", reason=reason)
+            log.warning("kafka.producer_discarded", reason=reason)
             self._discarding = asyncio.create_task(_stop(client))
 
     async def _ready(self) -> Any:

@@ -1,0 +1,185 @@
+"""`earshot doctor`: what is missing or set wrong, and how to mend it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import asyncpg
+from rich.console import Console
+from rich.markup import escape
+
+from deploy import all_in_one, databases
+from deploy.all_in_one import AllSettings
+from deploy.kafka import broker
+from shared import db, topics
+from shared.config import DEVELOPMENT_LINK_KEYS, Settings
+from shared.runtime import open_event_log
+from shared.transport import TransportUnavailable
+
+OLDEST_POSTGRES = 150_000
+CHROMIUM = "/usr/bin/chromium"
+
+
+class State(StrEnum):
+    OK = "ok"
+    NOTE = "note"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    state: State
+    text: str
+    cure: str = ""
+
+
+def ok(text: str) -> Finding:
+    return Finding(State.OK, text)
+
+
+def note(text: str, cure: str = "") -> Finding:
+    return Finding(State.NOTE, text, cure)
+
+
+def fail(text: str, cure: str) -> Finding:
+    return Finding(State.FAIL, text, cure)
+
+
+async def command() -> None:
+    """Print every finding; exit with 1 when one must be mended."""
+    console = Console(highlight=False)
+    failed = False
+    async for finding in examine(AllSettings.from_environment()):
+        colour = {State.OK: "green", State.NOTE: "yellow", State.FAIL: "red"}[finding.state]
+        console.print(f"[{colour}]{finding.state:<5}[/] {escape(finding.text)}")
+        if finding.cure:
+            console.print(f"      → {escape(finding.cure)}")
+        failed |= finding.state is State.FAIL
+    if failed:
+        raise SystemExit(1)
+
+
+async def examine(settings: AllSettings) -> AsyncIterator[Finding]:
+    base = settings.trigger
+    yield ok(f"Python {sys.version.split()[0]}")
+    for finding in (*_secrets(base), *_sending(settings), *_ports(settings), *_folder(base), *_tools()):
+        yield finding
+    async for finding in _databases(base):
+        yield finding
+    yield await _events(base)
+
+
+def secrets_at_fault(settings: Settings) -> str | None:
+    """What a production start refuses, in one line with its cure."""
+    if settings.link_secrets == DEVELOPMENT_LINK_KEYS:
+        return "EARSHOT_LINK_KEYS is the development key: set id:secret, for example k1:$(openssl rand -hex 32)"
+    if not settings.staff_secret.get_secret_value():
+        return "EARSHOT_STAFF_SECRET is empty: set one, or staff pages serve this machine only"
+    return None
+
+
+def _secrets(settings: Settings) -> Iterator[Finding]:
+    text = secrets_at_fault(settings)
+    if text is None:
+        yield ok("secrets are set")
+    else:
+        what, _, cure = text.partition(": ")
+        yield fail(what, cure) if settings.environment == "production" else note(what, f"in production: {cure}")
+
+
+def _sending(settings: AllSettings) -> Iterator[Finding]:
+    mode = settings.dispatcher.send
+    if mode == "mailbox":
+        yield note("EARSHOT_SEND=mailbox: nothing leaves, every message is on the mailbox page")
+    else:
+        yield ok(f"EARSHOT_SEND={mode}")
+    if not all_in_one.is_loopback(settings.trigger.public_url) or mode == "mailbox":
+        return
+    yield fail(
+        f"links in messages lead to {settings.trigger.public_url}", "set EARSHOT_PUBLIC_URL to what phones can open"
+    )
+
+
+def _ports(settings: AllSettings) -> Iterator[Finding]:
+    for service in all_in_one.ALL:
+        port = settings.port(service)
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            busy = probe.connect_ex((settings.trigger.host, port)) == 0
+        if busy:
+            yield note(
+                f"{service}: port {port} is in use", f"fine if it is Earshot; else EARSHOT_{service.upper()}_PORT"
+            )
+        else:
+            yield ok(f"{service}: port {port} is free")
+
+
+def _folder(settings: Settings) -> Iterator[Finding]:
+    folder = settings.data_dir.resolve()
+    parent = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(parent, os.W_OK):
+        yield fail(f"{parent} cannot be written to", "set EARSHOT_DATA_DIR to a folder of your own")
+    else:
+        yield ok(f"data folder {settings.data_dir}")
+
+
+def _tools() -> Iterator[Finding]:
+    lacking = broker.missing()
+    yield note(f"a local Kafka is not possible: {lacking}") if lacking else ok("a local Kafka can be started")
+    if Path(CHROMIUM).exists() or shutil.which("chromium"):
+        yield ok("chromium, for the browser tests")
+    else:
+        yield note("no chromium: browser tests are skipped", "apt-get install chromium")
+
+
+async def _databases(settings: Settings) -> AsyncIterator[Finding]:
+    try:
+        urls = await databases.urls_for(settings, [*map(str, all_in_one.ALL)])
+    except Exception as error:  # noqa: BLE001 - whatever keeps it from starting is the finding
+        yield fail(f"PostgreSQL: {error}", "see above, or set EARSHOT_DATABASE_URL")
+        return
+    for schema, url in urls.items():
+        yield await _database(schema, url)
+
+
+async def _database(schema: str, url: str) -> Finding:
+    try:
+        connection = await asyncpg.connect(db.driver_url(url), timeout=5)
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        return fail(
+            f"{schema}: no database ({type(error).__name__})",
+            f"start it, or mend EARSHOT_{schema.upper()}_DATABASE_URL",
+        )
+    try:
+        version = int(await connection.fetchval("SHOW server_version_num"))
+        migrated = await connection.fetchval("SELECT to_regclass($1)", f"{schema}.alembic_version")
+    finally:
+        await connection.close()
+    if version < OLDEST_POSTGRES:
+        return fail(f"{schema}: PostgreSQL {version // 10_000}", "15 or newer is needed")
+    if migrated is None:
+        return note(f"{schema}: an empty schema", "earshot migrate, or just start the service")
+    return ok(f"{schema}: PostgreSQL {version // 10_000}, migrated")
+
+
+async def _events(settings: Settings) -> Finding:
+    if not settings.events_url:
+        return ok("events: the postgres transport")
+    event_log = open_event_log(settings, settings.events_url)
+    try:
+        async with asyncio.timeout(10):
+            await event_log.ping()
+            await event_log.lag("earshot-doctor", [topic.name for topic in topics.TOPICS])
+    except (TransportUnavailable, TimeoutError):
+        return fail("events: no answer, or topics are missing", "mend EARSHOT_EVENTS_URL, then earshot topics --create")
+    finally:
+        await event_log.close()
+    return ok("events: Kafka answers and the topics are there")

@@ -1,0 +1,101 @@
+"""The only module that knows httpx: one provider, a bounded number of connections, and certainty about what was sent.
+
+httpx 0.28 loses pool slots for good when a request is cancelled or times out waiting for the pool. So a semaphore as
+wide as the pool waits instead, the pool never does, and a request that outlives its budget is left to end by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import tenacity
+
+
+class NotSent(Exception):
+    """Certainly nothing was read by the other side: it may be tried again."""
+
+
+class MaybeSent(Exception):
+    """The request may have been read and acted on, and no reply came: never repeat it blindly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    status: int
+    body: bytes
+
+    def json(self) -> dict[str, Any]:
+        """Read the body as a JSON object; anything else is an empty one."""
+        try:
+            found = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+class HttpClient:
+    """Talks to one base URL with HTTP Basic authentication, if any, and follows no redirect."""
+
+    def __init__(self, base_url: str, *, auth: tuple[str, str] | None = None, max_connections: int = 20) -> None:
+        self._client = httpx.AsyncClient(
+            base_url=base_url,
+            auth=auth,
+            limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
+            timeout=httpx.Timeout(connect=3, write=5, read=8, pool=None),
+            trust_env=False,
+        )
+        self._slots = asyncio.Semaphore(max_connections)
+        self._free = max_connections
+        self._running: set[asyncio.Task[Reply]] = set()
+
+    @property
+    def free_slots(self) -> int:
+        return self._free
+
+    async def post_form(self, path: str, form: Mapping[str, str], *, within_s: float) -> Reply:
+        """Post and wait at most so long; raises NotSent or MaybeSent."""
+        request = asyncio.create_task(self._post_form(path, form))
+        self._running.add(request)
+        request.add_done_callback(self._forget)
+        done, _ = await asyncio.wait({request}, timeout=within_s)
+        if not done:
+            raise MaybeSent
+        return request.result()
+
+    def _forget(self, request: asyncio.Task[Reply]) -> None:
+        self._running.discard(request)
+        if not request.cancelled():
+            request.exception()  # asked for, so that one nobody waits for any more is not reported
+
+    async def _post_form(self, path: str, form: Mapping[str, str]) -> Reply:
+        async with self._slots:
+            self._free -= 1
+            try:
+                response = await _connecting(self._client.post, path, data=dict(form))
+            except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+                raise NotSent from error
+            except httpx.HTTPError as error:
+                raise MaybeSent from error
+            finally:
+                self._free += 1
+        return Reply(response.status_code, response.content)
+
+    async def close(self) -> None:
+        """Let what is under way end, then close the connections."""
+        if self._running:
+            await asyncio.wait(self._running)
+        await self._client.aclose()
+
+
+# only where no byte of the body can have been read
+_connecting = tenacity.AsyncRetrying(
+    retry=tenacity.retry_if_exception_type((httpx.ConnectError, httpx.ConnectTimeout)),
+    stop=tenacity.stop_after_attempt(2),
+    wait=tenacity.wait_random(0, 0.2),
+    reraise=True,
+)
