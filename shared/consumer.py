@@ -50,7 +50,7 @@ class Consumer:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until told to stop; the batch at hand is finished first."""
-        async with aclosing(self.event_log.read(self.service.group, self.topics, limit=self.batch_size)) as batches:  # type: ignore[type-var]
+        async with aclosing(self.event_log.read(self.service.group, self.topics, limit=self.batch_size)) as batches:
             following = asyncio.ensure_future(anext(batches))
             stopped = asyncio.ensure_future(stop.wait())
             try:

@@ -98,6 +98,7 @@ _TRANSIENT = (
     asyncpg.ReadOnlySQLTransactionError,  # a failover is under way
     asyncpg.LockNotAvailableError,
     asyncpg.InvalidCatalogNameError,  # the database is being restored
+    asyncpg.ObjectNotInPrerequisiteStateError,  # it takes no connections just now
     OSError,
     TimeoutError,
 )

@@ -23,6 +23,7 @@ log = structlog.get_logger()
 
 DATABASE = "earshot"
 SCHEMAS = ("trigger", "dispatcher", "scoring", "transport")
+_CURE = "read its file `log`, or move the folder away to begin anew"
 _START_TRIES = 6  # its pg_ctl gives up after 10 s; recovery after a crash may take longer
 
 
@@ -63,9 +64,7 @@ def start(folder: Path) -> Embedded:
             server = _server(folder)
         except (subprocess.SubprocessError, OSError, AssertionError) as error:
             if not left:
-                raise CannotStart(
-                    f"PostgreSQL does not start in {folder}: read {folder / 'log'}, or move the folder away to begin anew"
-                ) from error
+                raise CannotStart(f"PostgreSQL does not start in {folder}: {_CURE}") from error
             time.sleep(1)
         else:
             return Embedded(server.get_uri(), folder)

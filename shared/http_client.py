@@ -76,7 +76,7 @@ class HttpClient:
         async with self._slots:
             self._free -= 1
             try:
-                response = await _connecting(self._client.post, path, data=dict(form))
+                response: httpx.Response = await _connecting(self._client.post, path, data=dict(form))
             except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
                 raise NotSent from error
             except httpx.HTTPError as error:

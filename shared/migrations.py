@@ -70,7 +70,7 @@ async def _run(database: Database, folder: Path, action: object) -> None:
     number = lock_number("migrate", database.schema)
 
     def work(connection: Connection) -> None:
-        config = Config(attributes={"connection": connection, "schema": database.schema})
+        config = Config(attributes={"connection": connection})
         config.set_main_option("script_location", str(folder))
         config.set_main_option("path_separator", "os")
         action(config)  # type: ignore[operator]
@@ -96,7 +96,6 @@ def run(metadata: sa.MetaData) -> None:
     context.configure(
         connection=context.config.attributes["connection"],
         target_metadata=metadata,
-        version_table_schema=context.config.attributes["schema"],
         compare_server_default=True,
     )
     with context.begin_transaction():

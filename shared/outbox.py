@@ -15,9 +15,9 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared import cloudevents, db, metrics
+from shared import cloudevents, db, metrics, parking
 from shared.events import Payload
-from shared.transport import EventLog, Message, TransportUnavailable
+from shared.transport import EventLog, Message, MessageTooLarge, TransportUnavailable
 from shared.vocabulary import Service
 
 log = structlog.get_logger()
@@ -105,22 +105,41 @@ class Relay:
             return False
         messages = [Message(row["topic"], row["key"], row["body"], json.loads(row["headers"])) for row in rows]
         try:
-            await self._log.append(messages)
+            refused = await self._publish(messages)
         except TransportUnavailable:
             metrics.RETRIES.labels(self._service).inc()
             log.warning("relay.log_unavailable", rows=len(rows))
             await asyncio.sleep(0.5)
             return True
+        if refused:
+            await self._park(refused)
         await connection.execute("DELETE FROM outbox WHERE id = ANY($1::bigint[])", [row["id"] for row in rows])
         for message in messages:
             metrics.PUBLISHED.labels(self._service, message.topic).inc()
         return True
 
+    async def _publish(self, messages: Sequence[Message]) -> list[Message]:
+        """Append, and return the messages the log will never take."""
+        try:
+            await self._log.append(messages)
+        except MessageTooLarge:
+            if len(messages) == 1:
+                return list(messages)
+            return [refused for message in messages for refused in await self._publish([message])]
+        return []
+
+    async def _park(self, messages: Sequence[Message]) -> None:
+        log.error("relay.parked", topics=sorted({message.topic for message in messages}))
+        metrics.PARKED.labels(self._service, "too_large").inc(len(messages))
+        async with self._database.sessions.begin() as session:
+            await parking.park(session, [(message, "larger than the event log takes") for message in messages])
+
 
 async def wait_for(event: asyncio.Event, seconds: float) -> bool:
     """Wait for an event at most so long; say whether it came."""
     try:
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):  # asyncio.wait_for swallows cancellations on Python 3.11
+            await event.wait()
     except TimeoutError:
         return False
     return True

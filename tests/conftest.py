@@ -59,6 +59,13 @@ async def urls(postgres: embedded.Embedded, template: str) -> AsyncIterator[Mapp
 
 
 @pytest.fixture
+async def other_urls(postgres: embedded.Embedded, template: str) -> AsyncIterator[Mapping[str, str]]:
+    """A second one, to compare with."""
+    async with _copy(postgres, template) as fresh:
+        yield fresh
+
+
+@pytest.fixture
 def transport_url(urls: Mapping[str, str]) -> str:
     return urls["transport"]
 

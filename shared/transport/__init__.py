@@ -7,7 +7,7 @@ acknowledged is read again by whoever reads next; a message goes to one reader o
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -39,11 +39,18 @@ class TransportUnavailable(Exception):
     """The broker or its database does not answer: wait and try again, nothing is lost."""
 
 
+class MessageTooLarge(Exception):
+    """The log will never take this message: park it, do not try again."""
+
+
 class EventLog(Protocol):
     async def append(self, messages: Sequence[Message]) -> None:
-        """Append in order and return once all are durable; raises TransportUnavailable, then any part may be in."""
+        """Append in order and return once all are durable.
 
-    def read(self, group: str, topics: Sequence[str], *, limit: int = 500) -> AsyncIterator[Batch]:
+        Raises TransportUnavailable, then any part may be in, and MessageTooLarge.
+        """
+
+    def read(self, group: str, topics: Sequence[str], *, limit: int = 500) -> AsyncGenerator[Batch, None]:
         """Yield batches for ever, never an empty one; outages are waited out. Close it with `aclosing`."""
 
     async def ping(self) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from itertools import groupby
@@ -92,7 +93,7 @@ class PostgresLog:
             await connection.execute(_PRUNE, RETENTION)
             self._pruned_at = time.monotonic()
 
-    async def read(self, group: str, topics: Sequence[str], *, limit: int = 500) -> AsyncIterator[Batch]:
+    async def read(self, group: str, topics: Sequence[str], *, limit: int = 500) -> AsyncGenerator[Batch, None]:
         while True:
             reader = _Reader(group, [self._prefix + topic for topic in topics], prefix=self._prefix, limit=limit)
             try:
@@ -157,10 +158,9 @@ class _Reader:
             messages, positions = await self._read()
             if messages:
                 return Batch(messages, partial(self._ack, positions))
-            try:
-                await asyncio.wait_for(self._wake.wait(), _POLL_S)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_POLL_S):
+                    await self._wake.wait()
 
     async def _take_over(self) -> None:
         self._tried_at = time.monotonic()
@@ -185,12 +185,12 @@ class _Reader:
                 positions[topic] = rows[-1]["id"]
             if len(messages) >= self._limit:
                 break
-        self._positions |= positions
         return messages, positions
 
     async def _ack(self, positions: dict[str, int]) -> None:
         try:
             await self._connection.execute(_ACK, self._group, list(positions), list(positions.values()))
+            self._positions |= positions
         except Exception as error:
             if not is_transient(error):
                 raise

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrP
 
 from shared.transport import Batch, Message, TransportUnavailable
 from shared.transport.kafka.connection import Connection, KafkaSecurity
-from shared.transport.kafka.producer import MessageTooLarge, Producer, Record
+from shared.transport.kafka.producer import Producer, Record
 from shared.transport.kafka.reader import GroupReader
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from shared.topics import Topic
 
-__all__ = ["KafkaLog", "KafkaSecurity", "MessageTooLarge", "create_topics"]
+__all__ = ["KafkaLog", "KafkaSecurity", "create_topics"]
 
 QUESTION_SECONDS = 5.0
 
@@ -45,13 +45,12 @@ class KafkaLog:
         self._producer = Producer(self._connection)
 
     async def append(self, messages: Sequence[Message]) -> None:
-        """Append in order; also raises MessageTooLarge, for a message beyond 1 MiB: that one must be parked."""
         if messages:
             await self._producer.append([self._record(message) for message in messages])
 
     async def read(self, group: str, topics: Sequence[str], *, limit: int = 500) -> AsyncGenerator[Batch, None]:
         """Yield batches for ever; a batch left without `ack` comes again, here or at another reader."""
-        reader = GroupReader(self._connection, group, self._wire(topics), limit=limit)
+        reader = GroupReader(self._connection, self._prefix + group, self._wire(topics), limit=limit)
         async with aclosing(reader.batches()) as batches:
             async for records, ack in batches:
                 yield Batch([self._message(record) for record in records], ack)
@@ -64,7 +63,9 @@ class KafkaLog:
         """Messages not acknowledged by the group; on a compacted or transactional topic an upper bound."""
         async with self._questions() as admin:
             partitions = _partitions(await admin.describe_topics(self._wire(topics)))
-            consumer = AIOKafkaConsumer(**self._connection.options(), group_id=group, enable_auto_commit=False)
+            consumer = AIOKafkaConsumer(
+                **self._connection.options(), group_id=self._prefix + group, enable_auto_commit=False
+            )
             try:
                 await consumer.start()
                 first = await consumer.beginning_offsets(partitions)

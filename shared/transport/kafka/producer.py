@@ -11,7 +11,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, ProducerClosed
 
-from shared.transport import TransportUnavailable
+from shared.transport import MessageTooLarge, TransportUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,10 +25,6 @@ DEAF_SECONDS = 60.0
 BATCH_BYTES = 256 * 1024
 # What brokers take unless told otherwise (message.max.bytes).
 MESSAGE_BYTES = 1024 * 1024
-
-
-class MessageTooLarge(Exception):
-    """Kafka will never take this message: park it, do not try again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -14,7 +15,7 @@ from shared import cloudevents, db, inbox, outbox, parking
 from shared.cloudevents import Event
 from shared.consumer import Consumer
 from shared.events import Payload, SurveyWithdrawn
-from shared.transport import EventLog, Message, open_log
+from shared.transport import EventLog, Message, MessageTooLarge, open_log
 from shared.vocabulary import Service
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -118,3 +119,34 @@ async def test_event_that_breaks_the_handler_is_parked_alone(dispatcher_db: db.D
     committed = {event.id for event in handler.seen}
     assert committed == {event.id for event in events} - handler.poison
     assert await parked_reasons(dispatcher_db) == ["the handler failed: ValueError"]
+
+
+class Narrow:
+    """A log that takes no long message."""
+
+    def __init__(self, inner: EventLog, *, stop: asyncio.Event, enough: int) -> None:
+        self._inner, self._stop, self._left = inner, stop, enough
+
+    async def append(self, messages: Sequence[Message]) -> None:
+        if any(len(message.body) > 1000 for message in messages):
+            raise MessageTooLarge
+        await self._inner.append(messages)
+        self._left -= len(messages)
+        if not self._left:
+            self._stop.set()
+
+
+async def test_message_the_log_never_takes_is_parked_and_the_rest_goes_on(
+    trigger_db: db.Database, event_log: EventLog
+) -> None:
+    long = cloudevents.new(
+        SurveyWithdrawn(respondent_id="r", invitation_id=uuid4(), reason="x" * 200), service=Service.TRIGGER, at=NOW
+    )
+    long = replace(long, subject="y" * 1000)
+    async with trigger_db.sessions.begin() as session:
+        await outbox.add(session, [withdrawn(), long, withdrawn()])
+    stop = asyncio.Event()
+    async with asyncio.timeout(20):
+        narrow = Narrow(event_log, stop=stop, enough=2)
+        await outbox.Relay(trigger_db, narrow, service=Service.TRIGGER).run(stop)  # type: ignore[arg-type]
+    assert await parked_reasons(trigger_db) == ["larger than the event log takes"]

@@ -30,12 +30,11 @@ def test_commands_create_the_topics() -> None:
         [CRM_EVENTS, NPS_UPDATES], bootstrap="kafka:9092", topic_prefix="acme.", replication_factor=3
     )
 
+    start = "kafka-topics.sh --bootstrap-server kafka:9092 --create --if-not-exists --topic acme."
+    sizes = " --partitions 6 --replication-factor 3 --config cleanup.policy="
     assert commands == [
-        "kafka-topics.sh --bootstrap-server kafka:9092 --create --if-not-exists --topic acme.crm.events"
-        " --partitions 6 --replication-factor 3 --config cleanup.policy=delete"
-        f" --config retention.ms={WEEK_MS} --config segment.ms=86400000",
-        "kafka-topics.sh --bootstrap-server kafka:9092 --create --if-not-exists --topic acme.nps.updates"
-        " --partitions 6 --replication-factor 3 --config cleanup.policy=compact --config segment.ms=86400000",
+        f"{start}crm.events{sizes}delete --config retention.ms={WEEK_MS} --config segment.ms=86400000",
+        f"{start}nps.updates{sizes}compact --config segment.ms=86400000",
     ]
 
 

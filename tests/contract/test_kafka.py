@@ -1,0 +1,231 @@
+"""What only Kafka can do to us: rebalances, stalls, producers that died, topics to create."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from shared.topics import TOPICS, Topic
+from shared.transport import Message, MessageTooLarge, TransportUnavailable
+from shared.transport.kafka import KafkaLog, admin_client, create_topics
+from shared.transport.kafka.connection import Connection
+from shared.transport.kafka.reader import GroupReader
+from tests.contract.transport_stand import (
+    FIRST,
+    Reader,
+    Stand,
+    by_key,
+    have_read,
+    numbered,
+    once,
+    reading,
+    take,
+    until,
+    within,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from deploy.kafka.broker import Broker
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+async def stand(kafka_url: str) -> AsyncIterator[Stand]:
+    stand = Stand(kafka_url)
+    await stand.prepare()
+    yield stand
+    await stand.close()
+
+
+async def append_to_all_partitions(stand: Stand) -> None:
+    await stand.log.append([message for n in range(40) for message in numbered(f"respondent-{n}", range(1))])
+
+
+@within(60)
+async def test_acknowledgement_from_before_a_rebalance_is_dropped(stand: Stand) -> None:
+    await append_to_all_partitions(stand)
+    reader = GroupReader(Connection(stand.url), stand.prefix + stand.group, [stand.prefix + FIRST], limit=500)
+    async with aclosing(reader.batches()) as batches:
+        _, acknowledge = await anext(batches)
+        async with reading(stand.log, stand.group) as others:
+            await anext(others)
+            await acknowledge()
+            assert await stand.lag() == 40, "the other reader has part of it now"
+        while len(reader._consumer.assignment()) < 4:
+            await stand.log.ping()
+        await acknowledge()
+        assert await stand.lag() == 40, "lost and won back is not held all the time"
+
+        again: set[bytes] = set()
+        while len(again) < 40:
+            records, acknowledge = await anext(batches)
+            again |= {record.key for record in records}
+            await acknowledge()
+        assert await stand.lag() == 0
+
+
+@within(60)
+async def test_an_older_batch_cannot_be_acknowledged_after_a_newer_one(stand: Stand) -> None:
+    await stand.log.append(numbered("a", range(10)))
+    async with reading(stand.log, stand.group, limit=2) as batches:
+        older = await anext(batches)
+        await older.ack()
+        newer = await anext(batches)
+        await newer.ack()
+        await older.ack()
+        assert await stand.lag() == 6
+    await newer.ack()  # the group is left: dropped, not an error
+    assert await stand.lag() == 6
+
+
+@within(60)
+async def test_stalled_reader_joins_anew(stand: Stand) -> None:
+    """A consumer that stopped fetching without a word (aiokafka #1154) is replaced."""
+    reader = GroupReader(
+        Connection(stand.url), stand.prefix + stand.group, [stand.prefix + FIRST], limit=500, stall_s=0.1
+    )
+    await stand.log.append(numbered("a", range(1)))
+    async with aclosing(reader.batches()) as batches:
+        _, acknowledge = await anext(batches)
+        await acknowledge()
+        stalled = reader._consumer
+        stalled.pause(*stalled.assignment())
+        await stand.log.append(numbered("a", range(1, 3)))
+
+        records, _ = await anext(batches)
+
+        assert [record.value for record in records] == [b"1", b"2"]
+        assert reader._consumer is not stalled
+
+
+@within(60)
+async def test_quiet_topic_is_no_stall(stand: Stand) -> None:
+    reader = GroupReader(
+        Connection(stand.url), stand.prefix + stand.group, [stand.prefix + FIRST], limit=500, stall_s=0.1
+    )
+    async with aclosing(reader.batches()) as batches:
+        following = asyncio.ensure_future(anext(batches))
+        while reader._consumer is None or not reader._consumer.assignment():
+            await stand.log.ping()
+        consumer = reader._consumer
+        await reader._check_stall()
+        await stand.log.append(numbered("a", range(1)))
+        await following
+
+        assert reader._consumer is consumer
+
+
+@within(60)
+async def test_producer_that_lost_its_sequence_is_replaced(stand: Stand) -> None:
+    await stand.log.append(numbered("a", range(1)))
+    assert isinstance(stand.log, KafkaLog)
+    broken = stand.log._producer._client
+    for partition in range(4):
+        broken._txn_manager.increment_sequence_number(TopicPartition(stand.prefix + FIRST, partition), 7)
+
+    with pytest.raises(TransportUnavailable, match="OutOfOrderSequence"):
+        await stand.log.append(numbered("a", range(1, 2)))
+    await stand.log.append(numbered("a", range(1, 3)))
+
+    async with reading(stand.log, stand.group) as batches:
+        assert by_key(await take(batches, 3)) == {"a": [0, 1, 2]}
+    assert stand.log._producer._client is not broken
+
+
+@within(60)
+async def test_message_beyond_the_limit_is_named_so(stand: Stand) -> None:
+    with pytest.raises(MessageTooLarge):
+        await stand.log.append([Message(FIRST, "a", bytes(2 * 1024 * 1024))])
+    await stand.log.append(numbered("a", range(1)))
+
+    assert await stand.lag() == 1
+
+
+@within(60)
+async def test_unknown_topic_does_not_answer(stand: Stand) -> None:
+    with pytest.raises(TransportUnavailable):
+        await stand.log.append([Message("test.unknown", "a", b"")])
+    with pytest.raises(TransportUnavailable):
+        await stand.log.lag(stand.group, ["test.unknown"])
+
+
+@within(60)
+async def test_foreign_bytes_are_read_without_failing(stand: Stand) -> None:
+    """A CRM may use keys, headers and null bodies as it likes."""
+    await stand.log.append(numbered("warm", range(1)))
+    assert isinstance(stand.log, KafkaLog)
+    client = stand.log._producer._client
+    headers = [("ce_id", b"1"), ("binary", b"\xff\xfe"), ("null", None)]
+    await client.send_and_wait(stand.prefix + FIRST, key=b"\xff\x00", value=None, headers=headers)
+
+    async with reading(stand.log, stand.group) as batches:
+        read = await take(batches, 2)
+    found = next(message for message in read if message.key != "warm")
+    assert found.body == b""
+    assert found.headers["ce_id"] == "1"
+    assert found.headers["null"] == ""
+
+
+@within(120)
+async def test_broker_killed_again_and_again_loses_nothing(restartable_kafka: Broker) -> None:
+    stand = Stand(restartable_kafka.url)
+    await stand.prepare()
+    reader = Reader(stand.another_log(), stand.group)
+    for start in range(0, 150, 50):
+        appending = asyncio.create_task(_append_stubbornly(stand, range(start, start + 50)))
+        await until(have_read([reader], start + 1), reader)
+        restartable_kafka.kill()
+        restartable_kafka.launch()
+        await asyncio.to_thread(restartable_kafka.wait_until_ready)
+        await appending
+    await until(lambda: bool(reader.read) and reader.read[-1].body == b"149", reader)
+
+    assert once(by_key(reader.read)["a"]) == list(range(150))
+    await reader.stop()
+    assert await stand.lag() == 0
+    await stand.close()
+
+
+async def _append_stubbornly(stand: Stand, numbers: range) -> None:
+    for number in numbers:
+        while True:
+            try:
+                await stand.log.append(numbered("a", range(number, number + 1)))
+            except TransportUnavailable:
+                continue
+            break
+
+
+@within(60)
+async def test_topics_are_created_once_and_as_described(kafka_url: str) -> None:
+    prefix = Stand(kafka_url).prefix
+
+    assert await create_topics(kafka_url, TOPICS, topic_prefix=prefix) == [prefix + topic.name for topic in TOPICS]
+    assert await create_topics(kafka_url, TOPICS, topic_prefix=prefix) == []
+
+    async with admin_client(Connection(kafka_url)) as admin:
+        described = await admin.describe_topics([prefix + topic.name for topic in TOPICS])
+        assert {each["topic"]: len(each["partitions"]) for each in described} == {
+            prefix + topic.name: topic.partitions for topic in TOPICS
+        }
+        for topic in TOPICS:
+            assert (await _settings(admin, prefix + topic.name)).items() >= topic.settings.items()
+
+
+async def _settings(admin: Any, topic: str) -> dict[str, str]:
+    [answer] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+    return {entry[0]: entry[1] for entry in answer.resources[0][4]}
+
+
+@within(60)
+async def test_refused_topic_is_an_error(kafka_url: str) -> None:
+    with pytest.raises(Exception, match="InvalidReplicationFactor"):
+        await create_topics(kafka_url, [Topic("test.refused")], replication_factor=3)
