@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -52,15 +52,25 @@ async def run(
     ready: Callable[[dict[str, str]], None] = lambda _urls: None,
 ) -> None:
     """Start PostgreSQL if need be, migrate, and run these services until told to stop."""
+    with ExitStack() as sockets:
+        listeners = {service: sockets.enter_context(_listen(settings, service)) for service in services}
+        await _run(settings, stop, listeners, ready)
+
+
+async def _run(
+    settings: AllSettings,
+    stop: asyncio.Event,
+    listeners: Mapping[Service, socket.socket],
+    ready: Callable[[dict[str, str]], None],
+) -> None:
     base = settings.trigger
-    listeners = {service: _listen(settings, service) for service in services}
-    schemas = [*map(str, services), *([] if base.events_url else [databases.TRANSPORT])]
+    schemas = [*map(str, listeners), *([] if base.events_url else [databases.TRANSPORT])]
     urls = await databases.urls_for(base, schemas)
     await databases.migrate(urls)
     clock = open_clock(base.clock)
     events_url = base.events_url or urls[databases.TRANSPORT]
     async with AsyncExitStack() as resources, asyncio.TaskGroup() as tasks:
-        for service in services:
+        for service, listener in listeners.items():
             event_log = open_event_log(base, events_url)
             resources.push_async_callback(event_log.close)
             running = _RUN[service](
@@ -69,7 +79,7 @@ async def run(
                 event_log=event_log,
                 clock=clock,
                 stop=stop,
-                listener=listeners[service],
+                listener=listener,
             )
             tasks.create_task(running, name=service)
         ready(urls)

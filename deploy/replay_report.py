@@ -86,7 +86,8 @@ class _Reader:
             return await db.fetch(session, sql)
 
     async def counts(self, sql: str) -> dict[str, int]:
-        return {row[0]: int(row[1]) for row in sorted(await self.rows(sql))}
+        rows = [tuple(row) for row in await self.rows(sql)]
+        return {name: int(count) for name, count in sorted(rows)}
 
     async def total(self, table: str) -> int:
         return (await self.counts(f"SELECT '', count(*) FROM {table}"))[""]  # noqa: S608 - our own table names

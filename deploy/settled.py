@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from deploy.all_in_one import ALL
 from services.dispatcher import main as dispatcher
 from services.dispatcher import repository as dispatcher_repository
-from services.scoring import main as scoring
+from services.scoring import handlers as scoring
 from services.scoring import repository as scoring_repository
 from services.trigger import main as trigger
 from shared import db
@@ -20,7 +20,7 @@ from shared.transport import EventLog
 from shared.vocabulary import Service
 
 TOPICS = {
-    Service.TRIGGER: trigger.TOPICS,
+    Service.TRIGGER: (*trigger.CRM_TOPICS, *trigger.FEEDBACK_TOPICS),
     Service.DISPATCHER: dispatcher.TOPICS,
     Service.SCORING: scoring.TOPICS,
 }

@@ -11,6 +11,7 @@ import asyncpg
 import tenacity
 from sqlalchemy import text
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 Sessions = async_sessionmaker[AsyncSession]
@@ -22,7 +23,7 @@ class Database:
 
     def __init__(self, url: str, *, schema: str, pool_size: int = 8) -> None:
         self.url = url
-        self.schema = schema
+        self.schema = str(schema)  # asyncpg takes nothing that is more than a str
         self.engine = create_async_engine(
             sqlalchemy_url(url),
             pool_size=pool_size,
@@ -101,6 +102,7 @@ _TRANSIENT = (
     asyncpg.ObjectNotInPrerequisiteStateError,  # it takes no connections just now
     OSError,
     TimeoutError,
+    PoolTimeout,  # every connection of the pool was busy for half a minute
 )
 
 

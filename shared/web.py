@@ -355,8 +355,9 @@ def _is_loopback(host: str) -> bool:
 
 
 def _is_cross_site(headers: Headers) -> bool:
-    if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
-        return True
+    site = headers.get("sec-fetch-site")
+    if site is not None:  # the origin of a form is "null" under our own referrer policy, so this decides
+        return site not in ("same-origin", "none")
     origin = headers.get("origin")
     return origin is not None and urlsplit(origin).netloc != headers.get("host", "")
 

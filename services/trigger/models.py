@@ -3,8 +3,94 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.migrations import messaging_tables
 
 metadata = sa.MetaData()
 messaging_tables(metadata)
+
+_Time = sa.DateTime(timezone=True)
+
+programs = sa.Table(
+    "programs",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("document", JSONB, nullable=False),
+    sa.Column("applied_at", _Time, nullable=False),
+)
+
+respondents = sa.Table(
+    "respondents",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("customer_id", sa.Text),
+    sa.Column("name", sa.Text),
+    sa.Column("email", sa.Text),
+    sa.Column("phone", sa.Text),
+    sa.Column("locale", sa.Text),
+    sa.Column("time_zone", sa.Text),
+    sa.Column("consent", JSONB, nullable=False, server_default="{}"),
+    sa.Column("attributes", JSONB, nullable=False, server_default="{}"),
+    sa.Column("purchases", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("known_at", _Time),
+    sa.Column("last_asked_at", _Time),
+    sa.Column("last_answered_at", _Time),
+    sa.Column("last_category", sa.Text),
+    sa.Column("erased_at", _Time),
+)
+
+touchpoints = sa.Table(
+    "touchpoints",
+    metadata,
+    sa.Column("respondent_id", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("ref", sa.Text, primary_key=True),
+    sa.Column("source", sa.Text),
+    sa.Column("event_id", sa.Text),
+    sa.Column("invitation_id", sa.Uuid),
+    sa.Column("state", sa.Text),
+    sa.Column("reversed_at", _Time),
+    sa.Index(
+        "touchpoints_invitation",
+        "invitation_id",
+        unique=True,
+        postgresql_where=sa.text("invitation_id IS NOT NULL"),
+    ),
+)
+
+suppressions = sa.Table(
+    "suppressions",
+    metadata,
+    sa.Column("respondent_id", sa.Text, nullable=False),
+    sa.Column("channel", sa.Text),  # NULL: all of them
+    sa.Column("program", sa.Text),  # NULL: all of them
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("until", _Time),
+    sa.UniqueConstraint(
+        "respondent_id", "channel", "program", "reason", name="suppressions_once", postgresql_nulls_not_distinct=True
+    ),
+)
+
+decisions = sa.Table(
+    "decisions",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("event_id", sa.Text, nullable=False),
+    sa.Column("digest", sa.LargeBinary, nullable=False),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("respondent_id", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text),
+    sa.Column("event_time", _Time, nullable=False),
+    sa.Column("decided_at", _Time, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("program_id", sa.Text),
+    sa.Column("program_version", sa.Integer),
+    sa.Column("invitation_id", sa.Uuid),
+    sa.Column("trail", JSONB, nullable=False),
+    # the event id first: "why?" is asked by it alone
+    sa.UniqueConstraint("event_id", "source", name="decisions_once"),
+    sa.Index("decisions_respondent", "respondent_id", "id"),
+)

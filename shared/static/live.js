@@ -1,7 +1,7 @@
 // Looks every two seconds whether something changed, and swaps only what did.
 const refresh = async () => {
   const response = await fetch(location.href, { headers: { accept: "text/html" } });
-  if (!response.ok) return;
+  if (!response.ok || response.redirected) return;
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
   const parts = (page) => [...page.querySelectorAll("[data-live]")];
   const names = (page) => parts(page).map((part) => part.id).join();

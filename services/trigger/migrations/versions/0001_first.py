@@ -1,14 +1,102 @@
 """The first tables."""
 
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects.postgresql import JSONB
+
 from shared.migrations import create_messaging_tables, drop_messaging_tables
 
 revision = "0001"
 down_revision = None
 
+TIME = sa.DateTime(timezone=True)
+
 
 def upgrade() -> None:
     create_messaging_tables()
+    op.create_table(
+        "programs",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("version", sa.Integer, primary_key=True),
+        sa.Column("document", JSONB, nullable=False),
+        sa.Column("applied_at", TIME, nullable=False),
+    )
+    _create_people()
+    _create_decisions()
+
+
+def _create_people() -> None:
+    op.create_table(
+        "respondents",
+        sa.Column("id", sa.Text, primary_key=True),
+        *(sa.Column(name, sa.Text) for name in ("customer_id", "name", "email", "phone", "locale", "time_zone")),
+        sa.Column("consent", JSONB, nullable=False, server_default="{}"),
+        sa.Column("attributes", JSONB, nullable=False, server_default="{}"),
+        sa.Column("purchases", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("known_at", TIME),
+        sa.Column("last_asked_at", TIME),
+        sa.Column("last_answered_at", TIME),
+        sa.Column("last_category", sa.Text),
+        sa.Column("erased_at", TIME),
+    )
+    op.create_table(
+        "suppressions",
+        sa.Column("respondent_id", sa.Text, nullable=False),
+        sa.Column("channel", sa.Text),
+        sa.Column("program", sa.Text),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("until", TIME),
+        sa.UniqueConstraint(
+            "respondent_id",
+            "channel",
+            "program",
+            "reason",
+            name="suppressions_once",
+            postgresql_nulls_not_distinct=True,
+        ),
+    )
+
+
+def _create_decisions() -> None:
+    op.create_table(
+        "touchpoints",
+        sa.Column("respondent_id", sa.Text, primary_key=True),
+        sa.Column("kind", sa.Text, primary_key=True),
+        sa.Column("ref", sa.Text, primary_key=True),
+        sa.Column("source", sa.Text),
+        sa.Column("event_id", sa.Text),
+        sa.Column("invitation_id", sa.Uuid),
+        sa.Column("state", sa.Text),
+        sa.Column("reversed_at", TIME),
+        sa.Index(
+            "touchpoints_invitation",
+            "invitation_id",
+            unique=True,
+            postgresql_where=sa.text("invitation_id IS NOT NULL"),
+        ),
+    )
+    op.create_table(
+        "decisions",
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("source", sa.Text, nullable=False),
+        sa.Column("event_id", sa.Text, nullable=False),
+        sa.Column("digest", sa.LargeBinary, nullable=False),
+        sa.Column("type", sa.Text, nullable=False),
+        sa.Column("respondent_id", sa.Text, nullable=False),
+        sa.Column("subject", sa.Text),
+        sa.Column("event_time", TIME, nullable=False),
+        sa.Column("decided_at", TIME, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("program_id", sa.Text),
+        sa.Column("program_version", sa.Integer),
+        sa.Column("invitation_id", sa.Uuid),
+        sa.Column("trail", JSONB, nullable=False),
+        sa.UniqueConstraint("event_id", "source", name="decisions_once"),
+        sa.Index("decisions_respondent", "respondent_id", "id"),
+    )
 
 
 def downgrade() -> None:
+    for table in ("decisions", "touchpoints", "suppressions", "respondents", "programs"):
+        op.drop_table(table)
     drop_messaging_tables()

@@ -1,0 +1,115 @@
+"""`POST /v1/events`: one CloudEvent or a batch of them."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+from fastapi import APIRouter, Request
+from starlette.datastructures import Headers
+
+from services.trigger.api.door import INVALID, REUSED, Door
+from services.trigger.handlers.events import Conflict, read_event
+from services.trigger.repository.decisions import StoredDecision
+from services.trigger.schemas import Decided, Refused, Results
+from shared import web
+from shared.cloudevents import Event, InvalidEvent
+from shared.events import CrmPayload
+from shared.topics import CRM_EVENTS
+from shared.transport import Message
+
+MAX_EVENTS = 1000
+_BATCH = "application/cloudevents-batch+json"
+_STRUCTURED = ("application/cloudevents+json", "application/json", "")
+
+_EXAMPLE: dict[str, Any] = {
+    "specversion": "1.0",
+    "id": "1",
+    "source": "my-shop",
+    "type": "crm.purchase.completed",
+    "time": "2026-03-01T12:00:00Z",
+    "data": {
+        "customer": {"id": "42", "name": "Ann", "email": "ann@shop.example"},
+        "order": {"id": "48213", "amount": "19.90", "currency": "EUR"},
+        "touchpoint": {"store": "Riverside", "channel": "store"},
+    },
+}
+_BODY = {
+    "required": True,
+    "content": {
+        "application/cloudevents+json": {"schema": {"type": "object"}, "example": _EXAMPLE},
+        _BATCH: {"schema": {"type": "array", "maxItems": MAX_EVENTS}, "example": [_EXAMPLE]},
+    },
+}
+
+
+def events_router(door: Door) -> APIRouter:
+    router = APIRouter(tags=["events"])
+
+    @router.post("/v1/events", status_code=HTTPStatus.ACCEPTED, openapi_extra={"requestBody": _BODY})
+    async def post_events(request: Request) -> Decided | Results:
+        """Take one event (structured or binary) or up to 1,000 in an array; answer each with its decision."""
+        body = await request.body()
+        if not _is_array(request.headers, body):
+            return await door.decide_one(_read_one(request.headers, body))
+        read = [_read_item(item) for item in _items(body)]
+        verdicts = iter(await door.decide([event for event in read if isinstance(event, Event)]))
+        return Results(results=[_result(next(verdicts)) if isinstance(one, Event) else _refused(one) for one in read])
+
+    return router
+
+
+def _media_type(headers: Headers) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _is_array(headers: Headers, body: bytes) -> bool:
+    if _media_type(headers) == _BATCH:
+        return True
+    return "ce-specversion" not in headers and body.lstrip().startswith(b"[")
+
+
+def _read_one(headers: Headers, body: bytes) -> Event[CrmPayload]:
+    if "ce-specversion" not in headers and _media_type(headers) not in _STRUCTURED:
+        raise web.Unprocessable(INVALID, "content-type: application/cloudevents+json is wanted")
+    # the Kafka binding, which the contract reads, says ce_ and plain UTF-8; HTTP says ce- and percent-encoding
+    wire = {
+        f"ce_{name.removeprefix('ce-')}" if name.startswith("ce-") else name: unquote(value)
+        for name, value in headers.items()
+    }
+    try:
+        return read_event(Message(CRM_EVENTS.name, "", body, wire))
+    except InvalidEvent as error:
+        raise web.Unprocessable(INVALID, str(error)) from None
+
+
+def _items(body: bytes) -> list[msgspec.Raw]:
+    try:
+        items = msgspec.json.decode(body, type=list[msgspec.Raw])
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise web.Unprocessable(INVALID, f"body: {error}") from None
+    except RecursionError:
+        raise web.Unprocessable(INVALID, "body: nested too deeply") from None
+    if len(items) > MAX_EVENTS:
+        raise web.Unprocessable("Too many events", f"At most {MAX_EVENTS} are taken at once.")
+    return items
+
+
+def _read_item(item: msgspec.Raw) -> Event[CrmPayload] | InvalidEvent:
+    try:
+        return read_event(Message(CRM_EVENTS.name, "", bytes(item)))
+    except InvalidEvent as error:
+        return error
+
+
+def _result(verdict: StoredDecision | Conflict) -> Decided | Refused:
+    if isinstance(verdict, Conflict):
+        title, detail = REUSED
+        return Refused(status=HTTPStatus.CONFLICT, title=title, detail=detail)
+    return Decided.of(verdict)
+
+
+def _refused(error: InvalidEvent) -> Refused:
+    return Refused(status=HTTPStatus.UNPROCESSABLE_ENTITY, title=INVALID, detail=str(error))

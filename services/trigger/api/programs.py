@@ -1,0 +1,60 @@
+"""Programs: read them, apply them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from services.trigger.api.door import Door
+from services.trigger.domain.programs import ProgramDocument
+from services.trigger.domain.reading import InvalidProgram, read_program
+from services.trigger.handlers.programs import apply_program
+from services.trigger.repository import programs
+from services.trigger.schemas import Applied, ProgramHistory, Programs, ProgramVersion, ProgramView
+from shared import web
+
+_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {"application/yaml": {"schema": {"type": "object"}}, "application/json": {"schema": {"type": "object"}}},
+}
+
+
+def programs_router(door: Door) -> APIRouter:
+    router = APIRouter(prefix="/v1/programs", tags=["programs"])
+
+    @router.get("")
+    async def list_programs() -> Programs:
+        """List the current version of every program."""
+        async with door.sessions() as session:
+            current = await programs.current(session)
+        return Programs(programs=[ProgramView.of(program) for program in current.values()])
+
+    @router.get("/{program_id}")
+    async def show_program(program_id: str) -> ProgramHistory:
+        """Show one program with all its versions."""
+        async with door.sessions() as session:
+            versions = await programs.versions(session, program_id)
+        if not versions:
+            raise web.NotFound("No such program", "GET /v1/programs lists them.")
+        history = [ProgramVersion(**ProgramView.of(program).model_dump(), applied_at=at) for program, at in versions]
+        return ProgramHistory(**ProgramView.of(versions[0][0]).model_dump(), versions=history)
+
+    @router.put("", openapi_extra={"requestBody": _BODY})
+    @router.post("", openapi_extra={"requestBody": _BODY}, include_in_schema=False)
+    async def put_program(request: Request) -> Applied:
+        """Apply a document, YAML or JSON; the same one again makes no new version."""
+        document = _read(await request.body())
+        async with door.sessions.begin() as session:
+            program, changed = await apply_program(session, document, now=door.clock.now())
+        return Applied(**ProgramView.of(program).model_dump(), changed=changed)
+
+    return router
+
+
+def _read(body: bytes) -> ProgramDocument:
+    try:
+        return read_program(body)
+    except InvalidProgram as error:
+        problems = [{"where": where, "what": what} for where, what in error.problems]
+        raise web.Unprocessable("The program is not as it should be", errors=problems) from None

@@ -1,0 +1,97 @@
+"""Trigger's part of the command line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.trigger.config import TriggerSettings
+from services.trigger.domain.programs import ProgramDocument
+from services.trigger.domain.reading import InvalidProgram, read_program
+from services.trigger.handlers.programs import apply_program
+from services.trigger.repository import programs as stored
+from shared import embedded
+from shared.clock import open_clock
+from shared.db import Database
+
+app = typer.Typer()
+programs = typer.Typer(no_args_is_help=True, help="Survey definitions: whom, when, what, how often.")
+app.add_typer(programs, name="programs")
+
+
+@programs.command("apply")
+def apply_files(
+    paths: Annotated[list[Path], typer.Argument(exists=True, help="YAML files, or folders of them.")],
+) -> None:
+    """Make these documents the current versions; all of them or, where one is wrong, none."""
+    documents = [(path, _read(path)) for path in _files(paths)]
+    settings = TriggerSettings()
+
+    async def work(database: Database) -> None:
+        async with database.sessions.begin() as session:
+            for path, document in documents:
+                program, changed = await apply_program(session, document, now=open_clock(settings.clock).now())
+                print(f"{path}: {program.id} version {program.version}{'' if changed else ', unchanged'}")
+
+    _with_database(settings, work)
+
+
+@programs.command("list")
+def list_current() -> None:
+    """List the current version of every program."""
+
+    async def work(database: Database) -> None:
+        async with database.sessions() as session:
+            for program in (await stored.current(session)).values():
+                document = program.document
+                state = "" if document.active else " (off)"
+                print(f"{program.id}\tversion {program.version}\tpriority {document.priority}{state}\t{document.title}")
+
+    _with_database(TriggerSettings(), work)
+
+
+@programs.command("show")
+def show(program_id: str) -> None:
+    """Print the current document of one program, with everything it left to the defaults."""
+
+    async def work(database: Database) -> None:
+        async with database.sessions() as session:
+            program = (await stored.current(session)).get(program_id)
+        if program is None:
+            raise typer.BadParameter(f"no program {program_id}; `earshot programs list` names them")
+        print(program.document.model_dump_json(indent=2))
+
+    _with_database(TriggerSettings(), work)
+
+
+def _files(paths: list[Path]) -> list[Path]:
+    nested = [sorted([*path.glob("*.yaml"), *path.glob("*.yml")]) if path.is_dir() else [path] for path in paths]
+    return [path for found in nested for path in found]
+
+
+def _read(path: Path) -> ProgramDocument:
+    try:
+        return read_program(path.read_bytes())
+    except InvalidProgram as error:
+        for where, what in error.problems:
+            typer.echo(f"{path}: {where}: {what}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _with_database(settings: TriggerSettings, work: Callable[[Database], Awaitable[None]]) -> None:
+    asyncio.run(_open_and_work(settings, work))
+
+
+async def _open_and_work(settings: TriggerSettings, work: Callable[[Database], Awaitable[None]]) -> None:
+    url = settings.trigger_database_url or settings.database_url
+    if not url:
+        url = (await asyncio.to_thread(embedded.start, settings.data_dir / "postgres")).urls()["trigger"]
+    database = Database(url, schema="trigger", pool_size=1)
+    try:
+        await work(database)
+    finally:
+        await database.close()

@@ -1,0 +1,1 @@
+"""Whom to ask, and why: pure, no I/O."""

@@ -1,0 +1,129 @@
+"""The person we may ask: what is known of them, and how an event adds to it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import zoneinfo
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+
+from shared.events import Consent, Contact, Customer, Scalar
+from shared.vocabulary import ChannelKind
+
+_LOCALE = re.compile(r"[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8}){0,3}")
+_ZONES = frozenset(zoneinfo.available_timezones())
+
+
+@dataclass(frozen=True, slots=True)
+class Respondent:
+    """Times are business time, UTC; `known_at` is that of the newest event the rest was taken from."""
+
+    id: str
+    customer_id: str | None = None
+    name: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    locale: str | None = None
+    time_zone: str | None = None
+    consent: Consent = Consent()  # noqa: RUF009 - frozen
+    attributes: Mapping[str, Scalar] = field(default_factory=dict)
+    purchases: int = 0
+    known_at: datetime | None = None
+    last_asked_at: datetime | None = None
+    last_answered_at: datetime | None = None
+    last_category: str | None = None
+    erased_at: datetime | None = None
+
+    @property
+    def contact(self) -> Contact:
+        return Contact(email=self.email, phone=self.phone)
+
+    def has_address(self, channel: ChannelKind) -> bool:
+        return bool(self.email if channel is ChannelKind.EMAIL else self.phone)
+
+    def erased(self, at: datetime) -> Respondent:
+        """Forget all but when they were last asked: the rest period protects them still."""
+        return Respondent(self.id, last_asked_at=self.last_asked_at, erased_at=at)
+
+
+def learn(
+    respondent: Respondent, customer: Customer, *, at: datetime, phone_region: str
+) -> tuple[Respondent, list[str]]:
+    """Add what an event says of its customer; also name the fields that could not be used.
+
+    What is absent stays as it was. An event older than what is known only fills gaps; one from before an erasure
+    adds nothing.
+    """
+    if respondent.erased_at is not None and at <= respondent.erased_at:
+        return respondent, []
+    said, unusable = _usable(customer, respondent, phone_region=phone_region)
+    consent = customer.consent.model_dump(exclude_none=True)
+    known_consent = respondent.consent.model_dump(exclude_none=True)
+    if respondent.known_at is not None and at < respondent.known_at:
+        gaps = {name: value for name, value in said.items() if getattr(respondent, name) is None}
+        return replace(
+            respondent,
+            consent=Consent(**(consent | known_consent)),
+            attributes={**customer.attributes, **respondent.attributes},
+            **gaps,  # type: ignore[arg-type]
+        ), unusable
+    return replace(
+        respondent,
+        customer_id=customer.id,
+        consent=Consent(**(known_consent | consent)),
+        attributes={**respondent.attributes, **customer.attributes},
+        known_at=at,
+        **said,  # type: ignore[arg-type]
+    ), unusable
+
+
+def _usable(customer: Customer, known: Respondent, *, phone_region: str) -> tuple[dict[str, str], list[str]]:
+    readers: Mapping[str, Callable[[str], str | None]] = {
+        "name": clean_name,
+        "email": email_address,
+        "phone": lambda text: phone_number(text, region=phone_region),
+        "locale": lambda text: text if _LOCALE.fullmatch(text) else None,
+        "time_zone": lambda text: text if text in _ZONES else None,
+    }
+    given = {name: text.strip() for name in readers if (text := getattr(customer, name)) and text.strip()}
+    read = {
+        name: text if text == getattr(known, name) else readers[name](text)  # reading an address twice is costly
+        for name, text in given.items()
+    }
+    usable = {name: value for name, value in read.items() if value is not None}
+    return usable, [name for name in given if name not in usable]
+
+
+def clean_name(text: str) -> str | None:
+    """Drop control and other invisible characters; a line break is a space."""
+    one_line = " ".join(text.split())
+    return "".join(c for c in one_line if unicodedata.category(c)[0] != "C").strip() or None
+
+
+def email_address(text: str) -> str | None:
+    """Bring an address to the form mail servers read, or None if it cannot be one; nothing is looked up."""
+    try:
+        return validate_email(
+            text,
+            check_deliverability=False,
+            allow_smtputf8=False,
+            test_environment=True,  # .test is for trying things out
+        ).ascii_email
+    except EmailNotValidError:
+        return None
+
+
+def phone_number(text: str, *, region: str) -> str | None:
+    """Bring a number to E.164, or None if it cannot be one; without a region only `+…` can be read."""
+    try:
+        number = phonenumbers.parse(text, region or None)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

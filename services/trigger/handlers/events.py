@@ -1,0 +1,123 @@
+"""Events of shops and CRMs: each gets exactly one stored decision, whichever door it came through."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.trigger.domain.programs import by_priority
+from services.trigger.domain.touchpoints import touchpoint_key
+from services.trigger.handlers.batch import Batch, Terms
+from services.trigger.repository import decisions, programs, respondents, suppressions, touchpoints
+from services.trigger.repository.decisions import EventKey, StoredDecision
+from shared import cloudevents, metrics, outbox
+from shared.cloudevents import Event, InvalidEvent
+from shared.events import CrmPayload, Payload
+from shared.transport import Message
+from shared.vocabulary import Service
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """The same source and id once named another event: that one stands."""
+
+    source: str
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Incoming:
+    event: Event[CrmPayload]
+    key: EventKey
+    digest: bytes
+
+
+def read_event(message: Message) -> Event[CrmPayload]:
+    """Read an event somebody else may send us; raises InvalidEvent."""
+    return checked(cloudevents.parse(message))
+
+
+def checked(event: Event[Payload]) -> Event[CrmPayload]:
+    if not isinstance(event.payload, CrmPayload):
+        raise InvalidEvent(f"type: {event.type} is not taken here, only crm.* is")
+    if not 1 <= len(event.payload.key) <= 200:
+        raise InvalidEvent("customer.id: 1 to 200 characters are wanted, in lower case too")
+    return Event(event.id, event.source, event.time, event.payload, event.subject)
+
+
+async def decide_events(
+    session: AsyncSession, events: Sequence[Event[CrmPayload]], *, now: datetime, terms: Terms
+) -> list[StoredDecision | Conflict]:
+    """Decide a batch and store it; answers are in order. A repeated event gets the decision it got before.
+
+    Raises Raced: roll back and try again.
+    """
+    incoming = [_Incoming(event, EventKey(event.source, event.id), _digest(event)) for event in events]
+    firsts: dict[EventKey, _Incoming] = {}
+    for one in incoming:
+        firsts.setdefault(one.key, one)
+    known = await decisions.find(session, firsts)
+    if fresh := [one for key, one in firsts.items() if key not in known]:
+        known |= await _decide_fresh(session, fresh, now=now, terms=terms)
+    return [_verdict(one, known[one.key]) for one in incoming]
+
+
+async def on_crm_events(
+    session: AsyncSession, events: Sequence[Event[Payload]], *, now: datetime, terms: Terms
+) -> None:
+    """Decide what came through the log; where an id was used before for another event, that one stands."""
+    crm_events = [checked(event) for event in events]
+    for verdict, event in zip(await decide_events(session, crm_events, now=now, terms=terms), events, strict=True):
+        if isinstance(verdict, Conflict):
+            metrics.EVENTS.labels(Service.TRIGGER, event.type, "conflict").inc()
+            log.warning("event.id_reused", type=event.type)
+
+
+async def _decide_fresh(
+    session: AsyncSession, fresh: Sequence[_Incoming], *, now: datetime, terms: Terms
+) -> dict[EventKey, StoredDecision]:
+    customers = {one.event.payload.key for one in fresh}
+    await respondents.make_missing(session, customers)
+    locked = await respondents.lock(session, customers)
+    known = await decisions.find(session, [one.key for one in fresh])  # another door may have had the lock before us
+    places = {touchpoint_key(one.event.payload) for one in fresh}
+    batch = Batch(
+        programs=by_priority(await programs.current(session)),
+        respondents=locked,
+        touchpoints=await touchpoints.find(session, [place for place in places if place]),
+        suppressions=await suppressions.find(session, customers),
+        now=now,
+        terms=terms,
+    )
+    for one in fresh:
+        if one.key not in known:
+            known[one.key] = batch.decide(one.event, one.digest)
+    await _save(session, batch)
+    return known
+
+
+async def _save(session: AsyncSession, batch: Batch) -> None:
+    await decisions.add(session, batch.decisions)
+    await respondents.save(session, [batch.respondents[id_] for id_ in batch.changed_respondents])
+    await touchpoints.save(session, [batch.touchpoints[key] for key in batch.changed_touchpoints])
+    await outbox.add(session, batch.events)
+    for decision in batch.decisions:
+        metrics.DECISIONS.labels(Service.TRIGGER, decision.program_id or "", decision.reason).inc()
+
+
+def _digest(event: Event[CrmPayload]) -> bytes:
+    """Tell two bodies apart by what they say, not by how it was written: the doors write differently."""
+    body = event.payload.model_dump(mode="json", exclude_defaults=True)
+    return hashlib.sha256(json.dumps([event.type, body], sort_keys=True).encode()).digest()
+
+
+def _verdict(one: _Incoming, stored: StoredDecision) -> StoredDecision | Conflict:
+    return stored if stored.digest == one.digest else Conflict(one.event.source, one.event.id)

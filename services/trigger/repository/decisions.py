@@ -1,0 +1,105 @@
+"""Decisions: one for each event for ever, the permanent memory of what was already decided."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import asyncpg
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.trigger import models
+from shared import db
+
+
+class EventKey(NamedTuple):
+    source: str
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDecision:
+    id: UUID
+    source: str
+    event_id: str
+    digest: bytes
+    type: str
+    respondent_id: str
+    subject: str | None
+    event_time: datetime
+    decided_at: datetime
+    reason: str
+    program_id: str | None
+    program_version: int | None
+    invitation_id: UUID | None
+    trail: Sequence[Mapping[str, Any]]
+
+    @property
+    def key(self) -> EventKey:
+        return EventKey(self.source, self.event_id)
+
+
+class Raced(asyncpg.SerializationError):
+    """Another transaction stored one of these events for another customer just now: try again, and see it."""
+
+
+_FIND = """SELECT d.* FROM unnest($1::text[], $2::text[]) AS wanted (source, event_id)
+JOIN decisions AS d USING (source, event_id)"""
+
+_ADD = """INSERT INTO decisions (id, source, event_id, digest, type, respondent_id, subject, event_time, decided_at,
+reason, program_id, program_version, invitation_id, trail)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::text[], $7::text[],
+$8::timestamptz[], $9::timestamptz[], $10::text[], $11::text[], $12::int[], $13::uuid[], $14::jsonb[])
+ON CONFLICT DO NOTHING RETURNING id"""
+
+
+async def find(session: AsyncSession, keys: Collection[EventKey]) -> dict[EventKey, StoredDecision]:
+    rows = await db.fetch(session, _FIND, *zip(*keys, strict=True)) if keys else []
+    return {decision.key: decision for decision in (StoredDecision(**row) for row in rows)}
+
+
+async def add(session: AsyncSession, decisions: Sequence[StoredDecision]) -> None:
+    """Store new decisions; raises Raced."""
+    rows = [
+        (
+            d.id,
+            d.source,
+            d.event_id,
+            d.digest,
+            d.type,
+            d.respondent_id,
+            d.subject,
+            d.event_time,
+            d.decided_at,
+            d.reason,
+            d.program_id,
+            d.program_version,
+            d.invitation_id,
+            json.dumps(d.trail, default=_plain),
+        )
+        for d in sorted(decisions, key=lambda decision: decision.key)  # two batches must not wait for each other
+    ]
+    if rows and len(await db.fetch(session, _ADD, *zip(*rows, strict=True))) < len(rows):
+        raise Raced("an event of this batch was stored meanwhile")
+
+
+async def search(
+    session: AsyncSession, *, respondent_id: str | None, event_id: str | None, limit: int
+) -> list[StoredDecision]:
+    """Find the decisions about a respondent or an event, newest first."""
+    table = models.decisions
+    query = sa.select(table).order_by(table.c.id.desc()).limit(limit)
+    if respondent_id is not None:
+        query = query.where(table.c.respondent_id == respondent_id)
+    if event_id is not None:
+        query = query.where(table.c.event_id == event_id)
+    return [StoredDecision(**row) for row in (await session.execute(query)).mappings()]
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -1,0 +1,54 @@
+"""Who must not be contacted, as dispatcher and scoring say."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.trigger.domain.decisions import Suppression
+from shared import db
+from shared.vocabulary import ChannelKind
+
+
+class SuppressionKey(NamedTuple):
+    """`channel` and `program` None mean all."""
+
+    respondent_id: str
+    channel: ChannelKind | None
+    program: str | None
+    reason: str
+
+
+_FIND = "SELECT respondent_id, channel, program, reason, until FROM suppressions WHERE respondent_id = ANY($1::text[])"
+
+_PUT = """INSERT INTO suppressions (respondent_id, channel, program, reason, until)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
+ON CONFLICT (respondent_id, channel, program, reason) DO UPDATE SET until = EXCLUDED.until"""
+
+_LIFT = """DELETE FROM suppressions USING unnest($1::text[], $2::text[], $3::text[], $4::text[])
+AS lifted (respondent_id, channel, program, reason)
+WHERE suppressions.respondent_id = lifted.respondent_id AND suppressions.reason = lifted.reason
+AND suppressions.channel IS NOT DISTINCT FROM lifted.channel
+AND suppressions.program IS NOT DISTINCT FROM lifted.program"""
+
+
+async def find(session: AsyncSession, respondents: Collection[str]) -> dict[str, list[Suppression]]:
+    found: dict[str, list[Suppression]] = defaultdict(list)
+    for row in await db.fetch(session, _FIND, list(respondents)):
+        channel = row["channel"] and ChannelKind(row["channel"])
+        found[row["respondent_id"]].append(Suppression(channel, row["program"], row["reason"], row["until"]))
+    return found
+
+
+async def put(session: AsyncSession, until: Mapping[SuppressionKey, datetime | None]) -> None:
+    if until:
+        await db.fetch(session, _PUT, *zip(*((*key, end) for key, end in until.items()), strict=True))
+
+
+async def lift(session: AsyncSession, keys: Collection[SuppressionKey]) -> None:
+    if keys:
+        await db.fetch(session, _LIFT, *zip(*keys, strict=True))

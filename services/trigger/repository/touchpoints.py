@@ -1,0 +1,57 @@
+"""Orders and services: which event decided them, and what became of their survey."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.trigger.domain.touchpoints import Touchpoint, TouchpointKey, TouchpointKind, TouchpointState
+from shared import db
+
+_FIND = """SELECT t.* FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (respondent_id, kind, ref)
+JOIN touchpoints AS t USING (respondent_id, kind, ref)"""
+
+_SAVE = """INSERT INTO touchpoints (respondent_id, kind, ref, source, event_id, invitation_id, state, reversed_at)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::text[],
+$8::timestamptz[])
+ON CONFLICT (respondent_id, kind, ref) DO UPDATE SET source = EXCLUDED.source, event_id = EXCLUDED.event_id,
+invitation_id = EXCLUDED.invitation_id, state = EXCLUDED.state, reversed_at = EXCLUDED.reversed_at"""
+
+_SETTLE = """UPDATE touchpoints SET state = new.state
+FROM unnest($1::uuid[], $2::text[]) AS new (invitation_id, state)
+WHERE touchpoints.invitation_id = new.invitation_id AND touchpoints.state <> 'answered'"""
+
+
+async def find(session: AsyncSession, keys: Collection[TouchpointKey]) -> dict[TouchpointKey, Touchpoint]:
+    if not keys:
+        return {}
+    columns = zip(*((key.respondent_id, key.kind, key.ref) for key in keys), strict=True)
+    found = (
+        Touchpoint(
+            TouchpointKey(row["respondent_id"], TouchpointKind(row["kind"]), row["ref"]),
+            source=row["source"],
+            event_id=row["event_id"],
+            invitation_id=row["invitation_id"],
+            state=row["state"] and TouchpointState(row["state"]),
+            reversed_at=row["reversed_at"],
+        )
+        for row in await db.fetch(session, _FIND, *columns)
+    )
+    return {touchpoint.key: touchpoint for touchpoint in found}
+
+
+async def save(session: AsyncSession, touchpoints: Sequence[Touchpoint]) -> None:
+    rows = [
+        (t.key.respondent_id, t.key.kind, t.key.ref, t.source, t.event_id, t.invitation_id, t.state, t.reversed_at)
+        for t in touchpoints
+    ]
+    if rows:
+        await db.fetch(session, _SAVE, *zip(*rows, strict=True))
+
+
+async def settle(session: AsyncSession, states: Mapping[UUID, TouchpointState]) -> None:
+    """Record what became of invitations; an answer is the last word."""
+    if states:
+        await db.fetch(session, _SETTLE, list(states), list(states.values()))

@@ -1,0 +1,75 @@
+"""Events a shop sends, and a look at what trigger made of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from services.trigger.handlers.batch import Terms
+from services.trigger.handlers.events import Conflict, decide_events, read_event
+from services.trigger.repository.decisions import StoredDecision
+from shared import cloudevents, db
+from shared.cloudevents import Event
+from shared.events import Payload
+from shared.transport import Message
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TERMS = Terms(link_key="dev")
+
+CUSTOMER: dict[str, Any] = {"id": "c1", "name": "Ann", "email": "ann@shop.example"}
+
+
+def body(kind: str, id_: str, *, at: datetime = NOW, source: str = "shop", **data: Any) -> dict[str, Any]:
+    """Put an event as it is sent; the customer is Ann unless said otherwise."""
+    return {
+        "specversion": "1.0",
+        "id": id_,
+        "source": source,
+        "type": f"crm.{kind}",
+        "time": at.isoformat(),
+        "data": {"customer": CUSTOMER, **data},
+    }
+
+
+def purchase(id_: str, *, order: str | None = None, **rest: Any) -> dict[str, Any]:
+    return body("purchase.completed", id_, **{"order": {"id": order or f"order of {id_}"}, **rest})
+
+
+def cancellation(id_: str, *, order: str, **rest: Any) -> dict[str, Any]:
+    return body("purchase.cancelled", id_, **{"order": {"id": order}, **rest})
+
+
+def message(sent: dict[str, Any]) -> Message:
+    return Message("crm.events", "any", json.dumps(sent).encode())
+
+
+async def decide(
+    database: db.Database, sent: Sequence[dict[str, Any]], *, now: datetime = NOW
+) -> list[StoredDecision | Conflict]:
+    async with database.sessions.begin() as session:
+        return await decide_events(session, [read_event(message(one)) for one in sent], now=now, terms=TERMS)
+
+
+async def reasons(database: db.Database, sent: Sequence[dict[str, Any]], *, now: datetime = NOW) -> list[str]:
+    verdicts = await decide(database, sent, now=now)
+    return ["conflict" if isinstance(verdict, Conflict) else verdict.reason for verdict in verdicts]
+
+
+async def published(database: db.Database, *, but: Sequence[str] = ("program.published",)) -> list[Event[Payload]]:
+    """Read the outbox in order."""
+    async with database.sessions() as session:
+        rows = await db.fetch(session, "SELECT body FROM outbox ORDER BY id")
+    events = [cloudevents.parse_body(row["body"]) for row in rows]
+    return [event for event in events if event.type not in but]
+
+
+async def count(database: db.Database, table: str) -> int:
+    async with database.sessions() as session:
+        (row,) = await db.fetch(session, f"SELECT count(*) FROM {table}")  # noqa: S608 - a test's own constant
+    return int(row[0])
+
+
+def later(**duration: float) -> datetime:
+    return NOW + timedelta(**duration)

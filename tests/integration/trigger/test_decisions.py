@@ -1,0 +1,251 @@
+"""Every event gets exactly one stored decision."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+from services.trigger.repository.decisions import Raced, StoredDecision
+from shared import db
+from shared.db import Database
+from shared.events import (
+    RespondentConsentChanged,
+    RespondentErased,
+    SurveyRequested,
+    SurveyWithdrawn,
+)
+from shared.vocabulary import ChannelKind
+from tests.integration.trigger.samples import (
+    CUSTOMER,
+    NOW,
+    body,
+    cancellation,
+    count,
+    decide,
+    later,
+    published,
+    purchase,
+    reasons,
+)
+
+
+async def test_purchase_asks_and_publishes_the_whole_request(installed: Database) -> None:
+    sent = purchase(
+        "e1",
+        order="48213",
+        at=later(hours=-1),
+        customer={**CUSTOMER, "phone": "+7 916 123-45-67", "locale": "ru-RU", "time_zone": "Europe/Moscow"},
+        touchpoint={"store": "Tverskaya", "channel": "store"},
+    )
+    sent["data"]["order"] |= {"amount": "19.90", "currency": "RUB"}
+    (verdict,) = await decide(installed, [sent])
+    assert isinstance(verdict, StoredDecision)
+    assert (verdict.reason, verdict.program_id, verdict.program_version) == ("asked", "after-purchase", 1)
+    (event,) = await published(installed)
+    request = event.payload
+    assert isinstance(request, SurveyRequested)
+    assert request.invitation_id == verdict.invitation_id
+    assert (request.contact.email, request.contact.phone) == ("ann@shop.example", "+79161234567")
+    assert (request.locale, request.time_zone) == ("ru", "Europe/Moscow")
+    assert request.question == "Какова вероятность того, что вы порекомендуете нас другу или коллеге?"
+    assert (request.event.subject, str(request.event.amount), request.event.currency) == ("48213", "19.90", "RUB")
+    assert request.event.time == later(hours=-1)
+    assert (request.send_at, request.expires_at) == (NOW, later(days=21))
+    assert request.consent.model_dump() == {"email": True, "sms": None, "call": None}
+    assert request.segments == {"store": "Tverskaya", "channel": "store"}
+    assert [(step.channel, step.delay_s) for step in request.plan] == [
+        (ChannelKind.EMAIL, 0),
+        (ChannelKind.EMAIL, 3 * 86400),
+        (ChannelKind.SMS, 2 * 86400),
+        (ChannelKind.CALL, 2 * 86400),
+    ]
+    assert [step.window is None for step in request.plan] == [True, True, False, False]
+    assert request.link_key == "dev"
+
+
+async def test_repeated_event_gets_its_first_decision(installed: Database) -> None:
+    (first,) = await decide(installed, [purchase("e1")])
+    (again,) = await decide(installed, [purchase("e1")], now=later(days=100))
+    assert again == first
+    assert await count(installed, "decisions") == 1
+    assert len(await published(installed)) == 1
+
+
+async def test_same_event_a_thousand_times_in_one_batch_is_decided_once(installed: Database) -> None:
+    verdicts = await decide(installed, [purchase("e1")] * 1000)
+    assert len({verdict.id for verdict in verdicts if isinstance(verdict, StoredDecision)}) == 1
+    assert await count(installed, "decisions") == 1
+
+
+async def test_same_id_with_another_body_is_a_conflict_and_the_first_stands(installed: Database) -> None:
+    assert await reasons(installed, [purchase("e1"), purchase("e1", order="other")]) == ["asked", "conflict"]
+    assert await reasons(installed, [purchase("e1", order="third")]) == ["conflict"]
+    assert await reasons(installed, [purchase("e1")]) == ["asked"]
+    assert await count(installed, "decisions") == 1
+
+
+async def test_same_order_under_another_id_is_a_duplicate(installed: Database) -> None:
+    sent = [purchase("e1", order="1"), purchase("e2", order="1")]
+    assert await reasons(installed, sent) == ["asked", "duplicate"]
+    (verdict,) = await decide(installed, [purchase("e3", order="1")])
+    assert isinstance(verdict, StoredDecision)
+    assert verdict.trail == [
+        {
+            "program": "after-purchase",
+            "version": 1,
+            "rule": "duplicate",
+            "facts": {"decided_by": {"source": "shop", "event": "e1"}},
+        }
+    ]
+
+
+async def test_customer_rests_between_surveys(installed: Database) -> None:
+    sent = [purchase("e1"), purchase("e2", customer={**CUSTOMER, "id": " C1 "})]
+    assert await reasons(installed, sent) == ["asked", "quarantined"]
+    assert await reasons(installed, [purchase("e3", at=later(days=89))], now=later(days=89)) == ["quarantined"]
+    assert await reasons(installed, [purchase("e4", at=later(days=90))], now=later(days=90)) == ["asked"]
+
+
+async def test_cancellation_withdraws_what_is_not_answered(installed: Database) -> None:
+    (asked,) = await decide(installed, [purchase("e1", order="1")])
+    (withdrawn,) = await decide(installed, [cancellation("e2", order="1")])
+    assert isinstance(asked, StoredDecision)
+    assert isinstance(withdrawn, StoredDecision)
+    assert (withdrawn.reason, withdrawn.invitation_id) == ("withdrawn", asked.invitation_id)
+    *_, event = await published(installed)
+    assert isinstance(event.payload, SurveyWithdrawn)
+    assert event.payload.invitation_id == asked.invitation_id
+    assert await reasons(installed, [cancellation("e3", order="1")]) == ["nothing_to_withdraw"]
+
+
+async def test_cancellation_before_its_purchase_works_too(installed: Database) -> None:
+    assert await reasons(installed, [cancellation("e1", order="1")]) == ["nothing_to_withdraw"]
+    assert await reasons(installed, [purchase("e2", order="1")]) == ["withdrawn"]
+    assert await published(installed) == []
+
+
+async def test_reopened_service_withdraws_its_own_survey_only(installed: Database) -> None:
+    sent = [
+        body("service.completed", "e1", service={"id": "1"}),
+        cancellation("e2", order="1"),
+        body("service.reopened", "e3", service={"id": "1"}),
+    ]
+    assert await reasons(installed, sent) == ["asked", "nothing_to_withdraw", "withdrawn"]
+
+
+REASONS: list[tuple[dict[str, Any], str]] = [
+    (purchase("e", at=later(days=-7, seconds=-1)), "too_old"),
+    (purchase("e", at=later(days=400)), "asked"),
+    (purchase("e", customer={"id": "c1"}), "unreachable"),
+    (purchase("e", customer={"id": "c1", "email": "nobody@"}), "unreachable"),
+    (purchase("e", customer={**CUSTOMER, "consent": {"email": False}}), "no_consent"),
+    (purchase("e", customer={"id": "c1", "phone": "+79161234567"}), "no_consent"),
+    (purchase("e", customer={"id": "c1", "phone": "+79161234567", "consent": {"call": True}}), "asked"),
+    (body("order.delivered", "e", order={"id": "1"}), "no_program"),
+    (body("customer.updated", "e"), "no_program"),
+    (body("customer.erased", "e"), "no_program"),
+    (cancellation("e", order="1"), "nothing_to_withdraw"),
+]
+
+
+async def test_every_event_gets_a_stored_reason(installed: Database) -> None:
+    for number, (sent, reason) in enumerate(REASONS):
+        customer = {**sent["data"]["customer"], "id": f"c{number}"}
+        one = {**sent, "id": f"e{number}", "data": {**sent["data"], "customer": customer}}
+        assert await reasons(installed, [one]) == [reason]
+    assert await count(installed, "decisions") == len(REASONS)
+
+
+async def test_purchases_are_counted_once_an_order(installed: Database) -> None:
+    sent = [purchase("e1", order="1"), purchase("e2", order="1"), purchase("e3", order="2")]
+    await decide(installed, [*sent, body("service.completed", "e4", service={"id": "1"})])
+    async with installed.sessions() as session:
+        (row,) = await db.fetch(session, "SELECT purchases, last_asked_at FROM respondents")
+    assert (row["purchases"], row["last_asked_at"]) == (2, NOW)
+
+
+async def test_bad_address_is_named_and_never_shown(installed: Database) -> None:
+    customer = {"id": "c1", "name": "Ann\r\nBcc: x\x1b", "email": "nobody@", "phone": "12", "time_zone": "Mars"}
+    (verdict,) = await decide(installed, [purchase("e1", customer=customer)])
+    assert isinstance(verdict, StoredDecision)
+    (trial,) = verdict.trail
+    assert trial["facts"]["unusable"] == ["email", "phone", "time_zone"]
+    assert "nobody" not in str(verdict.trail)
+
+
+async def test_what_is_absent_stays_as_it_was(installed: Database) -> None:
+    await decide(installed, [body("customer.updated", "e1", customer={**CUSTOMER, "phone": "+79161234567"})])
+    await decide(installed, [purchase("e2", customer={"id": "c1"})])
+    (event,) = await published(installed)
+    assert isinstance(event.payload, SurveyRequested)
+    assert event.payload.contact.model_dump() == {"email": "ann@shop.example", "phone": "+79161234567"}
+
+
+async def test_changed_consent_is_published(installed: Database) -> None:
+    await decide(installed, [purchase("e1")])
+    told = {**CUSTOMER, "consent": {"sms": True, "email": False}}
+    assert await reasons(installed, [body("customer.updated", "e2", customer=told)]) == ["no_program"]
+    *_, event = await published(installed)
+    assert isinstance(event.payload, RespondentConsentChanged)
+    assert event.payload.consent.model_dump() == {"email": False, "sms": True, "call": None}
+
+
+async def test_erased_customer_leaves_no_address_and_old_events_bring_none_back(installed: Database) -> None:
+    await decide(installed, [purchase("e1"), body("customer.erased", "e2", customer={"id": "c1"})])
+    *_, event = await published(installed)
+    assert isinstance(event.payload, RespondentErased)
+    late = purchase("e3", at=later(days=-1))
+    assert await reasons(installed, [late], now=later(days=1)) == ["unreachable"]
+    assert await reasons(installed, [purchase("e4", at=later(days=2))], now=later(days=95)) == ["too_old"]
+    assert await reasons(installed, [purchase("e5", at=later(days=95))], now=later(days=95)) == ["asked"]
+
+
+async def test_events_of_one_customer_from_many_callers_ask_once(installed: Database) -> None:
+    batches = [[purchase(f"e{caller}-{number}") for number in range(25)] for caller in range(8)]
+    found = await asyncio.gather(*(reasons(installed, batch) for batch in batches))
+    flat = [reason for batch in found for reason in batch]
+    assert (flat.count("asked"), flat.count("quarantined")) == (1, 199)
+    assert len(await published(installed)) == 1
+
+
+async def test_same_events_from_many_callers_are_decided_once(installed: Database) -> None:
+    batch = [purchase(f"e{number}", customer={**CUSTOMER, "id": f"c{number}"}) for number in range(100)]
+    found = await asyncio.gather(*(decide(installed, list(reversed(batch)) if n % 2 else batch) for n in range(8)))
+    ids = {verdict.id for verdicts in found for verdict in verdicts if isinstance(verdict, StoredDecision)}
+    assert len(ids) == await count(installed, "decisions") == 100
+    assert len(await published(installed)) == 100
+
+
+async def test_one_id_for_two_customers_at_once_is_raced_or_a_conflict(installed: Database) -> None:
+    sent = [purchase("e1", customer={**CUSTOMER, "id": f"c{number}"}) for number in range(8)]
+    found = await asyncio.gather(*(reasons(installed, [one]) for one in sent), return_exceptions=True)
+    assert sum(one == ["asked"] for one in found) == 1
+    assert all(one == ["conflict"] or isinstance(one, Raced) for one in found if one != ["asked"])
+    assert await count(installed, "decisions") == 1
+    (event,) = await published(installed)
+    assert isinstance(event.payload, SurveyRequested)
+
+
+async def test_batching_changes_no_decision(installed: Database) -> None:
+    sent = [
+        purchase("e1", order="1"),
+        cancellation("e2", order="1"),
+        purchase("e3", order="2", customer={**CUSTOMER, "id": "c2"}),
+        purchase("e4", order="2", customer={**CUSTOMER, "id": "c2"}),
+        purchase("e5", order="5"),
+    ]
+    one_by_one = [reason for one in sent for reason in await reasons(installed, [one])]
+    other = [{**one, "source": "other", "data": {**one["data"]}} for one in sent]
+    for one in other:
+        one["data"]["customer"] = {**one["data"]["customer"], "id": "other " + one["data"]["customer"]["id"]}
+    assert await reasons(installed, other) == one_by_one
+    assert one_by_one == ["asked", "withdrawn", "asked", "duplicate", "quarantined"]
+
+
+async def test_invitation_ids_are_made_in_time_order(installed: Database) -> None:
+    batch = [purchase(f"e{number}", customer={**CUSTOMER, "id": f"c{number}"}) for number in range(50)]
+    asked = [verdict.invitation_id for verdict in await decide(installed, batch) if isinstance(verdict, StoredDecision)]
+    ids = [id_ for id_ in asked if isinstance(id_, UUID)]
+    assert len(ids) == 50
+    assert ids == sorted(ids)

@@ -1,0 +1,281 @@
+"""The HTTP door: answers after commit, and a clear answer to whatever comes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.clock import ManualClock
+from shared.db import Database
+from shared.events import ProgramPublished
+from tests.integration.trigger.samples import (
+    CUSTOMER,
+    NOW,
+    body,
+    count,
+    later,
+    message,
+    published,
+    purchase,
+    reasons,
+)
+
+EVENTS = "/v1/events"
+
+
+async def test_single_event_is_answered_with_its_decision(client: httpx.AsyncClient, installed: Database) -> None:
+    answer = await client.post(EVENTS, json=purchase("e1"))
+    assert answer.status_code == 202
+    decided = answer.json()
+    assert decided == {
+        "id": "e1",
+        "source": "shop",
+        "decision_id": decided["decision_id"],
+        "reason": "asked",
+        "program": "after-purchase",
+        "invitation_id": decided["invitation_id"],
+    }
+    assert (await client.post(EVENTS, json=purchase("e1"))).json() == decided
+    assert await count(installed, "decisions") == 1
+
+
+async def test_binary_mode_is_read_with_percent_encoded_headers(client: httpx.AsyncClient) -> None:
+    event = purchase("e1")
+    headers = {
+        "ce-specversion": "1.0",
+        "ce-id": "%D0%B71",
+        "ce-source": "shop",
+        "ce-type": event["type"],
+        "ce-time": event["time"],
+    }
+    answer = await client.post(EVENTS, json=event["data"], headers=headers)
+    assert (answer.status_code, answer.json()["id"], answer.json()["reason"]) == (202, "з1", "asked")
+
+
+@pytest.mark.parametrize("media_type", ["application/json", "application/cloudevents-batch+json; charset=utf-8"])
+async def test_array_is_answered_in_order(client: httpx.AsyncClient, media_type: str) -> None:
+    sent = [
+        purchase("e1", order="1"),
+        {**purchase("e2"), "type": "crm.unknown"},
+        purchase("e3", order="1"),
+        purchase("e1", order="2"),
+        7,
+    ]
+    answer = await client.post(EVENTS, content=json.dumps(sent), headers={"content-type": media_type})
+    assert answer.status_code == 202
+    results = answer.json()["results"]
+    assert [one.get("reason") or one["status"] for one in results] == ["asked", 422, "duplicate", 409, 422]
+    assert results[1]["detail"] == "type: 'crm.unknown' is not an event of this contract"
+    assert results[3]["title"] == "This id was used before"
+
+
+async def test_same_event_a_thousand_times_in_one_array_is_one_decision(
+    client: httpx.AsyncClient, installed: Database
+) -> None:
+    results = (await client.post(EVENTS, json=[purchase("e1")] * 1000)).json()["results"]
+    assert len({one["decision_id"] for one in results}) == 1
+    assert await count(installed, "decisions") == 1
+
+
+def _without(event: dict[str, Any], *path: str) -> dict[str, Any]:
+    *parents, last = path
+    copy: dict[str, Any] = json.loads(json.dumps(event))
+    place = copy
+    for name in parents:
+        place = place[name]
+    del place[last]
+    return copy
+
+
+BAD_EVENTS: list[tuple[str | bytes, str]] = [
+    (json.dumps({**purchase("e"), "type": "crm.unknown"}), "type: 'crm.unknown' is not an event of this contract"),
+    (json.dumps({**purchase("e"), "type": "nps.updated"}), "Field required"),
+    (json.dumps(_without(purchase("e"), "data", "customer")), "customer: Field required"),
+    (json.dumps(_without(purchase("e"), "data")), "data"),
+    (json.dumps(_without(purchase("e"), "time")), "time"),
+    (json.dumps({**purchase("e"), "id": 7}), "id"),
+    (json.dumps(purchase("e", customer={"id": 7})), "customer.id: Input should be a valid string"),
+    (json.dumps(purchase("e", customer=[])), "customer: "),
+    (json.dumps(purchase("e", customer={"id": " "})), "customer.id: "),
+    (json.dumps(purchase("e", customer={"id": "ß" * 200})), "customer.id: 1 to 200 characters"),
+    (json.dumps(purchase("e", customer={**CUSTOMER, "name": "a\0b"})), "NUL"),
+    (json.dumps(purchase("e", attributes={"x": float("nan")})), "body: "),
+    (json.dumps(purchase("e", attributes={"x": "\ud800"})), "data"),
+    (json.dumps(purchase("e")).replace('"order of e"', "1" * 5000), "number out of range"),
+    ('{"data":' * 50_000 + "1" + "}" * 50_000, "nested too deeply"),
+    ("[" * 50_000 + "]" * 50_000, "nested too deeply"),
+    ("{", "body: "),
+    ("", "body: "),
+    ("null", "body: "),
+    (b"\xff", "body: "),
+    (b"[\xff]", "body: "),
+]
+
+
+async def test_bad_event_is_refused_with_its_reason(client: httpx.AsyncClient, installed: Database) -> None:
+    for content, detail in BAD_EVENTS:
+        answer = await client.post(EVENTS, content=content, headers={"content-type": "application/json"})
+        assert answer.status_code == 422, detail
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert detail in answer.json()["detail"]
+    assert await count(installed, "decisions") == 0
+
+
+async def test_strange_numbers_are_taken_or_refused_but_never_fail(client: httpx.AsyncClient) -> None:
+    texts = ["1e400", "-0.0", "9" * 4000, "1" + "0" * 5000, "1e-400", "18446744073709551616"]
+    statuses = []
+    for place, text in enumerate(texts):
+        event = json.dumps(purchase(f"e{place}", customer={**CUSTOMER, "attributes": {"x": "NUMBER"}}))
+        answer = await client.post(
+            EVENTS, content=event.replace('"NUMBER"', text), headers={"content-type": "application/json"}
+        )
+        statuses.append(answer.status_code)
+    assert set(statuses) <= {202, 422}
+    assert statuses[1] == 202
+
+
+async def test_other_content_type_is_refused(client: httpx.AsyncClient) -> None:
+    answer = await client.post(EVENTS, content=json.dumps(purchase("e")), headers={"content-type": "text/plain"})
+    assert answer.status_code == 422
+
+
+async def test_too_many_events_and_too_large_a_body_are_refused(client: httpx.AsyncClient) -> None:
+    assert (await client.post(EVENTS, json=[0] * 1001)).status_code == 422
+    assert (await client.post(EVENTS, content=b" " * 5_000_000)).status_code == 413
+
+
+async def test_both_doors_decide_an_event_once(client: httpx.AsyncClient, installed: Database) -> None:
+    sent = [purchase(f"e{number}", customer={**CUSTOMER, "id": f"c{number % 5}"}) for number in range(40)]
+    through_log = asyncio.gather(*(reasons(installed, sent[start : start + 10]) for start in range(0, 40, 10)))
+    answers = await asyncio.gather(*(client.post(EVENTS, json=one) for one in sent))
+    logged = [reason for batch in await through_log for reason in batch]
+    assert [answer.json()["reason"] for answer in answers] == logged
+    assert logged.count("asked") == 5
+    assert await count(installed, "decisions") == 40
+
+
+async def test_one_id_for_many_customers_at_once_never_fails(client: httpx.AsyncClient) -> None:
+    sent = [purchase("e1", customer={**CUSTOMER, "id": f"c{number}"}) for number in range(12)]
+    answers = await asyncio.gather(*(client.post(EVENTS, json=one) for one in sent))
+    assert sorted(answer.status_code for answer in answers) == [202] + [409] * 11
+
+
+async def test_why_is_one_query(client: httpx.AsyncClient, clock: ManualClock) -> None:
+    await client.post(EVENTS, json=[purchase("e1"), purchase("e2")])
+    clock.moment = later(days=1)
+    await client.post(EVENTS, json=purchase("e3", customer={**CUSTOMER, "id": "c2"}))
+    by_customer = (await client.get("/v1/decisions", params={"customer": " C1"})).json()["decisions"]
+    assert [one["id"] for one in by_customer] == ["e2", "e1"]
+    assert by_customer[0]["trail"] == [
+        {
+            "program": "after-purchase",
+            "version": 1,
+            "rule": "quarantined",
+            "facts": {"last_asked_at": NOW.isoformat(), "until": later(days=90).isoformat()},
+        }
+    ]
+    by_event = (await client.get("/v1/decisions", params={"event": "e3"})).json()["decisions"]
+    assert [(one["id"], one["reason"], one["subject"]) for one in by_event] == [("e3", "asked", "order of e3")]
+    assert len((await client.get("/v1/decisions", params={"limit": 1})).json()["decisions"]) == 1
+    assert (await client.get("/v1/decisions", params={"limit": 0})).status_code == 422
+
+
+async def test_erasing_a_respondent_is_an_event_like_another(client: httpx.AsyncClient, installed: Database) -> None:
+    await client.post(EVENTS, json=purchase("e1", customer={**CUSTOMER, "id": "a/b"}))
+    answer = await client.post("/v1/respondents/A%2Fb/erase")
+    assert (answer.status_code, answer.json()["reason"]) == (202, "no_program")
+    assert [event.type for event in await published(installed)] == ["survey.requested", "respondent.erased"]
+    assert (await client.post("/v1/respondents/%20/erase")).status_code == 422
+    assert (await client.post(f"/v1/respondents/{'x' * 201}/erase")).status_code == 422
+
+
+DOCUMENT = """
+id: big-baskets
+brand: {name: Shop}
+starts_on: [crm.purchase.completed]
+priority: 10
+conditions: {field: order.amount, operator: ge, value: 100}
+"""
+
+
+async def test_program_is_applied_once_per_content_and_published(
+    client: httpx.AsyncClient, installed: Database
+) -> None:
+    first = await client.put("/v1/programs", content=DOCUMENT)
+    assert (first.status_code, first.json()["version"], first.json()["changed"]) == (200, 1, True)
+    assert (await client.put("/v1/programs", json=first.json()["document"])).json()["changed"] is False
+    second = await client.post("/v1/programs", content=DOCUMENT.replace("100", "50"))
+    assert (second.json()["version"], second.json()["changed"]) == (2, True)
+    shown = (await client.get("/v1/programs/big-baskets")).json()
+    assert (shown["version"], [one["version"] for one in shown["versions"]]) == (2, [2, 1])
+    assert [one["id"] for one in (await client.get("/v1/programs")).json()["programs"]] == [
+        "after-purchase",
+        "big-baskets",
+    ]
+    assert (await client.get("/v1/programs/none")).status_code == 404
+    payloads = [event.payload for event in await published(installed, but=())]
+    versions = [(p.program_id, p.program_version) for p in payloads if isinstance(p, ProgramPublished)]
+    assert versions == [("after-purchase", 1), ("big-baskets", 1), ("big-baskets", 2)]
+
+
+async def test_trail_keeps_every_program_tried(client: httpx.AsyncClient) -> None:
+    await client.put("/v1/programs", content=DOCUMENT)
+    sent = purchase("e1")
+    sent["data"]["order"]["amount"] = 30
+    decided = (await client.post(EVENTS, json=sent)).json()
+    assert (decided["reason"], decided["program"]) == ("asked", "after-purchase")
+    (stored,) = (await client.get("/v1/decisions", params={"event": "e1"})).json()["decisions"]
+    assert [(one["program"], one["rule"]) for one in stored["trail"]] == [
+        ("big-baskets", "condition"),
+        ("after-purchase", "asked"),
+    ]
+    assert stored["trail"][0]["facts"] == {
+        "unmet": {"field": "order.amount", "operator": "ge", "value": 100},
+        "found": "30",
+    }
+
+
+BAD_PROGRAMS: list[tuple[str | bytes, str]] = [
+    ("", "document"),
+    (b"\xff", "document"),
+    ("id: Big Baskets", "id"),
+    (DOCUMENT + "delay: soon", "delay"),
+    (DOCUMENT + "title: *x", "document"),
+    (DOCUMENT + "plan: [{channel: fax}]", "plan.0.channel"),
+    (DOCUMENT + "colour: red", "colour"),
+    ("x" * 100_001, "document"),
+    ("[" * 50_000, "document"),
+]
+
+
+async def test_bad_program_is_refused_with_the_place(client: httpx.AsyncClient) -> None:
+    for document, where in BAD_PROGRAMS:
+        answer = await client.put("/v1/programs", content=document)
+        assert answer.status_code == 422, where
+        assert where in [error["where"] for error in answer.json()["errors"]]
+
+
+async def test_operations(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/")).headers["location"] == "/docs"
+    assert (await client.get("/readyz")).status_code == 200
+    assert "earshot_decisions_total" in (await client.get("/metrics")).text
+    assert "/v1/events" in (await client.get("/openapi.json")).json()["paths"]
+
+
+async def test_proxied_request_reaches_the_event_door_and_no_staff_path(client: httpx.AsyncClient) -> None:
+    proxied = {"x-forwarded-for": "203.0.113.9"}
+    assert (await client.post(EVENTS, json=purchase("e1"), headers=proxied)).status_code == 202
+    for path in ("/v1/decisions", "/v1/programs", "/docs"):
+        assert (await client.get(path, headers=proxied)).status_code == 403
+
+
+async def test_log_door_reads_the_same_event(client: httpx.AsyncClient, installed: Database) -> None:
+    sent = body("service.completed", "e1", service={"id": "1"})
+    decided = (await client.post(EVENTS, content=message(sent).body)).json()
+    assert decided["reason"] == "asked"
+    assert await reasons(installed, [sent]) == ["asked"]
+    assert await count(installed, "decisions") == 1

@@ -1,0 +1,132 @@
+"""The whole service: log in, log out, start, stop; its tables and its commands."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import pytest
+from prometheus_client import REGISTRY
+from typer.testing import CliRunner
+
+from services.trigger import main
+from services.trigger.commands import app
+from services.trigger.config import TriggerSettings
+from shared import cloudevents, db, migrations, parking
+from shared.clock import ManualClock
+from shared.db import Database
+from shared.events import Payload, SurveyRequested
+from shared.runtime import listen
+from shared.transport import EventLog, Message, open_log
+from tests.integration.trigger.samples import count, message, purchase
+
+
+@asynccontextmanager
+async def running(
+    settings: TriggerSettings, urls: Mapping[str, str], event_log: EventLog, clock: ManualClock
+) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    listener = listen("127.0.0.1", 0, setting="EARSHOT_TRIGGER_PORT")
+    service = asyncio.create_task(
+        main.run(
+            settings,
+            database_url=urls["trigger"],
+            event_log=event_log,
+            clock=clock,
+            stop=stop,
+            listener=listener,
+        )
+    )
+    try:
+        yield
+    finally:
+        stop.set()
+        await service
+
+
+async def first_request(event_log: EventLog) -> Payload:
+    async with aclosing(event_log.read("test", ["survey.requests"])) as batches:
+        async for batch in batches:
+            return cloudevents.parse(batch.messages[0]).payload
+    raise AssertionError("unreachable")
+
+
+async def test_event_in_the_log_becomes_a_request_in_the_log(
+    settings: TriggerSettings,
+    urls: Mapping[str, str],
+    trigger_db: Database,
+    event_log: EventLog,
+    clock: ManualClock,
+) -> None:
+    unknown = {**purchase("e0"), "type": "survey.answered"}
+    garbage = Message("crm.events", "", b"garbage")
+    reused = message(purchase("e1", order="another"))
+    await event_log.append([message(unknown), garbage, message(purchase("e1")), reused])
+    async with asyncio.timeout(30), running(settings, urls, event_log, clock):
+        request = await first_request(event_log)
+    assert isinstance(request, SurveyRequested)
+    assert request.event.id == "e1"
+    async with trigger_db.sessions() as session:
+        assert len(await parking.parked(session)) == 2
+    labels = {"service": "trigger", "type": "crm.purchase.completed", "result": "conflict"}
+    assert REGISTRY.get_sample_value("earshot_events_total", labels) == 1
+    assert await count(trigger_db, "decisions") == 1
+
+
+async def test_two_processes_share_the_work_and_install_one_program(
+    settings: TriggerSettings, urls: Mapping[str, str], trigger_db: Database, clock: ManualClock
+) -> None:
+    logs = [open_log(urls["transport"]) for _ in range(2)]
+    async with asyncio.timeout(30):
+        async with running(settings, urls, logs[0], clock), running(settings, urls, logs[1], clock):
+            await logs[0].append([message(purchase("e1"))])
+            await first_request(logs[1])
+    for log in logs:
+        await log.close()
+    assert await count(trigger_db, "programs") == 1
+    assert await count(trigger_db, "decisions") == 1
+
+
+async def test_crm_events_may_come_from_another_log(
+    urls: Mapping[str, str], event_log: EventLog, clock: ManualClock
+) -> None:
+    settings = TriggerSettings(_env_file=None, crm_events_url=urls["transport"], topic_prefix="crm-")
+    crm_log = open_log(urls["transport"], topic_prefix="crm-")
+    await crm_log.append([message(purchase("e1"))])
+    async with asyncio.timeout(30), running(settings, urls, event_log, clock):
+        request = await first_request(event_log)
+    await crm_log.close()
+    assert isinstance(request, SurveyRequested)
+
+
+async def test_migration_makes_the_tables_of_the_models(trigger_db: Database) -> None:
+    folder = Path(main.__file__).parent / "migrations"
+    await migrations.round_trip(trigger_db, folder)
+    async with trigger_db.sessions() as session:
+        assert await db.fetch(session, "SELECT version_num FROM alembic_version")
+
+
+DOCUMENT = "id: shop\ntitle: Our shop\nbrand: {name: Shop}\nstarts_on: [crm.purchase.completed]\n"
+
+
+async def test_programs_are_applied_listed_and_shown_from_the_command_line(
+    urls: Mapping[str, str], trigger_db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EARSHOT_TRIGGER_DATABASE_URL", urls["trigger"])
+    (tmp_path / "shop.yaml").write_text(DOCUMENT)
+
+    async def earshot(*words: str) -> str:
+        result = await asyncio.to_thread(CliRunner().invoke, app, ["programs", *words])
+        return f"{result.exit_code} {result.output}"
+
+    assert "shop version 1\n" in await earshot("apply", str(tmp_path))
+    assert "shop version 1, unchanged" in await earshot("apply", str(tmp_path / "shop.yaml"))
+    assert "shop\tversion 1\tpriority 0\tOur shop" in await earshot("list")
+    assert json.loads((await earshot("show", "shop")).removeprefix("0 "))["quarantine"] == "90d"
+    assert (await earshot("show", "none")).startswith("2 ")
+    (tmp_path / "wrong.yaml").write_text(DOCUMENT + "delay: soon\n")
+    assert "wrong.yaml: delay: a number and a unit are wanted" in await earshot("apply", str(tmp_path))
+    assert await count(trigger_db, "programs") == 1

@@ -1,0 +1,53 @@
+"""The first 5,000 baskets of a real shop's year give the same table over either transport, and it adds up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from deploy.kafka.broker import Broker
+from deploy.replay import read_baskets, replay, scratch_settings
+from deploy.replay_report import Report, reconcile
+from shared.topics import TOPICS
+from shared.transport.kafka import create_topics
+from shared.vocabulary import Service
+
+BASKETS = 5000
+
+
+async def replayed(urls: Mapping[str, str], folder: Path, events_url: str) -> Report:
+    databases = {f"{service}_database_url": urls[service] for service in Service}
+    async with asyncio.timeout(240):
+        return await replay(read_baskets(BASKETS), scratch_settings(folder, events_url=events_url, **databases))
+
+
+def test_year_is_the_one_documented() -> None:
+    year = read_baskets()
+    assert len(year) == 155_848
+    assert len({basket.household for basket in year}) == 2469
+    assert len({basket.store for basket in year}) == 457
+
+
+async def test_replay_adds_up(urls: Mapping[str, str], tmp_path: Path) -> None:
+    report = await replayed(urls, tmp_path, urls["transport"])
+    assert reconcile(report, events=BASKETS) == []
+    assert report.decisions["asked"] > 1000
+    assert report.answers["self"] > 300
+    assert report.answers["operator"] > 50
+
+
+@pytest.mark.kafka
+@pytest.mark.xdist_group("kafka")
+async def test_replay_is_the_same_on_kafka(
+    urls: Mapping[str, str], other_urls: Mapping[str, str], tmp_path: Path, broker: Broker
+) -> None:
+    await create_topics(broker.url, TOPICS)
+    first, second = tmp_path / "postgres", tmp_path / "kafka"
+    first.mkdir()
+    second.mkdir()
+    over_postgres = await replayed(urls, first, urls["transport"])
+    over_kafka = await replayed(other_urls, second, broker.url)
+    assert over_kafka == over_postgres

@@ -1,0 +1,238 @@
+"""The decision: a pure function of event, programs, facts and now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.trigger.domain.decisions import Decision, Facts, Reason, Suppression, decide, touched
+from services.trigger.domain.programs import Program, ProgramDocument, ready
+from services.trigger.domain.requests import survey_request
+from services.trigger.domain.respondents import Respondent
+from services.trigger.domain.touchpoints import (
+    Touchpoint,
+    TouchpointKey,
+    TouchpointKind,
+    TouchpointState,
+    touchpoint_key,
+)
+from shared.events import (
+    Consent,
+    CrmPayload,
+    Customer,
+    CustomerErased,
+    CustomerRef,
+    Order,
+    OrderRef,
+    PurchaseCancelled,
+    PurchaseCompleted,
+    ServiceCompleted,
+    ServiceJob,
+    ServiceRef,
+    ServiceReopened,
+)
+from shared.vocabulary import ChannelKind
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+KEY = TouchpointKey("c1", TouchpointKind.ORDER, "1")
+INVITATION = UUID(int=7)
+REACHABLE = Respondent("c1", email="ann@shop.example", phone="+79161234567")
+
+
+@dataclass(frozen=True)
+class Sent:
+    payload: CrmPayload
+    time: datetime = NOW
+    id: str = "e1"
+    source: str = "shop"
+
+
+PURCHASE = Sent(PurchaseCompleted(customer=Customer(id="c1"), order=Order(id="1")))
+CANCELLATION = Sent(PurchaseCancelled(customer=CustomerRef(id="c1"), order=OrderRef(id="1")))
+
+
+def program(id_: str = "shop", **written: Any) -> Program:
+    document = {"id": id_, "brand": {"name": "Shop"}, "starts_on": ["crm.purchase.completed"], **written}
+    return ready(1, ProgramDocument.model_validate(document))
+
+
+def facts(respondent: Respondent = REACHABLE, **rest: Any) -> Facts:
+    return Facts(respondent, **{"touchpoint": None, **rest})
+
+
+def why(event: Sent = PURCHASE, *, programs: Sequence[Program] = (program(),), given: Facts | None = None) -> str:
+    return decide(event, programs, given or facts(), now=NOW).reason.value
+
+
+AMOUNT = {"field": "order.amount", "operator": "ge", "value": 10}
+STOPPED = Suppression(None, None, "opt_out", None)
+
+
+@pytest.mark.parametrize(
+    ("event", "given", "reason"),
+    [
+        (PURCHASE, facts(), "asked"),
+        (replace(PURCHASE, time=NOW - timedelta(days=7)), facts(), "asked"),
+        (replace(PURCHASE, time=NOW - timedelta(days=7, seconds=1)), facts(), "too_old"),
+        (replace(PURCHASE, time=NOW + timedelta(days=99)), facts(), "asked"),
+        (PURCHASE, facts(touchpoint=Touchpoint(KEY, source="shop", event_id="e0")), "duplicate"),
+        (PURCHASE, facts(touchpoint=Touchpoint(KEY, reversed_at=NOW)), "withdrawn"),
+        (PURCHASE, facts(touchpoint=Touchpoint(KEY)), "asked"),
+        (PURCHASE, facts(Respondent("c1")), "unreachable"),
+        (PURCHASE, facts(Respondent("c1", phone="+79161234567")), "no_consent"),
+        (PURCHASE, facts(replace(REACHABLE, consent=Consent(email=False))), "no_consent"),
+        (PURCHASE, facts(replace(REACHABLE, consent=Consent(email=False, sms=True))), "asked"),
+        (PURCHASE, facts(suppressions=[STOPPED]), "suppressed"),
+        (PURCHASE, facts(suppressions=[replace(STOPPED, program="shop", channel=ChannelKind.EMAIL)]), "suppressed"),
+        (PURCHASE, facts(suppressions=[replace(STOPPED, program="other")]), "asked"),
+        (PURCHASE, facts(suppressions=[replace(STOPPED, channel=ChannelKind.SMS)]), "asked"),
+        (PURCHASE, facts(suppressions=[replace(STOPPED, until=NOW)]), "asked"),
+        (PURCHASE, facts(replace(REACHABLE, last_asked_at=NOW - timedelta(days=90))), "asked"),
+        (PURCHASE, facts(replace(REACHABLE, last_asked_at=NOW - timedelta(days=89))), "quarantined"),
+        (Sent(CustomerErased(customer=CustomerRef(id="c1"))), facts(), "no_program"),
+        (CANCELLATION, facts(), "nothing_to_withdraw"),
+        (CANCELLATION, facts(touchpoint=Touchpoint(KEY, state=TouchpointState.ANSWERED)), "nothing_to_withdraw"),
+        (CANCELLATION, facts(touchpoint=Touchpoint(KEY, state=TouchpointState.OPEN)), "withdrawn"),
+    ],
+)
+def test_reason(event: Sent, given: Facts, reason: str) -> None:
+    assert why(event, given=given) == reason
+
+
+def test_rules_are_tried_in_order() -> None:
+    everything = facts(
+        replace(Respondent("c1"), last_asked_at=NOW),
+        touchpoint=Touchpoint(KEY, event_id="e0", reversed_at=NOW),
+        suppressions=[STOPPED],
+    )
+    choosy = program(conditions=AMOUNT)
+    assert why(replace(PURCHASE, time=NOW - timedelta(days=8)), programs=[choosy], given=everything) == "too_old"
+    assert why(programs=[choosy], given=everything) == "duplicate"
+    resting = facts(replace(REACHABLE, last_asked_at=NOW))
+    assert why(programs=[choosy], given=resting) == "condition"
+
+
+def test_no_program_starts_on_the_event() -> None:
+    assert decide(PURCHASE, [program(starts_on=["crm.service.completed"])], facts(), now=NOW) == Decision(
+        Reason.NO_PROGRAM
+    )
+
+
+def test_first_program_that_asks_wins_and_the_trail_shows_those_before_it() -> None:
+    programs = [program("choosy", conditions=AMOUNT), program("asks"), program("never-tried")]
+    decision = decide(PURCHASE, programs, facts(), now=NOW)
+    assert decision.program is programs[1]
+    assert [(trial.program and trial.program.id, trial.reason.value) for trial in decision.trail] == [
+        ("choosy", "condition"),
+        ("asks", "asked"),
+    ]
+
+
+def test_headline_is_the_rule_that_got_furthest() -> None:
+    programs = [
+        program("a", max_age="0"),
+        program("b", conditions=AMOUNT),
+        program("c", plan=[{"channel": "sms"}]),
+    ]
+    event = replace(PURCHASE, time=NOW - timedelta(hours=1))
+    decision = decide(event, programs, facts(), now=NOW)
+    assert (decision.reason, decision.program) == (Reason.CONDITION, programs[1])
+    assert [trial.reason.value for trial in decision.trail] == ["too_old", "condition", "no_consent"]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "shown"),
+    [
+        (AMOUNT, {"unmet": AMOUNT, "missing": "order.amount"}),
+        ({"field": "event.source", "value": "x"}, {"found": "shop"}),
+        ({"field": "customer.attributes.tier", "value": "x"}, {}),
+        ({"not": {"field": "event.source", "value": "shop"}}, {}),
+    ],
+)
+def test_unmet_condition_is_shown_without_what_is_known_of_the_customer(
+    conditions: dict[str, Any], shown: dict[str, Any]
+) -> None:
+    respondent = replace(REACHABLE, attributes={"tier": "gold"})
+    (trial,) = decide(PURCHASE, [program(conditions=conditions)], facts(respondent), now=NOW).trail
+    assert set(trial.facts) == {"unmet", *shown}
+    assert {**trial.facts, **shown} == trial.facts
+
+
+def test_met_condition_lets_the_event_pass() -> None:
+    order = Order.model_validate({"id": "1", "amount": "10"})
+    event = Sent(PurchaseCompleted(customer=Customer(id="c1"), order=order))
+    assert why(event, programs=[program(conditions=AMOUNT)]) == "asked"
+
+
+def test_unusable_fields_are_named_in_the_trail() -> None:
+    (trial,) = decide(PURCHASE, [program()], facts(unusable=["phone"]), now=NOW).trail
+    assert trial.facts == {"channels": [ChannelKind.EMAIL], "unusable": ["phone"]}
+
+
+def test_touchpoint_remembers_its_first_event_and_its_survey() -> None:
+    asked = Decision(Reason.ASKED)
+    first = touched(Touchpoint(KEY), PURCHASE, asked, invitation_id=INVITATION)
+    assert first == Touchpoint(KEY, source="shop", event_id="e1", invitation_id=INVITATION, state=TouchpointState.OPEN)
+    assert touched(first, replace(PURCHASE, id="e2"), Decision(Reason.DUPLICATE), invitation_id=None) == first
+    skipped = touched(Touchpoint(KEY), PURCHASE, Decision(Reason.UNREACHABLE), invitation_id=None)
+    assert (skipped.event_id, skipped.state) == ("e1", None)
+
+
+def test_touchpoint_remembers_that_it_was_reversed() -> None:
+    reversed_ = touched(Touchpoint(KEY), CANCELLATION, Decision(Reason.NOTHING_TO_WITHDRAW), invitation_id=None)
+    assert reversed_ == Touchpoint(KEY, reversed_at=NOW)
+    open_ = Touchpoint(KEY, event_id="e0", invitation_id=INVITATION, state=TouchpointState.OPEN)
+    withdrawn = touched(open_, CANCELLATION, Decision(Reason.WITHDRAWN), invitation_id=INVITATION)
+    assert withdrawn == replace(open_, state=TouchpointState.WITHDRAWN, reversed_at=NOW)
+
+
+def test_touchpoint_is_an_order_or_a_service() -> None:
+    service = ServiceCompleted(customer=Customer(id=" C1"), service=ServiceJob(id="7"))
+    assert touchpoint_key(service) == TouchpointKey("c1", TouchpointKind.SERVICE, "7")
+    reopened = ServiceReopened(customer=CustomerRef(id="c1"), service=ServiceRef(id="7"))
+    assert touchpoint_key(reopened) == touchpoint_key(service)
+    assert touchpoint_key(PURCHASE.payload) == touchpoint_key(CANCELLATION.payload) == KEY
+    assert touchpoint_key(CustomerErased(customer=CustomerRef(id="c1"))) is None
+
+
+@pytest.mark.parametrize(
+    ("at", "delay", "send_at"),
+    [
+        (NOW - timedelta(hours=1), "0", NOW),
+        (NOW - timedelta(hours=1), "3h", NOW + timedelta(hours=2)),
+        (NOW - timedelta(hours=1), "30m", NOW),
+        (NOW + timedelta(days=50), "1h", NOW + timedelta(hours=1)),
+    ],
+)
+def test_request_goes_out_a_delay_after_the_event_and_never_in_the_past(
+    at: datetime, delay: str, send_at: datetime
+) -> None:
+    request = survey_request(
+        replace(PURCHASE, time=at),
+        program(delay=delay, expires_after="10d"),
+        REACHABLE,
+        invitation_id=INVITATION,
+        link_key="k1",
+        now=NOW,
+    )
+    assert (request.send_at, request.expires_at) == (send_at, send_at + timedelta(days=10))
+    assert request.event.time == min(at, NOW)
+
+
+def test_request_about_a_service_has_no_amount() -> None:
+    service = ServiceCompleted(customer=Customer(id="c1"), service=ServiceJob(id="7"))
+    request = survey_request(
+        Sent(service),
+        program(starts_on=["crm.service.completed"], time_zone="Europe/Moscow", assume_consent=[]),
+        replace(REACHABLE, consent=Consent(sms=True)),
+        invitation_id=INVITATION,
+        link_key="k1",
+        now=NOW,
+    )
+    assert (request.event.subject, request.event.amount, request.time_zone) == ("7", None, "Europe/Moscow")
+    assert request.consent == Consent(email=None, sms=True, call=None)

@@ -1,0 +1,136 @@
+"""Program documents: what may be left out, and how a wrong one is explained."""
+
+from __future__ import annotations
+
+import json
+from datetime import time, timedelta
+
+import pytest
+
+from services.trigger.domain.programs import Program, ProgramDocument, by_priority, ready
+from services.trigger.domain.reading import InvalidProgram, read_program
+from shared.events import Window
+from shared.vocabulary import ChannelKind
+
+SHORTEST = "id: shop\nbrand: {name: Shop}\nstarts_on: [crm.purchase.completed]\n"
+
+
+def program(written: str = "", *, version: int = 1) -> Program:
+    return ready(version, read_program((SHORTEST + written).encode()))
+
+
+def problems(written: str | bytes) -> dict[str, str]:
+    with pytest.raises(InvalidProgram) as caught:
+        read_program(written if isinstance(written, bytes) else written.encode())
+    return dict(caught.value.problems)
+
+
+def test_what_is_left_out_has_a_default() -> None:
+    document = program().document
+    assert (document.max_age, document.quarantine) == (timedelta(days=7), timedelta(days=90))
+    assert document.assume_consent == [ChannelKind.EMAIL]
+    assert [(step.channel.value, step.after.days) for step in document.plan] == [
+        ("email", 0),
+        ("email", 3),
+        ("sms", 2),
+        ("call", 2),
+    ]
+    assert [step.window for step in document.plan] == [None, None, Window(), Window()]
+    assert document.texts["en"].question == "How likely are you to recommend us to a friend or colleague?"
+    assert document.texts["ru"].question == "Какова вероятность того, что вы порекомендуете нас другу или коллеге?"
+
+
+def test_hours_may_be_set_or_lifted() -> None:
+    written = 'plan: [{channel: sms, window: null}, {channel: email, window: {start: 10:00, end: "21:30"}}]'
+    windows = [step.window for step in program(written).document.plan]
+    assert windows == [None, Window(start=time(10), end=time(21, 30))]
+
+
+@pytest.mark.parametrize(
+    ("written", "duration", "normal"),
+    [
+        ("0", timedelta(), "0d"),
+        ("90m", timedelta(minutes=90), "90m"),
+        ("120m", timedelta(hours=2), "2h"),
+        ("2 h", timedelta(hours=2), "2h"),
+        ("3d", timedelta(days=3), "3d"),
+        ("2w", timedelta(days=14), "14d"),
+        ("45s", timedelta(seconds=45), "45s"),
+    ],
+)
+def test_duration(written: str, duration: timedelta, normal: str) -> None:
+    document = program(f"delay: {written}").document
+    assert document.delay == duration
+    assert document.model_dump(mode="json")["delay"] == normal
+
+
+def test_stored_document_reads_back_the_same() -> None:
+    document = program("conditions: {not: {field: order.amount, operator: between, value: [1, 2.5]}}").document
+    stored = document.model_dump_json()
+    assert ProgramDocument.model_validate_json(stored) == document
+    assert read_program(stored.encode()) == document
+
+
+def test_json_and_words_that_look_like_something_else_are_read() -> None:
+    document = read_program(
+        json.dumps({"id": "a", "title": "🙂", "brand": {"name": "no"}, "starts_on": ["crm.service.completed"]}).encode()
+    )
+    assert document.title == "🙂"
+    assert program("title: no").document.title == "no"
+    assert read_program(b"{id: a, brand: {name: x}, starts_on: [crm.service.completed]}").id == "a"
+
+
+@pytest.mark.parametrize(
+    ("written", "where", "what"),
+    [
+        (SHORTEST + "delay: soon", "delay", "such as 90m, 2h, 3d or 2w"),
+        (SHORTEST + "delay: 4000d", "delay", "less than or equal"),
+        (SHORTEST + "expires_after: 0", "expires_after", "greater than"),
+        (SHORTEST + "time_zone: Mars", "time_zone", "Europe/Moscow"),
+        (SHORTEST + "default_locale: de", "document", "texts has no de, only en, ru"),
+        (SHORTEST + "texts: {de: {thanks: {}}}", "texts.de.question", "Field required"),
+        (SHORTEST + "texts: {en: words}", "texts.en", "valid dictionary"),
+        (SHORTEST + "texts: words", "texts", "valid dictionary"),
+        (SHORTEST + "plan: []", "plan", "at least 1"),
+        (SHORTEST + "plan: [words]", "plan.0", "valid dictionary"),
+        (SHORTEST + "plan: [{channel: fax}]", "plan.0.channel", "'email', 'sms' or 'call'"),
+        (SHORTEST + "conditions: {all: [{field: order.x, value: 1}]}", "conditions.all.0.field", "order.amount"),
+        (SHORTEST + "colour: red", "colour", "Extra inputs"),
+        ("id: Shop", "id", "match pattern"),
+        ("id: shop", "starts_on", "Field required"),
+        ("a: b: c", "line 1", "not allowed here"),
+        (b"\xff", "document", "cannot be read as YAML"),
+        ("id: \x07", "document", "cannot be read as YAML"),
+        ("id: &a x\nbrand: *a", "document", "aliases are not taken"),
+        ("- id", "document", "fields with their values are wanted"),
+        ("", "document", "fields with their values are wanted"),
+        ("[" * 50_000, "document", "nested too deeply"),
+        ("#" * 100_001, "document", "at most 100000"),
+    ],
+)
+def test_wrong_document_names_the_place_and_what_would_be_right(written: str | bytes, where: str, what: str) -> None:
+    assert what in problems(written)[where]
+
+
+def test_conditions_are_bounded() -> None:
+    leaf = "{field: order.amount, value: 1}"
+    assert "at most 200" in problems(f"{SHORTEST}conditions: {{all: [{', '.join([leaf] * 201)}]}}")["document"]
+    assert "10 deep" in problems(f"{SHORTEST}conditions: {'{not: ' * 10}{leaf}{'}' * 10}")["document"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "locale"),
+    [("ru", "ru"), ("ru-RU", "ru"), ("RU_ru", "ru"), ("pt-BR", "pt-BR"), ("pt", "en"), ("de", "en"), (None, "en")],
+)
+def test_nearest_locale_with_texts_is_chosen(wanted: str | None, locale: str) -> None:
+    assert program("texts: {en: {}, ru: {}, pt-BR: {question: Sim}}").locale_for(wanted) == locale
+
+
+def test_programs_are_tried_by_priority_and_only_active_ones() -> None:
+    documents = [("a", 0, True), ("b", 5, True), ("c", 9, False), ("d", 5, True)]
+    shop = program().document
+    programs = {
+        name: ready(1, shop.model_copy(update={"id": name, "priority": priority, "active": active}))
+        for name, priority, active in documents
+    }
+    assert [found.id for found in by_priority(programs)] == ["b", "d", "a"]

@@ -1,0 +1,110 @@
+"""What an event adds to what is known of its customer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.trigger.domain.respondents import Respondent, clean_name, email_address, learn, phone_number
+from shared.events import Consent, Customer
+from shared.vocabulary import ChannelKind
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+KNOWN = Respondent(
+    "c1",
+    customer_id="c1",
+    name="Ann",
+    email="ann@shop.example",
+    consent=Consent(email=True),
+    attributes={"tier": "gold"},
+    known_at=NOW,
+)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("Ann@Shop.EXAMPLE", "Ann@shop.example"),
+        ("ivan@пример.рф", "ivan@xn--e1afmkfd.xn--p1ai"),
+        ("a@b.test", "a@b.test"),
+        ("nobody@", None),
+        ("a@b.test\r\nBcc: c@d.test", None),
+        ("a b@c.test", None),
+        ("иван@пример.рф", None),
+    ],
+)
+def test_email_address(written: str, read: str | None) -> None:
+    assert email_address(written) == read
+
+
+@pytest.mark.parametrize(
+    ("written", "region", "read"),
+    [
+        ("+7 (916) 123-45-67", "", "+79161234567"),
+        ("8 916 123-45-67", "RU", "+79161234567"),
+        ("8 916 123-45-67", "", None),
+        ("+7 12", "", None),
+        ("call me", "RU", None),
+    ],
+)
+def test_phone_number(written: str, region: str, read: str | None) -> None:
+    assert phone_number(written, region=region) == read
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("Ann\r\nBcc: x", "Ann Bcc: x"),
+        ("\x1b[1mAnn\u202e", "[1mAnn"),
+        ("Анна-Мария д'Артаньян", "Анна-Мария д'Артаньян"),
+        ("\x00", None),
+    ],
+)
+def test_name_loses_what_cannot_be_seen(written: str, read: str | None) -> None:
+    assert clean_name(written) == read
+
+
+def test_newer_event_replaces_what_it_names_and_keeps_the_rest() -> None:
+    customer = Customer(id="C1", email="new@shop.example", consent=Consent(sms=True), attributes={"vip": True})
+    learned, unusable = learn(KNOWN, customer, at=NOW + timedelta(days=1), phone_region="")
+    assert (learned.name, learned.email, learned.customer_id) == ("Ann", "new@shop.example", "C1")
+    assert learned.consent == Consent(email=True, sms=True)
+    assert learned.attributes == {"tier": "gold", "vip": True}
+    assert learned.known_at == NOW + timedelta(days=1)
+    assert unusable == []
+
+
+def test_older_event_only_fills_gaps() -> None:
+    customer = Customer(
+        id="c1",
+        email="old@shop.example",
+        phone="+79161234567",
+        consent=Consent(email=False, call=False),
+        attributes={"tier": "none", "old": 1},
+    )
+    learned, _ = learn(KNOWN, customer, at=NOW - timedelta(days=1), phone_region="")
+    assert (learned.email, learned.phone) == ("ann@shop.example", "+79161234567")
+    assert learned.consent == Consent(email=True, call=False)
+    assert learned.attributes == {"tier": "gold", "old": 1}
+    assert learned.known_at == NOW
+
+
+def test_unusable_fields_are_named_and_leave_what_was_known() -> None:
+    customer = Customer(id="c1", email="x", phone="y", locale="english please", time_zone="Mars", name=" ")
+    learned, unusable = learn(KNOWN, customer, at=NOW, phone_region="")
+    assert unusable == ["email", "phone", "locale", "time_zone"]
+    assert (learned.email, learned.phone, learned.name) == ("ann@shop.example", None, "Ann")
+
+
+def test_erasure_forgets_and_earlier_events_bring_nothing_back() -> None:
+    erased = Respondent("c1", email="a@b.test", last_asked_at=NOW).erased(NOW)
+    assert erased == Respondent("c1", last_asked_at=NOW, erased_at=NOW)
+    assert learn(erased, Customer(id="c1", email="a@b.test"), at=NOW, phone_region="") == (erased, [])
+    again, _ = learn(erased, Customer(id="c1", email="a@b.test"), at=NOW + timedelta(days=1), phone_region="")
+    assert again.email == "a@b.test"
+
+
+def test_sms_and_call_need_a_phone() -> None:
+    assert [channel.value for channel in ChannelKind if KNOWN.has_address(channel)] == ["email"]
+    assert (KNOWN.contact.email, KNOWN.contact.phone) == ("ann@shop.example", None)
