@@ -145,6 +145,7 @@ class Crowd:
         return taken
 
     async def _call(self, task: Mapping[str, Any], at: datetime) -> None:
+        self.received["call"] = self.received.get("call", 0) + 1
         person = Person.behind(task["phone"])
         task_url = f"{self._scoring}/v1/desk/{task['task_id']}"
         luck = person.chance(at, "call", str(task["try"]))

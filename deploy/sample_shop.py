@@ -162,12 +162,12 @@ async def _report(web: httpx.AsyncClient, settings: AllSettings, clock: StoredCl
     score = "no score yet"
     if whole and whole["n"]:
         low, high = whole["interval"]["low"], whole["interval"]["high"]
-        score = f"NPS [bold]{whole['nps']:+.0f}[/] ({low:+.0f} … {high:+.0f}), {whole['n']} answers"
-    mails = " · ".join(f"{_STEP_NAMES.get(name, name)} {count}" for name, count in sorted(crowd.received.items()))
-    console.print(f"{clock.now():%d %b %H:%M}  {shop.sold} purchases · {mails or 'no mail yet'} · {score}")
+        score = f"{whole['n']} answers, NPS [bold]{whole['nps']:+.0f}[/] ({low:+.0f} … {high:+.0f})"
+    reached = ", ".join(f"{crowd.received.get(name, 0)} {words}" for name, words in _CONTACTS.items())
+    console.print(f"{clock.now():%d %b}: {shop.sold} sold, {reached}; {score}", soft_wrap=True)
 
 
-_STEP_NAMES = {"email 1": "mails", "email 2": "reminders", "sms 3": "SMS"}
+_CONTACTS = {"email 1": "mails", "email 2": "repeats", "sms 3": "SMS", "call": "calls"}
 
 
 def address(settings: AllSettings, service: Service) -> str:

@@ -1,10 +1,122 @@
-"""Tables of dispatcher."""
+"""Tables of dispatcher.
+
+Business time: due_at, expires_at, closed_at, until, at. Machine time: leased_until, created_at. An invitation's row is
+the lock for all that changes its fate; whoever changes what decides about a step also touches its planned and leased
+rows, so that a claim or a mark under way sees it.
+"""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.migrations import messaging_tables
 
 metadata = sa.MetaData()
 messaging_tables(metadata)
+
+_INSTANT = sa.DateTime(timezone=True)
+
+sa.Table(
+    "invitations",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("respondent_id", sa.Text, nullable=False),
+    sa.Column("program", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False, server_default="open"),
+    sa.Column("outcome", sa.Text),
+    sa.Column("request", JSONB, nullable=False),
+    sa.Column("unsubscribe", sa.LargeBinary, nullable=False),
+    sa.Column("expires_at", _INSTANT, nullable=False),
+    sa.Column("closed_at", _INSTANT),
+    sa.Column("created_at", _INSTANT, nullable=False, server_default=sa.text("clock_timestamp()")),
+    sa.CheckConstraint("(state = 'closed') = (outcome IS NOT NULL)", name="invitations_outcome"),
+    sa.Index("invitations_respondent", "respondent_id"),
+    sa.Index("invitations_unsubscribe", "unsubscribe", unique=True),
+    sa.Index("invitations_expiry", "expires_at", postgresql_where=sa.text("state = 'open'")),
+    postgresql_with={"fillfactor": "80"},
+)
+
+sa.Table(
+    "steps",
+    metadata,
+    sa.Column("invitation_id", sa.Uuid, sa.ForeignKey("invitations.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("step", sa.Integer, primary_key=True),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("delay_s", sa.BigInteger, nullable=False),
+    sa.Column("due_at", _INSTANT),
+    sa.Column("token", sa.Uuid),
+    sa.Column("leased_until", _INSTANT),
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("reason", sa.Text),
+    sa.Column("account", sa.Text),
+    sa.Column("call_task", sa.Uuid),  # while a call is open at the desk
+    sa.Index("steps_due", "channel", "due_at", postgresql_where=sa.text("state = 'planned'")),
+    sa.Index("steps_running", "leased_until", postgresql_where=sa.text("state IN ('leased', 'in_flight')")),
+    postgresql_with={"fillfactor": "70"},
+)
+
+sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("invitation_id", sa.Uuid, sa.ForeignKey("invitations.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("try", sa.Integer, nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("provider", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("provider_message_id", sa.Text),
+    sa.Column("at", _INSTANT, nullable=False),
+    sa.Index("attempts_once", "invitation_id", "step", "try", unique=True),
+    sa.Index("attempts_at", "at", "provider"),
+)
+
+sa.Table(
+    "suppressions",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("respondent_id", sa.Text, nullable=False),
+    sa.Column("channel", sa.Text),  # none: all
+    sa.Column("program", sa.Text),  # none: all
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("until", _INSTANT),  # none: for ever
+    sa.Column("at", _INSTANT, nullable=False),
+    sa.Index(
+        "suppressions_once",
+        "respondent_id",
+        "channel",
+        "program",
+        "reason",
+        unique=True,
+        postgresql_nulls_not_distinct=True,
+    ),
+)
+
+# an end that came before its request: topics are not ordered among each other
+sa.Table(
+    "early",
+    metadata,
+    sa.Column("invitation_id", sa.Uuid, primary_key=True),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("at", _INSTANT, nullable=False),
+)
+
+sa.Table(
+    "mailbox",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("cursor", sa.BigInteger, sa.Identity(always=True), nullable=False),
+    sa.Column("invitation_id", sa.Uuid, sa.ForeignKey("invitations.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("recipient", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),  # the mail as it would leave, or the text message
+    sa.Column("at", _INSTANT, nullable=False),
+    sa.Index("mailbox_cursor", "cursor", unique=True),
+    sa.Index("mailbox_once", "invitation_id", "step", unique=True),
+)

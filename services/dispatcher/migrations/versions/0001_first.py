@@ -1,14 +1,142 @@
 """The first tables."""
 
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects.postgresql import JSONB
+
 from shared.migrations import create_messaging_tables, drop_messaging_tables
 
 revision = "0001"
 down_revision = None
 
+INSTANT = sa.DateTime(timezone=True)
+HOT = ("invitations", "steps")
+
 
 def upgrade() -> None:
     create_messaging_tables()
+    create_invitations()
+    create_steps()
+    create_attempts()
+    create_suppressions()
+    create_early()
+    create_mailbox()
+    for table in HOT:
+        op.execute(
+            f"ALTER TABLE {table} SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000)"
+        )
 
 
 def downgrade() -> None:
+    for table in ("mailbox", "early", "suppressions", "attempts", "steps", "invitations"):
+        op.drop_table(table)
     drop_messaging_tables()
+
+
+def create_invitations() -> None:
+    op.create_table(
+        "invitations",
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("respondent_id", sa.Text, nullable=False),
+        sa.Column("program", sa.Text, nullable=False),
+        sa.Column("state", sa.Text, nullable=False, server_default="open"),
+        sa.Column("outcome", sa.Text),
+        sa.Column("request", JSONB, nullable=False),
+        sa.Column("unsubscribe", sa.LargeBinary, nullable=False),
+        sa.Column("expires_at", INSTANT, nullable=False),
+        sa.Column("closed_at", INSTANT),
+        sa.Column("created_at", INSTANT, nullable=False, server_default=sa.text("clock_timestamp()")),
+        sa.CheckConstraint("(state = 'closed') = (outcome IS NOT NULL)", name="invitations_outcome"),
+        sa.Index("invitations_respondent", "respondent_id"),
+        sa.Index("invitations_unsubscribe", "unsubscribe", unique=True),
+        sa.Index("invitations_expiry", "expires_at", postgresql_where=sa.text("state = 'open'")),
+        postgresql_with={"fillfactor": "80"},
+    )
+
+
+def create_steps() -> None:
+    op.create_table(
+        "steps",
+        sa.Column("invitation_id", sa.Uuid, sa.ForeignKey("invitations.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("step", sa.Integer, primary_key=True),
+        sa.Column("channel", sa.Text, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("delay_s", sa.BigInteger, nullable=False),
+        sa.Column("due_at", INSTANT),
+        sa.Column("token", sa.Uuid),
+        sa.Column("leased_until", INSTANT),
+        sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("reason", sa.Text),
+        sa.Column("account", sa.Text),
+        sa.Column("call_task", sa.Uuid),
+        sa.Index("steps_due", "channel", "due_at", postgresql_where=sa.text("state = 'planned'")),
+        sa.Index("steps_running", "leased_until", postgresql_where=sa.text("state IN ('leased', 'in_flight')")),
+        postgresql_with={"fillfactor": "70"},
+    )
+
+
+def create_attempts() -> None:
+    op.create_table(
+        "attempts",
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("invitation_id", sa.Uuid, sa.ForeignKey("invitations.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("step", sa.Integer, nullable=False),
+        sa.Column("try", sa.Integer, nullable=False),
+        sa.Column("revision", sa.Integer, nullable=False, server_default="1"),
+        sa.Column("channel", sa.Text, nullable=False),
+        sa.Column("provider", sa.Text, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text),
+        sa.Column("provider_message_id", sa.Text),
+        sa.Column("at", INSTANT, nullable=False),
+        sa.Index("attempts_once", "invitation_id", "step", "try", unique=True),
+        sa.Index("attempts_at", "at", "provider"),
+    )
+
+
+def create_suppressions() -> None:
+    op.create_table(
+        "suppressions",
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("respondent_id", sa.Text, nullable=False),
+        sa.Column("channel", sa.Text),
+        sa.Column("program", sa.Text),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("until", INSTANT),
+        sa.Column("at", INSTANT, nullable=False),
+        sa.Index(
+            "suppressions_once",
+            "respondent_id",
+            "channel",
+            "program",
+            "reason",
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+        ),
+    )
+
+
+def create_early() -> None:
+    op.create_table(
+        "early",
+        sa.Column("invitation_id", sa.Uuid, primary_key=True),
+        sa.Column("outcome", sa.Text, nullable=False),
+        sa.Column("at", INSTANT, nullable=False),
+    )
+
+
+def create_mailbox() -> None:
+    op.create_table(
+        "mailbox",
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("cursor", sa.BigInteger, sa.Identity(always=True), nullable=False),
+        sa.Column("invitation_id", sa.Uuid, sa.ForeignKey("invitations.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("step", sa.Integer, nullable=False),
+        sa.Column("channel", sa.Text, nullable=False),
+        sa.Column("recipient", sa.Text, nullable=False),
+        sa.Column("subject", sa.Text, nullable=False),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Column("at", INSTANT, nullable=False),
+        sa.Index("mailbox_cursor", "cursor", unique=True),
+        sa.Index("mailbox_once", "invitation_id", "step", unique=True),
+    )

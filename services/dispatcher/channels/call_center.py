@@ -1,0 +1,30 @@
+"""A call is a task for the desk: an event, not a send."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from services.dispatcher.channels.messages import about
+from services.dispatcher.channels.words import words_of
+from shared.events import CallRequested, PlanStep, SurveyRequested
+
+ACCOUNT = "desk"
+
+
+def call_task(request: SurveyRequested, step: PlanStep, *, task_id: UUID, sent_before: int) -> CallRequested:
+    summary = words_of(request.locale).call_summary.format(about=about(request), sent=sent_before)
+    return CallRequested(
+        respondent_id=request.respondent_id,
+        invitation_id=request.invitation_id,
+        task_id=task_id,
+        step=step.step,
+        name=request.customer_name,
+        phone=request.contact.phone or "",
+        time_zone=request.time_zone,
+        locale=request.locale,
+        script=request.question,
+        summary=summary,
+        window=step.window,
+        max_attempts=step.max_attempts,
+        expires_at=request.expires_at,
+    )

@@ -1,0 +1,88 @@
+# ruff: noqa: RUF001 - Russian texts
+"""What messages and the unsubscribe page say around the program's own words, per language."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    order: str
+    order_without_number: str
+    service: str
+    order_topic: str
+    service_topic: str
+    subject: str
+    reminder: str
+    scale: str
+    confirm: str
+    because: str
+    unsubscribe: str
+    privacy: str
+    text_scale: str
+    text_unsubscribe: str
+    call_summary: str
+    ask_title: str
+    ask_text: str
+    done_title: str
+    done_text: str
+    unknown_title: str
+    unknown_text: str
+
+
+ENGLISH = Words(
+    order="Your order {number} of {date}",
+    order_without_number="Your order of {date}",
+    service="Your service request {number} of {date}",
+    order_topic="your order of {date}",
+    service_topic="your service request of {date}",
+    subject="{brand}: one question about {topic}",
+    reminder="{brand}: a reminder, one question about {topic}",
+    scale="0 not at all likely · 10 certain",
+    confirm="A tap opens a page where you confirm it. One question, half a minute.",
+    because="You get this because you are a customer of {brand}.",
+    unsubscribe="Do not ask me again",
+    privacy="Privacy",
+    text_scale="Answer from 0 (not at all likely) to 10 (certain):",
+    text_unsubscribe="Do not ask me again:",
+    call_summary="{about}. Messages sent before, without an answer: {sent}.",
+    ask_title="Do not ask me again?",
+    ask_text="{brand} will send you no more questions: no e-mail, no text message, no call.",
+    done_title="Done",
+    done_text="{brand} will not ask you again.",
+    unknown_title="This link does not work",
+    unknown_text="It may be incomplete: copy the whole address from the message.",
+)
+RUSSIAN = Words(
+    order="Ваш заказ {number} от {date}",
+    order_without_number="Ваш заказ от {date}",
+    service="Ваше обращение {number} от {date}",
+    order_topic="о заказе от {date}",
+    service_topic="об обращении от {date}",
+    subject="{brand}: один вопрос {topic}",
+    reminder="{brand}: напоминаем, один вопрос {topic}",
+    scale="0 ни за что · 10 обязательно",
+    confirm="Нажатие откроет страницу, где оценку нужно подтвердить. Один вопрос, полминуты.",
+    because="Вы получили это письмо, потому что вы клиент {brand}.",
+    unsubscribe="Больше не спрашивать",
+    privacy="О персональных данных",
+    text_scale="Ответьте от 0 (ни за что) до 10 (обязательно):",
+    text_unsubscribe="Больше не спрашивать:",
+    call_summary="{about}. Отправлено сообщений без ответа: {sent}.",
+    ask_title="Больше не спрашивать?",
+    ask_text="{brand} не будет задавать вам вопросов: ни писем, ни СМС, ни звонков.",
+    done_title="Готово",
+    done_text="{brand} больше не будет вас спрашивать.",
+    unknown_title="Ссылка не работает",
+    unknown_text="Возможно, она неполная: скопируйте адрес из сообщения целиком.",
+)
+
+
+def words_of(locale: str) -> Words:
+    return RUSSIAN if language_of(locale) == "ru" else ENGLISH
+
+
+def language_of(locale: str) -> str:
+    """The language a locale is written to in: Russian, or English for all others."""
+    return "ru" if locale.lower().replace("_", "-").split("-")[0] == "ru" else "en"

@@ -1,0 +1,62 @@
+"""Dispatcher's part of the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from uuid import UUID
+
+import typer
+
+from services.dispatcher import schemas
+from services.dispatcher.config import DispatcherSettings
+from services.dispatcher.repository import attempts, invitation_counts, invitations, step_counts, steps
+from shared.db import Database
+from shared.vocabulary import Service
+
+app = typer.Typer(help="What was sent, to whom, and what became of it.", no_args_is_help=True)
+
+
+@app.command()
+def invitation(invitation_id: UUID) -> None:
+    """Tell the whole story of one invitation."""
+    print(asyncio.run(_invitation(invitation_id)))
+
+
+@app.command()
+def counts() -> None:
+    """Count invitations by outcome, and steps by channel and state."""
+    print(json.dumps(asyncio.run(_counts()), indent=2))
+
+
+def _open() -> Database:
+    settings = DispatcherSettings()
+    return Database(
+        settings.dispatcher_database_url or settings.database_url, schema=Service.DISPATCHER.value, pool_size=1
+    )
+
+
+async def _invitation(invitation_id: UUID) -> str:
+    database = _open()
+    try:
+        async with database.sessions.begin() as session:
+            found = await invitations.story(session, invitation_id)
+            if found is None:
+                raise typer.BadParameter("no such invitation")
+            story = schemas.invitation_story(
+                found, await steps.story(session, invitation_id), await attempts.story(session, invitation_id)
+            )
+    finally:
+        await database.close()
+    return story.model_dump_json(indent=2)
+
+
+async def _counts() -> dict[str, dict[str, int]]:
+    database = _open()
+    try:
+        async with database.sessions.begin() as session:
+            found = await step_counts(session)
+            by_step = {f"{channel} {state}": count for (channel, state), count in sorted(found.items())}
+            return {"invitations": await invitation_counts(session), "steps": by_step}
+    finally:
+        await database.close()

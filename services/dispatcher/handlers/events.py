@@ -1,0 +1,149 @@
+"""One function per event of ours; a batch is handled in runs of one type, so that their order is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.dispatcher import domain
+from services.dispatcher.handlers import ending
+from services.dispatcher.repository import invitations, mailbox, steps
+from shared import inbox, links
+from shared.cloudevents import Event
+from shared.events import (
+    AnswerAmended,
+    AnswerPayload,
+    CallClosed,
+    Consent,
+    Payload,
+    RespondentConsentChanged,
+    RespondentErased,
+    RespondentOptedOut,
+    Suppression,
+    SurveyAnswered,
+    SurveyRequested,
+    SurveyWithdrawn,
+)
+from shared.links import Purpose
+from shared.vocabulary import CallOutcome, ChannelKind, InvitationOutcome, Service, SuppressionReason
+
+
+async def handle(
+    session: AsyncSession, events: Sequence[Event[Payload]], *, link_keys: Mapping[str, str], now: datetime
+) -> None:
+    """Handle a batch from our topics; events seen before and types of no concern here do nothing."""
+    fresh = await inbox.fresh(session, Service.DISPATCHER.group, events)
+    for kind, run in groupby((event.payload for event in fresh), key=type):
+        if kind is SurveyRequested:
+            requests = [payload for payload in run if isinstance(payload, SurveyRequested)]
+            await on_requested(session, requests, link_keys=link_keys, now=now)
+        elif kind in _BY_TYPE:
+            await _BY_TYPE[kind](session, list(run), now=now)
+
+
+async def on_requested(
+    session: AsyncSession, requests: Sequence[SurveyRequested], *, link_keys: Mapping[str, str], now: datetime
+) -> None:
+    """Make one invitation of each request; raises UnknownLinkKey."""
+    await invitations.announce_requests(session)
+    once = {request.invitation_id: request for request in reversed(requests)}
+    new = await invitations.insert(
+        session, [(request, _unsubscribe_fingerprint(request, link_keys)) for request in once.values()]
+    )
+    await steps.insert(session, [once[invitation] for invitation in new])
+    await ending.close(session, await invitations.take_early(session, new), now=now)
+
+
+def _unsubscribe_fingerprint(request: SurveyRequested, link_keys: Mapping[str, str]) -> bytes:
+    token = links.token(link_keys, request.link_key, Purpose.UNSUBSCRIBE, request.invitation_id)
+    return links.fingerprint(token)
+
+
+async def on_withdrawn(session: AsyncSession, found: Sequence[SurveyWithdrawn], *, now: datetime) -> None:
+    outcomes = {each.invitation_id: InvitationOutcome.WITHDRAWN for each in found}
+    await ending.close_or_remember(session, outcomes, now=now)
+
+
+async def on_answered(session: AsyncSession, found: Sequence[AnswerPayload], *, now: datetime) -> None:
+    outcomes = {each.invitation_id: InvitationOutcome.ANSWERED for each in found}
+    await ending.close_or_remember(session, outcomes, now=now)
+
+
+async def on_opted_out(session: AsyncSession, found: Sequence[RespondentOptedOut], *, now: datetime) -> None:
+    """Never ask again: the invitation it was said about is declined, whichever channel was meant."""
+    outcomes = {each.invitation_id: InvitationOutcome.DECLINED for each in found}
+    if await invitations.known(session, outcomes) != outcomes.keys():
+        await invitations.let_requests_finish(session)
+    await invitations.lock(session, outcomes, open_of={each.respondent_id for each in found})
+    await ending.close_or_remember(session, outcomes, now=now)
+    await ending.suppress(
+        session,
+        [
+            Suppression(respondent_id=each.respondent_id, channel=each.channel, reason=SuppressionReason.OPT_OUT)
+            for each in found
+        ],
+        now=now,
+    )
+
+
+_SUPPRESSING = {
+    CallOutcome.WRONG_NUMBER: SuppressionReason.WRONG_NUMBER,
+    CallOutcome.DO_NOT_CALL: SuppressionReason.DO_NOT_CALL,
+}
+
+
+async def on_call_closed(session: AsyncSession, found: Sequence[CallClosed], *, now: datetime) -> None:
+    suppressing = [
+        Suppression(respondent_id=each.respondent_id, channel=ChannelKind.CALL, reason=_SUPPRESSING[each.outcome])
+        for each in found
+        if each.outcome in _SUPPRESSING
+    ]
+    here = await invitations.lock(
+        session,
+        {each.invitation_id for each in found},
+        open_of={suppression.respondent_id for suppression in suppressing},
+    )
+    await steps.close_calls(session, [(each.invitation_id, each.task_id) for each in found])
+    if suppressing:
+        await ending.suppress(session, suppressing, now=now)
+    chains = await steps.chains(session, here)
+    outcomes = {
+        each.invitation_id: outcome
+        for each in found
+        if (outcome := domain.after_call(each.outcome, chains.get(each.invitation_id, []))) is not None
+    }
+    await ending.close(session, outcomes, now=now)
+
+
+async def on_consent_changed(
+    session: AsyncSession, found: Sequence[RespondentConsentChanged], *, now: datetime
+) -> None:
+    del now  # what was known of consent before does not matter here
+    changes: dict[str, Consent] = {}
+    for each in found:
+        changes[each.respondent_id] = domain.merged_consent(changes.get(each.respondent_id, Consent()), each.consent)
+    open_ones = await invitations.lock(session, open_of=changes)
+    await invitations.change_consent(session, changes)
+    await steps.take_leases_away(session, open_ones)
+
+
+async def on_erased(session: AsyncSession, found: Sequence[RespondentErased], *, now: datetime) -> None:
+    respondents = {each.respondent_id for each in found}
+    await ending.withdraw_respondents(session, respondents, now=now)
+    await invitations.wipe(session, respondents)
+    await mailbox.wipe(session, respondents)
+
+
+_BY_TYPE: dict[type[Payload], Callable[..., Awaitable[Any]]] = {
+    SurveyWithdrawn: on_withdrawn,
+    SurveyAnswered: on_answered,
+    AnswerAmended: on_answered,
+    CallClosed: on_call_closed,
+    RespondentOptedOut: on_opted_out,
+    RespondentConsentChanged: on_consent_changed,
+    RespondentErased: on_erased,
+}

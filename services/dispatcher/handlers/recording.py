@@ -1,0 +1,102 @@
+"""What became of steps somebody held: ledger, next step and events in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
+
+from services.dispatcher import domain
+from services.dispatcher.domain import Outgoing, StepState
+from services.dispatcher.handlers import ending
+from services.dispatcher.repository import attempts, invitations, mailbox, steps
+from services.dispatcher.repository.steps import End
+from shared.events import CallRequested, ContactAttempted, Payload
+from shared.vocabulary import InvitationOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The end of a held step with what it leaves behind: a message for the mailbox, a task for the desk."""
+
+    end: End
+    message_id: str | None = None
+    kept: Outgoing | None = None
+    call: CallRequested | None = None
+
+
+async def record(session: AsyncSession, done: Sequence[Done], *, now: datetime) -> list[Done]:
+    """Record what is still ours and let each chain go on; return what was recorded."""
+    if not done:
+        return []
+    here = await invitations.lock(session, {each.end.held.invitation_id for each in done})
+    ours = await steps.end(session, [each.end for each in done])
+    recorded = [each for each in done if each.end.held.key in ours]
+    finished = [each for each in recorded if each.end.state in domain.FINISHED]
+    await mailbox.keep(session, [each.kept for each in finished if each.kept], at=now)
+    await _tell(session, finished, here, now=now)
+    going_on = [each.end for each in finished if here[each.end.held.invitation_id].is_open]
+    await _go_on(session, going_on, now=now)
+    return recorded
+
+
+async def _tell(
+    session: AsyncSession, finished: Sequence[Done], here: dict[UUID, invitations.Invitation], *, now: datetime
+) -> None:
+    ledger = [
+        (_attempt(each.end, here[each.end.held.invitation_id].respondent_id, now=now), each.end.tries, each.message_id)
+        for each in finished
+    ]
+    await attempts.add(session, ledger)
+    told: list[Payload] = [attempt for attempt, _, _ in ledger]
+    told += [each.call for each in finished if each.call]
+    await ending.publish(session, told, now=now)
+
+
+def _attempt(end: End, respondent_id: str, *, now: datetime) -> ContactAttempted:
+    state = end.state.attempt
+    assert state is not None
+    return ContactAttempted(
+        respondent_id=respondent_id,
+        invitation_id=end.held.invitation_id,
+        attempt_id=uuid7(),
+        revision=1,
+        step=end.held.step,
+        channel=end.held.channel,
+        provider=end.account or "none",
+        state=state,
+        reason=end.reason,
+        at=now,
+    )
+
+
+async def _go_on(session: AsyncSession, ended: Sequence[End], *, now: datetime) -> None:
+    chains = await steps.chains(session, {end.held.invitation_id for end in ended})
+    planned: dict[UUID, domain.Planned] = {}
+    closing: dict[UUID, InvitationOutcome] = {}
+    for end in ended:
+        invitation = end.held.invitation_id
+        following = domain.follow(chains[invitation], end.held.step, now=now)
+        if isinstance(following, domain.Planned):
+            planned[invitation] = following
+        elif following is not None:
+            closing[invitation] = following
+    await steps.plan(session, planned)
+    await ending.close(session, closing, now=now)
+
+
+async def give_up_lost(session: AsyncSession, *, now: datetime, limit: int = ending.BATCH) -> list[Done]:
+    """Turn steps whose sender never came back into `unknown`; the next step is their retry."""
+    lost = await steps.lost_in_flight(session, limit=limit)
+    return await record(
+        session,
+        [
+            Done(End(held, StepState.UNKNOWN, tries=held.tries + 1, account=held.account, reason="sender_lost"))
+            for held in lost
+        ],
+        now=now,
+    )

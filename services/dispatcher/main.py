@@ -1,0 +1,90 @@
+"""Wires dispatcher together and runs its parts until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from functools import partial
+
+import sqlalchemy as sa
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.dispatcher import api, handlers, pages, scheduler
+from services.dispatcher.config import DispatcherSettings
+from services.dispatcher.scheduler import Bell, Lane
+from shared import housekeeping, runtime, web
+from shared.clock import Clock
+from shared.cloudevents import Event
+from shared.consumer import Consumer, Handler
+from shared.db import Database
+from shared.events import Payload
+from shared.outbox import Relay
+from shared.transport import EventLog
+from shared.vocabulary import ChannelKind, Service
+
+TOPICS = ("survey.requests", "survey.answers", "survey.messages")
+PUBLIC = ("/u",)
+
+
+def build_app(settings: DispatcherSettings, database: Database, event_log: EventLog, clock: Clock) -> FastAPI:
+    async def ready() -> None:
+        await database.ping()
+        await event_log.ping()
+
+    app = web.create_app(
+        Service.DISPATCHER, ready=ready, public=PUBLIC, staff_secret=settings.staff_secret.get_secret_value()
+    )
+    app.include_router(api.router(database.sessions))
+    app.include_router(pages.mailbox_router(database.sessions, clock))
+    app.include_router(pages.unsubscribe_router(database.sessions, clock))
+    return app
+
+
+def build_handler(settings: DispatcherSettings, clock: Clock, bell: Bell) -> Handler:
+    async def handle(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
+        sa.event.listen(session.sync_session, "after_commit", lambda _: bell.ring(), once=True)
+        await handlers.handle(session, events, link_keys=settings.link_secrets, now=clock.now())
+
+    return handle
+
+
+async def run(  # noqa: PLR0913 - what a process hands to each of its services
+    settings: DispatcherSettings,
+    *,
+    database_url: str,
+    event_log: EventLog,
+    clock: Clock,
+    stop: asyncio.Event,
+    listener: socket.socket,
+) -> None:
+    """Run until told to stop; the batches at hand are finished first."""
+    database = Database(database_url, schema=Service.DISPATCHER.value)
+    accounts = settings.open_accounts()
+    bell = Bell()
+    lanes = [
+        Lane(
+            channel=channel,
+            sessions=database.sessions,
+            clock=clock,
+            composer=settings.composer,
+            policy=settings.send_policy,
+            account=accounts.get(channel),
+        )
+        for channel in ChannelKind
+    ]
+    consumer = Consumer(Service.DISPATCHER, TOPICS, event_log, database.sessions, build_handler(settings, clock, bell))
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(runtime.serve(build_app(settings, database, event_log, clock), listener, stop))
+            tasks.create_task(consumer.run(stop))
+            tasks.create_task(Relay(database, event_log, service=Service.DISPATCHER).run(stop))
+            for lane in lanes:
+                tasks.create_task(scheduler.run(partial(lane.perform_due, stop), bell, stop))
+            tasks.create_task(scheduler.run(partial(scheduler.keep, database.sessions, clock), bell, stop))
+            tasks.create_task(housekeeping.run(database.sessions, stop))
+    finally:
+        for account in accounts.values():
+            await account.close()
+        await database.close()

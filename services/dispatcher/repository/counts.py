@@ -1,0 +1,42 @@
+"""How much there is, and how much of it should have happened by now."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared import db
+from shared.vocabulary import ChannelKind
+
+_WORK_LEFT = """SELECT
+    (SELECT count(*) FROM steps WHERE state = 'planned' AND channel = ANY($2::text[]) AND due_at <= $1)
+  + (SELECT count(*) FROM steps WHERE state IN ('leased', 'in_flight'))
+  + (SELECT count(*) FROM invitations WHERE state = 'open' AND expires_at <= $1)"""
+_OLDEST_DUE = """SELECT min(first.due_at) FROM unnest($2::text[]) AS c (channel), LATERAL (
+    SELECT due_at FROM steps WHERE state = 'planned' AND channel = c.channel AND due_at <= $1
+    ORDER BY due_at LIMIT 1
+) AS first"""
+_CHANNELS = list(ChannelKind)  # named, so that the index on them is of use
+_INVITATIONS = "SELECT coalesce(outcome, state) AS name, count(*) FROM invitations GROUP BY 1"
+_STEPS = "SELECT channel, state, count(*) FROM steps GROUP BY 1, 2"
+
+
+async def work_left(session: AsyncSession, now: datetime) -> int:
+    """Count what is due or running at this business time: 0 means dispatcher waits for time or for somebody else."""
+    return int((await db.fetch(session, _WORK_LEFT, now, _CHANNELS))[0][0])
+
+
+async def oldest_due(session: AsyncSession, now: datetime) -> datetime | None:
+    oldest: datetime | None = (await db.fetch(session, _OLDEST_DUE, now, _CHANNELS))[0][0]
+    return oldest
+
+
+async def invitation_counts(session: AsyncSession) -> dict[str, int]:
+    """Count invitations by outcome; those without one are `open`."""
+    return {row["name"]: row["count"] for row in await db.fetch(session, _INVITATIONS)}
+
+
+async def step_counts(session: AsyncSession) -> dict[tuple[str, str], int]:
+    """Count steps by channel and state."""
+    return {(row["channel"], row["state"]): row["count"] for row in await db.fetch(session, _STEPS)}

@@ -1,0 +1,156 @@
+"""Invitations, and the ends that came before their request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.dispatcher import domain
+from shared import db
+from shared.events import Consent, SurveyRequested
+from shared.vocabulary import InvitationOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    id: UUID
+    respondent_id: str
+    is_open: bool
+
+
+_INSERT = """INSERT INTO invitations (id, respondent_id, program, request, unsubscribe, expires_at)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::bytea[], $6::timestamptz[])
+ON CONFLICT DO NOTHING RETURNING id"""
+
+
+async def insert(session: AsyncSession, new: Sequence[tuple[SurveyRequested, bytes]]) -> set[UUID]:
+    """Store requests with the fingerprint of their unsubscribe link; return the ids that were new."""
+    requests = [request for request, _ in new]
+    rows = await db.fetch(
+        session,
+        _INSERT,
+        [request.invitation_id for request in requests],
+        [request.respondent_id for request in requests],
+        [request.program.id for request in requests],
+        [request.model_dump_json() for request in requests],
+        [fingerprint for _, fingerprint in new],
+        [request.expires_at for request in requests],
+    )
+    return {row["id"] for row in rows}
+
+
+_KNOWN = "SELECT id FROM invitations WHERE id = ANY($1::uuid[])"
+_LOCK = """SELECT id, respondent_id, state = 'open' AS is_open FROM invitations
+WHERE id = ANY($1::uuid[]) OR (respondent_id = ANY($2::text[]) AND state = 'open')
+ORDER BY id FOR UPDATE"""
+
+
+async def known(session: AsyncSession, ids: Collection[UUID]) -> set[UUID]:
+    return {row["id"] for row in await db.fetch(session, _KNOWN, list(ids))}
+
+
+async def lock(
+    session: AsyncSession, ids: Iterable[UUID] = (), *, open_of: Iterable[str] = ()
+) -> dict[UUID, Invitation]:
+    """Lock these invitations, and every open one of these respondents, in the order of their ids."""
+    rows = await db.fetch(session, _LOCK, list(ids), list(open_of))
+    return {row["id"]: Invitation(row["id"], row["respondent_id"], row["is_open"]) for row in rows}
+
+
+_CLOSE = """UPDATE invitations i SET state = 'closed', outcome = c.outcome, closed_at = $3
+FROM unnest($1::uuid[], $2::text[]) AS c (id, outcome)
+WHERE i.id = c.id AND (i.state = 'open' OR (c.outcome = 'answered' AND i.outcome = ANY($4::text[])))
+RETURNING i.id, i.respondent_id"""
+_REVISABLE = [outcome for outcome in InvitationOutcome if domain.late_answer_counts(outcome)]
+
+
+async def close(
+    session: AsyncSession, outcomes: Mapping[UUID, InvitationOutcome], *, at: datetime
+) -> list[asyncpg.Record]:
+    """Give locked invitations their outcome; return id and respondent_id of those whose outcome is new."""
+    return await db.fetch(session, _CLOSE, list(outcomes), list(outcomes.values()), at, _REVISABLE)
+
+
+_EXPIRED = """SELECT id FROM invitations WHERE state = 'open' AND expires_at <= $1
+ORDER BY expires_at LIMIT $2"""
+
+
+async def expired(session: AsyncSession, *, now: datetime, limit: int) -> list[UUID]:
+    return [row["id"] for row in await db.fetch(session, _EXPIRED, now, limit)]
+
+
+_BY_LINK = "SELECT request::text FROM invitations WHERE unsubscribe = $1"
+
+
+async def by_unsubscribe_link(session: AsyncSession, fingerprint: bytes) -> SurveyRequested | None:
+    rows = await db.fetch(session, _BY_LINK, fingerprint)
+    return SurveyRequested.model_validate_json(rows[0]["request"]) if rows else None
+
+
+_CONSENT = """UPDATE invitations i SET request = jsonb_set(i.request, '{consent}', i.request -> 'consent' || c.change)
+FROM unnest($1::text[], $2::jsonb[]) AS c (respondent_id, change)
+WHERE i.respondent_id = c.respondent_id AND i.state = 'open'"""
+
+
+async def change_consent(session: AsyncSession, changes: Mapping[str, Consent]) -> None:
+    """Yes and no replace what open invitations know; unknown leaves it."""
+    dumped = [consent.model_dump_json(exclude_none=True) for consent in changes.values()]
+    await db.fetch(session, _CONSENT, list(changes), dumped)
+
+
+_WIPED = json.dumps({"contact": {}, "customer_name": None, "customer_id": "erased"})
+_WIPE = "UPDATE invitations SET request = request || $2::jsonb WHERE respondent_id = ANY($1::text[])"
+
+
+async def wipe(session: AsyncSession, respondents: Collection[str]) -> None:
+    """Forget addresses and names in everything that was ever asked of them."""
+    await db.fetch(session, _WIPE, list(respondents), _WIPED)
+
+
+_STORY = """SELECT id, respondent_id, state, outcome, request::text, expires_at, closed_at, created_at
+FROM invitations WHERE id = $1"""
+
+
+async def story(session: AsyncSession, invitation_id: UUID) -> asyncpg.Record | None:
+    rows = await db.fetch(session, _STORY, invitation_id)
+    return rows[0] if rows else None
+
+
+# --- ends that came before their request
+
+_EARLY = db.lock_number("dispatcher", "early")
+_REMEMBER = """INSERT INTO early (invitation_id, outcome, at)
+SELECT id, outcome, $3 FROM unnest($1::uuid[], $2::text[]) AS e (id, outcome)
+ON CONFLICT (invitation_id) DO UPDATE SET outcome = excluded.outcome, at = excluded.at
+WHERE excluded.outcome = 'answered'"""
+_TAKE = "DELETE FROM early WHERE invitation_id = ANY($1::uuid[]) RETURNING invitation_id, outcome"
+_FORGET = "DELETE FROM early WHERE at < $1"
+
+
+async def let_requests_finish(session: AsyncSession) -> None:
+    """Wait until no request is half stored, and keep new ones out until this transaction ends."""
+    await db.fetch(session, "SELECT pg_advisory_xact_lock($1)", _EARLY)
+
+
+async def announce_requests(session: AsyncSession) -> None:
+    """Say that this transaction stores requests: see `let_requests_finish`."""
+    await db.fetch(session, "SELECT pg_advisory_xact_lock_shared($1)", _EARLY)
+
+
+async def remember_early(session: AsyncSession, outcomes: Mapping[UUID, InvitationOutcome], *, at: datetime) -> None:
+    await db.fetch(session, _REMEMBER, list(outcomes), list(outcomes.values()), at)
+
+
+async def take_early(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, InvitationOutcome]:
+    rows = await db.fetch(session, _TAKE, list(ids))
+    return {row["invitation_id"]: InvitationOutcome(row["outcome"]) for row in rows}
+
+
+async def forget_early(session: AsyncSession, *, before: datetime) -> None:
+    await db.fetch(session, _FORGET, before)

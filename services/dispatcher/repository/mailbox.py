@@ -1,0 +1,82 @@
+"""Messages kept instead of sent."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
+
+from services.dispatcher.domain import Outgoing
+from shared import db
+from shared.vocabulary import ChannelKind
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A mail's body is the whole message as it would leave, a text message's is its text."""
+
+    id: UUID
+    cursor: int
+    invitation_id: UUID
+    step: int
+    channel: ChannelKind
+    recipient: str
+    subject: str
+    body: bytes
+    at: datetime
+
+
+_KEEP = """INSERT INTO mailbox (id, invitation_id, step, channel, recipient, subject, body, at)
+SELECT id, invitation_id, step, channel, recipient, subject, body, $8
+FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::text[], $6::text[], $7::bytea[])
+    AS m (id, invitation_id, step, channel, recipient, subject, body)
+ON CONFLICT DO NOTHING"""
+
+
+async def keep(session: AsyncSession, messages: Sequence[Outgoing], *, at: datetime) -> None:
+    await db.fetch(
+        session,
+        _KEEP,
+        [uuid7() for _ in messages],
+        [message.invitation_id for message in messages],
+        [message.step for message in messages],
+        [message.channel for message in messages],
+        [message.recipient for message in messages],
+        [message.subject for message in messages],
+        [message.body for message in messages],
+        at,
+    )
+
+
+_COLUMNS = "id, cursor, invitation_id, step, channel, recipient, subject, body, at"
+_AFTER = f"SELECT {_COLUMNS} FROM mailbox WHERE cursor > $1 ORDER BY cursor LIMIT $2"  # noqa: S608 - constants
+_NEWEST = f"SELECT {_COLUMNS} FROM mailbox ORDER BY cursor DESC LIMIT $1"  # noqa: S608 - constants
+_ONE = f"SELECT {_COLUMNS} FROM mailbox WHERE id = $1"  # noqa: S608 - constants
+_WIPE = """DELETE FROM mailbox m USING invitations i
+WHERE i.id = m.invitation_id AND i.respondent_id = ANY($1::text[])"""
+
+
+def _kept(row: asyncpg.Record) -> Kept:
+    return Kept(**{**row, "channel": ChannelKind(row["channel"])})
+
+
+async def after(session: AsyncSession, cursor: int, *, limit: int) -> list[Kept]:
+    return [_kept(row) for row in await db.fetch(session, _AFTER, cursor, limit)]
+
+
+async def newest(session: AsyncSession, *, limit: int) -> list[Kept]:
+    return [_kept(row) for row in await db.fetch(session, _NEWEST, limit)]
+
+
+async def one(session: AsyncSession, message_id: UUID) -> Kept | None:
+    rows = await db.fetch(session, _ONE, message_id)
+    return _kept(rows[0]) if rows else None
+
+
+async def wipe(session: AsyncSession, respondents: Collection[str]) -> None:
+    await db.fetch(session, _WIPE, list(respondents))

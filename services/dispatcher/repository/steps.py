@@ -1,0 +1,284 @@
+"""Steps: claim, mark, end, plan. Leases are machine time, due times are business time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
+
+from services.dispatcher import domain
+from services.dispatcher.domain import StepState
+from shared import db
+from shared.events import SurveyRequested
+from shared.vocabulary import ChannelKind
+
+LEASE = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A step somebody holds: only who knows the token may move it on."""
+
+    invitation_id: UUID
+    step: int
+    token: UUID
+    channel: ChannelKind
+    tries: int
+    due_at: datetime
+    account: str | None = None
+
+    @property
+    def key(self) -> tuple[UUID, int]:
+        return self.invitation_id, self.step
+
+
+_INSERT = """INSERT INTO steps (invitation_id, step, channel, state, delay_s, due_at)
+SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[])
+ON CONFLICT DO NOTHING"""
+
+
+async def insert(session: AsyncSession, requests: Sequence[SurveyRequested]) -> None:
+    """Freeze the plans: the first step of each is planned, the others wait for the one before."""
+    rows = [
+        (request, step, step.step == min(planned.step for planned in request.plan))
+        for request in requests
+        for step in request.plan
+    ]
+    await db.fetch(
+        session,
+        _INSERT,
+        [request.invitation_id for request, _, _ in rows],
+        [step.step for _, step, _ in rows],
+        [step.channel for _, step, _ in rows],
+        [StepState.PLANNED if first else StepState.WAITING for _, _, first in rows],
+        [int(domain.delay_of(step).total_seconds()) for _, step, _ in rows],
+        [domain.first_due(request) if first else None for request, _, first in rows],
+    )
+
+
+_CLAIM = """WITH due AS MATERIALIZED (
+    SELECT invitation_id, step FROM steps
+    WHERE state = 'planned' AND channel = $1 AND due_at <= $2
+    ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED
+)
+UPDATE steps s SET state = 'leased', token = $4, leased_until = clock_timestamp() + $5::interval
+FROM due WHERE s.invitation_id = due.invitation_id AND s.step = due.step
+RETURNING s.invitation_id, s.step, s.token, s.channel, s.tries, s.due_at, s.account"""
+
+
+async def claim_due(session: AsyncSession, channel: ChannelKind, *, now: datetime, limit: int) -> list[Held]:
+    """Lease due steps, oldest first; what another transaction touches right now is left for the next time."""
+    rows = await db.fetch(session, _CLAIM, channel, now, limit, uuid7(), LEASE)
+    return sorted((_held(row) for row in rows), key=lambda step: step.due_at)
+
+
+def _held(row: asyncpg.Record) -> Held:
+    return Held(
+        invitation_id=row["invitation_id"],
+        step=row["step"],
+        token=row["token"],
+        channel=ChannelKind(row["channel"]),
+        tries=row["tries"],
+        due_at=row["due_at"],
+        account=row["account"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What decides about a claimed step, and how many earlier ones may have reached the respondent."""
+
+    request: SurveyRequested
+    suppressed: bool
+    sent_before: int
+
+
+_FACTS = """SELECT i.id, i.request::text, (
+    SELECT count(*) FROM steps b WHERE b.invitation_id = i.id AND b.state IN ('sent', 'unknown')
+) AS sent_before, EXISTS (
+    SELECT FROM suppressions s
+    WHERE s.respondent_id = i.respondent_id AND (s.channel IS NULL OR s.channel = $2)
+      AND (s.program IS NULL OR s.program = i.program) AND (s.until IS NULL OR s.until > $3)
+) AS suppressed
+FROM invitations i WHERE i.id = ANY($1::uuid[]) AND i.expires_at > $3"""
+
+
+async def facts(
+    session: AsyncSession, held: Sequence[Held], channel: ChannelKind, *, now: datetime
+) -> dict[UUID, Facts]:
+    """Read what decides about claimed steps.
+
+    A statement of its own, after the claim has its locks: a change committed before is seen, a later one waits for
+    the claim and then takes the lease away. Invitations past their end are left out.
+    """
+    rows = await db.fetch(session, _FACTS, [step.invitation_id for step in held], channel, now)
+    return {
+        row["id"]: Facts(SurveyRequested.model_validate_json(row["request"]), row["suppressed"], row["sent_before"])
+        for row in rows
+    }
+
+
+_MARK = """UPDATE steps s SET state = 'in_flight', account = $4, leased_until = clock_timestamp() + $5::interval
+FROM unnest($1::uuid[], $2::int[], $3::uuid[]) AS m (invitation_id, step, token), invitations i
+WHERE s.invitation_id = m.invitation_id AND s.step = m.step AND s.token = m.token AND s.state = 'leased'
+  AND i.id = s.invitation_id AND i.state = 'open'
+RETURNING s.invitation_id, s.step"""
+
+
+async def mark_in_flight(session: AsyncSession, held: Sequence[Held], *, account: str) -> set[tuple[UUID, int]]:
+    """Put leased steps in flight; return those that were still ours, of invitations still open."""
+    return _keys(await db.fetch(session, _MARK, *_columns(held), account, LEASE))
+
+
+_MOVE = """UPDATE steps s SET state = 'planned', due_at = m.due_at, reason = m.reason, token = NULL, leased_until = NULL
+FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::timestamptz[], $5::text[])
+    AS m (invitation_id, step, token, due_at, reason)
+WHERE s.invitation_id = m.invitation_id AND s.step = m.step AND s.token = m.token AND s.state = 'leased'"""
+
+
+async def move(session: AsyncSession, moves: Sequence[tuple[Held, datetime, str | None]]) -> None:
+    """Give leased steps back, to be due at another time."""
+    held = [step for step, _, _ in moves]
+    times = [due_at for _, due_at, _ in moves]
+    await db.fetch(session, _MOVE, *_columns(held), times, [reason for _, _, reason in moves])
+
+
+_LOSE_LEASES = """UPDATE steps SET state = 'planned', token = NULL, leased_until = NULL
+WHERE invitation_id = ANY($1::uuid[]) AND state IN ('planned', 'leased')"""
+
+
+async def take_leases_away(session: AsyncSession, invitations: Collection[UUID]) -> None:
+    """Have due steps looked at again. Planned rows are touched too: a claim of them under way must wait or be seen."""
+    await db.fetch(session, _LOSE_LEASES, list(invitations))
+
+
+_STOP = """UPDATE steps s SET state = 'skipped', reason = c.outcome, token = NULL, leased_until = NULL
+FROM unnest($1::uuid[], $2::text[]) AS c (id, outcome)
+WHERE s.invitation_id = c.id AND s.state IN ('waiting', 'planned', 'leased')"""
+
+
+async def stop(session: AsyncSession, outcomes: Mapping[UUID, str]) -> None:
+    """End every step that is not in flight, with the invitation's outcome as reason."""
+    await db.fetch(session, _STOP, list(outcomes), list(outcomes.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a held step ended, or, with state planned, when it is tried again."""
+
+    held: Held
+    state: StepState
+    tries: int
+    account: str | None
+    reason: str | None = None
+    due_at: datetime | None = None
+    call_task: UUID | None = None
+
+
+_END = """UPDATE steps s SET state = e.state, tries = e.tries, account = e.account, reason = e.reason,
+    due_at = coalesce(e.due_at, s.due_at), call_task = e.call_task, token = NULL, leased_until = NULL
+FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::text[], $5::int[], $6::text[], $7::text[], $8::timestamptz[],
+    $9::uuid[]) AS e (invitation_id, step, token, state, tries, account, reason, due_at, call_task)
+WHERE s.invitation_id = e.invitation_id AND s.step = e.step AND s.token = e.token AND s.state IN ('leased', 'in_flight')
+RETURNING s.invitation_id, s.step"""
+
+
+async def end(session: AsyncSession, ends: Sequence[End]) -> set[tuple[UUID, int]]:
+    """Record what became of held steps; return those that were still ours."""
+    rows = await db.fetch(
+        session,
+        _END,
+        *_columns([row.held for row in ends]),
+        [row.state for row in ends],
+        [row.tries for row in ends],
+        [row.account for row in ends],
+        [row.reason for row in ends],
+        [row.due_at for row in ends],
+        [row.call_task for row in ends],
+    )
+    return _keys(rows)
+
+
+_CHAINS = """SELECT invitation_id, step, channel, state, due_at, delay_s, call_task FROM steps
+WHERE invitation_id = ANY($1::uuid[]) ORDER BY invitation_id, step"""
+
+
+async def chains(session: AsyncSession, invitations: Collection[UUID]) -> dict[UUID, list[domain.Step]]:
+    found: dict[UUID, list[domain.Step]] = {}
+    for row in await db.fetch(session, _CHAINS, list(invitations)):
+        step = domain.Step(
+            number=row["step"],
+            channel=ChannelKind(row["channel"]),
+            state=StepState(row["state"]),
+            due_at=row["due_at"],
+            delay=timedelta(seconds=row["delay_s"]),
+            call_open=row["call_task"] is not None,
+        )
+        found.setdefault(row["invitation_id"], []).append(step)
+    return found
+
+
+_PLAN = """UPDATE steps s SET state = 'planned', due_at = p.due_at
+FROM unnest($1::uuid[], $2::int[], $3::timestamptz[]) AS p (invitation_id, step, due_at)
+WHERE s.invitation_id = p.invitation_id AND s.step = p.step AND s.state = 'waiting'"""
+
+
+async def plan(session: AsyncSession, planned: Mapping[UUID, domain.Planned]) -> None:
+    steps = list(planned.values())
+    numbers = [step.number for step in steps]
+    await db.fetch(session, _PLAN, list(planned), numbers, [step.due_at for step in steps])
+
+
+_FREE_LEASES = """UPDATE steps SET state = 'planned', token = NULL, leased_until = NULL
+WHERE state = 'leased' AND leased_until < clock_timestamp() RETURNING 1"""
+_LOST = """SELECT invitation_id, step, token, channel, tries, due_at, account FROM steps
+WHERE state = 'in_flight' AND leased_until < clock_timestamp() ORDER BY invitation_id LIMIT $1"""
+
+
+async def free_expired_leases(session: AsyncSession) -> int:
+    return len(await db.fetch(session, _FREE_LEASES))
+
+
+async def lost_in_flight(session: AsyncSession, *, limit: int) -> list[Held]:
+    """Steps whose sender never came back: they may have been accepted."""
+    return [_held(row) for row in await db.fetch(session, _LOST, limit)]
+
+
+_CLOSE_CALLS = """UPDATE steps s SET call_task = NULL
+FROM unnest($1::uuid[], $2::uuid[]) AS c (invitation_id, task)
+WHERE s.invitation_id = c.invitation_id AND s.call_task = c.task"""
+_RECALL = """UPDATE steps s SET call_task = NULL
+FROM (SELECT invitation_id, step, call_task FROM steps WHERE invitation_id = ANY($1::uuid[])) AS o
+WHERE s.invitation_id = o.invitation_id AND s.step = o.step AND o.call_task IS NOT NULL
+RETURNING o.invitation_id, o.call_task"""
+
+
+async def close_calls(session: AsyncSession, tasks: Sequence[tuple[UUID, UUID]]) -> None:
+    """Note that the desk is done with tasks, given as (invitation, task)."""
+    await db.fetch(session, _CLOSE_CALLS, [invitation for invitation, _ in tasks], [task for _, task in tasks])
+
+
+async def recall_calls(session: AsyncSession, invitations: Collection[UUID]) -> list[tuple[UUID, UUID]]:
+    """Forget open calls; return them as (invitation, task)."""
+    rows = await db.fetch(session, _RECALL, list(invitations))
+    return [(row["invitation_id"], row["call_task"]) for row in rows]
+
+
+_STORY = "SELECT step, channel, state, due_at, tries, reason, account FROM steps WHERE invitation_id = $1 ORDER BY step"
+
+
+async def story(session: AsyncSession, invitation_id: UUID) -> list[asyncpg.Record]:
+    return await db.fetch(session, _STORY, invitation_id)
+
+
+def _columns(held: Sequence[Held]) -> tuple[list[UUID], list[int], list[UUID]]:
+    return [step.invitation_id for step in held], [step.step for step in held], [step.token for step in held]
+
+
+def _keys(rows: Sequence[asyncpg.Record]) -> set[tuple[UUID, int]]:
+    return {(row["invitation_id"], row["step"]) for row in rows}

@@ -1,0 +1,132 @@
+"""Providers at the network edge: real loopback servers that remember what they took and misbehave when told to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from email.message import Message
+from email.parser import BytesParser
+from urllib.parse import parse_qsl
+
+import uvicorn
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+
+@dataclass
+class SmtpSink:
+    """An SMTP server. `replies` gives a recipient its own answer to RCPT, `verdict` one to the whole message."""
+
+    port: int = 0
+    mails: list[Message] = field(default_factory=list)
+    recipients: list[str] = field(default_factory=list)
+    connections: int = 0
+    replies: dict[str, str] = field(default_factory=dict)
+    verdict: str = "250 OK"
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        if address in self.replies:
+            return self.replies[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, _session: Session, envelope: Envelope
+    ) -> str:
+        assert isinstance(envelope.content, bytes)
+        if self.verdict.startswith("250"):
+            self.mails.append(BytesParser().parsebytes(envelope.content))
+            self.recipients += envelope.rcpt_tos
+        return self.verdict
+
+
+@contextlib.asynccontextmanager
+async def smtp_sink() -> AsyncIterator[SmtpSink]:
+    sink = SmtpSink()
+
+    def connected() -> SMTP:
+        sink.connections += 1
+        return SMTP(sink, enable_SMTPUTF8=False, loop=asyncio.get_running_loop())
+
+    server = await asyncio.get_running_loop().create_server(connected, "127.0.0.1", 0)
+    sink.port = server.sockets[0].getsockname()[1]
+    try:
+        yield sink
+    finally:
+        server.close()
+
+
+@contextlib.asynccontextmanager
+async def smtp_that_hangs_up(*, after_dot: bool) -> AsyncIterator[int]:
+    """Serve SMTP up to DATA, then cut the connection: early in the content, or after the final dot without a reply."""
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 here\r\n")
+        while line := await reader.readline():
+            if line.startswith(b"DATA"):
+                writer.write(b"354 go on\r\n")
+                await (reader.readuntil(b"\r\n.\r\n") if after_dot else reader.readline())
+                break
+            writer.write(b"250 fine\r\n")
+        writer.transport.abort()
+
+    server = await asyncio.start_server(converse, "127.0.0.1", 0, limit=1_000_000)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+@dataclass
+class Twilio:
+    """Twilio's Messages.json. `answer` decides; None swallows the reply after the message was taken."""
+
+    url: str = ""
+    taken: list[dict[str, str]] = field(default_factory=list)
+    authorization: list[str] = field(default_factory=list)
+    answer: Callable[[dict[str, str]], Response | None] = lambda _form: JSONResponse(
+        {"sid": "SM1", "status": "queued", "num_segments": "1", "error_code": None}, 201
+    )
+    swallowing: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def messages(self, request: Request) -> Response:
+        form = dict(parse_qsl((await request.body()).decode()))
+        self.authorization.append(request.headers["authorization"])
+        self.taken.append(form)
+        reply = self.answer(form)
+        if reply is None:
+            await self.swallowing.wait()
+            return Response(status_code=500)
+        return reply
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # the test run handles signals
+
+
+@contextlib.asynccontextmanager
+async def twilio() -> AsyncIterator[Twilio]:
+    fake = Twilio()
+    app = Starlette(routes=[Route("/2010-04-01/Accounts/AC1/Messages.json", fake.messages, methods=["POST"])])
+    config = uvicorn.Config(app, port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve())
+    async with asyncio.timeout(5):
+        while not server.started:  # noqa: ASYNC110 - uvicorn sets no event
+            await asyncio.sleep(0.01)
+    fake.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    try:
+        yield fake
+    finally:
+        fake.swallowing.set()
+        server.should_exit = True
+        await serving

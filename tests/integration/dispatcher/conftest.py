@@ -1,0 +1,174 @@
+"""What tests of dispatcher share: a request, a chain that can be driven by hand, an account that remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.dispatcher import handlers, scheduler
+from services.dispatcher.channels.messages import Composer
+from services.dispatcher.domain import Disposition, Outgoing, Result, SendMode
+from services.dispatcher.scheduler import Lane, SendPolicy
+from shared import cloudevents, db
+from shared.clock import ManualClock
+from shared.events import (
+    Brand,
+    Consent,
+    Contact,
+    EventRef,
+    Payload,
+    PlanStep,
+    ProgramRef,
+    SurveyAnswered,
+    SurveyRequested,
+    SurveyWithdrawn,
+)
+from shared.transport import Message
+from shared.vocabulary import AnswerMode, Category, ChannelKind, Service
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+LINK_KEYS = {"dev": "only-for-this-machine"}
+DEFAULT_PLAN = ((ChannelKind.EMAIL, 0), (ChannelKind.EMAIL, 3), (ChannelKind.SMS, 2), (ChannelKind.CALL, 2))
+
+
+def plan(*steps: tuple[ChannelKind, float], **fields: Any) -> list[PlanStep]:
+    """Build a plan of (channel, days after the step before)."""
+    return [
+        PlanStep(step=number, channel=channel, delay_s=int(days * 86400), **fields)
+        for number, (channel, days) in enumerate(steps, 1)
+    ]
+
+
+def request(respondent: str = "r1", **changes: Any) -> SurveyRequested:
+    fields: dict[str, Any] = {
+        "respondent_id": respondent,
+        "invitation_id": uuid4(),
+        "customer_id": respondent,
+        "customer_name": "Anna Petrova",
+        "event": EventRef(source="shop", id="e1", type="crm.purchase.completed", time=NOW, subject="48213"),
+        "program": ProgramRef(id="after-purchase", version=1),
+        "brand": Brand(name="Kofe Point"),
+        "locale": "en",
+        "time_zone": "Europe/Moscow",
+        "question": "How likely are you to recommend us to a friend or colleague?",
+        "send_at": NOW,
+        "expires_at": NOW + 21 * DAY,
+        "plan": plan(*DEFAULT_PLAN),
+        "contact": Contact(email=f"{respondent}@example.com", phone="+15550001"),
+        "consent": Consent(email=True, sms=True, call=True),
+        "segments": {"store": "Tverskaya"},
+        "link_key": "dev",
+    }
+    return SurveyRequested(**{**fields, **changes})
+
+
+def answered(asked: SurveyRequested) -> SurveyAnswered:
+    return SurveyAnswered(
+        respondent_id=asked.respondent_id,
+        invitation_id=asked.invitation_id,
+        customer_id=asked.customer_id,
+        answer_id=uuid4(),
+        version=1,
+        program=asked.program,
+        score=9,
+        category=Category.PROMOTER,
+        mode=AnswerMode.SELF,
+        step=1,
+        answered_at=NOW,
+    )
+
+
+def withdrawn(asked: SurveyRequested) -> SurveyWithdrawn:
+    return SurveyWithdrawn(respondent_id=asked.respondent_id, invitation_id=asked.invitation_id, reason="cancelled")
+
+
+@dataclass
+class RememberingAccount:
+    """Takes every message, unless told otherwise for a recipient; `on_send` runs while messages are in flight."""
+
+    name: str = "remembering"
+    channel: ChannelKind = ChannelKind.EMAIL
+    free_slots: int = 100
+    taken: list[Outgoing] = field(default_factory=list)
+    answers: dict[str, Result] = field(default_factory=dict)
+    on_send: Callable[[], Any] | None = None
+
+    async def send_all(self, messages: Sequence[Outgoing], *, within_s: float) -> list[Disposition]:
+        assert within_s <= 10
+        assert len(messages) <= self.free_slots
+        self.taken += messages
+        if self.on_send is not None:
+            await self.on_send()
+        return [Disposition(self.answers.get(message.recipient, Result.SENT)) for message in messages]
+
+    async def close(self) -> None:
+        return
+
+
+@dataclass
+class Chain:
+    """Dispatcher without its loops: events in, ticks by hand, what it stored and would publish."""
+
+    database: db.Database
+    clock: ManualClock
+
+    def lane(self, channel: ChannelKind, account: RememberingAccount | None = None, **policy: Any) -> Lane:
+        mode = SendMode.LIVE if account is not None else SendMode.MAILBOX
+        return Lane(
+            channel=channel,
+            sessions=self.database.sessions,
+            clock=self.clock,
+            composer=Composer(LINK_KEYS, "http://pub", "http://sh", "http://un", "Earshot <survey@localhost>"),
+            policy=SendPolicy(**{"mode": mode, **policy}),
+            account=account,
+        )
+
+    async def take(self, *payloads: Payload) -> None:
+        events = [cloudevents.new(each, service=Service.TRIGGER, at=self.clock.now()) for each in payloads]
+        async with self.database.sessions.begin() as session:
+            await handlers.handle(session, events, link_keys=LINK_KEYS, now=self.clock.now())
+
+    async def tick(self, **accounts: RememberingAccount) -> None:
+        """Let every loop run until nothing is left to do now."""
+        lanes = [self.lane(channel, accounts.get(channel.value)) for channel in ChannelKind]
+        while True:
+            worked = [await lane.perform_due() for lane in lanes]
+            if not any([*worked, await scheduler.keep(self.database.sessions, self.clock)]):
+                return
+
+    async def tick_at(self, moment: datetime, **accounts: RememberingAccount) -> None:
+        self.clock.moment = moment
+        await self.tick(**accounts)
+
+    async def rows(self, sql: str, *args: Any) -> list[dict[str, Any]]:
+        async with self.database.sessions.begin() as session:
+            return [dict(row) for row in await db.fetch(session, sql, *args)]
+
+    async def states(self, invitation: UUID) -> list[str]:
+        sql = "SELECT state FROM steps WHERE invitation_id = $1 ORDER BY step"
+        return [row["state"] for row in await self.rows(sql, invitation)]
+
+    async def step(self, invitation: UUID, number: int) -> dict[str, Any]:
+        found = await self.rows("SELECT * FROM steps WHERE invitation_id = $1 AND step = $2", invitation, number)
+        return found[0]
+
+    async def outcome(self, invitation: UUID) -> str | None:
+        found = await self.rows("SELECT outcome FROM invitations WHERE id = $1", invitation)
+        outcome: str | None = found[0]["outcome"]
+        return outcome
+
+    async def published(self, kind: str) -> list[Any]:
+        found = await self.rows("SELECT topic, key, body FROM outbox ORDER BY id")
+        events = [cloudevents.parse(Message(row["topic"], row["key"], row["body"])) for row in found]
+        return [event.payload for event in events if event.type == kind]
+
+
+@pytest.fixture
+def chain(dispatcher_db: db.Database) -> Chain:
+    return Chain(dispatcher_db, ManualClock(NOW))

@@ -1,0 +1,224 @@
+"""E-mail and text messages against real loopback servers that refuse, stall and hang up."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+from starlette.responses import JSONResponse, Response
+
+from services.dispatcher.channels.email import BadSmtpUrl, SmtpAccount, SmtpServer
+from services.dispatcher.channels.sms import TwilioAccount
+from services.dispatcher.domain import Disposition, Outgoing, Result
+from shared.http_client import HttpClient
+from shared.vocabulary import ChannelKind
+from tests.fakes import SmtpSink, Twilio, smtp_sink, smtp_that_hangs_up, twilio
+
+SENDER = "survey@example.com"
+
+
+def mail(recipient: str = "a@example.com", *, body: bytes = b"Subject: one\r\n\r\n.dot\r\n") -> Outgoing:
+    return Outgoing(uuid4(), 1, ChannelKind.EMAIL, recipient, "one", body)
+
+
+def text_message(recipient: str = "+15550001") -> Outgoing:
+    return Outgoing(uuid4(), 3, ChannelKind.SMS, recipient, "", "Вопрос + ответ".encode())
+
+
+def account(port: int, *, connections: int = 1) -> SmtpAccount:
+    return SmtpAccount(SmtpServer.from_url(f"smtp://127.0.0.1:{port}"), sender=SENDER, connections=connections)
+
+
+@pytest.fixture
+async def sink() -> AsyncIterator[SmtpSink]:
+    async with smtp_sink() as server:
+        yield server
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[Twilio]:
+    async with twilio() as server:
+        yield server
+
+
+async def results(sender: SmtpAccount | TwilioAccount, *messages: Outgoing, within_s: float = 10) -> list[Disposition]:
+    try:
+        return await sender.send_all(messages, within_s=within_s)
+    finally:
+        await sender.close()
+
+
+# --- e-mail
+
+
+async def test_mails_go_out_over_a_kept_connection(sink: SmtpSink) -> None:
+    sender = account(sink.port)
+    assert [each.result for each in await sender.send_all([mail() for _ in range(20)], within_s=10)] == ["sent"] * 20
+    assert [each.result for each in await results(sender, mail())] == ["sent"]
+    assert (len(sink.mails), sink.connections) == (21, 1)
+    assert sink.mails[0].get_payload() == ".dot\r\n"
+
+
+async def test_refused_recipient_holds_up_nobody(sink: SmtpSink) -> None:
+    sink.replies = {"gone@example.com": "550 no such user", "busy@example.com": "451 later"}
+    found = await results(
+        account(sink.port),
+        mail("a@example.com"),
+        mail("gone@example.com"),
+        mail("busy@example.com"),
+        mail("b@example.com"),
+    )
+    assert found == [
+        Disposition(Result.SENT),
+        Disposition(Result.REFUSED, "smtp_550"),
+        Disposition(Result.NOT_ACCEPTED, "smtp_451"),
+        Disposition(Result.SENT),
+    ]
+    assert sink.recipients == ["a@example.com", "b@example.com"]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "disposition"),
+    [
+        ("554 spam", Disposition(Result.REFUSED, "smtp_554")),
+        ("452 full", Disposition(Result.NOT_ACCEPTED, "smtp_452")),
+    ],
+)
+async def test_refused_content_certainly_was_not_accepted(
+    sink: SmtpSink, verdict: str, disposition: Disposition
+) -> None:
+    sink.verdict = verdict
+    assert await results(account(sink.port), mail()) == [disposition]
+
+
+async def test_silence_after_the_final_dot_is_unknown() -> None:
+    async with smtp_that_hangs_up(after_dot=True) as port:
+        assert await results(account(port), mail()) == [Disposition(Result.UNKNOWN, "no_reply")]
+
+
+async def test_hanging_up_before_the_final_dot_is_certain() -> None:
+    """The mail is larger than what sockets buffer, so its end cannot have left this process."""
+    large = b"Subject: large\r\n\r\n" + b"x" * 70 + b"\r\n" + (b"y" * 70 + b"\r\n") * 400_000
+    async with smtp_that_hangs_up(after_dot=False) as port:
+        assert await results(account(port), mail(body=large)) == [Disposition(Result.NOT_ACCEPTED, "smtp_disconnected")]
+
+
+async def test_nobody_listening_is_certain() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    assert await results(account(port), mail()) == [Disposition(Result.NOT_ACCEPTED, "smtp_disconnected")]
+
+
+async def test_server_that_refuses_us_refuses_no_recipient() -> None:
+    async def converse(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"554 go away\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(converse, "127.0.0.1", 0)
+    async with server:
+        found = await results(account(server.sockets[0].getsockname()[1]), mail())
+    assert found == [Disposition(Result.NOT_ACCEPTED, "smtp_554")]
+
+
+async def test_connection_lost_between_mails_is_opened_again(sink: SmtpSink) -> None:
+    sender = account(sink.port)
+    await sender.send_all([mail()], within_s=10)
+    connection = sender._connections[0]._smtp
+    assert connection is not None
+    connection.close()
+    assert await results(sender, mail()) == [Disposition(Result.SENT)]
+    assert sink.connections == 2
+
+
+async def test_what_finds_no_time_is_not_started(sink: SmtpSink) -> None:
+    assert await results(account(sink.port), mail(), within_s=0) == [Disposition(Result.NOT_STARTED)]
+    assert sink.mails == []
+
+
+async def test_silent_server_costs_the_budget_and_no_more() -> None:
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    async with server:
+        started = asyncio.get_running_loop().time()
+        found = await results(account(server.sockets[0].getsockname()[1]), mail(), mail(), within_s=3.2)
+        assert asyncio.get_running_loop().time() - started < 5
+    assert found == [Disposition(Result.NOT_ACCEPTED, "smtp_timeout"), Disposition(Result.NOT_STARTED)]
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("smtp://mail", SmtpServer("mail", 25, None, None, tls=False, starttls=None)),
+        ("smtp+starttls://u%40x:p%2F@mail", SmtpServer("mail", 587, "u@x", "p/", tls=False, starttls=True)),
+        ("smtps://mail:4650", SmtpServer("mail", 4650, None, None, tls=True, starttls=False)),
+    ],
+)
+def test_server_from_url(url: str, server: SmtpServer) -> None:
+    assert SmtpServer.from_url(url) == server
+
+
+@pytest.mark.parametrize("url", ["http://mail", "mail:25", "smtp://"])
+def test_other_urls_are_refused(url: str) -> None:
+    with pytest.raises(BadSmtpUrl, match="EARSHOT_SMTP_URL"):
+        SmtpServer.from_url(url)
+
+
+# --- text messages
+
+
+def sms(url: str) -> TwilioAccount:
+    return TwilioAccount(HttpClient(url, auth=("AC1", "secret")), sid="AC1", sender="+15559999")
+
+
+async def test_text_message_is_posted_as_twilio_wants_it(gateway: Twilio) -> None:
+    assert await results(sms(gateway.url), text_message()) == [Disposition(Result.SENT, message_id="SM1")]
+    assert gateway.taken == [{"To": "+15550001", "From": "+15559999", "Body": "Вопрос + ответ"}]
+    assert gateway.authorization == ["Basic QUMxOnNlY3JldA=="]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "disposition"),
+    [
+        (400, {"code": 21211, "message": "invalid To", "status": 400}, Disposition(Result.REFUSED, "twilio_21211")),
+        (400, {"code": 21610, "message": "unsubscribed"}, Disposition(Result.REFUSED, "twilio_21610")),
+        (429, {"code": 20429}, Disposition(Result.NOT_ACCEPTED, "twilio_20429")),
+        (401, {"code": 20003}, Disposition(Result.NOT_ACCEPTED, "twilio_20003")),
+        (503, {}, Disposition(Result.NOT_ACCEPTED, "twilio_503")),
+        (500, {}, Disposition(Result.UNKNOWN, "twilio_500")),
+        (404, {"code": "+15550001"}, Disposition(Result.REFUSED, "twilio_404")),
+    ],
+)
+async def test_twilio_errors(gateway: Twilio, status: int, body: dict[str, object], disposition: Disposition) -> None:
+    gateway.answer = lambda _form: JSONResponse(body, status)
+    assert await results(sms(gateway.url), text_message()) == [disposition]
+
+
+async def test_reply_that_is_no_json_is_read_by_its_status(gateway: Twilio) -> None:
+    gateway.answer = lambda _form: Response("<html>", 502)
+    assert await results(sms(gateway.url), text_message()) == [Disposition(Result.UNKNOWN, "twilio_502")]
+
+
+async def test_swallowed_reply_is_unknown_and_holds_up_nobody(gateway: Twilio) -> None:
+    ok = gateway.answer
+    gateway.answer = lambda form: None if form["To"] == "+1" else ok(form)
+    sender = sms(gateway.url)
+    found = await sender.send_all([text_message("+1"), text_message("+2")], within_s=0.5)
+    assert found == [Disposition(Result.UNKNOWN, "no_reply"), Disposition(Result.SENT, message_id="SM1")]
+    assert sender.free_slots == 19  # the one without a reply still has its connection
+    assert [form["To"] for form in gateway.taken].count("+1") == 1
+    gateway.swallowing.set()
+    await sender.close()
+    assert sender.free_slots == 20
+
+
+async def test_gateway_that_is_away_is_certain() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    found = await results(sms(f"http://127.0.0.1:{port}"), text_message())
+    assert found == [Disposition(Result.NOT_ACCEPTED, "unreachable")]

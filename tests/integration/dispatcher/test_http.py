@@ -1,0 +1,206 @@
+"""The story of an invitation, the mailbox, and the unsubscribe page."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from services.dispatcher import main
+from services.dispatcher.config import DispatcherSettings
+from shared import cloudevents, links
+from shared.clock import ManualClock
+from shared.links import Purpose
+from shared.transport import EventLog, open_log
+from shared.vocabulary import Service
+from tests.integration.dispatcher.conftest import LINK_KEYS, NOW, Chain, request
+
+
+@pytest.fixture
+async def event_log(transport_url: str) -> AsyncIterator[EventLog]:
+    log = open_log(transport_url)
+    yield log
+    await log.close()
+
+
+def settings(**values: object) -> DispatcherSettings:
+    return DispatcherSettings(_env_file=None, **values)  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def browser(chain: Chain, event_log: EventLog, **values: object) -> AsyncIterator[httpx.AsyncClient]:
+    app = main.build_app(settings(**values), chain.database, event_log, chain.clock)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        yield client
+
+
+@pytest.fixture
+async def client(chain: Chain, event_log: EventLog) -> AsyncIterator[httpx.AsyncClient]:
+    async with browser(chain, event_log) as opened:
+        yield opened
+
+
+def unsubscribe_path(invitation: object) -> str:
+    token = links.token(LINK_KEYS, "dev", Purpose.UNSUBSCRIBE, invitation)  # type: ignore[arg-type]
+    return f"/u/{token}"
+
+
+async def test_story_tells_steps_and_attempts_without_addresses(chain: Chain, client: httpx.AsyncClient) -> None:
+    asked = request()
+    await chain.take(asked)
+    await chain.tick()
+    reply = await client.get(f"/v1/invitations/{asked.invitation_id}")
+    story = reply.json()
+    assert [(step["channel"], step["state"]) for step in story["steps"]] == [
+        ("email", "sent"),
+        ("email", "planned"),
+        ("sms", "waiting"),
+        ("call", "waiting"),
+    ]
+    (attempt,) = story["steps"][0]["attempts"]
+    assert (attempt["number"], attempt["provider"], attempt["state"]) == (1, "mailbox", "sent")
+    assert (story["state"], story["outcome"]) == ("open", None)
+    assert story["contact"] == {"email": "r***@example.com", "phone": "+1***01"}
+    assert "r1@example.com" not in reply.text
+    assert "Petrova" not in reply.text
+
+
+@pytest.mark.parametrize(("path", "status"), [(f"/v1/invitations/{uuid4()}", 404), ("/v1/invitations/x", 422)])
+async def test_unknown_story_is_a_problem(client: httpx.AsyncClient, path: str, status: int) -> None:
+    reply = await client.get(path)
+    assert (reply.status_code, reply.headers["content-type"]) == (status, "application/problem+json")
+
+
+async def test_mailbox_is_read_by_cursor_in_order_of_arrival(chain: Chain, client: httpx.AsyncClient) -> None:
+    await chain.take(*(request(f"r{number}") for number in range(5)))
+    await chain.tick()
+    first = (await client.get("/v1/mailbox", params={"limit": 3})).json()["messages"]
+    rest = (await client.get("/v1/mailbox", params={"after": first[-1]["cursor"]})).json()["messages"]
+    assert (len(first), len(rest)) == (3, 2)
+    cursors = [message["cursor"] for message in first + rest]
+    assert cursors == sorted(cursors)
+    assert {message["to"] for message in first + rest} == {f"r{number}@example.com" for number in range(5)}
+    assert all("?score=10" in message["text"] and message["html"] for message in first)
+    assert first[0].keys() == {
+        "cursor", "id", "invitation_id", "step", "channel", "to", "subject", "text", "html", "at",
+    }  # fmt: skip
+
+
+async def test_mail_is_shown_as_it_would_be_read_and_runs_nothing(chain: Chain, client: httpx.AsyncClient) -> None:
+    await chain.take(request())
+    await chain.tick()
+    (message,) = (await client.get("/v1/mailbox")).json()["messages"]
+    listed = (await client.get("/mailbox")).text
+    assert f"/mailbox/{message['id']}" in listed
+    page = (await client.get(f"/mailbox/{message['id']}")).text
+    assert f'src="/mailbox/{message["id"]}/html"' in page
+    assert "List-Unsubscribe" in page
+    mail = await client.get(f"/mailbox/{message['id']}/html")
+    assert "script-src" not in mail.headers["content-security-policy"]
+    assert mail.headers["content-security-policy"].startswith("default-src 'none'")
+    assert "?score=10" in mail.text
+
+
+async def test_text_message_is_shown_with_its_link(chain: Chain, client: httpx.AsyncClient) -> None:
+    asked = request(contact={"phone": "+15550001"})
+    await chain.take(asked)
+    await chain.tick()
+    (message,) = (await client.get("/v1/mailbox")).json()["messages"]
+    assert (message["channel"], message["html"], message["subject"]) == ("sms", False, "")
+    link = message["text"].split()[-1]
+    assert f'<a href="{link}"' in (await client.get(f"/mailbox/{message['id']}")).text
+    assert (await client.get(f"/mailbox/{message['id']}/html")).status_code == 404
+
+
+async def test_looking_at_the_unsubscribe_page_writes_nothing(chain: Chain, client: httpx.AsyncClient) -> None:
+    asked = request()
+    await chain.take(asked)
+    await client.head(unsubscribe_path(asked.invitation_id))
+    reply = await client.get(unsubscribe_path(asked.invitation_id))
+    assert "Kofe Point will send you no more questions" in reply.text
+    assert await chain.rows("SELECT 1 FROM suppressions") == []
+    assert await chain.outcome(asked.invitation_id) is None
+
+
+async def test_one_click_unsubscribes_from_everything(chain: Chain, client: httpx.AsyncClient) -> None:
+    asked = request(locale="ru")
+    await chain.take(asked)
+    form = {"List-Unsubscribe": "One-Click"}
+    replies = [await client.post(unsubscribe_path(asked.invitation_id), data=form) for _ in range(2)]
+    for reply in replies:
+        assert (reply.status_code, "set-cookie" in reply.headers) == (200, False)
+        assert "Kofe Point больше не будет" in reply.text
+    await chain.tick()
+    assert await chain.outcome(asked.invitation_id) == "declined"
+    assert await chain.rows("SELECT 1 FROM mailbox") == []
+    assert len(await chain.published("respondent.suppressed")) == 1
+    assert len(await chain.published("invitation.closed")) == 1
+
+
+async def test_invented_unsubscribe_link_does_nothing(chain: Chain, client: httpx.AsyncClient) -> None:
+    for method in ("GET", "POST"):
+        assert (await client.request(method, "/u/" + "x" * 22)).status_code == 404
+    assert await chain.rows("SELECT 1 FROM suppressions") == []
+
+
+async def test_staff_pages_want_the_secret_and_the_unsubscribe_page_does_not(chain: Chain, event_log: EventLog) -> None:
+    asked = request()
+    await chain.take(asked)
+    async with browser(chain, event_log, staff_secret="secret") as stranger:
+        for path in ("/mailbox", "/v1/mailbox", f"/v1/invitations/{asked.invitation_id}"):
+            assert (await stranger.get(path)).status_code == 401
+        assert (await stranger.get(unsubscribe_path(asked.invitation_id))).status_code == 200
+
+
+async def test_ready_when_database_and_log_answer(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/readyz")).status_code == 200
+    assert (await client.get("/", follow_redirects=False)).headers["location"] == "/mailbox"
+
+
+def test_mailbox_mode_opens_no_account() -> None:
+    configured = {"smtp_url": "smtp://mail", "twilio_account_sid": "AC1", "twilio_auth_token": "t"}
+    assert settings(**configured).open_accounts() == {}
+
+
+async def test_live_mode_opens_what_is_configured() -> None:
+    found = settings(send="live", smtp_url="smtp://mail", twilio_account_sid="AC1", send_allowlist="ours.test, +1")
+    accounts = found.open_accounts()
+    assert {channel: account.name for channel, account in accounts.items()} == {"email": "smtp", "sms": "twilio"}
+    assert found.send_policy.allowed == ("ours.test", "+1")
+    for account in accounts.values():
+        await account.close()
+
+
+async def test_service_takes_a_request_from_the_log_and_ends_when_told(
+    urls: Mapping[str, str], chain: Chain, event_log: EventLog, tmp_path: Path
+) -> None:
+    asked = request()
+    event = cloudevents.new(asked, service=Service.TRIGGER, at=NOW)
+    await event_log.append([cloudevents.encode(event)])
+    stop = asyncio.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+            tasks.create_task(
+                main.run(
+                    settings(data_dir=tmp_path),
+                    database_url=urls["dispatcher"],
+                    event_log=event_log,
+                    clock=ManualClock(NOW),
+                    stop=stop,
+                    listener=listener,
+                )
+            )
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+                while not (await client.get("/v1/mailbox")).json()["messages"]:
+                    continue
+            while await event_log.lag("somebody-else", ["survey.deliveries"]) < 1:
+                continue
+            stop.set()
+    assert (await chain.states(asked.invitation_id))[0] == "sent"

@@ -1,0 +1,139 @@
+# ruff: noqa: RUF001 - Russian texts
+"""What a respondent reads, and which headers carry it."""
+
+from __future__ import annotations
+
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from services.dispatcher import domain
+from services.dispatcher.channels.messages import Composer
+from services.dispatcher.channels.mime import BadAddress
+from shared import links
+from shared.events import Brand, Contact, EventRef
+from shared.links import Purpose, UnknownLinkKey
+from shared.vocabulary import ChannelKind
+from tests.integration.dispatcher.conftest import LINK_KEYS, NOW, plan, request
+
+COMPOSER = Composer(LINK_KEYS, "https://nps.test", "https://n.test", "https://un.test", "Earshot <survey@mail.test>")
+
+
+def composed(*, step: int = 1, channel: ChannelKind = ChannelKind.EMAIL, **changes: Any) -> tuple[Any, EmailMessage]:
+    asked = request(**changes)
+    outgoing = COMPOSER.compose(asked, step=step, channel=channel)
+    return asked, message_from_bytes(outgoing.body, policy=policy.default)
+
+
+def content(mail: EmailMessage, kind: str) -> str:
+    part = mail.get_body((kind,))
+    assert part is not None
+    text: str = part.get_content()
+    return text
+
+
+class Links(HTMLParser):
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "a":
+            self.found.append(dict(attrs)["href"] or "")
+
+
+def test_mail_has_the_headers_of_a_good_sender() -> None:
+    asked, mail = composed()
+    unsubscribe = links.token(LINK_KEYS, "dev", Purpose.UNSUBSCRIBE, asked.invitation_id)
+    assert mail["From"] == "Kofe Point <survey@mail.test>"
+    assert mail["To"] == "r1@example.com"
+    assert mail["Subject"] == "Kofe Point: one question about your order of 2 March"
+    assert mail["Message-ID"] == f"<{asked.invitation_id}.1@mail.test>"
+    assert mail["List-Unsubscribe"] == f"<https://un.test/u/{unsubscribe}>"
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail["Date"].datetime is not None
+    assert not mail.defects
+
+
+def test_mail_asks_with_eleven_links_in_both_parts() -> None:
+    asked, mail = composed(step=2)
+    token = links.token(LINK_KEYS, "dev", Purpose.ANSWER, asked.invitation_id)
+    expected = [f"https://nps.test/s/{token}.2?score={score}" for score in range(11)]
+    assert Links(content(mail, "html")).found[:11] == expected
+    assert [line[4:] for line in content(mail, "plain").splitlines() if "?score=" in line] == expected
+    for kind in ("html", "plain"):
+        text = content(mail, kind)
+        assert "Your order 48213 of 2 March, Tverskaya" in text
+        assert asked.question in text
+        assert "A tap opens a page where you confirm it." in text
+        assert "Petrova" not in text
+
+
+def test_repeat_says_that_it_is_one() -> None:
+    _, mail = composed(step=2)
+    assert mail["Subject"] == "Kofe Point: a reminder, one question about your order of 2 March"
+
+
+def test_mail_in_russian() -> None:
+    event = EventRef(source="crm", id="1", type="crm.service.completed", time=NOW, subject="77")
+    _, mail = composed(locale="ru-RU", event=event, question="Какова вероятность?", brand=Brand(name="Кофе Пойнт"))
+    assert mail["Subject"] == "Кофе Пойнт: один вопрос об обращении от 2 марта"
+    assert "Ваше обращение 77 от 2 марта, Tverskaya" in content(mail, "html")
+    assert 'lang="ru"' in content(mail, "html")
+
+
+def test_markup_in_texts_stays_text() -> None:
+    evil = "<script>alert(1)</script>"
+    _, mail = composed(
+        question=evil, brand=Brand(name=evil, privacy_url="javascript:alert(1)"), segments={"store": evil}
+    )
+    html = content(mail, "html")
+    assert "<script" not in html
+    assert "javascript:" not in html
+
+
+def test_privacy_link_when_the_brand_has_one() -> None:
+    _, mail = composed(brand=Brand(name="Kofe Point", privacy_url="https://kofe.test/privacy"))
+    assert Links(content(mail, "html")).found[-1] == "https://kofe.test/privacy"
+
+
+def test_mail_asks_for_nothing_from_elsewhere() -> None:
+    html = content(composed()[1], "html")
+    assert not any(tag in html for tag in ("<img", "<script", "<link", "url(", "@import"))
+
+
+@pytest.mark.parametrize("name", ["=?utf-8?q?a=0D=0ABcc:_e@x?=", "Kofe\r\nBcc: e@x.test", "Kofe\x0bBcc: e@x.test"])
+def test_no_name_injects_a_header(name: str) -> None:
+    event = EventRef(source="shop", id="e1", type="crm.purchase.completed", time=NOW, subject="1")
+    asked = request(brand=Brand(name=name), customer_name=name, event=event, segments={"store": name})
+    raw = COMPOSER.compose(asked, step=1, channel=ChannelKind.EMAIL).body
+    mail = message_from_bytes(raw, policy=policy.default)
+    assert mail["Bcc"] is None
+    assert len(mail.keys()) == 10
+    assert [each.addr_spec for each in mail["From"].addresses] == ["survey@mail.test"]
+
+
+def test_address_that_would_inject_is_refused() -> None:
+    asked = request(contact=Contact(email="a@example.com\r\nBcc: e@x.test"))
+    with pytest.raises(BadAddress):
+        COMPOSER.compose(asked, step=1, channel=ChannelKind.EMAIL)
+
+
+def test_unknown_link_key_is_named() -> None:
+    with pytest.raises(UnknownLinkKey, match="other"):
+        COMPOSER.compose(request(link_key="other"), step=1, channel=ChannelKind.EMAIL)
+
+
+@pytest.mark.parametrize("question", ["Would you recommend us?", "Порекомендуете ли вы нас? " * 30, "long " * 200])
+def test_text_message_fits_two_segments_and_keeps_its_link(question: str) -> None:
+    asked = request(question=question, plan=plan((ChannelKind.SMS, 0)))
+    text = COMPOSER.compose(asked, step=1, channel=ChannelKind.SMS).body.decode()
+    token = links.token(LINK_KEYS, "dev", Purpose.ANSWER, asked.invitation_id)
+    assert text.endswith(f" https://n.test/s/{token}.1")
+    assert text.startswith("Kofe Point: ")
+    assert domain.sms_segments(text) <= 2

@@ -1,0 +1,255 @@
+"""Claiming, sending and recording under competition and after crashes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+
+from services.dispatcher import scheduler
+from services.dispatcher.domain import Result, SendMode
+from services.dispatcher.repository import steps
+from services.dispatcher.scheduler import Bell
+from shared import db
+from shared.events import Contact, RespondentOptedOut
+from shared.vocabulary import ChannelKind
+from tests.integration.dispatcher.conftest import DAY, NOW, Chain, RememberingAccount, answered, plan, request
+
+EMAIL, SMS = ChannelKind.EMAIL, ChannelKind.SMS
+
+
+async def expire_leases(chain: Chain) -> None:
+    await chain.rows("UPDATE steps SET leased_until = clock_timestamp() - interval '1 s' WHERE token IS NOT NULL")
+
+
+async def test_two_schedulers_send_each_of_500_steps_once(chain: Chain) -> None:
+    await chain.take(*(request(f"r{number}") for number in range(500)))
+    accounts = [RememberingAccount(), RememberingAccount()]
+    lanes = [chain.lane(EMAIL, account) for account in accounts]
+    async with asyncio.TaskGroup() as tasks:
+        for lane in lanes * 2:
+            tasks.create_task(lane.perform_due())
+    taken = Counter(message.invitation_id for account in accounts for message in account.taken)
+    assert len(taken) == 500
+    assert set(taken.values()) == {1}
+    assert len(await chain.published("contact.attempted")) == 500
+
+
+async def test_crash_in_flight_becomes_unknown_and_the_next_step_follows(chain: Chain) -> None:
+    asked = request()
+    await chain.take(asked)
+    async with chain.database.sessions.begin() as session:
+        held = await steps.claim_due(session, EMAIL, now=NOW, limit=10)
+        await steps.mark_in_flight(session, held, account="smtp")
+    await chain.tick()
+    assert (await chain.states(asked.invitation_id))[0] == "in_flight"
+    await expire_leases(chain)
+    await chain.tick()
+    assert await chain.states(asked.invitation_id) == ["unknown", "planned", "waiting", "waiting"]
+    assert (await chain.step(asked.invitation_id, 2))["due_at"] == NOW + 3 * DAY
+    (attempt,) = await chain.published("contact.attempted")
+    assert (attempt.state, attempt.reason, attempt.provider) == ("unknown", "sender_lost", "smtp")
+
+
+async def test_sender_that_comes_back_too_late_changes_nothing(chain: Chain) -> None:
+    asked = request()
+    await chain.take(asked)
+
+    async def take_over() -> None:
+        await expire_leases(chain)
+        await scheduler.keep(chain.database.sessions, chain.clock)
+
+    account = RememberingAccount(on_send=take_over)
+    await chain.lane(EMAIL, account).perform_due()
+    assert len(account.taken) == 1
+    assert (await chain.step(asked.invitation_id, 1))["state"] == "unknown"
+    assert [each.state for each in await chain.published("contact.attempted")] == ["unknown"]
+
+
+async def test_crash_before_the_mark_is_sent_once_by_the_next(chain: Chain) -> None:
+    asked = request()
+    await chain.take(asked)
+    async with chain.database.sessions.begin() as session:
+        await steps.claim_due(session, EMAIL, now=NOW, limit=10)
+    account = RememberingAccount()
+    await chain.tick(email=account)
+    assert account.taken == []
+    await expire_leases(chain)
+    await chain.tick(email=account)
+    assert [message.invitation_id for message in account.taken] == [asked.invitation_id]
+
+
+async def test_refused_address_does_not_hold_up_the_others(chain: Chain) -> None:
+    respondents = [f"r{number}" for number in range(20)]
+    asked = [request(name) for name in respondents]
+    broken = request("broken", contact=Contact(email="not an address", phone="+15550001"))
+    await chain.take(*asked, broken)
+    account = RememberingAccount(answers={"r7@example.com": Result.REFUSED})
+    await chain.tick(email=account)
+    first = {row["invitation_id"]: row for row in await chain.rows("SELECT * FROM steps WHERE step = 1")}
+    assert Counter(row["state"] for row in first.values()) == {"sent": 19, "refused": 2}
+    assert first[broken.invitation_id]["reason"] == "bad_address"
+    assert len(account.taken) == 21  # the refused one goes on at once, to its second step
+
+
+async def test_no_more_is_in_flight_than_there_are_slots(chain: Chain) -> None:
+    await chain.take(*(request(f"r{number}") for number in range(25)))
+    in_flight: list[int] = []
+
+    async def count() -> None:
+        found = await chain.rows("SELECT count(*) AS n FROM steps WHERE state = 'in_flight'")
+        in_flight.append(found[0]["n"])
+
+    await chain.tick(email=RememberingAccount(free_slots=10, on_send=count))
+    assert in_flight == [10, 10, 5]
+
+
+async def test_what_could_not_start_is_handed_back_and_counts_as_no_try(chain: Chain) -> None:
+    asked = request()
+    await chain.take(asked)
+    account = RememberingAccount(answers={"r1@example.com": Result.NOT_STARTED})
+    await chain.lane(EMAIL, account).perform_due()
+    step = await chain.step(asked.invitation_id, 1)
+    assert (step["state"], step["tries"], step["token"], step["due_at"]) == ("planned", 0, None, NOW)
+
+
+async def test_stopping_gives_back_what_was_not_sent(chain: Chain) -> None:
+    await chain.take(*(request(f"r{number}") for number in range(20)))
+    stop = asyncio.Event()
+
+    async def stop_now() -> None:
+        stop.set()
+
+    account = RememberingAccount(free_slots=5, on_send=stop_now)
+    await chain.lane(EMAIL, account).perform_due(stop)
+    found = await chain.rows("SELECT state, count(*) AS n FROM steps WHERE step = 1 GROUP BY 1 ORDER BY 1")
+    assert found == [{"state": "planned", "n": 15}, {"state": "sent", "n": 5}]
+
+
+async def test_mailbox_mode_sends_nothing_out(chain: Chain) -> None:
+    await chain.take(request(plan=plan((EMAIL, 0), (SMS, 1))))
+    accounts = {"email": RememberingAccount(), "sms": RememberingAccount(channel=SMS)}
+    for moment in (NOW, NOW + DAY):
+        chain.clock.moment = moment
+        for channel in (EMAIL, SMS):
+            await chain.lane(channel, accounts[channel], mode=SendMode.MAILBOX).perform_due()
+    assert [account.taken for account in accounts.values()] == [[], []]
+    kept = await chain.rows("SELECT channel, recipient FROM mailbox ORDER BY cursor")
+    assert [(row["channel"], row["recipient"]) for row in kept] == [("email", "r1@example.com"), ("sms", "+15550001")]
+
+
+async def test_allowlist_keeps_the_rest_in_the_mailbox(chain: Chain) -> None:
+    ours = request("ours", contact=Contact(email="a@ours.test"))
+    await chain.take(ours, request("theirs"))
+    account = RememberingAccount()
+    await chain.lane(EMAIL, account, mode=SendMode.ALLOWLIST, allowed=("ours.test",)).perform_due()
+    assert [message.recipient for message in account.taken] == ["a@ours.test"]
+    assert [row["recipient"] for row in await chain.rows("SELECT recipient FROM mailbox")] == ["theirs@example.com"]
+
+
+async def test_channel_without_an_account_is_skipped_with_its_reason(chain: Chain) -> None:
+    asked = request(plan=plan((SMS, 0), (EMAIL, 1)))
+    await chain.take(asked)
+    await chain.lane(SMS, None, mode=SendMode.LIVE).perform_due()
+    step = await chain.step(asked.invitation_id, 1)
+    assert (step["state"], step["reason"]) == ("skipped", "no_account")
+    assert await chain.states(asked.invitation_id) == ["skipped", "planned"]
+
+
+async def test_daily_ceiling_moves_the_rest_to_tomorrow(chain: Chain) -> None:
+    await chain.take(*(request(f"r{number}") for number in range(8)))
+    account = RememberingAccount()
+    lane = chain.lane(EMAIL, account, daily_ceiling=5)
+    await lane.perform_due()
+    await lane.perform_due()
+    assert len(account.taken) == 5
+    moved = await chain.rows("SELECT due_at FROM steps WHERE reason = 'daily_ceiling'")
+    assert [row["due_at"] for row in moved] == [NOW.replace(hour=0) + DAY] * 3
+    chain.clock.moment = NOW + timedelta(hours=12)
+    await lane.perform_due()
+    assert len(account.taken) == 8
+
+
+async def test_message_that_cannot_be_rendered_stops_neither_the_others_nor_its_chain(chain: Chain) -> None:
+    bad, good = request("bad"), request("good")
+    await chain.take(bad, good)
+    await chain.rows(
+        """UPDATE invitations SET request = request || '{"link_key": "lost"}' WHERE respondent_id = 'bad'"""
+    )
+    account = RememberingAccount()
+    for minutes in (0, 5, 15):
+        await chain.tick_at(NOW + timedelta(minutes=minutes), email=account)
+    assert [message.invitation_id for message in account.taken] == [good.invitation_id]
+    first = await chain.step(bad.invitation_id, 1)
+    assert (first["state"], first["reason"]) == ("failed", "unknown_link_key")
+    assert (await chain.step(bad.invitation_id, 2))["state"] == "planned"
+
+
+async def test_step_stopped_while_it_was_leased_cannot_be_given_back(chain: Chain) -> None:
+    asked = request()
+    await chain.take(asked)
+    async with chain.database.sessions.begin() as session:
+        held = await steps.claim_due(session, EMAIL, now=NOW, limit=10)
+    await chain.take(answered(asked))
+    async with chain.database.sessions.begin() as session:
+        await steps.move(session, [(held[0], NOW, None)])
+    assert (await chain.states(asked.invitation_id))[0] == "skipped"
+
+
+async def test_opting_out_of_a_channel_takes_its_leases_away(chain: Chain) -> None:
+    asked, other = request(), request()
+    await chain.take(asked, other)
+    async with chain.database.sessions.begin() as session:
+        held = await steps.claim_due(session, EMAIL, now=NOW, limit=10)
+    await chain.take(RespondentOptedOut(respondent_id="r1", invitation_id=asked.invitation_id, channel=EMAIL, at=NOW))
+    async with chain.database.sessions.begin() as session:
+        assert await steps.mark_in_flight(session, held, account="any") == set()
+    await chain.tick()
+    assert await chain.states(asked.invitation_id) == ["skipped"] * 4
+    assert await chain.states(other.invitation_id) == ["skipped", "skipped", "sent", "planned"]
+
+
+async def test_loop_waits_out_an_outage_and_ends_when_told() -> None:
+    stop, failures = asyncio.Event(), iter([ConnectionError, TimeoutError])
+
+    async def work() -> int:
+        if error := next(failures, None):
+            raise error
+        stop.set()
+        return 0
+
+    async with asyncio.timeout(10):
+        await scheduler.run(work, Bell(), stop)
+    assert next(failures, None) is None
+
+
+async def test_loop_performs_what_a_handler_committed(chain: Chain) -> None:
+    bell, stop = Bell(), asyncio.Event()
+    account = RememberingAccount()
+
+    async def stop_soon() -> None:
+        stop.set()
+
+    account.on_send = stop_soon
+    lane = chain.lane(EMAIL, account)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        tasks.create_task(scheduler.run(lambda: lane.perform_due(stop), bell, stop))
+        await chain.take(request())
+        bell.ring()
+    assert len(account.taken) == 1
+
+
+async def test_claim_reads_the_partial_index(dispatcher_db: db.Database, chain: Chain) -> None:
+    await chain.take(*(request(f"r{number}") for number in range(200)))
+    async with dispatcher_db.sessions.begin() as session:
+        await db.fetch(session, "ANALYZE steps")
+        for dear in ("seqscan", "bitmapscan", "sort"):  # a small table tempts the planner
+            await db.fetch(session, f"SET LOCAL enable_{dear} = off")
+        explained = await db.fetch(
+            session,
+            "EXPLAIN SELECT invitation_id, step FROM steps WHERE state = 'planned' AND channel = 'email' "
+            "AND due_at <= now() ORDER BY due_at LIMIT 500 FOR UPDATE SKIP LOCKED",
+        )
+    plan_text = "\n".join(row[0] for row in explained)
+    assert "Index Scan using steps_due" in plan_text
+    assert "Sort" not in plan_text

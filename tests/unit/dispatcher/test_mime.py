@@ -1,0 +1,85 @@
+# ruff: noqa: RUF001 - Russian texts
+"""Headers and parts: whatever somebody is called, a mail has the headers we gave it and no other."""
+
+from __future__ import annotations
+
+from email import message_from_bytes, policy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.dispatcher.channels import mime
+
+EVIL = [
+    "=?utf-8?q?a=0D=0ABcc:_e@x?=",
+    "Kofe\r\nBcc: e@example.com",
+    "Kofe\nBcc: e@example.com",
+    "Kofe\u2028Bcc: e@example.com",
+    '"Kofe" <e@example.com>',
+    "a" * 500,
+    "Кофе Пойнт " * 20,
+    "x\x00y",
+]
+
+
+def built(name: str, subject: str) -> bytes:
+    headers = {"From": mime.mailbox(name, "survey@example.com"), "Subject": mime.text_header(subject)}
+    return mime.alternative(headers, text="plain ❤\n.\n", html="<p>ü</p>")
+
+
+@pytest.mark.parametrize("evil", EVIL)
+def test_no_name_injects_a_header(evil: str) -> None:
+    raw = built(evil, evil)
+    for parsed in (message_from_bytes(raw), message_from_bytes(raw, policy=policy.default)):
+        assert parsed.keys() == ["From", "Subject", "MIME-Version", "Content-Type"]
+    strict = message_from_bytes(raw, policy=policy.default)
+    assert [address.addr_spec for address in strict["From"].addresses] == ["survey@example.com"]
+    assert not strict.defects
+
+
+@given(name=st.text(max_size=80), subject=st.text(max_size=200))
+def test_no_text_at_all_injects_a_header(name: str, subject: str) -> None:
+    raw = built(name.encode(errors="ignore").decode(), subject.encode(errors="ignore").decode())
+    assert message_from_bytes(raw).keys() == ["From", "Subject", "MIME-Version", "Content-Type"]
+    assert all(len(line) <= 998 for line in raw.split(b"\r\n"))
+    assert b"\n" not in raw.replace(b"\r\n", b"")
+
+
+def test_names_are_read_as_they_were_written() -> None:
+    parsed = message_from_bytes(
+        built("Кофе Пойнт", "Один вопрос о заказе от 18 ноября, Тверская"), policy=policy.default
+    )
+    assert parsed["From"].addresses[0].display_name == "Кофе Пойнт"
+    assert parsed["Subject"] == "Один вопрос о заказе от 18 ноября, Тверская"
+
+
+def test_parts_are_read_back_and_no_line_is_a_lone_dot() -> None:
+    raw = built("Kofe", "One question")
+    assert mime.read_alternative(raw) == ("plain ❤\n.\n", "<p>ü</p>")
+    assert b"\r\n.\r\n" not in raw
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "a",
+        "a@",
+        "@b",
+        "a@b@c",
+        "a b@c.d",
+        "a@b.c\r\nRCPT TO:<e@x>",
+        "a@b.c>",
+        "ü@b.c",
+        "a@-b.c",
+        "a@b..c" + "." * 300,
+    ],
+)
+def test_broken_address_is_refused(address: str) -> None:
+    with pytest.raises(mime.BadAddress):
+        mime.checked_address(address)
+
+
+def test_domain_of_other_letters_becomes_ascii() -> None:
+    assert mime.checked_address(" anna@почта.рф ") == "anna@xn--80a1acny.xn--p1ai"
