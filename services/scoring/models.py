@@ -3,8 +3,189 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.migrations import messaging_tables
 
 metadata = sa.MetaData()
 messaging_tables(metadata)
+
+Moment = sa.DateTime(timezone=True)
+SCORE_COLUMNS = [f"s{score}" for score in range(11)]
+
+
+def _zero(name: str) -> sa.Column[int]:
+    return sa.Column(name, sa.Integer, nullable=False, server_default="0")
+
+
+def _series() -> list[sa.Column[object]]:
+    return [
+        sa.Column("program", sa.Text, primary_key=True),
+        sa.Column("dimension", sa.Text, primary_key=True),
+        sa.Column("value", sa.Text, primary_key=True),
+        sa.Column("day", sa.Date, primary_key=True),
+    ]
+
+
+def _revisions() -> list[sa.Column[int]]:
+    return [
+        sa.Column("revision", sa.BigInteger, nullable=False, server_default="1"),
+        sa.Column("published_revision", sa.BigInteger, nullable=False, server_default="0"),
+    ]
+
+
+def _said() -> list[sa.Column[object]]:
+    return [
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("score", sa.SmallInteger, nullable=False),
+        sa.Column("reasons", JSONB, nullable=False),
+        sa.Column("comment", sa.Text),
+        sa.Column("extra", JSONB, nullable=False),
+        sa.Column("mode", sa.Text, nullable=False),
+        sa.Column("step", sa.Integer, nullable=False),
+        sa.Column("channel", sa.Text),
+        sa.Column("suspect", sa.Boolean, nullable=False),
+        sa.Column("answered_at", Moment, nullable=False),
+    ]
+
+
+programs = sa.Table(
+    "programs",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("document", JSONB, nullable=False),
+)
+
+invitations = sa.Table(
+    "invitations",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("fingerprint", sa.LargeBinary, nullable=False),
+    sa.Column("respondent_id", sa.Text, nullable=False),
+    sa.Column("customer_id", sa.Text, nullable=False),
+    sa.Column("program", sa.Text, nullable=False),
+    sa.Column("program_version", sa.Integer, nullable=False),
+    sa.Column("program_title", sa.Text, nullable=False),
+    sa.Column("locale", sa.Text, nullable=False),
+    sa.Column("time_zone", sa.Text, nullable=False),
+    sa.Column("program_zone", sa.Text, nullable=False),
+    sa.Column("content", JSONB, nullable=False),
+    sa.Column("segments", JSONB, nullable=False),
+    sa.Column("expires_at", Moment, nullable=False),
+    sa.Column("invited_day", sa.Date, nullable=False),
+    sa.Column("counted", sa.Boolean, nullable=False),  # not a test, not withdrawn
+    sa.Column("state", sa.Text, nullable=False, server_default="open"),
+    sa.Column("opted_out_at", Moment),
+    sa.Index("invitations_fingerprint", "fingerprint", unique=True),
+    sa.Index("invitations_respondent", "respondent_id"),
+    sa.Index("invitations_day", "program", "invited_day"),
+)
+
+answers = sa.Table(
+    "answers",
+    metadata,
+    sa.Column("invitation_id", sa.Uuid, primary_key=True),
+    sa.Column("answer_id", sa.Uuid, nullable=False),
+    *_said(),
+    sa.Column("first_day", sa.Date, nullable=False),
+    sa.Index("answers_answer", "answer_id", unique=True),
+    sa.Index("answers_answered", "answered_at"),
+)
+
+answer_versions = sa.Table(
+    "answer_versions",
+    metadata,
+    sa.Column("answer_id", sa.Uuid, primary_key=True),
+    *(column if column.name != "version" else sa.Column("version", sa.Integer, primary_key=True) for column in _said()),
+    sa.Column("operator", sa.Text),
+)
+
+buckets = sa.Table(
+    "buckets",
+    metadata,
+    *_series(),
+    *(_zero(name) for name in [*SCORE_COLUMNS, "operators", "suspects"]),
+    *_revisions(),
+    sa.Index("buckets_unpublished", "program", postgresql_where=sa.text("revision > published_revision")),
+)
+
+invited = sa.Table(
+    "invited",
+    metadata,
+    *_series(),
+    _zero("invited"),
+    _zero("answered"),
+    *_revisions(),
+    sa.Index("invited_unpublished", "program", postgresql_where=sa.text("revision > published_revision")),
+)
+
+page_views = sa.Table(
+    "page_views",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("invitation_id", sa.Uuid, nullable=False),
+    sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("method", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("attempt_id", sa.Uuid, primary_key=True),
+    sa.Column("invitation_id", sa.Uuid, nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Index("attempts_invitation", "invitation_id"),
+)
+
+outcomes = sa.Table(
+    "outcomes",
+    metadata,
+    sa.Column("invitation_id", sa.Uuid, primary_key=True),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+
+call_tasks = sa.Table(
+    "call_tasks",
+    metadata,
+    sa.Column("task_id", sa.Uuid, primary_key=True),
+    sa.Column("invitation_id", sa.Uuid, nullable=False),
+    sa.Column("respondent_id", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False, server_default="open"),
+    sa.Column("outcome", sa.Text),
+    sa.Column("step", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("phone", sa.Text, nullable=False, server_default=""),
+    sa.Column("name", sa.Text, nullable=False, server_default=""),
+    sa.Column("script", sa.Text, nullable=False, server_default=""),
+    sa.Column("summary", sa.Text, nullable=False, server_default=""),
+    sa.Column("time_zone", sa.Text, nullable=False, server_default="UTC"),
+    sa.Column("window_start", sa.Time),
+    sa.Column("window_end", sa.Time),
+    sa.Column("priority", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("max_attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("appointed", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("due_at", Moment, nullable=False),
+    sa.Column("due_until", Moment, nullable=False),
+    sa.Column("expires_at", Moment, nullable=False),
+    sa.Column("leased_by", sa.Text),
+    sa.Column("lease_until", Moment),  # machine time
+    sa.Index("call_tasks_due", "due_at", postgresql_where=sa.text("state = 'open'")),
+    sa.Index("call_tasks_invitation", "invitation_id"),
+)
+
+call_attempts = sa.Table(
+    "call_attempts",
+    metadata,
+    sa.Column("task_id", sa.Uuid, primary_key=True),
+    sa.Column("attempt", sa.Integer, primary_key=True),
+    sa.Column("disposition", sa.Text, nullable=False),
+    sa.Column("operator", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)

@@ -1,14 +1,190 @@
 """The first tables."""
 
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects.postgresql import JSONB
+
 from shared.migrations import create_messaging_tables, drop_messaging_tables
 
 revision = "0001"
 down_revision = None
 
+MOMENT = sa.DateTime(timezone=True)
+COUNTERS = [*(f"s{score}" for score in range(11)), "operators", "suspects"]
+# hot rows are updated in place: leave room on their pages, and clean them early
+HOT = "SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000)"
+
 
 def upgrade() -> None:
     create_messaging_tables()
+    _create_invitations()
+    _create_answers()
+    _create_series("buckets", COUNTERS)
+    _create_series("invited", ["invited", "answered"])
+    _create_observations()
+    _create_calls()
 
 
 def downgrade() -> None:
+    for table in (
+        "call_attempts",
+        "call_tasks",
+        "outcomes",
+        "attempts",
+        "page_views",
+        "invited",
+        "buckets",
+        "answer_versions",
+        "answers",
+        "invitations",
+        "programs",
+    ):
+        op.drop_table(table)
     drop_messaging_tables()
+
+
+def _create_invitations() -> None:
+    op.create_table(
+        "programs",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("document", JSONB, nullable=False),
+    )
+    op.create_table(
+        "invitations",
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("fingerprint", sa.LargeBinary, nullable=False),
+        sa.Column("respondent_id", sa.Text, nullable=False),
+        sa.Column("customer_id", sa.Text, nullable=False),
+        sa.Column("program", sa.Text, nullable=False),
+        sa.Column("program_version", sa.Integer, nullable=False),
+        sa.Column("program_title", sa.Text, nullable=False),
+        sa.Column("locale", sa.Text, nullable=False),
+        sa.Column("time_zone", sa.Text, nullable=False),
+        sa.Column("program_zone", sa.Text, nullable=False),
+        sa.Column("content", JSONB, nullable=False),
+        sa.Column("segments", JSONB, nullable=False),
+        sa.Column("expires_at", MOMENT, nullable=False),
+        sa.Column("invited_day", sa.Date, nullable=False),
+        sa.Column("counted", sa.Boolean, nullable=False),
+        sa.Column("state", sa.Text, nullable=False, server_default="open"),
+        sa.Column("opted_out_at", MOMENT),
+        sa.Index("invitations_fingerprint", "fingerprint", unique=True),
+        sa.Index("invitations_respondent", "respondent_id"),
+        sa.Index("invitations_day", "program", "invited_day"),
+    )
+
+
+def _said() -> list[sa.Column[object]]:
+    return [
+        sa.Column("score", sa.SmallInteger, nullable=False),
+        sa.Column("reasons", JSONB, nullable=False),
+        sa.Column("comment", sa.Text),
+        sa.Column("extra", JSONB, nullable=False),
+        sa.Column("mode", sa.Text, nullable=False),
+        sa.Column("step", sa.Integer, nullable=False),
+        sa.Column("channel", sa.Text),
+        sa.Column("suspect", sa.Boolean, nullable=False),
+        sa.Column("answered_at", MOMENT, nullable=False),
+    ]
+
+
+def _create_answers() -> None:
+    op.create_table(
+        "answers",
+        sa.Column("invitation_id", sa.Uuid, primary_key=True),
+        sa.Column("answer_id", sa.Uuid, nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        *_said(),
+        sa.Column("first_day", sa.Date, nullable=False),
+        sa.Index("answers_answer", "answer_id", unique=True),
+        sa.Index("answers_answered", "answered_at"),
+    )
+    op.create_table(
+        "answer_versions",
+        sa.Column("answer_id", sa.Uuid, primary_key=True),
+        sa.Column("version", sa.Integer, primary_key=True),
+        *_said(),
+        sa.Column("operator", sa.Text),
+    )
+
+
+def _create_series(name: str, counters: list[str]) -> None:
+    op.create_table(
+        name,
+        sa.Column("program", sa.Text, primary_key=True),
+        sa.Column("dimension", sa.Text, primary_key=True),
+        sa.Column("value", sa.Text, primary_key=True),
+        sa.Column("day", sa.Date, primary_key=True),
+        *(sa.Column(counter, sa.Integer, nullable=False, server_default="0") for counter in counters),
+        sa.Column("revision", sa.BigInteger, nullable=False, server_default="1"),
+        sa.Column("published_revision", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Index(f"{name}_unpublished", "program", postgresql_where=sa.text("revision > published_revision")),
+    )
+    op.execute(f"ALTER TABLE {name} {HOT}")
+
+
+def _create_observations() -> None:
+    op.create_table(
+        "page_views",
+        sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+        sa.Column("invitation_id", sa.Uuid, nullable=False),
+        sa.Column("step", sa.Integer, nullable=False),
+        sa.Column("method", sa.Text, nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+    )
+    op.create_table(
+        "attempts",
+        sa.Column("attempt_id", sa.Uuid, primary_key=True),
+        sa.Column("invitation_id", sa.Uuid, nullable=False),
+        sa.Column("revision", sa.Integer, nullable=False),
+        sa.Column("step", sa.Integer, nullable=False),
+        sa.Column("channel", sa.Text, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+        sa.Index("attempts_invitation", "invitation_id"),
+    )
+    op.create_table(
+        "outcomes",
+        sa.Column("invitation_id", sa.Uuid, primary_key=True),
+        sa.Column("outcome", sa.Text, nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+    )
+
+
+def _create_calls() -> None:
+    op.create_table(
+        "call_tasks",
+        sa.Column("task_id", sa.Uuid, primary_key=True),
+        sa.Column("invitation_id", sa.Uuid, nullable=False),
+        sa.Column("respondent_id", sa.Text, nullable=False),
+        sa.Column("state", sa.Text, nullable=False, server_default="open"),
+        sa.Column("outcome", sa.Text),
+        sa.Column("step", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("phone", sa.Text, nullable=False, server_default=""),
+        sa.Column("name", sa.Text, nullable=False, server_default=""),
+        sa.Column("script", sa.Text, nullable=False, server_default=""),
+        sa.Column("summary", sa.Text, nullable=False, server_default=""),
+        sa.Column("time_zone", sa.Text, nullable=False, server_default="UTC"),
+        sa.Column("window_start", sa.Time),
+        sa.Column("window_end", sa.Time),
+        sa.Column("priority", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("max_attempts", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("appointed", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("due_at", MOMENT, nullable=False),
+        sa.Column("due_until", MOMENT, nullable=False),
+        sa.Column("expires_at", MOMENT, nullable=False),
+        sa.Column("leased_by", sa.Text),
+        sa.Column("lease_until", MOMENT),
+        sa.Index("call_tasks_due", "due_at", postgresql_where=sa.text("state = 'open'")),
+        sa.Index("call_tasks_invitation", "invitation_id"),
+    )
+    op.create_table(
+        "call_attempts",
+        sa.Column("task_id", sa.Uuid, primary_key=True),
+        sa.Column("attempt", sa.Integer, primary_key=True),
+        sa.Column("disposition", sa.Text, nullable=False),
+        sa.Column("operator", sa.Text, nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+    )

@@ -1,0 +1,191 @@
+"""The JSON API: scores, answers, and the desk for machines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from http import HTTPStatus
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+
+from services.scoring.answers import Recorded
+from services.scoring.calls import LeaseLost, Report, report
+from services.scoring.domain.answers import Entry, Refusal
+from services.scoring.domain.score import CONFIDENCE, Figure, Interval, wald
+from services.scoring.repository import answers, calls, figures
+from services.scoring.repository.calls import Task
+from services.scoring.repository.figures import Period, Slice
+from services.scoring.schemas import (
+    AnswerOut,
+    AnswersPage,
+    Bounds,
+    ByMode,
+    DeskAnswer,
+    DeskAnswerOut,
+    DeskOutcome,
+    DeskOutcomeOut,
+    Nps,
+    Series,
+    Take,
+    TaskOut,
+)
+from services.scoring.writer import Writer
+from shared.clock import Clock
+from shared.db import Sessions
+from shared.vocabulary import CallDisposition, category_of
+from shared.web import Conflict, Gone, NotFound, Unprocessable
+
+_Dimension = Literal["store", "channel", "mode"]
+_Program = Annotated[str | None, Query(max_length=200)]
+_LEASE_LOST = "Another operator has it, the 15 minutes are over, or it was closed: take the next one."
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    sessions: Sessions
+    writer: Writer
+    clock: Clock
+
+    def router(self) -> APIRouter:
+        router = APIRouter(prefix="/v1")
+        router.add_api_route("/nps", self.nps, methods=["GET"], tags=["score"])
+        router.add_api_route("/answers", self.answers, methods=["GET"], tags=["score"])
+        router.add_api_route(
+            "/desk/take", self.take, methods=["POST"], tags=["desk"], response_model=TaskOut, responses={204: {}}
+        )
+        router.add_api_route("/desk/{task_id}/answer", self.answer, methods=["POST"], tags=["desk"])
+        router.add_api_route("/desk/{task_id}/outcome", self.outcome, methods=["POST"], tags=["desk"])
+        return router
+
+    async def nps(
+        self,
+        program: _Program = None,
+        from_: Annotated[date | None, Query(alias="from")] = None,
+        to: date | None = None,
+        by: _Dimension | None = None,
+        period: Period | None = None,
+    ) -> Nps:
+        """Read the score with its intervals: of everything, or by a dimension and period; days are inclusive."""
+        if from_ and to and from_ > to:
+            raise Unprocessable("The request is not as it should be", "from must not be after to.")
+        async with self.sessions.begin() as session:
+            found = await figures.series(session, Slice(program, from_, to), dimension=by or "all", period=period)
+        whole = found or ([] if by or period else [Figure()])
+        return Nps(
+            program=program, from_=from_, to=to, by=by, confidence=CONFIDENCE, series=[_series(each) for each in whole]
+        )
+
+    async def answers(
+        self,
+        program: _Program = None,
+        after: UUID | None = None,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> AnswersPage:
+        """Read current answers in the order they were first given."""
+        async with self.sessions.begin() as session:
+            rows = await answers.page(session, program=program, after=after, limit=limit)
+        found = [AnswerOut.model_validate({**row, "category": category_of(row["score"])}) for row in rows]
+        return AnswersPage(answers=found, next=found[-1].answer_id if len(found) == limit else None)
+
+    async def take(self, body: Take) -> TaskOut | Response:
+        """Lease the next call for 15 minutes; 204 when none is due."""
+        async with self.sessions.begin() as session:
+            task = await calls.take(session, body.operator, now=self.clock.now())
+        return Response(status_code=HTTPStatus.NO_CONTENT) if task is None else _task(task)
+
+    async def answer(self, task_id: UUID, body: DeskAnswer) -> DeskAnswerOut:
+        """Record what the respondent said and close the call."""
+        task = await self._load(task_id)
+        result = await self.writer.record(
+            Entry(
+                task.invitation_id,
+                self.clock.now(),
+                body.score,
+                reasons=tuple(body.reasons) or None,
+                comment=body.comment or None,
+                step=task.step,
+                task_id=task_id,
+                operator=body.operator,
+            )
+        )
+        if not isinstance(result, Recorded):
+            raise refused(result)
+        said = result.answer
+        return DeskAnswerOut(
+            task_id=task_id,
+            invitation_id=task.invitation_id,
+            answer_id=said.answer_id,
+            version=said.version,
+            score=said.score,
+            category=category_of(said.score),
+        )
+
+    async def outcome(self, task_id: UUID, body: DeskOutcome) -> DeskOutcomeOut:
+        """Note a try that gave no answer."""
+        if body.disposition is CallDisposition.ANSWERED:
+            raise Unprocessable("The request is not as it should be", "Send an answer to /answer.")
+        await self._load(task_id)
+        said = Report(task_id, body.operator, body.disposition, timedelta(minutes=body.minutes))
+        try:
+            async with self.sessions.begin() as session:
+                task = await report(session, said, now=self.clock.now())
+        except LeaseLost:
+            raise refused(Refusal.LEASE_LOST) from None
+        return DeskOutcomeOut(
+            task_id=task_id, open=task.open, outcome=task.outcome, due_at=task.due_at if task.open else None
+        )
+
+    async def _load(self, task_id: UUID) -> Task:
+        async with self.sessions.begin() as session:
+            task = await calls.load(session, task_id)
+        if task is None:
+            raise NotFound("No such call")
+        return task
+
+
+def refused(refusal: Refusal) -> Exception:
+    if refusal is Refusal.LEASE_LOST:
+        return Conflict("This call is not yours", _LEASE_LOST)
+    if refusal is Refusal.UNKNOWN:
+        return NotFound("No such invitation", "Its request has not arrived yet: try again shortly.")
+    return Gone("Answers are not taken any more", "The survey was withdrawn or is over.")
+
+
+def _task(task: Task) -> TaskOut:
+    return TaskOut(
+        task_id=task.task_id,
+        invitation_id=task.invitation_id,
+        phone=task.phone,
+        name=task.name,
+        script=task.script,
+        summary=task.summary,
+        time_zone=task.time_zone,
+        try_=task.tries + 1,
+        max_attempts=task.max_attempts,
+    )
+
+
+def _series(figure: Figure) -> Series:
+    tally, score, rate = figure.tally, figure.nps, figure.response_rate
+    return Series(
+        value=figure.value,
+        period=figure.period,
+        n=tally.n,
+        by_score=list(tally.by_score),
+        promoters=tally.promoters,
+        passives=tally.passives,
+        detractors=tally.detractors,
+        nps=None if score is None else round(score, 2),
+        interval=_bounds(figure.interval),
+        wald=_bounds(wald(tally)),
+        invited=figure.invited,
+        response_rate=None if rate is None else round(rate, 4),
+        by_mode=ByMode(self=tally.n - tally.operators, operator=tally.operators),
+        suspects=tally.suspects,
+    )
+
+
+def _bounds(interval: Interval | None) -> Bounds | None:
+    return None if interval is None else Bounds(low=round(interval.low, 2), high=round(interval.high, 2))

@@ -1,0 +1,109 @@
+"""Where the lines, bars and dots of the dashboard's pictures lie; templates draw them as SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, floor
+
+from services.scoring.domain.score import Figure, Interval, Tally
+from shared.vocabulary import Category, category_of
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    score: int
+    count: int
+    x: float
+    y: float
+    height: float
+    category: Category
+
+
+def distribution(tally: Tally, *, height: float, step: float) -> list[Bar]:
+    """Eleven bars, the highest as high as there is room."""
+    highest = max(*tally.by_score, 1)
+    return [
+        Bar(score, count, score * step, height - (tall := height * count / highest), tall, category_of(score))
+        for score, count in enumerate(tally.by_score)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    category: Category
+    share: float
+    x: float
+    width: float
+
+
+def shares(tally: Tally, *, width: float) -> list[Share]:
+    """Promoters, passives and detractors side by side."""
+    parts = [
+        (Category.PROMOTER, tally.promoters),
+        (Category.PASSIVE, tally.passives),
+        (Category.DETRACTOR, tally.detractors),
+    ]
+    found, x = [], 0.0
+    for category, count in parts:
+        share = count / tally.n if tally.n else 0.0
+        found.append(Share(category, share, x, share * width))
+        x += share * width
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """Points in the user units of a picture of `width` by `height`; `grid` holds (y, score), `labels` (x, period)."""
+
+    line: str
+    band: str
+    dots: list[tuple[float, float, Figure]]
+    grid: list[tuple[float, int]]
+    labels: list[tuple[float, str]]
+
+
+MARGIN_LEFT, MARGIN_RIGHT, MARGIN_Y, GRID = 40.0, 24.0, 24.0, 20
+
+
+def trend(series: Sequence[Figure], *, width: float, height: float) -> Trend | None:
+    """Draw the periods that have answers, on a scale of twenties that holds all their intervals."""
+    known = [(figure, figure.nps, figure.interval) for figure in series]
+    points = [(figure, score, interval) for figure, score, interval in known if score is not None and interval]
+    if len(points) < 2:
+        return None
+    low = floor(min(interval.low for _, _, interval in points) / GRID) * GRID
+    high = ceil(max(interval.high for _, _, interval in points) / GRID) * GRID
+    step = (width - MARGIN_LEFT - MARGIN_RIGHT) / (len(points) - 1)
+
+    def y(score: float) -> float:
+        return round(MARGIN_Y + (high - score) / (high - low) * (height - 2 * MARGIN_Y), 1)
+
+    xs = [round(MARGIN_LEFT + index * step, 1) for index in range(len(points))]
+    upper = [f"{x},{y(interval.high)}" for x, (_, _, interval) in zip(xs, points, strict=True)]
+    lower = [f"{x},{y(interval.low)}" for x, (_, _, interval) in zip(xs, points, strict=True)]
+    every = ceil(len(points) / 8)
+    return Trend(
+        line=" ".join(f"{x},{y(score)}" for x, (_, score, _) in zip(xs, points, strict=True)),
+        band=" ".join(upper + lower[::-1]),
+        dots=[(x, y(score), figure) for x, (figure, score, _) in zip(xs, points, strict=True)],
+        grid=[(y(score), score) for score in range(low, high + 1, GRID)],
+        labels=[(x, (figure.period or "")[5:]) for x, (figure, _, _) in list(zip(xs, points, strict=True))[::every]],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Whisker:
+    low: float
+    dot: float
+    high: float
+    zero: float
+
+
+def whisker(score: float, interval: Interval, *, width: float) -> Whisker:
+    """Place a score and its interval on the whole scale, so that rows can be compared."""
+
+    def x(points: float) -> float:
+        return round(6 + (points + 100) / 200 * (width - 12), 1)
+
+    return Whisker(x(interval.low), x(score), x(interval.high), x(0))

@@ -1,0 +1,218 @@
+"""The call desk for people: plain forms, a key for everything."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote, unquote
+from uuid import UUID
+
+import phonenumbers
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
+from services.scoring import rendering
+from services.scoring.answers import Recorded
+from services.scoring.calls import LeaseLost, Report, report
+from services.scoring.domain.answers import Entry, Invitation, Refusal, zone
+from services.scoring.domain.calls import masked
+from services.scoring.repository import calls, invitations
+from services.scoring.repository.calls import Task
+from services.scoring.writer import Writer
+from shared.clock import Clock
+from shared.db import Sessions
+from shared.vocabulary import CallDisposition
+
+COOKIE = "operator"
+MAX_COMMENT = 4000
+OUTCOMES = [
+    (CallDisposition.NO_ANSWER, "No answer", "A"),
+    (CallDisposition.BUSY, "Busy", "B"),
+    (CallDisposition.MACHINE, "Machine", "M"),
+    (CallDisposition.REFUSED, "Refused", "R"),
+    (CallDisposition.WRONG_NUMBER, "Wrong number", "W"),
+    (CallDisposition.DO_NOT_CALL, "Do not call again", "D"),
+]
+DELAYS = [(15, "in 15 minutes"), (60, "in 1 hour"), (180, "in 3 hours"), (1440, "tomorrow"), (4320, "in 3 days")]
+NOTICES = {
+    "answered": "Saved. The call is closed.",
+    "noted": "Noted.",
+    "none": "Nobody is due at the moment.",
+    "taken": "This call is with another operator, or it is not due any more. Take the next one.",
+    "lost": "This was not saved: the 15 minutes are over, or the call was closed. Take the next one.",
+    "over": "This was not saved: the survey was withdrawn or is over.",
+    "score": "This was not saved: choose a score from 0 to 10.",
+    "name": "Say who you are first.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    sessions: Sessions
+    writer: Writer
+    clock: Clock
+    mailbox_url: str
+
+    def router(self) -> APIRouter:
+        router = APIRouter(prefix="/desk", include_in_schema=False)
+        router.add_api_route("", self.show, methods=["GET"])
+        router.add_api_route("/take", self.take, methods=["POST"])
+        router.add_api_route("/{task_id}", self.show_call, methods=["GET"])
+        router.add_api_route("/{task_id}/answer", self.answer, methods=["POST"])
+        router.add_api_route("/{task_id}/outcome", self.outcome, methods=["POST"])
+        return router
+
+    async def show(self, request: Request) -> Response:
+        return await self._page(request)
+
+    async def show_call(self, request: Request, task_id: UUID) -> Response:
+        async with self.sessions.begin() as session:
+            task = await calls.load(session, task_id)
+            known = await invitations.load(session, [task.invitation_id]) if task else {}
+        invitation = known.get(task.invitation_id) if task else None
+        if task is None or invitation is None or task.held_by is None or task.held_by != _operator(request):
+            return _to_desk("taken")
+        return await self._page(request, task, invitation)
+
+    async def take(self, request: Request) -> Response:
+        form = await request.form()
+        operator = _name(form.get("operator")) or _operator(request)
+        if not operator:
+            return _to_desk("name")
+        wanted = _task_id(form.get("task_id"))
+        async with self.sessions.begin() as session:
+            task = await calls.take(session, operator, now=self.clock.now(), task_id=wanted)
+        response = _to_desk("taken" if wanted else "none") if task is None else _to(f"/desk/{task.task_id}")
+        response.set_cookie(COOKIE, quote(operator), max_age=86400 * 30, httponly=True, samesite="strict")
+        return response
+
+    async def answer(self, request: Request, task_id: UUID) -> Response:
+        form = await request.form()
+        score = form.get("score")
+        if not isinstance(score, str) or not re.fullmatch("10|[0-9]", score):
+            return _to(f"/desk/{task_id}?said=score")
+        async with self.sessions.begin() as session:
+            task = await calls.load(session, task_id)
+        if task is None:
+            return _to_desk("lost")
+        comment = form.get("comment")
+        result = await self.writer.record(
+            Entry(
+                task.invitation_id,
+                self.clock.now(),
+                int(score),
+                reasons=tuple(reason for reason in form.getlist("reasons") if isinstance(reason, str)) or None,
+                comment=_clean(comment)[:MAX_COMMENT] if isinstance(comment, str) and comment else None,
+                step=task.step,
+                task_id=task_id,
+                operator=_operator(request),
+            )
+        )
+        if isinstance(result, Recorded):
+            return _to_desk("answered")
+        return _to_desk("lost" if result is Refusal.LEASE_LOST else "over")
+
+    async def outcome(self, request: Request, task_id: UUID) -> Response:
+        form = await request.form()
+        try:
+            disposition = CallDisposition(str(form.get("disposition")))
+            minutes = int(str(form.get("minutes", "60")))
+        except ValueError:
+            return _to(f"/desk/{task_id}")
+        if disposition is CallDisposition.ANSWERED or not 5 <= minutes <= 20160:
+            return _to(f"/desk/{task_id}")
+        said = Report(task_id, _operator(request), disposition, timedelta(minutes=minutes))
+        try:
+            async with self.sessions.begin() as session:
+                await report(session, said, now=self.clock.now())
+        except LeaseLost:
+            return _to_desk("lost")
+        return _to_desk("noted")
+
+    async def _page(self, request: Request, task: Task | None = None, invitation: Invitation | None = None) -> Response:
+        operator, now = _operator(request), self.clock.now()
+        async with self.sessions.begin() as session:
+            due, counts = await calls.queue(session, operator, now=now)
+        return rendering.page(
+            "desk.html",
+            operator=operator,
+            notice=NOTICES.get(request.query_params.get("said", "")),
+            queue=[_line(each, operator, now) for each in due],
+            counts=counts,
+            next_due=counts["next_due"] and rendering.moment(counts["next_due"], "UTC", now=now),
+            call=_call(task, invitation, now) if task and invitation else None,
+            outcomes=OUTCOMES,
+            delays=DELAYS,
+            mailbox_url=self.mailbox_url,
+        )
+
+
+def _line(task: Task, operator: str, now: datetime) -> dict[str, Any]:
+    return {
+        "task_id": task.task_id,
+        "name": _short(task.name) or "No name",
+        "phone": masked(task.phone),
+        "there": f"{now.astimezone(zone(task.time_zone)):%H:%M}",
+        "try": task.tries + 1,
+        "appointed": task.appointed,
+        "mine": task.held_by is not None and task.held_by == operator,
+    }
+
+
+def _short(name: str) -> str:
+    """Keep the first name and one letter of the last."""
+    first, _, rest = name.strip().partition(" ")
+    return f"{first} {rest.strip()[:1]}." if rest.strip() else first
+
+
+def _call(task: Task, invitation: Invitation, now: datetime) -> dict[str, Any]:
+    before, question, after = task.script.partition(invitation.content.question)
+    return {
+        "task": task,
+        "invitation": invitation,
+        "phone": _readable(task.phone),
+        "name": _short(task.name),
+        "place": task.time_zone.rpartition("/")[2].replace("_", " "),
+        "there": f"{now.astimezone(zone(task.time_zone)):%H:%M}",
+        "try": task.tries + 1,
+        "tries": max(task.max_attempts, task.tries + 1),
+        "script": (before, question or invitation.content.question, after),
+        "reasons": invitation.content.all_reasons,
+    }
+
+
+def _readable(phone: str) -> str:
+    try:
+        number = phonenumbers.parse(phone)
+    except phonenumbers.NumberParseException:
+        return phone
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+
+
+def _operator(request: Request) -> str:
+    return _name(unquote(request.cookies.get(COOKIE, "")))
+
+
+def _task_id(value: object) -> UUID | None:
+    try:
+        return UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _name(value: object) -> str:
+    return _clean(value).strip()[:100] if isinstance(value, str) else ""
+
+
+def _clean(text: str) -> str:
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "", text.replace("\r\n", "\n"))
+
+
+def _to(path: str) -> RedirectResponse:
+    return RedirectResponse(path, status_code=303)
+
+
+def _to_desk(notice: str) -> RedirectResponse:
+    return _to(f"/desk?said={notice}")

@@ -1,0 +1,206 @@
+"""What an answer is: one current per invitation, whichever channel it came by; every change is a version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from services.scoring.domain.score import Tally
+from shared.events import Brand, EventRef, ExtraQuestion, Part, PlanStep, Reason, Reasons, Thanks
+from shared.vocabulary import AnswerMode, Category, ChannelKind, category_of
+
+SEGMENT_DIMENSIONS = ("store", "channel")
+
+
+class Key(NamedTuple):
+    """A bucket: one value of one dimension of one program on one day."""
+
+    program: str
+    dimension: str
+    value: str
+    day: date
+
+
+class InvitationState(StrEnum):
+    OPEN = "open"
+    WITHDRAWN = "withdrawn"
+    ERASED = "erased"
+
+
+class Content(Part):
+    """What the answer page and the desk show of a request."""
+
+    event: EventRef
+    brand: Brand
+    question: str
+    reasons: Reasons
+    extra_questions: list[ExtraQuestion]
+    thanks: Thanks
+    plan: list[PlanStep]
+
+    def reasons_for(self, score: int) -> list[Reason]:
+        return self.reasons.promoter if category_of(score) is Category.PROMOTER else self.reasons.other
+
+    @property
+    def all_reasons(self) -> dict[str, str]:
+        """Every reason with its text; the words for the dissatisfied where both lists have one."""
+        return {reason.id: reason.text for reason in (*self.reasons.promoter, *self.reasons.other)}
+
+    def channel_of(self, step: int) -> ChannelKind | None:
+        return next((planned.channel for planned in self.plan if planned.step == step), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The current answer; `first_day` is the day it counts on for ever, `answered_at` the time of this version."""
+
+    answer_id: UUID
+    version: int
+    score: int
+    reasons: tuple[str, ...]
+    comment: str | None
+    extra: Mapping[str, str]
+    mode: AnswerMode
+    step: int
+    channel: ChannelKind | None
+    suspect: bool
+    answered_at: datetime
+    first_day: date
+
+    @property
+    def tally(self) -> Tally:
+        return Tally.of_one(self.score, operator=self.mode is AnswerMode.OPERATOR, suspect=self.suspect)
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    id: UUID
+    respondent_id: str
+    customer_id: str
+    program: str
+    program_version: int
+    program_title: str
+    locale: str
+    time_zone: str
+    program_zone: str
+    content: Content
+    segments: Mapping[str, str]
+    expires_at: datetime
+    invited_day: date
+    state: InvitationState
+    opted_out: bool
+    counted: bool
+    answer: Answer | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What somebody says; None keeps what was said before. `task_id` and `operator` when it was said on the phone."""
+
+    invitation_id: UUID
+    at: datetime
+    score: int | None = None
+    reasons: tuple[str, ...] | None = None
+    comment: str | None = None
+    extra: Mapping[str, str] = field(default_factory=dict)
+    step: int = 0
+    task_id: UUID | None = None
+    operator: str | None = None
+
+    @property
+    def mode(self) -> AnswerMode:
+        return AnswerMode.SELF if self.operator is None else AnswerMode.OPERATOR
+
+
+class Refusal(StrEnum):
+    UNKNOWN = "unknown"
+    WITHDRAWN = "withdrawn"
+    CLOSED = "closed"
+    NO_SCORE = "no_score"
+    LEASE_LOST = "lease_lost"
+
+
+def answered(invitation: Invitation, entry: Entry, *, new_id: UUID) -> Answer | Refusal:
+    """Say what the answer is after this entry: the current one itself when it says nothing new."""
+    if invitation.state is not InvitationState.OPEN:
+        return Refusal.WITHDRAWN
+    if entry.at >= invitation.expires_at:
+        return Refusal.CLOSED
+    before = invitation.answer
+    score = entry.score if entry.score is not None or before is None else before.score
+    if score is None:
+        return Refusal.NO_SCORE
+    said = _said(invitation.content, entry, before, score=score)
+    if before is not None and (before.score, before.reasons, before.comment, before.extra) == said:
+        return before
+    step, channel = _attributed(invitation.content, entry)
+    return Answer(
+        before.answer_id if before else new_id,
+        before.version + 1 if before else 1,
+        *said,
+        mode=entry.mode,
+        step=step,
+        channel=channel,
+        suspect=False,
+        answered_at=entry.at,
+        first_day=before.first_day if before else local_day(entry.at, invitation.program_zone),
+    )
+
+
+_Said = tuple[int, tuple[str, ...], str | None, Mapping[str, str]]
+
+
+def _said(content: Content, entry: Entry, before: Answer | None, *, score: int) -> _Said:
+    reasons = _reasons(content, entry, before, score=score)
+    comment = entry.comment if entry.comment is not None or before is None else before.comment
+    asked = {question.id for question in content.extra_questions}
+    extra = {**(before.extra if before else {}), **{name: said for name, said in entry.extra.items() if name in asked}}
+    return score, reasons, (comment or "").strip() or None, extra
+
+
+def _reasons(content: Content, entry: Entry, before: Answer | None, *, score: int) -> tuple[str, ...]:
+    """Take what was ticked; of what was ticked before, keep what this score is asked about."""
+    if entry.reasons is not None:
+        return tuple(dict.fromkeys(reason for reason in entry.reasons if reason in content.all_reasons))
+    asked = {reason.id for reason in content.reasons_for(score)}
+    return tuple(reason for reason in before.reasons if reason in asked) if before else ()
+
+
+def _attributed(content: Content, entry: Entry) -> tuple[int, ChannelKind | None]:
+    """Believe the step of a link only when the plan has it: the link does not sign it."""
+    channel = content.channel_of(entry.step)
+    if channel is not None:
+        return entry.step, channel
+    return 0, ChannelKind.CALL if entry.mode is AnswerMode.OPERATOR else None
+
+
+def zone(name: str) -> ZoneInfo:
+    """Find a time zone; what nobody knows is UTC."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")
+
+
+def local_day(moment: datetime, zone_name: str) -> date:
+    return moment.astimezone(zone(zone_name)).date()
+
+
+def invited_keys(program: str, segments: Mapping[str, str], day: date) -> list[Key]:
+    """Name every series an invitation counts in."""
+    return [Key(program, "all", "", day)] + [
+        Key(program, name, segments[name], day) for name in SEGMENT_DIMENSIONS if segments.get(name)
+    ]
+
+
+def answer_keys(program: str, segments: Mapping[str, str], day: date, mode: AnswerMode) -> list[Key]:
+    """Name every series an answer counts in."""
+    return [*invited_keys(program, segments, day), Key(program, "mode", mode, day)]
+
+
+DIMENSIONS = (*SEGMENT_DIMENSIONS, "mode")

@@ -1,0 +1,69 @@
+"""When a call is due, and what follows a try."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from shared.vocabulary import CallDisposition, CallOutcome
+
+LEASE = timedelta(minutes=15)  # machine time
+
+_AGAIN = {
+    CallDisposition.NO_ANSWER: timedelta(minutes=180),
+    CallDisposition.MACHINE: timedelta(minutes=180),
+    CallDisposition.BUSY: timedelta(minutes=15),
+}
+_CLOSES = {
+    CallDisposition.REFUSED: CallOutcome.REFUSED,
+    CallDisposition.WRONG_NUMBER: CallOutcome.WRONG_NUMBER,
+    CallDisposition.DO_NOT_CALL: CallOutcome.DO_NOT_CALL,
+    CallDisposition.ANSWERED: CallOutcome.ANSWERED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """The hours of the respondent's day in which a call may be made."""
+
+    start: time
+    end: time
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """When a task may be called: from `due_at` until just before `due_until`, UTC."""
+
+    due_at: datetime
+    due_until: datetime
+
+
+def next_slot(earliest: datetime, *, hours: Hours | None, zone: ZoneInfo, expires_at: datetime) -> Slot:
+    """Find the first stretch of allowed hours that ends after `earliest`; without hours any time is allowed."""
+    if hours is None:
+        return Slot(earliest, expires_at)
+    day = earliest.astimezone(zone).date()
+    utc = ZoneInfo("UTC")
+    while True:
+        opens = datetime.combine(day, hours.start, zone).astimezone(utc)
+        closes = datetime.combine(day, hours.end, zone).astimezone(utc)
+        if earliest < closes:
+            return Slot(max(earliest, opens), closes)
+        day += timedelta(days=1)
+
+
+def after_try(
+    disposition: CallDisposition, *, tries: int, max_attempts: int, later: timedelta
+) -> timedelta | CallOutcome:
+    """Say in how long to try again, or how the task ends; `tries` counts this one."""
+    if disposition is CallDisposition.CALL_LATER:
+        return later
+    if disposition in _CLOSES:
+        return _CLOSES[disposition]
+    return CallOutcome.UNREACHABLE if tries >= max_attempts else _AGAIN[disposition]
+
+
+def masked(phone: str) -> str:
+    """Show which country and which of several numbers it is, not the number."""
+    return f"{phone[:2]} ··· {phone[-2:]}" if len(phone) > 6 else "···"

@@ -1,0 +1,139 @@
+"""What scoring does with the events it reads: a batch in, one statement per table."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.scoring import calls
+from services.scoring.answers import invited_series
+from services.scoring.domain.answers import Content, Invitation, InvitationState, local_day
+from services.scoring.repository import buckets, deliveries, invitations
+from services.scoring.repository.invitations import Linked
+from shared import inbox, links
+from shared.clock import Clock
+from shared.cloudevents import Event
+from shared.events import (
+    CallRequested,
+    CallWithdrawn,
+    ContactAttempted,
+    InvitationClosed,
+    InvitationPayload,
+    Payload,
+    ProgramPublished,
+    RespondentErased,
+    SurveyRequested,
+    SurveyWithdrawn,
+)
+from shared.links import Purpose
+from shared.topics import SURVEY_CALLS, SURVEY_DELIVERIES, SURVEY_PROGRAMS, SURVEY_REQUESTS
+from shared.vocabulary import Service
+
+TOPICS = [topic.name for topic in (SURVEY_REQUESTS, SURVEY_PROGRAMS, SURVEY_DELIVERIES, SURVEY_CALLS)]
+
+
+class Handlers:
+    """The consumer's handler; `link_secrets` are needed to know the links of what is requested."""
+
+    def __init__(self, *, link_secrets: Mapping[str, str], clock: Clock) -> None:
+        self._link_secrets = link_secrets
+        self._clock = clock
+
+    async def __call__(self, session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
+        fresh = [event.payload for event in await inbox.fresh(session, Service.SCORING.group, events)]
+        await invitations.lock(session, [p.invitation_id for p in fresh if isinstance(p, InvitationPayload)])
+        for part in _until_erasures(fresh):
+            await self._handle(session, part)
+
+    async def _handle(self, session: AsyncSession, payloads: Sequence[Payload]) -> None:
+        now = self._clock.now()
+        in_order: list[tuple[type[Payload], Callable[[AsyncSession, Any], Awaitable[None]]]] = [
+            (ProgramPublished, on_program_published),
+            (SurveyRequested, partial(on_requested, link_secrets=self._link_secrets)),
+            (SurveyWithdrawn, on_withdrawn),
+            (ContactAttempted, deliveries.keep_attempts),
+            (InvitationClosed, deliveries.keep_outcomes),
+            (CallRequested, partial(calls.request, now=now)),
+            (CallWithdrawn, partial(calls.withdraw, now=now)),
+            (RespondentErased, partial(on_erased, now=now)),
+        ]
+        for kind, handle in in_order:
+            if of_kind := [payload for payload in payloads if isinstance(payload, kind)]:
+                await handle(session, of_kind)
+
+
+def _until_erasures(payloads: Sequence[Payload]) -> list[list[Payload]]:
+    """Cut after each erasure: a survey requested after it is of somebody who came back."""
+    parts: list[list[Payload]] = [[]]
+    for payload in payloads:
+        parts[-1].append(payload)
+        if isinstance(payload, RespondentErased):
+            parts.append([])
+    return parts
+
+
+async def on_program_published(session: AsyncSession, published: Sequence[ProgramPublished]) -> None:
+    newest = {p.program_id: p for p in sorted(published, key=lambda p: p.program_version)}
+    documents = [(p.program_id, p.program_version, json.dumps(p.document)) for p in newest.values()]
+    await invitations.store_programs(session, documents)
+
+
+async def on_requested(
+    session: AsyncSession, requested: Sequence[SurveyRequested], *, link_secrets: Mapping[str, str]
+) -> None:
+    """Know the link, and count who is asked on the day they are asked. Raises UnknownLinkKey."""
+    zones = await invitations.program_zones(session)
+    new = [
+        Linked(_invitation(request, zones), _fingerprint(request, link_secrets))
+        for request in {request.invitation_id: request for request in requested}.values()
+    ]
+    added = await invitations.add(session, new)
+    counted = [linked.invitation for linked in new if linked.invitation.id in added and linked.invitation.counted]
+    await buckets.add_invited(session, invited=invited_series(counted), answered=Counter())
+
+
+def _fingerprint(request: SurveyRequested, link_secrets: Mapping[str, str]) -> bytes:
+    return links.fingerprint(links.token(link_secrets, request.link_key, Purpose.ANSWER, request.invitation_id))
+
+
+def _invitation(request: SurveyRequested, zones: Mapping[str, str]) -> Invitation:
+    program_zone = zones.get(request.program.id, request.time_zone)
+    return Invitation(
+        id=request.invitation_id,
+        respondent_id=request.respondent_id,
+        customer_id=request.customer_id,
+        program=request.program.id,
+        program_version=request.program.version,
+        program_title=request.program.title,
+        locale=request.locale,
+        time_zone=request.time_zone,
+        program_zone=program_zone,
+        content=Content.model_validate(request, from_attributes=True),
+        segments=request.segments,
+        expires_at=request.expires_at,
+        invited_day=local_day(request.send_at, program_zone),
+        state=InvitationState.OPEN,
+        opted_out=False,
+        counted=not request.test,
+        answer=None,
+    )
+
+
+async def on_withdrawn(session: AsyncSession, withdrawn: Sequence[SurveyWithdrawn]) -> None:
+    """Who was withdrawn unanswered was not asked; an answer that is there stays."""
+    known = await invitations.load(session, [each.invitation_id for each in withdrawn])
+    taken = await invitations.withdraw(session, list(known))
+    uncounted = invited_series([known[each] for each in taken if known[each].counted])
+    await buckets.add_invited(session, invited=Counter({key: -n for key, n in uncounted.items()}), answered=Counter())
+
+
+async def on_erased(session: AsyncSession, erased: Sequence[RespondentErased], *, now: datetime) -> None:
+    ids = await invitations.lock_of(session, [each.respondent_id for each in erased])
+    await calls.forget(session, ids, now=now)
+    await invitations.erase(session, ids)

@@ -1,0 +1,78 @@
+"""Composition root of scoring: makes everything once, runs it in one task group."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from functools import partial
+
+from fastapi import FastAPI
+
+from services.scoring import calls, publisher
+from services.scoring.api import Api
+from services.scoring.config import ScoringSettings
+from services.scoring.dashboard import Dashboard
+from services.scoring.desk import Desk
+from services.scoring.handlers import TOPICS, Handlers
+from services.scoring.pages import AnswerPages
+from services.scoring.scheduler import every
+from services.scoring.writer import Writer
+from shared import housekeeping, runtime, web
+from shared.clock import Clock
+from shared.consumer import Consumer
+from shared.db import Database
+from shared.outbox import Relay
+from shared.transport import EventLog
+from shared.vocabulary import Service
+
+PUBLIC = ("/s", "/static")
+MAX_BODY = 100_000
+PUBLISH_S, CALLS_S = 0.1, 0.5
+
+
+def build_app(settings: ScoringSettings, *, database: Database, event_log: EventLog, clock: Clock) -> FastAPI:
+    async def ready() -> None:
+        await database.ping()
+        await event_log.ping()
+
+    app = web.create_app(
+        Service.SCORING,
+        ready=ready,
+        public=PUBLIC,
+        staff_secret=settings.staff_secret.get_secret_value(),
+        max_body=MAX_BODY,
+    )
+    sessions, writer = database.sessions, Writer(database.sessions)
+    app.include_router(AnswerPages(sessions, writer, clock).router())
+    app.include_router(Desk(sessions, writer, clock, settings.mailbox_url).router())
+    app.include_router(Api(sessions, writer, clock).router())
+    app.include_router(Dashboard(sessions, clock, settings.mailbox_url).router())
+    return app
+
+
+async def run(  # noqa: PLR0913 - the same for all three services
+    settings: ScoringSettings,
+    *,
+    database_url: str,
+    event_log: EventLog,
+    clock: Clock,
+    stop: asyncio.Event,
+    listener: socket.socket,
+) -> None:
+    """Serve, consume, publish and tick until told to stop."""
+    database = Database(database_url, schema=Service.SCORING.value)
+    app = build_app(settings, database=database, event_log=event_log, clock=clock)
+    handlers = Handlers(link_secrets=settings.link_secrets, clock=clock)
+    consumer = Consumer(Service.SCORING, TOPICS, event_log, database.sessions, handlers)
+    relay = Relay(database, event_log, service=Service.SCORING)
+    ticking = partial(every, sessions=database.sessions, clock=clock, stop=stop)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(runtime.serve(app, listener, stop))
+            tasks.create_task(consumer.run(stop))
+            tasks.create_task(relay.run(stop))
+            tasks.create_task(ticking(PUBLISH_S, publisher.publish_changes))
+            tasks.create_task(ticking(CALLS_S, calls.tick))
+            tasks.create_task(housekeeping.run(database.sessions, stop))
+    finally:
+        await database.close()

@@ -1,0 +1,51 @@
+"""Publishes one `nps.updated` per series that changed since the last tick."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.scoring.domain.score import CONFIDENCE, adjusted_wald, nps
+from services.scoring.repository import buckets
+from services.scoring.repository.buckets import Changed
+from shared import cloudevents, events, outbox
+from shared.vocabulary import Service
+
+LIMIT = 1000
+
+
+async def publish_changes(session: AsyncSession, *, now: datetime) -> int:
+    """Write what changed to the outbox; returns how many series. One process at a time does it."""
+    changed = await buckets.claim_changed(session, limit=LIMIT)
+    await outbox.add(
+        session,
+        [
+            cloudevents.new(_updated(each), service=Service.SCORING, at=now, subject=each.key.program)
+            for each in changed
+        ],
+    )
+    return len(changed)
+
+
+def _updated(changed: Changed) -> events.NpsUpdated:
+    tally = changed.tally
+    score, interval = nps(tally), adjusted_wald(tally)
+    return events.NpsUpdated(
+        program=changed.key.program,
+        dimension=changed.key.dimension,
+        value=changed.key.value,
+        day=changed.key.day,
+        n=tally.n,
+        by_score=list(tally.by_score),
+        promoters=tally.promoters,
+        passives=tally.passives,
+        detractors=tally.detractors,
+        nps=None if score is None else round(score, 2),
+        interval=interval
+        and events.Interval(low=round(interval.low, 2), high=round(interval.high, 2), confidence=CONFIDENCE),
+        by_mode=events.ByMode(self=tally.n - tally.operators, operator=tally.operators),
+        suspects=tally.suspects,
+        invited=changed.invited,
+        sequence=changed.sequence,
+    )

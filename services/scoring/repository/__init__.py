@@ -1,0 +1,22 @@
+"""All SQL of scoring, by noun. Functions take the session first, never commit, and lock in one order.
+
+That order: invitations by id, call tasks by id, buckets by key, invited by key.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared import db
+
+_WORK_LEFT = """SELECT (SELECT count(*) FROM buckets WHERE revision > published_revision)
++ (SELECT count(*) FROM invited WHERE revision > published_revision)
++ (SELECT count(*) FROM call_tasks WHERE state = 'open' AND (expires_at <= $1 OR due_until <= $1)) AS left"""
+
+
+async def work_left(session: AsyncSession, now: datetime) -> int:
+    """Count what the ticks still have to do at this business time: series to publish, tasks to close or move."""
+    rows = await db.fetch(session, _WORK_LEFT, now)
+    return int(rows[0]["left"])

@@ -1,0 +1,134 @@
+"""Counters per program, dimension, value and day: answers on the day they were given, invitations on theirs."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.scoring.domain.answers import Key, answer_keys, invited_keys
+from services.scoring.domain.score import Tally
+from services.scoring.models import SCORE_COLUMNS
+from shared import db
+from shared.vocabulary import AnswerMode
+
+_COUNTERS = [*SCORE_COLUMNS, "operators", "suspects"]
+_KEY = "program, dimension, value, day"
+_KEY_TYPES = "$1::text[], $2::text[], $3::text[], $4::date[]"
+# Python sorts by code point, so PostgreSQL must too: all writers lock rows in one order
+_KEY_ORDER = 'program COLLATE "C", dimension COLLATE "C", value COLLATE "C", day'
+
+_ADD = f"""INSERT INTO buckets AS b ({_KEY}, {", ".join(_COUNTERS)})
+SELECT * FROM unnest({_KEY_TYPES}, {", ".join(f"${number}::int[]" for number in range(5, 5 + len(_COUNTERS)))})
+ON CONFLICT ({_KEY}) DO UPDATE SET {", ".join(f"{name} = b.{name} + excluded.{name}" for name in _COUNTERS)},
+revision = b.revision + 1"""  # noqa: S608 - column names only
+
+_ADD_INVITED = f"""INSERT INTO invited AS b ({_KEY}, invited, answered)
+SELECT * FROM unnest({_KEY_TYPES}, $5::int[], $6::int[])
+ON CONFLICT ({_KEY}) DO UPDATE SET invited = b.invited + excluded.invited, answered = b.answered + excluded.answered,
+revision = b.revision + 1"""  # noqa: S608 - column names only
+
+
+async def add(session: AsyncSession, changes: Mapping[Key, Tally]) -> None:
+    """Add to every bucket, negative counters take away."""
+    if not changes:
+        return
+    keys = sorted(changes)
+    tallies = [changes[key] for key in keys]
+    counters = [(*tally.by_score, tally.operators, tally.suspects) for tally in tallies]
+    await db.fetch(session, _ADD, *_columns(keys), *(list(column) for column in zip(*counters, strict=True)))
+
+
+async def add_invited(session: AsyncSession, *, invited: Counter[Key], answered: Counter[Key]) -> None:
+    keys = sorted({*invited, *answered})
+    if keys:
+        counts = [invited[key] for key in keys], [answered[key] for key in keys]
+        await db.fetch(session, _ADD_INVITED, *_columns(keys), *counts)
+
+
+def _columns(keys: Sequence[Key]) -> list[list[object]]:
+    return [list(column) for column in zip(*keys, strict=True)] or [[], [], [], []]
+
+
+def _claim(table: str) -> str:
+    return f"""WITH changed AS (SELECT {_KEY} FROM {table} WHERE revision > published_revision
+ORDER BY {_KEY_ORDER} LIMIT $1 FOR UPDATE)
+UPDATE {table} t SET published_revision = t.revision FROM changed c
+WHERE (t.program, t.dimension, t.value, t.day) = (c.program, c.dimension, c.value, c.day)
+RETURNING t.program, t.dimension, t.value, t.day"""  # noqa: S608 - our own two tables
+
+
+_CLAIM_BUCKETS, _CLAIM_INVITED = _claim("buckets"), _claim("invited")
+_READ = f"""SELECT k.program, k.dimension, k.value, k.day, {", ".join(f"coalesce(b.{c}, 0) AS {c}" for c in _COUNTERS)},
+coalesce(i.invited, 0) AS invited, coalesce(b.revision, 0) + coalesce(i.revision, 0) AS sequence
+FROM unnest({_KEY_TYPES}) AS k ({_KEY})
+LEFT JOIN buckets b USING ({_KEY}) LEFT JOIN invited i USING ({_KEY})"""  # noqa: S608 - column names only
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A series on one day as it is now; `sequence` grows with every change of its answers or its invitations."""
+
+    key: Key
+    tally: Tally
+    invited: int
+    sequence: int
+
+
+async def claim_changed(session: AsyncSession, *, limit: int) -> list[Changed]:
+    """Mark changed series published and return them; nothing while another process does."""
+    if not (await db.fetch(session, "SELECT pg_try_advisory_xact_lock($1) AS ours", _PUBLISHING))[0]["ours"]:
+        return []
+    keys = {Key(*row) for claim in (_CLAIM_BUCKETS, _CLAIM_INVITED) for row in await db.fetch(session, claim, limit)}
+    rows = await db.fetch(session, _READ, *_columns(sorted(keys))) if keys else []
+    return [Changed(Key(*row[:4]), tally(row), row["invited"], row["sequence"]) for row in rows]
+
+
+_PUBLISHING = db.lock_number("scoring", "publisher")
+
+
+def tally(row: asyncpg.Record) -> Tally:
+    return Tally(tuple(row[name] for name in SCORE_COLUMNS), row["operators"], row["suspects"])
+
+
+# --- verification
+
+_STORED = f"SELECT {_KEY}, {', '.join(_COUNTERS)} FROM buckets"  # noqa: S608 - column names only
+_ANSWERS = """SELECT i.program, i.segments, a.first_day, a.mode, a.suspect, a.score, count(*) AS n
+FROM answers a JOIN invitations i ON i.id = a.invitation_id WHERE i.counted GROUP BY 1, 2, 3, 4, 5, 6"""
+_STORED_INVITED = f"SELECT {_KEY}, invited, answered FROM invited"  # noqa: S608 - column names only
+_INVITATIONS = """SELECT i.program, i.segments, i.invited_day, a.answer_id IS NOT NULL AS answered, count(*) AS n
+FROM invitations i LEFT JOIN answers a ON a.invitation_id = i.id
+WHERE i.counted GROUP BY 1, 2, 3, 4"""
+
+
+async def stored(session: AsyncSession) -> dict[Key, Tally]:
+    return {Key(*row[:4]): tally(row) for row in await db.fetch(session, _STORED)}
+
+
+async def recomputed(session: AsyncSession) -> dict[Key, Tally]:
+    """Count every answer again."""
+    sums: defaultdict[Key, Tally] = defaultdict(Tally)
+    for row in await db.fetch(session, _ANSWERS):
+        mode = AnswerMode(row["mode"])
+        one = Tally.of_one(row["score"], operator=mode is AnswerMode.OPERATOR, suspect=row["suspect"])
+        for key in answer_keys(row["program"], row["segments"], row["first_day"], mode):
+            sums[key] += one * row["n"]
+    return dict(sums)
+
+
+async def stored_invited(session: AsyncSession) -> dict[Key, tuple[int, int]]:
+    return {Key(*row[:4]): (row["invited"], row["answered"]) for row in await db.fetch(session, _STORED_INVITED)}
+
+
+async def recomputed_invited(session: AsyncSession) -> dict[Key, tuple[int, int]]:
+    """Count every invitation again; who was withdrawn unanswered was not asked."""
+    sums: defaultdict[Key, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for row in await db.fetch(session, _INVITATIONS):
+        for key in invited_keys(row["program"], row["segments"], row["invited_day"]):
+            invited, answered = sums[key]
+            sums[key] = invited + row["n"], answered + row["n"] * row["answered"]
+    return dict(sums)

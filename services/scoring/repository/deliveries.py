@@ -1,0 +1,49 @@
+"""What became of every contact and every chain, as dispatcher told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared import db
+from shared.events import ContactAttempted, InvitationClosed
+
+_KEEP_ATTEMPTS = """INSERT INTO attempts AS a (attempt_id, invitation_id, revision, step, channel, state, at)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[], $5::text[], $6::text[], $7::timestamptz[])
+ON CONFLICT (attempt_id) DO UPDATE SET revision = excluded.revision, state = excluded.state, at = excluded.at
+WHERE excluded.revision > a.revision"""
+
+
+async def keep_attempts(session: AsyncSession, attempts: Sequence[ContactAttempted]) -> None:
+    """Keep the highest revision of each attempt, whatever the order they come in."""
+    ordered = sorted(attempts, key=lambda attempt: attempt.revision)
+    last = list({attempt.attempt_id: attempt for attempt in ordered}.values())
+    await db.fetch(
+        session,
+        _KEEP_ATTEMPTS,
+        [attempt.attempt_id for attempt in last],
+        [attempt.invitation_id for attempt in last],
+        [attempt.revision for attempt in last],
+        [attempt.step for attempt in last],
+        [attempt.channel for attempt in last],
+        [attempt.state for attempt in last],
+        [attempt.at for attempt in last],
+    )
+
+
+_KEEP_OUTCOMES = """INSERT INTO outcomes AS o (invitation_id, outcome, at)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[])
+ON CONFLICT (invitation_id) DO UPDATE SET outcome = excluded.outcome, at = excluded.at"""
+
+
+async def keep_outcomes(session: AsyncSession, closed: Sequence[InvitationClosed]) -> None:
+    """Keep the last outcome of each invitation; they come in order."""
+    last = list({closing.invitation_id: closing for closing in closed}.values())
+    await db.fetch(
+        session,
+        _KEEP_OUTCOMES,
+        [closing.invitation_id for closing in last],
+        [closing.outcome for closing in last],
+        [closing.at for closing in last],
+    )

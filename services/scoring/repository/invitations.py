@@ -1,0 +1,184 @@
+"""Invitations as scoring knows them, with their current answer; programs; page views."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.scoring.domain.answers import Answer, Content, Invitation, InvitationState
+from shared import db
+from shared.vocabulary import AnswerMode, ChannelKind
+
+_ADD = """INSERT INTO invitations (id, fingerprint, respondent_id, customer_id, program, program_version, program_title,
+locale, time_zone, program_zone, content, segments, expires_at, invited_day, counted)
+SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[],
+$9::text[], $10::text[], $11::jsonb[], $12::jsonb[], $13::timestamptz[], $14::date[], $15::boolean[])
+ON CONFLICT DO NOTHING RETURNING id"""
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A new invitation with what may be stored of its link."""
+
+    invitation: Invitation
+    fingerprint: bytes
+
+
+async def add(session: AsyncSession, new: Sequence[Linked]) -> set[UUID]:
+    """Insert what is not there yet; return the ids of those."""
+    each = [linked.invitation for linked in new]
+    rows = await db.fetch(
+        session,
+        _ADD,
+        [invitation.id for invitation in each],
+        [linked.fingerprint for linked in new],
+        [invitation.respondent_id for invitation in each],
+        [invitation.customer_id for invitation in each],
+        [invitation.program for invitation in each],
+        [invitation.program_version for invitation in each],
+        [invitation.program_title for invitation in each],
+        [invitation.locale for invitation in each],
+        [invitation.time_zone for invitation in each],
+        [invitation.program_zone for invitation in each],
+        [invitation.content.model_dump_json() for invitation in each],
+        [json.dumps(dict(invitation.segments)) for invitation in each],
+        [invitation.expires_at for invitation in each],
+        [invitation.invited_day for invitation in each],
+        [invitation.counted for invitation in each],
+    )
+    return {row["id"] for row in rows}
+
+
+_LOCK = "SELECT id FROM invitations WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE"
+_SELECT = """SELECT i.*, a.answer_id, a.version, a.score, a.reasons, a.comment, a.extra, a.mode, a.step, a.channel,
+a.suspect, a.answered_at, a.first_day FROM invitations i LEFT JOIN answers a ON a.invitation_id = i.id """
+
+
+async def lock(session: AsyncSession, ids: Iterable[UUID]) -> None:
+    """Hold these rows until the end of the transaction."""
+    await db.fetch(session, _LOCK, sorted(set(ids)))
+
+
+async def load(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Invitation]:
+    rows = await db.fetch(session, _SELECT + "WHERE i.id = ANY($1::uuid[])", list(set(ids)))
+    return {row["id"]: _invitation(row) for row in rows}
+
+
+async def find(session: AsyncSession, fingerprint: bytes) -> Invitation | None:
+    rows = await db.fetch(session, _SELECT + "WHERE i.fingerprint = $1", fingerprint)
+    return _invitation(rows[0]) if rows else None
+
+
+def _invitation(row: asyncpg.Record) -> Invitation:
+    return Invitation(
+        id=row["id"],
+        respondent_id=row["respondent_id"],
+        customer_id=row["customer_id"],
+        program=row["program"],
+        program_version=row["program_version"],
+        program_title=row["program_title"],
+        locale=row["locale"],
+        time_zone=row["time_zone"],
+        program_zone=row["program_zone"],
+        content=Content.model_validate(row["content"]),
+        segments=row["segments"],
+        expires_at=row["expires_at"],
+        invited_day=row["invited_day"],
+        state=InvitationState(row["state"]),
+        opted_out=row["opted_out_at"] is not None,
+        counted=row["counted"],
+        answer=_answer(row) if row["answer_id"] is not None else None,
+    )
+
+
+def _answer(row: asyncpg.Record) -> Answer:
+    return Answer(
+        answer_id=row["answer_id"],
+        version=row["version"],
+        score=row["score"],
+        reasons=tuple(row["reasons"]),
+        comment=row["comment"],
+        extra=row["extra"],
+        mode=AnswerMode(row["mode"]),
+        step=row["step"],
+        channel=ChannelKind(row["channel"]) if row["channel"] else None,
+        suspect=row["suspect"],
+        answered_at=row["answered_at"],
+        first_day=row["first_day"],
+    )
+
+
+_WITHDRAW = """UPDATE invitations SET state = 'withdrawn', counted = false WHERE id = ANY($1::uuid[]) AND state = 'open'
+AND NOT EXISTS (SELECT 1 FROM answers WHERE invitation_id = invitations.id) RETURNING id"""
+
+
+async def withdraw(session: AsyncSession, ids: Sequence[UUID]) -> set[UUID]:
+    """Withdraw what is open and not answered; return which. The rows must be locked."""
+    return {row["id"] for row in await db.fetch(session, _WITHDRAW, list(ids))}
+
+
+_OF_RESPONDENTS = "SELECT id FROM invitations WHERE respondent_id = ANY($1::text[]) ORDER BY id FOR UPDATE"
+_ERASE = (
+    """UPDATE invitations SET state = 'erased', respondent_id = '', customer_id = '',
+content = jsonb_set(content, '{event,subject}', 'null') WHERE id = ANY($1::uuid[])""",
+    "UPDATE answers SET comment = NULL, extra = '{}' WHERE invitation_id = ANY($1::uuid[])",
+    """UPDATE answer_versions SET comment = NULL, extra = '{}'
+WHERE answer_id IN (SELECT answer_id FROM answers WHERE invitation_id = ANY($1::uuid[]))""",
+)
+
+
+async def lock_of(session: AsyncSession, respondents: Sequence[str]) -> list[UUID]:
+    """Hold every invitation of these respondents."""
+    return [row["id"] for row in await db.fetch(session, _OF_RESPONDENTS, list(respondents))]
+
+
+async def erase(session: AsyncSession, ids: Sequence[UUID]) -> None:
+    """Forget who was asked and what they wrote; their scores stay counted."""
+    for statement in _ERASE:
+        await db.fetch(session, statement, list(ids))
+
+
+async def opt_out(session: AsyncSession, invitation_id: UUID, *, now: datetime) -> bool:
+    """Remember that this respondent asked to be left alone; False when they had already."""
+    sql = "UPDATE invitations SET opted_out_at = $2 WHERE id = $1 AND opted_out_at IS NULL RETURNING id"
+    return bool(await db.fetch(session, sql, invitation_id, now))
+
+
+_VIEWED = "INSERT INTO page_views (invitation_id, step, method, at) VALUES ($1, $2, $3, $4)"
+
+
+async def viewed(session: AsyncSession, invitation_id: UUID, *, step: int, method: str, now: datetime) -> None:
+    await db.fetch(session, _VIEWED, invitation_id, step, method, now)
+
+
+_PUBLISH_PROGRAMS = """INSERT INTO programs (id, version, document)
+SELECT * FROM unnest($1::text[], $2::int[], $3::jsonb[])
+ON CONFLICT (id) DO UPDATE SET version = excluded.version, document = excluded.document
+WHERE excluded.version >= programs.version"""
+
+
+async def store_programs(session: AsyncSession, documents: Sequence[tuple[str, int, str]]) -> None:
+    """Keep the newest document of each program; one row per program."""
+    await db.fetch(session, _PUBLISH_PROGRAMS, *(list(column) for column in zip(*documents, strict=True)))
+
+
+async def program_zones(session: AsyncSession) -> dict[str, str]:
+    rows = await db.fetch(session, "SELECT id, document->>'time_zone' AS zone FROM programs")
+    return {row["id"]: row["zone"] for row in rows if row["zone"]}
+
+
+_TITLES = """SELECT p.id, coalesce(p.document->>'title', (SELECT program_title FROM invitations WHERE program = p.id
+ORDER BY id DESC LIMIT 1), '') AS title
+FROM (SELECT id, document FROM programs UNION ALL
+SELECT DISTINCT program, NULL::jsonb FROM invited WHERE program NOT IN (SELECT id FROM programs)) p ORDER BY p.id"""
+
+
+async def program_titles(session: AsyncSession) -> dict[str, str]:
+    """Every program anybody published or was asked for, with its title."""
+    return {row["id"]: row["title"] or row["id"] for row in await db.fetch(session, _TITLES)}

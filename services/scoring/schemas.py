@@ -1,0 +1,130 @@
+"""JSON of the API."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from shared.events import Id, Score, Text
+from shared.vocabulary import AnswerMode, CallDisposition, CallOutcome, Category
+
+Operator = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+
+
+class _In(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Bounds(BaseModel):
+    low: float
+    high: float
+
+
+class ByMode(BaseModel):
+    self: int
+    operator: int
+
+
+class Series(BaseModel):
+    """One value of the dimension, in one period of it when a period was asked for."""
+
+    value: str
+    period: str | None
+    n: int
+    by_score: list[int]
+    promoters: int
+    passives: int
+    detractors: int
+    nps: float | None
+    interval: Bounds | None
+    wald: Bounds | None
+    invited: int
+    response_rate: float | None
+    by_mode: ByMode
+    suspects: int
+
+
+class Nps(BaseModel):
+    program: str | None
+    from_: date | None = Field(serialization_alias="from")
+    to: date | None
+    by: str | None
+    confidence: float
+    series: list[Series]
+
+
+class AnswerOut(BaseModel):
+    answer_id: UUID
+    invitation_id: UUID
+    program: str
+    program_version: int
+    version: int
+    score: int
+    category: Category
+    reasons: list[str]
+    comment: str | None
+    extra: dict[str, str]
+    segments: dict[str, str]
+    mode: AnswerMode
+    step: int
+    suspect: bool
+    answered_at: datetime
+
+
+class AnswersPage(BaseModel):
+    """`next` is the `after` of the page that follows; null at the end."""
+
+    answers: list[AnswerOut]
+    next: UUID | None
+
+
+class Take(_In):
+    operator: Operator
+
+
+class TaskOut(BaseModel):
+    task_id: UUID
+    invitation_id: UUID
+    phone: str
+    name: str
+    script: str
+    summary: str
+    time_zone: str
+    try_: int = Field(serialization_alias="try")
+    max_attempts: int
+
+
+class DeskAnswer(_In):
+    operator: Operator
+    score: Score
+    reasons: Annotated[list[Id], Field(max_length=100)] = []
+    comment: Text | None = None
+
+
+class DeskAnswerOut(BaseModel):
+    task_id: UUID
+    invitation_id: UUID
+    answer_id: UUID
+    version: int
+    score: int
+    category: Category
+
+
+class DeskOutcome(_In):
+    """`minutes` until a call to be made later."""
+
+    operator: Operator
+    disposition: CallDisposition
+    minutes: Annotated[int, Field(ge=5, le=20160)] = 60
+
+
+class DeskOutcomeOut(BaseModel):
+    """What became of the task: open and due again, or closed with its outcome."""
+
+    task_id: UUID
+    open: bool
+    outcome: CallOutcome | None
+    due_at: datetime | None

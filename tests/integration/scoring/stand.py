@@ -1,0 +1,148 @@
+"""What the tests of scoring share: events as trigger and dispatcher send them, and a service to send them to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from services.scoring import calls, publisher
+from services.scoring.answers import Recorded
+from services.scoring.domain.answers import Entry, Invitation
+from services.scoring.handlers import Handlers
+from services.scoring.repository import invitations
+from services.scoring.writer import Result, Writer
+from shared import cloudevents, db, links
+from shared.clock import ManualClock
+from shared.cloudevents import Event
+from shared.events import (
+    Brand,
+    CallRequested,
+    Contact,
+    EventRef,
+    Payload,
+    PlanStep,
+    ProgramRef,
+    Reason,
+    Reasons,
+    SurveyRequested,
+    Thanks,
+    Window,
+)
+from shared.links import Purpose
+from shared.transport import Message
+from shared.vocabulary import ChannelKind, Service
+
+NOW = datetime(2026, 11, 18, 12, tzinfo=UTC)
+SECRETS = {"k1": "a secret"}
+QUESTION = "How likely are you to recommend us to a friend or colleague?"
+PLAN = [
+    PlanStep(step=1, channel=ChannelKind.EMAIL, delay_s=0),
+    PlanStep(step=2, channel=ChannelKind.EMAIL, delay_s=259200),
+    PlanStep(step=3, channel=ChannelKind.SMS, delay_s=172800),
+    PlanStep(step=4, channel=ChannelKind.CALL, delay_s=172800),
+]
+REASONS = Reasons(
+    promoter=[Reason(id="taste", text="Taste and quality"), Reason(id="staff", text="Friendly staff")],
+    other=[Reason(id="wait", text="Long wait"), Reason(id="staff", text="Staff"), Reason(id="price", text="Price")],
+)
+
+
+def requested(**changes: Any) -> SurveyRequested:
+    customer = changes.get("customer_id", f"c-{uuid7()}")
+    fields: dict[str, Any] = {
+        "respondent_id": customer,
+        "invitation_id": uuid7(),
+        "customer_id": customer,
+        "customer_name": "Olga Petrova",
+        "event": EventRef(source="shop", id="e1", type="crm.purchase.completed", time=NOW, subject="48213"),
+        "program": ProgramRef(id="after-purchase", version=3, title="After purchase"),
+        "brand": Brand(name="Kofe Point"),
+        "locale": "en",
+        "time_zone": "Europe/Moscow",
+        "question": QUESTION,
+        "reasons": REASONS,
+        "thanks": Thanks(promoter="Glad to hear it.", passive="Noted.", detractor="We are sorry."),
+        "send_at": NOW,
+        "expires_at": NOW + timedelta(days=21),
+        "plan": PLAN,
+        "contact": Contact(email="olga@example.com", phone="+79161234567"),
+        "segments": {"store": "Tverskaya", "channel": "shop"},
+        "link_key": "k1",
+    }
+    return SurveyRequested(**fields | changes)
+
+
+def call_for(request: SurveyRequested, **changes: Any) -> CallRequested:
+    fields: dict[str, Any] = {
+        "respondent_id": request.respondent_id,
+        "invitation_id": request.invitation_id,
+        "task_id": uuid7(),
+        "step": 4,
+        "name": "Olga Petrova",
+        "phone": "+79161234567",
+        "time_zone": "Europe/Moscow",
+        "locale": "en",
+        "script": f"Good afternoon, this is Kofe Point. One question: {QUESTION}",
+        "summary": "Order 48213, 18 November, Tverskaya",
+        "window": Window(),
+        "max_attempts": 3,
+        "expires_at": request.expires_at,
+    }
+    return CallRequested(**fields | changes)
+
+
+def link_of(invitation_id: UUID, *, step: int = 1) -> str:
+    return f"/s/{links.token(SECRETS, 'k1', Purpose.ANSWER, invitation_id)}.{step}"
+
+
+@dataclass
+class Scoring:
+    """The service without its loops: events in, entries in, what it published out."""
+
+    database: db.Database
+    clock: ManualClock = field(default_factory=lambda: ManualClock(NOW))
+
+    def __post_init__(self) -> None:
+        self.handlers = Handlers(link_secrets=SECRETS, clock=self.clock)
+        self.writer = Writer(self.database.sessions)
+
+    async def receive(self, *payloads: Payload) -> None:
+        events = [cloudevents.new(payload, service=Service.DISPATCHER, at=NOW) for payload in payloads]
+        async with self.database.sessions.begin() as session:
+            await self.handlers(session, events)
+
+    async def asked(self, **changes: Any) -> SurveyRequested:
+        request = requested(**changes)
+        await self.receive(request)
+        return request
+
+    async def say(self, invitation_id: UUID, score: int | None = None, **changes: Any) -> Result:
+        return await self.writer.record(Entry(invitation_id, self.clock.now(), score, step=1, **changes))
+
+    async def score(self, request: SurveyRequested, score: int, **changes: Any) -> Recorded:
+        result = await self.say(request.invitation_id, score, **changes)
+        assert isinstance(result, Recorded)
+        return result
+
+    async def tick(self) -> int:
+        now = self.clock.now()
+        async with self.database.sessions.begin() as session:
+            return await publisher.publish_changes(session, now=now) + await calls.tick(session, now=now)
+
+    async def invitation(self, invitation_id: UUID) -> Invitation:
+        async with self.database.sessions.begin() as session:
+            return (await invitations.load(session, [invitation_id]))[invitation_id]
+
+    async def rows(self, sql: str, *args: Any) -> list[dict[str, Any]]:
+        async with self.database.sessions.begin() as session:
+            return [dict(row) for row in await db.fetch(session, sql, *args)]
+
+    async def published(self, kind: str | None = None) -> list[Event[Payload]]:
+        """Take what waits in the outbox, in order."""
+        rows = await self.rows("SELECT topic, key, body, headers FROM outbox ORDER BY id")
+        events = [cloudevents.parse(Message(row["topic"], row["key"], row["body"])) for row in rows]
+        return [event for event in events if kind in (None, event.type)]

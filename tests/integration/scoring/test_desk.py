@@ -1,0 +1,247 @@
+"""The call desk: one operator per task, tries, outcomes, and exactly one end."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from shared.events import CallAttempted, CallClosed, CallWithdrawn, RespondentErased, SurveyAnswered
+from shared.vocabulary import AnswerMode
+from tests.integration.scoring.stand import Scoring, call_for
+
+
+async def on_desk(scoring: Scoring, **changes: Any) -> UUID:
+    request = await scoring.asked()
+    call = call_for(request, **changes)
+    await scoring.receive(call)
+    return call.task_id
+
+
+async def take(client: httpx.AsyncClient, operator: str = "Anna") -> dict[str, Any] | None:
+    response = await client.post("/v1/desk/take", json={"operator": operator})
+    return response.json() if response.status_code == 200 else None
+
+
+async def report(
+    client: httpx.AsyncClient, task_id: object, disposition: str, operator: str = "Anna"
+) -> httpx.Response:
+    said = {"operator": operator, "disposition": disposition}
+    return await client.post(f"/v1/desk/{task_id}/outcome", json=said)
+
+
+async def outcomes(scoring: Scoring) -> list[str]:
+    closed = [event.payload for event in await scoring.published("call.closed")]
+    return [payload.outcome for payload in closed if isinstance(payload, CallClosed)]
+
+
+async def test_task_is_leased_to_one_operator(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    task_id = await on_desk(scoring)
+    taken = await take(client)
+    assert taken is not None
+    assert taken["task_id"] == str(task_id)
+    assert {"invitation_id", "phone", "name", "script", "summary", "try", "max_attempts"} <= set(taken)
+    assert await take(client, "Boris") is None
+    assert (await report(client, task_id, "refused", "Boris")).status_code == 409
+    answer = {"operator": "Boris", "score": 9}
+    assert (await client.post(f"/v1/desk/{task_id}/answer", json=answer)).status_code == 409
+    assert (await take(client) or {})["task_id"] == str(task_id)
+    await scoring.rows("UPDATE call_tasks SET lease_until = clock_timestamp() - interval '1 second'")
+    assert (await take(client, "Boris") or {})["task_id"] == str(task_id)
+    assert (await report(client, task_id, "refused")).status_code == 409
+
+
+async def test_many_operators_never_share_a_task(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    for _ in range(5):
+        await on_desk(scoring)
+    taken = await asyncio.gather(*(take(client, f"Operator {number}") for number in range(8)))
+    assert len({task["task_id"] for task in taken if task}) == sum(task is not None for task in taken) == 5
+
+
+async def test_no_answer_comes_back_and_ends_unreachable(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    task_id = await on_desk(scoring, window=None)
+    for attempt in (1, 2, 3):
+        assert (await take(client) or {})["try"] == attempt
+        noted = (await report(client, task_id, "no_answer")).json()
+        assert await take(client) is None
+        scoring.clock.moment += timedelta(minutes=179)
+        assert await take(client) is None
+        scoring.clock.moment += timedelta(minutes=1)
+        assert noted["open"] is (attempt < 3)
+    assert await outcomes(scoring) == ["unreachable"]
+    tries = [event.payload for event in await scoring.published("call.attempted")]
+    assert [payload.attempt for payload in tries if isinstance(payload, CallAttempted)] == [1, 2, 3]
+
+
+async def test_busy_returns_soon_and_later_when_told(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    task_id = await on_desk(scoring, window=None)
+    await take(client)
+    await report(client, task_id, "busy")
+    scoring.clock.moment += timedelta(minutes=15)
+    assert await take(client)
+    later = {"operator": "Anna", "disposition": "call_later", "minutes": 90}
+    noted = (await client.post(f"/v1/desk/{task_id}/outcome", json=later)).json()
+    assert noted["due_at"] == (scoring.clock.moment + timedelta(minutes=90)).isoformat().replace("+00:00", "Z")
+
+
+@pytest.mark.parametrize("disposition", ["refused", "wrong_number", "do_not_call"])
+async def test_final_word_closes_at_once(disposition: str, scoring: Scoring, client: httpx.AsyncClient) -> None:
+    task_id = await on_desk(scoring)
+    await take(client)
+    assert (await report(client, task_id, disposition)).json()["outcome"] == disposition
+    assert (await report(client, task_id, disposition)).status_code == 409
+    assert await outcomes(scoring) == [disposition]
+
+
+async def test_answer_closes_the_task_in_operator_mode(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    task_id = await on_desk(scoring)
+    await take(client)
+    body = {"operator": "Anna", "score": 4, "reasons": ["wait"], "comment": "Too slow."}
+    saved = await client.post(f"/v1/desk/{task_id}/answer", json=body)
+    assert saved.status_code == 200
+    assert (saved.json()["score"], saved.json()["version"], saved.json()["category"]) == (4, 1, "detractor")
+    [answered] = [event.payload for event in await scoring.published("survey.answered")]
+    assert isinstance(answered, SurveyAnswered)
+    assert (answered.mode, answered.step, answered.comment) == (AnswerMode.OPERATOR, 4, "Too slow.")
+    assert await outcomes(scoring) == ["answered"]
+    assert [row["operators"] for row in await scoring.rows("SELECT operators FROM buckets")] == [1] * 4
+    assert (await client.post(f"/v1/desk/{task_id}/answer", json=body)).status_code == 409
+
+
+@pytest.mark.parametrize("score", [11, -1, True, "9", 9.5, None])
+async def test_operators_cannot_type_what_is_no_score(
+    score: object, scoring: Scoring, client: httpx.AsyncClient
+) -> None:
+    task_id = await on_desk(scoring)
+    await take(client)
+    assert (await client.post(f"/v1/desk/{task_id}/answer", json={"operator": "A", "score": score})).status_code == 422
+    assert (await report(client, task_id, "answered")).status_code == 422
+
+
+async def test_answered_online_while_on_the_phone(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    request = await scoring.asked()
+    call = call_for(request)
+    await scoring.receive(call)
+    await take(client)
+    await scoring.score(request, 6)
+    client.cookies.set("operator", "Anna")
+    assert "Answered meanwhile: 6." in (await client.get(f"/desk/{call.task_id}")).text
+    gone = CallWithdrawn(
+        respondent_id=call.respondent_id, invitation_id=call.invitation_id, task_id=call.task_id, reason="answered"
+    )
+    await scoring.receive(gone)
+    correction = await client.post(f"/v1/desk/{call.task_id}/answer", json={"operator": "Anna", "score": 7})
+    assert (correction.status_code, correction.json()["version"]) == (200, 2)
+    assert await outcomes(scoring) == ["withdrawn"]
+
+
+@pytest.mark.parametrize("first", ["request", "withdrawal"])
+async def test_withdrawn_call_is_off_the_desk_in_either_order(
+    first: str, scoring: Scoring, client: httpx.AsyncClient
+) -> None:
+    call = call_for(await scoring.asked())
+    gone = CallWithdrawn(
+        respondent_id=call.respondent_id, invitation_id=call.invitation_id, task_id=call.task_id, reason="answered"
+    )
+    for event in (gone, call) if first == "withdrawal" else (call, gone):
+        await scoring.receive(event)
+    assert await take(client) is None
+    assert await outcomes(scoring) == ["withdrawn"]
+
+
+async def test_call_to_somebody_who_answered_is_closed_at_once(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    request = await scoring.asked()
+    await scoring.score(request, 9)
+    call = call_for(request)
+    await scoring.receive(call, call)
+    assert await take(client) is None
+    assert await outcomes(scoring) == ["answered"]
+
+
+async def test_call_waits_for_the_respondents_hours(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    scoring.clock.moment = scoring.clock.moment.replace(hour=19)  # 22:00 in Moscow
+    await on_desk(scoring)
+    assert await take(client) is None
+    scoring.clock.moment += timedelta(hours=11)  # 09:00 there
+    assert await take(client)
+    scoring.clock.moment += timedelta(hours=14)  # 23:00 there, and the lease is still held
+    assert await take(client) is None
+    assert await scoring.tick() >= 1
+    scoring.clock.moment += timedelta(hours=10)
+    assert await take(client)
+
+
+async def test_task_past_its_end_expires(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    await on_desk(scoring)
+    scoring.clock.moment += timedelta(days=21)
+    assert await take(client) is None
+    await scoring.tick()
+    await scoring.tick()
+    assert await outcomes(scoring) == ["expired"]
+
+
+async def test_erased_respondent_is_not_called(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    request = await scoring.asked()
+    await scoring.receive(call_for(request))
+    await scoring.receive(RespondentErased(respondent_id=request.respondent_id))
+    assert await take(client) is None
+    assert await outcomes(scoring) == ["withdrawn"]
+    kept = await scoring.rows("SELECT t::text AS task FROM call_tasks t")
+    assert "79161234567" not in str(kept)
+    assert "Olga" not in str(kept)
+
+
+async def test_desk_by_hand(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    task_id = await on_desk(scoring)
+    listed = (await client.get("/desk")).text
+    assert "Olga P." in listed
+    assert "+79161234567" not in listed
+    assert "916 123" not in listed
+    taken = await client.post("/desk/take", data={"operator": "Анна"})
+    assert taken.headers["location"] == f"/desk/{task_id}"
+    page = (await client.get(f"/desk/{task_id}")).text
+    assert "+7 916 123-45-67" in page
+    assert "there it is 15:00" in page
+    assert "<strong>How likely are you" in page
+    assert (
+        (await client.post(f"/desk/{task_id}/answer", data={"score": "x"})).headers["location"].endswith("said=score")
+    )
+    saved = await client.post(f"/desk/{task_id}/answer", data={"score": "10", "reasons": "taste", "comment": "Nice"})
+    assert saved.headers["location"] == "/desk?said=answered"
+    versions = await scoring.rows("SELECT score, reasons, comment, operator FROM answer_versions")
+    assert versions == [{"score": 10, "reasons": ["taste"], "comment": "Nice", "operator": "Анна"}]
+
+
+async def test_other_operators_call_is_not_shown(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    task_id = await on_desk(scoring)
+    await take(client, "Boris")
+    client.cookies.set("operator", "Anna")
+    assert (await client.get(f"/desk/{task_id}")).headers["location"] == "/desk?said=taken"
+    assert (await client.post("/desk/take", data={"task_id": str(task_id)})).headers["location"] == "/desk?said=taken"
+    for junk in ({"task_id": "x"}, {"operator": " "}):
+        assert (await client.post("/desk/take", data=junk)).status_code == 303
+    lost = await client.post(f"/desk/{task_id}/outcome", data={"disposition": "refused"})
+    assert lost.headers["location"] == "/desk?said=lost"
+
+
+async def test_form_of_a_real_browser_is_taken(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    await on_desk(scoring)
+    sent = {"origin": "null", "sec-fetch-site": "same-origin"}  # what our referrer policy makes of a form
+    assert (await client.post("/desk/take", data={"operator": "Anna"}, headers=sent)).status_code == 303
+    sent["sec-fetch-site"] = "cross-site"
+    assert (await client.post("/desk/take", data={"operator": "Anna"}, headers=sent)).status_code == 403
+
+
+@pytest.mark.parametrize("junk", ['"a\\u0000"', '"\\ud800"', '""', "null", "[]", "1e999", '"' + "x" * 101 + '"'])
+async def test_junk_names_are_refused(junk: str, scoring: Scoring, client: httpx.AsyncClient) -> None:
+    task_id = await on_desk(scoring)
+    as_json = {"content-type": "application/json"}
+    body = f'{{"operator": {junk}}}'
+    assert (await client.post("/v1/desk/take", content=body, headers=as_json)).status_code in (400, 422)
+    await take(client)
+    comment = '{"operator": "Anna", "score": 9, "comment": "a\\u0000"}'
+    assert (await client.post(f"/v1/desk/{task_id}/answer", content=comment, headers=as_json)).status_code == 422

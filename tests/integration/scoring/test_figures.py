@@ -1,0 +1,220 @@
+"""What is read of the score: API, dashboard, verification."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from services.scoring import repository
+from services.scoring.repository import invitations
+from services.scoring.verification import verify
+from shared.events import (
+    ContactAttempted,
+    InvitationClosed,
+    ProgramPublished,
+    RespondentErased,
+    SurveyRequested,
+    SurveyWithdrawn,
+)
+from shared.vocabulary import AttemptState, ChannelKind, InvitationOutcome
+from tests.integration.scoring.stand import NOW, Scoring, call_for, requested
+
+
+async def differences(scoring: Scoring) -> list[str]:
+    async with scoring.database.sessions.begin() as session:
+        return await verify(session)
+
+
+async def answer_all(scoring: Scoring, scores: list[int], **changes: object) -> list[SurveyRequested]:
+    requests = [requested(**changes) for _ in scores]
+    await scoring.receive(*requests)
+    for request, score in zip(requests, scores, strict=True):
+        await scoring.score(request, score)
+    return requests
+
+
+async def test_nps_has_the_agreed_shape(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    await answer_all(scoring, [9, 10, 8, 3])
+    await scoring.asked()
+    body = (await client.get("/v1/nps", params={"program": "after-purchase"})).json()
+    [whole] = body.pop("series")
+    assert body == {"program": "after-purchase", "from": None, "to": None, "by": None, "confidence": 0.95}
+    assert whole == {
+        "value": "",
+        "period": None,
+        "n": 4,
+        "by_score": [0, 0, 0, 1, 0, 0, 0, 0, 1, 1, 1],
+        "promoters": 2,
+        "passives": 1,
+        "detractors": 1,
+        "nps": 25.0,
+        "interval": {"low": -44.16, "high": 72.73},
+        "wald": {"low": -56.26, "high": 100.0},
+        "invited": 5,
+        "response_rate": 0.8,
+        "by_mode": {"self": 4, "operator": 0},
+        "suspects": 0,
+    }
+
+
+async def test_nps_by_store_and_period(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    await answer_all(scoring, [9, 9], segments={"store": "Arbat"})
+    scoring.clock.moment += timedelta(days=7)
+    await answer_all(scoring, [0], segments={"store": "Khimki"})
+    stores = (await client.get("/v1/nps?by=store")).json()["series"]
+    assert [(each["value"], each["n"], each["nps"]) for each in stores] == [("Arbat", 2, 100.0), ("Khimki", 1, -100.0)]
+    weeks = (await client.get("/v1/nps?period=week&from=2026-11-01&to=2026-11-30")).json()["series"]
+    assert [(each["period"], each["n"]) for each in weeks] == [("2026-W47", 2), ("2026-W48", 1)]
+    assert (await client.get("/v1/nps?program=other")).json()["series"][0]["nps"] is None
+    for wrong in ("by=weather", "period=hour", "from=x", "from=2026-11-02&to=2026-11-01"):
+        assert (await client.get(f"/v1/nps?{wrong}")).status_code == 422
+
+
+async def test_answers_are_paged_in_order(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    await answer_all(scoring, [1, 2, 3])
+    first = (await client.get("/v1/answers?limit=2")).json()
+    rest = (await client.get("/v1/answers", params={"limit": 2, "after": first["next"]})).json()
+    assert [each["score"] for each in first["answers"] + rest["answers"]] == [1, 2, 3]
+    assert rest["next"] is None
+    assert first["answers"][0]["segments"] == {"store": "Tverskaya", "channel": "shop"}
+
+
+async def test_dashboard_takes_any_period_and_refuses_junk(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    await answer_all(scoring, [9])
+    for good in ("days=7", "from=2026-11-01&to=2026-11-30", "from=2026-12-01&to=2026-11-01", "program=other"):
+        assert (await client.get(f"/?{good}")).status_code == 200
+    for junk in ("days=0", "days=x", "to=0001-01-01", "from=9999-12-31"):
+        assert (await client.get(f"/?{junk}")).status_code == 422
+
+
+async def test_dashboard_of_nobody_says_what_to_do(client: httpx.AsyncClient) -> None:
+    page = await client.get("/")
+    assert page.status_code == 200
+    assert "Nobody has been asked yet" in page.text
+
+
+async def test_dashboard_leads_with_few_answers_themselves(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    [request] = await answer_all(scoring, [4])
+    await scoring.score(request, 4, comment="<b>Cold</b> coffee", reasons=("wait",))
+    page = (await client.get("/")).text
+    assert "1 answer so far" in page
+    assert "&lt;b&gt;Cold" in page
+    assert "Long wait" in page
+    assert "style=" not in page
+
+
+async def test_dashboard_shows_the_score_with_its_interval(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    await answer_all(scoring, [0] * 30 + [10] * 10)
+    page = (await client.get("/")).text
+    assert "<b>−50</b>" in page  # noqa: RUF001 - a real minus sign
+    assert "40 answers" in page
+    assert "Tverskaya" in page
+
+
+async def test_funnel_counts_who_was_reached_and_who_is_silent(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    [answered], silent = await answer_all(scoring, [9]), await scoring.asked()
+    attempt = ContactAttempted(
+        respondent_id=silent.respondent_id,
+        invitation_id=silent.invitation_id,
+        attempt_id=silent.invitation_id,
+        revision=2,
+        step=1,
+        channel=ChannelKind.EMAIL,
+        provider="smtp",
+        state=AttemptState.BOUNCED,
+        at=NOW,
+    )
+    earlier = attempt.model_copy(update={"revision": 1, "state": AttemptState.SENT})
+    closed = InvitationClosed(
+        respondent_id=answered.respondent_id,
+        invitation_id=answered.invitation_id,
+        outcome=InvitationOutcome.ANSWERED,
+        at=NOW,
+    )
+    await scoring.receive(attempt, closed)
+    await scoring.receive(earlier)
+    page = (await client.get("/")).text.replace("\n", "")
+    for label, count in (("Asked", 2), ("Reached", 1), ("E-mail", 1), ("Repeat", 0), ("Silent", 1)):
+        row = page.split(f"<td>{label}</td>")[1].split("</tr>")[0]
+        assert f'<td class="number">{count}</td>' in row
+
+
+async def test_program_document_gives_its_title_and_zone(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    document = {"title": "After delivery", "time_zone": "Asia/Tokyo"}
+    for version in (2, 1):
+        titled = {**document, "title": f"Version {version}"}
+        await scoring.receive(
+            ProgramPublished(program_id="after-purchase", program_version=version, document={**titled})
+        )
+    request = await scoring.asked(send_at=NOW.replace(hour=16))
+    assert (await scoring.invitation(request.invitation_id)).invited_day.day == 19
+    assert "Version 2" in (await client.get("/")).text
+
+
+async def test_figures_agree_after_anything_that_happens(scoring: Scoring) -> None:
+    chance = random.Random(7)
+    asked: list[SurveyRequested] = []
+    for _ in range(200):
+        scoring.clock.moment += timedelta(hours=chance.randrange(12))
+        await _something_happens(scoring, asked, chance)
+    assert len(await scoring.rows("SELECT 1 FROM answers")) > 20
+    assert await differences(scoring) == []
+    while await scoring.tick():
+        pass
+    async with scoring.database.sessions.begin() as session:
+        assert await repository.work_left(session, scoring.clock.now()) == 0
+
+
+async def _something_happens(scoring: Scoring, asked: list[SurveyRequested], chance: random.Random) -> None:
+    what = chance.choice(["ask", "ask", "answer", "answer", "answer", "operator", "withdraw", "erase"])
+    if what == "ask" or not asked:
+        now = scoring.clock.now()
+        segments = {"store": chance.choice(["A", "B"])} if chance.random() < 0.8 else {}
+        asked.append(await scoring.asked(segments=segments, send_at=now, expires_at=now + timedelta(days=21)))
+        return
+    about = chance.choice(asked)
+    who = {"respondent_id": about.respondent_id}
+    if what == "answer":
+        await scoring.say(about.invitation_id, chance.randrange(11))
+    elif what == "operator":
+        await scoring.say(about.invitation_id, chance.randrange(11), operator="Anna")
+    elif what == "withdraw":
+        await scoring.receive(SurveyWithdrawn(**who, invitation_id=about.invitation_id, reason="cancelled"))
+    elif chance.random() < 0.3:
+        await scoring.receive(RespondentErased(**who))
+
+
+@pytest.mark.parametrize("tampering", ["UPDATE buckets SET s9 = s9 + 1", "UPDATE invited SET invited = 7"])
+async def test_verification_sees_tampering(tampering: str, scoring: Scoring) -> None:
+    await answer_all(scoring, [9])
+    assert await differences(scoring) == []
+    await scoring.rows(f"{tampering} WHERE dimension = 'store'")
+    [difference] = await differences(scoring)
+    assert "after-purchase|store|Tverskaya|2026-11-18" in difference
+
+
+async def test_work_left_counts_what_the_ticks_must_do(scoring: Scoring) -> None:
+    async def left() -> int:
+        async with scoring.database.sessions.begin() as session:
+            return await repository.work_left(session, scoring.clock.now())
+
+    request = await scoring.asked()
+    await scoring.receive(call_for(request))
+    assert await left() == 3
+    await scoring.tick()
+    assert await left() == 0
+    scoring.clock.moment = request.expires_at
+    assert await left() == 1
+    await scoring.tick()
+    assert await left() == 0
+
+
+async def test_page_views_never_hold_an_address(scoring: Scoring) -> None:
+    request = await scoring.asked()
+    async with scoring.database.sessions.begin() as session:
+        await invitations.viewed(session, request.invitation_id, step=1, method="GET", now=NOW)
+    [view] = await scoring.rows("SELECT * FROM page_views")
+    assert set(view) == {"id", "invitation_id", "step", "method", "at"}

@@ -1,0 +1,169 @@
+"""The answer page: what it shows, what it refuses, and that only a POST counts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from html import unescape
+
+import httpx
+import pytest
+
+from shared.events import ExtraQuestion, Reason, SurveyWithdrawn
+from tests.integration.scoring.stand import QUESTION, Scoring, link_of, requested
+
+
+async def test_score_is_saved_at_once_and_the_reasons_after(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    request = await scoring.asked(extra_questions=[ExtraQuestion(id="q1", text="What did you miss?")])
+    link = link_of(request.invitation_id, step=3)
+    saved = await client.post(link, data={"score": "4"})
+    assert (saved.status_code, saved.headers["location"]) == (303, link)
+    answer = (await scoring.invitation(request.invitation_id)).answer
+    assert answer is not None
+    assert (answer.score, answer.step, answer.channel) == (4, 3, "sms")
+    page = (await client.get(link)).text
+    assert "Thanks, your answer <strong>4</strong> is saved." in page
+    assert "Long wait" in page
+    assert "Taste and quality" not in page
+    assert "What did you miss?" in page
+    why = await client.post(link, data={"reasons": ["wait", "staff"], "comment": "Slow.\r\nCold.", "extra.q1": "Sugar"})
+    assert why.headers["location"] == f"{link}?done=1"
+    answer = (await scoring.invitation(request.invitation_id)).answer
+    assert answer is not None
+    assert (answer.version, answer.score, answer.reasons) == (2, 4, ("wait", "staff"))
+    assert (answer.comment, answer.extra) == ("Slow.\nCold.", {"q1": "Sugar"})
+    assert "We are sorry." in (await client.get(why.headers["location"])).text
+
+
+async def test_page_names_shop_purchase_and_date_and_nobody(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    request = await scoring.asked(customer_id="olga@example.com")
+    page = unescape((await client.get(link_of(request.invitation_id))).text)
+    for text in ("Kofe Point", "Your order 48213 of 18 November, Tverskaya", QUESTION, "until 9 December", "Send"):
+        assert text in page
+    for secret in ("Olga", "Petrova", "olga@example.com", "9161234567"):
+        assert secret not in page
+
+
+async def test_page_speaks_russian(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    request = await scoring.asked(locale="ru", question="Порекомендуете нас?")
+    page = (await client.get(link_of(request.invitation_id))).text
+    for text in ('<html lang="ru">', "Ваш заказ 48213 от 18 ноября, Tverskaya", "Порекомендуете нас?", "до 9 декабря"):
+        assert text in page
+    await client.post(link_of(request.invitation_id), data={"score": "10"})
+    assert "Что понравилось больше всего?" in (await client.get(link_of(request.invitation_id))).text
+
+
+async def test_link_preselects_its_score(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    request = await scoring.asked()
+    page = (await client.get(link_of(request.invitation_id) + "?score=9")).text
+    assert 'value="9" required checked' in page
+    assert page.count("checked") == 1
+    await client.post(link_of(request.invitation_id), data={"score": "9"})
+    other = (await client.get(link_of(request.invitation_id) + "?score=3")).text
+    assert 'value="3" required checked' in other
+
+
+async def test_reading_every_link_counts_nothing(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    request = await scoring.asked()
+    await scoring.tick()
+    before = len(await scoring.published())
+    for score in range(11):
+        for method in ("GET", "HEAD"):
+            response = await client.request(method, f"{link_of(request.invitation_id)}?score={score}")
+            assert response.status_code == 200
+    await client.get(link_of(request.invitation_id) + "/stop")
+    assert (await scoring.invitation(request.invitation_id)).answer is None
+    assert await scoring.rows("SELECT 1 FROM buckets") == []
+    assert await scoring.tick() == 0
+    assert len(await scoring.published()) == before
+    assert await scoring.rows("SELECT count(*) AS n FROM page_views") == [{"n": 22}]
+
+
+@pytest.mark.parametrize("score", ["11", "true", "", "-1", "9.5", "٩", "9 ", "1e1", "\0"])
+async def test_what_is_no_score_is_refused(score: str, scoring: Scoring, client: httpx.AsyncClient) -> None:
+    request = await scoring.asked()
+    refused = await client.post(link_of(request.invitation_id), data={"score": score}, headers={"accept": "text/html"})
+    assert refused.status_code == 422
+    assert "choose a number from 0 to 10" in refused.text
+    problem = await client.post(link_of(request.invitation_id), data={}, headers={"accept": "application/json"})
+    assert (problem.status_code, problem.headers["content-type"]) == (422, "application/problem+json")
+    assert (await scoring.invitation(request.invitation_id)).answer is None
+
+
+async def test_too_long_a_comment_and_junk_are_refused(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    link = link_of((await scoring.asked()).invitation_id)
+    assert (await client.post(link, data={"score": "9", "comment": "x" * 4001})).status_code == 422
+    assert (await client.post(link, content=b"\xff\x00", headers={"content-type": "text/plain"})).status_code == 422
+    assert (await client.post(link, content=b"x" * 200_000)).status_code == 413
+    junk = {"content-type": "multipart/form-data; boundary=x"}
+    assert (await client.post(link, content=b"--junk", headers=junk)).status_code in (400, 422)
+
+
+async def test_control_characters_leave_a_comment(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    request = await scoring.asked()
+    form = {"score": "9", "comment": "a\0b\x1bc"}
+    assert (await client.post(link_of(request.invitation_id), data=form)).status_code == 303
+    answer = (await scoring.invitation(request.invitation_id)).answer
+    assert answer is not None
+    assert answer.comment == "abc"
+
+
+async def test_unknown_link_waits_a_moment_and_then_says_so(client: httpx.AsyncClient) -> None:
+    invented = link_of(requested().invitation_id)
+    first = await client.get(invented)
+    assert (first.status_code, "One moment" in first.text) == (404, True)
+    assert f'content="3;url={invented}?try=1"' in first.text
+    last = await client.get(f"{invented}?try=3", headers={"accept-language": "ru-RU,ru;q=0.9"})
+    assert (last.status_code, "Ссылка не работает" in last.text) == (404, True)
+    assert "http-equiv" not in last.text
+    assert (await client.post(invented, data={"score": "9"})).status_code == 404
+    assert (await client.get("/s/x", headers={"accept": "application/json"})).json()["status"] == 404
+
+
+async def test_expired_and_withdrawn_links_say_so_kindly(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    expired, withdrawn = await scoring.asked(), await scoring.asked()
+    await scoring.receive(
+        SurveyWithdrawn(
+            respondent_id=withdrawn.respondent_id, invitation_id=withdrawn.invitation_id, reason="cancelled"
+        )
+    )
+    assert "This survey was withdrawn" in (await client.get(link_of(withdrawn.invitation_id))).text
+    assert (await client.post(link_of(withdrawn.invitation_id), data={"score": "9"})).status_code == 410
+    scoring.clock.moment += timedelta(days=30)
+    over = await client.get(link_of(expired.invitation_id))
+    assert (over.status_code, "This survey is over" in over.text) == (410, True)
+    assert (await client.post(link_of(expired.invitation_id), data={"score": "9"})).status_code == 410
+
+
+async def test_stop_is_asked_once_more_and_published_once(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    link = link_of((await scoring.asked()).invitation_id)
+    asked = await client.get(f"{link}/stop")
+    assert "Shall we stop asking you?" in asked.text
+    assert await scoring.published("respondent.opted_out") == []
+    for _ in range(2):
+        assert (await client.post(f"{link}/stop")).status_code == 200
+    assert len(await scoring.published("respondent.opted_out")) == 1
+
+
+async def test_texts_of_a_brand_are_escaped(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    request = await scoring.asked(
+        question="<script>alert(1)</script>",
+        segments={"store": '"><b>'},
+        reasons={"promoter": [Reason(id='"><i>', text="<i>")], "other": []},
+    )
+    link = link_of(request.invitation_id)
+    page = (await client.get(link)).text
+    await client.post(link, data={"score": "9"})
+    page += (await client.get(link)).text
+    assert "<script>alert" not in page
+    assert "<b>" not in page
+    assert "<i>" not in page
+
+
+async def test_step_nobody_planned_is_not_believed(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    for step in ("99", "x", "", "9999999999"):
+        request = await scoring.asked()
+        link = link_of(request.invitation_id).removesuffix("1") + step
+        assert (await client.post(link, data={"score": "9"})).status_code == 303
+        answer = (await scoring.invitation(request.invitation_id)).answer
+        assert answer is not None
+        assert (answer.step, answer.channel) == (0, None)

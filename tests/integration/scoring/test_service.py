@@ -1,0 +1,56 @@
+"""The whole service, with its loops, over a real event log and a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import aclosing
+
+import httpx
+
+from services.scoring.config import ScoringSettings
+from services.scoring.main import run
+from shared import cloudevents, runtime
+from shared.clock import ManualClock
+from shared.events import NpsUpdated, Payload
+from shared.transport import open_log
+from shared.vocabulary import Service
+from tests.integration.scoring.stand import NOW, link_of, requested
+
+
+async def test_request_becomes_an_answer_and_a_published_score(urls: Mapping[str, str]) -> None:
+    log, stop, request = open_log(urls["transport"]), asyncio.Event(), requested()
+    listener = runtime.listen("127.0.0.1", 0, setting="EARSHOT_SCORING_PORT")
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    settings = ScoringSettings.model_validate({"link_keys": "k1:a secret"})
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        tasks.create_task(
+            run(
+                settings,
+                database_url=urls["scoring"],
+                event_log=log,
+                clock=ManualClock(NOW),
+                stop=stop,
+                listener=listener,
+            )
+        )
+        await log.append([cloudevents.encode(cloudevents.new(request, service=Service.TRIGGER, at=NOW))])
+        async with httpx.AsyncClient(base_url=address) as browser:
+            while (await browser.get(link_of(request.invitation_id))).status_code != 200:
+                pass
+            assert (await browser.post(link_of(request.invitation_id), data={"score": "9"})).status_code == 303
+        seen = await read_until_scored(urls["transport"])
+        stop.set()
+    await log.close()
+    assert {payload.type for payload in seen} == {"survey.answered", "nps.updated"}
+
+
+async def read_until_scored(url: str) -> list[Payload]:
+    log, seen = open_log(url), list[Payload]()
+    async with aclosing(log.read("test", ["survey.answers", "nps.updates"])) as batches:
+        async for batch in batches:
+            seen += [cloudevents.parse(message).payload for message in batch.messages]
+            if any(isinstance(payload, NpsUpdated) and payload.n == 1 for payload in seen):
+                break
+    await log.close()
+    return seen

@@ -1,0 +1,48 @@
+"""Zones nobody knows, signs of figures, languages, and pictures."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from services.scoring import charts, rendering, texts
+from services.scoring.domain.answers import local_day, zone
+from services.scoring.domain.score import Figure, Tally
+
+
+@pytest.mark.parametrize("name", ["Mars/Base", "", "../etc/passwd", "Europe"])
+def test_zone_nobody_knows_is_utc(name: str) -> None:
+    assert zone(name).key == "UTC"
+
+
+def test_day_is_that_of_the_zone() -> None:
+    assert local_day(datetime(2026, 11, 18, 22, tzinfo=UTC), "Europe/Moscow").day == 19
+
+
+@pytest.mark.parametrize(
+    ("points", "text"),
+    [(38.4, "+38"), (0.2, "0"), (-0.4, "0"), (-17.0, "−17"), (None, "–")],  # noqa: RUF001 - real minus and dash
+)
+def test_score_always_has_its_sign(points: float | None, text: str) -> None:
+    assert rendering.signed(points) == text
+
+
+def test_every_language_has_every_word() -> None:
+    assert {frozenset(words) for words in texts.LANGUAGES.values()} == {frozenset(texts.LANGUAGES["en"])}
+    assert (texts.language_of("ru_RU"), texts.language_of("de")) == ("ru", "en")
+
+
+def test_trend_needs_two_periods_with_answers() -> None:
+    empty, some = Figure(period="2026-W46"), Figure(period="2026-W47", tally=Tally.of_one(9) * 5)
+    assert charts.trend([empty, some], width=760, height=290) is None
+    drawn = charts.trend([some, empty, some], width=760, height=290)
+    assert drawn is not None
+    assert len(drawn.dots) == 2
+    assert all(0 <= y <= 290 for y, _ in drawn.grid)
+
+
+def test_shares_fill_the_bar() -> None:
+    tally = Tally.of_one(9) + Tally.of_one(8) + Tally.of_one(0) * 2
+    assert [share.width for share in charts.shares(tally, width=100)] == [25, 25, 50]
+    assert [share.width for share in charts.shares(Tally(), width=100)] == [0, 0, 0]
