@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from services.dispatcher.config import DispatcherSettings
-
 from deploy import databases
 from services.dispatcher import main as dispatcher
+from services.dispatcher.config import DispatcherSettings
 from services.scoring import main as scoring
 from services.scoring.config import ScoringSettings
 from services.trigger import main as trigger

@@ -1,13 +1,14 @@
-"""Simulated people at the far end: respondents who follow the links they really receive, and one operator.
+"""Simulated people at the far end: respondents who follow the links they really receive, and a few operators.
 
 What a person does is a function of their address and the business day, so a replay gives the same table every time.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
@@ -16,7 +17,8 @@ from typing import Any
 import httpx
 
 LINK = re.compile(r"https?://[^\s\"'<>]+/s/[\w-]{22}\.\d+")
-OPERATOR = "Operator 7"
+OPERATORS = tuple(f"Operator {seat}" for seat in range(1, 9))
+AT_ONCE = 50
 
 _REASONS_SHARE = 0.7
 _COMMENTS = {
@@ -86,19 +88,24 @@ class Crowd:
 
     def __init__(self, web: httpx.AsyncClient, *, dispatcher: str, scoring: str, warmth: Mapping[str, float]) -> None:
         self._web, self._dispatcher, self._scoring, self._warmth = web, dispatcher, scoring, warmth
-        self._cursor: Any = None
+        self._cursor = 0
         self.received: dict[str, int] = {}
         self.answered = 0
 
     async def read_mail(self) -> int:
         """Open what arrived since the last time; return how many messages there were."""
-        parameters = {"limit": 500} | ({"after": self._cursor} if self._cursor is not None else {})
+        read = 0
+        while fresh := await self._unread():
+            await _together(self._read(message) for message in fresh)
+            self._cursor = fresh[-1]["cursor"]
+            read += len(fresh)
+        return read
+
+    async def _unread(self) -> list[dict[str, Any]]:
+        parameters = {"limit": AT_ONCE, "after": self._cursor}
         answer = await self._web.get(f"{self._dispatcher}/v1/mailbox", params=parameters)
-        messages = answer.raise_for_status().json()["messages"]
-        for message in messages:
-            await self._read(message)
-            self._cursor = message["cursor"]
-        return len(messages)
+        messages: list[dict[str, Any]] = answer.raise_for_status().json()["messages"]
+        return [message for message in messages if message["cursor"] > self._cursor]
 
     async def _read(self, message: Mapping[str, Any]) -> None:
         name = f"{message['channel']} {message['step']}"
@@ -127,24 +134,26 @@ class Crowd:
         ticked = [reason for reason in reasons if person.chance(at, reason) < 0.4]
         if comment or (ticked and person.chance(at, "reasons") < _REASONS_SHARE):
             form = {"score": str(score), "reasons": ticked, "comment": comment or ""}
-            await self._web.post(link, data=form, follow_redirects=True)
+            await self._web.post(link, data=form)
 
     async def work_desk(self, at: datetime) -> int:
         """Call whoever is due until nobody is; return how many calls there were."""
-        calls = 0
-        while (task := await self._take()) is not None:
-            calls += 1
-            await self._call(task, at)
-        return calls
+        before = self.received.get("call", 0)
+        await _together(self._work_seat(operator, at) for operator in OPERATORS)
+        return self.received.get("call", 0) - before
 
-    async def _take(self) -> dict[str, Any] | None:
-        answer = await self._web.post(f"{self._scoring}/v1/desk/take", json={"operator": OPERATOR})
+    async def _work_seat(self, operator: str, at: datetime) -> None:
+        while (task := await self._take(operator)) is not None:
+            await self._call(task, operator, at)
+
+    async def _take(self, operator: str) -> dict[str, Any] | None:
+        answer = await self._web.post(f"{self._scoring}/v1/desk/take", json={"operator": operator})
         if answer.status_code == httpx.codes.NO_CONTENT:
             return None
         taken: dict[str, Any] = answer.raise_for_status().json()
         return taken
 
-    async def _call(self, task: Mapping[str, Any], at: datetime) -> None:
+    async def _call(self, task: Mapping[str, Any], operator: str, at: datetime) -> None:
         self.received["call"] = self.received.get("call", 0) + 1
         person = Person.behind(task["phone"])
         task_url = f"{self._scoring}/v1/desk/{task['task_id']}"
@@ -152,14 +161,20 @@ class Crowd:
         if person.habit is Habit.OPERATOR and luck < 0.7:
             score = person.score(at, warmth=self._warmth_of(task["summary"]))
             words = person.comment(at, score)
-            answer = {"operator": OPERATOR, "score": score, "reasons": [], "comment": words}
+            answer = {"operator": operator, "score": score, "reasons": [], "comment": words}
             sent = await self._web.post(f"{task_url}/answer", json=answer)
             self.answered += 1
         else:
             disposition = "refused" if luck > 0.9 else "no_answer"
-            sent = await self._web.post(f"{task_url}/outcome", json={"operator": OPERATOR, "disposition": disposition})
+            sent = await self._web.post(f"{task_url}/outcome", json={"operator": operator, "disposition": disposition})
         if sent.status_code != httpx.codes.CONFLICT:  # answered online while the phone rang
             sent.raise_for_status()
+
+
+async def _together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for one in work:
+            tasks.create_task(one)
 
 
 @dataclass(frozen=True, slots=True)

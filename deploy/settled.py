@@ -24,6 +24,10 @@ TOPICS = {
     Service.DISPATCHER: dispatcher.TOPICS,
     Service.SCORING: scoring.TOPICS,
 }
+_WORK_LEFT = {
+    Service.DISPATCHER: dispatcher_repository.work_left,
+    Service.SCORING: scoring_repository.work_left,
+}
 _OUTBOX = """SELECT (SELECT count(*) FROM outbox) AS waiting,
 coalesce(pg_sequence_last_value(pg_get_serial_sequence('outbox', 'id')::regclass), 0) AS written"""
 
@@ -34,33 +38,36 @@ class Chain:
     event_log: EventLog
     clock: Clock
 
-    async def until_settled(self, *, look_every_s: float = 0.02) -> None:
+    async def until_settled(self, *, look_every_s: float = 0.03) -> None:
         """Wait until two looks in a row find nothing left and nothing written in between."""
         before = None
         while True:
-            left, written = await self._look()
-            if not left and before == written:
+            written = await self._written_when_idle()
+            if written is not None and written == before:
                 return
-            before = written if not left else None
+            before = written
             await asyncio.sleep(look_every_s)
 
-    async def _look(self) -> tuple[int, int]:
-        left, written = await self._work_left(), 0
+    async def _written_when_idle(self) -> int | None:
+        """Count the events ever written, or None while something is left to do."""
+        written = 0
         for service in ALL:
-            async with self.databases[service].sessions.begin() as session:
-                row = (await db.fetch(session, _OUTBOX))[0]
-            left += row["waiting"]
-            written += row["written"]
-        if not left:  # the dearest question comes last
-            left = sum([await self.event_log.lag(service.group, TOPICS[service]) for service in ALL])
-        return left, written
+            waiting, ever = await self._outbox(service)
+            if waiting or await self._due(service) or await self.event_log.lag(service.group, TOPICS[service]):
+                return None
+            written += ever
+        return written
 
-    async def _work_left(self) -> int:
-        now = self.clock.now()
-        async with self.databases[Service.DISPATCHER].sessions.begin() as session:
-            due = await dispatcher_repository.work_left(session, now)
-        async with self.databases[Service.SCORING].sessions.begin() as session:
-            return due + await scoring_repository.work_left(session, now)
+    async def _outbox(self, service: Service) -> tuple[int, int]:
+        async with self.databases[service].sessions.begin() as session:
+            row = (await db.fetch(session, _OUTBOX))[0]
+        return row["waiting"], row["written"]
+
+    async def _due(self, service: Service) -> int:
+        if service not in _WORK_LEFT:
+            return 0
+        async with self.databases[service].sessions.begin() as session:
+            return await _WORK_LEFT[service](session, self.clock.now())
 
 
 @asynccontextmanager
