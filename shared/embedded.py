@@ -44,7 +44,7 @@ class Embedded:
         return MappingProxyType({schema: url.set(username=schema).render_as_string() for schema in SCHEMAS})
 
     def stop(self) -> None:
-        _server(self.folder).stop()
+        _server(self.folder).cleanup()
 
 
 def _server(folder: Path) -> PostgresServer:

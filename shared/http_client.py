@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -58,8 +59,8 @@ class HttpClient:
         return self._free
 
     async def post_form(self, path: str, form: Mapping[str, str], *, within_s: float) -> Reply:
-        """Post and wait at most so long; raises NotSent or MaybeSent."""
-        request = asyncio.create_task(self._post_form(path, form))
+        """Post and wait at most so long, after which nothing begins; raises NotSent or MaybeSent."""
+        request = asyncio.create_task(self._post_form(path, form, time.monotonic() + within_s))
         self._running.add(request)
         request.add_done_callback(self._forget)
         done, _ = await asyncio.wait({request}, timeout=within_s)
@@ -72,11 +73,11 @@ class HttpClient:
         if not request.cancelled():
             request.exception()  # asked for, so that one nobody waits for any more is not reported
 
-    async def _post_form(self, path: str, form: Mapping[str, str]) -> Reply:
+    async def _post_form(self, path: str, form: Mapping[str, str], deadline: float) -> Reply:
         async with self._slots:
             self._free -= 1
             try:
-                response: httpx.Response = await _connecting(self._client.post, path, data=dict(form))
+                response: httpx.Response = await _connecting()(self._post_once, path, form, deadline)
             except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
                 raise NotSent from error
             except httpx.HTTPError as error:
@@ -85,6 +86,11 @@ class HttpClient:
                 self._free += 1
         return Reply(response.status_code, response.content)
 
+    async def _post_once(self, path: str, form: Mapping[str, str], deadline: float) -> httpx.Response:
+        if time.monotonic() >= deadline:
+            raise NotSent
+        return await self._client.post(path, data=dict(form))
+
     async def close(self) -> None:
         """Let what is under way end, then close the connections."""
         if self._running:
@@ -92,10 +98,11 @@ class HttpClient:
         await self._client.aclose()
 
 
-# only where no byte of the body can have been read
-_connecting = tenacity.AsyncRetrying(
-    retry=tenacity.retry_if_exception_type((httpx.ConnectError, httpx.ConnectTimeout)),
-    stop=tenacity.stop_after_attempt(2),
-    wait=tenacity.wait_random(0, 0.2),
-    reraise=True,
-)
+def _connecting() -> tenacity.AsyncRetrying:
+    """Try again only where no byte of the body can have been read."""
+    return tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type((httpx.ConnectError, httpx.ConnectTimeout)),
+        stop=tenacity.stop_after_attempt(2),
+        wait=tenacity.wait_random(0, 0.2),
+        reraise=True,
+    )

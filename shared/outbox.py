@@ -74,7 +74,7 @@ class Relay:
         while not stop.is_set():
             try:
                 await self._hold_and_publish(stop)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except Exception as error:
                 if not db.is_transient(error):
                     raise
                 metrics.RETRIES.labels(self._service).inc()

@@ -13,11 +13,13 @@ import asyncpg
 import pytest
 
 from deploy import databases
-from shared import db, embedded
+from shared import db, embedded, logging
 
-pytest_plugins = ["tests.kafka_broker"]
+pytest_plugins = ["tests.browser", "tests.kafka_broker"]
 
 TEMPLATE = "template_earshot"
+
+logging.configure("warning", service="tests")  # as in production: constant text and ids, no values
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,10 @@
-// Looks every two seconds whether something changed, and swaps only what did.
+// Looks every two seconds whether something changed, and swaps only what did. Who is on a link stays on it.
+const nameOf = (element) => element.getAttribute("href") || element.value;
+const swap = (old, fresh) => {
+  const focused = old.contains(document.activeElement) && nameOf(document.activeElement);
+  old.innerHTML = fresh.innerHTML;
+  if (focused) [...old.querySelectorAll("a, button")].find((element) => nameOf(element) === focused)?.focus();
+};
 const refresh = async () => {
   const response = await fetch(location.href, { headers: { accept: "text/html" } });
   if (!response.ok || response.redirected) return;
@@ -11,7 +17,7 @@ const refresh = async () => {
   }
   for (const part of parts(fresh)) {
     const old = document.getElementById(part.id);
-    if (old.innerHTML !== part.innerHTML) old.innerHTML = part.innerHTML;
+    if (old.innerHTML !== part.innerHTML) swap(old, part);
   }
 };
 setInterval(() => {

@@ -17,8 +17,7 @@ def _restored() -> Iterator[None]:
     handlers, level = root.handlers, root.level
     yield
     root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
+    logging.configure("warning", service="tests")
 
 
 def test_line_has_text_fields_and_service(capsys: pytest.CaptureFixture[str]) -> None:
