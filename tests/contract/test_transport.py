@@ -202,7 +202,7 @@ async def test_lag_counts_what_is_not_acknowledged(stand: Stand) -> None:
 
 
 @within(120)
-async def test_two_readers_of_a_groupwarm_up_the_messages(stand: Stand, transport: str) -> None:
+async def test_two_readers_of_a_group_share_the_messages(stand: Stand, transport: str) -> None:
     readers = [Reader(stand.another_log(), stand.group) for _ in range(2)]
     await warm_up(stand, readers, all_take_part=transport == "kafka")
     warm = len({message.position for reader in readers for message in reader.read})

@@ -7,12 +7,12 @@ import logging
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from shared.transport import Batch, Message, TransportUnavailable
 from shared.transport.kafka.connection import Connection, KafkaSecurity
+from shared.transport.kafka.lag import LagMeter
 from shared.transport.kafka.producer import Producer, Record
 from shared.transport.kafka.reader import GroupReader
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KafkaLog", "KafkaSecurity", "create_topics"]
 
-QUESTION_SECONDS = 5.0
+PING_SECONDS = 5.0
 
 # At debug level it prints keys and bodies, and bodies are personal data.
 logging.getLogger("aiokafka.producer.producer").setLevel(logging.INFO)
@@ -43,6 +43,7 @@ class KafkaLog:
         self._connection = Connection(url, client_id, security)
         self._prefix = topic_prefix
         self._producer = Producer(self._connection)
+        self._meter = LagMeter(self._connection)
 
     async def append(self, messages: Sequence[Message]) -> None:
         if messages:
@@ -56,28 +57,19 @@ class KafkaLog:
                 yield Batch([self._message(record) for record in records], ack)
 
     async def ping(self) -> None:
-        async with self._questions() as admin:
-            await admin.describe_cluster()
+        # a connection of its own: an old one can be deaf while the cluster is well
+        try:
+            async with asyncio.timeout(PING_SECONDS), admin_client(self._connection) as admin:
+                await admin.describe_cluster()
+        except (KafkaError, TimeoutError) as error:
+            raise TransportUnavailable(f"Kafka: {type(error).__name__}") from error
 
     async def lag(self, group: str, topics: Sequence[str]) -> int:
-        """Messages not acknowledged by the group; on a compacted or transactional topic an upper bound."""
-        async with self._questions() as admin:
-            partitions = _partitions(await admin.describe_topics(self._wire(topics)))
-            consumer = AIOKafkaConsumer(
-                **self._connection.options(), group_id=self._prefix + group, enable_auto_commit=False
-            )
-            try:
-                await consumer.start()
-                first = await consumer.beginning_offsets(partitions)
-                end = await consumer.end_offsets(partitions)
-                committed = await asyncio.gather(*(consumer.committed(each) for each in partitions))
-            finally:
-                await consumer.stop()
-        done = dict(zip(partitions, committed, strict=True))
-        return sum(max(0, end[each] - max(first[each], done[each] or 0)) for each in partitions)
+        return await self._meter.lag(self._prefix + group, self._wire(topics))
 
     async def close(self) -> None:
         await self._producer.close()
+        await self._meter.close()
 
     def _wire(self, topics: Iterable[str]) -> list[str]:
         return [self._prefix + topic for topic in topics]
@@ -100,15 +92,6 @@ class KafkaLog:
             headers={name: (value or b"").decode(errors="replace") for name, value in record.headers},
             position=f"{topic}/{record.partition}/{record.offset}",
         )
-
-    @asynccontextmanager
-    async def _questions(self) -> AsyncIterator[Any]:
-        # a connection of its own: an old one can be deaf while the cluster is well
-        try:
-            async with asyncio.timeout(QUESTION_SECONDS), admin_client(self._connection) as admin:
-                yield admin
-        except (KafkaError, TimeoutError) as error:
-            raise TransportUnavailable(f"Kafka: {type(error).__name__}") from error
 
 
 async def create_topics(
@@ -143,12 +126,3 @@ async def admin_client(connection: Connection) -> AsyncIterator[Any]:
         yield admin
     finally:
         await admin.close()
-
-
-def _partitions(topics: Iterable[Any]) -> list[TopicPartition]:
-    for topic in topics:
-        if topic["error_code"]:
-            raise UnknownTopicOrPartitionError(topic["topic"])
-    return [
-        TopicPartition(topic["topic"], partition["partition"]) for topic in topics for partition in topic["partitions"]
-    ]
