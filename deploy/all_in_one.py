@@ -18,7 +18,7 @@ from services.scoring.config import ScoringSettings
 from services.trigger import main as trigger
 from services.trigger.config import TriggerSettings
 from shared.clock import open_clock
-from shared.runtime import listen, open_event_log
+from shared.runtime import Surroundings, listen, open_event_log
 from shared.vocabulary import Service
 
 _RUN: Mapping[Service, Callable[..., Coroutine[Any, Any, None]]] = {
@@ -26,6 +26,7 @@ _RUN: Mapping[Service, Callable[..., Coroutine[Any, Any, None]]] = {
     Service.DISPATCHER: dispatcher.run,
     Service.SCORING: scoring.run,
 }
+Door = tuple[socket.socket, socket.socket | None]
 ALL = (Service.SCORING, Service.TRIGGER, Service.DISPATCHER)
 
 
@@ -52,40 +53,34 @@ async def run(
 ) -> None:
     """Start PostgreSQL if need be, migrate, and run these services until told to stop."""
     with ExitStack() as sockets:
-        listeners = {service: sockets.enter_context(_listen(settings, service)) for service in services}
-        await _run(settings, stop, listeners, ready)
+        doors = {service: _open_door(settings, service, sockets) for service in services}
+        await _run(settings, stop, doors, ready)
 
 
 async def _run(
-    settings: AllSettings,
-    stop: asyncio.Event,
-    listeners: Mapping[Service, socket.socket],
-    ready: Callable[[dict[str, str]], None],
+    settings: AllSettings, stop: asyncio.Event, doors: Mapping[Service, Door], ready: Callable[[dict[str, str]], None]
 ) -> None:
     base = settings.trigger
-    schemas = [*map(str, listeners), *([] if base.events_url else [databases.TRANSPORT])]
+    schemas = [*map(str, doors), *([] if base.events_url else [databases.TRANSPORT])]
     urls = await databases.urls_for(base, schemas)
     await databases.migrate(urls)
     clock = open_clock(base.clock)
     events_url = base.events_url or urls[databases.TRANSPORT]
     async with AsyncExitStack() as resources, asyncio.TaskGroup() as tasks:
-        for service, listener in listeners.items():
+        for service, (listener, public_listener) in doors.items():
             event_log = open_event_log(base, events_url)
             resources.push_async_callback(event_log.close)
-            running = _RUN[service](
-                getattr(settings, service),
-                database_url=urls[service],
-                event_log=event_log,
-                clock=clock,
-                stop=stop,
-                listener=listener,
-            )
-            tasks.create_task(running, name=service)
+            around = Surroundings(urls[service], event_log, clock, stop, listener, public_listener)
+            tasks.create_task(_RUN[service](getattr(settings, service), around), name=service)
         ready(urls)
 
 
-def _listen(settings: AllSettings, service: Service) -> socket.socket:
-    return listen(settings.trigger.host, settings.port(service), setting=f"EARSHOT_{service.upper()}_PORT")
+def _open_door(settings: AllSettings, service: Service, sockets: ExitStack) -> Door:
+    host, outside = settings.trigger.host, settings.trigger.public_host
+    setting = f"EARSHOT_{service.upper()}_PORT"
+    port = settings.port(service)
+    inner = sockets.enter_context(listen(host, port, setting=setting))
+    return inner, sockets.enter_context(listen(outside, port, setting=setting)) if outside else None
 
 
 def is_loopback(url: str) -> bool:

@@ -6,19 +6,34 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from shared.clock import Clock
 from shared.config import Settings
 from shared.transport import EventLog, open_log
+from shared.web import PublicOnly
 
 if TYPE_CHECKING:
     from shared.transport.kafka import KafkaSecurity
 
 GRACE_S = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a process hands to each service it runs; public paths are served on the second listener as well."""
+
+    database_url: str
+    event_log: EventLog
+    clock: Clock
+    stop: asyncio.Event
+    listener: socket.socket
+    public_listener: socket.socket | None = None
 
 
 class PortBusy(Exception):
@@ -50,8 +65,16 @@ class _Server(uvicorn.Server):
         yield  # several servers share a process: the process decides when to stop
 
 
-async def serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event) -> None:
+async def serve(app: ASGIApp, surroundings: Surroundings, *, public: Sequence[str]) -> None:
     """Serve until told to stop, then finish the requests at hand."""
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_serve(app, surroundings.listener, surroundings.stop))
+        if surroundings.public_listener is not None:
+            outside = PublicOnly(app, public)
+            tasks.create_task(_serve(outside, surroundings.public_listener, surroundings.stop))
+
+
+async def _serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event) -> None:
     config = uvicorn.Config(
         app,
         log_config=None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Sequence
 from functools import partial
 
@@ -13,14 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher import api, handlers, pages, scheduler
 from services.dispatcher.config import DispatcherSettings
-from services.dispatcher.scheduler import Bell, Lane
-from shared import housekeeping, runtime, web
+from services.dispatcher.scheduler import Bell, Keeper, Lane
+from shared import housekeeping, web
 from shared.clock import Clock
 from shared.cloudevents import Event
 from shared.consumer import Consumer, Handler
 from shared.db import Database
 from shared.events import Payload
 from shared.outbox import Relay
+from shared.runtime import Surroundings, serve
 from shared.transport import EventLog
 from shared.vocabulary import ChannelKind, Service
 
@@ -50,17 +50,10 @@ def build_handler(settings: DispatcherSettings, clock: Clock, bell: Bell) -> Han
     return handle
 
 
-async def run(  # noqa: PLR0913 - what a process hands to each of its services
-    settings: DispatcherSettings,
-    *,
-    database_url: str,
-    event_log: EventLog,
-    clock: Clock,
-    stop: asyncio.Event,
-    listener: socket.socket,
-) -> None:
+async def run(settings: DispatcherSettings, around: Surroundings) -> None:
     """Run until told to stop; the batches at hand are finished first."""
-    database = Database(database_url, schema=Service.DISPATCHER.value)
+    database = Database(around.database_url, schema=Service.DISPATCHER)
+    event_log, clock, stop = around.event_log, around.clock, around.stop
     accounts = settings.open_accounts()
     bell = Bell()
     lanes = [
@@ -77,12 +70,12 @@ async def run(  # noqa: PLR0913 - what a process hands to each of its services
     consumer = Consumer(Service.DISPATCHER, TOPICS, event_log, database.sessions, build_handler(settings, clock, bell))
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(runtime.serve(build_app(settings, database, event_log, clock), listener, stop))
+            tasks.create_task(serve(build_app(settings, database, event_log, clock), around, public=PUBLIC))
             tasks.create_task(consumer.run(stop))
             tasks.create_task(Relay(database, event_log, service=Service.DISPATCHER).run(stop))
             for lane in lanes:
                 tasks.create_task(scheduler.run(partial(lane.perform_due, stop), bell, stop))
-            tasks.create_task(scheduler.run(partial(scheduler.keep, database.sessions, clock), bell, stop))
+            tasks.create_task(scheduler.run(Keeper(database.sessions, clock), bell, stop))
             tasks.create_task(housekeeping.run(database.sessions, stop))
     finally:
         for account in accounts.values():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from functools import partial
 
 from fastapi import FastAPI
@@ -17,11 +16,12 @@ from services.scoring.handlers import TOPICS, Handlers
 from services.scoring.pages import AnswerPages
 from services.scoring.scheduler import every
 from services.scoring.writer import Writer
-from shared import housekeeping, runtime, web
+from shared import housekeeping, web
 from shared.clock import Clock
 from shared.consumer import Consumer
 from shared.db import Database
 from shared.outbox import Relay
+from shared.runtime import Surroundings, serve
 from shared.transport import EventLog
 from shared.vocabulary import Service
 
@@ -50,17 +50,10 @@ def build_app(settings: ScoringSettings, *, database: Database, event_log: Event
     return app
 
 
-async def run(  # noqa: PLR0913 - the same for all three services
-    settings: ScoringSettings,
-    *,
-    database_url: str,
-    event_log: EventLog,
-    clock: Clock,
-    stop: asyncio.Event,
-    listener: socket.socket,
-) -> None:
+async def run(settings: ScoringSettings, around: Surroundings) -> None:
     """Serve, consume, publish and tick until told to stop."""
-    database = Database(database_url, schema=Service.SCORING.value)
+    database = Database(around.database_url, schema=Service.SCORING)
+    event_log, clock, stop = around.event_log, around.clock, around.stop
     app = build_app(settings, database=database, event_log=event_log, clock=clock)
     handlers = Handlers(link_secrets=settings.link_secrets, clock=clock)
     consumer = Consumer(Service.SCORING, TOPICS, event_log, database.sessions, handlers)
@@ -68,7 +61,7 @@ async def run(  # noqa: PLR0913 - the same for all three services
     ticking = partial(every, sessions=database.sessions, clock=clock, stop=stop)
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(runtime.serve(app, listener, stop))
+            tasks.create_task(serve(app, around, public=PUBLIC))
             tasks.create_task(consumer.run(stop))
             tasks.create_task(relay.run(stop))
             tasks.create_task(ticking(PUBLISH_S, publisher.publish_changes))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -29,13 +28,14 @@ from shared.consumer import Consumer
 from shared.db import Database
 from shared.events import Payload
 from shared.outbox import Relay
-from shared.runtime import open_event_log, serve
+from shared.runtime import Surroundings, open_event_log, serve
 from shared.transport import EventLog
 from shared.vocabulary import Service
 
 CRM_TOPICS = (topics.CRM_EVENTS.name,)
 FEEDBACK_TOPICS = (topics.SURVEY_ANSWERS.name, topics.SURVEY_DELIVERIES.name)
 PROGRAMS = Path(__file__).parent / "programs"
+PUBLIC = ("/v1/events",)  # served outside too, to whoever has the secret: there are no other keys yet
 MAX_BODY = 4_000_000  # a thousand events
 
 
@@ -47,7 +47,6 @@ def build_app(settings: TriggerSettings, database: Database, event_log: EventLog
     app = web.create_app(
         Service.TRIGGER,
         ready=ready,
-        public=["/v1/events"],
         staff_secret=settings.staff_secret.get_secret_value(),
         max_body=MAX_BODY,
     )
@@ -85,17 +84,10 @@ async def install_programs(database: Database, clock: Clock) -> None:
         await install(session, documents, now=clock.now())
 
 
-async def run(  # noqa: PLR0913 - every service is started with the same six
-    settings: TriggerSettings,
-    *,
-    database_url: str,
-    event_log: EventLog,
-    clock: Clock,
-    stop: asyncio.Event,
-    listener: socket.socket,
-) -> None:
+async def run(settings: TriggerSettings, around: Surroundings) -> None:
     """Run API, consumers, relay and housekeeping until told to stop."""
-    database = Database(database_url, schema="trigger")
+    database = Database(around.database_url, schema=Service.TRIGGER)
+    event_log, clock, stop = around.event_log, around.clock, around.stop
     async with AsyncExitStack() as resources:
         resources.push_async_callback(database.close)
         crm_log = event_log
@@ -104,7 +96,7 @@ async def run(  # noqa: PLR0913 - every service is started with the same six
             resources.push_async_callback(crm_log.close)
         await install_programs(database, clock)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(serve(build_app(settings, database, event_log, clock), listener, stop))
+            tasks.create_task(serve(build_app(settings, database, event_log, clock), around, public=PUBLIC))
             for consumer in consumers(settings, database, crm_log=crm_log, event_log=event_log, clock=clock):
                 tasks.create_task(consumer.run(stop))
             tasks.create_task(Relay(database, event_log, service=Service.TRIGGER).run(stop))

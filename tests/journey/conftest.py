@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from deploy.kafka.broker import Broker
-from tests.kafka_broker import require_broker
 from tests.journey.stage import Stage, open_stage
+from tests.kafka_broker import require_broker
 
 
 @pytest.fixture

@@ -97,15 +97,21 @@ class RememberingAccount:
     free_slots: int = 100
     taken: list[Outgoing] = field(default_factory=list)
     answers: dict[str, Result] = field(default_factory=dict)
+    message_id: str | None = None
+    budgets: list[float] = field(default_factory=list)
     on_send: Callable[[], Any] | None = None
 
     async def send_all(self, messages: Sequence[Outgoing], *, within_s: float) -> list[Disposition]:
         assert within_s <= 10
         assert len(messages) <= self.free_slots
         self.taken += messages
+        self.budgets.append(within_s)
         if self.on_send is not None:
             await self.on_send()
-        return [Disposition(self.answers.get(message.recipient, Result.SENT)) for message in messages]
+        return [
+            Disposition(self.answers.get(message.recipient, Result.SENT), message_id=self.message_id)
+            for message in messages
+        ]
 
     async def close(self) -> None:
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator
 from uuid import uuid4
@@ -15,7 +16,7 @@ from services.dispatcher.channels.sms import TwilioAccount
 from services.dispatcher.domain import Disposition, Outgoing, Result
 from shared.http_client import HttpClient
 from shared.vocabulary import ChannelKind
-from tests.fakes import SmtpSink, Twilio, smtp_sink, smtp_that_hangs_up, twilio
+from tests.fakes import SmtpSink, Twilio, scripted_smtp, smtp_sink, smtp_that_hangs_up, twilio
 
 SENDER = "survey@example.com"
 
@@ -146,9 +147,107 @@ async def test_silent_server_costs_the_budget_and_no_more() -> None:
     server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     async with server:
         started = asyncio.get_running_loop().time()
-        found = await results(account(server.sockets[0].getsockname()[1]), mail(), mail(), within_s=3.2)
-        assert asyncio.get_running_loop().time() - started < 5
+        found = await results(account(server.sockets[0].getsockname()[1]), mail(), mail(), within_s=5.2)
+        assert asyncio.get_running_loop().time() - started < 7
     assert found == [Disposition(Result.NOT_ACCEPTED, "smtp_timeout"), Disposition(Result.NOT_STARTED)]
+
+
+CERTAINLY_NOT = [Disposition(Result.NOT_ACCEPTED, "smtp_421")]
+
+
+@pytest.mark.parametrize("verb", ["GREETING", "EHLO", "MAIL", "RCPT", "DATA", "CONTENT"])
+async def test_server_that_goes_away_at_any_phase_accepted_nothing(verb: str) -> None:
+    async with scripted_smtp(**{verb: [b"421 closing"], "HELO": [b"421 closing"]}) as server:
+        sender = account(server.port)
+        assert await sender.send_all([mail()], within_s=10) == CERTAINLY_NOT
+        assert await results(sender, mail()) == [Disposition(Result.SENT)]
+    assert (server.accepted, server.connections) == (1, 2)
+
+
+@pytest.mark.parametrize("verb", ["GREETING", "EHLO", "MAIL", "RCPT", "DATA"])
+async def test_connection_dropped_before_the_content_is_certain(verb: str) -> None:
+    async with scripted_smtp(**{verb: [None]}) as server:
+        found = await results(account(server.port), mail())
+    assert found == [Disposition(Result.NOT_ACCEPTED, "smtp_disconnected")]
+
+
+@pytest.mark.parametrize(
+    ("verb", "reply", "disposition"),
+    [
+        ("MAIL", b"550 not you", Disposition(Result.NOT_ACCEPTED, "smtp_550")),
+        ("MAIL", b"451 later", Disposition(Result.NOT_ACCEPTED, "smtp_451")),
+        ("RCPT", b"450 greylisted", Disposition(Result.NOT_ACCEPTED, "smtp_450")),
+        ("RCPT", b"530 authenticate first", Disposition(Result.NOT_ACCEPTED, "smtp_530")),
+        ("RCPT", b"503 out of order", Disposition(Result.NOT_ACCEPTED, "smtp_503")),
+        ("RCPT", b"251 will forward", Disposition(Result.SENT)),
+        ("DATA", b"451 later", Disposition(Result.NOT_ACCEPTED, "smtp_451")),
+        ("DATA", b"554 no valid recipients", Disposition(Result.REFUSED, "smtp_554")),
+        ("CONTENT", b"200 taken, in an odd way", Disposition(Result.SENT)),
+        ("CONTENT", b"what?", Disposition(Result.UNKNOWN, "no_reply")),
+        ("CONTENT", b"354 go on", Disposition(Result.UNKNOWN, "no_reply")),
+        ("CONTENT", b"250 " + b"x" * 9000, Disposition(Result.UNKNOWN, "no_reply")),
+    ],
+)
+async def test_reply_decides_by_its_phase(verb: str, reply: bytes, disposition: Disposition) -> None:
+    async with scripted_smtp(**{verb: [reply]}) as server:
+        sender = account(server.port)
+        assert await sender.send_all([mail()], within_s=10) == [disposition]
+        assert await results(sender, mail()) == [Disposition(Result.SENT)]  # it spoils nothing for the next
+
+
+async def test_refused_starttls_is_certain() -> None:
+    async with scripted_smtp(EHLO=[b"250-here\r\n250 STARTTLS"], STARTTLS=[b"454 not now"]) as server:
+        sender = SmtpAccount(SmtpServer.from_url(f"smtp+starttls://127.0.0.1:{server.port}"), sender=SENDER)
+        found = await results(sender, mail())
+    assert found[0].result is Result.NOT_ACCEPTED
+    assert "MAIL" not in server.verbs
+
+
+async def test_server_without_starttls_gets_nothing_in_clear() -> None:
+    async with scripted_smtp() as server:
+        sender = SmtpAccount(SmtpServer.from_url(f"smtp+starttls://u:p@127.0.0.1:{server.port}"), sender=SENDER)
+        found = await results(sender, mail())
+    assert found[0].result is Result.NOT_ACCEPTED
+    assert not {"AUTH", "MAIL"} & set(server.verbs)
+
+
+async def test_refused_password_is_certain_and_the_next_mail_logs_in_again() -> None:
+    async with scripted_smtp(AUTH=[b"535 wrong"]) as server:
+        url = f"smtp://u:p@127.0.0.1:{server.port}"
+        sender = SmtpAccount(SmtpServer.from_url(url), sender=SENDER, connections=1)
+        found = await results(sender, mail(), mail())
+    assert found == [Disposition(Result.NOT_ACCEPTED, "smtp_535"), Disposition(Result.SENT)]
+    assert server.verbs.count("AUTH") == 2
+
+
+@pytest.mark.parametrize("farewell", [None, b"421 idle too long"])
+@pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA"])
+async def test_kept_connection_that_ended_is_replaced_at_once(verb: str, farewell: bytes | None) -> None:
+    usual = b"354 go on" if verb == "DATA" else b"250 fine"
+    async with scripted_smtp(**{verb: [usual, farewell]}) as server:
+        found = await results(account(server.port), mail(), mail())
+    assert found == [Disposition(Result.SENT)] * 2
+    assert (server.accepted, server.connections) == (2, 2)
+
+
+async def test_mail_that_may_have_been_accepted_is_not_sent_again_on_a_fresh_connection() -> None:
+    async with scripted_smtp(CONTENT=[b"250 taken", None]) as server:
+        found = await results(account(server.port), mail(), mail())
+    assert found == [Disposition(Result.SENT), Disposition(Result.UNKNOWN, "no_reply")]
+    assert server.verbs.count("CONTENT") == 2
+
+
+async def test_server_silent_after_a_refusal_costs_no_more_than_a_second() -> None:
+    async with scripted_smtp(RCPT=[b"550 no such user"], RSET=[b""]) as server:
+        started = asyncio.get_running_loop().time()
+        found = await results(account(server.port), mail())
+        assert asyncio.get_running_loop().time() - started < 3
+    assert found == [Disposition(Result.REFUSED, "smtp_550")]
+
+
+async def test_message_that_no_wire_can_carry_holds_up_nobody(sink: SmtpSink) -> None:
+    found = await results(account(sink.port), mail("a\x00@example.com"), mail())
+    assert found == [Disposition(Result.NOT_ACCEPTED, "smtp_error"), Disposition(Result.SENT)]
 
 
 @pytest.mark.parametrize(
@@ -171,6 +270,8 @@ def test_other_urls_are_refused(url: str) -> None:
 
 # --- text messages
 
+NOT_OURS = Disposition(Result.NOT_ACCEPTED, "twilio_21659")
+
 
 def sms(url: str) -> TwilioAccount:
     return TwilioAccount(HttpClient(url, auth=("AC1", "secret")), sid="AC1", sender="+15559999")
@@ -191,6 +292,7 @@ async def test_text_message_is_posted_as_twilio_wants_it(gateway: Twilio) -> Non
         (401, {"code": 20003}, Disposition(Result.NOT_ACCEPTED, "twilio_20003")),
         (503, {}, Disposition(Result.NOT_ACCEPTED, "twilio_503")),
         (500, {}, Disposition(Result.UNKNOWN, "twilio_500")),
+        (400, {"code": 21659, "message": "From is no number of ours"}, NOT_OURS),
         (404, {"code": "+15550001"}, Disposition(Result.REFUSED, "twilio_404")),
     ],
 )
@@ -215,6 +317,19 @@ async def test_swallowed_reply_is_unknown_and_holds_up_nobody(gateway: Twilio) -
     gateway.swallowing.set()
     await sender.close()
     assert sender.free_slots == 20
+
+
+async def test_text_message_that_finds_no_time_is_not_started(gateway: Twilio) -> None:
+    sender = sms(gateway.url)
+    assert await sender.send_all([text_message()], within_s=0) == [Disposition(Result.NOT_STARTED)]
+    assert await results(sender, text_message()) == [Disposition(Result.SENT, message_id="SM1")]
+    assert len(gateway.taken) == 1
+
+
+@pytest.mark.parametrize("sid", ["SM\x00", "SM\ud800", 7, None])
+async def test_message_id_that_could_not_be_stored_is_left_out(gateway: Twilio, sid: object) -> None:
+    gateway.answer = lambda _form: JSONResponse({}, 201) if sid is None else Response(json.dumps({"sid": sid}), 201)
+    assert await results(sms(gateway.url), text_message()) == [Disposition(Result.SENT)]
 
 
 async def test_gateway_that_is_away_is_certain() -> None:

@@ -17,6 +17,7 @@ from services.dispatcher.config import DispatcherSettings
 from shared import cloudevents, links
 from shared.clock import ManualClock
 from shared.links import Purpose
+from shared.runtime import Surroundings
 from shared.transport import EventLog, open_log
 from shared.vocabulary import Service
 from tests.integration.dispatcher.conftest import LINK_KEYS, NOW, Chain, request
@@ -169,10 +170,12 @@ def test_mailbox_mode_opens_no_account() -> None:
 
 
 async def test_live_mode_opens_what_is_configured() -> None:
-    found = settings(send="live", smtp_url="smtp://mail", twilio_account_sid="AC1", send_allowlist="ours.test, +1")
+    found = settings(
+        send="live", smtp_url="smtp://mail", twilio_account_sid="AC1", send_allowlist="@ours.test, +1 (555) 00-01,"
+    )
     accounts = found.open_accounts()
     assert {channel: account.name for channel, account in accounts.items()} == {"email": "smtp", "sms": "twilio"}
-    assert found.send_policy.allowed == ("ours.test", "+1")
+    assert found.send_policy.allowed == ("ours.test", "+15550001")
     for account in accounts.values():
         await account.close()
 
@@ -190,11 +193,7 @@ async def test_service_takes_a_request_from_the_log_and_ends_when_told(
             tasks.create_task(
                 main.run(
                     settings(data_dir=tmp_path),
-                    database_url=urls["dispatcher"],
-                    event_log=event_log,
-                    clock=ManualClock(NOW),
-                    stop=stop,
-                    listener=listener,
+                    Surroundings(urls["dispatcher"], event_log, ManualClock(NOW), stop, listener),
                 )
             )
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:

@@ -13,6 +13,7 @@ from services.scoring.main import run
 from shared import cloudevents, runtime
 from shared.clock import ManualClock
 from shared.events import NpsUpdated, Payload
+from shared.runtime import Surroundings
 from shared.transport import open_log
 from shared.vocabulary import Service
 from tests.integration.scoring.stand import NOW, link_of, requested
@@ -24,16 +25,7 @@ async def test_request_becomes_an_answer_and_a_published_score(urls: Mapping[str
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     settings = ScoringSettings.model_validate({"link_keys": "k1:a secret"})
     async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
-        tasks.create_task(
-            run(
-                settings,
-                database_url=urls["scoring"],
-                event_log=log,
-                clock=ManualClock(NOW),
-                stop=stop,
-                listener=listener,
-            )
-        )
+        tasks.create_task(run(settings, Surroundings(urls["scoring"], log, ManualClock(NOW), stop, listener)))
         await log.append([cloudevents.encode(cloudevents.new(request, service=Service.TRIGGER, at=NOW))])
         async with httpx.AsyncClient(base_url=address) as browser:
             while (await browser.get(link_of(request.invitation_id))).status_code != 200:

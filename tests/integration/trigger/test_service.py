@@ -19,7 +19,7 @@ from shared import cloudevents, db, migrations, parking
 from shared.clock import ManualClock
 from shared.db import Database
 from shared.events import Payload, SurveyRequested
-from shared.runtime import listen
+from shared.runtime import Surroundings, listen
 from shared.transport import EventLog, Message, open_log
 from tests.integration.trigger.samples import count, message, purchase
 
@@ -30,16 +30,7 @@ async def running(
 ) -> AsyncIterator[None]:
     stop = asyncio.Event()
     listener = listen("127.0.0.1", 0, setting="EARSHOT_TRIGGER_PORT")
-    service = asyncio.create_task(
-        main.run(
-            settings,
-            database_url=urls["trigger"],
-            event_log=event_log,
-            clock=clock,
-            stop=stop,
-            listener=listener,
-        )
-    )
+    service = asyncio.create_task(main.run(settings, Surroundings(urls["trigger"], event_log, clock, stop, listener)))
     try:
         yield
     finally:

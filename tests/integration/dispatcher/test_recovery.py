@@ -1,0 +1,490 @@
+"""Crashes, outages, stand-stills and poison: nothing is sent twice, nothing is forgotten, nobody waits for another."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from services.dispatcher import handlers, repository, scheduler
+from services.dispatcher.domain import Disposition, Outgoing, Result
+from services.dispatcher.handlers import ending
+from services.dispatcher.repository import steps
+from services.dispatcher.scheduler import Keeper
+from shared import cloudevents, db, embedded, parking
+from shared.events import (
+    CallClosed,
+    Consent,
+    Contact,
+    RespondentConsentChanged,
+    RespondentErased,
+    RespondentOptedOut,
+    SurveyRequested,
+    Window,
+)
+from shared.transport import Message
+from shared.vocabulary import CallOutcome, ChannelKind, Service
+from tests.integration.dispatcher.conftest import (
+    DAY,
+    LINK_KEYS,
+    NOW,
+    Chain,
+    RememberingAccount,
+    answered,
+    plan,
+    request,
+    withdrawn,
+)
+
+EMAIL, SMS, CALL = ChannelKind.EMAIL, ChannelKind.SMS, ChannelKind.CALL
+
+
+async def expire_leases(chain: Chain) -> None:
+    await chain.rows("UPDATE steps SET leased_until = clock_timestamp() - interval '1 s' WHERE token IS NOT NULL")
+
+
+async def work_left(chain: Chain) -> int:
+    async with chain.database.sessions.begin() as session:
+        return await repository.work_left(session, chain.clock.now())
+
+
+# --- crashes
+
+
+async def test_killed_after_the_provider_accepted_is_never_sent_again(chain: Chain) -> None:
+    asked = request()
+    await chain.take(asked)
+    accepted = asyncio.Event()
+
+    async def hang() -> None:
+        accepted.set()
+        await asyncio.Event().wait()
+
+    account = RememberingAccount(on_send=hang)
+    killed = asyncio.create_task(chain.lane(EMAIL, account).perform_due())
+    await accepted.wait()
+    killed.cancel()
+    await asyncio.wait({killed})
+    account.on_send = None
+    await expire_leases(chain)
+    await chain.tick(email=account)
+    assert len(account.taken) == 1
+    assert await chain.states(asked.invitation_id) == ["unknown", "planned", "waiting", "waiting"]
+
+
+async def test_batch_recorded_but_never_acknowledged_changes_nothing_when_it_comes_again(chain: Chain) -> None:
+    asked, other = request(), request("r2")
+    events = [
+        cloudevents.new(each, service=Service.TRIGGER, at=NOW)
+        for each in (asked, other, answered(asked), withdrawn(other), answered(asked))
+    ]
+    for _ in range(2):
+        async with chain.database.sessions.begin() as session:
+            await handlers.handle(session, events, link_keys=LINK_KEYS, now=NOW)
+        await chain.tick()
+    assert [each.outcome for each in await chain.published("invitation.closed")] == ["answered", "withdrawn"]
+    assert await chain.rows("SELECT 1 FROM mailbox") == []
+
+
+@asynccontextmanager
+async def held_up(chain: Chain, work: Callable[[], Awaitable[Any]]) -> AsyncIterator[asyncio.Task[Any]]:
+    """Start something while all steps are locked, and let it go on afterwards."""
+    async with chain.database.sessions.begin() as session:
+        await db.fetch(session, "SELECT 1 FROM steps FOR UPDATE")
+        running = asyncio.ensure_future(work())
+        async with asyncio.timeout(5):
+            while not await chain.rows("SELECT 1 FROM pg_locks WHERE NOT granted"):
+                assert not running.done()
+        yield running
+    await running
+
+
+async def test_time_lost_while_marking_is_taken_from_the_budget(chain: Chain) -> None:
+    """A process may stand still anywhere between its mark and its send: the budget runs from before the mark."""
+    await chain.take(request())
+    account = RememberingAccount()
+    lane = chain.lane(EMAIL, account)
+    found = await lane._claim(NOW)
+    _, leaving = await lane._local(found.ready, NOW)
+    async with held_up(chain, lambda: lane._send(leaving, NOW, None)):
+        waiting = time.monotonic()
+        await chain.rows("SELECT 1 FROM invitations")
+        waited = time.monotonic() - waiting
+    (within_s,) = account.budgets
+    assert within_s <= scheduler.BUDGET_S - waited
+
+
+async def test_lane_that_stood_still_past_its_budget_sends_nothing(chain: Chain) -> None:
+    asked = request()
+    await chain.take(asked)
+    account = RememberingAccount()
+    await replace(chain.lane(EMAIL, account), budget_s=0).perform_due()
+    assert account.taken == []
+    step = await chain.step(asked.invitation_id, 1)
+    assert (step["state"], step["tries"], step["token"]) == ("planned", 0, None)
+
+
+# --- outages
+
+
+@asynccontextmanager
+async def outage(chain: Chain, postgres: embedded.Embedded) -> AsyncIterator[None]:
+    name = db.sqlalchemy_url(chain.database.url).database
+    admin = await asyncpg.connect(db.driver_url(postgres.admin_url))
+    await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+    try:
+        yield
+    finally:
+        await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+        await admin.close()
+
+
+async def test_known_disposition_is_recorded_once_the_database_is_back(
+    chain: Chain, postgres: embedded.Embedded
+) -> None:
+    """However long it takes; here it is back when recording has failed for longer than any lease."""
+    asked = request()
+    await chain.take(asked)
+    sent, back = asyncio.Event(), asyncio.Event()
+
+    async def send() -> None:
+        sent.set()
+        await back.wait()
+
+    account = RememberingAccount(on_send=send)
+    performing = asyncio.create_task(chain.lane(EMAIL, account).perform_due())
+    await sent.wait()
+    await expire_leases(chain)
+    async with outage(chain, postgres):
+        back.set()
+        keeper = Keeper(chain.database.sessions, chain.clock)
+        with pytest.raises(Exception) as failed:  # noqa: PT011 - whichever error it is, it is one of those that pass
+            await keeper()
+        assert db.is_transient(failed.value)
+        assert not performing.done()
+    await keeper()
+    await performing
+    assert len(account.taken) == 1
+    assert (await chain.step(asked.invitation_id, 1))["state"] == "sent"
+
+
+async def test_keeper_gives_nobody_up_until_the_database_has_answered_for_a_while(chain: Chain) -> None:
+    asked = request()
+    await chain.take(asked)
+    async with chain.database.sessions.begin() as session:
+        held = await steps.claim_due(session, EMAIL, now=NOW, limit=10)
+        await steps.mark_in_flight(session, held, account="smtp")
+    await expire_leases(chain)
+    keeper = Keeper(chain.database.sessions, chain.clock)
+    await keeper()
+    assert (await chain.step(asked.invitation_id, 1))["state"] == "in_flight"
+    keeper.patience_s = 0
+    await keeper()
+    assert (await chain.step(asked.invitation_id, 1))["state"] == "unknown"
+
+
+async def test_lane_outlives_an_outage_at_every_moment(chain: Chain, postgres: embedded.Embedded) -> None:
+    asked = [request(f"r{number}") for number in range(10)]
+    await chain.take(*asked)
+    account, stop = RememberingAccount(), asyncio.Event()
+    async with outage(chain, postgres):
+        lane = chain.lane(EMAIL, account)
+        with pytest.raises(Exception) as failed:  # noqa: PT011 - see above
+            await lane.perform_due(stop)
+        assert db.is_transient(failed.value)
+    await chain.tick(email=account)
+    assert len(account.taken) == 10
+
+
+# --- what happens while a step is in flight
+
+
+@pytest.mark.parametrize("result", [Result.NOT_ACCEPTED, Result.NOT_STARTED])
+@pytest.mark.parametrize("end", [answered, withdrawn])
+async def test_step_that_comes_back_to_a_closed_invitation_is_not_planned_again(
+    chain: Chain, end: Callable[[SurveyRequested], Any], result: Result
+) -> None:
+    asked = request()
+    await chain.take(asked)
+    account = RememberingAccount(on_send=lambda: chain.take(end(asked)), answers={"r1@example.com": result})
+    await chain.lane(EMAIL, account).perform_due()
+    assert await chain.states(asked.invitation_id) == ["skipped"] * 4
+    for days in (1, 30):
+        await chain.tick_at(NOW + days * DAY)
+    assert await chain.rows("SELECT 1 FROM mailbox") == []
+    assert await work_left(chain) == 0
+
+
+async def test_consent_withdrawn_in_flight_stops_the_next_try(chain: Chain) -> None:
+    asked = request()
+    await chain.take(asked)
+    account = RememberingAccount(
+        on_send=lambda: chain.take(RespondentConsentChanged(respondent_id="r1", consent=Consent(email=False))),
+        answers={"r1@example.com": Result.NOT_ACCEPTED},
+    )
+    await chain.lane(EMAIL, account).perform_due()
+    account.on_send = None
+    await chain.tick_at(NOW + timedelta(minutes=5), email=account)
+    assert len(account.taken) == 1
+    assert (await chain.states(asked.invitation_id))[:3] == ["skipped", "skipped", "sent"]
+
+
+async def test_erasure_between_claim_and_record_leaves_no_address_behind(chain: Chain) -> None:
+    asked = request()
+    await chain.take(asked)
+    lane = chain.lane(EMAIL)
+    found = await lane._claim(NOW)
+    done, _ = await lane._local(found.ready, NOW)
+    await chain.take(RespondentErased(respondent_id="r1"))
+    await lane._record(done, NOW)
+    assert await chain.rows("SELECT 1 FROM mailbox") == []
+    assert await chain.published("contact.attempted") == []
+
+
+async def test_erasure_forgets_parked_requests_too_so_that_no_replay_brings_them_back(chain: Chain) -> None:
+    asked, other = request(), request("r2")
+    for each in (asked, other):
+        encoded = cloudevents.encode(cloudevents.new(each, service=Service.TRIGGER, at=NOW))
+        message = Message(encoded.topic, encoded.key, encoded.body, encoded.headers, f"survey.requests/0/{uuid4()}")
+        async with chain.database.sessions.begin() as session:
+            await parking.park(session, [(message, "the handler failed: UnknownLinkKey")])
+    await chain.take(RespondentErased(respondent_id="r1"))
+    assert await chain.rows("SELECT key FROM parked") == [{"key": "r2"}]
+
+
+async def test_unsubscribing_waits_for_a_request_half_stored_and_declines_it(chain: Chain) -> None:
+    """Or it could be claimed in between, and go in flight after the suppression was committed."""
+    asked = request()
+    async with chain.database.sessions.begin() as session:
+        await handlers.events.on_requested(session, [asked], link_keys=LINK_KEYS, now=NOW)
+        opting_out = asyncio.create_task(opt_out(chain, "r1"))
+        async with asyncio.timeout(5):
+            while not await chain.rows("SELECT 1 FROM pg_locks WHERE NOT granted"):
+                assert not opting_out.done()
+    await opting_out
+    assert await chain.outcome(asked.invitation_id) == "declined"
+
+
+async def opt_out(chain: Chain, respondent: str) -> None:
+    async with chain.database.sessions.begin() as session:
+        await ending.opt_out(session, respondent, now=NOW)
+
+
+# --- calls
+
+
+async def at_the_desk(chain: Chain, *requests: SurveyRequested) -> list[Any]:
+    await chain.take(*requests)
+    await chain.tick()
+    return await chain.published("call.requested")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        RespondentConsentChanged(respondent_id="r1", consent=Consent(call=False)),
+        RespondentOptedOut(respondent_id="r1", invitation_id=uuid4(), channel=CALL, at=NOW),
+    ],
+)
+async def test_who_wants_no_calls_any_more_leaves_the_desk(chain: Chain, change: Any) -> None:
+    both = [request(name, plan=plan((CALL, 0), (EMAIL, 1))) for name in ("r1", "r2")]
+    (task,) = [each for each in await at_the_desk(chain, *both) if each.respondent_id == "r1"]
+    await chain.take(change)
+    assert [each.task_id for each in await chain.published("call.withdrawn")] == [task.task_id]
+    await chain.tick_at(NOW + DAY)
+    assert await chain.states(task.invitation_id) == ["sent", "sent"]
+
+
+async def test_do_not_call_takes_the_respondents_other_calls_from_the_desk(chain: Chain) -> None:
+    asked, other = request(plan=plan((CALL, 0))), request(plan=plan((CALL, 0)))
+    tasks = {task.invitation_id: task.task_id for task in await at_the_desk(chain, asked, other)}
+    await chain.take(
+        CallClosed(
+            respondent_id="r1",
+            invitation_id=asked.invitation_id,
+            task_id=tasks[asked.invitation_id],
+            outcome=CallOutcome.DO_NOT_CALL,
+            at=NOW,
+        )
+    )
+    assert [each.task_id for each in await chain.published("call.withdrawn")] == [tasks[other.invitation_id]]
+
+
+async def test_second_call_still_open_keeps_the_invitation_open(chain: Chain) -> None:
+    asked = request(plan=plan((CALL, 0), (CALL, 0)))
+    first, second = await at_the_desk(chain, asked)
+    for task, outcome in ((first, None), (second, "exhausted")):
+        await chain.take(
+            CallClosed(
+                respondent_id="r1",
+                invitation_id=asked.invitation_id,
+                task_id=task.task_id,
+                outcome=CallOutcome.UNREACHABLE,
+                at=NOW,
+            )
+        )
+        assert await chain.outcome(asked.invitation_id) == outcome
+    assert await chain.published("call.withdrawn") == []
+
+
+async def test_closed_call_of_a_closed_invitation_changes_nothing(chain: Chain) -> None:
+    asked = request(plan=plan((CALL, 0)))
+    (task,) = await at_the_desk(chain, asked)
+    await chain.take(withdrawn(asked))
+    closed = CallClosed(
+        respondent_id="r1",
+        invitation_id=asked.invitation_id,
+        task_id=task.task_id,
+        outcome=CallOutcome.REFUSED,
+        at=NOW,
+    )
+    await chain.take(closed)
+    assert await chain.outcome(asked.invitation_id) == "withdrawn"
+
+
+async def test_first_end_counts_in_whichever_order_the_request_comes(chain: Chain) -> None:
+    asked, other = request(), request("r2")
+    await chain.take(asked, withdrawn(asked), answered(asked))
+    await chain.take(withdrawn(other), answered(other), other)
+    assert [await chain.outcome(each.invitation_id) for each in (asked, other)] == ["withdrawn", "withdrawn"]
+
+
+# --- poison
+
+
+POISON = [
+    """{"plan": "none"}""",
+    """{"plan": [{"step": 7, "channel": "email", "delay_s": 0}]}""",
+    """{"expires_at": "never"}""",
+]
+
+
+@pytest.mark.parametrize("channel", [EMAIL, CALL])
+@pytest.mark.parametrize("poison", POISON)
+async def test_request_that_cannot_be_read_stalls_nobody(chain: Chain, poison: str, channel: ChannelKind) -> None:
+    bad, good = request("bad", plan=plan((channel, 0), (EMAIL, 1))), request("good", plan=plan((channel, 0)))
+    await chain.take(bad, good)
+    await chain.rows("UPDATE invitations SET request = request || $1::jsonb WHERE respondent_id = 'bad'", poison)
+    await chain.tick()
+    assert await chain.states(good.invitation_id) == ["sent"]
+    assert await chain.states(bad.invitation_id) == ["failed", "failed"]
+    assert await chain.outcome(bad.invitation_id) == "undeliverable"
+
+
+async def test_window_with_an_offset_stalls_nobody(chain: Chain) -> None:
+    window = Window.model_validate({"start": "09:00:00+03:00", "end": "21:00:00+03:00"})
+    bad, good = request("bad", plan=plan((EMAIL, 0), window=window)), request("good")
+    await chain.take(bad, good)
+    await chain.tick()
+    assert (await chain.states(good.invitation_id))[0] == "sent"
+    assert await chain.outcome(bad.invitation_id) == "undeliverable"
+
+
+async def test_disposition_that_cannot_be_stored_holds_up_no_other(chain: Chain) -> None:
+    await chain.take(*(request(f"r{number}") for number in range(8)))
+
+    class Odd(RememberingAccount):
+        async def send_all(self, messages: Sequence[Outgoing], *, within_s: float) -> list[Disposition]:
+            found = await super().send_all(messages, within_s=within_s)
+            return [Disposition(Result.SENT, message_id="\0"), *found[1:]]
+
+    account = Odd()
+    await chain.lane(EMAIL, account).perform_due()
+    found = await chain.rows("SELECT state FROM steps WHERE step = 1")
+    assert Counter(row["state"] for row in found) == {"sent": 7, "in_flight": 1}
+    await expire_leases(chain)
+    await chain.tick(email=account)
+    assert len(account.taken) == 8
+
+
+async def test_account_that_breaks_ends_its_messages_as_unknown(chain: Chain) -> None:
+    async def break_down() -> None:
+        raise ZeroDivisionError
+
+    asked = request()
+    await chain.take(asked)
+    account = RememberingAccount(on_send=break_down)
+    await chain.tick(email=account)
+    assert len(account.taken) == 1
+    step = await chain.step(asked.invitation_id, 1)
+    assert (step["state"], step["reason"]) == ("unknown", "account_failed")
+
+
+async def test_lane_without_a_free_slot_rests(chain: Chain) -> None:
+    asked = request()
+    await chain.take(asked)
+    assert await chain.lane(EMAIL, RememberingAccount(free_slots=0)).perform_due() == 0
+    assert (await chain.states(asked.invitation_id))[0] == "planned"
+
+
+# --- competition
+
+
+async def test_daily_ceiling_holds_across_processes(chain: Chain) -> None:
+    await chain.take(*(request(f"r{number}") for number in range(40)))
+    account = RememberingAccount(free_slots=7)
+    lanes = [chain.lane(EMAIL, account, daily_ceiling=20) for _ in range(2)]
+    held = [await _claim_some(lane, 20) for lane in lanes]
+    async with asyncio.TaskGroup() as tasks:
+        for lane, found in zip(lanes, held, strict=True):
+            tasks.create_task(lane._send(found, NOW, None))
+    assert len(account.taken) == 20
+    moved = await chain.rows("SELECT due_at FROM steps WHERE reason = 'daily_ceiling'")
+    assert [row["due_at"] for row in moved] == [NOW.replace(hour=0) + DAY] * 20
+
+
+async def _claim_some(lane: scheduler.Lane, limit: int) -> Any:
+    async with lane.sessions.begin() as session:
+        held = await steps.claim_due(session, lane.channel, now=NOW, limit=limit)
+        facts = await steps.facts(session, held, lane.channel, now=NOW)
+    _, leaving = await lane._local(scheduler._sort(held, facts, channel=lane.channel, now=NOW).ready, NOW)
+    return leaving
+
+
+async def test_ceiling_counts_only_what_the_provider_may_have_taken(chain: Chain) -> None:
+    await chain.take(*(request(f"r{number}") for number in range(6)))
+    account = RememberingAccount(answers={"r0@example.com": Result.NOT_STARTED, "r1@example.com": Result.NOT_ACCEPTED})
+    lane = chain.lane(EMAIL, account, daily_ceiling=6)
+    await lane.perform_due()
+    account.answers.clear()
+    await lane.perform_due()
+    chain.clock.moment = NOW + timedelta(minutes=5)
+    await lane.perform_due()
+    found = await chain.rows("SELECT state FROM steps WHERE step = 1")
+    assert [row["state"] for row in found] == ["sent"] * 6
+
+
+async def test_every_open_invitation_goes_on_whatever_happens(chain: Chain) -> None:
+    """Promise 4, over a mixture of ends, refusals and losses."""
+    asked = [request(f"r{number}", contact=Contact(email=f"r{number}@x.test", phone="+1")) for number in range(24)]
+    await chain.take(*asked)
+    kinds = [Result.SENT, Result.REFUSED, Result.NOT_ACCEPTED, Result.UNKNOWN, Result.NOT_STARTED]
+    for days in range(22):
+        answers = {
+            each.contact.email or "": kinds[(number + days) % (5 if days % 3 == 0 else 4)]
+            for number, each in enumerate(asked)
+        }
+        account = RememberingAccount(answers=answers)
+        chain.clock.moment = NOW + days * DAY
+        await chain.lane(EMAIL, account).perform_due()
+        await chain.tick()
+        stalled = await chain.rows(
+            """SELECT i.id FROM invitations i WHERE i.state = 'open'
+            AND EXISTS (SELECT FROM steps s WHERE s.invitation_id = i.id AND s.state = 'waiting')
+            AND NOT EXISTS (SELECT FROM steps s WHERE s.invitation_id = i.id
+                AND s.state IN ('planned', 'leased', 'in_flight'))"""
+        )
+        assert stalled == []
+        assert await work_left(chain) == 0
+    assert await chain.rows("SELECT 1 FROM invitations WHERE outcome IS NULL") == []
+    assert len(await chain.published("invitation.closed")) == 24

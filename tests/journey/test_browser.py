@@ -1,0 +1,260 @@
+"""What people see of the whole product: a real browser, at the size of a phone and of a desk."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, BrowserContext, Page, Response, Route, expect
+
+from shared.events import NpsUpdated
+from tests.browser import DESKTOP, PHONE, SIDEWAYS, Watch, photograph, schemes_of, watched
+from tests.journey.stage import Stage, event, link_in, purchase
+from tests.journey.test_chain import published
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+SIZES = {"360": PHONE, "1280": DESKTOP}
+PRIVATE = {"x-robots-tag": "noindex, nofollow", "referrer-policy": "no-referrer", "cache-control": "no-store"}
+MAX_ANSWER_PAGE = 50_000
+
+
+async def silence(stage: Stage) -> None:
+    """Let mail, repeat and SMS pass without an answer until the call is due."""
+    for _ in range(8):
+        await stage.after(days=1)
+
+
+async def test_two_customers_are_heard(stage: Stage, browser: Browser) -> None:
+    """One answers by mail, the other when an operator calls; the open dashboard shows both by itself."""
+    async with watched(browser, viewport=DESKTOP) as context:
+        dashboard = await context.new_page()
+        await dashboard.goto(stage.scoring)
+        await expect(dashboard.get_by_role("heading", name="Nobody has been asked yet")).to_be_visible()
+        results = await stage.happens(purchase(1, name="Olga Smirnova"), purchase(2, name="Rustam Karimov"))
+
+        await answer_on_phone(await follow_mail(context, stage, "olga1@example.com", score="8"))
+        await stage.settle()
+        await expect(dashboard.get_by_role("heading", name="1 answer so far")).to_be_visible()
+        await expect(dashboard.get_by_text("Tverskaya, today 10:00, e-mail. “Anna was kind.”")).to_be_visible()
+
+        await silence(stage)
+        assert [message["step"] for message in await stage.mailbox()] == [1, 1, 2, 3]
+        await enter_at_desk(context, stage)
+        await stage.settle()
+        await expect(dashboard.get_by_role("heading", name="2 answers so far")).to_be_visible()
+        await expect(dashboard.get_by_text("the desk. “Waited too long.”")).to_be_visible()
+
+    for result in results:
+        assert (await stage.invitation(result["invitation_id"]))["outcome"] == "answered"
+    updates = [u for u in await published(stage, "nps.updates", NpsUpdated) if isinstance(u, NpsUpdated)]
+    counted = {(u.dimension, u.value, u.day.day, u.by_score[9], u.by_score[4]) for u in updates if u.n}
+    assert {("mode", "self", 2, 1, 0), ("mode", "operator", 10, 0, 1)} <= counted
+    assert {("all", "", 2, 1, 0), ("all", "", 10, 0, 1)} <= counted
+
+
+async def follow_mail(context: BrowserContext, stage: Stage, address: str, *, score: str) -> Page:
+    """Open the mail in the mailbox and tap a score in it."""
+    page = await context.new_page()
+    await page.goto(f"{stage.dispatcher}/mailbox")
+    await page.get_by_role("link", name=address).click()
+    async with context.expect_page() as opened:
+        await page.frame_locator("iframe").get_by_role("link", name=score, exact=True).click()
+    return await opened.value
+
+
+async def answer_on_phone(page: Page) -> None:
+    """Choose another score than was tapped in the mail, send it, say why."""
+    await page.set_viewport_size(PHONE)
+    await expect(page.get_by_role("button")).to_have_text("Send 8")
+    await page.get_by_role("radio", name="9", exact=True).check()
+    await page.get_by_role("button", name="Send 9").click()
+    await expect(page.get_by_role("status")).to_contain_text("your answer 9 is saved")
+    await page.get_by_label("Friendly staff").check()
+    await page.get_by_label("Tell us more").fill("Anna was kind.")
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+
+
+async def enter_at_desk(context: BrowserContext, stage: Stage) -> None:
+    """Take the call and enter the answer with the keyboard alone."""
+    page = await context.new_page()
+    await page.goto(f"{stage.scoring}/desk")
+    await page.get_by_label("Your name").fill("Operator 7")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/desk/*-*")  # and its script
+    await expect(page.get_by_text("+7 900 000-00-02")).to_be_visible()
+    await page.keyboard.press("4")
+    await expect(page.get_by_role("radio", name="4")).to_be_checked()
+    await page.get_by_label(re.compile("own words")).fill("Waited too long.")
+    await page.keyboard.press("Control+Enter")
+    await expect(page.get_by_role("status")).to_have_text("Saved. The call is closed.")
+
+
+@pytest.mark.parametrize(
+    ("locale", "words"),
+    [
+        ("en", ("Send", "your answer 9 is saved", "Friendly staff", "Tell us more", "Thank you", "Change")),
+        ("ru", ("Отправить", "оценка 9 сохранена", "Качество", "Расскажите подробнее", "Спасибо", "Изменить")),
+    ],
+)
+async def test_answer_is_given_and_changed_without_scripts(
+    stage: Stage, browser: Browser, locale: str, words: tuple[str, ...]
+) -> None:
+    send, saved, reason, comment, thanks, change = words
+    await stage.happens(purchase(locale=locale))
+    link = link_in((await stage.mailbox())[0])
+    async with watched(browser, viewport=PHONE, java_script_enabled=False) as context:
+        page = await context.new_page()
+        await page.goto(link)
+        await page.get_by_role("radio", name="9", exact=True).check()
+        await page.get_by_role("button", name=send, exact=True).click()
+        await expect(page.get_by_role("status")).to_contain_text(saved)
+        await page.get_by_label(reason).check()
+        await page.get_by_label(comment).fill("Тепло 🙂")
+        await page.get_by_role("button", name=send, exact=True).click()
+        await expect(page.get_by_role("heading", name=thanks)).to_be_visible()
+        await page.get_by_role("link", name=change).click()
+        await page.get_by_role("radio", name="10", exact=True).check()
+        await page.get_by_role("button", name=send, exact=True).click()
+        await expect(page.get_by_role("status")).to_contain_text("10")
+        await expect(page.get_by_label(comment)).to_have_value("Тепло 🙂")
+    await stage.settle()
+    assert (await stage.score())["series"][0]["by_score"][9:] == [0, 1]
+
+
+@pytest.mark.parametrize("locale", ["en", "ru"])
+async def test_first_screen_of_a_phone_holds_the_whole_question(stage: Stage, browser: Browser, locale: str) -> None:
+    await stage.happens(purchase(locale=locale))
+    async with watched(browser, viewport=PHONE) as context:
+        page, loaded = await context.new_page(), list[Response]()
+        page.on("response", lambda response: loaded.append(response))  # noqa: PLW0108 - playwright marks its handlers
+        await page.goto(link_in((await stage.mailbox())[0]) + "?score=9", wait_until="networkidle")
+        assert sum([len(await response.body()) for response in loaded]) < MAX_ANSWER_PAGE
+        button = await page.get_by_role("button").bounding_box()
+        squares = [await square.bounding_box() for square in await page.locator(".squares label").all()]
+    assert button is not None
+    assert button["y"] + button["height"] <= PHONE["height"]
+    assert len(squares) == 11
+    assert all(box and min(box["width"], box["height"]) >= 44 for box in squares)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Every page there is, by name; some are shown with another status than 200."""
+
+    pages: dict[str, str]
+    for_respondents: frozenset[str]
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self.pages.items())
+
+
+async def every_page(stage: Stage) -> Places:
+    """Bring the chain to a state in which every page has something to show, and an operator holds a call."""
+    languages = {n: "ru" if n % 2 else "en" for n in range(1, 8)}
+    await stage.happens(*(purchase(n, name="Olga Smirnova", locale=language) for n, language in languages.items()))
+    await stage.happens(event("crm.purchase.cancelled", {"id": "customer-6"}, order={"id": "order-6"}))
+    mails = {message["to"]: message for message in await stage.mailbox()}
+    links = [link_in(mails[f"olga{n}@example.com"]) for n in range(1, 8)]
+    await stage.answer(links[2], 4, reasons=["speed"], comment="Долго ждали.")
+    await stage.answer(links[3], 9)
+    await silence(stage)
+    taken = await stage.web.post(f"{stage.scoring}/v1/desk/take", json={"operator": "Operator 7"})
+    messages = {message["channel"]: message["id"] for message in await stage.mailbox()}
+    found = re.search(r"https?://\S+/u/[\w-]{22}", mails["olga7@example.com"]["text"])
+    assert found is not None
+    respondents = {
+        "question-ru": links[0],
+        "question-en": f"{links[1]}?score=9",
+        "saved-ru": links[2],
+        "saved-en": links[3],
+        "thanks-ru": f"{links[2]}?done=1",
+        "thanks-en": f"{links[3]}?done=1",
+        "withdrawn": links[5],
+        "unknown": f"{stage.scoring}/s/{'A' * 22}.1?try=3",
+        "stop": f"{links[1]}/stop",
+        "unsubscribe-ru": found.group(),
+        "unsubscribe-unknown": f"{stage.dispatcher}/u/{'A' * 22}",
+    }
+    staff = {
+        "dashboard-few": stage.scoring,
+        "desk": f"{stage.scoring}/desk",
+        "desk-call": f"{stage.scoring}/desk/{taken.json()['task_id']}",
+        "mailbox": f"{stage.dispatcher}/mailbox",
+        "mail": f"{stage.dispatcher}/mailbox/{messages['email']}",
+        "sms": f"{stage.dispatcher}/mailbox/{messages['sms']}",
+    }
+    return Places(respondents | staff, frozenset(respondents))
+
+
+async def as_operator(context: BrowserContext, stage: Stage) -> None:
+    await context.add_cookies([{"name": "operator", "value": "Operator%207", "url": stage.scoring}])
+
+
+async def test_every_page_is_fit_to_be_shown(stage: Stage, browser: Browser) -> None:
+    places = await every_page(stage)
+    async with watched(browser) as context:
+        await as_operator(context, stage)
+        page = await context.new_page()
+        for name, address in places:
+            response = await page.goto(address)
+            assert response is not None
+            assert {key: response.headers[key] for key in PRIVATE} == PRIVATE, name
+            assert "unsafe" not in response.headers["content-security-policy"], name
+            assert await page.locator("[style], style, script:not([src])").count() == 0, name
+            for width, size in SIZES.items():
+                await page.set_viewport_size(size)
+                assert await page.evaluate(SIDEWAYS) <= 0, f"{name} is wider than {width} pixels"
+                await photograph(page, f"{name}-{width}")
+
+
+async def test_every_page_is_accessible(stage: Stage, browser: Browser) -> None:
+    """axe-core finds nothing, light and dark; it needs our content security policy out of its way."""
+    places, faults = await every_page(stage), list[str]()
+    context = await browser.new_context(bypass_csp=True)
+    await as_operator(context, stage)
+    page = await context.new_page()
+    for name, address in places:
+        await page.goto(address)
+        for width, size in SIZES.items():
+            await page.set_viewport_size(size)
+            faults += await faults_of(page, f"{name}-{width}")
+    mail = await stage.web.get(places.pages["mail"] + "/html")
+    await page.set_content(mail.text)
+    faults += await faults_of(page, "mail body", apart=("region", "landmark-one-main"))
+    await context.close()
+    assert faults == [], "\n".join(faults)
+
+
+async def faults_of(page: Page, name: str, *, apart: Sequence[str] = ()) -> list[str]:
+    """Name what axe finds, some rules apart: a mail is no page."""
+    faults: list[str] = []
+    options = {"resultTypes": ["violations"], "rules": {rule: {"enabled": False} for rule in apart}}
+    async for scheme in schemes_of(page):
+        found = (await Axe().run(page, options=options)).response["violations"]
+        faults += [f"{name}, {scheme}: {v['id']}: {node['html']}" for v in found for node in v["nodes"]]
+    return faults
+
+
+async def test_watch_sees_what_no_page_may_do(browser: Browser) -> None:
+    async def serve(route: Route) -> None:
+        if urlsplit(route.request.url).hostname == "127.0.0.1":
+            html = "<p style='color: red'>x</p><img src='http://example.com/x.png'><script src='/fails.js'></script>"
+            policy = "default-src 'self'; img-src *"
+            await route.fulfill(body=html, content_type="text/html", headers={"content-security-policy": policy})
+        else:
+            await route.abort()
+
+    context = await browser.new_context()
+    watch = Watch(context)
+    await context.route("**", serve)
+    await (await context.new_page()).goto("http://127.0.0.1/")
+    await context.close()
+    seen = "\n".join(watch.complaints)
+    assert "request: http://example.com/x.png" in seen
+    assert "style-src" in seen

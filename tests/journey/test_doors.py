@@ -1,0 +1,81 @@
+"""Who reaches what: outside only the public paths, staff pages never through a proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deploy import all_in_one
+from deploy.replay import scratch_settings
+from deploy.sample_shop import address
+from shared.clock import StoredClock
+from shared.runtime import PortBusy
+from shared.vocabulary import Service
+from tests.journey.stage import MONDAY, Stage, link_in, purchase
+
+OUTSIDE = "127.0.0.2"
+
+
+async def test_outside_listener_serves_public_paths_only(urls: Mapping[str, str], tmp_path: Path) -> None:
+    own = {f"{service}_database_url": urls[service] for service in Service}
+    settings = scratch_settings(tmp_path, events_url=urls["transport"], public_host=OUTSIDE, **own)
+    StoredClock.create(tmp_path / "clock.json", start=MONDAY, speed=1)
+    stop, ready = asyncio.Event(), asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(all_in_one.run(settings, stop, ready=lambda _urls: ready.set()))
+        await ready.wait()
+        async with httpx.AsyncClient(timeout=20) as web:
+            seen = {
+                path: (await web.get(f"http://{OUTSIDE}:{settings.port(service)}{path}")).status_code
+                for service, path in (
+                    (Service.SCORING, f"/s/{'A' * 22}.1"),
+                    (Service.SCORING, "/static/earshot.css"),
+                    (Service.SCORING, "/desk"),
+                    (Service.SCORING, "/v1/nps"),
+                    (Service.DISPATCHER, "/mailbox"),
+                    (Service.DISPATCHER, f"/u/{'A' * 22}"),
+                    (Service.TRIGGER, "/v1/decisions"),
+                    (Service.TRIGGER, "/docs"),
+                )
+            }
+            titles = (await web.get(f"http://{OUTSIDE}:{settings.port(Service.SCORING)}/s/{'A' * 22}.1")).headers
+            inside = (await web.get(f"{address(settings, Service.SCORING)}/desk")).status_code
+        stop.set()
+    assert titles["content-type"].startswith("text/html")
+    assert inside == 200
+    assert {path: status for path, status in seen.items() if status != 404} == {"/static/earshot.css": 200}
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])
+async def test_proxy_reaches_no_staff_page_and_every_public_one(stage: Stage, header: str) -> None:
+    await stage.happens(purchase())
+    link = link_in((await stage.mailbox())[0])
+    proxied = {header: "for=203.0.113.9"}
+    refused = [
+        f"{stage.scoring}/",
+        f"{stage.scoring}/desk",
+        f"{stage.scoring}/v1/nps",
+        f"{stage.dispatcher}/mailbox",
+        f"{stage.dispatcher}/v1/mailbox",
+        f"{stage.trigger}/v1/decisions",
+        f"{stage.trigger}/metrics",
+    ]
+    assert {(await stage.web.get(path, headers=proxied)).status_code for path in refused} == {403}
+    event = await stage.web.post(f"{stage.trigger}/v1/events", json=purchase(2), headers=proxied)
+    assert event.status_code == 403
+    assert (await stage.web.get(link, headers=proxied)).status_code == 200
+
+
+async def test_busy_port_is_one_line_with_its_cure(urls: Mapping[str, str], tmp_path: Path) -> None:
+    own = {f"{service}_database_url": urls[service] for service in Service}
+    settings = scratch_settings(tmp_path, events_url=urls["transport"], **own)
+    with (
+        socket.create_server(("127.0.0.1", settings.port(Service.TRIGGER))),
+        pytest.raises(PortBusy, match="EARSHOT_TRIGGER_PORT"),
+    ):
+        await all_in_one.run(settings, asyncio.Event())

@@ -1,0 +1,189 @@
+"""Twelve weeks of five shops, as the pictures of the documentation show them; EARSHOT_TEST_PICTURES=1 takes them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.browser import DESKTOP, PHONE, SIDEWAYS, photograph, watched
+from tests.journey.stage import Stage, link_in, purchase
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
+MAX_PICTURE = 300_000
+TAKEN = os.environ.get("EARSHOT_TEST_PICTURES") == "1"
+WEEKS, SOLD_AT_ONCE = 12 if TAKEN else 2, 36
+OPERATOR = "Operator 7"
+PROGRAM = {
+    "id": "after-purchase",
+    "title": "After a purchase",
+    "brand": {"name": "Kofe Point", "privacy_url": "https://example.com/privacy"},
+    "starts_on": ["crm.purchase.completed"],
+}
+SHARES = {  # of promoters, passives and detractors
+    "Tverskaya": (0.68, 0.21, 0.11),
+    "Arbat": (0.58, 0.27, 0.15),
+    "Online": (0.55, 0.28, 0.17),
+    "Sokol": (0.47, 0.32, 0.21),
+    "Khimki": (0.29, 0.33, 0.38),
+}
+VISITORS = (24, 20, 28, 16, 12)
+NAMES = ("Olga Smirnova", "Rustam Karimov", "Elena Volkova", "Pavel Morozov", "Anna Belova")
+ANSWERED = {"email 1": 0.26, "email 2": 0.14, "sms 3": 0.1, "call": 0.07}  # of those it reached
+LAST_WORDS = (
+    ("Online", 8, (), "Fine, but the courier came an hour late."),
+    ("Sokol", 6, ("choice",), "No pastries left at eleven in the morning."),
+    ("Arbat", 10, ("quality", "staff"), "The best flat white in the neighbourhood."),
+    ("Khimki", 7, ("price",), "Good, though it used to be cheaper."),
+    ("Tverskaya", 10, ("staff",), "Anna at the counter remembered my order."),
+    ("Online", 9, ("speed",), "Ordered at nine, drank it at half past."),
+    ("Khimki", 4, ("speed", "staff"), "Forty minutes for two coffees, nobody said a word."),
+)
+
+
+@dataclass
+class Season:
+    """The shops' customers: what each of them does is drawn from a fixed seed."""
+
+    stage: Stage
+    chance: random.Random = field(default_factory=lambda: random.Random(7))
+    sold: int = 0
+    cursor: int = 0
+    answered: int = 0
+
+    async def play(self) -> None:
+        answer = await self.stage.web.put(f"{self.stage.trigger}/v1/programs", json=PROGRAM)
+        answer.raise_for_status()
+        for half in range(2 * WEEKS):
+            await self.stage.after(days=3 + half % 2 if half else 0)
+            await self.sell()
+            await self.read_mail()
+            await self.make_calls()
+        await self.speak_out()
+
+    async def sell(self) -> None:
+        stores = self.chance.choices(list(SHARES), VISITORS, k=SOLD_AT_ONCE)
+        await self.stage.happens(*(self.sale(store) for store in stores))
+
+    def sale(self, store: str, **customer: Any) -> dict[str, Any]:
+        self.sold += 1
+        who = {"name": self.chance.choice(NAMES), "time_zone": "Europe/Moscow", **customer}
+        bought = purchase(self.sold, at=self.stage.clock.now(), store=store, **who)
+        bought["data"]["order"]["id"] = str(48_000 + self.sold)
+        return bought
+
+    async def unread(self) -> list[dict[str, Any]]:
+        parameters = {"limit": 500, "after": self.cursor}
+        answer = await self.stage.web.get(f"{self.stage.dispatcher}/v1/mailbox", params=parameters)
+        messages: list[dict[str, Any]] = answer.raise_for_status().json()["messages"]
+        self.cursor = messages[-1]["cursor"] if messages else self.cursor
+        return messages
+
+    async def read_mail(self) -> None:
+        async with asyncio.TaskGroup() as readers:
+            for message in await self.unread():
+                if self.chance.random() < ANSWERED[f"{message['channel']} {message['step']}"]:
+                    readers.create_task(self.answer(message, self.score_of(message["text"])))
+
+    async def answer(self, message: Mapping[str, Any], score: int, **more: object) -> None:
+        saved = await self.stage.web.post(link_in(message), data={"score": score, **more}, follow_redirects=True)
+        saved.raise_for_status()
+        self.answered += 1
+
+    def score_of(self, text: str) -> int:
+        shares = next((shares for store, shares in SHARES.items() if store in text), SHARES["Online"])
+        [group] = self.chance.choices(((10, 9, 10), (8, 7, 8), (6, 5, 6, 4, 3, 5, 2, 1, 0, 0)), shares)
+        return self.chance.choice(group)
+
+    async def make_calls(self) -> None:
+        while (taken := await self.desk("take")).status_code == httpx.codes.OK:
+            task, luck = taken.json(), self.chance.random()
+            if luck < ANSWERED["call"]:
+                await self.desk(f"{task['task_id']}/answer", score=self.score_of(task["summary"]), reasons=[])
+                self.answered += 1
+            else:
+                await self.desk(f"{task['task_id']}/outcome", disposition="refused" if luck > 0.5 else "no_answer")
+
+    async def desk(self, action: str, **said: object) -> httpx.Response:
+        body = {"operator": OPERATOR, **said}
+        answer = await self.stage.web.post(f"{self.stage.scoring}/v1/desk/{action}", json=body)
+        return answer.raise_for_status()
+
+    async def speak_out(self) -> None:
+        """Let the newest answers be worth reading."""
+        for store, score, reasons, words in LAST_WORDS:
+            await self.unread()
+            await self.stage.happens(self.sale(store))
+            [mail] = await self.unread()
+            await self.stage.after(minutes=34)
+            await self.answer(mail, score, reasons=list(reasons), comment=words)
+        await self.stage.settle()
+
+
+async def test_quarter_of_five_shops(stage: Stage, browser: Browser) -> None:
+    season = Season(stage)
+    await season.play()
+    whole = (await stage.score())["series"][0]
+    assert (whole["n"], whole["invited"]) == (season.answered, season.sold)
+    stores = (await stage.score(by="store"))["series"]
+    assert sum(store["n"] for store in stores) == whole["n"]
+
+    async with watched(browser, viewport=DESKTOP) as context:
+        page = await context.new_page()
+        await show_dashboard(page, stage)
+        await show_desk(page, stage)
+        await stage.happens(season.sale("Tverskaya"))
+        [mail] = await season.unread()
+        await show_question(page, stage, mail)
+
+
+async def show_dashboard(page: Page, stage: Stage) -> None:
+    await page.goto(stage.scoring)
+    await expect(page.locator(".picture.wide circle")).to_have_count(WEEKS)
+    await expect(page.locator("#stores tbody tr")).to_have_count(len(SHARES))
+    await expect(page.locator("#words li").first).to_contain_text(LAST_WORDS[-1][-1])
+    await page.set_viewport_size(PHONE)
+    assert await page.evaluate(SIDEWAYS) <= 0
+    await photograph(page, "dashboard-360")
+    await page.set_viewport_size(DESKTOP)
+    await photograph(page, "dashboard-1280")
+    await take(page, "dashboard")
+
+
+async def show_desk(page: Page, stage: Stage) -> None:
+    await page.goto(f"{stage.scoring}/desk")
+    await page.get_by_label("Your name").fill(OPERATOR)
+    await page.keyboard.press("Enter")
+    await page.get_by_role("radio", name="7", exact=True).check()
+    await expect(page.get_by_role("button", name="Save answer")).to_be_in_viewport()
+    await take(page, "desk")
+
+
+async def show_question(page: Page, stage: Stage, mail: Mapping[str, Any]) -> None:
+    await page.set_viewport_size({"width": 600, "height": 480})
+    await page.goto(f"{stage.dispatcher}/mailbox/{mail['id']}/html")
+    await expect(page.get_by_role("link", name="10")).to_be_in_viewport()
+    await take(page, "mail")
+    await page.set_viewport_size(PHONE)
+    await page.goto(f"{link_in(mail)}?score=9")
+    await expect(page.get_by_role("button")).to_have_text("Send 9")
+    await take(page, "answer")
+
+
+async def take(page: Page, name: str) -> None:
+    """Keep a picture for the documentation when pictures are wanted."""
+    picture = await page.screenshot(full_page=True)
+    assert len(picture) < MAX_PICTURE
+    if TAKEN:
+        PICTURES.mkdir(exist_ok=True)
+        (PICTURES / f"{name}.png").write_bytes(picture)
