@@ -53,6 +53,7 @@ def listen(host: str, port: int, *, setting: str) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen()  # who comes before the server is up waits, and is not turned away
     except OSError as error:
         listener.close()
         raise PortBusy(f"{host}:{port} cannot be used ({error.strerror}): stop who has it or set {setting}") from error

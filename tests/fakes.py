@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from email.message import Message
 from email.parser import BytesParser
@@ -80,6 +80,61 @@ async def smtp_that_hangs_up(*, after_dot: bool) -> AsyncIterator[int]:
     server = await asyncio.start_server(converse, "127.0.0.1", 0, limit=1_000_000)
     try:
         yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+@dataclass
+class ScriptedSmtp:
+    """An SMTP server that follows a script: per verb (`GREETING`, `EHLO`, … `CONTENT`) the replies to give in turn.
+
+    A reply of None hangs up, an empty one says nothing; beyond its script a verb is answered as usual.
+    """
+
+    port: int = 0
+    script: dict[str, list[bytes | None]] = field(default_factory=dict)
+    verbs: list[str] = field(default_factory=list)
+    accepted: int = 0
+    connections: int = 0
+
+    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        verb, usual = "GREETING", b"220 here"
+        try:
+            while self._answer(writer, verb, usual):
+                if self._takes_content:
+                    await reader.readuntil(b"\r\n.\r\n")
+                    verb, usual = "CONTENT", b"250 taken"
+                else:
+                    verb = (await reader.readuntil(b"\r\n")).split()[0].decode().upper()
+                    usual = _USUAL.get(verb, b"250 fine")
+        except (ConnectionError, asyncio.IncompleteReadError):
+            return
+        finally:
+            writer.transport.abort()
+
+    def _answer(self, writer: asyncio.StreamWriter, verb: str, usual: bytes) -> bool:
+        self.verbs.append(verb)
+        replies = self.script.get(verb)
+        reply = replies.pop(0) if replies else usual
+        self._takes_content = verb == "DATA" and reply is not None and reply.startswith(b"354")
+        if reply is None:
+            return False
+        self.accepted += verb == "CONTENT" and reply.startswith(b"2")
+        writer.write(reply + b"\r\n" if reply else b"")
+        return verb != "QUIT"
+
+
+_USUAL = {"DATA": b"354 go on", "EHLO": b"250-here\r\n250 AUTH PLAIN", "QUIT": b"221 bye", "AUTH": b"235 welcome"}
+
+
+@contextlib.asynccontextmanager
+async def scripted_smtp(**script: Sequence[bytes | None]) -> AsyncIterator[ScriptedSmtp]:
+    fake = ScriptedSmtp(script={verb: list(replies) for verb, replies in script.items()})
+    server = await asyncio.start_server(fake.converse, "127.0.0.1", 0, limit=1_000_000)
+    fake.port = server.sockets[0].getsockname()[1]
+    try:
+        yield fake
     finally:
         server.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
@@ -34,7 +35,10 @@ class DispatcherSettings(Settings):
     @field_validator("send_allowlist", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(entry.strip() for entry in value.split(",") if entry.strip()) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        entries = (entry.strip().removeprefix("@") for entry in value.split(","))
+        return tuple(re.sub(r"[\s()-]", "", entry) if entry.startswith("+") else entry for entry in entries if entry)
 
     @field_validator("mail_from")
     @classmethod

@@ -147,7 +147,7 @@ def after_call(outcome: CallOutcome, steps: Sequence[Step]) -> InvitationOutcome
     closing = _AFTER_CALL.get(outcome)
     if closing in (InvitationOutcome.ANSWERED, InvitationOutcome.DECLINED):
         return closing
-    return closing if all(step.state in FINISHED for step in steps) else None
+    return closing if all(step.state in FINISHED and not step.call_open for step in steps) else None
 
 
 def late_answer_counts(outcome: InvitationOutcome) -> bool:
@@ -202,10 +202,14 @@ class SendMode(StrEnum):
 
 
 def may_leave(mode: SendMode, address: str, *, allowed: Sequence[str]) -> bool:
-    """Say whether a message to this address may leave the machine; `allowed` holds mail domains and phone numbers."""
-    if mode is SendMode.ALLOWLIST:
-        return address.rpartition("@")[2].lower() in {entry.lower() for entry in allowed}
-    return mode is SendMode.LIVE
+    """Say whether a message to this address may leave the machine.
+
+    `allowed` holds mail domains, each without those below it, and phone numbers, which begin with a plus.
+    """
+    if mode is not SendMode.ALLOWLIST:
+        return mode is SendMode.LIVE
+    _, is_mail, place = address.rpartition("@")
+    return any(entry.lower() == place.lower() and entry.startswith("+") is not bool(is_mail) for entry in allowed)
 
 
 # --- contact hours
@@ -254,10 +258,20 @@ _GSM7_TWICE = frozenset("^{}[]~\\|€\f")
 
 def sms_segments(text: str) -> int:
     if all(char in _GSM7 or char in _GSM7_TWICE for char in text):
-        length = sum(2 if char in _GSM7_TWICE else 1 for char in text)
-        return 1 if length <= 160 else -(-length // 153)
-    length = len(text.encode("utf-16-le")) // 2
-    return 1 if length <= 70 else -(-length // 67)
+        return _segments([2 if char in _GSM7_TWICE else 1 for char in text], alone=160, joined=153)
+    return _segments([2 if char > "\uffff" else 1 for char in text], alone=70, joined=67)
+
+
+def _segments(widths: Sequence[int], *, alone: int, joined: int) -> int:
+    """Count the parts of a text; no character is parted between two."""
+    if sum(widths) <= alone:
+        return 1
+    parts, length = 1, 0
+    for width in widths:
+        if length + width > joined:
+            parts, length = parts + 1, 0
+        length += width
+    return parts
 
 
 def fit_sms(prefix: str, link: str, *, segments: int = 2) -> str:

@@ -72,7 +72,6 @@ sa.Table(
     sa.Column("provider_message_id", sa.Text),
     sa.Column("at", _INSTANT, nullable=False),
     sa.Index("attempts_once", "invitation_id", "step", "try", unique=True),
-    sa.Index("attempts_at", "at", "provider"),
 )
 
 sa.Table(
@@ -94,6 +93,15 @@ sa.Table(
         unique=True,
         postgresql_nulls_not_distinct=True,
     ),
+)
+
+# messages let out per account and day: one row, so that processes wait for each other at the ceiling
+sa.Table(
+    "allowance",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("used", sa.BigInteger, nullable=False),
 )
 
 # an end that came before its request: topics are not ordered among each other

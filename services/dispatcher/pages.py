@@ -94,13 +94,13 @@ def unsubscribe_router(sessions: Sessions, clock: Clock) -> APIRouter:
 
 def _unsubscribe(request: SurveyRequested, title: str, text: str, *, button: str = "") -> str:
     language, shown = language_of(request.locale), text.format(brand=request.brand.name)
-    return _page("unsubscribe.html", language=language, title=title, text=shown, button=button)
+    return _page("unsubscribe.html", language=language, brand=request.brand, title=title, text=shown, button=button)
 
 
 def _unknown_link() -> Response:
     words = words_of("en")
-    page = _page("unsubscribe.html", language="en", title=words.unknown_title, text=words.unknown_text, button="")
-    return HTMLResponse(page, HTTPStatus.NOT_FOUND)
+    fields = {"language": "en", "brand": None, "title": words.unknown_title, "text": words.unknown_text, "button": ""}
+    return HTMLResponse(_page("unsubscribe.html", **fields), HTTPStatus.NOT_FOUND)
 
 
 async def _kept(session: AsyncSession, message_id: UUID) -> Kept:

@@ -7,6 +7,7 @@ transaction, and nothing is in flight that is not being sent.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from uuid import UUID
 
 import structlog
 import tenacity
+from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.dispatcher import domain
@@ -23,7 +25,7 @@ from services.dispatcher.channels.mime import BadAddress
 from services.dispatcher.domain import Disposition, MoveReason, Outgoing, Result, SendMode, SkipReason, StepState
 from services.dispatcher.handlers import ending, recording
 from services.dispatcher.handlers.recording import Done
-from services.dispatcher.repository import attempts, counts, invitations, steps
+from services.dispatcher.repository import allowance, counts, invitations, steps
 from services.dispatcher.repository.steps import End, Facts, Held
 from shared import metrics
 from shared.clock import Clock
@@ -38,9 +40,12 @@ log = structlog.get_logger()
 CLAIM = 500
 MARK = 100
 BUDGET_S = 10.0
+PATIENCE_S = 5.0
 POLL_S = 0.1
+_RENDER = 20  # messages rendered, a few milliseconds, before others have their turn
 MAILBOX = "mailbox"
 _EARLY_KEPT = timedelta(days=30)
+_GRACE_S = 20.0  # for what is known but not recorded when told to stop during an outage
 
 
 class Bell:
@@ -71,11 +76,8 @@ class Ready:
     """A claimed step that may go out now."""
 
     held: Held
-    facts: Facts
-
-    @property
-    def request(self) -> SurveyRequested:
-        return self.facts.request
+    request: SurveyRequested
+    sent_before: int
 
     @property
     def planned(self) -> PlanStep:
@@ -101,15 +103,18 @@ class Lane:
     composer: Composer
     policy: SendPolicy
     account: ChannelAccount | None = None
+    budget_s: float = BUDGET_S
 
     async def perform_due(self, stop: asyncio.Event | None = None) -> int:
         """Perform what is due; return how many steps were claimed. Stops between two batches when told to."""
+        if self.account is not None and not self.account.free_slots:
+            return 0  # claiming only to give back would never rest
         now = self.clock.now()
         found = await self._claim(now)
         await self._record(found.done, now)
-        local, leaving = self._local(found.ready, now)
+        local, leaving = await self._local(found.ready, now)
         await self._record(local, now)
-        await self._send(leaving, stop)
+        await self._send(leaving, now, stop)
         return len(found.ready) + len(found.moved) + len(found.done)
 
     async def _claim(self, now: datetime) -> _Sorted:
@@ -122,17 +127,18 @@ class Lane:
             await steps.move(session, found.moved)
         return found
 
-    def _local(self, ready: Sequence[Ready], now: datetime) -> tuple[list[Done], list[tuple[Ready, Outgoing]]]:
+    async def _local(self, ready: Sequence[Ready], now: datetime) -> tuple[list[Done], list[tuple[Ready, Outgoing]]]:
         """Finish here what never leaves the machine; return that, and the messages that have to be sent."""
         done: list[Done] = []
         leaving: list[tuple[Ready, Outgoing]] = []
-        for each in ready:
-            if self.channel is ChannelKind.CALL:
-                done.append(_call(each))
-                continue
-            message = self._compose(each)
+        for number, each in enumerate(ready):
+            if number % _RENDER == 0:
+                await asyncio.sleep(0)  # answers are served by the same process
+            message = self._prepared(each)
             if isinstance(message, Disposition):
                 done.append(_ended(each, message, account=None, now=now))
+            elif isinstance(message, Done):
+                done.append(message)
             elif not domain.may_leave(self.policy.mode, message.recipient, allowed=self.policy.allowed):
                 done.append(_kept(each, message))
             elif self.account is None:
@@ -141,8 +147,10 @@ class Lane:
                 leaving.append((each, message))
         return done, leaving
 
-    def _compose(self, ready: Ready) -> Outgoing | Disposition:
+    def _prepared(self, ready: Ready) -> Outgoing | Done | Disposition:
         try:
+            if self.channel is ChannelKind.CALL:
+                return _call(ready)
             return self.composer.compose(ready.request, step=ready.held.step, channel=self.channel)
         except BadAddress:
             return Disposition(Result.REFUSED, "bad_address")
@@ -151,61 +159,98 @@ class Lane:
             log.exception("step.not_rendered", invitation_id=str(ready.held.invitation_id), step=ready.held.step)
             return Disposition(Result.NOT_ACCEPTED, reason)
 
-    async def _send(self, leaving: Sequence[tuple[Ready, Outgoing]], stop: asyncio.Event | None) -> None:
-        left = await self._under_ceiling(leaving)
+    async def _send(self, leaving: Sequence[tuple[Ready, Outgoing]], now: datetime, stop: asyncio.Event | None) -> None:
+        left = list(leaving)
         while left and self.account is not None:
             size = min(MARK, self.account.free_slots)
             if not size or (stop is not None and stop.is_set()):
                 break
-            await self._send_batch(self.account, left[:size])
+            await self._send_batch(self.account, left[:size], now, stop)
             left = left[size:]
-        await self._give_back([(ready.held, ready.held.due_at, None) for ready, _ in left])
+        if left:
+            async with self.sessions.begin() as session:
+                await steps.move(session, [(ready.held, ready.held.due_at, None) for ready, _ in left])
 
-    async def _send_batch(self, account: ChannelAccount, batch: Sequence[tuple[Ready, Outgoing]]) -> None:
+    async def _send_batch(
+        self,
+        account: ChannelAccount,
+        batch: Sequence[tuple[Ready, Outgoing]],
+        now: datetime,
+        stop: asyncio.Event | None,
+    ) -> None:
+        deadline = time.monotonic() + self.budget_s  # from before the mark: who stands still after it sends nothing
         async with self.sessions.begin() as session:
-            marked = await steps.mark_in_flight(session, [ready.held for ready, _ in batch], account=account.name)
+            granted = await self._granted(session, account, [ready.held for ready, _ in batch], now)
+            marked = await steps.mark_in_flight(session, granted, account=account.name)
         started = [(ready, message) for ready, message in batch if ready.held.key in marked]
-        if not started:
-            return
-        dispositions = await account.send_all([message for _, message in started], within_s=BUDGET_S)
-        now = self.clock.now()
+        dispositions = await self._dispositions(account, [message for _, message in started], deadline)
+        at = self.clock.now()
         ends = [
-            _ended(ready, disposition, account=account.name, now=now)
+            _ended(ready, disposition, account=account.name, now=at)
             for (ready, _), disposition in zip(started, dispositions, strict=True)
         ]
-        await self._record(ends, now, retry=True)
-
-    async def _under_ceiling(self, leaving: Sequence[tuple[Ready, Outgoing]]) -> list[tuple[Ready, Outgoing]]:
-        """Keep what today's ceiling lets out in live mode; the rest is moved to tomorrow."""
-        if not leaving or self.account is None or self.policy.mode is not SendMode.LIVE:
-            return list(leaving)
-        now = self.clock.now()
-        tomorrow = domain.next_day(now)
-        async with self.sessions.begin() as session:
-            left_today = await attempts.left_since(session, self.account.name, since=tomorrow - timedelta(days=1))
-        allowed = max(0, self.policy.daily_ceiling - left_today)
-        over = [(ready.held, tomorrow, MoveReason.DAILY_CEILING) for ready, _ in leaving[allowed:]]
-        if over:
-            log.warning("sending.ceiling_reached", account=self.account.name, moved=len(over))
-        await self._give_back(over)
-        return list(leaving[:allowed])
-
-    async def _give_back(self, moves: Sequence[tuple[Held, datetime, str | None]]) -> None:
-        if moves:
+        await self._record(ends, at, stop=stop, known=True)
+        if self.policy.mode is SendMode.LIVE:
+            used = sum(each.result not in (Result.NOT_STARTED, Result.NOT_ACCEPTED) for each in dispositions)
             async with self.sessions.begin() as session:
-                await steps.move(session, moves)
+                await allowance.give_back(session, account.name, now, len(granted) - used)
 
-    async def _record(self, done: Sequence[Done], now: datetime, *, retry: bool = False) -> None:
-        """Record; what providers were told is tried again through an outage, until its lease makes it `unknown`."""
+    async def _granted(
+        self, session: AsyncSession, account: ChannelAccount, held: Sequence[Held], now: datetime
+    ) -> Sequence[Held]:
+        """Keep what today's ceiling lets out in live mode; the rest is moved to tomorrow."""
+        if self.policy.mode is not SendMode.LIVE:
+            return held
+        size = await allowance.take(session, account.name, now, wanted=len(held), ceiling=self.policy.daily_ceiling)
+        if over := [(step, domain.next_day(now), MoveReason.DAILY_CEILING) for step in held[size:]]:
+            log.warning("sending.ceiling_reached", account=account.name, moved=len(over))
+            await steps.move(session, over)
+        return held[:size]
+
+    async def _dispositions(
+        self, account: ChannelAccount, messages: Sequence[Outgoing], deadline: float
+    ) -> list[Disposition]:
+        within_s = deadline - time.monotonic()
+        if not messages or within_s <= 0:
+            return [Disposition(Result.NOT_STARTED)] * len(messages)
+        try:
+            return await account.send_all(messages, within_s=within_s)
+        except Exception:
+            log.exception("account.failed", account=account.name, messages=len(messages))
+            return [Disposition(Result.UNKNOWN, "account_failed")] * len(messages)
+
+    async def _record(
+        self, done: Sequence[Done], now: datetime, *, stop: asyncio.Event | None = None, known: bool = False
+    ) -> None:
+        """Record; what providers said is `known` only here, so it is tried again until the database is back.
+
+        What cannot be stored is halved until the culprit stands alone; its lease will end it.
+        """
         if not done:
             return
+
+        def give_up(state: tenacity.RetryCallState) -> bool:
+            return not known or (stop is not None and stop.is_set() and (state.seconds_since_start or 0) > _GRACE_S)
+
         attempts_left = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(is_transient),
             wait=tenacity.wait_fixed(POLL_S),
-            stop=tenacity.stop_after_delay(steps.LEASE) if retry else tenacity.stop_after_attempt(1),
+            stop=give_up,
             reraise=True,
         )
-        recorded: list[Done] = await attempts_left(self._record_once, done, now)
+        try:
+            recorded: list[Done] = await attempts_left(self._record_once, done, now)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            if len(done) == 1:
+                held = done[0].end.held
+                log.exception("step.not_recorded", invitation_id=str(held.invitation_id), step=held.step)
+                return
+            middle = len(done) // 2
+            await self._record(done[:middle], now, stop=stop, known=known)
+            await self._record(done[middle:], now, stop=stop, known=known)
+            return
         for each in recorded:
             metrics.STEPS.labels(Service.DISPATCHER, self.channel, each.end.state).inc()
 
@@ -219,17 +264,25 @@ def _sort(held: Sequence[Held], facts: dict[UUID, Facts], *, channel: ChannelKin
     for step in held:
         if step.invitation_id not in facts:
             continue  # past its end: it stays leased until the expiry, a moment later, stops it
-        ready = Ready(step, facts[step.invitation_id])
-        request = ready.request
-        reason = domain.skip_reason(channel, request.contact, request.consent, suppressed=ready.facts.suppressed)
-        opening = domain.next_opening(now, zone=request.time_zone, window=ready.planned.window)
-        if reason is not None:
-            found.done.append(_skipped(step, reason))
-        elif opening > now:
-            found.moved.append((step, opening, MoveReason.CONTACT_HOURS))
-        else:
-            found.ready.append(ready)
+        try:
+            _place(found, step, facts[step.invitation_id], channel=channel, now=now)
+        except Exception:
+            log.exception("step.not_read", invitation_id=str(step.invitation_id), step=step.step)
+            found.done.append(Done(End(step, StepState.FAILED, tries=step.tries, account=None, reason="not_read")))
     return found
+
+
+def _place(found: _Sorted, step: Held, facts: Facts, *, channel: ChannelKind, now: datetime) -> None:
+    request = SurveyRequested.model_validate_json(facts.request)
+    ready = Ready(step, request, facts.sent_before)
+    reason = domain.skip_reason(channel, request.contact, request.consent, suppressed=facts.suppressed)
+    opening = domain.next_opening(now, zone=request.time_zone, window=ready.planned.window)
+    if reason is not None:
+        found.done.append(_skipped(step, reason))
+    elif opening > now:
+        found.moved.append((step, opening, MoveReason.CONTACT_HOURS))
+    else:
+        found.ready.append(ready)
 
 
 def _skipped(held: Held, reason: SkipReason) -> Done:
@@ -242,7 +295,7 @@ def _kept(ready: Ready, message: Outgoing) -> Done:
 
 def _call(ready: Ready) -> Done:
     task_id = uuid7()
-    call = call_center.call_task(ready.request, ready.planned, task_id=task_id, sent_before=ready.facts.sent_before)
+    call = call_center.call_task(ready.request, ready.planned, task_id=task_id, sent_before=ready.sent_before)
     end = End(ready.held, StepState.SENT, tries=ready.held.tries + 1, account=call_center.ACCOUNT, call_task=task_id)
     return Done(end, call=call)
 
@@ -257,18 +310,36 @@ def _ended(ready: Ready, disposition: Disposition, *, account: str | None, now: 
     return Done(end, message_id=disposition.message_id)
 
 
-async def keep(sessions: Sessions, clock: Clock) -> int:
+async def keep(sessions: Sessions, clock: Clock, *, give_up: bool = True) -> int:
     """Do what no step asks for: free leases, give up lost senders, close what expired; return how much it was."""
     now = clock.now()
     async with sessions.begin() as session:
         freed = await steps.free_expired_leases(session)
-        lost = await recording.give_up_lost(session, now=now)
+    async with sessions.begin() as session:
+        lost = await recording.give_up_lost(session, now=now) if give_up else []
     async with sessions.begin() as session:
         expired = await ending.expire(session, now=now)
         await invitations.forget_early(session, before=now - _EARLY_KEPT)
         oldest = await counts.oldest_due(session, now)
     metrics.OLDEST_DUE.labels(Service.DISPATCHER).set((now - oldest).total_seconds() if oldest else 0)
     return freed + len(lost) + expired
+
+
+@dataclass(slots=True)
+class Keeper:
+    """Keeps, but gives nobody up before the database has answered for a while: after an outage senders record first."""
+
+    sessions: Sessions
+    clock: Clock
+    patience_s: float = PATIENCE_S
+    _answers_since: float | None = None
+
+    async def __call__(self) -> int:
+        since, self._answers_since = self._answers_since, None
+        patient = since is None or time.monotonic() - since < self.patience_s
+        kept = await keep(self.sessions, self.clock, give_up=not patient)
+        self._answers_since = time.monotonic() if since is None else since
+        return kept
 
 
 async def run(work: Callable[[], Awaitable[int]], bell: Bell, stop: asyncio.Event) -> None:

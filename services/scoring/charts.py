@@ -54,19 +54,22 @@ def shares(tally: Tally, *, width: float) -> list[Share]:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """Points in the user units of a picture of `width` by `height`; `grid` holds (y, score), `labels` (x, period)."""
+    """Points in the user units of a picture; `grid` holds (y, score), `labels` (x, period, its n)."""
 
+    width: float
+    height: float
+    right: float
     line: str
     band: str
     dots: list[tuple[float, float, Figure]]
     grid: list[tuple[float, int]]
-    labels: list[tuple[float, str]]
+    labels: list[tuple[float, str, int]]
 
 
-MARGIN_LEFT, MARGIN_RIGHT, MARGIN_Y, GRID = 40.0, 24.0, 24.0, 20
+MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM, GRID = 40.0, 24.0, 12.0, 48.0, 20
 
 
-def trend(series: Sequence[Figure], *, width: float, height: float) -> Trend | None:
+def trend(series: Sequence[Figure], *, width: float, height: float, most_labels: int = 8) -> Trend | None:
     """Draw the periods that have answers, on a scale of twenties that holds all their intervals."""
     known = [(figure, figure.nps, figure.interval) for figure in series]
     points = [(figure, score, interval) for figure, score, interval in known if score is not None and interval]
@@ -77,18 +80,21 @@ def trend(series: Sequence[Figure], *, width: float, height: float) -> Trend | N
     step = (width - MARGIN_LEFT - MARGIN_RIGHT) / (len(points) - 1)
 
     def y(score: float) -> float:
-        return round(MARGIN_Y + (high - score) / (high - low) * (height - 2 * MARGIN_Y), 1)
+        return round(MARGIN_TOP + (high - score) / (high - low) * (height - MARGIN_TOP - MARGIN_BOTTOM), 1)
 
     xs = [round(MARGIN_LEFT + index * step, 1) for index in range(len(points))]
     upper = [f"{x},{y(interval.high)}" for x, (_, _, interval) in zip(xs, points, strict=True)]
     lower = [f"{x},{y(interval.low)}" for x, (_, _, interval) in zip(xs, points, strict=True)]
-    every = ceil(len(points) / 8)
+    last_first = list(zip(xs, points, strict=True))[:: -ceil(len(points) / most_labels)]
     return Trend(
+        width=width,
+        height=height,
+        right=width - MARGIN_RIGHT,
         line=" ".join(f"{x},{y(score)}" for x, (_, score, _) in zip(xs, points, strict=True)),
         band=" ".join(upper + lower[::-1]),
         dots=[(x, y(score), figure) for x, (figure, score, _) in zip(xs, points, strict=True)],
         grid=[(y(score), score) for score in range(low, high + 1, GRID)],
-        labels=[(x, (figure.period or "")[5:]) for x, (figure, _, _) in list(zip(xs, points, strict=True))[::every]],
+        labels=[(x, (figure.period or "")[5:], figure.tally.n) for x, (figure, _, _) in last_first],
     )
 
 

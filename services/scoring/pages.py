@@ -30,6 +30,7 @@ log = structlog.get_logger()
 
 MAX_TRIES = 3
 MAX_TEXT = 4000
+HEADING_LENGTH = 100  # a longer thanks is a paragraph
 _SCORE = re.compile(r"10|[0-9]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -169,7 +170,8 @@ def _open_page(query: Mapping[str, str], opened: _Link, invitation: Invitation, 
     category = category_of(answer.score)
     if "done" in query:
         thanks = getattr(invitation.content.thanks, category)
-        return _page("thanks.html", invitation, path=opened.path, thanks=thanks, until=until)
+        shown = {"thanks": thanks, "heading_length": HEADING_LENGTH, "until": until}
+        return _page("thanks.html", invitation, path=opened.path, **shown)
     return _page(
         "saved.html",
         invitation,

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
+import structlog
 
 from services.dispatcher.domain import Disposition, Outgoing, Result
 from shared.vocabulary import ChannelKind
@@ -22,8 +23,11 @@ from shared.vocabulary import ChannelKind
 _DEFAULT_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 _IDLE_S = 20.0
 _FLUSH_POLL_S = 0.01
-_LAST_START_S = 3.0  # what is left of the budget when the last message may start
-_TROUBLE = (aiosmtplib.SMTPException, OSError, TimeoutError, ssl.SSLError)
+_LAST_START_S = 5.0  # what is left of the budget when the last message may start
+_TROUBLE = (aiosmtplib.SMTPException, OSError, TimeoutError)
+_ABOUT_US = frozenset({500, 502, 503, 504, 530, 534, 535, 538})  # commands and authentication, RFC 5321 and 4954
+
+log = structlog.get_logger()
 
 
 class BadSmtpUrl(ValueError):
@@ -83,12 +87,11 @@ class SmtpAccount:
     async def send_all(self, messages: Sequence[Outgoing], *, within_s: float) -> list[Disposition]:
         dispositions = [Disposition(Result.NOT_STARTED)] * len(messages)
         queue = iter(enumerate(messages))
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + within_s
+        deadline = time.monotonic() + within_s
 
         async def work(connection: _Connection, numbered: Iterator[tuple[int, Outgoing]]) -> None:
             for number, message in numbered:
-                if clock() >= deadline - _LAST_START_S:
+                if time.monotonic() >= deadline - _LAST_START_S:
                     return
                 dispositions[number] = await connection.send(message, deadline=deadline)
 
@@ -107,36 +110,45 @@ class _Connection:
         self._dot_written = False
 
     async def send(self, message: Outgoing, *, deadline: float) -> Disposition:
+        """Send, and once more over a fresh connection when a kept one had ended."""
+        was_kept = self._smtp is not None
+        found = await self._try(message, deadline)
+        if was_kept and self._smtp is None and found.result is Result.NOT_ACCEPTED and not self._dot_written:
+            return await self._try(message, deadline)
+        return found
+
+    async def _try(self, message: Outgoing, deadline: float) -> Disposition:
         self._dot_written = False
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._converse(message)
+                return await self._converse(message, deadline)
         except (aiosmtplib.SMTPRecipientRefused, aiosmtplib.SMTPDataError) as error:
             await self._reset()
             return _answered(error.code)
-        except aiosmtplib.SMTPResponseException as error:  # of us or our sender, not of this message
-            await self._reset()
-            return Disposition(Result.NOT_ACCEPTED, f"smtp_{error.code}")
-        except _TROUBLE as error:
+        except Exception as error:
+            if not isinstance(error, _TROUBLE):
+                log.exception("email.not_sent", invitation_id=str(message.invitation_id), step=message.step)
             await self.close(politely=False)
             if self._dot_written:
                 return Disposition(Result.UNKNOWN, "no_reply")
             return Disposition(Result.NOT_ACCEPTED, f"smtp_{_kind(error)}")
 
-    async def _converse(self, message: Outgoing) -> Disposition:
+    async def _converse(self, message: Outgoing, deadline: float) -> Disposition:
         smtp = await self._connected()
         await smtp.mail(self._sender)
         await smtp.rcpt(message.recipient)
         started = await smtp.execute_command(b"DATA")
         if started.code != aiosmtplib.SMTPStatus.start_input:
             raise aiosmtplib.SMTPDataError(started.code, started.message)
-        reply = await self._content(smtp, message.body)
-        if reply.code != aiosmtplib.SMTPStatus.completed:
+        reply = await self._content(smtp, message.body, deadline)
+        if 400 <= reply.code < 600:
             raise aiosmtplib.SMTPDataError(reply.code, reply.message)
-        self._used_at = asyncio.get_running_loop().time()
+        if not 200 <= reply.code < 300:
+            raise aiosmtplib.SMTPResponseException(reply.code, reply.message)  # no answer to a message
+        self._used_at = time.monotonic()
         return Disposition(Result.SENT)
 
-    async def _content(self, smtp: aiosmtplib.SMTP, body: bytes) -> aiosmtplib.SMTPResponse:
+    async def _content(self, smtp: aiosmtplib.SMTP, body: bytes, deadline: float) -> aiosmtplib.SMTPResponse:
         """Write the message, and the final dot only once all before it left this process."""
         protocol = smtp.protocol
         if protocol is None or protocol.transport is None:
@@ -148,12 +160,14 @@ class _Connection:
             await asyncio.sleep(_FLUSH_POLL_S)
         if transport.is_closing():
             raise aiosmtplib.SMTPServerDisconnected("lost before the final dot")
+        if time.monotonic() >= deadline:
+            raise TimeoutError  # this process stood still: another may have given the step up
         self._dot_written = True
         protocol.write(b".\r\n")
-        return await protocol.read_response(timeout=smtp.timeout)
+        return await protocol.read_response()  # as long as the budget lasts: a slow one may have accepted it
 
     async def _connected(self) -> aiosmtplib.SMTP:
-        if self._smtp is not None and asyncio.get_running_loop().time() - self._used_at > _IDLE_S:
+        if self._smtp is not None and time.monotonic() - self._used_at > _IDLE_S:
             await self.close()  # a server may be about to hang up on an idle one
         if self._smtp is None or not self._smtp.is_connected:
             self._smtp = self._server.client()
@@ -163,7 +177,7 @@ class _Connection:
     async def _reset(self) -> None:
         try:
             if self._smtp is not None:
-                await self._smtp.rset()
+                await self._smtp.rset(timeout=1)
         except _TROUBLE:
             await self.close(politely=False)
 
@@ -179,13 +193,17 @@ class _Connection:
 
 
 def _answered(code: int) -> Disposition:
-    """A reply of the server: 5xx is for good, anything else certainly was not accepted and may be later."""
-    refused = 500 <= code < 600
+    """A reply to a message: 5xx is for good unless it is about us; anything else was not accepted and may be later."""
+    refused = 500 <= code < 600 and code not in _ABOUT_US
     return Disposition(Result.REFUSED if refused else Result.NOT_ACCEPTED, f"smtp_{code}")
 
 
 def _kind(error: BaseException) -> str:
-    return "timeout" if isinstance(error, TimeoutError) else "disconnected"
+    if isinstance(error, aiosmtplib.SMTPResponseException):
+        return str(error.code)
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    return "disconnected" if isinstance(error, _TROUBLE) else "error"
 
 
 def _stuffed(body: bytes) -> bytes:

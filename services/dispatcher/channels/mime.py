@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from email import message_from_bytes
-from email.header import Header, decode_header, make_header
+from email.header import decode_header, make_header
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-_PLAIN = re.compile(r"[A-Za-z0-9 .,'!?()&+-]+")
+_PLAIN = re.compile(r"[A-Za-z0-9 .,:'!?()&+-]+")
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_WORD_BYTES = 39  # 64 characters as an encoded-word
 BOUNDARY = "=_earshot_alternative"  # base64 never holds an underscore
 
 
@@ -26,7 +27,19 @@ def text_header(value: str) -> str:
     clean = _CONTROL.sub(" ", value).strip()
     if len(clean) <= 60 and _PLAIN.fullmatch(clean):
         return clean
-    return Header(clean, "utf-8", maxlinelen=75, header_name="x" * 12).encode(linesep="\r\n")
+    return "\r\n ".join(f"=?utf-8?b?{base64.b64encode(part.encode()).decode()}?=" for part in _pieces(clean))
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Cut so that no encoded-word parts a character or, after a header's name, exceeds a line; RFC 2047, 2."""
+    piece, size = "", 0
+    for char in text:
+        width = len(char.encode())
+        if size + width > _WORD_BYTES:
+            yield piece
+            piece, size = "", 0
+        piece, size = piece + char, size + width
+    yield piece
 
 
 def mailbox(name: str, address: str) -> str:
@@ -60,8 +73,11 @@ def alternative(headers: Mapping[str, str], *, text: str, html: str) -> bytes:
 
 
 def _part(kind: str, content: str) -> str:
-    encoded = base64.encodebytes(content.encode()).decode().replace("\n", "\r\n")
-    return f"--{BOUNDARY}\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n{encoded}"
+    encoded = base64.b64encode(content.encode()).decode()
+    lines = "\r\n".join([encoded[start : start + 76] for start in range(0, len(encoded), 76)])
+    return (
+        f"--{BOUNDARY}\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n{lines}\r\n"
+    )
 
 
 def read_alternative(mail: bytes) -> tuple[str, str]:

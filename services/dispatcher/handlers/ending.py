@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher import domain
 from services.dispatcher.repository import invitations, steps, suppressions
+from services.dispatcher.repository.invitations import Invitation
 from shared import cloudevents, outbox
 from shared.events import CallWithdrawn, InvitationClosed, Payload, RespondentSuppressed, Suppression
-from shared.vocabulary import InvitationOutcome, Service, SuppressionReason
+from shared.vocabulary import ChannelKind, InvitationOutcome, Service, SuppressionReason
 
 BATCH = 500
 
@@ -28,18 +29,34 @@ async def close(session: AsyncSession, outcomes: Mapping[UUID, InvitationOutcome
         return
     closed = {row["id"]: row["respondent_id"] for row in await invitations.close(session, outcomes, at=now)}
     await steps.stop(session, {invitation: outcomes[invitation] for invitation in closed})
-    recalled = await steps.recall_calls(session, closed)
-    told: list[Payload] = [
+    told = [
         InvitationClosed(respondent_id=respondent, invitation_id=invitation, outcome=outcomes[invitation], at=now)
         for invitation, respondent in closed.items()
     ]
-    told += [
+    await publish(session, told, now=now)
+    await recall(session, closed, reasons=outcomes, now=now)
+
+
+async def recall(
+    session: AsyncSession, respondents: Mapping[UUID, str], *, reasons: Mapping[UUID, str], now: datetime
+) -> None:
+    """Take the open calls of locked invitations, given with their respondents, back from the desk."""
+    recalled = await steps.recall_calls(session, respondents)
+    told = [
         CallWithdrawn(
-            respondent_id=closed[invitation], invitation_id=invitation, task_id=task, reason=outcomes[invitation]
+            respondent_id=respondents[invitation], invitation_id=invitation, task_id=task, reason=reasons[invitation]
         )
         for invitation, task in recalled
     ]
     await publish(session, told, now=now)
+
+
+async def recall_where(
+    session: AsyncSession, locked: Iterable[Invitation], forbids: Callable[[Invitation], bool], *, now: datetime
+) -> None:
+    """Take calls back from the desk that the respondent no longer wants."""
+    unwanted = {each.id: each.respondent_id for each in locked if forbids(each)}
+    await recall(session, unwanted, reasons=dict.fromkeys(unwanted, "unwanted"), now=now)
 
 
 async def close_or_remember(
@@ -58,8 +75,9 @@ async def close_or_remember(
 async def suppress(session: AsyncSession, found: Sequence[Suppression], *, now: datetime) -> None:
     """Store and publish suppressions; one for everything ends the respondent's open invitations.
 
-    The others only have their due steps looked at again: another channel may still be allowed.
+    The others only have their due steps looked at again, and unwanted calls recalled: another channel may be allowed.
     """
+    await invitations.let_requests_finish(session)  # one half stored would be neither closed nor looked at again
     open_ones = await invitations.lock(session, open_of={each.respondent_id for each in found})
     wanted = [RespondentSuppressed(**each.model_dump()) for each in found]
     await publish(session, await suppressions.add(session, wanted, at=now), now=now)
@@ -67,6 +85,13 @@ async def suppress(session: AsyncSession, found: Sequence[Suppression], *, now: 
     await close(
         session,
         {row.id: InvitationOutcome.DECLINED for row in open_ones.values() if row.respondent_id in ended},
+        now=now,
+    )
+    calls = {(each.respondent_id, each.program) for each in found if each.channel in (None, ChannelKind.CALL)}
+    await recall_where(
+        session,
+        open_ones.values(),
+        lambda row: not calls.isdisjoint({(row.respondent_id, None), (row.respondent_id, row.program)}),
         now=now,
     )
     await steps.take_leases_away(session, open_ones)

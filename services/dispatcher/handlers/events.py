@@ -122,12 +122,14 @@ async def on_call_closed(session: AsyncSession, found: Sequence[CallClosed], *, 
 async def on_consent_changed(
     session: AsyncSession, found: Sequence[RespondentConsentChanged], *, now: datetime
 ) -> None:
-    del now  # what was known of consent before does not matter here
     changes: dict[str, Consent] = {}
     for each in found:
         changes[each.respondent_id] = domain.merged_consent(changes.get(each.respondent_id, Consent()), each.consent)
     open_ones = await invitations.lock(session, open_of=changes)
     await invitations.change_consent(session, changes)
+    await ending.recall_where(
+        session, open_ones.values(), lambda row: changes[row.respondent_id].call is False, now=now
+    )
     await steps.take_leases_away(session, open_ones)
 
 
@@ -136,6 +138,7 @@ async def on_erased(session: AsyncSession, found: Sequence[RespondentErased], *,
     await ending.withdraw_respondents(session, respondents, now=now)
     await invitations.wipe(session, respondents)
     await mailbox.wipe(session, respondents)
+    await invitations.forget_parked(session, respondents)
 
 
 _BY_TYPE: dict[type[Payload], Callable[..., Awaitable[Any]]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -34,6 +34,7 @@ async def record(session: AsyncSession, done: Sequence[Done], *, now: datetime) 
     if not done:
         return []
     here = await invitations.lock(session, {each.end.held.invitation_id for each in done})
+    done = [_not_again(each) if not here[each.end.held.invitation_id].is_open else each for each in done]
     ours = await steps.end(session, [each.end for each in done])
     recorded = [each for each in done if each.end.held.key in ours]
     finished = [each for each in recorded if each.end.state in domain.FINISHED]
@@ -42,6 +43,13 @@ async def record(session: AsyncSession, done: Sequence[Done], *, now: datetime) 
     going_on = [each.end for each in finished if here[each.end.held.invitation_id].is_open]
     await _go_on(session, going_on, now=now)
     return recorded
+
+
+def _not_again(done: Done) -> Done:
+    """A step that would be tried again ends with its invitation, closed while it was in flight."""
+    if done.end.state is not StepState.PLANNED:
+        return done
+    return replace(done, end=replace(done.end, state=StepState.SKIPPED, reason="closed", due_at=None))
 
 
 async def _tell(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -36,15 +35,6 @@ async def add(session: AsyncSession, attempts: Sequence[tuple[ContactAttempted, 
         [message_id for _, _, message_id in attempts],
         [event.at for event in events],
     )
-
-
-_SENT_SINCE = """SELECT count(*) FROM attempts
-WHERE at >= $1 AND provider = $2 AND state IN ('sent', 'unknown', 'delivered', 'bounced', 'complained')"""
-
-
-async def left_since(session: AsyncSession, account: str, *, since: datetime) -> int:
-    """Count messages an account let leave from an instant on."""
-    return int((await db.fetch(session, _SENT_SINCE, since, account))[0][0])
 
 
 _STORY = """SELECT id, step, try, revision, provider, state, reason, provider_message_id, at FROM attempts

@@ -21,6 +21,7 @@ from shared.vocabulary import InvitationOutcome
 class Invitation:
     id: UUID
     respondent_id: str
+    program: str
     is_open: bool
 
 
@@ -46,7 +47,7 @@ async def insert(session: AsyncSession, new: Sequence[tuple[SurveyRequested, byt
 
 
 _KNOWN = "SELECT id FROM invitations WHERE id = ANY($1::uuid[])"
-_LOCK = """SELECT id, respondent_id, state = 'open' AS is_open FROM invitations
+_LOCK = """SELECT id, respondent_id, program, state = 'open' AS is_open FROM invitations
 WHERE id = ANY($1::uuid[]) OR (respondent_id = ANY($2::text[]) AND state = 'open')
 ORDER BY id FOR UPDATE"""
 
@@ -60,7 +61,7 @@ async def lock(
 ) -> dict[UUID, Invitation]:
     """Lock these invitations, and every open one of these respondents, in the order of their ids."""
     rows = await db.fetch(session, _LOCK, list(ids), list(open_of))
-    return {row["id"]: Invitation(row["id"], row["respondent_id"], row["is_open"]) for row in rows}
+    return {row["id"]: Invitation(**row) for row in rows}
 
 
 _CLOSE = """UPDATE invitations i SET state = 'closed', outcome = c.outcome, closed_at = $3
@@ -113,6 +114,14 @@ async def wipe(session: AsyncSession, respondents: Collection[str]) -> None:
     await db.fetch(session, _WIPE, list(respondents), _WIPED)
 
 
+_FORGET_PARKED = "DELETE FROM parked WHERE topic = $2 AND key = ANY($1::text[])"
+
+
+async def forget_parked(session: AsyncSession, respondents: Collection[str]) -> None:
+    """Forget their requests that could not be handled: a replay would bring the addresses back."""
+    await db.fetch(session, _FORGET_PARKED, list(respondents), SurveyRequested.topic)
+
+
 _STORY = """SELECT id, respondent_id, state, outcome, request::text, expires_at, closed_at, created_at
 FROM invitations WHERE id = $1"""
 
@@ -127,8 +136,7 @@ async def story(session: AsyncSession, invitation_id: UUID) -> asyncpg.Record | 
 _EARLY = db.lock_number("dispatcher", "early")
 _REMEMBER = """INSERT INTO early (invitation_id, outcome, at)
 SELECT id, outcome, $3 FROM unnest($1::uuid[], $2::text[]) AS e (id, outcome)
-ON CONFLICT (invitation_id) DO UPDATE SET outcome = excluded.outcome, at = excluded.at
-WHERE excluded.outcome = 'answered'"""
+ON CONFLICT (invitation_id) DO NOTHING"""
 _TAKE = "DELETE FROM early WHERE invitation_id = ANY($1::uuid[]) RETURNING invitation_id, outcome"
 _FORGET = "DELETE FROM early WHERE at < $1"
 

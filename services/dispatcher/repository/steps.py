@@ -93,7 +93,7 @@ def _held(row: asyncpg.Record) -> Held:
 class Facts:
     """What decides about a claimed step, and how many earlier ones may have reached the respondent."""
 
-    request: SurveyRequested
+    request: str  # as stored: one that cannot be read any more must not hold up the others
     suppressed: bool
     sent_before: int
 
@@ -117,10 +117,7 @@ async def facts(
     the claim and then takes the lease away. Invitations past their end are left out.
     """
     rows = await db.fetch(session, _FACTS, [step.invitation_id for step in held], channel, now)
-    return {
-        row["id"]: Facts(SurveyRequested.model_validate_json(row["request"]), row["suppressed"], row["sent_before"])
-        for row in rows
-    }
+    return {row["id"]: Facts(row["request"], row["suppressed"], row["sent_before"]) for row in rows}
 
 
 _MARK = """UPDATE steps s SET state = 'in_flight', account = $4, leased_until = clock_timestamp() + $5::interval

@@ -199,6 +199,13 @@ def test_next_day_begins_at_midnight_utc() -> None:
         (SendMode.ALLOWLIST, "a@OURS.test", True),
         (SendMode.ALLOWLIST, "a@theirs.test", False),
         (SendMode.ALLOWLIST, "a@notours.test", False),
+        (SendMode.ALLOWLIST, "a@mail.ours.test", False),
+        (SendMode.ALLOWLIST, "a@ours.test.", False),
+        (SendMode.ALLOWLIST, "ours.test@theirs.test", False),
+        (SendMode.ALLOWLIST, "a@+15550001", False),
+        (SendMode.ALLOWLIST, "ours.test", False),
+        (SendMode.ALLOWLIST, "+155500011", False),
+        (SendMode.ALLOWLIST, "", False),
         (SendMode.ALLOWLIST, "+15550001", True),
         (SendMode.ALLOWLIST, "+15550002", False),
         (SendMode.LIVE, "a@theirs.test", True),
@@ -226,6 +233,10 @@ def test_what_may_leave_the_machine(mode: SendMode, address: str, leaves: object
         ("я" * 135, 3),
         ("😀" * 35, 1),
         ("😀" * 36, 2),
+        ("😀" * 66, 2),
+        ("😀" * 67, 3),  # 134 units, but a pair is never parted
+        ("a" * 152 + "€" + "a" * 151, 2),
+        ("a" * 152 + "€" + "a" * 152, 3),  # 306 septets, but an escape is never parted from its character
     ],
 )
 def test_sms_segments(text: str, segments: int) -> None:

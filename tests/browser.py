@@ -1,0 +1,106 @@
+"""Debian's chromium for tests, and what its pages are watched for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    ViewportSize,
+    WebError,
+    async_playwright,
+)
+
+SCREENSHOTS = Path(__file__).parent.parent / "build" / "screenshots"
+PHONE: ViewportSize = {"width": 360, "height": 640}
+DESKTOP: ViewportSize = {"width": 1280, "height": 800}
+SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+_ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+_SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    executable = shutil.which("chromium")
+    if executable is None:
+        _refuse("chromium is not installed: apt-get install chromium")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=executable, args=_ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+def _refuse(reason: str) -> None:
+    if os.environ.get("EARSHOT_REQUIRE_BROWSER") == "1":
+        pytest.fail(f"a browser is required here, but {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+class Watch:
+    """Remembers what no page of ours may do; a refusal of the content security policy is a console error."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.complaints: list[str] = []
+        context.on("console", self._on_console)
+        context.on("weberror", self._on_error)
+        context.on("request", self._on_request)
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        about = message.location["url"]
+        is_own_status = message.page is not None and message.page.url == about and "status of 4" in message.text
+        if message.type in ("error", "warning") and not is_own_status:
+            self.complaints.append(f"console: {message.text} {about}")
+
+    def _on_error(self, error: WebError) -> None:
+        self.complaints.append(f"script: {error.error}")
+
+    def _on_request(self, request: Request) -> None:
+        address = urlsplit(request.url)
+        if address.scheme not in ("data", "about") and address.hostname != "127.0.0.1":
+            self.complaints.append(f"request: {request.url}")
+
+
+@asynccontextmanager
+async def watched(browser: Browser, **options: Any) -> AsyncIterator[BrowserContext]:
+    """Open a window with its own cookies; fail at its end if a page of it did what no page of ours may do."""
+    context = await browser.new_context(**options)
+    watch = Watch(context)
+    try:
+        yield context
+    finally:
+        await context.close()
+    assert watch.complaints == []
+
+
+async def schemes_of(page: Page) -> AsyncIterator[str]:
+    """Show the page light, then dark."""
+    for scheme in _SCHEMES:
+        await page.emulate_media(color_scheme=scheme)
+        yield scheme
+    await page.emulate_media(color_scheme=_SCHEMES[0])
+
+
+async def photograph(page: Page, name: str) -> None:
+    """Keep how the whole page looks in build/screenshots."""
+    async for scheme in schemes_of(page):
+        await page.screenshot(path=SCREENSHOTS / f"{name}-{scheme}.png", full_page=True)
