@@ -63,8 +63,6 @@ async def close_or_remember(
     session: AsyncSession, outcomes: Mapping[UUID, InvitationOutcome], *, now: datetime
 ) -> None:
     """Close invitations that are here; keep the end of those whose request is still on its way."""
-    if await invitations.known(session, outcomes) != outcomes.keys():
-        await invitations.let_requests_finish(session)
     here = await invitations.lock(session, outcomes)
     early = {invitation: outcome for invitation, outcome in outcomes.items() if invitation not in here}
     if early:
@@ -77,7 +75,6 @@ async def suppress(session: AsyncSession, found: Sequence[Suppression], *, now: 
 
     The others only have their due steps looked at again, and unwanted calls recalled: another channel may be allowed.
     """
-    await invitations.let_requests_finish(session)  # one half stored would be neither closed nor looked at again
     open_ones = await invitations.lock(session, open_of={each.respondent_id for each in found})
     wanted = [RespondentSuppressed(**each.model_dump()) for each in found]
     await publish(session, await suppressions.add(session, wanted, at=now), now=now)
@@ -109,6 +106,7 @@ async def expire(session: AsyncSession, *, now: datetime, limit: int = BATCH) ->
 
 async def opt_out(session: AsyncSession, respondent_id: str, *, now: datetime) -> None:
     """Ask this respondent nothing any more, over any channel, for ever."""
+    await invitations.let_requests_finish(session)  # one half stored would be neither closed nor looked at again
     opted_out = Suppression(respondent_id=respondent_id, reason=SuppressionReason.OPT_OUT)
     await suppress(session, [opted_out], now=now)
 

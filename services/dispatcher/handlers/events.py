@@ -19,6 +19,7 @@ from shared.events import (
     AnswerPayload,
     CallClosed,
     Consent,
+    InvitationPayload,
     Payload,
     RespondentConsentChanged,
     RespondentErased,
@@ -36,8 +37,9 @@ async def handle(
     session: AsyncSession, events: Sequence[Event[Payload]], *, link_keys: Mapping[str, str], now: datetime
 ) -> None:
     """Handle a batch from our topics; events seen before and types of no concern here do nothing."""
-    fresh = await inbox.fresh(session, Service.DISPATCHER.group, events)
-    for kind, run in groupby((event.payload for event in fresh), key=type):
+    fresh = [event.payload for event in await inbox.fresh(session, Service.DISPATCHER.group, events)]
+    await _lock(session, fresh)
+    for kind, run in groupby(fresh, key=type):
         if kind is SurveyRequested:
             requests = [payload for payload in run if isinstance(payload, SurveyRequested)]
             await on_requested(session, requests, link_keys=link_keys, now=now)
@@ -45,11 +47,29 @@ async def handle(
             await _BY_TYPE[kind](session, list(run), now=now)
 
 
+async def _lock(session: AsyncSession, payloads: Sequence[Payload]) -> None:
+    """Lock all that a batch concerns at once: run by run, two transactions would wait for each other."""
+    requested = {each.invitation_id for each in payloads if isinstance(each, SurveyRequested)}
+    concerned = {
+        each.invitation_id for each in payloads if isinstance(each, InvitationPayload) and type(each) in _BY_TYPE
+    } - requested
+    if any(map(_suppresses, payloads)) or await invitations.known(session, concerned) != concerned:
+        await invitations.let_requests_finish(session)
+    elif requested:
+        await invitations.announce_requests(session)
+    respondents = {each.respondent_id for each in payloads if isinstance(each, _ABOUT_RESPONDENTS)}
+    await invitations.lock(session, concerned, open_of=respondents)
+
+
+def _suppresses(payload: Payload) -> bool:
+    is_suppressing_call = isinstance(payload, CallClosed) and payload.outcome in _SUPPRESSING
+    return is_suppressing_call or isinstance(payload, RespondentOptedOut)
+
+
 async def on_requested(
     session: AsyncSession, requests: Sequence[SurveyRequested], *, link_keys: Mapping[str, str], now: datetime
 ) -> None:
     """Make one invitation of each request; raises UnknownLinkKey."""
-    await invitations.announce_requests(session)
     once = {request.invitation_id: request for request in reversed(requests)}
     new = await invitations.insert(
         session, [(request, _unsubscribe_fingerprint(request, link_keys)) for request in once.values()]
@@ -76,9 +96,6 @@ async def on_answered(session: AsyncSession, found: Sequence[AnswerPayload], *, 
 async def on_opted_out(session: AsyncSession, found: Sequence[RespondentOptedOut], *, now: datetime) -> None:
     """Never ask again: the invitation it was said about is declined, whichever channel was meant."""
     outcomes = {each.invitation_id: InvitationOutcome.DECLINED for each in found}
-    if await invitations.known(session, outcomes) != outcomes.keys():
-        await invitations.let_requests_finish(session)
-    await invitations.lock(session, outcomes, open_of={each.respondent_id for each in found})
     await ending.close_or_remember(session, outcomes, now=now)
     await ending.suppress(
         session,
@@ -102,11 +119,7 @@ async def on_call_closed(session: AsyncSession, found: Sequence[CallClosed], *, 
         for each in found
         if each.outcome in _SUPPRESSING
     ]
-    here = await invitations.lock(
-        session,
-        {each.invitation_id for each in found},
-        open_of={suppression.respondent_id for suppression in suppressing},
-    )
+    here = await invitations.lock(session, {each.invitation_id for each in found})
     await steps.close_calls(session, [(each.invitation_id, each.task_id) for each in found])
     if suppressing:
         await ending.suppress(session, suppressing, now=now)
@@ -141,6 +154,7 @@ async def on_erased(session: AsyncSession, found: Sequence[RespondentErased], *,
     await invitations.forget_parked(session, respondents)
 
 
+_ABOUT_RESPONDENTS = (RespondentOptedOut, RespondentConsentChanged, RespondentErased, CallClosed)
 _BY_TYPE: dict[type[Payload], Callable[..., Awaitable[Any]]] = {
     SurveyWithdrawn: on_withdrawn,
     SurveyAnswered: on_answered,

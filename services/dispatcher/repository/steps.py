@@ -120,11 +120,17 @@ async def facts(
     return {row["id"]: Facts(row["request"], row["suppressed"], row["sent_before"]) for row in rows}
 
 
-_MARK = """UPDATE steps s SET state = 'in_flight', account = $4, leased_until = clock_timestamp() + $5::interval
-FROM unnest($1::uuid[], $2::int[], $3::uuid[]) AS m (invitation_id, step, token), invitations i
-WHERE s.invitation_id = m.invitation_id AND s.step = m.step AND s.token = m.token AND s.state = 'leased'
-  AND i.id = s.invitation_id AND i.state = 'open'
-RETURNING s.invitation_id, s.step"""
+# whoever touches a leased row takes its lease away: nobody has to wait for that, and so nobody waits in a circle
+_OURS = """WITH ours AS MATERIALIZED (
+    SELECT s.invitation_id, s.step FROM steps s
+    JOIN unnest($1::uuid[], $2::int[], $3::uuid[]) AS m (invitation_id, step, token) USING (invitation_id, step)
+    WHERE s.token = m.token AND s.state = 'leased' FOR UPDATE OF s SKIP LOCKED
+)"""
+_MARK = f"""{_OURS}
+UPDATE steps s SET state = 'in_flight', account = $4, leased_until = clock_timestamp() + $5::interval
+FROM ours, invitations i
+WHERE s.invitation_id = ours.invitation_id AND s.step = ours.step AND i.id = s.invitation_id AND i.state = 'open'
+RETURNING s.invitation_id, s.step"""  # noqa: S608 - constants
 
 
 async def mark_in_flight(session: AsyncSession, held: Sequence[Held], *, account: str) -> set[tuple[UUID, int]]:
@@ -132,10 +138,11 @@ async def mark_in_flight(session: AsyncSession, held: Sequence[Held], *, account
     return _keys(await db.fetch(session, _MARK, *_columns(held), account, LEASE))
 
 
-_MOVE = """UPDATE steps s SET state = 'planned', due_at = m.due_at, reason = m.reason, token = NULL, leased_until = NULL
-FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::timestamptz[], $5::text[])
-    AS m (invitation_id, step, token, due_at, reason)
-WHERE s.invitation_id = m.invitation_id AND s.step = m.step AND s.token = m.token AND s.state = 'leased'"""
+_MOVE = f"""{_OURS}
+UPDATE steps s SET state = 'planned', due_at = m.due_at, reason = m.reason, token = NULL, leased_until = NULL
+FROM ours JOIN unnest($1::uuid[], $2::int[], $4::timestamptz[], $5::text[]) AS m (invitation_id, step, due_at, reason)
+    USING (invitation_id, step)
+WHERE s.invitation_id = ours.invitation_id AND s.step = ours.step"""  # noqa: S608 - constants
 
 
 async def move(session: AsyncSession, moves: Sequence[tuple[Held, datetime, str | None]]) -> None:
@@ -231,8 +238,12 @@ async def plan(session: AsyncSession, planned: Mapping[UUID, domain.Planned]) ->
     await db.fetch(session, _PLAN, list(planned), numbers, [step.due_at for step in steps])
 
 
-_FREE_LEASES = """UPDATE steps SET state = 'planned', token = NULL, leased_until = NULL
-WHERE state = 'leased' AND leased_until < clock_timestamp() RETURNING 1"""
+_FREE_LEASES = """WITH expired AS MATERIALIZED (
+    SELECT invitation_id, step FROM steps
+    WHERE state = 'leased' AND leased_until < clock_timestamp() FOR UPDATE SKIP LOCKED
+)
+UPDATE steps s SET state = 'planned', token = NULL, leased_until = NULL
+FROM expired WHERE s.invitation_id = expired.invitation_id AND s.step = expired.step RETURNING 1"""
 _LOST = """SELECT invitation_id, step, token, channel, tries, due_at, account FROM steps
 WHERE state = 'in_flight' AND leased_until < clock_timestamp() ORDER BY invitation_id LIMIT $1"""
 
