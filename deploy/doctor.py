@@ -19,6 +19,7 @@ from rich.markup import escape
 from deploy import all_in_one, databases
 from deploy.all_in_one import AllSettings
 from deploy.kafka import broker
+from services.trigger.repository import programs
 from shared import db, topics
 from shared.config import DEVELOPMENT_LINK_KEYS, Settings
 from shared.runtime import open_event_log
@@ -75,6 +76,8 @@ async def examine(settings: AllSettings) -> AsyncIterator[Finding]:
     async for finding in _databases(base):
         yield finding
     yield await _events(base)
+    async for finding in _assumptions(base):
+        yield finding
 
 
 def secrets_at_fault(settings: Settings) -> str | None:
@@ -125,7 +128,7 @@ def _ports(settings: AllSettings) -> Iterator[Finding]:
 def _folder(settings: Settings) -> Iterator[Finding]:
     folder = settings.data_dir.resolve()
     parent = next(path for path in (folder, *folder.parents) if path.exists())
-    if not os.access(parent, os.W_OK):
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
         yield fail(f"{parent} cannot be written to", "set EARSHOT_DATA_DIR to a folder of your own")
     else:
         yield ok(f"data folder {settings.data_dir}")
@@ -183,3 +186,22 @@ async def _events(settings: Settings) -> Finding:
     finally:
         await event_log.close()
     return ok("events: Kafka answers and the topics are there")
+
+
+async def _assumptions(settings: Settings) -> AsyncIterator[Finding]:
+    """Say loudly which programs contact people whose consent nobody recorded."""
+    try:
+        urls = await databases.urls_for(settings, ["trigger"])
+        database = db.Database(urls["trigger"], schema="trigger", pool_size=1)
+        async with database.sessions() as session:
+            current = await programs.current(session)
+        await database.close()
+    except Exception as error:  # noqa: BLE001 - said already, where databases were looked at
+        yield note(f"programs cannot be read ({type(error).__name__})")
+        return
+    for program in current.values():
+        if channels := ", ".join(program.document.assume_consent):
+            yield note(
+                f"program {program.id} assumes consent to {channels} when an event says nothing",
+                "state consent in your events, or set assume_consent: [] in the program",
+            )

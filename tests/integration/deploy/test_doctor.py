@@ -1,0 +1,59 @@
+"""`earshot doctor` names what is wrong and its cure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from deploy import doctor
+from deploy.all_in_one import AllSettings
+from deploy.doctor import Finding, State
+from deploy.replay import scratch_settings
+from services.trigger.main import install_programs
+from shared.clock import SystemClock
+from shared.db import Database
+from shared.vocabulary import Service
+
+
+async def findings(settings: AllSettings) -> list[Finding]:
+    return [finding async for finding in doctor.examine(settings)]
+
+
+def own(urls: Mapping[str, str], folder: Path, **more: object) -> AllSettings:
+    databases = {f"{service}_database_url": urls[service] for service in Service}
+    return scratch_settings(folder, **{**databases, **more})
+
+
+async def test_healthy_installation_has_nothing_to_mend(
+    urls: Mapping[str, str], tmp_path: Path, trigger_db: Database
+) -> None:
+    await install_programs(trigger_db, SystemClock())
+    found = await findings(own(urls, tmp_path))
+    assert [finding for finding in found if finding.state is State.FAIL] == []
+    assert sum("migrated" in finding.text for finding in found) == 3
+    assert any("EARSHOT_SEND=mailbox" in finding.text for finding in found)
+    assert any("email" in finding.text and "assume" in finding.text for finding in found)
+
+
+async def test_each_fault_is_named_with_its_cure(urls: Mapping[str, str], tmp_path: Path) -> None:
+    settings = own(
+        urls,
+        tmp_path,
+        environment="production",
+        send="live",
+        scoring_database_url="postgresql://nobody@127.0.0.1:1/nowhere",
+        events_url="kafka://127.0.0.1:1",
+        kafka_protocol="PLAINTEXT",
+    )
+    faults = {finding.text: finding.cure for finding in await findings(settings) if finding.state is State.FAIL}
+    assert any("EARSHOT_LINK_KEYS" in text for text in faults)
+    assert any("links in messages" in text for text in faults)
+    assert any(text.startswith("scoring: no database") for text in faults)
+    assert any(text.startswith("events: no answer") for text in faults)
+    assert all(faults.values())
+
+
+async def test_data_folder_nobody_can_write_to_is_a_fault(urls: Mapping[str, str], tmp_path: Path) -> None:
+    (tmp_path / "a-file").touch()
+    found = await findings(own(urls, tmp_path / "a-file" / "data"))
+    assert any(finding.state is State.FAIL and "a-file" in finding.text for finding in found)
