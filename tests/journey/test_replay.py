@@ -20,7 +20,7 @@ BASKETS = 5000
 
 async def replayed(urls: Mapping[str, str], folder: Path, events_url: str) -> Report:
     databases = {f"{service}_database_url": urls[service] for service in Service}
-    async with asyncio.timeout(240):
+    async with asyncio.timeout(600):
         return await replay(read_baskets(BASKETS), scratch_settings(folder, events_url=events_url, **databases))
 
 

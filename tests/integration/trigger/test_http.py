@@ -266,9 +266,9 @@ async def test_operations(client: httpx.AsyncClient) -> None:
     assert "/v1/events" in (await client.get("/openapi.json")).json()["paths"]
 
 
-async def test_proxied_request_reaches_the_event_door_and_no_staff_path(client: httpx.AsyncClient) -> None:
+async def test_proxied_request_reaches_nothing_without_the_secret(client: httpx.AsyncClient) -> None:
     proxied = {"x-forwarded-for": "203.0.113.9"}
-    assert (await client.post(EVENTS, json=purchase("e1"), headers=proxied)).status_code == 202
+    assert (await client.post(EVENTS, json=purchase("e1"), headers=proxied)).status_code == 403
     for path in ("/v1/decisions", "/v1/programs", "/docs"):
         assert (await client.get(path, headers=proxied)).status_code == 403
 
