@@ -15,8 +15,8 @@ from starlette.types import ASGIApp
 
 from shared.clock import Clock
 from shared.config import Settings
+from shared.gate import PublicOnly
 from shared.transport import EventLog, open_log
-from shared.web import PublicOnly
 
 if TYPE_CHECKING:
     from shared.transport.kafka import KafkaSecurity

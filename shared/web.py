@@ -1,24 +1,15 @@
-"""The one way to make an HTTP app: health, metrics, problem details, bounded bodies, security headers, the staff gate.
-
-HTTP statuses live here. Errors are RFC 9457 problem details and never quote what was sent.
-"""
+"""The one way to make an HTTP app: health, metrics, problem details, bounded bodies, security headers, the staff gate."""
 
 from __future__ import annotations
 
-import base64
-import hmac
-import ipaddress
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
-import asyncpg
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -29,16 +20,15 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.db import Sessions, is_transient
+from shared.db import Sessions
+from shared.gate import Gate
 from shared.metrics import HTTP_SECONDS
+from shared.problems import BadRequest, Problem, TooLarge, Unavailable, as_problem, problem_response
 from shared.vocabulary import Service
 
 log = structlog.get_logger()
 
 MAX_BODY = 1_000_000
-_OPEN = ("/healthz", "/readyz", "/static/")
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
-_SAFE = ("GET", "HEAD", "OPTIONS")
 _HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; frame-src 'self'; base-uri 'none'; frame-ancestors 'self'",
@@ -53,63 +43,6 @@ _DOCS_CSP = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "worker-src 'self' blob:; frame-ancestors 'none'"
 )
-
-
-class Problem(Exception):
-    """An answer other than success, RFC 9457. `title` is the same for every occurrence, `detail` says what to do."""
-
-    status = HTTPStatus.BAD_REQUEST
-
-    def __init__(self, title: str, detail: str = "", *, headers: dict[str, str] | None = None, **extra: Any) -> None:
-        super().__init__(title)
-        self.title, self.detail, self.extra, self.headers = title, detail, extra, headers or {}
-
-
-class BadRequest(Problem):
-    status = HTTPStatus.BAD_REQUEST
-
-
-class Unauthorized(Problem):
-    status = HTTPStatus.UNAUTHORIZED
-
-
-class Forbidden(Problem):
-    status = HTTPStatus.FORBIDDEN
-
-
-class NotFound(Problem):
-    status = HTTPStatus.NOT_FOUND
-
-
-class Conflict(Problem):
-    status = HTTPStatus.CONFLICT
-
-
-class Gone(Problem):
-    status = HTTPStatus.GONE
-
-
-class TooLarge(Problem):
-    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-
-
-class Unprocessable(Problem):
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-
-
-class TooMany(Problem):
-    status = HTTPStatus.TOO_MANY_REQUESTS
-
-
-class Unavailable(Problem):
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-
-
-def problem_response(problem: Problem) -> JSONResponse:
-    body = {"type": "about:blank", "title": problem.title, "status": int(problem.status), **problem.extra}
-    if problem.detail:
-        body["detail"] = problem.detail
-    return JSONResponse(body, problem.status, problem.headers, media_type="application/problem+json")
 
 
 def create_app(
@@ -130,7 +63,7 @@ def create_app(
     Instrumentator(should_group_status_codes=False, excluded_handlers=["/metrics", "/healthz", "/readyz"]).add(
         _observe(service)
     ).instrument(app)
-    app.add_middleware(_Gate, public=(*public, *_OPEN), secret=staff_secret)
+    app.add_middleware(Gate, public=public, secret=staff_secret)
     app.add_middleware(_Bounds, max_body=max_body)
     app.add_middleware(_SecurityHeaders)
     return app
@@ -185,38 +118,6 @@ async def _on_error(request: Request, error: Exception) -> Response:
         route = getattr(request.scope.get("route"), "path", "unknown")
         log.error("request.failed", route=route, status=int(problem.status), exc_info=error)
     return problem_response(problem)
-
-
-def as_problem(error: Exception) -> Problem:
-    if isinstance(error, Problem):
-        return error
-    if isinstance(error.__cause__, Problem):
-        return error.__cause__  # FastAPI hides what was raised while the body was read
-    if isinstance(error, RequestValidationError):
-        places = [{"where": ".".join(map(str, e["loc"])), "what": e["msg"]} for e in error.errors()]
-        return Unprocessable("The request is not as it should be", errors=places[:20])
-    if _is_unstorable(error):
-        return Unprocessable("The request holds a character that cannot be stored")
-    if is_transient(error):
-        return Unavailable("Try again shortly", "The database does not answer.", headers={"retry-after": "5"})
-    return _with_status(error)
-
-
-def _with_status(error: Exception) -> Problem:
-    status, headers = HTTPStatus.INTERNAL_SERVER_ERROR, {}
-    if isinstance(error, HTTPException):
-        status, headers = HTTPStatus(error.status_code), dict(error.headers or {})
-    problem = Problem(status.phrase, headers=headers)
-    problem.status = status
-    return problem
-
-
-def _is_unstorable(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, asyncpg.CharacterNotInRepertoireError | asyncpg.UntranslatableCharacterError):
-            return True
-        error = getattr(error, "orig", None) or error.__cause__
-    return False
 
 
 class _Errors:
@@ -298,78 +199,3 @@ class _Bounds:
 
     def _too_large(self) -> Problem:
         return TooLarge("The body is too large", f"At most {self._max_body} bytes are taken.")
-
-
-class _Gate:
-    """Staff paths want the shared secret; without one they serve loopback only, and nothing that came by a proxy."""
-
-    def __init__(self, app: ASGIApp, *, public: Sequence[str], secret: str) -> None:
-        self._app, self._public, self._secret = app, tuple(public), secret
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not is_public(scope["path"], self._public):
-            refusal = self._refusal(scope, Headers(scope=scope))
-            if refusal is not None:
-                await problem_response(refusal)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
-
-    def _refusal(self, scope: Scope, headers: Headers) -> Problem | None:
-        if self._secret and not self._knows_secret(headers):
-            return Unauthorized(
-                "Staff only", "Send the staff secret.", headers={"www-authenticate": 'Basic realm="Earshot"'}
-            )
-        if not self._secret and not _is_local(scope, headers):
-            return Forbidden("Staff only", "Without EARSHOT_STAFF_SECRET only this machine is served, and no proxy.")
-        if scope["method"] not in _SAFE and _is_cross_site(headers):
-            return Forbidden("Another site sent this", "Staff forms are sent from their own pages only.")
-        return None
-
-    def _knows_secret(self, headers: Headers) -> bool:
-        scheme, _, credentials = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "basic":
-            try:
-                credentials = base64.b64decode(credentials, validate=True).decode().partition(":")[2]
-            except ValueError:
-                return False
-        return hmac.compare_digest(credentials.encode(), self._secret.encode())
-
-
-def is_public(path: str, public: Sequence[str]) -> bool:
-    return any(path == prefix or path.startswith(prefix.rstrip("/") + "/") for prefix in public)
-
-
-def _is_local(scope: Scope, headers: Headers) -> bool:
-    if any(name in headers for name in _FORWARDED):
-        return False
-    client = (scope.get("client") or ("", 0))[0]
-    named = urlsplit(f"//{headers.get('host', '')}").hostname or ""
-    return _is_loopback(client) and (named == "localhost" or _is_loopback(named))  # a rebound name is not ours
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _is_cross_site(headers: Headers) -> bool:
-    site = headers.get("sec-fetch-site")
-    if site is not None:  # the origin of a form is "null" under our own referrer policy, so this decides
-        return site not in ("same-origin", "none")
-    origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != headers.get("host", "")
-
-
-class PublicOnly:
-    """Serves public paths of an app and nothing else, for a listener that faces outside."""
-
-    def __init__(self, app: ASGIApp, public: Sequence[str]) -> None:
-        self._app, self._public = app, (*public, *_OPEN)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not is_public(scope["path"], self._public):
-            await problem_response(NotFound("Not Found"))(scope, receive, send)
-            return
-        await self._app(scope, receive, send)

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher import schemas
 from services.dispatcher.repository import attempts, invitations, mailbox, steps
-from shared import web
+from shared import problems, web
 from shared.db import Sessions
 
 
@@ -21,7 +21,7 @@ def router(sessions: Sessions) -> APIRouter:
         """Tell the whole story of an invitation: steps, attempts, reasons, outcome."""
         found = await invitations.story(session, invitation_id)
         if found is None:
-            raise web.NotFound("No such invitation")
+            raise problems.NotFound("No such invitation")
         return schemas.invitation_story(
             found, await steps.story(session, invitation_id), await attempts.story(session, invitation_id)
         )

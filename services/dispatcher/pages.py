@@ -15,7 +15,7 @@ from services.dispatcher.channels.words import language_of, words_of
 from services.dispatcher.handlers import ending
 from services.dispatcher.repository import invitations, mailbox
 from services.dispatcher.repository.mailbox import Kept
-from shared import links, web
+from shared import links, problems, web
 from shared.clock import Clock
 from shared.db import Sessions
 from shared.events import SurveyRequested
@@ -58,7 +58,7 @@ def mailbox_router(sessions: Sessions, clock: Clock) -> APIRouter:
         """Show the mail as its reader would; links open beside this page."""
         kept = await _kept(session, message_id)
         if kept.channel is not ChannelKind.EMAIL:
-            raise web.NotFound("No such mail")
+            raise problems.NotFound("No such mail")
         _, html = mime.read_alternative(kept.body)
         shown = html.replace("<head>", '<head><base target="_blank">', 1)
         return HTMLResponse(shown, headers={"content-security-policy": _MAIL_CSP})
@@ -106,7 +106,7 @@ def _unknown_link() -> Response:
 async def _kept(session: AsyncSession, message_id: UUID) -> Kept:
     kept = await mailbox.one(session, message_id)
     if kept is None:
-        raise web.NotFound("No such message")
+        raise problems.NotFound("No such message")
     return kept
 
 

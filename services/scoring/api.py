@@ -34,8 +34,8 @@ from services.scoring.schemas import (
 from services.scoring.writer import Writer
 from shared.clock import Clock
 from shared.db import Sessions
+from shared.problems import Conflict, Gone, NotFound, Unprocessable
 from shared.vocabulary import CallDisposition, category_of
-from shared.web import Conflict, Gone, NotFound, Unprocessable
 
 _Dimension = Literal["store", "channel", "mode"]
 _Program = Annotated[str | None, Query(max_length=200)]

@@ -23,8 +23,8 @@ from services.scoring.writer import Writer
 from shared.clock import Clock
 from shared.db import Sessions
 from shared.links import fingerprint
+from shared.problems import Gone, NotFound, Problem, Unprocessable, problem_response
 from shared.vocabulary import Category, category_of
-from shared.web import Gone, NotFound, Problem, Unprocessable, problem_response
 
 log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ from services.trigger.handlers.batch import Terms
 from services.trigger.handlers.events import Conflict, decide_events
 from services.trigger.repository.decisions import Raced, StoredDecision
 from services.trigger.schemas import Decided
-from shared import metrics, web
+from shared import metrics, problems
 from shared.clock import Clock
 from shared.cloudevents import Event
 from shared.db import Sessions
@@ -40,7 +40,7 @@ class Door:
     async def decide_one(self, event: Event[CrmPayload]) -> Decided:
         (verdict,) = await self.decide([event])
         if isinstance(verdict, Conflict):
-            raise web.Conflict(*REUSED)
+            raise problems.Conflict(*REUSED)
         return Decided.of(verdict)
 
     async def _decide_once(self, events: Sequence[Event[CrmPayload]]) -> list[StoredDecision | Conflict]:

@@ -14,7 +14,7 @@ from services.trigger.api.door import INVALID, REUSED, Door
 from services.trigger.handlers.events import Conflict, read_event
 from services.trigger.repository.decisions import StoredDecision
 from services.trigger.schemas import Decided, Refused, Results
-from shared import web
+from shared import problems
 from shared.cloudevents import Event, InvalidEvent
 from shared.events import CrmPayload
 from shared.topics import CRM_EVENTS
@@ -73,7 +73,7 @@ def _is_array(headers: Headers, body: bytes) -> bool:
 
 def _read_one(headers: Headers, body: bytes) -> Event[CrmPayload]:
     if "ce-specversion" not in headers and _media_type(headers) not in _STRUCTURED:
-        raise web.Unprocessable(INVALID, "content-type: application/cloudevents+json is wanted")
+        raise problems.Unprocessable(INVALID, "content-type: application/cloudevents+json is wanted")
     # the Kafka binding, which the contract reads, says ce_ and plain UTF-8; HTTP says ce- and percent-encoding
     wire = {
         f"ce_{name.removeprefix('ce-')}" if name.startswith("ce-") else name: unquote(value)
@@ -82,18 +82,18 @@ def _read_one(headers: Headers, body: bytes) -> Event[CrmPayload]:
     try:
         return read_event(Message(CRM_EVENTS.name, "", body, wire))
     except InvalidEvent as error:
-        raise web.Unprocessable(INVALID, str(error)) from None
+        raise problems.Unprocessable(INVALID, str(error)) from None
 
 
 def _items(body: bytes) -> list[msgspec.Raw]:
     try:
         items = msgspec.json.decode(body, type=list[msgspec.Raw])
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise web.Unprocessable(INVALID, f"body: {error}") from None
+        raise problems.Unprocessable(INVALID, f"body: {error}") from None
     except RecursionError:
-        raise web.Unprocessable(INVALID, "body: nested too deeply") from None
+        raise problems.Unprocessable(INVALID, "body: nested too deeply") from None
     if len(items) > MAX_EVENTS:
-        raise web.Unprocessable("Too many events", f"At most {MAX_EVENTS} are taken at once.")
+        raise problems.Unprocessable("Too many events", f"At most {MAX_EVENTS} are taken at once.")
     return items
 
 

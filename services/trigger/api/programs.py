@@ -12,7 +12,7 @@ from services.trigger.domain.reading import InvalidProgram, read_program
 from services.trigger.handlers.programs import apply_program
 from services.trigger.repository import programs
 from services.trigger.schemas import Applied, ProgramHistory, Programs, ProgramVersion, ProgramView
-from shared import web
+from shared import problems
 
 _BODY: dict[str, Any] = {
     "required": True,
@@ -36,7 +36,7 @@ def programs_router(door: Door) -> APIRouter:
         async with door.sessions() as session:
             versions = await programs.versions(session, program_id)
         if not versions:
-            raise web.NotFound("No such program", "GET /v1/programs lists them.")
+            raise problems.NotFound("No such program", "GET /v1/programs lists them.")
         history = [ProgramVersion(**ProgramView.of(program).model_dump(), applied_at=at) for program, at in versions]
         return ProgramHistory(**ProgramView.of(versions[0][0]).model_dump(), versions=history)
 
@@ -56,5 +56,5 @@ def _read(body: bytes) -> ProgramDocument:
     try:
         return read_program(body)
     except InvalidProgram as error:
-        problems = [{"where": where, "what": what} for where, what in error.problems]
-        raise web.Unprocessable("The program is not as it should be", errors=problems) from None
+        places = [{"where": where, "what": what} for where, what in error.problems]
+        raise problems.Unprocessable("The program is not as it should be", errors=places) from None

@@ -13,7 +13,7 @@ from services.trigger.api.door import INVALID, Door
 from services.trigger.handlers.events import checked
 from services.trigger.repository import decisions
 from services.trigger.schemas import Decided, Decisions, DecisionView
-from shared import web
+from shared import problems
 from shared.cloudevents import Event, InvalidEvent, explain
 from shared.events import CustomerErased, CustomerRef
 from shared.vocabulary import Service, respondent_id
@@ -52,7 +52,7 @@ def _erasure(customer_id: str, door: Door) -> Event[CustomerErased]:
         event = Event(str(uuid7()), Service.TRIGGER.source, door.clock.now(), payload)
         checked(event)
     except ValidationError as error:
-        raise web.Unprocessable(INVALID, explain(error)) from None
+        raise problems.Unprocessable(INVALID, explain(error)) from None
     except InvalidEvent as error:
-        raise web.Unprocessable(INVALID, str(error)) from None
+        raise problems.Unprocessable(INVALID, str(error)) from None
     return event

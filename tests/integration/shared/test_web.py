@@ -11,7 +11,7 @@ import pytest
 from fastapi import Body, FastAPI
 from sqlalchemy.exc import DBAPIError
 
-from shared import web
+from shared import gate, problems, web
 from shared.vocabulary import Service
 
 SECRET = "a-long-secret"
@@ -41,7 +41,7 @@ def app_with(secret: str = "", *, ready: Any = always_ready) -> FastAPI:
             "bug": RuntimeError("olga@example.com"),
             "database": DBAPIError("SELECT", None, asyncpg.ConnectionDoesNotExistError("gone")),
             "unstorable": asyncpg.CharacterNotInRepertoireError("0x00"),
-            "problem": web.Conflict("Taken", "Choose another one."),
+            "problem": problems.Conflict("Taken", "Choose another one."),
         }[kind]
 
     return app
@@ -165,7 +165,7 @@ async def test_metrics_count_by_route_and_service(local: httpx.AsyncClient) -> N
 
 async def test_outside_listener_serves_public_paths_only() -> None:
     inside = app_with()
-    transport = httpx.ASGITransport(web.PublicOnly(inside, ["/open"]), client=("127.0.0.1", 1))
+    transport = httpx.ASGITransport(gate.PublicOnly(inside, ["/open"]), client=("127.0.0.1", 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as outside:
         assert (await outside.get("/open/page")).status_code == 200
         assert (await outside.get("/staff")).status_code == 404

@@ -1,0 +1,93 @@
+"""Who may see what: public paths are for everybody, all others for staff."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import ipaddress
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from shared.problems import Forbidden, NotFound, Problem, Unauthorized, problem_response
+
+_OPEN = ("/healthz", "/readyz", "/static/")
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
+_SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+class Gate:
+    """Staff paths want the shared secret; without one they serve loopback only, and nothing that came by a proxy."""
+
+    def __init__(self, app: ASGIApp, *, public: Sequence[str], secret: str) -> None:
+        self._app, self._public, self._secret = app, (*public, *_OPEN), secret
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not is_public(scope["path"], self._public):
+            refusal = self._refusal(scope, Headers(scope=scope))
+            if refusal is not None:
+                await problem_response(refusal)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> Problem | None:
+        if self._secret and not self._knows_secret(headers):
+            return Unauthorized(
+                "Staff only", "Send the staff secret.", headers={"www-authenticate": 'Basic realm="Earshot"'}
+            )
+        if not self._secret and not _is_local(scope, headers):
+            return Forbidden("Staff only", "Without EARSHOT_STAFF_SECRET only this machine is served, and no proxy.")
+        if scope["method"] not in _SAFE and _is_cross_site(headers):
+            return Forbidden("Another site sent this", "Staff forms are sent from their own pages only.")
+        return None
+
+    def _knows_secret(self, headers: Headers) -> bool:
+        scheme, _, credentials = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "basic":
+            try:
+                credentials = base64.b64decode(credentials, validate=True).decode().partition(":")[2]
+            except ValueError:
+                return False
+        return hmac.compare_digest(credentials.encode(), self._secret.encode())
+
+
+def is_public(path: str, public: Sequence[str]) -> bool:
+    return any(path == prefix or path.startswith(prefix.rstrip("/") + "/") for prefix in public)
+
+
+def _is_local(scope: Scope, headers: Headers) -> bool:
+    if any(name in headers for name in _FORWARDED):
+        return False
+    client = (scope.get("client") or ("", 0))[0]
+    named = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+    return _is_loopback(client) and (named == "localhost" or _is_loopback(named))  # a rebound name is not ours
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_cross_site(headers: Headers) -> bool:
+    site = headers.get("sec-fetch-site")
+    if site is not None:  # the origin of a form is "null" under our own referrer policy, so this decides
+        return site not in ("same-origin", "none")
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != headers.get("host", "")
+
+
+class PublicOnly:
+    """Serves public paths of an app and nothing else, for a listener that faces outside."""
+
+    def __init__(self, app: ASGIApp, public: Sequence[str]) -> None:
+        self._app, self._public = app, (*public, *_OPEN)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not is_public(scope["path"], self._public):
+            await problem_response(NotFound("Not Found"))(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
