@@ -1,4 +1,4 @@
-"""The one way to make an HTTP app: health, metrics, problem details, bounded bodies, security headers, the staff gate."""
+"""The one way to make an HTTP app: health, metrics, problem details, bounded bodies, security headers, a gate."""
 
 from __future__ import annotations
 
