@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -58,16 +57,18 @@ def _server(folder: Path) -> PostgresServer:
 def start(folder: Path) -> Embedded:
     """Start PostgreSQL in a folder, or join the one that runs there; raises CannotStart."""
     folder = folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotStart(f"{folder} cannot be made: set EARSHOT_DATA_DIR to a folder of your own") from error
     for left in reversed(range(_START_TRIES)):
         try:
-            server = _server(folder)
-        except (subprocess.SubprocessError, OSError, AssertionError) as error:
+            return Embedded(_server(folder).get_uri(), folder)
+        except subprocess.TimeoutExpired as error:
             if not left:
-                raise CannotStart(f"PostgreSQL does not start in {folder}: {_CURE}") from error
-            time.sleep(1)
-        else:
-            return Embedded(server.get_uri(), folder)
+                raise CannotStart(f"PostgreSQL in {folder} is not ready after a minute: {_CURE}") from error
+        except (subprocess.SubprocessError, OSError, AssertionError) as error:
+            raise CannotStart(f"PostgreSQL does not start in {folder}: {_CURE}") from error
     raise AssertionError("unreachable")
 
 

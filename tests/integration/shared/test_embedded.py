@@ -1,0 +1,55 @@
+"""The embedded PostgreSQL: a schema and a role per service, and one line when it cannot start."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from deploy import databases
+from shared import db, embedded
+from shared.vocabulary import Service
+
+
+async def test_no_service_reads_anothers_tables(urls: Mapping[str, str]) -> None:
+    trigger = await asyncpg.connect(db.driver_url(urls["trigger"]))
+    try:
+        assert await trigger.fetchval("SELECT count(*) FROM trigger.decisions") == 0
+        for table in ("scoring.answers", "dispatcher.invitations", "transport.messages"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await trigger.fetchval(f"TABLE {table}")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await trigger.execute("CREATE TABLE public.shared (id int)")
+    finally:
+        await trigger.close()
+
+
+async def test_ten_processes_may_migrate_at_once(postgres: embedded.Embedded) -> None:
+    urls = await embedded.prepare(postgres, "migrated_at_once")
+    environment = {f"EARSHOT_{service.upper()}_DATABASE_URL": urls[service] for service in Service}
+    environment |= {"EARSHOT_EVENTS_URL": "kafka://127.0.0.1:1", "PATH": os.environ["PATH"]}
+    command = (sys.executable, "-m", "deploy.cli", "migrate")
+    processes = [await asyncio.create_subprocess_exec(*command, env=environment, cwd=databases.ROOT) for _ in range(10)]
+    assert {await process.wait() for process in processes} == {0}
+    for service in Service:
+        migrated = await asyncpg.connect(db.driver_url(urls[service]))
+        assert await migrated.fetchval("SELECT count(*) FROM alembic_version") == 1
+        assert await migrated.fetchval("SELECT count(*) FROM outbox") == 0
+        await migrated.close()
+
+
+def test_folder_with_something_else_in_it_is_one_line_with_its_cure(tmp_path: Path) -> None:
+    (tmp_path / "what-is-this").write_text("not a database")
+    with pytest.raises(embedded.CannotStart, match="move the folder away"):
+        embedded.start(tmp_path)
+
+
+def test_folder_that_cannot_be_made_is_one_line_with_its_cure(tmp_path: Path) -> None:
+    (tmp_path / "a-file").touch()
+    with pytest.raises(embedded.CannotStart, match="EARSHOT_DATA_DIR"):
+        embedded.start(tmp_path / "a-file" / "postgres")
