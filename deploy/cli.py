@@ -13,13 +13,13 @@ import typer
 import uvloop
 from dotenv import dotenv_values
 from pydantic import ValidationError
+
+from deploy import all_in_one, contract, databases, doctor, parked, replay, sample_shop
 from services.dispatcher.commands import app as dispatcher_commands
 from services.dispatcher.config import DispatcherSettings
 from services.scoring.commands import app as scoring_commands
-from services.trigger.commands import app as trigger_commands
-
-from deploy import all_in_one, contract, databases, doctor, parked, replay, sample_shop
 from services.scoring.config import ScoringSettings
+from services.trigger.commands import app as trigger_commands
 from services.trigger.config import TriggerSettings
 from shared import logging, topics
 from shared.config import Settings

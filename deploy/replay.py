@@ -22,13 +22,13 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from services.trigger.main import CRM_TOPICS
 
 from deploy import all_in_one, databases, settled
 from deploy.all_in_one import AllSettings
 from deploy.replay_report import Report, reconcile, table
 from deploy.respondents import Crowd, Person, Sale, purchase
 from deploy.sample_shop import address
+from services.trigger.main import CRM_TOPICS
 from shared.clock import StoredClock
 from shared.runtime import open_event_log
 from shared.transport import Message

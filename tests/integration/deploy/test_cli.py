@@ -1,0 +1,71 @@
+"""The command line as a person uses it: one clear line when something is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+
+from deploy import databases
+from shared import db, parking
+from shared.transport import Message, open_log
+from shared.vocabulary import Service
+
+
+async def earshot(*arguments: str, **settings: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "deploy.cli",
+        *arguments,
+        cwd=databases.ROOT,
+        env={"PATH": os.environ["PATH"], "NO_COLOR": "1", **settings},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, output.decode()
+
+
+async def test_misspelt_setting_is_refused() -> None:
+    code, said = await earshot("topics", EARSHOT_SENT="live")
+    assert (code, said) == (1, "earshot: no such setting: EARSHOT_SENT; .env.example lists them all\n")
+
+
+async def test_wrong_value_names_the_setting_and_not_the_value() -> None:
+    code, said = await earshot("run", EARSHOT_SMTP_URL="ftp://user:secret@mail")
+    assert (code, said.count("\n")) == (1, 1)
+    assert said.startswith("earshot: EARSHOT_SMTP_URL:")
+    assert "secret" not in said
+
+
+async def test_production_is_refused_with_default_secrets() -> None:
+    code, said = await earshot("run", EARSHOT_ENVIRONMENT="production")
+    assert code == 1
+    assert said.startswith("earshot: EARSHOT_LINK_KEYS is the development key")
+
+
+async def test_topics_are_printed_as_commands() -> None:
+    code, said = await earshot("topics", "--print", EARSHOT_TOPIC_PREFIX="eu.")
+    assert code == 0
+    assert "--topic eu.nps.updates --partitions 6 --config cleanup.policy=compact" in said
+
+
+async def test_parked_messages_are_listed_and_sent_again(urls: Mapping[str, str], trigger_db: db.Database) -> None:
+    garbage = Message("crm.events", "k", b"garbage", position="crm.events/0/7")
+    async with trigger_db.sessions.begin() as session:
+        await parking.park(session, [(garbage, "body: not JSON")])
+    own = {f"EARSHOT_{service.upper()}_DATABASE_URL": urls[service] for service in Service}
+    own["EARSHOT_EVENTS_URL"] = urls["transport"]
+
+    code, listed = await earshot("parked", "list", "trigger", **own)
+    assert (code, "crm.events/0/7  body: not JSON" in listed) == (0, True)
+    code, sent = await earshot("parked", "replay", "trigger", **own)
+    assert (code, sent) == (0, "1 sent again\n")
+
+    event_log = open_log(urls["transport"])
+    assert await event_log.lag("anybody", ["crm.events"]) == 1
+    await event_log.close()
+    assert (await earshot("parked", "list", "trigger", **own)) == (0, "")
