@@ -18,6 +18,7 @@ from services.scoring.config import ScoringSettings
 from services.trigger import main as trigger
 from services.trigger.config import TriggerSettings
 from shared.clock import open_clock
+from shared.config import DEVELOPMENT_LINK_KEYS
 from shared.runtime import Surroundings, listen, open_event_log
 from shared.vocabulary import Service
 
@@ -30,6 +31,25 @@ Door = tuple[socket.socket, socket.socket | None]
 ALL = (Service.SCORING, Service.TRIGGER, Service.DISPATCHER)
 
 
+_OF_ITS_OWN: Mapping[str, object] = {
+    "environment": "development",
+    "database_url": "",
+    "trigger_database_url": "",
+    "dispatcher_database_url": "",
+    "scoring_database_url": "",
+    "events_url": "",
+    "crm_events_url": "",
+    "topic_prefix": "",
+    "kafka_protocol": "PLAINTEXT",
+    "host": "127.0.0.1",
+    "public_host": "",
+    "staff_secret": "",
+    "short_url": "",
+    "link_keys": DEVELOPMENT_LINK_KEYS,
+    "send": "mailbox",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class AllSettings:
     trigger: TriggerSettings
@@ -39,6 +59,18 @@ class AllSettings:
     @classmethod
     def from_environment(cls, **overrides: object) -> AllSettings:
         return cls(TriggerSettings(**overrides), DispatcherSettings(**overrides), ScoringSettings(**overrides))  # type: ignore[arg-type]
+
+    @classmethod
+    def for_play(cls, **overrides: object) -> AllSettings:
+        """Make those of a demo or a replay: whatever the environment says, nothing leaves, nobody's data is touched."""
+        usual = cls.from_environment()
+        ports = {f"{service}_port": overrides.get(f"{service}_port", usual.port(service)) for service in ALL}
+        addresses = {
+            "public_url": f"http://127.0.0.1:{ports['scoring_port']}",
+            "unsubscribe_url": f"http://127.0.0.1:{ports['dispatcher_port']}",
+            "mailbox_url": f"http://127.0.0.1:{ports['dispatcher_port']}/mailbox",
+        }
+        return cls.from_environment(**{**_OF_ITS_OWN, **ports, **addresses, **overrides})
 
     def port(self, service: Service) -> int:
         return int(getattr(getattr(self, service), f"{service}_port"))

@@ -116,17 +116,9 @@ async def _scratch(*, kafka: bool) -> AsyncIterator[AllSettings]:
 
 def scratch_settings(folder: Path, **overrides: object) -> AllSettings:
     """Settings for a chain of its own on free ports, its clock and database in this folder."""
-    ports = settled.free_ports(3)
-    return AllSettings.from_environment(
-        data_dir=folder,
-        clock=folder / "clock.json",
-        scoring_port=ports[0],
-        trigger_port=ports[1],
-        dispatcher_port=ports[2],
-        public_url=f"http://127.0.0.1:{ports[0]}",
-        unsubscribe_url=f"http://127.0.0.1:{ports[2]}",
-        **overrides,
-    )
+    scoring, trigger, dispatcher = settled.free_ports(3)
+    own = {"scoring_port": scoring, "trigger_port": trigger, "dispatcher_port": dispatcher}
+    return AllSettings.for_play(data_dir=folder, clock=folder / "clock.json", **own, **overrides)
 
 
 async def replay(

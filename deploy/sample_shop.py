@@ -87,7 +87,7 @@ async def demo(*, kafka: bool, seconds: int, folder: Path = FOLDER) -> None:
             asyncio.get_running_loop().call_later(seconds, stop.set)
         console.print("Earshot demo: starting PostgreSQL and three services …")
         try:
-            await _play(AllSettings.from_environment(**overrides), clock, stop)
+            await _play(AllSettings.for_play(**overrides), clock, stop)
         finally:
             clock.anchor(clock.now(), speed=0)
     console.print("Stopped. `make demo` goes on from here; remove .data/demo to begin anew.")

@@ -60,3 +60,29 @@ def test_production_wants_secrets_of_its_own(monkeypatch: pytest.MonkeyPatch) ->
     assert "EARSHOT_STAFF_SECRET" in fault
     monkeypatch.setenv("EARSHOT_STAFF_SECRET", "secret")
     assert doctor.secrets_at_fault(Settings()) is None
+
+
+def test_demo_touches_nothing_of_anybodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = {
+        "SEND": "live",
+        "SMTP_URL": "smtp://mail.example.com",
+        "DATABASE_URL": "postgresql://production/db",
+        "SCORING_DATABASE_URL": "postgresql://production/scoring",
+        "EVENTS_URL": "kafka://production:9092",
+        "CRM_EVENTS_URL": "kafka://production:9092",
+        "STAFF_SECRET": "secret",
+        "PUBLIC_URL": "https://survey.example.com",
+        "HOST": "192.0.2.1",
+        "SCORING_PORT": "9000",
+    }
+    for name, value in real.items():
+        monkeypatch.setenv(f"EARSHOT_{name}", value)
+    settings = AllSettings.for_play(dispatcher_port=9002)
+    assert settings.dispatcher.open_accounts() == {}
+    assert settings.trigger.host == "127.0.0.1"
+    assert settings.trigger.staff_secret.get_secret_value() == ""
+    assert settings.dispatcher.public_url == "http://127.0.0.1:9000"
+    assert settings.scoring.mailbox_url == "http://127.0.0.1:9002/mailbox"
+    for part in (settings.trigger, settings.dispatcher, settings.scoring):
+        assert (part.database_url, part.scoring_database_url, part.events_url) == ("", "", "")
+    assert settings.trigger.crm_events_url == ""
