@@ -63,17 +63,18 @@ class AllSettings:
     @classmethod
     def for_play(cls, **overrides: object) -> AllSettings:
         """Make those of a demo or a replay: whatever the environment says, nothing leaves, nobody's data is touched."""
-        usual = cls.from_environment()
-        ports = {f"{service}_port": overrides.get(f"{service}_port", usual.port(service)) for service in ALL}
+        usual = cls.from_environment().trigger
+        scoring = overrides.get("scoring_port", usual.scoring_port)
+        dispatcher = overrides.get("dispatcher_port", usual.dispatcher_port)
         addresses = {
-            "public_url": f"http://127.0.0.1:{ports['scoring_port']}",
-            "unsubscribe_url": f"http://127.0.0.1:{ports['dispatcher_port']}",
-            "mailbox_url": f"http://127.0.0.1:{ports['dispatcher_port']}/mailbox",
+            "public_url": f"http://127.0.0.1:{scoring}",
+            "unsubscribe_url": f"http://127.0.0.1:{dispatcher}",
+            "mailbox_url": f"http://127.0.0.1:{dispatcher}/mailbox",
         }
-        return cls.from_environment(**{**_OF_ITS_OWN, **ports, **addresses, **overrides})
+        return cls.from_environment(**{**_OF_ITS_OWN, **addresses, **overrides})
 
     def port(self, service: Service) -> int:
-        return int(getattr(getattr(self, service), f"{service}_port"))
+        return int(getattr(self.trigger, f"{service}_port"))
 
 
 async def run(

@@ -157,8 +157,20 @@ def unknown_settings(environment: Mapping[str, str]) -> list[str]:
 def _run(work: Callable[[], Awaitable[None]]) -> None:
     try:
         uvloop.run(work())  # type: ignore[arg-type]
-    except (PortBusy, CannotStart, ModelsDiffer) as error:
-        _fail(str(error))
+    except KeyboardInterrupt:  # before the signals had handlers
+        raise SystemExit(130) from None
+    except Exception as error:
+        expected = _expected(error)
+        if expected is None:
+            raise
+        _fail(str(expected))
+
+
+def _expected(error: BaseException) -> BaseException | None:
+    """Find what a person can mend in whatever a task group made of it."""
+    if isinstance(error, BaseExceptionGroup):
+        return next((found for inner in error.exceptions if (found := _expected(inner))), None)
+    return error if isinstance(error, PortBusy | CannotStart | ModelsDiffer) else None
 
 
 def _fail(reason: str) -> None:

@@ -7,9 +7,14 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import structlog
+import tenacity
+
 from shared import embedded, migrations
 from shared.config import Settings
-from shared.db import Database
+from shared.db import Database, until_it_answers
+
+log = structlog.get_logger()
 
 ROOT = Path(__file__).parent.parent
 TRANSPORT = "transport"
@@ -23,13 +28,7 @@ MIGRATIONS = {
 
 
 async def urls_for(settings: Settings, schemas: Sequence[str]) -> dict[str, str]:
-    """Find the URL of each schema; PostgreSQL is started in the data folder when a schema has none of its own."""
-    given = {schema: getattr(settings, f"{schema}_database_url", "") or settings.database_url for schema in schemas}
-    if all(given.values()):
-        return given
-    server = await asyncio.to_thread(embedded.start, settings.data_dir / "postgres")
-    own = await embedded.prepare(server)
-    return {schema: url or own[schema] for schema, url in given.items()}
+    return {schema: await embedded.url_of(schema, settings) for schema in schemas}
 
 
 async def migrate(urls: Mapping[str, str]) -> None:
@@ -37,9 +36,13 @@ async def migrate(urls: Mapping[str, str]) -> None:
     for schema, url in urls.items():
         database = Database(url, schema=schema, pool_size=1)
         try:
-            await migrations.upgrade(database, MIGRATIONS[schema])
+            await until_it_answers(before_sleep=_say_so)(migrations.upgrade, database, MIGRATIONS[schema])
         finally:
             await database.close()
+
+
+def _say_so(state: tenacity.RetryCallState) -> None:
+    log.warning("database.unreachable", attempt=state.attempt_number, cure="earshot doctor")
 
 
 async def check_migrations() -> None:

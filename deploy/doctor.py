@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -104,6 +104,8 @@ def _sending(settings: AllSettings) -> Iterator[Finding]:
         yield note("EARSHOT_SEND=mailbox: nothing leaves, every message is on the mailbox page")
     else:
         yield ok(f"EARSHOT_SEND={mode}")
+        if not (settings.dispatcher.smtp_url.get_secret_value() or settings.dispatcher.twilio_account_sid):
+            yield fail("no provider is configured: every step is skipped", "set EARSHOT_SMTP_URL, EARSHOT_TWILIO_…")
     if not all_in_one.is_loopback(settings.trigger.public_url) or mode == "mailbox":
         return
     yield fail(
@@ -128,10 +130,18 @@ def _ports(settings: AllSettings) -> Iterator[Finding]:
 def _folder(settings: Settings) -> Iterator[Finding]:
     folder = settings.data_dir.resolve()
     parent = next(path for path in (folder, *folder.parents) if path.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
+    if not _writable(parent):
         yield fail(f"{parent} cannot be written to", "set EARSHOT_DATA_DIR to a folder of your own")
     else:
         yield ok(f"data folder {settings.data_dir}")
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def _tools() -> Iterator[Finding]:

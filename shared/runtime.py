@@ -41,9 +41,9 @@ class PortBusy(Exception):
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:
-    """Let SIGINT and SIGTERM ask every part to finish what it has begun."""
+    """Let Ctrl-C, SIGTERM and a closed terminal ask every part to finish what it has begun."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
 
 

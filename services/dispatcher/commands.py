@@ -11,6 +11,7 @@ import typer
 from services.dispatcher import schemas
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.repository import attempts, invitation_counts, invitations, step_counts, steps
+from shared import embedded
 from shared.db import Database
 from shared.vocabulary import Service
 
@@ -29,15 +30,13 @@ def counts() -> None:
     print(json.dumps(asyncio.run(_counts()), indent=2))
 
 
-def _open() -> Database:
-    settings = DispatcherSettings()
-    return Database(
-        settings.dispatcher_database_url or settings.database_url, schema=Service.DISPATCHER.value, pool_size=1
-    )
+async def _open() -> Database:
+    url = await embedded.url_of(Service.DISPATCHER, DispatcherSettings())
+    return Database(url, schema=Service.DISPATCHER, pool_size=1)
 
 
 async def _invitation(invitation_id: UUID) -> str:
-    database = _open()
+    database = await _open()
     try:
         async with database.sessions.begin() as session:
             found = await invitations.story(session, invitation_id)
@@ -52,7 +51,7 @@ async def _invitation(invitation_id: UUID) -> str:
 
 
 async def _counts() -> dict[str, dict[str, int]]:
-    database = _open()
+    database = await _open()
     try:
         async with database.sessions.begin() as session:
             found = await step_counts(session)

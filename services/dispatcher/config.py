@@ -20,7 +20,6 @@ from shared.vocabulary import ChannelKind
 
 
 class DispatcherSettings(Settings):
-    dispatcher_port: int = 8002
     send: SendMode = SendMode.MAILBOX  # nothing leaves the machine
     send_allowlist: Annotated[tuple[str, ...], NoDecode] = ()  # mail domains and phone numbers, commas between them
     send_daily_ceiling: Annotated[int, Field(ge=0)] = 1000  # per account and UTC day, in live mode

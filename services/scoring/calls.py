@@ -119,6 +119,7 @@ async def request(session: AsyncSession, requested: Sequence[CallRequested], *, 
         and (invitation.answer or invitation.state is not InvitationState.OPEN)
     }
     await _close(session, new, ends, now=now)
+    await calls.wipe_erased(session, list(asked))
 
 
 def _first_slot(call: CallRequested, now: datetime) -> Slot:
@@ -129,9 +130,11 @@ def _first_slot(call: CallRequested, now: datetime) -> Slot:
 async def withdraw(session: AsyncSession, withdrawn: Sequence[CallWithdrawn], *, now: datetime) -> None:
     """Take tasks off the desk, also those whose request comes later."""
     by_task = {call.task_id: call for call in withdrawn}
+    await calls.lock(session, by_task)
     marked = await calls.add_withdrawn(session, list(by_task.values()), now=now)
     await outbox.add(session, [_closed(by_task[task_id], CallOutcome.WITHDRAWN, now) for task_id in marked])
     await _close(session, by_task, dict.fromkeys(by_task.keys() - marked, CallOutcome.WITHDRAWN), now=now)
+    await calls.wipe_erased(session, [call.invitation_id for call in by_task.values()])
 
 
 async def forget(session: AsyncSession, invitation_ids: Sequence[UUID], *, now: datetime) -> None:

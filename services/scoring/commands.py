@@ -8,6 +8,7 @@ import typer
 
 from services.scoring.config import ScoringSettings
 from services.scoring.verification import verify
+from shared import embedded
 from shared.db import Database
 from shared.vocabulary import Service
 
@@ -17,20 +18,15 @@ app = typer.Typer()
 @app.command("verify")
 def verify_command() -> None:
     """Count every answer again and compare with the published figures; exits with 1 when they differ."""
-    settings = ScoringSettings()
-    url = settings.scoring_database_url or settings.database_url
-    if not url:
-        typer.echo("Set EARSHOT_DATABASE_URL (or EARSHOT_SCORING_DATABASE_URL) to the database to verify.", err=True)
-        raise typer.Exit(2)
-    differences = asyncio.run(_verify(url))
+    differences = asyncio.run(_verify(ScoringSettings()))
     for difference in differences:
         typer.echo(difference)
     typer.echo(f"{len(differences)} differences" if differences else "Figures and answers agree.")
     raise typer.Exit(1 if differences else 0)
 
 
-async def _verify(url: str) -> list[str]:
-    database = Database(url, schema=Service.SCORING.value, pool_size=1)
+async def _verify(settings: ScoringSettings) -> list[str]:
+    database = Database(await embedded.url_of(Service.SCORING, settings), schema=Service.SCORING, pool_size=1)
     try:
         async with database.sessions.begin() as session:
             await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})

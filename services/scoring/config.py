@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from shared.config import Settings
 
 
 class ScoringSettings(Settings):
-    scoring_port: int = 8000
-    mailbox_url: str = "http://127.0.0.1:8002/mailbox"
+    mailbox_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known['dispatcher_port']}/mailbox")

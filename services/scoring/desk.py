@@ -13,7 +13,7 @@ import phonenumbers
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from services.scoring import rendering
+from services.scoring import forms, rendering
 from services.scoring.answers import Recorded
 from services.scoring.calls import LeaseLost, Report, report
 from services.scoring.domain.answers import Entry, Invitation, Refusal, zone
@@ -77,7 +77,7 @@ class Desk:
         return await self._page(request, task, invitation)
 
     async def take(self, request: Request) -> Response:
-        form = await request.form()
+        form = await forms.read(request)
         operator = _name(form.get("operator")) or _operator(request)
         if not operator:
             return _to_desk("name")
@@ -89,7 +89,7 @@ class Desk:
         return response
 
     async def answer(self, request: Request, task_id: UUID) -> Response:
-        form = await request.form()
+        form = await forms.read(request)
         score = form.get("score")
         if not isinstance(score, str) or not re.fullmatch("10|[0-9]", score):
             return _to(f"/desk/{task_id}?said=score")
@@ -104,7 +104,7 @@ class Desk:
                 self.clock.now(),
                 int(score),
                 reasons=tuple(reason for reason in form.getlist("reasons") if isinstance(reason, str)) or None,
-                comment=_clean(comment)[:MAX_COMMENT] if isinstance(comment, str) and comment else None,
+                comment=forms.clean(comment)[:MAX_COMMENT] if isinstance(comment, str) and comment else None,
                 step=task.step,
                 task_id=task_id,
                 operator=_operator(request),
@@ -115,7 +115,7 @@ class Desk:
         return _to_desk("lost" if result is Refusal.LEASE_LOST else "over")
 
     async def outcome(self, request: Request, task_id: UUID) -> Response:
-        form = await request.form()
+        form = await forms.read(request)
         try:
             disposition = CallDisposition(str(form.get("disposition")))
             minutes = int(str(form.get("minutes", "60")))
@@ -203,11 +203,7 @@ def _task_id(value: object) -> UUID | None:
 
 
 def _name(value: object) -> str:
-    return _clean(value).strip()[:100] if isinstance(value, str) else ""
-
-
-def _clean(text: str) -> str:
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "", text.replace("\r\n", "\n"))
+    return forms.clean(value).strip()[:100] if isinstance(value, str) else ""
 
 
 def _to(path: str) -> RedirectResponse:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring import calls
 from services.scoring.answers import invited_series
-from services.scoring.domain.answers import Content, Invitation, InvitationState, local_day
+from services.scoring.domain.answers import Content, Invitation, InvitationState, Key, local_day
 from services.scoring.repository import buckets, deliveries, invitations
 from services.scoring.repository.invitations import Linked
 from shared import inbox, links
@@ -47,16 +47,20 @@ class Handlers:
 
     async def __call__(self, session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
         fresh = [event.payload for event in await inbox.fresh(session, Service.SCORING.group, events)]
-        await invitations.lock(session, [p.invitation_id for p in fresh if isinstance(p, InvitationPayload)])
+        about = [p.invitation_id for p in fresh if isinstance(p, InvitationPayload)]
+        erased = [p.respondent_id for p in fresh if isinstance(p, RespondentErased)]
+        await invitations.lock(session, about, respondents=erased)
+        invited: Counter[Key] = Counter()
         for part in _until_erasures(fresh):
-            await self._handle(session, part)
+            await self._handle(session, part, invited)
+        await buckets.add_invited(session, invited=invited, answered=Counter())  # once and last: locks have an order
 
-    async def _handle(self, session: AsyncSession, payloads: Sequence[Payload]) -> None:
+    async def _handle(self, session: AsyncSession, payloads: Sequence[Payload], invited: Counter[Key]) -> None:
         now = self._clock.now()
         in_order: list[tuple[type[Payload], Callable[[AsyncSession, Any], Awaitable[None]]]] = [
             (ProgramPublished, on_program_published),
-            (SurveyRequested, partial(on_requested, link_secrets=self._link_secrets)),
-            (SurveyWithdrawn, on_withdrawn),
+            (SurveyRequested, partial(on_requested, link_secrets=self._link_secrets, invited=invited)),
+            (SurveyWithdrawn, partial(on_withdrawn, invited=invited)),
             (ContactAttempted, deliveries.keep_attempts),
             (InvitationClosed, deliveries.keep_outcomes),
             (CallRequested, partial(calls.request, now=now)),
@@ -85,9 +89,13 @@ async def on_program_published(session: AsyncSession, published: Sequence[Progra
 
 
 async def on_requested(
-    session: AsyncSession, requested: Sequence[SurveyRequested], *, link_secrets: Mapping[str, str]
+    session: AsyncSession,
+    requested: Sequence[SurveyRequested],
+    *,
+    link_secrets: Mapping[str, str],
+    invited: Counter[Key],
 ) -> None:
-    """Know the link, and count who is asked on the day they are asked. Raises UnknownLinkKey."""
+    """Know the link, and count in `invited` who is asked on the day they are asked. Raises UnknownLinkKey."""
     zones = await invitations.program_zones(session)
     new = [
         Linked(_invitation(request, zones), _fingerprint(request, link_secrets))
@@ -95,7 +103,7 @@ async def on_requested(
     ]
     added = await invitations.add(session, new)
     counted = [linked.invitation for linked in new if linked.invitation.id in added and linked.invitation.counted]
-    await buckets.add_invited(session, invited=invited_series(counted), answered=Counter())
+    invited.update(invited_series(counted))
 
 
 def _fingerprint(request: SurveyRequested, link_secrets: Mapping[str, str]) -> bytes:
@@ -125,15 +133,16 @@ def _invitation(request: SurveyRequested, zones: Mapping[str, str]) -> Invitatio
     )
 
 
-async def on_withdrawn(session: AsyncSession, withdrawn: Sequence[SurveyWithdrawn]) -> None:
+async def on_withdrawn(session: AsyncSession, withdrawn: Sequence[SurveyWithdrawn], *, invited: Counter[Key]) -> None:
     """Who was withdrawn unanswered was not asked; an answer that is there stays."""
     known = await invitations.load(session, [each.invitation_id for each in withdrawn])
     taken = await invitations.withdraw(session, list(known))
-    uncounted = invited_series([known[each] for each in taken if known[each].counted])
-    await buckets.add_invited(session, invited=Counter({key: -n for key, n in uncounted.items()}), answered=Counter())
+    invited.subtract(invited_series([known[each] for each in taken if known[each].counted]))
 
 
 async def on_erased(session: AsyncSession, erased: Sequence[RespondentErased], *, now: datetime) -> None:
-    ids = await invitations.lock_of(session, [each.respondent_id for each in erased])
+    respondents = [each.respondent_id for each in erased]
+    ids = await invitations.lock_of(session, respondents)
     await calls.forget(session, ids, now=now)
     await invitations.erase(session, ids)
+    await invitations.forget_parked(session, respondents)

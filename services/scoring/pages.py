@@ -15,7 +15,7 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.background import BackgroundTask
 
-from services.scoring import rendering, texts
+from services.scoring import forms, rendering, texts
 from services.scoring.answers import Recorded, opt_out
 from services.scoring.domain.answers import Entry, Invitation, InvitationState, Refusal
 from services.scoring.repository import invitations
@@ -32,7 +32,6 @@ MAX_TRIES = 3
 MAX_TEXT = 4000
 HEADING_LENGTH = 100  # a longer thanks is a paragraph
 _SCORE = re.compile(r"10|[0-9]")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 class InvalidForm(ValueError):
@@ -126,7 +125,7 @@ class AnswerPages:
 
 
 async def _fields(request: Request) -> list[tuple[str, str]]:
-    form = await request.form()
+    form = await forms.read(request)
     return [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
 
 
@@ -153,7 +152,7 @@ def _entry(fields: list[tuple[str, str]], invitation: Invitation, *, step: int, 
 def _text(value: str) -> str:
     if len(value) > MAX_TEXT:
         raise InvalidForm
-    return _CONTROL.sub("", value.replace("\r\n", "\n"))
+    return forms.clean(value)
 
 
 def _open_page(query: Mapping[str, str], opened: _Link, invitation: Invitation, now: datetime) -> Response:

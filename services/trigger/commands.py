@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import yaml
 
 from services.trigger.config import TriggerSettings
 from services.trigger.domain.programs import ProgramDocument
@@ -17,6 +18,7 @@ from services.trigger.repository import programs as stored
 from shared import embedded
 from shared.clock import open_clock
 from shared.db import Database
+from shared.vocabulary import Service
 
 app = typer.Typer()
 programs = typer.Typer(no_args_is_help=True, help="Survey definitions: whom, when, what, how often.")
@@ -63,7 +65,8 @@ def show(program_id: str) -> None:
             program = (await stored.current(session)).get(program_id)
         if program is None:
             raise typer.BadParameter(f"no program {program_id}; `earshot programs list` names them")
-        print(program.document.model_dump_json(indent=2))
+        document = program.document.model_dump(mode="json", exclude_none=True)
+        print(yaml.safe_dump(document, allow_unicode=True, sort_keys=False), end="")
 
     _with_database(TriggerSettings(), work)
 
@@ -87,10 +90,7 @@ def _with_database(settings: TriggerSettings, work: Callable[[Database], Awaitab
 
 
 async def _open_and_work(settings: TriggerSettings, work: Callable[[Database], Awaitable[None]]) -> None:
-    url = settings.trigger_database_url or settings.database_url
-    if not url:
-        url = (await asyncio.to_thread(embedded.start, settings.data_dir / "postgres")).urls()["trigger"]
-    database = Database(url, schema="trigger", pool_size=1)
+    database = Database(await embedded.url_of(Service.TRIGGER, settings), schema=Service.TRIGGER, pool_size=1)
     try:
         await work(database)
     finally:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import phonenumbers
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from shared.config import Settings
 
 
 class TriggerSettings(Settings):
-    trigger_port: int = Field(default=8001, ge=0, le=65535)
     crm_events_url: str = ""  # where crm.events lives; empty: with our own topics
     phone_region: str = ""  # country of numbers written without one, such as RU; empty: only +… can be read
 

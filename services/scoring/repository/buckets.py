@@ -53,19 +53,22 @@ def _columns(keys: Sequence[Key]) -> list[list[object]]:
     return [list(column) for column in zip(*keys, strict=True)] or [[], [], [], []]
 
 
+_UNPUBLISHED = " UNION ".join(
+    f"SELECT {_KEY} FROM {table} WHERE revision > published_revision"  # noqa: S608 - our own two tables
+    for table in ("buckets", "invited")
+)
+_CHANGED = f"SELECT * FROM ({_UNPUBLISHED}) AS changed ORDER BY {_KEY_ORDER} LIMIT $1"  # noqa: S608 - constants only
+
+
 def _claim(table: str) -> str:
-    return f"""WITH changed AS (SELECT {_KEY} FROM {table} WHERE revision > published_revision
-ORDER BY {_KEY_ORDER} LIMIT $1 FOR UPDATE)
+    return f"""WITH changed AS (SELECT {_KEY} FROM {table} JOIN unnest({_KEY_TYPES}) AS k ({_KEY}) USING ({_KEY})
+ORDER BY {_KEY_ORDER} FOR UPDATE OF {table})
 UPDATE {table} t SET published_revision = t.revision FROM changed c
 WHERE (t.program, t.dimension, t.value, t.day) = (c.program, c.dimension, c.value, c.day)
-RETURNING t.program, t.dimension, t.value, t.day"""  # noqa: S608 - our own two tables
+RETURNING t.*"""  # noqa: S608 - our own two tables
 
 
 _CLAIM_BUCKETS, _CLAIM_INVITED = _claim("buckets"), _claim("invited")
-_READ = f"""SELECT k.program, k.dimension, k.value, k.day, {", ".join(f"coalesce(b.{c}, 0) AS {c}" for c in _COUNTERS)},
-coalesce(i.invited, 0) AS invited, coalesce(b.revision, 0) + coalesce(i.revision, 0) AS sequence
-FROM unnest({_KEY_TYPES}) AS k ({_KEY})
-LEFT JOIN buckets b USING ({_KEY}) LEFT JOIN invited i USING ({_KEY})"""  # noqa: S608 - column names only
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +85,24 @@ async def claim_changed(session: AsyncSession, *, limit: int) -> list[Changed]:
     """Mark changed series published and return them; nothing while another process does."""
     if not (await db.fetch(session, "SELECT pg_try_advisory_xact_lock($1) AS ours", _PUBLISHING))[0]["ours"]:
         return []
-    keys = {Key(*row) for claim in (_CLAIM_BUCKETS, _CLAIM_INVITED) for row in await db.fetch(session, claim, limit)}
-    rows = await db.fetch(session, _READ, *_columns(sorted(keys))) if keys else []
-    return [Changed(Key(*row[:4]), tally(row), row["invited"], row["sequence"]) for row in rows]
+    keys = [Key(*row) for row in await db.fetch(session, _CHANGED, limit)]
+    if not keys:
+        return []
+    # both halves of a series, and nothing read after: what is told must be what was marked, under a number of its own
+    answers, asked = [
+        {Key(*row[:4]): row for row in await db.fetch(session, claim, *_columns(keys))}
+        for claim in (_CLAIM_BUCKETS, _CLAIM_INVITED)
+    ]
+    return [_changed(key, answers.get(key), asked.get(key)) for key in keys]
+
+
+def _changed(key: Key, answers: asyncpg.Record | None, asked: asyncpg.Record | None) -> Changed:
+    return Changed(
+        key,
+        tally(answers) if answers else Tally(),
+        asked["invited"] if asked else 0,
+        sum(half["revision"] for half in (answers, asked) if half),
+    )
 
 
 _PUBLISHING = db.lock_number("scoring", "publisher")

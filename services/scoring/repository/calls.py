@@ -223,6 +223,14 @@ async def wipe(session: AsyncSession, invitation_ids: Sequence[UUID]) -> None:
     await db.fetch(session, _WIPE, list(invitation_ids))
 
 
+_WIPE_ERASED = f"{_WIPE} AND invitation_id IN (SELECT id FROM invitations WHERE state = 'erased')"  # noqa: S608 - constants only
+
+
+async def wipe_erased(session: AsyncSession, invitation_ids: Sequence[UUID]) -> None:
+    """Wipe those of these whose respondent was erased before their call was told of."""
+    await db.fetch(session, _WIPE_ERASED, list(invitation_ids))
+
+
 def _task(row: asyncpg.Record) -> Task:
     hours = Hours(row["window_start"], row["window_end"]) if row["window_start"] else None
     return Task(

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.answers import Answer, Content, Invitation, InvitationState
 from shared import db
+from shared.events import CallRequested, SurveyRequested
 from shared.vocabulary import AnswerMode, ChannelKind
 
 _ADD = """INSERT INTO invitations (id, fingerprint, respondent_id, customer_id, program, program_version, program_title,
@@ -55,14 +56,15 @@ async def add(session: AsyncSession, new: Sequence[Linked]) -> set[UUID]:
     return {row["id"] for row in rows}
 
 
-_LOCK = "SELECT id FROM invitations WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE"
+_LOCK = """SELECT id FROM invitations WHERE id = ANY($1::uuid[]) OR respondent_id = ANY($2::text[])
+ORDER BY id FOR UPDATE"""
 _SELECT = """SELECT i.*, a.answer_id, a.version, a.score, a.reasons, a.comment, a.extra, a.mode, a.step, a.channel,
 a.suspect, a.answered_at, a.first_day FROM invitations i LEFT JOIN answers a ON a.invitation_id = i.id """
 
 
-async def lock(session: AsyncSession, ids: Iterable[UUID]) -> None:
-    """Hold these rows until the end of the transaction."""
-    await db.fetch(session, _LOCK, sorted(set(ids)))
+async def lock(session: AsyncSession, ids: Iterable[UUID], *, respondents: Sequence[str] = ()) -> None:
+    """Hold these, and all of these respondents, until the end of the transaction."""
+    await db.fetch(session, _LOCK, list(set(ids)), list(respondents))
 
 
 async def load(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Invitation]:
@@ -142,6 +144,14 @@ async def erase(session: AsyncSession, ids: Sequence[UUID]) -> None:
     """Forget who was asked and what they wrote; their scores stay counted."""
     for statement in _ERASE:
         await db.fetch(session, statement, list(ids))
+
+
+_FORGET_PARKED = "DELETE FROM parked WHERE topic = ANY($2::text[]) AND key = ANY($1::text[])"
+
+
+async def forget_parked(session: AsyncSession, respondents: Sequence[str]) -> None:
+    """Forget what of theirs could not be handled: a replay would bring them back."""
+    await db.fetch(session, _FORGET_PARKED, list(respondents), [SurveyRequested.topic, CallRequested.topic])
 
 
 async def opt_out(session: AsyncSession, invitation_id: UUID, *, now: datetime) -> bool:

@@ -14,11 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.trigger.domain.programs import by_priority
 from services.trigger.domain.touchpoints import touchpoint_key
 from services.trigger.handlers.batch import Batch, Terms
-from services.trigger.repository import decisions, programs, respondents, suppressions, touchpoints
+from services.trigger.repository import decisions, parked, programs, respondents, suppressions, touchpoints
 from services.trigger.repository.decisions import EventKey, StoredDecision
 from shared import cloudevents, metrics, outbox
 from shared.cloudevents import Event, InvalidEvent
-from shared.events import CrmPayload, Payload
+from shared.events import CrmPayload, Payload, RespondentErased
 from shared.transport import Message
 from shared.vocabulary import Service
 
@@ -109,6 +109,7 @@ async def _save(session: AsyncSession, batch: Batch) -> None:
     await respondents.save(session, [batch.respondents[id_] for id_ in batch.changed_respondents])
     await touchpoints.save(session, [batch.touchpoints[key] for key in batch.changed_touchpoints])
     await outbox.add(session, batch.events)
+    await parked.forget(session, {e.payload.key for e in batch.events if isinstance(e.payload, RespondentErased)})
     for decision in batch.decisions:
         metrics.DECISIONS.labels(Service.TRIGGER, decision.program_id or "", decision.reason).inc()
 

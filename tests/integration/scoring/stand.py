@@ -130,8 +130,11 @@ class Scoring:
 
     async def tick(self) -> int:
         now = self.clock.now()
-        async with self.database.sessions.begin() as session:
-            return await publisher.publish_changes(session, now=now) + await calls.tick(session, now=now)
+        done = 0
+        for tick in (publisher.publish_changes, calls.tick):
+            async with self.database.sessions.begin() as session:
+                done += await tick(session, now=now)
+        return done
 
     async def invitation(self, invitation_id: UUID) -> Invitation:
         async with self.database.sessions.begin() as session:

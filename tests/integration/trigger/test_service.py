@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 from prometheus_client import REGISTRY
 from typer.testing import CliRunner
 
@@ -116,7 +116,7 @@ async def test_programs_are_applied_listed_and_shown_from_the_command_line(
     assert "shop version 1\n" in await earshot("apply", str(tmp_path))
     assert "shop version 1, unchanged" in await earshot("apply", str(tmp_path / "shop.yaml"))
     assert "shop\tversion 1\tpriority 0\tOur shop" in await earshot("list")
-    assert json.loads((await earshot("show", "shop")).removeprefix("0 "))["quarantine"] == "90d"
+    assert yaml.safe_load((await earshot("show", "shop")).removeprefix("0 "))["quarantine"] == "90d"
     assert (await earshot("show", "none")).startswith("2 ")
     (tmp_path / "wrong.yaml").write_text(DOCUMENT + "delay: soon\n")
     assert "wrong.yaml: delay: a number and a unit are wanted" in await earshot("apply", str(tmp_path))

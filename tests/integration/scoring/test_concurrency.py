@@ -1,0 +1,232 @@
+"""Everybody at once, in any order: no deadlock, and the same figures."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import zlib
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from itertools import groupby, permutations
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
+
+from services.scoring.answers import Recorded, record
+from services.scoring.domain.answers import Entry, Refusal
+from services.scoring.repository import buckets
+from services.scoring.writer import Writer
+from shared import cloudevents, db, events, parking
+from shared.events import (
+    CallRequested,
+    CallWithdrawn,
+    ContactAttempted,
+    InvitationClosed,
+    Payload,
+    RespondentErased,
+    SurveyRequested,
+    SurveyWithdrawn,
+)
+from shared.problems import Unavailable, as_problem
+from shared.vocabulary import AttemptState, ChannelKind, InvitationOutcome, Service
+from tests.integration.scoring.stand import NOW, Scoring, call_for, requested
+from tests.integration.scoring.test_figures import differences
+
+
+def story(request: SurveyRequested, call: CallRequested, chance: random.Random) -> list[Payload]:
+    """Put what may be told of one survey, in no order."""
+    about = {"respondent_id": request.respondent_id, "invitation_id": request.invitation_id}
+    told: list[Payload] = [call]
+    if chance.random() < 0.5:
+        told.append(SurveyWithdrawn(**about, reason="cancelled"))
+    if chance.random() < 0.5:
+        told.append(CallWithdrawn(**about, task_id=call.task_id, reason="answered"))
+    if chance.random() < 0.2:
+        told.append(RespondentErased(respondent_id=request.respondent_id))
+    attempt = {"attempt_id": uuid7(), "step": 1, "channel": ChannelKind.EMAIL, "provider": "smtp", "at": NOW}
+    for revision, state in enumerate((AttemptState.SENT, AttemptState.DELIVERED), start=1):
+        told.append(ContactAttempted(**about, **attempt, revision=revision, state=state))
+    told.append(InvitationClosed(**about, outcome=InvitationOutcome.EXHAUSTED, at=NOW))
+    return told
+
+
+def partitions(told: Sequence[Payload]) -> list[list[Payload]]:
+    """Deal topics out to two processes by their keys."""
+    parts: list[list[Payload]] = [[], []]
+    for payload in told:
+        parts[zlib.crc32(f"{payload.topic} {payload.key}".encode()) % 2].append(payload)
+    return parts
+
+
+async def test_nobody_waits_for_each_other_in_a_circle(scoring: Scoring) -> None:
+    chance = random.Random(11)
+    requests = [
+        requested(
+            segments={"store": chance.choice("ABCDE"), "channel": chance.choice("ab")},
+            send_at=NOW + timedelta(days=chance.randrange(3)),
+            customer_id=f"c{number // 2}",
+        )
+        for number in range(300)
+    ]
+    known, coming = requests[:150], requests[150:]
+    await scoring.receive(*known)
+    calls = [call_for(request) for request in requests]
+    told: list[Payload] = list(coming)
+    for request, call in zip(requests, calls, strict=True):
+        told += story(request, call, chance)
+    chance.shuffle(told)
+
+    async def consume(each: Sequence[Payload]) -> None:
+        for start in range(0, len(each), 40):
+            await scoring.receive(*each[start : start + 40])
+
+    async def answer(writer: Writer) -> None:
+        for _ in range(15):
+            said = [
+                Entry(request.invitation_id, NOW, chance.randrange(11), step=1)
+                for request in chance.sample(requests, 30)
+            ]
+            await asyncio.gather(*(writer.record(entry) for entry in said))
+
+    async def tick() -> None:
+        for _ in range(60):
+            await scoring.tick()
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(
+            *(consume(part) for part in partitions(told)),
+            answer(scoring.writer),
+            answer(Writer(scoring.database.sessions)),
+            tick(),
+            tick(),
+        )
+    while await scoring.tick():
+        pass
+    assert await differences(scoring) == []
+    assert await sequences_grow_to_the_last(scoring)
+
+
+async def sequences_grow_to_the_last(scoring: Scoring) -> bool:
+    """Say whether each series was published under growing numbers, last of all as it is."""
+    updates = [event.payload for event in await scoring.published("nps.updated")]
+    keyed = sorted((u for u in updates if isinstance(u, events.NpsUpdated)), key=lambda u: u.key)
+    series = {key: list(group) for key, group in groupby(keyed, key=lambda u: u.key)}
+    for group in series.values():
+        numbers = [update.sequence for update in group]
+        assert numbers == sorted(set(numbers))
+    stored = await scoring.rows(
+        """SELECT program, dimension, value, day, coalesce(b.revision, 0) + coalesce(i.revision, 0) AS sequence,
+        coalesce(i.invited, 0) AS invited
+        FROM buckets b FULL JOIN invited i USING (program, dimension, value, day)"""
+    )
+    last = [group[-1] for group in series.values()]
+    assert {(u.dimension, u.value, u.day, u.sequence, u.invited) for u in last} == {
+        (row["dimension"], row["value"], row["day"], row["sequence"], row["invited"]) for row in stored
+    }
+    return True
+
+
+async def test_series_halves_are_published_under_one_number(scoring: Scoring) -> None:
+    await scoring.score(await scoring.asked(), 9)
+    published, left = 0, True
+    while left:
+        async with scoring.database.sessions.begin() as session:
+            left = bool(changed := await buckets.claim_changed(session, limit=3))
+        published += len(changed)
+    assert published == 4  # all, store, channel, mode
+
+
+FACTS = (
+    "SELECT state, counted, opted_out_at IS NULL AS there FROM invitations",
+    "SELECT state, outcome, phone FROM call_tasks",
+    "SELECT revision, state FROM attempts",
+    "SELECT outcome FROM outcomes",
+    "SELECT dimension, invited, answered FROM invited WHERE invited <> 0 ORDER BY 1",
+)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5])
+async def test_order_between_topics_and_batches_change_nothing(batch: int, scoring: Scoring) -> None:
+    """The topics are not ordered among each other; within one, a key is."""
+    seen = set()
+    for order in permutations(range(5)):
+        if order.index(0) > order.index(1) or order.index(3) > order.index(4):
+            continue
+        request = requested()
+        call = call_for(request)
+        about: dict[str, Any] = {"respondent_id": request.respondent_id, "invitation_id": request.invitation_id}
+        attempt = {"attempt_id": uuid7(), "step": 1, "channel": ChannelKind.EMAIL, "provider": "smtp", "at": NOW}
+        told: list[Payload] = [
+            request,
+            SurveyWithdrawn(**about, reason="cancelled"),
+            ContactAttempted(**about, **attempt, revision=1, state=AttemptState.SENT),
+            call,
+            CallWithdrawn(**about, task_id=call.task_id, reason="withdrawn"),
+        ]
+        for start in range(0, 5, batch):
+            part = [told[place] for place in order[start : start + batch]]
+            await scoring.receive(*part)
+            await scoring.receive(*part)
+        await scoring.score(await scoring.asked(), 9)
+        assert await differences(scoring) == []
+        seen.add(str([await scoring.rows(facts) for facts in FACTS]))
+        closed = await scoring.published("call.closed")
+        assert [event.subject for event in closed] == [str(request.invitation_id)]
+        for table in ("invitations", "answers", "call_tasks", "attempts", "outcomes", "invited", "buckets", "outbox"):
+            await scoring.rows(f"DELETE FROM {table}")  # noqa: S608 - our own tables
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("batch", [1, 2, 4])
+async def test_erasure_leaves_nothing_whenever_it_comes(batch: int, scoring: Scoring) -> None:
+    for order in permutations(range(4)):
+        if order.index(0) > order.index(3):
+            continue  # who is asked after an erasure came back
+        request = requested(customer_id="olga@example.com")
+        call, about = call_for(request), {"respondent_id": request.respondent_id}
+        withdrawn = CallWithdrawn(
+            **about, invitation_id=request.invitation_id, task_id=call.task_id, reason="withdrawn"
+        )
+        told: list[Payload] = [request, call, withdrawn, RespondentErased(**about)]
+        for start in range(0, 4, batch):
+            await scoring.receive(*(told[place] for place in order[start : start + batch]))
+        for table in ("invitations", "answers", "answer_versions", "call_tasks", "parked"):
+            kept = await scoring.rows(f"SELECT t::text AS row FROM {table} t")  # noqa: S608 - our own tables
+            assert not [row for row in kept if "olga" in row["row"].casefold() or "+7916" in row["row"]], (table, order)
+
+
+async def test_erasure_forgets_what_was_parked(scoring: Scoring) -> None:
+    request, other = requested(customer_id="olga@example.com"), requested()
+    told = [cloudevents.new(each, service=Service.TRIGGER, at=NOW) for each in (request, call_for(request), other)]
+    async with scoring.database.sessions.begin() as session:
+        await parking.park(session, [(replace(cloudevents.encode(each), position=each.id), "why") for each in told])
+    await scoring.receive(RespondentErased(respondent_id=request.respondent_id))
+    assert [row["key"] for row in await scoring.rows("SELECT key FROM parked")] == [other.respondent_id]
+
+
+async def test_answer_survives_a_connection_killed_before_its_commit(scoring: Scoring) -> None:
+    request = await scoring.asked()
+    killed = False
+
+    async def kill(session: AsyncSession, entries: Sequence[Entry]) -> list[Recorded | Refusal]:
+        nonlocal killed
+        results = await record(session, entries)
+        if not killed:
+            killed = True
+            [row] = await db.fetch(session, "SELECT pg_backend_pid() AS pid")
+            await scoring.rows("SELECT pg_terminate_backend($1)", row["pid"])
+        return results
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("services.scoring.writer.record", kill)
+        with pytest.raises((DBAPIError, asyncpg.PostgresError, OSError)) as error:
+            await scoring.score(request, 9)
+        assert isinstance(as_problem(error.value), Unavailable)
+        assert (await scoring.score(request, 9)).new
+    assert await differences(scoring) == []
+    assert len(await scoring.published("survey.answered")) == 1
