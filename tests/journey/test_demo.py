@@ -1,0 +1,94 @@
+"""`make demo` as a person runs it: it shows something, stops at once, and goes on from the same data."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from deploy import databases, settled
+
+STOPS_WITHIN_S = 10
+
+
+class Demo:
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.said = ""
+
+    async def says(self, words: str) -> str:
+        """Read on until a line holds these words; return that line."""
+        assert self._process.stdout is not None
+        async with asyncio.timeout(60):
+            while line := (await self._process.stdout.readline()).decode():
+                self.said += line
+                if re.search(words, line):
+                    return line
+        raise AssertionError(f"ended without saying {words!r}: {self.said[-2000:]}")
+
+    async def stop(self) -> int:
+        assert self._process.stdout is not None
+        self._process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(STOPS_WITHIN_S):
+            self.said += (await self._process.stdout.read()).decode()
+            return await self._process.wait()
+
+
+@asynccontextmanager
+async def demo(folder: Path) -> AsyncIterator[Demo]:
+    scoring, trigger, dispatcher = settled.free_ports(3)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-u", "-m", "deploy.cli", "demo"),
+        cwd=folder,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(databases.ROOT),
+            "NO_COLOR": "1",
+            "EARSHOT_SCORING_PORT": str(scoring),
+            "EARSHOT_TRIGGER_PORT": str(trigger),
+            "EARSHOT_DISPATCHER_PORT": str(dispatcher),
+        },
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        yield Demo(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def answers_in(line: str) -> int:
+    found = re.search(r"(\d+) answers in all", line)
+    assert found is not None
+    return int(found[1])
+
+
+async def test_demo_moves_the_score_stops_at_once_and_goes_on(tmp_path: Path) -> None:
+    async with demo(tmp_path) as first:
+        before = answers_in(await first.says(r"[1-9]\d* repeats.*answers in all"))
+        assert await first.stop() == 0
+    async with demo(tmp_path) as second:
+        await second.says("Dashboard")
+        assert await second.stop() == 0
+    async with demo(tmp_path) as third:
+        assert answers_in(await third.says("answers in all")) >= before
+        assert await third.stop() == 0
+    for run in (first, second, third):
+        assert "Stopped." in run.said
+        assert "Traceback" not in run.said
+
+
+async def test_killed_demo_starts_again_and_leaves_no_postgres_behind(tmp_path: Path) -> None:
+    async with demo(tmp_path) as killed:
+        await killed.says("answers in all")
+    async with demo(tmp_path) as again:
+        await again.says("answers in all")
+        assert await again.stop() == 0
+    assert not (tmp_path / ".data/demo/postgres/postmaster.pid").exists()
