@@ -90,7 +90,6 @@ class Crowd:
         self._web, self._dispatcher, self._scoring, self._warmth = web, dispatcher, scoring, warmth
         self._cursor = 0
         self.received: dict[str, int] = {}
-        self.answered = 0
 
     async def read_mail(self) -> int:
         """Open what arrived since the last time; return how many messages there were."""
@@ -133,7 +132,6 @@ class Crowd:
         saved = await self._web.post(link, data={"score": score}, follow_redirects=True)
         if saved.status_code != httpx.codes.OK:
             return
-        self.answered += 1
         comment = person.comment(at, score)
         reasons = re.findall(r'name="reasons"[^>]*value="([^"]+)"', saved.text)
         ticked = [reason for reason in reasons if person.chance(at, reason) < 0.4]
@@ -168,7 +166,6 @@ class Crowd:
             words = person.comment(at, score)
             answer = {"operator": operator, "score": score, "reasons": [], "comment": words}
             sent = await self._web.post(f"{task_url}/answer", json=answer)
-            self.answered += 1
         else:
             disposition = "refused" if luck > 0.9 else "no_answer"
             sent = await self._web.post(f"{task_url}/outcome", json={"operator": operator, "disposition": disposition})

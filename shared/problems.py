@@ -55,10 +55,6 @@ class Unprocessable(Problem):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 
 
-class TooMany(Problem):
-    status = HTTPStatus.TOO_MANY_REQUESTS
-
-
 class Unavailable(Problem):
     status = HTTPStatus.SERVICE_UNAVAILABLE
 

@@ -201,6 +201,3 @@ def invited_keys(program: str, segments: Mapping[str, str], day: date) -> list[K
 def answer_keys(program: str, segments: Mapping[str, str], day: date, mode: AnswerMode) -> list[Key]:
     """Name every series an answer counts in."""
     return [*invited_keys(program, segments, day), Key(program, "mode", mode, day)]
-
-
-DIMENSIONS = (*SEGMENT_DIMENSIONS, "mode")
