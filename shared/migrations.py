@@ -5,6 +5,7 @@ A migration folder holds `env.py` (three lines, calling `run`) and `versions/`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -66,14 +67,14 @@ def _check(config: Config) -> None:
         raise ModelsDiffer(str(differences)) from differences
 
 
-async def _run(database: Database, folder: Path, action: object) -> None:
+async def _run(database: Database, folder: Path, action: Callable[[Config], None]) -> None:
     number = lock_number("migrate", database.schema)
 
     def work(connection: Connection) -> None:
         config = Config(attributes={"connection": connection})
         config.set_main_option("script_location", str(folder))
         config.set_main_option("path_separator", "os")
-        action(config)  # type: ignore[operator]
+        action(config)
 
     async with database.engine.connect() as connection:
         await connection.execute(sa.text("SELECT pg_advisory_lock(:number)"), {"number": number})
