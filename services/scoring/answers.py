@@ -32,8 +32,7 @@ class Recorded:
 
 async def record(session: AsyncSession, entries: Sequence[Entry]) -> list[Recorded | Refusal]:
     """Apply entries in order, one statement per table; returns what became of each, in the same order."""
-    await invitations.lock(session, [entry.invitation_id for entry in entries])
-    known = await invitations.load(session, [entry.invitation_id for entry in entries])
+    known = await invitations.held(session, [entry.invitation_id for entry in entries])
     tasks = await lock(session, [entry.task_id for entry in entries if entry.task_id])
     versions: list[Version] = []
     tries: list[Try] = []

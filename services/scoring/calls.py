@@ -110,7 +110,7 @@ async def request(session: AsyncSession, requested: Sequence[CallRequested], *, 
     """Put tasks on the desk; one that has nothing left to ask is closed at once."""
     new = {call.task_id: call for call in requested}
     added = await calls.add(session, [(call, _first_slot(call, now)) for call in new.values()])
-    asked = await invitations.load(session, [call.invitation_id for call in new.values()])
+    asked = await invitations.held(session, [call.invitation_id for call in new.values()])
     ends = {
         call.task_id: CallOutcome.ANSWERED if invitation.answer else CallOutcome.WITHDRAWN
         for call in new.values()

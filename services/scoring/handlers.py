@@ -135,7 +135,7 @@ def _invitation(request: SurveyRequested, zones: Mapping[str, str]) -> Invitatio
 
 async def on_withdrawn(session: AsyncSession, withdrawn: Sequence[SurveyWithdrawn], *, invited: Counter[Key]) -> None:
     """Who was withdrawn unanswered was not asked; an answer that is there stays."""
-    known = await invitations.load(session, [each.invitation_id for each in withdrawn])
+    known = await invitations.held(session, [each.invitation_id for each in withdrawn])
     taken = await invitations.withdraw(session, list(known))
     invited.subtract(invited_series([known[each] for each in taken if known[each].counted]))
 

@@ -62,9 +62,14 @@ _SELECT = """SELECT i.*, a.answer_id, a.version, a.score, a.reasons, a.comment, 
 a.suspect, a.answered_at, a.first_day FROM invitations i LEFT JOIN answers a ON a.invitation_id = i.id """
 
 
-async def lock(session: AsyncSession, ids: Iterable[UUID], *, respondents: Sequence[str] = ()) -> None:
-    """Hold these, and all of these respondents, until the end of the transaction."""
-    await db.fetch(session, _LOCK, list(set(ids)), list(respondents))
+async def lock(session: AsyncSession, ids: Iterable[UUID], *, respondents: Sequence[str] = ()) -> list[UUID]:
+    """Hold these, and all of these respondents, until the end of the transaction; return which are there."""
+    return [row["id"] for row in await db.fetch(session, _LOCK, list(set(ids)), list(respondents))]
+
+
+async def held(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Invitation]:
+    """Lock and load; what commits between the two is not held, so it is left out."""
+    return await load(session, await lock(session, ids))
 
 
 async def load(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Invitation]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import groupby, permutations
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -18,8 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.scoring.answers import Recorded, record
-from services.scoring.domain.answers import Entry, Refusal
-from services.scoring.repository import buckets
+from services.scoring.domain.answers import Entry, Invitation, Refusal
+from services.scoring.repository import buckets, invitations
 from services.scoring.writer import Writer
 from shared import cloudevents, db, events, parking
 from shared.events import (
@@ -109,6 +110,29 @@ async def test_nobody_waits_for_each_other_in_a_circle(scoring: Scoring) -> None
         pass
     assert await differences(scoring) == []
     assert await sequences_grow_to_the_last(scoring)
+
+
+async def test_answer_to_a_survey_that_commits_meanwhile_waits_for_it(
+    scoring: Scoring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not there to be locked is not there to be answered: its withdrawal would not see the answer."""
+    request = requested()
+    load = invitations.load
+
+    async def arrive_then_load(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Invitation]:
+        monkeypatch.setattr(invitations, "load", load)
+        await scoring.receive(request)
+        known = await load(session, ids)
+        await scoring.receive(
+            SurveyWithdrawn(
+                respondent_id=request.respondent_id, invitation_id=request.invitation_id, reason="cancelled"
+            )
+        )
+        return known
+
+    monkeypatch.setattr(invitations, "load", arrive_then_load)
+    assert await scoring.say(request.invitation_id, 9) is Refusal.UNKNOWN
+    assert await differences(scoring) == []
 
 
 async def sequences_grow_to_the_last(scoring: Scoring) -> bool:
