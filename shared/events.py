@@ -339,6 +339,14 @@ class RespondentErased(SurveyPayload):
     topic = "survey.requests"
 
 
+class RespondentPurchased(SurveyPayload):
+    """A purchase or service by somebody asked in the 90 days before it, so that scoring can tell who came back."""
+
+    type = "respondent.purchased"
+    topic = "survey.requests"
+    event: EventRef
+
+
 class ProgramPublished(Payload):
     """The whole document, for settings that must not block a request; the topic is compacted."""
 
@@ -487,6 +495,7 @@ class Interval(Part):
 class ByMode(Part):
     self: Whole = 0
     operator: Whole = 0
+    imported: Whole = 0
 
 
 class NpsUpdated(Payload):

@@ -39,6 +39,7 @@ class Category(StrEnum):
 class AnswerMode(StrEnum):
     SELF = "self"
     OPERATOR = "operator"
+    IMPORTED = "imported"  # an old tool's score
 
 
 class AttemptState(StrEnum):
@@ -92,6 +93,7 @@ class SuppressionReason(StrEnum):
     HARD_BOUNCE = "hard_bounce"
     SOFT_BOUNCE = "soft_bounce"
     STOP = "stop"
+    BLOCKED = "blocked"  # the provider itself takes nothing for this address any more
     WRONG_NUMBER = "wrong_number"
     DO_NOT_CALL = "do_not_call"
 

@@ -1,0 +1,52 @@
+"""A bucket never gives more than its burst and its rate, and forgets keys it has no room for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import pytest
+
+from shared.problems import TooManyRequests
+from shared.rate_limit import RateLimit
+
+
+@dataclass
+class Machine:
+    now: float = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_burst_then_rate() -> None:
+    machine = Machine()
+    limit = RateLimit(per_second=2, burst=3, monotonic=machine)
+    assert [limit.take("a") for _ in range(4)] == [0, 0, 0, 0.5]
+    machine.now += 0.5
+    assert [limit.take("a"), limit.take("a")] == [0, 0.5]
+    machine.now += 1000
+    assert [limit.take("a") for _ in range(4)] == [0, 0, 0, 0.5]
+
+
+def test_refused_amount_takes_nothing() -> None:
+    limit = RateLimit(per_second=1, burst=5, monotonic=Machine())
+    assert limit.take("a", 4) == 0
+    assert limit.take("a", 2) == 1
+    assert limit.take("a", 1) == 0
+    assert limit.take("a", 6) == math.inf
+
+
+def test_keys_are_apart_and_bounded() -> None:
+    limit = RateLimit(per_second=1, burst=1, keys=2, monotonic=Machine())
+    assert [limit.take(key) for key in "abab"] == [0, 0, 1, 1]
+    assert limit.take("c") == 0
+    assert limit.take("a") == 0  # forgotten for c
+
+
+def test_check_says_when_to_come_back() -> None:
+    limit = RateLimit(per_second=0.1, burst=1, monotonic=Machine())
+    limit.check("a")
+    with pytest.raises(TooManyRequests) as error:
+        limit.check("a")
+    assert error.value.headers == {"retry-after": "10"}
