@@ -46,6 +46,7 @@ def _said() -> list[sa.Column[object]]:
         sa.Column("channel", sa.Text),
         sa.Column("suspect", sa.Boolean, nullable=False),
         sa.Column("answered_at", Moment, nullable=False),
+        sa.Column("device", sa.Text),
     ]
 
 
@@ -127,7 +128,10 @@ page_views = sa.Table(
     sa.Column("invitation_id", sa.Uuid, nullable=False),
     sa.Column("step", sa.Integer, nullable=False),
     sa.Column("method", sa.Text, nullable=False),
+    sa.Column("score", sa.SmallInteger),  # of the link
+    sa.Column("automatic", sa.Boolean, nullable=False),
     sa.Column("at", Moment, nullable=False),
+    sa.Index("page_views_invitation", "invitation_id", "at"),
 )
 
 attempts = sa.Table(

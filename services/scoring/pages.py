@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -18,7 +18,8 @@ from starlette.background import BackgroundTask
 from services.scoring import forms, rendering, texts
 from services.scoring.answers import Recorded, opt_out
 from services.scoring.domain.answers import Entry, Invitation, InvitationState, Refusal
-from services.scoring.repository import invitations
+from services.scoring.domain.visits import MAX_USER_AGENT, Device, View, device_of, is_crawler
+from services.scoring.repository import invitations, visits
 from services.scoring.writer import Writer
 from shared.clock import Clock
 from shared.db import Sessions
@@ -74,7 +75,7 @@ class AnswerPages:
         if (closed := _closed(request, invitation, now)) is not None:
             return closed
         response = _open_page(request.query_params, opened, invitation, now)
-        response.background = BackgroundTask(self._viewed, invitation, opened.step, request.method, now)
+        response.background = BackgroundTask(self._viewed, invitation, _view(request, opened, now))
         return response
 
     async def save(self, request: Request, link: str) -> Response:
@@ -83,9 +84,10 @@ class AnswerPages:
         if invitation is None:
             return _unknown(request, opened)
         try:
-            entry = _entry(await _fields(request), invitation, step=opened.step, now=now)
+            said = _entry(await _fields(request), invitation, step=opened.step, now=now)
         except InvalidForm:
             return _invalid(request, opened, invitation)
+        entry = replace(said, device=_device(request))
         result = await self.writer.record(entry)
         if isinstance(result, Recorded):
             done = "?done=1" if entry.reasons is not None else ""
@@ -115,13 +117,28 @@ class AnswerPages:
         async with self.sessions.begin() as session:
             return await invitations.find(session, fingerprint(opened.token))
 
-    async def _viewed(self, invitation: Invitation, step: int, method: str, now: datetime) -> None:
+    async def _viewed(self, invitation: Invitation, view: View) -> None:
         """Note apart that the page was opened; that this may fail is nobody's problem."""
         try:
             async with self.sessions.begin() as session:
-                await invitations.viewed(session, invitation.id, step=step, method=method, now=now)
+                await visits.keep(session, invitation.id, view)
         except (OSError, TimeoutError, SQLAlchemyError) as error:
             log.warning("page.view_lost", invitation_id=str(invitation.id), exc_info=error)
+
+
+def _user_agent(request: Request) -> str:
+    return request.headers.get("user-agent", "")[:MAX_USER_AGENT]
+
+
+def _device(request: Request) -> Device | None:
+    return device_of(_user_agent(request), mobile=request.headers.get("sec-ch-ua-mobile", ""))
+
+
+def _view(request: Request, opened: _Link, now: datetime) -> View:
+    asked = request.query_params.get("score", "")
+    score = int(asked) if _SCORE.fullmatch(asked) else None
+    automatic = request.method == "HEAD" or is_crawler(_user_agent(request))
+    return View(opened.step, request.method, score, automatic, now)
 
 
 async def _fields(request: Request) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from services.scoring.domain.score import Tally
+from services.scoring.domain.visits import Device
 from shared.events import Brand, EventRef, ExtraQuestion, Part, PlanStep, Reason, Reasons, Thanks
 from shared.vocabulary import AnswerMode, Category, ChannelKind, category_of
 
@@ -71,6 +72,7 @@ class Answer:
     suspect: bool
     answered_at: datetime
     first_day: date
+    device: Device | None = None
 
     @property
     def tally(self) -> Tally:
@@ -109,6 +111,7 @@ class Entry:
     comment: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
     step: int = 0
+    device: Device | None = None
     task_id: UUID | None = None
     operator: str | None = None
 
@@ -149,6 +152,7 @@ def answered(invitation: Invitation, entry: Entry, *, new_id: UUID) -> Answer | 
         suspect=False,
         answered_at=entry.at,
         first_day=before.first_day if before else local_day(entry.at, invitation.program_zone),
+        device=entry.device,
     )
 
 

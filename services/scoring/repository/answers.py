@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.scoring.domain.answers import Answer, Entry, Invitation
 from shared import db
 
-_COLUMNS = "answer_id, version, score, reasons, comment, extra, mode, step, channel, suspect, answered_at"
+_COLUMNS = "answer_id, version, score, reasons, comment, extra, mode, step, channel, suspect, answered_at, device"
 _TYPES = (
     "uuid",
     "int",
@@ -27,6 +27,7 @@ _TYPES = (
     "text",
     "boolean",
     "timestamptz",
+    "text",
 )
 _UNNEST = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(_TYPES, 1))
 _SET = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", "))
@@ -77,6 +78,7 @@ def _columns(answers: Sequence[Answer]) -> list[list[Any]]:
             answer.channel,
             answer.suspect,
             answer.answered_at,
+            answer.device,
         )
         for answer in answers
     ]

@@ -1,4 +1,4 @@
-"""Invitations as scoring knows them, with their current answer; programs; page views."""
+"""Invitations as scoring knows them, with their current answer; programs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.answers import Answer, Content, Invitation, InvitationState
+from services.scoring.domain.visits import Device
 from shared import db
 from shared.events import CallRequested, SurveyRequested
 from shared.vocabulary import AnswerMode, ChannelKind
@@ -59,7 +60,7 @@ async def add(session: AsyncSession, new: Sequence[Linked]) -> set[UUID]:
 _LOCK = """SELECT id FROM invitations WHERE id = ANY($1::uuid[]) OR respondent_id = ANY($2::text[])
 ORDER BY id FOR UPDATE"""
 _SELECT = """SELECT i.*, a.answer_id, a.version, a.score, a.reasons, a.comment, a.extra, a.mode, a.step, a.channel,
-a.suspect, a.answered_at, a.first_day FROM invitations i LEFT JOIN answers a ON a.invitation_id = i.id """
+a.suspect, a.answered_at, a.first_day, a.device FROM invitations i LEFT JOIN answers a ON a.invitation_id = i.id """
 
 
 async def lock(session: AsyncSession, ids: Iterable[UUID], *, respondents: Sequence[str] = ()) -> list[UUID]:
@@ -118,6 +119,7 @@ def _answer(row: asyncpg.Record) -> Answer:
         suspect=row["suspect"],
         answered_at=row["answered_at"],
         first_day=row["first_day"],
+        device=Device(row["device"]) if row["device"] else None,
     )
 
 
@@ -163,13 +165,6 @@ async def opt_out(session: AsyncSession, invitation_id: UUID, *, now: datetime) 
     """Remember that this respondent asked to be left alone; False when they had already."""
     sql = "UPDATE invitations SET opted_out_at = $2 WHERE id = $1 AND opted_out_at IS NULL RETURNING id"
     return bool(await db.fetch(session, sql, invitation_id, now))
-
-
-_VIEWED = "INSERT INTO page_views (invitation_id, step, method, at) VALUES ($1, $2, $3, $4)"
-
-
-async def viewed(session: AsyncSession, invitation_id: UUID, *, step: int, method: str, now: datetime) -> None:
-    await db.fetch(session, _VIEWED, invitation_id, step, method, now)
 
 
 _PUBLISH_PROGRAMS = """INSERT INTO programs (id, version, document)

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from services.scoring import repository
-from services.scoring.repository import invitations
+from services.scoring.domain.visits import View
+from services.scoring.repository import visits
 from services.scoring.verification import verify
 from shared.events import (
     ContactAttempted,
@@ -215,6 +216,6 @@ async def test_work_left_counts_what_the_ticks_must_do(scoring: Scoring) -> None
 async def test_page_views_never_hold_an_address(scoring: Scoring) -> None:
     request = await scoring.asked()
     async with scoring.database.sessions.begin() as session:
-        await invitations.viewed(session, request.invitation_id, step=1, method="GET", now=NOW)
+        await visits.keep(session, request.invitation_id, View(1, "GET", score=9, automatic=False, at=NOW))
     [view] = await scoring.rows("SELECT * FROM page_views")
-    assert set(view) == {"id", "invitation_id", "step", "method", "at"}
+    assert set(view) == {"id", "invitation_id", "step", "method", "score", "automatic", "at"}

@@ -167,3 +167,26 @@ async def test_step_nobody_planned_is_not_believed(scoring: Scoring, client: htt
         answer = (await scoring.invitation(request.invitation_id)).answer
         assert answer is not None
         assert (answer.step, answer.channel) == (0, None)
+
+
+async def test_answer_knows_its_device(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    request = await scoring.asked()
+    agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) Mobile/15E148 Safari/604.1"
+    await client.post(link_of(request.invitation_id), data={"score": "9"}, headers={"user-agent": agent})
+    assert await scoring.rows("SELECT device FROM answers") == [{"device": "phone"}]
+    assert await scoring.rows("SELECT device FROM answer_versions") == [{"device": "phone"}]
+
+
+async def test_first_opening_is_known_and_no_crawlers(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    request = await scoring.asked()
+    link = link_of(request.invitation_id)
+    await client.get(f"{link}?score=9", headers={"user-agent": "Googlebot/2.1"})
+    await client.head(link)
+    scoring.clock.moment += timedelta(minutes=5)
+    opened_at = scoring.clock.moment
+    await client.get(link)
+    scoring.clock.moment += timedelta(minutes=5)
+    await client.get(link)
+    sql = "SELECT min(at) AS at FROM page_views WHERE invitation_id = $1 AND NOT automatic"
+    assert await scoring.rows(sql, request.invitation_id) == [{"at": opened_at}]
+    assert await scoring.rows("SELECT score FROM page_views WHERE automatic AND method = 'GET'") == [{"score": 9}]

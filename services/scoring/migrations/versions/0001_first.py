@@ -86,6 +86,7 @@ def _said() -> list[sa.Column[object]]:
         sa.Column("channel", sa.Text),
         sa.Column("suspect", sa.Boolean, nullable=False),
         sa.Column("answered_at", MOMENT, nullable=False),
+        sa.Column("device", sa.Text),
     ]
 
 
@@ -131,7 +132,10 @@ def _create_observations() -> None:
         sa.Column("invitation_id", sa.Uuid, nullable=False),
         sa.Column("step", sa.Integer, nullable=False),
         sa.Column("method", sa.Text, nullable=False),
+        sa.Column("score", sa.SmallInteger),
+        sa.Column("automatic", sa.Boolean, nullable=False),
         sa.Column("at", MOMENT, nullable=False),
+        sa.Index("page_views_invitation", "invitation_id", "at"),
     )
     op.create_table(
         "attempts",
