@@ -112,11 +112,11 @@ async def request(session: AsyncSession, requested: Sequence[CallRequested], *, 
     added = await calls.add(session, [(call, _first_slot(call, now)) for call in new.values()])
     asked = await invitations.held(session, [call.invitation_id for call in new.values()])
     ends = {
-        call.task_id: CallOutcome.ANSWERED if invitation.answer else CallOutcome.WITHDRAWN
+        call.task_id: CallOutcome.ANSWERED if invitation.heard else CallOutcome.WITHDRAWN
         for call in new.values()
         if call.task_id in added
         and (invitation := asked.get(call.invitation_id))
-        and (invitation.answer or invitation.state is not InvitationState.OPEN)
+        and (invitation.heard or invitation.state is not InvitationState.OPEN)
     }
     await _close(session, new, ends, now=now)
     await calls.wipe_erased(session, list(asked))

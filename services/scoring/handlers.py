@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -12,8 +13,9 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring import calls
-from services.scoring.answers import invited_series
+from services.scoring.answers import answered_series, invited_series
 from services.scoring.domain.answers import Content, Invitation, InvitationState, Key, local_day
+from services.scoring.domain.score import Tally
 from services.scoring.repository import buckets, deliveries, invitations
 from services.scoring.repository.invitations import Linked
 from shared import inbox, links
@@ -38,6 +40,14 @@ from shared.vocabulary import Service
 TOPICS = [topic.name for topic in (SURVEY_REQUESTS, SURVEY_PROGRAMS, SURVEY_DELIVERIES, SURVEY_CALLS)]
 
 
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a batch adds to the series."""
+
+    tallies: defaultdict[Key, Tally] = field(default_factory=lambda: defaultdict(Tally))
+    invited: Counter[Key] = field(default_factory=Counter)
+
+
 class Handlers:
     """The consumer's handler; `link_secrets` are needed to know the links of what is requested."""
 
@@ -50,17 +60,18 @@ class Handlers:
         about = [p.invitation_id for p in fresh if isinstance(p, InvitationPayload)]
         erased = [p.respondent_id for p in fresh if isinstance(p, RespondentErased)]
         await invitations.lock(session, about, respondents=erased)
-        invited: Counter[Key] = Counter()
+        changes = Changes()
         for part in _until_erasures(fresh):
-            await self._handle(session, part, invited)
-        await buckets.add_invited(session, invited=invited, answered=Counter())  # once and last: locks have an order
+            await self._handle(session, part, changes)
+        await buckets.add(session, changes.tallies)  # once and last: locks have an order
+        await buckets.add_invited(session, invited=changes.invited, answered=Counter())
 
-    async def _handle(self, session: AsyncSession, payloads: Sequence[Payload], invited: Counter[Key]) -> None:
+    async def _handle(self, session: AsyncSession, payloads: Sequence[Payload], changes: Changes) -> None:
         now = self._clock.now()
         in_order: list[tuple[type[Payload], Callable[[AsyncSession, Any], Awaitable[None]]]] = [
             (ProgramPublished, on_program_published),
-            (SurveyRequested, partial(on_requested, link_secrets=self._link_secrets, invited=invited)),
-            (SurveyWithdrawn, partial(on_withdrawn, invited=invited)),
+            (SurveyRequested, partial(on_requested, link_secrets=self._link_secrets, changes=changes)),
+            (SurveyWithdrawn, partial(on_withdrawn, changes=changes)),
             (ContactAttempted, deliveries.keep_attempts),
             (InvitationClosed, deliveries.keep_outcomes),
             (CallRequested, partial(calls.request, now=now)),
@@ -93,9 +104,9 @@ async def on_requested(
     requested: Sequence[SurveyRequested],
     *,
     link_secrets: Mapping[str, str],
-    invited: Counter[Key],
+    changes: Changes,
 ) -> None:
-    """Know the link, and count in `invited` who is asked on the day they are asked. Raises UnknownLinkKey."""
+    """Know the link, and count who is asked on the day they are asked. Raises UnknownLinkKey."""
     zones = await invitations.program_zones(session)
     new = [
         Linked(_invitation(request, zones), _fingerprint(request, link_secrets))
@@ -103,7 +114,7 @@ async def on_requested(
     ]
     added = await invitations.add(session, new)
     counted = [linked.invitation for linked in new if linked.invitation.id in added and linked.invitation.counted]
-    invited.update(invited_series(counted))
+    changes.invited.update(invited_series(counted))
 
 
 def _fingerprint(request: SurveyRequested, link_secrets: Mapping[str, str]) -> bytes:
@@ -133,11 +144,13 @@ def _invitation(request: SurveyRequested, zones: Mapping[str, str]) -> Invitatio
     )
 
 
-async def on_withdrawn(session: AsyncSession, withdrawn: Sequence[SurveyWithdrawn], *, invited: Counter[Key]) -> None:
-    """Who was withdrawn unanswered was not asked; an answer that is there stays."""
+async def on_withdrawn(session: AsyncSession, withdrawn: Sequence[SurveyWithdrawn], *, changes: Changes) -> None:
+    """Who was withdrawn unanswered was not asked; an answer that is there stays, unless it is suspect."""
     known = await invitations.held(session, [each.invitation_id for each in withdrawn])
-    taken = await invitations.withdraw(session, list(known))
-    invited.subtract(invited_series([known[each] for each in taken if known[each].counted]))
+    taken = [known[each] for each in await invitations.withdraw(session, list(known)) if known[each].counted]
+    changes.invited.subtract(invited_series(taken))
+    for key, tally in answered_series(taken):
+        changes.tallies[key] += -tally
 
 
 async def on_erased(session: AsyncSession, erased: Sequence[RespondentErased], *, now: datetime) -> None:

@@ -46,6 +46,7 @@ def _said() -> list[sa.Column[object]]:
         sa.Column("channel", sa.Text),
         sa.Column("suspect", sa.Boolean, nullable=False),
         sa.Column("answered_at", Moment, nullable=False),
+        sa.Column("first_day", sa.Date, nullable=False),
         sa.Column("device", sa.Text),
     ]
 
@@ -89,9 +90,9 @@ answers = sa.Table(
     sa.Column("invitation_id", sa.Uuid, primary_key=True),
     sa.Column("answer_id", sa.Uuid, nullable=False),
     *_said(),
-    sa.Column("first_day", sa.Date, nullable=False),
     sa.Index("answers_answer", "answer_id", unique=True),
     sa.Index("answers_answered", "answered_at"),
+    sa.Index("answers_suspect", "answered_at", postgresql_where=sa.text("suspect")),
 )
 
 answer_versions = sa.Table(
@@ -100,6 +101,7 @@ answer_versions = sa.Table(
     sa.Column("answer_id", sa.Uuid, primary_key=True),
     *(column if column.name != "version" else sa.Column("version", sa.Integer, primary_key=True) for column in _said()),
     sa.Column("operator", sa.Text),
+    sa.Column("suspicion", sa.Text),
 )
 
 buckets = sa.Table(

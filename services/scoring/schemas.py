@@ -81,6 +81,12 @@ class AnswersPage(BaseModel):
     next: UUID | None
 
 
+class ConfirmedOut(BaseModel):
+    answer_id: UUID
+    version: int
+    suspect: bool
+
+
 class Take(_In):
     operator: Operator
 

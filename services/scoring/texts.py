@@ -41,6 +41,7 @@ _EN = {
     "stop_title": "Shall we stop asking you?",
     "stop_text": "{brand} will not send you surveys any more, by any channel.",
     "stop_yes": "Do not ask me again",
+    "stop_sure": "I am a person, and I am sure",
     "stopped": "We will not ask you again",
     "stopped_text": "It may take a few minutes until every part of our system knows.",
 }
@@ -76,6 +77,7 @@ _RU = {
     "stop_title": "Больше не спрашивать вас?",
     "stop_text": "{brand} больше не будет присылать вам опросы ни по одному каналу.",
     "stop_yes": "Больше не спрашивать",
+    "stop_sure": "Я человек и решил точно",
     "stopped": "Мы больше не будем спрашивать",
     "stopped_text": "Через несколько минут об этом узнают все части нашей системы.",  # noqa: RUF001 - Cyrillic it is
 }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from services.scoring.domain.score import Tally
-from services.scoring.domain.visits import Device
+from services.scoring.domain.visits import MOMENT, Device, Suspicion, Visit
 from shared.events import Brand, EventRef, ExtraQuestion, Part, PlanStep, Reason, Reasons, Thanks
 from shared.vocabulary import AnswerMode, Category, ChannelKind, category_of
 
@@ -58,7 +58,10 @@ class Content(Part):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The current answer; `first_day` is the day it counts on for ever, `answered_at` the time of this version."""
+    """The current answer; `first_day` is the day it counts on, `answered_at` the time of this version.
+
+    A suspect answer is kept and shown, and not counted until a person amends it or somebody confirms it.
+    """
 
     answer_id: UUID
     version: int
@@ -73,6 +76,10 @@ class Answer:
     answered_at: datetime
     first_day: date
     device: Device | None = None
+
+    @property
+    def counts(self) -> bool:
+        return not self.suspect
 
     @property
     def tally(self) -> Tally:
@@ -99,10 +106,19 @@ class Invitation:
     counted: bool
     answer: Answer | None
 
+    @property
+    def heard(self) -> Answer | None:
+        """The answer, unless it is suspect: then nobody has been heard yet."""
+        return self.answer if self.answer is not None and self.answer.counts else None
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What somebody says; None keeps what was said before. `task_id` and `operator` when it was said on the phone."""
+    """What somebody says; None keeps what was said before.
+
+    `visit` when it came by the answer page, `task_id` and `operator` when it was said on the phone. An entry that
+    `confirms` says that the suspect answer is a person's.
+    """
 
     invitation_id: UUID
     at: datetime
@@ -114,6 +130,8 @@ class Entry:
     device: Device | None = None
     task_id: UUID | None = None
     operator: str | None = None
+    visit: Visit | None = None
+    confirms: bool = False
 
     @property
     def mode(self) -> AnswerMode:
@@ -128,28 +146,85 @@ class Refusal(StrEnum):
     LEASE_LOST = "lease_lost"
 
 
-def answered(invitation: Invitation, entry: Entry, *, new_id: UUID) -> Answer | Refusal:
-    """Say what the answer is after this entry: the current one itself when it says nothing new."""
+def suspicion(entry: Entry, earlier: Sequence[Answer]) -> Suspicion | None:
+    """Say why this entry looks automatic, given earlier versions of the answer; None when it does not."""
+    if entry.visit is None:
+        return None
+    scores = [each.score for each in earlier if each.answered_at > entry.at - MOMENT]
+    return entry.visit.suspicion(scores if entry.score is None else [*scores, entry.score])
+
+
+def answered(
+    invitation: Invitation,
+    entry: Entry,
+    *,
+    new_id: UUID,
+    suspected: Suspicion | None = None,
+    earlier: Sequence[Answer] = (),
+) -> Answer | Refusal:
+    """Say what the answer is after this entry: the current one itself when it says nothing new.
+
+    What looks automatic never replaces what a person said, and what it replaced before it gave itself away comes back.
+    """
     if invitation.state is not InvitationState.OPEN:
         return Refusal.WITHDRAWN
+    if entry.confirms:
+        return _confirmed(invitation, entry)
     if entry.at >= invitation.expires_at:
         return Refusal.CLOSED
+    if suspected is None:
+        return _amended(invitation, entry, new_id=new_id)
+    kept = _heard_before(invitation, entry, suspected, earlier)
+    if kept is None:
+        return _amended(invitation, entry, new_id=new_id, suspect=True)
+    return _restored(invitation, kept, at=entry.at)
+
+
+def _confirmed(invitation: Invitation, entry: Entry) -> Answer | Refusal:
     before = invitation.answer
+    if before is None:
+        return Refusal.NO_SCORE
+    if not before.suspect:
+        return before
+    return replace(before, version=before.version + 1, suspect=False, answered_at=entry.at)
+
+
+def _heard_before(
+    invitation: Invitation, entry: Entry, suspected: Suspicion, earlier: Sequence[Answer]
+) -> Answer | None:
+    """Find the last version a person gave; of a run of scores none is a person's, its unsuspected start included."""
+    if suspected is not Suspicion.SEVERAL_SCORES:
+        return invitation.heard
+    before_the_run = [each for each in earlier if not each.suspect and each.answered_at <= entry.at - MOMENT]
+    return max(before_the_run, key=lambda each: each.version, default=None)
+
+
+def _restored(invitation: Invitation, kept: Answer, *, at: datetime) -> Answer:
+    now = invitation.answer
+    if now is None or (not now.suspect and _content(now) == _content(kept)):
+        return now or kept
+    return replace(kept, version=now.version + 1, answered_at=at)
+
+
+def _amended(invitation: Invitation, entry: Entry, *, new_id: UUID, suspect: bool = False) -> Answer | Refusal:
+    now = invitation.answer
+    is_first_word = now is None or (now.suspect and not suspect and entry.score is not None)
+    before = None if is_first_word else now  # a person's first word owes nothing to a machine's
     score = entry.score if entry.score is not None or before is None else before.score
     if score is None:
         return Refusal.NO_SCORE
     said = _said(invitation.content, entry, before, score=score)
-    if before is not None and (before.score, before.reasons, before.comment, before.extra) == said:
+    if before is not None and _content(before) == said and before.suspect == suspect:
         return before
     step, channel = _attributed(invitation.content, entry)
     return Answer(
-        before.answer_id if before else new_id,
-        before.version + 1 if before else 1,
+        now.answer_id if now else new_id,
+        now.version + 1 if now else 1,
         *said,
         mode=entry.mode,
         step=step,
         channel=channel,
-        suspect=False,
+        suspect=suspect,
         answered_at=entry.at,
         first_day=before.first_day if before else local_day(entry.at, invitation.program_zone),
         device=entry.device,
@@ -157,6 +232,10 @@ def answered(invitation: Invitation, entry: Entry, *, new_id: UUID) -> Answer | 
 
 
 _Said = tuple[int, tuple[str, ...], str | None, Mapping[str, str]]
+
+
+def _content(answer: Answer) -> _Said:
+    return answer.score, answer.reasons, answer.comment, answer.extra
 
 
 def _said(content: Content, entry: Entry, before: Answer | None, *, score: int) -> _Said:

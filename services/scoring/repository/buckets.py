@@ -118,7 +118,7 @@ _STORED = f"SELECT {_KEY}, {', '.join(_COUNTERS)} FROM buckets"  # noqa: S608 - 
 _ANSWERS = """SELECT i.program, i.segments, a.first_day, a.mode, a.suspect, a.score, count(*) AS n
 FROM answers a JOIN invitations i ON i.id = a.invitation_id WHERE i.counted GROUP BY 1, 2, 3, 4, 5, 6"""
 _STORED_INVITED = f"SELECT {_KEY}, invited, answered FROM invited"  # noqa: S608 - column names only
-_INVITATIONS = """SELECT i.program, i.segments, i.invited_day, a.answer_id IS NOT NULL AS answered, count(*) AS n
+_INVITATIONS = """SELECT i.program, i.segments, i.invited_day, coalesce(NOT a.suspect, false) AS answered, count(*) AS n
 FROM invitations i LEFT JOIN answers a ON a.invitation_id = i.id
 WHERE i.counted GROUP BY 1, 2, 3, 4"""
 
@@ -143,7 +143,7 @@ async def stored_invited(session: AsyncSession) -> dict[Key, tuple[int, int]]:
 
 
 async def recomputed_invited(session: AsyncSession) -> dict[Key, tuple[int, int]]:
-    """Count every invitation again; who was withdrawn unanswered was not asked."""
+    """Count every invitation again; who was withdrawn unanswered was not asked, a suspect answer is none."""
     sums: defaultdict[Key, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for row in await db.fetch(session, _INVITATIONS):
         for key in invited_keys(row["program"], row["segments"], row["invited_day"]):

@@ -11,11 +11,10 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.answers import Answer, Content, Invitation, InvitationState
-from services.scoring.domain.visits import Device
+from services.scoring.domain.answers import Content, Invitation, InvitationState
+from services.scoring.repository import answers
 from shared import db
 from shared.events import CallRequested, SurveyRequested
-from shared.vocabulary import AnswerMode, ChannelKind
 
 _ADD = """INSERT INTO invitations (id, fingerprint, respondent_id, customer_id, program, program_version, program_title,
 locale, time_zone, program_zone, content, segments, expires_at, invited_day, counted)
@@ -101,34 +100,16 @@ def _invitation(row: asyncpg.Record) -> Invitation:
         state=InvitationState(row["state"]),
         opted_out=row["opted_out_at"] is not None,
         counted=row["counted"],
-        answer=_answer(row) if row["answer_id"] is not None else None,
-    )
-
-
-def _answer(row: asyncpg.Record) -> Answer:
-    return Answer(
-        answer_id=row["answer_id"],
-        version=row["version"],
-        score=row["score"],
-        reasons=tuple(row["reasons"]),
-        comment=row["comment"],
-        extra=row["extra"],
-        mode=AnswerMode(row["mode"]),
-        step=row["step"],
-        channel=ChannelKind(row["channel"]) if row["channel"] else None,
-        suspect=row["suspect"],
-        answered_at=row["answered_at"],
-        first_day=row["first_day"],
-        device=Device(row["device"]) if row["device"] else None,
+        answer=answers.of_row(row) if row["answer_id"] is not None else None,
     )
 
 
 _WITHDRAW = """UPDATE invitations SET state = 'withdrawn', counted = false WHERE id = ANY($1::uuid[]) AND state = 'open'
-AND NOT EXISTS (SELECT 1 FROM answers WHERE invitation_id = invitations.id) RETURNING id"""
+AND NOT EXISTS (SELECT 1 FROM answers WHERE invitation_id = invitations.id AND NOT suspect) RETURNING id"""
 
 
 async def withdraw(session: AsyncSession, ids: Sequence[UUID]) -> set[UUID]:
-    """Withdraw what is open and not answered; return which. The rows must be locked."""
+    """Withdraw what is open and not answered by anybody; return which. The rows must be locked."""
     return {row["id"] for row in await db.fetch(session, _WITHDRAW, list(ids))}
 
 

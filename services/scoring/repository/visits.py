@@ -5,11 +5,13 @@ The funnel's "opened" is the first of an invitation that was not automatic; `pag
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.visits import View
+from services.scoring.domain.visits import LATELY, SOON, View
 from shared import db
 
 _KEEP = """INSERT INTO page_views (invitation_id, step, method, score, automatic, at)
@@ -18,3 +20,20 @@ VALUES ($1, $2, $3, $4, $5, $6)"""
 
 async def keep(session: AsyncSession, invitation_id: UUID, view: View) -> None:
     await db.fetch(session, _KEEP, invitation_id, view.step, view.method, view.score, view.automatic, view.at)
+
+
+_AROUND = """SELECT (SELECT count(DISTINCT score) FROM page_views WHERE invitation_id = $1 AND at > $2) AS links,
+EXISTS (SELECT FROM attempts WHERE invitation_id = $1 AND state IN ('sent', 'delivered') AND at > $3) AS soon"""
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """How many scores had their link fetched lately, and whether a message had just gone out."""
+
+    links: int
+    soon: bool
+
+
+async def around(session: AsyncSession, invitation_id: UUID, *, now: datetime) -> Around:
+    [row] = await db.fetch(session, _AROUND, invitation_id, now - LATELY, now - SOON)
+    return Around(row["links"], row["soon"])

@@ -86,6 +86,7 @@ def _said() -> list[sa.Column[object]]:
         sa.Column("channel", sa.Text),
         sa.Column("suspect", sa.Boolean, nullable=False),
         sa.Column("answered_at", MOMENT, nullable=False),
+        sa.Column("first_day", sa.Date, nullable=False),
         sa.Column("device", sa.Text),
     ]
 
@@ -97,9 +98,9 @@ def _create_answers() -> None:
         sa.Column("answer_id", sa.Uuid, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         *_said(),
-        sa.Column("first_day", sa.Date, nullable=False),
         sa.Index("answers_answer", "answer_id", unique=True),
         sa.Index("answers_answered", "answered_at"),
+        sa.Index("answers_suspect", "answered_at", postgresql_where=sa.text("suspect")),
     )
     op.create_table(
         "answer_versions",
@@ -107,6 +108,7 @@ def _create_answers() -> None:
         sa.Column("version", sa.Integer, primary_key=True),
         *_said(),
         sa.Column("operator", sa.Text),
+        sa.Column("suspicion", sa.Text),
     )
 
 
