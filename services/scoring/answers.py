@@ -12,17 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.scoring import calls
-from services.scoring.domain.answers import (
-    Answer,
-    Entry,
-    Invitation,
-    Key,
-    Refusal,
-    answer_keys,
-    answered,
-    invited_keys,
-    suspicion,
-)
+from services.scoring.domain.answers import Answer, Entry, Invitation, Refusal, answered, suspicion
+from services.scoring.domain.dimensions import Key, answer_keys, invited_keys
 from services.scoring.domain.score import Tally
 from services.scoring.domain.visits import Suspicion
 from services.scoring.repository import answers, buckets, invitations
@@ -121,7 +112,7 @@ def _changes(version: Version) -> Iterator[tuple[Key, Tally]]:
 
 
 def _keys(invitation: Invitation, answer: Answer) -> list[Key]:
-    return answer_keys(invitation.program, invitation.segments, answer.first_day, answer.mode)
+    return answer_keys(invitation.program, invitation.dimensions, answer)
 
 
 def answered_series(asked: Sequence[Invitation]) -> Iterator[tuple[Key, Tally]]:
@@ -134,7 +125,7 @@ def answered_series(asked: Sequence[Invitation]) -> Iterator[tuple[Key, Tally]]:
 
 def invited_series(asked: Sequence[Invitation]) -> Counter[Key]:
     """Count invitations in every series they belong to."""
-    return Counter(key for each in asked for key in invited_keys(each.program, each.segments, each.invited_day))
+    return Counter(key for each in asked for key in invited_keys(each.program, each.dimensions, each.invited_day))
 
 
 def _event(version: Version) -> cloudevents.Event[Payload]:

@@ -37,7 +37,7 @@ from shared.db import Sessions
 from shared.problems import Conflict, Gone, NotFound, Unprocessable
 from shared.vocabulary import CallDisposition, category_of
 
-_Dimension = Literal["store", "channel", "mode"]
+_Dimension = Annotated[str, Query(max_length=200)]
 _Program = Annotated[str | None, Query(max_length=200)]
 _LEASE_LOST = "Another operator has it, the 15 minutes are over, or it was closed: take the next one."
 
@@ -182,7 +182,7 @@ def _series(figure: Figure) -> Series:
         wald=_bounds(wald(tally)),
         invited=figure.invited,
         response_rate=None if rate is None else round(rate, 4),
-        by_mode=ByMode(self=tally.n - tally.operators, operator=tally.operators),
+        by_mode=ByMode(self=tally.themselves, operator=tally.operators, imported=tally.imported),
         suspects=tally.suspects,
     )
 

@@ -14,9 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring import calls
 from services.scoring.answers import answered_series, invited_series
-from services.scoring.domain.answers import Content, Invitation, InvitationState, Key, local_day
+from services.scoring.domain.answers import Content, Invitation, InvitationState, local_day
+from services.scoring.domain.dimensions import Key, Value, counted, wanted
 from services.scoring.domain.score import Tally
-from services.scoring.repository import buckets, deliveries, invitations
+from services.scoring.repository import buckets, deliveries, dimensions, invitations
 from services.scoring.repository.invitations import Linked
 from shared import inbox, links
 from shared.clock import Clock
@@ -108,20 +109,23 @@ async def on_requested(
 ) -> None:
     """Know the link, and count who is asked on the day they are asked. Raises UnknownLinkKey."""
     zones = await invitations.program_zones(session)
+    known = await dimensions.admit(
+        session, [value for request in requested for value in wanted(request.program.id, request.segments)]
+    )
     new = [
-        Linked(_invitation(request, zones), _fingerprint(request, link_secrets))
+        Linked(_invitation(request, zones, known), _fingerprint(request, link_secrets))
         for request in {request.invitation_id: request for request in requested}.values()
     ]
     added = await invitations.add(session, new)
-    counted = [linked.invitation for linked in new if linked.invitation.id in added and linked.invitation.counted]
-    changes.invited.update(invited_series(counted))
+    asked = [linked.invitation for linked in new if linked.invitation.id in added and linked.invitation.counted]
+    changes.invited.update(invited_series(asked))
 
 
 def _fingerprint(request: SurveyRequested, link_secrets: Mapping[str, str]) -> bytes:
     return links.fingerprint(links.token(link_secrets, request.link_key, Purpose.ANSWER, request.invitation_id))
 
 
-def _invitation(request: SurveyRequested, zones: Mapping[str, str]) -> Invitation:
+def _invitation(request: SurveyRequested, zones: Mapping[str, str], known: set[Value]) -> Invitation:
     program_zone = zones.get(request.program.id, request.time_zone)
     return Invitation(
         id=request.invitation_id,
@@ -135,6 +139,7 @@ def _invitation(request: SurveyRequested, zones: Mapping[str, str]) -> Invitatio
         program_zone=program_zone,
         content=Content.model_validate(request, from_attributes=True),
         segments=request.segments,
+        dimensions=counted(request.program.id, request.segments, version=request.program.version, known=known),
         expires_at=request.expires_at,
         invited_day=local_day(request.send_at, program_zone),
         state=InvitationState.OPEN,

@@ -12,6 +12,7 @@ messaging_tables(metadata)
 
 Moment = sa.DateTime(timezone=True)
 SCORE_COLUMNS = [f"s{score}" for score in range(11)]
+COUNTERS = [*SCORE_COLUMNS, "operators", "suspects", "imported"]
 
 
 def _zero(name: str) -> sa.Column[int]:
@@ -74,6 +75,7 @@ invitations = sa.Table(
     sa.Column("program_zone", sa.Text, nullable=False),
     sa.Column("content", JSONB, nullable=False),
     sa.Column("segments", JSONB, nullable=False),
+    sa.Column("dimensions", JSONB, nullable=False),  # what it is counted under
     sa.Column("expires_at", Moment, nullable=False),
     sa.Column("invited_day", sa.Date, nullable=False),
     sa.Column("counted", sa.Boolean, nullable=False),  # not a test, not withdrawn
@@ -92,6 +94,7 @@ answers = sa.Table(
     *_said(),
     sa.Index("answers_answer", "answer_id", unique=True),
     sa.Index("answers_answered", "answered_at"),
+    sa.Index("answers_day", "first_day"),
     sa.Index("answers_suspect", "answered_at", postgresql_where=sa.text("suspect")),
 )
 
@@ -108,7 +111,7 @@ buckets = sa.Table(
     "buckets",
     metadata,
     *_series(),
-    *(_zero(name) for name in [*SCORE_COLUMNS, "operators", "suspects"]),
+    *(_zero(name) for name in COUNTERS),
     *_revisions(),
     sa.Index("buckets_unpublished", "program", postgresql_where=sa.text("revision > published_revision")),
 )
@@ -121,6 +124,78 @@ invited = sa.Table(
     _zero("answered"),
     *_revisions(),
     sa.Index("invited_unpublished", "program", postgresql_where=sa.text("revision > published_revision")),
+)
+
+dimension_values = sa.Table(
+    "dimension_values",
+    metadata,
+    sa.Column("program", sa.Text, primary_key=True),
+    sa.Column("dimension", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, primary_key=True),
+)
+
+# how far the invitations of a day came, and what their respondents bought since
+journeys = sa.Table(
+    "journeys",
+    metadata,
+    sa.Column("program", sa.Text, primary_key=True),
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("stage", sa.Text, primary_key=True),
+    sa.Column("detail", sa.Text, primary_key=True),
+    sa.Column("amount", sa.Numeric, nullable=False, server_default="0"),
+)
+
+journey_parts = sa.Table(
+    "journey_parts",
+    metadata,
+    sa.Column("invitation_id", sa.Uuid, primary_key=True),
+    sa.Column("program", sa.Text, nullable=False),
+    sa.Column("day", sa.Date, nullable=False),
+    sa.Column("parts", JSONB, nullable=False),  # what of the journeys' amounts is this invitation's
+)
+
+journeys_pending = sa.Table(
+    "journeys_pending",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("invitation_id", sa.Uuid, nullable=False),
+)
+
+purchases = sa.Table(
+    "purchases",
+    metadata,
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("event_id", sa.Text, primary_key=True),
+    sa.Column("respondent_id", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("amount", sa.Numeric),
+    sa.Column("currency", sa.Text),
+    sa.Index("purchases_respondent", "respondent_id"),
+)
+
+annotations = sa.Table(
+    "annotations",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("program", sa.Text),  # none: all of them
+    sa.Column("day", sa.Date, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+)
+
+benchmarks = sa.Table(
+    "benchmarks",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("nps", sa.Integer, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+)
+
+# rises with every change of a program's figures, so that a page need not ask for them
+changes = sa.Table(
+    "changes",
+    metadata,
+    sa.Column("program", sa.Text, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, nullable=False, server_default="1"),
 )
 
 page_views = sa.Table(

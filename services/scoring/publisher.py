@@ -44,7 +44,7 @@ def _updated(changed: Changed) -> events.NpsUpdated:
         nps=None if score is None else round(score, 2),
         interval=interval
         and events.Interval(low=round(interval.low, 2), high=round(interval.high, 2), confidence=CONFIDENCE),
-        by_mode=events.ByMode(self=tally.n - tally.operators, operator=tally.operators),
+        by_mode=events.ByMode(self=tally.themselves, operator=tally.operators, imported=tally.imported),
         suspects=tally.suspects,
         invited=changed.invited,
         sequence=changed.sequence,

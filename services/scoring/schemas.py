@@ -26,6 +26,7 @@ class Bounds(BaseModel):
 class ByMode(BaseModel):
     self: int
     operator: int
+    imported: int
 
 
 class Series(BaseModel):

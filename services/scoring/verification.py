@@ -7,18 +7,18 @@ from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.answers import Key
+from services.scoring.domain.dimensions import Key
 from services.scoring.domain.score import Tally
-from services.scoring.repository import buckets
+from services.scoring.repository import recount
 
 T = TypeVar("T")
 
 
 async def verify(session: AsyncSession) -> list[str]:
     """Name every series and day where counters and answers disagree; the session must read one snapshot."""
-    answers = _differences(await buckets.stored(session), await buckets.recomputed(session), nothing=Tally())
+    answers = _differences(await recount.stored(session), await recount.recomputed(session), nothing=Tally())
     asked = _differences(
-        await buckets.stored_invited(session), await buckets.recomputed_invited(session), nothing=(0, 0)
+        await recount.stored_invited(session), await recount.recomputed_invited(session), nothing=(0, 0)
     )
     return [f"answers: {each}" for each in answers] + [f"invited: {each}" for each in asked]
 

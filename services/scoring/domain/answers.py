@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
-from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -14,17 +13,6 @@ from services.scoring.domain.score import Tally
 from services.scoring.domain.visits import MOMENT, Device, Suspicion, Visit
 from shared.events import Brand, EventRef, ExtraQuestion, Part, PlanStep, Reason, Reasons, Thanks
 from shared.vocabulary import AnswerMode, Category, ChannelKind, category_of
-
-SEGMENT_DIMENSIONS = ("store", "channel")
-
-
-class Key(NamedTuple):
-    """A bucket: one value of one dimension of one program on one day."""
-
-    program: str
-    dimension: str
-    value: str
-    day: date
 
 
 class InvitationState(StrEnum):
@@ -83,7 +71,7 @@ class Answer:
 
     @property
     def tally(self) -> Tally:
-        return Tally.of_one(self.score, operator=self.mode is AnswerMode.OPERATOR, suspect=self.suspect)
+        return Tally.of_one(self.score, mode=self.mode, suspect=self.suspect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +87,7 @@ class Invitation:
     program_zone: str
     content: Content
     segments: Mapping[str, str]
+    dimensions: Mapping[str, str]  # under which values it is counted
     expires_at: datetime
     invited_day: date
     state: InvitationState
@@ -272,15 +261,3 @@ def zone(name: str) -> ZoneInfo:
 
 def local_day(moment: datetime, zone_name: str) -> date:
     return moment.astimezone(zone(zone_name)).date()
-
-
-def invited_keys(program: str, segments: Mapping[str, str], day: date) -> list[Key]:
-    """Name every series an invitation counts in."""
-    return [Key(program, "all", "", day)] + [
-        Key(program, name, segments[name], day) for name in SEGMENT_DIMENSIONS if segments.get(name)
-    ]
-
-
-def answer_keys(program: str, segments: Mapping[str, str], day: date, mode: AnswerMode) -> list[Key]:
-    """Name every series an answer counts in."""
-    return [*invited_keys(program, segments, day), Key(program, "mode", mode, day)]

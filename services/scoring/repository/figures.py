@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.score import Figure, Tally
-from services.scoring.models import SCORE_COLUMNS
+from services.scoring.models import COUNTERS
 from services.scoring.repository.buckets import tally
 from shared import db
 from shared.events import PlanStep
@@ -21,7 +21,7 @@ Period = Literal["day", "week", "month"]
 
 _LABEL = {"day": "YYYY-MM-DD", "week": 'IYYY-"W"IW', "month": "YYYY-MM"}
 _SUMS = f"""SELECT value, to_char(day, $5) AS period,
-{", ".join(f"sum({name})::int AS {name}" for name in [*SCORE_COLUMNS, "operators", "suspects"])}
+{", ".join(f"sum({name})::int AS {name}" for name in COUNTERS)}
 FROM buckets WHERE ($1::text IS NULL OR program = $1) AND dimension = $2
 AND ($3::date IS NULL OR day >= $3) AND ($4::date IS NULL OR day <= $4) GROUP BY 1, 2"""  # noqa: S608 - column names only
 _INVITED = """SELECT value, to_char(day, $5) AS period, sum(invited)::int AS invited, sum(answered)::int AS answered

@@ -17,9 +17,10 @@ from shared import db
 from shared.events import CallRequested, SurveyRequested
 
 _ADD = """INSERT INTO invitations (id, fingerprint, respondent_id, customer_id, program, program_version, program_title,
-locale, time_zone, program_zone, content, segments, expires_at, invited_day, counted)
+locale, time_zone, program_zone, content, segments, expires_at, invited_day, counted,
+dimensions)
 SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[],
-$9::text[], $10::text[], $11::jsonb[], $12::jsonb[], $13::timestamptz[], $14::date[], $15::boolean[])
+$9::text[], $10::text[], $11::jsonb[], $12::jsonb[], $13::timestamptz[], $14::date[], $15::boolean[], $16::jsonb[])
 ON CONFLICT DO NOTHING RETURNING id"""
 
 
@@ -52,6 +53,7 @@ async def add(session: AsyncSession, new: Sequence[Linked]) -> set[UUID]:
         [invitation.expires_at for invitation in each],
         [invitation.invited_day for invitation in each],
         [invitation.counted for invitation in each],
+        [json.dumps(dict(invitation.dimensions)) for invitation in each],
     )
     return {row["id"] for row in rows}
 
@@ -95,6 +97,7 @@ def _invitation(row: asyncpg.Record) -> Invitation:
         program_zone=row["program_zone"],
         content=Content.model_validate(row["content"]),
         segments=row["segments"],
+        dimensions=row["dimensions"],
         expires_at=row["expires_at"],
         invited_day=row["invited_day"],
         state=InvitationState(row["state"]),

@@ -108,7 +108,7 @@ async def test_answer_closes_the_task_in_operator_mode(scoring: Scoring, client:
     assert isinstance(answered, SurveyAnswered)
     assert (answered.mode, answered.step, answered.comment) == (AnswerMode.OPERATOR, 4, "Too slow.")
     assert await outcomes(scoring) == ["answered"]
-    assert [row["operators"] for row in await scoring.rows("SELECT operators FROM buckets")] == [1] * 4
+    assert [row["operators"] for row in await scoring.rows("SELECT operators FROM buckets")] == [1] * 7
     assert (await client.post(f"/v1/desk/{task_id}/answer", json=body)).status_code == 409
 
 

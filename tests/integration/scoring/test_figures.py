@@ -56,7 +56,7 @@ async def test_nps_has_the_agreed_shape(scoring: Scoring, client: httpx.AsyncCli
         "wald": {"low": -56.26, "high": 100.0},
         "invited": 5,
         "response_rate": 0.8,
-        "by_mode": {"self": 4, "operator": 0},
+        "by_mode": {"self": 4, "operator": 0, "imported": 0},
         "suspects": 0,
     }
 
@@ -204,7 +204,7 @@ async def test_work_left_counts_what_the_ticks_must_do(scoring: Scoring) -> None
 
     request = await scoring.asked()
     await scoring.receive(call_for(request))
-    assert await left() == 3
+    assert await left() == 4
     await scoring.tick()
     assert await left() == 0
     scoring.clock.moment = request.expires_at

@@ -10,9 +10,14 @@ revision = "0001"
 down_revision = None
 
 MOMENT = sa.DateTime(timezone=True)
-COUNTERS = [*(f"s{score}" for score in range(11)), "operators", "suspects"]
+COUNTERS = [*(f"s{score}" for score in range(11)), "operators", "suspects", "imported"]
 # hot rows are updated in place: leave room on their pages, and clean them early
 HOT = "SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000)"
+
+BENCHMARKS = [
+    {"name": name, "nps": nps, "source": "A commonly quoted industry average; replace it with one you can check"}
+    for name, nps in (("Restaurants", 20), ("Construction", 15), ("Car sales", 60))
+]
 
 
 def upgrade() -> None:
@@ -21,6 +26,9 @@ def upgrade() -> None:
     _create_answers()
     _create_series("buckets", COUNTERS)
     _create_series("invited", ["invited", "answered"])
+    _create_dimensions()
+    _create_journeys()
+    _create_yardsticks()
     _create_observations()
     _create_calls()
 
@@ -32,6 +40,14 @@ def downgrade() -> None:
         "outcomes",
         "attempts",
         "page_views",
+        "changes",
+        "benchmarks",
+        "annotations",
+        "purchases",
+        "journeys_pending",
+        "journey_parts",
+        "journeys",
+        "dimension_values",
         "invited",
         "buckets",
         "answer_versions",
@@ -64,6 +80,7 @@ def _create_invitations() -> None:
         sa.Column("program_zone", sa.Text, nullable=False),
         sa.Column("content", JSONB, nullable=False),
         sa.Column("segments", JSONB, nullable=False),
+        sa.Column("dimensions", JSONB, nullable=False),
         sa.Column("expires_at", MOMENT, nullable=False),
         sa.Column("invited_day", sa.Date, nullable=False),
         sa.Column("counted", sa.Boolean, nullable=False),
@@ -100,6 +117,7 @@ def _create_answers() -> None:
         *_said(),
         sa.Index("answers_answer", "answer_id", unique=True),
         sa.Index("answers_answered", "answered_at"),
+        sa.Index("answers_day", "first_day"),
         sa.Index("answers_suspect", "answered_at", postgresql_where=sa.text("suspect")),
     )
     op.create_table(
@@ -125,6 +143,71 @@ def _create_series(name: str, counters: list[str]) -> None:
         sa.Index(f"{name}_unpublished", "program", postgresql_where=sa.text("revision > published_revision")),
     )
     op.execute(f"ALTER TABLE {name} {HOT}")
+
+
+def _create_dimensions() -> None:
+    op.create_table(
+        "dimension_values",
+        sa.Column("program", sa.Text, primary_key=True),
+        sa.Column("dimension", sa.Text, primary_key=True),
+        sa.Column("value", sa.Text, primary_key=True),
+    )
+
+
+def _create_journeys() -> None:
+    op.create_table(
+        "journeys",
+        sa.Column("program", sa.Text, primary_key=True),
+        sa.Column("day", sa.Date, primary_key=True),
+        sa.Column("stage", sa.Text, primary_key=True),
+        sa.Column("detail", sa.Text, primary_key=True),
+        sa.Column("amount", sa.Numeric, nullable=False, server_default="0"),
+    )
+    op.execute(f"ALTER TABLE journeys {HOT}")
+    op.create_table(
+        "journey_parts",
+        sa.Column("invitation_id", sa.Uuid, primary_key=True),
+        sa.Column("program", sa.Text, nullable=False),
+        sa.Column("day", sa.Date, nullable=False),
+        sa.Column("parts", JSONB, nullable=False),
+    )
+    op.create_table(
+        "journeys_pending",
+        sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+        sa.Column("invitation_id", sa.Uuid, nullable=False),
+    )
+    op.create_table(
+        "purchases",
+        sa.Column("source", sa.Text, primary_key=True),
+        sa.Column("event_id", sa.Text, primary_key=True),
+        sa.Column("respondent_id", sa.Text, nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+        sa.Column("amount", sa.Numeric),
+        sa.Column("currency", sa.Text),
+        sa.Index("purchases_respondent", "respondent_id"),
+    )
+
+
+def _create_yardsticks() -> None:
+    op.create_table(
+        "annotations",
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("program", sa.Text),
+        sa.Column("day", sa.Date, nullable=False),
+        sa.Column("text", sa.Text, nullable=False),
+    )
+    benchmarks = op.create_table(
+        "benchmarks",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("nps", sa.Integer, nullable=False),
+        sa.Column("source", sa.Text, nullable=False),
+    )
+    op.bulk_insert(benchmarks, BENCHMARKS)
+    op.create_table(
+        "changes",
+        sa.Column("program", sa.Text, primary_key=True),
+        sa.Column("sequence", sa.BigInteger, nullable=False, server_default="1"),
+    )
 
 
 def _create_observations() -> None:
