@@ -16,7 +16,7 @@ from services.scoring.domain.answers import Answer, Entry, Invitation, Refusal, 
 from services.scoring.domain.dimensions import Key, answer_keys, invited_keys
 from services.scoring.domain.score import Tally
 from services.scoring.domain.visits import Suspicion
-from services.scoring.repository import answers, buckets, invitations
+from services.scoring.repository import answers, buckets, invitations, journeys
 from services.scoring.repository.answers import Version
 from services.scoring.repository.calls import Task, Try, lock
 from shared import cloudevents, outbox
@@ -52,6 +52,7 @@ async def record(session: AsyncSession, entries: Sequence[Entry]) -> list[Record
     results = [_apply(entry, batch) for entry in entries]
     await answers.keep(session, batch.versions)
     await _count(session, [version for version in batch.versions if version.invitation.counted])
+    await journeys.changed(session, [version.invitation.id for version in batch.versions])
     await outbox.add(session, [_event(version) for version in batch.versions])
     await calls.finish(session, batch.tries)
     return results

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,7 +18,7 @@ from services.scoring.answers import answered_series, invited_series
 from services.scoring.domain.answers import Content, Invitation, InvitationState, local_day
 from services.scoring.domain.dimensions import Key, Value, counted, wanted
 from services.scoring.domain.score import Tally
-from services.scoring.repository import buckets, deliveries, dimensions, invitations
+from services.scoring.repository import buckets, deliveries, dimensions, invitations, journeys
 from services.scoring.repository.invitations import Linked
 from shared import inbox, links
 from shared.clock import Clock
@@ -31,6 +32,7 @@ from shared.events import (
     Payload,
     ProgramPublished,
     RespondentErased,
+    RespondentPurchased,
     SurveyRequested,
     SurveyWithdrawn,
 )
@@ -73,6 +75,7 @@ class Handlers:
             (ProgramPublished, on_program_published),
             (SurveyRequested, partial(on_requested, link_secrets=self._link_secrets, changes=changes)),
             (SurveyWithdrawn, partial(on_withdrawn, changes=changes)),
+            (RespondentPurchased, journeys.keep_purchases),
             (ContactAttempted, deliveries.keep_attempts),
             (InvitationClosed, deliveries.keep_outcomes),
             (CallRequested, partial(calls.request, now=now)),
@@ -119,6 +122,7 @@ async def on_requested(
     added = await invitations.add(session, new)
     asked = [linked.invitation for linked in new if linked.invitation.id in added and linked.invitation.counted]
     changes.invited.update(invited_series(asked))
+    await journeys.changed(session, added)
 
 
 def _fingerprint(request: SurveyRequested, link_secrets: Mapping[str, str]) -> bytes:
@@ -156,11 +160,12 @@ async def on_withdrawn(session: AsyncSession, withdrawn: Sequence[SurveyWithdraw
     changes.invited.subtract(invited_series(taken))
     for key, tally in answered_series(taken):
         changes.tallies[key] += -tally
+    await journeys.changed(session, [each.id for each in taken])
 
 
 async def on_erased(session: AsyncSession, erased: Sequence[RespondentErased], *, now: datetime) -> None:
     respondents = [each.respondent_id for each in erased]
     ids = await invitations.lock_of(session, respondents)
     await calls.forget(session, ids, now=now)
-    await invitations.erase(session, ids)
+    await invitations.erase(session, ids, pseudonyms={each: f"erased-{uuid4()}" for each in respondents})
     await invitations.forget_parked(session, respondents)

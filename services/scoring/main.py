@@ -7,7 +7,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from services.scoring import calls, publisher
+from services.scoring import calls, journeys, publisher
 from services.scoring.api import Api
 from services.scoring.config import ScoringSettings
 from services.scoring.dashboard import Dashboard
@@ -28,7 +28,7 @@ from shared.vocabulary import Service
 
 PUBLIC = ("/s", "/static")
 MAX_BODY = 100_000
-PUBLISH_S, CALLS_S = 0.1, 0.5
+PUBLISH_S, CALLS_S, JOURNEYS_S = 0.1, 0.5, 1.0
 
 
 def build_app(settings: ScoringSettings, *, database: Database, event_log: EventLog, clock: Clock) -> FastAPI:
@@ -68,6 +68,7 @@ async def run(settings: ScoringSettings, around: Surroundings) -> None:
             tasks.create_task(relay.run(stop))
             tasks.create_task(ticking(PUBLISH_S, publisher.publish_changes))
             tasks.create_task(ticking(CALLS_S, calls.tick))
+            tasks.create_task(ticking(JOURNEYS_S, journeys.count_journeys))
             tasks.create_task(housekeeping.run(database.sessions, stop))
     finally:
         await database.close()

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.score import CONFIDENCE, adjusted_wald, nps
-from services.scoring.repository import buckets
+from services.scoring.repository import buckets, changes
 from services.scoring.repository.buckets import Changed
 from shared import cloudevents, events, outbox
 from shared.vocabulary import Service
@@ -25,6 +25,7 @@ async def publish_changes(session: AsyncSession, *, now: datetime) -> int:
             for each in changed
         ],
     )
+    await changes.note(session, {each.key.program for each in changed})
     return len(changed)
 
 

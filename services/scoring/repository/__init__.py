@@ -13,6 +13,7 @@ from shared import db
 
 _WORK_LEFT = """SELECT (SELECT count(*) FROM buckets WHERE revision > published_revision)
 + (SELECT count(*) FROM invited WHERE revision > published_revision)
++ (SELECT count(*) FROM journeys_pending)
 + (SELECT count(*) FROM call_tasks WHERE state = 'open' AND (expires_at <= $1 OR due_until <= $1)) AS left"""
 
 

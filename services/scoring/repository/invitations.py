@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -117,9 +117,12 @@ async def withdraw(session: AsyncSession, ids: Sequence[UUID]) -> set[UUID]:
 
 
 _OF_RESPONDENTS = "SELECT id FROM invitations WHERE respondent_id = ANY($1::text[]) ORDER BY id FOR UPDATE"
+_PSEUDONYMISE = """UPDATE invitations i SET state = 'erased', respondent_id = p.pseudonym, customer_id = '',
+content = jsonb_set(content, '{event,subject}', 'null')
+FROM unnest($1::text[], $2::text[]) AS p (respondent, pseudonym) WHERE i.respondent_id = p.respondent"""
+_PSEUDONYMISE_PURCHASES = """UPDATE purchases b SET respondent_id = p.pseudonym
+FROM unnest($1::text[], $2::text[]) AS p (respondent, pseudonym) WHERE b.respondent_id = p.respondent"""
 _ERASE = (
-    """UPDATE invitations SET state = 'erased', respondent_id = '', customer_id = '',
-content = jsonb_set(content, '{event,subject}', 'null') WHERE id = ANY($1::uuid[])""",
     "UPDATE answers SET comment = NULL, extra = '{}' WHERE invitation_id = ANY($1::uuid[])",
     """UPDATE answer_versions SET comment = NULL, extra = '{}'
 WHERE answer_id IN (SELECT answer_id FROM answers WHERE invitation_id = ANY($1::uuid[]))""",
@@ -131,8 +134,10 @@ async def lock_of(session: AsyncSession, respondents: Sequence[str]) -> list[UUI
     return [row["id"] for row in await db.fetch(session, _OF_RESPONDENTS, list(respondents))]
 
 
-async def erase(session: AsyncSession, ids: Sequence[UUID]) -> None:
-    """Forget who was asked and what they wrote; their scores stay counted."""
+async def erase(session: AsyncSession, ids: Sequence[UUID], *, pseudonyms: Mapping[str, str]) -> None:
+    """Forget who was asked and what they wrote; their scores stay counted, and are known to be of one person."""
+    for statement in (_PSEUDONYMISE, _PSEUDONYMISE_PURCHASES):
+        await db.fetch(session, statement, list(pseudonyms), list(pseudonyms.values()))
     for statement in _ERASE:
         await db.fetch(session, statement, list(ids))
 

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.visits import LATELY, SOON, View
+from services.scoring.repository import journeys
 from shared import db
 
 _KEEP = """INSERT INTO page_views (invitation_id, step, method, score, automatic, at)
@@ -20,6 +21,8 @@ VALUES ($1, $2, $3, $4, $5, $6)"""
 
 async def keep(session: AsyncSession, invitation_id: UUID, view: View) -> None:
     await db.fetch(session, _KEEP, invitation_id, view.step, view.method, view.score, view.automatic, view.at)
+    if not view.automatic:
+        await journeys.changed(session, [invitation_id])
 
 
 _AROUND = """SELECT (SELECT count(DISTINCT score) FROM page_views WHERE invitation_id = $1 AND at > $2) AS links,

@@ -35,7 +35,7 @@ async def test_changed_series_are_published_with_their_sums(scoring: Scoring) ->
     await scoring.tick()
     for request, score in zip(requests, (9, 10, 3), strict=True):
         await scoring.score(request, score)
-    assert await scoring.tick() == 6  # all, store, channel, version, mode, step
+    assert await scoring.tick() == 6 + 3  # journeys, and all, store, channel, version, mode, step
     assert await scoring.tick() == 0
     updates = [event.payload for event in await scoring.published("nps.updated")]
     last = {update.key: update for update in updates if isinstance(update, events.NpsUpdated)}

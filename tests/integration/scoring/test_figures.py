@@ -204,7 +204,7 @@ async def test_work_left_counts_what_the_ticks_must_do(scoring: Scoring) -> None
 
     request = await scoring.asked()
     await scoring.receive(call_for(request))
-    assert await left() == 4
+    assert await left() == 5
     await scoring.tick()
     assert await left() == 0
     scoring.clock.moment = request.expires_at
