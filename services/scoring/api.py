@@ -1,11 +1,11 @@
-"""The JSON API: scores, answers, and the desk for machines."""
+"""The JSON API: answers, and the desk for machines; scores are in `score_api.py`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
@@ -13,21 +13,15 @@ from fastapi import APIRouter, Query, Response
 from services.scoring.answers import Recorded
 from services.scoring.calls import LeaseLost, Report, report
 from services.scoring.domain.answers import Entry, Refusal
-from services.scoring.domain.score import CONFIDENCE, Figure, Interval, wald
-from services.scoring.repository import answers, calls, figures
+from services.scoring.repository import answers, calls
 from services.scoring.repository.calls import Task
-from services.scoring.repository.figures import Period, Slice
 from services.scoring.schemas import (
     AnswerOut,
     AnswersPage,
-    Bounds,
-    ByMode,
     DeskAnswer,
     DeskAnswerOut,
     DeskOutcome,
     DeskOutcomeOut,
-    Nps,
-    Series,
     Take,
     TaskOut,
 )
@@ -37,7 +31,6 @@ from shared.db import Sessions
 from shared.problems import Conflict, Gone, NotFound, Unprocessable
 from shared.vocabulary import CallDisposition, category_of
 
-_Dimension = Annotated[str, Query(max_length=200)]
 _Program = Annotated[str | None, Query(max_length=200)]
 _LEASE_LOST = "Another operator has it, the 15 minutes are over, or it was closed: take the next one."
 
@@ -50,7 +43,6 @@ class Api:
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1")
-        router.add_api_route("/nps", self.nps, methods=["GET"], tags=["score"])
         router.add_api_route("/answers", self.answers, methods=["GET"], tags=["score"])
         router.add_api_route(
             "/desk/take", self.take, methods=["POST"], tags=["desk"], response_model=TaskOut, responses={204: {}}
@@ -58,24 +50,6 @@ class Api:
         router.add_api_route("/desk/{task_id}/answer", self.answer, methods=["POST"], tags=["desk"])
         router.add_api_route("/desk/{task_id}/outcome", self.outcome, methods=["POST"], tags=["desk"])
         return router
-
-    async def nps(
-        self,
-        program: _Program = None,
-        from_: Annotated[date | None, Query(alias="from")] = None,
-        to: date | None = None,
-        by: _Dimension | None = None,
-        period: Period | None = None,
-    ) -> Nps:
-        """Read the score with its intervals: of everything, or by a dimension and period; days are inclusive."""
-        if from_ and to and from_ > to:
-            raise Unprocessable("The request is not as it should be", "from must not be after to.")
-        async with self.sessions.begin() as session:
-            found = await figures.series(session, Slice(program, from_, to), dimension=by or "all", period=period)
-        whole = found or ([] if by or period else [Figure()])
-        return Nps(
-            program=program, from_=from_, to=to, by=by, confidence=CONFIDENCE, series=[_series(each) for each in whole]
-        )
 
     async def answers(
         self,
@@ -165,27 +139,3 @@ def _task(task: Task) -> TaskOut:
         try_=task.tries + 1,
         max_attempts=task.max_attempts,
     )
-
-
-def _series(figure: Figure) -> Series:
-    tally, score, rate = figure.tally, figure.nps, figure.response_rate
-    return Series(
-        value=figure.value,
-        period=figure.period,
-        n=tally.n,
-        by_score=list(tally.by_score),
-        promoters=tally.promoters,
-        passives=tally.passives,
-        detractors=tally.detractors,
-        nps=None if score is None else round(score, 2),
-        interval=_bounds(figure.interval),
-        wald=_bounds(wald(tally)),
-        invited=figure.invited,
-        response_rate=None if rate is None else round(rate, 4),
-        by_mode=ByMode(self=tally.themselves, operator=tally.operators, imported=tally.imported),
-        suspects=tally.suspects,
-    )
-
-
-def _bounds(interval: Interval | None) -> Bounds | None:
-    return None if interval is None else Bounds(low=round(interval.low, 2), high=round(interval.high, 2))

@@ -15,6 +15,7 @@ from services.scoring.desk import Desk
 from services.scoring.handlers import TOPICS, Handlers
 from services.scoring.pages import AnswerPages
 from services.scoring.scheduler import every
+from services.scoring.score_api import ScoreApi
 from services.scoring.suspects import Suspects
 from services.scoring.writer import Writer
 from shared import housekeeping, web
@@ -31,7 +32,16 @@ MAX_BODY = 100_000
 PUBLISH_S, CALLS_S, JOURNEYS_S = 0.1, 0.5, 1.0
 
 
-def build_app(settings: ScoringSettings, *, database: Database, event_log: EventLog, clock: Clock) -> FastAPI:
+def build_app(
+    settings: ScoringSettings,
+    *,
+    database: Database,
+    event_log: EventLog,
+    clock: Clock,
+    stop: asyncio.Event | None = None,
+) -> FastAPI:
+    """Make the app; `stop` ends what pages listen to."""
+
     async def ready() -> None:
         await database.ping()
         await event_log.ping()
@@ -48,7 +58,8 @@ def build_app(settings: ScoringSettings, *, database: Database, event_log: Event
     app.include_router(Desk(sessions, writer, clock, settings.mailbox_url).router())
     app.include_router(Suspects(sessions, writer, clock, settings.mailbox_url).router())
     app.include_router(Api(sessions, writer, clock).router())
-    app.include_router(Dashboard(sessions, clock, settings.mailbox_url).router())
+    app.include_router(ScoreApi(sessions, clock).router())
+    app.include_router(Dashboard(sessions, clock, settings.mailbox_url, stop or asyncio.Event()).router())
     return app
 
 
@@ -56,7 +67,7 @@ async def run(settings: ScoringSettings, around: Surroundings) -> None:
     """Serve, consume, publish and tick until told to stop."""
     database = Database(around.database_url, schema=Service.SCORING)
     event_log, clock, stop = around.event_log, around.clock, around.stop
-    app = build_app(settings, database=database, event_log=event_log, clock=clock)
+    app = build_app(settings, database=database, event_log=event_log, clock=clock, stop=stop)
     handlers = Handlers(link_secrets=settings.link_secrets, clock=clock)
     consumer = Consumer(Service.SCORING, TOPICS, event_log, database.sessions, handlers)
     relay = Relay(database, event_log, service=Service.SCORING)

@@ -95,6 +95,7 @@ answers = sa.Table(
     sa.Index("answers_answer", "answer_id", unique=True),
     sa.Index("answers_answered", "answered_at"),
     sa.Index("answers_day", "first_day"),
+    sa.Index("answers_commented", "answered_at", postgresql_where=sa.text("comment IS NOT NULL")),
     sa.Index("answers_suspect", "answered_at", postgresql_where=sa.text("suspect")),
 )
 

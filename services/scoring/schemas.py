@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -16,45 +16,6 @@ Operator = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1,
 
 class _In(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Bounds(BaseModel):
-    low: float
-    high: float
-
-
-class ByMode(BaseModel):
-    self: int
-    operator: int
-    imported: int
-
-
-class Series(BaseModel):
-    """One value of the dimension, in one period of it when a period was asked for."""
-
-    value: str
-    period: str | None
-    n: int
-    by_score: list[int]
-    promoters: int
-    passives: int
-    detractors: int
-    nps: float | None
-    interval: Bounds | None
-    wald: Bounds | None
-    invited: int
-    response_rate: float | None
-    by_mode: ByMode
-    suspects: int
-
-
-class Nps(BaseModel):
-    program: str | None
-    from_: date | None = Field(serialization_alias="from")
-    to: date | None
-    by: str | None
-    confidence: float
-    series: list[Series]
 
 
 class AnswerOut(BaseModel):

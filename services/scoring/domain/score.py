@@ -7,6 +7,7 @@ Adjusted Wald: B. Rocks, "Interval Estimation for the Net Promoter Score", The A
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from math import sqrt
 from statistics import NormalDist
 from typing import Self
@@ -81,15 +82,26 @@ class Tally:
         return sum(self.by_score[:7])
 
 
+class Definition(StrEnum):
+    """Which answers count: all of them, or of each customer the latest in the period."""
+
+    EVERY_ANSWER = "every_answer"
+    LATEST_PER_CUSTOMER = "latest_per_customer"
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One series over one period; `invited` and `answered` are of those who were asked in it."""
+    """One series over one period, `values` one per dimension; `invited` and `answered` are of those asked in it."""
 
-    value: str = ""
+    values: tuple[str, ...] = ("",)
     period: str | None = None
     tally: Tally = Tally()
     invited: int = 0
     answered: int = 0
+
+    @property
+    def value(self) -> str:
+        return " × ".join(self.values)  # noqa: RUF001 - the sign of a crossing
 
     @property
     def nps(self) -> float | None:

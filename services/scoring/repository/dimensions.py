@@ -15,7 +15,7 @@ _SIZES = """SELECT program, dimension, count(*) AS n FROM dimension_values
 JOIN unnest($1::text[], $2::text[]) AS w (program, dimension) USING (program, dimension) GROUP BY 1, 2"""
 _ADMIT = """INSERT INTO dimension_values (program, dimension, value)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) ON CONFLICT DO NOTHING"""
-_NAMES = "SELECT DISTINCT dimension FROM dimension_values WHERE program = $1 ORDER BY dimension"
+_NAMES = "SELECT DISTINCT dimension FROM dimension_values WHERE $1::text IS NULL OR program = $1 ORDER BY dimension"
 
 
 async def admit(session: AsyncSession, wanted: Iterable[Value]) -> set[Value]:
@@ -36,6 +36,6 @@ def _columns(values: list[Value]) -> list[list[str]]:
     return [list(column) for column in zip(*values, strict=True)]
 
 
-async def names(session: AsyncSession, program: str) -> list[str]:
-    """Read which segments a program's requests ever had."""
+async def names(session: AsyncSession, program: str | None) -> list[str]:
+    """Read which segments a program's requests, or any, ever had."""
     return [row["dimension"] for row in await db.fetch(session, _NAMES, program)]

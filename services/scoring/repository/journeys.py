@@ -165,7 +165,9 @@ SELECT id FROM invitations WHERE respondent_id = ANY($1::text[])"""
 
 async def keep_purchases(session: AsyncSession, bought: Sequence[RespondentPurchased]) -> None:
     """Keep who bought again, once per event, and have their invitations counted again."""
-    rows = [(p.event.source, p.event.id, p.respondent_id, p.event.time, p.event.amount, p.event.currency) for p in bought]
+    rows = [
+        (p.event.source, p.event.id, p.respondent_id, p.event.time, p.event.amount, p.event.currency) for p in bought
+    ]
     await db.fetch(session, _BUY, *(list(column) for column in zip(*rows, strict=True)))
     await db.fetch(session, _OF_BUYERS, sorted({each.respondent_id for each in bought}))
 
