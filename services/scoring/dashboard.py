@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal
@@ -98,7 +98,7 @@ class Dashboard:
         """Tell an open page, as server-sent events, when the program's figures changed."""
         return StreamingResponse(self.changes_of(program), media_type="text/event-stream")
 
-    async def changes_of(self, program: str) -> AsyncIterator[str]:
+    async def changes_of(self, program: str) -> AsyncGenerator[str, None]:
         """Look every second; say something at least every quarter of a minute, so that a dead line is noticed."""
         seen, silent = None, 0.0
         while not self.stop.is_set():

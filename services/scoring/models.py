@@ -174,7 +174,7 @@ purchases = sa.Table(
     sa.Index("purchases_respondent", "respondent_id"),
 )
 
-annotations = sa.Table(
+annotated = sa.Table(
     "annotations",
     metadata,
     sa.Column("id", sa.Uuid, primary_key=True),

@@ -111,7 +111,7 @@ async def _modes(session: AsyncSession, which: Slice) -> dict[AnswerMode, Figure
 
 async def _trend(session: AsyncSession, wanted: Wanted) -> Trend:
     which, days = wanted.which, wanted.days
-    noted = await yardsticks.annotations(session, which.program, days.first, days.last)
+    noted = await yardsticks.noted(session, which.program, days.first, days.last)
     return Trend(
         await figures.series(session, which, period=wanted.period),
         await figures.series(session, comparisons.of_days(which, days.year_before), period=wanted.period),

@@ -132,7 +132,9 @@ def moved_line(moved: Moved, texts: Mapping[str, str]) -> str:
         text = texts.get(moved.value, moved.value)
         return f"“{text}” is named by {moved.after:.0f} % of answers, was {moved.before:.0f} % {sure}"
     verb = "rose" if moved.difference.points > 0 else "fell"
-    return f"{moved.value} {verb} by {abs(round(moved.difference.points))} {sure}"
+    return (
+        f"{name_of(moved.dimension).capitalize()} {moved.value} {verb} by {abs(round(moved.difference.points))} {sure}"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,8 +130,8 @@ class ScoreApi:
         """Read annotated days with the score before and after them."""
         days, which = self._days(asked.from_, asked.to), Slice(asked.program)
         async with self.sessions.begin() as session:
-            noted = await yardsticks.annotations(session, asked.program, days.first, days.last)
-            effects = await comparisons.effects(session, which, noted, days=days)
+            found = await yardsticks.noted(session, asked.program, days.first, days.last)
+            effects = await comparisons.effects(session, which, found, days=days)
         return [AnnotationOut.of(effect, which.definition) for effect in effects]
 
     async def annotate(self, body: AnnotationIn) -> dict[str, UUID]:

@@ -1,20 +1,21 @@
 """Counts of the answers themselves, for what buckets do not hold: crossings, the latest answer of each customer.
 
-Cost grows with the answers in the period: about a second for a million.
+Cost grows with the answers in the period: seconds for a million (docs/performance.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.periods import Period
 from services.scoring.domain.score import Definition, Figure, Tally
-from services.scoring.repository.buckets import tally
 from services.scoring.repository.slices import LABELS, Slice
 from shared import db
+from shared.vocabulary import AnswerMode
 
 _OF_THE_ANSWER = {
     "all": "''",
@@ -23,10 +24,6 @@ _OF_THE_ANSWER = {
     "answering_device": "a.device",
     "reason": "r.id",
 }
-_SCORES = ", ".join(f"count(*) FILTER (WHERE score = {score} AND NOT suspect)::int AS s{score}" for score in range(11))
-_TALLY = f"""{_SCORES}, count(*) FILTER (WHERE mode = 'operator' AND NOT suspect)::int AS operators,
-count(*) FILTER (WHERE suspect)::int AS suspects,
-count(*) FILTER (WHERE mode = 'imported' AND NOT suspect)::int AS imported"""
 _DAYS = (
     "($1::text IS NULL OR i.program = $1) AND ($2::date IS NULL OR {day} >= $2) AND ($3::date IS NULL OR {day} <= $3)"
 )
@@ -49,10 +46,8 @@ async def series(
     session: AsyncSession, which: Slice, *, dimensions: Sequence[str], period: Period | None
 ) -> list[Figure]:
     """Count answers by the values of dimensions, and each period, in order."""
-    label = LABELS[period] if period else ""
     of = dimensions or ["all"]
-    tallies = await _tallies(session, which, of, label)
-    asked = await _asked(session, which, of, label)
+    tallies, asked = await _tallies(session, which, of, period), await _asked(session, which, of, period)
     return [
         Figure(key[:-1], key[-1] or None, tallies.get(key, Tally()), *asked.get(key, (0, 0)))
         for key in sorted({*tallies, *asked})
@@ -60,31 +55,39 @@ async def series(
 
 
 async def _tallies(
-    session: AsyncSession, which: Slice, dimensions: Sequence[str], label: str
-) -> dict[tuple[str, ...], Tally]:
+    session: AsyncSession, which: Slice, dimensions: Sequence[str], period: Period | None
+) -> Mapping[tuple[str, ...], Tally]:
     arguments = _Arguments(which.days)
     values = [f"{_expression(each, arguments)} AS v{number}" for number, each in enumerate(dimensions)]
     condition = _DAYS.format(day="a.first_day") + _in_segment(which, arguments)
     latest = which.definition is Definition.LATEST_PER_CUSTOMER
     of_reasons = "reason" in dimensions
     inner = f"""SELECT {_LATEST if latest else ""} i.dimensions, i.program, a.*,
-to_char(a.first_day, {arguments.add(label)}) AS label FROM answers a JOIN invitations i ON i.id = a.invitation_id
+{_label("a.first_day", period, arguments)} AS label FROM answers a JOIN invitations i ON i.id = a.invitation_id
 WHERE i.counted AND {condition} {_LATEST_ORDER if latest else ""}"""  # noqa: S608 - our own expressions
     # the outer query names the inner one both a and i, so that one expression serves both
     rows = await db.fetch(
         session,
-        f"""WITH chosen AS ({inner}) SELECT {", ".join(values)}, a.label, {_TALLY}
+        f"""WITH chosen AS ({inner}) SELECT {", ".join(values)}, a.label, score, mode, suspect, count(*) AS n
 FROM chosen a JOIN LATERAL (SELECT a.dimensions) i ON true
 {"JOIN LATERAL jsonb_array_elements_text(a.reasons) AS r (id) ON true" if of_reasons else ""}
-GROUP BY {", ".join(f"v{number}" for number in range(len(values)))}, a.label""",  # noqa: S608 - our own expressions
+GROUP BY {", ".join(f"v{number}" for number in range(len(values)))}, a.label, score, mode, suspect""",  # noqa: S608 - our own expressions
         *arguments,
     )
-    width = len(values)
-    return {(*row[:width], row["label"]): tally(row) for row in rows if None not in row[:width]}
+    sums: defaultdict[tuple[str, ...], Tally] = defaultdict(Tally)
+    for row in rows:
+        one = Tally.of_one(row["score"], mode=AnswerMode(row["mode"]), suspect=row["suspect"])
+        if None not in (key := row[: len(values)]):
+            sums[(*key, row["label"])] += one * row["n"]
+    return sums
+
+
+def _label(day: str, period: Period | None, arguments: _Arguments) -> str:
+    return f"to_char({day}, {arguments.add(LABELS[period])})" if period else "''"
 
 
 async def _asked(
-    session: AsyncSession, which: Slice, dimensions: Sequence[str], label: str
+    session: AsyncSession, which: Slice, dimensions: Sequence[str], period: Period | None
 ) -> dict[tuple[str, ...], tuple[int, int]]:
     """Count who was asked, unless the answer itself is what is asked about."""
     about = [*dimensions, *([which.segment[0]] if which.segment else [])]
@@ -95,7 +98,7 @@ async def _asked(
     condition = _DAYS.format(day="i.invited_day") + _in_segment(which, arguments)
     rows = await db.fetch(
         session,
-        f"""SELECT {", ".join(values)}, to_char(i.invited_day, {arguments.add(label)}) AS label,
+        f"""SELECT {", ".join(values)}, {_label("i.invited_day", period, arguments)} AS label,
 count(*)::int AS invited, count(a.answer_id)::int AS answered
 FROM invitations i LEFT JOIN answers a ON a.invitation_id = i.id AND NOT a.suspect WHERE i.counted AND {condition}
 GROUP BY {", ".join(f"v{number}" for number in range(len(values)))}, label""",  # noqa: S608 - our own expressions

@@ -81,11 +81,13 @@ async def reason_texts(session: AsyncSession, program: str) -> dict[str, str]:
     return {reason["id"]: reason["text"] for group in groups for reason in group}
 
 
+# in the order of an index, looking up one invitation after another until there are enough
 _LATEST = """SELECT a.score, a.reasons, a.comment, a.mode, a.channel, a.suspect, a.answered_at, i.segments,
-i.program_zone, i.content->'reasons' AS texts FROM answers a JOIN invitations i ON i.id = a.invitation_id
-WHERE i.program = $1 AND i.counted AND a.first_day BETWEEN $2 AND $3
-AND ($4::int IS NULL OR a.score BETWEEN $4 AND $5) AND ($6::text IS NULL OR a.reasons ? $6)
-AND ($7::text IS NULL OR i.dimensions->>$7 = $8) AND {} ORDER BY a.answered_at DESC LIMIT $9"""
+i.program_zone, i.content->'reasons' AS texts FROM answers a JOIN LATERAL (SELECT * FROM invitations
+WHERE id = a.invitation_id AND program = $1 AND counted
+AND ($7::text IS NULL OR dimensions->>$7 = $8) OFFSET 0) i ON true
+WHERE a.first_day BETWEEN $2 AND $3 AND ($4::int IS NULL OR a.score BETWEEN $4 AND $5)
+AND ($6::text IS NULL OR a.reasons ? $6) AND {} ORDER BY a.answered_at DESC LIMIT $9"""
 _GROUPS = {"promoter": (9, 10), "passive": (7, 8), "detractor": (0, 6)}
 
 

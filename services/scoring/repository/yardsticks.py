@@ -42,7 +42,7 @@ WHERE ($1::text IS NULL OR program IS NULL OR program = $1) AND ($2::date IS NUL
 AND ($3::date IS NULL OR day <= $3) ORDER BY day, id"""
 
 
-async def annotations(
+async def noted(
     session: AsyncSession, program: str | None, first: date | None = None, last: date | None = None
 ) -> list[Annotation]:
     """Read what happened to a program between two days, what happened to all included."""

@@ -131,7 +131,9 @@ async def test_dashboard_is_accessible_alive_and_fits_a_phone(
         await expect(page.locator(".live")).to_have_text("live")
         await expect(page.locator(".moved")).to_contain_text("Khimki fell by")
         before = await page.locator("#score").inner_text()
-        await scoring.score(await scoring.asked(send_at=NOW), 10)
+        scoring.clock.moment -= timedelta(days=3)
+        await scoring.score(await scoring.asked(send_at=NOW - timedelta(days=3)), 10)
+        scoring.clock.moment = NOW
         await scoring.tick()
         await expect(page.locator("#score")).not_to_have_text(before, timeout=10_000)
         await clean(page)

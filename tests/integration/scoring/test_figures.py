@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from datetime import timedelta
 
 import httpx
@@ -16,9 +15,7 @@ from shared.events import (
     ContactAttempted,
     InvitationClosed,
     ProgramPublished,
-    RespondentErased,
     SurveyRequested,
-    SurveyWithdrawn,
 )
 from shared.vocabulary import AttemptState, ChannelKind, InvitationOutcome
 from tests.integration.scoring.stand import NOW, Scoring, call_for, requested
@@ -157,39 +154,6 @@ async def test_program_document_gives_its_title_and_zone(scoring: Scoring, clien
     request = await scoring.asked(send_at=NOW.replace(hour=16))
     assert (await scoring.invitation(request.invitation_id)).invited_day.day == 19
     assert "Version 2" in (await client.get("/")).text
-
-
-async def test_figures_agree_after_anything_that_happens(scoring: Scoring) -> None:
-    chance = random.Random(7)
-    asked: list[SurveyRequested] = []
-    for _ in range(200):
-        scoring.clock.moment += timedelta(hours=chance.randrange(12))
-        await _something_happens(scoring, asked, chance)
-    assert len(await scoring.rows("SELECT 1 FROM answers")) > 20
-    assert await differences(scoring) == []
-    while await scoring.tick():
-        pass
-    async with scoring.database.sessions.begin() as session:
-        assert await repository.work_left(session, scoring.clock.now()) == 0
-
-
-async def _something_happens(scoring: Scoring, asked: list[SurveyRequested], chance: random.Random) -> None:
-    what = chance.choice(["ask", "ask", "answer", "answer", "answer", "operator", "withdraw", "erase"])
-    if what == "ask" or not asked:
-        now = scoring.clock.now()
-        segments = {"store": chance.choice(["A", "B"])} if chance.random() < 0.8 else {}
-        asked.append(await scoring.asked(segments=segments, send_at=now, expires_at=now + timedelta(days=21)))
-        return
-    about = chance.choice(asked)
-    who = {"respondent_id": about.respondent_id}
-    if what == "answer":
-        await scoring.say(about.invitation_id, chance.randrange(11))
-    elif what == "operator":
-        await scoring.say(about.invitation_id, chance.randrange(11), operator="Anna")
-    elif what == "withdraw":
-        await scoring.receive(SurveyWithdrawn(**who, invitation_id=about.invitation_id, reason="cancelled"))
-    elif chance.random() < 0.3:
-        await scoring.receive(RespondentErased(**who))
 
 
 @pytest.mark.parametrize("tampering", ["UPDATE buckets SET s9 = s9 + 1", "UPDATE invited SET invited = 7"])

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import httpx
-import pytest
 
 from services.scoring.dashboard import Dashboard
 from services.scoring.domain.visits import View
@@ -186,15 +184,9 @@ async def test_sample_says_how_many_answers_a_margin_needs(scoring: Scoring, cli
     assert found["as_now"] < 382
 
 
-@pytest.fixture
-async def told(scoring: Scoring) -> AsyncIterator[AsyncIterator[str]]:
+async def test_open_page_hears_of_a_new_answer(scoring: Scoring) -> None:
     dashboard = Dashboard(scoring.database.sessions, scoring.clock, "", asyncio.Event())
-    async with aclosing(dashboard.changes_of("after-purchase")) as stream:  # type: ignore[type-var] - a generator
-        yield stream
-
-
-async def test_open_page_hears_of_a_new_answer(scoring: Scoring, told: AsyncIterator[str]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(10), aclosing(dashboard.changes_of("after-purchase")) as told:
         assert await anext(told) == "event: figures\ndata: 0\n\n"
         await answer_all(scoring, [9])
         await scoring.tick()
