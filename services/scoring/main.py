@@ -29,7 +29,7 @@ from shared.vocabulary import Service
 
 PUBLIC = ("/s", "/static")
 MAX_BODY = 100_000
-PUBLISH_S, CALLS_S, JOURNEYS_S = 0.1, 0.5, 1.0
+PUBLISH_S, CALLS_S, JOURNEYS_S = 0.1, 0.5, 0.2
 
 
 def build_app(
