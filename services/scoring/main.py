@@ -16,6 +16,7 @@ from services.scoring.handlers import TOPICS, Handlers
 from services.scoring.pages import AnswerPages
 from services.scoring.scheduler import every
 from services.scoring.suspects import Suspects
+from services.scoring.views import Views
 from services.scoring.writer import Writer
 from shared import housekeeping, web
 from shared.clock import Clock
@@ -44,7 +45,7 @@ def build_app(settings: ScoringSettings, *, database: Database, event_log: Event
         max_body=MAX_BODY,
     )
     sessions, writer = database.sessions, Writer(database.sessions)
-    app.include_router(AnswerPages(sessions, writer, clock).router())
+    app.include_router(AnswerPages(sessions, writer, clock, Views(sessions)).router())
     app.include_router(Desk(sessions, writer, clock, settings.mailbox_url).router())
     app.include_router(Suspects(sessions, writer, clock, settings.mailbox_url).router())
     app.include_router(Api(sessions, writer, clock).router())

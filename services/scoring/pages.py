@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.background import BackgroundTask
 
 from services.scoring import forms, letters
@@ -18,6 +17,7 @@ from services.scoring.domain.answers import Entry, Invitation, InvitationState, 
 from services.scoring.domain.visits import MAX_USER_AGENT, MOMENT, Device, View, Visit, device_of, is_crawler
 from services.scoring.letters import SCORE, Link
 from services.scoring.repository import invitations, visits
+from services.scoring.views import Views
 from services.scoring.writer import Writer
 from shared.clock import Clock
 from shared.db import Sessions
@@ -37,6 +37,7 @@ class AnswerPages:
     sessions: Sessions
     writer: Writer
     clock: Clock
+    views: Views
 
     def router(self) -> APIRouter:
         router = APIRouter(include_in_schema=False)
@@ -54,7 +55,7 @@ class AnswerPages:
         if (closed := letters.closed(request, invitation, now)) is not None:
             return closed
         response = letters.open_page(request.query_params, opened, invitation, now)
-        response.background = BackgroundTask(self._viewed, invitation, _view(request, opened, now))
+        response.background = BackgroundTask(self.views.note, invitation.id, _view(request, opened, now))
         return response
 
     async def save(self, request: Request, link: str) -> Response:
@@ -117,20 +118,12 @@ class AnswerPages:
         if result.suspected:
             log.info("answer.suspected", invitation_id=str(invitation.id), reason=result.suspected)
             seen = View(opened.step, "POST", entry.score, automatic=True, at=entry.at)
-            response.background = BackgroundTask(self._viewed, invitation, seen)
+            response.background = BackgroundTask(self.views.note, invitation.id, seen)
         return response
 
     async def _find(self, opened: Link) -> Invitation | None:
         async with self.sessions.begin() as session:
             return await invitations.find(session, fingerprint(opened.token))
-
-    async def _viewed(self, invitation: Invitation, view: View) -> None:
-        """Note apart that the page was opened; that this may fail is nobody's problem."""
-        try:
-            async with self.sessions.begin() as session:
-                await visits.keep(session, invitation.id, view)
-        except (OSError, TimeoutError, SQLAlchemyError) as error:
-            log.warning("page.view_lost", invitation_id=str(invitation.id), exc_info=error)
 
 
 def _user_agent(request: Request) -> str:
