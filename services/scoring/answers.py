@@ -42,6 +42,7 @@ class _Batch:
     earlier: defaultdict[UUID, list[Answer]]
     versions: list[Version] = field(default_factory=list)
     tries: list[Try] = field(default_factory=list)
+    wishes: list[calls.Wish] = field(default_factory=list)
 
 
 async def record(session: AsyncSession, entries: Sequence[Entry]) -> list[Recorded | Refusal]:
@@ -51,6 +52,7 @@ async def record(session: AsyncSession, entries: Sequence[Entry]) -> list[Record
     batch = _Batch(known, tasks, await answers.versions(session, _visited_again(entries, known)))
     results = [_apply(entry, batch) for entry in entries]
     await answers.keep(session, batch.versions)
+    await calls.follow(session, batch.wishes)
     await _count(session, [version for version in batch.versions if version.invitation.counted])
     await journeys.changed(session, [version.invitation.id for version in batch.versions])
     await outbox.add(session, [_event(version) for version in batch.versions])
@@ -78,6 +80,9 @@ def _apply(entry: Entry, batch: _Batch) -> Recorded | Refusal:
     if task is not None and entry.operator is not None:
         batch.tries.append(Try(task, CallDisposition.ANSWERED, entry.operator, entry.at))
         batch.tasks[task.task_id] = replace(task, held_by=None)
+    wish = calls.wish(invitation, after, entry.callback, at=entry.at)
+    if wish.before or wish.after:
+        batch.wishes.append(wish)
     if after is invitation.answer:
         return Recorded(after, new=False, suspected=suspected)
     batch.versions.append(Version(invitation, entry, invitation.answer, after, suspected))

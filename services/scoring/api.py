@@ -13,6 +13,7 @@ from fastapi import APIRouter, Query, Response
 from services.scoring.answers import Recorded
 from services.scoring.calls import LeaseLost, Report, report
 from services.scoring.domain.answers import Entry, Refusal
+from services.scoring.domain.calls import TaskKind
 from services.scoring.repository import answers, calls
 from services.scoring.repository.calls import Task
 from services.scoring.schemas import (
@@ -32,7 +33,7 @@ from shared.problems import Conflict, Gone, NotFound, Unprocessable
 from shared.vocabulary import CallDisposition, category_of
 
 _Program = Annotated[str | None, Query(max_length=200)]
-_LEASE_LOST = "Another operator has it, the 15 minutes are over, or it was closed: take the next one."
+_LEASE_LOST = "Another operator has it, its time is over, or it was closed: take the next one."
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Api:
     sessions: Sessions
     writer: Writer
     clock: Clock
+    lease: timedelta
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1")
@@ -64,9 +66,9 @@ class Api:
         return AnswersPage(answers=found, next=found[-1].answer_id if len(found) == limit else None)
 
     async def take(self, body: Take) -> TaskOut | Response:
-        """Lease the next call for 15 minutes; 204 when none is due."""
+        """Lease the next call; 204 when none is due."""
         async with self.sessions.begin() as session:
-            task = await calls.take(session, body.operator, now=self.clock.now())
+            task = await calls.take(session, body.operator, now=self.clock.now(), lease=self.lease)
         return Response(status_code=HTTPStatus.NO_CONTENT) if task is None else _task(task)
 
     async def answer(self, task_id: UUID, body: DeskAnswer) -> DeskAnswerOut:
@@ -98,9 +100,9 @@ class Api:
 
     async def outcome(self, task_id: UUID, body: DeskOutcome) -> DeskOutcomeOut:
         """Note a try that gave no answer."""
-        if body.disposition is CallDisposition.ANSWERED:
+        task = await self._load(task_id)
+        if body.disposition is CallDisposition.ANSWERED and task.kind is TaskKind.SURVEY:
             raise Unprocessable("The request is not as it should be", "Send an answer to /answer.")
-        await self._load(task_id)
         said = Report(task_id, body.operator, body.disposition, timedelta(minutes=body.minutes))
         try:
             async with self.sessions.begin() as session:
@@ -130,6 +132,7 @@ def refused(refusal: Refusal) -> Exception:
 def _task(task: Task) -> TaskOut:
     return TaskOut(
         task_id=task.task_id,
+        kind=task.kind,
         invitation_id=task.invitation_id,
         phone=task.phone,
         name=task.name,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from pathlib import Path
+
 from pydantic import Field
 
 from shared.config import Settings
@@ -9,3 +12,14 @@ from shared.config import Settings
 
 class ScoringSettings(Settings):
     mailbox_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known['dispatcher_port']}/mailbox")
+    logos_dir: Path = Path(".data/logos")
+    answer_link_rate: float = Field(default=2, gt=0)  # requests per second for one link
+    answer_link_burst: int = Field(default=120, ge=1)
+    answer_client_rate: float = Field(default=50, gt=0)  # and from one address of the internet
+    answer_client_burst: int = Field(default=1000, ge=1)
+    client_address_header: str = ""
+    desk_lease_minutes: int = Field(default=15, ge=1, le=240)
+
+    @property
+    def desk_lease(self) -> timedelta:
+        return timedelta(minutes=self.desk_lease_minutes)

@@ -62,6 +62,8 @@ class Handlers:
         fresh = [event.payload for event in await inbox.fresh(session, Service.SCORING.group, events)]
         about = [p.invitation_id for p in fresh if isinstance(p, InvitationPayload)]
         erased = [p.respondent_id for p in fresh if isinstance(p, RespondentErased)]
+        if any(isinstance(p, SurveyRequested | SurveyWithdrawn) for p in fresh):
+            await invitations.guard_requests(session, alone=any(isinstance(p, SurveyWithdrawn) for p in fresh))
         await invitations.lock(session, about, respondents=erased)
         changes = Changes()
         for part in _until_erasures(fresh):
@@ -120,8 +122,10 @@ async def on_requested(
         for request in {request.invitation_id: request for request in requested}.values()
     ]
     added = await invitations.add(session, new)
-    asked = [linked.invitation for linked in new if linked.invitation.id in added and linked.invitation.counted]
-    changes.invited.update(invited_series(asked))
+    gone = await invitations.withdrawn_before(session, list(added))
+    await invitations.withdraw(session, list(gone))
+    asked = [linked.invitation for linked in new if linked.invitation.id in added - gone]
+    changes.invited.update(invited_series([invitation for invitation in asked if invitation.counted]))
     await journeys.changed(session, added)
 
 
@@ -150,12 +154,16 @@ def _invitation(request: SurveyRequested, zones: Mapping[str, str], known: set[V
         opted_out=False,
         counted=not request.test,
         answer=None,
+        name=request.customer_name or "",
+        phone=request.contact.phone or "",
     )
 
 
 async def on_withdrawn(session: AsyncSession, withdrawn: Sequence[SurveyWithdrawn], *, changes: Changes) -> None:
     """Who was withdrawn unanswered was not asked; an answer that is there stays, unless it is suspect."""
-    known = await invitations.held(session, [each.invitation_id for each in withdrawn])
+    ids = [each.invitation_id for each in withdrawn]
+    await invitations.remember_withdrawn(session, ids)
+    known = await invitations.held(session, ids)
     taken = [known[each] for each in await invitations.withdraw(session, list(known)) if known[each].counted]
     changes.invited.subtract(invited_series(taken))
     for key, tally in answered_series(taken):

@@ -6,19 +6,23 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from fastapi import Request, Response
 
 from services.scoring import rendering, texts
-from services.scoring.domain.answers import Invitation, InvitationState
-from shared.problems import Gone, NotFound, Problem, Unprocessable, problem_response
+from services.scoring.domain.answers import Answer, Invitation, InvitationState
+from services.scoring.domain.calls import BestTime
+from services.scoring.phone_numbers import hinted
+from shared.problems import Gone, NotFound, Problem, TooManyRequests, Unprocessable, problem_response
 from shared.vocabulary import Category, category_of
 
 MAX_TRIES = 3
 HEADING_LENGTH = 100  # a longer thanks is a paragraph
 SCORE = re.compile(r"10|[0-9]")
+_LOGO_FILE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*\.(svg|png|webp|jpg|jpeg|gif)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +51,24 @@ def open_page(query: Mapping[str, str], opened: Link, invitation: Invitation, no
         return form("question.html", invitation, opened, now=now, **shown)
     category = category_of(answer.score)
     if "done" in query:
-        thanks = getattr(invitation.content.thanks, category)
-        shown = {"thanks": thanks, "heading_length": HEADING_LENGTH, "until": until}
-        return page("thanks.html", invitation, path=opened.path, **shown)
-    reasons = invitation.content.reasons_for(answer.score)
-    promoter = category is Category.PROMOTER
-    return form("saved.html", invitation, opened, now=now, answer=answer, promoter=promoter, reasons=reasons)
+        return _thanks(opened, invitation, answer, until)
+    shown = {
+        "answer": answer,
+        "promoter": category is Category.PROMOTER,
+        "reasons": invitation.content.reasons_for(answer.score),
+        "more": texts.more(len(invitation.content.extra_questions), texts.language_of(invitation.locale)),
+        "callback": {"hint": hinted(invitation.phone), "times": list(BestTime)}
+        if category is Category.DETRACTOR
+        else None,
+    }
+    return form("saved.html", invitation, opened, now=now, **shown)
+
+
+def _thanks(opened: Link, invitation: Invitation, answer: Answer, until: str) -> Response:
+    category = category_of(answer.score)
+    review = _web_address(invitation.content.brand.review_url) if category is Category.PROMOTER else None
+    shown = {"thanks": getattr(invitation.content.thanks, category), "heading_length": HEADING_LENGTH, "until": until}
+    return page("thanks.html", invitation, path=opened.path, answer=answer, review=review, **shown)
 
 
 def form(template: str, invitation: Invitation, opened: Link, *, now: datetime, **values: Any) -> Response:
@@ -67,9 +83,24 @@ def _web_address(url: str | None) -> str | None:
 def page(template: str, invitation: Invitation | None, *, language: str = "en", **values: Any) -> Response:
     if invitation is not None:
         language = texts.language_of(invitation.locale)
+        brand = invitation.content.brand
+        values |= {"logo": _logo(brand.logo_url), "bright": _is_bright(brand.color)}
     values = {"again": None, "back": None, **values}
     words = texts.LANGUAGES[language]
     return rendering.page(template, language=language, words=words, invitation=invitation, **values)
+
+
+def _logo(url: str | None) -> str | None:
+    """Accept what loads nothing from elsewhere: a file of our own, or the picture itself."""
+    if url and _LOGO_FILE.fullmatch(url):
+        return f"/logos/{url}"
+    return url if url and url.startswith("data:image/") else None
+
+
+def _is_bright(color: str) -> bool:
+    """Say whether white letters could not be read on it."""
+    red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
+    return 0.299 * red + 0.587 * green + 0.114 * blue > 150
 
 
 def _notice(request: Request, problem: Problem, invitation: Invitation | None, **values: Any) -> Response:
@@ -94,6 +125,18 @@ def unknown(request: Request, opened: Link) -> Response:
         heading, text, again = words["unknown"], words["unknown_text"], None
     problem = NotFound("This link does not work", words["unknown_text"])
     return _notice(request, problem, None, language=language, heading=heading, text=text, again=again)
+
+
+def busy(request: Request, wait: float) -> Response:
+    """Ask for patience; says nothing about the link."""
+    language = texts.preferred(request.headers.get("accept-language", ""))
+    words, seconds = texts.LANGUAGES[language], ceil(wait)
+    text = words["busy_text"].format(seconds=seconds)
+    retry = {"retry-after": str(seconds)}
+    problem = TooManyRequests("Too many requests", text, headers=retry)
+    response = _notice(request, problem, None, language=language, heading=words["busy"], text=text)
+    response.headers.update(retry)
+    return response
 
 
 def closed(request: Request, invitation: Invitation, now: datetime) -> Response | None:

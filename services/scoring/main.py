@@ -6,6 +6,7 @@ import asyncio
 from functools import partial
 
 from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
 
 from services.scoring import calls, journeys, publisher
 from services.scoring.api import Api
@@ -13,21 +14,24 @@ from services.scoring.config import ScoringSettings
 from services.scoring.dashboard import Dashboard
 from services.scoring.desk import Desk
 from services.scoring.handlers import TOPICS, Handlers
+from services.scoring.limits import Limits
 from services.scoring.pages import AnswerPages
 from services.scoring.scheduler import every
 from services.scoring.score_api import ScoreApi
 from services.scoring.suspects import Suspects
+from services.scoring.views import Views
 from services.scoring.writer import Writer
 from shared import housekeeping, web
 from shared.clock import Clock
 from shared.consumer import Consumer
 from shared.db import Database
 from shared.outbox import Relay
+from shared.rate_limit import RateLimit
 from shared.runtime import Surroundings, serve
 from shared.transport import EventLog
 from shared.vocabulary import Service
 
-PUBLIC = ("/s", "/static")
+PUBLIC = ("/s", "/static", "/logos")
 MAX_BODY = 100_000
 PUBLISH_S, CALLS_S, JOURNEYS_S = 0.1, 0.5, 0.2
 
@@ -53,14 +57,21 @@ def build_app(
         staff_secret=settings.staff_secret.get_secret_value(),
         max_body=MAX_BODY,
     )
+    app.mount("/logos", StaticFiles(directory=settings.logos_dir, check_dir=False), name="logos")
     sessions, writer = database.sessions, Writer(database.sessions)
-    app.include_router(AnswerPages(sessions, writer, clock).router())
-    app.include_router(Desk(sessions, writer, clock, settings.mailbox_url).router())
+    app.include_router(AnswerPages(sessions, writer, clock, Views(sessions), _limits(settings)).router())
+    app.include_router(Desk(sessions, writer, clock, settings.mailbox_url, settings.desk_lease).router())
     app.include_router(Suspects(sessions, writer, clock, settings.mailbox_url).router())
-    app.include_router(Api(sessions, writer, clock).router())
+    app.include_router(Api(sessions, writer, clock, settings.desk_lease).router())
     app.include_router(ScoreApi(sessions, clock).router())
     app.include_router(Dashboard(sessions, clock, settings.mailbox_url, stop or asyncio.Event()).router())
     return app
+
+
+def _limits(settings: ScoringSettings) -> Limits:
+    link = RateLimit(per_second=settings.answer_link_rate, burst=settings.answer_link_burst)
+    client = RateLimit(per_second=settings.answer_client_rate, burst=settings.answer_client_burst)
+    return Limits(link, client, settings.client_address_header)
 
 
 async def run(settings: ScoringSettings, around: Surroundings) -> None:

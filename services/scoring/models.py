@@ -49,6 +49,7 @@ def _said() -> list[sa.Column[object]]:
         sa.Column("answered_at", Moment, nullable=False),
         sa.Column("first_day", sa.Date, nullable=False),
         sa.Column("device", sa.Text),
+        sa.Column("callback_wanted", sa.Boolean, nullable=False),
     ]
 
 
@@ -67,6 +68,8 @@ invitations = sa.Table(
     sa.Column("fingerprint", sa.LargeBinary, nullable=False),
     sa.Column("respondent_id", sa.Text, nullable=False),
     sa.Column("customer_id", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("phone", sa.Text, nullable=False),
     sa.Column("program", sa.Text, nullable=False),
     sa.Column("program_version", sa.Integer, nullable=False),
     sa.Column("program_title", sa.Text, nullable=False),
@@ -84,6 +87,12 @@ invitations = sa.Table(
     sa.Index("invitations_fingerprint", "fingerprint", unique=True),
     sa.Index("invitations_respondent", "respondent_id"),
     sa.Index("invitations_day", "program", "invited_day"),
+)
+
+withdrawn = sa.Table(  # whose request may still come, out of a replay of what was parked
+    "withdrawn",
+    metadata,
+    sa.Column("invitation_id", sa.Uuid, primary_key=True),
 )
 
 answers = sa.Table(
@@ -239,6 +248,7 @@ call_tasks = sa.Table(
     sa.Column("task_id", sa.Uuid, primary_key=True),
     sa.Column("invitation_id", sa.Uuid, nullable=False),
     sa.Column("respondent_id", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False, server_default="survey"),
     sa.Column("state", sa.Text, nullable=False, server_default="open"),
     sa.Column("outcome", sa.Text),
     sa.Column("step", sa.Integer, nullable=False, server_default="0"),
@@ -260,6 +270,12 @@ call_tasks = sa.Table(
     sa.Column("lease_until", Moment),  # machine time
     sa.Index("call_tasks_due", "due_at", postgresql_where=sa.text("state = 'open'")),
     sa.Index("call_tasks_invitation", "invitation_id"),
+    sa.Index(
+        "call_tasks_callback",
+        "invitation_id",
+        unique=True,
+        postgresql_where=sa.text("kind = 'callback' AND state = 'open'"),
+    ),
 )
 
 call_attempts = sa.Table(

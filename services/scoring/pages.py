@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.background import BackgroundTask
 
-from services.scoring import forms, letters
+from services.scoring import forms, letters, phone_numbers
 from services.scoring.answers import Recorded, opt_out
 from services.scoring.domain.answers import Entry, Invitation, InvitationState, Refusal
+from services.scoring.domain.calls import BestTime, Callback
 from services.scoring.domain.visits import MAX_USER_AGENT, MOMENT, Device, View, Visit, device_of, is_crawler
 from services.scoring.letters import SCORE, Link
+from services.scoring.limits import Limits
 from services.scoring.repository import invitations, visits
+from services.scoring.views import Views
 from services.scoring.writer import Writer
 from shared.clock import Clock
 from shared.db import Sessions
@@ -37,6 +40,8 @@ class AnswerPages:
     sessions: Sessions
     writer: Writer
     clock: Clock
+    views: Views
+    limits: Limits
 
     def router(self) -> APIRouter:
         router = APIRouter(include_in_schema=False)
@@ -47,21 +52,21 @@ class AnswerPages:
         return router
 
     async def show(self, request: Request, link: str) -> Response:
-        opened, now = Link.of(link), self.clock.now()
-        invitation = await self._find(opened)
-        if invitation is None:
-            return letters.unknown(request, opened)
+        found, now = await self._open(request, link), self.clock.now()
+        if isinstance(found, Response):
+            return found
+        opened, invitation = found
         if (closed := letters.closed(request, invitation, now)) is not None:
             return closed
         response = letters.open_page(request.query_params, opened, invitation, now)
-        response.background = BackgroundTask(self._viewed, invitation, _view(request, opened, now))
+        response.background = BackgroundTask(self.views.note, invitation.id, _view(request, opened, now))
         return response
 
     async def save(self, request: Request, link: str) -> Response:
-        opened, now = Link.of(link), self.clock.now()
-        invitation = await self._find(opened)
-        if invitation is None:
-            return letters.unknown(request, opened)
+        found, now = await self._open(request, link), self.clock.now()
+        if isinstance(found, Response):
+            return found
+        opened, invitation = found
         fields = await _fields(request)
         try:
             said = _entry(fields, invitation, step=opened.step, now=now)
@@ -76,17 +81,17 @@ class AnswerPages:
         return letters.closed(request, invitation, now) or letters.withdrawn(request, invitation)
 
     async def ask_to_stop(self, request: Request, link: str) -> Response:
-        opened = Link.of(link)
-        invitation = await self._find(opened)
-        if invitation is None or invitation.state is InvitationState.ERASED:
-            return letters.unknown(request, opened)
+        found = await self._open(request, link)
+        if isinstance(found, Response):
+            return found
+        opened, invitation = found
         return letters.form("stop.html", invitation, opened, now=self.clock.now(), sure=False)
 
     async def stop(self, request: Request, link: str) -> Response:
-        opened, now = Link.of(link), self.clock.now()
-        invitation = await self._find(opened)
-        if invitation is None or invitation.state is InvitationState.ERASED:
-            return letters.unknown(request, opened)
+        found, now = await self._open(request, link), self.clock.now()
+        if isinstance(found, Response):
+            return found
+        opened, invitation = found
         fields = await _fields(request)
         visit = await self._visit(request, fields, invitation, now)
         if "sure" not in dict(fields) and _looks_automatic(visit, invitation, now):
@@ -94,6 +99,17 @@ class AnswerPages:
         async with self.sessions.begin() as session:
             await opt_out(session, invitation, now=now)
         return letters.stopped(invitation)
+
+    async def _open(self, request: Request, link: str) -> tuple[Link, Invitation] | Response:
+        """Find whose link it is; whatever is no link, is not known yet or was erased gets the same answer."""
+        opened = Link.of(link)
+        if wait := self.limits.wait(request, opened.token):
+            return letters.busy(request, wait)
+        async with self.sessions.begin() as session:
+            invitation = await invitations.find(session, fingerprint(opened.token))
+        if invitation is None or invitation.state is InvitationState.ERASED:
+            return letters.unknown(request, opened)
+        return opened, invitation
 
     async def _visit(
         self, request: Request, fields: list[tuple[str, str]], invitation: Invitation, now: datetime
@@ -117,20 +133,8 @@ class AnswerPages:
         if result.suspected:
             log.info("answer.suspected", invitation_id=str(invitation.id), reason=result.suspected)
             seen = View(opened.step, "POST", entry.score, automatic=True, at=entry.at)
-            response.background = BackgroundTask(self._viewed, invitation, seen)
+            response.background = BackgroundTask(self.views.note, invitation.id, seen)
         return response
-
-    async def _find(self, opened: Link) -> Invitation | None:
-        async with self.sessions.begin() as session:
-            return await invitations.find(session, fingerprint(opened.token))
-
-    async def _viewed(self, invitation: Invitation, view: View) -> None:
-        """Note apart that the page was opened; that this may fail is nobody's problem."""
-        try:
-            async with self.sessions.begin() as session:
-                await visits.keep(session, invitation.id, view)
-        except (OSError, TimeoutError, SQLAlchemyError) as error:
-            log.warning("page.view_lost", invitation_id=str(invitation.id), exc_info=error)
 
 
 def _user_agent(request: Request) -> str:
@@ -173,6 +177,7 @@ def _entry(fields: list[tuple[str, str]], invitation: Invitation, *, step: int, 
     chosen = None if score is None else int(score)
     if "comment" not in last:
         return Entry(invitation.id, now, chosen, step=step)
+    callback = _callback(last, invitation) if "best_time" in last else None
     return Entry(
         invitation.id,
         now,
@@ -181,7 +186,19 @@ def _entry(fields: list[tuple[str, str]], invitation: Invitation, *, step: int, 
         comment=_text(last["comment"]),
         extra={name.removeprefix("extra."): _text(value) for name, value in fields if name.startswith("extra.")},
         step=step,
+        callback=callback,
     )
+
+
+def _callback(last: Mapping[str, str], invitation: Invitation) -> Callback:
+    """Read whether to call back, and where; raises InvalidForm when there is no number to call."""
+    if "callback" not in last:
+        return Callback(wanted=False)
+    phone = phone_numbers.given(last.get("phone", ""), locale=invitation.locale)
+    best_time = last["best_time"]
+    if phone is None or not (phone or invitation.phone) or best_time not in set(BestTime):
+        raise InvalidForm
+    return Callback(wanted=True, phone=phone, best_time=BestTime(best_time))
 
 
 def _text(value: str) -> str:

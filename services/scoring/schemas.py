@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from services.scoring.domain.calls import TaskKind
 from shared.events import Id, Score, Text
 from shared.vocabulary import AnswerMode, CallDisposition, CallOutcome, Category
 
@@ -55,6 +56,7 @@ class Take(_In):
 
 class TaskOut(BaseModel):
     task_id: UUID
+    kind: TaskKind
     invitation_id: UUID
     phone: str
     name: str

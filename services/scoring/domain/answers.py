@@ -9,6 +9,7 @@ from enum import StrEnum
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from services.scoring.domain.calls import Callback
 from services.scoring.domain.score import Tally
 from services.scoring.domain.visits import MOMENT, Device, Suspicion, Visit
 from shared.events import Brand, EventRef, ExtraQuestion, Part, PlanStep, Reason, Reasons, Thanks
@@ -64,6 +65,7 @@ class Answer:
     answered_at: datetime
     first_day: date
     device: Device | None = None
+    callback_wanted: bool = False
 
     @property
     def counts(self) -> bool:
@@ -94,6 +96,8 @@ class Invitation:
     opted_out: bool
     counted: bool
     answer: Answer | None
+    name: str = ""
+    phone: str = ""
 
     @property
     def heard(self) -> Answer | None:
@@ -120,6 +124,7 @@ class Entry:
     task_id: UUID | None = None
     operator: str | None = None
     visit: Visit | None = None
+    callback: Callback | None = None
     confirms: bool = False
 
     @property
@@ -203,7 +208,9 @@ def _amended(invitation: Invitation, entry: Entry, *, new_id: UUID, suspect: boo
     if score is None:
         return Refusal.NO_SCORE
     said = _said(invitation.content, entry, before, score=score)
-    if before is not None and _content(before) == said and before.suspect == suspect:
+    wanted = entry.callback.wanted if entry.callback else before is not None and before.callback_wanted
+    unchanged = before is not None and _content(before) == said and before.callback_wanted == wanted
+    if before is not None and unchanged and before.suspect == suspect:
         return before
     step, channel = _attributed(invitation.content, entry)
     return Answer(
@@ -217,6 +224,7 @@ def _amended(invitation: Invitation, entry: Entry, *, new_id: UUID, suspect: boo
         answered_at=entry.at,
         first_day=before.first_day if before else local_day(entry.at, invitation.program_zone),
         device=entry.device,
+        callback_wanted=wanted,
     )
 
 

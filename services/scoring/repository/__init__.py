@@ -1,6 +1,7 @@
 """All SQL of scoring, by noun. Functions take the session first, never commit, and lock in one order.
 
-That order: invitations by id, dimension values, call tasks by id, buckets by key, invited by key.
+That order: the guard of requests, invitations by id, dimension values, call tasks by id, buckets by key, invited by
+key.
 """
 
 from __future__ import annotations

@@ -18,9 +18,8 @@ from shared import db
 from shared.vocabulary import AnswerMode, ChannelKind
 
 RECENT = 50
-_COLUMNS = (
-    "answer_id, version, score, reasons, comment, extra, mode, step, channel, suspect, answered_at, first_day, device"
-)
+_COLUMNS = """answer_id, version, score, reasons, comment, extra, mode, step, channel, suspect, answered_at, first_day,
+device, callback_wanted"""
 _TYPES = (
     "uuid",
     "int",
@@ -35,9 +34,10 @@ _TYPES = (
     "timestamptz",
     "date",
     "text",
+    "boolean",
 )
 _UNNEST = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(_TYPES, 1))
-_SET = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", "))
+_SET = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.replace("\n", " ").split(", "))
 _KEEP_VERSIONS = f"""INSERT INTO answer_versions ({_COLUMNS}, operator, suspicion) SELECT * FROM unnest({_UNNEST},
 ${len(_TYPES) + 1}::text[], ${len(_TYPES) + 2}::text[])"""  # noqa: S608 - column names only
 _KEEP_CURRENT = f"""INSERT INTO answers ({_COLUMNS}, invitation_id) SELECT * FROM unnest({_UNNEST},
@@ -82,6 +82,7 @@ def _columns(answers: Sequence[Answer]) -> list[list[Any]]:
             answer.answered_at,
             answer.first_day,
             answer.device,
+            answer.callback_wanted,
         )
         for answer in answers
     ]
@@ -118,6 +119,7 @@ def of_row(row: asyncpg.Record) -> Answer:
         answered_at=row["answered_at"],
         first_day=row["first_day"],
         device=Device(row["device"]) if row["device"] else None,
+        callback_wanted=row["callback_wanted"],
     )
 
 

@@ -17,10 +17,10 @@ from shared import db
 from shared.events import CallRequested, SurveyRequested
 
 _ADD = """INSERT INTO invitations (id, fingerprint, respondent_id, customer_id, program, program_version, program_title,
-locale, time_zone, program_zone, content, segments, expires_at, invited_day, counted,
-dimensions)
+locale, time_zone, program_zone, content, segments, expires_at, invited_day, counted, name, phone, dimensions)
 SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[],
-$9::text[], $10::text[], $11::jsonb[], $12::jsonb[], $13::timestamptz[], $14::date[], $15::boolean[], $16::jsonb[])
+$9::text[], $10::text[], $11::jsonb[], $12::jsonb[], $13::timestamptz[], $14::date[], $15::boolean[], $16::text[],
+$17::text[], $18::jsonb[])
 ON CONFLICT DO NOTHING RETURNING id"""
 
 
@@ -53,6 +53,8 @@ async def add(session: AsyncSession, new: Sequence[Linked]) -> set[UUID]:
         [invitation.expires_at for invitation in each],
         [invitation.invited_day for invitation in each],
         [invitation.counted for invitation in each],
+        [invitation.name for invitation in each],
+        [invitation.phone for invitation in each],
         [json.dumps(dict(invitation.dimensions)) for invitation in each],
     )
     return {row["id"] for row in rows}
@@ -61,7 +63,8 @@ async def add(session: AsyncSession, new: Sequence[Linked]) -> set[UUID]:
 _LOCK = """SELECT id FROM invitations WHERE id = ANY($1::uuid[]) OR respondent_id = ANY($2::text[])
 ORDER BY id FOR UPDATE"""
 _SELECT = """SELECT i.*, a.answer_id, a.version, a.score, a.reasons, a.comment, a.extra, a.mode, a.step, a.channel,
-a.suspect, a.answered_at, a.first_day, a.device FROM invitations i LEFT JOIN answers a ON a.invitation_id = i.id """
+a.suspect, a.answered_at, a.first_day, a.device, a.callback_wanted
+FROM invitations i LEFT JOIN answers a ON a.invitation_id = i.id """
 
 
 async def lock(session: AsyncSession, ids: Iterable[UUID], *, respondents: Sequence[str] = ()) -> list[UUID]:
@@ -104,6 +107,8 @@ def _invitation(row: asyncpg.Record) -> Invitation:
         opted_out=row["opted_out_at"] is not None,
         counted=row["counted"],
         answer=answers.of_row(row) if row["answer_id"] is not None else None,
+        name=row["name"],
+        phone=row["phone"],
     )
 
 
@@ -116,9 +121,33 @@ async def withdraw(session: AsyncSession, ids: Sequence[UUID]) -> set[UUID]:
     return {row["id"] for row in await db.fetch(session, _WITHDRAW, list(ids))}
 
 
+_REQUESTS = db.lock_number("scoring", "requests")
+
+
+async def guard_requests(session: AsyncSession, *, alone: bool) -> None:
+    """Let requests and withdrawals wait for each other: a withdrawal must see the request, or be seen by it."""
+    how = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
+    await db.fetch(session, f"SELECT {how}($1)", _REQUESTS)
+
+
+_REMEMBER = """INSERT INTO withdrawn (invitation_id) SELECT id FROM unnest($1::uuid[]) AS w (id)
+WHERE NOT EXISTS (SELECT FROM invitations i WHERE i.id = w.id) ON CONFLICT DO NOTHING"""
+
+
+async def remember_withdrawn(session: AsyncSession, ids: Sequence[UUID]) -> None:
+    """Keep a mark for invitations whose withdrawal came before their request."""
+    await db.fetch(session, _REMEMBER, list(ids))
+
+
+async def withdrawn_before(session: AsyncSession, ids: Sequence[UUID]) -> set[UUID]:
+    """Say which were withdrawn before they were requested."""
+    rows = await db.fetch(session, "SELECT invitation_id AS id FROM withdrawn WHERE invitation_id = ANY($1)", list(ids))
+    return {row["id"] for row in rows}
+
+
 _OF_RESPONDENTS = "SELECT id FROM invitations WHERE respondent_id = ANY($1::text[]) ORDER BY id FOR UPDATE"
 _PSEUDONYMISE = """UPDATE invitations i SET state = 'erased', respondent_id = p.pseudonym, customer_id = '',
-content = jsonb_set(content, '{event,subject}', 'null')
+name = '', phone = '', content = jsonb_set(content, '{event,subject}', 'null')
 FROM unnest($1::text[], $2::text[]) AS p (respondent, pseudonym) WHERE i.respondent_id = p.respondent"""
 _PSEUDONYMISE_PURCHASES = """UPDATE purchases b SET respondent_id = p.pseudonym
 FROM unnest($1::text[], $2::text[]) AS p (respondent, pseudonym) WHERE b.respondent_id = p.respondent"""

@@ -5,6 +5,7 @@ The funnel's "opened" is the first of an invitation that was not automatic; `pag
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -16,13 +17,13 @@ from services.scoring.repository import journeys
 from shared import db
 
 _KEEP = """INSERT INTO page_views (invitation_id, step, method, score, automatic, at)
-VALUES ($1, $2, $3, $4, $5, $6)"""
+SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::smallint[], $5::boolean[], $6::timestamptz[])"""
 
 
-async def keep(session: AsyncSession, invitation_id: UUID, view: View) -> None:
-    await db.fetch(session, _KEEP, invitation_id, view.step, view.method, view.score, view.automatic, view.at)
-    if not view.automatic:
-        await journeys.changed(session, [invitation_id])
+async def keep(session: AsyncSession, views: Sequence[tuple[UUID, View]]) -> None:
+    rows = [(invitation_id, v.step, v.method, v.score, v.automatic, v.at) for invitation_id, v in views]
+    await db.fetch(session, _KEEP, *(list(column) for column in zip(*rows, strict=True)))
+    await journeys.changed(session, [invitation_id for invitation_id, view in views if not view.automatic])
 
 
 _AROUND = """SELECT (SELECT count(DISTINCT score) FROM page_views WHERE invitation_id = $1 AND at > $2) AS links,

@@ -149,3 +149,14 @@ async def test_same_request_again_counts_once(scoring: Scoring) -> None:
 async def test_test_survey_is_answered_but_not_counted(scoring: Scoring) -> None:
     assert (await scoring.score(await scoring.asked(test=True), 9)).new
     assert await scoring.rows(BUCKETS) == []
+
+
+async def test_request_replayed_after_its_withdrawal_stays_withdrawn(scoring: Scoring) -> None:
+    request = requested()
+    withdrawn = SurveyWithdrawn(
+        respondent_id=request.respondent_id, invitation_id=request.invitation_id, reason="cancelled"
+    )
+    await scoring.receive(withdrawn)
+    await scoring.receive(request)
+    assert await scoring.say(request.invitation_id, 9) is Refusal.WITHDRAWN
+    assert await scoring.rows("SELECT 1 FROM invited WHERE invited <> 0") == []

@@ -184,6 +184,6 @@ async def test_work_left_counts_what_the_ticks_must_do(scoring: Scoring) -> None
 async def test_page_views_never_hold_an_address(scoring: Scoring) -> None:
     request = await scoring.asked()
     async with scoring.database.sessions.begin() as session:
-        await visits.keep(session, request.invitation_id, View(1, "GET", score=9, automatic=False, at=NOW))
+        await visits.keep(session, [(request.invitation_id, View(1, "GET", score=9, automatic=False, at=NOW))])
     [view] = await scoring.rows("SELECT * FROM page_views")
     assert set(view) == {"id", "invitation_id", "step", "method", "score", "automatic", "at"}

@@ -57,7 +57,7 @@ class World:
         told = [self.payload(kind) for kind, count in kinds.items() if kind != "view" for _ in range(count)]
         self.chance.shuffle(told)
         await self.scoring.receive(*told)
-        await self.look(kinds["view"])
+        await self.look(kinds["view"] or 1)
         if self.chance.random() < 0.5:
             await self.scoring.tick()
 
@@ -129,11 +129,16 @@ class World:
         )
 
     async def look(self, times: int) -> None:
+        now = self.scoring.clock.now()
+        views = [
+            (
+                self.chance.choice(self.asked[-400:]).invitation_id,
+                View(self.chance.randrange(1, 4), "GET", None, automatic=self.chance.random() < 0.3, at=now),
+            )
+            for _ in range(times)
+        ]
         async with self.scoring.database.sessions.begin() as session:
-            for _ in range(times):
-                automatic = self.chance.random() < 0.3
-                view = View(self.chance.randrange(1, 4), "GET", None, automatic, self.scoring.clock.now())
-                await visits.keep(session, self.chance.choice(self.asked[-400:]).invitation_id, view)
+            await visits.keep(session, views)
 
 
 async def test_figures_equal_a_recomputation_at_every_checkpoint(scoring: Scoring) -> None:

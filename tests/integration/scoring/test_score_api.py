@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -79,8 +80,9 @@ async def test_funnel_knows_step_channel_and_hour(scoring: Scoring, client: http
     for request in (answered, opened, silent):
         await scoring.receive(sent(request.invitation_id, request.respondent_id))
     async with scoring.database.sessions.begin() as session:
-        await visits.keep(session, opened.invitation_id, View(1, "GET", None, automatic=False, at=NOW))
-        await visits.keep(session, silent.invitation_id, View(1, "GET", None, automatic=True, at=NOW))
+        seen = View(1, "GET", None, automatic=False, at=NOW)
+        views = [(opened.invitation_id, seen), (silent.invitation_id, replace(seen, automatic=True))]
+        await visits.keep(session, views)
     await scoring.score(answered, 9)
     await scoring.tick()
     found = await get(client, "/v1/funnel")

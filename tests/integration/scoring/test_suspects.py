@@ -257,8 +257,8 @@ async def test_scanners_of_a_thousand_mails_count_nothing_and_lose_nothing(
             invitation_id = requests[number].invitation_id
             await client.post(link_of(invitation_id), data=form(scoring, people[invitation_id]), headers=BROWSER)
 
-    early = [number for number in range(0, MAILS, 20)]
-    late = [number for number in range(10, MAILS, 20)]
+    early = list(range(0, MAILS, 20))
+    late = list(range(10, MAILS, 20))
     scoring.clock.moment += timedelta(seconds=30)
     await answer(early)
     for start in range(0, MAILS, 20):

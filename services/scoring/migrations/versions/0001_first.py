@@ -23,6 +23,7 @@ BENCHMARKS = [
 def upgrade() -> None:
     create_messaging_tables()
     _create_invitations()
+    _create_withdrawn()
     _create_answers()
     _create_series("buckets", COUNTERS)
     _create_series("invited", ["invited", "answered"])
@@ -52,6 +53,7 @@ def downgrade() -> None:
         "buckets",
         "answer_versions",
         "answers",
+        "withdrawn",
         "invitations",
         "programs",
     ):
@@ -72,6 +74,8 @@ def _create_invitations() -> None:
         sa.Column("fingerprint", sa.LargeBinary, nullable=False),
         sa.Column("respondent_id", sa.Text, nullable=False),
         sa.Column("customer_id", sa.Text, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("phone", sa.Text, nullable=False),
         sa.Column("program", sa.Text, nullable=False),
         sa.Column("program_version", sa.Integer, nullable=False),
         sa.Column("program_title", sa.Text, nullable=False),
@@ -92,6 +96,10 @@ def _create_invitations() -> None:
     )
 
 
+def _create_withdrawn() -> None:
+    op.create_table("withdrawn", sa.Column("invitation_id", sa.Uuid, primary_key=True))
+
+
 def _said() -> list[sa.Column[object]]:
     return [
         sa.Column("score", sa.SmallInteger, nullable=False),
@@ -105,6 +113,7 @@ def _said() -> list[sa.Column[object]]:
         sa.Column("answered_at", MOMENT, nullable=False),
         sa.Column("first_day", sa.Date, nullable=False),
         sa.Column("device", sa.Text),
+        sa.Column("callback_wanted", sa.Boolean, nullable=False),
     ]
 
 
@@ -248,6 +257,7 @@ def _create_calls() -> None:
         sa.Column("task_id", sa.Uuid, primary_key=True),
         sa.Column("invitation_id", sa.Uuid, nullable=False),
         sa.Column("respondent_id", sa.Text, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False, server_default="survey"),
         sa.Column("state", sa.Text, nullable=False, server_default="open"),
         sa.Column("outcome", sa.Text),
         sa.Column("step", sa.Integer, nullable=False, server_default="0"),
@@ -269,6 +279,12 @@ def _create_calls() -> None:
         sa.Column("lease_until", MOMENT),
         sa.Index("call_tasks_due", "due_at", postgresql_where=sa.text("state = 'open'")),
         sa.Index("call_tasks_invitation", "invitation_id"),
+        sa.Index(
+            "call_tasks_callback",
+            "invitation_id",
+            unique=True,
+            postgresql_where=sa.text("kind = 'callback' AND state = 'open'"),
+        ),
     )
     op.create_table(
         "call_attempts",
