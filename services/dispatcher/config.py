@@ -12,9 +12,10 @@ from services.dispatcher.channels import ChannelAccount
 from services.dispatcher.channels.email import SmtpAccount, SmtpServer
 from services.dispatcher.channels.messages import Composer, envelope_sender
 from services.dispatcher.channels.sms import TwilioAccount
-from services.dispatcher.domain import SendMode
+from services.dispatcher.domain import SendMode, caps
 from services.dispatcher.scheduler import SendPolicy
 from shared.config import Settings
+from shared.events import ContactCap
 from shared.http_client import HttpClient
 from shared.vocabulary import ChannelKind
 
@@ -23,6 +24,7 @@ class DispatcherSettings(Settings):
     send: SendMode = SendMode.MAILBOX  # nothing leaves the machine
     send_allowlist: Annotated[tuple[str, ...], NoDecode] = ()  # mail domains and phone numbers, commas between them
     send_daily_ceiling: Annotated[int, Field(ge=0)] = 1000  # per account and UTC day, in live mode
+    contact_caps: Annotated[tuple[ContactCap, ...], NoDecode] = ()  # such as: 4 in 30 days, sms 1 in 7 days
     mail_from: str = "Earshot <survey@localhost>"
     smtp_url: SecretStr = SecretStr("")  # smtp://, smtp+starttls:// or smtps://[user:password@]host[:port]
     smtp_connections: Annotated[int, Field(ge=1, le=50)] = 4
@@ -39,6 +41,11 @@ class DispatcherSettings(Settings):
         entries = (entry.strip().removeprefix("@") for entry in value.split(","))
         return tuple(re.sub(r"[\s()-]", "", entry) if entry.startswith("+") else entry for entry in entries if entry)
 
+    @field_validator("contact_caps", mode="before")
+    @classmethod
+    def _read_caps(cls, value: object) -> object:
+        return caps.read_caps(value) if isinstance(value, str) else value
+
     @field_validator("mail_from")
     @classmethod
     def _has_address(cls, value: str) -> str:
@@ -54,7 +61,7 @@ class DispatcherSettings(Settings):
 
     @property
     def send_policy(self) -> SendPolicy:
-        return SendPolicy(self.send, self.send_allowlist, self.send_daily_ceiling)
+        return SendPolicy(self.send, self.send_allowlist, self.send_daily_ceiling, self.contact_caps)
 
     @property
     def composer(self) -> Composer:

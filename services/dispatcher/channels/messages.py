@@ -14,7 +14,8 @@ from babel.dates import format_date
 
 from services.dispatcher.channels import mime
 from services.dispatcher.channels.words import language_of, words_of
-from services.dispatcher.domain import Outgoing, address_of, fit_sms, time_zone
+from services.dispatcher.domain import Outgoing, address_of, fit_sms
+from services.dispatcher.domain.hours import time_zone
 from shared import links
 from shared.events import SurveyRequested
 from shared.links import Purpose

@@ -21,6 +21,7 @@ from services.dispatcher.domain import Disposition, Outgoing, Result
 from services.dispatcher.handlers import ending
 from services.dispatcher.repository import steps
 from services.dispatcher.scheduler import Keeper
+from services.dispatcher.scheduler.sorting import sort_claimed
 from shared import cloudevents, db, embedded, parking
 from shared.events import (
     CallClosed,
@@ -449,7 +450,7 @@ async def _claim_some(lane: scheduler.Lane, limit: int) -> Any:
     async with lane.sessions.begin() as session:
         held = await steps.claim_due(session, lane.channel, now=NOW, limit=limit)
         facts = await steps.facts(session, held, lane.channel, now=NOW)
-    _, leaving = await lane._local(scheduler._sort(held, facts, channel=lane.channel, now=NOW).ready, NOW)
+    _, leaving = await lane._local(sort_claimed(held, facts, channel=lane.channel, now=NOW).ready, NOW)
     return leaving
 
 
