@@ -8,9 +8,9 @@ from uuid import UUID
 
 import typer
 
-from services.dispatcher import schemas
+from services.dispatcher import repository, schemas
 from services.dispatcher.config import DispatcherSettings
-from services.dispatcher.repository import attempts, invitation_counts, invitations, step_counts, steps
+from services.dispatcher.repository import attempts, invitations, steps
 from shared import embedded
 from shared.db import Database
 from shared.vocabulary import Service
@@ -28,6 +28,14 @@ def invitation(invitation_id: UUID) -> None:
 def counts() -> None:
     """Count invitations by outcome, and steps by channel and state."""
     print(json.dumps(asyncio.run(_counts()), indent=2))
+
+
+@app.command()
+def stalled() -> None:
+    """Name open invitations that nothing more would happen to; exit with 1 when there is one."""
+    found = asyncio.run(_stalled())
+    print("\n".join(map(str, found)) or "every open invitation goes on")
+    raise typer.Exit(bool(found))
 
 
 async def _open() -> Database:
@@ -54,8 +62,17 @@ async def _counts() -> dict[str, dict[str, int]]:
     database = await _open()
     try:
         async with database.sessions.begin() as session:
-            found = await step_counts(session)
+            found = await repository.step_counts(session)
             by_step = {f"{channel} {state}": count for (channel, state), count in sorted(found.items())}
-            return {"invitations": await invitation_counts(session), "steps": by_step}
+            return {"invitations": await repository.invitation_counts(session), "steps": by_step}
+    finally:
+        await database.close()
+
+
+async def _stalled() -> list[UUID]:
+    database = await _open()
+    try:
+        async with database.sessions.begin() as session:
+            return await repository.stalled(session)
     finally:
         await database.close()

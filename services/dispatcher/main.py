@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher import api, handlers, pages, scheduler
 from services.dispatcher.config import DispatcherSettings
-from services.dispatcher.scheduler import Bell, Keeper, Lane
+from services.dispatcher.scheduler import Bell, Keeper, Lane, Reconciler
 from shared import housekeeping, web
 from shared.clock import Clock
 from shared.cloudevents import Event
@@ -76,6 +76,7 @@ async def run(settings: DispatcherSettings, around: Surroundings) -> None:
             for lane in lanes:
                 tasks.create_task(scheduler.run(partial(lane.perform_due, stop), bell, stop))
             tasks.create_task(scheduler.run(Keeper(database.sessions, clock), bell, stop))
+            tasks.create_task(Reconciler(database.sessions).run(stop))
             tasks.create_task(housekeeping.run(database.sessions, stop))
     finally:
         for account in accounts.values():

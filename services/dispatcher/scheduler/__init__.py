@@ -1,7 +1,7 @@
 """Performs due steps, one loop per channel so that a slow provider delays nobody else; and keeps what is left over."""
 
-from services.dispatcher.scheduler.keeper import Keeper, keep
+from services.dispatcher.scheduler.keeper import Keeper, Reconciler, keep
 from services.dispatcher.scheduler.lane import BUDGET_S, Lane, SendPolicy
 from services.dispatcher.scheduler.loop import Bell, run
 
-__all__ = ["BUDGET_S", "Bell", "Keeper", "Lane", "SendPolicy", "keep", "run"]
+__all__ = ["BUDGET_S", "Bell", "Keeper", "Lane", "Reconciler", "SendPolicy", "keep", "run"]
