@@ -109,7 +109,7 @@ def _sending(settings: AllSettings) -> Iterator[Finding]:
         yield note("EARSHOT_SEND=mailbox: nothing leaves, every message is on the mailbox page")
     else:
         yield ok(f"EARSHOT_SEND={mode}")
-        if not (settings.dispatcher.smtp_url.get_secret_value() or settings.dispatcher.twilio_account_sid):
+        if not (settings.dispatcher.mail_accounts or settings.dispatcher.twilio_account_sid):
             yield fail("no provider is configured: every step is skipped", "set EARSHOT_SMTP_URL, EARSHOT_TWILIO_…")
     if not all_in_one.is_loopback(settings.trigger.public_url) or mode == "mailbox":
         return

@@ -3,21 +3,59 @@
 from __future__ import annotations
 
 import re
+from datetime import date
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
 from pydantic_settings import NoDecode
 
 from services.dispatcher.channels import ChannelAccount
+from services.dispatcher.channels.breaker import Breaker
 from services.dispatcher.channels.email import SmtpAccount, SmtpServer
 from services.dispatcher.channels.messages import Composer, envelope_sender
 from services.dispatcher.channels.sms import TwilioAccount
 from services.dispatcher.domain import SendMode, caps
+from services.dispatcher.domain.limits import DailyLimit
 from services.dispatcher.scheduler import SendPolicy
 from shared.config import Settings
 from shared.events import ContactCap
 from shared.http_client import HttpClient
-from shared.vocabulary import ChannelKind
+
+
+class WarmUp(BaseModel):
+    """A new account sends `first_day` messages on the day `since`, and `growth` times as many each day after."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    since: date
+    first_day: Annotated[int, Field(ge=1)] = 200
+    growth: Annotated[float, Field(ge=1, le=10)] = 1.5
+
+
+class SmtpAccountSettings(BaseModel):
+    """One SMTP account; limits are for it alone, `per_domain` for each recipient's domain, `*` for those not named."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$")]
+    url: SecretStr
+    weight: Annotated[int, Field(ge=1, le=100)] = 1
+    connections: Annotated[int, Field(ge=1, le=50)] = 4
+    per_second: Annotated[float, Field(gt=0)] | None = None
+    per_domain: dict[str, Annotated[float, Field(gt=0)]] = {}
+    per_day: Annotated[int, Field(ge=0)] | None = None
+    warm_up: WarmUp | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _is_smtp(cls, value: SecretStr) -> SecretStr:
+        SmtpServer.from_url(value.get_secret_value())
+        return value
+
+    @property
+    def daily(self) -> DailyLimit:
+        return DailyLimit(self.per_day, **(self.warm_up.model_dump() if self.warm_up else {}))
 
 
 class DispatcherSettings(Settings):
@@ -28,6 +66,9 @@ class DispatcherSettings(Settings):
     mail_from: str = "Earshot <survey@localhost>"
     smtp_url: SecretStr = SecretStr("")  # smtp://, smtp+starttls:// or smtps://[user:password@]host[:port]
     smtp_connections: Annotated[int, Field(ge=1, le=50)] = 4
+    smtp_accounts: tuple[SmtpAccountSettings, ...] = ()  # several, as JSON; beside the one of smtp_url
+    smtp_ca_file: Path | None = None
+    provider_patience_hours: Annotated[float, Field(gt=0)] = 6  # then steps spend their tries on one that is away
     twilio_url: str = "https://api.twilio.com"
     twilio_account_sid: str = ""
     twilio_auth_token: SecretStr = SecretStr("")
@@ -73,20 +114,41 @@ class DispatcherSettings(Settings):
             mail_from=self.mail_from,
         )
 
-    def open_accounts(self) -> dict[ChannelKind, ChannelAccount]:
+    @field_validator("smtp_accounts")
+    @classmethod
+    def _have_names_of_their_own(cls, accounts: tuple[SmtpAccountSettings, ...]) -> tuple[SmtpAccountSettings, ...]:
+        names = [account.name for account in accounts]
+        if len({*names, "smtp"}) <= len(names):
+            raise ValueError("every account wants a name of its own, and smtp is that of EARSHOT_SMTP_URL")
+        return accounts
+
+    @property
+    def mail_accounts(self) -> list[SmtpAccountSettings]:
+        if not self.smtp_url.get_secret_value():
+            return list(self.smtp_accounts)
+        one = SmtpAccountSettings(name="smtp", url=self.smtp_url, connections=self.smtp_connections)
+        return [one, *self.smtp_accounts]
+
+    def _mail_account(self, account: SmtpAccountSettings) -> SmtpAccount:
+        return SmtpAccount(
+            SmtpServer.from_url(account.url.get_secret_value(), ca_file=self.smtp_ca_file),
+            sender=envelope_sender(self.mail_from),
+            name=account.name,
+            connections=account.connections,
+            weight=account.weight,
+            per_second=account.per_second,
+            per_domain=account.per_domain,
+            daily=account.daily,
+            breaker=Breaker(patience_s=self.provider_patience_hours * 3600),
+        )
+
+    def open_accounts(self) -> list[ChannelAccount]:
         """Open what is configured; in mailbox mode nothing is, so that nothing can leave."""
-        accounts: dict[ChannelKind, ChannelAccount] = {}
         if self.send is SendMode.MAILBOX:
-            return accounts
-        if self.smtp_url.get_secret_value():
-            accounts[ChannelKind.EMAIL] = SmtpAccount(
-                SmtpServer.from_url(self.smtp_url.get_secret_value()),
-                sender=envelope_sender(self.mail_from),
-                connections=self.smtp_connections,
-            )
+            return []
+        accounts: list[ChannelAccount] = [self._mail_account(account) for account in self.mail_accounts]
         if self.twilio_account_sid:
             auth = (self.twilio_account_sid, self.twilio_auth_token.get_secret_value())
-            accounts[ChannelKind.SMS] = TwilioAccount(
-                HttpClient(self.twilio_url, auth=auth), sid=self.twilio_account_sid, sender=self.twilio_from
-            )
+            http = HttpClient(self.twilio_url, auth=auth)
+            accounts.append(TwilioAccount(http, sid=self.twilio_account_sid, sender=self.twilio_from))
         return accounts

@@ -11,8 +11,11 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher import api, handlers, pages, scheduler
+from services.dispatcher.channels import ChannelAccount
+from services.dispatcher.channels.email import SmtpAccount
 from services.dispatcher.config import DispatcherSettings
-from services.dispatcher.scheduler import Bell, Keeper, Lane, Reconciler
+from services.dispatcher.domain.limits import DailyLimit
+from services.dispatcher.scheduler import Bell, Keeper, Lane, Reconciler, Rota
 from shared import housekeeping, web
 from shared.clock import Clock
 from shared.cloudevents import Event
@@ -50,35 +53,50 @@ def build_handler(settings: DispatcherSettings, clock: Clock, bell: Bell) -> Han
     return handle
 
 
+def build_lanes(
+    settings: DispatcherSettings, database: Database, clock: Clock, accounts: Sequence[ChannelAccount]
+) -> list[Lane]:
+    """Make a lane for each account, and one for a channel that has none: the mailbox and the desk are served anyway."""
+    composer, policy, lanes = settings.composer, settings.send_policy, []
+    for channel in ChannelKind:
+        own: list[ChannelAccount] = [account for account in accounts if account.channel is channel]
+        nobody: list[ChannelAccount | None] = [None]
+        mail = {account.name: account for account in own if isinstance(account, SmtpAccount)}
+        rota = Rota(own, weights={name: account.weight for name, account in mail.items()})
+        lanes += [
+            Lane(
+                channel=channel,
+                sessions=database.sessions,
+                clock=clock,
+                composer=composer,
+                policy=policy,
+                account=account,
+                rota=rota,
+                daily=mail[account.name].daily if account is not None and account.name in mail else DailyLimit(),
+            )
+            for account in own or nobody
+        ]
+    return lanes
+
+
 async def run(settings: DispatcherSettings, around: Surroundings) -> None:
     """Run until told to stop; the batches at hand are finished first."""
     database = Database(around.database_url, schema=Service.DISPATCHER)
     event_log, clock, stop = around.event_log, around.clock, around.stop
     accounts = settings.open_accounts()
     bell = Bell()
-    lanes = [
-        Lane(
-            channel=channel,
-            sessions=database.sessions,
-            clock=clock,
-            composer=settings.composer,
-            policy=settings.send_policy,
-            account=accounts.get(channel),
-        )
-        for channel in ChannelKind
-    ]
     consumer = Consumer(Service.DISPATCHER, TOPICS, event_log, database.sessions, build_handler(settings, clock, bell))
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(serve(build_app(settings, database, event_log, clock), around, public=PUBLIC))
             tasks.create_task(consumer.run(stop))
             tasks.create_task(Relay(database, event_log, service=Service.DISPATCHER).run(stop))
-            for lane in lanes:
+            for lane in build_lanes(settings, database, clock, accounts):
                 tasks.create_task(scheduler.run(partial(lane.perform_due, stop), bell, stop))
             tasks.create_task(scheduler.run(Keeper(database.sessions, clock), bell, stop))
             tasks.create_task(Reconciler(database.sessions).run(stop))
             tasks.create_task(housekeeping.run(database.sessions, stop))
     finally:
-        for account in accounts.values():
+        for account in accounts:
             await account.close()
         await database.close()

@@ -58,6 +58,7 @@ class Result(StrEnum):
     UNAVAILABLE = "unavailable"  # certainly not, and not for its own sake: the provider or the way to it is away
     UNKNOWN = "unknown"  # may have been accepted
     NOT_STARTED = "not_started"  # no time was left: it was never tried
+    THROTTLED = "throttled"  # by a limit of ours: it was never tried, and waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class Disposition:
     result: Result
     reason: str | None = None  # a code, never the provider's free text: it may quote an address
     message_id: str | None = None
+    wait_s: float = 0.0  # how long a throttled one should wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,14 +195,16 @@ def after_result(result: Result, *, tries: int, max_attempts: int) -> StepState:
 
 def is_try(result: Result) -> bool:
     """Say whether this was a try of the step; a provider that is away spends none."""
-    return result not in (Result.NOT_STARTED, Result.UNAVAILABLE)
+    return result not in (Result.NOT_STARTED, Result.UNAVAILABLE, Result.THROTTLED)
 
 
-def again_at(result: Result, *, tries: int, now: datetime) -> datetime | None:
+def again_at(disposition: Disposition, *, tries: int, now: datetime) -> datetime | None:
     """When a step that goes back is tried again; None leaves it due."""
-    if result is Result.UNAVAILABLE:
+    if disposition.result is Result.UNAVAILABLE:
         return now + _AWAY
-    return now + backoff(tries) if result is Result.NOT_ACCEPTED else None
+    if disposition.result is Result.THROTTLED:
+        return now + timedelta(seconds=disposition.wait_s)
+    return now + backoff(tries) if disposition.result is Result.NOT_ACCEPTED else None
 
 
 def backoff(tries: int) -> timedelta:

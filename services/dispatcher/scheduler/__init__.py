@@ -3,5 +3,6 @@
 from services.dispatcher.scheduler.keeper import Keeper, Reconciler, keep
 from services.dispatcher.scheduler.lane import BUDGET_S, Lane, SendPolicy
 from services.dispatcher.scheduler.loop import Bell, run
+from services.dispatcher.scheduler.rota import Rota
 
-__all__ = ["BUDGET_S", "Bell", "Keeper", "Lane", "Reconciler", "SendPolicy", "keep", "run"]
+__all__ = ["BUDGET_S", "Bell", "Keeper", "Lane", "Reconciler", "Rota", "SendPolicy", "keep", "run"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
@@ -32,11 +32,13 @@ from services.dispatcher.domain import (
     caps,
     hours,
 )
+from services.dispatcher.domain.limits import DailyLimit
 from services.dispatcher.handlers import recording
 from services.dispatcher.handlers.recording import Done
 from services.dispatcher.repository import allowance, contacts, steps
 from services.dispatcher.repository.steps import End, Held
 from services.dispatcher.scheduler.loop import POLL_S
+from services.dispatcher.scheduler.rota import CLAIM, Rota
 from services.dispatcher.scheduler.sorting import Ready, Sorted, hold_to_caps, skipped, sort_claimed
 from shared import metrics
 from shared.clock import Clock
@@ -47,7 +49,6 @@ from shared.vocabulary import ChannelKind, Service
 
 log = structlog.get_logger()
 
-CLAIM = 500
 MARK = 100
 BUDGET_S = 10.0
 _RENDER = 20  # messages rendered, a few milliseconds, before others have their turn
@@ -75,23 +76,29 @@ class Lane:
     composer: Composer
     policy: SendPolicy
     account: ChannelAccount | None = None
+    rota: Rota = field(default_factory=Rota)
+    daily: DailyLimit = field(default_factory=DailyLimit)
     budget_s: float = BUDGET_S
 
     async def perform_due(self, stop: asyncio.Event | None = None) -> int:
         """Perform what is due; return how many steps were claimed. Stops between two batches when told to."""
-        if self.account is not None and not self.account.free_slots:
-            return 0  # claiming only to give back would never rest
         now = self.clock.now()
-        found = await self._claim(now)
+        if self.account is None:
+            return await self._perform(CLAIM, now, stop)
+        with self.rota.turn(self.account, day=now.date()) as places:
+            return await self._perform(places, now, stop) if places else 0
+
+    async def _perform(self, limit: int, now: datetime, stop: asyncio.Event | None) -> int:
+        found = await self._claim(now, limit)
         await self._record(found.done, now)
         local, leaving = await self._local(found.ready, now)
         await self._record(local, now)
         await self._send(leaving, now, stop)
         return len(found.ready) + len(found.moved) + len(found.done)
 
-    async def _claim(self, now: datetime) -> Sorted:
+    async def _claim(self, now: datetime, limit: int = CLAIM) -> Sorted:
         async with self.sessions.begin() as session:
-            held = await steps.claim_due(session, self.channel, now=now, limit=CLAIM)
+            held = await steps.claim_due(session, self.channel, now=now, limit=limit)
             if not held:
                 return Sorted([], [], [])
             facts = await steps.facts(session, held, self.channel, now=now)
@@ -165,6 +172,7 @@ class Lane:
             granted = await self._granted(session, account, [ready.held for ready, _ in batch], now)
             marked = await steps.mark_in_flight(session, granted, account=account.name)
         started = [(ready, message) for ready, message in batch if ready.held.key in marked]
+        self.rota.took(account, len(started), day=now.date())
         dispositions = await self._dispositions(account, [message for _, message in started], deadline)
         at = self.clock.now()
         ends = [
@@ -180,13 +188,16 @@ class Lane:
     async def _granted(
         self, session: AsyncSession, account: ChannelAccount, held: Sequence[Held], now: datetime
     ) -> Sequence[Held]:
-        """Keep what today's ceiling lets out in live mode; the rest is moved to tomorrow."""
+        """Keep what today's ceiling lets out in live mode; the rest is left to other accounts, or moved to tomorrow."""
         if self.policy.mode is not SendMode.LIVE:
             return held
-        size = await allowance.take(session, account.name, now, wanted=len(held), ceiling=self.policy.daily_ceiling)
-        if over := [(step, hours.next_day(now), MoveReason.DAILY_CEILING) for step in held[size:]]:
+        own = self.daily.on(now.date())
+        ceiling = self.policy.daily_ceiling if own is None else min(own, self.policy.daily_ceiling)
+        size = await allowance.take(session, account.name, now, wanted=len(held), ceiling=ceiling)
+        if over := held[size:]:
             log.warning("sending.ceiling_reached", account=account.name, moved=len(over))
-            await steps.move(session, over)
+            tomorrow = hours.next_day(now) if self.rota.is_through(account, day=now.date()) else None
+            await steps.move(session, [(step, tomorrow or step.due_at, MoveReason.DAILY_CEILING) for step in over])
         return held[:size]
 
     async def _dispositions(
@@ -255,6 +266,6 @@ def _call(ready: Ready) -> Done:
 def _ended(ready: Ready, disposition: Disposition, *, account: str | None, now: datetime) -> Done:
     tries = ready.held.tries + domain.is_try(disposition.result)
     state = domain.after_result(disposition.result, tries=tries, max_attempts=ready.planned.max_attempts)
-    again = domain.again_at(disposition.result, tries=tries, now=now) if state is StepState.PLANNED else None
+    again = domain.again_at(disposition, tries=tries, now=now) if state is StepState.PLANNED else None
     end = End(ready.held, state, tries=tries, account=account, reason=disposition.reason, due_at=again)
     return Done(end, message_id=disposition.message_id)

@@ -148,6 +148,11 @@ class Chain:
             if not any([*worked, await scheduler.keep(self.database.sessions, self.clock)]):
                 return
 
+    async def tick_idle(self, lanes: Sequence[Lane]) -> None:
+        """Let these lanes run until none finds anything to do now."""
+        while any([await lane.perform_due() for lane in lanes]):
+            continue
+
     async def tick_at(self, moment: datetime, **accounts: RememberingAccount) -> None:
         self.clock.moment = moment
         await self.tick(**accounts)

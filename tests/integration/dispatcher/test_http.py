@@ -165,7 +165,7 @@ async def test_ready_when_database_and_log_answer(client: httpx.AsyncClient) -> 
 
 def test_mailbox_mode_opens_no_account() -> None:
     configured = {"smtp_url": "smtp://mail", "twilio_account_sid": "AC1", "twilio_auth_token": "t"}
-    assert settings(**configured).open_accounts() == {}
+    assert settings(**configured).open_accounts() == []
 
 
 async def test_live_mode_opens_what_is_configured() -> None:
@@ -173,9 +173,9 @@ async def test_live_mode_opens_what_is_configured() -> None:
         send="live", smtp_url="smtp://mail", twilio_account_sid="AC1", send_allowlist="@ours.test, +1 (555) 00-01,"
     )
     accounts = found.open_accounts()
-    assert {channel: account.name for channel, account in accounts.items()} == {"email": "smtp", "sms": "twilio"}
+    assert {account.channel: account.name for account in accounts} == {"email": "smtp", "sms": "twilio"}
     assert found.send_policy.allowed == ("ours.test", "+15550001")
-    for account in accounts.values():
+    for account in accounts:
         await account.close()
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.dispatcher import domain
-from services.dispatcher.domain import Planned, Result, SendMode, SkipReason, Step, StepState
+from services.dispatcher.domain import Disposition, Planned, Result, SendMode, SkipReason, Step, StepState
 from shared.events import Consent, Contact, PlanStep
 from shared.vocabulary import CallOutcome, ChannelKind, InvitationOutcome
 
@@ -117,15 +117,17 @@ def test_step_after_what_its_channel_said(result: Result, tries: int, state: Ste
 
 
 def test_backoff_doubles() -> None:
-    again = [domain.again_at(Result.NOT_ACCEPTED, tries=tries, now=NOW) for tries in (1, 2, 3)]
+    again = [domain.again_at(Disposition(Result.NOT_ACCEPTED), tries=tries, now=NOW) for tries in (1, 2, 3)]
     assert again == [NOW + timedelta(minutes=minutes) for minutes in (5, 10, 20)]
 
 
 def test_provider_that_is_away_spends_no_try() -> None:
     spent = {result for result in Result if domain.is_try(result)}
     assert spent == {Result.SENT, Result.REFUSED, Result.NOT_ACCEPTED, Result.UNKNOWN}
-    assert domain.again_at(Result.UNAVAILABLE, tries=0, now=NOW) == NOW + timedelta(minutes=1)
-    assert domain.again_at(Result.NOT_STARTED, tries=0, now=NOW) is None
+    assert domain.again_at(Disposition(Result.UNAVAILABLE), tries=0, now=NOW) == NOW + timedelta(minutes=1)
+    assert domain.again_at(Disposition(Result.NOT_STARTED), tries=0, now=NOW) is None
+    throttled = Disposition(Result.THROTTLED, wait_s=2.5)
+    assert domain.again_at(throttled, tries=0, now=NOW) == NOW + timedelta(seconds=2.5)
 
 
 def test_endless_delay_stays_within_the_calendar() -> None:
