@@ -67,7 +67,6 @@ async def smtp_sink(
             tls_context=starttls,
             require_starttls=starttls is not None,
             authenticator=knows,
-            auth_required=bool(password),
             auth_require_tls=False,
         )
 

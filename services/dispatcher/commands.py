@@ -8,10 +8,9 @@ from uuid import UUID
 
 import typer
 
-from services.dispatcher import repository, schemas
+from services.dispatcher import repository, stories
 from services.dispatcher.config import DispatcherSettings
-from services.dispatcher.repository import attempts, invitations, steps
-from shared import embedded
+from shared import embedded, problems
 from shared.db import Database
 from shared.vocabulary import Service
 
@@ -47,15 +46,11 @@ async def _invitation(invitation_id: UUID) -> str:
     database = await _open()
     try:
         async with database.sessions.begin() as session:
-            found = await invitations.story(session, invitation_id)
-            if found is None:
-                raise typer.BadParameter("no such invitation")
-            story = schemas.invitation_story(
-                found, await steps.story(session, invitation_id), await attempts.story(session, invitation_id)
-            )
+            return (await stories.tell(session, invitation_id)).model_dump_json(indent=2)
+    except problems.NotFound:
+        raise typer.BadParameter("no such invitation") from None
     finally:
         await database.close()
-    return story.model_dump_json(indent=2)
 
 
 async def _counts() -> dict[str, dict[str, int]]:

@@ -39,8 +39,9 @@ def build_app(settings: DispatcherSettings, database: Database, event_log: Event
     app = web.create_app(
         Service.DISPATCHER, ready=ready, public=PUBLIC, staff_secret=settings.staff_secret.get_secret_value()
     )
-    app.include_router(api.router(database.sessions))
+    app.include_router(api.router(database.sessions, settings.composer, clock))
     app.include_router(pages.mailbox_router(database.sessions, clock))
+    app.include_router(pages.story_router(database.sessions))
     app.include_router(pages.unsubscribe_router(database.sessions, clock))
     return app
 

@@ -42,6 +42,10 @@ class Composer:
             return self._text_message(request, step, address)
         return self._mail(request, step, mime.checked_address(address))
 
+    def answer_link(self, request: SurveyRequested, *, step: int) -> str:
+        """The page an invitation is answered on; the step only says where the answer came from."""
+        return f"{self.public_url}/s/{self._token(request, Purpose.ANSWER)}.{step}"
+
     def _text_message(self, request: SurveyRequested, step: int, phone: str) -> Outgoing:
         link = f"{self.short_url}/s/{self._token(request, Purpose.ANSWER)}.{step}"
         text = fit_sms(f"{request.brand.name}: {request.question}", link)
@@ -50,7 +54,7 @@ class Composer:
     def _mail(self, request: SurveyRequested, step: int, address: str) -> Outgoing:
         subject = _subject(request, step)
         unsubscribe = f"{self.unsubscribe_url}/u/{self._token(request, Purpose.UNSUBSCRIBE)}"
-        answer = f"{self.public_url}/s/{self._token(request, Purpose.ANSWER)}.{step}"
+        answer = self.answer_link(request, step=step)
         words = words_of(request.locale)
         fields = {
             "language": language_of(request.locale),
