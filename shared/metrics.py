@@ -14,7 +14,7 @@ DECISIONS = Counter("earshot_decisions_total", "Decisions by program and reason"
 STEPS = Counter("earshot_steps_total", "Steps finished, by channel and state", ["service", "channel", "state"])
 OLDEST_DUE = Gauge("earshot_oldest_due_step_seconds", "Age of the oldest overdue step, business time", ["service"])
 STALLED = Gauge("earshot_stalled_invitations", "Open invitations nothing more would happen to", ["service"])
-ANSWERED_AGE = Histogram(
+ANSWER_ARRIVAL = Histogram(
     "earshot_answer_arrival_seconds",
     "From an answer's commit in scoring to its commit in dispatcher, machine time",
     ["service"],

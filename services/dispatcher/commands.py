@@ -4,17 +4,67 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
+from typing import Annotated
 from uuid import UUID
 
 import typer
 
 from services.dispatcher import repository, stories
+from services.dispatcher.channels.mime import BadAddress
+from services.dispatcher.channels.previews import Look, send_test
 from services.dispatcher.config import DispatcherSettings
+from services.dispatcher.domain import may_leave
 from shared import embedded, problems
 from shared.db import Database
 from shared.vocabulary import Service
 
+mail = typer.Typer(help="Look at a mail, or send a test of it.", no_args_is_help=True)
 app = typer.Typer(help="What was sent, to whom, and what became of it.", no_args_is_help=True)
+
+app.add_typer(mail, name="mail")
+
+Brand = Annotated[str, typer.Option(help="The brand it is from.")]
+Locale = Annotated[str, typer.Option(help="en or ru.")]
+Template = Annotated[str, typer.Option(help="The template of a step.")]
+Repeat = Annotated[bool, typer.Option("--repeat", help="The reminder instead of the first mail.")]
+
+
+@mail.command()
+def preview(
+    brand: Brand = "Kofe Point", locale: Locale = "en", template: Template = "default", *, repeat: Repeat = False
+) -> None:
+    """Print a mail as it would leave, headers and all; redirected to a file `x.eml` any mail reader opens it."""
+    settings = DispatcherSettings()
+    look = Look(brand=brand, locale=locale, template=template, repeat=repeat)
+    print(look.compose(settings.composer, settings.signing_key).body.decode())
+
+
+@mail.command("test")
+def send_a_test(
+    address: str,
+    brand: Brand = "Kofe Point",
+    locale: Locale = "en",
+    template: Template = "default",
+    *,
+    repeat: Repeat = False,
+) -> None:
+    """Send a test to this address over every mail account that is set up, if EARSHOT_SEND lets it out."""
+    look = Look(brand=brand, locale=locale, template=template, repeat=repeat, address=address)
+    print(asyncio.run(_test(look)))
+
+
+async def _test(look: Look) -> str:
+    settings = DispatcherSettings()
+    accounts = settings.open_accounts()
+    try:
+        composed = look.compose(settings.composer, settings.signing_key)
+        return await send_test(composed, accounts, partial(may_leave, settings.send, allowed=settings.send_allowlist))
+    except BadAddress:
+        raise typer.BadParameter("not an address a mail could be sent to") from None
+    finally:
+        for account in accounts:
+            await account.close()
 
 
 @app.command()

@@ -5,9 +5,19 @@ from __future__ import annotations
 import re
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    TypeAdapter,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import NoDecode
 
 from services.dispatcher.channels import ChannelAccount
@@ -15,6 +25,7 @@ from services.dispatcher.channels.breaker import Breaker
 from services.dispatcher.channels.email import SmtpAccount, SmtpServer
 from services.dispatcher.channels.messages import Composer, envelope_sender
 from services.dispatcher.channels.sms import TwilioAccount
+from services.dispatcher.channels.styles import Style, unknown_placeholders
 from services.dispatcher.domain import SendMode, caps
 from services.dispatcher.domain.limits import DailyLimit
 from services.dispatcher.scheduler import SendPolicy
@@ -58,12 +69,45 @@ class SmtpAccountSettings(BaseModel):
         return DailyLimit(self.per_day, **(self.warm_up.model_dump() if self.warm_up else {}))
 
 
+class MailStyle(BaseModel):
+    """Texts of one's own for mails: of a brand, in a language, of a template; what is left out holds for all."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    brand: str | None = None
+    locale: str | None = None
+    template: str | None = None
+    sender: str | None = None
+    subject: str | None = None
+    reminder: str | None = None
+    preheader: str | None = None
+    scale: str | None = None
+    confirm: str | None = None
+    because: str | None = None
+    unsubscribe: str | None = None
+    privacy: str | None = None
+
+    @model_validator(mode="after")
+    def _means_something(self) -> Self:
+        if self.sender:
+            envelope_sender(self.sender)
+        for name, text in self.texts.items():
+            if unknown := unknown_placeholders(text):
+                raise ValueError(f"{name}: no such placeholder: {', '.join(sorted(unknown))}")
+        return self
+
+    @property
+    def texts(self) -> dict[str, str]:
+        return self.model_dump(exclude={"brand", "locale", "template", "sender"}, exclude_none=True)
+
+
 class DispatcherSettings(Settings):
     send: SendMode = SendMode.MAILBOX  # nothing leaves the machine
     send_allowlist: Annotated[tuple[str, ...], NoDecode] = ()  # mail domains and phone numbers, commas between them
     send_daily_ceiling: Annotated[int, Field(ge=0)] = 1000  # per account and UTC day, in live mode
     contact_caps: Annotated[tuple[ContactCap, ...], NoDecode] = ()  # such as: 4 in 30 days, sms 1 in 7 days
     mail_from: str = "Earshot <survey@localhost>"
+    mail_texts: Path | None = None  # YAML: texts and senders per brand, locale and template
     smtp_url: SecretStr = SecretStr("")  # smtp://, smtp+starttls:// or smtps://[user:password@]host[:port]
     smtp_connections: Annotated[int, Field(ge=1, le=50)] = 4
     smtp_accounts: tuple[SmtpAccountSettings, ...] = ()  # several, as JSON; beside the one of smtp_url
@@ -93,6 +137,11 @@ class DispatcherSettings(Settings):
         envelope_sender(value)
         return value
 
+    @model_validator(mode="after")
+    def _texts_can_be_read(self) -> Self:
+        self._styles()
+        return self
+
     @field_validator("smtp_url")
     @classmethod
     def _is_smtp(cls, value: SecretStr) -> SecretStr:
@@ -112,7 +161,14 @@ class DispatcherSettings(Settings):
             short_url=(self.short_url or self.public_url).rstrip("/"),
             unsubscribe_url=self.unsubscribe_url.rstrip("/"),
             mail_from=self.mail_from,
+            styles=self._styles(),
         )
+
+    def _styles(self) -> tuple[Style, ...]:
+        if self.mail_texts is None:
+            return ()
+        written = TypeAdapter(list[MailStyle]).validate_python(yaml.safe_load(self.mail_texts.read_text()) or [])
+        return tuple(Style(each.brand, each.locale, each.template, each.sender, each.texts) for each in written)
 
     @field_validator("smtp_accounts")
     @classmethod

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from functools import partial
+from uuid import UUID
 
 import sqlalchemy as sa
 from fastapi import FastAPI
@@ -14,14 +16,15 @@ from services.dispatcher import api, handlers, pages, scheduler
 from services.dispatcher.channels import ChannelAccount
 from services.dispatcher.channels.email import SmtpAccount
 from services.dispatcher.config import DispatcherSettings
+from services.dispatcher.domain import may_leave
 from services.dispatcher.domain.limits import DailyLimit
 from services.dispatcher.scheduler import Bell, Keeper, Lane, Reconciler, Rota
-from shared import housekeeping, web
+from shared import housekeeping, metrics, web
 from shared.clock import Clock
 from shared.cloudevents import Event
 from shared.consumer import Consumer, Handler
 from shared.db import Database
-from shared.events import Payload
+from shared.events import Payload, SurveyAnswered
 from shared.outbox import Relay
 from shared.runtime import Surroundings, serve
 from shared.transport import EventLog
@@ -31,7 +34,13 @@ TOPICS = ("survey.requests", "survey.answers", "survey.messages")
 PUBLIC = ("/u",)
 
 
-def build_app(settings: DispatcherSettings, database: Database, event_log: EventLog, clock: Clock) -> FastAPI:
+def build_app(
+    settings: DispatcherSettings,
+    database: Database,
+    event_log: EventLog,
+    clock: Clock,
+    accounts: Sequence[ChannelAccount] = (),
+) -> FastAPI:
     async def ready() -> None:
         await database.ping()
         await event_log.ping()
@@ -42,16 +51,37 @@ def build_app(settings: DispatcherSettings, database: Database, event_log: Event
     app.include_router(api.router(database.sessions, settings.composer, clock))
     app.include_router(pages.mailbox_router(database.sessions, clock))
     app.include_router(pages.story_router(database.sessions))
+    lets_out = partial(may_leave, settings.send, allowed=settings.send_allowlist)
+    app.include_router(pages.mail_router(settings.composer, accounts, lets_out=lets_out, link_key=settings.signing_key))
     app.include_router(pages.unsubscribe_router(database.sessions, clock))
     return app
 
 
 def build_handler(settings: DispatcherSettings, clock: Clock, bell: Bell) -> Handler:
     async def handle(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
-        sa.event.listen(session.sync_session, "after_commit", lambda _: bell.ring(), once=True)
+        def committed(_: object) -> None:
+            bell.ring()
+            observe_arrival(events)
+
+        sa.event.listen(session.sync_session, "after_commit", committed, once=True)
         await handlers.handle(session, events, link_keys=settings.link_secrets, now=clock.now())
 
     return handle
+
+
+def observe_arrival(events: Sequence[Event[Payload]]) -> None:
+    """Measure how old answers are: an event's id, a UUIDv7, is made just before its commit, in machine time."""
+    for event in events:
+        if isinstance(event.payload, SurveyAnswered) and (made_ms := _made_ms(event.id)):
+            metrics.ANSWER_ARRIVAL.labels(Service.DISPATCHER).observe(max(0.0, time.time() - made_ms / 1000))
+
+
+def _made_ms(event_id: str) -> int | None:
+    try:
+        number = UUID(event_id)
+    except ValueError:
+        return None
+    return number.int >> 80 if number.version == 7 else None
 
 
 def build_lanes(
@@ -89,7 +119,7 @@ async def run(settings: DispatcherSettings, around: Surroundings) -> None:
     consumer = Consumer(Service.DISPATCHER, TOPICS, event_log, database.sessions, build_handler(settings, clock, bell))
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(serve(build_app(settings, database, event_log, clock), around, public=PUBLIC))
+            tasks.create_task(serve(build_app(settings, database, event_log, clock, accounts), around, public=PUBLIC))
             tasks.create_task(consumer.run(stop))
             tasks.create_task(Relay(database, event_log, service=Service.DISPATCHER).run(stop))
             for lane in build_lanes(settings, database, clock, accounts):

@@ -1,16 +1,21 @@
 """What people see of dispatcher: mailbox and stories, for staff, and the unsubscribe page, for respondents."""
 
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Annotated
+from urllib.parse import urlencode
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Form, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher import stories
-from services.dispatcher.channels import mime
+from services.dispatcher.channels import ChannelAccount, mime
+from services.dispatcher.channels.messages import Composer
+from services.dispatcher.channels.previews import Look, send_test
 from services.dispatcher.channels.words import language_of, words_of
+from services.dispatcher.domain import Outgoing
 from services.dispatcher.handlers import ending
 from services.dispatcher.rendering import page
 from services.dispatcher.repository import invitations, mailbox
@@ -77,6 +82,39 @@ def story_router(sessions: Sessions) -> APIRouter:
         return page("invitation.html", story=await stories.tell(session, invitation_id), reasons=REASONS)
 
     return routes
+
+
+def mail_router(
+    composer: Composer, accounts: Sequence[ChannelAccount], *, lets_out: Callable[[str], bool], link_key: str
+) -> APIRouter:
+    """Mails as their readers will see them, and a test to an address somebody types."""
+    routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+    looked_at = Annotated[Look, Query()]
+
+    @routes.get("/mail")
+    async def preview(look: looked_at) -> str:
+        return _preview(look, look.compose(composer, link_key))
+
+    @routes.get("/mail/html")
+    async def html(look: looked_at) -> Response:
+        _, shown = mime.read_alternative(look.compose(composer, link_key).body)
+        return HTMLResponse(shown, headers={"content-security-policy": _MAIL_CSP})
+
+    @routes.post("/mail")
+    async def test(look: Annotated[Look, Form()]) -> str:
+        """Send one to the address that was typed, if the settings let it out."""
+        try:
+            mail = look.compose(composer, link_key)
+        except mime.BadAddress:
+            raise problems.Unprocessable("This is no address a mail could be sent to") from None
+        return _preview(look, mail, told=await send_test(mail, accounts, lets_out))
+
+    return routes
+
+
+def _preview(look: Look, mail: Outgoing, *, told: str = "") -> str:
+    query = urlencode(look.model_dump(mode="json", exclude={"address"}))
+    return page("preview.html", look=look, headers=mime.read_headers(mail.body), query=query, told=told)
 
 
 REASONS = {
