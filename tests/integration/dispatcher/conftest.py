@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.dispatcher import handlers, scheduler
+from services.dispatcher.channels import ChannelAccount
 from services.dispatcher.channels.messages import Composer
 from services.dispatcher.domain import Disposition, Outgoing, Result, SendMode
 from services.dispatcher.scheduler import Lane, SendPolicy
@@ -124,7 +125,7 @@ class Chain:
     database: db.Database
     clock: ManualClock
 
-    def lane(self, channel: ChannelKind, account: RememberingAccount | None = None, **policy: Any) -> Lane:
+    def lane(self, channel: ChannelKind, account: ChannelAccount | None = None, **policy: Any) -> Lane:
         mode = SendMode.LIVE if account is not None else SendMode.MAILBOX
         return Lane(
             channel=channel,
