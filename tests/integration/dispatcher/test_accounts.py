@@ -95,11 +95,13 @@ async def test_provider_away_for_hours_has_its_steps_spend_their_tries(chain: Ch
     await chain.take(asked)
     watch = Watch()
     lane = chain.lane(EMAIL, account(port_nobody_has(), breaker=Breaker(monotonic=watch, patience_s=3600)))
-    for minute in range(80):
+    for minute in range(0, 100, 10):
         chain.clock.moment = NOW + timedelta(minutes=minute)
-        watch.seconds += 60
-        await lane.perform_due()
-        if minute < 60:
+        watch.seconds += 600
+        for _ in range(3):
+            await lane.perform_due()
+            chain.clock.moment += timedelta(minutes=1)
+        if minute < 50:
             assert (await chain.step(asked.invitation_id, 1))["tries"] == 0
     first = await chain.step(asked.invitation_id, 1)
     assert (first["state"], first["reason"]) == ("failed", "provider_away")
@@ -139,16 +141,22 @@ def lanes(chain: Chain, *accounts: RememberingAccount, **weights: int) -> list[L
     ]
 
 
-async def test_accounts_share_a_trickle_by_weight(chain: Chain) -> None:
-    main, spare = RememberingAccount("main"), RememberingAccount("spare")
-    both = lanes(chain, main, spare, main=3, spare=1)
-    for number in range(200):
-        await chain.take(request(f"r{number}"))
-        for lane in both:
-            await lane.perform_due()
-    await chain.tick_idle(both)
-    assert (len(main.taken) + len(spare.taken)) == 200
-    assert 130 <= len(main.taken) <= 170
+def trickle(rota: Rota, accounts: list[RememberingAccount], *, messages: int) -> Counter[str]:
+    """Hand out messages one at a time: each account asks in turn, and the first that may take it does."""
+    taken: Counter[str] = Counter()
+    while taken.total() < messages:
+        for account in accounts:
+            with rota.turn(account, day=NOW.date()) as places:
+                if places and taken.total() < messages:
+                    rota.took(account, 1, day=NOW.date())
+                    taken[account.name] += 1
+    return taken
+
+
+def test_accounts_share_a_trickle_by_weight() -> None:
+    accounts = [RememberingAccount("main"), RememberingAccount("spare")]
+    taken = trickle(Rota(accounts, weights={"main": 3}), accounts, messages=1000)
+    assert 720 <= taken["main"] <= 780
 
 
 async def test_others_take_over_from_an_account_that_is_away_and_leave_it_no_debt(chain: Chain) -> None:
@@ -158,11 +166,8 @@ async def test_others_take_over_from_an_account_that_is_away_and_leave_it_no_deb
     await chain.tick_idle(both)
     assert (len(main.taken), len(spare.taken)) == (0, 100)
     main.free_slots = 100
-    for number in range(100, 180):
-        await chain.take(request(f"r{number}"))
-        for lane in reversed(both):
-            await lane.perform_due()
-    assert abs((len(spare.taken) - 100) - len(main.taken)) <= 41
+    taken = trickle(both[0].rota, [spare, main], messages=400)
+    assert abs(taken["main"] - taken["spare"]) <= 41
 
 
 async def test_account_that_is_slow_holds_up_no_other(chain: Chain) -> None:
