@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from functools import partial
+from uuid import UUID
 
 import sqlalchemy as sa
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher import api, handlers, pages, scheduler
+from services.dispatcher.channels import ChannelAccount
+from services.dispatcher.channels.email import SmtpAccount
 from services.dispatcher.config import DispatcherSettings
-from services.dispatcher.scheduler import Bell, Keeper, Lane
-from shared import housekeeping, web
+from services.dispatcher.domain import may_leave
+from services.dispatcher.domain.limits import DailyLimit
+from services.dispatcher.scheduler import Bell, Keeper, Lane, Reconciler, Rota
+from shared import housekeeping, metrics, web
 from shared.clock import Clock
 from shared.cloudevents import Event
 from shared.consumer import Consumer, Handler
 from shared.db import Database
-from shared.events import Payload
+from shared.events import Payload, SurveyAnswered
 from shared.outbox import Relay
 from shared.runtime import Surroundings, serve
 from shared.transport import EventLog
@@ -28,7 +34,13 @@ TOPICS = ("survey.requests", "survey.answers", "survey.messages")
 PUBLIC = ("/u",)
 
 
-def build_app(settings: DispatcherSettings, database: Database, event_log: EventLog, clock: Clock) -> FastAPI:
+def build_app(
+    settings: DispatcherSettings,
+    database: Database,
+    event_log: EventLog,
+    clock: Clock,
+    accounts: Sequence[ChannelAccount] = (),
+) -> FastAPI:
     async def ready() -> None:
         await database.ping()
         await event_log.ping()
@@ -36,18 +48,66 @@ def build_app(settings: DispatcherSettings, database: Database, event_log: Event
     app = web.create_app(
         Service.DISPATCHER, ready=ready, public=PUBLIC, staff_secret=settings.staff_secret.get_secret_value()
     )
-    app.include_router(api.router(database.sessions))
+    app.include_router(api.router(database.sessions, settings.composer, clock))
     app.include_router(pages.mailbox_router(database.sessions, clock))
+    app.include_router(pages.story_router(database.sessions))
+    lets_out = partial(may_leave, settings.send, allowed=settings.send_allowlist)
+    app.include_router(pages.mail_router(settings.composer, accounts, lets_out=lets_out, link_key=settings.signing_key))
     app.include_router(pages.unsubscribe_router(database.sessions, clock))
     return app
 
 
 def build_handler(settings: DispatcherSettings, clock: Clock, bell: Bell) -> Handler:
     async def handle(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
-        sa.event.listen(session.sync_session, "after_commit", lambda _: bell.ring(), once=True)
+        def committed(_: object) -> None:
+            bell.ring()
+            observe_arrival(events)
+
+        sa.event.listen(session.sync_session, "after_commit", committed, once=True)
         await handlers.handle(session, events, link_keys=settings.link_secrets, now=clock.now())
 
     return handle
+
+
+def observe_arrival(events: Sequence[Event[Payload]]) -> None:
+    """Measure how old answers are: an event's id, a UUIDv7, is made just before its commit, in machine time."""
+    for event in events:
+        if isinstance(event.payload, SurveyAnswered) and (made_ms := _made_ms(event.id)):
+            metrics.ANSWER_ARRIVAL.labels(Service.DISPATCHER).observe(max(0.0, time.time() - made_ms / 1000))
+
+
+def _made_ms(event_id: str) -> int | None:
+    try:
+        number = UUID(event_id)
+    except ValueError:
+        return None
+    return number.int >> 80 if number.version == 7 else None
+
+
+def build_lanes(
+    settings: DispatcherSettings, database: Database, clock: Clock, accounts: Sequence[ChannelAccount]
+) -> list[Lane]:
+    """Make a lane for each account, and one for a channel that has none: the mailbox and the desk are served anyway."""
+    composer, policy, lanes = settings.composer, settings.send_policy, []
+    for channel in ChannelKind:
+        own: list[ChannelAccount] = [account for account in accounts if account.channel is channel]
+        nobody: list[ChannelAccount | None] = [None]
+        mail = {account.name: account for account in own if isinstance(account, SmtpAccount)}
+        rota = Rota(own, weights={name: account.weight for name, account in mail.items()})
+        lanes += [
+            Lane(
+                channel=channel,
+                sessions=database.sessions,
+                clock=clock,
+                composer=composer,
+                policy=policy,
+                account=account,
+                rota=rota,
+                daily=mail[account.name].daily if account is not None and account.name in mail else DailyLimit(),
+            )
+            for account in own or nobody
+        ]
+    return lanes
 
 
 async def run(settings: DispatcherSettings, around: Surroundings) -> None:
@@ -56,28 +116,18 @@ async def run(settings: DispatcherSettings, around: Surroundings) -> None:
     event_log, clock, stop = around.event_log, around.clock, around.stop
     accounts = settings.open_accounts()
     bell = Bell()
-    lanes = [
-        Lane(
-            channel=channel,
-            sessions=database.sessions,
-            clock=clock,
-            composer=settings.composer,
-            policy=settings.send_policy,
-            account=accounts.get(channel),
-        )
-        for channel in ChannelKind
-    ]
     consumer = Consumer(Service.DISPATCHER, TOPICS, event_log, database.sessions, build_handler(settings, clock, bell))
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(serve(build_app(settings, database, event_log, clock), around, public=PUBLIC))
+            tasks.create_task(serve(build_app(settings, database, event_log, clock, accounts), around, public=PUBLIC))
             tasks.create_task(consumer.run(stop))
             tasks.create_task(Relay(database, event_log, service=Service.DISPATCHER).run(stop))
-            for lane in lanes:
+            for lane in build_lanes(settings, database, clock, accounts):
                 tasks.create_task(scheduler.run(partial(lane.perform_due, stop), bell, stop))
             tasks.create_task(scheduler.run(Keeper(database.sessions, clock), bell, stop))
+            tasks.create_task(Reconciler(database.sessions).run(stop))
             tasks.create_task(housekeeping.run(database.sessions, stop))
     finally:
-        for account in accounts.values():
+        for account in accounts:
             await account.close()
         await database.close()

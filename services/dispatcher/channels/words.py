@@ -15,6 +15,7 @@ class Words:
     service_topic: str
     subject: str
     reminder: str
+    preheader: str
     scale: str
     confirm: str
     because: str
@@ -39,6 +40,7 @@ ENGLISH = Words(
     service_topic="your service request of {date}",
     subject="{brand}: one question about {topic}",
     reminder="{brand}: a reminder, one question about {topic}",
+    preheader="One question, half a minute.",
     scale="0 not at all likely · 10 certain",
     confirm="A tap opens a page where you confirm it. One question, half a minute.",
     because="You get this because you are a customer of {brand}.",
@@ -62,6 +64,7 @@ RUSSIAN = Words(
     service_topic="об обращении от {date}",
     subject="{brand}: один вопрос {topic}",
     reminder="{brand}: напоминаем, один вопрос {topic}",
+    preheader="Один вопрос, полминуты.",
     scale="0 ни за что · 10 обязательно",
     confirm="Нажатие откроет страницу, где оценку нужно подтвердить. Один вопрос, полминуты.",
     because="Вы получили это письмо, потому что вы клиент {brand}.",

@@ -20,6 +20,7 @@ def upgrade() -> None:
     create_attempts()
     create_suppressions()
     create_early()
+    create_consents()
     create_mailbox()
     create_allowance()
     for table in HOT:
@@ -29,7 +30,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("allowance", "mailbox", "early", "suppressions", "attempts", "steps", "invitations"):
+    for table in ("allowance", "mailbox", "consents", "early", "suppressions", "attempts", "steps", "invitations"):
         op.drop_table(table)
     drop_messaging_tables()
 
@@ -121,6 +122,15 @@ def create_early() -> None:
         "early",
         sa.Column("invitation_id", sa.Uuid, primary_key=True),
         sa.Column("outcome", sa.Text, nullable=False),
+        sa.Column("at", INSTANT, nullable=False),
+    )
+
+
+def create_consents() -> None:
+    op.create_table(
+        "consents",
+        sa.Column("respondent_id", sa.Text, primary_key=True),
+        sa.Column("consent", JSONB, nullable=False),
         sa.Column("at", INSTANT, nullable=False),
     )
 
