@@ -21,7 +21,7 @@ from services.scoring.overview import Overview, Wanted
 from services.scoring.repository import changes, invitations
 from services.scoring.repository.figures import Only
 from services.scoring.repository.slices import Slice, split_segment
-from services.scoring.score_schemas import DaysQuery
+from services.scoring.score_queries import DaysQuery
 from shared.clock import Clock
 from shared.db import Sessions
 from shared.outbox import wait_for

@@ -22,23 +22,20 @@ from services.scoring.domain.score import CONFIDENCE, Figure
 from services.scoring.repository import dimensions, figures, journeys, yardsticks
 from services.scoring.repository.slices import Slice, split_segment
 from services.scoring.repository.yardsticks import Annotation, Benchmark
+from services.scoring.score_queries import DaysQuery, MovesQuery, NpsQuery, SampleQuery
 from services.scoring.score_schemas import (
     AnnotationIn,
     AnnotationOut,
     BenchmarkIn,
     BenchmarkOut,
-    DaysQuery,
     DifferenceOut,
     FunnelOut,
     GroupOut,
     MovedOut,
     MovesOut,
-    MovesQuery,
     Nps,
-    NpsQuery,
     ReturnsOut,
     SampleOut,
-    SampleQuery,
     Series,
     ShortText,
 )

@@ -13,46 +13,14 @@ from services.scoring.comparisons import Effect
 from services.scoring.domain.comparison import Difference
 from services.scoring.domain.funnel import Came, Funnel, Group
 from services.scoring.domain.moves import Moved
-from services.scoring.domain.periods import Against, Period
 from services.scoring.domain.score import Definition, Figure, Interval, wald
 
 ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-EARLIEST, LATEST = date(1900, 1, 1), date(2199, 12, 31)  # far from the ends of the calendar
 Points = Annotated[int, Field(ge=-100, le=100)]
 
 
 class _In(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DaysQuery(BaseModel):
-    """Every parameter is optional; days are inclusive."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
-
-    program: Annotated[str | None, Field(max_length=200)] = None
-    from_: Annotated[date | None, Field(alias="from", ge=EARLIEST, le=LATEST)] = None
-    to: Annotated[date | None, Field(ge=EARLIEST, le=LATEST)] = None
-
-
-class NpsQuery(DaysQuery):
-    """`by` is a dimension, or two with a comma between them; `segment` one value of one: `store:Arbat`."""
-
-    by: Annotated[str | None, Field(max_length=401)] = None
-    period: Period | None = None
-    segment: Annotated[str | None, Field(max_length=401, pattern=":")] = None
-    definition: Definition = Definition.EVERY_ANSWER
-
-
-class MovesQuery(DaysQuery):
-    program: Annotated[str, Field(max_length=200)]
-    against: Against = "previous"
-
-
-class SampleQuery(DaysQuery):
-    """`margin` is what may be on either side, in points."""
-
-    margin: Annotated[float, Field(ge=0.5, le=100)]
 
 
 class Bounds(BaseModel):
