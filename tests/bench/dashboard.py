@@ -53,7 +53,8 @@ FROM generate_series(1, 2 * $1::int) n, LATERAL (SELECT jsonb_build_object('stor
 _ANSWER = """INSERT INTO answers (invitation_id, answer_id, version, score, reasons, comment, extra, mode, step,
 channel, suspect, answered_at, first_day, device)
 SELECT id, id, 1, (hashint4(n) & 1023) * 11 / 1024, CASE WHEN n % 3 = 0 THEN '["wait"]' ELSE '[]' END::jsonb,
-CASE WHEN hashint4(n + 7) & 7 = 0 THEN 'words' END, '{}', CASE WHEN n % 9 = 0 THEN 'operator' ELSE 'self' END, 1, 'email',
+CASE WHEN hashint4(n + 7) & 7 = 0 THEN 'words' END, '{}',
+CASE WHEN n % 9 = 0 THEN 'operator' ELSE 'self' END, 1, 'email',
 false, invited_day + time '12:00', invited_day, 'phone'
 FROM (SELECT *, row_number() OVER ()::int AS n FROM invitations LIMIT $1) i"""
 _SCORES = ", ".join(f"count(*) FILTER (WHERE score = {score})" for score in range(11))
