@@ -45,17 +45,18 @@ _CONTENT = """{"event": {"source": "s", "id": "e", "type": "t", "time": "2026-01
 "question": "?", "reasons": {"promoter": [], "other": [{"id": "wait", "text": "Long wait"}]}, "extra_questions": [],
 "thanks": {}, "plan": [{"step": 1, "channel": "email", "delay_s": 0}]}"""
 _INVITE = """INSERT INTO invitations (id, fingerprint, respondent_id, customer_id, program, program_version,
-program_title, locale, time_zone, program_zone, content, segments, dimensions, expires_at, invited_day, counted)
+program_title, locale, time_zone, program_zone, content, segments, dimensions, expires_at, invited_day, counted, name,
+phone)
 SELECT lpad(to_hex(n), 32, '0')::uuid, int4send(n), 'c' || n % 300000, 'c' || n % 300000, 'p', 1, 'P', 'en', 'UTC',
-'UTC', $2::jsonb, d, d || '{"version": "1"}', $3, $4::date - n % 365, true
+'UTC', $2::jsonb, d, d || '{"version": "1"}', $3, $4::date - n % 365, true, '', ''
 FROM generate_series(1, 2 * $1::int) n, LATERAL (SELECT jsonb_build_object('store', 's' || n % 5, 'channel',
 'c' || n % 3, 'employee', 'e' || n % 40, 'age', 'a' || n % 3) AS d) of"""
 _ANSWER = """INSERT INTO answers (invitation_id, answer_id, version, score, reasons, comment, extra, mode, step,
-channel, suspect, answered_at, first_day, device)
+channel, suspect, answered_at, first_day, device, callback_wanted)
 SELECT id, id, 1, (hashint4(n) & 1023) * 11 / 1024, CASE WHEN n % 3 = 0 THEN '["wait"]' ELSE '[]' END::jsonb,
 CASE WHEN hashint4(n + 7) & 7 = 0 THEN 'words' END, '{}',
 CASE WHEN n % 9 = 0 THEN 'operator' ELSE 'self' END, 1, 'email',
-false, invited_day + time '12:00', invited_day, 'phone'
+false, invited_day + time '12:00', invited_day, 'phone', false
 FROM (SELECT *, row_number() OVER ()::int AS n FROM invitations LIMIT $1) i"""
 _SCORES = ", ".join(f"count(*) FILTER (WHERE score = {score})" for score in range(11))
 _BUCKETS = f"""INSERT INTO buckets (program, dimension, value, day, {", ".join(SCORE_COLUMNS)}, operators)
