@@ -14,6 +14,8 @@ DECISIONS = Counter("earshot_decisions_total", "Decisions by program and reason"
 STEPS = Counter("earshot_steps_total", "Steps finished, by channel and state", ["service", "channel", "state"])
 OLDEST_DUE = Gauge("earshot_oldest_due_step_seconds", "Age of the oldest overdue step, business time", ["service"])
 ANSWERS = Counter("earshot_answers_total", "Answers stored, by mode", ["service", "mode"])
+WEBHOOKS = Counter("earshot_webhooks_total", "Tries to deliver a webhook, by what became of it", ["service", "state"])
+WEBHOOKS_DISABLED = Counter("earshot_webhooks_disabled_total", "Webhook endpoints given up", ["service"])
 HTTP_SECONDS = Histogram(
     "earshot_http_seconds", "Requests by route, never by path", ["service", "method", "route", "status"]
 )

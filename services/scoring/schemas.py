@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from shared.events import Id, Score, Text
+from shared.events import Id, Instant, Score, Text
 from shared.vocabulary import AnswerMode, CallDisposition, CallOutcome, Category
 
 Operator = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
@@ -96,3 +96,51 @@ class DeskOutcomeOut(BaseModel):
     open: bool
     outcome: CallOutcome | None
     due_at: datetime | None
+
+
+class WebhookIn(_In):
+    """`types` left out are those of answers and alerts."""
+
+    url: Annotated[str, StringConstraints(max_length=2000)]
+    types: Annotated[list[Id], Field(max_length=20)] = []
+
+
+class WebhookOut(BaseModel):
+    id: UUID
+    url: str
+    types: list[str]
+    disabled: str | None
+
+
+class WebhookSecret(BaseModel):
+    """The secret is told once: keep it."""
+
+    id: UUID
+    secret: str
+
+
+class WebhookListed(WebhookOut):
+    """With what became of the deliveries of the last seven days."""
+
+    due: int
+    delivered: int
+    failed: int
+    last_outcome: str | None
+    succeeded_at: datetime | None
+
+
+class Replay(_In):
+    """`delivered_too` sends again what was taken as well."""
+
+    since: Instant
+    delivered_too: bool = False
+
+
+class Replayed(BaseModel):
+    deliveries: int
+
+
+class Tried(BaseModel):
+    """An HTTP status, or why there was none."""
+
+    outcome: int | str

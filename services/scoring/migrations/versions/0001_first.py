@@ -31,10 +31,16 @@ def upgrade() -> None:
     _create_yardsticks()
     _create_observations()
     _create_calls()
+    _create_alerts()
+    _create_webhooks()
 
 
 def downgrade() -> None:
     for table in (
+        "webhook_deliveries",
+        "webhook_endpoints",
+        "alert_days",
+        "alerts",
         "call_attempts",
         "call_tasks",
         "outcomes",
@@ -277,4 +283,48 @@ def _create_calls() -> None:
         sa.Column("disposition", sa.Text, nullable=False),
         sa.Column("operator", sa.Text, nullable=False),
         sa.Column("at", MOMENT, nullable=False),
+    )
+
+
+def _create_alerts() -> None:
+    op.create_table(
+        "alerts",
+        sa.Column("program", sa.Text, primary_key=True),
+        sa.Column("dimension", sa.Text, primary_key=True),
+        sa.Column("value", sa.Text, primary_key=True),
+        sa.Column("period", sa.Date, primary_key=True),
+    )
+    op.create_table("alert_days", sa.Column("day", sa.Date, primary_key=True))
+
+
+def _create_webhooks() -> None:
+    op.create_table(
+        "webhook_endpoints",
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("url", sa.Text, nullable=False),
+        sa.Column("types", JSONB, nullable=False),
+        sa.Column("secret", sa.Text, nullable=False),
+        sa.Column("old_secret", sa.Text),
+        sa.Column("old_until", MOMENT),
+        sa.Column("disabled", sa.Text),
+        sa.Column("succeeded_at", MOMENT),
+        sa.Column("created_at", MOMENT, nullable=False, server_default=sa.func.clock_timestamp()),
+    )
+    op.create_table(
+        "webhook_deliveries",
+        sa.Column("endpoint_id", sa.Uuid, primary_key=True),
+        sa.Column("event_id", sa.Text, primary_key=True),
+        sa.Column("type", sa.Text, nullable=False),
+        sa.Column("subject", sa.Text),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Column("state", sa.Text, nullable=False, server_default="due"),
+        sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("due_at", MOMENT, nullable=False, server_default=sa.func.clock_timestamp()),
+        sa.Column("outcome", sa.Text),
+        sa.Column("created_at", MOMENT, nullable=False, server_default=sa.func.clock_timestamp()),
+        sa.Index("webhook_deliveries_due", "endpoint_id", "due_at", postgresql_where=sa.text("state = 'due'")),
+        sa.Index("webhook_deliveries_subject", "subject"),
+    )
+    op.execute(
+        "ALTER TABLE webhook_deliveries SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000)"
     )
