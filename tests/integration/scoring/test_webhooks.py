@@ -11,6 +11,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from cryptography import x509
@@ -22,10 +23,10 @@ from uuid_utils.compat import uuid7
 
 from services.scoring import courier
 from services.scoring.courier import Courier
-from services.scoring.domain.webhooks import RETRIES, USUAL, Endpoint, new_secret
+from services.scoring.domain.webhooks import RETRIES, USUAL, Endpoint, new_secret, result
 from services.scoring.repository import webhooks
 from services.scoring.webhooks import Webhooks
-from shared import db, http_client
+from shared import http_client
 from shared.events import RespondentErased
 from tests.integration.scoring.receiver import Receiver, Taken, receiver
 from tests.integration.scoring.stand import NOW, Scoring
@@ -97,7 +98,7 @@ async def test_each_endpoint_hears_what_it_asked_for(scoring: Scoring, hook: Rec
 async def test_what_does_not_commit_is_not_queued(scoring: Scoring, hook: Receiver) -> None:
     await endpoint(scoring, hook.url)
     request = await scoring.asked()
-    with pytest.raises(db.asyncpg.CharacterNotInRepertoireError):
+    with pytest.raises(asyncpg.CharacterNotInRepertoireError):
         await scoring.say(request.invitation_id, 9, comment="\0")
     assert await scoring.rows(DELIVERIES) == []
 
@@ -214,7 +215,7 @@ async def test_lease_that_ended_is_tried_again_and_counted_once(scoring: Scoring
         [lost] = await webhooks.claim(session, made.id, limit=8, lease=timedelta())
     await deliver(scoring)
     async with scoring.database.sessions.begin() as session:
-        late = courier.result(lost, 500)
+        late = result(lost, 500)
         assert await webhooks.record(session, made.id, [late], reason="") is False
     assert await scoring.rows(DELIVERIES) == [{"state": "delivered", "tries": 2, "outcome": "204"}]
 
