@@ -6,12 +6,14 @@ import asyncio
 
 import typer
 
-from services.scoring.commands import webhooks
+from services.scoring.commands import exports, imports, webhooks
 from services.scoring.commands.database import opened
 from services.scoring.config import ScoringSettings
 from services.scoring.verification import verify
 
 app = typer.Typer()
+app.add_typer(exports.app, name="export")
+app.add_typer(imports.app, name="import")
 app.add_typer(webhooks.app, name="webhooks")
 
 

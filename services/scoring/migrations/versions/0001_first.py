@@ -18,6 +18,24 @@ BENCHMARKS = [
     {"name": name, "nps": nps, "source": "A commonly quoted industry average; replace it with one you can check"}
     for name, nps in (("Restaurants", 20), ("Construction", 15), ("Car sales", 60))
 ]
+# what docs/sql.md promises to those who read with SQL: names and meanings stay
+VIEWS = {
+    "answers_v": """SELECT a.answer_id, a.invitation_id, i.customer_id, i.program, i.program_version, a.version,
+a.score, CASE WHEN a.score >= 9 THEN 'promoter' WHEN a.score >= 7 THEN 'passive' ELSE 'detractor' END AS category,
+a.reasons, a.comment, a.extra, i.segments, a.mode, a.step, a.channel, a.suspect, NOT i.counted AS test, a.answered_at,
+a.first_day AS day FROM answers a JOIN invitations i ON i.id = a.invitation_id""",
+    "nps_v": """SELECT program, dimension, value, day, coalesce(n, 0) AS n, coalesce(promoters, 0) AS promoters,
+coalesce(passives, 0) AS passives, coalesce(detractors, 0) AS detractors,
+round(100.0 * (promoters - detractors) / nullif(n, 0), 2) AS nps,
+coalesce(by_score, '{0,0,0,0,0,0,0,0,0,0,0}') AS by_score, coalesce(operators, 0) AS operators,
+coalesce(imported, 0) AS imported, coalesce(suspects, 0) AS suspects, coalesce(invited, 0) AS invited,
+coalesce(answered, 0) AS answered
+FROM (SELECT program, dimension, value, day, s0 + s1 + s2 + s3 + s4 + s5 + s6 + s7 + s8 + s9 + s10 AS n,
+s9 + s10 AS promoters, s7 + s8 AS passives, s0 + s1 + s2 + s3 + s4 + s5 + s6 AS detractors,
+ARRAY[s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10] AS by_score, operators, imported, suspects FROM buckets) b
+FULL JOIN (SELECT program, dimension, value, day, invited, answered FROM invited) i
+USING (program, dimension, value, day)""",
+}
 
 
 def upgrade() -> None:
@@ -33,9 +51,12 @@ def upgrade() -> None:
     _create_calls()
     _create_alerts()
     _create_webhooks()
+    _create_views()
 
 
 def downgrade() -> None:
+    for view in VIEWS:
+        op.execute(f"DROP VIEW {view}")
     for table in (
         "webhook_deliveries",
         "webhook_endpoints",
@@ -328,3 +349,8 @@ def _create_webhooks() -> None:
     op.execute(
         "ALTER TABLE webhook_deliveries SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000)"
     )
+
+
+def _create_views() -> None:
+    for view, query in VIEWS.items():
+        op.execute(f"CREATE VIEW {view} AS {query}")
