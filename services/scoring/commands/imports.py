@@ -88,9 +88,11 @@ def import_answers(
         typer.echo(f"earshot: {error.args[0] if isinstance(error, LookupError) else 'the file is not UTF-8'}", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"{report.stored} stored, {report.there} were there, {report.refused} refused")
-    if report.refused:
-        typer.echo(f"why: {refusals}")
-        raise typer.Exit(1)
+    if not report.refused:
+        refusals.unlink()
+        return
+    typer.echo(f"why: {refusals}")
+    raise typer.Exit(1)
 
 
 async def _import(file: Path, program: str, refusals: Path, advance: Advance) -> Report:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
-from click.testing import Result
 from typer.testing import CliRunner
 
 from services.scoring.commands import app
@@ -15,7 +15,7 @@ from shared.events import ProgramPublished
 from tests.integration.scoring.receiver import receiver
 from tests.integration.scoring.stand import Scoring
 
-Type = Callable[..., Result]
+Type = Callable[..., Any]
 
 
 @pytest.fixture
@@ -53,7 +53,11 @@ async def test_history_goes_in_and_comes_out(scoring: Scoring, typed: Type, tmp_
     await scoring.receive(ProgramPublished(program_id="shop", program_version=1, document={"title": "Shop"}))
     taken = await asyncio.to_thread(typed, "import", "answers", old, "--program", "shop")
     assert (taken.exit_code, taken.stdout.splitlines()[0]) == (1, "1 stored, 0 were there, 1 refused")
-    assert (tmp_path / "old.csv.refused.csv").read_text().startswith("line,why\n3,score: ")
+    assert (tmp_path / "old.csv.refused.csv").read_text().startswith('line,why\n3,"score: ')
+    old.write_text("external_id,score,answered_at\n1,9,2025-03-01\n")
+    again = await asyncio.to_thread(typed, "import", "answers", old, "--program", "shop")
+    assert (again.exit_code, again.stdout) == (0, "0 stored, 1 were there, 0 refused\n")
+    assert sorted(path.name for path in (old, out, tmp_path / "old.csv.refused.csv") if path.exists()) == ["old.csv"]
     for what in ("answers", "nps"):
         given = ("--from", "2025-01-01", "--to", "2025-12-31", "--program", "shop")
         assert (await asyncio.to_thread(typed, "export", what, out, *given)).exit_code == 0

@@ -6,13 +6,17 @@ import csv
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import asyncpg
 import httpx
 import pytest
 from pyarrow import parquet
+from sqlalchemy.engine import make_url
 
 from services.scoring import exports, sheets
 from services.scoring.commands.imports import lines_of, load
@@ -20,6 +24,7 @@ from services.scoring.domain.history import Program
 from services.scoring.repository.listing import Filter
 from services.scoring.sheets import Format
 from services.scoring.verification import verify
+from shared import db, embedded
 from shared.events import RespondentErased
 from tests.integration.scoring.stand import Scoring
 
@@ -216,3 +221,37 @@ async def test_json_lines_are_taken_too(scoring: Scoring) -> None:
     counts, refused = await take_in(scoring, imported(*lines), ".jsonl")
     assert counts == (1, 0, 6)
     assert [number for number, _ in refused] == [3, 4, 5, 6, 7, 8]
+
+
+async def test_documented_role_reads_the_views_and_nothing_else(
+    scoring: Scoring, postgres: embedded.Embedded, urls: Mapping[str, str]
+) -> None:
+    """The statements of docs/sql.md, as they stand there."""
+    page = (Path(__file__).parents[3] / "docs/sql.md").read_text()
+    role = f"reports_{uuid4().hex[:8]}"
+    statements = [
+        line.strip().replace("reports", role)
+        for line in page.splitlines()
+        if line.startswith(("    CREATE", "    GRANT", "    ALTER"))
+    ]
+    monthly = page.split("not the mean of their scores:")[1].split("## A role")[0]
+    await some_answers(scoring)
+    own = make_url(urls["scoring"]).database
+    connection = await asyncpg.connect(
+        db.driver_url(db.sqlalchemy_url(postgres.admin_url).set(database=own).render_as_string())
+    )
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+        await connection.execute(f"SET ROLE {role}")
+        assert [row["n"] for row in await connection.fetch(monthly)] == [8]
+        for forbidden in (
+            "comment FROM scoring.answers_v",
+            "1 FROM scoring.answers",
+            "1 FROM scoring.webhook_endpoints",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.fetch(f"SELECT {forbidden}")
+    finally:
+        await connection.execute(f"RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}")
+        await connection.close()
