@@ -16,7 +16,7 @@ from deploy.kafka import broker
 from services.scoring.domain.answers import Entry
 from services.scoring.domain.score import Figure
 from services.scoring.repository import figures
-from services.scoring.repository.figures import Slice
+from services.scoring.repository.slices import Slice
 from shared.db import Database
 from shared.outbox import Relay
 from shared.topics import NPS_UPDATES
@@ -91,9 +91,10 @@ def rolling(days: list[dict[str, Any]], *, dimension: str) -> dict[str, tuple[li
 
 
 async def live(database: Database, *, dimension: str) -> dict[str, tuple[list[int], int]]:
+    dimensions = () if dimension == "all" else (dimension,)
     async with database.sessions.begin() as session:
-        found: list[Figure] = await figures.series(session, Slice("after-purchase"), dimension=dimension)
-    return {figure.value: (list(figure.tally.by_score), figure.invited) for figure in found}
+        found: list[Figure] = await figures.series(session, Slice("after-purchase"), dimensions=dimensions)
+    return {"".join(figure.value): (list(figure.tally.by_score), figure.invited) for figure in found}
 
 
 async def test_reading_from_the_start_gives_the_live_score(scoring_db: Database, kafka_url: str) -> None:
