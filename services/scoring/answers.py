@@ -11,7 +11,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from services.scoring import calls
+from services.scoring import calls, outgoing
+from services.scoring.domain.alerts import is_news
 from services.scoring.domain.answers import Answer, Entry, Invitation, Refusal, answered, suspicion
 from services.scoring.domain.dimensions import Key, answer_keys, invited_keys
 from services.scoring.domain.score import Tally
@@ -20,7 +21,7 @@ from services.scoring.repository import answers, buckets, invitations, journeys
 from services.scoring.repository.answers import Version
 from services.scoring.repository.calls import Task, Try, lock
 from shared import cloudevents, outbox
-from shared.events import AnswerAmended, Payload, ProgramRef, RespondentOptedOut, SurveyAnswered
+from shared.events import AnswerAmended, DetractorReported, Payload, ProgramRef, RespondentOptedOut, SurveyAnswered
 from shared.vocabulary import CallDisposition, Service, category_of
 
 
@@ -55,7 +56,7 @@ async def record(session: AsyncSession, entries: Sequence[Entry]) -> list[Record
     await calls.follow(session, batch.wishes)
     await _count(session, [version for version in batch.versions if version.invitation.counted])
     await journeys.changed(session, [version.invitation.id for version in batch.versions])
-    await outbox.add(session, [_event(version) for version in batch.versions])
+    await outgoing.publish(session, [_event(version) for version in batch.versions] + _alerts(batch.versions))
     await calls.finish(session, batch.tries)
     return results
 
@@ -152,6 +153,24 @@ def _event(version: Version) -> cloudevents.Event[Payload]:
         step=answer.step,
         suspect=answer.suspect,
         answered_at=answer.answered_at,
+    )
+    return cloudevents.new(payload, service=Service.SCORING, at=answer.answered_at)
+
+
+def _alerts(versions: Sequence[Version]) -> list[cloudevents.Event[Payload]]:
+    return [_alert(each) for each in versions if each.invitation.counted and is_news(each.before, each.after)]
+
+
+def _alert(version: Version) -> cloudevents.Event[Payload]:
+    invitation, answer = version.invitation, version.after
+    payload = DetractorReported(
+        program=invitation.program,
+        invitation_id=invitation.id,
+        answer_id=answer.answer_id,
+        score=answer.score,
+        reasons=list(answer.reasons),
+        segments=dict(invitation.segments),
+        at=answer.answered_at,
     )
     return cloudevents.new(payload, service=Service.SCORING, at=answer.answered_at)
 

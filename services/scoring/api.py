@@ -14,17 +14,19 @@ from services.scoring.answers import Recorded
 from services.scoring.calls import LeaseLost, Report, report
 from services.scoring.domain.answers import Entry, Refusal
 from services.scoring.domain.calls import TaskKind
-from services.scoring.repository import answers, calls
+from services.scoring.repository import calls, listing
 from services.scoring.repository.calls import Task
 from services.scoring.schemas import (
     AnswerOut,
     AnswersPage,
+    AnswersQuery,
     DeskAnswer,
     DeskAnswerOut,
     DeskOutcome,
     DeskOutcomeOut,
     Take,
     TaskOut,
+    cursor_of,
 )
 from services.scoring.writer import Writer
 from shared.clock import Clock
@@ -55,15 +57,14 @@ class Api:
 
     async def answers(
         self,
-        program: _Program = None,
-        after: UUID | None = None,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        wanted: Annotated[AnswersQuery, Query()],
     ) -> AnswersPage:
-        """Read current answers in the order they were first given."""
+        """Read current answers in the order they were first given; `after` is the `next` of the page before."""
         async with self.sessions.begin() as session:
-            rows = await answers.page(session, program=program, after=after, limit=limit)
-        found = [AnswerOut.model_validate({**row, "category": category_of(row["score"])}) for row in rows]
-        return AnswersPage(answers=found, next=found[-1].answer_id if len(found) == limit else None)
+            rows = await listing.answers(session, wanted.filter(), after=wanted.answer_id(), limit=wanted.limit)
+        found = [AnswerOut.model_validate(dict(row)) for row in rows]
+        last = cursor_of(found[-1].answer_id) if len(found) == wanted.limit else None
+        return AnswersPage(answers=found, next=last)
 
     async def take(self, body: Take) -> TaskOut | Response:
         """Lease the next call; 204 when none is due."""

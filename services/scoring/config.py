@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
 
+from shared.addresses import Network
 from shared.config import Settings
 
 
@@ -19,6 +23,17 @@ class ScoringSettings(Settings):
     answer_client_burst: int = Field(default=1000, ge=1)
     client_address_header: str = ""
     desk_lease_minutes: int = Field(default=15, ge=1, le=240)
+    webhook_networks: Annotated[tuple[Network, ...], NoDecode] = ()  # private networks a webhook may lead to
+
+    @field_validator("webhook_networks", mode="before")
+    @classmethod
+    def _split_networks(cls, value: object) -> object:
+        """Read `10.0.0.0/8,192.168.7.0/24`."""
+        return (
+            tuple(ip_network(each.strip()) for each in value.split(",") if each.strip())
+            if isinstance(value, str)
+            else value
+        )
 
     @property
     def desk_lease(self) -> timedelta:

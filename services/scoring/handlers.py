@@ -18,7 +18,7 @@ from services.scoring.answers import answered_series, invited_series
 from services.scoring.domain.answers import Content, Invitation, InvitationState, local_day
 from services.scoring.domain.dimensions import Key, Value, counted, wanted
 from services.scoring.domain.score import Tally
-from services.scoring.repository import buckets, deliveries, dimensions, invitations, journeys
+from services.scoring.repository import buckets, deliveries, dimensions, invitations, journeys, webhooks
 from services.scoring.repository.invitations import Linked
 from shared import inbox, links
 from shared.clock import Clock
@@ -176,4 +176,5 @@ async def on_erased(session: AsyncSession, erased: Sequence[RespondentErased], *
     ids = await invitations.lock_of(session, respondents)
     await calls.forget(session, ids, now=now)
     await invitations.erase(session, ids, pseudonyms={each: f"erased-{uuid4()}" for each in respondents})
+    await webhooks.forget(session, ids)
     await invitations.forget_parked(session, respondents)

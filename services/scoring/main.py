@@ -8,9 +8,10 @@ from functools import partial
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from services.scoring import calls, journeys, publisher
+from services.scoring import alerts, calls, courier, journeys, publisher
 from services.scoring.api import Api
 from services.scoring.config import ScoringSettings
+from services.scoring.courier import Courier
 from services.scoring.dashboard import Dashboard
 from services.scoring.desk import Desk
 from services.scoring.handlers import TOPICS, Handlers
@@ -20,6 +21,7 @@ from services.scoring.scheduler import every
 from services.scoring.score_api import ScoreApi
 from services.scoring.suspects import Suspects
 from services.scoring.views import Views
+from services.scoring.webhooks import Webhooks
 from services.scoring.writer import Writer
 from shared import housekeeping, web
 from shared.clock import Clock
@@ -33,7 +35,7 @@ from shared.vocabulary import Service
 
 PUBLIC = ("/s", "/static", "/logos")
 MAX_BODY = 100_000
-PUBLISH_S, CALLS_S, JOURNEYS_S = 0.1, 0.5, 0.2
+PUBLISH_S, CALLS_S, JOURNEYS_S, ALERTS_S, FORGET_S = 0.1, 0.5, 0.2, 5.0, 3600.0
 
 
 def build_app(
@@ -64,6 +66,7 @@ def build_app(
     app.include_router(Suspects(sessions, writer, clock, settings.mailbox_url).router())
     app.include_router(Api(sessions, writer, clock, settings.desk_lease).router())
     app.include_router(ScoreApi(sessions, clock).router())
+    app.include_router(Webhooks(sessions, Courier(sessions, settings.webhook_networks)).router())
     app.include_router(Dashboard(sessions, clock, settings.mailbox_url, stop or asyncio.Event()).router())
     return app
 
@@ -91,6 +94,9 @@ async def run(settings: ScoringSettings, around: Surroundings) -> None:
             tasks.create_task(ticking(PUBLISH_S, publisher.publish_changes))
             tasks.create_task(ticking(CALLS_S, calls.tick))
             tasks.create_task(ticking(JOURNEYS_S, journeys.count_journeys))
+            tasks.create_task(ticking(ALERTS_S, alerts.tell_drops))
+            tasks.create_task(ticking(FORGET_S, courier.forget_old))
+            tasks.create_task(Courier(database.sessions, settings.webhook_networks).run(stop))
             tasks.create_task(housekeeping.run(database.sessions, stop))
     finally:
         await database.close()

@@ -6,10 +6,11 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.scoring import outgoing
 from services.scoring.domain.score import CONFIDENCE, adjusted_wald, nps
 from services.scoring.repository import buckets, changes
 from services.scoring.repository.buckets import Changed
-from shared import cloudevents, events, outbox
+from shared import cloudevents, events
 from shared.vocabulary import Service
 
 LIMIT = 1000
@@ -18,7 +19,7 @@ LIMIT = 1000
 async def publish_changes(session: AsyncSession, *, now: datetime) -> int:
     """Write what changed to the outbox; returns how many series. One process at a time does it."""
     changed = await buckets.claim_changed(session, limit=LIMIT)
-    await outbox.add(
+    await outgoing.publish(
         session,
         [
             cloudevents.new(_updated(each), service=Service.SCORING, at=now, subject=each.key.program)

@@ -20,6 +20,7 @@ class InvitationState(StrEnum):
     OPEN = "open"
     WITHDRAWN = "withdrawn"
     ERASED = "erased"
+    IMPORTED = "imported"  # of an older tool: nobody was asked by us
 
 
 class Content(Part):

@@ -137,13 +137,3 @@ async def suspects(session: AsyncSession, *, limit: int) -> list[asyncpg.Record]
 async def invitation_of(session: AsyncSession, answer_id: UUID) -> UUID | None:
     rows = await db.fetch(session, "SELECT invitation_id FROM answers WHERE answer_id = $1", answer_id)
     return rows[0]["invitation_id"] if rows else None
-
-
-_PAGE = """SELECT a.*, i.program, i.program_version, i.segments
-FROM answers a JOIN invitations i ON i.id = a.invitation_id
-WHERE ($1::text IS NULL OR i.program = $1) AND ($2::uuid IS NULL OR a.answer_id > $2) ORDER BY a.answer_id LIMIT $3"""
-
-
-async def page(session: AsyncSession, *, program: str | None, after: UUID | None, limit: int) -> list[asyncpg.Record]:
-    """Current answers in the order they were first given."""
-    return await db.fetch(session, _PAGE, program, after, limit)

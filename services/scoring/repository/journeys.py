@@ -70,7 +70,7 @@ async def take(session: AsyncSession, *, limit: int) -> set[UUID]:
 _INVITATIONS = """SELECT i.id, i.program, i.invited_day, i.time_zone, i.counted, i.content->'event' AS event,
 a.score, a.step, a.channel, o.outcome IS NOT NULL AS ended FROM invitations i
 LEFT JOIN answers a ON a.invitation_id = i.id AND NOT a.suspect
-LEFT JOIN outcomes o ON o.invitation_id = i.id WHERE i.id = ANY($1::uuid[])"""
+LEFT JOIN outcomes o ON o.invitation_id = i.id WHERE i.id = ANY($1::uuid[]) AND a.mode IS DISTINCT FROM 'imported'"""
 _REACHED = """SELECT invitation_id, step, channel, at FROM attempts WHERE invitation_id = ANY($1::uuid[])
 AND channel <> 'call' AND state IN ('sent', 'delivered', 'complained')"""
 _OPENED = """SELECT DISTINCT ON (invitation_id) invitation_id, step FROM page_views

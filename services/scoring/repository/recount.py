@@ -20,7 +20,7 @@ WHERE i.counted"""
 _STORED_INVITED = f"SELECT {_KEY}, invited, answered FROM invited"  # noqa: S608 - column names only
 _INVITATIONS = """SELECT i.program, i.dimensions, i.invited_day, coalesce(NOT a.suspect, false) AS answered,
 count(*) AS n FROM invitations i LEFT JOIN answers a ON a.invitation_id = i.id
-WHERE i.counted GROUP BY 1, 2, 3, 4"""
+WHERE i.counted AND a.mode IS DISTINCT FROM 'imported' GROUP BY 1, 2, 3, 4"""
 
 
 async def stored(session: AsyncSession) -> dict[Key, Tally]:

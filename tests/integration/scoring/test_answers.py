@@ -67,7 +67,8 @@ async def test_second_answer_amends_on_the_day_of_the_first(scoring: Scoring) ->
     assert {row["day"].isoformat() for row in buckets} == {"2026-11-18"}
     assert {(row["s3"], row["s9"]) for row in buckets if row["dimension"] != "reason"} == {(0, 1)}
     assert {(row["s3"], row["s9"]) for row in buckets if row["dimension"] == "reason"} == {(0, 0)}
-    assert [event.type for event in await scoring.published()] == ["survey.answered", "answer.amended"]
+    published = [event.type for event in await scoring.published()]
+    assert published == ["survey.answered", "detractor.reported", "answer.amended"]
     versions = await scoring.rows("SELECT version, score, reasons FROM answer_versions ORDER BY version")
     assert versions == [
         {"version": 1, "score": 3, "reasons": ["wait"]},

@@ -18,6 +18,24 @@ BENCHMARKS = [
     {"name": name, "nps": nps, "source": "A commonly quoted industry average; replace it with one you can check"}
     for name, nps in (("Restaurants", 20), ("Construction", 15), ("Car sales", 60))
 ]
+# what docs/sql.md promises to those who read with SQL: names and meanings stay
+VIEWS = {
+    "answers_v": """SELECT a.answer_id, a.invitation_id, i.customer_id, i.program, i.program_version, a.version,
+a.score, CASE WHEN a.score >= 9 THEN 'promoter' WHEN a.score >= 7 THEN 'passive' ELSE 'detractor' END AS category,
+a.reasons, a.comment, a.extra, i.segments, a.mode, a.step, a.channel, a.suspect, NOT i.counted AS test, a.answered_at,
+a.first_day AS day FROM answers a JOIN invitations i ON i.id = a.invitation_id""",
+    "nps_v": """SELECT program, dimension, value, day, coalesce(n, 0) AS n, coalesce(promoters, 0) AS promoters,
+coalesce(passives, 0) AS passives, coalesce(detractors, 0) AS detractors,
+round(100.0 * (promoters - detractors) / nullif(n, 0), 2) AS nps,
+coalesce(by_score, '{0,0,0,0,0,0,0,0,0,0,0}') AS by_score, coalesce(operators, 0) AS operators,
+coalesce(imported, 0) AS imported, coalesce(suspects, 0) AS suspects, coalesce(invited, 0) AS invited,
+coalesce(answered, 0) AS answered
+FROM (SELECT program, dimension, value, day, s0 + s1 + s2 + s3 + s4 + s5 + s6 + s7 + s8 + s9 + s10 AS n,
+s9 + s10 AS promoters, s7 + s8 AS passives, s0 + s1 + s2 + s3 + s4 + s5 + s6 AS detractors,
+ARRAY[s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10] AS by_score, operators, imported, suspects FROM buckets) b
+FULL JOIN (SELECT program, dimension, value, day, invited, answered FROM invited) i
+USING (program, dimension, value, day)""",
+}
 
 
 def upgrade() -> None:
@@ -32,10 +50,19 @@ def upgrade() -> None:
     _create_yardsticks()
     _create_observations()
     _create_calls()
+    _create_alerts()
+    _create_webhooks()
+    _create_views()
 
 
 def downgrade() -> None:
+    for view in VIEWS:
+        op.execute(f"DROP VIEW {view}")
     for table in (
+        "webhook_deliveries",
+        "webhook_endpoints",
+        "alert_days",
+        "alerts",
         "call_attempts",
         "call_tasks",
         "outcomes",
@@ -294,3 +321,52 @@ def _create_calls() -> None:
         sa.Column("operator", sa.Text, nullable=False),
         sa.Column("at", MOMENT, nullable=False),
     )
+
+
+def _create_alerts() -> None:
+    op.create_table(
+        "alerts",
+        sa.Column("program", sa.Text, primary_key=True),
+        sa.Column("dimension", sa.Text, primary_key=True),
+        sa.Column("value", sa.Text, primary_key=True),
+        sa.Column("period", sa.Date, primary_key=True),
+    )
+    op.create_table("alert_days", sa.Column("day", sa.Date, primary_key=True))
+
+
+def _create_webhooks() -> None:
+    op.create_table(
+        "webhook_endpoints",
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("url", sa.Text, nullable=False),
+        sa.Column("types", JSONB, nullable=False),
+        sa.Column("secret", sa.Text, nullable=False),
+        sa.Column("old_secret", sa.Text),
+        sa.Column("old_until", MOMENT),
+        sa.Column("disabled", sa.Text),
+        sa.Column("succeeded_at", MOMENT),
+        sa.Column("created_at", MOMENT, nullable=False, server_default=sa.func.clock_timestamp()),
+    )
+    op.create_table(
+        "webhook_deliveries",
+        sa.Column("endpoint_id", sa.Uuid, primary_key=True),
+        sa.Column("event_id", sa.Text, primary_key=True),
+        sa.Column("type", sa.Text, nullable=False),
+        sa.Column("subject", sa.Text),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Column("state", sa.Text, nullable=False, server_default="due"),
+        sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("due_at", MOMENT, nullable=False, server_default=sa.func.clock_timestamp()),
+        sa.Column("outcome", sa.Text),
+        sa.Column("created_at", MOMENT, nullable=False, server_default=sa.func.clock_timestamp()),
+        sa.Index("webhook_deliveries_due", "endpoint_id", "due_at", postgresql_where=sa.text("state = 'due'")),
+        sa.Index("webhook_deliveries_subject", "subject"),
+    )
+    op.execute(
+        "ALTER TABLE webhook_deliveries SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000)"
+    )
+
+
+def _create_views() -> None:
+    for view, query in VIEWS.items():
+        op.execute(f"CREATE VIEW {view} AS {query}")
