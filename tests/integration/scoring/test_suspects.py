@@ -54,9 +54,8 @@ async def counted(scoring: Scoring) -> dict[int, int]:
     """How many answers count, by score; what is stored must agree with what is counted again."""
     async with scoring.database.sessions.begin() as session:
         assert await verify(session) == []
-    sums = [sum(row.values()) for row in [await _sums(scoring)]]
-    assert len(sums) == 1
-    return {score: n for score in range(11) if (n := (await _sums(scoring))[f"s{score}"])}
+    sums = await _sums(scoring)
+    return {score: n for score in range(11) if (n := sums[f"s{score}"])}
 
 
 async def _sums(scoring: Scoring) -> dict[str, int]:
@@ -70,10 +69,7 @@ async def test_crawler_is_suspect_and_a_person_counts_after_it(scoring: Scoring,
     saved = await client.post(link, data={"score": "10"}, headers=BOT)
     assert saved.status_code == 303
     assert await counted(scoring) == {}
-    assert (
-        await scoring.rows("SELECT suspects, n FROM (SELECT suspects, s10 AS n FROM buckets) b")
-        == [{"suspects": 1, "n": 0}] * 4
-    )
+    assert await scoring.rows("SELECT DISTINCT suspects, s10 FROM buckets") == [{"suspects": 1, "s10": 0}]
     [told] = await scoring.published("survey.answered")
     assert isinstance(told.payload, events.SurveyAnswered)
     assert told.payload.suspect
