@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import phonenumbers
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from shared.config import Settings
 
 
 class TriggerSettings(Settings):
     crm_events_url: str = ""  # where crm.events lives; empty: with our own topics
+    events_per_second: float = Field(default=500.0, gt=0)  # for each API key, on average; a thousand come at once
     phone_region: str = ""  # country of numbers written without one, such as RU; empty: only +… can be read
 
     @field_validator("phone_region")

@@ -12,7 +12,8 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.api.door import Door
-from services.trigger.api.events import events_router
+from services.trigger.api.events import MAX_EVENTS, events_router
+from services.trigger.api.keys import Keys
 from services.trigger.api.programs import programs_router
 from services.trigger.api.respondents import respondents_router
 from services.trigger.config import TriggerSettings
@@ -35,7 +36,7 @@ from shared.vocabulary import Service
 CRM_TOPICS = (topics.CRM_EVENTS.name,)
 FEEDBACK_TOPICS = (topics.SURVEY_ANSWERS.name, topics.SURVEY_DELIVERIES.name)
 PROGRAMS = Path(__file__).parent / "programs"
-PUBLIC = ("/v1/events",)  # served outside too, to whoever has the secret: there are no other keys yet
+PUBLIC = ("/v1/events",)  # served outside too, to whoever has a key
 MAX_BODY = 4_000_000  # a thousand events
 
 
@@ -44,14 +45,16 @@ def build_app(settings: TriggerSettings, database: Database, event_log: EventLog
         await database.ping()
         await event_log.ping()
 
+    keys = Keys(database.sessions, per_second=settings.events_per_second, burst=MAX_EVENTS)
     app = web.create_app(
         Service.TRIGGER,
         ready=ready,
         staff_secret=settings.staff_secret.get_secret_value(),
+        admit=keys.admit,
         max_body=MAX_BODY,
     )
     door = Door(database.sessions, clock, terms_of(settings))
-    for router in (events_router(door), respondents_router(door), programs_router(door)):
+    for router in (events_router(door, keys), respondents_router(door), programs_router(door)):
         app.include_router(router)
 
     @app.get("/", include_in_schema=False)

@@ -94,3 +94,15 @@ decisions = sa.Table(
     sa.UniqueConstraint("event_id", "source", name="decisions_once"),
     sa.Index("decisions_respondent", "respondent_id", "id"),
 )
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("digest", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("scopes", sa.ARRAY(sa.Text), nullable=False),
+    sa.Column("created_at", _Time, nullable=False, server_default=sa.func.now()),
+    sa.Column("expires_at", _Time),
+    sa.Column("revoked_at", _Time),
+)

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.datastructures import Headers
 
 from services.trigger.api.door import INVALID, REUSED, Door
+from services.trigger.api.keys import Keys
 from services.trigger.handlers.events import Conflict, read_event
 from services.trigger.repository.decisions import StoredDecision
 from services.trigger.schemas import Decided, Refused, Results
@@ -45,7 +46,7 @@ _BODY = {
 }
 
 
-def events_router(door: Door) -> APIRouter:
+def events_router(door: Door, keys: Keys) -> APIRouter:
     router = APIRouter(tags=["events"])
 
     @router.post("/v1/events", status_code=HTTPStatus.ACCEPTED, openapi_extra={"requestBody": _BODY})
@@ -53,8 +54,11 @@ def events_router(door: Door) -> APIRouter:
         """Take one event (structured or binary) or up to 1,000 in an array; answer each with its decision."""
         body = await request.body()
         if not _is_array(request.headers, body):
+            keys.count(request, 1)
             return await door.decide_one(_read_one(request.headers, body))
-        read = [_read_item(item) for item in _items(body)]
+        items = _items(body)
+        keys.count(request, len(items))
+        read = [_read_item(item) for item in items]
         verdicts = iter(await door.decide([event for event in read if isinstance(event, Event)]))
         return Results(results=[_result(next(verdicts)) if isinstance(one, Event) else _refused(one) for one in read])
 

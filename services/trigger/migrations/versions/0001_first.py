@@ -23,6 +23,7 @@ def upgrade() -> None:
     )
     _create_people()
     _create_decisions()
+    _create_doors()
 
 
 def _create_people() -> None:
@@ -96,7 +97,20 @@ def _create_decisions() -> None:
     )
 
 
+def _create_doors() -> None:
+    op.create_table(
+        "api_keys",
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("digest", sa.LargeBinary, nullable=False, unique=True),
+        sa.Column("scopes", sa.ARRAY(sa.Text), nullable=False),
+        sa.Column("created_at", TIME, nullable=False, server_default=sa.func.now()),
+        sa.Column("expires_at", TIME),
+        sa.Column("revoked_at", TIME),
+    )
+
+
 def downgrade() -> None:
-    for table in ("decisions", "touchpoints", "suppressions", "respondents", "programs"):
+    for table in ("api_keys", "decisions", "touchpoints", "suppressions", "respondents", "programs"):
         op.drop_table(table)
     drop_messaging_tables()
