@@ -21,6 +21,7 @@ from services.scoring.commands import app as scoring_commands
 from services.scoring.config import ScoringSettings
 from services.trigger.commands import app as trigger_commands
 from services.trigger.config import TriggerSettings
+from services.trigger.domain.sources import InvalidSource
 from services.trigger.key_commands import app as key_commands
 from shared import logging, topics
 from shared.config import Settings
@@ -172,7 +173,7 @@ def _expected(error: BaseException) -> BaseException | None:
     """Find what a person can mend in whatever a task group made of it."""
     if isinstance(error, BaseExceptionGroup):
         return next((found for inner in error.exceptions if (found := _expected(inner))), None)
-    return error if isinstance(error, PortBusy | CannotStart | ModelsDiffer) else None
+    return error if isinstance(error, PortBusy | CannotStart | ModelsDiffer | InvalidSource) else None
 
 
 def _fail(reason: str) -> None:

@@ -106,3 +106,13 @@ api_keys = sa.Table(
     sa.Column("expires_at", _Time),
     sa.Column("revoked_at", _Time),
 )
+
+rereads = sa.Table(
+    "rereads",
+    metadata,
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("ref", sa.Text, primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("due_at", _Time, nullable=False, server_default=sa.func.now(), index=True),
+)

@@ -47,16 +47,17 @@ def read_program(text: bytes) -> ProgramDocument:
     """Read a document, YAML or JSON; raises InvalidProgram."""
     if len(text) > MAX_DOCUMENT:
         raise InvalidProgram([("document", f"{len(text)} bytes, at most {MAX_DOCUMENT} are taken")])
-    document = _load(text)
+    document = load_yaml(text)
     if not isinstance(document, dict):
         raise InvalidProgram([("document", "fields with their values are wanted, such as id: after-purchase")])
     try:
         return ProgramDocument.model_validate(document)
     except ValidationError as error:
-        raise InvalidProgram([_place(e["loc"], e["msg"]) for e in error.errors(include_url=False)][:20]) from None
+        raise InvalidProgram([place_of(e["loc"], e["msg"]) for e in error.errors(include_url=False)][:20]) from None
 
 
-def _load(text: bytes) -> object:
+def load_yaml(text: bytes) -> object:
+    """Read YAML or JSON, whatever it says; raises InvalidProgram."""
     if text.lstrip().startswith(b"{"):
         with contextlib.suppress(ValueError):  # then it is YAML in braces
             return from_json(text, allow_inf_nan=False)
@@ -71,6 +72,6 @@ def _load(text: bytes) -> object:
         raise InvalidProgram([("document", "nested too deeply")]) from None
 
 
-def _place(path: tuple[int | str, ...], what: str) -> tuple[str, str]:
+def place_of(path: tuple[int | str, ...], what: str) -> tuple[str, str]:
     where = ".".join(str(part) for part in path if not str(part).startswith("<"))
     return where.encode(errors="replace").decode() or "document", what.removeprefix("Value error, ")

@@ -108,9 +108,17 @@ def _create_doors() -> None:
         sa.Column("expires_at", TIME),
         sa.Column("revoked_at", TIME),
     )
+    op.create_table(
+        "rereads",
+        sa.Column("source", sa.Text, primary_key=True),
+        sa.Column("ref", sa.Text, primary_key=True),
+        sa.Column("version", sa.Integer, nullable=False, server_default="1"),
+        sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("due_at", TIME, nullable=False, server_default=sa.func.now(), index=True),
+    )
 
 
 def downgrade() -> None:
-    for table in ("api_keys", "decisions", "touchpoints", "suppressions", "respondents", "programs"):
+    for table in ("rereads", "api_keys", "decisions", "touchpoints", "suppressions", "respondents", "programs"):
         op.drop_table(table)
     drop_messaging_tables()
