@@ -12,14 +12,16 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.trigger.api.bitrix24 import Rereading
 from services.trigger.api.door import Door
 from services.trigger.api.events import MAX_EVENTS, events_router
+from services.trigger.api.hooks import Hooks
 from services.trigger.api.keys import Keys
 from services.trigger.api.programs import programs_router
 from services.trigger.api.respondents import respondents_router
 from services.trigger.config import TriggerSettings, load_sources
 from services.trigger.domain.reading import read_program
-from services.trigger.domain.sources import Source
+from services.trigger.domain.sources import Source, SourceKind
 from services.trigger.handlers.batch import Terms
 from services.trigger.handlers.events import on_crm_events
 from services.trigger.handlers.feedback import on_feedback
@@ -39,7 +41,8 @@ from shared.vocabulary import Service
 CRM_TOPICS = (topics.CRM_EVENTS.name,)
 FEEDBACK_TOPICS = (topics.SURVEY_ANSWERS.name, topics.SURVEY_DELIVERIES.name)
 PROGRAMS = Path(__file__).parent / "programs"
-PUBLIC = ("/v1/events",)  # served outside too, to whoever has a key
+HOOKS = ("/v1/hooks",)  # each is signed
+PUBLIC = ("/v1/events", *HOOKS)  # served outside too, events to whoever has a key
 MAX_BODY = 4_000_000  # a thousand events
 
 
@@ -52,12 +55,14 @@ def build_app(settings: TriggerSettings, database: Database, event_log: EventLog
     app = web.create_app(
         Service.TRIGGER,
         ready=ready,
+        public=HOOKS,
         staff_secret=settings.staff_secret.get_secret_value(),
         admit=keys.admit,
         max_body=MAX_BODY,
     )
     door = Door(database.sessions, clock, terms_of(settings))
-    for router in (events_router(door, keys), respondents_router(door), programs_router(door)):
+    hooks = Hooks(door, load_sources(settings))
+    for router in (hooks.router(), events_router(door, keys), respondents_router(door), programs_router(door)):
         app.include_router(router)
 
     @app.get("/", include_in_schema=False)
@@ -133,5 +138,8 @@ async def run(settings: TriggerSettings, around: Surroundings) -> None:
             tasks.create_task(serve(build_app(settings, database, event_log, clock), around, public=PUBLIC))
             for consumer in consumers(settings, database, logs, sources=sources, clock=clock):
                 tasks.create_task(consumer.run(stop))
+            if any(source.kind is SourceKind.BITRIX24 for source in sources.values()):
+                hooks = Hooks(Door(database.sessions, clock, terms_of(settings)), sources)
+                tasks.create_task(Rereading(database.sessions, sources, hooks.decide).run(stop))
             tasks.create_task(Relay(database, event_log, service=Service.TRIGGER).run(stop))
             tasks.create_task(housekeeping.run(database.sessions, stop))

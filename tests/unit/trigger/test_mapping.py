@@ -95,7 +95,8 @@ def test_deletion_is_another_event_and_what_does_not_concern_us_is_none() -> Non
     deleted = mapped(ORDERS, {"op": "d", "ts_ms": 0, "before": {"id": 7, "customer_id": 1}, "after": None})
     assert deleted is not None
     assert (deleted["type"], deleted["id"]) == ("crm.purchase.cancelled", "orders-7-deleted")
-    for nothing in (None, {"schema": {}, "payload": None}, {"op": "u", "after": {**ROW, "status": "new"}}):
+    ignored: list[Any] = [None, {"schema": {}, "payload": None}, {"op": "u", "after": {**ROW, "status": "new"}}]
+    for nothing in ignored:
         assert mapped(ORDERS, nothing) is None
     assert mapped(ORDERS, {"op": "u", "after": {**ROW, "deleted_at": 1}}) is None
 
