@@ -22,6 +22,7 @@ from services.scoring.config import ScoringSettings
 from services.trigger.commands import app as trigger_commands
 from services.trigger.config import TriggerSettings
 from services.trigger.domain.sources import InvalidSource
+from services.trigger.file_commands import app as file_commands
 from services.trigger.key_commands import app as key_commands
 from shared import logging, topics
 from shared.config import Settings
@@ -34,6 +35,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Event-driven
 app.add_typer(trigger_commands)
 app.add_typer(dispatcher_commands)
 app.add_typer(scoring_commands)
+app.add_typer(file_commands)
 app.add_typer(key_commands, name="keys")
 app.add_typer(parked.app, name="parked")
 

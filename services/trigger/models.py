@@ -116,3 +116,12 @@ rereads = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("due_at", _Time, nullable=False, server_default=sa.func.now(), index=True),
 )
+
+files = sa.Table(
+    "files",
+    metadata,
+    sa.Column("digest", sa.LargeBinary, primary_key=True),
+    sa.Column("mode", sa.Text, primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False),
+    sa.Column("line", sa.Integer, nullable=False),
+)

@@ -116,9 +116,25 @@ def _create_doors() -> None:
         sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
         sa.Column("due_at", TIME, nullable=False, server_default=sa.func.now(), index=True),
     )
+    op.create_table(
+        "files",
+        sa.Column("digest", sa.LargeBinary, primary_key=True),
+        sa.Column("mode", sa.Text, primary_key=True),
+        sa.Column("position", sa.BigInteger, nullable=False),
+        sa.Column("line", sa.Integer, nullable=False),
+    )
 
 
 def downgrade() -> None:
-    for table in ("rereads", "api_keys", "decisions", "touchpoints", "suppressions", "respondents", "programs"):
+    for table in (
+        "files",
+        "rereads",
+        "api_keys",
+        "decisions",
+        "touchpoints",
+        "suppressions",
+        "respondents",
+        "programs",
+    ):
         op.drop_table(table)
     drop_messaging_tables()
