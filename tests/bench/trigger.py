@@ -61,6 +61,7 @@ class TriggerBench:
         self._database, self._log, self._clock = database, event_log, ManualClock(NOW)
         self._settings = TriggerSettings(_env_file=None)
         self._run = 0
+        self._decided: list[dict[str, Any]] = []
         self._rows: dict[str, list[tuple[Any, ...]]] = {}
         self.counters: dict[str, float] = {}
         self.peers: dict[str, Measure] = {
@@ -94,8 +95,8 @@ class TriggerBench:
         return rate
 
     async def ours(self) -> float:
-        events = self._events()
-        await self._log.append([_message(event) for event in events])
+        self._decided = self._events()
+        await self._log.append([_message(event) for event in self._decided])
         await self._execute("CHECKPOINT")
         before = await self._counted()
         rate = await self._consume()
@@ -106,9 +107,8 @@ class TriggerBench:
 
     async def duplicates(self) -> float:
         """Read a run again that was decided before."""
-        self._run -= 1
         before = await self._counted()
-        await self._log.append([_message(event) for event in self._events()])
+        await self._log.append([_message(event) for event in self._decided])
         rate = await self._consume()
         if await self._counted() != before:
             raise NotRight("a duplicate was decided anew")

@@ -17,7 +17,7 @@ from services.trigger.repository.decisions import StoredDecision
 from services.trigger.schemas import Decided, Refused, Results
 from shared import problems
 from shared.cloudevents import Event, InvalidEvent
-from shared.events import CrmPayload
+from shared.events import BY_TYPE, CrmPayload
 from shared.topics import CRM_EVENTS
 from shared.transport import Message
 
@@ -37,11 +37,29 @@ _EXAMPLE: dict[str, Any] = {
         "touchpoint": {"store": "Riverside", "channel": "store"},
     },
 }
+_ID = {"type": "string", "minLength": 1, "maxLength": 200}
+_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "A CloudEvent; the fields of `data` by type are in docs/events.",
+    "required": ["specversion", "id", "source", "type", "time", "data"],
+    "properties": {
+        "specversion": {"const": "1.0"},
+        "id": _ID,
+        "source": _ID,
+        "type": {"enum": sorted(type_ for type_, model in BY_TYPE.items() if issubclass(model, CrmPayload))},
+        "time": {"type": "string", "format": "date-time"},
+        "data": {
+            "type": "object",
+            "required": ["customer"],
+            "properties": {"customer": {"type": "object", "required": ["id"], "properties": {"id": _ID}}},
+        },
+    },
+}
 _BODY = {
     "required": True,
     "content": {
-        "application/cloudevents+json": {"schema": {"type": "object"}, "example": _EXAMPLE},
-        _BATCH: {"schema": {"type": "array", "maxItems": MAX_EVENTS}, "example": [_EXAMPLE]},
+        "application/cloudevents+json": {"schema": _SCHEMA, "example": _EXAMPLE},
+        _BATCH: {"schema": {"type": "array", "items": _SCHEMA, "maxItems": MAX_EVENTS}, "example": [_EXAMPLE]},
     },
 }
 
