@@ -1,6 +1,6 @@
 """Whatever comes through a door is decided, parked or refused: never a fault of ours, never a partition that stalls.
 
-`make fuzz` throws more: `EARSHOT_TEST_FUZZ` says how many inputs, nine in ten of them at the log.
+`make fuzz` throws more: `EARSHOT_TEST_FUZZ` says how many inputs, nineteen in twenty of them at the log.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from schemathesis.core.result import Ok
 
 from services.trigger import main
 from services.trigger.config import TriggerSettings
@@ -38,7 +39,7 @@ AT_ONCE = 100
 SHOP = Source("shop", SourceKind.KAFKA, read=compile_mapping(read_mapping(ORDERS.encode())))
 SOURCES = {"shop": SHOP}
 
-STRANGE = (
+STRANGE: tuple[Any, ...] = (
     "\0",
     "\ud800",
     "x" * 21_000,
@@ -143,7 +144,7 @@ def outcome(message: Message) -> str:
         return "parked"
 
 
-@settings(fuzzed, max_examples=INPUTS * 9 // 10 // AT_ONCE)
+@settings(fuzzed, max_examples=INPUTS * 19 // 20 // AT_ONCE)
 @given(seed=st.integers(0, 2**32), pool=st.lists(anything, min_size=4, max_size=10))
 async def test_log_door_decides_or_parks_whatever_comes(
     crm: Any, installed: Database, seed: int, pool: list[Any]
@@ -166,13 +167,13 @@ def test_every_kind_of_event_is_among_what_is_fuzzed() -> None:
     assert {one["type"] for one in WELL_FORMED} == kinds
 
 
-@settings(fuzzed, max_examples=INPUTS // 10)
+@settings(fuzzed, max_examples=INPUTS // 20)
 @given(data=st.data())
 async def test_no_request_is_answered_with_a_fault_of_ours(client: httpx.AsyncClient, data: st.DataObject) -> None:
     if not OPERATIONS:
         document = (await client.get("/openapi.json")).json()
         schema = schemathesis.openapi.from_dict(document)
-        OPERATIONS.extend(found.ok() for found in schema.get_all_operations())
+        OPERATIONS.extend(found.ok() for found in schema.get_all_operations() if isinstance(found, Ok))
     operation = data.draw(st.sampled_from(OPERATIONS))
     case = data.draw(operation.as_strategy())
     request = case.as_transport_kwargs(base_url="http://127.0.0.1:8001")
