@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +30,7 @@ from services.trigger import main
 from services.trigger.config import TriggerSettings
 from services.trigger.domain.reading import read_program
 from services.trigger.handlers.programs import apply_program
-from shared import db, embedded
+from shared import db, embedded, outbox
 from shared.clock import ManualClock
 from shared.consumer import Consumer
 from shared.topics import CRM_EVENTS
@@ -96,7 +96,7 @@ class TriggerBench:
 
     async def ours(self) -> float:
         self._decided = self._events()
-        await self._log.append([_message(event) for event in self._decided])
+        await self._append(self._decided)
         await self._execute("CHECKPOINT")
         before = await self._counted()
         rate = await self._consume()
@@ -108,7 +108,7 @@ class TriggerBench:
     async def duplicates(self) -> float:
         """Read a run again that was decided before."""
         before = await self._counted()
-        await self._log.append([_message(event) for event in self._decided])
+        await self._append(self._decided)
         rate = await self._consume()
         if await self._counted() != before:
             raise NotRight("a duplicate was decided anew")
@@ -158,6 +158,10 @@ class TriggerBench:
                 if left <= 0:
                     break
             return ITEMS / (time.perf_counter() - began)
+
+    async def _append(self, events: Sequence[dict[str, Any]]) -> None:
+        for start in range(0, len(events), outbox.BATCH):
+            await self._log.append([_message(event) for event in events[start : start + outbox.BATCH]])
 
     def _events(self) -> list[dict[str, Any]]:
         self._run += 1
