@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import phonenumbers
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from shared.config import Settings
 
@@ -11,6 +11,8 @@ from shared.config import Settings
 class TriggerSettings(Settings):
     crm_events_url: str = ""  # where crm.events lives; empty: with our own topics
     phone_region: str = ""  # country of numbers written without one, such as RU; empty: only +… can be read
+
+    cadence_tick_s: float = Field(default=5.0, gt=0)  # how often relational programs look whose turn it is
 
     @field_validator("phone_region")
     @classmethod

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.trigger import scheduler
 from services.trigger.api.door import Door
 from services.trigger.api.events import events_router
 from services.trigger.api.programs import programs_router
@@ -71,9 +72,12 @@ def consumers(
     async def crm(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
         await on_crm_events(session, events, now=clock.now(), terms=terms_of(settings))
 
+    async def feedback(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
+        await on_feedback(session, events, now=clock.now(), terms=terms_of(settings))
+
     return [
         Consumer(Service.TRIGGER, CRM_TOPICS, crm_log, database.sessions, crm, decode=read_event),
-        Consumer(Service.TRIGGER, FEEDBACK_TOPICS, event_log, database.sessions, on_feedback),
+        Consumer(Service.TRIGGER, FEEDBACK_TOPICS, event_log, database.sessions, feedback),
     ]
 
 
@@ -100,4 +104,8 @@ async def run(settings: TriggerSettings, around: Surroundings) -> None:
             for consumer in consumers(settings, database, crm_log=crm_log, event_log=event_log, clock=clock):
                 tasks.create_task(consumer.run(stop))
             tasks.create_task(Relay(database, event_log, service=Service.TRIGGER).run(stop))
+            cadences = scheduler.run(
+                database.sessions, stop, clock=clock, terms=terms_of(settings), every_s=settings.cadence_tick_s
+            )
+            tasks.create_task(cadences)
             tasks.create_task(housekeeping.run(database.sessions, stop))

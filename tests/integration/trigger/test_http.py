@@ -175,7 +175,7 @@ async def test_why_is_one_query(client: httpx.AsyncClient, clock: ManualClock) -
             "program": "after-purchase",
             "version": 1,
             "rule": "quarantined",
-            "facts": {"last_asked_at": NOW.isoformat(), "until": later(days=90).isoformat()},
+            "facts": {"cap": "quarantine", "last_asked_at": NOW.isoformat(), "until": later(days=90).isoformat()},
         }
     ]
     by_event = (await client.get("/v1/decisions", params={"event": "e3"})).json()["decisions"]

@@ -23,6 +23,7 @@ def upgrade() -> None:
     )
     _create_people()
     _create_decisions()
+    _create_counters()
 
 
 def _create_people() -> None:
@@ -33,11 +34,16 @@ def _create_people() -> None:
         sa.Column("consent", JSONB, nullable=False, server_default="{}"),
         sa.Column("attributes", JSONB, nullable=False, server_default="{}"),
         sa.Column("purchases", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("first_purchase_at", TIME),
+        sa.Column("last_purchase_at", TIME),
         sa.Column("known_at", TIME),
-        sa.Column("last_asked_at", TIME),
         sa.Column("last_answered_at", TIME),
         sa.Column("last_category", sa.Text),
+        sa.Column("last_score", sa.Integer),
+        sa.Column("moments", JSONB, nullable=False, server_default="{}"),
         sa.Column("erased_at", TIME),
+        sa.Column("spread", sa.Integer, nullable=False),
+        sa.Index("respondents_spread", "spread", "id"),
     )
     op.create_table(
         "suppressions",
@@ -66,8 +72,11 @@ def _create_decisions() -> None:
         sa.Column("source", sa.Text),
         sa.Column("event_id", sa.Text),
         sa.Column("invitation_id", sa.Uuid),
+        sa.Column("program_id", sa.Text),
         sa.Column("state", sa.Text),
         sa.Column("reversed_at", TIME),
+        sa.Column("delivered_at", TIME),
+        sa.Column("details", JSONB),
         sa.Index(
             "touchpoints_invitation",
             "invitation_id",
@@ -96,7 +105,23 @@ def _create_decisions() -> None:
     )
 
 
+def _create_counters() -> None:
+    op.create_table(
+        "quotas",
+        *(sa.Column(name, sa.Text, primary_key=True) for name in ("program_id", "name", "value")),
+        sa.Column("day", sa.Date, primary_key=True),
+        sa.Column("used", sa.Integer, nullable=False),
+    )
+    op.create_table(
+        "cadences",
+        sa.Column("program_id", sa.Text, primary_key=True),
+        sa.Column("day", sa.Date, nullable=False),
+        sa.Column("after_spread", sa.Integer),
+        sa.Column("after_id", sa.Text),
+    )
+
+
 def downgrade() -> None:
-    for table in ("decisions", "touchpoints", "suppressions", "respondents", "programs"):
+    for table in ("cadences", "quotas", "decisions", "touchpoints", "suppressions", "respondents", "programs"):
         op.drop_table(table)
     drop_messaging_tables()
