@@ -22,6 +22,7 @@ from services.trigger.handlers.batch import Terms
 from services.trigger.handlers.events import on_crm_events, read_event
 from services.trigger.handlers.feedback import on_feedback
 from services.trigger.handlers.programs import install
+from services.trigger.pages import decision_pages
 from shared import housekeeping, topics, web
 from shared.clock import Clock
 from shared.cloudevents import Event
@@ -54,10 +55,11 @@ def build_app(settings: TriggerSettings, database: Database, event_log: EventLog
     door = Door(database.sessions, clock, terms_of(settings))
     for router in (events_router(door), respondents_router(door), programs_router(door)):
         app.include_router(router)
+    app.include_router(decision_pages(database.sessions))
 
     @app.get("/", include_in_schema=False)
     async def root() -> RedirectResponse:
-        return RedirectResponse("/docs")
+        return RedirectResponse("/decisions")
 
     return app
 
