@@ -206,9 +206,10 @@ class ProgramDocument(_Document):
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
-        for names in ([cap.name for cap in self.caps], [q.name for q in self.quotas], [s.name for s in self.segments]):
+        for field in ("caps", "quotas", "segments"):
+            names = [named.name for named in getattr(self, field)]
             if twice := sorted({name for name in names if names.count(name) > 1}):
-                raise ValueError(f"{', '.join(twice)}: a name is used twice")
+                raise ValueError(f"{field}: the name {twice[0]} is used twice")
         if self.group is None and any(cap.scope is Scope.GROUP for cap in self.caps):
             raise ValueError("caps: scope group wants the program to have a group")
         segments = [segment.name for segment in self.segments]

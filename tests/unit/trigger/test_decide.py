@@ -16,6 +16,7 @@ from services.trigger.domain.programs import Program, ProgramDocument, ready
 from services.trigger.domain.requests import survey_request
 from services.trigger.domain.respondents import Cause, Respondent
 from services.trigger.domain.touchpoints import (
+    Occasion,
     Touchpoint,
     TouchpointKey,
     TouchpointKind,
@@ -24,7 +25,6 @@ from services.trigger.domain.touchpoints import (
 )
 from shared.events import (
     Consent,
-    CrmPayload,
     Customer,
     CustomerErased,
     CustomerRef,
@@ -52,7 +52,7 @@ def asked_at(moment: datetime, respondent: Respondent = REACHABLE) -> Respondent
 
 @dataclass(frozen=True)
 class Sent:
-    payload: CrmPayload
+    payload: Occasion
     time: datetime = NOW
     id: str = "e1"
     source: str = "shop"
