@@ -17,6 +17,7 @@ from services.trigger.domain.programs import Program, ProgramDocument
 from services.trigger.domain.reading import InvalidProgram, read_program
 from services.trigger.handlers.programs import apply_program
 from services.trigger.repository import programs as stored
+from services.trigger.simulation_commands import app as simulation
 from shared import embedded
 from shared.clock import open_clock
 from shared.db import Database
@@ -25,6 +26,7 @@ from shared.vocabulary import Service
 app = typer.Typer()
 programs = typer.Typer(no_args_is_help=True, help="Survey definitions: whom, when, what, how often.")
 app.add_typer(programs, name="programs")
+app.add_typer(simulation)
 
 
 @programs.command("apply")

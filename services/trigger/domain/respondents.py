@@ -17,6 +17,7 @@ from shared.events import Consent, Contact, Customer, Scalar
 from shared.vocabulary import ChannelKind
 
 _LOCALE = re.compile(r"[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8}){0,3}")
+_UNKNOWN = Consent()
 _ZONES = frozenset(zoneinfo.available_timezones())
 
 
@@ -106,24 +107,27 @@ def learn(
     if respondent.erased_at is not None and at <= respondent.erased_at:
         return respondent, []
     said, unusable = _usable(customer, respondent, phone_region=phone_region)
-    consent = customer.consent.model_dump(exclude_none=True)
-    known_consent = respondent.consent.model_dump(exclude_none=True)
-    if respondent.known_at is not None and at < respondent.known_at:
-        gaps = {name: value for name, value in said.items() if getattr(respondent, name) is None}
-        return replace(
-            respondent,
-            consent=Consent(**(consent | known_consent)),
-            attributes={**customer.attributes, **respondent.attributes},
-            **gaps,  # type: ignore[arg-type]
-        ), unusable
+    older = respondent.known_at is not None and at < respondent.known_at
+    if older:
+        said = {name: value for name, value in said.items() if getattr(respondent, name) is None}
+    first, second = (customer, respondent) if older else (respondent, customer)  # the second has the last word
+    attributes = {**first.attributes, **second.attributes} if customer.attributes else respondent.attributes
     return replace(
         respondent,
-        customer_id=customer.id,
-        consent=Consent(**(known_consent | consent)),
-        attributes={**respondent.attributes, **customer.attributes},
-        known_at=at,
+        customer_id=respondent.customer_id if older else customer.id,
+        consent=_merged(first.consent, second.consent),
+        attributes=attributes,
+        known_at=respondent.known_at if older else at,
         **said,  # type: ignore[arg-type]
     ), unusable
+
+
+def _merged(first: Consent, second: Consent) -> Consent:
+    if second in (first, _UNKNOWN):
+        return first
+    if first == _UNKNOWN:
+        return second
+    return Consent(**{**first.model_dump(), **second.model_dump(exclude_none=True)})
 
 
 def _usable(customer: Customer, known: Respondent, *, phone_region: str) -> tuple[dict[str, str], list[str]]:

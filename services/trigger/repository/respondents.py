@@ -43,6 +43,11 @@ async def lock(session: AsyncSession, ids: Collection[str]) -> dict[str, Respond
     return {row["id"]: _respondent(row) for row in await db.fetch(session, _LOCK, sorted(ids))}
 
 
+async def everybody(session: AsyncSession) -> list[Respondent]:
+    rows = await db.fetch(session, f"SELECT {_COLUMNS} FROM respondents")  # noqa: S608 - constants of this file
+    return [_respondent(row) for row in rows]
+
+
 async def save(session: AsyncSession, respondents: Sequence[Respondent]) -> None:
     rows = [
         (
