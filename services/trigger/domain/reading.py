@@ -66,7 +66,7 @@ def read_program(text: bytes) -> ProgramDocument:
         return ProgramDocument.model_validate(document)
     except ValidationError as error:
         tree = _tree(text)
-        errors = error.errors(include_url=False)[:20]
+        errors = [e for e in error.errors(include_url=False) if e["type"] != "default_factory_not_called"][:20]
         raise InvalidProgram([place_of(e["loc"], e["msg"], tree=tree) for e in errors]) from None
 
 

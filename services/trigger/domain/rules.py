@@ -119,7 +119,7 @@ def _cap_ends(case: Case, cap: Cap) -> datetime | None:
             counts = lambda _other: True  # noqa: E731 - a function of one expression
         case Scope.PROGRAM:
             counts = program.id.__eq__
-        case Scope.GROUP:
+        case _:
             counts = lambda other: groups.get(other) == program.document.group  # noqa: E731 - a function of one expression
     return ends_at(cap, case.facts.respondent, counts=counts)
 

@@ -22,6 +22,7 @@ FIELDS: Fields = {
     "attributes.vip": True,
     "attributes.weight": 2.5,
     "customer.locale": None,
+    "answer.reasons": ("staff", "price"),
 }
 
 
@@ -57,6 +58,9 @@ ELSEWHERE = one("touchpoint.store", "eq", "Elsewhere")
         (one("attributes.vip", "eq", 1), False),
         (one("attributes.vip", "in", [1]), False),
         (one("attributes.weight", "eq", 2.5), True),
+        (one("answer.reasons", "contains", "price"), True),
+        (one("answer.reasons", "contains", "speed"), False),
+        (one("touchpoint.store", "contains", "River"), False),
         ({"field": "touchpoint.store", "value": "Riverside"}, True),
         ({"all": [AMOUNT, one("touchpoint.store", "exists")]}, True),
         ({"all": [AMOUNT, ELSEWHERE]}, False),
