@@ -77,10 +77,14 @@ def _known_zone(zone: str) -> str:
     return zone
 
 
-def _known_country(code: str) -> str:
-    if code not in holidays.list_supported_countries():
-        raise ValueError("a country whose holidays are known is wanted, such as RU or DE")
-    return code
+def _known_calendar(name: str) -> str:
+    country, _, subdivision = name.partition("-")
+    known = holidays.list_supported_countries()
+    if country not in known or (subdivision and subdivision not in known[country]):
+        raise ValueError(
+            "a country whose holidays are known is wanted, such as RU or DE, or a part of one, as in US-CA"
+        )
+    return name
 
 
 def _read_share(given: object) -> object:
@@ -122,7 +126,7 @@ class Step(_Document):
     after: Duration = timedelta()
     template: Id = "default"
     window: Window | None = None
-    holidays: Annotated[Id, AfterValidator(_known_country)] | None = None
+    holidays: Annotated[Id, AfterValidator(_known_calendar)] | None = None
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
 
     @model_validator(mode="before")

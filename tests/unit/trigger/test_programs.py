@@ -40,6 +40,11 @@ def test_what_is_left_out_has_a_default() -> None:
     assert document.texts["ru"].question == "Какова вероятность того, что вы порекомендуете нас другу или коллеге?"
 
 
+def test_holidays_are_those_of_a_country_or_a_part_of_one() -> None:
+    steps = program("plan: [{channel: call, holidays: RU}, {channel: call, holidays: US-CA}]").document.plan
+    assert [step.holidays for step in steps] == ["RU", "US-CA"]
+
+
 def test_hours_may_be_set_or_lifted() -> None:
     written = 'plan: [{channel: sms, window: null}, {channel: email, window: {start: 10:00, end: "21:30"}}]'
     windows = [step.window for step in program(written).document.plan]
@@ -143,6 +148,7 @@ def test_mistake_names_its_line(written: str, line: int | None) -> None:
         ("quotas: [{name: a, limit: 1, by: planet}]", "quotas", "no segment planet, only store"),
         ("fallback: {kk: tr}", "fallback", "texts has no tr"),
         ("plan: [{channel: call, holidays: XX}]", "plan.0.holidays", "such as RU or DE"),
+        ("plan: [{channel: call, holidays: DE-XX}]", "plan.0.holidays", "as in US-CA"),
         ("segments: [{name: age, field: customer.age}]", "segments.0.field", "no such field"),
         ("segments: [{name: age, field: order.amount, ranges: [5, 1]}]", "segments.0", "ranges: rising"),
         ("target: 101", "target", "less than or equal to 100"),
