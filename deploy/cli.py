@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -87,8 +88,12 @@ def demo(
 def replay_year(
     events: Annotated[Transport, typer.Option(help="What carries the events.")] = Transport.POSTGRES,
     baskets: Annotated[int, typer.Option(help="Only the first so many; 0 is the whole year.")] = 0,
+    write: Annotated[Path | None, typer.Option(help="Only write the events there, one a line, to simulate.")] = None,
 ) -> None:
     """Feed a real shop's year through the whole chain and print one reconciled table."""
+    if write is not None:
+        replay.write_events(write, baskets=baskets)
+        return
     logging.configure("error", service="replay")
     _run(lambda: replay.command(kafka=events is Transport.KAFKA, baskets=baskets))
 

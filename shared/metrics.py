@@ -11,6 +11,7 @@ RETRIES = Counter("earshot_retries_total", "Batches tried again after an outage"
 OUTBOX_ROWS = Gauge("earshot_outbox_rows", "Outbox rows not yet published", ["service"])
 PUBLISHED = Counter("earshot_published_total", "Events published", ["service", "topic"])
 DECISIONS = Counter("earshot_decisions_total", "Decisions by program and reason", ["service", "program", "reason"])
+MISSING_FIELDS = Counter("earshot_missing_fields_total", "Condition fields not found", ["service", "program", "field"])
 STEPS = Counter("earshot_steps_total", "Steps finished, by channel and state", ["service", "channel", "state"])
 OLDEST_DUE = Gauge("earshot_oldest_due_step_seconds", "Age of the oldest overdue step, business time", ["service"])
 STALLED = Gauge("earshot_stalled_invitations", "Open invitations nothing more would happen to", ["service"])

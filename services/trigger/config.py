@@ -31,6 +31,7 @@ class TriggerSettings(Settings):
     source_urls: Annotated[tuple[tuple[str, SecretStr], ...], NoDecode] = ()
     events_per_second: float = Field(default=500.0, gt=0)  # for each API key, on average; a thousand come at once
     phone_region: str = ""  # country of numbers written without one, such as RU; empty: only +… can be read
+    cadence_tick_s: float = Field(default=5.0, gt=0)  # how often relational programs look whose turn it is
 
     @field_validator("phone_region")
     @classmethod

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.trigger import scheduler
 from services.trigger.api.bitrix24 import Rereading
 from services.trigger.api.door import Door
 from services.trigger.api.events import MAX_EVENTS, events_router
@@ -27,6 +28,7 @@ from services.trigger.handlers.events import on_crm_events
 from services.trigger.handlers.feedback import on_feedback
 from services.trigger.handlers.foreign import ForeignLog, read_message
 from services.trigger.handlers.programs import install
+from services.trigger.pages import decision_pages
 from shared import housekeeping, topics, web
 from shared.clock import Clock
 from shared.cloudevents import Event
@@ -64,10 +66,11 @@ def build_app(settings: TriggerSettings, database: Database, event_log: EventLog
     hooks = Hooks(door, load_sources(settings))
     for router in (hooks.router(), events_router(door, keys), respondents_router(door), programs_router(door)):
         app.include_router(router)
+    app.include_router(decision_pages(database.sessions))
 
     @app.get("/", include_in_schema=False)
     async def root() -> RedirectResponse:
-        return RedirectResponse("/docs")
+        return RedirectResponse("/decisions")
 
     return app
 
@@ -91,13 +94,16 @@ def consumers(
     async def crm(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
         await on_crm_events(session, events, now=clock.now(), terms=terms_of(settings))
 
+    async def feedback(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
+        await on_feedback(session, events, now=clock.now(), terms=terms_of(settings))
+
     def decode(message: Message) -> Event[CrmPayload] | None:
         return read_message(message, sources, received=clock.now())
 
     by_topic = {topic: source for source in sources.values() for topic in source.topics}
     made = [
         Consumer(Service.TRIGGER, CRM_TOPICS, logs.crm, database.sessions, crm, decode=decode),
-        Consumer(Service.TRIGGER, FEEDBACK_TOPICS, logs.ours, database.sessions, on_feedback),
+        Consumer(Service.TRIGGER, FEEDBACK_TOPICS, logs.ours, database.sessions, feedback),
     ]
     if by_topic:
         foreign = ForeignLog(logs.foreign, by_topic.__getitem__, settings.topic_prefix)
@@ -142,4 +148,8 @@ async def run(settings: TriggerSettings, around: Surroundings) -> None:
                 hooks = Hooks(Door(database.sessions, clock, terms_of(settings)), sources)
                 tasks.create_task(Rereading(database.sessions, sources, hooks.decide).run(stop))
             tasks.create_task(Relay(database, event_log, service=Service.TRIGGER).run(stop))
+            cadences = scheduler.run(
+                database.sessions, stop, clock=clock, terms=terms_of(settings), every_s=settings.cadence_tick_s
+            )
+            tasks.create_task(cadences)
             tasks.create_task(housekeeping.run(database.sessions, stop))

@@ -34,11 +34,16 @@ respondents = sa.Table(
     sa.Column("consent", JSONB, nullable=False, server_default="{}"),
     sa.Column("attributes", JSONB, nullable=False, server_default="{}"),
     sa.Column("purchases", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("first_purchase_at", _Time),
+    sa.Column("last_purchase_at", _Time),
     sa.Column("known_at", _Time),
-    sa.Column("last_asked_at", _Time),
     sa.Column("last_answered_at", _Time),
     sa.Column("last_category", sa.Text),
+    sa.Column("last_score", sa.Integer),
+    sa.Column("moments", JSONB, nullable=False, server_default="{}"),  # last time of each cause by program, for caps
     sa.Column("erased_at", _Time),
+    sa.Column("spread", sa.Integer, nullable=False),  # their place in every cadence
+    sa.Index("respondents_spread", "spread", "id"),
 )
 
 touchpoints = sa.Table(
@@ -50,8 +55,11 @@ touchpoints = sa.Table(
     sa.Column("source", sa.Text),
     sa.Column("event_id", sa.Text),
     sa.Column("invitation_id", sa.Uuid),
+    sa.Column("program_id", sa.Text),
     sa.Column("state", sa.Text),
     sa.Column("reversed_at", _Time),
+    sa.Column("delivered_at", _Time),
+    sa.Column("details", JSONB),
     sa.Index(
         "touchpoints_invitation",
         "invitation_id",
@@ -124,4 +132,23 @@ files = sa.Table(
     sa.Column("mode", sa.Text, primary_key=True),
     sa.Column("position", sa.BigInteger, nullable=False),
     sa.Column("line", sa.Integer, nullable=False),
+)
+
+quotas = sa.Table(
+    "quotas",
+    metadata,
+    sa.Column("program_id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, primary_key=True),
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("used", sa.Integer, nullable=False),
+)
+
+cadences = sa.Table(
+    "cadences",
+    metadata,
+    sa.Column("program_id", sa.Text, primary_key=True),
+    sa.Column("day", sa.Date, nullable=False),  # the one at work, or the last one done
+    sa.Column("after_spread", sa.Integer),  # NULL: that day is done
+    sa.Column("after_id", sa.Text),
 )

@@ -10,7 +10,7 @@ from typing import Annotated, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from services.trigger.domain.mapping import CompiledMapping, MappingDocument, compile_mapping
-from services.trigger.domain.reading import InvalidProgram, load_yaml, place_of
+from services.trigger.domain.reading import InvalidProgram, load_yaml, mistakes_in
 from services.trigger.domain.signatures import SHOPIFY, WOOCOMMERCE, Signature
 
 MAX_DOCUMENT = 100_000
@@ -112,5 +112,4 @@ def _read(text: bytes, kind: type[T]) -> T:
     except InvalidProgram as error:
         raise InvalidSource(str(error)) from None
     except ValidationError as error:
-        problems = [place_of(e["loc"], e["msg"]) for e in error.errors(include_url=False)][:20]
-        raise InvalidSource("; ".join(f"{where}: {what}" for where, what in problems)) from None
+        raise InvalidSource("; ".join(map(str, mistakes_in(text, error, manual="docs/sources/")))) from None

@@ -24,7 +24,17 @@ from shared.events import (
     SurveyAnswered,
 )
 from shared.vocabulary import AnswerMode, ChannelKind, InvitationOutcome, Service, SuppressionReason, category_of
-from tests.integration.trigger.samples import CUSTOMER, NOW, cancellation, count, decide, later, purchase, reasons
+from tests.integration.trigger.samples import (
+    CUSTOMER,
+    NOW,
+    TERMS,
+    cancellation,
+    count,
+    decide,
+    later,
+    purchase,
+    reasons,
+)
 
 
 def told(*payloads: Payload) -> list[Event[Payload]]:
@@ -33,7 +43,7 @@ def told(*payloads: Payload) -> list[Event[Payload]]:
 
 async def handle(database: db.Database, events: Sequence[Event[Payload]]) -> None:
     async with database.sessions.begin() as session:
-        await on_feedback(session, events)
+        await on_feedback(session, events, now=NOW, terms=TERMS)
 
 
 def answer(

@@ -11,7 +11,7 @@ import json
 import os
 import random
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -25,11 +25,12 @@ from services.trigger.config import TriggerSettings
 from services.trigger.domain.mapping import compile_mapping
 from services.trigger.domain.sources import Source, SourceKind, read_mapping
 from services.trigger.handlers.foreign import SOURCE, read_message
+from services.trigger.repository.parked import customer_of
 from shared import db
 from shared.clock import ManualClock
-from shared.cloudevents import InvalidEvent
+from shared.cloudevents import Event, InvalidEvent
 from shared.db import Database
-from shared.events import BY_TYPE, CrmPayload
+from shared.events import BY_TYPE, CrmPayload, CustomerErased
 from shared.transport import EventLog, Message
 from tests.integration.trigger.samples import NOW, body, purchase
 from tests.unit.trigger.test_mapping import ORDERS, ROW
@@ -136,12 +137,12 @@ def crm(installed: Database, event_log: EventLog, clock: ManualClock) -> Any:
     return main.consumers(TriggerSettings(_env_file=None), installed, logs, sources=SOURCES, clock=clock)[0]
 
 
-def outcome(message: Message) -> str:
-    """Say what must become of a message: it is decided, ignored or parked."""
+def outcome(message: Message) -> Event[CrmPayload] | Literal["ignored"] | None:
+    """Say what must become of a message: it is decided, ignored, or parked."""
     try:
-        return "ignored" if read_message(message, SOURCES, received=NOW) is None else "decided"
+        return read_message(message, SOURCES, received=NOW) or "ignored"
     except InvalidEvent:
-        return "parked"
+        return None
 
 
 @settings(fuzzed, max_examples=INPUTS * 19 // 20 // AT_ONCE)
@@ -151,14 +152,19 @@ async def test_log_door_decides_or_parks_whatever_comes(
 ) -> None:
     batch = list(some_messages(random.Random(seed), [*pool, *STRANGE]))
     assert await crm.handle(batch, asyncio.Event())
-    expected = {message.position for message in batch if outcome(message) == "parked"}
+    became = [outcome(message) for message in batch]
+    refused = {message.position: message for message, one in zip(batch, became, strict=True) if one is None}
+    erased = {one.payload.key for one in became if isinstance(one, Event) and isinstance(one.payload, CustomerErased)}
     async with installed.sessions() as session:
         rows = await db.fetch(
             session,
             "SELECT position, reason FROM parked WHERE position = ANY($1::text[])",
             [message.position for message in batch],
         )
-    assert {row["position"] for row in rows} == expected
+    parked = {row["position"] for row in rows}
+    assert parked <= refused.keys()
+    gone = [message for position, message in refused.items() if position not in parked]
+    assert {customer_of(message.body) for message in gone} <= erased, "nothing but an erasure takes them away"
     assert not [row["reason"] for row in rows if row["reason"].startswith("the handler failed")]
 
 

@@ -23,6 +23,7 @@ def upgrade() -> None:
     )
     _create_people()
     _create_decisions()
+    _create_counters()
     _create_doors()
 
 
@@ -34,11 +35,16 @@ def _create_people() -> None:
         sa.Column("consent", JSONB, nullable=False, server_default="{}"),
         sa.Column("attributes", JSONB, nullable=False, server_default="{}"),
         sa.Column("purchases", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("first_purchase_at", TIME),
+        sa.Column("last_purchase_at", TIME),
         sa.Column("known_at", TIME),
-        sa.Column("last_asked_at", TIME),
         sa.Column("last_answered_at", TIME),
         sa.Column("last_category", sa.Text),
+        sa.Column("last_score", sa.Integer),
+        sa.Column("moments", JSONB, nullable=False, server_default="{}"),
         sa.Column("erased_at", TIME),
+        sa.Column("spread", sa.Integer, nullable=False),
+        sa.Index("respondents_spread", "spread", "id"),
     )
     op.create_table(
         "suppressions",
@@ -67,8 +73,11 @@ def _create_decisions() -> None:
         sa.Column("source", sa.Text),
         sa.Column("event_id", sa.Text),
         sa.Column("invitation_id", sa.Uuid),
+        sa.Column("program_id", sa.Text),
         sa.Column("state", sa.Text),
         sa.Column("reversed_at", TIME),
+        sa.Column("delivered_at", TIME),
+        sa.Column("details", JSONB),
         sa.Index(
             "touchpoints_invitation",
             "invitation_id",
@@ -94,6 +103,22 @@ def _create_decisions() -> None:
         sa.Column("trail", JSONB, nullable=False),
         sa.UniqueConstraint("event_id", "source", name="decisions_once"),
         sa.Index("decisions_respondent", "respondent_id", "id"),
+    )
+
+
+def _create_counters() -> None:
+    op.create_table(
+        "quotas",
+        *(sa.Column(name, sa.Text, primary_key=True) for name in ("program_id", "name", "value")),
+        sa.Column("day", sa.Date, primary_key=True),
+        sa.Column("used", sa.Integer, nullable=False),
+    )
+    op.create_table(
+        "cadences",
+        sa.Column("program_id", sa.Text, primary_key=True),
+        sa.Column("day", sa.Date, nullable=False),
+        sa.Column("after_spread", sa.Integer),
+        sa.Column("after_id", sa.Text),
     )
 
 
@@ -130,6 +155,8 @@ def downgrade() -> None:
         "files",
         "rereads",
         "api_keys",
+        "cadences",
+        "quotas",
         "decisions",
         "touchpoints",
         "suppressions",
