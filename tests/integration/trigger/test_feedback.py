@@ -127,6 +127,16 @@ async def test_last_category_is_that_of_the_newest_answer(installed: db.Database
     assert (row["last_category"], row["last_answered_at"]) == ("promoter", later(hours=1))
 
 
+async def test_suspect_answer_says_nothing_of_the_customer(installed: db.Database) -> None:
+    invitation = await asked(installed)
+    await handle(installed, told(answer(invitation, 0).model_copy(update={"suspect": True})))
+    assert await state(installed, invitation) == "open"
+    async with installed.sessions() as session:
+        (row,) = await db.fetch(session, "SELECT last_category, moments FROM respondents WHERE id = 'c1'")
+    assert row["last_category"] is None
+    assert "answer" not in row["moments"]
+
+
 async def test_repeated_event_is_handled_once(installed: db.Database) -> None:
     events = told(suppressed())
     release = told(RespondentReleased(respondent_id="c1", reason=SuppressionReason.HARD_BOUNCE))
