@@ -9,7 +9,7 @@ import jinja2
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
-from services.trigger.domain.explanations import TITLES
+from services.trigger.domain.explanations import TITLES, named, title
 from services.trigger.repository import decisions
 from services.trigger.schemas import DecisionView
 from shared.db import Sessions
@@ -39,7 +39,15 @@ def decision_pages(sessions: Sessions) -> APIRouter:
         page = _environment.get_template("decisions.html")
         views = [DecisionView.of(stored) for stored in found]
         return HTMLResponse(
-            page.render(decisions=views, titles=TITLES, customer=who, event=which, searched=bool(who or which))
+            page.render(
+                decisions=views,
+                titles=TITLES,
+                title=title,
+                named=named,
+                customer=who,
+                event=which,
+                searched=bool(who or which),
+            )
         )
 
     return router

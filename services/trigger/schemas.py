@@ -80,18 +80,20 @@ class TrialView(BaseModel):
 
 
 class DecisionView(Decided):
+    customer: str
     type: str
     subject: str | None
     program_version: int | None
     event_time: datetime
     decided_at: datetime
-    would_change: str = Field(description="What would have let the event pass; empty where the customer was asked.")
+    would_change: str = Field(description="What would have let the event pass; empty where it did what it was for.")
     trail: list[TrialView] = Field(description="Every program tried, in order.")
 
     @classmethod
     def of(cls, stored: StoredDecision) -> Self:
         return cls(
             **Decided.of(stored).model_dump(),
+            customer=stored.respondent_id,
             type=stored.type,
             subject=stored.subject,
             program_version=stored.program_version,

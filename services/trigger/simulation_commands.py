@@ -72,6 +72,9 @@ def simulate(  # noqa: PLR0913 - options of a command
     before = asyncio.run(_load(settings, _duration(since) if since else None)) if not alone else _Past()
     if events is not None:
         before = _Past(before.programs, _from_file(events))
+    if not before.events:
+        typer.echo("there is no event to try it on: none is known since then, or the file is empty", err=True)
+        raise typer.Exit(1)
     terms = Terms(link_key=settings.signing_key, phone_region=settings.phone_region)
     current = before.programs.get(tried.id)
     new = _run({**before.programs, tried.id: tried}, before, terms=terms, name="this")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from services.trigger.domain.cases import Reason
 from services.trigger.domain.rules import RULES
+from shared.events import PurchaseCancelled, ServiceReopened
 
 Facts = Mapping[str, Any]
 
@@ -38,6 +40,15 @@ TITLES: Mapping[Reason, str] = {
 }
 
 
+_REVERSALS = (PurchaseCancelled.type, ServiceReopened.type)
+
+
+def title(reason: Reason | str, *, event_type: str) -> str:
+    if reason == Reason.WITHDRAWN and event_type in _REVERSALS:
+        return "The survey was withdrawn"
+    return TITLES[Reason(reason)]
+
+
 def rules_of(reason: Reason) -> list[tuple[Reason, Outcome]]:
     """Say of every rule, in order, what became of it in a trial that ended like this."""
     order = [rule for rule, _ in RULES]
@@ -49,11 +60,47 @@ def rules_of(reason: Reason) -> list[tuple[Reason, Outcome]]:
 
 
 def would_change(reason: Reason, facts: Facts, *, event_type: str) -> str:
-    """Say what would have let the event pass the rule it stopped at; empty where somebody was asked."""
+    """Say what would have let the event pass the rule it stopped at; empty where it did what it was for."""
     if reason is Reason.NO_PROGRAM:
         return f"An active program that starts on {event_type}."
+    if reason == Reason.WITHDRAWN and event_type in _REVERSALS:
+        return ""
     words = _REMEDIES.get(reason)
     return words(facts) if words else ""
+
+
+def worded(fact: object) -> str:
+    """Put one fact of a trail as a person reads it."""
+    match fact:
+        case None:
+            return "not known"
+        case bool():
+            return "yes" if fact else "no"
+        case Mapping():
+            return "; ".join(f"{name}: {worded(value)}" for name, value in fact.items())
+        case list() | tuple():
+            return ", ".join(map(worded, fact))
+        case str():
+            return _moment(fact)
+    return str(fact)
+
+
+def _moment(text: str) -> str:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return text if moment.tzinfo is None else moment.astimezone(UTC).strftime("%d %b %Y, %H:%M UTC")
+
+
+def named(facts: Facts) -> dict[str, str]:
+    """Name the facts of a trail as a person reads them; those in seconds become days and hours."""
+    return {
+        name.removesuffix("_s").replace("_", " "): str(timedelta(seconds=value)).removesuffix(", 0:00:00")
+        if name.endswith("_s") and isinstance(value, int)
+        else worded(value)
+        for name, value in facts.items()
+    }
 
 
 def _too_old(facts: Facts) -> str:
@@ -74,7 +121,7 @@ def _condition(facts: Facts) -> str:
 
 def _cap(facts: Facts) -> str:
     too_long = " It would wait until then, but max_age is shorter." if facts.get("too_long_to_wait") else ""
-    cap, until = facts.get("cap"), facts.get("until")
+    cap, until = facts.get("cap"), worded(facts.get("until"))
     return f"A survey that goes out at {until} or later: the cap {cap} runs until then.{too_long}"
 
 

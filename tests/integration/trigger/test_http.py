@@ -16,6 +16,7 @@ from tests.integration.trigger.samples import (
     CUSTOMER,
     NOW,
     body,
+    cancellation,
     count,
     later,
     message,
@@ -177,7 +178,7 @@ async def test_why_is_one_query(client: httpx.AsyncClient, clock: ManualClock) -
     assert [one["rule"] for one in trial["rules"] if one["outcome"] == "passed"][-1] == "sampled_out"
     assert [one["outcome"] for one in trial["rules"]][-2:] == ["stopped", "not_tried"]
     assert trial["would_change"] == by_customer[0]["would_change"]
-    assert until in trial["would_change"]
+    assert "30 May 2026, 12:00 UTC" in trial["would_change"]
     by_event = (await client.get("/v1/decisions", params={"event": "e3"})).json()["decisions"]
     assert [(one["id"], one["reason"], one["subject"]) for one in by_event] == [("e3", "asked", "order of e3")]
     assert len((await client.get("/v1/decisions", params={"limit": 1})).json()["decisions"]) == 1
@@ -282,10 +283,11 @@ async def test_log_door_reads_the_same_event(client: httpx.AsyncClient, installe
 
 
 async def test_page_tells_why_in_words_and_escapes_what_was_sent(client: httpx.AsyncClient) -> None:
-    await client.post(EVENTS, json=[purchase("e1"), purchase("<b>e2</b>")])
+    await client.post(EVENTS, json=[purchase("e1"), purchase("<b>e2</b>"), cancellation("e3", order="order of e1")])
     shown = (await client.get("/decisions", params={"customer": "C1"})).text
     assert "A cap leaves the customer in peace" in shown
     assert "yes, it stopped here" in shown
+    assert "The survey was withdrawn" in shown
     assert "What would have changed it:" in shown
     assert "&lt;b&gt;e2" in shown
     assert "<b>e2" not in shown

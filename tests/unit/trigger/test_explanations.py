@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.trigger.domain.cases import Reason
-from services.trigger.domain.explanations import TITLES, Outcome, rules_of, would_change
+from services.trigger.domain.explanations import TITLES, Outcome, named, rules_of, title, would_change
 
 CHANGES: list[tuple[Reason, dict[str, Any], str]] = [
     (Reason.NO_PROGRAM, {}, "An active program that starts on crm.service.completed."),
@@ -40,6 +40,33 @@ def test_every_reason_has_a_title_and_all_but_asked_a_remedy() -> None:
     assert set(TITLES) == set(Reason)
     assert set(Reason) - {reason for reason, _, _ in CHANGES} == {Reason.ASKED}
     assert would_change(Reason.ASKED, {}, event_type="x") == ""
+
+
+def test_reversal_that_withdrew_a_survey_did_what_it_was_for() -> None:
+    assert title(Reason.WITHDRAWN, event_type="crm.purchase.cancelled") == "The survey was withdrawn"
+    assert would_change(Reason.WITHDRAWN, {}, event_type="crm.purchase.cancelled") == ""
+    assert title(Reason.WITHDRAWN, event_type="crm.purchase.completed") == "It was cancelled"
+
+
+def test_facts_are_put_as_a_person_reads_them() -> None:
+    facts = {
+        "last_asked_at": "2026-03-01T12:00:00.123+02:00",
+        "max_age_s": 604_800,
+        "consent": {"sms": None, "call": False},
+        "channels": ["email", "sms"],
+        "too_long_to_wait": True,
+        "day": "2026-03-01",
+        "drawn": 0.25,
+    }
+    assert named(facts) == {
+        "last asked at": "01 Mar 2026, 10:00 UTC",
+        "max age": "7 days",
+        "consent": "sms: not known; call: no",
+        "channels": "email, sms",
+        "too long to wait": "yes",
+        "day": "2026-03-01",
+        "drawn": "0.25",
+    }
 
 
 def test_rules_before_the_stop_passed_and_those_after_it_were_not_tried() -> None:
