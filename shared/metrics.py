@@ -13,6 +13,7 @@ PUBLISHED = Counter("earshot_published_total", "Events published", ["service", "
 DECISIONS = Counter("earshot_decisions_total", "Decisions by program and reason", ["service", "program", "reason"])
 STEPS = Counter("earshot_steps_total", "Steps finished, by channel and state", ["service", "channel", "state"])
 OLDEST_DUE = Gauge("earshot_oldest_due_step_seconds", "Age of the oldest overdue step, business time", ["service"])
+RECEIPTS = Counter("earshot_receipts_total", "Receipts taken in", ["service", "provider", "kind"])
 ANSWERS = Counter("earshot_answers_total", "Answers stored, by mode", ["service", "mode"])
 HTTP_SECONDS = Histogram(
     "earshot_http_seconds", "Requests by route, never by path", ["service", "method", "route", "status"]

@@ -140,22 +140,30 @@ async def scripted_smtp(**script: Sequence[bytes | None]) -> AsyncIterator[Scrip
 
 
 @dataclass
-class Twilio:
-    """Twilio's Messages.json. `answer` decides; None swallows the reply after the message was taken."""
+class Gateway:
+    """An SMS gateway, or any provider with an HTTP interface. `answer` decides; None swallows the reply.
+
+    A message counts as taken whether its reply is swallowed or not.
+    """
 
     url: str = ""
-    taken: list[dict[str, str]] = field(default_factory=list)
+    taken: list[dict[str, str]] = field(default_factory=list)  # the fields of each request: query, and form or JSON
+    bodies: list[bytes] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     authorization: list[str] = field(default_factory=list)
     answer: Callable[[dict[str, str]], Response | None] = lambda _form: JSONResponse(
         {"sid": "SM1", "status": "queued", "num_segments": "1", "error_code": None}, 201
     )
     swallowing: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def messages(self, request: Request) -> Response:
-        form = dict(parse_qsl((await request.body()).decode()))
-        self.authorization.append(request.headers["authorization"])
-        self.taken.append(form)
-        reply = self.answer(form)
+    async def hear(self, request: Request) -> Response:
+        body = await request.body()
+        form = dict(parse_qsl(body.decode())) if b"{" not in body[:1] else {}
+        self.paths.append(f"{request.method} {request.url.path}")
+        self.bodies.append(body)
+        self.authorization.append(request.headers.get("authorization", ""))
+        self.taken.append({**request.query_params, **form})
+        reply = self.answer(self.taken[-1])
         if reply is None:
             await self.swallowing.wait()
             return Response(status_code=500)
@@ -169,9 +177,9 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def twilio() -> AsyncIterator[Twilio]:
-    fake = Twilio()
-    app = Starlette(routes=[Route("/2010-04-01/Accounts/AC1/Messages.json", fake.messages, methods=["POST"])])
+async def gateway() -> AsyncIterator[Gateway]:
+    fake = Gateway()
+    app = Starlette(routes=[Route("/{path:path}", fake.hear, methods=["GET", "POST", "PUT"])])
     config = uvicorn.Config(app, port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
     server = _Server(config)
     serving = asyncio.create_task(server.serve())

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from services.dispatcher.channels import ChannelAccount
 from services.dispatcher.channels.email import SmtpAccount, SmtpServer
 from services.dispatcher.channels.messages import Composer, envelope_sender
-from services.dispatcher.channels.sms import TwilioAccount
+from services.dispatcher.channels.sms import Description, Gateway, Generic, SmsAccount, Smsc, SmsRouter, Twilio
 from services.dispatcher.domain import SendMode
+from services.dispatcher.hooks.door import Door
+from services.dispatcher.hooks.doors import GenericDoor, PostmarkDoor, SmscDoor, TwilioDoor
+from services.dispatcher.hooks.sns import SnsDoor
 from services.dispatcher.scheduler import SendPolicy
 from shared.config import Settings
 from shared.http_client import HttpClient
 from shared.vocabulary import ChannelKind
+
+_COUNTRY = re.compile(r"[A-Z]{2}|\*")
 
 
 class DispatcherSettings(Settings):
@@ -29,7 +34,20 @@ class DispatcherSettings(Settings):
     twilio_url: str = "https://api.twilio.com"
     twilio_account_sid: str = ""
     twilio_auth_token: SecretStr = SecretStr("")
-    twilio_from: str = ""
+    twilio_from: str = ""  # a number of yours, or the id of a messaging service (MG…)
+    smsc_url: str = "https://smsc.ru"
+    smsc_api_key: SecretStr = SecretStr("")  # or login and password
+    smsc_login: str = ""
+    smsc_password: SecretStr = SecretStr("")
+    smsc_sender: str = ""
+    smsc_secret: SecretStr = SecretStr("")  # signs the callbacks
+    sms_gateway: SecretStr = SecretStr("")  # any other gateway, described in JSON: docs/providers/generic-sms.md
+    sms_gateway_secret: SecretStr = SecretStr("")  # signs its receipts
+    sms_routes: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)  # RU:smsc,*:twilio
+    sms_country_ceilings: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)  # RU:500,*:0, a UTC day
+    postmark_hook: SecretStr = SecretStr("")  # user:password, as in the address Postmark calls
+    ses_topics: Annotated[tuple[str, ...], NoDecode] = ()  # ARNs of the SNS topics that are listened to
+    hooks_url: str = ""  # how providers reach dispatcher, https://…; empty: they are not asked to call
 
     @field_validator("send_allowlist", mode="before")
     @classmethod
@@ -38,6 +56,50 @@ class DispatcherSettings(Settings):
             return value
         entries = (entry.strip().removeprefix("@") for entry in value.split(","))
         return tuple(re.sub(r"[\s()-]", "", entry) if entry.startswith("+") else entry for entry in entries if entry)
+
+    @field_validator("ses_topics", mode="before")
+    @classmethod
+    def _topics(cls, value: object) -> object:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("sms_routes", "sms_country_ceilings", mode="before")
+    @classmethod
+    def _by_country(cls, value: object) -> object:
+        """Read `RU:smsc,*:twilio`: two letters of a country, `*` for all others."""
+        if not isinstance(value, str):
+            return value
+        pairs = [entry.strip().partition(":") for entry in value.split(",") if entry.strip()]
+        if not all(_COUNTRY.fullmatch(country) and what.strip() for country, _, what in pairs):
+            raise ValueError("XX:… pairs are wanted, with commas between them and * for every other country")
+        return {country: what.strip() for country, _, what in pairs}
+
+    @field_validator("sms_gateway")
+    @classmethod
+    def _is_described(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value():
+            Description.model_validate_json(value.get_secret_value())
+        return value
+
+    @model_validator(mode="after")
+    def _routes_lead_somewhere(self) -> Self:
+        configured = self._sms_gateways
+        if unknown := set(self.sms_routes.values()) - configured:
+            raise ValueError(f"EARSHOT_SMS_ROUTES names {', '.join(sorted(unknown))}, which is not configured")
+        if len(configured) > 1 and not self.sms_routes:
+            raise ValueError("several SMS gateways are configured: say in EARSHOT_SMS_ROUTES which serves what")
+        return self
+
+    @property
+    def _sms_gateways(self) -> set[str]:
+        return {
+            name
+            for name, is_set in {
+                "twilio": self.twilio_account_sid,
+                "smsc": self.smsc_login or self.smsc_api_key.get_secret_value(),
+                "generic": self.sms_gateway.get_secret_value(),
+            }.items()
+            if is_set
+        }
 
     @field_validator("mail_from")
     @classmethod
@@ -54,7 +116,7 @@ class DispatcherSettings(Settings):
 
     @property
     def send_policy(self) -> SendPolicy:
-        return SendPolicy(self.send, self.send_allowlist, self.send_daily_ceiling)
+        return SendPolicy(self.send, self.send_allowlist, self.send_daily_ceiling, self.sms_country_ceilings)
 
     @property
     def composer(self) -> Composer:
@@ -77,9 +139,42 @@ class DispatcherSettings(Settings):
                 sender=envelope_sender(self.mail_from),
                 connections=self.smtp_connections,
             )
-        if self.twilio_account_sid:
-            auth = (self.twilio_account_sid, self.twilio_auth_token.get_secret_value())
-            accounts[ChannelKind.SMS] = TwilioAccount(
-                HttpClient(self.twilio_url, auth=auth), sid=self.twilio_account_sid, sender=self.twilio_from
-            )
+        if sms := [SmsAccount(self._gateway(name)) for name in sorted(self._sms_gateways)]:
+            by_name = {account.name: account for account in sms}
+            accounts[ChannelKind.SMS] = SmsRouter(by_name, self.sms_routes) if self.sms_routes else sms[0]
         return accounts
+
+    def _gateway(self, name: str) -> Gateway:
+        if name == "generic":
+            return Generic(HttpClient(""), self.gateway_description)
+        if name == "smsc":
+            return Smsc(
+                HttpClient(self.smsc_url),
+                login=self.smsc_login,
+                password=self.smsc_password.get_secret_value(),
+                api_key=self.smsc_api_key.get_secret_value(),
+                sender=self.smsc_sender,
+            )
+        auth = (self.twilio_account_sid, self.twilio_auth_token.get_secret_value())
+        callback = f"{self.hooks_url.rstrip('/')}/hooks/twilio" if self.hooks_url else ""
+        http = HttpClient(self.twilio_url, auth=auth)
+        return Twilio(http, sid=self.twilio_account_sid, sender=self.twilio_from, callback=callback)
+
+    @property
+    def gateway_description(self) -> Description:
+        return Description.model_validate_json(self.sms_gateway.get_secret_value() or '{"url": ""}')
+
+    def doors(self) -> dict[str, Door]:
+        """Open a hook for each provider whose secret is known; there is no other way to trust what it says."""
+        doors: dict[str, Door] = {}
+        if token := self.twilio_auth_token.get_secret_value():
+            doors["twilio"] = TwilioDoor(f"{(self.hooks_url or self.unsubscribe_url).rstrip('/')}/hooks/twilio", token)
+        if secret := self.smsc_secret.get_secret_value():
+            doors["smsc"] = SmscDoor(secret)
+        if secret := self.sms_gateway_secret.get_secret_value():
+            doors["generic"] = GenericDoor(secret, self.gateway_description.callback)
+        if credentials := self.postmark_hook.get_secret_value():
+            doors["postmark"] = PostmarkDoor(credentials)
+        if self.ses_topics:
+            doors["ses"] = SnsDoor(HttpClient(""), topics=self.ses_topics)
+        return doors

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -45,6 +46,7 @@ class SkipReason(StrEnum):
 class MoveReason(StrEnum):
     CONTACT_HOURS = "contact_hours"
     DAILY_CEILING = "daily_ceiling"
+    COUNTRY_CEILING = "country_ceiling"
 
 
 class Result(StrEnum):
@@ -70,10 +72,21 @@ class Outgoing:
 
 
 @dataclass(frozen=True, slots=True)
+class Bill:
+    """What a text message took: its segments, and its cost where the provider says so at once."""
+
+    segments: int | None = None
+    cost: Decimal | None = None
+    currency: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Disposition:
     result: Result
     reason: str | None = None  # a code, never the provider's free text: it may quote an address
     message_id: str | None = None
+    bill: Bill | None = None
+    account: str | None = None  # which of several accounts it was, where one stands for them
 
 
 @dataclass(frozen=True, slots=True)

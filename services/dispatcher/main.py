@@ -10,8 +10,10 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.dispatcher import api, handlers, pages, scheduler
+from services.dispatcher import api, errands, handlers, hooks, pages, scheduler
+from services.dispatcher.channels.sms import SmsAccount, SmsRouter
 from services.dispatcher.config import DispatcherSettings
+from services.dispatcher.errands import Inquirer
 from services.dispatcher.scheduler import Bell, Keeper, Lane
 from shared import housekeeping, web
 from shared.clock import Clock
@@ -25,7 +27,7 @@ from shared.transport import EventLog
 from shared.vocabulary import ChannelKind, Service
 
 TOPICS = ("survey.requests", "survey.answers", "survey.messages")
-PUBLIC = ("/u",)
+PUBLIC = ("/u", "/hooks")
 
 
 def build_app(settings: DispatcherSettings, database: Database, event_log: EventLog, clock: Clock) -> FastAPI:
@@ -39,6 +41,7 @@ def build_app(settings: DispatcherSettings, database: Database, event_log: Event
     app.include_router(api.router(database.sessions))
     app.include_router(pages.mailbox_router(database.sessions, clock))
     app.include_router(pages.unsubscribe_router(database.sessions, clock))
+    app.include_router(hooks.router(database.sessions, settings.doors()))
     return app
 
 
@@ -76,6 +79,12 @@ async def run(settings: DispatcherSettings, around: Surroundings) -> None:
             for lane in lanes:
                 tasks.create_task(scheduler.run(partial(lane.perform_due, stop), bell, stop))
             tasks.create_task(scheduler.run(Keeper(database.sessions, clock), bell, stop))
+            tasks.create_task(errands.run(partial(errands.apply_receipts, database.sessions, clock), stop, every_s=0.2))
+            tasks.create_task(errands.run(partial(errands.release_expired, database.sessions, clock), stop, every_s=30))
+            text_account = accounts.get(ChannelKind.SMS)
+            if isinstance(text_account, SmsAccount | SmsRouter):
+                inquirer = Inquirer(database.sessions, text_account, settings.link_secrets)
+                tasks.create_task(errands.run(inquirer, stop, every_s=5))
             tasks.create_task(housekeeping.run(database.sessions, stop))
     finally:
         for account in accounts.values():

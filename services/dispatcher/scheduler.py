@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from services.dispatcher import domain
 from services.dispatcher.channels import ChannelAccount, call_center
 from services.dispatcher.channels.messages import Composer
 from services.dispatcher.channels.mime import BadAddress
+from services.dispatcher.channels.sms import EVERYWHERE, country_of
 from services.dispatcher.domain import Disposition, MoveReason, Outgoing, Result, SendMode, SkipReason, StepState
 from services.dispatcher.handlers import ending, recording
 from services.dispatcher.handlers.recording import Done
@@ -69,6 +70,7 @@ class SendPolicy:
     mode: SendMode = SendMode.MAILBOX
     allowed: Sequence[str] = ()
     daily_ceiling: int = 1000
+    country_ceilings: Mapping[str, int] = field(default_factory=dict)  # text messages a day; empty: no limit of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,8 @@ class Lane:
     ) -> None:
         deadline = time.monotonic() + self.budget_s  # from before the mark: who stands still after it sends nothing
         async with self.sessions.begin() as session:
-            granted = await self._granted(session, account, [ready.held for ready, _ in batch], now)
+            within = await self._within_country(session, batch, now)
+            granted = await self._granted(session, account, within, now)
             marked = await steps.mark_in_flight(session, granted, account=account.name)
         started = [(ready, message) for ready, message in batch if ready.held.key in marked]
         dispositions = await self._dispositions(account, [message for _, message in started], deadline)
@@ -206,6 +209,26 @@ class Lane:
             log.warning("sending.ceiling_reached", account=account.name, moved=len(over))
             await steps.move(session, over)
         return held[:size]
+
+    async def _within_country(
+        self, session: AsyncSession, batch: Sequence[tuple[Ready, Outgoing]], now: datetime
+    ) -> list[Held]:
+        """Keep what each country may still get today: a flood to far numbers ends here, whoever started it."""
+        ceilings = self.policy.country_ceilings
+        if self.channel is not ChannelKind.SMS or not ceilings:
+            return [ready.held for ready, _ in batch]
+        by_country: dict[str, list[Held]] = {}
+        for ready, message in batch:
+            by_country.setdefault(country_of(message.recipient), []).append(ready.held)
+        kept: list[Held] = []
+        for country, held in sorted(by_country.items()):
+            ceiling = ceilings.get(country, ceilings.get(EVERYWHERE, 0))
+            size = await allowance.take(session, f"sms:{country}", now, wanted=len(held), ceiling=ceiling)
+            kept += held[:size]
+            if over := [(step, domain.next_day(now), MoveReason.COUNTRY_CEILING) for step in held[size:]]:
+                log.warning("sending.country_ceiling_reached", country=country, moved=len(over))
+                await steps.move(session, over)
+        return kept
 
     async def _dispositions(
         self, account: ChannelAccount, messages: Sequence[Outgoing], deadline: float
@@ -306,8 +329,9 @@ def _ended(ready: Ready, disposition: Disposition, *, account: str | None, now: 
     again = None
     if state is StepState.PLANNED and disposition.result is Result.NOT_ACCEPTED:
         again = now + domain.backoff(tries)
+    account = disposition.account or account
     end = End(ready.held, state, tries=tries, account=account, reason=disposition.reason, due_at=again)
-    return Done(end, message_id=disposition.message_id)
+    return Done(end, message_id=disposition.message_id, bill=disposition.bill)
 
 
 async def keep(sessions: Sessions, clock: Clock, *, give_up: bool = True) -> int:

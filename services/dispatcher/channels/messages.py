@@ -73,6 +73,7 @@ class Composer:
             "List-Unsubscribe": f"<{unsubscribe}>",
             "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
             "Auto-Submitted": "auto-generated",
+            "X-PM-Metadata-attempt": f"{request.invitation_id}.{step}",  # comes back in Postmark's webhooks
         }
         body = mime.alternative(headers, text=_plain.render(fields), html=_html.render(fields))
         return Outgoing(request.invitation_id, step, ChannelKind.EMAIL, address, subject, body)

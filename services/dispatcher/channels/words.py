@@ -29,6 +29,7 @@ class Words:
     done_text: str
     unknown_title: str
     unknown_text: str
+    stop_confirmed: str
 
 
 ENGLISH = Words(
@@ -53,6 +54,7 @@ ENGLISH = Words(
     done_text="{brand} will not ask you again.",
     unknown_title="This link does not work",
     unknown_text="It may be incomplete: copy the whole address from the message.",
+    stop_confirmed="You will get no more text messages from us.",
 )
 RUSSIAN = Words(
     order="Ваш заказ {number} от {date}",
@@ -76,6 +78,7 @@ RUSSIAN = Words(
     done_text="{brand} больше не будет вас спрашивать.",
     unknown_title="Ссылка не работает",
     unknown_text="Возможно, она неполная: скопируйте адрес из сообщения целиком.",
+    stop_confirmed="Больше не будем присылать вам СМС.",
 )
 
 

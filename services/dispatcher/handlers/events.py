@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher import domain
 from services.dispatcher.handlers import ending
-from services.dispatcher.repository import invitations, mailbox, steps
+from services.dispatcher.repository import invitations, mailbox, steps, suppressions
 from shared import inbox, links
 from shared.cloudevents import Event
 from shared.events import (
@@ -75,6 +75,7 @@ async def on_requested(
         session, [(request, _unsubscribe_fingerprint(request, link_keys)) for request in once.values()]
     )
     await steps.insert(session, [once[invitation] for invitation in new])
+    await ending.publish(session, await suppressions.release_moved(session, list(once.values())), now=now)
     await ending.close(session, await invitations.take_early(session, new), now=now)
 
 
