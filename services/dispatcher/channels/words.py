@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -25,8 +26,9 @@ class Words:
     call_summary: str
     ask_title: str
     ask_text: str
+    choices: Mapping[str, str]
     done_title: str
-    done_text: str
+    done_texts: Mapping[str, str]
     unknown_title: str
     unknown_text: str
     stop_confirmed: str
@@ -49,9 +51,18 @@ ENGLISH = Words(
     text_unsubscribe="Do not ask me again:",
     call_summary="{about}. Messages sent before, without an answer: {sent}.",
     ask_title="Do not ask me again?",
-    ask_text="{brand} will send you no more questions: no e-mail, no text message, no call.",
+    ask_text="Say what {brand} should leave out.",
+    choices={
+        "all": "Every question: no e-mail, no text message, no call",
+        "email": "Every e-mail; a text message or a call may still come",
+        "survey": "Questions of this kind only: {about}",
+    },
     done_title="Done",
-    done_text="{brand} will not ask you again.",
+    done_texts={
+        "all": "{brand} will not ask you again.",
+        "email": "{brand} will send you no more questions by e-mail.",
+        "survey": "{brand} will not ask you questions of this kind again.",
+    },
     unknown_title="This link does not work",
     unknown_text="It may be incomplete: copy the whole address from the message.",
     stop_confirmed="You will get no more text messages from us.",
@@ -73,9 +84,18 @@ RUSSIAN = Words(
     text_unsubscribe="Больше не спрашивать:",
     call_summary="{about}. Отправлено сообщений без ответа: {sent}.",
     ask_title="Больше не спрашивать?",
-    ask_text="{brand} не будет задавать вам вопросов: ни писем, ни СМС, ни звонков.",
+    ask_text="Скажите, чего {brand} больше не присылать.",
+    choices={
+        "all": "Никаких вопросов: ни писем, ни СМС, ни звонков",
+        "email": "Никаких писем; СМС или звонок ещё возможны",
+        "survey": "Только вопросы такого рода: {about}",
+    },
     done_title="Готово",
-    done_text="{brand} больше не будет вас спрашивать.",
+    done_texts={
+        "all": "{brand} больше не будет вас спрашивать.",
+        "email": "{brand} больше не пришлёт вам писем с вопросами.",
+        "survey": "{brand} больше не задаст вам вопросов такого рода.",
+    },
     unknown_title="Ссылка не работает",
     unknown_text="Возможно, она неполная: скопируйте адрес из сообщения целиком.",
     stop_confirmed="Больше не будем присылать вам СМС.",

@@ -110,11 +110,24 @@ async def expire(session: AsyncSession, *, now: datetime, limit: int = BATCH) ->
     return len(due)
 
 
-async def opt_out(session: AsyncSession, respondent_id: str, *, now: datetime) -> None:
-    """Ask this respondent nothing any more, over any channel, for ever."""
+async def opt_out(
+    session: AsyncSession,
+    respondent_id: str,
+    *,
+    now: datetime,
+    channel: ChannelKind | None = None,
+    program: str | None = None,
+) -> None:
+    """Ask this respondent nothing any more: at all, over a channel, or within a program, whose open chains end."""
     await invitations.let_requests_finish(session)  # one half stored would be neither closed nor looked at again
-    opted_out = Suppression(respondent_id=respondent_id, reason=SuppressionReason.OPT_OUT)
+    opted_out = Suppression(
+        respondent_id=respondent_id, channel=channel, program=program, reason=SuppressionReason.OPT_OUT
+    )
     await suppress(session, [opted_out], now=now)
+    if program is not None and channel is None:
+        open_ones = await invitations.lock(session, open_of=[respondent_id])
+        declined = [row.id for row in open_ones.values() if row.program == program]
+        await close(session, dict.fromkeys(declined, InvitationOutcome.DECLINED), now=now)
 
 
 async def withdraw_respondents(session: AsyncSession, respondents: Collection[str], *, now: datetime) -> None:
