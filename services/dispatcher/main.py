@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.dispatcher import api, errands, handlers, hooks, pages, scheduler, unsubscribe
+from services.dispatcher import api, errands, handlers, hooks, pages, scheduler, suppressions, unsubscribe
 from services.dispatcher.channels.sms import SmsAccount, SmsRouter
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.errands import Inquirer
@@ -39,6 +39,7 @@ def build_app(settings: DispatcherSettings, database: Database, event_log: Event
         Service.DISPATCHER, ready=ready, public=PUBLIC, staff_secret=settings.staff_secret.get_secret_value()
     )
     app.include_router(api.router(database.sessions))
+    app.include_router(suppressions.router(database.sessions, clock))
     app.include_router(pages.mailbox_router(database.sessions, clock))
     app.include_router(unsubscribe.router(database.sessions, clock))
     app.include_router(hooks.router(database.sessions, settings.doors()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 import asyncpg
@@ -11,8 +12,9 @@ from pydantic import BaseModel
 
 from services.dispatcher.channels import mime
 from services.dispatcher.repository.mailbox import Kept
+from services.dispatcher.repository.suppressions import Stored
 from shared.events import Consent, Contact, EventRef, ProgramRef, SurveyRequested
-from shared.vocabulary import AttemptState, ChannelKind, InvitationOutcome
+from shared.vocabulary import AttemptState, ChannelKind, InvitationOutcome, SuppressionReason
 
 
 class AttemptStory(BaseModel):
@@ -24,6 +26,9 @@ class AttemptStory(BaseModel):
     reason: str | None
     provider_message_id: str | None
     at: datetime
+    segments: int | None  # of a text message
+    cost: Decimal | None
+    currency: str | None
 
 
 class StepStory(BaseModel):
@@ -74,6 +79,27 @@ class Mailbox(BaseModel):
     messages: list[KeptMessage]
 
 
+class Suppressed(BaseModel):
+    """`channel` and `program` null mean all; `until` null means for ever."""
+
+    id: UUID
+    respondent_id: str
+    channel: ChannelKind | None
+    program: str | None
+    reason: SuppressionReason
+    until: datetime | None
+    at: datetime
+
+
+class SuppressionList(BaseModel):
+    suppressions: list[Suppressed]
+
+
+def suppressed(stored: Stored) -> Suppressed:
+    fields = {name: getattr(stored, name) for name in Suppressed.model_fields}
+    return Suppressed(**{**fields, "respondent_id": masked(stored.respondent_id) or ""})
+
+
 def invitation_story(
     invitation: asyncpg.Record, steps: Sequence[asyncpg.Record], attempts: Sequence[asyncpg.Record]
 ) -> InvitationStory:
@@ -101,7 +127,7 @@ def invitation_story(
     )
 
 
-_ATTEMPT = ("revision", "provider", "state", "reason", "provider_message_id", "at")
+_ATTEMPT = ("revision", "provider", "state", "reason", "provider_message_id", "at", "segments", "cost", "currency")
 
 
 def masked(value: str | None) -> str | None:

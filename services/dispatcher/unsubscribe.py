@@ -92,5 +92,11 @@ def _page(
 
 def _unknown_link() -> Response:
     words = words_of("en")
-    fields = {"language": "en", "brand": None, "title": words.unknown_title, "text": words.unknown_text, "choices": {}}
+    fields: dict[str, Any] = {
+        "language": "en",
+        "brand": None,
+        "title": words.unknown_title,
+        "text": words.unknown_text,
+        "choices": {},
+    }
     return HTMLResponse(_environment.get_template("unsubscribe.html").render(fields), HTTPStatus.NOT_FOUND)

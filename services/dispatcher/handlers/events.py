@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher import domain
 from services.dispatcher.handlers import ending
-from services.dispatcher.repository import invitations, mailbox, steps, suppressions
+from services.dispatcher.repository import invitations, mailbox, receipts, steps, suppressions
 from shared import inbox, links
 from shared.cloudevents import Event
 from shared.events import (
@@ -152,6 +152,8 @@ async def on_erased(session: AsyncSession, found: Sequence[RespondentErased], *,
     await ending.withdraw_respondents(session, respondents, now=now)
     await invitations.wipe(session, respondents)
     await mailbox.wipe(session, respondents)
+    await receipts.forget_phones(session, respondents)
+    await suppressions.forget_addresses(session, respondents)
     await invitations.forget_parked(session, respondents)
 
 

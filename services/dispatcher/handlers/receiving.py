@@ -171,6 +171,13 @@ async def _release(session: AsyncSession, found: Collection[Matched], *, now: da
         await ending.publish(session, lifted, now=now)
 
 
+async def release(session: AsyncSession, suppression_id: UUID, *, now: datetime) -> bool:
+    """Lift one suppression by hand, and say so; False when there is none."""
+    lifted = await suppressions.remove(session, suppression_id)
+    await ending.publish(session, lifted, now=now)
+    return bool(lifted)
+
+
 async def release_expired(session: AsyncSession, *, now: datetime) -> int:
     """Lift suppressions whose time is over, and say so; return how many they were."""
     lifted = await suppressions.release_expired(session, now=now, limit=BATCH)

@@ -194,6 +194,19 @@ async def forget_old(session: AsyncSession) -> None:
     await db.fetch(session, _FORGET, KEPT)
 
 
+_FORGET_PHONES = """WITH known AS (
+    SELECT a.id, a.phone FROM attempts a JOIN invitations i ON i.id = a.invitation_id
+    WHERE i.respondent_id = ANY($1::text[]) AND a.phone IS NOT NULL
+), said AS (
+    UPDATE receipts r SET phone = NULL, look_at = NULL FROM known WHERE r.phone = known.phone
+)
+UPDATE attempts a SET phone = NULL FROM known WHERE a.id = known.id"""
+
+
+async def forget_phones(session: AsyncSession, respondents: Collection[str]) -> None:
+    await db.fetch(session, _FORGET_PHONES, list(respondents))
+
+
 def _receipt(row: asyncpg.Record) -> Receipt:
     known = row["invitation_id"] is not None
     return Receipt(

@@ -111,6 +111,14 @@ def _released(rows: Sequence[asyncpg.Record]) -> list[RespondentReleased]:
     return [RespondentReleased(**{name: row[name] for name in names}) for row in rows]
 
 
+_FORGET_ADDRESSES = "UPDATE suppressions SET address = NULL WHERE respondent_id = ANY($1::text[])"
+
+
+async def forget_addresses(session: AsyncSession, respondents: Collection[str]) -> None:
+    """Let what binds an address of erased respondents bind them whatever their address."""
+    await db.fetch(session, _FORGET_ADDRESSES, list(respondents))
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     id: UUID
