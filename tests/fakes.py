@@ -193,3 +193,54 @@ async def gateway() -> AsyncIterator[Gateway]:
         fake.swallowing.set()
         server.should_exit = True
         await serving
+
+
+@dataclass
+class Imap:
+    """An IMAP mailbox of letters by uid. Speaks as much of RFC 3501 as a reader of bounces needs."""
+
+    port: int = 0
+    letters: dict[int, bytes] = field(default_factory=dict)
+    seen: set[int] = field(default_factory=set)
+    commands: list[str] = field(default_factory=list)
+    password: str = "secret"
+
+    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"* OK here\r\n")
+        with contextlib.suppress(ConnectionError):
+            while line := await reader.readline():
+                tag, _, command = line.decode().strip().partition(" ")
+                self.commands.append(command)
+                for reply in self._replies(command):
+                    writer.write(reply)
+                ok = b"NO wrong" if command.startswith("LOGIN") and self.password not in command else b"OK done"
+                writer.write(tag.encode() + b" " + ok + b"\r\n")
+                if command == "LOGOUT":
+                    break
+        writer.close()
+
+    def _replies(self, command: str) -> Iterator[bytes]:
+        words = command.split()
+        if words[0] == "CAPABILITY":
+            yield b"* CAPABILITY IMAP4rev1\r\n"
+        elif words[0] == "SELECT":
+            yield f"* {len(self.letters)} EXISTS\r\n".encode()
+        elif words[:2] == ["UID", "SEARCH"]:
+            yield f"* SEARCH {' '.join(str(uid) for uid in sorted(self.letters.keys() - self.seen))}\r\n".encode()
+        elif words[:2] == ["UID", "FETCH"]:
+            for number, uid in enumerate(map(int, words[2].split(",")), 1):
+                content = self.letters[uid]
+                yield f"* {number} FETCH (UID {uid} BODY[]<0> {{{len(content)}}}\r\n".encode() + content + b")\r\n"
+        elif words[:2] == ["UID", "STORE"]:
+            self.seen |= set(map(int, words[2].split(",")))
+
+
+@contextlib.asynccontextmanager
+async def imap() -> AsyncIterator[Imap]:
+    fake = Imap()
+    server = await asyncio.start_server(fake.converse, "127.0.0.1", 0)
+    fake.port = server.sockets[0].getsockname()[1]
+    try:
+        yield fake
+    finally:
+        server.close()

@@ -10,6 +10,7 @@ from pydantic_settings import NoDecode
 
 from services.dispatcher.channels import ChannelAccount
 from services.dispatcher.channels.email import SmtpAccount, SmtpServer
+from services.dispatcher.channels.feedback.imap import BounceMailbox
 from services.dispatcher.channels.messages import Composer, envelope_sender
 from services.dispatcher.channels.sms import Description, Gateway, Generic, SmsAccount, Smsc, SmsRouter, Twilio
 from services.dispatcher.domain import SendMode
@@ -47,6 +48,7 @@ class DispatcherSettings(Settings):
     sms_country_ceilings: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)  # RU:500,*:0, a UTC day
     postmark_hook: SecretStr = SecretStr("")  # user:password, as in the address Postmark calls
     ses_topics: Annotated[tuple[str, ...], NoDecode] = ()  # ARNs of the SNS topics that are listened to
+    imap_url: SecretStr = SecretStr("")  # where bounces come back to: imaps://user:password@host[:port][/folder]
     hooks_url: str = ""  # how providers reach dispatcher, https://…; empty: they are not asked to call
 
     @field_validator("send_allowlist", mode="before")
@@ -72,6 +74,18 @@ class DispatcherSettings(Settings):
         if not all(_COUNTRY.fullmatch(country) and what.strip() for country, _, what in pairs):
             raise ValueError("XX:… pairs are wanted, with commas between them and * for every other country")
         return {country: what.strip() for country, _, what in pairs}
+
+    @field_validator("imap_url")
+    @classmethod
+    def _is_imap(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value():
+            BounceMailbox.from_url(value.get_secret_value())
+        return value
+
+    @property
+    def bounce_mailbox(self) -> BounceMailbox | None:
+        url = self.imap_url.get_secret_value()
+        return BounceMailbox.from_url(url) if url and self.send is not SendMode.MAILBOX else None
 
     @field_validator("sms_gateway")
     @classmethod

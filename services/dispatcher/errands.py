@@ -11,6 +11,8 @@ from typing import Protocol
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.dispatcher.channels.feedback import dsn
+from services.dispatcher.channels.feedback.imap import BounceMailbox, MailboxUnavailable
 from services.dispatcher.channels.sms import Inquiry
 from services.dispatcher.handlers import receiving
 from services.dispatcher.receipts import Receipt, Reference
@@ -26,6 +28,7 @@ from shared.vocabulary import Service
 log = structlog.get_logger()
 
 ASKED_AT_ONCE = 20
+LETTERS_AT_ONCE = 50
 SETTLED = timedelta(minutes=10)  # after this long a provider that knows nothing of a message never had it
 
 
@@ -83,6 +86,28 @@ class Inquirer:
         except UnknownLinkKey:
             return None
         return f"/s/{token}.{step}"
+
+
+@dataclass(frozen=True, slots=True)
+class BounceReader:
+    """Reads delivery reports; a letter is marked as read only when what it says is stored."""
+
+    sessions: Sessions
+    mailbox: BounceMailbox
+
+    async def __call__(self) -> int:
+        try:
+            letters = await asyncio.to_thread(self.mailbox.unread, limit=LETTERS_AT_ONCE)
+            found = [receipt for letter in letters for receipt in dsn.receipts(letter.content)]
+            async with self.sessions.begin() as session:
+                await receipts.add(session, found)
+            await asyncio.to_thread(self.mailbox.mark_read, [letter.uid for letter in letters])
+        except MailboxUnavailable as error:
+            log.warning("bounces.mailbox_unavailable", reason=str(error))
+            return 0
+        for receipt in found:
+            metrics.RECEIPTS.labels(Service.DISPATCHER, receipt.provider, receipt.kind).inc()
+        return len(letters)
 
 
 async def run(work: Callable[[], Awaitable[int]], stop: asyncio.Event, *, every_s: float) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.dispatcher import api, errands, handlers, hooks, pages, scheduler, suppressions, unsubscribe
 from services.dispatcher.channels.sms import SmsAccount, SmsRouter
 from services.dispatcher.config import DispatcherSettings
-from services.dispatcher.errands import Inquirer
+from services.dispatcher.errands import BounceReader, Inquirer
 from services.dispatcher.scheduler import Bell, Keeper, Lane
 from shared import housekeeping, web
 from shared.clock import Clock
@@ -86,6 +86,9 @@ async def run(settings: DispatcherSettings, around: Surroundings) -> None:
             if isinstance(text_account, SmsAccount | SmsRouter):
                 inquirer = Inquirer(database.sessions, text_account, settings.link_secrets)
                 tasks.create_task(errands.run(inquirer, stop, every_s=5))
+            if settings.bounce_mailbox is not None:
+                reader = BounceReader(database.sessions, settings.bounce_mailbox)
+                tasks.create_task(errands.run(reader, stop, every_s=60))
             tasks.create_task(housekeeping.run(database.sessions, stop))
     finally:
         for account in accounts.values():
