@@ -9,13 +9,14 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from services.dispatcher.channels import ChannelAccount
+from services.dispatcher.channels.bitrix24 import Bitrix24
 from services.dispatcher.channels.email import SmtpAccount, SmtpServer
 from services.dispatcher.channels.feedback.imap import BounceMailbox
 from services.dispatcher.channels.messages import Composer, envelope_sender
 from services.dispatcher.channels.sms import Description, Gateway, Generic, SmsAccount, Smsc, SmsRouter, Twilio
 from services.dispatcher.domain import SendMode
 from services.dispatcher.hooks.door import Door
-from services.dispatcher.hooks.doors import GenericDoor, PostmarkDoor, SmscDoor, TwilioDoor
+from services.dispatcher.hooks.doors import Bitrix24Door, GenericDoor, PostmarkDoor, SmscDoor, TwilioDoor
 from services.dispatcher.hooks.sns import SnsDoor
 from services.dispatcher.scheduler import SendPolicy
 from shared.config import Settings
@@ -49,6 +50,10 @@ class DispatcherSettings(Settings):
     postmark_hook: SecretStr = SecretStr("")  # user:password, as in the address Postmark calls
     ses_topics: Annotated[tuple[str, ...], NoDecode] = ()  # ARNs of the SNS topics that are listened to
     imap_url: SecretStr = SecretStr("")  # where bounces come back to: imaps://user:password@host[:port][/folder]
+    bitrix24_url: SecretStr = SecretStr("")  # an incoming webhook: https://portal.bitrix24.ru/rest/1/code
+    bitrix24_responsible: Annotated[int, Field(ge=1)] = 1  # the user who gets the calls
+    bitrix24_token: SecretStr = SecretStr("")  # the outgoing webhook's application token
+    desk_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known['scoring_port']}/desk")
     hooks_url: str = ""  # how providers reach dispatcher, https://…; empty: they are not asked to call
 
     @field_validator("send_allowlist", mode="before")
@@ -178,6 +183,13 @@ class DispatcherSettings(Settings):
     def gateway_description(self) -> Description:
         return Description.model_validate_json(self.sms_gateway.get_secret_value() or '{"url": ""}')
 
+    def open_crm(self) -> Bitrix24 | None:
+        """Open the CRM that gets calls as tasks; none in mailbox mode."""
+        url = self.bitrix24_url.get_secret_value()
+        if not url or self.send is SendMode.MAILBOX:
+            return None
+        return Bitrix24(HttpClient(url.rstrip("/") + "/"), responsible=self.bitrix24_responsible)
+
     def doors(self) -> dict[str, Door]:
         """Open a hook for each provider whose secret is known; there is no other way to trust what it says."""
         doors: dict[str, Door] = {}
@@ -189,6 +201,8 @@ class DispatcherSettings(Settings):
             doors["generic"] = GenericDoor(secret, self.gateway_description.callback)
         if credentials := self.postmark_hook.get_secret_value():
             doors["postmark"] = PostmarkDoor(credentials)
+        if token := self.bitrix24_token.get_secret_value():
+            doors["bitrix24"] = Bitrix24Door(token)
         if self.ses_topics:
             doors["ses"] = SnsDoor(HttpClient(""), topics=self.ses_topics)
         return doors

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.dispatcher import api, errands, handlers, hooks, pages, scheduler, suppressions, unsubscribe
 from services.dispatcher.channels.sms import SmsAccount, SmsRouter
 from services.dispatcher.config import DispatcherSettings
+from services.dispatcher.crm import CrmTasks
 from services.dispatcher.errands import BounceReader, Inquirer
 from services.dispatcher.scheduler import Bell, Keeper, Lane
 from shared import housekeeping, web
@@ -58,7 +59,7 @@ async def run(settings: DispatcherSettings, around: Surroundings) -> None:
     """Run until told to stop; the batches at hand are finished first."""
     database = Database(around.database_url, schema=Service.DISPATCHER)
     event_log, clock, stop = around.event_log, around.clock, around.stop
-    accounts = settings.open_accounts()
+    accounts, crm = settings.open_accounts(), settings.open_crm()
     bell = Bell()
     lanes = [
         Lane(
@@ -89,8 +90,14 @@ async def run(settings: DispatcherSettings, around: Surroundings) -> None:
             if settings.bounce_mailbox is not None:
                 reader = BounceReader(database.sessions, settings.bounce_mailbox)
                 tasks.create_task(errands.run(reader, stop, every_s=60))
+            if crm is not None:
+                tasks.create_task(
+                    errands.run(CrmTasks(database.sessions, clock, crm, settings.desk_url), stop, every_s=2)
+                )
             tasks.create_task(housekeeping.run(database.sessions, stop))
     finally:
         for account in accounts.values():
             await account.close()
+        if crm is not None:
+            await crm.http.close()
         await database.close()

@@ -53,6 +53,7 @@ sa.Table(
     sa.Column("account", sa.Text),
     sa.Column("call_task", sa.Uuid),  # while a call is open at the desk
     sa.Index("steps_due", "channel", "due_at", postgresql_where=sa.text("state = 'planned'")),
+    sa.Index("steps_calls", "call_task", postgresql_where=sa.text("call_task IS NOT NULL")),
     sa.Index("steps_running", "leased_until", postgresql_where=sa.text("state IN ('leased', 'in_flight')")),
     postgresql_with={"fillfactor": "70"},
 )
@@ -103,6 +104,21 @@ sa.Table(
     sa.Index("receipts_once", "provider", "key", unique=True),
     sa.Index("receipts_due", "look_at", postgresql_where=sa.text("look_at IS NOT NULL")),
     sa.Index("receipts_age", "stored_at"),
+)
+
+# calls that are tasks in a CRM too; all times are machine times
+sa.Table(
+    "crm_tasks",
+    metadata,
+    sa.Column("call_task", sa.Uuid, primary_key=True),
+    sa.Column("invitation_id", sa.Uuid, sa.ForeignKey("invitations.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("number", sa.Text),  # the CRM's own, once it is there
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("look_at", _INSTANT, server_default=sa.text("clock_timestamp()")),  # none: nothing to do now
+    sa.Column("finished_at", _INSTANT),
+    sa.Index("crm_tasks_due", "look_at", postgresql_where=sa.text("look_at IS NOT NULL")),
+    sa.Index("crm_tasks_open", "number", postgresql_where=sa.text("finished_at IS NULL")),
 )
 
 sa.Table(

@@ -24,6 +24,8 @@ class Words:
     text_scale: str
     text_unsubscribe: str
     call_summary: str
+    crm_title: str
+    crm_text: str
     ask_title: str
     ask_text: str
     choices: Mapping[str, str]
@@ -50,6 +52,8 @@ ENGLISH = Words(
     text_scale="Answer from 0 (not at all likely) to 10 (certain):",
     text_unsubscribe="Do not ask me again:",
     call_summary="{about}. Messages sent before, without an answer: {sent}.",
+    crm_title="{brand}: ask {name} one question",
+    crm_text="Call {phone}.\n\n{script}\n\nEnter the answer here: {link}\n\n{summary}",
     ask_title="Do not ask me again?",
     ask_text="Say what {brand} should leave out.",
     choices={
@@ -83,6 +87,8 @@ RUSSIAN = Words(
     text_scale="Ответьте от 0 (ни за что) до 10 (обязательно):",
     text_unsubscribe="Больше не спрашивать:",
     call_summary="{about}. Отправлено сообщений без ответа: {sent}.",
+    crm_title="{brand}: один вопрос, {name}",
+    crm_text="Позвоните: {phone}.\n\n{script}\n\nОтвет внесите здесь: {link}\n\n{summary}",
     ask_title="Больше не спрашивать?",
     ask_text="Скажите, чего {brand} больше не присылать.",
     choices={

@@ -13,7 +13,7 @@ from services.dispatcher.repository import invitations, steps, suppressions
 from services.dispatcher.repository.invitations import Invitation
 from shared import cloudevents, outbox
 from shared.events import CallWithdrawn, InvitationClosed, Payload, RespondentSuppressed, Suppression
-from shared.vocabulary import ChannelKind, InvitationOutcome, Service, SuppressionReason
+from shared.vocabulary import CallOutcome, ChannelKind, InvitationOutcome, Service, SuppressionReason
 
 BATCH = 500
 
@@ -49,6 +49,16 @@ async def recall(
         for invitation, task in recalled
     ]
     await publish(session, told, now=now)
+
+
+async def end_call(session: AsyncSession, invitation_id: UUID, *, reason: str, now: datetime) -> None:
+    """End an open call that reached nobody elsewhere: the desk is told, and the chain goes on or is exhausted."""
+    here = await invitations.lock(session, [invitation_id])
+    respondents = {id_: row.respondent_id for id_, row in here.items() if row.is_open}
+    await recall(session, respondents, reasons=dict.fromkeys(respondents, reason), now=now)
+    chains = await steps.chains(session, respondents)
+    outcomes = {id_: domain.after_call(CallOutcome.UNREACHABLE, chain) for id_, chain in chains.items()}
+    await close(session, {id_: outcome for id_, outcome in outcomes.items() if outcome is not None}, now=now)
 
 
 async def recall_where(

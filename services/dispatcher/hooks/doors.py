@@ -73,3 +73,17 @@ class PostmarkDoor:
     async def hear(self, incoming: Incoming) -> Said:
         check(incoming.basic, self.credentials)
         return Said(postmark.receipts(incoming.json))
+
+
+@dataclass(frozen=True, slots=True)
+class Bitrix24Door:
+    """An outgoing webhook on ONTASKUPDATE: what it says is only a hint, the task is read again."""
+
+    token: str
+
+    async def hear(self, incoming: Incoming) -> Said:
+        form = incoming.form
+        check(form.get("auth[application_token]", ""), self.token)
+        number = form.get("data[FIELDS_AFTER][ID]", "")
+        is_update = form.get("event", "").upper() == "ONTASKUPDATE" and number.isdecimal()
+        return Said(changed_tasks=[number] if is_update else ())

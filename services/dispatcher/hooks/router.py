@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from services.dispatcher.hooks.door import Door, Incoming
-from services.dispatcher.repository import receipts
+from services.dispatcher.repository import crm_tasks, receipts
 from shared import metrics, problems
 from shared.db import Sessions
 from shared.vocabulary import Service
@@ -24,9 +24,10 @@ def router(sessions: Sessions, doors: Mapping[str, Door]) -> APIRouter:
         if door is None:
             raise problems.NotFound("No such provider", "Its secret is not set.")
         said = await door.hear(Incoming(request.url.query, request.headers, await request.body()))
-        if said.receipts:
+        if said.receipts or said.changed_tasks:
             async with sessions.begin() as session:
                 await receipts.add(session, said.receipts)
+                await crm_tasks.look_again(session, said.changed_tasks)
         for receipt in said.receipts:
             metrics.RECEIPTS.labels(Service.DISPATCHER, receipt.provider, receipt.kind).inc()
         return Response(said.reply, media_type="text/xml") if said.reply else Response(status_code=204)

@@ -42,7 +42,7 @@ def report(
     ).encode()
 
 
-AUTO_REPLY = b"From: r1@example.com\r\nAuto-Submitted: auto-replied\r\nIn-Reply-To: <%s@localhost>\r\nSubject: away\r\n\r\nback soon"
+AUTO_REPLY = b"From: r1@example.com\r\nAuto-Submitted: auto-replied\r\nIn-Reply-To: <%s@localhost>\r\n\r\nback soon"
 
 
 def reference_of(asked: SurveyRequested, step: int = 1) -> str:

@@ -19,6 +19,7 @@ def upgrade() -> None:
     create_steps()
     create_attempts()
     create_receipts()
+    create_crm_tasks()
     create_suppressions()
     create_early()
     create_mailbox()
@@ -30,7 +31,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("allowance", "mailbox", "early", "suppressions", "receipts", "attempts", "steps", "invitations"):
+    for table in ("allowance", "mailbox", "early", "suppressions", "crm_tasks", "receipts", "attempts", *reversed(HOT)):
         op.drop_table(table)
     drop_messaging_tables()
 
@@ -72,6 +73,7 @@ def create_steps() -> None:
         sa.Column("account", sa.Text),
         sa.Column("call_task", sa.Uuid),
         sa.Index("steps_due", "channel", "due_at", postgresql_where=sa.text("state = 'planned'")),
+        sa.Index("steps_calls", "call_task", postgresql_where=sa.text("call_task IS NOT NULL")),
         sa.Index("steps_running", "leased_until", postgresql_where=sa.text("state IN ('leased', 'in_flight')")),
         postgresql_with={"fillfactor": "70"},
     )
@@ -125,6 +127,21 @@ def create_receipts() -> None:
         sa.Index("receipts_once", "provider", "key", unique=True),
         sa.Index("receipts_due", "look_at", postgresql_where=sa.text("look_at IS NOT NULL")),
         sa.Index("receipts_age", "stored_at"),
+    )
+
+
+def create_crm_tasks() -> None:
+    op.create_table(
+        "crm_tasks",
+        sa.Column("call_task", sa.Uuid, primary_key=True),
+        sa.Column("invitation_id", sa.Uuid, sa.ForeignKey("invitations.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("step", sa.Integer, nullable=False),
+        sa.Column("number", sa.Text),
+        sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("look_at", INSTANT, server_default=sa.text("clock_timestamp()")),
+        sa.Column("finished_at", INSTANT),
+        sa.Index("crm_tasks_due", "look_at", postgresql_where=sa.text("look_at IS NOT NULL")),
+        sa.Index("crm_tasks_open", "number", postgresql_where=sa.text("finished_at IS NULL")),
     )
 
 
