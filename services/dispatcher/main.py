@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 import sqlalchemy as sa
@@ -11,6 +11,8 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher import api, errands, handlers, hooks, pages, scheduler, suppressions, unsubscribe
+from services.dispatcher.channels import ChannelAccount
+from services.dispatcher.channels.bitrix24 import Bitrix24
 from services.dispatcher.channels.sms import SmsAccount, SmsRouter
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.crm import CrmTasks
@@ -55,6 +57,28 @@ def build_handler(settings: DispatcherSettings, clock: Clock, bell: Bell) -> Han
     return handle
 
 
+def errands_of(
+    settings: DispatcherSettings,
+    database: Database,
+    clock: Clock,
+    accounts: Mapping[ChannelKind, ChannelAccount],
+    crm: Bitrix24 | None,
+) -> list[tuple[Callable[[], Awaitable[int]], float]]:
+    """What is done beside the steps, and how often in seconds."""
+    sessions, texts, mailbox = database.sessions, accounts.get(ChannelKind.SMS), settings.bounce_mailbox
+    found: list[tuple[Callable[[], Awaitable[int]], float]] = [
+        (partial(errands.apply_receipts, sessions, clock), 0.2),
+        (partial(errands.release_expired, sessions, clock), 30),
+    ]
+    if isinstance(texts, SmsAccount | SmsRouter):
+        found.append((Inquirer(sessions, texts, settings.link_secrets), 5))
+    if mailbox is not None:
+        found.append((BounceReader(sessions, mailbox), 60))
+    if crm is not None:
+        found.append((CrmTasks(sessions, clock, crm, settings.desk_url), 2))
+    return found
+
+
 async def run(settings: DispatcherSettings, around: Surroundings) -> None:
     """Run until told to stop; the batches at hand are finished first."""
     database = Database(around.database_url, schema=Service.DISPATCHER)
@@ -81,19 +105,8 @@ async def run(settings: DispatcherSettings, around: Surroundings) -> None:
             for lane in lanes:
                 tasks.create_task(scheduler.run(partial(lane.perform_due, stop), bell, stop))
             tasks.create_task(scheduler.run(Keeper(database.sessions, clock), bell, stop))
-            tasks.create_task(errands.run(partial(errands.apply_receipts, database.sessions, clock), stop, every_s=0.2))
-            tasks.create_task(errands.run(partial(errands.release_expired, database.sessions, clock), stop, every_s=30))
-            text_account = accounts.get(ChannelKind.SMS)
-            if isinstance(text_account, SmsAccount | SmsRouter):
-                inquirer = Inquirer(database.sessions, text_account, settings.link_secrets)
-                tasks.create_task(errands.run(inquirer, stop, every_s=5))
-            if settings.bounce_mailbox is not None:
-                reader = BounceReader(database.sessions, settings.bounce_mailbox)
-                tasks.create_task(errands.run(reader, stop, every_s=60))
-            if crm is not None:
-                tasks.create_task(
-                    errands.run(CrmTasks(database.sessions, clock, crm, settings.desk_url), stop, every_s=2)
-                )
+            for work, every_s in errands_of(settings, database, clock, accounts, crm):
+                tasks.create_task(errands.run(work, stop, every_s=every_s))
             tasks.create_task(housekeeping.run(database.sessions, stop))
     finally:
         for account in accounts.values():

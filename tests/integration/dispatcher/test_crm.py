@@ -189,7 +189,7 @@ async def test_outgoing_webhook_has_the_task_read_again(
     await crm()
     portal.tasks["1"]["status"] = "5"
     log = open_log(transport_url)
-    settings = DispatcherSettings(_env_file=None, bitrix24_token="token")  # type: ignore[call-arg, arg-type]
+    settings = DispatcherSettings(_env_file=None, bitrix24_token="token")
     app = main.build_app(settings, chain.database, log, chain.clock)
     form = {"event": "ONTASKUPDATE", "data[FIELDS_AFTER][ID]": "1", "auth[application_token]": "guess"}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://inside") as hook:

@@ -21,7 +21,16 @@ from shared.events import RespondentReleased, RespondentSuppressed, SurveyReques
 from shared.http_client import HttpClient
 from shared.vocabulary import ChannelKind, SuppressionReason
 from tests.fakes import gateway
-from tests.integration.dispatcher.conftest import DAY, LINK_KEYS, NOW, Chain, RememberingAccount, plan, request
+from tests.integration.dispatcher.conftest import (
+    DAY,
+    LINK_KEYS,
+    NOW,
+    Chain,
+    RememberingAccount,
+    answered,
+    plan,
+    request,
+)
 
 MAIL, SMS, CALL = ChannelKind.EMAIL, ChannelKind.SMS, ChannelKind.CALL
 
@@ -198,8 +207,6 @@ async def test_bounce_of_the_last_hope_ends_the_chain(chain: Chain, receiver: Re
 
 
 async def test_bounce_after_the_answer_changes_no_outcome(chain: Chain, receiver: Receiver) -> None:
-    from tests.integration.dispatcher.conftest import answered  # noqa: PLC0415 - only here
-
     asked = await sent(chain)
     await chain.take(answered(asked))
     await receiver.told(ReceiptKind.HARD_BOUNCE, asked)
@@ -223,7 +230,7 @@ async def test_stop_by_phone_silences_texts_for_everybody_it_was_written_to(chai
 
 async def test_last_word_counts_when_stop_and_start_come_together(chain: Chain, receiver: Receiver) -> None:
     asked = await sent(chain, request(plan=plan((SMS, 0))), sms=RememberingAccount(channel=SMS))
-    phone = {"reference": None, "phone": fingerprint("+15550001")}
+    phone: dict[str, Any] = {"reference": None, "phone": fingerprint("+15550001")}
     await receiver.bring(
         receiver.receipt(ReceiptKind.START, asked, **phone), receiver.receipt(ReceiptKind.STOP, asked, **phone)
     )
@@ -262,16 +269,11 @@ class UnknownAccount(RememberingAccount):
 async def unknown(chain: Chain, *, minutes_ago: int = 0) -> tuple[SurveyRequested, Outgoing]:
     account = UnknownAccount(channel=SMS)
     asked = await sent(chain, request(plan=plan((SMS, 0), (CALL, 2))), sms=account)
-    assert await errands_are_patient(chain)
+    assert await chain.rows("SELECT 1 FROM attempts WHERE ask_at < clock_timestamp() + interval '30 seconds'") == []
     (row,) = await chain.rows("SELECT id FROM attempts")
     earlier = UUID(int=row["id"].int - (minutes_ago * 60_000 << 80))  # as if recorded then
     await chain.rows("UPDATE attempts SET ask_at = clock_timestamp(), id = $1 RETURNING 1", earlier)
     return asked, account.taken[0]
-
-
-async def errands_are_patient(chain: Chain) -> bool:
-    rows = await chain.rows("SELECT 1 FROM attempts WHERE ask_at > clock_timestamp() + interval '30 seconds'")
-    return len(rows) == 1
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from tests.integration.dispatcher.test_receipts import Receiver, sent
 @pytest.fixture
 async def client(chain: Chain, transport_url: str) -> AsyncIterator[httpx.AsyncClient]:
     log = open_log(transport_url)
-    settings = DispatcherSettings(_env_file=None)  # type: ignore[call-arg]
+    settings = DispatcherSettings(_env_file=None)
     app = main.build_app(settings, chain.database, log, chain.clock)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as opened:
         yield opened
