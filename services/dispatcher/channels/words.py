@@ -59,13 +59,13 @@ ENGLISH = Words(
     choices={
         "all": "Every question: no e-mail, no text message, no call",
         "email": "Every e-mail; a text message or a call may still come",
-        "survey": "Questions of this kind only: {about}",
+        "survey": "Only questions like this one: {about}",
     },
     done_title="Done",
     done_texts={
         "all": "{brand} will not ask you again.",
         "email": "{brand} will send you no more questions by e-mail.",
-        "survey": "{brand} will not ask you questions of this kind again.",
+        "survey": "{brand} will not ask you a question like this one again.",
     },
     unknown_title="This link does not work",
     unknown_text="It may be incomplete: copy the whole address from the message.",
@@ -94,13 +94,13 @@ RUSSIAN = Words(
     choices={
         "all": "Никаких вопросов: ни писем, ни СМС, ни звонков",
         "email": "Никаких писем; СМС или звонок ещё возможны",
-        "survey": "Только вопросы такого рода: {about}",
+        "survey": "Только вопросы вроде этого: {about}",
     },
     done_title="Готово",
     done_texts={
         "all": "{brand} больше не будет вас спрашивать.",
         "email": "{brand} больше не пришлёт вам писем с вопросами.",
-        "survey": "{brand} больше не задаст вам вопросов такого рода.",
+        "survey": "{brand} больше не задаст вам такого вопроса.",
     },
     unknown_title="Ссылка не работает",
     unknown_text="Возможно, она неполная: скопируйте адрес из сообщения целиком.",

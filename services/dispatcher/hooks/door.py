@@ -59,8 +59,8 @@ class Said:
     """What a provider told us. `reply` is the body it gets, as XML, once everything is stored."""
 
     receipts: Sequence[Receipt] = ()
-    changed_tasks: Sequence[str] = ()  # numbers of CRM tasks to be read again
     reply: str = ""
+    changed_tasks: Sequence[str] = ()  # numbers of CRM tasks to be read again
 
 
 class Door(Protocol):

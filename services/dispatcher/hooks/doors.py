@@ -41,7 +41,7 @@ class TwilioDoor:
         said, text = "", incoming.form.get("Body", "")
         if receipt.kind is ReceiptKind.STOP and not text.isascii() and not incoming.form.get("OptOutType"):
             said = f"<Message>{escape(words_of('ru').stop_confirmed)}</Message>"
-        return Said([receipt], _TWIML.format(said))
+        return Said([receipt], reply=_TWIML.format(said))
 
 
 @dataclass(frozen=True, slots=True)
