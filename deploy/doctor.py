@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
@@ -19,13 +20,16 @@ from rich.markup import escape
 from deploy import all_in_one, databases
 from deploy.all_in_one import AllSettings
 from deploy.kafka import broker
+from services.dispatcher import repository as dispatcher
 from services.trigger.repository import programs
 from shared import db, topics
+from shared.clock import open_clock
 from shared.config import DEVELOPMENT_LINK_KEYS, Settings
 from shared.runtime import open_event_log
 from shared.transport import TransportUnavailable
 
 OLDEST_POSTGRES = 150_000
+LATE = timedelta(minutes=15)
 CHROMIUM = "/usr/bin/chromium"
 
 
@@ -78,6 +82,7 @@ async def examine(settings: AllSettings) -> AsyncIterator[Finding]:
     yield await _events(base)
     async for finding in _assumptions(base):
         yield finding
+    yield await _chains(settings)
 
 
 def secrets_at_fault(settings: Settings) -> str | None:
@@ -104,7 +109,7 @@ def _sending(settings: AllSettings) -> Iterator[Finding]:
         yield note("EARSHOT_SEND=mailbox: nothing leaves, every message is on the mailbox page")
     else:
         yield ok(f"EARSHOT_SEND={mode}")
-        if not (settings.dispatcher.smtp_url.get_secret_value() or settings.dispatcher.twilio_account_sid):
+        if not (settings.dispatcher.mail_accounts or settings.dispatcher.twilio_account_sid):
             yield fail("no provider is configured: every step is skipped", "set EARSHOT_SMTP_URL, EARSHOT_TWILIO_…")
     if not all_in_one.is_loopback(settings.trigger.public_url) or mode == "mailbox":
         return
@@ -215,3 +220,25 @@ async def _assumptions(settings: Settings) -> AsyncIterator[Finding]:
                 f"program {program.id} assumes consent to {channels} when an event says nothing",
                 "state consent in your events, or set assume_consent: [] in the program",
             )
+
+
+async def _chains(settings: AllSettings) -> Finding:
+    """Say whether every open invitation goes on, and on time."""
+    try:
+        urls = await databases.urls_for(settings.dispatcher, ["dispatcher"])
+        database = db.Database(urls["dispatcher"], schema="dispatcher", pool_size=1)
+        async with database.sessions() as session:
+            stalled = await dispatcher.stalled(session)
+            stored = settings.dispatcher.clock
+            now = open_clock(stored if stored and stored.exists() else None).now()
+            oldest = await dispatcher.oldest_due(session, now)
+        await database.close()
+    except Exception as error:  # noqa: BLE001 - said already, where databases were looked at
+        return note(f"invitations cannot be read ({type(error).__name__})")
+    if stalled:
+        return fail(f"{len(stalled)} open invitations are stalled", "earshot stalled names them; report it as a bug")
+    if oldest is not None and now - oldest > LATE:
+        return note(
+            f"a step has been due for {now - oldest}", "run dispatcher; a provider that is away holds its channel"
+        )
+    return ok("every open invitation goes on")

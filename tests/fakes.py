@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from email.message import Message
@@ -11,7 +12,7 @@ from email.parser import BytesParser
 from urllib.parse import parse_qsl
 
 import uvicorn
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -48,14 +49,28 @@ class SmtpSink:
 
 
 @contextlib.asynccontextmanager
-async def smtp_sink() -> AsyncIterator[SmtpSink]:
+async def smtp_sink(
+    *, tls: ssl.SSLContext | None = None, starttls: ssl.SSLContext | None = None, password: str = "", port: int = 0
+) -> AsyncIterator[SmtpSink]:
+    """Serve SMTP, over TLS or STARTTLS when given a context; a password, when there is one, must be known."""
     sink = SmtpSink()
+
+    def knows(_server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, given: object) -> AuthResult:
+        return AuthResult(success=isinstance(given, LoginPassword) and given.password == password.encode())
 
     def connected() -> SMTP:
         sink.connections += 1
-        return SMTP(sink, enable_SMTPUTF8=False, loop=asyncio.get_running_loop())
+        return SMTP(
+            sink,
+            enable_SMTPUTF8=False,
+            loop=asyncio.get_running_loop(),
+            tls_context=starttls,
+            require_starttls=starttls is not None,
+            authenticator=knows,
+            auth_require_tls=False,
+        )
 
-    server = await asyncio.get_running_loop().create_server(connected, "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(connected, "127.0.0.1", port, ssl=tls)
     sink.port = server.sockets[0].getsockname()[1]
     try:
         yield sink

@@ -6,25 +6,41 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.dispatcher import schemas
-from services.dispatcher.repository import attempts, invitations, mailbox, steps
+from services.dispatcher import schemas, stories
+from services.dispatcher.channels.messages import Composer
+from services.dispatcher.repository import invitations, mailbox
 from shared import problems, web
+from shared.clock import Clock
 from shared.db import Sessions
+from shared.events import Id
+from shared.vocabulary import respondent_id
 
 
-def router(sessions: Sessions) -> APIRouter:
+def router(sessions: Sessions, composer: Composer, clock: Clock) -> APIRouter:
     routes = APIRouter(prefix="/v1")
     transaction = Annotated[AsyncSession, Depends(web.transaction(sessions), scope="function")]
+
+    @routes.get("/invitations")
+    async def of_customer(session: transaction, customer: Id) -> schemas.InvitationList:
+        """List what a customer was asked, the newest first, 100 at most."""
+        return await stories.of_customer(session, customer)
 
     @routes.get("/invitations/{invitation_id}")
     async def invitation(invitation_id: UUID, session: transaction) -> schemas.InvitationStory:
         """Tell the whole story of an invitation: steps, attempts, reasons, outcome."""
-        found = await invitations.story(session, invitation_id)
-        if found is None:
-            raise problems.NotFound("No such invitation")
-        return schemas.invitation_story(
-            found, await steps.story(session, invitation_id), await attempts.story(session, invitation_id)
+        return await stories.tell(session, invitation_id)
+
+    @routes.post("/links")
+    async def link(wanted: schemas.LinkWanted, session: transaction) -> schemas.LinkGiven:
+        """Give the answer page of an open invitation, for a page, a chat or a receipt of the shop's own."""
+        respondent = respondent_id(wanted.customer) if wanted.customer else None
+        found = await invitations.open_one(
+            session, invitation_id=wanted.invitation_id, respondent_id=respondent, now=clock.now()
         )
+        if found is None:
+            raise problems.NotFound("No open invitation", "Nobody was asked, or it has been answered or ended.")
+        url = composer.answer_link(found, step=wanted.step)
+        return schemas.LinkGiven(invitation_id=found.invitation_id, url=url, expires_at=found.expires_at)
 
     @routes.get("/mailbox")
     async def messages(

@@ -4,22 +4,71 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
 import typer
 
-from services.dispatcher import schemas
+from services.dispatcher import repository, schemas, stories
+from services.dispatcher.channels.mime import BadAddress
+from services.dispatcher.channels.previews import Look, send_test
 from services.dispatcher.config import DispatcherSettings
+from services.dispatcher.domain import may_leave
 from services.dispatcher.handlers import receiving
-from services.dispatcher.repository import attempts, invitation_counts, invitations, step_counts, steps, suppressions
+from services.dispatcher.repository import suppressions
 from services.dispatcher.schemas import Suppressed
-from shared import embedded
+from shared import embedded, problems
 from shared.clock import open_clock
 from shared.db import Database
 from shared.vocabulary import Service, SuppressionReason, respondent_id
 
+mail = typer.Typer(help="Look at a mail, or send a test of it.", no_args_is_help=True)
 app = typer.Typer(help="What was sent, to whom, and what became of it.", no_args_is_help=True)
+
+app.add_typer(mail, name="mail")
+
+Brand = Annotated[str, typer.Option(help="The brand it is from.")]
+Locale = Annotated[str, typer.Option(help="en or ru.")]
+Template = Annotated[str, typer.Option(help="The template of a step.")]
+Repeat = Annotated[bool, typer.Option("--repeat", help="The reminder instead of the first mail.")]
+
+
+@mail.command()
+def preview(
+    brand: Brand = "Kofe Point", locale: Locale = "en", template: Template = "default", *, repeat: Repeat = False
+) -> None:
+    """Print a mail as it would leave, headers and all; redirected to a file `x.eml` any mail reader opens it."""
+    settings = DispatcherSettings()
+    look = Look(brand=brand, locale=locale, template=template, repeat=repeat)
+    print(look.compose(settings.composer, settings.signing_key).body.decode())
+
+
+@mail.command("test")
+def send_a_test(
+    address: str,
+    brand: Brand = "Kofe Point",
+    locale: Locale = "en",
+    template: Template = "default",
+    *,
+    repeat: Repeat = False,
+) -> None:
+    """Send a test to this address over every mail account that is set up, if EARSHOT_SEND lets it out."""
+    look = Look(brand=brand, locale=locale, template=template, repeat=repeat, address=address)
+    print(asyncio.run(_test(look)))
+
+
+async def _test(look: Look) -> str:
+    settings = DispatcherSettings()
+    accounts = settings.open_accounts()
+    try:
+        composed = look.compose(settings.composer, settings.signing_key)
+        return await send_test(composed, accounts, partial(may_leave, settings.send, allowed=settings.send_allowlist))
+    except BadAddress:
+        raise typer.BadParameter("not an address a mail could be sent to") from None
+    finally:
+        for account in accounts:
+            await account.close()
 
 
 @app.command()
@@ -32,6 +81,14 @@ def invitation(invitation_id: UUID) -> None:
 def counts() -> None:
     """Count invitations by outcome, and steps by channel and state."""
     print(json.dumps(asyncio.run(_counts()), indent=2))
+
+
+@app.command()
+def stalled() -> None:
+    """Name open invitations that nothing more would happen to; exit with 1 when there is one."""
+    found = asyncio.run(_stalled())
+    print("\n".join(map(str, found)) or "every open invitation goes on")
+    raise typer.Exit(bool(found))
 
 
 suppressions_app = typer.Typer(help="Whom we write to no more, and why.", no_args_is_help=True)
@@ -87,23 +144,28 @@ async def _invitation(invitation_id: UUID) -> str:
     database = await _open()
     try:
         async with database.sessions.begin() as session:
-            found = await invitations.story(session, invitation_id)
-            if found is None:
-                raise typer.BadParameter("no such invitation")
-            story = schemas.invitation_story(
-                found, await steps.story(session, invitation_id), await attempts.story(session, invitation_id)
-            )
+            return (await stories.tell(session, invitation_id)).model_dump_json(indent=2)
+    except problems.NotFound:
+        raise typer.BadParameter("no such invitation") from None
     finally:
         await database.close()
-    return story.model_dump_json(indent=2)
 
 
 async def _counts() -> dict[str, dict[str, int]]:
     database = await _open()
     try:
         async with database.sessions.begin() as session:
-            found = await step_counts(session)
+            found = await repository.step_counts(session)
             by_step = {f"{channel} {state}": count for (channel, state), count in sorted(found.items())}
-            return {"invitations": await invitation_counts(session), "steps": by_step}
+            return {"invitations": await repository.invitation_counts(session), "steps": by_step}
+    finally:
+        await database.close()
+
+
+async def _stalled() -> list[UUID]:
+    database = await _open()
+    try:
+        async with database.sessions.begin() as session:
+            return await repository.stalled(session)
     finally:
         await database.close()

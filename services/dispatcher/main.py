@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from uuid import UUID
 
 import sqlalchemy as sa
 from fastapi import FastAPI
@@ -13,17 +15,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.dispatcher import api, errands, handlers, hooks, pages, scheduler, suppressions, unsubscribe
 from services.dispatcher.channels import ChannelAccount
 from services.dispatcher.channels.bitrix24 import Bitrix24
+from services.dispatcher.channels.email import SmtpAccount
 from services.dispatcher.channels.sms import SmsAccount, SmsRouter
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.crm import CrmTasks
+from services.dispatcher.domain import may_leave
+from services.dispatcher.domain.limits import DailyLimit
 from services.dispatcher.errands import BounceReader, Inquirer
-from services.dispatcher.scheduler import Bell, Keeper, Lane
-from shared import housekeeping, web
+from services.dispatcher.scheduler import Bell, Keeper, Lane, Reconciler, Rota
+from shared import housekeeping, metrics, web
 from shared.clock import Clock
 from shared.cloudevents import Event
 from shared.consumer import Consumer, Handler
 from shared.db import Database
-from shared.events import Payload
+from shared.events import Payload, SurveyAnswered
 from shared.outbox import Relay
 from shared.runtime import Surroundings, serve
 from shared.transport import EventLog
@@ -33,7 +38,13 @@ TOPICS = ("survey.requests", "survey.answers", "survey.messages")
 PUBLIC = ("/u", "/hooks")
 
 
-def build_app(settings: DispatcherSettings, database: Database, event_log: EventLog, clock: Clock) -> FastAPI:
+def build_app(
+    settings: DispatcherSettings,
+    database: Database,
+    event_log: EventLog,
+    clock: Clock,
+    accounts: Sequence[ChannelAccount] = (),
+) -> FastAPI:
     async def ready() -> None:
         await database.ping()
         await event_log.ping()
@@ -41,9 +52,12 @@ def build_app(settings: DispatcherSettings, database: Database, event_log: Event
     app = web.create_app(
         Service.DISPATCHER, ready=ready, public=PUBLIC, staff_secret=settings.staff_secret.get_secret_value()
     )
-    app.include_router(api.router(database.sessions))
+    app.include_router(api.router(database.sessions, settings.composer, clock))
     app.include_router(suppressions.router(database.sessions, clock))
     app.include_router(pages.mailbox_router(database.sessions, clock))
+    app.include_router(pages.story_router(database.sessions))
+    lets_out = partial(may_leave, settings.send, allowed=settings.send_allowlist)
+    app.include_router(pages.mail_router(settings.composer, accounts, lets_out=lets_out, link_key=settings.signing_key))
     app.include_router(unsubscribe.router(database.sessions, clock))
     app.include_router(hooks.router(database.sessions, settings.doors()))
     return app
@@ -51,27 +65,72 @@ def build_app(settings: DispatcherSettings, database: Database, event_log: Event
 
 def build_handler(settings: DispatcherSettings, clock: Clock, bell: Bell) -> Handler:
     async def handle(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
-        sa.event.listen(session.sync_session, "after_commit", lambda _: bell.ring(), once=True)
+        def committed(_: object) -> None:
+            bell.ring()
+            observe_arrival(events)
+
+        sa.event.listen(session.sync_session, "after_commit", committed, once=True)
         await handlers.handle(session, events, link_keys=settings.link_secrets, now=clock.now())
 
     return handle
+
+
+def observe_arrival(events: Sequence[Event[Payload]]) -> None:
+    """Measure how old answers are: an event's id, a UUIDv7, is made just before its commit, in machine time."""
+    for event in events:
+        if isinstance(event.payload, SurveyAnswered) and (made_ms := _made_ms(event.id)):
+            metrics.ANSWER_ARRIVAL.labels(Service.DISPATCHER).observe(max(0.0, time.time() - made_ms / 1000))
+
+
+def _made_ms(event_id: str) -> int | None:
+    try:
+        number = UUID(event_id)
+    except ValueError:
+        return None
+    return number.int >> 80 if number.version == 7 else None
+
+
+def build_lanes(
+    settings: DispatcherSettings, database: Database, clock: Clock, accounts: Sequence[ChannelAccount]
+) -> list[Lane]:
+    """Make a lane for each account, and one for a channel that has none: the mailbox and the desk are served anyway."""
+    composer, policy, lanes = settings.composer, settings.send_policy, []
+    for channel in ChannelKind:
+        own: list[ChannelAccount] = [account for account in accounts if account.channel is channel]
+        nobody: list[ChannelAccount | None] = [None]
+        mail = {account.name: account for account in own if isinstance(account, SmtpAccount)}
+        rota = Rota(own, weights={name: account.weight for name, account in mail.items()})
+        lanes += [
+            Lane(
+                channel=channel,
+                sessions=database.sessions,
+                clock=clock,
+                composer=composer,
+                policy=policy,
+                account=account,
+                rota=rota,
+                daily=mail[account.name].daily if account is not None and account.name in mail else DailyLimit(),
+            )
+            for account in own or nobody
+        ]
+    return lanes
 
 
 def errands_of(
     settings: DispatcherSettings,
     database: Database,
     clock: Clock,
-    accounts: Mapping[ChannelKind, ChannelAccount],
+    accounts: Sequence[ChannelAccount],
     crm: Bitrix24 | None,
 ) -> list[tuple[Callable[[], Awaitable[int]], float]]:
     """What is done beside the steps, and how often in seconds."""
-    sessions, texts, mailbox = database.sessions, accounts.get(ChannelKind.SMS), settings.bounce_mailbox
+    sessions, mailbox = database.sessions, settings.bounce_mailbox
     found: list[tuple[Callable[[], Awaitable[int]], float]] = [
         (partial(errands.apply_receipts, sessions, clock), 0.2),
         (partial(errands.release_expired, sessions, clock), 30),
     ]
-    if isinstance(texts, SmsAccount | SmsRouter):
-        found.append((Inquirer(sessions, texts, settings.link_secrets), 5))
+    texts = [account for account in accounts if isinstance(account, SmsAccount | SmsRouter)]
+    found += [(Inquirer(sessions, account, settings.link_secrets), 5) for account in texts]
     if mailbox is not None:
         found.append((BounceReader(sessions, mailbox), 60))
     if crm is not None:
@@ -85,31 +144,21 @@ async def run(settings: DispatcherSettings, around: Surroundings) -> None:
     event_log, clock, stop = around.event_log, around.clock, around.stop
     accounts, crm = settings.open_accounts(), settings.open_crm()
     bell = Bell()
-    lanes = [
-        Lane(
-            channel=channel,
-            sessions=database.sessions,
-            clock=clock,
-            composer=settings.composer,
-            policy=settings.send_policy,
-            account=accounts.get(channel),
-        )
-        for channel in ChannelKind
-    ]
     consumer = Consumer(Service.DISPATCHER, TOPICS, event_log, database.sessions, build_handler(settings, clock, bell))
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(serve(build_app(settings, database, event_log, clock), around, public=PUBLIC))
+            tasks.create_task(serve(build_app(settings, database, event_log, clock, accounts), around, public=PUBLIC))
             tasks.create_task(consumer.run(stop))
             tasks.create_task(Relay(database, event_log, service=Service.DISPATCHER).run(stop))
-            for lane in lanes:
+            for lane in build_lanes(settings, database, clock, accounts):
                 tasks.create_task(scheduler.run(partial(lane.perform_due, stop), bell, stop))
             tasks.create_task(scheduler.run(Keeper(database.sessions, clock), bell, stop))
+            tasks.create_task(Reconciler(database.sessions).run(stop))
             for work, every_s in errands_of(settings, database, clock, accounts, crm):
                 tasks.create_task(errands.run(work, stop, every_s=every_s))
             tasks.create_task(housekeeping.run(database.sessions, stop))
     finally:
-        for account in accounts.values():
+        for account in accounts:
             await account.close()
         if crm is not None:
             await crm.http.close()

@@ -162,6 +162,15 @@ sa.Table(
     sa.Column("at", _INSTANT, nullable=False),
 )
 
+# what respondents said last of consent: a request that was parked meanwhile knows an older answer
+sa.Table(
+    "consents",
+    metadata,
+    sa.Column("respondent_id", sa.Text, primary_key=True),
+    sa.Column("consent", JSONB, nullable=False),
+    sa.Column("at", _INSTANT, nullable=False),
+)
+
 sa.Table(
     "mailbox",
     metadata,

@@ -1,15 +1,20 @@
-"""What staff see of dispatcher: the mailbox."""
+"""What staff see of dispatcher: the mailbox, stories, and mails before they are sent."""
 
-from pathlib import Path
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import Annotated
+from urllib.parse import urlencode
 from uuid import UUID
 
-import jinja2
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Form, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.dispatcher.channels import mime
+from services.dispatcher import stories
+from services.dispatcher.channels import ChannelAccount, mime
+from services.dispatcher.channels.messages import Composer
+from services.dispatcher.channels.previews import Look, send_test
+from services.dispatcher.domain import Outgoing
+from services.dispatcher.rendering import page
 from services.dispatcher.repository import mailbox
 from services.dispatcher.repository.mailbox import Kept
 from shared import problems, web
@@ -21,12 +26,6 @@ _SHOWN = 100
 _MAIL_CSP = (
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; "
     "sandbox allow-popups allow-popups-to-escape-sandbox"
-)
-_environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
 )
 
 
@@ -40,14 +39,14 @@ def mailbox_router(sessions: Sessions, clock: Clock) -> APIRouter:
 
     @routes.get("/mailbox")
     async def message_list(session: transaction) -> str:
-        return _page("mailbox.html", messages=await mailbox.newest(session, limit=_SHOWN), now=clock.now())
+        return page("mailbox.html", messages=await mailbox.newest(session, limit=_SHOWN), now=clock.now())
 
     @routes.get("/mailbox/{message_id}")
     async def message(message_id: UUID, session: transaction) -> str:
         kept = await _kept(session, message_id)
         if kept.channel is ChannelKind.EMAIL:
-            return _page("message.html", message=kept, headers=mime.read_headers(kept.body), words=[])
-        return _page("message.html", message=kept, headers={}, words=kept.body.decode().split(" "))
+            return page("message.html", message=kept, headers=mime.read_headers(kept.body), words=[])
+        return page("message.html", message=kept, headers={}, words=kept.body.decode().split(" "))
 
     @routes.get("/mailbox/{message_id}/html")
     async def mail(message_id: UUID, session: transaction) -> Response:
@@ -62,12 +61,80 @@ def mailbox_router(sessions: Sessions, clock: Clock) -> APIRouter:
     return routes
 
 
+def story_router(sessions: Sessions) -> APIRouter:
+    routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+    transaction = Annotated[AsyncSession, Depends(web.transaction(sessions), scope="function")]
+
+    @routes.get("/invitations")
+    async def of_customer(session: transaction, customer: Annotated[str, Query(max_length=200)] = "") -> str:
+        """Find what a customer was asked."""
+        wanted = customer.strip()
+        found = (await stories.of_customer(session, wanted)).invitations if wanted else []
+        return page("invitations.html", customer=wanted, invitations=found)
+
+    @routes.get("/invitations/{invitation_id}")
+    async def story(invitation_id: UUID, session: transaction) -> str:
+        """Tell an invitation's story, in the respondent's time."""
+        return page("invitation.html", story=await stories.tell(session, invitation_id), reasons=REASONS)
+
+    return routes
+
+
+def mail_router(
+    composer: Composer, accounts: Sequence[ChannelAccount], *, lets_out: Callable[[str], bool], link_key: str
+) -> APIRouter:
+    """Mails as their readers will see them, and a test to an address somebody types."""
+    routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+    looked_at = Annotated[Look, Query()]
+
+    @routes.get("/mail")
+    async def preview(look: looked_at) -> str:
+        return _preview(look, look.compose(composer, link_key))
+
+    @routes.get("/mail/html")
+    async def html(look: looked_at) -> Response:
+        _, shown = mime.read_alternative(look.compose(composer, link_key).body)
+        return HTMLResponse(shown, headers={"content-security-policy": _MAIL_CSP})
+
+    @routes.post("/mail")
+    async def test(look: Annotated[Look, Form()]) -> str:
+        """Send one to the address that was typed, if the settings let it out."""
+        try:
+            mail = look.compose(composer, link_key)
+        except mime.BadAddress:
+            raise problems.Unprocessable("This is no address a mail could be sent to") from None
+        return _preview(look, mail, told=await send_test(mail, accounts, lets_out))
+
+    return routes
+
+
+def _preview(look: Look, mail: Outgoing, *, told: str = "") -> str:
+    query = urlencode(look.model_dump(mode="json", exclude={"address"}))
+    return page("preview.html", look=look, headers=mime.read_headers(mail.body), query=query, told=told)
+
+
+REASONS = {
+    "no_address": "no address for this channel",
+    "no_consent": "no consent for this channel",
+    "suppressed": "must not be contacted over this channel",
+    "no_account": "nothing is set up that could send it",
+    "contact_hours": "waits for the respondent's contact hours",
+    "contact_cap": "waits because the customer was contacted often enough",
+    "daily_ceiling": "waits because the day's limit is reached",
+    "domain_rate": "waits because this mail domain is served slowly",
+    "provider_away": "the provider was away for too long",
+    "sender_lost": "the sender stopped while it was on its way: it may have arrived",
+    "no_reply": "the provider never replied: it may have arrived",
+    "bad_address": "not an address",
+    "not_read": "the stored request cannot be read",
+    "closed": "the invitation ended meanwhile",
+    "smtp_timeout": "the mail server is away: no reply in time",
+    "smtp_disconnected": "the mail server is away: no connection",
+}
+
+
 async def _kept(session: AsyncSession, message_id: UUID) -> Kept:
     kept = await mailbox.one(session, message_id)
     if kept is None:
         raise problems.NotFound("No such message")
     return kept
-
-
-def _page(template: str, **fields: Any) -> str:
-    return _environment.get_template(template).render(fields)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
+from typing import Annotated, Any, Self
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import asyncpg
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.dispatcher.channels import mime
+from services.dispatcher.domain.hours import time_zone
 from services.dispatcher.repository.mailbox import Kept
 from services.dispatcher.repository.suppressions import Stored
-from shared.events import Consent, Contact, EventRef, ProgramRef, SurveyRequested
+from shared.events import Consent, Contact, EventRef, Id, ProgramRef, SurveyRequested
 from shared.vocabulary import AttemptState, ChannelKind, InvitationOutcome, SuppressionReason
 
 
@@ -39,14 +43,16 @@ class StepStory(BaseModel):
     tries: int
     reason: str | None
     account: str | None
+    call_open: bool
     attempts: list[AttemptStory]
 
 
 class InvitationStory(BaseModel):
-    """Everything that happened to an invitation, in order."""
+    """Everything that happened to an invitation, in order; times are those where the respondent is."""
 
     id: UUID
     respondent_id: str
+    customer_id: str
     program: ProgramRef
     event: EventRef
     state: str
@@ -79,6 +85,41 @@ class Mailbox(BaseModel):
     messages: list[KeptMessage]
 
 
+class InvitationSummary(BaseModel):
+    id: UUID
+    program: str
+    state: str
+    outcome: InvitationOutcome | None
+    created_at: datetime
+    closed_at: datetime | None
+
+
+class InvitationList(BaseModel):
+    invitations: list[InvitationSummary]
+
+
+class LinkWanted(BaseModel):
+    """An invitation, or the customer whose newest open one is meant; `step` says where the answer came from."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    invitation_id: UUID | None = None
+    customer: Id | None = None
+    step: Annotated[int, Field(strict=True, ge=0, le=100)] = 0
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Self:
+        if (self.invitation_id is None) is (self.customer is None):
+            raise ValueError("either invitation_id or customer is wanted")
+        return self
+
+
+class LinkGiven(BaseModel):
+    invitation_id: UUID
+    url: str
+    expires_at: datetime
+
+
 class Suppressed(BaseModel):
     """`channel` and `program` null mean all; `until` null means for ever."""
 
@@ -104,29 +145,32 @@ def invitation_story(
     invitation: asyncpg.Record, steps: Sequence[asyncpg.Record], attempts: Sequence[asyncpg.Record]
 ) -> InvitationStory:
     request = SurveyRequested.model_validate_json(invitation["request"])
+    there = partial(_local, zone=time_zone(request.time_zone))
     by_step: dict[int, list[AttemptStory]] = {}
     for row in attempts:
-        attempt = AttemptStory(attempt_id=row["id"], number=row["try"], **{name: row[name] for name in _ATTEMPT})
+        attempt = AttemptStory(attempt_id=row["id"], number=row["try"], **there({name: row[name] for name in _ATTEMPT}))
         by_step.setdefault(row["step"], []).append(attempt)
     return InvitationStory(
-        id=invitation["id"],
+        **there({name: invitation[name] for name in _INVITATION}),
+        **there({"send_at": request.send_at}),
         respondent_id=masked(invitation["respondent_id"]) or "",
+        customer_id=masked(request.customer_id) or "",
         program=request.program,
         event=request.event,
-        state=invitation["state"],
-        outcome=invitation["outcome"],
-        created_at=invitation["created_at"],
-        send_at=request.send_at,
-        expires_at=invitation["expires_at"],
-        closed_at=invitation["closed_at"],
         locale=request.locale,
         time_zone=request.time_zone,
         contact=Contact(email=masked(request.contact.email), phone=masked(request.contact.phone)),
         consent=request.consent,
-        steps=[StepStory(**row, attempts=by_step.get(row["step"], [])) for row in steps],
+        steps=[StepStory(**there(dict(row)), attempts=by_step.get(row["step"], [])) for row in steps],
     )
 
 
+def _local(row: Mapping[str, Any], *, zone: ZoneInfo) -> dict[str, Any]:
+    """Turn every time of a row to the clock of a place."""
+    return {name: value.astimezone(zone) if isinstance(value, datetime) else value for name, value in row.items()}
+
+
+_INVITATION = ("id", "state", "outcome", "created_at", "expires_at", "closed_at")
 _ATTEMPT = ("revision", "provider", "state", "reason", "provider_message_id", "at", "segments", "cost", "currency")
 
 

@@ -2,10 +2,8 @@
 
 from enum import StrEnum
 from http import HTTPStatus
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import jinja2
 from fastapi import APIRouter, Depends, Form
 from fastapi.responses import HTMLResponse, Response
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.dispatcher.channels.messages import about
 from services.dispatcher.channels.words import Words, language_of, words_of
 from services.dispatcher.handlers import ending
+from services.dispatcher.rendering import page
 from services.dispatcher.repository import invitations
 from shared import links, web
 from shared.clock import Clock
@@ -25,14 +24,6 @@ class Choice(StrEnum):
     ALL = "all"
     EMAIL = "email"
     SURVEY = "survey"  # this program's questions
-
-
-_environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-)
 
 
 def router(sessions: Sessions, clock: Clock) -> APIRouter:
@@ -79,24 +70,26 @@ def _done(request: SurveyRequested, choice: Choice) -> Response:
 def _page(
     request: SurveyRequested, title: str, text: str, *, words: Words, choices: dict[Choice, str] | None = None
 ) -> Response:
-    fields: dict[str, Any] = {
-        "language": language_of(request.locale),
-        "brand": request.brand,
-        "title": title,
-        "text": text.format(brand=request.brand.name),
-        "button": words.unsubscribe,
-        "choices": choices or {},
-    }
-    return HTMLResponse(_environment.get_template("unsubscribe.html").render(fields))
+    shown = page(
+        "unsubscribe.html",
+        language=language_of(request.locale),
+        brand=request.brand,
+        title=title,
+        text=text.format(brand=request.brand.name),
+        button=words.unsubscribe,
+        choices=choices or {},
+    )
+    return HTMLResponse(shown)
 
 
 def _unknown_link() -> Response:
     words = words_of("en")
-    fields: dict[str, Any] = {
-        "language": "en",
-        "brand": None,
-        "title": words.unknown_title,
-        "text": words.unknown_text,
-        "choices": {},
-    }
-    return HTMLResponse(_environment.get_template("unsubscribe.html").render(fields), HTTPStatus.NOT_FOUND)
+    shown = page(
+        "unsubscribe.html",
+        language="en",
+        brand=None,
+        title=words.unknown_title,
+        text=words.unknown_text,
+        choices={},
+    )
+    return HTMLResponse(shown, HTTPStatus.NOT_FOUND)

@@ -14,6 +14,9 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from services.dispatcher.channels import mime
+from services.dispatcher.channels.previews import Look
+from services.dispatcher.config import DispatcherSettings
 from tests.browser import DESKTOP, PHONE, SIDEWAYS, photograph, watched
 from tests.journey.stage import Stage, link_in, purchase
 
@@ -145,6 +148,22 @@ async def test_quarter_of_five_shops(stage: Stage, browser: Browser) -> None:
         await stage.happens(season.sale("Tverskaya"))
         [mail] = await season.unread()
         await show_question(page, stage, mail)
+
+
+@pytest.mark.parametrize("locale", ["en", "ru"])
+async def test_mail_is_read_on_the_smallest_phone_and_in_the_dark(browser: Browser, locale: str) -> None:
+    settings = DispatcherSettings(_env_file=None)
+    mail = Look(locale=locale).compose(settings.composer, settings.signing_key)
+    async with watched(browser, viewport={"width": 320, "height": 600}) as context:
+        page = await context.new_page()
+        await page.set_content(mime.read_alternative(mail.body)[1])
+        assert await page.evaluate(SIDEWAYS) <= 0
+        await expect(page.get_by_role("link", name="10")).to_be_in_viewport()
+        await take(page, f"mail-{locale}")
+        await page.emulate_media(color_scheme="dark")
+        await expect(page.locator("h1")).to_have_css("color", "rgb(241, 244, 246)")
+        await expect(page.locator(".paper")).to_have_css("background-color", "rgb(23, 32, 42)")
+        await take(page, f"mail-{locale}-dark")
 
 
 async def show_dashboard(page: Page, stage: Stage) -> None:

@@ -78,7 +78,7 @@ def test_demo_touches_nothing_of_anybodys(monkeypatch: pytest.MonkeyPatch) -> No
     for name, value in real.items():
         monkeypatch.setenv(f"EARSHOT_{name}", value)
     settings = AllSettings.for_play(dispatcher_port=9002)
-    assert settings.dispatcher.open_accounts() == {}
+    assert settings.dispatcher.open_accounts() == []
     assert settings.trigger.host == "127.0.0.1"
     assert settings.trigger.staff_secret.get_secret_value() == ""
     assert settings.dispatcher.public_url == "http://127.0.0.1:9000"

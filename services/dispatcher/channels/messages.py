@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from email.utils import format_datetime
-from functools import cached_property
-from pathlib import Path
+from functools import cached_property, lru_cache
 
-import jinja2
 from babel.dates import format_date
 
 from services.dispatcher.channels import mime
-from services.dispatcher.channels.words import language_of, words_of
-from services.dispatcher.domain import Outgoing, address_of, fit_sms, time_zone
+from services.dispatcher.channels.letters import LetterKind, letter
+from services.dispatcher.channels.styles import Style, chosen, filled
+from services.dispatcher.channels.words import Words, language_of, words_of
+from services.dispatcher.domain import Outgoing, address_of, fit_sms
+from services.dispatcher.domain.hours import time_zone
 from shared import links
 from shared.events import SurveyRequested
 from shared.links import Purpose
 from shared.vocabulary import ChannelKind
-
-_TEMPLATES = Path(__file__).parent.parent / "templates"
-_SCORES = range(11)
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,7 @@ class Composer:
     short_url: str
     unsubscribe_url: str
     mail_from: str
+    styles: Sequence[Style] = ()
 
     def compose(self, request: SurveyRequested, *, step: int, channel: ChannelKind) -> Outgoing:
         """Render one step; raises BadAddress or UnknownLinkKey."""
@@ -41,31 +40,26 @@ class Composer:
             return self._text_message(request, step, address)
         return self._mail(request, step, mime.checked_address(address))
 
+    def answer_link(self, request: SurveyRequested, *, step: int) -> str:
+        """The page an invitation is answered on; the step only says where the answer came from."""
+        return f"{self.public_url}/s/{self._token(request, Purpose.ANSWER)}.{step}"
+
     def _text_message(self, request: SurveyRequested, step: int, phone: str) -> Outgoing:
         link = f"{self.short_url}/s/{self._token(request, Purpose.ANSWER)}.{step}"
         text = fit_sms(f"{request.brand.name}: {request.question}", link)
         return Outgoing(request.invitation_id, step, ChannelKind.SMS, phone, "", text.encode())
 
     def _mail(self, request: SurveyRequested, step: int, address: str) -> Outgoing:
-        subject = _subject(request, step)
+        template = next((planned.template for planned in request.plan if planned.step == step), "default")
+        words, sender = chosen(self.styles, brand=request.brand.name, locale=request.locale, template=template)
+        values = _values(request)
+        subject = filled(words.subject if _is_first(request, step) else words.reminder, values)
         unsubscribe = f"{self.unsubscribe_url}/u/{self._token(request, Purpose.UNSUBSCRIBE)}"
-        answer = f"{self.public_url}/s/{self._token(request, Purpose.ANSWER)}.{step}"
-        words = words_of(request.locale)
-        fields = {
-            "language": language_of(request.locale),
-            "words": words,
-            "subject": subject,
-            "brand": request.brand.name,
-            "brand_color": request.brand.color,
-            "about": about(request),
-            "question": request.question,
-            "links": [f"{answer}?score={score}" for score in _SCORES],
-            "because": words.because.format(brand=request.brand.name),
-            "unsubscribe": unsubscribe,
-            "privacy": _web_address(request.brand.privacy_url),
-        }
+        parts = letter(_kind(request, words)).fill(
+            {**values, "subject": subject, "unsubscribe": unsubscribe, "answer": self.answer_link(request, step=step)}
+        )
         headers = {
-            "From": mime.mailbox(request.brand.name, self._sender),
+            "From": _from(sender) if sender else mime.mailbox(request.brand.name, self._sender),
             "To": address,
             "Subject": mime.text_header(subject),
             "Date": format_datetime(datetime.now(UTC)),
@@ -75,7 +69,7 @@ class Composer:
             "Auto-Submitted": "auto-generated",
             "X-PM-Metadata-attempt": f"{request.invitation_id}.{step}",  # comes back in Postmark's webhooks
         }
-        body = mime.alternative(headers, text=_plain.render(fields), html=_html.render(fields))
+        body = mime.alternative(headers, text=parts[0], html=parts[1])
         return Outgoing(request.invitation_id, step, ChannelKind.EMAIL, address, subject, body)
 
     def _token(self, request: SurveyRequested, purpose: Purpose) -> str:
@@ -91,11 +85,43 @@ def envelope_sender(mail_from: str) -> str:
     return mime.checked_address(mail_from.rpartition("<")[2].rstrip("> "))
 
 
-def _subject(request: SurveyRequested, step: int) -> str:
+def _from(sender: str) -> str:
+    """A From of its own, given as `Name <address>`."""
+    return mime.mailbox(sender.partition("<")[0].strip(), envelope_sender(sender))
+
+
+def _kind(request: SurveyRequested, words: Words) -> LetterKind:
+    brand = request.brand
+    return LetterKind(
+        language=language_of(request.locale),
+        words=words,
+        brand=brand.name,
+        color=brand.color,
+        privacy=_web_address(brand.privacy_url),
+        question=request.question,
+    )
+
+
+def _values(request: SurveyRequested) -> dict[str, str]:
+    """What placeholders in a text stand for."""
+    return {
+        "brand": request.brand.name,
+        "question": request.question,
+        "about": about(request),
+        "date": _date(request),
+        "number": request.event.subject or "",
+        "store": request.segments.get("store", ""),
+        "topic": _topic(request),
+    }
+
+
+def _topic(request: SurveyRequested) -> str:
     words = words_of(request.locale)
-    topic = (words.service_topic if _is_service(request) else words.order_topic).format(date=_date(request))
-    is_first = step == min(planned.step for planned in request.plan)
-    return (words.subject if is_first else words.reminder).format(brand=request.brand.name, topic=topic)
+    return (words.service_topic if _is_service(request) else words.order_topic).format(date=_date(request))
+
+
+def _is_first(request: SurveyRequested, step: int) -> bool:
+    return step == min(planned.step for planned in request.plan)
 
 
 def about(request: SurveyRequested) -> str:
@@ -112,19 +138,13 @@ def _is_service(request: SurveyRequested) -> bool:
 
 
 def _date(request: SurveyRequested) -> str:
-    local = request.event.time.astimezone(time_zone(request.time_zone))
-    return format_date(local, "d MMMM", locale=language_of(request.locale))
+    return _day(request.event.time.astimezone(time_zone(request.time_zone)).date(), language_of(request.locale))
+
+
+@lru_cache(maxsize=1000)
+def _day(day: date, language: str) -> str:
+    return format_date(day, "d MMMM", locale=language)
 
 
 def _web_address(url: str | None) -> str | None:
     return url if url and url.startswith(("https://", "http://")) else None
-
-
-_environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(_TEMPLATES),
-    autoescape=jinja2.select_autoescape(["html"], default=False),
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-)
-_html = _environment.get_template("mail.html")
-_plain = _environment.get_template("mail.txt")

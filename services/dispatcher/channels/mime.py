@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import re
 from collections.abc import Iterator, Mapping
 from email import message_from_bytes
@@ -12,7 +13,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _PLAIN = re.compile(r"[A-Za-z0-9 .,:'!?()&+-]+")
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _WORD_BYTES = 39  # 64 characters as an encoded-word
-BOUNDARY = "=_earshot_alternative"  # base64 never holds an underscore
+BOUNDARY = "=_earshot_alternative"  # in quoted-printable, no underscore follows an equals sign
 
 
 class BadAddress(ValueError):
@@ -62,22 +63,27 @@ def checked_address(address: str) -> str:
     return ascii_address
 
 
-def alternative(headers: Mapping[str, str], *, text: str, html: str) -> bytes:
-    """Assemble a mail of a plain and an HTML part; the headers' values must be safe already."""
+def quoted(text: str) -> bytes:
+    """Encode text as quoted-printable, RFC 2045, 6.7; parts joined by a soft line break are one text again."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    return binascii.b2a_qp(lines.encode(errors="replace")).replace(b"\n", b"\r\n")  # it breaks lines as it finds them
+
+
+def alternative(headers: Mapping[str, str], *, text: bytes, html: bytes) -> bytes:
+    """Assemble a mail of a plain and an HTML part, both quoted-printable; the headers' values must be safe already."""
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    parts = _part("text/plain", text) + _part("text/html", html)
-    return (
-        f'{head}MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary="{BOUNDARY}"\r\n\r\n'
-        f"{parts}--{BOUNDARY}--\r\n"
-    ).encode()
+    return b"".join((head.encode(), _BEFORE_TEXT, text, _BEFORE_HTML, html, _END))
 
 
-def _part(kind: str, content: str) -> str:
-    encoded = base64.b64encode(content.encode()).decode()
-    lines = "\r\n".join([encoded[start : start + 76] for start in range(0, len(encoded), 76)])
-    return (
-        f"--{BOUNDARY}\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n{lines}\r\n"
-    )
+def _part(kind: str) -> str:
+    return f"--{BOUNDARY}\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+
+
+_BEFORE_TEXT = (
+    f'MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary="{BOUNDARY}"\r\n\r\n{_part("text/plain")}'
+).encode()
+_BEFORE_HTML = f"\r\n{_part('text/html')}".encode()
+_END = f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
 def read_alternative(mail: bytes) -> tuple[str, str]:
@@ -87,10 +93,11 @@ def read_alternative(mail: bytes) -> tuple[str, str]:
         if part.get_content_maintype() == "text":
             content = part.get_payload(decode=True)
             assert isinstance(content, bytes)
+            found = content.decode().replace("\r\n", "\n")
             if part.get_content_subtype() == "html":
-                html = content.decode()
+                html = found
             else:
-                text = content.decode()
+                text = found
     return text, html
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,7 @@ class Words:
     service_topic: str
     subject: str
     reminder: str
+    preheader: str
     scale: str
     confirm: str
     because: str
@@ -28,9 +29,9 @@ class Words:
     crm_text: str
     ask_title: str
     ask_text: str
-    choices: Mapping[str, str]
+    choices: Mapping[str, str] = field(hash=False)  # letters are kept by their words
     done_title: str
-    done_texts: Mapping[str, str]
+    done_texts: Mapping[str, str] = field(hash=False)
     unknown_title: str
     unknown_text: str
     stop_confirmed: str
@@ -44,6 +45,7 @@ ENGLISH = Words(
     service_topic="your service request of {date}",
     subject="{brand}: one question about {topic}",
     reminder="{brand}: a reminder, one question about {topic}",
+    preheader="One question, half a minute.",
     scale="0 not at all likely · 10 certain",
     confirm="A tap opens a page where you confirm it. One question, half a minute.",
     because="You get this because you are a customer of {brand}.",
@@ -79,6 +81,7 @@ RUSSIAN = Words(
     service_topic="об обращении от {date}",
     subject="{brand}: один вопрос {topic}",
     reminder="{brand}: напоминаем, один вопрос {topic}",
+    preheader="Один вопрос, полминуты.",
     scale="0 ни за что · 10 обязательно",
     confirm="Нажатие откроет страницу, где оценку нужно подтвердить. Один вопрос, полминуты.",
     because="Вы получили это письмо, потому что вы клиент {brand}.",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher import domain
 from services.dispatcher.handlers import ending
-from services.dispatcher.repository import invitations, mailbox, receipts, steps, suppressions
+from services.dispatcher.repository import consents, invitations, mailbox, receipts, steps, suppressions
 from shared import inbox, links
 from shared.cloudevents import Event
 from shared.events import (
@@ -32,19 +33,27 @@ from shared.events import (
 from shared.links import Purpose
 from shared.vocabulary import CallOutcome, ChannelKind, InvitationOutcome, Service, SuppressionReason
 
+P = TypeVar("P", bound=Payload)
+
 
 async def handle(
     session: AsyncSession, events: Sequence[Event[Payload]], *, link_keys: Mapping[str, str], now: datetime
 ) -> None:
     """Handle a batch from our topics; events seen before and types of no concern here do nothing."""
-    fresh = [event.payload for event in await inbox.fresh(session, Service.DISPATCHER.group, events)]
-    await _lock(session, fresh)
-    for kind, run in groupby(fresh, key=type):
+    fresh = await inbox.fresh(session, Service.DISPATCHER.group, events)
+    await _lock(session, [event.payload for event in fresh])
+    for kind, run in groupby(fresh, key=lambda event: type(event.payload)):
         if kind is SurveyRequested:
-            requests = [payload for payload in run if isinstance(payload, SurveyRequested)]
-            await on_requested(session, requests, link_keys=link_keys, now=now)
+            await on_requested(session, _told(run, SurveyRequested), link_keys=link_keys, now=now)
+        elif kind is RespondentConsentChanged:
+            await on_consent_changed(session, _told(run, RespondentConsentChanged), now=now)
         elif kind in _BY_TYPE:
-            await _BY_TYPE[kind](session, list(run), now=now)
+            await _BY_TYPE[kind](session, [event.payload for event in run], now=now)
+
+
+def _told(run: Iterable[Event[Payload]], kind: type[P]) -> list[tuple[P, datetime]]:
+    """Pair what was said with when it was."""
+    return [(event.payload, event.time) for event in run if isinstance(event.payload, kind)]
 
 
 async def _lock(session: AsyncSession, payloads: Sequence[Payload]) -> None:
@@ -67,16 +76,31 @@ def _suppresses(payload: Payload) -> bool:
 
 
 async def on_requested(
-    session: AsyncSession, requests: Sequence[SurveyRequested], *, link_keys: Mapping[str, str], now: datetime
+    session: AsyncSession,
+    requests: Sequence[tuple[SurveyRequested, datetime]],
+    *,
+    link_keys: Mapping[str, str],
+    now: datetime,
 ) -> None:
-    """Make one invitation of each request; raises UnknownLinkKey."""
-    once = {request.invitation_id: request for request in reversed(requests)}
+    """Make one invitation of each request, given with the time it was made; raises UnknownLinkKey.
+
+    One that was parked, or is replayed, takes the consent its respondent gave or withdrew meanwhile.
+    """
+    said = await consents.newer(session, requests)
+    once = {request.invitation_id: _with_consent(request, said) for request, _ in reversed(requests)}
     new = await invitations.insert(
         session, [(request, _unsubscribe_fingerprint(request, link_keys)) for request in once.values()]
     )
     await steps.insert(session, [once[invitation] for invitation in new])
     await ending.publish(session, await suppressions.release_moved(session, list(once.values())), now=now)
     await ending.close(session, await invitations.take_early(session, new), now=now)
+
+
+def _with_consent(request: SurveyRequested, said: Mapping[UUID, Consent]) -> SurveyRequested:
+    change = said.get(request.invitation_id)
+    if change is None:
+        return request
+    return request.model_copy(update={"consent": domain.merged_consent(request.consent, change)})
 
 
 def _unsubscribe_fingerprint(request: SurveyRequested, link_keys: Mapping[str, str]) -> bytes:
@@ -134,12 +158,15 @@ async def on_call_closed(session: AsyncSession, found: Sequence[CallClosed], *, 
 
 
 async def on_consent_changed(
-    session: AsyncSession, found: Sequence[RespondentConsentChanged], *, now: datetime
+    session: AsyncSession, found: Sequence[tuple[RespondentConsentChanged, datetime]], *, now: datetime
 ) -> None:
+    """Change what open invitations know, and keep it for requests that come late; given with the time it was said."""
     changes: dict[str, Consent] = {}
-    for each in found:
+    for each, _ in found:
         changes[each.respondent_id] = domain.merged_consent(changes.get(each.respondent_id, Consent()), each.consent)
+    said_at = {each.respondent_id: at for each, at in found}
     open_ones = await invitations.lock(session, open_of=changes)
+    await consents.remember(session, {who: (consent, said_at[who]) for who, consent in changes.items()})
     await invitations.change_consent(session, changes)
     await ending.recall_where(
         session, open_ones.values(), lambda row: changes[row.respondent_id].call is False, now=now
@@ -154,6 +181,7 @@ async def on_erased(session: AsyncSession, found: Sequence[RespondentErased], *,
     await mailbox.wipe(session, respondents)
     await receipts.forget_phones(session, respondents)
     await suppressions.forget_addresses(session, respondents)
+    await consents.wipe(session, respondents)
     await invitations.forget_parked(session, respondents)
 
 
@@ -164,6 +192,5 @@ _BY_TYPE: dict[type[Payload], Callable[..., Awaitable[Any]]] = {
     AnswerAmended: on_answered,
     CallClosed: on_call_closed,
     RespondentOptedOut: on_opted_out,
-    RespondentConsentChanged: on_consent_changed,
     RespondentErased: on_erased,
 }

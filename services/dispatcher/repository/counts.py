@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -40,3 +41,20 @@ async def invitation_counts(session: AsyncSession) -> dict[str, int]:
 async def step_counts(session: AsyncSession) -> dict[tuple[str, str], int]:
     """Count steps by channel and state."""
     return {(row["channel"], row["state"]): row["count"] for row in await db.fetch(session, _STEPS)}
+
+
+_STALLED = """SELECT i.id FROM invitations i WHERE i.state = 'open' AND NOT EXISTS (
+    SELECT FROM steps s WHERE s.invitation_id = i.id
+    AND (s.state IN ('planned', 'leased', 'in_flight') OR s.call_task IS NOT NULL)
+) AND (
+    EXISTS (SELECT FROM steps s WHERE s.invitation_id = i.id AND s.state = 'waiting')
+    OR NOT EXISTS (SELECT FROM steps s WHERE s.invitation_id = i.id AND s.state IN ('sent', 'unknown'))
+) ORDER BY i.id"""
+
+
+async def stalled(session: AsyncSession) -> list[UUID]:
+    """Find open invitations for which nothing more would happen; there must be none.
+
+    One whose steps are all done and may have reached somebody is not: it waits for an answer, and ends by itself.
+    """
+    return [row["id"] for row in await db.fetch(session, _STALLED)]

@@ -131,6 +131,27 @@ async def story(session: AsyncSession, invitation_id: UUID) -> asyncpg.Record | 
     return rows[0] if rows else None
 
 
+_OF_RESPONDENT = """SELECT id, program, state, outcome, created_at, closed_at FROM invitations
+WHERE respondent_id = $1 ORDER BY id DESC LIMIT $2"""
+
+
+async def of_respondent(session: AsyncSession, respondent_id: str, *, limit: int) -> list[asyncpg.Record]:
+    """List what somebody was asked, the newest first."""
+    return await db.fetch(session, _OF_RESPONDENT, respondent_id, limit)
+
+
+_LINKABLE = """SELECT request::text FROM invitations
+WHERE state = 'open' AND expires_at > $3 AND (id = $1 OR respondent_id = $2) ORDER BY id DESC LIMIT 1"""
+
+
+async def open_one(
+    session: AsyncSession, *, invitation_id: UUID | None, respondent_id: str | None, now: datetime
+) -> SurveyRequested | None:
+    """Return the request of this invitation, or of somebody's newest one, while it can be answered."""
+    rows = await db.fetch(session, _LINKABLE, invitation_id, respondent_id, now)
+    return SurveyRequested.model_validate_json(rows[0]["request"]) if rows else None
+
+
 # --- ends that came before their request
 
 _EARLY = db.lock_number("dispatcher", "early")

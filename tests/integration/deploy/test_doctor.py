@@ -11,7 +11,7 @@ from deploy.doctor import Finding, State
 from deploy.replay import scratch_settings
 from services.trigger.main import install_programs
 from shared.clock import SystemClock
-from shared.db import Database
+from shared.db import Database, fetch
 from shared.vocabulary import Service
 
 
@@ -57,3 +57,16 @@ async def test_data_folder_nobody_can_write_to_is_a_fault(urls: Mapping[str, str
     (tmp_path / "a-file").touch()
     found = await findings(own(urls, tmp_path / "a-file" / "data"))
     assert any(finding.state is State.FAIL and "a-file" in finding.text for finding in found)
+
+
+async def test_chain_that_stands_still_is_a_fault(
+    urls: Mapping[str, str], tmp_path: Path, dispatcher_db: Database
+) -> None:
+    async with dispatcher_db.sessions.begin() as session:
+        await fetch(
+            session,
+            """INSERT INTO invitations (id, respondent_id, program, request, unsubscribe, expires_at)
+            VALUES (gen_random_uuid(), 'r1', 'p', '{}', 'u', '2100-01-01')""",
+        )
+    found = await findings(own(urls, tmp_path))
+    assert any(finding.state is State.FAIL and "1 open invitations are stalled" in finding.text for finding in found)

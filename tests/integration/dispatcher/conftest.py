@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.dispatcher import handlers, scheduler
+from services.dispatcher.channels import ChannelAccount
 from services.dispatcher.channels.messages import Composer
 from services.dispatcher.domain import Disposition, Outgoing, Result, SendMode
 from services.dispatcher.scheduler import Lane, SendPolicy
@@ -124,7 +125,7 @@ class Chain:
     database: db.Database
     clock: ManualClock
 
-    def lane(self, channel: ChannelKind, account: RememberingAccount | None = None, **policy: Any) -> Lane:
+    def lane(self, channel: ChannelKind, account: ChannelAccount | None = None, **policy: Any) -> Lane:
         mode = SendMode.LIVE if account is not None else SendMode.MAILBOX
         return Lane(
             channel=channel,
@@ -147,6 +148,11 @@ class Chain:
             worked = [await lane.perform_due() for lane in lanes]
             if not any([*worked, await scheduler.keep(self.database.sessions, self.clock)]):
                 return
+
+    async def tick_idle(self, lanes: Sequence[Lane]) -> None:
+        """Let these lanes run until none finds anything to do now."""
+        while any([await lane.perform_due() for lane in lanes]):
+            continue
 
     async def tick_at(self, moment: datetime, **accounts: RememberingAccount) -> None:
         self.clock.moment = moment

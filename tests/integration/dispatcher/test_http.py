@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import time, timedelta
 from pathlib import Path
 
 import httpx
@@ -15,11 +16,14 @@ from services.dispatcher import main
 from services.dispatcher.config import DispatcherSettings
 from shared import cloudevents, links
 from shared.clock import ManualClock
+from shared.events import Contact, ContactCap, PlanStep, Window
 from shared.links import Purpose
 from shared.runtime import Surroundings
 from shared.transport import EventLog, open_log
-from shared.vocabulary import Service
-from tests.integration.dispatcher.conftest import LINK_KEYS, NOW, Chain, request
+from shared.vocabulary import ChannelKind, Service
+from tests.integration.dispatcher.conftest import LINK_KEYS, NOW, Chain, answered, plan, request
+
+EMAIL, SMS = ChannelKind.EMAIL, ChannelKind.SMS
 
 
 @pytest.fixture
@@ -69,6 +73,64 @@ async def test_story_tells_steps_and_attempts_without_addresses(chain: Chain, cl
     assert story["contact"] == {"email": "r***@example.com", "phone": "+1***01"}
     assert "r1@example.com" not in reply.text
     assert "Petrova" not in reply.text
+
+
+async def test_story_of_a_silent_respondent_is_told_in_their_time(chain: Chain, client: httpx.AsyncClient) -> None:
+    late = Window(start=time(18), end=time(21))
+    asked = request(
+        contact=Contact(email="r1@example.com"),
+        plan=[*plan((EMAIL, 0), (SMS, 1)), PlanStep(step=3, channel=EMAIL, delay_s=86400, window=late)],
+        contact_caps=[ContactCap(name="one", limit=1, days=5)],
+        time_zone="Asia/Tokyo",
+    )
+    await chain.take(asked)
+    await chain.tick()
+    await chain.tick_at(NOW + timedelta(days=2))
+    story = (await client.get(f"/v1/invitations/{asked.invitation_id}")).json()
+    assert story["send_at"] == "2026-03-02T21:00:00+09:00"
+    assert story["steps"][0]["attempts"][0]["at"] == "2026-03-02T21:00:00+09:00"
+    page = (await client.get(f"/invitations/{asked.invitation_id}")).text
+    for told in (
+        "times are those in Asia/Tokyo",
+        "1. E-mail: sent",
+        "mailbox · sent",
+        "2. SMS: skipped",
+        "no address for this channel",
+        "3. E-mail: planned",
+        "waits for the respondent&#39;s contact hours",
+        "Thu 05 Mar, 18:00",
+    ):
+        assert told in page
+    assert "r1@example.com" not in page
+
+
+async def test_invitations_are_found_by_customer_and_from_the_mailbox(chain: Chain, client: httpx.AsyncClient) -> None:
+    asked, other = request("anna"), request("somebody")
+    await chain.take(asked, other)
+    await chain.tick()
+    listed = (await client.get("/v1/invitations", params={"customer": " ANNA "})).json()["invitations"]
+    assert [each["id"] for each in listed] == [str(asked.invitation_id)]
+    found = (await client.get("/invitations", params={"customer": "anna"})).text
+    assert f"/invitations/{asked.invitation_id}" in found
+    assert str(other.invitation_id) not in found
+    assert "no invitation here" in (await client.get("/invitations", params={"customer": "<b>nobody"})).text
+    assert "<form" in (await client.get("/invitations")).text
+    (message,) = [m for m in (await client.get("/v1/mailbox")).json()["messages"] if m["to"].startswith("anna")]
+    assert f'href="/invitations/{asked.invitation_id}"' in (await client.get(f"/mailbox/{message['id']}")).text
+
+
+async def test_shop_gets_the_link_of_an_open_invitation_only(chain: Chain, client: httpx.AsyncClient) -> None:
+    asked = request("anna")
+    await chain.take(asked)
+    token = links.token(LINK_KEYS, "dev", Purpose.ANSWER, asked.invitation_id)
+    for wanted in ({"invitation_id": str(asked.invitation_id), "step": 7}, {"customer": "Anna"}):
+        given = (await client.post("/v1/links", json=wanted)).json()
+        assert given["invitation_id"] == str(asked.invitation_id)
+        assert given["url"] == f"http://127.0.0.1:8000/s/{token}.{wanted.get('step', 0)}"
+    assert (await client.post("/v1/links", json={"customer": "nobody"})).status_code == 404
+    assert (await client.post("/v1/links", json={})).status_code == 422
+    await chain.take(answered(asked))
+    assert (await client.post("/v1/links", json={"customer": "anna"})).status_code == 404
 
 
 @pytest.mark.parametrize(("id_", "status"), [("0198d3a0-0000-7000-8000-00000000dead", 404), ("x", 422)])
@@ -179,9 +241,11 @@ async def test_invented_unsubscribe_link_does_nothing(chain: Chain, client: http
 async def test_staff_pages_want_the_secret_and_the_unsubscribe_page_does_not(chain: Chain, event_log: EventLog) -> None:
     asked = request()
     await chain.take(asked)
+    story = f"/invitations/{asked.invitation_id}"
     async with browser(chain, event_log, staff_secret="secret") as stranger:
-        for path in ("/mailbox", "/v1/mailbox", f"/v1/invitations/{asked.invitation_id}"):
+        for path in ("/mailbox", "/v1/mailbox", "/invitations", story, f"/v1{story}", "/v1/invitations?customer=r1"):
             assert (await stranger.get(path)).status_code == 401
+        assert (await stranger.post("/v1/links", json={"customer": "r1"})).status_code == 401
         assert (await stranger.get(unsubscribe_path(asked.invitation_id))).status_code == 200
 
 
@@ -192,7 +256,7 @@ async def test_ready_when_database_and_log_answer(client: httpx.AsyncClient) -> 
 
 def test_mailbox_mode_opens_no_account() -> None:
     configured = {"smtp_url": "smtp://mail", "twilio_account_sid": "AC1", "twilio_auth_token": "t"}
-    assert settings(**configured).open_accounts() == {}
+    assert settings(**configured).open_accounts() == []
 
 
 async def test_live_mode_opens_what_is_configured() -> None:
@@ -200,9 +264,9 @@ async def test_live_mode_opens_what_is_configured() -> None:
         send="live", smtp_url="smtp://mail", twilio_account_sid="AC1", send_allowlist="@ours.test, +1 (555) 00-01,"
     )
     accounts = found.open_accounts()
-    assert {channel: account.name for channel, account in accounts.items()} == {"email": "smtp", "sms": "twilio"}
+    assert {account.channel: account.name for account in accounts} == {"email": "smtp", "sms": "twilio"}
     assert found.send_policy.allowed == ("ours.test", "+15550001")
-    for account in accounts.values():
+    for account in accounts:
         await account.close()
 
 

@@ -35,6 +35,23 @@ def content(mail: EmailMessage, kind: str) -> str:
     return text
 
 
+class Nesting(HTMLParser):
+    """Every element is closed where it was opened."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len({name for name, _ in attrs}) == len(attrs)
+        if tag not in ("meta", "br", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
 class Links(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -95,6 +112,13 @@ def test_markup_in_texts_stays_text() -> None:
     html = content(mail, "html")
     assert "<script" not in html
     assert "javascript:" not in html
+
+
+@pytest.mark.parametrize("privacy", [None, "https://kofe.test/privacy"])
+def test_mail_is_well_formed_html(privacy: str | None) -> None:
+    html = content(composed(brand=Brand(name="A & <B>", privacy_url=privacy))[1], "html")
+    assert html.startswith("<!doctype html>")
+    assert Nesting(html).open == []
 
 
 def test_privacy_link_when_the_brand_has_one() -> None:

@@ -15,12 +15,14 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from prometheus_client import REGISTRY
 
 from services.dispatcher import handlers, repository, scheduler
 from services.dispatcher.domain import Disposition, Outgoing, Result
 from services.dispatcher.handlers import ending
 from services.dispatcher.repository import steps
 from services.dispatcher.scheduler import Keeper
+from services.dispatcher.scheduler.sorting import sort_claimed
 from shared import cloudevents, db, embedded, parking
 from shared.events import (
     CallClosed,
@@ -263,6 +265,28 @@ async def test_erasure_forgets_parked_requests_too_so_that_no_replay_brings_them
     assert await chain.rows("SELECT key FROM parked") == [{"key": "r2"}]
 
 
+async def test_erasure_forgets_what_was_said_of_consent(chain: Chain) -> None:
+    for who in ("r1", "r2"):
+        await chain.take(RespondentConsentChanged(respondent_id=who, consent=Consent(email=False)))
+    await chain.take(RespondentErased(respondent_id="r1"))
+    assert await chain.rows("SELECT respondent_id FROM consents") == [{"respondent_id": "r2"}]
+
+
+async def test_replayed_request_takes_the_consent_withdrawn_while_it_was_parked(chain: Chain) -> None:
+    parked, other, later = request(), request("r2"), request()
+    made = [cloudevents.new(each, service=Service.TRIGGER, at=NOW) for each in (parked, other)]
+    chain.clock.moment = NOW + timedelta(minutes=1)
+    await chain.take(RespondentConsentChanged(respondent_id="r1", consent=Consent(email=False)))
+    chain.clock.moment = NOW + timedelta(minutes=2)
+    async with chain.database.sessions.begin() as session:
+        await handlers.handle(session, made, link_keys=LINK_KEYS, now=chain.clock.now())
+    await chain.take(later)  # asked after that, and says that mail is welcome again
+    await chain.tick()
+    assert (await chain.states(parked.invitation_id))[:3] == ["skipped", "skipped", "sent"]
+    assert (await chain.step(parked.invitation_id, 1))["reason"] == "no_consent"
+    assert [(await chain.states(each.invitation_id))[0] for each in (other, later)] == ["sent", "sent"]
+
+
 async def test_unsubscribing_waits_for_a_request_half_stored_and_declines_it(chain: Chain) -> None:
     """Or it could be claimed in between, and go in flight after the suppression was committed."""
     asked = request()
@@ -449,7 +473,7 @@ async def _claim_some(lane: scheduler.Lane, limit: int) -> Any:
     async with lane.sessions.begin() as session:
         held = await steps.claim_due(session, lane.channel, now=NOW, limit=limit)
         facts = await steps.facts(session, held, lane.channel, now=NOW)
-    _, leaving = await lane._local(scheduler._sort(held, facts, channel=lane.channel, now=NOW).ready, NOW)
+    _, leaving = await lane._local(sort_claimed(held, facts, channel=lane.channel, now=NOW).ready, NOW)
     return leaving
 
 
@@ -511,13 +535,28 @@ async def test_every_open_invitation_goes_on_whatever_happens(chain: Chain) -> N
         chain.clock.moment = NOW + days * DAY
         await chain.lane(EMAIL, account).perform_due()
         await chain.tick()
-        stalled = await chain.rows(
-            """SELECT i.id FROM invitations i WHERE i.state = 'open'
-            AND EXISTS (SELECT FROM steps s WHERE s.invitation_id = i.id AND s.state = 'waiting')
-            AND NOT EXISTS (SELECT FROM steps s WHERE s.invitation_id = i.id
-                AND s.state IN ('planned', 'leased', 'in_flight'))"""
-        )
-        assert stalled == []
+        assert await scheduler.Reconciler(chain.database.sessions)() == []
         assert await work_left(chain) == 0
     assert await chain.rows("SELECT 1 FROM invitations WHERE outcome IS NULL") == []
     assert len(await chain.published("invitation.closed")) == 24
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        "UPDATE steps SET state = 'waiting' WHERE invitation_id = $1 AND state = 'planned'",
+        "UPDATE steps SET state = 'skipped' WHERE invitation_id = $1",
+        "DELETE FROM steps WHERE invitation_id = $1",
+    ],
+)
+async def test_planted_stall_is_reported(chain: Chain, plant: str) -> None:
+    lost, mailed = request("lost"), request("mailed")
+    waiting = request("waiting", plan=plan((EMAIL, 0)))
+    calling = request("calling", plan=plan((CALL, 0), (EMAIL, 2)))
+    await chain.take(lost, mailed, waiting, calling)
+    await chain.tick()
+    reconciler = scheduler.Reconciler(chain.database.sessions)
+    assert await reconciler() == []
+    await chain.rows(plant, lost.invitation_id)
+    assert await reconciler() == [lost.invitation_id]
+    assert REGISTRY.get_sample_value("earshot_stalled_invitations", {"service": "dispatcher"}) == 1

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from services.dispatcher import domain
-from services.dispatcher.domain import Planned, Result, SendMode, SkipReason, Step, StepState
-from shared.events import Consent, Contact, PlanStep, Window
+from services.dispatcher.domain import Disposition, Planned, Result, SendMode, SkipReason, Step, StepState
+from shared.events import Consent, Contact, PlanStep
 from shared.vocabulary import CallOutcome, ChannelKind, InvitationOutcome
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EARLIER = NOW - timedelta(hours=1)
-DAYTIME = Window(start=time(9), end=time(21))
 
 
 def step(number: int, state: StepState, *, days: int = 2, call_open: bool = False) -> Step:
@@ -109,6 +107,7 @@ def test_unknown_consent_leaves_what_was_known() -> None:
         (Result.REFUSED, 1, StepState.REFUSED),
         (Result.UNKNOWN, 1, StepState.UNKNOWN),
         (Result.NOT_STARTED, 9, StepState.PLANNED),
+        (Result.UNAVAILABLE, 9, StepState.PLANNED),
         (Result.NOT_ACCEPTED, 2, StepState.PLANNED),
         (Result.NOT_ACCEPTED, 3, StepState.FAILED),
     ],
@@ -118,75 +117,22 @@ def test_step_after_what_its_channel_said(result: Result, tries: int, state: Ste
 
 
 def test_backoff_doubles() -> None:
-    assert [domain.backoff(tries) for tries in (1, 2, 3)] == [timedelta(minutes=m) for m in (5, 10, 20)]
+    again = [domain.again_at(Disposition(Result.NOT_ACCEPTED), tries=tries, now=NOW) for tries in (1, 2, 3)]
+    assert again == [NOW + timedelta(minutes=minutes) for minutes in (5, 10, 20)]
+
+
+def test_provider_that_is_away_spends_no_try() -> None:
+    spent = {result for result in Result if domain.is_try(result)}
+    assert spent == {Result.SENT, Result.REFUSED, Result.NOT_ACCEPTED, Result.UNKNOWN}
+    assert domain.again_at(Disposition(Result.UNAVAILABLE), tries=0, now=NOW) == NOW + timedelta(minutes=1)
+    assert domain.again_at(Disposition(Result.NOT_STARTED), tries=0, now=NOW) is None
+    throttled = Disposition(Result.THROTTLED, wait_s=2.5)
+    assert domain.again_at(throttled, tries=0, now=NOW) == NOW + timedelta(seconds=2.5)
 
 
 def test_endless_delay_stays_within_the_calendar() -> None:
     endless = PlanStep(step=1, channel=ChannelKind.EMAIL, delay_s=10**18)
     assert domain.delay_of(endless) == domain.LONGEST_DELAY
-
-
-# --- contact hours
-
-
-def local(zone: str, *parts: int, fold: int = 0) -> datetime:
-    return datetime(*parts, tzinfo=ZoneInfo(zone), fold=fold).astimezone(UTC)  # type: ignore[misc,arg-type]
-
-
-@pytest.mark.parametrize(
-    ("moment", "opening"),
-    [
-        ((2026, 3, 1, 8, 59), (2026, 3, 1, 9)),
-        ((2026, 3, 1, 9), (2026, 3, 1, 9)),
-        ((2026, 3, 1, 20, 59), (2026, 3, 1, 20, 59)),
-        ((2026, 3, 1, 21), (2026, 3, 2, 9)),
-        ((2026, 3, 29, 0, 30), (2026, 3, 29, 9)),  # the night the clock goes forward
-        ((2026, 3, 28, 22), (2026, 3, 29, 9)),
-        ((2026, 10, 24, 22), (2026, 10, 25, 9)),  # the night it goes back
-    ],
-)
-def test_message_waits_for_the_respondents_hours(moment: tuple[int, ...], opening: tuple[int, ...]) -> None:
-    found = domain.next_opening(local("Europe/Berlin", *moment), zone="Europe/Berlin", window=DAYTIME)
-    assert found == local("Europe/Berlin", *opening)
-
-
-def test_window_inside_the_missing_hour_opens_the_next_day() -> None:
-    night = Window(start=time(2, 10), end=time(2, 50))
-    found = domain.next_opening(local("Europe/Berlin", 2026, 3, 29, 0), zone="Europe/Berlin", window=night)
-    assert found == local("Europe/Berlin", 2026, 3, 30, 2, 10)
-
-
-def test_window_inside_the_repeated_hour_opens_in_both() -> None:
-    night = Window(start=time(2, 30), end=time(2, 45))
-    between = local("Europe/Berlin", 2026, 10, 25, 2, 50)
-    found = domain.next_opening(between, zone="Europe/Berlin", window=night)
-    assert found == local("Europe/Berlin", 2026, 10, 25, 2, 30, fold=1)
-
-
-ZONES = ["America/St_Johns", "Asia/Kathmandu", "Australia/Lord_Howe", "Europe/Moscow", "America/Sao_Paulo"]
-
-
-@pytest.mark.parametrize("zone", ZONES)
-def test_no_hour_of_a_year_opens_early_or_late(zone: str) -> None:
-    for hours in range(0, 24 * 366, 5):
-        moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=hours)
-        opening = domain.next_opening(moment, zone=zone, window=DAYTIME)
-        assert DAYTIME.start <= opening.astimezone(ZoneInfo(zone)).time() < DAYTIME.end
-        assert timedelta(0) <= opening - moment <= timedelta(hours=13)
-
-
-def test_no_window_means_any_hour() -> None:
-    night = datetime(2026, 3, 1, 3, tzinfo=UTC)
-    assert domain.next_opening(night, zone="UTC", window=None) == night
-
-
-@pytest.mark.parametrize("zone", ["Nowhere/City", "", "../etc/passwd", "Europe", "x" * 300])
-def test_invalid_zone_is_utc(zone: str) -> None:
-    assert domain.time_zone(zone) == ZoneInfo("UTC")
-
-
-def test_next_day_begins_at_midnight_utc() -> None:
-    assert domain.next_day(NOW) == datetime(2026, 3, 2, tzinfo=UTC)
 
 
 # --- where it goes

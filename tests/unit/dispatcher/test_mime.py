@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import quopri
 from email import message_from_bytes, policy
 
 import pytest
@@ -25,7 +26,7 @@ EVIL = [
 
 def built(name: str, subject: str) -> bytes:
     headers = {"From": mime.mailbox(name, "survey@example.com"), "Subject": mime.text_header(subject)}
-    return mime.alternative(headers, text="plain ❤\n.\n", html="<p>ü</p>")
+    return mime.alternative(headers, text=mime.quoted("plain ❤\n.\n"), html=mime.quoted("<p>ü</p>"))
 
 
 @pytest.mark.parametrize("evil", EVIL)
@@ -52,6 +53,16 @@ def test_names_are_read_as_they_were_written() -> None:
     )
     assert parsed["From"].addresses[0].display_name == "Кофе Пойнт"
     assert parsed["Subject"] == "Один вопрос о заказе от 18 ноября, Тверская"
+
+
+@given(st.lists(st.text(max_size=200), min_size=1, max_size=4))
+def test_quoted_parts_joined_by_soft_breaks_are_one_text_on_short_lines(parts: list[str]) -> None:
+    texts = [part.encode(errors="ignore").decode() for part in parts]
+    encoded = b"=\r\n".join(mime.quoted(text) for text in texts)
+    assert all(len(line) <= 76 for line in encoded.split(b"\r\n"))
+    assert not {b"\r", b"\n"} & {bytes([byte]) for byte in encoded.replace(b"\r\n", b"")}
+    expected = "".join(text.replace("\r\n", "\n").replace("\r", "\n") for text in texts)
+    assert quopri.decodestring(encoded).decode().replace("\r\n", "\n") == expected
 
 
 def test_parts_are_read_back_and_no_line_is_a_lone_dot() -> None:

@@ -22,6 +22,7 @@ def upgrade() -> None:
     create_crm_tasks()
     create_suppressions()
     create_early()
+    create_consents()
     create_mailbox()
     create_allowance()
     for table in HOT:
@@ -31,7 +32,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("allowance", "mailbox", "early", "suppressions", "crm_tasks", "receipts", "attempts", *reversed(HOT)):
+    tables = ("allowance", "mailbox", "consents", "early", "suppressions", "crm_tasks", "receipts", "attempts")
+    for table in (*tables, *reversed(HOT)):
         op.drop_table(table)
     drop_messaging_tables()
 
@@ -174,6 +176,15 @@ def create_early() -> None:
         "early",
         sa.Column("invitation_id", sa.Uuid, primary_key=True),
         sa.Column("outcome", sa.Text, nullable=False),
+        sa.Column("at", INSTANT, nullable=False),
+    )
+
+
+def create_consents() -> None:
+    op.create_table(
+        "consents",
+        sa.Column("respondent_id", sa.Text, primary_key=True),
+        sa.Column("consent", JSONB, nullable=False),
         sa.Column("at", INSTANT, nullable=False),
     )
 

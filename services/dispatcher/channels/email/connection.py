@@ -1,7 +1,8 @@
-"""E-mail by SMTP over kept connections.
+"""One SMTP connection, kept between mails.
 
 What is certain depends on how far a message came: until the final dot is written nothing was accepted; after it,
-without a reply, nobody knows. aiosmtplib raises the same exception for both, so the phase is tracked here.
+without a reply, nobody knows. aiosmtplib raises the same exception for both, so the phase is tracked here. What fails
+before a recipient was named is no fault of the message: the server, or the way to it, is away.
 """
 
 from __future__ import annotations
@@ -9,116 +10,41 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import cast
-from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 import structlog
 
+from services.dispatcher.channels.email.server import SmtpServer
 from services.dispatcher.domain import Disposition, Outgoing, Result
-from shared.vocabulary import ChannelKind
 
-_DEFAULT_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 _IDLE_S = 20.0
 _FLUSH_POLL_S = 0.01
-_LAST_START_S = 5.0  # what is left of the budget when the last message may start
 _TROUBLE = (aiosmtplib.SMTPException, OSError, TimeoutError)
 _ABOUT_US = frozenset({500, 502, 503, 504, 530, 534, 535, 538})  # commands and authentication, RFC 5321 and 4954
+_CLOSING = 421
 
 log = structlog.get_logger()
 
 
-class BadSmtpUrl(ValueError):
-    """EARSHOT_SMTP_URL wants smtp://, smtp+starttls:// or smtps://[user:password@]host[:port]."""
-
-
-@dataclass(frozen=True, slots=True)
-class SmtpServer:
-    """Where to connect. `starttls` None uses TLS when the server offers it."""
-
-    host: str
-    port: int
-    username: str | None
-    password: str | None
-    tls: bool
-    starttls: bool | None
-
-    @classmethod
-    def from_url(cls, url: str) -> SmtpServer:
-        parts = urlsplit(url)
-        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-            raise BadSmtpUrl(BadSmtpUrl.__doc__)
-        return cls(
-            host=parts.hostname,
-            port=parts.port or _DEFAULT_PORTS[parts.scheme],
-            username=unquote(parts.username) if parts.username else None,
-            password=unquote(parts.password) if parts.password else None,
-            tls=parts.scheme == "smtps",
-            starttls={"smtps": False, "smtp+starttls": True}.get(parts.scheme),
-        )
-
-    def client(self) -> aiosmtplib.SMTP:
-        return aiosmtplib.SMTP(
-            hostname=self.host,
-            port=self.port,
-            username=self.username,
-            password=self.password,
-            use_tls=self.tls,
-            start_tls=self.starttls,
-            timeout=5,
-        )
-
-
-class SmtpAccount:
-    """Sends over a few connections at once; each is opened when needed and kept until it fails."""
-
-    channel = ChannelKind.EMAIL
-
-    def __init__(self, server: SmtpServer, *, sender: str, name: str = "smtp", connections: int = 4) -> None:
-        self.name = name
-        self._connections = [_Connection(server, sender) for _ in range(connections)]
-
-    @property
-    def free_slots(self) -> int:
-        return 25 * len(self._connections)  # what they can send well within the budget
-
-    async def send_all(self, messages: Sequence[Outgoing], *, within_s: float) -> list[Disposition]:
-        dispositions = [Disposition(Result.NOT_STARTED)] * len(messages)
-        queue = iter(enumerate(messages))
-        deadline = time.monotonic() + within_s
-
-        async def work(connection: _Connection, numbered: Iterator[tuple[int, Outgoing]]) -> None:
-            for number, message in numbered:
-                if time.monotonic() >= deadline - _LAST_START_S:
-                    return
-                dispositions[number] = await connection.send(message, deadline=deadline)
-
-        await asyncio.gather(*(work(connection, queue) for connection in self._connections[: len(messages)]))
-        return dispositions
-
-    async def close(self) -> None:
-        await asyncio.gather(*(connection.close() for connection in self._connections))
-
-
-class _Connection:
+class Connection:
     def __init__(self, server: SmtpServer, sender: str) -> None:
         self._server, self._sender = server, sender
         self._smtp: aiosmtplib.SMTP | None = None
         self._used_at = float("-inf")
-        self._dot_written = False
+        self._addressed = self._dot_written = False
 
     async def send(self, message: Outgoing, *, deadline: float) -> Disposition:
         """Send, and once more over a fresh connection when a kept one had ended."""
         was_kept = self._smtp is not None
         found = await self._try(message, deadline)
-        if was_kept and self._smtp is None and found.result is Result.NOT_ACCEPTED and not self._dot_written:
+        certainly_not = found.result in (Result.NOT_ACCEPTED, Result.UNAVAILABLE) and not self._dot_written
+        if was_kept and self._smtp is None and certainly_not:
             return await self._try(message, deadline)
         return found
 
     async def _try(self, message: Outgoing, deadline: float) -> Disposition:
-        self._dot_written = False
+        self._addressed = self._dot_written = False
         try:
             async with asyncio.timeout_at(deadline):
                 return await self._converse(message, deadline)
@@ -131,11 +57,13 @@ class _Connection:
             await self.close(politely=False)
             if self._dot_written:
                 return Disposition(Result.UNKNOWN, "no_reply")
-            return Disposition(Result.NOT_ACCEPTED, f"smtp_{_kind(error)}")
+            is_away = isinstance(error, _TROUBLE) and (not self._addressed or _code(error) == _CLOSING)
+            return Disposition(Result.UNAVAILABLE if is_away else Result.NOT_ACCEPTED, f"smtp_{_kind(error)}")
 
     async def _converse(self, message: Outgoing, deadline: float) -> Disposition:
         smtp = await self._connected()
         await smtp.mail(self._sender)
+        self._addressed = True
         await smtp.rcpt(message.recipient)
         started = await smtp.execute_command(b"DATA")
         if started.code != aiosmtplib.SMTPStatus.start_input:
@@ -194,8 +122,14 @@ class _Connection:
 
 def _answered(code: int) -> Disposition:
     """A reply to a message: 5xx is for good unless it is about us; anything else was not accepted and may be later."""
-    refused = 500 <= code < 600 and code not in _ABOUT_US
+    if code == _CLOSING or code in _ABOUT_US:
+        return Disposition(Result.UNAVAILABLE, f"smtp_{code}")
+    refused = 500 <= code < 600
     return Disposition(Result.REFUSED if refused else Result.NOT_ACCEPTED, f"smtp_{code}")
+
+
+def _code(error: BaseException) -> int | None:
+    return error.code if isinstance(error, aiosmtplib.SMTPResponseException) else None
 
 
 def _kind(error: BaseException) -> str:

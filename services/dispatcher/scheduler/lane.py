@@ -1,4 +1,4 @@
-"""Performs due steps, one loop per channel so that a slow provider delays nobody else; and keeps what is left over.
+"""One channel's due steps: claimed, sorted, sent, recorded.
 
 Claim (only leased), decide, mark what can start now, commit, send within the budget, record. Nothing is sent inside a
 transaction, and nothing is in flight that is not being sent.
@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from uuid import UUID
+from datetime import datetime
 
 import structlog
 import tenacity
@@ -23,44 +22,39 @@ from services.dispatcher.channels import ChannelAccount, call_center
 from services.dispatcher.channels.messages import Composer
 from services.dispatcher.channels.mime import BadAddress
 from services.dispatcher.channels.sms import EVERYWHERE, country_of
-from services.dispatcher.domain import Disposition, MoveReason, Outgoing, Result, SendMode, SkipReason, StepState
-from services.dispatcher.handlers import ending, recording
+from services.dispatcher.domain import (
+    Disposition,
+    MoveReason,
+    Outgoing,
+    Result,
+    SendMode,
+    SkipReason,
+    StepState,
+    caps,
+    hours,
+)
+from services.dispatcher.domain.limits import DailyLimit
+from services.dispatcher.handlers import recording
 from services.dispatcher.handlers.recording import Done
-from services.dispatcher.repository import allowance, counts, invitations, steps
-from services.dispatcher.repository.steps import End, Facts, Held
+from services.dispatcher.repository import allowance, contacts, steps
+from services.dispatcher.repository.steps import End, Held
+from services.dispatcher.scheduler.loop import POLL_S
+from services.dispatcher.scheduler.rota import CLAIM, Rota
+from services.dispatcher.scheduler.sorting import Ready, Sorted, hold_to_caps, skipped, sort_claimed
 from shared import metrics
 from shared.clock import Clock
 from shared.db import Sessions, is_transient
-from shared.events import PlanStep, SurveyRequested
+from shared.events import ContactCap
 from shared.links import UnknownLinkKey
-from shared.outbox import wait_for
 from shared.vocabulary import ChannelKind, Service
 
 log = structlog.get_logger()
 
-CLAIM = 500
 MARK = 100
 BUDGET_S = 10.0
-PATIENCE_S = 5.0
-POLL_S = 0.1
 _RENDER = 20  # messages rendered, a few milliseconds, before others have their turn
 MAILBOX = "mailbox"
-_EARLY_KEPT = timedelta(days=30)
 _GRACE_S = 20.0  # for what is known but not recorded when told to stop during an outage
-
-
-class Bell:
-    """Wakes every loop of this process; a hint only, they look by themselves ten times a second."""
-
-    def __init__(self) -> None:
-        self._event = asyncio.Event()
-
-    def ring(self) -> None:
-        rung, self._event = self._event, asyncio.Event()
-        rung.set()
-
-    async def wait(self) -> None:
-        await wait_for(self._event, POLL_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,29 +64,8 @@ class SendPolicy:
     mode: SendMode = SendMode.MAILBOX
     allowed: Sequence[str] = ()
     daily_ceiling: int = 1000
+    contact_caps: Sequence[ContactCap] = ()  # for every program, beside its own
     country_ceilings: Mapping[str, int] = field(default_factory=dict)  # text messages a day; empty: no limit of its own
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A claimed step that may go out now."""
-
-    held: Held
-    request: SurveyRequested
-    sent_before: int
-
-    @property
-    def planned(self) -> PlanStep:
-        return next(step for step in self.request.plan if step.step == self.held.step)
-
-
-@dataclass(slots=True)
-class _Sorted:
-    """Claimed steps by what becomes of them."""
-
-    ready: list[Ready]
-    moved: list[tuple[Held, datetime, str | None]]
-    done: list[Done]
 
 
 @dataclass(frozen=True)
@@ -105,29 +78,45 @@ class Lane:
     composer: Composer
     policy: SendPolicy
     account: ChannelAccount | None = None
+    rota: Rota = field(default_factory=Rota)
+    daily: DailyLimit = field(default_factory=DailyLimit)
     budget_s: float = BUDGET_S
 
     async def perform_due(self, stop: asyncio.Event | None = None) -> int:
         """Perform what is due; return how many steps were claimed. Stops between two batches when told to."""
-        if self.account is not None and not self.account.free_slots:
-            return 0  # claiming only to give back would never rest
         now = self.clock.now()
-        found = await self._claim(now)
+        if self.account is None:
+            return await self._perform(CLAIM, now, stop)
+        with self.rota.turn(self.account, day=now.date()) as places:
+            return await self._perform(places, now, stop) if places else 0
+
+    async def _perform(self, limit: int, now: datetime, stop: asyncio.Event | None) -> int:
+        found = await self._claim(now, limit)
         await self._record(found.done, now)
         local, leaving = await self._local(found.ready, now)
         await self._record(local, now)
         await self._send(leaving, now, stop)
         return len(found.ready) + len(found.moved) + len(found.done)
 
-    async def _claim(self, now: datetime) -> _Sorted:
+    async def _claim(self, now: datetime, limit: int = CLAIM) -> Sorted:
         async with self.sessions.begin() as session:
-            held = await steps.claim_due(session, self.channel, now=now, limit=CLAIM)
+            held = await steps.claim_due(session, self.channel, now=now, limit=limit)
             if not held:
-                return _Sorted([], [], [])
+                return Sorted([], [], [])
             facts = await steps.facts(session, held, self.channel, now=now)
-            found = _sort(held, facts, channel=self.channel, now=now)
+            found = sort_claimed(held, facts, channel=self.channel, now=now)
+            await self._hold_to_caps(session, found, now)
             await steps.move(session, found.moved)
         return found
+
+    async def _hold_to_caps(self, session: AsyncSession, found: Sorted, now: datetime) -> None:
+        everywhere = self.policy.contact_caps
+        spans = [caps.span(cap) for each in found.ready for cap in (*everywhere, *each.request.contact_caps)]
+        if spans:
+            respondents = {each.request.respondent_id for each in found.ready}
+            claim = found.ready[0].held.token
+            past = await contacts.past(session, respondents, claim=claim, since=now - max(spans))
+            hold_to_caps(found, past, everywhere=everywhere, channel=self.channel, now=now)
 
     async def _local(self, ready: Sequence[Ready], now: datetime) -> tuple[list[Done], list[tuple[Ready, Outgoing]]]:
         """Finish here what never leaves the machine; return that, and the messages that have to be sent."""
@@ -144,7 +133,7 @@ class Lane:
             elif not domain.may_leave(self.policy.mode, message.recipient, allowed=self.policy.allowed):
                 done.append(_kept(each, message))
             elif self.account is None:
-                done.append(_skipped(each.held, SkipReason.NO_ACCOUNT))
+                done.append(skipped(each.held, SkipReason.NO_ACCOUNT))
             else:
                 leaving.append((each, message))
         return done, leaving
@@ -186,6 +175,7 @@ class Lane:
             granted = await self._granted(session, account, within, now)
             marked = await steps.mark_in_flight(session, granted, account=account.name)
         started = [(ready, message) for ready, message in batch if ready.held.key in marked]
+        self.rota.took(account, len(started), day=now.date())
         dispositions = await self._dispositions(account, [message for _, message in started], deadline)
         at = self.clock.now()
         ends = [
@@ -194,20 +184,23 @@ class Lane:
         ]
         await self._record(ends, at, stop=stop, known=True)
         if self.policy.mode is SendMode.LIVE:
-            used = sum(each.result not in (Result.NOT_STARTED, Result.NOT_ACCEPTED) for each in dispositions)
+            used = sum(domain.is_try(each.result) and each.result is not Result.NOT_ACCEPTED for each in dispositions)
             async with self.sessions.begin() as session:
                 await allowance.give_back(session, account.name, now, len(granted) - used)
 
     async def _granted(
         self, session: AsyncSession, account: ChannelAccount, held: Sequence[Held], now: datetime
     ) -> Sequence[Held]:
-        """Keep what today's ceiling lets out in live mode; the rest is moved to tomorrow."""
+        """Keep what today's ceiling lets out in live mode; the rest is left to other accounts, or moved to tomorrow."""
         if self.policy.mode is not SendMode.LIVE:
             return held
-        size = await allowance.take(session, account.name, now, wanted=len(held), ceiling=self.policy.daily_ceiling)
-        if over := [(step, domain.next_day(now), MoveReason.DAILY_CEILING) for step in held[size:]]:
+        own = self.daily.on(now.date())
+        ceiling = self.policy.daily_ceiling if own is None else min(own, self.policy.daily_ceiling)
+        size = await allowance.take(session, account.name, now, wanted=len(held), ceiling=ceiling)
+        if over := held[size:]:
             log.warning("sending.ceiling_reached", account=account.name, moved=len(over))
-            await steps.move(session, over)
+            tomorrow = hours.next_day(now) if self.rota.is_through(account, day=now.date()) else None
+            await steps.move(session, [(step, tomorrow or step.due_at, MoveReason.DAILY_CEILING) for step in over])
         return held[:size]
 
     async def _within_country(
@@ -225,7 +218,7 @@ class Lane:
             ceiling = ceilings.get(country, ceilings.get(EVERYWHERE, 0))
             size = await allowance.take(session, f"sms:{country}", now, wanted=len(held), ceiling=ceiling)
             kept += held[:size]
-            if over := [(step, domain.next_day(now), MoveReason.COUNTRY_CEILING) for step in held[size:]]:
+            if over := [(step, hours.next_day(now), MoveReason.COUNTRY_CEILING) for step in held[size:]]:
                 log.warning("sending.country_ceiling_reached", country=country, moved=len(over))
                 await steps.move(session, over)
         return kept
@@ -282,36 +275,6 @@ class Lane:
             return await recording.record(session, done, now=now)
 
 
-def _sort(held: Sequence[Held], facts: dict[UUID, Facts], *, channel: ChannelKind, now: datetime) -> _Sorted:
-    found = _Sorted([], [], [])
-    for step in held:
-        if step.invitation_id not in facts:
-            continue  # past its end: it stays leased until the expiry, a moment later, stops it
-        try:
-            _place(found, step, facts[step.invitation_id], channel=channel, now=now)
-        except Exception:
-            log.exception("step.not_read", invitation_id=str(step.invitation_id), step=step.step)
-            found.done.append(Done(End(step, StepState.FAILED, tries=step.tries, account=None, reason="not_read")))
-    return found
-
-
-def _place(found: _Sorted, step: Held, facts: Facts, *, channel: ChannelKind, now: datetime) -> None:
-    request = SurveyRequested.model_validate_json(facts.request)
-    ready = Ready(step, request, facts.sent_before)
-    reason = domain.skip_reason(channel, request.contact, request.consent, suppressed=facts.suppressed)
-    opening = domain.next_opening(now, zone=request.time_zone, window=ready.planned.window)
-    if reason is not None:
-        found.done.append(_skipped(step, reason))
-    elif opening > now:
-        found.moved.append((step, opening, MoveReason.CONTACT_HOURS))
-    else:
-        found.ready.append(ready)
-
-
-def _skipped(held: Held, reason: SkipReason) -> Done:
-    return Done(End(held, StepState.SKIPPED, tries=held.tries, account=None, reason=reason))
-
-
 def _kept(ready: Ready, message: Outgoing) -> Done:
     return Done(End(ready.held, StepState.SENT, tries=ready.held.tries + 1, account=MAILBOX), kept=message)
 
@@ -324,62 +287,9 @@ def _call(ready: Ready) -> Done:
 
 
 def _ended(ready: Ready, disposition: Disposition, *, account: str | None, now: datetime) -> Done:
-    tries = ready.held.tries + (disposition.result is not Result.NOT_STARTED)
+    tries = ready.held.tries + domain.is_try(disposition.result)
     state = domain.after_result(disposition.result, tries=tries, max_attempts=ready.planned.max_attempts)
-    again = None
-    if state is StepState.PLANNED and disposition.result is Result.NOT_ACCEPTED:
-        again = now + domain.backoff(tries)
+    again = domain.again_at(disposition, tries=tries, now=now) if state is StepState.PLANNED else None
     account = disposition.account or account
     end = End(ready.held, state, tries=tries, account=account, reason=disposition.reason, due_at=again)
     return Done(end, message_id=disposition.message_id, bill=disposition.bill)
-
-
-async def keep(sessions: Sessions, clock: Clock, *, give_up: bool = True) -> int:
-    """Do what no step asks for: free leases, give up lost senders, close what expired; return how much it was."""
-    now = clock.now()
-    async with sessions.begin() as session:
-        freed = await steps.free_expired_leases(session)
-    async with sessions.begin() as session:
-        lost = await recording.give_up_lost(session, now=now) if give_up else []
-    async with sessions.begin() as session:
-        expired = await ending.expire(session, now=now)
-        await invitations.forget_early(session, before=now - _EARLY_KEPT)
-        oldest = await counts.oldest_due(session, now)
-    metrics.OLDEST_DUE.labels(Service.DISPATCHER).set((now - oldest).total_seconds() if oldest else 0)
-    return freed + len(lost) + expired
-
-
-@dataclass(slots=True)
-class Keeper:
-    """Keeps, but gives nobody up before the database has answered for a while: after an outage senders record first."""
-
-    sessions: Sessions
-    clock: Clock
-    patience_s: float = PATIENCE_S
-    _answers_since: float | None = None
-
-    async def __call__(self) -> int:
-        since, self._answers_since = self._answers_since, None
-        patient = since is None or time.monotonic() - since < self.patience_s
-        kept = await keep(self.sessions, self.clock, give_up=not patient)
-        self._answers_since = time.monotonic() if since is None else since
-        return kept
-
-
-async def run(work: Callable[[], Awaitable[int]], bell: Bell, stop: asyncio.Event) -> None:
-    """Work again and again until told to stop, resting when there was nothing; outages are waited out."""
-    delay = POLL_S
-    while not stop.is_set():
-        try:
-            if await work():
-                bell.ring()
-            else:
-                await bell.wait()
-            delay = POLL_S
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            metrics.RETRIES.labels(Service.DISPATCHER).inc()
-            log.warning("scheduler.waits", exc_info=error)
-            await wait_for(stop, delay)
-            delay = min(delay * 2, 5.0)

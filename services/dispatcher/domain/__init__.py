@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
-from shared.events import Consent, Contact, PlanStep, SurveyRequested, Window
+from shared.events import Consent, Contact, PlanStep, SurveyRequested
 from shared.vocabulary import AttemptState, CallOutcome, ChannelKind, InvitationOutcome
 
 
@@ -44,7 +43,10 @@ class SkipReason(StrEnum):
 
 
 class MoveReason(StrEnum):
+    """Why a step waits; one that would wait past its invitation's end is skipped for it instead."""
+
     CONTACT_HOURS = "contact_hours"
+    CONTACT_CAP = "contact_cap"
     DAILY_CEILING = "daily_ceiling"
     COUNTRY_CEILING = "country_ceiling"
 
@@ -55,8 +57,10 @@ class Result(StrEnum):
     SENT = "sent"
     REFUSED = "refused"  # for good: this address, this text
     NOT_ACCEPTED = "not_accepted"  # certainly not; may be tried again
+    UNAVAILABLE = "unavailable"  # certainly not, and not for its own sake: the provider or the way to it is away
     UNKNOWN = "unknown"  # may have been accepted
     NOT_STARTED = "not_started"  # no time was left: it was never tried
+    THROTTLED = "throttled"  # by a limit of ours: it was never tried, and waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ class Disposition:
     result: Result
     reason: str | None = None  # a code, never the provider's free text: it may quote an address
     message_id: str | None = None
+    wait_s: float = 0.0  # how long a throttled one should wait
     bill: Bill | None = None
     account: str | None = None  # which of several accounts it was, where one stands for them
 
@@ -189,15 +194,30 @@ def merged_consent(consent: Consent, change: Consent) -> Consent:
 
 
 _FIRST_BACKOFF = timedelta(minutes=5)
+_AWAY = timedelta(minutes=1)
 
 
 def after_result(result: Result, *, tries: int, max_attempts: int) -> StepState:
     """Turn a channel's word into the step's state; `tries` counts this one."""
-    if result is Result.NOT_STARTED:
+    if not is_try(result):
         return StepState.PLANNED
     if result is Result.NOT_ACCEPTED:
         return StepState.PLANNED if tries < max_attempts else StepState.FAILED
     return StepState(result.value)
+
+
+def is_try(result: Result) -> bool:
+    """Say whether this was a try of the step; a provider that is away spends none."""
+    return result not in (Result.NOT_STARTED, Result.UNAVAILABLE, Result.THROTTLED)
+
+
+def again_at(disposition: Disposition, *, tries: int, now: datetime) -> datetime | None:
+    """When a step that goes back is tried again; None leaves it due."""
+    if disposition.result is Result.UNAVAILABLE:
+        return now + _AWAY
+    if disposition.result is Result.THROTTLED:
+        return now + timedelta(seconds=disposition.wait_s)
+    return now + backoff(tries) if disposition.result is Result.NOT_ACCEPTED else None
 
 
 def backoff(tries: int) -> timedelta:
@@ -223,41 +243,6 @@ def may_leave(mode: SendMode, address: str, *, allowed: Sequence[str]) -> bool:
         return mode is SendMode.LIVE
     _, is_mail, place = address.rpartition("@")
     return any(entry.lower() == place.lower() and entry.startswith("+") is not bool(is_mail) for entry in allowed)
-
-
-# --- contact hours
-
-
-def next_opening(moment: datetime, *, zone: str, window: Window | None) -> datetime:
-    """Return the first instant from `moment` on that lies in the window of the respondent's day, across DST changes."""
-    if window is None:
-        return moment
-    local_zone = time_zone(zone)
-    if _is_open(moment, local_zone, window):
-        return moment
-    today = moment.astimezone(local_zone).date()
-    openings = (
-        datetime.combine(today + timedelta(days=ahead), window.start, local_zone).replace(fold=fold).astimezone(UTC)
-        for ahead in range(4)
-        for fold in (0, 1)
-    )
-    return next(at for at in openings if at >= moment and _is_open(at, local_zone, window))
-
-
-def _is_open(moment: datetime, zone: ZoneInfo, window: Window) -> bool:
-    return window.start <= moment.astimezone(zone).time() < window.end
-
-
-def time_zone(name: str) -> ZoneInfo:
-    """Read an IANA name; what is none becomes UTC."""
-    try:
-        return ZoneInfo(name)
-    except (KeyError, OSError, ValueError):  # unknown names, folders, and paths that lead out
-        return ZoneInfo("UTC")
-
-
-def next_day(moment: datetime) -> datetime:
-    return datetime.combine(moment.astimezone(UTC).date() + timedelta(days=1), datetime.min.time(), UTC)
 
 
 # --- length of a text message, 3GPP TS 23.038

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -10,18 +11,21 @@ from pydantic_settings import NoDecode
 
 from services.dispatcher.channels import ChannelAccount
 from services.dispatcher.channels.bitrix24 import Bitrix24
+from services.dispatcher.channels.breaker import Breaker
 from services.dispatcher.channels.email import SmtpAccount, SmtpServer
 from services.dispatcher.channels.feedback.imap import BounceMailbox
 from services.dispatcher.channels.messages import Composer, envelope_sender
 from services.dispatcher.channels.sms import Description, Gateway, Generic, SmsAccount, Smsc, SmsRouter, Twilio
-from services.dispatcher.domain import SendMode
+from services.dispatcher.channels.styles import Style
+from services.dispatcher.config.mail import SmtpAccountSettings, read_styles
+from services.dispatcher.domain import SendMode, caps
 from services.dispatcher.hooks.door import Door
 from services.dispatcher.hooks.doors import Bitrix24Door, GenericDoor, PostmarkDoor, SmscDoor, TwilioDoor
 from services.dispatcher.hooks.sns import SnsDoor
 from services.dispatcher.scheduler import SendPolicy
 from shared.config import Settings
+from shared.events import ContactCap
 from shared.http_client import HttpClient
-from shared.vocabulary import ChannelKind
 
 _COUNTRY = re.compile(r"[A-Z]{2}|\*")
 
@@ -30,9 +34,14 @@ class DispatcherSettings(Settings):
     send: SendMode = SendMode.MAILBOX  # nothing leaves the machine
     send_allowlist: Annotated[tuple[str, ...], NoDecode] = ()  # mail domains and phone numbers, commas between them
     send_daily_ceiling: Annotated[int, Field(ge=0)] = 1000  # per account and UTC day, in live mode
+    contact_caps: Annotated[tuple[ContactCap, ...], NoDecode] = ()  # such as: 4 in 30 days, sms 1 in 7 days
     mail_from: str = "Earshot <survey@localhost>"
+    mail_texts: Path | None = None  # YAML: texts and senders per brand, locale and template
     smtp_url: SecretStr = SecretStr("")  # smtp://, smtp+starttls:// or smtps://[user:password@]host[:port]
     smtp_connections: Annotated[int, Field(ge=1, le=50)] = 4
+    smtp_accounts: tuple[SmtpAccountSettings, ...] = ()  # several, as JSON; beside the one of smtp_url
+    smtp_ca_file: Path | None = None
+    provider_patience_hours: Annotated[float, Field(gt=0)] = 6  # then steps spend their tries on one that is away
     twilio_url: str = "https://api.twilio.com"
     twilio_account_sid: str = ""
     twilio_auth_token: SecretStr = SecretStr("")
@@ -120,10 +129,22 @@ class DispatcherSettings(Settings):
             if is_set
         }
 
+    @field_validator("contact_caps", mode="before")
+    @classmethod
+    def _read_caps(cls, value: object) -> object:
+        return caps.read_caps(value) if isinstance(value, str) else value
+
     @field_validator("mail_from")
     @classmethod
     def _has_address(cls, value: str) -> str:
         envelope_sender(value)
+        return value
+
+    @field_validator("mail_texts")
+    @classmethod
+    def _can_be_read(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            read_styles(value)
         return value
 
     @field_validator("smtp_url")
@@ -135,7 +156,13 @@ class DispatcherSettings(Settings):
 
     @property
     def send_policy(self) -> SendPolicy:
-        return SendPolicy(self.send, self.send_allowlist, self.send_daily_ceiling, self.sms_country_ceilings)
+        return SendPolicy(
+            self.send, self.send_allowlist, self.send_daily_ceiling, self.contact_caps, self.sms_country_ceilings
+        )
+
+    @property
+    def styles(self) -> tuple[Style, ...]:
+        return read_styles(self.mail_texts) if self.mail_texts else ()
 
     @property
     def composer(self) -> Composer:
@@ -145,22 +172,45 @@ class DispatcherSettings(Settings):
             short_url=(self.short_url or self.public_url).rstrip("/"),
             unsubscribe_url=self.unsubscribe_url.rstrip("/"),
             mail_from=self.mail_from,
+            styles=self.styles,
         )
 
-    def open_accounts(self) -> dict[ChannelKind, ChannelAccount]:
+    @field_validator("smtp_accounts")
+    @classmethod
+    def _have_names_of_their_own(cls, accounts: tuple[SmtpAccountSettings, ...]) -> tuple[SmtpAccountSettings, ...]:
+        names = [account.name for account in accounts]
+        if len({*names, "smtp"}) <= len(names):
+            raise ValueError("every account wants a name of its own, and smtp is that of EARSHOT_SMTP_URL")
+        return accounts
+
+    @property
+    def mail_accounts(self) -> list[SmtpAccountSettings]:
+        if not self.smtp_url.get_secret_value():
+            return list(self.smtp_accounts)
+        one = SmtpAccountSettings(name="smtp", url=self.smtp_url, connections=self.smtp_connections)
+        return [one, *self.smtp_accounts]
+
+    def _mail_account(self, account: SmtpAccountSettings) -> SmtpAccount:
+        return SmtpAccount(
+            SmtpServer.from_url(account.url.get_secret_value(), ca_file=self.smtp_ca_file),
+            sender=envelope_sender(self.mail_from),
+            name=account.name,
+            connections=account.connections,
+            weight=account.weight,
+            per_second=account.per_second,
+            per_domain=account.per_domain,
+            daily=account.daily,
+            breaker=Breaker(patience_s=self.provider_patience_hours * 3600),
+        )
+
+    def open_accounts(self) -> list[ChannelAccount]:
         """Open what is configured; in mailbox mode nothing is, so that nothing can leave."""
-        accounts: dict[ChannelKind, ChannelAccount] = {}
         if self.send is SendMode.MAILBOX:
-            return accounts
-        if self.smtp_url.get_secret_value():
-            accounts[ChannelKind.EMAIL] = SmtpAccount(
-                SmtpServer.from_url(self.smtp_url.get_secret_value()),
-                sender=envelope_sender(self.mail_from),
-                connections=self.smtp_connections,
-            )
+            return []
+        accounts: list[ChannelAccount] = [self._mail_account(account) for account in self.mail_accounts]
         if sms := [SmsAccount(self._gateway(name)) for name in sorted(self._sms_gateways)]:
             by_name = {account.name: account for account in sms}
-            accounts[ChannelKind.SMS] = SmsRouter(by_name, self.sms_routes) if self.sms_routes else sms[0]
+            accounts.append(SmsRouter(by_name, self.sms_routes) if self.sms_routes else sms[0])
         return accounts
 
     def _gateway(self, name: str) -> Gateway:

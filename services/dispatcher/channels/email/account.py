@@ -1,0 +1,96 @@
+"""An SMTP account: a few connections at once, each opened when needed and kept until it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+from services.dispatcher.channels.breaker import Breaker, Health
+from services.dispatcher.channels.email.connection import Connection
+from services.dispatcher.channels.email.server import SmtpServer
+from services.dispatcher.channels.pace import DomainPace
+from services.dispatcher.domain import Disposition, Outgoing, Result
+from services.dispatcher.domain.limits import DailyLimit
+from shared.rate_limit import RateLimit
+from shared.vocabulary import ChannelKind
+
+_LAST_START_S = 5.0  # what is left of the budget when the last message may start
+_NOT_STARTED = Disposition(Result.NOT_STARTED)
+_AWAY = Disposition(Result.NOT_ACCEPTED, "provider_away")
+
+
+class SmtpAccount:
+    """`weight` is its share among the accounts of its channel; `per_second` and `per_domain` are its limits."""
+
+    channel = ChannelKind.EMAIL
+
+    def __init__(  # noqa: PLR0913 - what an account is made of
+        self,
+        server: SmtpServer,
+        *,
+        sender: str,
+        name: str = "smtp",
+        connections: int = 4,
+        weight: int = 1,
+        per_second: float | None = None,
+        per_domain: Mapping[str, float] | None = None,
+        daily: DailyLimit | None = None,
+        breaker: Breaker | None = None,
+    ) -> None:
+        self.name, self.weight, self.daily = name, weight, daily or DailyLimit()
+        self._connections = [Connection(server, sender) for _ in range(connections)]
+        self._per_second = per_second
+        self._rate = RateLimit(per_second=per_second, burst=max(1, int(per_second))) if per_second else None
+        self._domains = DomainPace(per_domain or {})
+        self._breaker = breaker or Breaker()
+
+    @property
+    def free_slots(self) -> int:
+        """What they can send well within the budget; one while it is tried whether the server is back."""
+        health = self._breaker.health
+        if health in (Health.RESTING, Health.TRYING):
+            return int(health is Health.TRYING)
+        most = 25 * len(self._connections)
+        return most if self._per_second is None else max(1, min(most, int(self._per_second * _LAST_START_S)))
+
+    async def send_all(self, messages: Sequence[Outgoing], *, within_s: float) -> list[Disposition]:
+        deadline = time.monotonic() + within_s
+        if self._breaker.health is Health.LOST:
+            return await self._ask_once(messages, deadline)
+        dispositions = [_NOT_STARTED] * len(messages)
+        queue = iter(enumerate(messages))
+
+        async def work(connection: Connection, numbered: Iterator[tuple[int, Outgoing]]) -> None:
+            for number, message in numbered:
+                if time.monotonic() >= deadline - _LAST_START_S or self._breaker.health is Health.RESTING:
+                    return
+                dispositions[number] = await self._send(connection, message, deadline)
+
+        await asyncio.gather(*(work(connection, queue) for connection in self._connections[: len(messages)]))
+        return dispositions
+
+    async def _ask_once(self, messages: Sequence[Outgoing], deadline: float) -> list[Disposition]:
+        """Find out with one message whether the server is back; if not, all of them have spent a try."""
+        found = await self._send(self._connections[0], messages[0], deadline)
+        others = _AWAY if self._breaker.health is Health.LOST else _NOT_STARTED
+        return [_AWAY if found.result is Result.UNAVAILABLE else found, *[others] * (len(messages) - 1)]
+
+    async def _send(self, connection: Connection, message: Outgoing, deadline: float) -> Disposition:
+        if wait := self._domains.wait(message.recipient.rpartition("@")[2].lower()):
+            return Disposition(Result.THROTTLED, "domain_rate", wait_s=wait)
+        if not await self._has_its_turn(deadline):
+            return _NOT_STARTED
+        found = await connection.send(message, deadline=deadline)
+        self._breaker.heard(found.result)
+        return found
+
+    async def _has_its_turn(self, deadline: float) -> bool:
+        while self._rate is not None and (wait := self._rate.take(self.name)):
+            if time.monotonic() + wait >= deadline - _LAST_START_S:
+                return False
+            await asyncio.sleep(wait)
+        return True
+
+    async def close(self) -> None:
+        await asyncio.gather(*(connection.close() for connection in self._connections))

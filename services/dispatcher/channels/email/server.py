@@ -1,0 +1,56 @@
+"""Where an SMTP account connects to, and how it is protected on the way."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import aiosmtplib
+
+_DEFAULT_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+
+
+class BadSmtpUrl(ValueError):
+    """An SMTP account wants smtp://, smtp+starttls:// or smtps://[user:password@]host[:port]."""
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpServer:
+    """Where to connect. `starttls` None uses TLS when the server offers it; `ca_file` stands for the system's CAs."""
+
+    host: str
+    port: int
+    username: str | None
+    password: str | None
+    tls: bool
+    starttls: bool | None
+    ca_file: Path | None = None
+
+    @classmethod
+    def from_url(cls, url: str, *, ca_file: Path | None = None) -> SmtpServer:
+        parts = urlsplit(url)
+        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+            raise BadSmtpUrl(BadSmtpUrl.__doc__)
+        return cls(
+            host=parts.hostname,
+            port=parts.port or _DEFAULT_PORTS[parts.scheme],
+            username=unquote(parts.username) if parts.username else None,
+            password=unquote(parts.password) if parts.password else None,
+            tls=parts.scheme == "smtps",
+            starttls={"smtps": False, "smtp+starttls": True}.get(parts.scheme),
+            ca_file=ca_file,
+        )
+
+    def client(self) -> aiosmtplib.SMTP:
+        return aiosmtplib.SMTP(
+            hostname=self.host,
+            port=self.port,
+            username=self.username,
+            password=self.password,
+            use_tls=self.tls,
+            start_tls=self.starttls,
+            tls_context=ssl.create_default_context(cafile=self.ca_file),
+            timeout=5,
+        )

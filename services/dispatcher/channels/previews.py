@@ -1,0 +1,54 @@
+"""A mail as its reader would see it, and a test of it to an address somebody names; its links lead nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated
+from uuid import uuid4
+
+from pydantic import BaseModel, StringConstraints
+
+from services.dispatcher.channels import ChannelAccount
+from services.dispatcher.channels.messages import Composer
+from services.dispatcher.channels.samples import sample_request
+from services.dispatcher.domain import Outgoing, Result
+from shared.vocabulary import ChannelKind
+
+_WITHIN_S = 10.0
+Short = Annotated[str, StringConstraints(max_length=300, strip_whitespace=True)]
+
+
+class Look(BaseModel):
+    """Which mail: the first of a survey, or one that repeats it."""
+
+    brand: Short = "Kofe Point"
+    locale: Short = "en"
+    template: Short = "default"
+    repeat: bool = False
+    address: Short = "anna@example.com"
+
+    def compose(self, composer: Composer, link_key: str) -> Outgoing:
+        """Render it; raises BadAddress."""
+        request = sample_request(
+            uuid4(),
+            brand=self.brand,
+            locale=self.locale,
+            template=self.template,
+            address=self.address,
+            link_key=link_key,
+        )
+        return composer.compose(request, step=2 if self.repeat else 1, channel=ChannelKind.EMAIL)
+
+
+async def send_test(mail: Outgoing, accounts: Sequence[ChannelAccount], lets_out: Callable[[str], bool]) -> str:
+    """Send over every mail account and say what each answered, in words."""
+    mailing = [account for account in accounts if account.channel is ChannelKind.EMAIL]
+    if not mailing:
+        return "Nothing was sent: no mail account is set up, or EARSHOT_SEND keeps everything here."
+    if not lets_out(mail.recipient):
+        return "Nothing was sent: this address is not in EARSHOT_SEND_ALLOWLIST."
+    told = []
+    for account in mailing:
+        (found,) = await account.send_all([mail], within_s=_WITHIN_S)
+        told.append(f"{account.name}: {'accepted' if found.result is Result.SENT else found.reason or found.result}")
+    return ", ".join(told)

@@ -1,0 +1,68 @@
+"""When a respondent may be disturbed: hours of their own day, and no public holiday. Times are UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import holidays
+
+from shared.events import Window
+
+_FAR = 90  # days: further ahead than any row of holidays
+
+
+def next_opening(moment: datetime, *, zone: str, window: Window | None, calendar: str | None = None) -> datetime | None:
+    """Return the first instant from `moment` on that lies in the window of a working day where the respondent is.
+
+    `calendar` names whose public holidays count: a country, or country-subdivision, as in "RU" or "US-CA"; ISO 3166.
+    None when there is no such instant, as in a window that ends before it begins to open.
+    """
+    if window is None and calendar is None:
+        return moment
+    place = time_zone(zone)
+    if _is_open(moment, place, window, calendar):
+        return moment
+    today = moment.astimezone(place).date()
+    openings = (
+        datetime.combine(today + timedelta(days=ahead), window.start if window else time.min, place)
+        .replace(fold=fold)
+        .astimezone(UTC)
+        for ahead in range(_FAR)
+        for fold in (0, 1)
+    )
+    return next((at for at in openings if at >= moment and _is_open(at, place, window, calendar)), None)
+
+
+def _is_open(moment: datetime, place: ZoneInfo, window: Window | None, calendar: str | None) -> bool:
+    local = moment.astimezone(place)
+    in_hours = window is None or window.start <= local.time() < window.end
+    return in_hours and not (calendar and is_holiday(local.date(), calendar))
+
+
+def is_holiday(day: date, calendar: str) -> bool:
+    """Say whether this is a public holiday there; a calendar nobody knows has none."""
+    known = _calendar(calendar)
+    return known is not None and day in known
+
+
+@lru_cache(maxsize=300)
+def _calendar(name: str) -> holidays.HolidayBase | None:
+    country, _, subdivision = name.upper().partition("-")
+    try:
+        return holidays.country_holidays(country, subdiv=subdivision or None)
+    except NotImplementedError:
+        return None
+
+
+def time_zone(name: str) -> ZoneInfo:
+    """Read an IANA name; what is none becomes UTC. Trigger names the program's where the respondent's is unknown."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, OSError, ValueError):  # unknown names, folders, and paths that lead out
+        return ZoneInfo("UTC")
+
+
+def next_day(moment: datetime) -> datetime:
+    return datetime.combine(moment.astimezone(UTC).date() + timedelta(days=1), datetime.min.time(), UTC)

@@ -1,0 +1,113 @@
+"""What becomes of claimed steps: out now, at another time, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from services.dispatcher import domain
+from services.dispatcher.domain import MoveReason, SkipReason, StepState, caps, hours
+from services.dispatcher.domain.caps import PastContact
+from services.dispatcher.handlers.recording import Done
+from services.dispatcher.repository.steps import End, Facts, Held
+from shared.events import ContactCap, PlanStep, SurveyRequested
+from shared.vocabulary import ChannelKind
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A claimed step that may go out now."""
+
+    held: Held
+    request: SurveyRequested
+    sent_before: int
+
+    @property
+    def planned(self) -> PlanStep:
+        return next(step for step in self.request.plan if step.step == self.held.step)
+
+
+@dataclass(slots=True)
+class Sorted:
+    """Claimed steps by what becomes of them."""
+
+    ready: list[Ready]
+    moved: list[tuple[Held, datetime, str | None]]
+    done: list[Done]
+
+    def put_off(self, ready: Ready, until: datetime | None, reason: MoveReason) -> None:
+        """Move a step; one that would wait past its invitation's end is skipped, so that the next has its turn."""
+        if until is None or until >= ready.request.expires_at:
+            self.done.append(skipped(ready.held, reason))
+        else:
+            self.moved.append((ready.held, until, reason))
+
+
+def sort_claimed(held: Sequence[Held], facts: Mapping[UUID, Facts], *, channel: ChannelKind, now: datetime) -> Sorted:
+    found = Sorted([], [], [])
+    for step in held:
+        if step.invitation_id not in facts:
+            continue  # past its end: it stays leased until the expiry, a moment later, stops it
+        try:
+            _place(found, step, facts[step.invitation_id], channel=channel, now=now)
+        except Exception:
+            log.exception("step.not_read", invitation_id=str(step.invitation_id), step=step.step)
+            found.done.append(Done(End(step, StepState.FAILED, tries=step.tries, account=None, reason="not_read")))
+    return found
+
+
+def _place(found: Sorted, step: Held, facts: Facts, *, channel: ChannelKind, now: datetime) -> None:
+    request = SurveyRequested.model_validate_json(facts.request)
+    ready = Ready(step, request, facts.sent_before)
+    planned = ready.planned
+    reason = domain.skip_reason(channel, request.contact, request.consent, suppressed=facts.suppressed)
+    opening = hours.next_opening(now, zone=request.time_zone, window=planned.window, calendar=planned.holidays)
+    if reason is not None:
+        found.done.append(skipped(step, reason))
+    elif opening != now:
+        found.put_off(ready, opening, MoveReason.CONTACT_HOURS)
+    else:
+        found.ready.append(ready)
+
+
+def hold_to_caps(
+    found: Sorted,
+    contacts: Mapping[str, Sequence[PastContact]],
+    *,
+    everywhere: Sequence[ContactCap],
+    channel: ChannelKind,
+    now: datetime,
+) -> None:
+    """Put off what the caps of its program, or those that hold everywhere, do not let out.
+
+    `contacts` holds the past of the respondents we have to ourselves; somebody else is about to contact the others.
+    """
+    ready, found.ready = found.ready, []
+    past = {respondent: list(known) for respondent, known in contacts.items()}
+    for each in ready:
+        known = past.get(each.request.respondent_id)
+        until = _allowed(known, [*everywhere, *each.request.contact_caps], channel=channel, now=now)
+        if until != now:
+            found.put_off(each, until, MoveReason.CONTACT_CAP)
+            continue
+        found.ready.append(each)
+        if known is not None:
+            known.append(PastContact(channel, now))
+
+
+def _allowed(
+    known: Sequence[PastContact] | None, binding: Sequence[ContactCap], *, channel: ChannelKind, now: datetime
+) -> datetime | None:
+    if not binding:
+        return now
+    return now + caps.LOOK_AGAIN if known is None else caps.next_allowed(known, binding, channel, now=now)
+
+
+def skipped(held: Held, reason: SkipReason | MoveReason) -> Done:
+    return Done(End(held, StepState.SKIPPED, tries=held.tries, account=None, reason=reason))

@@ -1,0 +1,331 @@
+"""Several mail accounts: their shares and limits, one that goes away and comes back, TLS and passwords."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import subprocess
+from collections import Counter
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from services.dispatcher.channels.breaker import Breaker, Health
+from services.dispatcher.channels.email import SmtpAccount, SmtpServer
+from services.dispatcher.channels.pace import DomainPace
+from services.dispatcher.config import DispatcherSettings
+from services.dispatcher.domain import Disposition, Result
+from services.dispatcher.domain.limits import DailyLimit
+from services.dispatcher.scheduler import Lane, Rota
+from shared.events import Contact
+from shared.vocabulary import ChannelKind
+from tests.fakes import smtp_sink
+from tests.integration.dispatcher.conftest import DAY, NOW, Chain, RememberingAccount, request
+from tests.integration.dispatcher.test_channels import SENDER, mail
+
+EMAIL = ChannelKind.EMAIL
+
+
+class Watch:
+    """Machine time that stands until it is moved."""
+
+    seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def port_nobody_has() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port: int = closed.getsockname()[1]
+    return port
+
+
+def account(port: int, *, breaker: Breaker | None = None, **more: object) -> SmtpAccount:
+    server = SmtpServer.from_url(f"smtp://127.0.0.1:{port}")
+    return SmtpAccount(server, sender=SENDER, breaker=breaker, **{"connections": 1, **more})  # type: ignore[arg-type]
+
+
+def results(dispositions: list[Disposition]) -> list[Result]:
+    return [each.result for each in dispositions]
+
+
+# --- a provider that is away
+
+
+async def test_provider_away_for_fifteen_minutes_spends_no_try_and_loses_no_mail(chain: Chain) -> None:
+    await chain.take(*(request(f"r{number}") for number in range(30)))
+    port, watch = port_nobody_has(), Watch()
+    sender = account(port, breaker=Breaker(monotonic=watch))
+    lane = chain.lane(EMAIL, sender)
+    for minute in range(15):
+        chain.clock.moment = NOW + timedelta(minutes=minute)
+        watch.seconds += 60
+        await lane.perform_due()
+    assert await chain.rows("SELECT DISTINCT state, tries FROM steps WHERE step = 1") == [
+        {"state": "planned", "tries": 0}
+    ]
+    async with smtp_sink(port=port) as sink:
+        for minute in range(15, 19):
+            chain.clock.moment = NOW + timedelta(minutes=minute)
+            watch.seconds += 60
+            await lane.perform_due()
+        await sender.close()
+    assert len(sink.mails) == 30
+    assert await chain.rows("SELECT DISTINCT state, tries FROM steps WHERE step = 1") == [{"state": "sent", "tries": 1}]
+
+
+async def test_account_rests_after_three_failures_and_then_asks_with_one_message() -> None:
+    watch = Watch()
+    sender = account(port_nobody_has(), breaker=Breaker(monotonic=watch))
+    found = await sender.send_all([mail() for _ in range(10)], within_s=10)
+    assert Counter(results(found)) == {Result.UNAVAILABLE: 3, Result.NOT_STARTED: 7}
+    assert sender.free_slots == 0
+    watch.seconds += 15
+    assert sender.free_slots == 1
+    await sender.send_all([mail()], within_s=10)
+    assert sender.free_slots == 0
+
+
+async def test_provider_away_for_hours_has_its_steps_spend_their_tries(chain: Chain) -> None:
+    asked = request()
+    await chain.take(asked)
+    watch = Watch()
+    lane = chain.lane(EMAIL, account(port_nobody_has(), breaker=Breaker(monotonic=watch, patience_s=3600)))
+    for minute in range(0, 100, 10):
+        chain.clock.moment = NOW + timedelta(minutes=minute)
+        watch.seconds += 600
+        for _ in range(3):
+            await lane.perform_due()
+            chain.clock.moment += timedelta(minutes=1)
+        if minute < 50:
+            assert (await chain.step(asked.invitation_id, 1))["tries"] == 0
+    first = await chain.step(asked.invitation_id, 1)
+    assert (first["state"], first["reason"]) == ("failed", "provider_away")
+
+
+async def test_server_that_is_back_after_hours_gets_the_mail_at_once() -> None:
+    port, watch = port_nobody_has(), Watch()
+    sender = account(port, breaker=Breaker(monotonic=watch, patience_s=60))
+    await sender.send_all([mail() for _ in range(3)], within_s=10)
+    watch.seconds += 61
+    assert results(await sender.send_all([mail(), mail()], within_s=10)) == [Result.NOT_ACCEPTED] * 2
+    async with smtp_sink(port=port) as sink:
+        assert results(await sender.send_all([mail(), mail()], within_s=10)) == [Result.SENT, Result.NOT_STARTED]
+        assert results(await sender.send_all([mail(), mail()], within_s=10)) == [Result.SENT] * 2
+        await sender.close()
+    assert len(sink.mails) == 3
+
+
+@pytest.mark.parametrize("result", [Result.SENT, Result.REFUSED, Result.NOT_ACCEPTED])
+def test_any_word_from_the_provider_ends_its_rest(result: Result) -> None:
+    breaker = Breaker(failures=2)
+    breaker.heard(Result.UNAVAILABLE)
+    breaker.heard(Result.UNKNOWN)
+    before = breaker.health
+    breaker.heard(result)
+    assert (before, breaker.health) == (Health.RESTING, Health.WELL)
+
+
+# --- shares
+
+
+def lanes(chain: Chain, *accounts: RememberingAccount, **weights: int) -> list[Lane]:
+    rota = Rota(accounts, weights=weights)
+    made = [chain.lane(EMAIL, each, daily_ceiling=10_000) for each in accounts]
+    return [
+        Lane(**{**{name: getattr(lane, name) for name in Lane.__dataclass_fields__}, "rota": rota}) for lane in made
+    ]
+
+
+def trickle(rota: Rota, accounts: list[RememberingAccount], *, messages: int) -> Counter[str]:
+    """Hand out messages one at a time: each account asks in turn, and the first that may take it does."""
+    taken: Counter[str] = Counter()
+    while taken.total() < messages:
+        for account in accounts:
+            with rota.turn(account, day=NOW.date()) as places:
+                if places and taken.total() < messages:
+                    rota.took(account, 1, day=NOW.date())
+                    taken[account.name] += 1
+    return taken
+
+
+def test_accounts_share_a_trickle_by_weight() -> None:
+    accounts = [RememberingAccount("main"), RememberingAccount("spare")]
+    taken = trickle(Rota(accounts, weights={"main": 3}), accounts, messages=1000)
+    assert 720 <= taken["main"] <= 780
+
+
+async def test_others_take_over_from_an_account_that_is_away_and_leave_it_no_debt(chain: Chain) -> None:
+    main, spare = RememberingAccount("main", free_slots=0), RememberingAccount("spare")
+    both = lanes(chain, main, spare)
+    await chain.take(*(request(f"r{number}") for number in range(100)))
+    await chain.tick_idle(both)
+    assert (len(main.taken), len(spare.taken)) == (0, 100)
+    main.free_slots = 100
+    taken = trickle(both[0].rota, [spare, main], messages=400)
+    assert abs(taken["main"] - taken["spare"]) <= 41
+
+
+async def test_account_that_is_slow_holds_up_no_other(chain: Chain) -> None:
+    going, go_on = asyncio.Event(), asyncio.Event()
+
+    async def stall() -> None:
+        going.set()
+        await go_on.wait()
+
+    slow, quick = RememberingAccount("slow", on_send=stall), RememberingAccount("quick")
+    both = lanes(chain, slow, quick)
+    await chain.take(*(request(f"r{number}") for number in range(100)))
+    stalled = asyncio.create_task(both[0].perform_due())
+    await going.wait()
+    await chain.tick_idle(both[1:])
+    assert len(slow.taken) + len(quick.taken) == 100
+    assert len(quick.taken) >= 80
+    go_on.set()
+    await stalled
+
+
+# --- limits
+
+
+async def test_day_of_an_account_that_is_warmed_up_ends_early_and_the_other_goes_on(chain: Chain) -> None:
+    new, old = RememberingAccount("new"), RememberingAccount("old")
+    rota = Rota([new, old])
+    warm = DailyLimit(since=NOW.date(), first_day=5, growth=2)
+    fields = {name: getattr(chain.lane(EMAIL, new, daily_ceiling=30), name) for name in Lane.__dataclass_fields__}
+    both = [Lane(**{**fields, "rota": rota, "daily": warm}), Lane(**{**fields, "rota": rota, "account": old})]
+    await chain.take(*(request(f"r{number}") for number in range(60)))
+    await chain.tick_idle(both)
+    assert (len(new.taken), len(old.taken)) == (5, 30)
+    moved = await chain.rows("SELECT DISTINCT due_at FROM steps WHERE reason = 'daily_ceiling'")
+    assert moved == [{"due_at": NOW.replace(hour=0) + DAY}]
+    chain.clock.moment = NOW + DAY
+    await chain.tick_idle(both)
+    assert (len(new.taken), len(old.taken)) == (15, 45)
+
+
+def test_warm_up_grows_day_by_day_to_the_limit() -> None:
+    limit = DailyLimit(per_day=1000, since=date(2026, 3, 2), first_day=200, growth=1.5)
+    days = [date(2026, 3, 1), *(date(2026, 3, 2) + timedelta(days=day) for day in (0, 1, 2, 5)), date(2036, 1, 1)]
+    assert [limit.on(day) for day in days] == [200, 200, 300, 450, 1000, 1000]
+    assert DailyLimit().on(date(2026, 3, 2)) is None
+
+
+async def test_domain_limit_holds_back_its_own_domain_only(chain: Chain) -> None:
+    crowd = [request(f"r{number}", contact=Contact(email=f"r{number}@busy.test")) for number in range(12)]
+    others = [request(f"o{number}") for number in range(6)]
+    await chain.take(*crowd, *others)
+    async with smtp_sink() as sink:
+        sender = account(sink.port, per_domain={"busy.test": 2})
+        await chain.lane(EMAIL, sender).perform_due()
+        await sender.close()
+    taken = Counter(recipient.rpartition("@")[2] for recipient in sink.recipients)
+    assert taken["example.com"] == 6
+    assert 2 <= taken["busy.test"] <= 4
+    held = await chain.rows("SELECT due_at, tries FROM steps WHERE reason = 'domain_rate' ORDER BY due_at")
+    assert {row["tries"] for row in held} == {0}
+    assert held[-1]["due_at"] - held[0]["due_at"] >= timedelta(seconds=(len(held) - 1) / 2 - 0.1)
+
+
+def test_domain_pace_gives_each_its_own_place() -> None:
+    watch = Watch()
+    pace = DomainPace({"*": 2.0}, watch)
+    assert [pace.wait("a.test") for _ in range(4)] == [0, 0, 0.5, 1.0]
+    assert pace.wait("b.test") == 0
+    watch.seconds += 0.5
+    assert pace.wait("a.test") == 0
+    assert DomainPace({"a.test": 1.0}).wait("b.test") == 0
+
+
+async def test_account_sends_no_faster_than_its_rate() -> None:
+    async with smtp_sink() as sink:
+        sender = account(sink.port, per_second=20)
+        started = asyncio.get_running_loop().time()
+        found = await sender.send_all([mail() for _ in range(30)], within_s=10)
+        assert asyncio.get_running_loop().time() - started >= 0.45
+        await sender.close()
+    assert results(found) == [Result.SENT] * 30
+
+
+async def test_rate_that_leaves_no_time_hands_back() -> None:
+    async with smtp_sink() as sink:
+        sender = account(sink.port, per_second=0.1)
+        found = await sender.send_all([mail(), mail()], within_s=6)
+        await sender.close()
+    assert results(found) == [Result.SENT, Result.NOT_STARTED]
+    assert sender.free_slots == 1
+
+
+# --- settings
+
+
+def settings(**values: object) -> DispatcherSettings:
+    return DispatcherSettings(_env_file=None, send="live", **values)  # type: ignore[arg-type]
+
+
+async def test_accounts_are_read_from_one_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "EARSHOT_SMTP_ACCOUNTS",
+        """[{"name": "main", "url": "smtps://u:p@mail.test", "weight": 3, "per_second": 20, "per_domain": {"*": 10},
+            "per_day": 5000, "warm_up": {"since": "2026-03-02", "first_day": 100, "growth": 2}},
+            {"name": "spare", "url": "smtp+starttls://spare.test"}]""",
+    )
+    accounts = settings(smtp_url="smtp://old.test").open_accounts()
+    assert [each.name for each in accounts] == ["smtp", "main", "spare"]
+    main = accounts[1]
+    assert isinstance(main, SmtpAccount)
+    assert (main.weight, main.daily.on(date(2026, 3, 3))) == (3, 200)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [{"name": "a", "url": "http://mail"}],
+        [{"name": "a", "url": "smtp://m"}, {"name": "a", "url": "smtp://n"}],
+        [{"name": "smtp", "url": "smtp://m"}],
+        [{"name": "a", "url": "smtp://m", "speed": 1}],
+    ],
+)
+def test_accounts_that_cannot_work_are_refused_at_the_start(wrong: object) -> None:
+    with pytest.raises(ValidationError, match="smtp_accounts"):
+        settings(smtp_accounts=wrong)
+
+
+# --- TLS and passwords
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a certificate of our own for localhost, which no system trusts."""
+    folder = tmp_path_factory.mktemp("tls")
+    made = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout key.pem -out ca.pem -subj /CN=localhost"
+    command = [*made.split(), "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def served_with(certificate: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate / "ca.pem", certificate / "key.pem")
+    return context
+
+
+@pytest.mark.parametrize("scheme", ["smtps", "smtp+starttls"])
+async def test_mail_goes_out_over_tls_with_a_password(certificate: Path, scheme: str) -> None:
+    context = served_with(certificate)
+    tls, starttls = (context, None) if scheme == "smtps" else (None, context)
+    async with smtp_sink(tls=tls, starttls=starttls, password="p%") as sink:
+        for url, ca_file, expected in (
+            (f"{scheme}://u:p%25@localhost:{sink.port}", certificate / "ca.pem", Result.SENT),
+            (f"{scheme}://u:p%25@localhost:{sink.port}", None, Result.UNAVAILABLE),  # nobody we know signed it
+            (f"{scheme}://u:p%25@127.0.0.1:{sink.port}", certificate / "ca.pem", Result.UNAVAILABLE),  # not its name
+            (f"{scheme}://u:wrong@localhost:{sink.port}", certificate / "ca.pem", Result.UNAVAILABLE),
+        ):
+            sender = SmtpAccount(SmtpServer.from_url(url, ca_file=ca_file), sender=SENDER, connections=1)
+            assert results(await sender.send_all([mail()], within_s=10)) == [expected]
+            await sender.close()
+    assert len(sink.mails) == 1

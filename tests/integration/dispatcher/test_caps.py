@@ -1,0 +1,173 @@
+"""However many surveys, steps, channels and processes: one person is contacted no more often than the caps say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import datetime, time, timedelta
+from typing import Any
+
+import pytest
+
+from services.dispatcher.domain import Result, caps
+from services.dispatcher.domain.caps import PastContact
+from services.dispatcher.repository import contacts, steps
+from shared.events import ContactCap, SurveyRequested, Window
+from shared.vocabulary import ChannelKind
+from tests.integration.dispatcher.conftest import DAY, NOW, Chain, RememberingAccount, plan, request
+
+EMAIL, SMS, CALL = ChannelKind.EMAIL, ChannelKind.SMS, ChannelKind.CALL
+ONE_A_WEEK = ContactCap(name="one a week", limit=1, days=7)
+
+
+def capped(*limits: ContactCap, respondent: str = "r1", **changes: Any) -> SurveyRequested:
+    return request(respondent, contact_caps=list(limits), **changes)
+
+
+async def waits(chain: Chain, asked: SurveyRequested, number: int) -> tuple[str, datetime, str | None]:
+    step = await chain.step(asked.invitation_id, number)
+    return step["state"], step["due_at"], step["reason"]
+
+
+async def test_reminder_waits_until_the_cap_frees(chain: Chain) -> None:
+    asked = capped(ONE_A_WEEK)
+    await chain.take(asked)
+    await chain.tick()
+    await chain.tick_at(NOW + 3 * DAY)
+    assert await waits(chain, asked, 2) == ("planned", NOW + 7 * DAY, "contact_cap")
+    await chain.tick_at(NOW + 7 * DAY)
+    assert (await chain.states(asked.invitation_id))[:3] == ["sent", "sent", "planned"]
+
+
+@pytest.mark.parametrize("channel", [SMS, CALL])
+async def test_every_channel_counts_towards_a_cap_of_all(chain: Chain, channel: ChannelKind) -> None:
+    first, second = request(plan=plan((channel, 0))), capped(ONE_A_WEEK, plan=plan((EMAIL, 0)))
+    await chain.take(first)
+    await chain.tick()
+    await chain.take(second)
+    await chain.tick()
+    assert await waits(chain, second, 1) == ("planned", NOW + 7 * DAY, "contact_cap")
+
+
+async def test_cap_of_one_channel_leaves_the_others_alone(chain: Chain) -> None:
+    asked = capped(ContactCap(name="mail", channel=EMAIL, limit=1, days=2), plan=plan((EMAIL, 0), (SMS, 0), (EMAIL, 0)))
+    await chain.take(asked)
+    await chain.tick()
+    assert await chain.states(asked.invitation_id) == ["sent", "sent", "planned"]
+
+
+async def test_cap_that_frees_after_the_end_skips_the_step_and_the_chain_goes_on(chain: Chain) -> None:
+    mails = ContactCap(name="mail", channel=EMAIL, limit=1, days=30)
+    asked = capped(mails)
+    await chain.take(asked)
+    await chain.tick()
+    await chain.tick_at(NOW + 3 * DAY)
+    assert await waits(chain, asked, 2) == ("skipped", NOW + 3 * DAY, "contact_cap")
+    assert (await chain.step(asked.invitation_id, 3))["state"] == "sent"
+
+
+async def test_cap_of_nothing_lets_nothing_out(chain: Chain) -> None:
+    asked = capped(ContactCap(name="never", limit=0, days=1))
+    await chain.take(asked)
+    await chain.tick()
+    assert await chain.states(asked.invitation_id) == ["skipped"] * 4
+    assert await chain.outcome(asked.invitation_id) == "undeliverable"
+
+
+async def test_what_reached_nobody_fills_no_cap(chain: Chain) -> None:
+    asked = capped(ONE_A_WEEK, plan=plan((EMAIL, 0), (SMS, 0)))
+    await chain.take(asked)
+    await chain.tick(email=RememberingAccount(answers={"r1@example.com": Result.REFUSED}))
+    assert await chain.states(asked.invitation_id) == ["refused", "sent"]
+
+
+async def test_surveys_of_one_batch_share_the_cap(chain: Chain) -> None:
+    both = [capped(ONE_A_WEEK), capped(ONE_A_WEEK)]
+    await chain.take(*both, capped(ONE_A_WEEK, respondent="somebody else"))
+    await chain.tick()
+    assert len(await chain.rows("SELECT 1 FROM mailbox")) == 2
+
+
+async def test_caps_of_the_installation_bind_every_program(chain: Chain) -> None:
+    await chain.take(request(), request())
+    await chain.lane(EMAIL, contact_caps=[ONE_A_WEEK]).perform_due()
+    assert len(await chain.rows("SELECT 1 FROM mailbox")) == 1
+
+
+async def test_moved_step_still_keeps_to_the_hours(chain: Chain) -> None:
+    window = Window(start=time(18), end=time(20))
+    asked = capped(
+        ContactCap(name="one a day", limit=1, days=1),
+        time_zone="UTC",
+        plan=[*plan((EMAIL, 0)), *plan((EMAIL, 0), (EMAIL, 0), window=window)[1:]],
+    )
+    await chain.take(asked)
+    await chain.tick()
+    assert await waits(chain, asked, 2) == ("planned", NOW + timedelta(hours=6), "contact_hours")
+    await chain.tick_at(NOW + timedelta(hours=6))
+    assert await waits(chain, asked, 2) == ("planned", NOW + DAY, "contact_cap")
+    await chain.tick_at(NOW + DAY)
+    assert await waits(chain, asked, 2) == ("planned", NOW + DAY + timedelta(hours=6), "contact_hours")
+
+
+async def test_two_dispatchers_and_every_lane_keep_to_one_cap(chain: Chain) -> None:
+    people = [f"r{number}" for number in range(60)]
+    channels = (EMAIL, SMS, EMAIL, CALL)
+    surveys = [
+        capped(ONE_A_WEEK, respondent=person, plan=plan((channel, 0))) for person in people for channel in channels
+    ]
+    await chain.take(*surveys)
+    accounts = [RememberingAccount(), RememberingAccount(channel=SMS)] * 2
+    lanes = [chain.lane(account.channel, account, daily_ceiling=10_000) for account in accounts]
+    lanes += [chain.lane(CALL), chain.lane(CALL)]
+    for minutes in range(3):  # who was looked at by two at once is looked at again
+        chain.clock.moment = NOW + timedelta(minutes=minutes)
+        async with asyncio.TaskGroup() as tasks:
+            for lane in lanes:
+                tasks.create_task(lane.perform_due())
+    sent = await chain.rows(
+        """SELECT i.respondent_id FROM attempts a JOIN invitations i ON i.id = a.invitation_id WHERE a.state = 'sent'"""
+    )
+    assert Counter(row["respondent_id"] for row in sent) == dict.fromkeys(people, 1)
+    left = await chain.rows("SELECT count(*) AS n FROM steps WHERE state = 'planned' AND reason = 'contact_cap'")
+    assert left == [{"n": 180}]
+
+
+async def test_who_is_claimed_elsewhere_is_looked_at_again_in_a_minute(chain: Chain) -> None:
+    asked = capped(ONE_A_WEEK)
+    await chain.take(asked)
+    async with chain.database.sessions.begin() as session:
+        await contacts.past(session, ["r1"], claim=asked.invitation_id, since=NOW)
+        await chain.lane(EMAIL).perform_due()
+    assert await waits(chain, asked, 1) == ("planned", NOW + timedelta(minutes=1), "contact_cap")
+
+
+async def test_step_on_its_way_counts_until_it_is_known_to_have_failed(chain: Chain) -> None:
+    first, second = capped(ONE_A_WEEK), capped(ONE_A_WEEK, plan=plan((SMS, 0)))
+    await chain.take(first)
+    async with chain.database.sessions.begin() as session:
+        held = await steps.claim_due(session, EMAIL, now=NOW, limit=1)
+        await steps.mark_in_flight(session, held, account="smtp")
+    await chain.take(second)
+    await chain.lane(SMS).perform_due()
+    assert await waits(chain, second, 1) == ("planned", NOW + timedelta(minutes=1), "contact_cap")
+    await chain.rows("UPDATE steps SET state = 'failed', token = NULL WHERE state = 'in_flight'")
+    chain.clock.moment = NOW + timedelta(minutes=1)
+    await chain.lane(SMS).perform_due()
+    assert await chain.states(second.invitation_id) == ["sent"]
+
+
+def test_cap_frees_when_the_oldest_that_counts_is_old_enough() -> None:
+    past = [PastContact(EMAIL, NOW - days * DAY) for days in (9, 5, 2, 1)]
+    two_a_week = ContactCap(name="two", limit=2, days=7)
+    assert caps.next_allowed(past, [two_a_week], EMAIL, now=NOW) == NOW + 5 * DAY
+    assert caps.next_allowed(past[:2], [two_a_week], EMAIL, now=NOW) == NOW
+    assert caps.next_allowed(past, [two_a_week, ONE_A_WEEK], EMAIL, now=NOW) == NOW + 6 * DAY
+
+
+def test_caps_are_read_as_they_are_said() -> None:
+    found = caps.read_caps("4 in 30 days, sms 1 in 1 day")
+    assert [(cap.channel, cap.limit, cap.days) for cap in found] == [(None, 4, 30), (SMS, 1, 1)]
+    assert caps.read_caps("") == ()
+    with pytest.raises(ValueError, match="4 in 30 days"):
+        caps.read_caps("fax 1 in 7 days")

@@ -1,0 +1,164 @@
+# ruff: noqa: RUF001 - Russian texts
+"""Texts of one's own, and mails that are looked at and tried before anybody gets one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from email import message_from_bytes, policy
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import ValidationError
+from typer.testing import CliRunner
+
+from deploy.cli import app
+from services.dispatcher import main
+from services.dispatcher.channels import mime
+from services.dispatcher.config import DispatcherSettings
+from shared.events import Brand
+from shared.transport import EventLog
+from shared.vocabulary import ChannelKind
+from tests.fakes import SmtpSink, smtp_sink
+from tests.integration.dispatcher.conftest import Chain, plan, request
+from tests.integration.dispatcher.test_http import event_log
+
+__all__ = ["event_log"]
+
+TEXTS = """
+- brand: Kofe Point
+  sender: Кофе Пойнт <hello@kofe.test>
+  because: "You bought at {store}. {brand.__class__} {unknown is left"
+- brand: Kofe Point
+  locale: ru
+  subject: "{brand}: как вам заказ {number} от {date}?"
+- template: nudge
+  reminder: "Still curious, {brand} about {topic}"
+  preheader: "{about}: it takes half a minute"
+"""
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    written = tmp_path / "texts.yaml"
+    written.write_text(TEXTS)
+    return written
+
+
+def settings(**values: object) -> DispatcherSettings:
+    return DispatcherSettings(_env_file=None, link_keys="dev:only-for-this-machine", **values)  # type: ignore[arg-type]
+
+
+def composed(texts: Path, *, step: int = 1, **changes: Any) -> tuple[Any, str, str]:
+    mail = settings(mail_texts=texts).composer.compose(request(**changes), step=step, channel=ChannelKind.EMAIL)
+    return message_from_bytes(mail.body, policy=policy.default), *mime.read_alternative(mail.body)
+
+
+def test_texts_of_a_brand_are_laid_over_ours(texts: Path) -> None:
+    mail, text, html = composed(texts)
+    assert mail["From"] == "Кофе Пойнт <hello@kofe.test>"
+    assert mail["Subject"] == "Kofe Point: one question about your order of 2 March"
+    for part in (text, html):
+        assert "You bought at Tverskaya. {brand.__class__} {unknown is left" in part
+    assert mail["Message-ID"].endswith("@localhost>")
+
+
+def test_texts_of_a_language_and_of_a_template_bind_only_those(texts: Path) -> None:
+    assert composed(texts, locale="ru-RU")[0]["Subject"] == "Kofe Point: как вам заказ 48213 от 2 марта?"
+    nudging = plan((ChannelKind.EMAIL, 0), (ChannelKind.EMAIL, 1), template="nudge")
+    mail, _, html = composed(texts, step=2, plan=nudging, brand=Brand(name="Tea"))
+    assert mail["Subject"] == "Still curious, Tea about your order of 2 March"
+    assert mail["From"] == "Tea <survey@localhost>"
+    assert "Your order 48213 of 2 March, Tverskaya: it takes half a minute" in html
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["- subject: '{password}'", "- sender: nobody", "- colour: red", "brand: x"],
+)
+def test_texts_that_cannot_work_are_refused_at_the_start(tmp_path: Path, wrong: str) -> None:
+    written = tmp_path / "texts.yaml"
+    written.write_text(wrong)
+    with pytest.raises(ValidationError):
+        settings(mail_texts=written)
+
+
+def test_values_of_one_mail_never_reach_another() -> None:
+    evil = "\x02about\x03 <b>&amp;\n.\n=3D"
+    composer = settings().composer
+    for name in ("Arbat", evil, "Sokol", "x" * 200):
+        mail = composer.compose(request(segments={"store": name}), step=1, channel=ChannelKind.EMAIL).body
+        text, html = mime.read_alternative(mail)
+        assert name in text
+        assert ("<b>" in html, "Arbat" in html) == (False, name == "Arbat")
+        assert all(len(line) <= 998 for line in mail.split(b"\r\n"))
+
+
+def test_no_line_of_a_body_is_longer_than_the_standard_allows() -> None:
+    mail = settings().composer.compose(request(locale="ru"), step=1, channel=ChannelKind.EMAIL).body
+    body = mail.partition(b"\r\n\r\n")[2]
+    assert max(len(line) for line in body.split(b"\r\n")) <= 76
+    assert body.isascii()
+
+
+# --- preview and test
+
+
+@asynccontextmanager
+async def browser(chain: Chain, event_log: EventLog, **values: object) -> AsyncIterator[httpx.AsyncClient]:
+    given = settings(**values)
+    accounts = given.open_accounts()
+    app = main.build_app(given, chain.database, event_log, chain.clock, accounts)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        yield client
+    for account in accounts:
+        await account.close()
+
+
+@pytest.fixture
+async def sink() -> AsyncIterator[SmtpSink]:
+    async with smtp_sink() as server:
+        yield server
+
+
+async def test_mail_is_previewed_in_every_language_and_kind(chain: Chain, event_log: EventLog) -> None:
+    async with browser(chain, event_log) as client:
+        page = (await client.get("/mail", params={"locale": "ru", "repeat": "true"})).text
+        assert "напоминаем, один вопрос о заказе от 2 марта" in page
+        (source,) = re.findall(r'src="(/mail/html[^"]*)"', page)
+        shown = await client.get(source.replace("&amp;", "&"))
+        assert "Какова вероятность" in shown.text
+        assert shown.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+async def test_test_goes_to_the_address_that_was_typed(chain: Chain, event_log: EventLog, sink: SmtpSink) -> None:
+    allowed = {"send": "allowlist", "send_allowlist": "ours.test", "smtp_url": f"smtp://127.0.0.1:{sink.port}"}
+    async with browser(chain, event_log, **allowed) as client:
+        told = (await client.post("/mail", data={"address": "me@ours.test", "locale": "ru"})).text
+        assert "smtp: accepted" in told
+        assert "not in EARSHOT_SEND_ALLOWLIST" in (await client.post("/mail", data={"address": "a@theirs.test"})).text
+        assert (await client.post("/mail", data={"address": "nobody"})).status_code == 422
+        assert (await client.get("/mail", params={"address": "me@ours.test"})).status_code == 200
+    assert sink.recipients == ["me@ours.test"]
+
+
+async def test_mailbox_mode_sends_no_test(chain: Chain, event_log: EventLog, sink: SmtpSink) -> None:
+    async with browser(chain, event_log, smtp_url=f"smtp://127.0.0.1:{sink.port}") as client:
+        assert "Nothing was sent" in (await client.post("/mail", data={"address": "me@ours.test"})).text
+    assert sink.mails == []
+
+
+async def test_only_staff_send_tests(chain: Chain, event_log: EventLog) -> None:
+    async with browser(chain, event_log, staff_secret="secret") as client:
+        assert (await client.get("/mail")).status_code == 401
+        assert (await client.post("/mail", data={"address": "me@ours.test"})).status_code == 401
+
+
+def test_command_line_shows_a_mail_and_says_why_a_test_was_not_sent() -> None:
+    shown = CliRunner().invoke(app, ["mail", "preview", "--brand", "Tea"])
+    assert "one question about your order of 2 March" in shown.output.replace("\n ", " ")
+    assert "Nothing was sent" in CliRunner().invoke(app, ["mail", "test", "me@ours.test"]).output
+    assert CliRunner().invoke(app, ["mail", "test", "nobody"]).exit_code == 2
