@@ -1,0 +1,105 @@
+"""The dispatchers of a chaos run: real processes, killed at random and at named points, stopped past a lease."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import signal
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy import databases, settled
+from services.dispatcher.repository.steps import LEASE
+
+POINTS = ("leased", "marked", "sent", "recording", "recorded", "published", "handled", "handling")
+PAST_LEASE_S = LEASE.total_seconds() + 3
+LONGEST_LIFE_S = 15.0
+
+
+class EndedByItself(Exception):
+    """A dispatcher ended although nobody ended it."""
+
+
+@dataclass
+class Processes:
+    environment: Mapping[str, str]
+    logs: Path
+    chance: random.Random
+    kills: int
+    faults: Counter[str] = field(default_factory=Counter)
+    done: int = 0
+    enough: asyncio.Event = field(default_factory=asyncio.Event)
+    _points: Iterator[str] = field(default_factory=lambda: itertools.cycle(POINTS))
+
+    async def run(self, name: str, stop: asyncio.Event) -> None:
+        """Keep one dispatcher running, and kill it again and again until all together were killed often enough."""
+        while not stop.is_set():
+            if self.enough.is_set():
+                await self._live_on(name, stop)
+            else:
+                await self._live_and_die(name)
+
+    async def _live_and_die(self, name: str) -> None:
+        point = next(self._points) if self.chance.random() < 0.7 else None
+        process = await self._start(name, crash_at=f"{point}:{self.chance.randint(1, 4)}" if point else "")
+        try:
+            async with asyncio.timeout(LONGEST_LIFE_S if point else self.chance.uniform(2, 8)):
+                code = await process.wait()
+        except TimeoutError:
+            point = None
+            process.kill()
+            code = await process.wait()
+        if code != -signal.SIGKILL:
+            raise EndedByItself(f"{name} ended with {code}")
+        self._count(f"killed at {point}" if point else "killed at random")
+
+    async def _live_on(self, name: str, stop: asyncio.Event) -> None:
+        process = await self._start(name)
+        stopped, ended = asyncio.create_task(stop.wait()), asyncio.create_task(process.wait())
+        await asyncio.wait({stopped, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if not ended.done():
+            process.terminate()
+        stopped.cancel()
+        if (code := await ended) != 0 or not stop.is_set():
+            raise EndedByItself(f"{name} ended with {code}")
+
+    async def stand_still(self, name: str) -> None:
+        """Let one dispatcher stop with messages marked, go on when its lease is long over, and end in peace."""
+        process = await self._start(name, crash_at=f"marked:{self.chance.randint(1, 3)}:STOP")
+        while not _is_stopped(process.pid) and not self.enough.is_set():  # noqa: ASYNC110 - /proc sets no event
+            await asyncio.sleep(0.1)
+        if _is_stopped(process.pid):
+            await asyncio.sleep(PAST_LEASE_S)
+            process.send_signal(signal.SIGCONT)
+            self.faults["stopped past its lease"] += 1
+        process.terminate()
+        await process.wait()
+
+    def _count(self, fault: str) -> None:
+        self.faults[fault] += 1
+        self.done += 1
+        if self.done >= self.kills:
+            self.enough.set()
+
+    async def _start(self, name: str, *, crash_at: str = "") -> asyncio.subprocess.Process:
+        own = {"EARSHOT_DISPATCHER_PORT": str(settled.free_ports(1)[0]), "EARSHOT_TEST_CRASH_AT": crash_at}
+        with (self.logs / f"{name}.log").open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "deploy.cli", "run", "dispatcher"),
+                cwd=databases.ROOT,
+                env={**self.environment, **own},
+                stdout=log,
+                stderr=log,
+            )
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except OSError:
+        return False
