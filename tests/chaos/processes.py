@@ -17,7 +17,8 @@ from services.dispatcher.repository.steps import LEASE
 
 POINTS = ("leased", "marked", "sent", "recording", "recorded", "published", "handled", "handling")
 PAST_LEASE_S = LEASE.total_seconds() + 3
-LONGEST_LIFE_S = 15.0
+TO_POINT_S = 30.0  # a point not reached by then is not waited for
+LIVES_S = {"first": (15, 30), "second": (3, 8)}  # one of them consumes: a group that lost a member waits for it
 
 
 class EndedByItself(Exception):
@@ -44,10 +45,10 @@ class Processes:
                 await self._live_and_die(name)
 
     async def _live_and_die(self, name: str) -> None:
-        point = next(self._points) if self.chance.random() < 0.7 else None
+        point = next(self._points) if name == "second" and self.chance.random() < 0.7 else None
         process = await self._start(name, crash_at=f"{point}:{self.chance.randint(1, 4)}" if point else "")
         try:
-            async with asyncio.timeout(LONGEST_LIFE_S if point else self.chance.uniform(2, 8)):
+            async with asyncio.timeout(TO_POINT_S if point else self.chance.uniform(*LIVES_S[name])):
                 code = await process.wait()
         except TimeoutError:
             point = None
