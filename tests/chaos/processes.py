@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import random
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from services.dispatcher.repository.steps import LEASE
 
 POINTS = ("leased", "marked", "sent", "recording", "recorded", "published", "handled", "handling")
 PAST_LEASE_S = LEASE.total_seconds() + 3
-TO_POINT_S = 30.0  # a point not reached by then is not waited for
+TO_POINT_S = 45.0  # a point not reached by then is not waited for
 LIVES_S = {"first": (15, 30), "second": (3, 8)}  # one of them consumes: a group that lost a member waits for it
 
 
@@ -34,7 +33,6 @@ class Processes:
     faults: Counter[str] = field(default_factory=Counter)
     done: int = 0
     enough: asyncio.Event = field(default_factory=asyncio.Event)
-    _points: Iterator[str] = field(default_factory=lambda: itertools.cycle(POINTS))
 
     async def run(self, name: str, stop: asyncio.Event) -> None:
         """Keep one dispatcher running, and kill it again and again until all together were killed often enough."""
@@ -45,8 +43,8 @@ class Processes:
                 await self._live_and_die(name)
 
     async def _live_and_die(self, name: str) -> None:
-        point = next(self._points) if name == "second" and self.chance.random() < 0.7 else None
-        process = await self._start(name, crash_at=f"{point}:{self.chance.randint(1, 4)}" if point else "")
+        point = self._point() if name == "second" else None
+        process = await self._start(name, crash_at=f"{point}:{self.chance.randint(1, 3)}" if point else "")
         try:
             async with asyncio.timeout(TO_POINT_S if point else self.chance.uniform(*LIVES_S[name])):
                 code = await process.wait()
@@ -57,6 +55,11 @@ class Processes:
         if code != -signal.SIGKILL:
             raise EndedByItself(f"{name} ended with {code}")
         self._count(f"killed at {point}" if point else "killed at random")
+
+    def _point(self) -> str | None:
+        """Name the point to die at: each at least once, then any or none."""
+        missing = [point for point in POINTS if not self.faults[f"killed at {point}"]]
+        return self.chance.choice(missing or [*POINTS, None, None, None])
 
     async def _live_on(self, name: str, stop: asyncio.Event) -> None:
         process = await self._start(name)
@@ -83,7 +86,7 @@ class Processes:
     def _count(self, fault: str) -> None:
         self.faults[fault] += 1
         self.done += 1
-        if self.done >= self.kills:
+        if self.done >= self.kills and all(self.faults[f"killed at {point}"] for point in POINTS):
             self.enough.set()
 
     async def _start(self, name: str, *, crash_at: str = "") -> asyncio.subprocess.Process:

@@ -7,6 +7,7 @@ invitation, and the oracle looks.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import random
 import shutil
@@ -38,6 +39,7 @@ from tests.chaos.respondents import Crowd
 BEGINS = datetime(2026, 3, 2, 10, tzinfo=UTC)
 BEAT_S = 0.5
 LEAP = timedelta(hours=12)
+BEATS_A_LEAP = 4
 WAVES = 20
 MISBEHAVING = 0.01  # of the mails and text messages
 QUIET_S = 300.0
@@ -110,21 +112,26 @@ async def _play(stand: Stand) -> Verdict:
 async def _storm(stand: Stand) -> None:
     """Ask in waves, let people speak, let time leap, until all were asked and enough was killed."""
     stand.providers.misbehave(MISBEHAVING)
-    beats = 0
-    left = stand.plan.invitations
-    size = -(-left // WAVES)
-    while left or not stand.processes.enough.is_set():
-        if left:
-            asked = await stand.crowd.ask(min(size, left))
-            stand.providers.know(each.invitation_id for each in asked)
-            await stand.crowd.publish(asked)
-            left -= len(asked)
+    for beat in itertools.count(1):
+        await _ask(stand)
         await stand.crowd.speak(0.01)
-        if beats % 4 == 3 and stand.clock.now() < BEGINS + timedelta(days=18):
+        if not beat % BEATS_A_LEAP:
             stand.clock.anchor(stand.clock.now() + LEAP, speed=0)
+        if stand.processes.enough.is_set() and len(stand.crowd.asked) == stand.plan.invitations:
+            break
         await asyncio.sleep(BEAT_S)
-        beats += 1
     stand.providers.misbehave(0)
+
+
+async def _ask(stand: Stand) -> None:
+    """Ask as many as the part of the kills that is done, and the first wave at once, so that there always is work."""
+    plan = stand.plan
+    share = 1 if stand.processes.enough.is_set() else stand.processes.done / plan.kills + 1 / WAVES
+    missing = min(plan.invitations, round(plan.invitations * share)) - len(stand.crowd.asked)
+    if missing > 0:
+        asked = await stand.crowd.ask(missing)
+        stand.providers.know(each.invitation_id for each in asked)
+        await stand.crowd.publish(asked)
 
 
 async def _calm(stand: Stand) -> None:
