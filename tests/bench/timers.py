@@ -195,7 +195,8 @@ async def open_bench() -> AsyncIterator[TimersBench]:
         urls = await embedded.prepare(server)
         await databases.migrate({"dispatcher": urls["dispatcher"]})
         database = db.Database(urls["dispatcher"], schema="dispatcher")
-        admin = await asyncpg.connect(db.driver_url(urls["dispatcher"]).replace("dispatcher@", "postgres@"))
+        owner = db.sqlalchemy_url(server.admin_url).set(database=embedded.DATABASE).render_as_string()
+        admin = await asyncpg.connect(db.driver_url(owner))
         await admin.execute("SET search_path = dispatcher; SET session_replication_role = replica")  # no foreign keys
         bench = TimersBench(database, admin)
         await bench.grow()

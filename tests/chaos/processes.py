@@ -7,17 +7,21 @@ import random
 import signal
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy import databases, settled
 from services.dispatcher.repository.steps import LEASE
 
-POINTS = ("leased", "marked", "sent", "recording", "recorded", "published", "handled", "handling")
+POINTS = {  # the first consumes and relays most of the time, the other stands by for that
+    "first": ("published", "handled", "handling"),
+    "second": ("leased", "marked", "sent", "recording", "recorded"),
+}
+EVERY_POINT = [point for points in POINTS.values() for point in points]
 PAST_LEASE_S = LEASE.total_seconds() + 3
 TO_POINT_S = 45.0  # a point not reached by then is not waited for
-LIVES_S = {"first": (15, 30), "second": (3, 8)}  # one of them consumes: a group that lost a member waits for it
+LIVES_S = {"first": (10, 20), "second": (3, 8)}  # a group that lost a member waits for it
 
 
 class EndedByItself(Exception):
@@ -43,7 +47,7 @@ class Processes:
                 await self._live_and_die(name)
 
     async def _live_and_die(self, name: str) -> None:
-        point = self._point() if name == "second" else None
+        point = self._point(POINTS[name])
         process = await self._start(name, crash_at=f"{point}:{self.chance.randint(1, 3)}" if point else "")
         try:
             async with asyncio.timeout(TO_POINT_S if point else self.chance.uniform(*LIVES_S[name])):
@@ -56,10 +60,10 @@ class Processes:
             raise EndedByItself(f"{name} ended with {code}")
         self._count(f"killed at {point}" if point else "killed at random")
 
-    def _point(self) -> str | None:
+    def _point(self, points: Sequence[str]) -> str | None:
         """Name the point to die at: each at least once, then any or none."""
-        missing = [point for point in POINTS if not self.faults[f"killed at {point}"]]
-        return self.chance.choice(missing or [*POINTS, None, None, None])
+        missing = [point for point in points if not self.faults[f"killed at {point}"]]
+        return self.chance.choice(missing or [*points, None, None, None])
 
     async def _live_on(self, name: str, stop: asyncio.Event) -> None:
         process = await self._start(name)
@@ -86,7 +90,7 @@ class Processes:
     def _count(self, fault: str) -> None:
         self.faults[fault] += 1
         self.done += 1
-        if self.done >= self.kills and all(self.faults[f"killed at {point}"] for point in POINTS):
+        if self.done >= self.kills and all(self.faults[f"killed at {point}"] for point in EVERY_POINT):
             self.enough.set()
 
     async def _start(self, name: str, *, crash_at: str = "") -> asyncio.subprocess.Process:
