@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
+
 from deploy import databases, settled
 from services.dispatcher.repository.steps import LEASE
 
@@ -21,7 +23,7 @@ POINTS = {  # the first consumes and relays most of the time, the other stands b
 EVERY_POINT = [point for points in POINTS.values() for point in points]
 PAST_LEASE_S = LEASE.total_seconds() + 3
 TO_POINT_S = 45.0  # a point not reached by then is not waited for
-LIVES_S = {"first": (10, 20), "second": (3, 8)}  # a group that lost a member waits for it
+LIVES_S = {"first": (5, 15), "second": (0, 4)}  # a group that lost a member waits for it
 
 
 class EndedByItself(Exception):
@@ -48,7 +50,8 @@ class Processes:
 
     async def _live_and_die(self, name: str) -> None:
         point = self._point(POINTS[name])
-        process = await self._start(name, crash_at=f"{point}:{self.chance.randint(1, 3)}" if point else "")
+        process, port = await self._start(name, crash_at=f"{point}:{self.chance.randint(1, 3)}" if point else "")
+        await _until_up(process, port)  # on a busy machine it would die before it has begun
         try:
             async with asyncio.timeout(TO_POINT_S if point else self.chance.uniform(*LIVES_S[name])):
                 code = await process.wait()
@@ -66,7 +69,7 @@ class Processes:
         return self.chance.choice(missing or [*points, None, None, None])
 
     async def _live_on(self, name: str, stop: asyncio.Event) -> None:
-        process = await self._start(name)
+        process, _ = await self._start(name)
         stopped, ended = asyncio.create_task(stop.wait()), asyncio.create_task(process.wait())
         await asyncio.wait({stopped, ended}, return_when=asyncio.FIRST_COMPLETED)
         if not ended.done():
@@ -77,7 +80,7 @@ class Processes:
 
     async def stand_still(self, name: str) -> None:
         """Let one dispatcher stop with messages marked, go on when its lease is long over, and end in peace."""
-        process = await self._start(name, crash_at=f"marked:{self.chance.randint(1, 3)}:STOP")
+        process, _ = await self._start(name, crash_at=f"marked:{self.chance.randint(1, 3)}:STOP")
         while not _is_stopped(process.pid) and not self.enough.is_set():  # noqa: ASYNC110 - /proc sets no event
             await asyncio.sleep(0.1)
         if _is_stopped(process.pid):
@@ -93,10 +96,11 @@ class Processes:
         if self.done >= self.kills and all(self.faults[f"killed at {point}"] for point in EVERY_POINT):
             self.enough.set()
 
-    async def _start(self, name: str, *, crash_at: str = "") -> asyncio.subprocess.Process:
-        own = {"EARSHOT_DISPATCHER_PORT": str(settled.free_ports(1)[0]), "EARSHOT_TEST_CRASH_AT": crash_at}
+    async def _start(self, name: str, *, crash_at: str = "") -> tuple[asyncio.subprocess.Process, int]:
+        (port,) = settled.free_ports(1)
+        own = {"EARSHOT_DISPATCHER_PORT": str(port), "EARSHOT_TEST_CRASH_AT": crash_at}
         with (self.logs / f"{name}.log").open("ab") as log:
-            return await asyncio.create_subprocess_exec(
+            process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-m", "deploy.cli", "run", "dispatcher"),
                 cwd=databases.ROOT,
@@ -104,6 +108,18 @@ class Processes:
                 stdout=log,
                 stderr=log,
             )
+        return process, port
+
+
+async def _until_up(process: asyncio.subprocess.Process, port: int) -> None:
+    async with httpx.AsyncClient() as web:
+        while process.returncode is None:
+            try:
+                await web.get(f"http://127.0.0.1:{port}/healthz")
+            except httpx.HTTPError:
+                await asyncio.sleep(0.1)
+            else:
+                return
 
 
 def _is_stopped(pid: int) -> bool:
