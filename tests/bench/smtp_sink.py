@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 import uvloop
 
@@ -13,11 +14,10 @@ class Sink(asyncio.Protocol):
     """Handles commands and contents however they are cut into packets; a pipelined client is fine."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
         self._left = b""
         self._in_content = False
-        transport.write(b"220 here\r\n")
+        self._transport.write(b"220 here\r\n")
 
     def data_received(self, received: bytes) -> None:
         replies = []

@@ -132,7 +132,7 @@ class History:
 
     async def _clean(self) -> None:
         async with self.database.sessions.begin() as session:
-            await db.fetch(session, "TRUNCATE invitations, suppressions, early, outbox, inbox CASCADE")
+            await db.fetch(session, "TRUNCATE invitations, suppressions, consents, early, outbox, inbox CASCADE")
 
     async def _act(self, act: Act, choices: bytes) -> None:
         if act in _LEAPS:
@@ -186,7 +186,7 @@ class History:
         """Most requests come first; the others may be overtaken by what is said about them."""
         early = [asked for asked, choice in zip(self.requests, choices, strict=True) if choice >= 30]
         for asked in early:
-            self.model.request(self.model.invitations[asked.invitation_id])
+            self.model.request(self.model.invitations[asked.invitation_id], NOW)
         await self._handle([cloudevents.new(asked, service=Service.TRIGGER, at=NOW) for asked in early])
 
     async def _handle(self, events: Sequence[Event[Payload]]) -> None:
@@ -209,8 +209,8 @@ class History:
         payload: Payload
         kind = choice % 32
         if not here.here and kind >= 5:
-            payload = asked.model_copy(update={"send_at": model.now})
-            model.request(here)
+            model.request(here, NOW)  # late: it was parked, say
+            return cloudevents.new(asked, service=Service.TRIGGER, at=NOW)
         elif kind == 0:
             return self.past.get(number)  # comes again and changes nothing
         elif kind in (1, 2):

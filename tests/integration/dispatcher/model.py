@@ -11,6 +11,12 @@ from uuid import UUID
 FINISHED = {"sent", "refused", "failed", "unknown", "skipped"}
 REACHED = {"sent", "unknown"}
 NO_ANSWER = {"exhausted", "expired", "undeliverable"}
+AGAIN = {  # what is tried again, and when; None leaves it due
+    "not_accepted": timedelta(minutes=5),
+    "unavailable": timedelta(minutes=1),
+    "throttled": timedelta(seconds=90),
+    "not_started": None,
+}
 
 
 class Key(NamedTuple):
@@ -55,14 +61,18 @@ class Model:
     now: datetime
     invitations: dict[UUID, Invitation] = field(default_factory=dict)
     suppressed: set[tuple[str, str | None, str]] = field(default_factory=set)
+    said: dict[str, tuple[dict[str, bool], datetime]] = field(default_factory=dict)  # of consent, last when
     told: list[tuple[str, ...]] = field(default_factory=list)
 
     # --- events
 
-    def request(self, invitation: Invitation) -> None:
+    def request(self, invitation: Invitation, made: datetime) -> None:
         invitation.here = True
+        change, at = self.said.get(invitation.respondent, ({}, made))
+        if at > made:
+            invitation.consent |= change
         first = invitation.steps[min(invitation.steps)]
-        first.state, first.due = "planned", self.now
+        first.state, first.due = "planned", made
         if invitation.early is not None:
             self.end(invitation, invitation.early)
 
@@ -110,6 +120,7 @@ class Model:
         self.suppress(invitation.respondent, channel, "opt_out")
 
     def consent(self, respondent: str, change: dict[str, bool]) -> None:
+        self.said[respondent] = self.said.get(respondent, ({}, self.now))[0] | change, self.now
         for invitation in self.open_of(respondent):
             invitation.consent |= change
             if change.get("call") is False:
@@ -117,6 +128,7 @@ class Model:
             self.look_again(invitation)
 
     def erase(self, respondent: str) -> None:
+        self.said.pop(respondent, None)
         for invitation in self.open_of(respondent):
             self.end(invitation, "withdrawn")
 
@@ -150,8 +162,11 @@ class Model:
             if reason := self._forbids(invitation, channel):
                 skipped.append((key, reason))
             elif step.opens is not None and self.now.hour < step.opens:
-                step.state, step.holder, step.reason = "planned", None, "contact_hours"
-                step.due = self.now.replace(hour=step.opens, minute=0)
+                opening = self.now.replace(hour=step.opens, minute=0)
+                if opening >= invitation.expires:
+                    skipped.append((key, "contact_hours"))
+                    continue
+                step.state, step.holder, step.reason, step.due = "planned", None, "contact_hours", opening
             else:
                 ready.append(key)
         return ready, skipped
@@ -181,18 +196,19 @@ class Model:
         if step.holder is not holder or step.state not in ("leased", "in_flight"):
             return
         step.holder, step.reason = None, reason
-        if result not in ("skipped", "not_started"):
+        if result not in ("skipped", "not_started", "unavailable", "throttled"):
             step.tries += 1
         if result == "not_accepted" and step.tries >= step.max_attempts:
             result = "failed"
-        if result in ("not_accepted", "not_started"):
+        if result in AGAIN:
             if not invitation.is_open:
                 self._finish(invitation, key.number, "skipped", at)
                 step.reason = "closed"
                 return
             step.state = "planned"
-            if result == "not_accepted":
-                step.due = at + timedelta(minutes=5) * 2 ** (step.tries - 1)
+            wait = AGAIN[result]
+            if wait is not None:
+                step.due = at + wait * 2 ** max(0, step.tries - 1) if result == "not_accepted" else at + wait
             return
         self._finish(invitation, key.number, result, at)
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from tests.integration.dispatcher.histories import History
 
 TOGETHER = 100  # invitations in a history; two of each respondent
-RESULTS = (Result.SENT, Result.NOT_ACCEPTED, Result.UNKNOWN, Result.REFUSED, Result.NOT_STARTED)
+RESULTS = tuple(Result)
+THROTTLED_S = 90.0
 
 
 class Difference(AssertionError):
@@ -67,7 +68,7 @@ class HeldAccount:
         assert within_s > 0
         self.sending = [Key(message.invitation_id, message.step) for message in messages]
         await self.gate.hold("send")
-        return [Disposition(self.says[key], "said") for key in self.sending]
+        return [Disposition(self.says[key], "said", wait_s=THROTTLED_S) for key in self.sending]
 
     async def close(self) -> None:
         return
