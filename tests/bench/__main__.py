@@ -15,7 +15,6 @@ STAGES: dict[str, frame.OpenBench] = {
     "sending": sending.open_bench,
     "timers": timers.open_bench,
 }
-}
 
 
 async def main(names: list[str]) -> bool:

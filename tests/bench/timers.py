@@ -25,7 +25,8 @@ from services.dispatcher import domain
 from services.dispatcher.domain import StepState
 from services.dispatcher.repository import steps
 from services.dispatcher.repository.steps import End, Held
-from services.dispatcher.scheduler import CLAIM, MARK
+from services.dispatcher.scheduler.lane import MARK
+from services.dispatcher.scheduler.rota import CLAIM
 from shared import db, embedded
 from shared.vocabulary import ChannelKind
 from tests.bench.frame import Measure, NotRight
@@ -178,8 +179,8 @@ class TimersBench:
         async with self._database.sessions() as session:
             lines = await db.fetch(session, explain, EMAIL, NOW, CLAIM, uuid4(), steps.LEASE)
             await session.rollback()
-        found = next(re.findall(r"(?:hit|read)=(\d+)", line[0]) for line in lines if "Buffers:" in line[0])
-        return sum(map(int, found)) / CLAIM
+        total: str = next(line[0] for line in lines if "Buffers:" in line[0])
+        return sum(map(int, re.findall(r"(?:hit|read)=(\d+)", total))) / CLAIM
 
 
 @asynccontextmanager

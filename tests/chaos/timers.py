@@ -21,7 +21,7 @@ from deploy import databases
 from services.dispatcher.domain import StepState
 from services.dispatcher.repository import steps
 from services.dispatcher.repository.steps import End
-from services.dispatcher.scheduler import CLAIM
+from services.dispatcher.scheduler.rota import CLAIM
 from shared import db, embedded
 from shared.vocabulary import ChannelKind
 

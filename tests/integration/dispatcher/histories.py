@@ -211,9 +211,9 @@ class History:
         if not here.here and kind >= 5:
             model.request(here, NOW)  # late: it was parked, say
             return cloudevents.new(asked, service=Service.TRIGGER, at=NOW)
-        elif kind == 0:
+        if kind == 0:
             return self.past.get(number)  # comes again and changes nothing
-        elif kind in (1, 2):
+        if kind in (1, 2):
             payload, outcome = (answered(asked), "answered") if kind == 1 else (withdrawn(asked), "withdrawn")
             model.end(here, outcome)
         elif kind in (3, 4, 5):

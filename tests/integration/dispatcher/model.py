@@ -206,9 +206,8 @@ class Model:
                 step.reason = "closed"
                 return
             step.state = "planned"
-            wait = AGAIN[result]
-            if wait is not None:
-                step.due = at + wait * 2 ** max(0, step.tries - 1) if result == "not_accepted" else at + wait
+            if wait := AGAIN[result]:
+                step.due = at + wait * (2 ** (step.tries - 1) if result == "not_accepted" else 1)
             return
         self._finish(invitation, key.number, result, at)
 
