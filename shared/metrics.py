@@ -22,6 +22,8 @@ ANSWER_ARRIVAL = Histogram(
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
 )
 ANSWERS = Counter("earshot_answers_total", "Answers stored, by mode", ["service", "mode"])
+WEBHOOKS = Counter("earshot_webhooks_total", "Tries to deliver a webhook, by what became of it", ["service", "state"])
+WEBHOOKS_DISABLED = Counter("earshot_webhooks_disabled_total", "Webhook endpoints given up", ["service"])
 HTTP_SECONDS = Histogram(
     "earshot_http_seconds", "Requests by route, never by path", ["service", "method", "route", "status"]
 )

@@ -54,7 +54,7 @@ sa.Table(
     sa.Column("call_task", sa.Uuid),  # while a call is open at the desk
     sa.Index("steps_due", "channel", "due_at", postgresql_where=sa.text("state = 'planned'")),
     sa.Index("steps_calls", "call_task", postgresql_where=sa.text("call_task IS NOT NULL")),
-    sa.Index("steps_running", "leased_until", postgresql_where=sa.text("state IN ('leased', 'in_flight')")),
+    sa.Index("steps_running", "leased_until", postgresql_where=sa.text("leased_until IS NOT NULL")),
     postgresql_with={"fillfactor": "70"},
 )
 

@@ -7,9 +7,14 @@ import argparse
 import uvloop
 
 from shared import logging
-from tests.bench import frame, relay
+from tests.bench import answers, frame, relay, sending, timers
 
-STAGES: dict[str, frame.OpenBench] = {"relay": relay.open_bench}
+STAGES: dict[str, frame.OpenBench] = {
+    "answers": answers.open_bench,
+    "relay": relay.open_bench,
+    "sending": sending.open_bench,
+    "timers": timers.open_bench,
+}
 
 
 async def main(names: list[str]) -> bool:

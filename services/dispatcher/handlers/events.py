@@ -114,7 +114,8 @@ async def on_withdrawn(session: AsyncSession, found: Sequence[SurveyWithdrawn], 
 
 
 async def on_answered(session: AsyncSession, found: Sequence[AnswerPayload], *, now: datetime) -> None:
-    outcomes = {each.invitation_id: InvitationOutcome.ANSWERED for each in found}
+    """End what a person answered; a suspect answer ends nothing."""
+    outcomes = {each.invitation_id: InvitationOutcome.ANSWERED for each in found if not each.suspect}
     await ending.close_or_remember(session, outcomes, now=now)
 
 

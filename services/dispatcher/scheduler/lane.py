@@ -41,7 +41,7 @@ from services.dispatcher.repository.steps import End, Held
 from services.dispatcher.scheduler.loop import POLL_S
 from services.dispatcher.scheduler.rota import CLAIM, Rota
 from services.dispatcher.scheduler.sorting import Ready, Sorted, hold_to_caps, skipped, sort_claimed
-from shared import metrics
+from shared import crash, metrics
 from shared.clock import Clock
 from shared.db import Sessions, is_transient
 from shared.events import ContactCap
@@ -107,6 +107,7 @@ class Lane:
             found = sort_claimed(held, facts, channel=self.channel, now=now)
             await self._hold_to_caps(session, found, now)
             await steps.move(session, found.moved)
+        crash.point("leased")
         return found
 
     async def _hold_to_caps(self, session: AsyncSession, found: Sorted, now: datetime) -> None:
@@ -174,9 +175,11 @@ class Lane:
             within = await self._within_country(session, batch, now)
             granted = await self._granted(session, account, within, now)
             marked = await steps.mark_in_flight(session, granted, account=account.name)
+        crash.point("marked")
         started = [(ready, message) for ready, message in batch if ready.held.key in marked]
         self.rota.took(account, len(started), day=now.date())
         dispositions = await self._dispositions(account, [message for _, message in started], deadline)
+        crash.point("sent")
         at = self.clock.now()
         ends = [
             _ended(ready, disposition, account=account.name, now=at)
@@ -272,7 +275,10 @@ class Lane:
 
     async def _record_once(self, done: Sequence[Done], now: datetime) -> list[Done]:
         async with self.sessions.begin() as session:
-            return await recording.record(session, done, now=now)
+            recorded = await recording.record(session, done, now=now)
+            crash.point("recording")
+        crash.point("recorded")
+        return recorded
 
 
 def _kept(ready: Ready, message: Outgoing) -> Done:

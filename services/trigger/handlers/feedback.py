@@ -49,12 +49,15 @@ async def on_feedback(session: AsyncSession, events: Sequence[Event[Payload]]) -
 def _states(payloads: Sequence[Payload]) -> dict[UUID, TouchpointState]:
     closed = {p.invitation_id: p.outcome for p in payloads if isinstance(p, InvitationClosed)}
     states = {id_: _STATES.get(outcome, TouchpointState.CLOSED) for id_, outcome in closed.items()}
-    return states | {p.invitation_id: TouchpointState.ANSWERED for p in payloads if isinstance(p, AnswerPayload)}
+    return states | {answer.invitation_id: TouchpointState.ANSWERED for answer in _counted(payloads)}
+
+
+def _counted(payloads: Sequence[Payload]) -> list[AnswerPayload]:
+    return [payload for payload in payloads if isinstance(payload, AnswerPayload) and not payload.suspect]
 
 
 def _answers(payloads: Sequence[Payload]) -> dict[str, tuple[str, datetime]]:
-    answers = [payload for payload in payloads if isinstance(payload, AnswerPayload)]
-    in_time = sorted(answers, key=lambda answer: (answer.answered_at, answer.version))
+    in_time = sorted(_counted(payloads), key=lambda answer: (answer.answered_at, answer.version))
     return {answer.respondent_id: (answer.category, answer.answered_at) for answer in in_time}
 
 
