@@ -172,14 +172,16 @@ _REFUSALS = {
     "twilio_21614": ReceiptKind.HARD_BOUNCE,  # no mobile number
     "smsc_7": ReceiptKind.HARD_BOUNCE,  # the number's format
     "smsc_8": ReceiptKind.BLOCKED,  # cannot be delivered to this number
-    "smtp_550_5.1.1": ReceiptKind.HARD_BOUNCE,  # no such mailbox, RFC 3463
-    "smtp_551_5.1.6": ReceiptKind.HARD_BOUNCE,  # it moved
-    "smtp_553_5.1.3": ReceiptKind.HARD_BOUNCE,  # no valid address
 }
+# no such mailbox, no such domain, no valid address, it moved, no mail wanted there, it was closed; RFC 3463 and 7505
+NO_SUCH_ADDRESS = ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1")
 
 
 def learned_from_refusal(reason: str | None) -> ReceiptKind | None:
     """What a provider's no to a message teaches about the address; most teach nothing."""
+    provider, _, code = (reason or "").partition("_")
+    if provider == "smtp" and code.rpartition("_")[2] in NO_SUCH_ADDRESS:
+        return ReceiptKind.HARD_BOUNCE
     return _REFUSALS.get(reason or "")
 
 

@@ -200,15 +200,18 @@ class DispatcherSettings(Settings):
             per_second=account.per_second,
             per_domain=account.per_domain,
             daily=account.daily,
-            breaker=Breaker(patience_s=self.provider_patience_hours * 3600),
+            breaker=self._breaker(),
         )
+
+    def _breaker(self) -> Breaker:
+        return Breaker(patience_s=self.provider_patience_hours * 3600)
 
     def open_accounts(self) -> list[ChannelAccount]:
         """Open what is configured; in mailbox mode nothing is, so that nothing can leave."""
         if self.send is SendMode.MAILBOX:
             return []
         accounts: list[ChannelAccount] = [self._mail_account(account) for account in self.mail_accounts]
-        if sms := [SmsAccount(self._gateway(name)) for name in sorted(self._sms_gateways)]:
+        if sms := [SmsAccount(self._gateway(name), self._breaker()) for name in sorted(self._sms_gateways)]:
             by_name = {account.name: account for account in sms}
             accounts.append(SmsRouter(by_name, self.sms_routes) if self.sms_routes else sms[0])
         return accounts

@@ -60,7 +60,7 @@ class Result(StrEnum):
     UNAVAILABLE = "unavailable"  # certainly not, and not for its own sake: the provider or the way to it is away
     UNKNOWN = "unknown"  # may have been accepted
     NOT_STARTED = "not_started"  # no time was left: it was never tried
-    THROTTLED = "throttled"  # by a limit of ours: it was never tried, and waits
+    THROTTLED = "throttled"  # by a limit, ours or the provider's: certainly not accepted, and waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +209,11 @@ def after_result(result: Result, *, tries: int, max_attempts: int) -> StepState:
 def is_try(result: Result) -> bool:
     """Say whether this was a try of the step; a provider that is away spends none."""
     return result not in (Result.NOT_STARTED, Result.UNAVAILABLE, Result.THROTTLED)
+
+
+def uses_a_place(result: Result) -> bool:
+    """Say whether this counts towards a day's ceiling: what a provider took in hand does, even to refuse it."""
+    return result in (Result.SENT, Result.REFUSED, Result.UNKNOWN)
 
 
 def again_at(disposition: Disposition, *, tries: int, now: datetime) -> datetime | None:

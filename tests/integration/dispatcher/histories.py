@@ -18,6 +18,9 @@ from typing import Any
 from uuid_utils.compat import uuid7
 
 from services.dispatcher import handlers, scheduler
+from services.dispatcher.handlers import receiving
+from services.dispatcher.receipts import Receipt, ReceiptKind, Reference
+from services.dispatcher.repository import receipts
 from shared import cloudevents, db
 from shared.clock import ManualClock
 from shared.cloudevents import Event
@@ -35,11 +38,12 @@ from shared.events import (
 from shared.transport import Message
 from shared.vocabulary import CallOutcome, ChannelKind, Service
 from tests.integration.dispatcher.conftest import LINK_KEYS, NOW, answered, plan, request, withdrawn
-from tests.integration.dispatcher.model import Invitation, Key, Model, Step
+from tests.integration.dispatcher.model import RECEIPTS, Invitation, Key, Model, Step
 from tests.integration.dispatcher.workers import TOGETHER, Difference, Worker
 
 TRIES = 2
 OPENS = 9
+KINDS = tuple(RECEIPTS)
 CHANNELS = EMAIL, SMS, CALL = ChannelKind.EMAIL, ChannelKind.SMS, ChannelKind.CALL
 PLANS: Sequence[Sequence[tuple[ChannelKind, float]]] = (
     ((EMAIL, 0), (EMAIL, 3), (SMS, 2), (CALL, 2)),
@@ -69,6 +73,7 @@ class Act(StrEnum):
     HOURS = "half a day"
     DAYS = "three days"
     WEEKS = "three weeks"
+    RECEIPTS = "receipts"
 
 
 @dataclass
@@ -132,7 +137,9 @@ class History:
 
     async def _clean(self) -> None:
         async with self.database.sessions.begin() as session:
-            await db.fetch(session, "TRUNCATE invitations, suppressions, consents, early, outbox, inbox CASCADE")
+            await db.fetch(
+                session, "TRUNCATE invitations, receipts, suppressions, consents, early, outbox, inbox CASCADE"
+            )
 
     async def _act(self, act: Act, choices: bytes) -> None:
         if act in _LEAPS:
@@ -143,6 +150,8 @@ class History:
             await self._claim("b", CHANNELS[choices[0] % len(CHANNELS)], choices)
         elif act is Act.EVENTS:
             await self._events(choices)
+        elif act is Act.RECEIPTS:
+            await self._receipts(choices)
         elif act is Act.LEASES_END:
             await self._end_leases()
             await self._keep()
@@ -179,6 +188,23 @@ class History:
         async with self.database.sessions.begin() as session:
             await db.fetch(session, sql)
         self.model.abandon()
+
+    async def _receipts(self, choices: bytes) -> None:
+        """Have providers say something of every third invitation's steps that ended."""
+        told = [
+            (self.model.invitations[asked.invitation_id], 1 + choice // 3 % 4, KINDS[choice % len(KINDS)])
+            for asked, choice in zip(self.requests, choices, strict=True)
+            if choice % 3 == 0
+        ]
+        known = [
+            (each, number, kind)
+            for each, number, kind in told
+            if number in each.steps and each.steps[number].attempt and each.steps[number].channel != CALL
+        ]
+        async with self.database.sessions.begin() as session:
+            await receipts.add(session, [_receipt(each, number, kind) for each, number, kind in known])
+            await receiving.apply(session, now=self.model.now)
+        self.model.receipts(known)
 
     # --- events
 
@@ -278,6 +304,11 @@ class History:
             raise Difference(
                 f"published {found - Counter(self.model.told)}, the model {Counter(self.model.told) - found}"
             )
+
+
+def _receipt(invitation: Invitation, number: int, kind: str) -> Receipt:
+    channel, reference = ChannelKind(invitation.steps[number].channel), Reference(invitation.id, number)
+    return Receipt("held", str(uuid7()), ReceiptKind(kind), channel, "told", reference)
 
 
 def _said(payload: Any) -> tuple[str, ...]:

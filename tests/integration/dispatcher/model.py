@@ -17,6 +17,14 @@ AGAIN = {  # what is tried again, and when; None leaves it due
     "throttled": timedelta(seconds=90),
     "not_started": None,
 }
+ORDER = ("unknown", "failed", "sent", "delivered", "bounced", "complained")
+RECEIPTS = {  # what each makes of the ledger and of the step
+    "accepted": ("sent", "sent"),
+    "delivered": ("delivered", "sent"),
+    "undelivered": ("bounced", "refused"),
+    "not_accepted": ("failed", "failed"),
+    "complaint": ("complained", "sent"),
+}
 
 
 class Key(NamedTuple):
@@ -37,6 +45,7 @@ class Step:
     holder: object | None = None
     abandoned: bool = False  # its lease ran out
     call: bool = False
+    attempt: str | None = None  # how the ledger says it ended
 
 
 @dataclass
@@ -142,6 +151,31 @@ class Model:
         elif all(step.state in FINISHED and not step.call for step in invitation.steps.values()):
             self.end(invitation, "exhausted")
 
+    def receipts(self, told: list[tuple[Invitation, int, str]]) -> None:
+        """Let what providers say later move the ledger, only forward, and the step and the chain with it."""
+        for invitation, number, kind in told:
+            self._receipt(invitation, number, kind)
+        for invitation, number, kind in told:
+            if kind == "complaint":
+                self.suppress(invitation.respondent, invitation.steps[number].channel, "complaint")
+
+    def _receipt(self, invitation: Invitation, number: int, kind: str) -> None:
+        step, (attempt, state) = invitation.steps[number], RECEIPTS[kind]
+        if step.attempt not in ORDER or ORDER.index(attempt) <= ORDER.index(step.attempt):
+            return
+        step.attempt, step.state = attempt, state
+        step.reason = f"{kind} told" if attempt in ("bounced", "complained") else "told"
+        self.told.append(("contact.attempted", str(invitation.id), str(number), attempt))
+        if not invitation.is_open:
+            return
+        later = [invitation.steps[n] for n in sorted(invitation.steps) if n > number]
+        if kind == "not_accepted" and all(each.state in ("waiting", "planned") for each in later):
+            for each in later:
+                if each.due is not None:
+                    each.due = min(each.due, self.now)
+        if {each.state for each in invitation.steps.values()} <= FINISHED - REACHED:
+            self.end(invitation, "undeliverable")
+
     # --- a worker
 
     def all_steps(self) -> Iterator[tuple[Invitation, Key, Step]]:
@@ -213,7 +247,7 @@ class Model:
 
     def _finish(self, invitation: Invitation, number: int, state: str, at: datetime) -> None:
         step = invitation.steps[number]
-        step.state = state
+        step.state = step.attempt = state
         self.told.append(("contact.attempted", str(invitation.id), str(number), state))
         if state == "sent" and step.channel == "call":
             step.call = True

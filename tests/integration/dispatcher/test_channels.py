@@ -72,6 +72,9 @@ async def test_refused_recipient_holds_up_nobody(sink: SmtpSink) -> None:
     [
         ("554 spam", Disposition(Result.REFUSED, "smtp_554")),
         ("452 full", Disposition(Result.NOT_ACCEPTED, "smtp_452")),
+        ("550 5.1.1 <a@example.com> unknown", Disposition(Result.REFUSED, "smtp_550_5.1.1")),
+        ("550 5.1.1.1 no such code", Disposition(Result.REFUSED, "smtp_550")),
+        ("452 4.2.2", Disposition(Result.NOT_ACCEPTED, "smtp_452_4.2.2")),
     ],
 )
 async def test_refused_content_certainly_was_not_accepted(

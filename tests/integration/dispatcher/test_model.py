@@ -18,7 +18,7 @@ from deploy import databases
 from services.dispatcher import domain
 from services.dispatcher.domain import Result, StepState
 from services.dispatcher.handlers import recording
-from services.dispatcher.repository import invitations, steps
+from services.dispatcher.repository import invitations, receipts, steps
 from shared import db, inbox
 from tests.integration.dispatcher.histories import Act, History
 from tests.integration.dispatcher.workers import TOGETHER, Difference
@@ -39,7 +39,8 @@ OFTEN = (
         Act.DAYS,
     ),
 )
-ACTS = (*Act, *OFTEN, *OFTEN)
+STEPS_ONLY = (*(act for act in Act if act is not Act.RECEIPTS), *OFTEN, *OFTEN)
+ABOUT_RECEIPTS = (*STEPS_ONLY, Act.RECEIPTS, Act.RECEIPTS, Act.RECEIPTS)
 
 
 @settings(
@@ -49,7 +50,7 @@ ACTS = (*Act, *OFTEN, *OFTEN)
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(seed=st.integers(0, 2**64), acts=st.lists(st.sampled_from(ACTS), min_size=30, max_size=40))
+@given(seed=st.integers(0, 2**64), acts=st.lists(st.sampled_from(ABOUT_RECEIPTS), min_size=30, max_size=40))
 async def test_dispatcher_and_the_model_do_the_same(dispatcher_db: db.Database, seed: int, acts: list[Act]) -> None:
     await History(dispatcher_db, seed).play(acts)
 
@@ -110,6 +111,9 @@ BUGS = [
     sql("an early end is forgotten", "_TAKE", "= ANY($1::uuid[])", "= ANY($1::uuid[]) AND false", where=invitations),
     sql("an answer overrules a wish", "_CLOSE", "= ANY($4::text[])", "<> ALL($4::text[])", where=invitations),
     sql("an event that comes again is handled again", "_REMEMBER", "DO NOTHING", AGAIN, where=inbox),
+    sql("a receipt moves a state back", "_ADVANCE", "array_position($5::text[], a.state) <", "0 <", where=receipts),
+    sql("a bounce leaves its step as sent", "_CORRECT", "('sent', ", "(", where=receipts),
+    sql("a step due later is not brought forward", "_BRING", "s.due_at >", "s.due_at <", where=receipts),
     Bug("a late answer is lost", invitations, "_REVISABLE", lambda _: []),
     Bug("an unknown send is sent again", domain, "after_result", _resends_unknown),
     Bug("one try too many", domain, "after_result", _one_try_too_many),
@@ -134,12 +138,12 @@ RARE = {
 async def test_planted_bug_is_caught(dispatcher_db: db.Database, bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bug.where, bug.attribute, bug.change(getattr(bug.where, bug.attribute)))
     with pytest.raises(Difference):
-        await play_some(dispatcher_db, RARE.get(bug.name, 0))
+        await play_some(dispatcher_db, RARE.get(bug.name, 0), ABOUT_RECEIPTS if bug.where is receipts else STEPS_ONLY)
 
 
-async def play_some(database: db.Database, seed: int) -> None:
+async def play_some(database: db.Database, seed: int, choices: Sequence[Act]) -> None:
     for number in range(seed, seed + 60):
-        acts = random.Random(number).choices(ACTS, k=40)
+        acts = random.Random(number).choices(choices, k=40)
         await History(database, number).play(acts)
 
 

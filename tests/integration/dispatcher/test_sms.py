@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -12,6 +13,7 @@ from uuid import UUID
 import pytest
 from starlette.responses import JSONResponse, Response
 
+from services.dispatcher.channels.breaker import Breaker
 from services.dispatcher.channels.sms import (
     Description,
     Generic,
@@ -27,12 +29,15 @@ from services.dispatcher.receipts import Reference
 from shared.http_client import HttpClient
 from shared.vocabulary import ChannelKind
 from tests.fakes import Gateway, gateway
+from tests.integration.dispatcher.conftest import NOW, Chain, plan, request
+from tests.integration.dispatcher.test_accounts import Watch, port_nobody_has
 
+SMS = ChannelKind.SMS
 INVITATION = UUID("0198d3a0-0000-7000-8000-00000000beef")
 
 
 def text_message(recipient: str = "+15550001", text: str = "Вопрос + ответ") -> Outgoing:
-    return Outgoing(INVITATION, 3, ChannelKind.SMS, recipient, "", text.encode())
+    return Outgoing(INVITATION, 3, SMS, recipient, "", text.encode())
 
 
 @pytest.fixture(name="gateway")
@@ -53,7 +58,7 @@ ONE_SEGMENT = Bill(1)
 
 # --- Twilio
 
-NOT_OURS = Disposition(Result.NOT_ACCEPTED, "twilio_21659")
+NOT_OURS = Disposition(Result.UNAVAILABLE, "twilio_21659")
 
 
 def sms(url: str, **fields: str) -> SmsAccount:
@@ -74,9 +79,9 @@ async def test_text_message_is_posted_as_twilio_wants_it(gateway: Gateway) -> No
     [
         (400, {"code": 21211, "message": "invalid To", "status": 400}, Disposition(Result.REFUSED, "twilio_21211")),
         (400, {"code": 21610, "message": "unsubscribed"}, Disposition(Result.REFUSED, "twilio_21610")),
-        (429, {"code": 20429}, Disposition(Result.NOT_ACCEPTED, "twilio_20429")),
-        (401, {"code": 20003}, Disposition(Result.NOT_ACCEPTED, "twilio_20003")),
-        (503, {}, Disposition(Result.NOT_ACCEPTED, "twilio_503")),
+        (429, {"code": 20429}, Disposition(Result.THROTTLED, "twilio_20429", wait_s=30)),
+        (401, {"code": 20003}, Disposition(Result.UNAVAILABLE, "twilio_20003")),
+        (503, {}, Disposition(Result.UNAVAILABLE, "twilio_503")),
         (500, {}, Disposition(Result.UNKNOWN, "twilio_500")),
         (400, {"code": 21659, "message": "From is no number of ours"}, NOT_OURS),
         (404, {"code": "+15550001"}, Disposition(Result.REFUSED, "twilio_404")),
@@ -123,10 +128,8 @@ async def test_message_id_that_could_not_be_stored_is_left_out(gateway: Gateway,
 
 
 async def test_gateway_that_is_away_is_certain() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    found = await results(sms(f"http://127.0.0.1:{port}"), text_message())
-    assert found == [Disposition(Result.NOT_ACCEPTED, "unreachable")]
+    found = await results(sms(f"http://127.0.0.1:{port_nobody_has()}"), text_message())
+    assert found == [Disposition(Result.UNAVAILABLE, "unreachable")]
 
 
 async def test_messaging_service_and_callback_are_named(gateway: Gateway) -> None:
@@ -190,8 +193,8 @@ async def test_smsc_takes_a_key_instead_of_a_password(gateway: Gateway) -> None:
     ("body", "result"),
     [
         ({"error": "parameters error", "error_code": 1}, Result.NOT_ACCEPTED),
-        ({"error": "authorise error", "error_code": 2}, Result.NOT_ACCEPTED),
-        ({"error": "low balance", "error_code": 3}, Result.NOT_ACCEPTED),
+        ({"error": "authorise error", "error_code": 2}, Result.UNAVAILABLE),
+        ({"error": "low balance", "error_code": 3}, Result.UNAVAILABLE),
         ({"error": "message is denied", "error_code": 6}, Result.NOT_ACCEPTED),
         ({"error": "invalid number", "error_code": 7}, Result.REFUSED),
         ({"error": "can't deliver", "error_code": 8}, Result.REFUSED),
@@ -205,7 +208,7 @@ async def test_smsc_errors_come_with_status_200(gateway: Gateway, body: dict[str
 
 
 @pytest.mark.parametrize(
-    ("status", "result"), [(200, Result.UNKNOWN), (503, Result.NOT_ACCEPTED), (502, Result.UNKNOWN)]
+    ("status", "result"), [(200, Result.UNKNOWN), (503, Result.UNAVAILABLE), (502, Result.UNKNOWN)]
 )
 async def test_page_instead_of_a_reply_of_smsc(gateway: Gateway, status: int, result: Result) -> None:
     gateway.answer = lambda _form: Response("<html>", status)
@@ -226,6 +229,7 @@ async def test_swallowed_reply_of_smsc_keeps_the_id_it_can_be_asked_by(gateway: 
 
 def described(url: str, **fields: object) -> SmsAccount:
     replies = {"message_id": "data.0.id", "error": "data.0.status", "refused": ["bad_number"], "unknown": ["timeout"]}
+    replies |= {"away": ["no money"], "too_fast": ["slow"]}
     replies |= {"segments": "data.0.parts", "cost": "data.0.price", "currency": "KZT"}
     whole = {"url": f"{url}/v1/send?key=k", "sender": "Kofe", "plus": False, "reply": replies, **fields}
     return SmsAccount(Generic(HttpClient(""), Description.model_validate(whole)))
@@ -257,10 +261,13 @@ async def test_described_gateway_gets_its_form(gateway: Gateway) -> None:
     [
         (JSONResponse({"data": [{"status": "bad_number"}]}), Disposition(Result.REFUSED, "generic_bad_number")),
         (JSONResponse({"data": [{"status": "timeout"}]}), Disposition(Result.UNKNOWN, "generic_timeout")),
-        (JSONResponse({"data": [{"status": "no money"}]}), Disposition(Result.NOT_ACCEPTED, "generic_nomoney")),
+        (JSONResponse({"data": [{"status": "no money"}]}), Disposition(Result.UNAVAILABLE, "generic_nomoney")),
+        (JSONResponse({"data": [{"status": "slow"}]}), Disposition(Result.THROTTLED, "generic_slow", wait_s=30)),
+        (JSONResponse({"data": [{"status": "?"}]}), Disposition(Result.NOT_ACCEPTED, "generic_error")),
+        (Response(status_code=429), Disposition(Result.THROTTLED, "generic_http_429", wait_s=30)),
         (Response(status_code=500), Disposition(Result.UNKNOWN, "generic_http_500")),
-        (Response(status_code=503), Disposition(Result.NOT_ACCEPTED, "generic_http_503")),
-        (Response(status_code=404), Disposition(Result.NOT_ACCEPTED, "generic_http_404")),
+        (Response(status_code=503), Disposition(Result.UNAVAILABLE, "generic_http_503")),
+        (Response(status_code=404), Disposition(Result.UNAVAILABLE, "generic_http_404")),
     ],
 )
 async def test_errors_of_a_described_gateway(gateway: Gateway, reply: Response, disposition: Disposition) -> None:
@@ -294,3 +301,56 @@ async def test_countries_go_through_the_gateway_they_are_routed_to(gateway: Gate
         (Result.SENT, "twilio", None),
         (Result.REFUSED, None, "no_route"),
     ]
+
+
+# --- a gateway that is away
+
+
+async def test_gateway_away_for_fifteen_minutes_spends_no_try_of_a_text(chain: Chain, gateway: Gateway) -> None:
+    await chain.take(*(request(f"r{number}", plan=plan((SMS, 0))) for number in range(30)))
+    gateway.answer = lambda _form: JSONResponse({"code": 20003}, 401)
+    watch = Watch()
+    sender = replace(sms(gateway.url), breaker=Breaker(monotonic=watch))
+    lane = chain.lane(SMS, sender, country_ceilings={"*": 60})
+    for minute in range(15):
+        chain.clock.moment = NOW + timedelta(minutes=minute)
+        watch.seconds += 60
+        await lane.perform_due()
+    assert await chain.rows("SELECT DISTINCT state, tries FROM steps") == [{"state": "planned", "tries": 0}]
+    assert len(gateway.taken) < 60
+    gateway.answer = lambda _form: JSONResponse({"sid": "SM1"}, 201)
+    for minute in range(15, 19):
+        chain.clock.moment = NOW + timedelta(minutes=minute)
+        watch.seconds += 60
+        await lane.perform_due()
+    assert await chain.rows("SELECT state, count(*) FROM steps GROUP BY 1") == [{"state": "sent", "count": 30}]
+    used = await chain.rows("SELECT DISTINCT used FROM allowance")
+    assert used == [{"used": 30}]  # what never left was given back, to the account and to the country
+    await sender.close()
+
+
+async def test_gateway_that_is_away_holds_up_no_other_country(gateway: Gateway) -> None:
+    away = sms(f"http://127.0.0.1:{port_nobody_has()}")
+    gateway.answer = lambda _form: JSONResponse({"id": 1, "cnt": 1})
+    router = SmsRouter({"twilio": away, "smsc": smsc(gateway.url)}, {"RU": "smsc", "*": "twilio"})
+    far, near = text_message("+4915112345678"), text_message("+79161234567")
+    first = await router.send_all([far, far, far, near], within_s=10)
+    then = await router.send_all([near, far], within_s=10)
+    assert [each.result for each in first] == [*[Result.UNAVAILABLE] * 3, Result.SENT]
+    assert [(each.result, each.reason) for each in then] == [
+        (Result.SENT, None),
+        (Result.THROTTLED, "provider_away"),
+    ]
+    assert router.free_slots == 20
+    await router.close()
+
+
+async def test_gateway_away_for_hours_has_its_texts_spend_their_tries() -> None:
+    watch = Watch()
+    account = sms(f"http://127.0.0.1:{port_nobody_has()}")
+    account = replace(account, breaker=Breaker(failures=1, patience_s=60, monotonic=watch))
+    await account.send_all([text_message()], within_s=10)
+    watch.seconds += 61
+    found = await account.send_all([text_message(), text_message()], within_s=10)
+    assert found == [Disposition(Result.NOT_ACCEPTED, "provider_away")] * 2
+    await account.close()

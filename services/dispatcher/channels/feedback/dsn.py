@@ -7,12 +7,11 @@ import re
 from email import message_from_bytes
 from email.message import Message
 
-from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, reference_in
+from services.dispatcher.receipts import NO_SUCH_ADDRESS, Receipt, ReceiptKind, Reference, reference_in
 from shared.vocabulary import ChannelKind
 
 NAME = "dsn"
 _STATUS = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
-_NO_SUCH_ADDRESS = ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1")
 _ABOUT_US = ("5.3.4", "5.6", "5.7")  # size, content, policy: says nothing about the mailbox
 
 
@@ -53,7 +52,7 @@ def _kind(block: Message, status: str) -> ReceiptKind | None:
         return ReceiptKind.DELIVERED
     if action != "failed":
         return None
-    if status in _NO_SUCH_ADDRESS:
+    if status in NO_SUCH_ADDRESS:
         return ReceiptKind.HARD_BOUNCE
     about_us = any(status == code or status.startswith(f"{code}.") for code in _ABOUT_US)
     return ReceiptKind.UNDELIVERED if about_us else ReceiptKind.SOFT_BOUNCE

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from typing import Protocol
 
+from services.dispatcher.channels.breaker import Breaker, Health
 from services.dispatcher.domain import Disposition, Outgoing, Result, sms_segments
 from services.dispatcher.receipts import Receipt, ReceiptKind, Reference
 from shared.http_client import Call, HttpClient, MaybeSent, NotSent, Reply
 from shared.vocabulary import ChannelKind
 
 MOST_SEGMENTS = 4
+TOO_FAST_S = 30.0  # how long a message waits that came too fast for its gateway
 _PATIENCE_S = 8.0
 
 
@@ -65,6 +68,7 @@ class SmsAccount:
     """A gateway as a channel account: sends once, and asks later where the reply was lost."""
 
     gateway: Gateway
+    breaker: Breaker = field(default_factory=Breaker)
     channel: ChannelKind = ChannelKind.SMS
 
     @property
@@ -73,21 +77,34 @@ class SmsAccount:
 
     @property
     def free_slots(self) -> int:
-        return self.gateway.http.free_slots
+        return self.breaker.places(self.gateway.http.free_slots)
 
     async def send_all(self, messages: Sequence[Outgoing], *, within_s: float) -> list[Disposition]:
+        """Send; while the provider is away only what may find out whether it is back, the others wait."""
         if within_s <= 0:
             return [Disposition(Result.NOT_STARTED)] * len(messages)
-        return await asyncio.gather(*(self._send(message, within_s) for message in messages))
+        send = partial(self._send, within_s=within_s)
+        if self.breaker.health is Health.LOST:
+            return await self.breaker.ask_once(send, messages)
+        places = self.breaker.places(len(messages))
+        waiting = [Disposition(Result.THROTTLED, "provider_away", wait_s=self.breaker.rest_s)] * (
+            len(messages) - places
+        )
+        return [*await asyncio.gather(*map(send, messages[:places])), *waiting]
 
-    async def _send(self, message: Outgoing, within_s: float) -> Disposition:
+    async def _send(self, message: Outgoing, *, within_s: float) -> Disposition:
         if sms_segments(message.body.decode()) > MOST_SEGMENTS:
             return Disposition(Result.REFUSED, "too_long")
+        found = await self._asked(message, within_s)
+        self.breaker.heard(found.result)
+        return found
+
+    async def _asked(self, message: Outgoing, within_s: float) -> Disposition:
         own_id = self.gateway.own_id(message)
         try:
             reply = await self.gateway.http.send(self.gateway.call(message), within_s=within_s)
         except NotSent:
-            return Disposition(Result.NOT_ACCEPTED, "unreachable")
+            return Disposition(Result.UNAVAILABLE, "unreachable")
         except MaybeSent:
             return Disposition(Result.UNKNOWN, "no_reply", own_id)
         found = self.gateway.disposition(reply)

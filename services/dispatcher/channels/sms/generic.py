@@ -18,13 +18,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.dispatcher.channels.sms.gateway import Inquiry, printable
+from services.dispatcher.channels.sms.gateway import TOO_FAST_S, Inquiry, printable
 from services.dispatcher.domain import Bill, Disposition, Outgoing, Result
 from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, fingerprint, reference_in, said_by_text
 from shared.http_client import Call, HttpClient, Reply
 from shared.vocabulary import ChannelKind
 
 NAME = "generic"
+_AWAY = (
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.PAYMENT_REQUIRED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
 _PLACEHOLDER = re.compile(r"\{(to|text|sender|reference)\}")
 Codes = Annotated[tuple[str, ...], Field(max_length=200)]
 
@@ -41,6 +48,8 @@ class Replies(Described):
     no_error: Codes = ("", "0", "None", "False", "ok", "OK")
     refused: Codes = ()  # this number, this text: do not try again
     unknown: Codes = ()  # it may have been accepted
+    away: Codes = ()  # it refuses us: the password, the money, out of order
+    too_fast: Codes = ()
     segments: str = ""
     cost: str = ""
     currency: str = ""
@@ -102,31 +111,41 @@ class Generic:
         found, where = _parsed(reply.body), self.described.reply
         code = _text_at(found, where.error)
         if code is not None and code not in where.no_error:
-            return Disposition(self._result_of(code), _reason(code))
+            return _not_sent(self._result_of(code), _reason(code))
         if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
             return Disposition(
                 Result.SENT, message_id=printable(_text_at(found, where.message_id)), bill=_bill(found, where)
             )
-        later = (
-            HTTPStatus.UNAUTHORIZED,
-            HTTPStatus.FORBIDDEN,
-            HTTPStatus.TOO_MANY_REQUESTS,
-            HTTPStatus.SERVICE_UNAVAILABLE,
-        )
-        if reply.status in later or HTTPStatus.MULTIPLE_CHOICES <= reply.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            return Disposition(Result.NOT_ACCEPTED, f"generic_http_{reply.status}")
-        return Disposition(Result.UNKNOWN, f"generic_http_{reply.status}")
+        return _not_sent(_result_of(reply.status), f"generic_http_{reply.status}")
 
     def _result_of(self, code: str) -> Result:
-        if code in self.described.reply.refused:
-            return Result.REFUSED
-        return Result.UNKNOWN if code in self.described.reply.unknown else Result.NOT_ACCEPTED
+        where = self.described.reply
+        meanings = {
+            Result.REFUSED: where.refused,
+            Result.UNKNOWN: where.unknown,
+            Result.UNAVAILABLE: where.away,
+            Result.THROTTLED: where.too_fast,
+        }
+        return next((result for result, codes in meanings.items() if code in codes), Result.NOT_ACCEPTED)
 
     def question(self, _inquiry: Inquiry) -> None:
         return None
 
     def answer(self, _reply: Reply, _inquiry: Inquiry) -> None:
         return None
+
+
+def _not_sent(result: Result, reason: str) -> Disposition:
+    return Disposition(result, reason, wait_s=TOO_FAST_S if result is Result.THROTTLED else 0.0)
+
+
+def _result_of(status: int) -> Result:
+    """What a status says where no code does: nothing was accepted, save after a failure on their side."""
+    if status in _AWAY:
+        return Result.UNAVAILABLE
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return Result.THROTTLED
+    return Result.UNKNOWN if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Result.NOT_ACCEPTED
 
 
 def is_genuine(body: bytes, given: str, secret: str) -> bool:

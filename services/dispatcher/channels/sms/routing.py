@@ -35,17 +35,23 @@ class SmsRouter:
 
     @property
     def free_slots(self) -> int:
-        return min(account.free_slots for account in self.accounts.values())
+        """Those of the freest: what goes to one that is away waits by itself, and holds up no other."""
+        return max(account.free_slots for account in self.accounts.values())
 
     async def send_all(self, messages: Sequence[Outgoing], *, within_s: float) -> list[Disposition]:
-        return await asyncio.gather(*(self._send(message, within_s) for message in messages))
+        found = [Disposition(Result.REFUSED, "no_route")] * len(messages)
+        ways: dict[str, list[int]] = {}
+        for number, message in enumerate(messages):
+            if account := self._account(message.recipient):
+                ways.setdefault(account.name, []).append(number)
 
-    async def _send(self, message: Outgoing, within_s: float) -> Disposition:
-        account = self._account(message.recipient)
-        if account is None:
-            return Disposition(Result.REFUSED, "no_route")
-        (found,) = await account.send_all([message], within_s=within_s)
-        return replace(found, account=account.name)
+        async def send(name: str, numbers: Sequence[int]) -> None:
+            sent = await self.accounts[name].send_all([messages[number] for number in numbers], within_s=within_s)
+            for number, disposition in zip(numbers, sent, strict=True):
+                found[number] = replace(disposition, account=name)
+
+        await asyncio.gather(*(send(name, numbers) for name, numbers in ways.items()))
+        return found
 
     async def ask(self, inquiry: Inquiry) -> Receipt | None:
         account = self._account(inquiry.phone)

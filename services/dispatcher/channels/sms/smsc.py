@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from http import HTTPStatus
 
-from services.dispatcher.channels.sms.gateway import Inquiry
+from services.dispatcher.channels.sms.gateway import TOO_FAST_S, Inquiry
 from services.dispatcher.domain import Bill, Disposition, Outgoing, Result
 from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, fingerprint, said_by_text
 from shared.http_client import Call, HttpClient, Reply
@@ -22,6 +22,7 @@ from shared.vocabulary import ChannelKind
 
 NAME = "smsc"
 _ABOUT_MESSAGE = (7, 8)  # the number's format; cannot be delivered to it
+_ABOUT_US = (2, 3, 4)  # the password, the money, our address is blocked for a while
 _REPEATED = 9  # the same request within a minute: the first one was taken
 _KINDS = {
     -2: ReceiptKind.UNDELIVERED,  # stopped
@@ -76,11 +77,14 @@ class Smsc:
         if isinstance(code, int):
             if code == _REPEATED:
                 return Disposition(Result.UNKNOWN, f"smsc_{code}")
-            return Disposition(Result.REFUSED if code in _ABOUT_MESSAGE else Result.NOT_ACCEPTED, f"smsc_{code}")
+            about_us = Result.UNAVAILABLE if code in _ABOUT_US else Result.NOT_ACCEPTED
+            return Disposition(Result.REFUSED if code in _ABOUT_MESSAGE else about_us, f"smsc_{code}")
         if reply.status == HTTPStatus.OK and "id" in body:
             return Disposition(Result.SENT, bill=_bill(body))
+        if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
+            return Disposition(Result.THROTTLED, "smsc_http_429", wait_s=TOO_FAST_S)
         away = reply.status == HTTPStatus.SERVICE_UNAVAILABLE or 400 <= reply.status < 500
-        return Disposition(Result.NOT_ACCEPTED if away else Result.UNKNOWN, f"smsc_http_{reply.status}")
+        return Disposition(Result.UNAVAILABLE if away else Result.UNKNOWN, f"smsc_http_{reply.status}")
 
     def question(self, inquiry: Inquiry) -> Call:
         form = {**self._credentials, "phone": inquiry.phone, "id": own_id(inquiry.reference), "fmt": "3"}

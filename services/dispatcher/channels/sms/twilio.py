@@ -16,16 +16,17 @@ from decimal import Decimal, InvalidOperation
 from http import HTTPStatus
 from urllib.parse import urlencode
 
-from services.dispatcher.channels.sms.gateway import Inquiry, printable
+from services.dispatcher.channels.sms.gateway import TOO_FAST_S, Inquiry, printable
 from services.dispatcher.domain import Bill, Disposition, Outgoing, Result
 from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, fingerprint, reference_in, said_by_text
 from shared.http_client import Call, HttpClient, Reply
 from shared.vocabulary import ChannelKind
 
 NAME = "twilio"
-_LATER = (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+_AWAY = (HTTPStatus.UNAUTHORIZED, HTTPStatus.SERVICE_UNAVAILABLE)
 _ABOUT_ACCOUNT = range(20000, 21000)
-_ABOUT_SENDER = (21603, 21606, 21611, 21659, 21660)  # no such number of ours, or its queue is full
+_ABOUT_SENDER = (21603, 21606, 21659, 21660)  # no such number of ours
+_TOO_FAST = (20429, 21611)  # requests a second; the queue of our number is full
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,10 @@ class Twilio:
         if reply.status == HTTPStatus.CREATED:
             return Disposition(Result.SENT, message_id=printable(body.get("sid")), bill=_bill(body))
         code = body.get("code") if isinstance(body.get("code"), int) else reply.status
-        if reply.status in _LATER or code in _ABOUT_ACCOUNT or code in _ABOUT_SENDER:
-            return Disposition(Result.NOT_ACCEPTED, f"twilio_{code}")
+        if reply.status == HTTPStatus.TOO_MANY_REQUESTS or code in _TOO_FAST:
+            return Disposition(Result.THROTTLED, f"twilio_{code}", wait_s=TOO_FAST_S)
+        if reply.status in _AWAY or code in _ABOUT_ACCOUNT or code in _ABOUT_SENDER:
+            return Disposition(Result.UNAVAILABLE, f"twilio_{code}")
         refused = HTTPStatus.BAD_REQUEST <= reply.status < HTTPStatus.INTERNAL_SERVER_ERROR
         return Disposition(Result.REFUSED if refused else Result.UNKNOWN, f"twilio_{code}")
 
