@@ -81,12 +81,22 @@ def read_baskets(limit: int = 0) -> list[Basket]:
     ]
 
 
-async def command(*, kafka: bool, baskets: int) -> None:
-    """Replay on databases of its own, print the table, exit with 1 when it does not add up."""
+def write_events(path: Path, *, baskets: int) -> None:
+    """Write the year as a shop would send it, one event a line."""
+    with path.open("wb") as lines:
+        lines.writelines(basket.message().body + b"\n" for basket in _year(baskets))
+
+
+def _year(baskets: int) -> list[Basket]:
     try:
-        year = read_baskets(baskets)
+        return read_baskets(baskets)
     except ImportError as error:
         raise SystemExit("earshot: the year is in the dependency group replay: `make replay` installs it") from error
+
+
+async def command(*, kafka: bool, baskets: int) -> None:
+    """Replay on databases of its own, print the table, exit with 1 when it does not add up."""
+    year = _year(baskets)
     began = time.monotonic()
     with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()) as progress:
         bar = progress.add_task("days")

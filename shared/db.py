@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import asyncpg
 import tenacity
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
@@ -70,6 +70,11 @@ async def fetch(session: AsyncSession, sql: str, *args: Any) -> list[Row]:
     if not driver.is_in_transaction():
         await session.execute(text("SELECT 1"))  # SQLAlchemy begins only now; without it the statement autocommits
     return await driver.fetch(sql, *args)
+
+
+def after_commit(session: AsyncSession, told: Callable[[], None]) -> None:
+    """Call this when the session's transaction has committed, and never when it has not: for counting."""
+    event.listen(session.sync_session, "after_commit", lambda _session: told(), once=True)
 
 
 def lock_number(*names: str) -> int:

@@ -11,6 +11,7 @@ RETRIES = Counter("earshot_retries_total", "Batches tried again after an outage"
 OUTBOX_ROWS = Gauge("earshot_outbox_rows", "Outbox rows not yet published", ["service"])
 PUBLISHED = Counter("earshot_published_total", "Events published", ["service", "topic"])
 DECISIONS = Counter("earshot_decisions_total", "Decisions by program and reason", ["service", "program", "reason"])
+MISSING_FIELDS = Counter("earshot_missing_fields_total", "Condition fields not found", ["service", "program", "field"])
 STEPS = Counter("earshot_steps_total", "Steps finished, by channel and state", ["service", "channel", "state"])
 OLDEST_DUE = Gauge("earshot_oldest_due_step_seconds", "Age of the oldest overdue step, business time", ["service"])
 STALLED = Gauge("earshot_stalled_invitations", "Open invitations nothing more would happen to", ["service"])
@@ -25,4 +26,7 @@ WEBHOOKS = Counter("earshot_webhooks_total", "Tries to deliver a webhook, by wha
 WEBHOOKS_DISABLED = Counter("earshot_webhooks_disabled_total", "Webhook endpoints given up", ["service"])
 HTTP_SECONDS = Histogram(
     "earshot_http_seconds", "Requests by route, never by path", ["service", "method", "route", "status"]
+)
+HOOKS = Counter(
+    "earshot_source_webhooks_total", "Webhooks of event sources, by result", ["service", "source", "result"]
 )

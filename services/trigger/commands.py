@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated
@@ -11,10 +12,12 @@ import typer
 import yaml
 
 from services.trigger.config import TriggerSettings
-from services.trigger.domain.programs import ProgramDocument
+from services.trigger.domain.lint import lint
+from services.trigger.domain.programs import Program, ProgramDocument
 from services.trigger.domain.reading import InvalidProgram, read_program
 from services.trigger.handlers.programs import apply_program
 from services.trigger.repository import programs as stored
+from services.trigger.simulation_commands import app as simulation
 from shared import embedded
 from shared.clock import open_clock
 from shared.db import Database
@@ -23,6 +26,7 @@ from shared.vocabulary import Service
 app = typer.Typer()
 programs = typer.Typer(no_args_is_help=True, help="Survey definitions: whom, when, what, how often.")
 app.add_typer(programs, name="programs")
+app.add_typer(simulation)
 
 
 @programs.command("apply")
@@ -40,6 +44,32 @@ def apply_files(
                 print(f"{path}: {program.id} version {program.version}{'' if changed else ', unchanged'}")
 
     _with_database(settings, work)
+
+
+@programs.command("lint")
+def lint_files(
+    paths: Annotated[list[Path], typer.Argument(exists=True, help="YAML files, or folders of them.")],
+) -> None:
+    """Say what is wrong, and what is allowed but probably not meant; ends with 1 where something is wrong."""
+    documents = [(path, _read(path)) for path in _files(paths)]
+    warnings = [f"{path}: {warning}" for path, document in documents for warning in lint(document)]
+    print("\n".join([*warnings, f"{len(documents)} read, {len(warnings)} worth a second look"]))
+
+
+@programs.command("diff")
+def diff_files(
+    paths: Annotated[list[Path], typer.Argument(exists=True, help="YAML files, or folders of them.")],
+) -> None:
+    """Show what applying these would change; nothing is changed."""
+    documents = [(path, _read(path)) for path in _files(paths)]
+
+    async def work(database: Database) -> None:
+        async with database.sessions() as session:
+            current = await stored.current(session)
+        for path, document in documents:
+            print(_difference(current.get(document.id), document, path=path), end="")
+
+    _with_database(TriggerSettings(), work)
 
 
 @programs.command("list")
@@ -65,10 +95,22 @@ def show(program_id: str) -> None:
             program = (await stored.current(session)).get(program_id)
         if program is None:
             raise typer.BadParameter(f"no program {program_id}; `earshot programs list` names them")
-        document = program.document.model_dump(mode="json", exclude_none=True)
-        print(yaml.safe_dump(document, allow_unicode=True, sort_keys=False), end="")
+        print(_as_yaml(program.document), end="")
 
     _with_database(TriggerSettings(), work)
+
+
+def _as_yaml(document: ProgramDocument) -> str:
+    written = document.model_dump(mode="json", exclude_none=True)
+    return yaml.safe_dump(written, allow_unicode=True, sort_keys=False)
+
+
+def _difference(current: Program | None, document: ProgramDocument, *, path: Path) -> str:
+    if current is None:
+        return f"{path}: {document.id} is new\n"
+    before, after = _as_yaml(current.document).splitlines(), _as_yaml(document).splitlines()
+    lines = difflib.unified_diff(before, after, f"{document.id} version {current.version}", str(path), lineterm="", n=2)
+    return "".join(f"{line}\n" for line in lines) or f"{path}: {document.id} version {current.version}, unchanged\n"
 
 
 def _files(paths: list[Path]) -> list[Path]:
@@ -80,8 +122,8 @@ def _read(path: Path) -> ProgramDocument:
     try:
         return read_program(path.read_bytes())
     except InvalidProgram as error:
-        for where, what in error.problems:
-            typer.echo(f"{path}: {where}: {what}", err=True)
+        for mistake in error.mistakes:
+            typer.echo(f"{path}: {mistake}", err=True)
         raise typer.Exit(1) from None
 
 

@@ -34,11 +34,16 @@ respondents = sa.Table(
     sa.Column("consent", JSONB, nullable=False, server_default="{}"),
     sa.Column("attributes", JSONB, nullable=False, server_default="{}"),
     sa.Column("purchases", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("first_purchase_at", _Time),
+    sa.Column("last_purchase_at", _Time),
     sa.Column("known_at", _Time),
-    sa.Column("last_asked_at", _Time),
     sa.Column("last_answered_at", _Time),
     sa.Column("last_category", sa.Text),
+    sa.Column("last_score", sa.Integer),
+    sa.Column("moments", JSONB, nullable=False, server_default="{}"),  # last time of each cause by program, for caps
     sa.Column("erased_at", _Time),
+    sa.Column("spread", sa.Integer, nullable=False),  # their place in every cadence
+    sa.Index("respondents_spread", "spread", "id"),
 )
 
 touchpoints = sa.Table(
@@ -50,8 +55,11 @@ touchpoints = sa.Table(
     sa.Column("source", sa.Text),
     sa.Column("event_id", sa.Text),
     sa.Column("invitation_id", sa.Uuid),
+    sa.Column("program_id", sa.Text),
     sa.Column("state", sa.Text),
     sa.Column("reversed_at", _Time),
+    sa.Column("delivered_at", _Time),
+    sa.Column("details", JSONB),
     sa.Index(
         "touchpoints_invitation",
         "invitation_id",
@@ -93,4 +101,54 @@ decisions = sa.Table(
     # the event id first: "why?" is asked by it alone
     sa.UniqueConstraint("event_id", "source", name="decisions_once"),
     sa.Index("decisions_respondent", "respondent_id", "id"),
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("digest", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("scopes", sa.ARRAY(sa.Text), nullable=False),
+    sa.Column("created_at", _Time, nullable=False, server_default=sa.func.now()),
+    sa.Column("expires_at", _Time),
+    sa.Column("revoked_at", _Time),
+)
+
+rereads = sa.Table(
+    "rereads",
+    metadata,
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("ref", sa.Text, primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("due_at", _Time, nullable=False, server_default=sa.func.now(), index=True),
+)
+
+files = sa.Table(
+    "files",
+    metadata,
+    sa.Column("digest", sa.LargeBinary, primary_key=True),
+    sa.Column("mode", sa.Text, primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False),
+    sa.Column("line", sa.Integer, nullable=False),
+)
+
+quotas = sa.Table(
+    "quotas",
+    metadata,
+    sa.Column("program_id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, primary_key=True),
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("used", sa.Integer, nullable=False),
+)
+
+cadences = sa.Table(
+    "cadences",
+    metadata,
+    sa.Column("program_id", sa.Text, primary_key=True),
+    sa.Column("day", sa.Date, nullable=False),  # the one at work, or the last one done
+    sa.Column("after_spread", sa.Integer),  # NULL: that day is done
+    sa.Column("after_id", sa.Text),
 )

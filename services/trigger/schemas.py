@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from services.trigger.domain.cases import Reason
+from services.trigger.domain.explanations import Outcome, rules_of, would_change
 from services.trigger.domain.programs import Program
 from services.trigger.repository.decisions import StoredDecision
 
@@ -48,13 +51,42 @@ class Results(BaseModel):
     results: list[Decided | Refused]
 
 
+class RuleView(BaseModel):
+    rule: str
+    outcome: Outcome
+
+
+class TrialView(BaseModel):
+    """One program tried for one event."""
+
+    program: str | None
+    version: int | None
+    rule: str = Field(description="The rule that stopped it, or `asked`.")
+    facts: dict[str, Any] = Field(description="What that rule used.")
+    rules: list[RuleView] = Field(description="Every rule in order.")
+    would_change: str
+
+    @classmethod
+    def of(cls, trial: Mapping[str, Any], *, event_type: str) -> Self:
+        reason, facts = Reason(trial["rule"]), trial["facts"]
+        return cls(
+            program=trial.get("program"),
+            version=trial.get("version"),
+            rule=reason,
+            facts=facts,
+            rules=[RuleView(rule=rule, outcome=outcome) for rule, outcome in rules_of(reason)],
+            would_change=would_change(reason, facts, event_type=event_type),
+        )
+
+
 class DecisionView(Decided):
     type: str
     subject: str | None
     program_version: int | None
     event_time: datetime
     decided_at: datetime
-    trail: list[dict[str, Any]] = Field(description="Every program tried: the rule that stopped it, the facts it used.")
+    would_change: str = Field(description="What would have let the event pass; empty where the customer was asked.")
+    trail: list[TrialView] = Field(description="Every program tried, in order.")
 
     @classmethod
     def of(cls, stored: StoredDecision) -> Self:
@@ -65,8 +97,15 @@ class DecisionView(Decided):
             program_version=stored.program_version,
             event_time=stored.event_time,
             decided_at=stored.decided_at,
-            trail=[dict(trial) for trial in stored.trail],
+            would_change=_headline(stored),
+            trail=[TrialView.of(trial, event_type=stored.type) for trial in stored.trail],
         )
+
+
+def _headline(stored: StoredDecision) -> str:
+    reason = Reason(stored.reason)
+    facts: Mapping[str, Any] = next((trial["facts"] for trial in stored.trail if trial["rule"] == reason), {})
+    return would_change(reason, facts, event_type=stored.type)
 
 
 class Decisions(BaseModel):

@@ -7,9 +7,13 @@ import argparse
 import uvloop
 
 from shared import logging
-from tests.bench import answers, frame, relay
+from tests.bench import answers, frame, relay, trigger
 
-STAGES: dict[str, frame.OpenBench] = {"answers": answers.open_bench, "relay": relay.open_bench}
+STAGES: dict[str, frame.OpenBench] = {
+    "answers": answers.open_bench,
+    "relay": relay.open_bench,
+    "trigger": trigger.open_bench,
+}
 
 
 async def main(names: list[str]) -> bool:

@@ -56,5 +56,5 @@ def _read(body: bytes) -> ProgramDocument:
     try:
         return read_program(body)
     except InvalidProgram as error:
-        places = [{"where": where, "what": what} for where, what in error.problems]
+        places = [{"where": where, "what": what, "line": line} for where, what, line in error.mistakes]
         raise problems.Unprocessable("The program is not as it should be", errors=places) from None

@@ -21,12 +21,14 @@ from pydantic import (
 )
 
 from services.trigger.domain.respondents import Respondent
-from shared.events import CrmPayload
+from services.trigger.domain.touchpoints import Occasion
+from shared.events import SurveyAnswered
+from shared.vocabulary import AnswerMode
 
 MAX_CONDITIONS = 200
 MAX_DEPTH = 10
 
-Found = str | bool | int | float | Decimal | None
+Found = str | bool | int | float | Decimal | tuple[str, ...] | None
 Fields = Mapping[str, Found]
 
 FIELDS = (
@@ -39,8 +41,13 @@ FIELDS = (
     "customer.locale",
     "customer.time_zone",
     "history.purchases",
+    "history.days_since_first_purchase",
+    "history.days_since_purchase",
     "history.days_since_asked",
+    "history.days_since_answered",
     "history.last_category",
+    "history.last_score",
+    *(f"answer.{name}" for name in ("program", "score", "category", "reasons", "mode", "commented")),
 )
 OPEN_FIELDS = ("attributes.", "customer.attributes.")
 
@@ -54,10 +61,11 @@ class Operator(StrEnum):
     GE = "ge"
     IN = "in"
     BETWEEN = "between"
+    CONTAINS = "contains"
     EXISTS = "exists"
 
 
-def _known(field: str) -> str:
+def known_field(field: str) -> str:
     if field in FIELDS or any(field.startswith(start) and len(field) > len(start) for start in OPEN_FIELDS):
         return field
     raise ValueError(f"no such field; there are {', '.join(FIELDS)} and {', '.join(f'{s}<name>' for s in OPEN_FIELDS)}")
@@ -73,7 +81,7 @@ class _Condition(BaseModel):
 class Comparison(_Condition):
     """One field against one value; a field that is missing, or of another kind, is no match."""
 
-    field: Annotated[str, StringConstraints(max_length=200), AfterValidator(_known)]
+    field: Annotated[str, StringConstraints(max_length=200), AfterValidator(known_field)]
     operator: Operator = Operator.EQ
     value: Value | Annotated[list[Value], Field(min_length=1, max_length=1000)] | None = None
 
@@ -150,6 +158,16 @@ def depth(condition: Condition) -> int:
     return 1
 
 
+def fields_in(condition: Condition) -> frozenset[str]:
+    """Name the fields a condition wants to find; one it asks the existence of may well be missing."""
+    match condition:
+        case AllOf(all=parts) | AnyOf(any=parts):
+            return frozenset().union(*map(fields_in, parts))
+        case NotThis(negated=part):
+            return fields_in(part)
+    return frozenset() if condition.operator is Operator.EXISTS else frozenset({condition.field})
+
+
 def compile_check(condition: Condition) -> Check:
     """Make a function that returns None where the condition holds, else the part of it that does not."""
     match condition:
@@ -196,34 +214,62 @@ def _test(kind: Operator, value: Any) -> Callable[[Any], bool]:
         most: Any
         least, most = map(_comparable, value)
         return lambda found: type(found) is type(least) is type(most) and least <= found <= most
+    if kind is Operator.CONTAINS:
+        return lambda found: isinstance(found, tuple) and value in found
     wanted, compare = _comparable(value), _COMPARE[kind]
     return lambda found: type(found) is type(wanted) and compare(found, wanted)
 
 
-def _comparable(value: Any) -> str | bool | Decimal:
+def _comparable(value: Any) -> str | bool | Decimal | tuple[str, ...]:
     """Bring every number to one type: 10.1 of a document is the 10.1 of an event."""
-    if isinstance(value, str | bool | Decimal):
+    if isinstance(value, str | bool | Decimal | tuple):
         return value
     return Decimal(repr(value) if isinstance(value, float) else value)
 
 
-def fields_of(payload: CrmPayload, *, source: str, respondent: Respondent, now: datetime) -> Fields:
-    """Name everything a condition may ask about."""
+def fields_of(payload: Occasion, *, source: str, respondent: Respondent, now: datetime) -> Fields:
+    """Name everything a condition or a segment may ask about."""
     found: dict[str, Found] = {
         "event.type": payload.type,
         "event.source": source,
         "customer.locale": respondent.locale,
         "customer.time_zone": respondent.time_zone,
-        "history.purchases": respondent.purchases,
-        "history.last_category": respondent.last_category,
+        **_history(respondent, now),
     }
-    if respondent.last_asked_at is not None:
-        found["history.days_since_asked"] = (now - respondent.last_asked_at).days
     for part, names in _PARTS.items():
         about = getattr(payload, part, None)
         found |= {f"{part}.{name}": getattr(about, name, None) for name in names}
+    if isinstance(payload, SurveyAnswered):
+        found |= _answer(payload)
     found |= {f"attributes.{name}": value for name, value in getattr(payload, "attributes", {}).items()}
     return found | {f"customer.attributes.{name}": value for name, value in respondent.attributes.items()}
+
+
+def _history(respondent: Respondent, now: datetime) -> dict[str, Found]:
+    return {
+        "history.purchases": respondent.purchases,
+        "history.days_since_first_purchase": _days_since(respondent.first_purchase_at, now),
+        "history.days_since_purchase": _days_since(respondent.last_purchase_at, now),
+        "history.days_since_asked": _days_since(respondent.last_asked_at, now),
+        "history.days_since_answered": _days_since(respondent.last_answered_at, now),
+        "history.last_category": respondent.last_category,
+        "history.last_score": respondent.last_score,
+    }
+
+
+def _days_since(moment: datetime | None, now: datetime) -> int | None:
+    return None if moment is None else max((now - moment).days, 0)
+
+
+def _answer(answer: SurveyAnswered) -> dict[str, Found]:
+    return {
+        "answer.program": answer.program.id,
+        "answer.score": answer.score,
+        "answer.category": answer.category.value,
+        "answer.reasons": tuple(answer.reasons),
+        "answer.mode": AnswerMode(answer.mode).value,
+        "answer.commented": bool(answer.comment),
+    }
 
 
 _PARTS = {

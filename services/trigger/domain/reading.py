@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import yaml
 from pydantic import ValidationError
@@ -15,12 +16,23 @@ from services.trigger.domain.programs import ProgramDocument
 MAX_DOCUMENT = 100_000
 
 
-class InvalidProgram(ValueError):
-    """Not a program; each problem is (where, what)."""
+class Mistake(NamedTuple):
+    """`where` is a path such as plan.0.channel; the line is None where the text is no YAML."""
 
-    def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
-        super().__init__("; ".join(f"{where}: {what}" for where, what in problems))
-        self.problems = problems
+    where: str
+    what: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return f"{f'line {self.line}: ' if self.line else ''}{self.where}: {self.what}"
+
+
+class InvalidProgram(ValueError):
+    """Not a program; every mistake that was found, 20 at most."""
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        super().__init__("; ".join(map(str, mistakes)))
+        self.mistakes = mistakes
 
 
 class _Loader(yaml.SafeLoader):
@@ -46,31 +58,74 @@ for _tag, _pattern, _first in (
 def read_program(text: bytes) -> ProgramDocument:
     """Read a document, YAML or JSON; raises InvalidProgram."""
     if len(text) > MAX_DOCUMENT:
-        raise InvalidProgram([("document", f"{len(text)} bytes, at most {MAX_DOCUMENT} are taken")])
-    document = _load(text)
+        raise InvalidProgram([Mistake("document", f"{len(text)} bytes, at most {MAX_DOCUMENT} are taken")])
+    document = load_yaml(text)
     if not isinstance(document, dict):
-        raise InvalidProgram([("document", "fields with their values are wanted, such as id: after-purchase")])
+        raise InvalidProgram([Mistake("document", "fields with their values are wanted, such as id: after-purchase")])
     try:
         return ProgramDocument.model_validate(document)
     except ValidationError as error:
-        raise InvalidProgram([_place(e["loc"], e["msg"]) for e in error.errors(include_url=False)][:20]) from None
+        raise InvalidProgram(mistakes_in(text, error, manual="docs/programs.md")) from None
 
 
-def _load(text: bytes) -> object:
+def mistakes_in(text: bytes, error: ValidationError, *, manual: str) -> list[Mistake]:
+    """Say what is wrong with a document, YAML or JSON; `manual` is where its fields are described."""
+    tree = _tree(text)
+    errors = [e for e in error.errors(include_url=False) if e["type"] != "default_factory_not_called"][:20]
+    unknown = f"no such field; {manual} lists them all"
+    return [_mistake(e["loc"], unknown if e["type"] == "extra_forbidden" else e["msg"], tree) for e in errors]
+
+
+def load_yaml(text: bytes) -> object:
+    """Read YAML or JSON, whatever it says; raises InvalidProgram."""
     if text.lstrip().startswith(b"{"):
         with contextlib.suppress(ValueError):  # then it is YAML in braces
             return from_json(text, allow_inf_nan=False)
     try:
         return yaml.load(text.decode(), Loader=_Loader)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}" if error.problem_mark else "document"
-        raise InvalidProgram([(line, error.problem or "cannot be read as YAML")]) from None
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise InvalidProgram([Mistake("document", error.problem or "cannot be read as YAML", line)]) from None
     except (yaml.YAMLError, ValueError):
-        raise InvalidProgram([("document", "cannot be read as YAML")]) from None
+        raise InvalidProgram([Mistake("document", "cannot be read as YAML")]) from None
     except RecursionError:
-        raise InvalidProgram([("document", "nested too deeply")]) from None
+        raise InvalidProgram([Mistake("document", "nested too deeply")]) from None
 
 
-def _place(path: tuple[int | str, ...], what: str) -> tuple[str, str]:
-    where = ".".join(str(part) for part in path if not str(part).startswith("<"))
-    return where.encode(errors="replace").decode() or "document", what.removeprefix("Value error, ")
+def _tree(text: bytes) -> yaml.Node | None:
+    """Read the document again, as nodes that know their lines; JSON is YAML too, but for a few odd escapes."""
+    try:
+        return yaml.compose(text.decode(), Loader=_Loader)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+
+
+def _mistake(path: Sequence[int | str], what: str, tree: yaml.Node | None) -> Mistake:
+    """Say where and what in a writer's words: pydantic's path and message, and the document's nodes."""
+    named = [part for part in path if not str(part).startswith("<")]
+    where = ".".join(map(str, named)).encode(errors="replace").decode() or "document"
+    what = what.removeprefix("Value error, ")
+    if not named and (field := re.match(r"([a-z_]+): ", what)):  # a rule over several fields says which it is about
+        where, what, named = field[1], what[field.end() :], [field[1]]
+    return Mistake(where, what, _line(named, tree))
+
+
+def _line(path: Sequence[int | str], node: yaml.Node | None) -> int | None:
+    """Find the line of the deepest part of the path that is there."""
+    line = None
+    for part in path:
+        found = _child(node, part)
+        if found is None:
+            break
+        key, node = found
+        line = key.start_mark.line + 1
+    return line
+
+
+def _child(node: yaml.Node | None, part: int | str) -> tuple[yaml.Node, yaml.Node] | None:
+    match node:
+        case yaml.MappingNode():
+            return next(((key, value) for key, value in node.value if key.value == str(part)), None)
+        case yaml.SequenceNode() if isinstance(part, int) and part < len(node.value):
+            return node.value[part], node.value[part]
+    return None

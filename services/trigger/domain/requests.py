@@ -5,39 +5,29 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from services.trigger.domain.decisions import consent_to
+from services.trigger.domain.cases import Case, consent_to
 from services.trigger.domain.programs import Program
-from services.trigger.domain.respondents import Respondent
-from services.trigger.domain.touchpoints import CrmEvent, touchpoint_key
-from shared.events import Consent, EventRef, PlanStep, ProgramRef, SurveyRequested, Touchpoint
+from services.trigger.domain.touchpoints import Happening, Occasion, TouchpointKind, touchpoint_key
+from shared.events import Consent, CrmPayload, EventRef, PlanStep, ProgramRef, SurveyAnswered, SurveyRequested
 from shared.vocabulary import ChannelKind
 
 
-def survey_request(  # noqa: PLR0913 - a request is put together from all of them
-    event: CrmEvent,
-    program: Program,
-    respondent: Respondent,
-    *,
-    invitation_id: UUID,
-    link_key: str,
-    now: datetime,
-) -> SurveyRequested:
-    """Put the request together; it goes out `delay` after the event happened, never before now."""
+def survey_request(case: Case, *, invitation_id: UUID, send_at: datetime, link_key: str) -> SurveyRequested:
+    """Put the request together."""
+    program, respondent = case.program, case.facts.respondent
     document = program.document
-    happened_at = min(event.time, now)
-    send_at = max(happened_at + document.delay, now)
     locale = program.locale_for(respondent.locale)
     texts = document.texts[locale]
     return SurveyRequested(
         respondent_id=respondent.id,
         invitation_id=invitation_id,
-        customer_id=event.payload.customer.id,
+        customer_id=_customer_id(case),
         customer_name=respondent.name,
-        event=_event_ref(event, happened_at),
+        event=event_ref(case.event, case.payload, at=case.started_at),
         program=ProgramRef(id=program.id, version=program.version, title=document.title),
         brand=document.brand,
         locale=locale,
-        time_zone=respondent.time_zone or document.time_zone,
+        time_zone=case.zone,
         question=texts.question,
         reasons=texts.reasons,
         extra_questions=texts.extra_questions,
@@ -45,22 +35,33 @@ def survey_request(  # noqa: PLR0913 - a request is put together from all of the
         send_at=send_at,
         expires_at=send_at + document.expires_after,
         plan=_plan(program),
+        contact_caps=document.contact_caps,
         contact=respondent.contact,
         consent=Consent(**{channel: consent_to(program, respondent, channel) for channel in ChannelKind}),
-        segments=_segments(event),
+        segments=case.segments,
         link_key=link_key,
     )
 
 
-def _event_ref(event: CrmEvent, happened_at: datetime) -> EventRef:
-    about = touchpoint_key(event.payload)
-    order = getattr(event.payload, "order", None)
+def _customer_id(case: Case) -> str:
+    match case.payload:
+        case CrmPayload(customer=customer):
+            return customer.id
+        case SurveyAnswered(customer_id=customer_id):
+            return customer_id
+    return case.facts.respondent.customer_id or case.facts.respondent.id
+
+
+def event_ref(event: Happening, payload: Occasion, *, at: datetime) -> EventRef:
+    """Name an event, and the order or service, if it is about one."""
+    about, order = touchpoint_key(payload), getattr(payload, "order", None)
+    named = about is not None and about.kind in (TouchpointKind.ORDER, TouchpointKind.SERVICE)
     return EventRef(
         source=event.source,
         id=event.id,
         type=event.payload.type,
-        time=happened_at,
-        subject=about.ref if about else None,
+        time=at,
+        subject=about.ref if about and named else None,
         amount=getattr(order, "amount", None),
         currency=getattr(order, "currency", None),
     )
@@ -74,12 +75,8 @@ def _plan(program: Program) -> list[PlanStep]:
             delay_s=int(step.after.total_seconds()),
             template=step.template,
             window=step.window,
+            holidays=step.holidays,
             max_attempts=step.max_attempts,
         )
         for number, step in enumerate(program.document.plan, start=1)
     ]
-
-
-def _segments(event: CrmEvent) -> dict[str, str]:
-    touchpoint: Touchpoint = getattr(event.payload, "touchpoint", Touchpoint())
-    return touchpoint.model_dump(exclude_none=True)

@@ -8,6 +8,7 @@ import zoneinfo
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import StrEnum
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
@@ -16,12 +17,29 @@ from shared.events import Consent, Contact, Customer, Scalar
 from shared.vocabulary import ChannelKind
 
 _LOCALE = re.compile(r"[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8}){0,3}")
+_UNKNOWN = Consent()
 _ZONES = frozenset(zoneinfo.available_timezones())
+
+
+class Cause(StrEnum):
+    """What a cap counts from."""
+
+    INVITATION = "invitation"
+    ANSWER = "answer"
+    DECLINE = "decline"
+    UNSUBSCRIBE = "unsubscribe"
+
+
+ANY_PROGRAM = ""
+Moments = Mapping[str, Mapping[str, datetime]]
 
 
 @dataclass(frozen=True, slots=True)
 class Respondent:
-    """Times are business time, UTC; `known_at` is that of the newest event the rest was taken from."""
+    """Times are business time, UTC; `known_at` is that of the newest event the rest was taken from.
+
+    `moments` holds the last time of each cause by program; an invitation's is when it goes out, perhaps in the future.
+    """
 
     id: str
     customer_id: str | None = None
@@ -33,11 +51,38 @@ class Respondent:
     consent: Consent = Consent()  # noqa: RUF009 - frozen
     attributes: Mapping[str, Scalar] = field(default_factory=dict)
     purchases: int = 0
+    first_purchase_at: datetime | None = None
+    last_purchase_at: datetime | None = None
     known_at: datetime | None = None
-    last_asked_at: datetime | None = None
     last_answered_at: datetime | None = None
     last_category: str | None = None
+    last_score: int | None = None
+    moments: Moments = field(default_factory=dict)
     erased_at: datetime | None = None
+
+    @property
+    def last_asked_at(self) -> datetime | None:
+        return max(self.moments.get(Cause.INVITATION, {}).values(), default=None)
+
+    def noting(self, cause: Cause, program: str, at: datetime) -> Respondent:
+        """Remember when something last happened; an older time changes nothing."""
+        known = self.moments.get(cause, {})
+        if program in known and at <= known[program]:
+            return self
+        return replace(self, moments={**self.moments, cause.value: {**known, program: at}})
+
+    def answered(self, category: str, score: int, at: datetime) -> Respondent:
+        if self.last_answered_at is not None and at < self.last_answered_at:
+            return self
+        return replace(self, last_category=category, last_score=score, last_answered_at=at)
+
+    def bought(self, at: datetime) -> Respondent:
+        return replace(
+            self,
+            purchases=self.purchases + 1,
+            first_purchase_at=min(self.first_purchase_at or at, at),
+            last_purchase_at=max(self.last_purchase_at or at, at),
+        )
 
     @property
     def contact(self) -> Contact:
@@ -47,8 +92,8 @@ class Respondent:
         return bool(self.email if channel is ChannelKind.EMAIL else self.phone)
 
     def erased(self, at: datetime) -> Respondent:
-        """Forget all but when they were last asked: the rest period protects them still."""
-        return Respondent(self.id, last_asked_at=self.last_asked_at, erased_at=at)
+        """Forget all but when they were asked, answered or declined: the caps protect them still."""
+        return Respondent(self.id, moments=self.moments, erased_at=at)
 
 
 def learn(
@@ -62,24 +107,27 @@ def learn(
     if respondent.erased_at is not None and at <= respondent.erased_at:
         return respondent, []
     said, unusable = _usable(customer, respondent, phone_region=phone_region)
-    consent = customer.consent.model_dump(exclude_none=True)
-    known_consent = respondent.consent.model_dump(exclude_none=True)
-    if respondent.known_at is not None and at < respondent.known_at:
-        gaps = {name: value for name, value in said.items() if getattr(respondent, name) is None}
-        return replace(
-            respondent,
-            consent=Consent(**(consent | known_consent)),
-            attributes={**customer.attributes, **respondent.attributes},
-            **gaps,  # type: ignore[arg-type]
-        ), unusable
+    older = respondent.known_at is not None and at < respondent.known_at
+    if older:
+        said = {name: value for name, value in said.items() if getattr(respondent, name) is None}
+    first, second = (customer, respondent) if older else (respondent, customer)  # the second has the last word
+    attributes = {**first.attributes, **second.attributes} if customer.attributes else respondent.attributes
     return replace(
         respondent,
-        customer_id=customer.id,
-        consent=Consent(**(known_consent | consent)),
-        attributes={**respondent.attributes, **customer.attributes},
-        known_at=at,
+        customer_id=respondent.customer_id if older else customer.id,
+        consent=_merged(first.consent, second.consent),
+        attributes=attributes,
+        known_at=respondent.known_at if older else at,
         **said,  # type: ignore[arg-type]
     ), unusable
+
+
+def _merged(first: Consent, second: Consent) -> Consent:
+    if second in (first, _UNKNOWN):
+        return first
+    if first == _UNKNOWN:
+        return second
+    return Consent(**{**first.model_dump(), **second.model_dump(exclude_none=True)})
 
 
 def _usable(customer: Customer, known: Respondent, *, phone_region: str) -> tuple[dict[str, str], list[str]]:

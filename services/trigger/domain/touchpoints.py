@@ -1,24 +1,45 @@
-"""What happened to a customer: an order or a service, the event that told of it, and what became of its survey."""
+"""What a survey can be about: an order, a service, an answer, a period; who told of it, and what became of it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from shared.events import (
     CrmPayload,
+    CustomerRef,
     OrderDelivered,
+    Payload,
     PurchaseCancelled,
     PurchaseCompleted,
     ServiceCompleted,
     ServiceReopened,
+    SurveyAnswered,
 )
 
 
-class CrmEvent(Protocol):
+class CadenceDue(Payload):
+    """A customer's turn in a relational program; it never leaves trigger."""
+
+    type = "cadence.due"
+    topic = ""
+    respondent_id: str
+    program_id: str
+    period: int
+
+    @property
+    def key(self) -> str:
+        return self.respondent_id
+
+
+Occasion = CrmPayload | SurveyAnswered | CadenceDue
+
+
+class Happening(Protocol):
     """An event as the rules see it."""
 
     @property
@@ -28,12 +49,14 @@ class CrmEvent(Protocol):
     @property
     def time(self) -> datetime: ...
     @property
-    def payload(self) -> CrmPayload: ...
+    def payload(self) -> Occasion: ...
 
 
 class TouchpointKind(StrEnum):
     ORDER = "order"
     SERVICE = "service"
+    ANSWER = "answer"
+    PERIOD = "period"
 
 
 class TouchpointState(StrEnum):
@@ -52,29 +75,59 @@ class TouchpointKey:
 
 @dataclass(frozen=True, slots=True)
 class Touchpoint:
-    """An order or a service; `source` and `event_id` are those of the event it was decided by."""
+    """`source` and `event_id` are those of the event it was decided by; `details` what its purchase or service said."""
 
     key: TouchpointKey
     source: str | None = None
     event_id: str | None = None
     invitation_id: UUID | None = None
+    program_id: str | None = None
     state: TouchpointState | None = None
     reversed_at: datetime | None = None
+    delivered_at: datetime | None = None
+    details: Mapping[str, Any] | None = None
 
 
-def is_reversal(payload: CrmPayload) -> bool:
+def is_reversal(payload: Occasion) -> bool:
     return isinstance(payload, PurchaseCancelled | ServiceReopened)
 
 
-def is_completion(payload: CrmPayload) -> bool:
+def is_completion(payload: Occasion) -> bool:
     return isinstance(payload, PurchaseCompleted | ServiceCompleted)
 
 
-def touchpoint_key(payload: CrmPayload) -> TouchpointKey | None:
-    """Say which order or service of whom an event is about."""
+def is_historic(payload: Occasion) -> bool:
+    """Say whether an event only fills the history: `attributes.historic` is true, as a backfill says."""
+    return getattr(payload, "attributes", {}).get("historic") is True
+
+
+def touchpoint_key(payload: Occasion) -> TouchpointKey | None:
+    """Say what of whom an event is about."""
     match payload:
         case PurchaseCompleted() | PurchaseCancelled() | OrderDelivered():
             return TouchpointKey(payload.key, TouchpointKind.ORDER, payload.order.id)
         case ServiceCompleted() | ServiceReopened():
             return TouchpointKey(payload.key, TouchpointKind.SERVICE, payload.service.id)
+        case SurveyAnswered():
+            return TouchpointKey(payload.key, TouchpointKind.ANSWER, str(payload.invitation_id))
+        case CadenceDue():
+            return TouchpointKey(payload.key, TouchpointKind.PERIOD, f"{payload.program_id}:{payload.period}")
     return None
+
+
+def details_of(payload: Occasion) -> dict[str, Any] | None:
+    """Keep what a later event about the same order will be judged by; nothing of the customer."""
+    if not is_completion(payload):
+        return None
+    about = payload.model_dump(mode="json", exclude_defaults=True, exclude={"customer"})
+    about.get("order", {}).pop("items", None)
+    return about
+
+
+def with_details(payload: Occasion, touchpoint: Touchpoint | None) -> Occasion:
+    """Read a delivery as the purchase it completes, where that is known."""
+    if not isinstance(payload, OrderDelivered) or touchpoint is None or touchpoint.details is None:
+        return payload
+    return PurchaseCompleted.model_validate(
+        {**touchpoint.details, "customer": CustomerRef(id=payload.customer.id).model_dump()}
+    )

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from services.trigger.domain.decisions import Decision, Facts, Reason, Suppression, Trial, decide, touched
+from services.trigger.domain.cases import Case, Decision, Facts, Reason, Suppression, Trial
+from services.trigger.domain.decisions import decide, touched
 from services.trigger.domain.programs import Program
-from services.trigger.domain.requests import survey_request
-from services.trigger.domain.respondents import Respondent, learn
-from services.trigger.domain.touchpoints import Touchpoint, TouchpointKey, is_reversal, touchpoint_key
+from services.trigger.domain.quotas import QuotaKey
+from services.trigger.domain.requests import event_ref, survey_request
+from services.trigger.domain.respondents import Cause, Respondent, learn
+from services.trigger.domain.touchpoints import (
+    Occasion,
+    Touchpoint,
+    TouchpointKey,
+    is_completion,
+    is_historic,
+    is_reversal,
+    touchpoint_key,
+)
 from services.trigger.repository.decisions import StoredDecision
 from shared import cloudevents
 from shared.cloudevents import Event
 from shared.events import (
-    CrmPayload,
     Customer,
     CustomerErased,
     Payload,
@@ -27,9 +36,12 @@ from shared.events import (
     PurchaseCompleted,
     RespondentConsentChanged,
     RespondentErased,
+    RespondentPurchased,
     SurveyWithdrawn,
 )
 from shared.vocabulary import Service
+
+COMES_BACK_WITHIN = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +57,30 @@ class Batch:
     """Decides events one after the other; what is to be written gathers in `decisions`, `events` and the changes."""
 
     programs: Sequence[Program]
+    groups: Mapping[str, str]
     respondents: dict[str, Respondent]
     touchpoints: dict[TouchpointKey, Touchpoint]
     suppressions: Mapping[str, Sequence[Suppression]]
+    used: dict[QuotaKey, int]
     now: datetime
     terms: Terms
     decisions: list[StoredDecision] = field(default_factory=list)
     events: list[Event[Payload]] = field(default_factory=list)
+    missing: list[tuple[str, str]] = field(default_factory=list)
     changed_respondents: set[str] = field(default_factory=set)
     changed_touchpoints: set[TouchpointKey] = field(default_factory=set)
+    changed_quotas: set[QuotaKey] = field(default_factory=set)
 
-    def decide(self, event: Event[CrmPayload], digest: bytes) -> StoredDecision:
+    def decide(self, event: Event[Occasion], digest: bytes) -> StoredDecision:
         id_ = event.payload.key
         key = touchpoint_key(event.payload)
         touchpoint = self.touchpoints.get(key, Touchpoint(key)) if key else None
-        respondent, unusable = self._learn(event, touchpoint)
-        facts = Facts(respondent, touchpoint, self.suppressions.get(id_, ()), unusable)
+        unusable = self._learn(event, touchpoint)
+        facts = Facts(
+            self.respondents[id_], touchpoint, self.suppressions.get(id_, ()), unusable, self.groups, self.used
+        )
         decision = decide(event, self.programs, facts, now=self.now)
+        self.missing += [(t.program.id, name) for t in decision.trail if t.program for name in t.missing]
         invitation_id = self._act(event, decision, facts)
         if touchpoint is not None:
             self._keep_touchpoint(touched(touchpoint, event, decision, invitation_id=invitation_id), touchpoint)
@@ -69,38 +88,36 @@ class Batch:
         self.decisions.append(stored)
         return stored
 
-    def _learn(self, event: Event[CrmPayload], touchpoint: Touchpoint | None) -> tuple[Respondent, list[str]]:
+    def _learn(self, event: Event[Occasion], touchpoint: Touchpoint | None) -> list[str]:
+        """Add what the event says of its customer, and name what of it could not be used."""
         payload, known, unusable = event.payload, self.respondents[event.payload.key], list[str]()
         at = min(event.time, self.now)  # a clock that runs ahead must not outdate what comes later
-        learned = known
+        learned, customer = known, getattr(payload, "customer", None)
         if isinstance(payload, CustomerErased):
             learned = known.erased(at)
             self._publish(RespondentErased(respondent_id=known.id))
-        elif isinstance(payload.customer, Customer):
-            learned, unusable = learn(known, payload.customer, at=at, phone_region=self.terms.phone_region)
+        elif isinstance(customer, Customer):
+            learned, unusable = learn(known, customer, at=at, phone_region=self.terms.phone_region)
             if known.known_at is not None and learned.consent != known.consent:
                 self._publish(RespondentConsentChanged(respondent_id=known.id, consent=learned.consent))
-        if isinstance(payload, PurchaseCompleted) and touchpoint is not None and touchpoint.event_id is None:
-            learned = replace(learned, purchases=learned.purchases + 1)
+        if is_completion(payload) and touchpoint is not None and touchpoint.event_id is None:
+            learned = self._count_purchase(event, learned, at=at)
         self._keep_respondent(learned, known)
-        return learned, unusable
+        return unusable
 
-    def _act(self, event: Event[CrmPayload], decision: Decision, facts: Facts) -> UUID | None:
+    def _count_purchase(self, event: Event[Occasion], respondent: Respondent, *, at: datetime) -> Respondent:
+        """Count it, and say so to scoring when it is by somebody who was asked not long before."""
+        asked = respondent.moments.get(Cause.INVITATION, {}).values()
+        if any(asked_at < at <= asked_at + COMES_BACK_WITHIN for asked_at in asked) and not is_historic(event.payload):
+            reference = event_ref(event, event.payload, at=at)
+            self._publish(RespondentPurchased(respondent_id=respondent.id, event=reference))
+        return respondent.bought(at) if isinstance(event.payload, PurchaseCompleted) else respondent
+
+    def _act(self, event: Event[Occasion], decision: Decision, facts: Facts) -> UUID | None:
         """Ask or withdraw, and say which invitation it is about."""
-        respondent, touchpoint = facts.respondent, facts.touchpoint
-        if decision.reason is Reason.ASKED and decision.program is not None:
-            invitation_id = uuid7()
-            request = survey_request(
-                event,
-                decision.program,
-                respondent,
-                invitation_id=invitation_id,
-                link_key=self.terms.link_key,
-                now=self.now,
-            )
-            self._publish(request)
-            self._keep_respondent(replace(respondent, last_asked_at=self.now), respondent)
-            return invitation_id
+        if decision.reason is Reason.ASKED and decision.case is not None and decision.send_at is not None:
+            return self._ask(decision.case, decision.send_at)
+        touchpoint = facts.touchpoint
         if (
             is_reversal(event.payload)
             and decision.reason is Reason.WITHDRAWN
@@ -109,10 +126,19 @@ class Batch:
         ):
             why = "cancelled" if isinstance(event.payload, PurchaseCancelled) else "reopened"
             self._publish(
-                SurveyWithdrawn(respondent_id=respondent.id, invitation_id=touchpoint.invitation_id, reason=why)
+                SurveyWithdrawn(respondent_id=event.payload.key, invitation_id=touchpoint.invitation_id, reason=why)
             )
             return touchpoint.invitation_id
         return None
+
+    def _ask(self, case: Case, send_at: datetime) -> UUID:
+        invitation_id, respondent = uuid7(), case.facts.respondent
+        self._publish(survey_request(case, invitation_id=invitation_id, send_at=send_at, link_key=self.terms.link_key))
+        self._keep_respondent(respondent.noting(Cause.INVITATION, case.program.id, send_at), respondent)
+        for key in map(case.quota_key, case.program.document.quotas):
+            self.used[key] = self.used.get(key, 0) + 1
+            self.changed_quotas.add(key)
+        return invitation_id
 
     def _publish(self, payload: Payload) -> None:
         self.events.append(cloudevents.new(payload, service=Service.TRIGGER, at=self.now))
@@ -129,7 +155,7 @@ class Batch:
 
     def _stored(
         self,
-        event: Event[CrmPayload],
+        event: Event[Occasion],
         digest: bytes,
         decision: Decision,
         *,

@@ -11,14 +11,13 @@ from datetime import datetime
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.trigger.domain.programs import by_priority
-from services.trigger.domain.touchpoints import touchpoint_key
-from services.trigger.handlers.batch import Batch, Terms
-from services.trigger.repository import decisions, parked, programs, respondents, suppressions, touchpoints
+from services.trigger.handlers.batch import Terms
+from services.trigger.handlers.deciding import open_batch, save
+from services.trigger.repository import decisions, respondents
 from services.trigger.repository.decisions import EventKey, StoredDecision
-from shared import cloudevents, metrics, outbox
+from shared import cloudevents, metrics
 from shared.cloudevents import Event, InvalidEvent
-from shared.events import CrmPayload, Payload, RespondentErased
+from shared.events import CrmPayload, Payload
 from shared.transport import Message
 from shared.vocabulary import Service
 
@@ -88,30 +87,12 @@ async def _decide_fresh(
     await respondents.make_missing(session, customers)
     locked = await respondents.lock(session, customers)
     known = await decisions.find(session, [one.key for one in fresh])  # another door may have had the lock before us
-    places = {touchpoint_key(one.event.payload) for one in fresh}
-    batch = Batch(
-        programs=by_priority(await programs.current(session)),
-        respondents=locked,
-        touchpoints=await touchpoints.find(session, [place for place in places if place]),
-        suppressions=await suppressions.find(session, customers),
-        now=now,
-        terms=terms,
-    )
+    batch = await open_batch(session, [one.event for one in fresh], locked, now=now, terms=terms)
     for one in fresh:
         if one.key not in known:
             known[one.key] = batch.decide(one.event, one.digest)
-    await _save(session, batch)
+    await save(session, batch)
     return known
-
-
-async def _save(session: AsyncSession, batch: Batch) -> None:
-    await decisions.add(session, batch.decisions)
-    await respondents.save(session, [batch.respondents[id_] for id_ in batch.changed_respondents])
-    await touchpoints.save(session, [batch.touchpoints[key] for key in batch.changed_touchpoints])
-    await outbox.add(session, batch.events)
-    await parked.forget(session, {e.payload.key for e in batch.events if isinstance(e.payload, RespondentErased)})
-    for decision in batch.decisions:
-        metrics.DECISIONS.labels(Service.TRIGGER, decision.program_id or "", decision.reason).inc()
 
 
 def _digest(event: Event[CrmPayload]) -> bytes:

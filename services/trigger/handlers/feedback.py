@@ -1,15 +1,21 @@
-"""What became of our invitations, told by dispatcher and scoring; their topics are not ordered among each other."""
+"""What became of our invitations, told by dispatcher and scoring; their topics are not ordered among each other.
+
+An answer may also start a follow-up program.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.trigger.domain.respondents import ANY_PROGRAM, Cause, Respondent
 from services.trigger.domain.touchpoints import TouchpointState
-from services.trigger.repository import respondents, suppressions, touchpoints
+from services.trigger.handlers.batch import Terms
+from services.trigger.handlers.deciding import decide_ours
+from services.trigger.repository import programs, respondents, suppressions, touchpoints
 from services.trigger.repository.suppressions import SuppressionKey
 from shared import inbox
 from shared.cloudevents import Event
@@ -20,6 +26,7 @@ from shared.events import (
     RespondentOptedOut,
     RespondentReleased,
     RespondentSuppressed,
+    SurveyAnswered,
     SurveyPayload,
 )
 from shared.vocabulary import InvitationOutcome, Service, SuppressionReason
@@ -32,33 +39,77 @@ _STATES = {
 }
 
 
-async def on_feedback(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
-    """Remember answers, ends of invitations, and who must not be contacted."""
-    interesting = [event for event in events if isinstance(event.payload, _OF_INTEREST)]
-    payloads = [event.payload for event in await inbox.fresh(session, Service.TRIGGER.group, interesting)]
-    if not payloads:
+async def on_feedback(session: AsyncSession, events: Sequence[Event[Payload]], *, now: datetime, terms: Terms) -> None:
+    """Remember answers, ends of invitations, and who must not be contacted; then ask what follows an answer."""
+    interesting = [event for event in events if _matters(event.payload)]
+    fresh = await inbox.fresh(session, Service.TRIGGER.group, interesting)
+    if not fresh:
         return
-    await respondents.lock(
-        session, {payload.respondent_id for payload in payloads if isinstance(payload, SurveyPayload)}
-    )
+    people = {event.payload.respondent_id for event in fresh if isinstance(event.payload, SurveyPayload)}
+    locked = await respondents.lock(session, people)
+    payloads = [event.payload for event in fresh]
     await touchpoints.settle(session, _states(payloads))
-    await respondents.note_answers(session, _answers(payloads))
+    await _note(session, fresh, locked)
     await _suppress(session, payloads)
+    await _follow_up(session, fresh, locked, now=now, terms=terms)
+
+
+def _matters(payload: Payload) -> bool:
+    """A suspect answer says nothing of the customer; scoring amends it if it was theirs."""
+    return isinstance(payload, _OF_INTEREST) and not getattr(payload, "suspect", False)
+
+
+async def _note(session: AsyncSession, events: Sequence[Event[Payload]], locked: dict[str, Respondent]) -> None:
+    """Keep what caps and conditions ask about; `locked` holds the changed ones afterwards."""
+    invitations = {id_ for event in events if (id_ := getattr(event.payload, "invitation_id", None))}
+    came_from = await touchpoints.programs_of(session, invitations)
+    before = dict(locked)
+    for event in events:
+        known = locked.get(event.payload.key)
+        if known is not None:
+            locked[known.id] = _noted(known, event, came_from)
+    await respondents.save(session, [after for id_, after in locked.items() if after is not before[id_]])
+
+
+def _noted(known: Respondent, event: Event[Payload], came_from: Mapping[UUID, str]) -> Respondent:
+    match event.payload:
+        case AnswerPayload() as answer:
+            known = known.answered(answer.category, answer.score, answer.answered_at)
+            return known.noting(Cause.ANSWER, answer.program.id, answer.answered_at)
+        case InvitationClosed(outcome=InvitationOutcome.DECLINED) as closed:
+            return known.noting(Cause.DECLINE, came_from.get(closed.invitation_id, ANY_PROGRAM), closed.at)
+        case RespondentOptedOut() as opted_out:
+            return known.noting(Cause.UNSUBSCRIBE, came_from.get(opted_out.invitation_id, ANY_PROGRAM), opted_out.at)
+        case RespondentSuppressed(reason=SuppressionReason.OPT_OUT) as suppressed:
+            return known.noting(Cause.UNSUBSCRIBE, suppressed.program or ANY_PROGRAM, event.time)
+    return known
 
 
 def _states(payloads: Sequence[Payload]) -> dict[UUID, TouchpointState]:
     closed = {p.invitation_id: p.outcome for p in payloads if isinstance(p, InvitationClosed)}
     states = {id_: _STATES.get(outcome, TouchpointState.CLOSED) for id_, outcome in closed.items()}
-    return states | {answer.invitation_id: TouchpointState.ANSWERED for answer in _counted(payloads)}
+    return states | {p.invitation_id: TouchpointState.ANSWERED for p in payloads if isinstance(p, AnswerPayload)}
 
 
-def _counted(payloads: Sequence[Payload]) -> list[AnswerPayload]:
-    return [payload for payload in payloads if isinstance(payload, AnswerPayload) and not payload.suspect]
-
-
-def _answers(payloads: Sequence[Payload]) -> dict[str, tuple[str, datetime]]:
-    in_time = sorted(_counted(payloads), key=lambda answer: (answer.answered_at, answer.version))
-    return {answer.respondent_id: (answer.category, answer.answered_at) for answer in in_time}
+async def _follow_up(
+    session: AsyncSession,
+    events: Sequence[Event[Payload]],
+    locked: Mapping[str, Respondent],
+    *,
+    now: datetime,
+    terms: Terms,
+) -> None:
+    """Decide about answers, where a program starts on them; an answer to a follow-up starts no other."""
+    following = {p.id for p in (await programs.current(session)).values() if p.follows_answers and p.document.active}
+    answers = [
+        Event(event.id, event.source, event.time, event.payload, event.subject)
+        for event in events
+        if isinstance(event.payload, SurveyAnswered)
+        and event.payload.program.id not in following
+        and event.payload.respondent_id in locked
+    ]
+    if following and answers:
+        await decide_ours(session, answers, locked, now=now, terms=terms)
 
 
 async def _suppress(session: AsyncSession, payloads: Sequence[Payload]) -> None:

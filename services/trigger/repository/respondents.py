@@ -3,44 +3,49 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.trigger.domain.respondents import Respondent
+from services.trigger.domain.chance import spread_of
+from services.trigger.domain.respondents import Moments, Respondent
 from shared import db
 from shared.events import Consent
 
-_COLUMNS = """id, customer_id, name, email, phone, locale, time_zone, consent, attributes, purchases,
-known_at, last_asked_at, last_answered_at, last_category, erased_at"""
+_COLUMNS = """id, customer_id, name, email, phone, locale, time_zone, consent, attributes, purchases, first_purchase_at,
+last_purchase_at, known_at, last_answered_at, last_category, last_score, moments, erased_at"""
 
-_MAKE = "INSERT INTO respondents (id) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING"
+_MAKE = """INSERT INTO respondents (id, spread) SELECT * FROM unnest($1::text[], $2::int[])
+ON CONFLICT DO NOTHING"""
 
 _LOCK = f"SELECT {_COLUMNS} FROM respondents WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"  # noqa: S608 - constants of this file
 
 _SAVE = f"""UPDATE respondents SET customer_id = new.customer_id, name = new.name, email = new.email,
 phone = new.phone, locale = new.locale, time_zone = new.time_zone, consent = new.consent,
-attributes = new.attributes, purchases = new.purchases, known_at = new.known_at,
-last_asked_at = new.last_asked_at, last_answered_at = new.last_answered_at, last_category = new.last_category,
-erased_at = new.erased_at
+attributes = new.attributes, purchases = new.purchases, first_purchase_at = new.first_purchase_at,
+last_purchase_at = new.last_purchase_at, known_at = new.known_at, last_answered_at = new.last_answered_at,
+last_category = new.last_category, last_score = new.last_score, moments = new.moments, erased_at = new.erased_at
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[],
-$9::jsonb[], $10::int[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::text[], $15::timestamptz[])
+$9::jsonb[], $10::int[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::text[],
+$16::int[], $17::jsonb[], $18::timestamptz[])
 AS new ({_COLUMNS}) WHERE respondents.id = new.id"""  # noqa: S608 - constants of this file
-
-_ANSWERED = """UPDATE respondents SET last_category = new.category, last_answered_at = new.answered_at
-FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS new (id, category, answered_at)
-WHERE respondents.id = new.id AND (last_answered_at IS NULL OR last_answered_at <= new.answered_at)"""
 
 
 async def make_missing(session: AsyncSession, ids: Collection[str]) -> None:
-    await db.fetch(session, _MAKE, sorted(ids))
+    in_order = sorted(ids)
+    await db.fetch(session, _MAKE, in_order, [spread_of(id_) for id_ in in_order])
 
 
 async def lock(session: AsyncSession, ids: Collection[str]) -> dict[str, Respondent]:
     """Lock those who are there, in sorted order so that two batches cannot wait for each other."""
     return {row["id"]: _respondent(row) for row in await db.fetch(session, _LOCK, sorted(ids))}
+
+
+async def everybody(session: AsyncSession) -> list[Respondent]:
+    rows = await db.fetch(session, f"SELECT {_COLUMNS} FROM respondents")  # noqa: S608 - constants of this file
+    return [_respondent(row) for row in rows]
 
 
 async def save(session: AsyncSession, respondents: Sequence[Respondent]) -> None:
@@ -56,10 +61,13 @@ async def save(session: AsyncSession, respondents: Sequence[Respondent]) -> None
             r.consent.model_dump_json(exclude_none=True),
             json.dumps(dict(r.attributes)),
             r.purchases,
+            r.first_purchase_at,
+            r.last_purchase_at,
             r.known_at,
-            r.last_asked_at,
             r.last_answered_at,
             r.last_category,
+            r.last_score,
+            json.dumps(_written(r.moments)),
             r.erased_at,
         )
         for r in respondents
@@ -68,12 +76,13 @@ async def save(session: AsyncSession, respondents: Sequence[Respondent]) -> None
         await db.fetch(session, _SAVE, *zip(*rows, strict=True))
 
 
-async def note_answers(session: AsyncSession, latest: Mapping[str, tuple[str, datetime]]) -> None:
-    """Keep (category, answered_at) of each respondent's newest answer."""
-    if latest:
-        columns = zip(*((id_, category, at) for id_, (category, at) in latest.items()), strict=True)
-        await db.fetch(session, _ANSWERED, *columns)
-
-
 def _respondent(row: asyncpg.Record) -> Respondent:
-    return Respondent(**{**row, "consent": Consent(**row["consent"])})
+    moments = {
+        cause: {program: datetime.fromisoformat(at) for program, at in known.items()}
+        for cause, known in row["moments"].items()
+    }
+    return Respondent(**{**row, "consent": Consent(**row["consent"]), "moments": moments})
+
+
+def _written(moments: Moments) -> dict[str, dict[str, str]]:
+    return {cause: {program: at.isoformat() for program, at in known.items()} for cause, known in moments.items()}

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.trigger.domain.decisions import Suppression
+from services.trigger.domain.cases import Suppression
 from shared import db
 from shared.vocabulary import ChannelKind
 

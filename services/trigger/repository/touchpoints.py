@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
@@ -13,15 +14,21 @@ from shared import db
 _FIND = """SELECT t.* FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (respondent_id, kind, ref)
 JOIN touchpoints AS t USING (respondent_id, kind, ref)"""
 
-_SAVE = """INSERT INTO touchpoints (respondent_id, kind, ref, source, event_id, invitation_id, state, reversed_at)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::text[],
-$8::timestamptz[])
+_SAVE = """INSERT INTO touchpoints (respondent_id, kind, ref, source, event_id, invitation_id, program_id, state,
+reversed_at, delivered_at, details)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::text[],
+$9::timestamptz[], $10::timestamptz[], $11::jsonb[])
 ON CONFLICT (respondent_id, kind, ref) DO UPDATE SET source = EXCLUDED.source, event_id = EXCLUDED.event_id,
-invitation_id = EXCLUDED.invitation_id, state = EXCLUDED.state, reversed_at = EXCLUDED.reversed_at"""
+invitation_id = EXCLUDED.invitation_id, program_id = EXCLUDED.program_id, state = EXCLUDED.state,
+reversed_at = EXCLUDED.reversed_at, delivered_at = EXCLUDED.delivered_at, details = EXCLUDED.details"""
 
 _SETTLE = """UPDATE touchpoints SET state = new.state
 FROM unnest($1::uuid[], $2::text[]) AS new (invitation_id, state)
 WHERE touchpoints.invitation_id = new.invitation_id AND touchpoints.state <> 'answered'"""
+
+_PROGRAMS = "SELECT invitation_id, program_id FROM touchpoints WHERE invitation_id = ANY($1::uuid[])"
+
+_FORGET = "UPDATE touchpoints SET details = NULL WHERE respondent_id = ANY($1::text[]) AND details IS NOT NULL"
 
 
 async def find(session: AsyncSession, keys: Collection[TouchpointKey]) -> dict[TouchpointKey, Touchpoint]:
@@ -34,8 +41,11 @@ async def find(session: AsyncSession, keys: Collection[TouchpointKey]) -> dict[T
             source=row["source"],
             event_id=row["event_id"],
             invitation_id=row["invitation_id"],
+            program_id=row["program_id"],
             state=row["state"] and TouchpointState(row["state"]),
             reversed_at=row["reversed_at"],
+            delivered_at=row["delivered_at"],
+            details=row["details"],
         )
         for row in await db.fetch(session, _FIND, *columns)
     )
@@ -44,7 +54,19 @@ async def find(session: AsyncSession, keys: Collection[TouchpointKey]) -> dict[T
 
 async def save(session: AsyncSession, touchpoints: Sequence[Touchpoint]) -> None:
     rows = [
-        (t.key.respondent_id, t.key.kind, t.key.ref, t.source, t.event_id, t.invitation_id, t.state, t.reversed_at)
+        (
+            t.key.respondent_id,
+            t.key.kind,
+            t.key.ref,
+            t.source,
+            t.event_id,
+            t.invitation_id,
+            t.program_id,
+            t.state,
+            t.reversed_at,
+            t.delivered_at,
+            None if t.details is None else json.dumps(t.details),
+        )
         for t in touchpoints
     ]
     if rows:
@@ -55,3 +77,13 @@ async def settle(session: AsyncSession, states: Mapping[UUID, TouchpointState]) 
     """Record what became of invitations; an answer is the last word."""
     if states:
         await db.fetch(session, _SETTLE, list(states), list(states.values()))
+
+
+async def programs_of(session: AsyncSession, invitations: Collection[UUID]) -> dict[UUID, str]:
+    """Name the program each of these invitations came from."""
+    rows = await db.fetch(session, _PROGRAMS, list(invitations)) if invitations else []
+    return {row["invitation_id"]: row["program_id"] for row in rows}
+
+
+async def forget_details(session: AsyncSession, respondents: Collection[str]) -> None:
+    await db.fetch(session, _FORGET, list(respondents))

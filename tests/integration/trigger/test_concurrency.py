@@ -100,7 +100,7 @@ async def test_every_door_at_once(installed: Database, client: httpx.AsyncClient
             chance.shuffle(told)
             events = [cloudevents.new(payload, service=Service.SCORING, at=NOW) for payload in told]
             async with installed.sessions.begin() as session:
-                await on_feedback(session, events)
+                await on_feedback(session, events, now=NOW, terms=TERMS)
 
     async def programs() -> None:
         for number in range(10):
@@ -133,7 +133,7 @@ async def test_clock_that_runs_ahead_outdates_nothing(installed: Database) -> No
     assert await reasons(installed, [ahead, cancellation("e2", order="1")]) == ["asked", "withdrawn"]
     [request, _] = await published(installed)
     assert isinstance(request.payload, SurveyRequested)
-    assert request.payload.send_at < later(days=1)
+    assert request.payload.send_at == later(days=30)
     erased = body("customer.erased", "e3", customer={"id": "c1"}, at=later(days=400))
     assert await reasons(installed, [erased]) == ["no_program"]
-    assert await reasons(installed, [purchase("e4", at=later(days=100))], now=later(days=100)) == ["asked"]
+    assert await reasons(installed, [purchase("e4", at=later(days=130))], now=later(days=130)) == ["asked"]

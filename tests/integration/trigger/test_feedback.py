@@ -24,7 +24,17 @@ from shared.events import (
     SurveyAnswered,
 )
 from shared.vocabulary import AnswerMode, ChannelKind, InvitationOutcome, Service, SuppressionReason, category_of
-from tests.integration.trigger.samples import CUSTOMER, NOW, cancellation, count, decide, later, purchase, reasons
+from tests.integration.trigger.samples import (
+    CUSTOMER,
+    NOW,
+    TERMS,
+    cancellation,
+    count,
+    decide,
+    later,
+    purchase,
+    reasons,
+)
 
 
 def told(*payloads: Payload) -> list[Event[Payload]]:
@@ -33,7 +43,7 @@ def told(*payloads: Payload) -> list[Event[Payload]]:
 
 async def handle(database: db.Database, events: Sequence[Event[Payload]]) -> None:
     async with database.sessions.begin() as session:
-        await on_feedback(session, events)
+        await on_feedback(session, events, now=NOW, terms=TERMS)
 
 
 def answer(
@@ -115,6 +125,16 @@ async def test_last_category_is_that_of_the_newest_answer(installed: db.Database
     async with installed.sessions() as session:
         (row,) = await db.fetch(session, "SELECT last_category, last_answered_at FROM respondents WHERE id = 'c1'")
     assert (row["last_category"], row["last_answered_at"]) == ("promoter", later(hours=1))
+
+
+async def test_suspect_answer_says_nothing_of_the_customer(installed: db.Database) -> None:
+    invitation = await asked(installed)
+    await handle(installed, told(answer(invitation, 0).model_copy(update={"suspect": True})))
+    assert await state(installed, invitation) == "open"
+    async with installed.sessions() as session:
+        (row,) = await db.fetch(session, "SELECT last_category, moments FROM respondents WHERE id = 'c1'")
+    assert row["last_category"] is None
+    assert "answer" not in row["moments"]
 
 
 async def test_repeated_event_is_handled_once(installed: db.Database) -> None:

@@ -170,14 +170,14 @@ async def test_why_is_one_query(client: httpx.AsyncClient, clock: ManualClock) -
     await client.post(EVENTS, json=purchase("e3", customer={**CUSTOMER, "id": "c2"}))
     by_customer = (await client.get("/v1/decisions", params={"customer": " C1"})).json()["decisions"]
     assert [one["id"] for one in by_customer] == ["e2", "e1"]
-    assert by_customer[0]["trail"] == [
-        {
-            "program": "after-purchase",
-            "version": 1,
-            "rule": "quarantined",
-            "facts": {"last_asked_at": NOW.isoformat(), "until": later(days=90).isoformat()},
-        }
-    ]
+    (trial,) = by_customer[0]["trail"]
+    assert (trial["program"], trial["version"], trial["rule"]) == ("after-purchase", 1, "quarantined")
+    until = later(days=90).isoformat()
+    assert trial["facts"] == {"cap": "quarantine", "last_asked_at": NOW.isoformat(), "until": until}
+    assert [one["rule"] for one in trial["rules"] if one["outcome"] == "passed"][-1] == "sampled_out"
+    assert [one["outcome"] for one in trial["rules"]][-2:] == ["stopped", "not_tried"]
+    assert trial["would_change"] == by_customer[0]["would_change"]
+    assert until in trial["would_change"]
     by_event = (await client.get("/v1/decisions", params={"event": "e3"})).json()["decisions"]
     assert [(one["id"], one["reason"], one["subject"]) for one in by_event] == [("e3", "asked", "order of e3")]
     assert len((await client.get("/v1/decisions", params={"limit": 1})).json()["decisions"]) == 1
@@ -260,7 +260,7 @@ async def test_bad_program_is_refused_with_the_place(client: httpx.AsyncClient) 
 
 
 async def test_operations(client: httpx.AsyncClient) -> None:
-    assert (await client.get("/")).headers["location"] == "/docs"
+    assert (await client.get("/")).headers["location"] == "/decisions"
     assert (await client.get("/readyz")).status_code == 200
     assert "earshot_decisions_total" in (await client.get("/metrics")).text
     assert "/v1/events" in (await client.get("/openapi.json")).json()["paths"]
@@ -279,3 +279,17 @@ async def test_log_door_reads_the_same_event(client: httpx.AsyncClient, installe
     assert decided["reason"] == "asked"
     assert await reasons(installed, [sent]) == ["asked"]
     assert await count(installed, "decisions") == 1
+
+
+async def test_page_tells_why_in_words_and_escapes_what_was_sent(client: httpx.AsyncClient) -> None:
+    await client.post(EVENTS, json=[purchase("e1"), purchase("<b>e2</b>")])
+    shown = (await client.get("/decisions", params={"customer": "C1"})).text
+    assert "A cap leaves the customer in peace" in shown
+    assert "yes, it stopped here" in shown
+    assert "What would have changed it:" in shown
+    assert "&lt;b&gt;e2" in shown
+    assert "<b>e2" not in shown
+    assert "ann@shop.example" not in shown
+    assert "Nothing was decided about this" in (await client.get("/decisions", params={"event": "none"})).text
+    proxied = {"x-forwarded-for": "203.0.113.9"}
+    assert (await client.get("/decisions", headers=proxied)).status_code == 403

@@ -55,6 +55,8 @@ async def test_event_in_the_log_becomes_a_request_in_the_log(
     unknown = {**purchase("e0"), "type": "survey.answered"}
     garbage = Message("crm.events", "", b"garbage")
     reused = message(purchase("e1", order="another"))
+    labels = {"service": "trigger", "type": "crm.purchase.completed", "result": "conflict"}
+    before = REGISTRY.get_sample_value("earshot_events_total", labels) or 0.0
     await event_log.append([message(unknown), garbage, message(purchase("e1")), reused])
     async with asyncio.timeout(30), running(settings, urls, event_log, clock):
         request = await first_request(event_log)
@@ -62,8 +64,7 @@ async def test_event_in_the_log_becomes_a_request_in_the_log(
     assert request.event.id == "e1"
     async with trigger_db.sessions() as session:
         assert len(await parking.parked(session)) == 2
-    labels = {"service": "trigger", "type": "crm.purchase.completed", "result": "conflict"}
-    assert REGISTRY.get_sample_value("earshot_events_total", labels) == 1
+    assert REGISTRY.get_sample_value("earshot_events_total", labels) == before + 1
     assert await count(trigger_db, "decisions") == 1
 
 
@@ -115,9 +116,15 @@ async def test_programs_are_applied_listed_and_shown_from_the_command_line(
 
     assert "shop version 1\n" in await earshot("apply", str(tmp_path))
     assert "shop version 1, unchanged" in await earshot("apply", str(tmp_path / "shop.yaml"))
+    (tmp_path / "shop.yaml").write_text(DOCUMENT + "quarantine: 30d\ncaps: [{name: rest, days: 20}]\n")
+    difference = await earshot("diff", str(tmp_path))
+    assert {"-quarantine: 90d", "+quarantine: 30d", "+- name: rest"} <= set(difference.splitlines())
+    assert "caps.0: cannot be reached, quarantine is 30 days" in await earshot("lint", str(tmp_path))
+    (tmp_path / "shop.yaml").write_text(DOCUMENT)
+    assert "unchanged" in await earshot("diff", str(tmp_path))
     assert "shop\tversion 1\tpriority 0\tOur shop" in await earshot("list")
     assert yaml.safe_load((await earshot("show", "shop")).removeprefix("0 "))["quarantine"] == "90d"
     assert (await earshot("show", "none")).startswith("2 ")
     (tmp_path / "wrong.yaml").write_text(DOCUMENT + "delay: soon\n")
-    assert "wrong.yaml: delay: a number and a unit are wanted" in await earshot("apply", str(tmp_path))
+    assert "wrong.yaml: line 5: delay: a number and a unit are wanted" in await earshot("apply", str(tmp_path))
     assert await count(trigger_db, "programs") == 1

@@ -10,7 +10,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from services.trigger.domain.conditions import Condition, Fields, compile_check, count, depth, fields_of
-from services.trigger.domain.respondents import Respondent
+from services.trigger.domain.respondents import Cause, Respondent
 from shared.events import Customer, CustomerUpdated, Order, PurchaseCompleted, Touchpoint
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -22,6 +22,7 @@ FIELDS: Fields = {
     "attributes.vip": True,
     "attributes.weight": 2.5,
     "customer.locale": None,
+    "answer.reasons": ("staff", "price"),
 }
 
 
@@ -57,6 +58,9 @@ ELSEWHERE = one("touchpoint.store", "eq", "Elsewhere")
         (one("attributes.vip", "eq", 1), False),
         (one("attributes.vip", "in", [1]), False),
         (one("attributes.weight", "eq", 2.5), True),
+        (one("answer.reasons", "contains", "price"), True),
+        (one("answer.reasons", "contains", "speed"), False),
+        (one("touchpoint.store", "contains", "River"), False),
         ({"field": "touchpoint.store", "value": "Riverside"}, True),
         ({"all": [AMOUNT, one("touchpoint.store", "exists")]}, True),
         ({"all": [AMOUNT, ELSEWHERE]}, False),
@@ -127,6 +131,6 @@ def test_fields_come_from_event_customer_and_history() -> None:
 
 
 def test_days_since_asked_are_whole_days() -> None:
-    respondent = Respondent("c1", last_asked_at=NOW - timedelta(days=3, hours=23))
+    respondent = Respondent("c1").noting(Cause.INVITATION, "shop", NOW - timedelta(days=3, hours=23))
     payload = CustomerUpdated(customer=Customer(id="c1"))
     assert fields_of(payload, source="shop", respondent=respondent, now=NOW)["history.days_since_asked"] == 3

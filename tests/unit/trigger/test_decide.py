@@ -10,11 +10,13 @@ from uuid import UUID
 
 import pytest
 
-from services.trigger.domain.decisions import Decision, Facts, Reason, Suppression, decide, touched
+from services.trigger.domain.cases import Decision, Facts, Reason, Suppression
+from services.trigger.domain.decisions import decide, touched
 from services.trigger.domain.programs import Program, ProgramDocument, ready
 from services.trigger.domain.requests import survey_request
-from services.trigger.domain.respondents import Respondent
+from services.trigger.domain.respondents import Cause, Respondent
 from services.trigger.domain.touchpoints import (
+    Occasion,
     Touchpoint,
     TouchpointKey,
     TouchpointKind,
@@ -23,7 +25,6 @@ from services.trigger.domain.touchpoints import (
 )
 from shared.events import (
     Consent,
-    CrmPayload,
     Customer,
     CustomerErased,
     CustomerRef,
@@ -35,6 +36,7 @@ from shared.events import (
     ServiceJob,
     ServiceRef,
     ServiceReopened,
+    SurveyRequested,
 )
 from shared.vocabulary import ChannelKind
 
@@ -44,9 +46,13 @@ INVITATION = UUID(int=7)
 REACHABLE = Respondent("c1", email="ann@shop.example", phone="+79161234567")
 
 
+def asked_at(moment: datetime, respondent: Respondent = REACHABLE) -> Respondent:
+    return respondent.noting(Cause.INVITATION, "shop", moment)
+
+
 @dataclass(frozen=True)
 class Sent:
-    payload: CrmPayload
+    payload: Occasion
     time: datetime = NOW
     id: str = "e1"
     source: str = "shop"
@@ -67,6 +73,14 @@ def facts(respondent: Respondent = REACHABLE, **rest: Any) -> Facts:
 
 def why(event: Sent = PURCHASE, *, programs: Sequence[Program] = (program(),), given: Facts | None = None) -> str:
     return decide(event, programs, given or facts(), now=NOW).reason.value
+
+
+def requested(event: Sent, asking: Program, respondent: Respondent = REACHABLE, **rest: Any) -> SurveyRequested:
+    """Decide, and put the request of the program that asks."""
+    decision = decide(event, [asking], facts(respondent, **rest), now=NOW)
+    assert decision.case is not None
+    assert decision.send_at is not None
+    return survey_request(decision.case, invitation_id=INVITATION, send_at=decision.send_at, link_key="k1")
 
 
 AMOUNT = {"field": "order.amount", "operator": "ge", "value": 10}
@@ -92,8 +106,8 @@ STOPPED = Suppression(None, None, "opt_out", None)
         (PURCHASE, facts(suppressions=[replace(STOPPED, program="other")]), "asked"),
         (PURCHASE, facts(suppressions=[replace(STOPPED, channel=ChannelKind.SMS)]), "asked"),
         (PURCHASE, facts(suppressions=[replace(STOPPED, until=NOW)]), "asked"),
-        (PURCHASE, facts(replace(REACHABLE, last_asked_at=NOW - timedelta(days=90))), "asked"),
-        (PURCHASE, facts(replace(REACHABLE, last_asked_at=NOW - timedelta(days=89))), "quarantined"),
+        (PURCHASE, facts(asked_at(NOW - timedelta(days=90))), "asked"),
+        (PURCHASE, facts(asked_at(NOW - timedelta(days=89))), "quarantined"),
         (Sent(CustomerErased(customer=CustomerRef(id="c1"))), facts(), "no_program"),
         (CANCELLATION, facts(), "nothing_to_withdraw"),
         (CANCELLATION, facts(touchpoint=Touchpoint(KEY, state=TouchpointState.ANSWERED)), "nothing_to_withdraw"),
@@ -106,14 +120,14 @@ def test_reason(event: Sent, given: Facts, reason: str) -> None:
 
 def test_rules_are_tried_in_order() -> None:
     everything = facts(
-        replace(Respondent("c1"), last_asked_at=NOW),
+        asked_at(NOW, Respondent("c1")),
         touchpoint=Touchpoint(KEY, event_id="e0", reversed_at=NOW),
         suppressions=[STOPPED],
     )
     choosy = program(conditions=AMOUNT)
     assert why(replace(PURCHASE, time=NOW - timedelta(days=8)), programs=[choosy], given=everything) == "too_old"
     assert why(programs=[choosy], given=everything) == "duplicate"
-    resting = facts(replace(REACHABLE, last_asked_at=NOW))
+    resting = facts(asked_at(NOW))
     assert why(programs=[choosy], given=resting) == "condition"
 
 
@@ -148,7 +162,7 @@ def test_headline_is_the_rule_that_got_furthest() -> None:
 @pytest.mark.parametrize(
     ("conditions", "shown"),
     [
-        (AMOUNT, {"unmet": AMOUNT, "missing": "order.amount"}),
+        (AMOUNT, {"unmet": AMOUNT, "missing": ["order.amount"]}),
         ({"field": "event.source", "value": "x"}, {"found": "shop"}),
         ({"field": "customer.attributes.tier", "value": "x"}, {}),
         ({"not": {"field": "event.source", "value": "shop"}}, {}),
@@ -171,13 +185,21 @@ def test_met_condition_lets_the_event_pass() -> None:
 
 def test_unusable_fields_are_named_in_the_trail() -> None:
     (trial,) = decide(PURCHASE, [program()], facts(unusable=["phone"]), now=NOW).trail
-    assert trial.facts == {"channels": [ChannelKind.EMAIL], "unusable": ["phone"]}
+    assert trial.facts == {"channels": [ChannelKind.EMAIL], "send_at": NOW, "unusable": ["phone"]}
 
 
 def test_touchpoint_remembers_its_first_event_and_its_survey() -> None:
-    asked = Decision(Reason.ASKED)
+    asked = Decision(Reason.ASKED, program=program())
     first = touched(Touchpoint(KEY), PURCHASE, asked, invitation_id=INVITATION)
-    assert first == Touchpoint(KEY, source="shop", event_id="e1", invitation_id=INVITATION, state=TouchpointState.OPEN)
+    assert first == Touchpoint(
+        KEY,
+        source="shop",
+        event_id="e1",
+        invitation_id=INVITATION,
+        program_id="shop",
+        state=TouchpointState.OPEN,
+        details={"order": {"id": "1"}},
+    )
     assert touched(first, replace(PURCHASE, id="e2"), Decision(Reason.DUPLICATE), invitation_id=None) == first
     skipped = touched(Touchpoint(KEY), PURCHASE, Decision(Reason.UNREACHABLE), invitation_id=None)
     assert (skipped.event_id, skipped.state) == ("e1", None)
@@ -206,33 +228,24 @@ def test_touchpoint_is_an_order_or_a_service() -> None:
         (NOW - timedelta(hours=1), "0", NOW),
         (NOW - timedelta(hours=1), "3h", NOW + timedelta(hours=2)),
         (NOW - timedelta(hours=1), "30m", NOW),
-        (NOW + timedelta(days=50), "1h", NOW + timedelta(hours=1)),
+        (NOW + timedelta(days=3), "1h", NOW + timedelta(days=3, hours=1)),
+        (NOW + timedelta(days=400), "1h", NOW + timedelta(days=30, hours=1)),
     ],
 )
 def test_request_goes_out_a_delay_after_the_event_and_never_in_the_past(
     at: datetime, delay: str, send_at: datetime
 ) -> None:
-    request = survey_request(
-        replace(PURCHASE, time=at),
-        program(delay=delay, expires_after="10d"),
-        REACHABLE,
-        invitation_id=INVITATION,
-        link_key="k1",
-        now=NOW,
-    )
+    request = requested(replace(PURCHASE, time=at), program(delay=delay, expires_after="10d"))
     assert (request.send_at, request.expires_at) == (send_at, send_at + timedelta(days=10))
-    assert request.event.time == min(at, NOW)
+    assert request.event.time == min(at, NOW + timedelta(days=30))
 
 
 def test_request_about_a_service_has_no_amount() -> None:
     service = ServiceCompleted(customer=Customer(id="c1"), service=ServiceJob(id="7"))
-    request = survey_request(
+    request = requested(
         Sent(service),
         program(starts_on=["crm.service.completed"], time_zone="Europe/Moscow", assume_consent=[]),
         replace(REACHABLE, consent=Consent(sms=True)),
-        invitation_id=INVITATION,
-        link_key="k1",
-        now=NOW,
     )
     assert (request.event.subject, request.event.amount, request.time_zone) == ("7", None, "Europe/Moscow")
     assert request.consent == Consent(email=None, sms=True, call=None)

@@ -22,7 +22,7 @@ def program(written: str = "", *, version: int = 1) -> Program:
 def problems(written: str | bytes) -> dict[str, str]:
     with pytest.raises(InvalidProgram) as caught:
         read_program(written if isinstance(written, bytes) else written.encode())
-    return dict(caught.value.problems)
+    return {mistake.where: mistake.what for mistake in caught.value.mistakes}
 
 
 def test_what_is_left_out_has_a_default() -> None:
@@ -38,6 +38,11 @@ def test_what_is_left_out_has_a_default() -> None:
     assert [step.window for step in document.plan] == [None, None, Window(), Window()]
     assert document.texts["en"].question == "How likely are you to recommend us to a friend or colleague?"
     assert document.texts["ru"].question == "Какова вероятность того, что вы порекомендуете нас другу или коллеге?"
+
+
+def test_holidays_are_those_of_a_country_or_a_part_of_one() -> None:
+    steps = program("plan: [{channel: call, holidays: RU}, {channel: call, holidays: US-CA}]").document.plan
+    assert [step.holidays for step in steps] == ["RU", "US-CA"]
 
 
 def test_hours_may_be_set_or_lifted() -> None:
@@ -87,7 +92,7 @@ def test_json_and_words_that_look_like_something_else_are_read() -> None:
         (SHORTEST + "delay: 4000d", "delay", "less than or equal"),
         (SHORTEST + "expires_after: 0", "expires_after", "greater than"),
         (SHORTEST + "time_zone: Mars", "time_zone", "Europe/Moscow"),
-        (SHORTEST + "default_locale: de", "document", "texts has no de, only en, ru"),
+        (SHORTEST + "default_locale: de", "default_locale", "texts has no de, only en, ru"),
         (SHORTEST + "texts: {de: {thanks: {}}}", "texts.de.question", "Field required"),
         (SHORTEST + "texts: {en: words}", "texts.en", "valid dictionary"),
         (SHORTEST + "texts: words", "texts", "valid dictionary"),
@@ -95,10 +100,11 @@ def test_json_and_words_that_look_like_something_else_are_read() -> None:
         (SHORTEST + "plan: [words]", "plan.0", "valid dictionary"),
         (SHORTEST + "plan: [{channel: fax}]", "plan.0.channel", "'email', 'sms' or 'call'"),
         (SHORTEST + "conditions: {all: [{field: order.x, value: 1}]}", "conditions.all.0.field", "order.amount"),
-        (SHORTEST + "colour: red", "colour", "Extra inputs"),
+        (SHORTEST + "colour: red", "colour", "no such field"),
         ("id: Shop", "id", "match pattern"),
-        ("id: shop", "starts_on", "Field required"),
-        ("a: b: c", "line 1", "not allowed here"),
+        ("id: shop", "brand", "Field required"),
+        ("id: shop\nbrand: {name: Shop}", "starts_on", "one of the two"),
+        ("a: b: c", "document", "not allowed here"),
         (b"\xff", "document", "cannot be read as YAML"),
         ("id: \x07", "document", "cannot be read as YAML"),
         ("id: &a x\nbrand: *a", "document", "aliases are not taken"),
@@ -112,10 +118,64 @@ def test_wrong_document_names_the_place_and_what_would_be_right(written: str | b
     assert what in problems(written)[where]
 
 
+@pytest.mark.parametrize(
+    ("written", "line"),
+    [
+        (SHORTEST + "delay: soon", 4),
+        (SHORTEST + "plan:\n  - channel: email\n  - channel: fax", 6),
+        (SHORTEST + "conditions:\n  all:\n    - {field: order.x, value: 1}", 6),
+        (SHORTEST + "default_locale: de", 4),
+        (SHORTEST + "texts:\n  de:\n    thanks: {}", 5),
+        (SHORTEST + "title: a: b", 4),
+        ('{\n"id": "Shop"\n}', 2),
+        ("id: shop", None),
+    ],
+)
+def test_mistake_names_its_line(written: str, line: int | None) -> None:
+    with pytest.raises(InvalidProgram) as caught:
+        read_program(written.encode())
+    assert caught.value.mistakes[0].line == line
+
+
+@pytest.mark.parametrize(
+    ("written", "where", "what"),
+    [
+        ("cadence: 36h", "starts_on", "one of the two"),
+        ("sample: 120%", "sample", "less than or equal to 1"),
+        ("holdout: some", "holdout", "such as 25% or 0.25"),
+        ("caps: [{name: a, days: 1, scope: group}]", "caps", "wants the program to have a group"),
+        ("caps: [{name: a, days: 1}, {name: a, days: 2}]", "caps", "the name a is used twice"),
+        ("quotas: [{name: a, limit: 1, by: planet}]", "quotas", "no segment planet, only store"),
+        ("fallback: {kk: tr}", "fallback", "texts has no tr"),
+        ("plan: [{channel: call, holidays: XX}]", "plan.0.holidays", "such as RU or DE"),
+        ("plan: [{channel: call, holidays: DE-XX}]", "plan.0.holidays", "as in US-CA"),
+        ("segments: [{name: age, field: customer.age}]", "segments.0.field", "no such field"),
+        ("segments: [{name: age, field: order.amount, ranges: [5, 1]}]", "segments.0", "ranges: rising"),
+        ("target: 101", "target", "less than or equal to 100"),
+    ],
+)
+def test_setting_that_cannot_work_is_refused(written: str, where: str, what: str) -> None:
+    assert what in problems(SHORTEST + written)[where]
+
+
+def test_list_too_long_is_refused_with_the_limit() -> None:
+    written = f"conditions: {{field: touchpoint.store, operator: in, value: [{', '.join(['a'] * 1001)}]}}"
+    assert "at most 1000" in str(problems(SHORTEST + written))
+
+
+def test_cadence_is_whole_days_and_rests_a_day_less() -> None:
+    relational = SHORTEST.replace("starts_on: [crm.purchase.completed]", "cadence: 90d")
+    assert read_program(relational.encode()).quarantine == timedelta(days=89)
+    assert "whole days" in problems(relational.replace("90d", "36h"))["cadence"]
+    assert "only a purchase is delivered" in problems(relational + "delay_from: delivery")["delay_from"]
+    follow_up = read_program(SHORTEST.replace("crm.purchase.completed", "survey.answered").encode())
+    assert follow_up.quarantine == timedelta()
+
+
 def test_conditions_are_bounded() -> None:
     leaf = "{field: order.amount, value: 1}"
-    assert "at most 200" in problems(f"{SHORTEST}conditions: {{all: [{', '.join([leaf] * 201)}]}}")["document"]
-    assert "10 deep" in problems(f"{SHORTEST}conditions: {'{not: ' * 10}{leaf}{'}' * 10}")["document"]
+    assert "at most 200" in problems(f"{SHORTEST}conditions: {{all: [{', '.join([leaf] * 201)}]}}")["conditions"]
+    assert "10 deep" in problems(f"{SHORTEST}conditions: {'{not: ' * 10}{leaf}{'}' * 10}")["conditions"]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.trigger.domain.respondents import Respondent, clean_name, email_address, learn, phone_number
+from services.trigger.domain.respondents import Cause, Respondent, clean_name, email_address, learn, phone_number
 from shared.events import Consent, Customer
 from shared.vocabulary import ChannelKind
 
@@ -98,8 +98,8 @@ def test_unusable_fields_are_named_and_leave_what_was_known() -> None:
 
 
 def test_erasure_forgets_and_earlier_events_bring_nothing_back() -> None:
-    erased = Respondent("c1", email="a@b.test", last_asked_at=NOW).erased(NOW)
-    assert erased == Respondent("c1", last_asked_at=NOW, erased_at=NOW)
+    erased = Respondent("c1", email="a@b.test").noting(Cause.INVITATION, "shop", NOW).erased(NOW)
+    assert erased == Respondent("c1", erased_at=NOW).noting(Cause.INVITATION, "shop", NOW)
     assert learn(erased, Customer(id="c1", email="a@b.test"), at=NOW, phone_region="") == (erased, [])
     again, _ = learn(erased, Customer(id="c1", email="a@b.test"), at=NOW + timedelta(days=1), phone_region="")
     assert again.email == "a@b.test"

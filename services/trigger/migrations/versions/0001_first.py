@@ -23,6 +23,8 @@ def upgrade() -> None:
     )
     _create_people()
     _create_decisions()
+    _create_counters()
+    _create_doors()
 
 
 def _create_people() -> None:
@@ -33,11 +35,16 @@ def _create_people() -> None:
         sa.Column("consent", JSONB, nullable=False, server_default="{}"),
         sa.Column("attributes", JSONB, nullable=False, server_default="{}"),
         sa.Column("purchases", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("first_purchase_at", TIME),
+        sa.Column("last_purchase_at", TIME),
         sa.Column("known_at", TIME),
-        sa.Column("last_asked_at", TIME),
         sa.Column("last_answered_at", TIME),
         sa.Column("last_category", sa.Text),
+        sa.Column("last_score", sa.Integer),
+        sa.Column("moments", JSONB, nullable=False, server_default="{}"),
         sa.Column("erased_at", TIME),
+        sa.Column("spread", sa.Integer, nullable=False),
+        sa.Index("respondents_spread", "spread", "id"),
     )
     op.create_table(
         "suppressions",
@@ -66,8 +73,11 @@ def _create_decisions() -> None:
         sa.Column("source", sa.Text),
         sa.Column("event_id", sa.Text),
         sa.Column("invitation_id", sa.Uuid),
+        sa.Column("program_id", sa.Text),
         sa.Column("state", sa.Text),
         sa.Column("reversed_at", TIME),
+        sa.Column("delivered_at", TIME),
+        sa.Column("details", JSONB),
         sa.Index(
             "touchpoints_invitation",
             "invitation_id",
@@ -96,7 +106,62 @@ def _create_decisions() -> None:
     )
 
 
+def _create_counters() -> None:
+    op.create_table(
+        "quotas",
+        *(sa.Column(name, sa.Text, primary_key=True) for name in ("program_id", "name", "value")),
+        sa.Column("day", sa.Date, primary_key=True),
+        sa.Column("used", sa.Integer, nullable=False),
+    )
+    op.create_table(
+        "cadences",
+        sa.Column("program_id", sa.Text, primary_key=True),
+        sa.Column("day", sa.Date, nullable=False),
+        sa.Column("after_spread", sa.Integer),
+        sa.Column("after_id", sa.Text),
+    )
+
+
+def _create_doors() -> None:
+    op.create_table(
+        "api_keys",
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("digest", sa.LargeBinary, nullable=False, unique=True),
+        sa.Column("scopes", sa.ARRAY(sa.Text), nullable=False),
+        sa.Column("created_at", TIME, nullable=False, server_default=sa.func.now()),
+        sa.Column("expires_at", TIME),
+        sa.Column("revoked_at", TIME),
+    )
+    op.create_table(
+        "rereads",
+        sa.Column("source", sa.Text, primary_key=True),
+        sa.Column("ref", sa.Text, primary_key=True),
+        sa.Column("version", sa.Integer, nullable=False, server_default="1"),
+        sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("due_at", TIME, nullable=False, server_default=sa.func.now(), index=True),
+    )
+    op.create_table(
+        "files",
+        sa.Column("digest", sa.LargeBinary, primary_key=True),
+        sa.Column("mode", sa.Text, primary_key=True),
+        sa.Column("position", sa.BigInteger, nullable=False),
+        sa.Column("line", sa.Integer, nullable=False),
+    )
+
+
 def downgrade() -> None:
-    for table in ("decisions", "touchpoints", "suppressions", "respondents", "programs"):
+    for table in (
+        "files",
+        "rereads",
+        "api_keys",
+        "cadences",
+        "quotas",
+        "decisions",
+        "touchpoints",
+        "suppressions",
+        "respondents",
+        "programs",
+    ):
         op.drop_table(table)
     drop_messaging_tables()

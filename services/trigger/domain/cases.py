@@ -1,0 +1,173 @@
+"""What a decision is made from and of: facts, one event tried for one program, reasons, and the trail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from services.trigger.domain.conditions import Fields, fields_of
+from services.trigger.domain.programs import Program
+from services.trigger.domain.quotas import Quota, QuotaKey, local_day
+from services.trigger.domain.respondents import Respondent
+from services.trigger.domain.segments import segments_of
+from services.trigger.domain.timing import goes_out_at, within_reach
+from services.trigger.domain.touchpoints import (
+    Happening,
+    Occasion,
+    Touchpoint,
+    is_completion,
+    with_details,
+)
+from shared.vocabulary import ChannelKind
+
+
+class Reason(StrEnum):
+    """Why somebody was asked or not, in the order the rules are tried."""
+
+    NO_PROGRAM = "no_program"
+    HISTORIC = "historic"
+    TOO_OLD = "too_old"
+    DUPLICATE = "duplicate"
+    WITHDRAWN = "withdrawn"
+    WAITING = "waiting"
+    UNREACHABLE = "unreachable"
+    NO_CONSENT = "no_consent"
+    SUPPRESSED = "suppressed"
+    CONDITION = "condition"
+    HOLDOUT = "holdout"
+    SAMPLED_OUT = "sampled_out"
+    QUARANTINED = "quarantined"
+    OVER_QUOTA = "over_quota"
+    ASKED = "asked"
+    NOTHING_TO_WITHDRAW = "nothing_to_withdraw"
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """`channel` and `program` None mean all; `until` None means for ever."""
+
+    channel: ChannelKind | None
+    program: str | None
+    reason: str
+    until: datetime | None
+
+    def binds(self, program: str, channel: ChannelKind, now: datetime) -> bool:
+        return (
+            self.channel in (None, channel)
+            and self.program in (None, program)
+            and (self.until is None or now < self.until)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known when an event is decided.
+
+    `unusable` names the customer's fields that could not be read, `groups` the group of each program that has one,
+    `used` how much of each quota is gone.
+    """
+
+    respondent: Respondent
+    touchpoint: Touchpoint | None
+    suppressions: Sequence[Suppression] = ()
+    unusable: Sequence[str] = ()
+    groups: Mapping[str, str] = field(default_factory=dict)
+    used: Mapping[QuotaKey, int] = field(default_factory=dict)
+
+
+Shown = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One program: the rule that stopped it, and the facts that rule used; never an address or a name."""
+
+    reason: Reason
+    facts: Shown
+    program: Program | None = None
+    missing: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`case` and `send_at` are those of the program that asks."""
+
+    reason: Reason
+    trail: Sequence[Trial] = ()
+    program: Program | None = None
+    case: Case | None = None
+    send_at: datetime | None = None
+
+
+@dataclass(frozen=True)  # no slots: what is derived is kept
+class Case:
+    """One event tried for one program."""
+
+    event: Happening
+    program: Program
+    facts: Facts
+    now: datetime
+
+    @cached_property
+    def payload(self) -> Occasion:
+        return with_details(self.event.payload, self.facts.touchpoint)
+
+    @cached_property
+    def started_at(self) -> datetime:
+        """What age and delay count from: the event's own time, or that of the delivery."""
+        delivered = self.facts.touchpoint.delivered_at if self.facts.touchpoint else None
+        if delivered is not None and self.waits_for_delivery and is_completion(self.event.payload):
+            return within_reach(delivered, self.now)
+        return within_reach(self.event.time, self.now)
+
+    @property
+    def waits_for_delivery(self) -> bool:
+        return self.program.waits_for_delivery(self.event.payload)
+
+    @property
+    def zone(self) -> str:
+        return self.facts.respondent.time_zone or self.program.document.time_zone
+
+    @cached_property
+    def fields(self) -> Fields:
+        return fields_of(self.payload, source=self.event.source, respondent=self.facts.respondent, now=self.now)
+
+    @cached_property
+    def missing(self) -> list[str]:
+        return sorted(name for name in self.program.wanted if self.fields.get(name) is None)
+
+    @cached_property
+    def segments(self) -> dict[str, str]:
+        return segments_of(self.program.document.segments, self.fields)
+
+    @cached_property
+    def reachable(self) -> list[ChannelKind]:
+        planned = dict.fromkeys(step.channel for step in self.program.document.plan)
+        return [channel for channel in planned if self.facts.respondent.has_address(channel)]
+
+    @cached_property
+    def consented(self) -> list[ChannelKind]:
+        return [channel for channel in self.reachable if consent_to(self.program, self.facts.respondent, channel)]
+
+    @cached_property
+    def planned_at(self) -> datetime:
+        """When it would go out if no cap delayed it."""
+        return self.sent_from(self.started_at + self.program.document.delay)
+
+    def sent_from(self, moment: datetime) -> datetime:
+        """Find the next moment this program sends at."""
+        return goes_out_at(moment, at=self.program.document.at, zone=self.zone, now=self.now)
+
+    def quota_key(self, quota: Quota) -> QuotaKey:
+        value = self.segments.get(quota.by, "") if quota.by else ""
+        return QuotaKey(self.program.id, quota.name, value, local_day(self.now, self.program.document.time_zone))
+
+
+def consent_to(program: Program, respondent: Respondent, channel: ChannelKind) -> bool | None:
+    """Read a channel's consent; where nothing is known, the program may assume it."""
+    known: bool | None = getattr(respondent.consent, channel)
+    return True if known is None and channel in program.document.assume_consent else known

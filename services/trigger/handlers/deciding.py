@@ -1,0 +1,88 @@
+"""One batch around the decisions: facts for all of it in one query each before, one statement per table after."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.trigger.domain.programs import Program, by_priority
+from services.trigger.domain.respondents import Respondent
+from services.trigger.domain.touchpoints import Occasion, touchpoint_key
+from services.trigger.handlers.batch import Batch, Terms
+from services.trigger.repository import decisions, parked, programs, quotas, respondents, suppressions, touchpoints
+from services.trigger.repository.decisions import EventKey
+from shared import db, metrics, outbox
+from shared.cloudevents import Event
+from shared.events import RespondentErased
+from shared.vocabulary import Service
+
+
+async def open_batch(
+    session: AsyncSession,
+    events: Sequence[Event[Occasion]],
+    locked: Mapping[str, Respondent],
+    *,
+    now: datetime,
+    terms: Terms,
+) -> Batch:
+    """Load what these events are decided by; their respondents are locked already, the quotas are now."""
+    current = await programs.current(session)
+    tried = by_priority(current)
+    places = {touchpoint_key(event.payload) for event in events}
+    return Batch(
+        programs=tried,
+        groups={program.id: program.document.group for program in current.values() if program.document.group},
+        respondents=dict(locked),
+        touchpoints=await touchpoints.find(session, [place for place in places if place]),
+        suppressions=await suppressions.find(session, locked),
+        used=await quotas.hold(session, _with_quotas(tried, events), now=now),
+        now=now,
+        terms=terms,
+    )
+
+
+def _with_quotas(tried: Iterable[Program], events: Sequence[Event[Occasion]]) -> list[str]:
+    limited = [program for program in tried if program.document.quotas]
+    return [program.id for program in limited if any(program.starts_on(event.payload) for event in events)]
+
+
+async def decide_ours(
+    session: AsyncSession,
+    events: Sequence[Event[Occasion]],
+    locked: Mapping[str, Respondent],
+    *,
+    now: datetime,
+    terms: Terms,
+) -> None:
+    """Decide what nobody outside told us of, once."""
+    known = await decisions.find(session, [EventKey(event.source, event.id) for event in events])
+    batch = await open_batch(session, events, locked, now=now, terms=terms)
+    for event in events:
+        if EventKey(event.source, event.id) not in known:
+            batch.decide(event, digest=b"")
+    await save(session, batch)
+
+
+async def save(session: AsyncSession, batch: Batch) -> None:
+    """Store what was decided; it is counted once it is committed."""
+    await decisions.add(session, batch.decisions)
+    await respondents.save(session, [batch.respondents[id_] for id_ in batch.changed_respondents])
+    await touchpoints.save(session, [batch.touchpoints[key] for key in batch.changed_touchpoints])
+    await quotas.save(session, {key: batch.used[key] for key in batch.changed_quotas})
+    await outbox.add(session, batch.events)
+    if erased := {event.payload.key for event in batch.events if isinstance(event.payload, RespondentErased)}:
+        await parked.forget(session, erased)
+        await touchpoints.forget_details(session, erased)
+    made = Counter((decision.program_id or "", decision.reason) for decision in batch.decisions)
+    missing = Counter(batch.missing)
+    db.after_commit(session, lambda: _count(made, missing))
+
+
+def _count(made: Counter[tuple[str, str]], missing: Counter[tuple[str, str]]) -> None:
+    for labels, number in made.items():
+        metrics.DECISIONS.labels(Service.TRIGGER, *labels).inc(number)
+    for labels, number in missing.items():
+        metrics.MISSING_FIELDS.labels(Service.TRIGGER, *labels).inc(number)

@@ -1,0 +1,45 @@
+"""The page that answers "why?": server-rendered, and it works without JavaScript."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import jinja2
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse
+
+from services.trigger.domain.explanations import TITLES
+from services.trigger.repository import decisions
+from services.trigger.schemas import DecisionView
+from shared.db import Sessions
+from shared.vocabulary import respondent_id
+
+_SHOWN = 50
+_environment = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+)
+_Search = Annotated[str, Query(max_length=200)]
+
+
+def decision_pages(sessions: Sessions) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/decisions")
+    async def show(customer: _Search = "", event: _Search = "") -> HTMLResponse:
+        """Show the newest decisions, of a customer or about an event."""
+        who, which = customer.strip(), event.strip()
+        async with sessions() as session:
+            found = await decisions.search(
+                session, respondent_id=respondent_id(who) if who else None, event_id=which or None, limit=_SHOWN
+            )
+        page = _environment.get_template("decisions.html")
+        views = [DecisionView.of(stored) for stored in found]
+        return HTMLResponse(
+            page.render(decisions=views, titles=TITLES, customer=who, event=which, searched=bool(who or which))
+        )
+
+    return router

@@ -1,0 +1,52 @@
+"""How far each relational program has come: a day, and a place among the respondents whose turn it is on that day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.trigger.domain.cadence import Turn
+from shared import db
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The day at work and the last respondent done; without a place the day is done, without a day none is."""
+
+    day: date | None = None
+    after_spread: int | None = None
+    after_id: str | None = None
+
+
+_HOLD = """SELECT pg_try_advisory_xact_lock($1) AS ours"""
+
+_FIND = "SELECT day, after_spread, after_id FROM cadences WHERE program_id = $1"
+
+_KEEP = """INSERT INTO cadences (program_id, day, after_spread, after_id) VALUES ($1, $2, $3, $4)
+ON CONFLICT (program_id) DO UPDATE SET day = EXCLUDED.day, after_spread = EXCLUDED.after_spread,
+after_id = EXCLUDED.after_id"""
+
+_TURN = """SELECT spread, id FROM respondents
+WHERE spread >= $1 AND spread < $2 AND (spread, id) > ($3, $4) AND known_at IS NOT NULL
+ORDER BY spread, id LIMIT $5"""
+
+
+async def hold(session: AsyncSession, program_id: str) -> Progress | None:
+    """Take a program to the end of the transaction; None when another process has it."""
+    (row,) = await db.fetch(session, _HOLD, db.lock_number("trigger", "cadence", program_id))
+    if not row["ours"]:
+        return None
+    rows = await db.fetch(session, _FIND, program_id)
+    return Progress(**rows[0]) if rows else Progress()
+
+
+async def keep(session: AsyncSession, program_id: str, progress: Progress) -> None:
+    await db.fetch(session, _KEEP, program_id, progress.day, progress.after_spread, progress.after_id)
+
+
+async def whose_turn(session: AsyncSession, turn: Turn, *, after: Progress, limit: int) -> list[tuple[int, str]]:
+    """Find the next respondents of a turn, those we know something of: (spread, id), in that order."""
+    rows = await db.fetch(session, _TURN, turn.first, turn.last, after.after_spread, after.after_id, limit)
+    return [(row["spread"], row["id"]) for row in rows]

@@ -1,0 +1,33 @@
+"""Quota counters: a row for each program, quota, segment value and day."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.trigger.domain.quotas import QuotaKey
+from shared import db
+
+_LOCK = "SELECT pg_advisory_xact_lock(number) FROM unnest($1::bigint[]) AS number"
+
+_FIND = "SELECT program_id, name, value, day, used FROM quotas WHERE program_id = ANY($1::text[]) AND day >= $2"
+
+_SAVE = """INSERT INTO quotas (program_id, name, value, day, used)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::int[])
+ON CONFLICT (program_id, name, value, day) DO UPDATE SET used = EXCLUDED.used"""
+
+
+async def hold(session: AsyncSession, programs: Collection[str], *, now: datetime) -> dict[QuotaKey, int]:
+    """Lock the counters of these programs to the end of the transaction, and load those of the days around now."""
+    if not programs:
+        return {}
+    await db.fetch(session, _LOCK, sorted(db.lock_number("trigger", "quotas", program) for program in programs))
+    rows = await db.fetch(session, _FIND, list(programs), (now - timedelta(days=1)).date())
+    return {QuotaKey(row["program_id"], row["name"], row["value"], row["day"]): row["used"] for row in rows}
+
+
+async def save(session: AsyncSession, used: Mapping[QuotaKey, int]) -> None:
+    if used:
+        await db.fetch(session, _SAVE, *zip(*((*key, number) for key, number in sorted(used.items())), strict=True))

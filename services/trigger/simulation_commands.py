@@ -1,0 +1,143 @@
+"""`earshot simulate`: what a program would have done, without sending anything."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from services.trigger import simulation_report
+from services.trigger.config import TriggerSettings
+from services.trigger.domain.cases import Suppression
+from services.trigger.domain.programs import Duration, Program, ready
+from services.trigger.domain.reading import InvalidProgram, read_program
+from services.trigger.domain.respondents import Respondent
+from services.trigger.domain.touchpoints import Occasion
+from services.trigger.handlers.batch import Terms
+from services.trigger.handlers.events import read_event
+from services.trigger.handlers.simulation import Outcome, Simulation
+from services.trigger.repository import past, programs, suppressions
+from shared import embedded
+from shared.clock import open_clock
+from shared.cloudevents import Event, InvalidEvent
+from shared.db import Database
+from shared.topics import CRM_EVENTS
+from shared.transport import Message
+from shared.vocabulary import Service
+
+app = typer.Typer()
+console = Console(highlight=False)
+
+_Amount = Annotated[str, typer.Option(help="In your currency, such as 0.05.")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What a simulation starts from."""
+
+    programs: Mapping[str, Program] = field(default_factory=dict)
+    events: Sequence[Event[Occasion]] = ()
+    respondents: Mapping[str, Respondent] = field(default_factory=dict)
+    suppressions: Mapping[str, Sequence[Suppression]] = field(default_factory=dict)
+
+
+@app.command()
+def simulate(  # noqa: PLR0913 - options of a command
+    program: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The program to try, a YAML file.")],
+    *,
+    events: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="CloudEvents as JSON, one a line.")
+    ] = None,
+    since: Annotated[str, typer.Option(help="Decide about what happened here since then, such as 90d.")] = "",
+    alone: Annotated[bool, typer.Option("--alone", help="Leave out the other programs; needs no database.")] = False,
+    sms_price: _Amount = "0",
+    call_price: _Amount = "0",
+    out: Annotated[Path | None, typer.Option(file_okay=False, help="Write asked.csv and days.csv there.")] = None,
+) -> None:
+    """Decide about past events without sending: who would be asked, when, why not, and at what cost."""
+    if (events is None) == (not since) or (since and alone):
+        raise typer.BadParameter("give --events FILE or --since 90d, one of the two; --alone goes with --events")
+    tried, settings = _read(program), TriggerSettings()
+    prices = simulation_report.Prices(_price(sms_price), _price(call_price))
+    before = asyncio.run(_load(settings, _duration(since) if since else None)) if not alone else _Past()
+    if events is not None:
+        before = _Past(before.programs, _from_file(events))
+    terms = Terms(link_key=settings.signing_key, phone_region=settings.phone_region)
+    current = before.programs.get(tried.id)
+    new = _run({**before.programs, tried.id: tried}, before, terms=terms, name="this")
+    now = (current, _run(before.programs, before, terms=terms, name="now")) if current else None
+    simulation_report.show(console, tried, new=new, current=now, prices=prices)
+    if out is not None:
+        simulation_report.write(out, new.of(tried.id))
+
+
+def _run(tried: Mapping[str, Program], before: _Past, *, terms: Terms, name: str) -> Outcome:
+    simulation = Simulation(tried, respondents=before.respondents, suppressions=before.suppressions, terms=terms)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    gc.freeze()  # the past stays as it is: nothing in it needs to be collected
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        for event in progress.track(before.events, description=name):
+            simulation.take(event)
+    return simulation.outcome
+
+
+async def _load(settings: TriggerSettings, since: timedelta | None) -> _Past:
+    database = Database(await embedded.url_of(Service.TRIGGER, settings), schema=Service.TRIGGER, pool_size=1)
+    try:
+        async with database.sessions() as session:
+            current = await programs.current(session)
+            if since is None:
+                return _Past(current)
+            begins = open_clock(settings.clock).now() - since
+            happened = await past.events_since(session, begins)
+            people = await past.respondents_at(session, begins, happened)
+            return _Past(current, happened, people, await suppressions.find(session, people))
+    finally:
+        await database.close()
+
+
+def _from_file(path: Path) -> list[Event[Occasion]]:
+    """Read the events and bring them into the order of their times; what cannot be read is said and left out."""
+    read: list[Event[Occasion]] = []
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                event = read_event(Message(CRM_EVENTS.name, "", line)) if line.strip() else None
+            except InvalidEvent as error:
+                typer.echo(f"{path}: line {number}: {error}", err=True)
+            else:
+                read += [Event(event.id, event.source, event.time, event.payload, event.subject)] if event else []
+    return sorted(read, key=lambda event: event.time)
+
+
+def _read(path: Path) -> Program:
+    try:
+        return ready(0, read_program(path.read_bytes()))
+    except InvalidProgram as error:
+        for mistake in error.mistakes:
+            typer.echo(f"{path}: {mistake}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _duration(written: str) -> timedelta:
+    try:
+        return TypeAdapter(Duration).validate_python(written)
+    except ValidationError:
+        raise typer.BadParameter("--since wants a number and a unit, such as 90d") from None
+
+
+def _price(written: str) -> Decimal:
+    try:
+        return Decimal(written)
+    except ArithmeticError:
+        raise typer.BadParameter("a price is a number, such as 0.05") from None

@@ -1,0 +1,308 @@
+"""Programs on a real database: caps, quotas, deliveries, follow-ups, cadences."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from prometheus_client import REGISTRY
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.trigger import scheduler
+from services.trigger.domain.programs import ProgramDocument
+from services.trigger.handlers.events import decide_events, read_event
+from services.trigger.handlers.feedback import on_feedback
+from services.trigger.handlers.programs import apply_program
+from services.trigger.repository.decisions import StoredDecision
+from shared import cloudevents, db
+from shared.clock import ManualClock
+from shared.db import Database
+from shared.events import (
+    InvitationClosed,
+    Payload,
+    ProgramRef,
+    RespondentPurchased,
+    SurveyAnswered,
+    SurveyRequested,
+)
+from shared.vocabulary import AnswerMode, InvitationOutcome, Service, category_of
+from tests.integration.trigger.samples import (
+    CUSTOMER,
+    NOW,
+    TERMS,
+    body,
+    count,
+    decide,
+    later,
+    message,
+    published,
+    purchase,
+    reasons,
+)
+
+
+async def apply(database: Database, id_: str = "shop", **written: Any) -> None:
+    starts = {} if "cadence" in written else {"starts_on": ["crm.purchase.completed"]}
+    document = ProgramDocument.model_validate({"id": id_, "brand": {"name": "Shop"}, **starts, **written})
+    async with database.sessions.begin() as session:
+        await apply_program(session, document, now=NOW)
+
+
+async def tell(database: Database, *payloads: Payload, now: datetime = NOW) -> None:
+    events = [cloudevents.new(payload, service=Service.SCORING, at=NOW) for payload in payloads]
+    async with database.sessions.begin() as session:
+        await on_feedback(session, events, now=now, terms=TERMS)
+
+
+async def requests(database: Database) -> list[SurveyRequested]:
+    return [event.payload for event in await published(database) if isinstance(event.payload, SurveyRequested)]
+
+
+def somebody(number: int, **more: Any) -> dict[str, Any]:
+    return {"id": f"c{number}", "email": f"c{number}@shop.example", **more}
+
+
+def answer(
+    invitation: UUID, score: int, *, program: str = "shop", mode: AnswerMode = AnswerMode.SELF
+) -> SurveyAnswered:
+    return SurveyAnswered(
+        respondent_id="c1",
+        invitation_id=invitation,
+        customer_id="C1",
+        answer_id=uuid4(),
+        version=1,
+        program=ProgramRef(id=program, version=1),
+        score=score,
+        category=category_of(score),
+        reasons=["staff"],
+        mode=mode,
+        step=1,
+        answered_at=NOW,
+    )
+
+
+async def asked(database: Database, id_: str = "e1") -> UUID:
+    (verdict,) = await decide(database, [purchase(id_)])
+    assert isinstance(verdict, StoredDecision)
+    assert verdict.invitation_id is not None
+    return verdict.invitation_id
+
+
+async def test_caps_count_answers_and_declines_by_program(trigger_db: Database) -> None:
+    caps = [
+        {"name": "after an answer", "scope": "program", "after": "answer", "days": 20},
+        {"name": "after a no", "scope": "program", "after": "decline", "days": 60},
+    ]
+    await apply(trigger_db, quarantine="0", caps=caps)
+    invitation = await asked(trigger_db)
+    assert await reasons(trigger_db, [purchase("e2")]) == ["asked"]
+    await tell(trigger_db, answer(invitation, 9))
+    assert await reasons(trigger_db, [purchase("e3")]) == ["quarantined"]
+    assert await reasons(trigger_db, [purchase("e4", at=later(days=20))], now=later(days=20)) == ["asked"]
+    declined = InvitationClosed(
+        respondent_id="c1", invitation_id=invitation, outcome=InvitationOutcome.DECLINED, at=NOW
+    )
+    await tell(trigger_db, declined)
+    (verdict,) = await decide(trigger_db, [purchase("e5", at=later(days=30))], now=later(days=30))
+    assert isinstance(verdict, StoredDecision)
+    assert verdict.trail[0]["facts"]["cap"] == "after a no"
+
+
+async def test_delayed_survey_counts_from_when_it_goes_out(trigger_db: Database) -> None:
+    cap = {"name": "a week", "days": 7, "then": "delay"}
+    await apply(trigger_db, quarantine="0", caps=[cap], max_age="30d")
+    await decide(trigger_db, [purchase(f"e{number}") for number in range(3)])
+    assert [request.send_at for request in await requests(trigger_db)] == [NOW, later(days=7), later(days=14)]
+
+
+async def test_quota_is_kept_by_many_callers_at_once(trigger_db: Database) -> None:
+    await apply(trigger_db, quotas=[{"name": "a day", "limit": 7}, {"name": "a store", "by": "store", "limit": 5}])
+    batches = [
+        [
+            purchase(
+                f"e{caller}-{number}", customer=somebody(caller * 10 + number), touchpoint={"store": f"s{number % 2}"}
+            )
+            for number in range(5)
+        ]
+        for caller in range(6)
+    ]
+    found = await asyncio.gather(*(reasons(trigger_db, batch) for batch in batches))
+    flat = [reason for batch in found for reason in batch]
+    assert (flat.count("asked"), flat.count("over_quota")) == (7, 23)
+    assert await reasons(trigger_db, [purchase("e", customer=somebody(99), at=later(days=1))], now=later(days=1)) == [
+        "asked"
+    ]
+
+
+def delivered(id_: str, *, order: str, **rest: Any) -> dict[str, Any]:
+    return body("order.delivered", id_, order={"id": order}, **rest)
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("delivery_first", [True, False])
+async def test_delivery_and_purchase_in_either_order_ask_once(
+    trigger_db: Database,
+    delivery_first: bool,  # noqa: FBT001 - a case
+    together: bool,  # noqa: FBT001 - a case
+) -> None:
+    await apply(trigger_db, delay_from="delivery", delay="2d")
+    bought = purchase("e1", order="1", at=later(days=-5), touchpoint={"store": "Riverside"})
+    bought["data"]["order"]["amount"] = "19.90"
+    pair = [bought, delivered("e2", order="1", at=later(hours=-1))]
+    pair = pair[::-1] if delivery_first else pair
+    found = await reasons(trigger_db, pair) if together else [(await reasons(trigger_db, [one]))[0] for one in pair]
+    assert found == ["waiting", "asked"]
+    (request,) = await requests(trigger_db)
+    assert request.send_at == later(days=2, hours=-1)
+    assert (str(request.event.amount), request.event.time, request.segments) == (
+        "19.90",
+        later(hours=-1),
+        {"store": "Riverside"},
+    )
+
+
+async def test_cancelled_order_is_not_asked_about_when_it_is_delivered(trigger_db: Database) -> None:
+    await apply(trigger_db, delay_from="delivery")
+    sent = [purchase("e1", order="1"), body("purchase.cancelled", "e2", order={"id": "1"}), delivered("e3", order="1")]
+    assert await reasons(trigger_db, sent) == ["waiting", "nothing_to_withdraw", "withdrawn"]
+
+
+async def test_erasure_forgets_what_an_order_said(trigger_db: Database) -> None:
+    await apply(trigger_db)
+    await decide(trigger_db, [purchase("e1"), body("customer.erased", "e2", customer={"id": "c1"})])
+    async with trigger_db.sessions() as session:
+        (row,) = await db.fetch(session, "SELECT details FROM touchpoints")
+    assert row["details"] is None
+
+
+FOLLOW_UP: dict[str, Any] = {
+    "starts_on": ["survey.answered"],
+    "conditions": {
+        "all": [
+            {"field": "answer.category", "value": "detractor"},
+            {"field": "answer.reasons", "operator": "contains", "value": "staff"},
+        ]
+    },
+    "delay": "7d",
+}
+
+
+async def test_answer_starts_its_follow_up_once(trigger_db: Database) -> None:
+    await apply(trigger_db)
+    await apply(trigger_db, "unhappy", **FOLLOW_UP)
+    invitation = await asked(trigger_db)
+    unhappy = answer(invitation, 3)
+    await tell(trigger_db, unhappy)
+    await tell(trigger_db, unhappy)
+    await tell(trigger_db, answer(uuid4(), 10))
+    first, follow_up = await requests(trigger_db)
+    assert (first.program.id, follow_up.program.id) == ("shop", "unhappy")
+    assert (follow_up.customer_id, follow_up.send_at, follow_up.event.subject) == ("C1", later(days=7), None)
+    async with trigger_db.sessions() as session:
+        rows = await db.fetch(session, "SELECT reason FROM decisions WHERE type = 'survey.answered' ORDER BY id")
+    assert [row["reason"] for row in rows] == ["asked", "duplicate", "condition"]
+
+
+async def test_answer_to_a_follow_up_or_from_an_old_tool_starts_none(trigger_db: Database) -> None:
+    await apply(trigger_db)
+    await apply(trigger_db, "unhappy", **FOLLOW_UP)
+    await asked(trigger_db)
+    await tell(trigger_db, answer(uuid4(), 3, program="unhappy"), answer(uuid4(), 3, mode=AnswerMode.IMPORTED))
+    assert len(await requests(trigger_db)) == 1
+    async with trigger_db.sessions() as session:
+        (row,) = await db.fetch(session, "SELECT reason FROM decisions WHERE type = 'survey.answered'")
+    assert row["reason"] == "historic"
+
+
+async def test_relational_program_asks_every_known_customer_once_a_cadence(trigger_db: Database) -> None:
+    await apply(trigger_db, "quarterly", cadence="10d")
+    people = [somebody(number) for number in range(60)]
+    await decide(trigger_db, [body("customer.updated", f"e{who['id']}", customer=who) for who in people])
+    clock = ManualClock(NOW)
+    by_day = []
+    for day in range(20):
+        clock.moment = later(days=day)
+        before = len(await requests(trigger_db))
+        for _ in range(2):
+            await scheduler.tick(trigger_db.sessions, clock=clock, terms=TERMS)
+        by_day.append(len(await requests(trigger_db)) - before)
+    assert sum(by_day[:10]) == sum(by_day[10:]) == 60
+    assert max(by_day) < 20
+    assert by_day[:10] == by_day[10:]
+
+
+async def test_two_schedulers_ask_nobody_twice_and_missed_days_are_made_up(trigger_db: Database) -> None:
+    await apply(trigger_db, "quarterly", cadence="3d")
+    await decide(trigger_db, [body("customer.updated", f"e{n}", customer=somebody(n)) for n in range(40)])
+    clock = ManualClock(NOW)
+    await scheduler.tick(trigger_db.sessions, clock=clock, terms=TERMS)
+    clock.moment = later(days=2)
+    await asyncio.gather(*(scheduler.tick(trigger_db.sessions, clock=clock, terms=TERMS) for _ in range(4)))
+    async with trigger_db.sessions() as session:
+        rows = await db.fetch(session, "SELECT reason FROM decisions WHERE type = 'cadence.due'")
+    assert [row["reason"] for row in rows] == ["asked"] * 40
+
+
+async def test_relational_program_keeps_to_the_caps_of_all(trigger_db: Database) -> None:
+    await apply(trigger_db)
+    await apply(trigger_db, "quarterly", cadence="1d", quarantine="30d")
+    await asked(trigger_db)
+    await scheduler.tick(trigger_db.sessions, clock=ManualClock(NOW), terms=TERMS)
+    async with trigger_db.sessions() as session:
+        (row,) = await db.fetch(session, "SELECT reason, program_id FROM decisions WHERE type = 'cadence.due'")
+    assert (row["reason"], row["program_id"]) == ("quarantined", "quarterly")
+
+
+async def test_purchase_of_somebody_asked_lately_is_told(trigger_db: Database) -> None:
+    await apply(trigger_db)
+    await decide(trigger_db, [purchase("e1")])
+    for number, days in enumerate((89, 91)):
+        again = purchase(f"again {number}", at=later(days=days))
+        await decide(trigger_db, [again, {**again, "id": f"repeated {number}"}], now=later(days=days))
+    await decide(trigger_db, [purchase("old", at=later(days=5), attributes={"historic": True})], now=later(days=95))
+    told = [event.payload for event in await published(trigger_db) if isinstance(event.payload, RespondentPurchased)]
+    assert [(one.respondent_id, one.event.id, one.event.time) for one in told] == [("c1", "again 0", later(days=89))]
+
+
+async def test_request_carries_contact_caps_and_holidays(trigger_db: Database) -> None:
+    caps = [{"name": "a week", "channel": "sms", "limit": 1, "days": 7}]
+    await apply(trigger_db, plan=[{"channel": "email"}, {"channel": "call", "holidays": "RU"}], contact_caps=caps)
+    await decide(trigger_db, [purchase("e1")])
+    (request,) = await requests(trigger_db)
+    assert [(step.holidays, step.window is None) for step in request.plan] == [(None, True), ("RU", False)]
+    assert [(cap.name, cap.limit) for cap in request.contact_caps] == [("a week", 1)]
+
+
+def counted(reason: str) -> float:
+    labels = {"service": "trigger", "program": "counted", "reason": reason}
+    return REGISTRY.get_sample_value("earshot_decisions_total", labels) or 0.0
+
+
+async def test_decisions_and_missing_fields_are_counted_once_they_are_committed(trigger_db: Database) -> None:
+    await apply(trigger_db, "counted", conditions={"field": "attributes.nowhere", "value": 1})
+    async with trigger_db.sessions() as session:
+        await _decide_in(session, "e1")
+        await session.rollback()
+    assert counted("condition") == 0
+    async with trigger_db.sessions.begin() as session:
+        await _decide_in(session, "e1")
+    assert counted("condition") == 1
+    labels = {"service": "trigger", "program": "counted", "field": "attributes.nowhere"}
+    assert REGISTRY.get_sample_value("earshot_missing_fields_total", labels) == 1
+    assert await count(trigger_db, "decisions") == 1
+
+
+async def _decide_in(session: AsyncSession, id_: str) -> None:
+    await decide_events(session, [read_event(message(purchase(id_)))], now=NOW, terms=TERMS)
+
+
+async def test_relational_program_asks_at_the_hour_the_customer_has(trigger_db: Database) -> None:
+    await apply(trigger_db, "quarterly", cadence="1d", at="10:00")
+    there = {**CUSTOMER, "time_zone": "Asia/Tokyo"}
+    await decide(trigger_db, [body("customer.updated", "e1", customer=there)])
+    await scheduler.tick(trigger_db.sessions, clock=ManualClock(NOW), terms=TERMS)
+    (request,) = await requests(trigger_db)
+    assert request.send_at == NOW + timedelta(hours=13)

@@ -1,0 +1,113 @@
+"""Lint, and the examples: they read, they raise no eyebrow, and they decide as their comments say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.trigger.domain.cases import Facts
+from services.trigger.domain.decisions import decide
+from services.trigger.domain.lint import lint
+from services.trigger.domain.programs import Program, ProgramDocument, ready
+from services.trigger.domain.reading import read_program
+from services.trigger.domain.respondents import Respondent
+from services.trigger.domain.touchpoints import CadenceDue, Touchpoint, TouchpointKey, TouchpointKind
+from services.trigger.main import PROGRAMS
+from shared.events import Consent, Customer, Order, PurchaseCompleted, ServiceCompleted, ServiceJob
+from shared.events import Touchpoint as Place
+from tests.unit.trigger.test_decide import NOW, Sent
+
+EXAMPLES = sorted((PROGRAMS / "examples").glob("*.yaml"))
+
+
+def document(**written: Any) -> ProgramDocument:
+    started = {} if "cadence" in written else {"starts_on": ["crm.purchase.completed"]}
+    return ProgramDocument.model_validate({"id": "shop", "brand": {"name": "Shop"}, **started, **written})
+
+
+def asks(question: str) -> dict[str, Any]:
+    return {"texts": {"en": {"question": question}}}
+
+
+SIX = [{"id": str(number), "text": "x"} for number in range(6)]
+
+
+@pytest.mark.parametrize(
+    ("written", "warning"),
+    [
+        (asks("Would you recommend us?"), "texts.en.question: a yes/no question"),
+        ({"texts": {"en": {}, "ru": {"question": "Довольны ли вы нами?"}}}, "texts.ru.question: a yes/no question"),
+        (asks("How likely " + "very " * 30), "161 characters; at most 120"),
+        ({"texts": {"en": {"reasons": {"other": SIX}}}}, "texts.en.reasons.other: 6 items"),
+        ({"texts": {"en": {"extra_questions": [{"id": "a", "text": "Is it?"}]}}}, "extra_questions.0.text: a yes/no"),
+        ({"plan": [{"channel": "sms"}]}, "plan: only sms, and assume_consent allows none"),
+        ({"assume_consent": ["email", "call"]}, "assume_consent: call without a recorded consent"),
+        ({"caps": [{"name": "a", "days": 90}]}, "caps.0: cannot be reached, quarantine is 90 days"),
+        ({"quarantine": "0", "caps": [{"name": "a", "days": 9, "then": "delay"}]}, "caps.0: delays at most max_age"),
+        ({"cadence": "30d", "quarantine": "30d"}, "quarantine: as long as the cadence"),
+        ({"quotas": [{"name": "a", "limit": 0}]}, "quotas.0: a limit of 0"),
+        ({"sample": 0}, "sample: asks nobody"),
+        ({"holdout": 1}, "holdout: asks nobody"),
+        ({"contact_caps": [{"name": "a", "limit": 0, "days": 1}]}, "contact_caps: a limit of 0"),
+    ],
+)
+def test_what_is_probably_not_meant_is_said(written: dict[str, Any], warning: str) -> None:
+    (found,) = lint(document(**written))
+    assert warning in found
+
+
+def test_usual_program_raises_no_eyebrow() -> None:
+    assert lint(document()) == []
+    assert lint(document(cadence="90d")) == []
+
+
+@pytest.mark.parametrize("path", [*EXAMPLES, *PROGRAMS.glob("*.yaml")], ids=lambda path: path.stem)
+def test_example_is_clean(path: Any) -> None:
+    assert lint(read_program(path.read_bytes())) == []
+
+
+def example(name: str) -> Program:
+    written = read_program((PROGRAMS / f"examples/{name}.yaml").read_bytes())
+    return ready(1, written.model_copy(update={"holdout": 0, "sample": 1}))
+
+
+ANN = Respondent("c1", email="ann@shop.example", phone="+79161234567", consent=Consent(sms=True), purchases=1)
+OLGA = replace(ANN, time_zone="Asia/Yekaterinburg", attributes={"age": 33, "tier": "gold"}, last_purchase_at=NOW)
+
+
+def reason(program: Program, event: Sent, respondent: Respondent = OLGA, touchpoint: Touchpoint | None = None) -> str:
+    decision = decide(event, [program], Facts(respondent, touchpoint), now=NOW)
+    return decision.reason.value
+
+
+def test_shop_asks_two_days_after_the_delivery_in_the_morning() -> None:
+    order = Sent(PurchaseCompleted(customer=Customer(id="c1"), order=Order.model_validate({"id": "1", "amount": 60})))
+    key = TouchpointKey("c1", TouchpointKind.ORDER, "1")
+    assert reason(example("shop"), order) == "waiting"
+    decision = decide(order, [example("shop")], Facts(OLGA, Touchpoint(key, delivered_at=NOW)), now=NOW)
+    assert decision.send_at == NOW + timedelta(days=2, hours=17)
+    assert decision.case is not None
+    assert decision.case.segments == {"basket": "50\N{EN DASH}99", "tier": "gold"}
+
+
+def test_service_company_leaves_warranty_visits_out() -> None:
+    visit = Sent(ServiceCompleted(customer=Customer(id="c1"), service=ServiceJob(id="1", kind="repair")))
+    warranty = Sent(ServiceCompleted(customer=Customer(id="c1"), service=ServiceJob(id="1", kind="warranty")))
+    assert [reason(example("service"), event) for event in (visit, warranty)] == ["asked", "condition"]
+
+
+def test_bank_asks_adults_who_were_in_a_branch() -> None:
+    job, branch = ServiceJob(id="1"), Place(store="Harbour", channel="branch")
+    visit = Sent(ServiceCompleted(customer=Customer(id="c1"), service=job, touchpoint=branch))
+    online = Sent(ServiceCompleted(customer=Customer(id="c1"), service=job, touchpoint=Place(channel="app")))
+    assert [reason(example("bank"), event) for event in (visit, online)] == ["asked", "condition"]
+    assert reason(example("bank"), visit, replace(OLGA, last_category="detractor")) == "condition"
+
+
+def test_quarterly_asks_customers_of_the_last_year() -> None:
+    turn = Sent(CadenceDue(respondent_id="c1", program_id="quarterly", period=1))
+    assert reason(example("quarterly"), turn) == "asked"
+    assert reason(example("quarterly"), turn, replace(OLGA, last_purchase_at=NOW - timedelta(days=366))) == "condition"

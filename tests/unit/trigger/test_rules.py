@@ -1,0 +1,227 @@
+"""Caps, delays, shares and quotas: every rule by what it lets pass and what it stops."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from services.trigger.domain.cadence import Turn, next_day
+from services.trigger.domain.cases import Decision, Facts
+from services.trigger.domain.chance import SPREAD, draw, spread_of
+from services.trigger.domain.decisions import decide, touched
+from services.trigger.domain.programs import Program, ProgramDocument, ready
+from services.trigger.domain.quotas import QuotaKey
+from services.trigger.domain.respondents import ANY_PROGRAM, Cause, Respondent
+from services.trigger.domain.segments import Segment
+from services.trigger.domain.timing import goes_out_at
+from services.trigger.domain.touchpoints import Touchpoint, TouchpointKey, TouchpointKind
+from shared.events import Customer, CustomerRef, Order, OrderDelivered, OrderRef, PurchaseCompleted
+from tests.unit.trigger.test_decide import NOW, Sent
+
+ANN = Respondent("c1", email="ann@shop.example")
+KEY = TouchpointKey("c1", TouchpointKind.ORDER, "1")
+DELIVERY = Sent(OrderDelivered(customer=CustomerRef(id="c1"), order=OrderRef(id="1")), id="d1")
+
+
+def purchase(order: str = "1", *, at: datetime = NOW, **written: Any) -> Sent:
+    payload = {"customer": Customer(id="c1"), "order": Order(id=order, amount=Decimal(20)), **written}
+    return Sent(PurchaseCompleted.model_validate(payload), at)
+
+
+def program(id_: str = "shop", **written: Any) -> Program:
+    document = {"id": id_, "brand": {"name": "Shop"}, "starts_on": ["crm.purchase.completed"], **written}
+    return ready(1, ProgramDocument.model_validate(document))
+
+
+def decided(asking: Program, respondent: Respondent = ANN, *, event: Sent | None = None, **facts: Any) -> Decision:
+    return decide(event or purchase(), [asking], Facts(respondent, **{"touchpoint": None, **facts}), now=NOW)
+
+
+def ago(days: float) -> datetime:
+    return NOW - timedelta(days=days)
+
+
+@pytest.mark.parametrize(
+    ("cap", "happened", "reason"),
+    [
+        ({"days": 30}, (Cause.INVITATION, "other", 29), "quarantined"),
+        ({"days": 30}, (Cause.INVITATION, "other", 30), "asked"),
+        ({"days": 30, "scope": "program"}, (Cause.INVITATION, "other", 1), "asked"),
+        ({"days": 30, "scope": "program"}, (Cause.INVITATION, "shop", 1), "quarantined"),
+        ({"days": 30, "scope": "group"}, (Cause.INVITATION, "sister", 1), "quarantined"),
+        ({"days": 30, "scope": "group"}, (Cause.INVITATION, "other", 1), "asked"),
+        ({"days": 30, "after": "answer"}, (Cause.INVITATION, "shop", 1), "asked"),
+        ({"days": 30, "after": "answer"}, (Cause.ANSWER, "shop", 1), "quarantined"),
+        ({"days": 30, "after": "decline"}, (Cause.DECLINE, "shop", 1), "quarantined"),
+        ({"days": 30, "after": "unsubscribe", "scope": "program"}, (Cause.UNSUBSCRIBE, ANY_PROGRAM, 1), "quarantined"),
+    ],
+)
+def test_cap_counts_its_cause_in_its_scope(cap: dict[str, Any], happened: tuple[Cause, str, int], reason: str) -> None:
+    cause, where, days = happened
+    asking = program(quarantine="0", group="nps", caps=[{"name": "rest", **cap}])
+    groups = {"shop": "nps", "sister": "nps"}
+    decision = decided(asking, ANN.noting(cause, where, ago(days)), groups=groups)
+    assert decision.reason.value == reason
+    assert decision.trail[0].facts.get("cap") == ("rest" if reason == "quarantined" else None)
+
+
+def test_delaying_cap_asks_when_it_ends_and_not_later_than_the_maximum_age() -> None:
+    cap = {"name": "rest", "days": 10, "then": "delay"}
+    asking = program(quarantine="0", caps=[cap], at="10:00", time_zone="Europe/Moscow")
+    soon = decided(asking, ANN.noting(Cause.INVITATION, "shop", ago(5)))
+    assert soon.send_at == datetime(2026, 3, 7, 7, tzinfo=UTC)
+    assert soon.trail[0].facts["delayed_by"] == "rest"
+    late = decided(asking, ANN.noting(Cause.INVITATION, "shop", ago(1)))
+    assert (late.reason.value, late.trail[0].facts["too_long_to_wait"]) == ("quarantined", True)
+
+
+def test_rest_is_counted_to_the_day_the_survey_goes_out() -> None:
+    respondent = ANN.noting(Cause.INVITATION, "shop", ago(85))
+    assert decided(program(), respondent).reason.value == "quarantined"
+    assert decided(program(delay="6d"), respondent).reason.value == "asked"
+
+
+@pytest.mark.parametrize(
+    ("moment", "zone", "expected"),
+    [
+        (datetime(2026, 3, 1, 6, 59, tzinfo=UTC), "Europe/Moscow", datetime(2026, 3, 1, 7, tzinfo=UTC)),
+        (datetime(2026, 3, 1, 7, 0, tzinfo=UTC), "Europe/Moscow", datetime(2026, 3, 1, 7, tzinfo=UTC)),
+        (datetime(2026, 3, 1, 7, 1, tzinfo=UTC), "Europe/Moscow", datetime(2026, 3, 2, 7, tzinfo=UTC)),
+        (datetime(2026, 3, 28, 12, tzinfo=UTC), "Europe/Berlin", datetime(2026, 3, 29, 8, tzinfo=UTC)),
+    ],
+)
+def test_survey_waits_for_the_hour_the_customer_has(moment: datetime, zone: str, expected: datetime) -> None:
+    assert goes_out_at(moment, at=time(10), zone=zone, now=moment) == expected
+
+
+def test_delivery_completes_the_purchase_it_follows() -> None:
+    asking = program(delay_from="delivery", delay="2d", conditions={"field": "order.amount", "value": 20})
+    first = decided(asking, touchpoint=Touchpoint(KEY))
+    assert (first.reason.value, first.trail[0].facts) == ("waiting", {"for": "crm.order.delivered"})
+    kept = touched(Touchpoint(KEY), purchase(), first, invitation_id=None)
+    second = decided(asking, event=DELIVERY, touchpoint=kept)
+    assert (second.reason.value, second.send_at) == ("asked", NOW + timedelta(days=2))
+
+
+def test_purchase_completes_the_delivery_that_came_first() -> None:
+    asking = program(delay_from="delivery", delay="2d")
+    first = decided(asking, event=DELIVERY, touchpoint=Touchpoint(KEY))
+    assert (first.reason.value, first.trail[0].facts) == ("waiting", {"for": "crm.purchase.completed"})
+    kept = touched(Touchpoint(KEY), DELIVERY, first, invitation_id=None)
+    old_purchase = purchase(at=ago(20))
+    second = decided(asking, event=old_purchase, touchpoint=kept)
+    assert (second.reason.value, second.send_at) == ("asked", NOW + timedelta(days=2))
+    done = touched(kept, old_purchase, second, invitation_id=None)
+    assert decided(asking, event=DELIVERY, touchpoint=done).reason.value == "duplicate"
+
+
+def test_delivery_starts_nothing_where_no_program_waits_for_it() -> None:
+    assert decided(program(), event=DELIVERY).reason.value == "no_program"
+
+
+def test_historic_event_asks_nobody() -> None:
+    assert decided(program(), event=purchase(attributes={"historic": True})).reason.value == "historic"
+
+
+def test_holdout_keeps_the_same_customers_out_for_ever() -> None:
+    asking = program(holdout="20%")
+    people = [Respondent(f"c{n}", email="a@b.test") for n in range(500)]
+    held = [decided(asking, person).reason.value == "holdout" for person in people]
+    assert 70 < sum(held) < 130
+    assert held == [decided(asking, person, event=purchase("2")).reason.value == "holdout" for person in people]
+
+
+def test_sample_draws_for_each_order_anew() -> None:
+    asking = program(sample=0.25)
+    drawn = [decided(asking, event=purchase(str(n))).reason.value == "asked" for n in range(500)]
+    assert 90 < sum(drawn) < 160
+
+
+def test_quota_stops_at_its_limit_for_each_value_of_its_segment() -> None:
+    asking = program(quotas=[{"name": "per-store", "by": "store", "limit": 2}], time_zone="Asia/Tokyo")
+    event = purchase(touchpoint={"store": "Riverside"})
+    used = {QuotaKey("shop", "per-store", "Riverside", date(2026, 3, 1)): 2}
+    full = decided(asking, event=event, used=used)
+    assert (full.reason.value, full.trail[0].facts["store"]) == ("over_quota", "Riverside")
+    assert decided(asking, event=purchase(touchpoint={"store": "Hill"}), used=used).reason.value == "asked"
+
+
+@pytest.mark.parametrize(
+    ("found", "value"),
+    [
+        (17, "<18"),
+        (18, "18\N{EN DASH}24"),
+        (Decimal("24.9"), "18\N{EN DASH}24"),
+        (49, "35\N{EN DASH}49"),
+        (50, "50+"),
+        (True, None),
+        ("old", None),
+        (None, None),
+    ],
+)
+def test_number_is_reported_by_its_range(found: object, value: str | None) -> None:
+    segment = Segment(name="age", field="customer.attributes.age", ranges=[18, 25, 35, 50])
+    assert segment.value({"customer.attributes.age": found}) == value  # type: ignore[dict-item]
+
+
+def test_segments_are_the_declared_ones_and_go_into_the_request() -> None:
+    segments = [
+        "store",
+        {"name": "tier", "field": "customer.attributes.tier"},
+        {"name": "gift", "field": "attributes.gift"},
+    ]
+    decision = decided(
+        program(segments=segments),
+        Respondent("c1", email="a@b.test", attributes={"tier": " gold "}),
+        event=purchase(touchpoint={"store": "Riverside", "region": "south"}, attributes={"gift": True}),
+    )
+    assert decision.case is not None
+    assert decision.case.segments == {"store": "Riverside", "tier": "gold", "gift": "true"}
+
+
+def test_locale_falls_back_along_the_declared_chain() -> None:
+    asking = program(fallback={"be": "uk", "uk": "ru", "kk": "ru"})
+    assert [asking.locale_for(wanted) for wanted in ("be-BY", "kk", "uk", "de", "ru")] == ["ru", "ru", "ru", "en", "ru"]
+    assert program(fallback={"be": "uk", "uk": "be"}).locale_for("be") == "en"
+
+
+def test_every_respondent_has_one_turn_in_each_cadence() -> None:
+    cadence = timedelta(days=7)
+    days = [date(2026, 3, 1) + timedelta(days=n) for n in range(14)]
+    turns = [Turn.of(day, cadence=cadence) for day in days]
+    for spread in (0, 1, SPREAD // 3, SPREAD - 1, spread_of("c1")):
+        mine = [turn for turn in turns if turn.first <= spread < turn.last]
+        assert len(mine) == 2
+        assert mine[1].day - mine[0].day == cadence
+        assert mine[1].period == mine[0].period + 1
+
+
+def test_turns_are_spread_evenly() -> None:
+    places = [spread_of(f"customer {n}") for n in range(7000)]
+    sizes = [
+        sum(turn.first <= place < turn.last for place in places)
+        for turn in (Turn.of(date(2026, 3, 1) + timedelta(days=n), cadence=timedelta(days=7)) for n in range(7))
+    ]
+    assert sum(sizes) == 7000
+    assert min(sizes) > 850
+
+
+@pytest.mark.parametrize(
+    ("done_until", "day"),
+    [
+        (None, date(2026, 3, 10)),
+        (date(2026, 3, 9), date(2026, 3, 10)),
+        (date(2026, 3, 7), date(2026, 3, 8)),
+        (date(2026, 3, 10), None),
+        (date(2025, 3, 10), date(2026, 3, 4)),
+    ],
+)
+def test_missed_days_are_made_up_once_for_everybody(done_until: date | None, day: date | None) -> None:
+    assert next_day(done_until, today=date(2026, 3, 10), cadence=timedelta(days=7)) == day
+
+
+def test_the_same_words_draw_the_same_number() -> None:
+    assert draw("holdout", "shop", "c1") == draw("holdout", "shop", "c1") != draw("holdout", "shop", "c2")
