@@ -23,7 +23,7 @@ from shared.events import PlanStep
 
 OWN_SPLITS = ("answering_device", "mode", "step", "version")
 MOST_EFFECTS, FEW_WORDS = 4, 8
-MOST_COUNTED = 50_000  # answers one by one for one page, which counts them several times
+MOST_COUNTED = 20_000  # answers one by one for one page, which counts them several times
 
 
 @dataclass(frozen=True, slots=True)

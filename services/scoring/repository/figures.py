@@ -98,11 +98,13 @@ async def plan(session: AsyncSession, program: str) -> list[PlanStep]:
     return TypeAdapter(list[PlanStep]).validate_python(rows[0]["plan"]) if rows else []
 
 
-_REASON_TEXTS = """SELECT content->'reasons' AS texts FROM invitations WHERE program = $1 ORDER BY id DESC LIMIT 1"""
+_REASON_TEXTS = """SELECT coalesce(
+(SELECT document->'texts'->(document->>'default_locale')->'reasons' FROM programs WHERE id = $1),
+(SELECT content->'reasons' FROM invitations WHERE program = $1 ORDER BY id DESC LIMIT 1)) AS texts"""
 
 
 async def reason_texts(session: AsyncSession, program: str) -> dict[str, str]:
-    """Read the words of each reason as the program's newest invitation has them."""
-    rows = await db.fetch(session, _REASON_TEXTS, program)
-    groups = [rows[0]["texts"][group] for group in ("promoter", "other")] if rows else []
+    """Read the words of each reason in the program's own language, or as its newest invitation has them."""
+    [found] = await db.fetch(session, _REASON_TEXTS, program)
+    groups = [(found["texts"] or {}).get(group, []) for group in ("promoter", "other")]
     return {reason["id"]: reason["text"] for group in groups for reason in group}
