@@ -188,11 +188,13 @@ async def _open(plan: Plan) -> AsyncIterator[Stand]:
         providers = await resources.enter_async_context(open_providers(plan.seed))
         crowd = Crowd(event_log, clock, chance)
         environment = _environment(folder, urls["dispatcher"], events_url, providers)
+        processes = Processes(environment, folder, chance, plan.kills)
+        resources.callback(processes.end)
         yield Stand(
             plan,
             crowd,
             providers,
-            Processes(environment, folder, chance, plan.kills),
+            processes,
             Outages(postgres, broker, chance),
             Oracle(crowd, providers.ledger, database),
             event_log,
