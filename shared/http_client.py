@@ -40,6 +40,19 @@ class Reply:
         return found if isinstance(found, dict) else {}
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request; at most one of `form`, `json` and `content` is its body."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] | None = None
+    form: Mapping[str, str] | None = None
+    json: Any = None
+    content: bytes | None = None
+    headers: Mapping[str, str] | None = None
+
+
 class HttpClient:
     """Talks to one base URL with HTTP Basic authentication, if any, and follows no redirect."""
 
@@ -60,8 +73,11 @@ class HttpClient:
         return self._free
 
     async def post_form(self, path: str, form: Mapping[str, str], *, within_s: float) -> Reply:
-        """Post and wait at most so long, after which nothing begins; raises NotSent or MaybeSent."""
-        request = asyncio.create_task(self._post_form(path, form, time.monotonic() + within_s))
+        return await self.send(Call("POST", path, form=form), within_s=within_s)
+
+    async def send(self, call: Call, *, within_s: float) -> Reply:
+        """Send and wait at most so long, after which nothing begins; raises NotSent or MaybeSent."""
+        request = asyncio.create_task(self._send(call, time.monotonic() + within_s))
         self._running.add(request)
         request.add_done_callback(self._forget)
         done, _ = await asyncio.wait({request}, timeout=within_s)
@@ -74,11 +90,11 @@ class HttpClient:
         if not request.cancelled():
             request.exception()  # asked for, so that one nobody waits for any more is not reported
 
-    async def _post_form(self, path: str, form: Mapping[str, str], deadline: float) -> Reply:
+    async def _send(self, call: Call, deadline: float) -> Reply:
         async with self._slots:
             self._free -= 1
             try:
-                response: httpx.Response = await _connecting()(self._post_once, path, form, deadline)
+                response: httpx.Response = await _connecting()(self._send_once, call, deadline)
             except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
                 raise NotSent from error
             except httpx.HTTPError as error:
@@ -87,10 +103,18 @@ class HttpClient:
                 self._free += 1
         return Reply(response.status_code, response.content)
 
-    async def _post_once(self, path: str, form: Mapping[str, str], deadline: float) -> httpx.Response:
+    async def _send_once(self, call: Call, deadline: float) -> httpx.Response:
         if time.monotonic() >= deadline:
             raise NotSent
-        return await self._client.post(path, data=dict(form))
+        return await self._client.request(
+            call.method,
+            call.path,
+            params=dict(call.query) if call.query else None,
+            data=dict(call.form) if call.form is not None else None,
+            json=call.json,
+            content=call.content,
+            headers=dict(call.headers) if call.headers else None,
+        )
 
     async def close(self) -> None:
         """Let what is under way end, then close the connections."""

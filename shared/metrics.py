@@ -14,6 +14,7 @@ DECISIONS = Counter("earshot_decisions_total", "Decisions by program and reason"
 MISSING_FIELDS = Counter("earshot_missing_fields_total", "Condition fields not found", ["service", "program", "field"])
 STEPS = Counter("earshot_steps_total", "Steps finished, by channel and state", ["service", "channel", "state"])
 OLDEST_DUE = Gauge("earshot_oldest_due_step_seconds", "Age of the oldest overdue step, business time", ["service"])
+RECEIPTS = Counter("earshot_receipts_total", "Receipts taken in", ["service", "provider", "kind"])
 STALLED = Gauge("earshot_stalled_invitations", "Open invitations nothing more would happen to", ["service"])
 ANSWER_ARRIVAL = Histogram(
     "earshot_answer_arrival_seconds",

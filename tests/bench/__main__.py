@@ -7,11 +7,13 @@ import argparse
 import uvloop
 
 from shared import logging
-from tests.bench import answers, frame, relay, trigger
+from tests.bench import answers, frame, relay, sending, timers, trigger
 
 STAGES: dict[str, frame.OpenBench] = {
     "answers": answers.open_bench,
     "relay": relay.open_bench,
+    "sending": sending.open_bench,
+    "timers": timers.open_bench,
     "trigger": trigger.open_bench,
 }
 

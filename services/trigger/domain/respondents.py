@@ -88,8 +88,8 @@ class Respondent:
     def contact(self) -> Contact:
         return Contact(email=self.email, phone=self.phone)
 
-    def has_address(self, channel: ChannelKind) -> bool:
-        return bool(self.email if channel is ChannelKind.EMAIL else self.phone)
+    def address(self, channel: ChannelKind) -> str | None:
+        return self.email if channel is ChannelKind.EMAIL else self.phone
 
     def erased(self, at: datetime) -> Respondent:
         """Forget all but when they were asked, answered or declined: the caps protect them still."""

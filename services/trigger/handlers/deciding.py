@@ -37,7 +37,7 @@ async def open_batch(
         groups={program.id: program.document.group for program in current.values() if program.document.group},
         respondents=dict(locked),
         touchpoints=await touchpoints.find(session, [place for place in places if place]),
-        suppressions=await suppressions.find(session, locked),
+        suppressions=dict(await suppressions.find(session, locked)),
         used=await quotas.hold(session, _with_quotas(tried, events), now=now),
         now=now,
         terms=terms,
@@ -70,6 +70,7 @@ async def save(session: AsyncSession, batch: Batch) -> None:
     """Store what was decided; it is counted once it is committed."""
     await decisions.add(session, batch.decisions)
     await respondents.save(session, [batch.respondents[id_] for id_ in batch.changed_respondents])
+    await suppressions.lift(session, batch.lifted)
     await touchpoints.save(session, [batch.touchpoints[key] for key in batch.changed_touchpoints])
     await quotas.save(session, {key: batch.used[key] for key in batch.changed_quotas})
     await outbox.add(session, batch.events)

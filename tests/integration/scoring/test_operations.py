@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -102,6 +103,7 @@ class World:
 
     async def say(self, times: int) -> None:
         """Let new and old respondents answer, change their mind, and answer late."""
+        said_by: list[dict[str, Any]] = [{"operator": "Anna"}, {"visit": Visit(crawler=True)}, {"visit": Visit()}, {}]
         entries = [
             Entry(
                 self.chance.choice(self.asked[-400:]).invitation_id,
@@ -110,7 +112,7 @@ class World:
                 reasons=self.chance.choice([None, (), ("wait",), ("wait", "price")]),
                 step=self.chance.randrange(5),
                 device=self.chance.choice([None, *Device]),
-                **self.chance.choice([{"operator": "Anna"}, {"visit": Visit(crawler=True)}, {"visit": Visit()}, {}]),
+                **self.chance.choice(said_by),
             )
             for _ in range(times)
         ]
