@@ -168,6 +168,7 @@ def _alert(version: Version) -> cloudevents.Event[Payload]:
         score=answer.score,
         reasons=list(answer.reasons),
         segments=dict(invitation.segments),
+        callback_wanted=answer.callback_wanted,
         at=answer.answered_at,
     )
     return cloudevents.new(payload, service=Service.SCORING, at=answer.answered_at)
