@@ -262,5 +262,5 @@ async def _webhooks(settings: AllSettings) -> AsyncIterator[Finding]:
         if each.endpoint.disabled:
             yield note(
                 f"webhook {each.endpoint.id} is disabled: {each.endpoint.disabled}",
-                f"mend what is there, then earshot webhooks enable {each.endpoint.id}; webhooks replay sends what failed",
+                f"mend it, then earshot webhooks enable {each.endpoint.id}; webhooks replay sends what failed",
             )
