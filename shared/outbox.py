@@ -37,23 +37,13 @@ def outbox_table(metadata: sa.MetaData) -> sa.Table:
     )
 
 
-_ADD = """INSERT INTO outbox (topic, key, headers, body)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[])"""
-
-
 async def add(session: AsyncSession, events: Sequence[cloudevents.Event[Payload]]) -> None:
     """Write events beside the change they tell of; the relay is woken when the transaction commits."""
     if not events:
         return
     messages = [cloudevents.encode(event) for event in events]
-    await db.fetch(
-        session,
-        _ADD,
-        [message.topic for message in messages],
-        [message.key for message in messages],
-        [json.dumps(dict(message.headers)) for message in messages],
-        [message.body for message in messages],
-    )
+    rows = [(message.topic, message.key, json.dumps(message.headers), message.body) for message in messages]
+    await db.copy(session, "outbox", ("topic", "key", "headers", "body"), rows)
     await db.fetch(session, "SELECT pg_notify('outbox_' || current_schema(), '')")
 
 

@@ -9,7 +9,8 @@ import tenacity
 
 from services.trigger.handlers.batch import Terms
 from services.trigger.handlers.events import Conflict, decide_events
-from services.trigger.repository.decisions import Raced, StoredDecision
+from services.trigger.repository.decisions import StoredDecision
+from services.trigger.repository.new_rows import Raced
 from services.trigger.schemas import Decided
 from shared import metrics, problems
 from shared.clock import Clock

@@ -83,10 +83,9 @@ async def on_crm_events(
 async def _decide_fresh(
     session: AsyncSession, fresh: Sequence[_Incoming], *, now: datetime, terms: Terms
 ) -> dict[EventKey, StoredDecision]:
-    customers = {one.event.payload.key for one in fresh}
-    await respondents.make_missing(session, customers)
-    locked = await respondents.lock(session, customers)
-    known = await decisions.find(session, [one.key for one in fresh])  # another door may have had the lock before us
+    locked = await respondents.lock(session, {one.event.payload.key for one in fresh})
+    waited_for = [one.key for one in fresh if one.event.payload.key in locked]
+    known = await decisions.find(session, waited_for)  # another door may have had the lock before us
     batch = await open_batch(session, [one.event for one in fresh], locked, now=now, terms=terms)
     for one in fresh:
         if one.key not in known:

@@ -6,7 +6,8 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
-from services.trigger.repository.decisions import Raced, StoredDecision
+from services.trigger.repository.decisions import StoredDecision
+from services.trigger.repository.new_rows import Raced
 from shared import db
 from shared.db import Database
 from shared.events import (
