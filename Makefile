@@ -4,6 +4,7 @@ EVENTS  ?= postgres
 SERVICE ?= all
 WORKERS ?= 2
 STAGE   ?=
+INPUTS  ?= 100000
 ARGS    ?=
 
 # The first Python that is new enough; `make PYTHON=/path/to/python3` decides it by hand.
@@ -46,7 +47,7 @@ doctor: $(RUNTIME) ## what is missing or set wrong here, and its cure
 
 ## Changing it
 
-.PHONY: test check lint format schemas bench lock clean
+.PHONY: test check lint format schemas bench fuzz lock clean
 test: $(DEV) ## all tests; ends with what was skipped and why (WORKERS=2, ARGS="-k name")
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
@@ -72,6 +73,9 @@ schemas: $(DEV) ## write the JSON Schemas of all events to docs/events/
 
 bench: $(DEV) ## measure throughput (STAGE=trigger|timers|sending|answers|relay|desk, all by default)
 	$(PY) -m tests.bench $(STAGE) $(ARGS)
+
+fuzz: $(DEV) ## throw malformed events and requests at the doors (INPUTS=100000)
+	EARSHOT_TEST_FUZZ=$(INPUTS) $(PY) -m pytest -q tests/integration/trigger/test_fuzz.py $(ARGS)
 
 COMPILE = $(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate $(ARGS)

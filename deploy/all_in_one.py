@@ -41,6 +41,8 @@ _OF_ITS_OWN: Mapping[str, object] = {
     "crm_events_url": "",
     "topic_prefix": "",
     "kafka_protocol": "PLAINTEXT",
+    "crm_kafka_protocol": "",
+    "sources": None,
     "host": "127.0.0.1",
     "public_host": "",
     "staff_secret": "",

@@ -22,6 +22,9 @@ from services.scoring.commands import app as scoring_commands
 from services.scoring.config import ScoringSettings
 from services.trigger.commands import app as trigger_commands
 from services.trigger.config import TriggerSettings
+from services.trigger.domain.sources import InvalidSource
+from services.trigger.file_commands import app as file_commands
+from services.trigger.key_commands import app as key_commands
 from shared import logging, topics
 from shared.config import Settings
 from shared.embedded import CannotStart
@@ -33,6 +36,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Event-driven
 app.add_typer(trigger_commands)
 app.add_typer(dispatcher_commands)
 app.add_typer(scoring_commands)
+app.add_typer(file_commands)
+app.add_typer(key_commands, name="keys")
 app.add_typer(parked.app, name="parked")
 
 _RESERVED = ("EARSHOT_TEST_", "EARSHOT_REQUIRE_")
@@ -175,7 +180,7 @@ def _expected(error: BaseException) -> BaseException | None:
     """Find what a person can mend in whatever a task group made of it."""
     if isinstance(error, BaseExceptionGroup):
         return next((found for inner in error.exceptions if (found := _expected(inner))), None)
-    return error if isinstance(error, PortBusy | CannotStart | ModelsDiffer) else None
+    return error if isinstance(error, PortBusy | CannotStart | ModelsDiffer | InvalidSource) else None
 
 
 def _fail(reason: str) -> None:

@@ -19,13 +19,13 @@ from shared.cloudevents import Event, InvalidEvent
 from shared.db import Sessions, is_transient
 from shared.events import Payload
 from shared.outbox import wait_for
-from shared.transport import EventLog, Message
+from shared.transport import Message, Readable
 from shared.vocabulary import Service
 
 log = structlog.get_logger()
 
 Handler = Callable[[AsyncSession, Sequence[Event[Payload]]], Awaitable[None]]
-Decoder = Callable[[Message], Event[Payload]]
+Decoder = Callable[[Message], Event[Payload] | None]  # None: nothing to do
 
 MAX_FAILURES_IN_A_ROW = 100
 
@@ -40,7 +40,7 @@ class Consumer:
 
     service: Service
     topics: Sequence[str]
-    event_log: EventLog
+    event_log: Readable
     sessions: Sessions
     handler: Handler
     decode: Decoder = cloudevents.parse
@@ -117,7 +117,8 @@ class Consumer:
         refused: list[tuple[Message, str]] = []
         for message in messages:
             try:
-                events.append(self.decode(message))
+                if (event := self.decode(message)) is not None:
+                    events.append(event)
             except InvalidEvent as error:
                 refused.append((message, str(error)))
         return events, refused

@@ -5,32 +5,48 @@ from __future__ import annotations
 import base64
 import hmac
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from shared.problems import Forbidden, NotFound, Problem, Unauthorized, problem_response
+from shared.problems import Forbidden, NotFound, Problem, Unauthorized, as_problem, problem_response
+from shared.vocabulary import KEY_PREFIX
 
 _OPEN = ("/healthz", "/readyz", "/static/")
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
+Admit = Callable[[Scope, str], Awaitable[None]]
+
 
 class Gate:
-    """Staff paths want the shared secret; without one they serve loopback only, and nothing that came by a proxy."""
+    """Staff paths want the shared secret; without one they serve loopback only, and nothing that came by a proxy.
 
-    def __init__(self, app: ASGIApp, *, public: Sequence[str], secret: str) -> None:
-        self._app, self._public, self._secret = app, (*public, *_OPEN), secret
+    A machine sends a key instead; `admit` raises a Problem unless that key opens this path.
+    """
+
+    def __init__(self, app: ASGIApp, *, public: Sequence[str], secret: str, admit: Admit | None = None) -> None:
+        self._app, self._public, self._secret, self._admit = app, (*public, *_OPEN), secret, admit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not is_public(scope["path"], self._public):
-            refusal = self._refusal(scope, Headers(scope=scope))
+            refusal = await self._refused(scope, Headers(scope=scope))
             if refusal is not None:
                 await problem_response(refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    async def _refused(self, scope: Scope, headers: Headers) -> Problem | None:
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if self._admit is None or scheme.lower() != "bearer" or not token.startswith(KEY_PREFIX):
+            return self._refusal(scope, headers)
+        try:
+            await self._admit(scope, token)
+        except Exception as error:  # noqa: BLE001 - this stands before what turns errors into answers
+            return as_problem(error)
+        return None
 
     def _refusal(self, scope: Scope, headers: Headers) -> Problem | None:
         if self._secret and not self._knows_secret(headers):

@@ -25,3 +25,6 @@ ANSWERS = Counter("earshot_answers_total", "Answers stored, by mode", ["service"
 HTTP_SECONDS = Histogram(
     "earshot_http_seconds", "Requests by route, never by path", ["service", "method", "route", "status"]
 )
+HOOKS = Counter(
+    "earshot_source_webhooks_total", "Webhooks of event sources, by result", ["service", "source", "result"]
+)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from enum import StrEnum
 
+KEY_PREFIX = "esk_"  # what a machine's key begins with, so that it is never taken for the staff secret
+
 
 class Service(StrEnum):
     TRIGGER = "trigger"

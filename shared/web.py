@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.db import Sessions
-from shared.gate import Gate
+from shared.gate import Admit, Gate
 from shared.metrics import HTTP_SECONDS
 from shared.problems import BadRequest, Problem, TooLarge, Unavailable, as_problem, problem_response
 from shared.vocabulary import Service
@@ -45,15 +45,19 @@ _DOCS_CSP = (
 )
 
 
-def create_app(
+def create_app(  # noqa: PLR0913 - every app decides each of these
     service: Service,
     *,
     ready: Callable[[], Awaitable[None]],
     public: Sequence[str] = (),
     staff_secret: str = "",
+    admit: Admit | None = None,
     max_body: int = MAX_BODY,
 ) -> FastAPI:
-    """Make a service's app. `public` path prefixes are for everybody; every other path is for staff."""
+    """Make a service's app.
+
+    `public` path prefixes are for everybody; every other path is for staff, and for the keys that `admit` knows.
+    """
     app = FastAPIOffline(title=f"Earshot {service}", version="0.1.0", redoc_url=None)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     _add_operations(app, ready)
@@ -63,7 +67,7 @@ def create_app(
     Instrumentator(should_group_status_codes=False, excluded_handlers=["/metrics", "/healthz", "/readyz"]).add(
         _observe(service)
     ).instrument(app)
-    app.add_middleware(Gate, public=public, secret=staff_secret)
+    app.add_middleware(Gate, public=public, secret=staff_secret, admit=admit)
     app.add_middleware(_Bounds, max_body=max_body)
     app.add_middleware(_SecurityHeaders)
     return app

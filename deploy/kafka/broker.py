@@ -23,12 +23,15 @@ from typing import IO, TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from deploy.kafka.security import Secured
+
 HERE = Path(__file__).parent
 POM = HERE / "pom.xml"
 JARS = HERE / "jars"
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 JVM = ("-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+LISTENER = "SECURE"
 CLUSTER_ID = "ZWFyc2hvdC1icm9rZXItMQ"
 
 
@@ -81,20 +84,28 @@ def _run(command: list[str]) -> None:
 class Broker:
     """One broker; a context manager that starts and stops it. Without a folder it keeps nothing.
 
-    `settings` are added to its server.properties. Start it from a thread that lives as long as it should.
+    `settings` are added to its server.properties, `secured` adds a listener. Start it from a thread that lives as long
+    as it should.
     """
 
-    def __init__(self, folder: Path | None = None, *, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path | None = None, *, settings: Mapping[str, str] | None = None, secured: Secured | None = None
+    ) -> None:
         self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="earshot-kafka-")
         self._folder = folder or Path(self._temporary.name if self._temporary else "")
         self._settings = dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._jars = ""
-        self.port, self._controller_port = _free_ports(2)
+        self._secured = secured
+        self.port, self._controller_port, self._secured_port = _free_ports(3)
 
     @property
     def url(self) -> str:
         return f"kafka://127.0.0.1:{self.port}"
+
+    @property
+    def secured_url(self) -> str:
+        return f"kafka://127.0.0.1:{self._secured_port}"
 
     @property
     def pid(self) -> int | None:
@@ -170,22 +181,27 @@ class Broker:
     def _prepare(self) -> None:
         self._jars = str(fetch() / "*")
         self._folder.mkdir(parents=True, exist_ok=True)
+        if self._secured and not self._secured.ca_file.exists():
+            self._secured.make_certificates()
         properties = self._folder / "server.properties"
         properties.write_text("".join(f"{name}={value}\n" for name, value in self._properties().items()))
         if not (self._folder / "log" / "meta.properties").exists():
-            _run([*self._java("kafka.tools.StorageTool"), *_format_arguments(properties)])
+            _run([*self._java("kafka.tools.StorageTool"), *_format_arguments(properties, self._secured)])
 
     def _java(self, main: str) -> list[str]:
         return ["java", *JVM, "-cp", self._jars, main]
 
     def _properties(self) -> dict[str, str]:
+        open_to = f"PLAINTEXT://127.0.0.1:{self.port}"
+        if self._secured:
+            open_to += f",{LISTENER}://127.0.0.1:{self._secured_port}"
         return {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
             "controller.listener.names": "CONTROLLER",
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "listeners": f"{open_to},CONTROLLER://127.0.0.1:{self._controller_port}",
+            "advertised.listeners": open_to,
             "log.dirs": str(self._folder / "log"),
             "auto.create.topics.enable": "false",
             "group.initial.rebalance.delay.ms": "0",
@@ -199,6 +215,7 @@ class Broker:
             # a killed broker may come back as soon as its old registration has expired
             "broker.heartbeat.interval.ms": "500",
             "broker.session.timeout.ms": "1500",
+            **(self._secured.settings() if self._secured else {}),
             **self._settings,
         }
 
@@ -206,8 +223,9 @@ class Broker:
         return (self._folder / "broker.log").read_text(errors="replace")[-2000:].strip()
 
 
-def _format_arguments(properties: Path) -> list[str]:
-    return ["format", "--ignore-formatted", "--cluster-id", CLUSTER_ID, "--config", str(properties)]
+def _format_arguments(properties: Path, secured: Secured | None) -> list[str]:
+    users = ["--add-scram", secured.credentials] if secured else []
+    return ["format", "--ignore-formatted", "--cluster-id", CLUSTER_ID, "--config", str(properties), *users]
 
 
 def _dying_with_parent() -> list[str]:

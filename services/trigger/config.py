@@ -1,17 +1,36 @@
-"""Settings of trigger."""
+"""Settings of trigger, and the sources of events they name."""
 
 from __future__ import annotations
 
-import phonenumbers
-from pydantic import Field, field_validator
+from pathlib import Path
+from typing import Annotated, Literal
 
+import phonenumbers
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
+
+from services.trigger.domain.mapping import MappingDocument
+from services.trigger.domain.sources import InvalidSource, Source, SourceDocument, read_mapping, read_source, source_of
 from shared.config import Settings
+
+MAPPINGS = Path(__file__).parent / "mappings"
 
 
 class TriggerSettings(Settings):
     crm_events_url: str = ""  # where crm.events lives; empty: with our own topics
+    crm_kafka_protocol: Literal["", "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = ""  # empty: as our own cluster
+    crm_kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = "PLAIN"
+    crm_kafka_username: str = ""
+    crm_kafka_password: SecretStr = SecretStr("")
+    crm_kafka_token_file: Path | None = None
+    crm_kafka_ca_file: Path | None = None
+    crm_kafka_cert_file: Path | None = None
+    crm_kafka_key_file: Path | None = None
+    sources: Path | None = None  # a folder of YAML files: webhooks, and topics of another form
+    source_secrets: Annotated[tuple[tuple[str, SecretStr], ...], NoDecode] = ()
+    source_urls: Annotated[tuple[tuple[str, SecretStr], ...], NoDecode] = ()
+    events_per_second: float = Field(default=500.0, gt=0)  # for each API key, on average; a thousand come at once
     phone_region: str = ""  # country of numbers written without one, such as RU; empty: only +… can be read
-
     cadence_tick_s: float = Field(default=5.0, gt=0)  # how often relational programs look whose turn it is
 
     @field_validator("phone_region")
@@ -20,3 +39,50 @@ class TriggerSettings(Settings):
         if region and region not in phonenumbers.SUPPORTED_REGIONS:
             raise ValueError("a country of two capital letters is wanted, such as RU")
         return region
+
+    @field_validator("source_secrets", "source_urls", mode="before")
+    @classmethod
+    def _split_pairs(cls, value: object) -> object:
+        """Read `source:secret` pairs; a source may have two secrets while one is replaced."""
+        if not isinstance(value, str):
+            return value
+        pairs = [pair.partition(":") for pair in value.split(",") if pair.strip()]
+        if not all(name.strip() and secret.strip() for name, _, secret in pairs):
+            raise ValueError("source:value pairs with commas between them are wanted")
+        return tuple((name.strip(), secret.strip()) for name, _, secret in pairs)
+
+    def for_crm(self, topic_prefix: str) -> Settings:
+        """Put the CRM's cluster, where it has credentials of its own, in the place of ours."""
+        theirs = {name.removeprefix("crm_"): getattr(self, name) for name in _CRM_KAFKA if self.crm_kafka_protocol}
+        return self.model_copy(update={**theirs, "topic_prefix": topic_prefix})
+
+
+_CRM_KAFKA = [name for name in TriggerSettings.model_fields if name.startswith("crm_kafka_")]
+
+
+def load_sources(settings: TriggerSettings) -> dict[str, Source]:
+    """Read the folder of sources; raises InvalidSource, which names the file."""
+    found: dict[str, Source] = {}
+    for path in sorted(settings.sources.glob("*.y*ml")) if settings.sources else ():
+        try:
+            source = _with_secrets(read_source(path.read_bytes()), settings)
+        except (InvalidSource, OSError) as error:
+            raise InvalidSource(f"{path}: {error}") from None
+        if source.id in found:
+            raise InvalidSource(f"{path}: there is another source {source.id}")
+        found[source.id] = source
+    return found
+
+
+def _with_secrets(document: SourceDocument, settings: TriggerSettings) -> Source:
+    secrets, urls = (
+        [secret.get_secret_value() for name, secret in pairs if name == document.id]
+        for pairs in (settings.source_secrets, settings.source_urls)
+    )
+    return source_of(document, vendors=vendors_mapping(document.kind), secrets=secrets, url=urls[0] if urls else "")
+
+
+def vendors_mapping(kind: str) -> MappingDocument | None:
+    """Read the mapping a vendor's webhooks come with."""
+    path = MAPPINGS / f"{kind}.yaml"
+    return read_mapping(path.read_bytes()) if path.is_file() else None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -12,15 +13,20 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger import scheduler
+from services.trigger.api.bitrix24 import Rereading
 from services.trigger.api.door import Door
-from services.trigger.api.events import events_router
+from services.trigger.api.events import MAX_EVENTS, events_router
+from services.trigger.api.hooks import Hooks
+from services.trigger.api.keys import Keys
 from services.trigger.api.programs import programs_router
 from services.trigger.api.respondents import respondents_router
-from services.trigger.config import TriggerSettings
+from services.trigger.config import TriggerSettings, load_sources
 from services.trigger.domain.reading import read_program
+from services.trigger.domain.sources import Source, SourceKind
 from services.trigger.handlers.batch import Terms
-from services.trigger.handlers.events import on_crm_events, read_event
+from services.trigger.handlers.events import on_crm_events
 from services.trigger.handlers.feedback import on_feedback
+from services.trigger.handlers.foreign import ForeignLog, read_message
 from services.trigger.handlers.programs import install
 from services.trigger.pages import decision_pages
 from shared import housekeeping, topics, web
@@ -28,16 +34,17 @@ from shared.clock import Clock
 from shared.cloudevents import Event
 from shared.consumer import Consumer
 from shared.db import Database
-from shared.events import Payload
+from shared.events import CrmPayload, Payload
 from shared.outbox import Relay
 from shared.runtime import Surroundings, open_event_log, serve
-from shared.transport import EventLog
+from shared.transport import EventLog, Message
 from shared.vocabulary import Service
 
 CRM_TOPICS = (topics.CRM_EVENTS.name,)
 FEEDBACK_TOPICS = (topics.SURVEY_ANSWERS.name, topics.SURVEY_DELIVERIES.name)
 PROGRAMS = Path(__file__).parent / "programs"
-PUBLIC = ("/v1/events",)  # served outside too, to whoever has the secret: there are no other keys yet
+HOOKS = ("/v1/hooks",)  # each is signed
+PUBLIC = ("/v1/events", *HOOKS)  # served outside too, events to whoever has a key
 MAX_BODY = 4_000_000  # a thousand events
 
 
@@ -46,14 +53,18 @@ def build_app(settings: TriggerSettings, database: Database, event_log: EventLog
         await database.ping()
         await event_log.ping()
 
+    keys = Keys(database.sessions, per_second=settings.events_per_second, burst=MAX_EVENTS)
     app = web.create_app(
         Service.TRIGGER,
         ready=ready,
+        public=HOOKS,
         staff_secret=settings.staff_secret.get_secret_value(),
+        admit=keys.admit,
         max_body=MAX_BODY,
     )
     door = Door(database.sessions, clock, terms_of(settings))
-    for router in (events_router(door), respondents_router(door), programs_router(door)):
+    hooks = Hooks(door, load_sources(settings))
+    for router in (hooks.router(), events_router(door, keys), respondents_router(door), programs_router(door)):
         app.include_router(router)
     app.include_router(decision_pages(database.sessions))
 
@@ -68,8 +79,17 @@ def terms_of(settings: TriggerSettings) -> Terms:
     return Terms(link_key=settings.signing_key, phone_region=settings.phone_region)
 
 
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """Our own topics; `crm.events`, which may be elsewhere; and that cluster's topics under their own names."""
+
+    ours: EventLog
+    crm: EventLog
+    foreign: EventLog
+
+
 def consumers(
-    settings: TriggerSettings, database: Database, *, crm_log: EventLog, event_log: EventLog, clock: Clock
+    settings: TriggerSettings, database: Database, logs: Logs, *, sources: Mapping[str, Source], clock: Clock
 ) -> list[Consumer]:
     async def crm(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
         await on_crm_events(session, events, now=clock.now(), terms=terms_of(settings))
@@ -77,10 +97,31 @@ def consumers(
     async def feedback(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
         await on_feedback(session, events, now=clock.now(), terms=terms_of(settings))
 
-    return [
-        Consumer(Service.TRIGGER, CRM_TOPICS, crm_log, database.sessions, crm, decode=read_event),
-        Consumer(Service.TRIGGER, FEEDBACK_TOPICS, event_log, database.sessions, feedback),
+    def decode(message: Message) -> Event[CrmPayload] | None:
+        return read_message(message, sources, received=clock.now())
+
+    by_topic = {topic: source for source in sources.values() for topic in source.topics}
+    made = [
+        Consumer(Service.TRIGGER, CRM_TOPICS, logs.crm, database.sessions, crm, decode=decode),
+        Consumer(Service.TRIGGER, FEEDBACK_TOPICS, logs.ours, database.sessions, feedback),
     ]
+    if by_topic:
+        foreign = ForeignLog(logs.foreign, by_topic.__getitem__, settings.topic_prefix)
+        made.append(Consumer(Service.TRIGGER, list(by_topic), foreign, database.sessions, crm, decode=decode))
+    return made
+
+
+def open_logs(settings: TriggerSettings, ours: EventLog, resources: AsyncExitStack) -> Logs:
+    """Open the CRM's cluster, where it is another or has topics of another form; ours is open already."""
+
+    def opened(topic_prefix: str) -> EventLog:
+        found = open_event_log(settings.for_crm(topic_prefix), url)
+        resources.push_async_callback(found.close)
+        return found
+
+    url = settings.crm_events_url or settings.events_url
+    crm = opened(settings.topic_prefix) if settings.crm_events_url else ours
+    return Logs(ours, crm, opened("") if url and settings.sources else crm)
 
 
 async def install_programs(database: Database, clock: Clock) -> None:
@@ -92,19 +133,20 @@ async def install_programs(database: Database, clock: Clock) -> None:
 
 async def run(settings: TriggerSettings, around: Surroundings) -> None:
     """Run API, consumers, relay and housekeeping until told to stop."""
+    sources = load_sources(settings)
     database = Database(around.database_url, schema=Service.TRIGGER)
     event_log, clock, stop = around.event_log, around.clock, around.stop
     async with AsyncExitStack() as resources:
         resources.push_async_callback(database.close)
-        crm_log = event_log
-        if settings.crm_events_url:
-            crm_log = open_event_log(settings, settings.crm_events_url)
-            resources.push_async_callback(crm_log.close)
+        logs = open_logs(settings, event_log, resources)
         await install_programs(database, clock)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(serve(build_app(settings, database, event_log, clock), around, public=PUBLIC))
-            for consumer in consumers(settings, database, crm_log=crm_log, event_log=event_log, clock=clock):
+            for consumer in consumers(settings, database, logs, sources=sources, clock=clock):
                 tasks.create_task(consumer.run(stop))
+            if any(source.kind is SourceKind.BITRIX24 for source in sources.values()):
+                hooks = Hooks(Door(database.sessions, clock, terms_of(settings)), sources)
+                tasks.create_task(Rereading(database.sessions, sources, hooks.decide).run(stop))
             tasks.create_task(Relay(database, event_log, service=Service.TRIGGER).run(stop))
             cadences = scheduler.run(
                 database.sessions, stop, clock=clock, terms=terms_of(settings), every_s=settings.cadence_tick_s

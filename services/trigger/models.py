@@ -103,6 +103,37 @@ decisions = sa.Table(
     sa.Index("decisions_respondent", "respondent_id", "id"),
 )
 
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("digest", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("scopes", sa.ARRAY(sa.Text), nullable=False),
+    sa.Column("created_at", _Time, nullable=False, server_default=sa.func.now()),
+    sa.Column("expires_at", _Time),
+    sa.Column("revoked_at", _Time),
+)
+
+rereads = sa.Table(
+    "rereads",
+    metadata,
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("ref", sa.Text, primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("due_at", _Time, nullable=False, server_default=sa.func.now(), index=True),
+)
+
+files = sa.Table(
+    "files",
+    metadata,
+    sa.Column("digest", sa.LargeBinary, primary_key=True),
+    sa.Column("mode", sa.Text, primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False),
+    sa.Column("line", sa.Integer, nullable=False),
+)
+
 quotas = sa.Table(
     "quotas",
     metadata,

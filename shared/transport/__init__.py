@@ -43,15 +43,17 @@ class MessageTooLarge(Exception):
     """The log will never take this message: park it, do not try again."""
 
 
-class EventLog(Protocol):
+class Readable(Protocol):
+    def read(self, group: str, topics: Sequence[str], *, limit: int = 500) -> AsyncGenerator[Batch, None]:
+        """Yield batches for ever, never an empty one; outages are waited out. Close it with `aclosing`."""
+
+
+class EventLog(Readable, Protocol):
     async def append(self, messages: Sequence[Message]) -> None:
         """Append in order and return once all are durable.
 
         Raises TransportUnavailable, then any part may be in, and MessageTooLarge.
         """
-
-    def read(self, group: str, topics: Sequence[str], *, limit: int = 500) -> AsyncGenerator[Batch, None]:
-        """Yield batches for ever, never an empty one; outages are waited out. Close it with `aclosing`."""
 
     async def ping(self) -> None:
         """Return when the log can be reached; raises TransportUnavailable."""

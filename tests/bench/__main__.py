@@ -7,9 +7,9 @@ import argparse
 import uvloop
 
 from shared import logging
-from tests.bench import frame, relay
+from tests.bench import frame, relay, trigger
 
-STAGES: dict[str, frame.OpenBench] = {"relay": relay.open_bench}
+STAGES: dict[str, frame.OpenBench] = {"relay": relay.open_bench, "trigger": trigger.open_bench}
 
 
 async def main(names: list[str]) -> bool:

@@ -1,9 +1,10 @@
-"""One transaction for what a request brings: answers exist only after commit."""
+"""The way in for requests: answers exist only after commit; what comes at once is committed together."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import tenacity
 
@@ -15,35 +16,69 @@ from services.trigger.schemas import Decided
 from shared import metrics, problems
 from shared.clock import Clock
 from shared.cloudevents import Event
-from shared.db import Sessions
+from shared.db import Sessions, is_transient
 from shared.events import CrmPayload
 from shared.vocabulary import Service
 
 INVALID = "The event is not as it should be"
 REUSED = ("This id was used before", "Source and id name one event for ever: send another event under another id.")
+TOGETHER = 500
+
+Verdict = StoredDecision | Conflict
+_Waiting = tuple[Event[CrmPayload], asyncio.Future[Verdict]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Door:
     sessions: Sessions
     clock: Clock
     terms: Terms
+    _waiting: list[_Waiting] = field(default_factory=list, init=False)
+    _deciding: asyncio.Task[None] | None = field(default=None, init=False)
 
-    async def decide(self, events: Sequence[Event[CrmPayload]]) -> list[StoredDecision | Conflict]:
+    async def decide(self, events: Sequence[Event[CrmPayload]]) -> list[Verdict]:
+        """Decide these in one transaction, in order."""
         raced = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(Raced), stop=tenacity.stop_after_attempt(5), reraise=True
         )
-        verdicts: list[StoredDecision | Conflict] = await raced(self._decide_once, events)
+        verdicts: list[Verdict] = await raced(self._decide_once, events)
         for event in events:
             metrics.EVENTS.labels(Service.TRIGGER, event.type, "handled").inc()
         return verdicts
 
     async def decide_one(self, event: Event[CrmPayload]) -> Decided:
-        (verdict,) = await self.decide([event])
+        """Decide a single event: while one transaction commits, the next events gather for theirs."""
+        heard: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        self._waiting.append((event, heard))
+        if self._deciding is None or self._deciding.done():
+            self._deciding = asyncio.create_task(self._decide_waiting())
+        verdict = await heard
         if isinstance(verdict, Conflict):
             raise problems.Conflict(*REUSED)
         return Decided.of(verdict)
 
-    async def _decide_once(self, events: Sequence[Event[CrmPayload]]) -> list[StoredDecision | Conflict]:
+    async def _decide_waiting(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[:TOGETHER], self._waiting[TOGETHER:]
+            await self._decide_or_isolate(batch)
+
+    async def _decide_or_isolate(self, batch: list[_Waiting]) -> None:
+        """Commit together; what fails together is tried singly, unless the database is away."""
+        try:
+            verdicts = await self.decide([event for event, _ in batch])
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+            if len(batch) > 1 and not is_transient(error):
+                for one in batch:
+                    await self._decide_or_isolate([one])
+                return
+            for _, heard in batch:
+                if not heard.done():
+                    heard.set_exception(error)
+            return
+        for verdict, (_, heard) in zip(verdicts, batch, strict=True):
+            if not heard.done():
+                heard.set_result(verdict)
+
+    async def _decide_once(self, events: Sequence[Event[CrmPayload]]) -> list[Verdict]:
         async with self.sessions.begin() as session:
             return await decide_events(session, events, now=self.clock.now(), terms=self.terms)

@@ -11,12 +11,13 @@ from fastapi import APIRouter, Request
 from starlette.datastructures import Headers
 
 from services.trigger.api.door import INVALID, REUSED, Door
+from services.trigger.api.keys import Keys
 from services.trigger.handlers.events import Conflict, read_event
 from services.trigger.repository.decisions import StoredDecision
 from services.trigger.schemas import Decided, Refused, Results
 from shared import problems
 from shared.cloudevents import Event, InvalidEvent
-from shared.events import CrmPayload
+from shared.events import BY_TYPE, CrmPayload
 from shared.topics import CRM_EVENTS
 from shared.transport import Message
 
@@ -36,16 +37,34 @@ _EXAMPLE: dict[str, Any] = {
         "touchpoint": {"store": "Riverside", "channel": "store"},
     },
 }
+_ID = {"type": "string", "minLength": 1, "maxLength": 200}
+_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "A CloudEvent; the fields of `data` by type are in docs/events.",
+    "required": ["specversion", "id", "source", "type", "time", "data"],
+    "properties": {
+        "specversion": {"const": "1.0"},
+        "id": _ID,
+        "source": _ID,
+        "type": {"enum": sorted(type_ for type_, model in BY_TYPE.items() if issubclass(model, CrmPayload))},
+        "time": {"type": "string", "format": "date-time"},
+        "data": {
+            "type": "object",
+            "required": ["customer"],
+            "properties": {"customer": {"type": "object", "required": ["id"], "properties": {"id": _ID}}},
+        },
+    },
+}
 _BODY = {
     "required": True,
     "content": {
-        "application/cloudevents+json": {"schema": {"type": "object"}, "example": _EXAMPLE},
-        _BATCH: {"schema": {"type": "array", "maxItems": MAX_EVENTS}, "example": [_EXAMPLE]},
+        "application/cloudevents+json": {"schema": _SCHEMA, "example": _EXAMPLE},
+        _BATCH: {"schema": {"type": "array", "items": _SCHEMA, "maxItems": MAX_EVENTS}, "example": [_EXAMPLE]},
     },
 }
 
 
-def events_router(door: Door) -> APIRouter:
+def events_router(door: Door, keys: Keys) -> APIRouter:
     router = APIRouter(tags=["events"])
 
     @router.post("/v1/events", status_code=HTTPStatus.ACCEPTED, openapi_extra={"requestBody": _BODY})
@@ -53,8 +72,11 @@ def events_router(door: Door) -> APIRouter:
         """Take one event (structured or binary) or up to 1,000 in an array; answer each with its decision."""
         body = await request.body()
         if not _is_array(request.headers, body):
+            keys.count(request, 1)
             return await door.decide_one(_read_one(request.headers, body))
-        read = [_read_item(item) for item in _items(body)]
+        items = _items(body)
+        keys.count(request, len(items))
+        read = [_read_item(item) for item in items]
         verdicts = iter(await door.decide([event for event in read if isinstance(event, Event)]))
         return Results(results=[_result(next(verdicts)) if isinstance(one, Event) else _refused(one) for one in read])
 

@@ -65,9 +65,15 @@ def read_program(text: bytes) -> ProgramDocument:
     try:
         return ProgramDocument.model_validate(document)
     except ValidationError as error:
-        tree = _tree(text)
-        errors = [e for e in error.errors(include_url=False) if e["type"] != "default_factory_not_called"][:20]
-        raise InvalidProgram([place_of(e["loc"], e["msg"], tree=tree) for e in errors]) from None
+        raise InvalidProgram(mistakes_in(text, error, manual="docs/programs.md")) from None
+
+
+def mistakes_in(text: bytes, error: ValidationError, *, manual: str) -> list[Mistake]:
+    """Say what is wrong with a document, YAML or JSON; `manual` is where its fields are described."""
+    tree = _tree(text)
+    errors = [e for e in error.errors(include_url=False) if e["type"] != "default_factory_not_called"][:20]
+    unknown = f"no such field; {manual} lists them all"
+    return [_mistake(e["loc"], unknown if e["type"] == "extra_forbidden" else e["msg"], tree) for e in errors]
 
 
 def load_yaml(text: bytes) -> object:
@@ -94,17 +100,14 @@ def _tree(text: bytes) -> yaml.Node | None:
         return None
 
 
-def place_of(path: tuple[int | str, ...], what: str, *, tree: yaml.Node | None = None) -> Mistake:
+def _mistake(path: Sequence[int | str], what: str, tree: yaml.Node | None) -> Mistake:
     """Say where and what in a writer's words: pydantic's path and message, and the document's nodes."""
     named = [part for part in path if not str(part).startswith("<")]
     where = ".".join(map(str, named)).encode(errors="replace").decode() or "document"
     what = what.removeprefix("Value error, ")
     if not named and (field := re.match(r"([a-z_]+): ", what)):  # a rule over several fields says which it is about
         where, what, named = field[1], what[field.end() :], [field[1]]
-    return Mistake(where, _UNKNOWN.sub("no such field; docs/programs.md lists them all", what), _line(named, tree))
-
-
-_UNKNOWN = re.compile("^Extra inputs are not permitted$")
+    return Mistake(where, what, _line(named, tree))
 
 
 def _line(path: Sequence[int | str], node: yaml.Node | None) -> int | None:

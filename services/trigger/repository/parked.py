@@ -18,10 +18,10 @@ async def forget(session: AsyncSession, respondents: Collection[str]) -> None:
     if not respondents:
         return
     rows = await db.fetch(session, "SELECT id, body FROM parked WHERE topic = $1", CRM_EVENTS.name)
-    await parking.unpark(session, [row["id"] for row in rows if _about(row["body"]) in respondents])
+    await parking.unpark(session, [row["id"] for row in rows if customer_of(row["body"]) in respondents])
 
 
-def _about(body: bytes) -> str | None:
+def customer_of(body: bytes) -> str | None:
     """Say whose event this is, whatever else is wrong with it; in binary mode the body is the customer's part."""
     try:
         document: Any = msgspec.json.decode(body)

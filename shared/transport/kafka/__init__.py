@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from shared.transport import Batch, Message, TransportUnavailable
-from shared.transport.kafka.connection import Connection, KafkaSecurity
+from shared.transport.kafka.connection import Connection, KafkaSecurity, why_unreachable
 from shared.transport.kafka.lag import LagMeter
 from shared.transport.kafka.producer import Producer, Record
 from shared.transport.kafka.reader import GroupReader
@@ -62,7 +62,7 @@ class KafkaLog:
             async with asyncio.timeout(PING_SECONDS), admin_client(self._connection) as admin:
                 await admin.describe_cluster()
         except (KafkaError, TimeoutError) as error:
-            raise TransportUnavailable(f"Kafka: {type(error).__name__}") from error
+            raise TransportUnavailable(f"Kafka: {await why_unreachable(self._connection)}") from error
 
     async def lag(self, group: str, topics: Sequence[str]) -> int:
         return await self._meter.lag(self._prefix + group, self._wire(topics))

@@ -10,10 +10,13 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from aiokafka.abc import AbstractTokenProvider
+from aiokafka.conn import create_conn
+from aiokafka.errors import KafkaError
 
 # Longer than a rebalance (session timeout below), during which the broker holds back its reply.
 REQUEST_MS = 15_000
 SESSION_MS = 10_000
+PROBE_SECONDS = 3.0
 
 Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
@@ -93,3 +96,15 @@ class Connection:
             "request_timeout_ms": REQUEST_MS,
             **(self.security or KafkaSecurity()).options(),
         }
+
+
+async def why_unreachable(connection: Connection) -> str:
+    """Say what the first broker answers: aiokafka's clients only say that none could be reached."""
+    host, _, port = connection.bootstrap[0].rpartition(":")
+    options = {name: value for name, value in connection.options().items() if name != "bootstrap_servers"}
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            (await create_conn(host, int(port), **options)).close()
+    except (KafkaError, OSError, TimeoutError) as error:
+        return f"{type(error).__name__}: {error}".partition(" (_ssl")[0]
+    return "it takes connections and does not answer"

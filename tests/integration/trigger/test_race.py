@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from services.trigger.config import TriggerSettings
-from services.trigger.main import CRM_TOPICS, consumers
+from services.trigger.main import CRM_TOPICS, Logs, consumers
 from shared.clock import ManualClock
 from shared.db import Database
 from shared.events import SurveyRequested
@@ -45,7 +45,8 @@ async def test_thousand_events_of_one_customer_through_both_doors_ask_once(  # n
     half = EVENTS // 2
     stop = asyncio.Event()
     readers = [
-        consumers(settings, installed, crm_log=crm_log, event_log=event_log, clock=clock)[0] for _process in range(2)
+        consumers(settings, installed, Logs(event_log, crm_log, crm_log), sources={}, clock=clock)[0]
+        for _process in range(2)
     ]
     for reader in readers:
         reader.batch_size = 50

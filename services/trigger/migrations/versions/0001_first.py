@@ -24,6 +24,7 @@ def upgrade() -> None:
     _create_people()
     _create_decisions()
     _create_counters()
+    _create_doors()
 
 
 def _create_people() -> None:
@@ -121,7 +122,46 @@ def _create_counters() -> None:
     )
 
 
+def _create_doors() -> None:
+    op.create_table(
+        "api_keys",
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("digest", sa.LargeBinary, nullable=False, unique=True),
+        sa.Column("scopes", sa.ARRAY(sa.Text), nullable=False),
+        sa.Column("created_at", TIME, nullable=False, server_default=sa.func.now()),
+        sa.Column("expires_at", TIME),
+        sa.Column("revoked_at", TIME),
+    )
+    op.create_table(
+        "rereads",
+        sa.Column("source", sa.Text, primary_key=True),
+        sa.Column("ref", sa.Text, primary_key=True),
+        sa.Column("version", sa.Integer, nullable=False, server_default="1"),
+        sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("due_at", TIME, nullable=False, server_default=sa.func.now(), index=True),
+    )
+    op.create_table(
+        "files",
+        sa.Column("digest", sa.LargeBinary, primary_key=True),
+        sa.Column("mode", sa.Text, primary_key=True),
+        sa.Column("position", sa.BigInteger, nullable=False),
+        sa.Column("line", sa.Integer, nullable=False),
+    )
+
+
 def downgrade() -> None:
-    for table in ("cadences", "quotas", "decisions", "touchpoints", "suppressions", "respondents", "programs"):
+    for table in (
+        "files",
+        "rereads",
+        "api_keys",
+        "cadences",
+        "quotas",
+        "decisions",
+        "touchpoints",
+        "suppressions",
+        "respondents",
+        "programs",
+    ):
         op.drop_table(table)
     drop_messaging_tables()

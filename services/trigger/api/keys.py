@@ -1,0 +1,79 @@
+"""Machines come in by a key of theirs: with the right scope, not expired, not revoked, and not too often."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from fastapi import Request
+from starlette.types import Scope as Asgi
+
+from services.trigger.domain.keys import ApiKey, Scope, digest
+from services.trigger.repository import keys
+from shared.db import Sessions
+from shared.gate import is_public
+from shared.problems import Forbidden, Unauthorized
+from shared.rate_limit import RateLimit
+
+REMEMBERED_S = 5.0  # a revoked key may work for so long
+REMEMBERED = 1000
+
+_ALLOWED = (
+    ("POST", "/v1/events", Scope.EVENTS_WRITE),
+    ("GET", "/v1/decisions", Scope.DECISIONS_READ),
+    ("GET", "/v1/programs", Scope.PROGRAMS_READ),
+    ("PUT", "/v1/programs", Scope.PROGRAMS_WRITE),
+    ("POST", "/v1/programs", Scope.PROGRAMS_WRITE),
+    ("POST", "/v1/respondents", Scope.RESPONDENTS_ERASE),
+)
+
+
+class Keys:
+    """Checks keys for the gate and remembers those it found for a few seconds."""
+
+    def __init__(
+        self, sessions: Sessions, *, per_second: float, burst: int, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._sessions, self._monotonic = sessions, monotonic
+        self._limit = RateLimit(per_second=per_second, burst=burst)
+        self._found: OrderedDict[bytes, tuple[ApiKey, float]] = OrderedDict()
+
+    async def admit(self, request: Asgi, token: str) -> None:
+        """Let a request pass, or raise Unauthorized or Forbidden."""
+        key = await self._find(digest(token))
+        if key is None:
+            raise Unauthorized(
+                "This key is not valid",
+                "It is unknown, expired or revoked.",
+                headers={"www-authenticate": 'Bearer error="invalid_token"'},
+            )
+        if _wanted(request) not in key.scopes:
+            raise Forbidden("This key may not do that", f"Its scopes are {', '.join(sorted(key.scopes))}.")
+        request.setdefault("state", {})["key"] = key.id
+
+    def count(self, request: Request, events: int) -> None:
+        """Count events against their key's limit; raises TooManyRequests. Staff has none."""
+        key = getattr(request.state, "key", None)
+        if key is not None:
+            self._limit.check(key, events)
+
+    async def _find(self, hashed: bytes) -> ApiKey | None:
+        now = self._monotonic()
+        key, until = self._found.get(hashed, (None, 0.0))
+        if now < until:
+            return key
+        async with self._sessions() as session:
+            key = await keys.valid(session, hashed)
+        if key is not None:
+            self._found[hashed] = key, now + REMEMBERED_S
+            if len(self._found) > REMEMBERED:
+                self._found.popitem(last=False)
+        return key
+
+
+def _wanted(request: Asgi) -> Scope | None:
+    method = "GET" if request["method"] == "HEAD" else request["method"]
+    return next(
+        (scope for verb, path, scope in _ALLOWED if verb == method and is_public(request["path"], [path])), None
+    )

@@ -1,0 +1,157 @@
+"""Takes a file: batch by batch through the same decisions as every other door."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from pydantic import TypeAdapter
+
+from services.trigger.api.door import REUSED, Door
+from services.trigger.domain.sources import Source
+from services.trigger.files.reading import Record, digest_of, event_of, read_records
+from services.trigger.handlers.events import Conflict, checked, read_event
+from services.trigger.handlers.foreign import from_source, read_message
+from services.trigger.repository import files
+from services.trigger.repository.files import Position
+from shared.cloudevents import Event, InvalidEvent
+from shared.db import is_transient, until_it_answers
+from shared.events import Attributes, CrmPayload
+from shared.transport import Message
+
+BATCH = 500
+_ATTRIBUTES = TypeAdapter(Attributes)
+
+
+class Mode(StrEnum):
+    INGEST = "ingest"  # asks, as every door does
+    BACKFILL = "backfill"  # fills the history and never sends
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of a file's records; `reasons` counts decisions."""
+
+    reasons: Counter[str] = field(default_factory=Counter)
+    ignored: int = 0
+    refused: int = 0
+    resumed_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """One file on its way in. `source` names those events that do not say where they come from."""
+
+    door: Door
+    path: Path
+    mode: Mode
+    source: Source
+
+    @property
+    def refusals(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.refused.csv")
+
+    async def run(self, *, again: bool = False, progress: Callable[[int], None] = lambda _offset: None) -> Report:
+        """Take what was not taken yet, or all of it again; raises InvalidFile. `progress` hears of bytes."""
+        digest, report = digest_of(self.path), Report()
+        start = Position() if again else await self._reached(digest)
+        report.resumed_at = start.line
+        if not start.offset:
+            self.refusals.unlink(missing_ok=True)
+        for batch in _batched(read_records(self.path, start)):
+            self._write_refusals(await until_it_answers()(self._take, batch, report, digest))
+            progress(batch[-1].after.offset)
+        return report
+
+    async def _reached(self, digest: bytes) -> Position:
+        async with self.door.sessions() as session:
+            return await files.reached(session, digest, self.mode)
+
+    async def _take(self, batch: Sequence[Record], report: Report, digest: bytes) -> list[tuple[int, str]]:
+        """Decide a batch, remember how far we are, and return the lines that were refused."""
+        refused: list[tuple[int, str]] = []
+        events: list[tuple[int, Event[CrmPayload]]] = []
+        ignored = 0
+        for record in batch:
+            try:
+                event = self._read(record)
+            except InvalidEvent as error:
+                refused.append((record.line, str(error)))
+            else:
+                ignored += event is None
+                events += [] if event is None else [(record.line, event)]
+        reasons = await self._decide(events, refused)
+        async with self.door.sessions.begin() as session:
+            await files.note(session, digest, self.mode, batch[-1].after)
+        report.reasons += reasons
+        report.ignored += ignored
+        report.refused += len(refused)
+        return sorted(refused)
+
+    async def _decide(
+        self, events: Sequence[tuple[int, Event[CrmPayload]]], refused: list[tuple[int, str]]
+    ) -> Counter[str]:
+        """Decide together; where that fails for a reason of ours, each by itself, so that one culprit stops nobody."""
+        if not events:
+            return Counter()
+        try:
+            verdicts = await self.door.decide([event for _, event in events])
+        except Exception as error:
+            if is_transient(error):
+                raise
+            if len(events) == 1:
+                refused.append((events[0][0], f"could not be handled: {type(error).__name__}"))
+                return Counter()
+            return sum([await self._decide([one], refused) for one in events], Counter[str]())
+        refused += [
+            (line, REUSED[0]) for (line, _), one in zip(events, verdicts, strict=True) if isinstance(one, Conflict)
+        ]
+        return Counter(one.reason for one in verdicts if not isinstance(one, Conflict))
+
+    def _read(self, record: Record) -> Event[CrmPayload] | None:
+        if record.problem:
+            raise InvalidEvent(record.problem)
+        event = self._event(record.body)
+        return _historic(event) if event and self.mode is Mode.BACKFILL else event
+
+    def _event(self, body: bytes) -> Event[CrmPayload] | None:
+        message = Message("", "", body)
+        if self.source.read is not None:
+            now = self.door.clock.now()
+            return read_message(from_source(self.source, message), {self.source.id: self.source}, received=now)
+        if self.path.suffix.lower() == ".csv":
+            event = event_of(msgspec.json.decode(body), source=self.source.id)
+            return read_event(Message("", "", json.dumps(event).encode()))
+        return read_event(message)
+
+    def _write_refusals(self, refused: Sequence[tuple[int, str]]) -> None:
+        if not refused:
+            return
+        new = not self.refusals.exists()
+        with self.refusals.open("a", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerows([*([("line", "reason")] if new else []), *refused])
+
+
+def _batched(records: Iterator[Record]) -> Iterator[Sequence[Record]]:
+    while batch := list(islice(records, BATCH)):
+        yield batch
+
+
+def _historic(event: Event[CrmPayload]) -> Event[CrmPayload]:
+    """Mark what may start a survey, so that it never does."""
+    attributes: dict[str, Any] | None = getattr(event.payload, "attributes", None)
+    if attributes is None:
+        return event
+    marked = event.payload.model_copy(
+        update={"attributes": _ATTRIBUTES.validate_python({**attributes, "historic": True})}
+    )
+    return checked(replace(event, payload=marked))

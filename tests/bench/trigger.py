@@ -1,0 +1,280 @@
+"""Stage trigger: Kafka → decision, request and outbox committed, against COPY of the very rows that are written.
+
+One event in five is asked about, one in ten comes twice. Both write the same rows of the same tables, a thousand events
+a commit in the limit. `EARSHOT_TEST_SEEN=5000000` adds the rate with so many events seen before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import tempfile
+import time
+import tracemalloc
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import sqlalchemy as sa
+from uuid_utils.compat import uuid7
+
+from deploy import databases
+from deploy.kafka.broker import Broker
+from services.trigger import main
+from services.trigger.config import TriggerSettings
+from services.trigger.domain.reading import read_program
+from services.trigger.handlers.programs import apply_program
+from shared import db, embedded, outbox
+from shared.clock import ManualClock
+from shared.consumer import Consumer
+from shared.topics import CRM_EVENTS
+from shared.transport import EventLog, Message, open_log
+from shared.transport.kafka import create_topics
+from tests.bench.frame import Measure, NotRight
+
+ITEMS = 10_000
+TWICE = ITEMS // 10
+FRESH = ITEMS - TWICE
+AT_ONCE = 1000
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TABLES = ("decisions", "respondents", "touchpoints", "outbox")
+PROGRAM = b"""
+id: after-purchase
+brand: {name: Shop}
+starts_on: [crm.purchase.completed]
+conditions: {field: order.amount, operator: ge, value: 80}
+"""
+
+
+class TriggerBench:
+    name = "trigger"
+    gate = 0.33
+    goal = 0.45
+
+    def __init__(self, database: db.Database, event_log: EventLog) -> None:
+        self._database, self._log, self._clock = database, event_log, ManualClock(NOW)
+        self._settings = TriggerSettings(_env_file=None)
+        self._run = 0
+        self._decided: list[dict[str, Any]] = []
+        self._rows: dict[str, list[tuple[Any, ...]]] = {}
+        self.counters: dict[str, float] = {}
+        self.peers: dict[str, Measure] = {
+            "only duplicates": self.duplicates,
+            "HTTP, 1000 an array": self.arrays,
+            "HTTP, single, 50 at once": self.singles,
+        }
+
+    async def prepare(self) -> None:
+        """Apply the program, keep the rows of one run for the limit, and count what a run costs."""
+        async with self._database.sessions.begin() as session:
+            await apply_program(session, read_program(PROGRAM), now=NOW)
+        await self.ours()
+        await self._keep_rows()
+        await self._count()
+        if seen := int(os.environ.get("EARSHOT_TEST_SEEN", "0")):
+            await self._fill(seen)
+
+    async def limit(self) -> float:
+        await self._execute(f"TRUNCATE {', '.join(f'limit_{table}' for table in TABLES)}", "CHECKPOINT")
+        connection = await self._database.connect()
+        began = time.perf_counter()
+        commits = ITEMS // AT_ONCE
+        for part in range(commits):
+            async with connection.transaction():
+                for table, rows in self._rows.items():
+                    share = rows[part * len(rows) // commits : (part + 1) * len(rows) // commits]
+                    await connection.copy_records_to_table(f"limit_{table}", records=share)
+        rate = ITEMS / (time.perf_counter() - began)
+        await connection.close()
+        return rate
+
+    async def ours(self) -> float:
+        self._decided = self._events()
+        await self._append(self._decided)
+        await self._execute("CHECKPOINT")
+        before = await self._counted()
+        rate = await self._consume()
+        decided, requests = (now - then for now, then in zip(await self._counted(), before, strict=True))
+        if (decided, requests) != (FRESH, FRESH // 5):
+            raise NotRight(f"{decided} of {FRESH} decided, {requests} of {FRESH // 5} asked")
+        return rate
+
+    async def duplicates(self) -> float:
+        """Read a run again that was decided before."""
+        before = await self._counted()
+        await self._append(self._decided)
+        rate = await self._consume()
+        if await self._counted() != before:
+            raise NotRight("a duplicate was decided anew")
+        return rate
+
+    async def arrays(self) -> float:
+        events = self._events()
+        async with self._client() as http:
+            began = time.perf_counter()
+            for start in range(0, ITEMS, AT_ONCE):
+                answer = await http.post("/v1/events", content=json.dumps(events[start : start + AT_ONCE]))
+                answer.raise_for_status()
+            return ITEMS / (time.perf_counter() - began)
+
+    async def singles(self) -> float:
+        bodies = iter([json.dumps(event) for event in self._events()[:2000]])
+        async with self._client() as http:
+
+            async def send() -> None:
+                for body in bodies:
+                    (await http.post("/v1/events", content=body)).raise_for_status()
+
+            began = time.perf_counter()
+            await asyncio.gather(*(send() for _ in range(50)))
+            return 2000 / (time.perf_counter() - began)
+
+    def _client(self) -> httpx.AsyncClient:
+        app = main.build_app(self._settings, self._database, self._log, self._clock)
+        headers = {"content-type": "application/cloudevents+json"}
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://127.0.0.1", headers=headers, timeout=60
+        )
+
+    def _consumer(self) -> Consumer:
+        logs = main.Logs(self._log, self._log, self._log)
+        return main.consumers(self._settings, self._database, logs, sources={}, clock=self._clock)[0]
+
+    async def _consume(self) -> float:
+        """Read until nothing is left; the clock starts with the first batch, joining the group is no work."""
+        consumer, stop, left, began = self._consumer(), asyncio.Event(), ITEMS, 0.0
+        async with aclosing(consumer.event_log.read(consumer.service.group, consumer.topics, limit=500)) as batches:
+            async for batch in batches:
+                began = began or time.perf_counter()
+                await consumer.handle(batch.messages, stop)
+                await batch.ack()
+                left -= len(batch.messages)
+                if left <= 0:
+                    break
+            return ITEMS / (time.perf_counter() - began)
+
+    async def _append(self, events: Sequence[dict[str, Any]]) -> None:
+        for start in range(0, len(events), outbox.BATCH):
+            await self._log.append([_message(event) for event in events[start : start + outbox.BATCH]])
+
+    def _events(self) -> list[dict[str, Any]]:
+        self._run += 1
+        fresh = [_event(self._run, number) for number in range(FRESH)]
+        events = [*fresh, *fresh[:: FRESH // TWICE][:TWICE]]
+        return [events[place * 7919 % ITEMS] for place in range(ITEMS)]
+
+    async def _counted(self) -> tuple[int, int]:
+        async with self._database.sessions() as session:
+            (row,) = await db.fetch(
+                session, "SELECT count(*), count(invitation_id) FROM decisions WHERE decided_at = $1", NOW
+            )
+        return row[0], row[1]
+
+    async def _keep_rows(self) -> None:
+        connection = await self._database.connect()
+        for table in TABLES:
+            self._rows[table] = [tuple(row) for row in await connection.fetch(f"SELECT * FROM {table}")]  # noqa: S608 - ours
+            await connection.execute(f"CREATE TABLE limit_{table} (LIKE {table} INCLUDING ALL)")
+        await connection.close()
+
+    async def _count(self) -> None:
+        """Count statements, commits, WAL and memory of one run, apart from the timed ones."""
+        statements = 0
+
+        def heard(_query: object) -> None:
+            nonlocal statements
+            statements += 1
+
+        def listen(connection: Any, _record: object) -> None:
+            connection.driver_connection.add_query_logger(heard)
+
+        sa.event.listen(self._database.engine.sync_engine, "connect", listen)
+        await self._database.engine.dispose()
+        tracemalloc.start()
+        wal = await self._wal()
+        await self.ours()
+        self.counters["wal_bytes_per_event"] = (await self._wal() - wal) / ITEMS
+        self.counters["statements_per_1000"] = statements / ITEMS * 1000
+        self.counters["peak_mb"] = tracemalloc.get_traced_memory()[1] / 1e6
+        tracemalloc.stop()
+        sa.event.remove(self._database.engine.sync_engine, "connect", listen)
+        await self._database.engine.dispose()
+
+    async def _wal(self) -> float:
+        async with self._database.sessions() as session:
+            rows = await db.fetch(session, "SELECT pg_current_wal_lsn() - '0/0'::pg_lsn AS bytes")
+        return float(rows[0]["bytes"])
+
+    async def _fill(self, seen: int) -> None:
+        """Store decisions of earlier days, in the form of ours."""
+        connection = await self._database.connect()
+        sample = await connection.fetchrow("SELECT * FROM decisions LIMIT 1")
+        assert sample is not None
+        columns = list(sample.keys())
+        for start in range(0, seen, 20_000):
+            rows = [_earlier(sample, number) for number in range(start, min(start + 20_000, seen))]
+            await connection.copy_records_to_table("decisions", records=rows, columns=columns)
+        await connection.execute("ANALYZE decisions")
+        await connection.close()
+
+    async def _execute(self, *statements: str) -> None:
+        connection = await self._database.connect()
+        for statement in statements:
+            await connection.execute(statement)
+        await connection.close()
+
+
+def _event(run: int, number: int) -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "id": f"{run}-{number}",
+        "source": "my-shop",
+        "type": "crm.purchase.completed",
+        "time": "2026-03-01T11:00:00Z",
+        "data": {
+            "customer": {"id": f"{run}-{number}", "name": "Ann Example", "email": f"ann{number}@shop.example"},
+            "order": {"id": f"{run}-{number}", "amount": f"{number % 5 * 20}.00", "currency": "EUR"},
+            "touchpoint": {"store": f"Store {number % 50}", "channel": "store", "region": "North"},
+        },
+    }
+
+
+def _message(event: dict[str, Any]) -> Message:
+    return Message(CRM_EVENTS.name, event["data"]["customer"]["id"], json.dumps(event).encode())
+
+
+def _earlier(sample: asyncpg.Record, number: int) -> tuple[Any, ...]:
+    other = {"id": uuid7(), "event_id": f"seen-{number}", "respondent_id": f"seen-{number}", "invitation_id": None}
+    earlier = {**other, "decided_at": datetime(2026, 2, 1, tzinfo=UTC)}
+    return tuple(earlier.get(name, value) for name, value in sample.items())
+
+
+@asynccontextmanager
+async def open_bench() -> AsyncIterator[TriggerBench]:
+    folder = Path(tempfile.mkdtemp(prefix="eb-"))
+    server = embedded.start(folder / "pg")
+    async with AsyncExitStack() as resources:
+        resources.callback(shutil.rmtree, folder, ignore_errors=True)
+        resources.callback(server.stop)
+        broker = resources.enter_context(Broker())
+        urls = await embedded.prepare(server)
+        await databases.migrate({"trigger": urls["trigger"]})
+        admin = await asyncpg.connect(db.driver_url(server.admin_url))
+        await admin.execute("ALTER SYSTEM SET max_wal_size = '4GB'")
+        await admin.execute("SELECT pg_reload_conf()")
+        await admin.execute("GRANT pg_checkpoint TO trigger")
+        await admin.close()
+        await create_topics(broker.url, [CRM_EVENTS])
+        database = db.Database(urls["trigger"], schema="trigger")
+        resources.push_async_callback(database.close)
+        event_log = open_log(broker.url)
+        resources.push_async_callback(event_log.close)
+        bench = TriggerBench(database, event_log)
+        await bench.prepare()
+        yield bench

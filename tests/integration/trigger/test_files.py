@@ -1,0 +1,224 @@
+"""Files of events: read in little memory, taken up where a run ended, refused lines named by number."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import os
+import time
+import tracemalloc
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from services.trigger import file_commands
+from services.trigger.api.door import Door
+from services.trigger.domain.sources import Source, SourceKind
+from services.trigger.file_commands import take_waiting
+from services.trigger.files import taking as taking_module
+from services.trigger.files.reading import InvalidFile, Record, read_records
+from services.trigger.files.taking import Mode, Taking
+from services.trigger.repository.files import Position
+from shared import db
+from shared.clock import ManualClock
+from shared.db import Database
+from tests.integration.trigger.samples import NOW, TERMS, count, later, published, purchase
+
+SHOP = Source("my-shop", SourceKind.GENERIC)
+
+
+@pytest.fixture
+def door(installed: Database, clock: ManualClock) -> Door:
+    return Door(installed.sessions, clock, TERMS)
+
+
+def table(path: Path, rows: int, *, wrong: frozenset[int] = frozenset()) -> Path:
+    """Write a CSV of purchases, a customer each; the rows in `wrong` have a time nobody can read."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, delimiter=";")
+        writer.writerow(["customer.id", "customer.email", "order.id", "order.amount", "time", "touchpoint.store"])
+        for row in range(rows):
+            at = "soon" if row in wrong else NOW.isoformat()
+            writer.writerow([f"c{row}", f"c{row}@shop.example", f"o{row}", "19.90", at, "Riverside\nétage 2"])
+    return path
+
+
+async def test_table_is_ingested_and_refused_lines_are_named_by_number(
+    door: Door, installed: Database, tmp_path: Path
+) -> None:
+    taking = Taking(door, table(tmp_path / "sales.csv", 5, wrong=frozenset({1, 3})), Mode.INGEST, SHOP)
+    report = await taking.run()
+    assert (report.reasons, report.refused) == (Counter(asked=3), 2)
+    with taking.refusals.open(newline="") as file:
+        header, *refused = csv.reader(file)
+    assert header == ["line", "reason"]
+    assert [line for line, _ in refused] == ["4", "8"], "a cell holds a line break"
+    assert refused[0][1].startswith("body: ")
+    (first, *_) = await published(installed)
+    assert first.payload.model_dump()["event"]["id"] == "crm.purchase.completed:o0"
+    assert first.payload.model_dump()["segments"]["store"] == "Riverside\nétage 2"
+
+
+async def test_second_run_of_a_file_does_nothing_and_again_changes_nothing(
+    door: Door, installed: Database, tmp_path: Path
+) -> None:
+    path = table(tmp_path / "sales.csv", 3)
+    await Taking(door, path, Mode.INGEST, SHOP).run()
+    second = await Taking(door, path, Mode.INGEST, SHOP).run()
+    assert (second.reasons.total(), second.resumed_at) == (0, 7)
+    again = await Taking(door, path, Mode.INGEST, SHOP).run(again=True)
+    assert again.reasons == Counter(asked=3)
+    assert await count(installed, "decisions") == 3
+
+
+async def test_interrupted_run_is_taken_up_where_it_ended(
+    door: Door, installed: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taking_module, "BATCH", 10)
+    path = table(tmp_path / "sales.csv", 35, wrong=frozenset({2, 33}))
+    heard = Counter[str]()
+
+    def stop_after_two(_offset: int) -> None:
+        heard["batches"] += 1
+        if heard["batches"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await Taking(door, path, Mode.INGEST, SHOP).run(progress=stop_after_two)
+    assert await count(installed, "decisions") == 19
+    report = await Taking(door, path, Mode.INGEST, SHOP).run()
+    assert (report.reasons, report.refused, report.resumed_at) == (Counter(asked=14), 1, 41)
+    assert (tmp_path / "sales.csv.refused.csv").read_text().splitlines()[1:] == [
+        line for line in (tmp_path / "sales.csv.refused.csv").read_text().splitlines() if line[0].isdigit()
+    ]
+    assert await count(installed, "decisions") == 33
+
+
+async def test_backfill_of_recent_purchases_fills_the_history_and_asks_nobody(
+    door: Door, installed: Database, tmp_path: Path
+) -> None:
+    path = tmp_path / "year.jsonl"
+    old = [purchase(f"e{n}", at=later(days=-2 * n), customer={"id": "c1", "email": "a@b.example"}) for n in range(1, 5)]
+    path.write_text("\n\n".join(json.dumps(one) for one in [*old, {"id": "x"}]))
+    report = await Taking(door, path, Mode.BACKFILL, SHOP).run()
+    assert report.refused == 1
+    assert report.reasons == Counter(historic=4)
+    assert await published(installed) == []
+    async with installed.sessions() as session:
+        (row,) = await db.fetch(session, "SELECT purchases, email FROM respondents")
+    assert tuple(row) == (4, "a@b.example")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+async def test_files_in_a_watched_folder_are_taken_and_put_aside(
+    door: Door, installed: Database, tmp_path: Path
+) -> None:
+    (tmp_path / "done").mkdir()
+    table(tmp_path / "a.csv", 2, wrong=frozenset({0}))
+    (tmp_path / "b.jsonl").write_text(json.dumps(purchase("e9")) + "\n")
+    (tmp_path / "broken.csv").write_text("a,a\n")
+    (tmp_path / "notes.txt").write_text("not mine")
+    fresh = tmp_path / "still-being-written.csv"
+    fresh.write_text("x")
+    later_than_both = time.time() + 10
+    os.utime(fresh, (later_than_both, later_than_both))
+    await take_waiting(door, tmp_path, SHOP, at=later_than_both)
+    left = names(tmp_path)
+    assert left == ["a.csv.refused.csv", "done", "notes.txt", "still-being-written.csv"]
+    assert names(tmp_path / "done") == ["a.csv", "b.jsonl", "broken.csv"]
+    assert await count(installed, "decisions") == 2
+
+
+MAPPING = """
+events:
+  - {type: crm.service.completed, id: "{nr}", time: {path: tag, transform: {time: "%d.%m.%Y", zone: Europe/Berlin}},
+     when: {status: fertig}, data: {customer.id: kunde, customer.email: mail, service.id: nr}}
+"""
+
+
+@pytest.mark.usefixtures("installed")
+async def test_commands_say_what_became_of_a_file(
+    urls: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EARSHOT_TRIGGER_DATABASE_URL", urls["trigger"])
+    (tmp_path / "map.yaml").write_text(MAPPING)
+    path = tmp_path / "jobs.csv"
+    path.write_text(
+        "nr,kunde,mail,status,tag\n1,k1,k1@b.example,fertig,01.02.2020\n2,k2,,offen,01.02.2020\n3,k3,,fertig,?\n"
+    )
+
+    async def earshot(*words: str) -> tuple[int, str]:
+        result = await asyncio.to_thread(CliRunner().invoke, file_commands.app, [*words])
+        return result.exit_code, result.output
+
+    mapped = ("--mapping", str(tmp_path / "map.yaml"), "--source", "jobs")
+    code, output = await earshot("ingest", str(path), *mapped)
+    assert code == 1
+    assert f"{path}: 1 events decided: too_old 1" in output
+    assert f"{path}: 1 records are of no interest to the mapping" in output
+    assert f"{path}: 1 lines refused, see {path}.refused.csv" in output
+    assert "4,time: not a time as %d.%m.%Y (from tag)" in (tmp_path / "jobs.csv.refused.csv").read_text()
+    assert await earshot("ingest", str(path), *mapped) == (
+        0,
+        f"{path}: taken up after line 4\n{path}: 0 events decided\n",
+    )
+    assert (await earshot("backfill", str(tmp_path / "map.yaml")))[0] == 2
+    assert (await earshot("ingest"))[0] == 2
+    (tmp_path / "map.yaml").write_text("events: 1")
+    assert (await earshot("ingest", str(path), *mapped))[0] == 2
+
+
+def records(path: Path, text: bytes) -> list[Record]:
+    path.write_bytes(text)
+    return list(read_records(path, Position()))
+
+
+def test_strange_tables_name_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    assert [one.body for one in records(path, b"\xef\xbb\xbfa;b\r\n1; 2 \r\n\r\n;3")] == [
+        b'{"a": "1", "b": "2"}',
+        b'{"b": "3"}',
+    ]
+    assert [(one.line, one.problem) for one in records(path, b"a,b\n1\n1,2,3\n\xff,1\n1,2\n")] == [
+        (2, "1 cells, the first line names 2 columns"),
+        (3, "3 cells, the first line names 2 columns"),
+        (4, "not UTF-8"),
+        (5, ""),
+    ]
+    (broken, *rest) = records(path, b'a,b\n"1"x,2\n3,4\n')
+    assert broken.problem.startswith("not CSV: ")
+    assert [one.body for one in rest] == [b'{"a": "3", "b": "4"}']
+    for header in (b"", b"a,a\n", b"\n"):
+        with pytest.raises(InvalidFile, match="the first line must name the columns"):
+            records(path, header)
+    with pytest.raises(InvalidFile, match="a name that ends in"):
+        records(tmp_path / "a.xlsx", b"")
+
+
+def test_line_that_never_ends_is_refused_and_the_rest_goes_on(tmp_path: Path) -> None:
+    found = records(tmp_path / "a.jsonl", b"x" * 3_500_000 + b"\n{}\n")
+    assert [(one.line, one.body, one.problem[:30]) for one in found] == [
+        (1, b"", "the line has more than 1000000"),
+        (2, b"{}", ""),
+    ]
+
+
+def test_reading_takes_little_memory_however_long_the_file(tmp_path: Path) -> None:
+    path = table(tmp_path / "long.csv", 20_000)
+
+    def peak(found: Iterator[Record]) -> int:
+        tracemalloc.start()
+        number = sum(1 for _ in found)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert number == 20_000
+        return most
+
+    assert peak(read_records(path, Position())) < 500_000

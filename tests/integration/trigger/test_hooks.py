@@ -1,0 +1,295 @@
+"""Webhooks of shops and CRMs: signatures, mappings, replays, and what cannot be mapped."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client import REGISTRY
+
+from services.trigger.api.bitrix24 import Rereading
+from services.trigger.api.door import Door
+from services.trigger.api.hooks import Hooks
+from services.trigger.config import TriggerSettings, load_sources
+from services.trigger.main import build_app
+from shared import db, parking
+from shared.clock import ManualClock
+from shared.db import Database
+from shared.events import SurveyRequested
+from shared.transport import EventLog
+from tests.integration.trigger import vendors
+from tests.integration.trigger.samples import NOW, TERMS, count, published
+from tests.integration.trigger.vendors import SHOPIFY_DELIVERED, SHOPIFY_ORDER, SHOPIFY_REDACT, WOO_ORDER
+
+GENERIC = """
+id: erp
+kind: generic
+signature:
+  {header: X-Signature, algorithm: sha512, prefix: "v1=", signed: "{timestamp}.{body}", timestamp_header: X-Time}
+mapping:
+  events:
+    - when: {state: done}
+      type: crm.service.completed
+      id: "{job}-done"
+      time: {path: finished, transform: {time: "%d.%m.%Y %H:%M", zone: Europe/Moscow}}
+      data: {customer.id: client.code, customer.email: client.mail, service.id: job}
+"""
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> TriggerSettings:
+    for kind in ("shopify", "woocommerce", "bitrix24"):
+        (tmp_path / f"{kind}.yaml").write_text(f"{{id: my-{kind}, kind: {kind}}}")
+    (tmp_path / "erp.yaml").write_text(GENERIC)
+    names = ("my-shopify", "my-woocommerce", "my-bitrix24", "erp")
+    secrets = ",".join(f"{name}:new,{name}:old" for name in names)
+    return TriggerSettings(
+        _env_file=None, sources=tmp_path, source_secrets=secrets, source_urls="my-bitrix24:http://127.0.0.1:1/"
+    )
+
+
+@pytest.fixture
+async def outside(
+    sources: TriggerSettings, installed: Database, event_log: EventLog, clock: ManualClock
+) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(build_app(sources, installed, event_log, clock))
+    async with httpx.AsyncClient(
+        transport=transport, base_url="https://hooks.example/v1/hooks", headers={"x-forwarded-for": "203.0.113.9"}
+    ) as http:
+        yield http
+
+
+async def shop(
+    http: httpx.AsyncClient, topic: str, document: dict[str, Any], *, with_: str = "new"
+) -> tuple[int, str | None]:
+    body, headers = vendors.shopify(topic, document, secret=with_)
+    answer = await http.post("/my-shopify", content=body, headers=headers)
+    return answer.status_code, answer.json().get("result")
+
+
+async def stored(database: Database) -> list[tuple[str, str, str]]:
+    async with database.sessions() as session:
+        rows = await db.fetch(session, "SELECT type, respondent_id, event_id FROM decisions ORDER BY id")
+    return [tuple(row) for row in rows]
+
+
+async def parked(database: Database) -> list[str]:
+    async with database.sessions() as session:
+        return [row.reason for row in await parking.parked(session)]
+
+
+async def test_shopify_order_is_asked_about_when_it_is_fulfilled(
+    outside: httpx.AsyncClient, installed: Database
+) -> None:
+    assert await shop(outside, "orders/paid", SHOPIFY_ORDER) == (202, "ignored")
+    assert await shop(outside, "orders/fulfilled", SHOPIFY_ORDER) == (202, "decided")
+    (request,) = await published(installed)
+    assert isinstance(request.payload, SurveyRequested)
+    assert request.payload.customer_name == "John Smith"
+    assert request.payload.contact.model_dump() == {"email": "jon@example.com", "phone": "+16135550127"}
+    assert (request.payload.consent.email, request.payload.consent.sms) == (True, True)
+    assert request.payload.event.id == "order-820982911946154508-fulfilled"
+    assert request.payload.event.time.isoformat() == "2026-03-01T11:00:00+00:00"
+    assert request.payload.segments["store"] == "shop.myshopify.com"
+
+
+async def test_shopify_story_of_an_order_to_its_end(outside: httpx.AsyncClient, installed: Database) -> None:
+    cancelled = {**SHOPIFY_ORDER, "cancelled_at": "2026-03-01T06:40:00-05:00", "cancel_reason": "customer"}
+    assert await shop(outside, "orders/fulfilled", SHOPIFY_ORDER) == (202, "decided")
+    assert await shop(outside, "fulfillment_events/create", {**SHOPIFY_DELIVERED, "status": "in_transit"}) == (
+        202,
+        "ignored",
+    )
+    assert await shop(outside, "fulfillment_events/create", SHOPIFY_DELIVERED) == (202, "decided")
+    assert await shop(outside, "orders/cancelled", cancelled) == (202, "decided")
+    assert await shop(outside, "customers/redact", SHOPIFY_REDACT) == (202, "decided")
+    customer = "115310627314723954"
+    assert await stored(installed) == [
+        ("crm.purchase.completed", customer, "order-820982911946154508-fulfilled"),
+        ("crm.order.delivered", customer, "order-820982911946154508-delivered-123456"),
+        ("crm.purchase.cancelled", customer, "order-820982911946154508-cancelled"),
+        ("crm.customer.erased", customer, "redact-b54557e4-bdd9-4b37-8a5f-bf7d70bcd043"),
+    ]
+    assert [event.type for event in await published(installed)] == [
+        "survey.requested",
+        "survey.withdrawn",
+        "respondent.erased",
+    ]
+
+
+async def test_replayed_webhook_changes_nothing(outside: httpx.AsyncClient, installed: Database) -> None:
+    for _ in range(3):
+        assert await shop(outside, "orders/fulfilled", SHOPIFY_ORDER) == (202, "decided")
+    changed = {**SHOPIFY_ORDER, "current_total_price": "1.00"}
+    assert await shop(outside, "orders/fulfilled", changed) == (202, "known")
+    assert await count(installed, "decisions") == 1
+
+
+async def test_both_secrets_are_good_while_one_is_replaced_and_any_other_is_refused_and_counted(
+    outside: httpx.AsyncClient, installed: Database
+) -> None:
+    labels = {"service": "trigger", "source": "my-shopify", "result": "refused"}
+    before = REGISTRY.get_sample_value("earshot_source_webhooks_total", labels) or 0
+    assert await shop(outside, "orders/fulfilled", SHOPIFY_ORDER, with_="old") == (202, "decided")
+    assert await shop(outside, "orders/fulfilled", SHOPIFY_ORDER, with_="stolen") == (401, None)
+    body, headers = vendors.shopify("orders/fulfilled", SHOPIFY_ORDER, secret="new")
+    assert (await outside.post("/my-shopify", content=body + b" ", headers=headers)).status_code == 401
+    assert (await outside.post("/my-shopify", content=body)).status_code == 401
+    strange = {**headers, "X-Shopify-Hmac-Sha256": "é".encode("latin-1")}
+    assert (await outside.post("/my-shopify", content=body, headers=strange)).status_code == 401  # type: ignore[arg-type]
+    assert REGISTRY.get_sample_value("earshot_source_webhooks_total", labels) == before + 4
+    assert (await outside.post("/unknown", content=body, headers=headers)).status_code == 404
+    assert await count(installed, "decisions") == 1
+
+
+async def test_what_cannot_be_mapped_is_parked_once_with_the_path_that_failed(
+    outside: httpx.AsyncClient, installed: Database
+) -> None:
+    guest = {**SHOPIFY_ORDER, "customer": None, "email": None}
+    for _ in range(2):
+        assert await shop(outside, "orders/fulfilled", guest) == (202, "parked")
+    assert await shop(outside, "orders/fulfilled", {**SHOPIFY_ORDER, "currency": "dollar"}) == (202, "parked")
+    assert await shop(outside, "fulfillment_events/create", SHOPIFY_DELIVERED) == (202, "parked")
+    assert await parked(installed) == [
+        "customer.id: nothing is found at customer.id or email",
+        "order.currency: String should match pattern '^[A-Z]{3}$' (from currency)",
+        "customer.id: no event order-{order_id}-fulfilled is known yet",
+    ]
+
+
+async def test_woocommerce_order_is_asked_about_when_it_is_completed_not_paid(
+    outside: httpx.AsyncClient, installed: Database
+) -> None:
+    results = []
+    for status in ("processing", "completed", "refunded"):
+        body, headers = vendors.woo({**WOO_ORDER, "status": status}, secret="new")
+        answer = await outside.post("/my-woocommerce", content=body, headers=headers)
+        results.append((answer.status_code, answer.json()["result"]))
+    assert results == [(202, "ignored"), (202, "decided"), (202, "decided")]
+    assert await stored(installed) == [
+        ("crm.purchase.completed", "john.doe@example.com", "order-727-completed"),
+        ("crm.purchase.cancelled", "john.doe@example.com", "order-727-refunded"),
+    ]
+    (request, withdrawal) = await published(installed)
+    assert isinstance(request.payload, SurveyRequested)
+    assert request.payload.event.time.isoformat() == "2026-03-01T11:00:00+00:00"
+    assert withdrawal.type == "survey.withdrawn"
+
+
+async def test_woocommerce_ping_is_answered_though_nobody_signs_it(outside: httpx.AsyncClient) -> None:
+    assert (await outside.post("/my-woocommerce", content=b"webhook_id=3")).json() == {"result": "ignored"}
+    assert (await outside.post("/my-woocommerce", content=b"webhook_id=3&x=1")).status_code == 401
+
+
+async def test_generic_source_wants_its_signature_and_a_fresh_time(
+    outside: httpx.AsyncClient, installed: Database
+) -> None:
+    job = {
+        "job": 5,
+        "state": "done",
+        "finished": "01.03.2026 13:00",
+        "client": {"code": "C5", "mail": "c5@example.com"},
+    }
+    body = json.dumps(job).encode()
+
+    async def send(at: float, *, with_: str = "new") -> int:
+        moment = str(int(at))
+        digest = hmac.new(with_.encode(), moment.encode() + b"." + body, hashlib.sha512).hexdigest()
+        headers = {"X-Signature": f"v1={digest}", "X-Time": moment}
+        return (await outside.post("/erp", content=body, headers=headers)).status_code
+
+    now = time.time()
+    assert [await send(now - 400), await send(now + 400), await send(now, with_="x")] == [401, 401, 401]
+    assert await send(now - 200, with_="old") == 202
+    assert await stored(installed) == [("crm.service.completed", "c5", "5-done")]
+
+
+@asynccontextmanager
+async def asking(
+    sources: TriggerSettings, database: Database, *, decide: Any = None
+) -> AsyncIterator[tuple[vendors.Bitrix24, Rereading]]:
+    """Put a Bitrix24 there, and what asks it."""
+    async with vendors.bitrix24() as crm:
+        urls = TriggerSettings(_env_file=None, source_urls=f"my-bitrix24:{crm.url}").source_urls
+        known = load_sources(sources.model_copy(update={"source_urls": urls}))
+        hooks = Hooks(Door(database.sessions, ManualClock(NOW), TERMS), known)
+        rereading = Rereading(database.sessions, known, decide or hooks.decide)
+        yield crm, rereading
+        await rereading.close()
+
+
+async def test_bitrix24_deal_is_read_again_before_it_is_decided(
+    sources: TriggerSettings, outside: httpx.AsyncClient, installed: Database
+) -> None:
+    async with asking(sources, installed) as (crm, rereading):
+        for _ in range(3):
+            notice = await outside.post("/my-bitrix24", content=vendors.bitrix("410", token="old"))
+            assert (notice.status_code, notice.json()["result"]) == (202, "queued")
+        assert [await rereading.tick(), await rereading.tick()] == [1, 0]
+        assert crm.asked == [("crm.deal.get.json", "410"), ("crm.contact.get.json", "84")]
+        await outside.post("/my-bitrix24", content=vendors.bitrix("410", token="new"))
+        crm.deal["STAGE_SEMANTIC_ID"] = "F"
+        assert await rereading.tick() == 1
+    assert await stored(installed) == [
+        ("crm.purchase.completed", "84", "deal-410-won"),
+        ("crm.purchase.cancelled", "84", "deal-410-lost"),
+    ]
+    (request, _) = await published(installed)
+    assert isinstance(request.payload, SurveyRequested)
+    assert request.payload.contact.model_dump() == {"email": "anna@example.com", "phone": "+79261234567"}
+
+
+async def test_bitrix24_that_is_busy_is_asked_again_later_and_given_up_in_the_end(
+    sources: TriggerSettings, outside: httpx.AsyncClient, installed: Database
+) -> None:
+    async with asking(sources, installed) as (crm, rereading):
+        await outside.post("/my-bitrix24", content=vendors.bitrix("410", token="new"))
+        crm.failures = 1
+        assert [await rereading.tick(), await rereading.tick()] == [1, 0]
+        assert await count(installed, "rereads") == 1
+        async with installed.sessions.begin() as session:
+            await db.fetch(session, "UPDATE rereads SET due_at = clock_timestamp(), attempts = 99")
+        crm.failures = 1
+        assert await rereading.tick() == 1
+        assert await count(installed, "rereads") == 0
+    assert await count(installed, "decisions") == 0
+
+
+async def test_notice_that_comes_while_we_ask_is_asked_about_again(
+    sources: TriggerSettings, outside: httpx.AsyncClient, installed: Database
+) -> None:
+    async def while_asking(*_: object) -> None:
+        await outside.post("/my-bitrix24", content=vendors.bitrix("410", token="new"))
+
+    async with asking(sources, installed, decide=while_asking) as (_, rereading):
+        await outside.post("/my-bitrix24", content=vendors.bitrix("410", token="new"))
+        assert [await rereading.tick(), await rereading.tick()] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        vendors.bitrix("410", token="stolen"),
+        vendors.bitrix("410", token=""),
+        b"event=ONCRMDEALUPDATE",
+        b"\xff",
+        b"a=b&" * 300,
+        b"",
+    ],
+)
+async def test_bitrix24_without_its_token_is_refused(outside: httpx.AsyncClient, body: bytes) -> None:
+    assert (await outside.post("/my-bitrix24", content=body)).status_code == 401
+
+
+async def test_other_events_of_bitrix24_are_ignored(outside: httpx.AsyncClient, installed: Database) -> None:
+    for body in (vendors.bitrix("410", token="new", event="ONTASKUPDATE"), vendors.bitrix("4x", token="new")):
+        assert (await outside.post("/my-bitrix24", content=body)).json() == {"result": "ignored"}
+    assert await count(installed, "rereads") == 0

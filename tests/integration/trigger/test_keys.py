@@ -1,0 +1,116 @@
+"""Machines come in by a key: what it opens, what it does not, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from services.trigger.api import keys as api_keys
+from services.trigger.config import TriggerSettings
+from services.trigger.key_commands import app
+from services.trigger.main import build_app
+from shared import db
+from shared.clock import ManualClock
+from shared.db import Database
+from shared.transport import EventLog
+from tests.integration.trigger.samples import count, purchase
+
+EVENTS = "/v1/events"
+OUTSIDE = {"x-forwarded-for": "203.0.113.9"}
+
+
+@pytest.fixture
+async def outside(
+    installed: Database, event_log: EventLog, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[httpx.AsyncClient]:
+    monkeypatch.setattr(api_keys, "REMEMBERED_S", 0.0)
+    settings = TriggerSettings(_env_file=None, staff_secret="staff", events_per_second=0.01)
+    transport = httpx.ASGITransport(build_app(settings, installed, event_log, clock))
+    async with httpx.AsyncClient(transport=transport, base_url="http://earshot.example", headers=OUTSIDE) as http:
+        yield http
+
+
+@pytest.fixture
+def earshot(urls: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> CliRunner:
+    monkeypatch.setenv("EARSHOT_TRIGGER_DATABASE_URL", urls["trigger"])
+    return CliRunner()
+
+
+async def made(runner: CliRunner, *words: str) -> tuple[dict[str, str], str]:
+    """Make a key; return the header that carries it, and its id."""
+    result = await asyncio.to_thread(runner.invoke, app, ["create", "shop", *words])
+    assert result.exit_code == 0, result.output
+    return {"authorization": f"Bearer {result.stdout.strip()}"}, result.stderr.split("\t")[0]
+
+
+async def test_key_opens_what_its_scopes_say_and_nothing_else(outside: httpx.AsyncClient, earshot: CliRunner) -> None:
+    key, _ = await made(earshot)
+    assert (await outside.post(EVENTS, json=purchase("e1"))).status_code == 401
+    assert (await outside.post(EVENTS, json=purchase("e1"), headers=key)).json()["reason"] == "asked"
+    refused = await outside.get("/v1/decisions", headers=key)
+    assert (refused.status_code, refused.json()["detail"]) == (403, "Its scopes are events:write.")
+    for path in ("/docs", "/metrics", "/v1/events/other"):
+        assert (await outside.get(path, headers=key)).status_code == 403
+    wider, _ = await made(earshot, "--scope", "decisions:read", "--scope", "programs:read")
+    assert len((await outside.get("/v1/decisions", headers=wider)).json()["decisions"]) == 1
+    assert (await outside.get("/v1/programs/after-purchase", headers=wider)).status_code == 200
+    assert (await outside.put("/v1/programs", headers=wider)).status_code == 403
+    assert (await outside.get("/docs", headers={"authorization": "Bearer staff"})).status_code == 200
+
+
+async def test_revoked_expired_and_unknown_keys_are_refused_alike(
+    outside: httpx.AsyncClient, earshot: CliRunner, installed: Database
+) -> None:
+    revoked, id_ = await made(earshot)
+    assert (await outside.post(EVENTS, json=purchase("e1"), headers=revoked)).status_code == 202
+    result = await asyncio.to_thread(earshot.invoke, app, ["revoke", id_])
+    assert result.output == f"{id_} revoked\n"
+    assert (await asyncio.to_thread(earshot.invoke, app, ["revoke", id_])).exit_code == 2
+    expired, other = await made(earshot)
+    async with installed.sessions.begin() as session:
+        await db.fetch(session, "UPDATE api_keys SET expires_at = clock_timestamp() WHERE id = $1::text::uuid", other)
+    answers = [
+        await outside.post(EVENTS, json=purchase("e2"), headers=headers)
+        for headers in (revoked, expired, {"authorization": "Bearer esk_unknown"})
+    ]
+    assert {(answer.status_code, answer.json()["title"]) for answer in answers} == {(401, "This key is not valid")}
+    assert await count(installed, "decisions") == 1
+    listed = (await asyncio.to_thread(earshot.invoke, app, ["list"])).output
+    assert f"{id_}\tshop\tevents:write\trevoked 20" in listed
+
+
+async def test_only_a_digest_of_a_key_is_kept(earshot: CliRunner, trigger_db: Database) -> None:
+    key, _ = await made(earshot, "--days", "0")
+    async with trigger_db.sessions() as session:
+        (row,) = await db.fetch(session, "SELECT k::text AS kept, expires_at FROM api_keys AS k")
+    assert key["authorization"].removeprefix("Bearer esk_") not in row["kept"]
+    assert row["expires_at"] is None
+
+
+async def test_key_that_sends_too_much_is_told_when_to_come_back(
+    outside: httpx.AsyncClient, earshot: CliRunner
+) -> None:
+    key, _ = await made(earshot)
+    other, _ = await made(earshot)
+    assert (await outside.post(EVENTS, json=[purchase("e1")] * 1000, headers=key)).status_code == 202
+    refused = await outside.post(EVENTS, json=purchase("e2"), headers=key)
+    assert refused.status_code == 429
+    assert int(refused.headers["retry-after"]) in range(90, 101)
+    assert (await outside.post(EVENTS, json=purchase("e2"), headers=other)).status_code == 202
+    staff = {"authorization": "Bearer staff"}
+    assert (await outside.post(EVENTS, json=[purchase("e3")] * 1000, headers=staff)).status_code == 202
+    assert (await outside.post(EVENTS, json=purchase("e4"), headers=staff)).status_code == 202
+
+
+async def test_single_events_at_once_share_a_transaction(outside: httpx.AsyncClient, installed: Database) -> None:
+    staff = {"authorization": "Bearer staff"}
+    sent = [purchase(f"e{number}", customer={"id": f"c{number}", "email": "a@shop.example"}) for number in range(100)]
+    answers = await asyncio.gather(*(outside.post(EVENTS, json=one, headers=staff) for one in sent))
+    assert [answer.json()["id"] for answer in answers] == [one["id"] for one in sent]
+    async with installed.sessions() as session:
+        (row,) = await db.fetch(session, "SELECT count(DISTINCT xmin::text) AS commits FROM decisions")
+    assert row["commits"] < 20

@@ -1,0 +1,223 @@
+"""Declared mappings: foreign JSON in, an event or the path that failed out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from services.trigger.domain.mapping import Mapped, Unmappable, compile_mapping
+from services.trigger.domain.sources import InvalidSource, read_mapping
+
+ORDERS = """
+envelope: debezium
+events:
+  - when: {op: [c, u], after.status: delivered, after.deleted_at: {exists: false}}
+    type: crm.purchase.completed
+    id: "orders-{after.id}-delivered"
+    time: {path: after.updated_at, transform: {time: unix_ms}}
+    data:
+      customer.id: [after.customer_id, {path: after.email, transform: [trim, lower]}]
+      customer.email: {path: after.email, transform: [trim, lower]}
+      customer.consent.sms: {path: after.sms, transform: {lookup: {"Y": true, "N": false}}}
+      customer.attributes.tier.name: {path: after.tier, default: none}
+      order.id: after.id
+      order.amount: {path: after.total_cents, transform: {minor_units: 2}}
+      order.currency: {const: EUR}
+      order.items: {each: after.lines, fields: {id: sku, name: title}}
+      touchpoint.store: [after.store, {const: web}]
+  - when: {op: d}
+    type: crm.purchase.cancelled
+    id: "orders-{before.id}-deleted"
+    time: {path: ts_ms, transform: {time: unix_ms}}
+    data: {customer.id: before.customer_id, order.id: before.id}
+"""
+ROW: dict[str, Any] = {
+    "id": 7,
+    "status": "delivered",
+    "updated_at": 1_760_000_000_000,
+    "customer_id": None,
+    "email": " Ann@Shop.example ",
+    "sms": "Y",
+    "total_cents": 1990,
+    "lines": [{"sku": 3, "title": "Tea"}, {"title": ""}],
+}
+
+
+def mapped(mapping: str, document: Any) -> dict[str, Any] | None:
+    made = compile_mapping(read_mapping(mapping.encode()))(document)
+    return None if made is None else dict(made.event)
+
+
+def one(rules: str, document: Any) -> Any:
+    """Map one attribute by these rules."""
+    text = f"""
+events:
+  - type: crm.customer.updated
+    id: id
+    time: {{const: "2026-03-01T12:00:00Z"}}
+    data:
+      customer.id: {{const: c1}}
+      customer.attributes.x: {rules}
+"""
+    made = mapped(text, {"id": 1, **document})
+    assert made is not None
+    return made["data"]["customer"].get("attributes", {}).get("x")
+
+
+@pytest.mark.parametrize("wrap", [lambda change: change, lambda change: {"schema": {}, "payload": change}])
+def test_change_event_becomes_a_purchase(wrap: Any) -> None:
+    assert mapped(ORDERS, wrap({"op": "u", "before": None, "after": ROW})) == {
+        "specversion": "1.0",
+        "type": "crm.purchase.completed",
+        "id": "orders-7-delivered",
+        "time": "2025-10-09T08:53:20+00:00",
+        "data": {
+            "customer": {
+                "id": "ann@shop.example",
+                "email": "ann@shop.example",
+                "consent": {"sms": True},
+                "attributes": {"tier.name": "none"},
+            },
+            "order": {
+                "id": "7",
+                "amount": "19.90",
+                "currency": "EUR",
+                "items": [{"id": "3", "name": "Tea"}, {}],
+            },
+            "touchpoint": {"store": "web"},
+        },
+    }
+
+
+def test_deletion_is_another_event_and_what_does_not_concern_us_is_none() -> None:
+    deleted = mapped(ORDERS, {"op": "d", "ts_ms": 0, "before": {"id": 7, "customer_id": 1}, "after": None})
+    assert deleted is not None
+    assert (deleted["type"], deleted["id"]) == ("crm.purchase.cancelled", "orders-7-deleted")
+    ignored: list[Any] = [None, {"schema": {}, "payload": None}, {"op": "u", "after": {**ROW, "status": "new"}}]
+    for nothing in ignored:
+        assert mapped(ORDERS, nothing) is None
+    assert mapped(ORDERS, {"op": "u", "after": {**ROW, "deleted_at": 1}}) is None
+
+
+@pytest.mark.parametrize(
+    ("document", "error"),
+    [
+        ({"op": "u", "after": {**ROW, "id": None}}, "id: nothing is found at orders-{after.id}-delivered"),
+        (
+            {"op": "u", "after": {**ROW, "email": ""}},
+            "customer.id: nothing is found at after.customer_id or after.email",
+        ),
+        ({"op": "u", "after": {**ROW, "email": 7}}, "customer.id: a text is wanted (from after.email)"),
+        (
+            {"op": "u", "after": {**ROW, "total_cents": "1.5"}},
+            "order.amount: a whole number of minor units is wanted (from after.total_cents)",
+        ),
+        ({"op": "u", "after": {**ROW, "updated_at": "x"}}, "time: not a time as unix_ms (from after.updated_at)"),
+        ({"op": "u", "after": {**ROW, "lines": {}}}, "order.items: a list is wanted (from after.lines)"),
+        ({"after": ROW}, "op: not a Debezium change event"),
+        ([], "body: an object is wanted"),
+    ],
+)
+def test_error_names_the_field_and_the_path(document: Any, error: str) -> None:
+    with pytest.raises(Unmappable) as raised:
+        mapped(ORDERS, document)
+    assert str(raised.value) == error
+
+
+@pytest.mark.parametrize(
+    ("transform", "value", "result"),
+    [
+        ("trim", " a ", "a"),
+        ("upper", "a", "A"),
+        ("to_string", 7, "7"),
+        ("to_string", True, "true"),
+        ("to_number", "7", 7),
+        ("to_number", "7.5", 7.5),
+        ("to_boolean", "Yes", True),
+        ("to_boolean", 0, False),
+        ("{minor_units: 0}", 5, "5"),
+        ("{absent_if: [0, none]}", 0, None),
+        ("{absent_if: [0, none]}", False, False),
+        ("{lookup: {'1': a}}", 1, "a"),
+        ("{lookup: {'1': a}}", 2, None),
+        ("{time: unix}", 1.5, "1970-01-01T00:00:01.500000+00:00"),
+        ("{time: unix_us}", "1", "1970-01-01T00:00:00.000001+00:00"),
+        ("{time: iso, zone: Europe/Moscow}", "2026-03-01T12:00:00", "2026-03-01T12:00:00+03:00"),
+        ("{time: iso}", "2026-03-01T12:00:00-05:00", "2026-03-01T12:00:00-05:00"),
+        ("{time: '%d.%m.%Y %H:%M', zone: Europe/Moscow}", "01.03.2026 12:00", "2026-03-01T12:00:00+03:00"),
+        ("trim", " ", None),
+    ],
+)
+def test_transforms(transform: str, value: Any, result: Any) -> None:
+    assert one(f"{{path: v, transform: [{transform}]}}", {"v": value}) == result
+
+
+@pytest.mark.parametrize(
+    ("transform", "value"),
+    [
+        ("lower", 1),
+        ("to_string", {}),
+        ("to_number", "1e999999999"),
+        ("to_number", "nan"),
+        ("to_number", "x"),
+        ("to_boolean", "maybe"),
+        ("{minor_units: 2}", "1" * 30),
+        ("{time: unix}", "1e999"),
+        ("{time: unix}", "nan"),
+        ("{time: unix}", 10**30),
+        ("{time: iso}", "2026-03-01T12:00:00"),
+        ("{time: iso}", 7),
+        ("{time: '%Y'}", "x"),
+    ],
+)
+def test_value_a_transform_cannot_take_is_named_and_not_quoted(transform: str, value: Any) -> None:
+    with pytest.raises(Unmappable, match=r"^customer\.attributes\.x: .+ \(from v\)$"):
+        one(f"{{path: v, transform: {transform}}}", {"v": value})
+
+
+def test_paths_go_through_lists_and_stop_where_there_is_nothing() -> None:
+    document = {"a": [{"b": 1}], "$headers": {"x.y": "h"}}
+    assert one("a.0.b", document) == 1
+    assert one("$headers.X.Y", document) == "h"
+    for nowhere in ("a.1.b", "a.b", "a.0.b.c", '"{a.1.b} {a}"'):
+        assert one(nowhere, document) is None
+
+
+def erasure(**other: Any) -> str:
+    rule = {"type": "crm.customer.erased", "id": "a", "time": "b", "data": {"customer.id": "c"}, **other}
+    return json.dumps({"events": [rule]})
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("events: []", "events: "),
+        ("events: 7", "events: "),
+        ("[]", "Input should be"),
+        (erasure(type="crm.unknown"), "events.0.type: no such event"),
+        (erasure(type="crm.purchase.completed"), "needs order.id"),
+        (erasure(data={"customer.id": "c", "colour": "d"}), "data.colour"),
+        (erasure(data={"customer.id": {"path": "c", "transform": "rot13"}}), "no such transform; there are trim"),
+        (erasure(data={"customer.id": "c", "order.id": {"customer_of": "a"}}), "customer_of is for customer.id"),
+        (erasure(time={"path": "b", "transform": {"time": "iso", "zone": "Mars"}}), "no such transform"),
+        (erasure(data={"order.id": "o"}), "needs customer.id"),
+        ("x" * 100_001, "at most"),
+    ],
+)
+def test_wrong_mapping_is_refused_with_the_place(text: str, where: str) -> None:
+    with pytest.raises(InvalidSource) as raised:
+        read_mapping(text.encode())
+    assert where in str(raised.value)
+
+
+def test_event_about_an_order_only_names_the_event_that_knows_its_customer() -> None:
+    text = """
+events:
+  - {type: crm.order.delivered, id: "d-{o}", time: t, data: {customer.id: {customer_of: "order-{o}"}, order.id: o}}
+"""
+    made = compile_mapping(read_mapping(text.encode()))({"o": 5, "t": "2026-03-01T12:00:00Z"})
+    assert isinstance(made, Mapped)
+    assert made.customer_of == "order-5"
+    assert json.loads(json.dumps(made.event["data"])) == {"order": {"id": "5"}}
