@@ -69,7 +69,7 @@ class Consumer:
 
     async def handle(self, messages: Sequence[Message], stop: asyncio.Event) -> bool:
         """Handle and commit these messages; False when stopped before an outage ended."""
-        delay = self.retry_s
+        delay = 0.0  # whoever lost a race may go on at once
         while not stop.is_set():
             try:
                 with metrics.BATCH_SECONDS.labels(self.service).time():
@@ -80,7 +80,7 @@ class Consumer:
                 metrics.RETRIES.labels(self.service).inc()
                 log.warning("batch.waits", messages=len(messages), exc_info=error)
                 await wait_for(stop, delay)
-                delay = min(delay * 2, 5.0)
+                delay = min(max(delay * 2, self.retry_s), 5.0)
             else:
                 return True
         return False

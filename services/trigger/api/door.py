@@ -39,7 +39,7 @@ class Door:
     async def decide(self, events: Sequence[Event[CrmPayload]]) -> list[Verdict]:
         """Decide these in one transaction, in order."""
         raced = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(Raced), stop=tenacity.stop_after_attempt(5), reraise=True
+            retry=tenacity.retry_if_exception_type(Raced), stop=tenacity.stop_after_attempt(20), reraise=True
         )
         verdicts: list[Verdict] = await raced(self._decide_once, events)
         for event in events:

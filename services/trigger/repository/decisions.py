@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import msgspec
 import sqlalchemy as sa
+from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger import models
@@ -22,8 +22,7 @@ class EventKey(NamedTuple):
     event_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class StoredDecision:
+class StoredDecision(msgspec.Struct, frozen=True):
     id: UUID
     source: str
     event_id: str
@@ -74,7 +73,7 @@ async def add(session: AsyncSession, decisions: Sequence[StoredDecision]) -> Non
             d.program_id,
             d.program_version,
             d.invitation_id,
-            json.dumps(d.trail, default=_plain),
+            to_json(d.trail).decode(),
         )
         for d in sorted(decisions, key=lambda decision: decision.key)  # two batches must not wait for each other
     ]
@@ -92,7 +91,3 @@ async def search(
     if event_id is not None:
         query = query.where(table.c.event_id == event_id)
     return [StoredDecision(**row) for row in (await session.execute(query)).mappings()]
-
-
-def _plain(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)

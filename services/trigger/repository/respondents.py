@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
 import asyncpg
+from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.chance import spread_of
-from services.trigger.domain.respondents import Moments, Respondent
+from services.trigger.domain.respondents import Respondent
 from services.trigger.repository import new_rows
 from shared import db
 from shared.events import Consent
@@ -67,7 +67,7 @@ def _rows(respondents: Sequence[Respondent]) -> list[tuple[Any, ...]]:
             r.locale,
             r.time_zone,
             r.consent.model_dump_json(exclude_none=True),
-            json.dumps(dict(r.attributes)),
+            to_json(r.attributes).decode(),
             r.purchases,
             r.first_purchase_at,
             r.last_purchase_at,
@@ -75,7 +75,7 @@ def _rows(respondents: Sequence[Respondent]) -> list[tuple[Any, ...]]:
             r.last_answered_at,
             r.last_category,
             r.last_score,
-            json.dumps(_written(r.moments)),
+            to_json(r.moments).decode(),
             r.erased_at,
         )
         for r in respondents
@@ -88,7 +88,3 @@ def _respondent(row: asyncpg.Record) -> Respondent:
         for cause, known in row["moments"].items()
     }
     return Respondent(**{**row, "consent": Consent(**row["consent"]), "moments": moments})
-
-
-def _written(moments: Moments) -> dict[str, dict[str, str]]:
-    return {cause: {program: at.isoformat() for program, at in known.items()} for cause, known in moments.items()}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger import models
@@ -79,7 +79,7 @@ def _rows(touchpoints: Sequence[Touchpoint]) -> list[tuple[Any, ...]]:
             t.state,
             t.reversed_at,
             t.delivered_at,
-            None if t.details is None else json.dumps(t.details),
+            None if t.details is None else to_json(t.details).decode(),
         )
         for t in touchpoints
     ]
