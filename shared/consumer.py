@@ -7,6 +7,7 @@ halved until the culprit stands alone; that one is parked, the rest goes on.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -106,8 +107,8 @@ class Consumer:
             await parking.park(session, refused)
             if events:
                 await self.handler(session, events)
-        for event in events:
-            metrics.EVENTS.labels(self.service, event.type, "handled").inc()
+        for kind, number in Counter(event.type for event in events).items():
+            metrics.EVENTS.labels(self.service, kind, "handled").inc(number)
         for message, reason in refused:
             metrics.PARKED.labels(self.service, "invalid").inc()
             log.warning("message.parked", topic=message.topic, position=message.position, reason=reason)

@@ -6,7 +6,7 @@ import argparse
 
 import uvloop
 
-from shared import logging
+from shared import logging, runtime
 from tests.bench import frame, relay, trigger
 
 STAGES: dict[str, frame.OpenBench] = {"relay": relay.open_bench, "trigger": trigger.open_bench}
@@ -25,4 +25,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("stage", nargs="?", choices=STAGES)
     chosen = parser.parse_args().stage
+    runtime.collect_seldom()  # as in production
     raise SystemExit(not uvloop.run(main([chosen] if chosen else list(STAGES))))

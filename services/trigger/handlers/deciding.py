@@ -43,7 +43,7 @@ async def open_batch(
         respondents=people,
         touchpoints=found,
         stored=frozenset[str | TouchpointKey]({*locked, *found}),
-        suppressions=await suppressions.find(session, locked),
+        suppressions=await suppressions.find(session, people),
         used=await quotas.hold(session, _with_quotas(tried, events), now=now),
         now=now,
         terms=terms,
