@@ -47,7 +47,7 @@ doctor: $(RUNTIME) ## what is missing or set wrong here, and its cure
 
 ## Changing it
 
-.PHONY: test check lint format schemas bench fuzz lock clean
+.PHONY: test check lint format schemas chaos bench fuzz lock clean
 test: $(DEV) ## all tests; ends with what was skipped and why (WORKERS=2, ARGS="-k name")
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
@@ -70,6 +70,9 @@ format: $(DEV) ## rewrite the code in the house format, repairing what ruff can
 
 schemas: $(DEV) ## write the JSON Schemas of all events to docs/events/
 	$(EARSHOT) schemas
+
+chaos: $(DEV) ## kill and cut while surveys are on their way, then count (ARGS="--invitations 2000 --kills 10")
+	$(PY) -m tests.chaos $(ARGS)
 
 bench: $(DEV) ## measure throughput (STAGE=trigger|timers|sending|answers|relay|desk, all by default)
 	$(PY) -m tests.bench $(STAGE) $(ARGS)

@@ -1,10 +1,11 @@
-"""Writes the contract down: one JSON Schema per event type in `docs/events/`, and a page that lists them."""
+"""Writes the contract down in `docs/events/`: a JSON Schema per event type, a page of them, an AsyncAPI document."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+from deploy import asyncapi
 from shared.events import BY_TYPE
 
 FOLDER = Path(__file__).parent.parent / "docs/events"
@@ -12,7 +13,8 @@ FOLDER = Path(__file__).parent.parent / "docs/events"
 _INTRODUCTION = """# Events
 
 Generated from `shared/events.py` by `earshot schemas`; do not edit. On the wire each is a CloudEvents 1.0 message in
-structured JSON mode, and what stands here is its `data`.
+structured JSON mode, and what stands here is its `data`. [asyncapi.json](asyncapi.json) says the same to tools,
+with topics, keys and retention.
 
 | type | topic | version | what it says |
 | --- | --- | --- | --- |
@@ -31,7 +33,7 @@ def documents() -> dict[str, str]:
         files[f"{name}.json"] = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
         words = " ".join((model.__doc__ or "").split()) if "__doc__" in model.__dict__ else ""
         rows.append(f"| [{name}]({name}.json) | `{model.topic}` | {model.schema_version} | {words} |\n")
-    return {**files, "README.md": _INTRODUCTION + "".join(rows)}
+    return {**files, "README.md": _INTRODUCTION + "".join(rows), "asyncapi.json": asyncapi.document()}
 
 
 def write(folder: Path = FOLDER) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared import cloudevents, metrics, parking
+from shared import cloudevents, crash, metrics, parking
 from shared.cloudevents import Event, InvalidEvent
 from shared.db import Sessions, is_transient
 from shared.events import Payload
@@ -61,6 +61,7 @@ class Consumer:
                         break
                     batch = following.result()
                     if await self.handle(batch.messages, stop):
+                        crash.point("handled")
                         await batch.ack()
                     following = asyncio.ensure_future(anext(batches))
             finally:
@@ -107,6 +108,7 @@ class Consumer:
             await parking.park(session, refused)
             if events:
                 await self.handler(session, events)
+                crash.point("handling")
         for kind, number in Counter(event.type for event in events).items():
             metrics.EVENTS.labels(self.service, kind, "handled").inc(number)
         for message, reason in refused:

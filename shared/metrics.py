@@ -14,6 +14,7 @@ DECISIONS = Counter("earshot_decisions_total", "Decisions by program and reason"
 MISSING_FIELDS = Counter("earshot_missing_fields_total", "Condition fields not found", ["service", "program", "field"])
 STEPS = Counter("earshot_steps_total", "Steps finished, by channel and state", ["service", "channel", "state"])
 OLDEST_DUE = Gauge("earshot_oldest_due_step_seconds", "Age of the oldest overdue step, business time", ["service"])
+RECEIPTS = Counter("earshot_receipts_total", "Receipts taken in", ["service", "provider", "kind"])
 STALLED = Gauge("earshot_stalled_invitations", "Open invitations nothing more would happen to", ["service"])
 ANSWER_ARRIVAL = Histogram(
     "earshot_answer_arrival_seconds",
@@ -22,6 +23,8 @@ ANSWER_ARRIVAL = Histogram(
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
 )
 ANSWERS = Counter("earshot_answers_total", "Answers stored, by mode", ["service", "mode"])
+WEBHOOKS = Counter("earshot_webhooks_total", "Tries to deliver a webhook, by what became of it", ["service", "state"])
+WEBHOOKS_DISABLED = Counter("earshot_webhooks_disabled_total", "Webhook endpoints given up", ["service"])
 HTTP_SECONDS = Histogram(
     "earshot_http_seconds", "Requests by route, never by path", ["service", "method", "route", "status"]
 )

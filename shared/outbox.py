@@ -15,7 +15,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared import cloudevents, db, metrics, parking
+from shared import cloudevents, crash, db, metrics, parking
 from shared.events import Payload
 from shared.transport import EventLog, Message, MessageTooLarge, TransportUnavailable
 from shared.vocabulary import Service
@@ -103,6 +103,7 @@ class Relay:
             return True
         if refused:
             await self._park(refused)
+        crash.point("published")
         await connection.execute("DELETE FROM outbox WHERE id = ANY($1::bigint[])", [row["id"] for row in rows])
         for message in messages:
             metrics.PUBLISHED.labels(self._service, message.topic).inc()

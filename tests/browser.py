@@ -36,6 +36,7 @@ _ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+HUMAN = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 _SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
@@ -83,7 +84,7 @@ class Watch:
 @asynccontextmanager
 async def watched(browser: Browser, **options: Any) -> AsyncIterator[BrowserContext]:
     """Open a window with its own cookies; fail at its end if a page of it did what no page of ours may do."""
-    context = await browser.new_context(**options)
+    context = await browser.new_context(**{"user_agent": HUMAN} | options)  # headless, it would say so
     watch = Watch(context)
     try:
         yield context

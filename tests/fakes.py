@@ -155,22 +155,30 @@ async def scripted_smtp(**script: Sequence[bytes | None]) -> AsyncIterator[Scrip
 
 
 @dataclass
-class Twilio:
-    """Twilio's Messages.json. `answer` decides; None swallows the reply after the message was taken."""
+class Gateway:
+    """An SMS gateway, or any provider with an HTTP interface. `answer` decides; None swallows the reply.
+
+    A message counts as taken whether its reply is swallowed or not.
+    """
 
     url: str = ""
-    taken: list[dict[str, str]] = field(default_factory=list)
+    taken: list[dict[str, str]] = field(default_factory=list)  # the fields of each request: query, and form or JSON
+    bodies: list[bytes] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     authorization: list[str] = field(default_factory=list)
     answer: Callable[[dict[str, str]], Response | None] = lambda _form: JSONResponse(
         {"sid": "SM1", "status": "queued", "num_segments": "1", "error_code": None}, 201
     )
     swallowing: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def messages(self, request: Request) -> Response:
-        form = dict(parse_qsl((await request.body()).decode()))
-        self.authorization.append(request.headers["authorization"])
-        self.taken.append(form)
-        reply = self.answer(form)
+    async def hear(self, request: Request) -> Response:
+        body = await request.body()
+        form = dict(parse_qsl(body.decode())) if b"{" not in body[:1] else {}
+        self.paths.append(f"{request.method} {request.url.path}")
+        self.bodies.append(body)
+        self.authorization.append(request.headers.get("authorization", ""))
+        self.taken.append({**request.query_params, **form})
+        reply = self.answer(self.taken[-1])
         if reply is None:
             await self.swallowing.wait()
             return Response(status_code=500)
@@ -184,9 +192,9 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def twilio() -> AsyncIterator[Twilio]:
-    fake = Twilio()
-    app = Starlette(routes=[Route("/2010-04-01/Accounts/AC1/Messages.json", fake.messages, methods=["POST"])])
+async def gateway() -> AsyncIterator[Gateway]:
+    fake = Gateway()
+    app = Starlette(routes=[Route("/{path:path}", fake.hear, methods=["GET", "POST", "PUT"])])
     config = uvicorn.Config(app, port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
     server = _Server(config)
     serving = asyncio.create_task(server.serve())
@@ -200,3 +208,54 @@ async def twilio() -> AsyncIterator[Twilio]:
         fake.swallowing.set()
         server.should_exit = True
         await serving
+
+
+@dataclass
+class Imap:
+    """An IMAP mailbox of letters by uid. Speaks as much of RFC 3501 as a reader of bounces needs."""
+
+    port: int = 0
+    letters: dict[int, bytes] = field(default_factory=dict)
+    seen: set[int] = field(default_factory=set)
+    commands: list[str] = field(default_factory=list)
+    password: str = "secret"
+
+    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"* OK here\r\n")
+        with contextlib.suppress(ConnectionError):
+            while line := await reader.readline():
+                tag, _, command = line.decode().strip().partition(" ")
+                self.commands.append(command)
+                for reply in self._replies(command):
+                    writer.write(reply)
+                ok = b"NO wrong" if command.startswith("LOGIN") and self.password not in command else b"OK done"
+                writer.write(tag.encode() + b" " + ok + b"\r\n")
+                if command == "LOGOUT":
+                    break
+        writer.close()
+
+    def _replies(self, command: str) -> Iterator[bytes]:
+        words = command.split()
+        if words[0] == "CAPABILITY":
+            yield b"* CAPABILITY IMAP4rev1\r\n"
+        elif words[0] == "SELECT":
+            yield f"* {len(self.letters)} EXISTS\r\n".encode()
+        elif words[:2] == ["UID", "SEARCH"]:
+            yield f"* SEARCH {' '.join(str(uid) for uid in sorted(self.letters.keys() - self.seen))}\r\n".encode()
+        elif words[:2] == ["UID", "FETCH"]:
+            for number, uid in enumerate(map(int, words[2].split(",")), 1):
+                content = self.letters[uid]
+                yield f"* {number} FETCH (UID {uid} BODY[]<0> {{{len(content)}}}\r\n".encode() + content + b")\r\n"
+        elif words[:2] == ["UID", "STORE"]:
+            self.seen |= set(map(int, words[2].split(",")))
+
+
+@contextlib.asynccontextmanager
+async def imap() -> AsyncIterator[Imap]:
+    fake = Imap()
+    server = await asyncio.start_server(fake.converse, "127.0.0.1", 0)
+    fake.port = server.sockets[0].getsockname()[1]
+    try:
+        yield fake
+    finally:
+        server.close()

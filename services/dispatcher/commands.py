@@ -10,14 +10,18 @@ from uuid import UUID
 
 import typer
 
-from services.dispatcher import repository, stories
+from services.dispatcher import repository, schemas, stories
 from services.dispatcher.channels.mime import BadAddress
 from services.dispatcher.channels.previews import Look, send_test
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.domain import may_leave
+from services.dispatcher.handlers import receiving
+from services.dispatcher.repository import suppressions
+from services.dispatcher.schemas import Suppressed
 from shared import embedded, problems
+from shared.clock import open_clock
 from shared.db import Database
-from shared.vocabulary import Service
+from shared.vocabulary import Service, SuppressionReason, respondent_id
 
 mail = typer.Typer(help="Look at a mail, or send a test of it.", no_args_is_help=True)
 app = typer.Typer(help="What was sent, to whom, and what became of it.", no_args_is_help=True)
@@ -85,6 +89,50 @@ def stalled() -> None:
     found = asyncio.run(_stalled())
     print("\n".join(map(str, found)) or "every open invitation goes on")
     raise typer.Exit(bool(found))
+
+
+suppressions_app = typer.Typer(help="Whom we write to no more, and why.", no_args_is_help=True)
+app.add_typer(suppressions_app, name="suppressions")
+
+
+@suppressions_app.command("list")
+def list_suppressions(
+    respondent: Annotated[str | None, typer.Option(help="Only of this customer id.")] = None,
+    reason: Annotated[SuppressionReason | None, typer.Option(help="Only for this reason.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
+) -> None:
+    """List suppressions, newest first."""
+    known = respondent_id(respondent) if respondent else None
+    for each in asyncio.run(_suppressions(known, reason, limit)):
+        print(each.model_dump_json())
+
+
+@suppressions_app.command("release")
+def release_suppression(suppression_id: UUID) -> None:
+    """Lift one suppression: this respondent may be asked again."""
+    if not asyncio.run(_release(suppression_id)):
+        raise typer.BadParameter("no such suppression")
+    print("released")
+
+
+async def _suppressions(respondent: str | None, reason: SuppressionReason | None, limit: int) -> list[Suppressed]:
+    database = await _open()
+    try:
+        async with database.sessions.begin() as session:
+            found = await suppressions.newest(session, respondent=respondent, reason=reason, limit=limit)
+            return [schemas.suppressed(each) for each in found]
+    finally:
+        await database.close()
+
+
+async def _release(suppression_id: UUID) -> bool:
+    settings = DispatcherSettings()
+    database = await _open()
+    try:
+        async with database.sessions.begin() as session:
+            return await receiving.release(session, suppression_id, now=open_clock(settings.clock).now())
+    finally:
+        await database.close()
 
 
 async def _open() -> Database:

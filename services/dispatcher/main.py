@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from uuid import UUID
 
@@ -12,12 +12,16 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.dispatcher import api, handlers, pages, scheduler
+from services.dispatcher import api, errands, handlers, hooks, pages, scheduler, suppressions, unsubscribe
 from services.dispatcher.channels import ChannelAccount
+from services.dispatcher.channels.bitrix24 import Bitrix24
 from services.dispatcher.channels.email import SmtpAccount
+from services.dispatcher.channels.sms import SmsAccount, SmsRouter
 from services.dispatcher.config import DispatcherSettings
+from services.dispatcher.crm import CrmTasks
 from services.dispatcher.domain import may_leave
 from services.dispatcher.domain.limits import DailyLimit
+from services.dispatcher.errands import BounceReader, Inquirer
 from services.dispatcher.scheduler import Bell, Keeper, Lane, Reconciler, Rota
 from shared import housekeeping, metrics, web
 from shared.clock import Clock
@@ -31,7 +35,7 @@ from shared.transport import EventLog
 from shared.vocabulary import ChannelKind, Service
 
 TOPICS = ("survey.requests", "survey.answers", "survey.messages")
-PUBLIC = ("/u",)
+PUBLIC = ("/u", "/hooks")
 
 
 def build_app(
@@ -49,11 +53,13 @@ def build_app(
         Service.DISPATCHER, ready=ready, public=PUBLIC, staff_secret=settings.staff_secret.get_secret_value()
     )
     app.include_router(api.router(database.sessions, settings.composer, clock))
+    app.include_router(suppressions.router(database.sessions, clock))
     app.include_router(pages.mailbox_router(database.sessions, clock))
     app.include_router(pages.story_router(database.sessions))
     lets_out = partial(may_leave, settings.send, allowed=settings.send_allowlist)
     app.include_router(pages.mail_router(settings.composer, accounts, lets_out=lets_out, link_key=settings.signing_key))
-    app.include_router(pages.unsubscribe_router(database.sessions, clock))
+    app.include_router(unsubscribe.router(database.sessions, clock))
+    app.include_router(hooks.router(database.sessions, settings.doors()))
     return app
 
 
@@ -110,11 +116,33 @@ def build_lanes(
     return lanes
 
 
+def errands_of(
+    settings: DispatcherSettings,
+    database: Database,
+    clock: Clock,
+    accounts: Sequence[ChannelAccount],
+    crm: Bitrix24 | None,
+) -> list[tuple[Callable[[], Awaitable[int]], float]]:
+    """What is done beside the steps, and how often in seconds."""
+    sessions, mailbox = database.sessions, settings.bounce_mailbox
+    found: list[tuple[Callable[[], Awaitable[int]], float]] = [
+        (partial(errands.apply_receipts, sessions, clock), 0.2),
+        (partial(errands.release_expired, sessions, clock), 30),
+    ]
+    texts = [account for account in accounts if isinstance(account, SmsAccount | SmsRouter)]
+    found += [(Inquirer(sessions, account, settings.link_secrets), 5) for account in texts]
+    if mailbox is not None:
+        found.append((BounceReader(sessions, mailbox), 60))
+    if crm is not None:
+        found.append((CrmTasks(sessions, clock, crm, settings.desk_url), 2))
+    return found
+
+
 async def run(settings: DispatcherSettings, around: Surroundings) -> None:
     """Run until told to stop; the batches at hand are finished first."""
     database = Database(around.database_url, schema=Service.DISPATCHER)
     event_log, clock, stop = around.event_log, around.clock, around.stop
-    accounts = settings.open_accounts()
+    accounts, crm = settings.open_accounts(), settings.open_crm()
     bell = Bell()
     consumer = Consumer(Service.DISPATCHER, TOPICS, event_log, database.sessions, build_handler(settings, clock, bell))
     try:
@@ -126,8 +154,12 @@ async def run(settings: DispatcherSettings, around: Surroundings) -> None:
                 tasks.create_task(scheduler.run(partial(lane.perform_due, stop), bell, stop))
             tasks.create_task(scheduler.run(Keeper(database.sessions, clock), bell, stop))
             tasks.create_task(Reconciler(database.sessions).run(stop))
+            for work, every_s in errands_of(settings, database, clock, accounts, crm):
+                tasks.create_task(errands.run(work, stop, every_s=every_s))
             tasks.create_task(housekeeping.run(database.sessions, stop))
     finally:
         for account in accounts:
             await account.close()
+        if crm is not None:
+            await crm.http.close()
         await database.close()

@@ -53,7 +53,8 @@ sa.Table(
     sa.Column("account", sa.Text),
     sa.Column("call_task", sa.Uuid),  # while a call is open at the desk
     sa.Index("steps_due", "channel", "due_at", postgresql_where=sa.text("state = 'planned'")),
-    sa.Index("steps_running", "leased_until", postgresql_where=sa.text("state IN ('leased', 'in_flight')")),
+    sa.Index("steps_calls", "call_task", postgresql_where=sa.text("call_task IS NOT NULL")),
+    sa.Index("steps_running", "leased_until", postgresql_where=sa.text("leased_until IS NOT NULL")),
     postgresql_with={"fillfactor": "70"},
 )
 
@@ -71,7 +72,53 @@ sa.Table(
     sa.Column("reason", sa.Text),
     sa.Column("provider_message_id", sa.Text),
     sa.Column("at", _INSTANT, nullable=False),
+    sa.Column("segments", sa.Integer),
+    sa.Column("cost", sa.Numeric),
+    sa.Column("currency", sa.Text),
+    sa.Column("phone", sa.LargeBinary),  # a fingerprint of where a text message went
+    sa.Column("asked", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("ask_at", _INSTANT),  # when to ask the provider what became of an unknown one; machine time
     sa.Index("attempts_once", "invitation_id", "step", "try", unique=True),
+    sa.Index("attempts_message", "provider_message_id", postgresql_where=sa.text("provider_message_id IS NOT NULL")),
+    sa.Index("attempts_phone", "phone", postgresql_where=sa.text("phone IS NOT NULL")),
+    sa.Index("attempts_unknown", "ask_at", postgresql_where=sa.text("state = 'unknown' AND ask_at IS NOT NULL")),
+)
+
+# what providers reported, applied by a tick; one that came before our own record waits until `look_at`, machine time
+sa.Table(
+    "receipts",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("provider", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("invitation_id", sa.Uuid),
+    sa.Column("step", sa.Integer),
+    sa.Column("message_id", sa.Text),
+    sa.Column("phone", sa.LargeBinary),
+    sa.Column("looks", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("look_at", _INSTANT, server_default=sa.text("clock_timestamp()")),  # none: done with
+    sa.Column("stored_at", _INSTANT, nullable=False, server_default=sa.text("clock_timestamp()")),
+    sa.Index("receipts_once", "provider", "key", unique=True),
+    sa.Index("receipts_due", "look_at", postgresql_where=sa.text("look_at IS NOT NULL")),
+    sa.Index("receipts_age", "stored_at"),
+)
+
+# calls that are tasks in a CRM too; all times are machine times
+sa.Table(
+    "crm_tasks",
+    metadata,
+    sa.Column("call_task", sa.Uuid, primary_key=True),
+    sa.Column("invitation_id", sa.Uuid, sa.ForeignKey("invitations.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("number", sa.Text),  # the CRM's own, once it is there
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("look_at", _INSTANT, server_default=sa.text("clock_timestamp()")),  # none: nothing to do now
+    sa.Column("finished_at", _INSTANT),
+    sa.Index("crm_tasks_due", "look_at", postgresql_where=sa.text("look_at IS NOT NULL")),
+    sa.Index("crm_tasks_open", "number", postgresql_where=sa.text("finished_at IS NULL")),
 )
 
 sa.Table(
@@ -83,6 +130,7 @@ sa.Table(
     sa.Column("program", sa.Text),  # none: all
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("until", _INSTANT),  # none: for ever
+    sa.Column("address", sa.LargeBinary),  # a fingerprint: another address of theirs is not meant
     sa.Column("at", _INSTANT, nullable=False),
     sa.Index(
         "suppressions_once",
@@ -93,6 +141,7 @@ sa.Table(
         unique=True,
         postgresql_nulls_not_distinct=True,
     ),
+    sa.Index("suppressions_end", "until", postgresql_where=sa.text("until IS NOT NULL")),
 )
 
 # messages let out per account and day: one row, so that processes wait for each other at the ceiling

@@ -1,7 +1,6 @@
-"""What people see of dispatcher: mailbox and stories, for staff, and the unsubscribe page, for respondents."""
+"""What staff see of dispatcher: the mailbox, stories, and mails before they are sent."""
 
 from collections.abc import Callable, Sequence
-from http import HTTPStatus
 from typing import Annotated
 from urllib.parse import urlencode
 from uuid import UUID
@@ -14,16 +13,13 @@ from services.dispatcher import stories
 from services.dispatcher.channels import ChannelAccount, mime
 from services.dispatcher.channels.messages import Composer
 from services.dispatcher.channels.previews import Look, send_test
-from services.dispatcher.channels.words import language_of, words_of
 from services.dispatcher.domain import Outgoing
-from services.dispatcher.handlers import ending
 from services.dispatcher.rendering import page
-from services.dispatcher.repository import invitations, mailbox
+from services.dispatcher.repository import mailbox
 from services.dispatcher.repository.mailbox import Kept
-from shared import links, problems, web
+from shared import problems, web
 from shared.clock import Clock
 from shared.db import Sessions
-from shared.events import SurveyRequested
 from shared.vocabulary import ChannelKind
 
 _SHOWN = 100
@@ -135,43 +131,6 @@ REASONS = {
     "smtp_timeout": "the mail server is away: no reply in time",
     "smtp_disconnected": "the mail server is away: no connection",
 }
-
-
-def unsubscribe_router(sessions: Sessions, clock: Clock) -> APIRouter:
-    routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
-    transaction = Annotated[AsyncSession, Depends(web.transaction(sessions), scope="function")]
-
-    @routes.get("/u/{token}")
-    async def ask(token: str, session: transaction) -> Response:
-        """Ask before anything is done: link scanners open this too."""
-        request = await invitations.by_unsubscribe_link(session, links.fingerprint(token))
-        if request is None:
-            return _unknown_link()
-        words = words_of(request.locale)
-        return HTMLResponse(_unsubscribe(request, words.ask_title, words.ask_text, button=words.unsubscribe))
-
-    @routes.post("/u/{token}")
-    async def unsubscribe(token: str, session: transaction) -> Response:
-        """Unsubscribe in one click, RFC 8058: no cookie, no redirect, whatever the body says."""
-        request = await invitations.by_unsubscribe_link(session, links.fingerprint(token))
-        if request is None:
-            return _unknown_link()
-        await ending.opt_out(session, request.respondent_id, now=clock.now())
-        words = words_of(request.locale)
-        return HTMLResponse(_unsubscribe(request, words.done_title, words.done_text))
-
-    return routes
-
-
-def _unsubscribe(request: SurveyRequested, title: str, text: str, *, button: str = "") -> str:
-    language, shown = language_of(request.locale), text.format(brand=request.brand.name)
-    return page("unsubscribe.html", language=language, brand=request.brand, title=title, text=shown, button=button)
-
-
-def _unknown_link() -> Response:
-    words = words_of("en")
-    fields = {"language": "en", "brand": None, "title": words.unknown_title, "text": words.unknown_text, "button": ""}
-    return HTMLResponse(page("unsubscribe.html", **fields), HTTPStatus.NOT_FOUND)
 
 
 async def _kept(session: AsyncSession, message_id: UUID) -> Kept:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from functools import partial
 from typing import Annotated, Any, Self
 from uuid import UUID
@@ -15,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from services.dispatcher.channels import mime
 from services.dispatcher.domain.hours import time_zone
 from services.dispatcher.repository.mailbox import Kept
+from services.dispatcher.repository.suppressions import Stored
 from shared.events import Consent, Contact, EventRef, Id, ProgramRef, SurveyRequested
-from shared.vocabulary import AttemptState, ChannelKind, InvitationOutcome
+from shared.vocabulary import AttemptState, ChannelKind, InvitationOutcome, SuppressionReason
 
 
 class AttemptStory(BaseModel):
@@ -28,6 +30,9 @@ class AttemptStory(BaseModel):
     reason: str | None
     provider_message_id: str | None
     at: datetime
+    segments: int | None  # of a text message
+    cost: Decimal | None
+    currency: str | None
 
 
 class StepStory(BaseModel):
@@ -115,6 +120,27 @@ class LinkGiven(BaseModel):
     expires_at: datetime
 
 
+class Suppressed(BaseModel):
+    """`channel` and `program` null mean all; `until` null means for ever."""
+
+    id: UUID
+    respondent_id: str
+    channel: ChannelKind | None
+    program: str | None
+    reason: SuppressionReason
+    until: datetime | None
+    at: datetime
+
+
+class SuppressionList(BaseModel):
+    suppressions: list[Suppressed]
+
+
+def suppressed(stored: Stored) -> Suppressed:
+    fields = {name: getattr(stored, name) for name in Suppressed.model_fields}
+    return Suppressed(**{**fields, "respondent_id": masked(stored.respondent_id) or ""})
+
+
 def invitation_story(
     invitation: asyncpg.Record, steps: Sequence[asyncpg.Record], attempts: Sequence[asyncpg.Record]
 ) -> InvitationStory:
@@ -145,7 +171,7 @@ def _local(row: Mapping[str, Any], *, zone: ZoneInfo) -> dict[str, Any]:
 
 
 _INVITATION = ("id", "state", "outcome", "created_at", "expires_at", "closed_at")
-_ATTEMPT = ("revision", "provider", "state", "reason", "provider_message_id", "at")
+_ATTEMPT = ("revision", "provider", "state", "reason", "provider_message_id", "at", "segments", "cost", "currency")
 
 
 def masked(value: str | None) -> str | None:

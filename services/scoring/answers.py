@@ -3,71 +3,93 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from services.scoring import calls
-from services.scoring.domain.answers import Answer, Entry, Invitation, Key, Refusal, answer_keys, answered, invited_keys
+from services.scoring import calls, outgoing
+from services.scoring.domain.alerts import is_news
+from services.scoring.domain.answers import Answer, Entry, Invitation, Refusal, answered, suspicion
+from services.scoring.domain.dimensions import Key, answer_keys, invited_keys
 from services.scoring.domain.score import Tally
-from services.scoring.repository import answers, buckets, invitations
+from services.scoring.domain.visits import Suspicion
+from services.scoring.repository import answers, buckets, invitations, journeys
 from services.scoring.repository.answers import Version
 from services.scoring.repository.calls import Task, Try, lock
 from shared import cloudevents, outbox
-from shared.events import AnswerAmended, Payload, ProgramRef, RespondentOptedOut, SurveyAnswered
+from shared.events import AnswerAmended, DetractorReported, Payload, ProgramRef, RespondentOptedOut, SurveyAnswered
 from shared.vocabulary import CallDisposition, Service, category_of
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The answer as it stands now; `new` when this entry changed it."""
+    """The answer as it stands now; `new` when this entry changed it, `suspected` when it looks automatic."""
 
     answer: Answer
     new: bool
+    suspected: Suspicion | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What is held, as the entries so far have left it, and what they add."""
+
+    known: dict[UUID, Invitation]
+    tasks: dict[UUID, Task]
+    earlier: defaultdict[UUID, list[Answer]]
+    versions: list[Version] = field(default_factory=list)
+    tries: list[Try] = field(default_factory=list)
+    wishes: list[calls.Wish] = field(default_factory=list)
 
 
 async def record(session: AsyncSession, entries: Sequence[Entry]) -> list[Recorded | Refusal]:
     """Apply entries in order, one statement per table; returns what became of each, in the same order."""
     known = await invitations.held(session, [entry.invitation_id for entry in entries])
     tasks = await lock(session, [entry.task_id for entry in entries if entry.task_id])
-    versions: list[Version] = []
-    tries: list[Try] = []
-    results = [_apply(entry, known, tasks, versions, tries) for entry in entries]
-    await answers.keep(session, versions)
-    await _count(session, [version for version in versions if version.invitation.counted])
-    await outbox.add(session, [_event(version) for version in versions])
-    await calls.finish(session, tries)
+    batch = _Batch(known, tasks, await answers.versions(session, _visited_again(entries, known)))
+    results = [_apply(entry, batch) for entry in entries]
+    await answers.keep(session, batch.versions)
+    await calls.follow(session, batch.wishes)
+    await _count(session, [version for version in batch.versions if version.invitation.counted])
+    await journeys.changed(session, [version.invitation.id for version in batch.versions])
+    await outgoing.publish(session, [_event(version) for version in batch.versions] + _alerts(batch.versions))
+    await calls.finish(session, batch.tries)
     return results
 
 
-def _apply(
-    entry: Entry,
-    known: dict[UUID, Invitation],
-    tasks: dict[UUID, Task],
-    versions: list[Version],
-    tries: list[Try],
-) -> Recorded | Refusal:
-    task = tasks.get(entry.task_id) if entry.task_id else None
+def _visited_again(entries: Sequence[Entry], known: Mapping[UUID, Invitation]) -> dict[UUID, Answer]:
+    visited = {entry.invitation_id for entry in entries if entry.visit is not None} & known.keys()
+    return {each: answer for each in visited if (answer := known[each].answer) is not None}
+
+
+def _apply(entry: Entry, batch: _Batch) -> Recorded | Refusal:
+    task = batch.tasks.get(entry.task_id) if entry.task_id else None
     if entry.task_id and (task is None or task.held_by != entry.operator or task.invitation_id != entry.invitation_id):
         return Refusal.LEASE_LOST
-    invitation = known.get(entry.invitation_id)
+    invitation = batch.known.get(entry.invitation_id)
     if invitation is None:
         return Refusal.UNKNOWN
-    after = answered(invitation, entry, new_id=uuid7())
+    earlier = batch.earlier[invitation.id]
+    suspected = suspicion(entry, earlier)
+    after = answered(invitation, entry, new_id=uuid7(), suspected=suspected, earlier=earlier)
     if isinstance(after, Refusal):
         return after
     if task is not None and entry.operator is not None:
-        tries.append(Try(task, CallDisposition.ANSWERED, entry.operator, entry.at))
-        tasks[task.task_id] = replace(task, held_by=None)
+        batch.tries.append(Try(task, CallDisposition.ANSWERED, entry.operator, entry.at))
+        batch.tasks[task.task_id] = replace(task, held_by=None)
+    wish = calls.wish(invitation, after, entry.callback, at=entry.at)
+    if wish.before or wish.after:
+        batch.wishes.append(wish)
     if after is invitation.answer:
-        return Recorded(after, new=False)
-    versions.append(Version(invitation, entry, invitation.answer, after))
-    known[invitation.id] = replace(invitation, answer=after)
-    return Recorded(after, new=True)
+        return Recorded(after, new=False, suspected=suspected)
+    batch.versions.append(Version(invitation, entry, invitation.answer, after, suspected))
+    batch.known[invitation.id] = replace(invitation, answer=after)
+    earlier.append(after)
+    return Recorded(after, new=True, suspected=suspected)
 
 
 async def _count(session: AsyncSession, versions: Sequence[Version]) -> None:
@@ -76,22 +98,41 @@ async def _count(session: AsyncSession, versions: Sequence[Version]) -> None:
         for key, tally in _changes(version):
             changes[key] += tally
     await buckets.add(session, changes)
-    first = [version.invitation for version in versions if version.before is None]
-    await buckets.add_invited(session, invited=Counter(), answered=invited_series(first))
+    await buckets.add_invited(session, invited=Counter(), answered=_heard(versions))
+
+
+def _heard(versions: Sequence[Version]) -> Counter[Key]:
+    """Count whose answer began to count, less whose ceased to."""
+    began = [v.invitation for v in versions if v.after.counts and not (v.before and v.before.counts)]
+    ceased = [v.invitation for v in versions if v.before and v.before.counts and not v.after.counts]
+    heard = invited_series(began)
+    heard.subtract(invited_series(ceased))
+    return heard
 
 
 def _changes(version: Version) -> Iterator[tuple[Key, Tally]]:
-    about = version.invitation.program, version.invitation.segments, version.after.first_day
     if version.before:
-        for key in answer_keys(*about, version.before.mode):
+        for key in _keys(version.invitation, version.before):
             yield key, -version.before.tally
-    for key in answer_keys(*about, version.after.mode):
+    for key in _keys(version.invitation, version.after):
         yield key, version.after.tally
+
+
+def _keys(invitation: Invitation, answer: Answer) -> list[Key]:
+    return answer_keys(invitation.program, invitation.dimensions, answer)
+
+
+def answered_series(asked: Sequence[Invitation]) -> Iterator[tuple[Key, Tally]]:
+    """Name every series the answers of these count in, with what they add to it."""
+    for each in asked:
+        if each.answer is not None:
+            for key in _keys(each, each.answer):
+                yield key, each.answer.tally
 
 
 def invited_series(asked: Sequence[Invitation]) -> Counter[Key]:
     """Count invitations in every series they belong to."""
-    return Counter(key for each in asked for key in invited_keys(each.program, each.segments, each.invited_day))
+    return Counter(key for each in asked for key in invited_keys(each.program, each.dimensions, each.invited_day))
 
 
 def _event(version: Version) -> cloudevents.Event[Payload]:
@@ -112,6 +153,24 @@ def _event(version: Version) -> cloudevents.Event[Payload]:
         step=answer.step,
         suspect=answer.suspect,
         answered_at=answer.answered_at,
+    )
+    return cloudevents.new(payload, service=Service.SCORING, at=answer.answered_at)
+
+
+def _alerts(versions: Sequence[Version]) -> list[cloudevents.Event[Payload]]:
+    return [_alert(each) for each in versions if each.invitation.counted and is_news(each.before, each.after)]
+
+
+def _alert(version: Version) -> cloudevents.Event[Payload]:
+    invitation, answer = version.invitation, version.after
+    payload = DetractorReported(
+        program=invitation.program,
+        invitation_id=invitation.id,
+        answer_id=answer.answer_id,
+        score=answer.score,
+        reasons=list(answer.reasons),
+        segments=dict(invitation.segments),
+        at=answer.answered_at,
     )
     return cloudevents.new(payload, service=Service.SCORING, at=answer.answered_at)
 

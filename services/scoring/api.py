@@ -1,11 +1,11 @@
-"""The JSON API: scores, answers, and the desk for machines."""
+"""The JSON API: answers, and the desk for machines; scores are in `score_api.py`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
@@ -13,23 +13,20 @@ from fastapi import APIRouter, Query, Response
 from services.scoring.answers import Recorded
 from services.scoring.calls import LeaseLost, Report, report
 from services.scoring.domain.answers import Entry, Refusal
-from services.scoring.domain.score import CONFIDENCE, Figure, Interval, wald
-from services.scoring.repository import answers, calls, figures
+from services.scoring.domain.calls import TaskKind
+from services.scoring.repository import calls, listing
 from services.scoring.repository.calls import Task
-from services.scoring.repository.figures import Period, Slice
 from services.scoring.schemas import (
     AnswerOut,
     AnswersPage,
-    Bounds,
-    ByMode,
+    AnswersQuery,
     DeskAnswer,
     DeskAnswerOut,
     DeskOutcome,
     DeskOutcomeOut,
-    Nps,
-    Series,
     Take,
     TaskOut,
+    cursor_of,
 )
 from services.scoring.writer import Writer
 from shared.clock import Clock
@@ -37,9 +34,8 @@ from shared.db import Sessions
 from shared.problems import Conflict, Gone, NotFound, Unprocessable
 from shared.vocabulary import CallDisposition, category_of
 
-_Dimension = Literal["store", "channel", "mode"]
 _Program = Annotated[str | None, Query(max_length=200)]
-_LEASE_LOST = "Another operator has it, the 15 minutes are over, or it was closed: take the next one."
+_LEASE_LOST = "Another operator has it, its time is over, or it was closed: take the next one."
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +43,10 @@ class Api:
     sessions: Sessions
     writer: Writer
     clock: Clock
+    lease: timedelta
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1")
-        router.add_api_route("/nps", self.nps, methods=["GET"], tags=["score"])
         router.add_api_route("/answers", self.answers, methods=["GET"], tags=["score"])
         router.add_api_route(
             "/desk/take", self.take, methods=["POST"], tags=["desk"], response_model=TaskOut, responses={204: {}}
@@ -59,40 +55,21 @@ class Api:
         router.add_api_route("/desk/{task_id}/outcome", self.outcome, methods=["POST"], tags=["desk"])
         return router
 
-    async def nps(
-        self,
-        program: _Program = None,
-        from_: Annotated[date | None, Query(alias="from")] = None,
-        to: date | None = None,
-        by: _Dimension | None = None,
-        period: Period | None = None,
-    ) -> Nps:
-        """Read the score with its intervals: of everything, or by a dimension and period; days are inclusive."""
-        if from_ and to and from_ > to:
-            raise Unprocessable("The request is not as it should be", "from must not be after to.")
-        async with self.sessions.begin() as session:
-            found = await figures.series(session, Slice(program, from_, to), dimension=by or "all", period=period)
-        whole = found or ([] if by or period else [Figure()])
-        return Nps(
-            program=program, from_=from_, to=to, by=by, confidence=CONFIDENCE, series=[_series(each) for each in whole]
-        )
-
     async def answers(
         self,
-        program: _Program = None,
-        after: UUID | None = None,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        wanted: Annotated[AnswersQuery, Query()],
     ) -> AnswersPage:
-        """Read current answers in the order they were first given."""
+        """Read current answers in the order they were first given; `after` is the `next` of the page before."""
         async with self.sessions.begin() as session:
-            rows = await answers.page(session, program=program, after=after, limit=limit)
-        found = [AnswerOut.model_validate({**row, "category": category_of(row["score"])}) for row in rows]
-        return AnswersPage(answers=found, next=found[-1].answer_id if len(found) == limit else None)
+            rows = await listing.answers(session, wanted.filter(), after=wanted.answer_id(), limit=wanted.limit)
+        found = [AnswerOut.model_validate(dict(row)) for row in rows]
+        last = cursor_of(found[-1].answer_id) if len(found) == wanted.limit else None
+        return AnswersPage(answers=found, next=last)
 
     async def take(self, body: Take) -> TaskOut | Response:
-        """Lease the next call for 15 minutes; 204 when none is due."""
+        """Lease the next call; 204 when none is due."""
         async with self.sessions.begin() as session:
-            task = await calls.take(session, body.operator, now=self.clock.now())
+            task = await calls.take(session, body.operator, now=self.clock.now(), lease=self.lease)
         return Response(status_code=HTTPStatus.NO_CONTENT) if task is None else _task(task)
 
     async def answer(self, task_id: UUID, body: DeskAnswer) -> DeskAnswerOut:
@@ -124,9 +101,9 @@ class Api:
 
     async def outcome(self, task_id: UUID, body: DeskOutcome) -> DeskOutcomeOut:
         """Note a try that gave no answer."""
-        if body.disposition is CallDisposition.ANSWERED:
+        task = await self._load(task_id)
+        if body.disposition is CallDisposition.ANSWERED and task.kind is TaskKind.SURVEY:
             raise Unprocessable("The request is not as it should be", "Send an answer to /answer.")
-        await self._load(task_id)
         said = Report(task_id, body.operator, body.disposition, timedelta(minutes=body.minutes))
         try:
             async with self.sessions.begin() as session:
@@ -156,6 +133,7 @@ def refused(refusal: Refusal) -> Exception:
 def _task(task: Task) -> TaskOut:
     return TaskOut(
         task_id=task.task_id,
+        kind=task.kind,
         invitation_id=task.invitation_id,
         phone=task.phone,
         name=task.name,
@@ -165,27 +143,3 @@ def _task(task: Task) -> TaskOut:
         try_=task.tries + 1,
         max_attempts=task.max_attempts,
     )
-
-
-def _series(figure: Figure) -> Series:
-    tally, score, rate = figure.tally, figure.nps, figure.response_rate
-    return Series(
-        value=figure.value,
-        period=figure.period,
-        n=tally.n,
-        by_score=list(tally.by_score),
-        promoters=tally.promoters,
-        passives=tally.passives,
-        detractors=tally.detractors,
-        nps=None if score is None else round(score, 2),
-        interval=_bounds(figure.interval),
-        wald=_bounds(wald(tally)),
-        invited=figure.invited,
-        response_rate=None if rate is None else round(rate, 4),
-        by_mode=ByMode(self=tally.n - tally.operators, operator=tally.operators),
-        suspects=tally.suspects,
-    )
-
-
-def _bounds(interval: Interval | None) -> Bounds | None:
-    return None if interval is None else Bounds(low=round(interval.low, 2), high=round(interval.high, 2))

@@ -8,14 +8,16 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
 
-from services.scoring.domain.answers import InvitationState, zone
-from services.scoring.domain.calls import Hours, Slot, after_try, next_slot
-from services.scoring.repository import calls, invitations
+from services.scoring.domain.answers import Answer, Invitation, InvitationState, zone
+from services.scoring.domain.calls import CALLBACK_FOR, Callback, Hours, Slot, TaskKind, after_try, next_slot
+from services.scoring.repository import callbacks, calls, invitations
+from services.scoring.repository.callbacks import Wanted
 from services.scoring.repository.calls import Task, Try
 from shared import cloudevents, outbox
-from shared.events import CallAttempted, CallClosed, CallRequested, CallWithdrawn, Payload
-from shared.vocabulary import CallDisposition, CallOutcome, Service
+from shared.events import CallAttempted, CallClosed, CallRequested, CallWithdrawn, Payload, RespondentOptedOut
+from shared.vocabulary import CallDisposition, CallOutcome, ChannelKind, Service
 
 TICK = 500
 
@@ -52,7 +54,7 @@ async def _conclude(session: AsyncSession, tries: Sequence[Try], *, later: timed
     if not tries:
         return
     await calls.keep_tries(session, tries)
-    await outbox.add(session, [_attempted(each) for each in tries])
+    await outbox.add(session, [_attempted(each) for each in tries if each.task.kind is TaskKind.SURVEY])
     follows = {
         each.task.task_id: after_try(
             each.disposition, tries=each.number, max_attempts=each.task.max_attempts, later=later
@@ -78,7 +80,22 @@ async def _close(
 ) -> None:
     """Close those still open, and tell of each that this closed."""
     closed = await calls.close(session, dict(outcomes))
-    await outbox.add(session, [_closed(tasks[each], outcomes[each], now) for each in outcomes if each in closed])
+    told = [_told(tasks[each], outcomes[each], now) for each in outcomes if each in closed]
+    await outbox.add(session, [event for event in told if event is not None])
+
+
+def _told(
+    task: Task | CallRequested | CallWithdrawn, outcome: CallOutcome, now: datetime
+) -> cloudevents.Event[Payload] | None:
+    """Tell dispatcher of its own calls; of those people asked us for, only that they want no more."""
+    if not isinstance(task, Task) or task.kind is TaskKind.SURVEY:
+        return _closed(task, outcome, now)
+    if outcome is not CallOutcome.DO_NOT_CALL:
+        return None
+    payload = RespondentOptedOut(
+        respondent_id=task.respondent_id, invitation_id=task.invitation_id, channel=ChannelKind.CALL, at=now
+    )
+    return cloudevents.new(payload, service=Service.SCORING, at=now)
 
 
 def _attempted(each: Try) -> cloudevents.Event[Payload]:
@@ -106,17 +123,55 @@ def _closed(
     return cloudevents.new(payload, service=Service.SCORING, at=now)
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Whether a call back was wanted before an entry and is after it; `callback` is what it says of number and time."""
+
+    invitation: Invitation
+    before: bool
+    after: bool
+    callback: Callback | None
+    at: datetime
+
+
+def wish(invitation: Invitation, after: Answer, callback: Callback | None, *, at: datetime) -> Wish:
+    """Compare what is wanted; nobody is called on the word of a machine."""
+    before = invitation.heard is not None and invitation.heard.callback_wanted
+    return Wish(invitation, before, after.counts and after.callback_wanted, callback, at)
+
+
+async def follow(session: AsyncSession, wishes: Sequence[Wish]) -> None:
+    """Put on the desk who newly wants to be called back, change what changed, take off who does not any more."""
+    first = {each.invitation.id: each.before for each in reversed(wishes)}
+    last = {each.invitation.id: each for each in wishes}
+    await callbacks.unwant(session, [invitation_id for invitation_id, each in last.items() if not each.after])
+    wanted = [
+        _wanted(each, newly=not first[invitation_id])
+        for invitation_id, each in last.items()
+        if each.after and (each.callback or not first[invitation_id])
+    ]
+    await callbacks.want(session, wanted)
+
+
+def _wanted(wish: Wish, *, newly: bool) -> Wanted:
+    callback = wish.callback or Callback(wanted=True)
+    ends = wish.at + CALLBACK_FOR
+    hours = callback.best_time.hours
+    slot = next_slot(wish.at, hours=hours, zone=zone(wish.invitation.time_zone), expires_at=ends)
+    return Wanted(uuid7(), wish.invitation, callback.phone or wish.invitation.phone, hours, slot, ends, newly)
+
+
 async def request(session: AsyncSession, requested: Sequence[CallRequested], *, now: datetime) -> None:
     """Put tasks on the desk; one that has nothing left to ask is closed at once."""
     new = {call.task_id: call for call in requested}
     added = await calls.add(session, [(call, _first_slot(call, now)) for call in new.values()])
     asked = await invitations.held(session, [call.invitation_id for call in new.values()])
     ends = {
-        call.task_id: CallOutcome.ANSWERED if invitation.answer else CallOutcome.WITHDRAWN
+        call.task_id: CallOutcome.ANSWERED if invitation.heard else CallOutcome.WITHDRAWN
         for call in new.values()
         if call.task_id in added
         and (invitation := asked.get(call.invitation_id))
-        and (invitation.answer or invitation.state is not InvitationState.OPEN)
+        and (invitation.heard or invitation.state is not InvitationState.OPEN)
     }
     await _close(session, new, ends, now=now)
     await calls.wipe_erased(session, list(asked))

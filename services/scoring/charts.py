@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import ceil, floor
 
+from services.scoring.domain.periods import label_year_before
 from services.scoring.domain.score import Figure, Interval, Tally
 from shared.vocabulary import Category, category_of
 
@@ -37,8 +38,8 @@ class Share:
     width: float
 
 
-def shares(tally: Tally, *, width: float) -> list[Share]:
-    """Promoters, passives and detractors side by side."""
+def shares(tally: Tally, *, width: float, of: int | None = None) -> list[Share]:
+    """Promoters, passives and detractors side by side; as wide as their part `of` so many answers."""
     parts = [
         (Category.PROMOTER, tally.promoters),
         (Category.PASSIVE, tally.passives),
@@ -47,55 +48,84 @@ def shares(tally: Tally, *, width: float) -> list[Share]:
     found, x = [], 0.0
     for category, count in parts:
         share = count / tally.n if tally.n else 0.0
-        found.append(Share(category, share, x, share * width))
-        x += share * width
+        wide = width * count / (of or max(tally.n, 1))
+        found.append(Share(category, share, x, wide))
+        x += wide
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """Points in the user units of a picture; `grid` holds (y, score), `labels` (x, period, its n)."""
+    """Points in a picture's units; `grid` holds (y, score), `labels` (x, period, its n), `marks` (x, name)."""
 
     width: float
     height: float
     right: float
+    bottom: float
     line: str
     band: str
     dots: list[tuple[float, float, Figure]]
     grid: list[tuple[float, int]]
     labels: list[tuple[float, str, int]]
+    year_before: str = ""
+    target: float | None = None
+    marks: list[tuple[float, str]] = field(default_factory=list)
 
 
-MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM, GRID = 40.0, 24.0, 12.0, 48.0, 20
+MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM, GRID = 40.0, 24.0, 26.0, 48.0, 20
 
 
-def trend(series: Sequence[Figure], *, width: float, height: float, most_labels: int = 8) -> Trend | None:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a trend is drawn beside: a target, last year's periods, marks by their period."""
+
+    target: float | None = None
+    year_before: Sequence[Figure] = ()
+    marks: Mapping[str, str] = field(default_factory=dict)
+
+
+def trend(
+    series: Sequence[Figure], *, width: float, height: float, most_labels: int = 8, beside: Beside | None = None
+) -> Trend | None:
     """Draw the periods that have answers, on a scale of twenties that holds all their intervals."""
+    beside = beside or Beside()
     known = [(figure, figure.nps, figure.interval) for figure in series]
     points = [(figure, score, interval) for figure, score, interval in known if score is not None and interval]
     if len(points) < 2:
         return None
-    low = floor(min(interval.low for _, _, interval in points) / GRID) * GRID
-    high = ceil(max(interval.high for _, _, interval in points) / GRID) * GRID
+    earlier = {figure.period: score for figure in beside.year_before if (score := figure.nps) is not None}
+    drawn = [beside.target] if beside.target is not None else []
+    low = floor(min([*drawn, *earlier.values(), *(interval.low for _, _, interval in points)]) / GRID) * GRID
+    high = ceil(max([*drawn, *earlier.values(), *(interval.high for _, _, interval in points)]) / GRID) * GRID
     step = (width - MARGIN_LEFT - MARGIN_RIGHT) / (len(points) - 1)
 
     def y(score: float) -> float:
-        return round(MARGIN_TOP + (high - score) / (high - low) * (height - MARGIN_TOP - MARGIN_BOTTOM), 1)
+        return round(MARGIN_TOP + (high - score) / max(high - low, 1) * (height - MARGIN_TOP - MARGIN_BOTTOM), 1)
 
     xs = [round(MARGIN_LEFT + index * step, 1) for index in range(len(points))]
     upper = [f"{x},{y(interval.high)}" for x, (_, _, interval) in zip(xs, points, strict=True)]
     lower = [f"{x},{y(interval.low)}" for x, (_, _, interval) in zip(xs, points, strict=True)]
     last_first = list(zip(xs, points, strict=True))[:: -ceil(len(points) / most_labels)]
+    places = {figure.period or "": x for x, (figure, _, _) in zip(xs, points, strict=True)}
+    before = {label: earlier.get(label_year_before(label)) for label in places}
     return Trend(
         width=width,
         height=height,
         right=width - MARGIN_RIGHT,
+        bottom=height - MARGIN_BOTTOM,
         line=" ".join(f"{x},{y(score)}" for x, (_, score, _) in zip(xs, points, strict=True)),
         band=" ".join(upper + lower[::-1]),
         dots=[(x, y(score), figure) for x, (figure, score, _) in zip(xs, points, strict=True)],
         grid=[(y(score), score) for score in range(low, high + 1, GRID)],
-        labels=[(x, (figure.period or "")[5:], figure.tally.n) for x, (figure, _, _) in last_first],
+        labels=[(x, _short(figure.period or ""), figure.tally.n) for x, (figure, _, _) in last_first],
+        year_before=" ".join(f"{places[at]},{y(score)}" for at, score in before.items() if score is not None),
+        target=None if beside.target is None else y(beside.target),
+        marks=[(places[label], name) for label, name in beside.marks.items() if label in places],
     )
+
+
+def _short(label: str) -> str:
+    return label[5:] if "W" in label or len(label) > 7 else label
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +143,8 @@ def whisker(score: float, interval: Interval, *, width: float) -> Whisker:
         return round(6 + (points + 100) / 200 * (width - 12), 1)
 
     return Whisker(x(interval.low), x(score), x(interval.high), x(0))
+
+
+def point(score: float, *, width: float) -> Whisker:
+    """Place a score nobody gave an interval for."""
+    return whisker(score, Interval(score, score), width=width)

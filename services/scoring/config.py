@@ -2,10 +2,39 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated
 
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
+
+from shared.addresses import Network
 from shared.config import Settings
 
 
 class ScoringSettings(Settings):
     mailbox_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known['dispatcher_port']}/mailbox")
+    logos_dir: Path = Path(".data/logos")
+    answer_link_rate: float = Field(default=2, gt=0)  # requests per second for one link
+    answer_link_burst: int = Field(default=120, ge=1)
+    answer_client_rate: float = Field(default=50, gt=0)  # and from one address of the internet
+    answer_client_burst: int = Field(default=1000, ge=1)
+    client_address_header: str = ""
+    desk_lease_minutes: int = Field(default=15, ge=1, le=240)
+    webhook_networks: Annotated[tuple[Network, ...], NoDecode] = ()  # private networks a webhook may lead to
+
+    @field_validator("webhook_networks", mode="before")
+    @classmethod
+    def _split_networks(cls, value: object) -> object:
+        """Read `10.0.0.0/8,192.168.7.0/24`."""
+        return (
+            tuple(ip_network(each.strip()) for each in value.split(",") if each.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @property
+    def desk_lease(self) -> timedelta:
+        return timedelta(minutes=self.desk_lease_minutes)

@@ -1,29 +1,63 @@
-"""The dashboard: the score and how far it can be trusted; program and period are in the address."""
+"""The dashboard: the score and how far it can be trusted; everything that is chosen is in the address."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
 
-import asyncpg
 from fastapi import APIRouter, Query, Response
-from sqlalchemy.ext.asyncio import AsyncSession
+from fastapi.responses import StreamingResponse
+from pydantic import Field
 
-from services.scoring import charts, rendering
-from services.scoring.domain.score import FEW, Figure, bounds
-from services.scoring.repository import figures, invitations
-from services.scoring.repository.figures import Funnel, Slice
+from services.scoring import charts, overview, panels, rendering
+from services.scoring.domain.comparison import smallest_sample
+from services.scoring.domain.periods import Against, Days, Period, label_of
+from services.scoring.domain.score import FEW, Definition, bounds
+from services.scoring.overview import Overview, Wanted
+from services.scoring.repository import changes, invitations
+from services.scoring.repository.slices import Slice, split_segment
+from services.scoring.repository.words import LOOKED_THROUGH, Only
+from services.scoring.score_queries import DaysQuery
 from shared.clock import Clock
 from shared.db import Sessions
-from shared.events import PlanStep
-from shared.vocabulary import AnswerMode, Category, ChannelKind, category_of
+from shared.outbox import wait_for
+from shared.vocabulary import Category
 
 PERIODS = (7, 30, 90, 365)
-DAILY_UNTIL = 31
-EARLIEST, LATEST = date(1900, 1, 1), date(2199, 12, 31)  # far from the ends of the calendar
-_STEP_NAMES = {ChannelKind.EMAIL: ("E-mail", "Repeat"), ChannelKind.SMS: ("SMS",), ChannelKind.CALL: ("Call desk",)}
+DAILY_UNTIL, WEEKLY_UNTIL = 31, 200
+LOOK_S, SILENCE_S = 1.0, 15.0
+WANTED_MARGINS = (10, 5, 3, 1)
+
+
+class View(DaysQuery):
+    """What the address says; whoever opens it sees the same."""
+
+    days: Annotated[int, Field(ge=1, le=3660)] = 90
+    period: Period | None = None
+    against: Against = "previous"
+    segment: Annotated[str | None, Field(max_length=401)] = None
+    by: Annotated[str | None, Field(max_length=200)] = None
+    definition: Definition = Definition.EVERY_ANSWER
+    group: Literal["promoter", "passive", "detractor"] | None = None
+    reason: Annotated[str | None, Field(max_length=200)] = None
+
+    def link(self, **changes: object) -> str:
+        """Address the same view with some of it changed; None takes a choice back."""
+        said = self.model_dump(mode="json", by_alias=True, exclude_defaults=True) | changes
+        return "/?" + urlencode({name: value for name, value in said.items() if value is not None})
+
+    def stretch(self, today: date) -> Days:
+        last = self.to or today + timedelta(days=1)  # where the day has begun already
+        return Days(min(self.from_ or last - timedelta(days=self.days), last), last)
+
+    def period_of(self, days: Days) -> Period:
+        if self.period:
+            return self.period
+        return "day" if days.count <= DAILY_UNTIL + 1 else "week" if days.count <= WEEKLY_UNTIL else "month"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,120 +65,87 @@ class Dashboard:
     sessions: Sessions
     clock: Clock
     mailbox_url: str
+    stop: asyncio.Event
 
     def router(self) -> APIRouter:
         router = APIRouter(include_in_schema=False)
         router.add_api_route("/", self.show, methods=["GET"])
+        router.add_api_route("/live", self.live, methods=["GET"])
         return router
 
-    async def show(
-        self,
-        program: Annotated[str | None, Query(max_length=200)] = None,
-        from_: Annotated[date | None, Query(alias="from", ge=EARLIEST, le=LATEST)] = None,
-        to: Annotated[date | None, Query(ge=EARLIEST, le=LATEST)] = None,
-        days: Annotated[int, Query(ge=1, le=3660)] = 90,
-    ) -> Response:
+    async def show(self, view: Annotated[View, Query()]) -> Response:
         now = self.clock.now()
-        last = to or now.date() + timedelta(days=1)  # where the day has begun already
-        first = from_ or last - timedelta(days=days)
+        days = view.stretch(now.date())
         async with self.sessions.begin() as session:
             titles = await invitations.program_titles(session)
-            chosen = program if program in titles else next(iter(titles), None)
-            values = await _figures(session, Slice(chosen, first, last), now=now) if chosen else None
+            chosen = view.program if view.program in titles else next(iter(titles), None)
+            wanted = await overview.affordable(session, _wanted(view, days, chosen))
+            found = await overview.read(session, wanted) if chosen else None
+        values = _values(found, wanted, now) if found else {"whole": None}
         return rendering.page(
             "dashboard.html",
             titles=titles,
             program=chosen,
-            days=None if from_ or to else days,
+            view=view,
             periods=PERIODS,
-            first=first,
-            last=last,
+            days=days,
             mailbox_url=self.mailbox_url,
             few=FEW,
-            **(values or {"whole": None}),
+            today=now.date(),
+            too_many=overview.MOST_COUNTED if wanted.which.definition is not view.definition else None,
+            looked_through=LOOKED_THROUGH,
+            **values,
         )
 
+    async def live(self, program: Annotated[str, Query(max_length=200)] = "") -> Response:
+        """Tell an open page, as server-sent events, when the program's figures changed."""
+        return StreamingResponse(self.changes_of(program), media_type="text/event-stream")
 
-async def _figures(session: AsyncSession, which: Slice, *, now: datetime) -> dict[str, Any]:
-    found = await figures.series(session, which)
-    whole = found[0] if found else Figure()
-    long = which.first is not None and which.last is not None and (which.last - which.first).days > DAILY_UNTIL
-    periods = await figures.series(session, which, period="week" if long else "day")
-    modes = {mode.value: mode for mode in await figures.series(session, which, dimension="mode")}
-    few = whole.tally.n < FEW
+    async def changes_of(self, program: str) -> AsyncGenerator[str, None]:
+        """Look every second; say something at least every quarter of a minute, so that a dead line is noticed."""
+        seen, silent = None, 0.0
+        while not self.stop.is_set():
+            async with self.sessions.begin() as session:
+                sequence = (await changes.sequences(session)).get(program, 0)
+            if sequence != seen:
+                yield f"event: figures\ndata: {sequence}\n\n"
+            elif silent >= SILENCE_S:
+                yield ": still here\n\n"
+            silent = silent + LOOK_S if sequence == seen and silent < SILENCE_S else 0.0
+            seen = sequence
+            await wait_for(self.stop, LOOK_S)
+
+
+def _wanted(view: View, days: Days, program: str | None) -> Wanted:
+    which = Slice(program, days.first, days.last, split_segment(view.segment), view.definition)
+    return Wanted(which, days, view.period_of(days), view.against, view.by, Only(view.group, view.reason))
+
+
+def _values(found: Overview, wanted: Wanted, now: datetime) -> dict[str, Any]:
+    tally = found.whole.tally
+    marks = {label_of(effect.annotation.day, wanted.period): effect.annotation.text for effect in found.trend.effects}
+    beside = charts.Beside(found.trend.target, found.trend.year_before, marks)
     return {
-        "whole": whole,
-        "bounds": bounds(whole.tally, silent=whole.silent),
-        "modes": {mode: modes.get(mode, Figure()) for mode in AnswerMode},
-        "bars": charts.distribution(whole.tally, height=60, step=27),
-        "shares": charts.shares(whole.tally, width=298),
-        "trend": charts.trend(periods, width=760, height=400),
-        "narrow_trend": charts.trend(periods, width=320, height=260, most_labels=4),
-        "trend_by": "weekly" if long else "daily",
-        "stores": _stores(await figures.series(session, which, dimension="store")),
-        "funnel": _funnel(await figures.funnel(session, which), await figures.plan(session, which.program or "")),
-        "comments": [
-            _comment(row, now)
-            for row in await figures.latest(session, which, wordless_too=few, limit=FEW if few else 8)
-        ],
-    }
-
-
-def _stores(series: Sequence[Figure]) -> list[tuple[Figure, charts.Whisker]]:
-    """Best known first, so that a store of two answers does not lead the list."""
-    ordered = sorted(series, key=lambda figure: -figure.tally.n)[:20]
-    return [
-        (figure, charts.whisker(figure.nps, figure.interval, width=240))
-        for figure in ordered
-        if figure.nps is not None and figure.interval
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class FunnelBar:
-    label: str
-    count: int
-    kind: str
-    width: float
-
-
-def _funnel(funnel: Funnel, plan: Sequence[PlanStep]) -> list[FunnelBar]:
-    by_step: dict[str, int] = {_step_name(plan, step): 0 for step in plan}
-    for answers in funnel.steps:
-        planned = next((step for step in plan if step.step == answers.step), None)
-        name = _step_name(plan, planned) if planned else _other_name(answers.channel)
-        by_step[name] = by_step.get(name, 0) + answers.answered
-    rows = [
-        ("Asked", funnel.asked, "asked"),
-        ("Reached", funnel.reached, "asked"),
-        *((name, count, "operator" if name.startswith("Call") else "self") for name, count in by_step.items()),
-        ("Silent", funnel.silent, "silent"),
-        ("Still waiting", funnel.waiting, "silent"),
-    ]
-    return [FunnelBar(label, count, kind, 150 * count / max(funnel.asked, 1)) for label, count, kind in rows]
-
-
-def _step_name(plan: Sequence[PlanStep], step: PlanStep) -> str:
-    nth = [each.step for each in plan if each.channel is step.channel].index(step.step)
-    names = _STEP_NAMES[step.channel]
-    return names[nth] if nth < len(names) else f"{names[-1]} {nth + 1}"
-
-
-def _other_name(channel: str) -> str:
-    return "Call desk" if channel == ChannelKind.CALL else "Another link"
-
-
-def _comment(row: asyncpg.Record, now: datetime) -> dict[str, Any]:
-    category = category_of(row["score"])
-    first, second = ("other", "promoter") if category is Category.PROMOTER else ("promoter", "other")
-    texts = {reason["id"]: reason["text"] for group in (first, second) for reason in row["texts"][group]}
-    where = "the desk" if row["mode"] == AnswerMode.OPERATOR else {"email": "e-mail", "sms": "SMS"}.get(row["channel"])
-    return {
-        "score": row["score"],
-        "category": category,
-        "text": row["comment"],
-        "store": row["segments"].get("store"),
-        "at": rendering.moment(row["answered_at"], row["program_zone"], now=now),
-        "by": where or "a link",
-        "reasons": [texts.get(reason, reason) for reason in row["reasons"]],
+        "found": found,
+        "words": panels.words(found.words.rows, now=now),
+        "whole": found.whole,
+        "segment": wanted.which.segment,
+        "definition": wanted.which.definition,
+        "period": wanted.period,
+        "bounds": bounds(tally, silent=found.whole.silent),
+        "with_suspects": tally + found.suspects,
+        "samples": [(margin, smallest_sample(margin, like=tally)) for margin in WANTED_MARGINS],
+        "bars": charts.distribution(tally, height=60, step=27),
+        "shares": charts.shares(tally, width=298),
+        "trend": charts.trend(found.trend.now, width=760, height=330, beside=beside),
+        "narrow_trend": charts.trend(found.trend.now, width=320, height=260, most_labels=4, beside=beside),
+        "rows": panels.value_rows(found.values),
+        "name_of": panels.name_of,
+        "moved": [panels.moved_line(each, found.reason_texts) for each in found.moves.moved[:6]],
+        "funnel": panels.funnel_bars(found.funnel, found.plan),
+        "hours": panels.hour_bars(found.funnel, height=48, step=24),
+        "reasons": panels.reason_rows(found),
+        "yardsticks": panels.yardsticks(found),
+        "money": panels.money,
+        "categories": [category.value for category in Category],
     }

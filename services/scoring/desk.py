@@ -9,15 +9,16 @@ from typing import Any
 from urllib.parse import quote, unquote
 from uuid import UUID
 
-import phonenumbers
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
+from starlette.datastructures import FormData
 
-from services.scoring import forms, rendering
+from services.scoring import forms, rendering, texts
 from services.scoring.answers import Recorded
 from services.scoring.calls import LeaseLost, Report, report
 from services.scoring.domain.answers import Entry, Invitation, Refusal, zone
-from services.scoring.domain.calls import masked
+from services.scoring.domain.calls import TaskKind, masked
+from services.scoring.phone_numbers import readable
 from services.scoring.repository import calls, invitations
 from services.scoring.repository.calls import Task
 from services.scoring.writer import Writer
@@ -27,7 +28,9 @@ from shared.vocabulary import CallDisposition
 
 COOKIE = "operator"
 MAX_COMMENT = 4000
+MIN_LATER, MAX_LATER = timedelta(minutes=4), timedelta(days=14)
 OUTCOMES = [
+    (CallDisposition.ANSWERED, "Talked", "K"),
     (CallDisposition.NO_ANSWER, "No answer", "A"),
     (CallDisposition.BUSY, "Busy", "B"),
     (CallDisposition.MACHINE, "Machine", "M"),
@@ -41,9 +44,10 @@ NOTICES = {
     "noted": "Noted.",
     "none": "Nobody is due at the moment.",
     "taken": "This call is with another operator, or it is not due any more. Take the next one.",
-    "lost": "This was not saved: the 15 minutes are over, or the call was closed. Take the next one.",
+    "lost": "This was not saved: the time for it is over, or the call was closed. Take the next one.",
     "over": "This was not saved: the survey was withdrawn or is over.",
     "score": "This was not saved: choose a score from 0 to 10.",
+    "when": "This was not saved: choose a time from five minutes to two weeks ahead.",
     "name": "Say who you are first.",
 }
 
@@ -54,6 +58,7 @@ class Desk:
     writer: Writer
     clock: Clock
     mailbox_url: str
+    lease: timedelta
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/desk", include_in_schema=False)
@@ -83,7 +88,7 @@ class Desk:
             return _to_desk("name")
         wanted = _task_id(form.get("task_id"))
         async with self.sessions.begin() as session:
-            task = await calls.take(session, operator, now=self.clock.now(), task_id=wanted)
+            task = await calls.take(session, operator, now=self.clock.now(), lease=self.lease, task_id=wanted)
         response = _to_desk("taken" if wanted else "none") if task is None else _to(f"/desk/{task.task_id}")
         response.set_cookie(COOKIE, quote(operator), max_age=86400 * 30, httponly=True, samesite="strict")
         return response
@@ -110,23 +115,33 @@ class Desk:
                 operator=_operator(request),
             )
         )
-        if isinstance(result, Recorded):
+        if isinstance(result, Recorded) or await self._saved_before(task_id, _operator(request)):
             return _to_desk("answered")
         return _to_desk("lost" if result is Refusal.LEASE_LOST else "over")
 
+    async def _saved_before(self, task_id: UUID, operator: str) -> bool:
+        """Say whether this operator's answer is there: a button may be pressed twice."""
+        async with self.sessions.begin() as session:
+            return await calls.answered_by(session, task_id) == operator
+
     async def outcome(self, request: Request, task_id: UUID) -> Response:
         form = await forms.read(request)
+        now = self.clock.now()
+        async with self.sessions.begin() as session:
+            task = await calls.load(session, task_id)
+        if task is None:
+            return _to_desk("lost")
         try:
             disposition = CallDisposition(str(form.get("disposition")))
-            minutes = int(str(form.get("minutes", "60")))
-        except ValueError:
-            return _to(f"/desk/{task_id}")
-        if disposition is CallDisposition.ANSWERED or not 5 <= minutes <= 20160:
-            return _to(f"/desk/{task_id}")
-        said = Report(task_id, _operator(request), disposition, timedelta(minutes=minutes))
+            later = _later(form, task, now)
+        except (ValueError, OverflowError):
+            return _to(f"/desk/{task_id}?said=when")
+        if disposition is CallDisposition.ANSWERED and task.kind is TaskKind.SURVEY:
+            return _to(f"/desk/{task_id}?said=score")
+        said = Report(task_id, _operator(request), disposition, later)
         try:
             async with self.sessions.begin() as session:
-                await report(session, said, now=self.clock.now())
+                await report(session, said, now=now)
         except LeaseLost:
             return _to_desk("lost")
         return _to_desk("noted")
@@ -135,6 +150,7 @@ class Desk:
         operator, now = _operator(request), self.clock.now()
         async with self.sessions.begin() as session:
             due, counts = await calls.queue(session, operator, now=now)
+            made = await calls.made_since(session, operator, now.replace(hour=0, minute=0, second=0, microsecond=0))
         return rendering.page(
             "desk.html",
             operator=operator,
@@ -143,7 +159,9 @@ class Desk:
             counts=counts,
             next_due=counts["next_due"] and rendering.moment(counts["next_due"], "UTC", now=now),
             call=_call(task, invitation, now) if task and invitation else None,
-            outcomes=OUTCOMES,
+            made=made,
+            lease=int(self.lease.total_seconds() // 60),
+            outcomes=OUTCOMES if task is not None and task.kind is TaskKind.CALLBACK else OUTCOMES[1:],
             delays=DELAYS,
             mailbox_url=self.mailbox_url,
         )
@@ -156,7 +174,8 @@ def _line(task: Task, operator: str, now: datetime) -> dict[str, Any]:
         "phone": masked(task.phone),
         "there": f"{now.astimezone(zone(task.time_zone)):%H:%M}",
         "try": task.tries + 1,
-        "appointed": task.appointed,
+        "callback": task.kind is TaskKind.CALLBACK,
+        "appointment": f"{task.due_at.astimezone(zone(task.time_zone)):%H:%M}" if task.appointed else "",
         "mine": task.held_by is not None and task.held_by == operator,
     }
 
@@ -168,27 +187,46 @@ def _short(name: str) -> str:
 
 
 def _call(task: Task, invitation: Invitation, now: datetime) -> dict[str, Any]:
-    before, question, after = task.script.partition(invitation.content.question)
+    here = now.astimezone(zone(task.time_zone))
     return {
         "task": task,
         "invitation": invitation,
-        "phone": _readable(task.phone),
+        "phone": readable(task.phone),
         "name": _short(task.name),
         "place": task.time_zone.rpartition("/")[2].replace("_", " "),
-        "there": f"{now.astimezone(zone(task.time_zone)):%H:%M}",
+        "there": f"{here:%H:%M}",
+        "earliest": f"{here + timedelta(minutes=5):%Y-%m-%dT%H:%M}",
+        "latest": f"{here + MAX_LATER:%Y-%m-%dT%H:%M}",
         "try": task.tries + 1,
         "tries": max(task.max_attempts, task.tries + 1),
-        "script": (before, question or invitation.content.question, after),
+        "callback": task.kind is TaskKind.CALLBACK,
+        "about": texts.about(invitation, now=now),
+        "script": _script(task, invitation, now),
         "reasons": invitation.content.all_reasons,
     }
 
 
-def _readable(phone: str) -> str:
-    try:
-        number = phonenumbers.parse(phone)
-    except phonenumbers.NumberParseException:
-        return phone
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+def _script(task: Task, invitation: Invitation, now: datetime) -> tuple[str, str, str]:
+    """What to say: before the question, the question, after it. A script of its own begins as it likes."""
+    words = texts.LANGUAGES[texts.language_of(invitation.locale)]
+    brand, question = invitation.content.brand.name, invitation.content.question
+    if task.kind is TaskKind.CALLBACK:
+        return words["hello_back"].format(brand=brand), "", ""
+    before, asked, after = task.script.partition(question)
+    hello = words["hello"].format(brand=brand, about=texts.about(invitation, now=now))
+    return before if before.strip() else f"{hello} ", asked or question, after
+
+
+def _later(form: FormData, task: Task, now: datetime) -> timedelta:
+    """Read in how long to call again: minutes, or a time of the respondent's own clock. Raises ValueError."""
+    at = form.get("at")
+    if isinstance(at, str) and at:
+        later = datetime.fromisoformat(at).replace(tzinfo=zone(task.time_zone)) - now
+    else:
+        later = timedelta(minutes=int(str(form.get("minutes", "60"))))
+    if not MIN_LATER <= later <= MAX_LATER:
+        raise ValueError("neither too soon nor too late")
+    return later
 
 
 def _operator(request: Request) -> str:

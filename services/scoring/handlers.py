@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring import calls
-from services.scoring.answers import invited_series
-from services.scoring.domain.answers import Content, Invitation, InvitationState, Key, local_day
-from services.scoring.repository import buckets, deliveries, invitations
+from services.scoring.answers import answered_series, invited_series
+from services.scoring.domain.answers import Content, Invitation, InvitationState, local_day
+from services.scoring.domain.dimensions import Key, Value, counted, wanted
+from services.scoring.domain.score import Tally
+from services.scoring.repository import buckets, deliveries, dimensions, invitations, journeys, webhooks
 from services.scoring.repository.invitations import Linked
 from shared import inbox, links
 from shared.clock import Clock
@@ -28,6 +32,7 @@ from shared.events import (
     Payload,
     ProgramPublished,
     RespondentErased,
+    RespondentPurchased,
     SurveyRequested,
     SurveyWithdrawn,
 )
@@ -36,6 +41,14 @@ from shared.topics import SURVEY_CALLS, SURVEY_DELIVERIES, SURVEY_PROGRAMS, SURV
 from shared.vocabulary import Service
 
 TOPICS = [topic.name for topic in (SURVEY_REQUESTS, SURVEY_PROGRAMS, SURVEY_DELIVERIES, SURVEY_CALLS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a batch adds to the series."""
+
+    tallies: defaultdict[Key, Tally] = field(default_factory=lambda: defaultdict(Tally))
+    invited: Counter[Key] = field(default_factory=Counter)
 
 
 class Handlers:
@@ -49,18 +62,22 @@ class Handlers:
         fresh = [event.payload for event in await inbox.fresh(session, Service.SCORING.group, events)]
         about = [p.invitation_id for p in fresh if isinstance(p, InvitationPayload)]
         erased = [p.respondent_id for p in fresh if isinstance(p, RespondentErased)]
+        if any(isinstance(p, SurveyRequested | SurveyWithdrawn) for p in fresh):
+            await invitations.guard_requests(session, alone=any(isinstance(p, SurveyWithdrawn) for p in fresh))
         await invitations.lock(session, about, respondents=erased)
-        invited: Counter[Key] = Counter()
+        changes = Changes()
         for part in _until_erasures(fresh):
-            await self._handle(session, part, invited)
-        await buckets.add_invited(session, invited=invited, answered=Counter())  # once and last: locks have an order
+            await self._handle(session, part, changes)
+        await buckets.add(session, changes.tallies)  # once and last: locks have an order
+        await buckets.add_invited(session, invited=changes.invited, answered=Counter())
 
-    async def _handle(self, session: AsyncSession, payloads: Sequence[Payload], invited: Counter[Key]) -> None:
+    async def _handle(self, session: AsyncSession, payloads: Sequence[Payload], changes: Changes) -> None:
         now = self._clock.now()
         in_order: list[tuple[type[Payload], Callable[[AsyncSession, Any], Awaitable[None]]]] = [
             (ProgramPublished, on_program_published),
-            (SurveyRequested, partial(on_requested, link_secrets=self._link_secrets, invited=invited)),
-            (SurveyWithdrawn, partial(on_withdrawn, invited=invited)),
+            (SurveyRequested, partial(on_requested, link_secrets=self._link_secrets, changes=changes)),
+            (SurveyWithdrawn, partial(on_withdrawn, changes=changes)),
+            (RespondentPurchased, journeys.keep_purchases),
             (ContactAttempted, deliveries.keep_attempts),
             (InvitationClosed, deliveries.keep_outcomes),
             (CallRequested, partial(calls.request, now=now)),
@@ -93,24 +110,30 @@ async def on_requested(
     requested: Sequence[SurveyRequested],
     *,
     link_secrets: Mapping[str, str],
-    invited: Counter[Key],
+    changes: Changes,
 ) -> None:
-    """Know the link, and count in `invited` who is asked on the day they are asked. Raises UnknownLinkKey."""
+    """Know the link, and count who is asked on the day they are asked. Raises UnknownLinkKey."""
     zones = await invitations.program_zones(session)
+    known = await dimensions.admit(
+        session, [value for request in requested for value in wanted(request.program.id, request.segments)]
+    )
     new = [
-        Linked(_invitation(request, zones), _fingerprint(request, link_secrets))
+        Linked(_invitation(request, zones, known), _fingerprint(request, link_secrets))
         for request in {request.invitation_id: request for request in requested}.values()
     ]
     added = await invitations.add(session, new)
-    counted = [linked.invitation for linked in new if linked.invitation.id in added and linked.invitation.counted]
-    invited.update(invited_series(counted))
+    gone = await invitations.withdrawn_before(session, list(added))
+    await invitations.withdraw(session, list(gone))
+    asked = [linked.invitation for linked in new if linked.invitation.id in added - gone]
+    changes.invited.update(invited_series([invitation for invitation in asked if invitation.counted]))
+    await journeys.changed(session, added)
 
 
 def _fingerprint(request: SurveyRequested, link_secrets: Mapping[str, str]) -> bytes:
     return links.fingerprint(links.token(link_secrets, request.link_key, Purpose.ANSWER, request.invitation_id))
 
 
-def _invitation(request: SurveyRequested, zones: Mapping[str, str]) -> Invitation:
+def _invitation(request: SurveyRequested, zones: Mapping[str, str], known: set[Value]) -> Invitation:
     program_zone = zones.get(request.program.id, request.time_zone)
     return Invitation(
         id=request.invitation_id,
@@ -124,25 +147,34 @@ def _invitation(request: SurveyRequested, zones: Mapping[str, str]) -> Invitatio
         program_zone=program_zone,
         content=Content.model_validate(request, from_attributes=True),
         segments=request.segments,
+        dimensions=counted(request.program.id, request.segments, version=request.program.version, known=known),
         expires_at=request.expires_at,
         invited_day=local_day(request.send_at, program_zone),
         state=InvitationState.OPEN,
         opted_out=False,
         counted=not request.test,
         answer=None,
+        name=request.customer_name or "",
+        phone=request.contact.phone or "",
     )
 
 
-async def on_withdrawn(session: AsyncSession, withdrawn: Sequence[SurveyWithdrawn], *, invited: Counter[Key]) -> None:
-    """Who was withdrawn unanswered was not asked; an answer that is there stays."""
-    known = await invitations.held(session, [each.invitation_id for each in withdrawn])
-    taken = await invitations.withdraw(session, list(known))
-    invited.subtract(invited_series([known[each] for each in taken if known[each].counted]))
+async def on_withdrawn(session: AsyncSession, withdrawn: Sequence[SurveyWithdrawn], *, changes: Changes) -> None:
+    """Who was withdrawn unanswered was not asked; an answer that is there stays, unless it is suspect."""
+    ids = [each.invitation_id for each in withdrawn]
+    await invitations.remember_withdrawn(session, ids)
+    known = await invitations.held(session, ids)
+    taken = [known[each] for each in await invitations.withdraw(session, list(known)) if known[each].counted]
+    changes.invited.subtract(invited_series(taken))
+    for key, tally in answered_series(taken):
+        changes.tallies[key] += -tally
+    await journeys.changed(session, [each.id for each in taken])
 
 
 async def on_erased(session: AsyncSession, erased: Sequence[RespondentErased], *, now: datetime) -> None:
     respondents = [each.respondent_id for each in erased]
     ids = await invitations.lock_of(session, respondents)
     await calls.forget(session, ids, now=now)
-    await invitations.erase(session, ids)
+    await invitations.erase(session, ids, pseudonyms={each: f"erased-{uuid4()}" for each in respondents})
+    await webhooks.forget(session, ids)
     await invitations.forget_parked(session, respondents)

@@ -12,6 +12,8 @@ messaging_tables(metadata)
 
 Moment = sa.DateTime(timezone=True)
 SCORE_COLUMNS = [f"s{score}" for score in range(11)]
+OTHER_COUNTERS = ["operators", "suspects", "imported", "operator_promoters", "operator_detractors"]
+COUNTERS = [*SCORE_COLUMNS, *OTHER_COUNTERS]
 
 
 def _zero(name: str) -> sa.Column[int]:
@@ -46,7 +48,9 @@ def _said() -> list[sa.Column[object]]:
         sa.Column("channel", sa.Text),
         sa.Column("suspect", sa.Boolean, nullable=False),
         sa.Column("answered_at", Moment, nullable=False),
+        sa.Column("first_day", sa.Date, nullable=False),
         sa.Column("device", sa.Text),
+        sa.Column("callback_wanted", sa.Boolean, nullable=False),
     ]
 
 
@@ -65,6 +69,8 @@ invitations = sa.Table(
     sa.Column("fingerprint", sa.LargeBinary, nullable=False),
     sa.Column("respondent_id", sa.Text, nullable=False),
     sa.Column("customer_id", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("phone", sa.Text, nullable=False),
     sa.Column("program", sa.Text, nullable=False),
     sa.Column("program_version", sa.Integer, nullable=False),
     sa.Column("program_title", sa.Text, nullable=False),
@@ -73,6 +79,7 @@ invitations = sa.Table(
     sa.Column("program_zone", sa.Text, nullable=False),
     sa.Column("content", JSONB, nullable=False),
     sa.Column("segments", JSONB, nullable=False),
+    sa.Column("dimensions", JSONB, nullable=False),  # what it is counted under
     sa.Column("expires_at", Moment, nullable=False),
     sa.Column("invited_day", sa.Date, nullable=False),
     sa.Column("counted", sa.Boolean, nullable=False),  # not a test, not withdrawn
@@ -81,6 +88,18 @@ invitations = sa.Table(
     sa.Index("invitations_fingerprint", "fingerprint", unique=True),
     sa.Index("invitations_respondent", "respondent_id"),
     sa.Index("invitations_day", "program", "invited_day"),
+    sa.Index(
+        "invitations_dimensions",
+        "dimensions",
+        postgresql_using="gin",
+        postgresql_ops={"dimensions": "jsonb_path_ops"},
+    ),
+)
+
+withdrawn = sa.Table(  # whose request may still come, out of a replay of what was parked
+    "withdrawn",
+    metadata,
+    sa.Column("invitation_id", sa.Uuid, primary_key=True),
 )
 
 answers = sa.Table(
@@ -89,9 +108,11 @@ answers = sa.Table(
     sa.Column("invitation_id", sa.Uuid, primary_key=True),
     sa.Column("answer_id", sa.Uuid, nullable=False),
     *_said(),
-    sa.Column("first_day", sa.Date, nullable=False),
     sa.Index("answers_answer", "answer_id", unique=True),
     sa.Index("answers_answered", "answered_at"),
+    sa.Index("answers_day", "first_day"),
+    sa.Index("answers_commented", "answered_at", postgresql_where=sa.text("comment IS NOT NULL")),
+    sa.Index("answers_suspect", "answered_at", postgresql_where=sa.text("suspect")),
 )
 
 answer_versions = sa.Table(
@@ -100,13 +121,14 @@ answer_versions = sa.Table(
     sa.Column("answer_id", sa.Uuid, primary_key=True),
     *(column if column.name != "version" else sa.Column("version", sa.Integer, primary_key=True) for column in _said()),
     sa.Column("operator", sa.Text),
+    sa.Column("suspicion", sa.Text),
 )
 
 buckets = sa.Table(
     "buckets",
     metadata,
     *_series(),
-    *(_zero(name) for name in [*SCORE_COLUMNS, "operators", "suspects"]),
+    *(_zero(name) for name in COUNTERS),
     *_revisions(),
     sa.Index("buckets_unpublished", "program", postgresql_where=sa.text("revision > published_revision")),
 )
@@ -119,6 +141,84 @@ invited = sa.Table(
     _zero("answered"),
     *_revisions(),
     sa.Index("invited_unpublished", "program", postgresql_where=sa.text("revision > published_revision")),
+)
+
+dimension_values = sa.Table(
+    "dimension_values",
+    metadata,
+    sa.Column("program", sa.Text, primary_key=True),
+    sa.Column("dimension", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, primary_key=True),
+)
+
+# how far the invitations of a day came, and what their respondents bought since
+journeys = sa.Table(
+    "journeys",
+    metadata,
+    *_series(),
+    sa.Column("stage", sa.Text, primary_key=True),
+    sa.Column("detail", sa.Text, primary_key=True),
+    sa.Column("amount", sa.Numeric, nullable=False, server_default="0"),
+)
+
+journey_parts = sa.Table(
+    "journey_parts",
+    metadata,
+    sa.Column("invitation_id", sa.Uuid, primary_key=True),
+    sa.Column("program", sa.Text, nullable=False),
+    sa.Column("day", sa.Date, nullable=False),
+    sa.Column("parts", JSONB, nullable=False),  # what of the journeys' amounts is this invitation's
+)
+
+journeys_pending = sa.Table(
+    "journeys_pending",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("invitation_id", sa.Uuid, nullable=False),
+)
+
+purchases = sa.Table(
+    "purchases",
+    metadata,
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("event_id", sa.Text, primary_key=True),
+    sa.Column("respondent_id", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("amount", sa.Numeric),
+    sa.Column("currency", sa.Text),
+    sa.Index("purchases_respondent", "respondent_id"),
+)
+
+annotated = sa.Table(
+    "annotations",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("program", sa.Text),  # none: all of them
+    sa.Column("day", sa.Date, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+)
+
+targets = sa.Table(  # set by hand; stronger than the one in the program's document
+    "targets",
+    metadata,
+    sa.Column("program", sa.Text, primary_key=True),
+    sa.Column("nps", sa.Integer, nullable=False),
+)
+
+benchmarks = sa.Table(
+    "benchmarks",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("nps", sa.Integer, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+)
+
+# rises with every change of a program's figures, so that a page need not ask for them
+changes = sa.Table(
+    "changes",
+    metadata,
+    sa.Column("program", sa.Text, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, nullable=False, server_default="1"),
 )
 
 page_views = sa.Table(
@@ -161,6 +261,7 @@ call_tasks = sa.Table(
     sa.Column("task_id", sa.Uuid, primary_key=True),
     sa.Column("invitation_id", sa.Uuid, nullable=False),
     sa.Column("respondent_id", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False, server_default="survey"),
     sa.Column("state", sa.Text, nullable=False, server_default="open"),
     sa.Column("outcome", sa.Text),
     sa.Column("step", sa.Integer, nullable=False, server_default="0"),
@@ -182,6 +283,12 @@ call_tasks = sa.Table(
     sa.Column("lease_until", Moment),  # machine time
     sa.Index("call_tasks_due", "due_at", postgresql_where=sa.text("state = 'open'")),
     sa.Index("call_tasks_invitation", "invitation_id"),
+    sa.Index(
+        "call_tasks_callback",
+        "invitation_id",
+        unique=True,
+        postgresql_where=sa.text("kind = 'callback' AND state = 'open'"),
+    ),
 )
 
 call_attempts = sa.Table(
@@ -192,4 +299,46 @@ call_attempts = sa.Table(
     sa.Column("disposition", sa.Text, nullable=False),
     sa.Column("operator", sa.Text, nullable=False),
     sa.Column("at", Moment, nullable=False),
+)
+
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    sa.Column("program", sa.Text, primary_key=True),
+    sa.Column("dimension", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, primary_key=True),
+    sa.Column("period", sa.Date, primary_key=True),
+)
+
+alert_days = sa.Table("alert_days", metadata, sa.Column("day", sa.Date, primary_key=True))
+
+webhook_endpoints = sa.Table(
+    "webhook_endpoints",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("types", JSONB, nullable=False),
+    sa.Column("secret", sa.Text, nullable=False),
+    sa.Column("old_secret", sa.Text),
+    sa.Column("old_until", Moment),  # machine time
+    sa.Column("disabled", sa.Text),  # why; NULL while it is served
+    sa.Column("succeeded_at", Moment),
+    sa.Column("created_at", Moment, nullable=False, server_default=sa.func.clock_timestamp()),
+)
+
+webhook_deliveries = sa.Table(
+    "webhook_deliveries",
+    metadata,
+    sa.Column("endpoint_id", sa.Uuid, primary_key=True),
+    sa.Column("event_id", sa.Text, primary_key=True),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("state", sa.Text, nullable=False, server_default="due"),
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("due_at", Moment, nullable=False, server_default=sa.func.clock_timestamp()),  # machine time
+    sa.Column("outcome", sa.Text),
+    sa.Column("created_at", Moment, nullable=False, server_default=sa.func.clock_timestamp()),
+    sa.Index("webhook_deliveries_due", "endpoint_id", "due_at", postgresql_where=sa.text("state = 'due'")),
+    sa.Index("webhook_deliveries_subject", "subject"),
 )

@@ -5,34 +5,30 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
-from urllib.parse import quote, urlsplit
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.background import BackgroundTask
 
-from services.scoring import forms, rendering, texts
+from services.scoring import forms, letters, phone_numbers
 from services.scoring.answers import Recorded, opt_out
 from services.scoring.domain.answers import Entry, Invitation, InvitationState, Refusal
-from services.scoring.domain.visits import MAX_USER_AGENT, Device, View, device_of, is_crawler
+from services.scoring.domain.calls import BestTime, Callback
+from services.scoring.domain.visits import MAX_USER_AGENT, MOMENT, Device, View, Visit, device_of, is_crawler
+from services.scoring.letters import SCORE, Link
+from services.scoring.limits import Limits
 from services.scoring.repository import invitations, visits
+from services.scoring.views import Views
 from services.scoring.writer import Writer
 from shared.clock import Clock
 from shared.db import Sessions
 from shared.links import fingerprint
-from shared.problems import Gone, NotFound, Problem, Unprocessable, problem_response
-from shared.vocabulary import Category, category_of
 
 log = structlog.get_logger()
 
-MAX_TRIES = 3
 MAX_TEXT = 4000
-HEADING_LENGTH = 100  # a longer thanks is a paragraph
-_SCORE = re.compile(r"10|[0-9]")
 
 
 class InvalidForm(ValueError):
@@ -40,24 +36,12 @@ class InvalidForm(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Link:
-    """A link as it was opened; the step is what it claims."""
-
-    path: str
-    token: str
-    step: int
-
-    @classmethod
-    def of(cls, text: str) -> _Link:
-        token, _, step = text.partition(".")
-        return cls(f"/s/{quote(text, safe='')}", token, int(step) if re.fullmatch(r"[0-9]{1,3}", step) else 0)
-
-
-@dataclass(frozen=True, slots=True)
 class AnswerPages:
     sessions: Sessions
     writer: Writer
     clock: Clock
+    views: Views
+    limits: Limits
 
     def router(self) -> APIRouter:
         router = APIRouter(include_in_schema=False)
@@ -68,62 +52,89 @@ class AnswerPages:
         return router
 
     async def show(self, request: Request, link: str) -> Response:
-        opened, now = _Link.of(link), self.clock.now()
-        invitation = await self._find(opened)
-        if invitation is None:
-            return _unknown(request, opened)
-        if (closed := _closed(request, invitation, now)) is not None:
+        found, now = await self._open(request, link), self.clock.now()
+        if isinstance(found, Response):
+            return found
+        opened, invitation = found
+        if (closed := letters.closed(request, invitation, now)) is not None:
             return closed
-        response = _open_page(request.query_params, opened, invitation, now)
-        response.background = BackgroundTask(self._viewed, invitation, _view(request, opened, now))
+        response = letters.open_page(request.query_params, opened, invitation, now)
+        response.background = BackgroundTask(self.views.note, invitation.id, _view(request, opened, now))
         return response
 
     async def save(self, request: Request, link: str) -> Response:
-        opened, now = _Link.of(link), self.clock.now()
-        invitation = await self._find(opened)
-        if invitation is None:
-            return _unknown(request, opened)
+        found, now = await self._open(request, link), self.clock.now()
+        if isinstance(found, Response):
+            return found
+        opened, invitation = found
+        fields = await _fields(request)
         try:
-            said = _entry(await _fields(request), invitation, step=opened.step, now=now)
+            said = _entry(fields, invitation, step=opened.step, now=now)
         except InvalidForm:
-            return _invalid(request, opened, invitation)
-        entry = replace(said, device=_device(request))
+            return letters.invalid(request, opened, invitation)
+        entry = replace(said, device=_device(request), visit=await self._visit(request, fields, invitation, now))
         result = await self.writer.record(entry)
         if isinstance(result, Recorded):
-            done = "?done=1" if entry.reasons is not None else ""
-            return RedirectResponse(opened.path + done, status_code=303)
+            return self._saved(opened, invitation, entry, result)
         if result is Refusal.NO_SCORE:
-            return _invalid(request, opened, invitation)
-        return _closed(request, invitation, now) or _withdrawn(request, invitation)
+            return letters.invalid(request, opened, invitation)
+        return letters.closed(request, invitation, now) or letters.withdrawn(request, invitation)
 
     async def ask_to_stop(self, request: Request, link: str) -> Response:
-        opened = _Link.of(link)
-        invitation = await self._find(opened)
-        if invitation is None or invitation.state is InvitationState.ERASED:
-            return _unknown(request, opened)
-        return _page("stop.html", invitation, path=opened.path)
+        found = await self._open(request, link)
+        if isinstance(found, Response):
+            return found
+        opened, invitation = found
+        return letters.form("stop.html", invitation, opened, now=self.clock.now(), sure=False)
 
     async def stop(self, request: Request, link: str) -> Response:
-        opened = _Link.of(link)
-        invitation = await self._find(opened)
+        found, now = await self._open(request, link), self.clock.now()
+        if isinstance(found, Response):
+            return found
+        opened, invitation = found
+        fields = await _fields(request)
+        visit = await self._visit(request, fields, invitation, now)
+        if "sure" not in dict(fields) and _looks_automatic(visit, invitation, now):
+            return letters.form("stop.html", invitation, opened, now=now, sure=True)
+        async with self.sessions.begin() as session:
+            await opt_out(session, invitation, now=now)
+        return letters.stopped(invitation)
+
+    async def _open(self, request: Request, link: str) -> tuple[Link, Invitation] | Response:
+        """Find whose link it is; whatever is no link, is not known yet or was erased gets the same answer."""
+        opened = Link.of(link)
+        if wait := self.limits.wait(request, opened.token):
+            return letters.busy(request, wait)
+        async with self.sessions.begin() as session:
+            invitation = await invitations.find(session, fingerprint(opened.token))
         if invitation is None or invitation.state is InvitationState.ERASED:
-            return _unknown(request, opened)
-        async with self.sessions.begin() as session:
-            await opt_out(session, invitation, now=self.clock.now())
-        words = texts.LANGUAGES[texts.language_of(invitation.locale)]
-        return _page("notice.html", invitation, heading=words["stopped"], text=words["stopped_text"])
+            return letters.unknown(request, opened)
+        return opened, invitation
 
-    async def _find(self, opened: _Link) -> Invitation | None:
+    async def _visit(
+        self, request: Request, fields: list[tuple[str, str]], invitation: Invitation, now: datetime
+    ) -> Visit:
         async with self.sessions.begin() as session:
-            return await invitations.find(session, fingerprint(opened.token))
+            around = await visits.around(session, invitation.id, now=now)
+        form, user_agent = dict(fields), _user_agent(request)
+        return Visit(
+            crawler=is_crawler(user_agent),
+            trapped="trap" in form,
+            browser=user_agent.startswith("Mozilla/"),
+            dwell=_dwell(form.get("shown", ""), now),
+            links=around.links,
+            soon=around.soon,
+        )
 
-    async def _viewed(self, invitation: Invitation, view: View) -> None:
-        """Note apart that the page was opened; that this may fail is nobody's problem."""
-        try:
-            async with self.sessions.begin() as session:
-                await visits.keep(session, invitation.id, view)
-        except (OSError, TimeoutError, SQLAlchemyError) as error:
-            log.warning("page.view_lost", invitation_id=str(invitation.id), exc_info=error)
+    def _saved(self, opened: Link, invitation: Invitation, entry: Entry, result: Recorded) -> Response:
+        """Lead on; a person who was taken for a machine sees what they said all the same."""
+        shown = "?done=1" if entry.reasons is not None else "?saved=1" if result.suspected else ""
+        response = RedirectResponse(opened.path + shown, status_code=303)
+        if result.suspected:
+            log.info("answer.suspected", invitation_id=str(invitation.id), reason=result.suspected)
+            seen = View(opened.step, "POST", entry.score, automatic=True, at=entry.at)
+            response.background = BackgroundTask(self.views.note, invitation.id, seen)
+        return response
 
 
 def _user_agent(request: Request) -> str:
@@ -134,9 +145,20 @@ def _device(request: Request) -> Device | None:
     return device_of(_user_agent(request), mobile=request.headers.get("sec-ch-ua-mobile", ""))
 
 
-def _view(request: Request, opened: _Link, now: datetime) -> View:
+def _dwell(shown: str, now: datetime) -> timedelta | None:
+    """Read when the form was shown; None when it does not say, and whoever forges it is no mail scanner."""
+    return now - datetime.fromtimestamp(int(shown) / 1000, UTC) if re.fullmatch("[0-9]{1,14}", shown) else None
+
+
+def _looks_automatic(visit: Visit, invitation: Invitation, now: datetime) -> bool:
+    answer = invitation.answer
+    just_suspected = answer is not None and answer.suspect and answer.answered_at > now - MOMENT
+    return just_suspected or visit.suspicion(()) is not None
+
+
+def _view(request: Request, opened: Link, now: datetime) -> View:
     asked = request.query_params.get("score", "")
-    score = int(asked) if _SCORE.fullmatch(asked) else None
+    score = int(asked) if SCORE.fullmatch(asked) else None
     automatic = request.method == "HEAD" or is_crawler(_user_agent(request))
     return View(opened.step, request.method, score, automatic, now)
 
@@ -150,11 +172,12 @@ def _entry(fields: list[tuple[str, str]], invitation: Invitation, *, step: int, 
     """Read a form; raises InvalidForm. A form without a comment field is the first page's: the score alone."""
     last = dict(fields)
     score = last.get("score")
-    if score is not None and not _SCORE.fullmatch(score):
+    if score is not None and not SCORE.fullmatch(score):
         raise InvalidForm
     chosen = None if score is None else int(score)
     if "comment" not in last:
         return Entry(invitation.id, now, chosen, step=step)
+    callback = _callback(last, invitation) if "best_time" in last else None
     return Entry(
         invitation.id,
         now,
@@ -163,97 +186,22 @@ def _entry(fields: list[tuple[str, str]], invitation: Invitation, *, step: int, 
         comment=_text(last["comment"]),
         extra={name.removeprefix("extra."): _text(value) for name, value in fields if name.startswith("extra.")},
         step=step,
+        callback=callback,
     )
+
+
+def _callback(last: Mapping[str, str], invitation: Invitation) -> Callback:
+    """Read whether to call back, and where; raises InvalidForm when there is no number to call."""
+    if "callback" not in last:
+        return Callback(wanted=False)
+    phone = phone_numbers.given(last.get("phone", ""), locale=invitation.locale)
+    best_time = last["best_time"]
+    if phone is None or not (phone or invitation.phone) or best_time not in set(BestTime):
+        raise InvalidForm
+    return Callback(wanted=True, phone=phone, best_time=BestTime(best_time))
 
 
 def _text(value: str) -> str:
     if len(value) > MAX_TEXT:
         raise InvalidForm
     return forms.clean(value)
-
-
-def _open_page(query: Mapping[str, str], opened: _Link, invitation: Invitation, now: datetime) -> Response:
-    answer = invitation.answer
-    until = texts.day(invitation, invitation.expires_at, now=now)
-    asked = query.get("score", "")
-    chosen = int(asked) if _SCORE.fullmatch(asked) else answer.score if answer else None
-    if answer is None or "change" in query or chosen != answer.score:
-        about = texts.about(invitation, now=now)
-        privacy = _web_address(invitation.content.brand.privacy_url)
-        return _page(
-            "question.html", invitation, path=opened.path, chosen=chosen, about=about, until=until, privacy=privacy
-        )
-    category = category_of(answer.score)
-    if "done" in query:
-        thanks = getattr(invitation.content.thanks, category)
-        shown = {"thanks": thanks, "heading_length": HEADING_LENGTH, "until": until}
-        return _page("thanks.html", invitation, path=opened.path, **shown)
-    return _page(
-        "saved.html",
-        invitation,
-        path=opened.path,
-        answer=answer,
-        promoter=category is Category.PROMOTER,
-        reasons=invitation.content.reasons_for(answer.score),
-    )
-
-
-def _web_address(url: str | None) -> str | None:
-    return url if url and urlsplit(url).scheme in ("http", "https") else None
-
-
-def _page(template: str, invitation: Invitation | None, *, language: str = "en", **values: Any) -> Response:
-    if invitation is not None:
-        language = texts.language_of(invitation.locale)
-    values = {"again": None, "back": None, **values}
-    words = texts.LANGUAGES[language]
-    return rendering.page(template, language=language, words=words, invitation=invitation, **values)
-
-
-def _notice(request: Request, problem: Problem, invitation: Invitation | None, **values: Any) -> Response:
-    """Say it in HTML to a browser, as problem details to a machine."""
-    accepted = request.headers.get("accept", "")
-    if "json" in accepted and "text/html" not in accepted:
-        return problem_response(problem)
-    response = _page("notice.html", invitation, **values)
-    response.status_code = problem.status
-    return response
-
-
-def _unknown(request: Request, opened: _Link) -> Response:
-    """Say "one moment" first: a link may be opened before its request has arrived."""
-    tried = request.query_params.get("try", "0")
-    number = int(tried) if re.fullmatch("[0-9]", tried) else MAX_TRIES
-    language = texts.preferred(request.headers.get("accept-language", ""))
-    words = texts.LANGUAGES[language]
-    if request.method != "POST" and number < MAX_TRIES:
-        heading, text, again = words["moment"], words["moment_text"], f"{opened.path}?try={number + 1}"
-    else:
-        heading, text, again = words["unknown"], words["unknown_text"], None
-    problem = NotFound("This link does not work", words["unknown_text"])
-    return _notice(request, problem, None, language=language, heading=heading, text=text, again=again)
-
-
-def _closed(request: Request, invitation: Invitation, now: datetime) -> Response | None:
-    """Say kindly that there is nothing to answer any more; None when there is."""
-    if invitation.state is not InvitationState.OPEN:
-        return _withdrawn(request, invitation)
-    if now < invitation.expires_at:
-        return None
-    words = texts.LANGUAGES[texts.language_of(invitation.locale)]
-    text = words["expired_text"].format(date=texts.day(invitation, invitation.expires_at, now=now))
-    if invitation.answer:
-        text = words["expired_saved"].format(score=invitation.answer.score)
-    return _notice(request, Gone(words["expired"], text), invitation, heading=words["expired"], text=text)
-
-
-def _withdrawn(request: Request, invitation: Invitation) -> Response:
-    words = texts.LANGUAGES[texts.language_of(invitation.locale)]
-    problem = Gone("This survey was withdrawn", words["withdrawn_text"])
-    return _notice(request, problem, invitation, heading=words["withdrawn"], text=words["withdrawn_text"])
-
-
-def _invalid(request: Request, opened: _Link, invitation: Invitation) -> Response:
-    words = texts.LANGUAGES[texts.language_of(invitation.locale)]
-    problem = Unprocessable("The answer was not understood", words["invalid_text"])
-    return _notice(request, problem, invitation, heading=words["invalid"], text=words["invalid_text"], back=opened.path)

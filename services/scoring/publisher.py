@@ -6,10 +6,11 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.scoring import outgoing
 from services.scoring.domain.score import CONFIDENCE, adjusted_wald, nps
-from services.scoring.repository import buckets
+from services.scoring.repository import buckets, changes
 from services.scoring.repository.buckets import Changed
-from shared import cloudevents, events, outbox
+from shared import cloudevents, events
 from shared.vocabulary import Service
 
 LIMIT = 1000
@@ -18,13 +19,14 @@ LIMIT = 1000
 async def publish_changes(session: AsyncSession, *, now: datetime) -> int:
     """Write what changed to the outbox; returns how many series. One process at a time does it."""
     changed = await buckets.claim_changed(session, limit=LIMIT)
-    await outbox.add(
+    await outgoing.publish(
         session,
         [
             cloudevents.new(_updated(each), service=Service.SCORING, at=now, subject=each.key.program)
             for each in changed
         ],
     )
+    await changes.note(session, {each.key.program for each in changed})
     return len(changed)
 
 
@@ -44,7 +46,7 @@ def _updated(changed: Changed) -> events.NpsUpdated:
         nps=None if score is None else round(score, 2),
         interval=interval
         and events.Interval(low=round(interval.low, 2), high=round(interval.high, 2), confidence=CONFIDENCE),
-        by_mode=events.ByMode(self=tally.n - tally.operators, operator=tally.operators),
+        by_mode=events.ByMode(self=tally.themselves, operator=tally.operators, imported=tally.imported),
         suspects=tally.suspects,
         invited=changed.invited,
         sequence=changed.sequence,

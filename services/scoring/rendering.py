@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.scoring.domain.answers import local_day, zone
+from services.scoring.domain.score import nps
 
 _MINUS, _SPACE = "−", "\N{NO-BREAK SPACE}"  # noqa: RUF001 - a real minus sign
 
@@ -46,7 +47,7 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.filters |= {"signed": signed, "percent": percent, "grouped": grouped}
+_environment.filters |= {"signed": signed, "percent": percent, "grouped": grouped, "nps": nps}
 _environment.globals |= {"moment": moment}
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
-from shared.events import Id, Score, Text
-from shared.vocabulary import AnswerMode, CallDisposition, CallOutcome, Category
+from services.scoring.domain.calls import TaskKind
+from services.scoring.repository.listing import Filter
+from shared.events import Id, Instant, Score, Text
+from shared.vocabulary import AnswerMode, CallDisposition, CallOutcome, Category, ChannelKind
 
 Operator = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 
@@ -18,47 +21,56 @@ class _In(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Bounds(BaseModel):
-    low: float
-    high: float
+Pair = Annotated[str, StringConstraints(pattern=r"^[^:]+:.+$", max_length=420)]
 
 
-class ByMode(BaseModel):
-    self: int
-    operator: int
+class AnswersQuery(_In):
+    """Which answers; days are inclusive, `segment` is name:value and may be given several times."""
+
+    program: Annotated[str | None, Field(max_length=200)] = None
+    from_: Annotated[date | None, Field(alias="from")] = None
+    to: date | None = None
+    category: Category | None = None
+    channel: ChannelKind | None = None
+    mode: AnswerMode | None = None
+    suspect: bool | None = None
+    segment: Annotated[list[Pair], Field(max_length=20)] = []
+    after: Annotated[str | None, Field(max_length=22)] = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+    @field_validator("after")
+    @classmethod
+    def _is_a_cursor(cls, text: str | None) -> str | None:
+        if text is not None and len(base64.urlsafe_b64decode(f"{text}==")) != 16:
+            raise ValueError("the `next` of another page is wanted")
+        return text
+
+    def answer_id(self) -> UUID | None:
+        return None if self.after is None else UUID(bytes=base64.urlsafe_b64decode(f"{self.after}=="))
+
+    def filter(self) -> Filter:
+        return Filter(
+            program=self.program,
+            first=self.from_,
+            last=self.to,
+            category=self.category,
+            channel=self.channel,
+            mode=self.mode,
+            suspect=self.suspect,
+            segments=dict(pair.split(":", 1) for pair in self.segment),
+        )
 
 
-class Series(BaseModel):
-    """One value of the dimension, in one period of it when a period was asked for."""
-
-    value: str
-    period: str | None
-    n: int
-    by_score: list[int]
-    promoters: int
-    passives: int
-    detractors: int
-    nps: float | None
-    interval: Bounds | None
-    wald: Bounds | None
-    invited: int
-    response_rate: float | None
-    by_mode: ByMode
-    suspects: int
-
-
-class Nps(BaseModel):
-    program: str | None
-    from_: date | None = Field(serialization_alias="from")
-    to: date | None
-    by: str | None
-    confidence: float
-    series: list[Series]
+def cursor_of(answer_id: UUID) -> str:
+    return base64.urlsafe_b64encode(answer_id.bytes).decode().rstrip("=")
 
 
 class AnswerOut(BaseModel):
+    """`test` answers are in no score, nor are suspect ones."""
+
     answer_id: UUID
     invitation_id: UUID
+    customer_id: str
     program: str
     program_version: int
     version: int
@@ -70,15 +82,24 @@ class AnswerOut(BaseModel):
     segments: dict[str, str]
     mode: AnswerMode
     step: int
+    channel: ChannelKind | None
     suspect: bool
+    test: bool
     answered_at: datetime
+    day: date
 
 
 class AnswersPage(BaseModel):
     """`next` is the `after` of the page that follows; null at the end."""
 
     answers: list[AnswerOut]
-    next: UUID | None
+    next: str | None
+
+
+class ConfirmedOut(BaseModel):
+    answer_id: UUID
+    version: int
+    suspect: bool
 
 
 class Take(_In):
@@ -87,6 +108,7 @@ class Take(_In):
 
 class TaskOut(BaseModel):
     task_id: UUID
+    kind: TaskKind
     invitation_id: UUID
     phone: str
     name: str
@@ -128,3 +150,51 @@ class DeskOutcomeOut(BaseModel):
     open: bool
     outcome: CallOutcome | None
     due_at: datetime | None
+
+
+class WebhookIn(_In):
+    """`types` left out are those of answers and alerts."""
+
+    url: Annotated[str, StringConstraints(max_length=2000)]
+    types: Annotated[list[Id], Field(max_length=20)] = []
+
+
+class WebhookOut(BaseModel):
+    id: UUID
+    url: str
+    types: list[str]
+    disabled: str | None
+
+
+class WebhookSecret(BaseModel):
+    """The secret is told once: keep it."""
+
+    id: UUID
+    secret: str
+
+
+class WebhookListed(WebhookOut):
+    """With what became of the deliveries of the last seven days."""
+
+    due: int
+    delivered: int
+    failed: int
+    last_outcome: str | None
+    succeeded_at: datetime | None
+
+
+class Replay(_In):
+    """`delivered_too` sends again what was taken as well."""
+
+    since: Instant
+    delivered_too: bool = False
+
+
+class Replayed(BaseModel):
+    deliveries: int
+
+
+class Tried(BaseModel):
+    """An HTTP status, or why there was none."""
+
+    outcome: int | str

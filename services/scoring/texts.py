@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from babel import Locale
 from babel.dates import format_date
 
 from services.scoring.domain.answers import Invitation, zone
@@ -24,6 +25,25 @@ _EN = {
     "why_promoter": "What did you like most?",
     "why_other": "What should we mend first?",
     "comment": "Tell us more (optional)",
+    "more_one": "{n} more question, if you like:",
+    "more_other": "{n} more questions, if you like:",
+    "callback_title": "Shall we talk?",
+    "callback": "Call me back at {number}",
+    "callback_to": "Call me back",
+    "number": "Phone number",
+    "other_number": "Another number",
+    "best_time": "Best time",
+    "time_any": "Any time",
+    "time_morning": "Morning",
+    "time_afternoon": "Afternoon",
+    "time_evening": "Evening",
+    "callback_noted": "We will call you back.",
+    "review_text": "Would you tell others, too? It takes a minute.",
+    "review": "Write a review",
+    "busy": "One moment, please",
+    "busy_text": "This page was opened very often just now. Wait {seconds} seconds and try again.",
+    "hello": "Hello, this is {brand}. {about}. One question, it takes a minute:",
+    "hello_back": "Hello, this is {brand}. You asked us to call you back.",
     "thanks": "Thank you",
     "change_until": "You can change your answer until {date}.",
     "moment": "One moment",
@@ -36,11 +56,13 @@ _EN = {
     "expired_text": "Answers were taken until {date}. Thank you for coming.",
     "expired_saved": "Your answer {score} is saved. Thank you.",
     "invalid": "Your answer was not understood",
-    "invalid_text": "Please choose a number from 0 to 10 and send it again. A comment has room for 4000 characters.",
+    "invalid_text": "Please choose a number from 0 to 10 and send it again. A comment has room for 4000 characters; a "
+    "call back needs a phone number.",
     "back": "Back to the question",
     "stop_title": "Shall we stop asking you?",
     "stop_text": "{brand} will not send you surveys any more, by any channel.",
     "stop_yes": "Do not ask me again",
+    "stop_sure": "I am a person, and I am sure",
     "stopped": "We will not ask you again",
     "stopped_text": "It may take a few minutes until every part of our system knows.",
 }
@@ -59,6 +81,27 @@ _RU = {
     "why_promoter": "Что понравилось больше всего?",
     "why_other": "Что нам исправить в первую очередь?",
     "comment": "Расскажите подробнее (необязательно)",
+    "more_one": "Ещё {n} вопрос, если хотите:",
+    "more_few": "Ещё {n} вопроса, если хотите:",
+    "more_many": "Ещё {n} вопросов, если хотите:",
+    "more_other": "Ещё {n} вопроса, если хотите:",
+    "callback_title": "Поговорим?",
+    "callback": "Перезвоните мне: {number}",
+    "callback_to": "Перезвоните мне",
+    "number": "Номер телефона",
+    "other_number": "Другой номер",
+    "best_time": "Когда удобно",
+    "time_any": "В любое время",  # noqa: RUF001 - Cyrillic it is
+    "time_morning": "Утром",
+    "time_afternoon": "Днём",
+    "time_evening": "Вечером",
+    "callback_noted": "Мы вам перезвоним.",
+    "review_text": "Расскажете и другим? Это займёт минуту.",
+    "review": "Оставить отзыв",
+    "busy": "Минуту, пожалуйста",
+    "busy_text": "Эту страницу только что открывали очень часто. Попробуйте через {seconds} с.",  # noqa: RUF001 - Cyrillic it is
+    "hello": "Здравствуйте, это {brand}. {about}. Один вопрос, всего на минуту:",
+    "hello_back": "Здравствуйте, это {brand}. Вы просили вам перезвонить.",
     "thanks": "Спасибо",
     "change_until": "Изменить ответ можно до {date}.",
     "moment": "Одну минуту",
@@ -71,11 +114,13 @@ _RU = {
     "expired_text": "Ответы принимались до {date}. Спасибо, что зашли.",
     "expired_saved": "Ваша оценка {score} сохранена. Спасибо.",
     "invalid": "Мы не поняли ответ",
-    "invalid_text": "Выберите число от 0 до 10 и отправьте ещё раз. Комментарий вмещает 4000 знаков.",
+    "invalid_text": "Выберите число от 0 до 10 и отправьте ещё раз. Комментарий вмещает 4000 знаков, для звонка нужен "
+    "номер телефона.",
     "back": "Вернуться к вопросу",
     "stop_title": "Больше не спрашивать вас?",
     "stop_text": "{brand} больше не будет присылать вам опросы ни по одному каналу.",
     "stop_yes": "Больше не спрашивать",
+    "stop_sure": "Я человек и решил точно",
     "stopped": "Мы больше не будем спрашивать",
     "stopped_text": "Через несколько минут об этом узнают все части нашей системы.",  # noqa: RUF001 - Cyrillic it is
 }
@@ -91,6 +136,12 @@ def language_of(locale: str) -> str:
 def preferred(accept_language: str) -> str:
     """Choose a language for somebody of whom nothing is known but the browser."""
     return language_of(accept_language.strip())
+
+
+def more(questions: int, language: str) -> str:
+    """Say how many questions follow, in the plural form of the language."""
+    words = LANGUAGES[language]
+    return words[f"more_{Locale(language).plural_form(questions)}"].format(n=questions)
 
 
 def about(invitation: Invitation, *, now: datetime) -> str:

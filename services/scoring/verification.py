@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping
+from decimal import Decimal
 from typing import TypeVar
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.answers import Key
+from services.scoring.domain.dimensions import Key
 from services.scoring.domain.score import Tally
-from services.scoring.repository import buckets
+from services.scoring.repository import journeys, recount
+from services.scoring.repository.journeys import Counter
 
 T = TypeVar("T")
+NIL = UUID(int=0)
+PAGE = 5000
 
 
 async def verify(session: AsyncSession) -> list[str]:
     """Name every series and day where counters and answers disagree; the session must read one snapshot."""
-    answers = _differences(await buckets.stored(session), await buckets.recomputed(session), nothing=Tally())
+    answers = _differences(await recount.stored(session), await recount.recomputed(session), nothing=Tally())
     asked = _differences(
-        await buckets.stored_invited(session), await buckets.recomputed_invited(session), nothing=(0, 0)
+        await recount.stored_invited(session), await recount.recomputed_invited(session), nothing=(0, 0)
     )
-    return [f"answers: {each}" for each in answers] + [f"invited: {each}" for each in asked]
+    return [
+        *(f"answers: {each}" for each in answers),
+        *(f"invited: {each}" for each in asked),
+        *[f"journeys: {each}" async for each in _journeys(session)],
+    ]
+
+
+async def _journeys(session: AsyncSession) -> AsyncIterator[str]:
+    """Count every journey again; of those that wait to be counted, take what they have added."""
+    waiting, after = await journeys.pending(session), NIL
+    sums: defaultdict[Counter, Decimal] = defaultdict(Decimal)
+    while ids := await journeys.page(session, after, limit=PAGE):
+        stored = await journeys.stored(session, ids)
+        known = await journeys.counted(session, set(ids) - waiting)
+        for each in [*known.values(), *(stored[id_] for id_ in waiting & stored.keys())]:
+            for counter, amount in each.counters.items():
+                sums[counter] += amount
+        after = ids[-1]
+    counters = await journeys.all_counters(session)
+    for counter in sorted({*counters, *sums}):
+        if counters.get(counter, 0) != sums[counter]:
+            yield f"{counter}: stored {counters.get(counter, 0)}, recomputed {sums[counter]}"
 
 
 def _differences(stored: Mapping[Key, T], recomputed: Mapping[Key, T], *, nothing: T) -> list[str]:

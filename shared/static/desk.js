@@ -1,6 +1,6 @@
 // One key for everything an operator does; without this script the buttons do.
 document.addEventListener("keydown", (event) => {
-  const typing = event.target.matches("textarea, select, input[type=text]");
+  const typing = event.target.matches("textarea, select, input[type=text], input[type=datetime-local]");
   const answer = document.querySelector("#answer");
   if (event.key === "Enter" && event.ctrlKey && answer) {
     answer.requestSubmit();

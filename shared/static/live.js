@@ -1,4 +1,5 @@
-// Looks every two seconds whether something changed, and swaps only what did. Who is on a link stays on it.
+// Shows what changed without a reload: when the page's stream says so, else by looking every two seconds.
+// Swaps only what differs. Who is on a link stays on it.
 const nameOf = (element) => element.getAttribute("href") || element.value;
 const swap = (old, fresh) => {
   const focused = old.contains(document.activeElement) && nameOf(document.activeElement);
@@ -20,6 +21,16 @@ const refresh = async () => {
     if (old.innerHTML !== part.innerHTML) swap(old, part);
   }
 };
+const status = document.querySelector("[data-stream]");
+let changed = !status?.dataset.stream;
 setInterval(() => {
-  if (document.visibilityState === "visible") refresh().catch(() => {});
+  if (!changed || document.visibilityState !== "visible") return;
+  changed = !status?.dataset.stream;
+  refresh().catch(() => {});
 }, 2000);
+if (status?.dataset.stream) {
+  const stream = new EventSource(status.dataset.stream);
+  stream.addEventListener("figures", () => (changed = true));
+  stream.onopen = () => (status.textContent = "live");
+  stream.onerror = () => (status.textContent = "not live: waiting for the server");
+}

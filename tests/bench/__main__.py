@@ -7,9 +7,15 @@ import argparse
 import uvloop
 
 from shared import logging, runtime
-from tests.bench import frame, relay, trigger
+from tests.bench import answers, frame, relay, sending, timers, trigger
 
-STAGES: dict[str, frame.OpenBench] = {"relay": relay.open_bench, "trigger": trigger.open_bench}
+STAGES: dict[str, frame.OpenBench] = {
+    "answers": answers.open_bench,
+    "relay": relay.open_bench,
+    "sending": sending.open_bench,
+    "timers": timers.open_bench,
+    "trigger": trigger.open_bench,
+}
 
 
 async def main(names: list[str]) -> bool:

@@ -76,10 +76,12 @@ class Result:
     peers: Mapping[str, float] = field(default_factory=dict)
     counters: Mapping[str, float] = field(default_factory=dict)
     valid: bool = True
+    least: Mapping[str, float] = field(default_factory=dict)  # how many times a peer's rate ours has to be
 
     @property
     def passed(self) -> bool:
-        return self.valid and self.ratio >= self.gate
+        faster = all(self.ours_per_s >= times * self.peers[name] for name, times in self.least.items())
+        return self.valid and faster and self.ratio >= self.gate
 
 
 async def run(bench: Bench, *, repetitions: int = REPETITIONS, seed: int = 7) -> Result:
@@ -115,6 +117,7 @@ def summarise(bench: Bench, repetitions: Sequence[Repetition], *, valid: bool) -
         },
         counters={name: round(value, 2) for name, value in bench.counters.items()},
         valid=valid,
+        least=getattr(bench, "least", {}),
     )
 
 

@@ -37,10 +37,11 @@ async def test_two_customers_are_heard(stage: Stage, browser: Browser) -> None:
         await expect(dashboard.get_by_role("heading", name="Nobody has been asked yet")).to_be_visible()
         results = await stage.happens(purchase(1, name="Olga Smirnova"), purchase(2, name="Rustam Karimov"))
 
+        await stage.after(minutes=5)
         await answer_on_phone(await follow_mail(context, stage, "olga1@example.com", score="8"))
         await stage.settle()
         await expect(dashboard.get_by_role("heading", name="1 answer so far")).to_be_visible()
-        await expect(dashboard.get_by_text("Tverskaya, today 10:00, e-mail. “Anna was kind.”")).to_be_visible()
+        await expect(dashboard.get_by_text("Tverskaya, today 10:05, e-mail. “Anna was kind.”")).to_be_visible()
 
         await silence(stage)
         assert [message["step"] for message in await stage.mailbox()] == [1, 1, 2, 3]
@@ -107,6 +108,7 @@ async def test_answer_is_given_and_changed_without_scripts(
 ) -> None:
     send, saved, reason, comment, thanks, change = words
     await stage.happens(purchase(locale=locale))
+    await stage.after(minutes=5)
     link = link_in((await stage.mailbox())[0])
     async with watched(browser, viewport=PHONE, java_script_enabled=False) as context:
         page = await context.new_page()
@@ -183,6 +185,7 @@ async def every_page(stage: Stage) -> Places:
     }
     staff = {
         "dashboard-few": stage.scoring,
+        "suspects": f"{stage.scoring}/suspects",
         "desk": f"{stage.scoring}/desk",
         "desk-call": f"{stage.scoring}/desk/{taken.json()['task_id']}",
         "mailbox": f"{stage.dispatcher}/mailbox",

@@ -51,6 +51,8 @@ async def test_purchase_becomes_a_published_score(stage: Stage) -> None:
         ("store", "Tverskaya", 1),
         ("channel", "store", 1),
         ("mode", "self", 1),
+        ("step", "1", 1),
+        ("version", "1", 1),
     }
 
 
@@ -69,7 +71,7 @@ async def test_silent_respondent_reaches_call_center(stage: Stage) -> None:
 
     assert (await stage.invitation(result["invitation_id"]))["outcome"] == "answered"
     whole = (await stage.score())["series"][0]
-    assert whole["by_mode"] == {"self": 0, "operator": 1}
+    assert whole["by_mode"] == {"self": 0, "operator": 1, "imported": 0}
     assert whole["detractors"] == 1
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from services.dispatcher.domain import Result
+from services.dispatcher.domain import Disposition, Outgoing, Result
+
+_NOT_STARTED = Disposition(Result.NOT_STARTED)
+_AWAY = Disposition(Result.NOT_ACCEPTED, "provider_away")
 
 
 class Health(StrEnum):
@@ -37,6 +40,21 @@ class Breaker:
         if now - self._since >= self.patience_s:
             return Health.LOST
         return Health.RESTING if now < self._rests_until else Health.TRYING
+
+    def places(self, most: int) -> int:
+        """How many of `most` messages may be sent now: one while it is tried whether the provider is back."""
+        health = self.health
+        if health in (Health.RESTING, Health.TRYING):
+            return int(health is Health.TRYING)
+        return most
+
+    async def ask_once(
+        self, send: Callable[[Outgoing], Awaitable[Disposition]], messages: Sequence[Outgoing]
+    ) -> list[Disposition]:
+        """Find out with one message whether a lost provider is back; if not, all of them have spent a try."""
+        found = await send(messages[0])
+        others = _AWAY if self.health is Health.LOST else _NOT_STARTED
+        return [_AWAY if found.result is Result.UNAVAILABLE else found, *[others] * (len(messages) - 1)]
 
     def heard(self, result: Result) -> None:
         """Take note of a disposition; silence after a message may mean that the provider is away, too."""

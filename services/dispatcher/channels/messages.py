@@ -67,6 +67,7 @@ class Composer:
             "List-Unsubscribe": f"<{unsubscribe}>",
             "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
             "Auto-Submitted": "auto-generated",
+            "X-PM-Metadata-attempt": f"{request.invitation_id}.{step}",  # comes back in Postmark's webhooks
         }
         body = mime.alternative(headers, text=parts[0], html=parts[1])
         return Outgoing(request.invitation_id, step, ChannelKind.EMAIL, address, subject, body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from services.dispatcher.channels.words import Words, language_of, words_of
 
@@ -41,5 +42,5 @@ def chosen(styles: Sequence[Style], *, brand: str, locale: str, template: str) -
     words, sender = words_of(locale), None
     for style in styles:
         if style.fits(brand=brand, locale=locale, template=template):
-            words, sender = replace(words, **style.texts), style.sender or sender
+            words, sender = replace(words, **dict[str, Any](style.texts)), style.sender or sender
     return words, sender

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +25,16 @@ class Words:
     text_scale: str
     text_unsubscribe: str
     call_summary: str
+    crm_title: str
+    crm_text: str
     ask_title: str
     ask_text: str
+    choices: Mapping[str, str] = field(hash=False)  # letters are kept by their words
     done_title: str
-    done_text: str
+    done_texts: Mapping[str, str] = field(hash=False)
     unknown_title: str
     unknown_text: str
+    stop_confirmed: str
 
 
 ENGLISH = Words(
@@ -49,12 +54,24 @@ ENGLISH = Words(
     text_scale="Answer from 0 (not at all likely) to 10 (certain):",
     text_unsubscribe="Do not ask me again:",
     call_summary="{about}. Messages sent before, without an answer: {sent}.",
+    crm_title="{brand}: ask {name} one question",
+    crm_text="Call {phone}.\n\n{script}\n\nEnter the answer here: {link}\n\n{summary}",
     ask_title="Do not ask me again?",
-    ask_text="{brand} will send you no more questions: no e-mail, no text message, no call.",
+    ask_text="Say what {brand} should leave out.",
+    choices={
+        "all": "Every question: no e-mail, no text message, no call",
+        "email": "Every e-mail; a text message or a call may still come",
+        "survey": "Only questions like this one: {about}",
+    },
     done_title="Done",
-    done_text="{brand} will not ask you again.",
+    done_texts={
+        "all": "{brand} will not ask you again.",
+        "email": "{brand} will send you no more questions by e-mail.",
+        "survey": "{brand} will not ask you a question like this one again.",
+    },
     unknown_title="This link does not work",
     unknown_text="It may be incomplete: copy the whole address from the message.",
+    stop_confirmed="You will get no more text messages from us.",
 )
 RUSSIAN = Words(
     order="Ваш заказ {number} от {date}",
@@ -73,12 +90,24 @@ RUSSIAN = Words(
     text_scale="Ответьте от 0 (ни за что) до 10 (обязательно):",
     text_unsubscribe="Больше не спрашивать:",
     call_summary="{about}. Отправлено сообщений без ответа: {sent}.",
+    crm_title="{brand}: один вопрос, {name}",
+    crm_text="Позвоните: {phone}.\n\n{script}\n\nОтвет внесите здесь: {link}\n\n{summary}",
     ask_title="Больше не спрашивать?",
-    ask_text="{brand} не будет задавать вам вопросов: ни писем, ни СМС, ни звонков.",
+    ask_text="Скажите, чего {brand} больше не присылать.",
+    choices={
+        "all": "Никаких вопросов: ни писем, ни СМС, ни звонков",
+        "email": "Никаких писем; СМС или звонок ещё возможны",
+        "survey": "Только вопросы вроде этого: {about}",
+    },
     done_title="Готово",
-    done_text="{brand} больше не будет вас спрашивать.",
+    done_texts={
+        "all": "{brand} больше не будет вас спрашивать.",
+        "email": "{brand} больше не пришлёт вам писем с вопросами.",
+        "survey": "{brand} больше не задаст вам такого вопроса.",
+    },
     unknown_title="Ссылка не работает",
     unknown_text="Возможно, она неполная: скопируйте адрес из сообщения целиком.",
+    stop_confirmed="Больше не будем присылать вам СМС.",
 )
 
 

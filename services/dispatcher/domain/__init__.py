@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
@@ -47,6 +48,7 @@ class MoveReason(StrEnum):
     CONTACT_HOURS = "contact_hours"
     CONTACT_CAP = "contact_cap"
     DAILY_CEILING = "daily_ceiling"
+    COUNTRY_CEILING = "country_ceiling"
 
 
 class Result(StrEnum):
@@ -58,7 +60,7 @@ class Result(StrEnum):
     UNAVAILABLE = "unavailable"  # certainly not, and not for its own sake: the provider or the way to it is away
     UNKNOWN = "unknown"  # may have been accepted
     NOT_STARTED = "not_started"  # no time was left: it was never tried
-    THROTTLED = "throttled"  # by a limit of ours: it was never tried, and waits
+    THROTTLED = "throttled"  # by a limit, ours or the provider's: certainly not accepted, and waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,22 @@ class Outgoing:
 
 
 @dataclass(frozen=True, slots=True)
+class Bill:
+    """What a text message took: its segments, and its cost where the provider says so at once."""
+
+    segments: int | None = None
+    cost: Decimal | None = None
+    currency: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Disposition:
     result: Result
     reason: str | None = None  # a code, never the provider's free text: it may quote an address
     message_id: str | None = None
     wait_s: float = 0.0  # how long a throttled one should wait
+    bill: Bill | None = None
+    account: str | None = None  # which of several accounts it was, where one stands for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +209,11 @@ def after_result(result: Result, *, tries: int, max_attempts: int) -> StepState:
 def is_try(result: Result) -> bool:
     """Say whether this was a try of the step; a provider that is away spends none."""
     return result not in (Result.NOT_STARTED, Result.UNAVAILABLE, Result.THROTTLED)
+
+
+def uses_a_place(result: Result) -> bool:
+    """Say whether this counts towards a day's ceiling: what a provider took in hand does, even to refuse it."""
+    return result in (Result.SENT, Result.REFUSED, Result.UNKNOWN)
 
 
 def again_at(disposition: Disposition, *, tries: int, now: datetime) -> datetime | None:

@@ -13,7 +13,7 @@ from services.dispatcher.repository import invitations, steps, suppressions
 from services.dispatcher.repository.invitations import Invitation
 from shared import cloudevents, outbox
 from shared.events import CallWithdrawn, InvitationClosed, Payload, RespondentSuppressed, Suppression
-from shared.vocabulary import ChannelKind, InvitationOutcome, Service, SuppressionReason
+from shared.vocabulary import CallOutcome, ChannelKind, InvitationOutcome, Service, SuppressionReason
 
 BATCH = 500
 
@@ -51,6 +51,16 @@ async def recall(
     await publish(session, told, now=now)
 
 
+async def end_call(session: AsyncSession, invitation_id: UUID, *, reason: str, now: datetime) -> None:
+    """End an open call that reached nobody elsewhere: the desk is told, and the chain goes on or is exhausted."""
+    here = await invitations.lock(session, [invitation_id])
+    respondents = {id_: row.respondent_id for id_, row in here.items() if row.is_open}
+    await recall(session, respondents, reasons=dict.fromkeys(respondents, reason), now=now)
+    chains = await steps.chains(session, respondents)
+    outcomes = {id_: domain.after_call(CallOutcome.UNREACHABLE, chain) for id_, chain in chains.items()}
+    await close(session, {id_: outcome for id_, outcome in outcomes.items() if outcome is not None}, now=now)
+
+
 async def recall_where(
     session: AsyncSession, locked: Iterable[Invitation], forbids: Callable[[Invitation], bool], *, now: datetime
 ) -> None:
@@ -70,14 +80,20 @@ async def close_or_remember(
     await close(session, {invitation: outcomes[invitation] for invitation in here}, now=now)
 
 
-async def suppress(session: AsyncSession, found: Sequence[Suppression], *, now: datetime) -> None:
+async def suppress(
+    session: AsyncSession,
+    found: Sequence[Suppression],
+    *,
+    now: datetime,
+    addresses: Mapping[suppressions.Key, bytes | None] | None = None,
+) -> None:
     """Store and publish suppressions; one for everything ends the respondent's open invitations.
 
     The others only have their due steps looked at again, and unwanted calls recalled: another channel may be allowed.
     """
     open_ones = await invitations.lock(session, open_of={each.respondent_id for each in found})
     wanted = [RespondentSuppressed(**each.model_dump()) for each in found]
-    await publish(session, await suppressions.add(session, wanted, at=now), now=now)
+    await publish(session, await suppressions.add(session, wanted, at=now, addresses=addresses), now=now)
     ended = {each.respondent_id for each in found if each.channel is None and each.program is None}
     await close(
         session,
@@ -104,11 +120,24 @@ async def expire(session: AsyncSession, *, now: datetime, limit: int = BATCH) ->
     return len(due)
 
 
-async def opt_out(session: AsyncSession, respondent_id: str, *, now: datetime) -> None:
-    """Ask this respondent nothing any more, over any channel, for ever."""
+async def opt_out(
+    session: AsyncSession,
+    respondent_id: str,
+    *,
+    now: datetime,
+    channel: ChannelKind | None = None,
+    program: str | None = None,
+) -> None:
+    """Ask this respondent nothing any more: at all, over a channel, or within a program, whose open chains end."""
     await invitations.let_requests_finish(session)  # one half stored would be neither closed nor looked at again
-    opted_out = Suppression(respondent_id=respondent_id, reason=SuppressionReason.OPT_OUT)
+    opted_out = Suppression(
+        respondent_id=respondent_id, channel=channel, program=program, reason=SuppressionReason.OPT_OUT
+    )
     await suppress(session, [opted_out], now=now)
+    if program is not None and channel is None:
+        open_ones = await invitations.lock(session, open_of=[respondent_id])
+        declined = [row.id for row in open_ones.values() if row.program == program]
+        await close(session, dict.fromkeys(declined, InvitationOutcome.DECLINED), now=now)
 
 
 async def withdraw_respondents(session: AsyncSession, respondents: Collection[str], *, now: datetime) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher import domain
 from services.dispatcher.handlers import ending
-from services.dispatcher.repository import consents, invitations, mailbox, steps
+from services.dispatcher.repository import consents, invitations, mailbox, receipts, steps, suppressions
 from shared import inbox, links
 from shared.cloudevents import Event
 from shared.events import (
@@ -92,6 +92,7 @@ async def on_requested(
         session, [(request, _unsubscribe_fingerprint(request, link_keys)) for request in once.values()]
     )
     await steps.insert(session, [once[invitation] for invitation in new])
+    await ending.publish(session, await suppressions.release_moved(session, list(once.values())), now=now)
     await ending.close(session, await invitations.take_early(session, new), now=now)
 
 
@@ -113,7 +114,8 @@ async def on_withdrawn(session: AsyncSession, found: Sequence[SurveyWithdrawn], 
 
 
 async def on_answered(session: AsyncSession, found: Sequence[AnswerPayload], *, now: datetime) -> None:
-    outcomes = {each.invitation_id: InvitationOutcome.ANSWERED for each in found}
+    """End what a person answered; a suspect answer ends nothing."""
+    outcomes = {each.invitation_id: InvitationOutcome.ANSWERED for each in found if not each.suspect}
     await ending.close_or_remember(session, outcomes, now=now)
 
 
@@ -178,6 +180,8 @@ async def on_erased(session: AsyncSession, found: Sequence[RespondentErased], *,
     await ending.withdraw_respondents(session, respondents, now=now)
     await invitations.wipe(session, respondents)
     await mailbox.wipe(session, respondents)
+    await receipts.forget_phones(session, respondents)
+    await suppressions.forget_addresses(session, respondents)
     await consents.wipe(session, respondents)
     await invitations.forget_parked(session, respondents)
 

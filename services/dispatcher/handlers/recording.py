@@ -11,9 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.dispatcher import domain
-from services.dispatcher.domain import Outgoing, StepState
+from services.dispatcher.domain import Bill, Outgoing, StepState
 from services.dispatcher.handlers import ending
-from services.dispatcher.repository import attempts, invitations, mailbox, steps
+from services.dispatcher.receipts import Receipt, Reference, learned_from_refusal
+from services.dispatcher.repository import attempts, invitations, mailbox, receipts, steps
+from services.dispatcher.repository.attempts import Entry
 from services.dispatcher.repository.steps import End
 from shared.events import CallRequested, ContactAttempted, Payload
 from shared.vocabulary import InvitationOutcome
@@ -25,6 +27,7 @@ class Done:
 
     end: End
     message_id: str | None = None
+    bill: Bill | None = None
     kept: Outgoing | None = None
     call: CallRequested | None = None
 
@@ -56,13 +59,31 @@ async def _tell(
     session: AsyncSession, finished: Sequence[Done], here: dict[UUID, invitations.Invitation], *, now: datetime
 ) -> None:
     ledger = [
-        (_attempt(each.end, here[each.end.held.invitation_id].respondent_id, now=now), each.end.tries, each.message_id)
+        Entry(
+            _attempt(each.end, here[each.end.held.invitation_id].respondent_id, now=now),
+            each.end.tries,
+            each.message_id,
+            each.bill,
+        )
         for each in finished
     ]
     await attempts.add(session, ledger)
-    told: list[Payload] = [attempt for attempt, _, _ in ledger]
+    await receipts.add(session, _lessons(finished))
+    told: list[Payload] = [entry.event for entry in ledger]
     told += [each.call for each in finished if each.call]
     await ending.publish(session, told, now=now)
+
+
+def _lessons(finished: Sequence[Done]) -> list[Receipt]:
+    """What refusals at the door teach about the address is applied as a receipt of them."""
+    found = []
+    for end in (each.end for each in finished):
+        kind = learned_from_refusal(end.reason) if end.state is StepState.REFUSED else None
+        if kind is not None:
+            reference = Reference(*end.held.key)
+            key = f"{reference}:refused"
+            found.append(Receipt(end.account or "none", key, kind, end.held.channel, end.reason, reference))
+    return found
 
 
 def _attempt(end: End, respondent_id: str, *, now: datetime) -> ContactAttempted:

@@ -3,41 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.dispatcher.domain import Bill
 from shared import db
 from shared.events import ContactAttempted
 
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An attempt as published, with its try and what only the ledger keeps."""
+
+    event: ContactAttempted
+    number: int
+    message_id: str | None = None
+    bill: Bill | None = None
+
+
 _ADD = """INSERT INTO attempts (id, invitation_id, step, try, revision, channel, provider, state, reason,
-    provider_message_id, at)
-SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[], $5::int[], $6::text[], $7::text[], $8::text[],
-    $9::text[], $10::text[], $11::timestamptz[])"""
+    provider_message_id, at, segments, cost, currency, phone, ask_at)
+SELECT a.*, CASE WHEN channel = 'sms' THEN (
+    SELECT sha256(convert_to(lower(trim(i.request #>> '{contact,phone}')), 'UTF8')) FROM invitations i
+    WHERE i.id = a.invitation_id
+) END, CASE WHEN channel = 'sms' AND state = 'unknown' THEN clock_timestamp() + interval '1 minute' END
+FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[], $5::int[], $6::text[], $7::text[], $8::text[],
+    $9::text[], $10::text[], $11::timestamptz[], $12::int[], $13::numeric[], $14::text[])
+    AS a (id, invitation_id, step, try, revision, channel, provider, state, reason, message_id, at, segments, cost,
+        currency)"""
 
 
-async def add(session: AsyncSession, attempts: Sequence[tuple[ContactAttempted, int, str | None]]) -> None:
-    """Write attempts as published, each with its try and the provider's own id of the message."""
-    events = [event for event, _, _ in attempts]
+async def add(session: AsyncSession, entries: Sequence[Entry]) -> None:
+    """Write the ends of tries. A text message that may have been accepted is to be asked about in a minute."""
+    events, bills = [entry.event for entry in entries], [entry.bill or _NO_BILL for entry in entries]
     await db.fetch(
         session,
         _ADD,
         [event.attempt_id for event in events],
         [event.invitation_id for event in events],
         [event.step for event in events],
-        [number for _, number, _ in attempts],
+        [entry.number for entry in entries],
         [event.revision for event in events],
         [event.channel for event in events],
         [event.provider for event in events],
         [event.state for event in events],
         [event.reason for event in events],
-        [message_id for _, _, message_id in attempts],
+        [entry.message_id for entry in entries],
         [event.at for event in events],
+        [bill.segments for bill in bills],
+        [bill.cost for bill in bills],
+        [bill.currency for bill in bills],
     )
 
 
-_STORY = """SELECT id, step, try, revision, provider, state, reason, provider_message_id, at FROM attempts
+_NO_BILL = Bill()
+_STORY = """SELECT id, step, try, revision, provider, state, reason, provider_message_id, at, segments, cost, currency
+FROM attempts
 WHERE invitation_id = $1 ORDER BY id"""
 
 

@@ -12,7 +12,7 @@ from shared.vocabulary import ChannelKind
 
 _WORK_LEFT = """SELECT
     (SELECT count(*) FROM steps WHERE state = 'planned' AND channel = ANY($2::text[]) AND due_at <= $1)
-  + (SELECT count(*) FROM steps WHERE state IN ('leased', 'in_flight'))
+  + (SELECT count(*) FROM steps WHERE leased_until IS NOT NULL)
   + (SELECT count(*) FROM invitations WHERE state = 'open' AND expires_at <= $1)"""
 _OLDEST_DUE = """SELECT min(first.due_at) FROM unnest($2::text[]) AS c (channel), LATERAL (
     SELECT due_at FROM steps WHERE state = 'planned' AND channel = c.channel AND due_at <= $1

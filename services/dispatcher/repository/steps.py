@@ -104,6 +104,9 @@ _FACTS = """SELECT i.id, i.request::text, (
     SELECT FROM suppressions s
     WHERE s.respondent_id = i.respondent_id AND (s.channel IS NULL OR s.channel = $2)
       AND (s.program IS NULL OR s.program = i.program) AND (s.until IS NULL OR s.until > $3)
+      AND (s.address IS NULL OR s.address = sha256(convert_to(lower(trim(
+          i.request #>> CASE s.channel WHEN 'email' THEN '{contact,email}' ELSE '{contact,phone}' END::text[]
+      )), 'UTF8')))
 ) AS suppressed
 FROM invitations i WHERE i.id = ANY($1::uuid[]) AND i.expires_at > $3"""
 

@@ -1,7 +1,8 @@
 """Performs due steps, one loop per channel so that a slow provider delays nobody else; and keeps what is left over."""
 
+from services.dispatcher.scheduler.ceilings import SendPolicy
 from services.dispatcher.scheduler.keeper import Keeper, Reconciler, keep
-from services.dispatcher.scheduler.lane import BUDGET_S, Lane, SendPolicy
+from services.dispatcher.scheduler.lane import BUDGET_S, Lane
 from services.dispatcher.scheduler.loop import Bell, run
 from services.dispatcher.scheduler.rota import Rota
 

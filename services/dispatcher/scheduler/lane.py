@@ -23,27 +23,24 @@ from services.dispatcher.channels.messages import Composer
 from services.dispatcher.channels.mime import BadAddress
 from services.dispatcher.domain import (
     Disposition,
-    MoveReason,
     Outgoing,
     Result,
-    SendMode,
     SkipReason,
     StepState,
     caps,
-    hours,
 )
 from services.dispatcher.domain.limits import DailyLimit
 from services.dispatcher.handlers import recording
 from services.dispatcher.handlers.recording import Done
-from services.dispatcher.repository import allowance, contacts, steps
-from services.dispatcher.repository.steps import End, Held
+from services.dispatcher.repository import contacts, steps
+from services.dispatcher.repository.steps import End
+from services.dispatcher.scheduler.ceilings import Ceilings, Leaving, SendPolicy
 from services.dispatcher.scheduler.loop import POLL_S
 from services.dispatcher.scheduler.rota import CLAIM, Rota
 from services.dispatcher.scheduler.sorting import Ready, Sorted, hold_to_caps, skipped, sort_claimed
-from shared import metrics
+from shared import crash, metrics
 from shared.clock import Clock
 from shared.db import Sessions, is_transient
-from shared.events import ContactCap
 from shared.links import UnknownLinkKey
 from shared.vocabulary import ChannelKind, Service
 
@@ -54,16 +51,6 @@ BUDGET_S = 10.0
 _RENDER = 20  # messages rendered, a few milliseconds, before others have their turn
 MAILBOX = "mailbox"
 _GRACE_S = 20.0  # for what is known but not recorded when told to stop during an outage
-
-
-@dataclass(frozen=True, slots=True)
-class SendPolicy:
-    """What may leave the machine; the rest is kept in the mailbox."""
-
-    mode: SendMode = SendMode.MAILBOX
-    allowed: Sequence[str] = ()
-    daily_ceiling: int = 1000
-    contact_caps: Sequence[ContactCap] = ()  # for every program, beside its own
 
 
 @dataclass(frozen=True)
@@ -105,6 +92,7 @@ class Lane:
             found = sort_claimed(held, facts, channel=self.channel, now=now)
             await self._hold_to_caps(session, found, now)
             await steps.move(session, found.moved)
+        crash.point("leased")
         return found
 
     async def _hold_to_caps(self, session: AsyncSession, found: Sorted, now: datetime) -> None:
@@ -116,10 +104,10 @@ class Lane:
             past = await contacts.past(session, respondents, claim=claim, since=now - max(spans))
             hold_to_caps(found, past, everywhere=everywhere, channel=self.channel, now=now)
 
-    async def _local(self, ready: Sequence[Ready], now: datetime) -> tuple[list[Done], list[tuple[Ready, Outgoing]]]:
+    async def _local(self, ready: Sequence[Ready], now: datetime) -> tuple[list[Done], list[Leaving]]:
         """Finish here what never leaves the machine; return that, and the messages that have to be sent."""
         done: list[Done] = []
-        leaving: list[tuple[Ready, Outgoing]] = []
+        leaving: list[Leaving] = []
         for number, each in enumerate(ready):
             if number % _RENDER == 0:
                 await asyncio.sleep(0)  # answers are served by the same process
@@ -148,7 +136,7 @@ class Lane:
             log.exception("step.not_rendered", invitation_id=str(ready.held.invitation_id), step=ready.held.step)
             return Disposition(Result.NOT_ACCEPTED, reason)
 
-    async def _send(self, leaving: Sequence[tuple[Ready, Outgoing]], now: datetime, stop: asyncio.Event | None) -> None:
+    async def _send(self, leaving: Sequence[Leaving], now: datetime, stop: asyncio.Event | None) -> None:
         left = list(leaving)
         while left and self.account is not None:
             size = min(MARK, self.account.free_slots)
@@ -163,42 +151,30 @@ class Lane:
     async def _send_batch(
         self,
         account: ChannelAccount,
-        batch: Sequence[tuple[Ready, Outgoing]],
+        batch: Sequence[Leaving],
         now: datetime,
         stop: asyncio.Event | None,
     ) -> None:
+        ceilings = Ceilings(self.policy, account, self.rota, self.daily)
         deadline = time.monotonic() + self.budget_s  # from before the mark: who stands still after it sends nothing
         async with self.sessions.begin() as session:
-            granted = await self._granted(session, account, [ready.held for ready, _ in batch], now)
-            marked = await steps.mark_in_flight(session, granted, account=account.name)
-        started = [(ready, message) for ready, message in batch if ready.held.key in marked]
+            granted = await ceilings.take(session, batch, now)
+            held = [ready.held for ready, _ in granted]
+            marked = await steps.mark_in_flight(session, held, account=account.name)
+        crash.point("marked")
+        started = [each for each in granted if each[0].held.key in marked]
         self.rota.took(account, len(started), day=now.date())
         dispositions = await self._dispositions(account, [message for _, message in started], deadline)
+        crash.point("sent")
         at = self.clock.now()
-        ends = [
-            _ended(ready, disposition, account=account.name, now=at)
-            for (ready, _), disposition in zip(started, dispositions, strict=True)
-        ]
+        ended = list(zip(started, dispositions, strict=True))
+        ends = [_ended(ready, disposition, account=account.name, now=at) for (ready, _), disposition in ended]
         await self._record(ends, at, stop=stop, known=True)
-        if self.policy.mode is SendMode.LIVE:
-            used = sum(domain.is_try(each.result) and each.result is not Result.NOT_ACCEPTED for each in dispositions)
+        spent = {ready.held.key for (ready, _), disposition in ended if domain.uses_a_place(disposition.result)}
+        unused = [message for ready, message in granted if ready.held.key not in spent]
+        if unused and ceilings.are_counted:
             async with self.sessions.begin() as session:
-                await allowance.give_back(session, account.name, now, len(granted) - used)
-
-    async def _granted(
-        self, session: AsyncSession, account: ChannelAccount, held: Sequence[Held], now: datetime
-    ) -> Sequence[Held]:
-        """Keep what today's ceiling lets out in live mode; the rest is left to other accounts, or moved to tomorrow."""
-        if self.policy.mode is not SendMode.LIVE:
-            return held
-        own = self.daily.on(now.date())
-        ceiling = self.policy.daily_ceiling if own is None else min(own, self.policy.daily_ceiling)
-        size = await allowance.take(session, account.name, now, wanted=len(held), ceiling=ceiling)
-        if over := held[size:]:
-            log.warning("sending.ceiling_reached", account=account.name, moved=len(over))
-            tomorrow = hours.next_day(now) if self.rota.is_through(account, day=now.date()) else None
-            await steps.move(session, [(step, tomorrow or step.due_at, MoveReason.DAILY_CEILING) for step in over])
-        return held[:size]
+                await ceilings.give_back(session, unused, now)
 
     async def _dispositions(
         self, account: ChannelAccount, messages: Sequence[Outgoing], deadline: float
@@ -249,7 +225,10 @@ class Lane:
 
     async def _record_once(self, done: Sequence[Done], now: datetime) -> list[Done]:
         async with self.sessions.begin() as session:
-            return await recording.record(session, done, now=now)
+            recorded = await recording.record(session, done, now=now)
+            crash.point("recording")
+        crash.point("recorded")
+        return recorded
 
 
 def _kept(ready: Ready, message: Outgoing) -> Done:
@@ -267,5 +246,6 @@ def _ended(ready: Ready, disposition: Disposition, *, account: str | None, now: 
     tries = ready.held.tries + domain.is_try(disposition.result)
     state = domain.after_result(disposition.result, tries=tries, max_attempts=ready.planned.max_attempts)
     again = domain.again_at(disposition, tries=tries, now=now) if state is StepState.PLANNED else None
+    account = disposition.account or account
     end = End(ready.held, state, tries=tries, account=account, reason=disposition.reason, due_at=again)
-    return Done(end, message_id=disposition.message_id)
+    return Done(end, message_id=disposition.message_id, bill=disposition.bill)

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
-from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from services.scoring.domain.calls import Callback
 from services.scoring.domain.score import Tally
-from services.scoring.domain.visits import Device
+from services.scoring.domain.visits import MOMENT, Device, Suspicion, Visit
 from shared.events import Brand, EventRef, ExtraQuestion, Part, PlanStep, Reason, Reasons, Thanks
 from shared.vocabulary import AnswerMode, Category, ChannelKind, category_of
-
-SEGMENT_DIMENSIONS = ("store", "channel")
-
-
-class Key(NamedTuple):
-    """A bucket: one value of one dimension of one program on one day."""
-
-    program: str
-    dimension: str
-    value: str
-    day: date
 
 
 class InvitationState(StrEnum):
     OPEN = "open"
     WITHDRAWN = "withdrawn"
     ERASED = "erased"
+    IMPORTED = "imported"  # of an older tool: nobody was asked by us
 
 
 class Content(Part):
@@ -58,7 +48,10 @@ class Content(Part):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The current answer; `first_day` is the day it counts on for ever, `answered_at` the time of this version."""
+    """The current answer; `first_day` is the day it counts on, `answered_at` the time of this version.
+
+    A suspect answer is kept and shown, and not counted until a person amends it or somebody confirms it.
+    """
 
     answer_id: UUID
     version: int
@@ -73,10 +66,15 @@ class Answer:
     answered_at: datetime
     first_day: date
     device: Device | None = None
+    callback_wanted: bool = False
+
+    @property
+    def counts(self) -> bool:
+        return not self.suspect
 
     @property
     def tally(self) -> Tally:
-        return Tally.of_one(self.score, operator=self.mode is AnswerMode.OPERATOR, suspect=self.suspect)
+        return Tally.of_one(self.score, mode=self.mode, suspect=self.suspect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +90,29 @@ class Invitation:
     program_zone: str
     content: Content
     segments: Mapping[str, str]
+    dimensions: Mapping[str, str]  # under which values it is counted
     expires_at: datetime
     invited_day: date
     state: InvitationState
     opted_out: bool
     counted: bool
     answer: Answer | None
+    name: str = ""
+    phone: str = ""
+
+    @property
+    def heard(self) -> Answer | None:
+        """The answer, unless it is suspect: then nobody has been heard yet."""
+        return self.answer if self.answer is not None and self.answer.counts else None
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What somebody says; None keeps what was said before. `task_id` and `operator` when it was said on the phone."""
+    """What somebody says; None keeps what was said before.
+
+    `visit` when it came by the answer page, `task_id` and `operator` when it was said on the phone. An entry that
+    `confirms` says that the suspect answer is a person's.
+    """
 
     invitation_id: UUID
     at: datetime
@@ -114,6 +124,9 @@ class Entry:
     device: Device | None = None
     task_id: UUID | None = None
     operator: str | None = None
+    visit: Visit | None = None
+    callback: Callback | None = None
+    confirms: bool = False
 
     @property
     def mode(self) -> AnswerMode:
@@ -128,35 +141,99 @@ class Refusal(StrEnum):
     LEASE_LOST = "lease_lost"
 
 
-def answered(invitation: Invitation, entry: Entry, *, new_id: UUID) -> Answer | Refusal:
-    """Say what the answer is after this entry: the current one itself when it says nothing new."""
+def suspicion(entry: Entry, earlier: Sequence[Answer]) -> Suspicion | None:
+    """Say why this entry looks automatic, given earlier versions of the answer; None when it does not."""
+    if entry.visit is None:
+        return None
+    scores = [each.score for each in earlier if each.answered_at > entry.at - MOMENT]
+    return entry.visit.suspicion(scores if entry.score is None else [*scores, entry.score])
+
+
+def answered(
+    invitation: Invitation,
+    entry: Entry,
+    *,
+    new_id: UUID,
+    suspected: Suspicion | None = None,
+    earlier: Sequence[Answer] = (),
+) -> Answer | Refusal:
+    """Say what the answer is after this entry: the current one itself when it says nothing new.
+
+    What looks automatic never replaces what a person said, and what it replaced before it gave itself away comes back.
+    """
     if invitation.state is not InvitationState.OPEN:
         return Refusal.WITHDRAWN
+    if entry.confirms:
+        return _confirmed(invitation, entry)
     if entry.at >= invitation.expires_at:
         return Refusal.CLOSED
+    if suspected is None:
+        return _amended(invitation, entry, new_id=new_id)
+    kept = _heard_before(invitation, entry, suspected, earlier)
+    if kept is None:
+        return _amended(invitation, entry, new_id=new_id, suspect=True)
+    return _restored(invitation, kept, at=entry.at)
+
+
+def _confirmed(invitation: Invitation, entry: Entry) -> Answer | Refusal:
     before = invitation.answer
+    if before is None:
+        return Refusal.NO_SCORE
+    if not before.suspect:
+        return before
+    return replace(before, version=before.version + 1, suspect=False, answered_at=entry.at)
+
+
+def _heard_before(
+    invitation: Invitation, entry: Entry, suspected: Suspicion, earlier: Sequence[Answer]
+) -> Answer | None:
+    """Find the last version a person gave; of a run of scores none is a person's, its unsuspected start included."""
+    if suspected is not Suspicion.SEVERAL_SCORES:
+        return invitation.heard
+    before_the_run = [each for each in earlier if not each.suspect and each.answered_at <= entry.at - MOMENT]
+    return max(before_the_run, key=lambda each: each.version, default=None)
+
+
+def _restored(invitation: Invitation, kept: Answer, *, at: datetime) -> Answer:
+    now = invitation.answer
+    if now is None or (not now.suspect and _content(now) == _content(kept)):
+        return now or kept
+    return replace(kept, version=now.version + 1, answered_at=at)
+
+
+def _amended(invitation: Invitation, entry: Entry, *, new_id: UUID, suspect: bool = False) -> Answer | Refusal:
+    now = invitation.answer
+    is_first_word = now is None or (now.suspect and not suspect and entry.score is not None)
+    before = None if is_first_word else now  # a person's first word owes nothing to a machine's
     score = entry.score if entry.score is not None or before is None else before.score
     if score is None:
         return Refusal.NO_SCORE
     said = _said(invitation.content, entry, before, score=score)
-    if before is not None and (before.score, before.reasons, before.comment, before.extra) == said:
+    wanted = entry.callback.wanted if entry.callback else before is not None and before.callback_wanted
+    unchanged = before is not None and _content(before) == said and before.callback_wanted == wanted
+    if before is not None and unchanged and before.suspect == suspect:
         return before
     step, channel = _attributed(invitation.content, entry)
     return Answer(
-        before.answer_id if before else new_id,
-        before.version + 1 if before else 1,
+        now.answer_id if now else new_id,
+        now.version + 1 if now else 1,
         *said,
         mode=entry.mode,
         step=step,
         channel=channel,
-        suspect=False,
+        suspect=suspect,
         answered_at=entry.at,
         first_day=before.first_day if before else local_day(entry.at, invitation.program_zone),
         device=entry.device,
+        callback_wanted=wanted,
     )
 
 
 _Said = tuple[int, tuple[str, ...], str | None, Mapping[str, str]]
+
+
+def _content(answer: Answer) -> _Said:
+    return answer.score, answer.reasons, answer.comment, answer.extra
 
 
 def _said(content: Content, entry: Entry, before: Answer | None, *, score: int) -> _Said:
@@ -193,15 +270,3 @@ def zone(name: str) -> ZoneInfo:
 
 def local_day(moment: datetime, zone_name: str) -> date:
     return moment.astimezone(zone(zone_name)).date()
-
-
-def invited_keys(program: str, segments: Mapping[str, str], day: date) -> list[Key]:
-    """Name every series an invitation counts in."""
-    return [Key(program, "all", "", day)] + [
-        Key(program, name, segments[name], day) for name in SEGMENT_DIMENSIONS if segments.get(name)
-    ]
-
-
-def answer_keys(program: str, segments: Mapping[str, str], day: date, mode: AnswerMode) -> list[Key]:
-    """Name every series an answer counts in."""
-    return [*invited_keys(program, segments, day), Key(program, "mode", mode, day)]

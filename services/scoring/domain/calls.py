@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from shared.vocabulary import CallDisposition, CallOutcome
 
-LEASE = timedelta(minutes=15)  # machine time
+CALLBACK_FOR = timedelta(days=7)
+CALLBACK_TRIES = 5
 
 _AGAIN = {
     CallDisposition.NO_ANSWER: timedelta(minutes=180),
@@ -23,12 +25,45 @@ _CLOSES = {
 }
 
 
+class TaskKind(StrEnum):
+    SURVEY = "survey"  # somebody silent is asked by phone
+    CALLBACK = "callback"  # somebody dissatisfied asked to be called
+
+
 @dataclass(frozen=True, slots=True)
 class Hours:
     """The hours of the respondent's day in which a call may be made."""
 
     start: time
     end: time
+
+
+class BestTime(StrEnum):
+    ANY = "any"
+    MORNING = "morning"
+    AFTERNOON = "afternoon"
+    EVENING = "evening"
+
+    @property
+    def hours(self) -> Hours:
+        return _BEST_HOURS[self]
+
+
+_BEST_HOURS = {
+    BestTime.ANY: Hours(time(9), time(21)),
+    BestTime.MORNING: Hours(time(9), time(12)),
+    BestTime.AFTERNOON: Hours(time(12), time(17)),
+    BestTime.EVENING: Hours(time(17), time(21)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """Whether somebody wants to be called back, and where and when if they said so."""
+
+    wanted: bool
+    phone: str = ""
+    best_time: BestTime = BestTime.ANY
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,18 @@
 """Net Promoter Score of counted answers, and how far it can be trusted.
 
-Adjusted Wald: J. Sauro and J. Lewis, "A Comparison of Confidence Intervals for the Net Promoter Score" (2021): add
+Adjusted Wald: B. Rocks, "Interval Estimation for the Net Promoter Score", The American Statistician 70 (2016): add
 3/4 promoter, 3/2 passives and 3/4 detractor, then take the plain Wald interval of a difference of proportions.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from math import sqrt
 from statistics import NormalDist
 from typing import Self
+
+from shared.vocabulary import AnswerMode
 
 CONFIDENCE = 0.95
 FEW = 30  # under so many answers the answers themselves say more than their score
@@ -25,23 +28,35 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Counted answers: `by_score` 0 to 10, `operators` of them typed by an operator; `suspects` are not in it."""
+    """Counted answers: `by_score` 0 to 10, of them typed by `operators` or `imported`; `suspects` are not in it.
+
+    Of the operators' answers the promoters and detractors are kept too, so that a score can be told without them.
+    """
 
     by_score: tuple[int, ...] = (0,) * 11
     operators: int = 0
     suspects: int = 0
+    imported: int = 0
+    operator_promoters: int = 0
+    operator_detractors: int = 0
 
     @classmethod
-    def of_one(cls, score: int, *, operator: bool = False, suspect: bool = False) -> Self:
+    def of_one(cls, score: int, *, mode: AnswerMode = AnswerMode.SELF, suspect: bool = False) -> Self:
         if suspect:
             return cls(suspects=1)
-        return cls(tuple(int(score == each) for each in range(11)), operators=int(operator))
+        by_score = tuple(int(score == each) for each in range(11))
+        typed = int(mode is AnswerMode.OPERATOR)
+        imported = int(mode is AnswerMode.IMPORTED)
+        return cls(by_score, typed, 0, imported, typed * sum(by_score[9:]), typed * sum(by_score[:7]))
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(
             tuple(a + b for a, b in zip(self.by_score, other.by_score, strict=True)),
             self.operators + other.operators,
             self.suspects + other.suspects,
+            self.imported + other.imported,
+            self.operator_promoters + other.operator_promoters,
+            self.operator_detractors + other.operator_detractors,
         )
 
     def __neg__(self) -> Tally:
@@ -51,11 +66,30 @@ class Tally:
         return self + -other
 
     def __mul__(self, times: int) -> Tally:
-        return Tally(tuple(count * times for count in self.by_score), self.operators * times, self.suspects * times)
+        by_score = tuple(count * times for count in self.by_score)
+        return Tally(
+            by_score,
+            self.operators * times,
+            self.suspects * times,
+            self.imported * times,
+            self.operator_promoters * times,
+            self.operator_detractors * times,
+        )
 
     @property
     def n(self) -> int:
         return sum(self.by_score)
+
+    @property
+    def themselves(self) -> int:
+        """How many respondents typed themselves."""
+        return self.n - self.operators - self.imported
+
+    @property
+    def nps_without_operators(self) -> float | None:
+        others = self.n - self.operators
+        lead = self.promoters - self.operator_promoters - (self.detractors - self.operator_detractors)
+        return 100 * lead / others if others else None
 
     @property
     def promoters(self) -> int:
@@ -70,15 +104,26 @@ class Tally:
         return sum(self.by_score[:7])
 
 
+class Definition(StrEnum):
+    """Which answers count: all of them, or of each customer the latest in the period."""
+
+    EVERY_ANSWER = "every_answer"
+    LATEST_PER_CUSTOMER = "latest_per_customer"
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One series over one period; `invited` and `answered` are of those who were asked in it."""
+    """One series over one period, `values` one per dimension; `invited` and `answered` are of those asked in it."""
 
-    value: str = ""
+    values: tuple[str, ...] = ("",)
     period: str | None = None
     tally: Tally = Tally()
     invited: int = 0
     answered: int = 0
+
+    @property
+    def value(self) -> str:
+        return " × ".join(self.values)  # noqa: RUF001 - the sign of a crossing
 
     @property
     def nps(self) -> float | None:
@@ -102,23 +147,51 @@ def nps(tally: Tally) -> float | None:
     return 100 * (tally.promoters - tally.detractors) / tally.n if tally.n else None
 
 
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A score and the variance of one answer (promoter 1, passive 0, detractor -1), from `n` answers."""
+
+    score: float
+    variance: float
+    n: float
+
+    @classmethod
+    def plain(cls, tally: Tally) -> Self:
+        return cls._of(tally.promoters, tally.detractors, tally.n)
+
+    @classmethod
+    def adjusted(cls, tally: Tally) -> Self:
+        return cls._of(tally.promoters + 0.75, tally.detractors + 0.75, tally.n + 3)
+
+    @classmethod
+    def _of(cls, promoters: float, detractors: float, n: float) -> Self:
+        p, d = promoters / n, detractors / n
+        return cls(100 * (p - d), max(p + d - (p - d) ** 2, 0.0), n)
+
+    @property
+    def error(self) -> float:
+        """Standard error in points."""
+        return 100 * sqrt(self.variance / self.n)
+
+
+def deviations(confidence: float) -> float:
+    """Standard deviations on either side that hold this share of a normal distribution."""
+    return NormalDist().inv_cdf((1 + confidence) / 2)
+
+
 def wald(tally: Tally, *, confidence: float = CONFIDENCE) -> Interval | None:
-    if not tally.n:
-        return None
-    return _interval(tally.promoters, tally.detractors, tally.n, confidence=confidence)
+    return _interval(Estimate.plain(tally), tally, confidence=confidence) if tally.n else None
 
 
 def adjusted_wald(tally: Tally, *, confidence: float = CONFIDENCE) -> Interval | None:
-    if not tally.n:
-        return None
-    return _interval(tally.promoters + 0.75, tally.detractors + 0.75, tally.n + 3, confidence=confidence)
+    return _interval(Estimate.adjusted(tally), tally, confidence=confidence) if tally.n else None
 
 
-def _interval(promoters: float, detractors: float, n: float, *, confidence: float) -> Interval:
-    p, d = promoters / n, detractors / n
-    deviations = NormalDist().inv_cdf((1 + confidence) / 2)
-    half = deviations * sqrt(max(p + d - (p - d) ** 2, 0.0) / n)
-    return Interval(max(100 * (p - d - half), -100.0), min(100 * (p - d + half), 100.0))
+def _interval(estimate: Estimate, tally: Tally, *, confidence: float) -> Interval:
+    """Put the interval on the scale; a unanimous handful of answers stretches it to their own score."""
+    half = deviations(confidence) * estimate.error
+    own = 100 * (tally.promoters - tally.detractors) / tally.n
+    return Interval(max(min(estimate.score - half, own), -100.0), min(max(estimate.score + half, own), 100.0))
 
 
 def bounds(tally: Tally, *, silent: int) -> Interval | None:

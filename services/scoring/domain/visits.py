@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 
 from crawleruseragents import CRAWLER_USER_AGENTS_DATA, matching_crawlers
 
 MAX_USER_AGENT = 500
+SOON = timedelta(minutes=1)  # after a message
+INSTANT = timedelta(seconds=1)  # from showing the form to sending it
+LATELY = timedelta(seconds=10)  # in which one reader fetches several links
+MOMENT = timedelta(seconds=30)  # in which one reader sends several scores
+SEVERAL = 3
 _TABLET = re.compile(r"iPad|Tablet|Kindle|Silk/|PlayBook|Android(?!.*Mobile)")
 _PHONE = re.compile(r"Mobi|iPhone|iPod")
 _DESKTOP = re.compile(r"Windows NT|Macintosh|X11|CrOS|Linux")
@@ -22,6 +28,17 @@ class Device(StrEnum):
     DESKTOP = "desktop"
 
 
+class Suspicion(StrEnum):
+    """Why a submission looks automatic."""
+
+    CRAWLER = "crawler"  # it says so
+    TRAP = "trap"  # it pressed a button nobody sees
+    NO_PAGE = "no_page"  # soon after a message, and it never saw the form it filled in
+    INSTANT = "instant"  # soon after a message, and faster than anybody reads
+    EVERY_LINK = "every_link"  # soon after a message whose links were all being fetched
+    SEVERAL_SCORES = "several_scores"
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """One request for the answer page; `score` is the one its link carried, `automatic` who was no person."""
@@ -31,6 +48,39 @@ class View:
     score: int | None
     automatic: bool
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What is known of who sends a form; `trapped` who pressed what nobody sees, `browser` who claims to be one.
+
+    `dwell` is the time since the form was shown, None when nothing says that it was; `links` how many scores had
+    their link fetched lately; `soon` that a message had just gone out.
+    """
+
+    crawler: bool = False
+    trapped: bool = False
+    browser: bool = False
+    dwell: timedelta | None = None
+    links: int = 0
+    soon: bool = False
+
+    def suspicion(self, scores: Collection[int]) -> Suspicion | None:
+        """Say why this looks automatic, given the different scores sent in the last moment; None when it does not."""
+        if self.crawler:
+            return Suspicion.CRAWLER
+        if self.trapped:
+            return Suspicion.TRAP
+        if len(set(scores)) >= SEVERAL:
+            return Suspicion.SEVERAL_SCORES
+        return self._at_delivery() if self.soon else None
+
+    def _at_delivery(self) -> Suspicion | None:
+        if self.links >= SEVERAL:
+            return Suspicion.EVERY_LINK
+        if self.dwell is None:
+            return Suspicion.NO_PAGE if self.browser else None
+        return Suspicion.INSTANT if self.dwell < INSTANT else None
 
 
 def device_of(user_agent: str, *, mobile: str = "") -> Device | None:

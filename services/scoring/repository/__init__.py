@@ -1,6 +1,7 @@
 """All SQL of scoring, by noun. Functions take the session first, never commit, and lock in one order.
 
-That order: invitations by id, call tasks by id, buckets by key, invited by key.
+That order: the guard of requests, invitations by id, dimension values, call tasks by id, buckets by key, invited by
+key.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from shared import db
 
 _WORK_LEFT = """SELECT (SELECT count(*) FROM buckets WHERE revision > published_revision)
 + (SELECT count(*) FROM invited WHERE revision > published_revision)
++ (SELECT count(*) FROM journeys_pending)
 + (SELECT count(*) FROM call_tasks WHERE state = 'open' AND (expires_at <= $1 OR due_until <= $1)) AS left"""
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -12,9 +13,13 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.answers import Answer, Entry, Invitation
+from services.scoring.domain.visits import Device, Suspicion
 from shared import db
+from shared.vocabulary import AnswerMode, ChannelKind
 
-_COLUMNS = "answer_id, version, score, reasons, comment, extra, mode, step, channel, suspect, answered_at, device"
+RECENT = 50
+_COLUMNS = """answer_id, version, score, reasons, comment, extra, mode, step, channel, suspect, answered_at, first_day,
+device, callback_wanted"""
 _TYPES = (
     "uuid",
     "int",
@@ -27,14 +32,16 @@ _TYPES = (
     "text",
     "boolean",
     "timestamptz",
+    "date",
     "text",
+    "boolean",
 )
 _UNNEST = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(_TYPES, 1))
-_SET = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", "))
-_KEEP_VERSIONS = f"""INSERT INTO answer_versions ({_COLUMNS}, operator) SELECT * FROM unnest({_UNNEST},
-${len(_TYPES) + 1}::text[])"""  # noqa: S608 - column names only
-_KEEP_CURRENT = f"""INSERT INTO answers ({_COLUMNS}, invitation_id, first_day) SELECT * FROM unnest({_UNNEST},
-${len(_TYPES) + 1}::uuid[], ${len(_TYPES) + 2}::date[]) ON CONFLICT (invitation_id) DO UPDATE SET {_SET}"""  # noqa: S608 - column names only
+_SET = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.replace("\n", " ").split(", "))
+_KEEP_VERSIONS = f"""INSERT INTO answer_versions ({_COLUMNS}, operator, suspicion) SELECT * FROM unnest({_UNNEST},
+${len(_TYPES) + 1}::text[], ${len(_TYPES) + 2}::text[])"""  # noqa: S608 - column names only
+_KEEP_CURRENT = f"""INSERT INTO answers ({_COLUMNS}, invitation_id) SELECT * FROM unnest({_UNNEST},
+${len(_TYPES) + 1}::uuid[]) ON CONFLICT (invitation_id) DO UPDATE SET {_SET}"""  # noqa: S608 - column names only
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +52,18 @@ class Version:
     entry: Entry
     before: Answer | None
     after: Answer
+    suspicion: Suspicion | None = None
 
 
 async def keep(session: AsyncSession, versions: Sequence[Version]) -> None:
     """Store versions, and of each invitation the last of them as the current answer."""
     if not versions:
         return
-    await db.fetch(
-        session, _KEEP_VERSIONS, *_columns([v.after for v in versions]), [v.entry.operator for v in versions]
-    )
+    by_whom = [v.entry.operator for v in versions], [v.suspicion for v in versions]
+    await db.fetch(session, _KEEP_VERSIONS, *_columns([v.after for v in versions]), *by_whom)
     last = list({v.invitation.id: v.after for v in versions}.items())
-    await db.fetch(
-        session,
-        _KEEP_CURRENT,
-        *_columns([answer for _, answer in last]),
-        [invitation_id for invitation_id, _ in last],
-        [answer.first_day for _, answer in last],
-    )
+    current = _columns([answer for _, answer in last])
+    await db.fetch(session, _KEEP_CURRENT, *current, [invitation_id for invitation_id, _ in last])
 
 
 def _columns(answers: Sequence[Answer]) -> list[list[Any]]:
@@ -78,18 +80,60 @@ def _columns(answers: Sequence[Answer]) -> list[list[Any]]:
             answer.channel,
             answer.suspect,
             answer.answered_at,
+            answer.first_day,
             answer.device,
+            answer.callback_wanted,
         )
         for answer in answers
     ]
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-_PAGE = """SELECT a.*, i.program, i.program_version, i.segments
-FROM answers a JOIN invitations i ON i.id = a.invitation_id
-WHERE ($1::text IS NULL OR i.program = $1) AND ($2::uuid IS NULL OR a.answer_id > $2) ORDER BY a.answer_id LIMIT $3"""
+_VERSIONS = f"""SELECT v.* FROM unnest($1::uuid[]) AS a (answer_id) CROSS JOIN LATERAL
+(SELECT {_COLUMNS} FROM answer_versions WHERE answer_id = a.answer_id ORDER BY version DESC LIMIT {RECENT}) v
+ORDER BY v.version"""  # noqa: S608 - column names only
 
 
-async def page(session: AsyncSession, *, program: str | None, after: UUID | None, limit: int) -> list[asyncpg.Record]:
-    """Current answers in the order they were first given."""
-    return await db.fetch(session, _PAGE, program, after, limit)
+async def versions(session: AsyncSession, current: Mapping[UUID, Answer]) -> defaultdict[UUID, list[Answer]]:
+    """Load the latest versions, in order, of answers given by their invitations; nothing of any other."""
+    found: defaultdict[UUID, list[Answer]] = defaultdict(list)
+    if current:
+        about = {answer.answer_id: invitation_id for invitation_id, answer in current.items()}
+        for row in await db.fetch(session, _VERSIONS, list(about)):
+            found[about[row["answer_id"]]].append(of_row(row))
+    return found
+
+
+def of_row(row: asyncpg.Record) -> Answer:
+    return Answer(
+        answer_id=row["answer_id"],
+        version=row["version"],
+        score=row["score"],
+        reasons=tuple(row["reasons"]),
+        comment=row["comment"],
+        extra=row["extra"],
+        mode=AnswerMode(row["mode"]),
+        step=row["step"],
+        channel=ChannelKind(row["channel"]) if row["channel"] else None,
+        suspect=row["suspect"],
+        answered_at=row["answered_at"],
+        first_day=row["first_day"],
+        device=Device(row["device"]) if row["device"] else None,
+        callback_wanted=row["callback_wanted"],
+    )
+
+
+_SUSPECTS = """SELECT a.answer_id, a.score, a.answered_at, v.suspicion, i.program_zone, i.program_title,
+i.segments->>'store' AS store FROM answers a JOIN invitations i ON i.id = a.invitation_id
+JOIN answer_versions v ON v.answer_id = a.answer_id AND v.version = a.version
+WHERE a.suspect AND i.state = 'open' ORDER BY a.answered_at DESC LIMIT $1"""
+
+
+async def suspects(session: AsyncSession, *, limit: int) -> list[asyncpg.Record]:
+    """The newest answers that look automatic, with why."""
+    return await db.fetch(session, _SUSPECTS, limit)
+
+
+async def invitation_of(session: AsyncSession, answer_id: UUID) -> UUID | None:
+    rows = await db.fetch(session, "SELECT invitation_id FROM answers WHERE answer_id = $1", answer_id)
+    return rows[0]["invitation_id"] if rows else None

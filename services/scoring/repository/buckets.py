@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.answers import Key, answer_keys, invited_keys
+from services.scoring.domain.dimensions import Key
 from services.scoring.domain.score import Tally
-from services.scoring.models import SCORE_COLUMNS
+from services.scoring.models import COUNTERS, OTHER_COUNTERS, SCORE_COLUMNS
 from shared import db
-from shared.vocabulary import AnswerMode
 
-_COUNTERS = [*SCORE_COLUMNS, "operators", "suspects"]
 _KEY = "program, dimension, value, day"
 _KEY_TYPES = "$1::text[], $2::text[], $3::text[], $4::date[]"
 # Python sorts by code point, so PostgreSQL must too: all writers lock rows in one order
 _KEY_ORDER = 'program COLLATE "C", dimension COLLATE "C", value COLLATE "C", day'
 
-_ADD = f"""INSERT INTO buckets AS b ({_KEY}, {", ".join(_COUNTERS)})
-SELECT * FROM unnest({_KEY_TYPES}, {", ".join(f"${number}::int[]" for number in range(5, 5 + len(_COUNTERS)))})
-ON CONFLICT ({_KEY}) DO UPDATE SET {", ".join(f"{name} = b.{name} + excluded.{name}" for name in _COUNTERS)},
+_ADD = f"""INSERT INTO buckets AS b ({_KEY}, {", ".join(COUNTERS)})
+SELECT * FROM unnest({_KEY_TYPES}, {", ".join(f"${number}::int[]" for number in range(5, 5 + len(COUNTERS)))})
+ON CONFLICT ({_KEY}) DO UPDATE SET {", ".join(f"{name} = b.{name} + excluded.{name}" for name in COUNTERS)},
 revision = b.revision + 1"""  # noqa: S608 - column names only
 
 _ADD_INVITED = f"""INSERT INTO invited AS b ({_KEY}, invited, answered)
@@ -38,7 +36,7 @@ async def add(session: AsyncSession, changes: Mapping[Key, Tally]) -> None:
         return
     keys = sorted(changes)
     tallies = [changes[key] for key in keys]
-    counters = [(*tally.by_score, tally.operators, tally.suspects) for tally in tallies]
+    counters = [[*each.by_score, *(getattr(each, name) for name in OTHER_COUNTERS)] for each in tallies]
     await db.fetch(session, _ADD, *_columns(keys), *(list(column) for column in zip(*counters, strict=True)))
 
 
@@ -109,44 +107,4 @@ _PUBLISHING = db.lock_number("scoring", "publisher")
 
 
 def tally(row: asyncpg.Record) -> Tally:
-    return Tally(tuple(row[name] for name in SCORE_COLUMNS), row["operators"], row["suspects"])
-
-
-# --- verification
-
-_STORED = f"SELECT {_KEY}, {', '.join(_COUNTERS)} FROM buckets"  # noqa: S608 - column names only
-_ANSWERS = """SELECT i.program, i.segments, a.first_day, a.mode, a.suspect, a.score, count(*) AS n
-FROM answers a JOIN invitations i ON i.id = a.invitation_id WHERE i.counted GROUP BY 1, 2, 3, 4, 5, 6"""
-_STORED_INVITED = f"SELECT {_KEY}, invited, answered FROM invited"  # noqa: S608 - column names only
-_INVITATIONS = """SELECT i.program, i.segments, i.invited_day, a.answer_id IS NOT NULL AS answered, count(*) AS n
-FROM invitations i LEFT JOIN answers a ON a.invitation_id = i.id
-WHERE i.counted GROUP BY 1, 2, 3, 4"""
-
-
-async def stored(session: AsyncSession) -> dict[Key, Tally]:
-    return {Key(*row[:4]): tally(row) for row in await db.fetch(session, _STORED)}
-
-
-async def recomputed(session: AsyncSession) -> dict[Key, Tally]:
-    """Count every answer again."""
-    sums: defaultdict[Key, Tally] = defaultdict(Tally)
-    for row in await db.fetch(session, _ANSWERS):
-        mode = AnswerMode(row["mode"])
-        one = Tally.of_one(row["score"], operator=mode is AnswerMode.OPERATOR, suspect=row["suspect"])
-        for key in answer_keys(row["program"], row["segments"], row["first_day"], mode):
-            sums[key] += one * row["n"]
-    return dict(sums)
-
-
-async def stored_invited(session: AsyncSession) -> dict[Key, tuple[int, int]]:
-    return {Key(*row[:4]): (row["invited"], row["answered"]) for row in await db.fetch(session, _STORED_INVITED)}
-
-
-async def recomputed_invited(session: AsyncSession) -> dict[Key, tuple[int, int]]:
-    """Count every invitation again; who was withdrawn unanswered was not asked."""
-    sums: defaultdict[Key, tuple[int, int]] = defaultdict(lambda: (0, 0))
-    for row in await db.fetch(session, _INVITATIONS):
-        for key in invited_keys(row["program"], row["segments"], row["invited_day"]):
-            invited, answered = sums[key]
-            sums[key] = invited + row["n"], answered + row["n"] * row["answered"]
-    return dict(sums)
+    return Tally(tuple(row[name] for name in SCORE_COLUMNS), **{name: row[name] for name in OTHER_COUNTERS})

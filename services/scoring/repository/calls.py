@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.calls import LEASE, Hours, Slot
+from services.scoring.domain.calls import Hours, Slot, TaskKind
 from shared import db
 from shared.events import CallRequested, CallWithdrawn
 from shared.vocabulary import CallDisposition, CallOutcome
@@ -38,6 +38,7 @@ class Task:
     due_at: datetime
     expires_at: datetime
     held_by: str | None
+    kind: TaskKind = TaskKind.SURVEY
 
 
 _HELD = "CASE WHEN t.lease_until > clock_timestamp() THEN t.leased_by END AS held_by"
@@ -131,23 +132,27 @@ async def load(session: AsyncSession, task_id: UUID) -> Task | None:
 _DUE = """FROM call_tasks t JOIN invitations i ON i.id = t.invitation_id
 WHERE t.state = 'open' AND t.due_at <= $1 AND t.due_until > $1 AND t.expires_at > $1 AND i.state = 'open'
 AND (t.lease_until IS NULL OR t.lease_until < clock_timestamp() OR t.leased_by = $2)"""
-_ORDER = """ORDER BY coalesce(t.leased_by = $2 AND t.lease_until > clock_timestamp(), false) DESC, t.appointed DESC,
-t.priority DESC, t.due_at"""
+_ORDER = """ORDER BY coalesce(t.leased_by = $2 AND t.lease_until > clock_timestamp(), false) DESC,
+t.kind = 'callback' DESC, t.appointed DESC, t.priority DESC, t.due_at"""
 _TAKE = f"""WITH next AS (SELECT t.task_id {_DUE} AND ($3::uuid IS NULL OR t.task_id = $3)
 {_ORDER} LIMIT 1 FOR UPDATE OF t SKIP LOCKED)
 UPDATE call_tasks t SET leased_by = $2, lease_until = clock_timestamp() + $4::interval
 FROM next WHERE t.task_id = next.task_id RETURNING t.*, t.leased_by AS held_by"""  # noqa: S608 - constants only
 
 
-async def take(session: AsyncSession, operator: str, *, now: datetime, task_id: UUID | None = None) -> Task | None:
-    """Lease one due task, this one or the next: what the operator holds already, appointments, priority, the oldest."""
-    rows = await db.fetch(session, _TAKE, now, operator, task_id, LEASE)
+async def take(
+    session: AsyncSession, operator: str, *, now: datetime, lease: timedelta, task_id: UUID | None = None
+) -> Task | None:
+    """Lease one due task, this one or the next: one's own, who asked for it, appointments, priority, the oldest."""
+    rows = await db.fetch(session, _TAKE, now, operator, task_id, lease)
     return _task(rows[0]) if rows else None
 
 
 _QUEUE = f"SELECT t.*, {_HELD} {_DUE} {_ORDER} LIMIT 50"
 _COUNT = """SELECT count(*) FILTER (WHERE t.due_at <= $1 AND t.due_until > $1
 AND (t.lease_until IS NULL OR t.lease_until < clock_timestamp() OR t.leased_by = $2)) AS due,
+count(*) FILTER (WHERE t.kind = 'callback' AND t.due_at <= $1 AND t.due_until > $1
+AND (t.lease_until IS NULL OR t.lease_until < clock_timestamp() OR t.leased_by = $2)) AS callbacks,
 count(*) FILTER (WHERE t.due_at > $1) AS later, count(*) FILTER (WHERE t.due_at > $1 AND t.appointed) AS appointments,
 min(t.due_at) FILTER (WHERE t.due_at > $1) AS next_due
 FROM call_tasks t JOIN invitations i ON i.id = t.invitation_id
@@ -159,6 +164,26 @@ async def queue(session: AsyncSession, operator: str, *, now: datetime) -> tuple
     due = await db.fetch(session, _QUEUE, now, operator)
     counts = await db.fetch(session, _COUNT, now, operator)
     return [_task(row) for row in due], counts[0]
+
+
+_ANSWERED_BY = """SELECT operator FROM call_attempts WHERE task_id = $1 AND disposition = 'answered'
+ORDER BY attempt DESC LIMIT 1"""
+
+
+async def answered_by(session: AsyncSession, task_id: UUID) -> str | None:
+    """Name the operator whose call gave the answer."""
+    rows = await db.fetch(session, _ANSWERED_BY, task_id)
+    return rows[0]["operator"] if rows else None
+
+
+_TODAY = """SELECT count(*) AS calls,
+count(*) FILTER (WHERE disposition NOT IN ('no_answer', 'busy', 'machine')) AS reached,
+count(*) FILTER (WHERE disposition = 'answered') AS answers FROM call_attempts WHERE operator = $1 AND at >= $2"""
+
+
+async def made_since(session: AsyncSession, operator: str, since: datetime) -> asyncpg.Record:
+    """Count this operator's calls, whom they reached, and the answers they got."""
+    return (await db.fetch(session, _TODAY, operator, since))[0]
 
 
 _KEEP_TRIES = """INSERT INTO call_attempts (task_id, attempt, disposition, operator, at)
@@ -252,4 +277,5 @@ def _task(row: asyncpg.Record) -> Task:
         due_at=row["due_at"],
         expires_at=row["expires_at"],
         held_by=row["held_by"],
+        kind=TaskKind(row["kind"]),
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.scoring.repository import journeys
 from shared import db
 from shared.events import ContactAttempted, InvitationClosed
 
@@ -30,6 +31,7 @@ async def keep_attempts(session: AsyncSession, attempts: Sequence[ContactAttempt
         [attempt.state for attempt in last],
         [attempt.at for attempt in last],
     )
+    await journeys.changed(session, [attempt.invitation_id for attempt in last])
 
 
 _KEEP_OUTCOMES = """INSERT INTO outcomes AS o (invitation_id, outcome, at)
@@ -47,3 +49,4 @@ async def keep_outcomes(session: AsyncSession, closed: Sequence[InvitationClosed
         [closing.outcome for closing in last],
         [closing.at for closing in last],
     )
+    await journeys.changed(session, [closing.invitation_id for closing in last])

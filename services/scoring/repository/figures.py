@@ -1,99 +1,92 @@
-"""What the score pages read: sums of buckets, the funnel, the latest comments."""
+"""What the score pages read: sums of buckets where buckets hold it, else a count of the answers themselves."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import date
-from typing import Literal
+from dataclasses import replace
 
-import asyncpg
 from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.score import Figure, Tally
-from services.scoring.models import SCORE_COLUMNS
+from services.scoring.domain.moves import Series
+from services.scoring.domain.periods import Period
+from services.scoring.domain.score import Definition, Figure, Tally
+from services.scoring.models import COUNTERS
+from services.scoring.repository import counting
 from services.scoring.repository.buckets import tally
+from services.scoring.repository.slices import LABELS, Slice
 from shared import db
 from shared.events import PlanStep
 
-Period = Literal["day", "week", "month"]
-
-_LABEL = {"day": "YYYY-MM-DD", "week": 'IYYY-"W"IW', "month": "YYYY-MM"}
-_SUMS = f"""SELECT value, to_char(day, $5) AS period,
-{", ".join(f"sum({name})::int AS {name}" for name in [*SCORE_COLUMNS, "operators", "suspects"])}
-FROM buckets WHERE ($1::text IS NULL OR program = $1) AND dimension = $2
-AND ($3::date IS NULL OR day >= $3) AND ($4::date IS NULL OR day <= $4) GROUP BY 1, 2"""  # noqa: S608 - column names only
-_INVITED = """SELECT value, to_char(day, $5) AS period, sum(invited)::int AS invited, sum(answered)::int AS answered
-FROM invited WHERE ($1::text IS NULL OR program = $1) AND dimension = $2
-AND ($3::date IS NULL OR day >= $3) AND ($4::date IS NULL OR day <= $4) GROUP BY 1, 2"""
+Key = tuple[str, ...]  # the values, and the label of the period
+MOST_COUNTED = 300_000  # answers, one by one; some seconds (docs/performance.md)
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """Which answers a figure is about; None is no limit, days are inclusive."""
+class TooManyToCount(Exception):
+    """What is asked for is not kept per day, and has too many answers to be counted now: ask for fewer days."""
 
-    program: str | None = None
-    first: date | None = None
-    last: date | None = None
+    def __init__(self, answers: int) -> None:
+        super().__init__(f"{answers} answers")
+        self.answers = answers
+
+
+_DAYS = "($1::text IS NULL OR program = $1) AND ($2::date IS NULL OR day >= $2) AND ($3::date IS NULL OR day <= $3)"
+_TALLY = ", ".join(f"sum({name})::int AS {name}" for name in COUNTERS)
+_ONE = "dimension = $4 AND ($5::text IS NULL OR value = $5)"
+_SUMS = f"""SELECT value, coalesce(to_char(day, $6), '') AS period, {_TALLY}
+FROM buckets WHERE {_DAYS} AND {_ONE} GROUP BY 1, 2"""  # noqa: S608 - column names only
+_INVITED = f"""SELECT value, coalesce(to_char(day, $6), '') AS period,
+sum(invited)::int AS invited, sum(answered)::int AS answered
+FROM invited WHERE {_DAYS} AND {_ONE} GROUP BY 1, 2"""  # noqa: S608 - our own conditions
 
 
 async def series(
-    session: AsyncSession, which: Slice, *, dimension: str = "all", period: Period | None = None
+    session: AsyncSession, which: Slice, *, dimensions: Sequence[str] = (), period: Period | None = None
 ) -> list[Figure]:
-    """Sum up each value of a dimension, and each period of it, in order."""
-    of = which.program, dimension, which.first, which.last, _LABEL[period] if period else ""
-    tallies = {(row["value"], row["period"]): tally(row) for row in await db.fetch(session, _SUMS, *of)}
-    asked = {
-        (row["value"], row["period"]): (row["invited"], row["answered"])
-        for row in await db.fetch(session, _INVITED, *of)
-    }
+    """Sum up each value of a dimension, or each pair of two, and each period of it, in order."""
+    kept = which.kept_as(dimensions)
+    of = *which.days, *(kept or ()), LABELS[period] if period else ""
+    if kept and which.definition is Definition.EVERY_ANSWER:
+        tallies: dict[Key, Tally] = {
+            (row["value"], row["period"]): tally(row) for row in await db.fetch(session, _SUMS, *of)
+        }
+    else:
+        tallies = await _counted(session, which, dimensions, period)
+    if kept:
+        rows = await db.fetch(session, _INVITED, *of)
+        asked: dict[Key, tuple[int, int]] = {
+            (row["value"], row["period"]): (row["invited"], row["answered"]) for row in rows
+        }
+    else:
+        asked = await counting.asked(session, which, dimensions=dimensions, period=period)
     return [
-        Figure(value, label or None, tallies.get((value, label), Tally()), *asked.get((value, label), (0, 0)))
-        for value, label in sorted({*tallies, *asked})
+        Figure(key[:-1], key[-1] or None, tallies.get(key, Tally()), *asked.get(key, (0, 0)))
+        for key in sorted({*tallies, *asked})
     ]
 
 
-_REACHED = """SELECT count(*) AS asked,
-count(*) FILTER (WHERE a.answer_id IS NOT NULL OR EXISTS (SELECT 1 FROM attempts t WHERE t.invitation_id = i.id
-AND t.channel <> 'call' AND t.state IN ('sent', 'delivered', 'complained'))) AS reached,
-count(*) FILTER (WHERE a.answer_id IS NULL AND o.outcome IS NULL) AS waiting,
-count(*) FILTER (WHERE a.answer_id IS NULL) AS silent
-FROM invitations i LEFT JOIN answers a ON a.invitation_id = i.id LEFT JOIN outcomes o ON o.invitation_id = i.id
-WHERE i.counted AND i.program = $1 AND i.invited_day BETWEEN $2 AND $3"""
-_BY_STEP = """SELECT a.step, coalesce(a.channel, '') AS channel, count(*) AS answered
-FROM invitations i JOIN answers a ON a.invitation_id = i.id
-WHERE i.counted AND i.program = $1 AND i.invited_day BETWEEN $2 AND $3 GROUP BY 1, 2 ORDER BY 1, 2"""
+async def _counted(
+    session: AsyncSession, which: Slice, dimensions: Sequence[str], period: Period | None
+) -> dict[Key, Tally]:
+    size = (await whole(session, replace(which, definition=Definition.EVERY_ANSWER))).tally.n
+    if size > MOST_COUNTED:
+        raise TooManyToCount(size)
+    return await counting.tallies(session, which, dimensions=dimensions, period=period)
 
 
-@dataclass(frozen=True, slots=True)
-class StepAnswers:
-    step: int
-    channel: str
-    answered: int
+async def whole(session: AsyncSession, which: Slice) -> Figure:
+    """Sum up everything in the slice."""
+    return next(iter(await series(session, which)), Figure())
 
 
-@dataclass(frozen=True, slots=True)
-class Funnel:
-    """Of those asked in a period: `silent` gave no answer, `waiting` of them may still be asked again."""
-
-    asked: int
-    reached: int
-    silent: int
-    waiting: int
-    steps: Sequence[StepAnswers] = field(default_factory=list)
+_TALLIES = f"""SELECT dimension, value, {_TALLY} FROM buckets
+WHERE {_DAYS} AND dimension = ANY($4::text[]) GROUP BY 1, 2"""  # noqa: S608 - column names only
 
 
-async def funnel(session: AsyncSession, which: Slice) -> Funnel:
-    counts = (await db.fetch(session, _REACHED, which.program, which.first, which.last))[0]
-    steps = await db.fetch(session, _BY_STEP, which.program, which.first, which.last)
-    return Funnel(
-        counts["asked"],
-        counts["reached"],
-        counts["silent"],
-        counts["waiting"],
-        [StepAnswers(row["step"], row["channel"], row["answered"]) for row in steps],
-    )
+async def tallies(session: AsyncSession, which: Slice, dimensions: Sequence[str]) -> dict[Series, Tally]:
+    """Sum up several dimensions at once; the slice's segment and definition are not looked at."""
+    rows = await db.fetch(session, _TALLIES, *which.days, list(dimensions))
+    return {(row["dimension"], row["value"]): tally(row) for row in rows}
 
 
 _PLAN = "SELECT content->'plan' AS plan FROM invitations WHERE program = $1 ORDER BY id DESC LIMIT 1"
@@ -105,12 +98,13 @@ async def plan(session: AsyncSession, program: str) -> list[PlanStep]:
     return TypeAdapter(list[PlanStep]).validate_python(rows[0]["plan"]) if rows else []
 
 
-_LATEST = """SELECT a.score, a.reasons, a.comment, a.mode, a.channel, a.answered_at, i.segments, i.program_zone,
-i.content->'reasons' AS texts FROM answers a JOIN invitations i ON i.id = a.invitation_id
-WHERE i.program = $1 AND i.counted AND a.first_day BETWEEN $2 AND $3 AND ($4 OR a.comment IS NOT NULL)
-ORDER BY a.answered_at DESC LIMIT $5"""
+_REASON_TEXTS = """SELECT coalesce(
+(SELECT document->'texts'->(document->>'default_locale')->'reasons' FROM programs WHERE id = $1),
+(SELECT content->'reasons' FROM invitations WHERE program = $1 ORDER BY id DESC LIMIT 1)) AS texts"""
 
 
-async def latest(session: AsyncSession, which: Slice, *, wordless_too: bool, limit: int) -> list[asyncpg.Record]:
-    """Read the newest answers, those with a comment only or `wordless_too`."""
-    return await db.fetch(session, _LATEST, which.program, which.first, which.last, wordless_too, limit)
+async def reason_texts(session: AsyncSession, program: str) -> dict[str, str]:
+    """Read the words of each reason in the program's own language, or as its newest invitation has them."""
+    [found] = await db.fetch(session, _REASON_TEXTS, program)
+    groups = [(found["texts"] or {}).get(group, []) for group in ("promoter", "other")]
+    return {reason["id"]: reason["text"] for group in groups for reason in group}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -11,16 +11,16 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.answers import Answer, Content, Invitation, InvitationState
-from services.scoring.domain.visits import Device
+from services.scoring.domain.answers import Content, Invitation, InvitationState
+from services.scoring.repository import answers
 from shared import db
 from shared.events import CallRequested, SurveyRequested
-from shared.vocabulary import AnswerMode, ChannelKind
 
 _ADD = """INSERT INTO invitations (id, fingerprint, respondent_id, customer_id, program, program_version, program_title,
-locale, time_zone, program_zone, content, segments, expires_at, invited_day, counted)
+locale, time_zone, program_zone, content, segments, expires_at, invited_day, counted, name, phone, dimensions)
 SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[],
-$9::text[], $10::text[], $11::jsonb[], $12::jsonb[], $13::timestamptz[], $14::date[], $15::boolean[])
+$9::text[], $10::text[], $11::jsonb[], $12::jsonb[], $13::timestamptz[], $14::date[], $15::boolean[], $16::text[],
+$17::text[], $18::jsonb[])
 ON CONFLICT DO NOTHING RETURNING id"""
 
 
@@ -53,6 +53,9 @@ async def add(session: AsyncSession, new: Sequence[Linked]) -> set[UUID]:
         [invitation.expires_at for invitation in each],
         [invitation.invited_day for invitation in each],
         [invitation.counted for invitation in each],
+        [invitation.name for invitation in each],
+        [invitation.phone for invitation in each],
+        [json.dumps(dict(invitation.dimensions)) for invitation in each],
     )
     return {row["id"] for row in rows}
 
@@ -60,7 +63,8 @@ async def add(session: AsyncSession, new: Sequence[Linked]) -> set[UUID]:
 _LOCK = """SELECT id FROM invitations WHERE id = ANY($1::uuid[]) OR respondent_id = ANY($2::text[])
 ORDER BY id FOR UPDATE"""
 _SELECT = """SELECT i.*, a.answer_id, a.version, a.score, a.reasons, a.comment, a.extra, a.mode, a.step, a.channel,
-a.suspect, a.answered_at, a.first_day, a.device FROM invitations i LEFT JOIN answers a ON a.invitation_id = i.id """
+a.suspect, a.answered_at, a.first_day, a.device, a.callback_wanted
+FROM invitations i LEFT JOIN answers a ON a.invitation_id = i.id """
 
 
 async def lock(session: AsyncSession, ids: Iterable[UUID], *, respondents: Sequence[str] = ()) -> list[UUID]:
@@ -96,46 +100,58 @@ def _invitation(row: asyncpg.Record) -> Invitation:
         program_zone=row["program_zone"],
         content=Content.model_validate(row["content"]),
         segments=row["segments"],
+        dimensions=row["dimensions"],
         expires_at=row["expires_at"],
         invited_day=row["invited_day"],
         state=InvitationState(row["state"]),
         opted_out=row["opted_out_at"] is not None,
         counted=row["counted"],
-        answer=_answer(row) if row["answer_id"] is not None else None,
-    )
-
-
-def _answer(row: asyncpg.Record) -> Answer:
-    return Answer(
-        answer_id=row["answer_id"],
-        version=row["version"],
-        score=row["score"],
-        reasons=tuple(row["reasons"]),
-        comment=row["comment"],
-        extra=row["extra"],
-        mode=AnswerMode(row["mode"]),
-        step=row["step"],
-        channel=ChannelKind(row["channel"]) if row["channel"] else None,
-        suspect=row["suspect"],
-        answered_at=row["answered_at"],
-        first_day=row["first_day"],
-        device=Device(row["device"]) if row["device"] else None,
+        answer=answers.of_row(row) if row["answer_id"] is not None else None,
+        name=row["name"],
+        phone=row["phone"],
     )
 
 
 _WITHDRAW = """UPDATE invitations SET state = 'withdrawn', counted = false WHERE id = ANY($1::uuid[]) AND state = 'open'
-AND NOT EXISTS (SELECT 1 FROM answers WHERE invitation_id = invitations.id) RETURNING id"""
+AND NOT EXISTS (SELECT 1 FROM answers WHERE invitation_id = invitations.id AND NOT suspect) RETURNING id"""
 
 
 async def withdraw(session: AsyncSession, ids: Sequence[UUID]) -> set[UUID]:
-    """Withdraw what is open and not answered; return which. The rows must be locked."""
+    """Withdraw what is open and not answered by anybody; return which. The rows must be locked."""
     return {row["id"] for row in await db.fetch(session, _WITHDRAW, list(ids))}
 
 
+_REQUESTS = db.lock_number("scoring", "requests")
+
+
+async def guard_requests(session: AsyncSession, *, alone: bool) -> None:
+    """Let requests and withdrawals wait for each other: a withdrawal must see the request, or be seen by it."""
+    how = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
+    await db.fetch(session, f"SELECT {how}($1)", _REQUESTS)
+
+
+_REMEMBER = """INSERT INTO withdrawn (invitation_id) SELECT id FROM unnest($1::uuid[]) AS w (id)
+WHERE NOT EXISTS (SELECT FROM invitations i WHERE i.id = w.id) ON CONFLICT DO NOTHING"""
+
+
+async def remember_withdrawn(session: AsyncSession, ids: Sequence[UUID]) -> None:
+    """Keep a mark for invitations whose withdrawal came before their request."""
+    await db.fetch(session, _REMEMBER, list(ids))
+
+
+async def withdrawn_before(session: AsyncSession, ids: Sequence[UUID]) -> set[UUID]:
+    """Say which were withdrawn before they were requested."""
+    rows = await db.fetch(session, "SELECT invitation_id AS id FROM withdrawn WHERE invitation_id = ANY($1)", list(ids))
+    return {row["id"] for row in rows}
+
+
 _OF_RESPONDENTS = "SELECT id FROM invitations WHERE respondent_id = ANY($1::text[]) ORDER BY id FOR UPDATE"
+_PSEUDONYMISE = """UPDATE invitations i SET state = 'erased', respondent_id = p.pseudonym, customer_id = '',
+name = '', phone = '', content = jsonb_set(content, '{event,subject}', 'null')
+FROM unnest($1::text[], $2::text[]) AS p (respondent, pseudonym) WHERE i.respondent_id = p.respondent"""
+_PSEUDONYMISE_PURCHASES = """UPDATE purchases b SET respondent_id = p.pseudonym
+FROM unnest($1::text[], $2::text[]) AS p (respondent, pseudonym) WHERE b.respondent_id = p.respondent"""
 _ERASE = (
-    """UPDATE invitations SET state = 'erased', respondent_id = '', customer_id = '',
-content = jsonb_set(content, '{event,subject}', 'null') WHERE id = ANY($1::uuid[])""",
     "UPDATE answers SET comment = NULL, extra = '{}' WHERE invitation_id = ANY($1::uuid[])",
     """UPDATE answer_versions SET comment = NULL, extra = '{}'
 WHERE answer_id IN (SELECT answer_id FROM answers WHERE invitation_id = ANY($1::uuid[]))""",
@@ -147,8 +163,10 @@ async def lock_of(session: AsyncSession, respondents: Sequence[str]) -> list[UUI
     return [row["id"] for row in await db.fetch(session, _OF_RESPONDENTS, list(respondents))]
 
 
-async def erase(session: AsyncSession, ids: Sequence[UUID]) -> None:
-    """Forget who was asked and what they wrote; their scores stay counted."""
+async def erase(session: AsyncSession, ids: Sequence[UUID], *, pseudonyms: Mapping[str, str]) -> None:
+    """Forget who was asked and what they wrote; their scores stay counted, and are known to be of one person."""
+    for statement in (_PSEUDONYMISE, _PSEUDONYMISE_PURCHASES):
+        await db.fetch(session, statement, list(pseudonyms), list(pseudonyms.values()))
     for statement in _ERASE:
         await db.fetch(session, statement, list(ids))
 

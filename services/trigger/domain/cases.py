@@ -22,7 +22,7 @@ from services.trigger.domain.touchpoints import (
     is_completion,
     with_details,
 )
-from shared.vocabulary import ChannelKind
+from shared.vocabulary import ChannelKind, SuppressionReason
 
 
 class Reason(StrEnum):
@@ -61,6 +61,16 @@ class Suppression:
             and self.program in (None, program)
             and (self.until is None or now < self.until)
         )
+
+    def ends_with(self, before: Respondent, after: Respondent) -> bool:
+        """Say whether it was about an address that a respondent no longer has: it says nothing of the new one."""
+        if self.channel is None or self.reason not in _OF_AN_ADDRESS:
+            return False
+        old, new = before.address(self.channel), after.address(self.channel)
+        return old is not None and new is not None and old != new
+
+
+_OF_AN_ADDRESS = (SuppressionReason.HARD_BOUNCE, SuppressionReason.SOFT_BOUNCE, SuppressionReason.BLOCKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +157,7 @@ class Case:
     @cached_property
     def reachable(self) -> list[ChannelKind]:
         planned = dict.fromkeys(step.channel for step in self.program.document.plan)
-        return [channel for channel in planned if self.facts.respondent.has_address(channel)]
+        return [channel for channel in planned if self.facts.respondent.address(channel)]
 
     @cached_property
     def consented(self) -> list[ChannelKind]:

@@ -89,8 +89,8 @@ class Respondent(msgspec.Struct, frozen=True):  # replacing a field costs a tent
     def contact(self) -> Contact:
         return Contact(email=self.email, phone=self.phone)
 
-    def has_address(self, channel: ChannelKind) -> bool:
-        return bool(self.email if channel is ChannelKind.EMAIL else self.phone)
+    def address(self, channel: ChannelKind) -> str | None:
+        return self.email if channel is ChannelKind.EMAIL else self.phone
 
     def erased(self, at: datetime) -> Respondent:
         """Forget all but when they were asked, answered or declined: the caps protect them still."""
@@ -119,7 +119,7 @@ def learn(
         consent=_merged(first.consent, second.consent),
         attributes=attributes,
         known_at=respondent.known_at if older else at,
-        **said,  # type: ignore[arg-type]
+        **said,
     ), unusable
 
 

@@ -27,6 +27,7 @@ from services.trigger.domain.touchpoints import (
     touchpoint_key,
 )
 from services.trigger.repository.decisions import StoredDecision
+from services.trigger.repository.suppressions import SuppressionKey
 from shared import cloudevents
 from shared.cloudevents import Event
 from shared.events import (
@@ -61,7 +62,7 @@ class Batch:
     groups: Mapping[str, str]
     respondents: dict[str, Respondent]
     touchpoints: dict[TouchpointKey, Touchpoint]
-    suppressions: Mapping[str, Sequence[Suppression]]
+    suppressions: dict[str, Sequence[Suppression]]
     used: dict[QuotaKey, int]
     now: datetime
     terms: Terms
@@ -72,6 +73,7 @@ class Batch:
     changed_respondents: set[str] = field(default_factory=set)
     changed_touchpoints: set[TouchpointKey] = field(default_factory=set)
     changed_quotas: set[QuotaKey] = field(default_factory=set)
+    lifted: set[SuppressionKey] = field(default_factory=set)
 
     def decide(self, event: Event[Occasion], digest: bytes) -> StoredDecision:
         id_ = event.payload.key
@@ -100,12 +102,21 @@ class Batch:
             self._publish(RespondentErased(respondent_id=known.id))
         elif isinstance(customer, Customer):
             learned, unusable = learn(known, customer, at=at, phone_region=self.terms.phone_region)
+            self._free(learned, known)
             if known.known_at is not None and learned.consent != known.consent:
                 self._publish(RespondentConsentChanged(respondent_id=known.id, consent=learned.consent))
         if is_completion(payload) and touchpoint is not None and touchpoint.event_id is None:
             learned = self._count_purchase(event, learned, at=at)
         self._keep_respondent(learned, known)
         return unusable
+
+    def _free(self, after: Respondent, before: Respondent) -> None:
+        """Lift what was said of an address that another one replaces; dispatcher does so with the next request."""
+        known = self.suppressions.get(after.id, ())
+        gone = [one for one in known if one.ends_with(before, after)]
+        if gone:
+            self.suppressions[after.id] = [one for one in known if one not in gone]
+            self.lifted |= {SuppressionKey(after.id, one.channel, one.program, one.reason) for one in gone}
 
     def _count_purchase(self, event: Event[Occasion], respondent: Respondent, *, at: datetime) -> Respondent:
         """Count it, and say so to scoring when it is by somebody who was asked not long before."""

@@ -34,7 +34,7 @@ async def open_batch(
     """
     current = await programs.current(session)
     tried = by_priority(current)
-    people = {event.payload.key: Respondent(event.payload.key) for event in events} | locked
+    people = {**{event.payload.key: Respondent(event.payload.key) for event in events}, **locked}
     places = {touchpoint_key(event.payload) for event in events if event.payload.key in locked}
     found = await touchpoints.find(session, [place for place in places if place])
     return Batch(
@@ -43,7 +43,7 @@ async def open_batch(
         respondents=people,
         touchpoints=found,
         stored=frozenset[str | TouchpointKey]({*locked, *found}),
-        suppressions=await suppressions.find(session, people),
+        suppressions=dict(await suppressions.find(session, people)),
         used=await quotas.hold(session, _with_quotas(tried, events), now=now),
         now=now,
         terms=terms,
@@ -77,6 +77,7 @@ async def save(session: AsyncSession, batch: Batch) -> None:
     await respondents.add(session, [known for id_, known in batch.respondents.items() if id_ not in batch.stored])
     await respondents.save(session, [batch.respondents[id_] for id_ in batch.changed_respondents & batch.stored])
     await decisions.add(session, batch.decisions)
+    await suppressions.lift(session, batch.lifted)
     await touchpoints.add(session, [batch.touchpoints[key] for key in batch.changed_touchpoints - batch.stored])
     await touchpoints.save(session, [batch.touchpoints[key] for key in batch.changed_touchpoints & batch.stored])
     await quotas.save(session, {key: batch.used[key] for key in batch.changed_quotas})

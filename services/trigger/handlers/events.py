@@ -11,6 +11,7 @@ from typing import cast
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.trigger.domain.touchpoints import is_historic, touchpoint_key
 from services.trigger.handlers.batch import Terms
 from services.trigger.handlers.deciding import open_batch, save
 from services.trigger.repository import decisions, respondents
@@ -22,6 +23,8 @@ from shared.transport import Message
 from shared.vocabulary import Service
 
 log = structlog.get_logger()
+
+_HISTORIC = b"historic"  # in place of a digest: a file of past orders says less of one than the shop did
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +99,22 @@ async def _decide_fresh(
 
 def _digest(event: Event[CrmPayload]) -> bytes:
     """Tell two bodies apart by what they say, not by how it was written: the doors write differently."""
+    if is_historic(event.payload):
+        return _HISTORIC
     body = event.payload.model_dump_json(exclude_defaults=True)
     return hashlib.sha256(f"{event.type} {body}".encode()).digest()
 
 
 def _verdict(one: _Incoming, stored: StoredDecision) -> StoredDecision | Conflict:
-    return stored if stored.digest == one.digest else Conflict(one.event.source, one.event.id)
+    historic = _HISTORIC in (stored.digest, one.digest)
+    same = _same_touchpoint(one, stored) if historic else stored.digest == one.digest
+    return stored if same else Conflict(one.event.source, one.event.id)
+
+
+def _same_touchpoint(one: _Incoming, stored: StoredDecision) -> bool:
+    key = touchpoint_key(one.event.payload)
+    return (one.event.type, one.event.payload.key, key and key.ref) == (
+        stored.type,
+        stored.respondent_id,
+        stored.subject,
+    )

@@ -41,7 +41,7 @@ _STATES = {
 
 async def on_feedback(session: AsyncSession, events: Sequence[Event[Payload]], *, now: datetime, terms: Terms) -> None:
     """Remember answers, ends of invitations, and who must not be contacted; then ask what follows an answer."""
-    interesting = [event for event in events if isinstance(event.payload, _OF_INTEREST)]
+    interesting = [event for event in events if _matters(event.payload)]
     fresh = await inbox.fresh(session, Service.TRIGGER.group, interesting)
     if not fresh:
         return
@@ -52,6 +52,11 @@ async def on_feedback(session: AsyncSession, events: Sequence[Event[Payload]], *
     await _note(session, fresh, locked)
     await _suppress(session, payloads)
     await _follow_up(session, fresh, locked, now=now, terms=terms)
+
+
+def _matters(payload: Payload) -> bool:
+    """A suspect answer says nothing of the customer; scoring amends it if it was theirs."""
+    return isinstance(payload, _OF_INTEREST) and not getattr(payload, "suspect", False)
 
 
 async def _note(session: AsyncSession, events: Sequence[Event[Payload]], locked: dict[str, Respondent]) -> None:

@@ -93,7 +93,7 @@ class Simulation:
             groups={program.id: program.document.group for program in programs.values() if program.document.group},
             respondents=self._everybody,
             touchpoints={},
-            suppressions=suppressions,
+            suppressions=dict(suppressions),
             used={},
             now=datetime.min,  # noqa: DTZ901 - set by the first event
             terms=terms,

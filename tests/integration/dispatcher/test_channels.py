@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
-from starlette.responses import JSONResponse, Response
 
 from services.dispatcher.channels.email import BadSmtpUrl, SmtpAccount, SmtpServer
-from services.dispatcher.channels.sms import TwilioAccount
 from services.dispatcher.domain import Disposition, Outgoing, Result
-from shared.http_client import HttpClient
 from shared.vocabulary import ChannelKind
-from tests.fakes import SmtpSink, Twilio, scripted_smtp, smtp_sink, smtp_that_hangs_up, twilio
+from tests.fakes import SmtpSink, scripted_smtp, smtp_sink, smtp_that_hangs_up
 
 SENDER = "survey@example.com"
 
 
 def mail(recipient: str = "a@example.com", *, body: bytes = b"Subject: one\r\n\r\n.dot\r\n") -> Outgoing:
     return Outgoing(uuid4(), 1, ChannelKind.EMAIL, recipient, "one", body)
-
-
-def text_message(recipient: str = "+15550001") -> Outgoing:
-    return Outgoing(uuid4(), 3, ChannelKind.SMS, recipient, "", "Вопрос + ответ".encode())
 
 
 def account(port: int, *, connections: int = 1) -> SmtpAccount:
@@ -39,13 +31,7 @@ async def sink() -> AsyncIterator[SmtpSink]:
         yield server
 
 
-@pytest.fixture
-async def gateway() -> AsyncIterator[Twilio]:
-    async with twilio() as server:
-        yield server
-
-
-async def results(sender: SmtpAccount | TwilioAccount, *messages: Outgoing, within_s: float = 10) -> list[Disposition]:
+async def results(sender: SmtpAccount, *messages: Outgoing, within_s: float = 10) -> list[Disposition]:
     try:
         return await sender.send_all(messages, within_s=within_s)
     finally:
@@ -86,6 +72,9 @@ async def test_refused_recipient_holds_up_nobody(sink: SmtpSink) -> None:
     [
         ("554 spam", Disposition(Result.REFUSED, "smtp_554")),
         ("452 full", Disposition(Result.NOT_ACCEPTED, "smtp_452")),
+        ("550 5.1.1 <a@example.com> unknown", Disposition(Result.REFUSED, "smtp_550_5.1.1")),
+        ("550 5.1.1.1 no such code", Disposition(Result.REFUSED, "smtp_550")),
+        ("452 4.2.2", Disposition(Result.NOT_ACCEPTED, "smtp_452_4.2.2")),
     ],
 )
 async def test_refused_content_certainly_was_not_accepted(
@@ -275,74 +264,3 @@ def test_server_from_url(url: str, server: SmtpServer) -> None:
 def test_other_urls_are_refused(url: str) -> None:
     with pytest.raises(BadSmtpUrl, match="SMTP account"):
         SmtpServer.from_url(url)
-
-
-# --- text messages
-
-NOT_OURS = Disposition(Result.NOT_ACCEPTED, "twilio_21659")
-
-
-def sms(url: str) -> TwilioAccount:
-    return TwilioAccount(HttpClient(url, auth=("AC1", "secret")), sid="AC1", sender="+15559999")
-
-
-async def test_text_message_is_posted_as_twilio_wants_it(gateway: Twilio) -> None:
-    assert await results(sms(gateway.url), text_message()) == [Disposition(Result.SENT, message_id="SM1")]
-    assert gateway.taken == [{"To": "+15550001", "From": "+15559999", "Body": "Вопрос + ответ"}]
-    assert gateway.authorization == ["Basic QUMxOnNlY3JldA=="]
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "disposition"),
-    [
-        (400, {"code": 21211, "message": "invalid To", "status": 400}, Disposition(Result.REFUSED, "twilio_21211")),
-        (400, {"code": 21610, "message": "unsubscribed"}, Disposition(Result.REFUSED, "twilio_21610")),
-        (429, {"code": 20429}, Disposition(Result.NOT_ACCEPTED, "twilio_20429")),
-        (401, {"code": 20003}, Disposition(Result.NOT_ACCEPTED, "twilio_20003")),
-        (503, {}, Disposition(Result.NOT_ACCEPTED, "twilio_503")),
-        (500, {}, Disposition(Result.UNKNOWN, "twilio_500")),
-        (400, {"code": 21659, "message": "From is no number of ours"}, NOT_OURS),
-        (404, {"code": "+15550001"}, Disposition(Result.REFUSED, "twilio_404")),
-    ],
-)
-async def test_twilio_errors(gateway: Twilio, status: int, body: dict[str, object], disposition: Disposition) -> None:
-    gateway.answer = lambda _form: JSONResponse(body, status)
-    assert await results(sms(gateway.url), text_message()) == [disposition]
-
-
-async def test_reply_that_is_no_json_is_read_by_its_status(gateway: Twilio) -> None:
-    gateway.answer = lambda _form: Response("<html>", 502)
-    assert await results(sms(gateway.url), text_message()) == [Disposition(Result.UNKNOWN, "twilio_502")]
-
-
-async def test_swallowed_reply_is_unknown_and_holds_up_nobody(gateway: Twilio) -> None:
-    ok = gateway.answer
-    gateway.answer = lambda form: None if form["To"] == "+1" else ok(form)
-    sender = sms(gateway.url)
-    found = await sender.send_all([text_message("+1"), text_message("+2")], within_s=0.5)
-    assert found == [Disposition(Result.UNKNOWN, "no_reply"), Disposition(Result.SENT, message_id="SM1")]
-    assert sender.free_slots == 19  # the one without a reply still has its connection
-    assert [form["To"] for form in gateway.taken].count("+1") == 1
-    gateway.swallowing.set()
-    await sender.close()
-    assert sender.free_slots == 20
-
-
-async def test_text_message_that_finds_no_time_is_not_started(gateway: Twilio) -> None:
-    sender = sms(gateway.url)
-    assert await sender.send_all([text_message()], within_s=0) == [Disposition(Result.NOT_STARTED)]
-    assert await results(sender, text_message()) == [Disposition(Result.SENT, message_id="SM1")]
-    assert len(gateway.taken) == 1
-
-
-@pytest.mark.parametrize("sid", ["SM\x00", "SM\ud800", 7, None])
-async def test_message_id_that_could_not_be_stored_is_left_out(gateway: Twilio, sid: object) -> None:
-    gateway.answer = lambda _form: JSONResponse({}, 201) if sid is None else Response(json.dumps({"sid": sid}), 201)
-    assert await results(sms(gateway.url), text_message()) == [Disposition(Result.SENT)]
-
-
-async def test_gateway_that_is_away_is_certain() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    found = await results(sms(f"http://127.0.0.1:{port}"), text_message())
-    assert found == [Disposition(Result.NOT_ACCEPTED, "unreachable")]

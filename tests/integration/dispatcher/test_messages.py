@@ -138,7 +138,7 @@ def test_no_name_injects_a_header(name: str) -> None:
     raw = COMPOSER.compose(asked, step=1, channel=ChannelKind.EMAIL).body
     mail = message_from_bytes(raw, policy=policy.default)
     assert mail["Bcc"] is None
-    assert len(mail.keys()) == 10
+    assert len(mail.keys()) == 11
     assert [each.addr_spec for each in mail["From"].addresses] == ["survey@mail.test"]
 
 

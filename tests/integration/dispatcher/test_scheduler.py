@@ -241,6 +241,24 @@ async def test_loop_performs_what_a_handler_committed(chain: Chain) -> None:
     assert len(account.taken) == 1
 
 
+async def test_mark_and_end_find_their_steps_by_key(dispatcher_db: db.Database, chain: Chain) -> None:
+    """Not by reading all that runs, and all that ran since the last vacuum: that grew with every batch."""
+    await chain.take(*(request(f"r{number}") for number in range(500)))
+    connection = await dispatcher_db.connect()
+    await connection.execute("VACUUM ANALYZE steps")
+    async with dispatcher_db.sessions.begin() as session:
+        held = await steps.claim_due(session, EMAIL, now=NOW, limit=500)
+    await connection.execute("SET enable_seqscan = off")
+    columns = steps._columns(held[:100])
+    nothing: list[None] = [None] * 100
+    end = (["sent"] * 100, [1] * 100, ["smtp"] * 100, nothing, nothing, nothing)
+    for sql, more in ((steps._MARK, ("smtp", steps.LEASE)), (steps._END, end)):
+        plan_text = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {sql}", *columns, *more))
+        assert "steps_running" not in plan_text
+        assert "steps_pkey" in plan_text
+    await connection.close()
+
+
 async def test_claim_reads_only_what_is_due(dispatcher_db: db.Database, chain: Chain) -> None:
     """The statement itself, over many steps of the future and of the past."""
     asked = request()

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from services.scoring import calls, publisher
+from services.scoring import calls, journeys, publisher
 from services.scoring.answers import Recorded
 from services.scoring.domain.answers import Entry, Invitation
 from services.scoring.handlers import Handlers
@@ -131,7 +131,7 @@ class Scoring:
     async def tick(self) -> int:
         now = self.clock.now()
         done = 0
-        for tick in (publisher.publish_changes, calls.tick):
+        for tick in (publisher.publish_changes, calls.tick, journeys.count_journeys):
             async with self.database.sessions.begin() as session:
                 done += await tick(session, now=now)
         return done

@@ -35,7 +35,7 @@ async def test_changed_series_are_published_with_their_sums(scoring: Scoring) ->
     await scoring.tick()
     for request, score in zip(requests, (9, 10, 3), strict=True):
         await scoring.score(request, score)
-    assert await scoring.tick() == 4  # all, store, channel, mode
+    assert await scoring.tick() == 6 + 3  # journeys, and all, store, channel, version, mode, step
     assert await scoring.tick() == 0
     updates = [event.payload for event in await scoring.published("nps.updated")]
     last = {update.key: update for update in updates if isinstance(update, events.NpsUpdated)}
@@ -64,8 +64,11 @@ async def test_second_answer_amends_on_the_day_of_the_first(scoring: Scoring) ->
     amended = await scoring.score(request, 9)
     assert (amended.answer.version, amended.answer.comment, amended.answer.reasons) == (2, "Slow.", ())
     buckets = await scoring.rows(BUCKETS)
-    assert {(row["s3"], row["s9"], row["day"].isoformat()) for row in buckets} == {(0, 1, "2026-11-18")}
-    assert [event.type for event in await scoring.published()] == ["survey.answered", "answer.amended"]
+    assert {row["day"].isoformat() for row in buckets} == {"2026-11-18"}
+    assert {(row["s3"], row["s9"]) for row in buckets if row["dimension"] != "reason"} == {(0, 1)}
+    assert {(row["s3"], row["s9"]) for row in buckets if row["dimension"] == "reason"} == {(0, 0)}
+    published = [event.type for event in await scoring.published()]
+    assert published == ["survey.answered", "detractor.reported", "answer.amended"]
     versions = await scoring.rows("SELECT version, score, reasons FROM answer_versions ORDER BY version")
     assert versions == [
         {"version": 1, "score": 3, "reasons": ["wait"]},
@@ -111,7 +114,7 @@ async def test_erased_respondent_leaves_a_score_and_nothing_else(scoring: Scorin
     versions = await scoring.rows("SELECT v::text FROM answer_versions v")
     assert not any("olga" in text.casefold() for row in kept + versions for text in row.values())
     assert await scoring.say(request.invitation_id, 9) is Refusal.WITHDRAWN
-    assert [row["s3"] for row in await scoring.rows(BUCKETS)] == [1, 1, 1, 1]
+    assert [row["s3"] for row in await scoring.rows(BUCKETS)] == [1] * 6
 
 
 async def test_two_hundred_answers_at_once_are_exact_in_few_commits(scoring: Scoring) -> None:
@@ -147,3 +150,14 @@ async def test_same_request_again_counts_once(scoring: Scoring) -> None:
 async def test_test_survey_is_answered_but_not_counted(scoring: Scoring) -> None:
     assert (await scoring.score(await scoring.asked(test=True), 9)).new
     assert await scoring.rows(BUCKETS) == []
+
+
+async def test_request_replayed_after_its_withdrawal_stays_withdrawn(scoring: Scoring) -> None:
+    request = requested()
+    withdrawn = SurveyWithdrawn(
+        respondent_id=request.respondent_id, invitation_id=request.invitation_id, reason="cancelled"
+    )
+    await scoring.receive(withdrawn)
+    await scoring.receive(request)
+    assert await scoring.say(request.invitation_id, 9) is Refusal.WITHDRAWN
+    assert await scoring.rows("SELECT 1 FROM invited WHERE invited <> 0") == []

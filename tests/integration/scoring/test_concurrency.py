@@ -162,7 +162,7 @@ async def test_series_halves_are_published_under_one_number(scoring: Scoring) ->
         async with scoring.database.sessions.begin() as session:
             left = bool(changed := await buckets.claim_changed(session, limit=3))
         published += len(changed)
-    assert published == 4  # all, store, channel, mode
+    assert published == 6  # all, store, channel, version, mode, step
 
 
 FACTS = (

@@ -108,7 +108,7 @@ async def test_answer_closes_the_task_in_operator_mode(scoring: Scoring, client:
     assert isinstance(answered, SurveyAnswered)
     assert (answered.mode, answered.step, answered.comment) == (AnswerMode.OPERATOR, 4, "Too slow.")
     assert await outcomes(scoring) == ["answered"]
-    assert [row["operators"] for row in await scoring.rows("SELECT operators FROM buckets")] == [1] * 4
+    assert [row["operators"] for row in await scoring.rows("SELECT operators FROM buckets")] == [1] * 7
     assert (await client.post(f"/v1/desk/{task_id}/answer", json=body)).status_code == 409
 
 
@@ -245,3 +245,45 @@ async def test_junk_names_are_refused(junk: str, scoring: Scoring, client: httpx
     await take(client)
     comment = '{"operator": "Anna", "score": 9, "comment": "a\\u0000"}'
     assert (await client.post(f"/v1/desk/{task_id}/answer", content=comment, headers=as_json)).status_code == 422
+
+
+async def test_answer_saved_twice_is_saved(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    task_id = await on_desk(scoring)
+    await take(client)
+    client.cookies.set("operator", "Anna")
+    for _ in range(2):
+        saved = await client.post(f"/desk/{task_id}/answer", data={"score": "10"})
+        assert saved.headers["location"] == "/desk?said=answered"
+    client.cookies.set("operator", "Boris")
+    other = await client.post(f"/desk/{task_id}/answer", data={"score": "1"})
+    assert other.headers["location"] == "/desk?said=lost"
+    assert await scoring.rows("SELECT score, version FROM answers") == [{"score": 10, "version": 1}]
+
+
+async def test_appointment_is_kept_by_the_respondents_clock(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    task_id = await on_desk(scoring)
+    await on_desk(scoring, priority=5)
+    scoring.clock.moment += timedelta(minutes=1)
+    client.cookies.set("operator", "Anna")
+    await client.post("/desk/take", data={"task_id": str(task_id)})
+    page = (await client.get(f"/desk/{task_id}")).text
+    assert "Hello, this is Kofe Point." not in page  # the script has a greeting of its own
+    wrong = {"disposition": "call_later", "at": "2020-01-01T10:00"}
+    told = await client.post(f"/desk/{task_id}/outcome", data=wrong)
+    assert told.headers["location"].endswith("said=when")
+    await client.post(f"/desk/{task_id}/outcome", data={"disposition": "call_later", "at": "2026-11-19T14:30"})
+    [task] = await scoring.rows("SELECT due_at FROM call_tasks WHERE appointed")
+    assert task["due_at"].isoformat() == "2026-11-19T11:30:00+00:00"  # Moscow is three hours ahead
+    scoring.clock.moment = task["due_at"]
+    await scoring.tick()
+    page = (await client.get("/desk")).text
+    assert "appointment 14:30" in page
+    assert (await take(client) or {})["task_id"] == str(task_id)
+
+
+async def test_script_without_a_greeting_gets_one(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    task_id = await on_desk(scoring, script="How likely are you to recommend us to a friend or colleague?")
+    await take(client)
+    client.cookies.set("operator", "Anna")
+    page = (await client.get(f"/desk/{task_id}")).text
+    assert "Hello, this is Kofe Point. Your order 48213 of 18 November, Tverskaya. One question" in page

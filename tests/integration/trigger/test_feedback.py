@@ -127,6 +127,16 @@ async def test_last_category_is_that_of_the_newest_answer(installed: db.Database
     assert (row["last_category"], row["last_answered_at"]) == ("promoter", later(hours=1))
 
 
+async def test_suspect_answer_says_nothing_of_the_customer(installed: db.Database) -> None:
+    invitation = await asked(installed)
+    await handle(installed, told(answer(invitation, 0).model_copy(update={"suspect": True})))
+    assert await state(installed, invitation) == "open"
+    async with installed.sessions() as session:
+        (row,) = await db.fetch(session, "SELECT last_category, moments FROM respondents WHERE id = 'c1'")
+    assert row["last_category"] is None
+    assert "answer" not in row["moments"]
+
+
 async def test_repeated_event_is_handled_once(installed: db.Database) -> None:
     events = told(suppressed())
     release = told(RespondentReleased(respondent_id="c1", reason=SuppressionReason.HARD_BOUNCE))
@@ -155,6 +165,23 @@ async def test_one_suppressed_channel_leaves_the_others(installed: db.Database) 
     reachable = {**CUSTOMER, "phone": "+79161234567", "consent": {"sms": True}}
     sent = [purchase("e1"), purchase("e2", customer=reachable)]
     assert await reasons(installed, sent) == ["suppressed", "asked"]
+
+
+async def test_what_was_said_of_an_address_ends_with_it(installed: db.Database) -> None:
+    bounced = suppressed(channel=ChannelKind.EMAIL)
+    opted_out = bounced.model_copy(update={"reason": SuppressionReason.COMPLAINT, "program": "other"})
+    await handle(installed, told(bounced, opted_out, suppressed(channel=ChannelKind.SMS)))
+    assert await reasons(installed, [purchase("e1"), purchase("e2", customer={"id": "c1"})]) == ["suppressed"] * 2
+    moved = {**CUSTOMER, "email": "ann@new.example"}
+    assert await reasons(installed, [purchase("e3", customer=moved)]) == ["asked"]
+    async with installed.sessions() as session:
+        rows = await db.fetch(session, "SELECT channel, reason FROM suppressions ORDER BY reason")
+    assert [tuple(row) for row in rows] == [("email", "complaint"), ("sms", "hard_bounce")]
+
+
+async def test_bounce_stays_where_the_old_address_is_not_known_any_more(installed: db.Database) -> None:
+    await handle(installed, told(suppressed(channel=ChannelKind.EMAIL)))
+    assert await reasons(installed, [purchase("e1")]) == ["suppressed"]
 
 
 async def test_opt_out_on_the_answer_page_is_for_every_channel(installed: db.Database) -> None:

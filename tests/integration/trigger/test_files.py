@@ -22,11 +22,12 @@ from services.trigger.file_commands import take_waiting
 from services.trigger.files import taking as taking_module
 from services.trigger.files.reading import InvalidFile, Record, read_records
 from services.trigger.files.taking import Mode, Taking
+from services.trigger.handlers.events import Conflict
 from services.trigger.repository.files import Position
 from shared import db
 from shared.clock import ManualClock
 from shared.db import Database
-from tests.integration.trigger.samples import NOW, TERMS, count, later, published, purchase
+from tests.integration.trigger.samples import NOW, TERMS, count, decide, later, published, purchase, reasons
 
 SHOP = Source("my-shop", SourceKind.GENERIC)
 
@@ -111,6 +112,19 @@ async def test_backfill_of_recent_purchases_fills_the_history_and_asks_nobody(
     async with installed.sessions() as session:
         (row,) = await db.fetch(session, "SELECT purchases, email FROM respondents")
     assert tuple(row) == (4, "a@b.example")
+
+
+async def test_order_of_a_backfill_may_be_sent_live_too_and_the_other_way_round(
+    door: Door, installed: Database, tmp_path: Path
+) -> None:
+    assert await reasons(installed, [purchase("e1", touchpoint={"store": "s"})]) == ["asked"]
+    path = tmp_path / "year.jsonl"
+    path.write_text("\n".join(json.dumps(one) for one in [purchase("e1"), purchase("e2")]))
+    report = await Taking(door, path, Mode.BACKFILL, SHOP).run()
+    assert (report.reasons, report.refused) == (Counter(asked=1, historic=1), 0)
+    assert await reasons(installed, [purchase("e2", touchpoint={"store": "s"})]) == ["historic"]
+    (other,) = await decide(installed, [purchase("e2", order="another")])
+    assert isinstance(other, Conflict), "one id for two orders is refused still"
 
 
 def names(folder: Path) -> list[str]:
@@ -211,14 +225,14 @@ def test_line_that_never_ends_is_refused_and_the_rest_goes_on(tmp_path: Path) ->
 
 
 def test_reading_takes_little_memory_however_long_the_file(tmp_path: Path) -> None:
-    path = table(tmp_path / "long.csv", 20_000)
+    path = table(tmp_path / "long.csv", 10_000)
 
     def peak(found: Iterator[Record]) -> int:
         tracemalloc.start()
         number = sum(1 for _ in found)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert number == 20_000
+        assert number == 10_000
         return most
 
     assert peak(read_records(path, Position())) < 500_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.scoring.domain.score import Figure, Interval, Tally, adjusted_wald, bounds, nps, wald
+from shared.vocabulary import AnswerMode
 
 PUBLISHED = Tally((100, 0, 0, 0, 0, 0, 0, 0, 0, 0, 300))  # the textbook case: 300 promoters, 100 detractors of 400
 
@@ -49,7 +50,7 @@ def test_silent_bound_the_score() -> None:
 
 
 def test_tallies_add_and_subtract() -> None:
-    one, other = Tally.of_one(9, operator=True), Tally.of_one(9)
+    one, other = Tally.of_one(9, mode=AnswerMode.OPERATOR), Tally.of_one(9)
     assert (one + other).by_score[9] == 2
     assert (one + other).operators == 1
     assert one + other - other == one

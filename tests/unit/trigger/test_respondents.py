@@ -125,5 +125,5 @@ def test_erasure_forgets_and_earlier_events_bring_nothing_back() -> None:
 
 
 def test_sms_and_call_need_a_phone() -> None:
-    assert [channel.value for channel in ChannelKind if KNOWN.has_address(channel)] == ["email"]
+    assert [channel.value for channel in ChannelKind if KNOWN.address(channel)] == ["email"]
     assert (KNOWN.contact.email, KNOWN.contact.phone) == ("ann@shop.example", None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 from services.dispatcher.channels.breaker import Breaker, Health
 from services.dispatcher.channels.email.connection import Connection
@@ -17,7 +18,6 @@ from shared.vocabulary import ChannelKind
 
 _LAST_START_S = 5.0  # what is left of the budget when the last message may start
 _NOT_STARTED = Disposition(Result.NOT_STARTED)
-_AWAY = Disposition(Result.NOT_ACCEPTED, "provider_away")
 
 
 class SmtpAccount:
@@ -47,17 +47,16 @@ class SmtpAccount:
 
     @property
     def free_slots(self) -> int:
-        """What they can send well within the budget; one while it is tried whether the server is back."""
-        health = self._breaker.health
-        if health in (Health.RESTING, Health.TRYING):
-            return int(health is Health.TRYING)
+        """What they can send well within the budget."""
         most = 25 * len(self._connections)
-        return most if self._per_second is None else max(1, min(most, int(self._per_second * _LAST_START_S)))
+        if self._per_second is not None:
+            most = max(1, min(most, int(self._per_second * _LAST_START_S)))
+        return self._breaker.places(most)
 
     async def send_all(self, messages: Sequence[Outgoing], *, within_s: float) -> list[Disposition]:
         deadline = time.monotonic() + within_s
         if self._breaker.health is Health.LOST:
-            return await self._ask_once(messages, deadline)
+            return await self._breaker.ask_once(partial(self._send, self._connections[0], deadline=deadline), messages)
         dispositions = [_NOT_STARTED] * len(messages)
         queue = iter(enumerate(messages))
 
@@ -65,18 +64,12 @@ class SmtpAccount:
             for number, message in numbered:
                 if time.monotonic() >= deadline - _LAST_START_S or self._breaker.health is Health.RESTING:
                     return
-                dispositions[number] = await self._send(connection, message, deadline)
+                dispositions[number] = await self._send(connection, message, deadline=deadline)
 
         await asyncio.gather(*(work(connection, queue) for connection in self._connections[: len(messages)]))
         return dispositions
 
-    async def _ask_once(self, messages: Sequence[Outgoing], deadline: float) -> list[Disposition]:
-        """Find out with one message whether the server is back; if not, all of them have spent a try."""
-        found = await self._send(self._connections[0], messages[0], deadline)
-        others = _AWAY if self._breaker.health is Health.LOST else _NOT_STARTED
-        return [_AWAY if found.result is Result.UNAVAILABLE else found, *[others] * (len(messages) - 1)]
-
-    async def _send(self, connection: Connection, message: Outgoing, deadline: float) -> Disposition:
+    async def _send(self, connection: Connection, message: Outgoing, *, deadline: float) -> Disposition:
         if wait := self._domains.wait(message.recipient.rpartition("@")[2].lower()):
             return Disposition(Result.THROTTLED, "domain_rate", wait_s=wait)
         if not await self._has_its_turn(deadline):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from typing import cast
 
@@ -23,6 +24,7 @@ _FLUSH_POLL_S = 0.01
 _TROUBLE = (aiosmtplib.SMTPException, OSError, TimeoutError)
 _ABOUT_US = frozenset({500, 502, 503, 504, 530, 534, 535, 538})  # commands and authentication, RFC 5321 and 4954
 _CLOSING = 421
+_ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s|$)")  # what a reply's text may begin with, RFC 2034
 
 log = structlog.get_logger()
 
@@ -50,7 +52,7 @@ class Connection:
                 return await self._converse(message, deadline)
         except (aiosmtplib.SMTPRecipientRefused, aiosmtplib.SMTPDataError) as error:
             await self._reset()
-            return _answered(error.code)
+            return _answered(error)
         except Exception as error:
             if not isinstance(error, _TROUBLE):
                 log.exception("email.not_sent", invitation_id=str(message.invitation_id), step=message.step)
@@ -120,12 +122,13 @@ class Connection:
         smtp.close()
 
 
-def _answered(code: int) -> Disposition:
+def _answered(error: aiosmtplib.SMTPResponseException) -> Disposition:
     """A reply to a message: 5xx is for good unless it is about us; anything else was not accepted and may be later."""
-    if code == _CLOSING or code in _ABOUT_US:
-        return Disposition(Result.UNAVAILABLE, f"smtp_{code}")
-    refused = 500 <= code < 600
-    return Disposition(Result.REFUSED if refused else Result.NOT_ACCEPTED, f"smtp_{code}")
+    enhanced = _ENHANCED.match(error.message)
+    reason = f"smtp_{error.code}_{enhanced[1]}" if enhanced else f"smtp_{error.code}"
+    if error.code == _CLOSING or error.code in _ABOUT_US:
+        return Disposition(Result.UNAVAILABLE, reason)
+    return Disposition(Result.REFUSED if 500 <= error.code < 600 else Result.NOT_ACCEPTED, reason)
 
 
 def _code(error: BaseException) -> int | None:

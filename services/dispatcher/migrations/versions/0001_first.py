@@ -18,6 +18,8 @@ def upgrade() -> None:
     create_invitations()
     create_steps()
     create_attempts()
+    create_receipts()
+    create_crm_tasks()
     create_suppressions()
     create_early()
     create_consents()
@@ -30,7 +32,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("allowance", "mailbox", "consents", "early", "suppressions", "attempts", "steps", "invitations"):
+    tables = ("allowance", "mailbox", "consents", "early", "suppressions", "crm_tasks", "receipts", "attempts")
+    for table in (*tables, *reversed(HOT)):
         op.drop_table(table)
     drop_messaging_tables()
 
@@ -72,7 +75,8 @@ def create_steps() -> None:
         sa.Column("account", sa.Text),
         sa.Column("call_task", sa.Uuid),
         sa.Index("steps_due", "channel", "due_at", postgresql_where=sa.text("state = 'planned'")),
-        sa.Index("steps_running", "leased_until", postgresql_where=sa.text("state IN ('leased', 'in_flight')")),
+        sa.Index("steps_calls", "call_task", postgresql_where=sa.text("call_task IS NOT NULL")),
+        sa.Index("steps_running", "leased_until", postgresql_where=sa.text("leased_until IS NOT NULL")),
         postgresql_with={"fillfactor": "70"},
     )
 
@@ -91,7 +95,55 @@ def create_attempts() -> None:
         sa.Column("reason", sa.Text),
         sa.Column("provider_message_id", sa.Text),
         sa.Column("at", INSTANT, nullable=False),
+        sa.Column("segments", sa.Integer),
+        sa.Column("cost", sa.Numeric),
+        sa.Column("currency", sa.Text),
+        sa.Column("phone", sa.LargeBinary),
+        sa.Column("asked", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("ask_at", INSTANT),
         sa.Index("attempts_once", "invitation_id", "step", "try", unique=True),
+        sa.Index(
+            "attempts_message", "provider_message_id", postgresql_where=sa.text("provider_message_id IS NOT NULL")
+        ),
+        sa.Index("attempts_phone", "phone", postgresql_where=sa.text("phone IS NOT NULL")),
+        sa.Index("attempts_unknown", "ask_at", postgresql_where=sa.text("state = 'unknown' AND ask_at IS NOT NULL")),
+    )
+
+
+def create_receipts() -> None:
+    op.create_table(
+        "receipts",
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("provider", sa.Text, nullable=False),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("channel", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text),
+        sa.Column("invitation_id", sa.Uuid),
+        sa.Column("step", sa.Integer),
+        sa.Column("message_id", sa.Text),
+        sa.Column("phone", sa.LargeBinary),
+        sa.Column("looks", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("look_at", INSTANT, server_default=sa.text("clock_timestamp()")),
+        sa.Column("stored_at", INSTANT, nullable=False, server_default=sa.text("clock_timestamp()")),
+        sa.Index("receipts_once", "provider", "key", unique=True),
+        sa.Index("receipts_due", "look_at", postgresql_where=sa.text("look_at IS NOT NULL")),
+        sa.Index("receipts_age", "stored_at"),
+    )
+
+
+def create_crm_tasks() -> None:
+    op.create_table(
+        "crm_tasks",
+        sa.Column("call_task", sa.Uuid, primary_key=True),
+        sa.Column("invitation_id", sa.Uuid, sa.ForeignKey("invitations.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("step", sa.Integer, nullable=False),
+        sa.Column("number", sa.Text),
+        sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("look_at", INSTANT, server_default=sa.text("clock_timestamp()")),
+        sa.Column("finished_at", INSTANT),
+        sa.Index("crm_tasks_due", "look_at", postgresql_where=sa.text("look_at IS NOT NULL")),
+        sa.Index("crm_tasks_open", "number", postgresql_where=sa.text("finished_at IS NULL")),
     )
 
 
@@ -104,6 +156,7 @@ def create_suppressions() -> None:
         sa.Column("program", sa.Text),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("until", INSTANT),
+        sa.Column("address", sa.LargeBinary),
         sa.Column("at", INSTANT, nullable=False),
         sa.Index(
             "suppressions_once",
@@ -114,6 +167,7 @@ def create_suppressions() -> None:
             unique=True,
             postgresql_nulls_not_distinct=True,
         ),
+        sa.Index("suppressions_end", "until", postgresql_where=sa.text("until IS NOT NULL")),
     )
 
 

@@ -6,13 +6,15 @@ import asyncio
 
 import typer
 
+from services.scoring.commands import exports, imports, webhooks
+from services.scoring.commands.database import opened
 from services.scoring.config import ScoringSettings
 from services.scoring.verification import verify
-from shared import embedded
-from shared.db import Database
-from shared.vocabulary import Service
 
 app = typer.Typer()
+app.add_typer(exports.app, name="export")
+app.add_typer(imports.app, name="import")
+app.add_typer(webhooks.app, name="webhooks")
 
 
 @app.command("verify")
@@ -26,10 +28,6 @@ def verify_command() -> None:
 
 
 async def _verify(settings: ScoringSettings) -> list[str]:
-    database = Database(await embedded.url_of(Service.SCORING, settings), schema=Service.SCORING, pool_size=1)
-    try:
-        async with database.sessions.begin() as session:
-            await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-            return await verify(session)
-    finally:
-        await database.close()
+    async with opened(settings) as database, database.sessions.begin() as session:
+        await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        return await verify(session)

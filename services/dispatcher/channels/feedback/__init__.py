@@ -1,0 +1,1 @@
+"""What becomes of mails, as Postmark, SES and plain mail servers report it."""

@@ -1,0 +1,95 @@
+"""The mailbox that bounces come back to, read by IMAP (RFC 3501). Its calls block: run them in a thread."""
+
+from __future__ import annotations
+
+import contextlib
+import imaplib
+import re
+import ssl
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+_PORTS = {"imap": 143, "imaps": 993}
+_TIMEOUT_S = 20.0
+_MOST_BYTES = 200_000  # of one mail: a report stands at its beginning
+_UID = re.compile(rb"UID (\d+)")
+
+
+class BadImapUrl(ValueError):
+    """EARSHOT_IMAP_URL wants imaps://user:password@host[:port][/folder]."""
+
+
+class MailboxUnavailable(Exception):
+    """The mailbox does not answer as it should: try again later, nothing was marked as read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    uid: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BounceMailbox:
+    host: str
+    port: int
+    user: str
+    password: str
+    folder: str
+    tls: bool
+
+    @classmethod
+    def from_url(cls, url: str) -> BounceMailbox:
+        parts = urlsplit(url)
+        if parts.scheme not in _PORTS or not parts.hostname or not parts.username:
+            raise BadImapUrl(BadImapUrl.__doc__)
+        return cls(
+            host=parts.hostname,
+            port=parts.port or _PORTS[parts.scheme],
+            user=unquote(parts.username),
+            password=unquote(parts.password or ""),
+            folder=unquote(parts.path.strip("/")) or "INBOX",
+            tls=parts.scheme == "imaps",
+        )
+
+    def unread(self, *, limit: int) -> list[Letter]:
+        """Fetch letters nobody marked as read, and leave them so; raises MailboxUnavailable."""
+        with self._opened() as imap:
+            _, found = imap.uid("SEARCH", "UNSEEN")
+            uids = (found[0] or b"").split()[:limit] if found else []
+            if not uids:
+                return []
+            _, fetched = imap.uid("FETCH", b",".join(uids).decode(), f"(UID BODY.PEEK[]<0.{_MOST_BYTES}>)")
+            return [letter for item in fetched if (letter := _letter(item)) is not None]
+
+    def mark_read(self, uids: Sequence[str]) -> None:
+        """Mark letters as read; raises MailboxUnavailable."""
+        if uids:
+            with self._opened() as imap:
+                imap.uid("STORE", ",".join(uids), "+FLAGS.SILENT", r"(\Seen)")
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[imaplib.IMAP4]:
+        try:
+            with self._connected() as imap:
+                imap.login(self.user, self.password)
+                status, _ = imap.select(f'"{self.folder}"')
+                if status != "OK":
+                    raise MailboxUnavailable("no such folder")
+                yield imap
+        except (imaplib.IMAP4.error, OSError) as error:
+            raise MailboxUnavailable(type(error).__name__) from error
+
+    def _connected(self) -> imaplib.IMAP4:
+        if self.tls:
+            context = ssl.create_default_context()
+            return imaplib.IMAP4_SSL(self.host, self.port, ssl_context=context, timeout=_TIMEOUT_S)
+        return imaplib.IMAP4(self.host, self.port, timeout=_TIMEOUT_S)
+
+
+def _letter(item: object) -> Letter | None:
+    """Read a pair of a FETCH reply: what it is about, and the content."""
+    if not isinstance(item, tuple) or len(item) < 2 or not (uid := _UID.search(item[0])):
+        return None
+    return Letter(uid[1].decode(), item[1])

@@ -1,0 +1,68 @@
+"""Postmark's webhooks. Source: https://postmarkapp.com/developer/webhooks/webhooks-overview.
+
+Postmark signs nothing; the address it calls holds a user name and a password. Our reference comes back in `Metadata`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from services.dispatcher.receipts import Receipt, ReceiptKind, reference_in
+from shared.vocabulary import ChannelKind
+
+NAME = "postmark"
+METADATA = "attempt"  # sent as the header X-PM-Metadata-attempt
+_INACTIVE = "406"  # the API's error code for a recipient Postmark has stopped writing to
+
+# https://postmarkapp.com/developer/api/bounce-api#bounce-types; delays and auto-replies are missing: they end nothing
+_BOUNCES = {
+    "HardBounce": ReceiptKind.HARD_BOUNCE,
+    "BadEmailAddress": ReceiptKind.HARD_BOUNCE,
+    "SoftBounce": ReceiptKind.SOFT_BOUNCE,
+    "DnsError": ReceiptKind.SOFT_BOUNCE,
+    "Unknown": ReceiptKind.SOFT_BOUNCE,
+    "Blocked": ReceiptKind.UNDELIVERED,  # our server or our text, not the address
+    "SpamNotification": ReceiptKind.UNDELIVERED,
+    "VirusNotification": ReceiptKind.UNDELIVERED,
+    "DMARCPolicy": ReceiptKind.UNDELIVERED,
+    "TemplateRenderingFailed": ReceiptKind.UNDELIVERED,
+    "SMTPApiError": ReceiptKind.UNDELIVERED,
+    "ManuallyDeactivated": ReceiptKind.BLOCKED,
+    "Unsubscribe": ReceiptKind.STOP,
+    "SpamComplaint": ReceiptKind.COMPLAINT,
+}
+_SUPPRESSED_FOR = {
+    "HardBounce": ReceiptKind.HARD_BOUNCE,
+    "SpamComplaint": ReceiptKind.COMPLAINT,
+    "ManualSuppression": ReceiptKind.STOP,
+}
+
+
+def receipts(body: Mapping[str, Any]) -> list[Receipt]:
+    """Read one event; one that names no mail of ours is none of our business."""
+    kind, reason, key = _read(body)
+    metadata = body.get("Metadata")
+    reference = reference_in(str(metadata.get(METADATA))) if isinstance(metadata, dict) else None
+    if kind is None or reference is None:
+        return []
+    return [Receipt(NAME, key, kind, ChannelKind.EMAIL, reason, reference)]
+
+
+def _read(body: Mapping[str, Any]) -> tuple[ReceiptKind | None, str, str]:
+    record, message = body.get("RecordType"), str(body.get("MessageID"))[:100]
+    match record:
+        case "Delivery":
+            return ReceiptKind.DELIVERED, "postmark_delivery", f"{message}:delivery"
+        case "SpamComplaint":
+            return ReceiptKind.COMPLAINT, "postmark_spam_complaint", f"{message}:complaint"
+        case "SubscriptionChange" if body.get("SuppressSending") is True:
+            reason = str(body.get("SuppressionReason"))
+            return _SUPPRESSED_FOR.get(reason), f"postmark_{reason}"[:60], f"{message}:change:{reason}"[:200]
+        case "Bounce":
+            type_ = str(body.get("Type"))
+            inactive = type_ == "SMTPApiError" and _INACTIVE in str(body.get("Details"))
+            kind = ReceiptKind.BLOCKED if inactive else _BOUNCES.get(type_)
+            return kind, f"postmark_{type_}"[:60], f"{message}:bounce:{type_}"[:200]
+        case _:
+            return None, "", ""

@@ -1,0 +1,138 @@
+"""Amazon SES by way of SNS.
+
+Sources: https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html and
+https://docs.aws.amazon.com/ses/latest/dg/notification-contents.html. The original headers must be included in the
+notifications: our Message-ID in them says which mail is meant.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
+
+from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, fingerprint, reference_in
+from shared.vocabulary import ChannelKind
+
+NAME = "ses"
+_HOST = re.compile(r"sns\.[a-z]{2}(?:-[a-z]+)+-[0-9]\.amazonaws\.com(?:\.cn)?")
+_NOTIFICATION = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
+_CONFIRMATION = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
+_HASHES: dict[str, HashAlgorithm] = {
+    "1": SHA1(),  # noqa: S303 - what SNS signs with unless the topic says otherwise
+    "2": SHA256(),
+}
+# a Transient bounce is final too: SES has given up; these subtypes are about the mail, not about the mailbox
+_ABOUT_CONTENT = ("MessageTooLarge", "ContentRejected", "AttachmentRejected")
+
+
+class NotFromSns(ValueError):
+    """The message, its certificate or its topic is not what it says: refuse it."""
+
+
+def is_sns_address(url: str) -> bool:
+    """Say whether an address leads to SNS itself: anybody can put another one into a message."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" and _HOST.fullmatch(parts.netloc) is not None
+
+
+def certificate_address(message: Mapping[str, Any]) -> str:
+    """Where the signing certificate is; raises NotFromSns."""
+    url = str(message.get("SigningCertURL"))
+    if not is_sns_address(url) or not urlsplit(url).path.endswith(".pem"):
+        raise NotFromSns("certificate")
+    return url
+
+
+def verify(message: Mapping[str, Any], certificate: bytes, *, at: datetime) -> None:
+    """Check the signature of an SNS message with a certificate that came from `certificate_address`."""
+    names = _NOTIFICATION if message.get("Type") == "Notification" else _CONFIRMATION
+    signed = "".join(f"{name}\n{message[name]}\n" for name in names if isinstance(message.get(name), str))
+    algorithm = _HASHES.get(str(message.get("SignatureVersion")))
+    try:
+        loaded = x509.load_pem_x509_certificate(certificate)
+        key, signature = loaded.public_key(), base64.b64decode(str(message.get("Signature")), validate=True)
+        if algorithm is None or not isinstance(key, RSAPublicKey):
+            raise NotFromSns("version")
+        key.verify(signature, signed.encode(), PKCS1v15(), algorithm)
+    except (InvalidSignature, binascii.Error, ValueError) as error:
+        raise NotFromSns("signature") from error
+    if not loaded.not_valid_before_utc <= at <= loaded.not_valid_after_utc:
+        raise NotFromSns("expired certificate")
+
+
+def sent_at(message: Mapping[str, Any]) -> datetime:
+    """When SNS says it wrote this; raises NotFromSns."""
+    try:
+        return datetime.fromisoformat(str(message.get("Timestamp"))).astimezone(UTC)
+    except ValueError as error:
+        raise NotFromSns("timestamp") from error
+
+
+def receipts(message: Mapping[str, Any]) -> list[Receipt]:
+    """Read a verified notification: one receipt for each recipient it names."""
+    try:
+        event = json.loads(str(message.get("Message")))
+    except (ValueError, RecursionError):
+        return []
+    if not isinstance(event, dict):
+        return []
+    kind, reason, recipients = _read(event)
+    reference = _reference(event.get("mail"))
+    if kind is None or reference is None:
+        return []
+    id_ = str(message.get("MessageId"))[:100]
+    keys = [f"{id_}:{fingerprint(str(recipient)).hex()[:16]}" for recipient in recipients[:100]]
+    return [Receipt(NAME, key, kind, ChannelKind.EMAIL, reason, reference) for key in dict.fromkeys(keys)]
+
+
+def _read(event: Mapping[str, Any]) -> tuple[ReceiptKind | None, str, list[Any]]:
+    match event.get("notificationType") or event.get("eventType"):
+        case "Delivery":
+            return ReceiptKind.DELIVERED, "ses_delivery", _list(event.get("delivery"), "recipients")
+        case "Complaint":
+            recipients = _list(event.get("complaint"), "complainedRecipients")
+            return ReceiptKind.COMPLAINT, "ses_complaint", [_address(each) for each in recipients]
+        case "Bounce":
+            bounce = event.get("bounce")
+            recipients = _list(bounce, "bouncedRecipients")
+            kind, reason = _bounce(bounce if isinstance(bounce, dict) else {})
+            return kind, reason, [_address(each) for each in recipients]
+        case _:
+            return None, "", []
+
+
+def _bounce(bounce: Mapping[str, Any]) -> tuple[ReceiptKind, str]:
+    type_, subtype = str(bounce.get("bounceType")), str(bounce.get("bounceSubType"))
+    reason = f"ses_{type_}_{subtype}"[:60]
+    if type_ == "Permanent":
+        on_list = subtype in ("Suppressed", "OnAccountSuppressionList", "OnSuppressionList")
+        return ReceiptKind.BLOCKED if on_list else ReceiptKind.HARD_BOUNCE, reason
+    return ReceiptKind.UNDELIVERED if subtype in _ABOUT_CONTENT else ReceiptKind.SOFT_BOUNCE, reason
+
+
+def _reference(mail: Any) -> Reference | None:
+    for header in _list(mail, "headers"):
+        if isinstance(header, dict) and str(header.get("name")).lower() == "message-id":
+            return reference_in(str(header.get("value")))
+    return None
+
+
+def _list(found: Any, name: str) -> list[Any]:
+    listed = found.get(name) if isinstance(found, dict) else None
+    return listed if isinstance(listed, list) else []
+
+
+def _address(recipient: Any) -> Any:
+    return recipient.get("emailAddress") if isinstance(recipient, dict) else recipient

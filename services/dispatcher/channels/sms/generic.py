@@ -1,0 +1,224 @@
+"""Any other gateway with an HTTP interface, described by settings instead of code.
+
+Its description is a JSON object; `docs/providers/generic-sms.md` explains every key. Placeholders are `{to}`, `{text}`,
+`{sender}` and `{reference}`; paths into a reply are `messages.0.status`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.dispatcher.channels.sms.gateway import TOO_FAST_S, Inquiry, printable
+from services.dispatcher.domain import Bill, Disposition, Outgoing, Result
+from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, fingerprint, reference_in, said_by_text
+from shared.http_client import Call, HttpClient, Reply
+from shared.vocabulary import ChannelKind
+
+NAME = "generic"
+_AWAY = (
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.PAYMENT_REQUIRED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+_PLACEHOLDER = re.compile(r"\{(to|text|sender|reference)\}")
+Codes = Annotated[tuple[str, ...], Field(max_length=200)]
+
+
+class Described(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Replies(Described):
+    """Where things are in a reply, and which error codes mean what. A code not listed refuses nobody for good."""
+
+    message_id: str = ""
+    error: str = ""  # present and not in `no_error`: the message was not accepted, whatever the status says
+    no_error: Codes = ("", "0", "None", "False", "ok", "OK")
+    refused: Codes = ()  # this number, this text: do not try again
+    unknown: Codes = ()  # it may have been accepted
+    away: Codes = ()  # it refuses us: the password, the money, out of order
+    too_fast: Codes = ()
+    segments: str = ""
+    cost: str = ""
+    currency: str = ""
+
+
+class Callbacks(Described):
+    """Where things are in a receipt the gateway posts, and what its statuses mean."""
+
+    signature_header: str = "x-signature"
+    reference: str = ""
+    message_id: str = ""
+    status: str = "status"
+    kinds: Mapping[str, ReceiptKind] = {}
+    sender: str = ""  # in an incoming message: who wrote
+    text: str = ""
+
+
+class Description(Described):
+    url: str
+    method: Literal["POST", "PUT", "GET"] = "POST"
+    headers: Mapping[str, str] = {}
+    form: Mapping[str, str] | None = None
+    query: Mapping[str, str] | None = None
+    body: Any = None  # JSON, with placeholders in its strings
+    sender: str = ""
+    plus: bool = True  # whether numbers begin with a plus
+    reply: Replies = Replies()
+    callback: Callbacks = Callbacks()
+
+
+@dataclass(frozen=True)
+class Generic:
+    http: HttpClient
+    described: Description
+    name: str = NAME
+
+    def call(self, message: Outgoing) -> Call:
+        described = self.described
+        values = {
+            "to": message.recipient if described.plus else message.recipient.lstrip("+"),
+            "text": message.body.decode(),
+            "sender": described.sender,
+            "reference": str(Reference(message.invitation_id, message.step)),
+        }
+        return Call(
+            described.method,
+            described.url,
+            query=_filled(described.query, values),
+            form=_filled(described.form, values),
+            json=_filled(described.body, values),
+            headers=described.headers,
+        )
+
+    def own_id(self, _message: Outgoing) -> None:
+        return None
+
+    def disposition(self, reply: Reply) -> Disposition:
+        """Read the reply by its description; without a code in it the HTTP status decides, as for Twilio."""
+        found, where = _parsed(reply.body), self.described.reply
+        code = _text_at(found, where.error)
+        if code is not None and code not in where.no_error:
+            return _not_sent(self._result_of(code), _reason(code))
+        if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
+            return Disposition(
+                Result.SENT, message_id=printable(_text_at(found, where.message_id)), bill=_bill(found, where)
+            )
+        return _not_sent(_result_of(reply.status), f"generic_http_{reply.status}")
+
+    def _result_of(self, code: str) -> Result:
+        where = self.described.reply
+        meanings = {
+            Result.REFUSED: where.refused,
+            Result.UNKNOWN: where.unknown,
+            Result.UNAVAILABLE: where.away,
+            Result.THROTTLED: where.too_fast,
+        }
+        return next((result for result, codes in meanings.items() if code in codes), Result.NOT_ACCEPTED)
+
+    def question(self, _inquiry: Inquiry) -> None:
+        return None
+
+    def answer(self, _reply: Reply, _inquiry: Inquiry) -> None:
+        return None
+
+
+def _not_sent(result: Result, reason: str) -> Disposition:
+    return Disposition(result, reason, wait_s=TOO_FAST_S if result is Result.THROTTLED else 0.0)
+
+
+def _result_of(status: int) -> Result:
+    """What a status says where no code does: nothing was accepted, save after a failure on their side."""
+    if status in _AWAY:
+        return Result.UNAVAILABLE
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return Result.THROTTLED
+    return Result.UNKNOWN if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Result.NOT_ACCEPTED
+
+
+def is_genuine(body: bytes, given: str, secret: str) -> bool:
+    """Check the signature of a receipt: hexadecimal HMAC-SHA256 over its raw body, with or without `sha256=`."""
+    expected = hmac.digest(secret.encode(), body, hashlib.sha256).hex()
+    return bool(secret) and hmac.compare_digest(expected.encode(), given.lower().removeprefix("sha256=").encode())
+
+
+def receipts(body: bytes, where: Callbacks) -> list[Receipt]:
+    """Read a receipt, or a list of them, or what a respondent wrote."""
+    found = _parsed(body)
+    entries: Sequence[Any] = found if isinstance(found, list) else [found]
+    return [receipt for entry in entries[:1000] if (receipt := _receipt(entry, where)) is not None]
+
+
+def _receipt(entry: Any, where: Callbacks) -> Receipt | None:
+    sender, text = _text_at(entry, where.sender), _text_at(entry, where.text)
+    key = hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
+    if sender and text:
+        said = said_by_text(text)
+        phone = fingerprint("+" + sender.lstrip("+"))
+        return Receipt(NAME, key, said, ChannelKind.SMS, phone=phone) if said else None
+    status = _text_at(entry, where.status) or ""
+    kind = where.kinds.get(status)
+    if kind is None:
+        return None
+    reference = reference_in(_text_at(entry, where.reference) or "")
+    message_id = printable(_text_at(entry, where.message_id))
+    return Receipt(NAME, key, kind, ChannelKind.SMS, _reason(status), reference, message_id)
+
+
+def _reason(code: str) -> str:
+    return "generic_" + (re.sub(r"[^A-Za-z0-9._-]", "", code)[:30] or "error")
+
+
+def _filled(template: Any, values: Mapping[str, str]) -> Any:
+    if isinstance(template, str):
+        return _PLACEHOLDER.sub(lambda found: values[found[1]], template)
+    if isinstance(template, Mapping):
+        return {name: _filled(value, values) for name, value in template.items()}
+    if isinstance(template, list):
+        return [_filled(value, values) for value in template]
+    return template
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _text_at(found: Any, path: str) -> str | None:
+    """Follow a path such as `messages.0.status`; None when it leads nowhere."""
+    if not path:
+        return None
+    for part in path.split("."):
+        if isinstance(found, list) and part.isdecimal() and int(part) < len(found):
+            found = found[int(part)]
+        elif isinstance(found, dict) and part in found:
+            found = found[part]
+        else:
+            return None
+    return None if isinstance(found, dict | list) else str(found)
+
+
+def _bill(found: Any, where: Replies) -> Bill | None:
+    segments, cost = _text_at(found, where.segments), _text_at(found, where.cost)
+    try:
+        price = Decimal(cost) if cost else None
+    except InvalidOperation:
+        price = None
+    if segments is None and price is None:
+        return None
+    counted = int(segments) if segments and segments.isdecimal() else None
+    return Bill(counted, price, where.currency or None if price is not None else None)

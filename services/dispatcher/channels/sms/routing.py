@@ -1,0 +1,64 @@
+"""Which gateway a phone number goes through, and how many messages a country may get on a day."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import phonenumbers
+
+from services.dispatcher.channels.sms.gateway import Inquiry, SmsAccount
+from services.dispatcher.domain import Disposition, Outgoing, Result
+from services.dispatcher.receipts import Receipt
+from shared.vocabulary import ChannelKind
+
+EVERYWHERE = "*"
+
+
+def country_of(phone: str) -> str:
+    """The country a number in E.164 belongs to, as two letters; `ZZ` when that cannot be told."""
+    try:
+        return phonenumbers.region_code_for_number(phonenumbers.parse(phone)) or "ZZ"
+    except phonenumbers.NumberParseException:
+        return "ZZ"
+
+
+@dataclass(frozen=True)
+class SmsRouter:
+    """Several gateways as one account: `routes` names one for a country, or for every other with `*`."""
+
+    accounts: Mapping[str, SmsAccount]
+    routes: Mapping[str, str]
+    name: str = "sms"
+    channel: ChannelKind = ChannelKind.SMS
+
+    @property
+    def free_slots(self) -> int:
+        """Those of the freest: what goes to one that is away waits by itself, and holds up no other."""
+        return max(account.free_slots for account in self.accounts.values())
+
+    async def send_all(self, messages: Sequence[Outgoing], *, within_s: float) -> list[Disposition]:
+        found = [Disposition(Result.REFUSED, "no_route")] * len(messages)
+        ways: dict[str, list[int]] = {}
+        for number, message in enumerate(messages):
+            if account := self._account(message.recipient):
+                ways.setdefault(account.name, []).append(number)
+
+        async def send(name: str, numbers: Sequence[int]) -> None:
+            sent = await self.accounts[name].send_all([messages[number] for number in numbers], within_s=within_s)
+            for number, disposition in zip(numbers, sent, strict=True):
+                found[number] = replace(disposition, account=name)
+
+        await asyncio.gather(*(send(name, numbers) for name, numbers in ways.items()))
+        return found
+
+    async def ask(self, inquiry: Inquiry) -> Receipt | None:
+        account = self._account(inquiry.phone)
+        return None if account is None else await account.ask(inquiry)
+
+    def _account(self, phone: str) -> SmsAccount | None:
+        return self.accounts.get(self.routes.get(country_of(phone), self.routes.get(EVERYWHERE, "")))
+
+    async def close(self) -> None:
+        await asyncio.gather(*(account.close() for account in self.accounts.values()))

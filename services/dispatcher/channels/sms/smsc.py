@@ -1,0 +1,138 @@
+"""Text messages in SMSC.ru's wire format.
+
+Sources: https://smsc.ru/api/http/send/sms/, https://smsc.ru/api/http/status_messages/check_status/,
+https://smsc.ru/api/http/miscellaneous/callback/. Errors come with HTTP 200. A message has our own id, so what became
+of one whose reply was lost can be asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from http import HTTPStatus
+
+from services.dispatcher.channels.sms.gateway import TOO_FAST_S, Inquiry
+from services.dispatcher.domain import Bill, Disposition, Outgoing, Result
+from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, fingerprint, said_by_text
+from shared.http_client import Call, HttpClient, Reply
+from shared.vocabulary import ChannelKind
+
+NAME = "smsc"
+_ABOUT_MESSAGE = (7, 8)  # the number's format; cannot be delivered to it
+_ABOUT_US = (2, 3, 4)  # the password, the money, our address is blocked for a while
+_REPEATED = 9  # the same request within a minute: the first one was taken
+_KINDS = {
+    -2: ReceiptKind.UNDELIVERED,  # stopped
+    -1: ReceiptKind.ACCEPTED,  # waits
+    0: ReceiptKind.ACCEPTED,  # at the operator
+    1: ReceiptKind.DELIVERED,
+    2: ReceiptKind.DELIVERED,  # and read
+    3: ReceiptKind.SOFT_BOUNCE,  # expired
+    20: ReceiptKind.SOFT_BOUNCE,  # could not be delivered
+    22: ReceiptKind.HARD_BOUNCE,  # no such number
+    23: ReceiptKind.UNDELIVERED,  # forbidden
+    24: ReceiptKind.UNDELIVERED,  # no money
+    25: ReceiptKind.SOFT_BOUNCE,  # number out of reach
+}
+_NOT_FOUND = -3
+
+
+@dataclass(frozen=True)
+class Smsc:
+    """With an `api_key`, or with `login` and `password`. What is charged is in roubles."""
+
+    http: HttpClient
+    login: str = ""
+    password: str = ""
+    api_key: str = ""
+    sender: str = ""
+    name: str = NAME
+
+    def call(self, message: Outgoing) -> Call:
+        form = {
+            **self._credentials,
+            "phones": message.recipient,
+            "mes": message.body.decode(),
+            "id": self.own_id(message),
+            "charset": "utf-8",
+            "fmt": "3",
+            "cost": "3",
+        }
+        return Call("POST", "/sys/send.php", form=form | ({"sender": self.sender} if self.sender else {}))
+
+    @property
+    def _credentials(self) -> dict[str, str]:
+        return {"apikey": self.api_key} if self.api_key else {"login": self.login, "psw": self.password}
+
+    def own_id(self, message: Outgoing) -> str:
+        return own_id(Reference(message.invitation_id, message.step))
+
+    def disposition(self, reply: Reply) -> Disposition:
+        """Read a reply. With an error nothing was accepted, and most are about our account or our request."""
+        body = reply.json()
+        code = body.get("error_code")
+        if isinstance(code, int):
+            if code == _REPEATED:
+                return Disposition(Result.UNKNOWN, f"smsc_{code}")
+            about_us = Result.UNAVAILABLE if code in _ABOUT_US else Result.NOT_ACCEPTED
+            return Disposition(Result.REFUSED if code in _ABOUT_MESSAGE else about_us, f"smsc_{code}")
+        if reply.status == HTTPStatus.OK and "id" in body:
+            return Disposition(Result.SENT, bill=_bill(body))
+        if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
+            return Disposition(Result.THROTTLED, "smsc_http_429", wait_s=TOO_FAST_S)
+        away = reply.status == HTTPStatus.SERVICE_UNAVAILABLE or 400 <= reply.status < 500
+        return Disposition(Result.UNAVAILABLE if away else Result.UNKNOWN, f"smsc_http_{reply.status}")
+
+    def question(self, inquiry: Inquiry) -> Call:
+        form = {**self._credentials, "phone": inquiry.phone, "id": own_id(inquiry.reference), "fmt": "3"}
+        return Call("POST", "/sys/status.php", form=form)
+
+    def answer(self, reply: Reply, inquiry: Inquiry) -> Receipt | None:
+        status = reply.json().get("status")
+        if reply.status != HTTPStatus.OK or not isinstance(status, int):
+            return None
+        if status == _NOT_FOUND:
+            return inquiry.never_seen(NAME)
+        kind = _KINDS.get(status)
+        key = f"{own_id(inquiry.reference)}:{status}"
+        return Receipt(NAME, key, kind, ChannelKind.SMS, f"smsc_{status}", inquiry.reference) if kind else None
+
+
+def own_id(reference: Reference) -> str:
+    """Name a message with what SMSC takes for an id: 1 to 2147483647. Together with the phone it is ours."""
+    digest = hashlib.sha256(str(reference).encode()).digest()
+    return str(int.from_bytes(digest[:4]) % 2147483647 + 1)
+
+
+def is_genuine(form: Mapping[str, str], secret: str) -> bool:
+    """Check a callback: md5 over "id:phone:status:SECRET", and over "phone:mes:to:SECRET" for an incoming message."""
+    names = ("phone", "mes", "to") if "mes" in form else ("id", "phone", "status")
+    signed = ":".join([*(form.get(name, "") for name in names), secret])
+    expected = hashlib.md5(signed.encode(), usedforsecurity=False).hexdigest()
+    return bool(secret) and hmac.compare_digest(expected.encode(), form.get("md5", "").lower().encode())
+
+
+def receipts(form: Mapping[str, str]) -> list[Receipt]:
+    """Read a callback: a status, or what a respondent wrote."""
+    if "mes" in form:
+        said = said_by_text(form["mes"])
+        key = f"{form.get('id') or form.get('sms_id', '')}:{form.get('time', '')}:in"
+        phone = fingerprint("+" + form.get("phone", "").lstrip("+"))
+        return [Receipt(NAME, key, said, ChannelKind.SMS, phone=phone)] if said else []
+    number, status = form.get("id", ""), form.get("status", "")
+    kind = _KINDS.get(int(status)) if status.lstrip("-").isdecimal() else None
+    if kind is None or not number.isdecimal():
+        return []
+    return [Receipt(NAME, f"{number}:{status}", kind, ChannelKind.SMS, f"smsc_{status}", message_id=number)]
+
+
+def _bill(body: Mapping[str, object]) -> Bill:
+    count = body.get("cnt")
+    try:
+        cost = Decimal(str(body["cost"])) if "cost" in body else None
+    except InvalidOperation:
+        cost = None
+    return Bill(count if isinstance(count, int) else None, cost, None if cost is None else "RUB")

@@ -1,0 +1,155 @@
+"""Text messages in Twilio's wire format.
+
+Sources: https://www.twilio.com/docs/messaging/api/message-resource (sending, reading),
+https://www.twilio.com/docs/usage/security (signatures). Twilio knows no idempotency key, so a reply that never came
+is `unknown`; but its callback carries our reference in its address, and messages can be listed by recipient and day.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from http import HTTPStatus
+from urllib.parse import urlencode
+
+from services.dispatcher.channels.sms.gateway import TOO_FAST_S, Inquiry, printable
+from services.dispatcher.domain import Bill, Disposition, Outgoing, Result
+from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, fingerprint, reference_in, said_by_text
+from shared.http_client import Call, HttpClient, Reply
+from shared.vocabulary import ChannelKind
+
+NAME = "twilio"
+_AWAY = (HTTPStatus.UNAUTHORIZED, HTTPStatus.SERVICE_UNAVAILABLE)
+_ABOUT_ACCOUNT = range(20000, 21000)
+_ABOUT_SENDER = (21603, 21606, 21659, 21660)  # no such number of ours
+_TOO_FAST = (20429, 21611)  # requests a second; the queue of our number is full
+
+
+@dataclass(frozen=True)
+class Twilio:
+    """`sender` is a number, or the id of a messaging service; `callback` is our own address as Twilio reaches it."""
+
+    http: HttpClient
+    sid: str
+    sender: str
+    callback: str = ""
+    name: str = NAME
+
+    def call(self, message: Outgoing) -> Call:
+        form = {"To": message.recipient, "Body": message.body.decode()}
+        form["MessagingServiceSid" if self.sender.startswith("MG") else "From"] = self.sender
+        if self.callback:
+            reference = str(Reference(message.invitation_id, message.step))
+            form["StatusCallback"] = f"{self.callback}?{urlencode({'ref': reference})}"
+        return Call("POST", f"/2010-04-01/Accounts/{self.sid}/Messages.json", form=form)
+
+    def own_id(self, _message: Outgoing) -> None:
+        return None
+
+    def disposition(self, reply: Reply) -> Disposition:
+        """Read Twilio's reply. 201 is accepted; other codes refuse the message, save those about our account or number.
+
+        A 5xx says that it failed on their side, not that nothing was accepted; only 503 does.
+        """
+        body = reply.json()
+        if reply.status == HTTPStatus.CREATED:
+            return Disposition(Result.SENT, message_id=printable(body.get("sid")), bill=_bill(body))
+        code = body.get("code") if isinstance(body.get("code"), int) else reply.status
+        if reply.status == HTTPStatus.TOO_MANY_REQUESTS or code in _TOO_FAST:
+            return Disposition(Result.THROTTLED, f"twilio_{code}", wait_s=TOO_FAST_S)
+        if reply.status in _AWAY or code in _ABOUT_ACCOUNT or code in _ABOUT_SENDER:
+            return Disposition(Result.UNAVAILABLE, f"twilio_{code}")
+        refused = HTTPStatus.BAD_REQUEST <= reply.status < HTTPStatus.INTERNAL_SERVER_ERROR
+        return Disposition(Result.REFUSED if refused else Result.UNKNOWN, f"twilio_{code}")
+
+    def question(self, inquiry: Inquiry) -> Call:
+        query = {"To": inquiry.phone, "DateSent>": inquiry.sent_on.isoformat(), "PageSize": "50"}
+        return Call("GET", f"/2010-04-01/Accounts/{self.sid}/Messages.json", query=query)
+
+    def answer(self, reply: Reply, inquiry: Inquiry) -> Receipt | None:
+        """Find our message by the link in it; a list with a body left out (redacted there) proves nothing."""
+        messages = reply.json().get("messages")
+        if reply.status != HTTPStatus.OK or not isinstance(messages, list):
+            return None
+        listed = [message for message in messages if isinstance(message, dict)]
+        ours = next((message for message in listed if inquiry.link in str(message.get("body"))), None)
+        if ours is not None:
+            status, code = str(ours.get("status")), ours.get("error_code")
+            kind = _KINDS.get(status, ReceiptKind.ACCEPTED)
+            return _receipt(kind, status, code, str(ours.get("sid")), inquiry.reference)
+        complete = len(listed) < 50 and all(message.get("body") for message in listed)
+        return inquiry.never_seen(NAME) if complete else None
+
+
+def signature(token: str, url: str, form: Sequence[tuple[str, str]]) -> str:
+    """X-Twilio-Signature: HMAC-SHA1 over the address and the sorted fields, each name and value joined."""
+    signed = url + "".join(f"{name}{value}" for name, value in sorted(set(form)))
+    return base64.b64encode(hmac.digest(token.encode(), signed.encode(), hashlib.sha1)).decode()
+
+
+_KINDS = {
+    "accepted": ReceiptKind.ACCEPTED,
+    "queued": ReceiptKind.ACCEPTED,
+    "sending": ReceiptKind.ACCEPTED,
+    "sent": ReceiptKind.ACCEPTED,
+    "delivered": ReceiptKind.DELIVERED,
+    "read": ReceiptKind.DELIVERED,
+    "undelivered": ReceiptKind.UNDELIVERED,
+    "failed": ReceiptKind.UNDELIVERED,
+    "canceled": ReceiptKind.UNDELIVERED,
+}
+# https://www.twilio.com/docs/api/errors
+_BY_ERROR = {
+    21610: ReceiptKind.STOP,
+    30003: ReceiptKind.SOFT_BOUNCE,  # the phone is off or out of reach
+    30004: ReceiptKind.BLOCKED,
+    30005: ReceiptKind.HARD_BOUNCE,  # no such number
+    30006: ReceiptKind.HARD_BOUNCE,  # a landline
+}
+
+
+def receipts(form: Mapping[str, str], *, ref: str) -> list[Receipt]:
+    """Read a status callback; statuses not known here say nothing."""
+    status, sid = form.get("MessageStatus", ""), form.get("MessageSid", "")
+    kind = _KINDS.get(status)
+    if kind is None or not sid:
+        return []
+    error = form.get("ErrorCode", "")
+    code = int(error) if error.isascii() and error.isdigit() else None
+    found = [_receipt(kind, status, code, sid, reference_in(ref))]
+    if _BY_ERROR.get(code or 0) is ReceiptKind.STOP:
+        found.append(Receipt(NAME, f"{sid}:stop", ReceiptKind.STOP, ChannelKind.SMS, None, reference_in(ref), sid))
+    return found
+
+
+def _receipt(kind: ReceiptKind, status: str, code: object, sid: str, reference: Reference | None) -> Receipt:
+    learned = _BY_ERROR.get(code) if isinstance(code, int) and kind is ReceiptKind.UNDELIVERED else None
+    if learned is not None and learned is not ReceiptKind.STOP:
+        kind = learned
+    reason = f"twilio_{code}" if isinstance(code, int) else None
+    message_id = printable(sid)
+    return Receipt(NAME, f"{sid}:{status}", kind, ChannelKind.SMS, reason, reference, message_id)
+
+
+def reply_of_respondent(form: Mapping[str, str]) -> Receipt | None:
+    """Read an incoming text message. `OptOutType` is set where Twilio itself understood, and answered, it."""
+    said = said_by_text(form.get("OptOutType", "")) or said_by_text(form.get("Body", ""))
+    sid, sender = form.get("MessageSid", ""), form.get("From", "")
+    if said is None or not sid or not sender:
+        return None
+    return Receipt(NAME, f"{sid}:in", said, ChannelKind.SMS, phone=fingerprint(sender))
+
+
+def _bill(body: Mapping[str, object]) -> Bill:
+    """Segments are known at once; the price is null until the operator was paid, and negative then."""
+    segments, price = str(body.get("num_segments", "")), body.get("price")
+    try:
+        cost = abs(Decimal(str(price))) if price is not None else None
+    except InvalidOperation:
+        cost = None
+    currency = printable(body.get("price_unit")) if cost is not None else None
+    return Bill(int(segments) if segments.isascii() and segments.isdigit() else None, cost, currency)

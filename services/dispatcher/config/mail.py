@@ -1,0 +1,96 @@
+"""Mail accounts and texts, as their settings are written."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Self
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    TypeAdapter,
+    field_validator,
+    model_validator,
+)
+
+from services.dispatcher.channels.email import SmtpServer
+from services.dispatcher.channels.messages import envelope_sender
+from services.dispatcher.channels.styles import Style, unknown_placeholders
+from services.dispatcher.domain.limits import DailyLimit
+
+
+class WarmUp(BaseModel):
+    """A new account sends `first_day` messages on the day `since`, and `growth` times as many each day after."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    since: date
+    first_day: Annotated[int, Field(ge=1)] = 200
+    growth: Annotated[float, Field(ge=1, le=10)] = 1.5
+
+
+class SmtpAccountSettings(BaseModel):
+    """One SMTP account; limits are for it alone, `per_domain` for each recipient's domain, `*` for those not named."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$")]
+    url: SecretStr
+    weight: Annotated[int, Field(ge=1, le=100)] = 1
+    connections: Annotated[int, Field(ge=1, le=50)] = 4
+    per_second: Annotated[float, Field(gt=0)] | None = None
+    per_domain: dict[str, Annotated[float, Field(gt=0)]] = {}
+    per_day: Annotated[int, Field(ge=0)] | None = None
+    warm_up: WarmUp | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _is_smtp(cls, value: SecretStr) -> SecretStr:
+        SmtpServer.from_url(value.get_secret_value())
+        return value
+
+    @property
+    def daily(self) -> DailyLimit:
+        return DailyLimit(self.per_day, **(self.warm_up.model_dump() if self.warm_up else {}))
+
+
+class MailStyle(BaseModel):
+    """Texts of one's own for mails: of a brand, in a language, of a template; what is left out holds for all."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    brand: str | None = None
+    locale: str | None = None
+    template: str | None = None
+    sender: str | None = None
+    subject: str | None = None
+    reminder: str | None = None
+    preheader: str | None = None
+    scale: str | None = None
+    confirm: str | None = None
+    because: str | None = None
+    unsubscribe: str | None = None
+    privacy: str | None = None
+
+    @model_validator(mode="after")
+    def _means_something(self) -> Self:
+        if self.sender:
+            envelope_sender(self.sender)
+        for name, text in self.texts.items():
+            if unknown := unknown_placeholders(text):
+                raise ValueError(f"{name}: no such placeholder: {', '.join(sorted(unknown))}")
+        return self
+
+    @property
+    def texts(self) -> dict[str, str]:
+        return self.model_dump(exclude={"brand", "locale", "template", "sender"}, exclude_none=True)
+
+
+def read_styles(path: Path) -> tuple[Style, ...]:
+    written = TypeAdapter(list[MailStyle]).validate_python(yaml.safe_load(path.read_text()) or [])
+    return tuple(Style(each.brand, each.locale, each.template, each.sender, each.texts) for each in written)

@@ -1,0 +1,125 @@
+"""What is done beside the steps: receipts are applied, providers asked, suppressions lifted when their time is over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.dispatcher.channels.feedback import dsn
+from services.dispatcher.channels.feedback.imap import BounceMailbox, MailboxUnavailable
+from services.dispatcher.channels.sms import Inquiry
+from services.dispatcher.handlers import receiving
+from services.dispatcher.receipts import Receipt, Reference
+from services.dispatcher.repository import receipts
+from shared import links, metrics
+from shared.clock import Clock
+from shared.db import Sessions, is_transient
+from shared.events import SurveyRequested
+from shared.links import Purpose, UnknownLinkKey
+from shared.outbox import wait_for
+from shared.vocabulary import Service
+
+log = structlog.get_logger()
+
+ASKED_AT_ONCE = 20
+LETTERS_AT_ONCE = 50
+SETTLED = timedelta(minutes=10)  # after this long a provider that knows nothing of a message never had it
+
+
+class Asked(Protocol):
+    """An account that can say later what became of a message."""
+
+    async def ask(self, inquiry: Inquiry) -> Receipt | None: ...
+
+
+async def apply_receipts(sessions: Sessions, clock: Clock) -> int:
+    async with sessions.begin() as session:
+        return await receiving.apply(session, now=clock.now())
+
+
+async def release_expired(sessions: Sessions, clock: Clock) -> int:
+    async with sessions.begin() as session:
+        await receipts.forget_old(session)
+        return await receiving.release_expired(session, now=clock.now())
+
+
+@dataclass(frozen=True, slots=True)
+class Inquirer:
+    """Asks the provider about text messages that may have been accepted. Nothing is ever sent again because of it."""
+
+    sessions: Sessions
+    account: Asked
+    link_keys: Mapping[str, str]
+
+    async def __call__(self) -> int:
+        async with self.sessions.begin() as session:
+            inquiries = await self._inquiries(session)
+        found = await asyncio.gather(*(self.account.ask(inquiry) for inquiry in inquiries))
+        known = [receipt for receipt in found if receipt is not None]
+        async with self.sessions.begin() as session:
+            await receipts.add(session, known)
+        return len(known)
+
+    async def _inquiries(self, session: AsyncSession) -> list[Inquiry]:
+        inquiries = []
+        for row in await receipts.to_ask(session, limit=ASKED_AT_ONCE):
+            request = SurveyRequested.model_validate_json(row["request"])
+            recorded = datetime.fromtimestamp((row["id"].int >> 80) / 1000, UTC)  # a UUIDv7 begins with its time
+            link = self._link(request, row["step"])
+            if link is None or not request.contact.phone:
+                continue
+            settled = datetime.now(UTC) - recorded > SETTLED
+            reference = Reference(request.invitation_id, row["step"])
+            day = (recorded - timedelta(minutes=5)).date()  # it left before it was recorded
+            inquiries.append(Inquiry(reference, request.contact.phone, link, day, settled))
+        return inquiries
+
+    def _link(self, request: SurveyRequested, step: int) -> str | None:
+        try:
+            token = links.token(self.link_keys, request.link_key, Purpose.ANSWER, request.invitation_id)
+        except UnknownLinkKey:
+            return None
+        return f"/s/{token}.{step}"
+
+
+@dataclass(frozen=True, slots=True)
+class BounceReader:
+    """Reads delivery reports; a letter is marked as read only when what it says is stored."""
+
+    sessions: Sessions
+    mailbox: BounceMailbox
+
+    async def __call__(self) -> int:
+        try:
+            letters = await asyncio.to_thread(self.mailbox.unread, limit=LETTERS_AT_ONCE)
+            found = [receipt for letter in letters for receipt in dsn.receipts(letter.content)]
+            async with self.sessions.begin() as session:
+                await receipts.add(session, found)
+            await asyncio.to_thread(self.mailbox.mark_read, [letter.uid for letter in letters])
+        except MailboxUnavailable as error:
+            log.warning("bounces.mailbox_unavailable", reason=str(error))
+            return 0
+        for receipt in found:
+            metrics.RECEIPTS.labels(Service.DISPATCHER, receipt.provider, receipt.kind).inc()
+        return len(letters)
+
+
+async def run(work: Callable[[], Awaitable[int]], stop: asyncio.Event, *, every_s: float) -> None:
+    """Work every so often until told to stop, and again at once while there is more; outages are waited out."""
+    while not stop.is_set():
+        worked = 0
+        try:
+            worked = await work()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            metrics.RETRIES.labels(Service.DISPATCHER).inc()
+            log.warning("errand.waits", exc_info=error)
+        if not worked:
+            await wait_for(stop, every_s)

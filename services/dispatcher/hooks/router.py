@@ -1,0 +1,35 @@
+"""The one route of all hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from services.dispatcher.hooks.door import Door, Incoming
+from services.dispatcher.repository import crm_tasks, receipts
+from shared import metrics, problems
+from shared.db import Sessions
+from shared.vocabulary import Service
+
+
+def router(sessions: Sessions, doors: Mapping[str, Door]) -> APIRouter:
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.post("/hooks/{provider}")
+    async def hook(provider: str, request: Request) -> Response:
+        """Hear a provider out before a transaction is opened: its certificate may have to be fetched."""
+        door = doors.get(provider)
+        if door is None:
+            raise problems.NotFound("No such provider", "Its secret is not set.")
+        said = await door.hear(Incoming(request.url.query, request.headers, await request.body()))
+        if said.receipts or said.changed_tasks:
+            async with sessions.begin() as session:
+                await receipts.add(session, said.receipts)
+                await crm_tasks.look_again(session, said.changed_tasks)
+        for receipt in said.receipts:
+            metrics.RECEIPTS.labels(Service.DISPATCHER, receipt.provider, receipt.kind).inc()
+        return Response(said.reply, media_type="text/xml") if said.reply else Response(status_code=204)
+
+    return routes

@@ -1,0 +1,73 @@
+"""Calls that are tasks in a CRM too. `look_at` is machine time: when there is something to do about a task."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared import db
+
+_PATIENCE = timedelta(seconds=30)  # longer than a request may take
+
+_NEW = """INSERT INTO crm_tasks (call_task, invitation_id, step)
+SELECT call_task, invitation_id, step FROM steps s
+WHERE call_task IS NOT NULL AND NOT EXISTS (SELECT FROM crm_tasks c WHERE c.call_task = s.call_task)
+LIMIT $1 ON CONFLICT DO NOTHING"""
+_RECALLED = """UPDATE crm_tasks c SET look_at = clock_timestamp()
+WHERE tries = 0 AND number IS NOT NULL AND look_at > clock_timestamp()
+    AND NOT EXISTS (SELECT FROM steps s WHERE s.call_task = c.call_task)"""
+_TAKE = """UPDATE crm_tasks c SET tries = c.tries + 1,
+    look_at = clock_timestamp() + $2::interval * least(c.tries + 1, 20)
+FROM (
+    SELECT call_task FROM crm_tasks WHERE look_at <= clock_timestamp() ORDER BY look_at LIMIT $1 FOR UPDATE SKIP LOCKED
+) AS due JOIN LATERAL (
+    SELECT i.request::text, i.respondent_id FROM crm_tasks d JOIN invitations i ON i.id = d.invitation_id
+    WHERE d.call_task = due.call_task
+) AS asked ON true
+WHERE c.call_task = due.call_task
+RETURNING c.call_task, c.invitation_id, c.step, c.number, c.tries, c.look_at, asked.request, asked.respondent_id,
+    EXISTS (SELECT FROM steps s WHERE s.call_task = c.call_task) AS is_open"""
+
+
+@dataclass(frozen=True, slots=True)
+class CrmTask:
+    call_task: UUID
+    invitation_id: UUID
+    step: int
+    number: str | None  # the CRM's, once it is there
+    tries: int
+    look_at: datetime
+    request: str
+    respondent_id: str
+    is_open: bool  # the call is still wanted
+
+
+async def take_due(session: AsyncSession, *, limit: int) -> list[CrmTask]:
+    """Take tasks to be made, looked at or closed; each comes again later unless `settle` or `finish` is told."""
+    await db.fetch(session, _NEW, limit)
+    await db.fetch(session, _RECALLED)
+    return [CrmTask(**row) for row in await db.fetch(session, _TAKE, limit, _PATIENCE)]
+
+
+_SETTLE = """UPDATE crm_tasks SET number = $2, tries = 0,
+    look_at = CASE WHEN look_at = $3 THEN clock_timestamp() + interval '1 hour' ELSE look_at END WHERE call_task = $1"""
+_FINISH = "UPDATE crm_tasks SET look_at = NULL, finished_at = clock_timestamp() WHERE call_task = $1"
+_LOOK = "UPDATE crm_tasks SET look_at = clock_timestamp() WHERE number = ANY($1::text[]) AND finished_at IS NULL"
+
+
+async def settle(session: AsyncSession, task: CrmTask, *, number: str) -> None:
+    """Note that the task is in the CRM; it is read again within the hour, or at once if it changed meanwhile."""
+    await db.fetch(session, _SETTLE, task.call_task, number, task.look_at)
+
+
+async def finish(session: AsyncSession, call_task: UUID) -> None:
+    await db.fetch(session, _FINISH, call_task)
+
+
+async def look_again(session: AsyncSession, numbers: Collection[str]) -> None:
+    """Have tasks read again: the CRM says that they changed."""
+    await db.fetch(session, _LOOK, list(numbers))

@@ -1,0 +1,240 @@
+"""What providers reported, the attempts it is about, and the questions asked of providers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
+
+from services.dispatcher.domain import StepState
+from services.dispatcher.receipts import ORDER, Receipt, ReceiptKind, Reference
+from shared import db
+from shared.vocabulary import AttemptState, ChannelKind
+
+KEPT = timedelta(days=30)  # a receipt repeated later than this would be taken for a new one
+_MOST_LOOKS = 14  # the waits double from a second on: about four and a half hours
+
+_ADD = """INSERT INTO receipts (id, provider, key, kind, channel, reason, invitation_id, step, message_id, phone)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::int[],
+    $9::text[], $10::bytea[])
+ON CONFLICT DO NOTHING"""
+
+
+async def add(session: AsyncSession, found: Sequence[Receipt]) -> None:
+    """Store receipts to be applied; repetitions are passed over."""
+    if not found:
+        return
+    await db.fetch(
+        session,
+        _ADD,
+        [uuid7() for _ in found],
+        [each.provider for each in found],
+        [each.key[:300] for each in found],
+        [each.kind for each in found],
+        [each.channel for each in found],
+        [each.reason for each in found],
+        [each.reference and each.reference.invitation_id for each in found],
+        [each.reference and each.reference.step for each in found],
+        [each.message_id for each in found],
+        [each.phone for each in found],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """A receipt with the attempt, or only the respondent, it is about."""
+
+    id: UUID
+    receipt: Receipt
+    respondent_id: str
+    attempt_id: UUID | None = None
+    invitation_id: UUID | None = None
+    step: int = 0
+
+
+_DUE = """SELECT id, provider, key, kind, channel, reason, invitation_id, step, message_id, phone FROM receipts
+WHERE look_at <= clock_timestamp() ORDER BY look_at LIMIT $1 FOR UPDATE SKIP LOCKED"""
+_ATTEMPTS = """SELECT DISTINCT ON (r.id) r.id, a.id AS attempt_id, a.invitation_id, a.step, i.respondent_id
+FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::int[], $5::text[]) AS r (id, channel, invitation_id, step, message)
+JOIN attempts a ON a.channel = r.channel AND (
+    a.id IN (SELECT id FROM attempts WHERE invitation_id = r.invitation_id AND step = r.step)
+    OR a.id IN (SELECT id FROM attempts WHERE provider_message_id = r.message AND r.invitation_id IS NULL))
+JOIN invitations i ON i.id = a.invitation_id
+ORDER BY r.id, a.try DESC"""
+_WRITERS = """SELECT DISTINCT r.id, i.respondent_id FROM unnest($1::uuid[], $2::bytea[]) AS r (id, phone)
+JOIN attempts a ON a.phone = r.phone JOIN invitations i ON i.id = a.invitation_id"""
+
+
+async def take_due(session: AsyncSession, *, limit: int) -> dict[UUID, Receipt]:
+    """Lock receipts that wait to be applied; what another process holds is left to it."""
+    return {row["id"]: _receipt(row) for row in await db.fetch(session, _DUE, limit)}
+
+
+async def matched(session: AsyncSession, due: Mapping[UUID, Receipt]) -> list[Matched]:
+    """Find the attempt of each receipt, by our reference or the provider's id; a reply's writers by their phone."""
+    about = {id_: each for id_, each in due.items() if each.phone is None}
+    written = {id_: each.phone for id_, each in due.items() if each.phone is not None}
+    references = [each.reference for each in about.values()]
+    found = await db.fetch(
+        session,
+        _ATTEMPTS,
+        list(about),
+        [each.channel for each in about.values()],
+        [reference and reference.invitation_id for reference in references],
+        [reference and reference.step for reference in references],
+        [each.message_id for each in about.values()],
+    )
+    writers = await db.fetch(session, _WRITERS, list(written), list(written.values())) if written else []
+    return [
+        Matched(row["id"], due[row["id"]], row["respondent_id"], row["attempt_id"], row["invitation_id"], row["step"])
+        for row in found
+    ] + [Matched(row["id"], due[row["id"]], row["respondent_id"]) for row in writers]
+
+
+_DONE = "UPDATE receipts SET look_at = NULL WHERE id = ANY($1::uuid[])"
+_LATER = """UPDATE receipts SET looks = looks + 1,
+    look_at = CASE WHEN looks < $2 THEN clock_timestamp() + (1 << looks) * interval '1 second' END
+WHERE id = ANY($1::uuid[])"""
+
+
+async def put_away(session: AsyncSession, done: Collection[UUID], *, unmatched: Collection[UUID]) -> None:
+    """Be done with receipts; those whose message is not known yet are looked at again, and given up in the end."""
+    await db.fetch(session, _DONE, list(done))
+    await db.fetch(session, _LATER, list(unmatched), _MOST_LOOKS)
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    attempt_id: UUID
+    state: AttemptState
+    reason: str | None
+
+
+_ADVANCE = """UPDATE attempts a
+SET state = n.state, reason = n.reason, revision = a.revision + 1, at = $4, ask_at = NULL
+FROM unnest($1::uuid[], $2::text[], $3::text[]) AS n (id, state, reason)
+WHERE a.id = n.id AND array_position($5::text[], a.state) < array_position($5::text[], n.state)
+RETURNING a.id, a.invitation_id, a.step, a.channel, a.provider, a.state, a.reason, a.revision"""
+
+
+async def advance(session: AsyncSession, moves: Sequence[Advance], *, at: datetime) -> list[asyncpg.Record]:
+    """Move attempts of locked invitations forward; return those that moved."""
+    return await db.fetch(
+        session,
+        _ADVANCE,
+        [move.attempt_id for move in moves],
+        [move.state for move in moves],
+        [move.reason for move in moves],
+        at,
+        list(ORDER),
+    )
+
+
+_CORRECT = """UPDATE steps s SET state = n.state, reason = n.reason
+FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[]) AS n (invitation_id, step, state, reason)
+WHERE s.invitation_id = n.invitation_id AND s.step = n.step AND s.state IN ('sent', 'unknown', 'failed')"""
+_BRING = """UPDATE steps s SET due_at = p.due_at
+FROM unnest($1::uuid[], $2::int[], $3::timestamptz[]) AS p (invitation_id, step, due_at)
+WHERE s.invitation_id = p.invitation_id AND s.step = p.step AND s.state = 'planned' AND s.due_at > p.due_at"""
+
+
+async def correct_steps(
+    session: AsyncSession, corrected: Mapping[tuple[UUID, int], tuple[StepState, str | None]]
+) -> None:
+    """Let ended steps say what is known of them by now."""
+    ends = list(corrected.values())
+    await db.fetch(
+        session,
+        _CORRECT,
+        [invitation for invitation, _ in corrected],
+        [step for _, step in corrected],
+        [state for state, _ in ends],
+        [reason for _, reason in ends],
+    )
+
+
+async def bring_forward(session: AsyncSession, due: Mapping[tuple[UUID, int], datetime]) -> None:
+    await db.fetch(session, _BRING, [each for each, _ in due], [step for _, step in due], list(due.values()))
+
+
+_SOFT = """SELECT i.respondent_id, a.channel, count(*) FROM attempts a JOIN invitations i ON i.id = a.invitation_id
+WHERE i.respondent_id = ANY($1::text[]) AND a.state = 'bounced' AND a.reason LIKE 'soft_bounce%' AND a.at > $2
+GROUP BY 1, 2"""
+
+
+async def soft_bounces(
+    session: AsyncSession, respondents: Collection[str], *, since: datetime
+) -> dict[tuple[str, ChannelKind], int]:
+    rows = await db.fetch(session, _SOFT, list(respondents), since)
+    return {(row["respondent_id"], ChannelKind(row["channel"])): row["count"] for row in rows}
+
+
+_ADDRESSES = """SELECT i.id, c.channel, sha256(convert_to(lower(trim(
+    i.request #>> CASE c.channel WHEN 'email' THEN '{contact,email}' ELSE '{contact,phone}' END::text[]
+)), 'UTF8')) AS address FROM unnest($1::uuid[], $2::text[]) AS c (id, channel) JOIN invitations i USING (id)"""
+
+
+async def addresses(
+    session: AsyncSession, wanted: Collection[tuple[UUID, ChannelKind]]
+) -> dict[tuple[UUID, ChannelKind], bytes | None]:
+    """Fingerprints of the addresses that invitations went to; none where the address was erased."""
+    rows = await db.fetch(session, _ADDRESSES, [each for each, _ in wanted], [channel for _, channel in wanted])
+    return {(row["id"], ChannelKind(row["channel"])): row["address"] for row in rows}
+
+
+_FORGET = "DELETE FROM receipts WHERE stored_at < clock_timestamp() - $1::interval"
+
+
+async def forget_old(session: AsyncSession) -> None:
+    await db.fetch(session, _FORGET, KEPT)
+
+
+_FORGET_PHONES = """WITH known AS (
+    SELECT a.id, a.phone FROM attempts a JOIN invitations i ON i.id = a.invitation_id
+    WHERE i.respondent_id = ANY($1::text[]) AND a.phone IS NOT NULL
+), said AS (
+    UPDATE receipts r SET phone = NULL, look_at = NULL FROM known WHERE r.phone = known.phone
+)
+UPDATE attempts a SET phone = NULL FROM known WHERE a.id = known.id"""
+
+
+async def forget_phones(session: AsyncSession, respondents: Collection[str]) -> None:
+    await db.fetch(session, _FORGET_PHONES, list(respondents))
+
+
+def _receipt(row: asyncpg.Record) -> Receipt:
+    known = row["invitation_id"] is not None
+    return Receipt(
+        provider=row["provider"],
+        key=row["key"],
+        kind=ReceiptKind(row["kind"]),
+        channel=ChannelKind(row["channel"]),
+        reason=row["reason"],
+        reference=Reference(row["invitation_id"], row["step"]) if known else None,
+        message_id=row["message_id"],
+        phone=row["phone"],
+    )
+
+
+# --- questions
+
+_ASK_LATER = (60, 600, 1800, 7200, 28800, 86400)  # seconds after the last question
+_UNANSWERED = """UPDATE attempts a SET asked = a.asked + 1,
+    ask_at = clock_timestamp() + ($2::int[])[a.asked + 1] * interval '1 second'
+FROM (
+    SELECT id FROM attempts WHERE state = 'unknown' AND ask_at <= clock_timestamp()
+    ORDER BY ask_at LIMIT $1 FOR UPDATE SKIP LOCKED
+) AS due JOIN LATERAL (SELECT i.request::text FROM attempts b JOIN invitations i ON i.id = b.invitation_id
+    WHERE b.id = due.id) AS asked ON true
+WHERE a.id = due.id
+RETURNING a.id, a.step, a.provider_message_id, a.asked, asked.request"""
+
+
+async def to_ask(session: AsyncSession, *, limit: int) -> list[asyncpg.Record]:
+    """Take attempts to ask the provider about, each again later while it stays unknown; the waits grow, then end."""
+    return await db.fetch(session, _UNANSWERED, limit, list(_ASK_LATER))

@@ -1,0 +1,41 @@
+"""Whom we write to no more: for staff to look at, and to lift."""
+
+from http import HTTPStatus
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.dispatcher import schemas
+from services.dispatcher.handlers import receiving
+from services.dispatcher.repository import suppressions
+from shared import problems, web
+from shared.clock import Clock
+from shared.db import Sessions
+from shared.vocabulary import SuppressionReason, respondent_id
+
+
+def router(sessions: Sessions, clock: Clock) -> APIRouter:
+    routes = APIRouter(prefix="/v1/suppressions")
+    transaction = Annotated[AsyncSession, Depends(web.transaction(sessions), scope="function")]
+
+    @routes.get("")
+    async def newest(
+        session: transaction,
+        respondent: Annotated[str | None, Query(max_length=200, description="A customer id.")] = None,
+        reason: SuppressionReason | None = None,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> schemas.SuppressionList:
+        """List suppressions, newest first."""
+        known = respondent_id(respondent) if respondent else None
+        found = await suppressions.newest(session, respondent=known, reason=reason, limit=limit)
+        return schemas.SuppressionList(suppressions=[schemas.suppressed(each) for each in found])
+
+    @routes.delete("/{suppression_id}", status_code=HTTPStatus.NO_CONTENT)
+    async def release(suppression_id: UUID, session: transaction) -> None:
+        """Lift one suppression: this respondent may be asked again, and everybody is told so."""
+        if not await receiving.release(session, suppression_id, now=clock.now()):
+            raise problems.NotFound("No such suppression")
+
+    return routes

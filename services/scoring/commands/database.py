@@ -1,0 +1,20 @@
+"""Scoring's database, for a command."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services.scoring.config import ScoringSettings
+from shared import embedded
+from shared.db import Database
+from shared.vocabulary import Service
+
+
+@asynccontextmanager
+async def opened(settings: ScoringSettings) -> AsyncIterator[Database]:
+    database = Database(await embedded.url_of(Service.SCORING, settings), schema=Service.SCORING, pool_size=2)
+    try:
+        yield database
+    finally:
+        await database.close()

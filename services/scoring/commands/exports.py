@@ -1,0 +1,82 @@
+"""`earshot export`: answers and figures as files."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.scoring import exports
+from services.scoring.commands.database import opened
+from services.scoring.commands.progress import Advance, progress_bar
+from services.scoring.config import ScoringSettings
+from services.scoring.repository.listing import Filter
+from services.scoring.sheets import Format, NoParquet
+from shared.db import Sessions
+from shared.vocabulary import AnswerMode, Category, ChannelKind
+
+app = typer.Typer(no_args_is_help=True, help="Answers and figures as files.")
+
+Out = Annotated[Path, typer.Argument(metavar="FILE", help="What is there is replaced once the file is whole.")]
+Kind = Annotated[Format | None, typer.Option("--format", help="By default what the file's name ends with.")]
+Program = Annotated[str | None, typer.Option(help="Only this program.")]
+From = Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"])]
+To = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
+
+
+@app.command("answers")
+def export_answers(  # noqa: PLR0913 - one option each
+    file: Out,
+    *,
+    kind: Kind = None,
+    program: Program = None,
+    from_: From = None,
+    to: To = None,
+    category: Category | None = None,
+    channel: ChannelKind | None = None,
+    mode: AnswerMode | None = None,
+    suspect: Annotated[bool | None, typer.Option("--suspect/--no-suspect")] = None,
+) -> None:
+    """One row per answer."""
+    first, last = from_ and from_.date(), to and to.date()
+    wanted = Filter(program, first, last, category, channel, mode, suspect)
+    _export(file, kind, lambda sessions, of, bar: exports.answers(sessions, wanted, file, kind=of, progress=bar))
+
+
+@app.command("nps")
+def export_nps(
+    file: Out,
+    *,
+    kind: Kind = None,
+    program: Program = None,
+    from_: From = None,
+    to: To = None,
+) -> None:
+    """One row per program, dimension, value and day."""
+    wanted = Filter(program, from_ and from_.date(), to and to.date())
+    _export(file, kind, lambda sessions, of, bar: exports.nps(sessions, wanted, file, kind=of, progress=bar))
+
+
+def _export(file: Path, kind: Format | None, write: Callable[[Sessions, Format, Advance], Awaitable[int]]) -> None:
+    async def run(bar: Advance) -> int:
+        async with opened(ScoringSettings()) as database:
+            return await write(database.sessions, kind or _named(file), bar)
+
+    try:
+        with progress_bar("rows") as bar:
+            rows = asyncio.run(run(bar))
+    except NoParquet as error:
+        typer.echo(f"earshot: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{rows} rows in {file}")
+
+
+def _named(file: Path) -> Format:
+    ending = file.suffix.removeprefix(".")
+    if ending not in {*Format}:
+        raise typer.BadParameter(f"name the file .csv, .xlsx or .parquet, or give --format: {file.name}")
+    return Format(ending)

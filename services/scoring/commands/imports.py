@@ -1,0 +1,181 @@
+"""`earshot import answers`: an older tool's scores, from CSV or JSON lines."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+from zoneinfo import ZoneInfo
+
+import typer
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from services.scoring import imports
+from services.scoring.commands.database import opened
+from services.scoring.commands.progress import Advance, progress_bar
+from services.scoring.config import ScoringSettings
+from services.scoring.domain.answers import zone
+from services.scoring.domain.history import Program, Score
+from services.scoring.exports import SEGMENT
+from services.scoring.repository import programs
+from shared.cloudevents import explain
+from shared.db import Sessions
+from shared.events import Id, Segments
+
+app = typer.Typer(no_args_is_help=True, help="What an older tool collected.")
+
+BATCH = 500
+_Text = Annotated[str, StringConstraints(max_length=4000, pattern=r"^[^\x00]*$")]
+
+
+class _Line(BaseModel):
+    """One line of the file; a day without a time is noon in the program's zone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    external_id: Id
+    score: Annotated[int, Field(ge=0, le=10)]
+    answered_at: AwareDatetime | date
+    customer_id: Id | None = None
+    comment: _Text | None = None
+    reasons: Annotated[list[Id], Field(max_length=50)] = []
+    segments: Segments = {}
+
+    def score_in(self, home: ZoneInfo) -> Score:
+        day = self.answered_at
+        at = day if isinstance(day, datetime) else datetime.combine(day, time(12), home)
+        return Score(
+            self.external_id,
+            self.score,
+            at.astimezone(UTC),
+            self.customer_id,
+            self.reasons,
+            self.comment,
+            self.segments,
+        )
+
+
+Lines = Iterator[tuple[int, Mapping[str, Any] | str]]  # number, and fields or why there are none
+
+
+@dataclass(slots=True)
+class Report:
+    stored: int = 0
+    there: int = 0
+    refused: int = 0
+
+
+@app.command("answers")
+def import_answers(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV with a header, or .jsonl.")],
+    *,
+    program: Annotated[str, typer.Option(help="Whose scores these are; it must be published.")],
+) -> None:
+    """Store scores by their own days, apart from ours by mode; the same file twice changes nothing."""
+    refusals = file.with_name(file.name + ".refused.csv")
+    try:
+        with progress_bar("bytes") as advance:
+            report = asyncio.run(_import(file, program, refusals, advance))
+    except (LookupError, UnicodeDecodeError) as error:
+        typer.echo(f"earshot: {error.args[0] if isinstance(error, LookupError) else 'the file is not UTF-8'}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{report.stored} stored, {report.there} were there, {report.refused} refused")
+    if not report.refused:
+        refusals.unlink()
+        return
+    typer.echo(f"why: {refusals}")
+    raise typer.Exit(1)
+
+
+async def _import(file: Path, program: str, refusals: Path, advance: Advance) -> Report:
+    async with opened(ScoringSettings()) as database:
+        async with database.sessions.begin() as session:
+            of = await programs.published(session, program)
+        if of is None:
+            raise LookupError(f"no program {program} was published")
+        with file.open("rb") as source, refusals.open("w", newline="") as kept:
+            writer = csv.writer(kept)
+            writer.writerow(["line", "why"])
+            return await load(
+                database.sessions,
+                of,
+                lines_of(source, file.suffix),
+                refuse=lambda number, why: writer.writerow([number, why]),
+                advance=lambda: advance(source.tell(), os.fstat(source.fileno()).st_size),
+            )
+
+
+async def load(
+    sessions: Sessions,
+    program: Program,
+    lines: Lines,
+    *,
+    refuse: Callable[[int, str], object],
+    advance: Callable[[], None] = lambda: None,
+) -> Report:
+    """Read to the end, a few hundred lines a transaction; a refused line is named by its number, never quoted."""
+    report, home = Report(), zone(program.time_zone)
+    while chunk := list(islice(lines, BATCH)):
+        scores = []
+        for number, fields in chunk:
+            try:
+                scores.append(_parsed(fields).score_in(home))
+            except ValueError as error:
+                refuse(number, explain(error) if isinstance(error, ValidationError) else str(error))
+                report.refused += 1
+        async with sessions.begin() as session:
+            stored = await imports.store(session, program, scores)
+        report.stored += stored
+        report.there += len(scores) - stored
+        advance()
+    return report
+
+
+def _parsed(fields: Mapping[str, Any] | str) -> _Line:
+    """Check one line; raises ValueError."""
+    if isinstance(fields, str):
+        raise ValueError(fields)  # noqa: TRY004 - what could not even be read as fields
+    return _Line.model_validate(fields)
+
+
+def lines_of(source: BinaryIO, suffix: str) -> Lines:
+    """Read a file line by line; raises UnicodeDecodeError."""
+    text = io.TextIOWrapper(source, "utf-8-sig", newline="")
+    yield from _jsonl(text) if suffix in (".jsonl", ".ndjson") else _csv(text)
+    text.detach()  # or the file would be closed with it
+
+
+def _jsonl(text: io.TextIOWrapper) -> Lines:
+    for number, line in enumerate(text, 1):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            found = None
+        yield number, found if isinstance(found, dict) else "not a JSON object"
+
+
+def _csv(text: io.TextIOWrapper) -> Lines:
+    """Rows by column name; `segment.<name>` columns are segments, several reasons stand between semicolons."""
+    reader = csv.DictReader(text, strict=False)
+    for row in reader:
+        if None in row or None in row.values():
+            yield reader.line_num, "more or fewer cells than the header has"
+            continue
+        filled = {name: value for name, value in row.items() if value != ""}
+        fields: dict[str, Any] = {name: value for name, value in filled.items() if not name.startswith(SEGMENT)}
+        fields["segments"] = {
+            name.removeprefix(SEGMENT): value for name, value in filled.items() if name.startswith(SEGMENT)
+        }
+        if "reasons" in fields:
+            fields["reasons"] = [each.strip() for each in fields["reasons"].split(";") if each.strip()]
+        yield reader.line_num, fields

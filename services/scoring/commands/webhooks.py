@@ -1,0 +1,105 @@
+"""`earshot webhooks`: the same as `/v1/webhooks`, without a running service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+import typer
+
+from services.scoring.commands.database import opened
+from services.scoring.config import ScoringSettings
+from services.scoring.courier import Courier
+from services.scoring.domain.webhooks import OFFERED
+from services.scoring.schemas import Replay, WebhookIn, WebhookListed
+from services.scoring.webhooks import Webhooks
+from shared.problems import Problem
+
+app = typer.Typer(no_args_is_help=True, help="Who is told of answers and alerts over HTTP.")
+
+T = TypeVar("T")
+EndpointId = Annotated[UUID, typer.Argument(metavar="ID")]
+
+
+@app.command()
+def add(
+    url: str,
+    types: Annotated[list[str] | None, typer.Option("--type", help=f"One of {', '.join(OFFERED)}.")] = None,
+) -> None:
+    """Add an endpoint and print the secret its deliveries are signed with."""
+    made = _with(lambda webhooks: webhooks.add(WebhookIn(url=url, types=types or [])))
+    typer.echo(f"{made.id}  {made.secret}")
+
+
+@app.command("list")
+def list_all() -> None:
+    """Show every endpoint with the deliveries of the last seven days."""
+    for each in _with(lambda webhooks: webhooks.list()):
+        typer.echo(_line(each))
+
+
+def _line(each: WebhookListed) -> str:
+    state = f"disabled: {each.disabled}" if each.disabled else "enabled"
+    counts = f"{each.delivered} delivered, {each.due} due, {each.failed} failed"
+    trouble = f"; last trouble: {each.last_outcome}" if each.last_outcome else ""
+    return f"{each.id}  {each.url}  {state}; {counts}{trouble}  [{', '.join(each.types)}]"
+
+
+@app.command()
+def disable(endpoint: EndpointId) -> None:
+    """Send nothing more; what happens meanwhile is not queued."""
+    _with(lambda webhooks: webhooks.disable(endpoint))
+
+
+@app.command()
+def enable(endpoint: EndpointId) -> None:
+    """Send again, and what still waited."""
+    _with(lambda webhooks: webhooks.enable(endpoint))
+
+
+@app.command()
+def remove(endpoint: EndpointId) -> None:
+    """Forget an endpoint and its deliveries."""
+    _with(lambda webhooks: webhooks.remove(endpoint))
+
+
+@app.command()
+def rotate(endpoint: EndpointId) -> None:
+    """Make and print a new secret; for a day every delivery is signed with both."""
+    typer.echo(_with(lambda webhooks: webhooks.rotate(endpoint)).secret)
+
+
+@app.command()
+def replay(
+    endpoint: EndpointId,
+    *,
+    hours: Annotated[int, typer.Option(min=1, max=168, help="How far back.")] = 168,
+    delivered_too: Annotated[bool, typer.Option("--all", help="What was taken as well.")] = False,
+) -> None:
+    """Send again what failed."""
+    body = Replay(since=datetime.now(UTC) - timedelta(hours=hours), delivered_too=delivered_too)
+    typer.echo(f"{_with(lambda webhooks: webhooks.replay(endpoint, body)).deliveries} deliveries are due again")
+
+
+@app.command()
+def test(endpoint: EndpointId) -> None:
+    """Send one signed sample now; exits with 1 unless it was taken."""
+    outcome = _with(lambda webhooks: webhooks.test(endpoint)).outcome
+    typer.echo(outcome)
+    raise typer.Exit(0 if isinstance(outcome, int) and 200 <= outcome < 300 else 1)
+
+
+def _with(work: Callable[[Webhooks], Awaitable[T]]) -> T:
+    async def run() -> T:
+        settings = ScoringSettings()
+        async with opened(settings) as database:
+            return await work(Webhooks(database.sessions, Courier(database.sessions, settings.webhook_networks)))
+
+    try:
+        return asyncio.run(run())
+    except Problem as problem:
+        typer.echo(f"earshot: {problem.title}. {problem.detail}", err=True)
+        raise typer.Exit(1) from None

@@ -1,0 +1,70 @@
+"""How two scores differ, and how many answers a wanted margin needs.
+
+J. Lewis and J. Sauro, "How to Statistically Compare Two Net Promoter Scores" (2021): adjust both as for the adjusted
+Wald interval, then test their difference against a normal distribution. Shares: A. Agresti and B. Caffo, "Simple and
+Effective Confidence Intervals for Proportions and Differences of Proportions", The American Statistician 54 (2000).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, hypot, sqrt
+from statistics import NormalDist
+
+from services.scoring.domain.score import CONFIDENCE, Estimate, Interval, Tally, deviations, nps
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """After less before, in points; `p_value` is how often chance alone does as much or more, both ways."""
+
+    points: float
+    interval: Interval
+    p_value: float
+
+    @property
+    def significant(self) -> bool:
+        return not self.interval.low <= 0 <= self.interval.high
+
+
+def difference(before: Tally, after: Tally, *, confidence: float = CONFIDENCE) -> Difference | None:
+    """Compare two scores of different answers; None when either has none."""
+    old, new = nps(before), nps(after)
+    if old is None or new is None:
+        return None
+    was, is_ = Estimate.adjusted(before), Estimate.adjusted(after)
+    return _difference(new - old, is_.score - was.score, hypot(was.error, is_.error), confidence=confidence, limit=200)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """`part` of `whole` answers."""
+
+    part: int
+    whole: int
+
+    @property
+    def percent(self) -> float:
+        return 100 * self.part / self.whole if self.whole else 0.0
+
+
+def share_difference(before: Share, after: Share, *, confidence: float = CONFIDENCE) -> Difference | None:
+    """Compare two shares in percentage points (Agresti and Caffo); None when either is of nothing."""
+    if not (before.whole and after.whole):
+        return None
+    was, is_ = [(share.part + 1) / (share.whole + 2) for share in (before, after)]
+    error = 100 * sqrt(was * (1 - was) / (before.whole + 2) + is_ * (1 - is_) / (after.whole + 2))
+    points = after.percent - before.percent
+    return _difference(points, 100 * (is_ - was), error, confidence=confidence, limit=100)
+
+
+def _difference(points: float, adjusted: float, error: float, *, confidence: float, limit: float) -> Difference:
+    half = deviations(confidence) * error
+    interval = Interval(max(min(adjusted - half, points), -limit), min(max(adjusted + half, points), limit))
+    return Difference(points, interval, 2 * (1 - NormalDist().cdf(abs(adjusted) / error)))
+
+
+def smallest_sample(margin: float, *, like: Tally | None = None, confidence: float = CONFIDENCE) -> int:
+    """Count the answers an interval of ± `margin` points needs, were they spread as `like`; else at worst."""
+    variance = Estimate.adjusted(like).variance if like and like.n else 1.0  # half promoters, half detractors
+    return max(ceil(variance * (100 * deviations(confidence) / margin) ** 2 - 3), 1)

@@ -1,0 +1,120 @@
+"""From asked to answered, why, and who came back, read from the counters of journeys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from services.scoring.domain.journeys import SILENT, Part
+from services.scoring.domain.moves import REASON, WHOLE, Moves, Series, what_moved
+from services.scoring.domain.score import Tally
+from shared.vocabulary import Category
+
+GROUPS = (Category.PROMOTER.value, Category.PASSIVE.value, Category.DETRACTOR.value, SILENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """How many of the contacts of one kind reached, had their page opened first, and got the answer."""
+
+    reached: int = 0
+    opened: int = 0
+    answered: int = 0
+
+    def __add__(self, other: Came) -> Came:
+        return Came(self.reached + other.reached, self.opened + other.opened, self.answered + other.answered)
+
+
+@dataclass(frozen=True, slots=True)
+class Funnel:
+    """Of those asked in a period; steps are (step, channel), hours those of the respondent's day, None unknown."""
+
+    asked: int = 0
+    reached: int = 0
+    opened: int = 0
+    answered: int = 0
+    ended: int = 0
+    by_step: Mapping[tuple[int, str], Came] = field(default_factory=dict)
+    by_channel: Mapping[str, Came] = field(default_factory=dict)
+    by_hour: Mapping[int | None, Came] = field(default_factory=dict)
+
+    @property
+    def silent(self) -> int:
+        return self.asked - self.answered
+
+    @property
+    def waiting(self) -> int:
+        """The silent who may still be asked again."""
+        return self.silent - self.ended
+
+
+def funnel(sums: Mapping[Part, Decimal]) -> Funnel:
+    by_step: dict[tuple[int, str], Came] = {}
+    by_channel: dict[str, Came] = {}
+    by_hour: dict[int | None, Came] = {}
+    for part, amount in sorted(sums.items()):
+        if part.stage not in ("reached", "opened", "answered") or not part.detail or not amount:
+            continue
+        step, channel, hour = part.detail.split()
+        came = Came(**{part.stage: int(amount)})
+        at = int(hour) if hour.isdigit() else None
+        by_step[int(step), channel] = by_step.get((int(step), channel), Came()) + came
+        by_channel[channel] = by_channel.get(channel, Came()) + came
+        by_hour[at] = by_hour.get(at, Came()) + came
+    whole = {stage: int(sums.get(Part(stage), 0)) for stage in ("asked", "reached", "opened", "answered", "ended")}
+    return Funnel(**whole, by_step=by_step, by_channel=by_channel, by_hour=by_hour)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What one group did: `spent` on what they were asked about, `revenue` within 90 days of it, by currency."""
+
+    name: str
+    people: int
+    returned: int
+    spent: Mapping[str, Decimal]
+    revenue: Mapping[str, Decimal]
+
+    @property
+    def share(self) -> float | None:
+        return self.returned / self.people if self.people else None
+
+
+def returns(sums: Mapping[Part, Decimal]) -> list[Group]:
+    """Say who bought again, by group and for the silent."""
+    return [
+        Group(
+            name,
+            int(sums.get(Part("people", name), 0)),
+            int(sums.get(Part("returned", name), 0)),
+            _money(sums, "spent", name),
+            _money(sums, "revenue", name),
+        )
+        for name in GROUPS
+    ]
+
+
+def _money(sums: Mapping[Part, Decimal], stage: str, group: str) -> dict[str, Decimal]:
+    paid = [(part.detail.split(" ", 1), amount) for part, amount in sorted(sums.items()) if part.stage == stage]
+    return {currency: amount for (of, currency), amount in paid if of == group and amount}
+
+
+def reasons_named(sums: Mapping[Part, Decimal]) -> dict[str, Tally]:
+    """Say who named which reason, of those asked in a period."""
+    found: dict[str, Tally] = {}
+    for part, amount in sorted(sums.items()):
+        if part.stage == "reason" and amount:
+            score, reason = part.detail.split(" ", 1)
+            found[reason] = found.get(reason, Tally()) + Tally.of_one(int(score)) * int(amount)
+    return found
+
+
+def reasons_moved(before: Mapping[Part, Decimal], after: Mapping[Part, Decimal]) -> Moves:
+    """Say which reasons are named really more or less often, of all answers."""
+    return what_moved(_named(before), _named(after))
+
+
+def _named(sums: Mapping[Part, Decimal]) -> dict[Series, Tally]:
+    answered = Tally((int(sums.get(Part("answered"), 0)), *(0,) * 10))  # how many is what counts here, not which
+    return {WHOLE: answered} | {(REASON, reason): tally for reason, tally in reasons_named(sums).items()}

@@ -1,0 +1,97 @@
+"""Scores an older tool collected: answers without an invitation of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid5
+
+from services.scoring.domain.answers import Answer, Content, Invitation, InvitationState, local_day
+from services.scoring.domain.dimensions import Value, counted
+from shared.events import Brand, EventRef, Reasons, Thanks
+from shared.vocabulary import AnswerMode, respondent_id
+
+SOURCE = "earshot/import"
+_IDS = UUID("7ce1f1f7-6ab4-4f3b-9c0e-1f4f0a4f3d52")  # ours alone: the same score imported twice has one id
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    id: str
+    version: int
+    title: str
+    time_zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One line of history; `external_id` is the old tool's own and tells repetitions."""
+
+    external_id: str
+    score: int
+    at: datetime
+    customer_id: str | None = None
+    reasons: Sequence[str] = ()
+    comment: str | None = None
+    segments: Mapping[str, str] | None = None
+
+    @property
+    def customer(self) -> str:
+        """Who said it; somebody of their own where the old tool did not know."""
+        return self.customer_id or f"imported-{self.external_id}"
+
+
+def invitation_of(said: Score, program: Program, *, known: set[Value]) -> Invitation:
+    """Make what an answer hangs on: open to nobody, and no part of any response rate."""
+    day, segments = local_day(said.at, program.time_zone), said.segments or {}
+    return Invitation(
+        id=uuid5(_IDS, f"{program.id}|{said.external_id}"),
+        respondent_id=respondent_id(said.customer),
+        customer_id=said.customer,
+        program=program.id,
+        program_version=program.version,
+        program_title=program.title,
+        locale="en",
+        time_zone=program.time_zone,
+        program_zone=program.time_zone,
+        content=_nothing_asked(said),
+        segments=segments,
+        dimensions=counted(program.id, segments, version=program.version, known=known),
+        expires_at=said.at,
+        invited_day=day,
+        state=InvitationState.IMPORTED,
+        opted_out=False,
+        counted=True,
+        answer=None,
+    )
+
+
+def answer_of(said: Score, invitation: Invitation, *, new_id: UUID) -> Answer:
+    return Answer(
+        answer_id=new_id,
+        version=1,
+        score=said.score,
+        reasons=tuple(dict.fromkeys(said.reasons)),
+        comment=said.comment,
+        extra={},
+        mode=AnswerMode.IMPORTED,
+        step=0,
+        channel=None,
+        suspect=False,
+        answered_at=said.at,
+        first_day=invitation.invited_day,
+    )
+
+
+def _nothing_asked(said: Score) -> Content:
+    event = EventRef(source=SOURCE, id=said.external_id, type="imported", time=said.at)
+    return Content(
+        event=event,
+        brand=Brand(name=""),
+        question="",
+        reasons=Reasons(),
+        extra_questions=[],
+        thanks=Thanks(),
+        plan=[],
+    )

@@ -1,0 +1,142 @@
+"""How far an invitation came, and what its respondent bought since: what it adds to the counters of its day.
+
+A part is a stage and its detail. `asked`, `reached`, `opened`, `answered` and `ended` (over without an answer) have no
+detail for the whole, and "<step> <channel> <hour>" for the contact they are owed to; hours are the respondent's, `?`
+when no contact is known. `reason` is by "<score> <reason>", `people` and `returned` are by group, `spent` (the purchase
+asked about) and `revenue` (what was bought within 90 days of it) by "<group> <currency>".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+from services.scoring.domain.answers import zone
+from shared.events import EventRef
+from shared.vocabulary import category_of
+
+RETURN_WITHIN = timedelta(days=90)
+SILENT = "silent"
+ONE = Decimal(1)
+
+
+class Part(NamedTuple):
+    stage: str
+    detail: str = ""
+
+
+Parts = dict[Part, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A contact that was accepted and did not come back."""
+
+    step: int
+    channel: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A counted answer."""
+
+    score: int
+    step: int
+    channel: str
+    reasons: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    source: str
+    event_id: str
+    at: datetime
+    amount: Decimal | None
+    currency: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """What is known of one counted invitation; `opened` is the step whose link was opened first."""
+
+    event: EventRef
+    time_zone: str
+    reached: Sequence[Reached] = ()
+    opened: int | None = None
+    said: Said | None = None
+    ended: bool = False
+    purchases: Sequence[Purchase] = ()
+
+    @property
+    def group(self) -> str:
+        return category_of(self.said.score).value if self.said else SILENT
+
+    @property
+    def returns(self) -> list[Purchase]:
+        until = self.event.time + RETURN_WITHIN
+        about = self.event.source, self.event.id
+        return [
+            bought
+            for bought in self.purchases
+            if self.event.time < bought.at <= until and (bought.source, bought.event_id) != about
+        ]
+
+
+def parts(journey: Journey) -> Parts:
+    """Say what this invitation adds."""
+    return {**dict.fromkeys(_stages(journey), ONE), **_money(journey)}
+
+
+def parts_of_a_segment(parts: Parts) -> Parts:
+    """Keep less of what a segment counts: no hours, and of the contacts only the one that was answered."""
+    return {_without_hour(part): amount for part, amount in parts.items() if _in_segments(part)}
+
+
+def _in_segments(part: Part) -> bool:
+    return part.stage not in ("reached", "opened") or not part.detail
+
+
+def _without_hour(part: Part) -> Part:
+    if part.stage != "answered" or not part.detail:
+        return part
+    return Part(part.stage, f"{part.detail.rpartition(' ')[0]} ?")
+
+
+def _stages(journey: Journey) -> list[Part]:
+    contacts = {contact.step: contact for contact in sorted(journey.reached, key=lambda contact: contact.at)[::-1]}
+
+    def owed(stage: str, step: int, channel: str = "") -> Part:
+        contact = contacts.get(step)
+        if contact is None:
+            return Part(stage, f"{step} {channel or 'link'} ?")
+        hour = contact.at.astimezone(zone(journey.time_zone)).hour
+        return Part(stage, f"{step} {contact.channel} {hour:02}")
+
+    stages = [Part("asked"), Part("people", journey.group)]
+    if journey.reached or journey.opened is not None or journey.said:
+        stages.append(Part("reached"))
+    stages += [owed("reached", step) for step in contacts]
+    if journey.opened is not None:
+        stages += [Part("opened"), owed("opened", journey.opened)]
+    if journey.said:
+        stages += [Part("answered"), owed("answered", journey.said.step, journey.said.channel)]
+        stages += [Part("reason", f"{journey.said.score} {reason}") for reason in journey.said.reasons]
+    elif journey.ended:
+        stages.append(Part("ended"))
+    return stages
+
+
+def _money(journey: Journey) -> Parts:
+    group, event = journey.group, journey.event
+    sums: Parts = {Part("returned", group): ONE} if journey.returns else {}
+    paid = [("spent", event.amount, event.currency)]
+    paid += [("revenue", bought.amount, bought.currency) for bought in journey.returns]
+    for stage, amount, currency in paid:
+        if amount is not None and currency:
+            part = Part(stage, f"{group} {currency}")
+            sums[part] = sums.get(part, Decimal()) + amount
+    return sums

@@ -1,0 +1,18 @@
+"""What leaves scoring: to the event log, and to the webhooks that want it, if and only if the change commits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.scoring.repository import webhooks
+from shared import outbox
+from shared.cloudevents import Event
+from shared.events import Payload
+
+
+async def publish(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
+    """Write events beside the change they tell of."""
+    await outbox.add(session, events)
+    await webhooks.enqueue(session, events)

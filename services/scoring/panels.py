@@ -1,0 +1,184 @@
+"""Rows of the dashboard's cards, in words and widths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import asyncpg
+
+from services.scoring import charts, rendering
+from services.scoring.domain.funnel import Funnel
+from services.scoring.domain.moves import REASON, Moved
+from services.scoring.domain.score import Figure, Tally
+from services.scoring.overview import Overview
+from shared.events import PlanStep
+from shared.vocabulary import AnswerMode, Category, ChannelKind, category_of
+
+MOST_ROWS = 20
+SCALE = 240.0
+_STEP_NAMES = {ChannelKind.EMAIL: ("E-mail", "Repeat"), ChannelKind.SMS: ("SMS",), ChannelKind.CALL: ("Call desk",)}
+DIMENSION_NAMES = {"answering_device": "device of the answer", "version": "program version", "mode": "who typed it"}
+
+
+def name_of(dimension: str) -> str:
+    return DIMENSION_NAMES.get(dimension, dimension.replace("_", " "))
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRow:
+    figure: Figure
+    mark: charts.Whisker
+
+
+def value_rows(series: Sequence[Figure]) -> list[ValueRow]:
+    """Best known first, so that a store of two answers does not lead the list."""
+    ordered = sorted(series, key=lambda figure: -figure.tally.n)[:MOST_ROWS]
+    return [
+        ValueRow(figure, charts.whisker(figure.nps, figure.interval, width=SCALE))
+        for figure in ordered
+        if figure.nps is not None and figure.interval
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelBar:
+    label: str
+    count: int
+    kind: str
+    width: float
+    note: str = ""
+
+
+def funnel_bars(funnel: Funnel, plan: Sequence[PlanStep]) -> list[FunnelBar]:
+    names = {step.step: _step_name(plan, step) for step in plan}
+    answered = dict.fromkeys(names.values(), 0)
+    for (step, channel), came in funnel.by_step.items():
+        name = names.get(step) or ("Call desk" if channel == ChannelKind.CALL else "Another link")
+        answered[name] = answered.get(name, 0) + came.answered
+    silent = rendering.percent(funnel.silent / funnel.asked) if funnel.asked else ""
+    rows = [
+        ("Asked", funnel.asked, "asked", ""),
+        ("Reached", funnel.reached, "asked", ""),
+        ("Opened the page", funnel.opened, "asked", ""),
+        *((name, count, "operator" if name.startswith("Call") else "self", "") for name, count in answered.items()),
+        ("Silent", funnel.silent, "silent", silent),
+        ("Still waiting", funnel.waiting, "silent", ""),
+    ]
+    return [
+        FunnelBar(label, count, kind, 150 * count / max(funnel.asked, 1), note) for label, count, kind, note in rows
+    ]
+
+
+def _step_name(plan: Sequence[PlanStep], step: PlanStep) -> str:
+    nth = [each.step for each in plan if each.channel is step.channel].index(step.step)
+    names = _STEP_NAMES[step.channel]
+    return names[nth] if nth < len(names) else f"{names[-1]} {nth + 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class HourBar:
+    """Of the messages sent in an hour of the respondent's day, how many were answered."""
+
+    hour: int
+    sent: int
+    share: float
+    x: float
+    height: float
+
+
+def hour_bars(funnel: Funnel, *, height: float, step: float) -> list[HourBar]:
+    known = {hour: came for hour, came in funnel.by_hour.items() if hour is not None and came.reached}
+    highest = max((came.answered / came.reached for came in known.values()), default=0) or 1
+    return [
+        HourBar(hour, came.reached, share := came.answered / came.reached, index * step, height * share / highest)
+        for index, (hour, came) in enumerate(sorted(known.items()))
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonRow:
+    id: str
+    text: str
+    tally: Tally
+    share: float
+    parts: list[charts.Share]
+
+
+def reason_rows(found: Overview) -> list[ReasonRow]:
+    """Reasons by how many named them; bars by group, all on the scale of the most frequent."""
+    most = max((tally.n for tally in found.reasons.values()), default=1) or 1
+    answers = found.funnel.answered if found.which.segment else found.whole.tally.n
+    return [
+        ReasonRow(
+            reason,
+            found.reason_texts.get(reason, reason),
+            tally,
+            tally.n / max(answers, 1),
+            charts.shares(tally, width=SCALE, of=most),
+        )
+        for reason, tally in sorted(found.reasons.items(), key=lambda each: -each[1].n)
+        if tally.n
+    ]
+
+
+def moved_line(moved: Moved, texts: Mapping[str, str]) -> str:
+    """Say in one sentence what changed, and how surely."""
+    interval = moved.difference.interval
+    sure = f"({rendering.signed(interval.low)} … {rendering.signed(interval.high)})"
+    if moved.dimension == REASON:
+        text = texts.get(moved.value, moved.value)
+        return f"“{text}” is named by {moved.after:.0f} % of answers, was {moved.before:.0f} % {sure}"
+    verb = "rose" if moved.difference.points > 0 else "fell"
+    return (
+        f"{name_of(moved.dimension).capitalize()} {moved.value} {verb} by {abs(round(moved.difference.points))} {sure}"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    name: str
+    nps: float
+    source: str
+    mark: charts.Whisker
+    own: bool = False
+
+
+def yardsticks(found: Overview) -> list[Yardstick]:
+    """The own score among the benchmarks, highest first."""
+    rows = [
+        Yardstick(each.name, each.nps, each.source, charts.point(each.nps, width=SCALE)) for each in found.benchmarks
+    ]
+    if found.whole.nps is not None and found.whole.interval:
+        mark = charts.whisker(found.whole.nps, found.whole.interval, width=SCALE)
+        rows.append(Yardstick("This score", found.whole.nps, "", mark, own=True))
+    return sorted(rows, key=lambda row: -row.nps)
+
+
+def money(sums: Mapping[str, Decimal]) -> str:
+    return ", ".join(f"{rendering.grouped(round(amount))} {currency}" for currency, amount in sums.items()) or "–"  # noqa: RUF001 - a dash where there is no figure
+
+
+def words(rows: Iterable[asyncpg.Record], *, now: datetime) -> list[dict[str, Any]]:
+    return [_word(row, now) for row in rows]
+
+
+def _word(row: asyncpg.Record, now: datetime) -> dict[str, Any]:
+    category = category_of(row["score"])
+    first, second = ("other", "promoter") if category is Category.PROMOTER else ("promoter", "other")
+    texts = {reason["id"]: reason["text"] for group in (first, second) for reason in row["texts"][group]}
+    where = "the desk" if row["mode"] == AnswerMode.OPERATOR else {"email": "e-mail", "sms": "SMS"}.get(row["channel"])
+    return {
+        "score": row["score"],
+        "category": category,
+        "text": row["comment"],
+        "store": row["segments"].get("store"),
+        "at": rendering.moment(row["answered_at"], row["program_zone"], now=now),
+        "by": where or ("an import" if row["mode"] == AnswerMode.IMPORTED else "a link"),
+        "suspect": row["suspect"],
+        "call_back": row["callback_wanted"],
+        "reasons": [texts.get(reason, reason) for reason in row["reasons"]],
+    }

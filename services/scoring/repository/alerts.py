@@ -1,0 +1,53 @@
+"""What alerts are made of, and which were told already."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.scoring.domain.alerts import Change, Drop, Week
+from services.scoring.domain.score import Tally
+from services.scoring.models import COUNTERS
+from services.scoring.repository.buckets import tally
+from shared import db
+
+_BEGIN = "INSERT INTO alert_days (day) VALUES ($1) ON CONFLICT DO NOTHING RETURNING day"
+_FORGET = "DELETE FROM alert_days WHERE day < $1"
+
+
+async def begin_day(session: AsyncSession, day: date) -> bool:
+    """Say whether this day is ours to look at: each is looked at once, by one process."""
+    if not await db.fetch(session, _BEGIN, day):
+        return False
+    await db.fetch(session, _FORGET, day)
+    return True
+
+
+_WEEKS = f"""SELECT program, dimension, value, day > $2 AS recent,
+{", ".join(f"sum({name})::int AS {name}" for name in COUNTERS)}
+FROM buckets WHERE day BETWEEN $1 AND $3 GROUP BY 1, 2, 3, 4"""  # noqa: S608 - column names only
+
+
+async def changes(session: AsyncSession, week: Week) -> list[Change]:
+    """Every series that had answers in either week."""
+    sums: defaultdict[tuple[str, str, str], dict[bool, Tally]] = defaultdict(dict)
+    for row in await db.fetch(session, _WEEKS, week.first, week.middle, week.last):
+        sums[row["program"], row["dimension"], row["value"]][row["recent"]] = tally(row)
+    return [Change(*key, both.get(False, Tally()), both.get(True, Tally())) for key, both in sums.items()]
+
+
+_TELL = """INSERT INTO alerts (program, dimension, value, period)
+SELECT *, $4::date FROM unnest($1::text[], $2::text[], $3::text[]) ON CONFLICT DO NOTHING
+RETURNING program, dimension, value"""
+
+
+async def untold(session: AsyncSession, drops: Sequence[Drop], *, period: date) -> list[Drop]:
+    """Mark drops as told in this period and return those that were not yet."""
+    keys = {(each.change.program, each.change.dimension, each.change.value): each for each in drops}
+    if not keys:
+        return []
+    columns = [list(column) for column in zip(*sorted(keys), strict=True)]
+    return [keys[tuple(row)] for row in await db.fetch(session, _TELL, *columns, period)]

@@ -1,0 +1,74 @@
+"""Calls that people asked for: tasks of the desk beside those of dispatcher."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.scoring.domain.answers import Invitation
+from services.scoring.domain.calls import CALLBACK_TRIES, Hours, Slot
+from shared import db
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A call somebody asked for: whom, at which number, in which hours; `newly` unless only the rest may change."""
+
+    task_id: UUID
+    invitation: Invitation
+    phone: str
+    hours: Hours
+    slot: Slot
+    expires_at: datetime
+    newly: bool
+
+
+_WANT = """INSERT INTO call_tasks (task_id, kind, invitation_id, respondent_id, phone, name, time_zone, window_start,
+window_end, max_attempts, due_at, due_until, expires_at)
+SELECT task_id, 'callback', invitation_id, respondent_id, phone, name, time_zone, window_start, window_end, $13, due_at,
+due_until, expires_at FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::time[],
+$8::time[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::boolean[])
+AS w (task_id, invitation_id, respondent_id, phone, name, time_zone, window_start, window_end, due_at, due_until,
+expires_at, newly)
+WHERE newly OR EXISTS
+(SELECT FROM call_tasks t WHERE t.invitation_id = w.invitation_id AND t.kind = 'callback' AND t.state = 'open')
+ON CONFLICT (invitation_id) WHERE kind = 'callback' AND state = 'open' DO UPDATE SET phone = excluded.phone,
+window_start = excluded.window_start, window_end = excluded.window_end, due_at = excluded.due_at,
+due_until = excluded.due_until, expires_at = excluded.expires_at"""
+
+
+async def want(session: AsyncSession, wanted: Sequence[Wanted]) -> None:
+    """Put calls on the desk that were asked for; one that is there already gets the new number and hours."""
+    rows = [
+        (
+            each.task_id,
+            each.invitation.id,
+            each.invitation.respondent_id,
+            each.phone,
+            each.invitation.name,
+            each.invitation.time_zone,
+            each.hours.start,
+            each.hours.end,
+            each.slot.due_at,
+            each.slot.due_until,
+            each.expires_at,
+            each.newly,
+        )
+        for each in wanted
+    ]
+    if rows:
+        await db.fetch(session, _WANT, *(list(column) for column in zip(*rows, strict=True)), CALLBACK_TRIES)
+
+
+_UNWANT = """UPDATE call_tasks SET state = 'closed', outcome = 'withdrawn' WHERE invitation_id = ANY($1::uuid[])
+AND kind = 'callback' AND state = 'open'"""
+
+
+async def unwant(session: AsyncSession, invitation_ids: Sequence[UUID]) -> None:
+    """Take calls off the desk that are not wanted any more; who is on the phone keeps the lease."""
+    if invitation_ids:
+        await db.fetch(session, _UNWANT, list(invitation_ids))

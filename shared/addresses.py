@@ -1,0 +1,58 @@
+"""Which addresses somebody else's URL may make this machine talk to: public ones, and networks named for it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+Network = IPv4Network | IPv6Network
+Address = IPv4Address | IPv6Address
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+
+_NAT64 = ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in its last 32 bits
+
+
+class ForbiddenAddress(Exception):
+    """The name leads to a machine that is nobody else's business."""
+
+
+async def look_up(host: str, port: int) -> list[str]:
+    """Ask the system's resolver; raises OSError."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(address[0]) for *_, address in found]
+
+
+async def permitted(host: str, port: int, *, networks: Sequence[Network], resolve: Resolve = look_up) -> Address:
+    """Resolve a name once and return an address to connect to, if all of its addresses are permitted.
+
+    Connect to what is returned and not to the name, which may lead elsewhere a moment later. Raises ForbiddenAddress
+    and OSError.
+    """
+    found = [ip_address(text.partition("%")[0]) for text in await resolve(host, port)]
+    if not found or not all(_is_public(each) or is_in(each, networks) for each in found):
+        raise ForbiddenAddress
+    return found[0]
+
+
+def is_in(address: Address, networks: Sequence[Network]) -> bool:
+    return any(address.version == network.version and address in network for network in networks)
+
+
+def _is_public(address: Address) -> bool:
+    inner = _embedded(address)
+    if inner is not None:
+        return _is_public(inner)
+    return address.is_global and not address.is_multicast
+
+
+def _embedded(address: Address) -> IPv4Address | None:
+    """Find the IPv4 address an IPv6 one stands for: mapped, 6to4, Teredo, NAT64."""
+    if isinstance(address, IPv4Address):
+        return None
+    if address.teredo:
+        return address.teredo[1]
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour

@@ -1,0 +1,190 @@
+"""Stage sending: due step → rendered → accepted by SMTP → recorded, against a pipelined client on the same raw sink.
+
+The gate is ten times a client that opens a connection and builds an `EmailMessage` for every mail, without a database.
+EARSHOT_TEST_MAILS=1000000 says how much memory grows while that many leave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from pathlib import Path
+from uuid import UUID
+
+import aiosmtplib
+from uuid_utils.compat import uuid7
+
+from deploy import databases
+from services.dispatcher.channels.email import SmtpAccount, SmtpServer
+from services.dispatcher.channels.messages import Composer
+from services.dispatcher.domain import SendMode
+from services.dispatcher.repository import invitations, steps
+from services.dispatcher.scheduler import Lane, SendPolicy
+from shared import db, embedded
+from shared.clock import ManualClock
+from shared.config import DEVELOPMENT_LINK_KEYS
+from shared.events import Brand, Consent, Contact, EventRef, PlanStep, ProgramRef, SurveyRequested
+from shared.vocabulary import ChannelKind
+from tests.bench.frame import Measure, NotRight
+
+ITEMS = 2_000
+NAIVE = 100
+MAILS = int(os.environ.get("EARSHOT_TEST_MAILS", "0"))
+CONNECTIONS = 4
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+FROM = "survey@example.com"
+TO = "anna@example.com"
+LEAST = 10
+
+
+class SendingBench:
+    name = "sending"
+    gate = 0.0
+    goal = 0.35
+    least: Mapping[str, float] = {"a connection and an EmailMessage each": LEAST}
+
+    def __init__(self, database: db.Database, port: int) -> None:
+        self._database, self._port = database, port
+        self._account = SmtpAccount(
+            SmtpServer.from_url(f"smtp://127.0.0.1:{port}"), sender=FROM, connections=CONNECTIONS
+        )
+        self._composer = Composer(DEVELOPMENT_LINK_KEYS, "http://pub", "http://sh", "http://un", f"Earshot <{FROM}>")
+        self._lane = Lane(
+            channel=ChannelKind.EMAIL,
+            sessions=database.sessions,
+            clock=ManualClock(NOW),
+            composer=self._composer,
+            policy=SendPolicy(SendMode.LIVE, daily_ceiling=10**9),
+            account=self._account,
+        )
+        self.counters: dict[str, float] = {}
+        self.peers: Mapping[str, Measure] = {"a connection and an EmailMessage each": self.naive}
+
+    async def limit(self) -> float:
+        message = self._composer.compose(_request(0), step=1, channel=ChannelKind.EMAIL)
+        conversation = f"MAIL FROM:<{FROM}>\r\nRCPT TO:<{TO}>\r\nDATA\r\n".encode() + message.body + b".\r\n"
+        began = time.perf_counter()
+        await asyncio.gather(*(self._pipeline(conversation, ITEMS // CONNECTIONS) for _ in range(CONNECTIONS)))
+        return ITEMS / (time.perf_counter() - began)
+
+    async def _pipeline(self, conversation: bytes, count: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        await reader.readline()
+
+        async def write() -> None:
+            for _ in range(count):
+                writer.write(conversation)
+                await writer.drain()
+
+        writing = asyncio.create_task(write())
+        for _ in range(4 * count):
+            await reader.readline()
+        await writing
+        writer.close()
+
+    async def ours(self) -> float:
+        await self._fill(ITEMS)
+        began = time.perf_counter()
+        while await self._lane.perform_due():
+            pass
+        rate = ITEMS / (time.perf_counter() - began)
+        await self._check(ITEMS)
+        return rate
+
+    async def naive(self) -> float:
+        body = self._composer.compose(_request(0), step=1, channel=ChannelKind.EMAIL).body.decode()
+        began = time.perf_counter()
+        for _ in range(NAIVE):
+            mail = EmailMessage()
+            mail["From"], mail["To"], mail["Subject"] = FROM, TO, "One question"
+            mail.set_content(body)
+            mail.add_alternative(body, subtype="html")
+            await aiosmtplib.send(mail, hostname="127.0.0.1", port=self._port)
+        return NAIVE / (time.perf_counter() - began)
+
+    async def _fill(self, count: int) -> None:
+        """Put so many invitations whose only mail is due, in place of the last ones."""
+        requests = [_request(number) for number in range(count)]
+        async with self._database.sessions.begin() as session:
+            await db.fetch(session, "TRUNCATE invitations, outbox CASCADE")
+            for start in range(0, count, 500):
+                chunk = requests[start : start + 500]
+                await invitations.insert(session, [(each, each.invitation_id.bytes) for each in chunk])
+                await steps.insert(session, chunk)
+
+    async def _check(self, count: int) -> None:
+        sql = "SELECT count(*) FILTER (WHERE state = 'sent'), (SELECT count(*) FROM attempts) FROM steps"
+        async with self._database.sessions.begin() as session:
+            (row,) = await db.fetch(session, sql)
+        if tuple(row) != (count, count):
+            raise NotRight(f"of {count} mails {row[0]} were sent and {row[1]} are in the ledger")
+
+    async def grow(self) -> None:
+        """Send many mails, batch after batch, and see whether memory grows."""
+        before = 0
+        for sent in range(0, MAILS, ITEMS):
+            await self.ours()
+            if sent == ITEMS:
+                before = _peak_kb()
+        if MAILS:
+            self.counters["mails"] = MAILS
+            self.counters["memory_growth_mb"] = (_peak_kb() - before) / 1024
+
+    async def close(self) -> None:
+        await self._account.close()
+
+
+def _peak_kb() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _request(number: int) -> SurveyRequested:
+    return SurveyRequested(
+        respondent_id=f"customer-{number}",
+        invitation_id=UUID(bytes=uuid7().bytes),
+        customer_id=f"customer-{number}",
+        event=EventRef(source="shop", id="e1", type="crm.purchase.completed", time=NOW, subject="48213"),
+        program=ProgramRef(id="after-purchase", version=1),
+        brand=Brand(name="Kofe Point"),
+        locale="en",
+        time_zone="UTC",
+        question="How likely are you to recommend us to a friend or colleague?",
+        send_at=NOW,
+        expires_at=NOW + timedelta(days=21),
+        plan=[PlanStep(step=1, channel=ChannelKind.EMAIL, delay_s=0)],
+        contact=Contact(email=TO),
+        consent=Consent(email=True),
+        link_key="dev",
+    )
+
+
+@asynccontextmanager
+async def open_bench() -> AsyncIterator[SendingBench]:
+    folder = Path(tempfile.mkdtemp(prefix="eb-"))
+    server = embedded.start(folder / "pg")
+    command = (sys.executable, "-m", "tests.bench.smtp_sink")
+    sink = await asyncio.create_subprocess_exec(*command, cwd=databases.ROOT, stdout=asyncio.subprocess.PIPE)
+    assert sink.stdout is not None
+    try:
+        urls = await embedded.prepare(server)
+        await databases.migrate({"dispatcher": urls["dispatcher"]})
+        database = db.Database(urls["dispatcher"], schema="dispatcher")
+        bench = SendingBench(database, int(await sink.stdout.readline()))
+        await bench.grow()
+        yield bench
+        await bench.close()
+        await database.close()
+    finally:
+        sink.kill()
+        await sink.wait()
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)

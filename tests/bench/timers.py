@@ -1,0 +1,209 @@
+"""Stage timers: lease 500, mark 100, complete and plan the next step, against three bulk UPDATEs by key range.
+
+The statements are the repository's own, in the scheduler's transactions. It is measured with ten thousand steps of the
+future beside the due ones; `with_future` is the rate with 300,000 (EARSHOT_TEST_FUTURE=5000000 for five) as a part
+of that, and buffers are what one claimed step reads in both.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from deploy import databases
+from services.dispatcher import domain
+from services.dispatcher.domain import StepState
+from services.dispatcher.repository import steps
+from services.dispatcher.repository.steps import End, Held
+from services.dispatcher.scheduler.lane import MARK
+from services.dispatcher.scheduler.rota import CLAIM
+from shared import db, embedded
+from shared.vocabulary import ChannelKind
+from tests.bench.frame import Measure, NotRight
+
+ITEMS = 5_000
+FEW = 10_000
+FUTURE = int(os.environ.get("EARSHOT_TEST_FUTURE", "300000"))
+PER_INVITATION = 100
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+EMAIL = ChannelKind.EMAIL
+
+_INVITATIONS = """INSERT INTO invitations (id, respondent_id, program, request, unsubscribe, expires_at)
+SELECT lpad(to_hex(n), 32, '0')::uuid, n::text, 'p', '{}', int8send(n), $3 FROM generate_series($1::int8, $2::int8) n"""
+_DUE = """INSERT INTO steps (invitation_id, step, channel, state, delay_s, due_at)
+SELECT lpad(to_hex(n), 32, '0')::uuid, s, 'email', CASE s WHEN 1 THEN 'planned' ELSE 'waiting' END, 86400,
+    CASE s WHEN 1 THEN $3::timestamptz - n * interval '1 ms' END
+FROM generate_series($1::int8, $2::int8) n, generate_series(1, 2) s"""
+_FUTURE = """INSERT INTO steps (invitation_id, step, channel, state, delay_s, due_at)
+SELECT lpad(to_hex(n), 32, '0')::uuid, s, 'email', 'planned', 86400, $3::timestamptz + (n * 7 + s) * interval '1 s'
+FROM generate_series($1::int8, $2::int8) n, generate_series(1, 100) s"""
+_BULK = (
+    """UPDATE steps SET state = 'leased', token = $3, leased_until = clock_timestamp() + interval '30 s'
+    WHERE invitation_id BETWEEN $1 AND $2 AND step = 1""",
+    """UPDATE steps SET state = 'in_flight', account = 'smtp', leased_until = clock_timestamp() + interval '30 s'
+    WHERE invitation_id BETWEEN $1 AND $2 AND step = 1 AND token = $3""",
+    """UPDATE steps SET state = 'sent', token = NULL, leased_until = NULL, tries = 1
+    WHERE invitation_id BETWEEN $1 AND $2 AND step = 1 AND token = $3""",
+)
+
+
+class TimersBench:
+    name = "timers"
+    gate = 0.33
+    goal = 0.45
+
+    def __init__(self, database: db.Database, admin: asyncpg.Connection) -> None:
+        self._database, self._admin = database, admin
+        self._next = 1
+        self.counters: dict[str, float] = {}
+        self.peers: Mapping[str, Measure] = {"one by one": self.one_by_one}
+
+    async def limit(self) -> float:
+        first = await self._fill(ITEMS)
+        began = time.perf_counter()
+        for start in range(first, first + ITEMS, CLAIM):
+            token = uuid4()
+            for statement in _BULK:
+                async with self._database.sessions.begin() as session:
+                    await db.fetch(session, statement, UUID(int=start), UUID(int=start + CLAIM - 1), token)
+        rate = ITEMS / (time.perf_counter() - began)
+        await self._check(ITEMS, planned=0)
+        return rate
+
+    async def ours(self) -> float:
+        await self._fill(ITEMS)
+        wal = await self._one("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn")
+        began = time.perf_counter()
+        await self._perform(CLAIM, MARK)
+        rate = ITEMS / (time.perf_counter() - began)
+        self.counters["wal_bytes_per_step"] = (
+            await self._one("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn") - wal
+        ) / ITEMS
+        await self._check(ITEMS, planned=ITEMS)
+        return rate
+
+    async def one_by_one(self) -> float:
+        """Claim, mark and complete a step at a time, as a job queue would."""
+        await self._fill(300)
+        began = time.perf_counter()
+        await self._perform(1, 1)
+        rate = 300 / (time.perf_counter() - began)
+        await self._check(300, planned=300)
+        return rate
+
+    async def _perform(self, claim: int, mark: int) -> None:
+        seen: set[UUID] = set()
+        while held := await self._claim(claim):
+            if not seen.isdisjoint(step.invitation_id for step in held):
+                raise NotRight("a step was claimed twice")
+            seen |= {step.invitation_id for step in held}
+            for start in range(0, len(held), mark):
+                await self._mark(held[start : start + mark])
+                await self._complete(held[start : start + mark])
+
+    async def _claim(self, limit: int) -> list[Held]:
+        async with self._database.sessions.begin() as session:
+            return await steps.claim_due(session, EMAIL, now=NOW, limit=limit)
+
+    async def _mark(self, held: list[Held]) -> None:
+        async with self._database.sessions.begin() as session:
+            await steps.mark_in_flight(session, held, account="smtp")
+
+    async def _complete(self, held: list[Held]) -> None:
+        async with self._database.sessions.begin() as session:
+            await steps.end(session, [End(step, StepState.SENT, tries=1, account="smtp") for step in held])
+            await steps.plan(session, {step.invitation_id: domain.Planned(2, NOW + DAY) for step in held})
+
+    async def _fill(self, count: int) -> int:
+        """Put so many due steps, each with a waiting successor, in place of the last; return the first one's number."""
+        async with self._database.sessions.begin() as session:
+            await db.fetch(session, "DELETE FROM invitations WHERE program = 'p' AND expires_at = $1", NOW)
+            first, self._next = self._next, self._next + count
+            await db.fetch(session, _INVITATIONS, first, self._next - 1, NOW)
+            await db.fetch(session, _DUE, first, self._next - 1, NOW)
+        await self._settle()
+        return first
+
+    async def _settle(self) -> None:
+        connection = await self._database.connect()
+        await connection.execute("VACUUM ANALYZE steps")
+        await connection.close()
+
+    async def _check(self, count: int, *, planned: int) -> None:
+        sql = """SELECT count(*) FILTER (WHERE s.state = 'sent') - $2::int8,
+            count(*) FILTER (WHERE s.state = 'planned' AND s.step = 2) - $3::int8
+        FROM steps s JOIN invitations i ON i.id = s.invitation_id AND i.expires_at = $1"""
+        async with self._database.sessions.begin() as session:
+            (row,) = await db.fetch(session, sql, NOW, count, planned)
+        if tuple(row) != (0, 0):
+            raise NotRight(f"sent and planned differ by {tuple(row)}")
+
+    async def _one(self, sql: str) -> float:
+        async with self._database.sessions.begin() as session:
+            return float((await db.fetch(session, sql))[0][0])
+
+    # --- growth
+
+    async def grow(self) -> None:
+        """Measure with few steps of the future, then with many."""
+        few, few_buffers = await self._rate(FEW, 0)
+        many, many_buffers = await self._rate(FUTURE, FEW)
+        self.counters["future_steps"] = FUTURE
+        self.counters["with_future"] = many / few
+        self.counters["buffers_per_step"] = few_buffers
+        self.counters["buffers_per_step_with_future"] = many_buffers
+
+    async def _rate(self, future: int, there: int) -> tuple[float, float]:
+        first = 1 << 40
+        numbers = (first + there // PER_INVITATION, first + future // PER_INVITATION - 1)
+        await self._admin.execute(_INVITATIONS, *numbers, NOW + DAY)
+        await self._admin.execute(_FUTURE, *numbers, NOW + DAY)
+        rates = sorted([await self.ours() for _ in range(3)])
+        return rates[1], await self._buffers()
+
+    async def _buffers(self) -> float:
+        """Count the buffers one claim of 500 touches, per step."""
+        await self._fill(ITEMS)
+        explain = f"EXPLAIN (ANALYZE, BUFFERS) {steps._CLAIM}"
+        async with self._database.sessions() as session:
+            lines = await db.fetch(session, explain, EMAIL, NOW, CLAIM, uuid4(), steps.LEASE)
+            await session.rollback()
+        total: str = next(line[0] for line in lines if "Buffers:" in line[0])
+        return sum(map(int, re.findall(r"(?:hit|read)=(\d+)", total))) / CLAIM
+
+
+@asynccontextmanager
+async def open_bench() -> AsyncIterator[TimersBench]:
+    folder = Path(tempfile.mkdtemp(prefix="eb-"))
+    server = embedded.start(folder / "pg")
+    try:
+        admin = await asyncpg.connect(db.driver_url(server.admin_url))
+        for setting in ("shared_buffers = '1GB'", "max_wal_size = '4GB'"):
+            await admin.execute(f"ALTER SYSTEM SET {setting}")
+        await admin.close()
+        server.restart()
+        urls = await embedded.prepare(server)
+        await databases.migrate({"dispatcher": urls["dispatcher"]})
+        database = db.Database(urls["dispatcher"], schema="dispatcher")
+        owner = db.sqlalchemy_url(server.admin_url).set(database=embedded.DATABASE).render_as_string()
+        admin = await asyncpg.connect(db.driver_url(owner))
+        await admin.execute("SET search_path = dispatcher; SET session_replication_role = replica")  # no foreign keys
+        bench = TimersBench(database, admin)
+        await bench.grow()
+        yield bench
+        await admin.close()
+        await database.close()
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)

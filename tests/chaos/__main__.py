@@ -1,0 +1,83 @@
+"""`make chaos`: kill and cut while thousands of invitations are on their way, then let an oracle count.
+
+Prints the table, writes build/chaos.json, and exits with 1 when anything was lost, sent twice or cannot be explained.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from pathlib import Path
+
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from shared import logging
+from tests.chaos import run
+from tests.chaos.run import Plan, Report
+
+OUTPUT = Path("build/chaos.json")
+MOST_SHOWN = 20
+
+
+def main() -> bool:
+    parser = argparse.ArgumentParser(prog="make chaos")
+    parser.add_argument("--transport", choices=("kafka", "postgres"), default="kafka")
+    parser.add_argument("--invitations", type=int, default=20_000)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
+    chosen = parser.parse_args()
+    logging.configure("critical", service="chaos")  # what goes away is said in the table
+    report = uvloop.run(run.run(Plan(chosen.invitations, chosen.kills, chosen.seed, chosen.transport)))
+    _print(report)
+    _write(report)
+    return report.passed
+
+
+def _print(report: Report) -> None:
+    table, verdict = Table("", "", title=f"seed {report.plan.seed}, {report.plan.transport}"), report.verdict
+    rows = {
+        "invitations": report.plan.invitations,
+        "expected": verdict.expected,
+        "found": verdict.found,
+        "accepted": verdict.accepted,
+        "lost": verdict.lost,
+        "duplicates": verdict.duplicates,
+        **{f"unknown, {reason}": count for reason, count in sorted(verdict.unknown.items())},
+        "unknown at most": verdict.unknown_bound,
+        "kills": report.kills,
+        **dict(sorted(report.faults.items())),
+        "seconds": round(report.seconds),
+    }
+    for name, value in rows.items():
+        table.add_row(name, f"{value:,}")
+    console = Console(width=100)
+    console.print(table)
+    for line in verdict.wrong[:MOST_SHOWN]:
+        console.print(line)
+
+
+def _write(report: Report) -> None:
+    verdict = report.verdict
+    found = {
+        "seed": report.plan.seed,
+        "invitations": report.plan.invitations,
+        "kills": report.kills,
+        "faults": dict(sorted(report.faults.items())),
+        "expected": verdict.expected,
+        "found": verdict.found,
+        "accepted": verdict.accepted,
+        "lost": verdict.lost,
+        "duplicates": verdict.duplicates,
+        "unknown": verdict.unknown.total(),
+        "unknown_bound": verdict.unknown_bound,
+        "seconds": round(report.seconds, 1),
+    }
+    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
+    OUTPUT.write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    raise SystemExit(not main())

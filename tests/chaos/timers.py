@@ -1,0 +1,108 @@
+"""`python -m tests.chaos.timers`: a million timers over sixty simulated days; each fires once, none early."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import uvloop
+
+from deploy import databases
+from services.dispatcher.domain import StepState
+from services.dispatcher.repository import steps
+from services.dispatcher.repository.steps import End
+from services.dispatcher.scheduler.rota import CLAIM
+from shared import db, embedded
+from shared.vocabulary import ChannelKind
+
+BEGINS = datetime(2026, 3, 2, tzinfo=UTC)
+DAYS = 60
+PER_INVITATION = 10
+CLAIMERS = 2
+
+_INVITATIONS = """INSERT INTO invitations (id, respondent_id, program, request, unsubscribe, expires_at)
+SELECT lpad(to_hex(n), 32, '0')::uuid, n::text, 'p', '{}', int8send(n), $2::timestamptz + interval '1 year'
+FROM generate_series(1, $1::int8) n"""
+_STEPS = """INSERT INTO steps (invitation_id, step, channel, state, delay_s, due_at)
+SELECT lpad(to_hex(n), 32, '0')::uuid, s, 'email', 'planned', 0, $2::timestamptz + random() * $3 * interval '1 day'
+FROM generate_series(1, $1::int8) n, generate_series(1, 10) s"""
+
+
+@dataclass
+class Fired:
+    times: Counter[tuple[UUID, int]] = field(default_factory=Counter)
+    early: int = 0
+
+    def wrong(self, count: int) -> list[str]:
+        """Say what is not as it should be after all days went by."""
+        twice = sum(times > 1 for times in self.times.values())
+        found = {"never": count - len(self.times), "twice": twice, "early": self.early}
+        return [f"{number} fired {how}" for how, number in found.items() if number]
+
+
+async def plant(database: db.Database, count: int, *, seed: int) -> None:
+    """Put so many steps, due at random moments of the sixty days."""
+    async with database.sessions.begin() as session:
+        await db.fetch(session, "SELECT setseed($1)", seed % 1000 / 1000)
+        await db.fetch(session, _INVITATIONS, count // PER_INVITATION, BEGINS)
+        await db.fetch(session, _STEPS, count // PER_INVITATION, BEGINS, float(DAYS))
+
+
+async def fire(database: db.Database, *, seed: int) -> Fired:
+    """Let time leap through the days, at most twelve hours at once, and two claimers take what is due."""
+    chance, fired = random.Random(seed), Fired()
+    now, end = BEGINS, BEGINS + timedelta(days=DAYS)
+    while now < end:
+        now = min(end, now + timedelta(minutes=chance.randint(1, 720)))
+        await asyncio.gather(*(_take_due(database, now, fired) for _ in range(CLAIMERS)))
+    return fired
+
+
+async def _take_due(database: db.Database, now: datetime, fired: Fired) -> None:
+    while True:
+        async with database.sessions.begin() as session:
+            held = await steps.claim_due(session, ChannelKind.EMAIL, now=now, limit=CLAIM)
+        if not held:
+            return
+        async with database.sessions.begin() as session:
+            marked = await steps.mark_in_flight(session, held, account="smtp")
+            await steps.end(session, [End(step, StepState.SENT, tries=1, account="smtp") for step in held])
+        fired.times.update(marked)
+        fired.early += sum(step.due_at > now for step in held)
+
+
+async def command(count: int, seed: int) -> Sequence[str]:
+    folder = Path(tempfile.mkdtemp(prefix="et-"))
+    server = embedded.start(folder)
+    try:
+        urls = await embedded.prepare(server)
+        await databases.migrate({"dispatcher": urls["dispatcher"]})
+        database = db.Database(urls["dispatcher"], schema="dispatcher")
+        await plant(database, count, seed=seed)
+        began = time.monotonic()
+        fired = await fire(database, seed=seed)
+        took = time.monotonic() - began
+        await database.close()
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+    print(f"{len(fired.times):,} of {count:,} fired in {took:.0f} s, seed {seed}")  # noqa: T201 - a command
+    return fired.wrong(count)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--count", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=1)
+    chosen = parser.parse_args()
+    raise SystemExit("\n".join(uvloop.run(command(chosen.count, chosen.seed))) or 0)

@@ -1,0 +1,204 @@
+"""Calls as tasks in Bitrix24: made once, read back, closed when the call is over."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+from starlette.responses import JSONResponse, Response
+
+from services.dispatcher import main
+from services.dispatcher.channels.bitrix24 import Bitrix24
+from services.dispatcher.config import DispatcherSettings
+from services.dispatcher.crm import CrmTasks
+from shared.events import SurveyRequested
+from shared.http_client import HttpClient
+from shared.transport import open_log
+from shared.vocabulary import ChannelKind
+from tests.fakes import Gateway, gateway
+from tests.integration.dispatcher.conftest import Chain, answered, plan, request
+
+LIMIT = JSONResponse({"error": "QUERY_LIMIT_EXCEEDED", "error_description": "Too many requests"}, 503)
+
+
+@dataclass
+class Portal:
+    """Bitrix24 with its tasks; `swallow` makes it act and answer nothing that can be read."""
+
+    server: Gateway
+    tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    swallow: bool = False
+    limited: bool = False
+
+    def answer(self, _fields: dict[str, str]) -> Response:
+        if self.limited:
+            return LIMIT
+        method, body = self.server.paths[-1].rpartition("/")[2], json.loads(self.server.bodies[-1])
+        reply = self._act(method, body)
+        return Response("<html>", 502) if self.swallow else reply
+
+    def _act(self, method: str, body: dict[str, Any]) -> Response:
+        if method == "tasks.task.add":
+            number = str(len(self.tasks) + 1)
+            self.tasks[number] = {"id": number, "status": "2", **body["fields"]}
+            return JSONResponse({"result": {"task": self.tasks[number]}})
+        if method == "tasks.task.list":
+            found = [task for task in self.tasks.values() if task["TITLE"] == body["filter"]["TITLE"]]
+            return JSONResponse({"result": {"tasks": found}})
+        task = self.tasks.get(str(body["taskId"]))
+        if task is None:
+            return JSONResponse({"error": "0", "error_description": "Task not found or not accessible"}, 400)
+        if method == "tasks.task.complete":
+            task["status"] = "5"
+        return JSONResponse({"result": {"task": task}})
+
+    def asked(self, method: str) -> int:
+        return sum(path.endswith(method) for path in self.server.paths)
+
+
+@pytest.fixture
+async def portal() -> AsyncIterator[Portal]:
+    async with gateway() as server:
+        fake = Portal(server)
+        server.answer = fake.answer
+        yield fake
+
+
+@pytest.fixture
+async def crm(chain: Chain, portal: Portal) -> AsyncIterator[CrmTasks]:
+    http = HttpClient(f"{portal.server.url}/rest/1/code/")
+    yield CrmTasks(chain.database.sessions, chain.clock, Bitrix24(http, responsible=7), "https://nps.example.com/desk")
+    await http.close()
+
+
+async def called(chain: Chain, **changes: Any) -> SurveyRequested:
+    asked = request(**{"plan": plan((ChannelKind.CALL, 0)), **changes})
+    await chain.take(asked)
+    await chain.tick()
+    return asked
+
+
+async def due_again(chain: Chain) -> None:
+    await chain.rows("UPDATE crm_tasks SET look_at = clock_timestamp() WHERE look_at IS NOT NULL RETURNING 1")
+
+
+async def test_call_becomes_one_task_with_script_number_and_link(chain: Chain, portal: Portal, crm: CrmTasks) -> None:
+    asked = await called(chain)
+    for _ in range(3):
+        await crm()
+    (task,) = portal.tasks.values()
+    (call,) = await chain.published("call.requested")
+    assert task["TITLE"].startswith("Kofe Point: ask Anna Petrova one question · ")
+    assert task["RESPONSIBLE_ID"] == 7
+    assert task["DEADLINE"] == asked.expires_at.isoformat()
+    for part in (asked.question, "+15550001", f"https://nps.example.com/desk/{call.task_id}", "order 48213"):
+        assert part in task["DESCRIPTION"]
+    assert portal.server.paths == ["POST /rest/1/code/tasks.task.add"]
+
+
+async def test_task_whose_reply_was_lost_is_found_and_not_made_again(
+    chain: Chain, portal: Portal, crm: CrmTasks
+) -> None:
+    await called(chain)
+    portal.swallow = True
+    await crm()
+    portal.swallow = False
+    await due_again(chain)
+    await crm()
+    assert (portal.asked("task.add"), len(portal.tasks)) == (1, 1)
+    assert await chain.rows("SELECT number FROM crm_tasks") == [{"number": "1"}]
+
+
+async def test_limit_is_waited_out(chain: Chain, portal: Portal, crm: CrmTasks) -> None:
+    await called(chain, respondent="r1")
+    await called(chain, respondent="r2")
+    portal.limited = True
+    await crm()
+    assert len(portal.server.paths) == 1  # no more is asked of it now
+    waits = await chain.rows("SELECT look_at > clock_timestamp() + interval '20 seconds' AS later FROM crm_tasks")
+    assert [row["later"] for row in waits] == [True, True]
+    portal.limited = False
+    await due_again(chain)
+    await crm()
+    assert len(portal.tasks) == 2
+
+
+async def test_done_there_without_an_answer_exhausts_the_chain(chain: Chain, portal: Portal, crm: CrmTasks) -> None:
+    asked = await called(chain)
+    await crm()
+    portal.tasks["1"]["status"] = "5"
+    await due_again(chain)
+    await crm()
+    assert await chain.outcome(asked.invitation_id) == "exhausted"
+    assert [each.reason for each in await chain.published("call.withdrawn")] == ["done_in_crm"]
+    await chain.take(answered(asked))
+    assert await chain.outcome(asked.invitation_id) == "answered"
+
+
+async def test_task_in_work_ends_nothing(chain: Chain, portal: Portal, crm: CrmTasks) -> None:
+    asked = await called(chain)
+    await crm()
+    portal.tasks["1"]["status"] = "3"
+    await due_again(chain)
+    await crm()
+    assert await chain.outcome(asked.invitation_id) is None
+
+
+async def test_answer_closes_the_task(chain: Chain, portal: Portal, crm: CrmTasks) -> None:
+    asked = await called(chain)
+    await crm()
+    await chain.take(answered(asked))
+    for _ in range(2):
+        await crm()
+    assert portal.tasks["1"]["status"] == "5"
+    assert portal.asked("task.complete") == 1
+
+
+async def test_call_that_is_over_before_its_task_was_made_leaves_none(
+    chain: Chain, portal: Portal, crm: CrmTasks
+) -> None:
+    asked = await called(chain)
+    portal.limited = True
+    await crm()
+    portal.limited = False
+    await chain.take(answered(asked))
+    await due_again(chain)
+    await crm()
+    assert portal.tasks == {}
+
+
+async def test_deleted_task_is_forgotten(chain: Chain, portal: Portal, crm: CrmTasks) -> None:
+    asked = await called(chain)
+    await crm()
+    portal.tasks.clear()
+    for _ in range(2):
+        await due_again(chain)
+        await crm()
+    assert portal.asked("task.get") == 1
+    assert await chain.outcome(asked.invitation_id) is None  # the desk still has it
+
+
+async def test_outgoing_webhook_has_the_task_read_again(
+    chain: Chain, portal: Portal, crm: CrmTasks, transport_url: str
+) -> None:
+    asked = await called(chain)
+    await crm()
+    portal.tasks["1"]["status"] = "5"
+    log = open_log(transport_url)
+    settings = DispatcherSettings(_env_file=None, bitrix24_token="token")
+    app = main.build_app(settings, chain.database, log, chain.clock)
+    form = {"event": "ONTASKUPDATE", "data[FIELDS_AFTER][ID]": "1", "auth[application_token]": "guess"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://inside") as hook:
+        assert (await hook.post("/hooks/bitrix24", data=form)).status_code == 403
+        await crm()
+        assert await chain.outcome(asked.invitation_id) is None
+        form["auth[application_token]"] = "token"
+        for _ in range(2):
+            assert (await hook.post("/hooks/bitrix24", data=form)).status_code == 204
+    await log.close()
+    await crm()
+    assert await chain.outcome(asked.invitation_id) == "exhausted"

@@ -1,0 +1,347 @@
+"""Receipts in any order, twice, and before our own commit: what they make of the ledger, the chain and the person."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from itertools import permutations
+from typing import Any
+from uuid import UUID
+
+import pytest
+from starlette.responses import JSONResponse
+
+from services.dispatcher import errands
+from services.dispatcher.channels.sms import SmsAccount, Twilio
+from services.dispatcher.domain import Disposition, Outgoing, Result
+from services.dispatcher.errands import Inquirer
+from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, fingerprint
+from services.dispatcher.repository import receipts
+from shared.events import RespondentReleased, RespondentSuppressed, SurveyRequested
+from shared.http_client import HttpClient
+from shared.vocabulary import ChannelKind, SuppressionReason
+from tests.fakes import gateway
+from tests.integration.dispatcher.conftest import (
+    DAY,
+    LINK_KEYS,
+    NOW,
+    Chain,
+    RememberingAccount,
+    answered,
+    plan,
+    request,
+)
+
+MAIL, SMS, CALL = ChannelKind.EMAIL, ChannelKind.SMS, ChannelKind.CALL
+
+
+class Receiver:
+    """Brings receipts of a chain's messages in and applies them."""
+
+    def __init__(self, chain: Chain) -> None:
+        self.chain, self.count = chain, 0
+
+    def receipt(self, kind: ReceiptKind, asked: SurveyRequested, step: int = 1, **fields: Any) -> Receipt:
+        self.count += 1
+        channel = next(each.channel for each in asked.plan if each.step == step)
+        known = {"provider": "p", "key": f"k{self.count}", "reference": Reference(asked.invitation_id, step)}
+        return Receipt(**{**known, "kind": kind, "channel": channel, "reason": None, **fields})
+
+    async def bring(self, *found: Receipt) -> None:
+        async with self.chain.database.sessions.begin() as session:
+            await receipts.add(session, found)
+
+    async def apply(self) -> None:
+        while await errands.apply_receipts(self.chain.database.sessions, self.chain.clock):
+            continue
+
+    async def told(self, kind: ReceiptKind, asked: SurveyRequested, step: int = 1, **fields: Any) -> None:
+        await self.bring(self.receipt(kind, asked, step, **fields))
+        await self.apply()
+
+    async def attempt(self, asked: SurveyRequested, step: int = 1) -> tuple[str, str | None, int]:
+        sql = "SELECT state, reason, revision FROM attempts WHERE invitation_id = $1 AND step = $2"
+        (row,) = await self.chain.rows(sql, asked.invitation_id, step)
+        return row["state"], row["reason"], row["revision"]
+
+    async def suppressions(self) -> list[tuple[str, str | None, Any]]:
+        rows = await self.chain.rows("SELECT reason, channel, until FROM suppressions ORDER BY reason")
+        return [(row["reason"], row["channel"], row["until"]) for row in rows]
+
+
+@pytest.fixture
+def receiver(chain: Chain) -> Receiver:
+    return Receiver(chain)
+
+
+async def sent(chain: Chain, asked: SurveyRequested | None = None, **accounts: RememberingAccount) -> SurveyRequested:
+    asked = asked or request()
+    await chain.take(asked)
+    await chain.tick(**(accounts or {"email": RememberingAccount()}))
+    return asked
+
+
+@pytest.mark.parametrize(
+    "kinds", list(permutations([ReceiptKind.DELIVERED, ReceiptKind.HARD_BOUNCE, ReceiptKind.COMPLAINT]))
+)
+async def test_states_move_forward_in_whatever_order_receipts_come(
+    chain: Chain, receiver: Receiver, kinds: tuple[ReceiptKind, ...]
+) -> None:
+    asked = await sent(chain)
+    for kind in kinds:
+        await receiver.told(kind, asked)
+    assert (await receiver.attempt(asked))[:2] == ("complained", "complaint")
+    revisions = [each.revision for each in await chain.published("contact.attempted")]
+    assert revisions == sorted(set(revisions))
+
+
+async def test_receipt_that_comes_twice_counts_once(chain: Chain, receiver: Receiver) -> None:
+    asked = await sent(chain)
+    for _ in range(2):
+        await receiver.told(ReceiptKind.DELIVERED, asked, key="same")
+    assert await receiver.attempt(asked) == ("delivered", None, 2)
+    assert [each.state for each in await chain.published("contact.attempted")] == ["sent", "delivered"]
+
+
+async def test_receipt_before_our_own_commit_waits_for_it(chain: Chain, receiver: Receiver) -> None:
+    asked = request()
+    await chain.take(asked)
+
+    async def provider_is_faster() -> None:
+        await receiver.told(ReceiptKind.DELIVERED, asked)
+        assert await chain.rows("SELECT 1 FROM attempts") == []
+
+    await chain.tick(email=RememberingAccount(on_send=provider_is_faster))
+    assert (await receiver.attempt(asked))[0] == "sent"
+    await chain.rows("UPDATE receipts SET look_at = clock_timestamp() RETURNING 1")
+    await receiver.apply()
+    assert (await receiver.attempt(asked))[0] == "delivered"
+
+
+async def test_receipt_of_no_message_of_ours_is_given_up_in_the_end(chain: Chain, receiver: Receiver) -> None:
+    asked = request()
+    await receiver.bring(receiver.receipt(ReceiptKind.DELIVERED, asked))
+    for _ in range(20):
+        await receiver.apply()
+        await chain.rows("UPDATE receipts SET look_at = clock_timestamp() WHERE look_at IS NOT NULL RETURNING 1")
+    assert await chain.rows("SELECT looks, look_at FROM receipts") == [{"looks": 15, "look_at": None}]
+
+
+async def test_providers_own_id_is_enough(chain: Chain, receiver: Receiver) -> None:
+    asked = await sent(chain, request(plan=plan((SMS, 0))), sms=RememberingAccount(channel=SMS, message_id="SM7"))
+    await receiver.told(ReceiptKind.DELIVERED, asked, reference=None, message_id="SM7")
+    await receiver.told(ReceiptKind.DELIVERED, asked, reference=None, message_id="SM8")
+    assert (await receiver.attempt(asked))[0] == "delivered"
+
+
+async def test_hard_bounce_suppresses_the_address_and_hurries_the_next_channel(
+    chain: Chain, receiver: Receiver
+) -> None:
+    asked = await sent(chain)
+    await receiver.told(ReceiptKind.HARD_BOUNCE, asked, reason="dsn_5.1.1")
+    assert await receiver.attempt(asked) == ("bounced", "hard_bounce dsn_5.1.1", 2)
+    (told,) = await chain.published("respondent.suppressed")
+    assert told == RespondentSuppressed(
+        respondent_id="r1", channel=MAIL, reason=SuppressionReason.HARD_BOUNCE, until=NOW + 365 * DAY
+    )
+    account = RememberingAccount(channel=SMS)
+    await chain.tick(sms=account)
+    assert await chain.states(asked.invitation_id) == ["refused", "skipped", "sent", "planned"]
+    assert len(account.taken) == 1
+
+
+async def test_new_address_is_free_of_what_was_said_of_the_old_one(chain: Chain, receiver: Receiver) -> None:
+    asked = await sent(chain)
+    await receiver.told(ReceiptKind.HARD_BOUNCE, asked)
+    same, moved = request(), request(contact={"email": "new@example.com"})
+    await chain.take(same)
+    await chain.tick(email=RememberingAccount())
+    assert (await chain.step(same.invitation_id, 1))["state"] == "skipped"
+    assert await chain.published("respondent.released") == []
+    await chain.take(moved)
+    await chain.tick(email=RememberingAccount())
+    assert (await chain.step(moved.invitation_id, 1))["state"] == "sent"
+    (released,) = await chain.published("respondent.released")
+    assert (released.respondent_id, released.channel, released.reason) == ("r1", MAIL, SuppressionReason.HARD_BOUNCE)
+
+
+async def test_third_soft_bounce_within_thirty_days_rests_the_address_and_no_longer(
+    chain: Chain, receiver: Receiver
+) -> None:
+    for number in range(3):
+        asked = await sent(chain, request(send_at=chain.clock.now(), expires_at=chain.clock.now() + 5 * DAY))
+        await receiver.told(ReceiptKind.SOFT_BOUNCE, asked, reason="dsn_4.2.2")
+        assert len(await receiver.suppressions()) == (number == 2)
+        chain.clock.moment += timedelta(days=5)
+    ((reason, channel, until),) = await receiver.suppressions()
+    assert (reason, channel, until) == ("soft_bounce", "email", NOW + 10 * DAY + 14 * DAY)
+    chain.clock.moment = until
+    assert await errands.release_expired(chain.database.sessions, chain.clock) == 1
+    assert await receiver.suppressions() == []
+    (released,) = await chain.published("respondent.released")
+    assert released == RespondentReleased(
+        respondent_id="r1", channel=MAIL, reason=SuppressionReason.SOFT_BOUNCE, until=until
+    )
+
+
+async def test_soft_bounces_far_apart_suppress_nobody(chain: Chain, receiver: Receiver) -> None:
+    for _ in range(4):
+        asked = await sent(chain, request(send_at=chain.clock.now(), expires_at=chain.clock.now() + 5 * DAY))
+        await receiver.told(ReceiptKind.SOFT_BOUNCE, asked)
+        chain.clock.moment += timedelta(days=16)
+    assert await receiver.suppressions() == []
+
+
+async def test_complaint_silences_mail_for_ever_and_not_the_phone(chain: Chain, receiver: Receiver) -> None:
+    asked = await sent(chain)
+    await receiver.told(ReceiptKind.COMPLAINT, asked)
+    assert await receiver.suppressions() == [("complaint", "email", None)]
+    await chain.tick_at(NOW + 3 * DAY, email=RememberingAccount(), sms=RememberingAccount(channel=SMS))
+    assert await chain.states(asked.invitation_id) == ["sent", "skipped", "sent", "planned"]
+
+
+async def test_bounce_of_the_last_hope_ends_the_chain(chain: Chain, receiver: Receiver) -> None:
+    asked = await sent(chain, request(plan=plan((MAIL, 0))))
+    await receiver.told(ReceiptKind.HARD_BOUNCE, asked)
+    assert await chain.outcome(asked.invitation_id) == "undeliverable"
+
+
+async def test_bounce_after_the_answer_changes_no_outcome(chain: Chain, receiver: Receiver) -> None:
+    asked = await sent(chain)
+    await chain.take(answered(asked))
+    await receiver.told(ReceiptKind.HARD_BOUNCE, asked)
+    assert await chain.outcome(asked.invitation_id) == "answered"
+    assert (await receiver.attempt(asked))[0] == "bounced"
+
+
+async def test_stop_by_phone_silences_texts_for_everybody_it_was_written_to(chain: Chain, receiver: Receiver) -> None:
+    one = request("r1", plan=plan((SMS, 0), (SMS, 1), (CALL, 1)))
+    two = request("r2", plan=plan((SMS, 0), (SMS, 1)))
+    await chain.take(one, two, request("r3", contact={"phone": "+15550009"}, plan=plan((SMS, 0))))
+    await chain.tick(sms=RememberingAccount(channel=SMS))
+    await receiver.told(ReceiptKind.STOP, one, reference=None, phone=fingerprint("+15550001"))
+    assert {each.respondent_id for each in await chain.published("respondent.suppressed")} == {"r1", "r2"}
+    account = RememberingAccount(channel=SMS)
+    await chain.tick_at(NOW + 2 * DAY, sms=account)
+    assert account.taken == []
+    await receiver.told(ReceiptKind.START, one, reference=None, phone=fingerprint("+15550001"))
+    assert await receiver.suppressions() == []
+
+
+async def test_last_word_counts_when_stop_and_start_come_together(chain: Chain, receiver: Receiver) -> None:
+    asked = await sent(chain, request(plan=plan((SMS, 0))), sms=RememberingAccount(channel=SMS))
+    phone: dict[str, Any] = {"reference": None, "phone": fingerprint("+15550001")}
+    await receiver.bring(
+        receiver.receipt(ReceiptKind.START, asked, **phone), receiver.receipt(ReceiptKind.STOP, asked, **phone)
+    )
+    await receiver.apply()
+    assert await receiver.suppressions() == [("stop", "sms", None)]
+
+
+class RefusingAccount(RememberingAccount):
+    """Refuses everything for this reason."""
+
+    reason = ""
+
+    async def send_all(self, messages: Any, *, within_s: float) -> list[Disposition]:
+        await super().send_all(messages, within_s=within_s)
+        return [Disposition(Result.REFUSED, self.reason)] * len(messages)
+
+
+async def test_what_a_provider_blocks_is_learned_from_its_refusal(chain: Chain, receiver: Receiver) -> None:
+    account = RefusingAccount(channel=SMS)
+    account.reason = "smsc_8"
+    asked = await sent(chain, request(plan=plan((SMS, 0), (SMS, 1))), sms=account)
+    await receiver.apply()
+    assert await receiver.suppressions() == [("blocked", "sms", NOW + 180 * DAY)]
+    assert (await receiver.attempt(asked))[0] == "refused"
+
+
+# --- asking what became of an unknown one
+
+
+class UnknownAccount(RememberingAccount):
+    async def send_all(self, messages: Any, *, within_s: float) -> list[Disposition]:
+        await super().send_all(messages, within_s=within_s)
+        return [Disposition(Result.UNKNOWN, "no_reply")] * len(messages)
+
+
+async def unknown(chain: Chain, *, minutes_ago: int = 0) -> tuple[SurveyRequested, Outgoing]:
+    account = UnknownAccount(channel=SMS)
+    asked = await sent(chain, request(plan=plan((SMS, 0), (CALL, 2))), sms=account)
+    assert await chain.rows("SELECT 1 FROM attempts WHERE ask_at < clock_timestamp() + interval '30 seconds'") == []
+    (row,) = await chain.rows("SELECT id FROM attempts")
+    earlier = UUID(int=row["id"].int - (minutes_ago * 60_000 << 80))  # as if recorded then
+    await chain.rows("UPDATE attempts SET ask_at = clock_timestamp(), id = $1 RETURNING 1", earlier)
+    return asked, account.taken[0]
+
+
+@pytest.mark.parametrize(
+    ("minutes_ago", "ours", "state"),
+    [
+        (0, {"status": "delivered"}, "delivered"),
+        (0, {"status": "sent"}, "sent"),
+        (0, {"status": "undelivered", "error_code": 30005}, "bounced"),
+        (0, None, "unknown"),
+        (15, None, "failed"),
+    ],
+)
+async def test_twilio_is_asked_and_the_ledger_moves_forward(
+    chain: Chain, receiver: Receiver, minutes_ago: int, ours: dict[str, Any] | None, state: str
+) -> None:
+    asked, message = await unknown(chain, minutes_ago=minutes_ago)
+    async with gateway() as twilio:
+        listed: list[dict[str, Any]] = [{"sid": "SM1", "status": "delivered", "body": "another"}]
+        listed += [{"sid": "SM2", "body": message.body.decode(), **ours}] if ours else []
+        twilio.answer = lambda _query: JSONResponse({"messages": listed})
+        account = SmsAccount(Twilio(HttpClient(twilio.url), sid="AC1", sender="+1"))
+        await Inquirer(chain.database.sessions, account, LINK_KEYS)()
+        await account.close()
+        assert twilio.paths == ["GET /2010-04-01/Accounts/AC1/Messages.json"]
+        assert twilio.taken[0]["To"] == "+15550001"
+    await receiver.apply()
+    assert (await receiver.attempt(asked))[0] == state
+    assert len(await chain.published("call.requested")) == 0
+    if state == "failed":
+        await chain.tick()
+        assert len(await chain.published("call.requested")) == 1  # the next step is the retry, and is due at once
+
+
+async def test_silent_provider_is_asked_again_later_and_not_for_ever(chain: Chain) -> None:
+    await unknown(chain)
+    asked = 0
+    async with gateway() as twilio:
+        twilio.answer = lambda _query: JSONResponse({}, 500)
+        account = SmsAccount(Twilio(HttpClient(twilio.url), sid="AC1", sender="+1"))
+        for _ in range(10):
+            await Inquirer(chain.database.sessions, account, LINK_KEYS)()
+            sql = "UPDATE attempts SET ask_at = clock_timestamp() WHERE ask_at IS NOT NULL RETURNING 1"
+            await chain.rows(sql)
+        asked = len(twilio.taken)
+        await account.close()
+    assert asked == 7
+    assert (await chain.rows("SELECT ask_at FROM attempts"))[0]["ask_at"] is None
+
+
+async def test_two_processes_apply_a_receipt_once(chain: Chain, receiver: Receiver) -> None:
+    invitations = [await sent(chain, request(f"r{number}")) for number in range(5)]
+    await receiver.bring(*(receiver.receipt(ReceiptKind.HARD_BOUNCE, asked) for asked in invitations))
+    await asyncio.gather(*(receiver.apply() for _ in range(4)))
+    assert len(await chain.published("respondent.suppressed")) == 5
+    assert {(await receiver.attempt(asked))[2] for asked in invitations} == {2}
+
+
+# --- a country's ceiling
+
+
+async def test_flood_to_one_country_ends_at_its_ceiling(chain: Chain) -> None:
+    numbers = ["+79161234567", "+79161234568", "+79161234569", "+4915112345678", "+88213000000"]
+    await chain.take(
+        *(request(f"r{i}", contact={"phone": phone}, plan=plan((SMS, 0))) for i, phone in enumerate(numbers))
+    )
+    account = RememberingAccount(channel=SMS)
+    lane = chain.lane(SMS, account, country_ceilings={"RU": 2, "DE": 5})
+    await lane.perform_due()
+    assert sorted(message.recipient[:3] for message in account.taken) == ["+49", "+79", "+79"]
+    moved = await chain.rows("SELECT reason, due_at FROM steps WHERE state = 'planned'")
+    assert {(row["reason"], row["due_at"].date()) for row in moved} == {("country_ceiling", (NOW + DAY).date())}

@@ -1,0 +1,72 @@
+"""Suppressions seen and lifted by staff, and what an erasure leaves of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from services.dispatcher import main
+from services.dispatcher.config import DispatcherSettings
+from services.dispatcher.receipts import ReceiptKind
+from shared.events import RespondentErased
+from shared.transport import open_log
+from shared.vocabulary import ChannelKind
+from tests.integration.dispatcher.conftest import Chain, RememberingAccount, plan, request
+from tests.integration.dispatcher.test_receipts import Receiver, sent
+
+
+@pytest.fixture
+async def client(chain: Chain, transport_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    log = open_log(transport_url)
+    settings = DispatcherSettings(_env_file=None)
+    app = main.build_app(settings, chain.database, log, chain.clock)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as opened:
+        yield opened
+    await log.close()
+
+
+async def test_staff_see_suppressions_without_addresses_and_lift_one(chain: Chain, client: httpx.AsyncClient) -> None:
+    receiver = Receiver(chain)
+    for number in range(2):
+        await receiver.told(ReceiptKind.COMPLAINT, await sent(chain, request(f"r{number}@example.com")))
+    everything = (await client.get("/v1/suppressions", params={"reason": "complaint"})).json()["suppressions"]
+    assert [each["respondent_id"] for each in everything] == ["r***@example.com"] * 2
+    found = (await client.get("/v1/suppressions", params={"respondent": "R1@example.com "})).json()["suppressions"]
+    assert [(each["channel"], each["reason"], each["until"]) for each in found] == [("email", "complaint", None)]
+    path = f"/v1/suppressions/{found[0]['id']}"
+    assert (await client.delete(path)).status_code == 204
+    assert (await client.delete(path)).status_code == 404
+    (released,) = await chain.published("respondent.released")
+    assert (released.respondent_id, released.reason) == ("r1@example.com", "complaint")
+    assert (await client.delete(f"/v1/suppressions/{uuid4()}")).status_code == 404
+
+
+async def test_longer_suppression_replaces_a_shorter_one_and_never_the_reverse(chain: Chain) -> None:
+    receiver = Receiver(chain)
+    asked = await sent(chain, request(plan=plan((ChannelKind.EMAIL, 0), (ChannelKind.EMAIL, 1))))
+    await receiver.told(ReceiptKind.HARD_BOUNCE, asked)
+    ((_, _, first),) = await receiver.suppressions()
+    chain.clock.moment = first.replace(year=first.year - 1, hour=first.hour + 1)
+    again = await sent(chain, request(contact={"email": "R1@Example.com "}))  # the same address, written otherwise
+    assert (await chain.step(again.invitation_id, 1))["state"] == "skipped"
+    await receiver.told(ReceiptKind.HARD_BOUNCE, asked)
+    ((_, _, second),) = await receiver.suppressions()
+    assert second > first
+    assert len(await chain.published("respondent.suppressed")) == 2
+
+
+async def test_erasure_forgets_fingerprints_and_still_contacts_nobody(chain: Chain) -> None:
+    receiver = Receiver(chain)
+    asked = request(plan=plan((ChannelKind.EMAIL, 0), (ChannelKind.SMS, 0)))
+    await sent(chain, asked, email=RememberingAccount(), sms=RememberingAccount(channel=ChannelKind.SMS))
+    await receiver.told(ReceiptKind.HARD_BOUNCE, asked)
+    await chain.take(RespondentErased(respondent_id="r1"))
+    assert await chain.rows("SELECT 1 FROM attempts WHERE phone IS NOT NULL") == []
+    assert await chain.rows("SELECT 1 FROM suppressions WHERE address IS NOT NULL") == []
+    later = request(contact={"email": "other@example.com"})
+    await chain.take(later)
+    await chain.tick(email=RememberingAccount())
+    assert (await chain.step(later.invitation_id, 1))["reason"] == "suppressed"

@@ -1,0 +1,145 @@
+"""Real lanes as workers of a history: a gate before each of their transactions and sends holds them there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
+
+from services.dispatcher.channels.messages import Composer
+from services.dispatcher.domain import Disposition, Outgoing, Result, SendMode
+from services.dispatcher.scheduler import Lane, SendPolicy
+from shared import db
+from shared.vocabulary import ChannelKind
+from tests.integration.dispatcher.conftest import LINK_KEYS, NOW
+from tests.integration.dispatcher.model import Key
+
+if TYPE_CHECKING:
+    from tests.integration.dispatcher.histories import History
+
+TOGETHER = 100  # invitations in a history; two of each respondent
+RESULTS = tuple(Result)
+THROTTLED_S = 90.0
+
+
+class Difference(AssertionError):
+    """Dispatcher did not do what the model says."""
+
+
+class Gate:
+    """Holds a worker before each of its transactions and sends."""
+
+    def __init__(self, sessions: db.Sessions) -> None:
+        self._sessions = sessions
+        self._go = asyncio.Semaphore(0)
+        self.arrivals: asyncio.Queue[str] = asyncio.Queue()
+
+    async def hold(self, where: str) -> None:
+        self.arrivals.put_nowait(where)
+        await self._go.acquire()
+
+    async def open(self) -> str:
+        """Let the worker go on; return where it stands next."""
+        self._go.release()
+        return await self.arrivals.get()
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Any]:
+        await self.hold("transaction")
+        async with self._sessions.begin() as session:
+            yield session
+
+
+@dataclass
+class HeldAccount:
+    """A provider that says of each message what the round says, once it is let to."""
+
+    gate: Gate
+    channel: ChannelKind
+    name: str = "held"
+    free_slots: int = TOGETHER
+    sending: list[Key] = field(default_factory=list)
+    says: dict[Key, Result] = field(default_factory=dict)
+
+    async def send_all(self, messages: Sequence[Outgoing], *, within_s: float) -> list[Disposition]:
+        assert within_s > 0
+        self.sending = [Key(message.invitation_id, message.step) for message in messages]
+        await self.gate.hold("send")
+        return [Disposition(self.says[key], "said", wait_s=THROTTLED_S) for key in self.sending]
+
+    async def close(self) -> None:
+        return
+
+
+@dataclass
+class Worker:
+    """A lane at work and what the model knows of it."""
+
+    history: History
+    channel: ChannelKind
+    stands: str = "transaction"
+    skipped: list[tuple[Key, str]] = field(default_factory=list)
+    ready: list[Key] = field(default_factory=list)
+    started: set[Key] = field(default_factory=set)
+    ended: list[tuple[Key, str]] = field(default_factory=list)
+    at: datetime = NOW
+    claimed: bool = False
+
+    async def start(self) -> None:
+        self.gate = Gate(self.history.database.sessions)
+        self.account = HeldAccount(self.gate, self.channel)
+        lane = Lane(
+            channel=self.channel,
+            sessions=cast("db.Sessions", self.gate),
+            clock=self.history.clock,
+            composer=Composer(LINK_KEYS, "http://pub", "http://sh", "http://un", "Earshot <survey@localhost>"),
+            policy=SendPolicy(SendMode.ALLOWLIST, allowed=("example.com", "+15550001")),
+            account=None if self.channel is ChannelKind.CALL else self.account,
+        )
+        self._task = asyncio.create_task(lane.perform_due())
+        self._task.add_done_callback(lambda _: self.gate.arrivals.put_nowait("end"))
+        self.stands = await self.gate.arrivals.get()
+
+    async def go_on(self, choices: bytes) -> None:
+        """Let the lane do one more transaction, or its provider speak, and the model the same."""
+        if self.stands == "send":
+            self._says(choices)
+        else:
+            self._model()
+        self.stands = await self.gate.open()
+        if self.stands == "send" and set(self.account.sending) != self.started:
+            raise Difference(f"sent {len(self.account.sending)}, the model {len(self.started)}")
+        if self.stands == "end":
+            self._task.result()
+
+    def _says(self, choices: bytes) -> None:
+        self.at = self.history.model.now
+        for key in self.account.sending:
+            result = RESULTS[choices[self.history.places[key.invitation]] % len(RESULTS)]
+            self.account.says[key] = result
+            self.ended.append((key, result.value))
+
+    def _model(self) -> None:
+        model = self.history.model
+        if not self.claimed:
+            self.claimed, self.at = True, model.now
+            self.ready, self.skipped = model.claim(self.channel, self)
+        elif self.skipped:
+            for key, reason in self.skipped:
+                model.record(key, self, "skipped", at=self.at, reason=reason)
+            self.skipped = []
+        elif self.channel is ChannelKind.CALL:
+            for key in self.ready:
+                model.record(key, self, "sent", at=self.at)
+        elif not self.started:
+            self.started = model.mark(self.ready, self)
+        else:
+            for key, result in self.ended:
+                model.record(key, self, result, at=self.at, reason="said")
+
+    async def kill(self) -> None:
+        self._task.cancel()
+        await asyncio.wait({self._task})

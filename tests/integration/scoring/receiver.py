@@ -1,0 +1,61 @@
+"""A machine that takes webhooks: a real loopback server that verifies nothing and remembers everything."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Receiver:
+    """`status` decides each reply; None says nothing at all."""
+
+    port: int = 0
+    scheme: str = "http"
+    taken: list[Taken] = field(default_factory=list)
+    status: Callable[[Taken], int | None] = lambda _taken: 204
+    extra: bytes = b""
+    hung: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://127.0.0.1:{self.port}/hook?team=7"
+
+    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
+            body = await reader.readexactly(int(headers["content-length"]))
+            taken = Taken(head[0].split(" ")[1], headers, body)
+            self.taken.append(taken)
+            status = self.status(taken)
+            if status is None:
+                await self.hung.wait()
+            writer.write(f"HTTP/1.1 {status} X\r\n".encode() + self.extra + b"connection: close\r\n\r\n")
+            await writer.drain()
+        except (OSError, EOFError):
+            return
+        finally:
+            writer.close()
+
+
+@contextlib.asynccontextmanager
+async def receiver(context: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
+    fake = Receiver(scheme="https" if context else "http")
+    server = await asyncio.start_server(fake.converse, "127.0.0.1", 0, ssl=context)
+    fake.port = server.sockets[0].getsockname()[1]
+    try:
+        yield fake
+    finally:
+        fake.hung.set()
+        server.close()

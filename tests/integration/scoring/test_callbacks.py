@@ -1,0 +1,119 @@
+"""Who is dissatisfied may ask to be called; the desk has them on top."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from shared.events import Brand, RespondentErased, RespondentOptedOut, SurveyRequested
+from tests.integration.scoring.stand import Scoring, link_of
+
+TASKS = "SELECT kind, state, outcome, phone, name, window_start, due_at FROM call_tasks"
+
+
+async def complained(scoring: Scoring, client: httpx.AsyncClient, *, score: int = 3, **said: str) -> SurveyRequested:
+    """Answer, and send the second form with what was ticked there."""
+    request = await scoring.asked(time_zone="UTC")
+    link = link_of(request.invitation_id)
+    await client.post(link, data={"score": str(score)})
+    await client.post(link, data={"comment": "", "best_time": "any", **said})
+    return request
+
+
+async def test_dissatisfied_is_offered_a_call_and_a_promoter_a_review(
+    scoring: Scoring, client: httpx.AsyncClient
+) -> None:
+    brand = Brand(name="Kofe Point", review_url="https://reviews.example.com/kofe", logo_url="kofe.svg")
+    low, high = await scoring.asked(brand=brand), await scoring.asked(brand=brand)
+    await client.post(link_of(low.invitation_id), data={"score": "4"})
+    await client.post(link_of(high.invitation_id), data={"score": "10"})
+    page = (await client.get(link_of(low.invitation_id))).text
+    assert "Call me back at ··· 45-67" in page
+    assert "9161234567" not in page  # a link may be forwarded
+    assert 'src="/logos/kofe.svg"' in page
+    assert "Call me back" not in (await client.get(link_of(high.invitation_id))).text
+    thanks = (await client.get(link_of(high.invitation_id) + "?done=1")).text
+    assert 'href="https://reviews.example.com/kofe"' in thanks
+    assert "reviews.example.com" not in (await client.get(link_of(low.invitation_id) + "?done=1")).text
+
+
+async def test_wish_becomes_a_task_of_the_desk(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    request = await complained(scoring, client, callback="1", best_time="evening", comment="Cold soup.", reasons="wait")
+    [task] = await scoring.rows(TASKS)
+    assert (task["kind"], task["state"], task["phone"], task["name"]) == (
+        "callback",
+        "open",
+        "+79161234567",
+        "Olga Petrova",
+    )
+    assert task["due_at"].hour == 17
+    assert await scoring.rows("SELECT callback_wanted FROM answers") == [{"callback_wanted": True}]
+    link = link_of(request.invitation_id)
+    assert "We will call you back." in (await client.get(f"{link}?done=1")).text
+    scoring.clock.moment += timedelta(hours=6)
+    taken = (await client.post("/v1/desk/take", json={"operator": "Anna"})).json()
+    assert taken["kind"] == "callback"
+    client.cookies.set("operator", "Anna")
+    page = (await client.get(f"/desk/{taken['task_id']}")).text
+    for text in ("You asked us to call you back", "3 of 10", "Cold soup.", "Long wait", "Talked"):
+        assert text in page
+    talked = await client.post(f"/desk/{taken['task_id']}/outcome", data={"disposition": "answered"})
+    assert talked.headers["location"] == "/desk?said=noted"
+    assert (await scoring.rows(TASKS))[0]["outcome"] == "answered"
+    assert await scoring.published("call.closed") == []  # dispatcher never asked for this call
+    await client.post(link, data={"comment": "Cold soup!", "best_time": "any", "callback": "1"})
+    assert len(await scoring.rows(TASKS)) == 1  # they were called
+
+
+async def test_wish_may_be_changed_and_taken_back(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    request = await complained(scoring, client, callback="1")
+    link = link_of(request.invitation_id)
+    again = {"comment": "", "best_time": "morning", "callback": "1", "phone": "+7 (495) 123-45-67"}
+    await client.post(link, data=again)
+    [task] = await scoring.rows(TASKS)
+    assert (task["phone"], task["window_start"].hour) == ("+74951234567", 9)
+    await client.post(link, data={"score": "2"})  # says nothing of the call
+    assert (await scoring.rows(TASKS))[0]["state"] == "open"
+    await client.post(link, data={"comment": "", "best_time": "any"})
+    assert (await scoring.rows(TASKS))[0]["outcome"] == "withdrawn"
+    assert await scoring.rows("SELECT callback_wanted FROM answers") == [{"callback_wanted": False}]
+
+
+@pytest.mark.parametrize("said", [{"phone": "call me"}, {"phone": "12"}, {"best_time": "night"}])
+async def test_wish_that_cannot_be_met_is_told(
+    said: dict[str, str], scoring: Scoring, client: httpx.AsyncClient
+) -> None:
+    request = await scoring.asked()
+    form = {"score": "1", "comment": "", "best_time": "any", "callback": "1"} | said
+    refused = await client.post(link_of(request.invitation_id), data=form)
+    assert (refused.status_code, "a call back needs a phone number" in refused.text) == (422, True)
+
+
+async def test_asked_for_calls_come_first_and_a_refusal_is_heard(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    await complained(scoring, client, callback="1")
+    page = (await client.get("/desk")).text
+    assert "1 asked to be called" in page
+    task = (await client.post("/v1/desk/take", json={"operator": "Anna"})).json()
+    said = {"operator": "Anna", "disposition": "do_not_call"}
+    await client.post(f"/v1/desk/{task['task_id']}/outcome", json=said)
+    [opted] = await scoring.published("respondent.opted_out")
+    assert isinstance(opted.payload, RespondentOptedOut)
+    assert opted.payload.channel == "call"
+
+
+async def test_erasure_forgets_number_and_name(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    request = await complained(scoring, client, callback="1")
+    await scoring.receive(RespondentErased(respondent_id=request.respondent_id))
+    assert (await scoring.rows(TASKS))[0] | {"due_at": None, "window_start": None} == {
+        "kind": "callback",
+        "state": "closed",
+        "outcome": "withdrawn",
+        "phone": "",
+        "name": "",
+        "window_start": None,
+        "due_at": None,
+    }
+    assert await scoring.rows("SELECT name, phone FROM invitations") == [{"name": "", "phone": ""}]
+    assert (await client.get(link_of(request.invitation_id))).status_code == 404  # leaks nothing

@@ -1,0 +1,257 @@
+"""Answers and figures as pages, files and views; an older tool's scores as answers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import httpx
+import pytest
+from pyarrow import parquet
+from sqlalchemy.engine import make_url
+
+from services.scoring import exports, sheets
+from services.scoring.commands.imports import lines_of, load
+from services.scoring.domain.history import Program
+from services.scoring.repository.listing import Filter
+from services.scoring.sheets import Format
+from services.scoring.verification import verify
+from shared import db, embedded
+from shared.events import RespondentErased
+from tests.integration.scoring.stand import Scoring
+
+SHOP = Program("after-purchase", 3, "After purchase", "Europe/Moscow")
+NASTY = ["=1+1", "+7", "-1", "@SUM(A1)", "ok", "well", 'fine, "quoted"\nand broken', "Привет"]
+
+
+Taken = tuple[tuple[int, int, int], list[tuple[int, str]]]
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+async def some_answers(scoring: Scoring) -> None:
+    for number, text in enumerate(NASTY):
+        request = await scoring.asked(customer_id=f"c-{number}", segments={"store": f"S{number % 2}", "age": "18-24"})
+        await scoring.score(request, number + 2, comment=text)
+
+
+async def export(scoring: Scoring, path: Path, kind: Format, **wanted: Any) -> list[tuple[int, int]]:
+    steps: list[tuple[int, int]] = []
+    await exports.answers(
+        scoring.database.sessions,
+        Filter(**wanted),
+        path,
+        kind=kind,
+        progress=lambda done, total: steps.append((done, total)),
+    )
+    return steps
+
+
+def imported(*lines: str) -> io.BytesIO:
+    return io.BytesIO("\n".join(lines).encode())
+
+
+async def take_in(scoring: Scoring, source: io.BytesIO, suffix: str = ".csv") -> Taken:
+    refused: list[tuple[int, str]] = []
+    lines = lines_of(source, suffix)
+    report = await load(scoring.database.sessions, SHOP, lines, refuse=lambda *each: refused.append(each))
+    return (report.stored, report.there, report.refused), refused
+
+
+async def test_csv_runs_nothing_in_a_spreadsheet(
+    scoring: Scoring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "PAGE", 3)  # several pages of few answers
+    await some_answers(scoring)
+    assert await export(scoring, tmp_path / "a.csv", Format.CSV) == [(3, 8), (6, 8), (8, 8)]
+    with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    written = [row["comment"] for row in rows]
+    assert written[:4] == ["'=1+1", "'+7", "'-1", "'@SUM(A1)"]
+    assert written[-2:] == NASTY[-2:]
+    assert {row["segment.store"] for row in rows} == {"S0", "S1"}
+    assert [row["score"] for row in rows] == [str(number + 2) for number in range(8)]
+    assert names(tmp_path) == ["a.csv"]
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r"])
+def test_every_first_character_of_a_formula_is_disarmed(tmp_path: Path, first: str) -> None:
+    with sheets.opened(tmp_path / "a.csv", Format.CSV, {"text": str, "number": float}) as sheet:
+        sheet.write([[f"{first}cmd", -1.5]])
+    with (tmp_path / "a.csv").open(newline="") as file:
+        assert list(csv.reader(file))[1] == [f"'{first}cmd", "-1.5"]
+
+
+async def test_workbook_holds_text_as_text(scoring: Scoring, tmp_path: Path) -> None:
+    await some_answers(scoring)
+    await export(scoring, tmp_path / "a.xlsx", Format.XLSX)
+    with zipfile.ZipFile(tmp_path / "a.xlsx") as book:
+        sheet = book.read("xl/worksheets/sheet1.xml").decode()
+    assert "<f>" not in sheet
+    assert "=1+1" in sheet
+    assert sheet.count("<row ") == 9
+
+
+async def test_rows_beyond_a_worksheet_go_on_in_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sheets, "EXCEL_ROWS", 3)  # Excel's own limit is a million
+    with sheets.opened(tmp_path / "a.xlsx", Format.XLSX, {"n": int}) as sheet:
+        sheet.write([[number] for number in range(5)])
+    with zipfile.ZipFile(tmp_path / "a.xlsx") as book:
+        counts = [book.read(f"xl/worksheets/sheet{number}.xml").count(b"<row ") for number in (1, 2, 3)]
+    assert counts == [3, 3, 2]
+
+
+async def test_parquet_keeps_types(scoring: Scoring, tmp_path: Path) -> None:
+    await some_answers(scoring)
+    await export(scoring, tmp_path / "a.parquet", Format.PARQUET, segments={"store": "S1"})
+    table = parquet.read_table(tmp_path / "a.parquet").to_pylist()
+    assert [(row["score"], row["comment"]) for row in table] == [(n + 2, NASTY[n]) for n in range(1, 8, 2)]
+    assert table[0]["answered_at"] == scoring.clock.now()
+
+
+async def test_export_that_breaks_leaves_the_old_file(scoring: Scoring, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+    await some_answers(scoring)
+
+    def full(_done: int, _total: int) -> None:
+        raise OSError("no room")
+
+    with pytest.raises(OSError, match="no room"):
+        await exports.answers(scoring.database.sessions, Filter(), path, kind=Format.CSV, progress=full)
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.csv"]
+
+
+async def test_daily_figures_are_exported_with_their_sums(scoring: Scoring, tmp_path: Path) -> None:
+    await some_answers(scoring)
+    await exports.nps(
+        scoring.database.sessions, Filter(), tmp_path / "n.csv", kind=Format.CSV, progress=lambda _done, _total: None
+    )
+    with (tmp_path / "n.csv").open(newline="") as file:
+        rows = {(row["dimension"], row["value"]): row for row in csv.DictReader(file)}
+    whole = rows["all", ""]
+    assert (whole["n"], whole["promoters"], whole["detractors"], whole["nps"]) == ("8", "1", "5", "-50.0")
+    assert (whole["score_2"], whole["score_10"], whole["invited"], whole["answered"]) == ("1", "0", "8", "8")
+    assert rows["store", "S1"]["n"] == "4"
+
+
+async def test_answers_are_filtered_and_paged(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    await some_answers(scoring)
+    scoring.clock.moment += timedelta(days=2)
+    await scoring.score(await scoring.asked(test=True), 10)
+
+    async def scores(query: str) -> list[int]:
+        return [each["score"] for each in (await client.get(f"/v1/answers?{query}")).json()["answers"]]
+
+    assert await scores("category=passive") == [7, 8]
+    assert await scores("segment=store:S1&segment=age:18-24&category=detractor") == [3, 5]
+    assert await scores("from=2026-11-19") == [10]
+    assert await scores("to=2026-11-18&channel=email&mode=self&suspect=false&limit=2") == [2, 3]
+    assert await scores("program=other") == await scores("mode=operator") == await scores("suspect=true") == []
+    page = (await client.get("/v1/answers?limit=5")).json()
+    rest = (await client.get("/v1/answers", params={"limit": 5, "after": page["next"]})).json()
+    assert [each["score"] for each in page["answers"] + rest["answers"]] == [2, 3, 4, 5, 6, 7, 8, 9, 10]
+    assert [each["test"] for each in rest["answers"]] == [False, False, False, True]
+    for wrong in ("after=nonsense", "segment=store", "category=angry", "limit=0", "from=x", "unknown=1"):
+        assert (await client.get(f"/v1/answers?{wrong}")).status_code == 422
+
+
+async def test_old_scores_are_imported_once_and_counted_apart(scoring: Scoring) -> None:
+    await scoring.score(await scoring.asked(), 9)
+    lines = [
+        "external_id,score,answered_at,customer_id,comment,reasons,segment.store",
+        "1,10,2025-03-01,c-1,Nice,staff;taste,Arbat",
+        "2,3,2025-03-01T22:30:00Z,,,,",
+        "2,4,2025-03-01T22:30:00Z,,,,",
+    ]
+    counts, _ = await take_in(scoring, imported(*lines))
+    assert counts == (2, 1, 0)
+    assert (await take_in(scoring, imported(*lines)))[0] == (0, 3, 0)
+    days = await scoring.rows(
+        """SELECT day::text, n, by_score[4] AS threes, imported, invited FROM nps_v
+WHERE dimension = 'all' ORDER BY day"""
+    )
+    assert days == [
+        {"day": "2025-03-01", "n": 1, "threes": 0, "imported": 1, "invited": 0},
+        {"day": "2025-03-02", "n": 1, "threes": 1, "imported": 1, "invited": 0},  # past midnight in Moscow
+        {"day": "2026-11-18", "n": 1, "threes": 0, "imported": 0, "invited": 1},
+    ]
+    modes = await scoring.rows("SELECT value, sum(n) AS n FROM nps_v WHERE dimension = 'mode' GROUP BY 1 ORDER BY 1")
+    assert [(row["value"], row["n"]) for row in modes] == [("imported", 2), ("self", 1)]
+    assert [event.type for event in await scoring.published()] == ["survey.answered"]  # no alarm about last year
+
+    await scoring.receive(RespondentErased(respondent_id="c-1"))
+    async with scoring.database.sessions.begin() as session:
+        assert await verify(session) == []
+    assert await scoring.rows("SELECT 1 FROM answers_v WHERE comment IS NOT NULL OR customer_id = 'c-1'") == []
+
+
+async def test_refused_lines_are_named_and_never_quoted(scoring: Scoring) -> None:
+    csv_lines = [
+        "external_id,score,answered_at,comment",
+        "1,11,2025-03-01,",
+        "2,9,yesterday,",
+        "3,9,2025-03-01,fine",
+        "4,9",
+        ",9,2025-03-01,olga@example.com",
+        "5,9,2025-03-01T10:00:00,no zone",
+    ]
+    counts, refused = await take_in(scoring, imported(*csv_lines))
+    assert counts == (1, 0, 5)
+    assert [number for number, _ in refused] == [2, 3, 5, 6, 7]
+    assert refused[0][1].startswith("score: ")
+    assert not any("olga" in why for _, why in refused)
+
+
+async def test_json_lines_are_taken_too(scoring: Scoring) -> None:
+    good = {"external_id": "a", "score": 7, "answered_at": "2025-03-01T10:00:00+03:00", "segments": {"store": "S"}}
+    wrong = [{**good, "unknown": 1}, {**good, "score": 7.5}, {**good, "comment": "\0"}, {**good, "comment": "\ud800"}]
+    lines = [json.dumps(good), "", "[1]", "{", *map(json.dumps, wrong)]
+    counts, refused = await take_in(scoring, imported(*lines), ".jsonl")
+    assert counts == (1, 0, 6)
+    assert [number for number, _ in refused] == [3, 4, 5, 6, 7, 8]
+
+
+async def test_documented_role_reads_the_views_and_nothing_else(
+    scoring: Scoring, postgres: embedded.Embedded, urls: Mapping[str, str]
+) -> None:
+    """The statements of docs/sql.md, as they stand there."""
+    page = (Path(__file__).parents[3] / "docs/sql.md").read_text()
+    role = f"reports_{uuid4().hex[:8]}"
+    statements = [
+        line.strip().replace("reports", role)
+        for line in page.splitlines()
+        if line.startswith(("    CREATE", "    GRANT", "    ALTER"))
+    ]
+    monthly = page.split("not the mean of their scores:")[1].split("## A role")[0]
+    await some_answers(scoring)
+    own = make_url(urls["scoring"]).database
+    connection = await asyncpg.connect(
+        db.driver_url(db.sqlalchemy_url(postgres.admin_url).set(database=own).render_as_string())
+    )
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+        await connection.execute(f"SET ROLE {role}")
+        assert [row["n"] for row in await connection.fetch(monthly)] == [8]
+        for forbidden in (
+            "comment FROM scoring.answers_v",
+            "1 FROM scoring.answers",
+            "1 FROM scoring.webhook_endpoints",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.fetch(f"SELECT {forbidden}")
+    finally:
+        await connection.execute(f"RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}")
+        await connection.close()

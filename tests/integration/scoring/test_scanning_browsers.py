@@ -1,0 +1,93 @@
+"""Scanners that are browsers: one runs the scripts of every page, one presses every button of every link."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+
+import pytest
+import uvicorn
+from playwright.async_api import Browser, BrowserContext, Page
+
+from services.scoring.config import ScoringSettings
+from services.scoring.main import build_app
+from shared.transport import open_log
+from tests.browser import HUMAN, PHONE
+from tests.integration.scoring.stand import Scoring, link_of
+from tests.integration.scoring.test_suspects import counted, sent
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
+MAILS = 50
+PRESS = "button => button.click()"
+
+
+@pytest.fixture
+async def address(scoring: Scoring, urls: Mapping[str, str]) -> AsyncIterator[str]:
+    log = open_log(urls["transport"])
+    app = build_app(ScoringSettings(), database=scoring.database, event_log=log, clock=scoring.clock)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
+    serving = asyncio.create_task(server.serve())
+    async with asyncio.timeout(30):
+        while not server.started:  # noqa: ASYNC110 - uvicorn tells nobody
+            await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    await serving
+    await log.close()
+
+
+async def press_everything(page: Page, link: str) -> None:
+    for score in range(11):
+        await page.goto(f"{link}?score={score}", wait_until="commit")
+        async with page.expect_navigation(wait_until="commit"):
+            await page.locator("button.primary").evaluate(PRESS)
+
+
+async def run_scripts(page: Page, link: str) -> None:
+    for score in range(11):
+        await page.goto(f"{link}?score={score}")
+
+
+async def answer(context: BrowserContext, scoring: Scoring, link: str, score: int) -> None:
+    """As a person does: open, read, choose, send; the clock of the story stands meanwhile."""
+    page = await context.new_page()
+    await page.goto(f"{link}?score={score}")
+    scoring.clock.moment += timedelta(seconds=3)
+    await page.get_by_role("button", name=f"Send {score}").click()
+    await page.get_by_role("status").wait_for()
+    await page.close()
+
+
+@pytest.mark.parametrize("scan", [run_scripts, press_everything])
+async def test_scanning_browser_counts_nothing_and_loses_nothing(
+    scan: object, scoring: Scoring, browser: Browser, address: str
+) -> None:
+    requests = [await scoring.asked() for _ in range(MAILS)]
+    await scoring.receive(*(sent(scoring, request) for request in requests))
+    links = [address + link_of(request.invitation_id) for request in requests]
+    person = await browser.new_context(viewport=PHONE, user_agent=HUMAN)
+    scoring.clock.moment += timedelta(minutes=2)
+    await answer(person, scoring, links[0], 9)  # before the scanner
+    scoring.clock.moment += timedelta(minutes=5)
+
+    scanner = await browser.new_context(user_agent=HUMAN)  # it does not say what it is
+    tabs = [await scanner.new_page() for _ in range(4)]
+
+    async def work(number: int) -> None:
+        for link in links[number :: len(tabs)]:
+            await (run_scripts if scan is run_scripts else press_everything)(tabs[number], link)
+
+    await asyncio.gather(*(work(number) for number in range(len(tabs))))
+    assert await counted(scoring) == {9: 1}
+    suspects = await scoring.rows("SELECT count(*) AS n FROM answers WHERE suspect")
+    assert suspects == [{"n": 0 if scan is run_scripts else MAILS - 1}]
+
+    scoring.clock.moment += timedelta(hours=3)
+    for link in links[1:11]:
+        await answer(person, scoring, link, 7)
+    assert await counted(scoring) == {7: 10, 9: 1}
+    await scanner.close()
+    await person.close()

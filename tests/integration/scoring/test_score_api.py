@@ -1,0 +1,210 @@
+"""The score from every side: crossings, definitions, funnel, returns, what moved, yardsticks."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import httpx
+
+from services.scoring.dashboard import Dashboard
+from services.scoring.domain.visits import View
+from services.scoring.repository import visits
+from shared.events import ContactAttempted, EventRef, ProgramPublished, RespondentErased, RespondentPurchased
+from shared.vocabulary import AttemptState, ChannelKind
+from tests.integration.scoring.stand import NOW, Scoring
+from tests.integration.scoring.test_figures import answer_all, differences
+
+PROGRAM = {"program": "after-purchase"}
+
+
+async def get(client: httpx.AsyncClient, path: str, **params: Any) -> Any:
+    return (await client.get(path, params=PROGRAM | params)).raise_for_status().json()
+
+
+async def by(client: httpx.AsyncClient, **params: Any) -> dict[str, int]:
+    return {each["value"]: each["n"] for each in (await get(client, "/v1/nps", **params))["series"]}
+
+
+async def test_two_dimensions_are_crossed_on_demand(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    await answer_all(scoring, [9, 3], segments={"store": "Arbat", "channel": "shop"})
+    await answer_all(scoring, [9], segments={"store": "Arbat", "channel": "web"})
+    crossed = (await get(client, "/v1/nps", by="store,channel"))["series"]
+    assert [(each["values"], each["n"], each["invited"]) for each in crossed] == [
+        (["Arbat", "shop"], 2, 2),
+        (["Arbat", "web"], 1, 1),
+    ]
+    assert await by(client, by="channel", segment="store:Arbat") == {"shop": 2, "web": 1}
+    assert await by(client, by="mode,step") == {"self × 1": 3}  # noqa: RUF001 - the sign of a crossing
+    assert (await client.get("/v1/nps?by=store,channel,mode")).status_code == 422
+    assert (await client.get("/v1/nps?by=weather")).status_code == 422
+
+
+async def test_counting_the_answers_gives_what_the_buckets_hold(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    for store, scores in {"Arbat": [9, 3, 8], "Khimki": [0, 10]}.items():
+        requests = await answer_all(scoring, scores, segments={"store": store, "channel": "shop"})
+        await scoring.score(requests[0], 1, reasons=("wait",))
+        scoring.clock.moment += timedelta(days=1)
+    for split in ("store", "mode", "version", "reason"):
+        kept = {each["value"]: each for each in (await get(client, "/v1/nps", by=split))["series"]}
+        crossed = (await get(client, "/v1/nps", by=f"{split},channel"))["series"]
+        assert {each["values"][0]: each["by_score"] for each in crossed} == {
+            value: each["by_score"] for value, each in kept.items()
+        }
+
+
+async def test_latest_answer_of_each_customer_counts_once(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    await answer_all(scoring, [2], customer_id="olga")
+    scoring.clock.moment += timedelta(days=3)
+    await answer_all(scoring, [10], customer_id="olga")
+    await answer_all(scoring, [8], customer_id="pavel")
+
+    async def latest(**params: Any) -> list[list[int]]:
+        found = await get(client, "/v1/nps", definition="latest_per_customer", **params)
+        return [[score for score, n in enumerate(each["by_score"]) for _ in range(n)] for each in found["series"]]
+
+    assert await latest() == [[8, 10]]
+    assert await latest(to="2026-11-19") == [[2]]
+    assert await latest(period="day") == [[2], [8, 10]]
+    await scoring.receive(RespondentErased(respondent_id="olga"))
+    assert await latest() == [[8, 10]]
+    assert (await get(client, "/v1/nps"))["series"][0]["n"] == 3
+
+
+async def test_funnel_knows_step_channel_and_hour(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    answered, opened, silent = [await scoring.asked() for _ in range(3)]
+    for request in (answered, opened, silent):
+        await scoring.receive(sent(request.invitation_id, request.respondent_id))
+    async with scoring.database.sessions.begin() as session:
+        seen = View(1, "GET", None, automatic=False, at=NOW)
+        views = [(opened.invitation_id, seen), (silent.invitation_id, replace(seen, automatic=True))]
+        await visits.keep(session, views)
+    await scoring.score(answered, 9)
+    await scoring.tick()
+    found = await get(client, "/v1/funnel")
+    at_ten = {"reached": 3, "opened": 1, "answered": 1}
+    assert found == {
+        "asked": 3,
+        "reached": 3,
+        "opened": 1,
+        "answered": 1,
+        "silent": 2,
+        "silent_share": 0.6667,
+        "waiting": 2,
+        "by_channel": {"email": at_ten},
+        "by_step": [{"step": 1, "channel": "email", **at_ten}],
+        "by_hour": [{"hour": 15, **at_ten}],
+    }
+    assert await differences(scoring) == []
+
+
+def sent(invitation_id: Any, respondent_id: str) -> ContactAttempted:
+    return ContactAttempted(
+        respondent_id=respondent_id,
+        invitation_id=invitation_id,
+        attempt_id=invitation_id,
+        revision=1,
+        step=1,
+        channel=ChannelKind.EMAIL,
+        provider="smtp",
+        state=AttemptState.SENT,
+        at=NOW,
+    )
+
+
+async def test_who_bought_again_is_told_by_group_once(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    [promoter] = await answer_all(scoring, [10], customer_id="olga")
+    silent = await scoring.asked(customer_id="pavel")
+    for request, days in ((promoter, 5), (promoter, 20), (silent, 200)):
+        about = EventRef(
+            source="shop",
+            id=f"again-{days}",
+            type="crm.purchase.completed",
+            time=NOW + timedelta(days=days),
+            amount=Decimal("120.50"),
+            currency="RUB",
+        )
+        purchase = RespondentPurchased(respondent_id=request.respondent_id, event=about)
+        await scoring.receive(purchase)
+        await scoring.receive(purchase)
+    await scoring.tick()
+    await scoring.receive(RespondentErased(respondent_id="olga"))
+    await scoring.tick()
+    groups = {each["group"]: each for each in (await get(client, "/v1/returns"))["groups"]}
+    assert (groups["promoter"]["returned"], groups["promoter"]["revenue"]) == (1, {"RUB": "241.00"})
+    assert (groups["silent"]["people"], groups["silent"]["returned"]) == (1, 0)
+    assert await differences(scoring) == []
+
+
+async def test_what_moved_names_the_store(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    await answer_all(scoring, [10] * 30, segments={"store": "Khimki"})
+    await answer_all(scoring, [10] * 30, segments={"store": "Arbat"})
+    scoring.clock.moment += timedelta(days=5)
+    await answer_all(scoring, [2] * 30, segments={"store": "Khimki"})
+    await answer_all(scoring, [10] * 30, segments={"store": "Arbat"})
+    window = {"from": "2026-11-21", "to": "2026-11-25"}
+    found = await get(client, "/v1/nps/moves", **window)
+    assert [(each["value"], each["before"], each["after"]) for each in found["moved"]] == [("Khimki", 100, -100)]
+    assert (found["compared"], found["before_from"], found["difference"]["significant"]) == (2, "2026-11-16", True)
+    assert "Khimki fell by 200" in (await client.get("/", params=PROGRAM | window)).text
+
+
+async def test_annotation_tells_before_from_after(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    await answer_all(scoring, [3] * 40)
+    scoring.clock.moment += timedelta(days=2)
+    await answer_all(scoring, [10] * 40)
+    body = {"program": "after-purchase", "day": "2026-11-19", "text": "New delivery service"}
+    made = await client.post("/v1/annotations", json=body)
+    assert made.status_code == 201
+    [note] = await get(client, "/v1/annotations")
+    assert (note["before"]["nps"], note["after"]["nps"], note["difference"]["significant"]) == (-100, 100, True)
+    assert "New delivery service" in (await client.get("/")).text
+    assert (await client.delete(f"/v1/annotations/{made.json()['id']}")).status_code == 204
+    assert (await client.delete(f"/v1/annotations/{made.json()['id']}")).status_code == 404
+    assert (await client.post("/v1/annotations", json=body | {"text": " "})).status_code == 422
+
+
+async def test_benchmarks_are_given_and_can_be_changed(client: httpx.AsyncClient) -> None:
+    given = {each["name"]: each["nps"] for each in (await client.get("/v1/benchmarks")).json()}
+    assert given == {"Car sales": 60, "Restaurants": 20, "Construction": 15}
+    rival = {"nps": 44, "source": "Their annual report 2025"}
+    assert (await client.put("/v1/benchmarks/Coffee Bay", json=rival)).json() == {"name": "Coffee Bay", **rival}
+    assert (await client.delete("/v1/benchmarks/Car sales")).status_code == 204
+    names = [each["name"] for each in (await client.get("/v1/benchmarks")).json()]
+    assert names == ["Coffee Bay", "Restaurants", "Construction"]
+    assert (await client.put("/v1/benchmarks/x", json={"nps": 101, "source": "?"})).status_code == 422
+
+
+async def test_sample_says_how_many_answers_a_margin_needs(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    await answer_all(scoring, [10, 10, 10, 8])
+    found = await get(client, "/v1/nps/sample", margin=10)
+    assert found["at_worst"] == 382
+    assert found["as_now"] < 382
+
+
+async def test_open_page_hears_of_a_new_answer(scoring: Scoring) -> None:
+    dashboard = Dashboard(scoring.database.sessions, scoring.clock, "", asyncio.Event())
+    async with asyncio.timeout(10), aclosing(dashboard.changes_of("after-purchase")) as told:
+        assert await anext(told) == "event: figures\ndata: 0\n\n"
+        await answer_all(scoring, [9])
+        await scoring.tick()
+        assert (await anext(told)).startswith("event: figures\ndata: ")
+
+
+async def test_view_is_in_the_address(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    await scoring.receive(ProgramPublished(program_id="after-purchase", program_version=3, document={"target": 45}))
+    await answer_all(scoring, [9] * 30, segments={"store": "Arbat"})
+    scoring.clock.moment += timedelta(days=1)
+    await answer_all(scoring, [2] * 31, segments={"store": "Khimki"})
+    arbat = (await client.get("/?segment=store:Arbat&by=mode&definition=latest_per_customer")).text
+    assert "<b>+100</b>" in arbat
+    assert "From asked to answered" not in arbat
+    khimki = (await client.get("/?segment=store:Khimki&days=7&period=day&against=last_year&group=detractor")).text
+    assert "<b>−100</b>" in khimki  # noqa: RUF001 - a real minus sign
+    assert "target +45" in (await client.get("/?period=day")).text
+    for junk in ("segment=" + "x" * 500, "period=hour", "group=all", "definition=mine"):
+        assert (await client.get(f"/?{junk}")).status_code == 422

@@ -1,0 +1,266 @@
+"""What looks automatic is kept, shown and not counted; what a person says is never lost to it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import httpx
+import pytest
+from uuid_utils.compat import uuid7
+
+from services.scoring.verification import verify
+from shared import events
+from shared.events import ContactAttempted, SurveyRequested, SurveyWithdrawn
+from shared.vocabulary import AttemptState, ChannelKind
+from tests.integration.scoring.stand import Scoring, call_for, link_of
+
+CHROME = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+)
+BOT = {"user-agent": "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"}
+BROWSER = {"user-agent": CHROME}
+MAILS = 1000
+COUNTED = "SELECT s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10 FROM buckets WHERE dimension = 'all'"
+
+
+async def mailed(scoring: Scoring) -> SurveyRequested:
+    """Ask somebody whose mail has just gone out."""
+    request = await scoring.asked()
+    await scoring.receive(sent(scoring, request))
+    return request
+
+
+def sent(scoring: Scoring, request: SurveyRequested) -> ContactAttempted:
+    return ContactAttempted(
+        respondent_id=request.respondent_id,
+        invitation_id=request.invitation_id,
+        attempt_id=uuid7(),
+        revision=1,
+        step=1,
+        channel=ChannelKind.EMAIL,
+        provider="smtp",
+        state=AttemptState.SENT,
+        at=scoring.clock.now(),
+    )
+
+
+def form(scoring: Scoring, score: int, *, read_for: float = 3.0) -> dict[str, str]:
+    """What a browser sends that showed the page so many seconds ago."""
+    return {"score": str(score), "shown": str(int((scoring.clock.now().timestamp() - read_for) * 1000))}
+
+
+async def counted(scoring: Scoring) -> dict[int, int]:
+    """How many answers count, by score; what is stored must agree with what is counted again."""
+    async with scoring.database.sessions.begin() as session:
+        assert await verify(session) == []
+    sums = await _sums(scoring)
+    return {score: n for score in range(11) if (n := sums[f"s{score}"])}
+
+
+async def _sums(scoring: Scoring) -> dict[str, int]:
+    rows = await scoring.rows(COUNTED)
+    return {f"s{score}": sum(row[f"s{score}"] for row in rows) for score in range(11)}
+
+
+async def test_crawler_is_suspect_and_a_person_counts_after_it(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    request = await mailed(scoring)
+    link = link_of(request.invitation_id)
+    saved = await client.post(link, data={"score": "10"}, headers=BOT)
+    assert saved.status_code == 303
+    assert await counted(scoring) == {}
+    assert await scoring.rows("SELECT DISTINCT suspects, s10 FROM buckets") == [{"suspects": 1, "s10": 0}]
+    [told] = await scoring.published("survey.answered")
+    assert isinstance(told.payload, events.SurveyAnswered)
+    assert told.payload.suspect
+    page = (await client.get(f"{link}?score=10")).text
+    assert "is saved" not in page  # nobody has been heard yet
+
+    scoring.clock.moment += timedelta(days=2)
+    await client.post(link, data=form(scoring, 10), headers=BROWSER)
+    assert await counted(scoring) == {10: 1}
+    [amended] = await scoring.published("answer.amended")
+    assert isinstance(amended.payload, events.AnswerAmended)
+    assert not amended.payload.suspect
+    days = await scoring.rows("SELECT DISTINCT day FROM buckets WHERE s10 = 1")
+    assert [row["day"].day for row in days] == [20]  # the day the person answered
+    assert "your answer <strong>10</strong> is saved" in (await client.get(link)).text
+
+
+async def test_suspect_is_shown_with_its_reason_and_counts_when_confirmed(
+    scoring: Scoring, client: httpx.AsyncClient
+) -> None:
+    request = await mailed(scoring)
+    await client.post(link_of(request.invitation_id), data={"score": "9"}, headers=BOT)
+    shown = (await client.get("/suspects")).text
+    assert "sent by a program that says it is one" in shown
+    [answer] = await scoring.rows("SELECT answer_id FROM answers")
+    scoring.clock.moment = request.expires_at + timedelta(days=1)  # late, and still a person's word
+    for _ in range(2):
+        pressed = await client.post(f"/suspects/{answer['answer_id']}/confirm")
+        assert pressed.headers["location"] == "/suspects"
+    assert await counted(scoring) == {9: 1}
+    assert await scoring.rows("SELECT version, suspicion FROM answer_versions ORDER BY version") == [
+        {"version": 1, "suspicion": "crawler"},
+        {"version": 2, "suspicion": None},
+    ]
+    assert "There are none." in (await client.get("/suspects")).text
+    again = await client.post(f"/v1/answers/{answer['answer_id']}/confirm")
+    assert again.json() == {"answer_id": str(answer["answer_id"]), "version": 2, "suspect": False}
+    assert (await client.post(f"/v1/answers/{uuid7()}/confirm")).status_code == 404
+
+
+async def test_machine_never_replaces_a_person(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    """An archive opens the mail a day later and sends every score there is."""
+    request = await mailed(scoring)
+    link = link_of(request.invitation_id)
+    scoring.clock.moment += timedelta(minutes=4)
+    await client.post(link, data=form(scoring, 9) | {"comment": "Lovely.", "reasons": "taste"}, headers=BROWSER)
+    scoring.clock.moment += timedelta(days=1)
+    for score in range(11):
+        await client.post(link, data=form(scoring, score), headers=BROWSER)
+        scoring.clock.moment += timedelta(seconds=2)
+    assert await counted(scoring) == {9: 1}
+    answer = (await scoring.invitation(request.invitation_id)).heard
+    assert answer is not None
+    assert (answer.score, answer.comment, answer.reasons) == (9, "Lovely.", ("taste",))
+    await client.post(link, data={"score": "1"}, headers=BOT)
+    assert await counted(scoring) == {9: 1}
+    scoring.clock.moment += timedelta(minutes=1)
+    await client.post(link, data=form(scoring, 8), headers=BROWSER)
+    assert await counted(scoring) == {8: 1}
+
+
+async def test_every_button_at_once_counts_nothing(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    request = await mailed(scoring)
+    scoring.clock.moment += timedelta(hours=1)
+    link = link_of(request.invitation_id)
+    await asyncio.gather(*(client.post(link, data=form(scoring, score), headers=BROWSER) for score in range(11)))
+    assert await counted(scoring) == {}
+    assert (await scoring.invitation(request.invitation_id)).heard is None
+
+
+async def test_person_who_changes_their_mind_is_believed(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    request = await mailed(scoring)
+    link = link_of(request.invitation_id)
+    for score in (8, 9, 3, 7):
+        scoring.clock.moment += timedelta(seconds=20)
+        await client.post(link, data=form(scoring, score), headers=BROWSER)
+    assert await counted(scoring) == {7: 1}
+
+
+async def test_fiddling_person_sees_what_was_saved_and_counts_with_the_reasons(
+    scoring: Scoring, client: httpx.AsyncClient
+) -> None:
+    request = await mailed(scoring)
+    link = link_of(request.invitation_id)
+    scoring.clock.moment += timedelta(minutes=5)
+    where = ""
+    for score in (8, 9, 3):
+        where = (await client.post(link, data=form(scoring, score), headers=BROWSER)).headers["location"]
+    assert "your answer <strong>3</strong> is saved" in (await client.get(where)).text
+    assert await counted(scoring) == {}
+    scoring.clock.moment += timedelta(seconds=40)
+    why = {"reasons": "wait", "comment": "Slow.", "shown": form(scoring, 3)["shown"]}
+    await client.post(link, data=why, headers=BROWSER)
+    assert await counted(scoring) == {3: 1}
+
+
+@pytest.mark.parametrize(
+    ("said", "headers", "suspicion"),
+    [
+        ({"score": "9"}, BROWSER, "no_page"),
+        ({"score": "9", "trap": "1"}, {}, "trap"),
+        ({"score": "9"}, {"user-agent": "python-httpx/0.28"}, None),  # somebody's own program
+    ],
+)
+async def test_what_comes_with_the_mail_is_looked_at(
+    said: dict[str, str], headers: dict[str, str], suspicion: str | None, scoring: Scoring, client: httpx.AsyncClient
+) -> None:
+    request = await mailed(scoring)
+    scoring.clock.moment += timedelta(seconds=5)
+    await client.post(link_of(request.invitation_id), data=said, headers=headers)
+    assert await scoring.rows("SELECT suspicion FROM answer_versions") == [{"suspicion": suspicion}]
+
+
+@pytest.mark.parametrize(
+    ("since_mail", "read_for", "suspicion"), [(5, 0.2, "instant"), (5, 3, None), (90, 0.2, None), (90, 3, None)]
+)
+async def test_faster_than_anybody_reads(
+    since_mail: int, read_for: float, suspicion: str | None, scoring: Scoring, client: httpx.AsyncClient
+) -> None:
+    request = await mailed(scoring)
+    scoring.clock.moment += timedelta(seconds=since_mail)
+    await client.post(link_of(request.invitation_id), data=form(scoring, 9, read_for=read_for), headers=BROWSER)
+    assert await scoring.rows("SELECT suspicion FROM answer_versions") == [{"suspicion": suspicion}]
+
+
+async def test_answer_amid_the_fetching_of_every_link_is_suspect(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    early, late = await mailed(scoring), await mailed(scoring)
+    for request in (early, late):
+        for score in range(11):
+            await client.get(f"{link_of(request.invitation_id)}?score={score}", headers=BROWSER)
+    scoring.clock.moment += timedelta(seconds=4)
+    await client.post(link_of(early.invitation_id), data=form(scoring, 0), headers=BROWSER)
+    scoring.clock.moment += timedelta(seconds=20)
+    await client.post(link_of(late.invitation_id), data=form(scoring, 7), headers=BROWSER)
+    assert await counted(scoring) == {7: 1}
+    found = await scoring.rows("SELECT suspicion FROM answer_versions ORDER BY answered_at")
+    assert [row["suspicion"] for row in found] == ["every_link", None]
+
+
+async def test_suspect_answer_ends_neither_survey_nor_call(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    request = await mailed(scoring)
+    await client.post(link_of(request.invitation_id), data={"score": "9"}, headers=BOT)
+    await scoring.receive(call_for(request))
+    assert await scoring.published("call.closed") == []
+    await scoring.receive(
+        SurveyWithdrawn(respondent_id=request.respondent_id, invitation_id=request.invitation_id, reason="cancelled")
+    )
+    assert await counted(scoring) == {}
+    assert await scoring.rows("SELECT DISTINCT invited, answered FROM invited") == [{"invited": 0, "answered": 0}]
+
+
+async def test_machine_unsubscribes_nobody(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    request = await mailed(scoring)
+    stop = f"{link_of(request.invitation_id)}/stop"
+    for headers, said in ((BOT, {}), (BROWSER, {}), (BROWSER, {"trap": "1"})):
+        asked = await client.post(stop, data=said, headers=headers)
+        assert (asked.status_code, "I am a person" in asked.text) == (200, True)
+    assert await scoring.published("respondent.opted_out") == []
+    assert "We will not ask you again" in (await client.post(stop, data={"sure": "1"}, headers=BROWSER)).text
+    assert len(await scoring.published("respondent.opted_out")) == 1
+
+
+async def test_scanners_of_a_thousand_mails_count_nothing_and_lose_nothing(
+    scoring: Scoring, client: httpx.AsyncClient
+) -> None:
+    """One fetches heads, one every link, one every link twice; every tenth person answers before or after it."""
+    requests = [await scoring.asked() for _ in range(MAILS)]
+    await scoring.receive(*(sent(scoring, request) for request in requests))
+    people = {request.invitation_id: number % 11 for number, request in enumerate(requests) if number % 10 == 0}
+    methods = (("HEAD",), ("GET",), ("GET", "GET"))
+
+    async def scan(number: int, request: SurveyRequested) -> None:
+        link = link_of(request.invitation_id)
+        for method in methods[number % 3]:
+            for score in range(11):
+                response = await client.request(method, f"{link}?score={score}", headers=BROWSER)
+                assert response.status_code == 200
+
+    async def answer(ids: list[int]) -> None:
+        for number in ids:
+            invitation_id = requests[number].invitation_id
+            await client.post(link_of(invitation_id), data=form(scoring, people[invitation_id]), headers=BROWSER)
+
+    early = list(range(0, MAILS, 20))
+    late = list(range(10, MAILS, 20))
+    scoring.clock.moment += timedelta(seconds=30)
+    await answer(early)
+    for start in range(0, MAILS, 20):
+        await asyncio.gather(*(scan(n, requests[n]) for n in range(start, start + 20)))
+    scoring.clock.moment += timedelta(minutes=3)
+    await answer(late)
+    expected = {score: sum(said == score for said in people.values()) for score in range(11)}
+    assert await counted(scoring) == {score: n for score, n in expected.items() if n}
+    assert await scoring.rows("SELECT count(*) AS n FROM answers WHERE suspect") == [{"n": 0}]

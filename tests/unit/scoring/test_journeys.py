@@ -1,0 +1,109 @@
+"""What one invitation adds to the counters of its day."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from services.scoring.domain.funnel import Came, funnel, returns
+from services.scoring.domain.journeys import Journey, Part, Purchase, Reached, Said, parts
+from services.scoring.domain.periods import Days, Period, label_of, label_year_before
+from shared.events import EventRef
+
+BOUGHT = datetime(2026, 11, 18, 12, tzinfo=UTC)
+EVENT = EventRef(
+    source="shop", id="e1", type="crm.purchase.completed", time=BOUGHT, amount=Decimal(900), currency="RUB"
+)
+EMAIL = Reached(1, "email", BOUGHT + timedelta(hours=2))
+
+
+def again(days: float, **changes: Any) -> Purchase:
+    return replace(Purchase("shop", f"e{days}", BOUGHT + timedelta(days=days), Decimal(100), "RUB"), **changes)
+
+
+def test_answer_is_owed_to_its_step_at_the_respondents_hour() -> None:
+    journey = Journey(EVENT, "Europe/Moscow", [EMAIL], opened=1, said=Said(9, 1, "email"))
+    assert parts(journey) == {
+        Part("asked"): 1,
+        Part("people", "promoter"): 1,
+        Part("reached"): 1,
+        Part("reached", "1 email 17"): 1,
+        Part("opened"): 1,
+        Part("opened", "1 email 17"): 1,
+        Part("answered"): 1,
+        Part("answered", "1 email 17"): 1,
+        Part("spent", "promoter RUB"): 900,
+    }
+
+
+def test_answer_without_a_known_contact_is_counted_all_the_same() -> None:
+    added = parts(Journey(EVENT, "UTC", said=Said(3, 4, "call")))
+    assert added[Part("answered", "4 call ?")] == 1
+    assert added[Part("reached")] == 1
+
+
+def test_silent_are_a_group_and_end_one_day() -> None:
+    waiting, over = parts(Journey(EVENT, "UTC", [EMAIL])), parts(Journey(EVENT, "UTC", [EMAIL], ended=True))
+    assert waiting[Part("people", "silent")] == 1
+    assert over.keys() - waiting.keys() == {Part("ended")}
+
+
+def test_only_what_was_bought_within_ninety_days_is_a_return() -> None:
+    bought = [again(-1), again(0, event_id="e1"), again(10), again(90), again(90.01), again(20, amount=None)]
+    added = parts(Journey(EVENT, "UTC", said=Said(2, 1, "email"), purchases=bought))
+    assert added[Part("returned", "detractor")] == 1
+    assert added[Part("revenue", "detractor RUB")] == 200
+    assert Part("returned", "silent") not in added
+
+
+def test_funnel_sums_steps_channels_and_hours() -> None:
+    sums = {
+        Part("asked"): Decimal(10),
+        Part("answered"): Decimal(3),
+        Part("ended"): Decimal(2),
+        Part("reached", "1 email 10"): Decimal(6),
+        Part("reached", "2 email 11"): Decimal(4),
+        Part("answered", "2 email 11"): Decimal(2),
+        Part("answered", "4 call ?"): Decimal(1),
+    }
+    found = funnel(sums)
+    assert (found.silent, found.waiting) == (7, 5)
+    assert found.by_channel == {"email": Came(10, 0, 2), "call": Came(0, 0, 1)}
+    assert found.by_step[2, "email"] == Came(4, 0, 2)
+    assert found.by_hour[None] == Came(0, 0, 1)
+
+
+def test_returns_name_every_group_with_its_money() -> None:
+    sums = {Part("people", "silent"): Decimal(4), Part("returned", "silent"): Decimal(1)}
+    groups = {group.name: group for group in returns(sums | {Part("revenue", "silent EUR"): Decimal("9.5")})}
+    assert list(groups) == ["promoter", "passive", "detractor", "silent"]
+    assert (groups["silent"].share, groups["silent"].revenue) == (0.25, {"EUR": Decimal("9.5")})
+    assert groups["promoter"].share is None
+
+
+def test_periods_are_compared_with_as_many_days() -> None:
+    days = Days(date(2026, 11, 1), date(2026, 11, 30))
+    assert days.before == Days(date(2026, 10, 2), date(2026, 10, 31))
+    assert days.year_before == Days(date(2025, 11, 1), date(2025, 11, 30))
+    assert Days(date(2024, 2, 29), date(2024, 2, 29)).year_before.first == date(2023, 2, 28)
+    halves = days.around(date(2026, 11, 6))
+    assert halves == (Days(date(2026, 11, 1), date(2026, 11, 5)), Days(date(2026, 11, 6), date(2026, 11, 10)))
+    assert days.around(date(2026, 11, 1)) is None
+
+
+@pytest.mark.parametrize(
+    ("period", "label", "before"),
+    [
+        ("day", "2026-11-18", "2025-11-18"),
+        ("week", "2026-W47", "2025-W47"),
+        ("month", "2026-11", "2025-11"),
+        ("quarter", "2026-Q4", "2025-Q4"),
+    ],
+)
+def test_labels_are_those_of_the_figures(period: Period, label: str, before: str) -> None:
+    assert label_of(date(2026, 11, 18), period) == label
+    assert label_year_before(label) == before
