@@ -88,8 +88,8 @@ class Touchpoint(msgspec.Struct, frozen=True):
 
 
 # looked up by type: isinstance() of a pydantic model is slow where the answer is no
-_REVERSALS: frozenset[type[Payload]] = frozenset({PurchaseCancelled, ServiceReopened})
-_COMPLETIONS: frozenset[type[Payload]] = frozenset({PurchaseCompleted, ServiceCompleted})
+_REVERSALS = (PurchaseCancelled, ServiceReopened)
+_COMPLETIONS = (PurchaseCompleted, ServiceCompleted)
 
 
 def is_reversal(payload: Occasion) -> bool:
