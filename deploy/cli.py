@@ -13,23 +13,19 @@ from typing import Annotated
 import typer
 import uvloop
 from dotenv import dotenv_values
-from pydantic import ValidationError
 
-from deploy import all_in_one, contract, databases, doctor, parked, replay, sample_shop
+from deploy import all_in_one, contract, databases, doctor, faults, parked, replay, sample_shop
 from services.dispatcher.commands import app as dispatcher_commands
 from services.dispatcher.config import DispatcherSettings
 from services.scoring.commands import app as scoring_commands
 from services.scoring.config import ScoringSettings
 from services.trigger.commands import app as trigger_commands
 from services.trigger.config import TriggerSettings
-from services.trigger.domain.sources import InvalidSource
 from services.trigger.file_commands import app as file_commands
 from services.trigger.key_commands import app as key_commands
 from shared import logging, topics
 from shared.config import Settings
-from shared.embedded import CannotStart
-from shared.migrations import ModelsDiffer
-from shared.runtime import PortBusy, collect_seldom, kafka_security, stop_on_signals
+from shared.runtime import collect_seldom, kafka_security, stop_on_signals
 from shared.vocabulary import Service
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Event-driven NPS.")
@@ -170,18 +166,6 @@ def _run(work: Callable[[], Awaitable[None]]) -> None:
         uvloop.run(work())  # type: ignore[arg-type]
     except KeyboardInterrupt:  # before the signals had handlers
         raise SystemExit(130) from None
-    except Exception as error:
-        expected = _expected(error)
-        if expected is None:
-            raise
-        _fail(str(expected))
-
-
-def _expected(error: BaseException) -> BaseException | None:
-    """Find what a person can mend in whatever a task group made of it."""
-    if isinstance(error, BaseExceptionGroup):
-        return next((found for inner in error.exceptions if (found := _expected(inner))), None)
-    return error if isinstance(error, PortBusy | CannotStart | ModelsDiffer | InvalidSource) else None
 
 
 def _fail(reason: str) -> None:
@@ -194,10 +178,11 @@ def main() -> None:
     if unknown := unknown_settings(environment):
         _fail(f"no such setting: {', '.join(unknown)}; .env.example lists them all")
     try:
-        app()
-    except ValidationError as error:
-        wrong = error.errors(include_input=False, include_url=False)
-        _fail("; ".join(f"EARSHOT_{str(e['loc'][0]).upper()}: {e['msg']}" if e["loc"] else e["msg"] for e in wrong))
+        app(prog_name="earshot")
+    except Exception as error:
+        if (fault := faults.explain(error)) is None:
+            raise
+        _fail(fault)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import asyncpg
 from rich.console import Console
 from rich.markup import escape
 
-from deploy import all_in_one, databases
+from deploy import all_in_one, databases, faults
 from deploy.all_in_one import AllSettings
 from deploy.kafka import broker
 from services.dispatcher import repository as dispatcher
@@ -83,7 +83,8 @@ async def examine(settings: AllSettings) -> AsyncIterator[Finding]:
     yield await _events(base)
     async for finding in _assumptions(base):
         yield finding
-    yield await _chains(settings)
+    async for finding in _chains(settings):
+        yield finding
     async for finding in _webhooks(settings):
         yield finding
 
@@ -215,7 +216,8 @@ async def _assumptions(settings: Settings) -> AsyncIterator[Finding]:
             current = await programs.current(session)
         await database.close()
     except Exception as error:  # noqa: BLE001 - said already, where databases were looked at
-        yield note(f"programs cannot be read ({type(error).__name__})")
+        if not faults.is_missing_table(error):
+            yield note(f"programs cannot be read ({type(error).__name__})")
         return
     for program in current.values():
         if channels := ", ".join(program.document.assume_consent):
@@ -225,7 +227,7 @@ async def _assumptions(settings: Settings) -> AsyncIterator[Finding]:
             )
 
 
-async def _chains(settings: AllSettings) -> Finding:
+async def _chains(settings: AllSettings) -> AsyncIterator[Finding]:
     """Say whether every open invitation goes on, and on time."""
     try:
         urls = await databases.urls_for(settings.dispatcher, ["dispatcher"])
@@ -237,14 +239,17 @@ async def _chains(settings: AllSettings) -> Finding:
             oldest = await dispatcher.oldest_due(session, now)
         await database.close()
     except Exception as error:  # noqa: BLE001 - said already, where databases were looked at
-        return note(f"invitations cannot be read ({type(error).__name__})")
+        if not faults.is_missing_table(error):
+            yield note(f"invitations cannot be read ({type(error).__name__})")
+        return
     if stalled:
-        return fail(f"{len(stalled)} open invitations are stalled", "earshot stalled names them; report it as a bug")
-    if oldest is not None and now - oldest > LATE:
-        return note(
+        yield fail(f"{len(stalled)} open invitations are stalled", "earshot stalled names them; report it as a bug")
+    elif oldest is not None and now - oldest > LATE:
+        yield note(
             f"a step has been due for {now - oldest}", "run dispatcher; a provider that is away holds its channel"
         )
-    return ok("every open invitation goes on")
+    else:
+        yield ok("every open invitation goes on")
 
 
 async def _webhooks(settings: AllSettings) -> AsyncIterator[Finding]:
@@ -256,7 +261,8 @@ async def _webhooks(settings: AllSettings) -> AsyncIterator[Finding]:
             listed = await webhooks.listed(session)
         await database.close()
     except Exception as error:  # noqa: BLE001 - said already, where databases were looked at
-        yield note(f"webhooks cannot be read ({type(error).__name__})")
+        if not faults.is_missing_table(error):
+            yield note(f"webhooks cannot be read ({type(error).__name__})")
         return
     for each in listed:
         if each.endpoint.disabled:

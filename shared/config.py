@@ -14,7 +14,9 @@ DEVELOPMENT_LINK_KEYS = {"dev": "only-for-this-machine"}
 class Settings(BaseSettings):
     """Every default works with nothing installed."""
 
-    model_config = SettingsConfigDict(env_prefix="EARSHOT_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="EARSHOT_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     environment: Literal["development", "production"] = "development"
     data_dir: Path = Path(".data/run")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -124,14 +125,10 @@ class Courier:
                 return await http_client.post_pinned(
                     endpoint.url, delivery.body, address=address, headers=headers, context=self.context
                 )
-        except PlainHttp:
-            return "plain http is for networks in EARSHOT_WEBHOOK_NETWORKS"
-        except ForbiddenAddress:
-            return "the address is private: see EARSHOT_WEBHOOK_NETWORKS"
         except (MaybeSent, TimeoutError):
             return "no reply in time"
-        except (NotSent, OSError):  # a name that leads nowhere is an OSError
-            return "no connection"
+        except (ForbiddenAddress, NotSent, OSError) as error:
+            return unreachable(error)
 
     async def permitted(self, url: str) -> str:
         """Find the address to connect to; raises ForbiddenAddress, and OSError when the name leads nowhere."""
@@ -141,6 +138,18 @@ class Courier:
         if parts.scheme == "http" and not addresses.is_in(address, self.networks):
             raise PlainHttp
         return str(address)
+
+
+def unreachable(error: Exception) -> str:
+    """Say why nothing could be sent there."""
+    match error:
+        case PlainHttp():
+            return "plain http is only for networks in EARSHOT_WEBHOOK_NETWORKS"
+        case ForbiddenAddress():
+            return "the address is private, and in none of EARSHOT_WEBHOOK_NETWORKS"
+        case socket.gaierror():
+            return "the name does not resolve"
+    return "no connection"
 
 
 def _waits(error: Exception) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter
 from uuid_utils.compat import uuid7
 
-from services.scoring.courier import Courier, sample
+from services.scoring.courier import Courier, sample, unreachable
 from services.scoring.domain.webhooks import Endpoint, InvalidEndpoint, checked_types, checked_url, new_secret
 from services.scoring.repository import webhooks
 from services.scoring.schemas import (
@@ -70,8 +70,8 @@ class Webhooks:
             await self.courier.permitted(endpoint.url)
         except InvalidEndpoint as error:
             raise Unprocessable("The request is not as it should be", str(error)) from None
-        except (ForbiddenAddress, OSError):
-            raise Unprocessable("The request is not as it should be", "The address cannot be sent to.") from None
+        except (ForbiddenAddress, OSError) as error:
+            raise Unprocessable("The address cannot be sent to", unreachable(error)) from None
         async with self.sessions.begin() as session:
             if not await webhooks.add(session, endpoint):
                 raise Conflict("There are as many endpoints as there may be", "Remove one first.")

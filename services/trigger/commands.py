@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -92,12 +92,41 @@ def show(program_id: str) -> None:
 
     async def work(database: Database) -> None:
         async with database.sessions() as session:
-            program = (await stored.current(session)).get(program_id)
-        if program is None:
-            raise typer.BadParameter(f"no program {program_id}; `earshot programs list` names them")
+            program = _known(await stored.current(session), program_id)
         print(_as_yaml(program.document), end="")
 
     _with_database(TriggerSettings(), work)
+
+
+@programs.command("switch-off")
+def switch_off(program_id: str) -> None:
+    """Ask nobody any more because of this program; what was asked goes on."""
+    _switch(program_id, active=False)
+
+
+@programs.command("switch-on")
+def switch_on(program_id: str) -> None:
+    """Let a program that was switched off ask again."""
+    _switch(program_id, active=True)
+
+
+def _switch(program_id: str, *, active: bool) -> None:
+    settings = TriggerSettings()
+
+    async def work(database: Database) -> None:
+        async with database.sessions.begin() as session:
+            document = _known(await stored.current(session), program_id).document
+            switched = document.model_copy(update={"active": active})
+            program, _ = await apply_program(session, switched, now=open_clock(settings.clock).now())
+        print(f"{program.id} version {program.version} is {'on' if active else 'off'}")
+
+    _with_database(settings, work)
+
+
+def _known(current: Mapping[str, Program], program_id: str) -> Program:
+    if program_id not in current:
+        raise typer.BadParameter(f"no program {program_id}; `earshot programs list` names them")
+    return current[program_id]
 
 
 def _as_yaml(document: ProgramDocument) -> str:

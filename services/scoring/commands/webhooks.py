@@ -88,8 +88,9 @@ def replay(
 def test(endpoint: EndpointId) -> None:
     """Send one signed sample now; exits with 1 unless it was taken."""
     outcome = _with(lambda webhooks: webhooks.test(endpoint)).outcome
-    typer.echo(outcome)
-    raise typer.Exit(0 if isinstance(outcome, int) and 200 <= outcome < 300 else 1)
+    taken = isinstance(outcome, int) and 200 <= outcome < 300
+    typer.echo(f"{outcome}: {'taken' if taken else 'not taken'}")
+    raise typer.Exit(0 if taken else 1)
 
 
 def _with(work: Callable[[Webhooks], Awaitable[T]]) -> T:

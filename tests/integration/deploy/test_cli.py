@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 
 from deploy import databases
-from shared import db, parking
+from shared import db, embedded, parking
 from shared.transport import Message, open_log
 from shared.vocabulary import Service
 
@@ -39,6 +39,37 @@ async def test_wrong_value_names_the_setting_and_not_the_value() -> None:
     assert (code, said.count("\n")) == (1, 1)
     assert said.startswith("earshot: EARSHOT_SMTP_URL:")
     assert "secret" not in said
+
+
+async def test_json_that_is_none_names_the_setting() -> None:
+    code, said = await earshot("run", EARSHOT_SMTP_ACCOUNTS="[{name: main}]")
+    assert (code, said.count("\n")) == (1, 1)
+    assert said.startswith("earshot: EARSHOT_SMTP_ACCOUNTS: not JSON: Expecting property name")
+
+
+async def test_wrong_value_is_said_once() -> None:
+    code, said = await earshot("run", EARSHOT_SEND="lives")
+    assert (code, said.count("\n"), said.count("EARSHOT_")) == (1, 1, 1)
+    assert said.startswith("earshot: EARSHOT_SEND: ")
+
+
+async def test_usage_names_the_command_people_type() -> None:
+    _, said = await earshot("programs", "--help")
+    assert "Usage: earshot programs" in said
+
+
+async def test_database_that_does_not_answer_is_named() -> None:
+    code, said = await earshot("counts", EARSHOT_DATABASE_URL="postgresql://nobody:secret@127.0.0.1:1/nowhere")
+    assert (code, said) == (1, "earshot: PostgreSQL at 127.0.0.1:1 does not answer; check EARSHOT_…DATABASE_URL\n")
+
+
+async def test_command_before_anything_ran_says_where_it_looked(postgres: embedded.Embedded) -> None:
+    await embedded.prepare(postgres, "untouched")
+    url = postgres.urls("untouched")["dispatcher"]
+    code, said = await earshot("counts", EARSHOT_DATABASE_URL=url)
+    assert (code, said.count("\n")) == (1, 1)
+    assert said.startswith("earshot: nothing has run here yet (")
+    assert "EARSHOT_DATA_DIR" in said
 
 
 async def test_production_is_refused_with_default_secrets() -> None:

@@ -14,6 +14,7 @@ from deploy.replay import scratch_settings
 from services.scoring.domain.webhooks import Endpoint
 from services.scoring.repository import webhooks
 from services.trigger.main import install_programs
+from shared import embedded
 from shared.clock import SystemClock
 from shared.db import Database, fetch
 from shared.vocabulary import Service
@@ -37,6 +38,12 @@ async def test_healthy_installation_has_nothing_to_mend(
     assert sum("migrated" in finding.text for finding in found) == 3
     assert any("EARSHOT_SEND=mailbox" in finding.text for finding in found)
     assert any("email" in finding.text and "assume" in finding.text for finding in found)
+
+
+async def test_fresh_clone_is_told_once_that_its_schemas_are_empty(postgres: embedded.Embedded, tmp_path: Path) -> None:
+    found = await findings(own(await embedded.prepare(postgres, "fresh"), tmp_path))
+    assert sum("an empty schema" in finding.text for finding in found) == 3
+    assert [finding.text for finding in found if "cannot be read" in finding.text] == []
 
 
 async def test_each_fault_is_named_with_its_cure(urls: Mapping[str, str], tmp_path: Path) -> None:
