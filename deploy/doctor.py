@@ -8,6 +8,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -16,6 +17,7 @@ from pathlib import Path
 import asyncpg
 from rich.console import Console
 from rich.markup import escape
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from deploy import all_in_one, databases, faults
 from deploy.all_in_one import AllSettings
@@ -28,6 +30,7 @@ from shared.clock import open_clock
 from shared.config import DEVELOPMENT_LINK_KEYS, Settings
 from shared.runtime import open_event_log
 from shared.transport import TransportUnavailable
+from shared.vocabulary import Service
 
 OLDEST_POSTGRES = 150_000
 LATE = timedelta(minutes=15)
@@ -207,14 +210,22 @@ async def _events(settings: Settings) -> Finding:
     return ok("events: Kafka answers and the topics are there")
 
 
+@asynccontextmanager
+async def _session(settings: Settings, service: Service) -> AsyncIterator[AsyncSession]:
+    urls = await databases.urls_for(settings, [service])
+    database = db.Database(urls[service], schema=service, pool_size=1)
+    try:
+        async with database.sessions() as session:
+            yield session
+    finally:
+        await database.close()
+
+
 async def _assumptions(settings: Settings) -> AsyncIterator[Finding]:
     """Say loudly which programs contact people whose consent nobody recorded."""
     try:
-        urls = await databases.urls_for(settings, ["trigger"])
-        database = db.Database(urls["trigger"], schema="trigger", pool_size=1)
-        async with database.sessions() as session:
+        async with _session(settings, Service.TRIGGER) as session:
             current = await programs.current(session)
-        await database.close()
     except Exception as error:  # noqa: BLE001 - said already, where databases were looked at
         if not faults.is_missing_table(error):
             yield note(f"programs cannot be read ({type(error).__name__})")
@@ -230,14 +241,11 @@ async def _assumptions(settings: Settings) -> AsyncIterator[Finding]:
 async def _chains(settings: AllSettings) -> AsyncIterator[Finding]:
     """Say whether every open invitation goes on, and on time."""
     try:
-        urls = await databases.urls_for(settings.dispatcher, ["dispatcher"])
-        database = db.Database(urls["dispatcher"], schema="dispatcher", pool_size=1)
-        async with database.sessions() as session:
+        async with _session(settings.dispatcher, Service.DISPATCHER) as session:
             stalled = await dispatcher.stalled(session)
             stored = settings.dispatcher.clock
             now = open_clock(stored if stored and stored.exists() else None).now()
             oldest = await dispatcher.oldest_due(session, now)
-        await database.close()
     except Exception as error:  # noqa: BLE001 - said already, where databases were looked at
         if not faults.is_missing_table(error):
             yield note(f"invitations cannot be read ({type(error).__name__})")
@@ -255,11 +263,8 @@ async def _chains(settings: AllSettings) -> AsyncIterator[Finding]:
 async def _webhooks(settings: AllSettings) -> AsyncIterator[Finding]:
     """Name the endpoints that are told nothing any more."""
     try:
-        urls = await databases.urls_for(settings.trigger, ["scoring"])
-        database = db.Database(urls["scoring"], schema="scoring", pool_size=1)
-        async with database.sessions() as session:
+        async with _session(settings.trigger, Service.SCORING) as session:
             listed = await webhooks.listed(session)
-        await database.close()
     except Exception as error:  # noqa: BLE001 - said already, where databases were looked at
         if not faults.is_missing_table(error):
             yield note(f"webhooks cannot be read ({type(error).__name__})")

@@ -12,7 +12,7 @@ import typer
 
 from services.dispatcher import repository, schemas, stories
 from services.dispatcher.channels.mime import BadAddress
-from services.dispatcher.channels.previews import Look, send_test
+from services.dispatcher.channels.previews import KeptHere, Look, send_test
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.domain import may_leave
 from services.dispatcher.handlers import receiving
@@ -64,6 +64,9 @@ async def _test(look: Look) -> str:
     try:
         composed = look.compose(settings.composer, settings.signing_key)
         return await send_test(composed, accounts, partial(may_leave, settings.send, allowed=settings.send_allowlist))
+    except KeptHere as kept:
+        typer.echo(f"earshot: {kept}", err=True)
+        raise typer.Exit(1) from None
     except BadAddress:
         raise typer.BadParameter("not an address a mail could be sent to") from None
     finally:
@@ -103,8 +106,11 @@ def list_suppressions(
 ) -> None:
     """List suppressions, newest first."""
     known = respondent_id(respondent) if respondent else None
-    for each in asyncio.run(_suppressions(known, reason, limit)):
+    found = asyncio.run(_suppressions(known, reason, limit))
+    for each in found:
         print(each.model_dump_json())
+    if not found:
+        typer.echo("nobody is suppressed" if known is reason is None else "no such suppression", err=True)
 
 
 @suppressions_app.command("release")

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.dispatcher import stories
 from services.dispatcher.channels import ChannelAccount, mime
 from services.dispatcher.channels.messages import Composer
-from services.dispatcher.channels.previews import Look, send_test
+from services.dispatcher.channels.previews import KeptHere, Look, send_test
 from services.dispatcher.domain import Outgoing
 from services.dispatcher.rendering import page
 from services.dispatcher.repository import mailbox
@@ -103,7 +103,11 @@ def mail_router(
             mail = look.compose(composer, link_key)
         except mime.BadAddress:
             raise problems.Unprocessable("This is no address a mail could be sent to") from None
-        return _preview(look, mail, told=await send_test(mail, accounts, lets_out))
+        try:
+            told = await send_test(mail, accounts, lets_out)
+        except KeptHere as kept:
+            told = str(kept)
+        return _preview(look, mail, told=told)
 
     return routes
 

@@ -40,13 +40,17 @@ class Look(BaseModel):
         return composer.compose(request, step=2 if self.repeat else 1, channel=ChannelKind.EMAIL)
 
 
+class KeptHere(Exception):
+    """Nothing was sent; the text names the setting that says so."""
+
+
 async def send_test(mail: Outgoing, accounts: Sequence[ChannelAccount], lets_out: Callable[[str], bool]) -> str:
-    """Send over every mail account and say what each answered, in words."""
+    """Send over every mail account and say what each answered, in words; raises KeptHere."""
+    if not lets_out(mail.recipient):
+        raise KeptHere("Nothing was sent: EARSHOT_SEND keeps it here, or EARSHOT_SEND_ALLOWLIST lacks this address.")
     mailing = [account for account in accounts if account.channel is ChannelKind.EMAIL]
     if not mailing:
-        return "Nothing was sent: no mail account is set up, or EARSHOT_SEND keeps everything here."
-    if not lets_out(mail.recipient):
-        return "Nothing was sent: this address is not in EARSHOT_SEND_ALLOWLIST."
+        raise KeptHere("Nothing was sent: no mail account is set up, see EARSHOT_SMTP_URL.")
     told = []
     for account in mailing:
         (found,) = await account.send_all([mail], within_s=_WITHIN_S)

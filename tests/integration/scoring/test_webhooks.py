@@ -223,8 +223,8 @@ async def test_lease_that_ended_is_tried_again_and_counted_once(scoring: Scoring
 @pytest.mark.parametrize(
     ("url", "outcome"),
     [
-        ("https://intranet.example.com/", "the address is private: see EARSHOT_WEBHOOK_NETWORKS"),
-        ("http://public.example.com/", "plain http is for networks in EARSHOT_WEBHOOK_NETWORKS"),
+        ("https://intranet.example.com/", "the address is private, and in none of EARSHOT_WEBHOOK_NETWORKS"),
+        ("http://public.example.com/", "plain http is only for networks in EARSHOT_WEBHOOK_NETWORKS"),
         ("https://nowhere.example.com/", "no connection"),
     ],
 )
@@ -302,7 +302,10 @@ WHERE event_id = (SELECT min(event_id) FROM webhook_deliveries)"""
 
 async def test_endpoints_are_managed_over_http(scoring: Scoring, hook: Receiver, client: httpx.AsyncClient) -> None:
     refused = await client.post("/v1/webhooks", json={"url": hook.url})
-    assert (refused.status_code, refused.json()["detail"]) == (422, "The address cannot be sent to.")
+    assert (refused.status_code, refused.json()["detail"]) == (
+        422,
+        "the address is private, and in none of EARSHOT_WEBHOOK_NETWORKS",
+    )
     for wrong in ({"url": "ftp://x/"}, {"url": "https://u:p@x/"}, {"url": "https://x/", "types": ["nope"]}):
         assert (await client.post("/v1/webhooks", json=wrong)).status_code == 422
 
@@ -316,7 +319,7 @@ async def test_endpoints_are_managed_over_http(scoring: Scoring, hook: Receiver,
     assert (await client.post(f"{path}/enable")).status_code == 204
     assert (await client.post(f"{path}/replay", json={"since": NOW.isoformat()})).json() == {"deliveries": 0}
     assert (await client.post(f"{path}/test")).json() == {
-        "outcome": "the address is private: see EARSHOT_WEBHOOK_NETWORKS"
+        "outcome": "the address is private, and in none of EARSHOT_WEBHOOK_NETWORKS"
     }
     assert (await client.delete(path)).status_code == 204
     for gone in ("disable", "enable", "rotate", "test"):

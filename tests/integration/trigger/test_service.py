@@ -128,3 +128,7 @@ async def test_programs_are_applied_listed_and_shown_from_the_command_line(
     (tmp_path / "wrong.yaml").write_text(DOCUMENT + "delay: soon\n")
     assert "wrong.yaml: line 5: delay: a number and a unit are wanted" in await earshot("apply", str(tmp_path))
     assert await count(trigger_db, "programs") == 1
+    assert await earshot("switch-off", "shop") == "0 shop version 2 is off\n"
+    assert "priority 0 (off)" in await earshot("list")
+    assert await earshot("switch-on", "shop") == "0 shop version 3 is on\n"
+    assert (await earshot("switch-off", "none")).startswith("2 ")
