@@ -67,11 +67,15 @@ class AllSettings:
         """Make those of a demo or a replay: whatever the environment says, nothing leaves, nobody's data is touched."""
         usual = cls.from_environment().trigger
         scoring = overrides.get("scoring_port", usual.scoring_port)
+        trigger = overrides.get("trigger_port", usual.trigger_port)
         dispatcher = overrides.get("dispatcher_port", usual.dispatcher_port)
         addresses = {
             "public_url": f"http://127.0.0.1:{scoring}",
             "unsubscribe_url": f"http://127.0.0.1:{dispatcher}",
+            "dashboard_url": f"http://127.0.0.1:{scoring}",
+            "decisions_url": f"http://127.0.0.1:{trigger}/decisions",
             "mailbox_url": f"http://127.0.0.1:{dispatcher}/mailbox",
+            "invitations_url": f"http://127.0.0.1:{dispatcher}/invitations",
         }
         return cls.from_environment(**{**_OF_ITS_OWN, **addresses, **overrides})
 

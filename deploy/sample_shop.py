@@ -23,7 +23,7 @@ from deploy.respondents import Crowd, Person, Sale, Warmth, purchase
 from shared.clock import StoredClock
 from shared.outbox import wait_for
 from shared.runtime import stop_on_signals
-from shared.vocabulary import Service
+from shared.vocabulary import Service, counted
 
 FOLDER = Path(".data/demo")
 SPEED = timedelta(days=1) / timedelta(seconds=1.5)
@@ -224,12 +224,12 @@ async def _report(web: httpx.AsyncClient, settings: AllSettings, clock: StoredCl
     score = "no score yet"
     if whole and whole["n"]:
         low, high = whole["interval"]["low"], whole["interval"]["high"]
-        score = f"{whole['n']} answers in all, NPS [bold]{whole['nps']:+.0f}[/] ({low:+.0f} … {high:+.0f})"
-    reached = ", ".join(f"{crowd.received.get(name, 0)} {words}" for name, words in _CONTACTS.items())
+        score = f"{counted(whole['n'], 'answer')} in all, NPS [bold]{whole['nps']:+.0f}[/] ({low:+.0f} … {high:+.0f})"
+    reached = ", ".join(counted(crowd.received.get(name, 0), word) for name, word in _CONTACTS.items())
     console.print(f"{clock.now():%d %b}: {shop.sold} sold, {reached}; {score}", soft_wrap=True)
 
 
-_CONTACTS = {"email 1": "mails", "email 2": "repeats", "sms 3": "SMS", "call": "calls"}
+_CONTACTS = {"email 1": "mail", "email 2": "repeat", "sms 3": "text message", "call": "call"}
 
 
 def address(settings: AllSettings, service: Service) -> str:

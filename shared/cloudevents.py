@@ -61,6 +61,9 @@ def new(payload: Payload, *, service: Service, at: datetime, subject: UUID | str
     return Event(str(uuid7()), service.source, at, payload, None if about is None else str(about))
 
 
+_TIME = "time: RFC 3339 with a zone is wanted, such as 2026-03-02T09:30:00Z, in the years 1900 to 2199"
+
+
 def encode(event: Event[Payload]) -> Message:
     wire = _Wire(
         specversion="1.0",
@@ -107,7 +110,7 @@ def _from_headers(body: bytes, headers: Mapping[str, str]) -> _Wire:
     try:
         return msgspec.convert({**attributes, "data": msgspec.Raw(body)}, _Wire)
     except msgspec.ValidationError as error:
-        raise InvalidEvent(f"CloudEvents headers: {error}") from None
+        raise InvalidEvent(_TIME if "RFC3339" in str(error) else f"CloudEvents headers: {error}") from None
 
 
 T = TypeVar("T")
@@ -120,7 +123,7 @@ def _decode(body: bytes, kind: type[T]) -> T:
     except UnicodeDecodeError:
         raise InvalidEvent("body: not UTF-8") from None
     except msgspec.MsgspecError as error:
-        raise InvalidEvent(f"body: {error}") from None
+        raise InvalidEvent(_TIME if "RFC3339" in str(error) else f"body: {error}") from None
     except RecursionError:
         raise InvalidEvent("body: nested too deeply") from None
 
@@ -135,7 +138,7 @@ def _check_attributes(wire: _Wire) -> None:
         if not value.strip() or len(value) > 200 or not value.isprintable():
             raise InvalidEvent(f"{name}: 1 to 200 printable characters are wanted")
     if wire.time.tzinfo is None or not 1900 <= wire.time.year < 2200:
-        raise InvalidEvent("time: RFC 3339 with a zone is wanted, in the years 1900 to 2199")
+        raise InvalidEvent(_TIME)
 
 
 def _payload(model: type[Payload], raw: bytes) -> Payload:

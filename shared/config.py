@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +10,16 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEVELOPMENT_LINK_KEYS = {"dev": "only-for-this-machine"}
+
+
+@dataclass(frozen=True, slots=True)
+class StaffPages:
+    """Where the services' pages for staff are, to lead from one to another."""
+
+    dashboard: str
+    decisions: str
+    mailbox: str
+    invitations: str
 
 
 class Settings(BaseSettings):
@@ -44,6 +55,12 @@ class Settings(BaseSettings):
     public_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known['scoring_port']}")
     short_url: str = ""  # empty: public_url
     unsubscribe_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known['dispatcher_port']}")
+    dashboard_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known['scoring_port']}")
+    decisions_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known['trigger_port']}/decisions")
+    mailbox_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known['dispatcher_port']}/mailbox")
+    invitations_url: str = Field(
+        default_factory=lambda known: f"http://127.0.0.1:{known['dispatcher_port']}/invitations"
+    )
     link_keys: Annotated[dict[str, SecretStr], NoDecode] = Field(
         default_factory=lambda: {name: SecretStr(secret) for name, secret in DEVELOPMENT_LINK_KEYS.items()}
     )
@@ -66,6 +83,10 @@ class Settings(BaseSettings):
         if not pairs or not all(name.strip() and secret.strip() for name, _, secret in pairs):
             raise ValueError("EARSHOT_LINK_KEYS wants id:secret pairs with commas between them")
         return {name.strip(): secret.strip() for name, _, secret in pairs}
+
+    @property
+    def staff_pages(self) -> StaffPages:
+        return StaffPages(self.dashboard_url, self.decisions_url, self.mailbox_url, self.invitations_url)
 
     @property
     def link_secrets(self) -> dict[str, str]:

@@ -108,6 +108,11 @@ def category_of(score: int) -> Category:
 
 
 @lru_cache(maxsize=10_000)  # asked many times of one event
+def counted(number: int, noun: str) -> str:
+    """Write 1 event, 2,000 events."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def respondent_id(customer_id: str) -> str:
     """One person, however a system spells the id: trimmed, NFC, case-folded."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", customer_id.strip()).casefold())

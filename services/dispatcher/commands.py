@@ -41,6 +41,8 @@ def preview(
     """Print a mail as it would leave, headers and all; redirected to a file `x.eml` any mail reader opens it."""
     settings = DispatcherSettings()
     look = Look(brand=brand, locale=locale, template=template, repeat=repeat)
+    for doubt in look.doubts(settings.styles):
+        typer.echo(doubt, err=True)
     print(look.compose(settings.composer, settings.signing_key).body.decode())
 
 

@@ -54,10 +54,18 @@ def build_app(
     )
     app.include_router(api.router(database.sessions, settings.composer, clock))
     app.include_router(suppressions.router(database.sessions, clock))
-    app.include_router(pages.mailbox_router(database.sessions, clock))
-    app.include_router(pages.story_router(database.sessions))
+    app.include_router(pages.mailbox_router(database.sessions, clock, settings.staff_pages))
+    app.include_router(pages.story_router(database.sessions, settings.staff_pages))
     lets_out = partial(may_leave, settings.send, allowed=settings.send_allowlist)
-    app.include_router(pages.mail_router(settings.composer, accounts, lets_out=lets_out, link_key=settings.signing_key))
+    app.include_router(
+        pages.mail_router(
+            settings.composer,
+            accounts,
+            lets_out=lets_out,
+            link_key=settings.signing_key,
+            staff_pages=settings.staff_pages,
+        )
+    )
     app.include_router(unsubscribe.router(database.sessions, clock))
     app.include_router(hooks.router(database.sessions, settings.doors()))
     return app

@@ -19,6 +19,7 @@ from services.dispatcher.repository import mailbox
 from services.dispatcher.repository.mailbox import Kept
 from shared import problems, web
 from shared.clock import Clock
+from shared.config import StaffPages
 from shared.db import Sessions
 from shared.vocabulary import ChannelKind
 
@@ -29,7 +30,7 @@ _MAIL_CSP = (
 )
 
 
-def mailbox_router(sessions: Sessions, clock: Clock) -> APIRouter:
+def mailbox_router(sessions: Sessions, clock: Clock, staff_pages: StaffPages) -> APIRouter:
     routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
     transaction = Annotated[AsyncSession, Depends(web.transaction(sessions), scope="function")]
 
@@ -39,14 +40,16 @@ def mailbox_router(sessions: Sessions, clock: Clock) -> APIRouter:
 
     @routes.get("/mailbox")
     async def message_list(session: transaction) -> str:
-        return page("mailbox.html", messages=await mailbox.newest(session, limit=_SHOWN), now=clock.now())
+        return page(
+            "mailbox.html", pages=staff_pages, messages=await mailbox.newest(session, limit=_SHOWN), now=clock.now()
+        )
 
     @routes.get("/mailbox/{message_id}")
     async def message(message_id: UUID, session: transaction) -> str:
         kept = await _kept(session, message_id)
         if kept.channel is ChannelKind.EMAIL:
-            return page("message.html", message=kept, headers=mime.read_headers(kept.body), words=[])
-        return page("message.html", message=kept, headers={}, words=kept.body.decode().split(" "))
+            return page("message.html", pages=staff_pages, message=kept, headers=mime.read_headers(kept.body), words=[])
+        return page("message.html", pages=staff_pages, message=kept, headers={}, words=kept.body.decode().split(" "))
 
     @routes.get("/mailbox/{message_id}/html")
     async def mail(message_id: UUID, session: transaction) -> Response:
@@ -61,27 +64,34 @@ def mailbox_router(sessions: Sessions, clock: Clock) -> APIRouter:
     return routes
 
 
-def story_router(sessions: Sessions) -> APIRouter:
+def story_router(sessions: Sessions, staff_pages: StaffPages) -> APIRouter:
     routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
     transaction = Annotated[AsyncSession, Depends(web.transaction(sessions), scope="function")]
 
     @routes.get("/invitations")
     async def of_customer(session: transaction, customer: Annotated[str, Query(max_length=200)] = "") -> str:
-        """Find what a customer was asked."""
+        """Show the newest invitations, of a customer or of all."""
         wanted = customer.strip()
-        found = (await stories.of_customer(session, wanted)).invitations if wanted else []
-        return page("invitations.html", customer=wanted, invitations=found)
+        found = (await stories.of_customer(session, wanted) if wanted else await stories.newest(session)).invitations
+        return page("invitations.html", pages=staff_pages, customer=wanted, invitations=found)
 
     @routes.get("/invitations/{invitation_id}")
     async def story(invitation_id: UUID, session: transaction) -> str:
         """Tell an invitation's story, in the respondent's time."""
-        return page("invitation.html", story=await stories.tell(session, invitation_id), reasons=REASONS)
+        return page(
+            "invitation.html", pages=staff_pages, story=await stories.tell(session, invitation_id), reasons=REASONS
+        )
 
     return routes
 
 
 def mail_router(
-    composer: Composer, accounts: Sequence[ChannelAccount], *, lets_out: Callable[[str], bool], link_key: str
+    composer: Composer,
+    accounts: Sequence[ChannelAccount],
+    *,
+    lets_out: Callable[[str], bool],
+    link_key: str,
+    staff_pages: StaffPages,
 ) -> APIRouter:
     """Mails as their readers will see them, and a test to an address somebody types."""
     routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -89,7 +99,7 @@ def mail_router(
 
     @routes.get("/mail")
     async def preview(look: looked_at) -> str:
-        return _preview(look, look.compose(composer, link_key))
+        return _preview(look, look.compose(composer, link_key), staff_pages)
 
     @routes.get("/mail/html")
     async def html(look: looked_at) -> Response:
@@ -107,14 +117,16 @@ def mail_router(
             told = await send_test(mail, accounts, lets_out)
         except KeptHere as kept:
             told = str(kept)
-        return _preview(look, mail, told=told)
+        return _preview(look, mail, staff_pages, told=told)
 
     return routes
 
 
-def _preview(look: Look, mail: Outgoing, *, told: str = "") -> str:
+def _preview(look: Look, mail: Outgoing, staff_pages: StaffPages, *, told: str = "") -> str:
     query = urlencode(look.model_dump(mode="json", exclude={"address"}))
-    return page("preview.html", look=look, headers=mime.read_headers(mail.body), query=query, told=told)
+    return page(
+        "preview.html", pages=staff_pages, look=look, headers=mime.read_headers(mail.body), query=query, told=told
+    )
 
 
 REASONS = {

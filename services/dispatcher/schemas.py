@@ -87,6 +87,7 @@ class Mailbox(BaseModel):
 
 class InvitationSummary(BaseModel):
     id: UUID
+    customer_id: str
     program: str
     state: str
     outcome: InvitationOutcome | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -9,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.dispatcher import schemas
 from services.dispatcher.repository import attempts, invitations, steps
 from shared import problems
+from shared.db import Row
 from shared.vocabulary import respondent_id
 
 _MOST = 100
@@ -27,4 +29,13 @@ async def tell(session: AsyncSession, invitation_id: UUID) -> schemas.Invitation
 async def of_customer(session: AsyncSession, customer: str) -> schemas.InvitationList:
     """List what a customer was asked, the newest first."""
     rows = await invitations.of_respondent(session, respondent_id(customer), limit=_MOST)
+    return _listed(rows)
+
+
+async def newest(session: AsyncSession) -> schemas.InvitationList:
+    """List the newest invitations of anybody."""
+    return _listed(await invitations.newest(session, limit=_MOST))
+
+
+def _listed(rows: Sequence[Row]) -> schemas.InvitationList:
     return schemas.InvitationList(invitations=[schemas.InvitationSummary(**row) for row in rows])

@@ -15,7 +15,6 @@ from shared.config import Settings
 
 
 class ScoringSettings(Settings):
-    mailbox_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known['dispatcher_port']}/mailbox")
     logos_dir: Path = Path(".data/logos")
     answer_link_rate: float = Field(default=2, gt=0)  # requests per second for one link
     answer_link_burst: int = Field(default=120, ge=1)

@@ -23,6 +23,7 @@ from services.scoring.repository.slices import Slice, split_segment
 from services.scoring.repository.words import LOOKED_THROUGH, Only
 from services.scoring.score_queries import DaysQuery
 from shared.clock import Clock
+from shared.config import StaffPages
 from shared.db import Sessions
 from shared.outbox import wait_for
 from shared.vocabulary import Category
@@ -64,7 +65,7 @@ class View(DaysQuery):
 class Dashboard:
     sessions: Sessions
     clock: Clock
-    mailbox_url: str
+    staff_pages: StaffPages
     stop: asyncio.Event
 
     def router(self) -> APIRouter:
@@ -89,7 +90,7 @@ class Dashboard:
             view=view,
             periods=PERIODS,
             days=days,
-            mailbox_url=self.mailbox_url,
+            pages=self.staff_pages,
             few=FEW,
             today=now.date(),
             too_many=overview.MOST_COUNTED if wanted.which.definition is not view.definition else None,
@@ -127,7 +128,7 @@ def _values(found: Overview, wanted: Wanted, now: datetime) -> dict[str, Any]:
     beside = charts.Beside(found.trend.target, found.trend.year_before, marks)
     return {
         "found": found,
-        "words": panels.words(found.words.rows, now=now),
+        "words": panels.words(found.words.rows, texts=found.reason_texts, now=now),
         "whole": found.whole,
         "segment": wanted.which.segment,
         "definition": wanted.which.definition,

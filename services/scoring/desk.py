@@ -23,6 +23,7 @@ from services.scoring.repository import calls, invitations
 from services.scoring.repository.calls import Task
 from services.scoring.writer import Writer
 from shared.clock import Clock
+from shared.config import StaffPages
 from shared.db import Sessions
 from shared.vocabulary import CallDisposition
 
@@ -57,7 +58,7 @@ class Desk:
     sessions: Sessions
     writer: Writer
     clock: Clock
-    mailbox_url: str
+    staff_pages: StaffPages
     lease: timedelta
 
     def router(self) -> APIRouter:
@@ -163,7 +164,7 @@ class Desk:
             lease=int(self.lease.total_seconds() // 60),
             outcomes=OUTCOMES if task is not None and task.kind is TaskKind.CALLBACK else OUTCOMES[1:],
             delays=DELAYS,
-            mailbox_url=self.mailbox_url,
+            pages=self.staff_pages,
         )
 
 

@@ -66,13 +66,13 @@ def build_app(
     sessions, writer = database.sessions, Writer(database.sessions)
     door = Group(sessions, invitations.visited)
     app.include_router(AnswerPages(sessions, door, writer, clock, Views(sessions), _limits(settings)).router())
-    app.include_router(Desk(sessions, writer, clock, settings.mailbox_url, settings.desk_lease).router())
-    app.include_router(Suspects(sessions, writer, clock, settings.mailbox_url).router())
+    app.include_router(Desk(sessions, writer, clock, settings.staff_pages, settings.desk_lease).router())
+    app.include_router(Suspects(sessions, writer, clock, settings.staff_pages).router())
     app.include_router(Api(sessions, writer, clock, settings.desk_lease).router())
     app.include_router(ScoreApi(sessions, clock).router())
     app.include_router(YardstickForms(sessions).router())
     app.include_router(Webhooks(sessions, Courier(sessions, settings.webhook_networks)).router())
-    app.include_router(Dashboard(sessions, clock, settings.mailbox_url, stop or asyncio.Event()).router())
+    app.include_router(Dashboard(sessions, clock, settings.staff_pages, stop or asyncio.Event()).router())
     return app
 
 

@@ -162,11 +162,11 @@ def money(sums: Mapping[str, Decimal]) -> str:
     return ", ".join(f"{rendering.grouped(round(amount))} {currency}" for currency, amount in sums.items()) or "–"  # noqa: RUF001 - a dash where there is no figure
 
 
-def words(rows: Iterable[asyncpg.Record], *, now: datetime) -> list[dict[str, Any]]:
-    return [_word(row, now) for row in rows]
+def words(rows: Iterable[asyncpg.Record], *, texts: Mapping[str, str], now: datetime) -> list[dict[str, Any]]:
+    return [_word(row, texts, now) for row in rows]
 
 
-def _word(row: asyncpg.Record, now: datetime) -> dict[str, Any]:
+def _word(row: asyncpg.Record, named: Mapping[str, str], now: datetime) -> dict[str, Any]:
     category = category_of(row["score"])
     first, second = ("other", "promoter") if category is Category.PROMOTER else ("promoter", "other")
     texts = {reason["id"]: reason["text"] for group in (first, second) for reason in row["texts"][group]}
@@ -180,5 +180,5 @@ def _word(row: asyncpg.Record, now: datetime) -> dict[str, Any]:
         "by": where or ("an import" if row["mode"] == AnswerMode.IMPORTED else "a link"),
         "suspect": row["suspect"],
         "call_back": row["callback_wanted"],
-        "reasons": [texts.get(reason, reason) for reason in row["reasons"]],
+        "reasons": [named.get(reason) or texts.get(reason, reason) for reason in row["reasons"]],
     }

@@ -16,6 +16,7 @@ from services.scoring.repository import answers
 from services.scoring.schemas import ConfirmedOut
 from services.scoring.writer import Writer
 from shared.clock import Clock
+from shared.config import StaffPages
 from shared.db import Sessions
 from shared.problems import Conflict, NotFound
 
@@ -35,7 +36,7 @@ class Suspects:
     sessions: Sessions
     writer: Writer
     clock: Clock
-    mailbox_url: str
+    staff_pages: StaffPages
 
     def router(self) -> APIRouter:
         router = APIRouter()
@@ -52,7 +53,7 @@ class Suspects:
             {**row, "at": rendering.moment(row["answered_at"], row["program_zone"], now=now), "why": _why(row)}
             for row in map(dict, found)
         ]
-        return rendering.page("suspects.html", lines=lines, limit=LIMIT, mailbox_url=self.mailbox_url)
+        return rendering.page("suspects.html", lines=lines, limit=LIMIT, pages=self.staff_pages)
 
     async def press(self, answer_id: UUID) -> Response:
         await self.confirm(answer_id)

@@ -23,7 +23,7 @@ from services.trigger.handlers.batch import Terms
 from shared import embedded
 from shared.clock import open_clock
 from shared.db import Database
-from shared.vocabulary import Service
+from shared.vocabulary import Service, counted
 
 app = typer.Typer()
 
@@ -92,11 +92,15 @@ def _print(taking: Taking, report: Report) -> None:
     if report.resumed_at:
         print(f"{taking.path}: taken up after line {report.resumed_at}")
     reasons = ", ".join(f"{reason} {number}" for reason, number in report.reasons.most_common())
-    print(f"{taking.path}: {report.reasons.total()} events decided{f': {reasons}' if reasons else ''}")
+    total = report.reasons.total()
+    seen = f", {total - report.known} new, {report.known} known" if report.known else ""
+    print(f"{taking.path}: {counted(total, 'event')} decided{seen}{f': {reasons}' if reasons else ''}")
     if report.ignored:
-        print(f"{taking.path}: {report.ignored} records are of no interest to the mapping")
+        print(f"{taking.path}: {counted(report.ignored, 'record')} of no interest to the mapping")
     if report.refused:
-        print(f"{taking.path}: {report.refused} lines refused, see {taking.refusals}")
+        print(f"{taking.path}: {counted(report.refused, 'line')} refused, see {taking.refusals}")
+    if report.refused_before:
+        print(f"{taking.path}: {counted(report.refused_before, 'line')} refused before, see {taking.refusals}")
 
 
 async def _watch(door: Door, folder: Path, source: Source) -> None:

@@ -66,7 +66,7 @@ def build_app(settings: TriggerSettings, database: Database, event_log: EventLog
     hooks = Hooks(door, load_sources(settings))
     for router in (hooks.router(), events_router(door, keys), respondents_router(door), programs_router(door)):
         app.include_router(router)
-    app.include_router(decision_pages(database.sessions))
+    app.include_router(decision_pages(database.sessions, settings.staff_pages))
 
     @app.get("/", include_in_schema=False)
     async def root() -> RedirectResponse:

@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse
 from services.trigger.domain.explanations import TITLES, named, title
 from services.trigger.repository import decisions
 from services.trigger.schemas import DecisionView
+from shared.config import StaffPages
 from shared.db import Sessions
 from shared.vocabulary import respondent_id
 
@@ -25,7 +26,7 @@ _environment = jinja2.Environment(
 _Search = Annotated[str, Query(max_length=200)]
 
 
-def decision_pages(sessions: Sessions) -> APIRouter:
+def decision_pages(sessions: Sessions, staff_pages: StaffPages) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/decisions")
@@ -46,6 +47,7 @@ def decision_pages(sessions: Sessions) -> APIRouter:
                 named=named,
                 customer=who,
                 event=which,
+                pages=staff_pages,
                 searched=bool(who or which),
             )
         )

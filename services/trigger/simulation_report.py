@@ -16,7 +16,7 @@ from services.trigger.domain.cases import Reason
 from services.trigger.domain.explanations import TITLES
 from services.trigger.domain.programs import Program
 from services.trigger.handlers.simulation import Asked, Outcome
-from shared.vocabulary import ChannelKind
+from shared.vocabulary import ChannelKind, counted
 
 _DAYS_SHOWN = 31
 
@@ -45,7 +45,7 @@ def show(
 
 
 def _figures(program: Program, name: str, *, new: Outcome, before: Outcome | None, prices: Prices) -> Table:
-    table = Table("", name, "this", "difference", title=f"{program.id}: {new.events:,} events")
+    table = Table("", name, "this", "difference", title=f"{program.id}: {counted(new.events, 'event')}")
     _right(table)
     _add(table, "asked by it", _asked(before, program.id), len(new.of(program.id)))
     _add(table, "asked by all programs", len(before.asked) if before else None, len(new.asked))

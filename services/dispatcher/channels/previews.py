@@ -11,10 +11,13 @@ from pydantic import BaseModel, StringConstraints
 from services.dispatcher.channels import ChannelAccount
 from services.dispatcher.channels.messages import Composer
 from services.dispatcher.channels.samples import sample_request
+from services.dispatcher.channels.styles import Style
+from services.dispatcher.channels.words import language_of
 from services.dispatcher.domain import Outgoing, Result
 from shared.vocabulary import ChannelKind
 
 _WITHIN_S = 10.0
+_USUAL = "default"
 Short = Annotated[str, StringConstraints(max_length=300, strip_whitespace=True)]
 
 
@@ -23,7 +26,7 @@ class Look(BaseModel):
 
     brand: Short = "Kofe Point"
     locale: Short = "en"
-    template: Short = "default"
+    template: Short = _USUAL
     repeat: bool = False
     address: Short = "anna@example.com"
 
@@ -38,6 +41,15 @@ class Look(BaseModel):
             link_key=link_key,
         )
         return composer.compose(request, step=2 if self.repeat else 1, channel=ChannelKind.EMAIL)
+
+    def doubts(self, styles: Sequence[Style]) -> list[str]:
+        """Name what of it is not known, and so changes nothing."""
+        found = []
+        if self.template not in {_USUAL, *(style.template for style in styles)}:
+            found.append(f"no text is set for the template {self.template}: it reads like any other")
+        if language_of(self.locale) != self.locale.partition("-")[0].lower():
+            found.append(f"there are no words in {self.locale}: they are English")
+        return found
 
 
 class KeptHere(Exception):

@@ -131,13 +131,19 @@ async def story(session: AsyncSession, invitation_id: UUID) -> asyncpg.Record | 
     return rows[0] if rows else None
 
 
-_OF_RESPONDENT = """SELECT id, program, state, outcome, created_at, closed_at FROM invitations
-WHERE respondent_id = $1 ORDER BY id DESC LIMIT $2"""
+_SUMMARY = """SELECT id, request->>'customer_id' AS customer_id, program, state, outcome, created_at, closed_at
+FROM invitations"""
+_OF_RESPONDENT = f"{_SUMMARY} WHERE respondent_id = $1 ORDER BY id DESC LIMIT $2"
+_NEWEST = f"{_SUMMARY} ORDER BY id DESC LIMIT $1"
 
 
 async def of_respondent(session: AsyncSession, respondent_id: str, *, limit: int) -> list[asyncpg.Record]:
     """List what somebody was asked, the newest first."""
     return await db.fetch(session, _OF_RESPONDENT, respondent_id, limit)
+
+
+async def newest(session: AsyncSession, *, limit: int) -> list[asyncpg.Record]:
+    return await db.fetch(session, _NEWEST, limit)
 
 
 _LINKABLE = """SELECT request::text FROM invitations

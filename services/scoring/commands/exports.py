@@ -17,7 +17,7 @@ from services.scoring.config import ScoringSettings
 from services.scoring.repository.listing import Filter
 from services.scoring.sheets import Format, NoParquet
 from shared.db import Sessions
-from shared.vocabulary import AnswerMode, Category, ChannelKind
+from shared.vocabulary import AnswerMode, Category, ChannelKind, counted
 
 app = typer.Typer(no_args_is_help=True, help="Answers and figures as files.")
 
@@ -44,7 +44,9 @@ def export_answers(  # noqa: PLR0913 - one option each
     """One row per answer."""
     first, last = from_ and from_.date(), to and to.date()
     wanted = Filter(program, first, last, category, channel, mode, suspect)
-    _export(file, kind, lambda sessions, of, bar: exports.answers(sessions, wanted, file, kind=of, progress=bar))
+    _export(
+        file, kind, program, lambda sessions, of, bar: exports.answers(sessions, wanted, file, kind=of, progress=bar)
+    )
 
 
 @app.command("nps")
@@ -58,10 +60,12 @@ def export_nps(
 ) -> None:
     """One row per program, dimension, value and day."""
     wanted = Filter(program, from_ and from_.date(), to and to.date())
-    _export(file, kind, lambda sessions, of, bar: exports.nps(sessions, wanted, file, kind=of, progress=bar))
+    _export(file, kind, program, lambda sessions, of, bar: exports.nps(sessions, wanted, file, kind=of, progress=bar))
 
 
-def _export(file: Path, kind: Format | None, write: Callable[[Sessions, Format, Advance], Awaitable[int]]) -> None:
+def _export(
+    file: Path, kind: Format | None, program: str | None, write: Callable[[Sessions, Format, Advance], Awaitable[int]]
+) -> None:
     async def run(bar: Advance) -> int:
         async with opened(ScoringSettings()) as database:
             return await write(database.sessions, kind or _named(file), bar)
@@ -72,7 +76,9 @@ def _export(file: Path, kind: Format | None, write: Callable[[Sessions, Format, 
     except NoParquet as error:
         typer.echo(f"earshot: {error}", err=True)
         raise typer.Exit(1) from None
-    typer.echo(f"{rows} rows in {file}")
+    typer.echo(f"{counted(rows, 'row')} in {file}")
+    if not rows and program:
+        typer.echo(f"nothing is known of {program} then; `earshot programs list` names the programs", err=True)
 
 
 def _named(file: Path) -> Format:

@@ -100,11 +100,13 @@ async def plan(session: AsyncSession, program: str) -> list[PlanStep]:
 
 _REASON_TEXTS = """SELECT coalesce(
 (SELECT document->'texts'->(document->>'default_locale')->'reasons' FROM programs WHERE id = $1),
-(SELECT content->'reasons' FROM invitations WHERE program = $1 ORDER BY id DESC LIMIT 1)) AS texts"""
+(SELECT content->'reasons' FROM (SELECT * FROM invitations WHERE program = $1 ORDER BY id DESC LIMIT 200) AS latest
+ ORDER BY starts_with(locale, (SELECT document->>'default_locale' FROM programs WHERE id = $1)) DESC NULLS LAST,
+ id DESC LIMIT 1)) AS texts"""
 
 
 async def reason_texts(session: AsyncSession, program: str) -> dict[str, str]:
-    """Read the words of each reason in the program's own language, or as its newest invitation has them."""
+    """Read the words of each reason in the program's own language, or as its newest invitation in that one has them."""
     [found] = await db.fetch(session, _REASON_TEXTS, program)
     groups = [(found["texts"] or {}).get(group, []) for group in ("promoter", "other")]
     return {reason["id"]: reason["text"] for group in groups for reason in group}

@@ -48,8 +48,10 @@ class Keys:
                 "It is unknown, expired or revoked.",
                 headers={"www-authenticate": 'Bearer error="invalid_token"'},
             )
-        if _wanted(request) not in key.scopes:
-            raise Forbidden("This key may not do that", f"Its scopes are {', '.join(sorted(key.scopes))}.")
+        wanted = _wanted(request)
+        if wanted not in key.scopes:
+            needed = f"{wanted} is wanted" if wanted else "No key opens this"
+            raise Forbidden("This key may not do that", f"{needed}; its scopes are {', '.join(sorted(key.scopes))}.")
         request.setdefault("state", {})["key"] = key.id
 
     def count(self, request: Request, events: int) -> None:

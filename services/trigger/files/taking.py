@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import islice
@@ -20,7 +20,8 @@ from services.trigger.domain.sources import Source
 from services.trigger.files.reading import Record, digest_of, event_of, read_records
 from services.trigger.handlers.events import Conflict, checked, read_event
 from services.trigger.handlers.foreign import from_source, read_message
-from services.trigger.repository import files
+from services.trigger.repository import decisions, files
+from services.trigger.repository.decisions import EventKey, StoredDecision
 from services.trigger.repository.files import Position
 from shared.cloudevents import Event, InvalidEvent
 from shared.db import is_transient, until_it_answers
@@ -41,8 +42,10 @@ class Report:
     """What became of a file's records; `reasons` counts decisions."""
 
     reasons: Counter[str] = field(default_factory=Counter)
+    known: int = 0  # of these decisions: made before, for the same event
     ignored: int = 0
     refused: int = 0
+    refused_before: int = 0  # by an earlier run, which this one goes on from
     resumed_at: int = 0
 
 
@@ -64,7 +67,9 @@ class Taking:
         digest, report = digest_of(self.path), Report()
         start = Position() if again else await self._reached(digest)
         report.resumed_at = start.line
-        if not start.offset:
+        if start.offset:
+            report.refused_before = self._refused_before()
+        else:
             self.refusals.unlink(missing_ok=True)
         for batch in _batched(read_records(self.path, start)):
             self._write_refusals(await until_it_answers()(self._take, batch, report, digest))
@@ -88,20 +93,26 @@ class Taking:
             else:
                 ignored += event is None
                 events += [] if event is None else [(record.line, event)]
-        reasons = await self._decide(events, refused)
+        before = await self._known([event for _, event in events])
+        made = await self._decide(events, refused)
         async with self.door.sessions.begin() as session:
             await files.note(session, digest, self.mode, batch[-1].after)
-        report.reasons += reasons
+        report.reasons += Counter(each.reason for each in made)
+        report.known += sum(each.key in before for each in made)
         report.ignored += ignored
         report.refused += len(refused)
         return sorted(refused)
 
+    async def _known(self, events: Sequence[Event[CrmPayload]]) -> Collection[EventKey]:
+        async with self.door.sessions() as session:
+            return await decisions.find(session, {EventKey(event.source, event.id) for event in events})
+
     async def _decide(
         self, events: Sequence[tuple[int, Event[CrmPayload]]], refused: list[tuple[int, str]]
-    ) -> Counter[str]:
+    ) -> list[StoredDecision]:
         """Decide together; where that fails for a reason of ours, each by itself, so that one culprit stops nobody."""
         if not events:
-            return Counter()
+            return []
         try:
             verdicts = await self.door.decide([event for _, event in events])
         except Exception as error:
@@ -109,12 +120,12 @@ class Taking:
                 raise
             if len(events) == 1:
                 refused.append((events[0][0], f"could not be handled: {type(error).__name__}"))
-                return Counter()
-            return sum([await self._decide([one], refused) for one in events], Counter[str]())
+                return []
+            return [made for one in events for made in await self._decide([one], refused)]
         refused += [
             (line, REUSED[0]) for (line, _), one in zip(events, verdicts, strict=True) if isinstance(one, Conflict)
         ]
-        return Counter(one.reason for one in verdicts if not isinstance(one, Conflict))
+        return [one for one in verdicts if not isinstance(one, Conflict)]
 
     def _read(self, record: Record) -> Event[CrmPayload] | None:
         if record.problem:
@@ -131,6 +142,12 @@ class Taking:
             event = event_of(msgspec.json.decode(body), source=self.source.id)
             return read_event(Message("", "", json.dumps(event).encode()))
         return read_event(message)
+
+    def _refused_before(self) -> int:
+        if not self.refusals.exists():
+            return 0
+        with self.refusals.open(newline="") as file:
+            return sum(1 for _ in csv.reader(file)) - 1
 
     def _write_refusals(self, refused: Sequence[tuple[int, str]]) -> None:
         if not refused:

@@ -113,8 +113,12 @@ async def test_invitations_are_found_by_customer_and_from_the_mailbox(chain: Cha
     found = (await client.get("/invitations", params={"customer": "anna"})).text
     assert f"/invitations/{asked.invitation_id}" in found
     assert str(other.invitation_id) not in found
-    assert "no invitation here" in (await client.get("/invitations", params={"customer": "<b>nobody"})).text
-    assert "<form" in (await client.get("/invitations")).text
+    none = (await client.get("/invitations", params={"customer": "<b>nobody"})).text
+    assert "no invitation here" in none
+    assert 'href="http://127.0.0.1:8001/decisions?customer=%3Cb%3Enobody"' in none
+    latest = (await client.get("/invitations")).text
+    assert latest.index(f"/invitations/{other.invitation_id}") < latest.index(f"/invitations/{asked.invitation_id}")
+    assert ">somebody<" in latest
     (message,) = [m for m in (await client.get("/v1/mailbox")).json()["messages"] if m["to"].startswith("anna")]
     assert f'href="/invitations/{asked.invitation_id}"' in (await client.get(f"/mailbox/{message['id']}")).text
 

@@ -160,6 +160,10 @@ async def test_only_staff_send_tests(chain: Chain, event_log: EventLog) -> None:
 def test_command_line_shows_a_mail_and_says_why_a_test_was_not_sent() -> None:
     shown = CliRunner().invoke(app, ["mail", "preview", "--brand", "Tea"])
     assert "one question about your order of 2 March" in shown.output.replace("\n ", " ")
+    doubted = CliRunner().invoke(app, ["mail", "preview", "--locale", "de-AT", "--template", "vip"])
+    assert "no words in de-AT" in doubted.stderr
+    assert "no text is set for the template vip" in doubted.stderr
+    assert "there are" not in shown.stderr
     kept = CliRunner().invoke(app, ["mail", "test", "me@ours.test"])
     assert (kept.exit_code, "Nothing was sent: EARSHOT_SEND keeps it here" in kept.output) == (1, True)
     assert CliRunner().invoke(app, ["mail", "test", "nobody"]).exit_code == 2

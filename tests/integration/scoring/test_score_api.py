@@ -14,6 +14,7 @@ import httpx
 from services.scoring.dashboard import Dashboard
 from services.scoring.domain.visits import View
 from services.scoring.repository import visits
+from shared.config import Settings
 from shared.events import ContactAttempted, EventRef, ProgramPublished, RespondentErased, RespondentPurchased
 from shared.vocabulary import AttemptState, ChannelKind
 from tests.integration.scoring.stand import NOW, Scoring
@@ -187,7 +188,7 @@ async def test_sample_says_how_many_answers_a_margin_needs(scoring: Scoring, cli
 
 
 async def test_open_page_hears_of_a_new_answer(scoring: Scoring) -> None:
-    dashboard = Dashboard(scoring.database.sessions, scoring.clock, "", asyncio.Event())
+    dashboard = Dashboard(scoring.database.sessions, scoring.clock, Settings().staff_pages, asyncio.Event())
     async with asyncio.timeout(10), aclosing(dashboard.changes_of("after-purchase")) as told:
         assert await anext(told) == "event: figures\ndata: 0\n\n"
         await answer_all(scoring, [9])

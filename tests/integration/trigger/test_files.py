@@ -58,7 +58,7 @@ async def test_table_is_ingested_and_refused_lines_are_named_by_number(
         header, *refused = csv.reader(file)
     assert header == ["line", "reason"]
     assert [line for line, _ in refused] == ["4", "8"], "a cell holds a line break"
-    assert refused[0][1].startswith("body: ")
+    assert refused[0][1].startswith("time: RFC 3339 with a zone is wanted")
     (first, *_) = await published(installed)
     assert first.payload.model_dump()["event"]["id"] == "crm.purchase.completed:o0"
     assert first.payload.model_dump()["segments"]["store"] == "Riverside\nétage 2"
@@ -72,8 +72,10 @@ async def test_second_run_of_a_file_does_nothing_and_again_changes_nothing(
     second = await Taking(door, path, Mode.INGEST, SHOP).run()
     assert (second.reasons.total(), second.resumed_at) == (0, 7)
     again = await Taking(door, path, Mode.INGEST, SHOP).run(again=True)
-    assert again.reasons == Counter(asked=3)
+    assert (again.reasons, again.known) == (Counter(asked=3), 3)
     assert await count(installed, "decisions") == 3
+    longer = await Taking(door, table(path, 4), Mode.INGEST, SHOP).run()
+    assert (longer.reasons.total(), longer.known) == (4, 3)
 
 
 async def test_interrupted_run_is_taken_up_where_it_ended(
@@ -175,13 +177,14 @@ async def test_commands_say_what_became_of_a_file(
     mapped = ("--mapping", str(tmp_path / "map.yaml"), "--source", "jobs")
     code, output = await earshot("ingest", str(path), *mapped)
     assert code == 1
-    assert f"{path}: 1 events decided: too_old 1" in output
-    assert f"{path}: 1 records are of no interest to the mapping" in output
-    assert f"{path}: 1 lines refused, see {path}.refused.csv" in output
+    assert f"{path}: 1 event decided: too_old 1" in output
+    assert f"{path}: 1 record of no interest to the mapping" in output
+    assert f"{path}: 1 line refused, see {path}.refused.csv" in output
     assert "4,time: not a time as %d.%m.%Y (from tag)" in (tmp_path / "jobs.csv.refused.csv").read_text()
     assert await earshot("ingest", str(path), *mapped) == (
         0,
-        f"{path}: taken up after line 4\n{path}: 0 events decided\n",
+        f"{path}: taken up after line 4\n{path}: 0 events decided\n"
+        f"{path}: 1 line refused before, see {path}.refused.csv\n",
     )
     assert (await earshot("backfill", str(tmp_path / "map.yaml")))[0] == 2
     assert (await earshot("ingest"))[0] == 2

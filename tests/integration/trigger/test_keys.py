@@ -52,7 +52,10 @@ async def test_key_opens_what_its_scopes_say_and_nothing_else(outside: httpx.Asy
     assert (await outside.post(EVENTS, json=purchase("e1"))).status_code == 401
     assert (await outside.post(EVENTS, json=purchase("e1"), headers=key)).json()["reason"] == "asked"
     refused = await outside.get("/v1/decisions", headers=key)
-    assert (refused.status_code, refused.json()["detail"]) == (403, "Its scopes are events:write.")
+    assert (refused.status_code, refused.json()["detail"]) == (
+        403,
+        "decisions:read is wanted; its scopes are events:write.",
+    )
     for path in ("/docs", "/metrics", "/v1/events/other"):
         assert (await outside.get(path, headers=key)).status_code == 403
     wider, _ = await made(earshot, "--scope", "decisions:read", "--scope", "programs:read")
