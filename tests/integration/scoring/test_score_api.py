@@ -13,11 +13,19 @@ import httpx
 
 from services.scoring.dashboard import Dashboard
 from services.scoring.domain.visits import View
-from services.scoring.repository import visits
+from services.scoring.repository import figures, visits
 from shared.config import Settings
-from shared.events import ContactAttempted, EventRef, ProgramPublished, RespondentErased, RespondentPurchased
+from shared.events import (
+    ContactAttempted,
+    EventRef,
+    ProgramPublished,
+    Reason,
+    Reasons,
+    RespondentErased,
+    RespondentPurchased,
+)
 from shared.vocabulary import AttemptState, ChannelKind
-from tests.integration.scoring.stand import NOW, Scoring
+from tests.integration.scoring.stand import NOW, REASONS, Scoring
 from tests.integration.scoring.test_figures import answer_all, differences
 
 PROGRAM = {"program": "after-purchase"}
@@ -115,6 +123,19 @@ def sent(invitation_id: Any, respondent_id: str) -> ContactAttempted:
         state=AttemptState.SENT,
         at=NOW,
     )
+
+
+async def test_reasons_are_named_in_the_language_of_the_program(scoring: Scoring) -> None:
+    document = {"title": "Shop", "default_locale": "en", "texts": {}}
+    await scoring.receive(ProgramPublished(program_id="after-purchase", program_version=1, document=document))
+    await answer_all(scoring, [3])
+    russian = Reasons(promoter=[], other=[Reason(id="wait", text="Ожидание")])
+    request = await scoring.asked(locale="ru", reasons=russian)
+    await scoring.score(request, 2)
+    async with scoring.database.sessions() as session:
+        named = await figures.reason_texts(session, "after-purchase")
+    assert "Ожидание" not in named.values()
+    assert set(named) == {reason.id for reason in (*REASONS.promoter, *REASONS.other)}
 
 
 async def test_who_bought_again_is_told_by_group_once(scoring: Scoring, client: httpx.AsyncClient) -> None:

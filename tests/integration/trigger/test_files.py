@@ -183,8 +183,10 @@ async def test_commands_say_what_became_of_a_file(
     assert "4,time: not a time as %d.%m.%Y (from tag)" in (tmp_path / "jobs.csv.refused.csv").read_text()
     assert await earshot("ingest", str(path), *mapped) == (
         0,
-        f"{path}: taken up after line 4\n{path}: 0 events decided\n"
-        f"{path}: 1 line refused before, see {path}.refused.csv\n",
+        (
+            f"{path}: taken up after line 4\n{path}: 0 events decided\n"
+            f"{path}: 1 line refused before, see {path}.refused.csv\n"
+        ),
     )
     assert (await earshot("backfill", str(tmp_path / "map.yaml")))[0] == 2
     assert (await earshot("ingest"))[0] == 2
