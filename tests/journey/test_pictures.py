@@ -109,7 +109,8 @@ class Season:
             for message in await self.unread():
                 if self.chance.random() < ANSWERED[f"{message['channel']} {message['step']}"]:
                     score = self.score_of(message["text"])
-                    readers.create_task(self.answer(message, score, reasons=self.chance.choice(REASONS[score >= 9])))
+                    why = self.chance.choice(REASONS[score >= 9])
+                    readers.create_task(self.answer(message, score, reasons=why, comment=""))
 
     async def answer(self, message: Mapping[str, Any], score: int, **more: object) -> None:
         saved = await self.stage.web.post(link_in(message), data={"score": score, **more}, follow_redirects=True)
