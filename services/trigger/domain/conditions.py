@@ -22,7 +22,7 @@ from pydantic import (
 
 from services.trigger.domain.respondents import Respondent
 from services.trigger.domain.touchpoints import Occasion
-from shared.events import SurveyAnswered
+from shared.events import AnswerPayload
 from shared.vocabulary import AnswerMode
 
 MAX_CONDITIONS = 200
@@ -239,7 +239,7 @@ def fields_of(payload: Occasion, *, source: str, respondent: Respondent, now: da
     for part, names in _PARTS.items():
         about = getattr(payload, part, None)
         found |= {f"{part}.{name}": getattr(about, name, None) for name in names}
-    if isinstance(payload, SurveyAnswered):
+    if isinstance(payload, AnswerPayload):
         found |= _answer(payload)
     found |= {f"attributes.{name}": value for name, value in getattr(payload, "attributes", {}).items()}
     return found | {f"customer.attributes.{name}": value for name, value in respondent.attributes.items()}
@@ -261,7 +261,7 @@ def _days_since(moment: datetime | None, now: datetime) -> int | None:
     return None if moment is None else max((now - moment).days, 0)
 
 
-def _answer(answer: SurveyAnswered) -> dict[str, Found]:
+def _answer(answer: AnswerPayload) -> dict[str, Found]:
     return {
         "answer.program": answer.program.id,
         "answer.score": answer.score,

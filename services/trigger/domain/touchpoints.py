@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from shared.events import (
+    AnswerPayload,
     CrmPayload,
     CustomerRef,
     OrderDelivered,
@@ -18,7 +19,6 @@ from shared.events import (
     PurchaseCompleted,
     ServiceCompleted,
     ServiceReopened,
-    SurveyAnswered,
 )
 
 
@@ -36,7 +36,7 @@ class CadenceDue(Payload):
         return self.respondent_id
 
 
-Occasion = CrmPayload | SurveyAnswered | CadenceDue
+Occasion = CrmPayload | AnswerPayload | CadenceDue
 
 
 class Happening(Protocol):
@@ -108,7 +108,7 @@ def touchpoint_key(payload: Occasion) -> TouchpointKey | None:
             return TouchpointKey(payload.key, TouchpointKind.ORDER, payload.order.id)
         case ServiceCompleted() | ServiceReopened():
             return TouchpointKey(payload.key, TouchpointKind.SERVICE, payload.service.id)
-        case SurveyAnswered():
+        case AnswerPayload():
             return TouchpointKey(payload.key, TouchpointKind.ANSWER, str(payload.invitation_id))
         case CadenceDue():
             return TouchpointKey(payload.key, TouchpointKind.PERIOD, f"{payload.program_id}:{payload.period}")
