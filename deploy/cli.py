@@ -29,7 +29,7 @@ from shared import logging, topics
 from shared.config import Settings
 from shared.embedded import CannotStart
 from shared.migrations import ModelsDiffer
-from shared.runtime import PortBusy, kafka_security, stop_on_signals
+from shared.runtime import PortBusy, collect_seldom, kafka_security, stop_on_signals
 from shared.vocabulary import Service
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Event-driven NPS.")
@@ -166,6 +166,7 @@ def unknown_settings(environment: Mapping[str, str]) -> list[str]:
 
 def _run(work: Callable[[], Awaitable[None]]) -> None:
     try:
+        collect_seldom()
         uvloop.run(work())  # type: ignore[arg-type]
     except KeyboardInterrupt:  # before the signals had handlers
         raise SystemExit(130) from None

@@ -21,6 +21,7 @@ from deploy import all_in_one, databases
 from deploy.all_in_one import AllSettings
 from deploy.kafka import broker
 from services.dispatcher import repository as dispatcher
+from services.scoring.repository import webhooks
 from services.trigger.repository import programs
 from shared import db, topics
 from shared.clock import open_clock
@@ -83,6 +84,8 @@ async def examine(settings: AllSettings) -> AsyncIterator[Finding]:
     async for finding in _assumptions(base):
         yield finding
     yield await _chains(settings)
+    async for finding in _webhooks(settings):
+        yield finding
 
 
 def secrets_at_fault(settings: Settings) -> str | None:
@@ -242,3 +245,22 @@ async def _chains(settings: AllSettings) -> Finding:
             f"a step has been due for {now - oldest}", "run dispatcher; a provider that is away holds its channel"
         )
     return ok("every open invitation goes on")
+
+
+async def _webhooks(settings: AllSettings) -> AsyncIterator[Finding]:
+    """Name the endpoints that are told nothing any more."""
+    try:
+        urls = await databases.urls_for(settings.trigger, ["scoring"])
+        database = db.Database(urls["scoring"], schema="scoring", pool_size=1)
+        async with database.sessions() as session:
+            listed = await webhooks.listed(session)
+        await database.close()
+    except Exception as error:  # noqa: BLE001 - said already, where databases were looked at
+        yield note(f"webhooks cannot be read ({type(error).__name__})")
+        return
+    for each in listed:
+        if each.endpoint.disabled:
+            yield note(
+                f"webhook {each.endpoint.id} is disabled: {each.endpoint.disabled}",
+                f"mend it, then earshot webhooks enable {each.endpoint.id}; webhooks replay sends what failed",
+            )

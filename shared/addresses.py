@@ -12,6 +12,8 @@ Address = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 _NAT64 = ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in its last 32 bits
+_UNICAST = ip_network("2000::/3")  # all of IPv6 that is public; what the standard library calls global is more
+_PROTOCOLS = ip_network("192.0.0.0/24")  # RFC 6890
 
 
 class ForbiddenAddress(Exception):
@@ -44,7 +46,9 @@ def _is_public(address: Address) -> bool:
     inner = _embedded(address)
     if inner is not None:
         return _is_public(inner)
-    return address.is_global and not address.is_multicast
+    if isinstance(address, IPv6Address) and address not in _UNICAST:
+        return False
+    return address.is_global and not address.is_multicast and address not in _PROTOCOLS
 
 
 def _embedded(address: Address) -> IPv4Address | None:

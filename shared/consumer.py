@@ -7,6 +7,7 @@ halved until the culprit stands alone; that one is parked, the rest goes on.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -70,7 +71,7 @@ class Consumer:
 
     async def handle(self, messages: Sequence[Message], stop: asyncio.Event) -> bool:
         """Handle and commit these messages; False when stopped before an outage ended."""
-        delay = self.retry_s
+        delay = 0.0  # whoever lost a race may go on at once
         while not stop.is_set():
             try:
                 with metrics.BATCH_SECONDS.labels(self.service).time():
@@ -81,7 +82,7 @@ class Consumer:
                 metrics.RETRIES.labels(self.service).inc()
                 log.warning("batch.waits", messages=len(messages), exc_info=error)
                 await wait_for(stop, delay)
-                delay = min(delay * 2, 5.0)
+                delay = min(max(delay * 2, self.retry_s), 5.0)
             else:
                 return True
         return False
@@ -108,8 +109,8 @@ class Consumer:
             if events:
                 await self.handler(session, events)
                 crash.point("handling")
-        for event in events:
-            metrics.EVENTS.labels(self.service, event.type, "handled").inc()
+        for kind, number in Counter(event.type for event in events).items():
+            metrics.EVENTS.labels(self.service, kind, "handled").inc(number)
         for message, reason in refused:
             metrics.PARKED.labels(self.service, "invalid").inc()
             log.warning("message.parked", topic=message.topic, position=message.position, reason=reason)

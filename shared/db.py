@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -65,11 +65,21 @@ def driver_url(url: str) -> str:
 
 async def fetch(session: AsyncSession, sql: str, *args: Any) -> list[Row]:
     """Run a hot statement on the driver itself, `$1` style, inside the session's transaction."""
+    return await (await _driver(session)).fetch(sql, *args)
+
+
+async def copy(session: AsyncSession, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Store new rows inside the session's transaction with COPY, the fastest way in; one that is there is an error."""
+    if rows:
+        await (await _driver(session)).copy_records_to_table(table, columns=columns, records=rows)
+
+
+async def _driver(session: AsyncSession) -> asyncpg.Connection:
     connection = await session.connection()
     driver = cast("asyncpg.Connection", (await connection.get_raw_connection()).driver_connection)
     if not driver.is_in_transaction():
         await session.execute(text("SELECT 1"))  # SQLAlchemy begins only now; without it the statement autocommits
-    return await driver.fetch(sql, *args)
+    return driver
 
 
 def after_commit(session: AsyncSession, told: Callable[[], None]) -> None:

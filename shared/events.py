@@ -42,6 +42,11 @@ def _utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
+def _by_name(attributes: dict[str, Scalar]) -> dict[str, Scalar]:
+    """Sort, so that what says the same is written the same."""
+    return dict(sorted(attributes.items()))
+
+
 Id = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 Name = Annotated[str, StringConstraints(max_length=300)]
 Text = Annotated[str, StringConstraints(max_length=4000)]
@@ -50,7 +55,7 @@ Money = Annotated[Decimal, Field(max_digits=18, decimal_places=4)]
 Score = Annotated[int, Field(strict=True, ge=0, le=10)]
 Whole = Annotated[int, Field(strict=True, ge=0)]
 Scalar = Annotated[str, StringConstraints(max_length=1000)] | bool | int | float | None
-Attributes = Annotated[dict[Id, Scalar], Field(max_length=100)]
+Attributes = Annotated[dict[Id, Scalar], Field(max_length=100), AfterValidator(_by_name)]
 Segments = Annotated[dict[Id, Id], Field(max_length=50)]
 
 

@@ -37,8 +37,9 @@ def outbox_table(metadata: sa.MetaData) -> sa.Table:
     )
 
 
-_ADD = """INSERT INTO outbox (topic, key, headers, body)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[])"""
+_ADD = """WITH added AS (INSERT INTO outbox (topic, key, headers, body)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[]))
+SELECT pg_notify('outbox_' || current_schema(), '')"""
 
 
 async def add(session: AsyncSession, events: Sequence[cloudevents.Event[Payload]]) -> None:
@@ -54,7 +55,6 @@ async def add(session: AsyncSession, events: Sequence[cloudevents.Event[Payload]
         [json.dumps(dict(message.headers)) for message in messages],
         [message.body for message in messages],
     )
-    await db.fetch(session, "SELECT pg_notify('outbox_' || current_schema(), '')")
 
 
 _NEXT = "SELECT id, topic, key, headers, body FROM outbox ORDER BY id LIMIT $1"

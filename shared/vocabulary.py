@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from enum import StrEnum
+from functools import lru_cache
 
 KEY_PREFIX = "esk_"  # what a machine's key begins with, so that it is never taken for the staff secret
 
@@ -106,6 +107,7 @@ def category_of(score: int) -> Category:
     return Category.PASSIVE if score >= 7 else Category.DETRACTOR
 
 
+@lru_cache(maxsize=10_000)  # asked many times of one event
 def respondent_id(customer_id: str) -> str:
     """One person, however a system spells the id: trimmed, NFC, case-folded."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", customer_id.strip()).casefold())

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import repeat
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -94,9 +95,8 @@ def _apply(entry: Entry, batch: _Batch) -> Recorded | Refusal:
 
 async def _count(session: AsyncSession, versions: Sequence[Version]) -> None:
     changes: defaultdict[Key, Tally] = defaultdict(Tally)
-    for version in versions:
-        for key, tally in _changes(version):
-            changes[key] += tally
+    for (key, tally), times in Counter(each for version in versions for each in _changes(version)).items():
+        changes[key] += tally * times
     await buckets.add(session, changes)
     await buckets.add_invited(session, invited=Counter(), answered=_heard(versions))
 
@@ -112,10 +112,8 @@ def _heard(versions: Sequence[Version]) -> Counter[Key]:
 
 def _changes(version: Version) -> Iterator[tuple[Key, Tally]]:
     if version.before:
-        for key in _keys(version.invitation, version.before):
-            yield key, -version.before.tally
-    for key in _keys(version.invitation, version.after):
-        yield key, version.after.tally
+        yield from zip(_keys(version.invitation, version.before), repeat(-version.before.tally), strict=False)
+    yield from zip(_keys(version.invitation, version.after), repeat(version.after.tally), strict=False)
 
 
 def _keys(invitation: Invitation, answer: Answer) -> list[Key]:
@@ -170,6 +168,7 @@ def _alert(version: Version) -> cloudevents.Event[Payload]:
         score=answer.score,
         reasons=list(answer.reasons),
         segments=dict(invitation.segments),
+        callback_wanted=answer.callback_wanted,
         at=answer.answered_at,
     )
     return cloudevents.new(payload, service=Service.SCORING, at=answer.answered_at)

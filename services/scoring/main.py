@@ -14,9 +14,11 @@ from services.scoring.config import ScoringSettings
 from services.scoring.courier import Courier
 from services.scoring.dashboard import Dashboard
 from services.scoring.desk import Desk
+from services.scoring.groups import Group
 from services.scoring.handlers import TOPICS, Handlers
 from services.scoring.limits import Limits
 from services.scoring.pages import AnswerPages
+from services.scoring.repository import invitations
 from services.scoring.scheduler import every
 from services.scoring.score_api import ScoreApi
 from services.scoring.suspects import Suspects
@@ -62,7 +64,8 @@ def build_app(
     )
     app.mount("/logos", StaticFiles(directory=settings.logos_dir, check_dir=False), name="logos")
     sessions, writer = database.sessions, Writer(database.sessions)
-    app.include_router(AnswerPages(sessions, writer, clock, Views(sessions), _limits(settings)).router())
+    door = Group(sessions, invitations.visited)
+    app.include_router(AnswerPages(sessions, door, writer, clock, Views(sessions), _limits(settings)).router())
     app.include_router(Desk(sessions, writer, clock, settings.mailbox_url, settings.desk_lease).router())
     app.include_router(Suspects(sessions, writer, clock, settings.mailbox_url).router())
     app.include_router(Api(sessions, writer, clock, settings.desk_lease).router())

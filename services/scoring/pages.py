@@ -17,9 +17,10 @@ from services.scoring.answers import Recorded, opt_out
 from services.scoring.domain.answers import Entry, Invitation, InvitationState, Refusal
 from services.scoring.domain.calls import BestTime, Callback
 from services.scoring.domain.visits import MAX_USER_AGENT, MOMENT, Device, View, Visit, device_of, is_crawler
+from services.scoring.groups import Group
 from services.scoring.letters import SCORE, Link
 from services.scoring.limits import Limits
-from services.scoring.repository import invitations, visits
+from services.scoring.repository.invitations import Knock, Visited
 from services.scoring.views import Views
 from services.scoring.writer import Writer
 from shared.clock import Clock
@@ -35,9 +36,13 @@ class InvalidForm(ValueError):
     """What was sent is not an answer: show what to do."""
 
 
+Door = Group[Knock, Visited | None]
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerPages:
     sessions: Sessions
+    door: Door
     writer: Writer
     clock: Clock
     views: Views
@@ -55,7 +60,7 @@ class AnswerPages:
         found, now = await self._open(request, link), self.clock.now()
         if isinstance(found, Response):
             return found
-        opened, invitation = found
+        opened, invitation = found[0], found[1].invitation
         if (closed := letters.closed(request, invitation, now)) is not None:
             return closed
         response = letters.open_page(request.query_params, opened, invitation, now)
@@ -66,13 +71,13 @@ class AnswerPages:
         found, now = await self._open(request, link), self.clock.now()
         if isinstance(found, Response):
             return found
-        opened, invitation = found
+        opened, invitation = found[0], found[1].invitation
         fields = await _fields(request)
         try:
             said = _entry(fields, invitation, step=opened.step, now=now)
         except InvalidForm:
             return letters.invalid(request, opened, invitation)
-        entry = replace(said, device=_device(request), visit=await self._visit(request, fields, invitation, now))
+        entry = replace(said, device=_device(request), visit=_visit(request, fields, found[1], now))
         result = await self.writer.record(entry)
         if isinstance(result, Recorded):
             return self._saved(opened, invitation, entry, result)
@@ -84,47 +89,31 @@ class AnswerPages:
         found = await self._open(request, link)
         if isinstance(found, Response):
             return found
-        opened, invitation = found
+        opened, invitation = found[0], found[1].invitation
         return letters.form("stop.html", invitation, opened, now=self.clock.now(), sure=False)
 
     async def stop(self, request: Request, link: str) -> Response:
         found, now = await self._open(request, link), self.clock.now()
         if isinstance(found, Response):
             return found
-        opened, invitation = found
+        opened, invitation = found[0], found[1].invitation
         fields = await _fields(request)
-        visit = await self._visit(request, fields, invitation, now)
+        visit = _visit(request, fields, found[1], now)
         if "sure" not in dict(fields) and _looks_automatic(visit, invitation, now):
             return letters.form("stop.html", invitation, opened, now=now, sure=True)
         async with self.sessions.begin() as session:
             await opt_out(session, invitation, now=now)
         return letters.stopped(invitation)
 
-    async def _open(self, request: Request, link: str) -> tuple[Link, Invitation] | Response:
+    async def _open(self, request: Request, link: str) -> tuple[Link, Visited] | Response:
         """Find whose link it is; whatever is no link, is not known yet or was erased gets the same answer."""
         opened = Link.of(link)
         if wait := self.limits.wait(request, opened.token):
             return letters.busy(request, wait)
-        async with self.sessions.begin() as session:
-            invitation = await invitations.find(session, fingerprint(opened.token))
-        if invitation is None or invitation.state is InvitationState.ERASED:
+        found = await self.door.do(Knock(fingerprint(opened.token), self.clock.now()))
+        if found is None or found.invitation.state is InvitationState.ERASED:
             return letters.unknown(request, opened)
-        return opened, invitation
-
-    async def _visit(
-        self, request: Request, fields: list[tuple[str, str]], invitation: Invitation, now: datetime
-    ) -> Visit:
-        async with self.sessions.begin() as session:
-            around = await visits.around(session, invitation.id, now=now)
-        form, user_agent = dict(fields), _user_agent(request)
-        return Visit(
-            crawler=is_crawler(user_agent),
-            trapped="trap" in form,
-            browser=user_agent.startswith("Mozilla/"),
-            dwell=_dwell(form.get("shown", ""), now),
-            links=around.links,
-            soon=around.soon,
-        )
+        return opened, found
 
     def _saved(self, opened: Link, invitation: Invitation, entry: Entry, result: Recorded) -> Response:
         """Lead on; a person who was taken for a machine sees what they said all the same."""
@@ -135,6 +124,18 @@ class AnswerPages:
             seen = View(opened.step, "POST", entry.score, automatic=True, at=entry.at)
             response.background = BackgroundTask(self.views.note, invitation.id, seen)
         return response
+
+
+def _visit(request: Request, fields: list[tuple[str, str]], found: Visited, now: datetime) -> Visit:
+    form, user_agent = dict(fields), _user_agent(request)
+    return Visit(
+        crawler=is_crawler(user_agent),
+        trapped="trap" in form,
+        browser=user_agent.startswith("Mozilla/"),
+        dwell=_dwell(form.get("shown", ""), now),
+        links=found.links,
+        soon=found.soon,
+    )
 
 
 def _user_agent(request: Request) -> str:

@@ -102,7 +102,7 @@ def consumers(
 
     by_topic = {topic: source for source in sources.values() for topic in source.topics}
     made = [
-        Consumer(Service.TRIGGER, CRM_TOPICS, logs.crm, database.sessions, crm, decode=decode),
+        Consumer(Service.TRIGGER, CRM_TOPICS, logs.crm, database.sessions, crm, decode=decode, batch_size=1000),
         Consumer(Service.TRIGGER, FEEDBACK_TOPICS, logs.ours, database.sessions, feedback),
     ]
     if by_topic:

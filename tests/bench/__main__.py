@@ -6,7 +6,7 @@ import argparse
 
 import uvloop
 
-from shared import logging
+from shared import logging, runtime
 from tests.bench import answers, frame, relay, sending, timers, trigger
 
 STAGES: dict[str, frame.OpenBench] = {
@@ -31,4 +31,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("stage", nargs="?", choices=STAGES)
     chosen = parser.parse_args().stage
+    runtime.collect_seldom()  # as in production
     raise SystemExit(not uvloop.run(main([chosen] if chosen else list(STAGES))))

@@ -13,34 +13,31 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from unittest.mock import patch
 from uuid import UUID
 
 import uvicorn
-from fastapi import FastAPI
 from sqlalchemy.orm import registry
 from uuid_utils.compat import uuid7
 
 from deploy import databases
+from services.scoring import main
 from services.scoring.answers import Recorded
 from services.scoring.config import ScoringSettings
 from services.scoring.domain.answers import Answer, Entry, Invitation
-from services.scoring.domain.visits import Visit
-from services.scoring.limits import Limits
-from services.scoring.main import PUBLIC, build_app
+from services.scoring.groups import Group
 from services.scoring.models import buckets
-from services.scoring.pages import AnswerPages
+from services.scoring.repository.invitations import Knock, Visited
 from services.scoring.writer import Writer
-from shared import db, embedded, links, web
-from shared.clock import Clock, SystemClock
+from shared import db, embedded, links, logging
+from shared.clock import SystemClock
 from shared.config import DEVELOPMENT_LINK_KEYS
 from shared.events import SurveyRequested
 from shared.links import Purpose
-from shared.rate_limit import RateLimit
 from shared.transport import open_log
-from shared.vocabulary import AnswerMode, Service
+from shared.vocabulary import AnswerMode
 from tests.bench.frame import Measure, NotRight
 from tests.integration.scoring.stand import Scoring, requested
 
@@ -164,7 +161,7 @@ async def _post(port: int, waiting: Iterator[UUID], waits: list[float]) -> None:
 class _Nobody(Writer):
     """Takes every answer and stores none."""
 
-    def __init__(self) -> None:
+    def __init__(self, _sessions: object) -> None:
         pass
 
     async def record(self, entry: Entry) -> Recorded:
@@ -178,38 +175,25 @@ def _answer(entry: Entry, day: date) -> Answer:
     )
 
 
-class _NoDatabase(AnswerPages):
-    async def _find(self, _opened: object) -> Invitation:
-        return self.clock.invitation  # type: ignore[attr-defined, no-any-return]
+class _OpenDoor(Group[Knock, Visited | None]):
+    """Knows every link as that of one invitation."""
 
-    async def _visit(self, *_: object) -> Visit:
-        return Visit(crawler=False, trapped=False, browser=True, dwell=timedelta(minutes=1), links=1, soon=False)
-
-
-class _Knowing(SystemClock):
     def __init__(self, invitation: Invitation) -> None:
-        self.invitation = invitation
+        self._found = Visited(invitation, links=1, soon=False)
 
-
-def _without_database(invitation: Invitation) -> FastAPI:
-    async def ready() -> None:
-        return None
-
-    clock: Clock = _Knowing(invitation)
-    app = web.create_app(Service.SCORING, ready=ready, public=PUBLIC)
-    unbounded = Limits(RateLimit(per_second=1e9, burst=10**9), RateLimit(per_second=1e9, burst=10**9))
-    app.include_router(_NoDatabase(None, _Nobody(), clock, None, unbounded).router())  # type: ignore[arg-type]
-    return app
+    async def do(self, _item: Knock) -> Visited:
+        return self._found
 
 
 def _serve(urls: Mapping[str, str], invitation: Invitation | None, port: int) -> None:
+    """Serve the whole application; what is given an invitation reads and writes nothing to answer for it."""
+    logging.configure("warning", service="bench")
     if invitation is not None:
-        app = _without_database(invitation)
-    else:
-        database = db.Database(urls["scoring"], schema="scoring")
-        app = build_app(
-            ScoringSettings(), database=database, event_log=open_log(urls["transport"]), clock=SystemClock()
-        )
+        patch.multiple(main, Group=lambda *_: _OpenDoor(invitation), Writer=_Nobody).start()
+    database = db.Database(urls["scoring"], schema="scoring")
+    app = main.build_app(
+        ScoringSettings(), database=database, event_log=open_log(urls["transport"]), clock=SystemClock()
+    )
     uvicorn.run(app, port=port, log_config=None, access_log=False, lifespan="off", loop="uvloop")
 
 
@@ -247,7 +231,7 @@ async def open_bench() -> AsyncIterator[AnswersBench]:
     scoring.handlers._link_secrets = DEVELOPMENT_LINK_KEYS
     try:
         asked = await scoring.asked(link_key="dev", expires_at=NOW + timedelta(days=20))
-        invitation = replace(await scoring.invitation(asked.invitation_id))
+        invitation = await scoring.invitation(asked.invitation_id)
         with _serving(urls, None, 18_431) as ours, _serving(urls, invitation, 18_432) as limit:
             await _until_open(ours)
             await _until_open(limit)

@@ -49,6 +49,10 @@ id: after-purchase
 brand: {name: Shop}
 starts_on: [crm.purchase.completed]
 conditions: {field: order.amount, operator: ge, value: 80}
+caps:
+  - {name: after any invitation, days: 30}
+  - {name: after an answer here, scope: program, after: answer, days: 60}
+  - {name: after a refusal, after: decline, days: 180}
 """
 
 
@@ -149,7 +153,9 @@ class TriggerBench:
     async def _consume(self) -> float:
         """Read until nothing is left; the clock starts with the first batch, joining the group is no work."""
         consumer, stop, left, began = self._consumer(), asyncio.Event(), ITEMS, 0.0
-        async with aclosing(consumer.event_log.read(consumer.service.group, consumer.topics, limit=500)) as batches:
+        async with aclosing(
+            consumer.event_log.read(consumer.service.group, consumer.topics, limit=consumer.batch_size)
+        ) as batches:
             async for batch in batches:
                 began = began or time.perf_counter()
                 await consumer.handle(batch.messages, stop)

@@ -93,8 +93,12 @@ def moved_by(drop: Change, *, among: Sequence[Drop], changes: Sequence[Change]) 
 
 
 def is_news(before: Answer | None, after: Answer) -> bool:
-    """Whether this version makes a detractor of somebody who was none."""
-    return _counts_as_detractor(after) and not (before is not None and _counts_as_detractor(before))
+    """Whether this version makes a detractor of somebody who was none, or of one who is to be called back."""
+    if not _counts_as_detractor(after):
+        return False
+    if before is None or not _counts_as_detractor(before):
+        return True
+    return after.callback_wanted and not before.callback_wanted
 
 
 def _counts_as_detractor(answer: Answer) -> bool:

@@ -6,12 +6,14 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from uuid import UUID
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.answers import Content, Invitation, InvitationState
+from services.scoring.domain.visits import LATELY, SOON
 from services.scoring.repository import answers
 from shared import db
 from shared.events import CallRequested, SurveyRequested
@@ -62,9 +64,12 @@ async def add(session: AsyncSession, new: Sequence[Linked]) -> set[UUID]:
 
 _LOCK = """SELECT id FROM invitations WHERE id = ANY($1::uuid[]) OR respondent_id = ANY($2::text[])
 ORDER BY id FOR UPDATE"""
-_SELECT = """SELECT i.*, a.answer_id, a.version, a.score, a.reasons, a.comment, a.extra, a.mode, a.step, a.channel,
-a.suspect, a.answered_at, a.first_day, a.device, a.callback_wanted
-FROM invitations i LEFT JOIN answers a ON a.invitation_id = i.id """
+_COLUMNS = """i.id, i.respondent_id, i.customer_id, i.program, i.program_version, i.program_title, i.locale,
+i.time_zone, i.program_zone, i.content::text AS content, i.segments, i.dimensions, i.expires_at, i.invited_day, i.state,
+i.opted_out_at, i.counted, i.name, i.phone, a.answer_id, a.version, a.score, a.reasons, a.comment, a.extra, a.mode,
+a.step, a.channel, a.suspect, a.answered_at, a.first_day, a.device, a.callback_wanted"""
+_LOAD = f"""SELECT {_COLUMNS} FROM invitations i LEFT JOIN answers a ON a.invitation_id = i.id
+WHERE i.id = ANY($1::uuid[])"""  # noqa: S608 - column names only
 
 
 async def lock(session: AsyncSession, ids: Iterable[UUID], *, respondents: Sequence[str] = ()) -> list[UUID]:
@@ -78,13 +83,46 @@ async def held(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Invitat
 
 
 async def load(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Invitation]:
-    rows = await db.fetch(session, _SELECT + "WHERE i.id = ANY($1::uuid[])", list(set(ids)))
+    rows = await db.fetch(session, _LOAD, list(set(ids)))
     return {row["id"]: _invitation(row) for row in rows}
 
 
-async def find(session: AsyncSession, fingerprint: bytes) -> Invitation | None:
-    rows = await db.fetch(session, _SELECT + "WHERE i.fingerprint = $1", fingerprint)
-    return _invitation(rows[0]) if rows else None
+_VISITED = f"""SELECT k.place, {_COLUMNS},
+(SELECT count(DISTINCT v.score) FROM page_views v WHERE v.invitation_id = i.id AND v.at > k.at - $3::interval) AS links,
+EXISTS (SELECT FROM attempts t WHERE t.invitation_id = i.id AND t.state IN ('sent', 'delivered')
+AND t.at > k.at - $4::interval) AS soon
+FROM unnest($1::bytea[], $2::timestamptz[]) WITH ORDINALITY AS k (fingerprint, at, place)
+JOIN invitations i USING (fingerprint) LEFT JOIN answers a ON a.invitation_id = i.id"""  # noqa: S608 - column names only
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """Somebody with a link, and when they came."""
+
+    fingerprint: bytes
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Visited:
+    """Whose link it is, how many scores had their link fetched lately, and whether a message had just gone out."""
+
+    invitation: Invitation
+    links: int
+    soon: bool
+
+
+async def visited(session: AsyncSession, knocks: Sequence[Knock]) -> list[Visited | None]:
+    """Find whose links these are, each in its place; None for an invented one."""
+    each = [knock.fingerprint for knock in knocks], [knock.at for knock in knocks]
+    rows = await db.fetch(session, _VISITED, *each, LATELY, SOON)
+    found = {row["place"]: Visited(_invitation(row), row["links"], row["soon"]) for row in rows}
+    return [found.get(place) for place in range(1, len(knocks) + 1)]
+
+
+@lru_cache(maxsize=2000)  # an invitation that is answered is read twice, and its content is most of the work
+def _content(stored: str) -> Content:
+    return Content.model_validate_json(stored)
 
 
 def _invitation(row: asyncpg.Record) -> Invitation:
@@ -98,7 +136,7 @@ def _invitation(row: asyncpg.Record) -> Invitation:
         locale=row["locale"],
         time_zone=row["time_zone"],
         program_zone=row["program_zone"],
-        content=Content.model_validate(row["content"]),
+        content=_content(row["content"]),
         segments=row["segments"],
         dimensions=row["dimensions"],
         expires_at=row["expires_at"],

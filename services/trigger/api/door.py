@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -10,7 +11,8 @@ import tenacity
 
 from services.trigger.handlers.batch import Terms
 from services.trigger.handlers.events import Conflict, decide_events
-from services.trigger.repository.decisions import Raced, StoredDecision
+from services.trigger.repository.decisions import StoredDecision
+from services.trigger.repository.new_rows import Raced
 from services.trigger.schemas import Decided
 from shared import metrics, problems
 from shared.clock import Clock
@@ -38,11 +40,11 @@ class Door:
     async def decide(self, events: Sequence[Event[CrmPayload]]) -> list[Verdict]:
         """Decide these in one transaction, in order."""
         raced = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(Raced), stop=tenacity.stop_after_attempt(5), reraise=True
+            retry=tenacity.retry_if_exception_type(Raced), stop=tenacity.stop_after_attempt(20), reraise=True
         )
         verdicts: list[Verdict] = await raced(self._decide_once, events)
-        for event in events:
-            metrics.EVENTS.labels(Service.TRIGGER, event.type, "handled").inc()
+        for kind, number in Counter(event.type for event in events).items():
+            metrics.EVENTS.labels(Service.TRIGGER, kind, "handled").inc(number)
         return verdicts
 
     async def decide_one(self, event: Event[CrmPayload]) -> Decided:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from services.trigger.domain.conditions import Fields, fields_of
+from services.trigger.domain.conditions import EventFields, Fields
 from services.trigger.domain.programs import Program
 from services.trigger.domain.quotas import Quota, QuotaKey, local_day
 from services.trigger.domain.respondents import Respondent
@@ -144,7 +144,7 @@ class Case:
 
     @cached_property
     def fields(self) -> Fields:
-        return fields_of(self.payload, source=self.event.source, respondent=self.facts.respondent, now=self.now)
+        return EventFields(self.payload, self.event.source, self.facts.respondent, self.now)
 
     @cached_property
     def missing(self) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -31,24 +32,7 @@ MAX_DEPTH = 10
 Found = str | bool | int | float | Decimal | tuple[str, ...] | None
 Fields = Mapping[str, Found]
 
-FIELDS = (
-    "event.type",
-    "event.source",
-    "order.amount",
-    "order.currency",
-    "service.kind",
-    *(f"touchpoint.{name}" for name in ("store", "region", "channel", "employee", "device", "stage")),
-    "customer.locale",
-    "customer.time_zone",
-    "history.purchases",
-    "history.days_since_first_purchase",
-    "history.days_since_purchase",
-    "history.days_since_asked",
-    "history.days_since_answered",
-    "history.last_category",
-    "history.last_score",
-    *(f"answer.{name}" for name in ("program", "score", "category", "reasons", "mode", "commented")),
-)
+TOUCHPOINT_FIELDS = ("store", "region", "channel", "employee", "device", "stage")
 OPEN_FIELDS = ("attributes.", "customer.attributes.")
 
 
@@ -137,7 +121,8 @@ AllOf.model_rebuild()
 AnyOf.model_rebuild()
 NotThis.model_rebuild()
 
-Check = Callable[[Fields], Comparison | AllOf | AnyOf | NotThis | None]
+Miss = Mapping[str, Any]
+Check = Callable[[Fields], Miss | None]
 
 
 def count(condition: Condition) -> int:
@@ -169,26 +154,27 @@ def fields_in(condition: Condition) -> frozenset[str]:
 
 
 def compile_check(condition: Condition) -> Check:
-    """Make a function that returns None where the condition holds, else the part of it that does not."""
+    """Make a function that returns None where the condition holds, else the part of it that does not, as written."""
+    miss = condition.model_dump(mode="json", exclude_none=True)
     match condition:
         case AllOf(all=parts):
             checks = [compile_check(part) for part in parts]
-            return lambda fields: next((miss for check in checks if (miss := check(fields)) is not None), None)
+            return lambda fields: next((found for check in checks if (found := check(fields)) is not None), None)
         case AnyOf(any=parts):
             checks = [compile_check(part) for part in parts]
-            return lambda fields: condition if all(check(fields) is not None for check in checks) else None
+            return lambda fields: miss if all(check(fields) is not None for check in checks) else None
         case NotThis(negated=part):
             inner = compile_check(part)
-            return lambda fields: condition if inner(fields) is None else None
-    return _comparison(condition)
+            return lambda fields: miss if inner(fields) is None else None
+    return _comparison(condition, miss)
 
 
-def _comparison(condition: Comparison) -> Check:
-    holds = _test(condition.operator, condition.value)
+def _comparison(condition: Comparison, miss: Miss) -> Check:
+    holds, field = _test(condition.operator, condition.value), condition.field
 
-    def check(fields: Fields) -> Comparison | None:
-        found = fields.get(condition.field)
-        return None if found is not None and holds(_comparable(found)) else condition
+    def check(fields: Fields) -> Miss | None:
+        found = fields.get(field)
+        return None if found is not None and holds(_comparable(found)) else miss
 
     return check
 
@@ -227,53 +213,68 @@ def _comparable(value: Any) -> str | bool | Decimal | tuple[str, ...]:
     return Decimal(repr(value) if isinstance(value, float) else value)
 
 
-def fields_of(payload: Occasion, *, source: str, respondent: Respondent, now: datetime) -> Fields:
-    """Name everything a condition or a segment may ask about."""
-    found: dict[str, Found] = {
-        "event.type": payload.type,
-        "event.source": source,
-        "customer.locale": respondent.locale,
-        "customer.time_zone": respondent.time_zone,
-        **_history(respondent, now),
-    }
-    for part, names in _PARTS.items():
-        about = getattr(payload, part, None)
-        found |= {f"{part}.{name}": getattr(about, name, None) for name in names}
-    if isinstance(payload, AnswerPayload):
-        found |= _answer(payload)
-    found |= {f"attributes.{name}": value for name, value in getattr(payload, "attributes", {}).items()}
-    return found | {f"customer.attributes.{name}": value for name, value in respondent.attributes.items()}
+@dataclass(frozen=True, slots=True)
+class EventFields(Mapping[str, Found]):
+    """Everything a condition or a segment may ask about, found out when it is asked for."""
 
+    payload: Occasion
+    source: str
+    respondent: Respondent
+    now: datetime
 
-def _history(respondent: Respondent, now: datetime) -> dict[str, Found]:
-    return {
-        "history.purchases": respondent.purchases,
-        "history.days_since_first_purchase": _days_since(respondent.first_purchase_at, now),
-        "history.days_since_purchase": _days_since(respondent.last_purchase_at, now),
-        "history.days_since_asked": _days_since(respondent.last_asked_at, now),
-        "history.days_since_answered": _days_since(respondent.last_answered_at, now),
-        "history.last_category": respondent.last_category,
-        "history.last_score": respondent.last_score,
-    }
+    def __getitem__(self, name: str) -> Found:
+        if read := _READERS.get(name):
+            return read(self)
+        return self._open()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*_READERS, *self._open()))
+
+    def __len__(self) -> int:
+        return len(_READERS) + len(self._open())
+
+    def _open(self) -> dict[str, Found]:
+        said = {f"attributes.{name}": value for name, value in getattr(self.payload, "attributes", {}).items()}
+        return said | {f"customer.attributes.{name}": value for name, value in self.respondent.attributes.items()}
 
 
 def _days_since(moment: datetime | None, now: datetime) -> int | None:
     return None if moment is None else max((now - moment).days, 0)
 
 
-def _answer(answer: AnswerPayload) -> dict[str, Found]:
-    return {
-        "answer.program": answer.program.id,
-        "answer.score": answer.score,
-        "answer.category": answer.category.value,
-        "answer.reasons": tuple(answer.reasons),
-        "answer.mode": AnswerMode(answer.mode).value,
-        "answer.commented": bool(answer.comment),
-    }
+def _part(part: str, name: str) -> Callable[[EventFields], Found]:
+    return lambda about: getattr(getattr(about.payload, part, None), name, None)
 
 
-_PARTS = {
-    "order": ("amount", "currency"),
-    "service": ("kind",),
-    "touchpoint": ("store", "region", "channel", "employee", "device", "stage"),
+def _answer(read: Callable[[AnswerPayload], Found]) -> Callable[[EventFields], Found]:
+    return lambda about: read(about.payload) if isinstance(about.payload, AnswerPayload) else None
+
+
+def _days(name: str) -> Callable[[EventFields], Found]:
+    return lambda about: _days_since(getattr(about.respondent, name), about.now)
+
+
+_READERS: Mapping[str, Callable[[EventFields], Found]] = {
+    "event.type": lambda about: about.payload.type,
+    "event.source": lambda about: about.source,
+    "order.amount": _part("order", "amount"),
+    "order.currency": _part("order", "currency"),
+    "service.kind": _part("service", "kind"),
+    **{f"touchpoint.{name}": _part("touchpoint", name) for name in TOUCHPOINT_FIELDS},
+    "customer.locale": lambda about: about.respondent.locale,
+    "customer.time_zone": lambda about: about.respondent.time_zone,
+    "history.purchases": lambda about: about.respondent.purchases,
+    "history.days_since_first_purchase": _days("first_purchase_at"),
+    "history.days_since_purchase": _days("last_purchase_at"),
+    "history.days_since_asked": _days("last_asked_at"),
+    "history.days_since_answered": _days("last_answered_at"),
+    "history.last_category": lambda about: about.respondent.last_category,
+    "history.last_score": lambda about: about.respondent.last_score,
+    "answer.program": _answer(lambda answer: answer.program.id),
+    "answer.score": _answer(lambda answer: answer.score),
+    "answer.category": _answer(lambda answer: answer.category.value),
+    "answer.reasons": _answer(lambda answer: tuple(answer.reasons)),
+    "answer.mode": _answer(lambda answer: AnswerMode(answer.mode).value),
+    "answer.commented": _answer(lambda answer: bool(answer.comment)),
 }
+FIELDS = tuple(_READERS)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from services.trigger.domain.cases import Case, Decision, Facts, Reason, Shown, Trial
 from services.trigger.domain.programs import Program

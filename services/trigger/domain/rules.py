@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
 
 from services.trigger.domain.caps import Cap, Scope, ends_at
 from services.trigger.domain.cases import Case, Reason, Shown
@@ -78,11 +77,9 @@ def _condition(case: Case) -> Shown | None:
     miss = case.program.check(case.fields) if case.program.document.conditions else None
     if miss is None:
         return None
-    shown: dict[str, Any] = {"unmet": miss.model_dump(mode="json", exclude_none=True)}
-    field = shown["unmet"].get("field", "")
-    if case.fields.get(field) is not None and not field.startswith("customer."):
-        shown["found"] = case.fields[field]
-    return shown
+    field = miss.get("field", "")
+    found = None if field.startswith("customer.") else case.fields.get(field)
+    return {"unmet": miss} if found is None else {"unmet": miss, "found": found}
 
 
 def _holdout(case: Case) -> Shown | None:

@@ -9,11 +9,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from services.trigger.domain.conditions import Fields, Found, known_field
+from services.trigger.domain.conditions import TOUCHPOINT_FIELDS, Fields, Found, known_field
 from shared.events import Id
 
 _TO = "\N{EN DASH}"
-TOUCHPOINT_FIELDS = ("store", "region", "channel", "employee", "device", "stage")
 
 
 class Segment(BaseModel):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
+
+import msgspec
 
 from shared.events import (
     AnswerPayload,
@@ -66,15 +67,13 @@ class TouchpointState(StrEnum):
     CLOSED = "closed"
 
 
-@dataclass(frozen=True, slots=True)
-class TouchpointKey:
+class TouchpointKey(NamedTuple):
     respondent_id: str
     kind: TouchpointKind
     ref: str
 
 
-@dataclass(frozen=True, slots=True)
-class Touchpoint:
+class Touchpoint(msgspec.Struct, frozen=True):
     """`source` and `event_id` are those of the event it was decided by; `details` what its purchase or service said."""
 
     key: TouchpointKey
@@ -88,12 +87,17 @@ class Touchpoint:
     details: Mapping[str, Any] | None = None
 
 
+# looked up by type: isinstance() of a pydantic model is slow where the answer is no
+_REVERSALS = (PurchaseCancelled, ServiceReopened)
+_COMPLETIONS = (PurchaseCompleted, ServiceCompleted)
+
+
 def is_reversal(payload: Occasion) -> bool:
-    return isinstance(payload, PurchaseCancelled | ServiceReopened)
+    return type(payload) in _REVERSALS
 
 
 def is_completion(payload: Occasion) -> bool:
-    return isinstance(payload, PurchaseCompleted | ServiceCompleted)
+    return type(payload) in _COMPLETIONS
 
 
 def is_historic(payload: Occasion) -> bool:

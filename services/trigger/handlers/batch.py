@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -65,6 +66,7 @@ class Batch:
     used: dict[QuotaKey, int]
     now: datetime
     terms: Terms
+    stored: AbstractSet[str | TouchpointKey] = frozenset()  # those of the respondents and touchpoints that have rows
     decisions: list[StoredDecision] = field(default_factory=list)
     events: list[Event[Payload]] = field(default_factory=list)
     missing: list[tuple[str, str]] = field(default_factory=list)

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.programs import Program, by_priority
 from services.trigger.domain.respondents import Respondent
-from services.trigger.domain.touchpoints import Occasion, touchpoint_key
+from services.trigger.domain.touchpoints import Occasion, TouchpointKey, touchpoint_key
 from services.trigger.handlers.batch import Batch, Terms
 from services.trigger.repository import decisions, parked, programs, quotas, respondents, suppressions, touchpoints
 from services.trigger.repository.decisions import EventKey
@@ -28,16 +28,22 @@ async def open_batch(
     now: datetime,
     terms: Terms,
 ) -> Batch:
-    """Load what these events are decided by; their respondents are locked already, the quotas are now."""
+    """Load what these events are decided by; their respondents are locked already, the quotas are now.
+
+    Who is not among the locked is new: whoever stores them first wins, see `respondents.add`.
+    """
     current = await programs.current(session)
     tried = by_priority(current)
-    places = {touchpoint_key(event.payload) for event in events}
+    people = {**{event.payload.key: Respondent(event.payload.key) for event in events}, **locked}
+    places = {touchpoint_key(event.payload) for event in events if event.payload.key in locked}
+    found = await touchpoints.find(session, [place for place in places if place])
     return Batch(
         programs=tried,
         groups={program.id: program.document.group for program in current.values() if program.document.group},
-        respondents=dict(locked),
-        touchpoints=await touchpoints.find(session, [place for place in places if place]),
-        suppressions=dict(await suppressions.find(session, locked)),
+        respondents=people,
+        touchpoints=found,
+        stored=frozenset[str | TouchpointKey]({*locked, *found}),
+        suppressions=dict(await suppressions.find(session, people)),
         used=await quotas.hold(session, _with_quotas(tried, events), now=now),
         now=now,
         terms=terms,
@@ -67,11 +73,13 @@ async def decide_ours(
 
 
 async def save(session: AsyncSession, batch: Batch) -> None:
-    """Store what was decided; it is counted once it is committed."""
+    """Store what was decided; it is counted once it is committed. Raises Raced."""
+    await respondents.add(session, [known for id_, known in batch.respondents.items() if id_ not in batch.stored])
+    await respondents.save(session, [batch.respondents[id_] for id_ in batch.changed_respondents & batch.stored])
     await decisions.add(session, batch.decisions)
-    await respondents.save(session, [batch.respondents[id_] for id_ in batch.changed_respondents])
     await suppressions.lift(session, batch.lifted)
-    await touchpoints.save(session, [batch.touchpoints[key] for key in batch.changed_touchpoints])
+    await touchpoints.add(session, [batch.touchpoints[key] for key in batch.changed_touchpoints - batch.stored])
+    await touchpoints.save(session, [batch.touchpoints[key] for key in batch.changed_touchpoints & batch.stored])
     await quotas.save(session, {key: batch.used[key] for key in batch.changed_quotas})
     await outbox.add(session, batch.events)
     if erased := {event.payload.key for event in batch.events if isinstance(event.payload, RespondentErased)}:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -52,7 +52,7 @@ def checked(event: Event[Payload]) -> Event[CrmPayload]:
         raise InvalidEvent(f"type: {event.type} is not taken here, only crm.* is")
     if not 1 <= len(event.payload.key) <= 200:
         raise InvalidEvent("customer.id: 1 to 200 characters are wanted, in lower case too")
-    return Event(event.id, event.source, event.time, event.payload, event.subject)
+    return cast("Event[CrmPayload]", event)
 
 
 async def decide_events(
@@ -86,10 +86,9 @@ async def on_crm_events(
 async def _decide_fresh(
     session: AsyncSession, fresh: Sequence[_Incoming], *, now: datetime, terms: Terms
 ) -> dict[EventKey, StoredDecision]:
-    customers = {one.event.payload.key for one in fresh}
-    await respondents.make_missing(session, customers)
-    locked = await respondents.lock(session, customers)
-    known = await decisions.find(session, [one.key for one in fresh])  # another door may have had the lock before us
+    locked = await respondents.lock(session, {one.event.payload.key for one in fresh})
+    waited_for = [one.key for one in fresh if one.event.payload.key in locked]
+    known = await decisions.find(session, waited_for)  # another door may have had the lock before us
     batch = await open_batch(session, [one.event for one in fresh], locked, now=now, terms=terms)
     for one in fresh:
         if one.key not in known:
@@ -102,8 +101,8 @@ def _digest(event: Event[CrmPayload]) -> bytes:
     """Tell two bodies apart by what they say, not by how it was written: the doors write differently."""
     if is_historic(event.payload):
         return _HISTORIC
-    body = event.payload.model_dump(mode="json", exclude_defaults=True)
-    return hashlib.sha256(json.dumps([event.type, body], sort_keys=True).encode()).digest()
+    body = event.payload.model_dump_json(exclude_defaults=True)
+    return hashlib.sha256(f"{event.type} {body}".encode()).digest()
 
 
 def _verdict(one: _Incoming, stored: StoredDecision) -> StoredDecision | Conflict:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import asyncpg
+import msgspec
 import sqlalchemy as sa
+from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger import models
+from services.trigger.repository import new_rows
 from shared import db
 
 
@@ -22,8 +22,7 @@ class EventKey(NamedTuple):
     event_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class StoredDecision:
+class StoredDecision(msgspec.Struct, frozen=True):
     id: UUID
     source: str
     event_id: str
@@ -44,18 +43,12 @@ class StoredDecision:
         return EventKey(self.source, self.event_id)
 
 
-class Raced(asyncpg.SerializationError):
-    """Another transaction stored one of these events for another customer just now: try again, and see it."""
-
-
+# the limit keeps PostgreSQL from reading the whole table where there are few rows yet
 _FIND = """SELECT d.* FROM unnest($1::text[], $2::text[]) AS wanted (source, event_id)
-JOIN decisions AS d USING (source, event_id)"""
+CROSS JOIN LATERAL (SELECT * FROM decisions WHERE decisions.event_id = wanted.event_id
+AND decisions.source = wanted.source LIMIT 1) AS d"""
 
-_ADD = """INSERT INTO decisions (id, source, event_id, digest, type, respondent_id, subject, event_time, decided_at,
-reason, program_id, program_version, invitation_id, trail)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::text[], $7::text[],
-$8::timestamptz[], $9::timestamptz[], $10::text[], $11::text[], $12::int[], $13::uuid[], $14::jsonb[])
-ON CONFLICT DO NOTHING RETURNING id"""
+_COLUMNS = tuple(column.name for column in models.decisions.columns)
 
 
 async def find(session: AsyncSession, keys: Collection[EventKey]) -> dict[EventKey, StoredDecision]:
@@ -80,12 +73,11 @@ async def add(session: AsyncSession, decisions: Sequence[StoredDecision]) -> Non
             d.program_id,
             d.program_version,
             d.invitation_id,
-            json.dumps(d.trail, default=_plain),
+            to_json(d.trail).decode(),
         )
         for d in sorted(decisions, key=lambda decision: decision.key)  # two batches must not wait for each other
     ]
-    if rows and len(await db.fetch(session, _ADD, *zip(*rows, strict=True))) < len(rows):
-        raise Raced("an event of this batch was stored meanwhile")
+    await new_rows.add(session, "decisions", _COLUMNS, rows)
 
 
 async def search(
@@ -99,7 +91,3 @@ async def search(
     if event_id is not None:
         query = query.where(table.c.event_id == event_id)
     return [StoredDecision(**row) for row in (await session.execute(query)).mappings()]
-
-
-def _plain(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import asyncpg
+from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.respondents import Respondent

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
 import asyncpg
+from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.chance import spread_of
-from services.trigger.domain.respondents import Moments, Respondent
+from services.trigger.domain.respondents import Respondent
+from services.trigger.repository import new_rows
 from shared import db
 from shared.events import Consent
 
-_COLUMNS = """id, customer_id, name, email, phone, locale, time_zone, consent, attributes, purchases, first_purchase_at,
-last_purchase_at, known_at, last_answered_at, last_category, last_score, moments, erased_at"""
-
-_MAKE = """INSERT INTO respondents (id, spread) SELECT * FROM unnest($1::text[], $2::int[])
-ON CONFLICT DO NOTHING"""
+_COLUMNS = (
+    "id, customer_id, name, email, phone, locale, time_zone, consent, attributes, purchases, first_purchase_at, "
+    "last_purchase_at, known_at, last_answered_at, last_category, last_score, moments, erased_at"
+)
 
 _LOCK = f"SELECT {_COLUMNS} FROM respondents WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"  # noqa: S608 - constants of this file
 
@@ -33,11 +34,6 @@ $16::int[], $17::jsonb[], $18::timestamptz[])
 AS new ({_COLUMNS}) WHERE respondents.id = new.id"""  # noqa: S608 - constants of this file
 
 
-async def make_missing(session: AsyncSession, ids: Collection[str]) -> None:
-    in_order = sorted(ids)
-    await db.fetch(session, _MAKE, in_order, [spread_of(id_) for id_ in in_order])
-
-
 async def lock(session: AsyncSession, ids: Collection[str]) -> dict[str, Respondent]:
     """Lock those who are there, in sorted order so that two batches cannot wait for each other."""
     return {row["id"]: _respondent(row) for row in await db.fetch(session, _LOCK, sorted(ids))}
@@ -48,8 +44,20 @@ async def everybody(session: AsyncSession) -> list[Respondent]:
     return [_respondent(row) for row in rows]
 
 
+async def add(session: AsyncSession, respondents: Sequence[Respondent]) -> None:
+    """Store new ones; raises Raced."""
+    in_order = sorted(respondents, key=lambda respondent: respondent.id)  # two batches must not wait for each other
+    rows = [(*row, spread_of(row[0])) for row in _rows(in_order)]
+    await new_rows.add(session, "respondents", (*_COLUMNS.split(", "), "spread"), rows)
+
+
 async def save(session: AsyncSession, respondents: Sequence[Respondent]) -> None:
-    rows = [
+    if respondents:
+        await db.fetch(session, _SAVE, *zip(*_rows(respondents), strict=True))
+
+
+def _rows(respondents: Sequence[Respondent]) -> list[tuple[Any, ...]]:
+    return [
         (
             r.id,
             r.customer_id,
@@ -59,7 +67,7 @@ async def save(session: AsyncSession, respondents: Sequence[Respondent]) -> None
             r.locale,
             r.time_zone,
             r.consent.model_dump_json(exclude_none=True),
-            json.dumps(dict(r.attributes)),
+            to_json(r.attributes).decode(),
             r.purchases,
             r.first_purchase_at,
             r.last_purchase_at,
@@ -67,13 +75,11 @@ async def save(session: AsyncSession, respondents: Sequence[Respondent]) -> None
             r.last_answered_at,
             r.last_category,
             r.last_score,
-            json.dumps(_written(r.moments)),
+            to_json(r.moments).decode(),
             r.erased_at,
         )
         for r in respondents
     ]
-    if rows:
-        await db.fetch(session, _SAVE, *zip(*rows, strict=True))
 
 
 def _respondent(row: asyncpg.Record) -> Respondent:
@@ -82,7 +88,3 @@ def _respondent(row: asyncpg.Record) -> Respondent:
         for cause, known in row["moments"].items()
     }
     return Respondent(**{**row, "consent": Consent(**row["consent"]), "moments": moments})
-
-
-def _written(moments: Moments) -> dict[str, dict[str, str]]:
-    return {cause: {program: at.isoformat() for program, at in known.items()} for cause, known in moments.items()}

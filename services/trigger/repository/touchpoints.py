@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
+from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.trigger import models
 from services.trigger.domain.touchpoints import Touchpoint, TouchpointKey, TouchpointKind, TouchpointState
+from services.trigger.repository import new_rows
 from shared import db
 
 _FIND = """SELECT t.* FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (respondent_id, kind, ref)
 JOIN touchpoints AS t USING (respondent_id, kind, ref)"""
 
-_SAVE = """INSERT INTO touchpoints (respondent_id, kind, ref, source, event_id, invitation_id, program_id, state,
-reversed_at, delivered_at, details)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::text[],
-$9::timestamptz[], $10::timestamptz[], $11::jsonb[])
-ON CONFLICT (respondent_id, kind, ref) DO UPDATE SET source = EXCLUDED.source, event_id = EXCLUDED.event_id,
-invitation_id = EXCLUDED.invitation_id, program_id = EXCLUDED.program_id, state = EXCLUDED.state,
-reversed_at = EXCLUDED.reversed_at, delivered_at = EXCLUDED.delivered_at, details = EXCLUDED.details"""
+_COLUMNS = tuple(column.name for column in models.touchpoints.columns)
+
+_SAVE = f"""UPDATE touchpoints AS t SET source = new.source, event_id = new.event_id,
+invitation_id = new.invitation_id, program_id = new.program_id, state = new.state,
+reversed_at = new.reversed_at, delivered_at = new.delivered_at, details = new.details
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::text[],
+$9::timestamptz[], $10::timestamptz[], $11::jsonb[]) AS new ({", ".join(_COLUMNS)})
+WHERE (t.respondent_id, t.kind, t.ref) = (new.respondent_id, new.kind, new.ref)"""  # noqa: S608 - constants of this file
 
 _SETTLE = """UPDATE touchpoints SET state = new.state
 FROM unnest($1::uuid[], $2::text[]) AS new (invitation_id, state)
@@ -52,8 +56,18 @@ async def find(session: AsyncSession, keys: Collection[TouchpointKey]) -> dict[T
     return {touchpoint.key: touchpoint for touchpoint in found}
 
 
+async def add(session: AsyncSession, touchpoints: Sequence[Touchpoint]) -> None:
+    """Store new ones; raises Raced."""
+    await new_rows.add(session, "touchpoints", _COLUMNS, _rows(touchpoints))
+
+
 async def save(session: AsyncSession, touchpoints: Sequence[Touchpoint]) -> None:
-    rows = [
+    if touchpoints:
+        await db.fetch(session, _SAVE, *zip(*_rows(touchpoints), strict=True))
+
+
+def _rows(touchpoints: Sequence[Touchpoint]) -> list[tuple[Any, ...]]:
+    return [
         (
             t.key.respondent_id,
             t.key.kind,
@@ -65,12 +79,10 @@ async def save(session: AsyncSession, touchpoints: Sequence[Touchpoint]) -> None
             t.state,
             t.reversed_at,
             t.delivered_at,
-            None if t.details is None else json.dumps(t.details),
+            None if t.details is None else to_json(t.details).decode(),
         )
         for t in touchpoints
     ]
-    if rows:
-        await db.fetch(session, _SAVE, *zip(*rows, strict=True))
 
 
 async def settle(session: AsyncSession, states: Mapping[UUID, TouchpointState]) -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from uuid_utils.compat import uuid7
+
 from deploy import doctor
 from deploy.all_in_one import AllSettings
 from deploy.doctor import Finding, State
 from deploy.replay import scratch_settings
+from services.scoring.domain.webhooks import Endpoint
+from services.scoring.repository import webhooks
 from services.trigger.main import install_programs
 from shared.clock import SystemClock
 from shared.db import Database, fetch
@@ -70,3 +74,16 @@ async def test_chain_that_stands_still_is_a_fault(
         )
     found = await findings(own(urls, tmp_path))
     assert any(finding.state is State.FAIL and "1 open invitations are stalled" in finding.text for finding in found)
+
+
+async def test_webhook_that_was_given_up_is_named(
+    urls: Mapping[str, str], tmp_path: Path, scoring_db: Database
+) -> None:
+    endpoint = Endpoint(uuid7(), "https://crm.example.com/nps", ("nps.dropped",), ("whsec_c2VjcmV0",))
+    async with scoring_db.sessions.begin() as session:
+        await webhooks.add(session, endpoint)
+        await webhooks.disable(session, endpoint.id, reason="it took nothing for three days")
+    every = await findings(own(urls, tmp_path))
+    [found] = [finding for finding in every if finding.text.startswith("webhook")]
+    assert (found.state, str(endpoint.id) in found.cure) == (State.NOTE, True)
+    assert found.text.endswith("is disabled: it took nothing for three days")

@@ -8,6 +8,7 @@ from typing import Any
 
 from services.scoring.alerts import tell_drops
 from services.scoring.domain.answers import Entry
+from services.scoring.domain.calls import Callback
 from shared.events import DetractorReported, NpsDropped
 from tests.integration.scoring.stand import NOW, Scoring, requested
 
@@ -52,6 +53,14 @@ async def test_who_becomes_a_detractor_again_is_reported_again(scoring: Scoring)
     for score in (9, 3, 9, 4):
         await scoring.score(request, score)
     assert [report.score for report in await alerts(scoring, "detractor.reported")] == [3, 4]
+
+
+async def test_detractor_who_asks_for_a_call_afterwards_is_reported_once_more(scoring: Scoring) -> None:
+    request = await scoring.asked()
+    await scoring.score(request, 3)
+    for comment in ("Slow.", "Slow!"):
+        await scoring.score(request, 3, comment=comment, callback=Callback(wanted=True))
+    assert [report.callback_wanted for report in await alerts(scoring, "detractor.reported")] == [False, True]
 
 
 async def test_test_survey_alarms_nobody(scoring: Scoring) -> None:

@@ -20,6 +20,7 @@ from uuid_utils.compat import uuid7
 
 from services.scoring.answers import Recorded, record
 from services.scoring.domain.answers import Entry, Invitation, Refusal
+from services.scoring.groups import Group
 from services.scoring.repository import buckets, invitations
 from services.scoring.writer import Writer
 from shared import cloudevents, db, events, parking
@@ -246,11 +247,12 @@ async def test_answer_survives_a_connection_killed_before_its_commit(scoring: Sc
             await scoring.rows("SELECT pg_terminate_backend($1)", row["pid"])
         return results
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("services.scoring.writer.record", kill)
-        with pytest.raises((DBAPIError, asyncpg.PostgresError, OSError)) as error:
-            await scoring.score(request, 9)
-        assert isinstance(as_problem(error.value), Unavailable)
-        assert (await scoring.score(request, 9)).new
+    group: Group[Entry, Recorded | Refusal] = Group(scoring.database.sessions, kill)
+    entry = Entry(request.invitation_id, scoring.clock.now(), 9)
+    with pytest.raises((DBAPIError, asyncpg.PostgresError, OSError)) as error:
+        await group.do(entry)
+    assert isinstance(as_problem(error.value), Unavailable)
+    assert isinstance(result := await group.do(entry), Recorded)
+    assert result.new
     assert await differences(scoring) == []
     assert len(await scoring.published("survey.answered")) == 1

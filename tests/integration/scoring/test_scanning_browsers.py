@@ -14,7 +14,7 @@ from services.scoring.config import ScoringSettings
 from services.scoring.main import build_app
 from shared.transport import open_log
 from tests.browser import HUMAN, PHONE
-from tests.integration.scoring.stand import Scoring, link_of
+from tests.integration.scoring.stand import Scoring, link_of, requested
 from tests.integration.scoring.test_suspects import counted, sent
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -65,8 +65,8 @@ async def answer(context: BrowserContext, scoring: Scoring, link: str, score: in
 async def test_scanning_browser_counts_nothing_and_loses_nothing(
     scan: object, scoring: Scoring, browser: Browser, address: str
 ) -> None:
-    requests = [await scoring.asked() for _ in range(MAILS)]
-    await scoring.receive(*(sent(scoring, request) for request in requests))
+    requests = [requested() for _ in range(MAILS)]
+    await scoring.receive(*requests, *(sent(scoring, request) for request in requests))
     links = [address + link_of(request.invitation_id) for request in requests]
     person = await browser.new_context(viewport=PHONE, user_agent=HUMAN)
     scoring.clock.moment += timedelta(minutes=2)

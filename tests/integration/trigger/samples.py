@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import tenacity
+
 from services.trigger.handlers.batch import Terms
 from services.trigger.handlers.events import Conflict, decide_events, read_event
 from services.trigger.repository.decisions import StoredDecision
+from services.trigger.repository.new_rows import Raced
 from shared import cloudevents, db
 from shared.cloudevents import Event
 from shared.events import Payload
@@ -48,8 +51,12 @@ def message(sent: dict[str, Any]) -> Message:
 async def decide(
     database: db.Database, sent: Sequence[dict[str, Any]], *, now: datetime = NOW
 ) -> list[StoredDecision | Conflict]:
-    async with database.sessions.begin() as session:
-        return await decide_events(session, [read_event(message(one)) for one in sent], now=now, terms=TERMS)
+    """Decide as a door does: a race that was lost is run again."""
+    async for attempt in tenacity.AsyncRetrying(retry=tenacity.retry_if_exception_type(Raced)):
+        with attempt:
+            async with database.sessions.begin() as session:
+                return await decide_events(session, [read_event(message(one)) for one in sent], now=now, terms=TERMS)
+    raise AssertionError
 
 
 async def reasons(database: db.Database, sent: Sequence[dict[str, Any]], *, now: datetime = NOW) -> list[str]:

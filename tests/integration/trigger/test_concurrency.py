@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 
 from services.trigger.domain.reading import read_program
-from services.trigger.handlers.events import on_crm_events, read_event
 from services.trigger.handlers.feedback import on_feedback
 from services.trigger.handlers.programs import apply_program
 from services.trigger.main import PROGRAMS
@@ -85,9 +84,7 @@ async def test_every_door_at_once(installed: Database, client: httpx.AsyncClient
 
     async def crm(events: Sequence[dict[str, Any]]) -> None:
         for start in range(0, len(events), 50):
-            batch = [read_event(message(one)) for one in events[start : start + 50]]
-            async with installed.sessions.begin() as session:
-                await on_crm_events(session, batch, now=NOW, terms=TERMS)
+            await decide(installed, events[start : start + 50])
 
     async def http(events: Sequence[dict[str, Any]]) -> None:
         for start in range(0, len(events), 50):

@@ -14,7 +14,6 @@ from shared.db import Database
 from shared.events import ProgramPublished
 from tests.integration.trigger.samples import (
     CUSTOMER,
-    NOW,
     body,
     cancellation,
     count,
@@ -173,8 +172,8 @@ async def test_why_is_one_query(client: httpx.AsyncClient, clock: ManualClock) -
     assert [one["id"] for one in by_customer] == ["e2", "e1"]
     (trial,) = by_customer[0]["trail"]
     assert (trial["program"], trial["version"], trial["rule"]) == ("after-purchase", 1, "quarantined")
-    until = later(days=90).isoformat()
-    assert trial["facts"] == {"cap": "quarantine", "last_asked_at": NOW.isoformat(), "until": until}
+    until = "2026-05-30T12:00:00Z"
+    assert trial["facts"] == {"cap": "quarantine", "last_asked_at": "2026-03-01T12:00:00Z", "until": until}
     assert [one["rule"] for one in trial["rules"] if one["outcome"] == "passed"][-1] == "sampled_out"
     assert [one["outcome"] for one in trial["rules"]][-2:] == ["stopped", "not_tried"]
     assert trial["would_change"] == by_customer[0]["would_change"]

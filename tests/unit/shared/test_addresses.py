@@ -26,6 +26,11 @@ PRIVATE = [
     "::ffff:127.0.0.1",
     "2002:7f00:1::",  # 6to4 of 127.0.0.1
     "64:ff9b::a00:1",  # NAT64 of 10.0.0.1
+    "64:ff9b:1::a00:1",  # NAT64 of a network's own
+    "::10.0.0.1",  # "IPv4-compatible", long gone
+    "::ffff:0:10.0.0.1",  # SIIT
+    "fec0::1",  # site-local, long gone
+    "192.0.0.8",
     "2001:0:53aa:64c:0:0:f5ff:fffe",  # Teredo of 10.0.0.1
 ]
 

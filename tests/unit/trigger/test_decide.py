@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from msgspec import structs
 
 from services.trigger.domain.cases import Decision, Facts, Reason, Suppression
 from services.trigger.domain.decisions import decide, touched
@@ -99,8 +100,8 @@ STOPPED = Suppression(None, None, "opt_out", None)
         (PURCHASE, facts(touchpoint=Touchpoint(KEY)), "asked"),
         (PURCHASE, facts(Respondent("c1")), "unreachable"),
         (PURCHASE, facts(Respondent("c1", phone="+79161234567")), "no_consent"),
-        (PURCHASE, facts(replace(REACHABLE, consent=Consent(email=False))), "no_consent"),
-        (PURCHASE, facts(replace(REACHABLE, consent=Consent(email=False, sms=True))), "asked"),
+        (PURCHASE, facts(structs.replace(REACHABLE, consent=Consent(email=False))), "no_consent"),
+        (PURCHASE, facts(structs.replace(REACHABLE, consent=Consent(email=False, sms=True))), "asked"),
         (PURCHASE, facts(suppressions=[STOPPED]), "suppressed"),
         (PURCHASE, facts(suppressions=[replace(STOPPED, program="shop", channel=ChannelKind.EMAIL)]), "suppressed"),
         (PURCHASE, facts(suppressions=[replace(STOPPED, program="other")]), "asked"),
@@ -171,7 +172,7 @@ def test_headline_is_the_rule_that_got_furthest() -> None:
 def test_unmet_condition_is_shown_without_what_is_known_of_the_customer(
     conditions: dict[str, Any], shown: dict[str, Any]
 ) -> None:
-    respondent = replace(REACHABLE, attributes={"tier": "gold"})
+    respondent = structs.replace(REACHABLE, attributes={"tier": "gold"})
     (trial,) = decide(PURCHASE, [program(conditions=conditions)], facts(respondent), now=NOW).trail
     assert set(trial.facts) == {"unmet", *shown}
     assert {**trial.facts, **shown} == trial.facts
@@ -210,7 +211,7 @@ def test_touchpoint_remembers_that_it_was_reversed() -> None:
     assert reversed_ == Touchpoint(KEY, reversed_at=NOW)
     open_ = Touchpoint(KEY, event_id="e0", invitation_id=INVITATION, state=TouchpointState.OPEN)
     withdrawn = touched(open_, CANCELLATION, Decision(Reason.WITHDRAWN), invitation_id=INVITATION)
-    assert withdrawn == replace(open_, state=TouchpointState.WITHDRAWN, reversed_at=NOW)
+    assert withdrawn == structs.replace(open_, state=TouchpointState.WITHDRAWN, reversed_at=NOW)
 
 
 def test_touchpoint_is_an_order_or_a_service() -> None:
@@ -245,7 +246,7 @@ def test_request_about_a_service_has_no_amount() -> None:
     request = requested(
         Sent(service),
         program(starts_on=["crm.service.completed"], time_zone="Europe/Moscow", assume_consent=[]),
-        replace(REACHABLE, consent=Consent(sms=True)),
+        structs.replace(REACHABLE, consent=Consent(sms=True)),
     )
     assert (request.event.subject, request.event.amount, request.time_zone) == ("7", None, "Europe/Moscow")
     assert request.consent == Consent(email=None, sms=True, call=None)

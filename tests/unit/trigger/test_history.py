@@ -11,7 +11,7 @@ import pytest
 
 from services.trigger.domain.cadence import Turn
 from services.trigger.domain.cases import Facts
-from services.trigger.domain.conditions import fields_of
+from services.trigger.domain.conditions import EventFields
 from services.trigger.domain.decisions import decide
 from services.trigger.domain.programs import Program, ProgramDocument, ready
 from services.trigger.domain.reading import InvalidProgram, read_program
@@ -81,7 +81,7 @@ def test_consent_not_spoken_of_stays(known: Consent, said: Consent, consent: Con
 
 def test_fields_of_an_answer_and_of_history() -> None:
     known = ANN.bought(NOW - 5 * DAY).bought(NOW - 2 * DAY).answered("passive", 7, NOW - DAY)
-    fields = fields_of(ANSWER, source="earshot/scoring", respondent=known, now=NOW)
+    fields = EventFields(ANSWER, "earshot/scoring", known, NOW)
     expected: dict[str, Any] = {
         "answer.program": "shop",
         "answer.score": 3,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from services.trigger.domain.cases import Facts
 from services.trigger.domain.decisions import decide
@@ -75,7 +75,9 @@ def example(name: str) -> Program:
 
 
 ANN = Respondent("c1", email="ann@shop.example", phone="+79161234567", consent=Consent(sms=True), purchases=1)
-OLGA = replace(ANN, time_zone="Asia/Yekaterinburg", attributes={"age": 33, "tier": "gold"}, last_purchase_at=NOW)
+OLGA = structs.replace(
+    ANN, time_zone="Asia/Yekaterinburg", attributes={"age": 33, "tier": "gold"}, last_purchase_at=NOW
+)
 
 
 def reason(program: Program, event: Sent, respondent: Respondent = OLGA, touchpoint: Touchpoint | None = None) -> str:
@@ -104,10 +106,13 @@ def test_bank_asks_adults_who_were_in_a_branch() -> None:
     visit = Sent(ServiceCompleted(customer=Customer(id="c1"), service=job, touchpoint=branch))
     online = Sent(ServiceCompleted(customer=Customer(id="c1"), service=job, touchpoint=Place(channel="app")))
     assert [reason(example("bank"), event) for event in (visit, online)] == ["asked", "condition"]
-    assert reason(example("bank"), visit, replace(OLGA, last_category="detractor")) == "condition"
+    assert reason(example("bank"), visit, structs.replace(OLGA, last_category="detractor")) == "condition"
 
 
 def test_quarterly_asks_customers_of_the_last_year() -> None:
     turn = Sent(CadenceDue(respondent_id="c1", program_id="quarterly", period=1))
     assert reason(example("quarterly"), turn) == "asked"
-    assert reason(example("quarterly"), turn, replace(OLGA, last_purchase_at=NOW - timedelta(days=366))) == "condition"
+    assert (
+        reason(example("quarterly"), turn, structs.replace(OLGA, last_purchase_at=NOW - timedelta(days=366)))
+        == "condition"
+    )

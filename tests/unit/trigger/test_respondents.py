@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from email_validator import EmailNotValidError, validate_email
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.trigger.domain.respondents import Cause, Respondent, clean_name, email_address, learn, phone_number
 from shared.events import Consent, Customer
@@ -36,6 +39,22 @@ KNOWN = Respondent(
 )
 def test_email_address(written: str, read: str | None) -> None:
     assert email_address(written) == read
+
+
+_LOCALS = st.text("aZ0._+-'é \"@", max_size=70)
+_DOMAINS = st.sampled_from(["shop.example", "Shop.Example", "b.test", "пример.рф", "local", "x..y", "", "[1.2.3.4]"])
+
+
+@given(local=_LOCALS, domain=_DOMAINS | st.text("aZ0.-@é", max_size=260))
+def test_a_plain_address_is_read_as_any_other(local: str, domain: str) -> None:
+    try:
+        found = validate_email(
+            f"{local}@{domain}", check_deliverability=False, allow_smtputf8=False, test_environment=True
+        )
+    except EmailNotValidError:
+        assert email_address(f"{local}@{domain}") is None
+    else:
+        assert email_address(f"{local}@{domain}") == found.ascii_email
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,61 @@
+"""Work in groups: while one transaction runs, what comes gathers for the next; a caller hears after its own commit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.db import Sessions, is_transient
+
+AT_ONCE = 500
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Work = Callable[[AsyncSession, Sequence[Item]], Awaitable[Sequence[Result]]]
+
+
+class Group(Generic[Item, Result]):
+    """Does one kind of work in this process; `work` returns a result for each item, in their order."""
+
+    def __init__(self, sessions: Sessions, work: Work[Item, Result]) -> None:
+        self._sessions, self._work = sessions, work
+        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._running: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    async def do(self, item: Item) -> Result:
+        """Have it done with others; returns once that is committed."""
+        heard: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, heard))
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._run())
+        return await heard
+
+    async def _run(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
+            await self._commit_or_isolate(batch)
+
+    async def _commit_or_isolate(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        """Commit together; what fails together is tried singly, unless the database is away."""
+        try:
+            async with self._sessions.begin() as session:
+                results = await self._work(session, [item for item, _ in batch])
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+            if len(batch) > 1 and not is_transient(error):
+                for one in batch:
+                    await self._commit_or_isolate([one])
+                return
+            for _, heard in batch:
+                if not heard.done():
+                    heard.set_exception(error)
+            return
+        for (_, heard), result in zip(batch, results, strict=True):
+            if not heard.done():
+                heard.set_result(result)
