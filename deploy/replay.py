@@ -153,7 +153,7 @@ async def replay(
                 web,
                 dispatcher=address(settings, Service.DISPATCHER),
                 scoring=address(settings, Service.SCORING),
-                warmth={},
+                warmth=lambda _text, _at: 0.0,
             )
             await chain.until_settled()
             last = max(days) + TAIL

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 from typing import Any
@@ -20,7 +20,10 @@ LINK = re.compile(r"https?://[^\s\"'<>]+/s/[\w-]{22}\.\d+")
 OPERATORS = tuple(f"Operator {seat}" for seat in range(1, 9))
 AT_ONCE = 50
 
-_REASONS_SHARE = 0.7
+_REASONS_SHARE, _CALL_BACK_SHARE = 0.7, 0.3
+_SCANNER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 HeadlessChrome/140.0.0.0 Safari/537.36"
+_PHONE = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/140.0.0.0 Mobile Safari/537.36"
+_DESKTOP = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36"
 _COMMENTS = {
     True: ("Quick and friendly, thank you.", "They remembered my usual order.", "Всё отлично, спасибо!"),
     False: ("Waited far too long.", "The parcel came a day late.", "Никто не ответил на звонок.", "Fine, but pricey."),
@@ -61,6 +64,19 @@ class Person:
         share = self._chance("habit")
         return next(habit for habit, upto in zip(Habit, (0.28, 0.42, 0.56, 0.78, 1.0), strict=True) if share < upto)
 
+    @property
+    def age(self) -> int:
+        return 18 + int(60 * self._chance("age"))
+
+    @property
+    def browser(self) -> str:
+        return _PHONE if self._chance("browser") < 0.7 else _DESKTOP
+
+    @property
+    def scanned(self) -> bool:
+        """Whether the employer's mail gateway presses whatever a mail leads to."""
+        return self._chance("scanner") < 0.05
+
     def score(self, at: datetime, *, warmth: float = 0.0) -> int:
         """0 to 10; a warm shop earns better ones."""
         satisfaction = self._chance("score", at) + warmth
@@ -83,11 +99,21 @@ class Person:
         return int.from_bytes(digest[:8]) / 2**64
 
 
-class Crowd:
-    """Reads the mailbox and the desk, and does what these people would do, through the public doors."""
+Warmth = Callable[[str, datetime], float]
 
-    def __init__(self, web: httpx.AsyncClient, *, dispatcher: str, scoring: str, warmth: Mapping[str, float]) -> None:
+
+class Crowd:
+    """Reads the mailbox and the desk, and does what these people would do, through the public doors.
+
+    `warmth` is how well a store named in a text treats its customers at a time. `lifelike` ones use browsers, have
+    mail gateways that press buttons, and ask to be called back: for that the business clock must move.
+    """
+
+    def __init__(
+        self, web: httpx.AsyncClient, *, dispatcher: str, scoring: str, warmth: Warmth, lifelike: bool = False
+    ) -> None:
         self._web, self._dispatcher, self._scoring, self._warmth = web, dispatcher, scoring, warmth
+        self._lifelike = lifelike
         self._cursor = 0
         self.received: dict[str, int] = {}
 
@@ -116,34 +142,44 @@ class Crowd:
         self.received[name] = self.received.get(name, 0) + 1
         person = Person.behind(message["to"])
         link = LINK.search(message["text"])
-        if link is None or int(message["step"]) != person.habit:
+        if link is None:
+            return
+        if self._lifelike and person.scanned:
+            await self._web.post(link.group(), data={"score": 0}, headers={"user-agent": _SCANNER})
+        if int(message["step"]) != person.habit:
             return
         at = datetime.fromisoformat(message["at"])
-        score = person.score(at, warmth=self._warmth_of(message["text"]))
+        score = person.score(at, warmth=self._warmth(message["text"], at))
         await self._follow(link.group(), person, score=score, at=at)
 
-    def _warmth_of(self, text: str) -> float:
-        return next((value for store, value in self._warmth.items() if store in text), 0.0)
-
     async def _follow(self, link: str, person: Person, *, score: int, at: datetime) -> None:
-        page = await self._web.get(link, params={"score": score})
+        browser = {"user-agent": person.browser} if self._lifelike else {}
+        page = await self._web.get(link, params={"score": score}, headers=browser)
         if page.status_code != httpx.codes.OK:
             return  # withdrawn or expired since: a kind page says so
-        saved = await self._web.post(link, data={"score": score}, follow_redirects=True)
+        sent = {**_hidden_in(page.text), "score": score}
+        saved = await self._web.post(link, data=sent, headers=browser, follow_redirects=True)
         if saved.status_code != httpx.codes.OK:
             return
         comment = person.comment(at, score)
         reasons = re.findall(r'name="reasons"[^>]*value="([^"]+)"', saved.text)
         ticked = [reason for reason in reasons if person.chance(at, reason) < 0.4]
         if comment or (ticked and person.chance(at, "reasons") < _REASONS_SHARE):
-            form = {"score": str(score), "reasons": ticked, "comment": comment or ""}
-            await self._web.post(link, data=form)
+            form = {**_hidden_in(saved.text), "score": str(score), "reasons": ticked, "comment": comment or ""}
+            if self._lifelike and 'name="callback"' in saved.text and person.chance(at, "callback") < _CALL_BACK_SHARE:
+                form |= {"callback": "1", "best_time": "any"}
+            await self._web.post(link, data=form, headers=browser)
 
     async def work_desk(self, at: datetime) -> int:
         """Call whoever is due until nobody is; return how many calls there were."""
         before = self.received.get("call", 0)
         await _together(self._work_seat(operator, at) for operator in OPERATORS)
         return self.received.get("call", 0) - before
+
+    async def make_one_call(self, at: datetime) -> None:
+        """Let one operator call whoever is next."""
+        if (task := await self._take(OPERATORS[0])) is not None:
+            await self._call(task, OPERATORS[0], at)
 
     async def _work_seat(self, operator: str, at: datetime) -> None:
         while (task := await self._take(operator)) is not None:
@@ -161,8 +197,11 @@ class Crowd:
         person = Person.behind(task["phone"])
         task_url = f"{self._scoring}/v1/desk/{task['task_id']}"
         luck = person.chance(at, "call", str(task["try"]))
-        if person.habit is Habit.OPERATOR and luck < 0.7:
-            score = person.score(at, warmth=self._warmth_of(task["summary"]))
+        if task["kind"] == "callback":
+            ended = {"disposition": "answered"} if luck < 0.5 else {"disposition": "call_later", "minutes": 2880}
+            sent = await self._web.post(f"{task_url}/outcome", json={"operator": operator, **ended})
+        elif person.habit is Habit.OPERATOR and luck < 0.7:
+            score = person.score(at, warmth=self._warmth(task["summary"], at))
             words = person.comment(at, score)
             answer = {"operator": operator, "score": score, "reasons": [], "comment": words}
             sent = await self._web.post(f"{task_url}/answer", json=answer)
@@ -171,6 +210,10 @@ class Crowd:
             sent = await self._web.post(f"{task_url}/outcome", json={"operator": operator, "disposition": disposition})
         if sent.status_code != httpx.codes.CONFLICT:  # answered online while the phone rang
             sent.raise_for_status()
+
+
+def _hidden_in(page: str) -> dict[str, str]:
+    return dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page))
 
 
 async def _together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
@@ -187,6 +230,7 @@ class Sale:
     at: datetime
     amount: str
     currency: str
+    touchpoint: Mapping[str, str] = field(default_factory=dict)  # what is known beside the store and its channel
 
 
 def purchase(person: Person, sale: Sale) -> dict[str, Any]:
@@ -206,9 +250,14 @@ def purchase(person: Person, sale: Sale) -> dict[str, Any]:
                 "locale": "ru" if person.number % 4 == 0 else "en",
                 "time_zone": "UTC",
                 "consent": {"email": True, "sms": True, "call": True},
+                "attributes": {"age": person.age},
             },
             "order": {"id": sale.order, "amount": sale.amount, "currency": sale.currency},
-            "touchpoint": {"store": sale.store, "channel": "online" if sale.store == "Online" else "store"},
+            "touchpoint": {
+                "store": sale.store,
+                "channel": "online" if sale.store == "Online" else "store",
+                **sale.touchpoint,
+            },
         },
     }
 

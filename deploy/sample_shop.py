@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,7 +19,7 @@ from rich.console import Console
 
 from deploy import all_in_one
 from deploy.all_in_one import AllSettings
-from deploy.respondents import Crowd, Person, Sale, purchase
+from deploy.respondents import Crowd, Person, Sale, Warmth, purchase
 from shared.clock import StoredClock
 from shared.outbox import wait_for
 from shared.runtime import stop_on_signals
@@ -28,9 +29,26 @@ FOLDER = Path(".data/demo")
 SPEED = timedelta(days=1) / timedelta(seconds=1.5)
 BEGINS_BEFORE = timedelta(days=60)
 CUSTOMERS = 100_000
-PURCHASES_A_SECOND = 4
-CANCELLED_SHARE = 0.03
-WARMTH = {"Tverskaya": 0.12, "Arbat": 0.04, "Online": 0.0, "Sokol": -0.06, "Khimki": -0.2}
+PURCHASES_A_SECOND = 10
+CANCELLED_SHARE, RETURNING_SHARE, REGULARS = 0.03, 0.25, 300
+WARMTH = {"Tverskaya": 0.2, "Arbat": 0.13, "Online": 0.08, "Sokol": 0.02, "Khimki": 0.1}
+REGIONS = {"Khimki": "Moscow region", "Online": "everywhere"}
+STAFF = ("Anna", "Boris", "Vera", "Gleb")
+FALLS, FALLS_BY, FALLS_AFTER = "Khimki", 0.4, timedelta(days=25)
+NOTE = f"{FALLS}: new opening hours"
+PROGRAM = {
+    "id": "after-purchase",
+    "title": "After a purchase",
+    "brand": {"name": "Kofe Point"},
+    "starts_on": ["crm.purchase.completed"],
+    "quarantine": "30d",
+    "call_back": True,
+    "target": 40,
+    "segments": [
+        *("store", "region", "channel", "employee"),
+        {"name": "age", "field": "customer.attributes.age", "ranges": [18, 25, 35, 50, 65]},
+    ],
+}
 
 console = Console(highlight=False)
 
@@ -43,7 +61,11 @@ class Shop:
     door: str
     clock: StoredClock
     chance: random.Random = field(default_factory=random.Random)
+    regulars: deque[Person] = field(default_factory=lambda: deque(maxlen=REGULARS))
     sold: int = 0
+
+    async def apply_program(self) -> None:
+        (await self.web.put(f"{self.door}/v1/programs", json=PROGRAM)).raise_for_status()
 
     async def sell(self) -> None:
         events = [self._purchase() for _ in range(PURCHASES_A_SECOND)]
@@ -54,15 +76,26 @@ class Shop:
         self.sold += PURCHASES_A_SECOND
 
     def _purchase(self) -> dict[str, Any]:
+        store = self.chance.choice(list(WARMTH))
         sale = Sale(
             event_id=str(uuid4()),
             order=str(self.chance.randrange(10_000, 100_000)),
-            store=self.chance.choice(list(WARMTH)),
+            store=store,
             at=self.clock.now(),
             amount=f"{self.chance.randrange(300, 9000)}.00",
             currency="RUB",
+            touchpoint={
+                "region": REGIONS.get(store, "Moscow"),
+                "employee": f"{self.chance.choice(STAFF)}, {store}",
+            },
         )
-        return purchase(Person(self.chance.randrange(CUSTOMERS)), sale)
+        return purchase(self._customer(), sale)
+
+    def _customer(self) -> Person:
+        if self.regulars and self.chance.random() < RETURNING_SHARE:
+            return self.chance.choice(self.regulars)
+        self.regulars.append(Person(self.chance.randrange(CUSTOMERS)))
+        return self.regulars[-1]
 
 
 def _cancellation(sold: dict[str, Any]) -> dict[str, Any]:
@@ -119,20 +152,45 @@ async def _play(settings: AllSettings, clock: StoredClock, stop: asyncio.Event) 
         tasks.create_task(all_in_one.run(settings, stop, ready=started))
         await ready.wait()
         await _until_ready(web, settings, stop)
+        if stop.is_set():
+            return
         shop = Shop(web, address(settings, Service.TRIGGER), clock)
+        await shop.apply_program()
         crowd = Crowd(
             web,
             dispatcher=address(settings, Service.DISPATCHER),
             scoring=address(settings, Service.SCORING),
-            warmth=WARMTH,
+            warmth=warmth(await _fall(web, address(settings, Service.SCORING), clock)),
+            lifelike=True,
         )
-        if not stop.is_set():
-            await crowd.forget_old_mail()
+        await crowd.forget_old_mail()
         tasks.create_task(_repeat(shop.sell, stop, every_s=1.0))
         tasks.create_task(_repeat(crowd.read_mail, stop, every_s=0.3))
-        tasks.create_task(_repeat(lambda: crowd.work_desk(clock.now()), stop, every_s=0.5))
+        tasks.create_task(_repeat(lambda: crowd.make_one_call(clock.now()), stop, every_s=0.5))
         tasks.create_task(_repeat(lambda: _report(web, settings, clock, shop, crowd), stop, every_s=2.0))
         tasks.create_task(_repeat(lambda: _keep_time(clock), stop, every_s=1.0))
+
+
+async def _fall(web: httpx.AsyncClient, scoring: str, clock: StoredClock) -> date:
+    """Say when one store begins to do worse, as the dashboard is told at the first start."""
+    known = (await web.get(f"{scoring}/v1/annotations", params={"from": "2000-01-01", "to": "2199-01-01"})).json()
+    for note in known:
+        if note["text"] == NOTE:
+            return date.fromisoformat(note["day"])
+    day = (clock.now() + FALLS_AFTER).date()
+    noted = {"program": PROGRAM["id"], "day": day.isoformat(), "text": NOTE}
+    (await web.post(f"{scoring}/v1/annotations", json=noted)).raise_for_status()
+    return day
+
+
+def warmth(fall: date) -> Warmth:
+    """Say how well the store named in a text treats its customers; from one day on, one of them does worse."""
+
+    def of(text: str, at: datetime) -> float:
+        store = next((store for store in WARMTH if store in text), "")
+        return WARMTH.get(store, 0.0) - FALLS_BY * (store == FALLS and at.date() >= fall)
+
+    return of
 
 
 async def _until_ready(web: httpx.AsyncClient, settings: AllSettings, stop: asyncio.Event) -> None:

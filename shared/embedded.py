@@ -57,6 +57,7 @@ class Embedded:
         mode = "immediate" if crash else "fast"
         command = ("-w", "-D", str(self.folder), "-m", mode, "-l", str(server.log), "restart")
         pgexec("pg_ctl", command, bin_path=server.bin_path, user=server.system_user)
+        server.ensure_postgres_running()  # it is another process now: the one to stop later
 
 
 def _forget_killed(folder: Path) -> None:

@@ -23,11 +23,9 @@ def of_days(which: Slice, days: Days) -> Slice:
 
 
 async def moves(session: AsyncSession, which: Slice, *, now: Days, then: Days) -> Moves:
-    """Say which stores, regions, channels and reasons changed from one period to the other; the whole is no value."""
+    """Say which stores, regions, channels and reasons changed from one period to the other."""
     before, after = [await figures.tallies(session, of_days(which, days), [WHOLE[0], *MOVING]) for days in (then, now)]
-    found = what_moved(before, after)
-    parts = [moved for moved in found.moved if (moved.dimension, moved.value) != WHOLE]
-    return Moves(max(found.compared - 1, 0), parts)
+    return what_moved(before, after)
 
 
 @dataclass(frozen=True, slots=True)

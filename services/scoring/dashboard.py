@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
@@ -19,13 +19,13 @@ from services.scoring.domain.periods import Against, Days, Period, label_of
 from services.scoring.domain.score import FEW, Definition, bounds
 from services.scoring.overview import Overview, Wanted
 from services.scoring.repository import changes, invitations
-from services.scoring.repository.figures import Only
 from services.scoring.repository.slices import Slice, split_segment
+from services.scoring.repository.words import LOOKED_THROUGH, Only
 from services.scoring.score_queries import DaysQuery
 from shared.clock import Clock
 from shared.db import Sessions
 from shared.outbox import wait_for
-from shared.vocabulary import AnswerMode, Category
+from shared.vocabulary import Category
 
 PERIODS = (7, 30, 90, 365)
 DAILY_UNTIL, WEEKLY_UNTIL = 31, 200
@@ -79,9 +79,9 @@ class Dashboard:
         async with self.sessions.begin() as session:
             titles = await invitations.program_titles(session)
             chosen = view.program if view.program in titles else next(iter(titles), None)
-            wanted = _wanted(view, days, chosen)
+            wanted = await overview.affordable(session, _wanted(view, days, chosen))
             found = await overview.read(session, wanted) if chosen else None
-        values = _values(found, wanted) | {"words": panels.words(found.words, now=now)} if found else {"whole": None}
+        values = _values(found, wanted, now) if found else {"whole": None}
         return rendering.page(
             "dashboard.html",
             titles=titles,
@@ -91,6 +91,9 @@ class Dashboard:
             days=days,
             mailbox_url=self.mailbox_url,
             few=FEW,
+            today=now.date(),
+            too_many=overview.MOST_COUNTED if wanted.which.definition is not view.definition else None,
+            looked_through=LOOKED_THROUGH,
             **values,
         )
 
@@ -118,21 +121,19 @@ def _wanted(view: View, days: Days, program: str | None) -> Wanted:
     return Wanted(which, days, view.period_of(days), view.against, view.by, Only(view.group, view.reason))
 
 
-def _values(found: Overview, wanted: Wanted) -> dict[str, Any]:
+def _values(found: Overview, wanted: Wanted, now: datetime) -> dict[str, Any]:
     tally = found.whole.tally
     marks = {label_of(effect.annotation.day, wanted.period): effect.annotation.text for effect in found.trend.effects}
     beside = charts.Beside(found.trend.target, found.trend.year_before, marks)
     return {
         "found": found,
+        "words": panels.words(found.words.rows, now=now),
         "whole": found.whole,
         "segment": wanted.which.segment,
         "definition": wanted.which.definition,
         "period": wanted.period,
         "bounds": bounds(tally, silent=found.whole.silent),
         "with_suspects": tally + found.suspects,
-        "without_operators": tally - found.modes[AnswerMode.OPERATOR].tally
-        if AnswerMode.OPERATOR in found.modes
-        else tally,
         "samples": [(margin, smallest_sample(margin, like=tally)) for margin in WANTED_MARGINS],
         "bars": charts.distribution(tally, height=60, step=27),
         "shares": charts.shares(tally, width=298),

@@ -23,6 +23,7 @@ from services.scoring.suspects import Suspects
 from services.scoring.views import Views
 from services.scoring.webhooks import Webhooks
 from services.scoring.writer import Writer
+from services.scoring.yardstick_forms import YardstickForms
 from shared import housekeeping, web
 from shared.clock import Clock
 from shared.consumer import Consumer
@@ -66,6 +67,7 @@ def build_app(
     app.include_router(Suspects(sessions, writer, clock, settings.mailbox_url).router())
     app.include_router(Api(sessions, writer, clock, settings.desk_lease).router())
     app.include_router(ScoreApi(sessions, clock).router())
+    app.include_router(YardstickForms(sessions).router())
     app.include_router(Webhooks(sessions, Courier(sessions, settings.webhook_networks)).router())
     app.include_router(Dashboard(sessions, clock, settings.mailbox_url, stop or asyncio.Event()).router())
     return app

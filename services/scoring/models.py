@@ -12,7 +12,8 @@ messaging_tables(metadata)
 
 Moment = sa.DateTime(timezone=True)
 SCORE_COLUMNS = [f"s{score}" for score in range(11)]
-COUNTERS = [*SCORE_COLUMNS, "operators", "suspects", "imported"]
+OTHER_COUNTERS = ["operators", "suspects", "imported", "operator_promoters", "operator_detractors"]
+COUNTERS = [*SCORE_COLUMNS, *OTHER_COUNTERS]
 
 
 def _zero(name: str) -> sa.Column[int]:
@@ -87,6 +88,12 @@ invitations = sa.Table(
     sa.Index("invitations_fingerprint", "fingerprint", unique=True),
     sa.Index("invitations_respondent", "respondent_id"),
     sa.Index("invitations_day", "program", "invited_day"),
+    sa.Index(
+        "invitations_dimensions",
+        "dimensions",
+        postgresql_using="gin",
+        postgresql_ops={"dimensions": "jsonb_path_ops"},
+    ),
 )
 
 withdrawn = sa.Table(  # whose request may still come, out of a replay of what was parked
@@ -148,8 +155,7 @@ dimension_values = sa.Table(
 journeys = sa.Table(
     "journeys",
     metadata,
-    sa.Column("program", sa.Text, primary_key=True),
-    sa.Column("day", sa.Date, primary_key=True),
+    *_series(),
     sa.Column("stage", sa.Text, primary_key=True),
     sa.Column("detail", sa.Text, primary_key=True),
     sa.Column("amount", sa.Numeric, nullable=False, server_default="0"),
@@ -190,6 +196,13 @@ annotated = sa.Table(
     sa.Column("program", sa.Text),  # none: all of them
     sa.Column("day", sa.Date, nullable=False),
     sa.Column("text", sa.Text, nullable=False),
+)
+
+targets = sa.Table(  # set by hand; stronger than the one in the program's document
+    "targets",
+    metadata,
+    sa.Column("program", sa.Text, primary_key=True),
+    sa.Column("nps", sa.Integer, nullable=False),
 )
 
 benchmarks = sa.Table(

@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring import comparisons
 from services.scoring.comparisons import Effect
 from services.scoring.domain.comparison import Difference, difference
-from services.scoring.domain.funnel import Funnel, Group, funnel, returns
+from services.scoring.domain.funnel import Funnel, Group, funnel, reasons_moved, reasons_named, returns
+from services.scoring.domain.journeys import Parts
 from services.scoring.domain.moves import REASON, Moves
 from services.scoring.domain.periods import Against, Days, Period
-from services.scoring.domain.score import FEW, Figure, Tally
-from services.scoring.repository import counting, dimensions, figures, journeys, yardsticks
-from services.scoring.repository.figures import Only
+from services.scoring.domain.score import FEW, Definition, Figure, Tally
+from services.scoring.repository import counting, dimensions, figures, journeys, words, yardsticks
 from services.scoring.repository.slices import Slice
+from services.scoring.repository.words import Only, Words
 from services.scoring.repository.yardsticks import Benchmark
 from shared.events import PlanStep
-from shared.vocabulary import AnswerMode
 
 OWN_SPLITS = ("answering_device", "mode", "step", "version")
 MOST_EFFECTS, FEW_WORDS = 4, 8
+MOST_COUNTED = 20_000  # answers one by one for one page, which counts them several times
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +48,32 @@ class Trend:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What is of the whole program is left out when the slice is a segment of it."""
+    """Funnel, reasons, groups and moves are empty for a segment that only answers tell, such as a device."""
 
+    which: Slice
     whole: Figure
-    then: Figure
     change: Difference | None
     trend: Trend
-    modes: Mapping[AnswerMode, Figure]
     suspects: Tally
     splits: Sequence[str]
     by: str
     values: Sequence[Figure]
-    reasons: Sequence[tuple[str, Tally]]
+    reasons: Mapping[str, Tally]
     reason_texts: Mapping[str, str]
-    words: Sequence[asyncpg.Record]
+    moves: Moves
+    funnel: Funnel
+    plan: Sequence[PlanStep]
+    groups: Sequence[Group]
+    words: Words
     benchmarks: Sequence[Benchmark]
-    moves: Moves = field(default_factory=Moves)
-    funnel: Funnel = field(default_factory=Funnel)
-    plan: Sequence[PlanStep] = ()
-    groups: Sequence[Group] = field(default_factory=list)
+
+
+async def affordable(session: AsyncSession, wanted: Wanted) -> Wanted:
+    """Count every answer where there are too many to look for the latest of each customer."""
+    every = replace(wanted.which, definition=Definition.EVERY_ANSWER)
+    if every == wanted.which or (await figures.whole(session, every)).tally.n <= MOST_COUNTED:
+        return wanted
+    return replace(wanted, which=every)
 
 
 async def read(session: AsyncSession, wanted: Wanted) -> Overview:
@@ -75,21 +82,23 @@ async def read(session: AsyncSession, wanted: Wanted) -> Overview:
     whole, before = await figures.whole(session, which), await figures.whole(session, then)
     splits = [*await dimensions.names(session, program), *OWN_SPLITS]
     by = wanted.by if wanted.by in splits else next(iter(_first_known(splits)))
-    reasons = {} if which.segment else await figures.tallies(session, which, [REASON])
-    few = whole.tally.n < FEW
-    found = Overview(
+    sums, few = await journeys.sums(session, which), whole.tally.n < FEW
+    return Overview(
+        which=which,
         whole=whole,
-        then=before,
         change=difference(before.tally, whole.tally),
         trend=await _trend(session, wanted),
-        modes={} if which.segment else await _modes(session, which),
         suspects=await counting.suspects(session, which),
         splits=splits,
         by=by,
         values=await figures.series(session, replace(which, segment=None), dimensions=[by]),
-        reasons=sorted(((value, tally) for (_, value), tally in reasons.items()), key=lambda each: -each[1].n),
+        reasons=await _reasons(session, which, sums),
         reason_texts=await figures.reason_texts(session, program),
-        words=await figures.latest(
+        moves=await _moves(session, wanted, sums),
+        funnel=funnel(sums),
+        plan=await figures.plan(session, program),
+        groups=returns(sums),
+        words=await words.latest(
             session,
             which,
             wanted.only,
@@ -98,15 +107,25 @@ async def read(session: AsyncSession, wanted: Wanted) -> Overview:
         ),
         benchmarks=await yardsticks.benchmarks(session),
     )
-    return found if which.segment else await _of_the_program(session, wanted, found)
 
 
 def _first_known(splits: Sequence[str]) -> list[str]:
     return [name for name in ("store", "channel", *splits) if name in splits]
 
 
-async def _modes(session: AsyncSession, which: Slice) -> dict[AnswerMode, Figure]:
-    return {AnswerMode(each.value): each for each in await figures.series(session, which, dimensions=["mode"])}
+async def _reasons(session: AsyncSession, which: Slice, sums: Parts) -> Mapping[str, Tally]:
+    """Count reasons by the day of the answer; in a segment by that of the invitation."""
+    if which.segment:
+        return reasons_named(sums)
+    return {value: tally for (_, value), tally in (await figures.tallies(session, which, [REASON])).items()}
+
+
+async def _moves(session: AsyncSession, wanted: Wanted, sums: Parts) -> Moves:
+    """Say which parts of the program moved; in a segment, which of its reasons."""
+    which, then = wanted.which, wanted.days.against(wanted.against)
+    if which.segment is None:
+        return await comparisons.moves(session, which, now=wanted.days, then=then)
+    return reasons_moved(await journeys.sums(session, comparisons.of_days(which, then)), sums)
 
 
 async def _trend(session: AsyncSession, wanted: Wanted) -> Trend:
@@ -117,16 +136,4 @@ async def _trend(session: AsyncSession, wanted: Wanted) -> Trend:
         await figures.series(session, comparisons.of_days(which, days.year_before), period=wanted.period),
         await comparisons.effects(session, which, noted[-MOST_EFFECTS:], days=days),
         await yardsticks.target(session, which.program or ""),
-    )
-
-
-async def _of_the_program(session: AsyncSession, wanted: Wanted, found: Overview) -> Overview:
-    which, then = wanted.which, wanted.days.against(wanted.against)
-    sums = await journeys.sums(session, *which.days)
-    return replace(
-        found,
-        moves=await comparisons.moves(session, which, now=wanted.days, then=then),
-        funnel=funnel(sums),
-        plan=await figures.plan(session, which.program or ""),
-        groups=returns(sums),
     )

@@ -110,16 +110,17 @@ class ReasonRow:
 
 def reason_rows(found: Overview) -> list[ReasonRow]:
     """Reasons by how many named them; bars by group, all on the scale of the most frequent."""
-    most = max((tally.n for _, tally in found.reasons), default=1) or 1
+    most = max((tally.n for tally in found.reasons.values()), default=1) or 1
+    answers = found.funnel.answered if found.which.segment else found.whole.tally.n
     return [
         ReasonRow(
             reason,
             found.reason_texts.get(reason, reason),
             tally,
-            tally.n / max(found.whole.tally.n, 1),
+            tally.n / max(answers, 1),
             charts.shares(tally, width=SCALE, of=most),
         )
-        for reason, tally in found.reasons
+        for reason, tally in sorted(found.reasons.items(), key=lambda each: -each[1].n)
         if tally.n
     ]
 
@@ -178,5 +179,6 @@ def _word(row: asyncpg.Record, now: datetime) -> dict[str, Any]:
         "at": rendering.moment(row["answered_at"], row["program_zone"], now=now),
         "by": where or ("an import" if row["mode"] == AnswerMode.IMPORTED else "a link"),
         "suspect": row["suspect"],
+        "call_back": row["callback_wanted"],
         "reasons": [texts.get(reason, reason) for reason in row["reasons"]],
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from http import HTTPStatus
 from typing import Annotated
@@ -20,9 +20,10 @@ from services.scoring.domain.journeys import RETURN_WITHIN
 from services.scoring.domain.periods import Days
 from services.scoring.domain.score import CONFIDENCE, Figure
 from services.scoring.repository import dimensions, figures, journeys, yardsticks
+from services.scoring.repository.figures import MOST_COUNTED, TooManyToCount
 from services.scoring.repository.slices import Slice, split_segment
 from services.scoring.repository.yardsticks import Annotation, Benchmark
-from services.scoring.score_queries import DaysQuery, MovesQuery, NpsQuery, SampleQuery
+from services.scoring.score_queries import DaysQuery, MovesQuery, NpsQuery, SampleQuery, SegmentQuery
 from services.scoring.score_schemas import (
     AnnotationIn,
     AnnotationOut,
@@ -44,6 +45,7 @@ from shared.db import Sessions
 from shared.problems import NotFound, Unprocessable
 
 WRONG = "The request is not as it should be"
+TOO_MANY = f"There are {{}}, and at most {MOST_COUNTED} are taken: ask for fewer days, or for one segment."
 DEFAULT_DAYS = 90
 
 
@@ -71,11 +73,14 @@ class ScoreApi:
         """Read the score with its intervals: of everything, or by dimensions and period; days are inclusive."""
         if asked.from_ and asked.to and asked.from_ > asked.to:
             raise Unprocessable(WRONG, "from must not be after to.")
-        which = Slice(asked.program, asked.from_, asked.to, split_segment(asked.segment), asked.definition)
+        which = replace(_slice(asked), definition=asked.definition)
         split = asked.by.split(",") if asked.by else []
         async with self.sessions.begin() as session:
             await _check(session, split, which)
-            found = await figures.series(session, which, dimensions=split, period=asked.period)
+            try:
+                found = await figures.series(session, which, dimensions=split, period=asked.period)
+            except TooManyToCount as error:
+                raise Unprocessable("Too many answers to be counted one by one", TOO_MANY.format(error)) from error
         whole = found or ([] if asked.by or asked.period else [Figure()])
         return Nps(
             **asked.model_dump(exclude={"period"}),
@@ -112,15 +117,18 @@ class ScoreApi:
         worst = smallest_sample(asked.margin)
         return SampleOut(margin=asked.margin, confidence=CONFIDENCE, at_worst=worst, as_now=as_now)
 
-    async def funnel(self, asked: Annotated[DaysQuery, Query()]) -> FunnelOut:
-        """Count who was asked in a period, reached, opened the page and answered: by channel, step and send hour."""
-        async with self.sessions.begin() as session:
-            return FunnelOut.of(funnel(await journeys.sums(session, asked.program, asked.from_, asked.to)))
+    async def funnel(self, asked: Annotated[SegmentQuery, Query()]) -> FunnelOut:
+        """Count who was asked in a period, reached, opened the page and answered: by channel, step and send hour.
 
-    async def returns(self, asked: Annotated[DaysQuery, Query()]) -> ReturnsOut:
+        A segment has no hours, and of the steps only who answered.
+        """
+        async with self.sessions.begin() as session:
+            return FunnelOut.of(funnel(await journeys.sums(session, _slice(asked))))
+
+    async def returns(self, asked: Annotated[SegmentQuery, Query()]) -> ReturnsOut:
         """Say who of those asked in a period bought again within 90 days, by group and for the silent."""
         async with self.sessions.begin() as session:
-            groups = returns(await journeys.sums(session, asked.program, asked.from_, asked.to))
+            groups = returns(await journeys.sums(session, _slice(asked)))
         return ReturnsOut(days=RETURN_WITHIN.days, groups=[GroupOut.of(group) for group in groups])
 
     async def annotations(self, asked: Annotated[DaysQuery, Query()]) -> list[AnnotationOut]:
@@ -168,6 +176,10 @@ class ScoreApi:
         if since > until:
             raise Unprocessable(WRONG, "from must not be after to.")
         return Days(since, until)
+
+
+def _slice(asked: SegmentQuery) -> Slice:
+    return Slice(asked.program, asked.from_, asked.to, split_segment(asked.segment))
 
 
 async def _check(session: AsyncSession, split: list[str], which: Slice) -> None:

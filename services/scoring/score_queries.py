@@ -23,12 +23,17 @@ class DaysQuery(BaseModel):
     to: Annotated[date | None, Field(ge=EARLIEST, le=LATEST)] = None
 
 
-class NpsQuery(DaysQuery):
-    """`by` is a dimension, or two with a comma between them; `segment` one value of one: `store:Arbat`."""
+class SegmentQuery(DaysQuery):
+    """`segment` is one value of one dimension: `store:Arbat`."""
+
+    segment: Annotated[str | None, Field(max_length=401, pattern=":")] = None
+
+
+class NpsQuery(SegmentQuery):
+    """`by` is a dimension, or two with a comma between them."""
 
     by: Annotated[str | None, Field(max_length=401)] = None
     period: Period | None = None
-    segment: Annotated[str | None, Field(max_length=401, pattern=":")] = None
     definition: Definition = Definition.EVERY_ANSWER
 
 

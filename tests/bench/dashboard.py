@@ -35,6 +35,7 @@ PAGES = {
     "a year by day": "/?days=365&period=day",
     "by employee": "/?by=employee",
     "one store": "/?segment=store:s1",
+    "one employee": "/?segment=employee:e39",
     "comments of detractors": "/?group=detractor",
     "API, the score": "/v1/nps?program=p",
     "API, by store and month": "/v1/nps?program=p&by=store&period=month",
@@ -68,11 +69,15 @@ GROUP BY 1, 2, 3, 4"""  # noqa: S608 - numbers only
 _INVITED = """INSERT INTO invited (program, dimension, value, day, invited, answered)
 SELECT program, d.key, d.value, invited_day, count(*), count(*) / 2 FROM invitations, LATERAL
 (SELECT * FROM jsonb_each_text(dimensions) UNION ALL SELECT 'all', '') d (key, value) GROUP BY 1, 2, 3, 4"""
-_JOURNEYS = """INSERT INTO journeys (program, day, stage, detail, amount)
-SELECT 'p', $1::date - d, stage, detail, 1000 FROM generate_series(0, 364) d,
+_JOURNEYS = """INSERT INTO journeys (program, dimension, value, day, stage, detail, amount)
+SELECT 'p', 'all', '', $1::date - d, stage, detail, 1000 FROM generate_series(0, 364) d,
 (SELECT stage, detail FROM (VALUES ('asked'), ('reached'), ('opened'), ('answered'), ('ended')) s (stage),
 (SELECT '' AS detail UNION ALL SELECT step || ' email ' || lpad(hour::text, 2, '0')
-FROM generate_series(1, 3) step, generate_series(9, 20) hour) details) counters"""
+FROM generate_series(1, 3) step, generate_series(9, 20) hour) details) counters UNION ALL
+SELECT 'p', 'store', 's' || n, $1::date - d, stage, detail, amount FROM generate_series(0, 364) d,
+generate_series(0, 4) n, (VALUES ('asked', '', 1000), ('reached', '', 900), ('answered', '', 500), ('answered',
+'1 email ?', 500), ('people', 'promoter', 100), ('people', 'silent', 500), ('reason', '3 wait', 90)) s (stage, detail,
+amount)"""
 _VALUES = """INSERT INTO dimension_values SELECT DISTINCT 'p', key, value FROM (SELECT dimensions FROM invitations
 LIMIT 1000) i, jsonb_each_text(dimensions)"""
 _PROGRAM = 'INSERT INTO programs (id, version, document) VALUES (\'p\', 1, \'{"title": "P", "target": 40}\')'

@@ -18,12 +18,8 @@ from tests.chaos.respondents import Crowd
 
 IN_FLIGHT = 120  # at most, of one process: 100 mails and 20 text messages
 BUDGET_S = 10.0
-ENDS = {
-    "answered": {"answered"},
-    "withdrawn": {"withdrawn", "exhausted", "undeliverable", "expired"},
-    "declined": {"declined"},
-    "": {"exhausted", "undeliverable", "expired"},
-}
+BY_ITSELF = {"exhausted", "undeliverable", "expired"}
+ENDS = {"answered": {"answered"}, "withdrawn": {"withdrawn", *BY_ITSELF}, "declined": {"declined", *BY_ITSELF}}
 
 
 @dataclass
@@ -59,9 +55,12 @@ class Oracle:
         verdict = Verdict(len(self.crowd.asked), accepted=self.ledger.total, duplicates=len(self.ledger.twice))
         found = await self._rows("SELECT id, outcome FROM invitations")
         outcomes: dict[UUID, str | None] = {row["id"]: row["outcome"] for row in found}
-        verdict.found = sum(
-            outcomes.get(asked.invitation_id) in self._allowed(asked.invitation_id) for asked in self.crowd.asked
-        )
+        ids = [asked.invitation_id for asked in self.crowd.asked]
+        lost = [each for each in ids if outcomes.get(each) not in self._allowed(each)]
+        verdict.found = len(ids) - len(lost)
+        verdict.wrong += [
+            f"{each} is {outcomes.get(each)}, and may be {sorted(map(str, self._allowed(each)))}" for each in lost
+        ]
         verdict.unknown_bound = IN_FLIGHT * deaths + sum(
             count for fault, count in self.ledger.faults.items() if fault.startswith(("connection cut", "SMS"))
         )
@@ -74,8 +73,8 @@ class Oracle:
         return verdict
 
     def _allowed(self, invitation: UUID) -> set[str | None]:
-        """Which ends are right: what was said, or before it what the desk or the time ended."""
-        ends: set[str | None] = {*ENDS[self.crowd.said.get(invitation, "")]}
+        """Which ends are right: what was said, or before it what the desk or time ended; an answer is never late."""
+        ends: set[str | None] = {*ENDS.get(self.crowd.said.get(invitation, ""), BY_ITSELF)}
         if any(called == invitation for called, _ in self.crowd.calls.values()):
             ends.add("declined")
         return ends

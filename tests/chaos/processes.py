@@ -39,6 +39,7 @@ class Processes:
     faults: Counter[str] = field(default_factory=Counter)
     done: int = 0
     enough: asyncio.Event = field(default_factory=asyncio.Event)
+    _started: list[asyncio.subprocess.Process] = field(default_factory=list)
 
     async def run(self, name: str, stop: asyncio.Event) -> None:
         """Keep one dispatcher running, and kill it again and again until all together were killed often enough."""
@@ -108,7 +109,14 @@ class Processes:
                 stdout=log,
                 stderr=log,
             )
+        self._started.append(process)
         return process, port
+
+    def end(self) -> None:
+        """Kill what still runs: after a run that went wrong."""
+        for process in self._started:
+            if process.returncode is None:
+                process.kill()
 
 
 async def _until_up(process: asyncio.subprocess.Process, port: int) -> None:

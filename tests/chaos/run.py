@@ -40,7 +40,7 @@ BEGINS = datetime(2026, 3, 2, 10, tzinfo=UTC)
 BEAT_S = 0.5
 LEAP = timedelta(hours=12)
 BEATS_A_LEAP = 4
-WAVES = 20
+AT_ONCE = 0.4  # of the invitations
 MISBEHAVING = 0.01  # of the mails and text messages
 QUIET_S = 300.0
 
@@ -124,9 +124,9 @@ async def _storm(stand: Stand) -> None:
 
 
 async def _ask(stand: Stand) -> None:
-    """Ask as many as the part of the kills that is done, and the first wave at once, so that there always is work."""
+    """Ask many at once and the others as the kills are done, so that there always is work."""
     plan = stand.plan
-    share = 1 if stand.processes.enough.is_set() else stand.processes.done / plan.kills + 1 / WAVES
+    share = 1 if stand.processes.enough.is_set() else stand.processes.done / plan.kills + AT_ONCE
     missing = min(plan.invitations, round(plan.invitations * share)) - len(stand.crowd.asked)
     if missing > 0:
         asked = await stand.crowd.ask(missing)
@@ -188,11 +188,13 @@ async def _open(plan: Plan) -> AsyncIterator[Stand]:
         providers = await resources.enter_async_context(open_providers(plan.seed))
         crowd = Crowd(event_log, clock, chance)
         environment = _environment(folder, urls["dispatcher"], events_url, providers)
+        processes = Processes(environment, folder, chance, plan.kills)
+        resources.callback(processes.end)
         yield Stand(
             plan,
             crowd,
             providers,
-            Processes(environment, folder, chance, plan.kills),
+            processes,
             Outages(postgres, broker, chance),
             Oracle(crowd, providers.ledger, database),
             event_log,

@@ -1,4 +1,4 @@
-"""From asked to answered, and who came back, read from the counters of journeys."""
+"""From asked to answered, why, and who came back, read from the counters of journeys."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from services.scoring.domain.journeys import SILENT, Part
+from services.scoring.domain.moves import REASON, WHOLE, Moves, Series, what_moved
+from services.scoring.domain.score import Tally
 from shared.vocabulary import Category
 
 GROUPS = (Category.PROMOTER.value, Category.PASSIVE.value, Category.DETRACTOR.value, SILENT)
@@ -96,3 +98,23 @@ def returns(sums: Mapping[Part, Decimal]) -> list[Group]:
 def _money(sums: Mapping[Part, Decimal], stage: str, group: str) -> dict[str, Decimal]:
     paid = [(part.detail.split(" ", 1), amount) for part, amount in sorted(sums.items()) if part.stage == stage]
     return {currency: amount for (of, currency), amount in paid if of == group and amount}
+
+
+def reasons_named(sums: Mapping[Part, Decimal]) -> dict[str, Tally]:
+    """Say who named which reason, of those asked in a period."""
+    found: dict[str, Tally] = {}
+    for part, amount in sorted(sums.items()):
+        if part.stage == "reason" and amount:
+            score, reason = part.detail.split(" ", 1)
+            found[reason] = found.get(reason, Tally()) + Tally.of_one(int(score)) * int(amount)
+    return found
+
+
+def reasons_moved(before: Mapping[Part, Decimal], after: Mapping[Part, Decimal]) -> Moves:
+    """Say which reasons are named really more or less often, of all answers."""
+    return what_moved(_named(before), _named(after))
+
+
+def _named(sums: Mapping[Part, Decimal]) -> dict[Series, Tally]:
+    answered = Tally((int(sums.get(Part("answered"), 0)), *(0,) * 10))  # how many is what counts here, not which
+    return {WHOLE: answered} | {(REASON, reason): tally for reason, tally in reasons_named(sums).items()}

@@ -2,8 +2,8 @@
 
 A part is a stage and its detail. `asked`, `reached`, `opened`, `answered` and `ended` (over without an answer) have no
 detail for the whole, and "<step> <channel> <hour>" for the contact they are owed to; hours are the respondent's, `?`
-when no contact is known. `people` and `returned` are by group, `spent` (the purchase asked about) and `revenue` (what
-was bought within 90 days of it) by "<group> <currency>".
+when no contact is known. `reason` is by "<score> <reason>", `people` and `returned` are by group, `spent` (the purchase
+asked about) and `revenue` (what was bought within 90 days of it) by "<group> <currency>".
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ class Part(NamedTuple):
     detail: str = ""
 
 
+Parts = dict[Part, Decimal]
+
+
 @dataclass(frozen=True, slots=True)
 class Reached:
     """A contact that was accepted and did not come back."""
@@ -44,6 +47,7 @@ class Said:
     score: int
     step: int
     channel: str
+    reasons: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +86,24 @@ class Journey:
         ]
 
 
-def parts(journey: Journey) -> dict[Part, Decimal]:
+def parts(journey: Journey) -> Parts:
     """Say what this invitation adds."""
     return {**dict.fromkeys(_stages(journey), ONE), **_money(journey)}
+
+
+def parts_of_a_segment(parts: Parts) -> Parts:
+    """Keep less of what a segment counts: no hours, and of the contacts only the one that was answered."""
+    return {_without_hour(part): amount for part, amount in parts.items() if _in_segments(part)}
+
+
+def _in_segments(part: Part) -> bool:
+    return part.stage not in ("reached", "opened") or not part.detail
+
+
+def _without_hour(part: Part) -> Part:
+    if part.stage != "answered" or not part.detail:
+        return part
+    return Part(part.stage, f"{part.detail.rpartition(' ')[0]} ?")
 
 
 def _stages(journey: Journey) -> list[Part]:
@@ -105,14 +124,15 @@ def _stages(journey: Journey) -> list[Part]:
         stages += [Part("opened"), owed("opened", journey.opened)]
     if journey.said:
         stages += [Part("answered"), owed("answered", journey.said.step, journey.said.channel)]
+        stages += [Part("reason", f"{journey.said.score} {reason}") for reason in journey.said.reasons]
     elif journey.ended:
         stages.append(Part("ended"))
     return stages
 
 
-def _money(journey: Journey) -> dict[Part, Decimal]:
+def _money(journey: Journey) -> Parts:
     group, event = journey.group, journey.event
-    sums: dict[Part, Decimal] = {Part("returned", group): ONE} if journey.returns else {}
+    sums: Parts = {Part("returned", group): ONE} if journey.returns else {}
     paid = [("spent", event.amount, event.currency)]
     paid += [("revenue", bought.amount, bought.currency) for bought in journey.returns]
     for stage, amount, currency in paid:

@@ -37,14 +37,14 @@ class Moves:
 
 
 def what_moved(before: Mapping[Series, Tally], after: Mapping[Series, Tally], *, enough: int = FEW) -> Moves:
-    """Compare series by series what has `enough` answers in both periods; a reason is compared as a share of WHOLE."""
+    """Compare what has `enough` answers in both periods; a reason as a share of WHOLE, which is itself not compared."""
     compared = list(_compare(before, after, enough=enough))
     moved = [each for each in compared if each.difference.significant]
     return Moves(len(compared), sorted(moved, key=lambda each: (each.difference.p_value, each.dimension, each.value)))
 
 
 def _compare(before: Mapping[Series, Tally], after: Mapping[Series, Tally], *, enough: int) -> Iterator[Moved]:
-    for series in sorted({*before, *after}):
+    for series in sorted({*before, *after} - {WHOLE}):
         old, new = before.get(series, Tally()), after.get(series, Tally())
         if series[0] == REASON:
             shares = Share(old.n, before.get(WHOLE, Tally()).n), Share(new.n, after.get(WHOLE, Tally()).n)

@@ -28,19 +28,26 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Counted answers: `by_score` 0 to 10, of them typed by `operators` or `imported`; `suspects` are not in it."""
+    """Counted answers: `by_score` 0 to 10, of them typed by `operators` or `imported`; `suspects` are not in it.
+
+    Of the operators' answers the promoters and detractors are kept too, so that a score can be told without them.
+    """
 
     by_score: tuple[int, ...] = (0,) * 11
     operators: int = 0
     suspects: int = 0
     imported: int = 0
+    operator_promoters: int = 0
+    operator_detractors: int = 0
 
     @classmethod
     def of_one(cls, score: int, *, mode: AnswerMode = AnswerMode.SELF, suspect: bool = False) -> Self:
         if suspect:
             return cls(suspects=1)
         by_score = tuple(int(score == each) for each in range(11))
-        return cls(by_score, int(mode is AnswerMode.OPERATOR), 0, int(mode is AnswerMode.IMPORTED))
+        typed = int(mode is AnswerMode.OPERATOR)
+        imported = int(mode is AnswerMode.IMPORTED)
+        return cls(by_score, typed, 0, imported, typed * sum(by_score[9:]), typed * sum(by_score[:7]))
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(
@@ -48,6 +55,8 @@ class Tally:
             self.operators + other.operators,
             self.suspects + other.suspects,
             self.imported + other.imported,
+            self.operator_promoters + other.operator_promoters,
+            self.operator_detractors + other.operator_detractors,
         )
 
     def __neg__(self) -> Tally:
@@ -58,7 +67,14 @@ class Tally:
 
     def __mul__(self, times: int) -> Tally:
         by_score = tuple(count * times for count in self.by_score)
-        return Tally(by_score, self.operators * times, self.suspects * times, self.imported * times)
+        return Tally(
+            by_score,
+            self.operators * times,
+            self.suspects * times,
+            self.imported * times,
+            self.operator_promoters * times,
+            self.operator_detractors * times,
+        )
 
     @property
     def n(self) -> int:
@@ -68,6 +84,12 @@ class Tally:
     def themselves(self) -> int:
         """How many respondents typed themselves."""
         return self.n - self.operators - self.imported
+
+    @property
+    def nps_without_operators(self) -> float | None:
+        others = self.n - self.operators
+        lead = self.promoters - self.operator_promoters - (self.detractors - self.operator_detractors)
+        return 100 * lead / others if others else None
 
     @property
     def promoters(self) -> int:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.dimensions import Key
 from services.scoring.domain.score import Tally
-from services.scoring.models import COUNTERS, SCORE_COLUMNS
+from services.scoring.models import COUNTERS, OTHER_COUNTERS, SCORE_COLUMNS
 from shared import db
 
 _KEY = "program, dimension, value, day"
@@ -36,7 +36,7 @@ async def add(session: AsyncSession, changes: Mapping[Key, Tally]) -> None:
         return
     keys = sorted(changes)
     tallies = [changes[key] for key in keys]
-    counters = [(*tally.by_score, tally.operators, tally.suspects, tally.imported) for tally in tallies]
+    counters = [[*each.by_score, *(getattr(each, name) for name in OTHER_COUNTERS)] for each in tallies]
     await db.fetch(session, _ADD, *_columns(keys), *(list(column) for column in zip(*counters, strict=True)))
 
 
@@ -107,4 +107,4 @@ _PUBLISHING = db.lock_number("scoring", "publisher")
 
 
 def tally(row: asyncpg.Record) -> Tally:
-    return Tally(tuple(row[name] for name in SCORE_COLUMNS), row["operators"], row["suspects"], row["imported"])
+    return Tally(tuple(row[name] for name in SCORE_COLUMNS), **{name: row[name] for name in OTHER_COUNTERS})

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
-import asyncpg
 from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.moves import Series
 from services.scoring.domain.periods import Period
-from services.scoring.domain.score import Figure, Tally
+from services.scoring.domain.score import Definition, Figure, Tally
 from services.scoring.models import COUNTERS
 from services.scoring.repository import counting
 from services.scoring.repository.buckets import tally
@@ -19,12 +18,25 @@ from services.scoring.repository.slices import LABELS, Slice
 from shared import db
 from shared.events import PlanStep
 
+Key = tuple[str, ...]  # the values, and the label of the period
+MOST_COUNTED = 300_000  # answers, one by one; some seconds (docs/performance.md)
+
+
+class TooManyToCount(Exception):
+    """What is asked for is not kept per day, and has too many answers to be counted now: ask for fewer days."""
+
+    def __init__(self, answers: int) -> None:
+        super().__init__(f"{answers} answers")
+        self.answers = answers
+
+
 _DAYS = "($1::text IS NULL OR program = $1) AND ($2::date IS NULL OR day >= $2) AND ($3::date IS NULL OR day <= $3)"
 _TALLY = ", ".join(f"sum({name})::int AS {name}" for name in COUNTERS)
 _ONE = "dimension = $4 AND ($5::text IS NULL OR value = $5)"
-_SUMS = f"""SELECT value, to_char(day, $6) AS period, {_TALLY}
+_SUMS = f"""SELECT value, coalesce(to_char(day, $6), '') AS period, {_TALLY}
 FROM buckets WHERE {_DAYS} AND {_ONE} GROUP BY 1, 2"""  # noqa: S608 - column names only
-_INVITED = f"""SELECT value, to_char(day, $6) AS period, sum(invited)::int AS invited, sum(answered)::int AS answered
+_INVITED = f"""SELECT value, coalesce(to_char(day, $6), '') AS period,
+sum(invited)::int AS invited, sum(answered)::int AS answered
 FROM invited WHERE {_DAYS} AND {_ONE} GROUP BY 1, 2"""  # noqa: S608 - our own conditions
 
 
@@ -32,19 +44,34 @@ async def series(
     session: AsyncSession, which: Slice, *, dimensions: Sequence[str] = (), period: Period | None = None
 ) -> list[Figure]:
     """Sum up each value of a dimension, or each pair of two, and each period of it, in order."""
-    kept = which.in_buckets(dimensions)
-    if kept is None:
-        return await counting.series(session, which, dimensions=dimensions, period=period)
-    of = *which.days, *kept, LABELS[period] if period else ""
-    tallies = {(row["value"], row["period"]): tally(row) for row in await db.fetch(session, _SUMS, *of)}
-    asked = {
-        (row["value"], row["period"]): (row["invited"], row["answered"])
-        for row in await db.fetch(session, _INVITED, *of)
-    }
+    kept = which.kept_as(dimensions)
+    of = *which.days, *(kept or ()), LABELS[period] if period else ""
+    if kept and which.definition is Definition.EVERY_ANSWER:
+        tallies: dict[Key, Tally] = {
+            (row["value"], row["period"]): tally(row) for row in await db.fetch(session, _SUMS, *of)
+        }
+    else:
+        tallies = await _counted(session, which, dimensions, period)
+    if kept:
+        rows = await db.fetch(session, _INVITED, *of)
+        asked: dict[Key, tuple[int, int]] = {
+            (row["value"], row["period"]): (row["invited"], row["answered"]) for row in rows
+        }
+    else:
+        asked = await counting.asked(session, which, dimensions=dimensions, period=period)
     return [
-        Figure((value,), label or None, tallies.get((value, label), Tally()), *asked.get((value, label), (0, 0)))
-        for value, label in sorted({*tallies, *asked})
+        Figure(key[:-1], key[-1] or None, tallies.get(key, Tally()), *asked.get(key, (0, 0)))
+        for key in sorted({*tallies, *asked})
     ]
+
+
+async def _counted(
+    session: AsyncSession, which: Slice, dimensions: Sequence[str], period: Period | None
+) -> dict[Key, Tally]:
+    size = (await whole(session, replace(which, definition=Definition.EVERY_ANSWER))).tally.n
+    if size > MOST_COUNTED:
+        raise TooManyToCount(size)
+    return await counting.tallies(session, which, dimensions=dimensions, period=period)
 
 
 async def whole(session: AsyncSession, which: Slice) -> Figure:
@@ -71,39 +98,13 @@ async def plan(session: AsyncSession, program: str) -> list[PlanStep]:
     return TypeAdapter(list[PlanStep]).validate_python(rows[0]["plan"]) if rows else []
 
 
-_REASON_TEXTS = """SELECT content->'reasons' AS texts FROM invitations WHERE program = $1 ORDER BY id DESC LIMIT 1"""
+_REASON_TEXTS = """SELECT coalesce(
+(SELECT document->'texts'->(document->>'default_locale')->'reasons' FROM programs WHERE id = $1),
+(SELECT content->'reasons' FROM invitations WHERE program = $1 ORDER BY id DESC LIMIT 1)) AS texts"""
 
 
 async def reason_texts(session: AsyncSession, program: str) -> dict[str, str]:
-    """Read the words of each reason as the program's newest invitation has them."""
-    rows = await db.fetch(session, _REASON_TEXTS, program)
-    groups = [rows[0]["texts"][group] for group in ("promoter", "other")] if rows else []
+    """Read the words of each reason in the program's own language, or as its newest invitation has them."""
+    [found] = await db.fetch(session, _REASON_TEXTS, program)
+    groups = [(found["texts"] or {}).get(group, []) for group in ("promoter", "other")]
     return {reason["id"]: reason["text"] for group in groups for reason in group}
-
-
-# in the order of an index, looking up one invitation after another until there are enough
-_LATEST = """SELECT a.score, a.reasons, a.comment, a.mode, a.channel, a.suspect, a.answered_at, i.segments,
-i.program_zone, i.content->'reasons' AS texts FROM answers a JOIN LATERAL (SELECT * FROM invitations
-WHERE id = a.invitation_id AND program = $1 AND counted
-AND ($7::text IS NULL OR dimensions->>$7 = $8) OFFSET 0) i ON true
-WHERE a.first_day BETWEEN $2 AND $3 AND ($4::int IS NULL OR a.score BETWEEN $4 AND $5)
-AND ($6::text IS NULL OR a.reasons ? $6) AND {} ORDER BY a.answered_at DESC LIMIT $9"""
-_GROUPS = {"promoter": (9, 10), "passive": (7, 8), "detractor": (0, 6)}
-
-
-@dataclass(frozen=True, slots=True)
-class Only:
-    """Answers of one group, naming one reason; None is any."""
-
-    group: str | None = None
-    reason: str | None = None
-
-
-async def latest(
-    session: AsyncSession, which: Slice, only: Only, *, wordless_too: bool, limit: int
-) -> list[asyncpg.Record]:
-    """Read the newest answers of a slice: those with a comment or `wordless_too`."""
-    scores = _GROUPS.get(only.group or "", (None, None))
-    segment = which.segment or (None, None)
-    sql = _LATEST.format("true" if wordless_too else "a.comment IS NOT NULL")  # an index holds those with a comment
-    return await db.fetch(session, sql, *which.days, *scores, only.reason, *segment, limit)

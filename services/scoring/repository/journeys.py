@@ -19,15 +19,17 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.journeys import Journey, Part, Purchase, Reached, Said, parts
+from services.scoring.domain.dimensions import invited_keys
+from services.scoring.domain.journeys import Journey, Part, Parts, Purchase, Reached, Said, parts, parts_of_a_segment
+from services.scoring.repository.slices import ALL, Slice
 from shared import db
 from shared.events import EventRef, RespondentPurchased
-
-Parts = dict[Part, Decimal]
 
 
 class Counter(NamedTuple):
     program: str
+    dimension: str
+    value: str
     day: date
     stage: str
     detail: str
@@ -35,15 +37,22 @@ class Counter(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What an invitation adds to the counters of its program and day."""
+    """What an invitation adds to the counters of its program and its segments on its day."""
 
     program: str
+    dimensions: Mapping[str, str]
     day: date
     parts: Parts
 
     @property
     def counters(self) -> dict[Counter, Decimal]:
-        return {Counter(self.program, self.day, *part): amount for part, amount in self.parts.items()}
+        whole, *segments = invited_keys(self.program, self.dimensions, self.day)
+        less = parts_of_a_segment(self.parts)
+        return {
+            Counter(*key, *part): amount
+            for key, of_key in [(whole, self.parts), *((key, less) for key in segments)]
+            for part, amount in of_key.items()
+        }
 
 
 _PENDING = "INSERT INTO journeys_pending (invitation_id) SELECT unnest($1::uuid[])"
@@ -67,8 +76,8 @@ async def take(session: AsyncSession, *, limit: int) -> set[UUID]:
     return {row["invitation_id"] for row in await db.fetch(session, _TAKE, limit)}
 
 
-_INVITATIONS = """SELECT i.id, i.program, i.invited_day, i.time_zone, i.counted, i.content->'event' AS event,
-a.score, a.step, a.channel, o.outcome IS NOT NULL AS ended FROM invitations i
+_INVITATIONS = """SELECT i.id, i.program, i.dimensions, i.invited_day, i.time_zone, i.counted,
+i.content->'event' AS event, a.score, a.reasons, a.step, a.channel, o.outcome IS NOT NULL AS ended FROM invitations i
 LEFT JOIN answers a ON a.invitation_id = i.id AND NOT a.suspect
 LEFT JOIN outcomes o ON o.invitation_id = i.id WHERE i.id = ANY($1::uuid[]) AND a.mode IS DISTINCT FROM 'imported'"""
 _REACHED = """SELECT invitation_id, step, channel, at FROM attempts WHERE invitation_id = ANY($1::uuid[])
@@ -92,6 +101,7 @@ async def counted(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Coun
     return {
         row["id"]: Counted(
             row["program"],
+            row["dimensions"],
             row["invited_day"],
             parts(_journey(row, reached[row["id"]], opened.get(row["id"]), bought[row["id"]])),
         )
@@ -103,25 +113,29 @@ async def counted(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Coun
 def _journey(
     row: asyncpg.Record, reached: Sequence[Reached], opened: int | None, bought: Sequence[Purchase]
 ) -> Journey:
-    said = None if row["score"] is None else Said(row["score"], row["step"], row["channel"] or "")
+    said = None if row["score"] is None else Said(row["score"], row["step"], row["channel"] or "", row["reasons"])
     event = EventRef.model_validate(row["event"])
     return Journey(event, row["time_zone"], reached, opened, said, row["ended"], bought)
 
 
-_STORED = "SELECT invitation_id, program, day, parts FROM journey_parts WHERE invitation_id = ANY($1::uuid[])"
+_STORED = """SELECT invitation_id, p.program, i.dimensions, day, parts
+FROM journey_parts p JOIN invitations i ON i.id = invitation_id WHERE invitation_id = ANY($1::uuid[])"""
 _STORE = """INSERT INTO journey_parts (invitation_id, program, day, parts)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::date[], $4::jsonb[])
 ON CONFLICT (invitation_id) DO UPDATE SET parts = excluded.parts"""
 _FORGET = "DELETE FROM journey_parts WHERE invitation_id = ANY($1::uuid[])"
-_ADD = """INSERT INTO journeys AS j (program, day, stage, detail, amount)
-SELECT * FROM unnest($1::text[], $2::date[], $3::text[], $4::text[], $5::numeric[])
-ON CONFLICT (program, day, stage, detail) DO UPDATE SET amount = j.amount + excluded.amount"""
+_ADD = """INSERT INTO journeys AS j (program, dimension, value, day, stage, detail, amount)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::text[], $6::text[], $7::numeric[])
+ON CONFLICT (program, dimension, value, day, stage, detail) DO UPDATE SET amount = j.amount + excluded.amount"""
 
 
 async def stored(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Counted]:
     """Read what invitations have added."""
     rows = await db.fetch(session, _STORED, list(ids))
-    return {row["invitation_id"]: Counted(row["program"], row["day"], _read(row["parts"])) for row in rows}
+    return {
+        row["invitation_id"]: Counted(row["program"], row["dimensions"], row["day"], _read(row["parts"]))
+        for row in rows
+    }
 
 
 async def store(session: AsyncSession, now: Mapping[UUID, Counted], *, gone: Iterable[UUID]) -> None:
@@ -148,12 +162,14 @@ def _read(written: Sequence[tuple[str, str, str]]) -> Parts:
 
 _SUMS = """SELECT stage, detail, sum(amount) AS amount FROM journeys
 WHERE ($1::text IS NULL OR program = $1) AND ($2::date IS NULL OR day >= $2) AND ($3::date IS NULL OR day <= $3)
-GROUP BY 1, 2"""
+AND dimension = $4 AND value = $5 GROUP BY 1, 2"""
 
 
-async def sums(session: AsyncSession, program: str | None, first: date | None, last: date | None) -> Parts:
-    """Add up the counters of the invitations of these days."""
-    return {Part(*row[:2]): row["amount"] for row in await db.fetch(session, _SUMS, program, first, last)}
+async def sums(session: AsyncSession, which: Slice) -> Parts:
+    """Add up the counters of the invitations of a slice; nothing where its segment is told by answers only."""
+    return {
+        Part(*row[:2]): row["amount"] for row in await db.fetch(session, _SUMS, *which.days, *(which.segment or ALL))
+    }
 
 
 _BUY = """INSERT INTO purchases (source, event_id, respondent_id, at, amount, currency)
@@ -173,7 +189,7 @@ async def keep_purchases(session: AsyncSession, bought: Sequence[RespondentPurch
 
 
 _ALL = "SELECT id FROM invitations WHERE id > $1 ORDER BY id LIMIT $2"
-_ALL_COUNTERS = "SELECT program, day, stage, detail, amount FROM journeys WHERE amount <> 0"
+_ALL_COUNTERS = "SELECT program, dimension, value, day, stage, detail, amount FROM journeys WHERE amount <> 0"
 
 
 async def page(session: AsyncSession, after: UUID, *, limit: int) -> list[UUID]:
@@ -185,4 +201,4 @@ async def pending(session: AsyncSession) -> set[UUID]:
 
 
 async def all_counters(session: AsyncSession) -> dict[Counter, Decimal]:
-    return {Counter(*row[:4]): row["amount"] for row in await db.fetch(session, _ALL_COUNTERS)}
+    return {Counter(*row[:6]): row["amount"] for row in await db.fetch(session, _ALL_COUNTERS)}

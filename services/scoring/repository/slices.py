@@ -10,6 +10,7 @@ from typing import Any
 from services.scoring.domain.periods import Period
 from services.scoring.domain.score import Definition
 
+ALL = ("all", "")
 LABELS: dict[Period, str] = {"day": "YYYY-MM-DD", "week": 'IYYY-"W"IW', "month": "YYYY-MM", "quarter": 'YYYY-"Q"Q'}
 
 
@@ -23,9 +24,9 @@ class Slice:
     segment: tuple[str, str] | None = None
     definition: Definition = Definition.EVERY_ANSWER
 
-    def in_buckets(self, dimensions: Sequence[str]) -> tuple[str, str | None] | None:
-        """Name the dimension, and its one value if only one is wanted, that buckets keep this for."""
-        if self.definition is not Definition.EVERY_ANSWER or len(dimensions) > 1:
+    def kept_as(self, dimensions: Sequence[str]) -> tuple[str, str | None] | None:
+        """Name the dimension, and its one value if only one is wanted, that is kept per day; None for a crossing."""
+        if len(dimensions) > 1:
             return None
         dimension = dimensions[0] if dimensions else "all"
         if self.segment is None:

@@ -11,13 +11,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from services.scoring import imports
 from services.scoring.answers import Recorded, record
 from services.scoring.domain.answers import Entry
-from services.scoring.domain.visits import Device, View
+from services.scoring.domain.history import Program, Score
+from services.scoring.domain.visits import Device, View, Visit
 from services.scoring.repository import visits
 from shared.events import (
     ContactAttempted,
@@ -35,7 +38,19 @@ from tests.integration.scoring.test_figures import differences
 
 OPERATIONS = int(os.environ.get("EARSHOT_TEST_OPERATIONS", "6000"))
 BATCH, CHECKPOINTS = 250, 4
-WEIGHTS = {"ask": 5, "say": 8, "attempt": 4, "view": 1, "buy": 2, "close": 2, "withdraw": 1, "erase": 0.1}
+WEIGHTS = {
+    "ask": 5,
+    "say": 8,
+    "attempt": 4,
+    "view": 1,
+    "buy": 2,
+    "close": 2,
+    "withdraw": 1,
+    "erase": 0.1,
+    "confirm": 1,
+    "import": 1,
+}
+PROGRAM = Program("after-purchase", 3, "After purchase", "Europe/Moscow")
 
 
 @dataclass
@@ -45,7 +60,8 @@ class World:
     scoring: Scoring
     chance: random.Random = field(default_factory=lambda: random.Random(5))
     asked: list[SurveyRequested] = field(default_factory=list)
-    scores: dict[UUID, int] = field(default_factory=dict)
+    scores: dict[object, int] = field(default_factory=dict)
+    imported: int = 0
 
     async def batch(self, size: int) -> None:
         self.scoring.clock.moment += timedelta(hours=self.chance.randrange(8))
@@ -54,6 +70,8 @@ class World:
         await self.scoring.receive(*new)
         self.asked += new
         await self.say(kinds.pop("say", 0))
+        await self.confirm(kinds.pop("confirm", 0))
+        await self.import_old(kinds.pop("import", 0))
         told = [self.payload(kind) for kind, count in kinds.items() if kind != "view" for _ in range(count)]
         self.chance.shuffle(told)
         await self.scoring.receive(*told)
@@ -85,6 +103,7 @@ class World:
 
     async def say(self, times: int) -> None:
         """Let new and old respondents answer, change their mind, and answer late."""
+        said_by: list[dict[str, Any]] = [{"operator": "Anna"}, {"visit": Visit(crawler=True)}, {"visit": Visit()}, {}]
         entries = [
             Entry(
                 self.chance.choice(self.asked[-400:]).invitation_id,
@@ -93,15 +112,39 @@ class World:
                 reasons=self.chance.choice([None, (), ("wait",), ("wait", "price")]),
                 step=self.chance.randrange(5),
                 device=self.chance.choice([None, *Device]),
-                operator=self.chance.choice([None, None, "Anna"]),
+                **self.chance.choice(said_by),
             )
             for _ in range(times)
         ]
+        await self.record(entries)
+
+    async def confirm(self, times: int) -> None:
+        """Let staff count answers after all, whether they were held for automatic or not."""
+        now = self.scoring.clock.now()
+        asked = [self.chance.choice(self.asked[-400:]).invitation_id for _ in range(times)]
+        await self.record([Entry(invitation_id, now, confirms=True) for invitation_id in asked])
+
+    async def record(self, entries: list[Entry]) -> None:
         async with self.scoring.database.sessions.begin() as session:
             results = await record(session, entries)
         for entry, result in zip(entries, results, strict=True):
             if isinstance(result, Recorded):
-                self.scores[entry.invitation_id] = result.answer.score
+                self.scores.pop(entry.invitation_id, None)  # several scores in one moment are nobody's
+                if not result.answer.suspect:
+                    self.scores[entry.invitation_id] = result.answer.score
+
+    async def import_old(self, times: int) -> None:
+        """Import scores of an old tool, some of them once more."""
+        now = self.scoring.clock.now()
+        scores = []
+        for _ in range(times):
+            self.imported += self.chance.random() < 0.8 or not self.imported
+            name = f"old-{self.imported}"
+            said = Score(name, self.imported % 11, now, customer_id=f"c-{self.imported % 500}", segments={"store": "A"})
+            scores.append(said)
+            self.scores[name] = said.score
+        async with self.scoring.database.sessions.begin() as session:
+            await imports.store(session, PROGRAM, scores)
 
     def payload(self, kind: str) -> Payload:
         of = self.chance.choice(self.asked[-1000:])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -53,3 +55,28 @@ def test_folder_that_cannot_be_made_is_one_line_with_its_cure(tmp_path: Path) ->
     (tmp_path / "a-file").touch()
     with pytest.raises(embedded.CannotStart, match="EARSHOT_DATA_DIR"):
         embedded.start(tmp_path / "a-file" / "postgres")
+
+
+async def test_restarted_server_keeps_what_was_committed_and_is_stopped_like_any_other() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="es-", dir="/tmp"))
+    server = embedded.start(folder)
+    for crash in (False, True):
+        connection = await asyncpg.connect(db.driver_url(server.admin_url))
+        await connection.execute("CREATE TABLE IF NOT EXISTS kept AS SELECT 1 AS one")
+        server.restart(crash=crash)
+        assert connection.is_closed() or not await _answers(connection)
+    again = await asyncpg.connect(db.driver_url(server.admin_url))
+    assert await again.fetchval("SELECT one FROM kept") == 1
+    await again.close()
+    server.stop()
+    with pytest.raises(OSError, match="No such file"):
+        await asyncpg.connect(db.driver_url(server.admin_url))
+    shutil.rmtree(folder)
+
+
+async def _answers(connection: asyncpg.Connection) -> bool:
+    try:
+        await connection.fetchval("SELECT 1")
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        return False
+    return True

@@ -16,7 +16,7 @@ from tests.integration.trigger.samples import body, cancellation, purchase, reas
 CUSTOMERS, ORDERS = 3, 3
 KINDS = ("purchase", "cancelled", "updated")
 SOME = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 Told = tuple[str, int, int]  # kind, customer, order

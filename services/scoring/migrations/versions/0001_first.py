@@ -10,7 +10,10 @@ revision = "0001"
 down_revision = None
 
 MOMENT = sa.DateTime(timezone=True)
-COUNTERS = [*(f"s{score}" for score in range(11)), "operators", "suspects", "imported"]
+COUNTERS = [
+    *(f"s{score}" for score in range(11)),
+    *("operators", "suspects", "imported", "operator_promoters", "operator_detractors"),
+]
 # hot rows are updated in place: leave room on their pages, and clean them early
 HOT = "SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000)"
 
@@ -70,6 +73,7 @@ def downgrade() -> None:
         "page_views",
         "changes",
         "benchmarks",
+        "targets",
         "annotations",
         "purchases",
         "journeys_pending",
@@ -120,6 +124,12 @@ def _create_invitations() -> None:
         sa.Index("invitations_fingerprint", "fingerprint", unique=True),
         sa.Index("invitations_respondent", "respondent_id"),
         sa.Index("invitations_day", "program", "invited_day"),
+        sa.Index(
+            "invitations_dimensions",
+            "dimensions",
+            postgresql_using="gin",
+            postgresql_ops={"dimensions": "jsonb_path_ops"},
+        ),
     )
 
 
@@ -195,6 +205,8 @@ def _create_journeys() -> None:
     op.create_table(
         "journeys",
         sa.Column("program", sa.Text, primary_key=True),
+        sa.Column("dimension", sa.Text, primary_key=True),
+        sa.Column("value", sa.Text, primary_key=True),
         sa.Column("day", sa.Date, primary_key=True),
         sa.Column("stage", sa.Text, primary_key=True),
         sa.Column("detail", sa.Text, primary_key=True),
@@ -232,6 +244,11 @@ def _create_yardsticks() -> None:
         sa.Column("program", sa.Text),
         sa.Column("day", sa.Date, nullable=False),
         sa.Column("text", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "targets",
+        sa.Column("program", sa.Text, primary_key=True),
+        sa.Column("nps", sa.Integer, nullable=False),
     )
     benchmarks = op.create_table(
         "benchmarks",

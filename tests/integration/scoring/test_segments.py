@@ -1,0 +1,105 @@
+"""A segment is told as fully as the whole: its funnel, reasons, what moved, who came back, and its words."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import httpx
+import pytest
+
+from services.scoring.repository import figures, words
+from services.scoring.repository.slices import Slice
+from services.scoring.repository.words import Only
+from shared.events import EventRef, RespondentPurchased
+from tests.integration.scoring.stand import NOW, Scoring, requested
+from tests.integration.scoring.test_figures import differences
+from tests.integration.scoring.test_score_api import sent
+
+DAYS = "?segment=store:Khimki"
+
+
+async def ask(scoring: Scoring, store: str, score: int | None, *, weeks_ago: int = 1, **said: object) -> None:
+    """Ask somebody who bought in a store; let them answer, if they do, the same day."""
+    then = NOW - timedelta(weeks=weeks_ago)
+    request = requested(segments={"store": store}, send_at=then, expires_at=then + timedelta(days=21))
+    await scoring.receive(request, sent(request.invitation_id, request.respondent_id))
+    if score is not None:
+        scoring.clock.moment = then
+        await scoring.score(request, score, **said)
+        scoring.clock.moment = NOW
+    bought = EventRef(
+        source="shop", id=str(request.invitation_id), type="x", time=NOW, amount=Decimal(7), currency="EUR"
+    )
+    await scoring.receive(RespondentPurchased(respondent_id=request.respondent_id, event=bought))
+
+
+async def test_segment_has_its_own_funnel_and_returns(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    await ask(scoring, "Khimki", 3)
+    await ask(scoring, "Khimki", None)
+    await ask(scoring, "Arbat", 9)
+    await scoring.tick()
+    funnel = (await client.get(f"/v1/funnel{DAYS}")).raise_for_status().json()
+    assert (funnel["asked"], funnel["reached"], funnel["answered"]) == (2, 2, 1)
+    assert [(step["step"], step["answered"]) for step in funnel["by_step"]] == [(1, 1)]
+    groups = (await client.get(f"/v1/returns{DAYS}")).raise_for_status().json()["groups"]
+    assert {group["group"]: group["people"] for group in groups if group["people"]} == {"detractor": 1, "silent": 1}
+    assert await differences(scoring) == []
+
+
+async def test_page_of_a_segment_says_why_and_what_without_operators(
+    scoring: Scoring, client: httpx.AsyncClient
+) -> None:
+    for number in range(30):
+        await ask(scoring, "Khimki", 9, weeks_ago=6, reasons=("taste",))
+        await ask(scoring, "Khimki", 2, reasons=("wait",), operator="Anna" if number < 10 else None)
+        await ask(scoring, "Arbat", 10)
+    while await scoring.tick():
+        pass
+    page = (await client.get(f"/{DAYS}&days=21")).raise_for_status().text
+    for words_of_it in ("From asked to answered", "“Long wait” is named by 100 %", "Without the 10 typed by operators"):
+        assert words_of_it in page
+    assert "Bought again within 90 days" in page
+
+
+async def test_score_without_operators_is_exact_in_every_series(scoring: Scoring) -> None:
+    for score, operator in ((10, None), (2, None), (9, "Anna"), (0, "Anna"), (10, "Anna")):
+        await ask(scoring, "Khimki", score, operator=operator)
+    async with scoring.database.sessions.begin() as session:
+        [store] = await figures.series(session, Slice(), dimensions=["store"])
+    assert (store.nps, store.tally.nps_without_operators) == (20, 0)
+
+
+@pytest.mark.parametrize("most", [0, words.LOOKED_THROUGH])
+async def test_comments_of_a_segment_are_found_either_way(
+    scoring: Scoring, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """Few invitations are all looked at, of many the newest answers; with none looked through there is none."""
+    monkeypatch.setattr(words, "LOOKED_THROUGH", most)
+    await ask(scoring, "Khimki", 3, comment="Slow")
+    await ask(scoring, "Arbat", 9, comment="Fast")
+    which = Slice("after-purchase", (NOW - timedelta(days=30)).date(), NOW.date(), ("store", "Khimki"))
+    async with scoring.database.sessions.begin() as session:
+        found = await words.latest(session, which, Only("detractor"), wordless_too=False, limit=8)
+    assert ([row["comment"] for row in found.rows], found.complete) == ((["Slow"], True) if most else ([], False))
+
+
+async def test_comments_of_operators_are_a_segment_too(scoring: Scoring) -> None:
+    await ask(scoring, "Khimki", 3, comment="Slow", operator="Anna")
+    await ask(scoring, "Khimki", 9, comment="Fast")
+    which = Slice("after-purchase", (NOW - timedelta(days=30)).date(), NOW.date(), ("mode", "operator"))
+    async with scoring.database.sessions.begin() as session:
+        found = await words.latest(session, which, Only(), wordless_too=False, limit=8)
+    assert [row["comment"] for row in found.rows] == ["Slow"]
+
+
+async def test_too_many_answers_are_refused_with_what_to_do(
+    scoring: Scoring, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "MOST_COUNTED", 1)
+    await ask(scoring, "Khimki", 3)
+    await ask(scoring, "Arbat", 9)
+    refused = await client.get("/v1/nps?by=store,mode")
+    assert (refused.status_code, "fewer days" in refused.json()["detail"]) == (422, True)
+    assert (await client.get("/v1/nps?by=store,mode&segment=store:Arbat")).is_success
+    assert (await client.get("/v1/nps?by=store")).is_success
