@@ -130,6 +130,8 @@ RARE = {
     "a late worker records over what was decided since": 34,
     "a late answer is lost": 9,
     "one try too many": 9,
+    "a bounce leaves its step as sent": 11,
+    "a step due later is not brought forward": 17,
     "a step comes back to a closed invitation": 54,
 }
 
