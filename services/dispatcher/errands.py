@@ -77,7 +77,7 @@ class Inquirer:
             settled = datetime.now(UTC) - recorded > SETTLED
             reference = Reference(request.invitation_id, row["step"])
             day = (recorded - timedelta(minutes=5)).date()  # it left before it was recorded
-            inquiries.append(Inquiry(reference, request.contact.phone, link, day, settled))
+            inquiries.append(Inquiry(reference, request.contact.phone, link, day, settled, row["provider"]))
         return inquiries
 
     def _link(self, request: SurveyRequested, step: int) -> str | None:

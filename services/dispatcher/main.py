@@ -54,6 +54,7 @@ def build_app(
     )
     app.include_router(api.router(database.sessions, settings.composer, clock))
     app.include_router(suppressions.router(database.sessions, clock))
+    app.include_router(suppressions.page_router(database.sessions, clock, settings.staff_pages))
     app.include_router(pages.mailbox_router(database.sessions, clock, settings.staff_pages))
     app.include_router(pages.story_router(database.sessions, settings.staff_pages))
     lets_out = partial(may_leave, settings.send, allowed=settings.send_allowlist)

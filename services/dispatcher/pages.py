@@ -79,7 +79,7 @@ def story_router(sessions: Sessions, staff_pages: StaffPages) -> APIRouter:
     async def story(invitation_id: UUID, session: transaction) -> str:
         """Tell an invitation's story, in the respondent's time."""
         return page(
-            "invitation.html", pages=staff_pages, story=await stories.tell(session, invitation_id), reasons=REASONS
+            "invitation.html", pages=staff_pages, story=await stories.tell(session, invitation_id), why=explained
         )
 
     return routes
@@ -129,6 +129,13 @@ def _preview(look: Look, mail: Outgoing, staff_pages: StaffPages, *, told: str =
     )
 
 
+def explained(reason: str) -> str:
+    """Say in words why a step or an attempt is what it is; a provider's own code stays beside them."""
+    kind, _, code = reason.partition(" ")
+    words = REASONS.get(kind, kind.replace("_", " "))
+    return f"{words} ({code})" if code else words
+
+
 REASONS = {
     "no_address": "no address for this channel",
     "no_consent": "no consent for this channel",
@@ -137,11 +144,21 @@ REASONS = {
     "contact_hours": "waits for the respondent's contact hours",
     "contact_cap": "waits because the customer was contacted often enough",
     "daily_ceiling": "waits because the day's limit is reached",
+    "country_ceiling": "waits because the day's limit of its country is reached",
     "domain_rate": "waits because this mail domain is served slowly",
     "provider_away": "the provider was away for too long",
     "sender_lost": "the sender stopped while it was on its way: it may have arrived",
     "no_reply": "the provider never replied: it may have arrived",
     "bad_address": "not an address",
+    "too_long": "too long for a text message",
+    "no_route": "no gateway serves this country",
+    "unreachable": "the gateway could not be reached",
+    "never_seen": "the provider was asked and has never seen it",
+    "hard_bounce": "no such address",
+    "soft_bounce": "the mailbox was full, or the phone off",
+    "blocked": "the provider takes nothing for this address",
+    "undelivered": "not delivered, which says nothing about the address",
+    "complaint": "reported as spam",
     "not_read": "the stored request cannot be read",
     "closed": "the invitation ended meanwhile",
     "smtp_timeout": "the mail server is away: no reply in time",

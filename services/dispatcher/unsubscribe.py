@@ -57,8 +57,7 @@ def router(sessions: Sessions, clock: Clock) -> APIRouter:
 
 def _choices(request: SurveyRequested) -> Response:
     words = words_of(request.locale)
-    title = request.program.title or about(request)
-    choices = {choice: words.choices[choice].format(about=title) for choice in Choice}
+    choices = {choice: words.choices[choice].format(about=about(request)) for choice in Choice}
     return _page(request, words.ask_title, words.ask_text, words=words, choices=choices)
 
 

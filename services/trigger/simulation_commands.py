@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
+import rich.progress
 import typer
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
@@ -112,7 +113,7 @@ async def _load(settings: TriggerSettings, since: timedelta | None) -> _Past:
 def _from_file(path: Path) -> list[Event[Occasion]]:
     """Read the events and bring them into the order of their times; what cannot be read is said and left out."""
     read: list[Event[Occasion]] = []
-    with path.open("rb") as lines:
+    with rich.progress.open(path, "rb", description="read", console=Console(stderr=True)) as lines:
         for number, line in enumerate(lines, start=1):
             try:
                 event = read_event(Message(CRM_EVENTS.name, "", line)) if line.strip() else None

@@ -165,8 +165,12 @@ async def every_page(stage: Stage) -> Places:
     links = [link_in(mails[f"olga{n}@example.com"]) for n in range(1, 8)]
     await stage.answer(links[2], 4, reasons=["speed"], comment="Долго ждали.")
     await stage.answer(links[3], 9)
+    unsubscribing = re.search(r"https?://\S+/u/[\w-]{22}", mails["olga5@example.com"]["text"])
+    assert unsubscribing is not None
+    (await stage.web.post(unsubscribing.group(), data={"what": "email"})).raise_for_status()
     await silence(stage)
     taken = await stage.web.post(f"{stage.scoring}/v1/desk/take", json={"operator": "Operator 7"})
+    story = (await stage.web.get(f"{stage.dispatcher}/v1/invitations?customer=customer-1")).raise_for_status().json()
     messages = {message["channel"]: message["id"] for message in await stage.mailbox()}
     found = re.search(r"https?://\S+/u/[\w-]{22}", mails["olga7@example.com"]["text"])
     assert found is not None
@@ -191,6 +195,10 @@ async def every_page(stage: Stage) -> Places:
         "mailbox": f"{stage.dispatcher}/mailbox",
         "mail": f"{stage.dispatcher}/mailbox/{messages['email']}",
         "sms": f"{stage.dispatcher}/mailbox/{messages['sms']}",
+        "invitations": f"{stage.dispatcher}/invitations?customer=customer-1",
+        "story": f"{stage.dispatcher}/invitations/{story['invitations'][0]['id']}",
+        "mails": f"{stage.dispatcher}/mail",
+        "suppressions": f"{stage.dispatcher}/suppressions",
     }
     return Places(respondents | staff, frozenset(respondents))
 

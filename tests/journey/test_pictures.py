@@ -32,14 +32,17 @@ PROGRAM = {
     "title": "After a purchase",
     "brand": {"name": "Kofe Point", "privacy_url": "https://example.com/privacy"},
     "starts_on": ["crm.purchase.completed"],
+    "target": 45,
 }
 SHARES = {  # of promoters, passives and detractors
     "Tverskaya": (0.68, 0.21, 0.11),
     "Arbat": (0.58, 0.27, 0.15),
     "Online": (0.55, 0.28, 0.17),
     "Sokol": (0.47, 0.32, 0.21),
-    "Khimki": (0.29, 0.33, 0.38),
+    "Khimki": (0.62, 0.23, 0.15),
 }
+AFTER_THE_MOVE = {**SHARES, "Khimki": (0.1, 0.25, 0.65)}
+REASONS = {True: ("staff", "quality", "speed", "choice"), False: ("speed", "speed", "staff", "price", "choice")}
 VISITORS = (24, 20, 28, 16, 12)
 NAMES = ("Olga Smirnova", "Rustam Karimov", "Elena Volkova", "Pavel Morozov", "Anna Belova")
 ANSWERED = {"email 1": 0.26, "email 2": 0.14, "sms 3": 0.1, "call": 0.07}  # of those it reached
@@ -63,16 +66,25 @@ class Season:
     sold: int = 0
     cursor: int = 0
     answered: int = 0
+    shares: Mapping[str, tuple[float, float, float]] = field(default_factory=lambda: SHARES)
 
     async def play(self) -> None:
         answer = await self.stage.web.put(f"{self.stage.trigger}/v1/programs", json=PROGRAM)
         answer.raise_for_status()
         for half in range(2 * WEEKS):
             await self.stage.after(days=3 + half % 2 if half else 0)
+            if half == WEEKS:
+                await self.move()
             await self.sell()
             await self.read_mail()
             await self.make_calls()
         await self.speak_out()
+
+    async def move(self) -> None:
+        """Let one shop do worse from this day on, which is marked."""
+        self.shares = AFTER_THE_MOVE
+        note = {"day": str(self.stage.clock.now().date()), "text": "Khimki moves house"}
+        (await self.stage.web.post(f"{self.stage.scoring}/v1/annotations", json=note)).raise_for_status()
 
     async def sell(self) -> None:
         stores = self.chance.choices(list(SHARES), VISITORS, k=SOLD_AT_ONCE)
@@ -96,7 +108,9 @@ class Season:
         async with asyncio.TaskGroup() as readers:
             for message in await self.unread():
                 if self.chance.random() < ANSWERED[f"{message['channel']} {message['step']}"]:
-                    readers.create_task(self.answer(message, self.score_of(message["text"])))
+                    score = self.score_of(message["text"])
+                    why = self.chance.choice(REASONS[score >= 9])
+                    readers.create_task(self.answer(message, score, reasons=why, comment=""))
 
     async def answer(self, message: Mapping[str, Any], score: int, **more: object) -> None:
         saved = await self.stage.web.post(link_in(message), data={"score": score, **more}, follow_redirects=True)
@@ -104,7 +118,7 @@ class Season:
         self.answered += 1
 
     def score_of(self, text: str) -> int:
-        shares = next((shares for store, shares in SHARES.items() if store in text), SHARES["Online"])
+        shares = next((shares for store, shares in self.shares.items() if store in text), SHARES["Online"])
         [group] = self.chance.choices(((10, 9, 10), (8, 7, 8), (6, 5, 6, 4, 3, 5, 2, 1, 0, 0)), shares)
         return self.chance.choice(group)
 

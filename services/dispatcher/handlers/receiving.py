@@ -83,7 +83,7 @@ async def _advance(
         for attempt, receipt in deciding.items()
         if (state := state_of(receipt.kind)) is not None
     ]
-    moved = await receipts.advance(session, moves, at=now)
+    moved = await receipts.advance(session, moves)
     told = [_attempted(row, here[row["invitation_id"]].respondent_id, now=now) for row in moved]
     await ending.publish(session, told, now=now)
     await _correct(session, {row["id"]: row for row in moved}, deciding, here, now=now)

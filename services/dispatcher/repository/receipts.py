@@ -116,21 +116,20 @@ class Advance:
 
 
 _ADVANCE = """UPDATE attempts a
-SET state = n.state, reason = n.reason, revision = a.revision + 1, at = $4, ask_at = NULL
+SET state = n.state, reason = n.reason, revision = a.revision + 1, ask_at = NULL
 FROM unnest($1::uuid[], $2::text[], $3::text[]) AS n (id, state, reason)
-WHERE a.id = n.id AND array_position($5::text[], a.state) < array_position($5::text[], n.state)
+WHERE a.id = n.id AND array_position($4::text[], a.state) < array_position($4::text[], n.state)
 RETURNING a.id, a.invitation_id, a.step, a.channel, a.provider, a.state, a.reason, a.revision"""
 
 
-async def advance(session: AsyncSession, moves: Sequence[Advance], *, at: datetime) -> list[asyncpg.Record]:
-    """Move attempts of locked invitations forward; return those that moved."""
+async def advance(session: AsyncSession, moves: Sequence[Advance]) -> list[asyncpg.Record]:
+    """Move attempts of locked invitations forward; return those that moved. When the contact was stays as it is."""
     return await db.fetch(
         session,
         _ADVANCE,
         [move.attempt_id for move in moves],
         [move.state for move in moves],
         [move.reason for move in moves],
-        at,
         list(ORDER),
     )
 
@@ -232,7 +231,7 @@ FROM (
 ) AS due JOIN LATERAL (SELECT i.request::text FROM attempts b JOIN invitations i ON i.id = b.invitation_id
     WHERE b.id = due.id) AS asked ON true
 WHERE a.id = due.id
-RETURNING a.id, a.step, a.provider_message_id, a.asked, asked.request"""
+RETURNING a.id, a.step, a.provider, a.provider_message_id, a.asked, asked.request"""
 
 
 async def to_ask(session: AsyncSession, *, limit: int) -> list[asyncpg.Record]:

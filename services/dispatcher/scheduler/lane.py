@@ -137,16 +137,20 @@ class Lane:
             return Disposition(Result.NOT_ACCEPTED, reason)
 
     async def _send(self, leaving: Sequence[Leaving], now: datetime, stop: asyncio.Event | None) -> None:
-        left = list(leaving)
+        """Send in batches; what is out of its hours by the time of its turn, or has none, is handed back."""
+        left, late = list(leaving), list[Leaving]()
         while left and self.account is not None:
             size = min(MARK, self.account.free_slots)
             if not size or (stop is not None and stop.is_set()):
                 break
-            await self._send_batch(self.account, left[:size], now, stop)
-            left = left[size:]
-        if left:
+            batch, left, at = left[:size], left[size:], self.clock.now()
+            in_hours = [each for each in batch if each[0].opening(at) == at]
+            late += [each for each in batch if each[0].opening(at) != at]
+            if in_hours:
+                await self._send_batch(self.account, in_hours, now, stop)
+        if late or left:
             async with self.sessions.begin() as session:
-                await steps.move(session, [(ready.held, ready.held.due_at, None) for ready, _ in left])
+                await steps.move(session, [(ready.held, ready.held.due_at, None) for ready, _ in (*late, *left)])
 
     async def _send_batch(
         self,

@@ -32,6 +32,11 @@ class Ready:
     def planned(self) -> PlanStep:
         return next(step for step in self.request.plan if step.step == self.held.step)
 
+    def opening(self, now: datetime) -> datetime | None:
+        """When its hours let it out: now or later, None for never."""
+        planned = self.planned
+        return hours.next_opening(now, zone=self.request.time_zone, window=planned.window, calendar=planned.holidays)
+
 
 @dataclass(slots=True)
 class Sorted:
@@ -65,9 +70,8 @@ def sort_claimed(held: Sequence[Held], facts: Mapping[UUID, Facts], *, channel: 
 def _place(found: Sorted, step: Held, facts: Facts, *, channel: ChannelKind, now: datetime) -> None:
     request = SurveyRequested.model_validate_json(facts.request)
     ready = Ready(step, request, facts.sent_before)
-    planned = ready.planned
     reason = domain.skip_reason(channel, request.contact, request.consent, suppressed=facts.suppressed)
-    opening = hours.next_opening(now, zone=request.time_zone, window=planned.window, calendar=planned.holidays)
+    opening = ready.opening(now)
     if reason is not None:
         found.done.append(skipped(step, reason))
     elif opening != now:

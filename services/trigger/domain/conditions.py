@@ -23,7 +23,7 @@ from pydantic import (
 
 from services.trigger.domain.respondents import Respondent
 from services.trigger.domain.touchpoints import Occasion
-from shared.events import SurveyAnswered
+from shared.events import AnswerPayload
 from shared.vocabulary import AnswerMode
 
 MAX_CONDITIONS = 200
@@ -246,8 +246,8 @@ def _part(part: str, name: str) -> Callable[[EventFields], Found]:
     return lambda about: getattr(getattr(about.payload, part, None), name, None)
 
 
-def _answer(read: Callable[[SurveyAnswered], Found]) -> Callable[[EventFields], Found]:
-    return lambda about: read(about.payload) if isinstance(about.payload, SurveyAnswered) else None
+def _answer(read: Callable[[AnswerPayload], Found]) -> Callable[[EventFields], Found]:
+    return lambda about: read(about.payload) if isinstance(about.payload, AnswerPayload) else None
 
 
 def _days(name: str) -> Callable[[EventFields], Found]:

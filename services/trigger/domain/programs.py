@@ -39,6 +39,7 @@ from services.trigger.domain.segments import Segment, usual_segments
 from services.trigger.domain.touchpoints import CadenceDue, Occasion, is_completion
 from services.trigger.domain.wording import WORDING
 from shared.events import (
+    AnswerPayload,
     Brand,
     ContactCap,
     ExtraQuestion,
@@ -47,7 +48,6 @@ from shared.events import (
     OrderDelivered,
     PurchaseCompleted,
     Reasons,
-    SurveyAnswered,
     Text,
     Thanks,
     Window,
@@ -263,7 +263,7 @@ class Program:
                 return payload.program_id == self.id
             case OrderDelivered():
                 return self.waits_for_delivery(payload)
-            case SurveyAnswered():
+            case AnswerPayload():
                 return self.follows_answers
         return is_completion(payload) and payload.type in self.document.starts_on
 

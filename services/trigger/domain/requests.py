@@ -8,7 +8,7 @@ from uuid import UUID
 from services.trigger.domain.cases import Case, consent_to
 from services.trigger.domain.programs import Program
 from services.trigger.domain.touchpoints import Happening, Occasion, TouchpointKind, touchpoint_key
-from shared.events import Consent, CrmPayload, EventRef, PlanStep, ProgramRef, SurveyAnswered, SurveyRequested
+from shared.events import AnswerPayload, Consent, CrmPayload, EventRef, PlanStep, ProgramRef, SurveyRequested
 from shared.vocabulary import ChannelKind
 
 
@@ -47,7 +47,7 @@ def _customer_id(case: Case) -> str:
     match case.payload:
         case CrmPayload(customer=customer):
             return customer.id
-        case SurveyAnswered(customer_id=customer_id):
+        case AnswerPayload(customer_id=customer_id):
             return customer_id
     return case.facts.respondent.customer_id or case.facts.respondent.id
 

@@ -9,12 +9,12 @@ from services.trigger.domain.caps import Cap, Scope, ends_at
 from services.trigger.domain.cases import Case, Reason, Shown
 from services.trigger.domain.chance import draw
 from services.trigger.domain.touchpoints import is_completion, is_historic, touchpoint_key
-from shared.events import OrderDelivered, SurveyAnswered
+from shared.events import AnswerPayload, OrderDelivered
 from shared.vocabulary import AnswerMode
 
 
 def _historic(case: Case) -> Shown | None:
-    imported = isinstance(case.payload, SurveyAnswered) and case.payload.mode is AnswerMode.IMPORTED
+    imported = isinstance(case.payload, AnswerPayload) and case.payload.mode is AnswerMode.IMPORTED
     return {"historic": True} if imported or is_historic(case.payload) else None
 
 
@@ -29,6 +29,8 @@ def _duplicate(case: Case) -> Shown | None:
     touchpoint = case.facts.touchpoint
     if touchpoint is None:
         return None
+    if isinstance(case.event.payload, AnswerPayload):  # its reasons come later, as an amendment
+        return {"invitation": touchpoint.invitation_id} if touchpoint.invitation_id is not None else None
     if not isinstance(case.event.payload, OrderDelivered):
         decided_by = {"source": touchpoint.source, "event": touchpoint.event_id}
         return {"decided_by": decided_by} if touchpoint.event_id is not None else None

@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 
 from shared.events import (
+    AnswerPayload,
     CrmPayload,
     CustomerRef,
     OrderDelivered,
@@ -19,7 +20,6 @@ from shared.events import (
     PurchaseCompleted,
     ServiceCompleted,
     ServiceReopened,
-    SurveyAnswered,
 )
 
 
@@ -37,7 +37,7 @@ class CadenceDue(Payload):
         return self.respondent_id
 
 
-Occasion = CrmPayload | SurveyAnswered | CadenceDue
+Occasion = CrmPayload | AnswerPayload | CadenceDue
 
 
 class Happening(Protocol):
@@ -112,7 +112,7 @@ def touchpoint_key(payload: Occasion) -> TouchpointKey | None:
             return TouchpointKey(payload.key, TouchpointKind.ORDER, payload.order.id)
         case ServiceCompleted() | ServiceReopened():
             return TouchpointKey(payload.key, TouchpointKind.SERVICE, payload.service.id)
-        case SurveyAnswered():
+        case AnswerPayload():
             return TouchpointKey(payload.key, TouchpointKind.ANSWER, str(payload.invitation_id))
         case CadenceDue():
             return TouchpointKey(payload.key, TouchpointKind.PERIOD, f"{payload.program_id}:{payload.period}")

@@ -26,7 +26,6 @@ from shared.events import (
     RespondentOptedOut,
     RespondentReleased,
     RespondentSuppressed,
-    SurveyAnswered,
     SurveyPayload,
 )
 from shared.vocabulary import InvitationOutcome, Service, SuppressionReason
@@ -104,7 +103,7 @@ async def _follow_up(
     answers = [
         Event(event.id, event.source, event.time, event.payload, event.subject)
         for event in events
-        if isinstance(event.payload, SurveyAnswered)
+        if isinstance(event.payload, AnswerPayload)
         and event.payload.program.id not in following
         and event.payload.respondent_id in locked
     ]

@@ -17,6 +17,7 @@ AGAIN = {  # what is tried again, and when; None leaves it due
     "throttled": timedelta(seconds=90),
     "not_started": None,
 }
+EARLY_KEPT = timedelta(days=30)
 ORDER = ("unknown", "failed", "sent", "delivered", "bounced", "complained")
 RECEIPTS = {  # what each makes of the ledger and of the step
     "accepted": ("sent", "sent"),
@@ -59,6 +60,7 @@ class Invitation:
     outcome: str | None = None
     here: bool = False  # its request has come
     early: str | None = None
+    early_at: datetime | None = None
 
     @property
     def is_open(self) -> bool:
@@ -88,7 +90,8 @@ class Model:
     def end(self, invitation: Invitation, outcome: str) -> None:
         """Close what is open; an answer also turns the ends that nobody wished for; an end may come first."""
         if not invitation.here:
-            invitation.early = invitation.early or outcome
+            if invitation.early is None:
+                invitation.early, invitation.early_at = outcome, self.now
             return
         if invitation.outcome is not None and not (outcome == "answered" and invitation.outcome in NO_ANSWER):
             return
@@ -212,6 +215,15 @@ class Model:
             return "no_consent"
         return None if invitation.has_address else "no_address"
 
+    def in_hours(self, key: Key) -> bool:
+        opens = self.step(key).opens
+        return opens is None or self.now.hour >= opens
+
+    def hand_back(self, keys: list[Key], holder: object) -> None:
+        for step in map(self.step, keys):
+            if step.holder is holder and step.state == "leased":
+                step.state, step.holder, step.reason = "planned", None, None
+
     def mark(self, keys: list[Key], holder: object) -> set[Key]:
         started = set()
         for key in keys:
@@ -271,13 +283,15 @@ class Model:
             step.abandoned = step.state in ("leased", "in_flight")
 
     def keep(self) -> None:
-        """Free leases, give up lost senders, close what expired."""
+        """Free leases, give up lost senders, close what expired, forget ends whose request never came."""
         for _, key, step in list(self.all_steps()):
             if step.abandoned and step.state == "leased":
                 step.state, step.holder = "planned", None
             elif step.abandoned and step.state == "in_flight":
                 self.record(key, step.holder, "unknown", at=self.now, reason="sender_lost")
         for invitation in self.invitations.values():
+            if invitation.early_at is not None and invitation.early_at < self.now - EARLY_KEPT:
+                invitation.early = invitation.early_at = None
             if invitation.is_open and invitation.expires <= self.now:
                 self.end(invitation, self._at_expiry(invitation))
 

@@ -111,7 +111,7 @@ BUGS = [
     sql("an early end is forgotten", "_TAKE", "= ANY($1::uuid[])", "= ANY($1::uuid[]) AND false", where=invitations),
     sql("an answer overrules a wish", "_CLOSE", "= ANY($4::text[])", "<> ALL($4::text[])", where=invitations),
     sql("an event that comes again is handled again", "_REMEMBER", "DO NOTHING", AGAIN, where=inbox),
-    sql("a receipt moves a state back", "_ADVANCE", "array_position($5::text[], a.state) <", "0 <", where=receipts),
+    sql("a receipt moves a state back", "_ADVANCE", "array_position($4::text[], a.state) <", "0 <", where=receipts),
     sql("a bounce leaves its step as sent", "_CORRECT", "('sent', ", "(", where=receipts),
     sql("a step due later is not brought forward", "_BRING", "s.due_at >", "s.due_at <", where=receipts),
     Bug("a late answer is lost", invitations, "_REVISABLE", lambda _: []),
@@ -130,6 +130,8 @@ RARE = {
     "a late worker records over what was decided since": 34,
     "a late answer is lost": 9,
     "one try too many": 9,
+    "a bounce leaves its step as sent": 11,
+    "a step due later is not brought forward": 17,
     "a step comes back to a closed invitation": 54,
 }
 

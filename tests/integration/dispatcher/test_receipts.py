@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import permutations
 from typing import Any
 from uuid import UUID
@@ -12,12 +12,12 @@ import pytest
 from starlette.responses import JSONResponse
 
 from services.dispatcher import errands
-from services.dispatcher.channels.sms import SmsAccount, Twilio
+from services.dispatcher.channels.sms import SmsAccount, SmsRouter, Twilio
 from services.dispatcher.domain import Disposition, Outgoing, Result
 from services.dispatcher.errands import Inquirer
 from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, fingerprint
 from services.dispatcher.repository import receipts
-from shared.events import RespondentReleased, RespondentSuppressed, SurveyRequested
+from shared.events import ContactCap, RespondentReleased, RespondentSuppressed, SurveyRequested
 from shared.http_client import HttpClient
 from shared.vocabulary import ChannelKind, SuppressionReason
 from tests.fakes import gateway
@@ -266,8 +266,8 @@ class UnknownAccount(RememberingAccount):
         return [Disposition(Result.UNKNOWN, "no_reply")] * len(messages)
 
 
-async def unknown(chain: Chain, *, minutes_ago: int = 0) -> tuple[SurveyRequested, Outgoing]:
-    account = UnknownAccount(channel=SMS)
+async def unknown(chain: Chain, *, minutes_ago: int = 0, provider: str = "twilio") -> tuple[SurveyRequested, Outgoing]:
+    account = UnknownAccount(name=provider, channel=SMS)
     asked = await sent(chain, request(plan=plan((SMS, 0), (CALL, 2))), sms=account)
     assert await chain.rows("SELECT 1 FROM attempts WHERE ask_at < clock_timestamp() + interval '30 seconds'") == []
     (row,) = await chain.rows("SELECT id FROM attempts")
@@ -329,6 +329,43 @@ async def test_two_processes_apply_a_receipt_once(chain: Chain, receiver: Receiv
     await asyncio.gather(*(receiver.apply() for _ in range(4)))
     assert len(await chain.published("respondent.suppressed")) == 5
     assert {(await receiver.attempt(asked))[2] for asked in invitations} == {2}
+
+
+async def test_gateway_is_not_asked_about_what_went_through_another(chain: Chain, receiver: Receiver) -> None:
+    asked, _ = await unknown(chain, minutes_ago=15, provider="smsc")
+    async with gateway() as twilio:
+        twilio.answer = lambda _query: JSONResponse({"messages": []})
+        account = SmsAccount(Twilio(HttpClient(twilio.url), sid="AC1", sender="+1"))
+        router = SmsRouter({"twilio": account}, {"*": "twilio"})
+        await Inquirer(chain.database.sessions, account, LINK_KEYS)()
+        await chain.rows("UPDATE attempts SET ask_at = clock_timestamp() RETURNING 1")
+        await Inquirer(chain.database.sessions, router, LINK_KEYS)()
+        assert twilio.taken == []
+        await chain.rows("UPDATE attempts SET ask_at = clock_timestamp(), provider = 'sms' RETURNING 1")
+        await Inquirer(chain.database.sessions, router, LINK_KEYS)()  # its sender was lost: the way it would have gone
+        assert len(twilio.taken) == 1
+        await router.close()
+    await receiver.apply()
+    assert (await receiver.attempt(asked))[0] == "failed"
+
+
+# --- what a receipt does to contact caps
+
+
+@pytest.mark.parametrize(
+    ("kind", "due"), [(ReceiptKind.DELIVERED, NOW + 7 * DAY), (ReceiptKind.SOFT_BOUNCE, NOW + 5 * DAY)]
+)
+async def test_receipt_moves_no_contact_in_time_and_a_bounce_is_none(
+    chain: Chain, receiver: Receiver, kind: ReceiptKind, due: datetime
+) -> None:
+    asked = await sent(chain, request(plan=plan((MAIL, 0))))
+    chain.clock.moment = NOW + 5 * DAY
+    await receiver.told(kind, asked)
+    again = request(plan=plan((MAIL, 0)), contact_caps=[ContactCap(name="one a week", limit=1, days=7)])
+    await chain.take(again)
+    await chain.tick()
+    step = await chain.step(again.invitation_id, 1)
+    assert (step["state"] == "sent", max(step["due_at"], chain.clock.moment)) == (kind is ReceiptKind.SOFT_BOUNCE, due)
 
 
 # --- a country's ceiling

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from datetime import timedelta
+from datetime import time, timedelta
 from uuid import uuid4
 
 from services.dispatcher import scheduler
@@ -13,7 +13,7 @@ from services.dispatcher.domain import Result, SendMode
 from services.dispatcher.repository import steps
 from services.dispatcher.scheduler import Bell
 from shared import db
-from shared.events import Contact, RespondentOptedOut
+from shared.events import Contact, RespondentOptedOut, Window
 from shared.vocabulary import ChannelKind
 from tests.integration.dispatcher.conftest import DAY, NOW, Chain, RememberingAccount, answered, plan, request
 
@@ -126,6 +126,22 @@ async def test_stopping_gives_back_what_was_not_sent(chain: Chain) -> None:
     await chain.lane(EMAIL, account).perform_due(stop)
     found = await chain.rows("SELECT state, count(*) AS n FROM steps WHERE step = 1 GROUP BY 1 ORDER BY 1")
     assert found == [{"state": "planned", "n": 15}, {"state": "sent", "n": 5}]
+
+
+async def test_what_is_claimed_in_hours_and_has_its_turn_after_them_waits(chain: Chain) -> None:
+    window = Window(start=time(9), end=time(21))
+    await chain.take(*(request(f"r{n}", time_zone="UTC", plan=plan((EMAIL, 0), window=window)) for n in range(2)))
+
+    async def last_until_night() -> None:
+        chain.clock.moment = NOW.replace(hour=21)
+
+    account = RememberingAccount(free_slots=1, on_send=last_until_night)
+    lane = chain.lane(EMAIL, account)
+    await lane.perform_due()
+    await lane.perform_due()
+    assert len(account.taken) == 1
+    waiting = await chain.rows("SELECT due_at, reason FROM steps WHERE state = 'planned'")
+    assert waiting == [{"due_at": NOW.replace(hour=9) + DAY, "reason": "contact_hours"}]
 
 
 async def test_mailbox_mode_sends_nothing_out(chain: Chain) -> None:

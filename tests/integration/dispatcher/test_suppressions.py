@@ -44,6 +44,17 @@ async def test_staff_see_suppressions_without_addresses_and_lift_one(chain: Chai
     assert (await client.delete(f"/v1/suppressions/{uuid4()}")).status_code == 404
 
 
+async def test_staff_lift_a_suppression_on_its_page(chain: Chain, client: httpx.AsyncClient) -> None:
+    await Receiver(chain).told(ReceiptKind.HARD_BOUNCE, await sent(chain, request()))
+    shown = (await client.get("/suppressions", params={"customer": "R1"})).text
+    assert "no such address" in shown
+    assert await chain.published("respondent.released") == []
+    (row,) = await chain.rows("SELECT id FROM suppressions")
+    lifted = await client.post(f"/suppressions/{row['id']}/release")
+    assert "Nobody yet" in lifted.text
+    assert len(await chain.published("respondent.released")) == 1
+
+
 async def test_longer_suppression_replaces_a_shorter_one_and_never_the_reverse(chain: Chain) -> None:
     receiver = Receiver(chain)
     asked = await sent(chain, request(plan=plan((ChannelKind.EMAIL, 0), (ChannelKind.EMAIL, 1))))

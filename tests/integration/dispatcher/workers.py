@@ -83,6 +83,8 @@ class Worker:
     stands: str = "transaction"
     skipped: list[tuple[Key, str]] = field(default_factory=list)
     ready: list[Key] = field(default_factory=list)
+    late: list[Key] = field(default_factory=list)  # out of their hours when their turn came
+    marked: bool = False
     started: set[Key] = field(default_factory=set)
     ended: list[tuple[Key, str]] = field(default_factory=list)
     at: datetime = NOW
@@ -110,6 +112,8 @@ class Worker:
         else:
             self._model()
         self.stands = await self.gate.open()
+        if self.claimed and not self.skipped and not self.marked:
+            self.late = [key for key in self.ready if not self.history.model.in_hours(key)]
         if self.stands == "send" and set(self.account.sending) != self.started:
             raise Difference(f"sent {len(self.account.sending)}, the model {len(self.started)}")
         if self.stands == "end":
@@ -134,11 +138,14 @@ class Worker:
         elif self.channel is ChannelKind.CALL:
             for key in self.ready:
                 model.record(key, self, "sent", at=self.at)
-        elif not self.started:
-            self.started = model.mark(self.ready, self)
-        else:
+        elif not self.marked and (in_hours := [key for key in self.ready if key not in self.late]):
+            self.marked, self.started = True, model.mark(in_hours, self)
+        elif self.ended:
             for key, result in self.ended:
                 model.record(key, self, result, at=self.at, reason="said")
+            self.ended = []
+        else:
+            model.hand_back(self.late, self)
 
     async def kill(self) -> None:
         self._task.cancel()

@@ -21,6 +21,7 @@ from shared import cloudevents, db
 from shared.clock import ManualClock
 from shared.db import Database
 from shared.events import (
+    AnswerAmended,
     InvitationClosed,
     Payload,
     ProgramRef,
@@ -204,6 +205,22 @@ async def test_answer_starts_its_follow_up_once(trigger_db: Database) -> None:
     async with trigger_db.sessions() as session:
         rows = await db.fetch(session, "SELECT reason FROM decisions WHERE type = 'survey.answered' ORDER BY id")
     assert [row["reason"] for row in rows] == ["asked", "duplicate", "condition"]
+
+
+async def test_follow_up_waits_for_the_reasons_that_come_after_the_score(trigger_db: Database) -> None:
+    await apply(trigger_db)
+    await apply(trigger_db, "unhappy", **FOLLOW_UP)
+    told = answer(await asked(trigger_db), 3)
+    await tell(trigger_db, told.model_copy(update={"reasons": []}))
+    for version in (2, 3):
+        await tell(trigger_db, AnswerAmended(**{**told.model_dump(), "version": version}))
+    async with trigger_db.sessions() as session:
+        rows = await db.fetch(session, "SELECT type, reason FROM decisions WHERE program_id = 'unhappy' ORDER BY id")
+    assert [tuple(row) for row in rows] == [
+        ("survey.answered", "condition"),
+        ("answer.amended", "asked"),
+        ("answer.amended", "duplicate"),
+    ]
 
 
 async def test_answer_to_a_follow_up_or_from_an_old_tool_starts_none(trigger_db: Database) -> None:

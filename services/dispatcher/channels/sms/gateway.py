@@ -32,7 +32,7 @@ class Inquiry:
     link: str
     sent_on: date
     settled: bool
-    message_id: str | None = None
+    provider: str  # the account it went through, as the ledger names it
 
     def never_seen(self, provider: str) -> Receipt | None:
         if not self.settled:
@@ -111,9 +111,9 @@ class SmsAccount:
         return replace(found, message_id=own_id or found.message_id)
 
     async def ask(self, inquiry: Inquiry) -> Receipt | None:
-        """Ask what became of a message; None when the answer says nothing, or there is none."""
+        """Ask what became of a message of ours; None when the answer says nothing, or there is none."""
         question = self.gateway.question(inquiry)
-        if question is None:
+        if question is None or inquiry.provider != self.name:
             return None
         try:
             reply = await self.gateway.http.send(question, within_s=_PATIENCE_S)

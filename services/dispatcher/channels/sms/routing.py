@@ -54,8 +54,11 @@ class SmsRouter:
         return found
 
     async def ask(self, inquiry: Inquiry) -> Receipt | None:
-        account = self._account(inquiry.phone)
-        return None if account is None else await account.ask(inquiry)
+        """Ask the gateway it went through; where its sender was lost, the one it would have gone through."""
+        account = self.accounts.get(inquiry.provider)
+        if inquiry.provider == self.name:
+            account = self._account(inquiry.phone)
+        return None if account is None else await account.ask(replace(inquiry, provider=account.name))
 
     def _account(self, phone: str) -> SmsAccount | None:
         return self.accounts.get(self.routes.get(country_of(phone), self.routes.get(EVERYWHERE, "")))
