@@ -32,8 +32,8 @@ async def test_webhook_is_added_tried_and_listed(scoring: Scoring, typed: Type) 
         tried = await asyncio.to_thread(typed, "webhooks", "test", endpoint)
         hook.status = lambda _taken: 500
         refused = await asyncio.to_thread(typed, "webhooks", "test", endpoint)
-    assert (tried.stdout, tried.exit_code) == ("204\n", 0)
-    assert (refused.stdout, refused.exit_code) == ("500\n", 1)
+    assert (tried.stdout, tried.exit_code) == ("204: taken\n", 0)
+    assert (refused.stdout, refused.exit_code) == ("500: not taken\n", 1)
     assert (await asyncio.to_thread(typed, "webhooks", "rotate", endpoint)).stdout.strip() not in ("", secret)
     for command in ("disable", "enable", "replay"):
         assert (await asyncio.to_thread(typed, "webhooks", command, endpoint)).exit_code == 0
