@@ -63,10 +63,20 @@ def checked_address(address: str) -> str:
     return ascii_address
 
 
+_LINE = 76  # characters with the soft break, which joins the last line to the next part
+
+
 def quoted(text: str) -> bytes:
     """Encode text as quoted-printable, RFC 2045, 6.7; parts joined by a soft line break are one text again."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
-    return binascii.b2a_qp(lines.encode(errors="replace")).replace(b"\n", b"\r\n")  # it breaks lines as it finds them
+    encoded = binascii.b2a_qp(lines.encode(errors="replace")).replace(
+        b"\n", b"\r\n"
+    )  # it breaks lines as it finds them
+    before, ending, last = encoded.rpartition(b"\r\n")
+    if len(last) < _LINE:
+        return encoded
+    cut = next(at for at in (73, 72, 71) if b"=" not in last[at - 2 : at])  # not inside an escape
+    return before + ending + last[:cut] + b"=\r\n" + last[cut:]
 
 
 def alternative(headers: Mapping[str, str], *, text: bytes, html: bytes) -> bytes:

@@ -7,7 +7,7 @@ import quopri
 from email import message_from_bytes, policy
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.dispatcher.channels import mime
@@ -55,6 +55,8 @@ def test_names_are_read_as_they_were_written() -> None:
     assert parsed["Subject"] == "Один вопрос о заказе от 18 ноября, Тверская"
 
 
+@example(["a" * 76, "b"])
+@example(["a" * 72 + "é", "b"])
 @given(st.lists(st.text(max_size=200), min_size=1, max_size=4))
 def test_quoted_parts_joined_by_soft_breaks_are_one_text_on_short_lines(parts: list[str]) -> None:
     texts = [part.encode(errors="ignore").decode() for part in parts]
