@@ -11,6 +11,7 @@ import asyncpg
 import tenacity
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
@@ -28,10 +29,10 @@ class Database:
             sqlalchemy_url(url),
             pool_size=pool_size,
             max_overflow=0,
-            pool_pre_ping=True,
             hide_parameters=True,  # an error must not quote an address
             connect_args={"server_settings": self._server_settings, "timeout": 10},
         )
+        event.listen(self.engine.sync_engine, "checkout", _replace_closed)
         self.sessions: Sessions = async_sessionmaker(self.engine, expire_on_commit=False)
 
     @property
@@ -55,6 +56,12 @@ class Database:
         await self.engine.dispose()
 
 
+def _replace_closed(connection: Any, _record: object, _proxy: object) -> None:
+    """Let the pool reconnect what the server closed meanwhile; unlike a ping, this costs no round trip."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
+
+
 def sqlalchemy_url(url: str) -> URL:
     return make_url(url).set(drivername="postgresql+asyncpg")
 
@@ -75,10 +82,10 @@ async def copy(session: AsyncSession, table: str, columns: Sequence[str], rows: 
 
 
 async def _driver(session: AsyncSession) -> asyncpg.Connection:
-    connection = await session.connection()
-    driver = cast("asyncpg.Connection", (await connection.get_raw_connection()).driver_connection)
-    if not driver.is_in_transaction():
-        await session.execute(text("SELECT 1"))  # SQLAlchemy begins only now; without it the statement autocommits
+    raw = await (await session.connection()).get_raw_connection()
+    driver = cast("asyncpg.Connection", raw.driver_connection)
+    if not driver.is_in_transaction():  # SQLAlchemy begins with the first statement it sees, and it does not see these
+        await cast("Any", raw.dbapi_connection)._start_transaction()  # noqa: SLF001
     return driver
 
 

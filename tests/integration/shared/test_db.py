@@ -1,0 +1,45 @@
+"""The pool of a Database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+
+from shared import db
+
+
+@pytest.fixture
+async def one_connection(urls: Mapping[str, str]) -> db.Database:
+    return db.Database(urls["scoring"], schema="scoring", pool_size=1)
+
+
+async def _process(database: db.Database) -> int:
+    async with database.sessions.begin() as session:
+        number: int = (await db.fetch(session, "SELECT pg_backend_pid()"))[0][0]
+    return number
+
+
+async def test_connection_closed_while_idle_is_replaced(one_connection: db.Database) -> None:
+    before = await _process(one_connection)
+    other = await one_connection.connect()
+    pooled = await one_connection.engine.raw_connection()
+    driver = pooled.driver_connection
+    pooled.close()
+    await other.execute("SELECT pg_terminate_backend($1)", before)
+    async with asyncio.timeout(5):
+        while not driver.is_closed():
+            await asyncio.sleep(0)
+    assert await _process(one_connection) != before
+    await other.close()
+    await one_connection.close()
+
+
+async def test_statements_of_the_driver_are_rolled_back_with_the_session(one_connection: db.Database) -> None:
+    async with one_connection.sessions() as session:
+        await db.fetch(session, "CREATE TABLE kept (one int)")
+        await session.rollback()
+    async with one_connection.sessions.begin() as session:
+        assert (await db.fetch(session, "SELECT to_regclass('kept')"))[0][0] is None
+    await one_connection.close()
