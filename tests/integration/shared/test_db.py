@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import cast
 
+import asyncpg
 import pytest
 
 from shared import db
@@ -25,12 +27,13 @@ async def test_connection_closed_while_idle_is_replaced(one_connection: db.Datab
     before = await _process(one_connection)
     other = await one_connection.connect()
     pooled = await one_connection.engine.raw_connection()
-    driver = pooled.driver_connection
+    closed = asyncio.Event()
+    driver = cast("asyncpg.Connection", pooled.driver_connection)
+    driver.add_termination_listener(lambda _connection: closed.set())
     pooled.close()
     await other.execute("SELECT pg_terminate_backend($1)", before)
     async with asyncio.timeout(5):
-        while not driver.is_closed():
-            await asyncio.sleep(0)
+        await closed.wait()
     assert await _process(one_connection) != before
     await other.close()
     await one_connection.close()
