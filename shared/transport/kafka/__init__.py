@@ -94,21 +94,29 @@ class KafkaLog:
         )
 
 
+COPIES = 3  # survive the loss of a broker while another is being restarted
+
+
 async def create_topics(
     url: str,
     topics: Sequence[Topic],
     *,
     topic_prefix: str = "",
-    replication_factor: int = 1,
+    replication_factor: int | None = None,
     security: KafkaSecurity | None = None,
 ) -> list[str]:
-    """Create the topics that do not exist yet and return their names; raises KafkaError when one is refused."""
-    wanted = [
-        NewTopic(topic_prefix + topic.name, topic.partitions, replication_factor, topic_configs=topic.settings)
-        for topic in topics
-    ]
+    """Create the topics that do not exist yet and return their names; raises KafkaError when one is refused.
+
+    Without a replication factor there are three copies, or as many as there are brokers.
+    """
     async with admin_client(Connection(url, security=security)) as admin:
-        answer = await admin.create_topics(wanted)
+        replicas = replication_factor or min(COPIES, len((await admin.describe_cluster())["brokers"]))
+        answer = await admin.create_topics(
+            [
+                NewTopic(topic_prefix + topic.name, topic.partitions, replicas, topic_configs=topic.settings)
+                for topic in topics
+            ]
+        )
     created = []
     for name, code, reason in answer.topic_errors:
         if code == 0:
