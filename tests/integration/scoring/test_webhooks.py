@@ -6,6 +6,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -206,6 +207,40 @@ async def test_silence_is_another_try_later(scoring: Scoring, hook: Receiver) ->
     await scoring.score(await scoring.asked(), 9)
     await deliver(scoring, within_s=0.2)
     assert await scoring.rows(DELIVERIES) == [{"state": "due", "tries": 1, "outcome": "no reply in time"}]
+
+
+async def _endless(reply: bytes, more: bytes) -> asyncio.Server:
+    """Take a request, begin a reply, and never come to an end of it."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(reply)
+        with suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(more)
+                await writer.drain()
+                await asyncio.sleep(0.01)
+
+    return await asyncio.start_server(serve, "127.0.0.1", 0)
+
+
+@pytest.mark.parametrize(
+    ("reply", "more", "outcome", "state"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65_536, "200", "delivered"),
+        (b"HTTP/1.1 200 OK\r\nx-slow: ", b"x", "no reply in time", "due"),
+        (b"HTTP/1.1 200 OK\r\nx-huge: ", b"x" * 65_536, "no reply in time", "due"),
+    ],
+    ids=["endless body", "dripping header", "endless header"],
+)
+async def test_reply_without_end_costs_a_moment(
+    scoring: Scoring, reply: bytes, more: bytes, outcome: str, state: str
+) -> None:
+    async with await _endless(reply, more) as server:
+        await endpoint(scoring, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+        await scoring.score(await scoring.asked(), 9)
+        await deliver(scoring, within_s=1)
+        assert await scoring.rows(DELIVERIES) == [{"state": state, "tries": 1, "outcome": outcome}]
 
 
 async def test_lease_that_ended_is_tried_again_and_counted_once(scoring: Scoring, hook: Receiver) -> None:
