@@ -13,7 +13,7 @@ import asyncpg
 from services.scoring import charts, rendering
 from services.scoring.domain.funnel import Funnel
 from services.scoring.domain.moves import REASON, Moved
-from services.scoring.domain.score import Figure, Tally
+from services.scoring.domain.score import FEW, Figure, Tally
 from services.scoring.overview import Overview
 from shared.events import PlanStep
 from shared.vocabulary import AnswerMode, Category, ChannelKind, category_of
@@ -91,7 +91,8 @@ class HourBar:
 
 
 def hour_bars(funnel: Funnel, *, height: float, step: float) -> list[HourBar]:
-    known = {hour: came for hour, came in funnel.by_hour.items() if hour is not None and came.reached}
+    """Leave out hours of a few messages, whose share is chance."""
+    known = {hour: came for hour, came in funnel.by_hour.items() if hour is not None and came.reached >= FEW}
     highest = max((came.answered / came.reached for came in known.values()), default=0) or 1
     return [
         HourBar(hour, came.reached, share := came.answered / came.reached, index * step, height * share / highest)
