@@ -7,9 +7,12 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+import pytest
 
 from deploy import databases, settled
 
@@ -37,6 +40,13 @@ class Demo:
         async with asyncio.timeout(STOPS_WITHIN_S):
             self.said += (await self._process.stdout.read()).decode()
             return await self._process.wait()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """One of its own: sockets want it short, and other test runs close pytest's to the user PostgreSQL runs as."""
+    with tempfile.TemporaryDirectory(prefix="es-", dir="/tmp", ignore_cleanup_errors=True) as path:
+        yield Path(path)
 
 
 @asynccontextmanager
@@ -70,14 +80,14 @@ def answers_in(line: str) -> int:
     return int(found[1].replace(",", ""))
 
 
-async def test_demo_moves_the_score_stops_at_once_and_goes_on(tmp_path: Path) -> None:
-    async with demo(tmp_path) as first:
+async def test_demo_moves_the_score_stops_at_once_and_goes_on(folder: Path) -> None:
+    async with demo(folder) as first:
         before = answers_in(await first.says(r"[1-9][\d,]* repeats?.*answers? in all"))
         assert await first.stop() == 0
-    async with demo(tmp_path) as second:
+    async with demo(folder) as second:
         await second.says("Dashboard")
         assert await second.stop() == 0
-    async with demo(tmp_path) as third:
+    async with demo(folder) as third:
         assert answers_in(await third.says("answers? in all")) >= before
         assert await third.stop() == 0
     for run in (first, second, third):
@@ -85,10 +95,10 @@ async def test_demo_moves_the_score_stops_at_once_and_goes_on(tmp_path: Path) ->
         assert "Traceback" not in run.said
 
 
-async def test_killed_demo_starts_again_and_leaves_no_postgres_behind(tmp_path: Path) -> None:
-    async with demo(tmp_path) as killed:
+async def test_killed_demo_starts_again_and_leaves_no_postgres_behind(folder: Path) -> None:
+    async with demo(folder) as killed:
         await killed.says("answers? in all")
-    async with demo(tmp_path) as again:
+    async with demo(folder) as again:
         await again.says("answers? in all")
         assert await again.stop() == 0
-    assert not (tmp_path / ".data/demo/postgres/postmaster.pid").exists()
+    assert not (folder / ".data/demo/postgres/postmaster.pid").exists()
