@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, ViewportSize, expect
 from uuid_utils.compat import uuid7
 
 from services.scoring.answers import record
@@ -26,12 +26,13 @@ from shared.events import EventRef, Payload, ProgramPublished, RespondentPurchas
 from shared.runtime import Surroundings, serve
 from shared.transport import open_log
 from shared.vocabulary import category_of
-from tests.browser import DESKTOP, PHONE, SIDEWAYS, photograph, schemes_of, watched
+from tests.browser import DESKTOP, PHONE, SCREENSHOTS, SIDEWAYS, photograph, schemes_of, watched
 from tests.integration.scoring.stand import NOW, Scoring, requested
 from tests.integration.scoring.test_score_api import sent
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
+PAPER: ViewportSize = {"width": 794, "height": 1123}  # A4 at 96 dots an inch
 WEEKS, ASKED_A_WEEK = 12, 70
 STORES = {"Tverskaya": 0.72, "Arbat": 0.62, "Online": 0.58, "Sokol": 0.5, "Khimki": 0.42}
 WORDS = ("Forty minutes for two coffees.", "Anna remembered my order.", "Fine, but the courier came late.")
@@ -119,6 +120,18 @@ async def clean(page: Page) -> None:
         assert results.violations_count == 0, f"{scheme}: {results.generate_report()}"
 
 
+async def printed_whole(page: Page) -> None:
+    """Look at it as on paper, A4: whose score it is, and no table cut off."""
+    await page.emulate_media(media="print")
+    await page.set_viewport_size(PAPER)
+    await expect(page.locator(".printed")).to_have_text("After delivery, 2026-10-08 to 2026-11-19")
+    cut_off = "tables => tables.filter(table => table.scrollWidth > table.clientWidth).length"
+    assert await page.locator(".scroll").evaluate_all(cut_off) == 0
+    await page.screenshot(path=SCREENSHOTS / "score-print.png", full_page=True)
+    await page.emulate_media(media="screen")
+    await page.set_viewport_size(DESKTOP)
+
+
 async def test_dashboard_is_accessible_alive_and_fits_a_phone(
     scoring: Scoring, urls: Mapping[str, str], browser: Browser
 ) -> None:
@@ -138,6 +151,7 @@ async def test_dashboard_is_accessible_alive_and_fits_a_phone(
         await expect(page.locator("#score")).not_to_have_text(before, timeout=10_000)
         await clean(page)
         await photograph(page, "score-1280")
+        await printed_whole(page)
         await page.get_by_role("link", name="Khimki").click()
         await expect(page.locator("#chosen")).to_contain_text("Khimki")
         await clean(page)
