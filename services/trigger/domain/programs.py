@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import time, timedelta
 from enum import StrEnum
@@ -46,6 +46,7 @@ from shared.events import (
     Id,
     Name,
     OrderDelivered,
+    PlanStep,
     PurchaseCompleted,
     Reasons,
     Text,
@@ -236,12 +237,13 @@ class ProgramDocument(_Document):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One version of a document, ready to decide; `wanted` are the fields its conditions look for."""
+    """One version of a document, ready to decide; `wanted` are the fields its conditions look for, `plan` its steps."""
 
     version: int
     document: ProgramDocument
     check: Check
-    wanted: frozenset[str] = frozenset()
+    wanted: frozenset[str]
+    plan: Sequence[PlanStep]
 
     @property
     def id(self) -> str:
@@ -252,12 +254,12 @@ class Program:
         return "survey.answered" in self.document.starts_on
 
     def waits_for_delivery(self, payload: Occasion) -> bool:
-        return self.document.delay_from is DelayFrom.DELIVERY and isinstance(
-            payload, PurchaseCompleted | OrderDelivered
-        )
+        return self.document.delay_from is DelayFrom.DELIVERY and type(payload) in (PurchaseCompleted, OrderDelivered)
 
     def starts_on(self, payload: Occasion) -> bool:
         """Say whether this event is one to try this program for."""
+        if is_completion(payload):
+            return payload.type in self.document.starts_on
         match payload:
             case CadenceDue():
                 return payload.program_id == self.id
@@ -265,7 +267,7 @@ class Program:
                 return self.waits_for_delivery(payload)
             case AnswerPayload():
                 return self.follows_answers
-        return is_completion(payload) and payload.type in self.document.starts_on
+        return False
 
     def locale_for(self, wanted: str | None) -> str:
         """Choose the locale closest to the wanted one that there are texts for, then by the declared fallback."""
@@ -279,8 +281,24 @@ class Program:
 
 def ready(version: int, document: ProgramDocument) -> Program:
     if document.conditions is None:
-        return Program(version, document, lambda _fields: None)
-    return Program(version, document, compile_check(document.conditions), fields_in(document.conditions))
+        return Program(version, document, lambda _fields: None, frozenset(), _plan(document))
+    check, wanted = compile_check(document.conditions), fields_in(document.conditions)
+    return Program(version, document, check, wanted, _plan(document))
+
+
+def _plan(document: ProgramDocument) -> list[PlanStep]:
+    return [
+        PlanStep(
+            step=number,
+            channel=step.channel,
+            delay_s=int(step.after.total_seconds()),
+            template=step.template,
+            window=step.window,
+            holidays=step.holidays,
+            max_attempts=step.max_attempts,
+        )
+        for number, step in enumerate(document.plan, start=1)
+    ]
 
 
 def by_priority(programs: Mapping[str, Program]) -> list[Program]:

@@ -124,8 +124,8 @@ def learn(
 
 
 def _merged(first: Consent, second: Consent) -> Consent:
-    said = second.model_dump(exclude_none=True)
-    return Consent(**{**first.model_dump(), **said}) if said else first
+    said = {channel: known for channel, known in vars(second).items() if known is not None}
+    return Consent(**{**vars(first), **said}) if said else first
 
 
 def _usable(customer: Customer, known: Respondent, *, phone_region: str) -> tuple[dict[str, str], list[str]]:
