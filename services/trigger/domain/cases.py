@@ -167,8 +167,8 @@ class Case(msgspec.Struct, frozen=True, dict=True):
 
     @_kept
     def reachable(self) -> list[ChannelKind]:
-        planned = dict.fromkeys(step.channel for step in self.program.document.plan)
-        return [channel for channel in planned if self.facts.respondent.address(channel)]
+        respondent = self.facts.respondent
+        return [channel for channel in self.program.channels if respondent.address(channel)]
 
     @_kept
     def consented(self) -> list[ChannelKind]:

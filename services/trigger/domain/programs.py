@@ -237,13 +237,17 @@ class ProgramDocument(_Document):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One version of a document, ready to decide; `wanted` are the fields its conditions look for, `plan` its steps."""
+    """One version of a document, ready to decide.
+
+    `wanted` are the fields its conditions look for, `channels` those of the steps of its plan, each once.
+    """
 
     version: int
     document: ProgramDocument
     check: Check
     wanted: frozenset[str]
     plan: Sequence[PlanStep]
+    channels: Sequence[ChannelKind]
 
     @property
     def id(self) -> str:
@@ -280,10 +284,12 @@ class Program:
 
 
 def ready(version: int, document: ProgramDocument) -> Program:
+    plan = _plan(document)
+    channels = list(dict.fromkeys(step.channel for step in plan))
     if document.conditions is None:
-        return Program(version, document, lambda _fields: None, frozenset(), _plan(document))
+        return Program(version, document, lambda _fields: None, frozenset(), plan, channels)
     check, wanted = compile_check(document.conditions), fields_in(document.conditions)
-    return Program(version, document, check, wanted, _plan(document))
+    return Program(version, document, check, wanted, plan, channels)
 
 
 def _plan(document: ProgramDocument) -> list[PlanStep]:

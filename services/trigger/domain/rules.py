@@ -55,7 +55,7 @@ def _waiting(case: Case) -> Shown | None:
 def _unreachable(case: Case) -> Shown | None:
     if case.reachable:
         return None
-    return {"wanted": sorted({step.channel for step in case.program.document.plan})}
+    return {"wanted": sorted(case.program.channels)}
 
 
 def _no_consent(case: Case) -> Shown | None:
@@ -65,6 +65,8 @@ def _no_consent(case: Case) -> Shown | None:
 
 
 def _suppressed(case: Case) -> Shown | None:
+    if not case.facts.suppressions:
+        return None
     stopping = {
         channel: [s.reason for s in case.facts.suppressions if s.binds(case.program.id, channel, case.now)]
         for channel in case.consented

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, TypeGuard
 from uuid import UUID
@@ -16,6 +17,7 @@ from shared.events import (
     CrmPayload,
     CustomerRef,
     OrderDelivered,
+    Part,
     Payload,
     PurchaseCancelled,
     PurchaseCompleted,
@@ -132,13 +134,23 @@ def touchpoint_key(payload: Occasion) -> TouchpointKey | None:
 
 def details_of(payload: Occasion) -> dict[str, Any] | None:
     """Keep what a later event about the same order will be judged by; nothing of the customer."""
-    if not is_completion(payload):
-        return None
-    about = payload.model_dump(mode="json", exclude_none=True, exclude=_NOT_KEPT)
+    match payload:
+        case PurchaseCompleted():
+            about = {"order": _said(payload.order)}
+        case ServiceCompleted():
+            about = {"service": _said(payload.service)}
+        case _:
+            return None
+    about |= {"touchpoint": _said(payload.touchpoint), "attributes": payload.attributes}
     return {name: said for name, said in about.items() if said}
 
 
-_NOT_KEPT: Mapping[str, bool | set[str]] = {"customer": True, "order": {"items"}}
+def _said(part: Part) -> dict[str, Any]:
+    return {
+        name: str(said) if isinstance(said, Decimal) else said
+        for name, said in vars(part).items()
+        if said is not None and name != "items"
+    }
 
 
 def with_details(payload: Occasion, touchpoint: Touchpoint | None) -> Occasion:

@@ -9,12 +9,13 @@ from uuid import UUID
 
 import msgspec
 import sqlalchemy as sa
-from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger import models
 from services.trigger.repository import new_rows
 from shared import db
+
+_JSON = msgspec.json.Encoder()
 
 
 class EventKey(NamedTuple):
@@ -73,7 +74,7 @@ async def add(session: AsyncSession, decisions: Sequence[StoredDecision]) -> Non
             d.program_id,
             d.program_version,
             d.invitation_id,
-            to_json(d.trail).decode(),
+            _JSON.encode(d.trail).decode(),
         )
         for d in sorted(decisions, key=lambda decision: decision.key)  # two batches must not wait for each other
     ]
