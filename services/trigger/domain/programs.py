@@ -47,6 +47,7 @@ from shared.events import (
     Name,
     OrderDelivered,
     PlanStep,
+    ProgramRef,
     PurchaseCompleted,
     Reasons,
     Text,
@@ -242,7 +243,7 @@ class Program:
     `wanted` are the fields its conditions look for, `channels` those of the steps of its plan, each once.
     """
 
-    version: int
+    ref: ProgramRef
     document: ProgramDocument
     check: Check
     wanted: frozenset[str]
@@ -251,7 +252,11 @@ class Program:
 
     @property
     def id(self) -> str:
-        return self.document.id
+        return self.ref.id
+
+    @property
+    def version(self) -> int:
+        return self.ref.version
 
     @property
     def follows_answers(self) -> bool:
@@ -284,12 +289,12 @@ class Program:
 
 
 def ready(version: int, document: ProgramDocument) -> Program:
-    plan = _plan(document)
+    plan, ref = _plan(document), ProgramRef(id=document.id, version=version, title=document.title)
     channels = list(dict.fromkeys(step.channel for step in plan))
     if document.conditions is None:
-        return Program(version, document, lambda _fields: None, frozenset(), plan, channels)
+        return Program(ref, document, lambda _fields: None, frozenset(), plan, channels)
     check, wanted = compile_check(document.conditions), fields_in(document.conditions)
-    return Program(version, document, check, wanted, plan, channels)
+    return Program(ref, document, check, wanted, plan, channels)
 
 
 def _plan(document: ProgramDocument) -> list[PlanStep]:

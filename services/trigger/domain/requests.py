@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.trigger.domain.cases import Case, consent_to
 from services.trigger.domain.touchpoints import Happening, Occasion, TouchpointKind, touchpoint_key
-from shared.events import AnswerPayload, Consent, CrmPayload, EventRef, ProgramRef, SurveyRequested
+from shared.events import AnswerPayload, Consent, CrmPayload, EventRef, SurveyRequested
 from shared.vocabulary import ChannelKind
 
 
@@ -23,7 +23,7 @@ def survey_request(case: Case, *, invitation_id: UUID, send_at: datetime, link_k
         customer_id=_customer_id(case),
         customer_name=respondent.name,
         event=event_ref(case.event, case.payload, at=case.started_at),
-        program=ProgramRef(id=program.id, version=program.version, title=document.title),
+        program=program.ref,
         brand=document.brand,
         locale=locale,
         time_zone=case.zone,

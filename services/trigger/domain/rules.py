@@ -142,8 +142,10 @@ def send_at(case: Case) -> tuple[datetime, str | None]:
     """Say when an allowed survey goes out, and the cap that delays it."""
     latest, delayed_by = case.planned_at, None
     for cap in case.program.document.caps:
+        if cap.then == "skip":
+            continue
         until = _cap_ends(case, cap)
-        if cap.then == "delay" and until is not None and until > latest:
+        if until is not None and until > latest:
             latest, delayed_by = case.sent_from(until), cap.name
     return latest, delayed_by
 

@@ -76,7 +76,8 @@ class Batch:
     lifted: set[SuppressionKey] = field(default_factory=set)
 
     def decide(self, event: Event[Occasion], digest: bytes) -> StoredDecision:
-        id_, key = event.payload.key, touchpoint_key(event.payload)
+        key = touchpoint_key(event.payload)
+        id_ = key.respondent_id if key else event.payload.key
         touchpoint = self.touchpoints.get(key, Touchpoint(key)) if key else None
         unusable = self._learn(event, self.respondents[id_], touchpoint)
         facts = Facts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from services.trigger import models
 from services.trigger.repository import new_rows
 from shared import db
 
+_IN_ORDER = attrgetter("source", "event_id")
 _JSON = msgspec.json.Encoder()
 
 
@@ -76,7 +78,7 @@ async def add(session: AsyncSession, decisions: Sequence[StoredDecision]) -> Non
             d.invitation_id,
             _JSON.encode(d.trail).decode(),
         )
-        for d in sorted(decisions, key=lambda decision: decision.key)  # two batches must not wait for each other
+        for d in sorted(decisions, key=_IN_ORDER)  # two batches must not wait for each other
     ]
     await new_rows.add(session, "decisions", _COLUMNS, rows)
 
