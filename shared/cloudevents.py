@@ -131,11 +131,9 @@ def _decode(body: bytes, kind: type[T]) -> T:
 def _check_attributes(wire: _Wire) -> None:
     if wire.specversion != "1.0":
         raise InvalidEvent("specversion: only 1.0 is read")
-    for name in ("id", "source", "type", "subject"):
-        value = getattr(wire, name)
-        if value is None and name == "subject":
-            continue
-        if not value.strip() or len(value) > 200 or not value.isprintable():
+    named = ("id", wire.id), ("source", wire.source), ("type", wire.type), ("subject", wire.subject)
+    for name, value in named:
+        if value is not None and (not value.strip() or len(value) > 200 or not value.isprintable()):
             raise InvalidEvent(f"{name}: 1 to 200 printable characters are wanted")
     if wire.time.tzinfo is None or not 1900 <= wire.time.year < 2200:
         raise InvalidEvent(_TIME)

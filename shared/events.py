@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
 
 from pydantic import (
@@ -40,6 +40,11 @@ def _utc(moment: datetime) -> datetime:
     if not 1900 <= moment.year < 2200:  # far from the ends of the calendar, where time arithmetic overflows
         raise ValueError("the year must be between 1900 and 2199")
     return moment.astimezone(UTC)
+
+
+def _empty(kind: type[Any]) -> Any:
+    """Default to an empty list or dict; a literal one pydantic copies deeply for every event."""
+    return Field(default_factory=kind, json_schema_extra={"default": kind()})
 
 
 def _by_name(attributes: dict[str, Scalar]) -> dict[str, Scalar]:
@@ -100,7 +105,7 @@ class Customer(CustomerRef):
     locale: Name | None = None
     time_zone: Name | None = None
     consent: Consent = Consent()
-    attributes: Attributes = {}
+    attributes: Attributes = _empty(dict)
 
 
 class Touchpoint(Part):
@@ -126,7 +131,7 @@ class OrderRef(Part):
 class Order(OrderRef):
     amount: Money | None = None
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] | None = None
-    items: Annotated[list[Item], Field(max_length=500)] = []
+    items: Annotated[list[Item], Field(max_length=500)] = _empty(list)
 
 
 class ServiceRef(Part):
@@ -153,7 +158,7 @@ class PurchaseCompleted(CrmPayload):
     customer: Customer
     order: Order
     touchpoint: Touchpoint = Touchpoint()
-    attributes: Attributes = {}
+    attributes: Attributes = _empty(dict)
 
 
 class ServiceCompleted(CrmPayload):
@@ -161,7 +166,7 @@ class ServiceCompleted(CrmPayload):
     customer: Customer
     service: ServiceJob
     touchpoint: Touchpoint = Touchpoint()
-    attributes: Attributes = {}
+    attributes: Attributes = _empty(dict)
 
 
 class OrderDelivered(CrmPayload):
@@ -247,14 +252,14 @@ class Reason(Part):
 class Reasons(Part):
     """What may be ticked after the score; promoters see another list than the rest."""
 
-    promoter: list[Reason] = []
-    other: list[Reason] = []
+    promoter: list[Reason] = _empty(list)
+    other: list[Reason] = _empty(list)
 
 
 class ExtraQuestion(Part):
     id: Id
     text: Text
-    choices: list[Reason] = []
+    choices: list[Reason] = _empty(list)
 
 
 class Thanks(Part):
@@ -314,15 +319,15 @@ class SurveyRequested(InvitationPayload):
     time_zone: Id
     question: Text
     reasons: Reasons = Reasons()
-    extra_questions: Annotated[list[ExtraQuestion], Field(max_length=2)] = []
+    extra_questions: Annotated[list[ExtraQuestion], Field(max_length=2)] = _empty(list)
     thanks: Thanks = Thanks()
     send_at: Instant
     expires_at: Instant
     plan: Annotated[list[PlanStep], Field(min_length=1, max_length=100)]
-    contact_caps: list[ContactCap] = []
+    contact_caps: list[ContactCap] = _empty(list)
     contact: Contact
     consent: Consent = Consent()
-    segments: Segments = {}
+    segments: Segments = _empty(dict)
     test: bool = False
     link_key: Id
 
@@ -441,9 +446,9 @@ class AnswerPayload(InvitationPayload):
     program: ProgramRef
     score: Score
     category: Category
-    reasons: list[Id] = []
+    reasons: list[Id] = _empty(list)
     comment: Text | None = None
-    segments: Segments = {}
+    segments: Segments = _empty(dict)
     mode: AnswerMode
     step: Whole
     suspect: bool = False
@@ -537,8 +542,8 @@ class DetractorReported(Payload):
     invitation_id: UUID
     answer_id: UUID
     score: Score
-    reasons: list[Id] = []
-    segments: Segments = {}
+    reasons: list[Id] = _empty(list)
+    segments: Segments = _empty(dict)
     callback_wanted: bool = False
     at: Instant
 
@@ -572,7 +577,7 @@ class MessageRequested(SurveyPayload):
     message_id: UUID
     channel: ChannelKind
     template: Id
-    parameters: dict[Id, Text] = {}
+    parameters: dict[Id, Text] = _empty(dict)
     send_at: Instant
 
 

@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 
 import asyncpg
+import msgspec
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -52,7 +53,7 @@ async def add(session: AsyncSession, events: Sequence[cloudevents.Event[Payload]
         _ADD,
         [message.topic for message in messages],
         [message.key for message in messages],
-        [json.dumps(dict(message.headers)) for message in messages],
+        [msgspec.json.encode(message.headers).decode() for message in messages],
         [message.body for message in messages],
     )
 

@@ -115,4 +115,6 @@ def counted(number: int, noun: str) -> str:
 
 def respondent_id(customer_id: str) -> str:
     """One person, however a system spells the id: trimmed, NFC, case-folded."""
+    if customer_id.isascii():
+        return customer_id.strip().lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", customer_id.strip()).casefold())

@@ -35,7 +35,9 @@ class Cap(BaseModel):
 
 def last_of(respondent: Respondent, cause: Cause, *, counts: Callable[[str], bool]) -> datetime | None:
     """Find when the cause last happened in a program that counts; what is for no program counts for each."""
-    known = respondent.moments.get(cause, {})
+    known = respondent.moments.get(cause)
+    if not known:
+        return None
     return max((at for program, at in known.items() if program == ANY_PROGRAM or counts(program)), default=None)
 
 

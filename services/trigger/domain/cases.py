@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+import msgspec
 
 from services.trigger.domain.conditions import EventFields, Fields
 from services.trigger.domain.programs import Program
@@ -73,8 +74,7 @@ class Suppression:
 _OF_AN_ADDRESS = (SuppressionReason.HARD_BOUNCE, SuppressionReason.SOFT_BOUNCE, SuppressionReason.BLOCKED)
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """What is known when an event is decided.
 
     `unusable` names the customer's fields that could not be read, `groups` the group of each program that has one,
@@ -85,15 +85,14 @@ class Facts:
     touchpoint: Touchpoint | None
     suppressions: Sequence[Suppression] = ()
     unusable: Sequence[str] = ()
-    groups: Mapping[str, str] = field(default_factory=dict)
-    used: Mapping[QuotaKey, int] = field(default_factory=dict)
+    groups: Mapping[str, str] = msgspec.field(default_factory=dict)
+    used: Mapping[QuotaKey, int] = msgspec.field(default_factory=dict)
 
 
 Shown = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(msgspec.Struct, frozen=True):
     """One program: the rule that stopped it, and the facts that rule used; never an address or a name."""
 
     reason: Reason
@@ -102,8 +101,7 @@ class Trial:
     missing: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """`case` and `send_at` are those of the program that asks."""
 
     reason: Reason
@@ -113,8 +111,21 @@ class Decision:
     send_at: datetime | None = None
 
 
-@dataclass(frozen=True)  # no slots: what is derived is kept
-class Case:
+T = TypeVar("T")
+
+
+class _kept(Generic[T]):  # noqa: N801 - used as `property` is
+    """Find out once: `functools.cached_property` takes a lock as well, until Python 3.12."""
+
+    def __init__(self, find: Callable[[Any], T]) -> None:
+        self._find, self._name = find, find.__name__
+
+    def __get__(self, case: Case, _owner: type[Case]) -> T:
+        found = case.__dict__[self._name] = self._find(case)
+        return found
+
+
+class Case(msgspec.Struct, frozen=True, dict=True):
     """One event tried for one program."""
 
     event: Happening
@@ -122,11 +133,11 @@ class Case:
     facts: Facts
     now: datetime
 
-    @cached_property
+    @_kept
     def payload(self) -> Occasion:
         return with_details(self.event.payload, self.facts.touchpoint)
 
-    @cached_property
+    @_kept
     def started_at(self) -> datetime:
         """What age and delay count from: the event's own time, or that of the delivery."""
         delivered = self.facts.touchpoint.delivered_at if self.facts.touchpoint else None
@@ -142,28 +153,28 @@ class Case:
     def zone(self) -> str:
         return self.facts.respondent.time_zone or self.program.document.time_zone
 
-    @cached_property
+    @_kept
     def fields(self) -> Fields:
         return EventFields(self.payload, self.event.source, self.facts.respondent, self.now)
 
-    @cached_property
+    @_kept
     def missing(self) -> list[str]:
-        return sorted(name for name in self.program.wanted if self.fields.get(name) is None)
+        return sorted([name for name in self.program.wanted if self.fields.get(name) is None])
 
-    @cached_property
+    @_kept
     def segments(self) -> dict[str, str]:
         return segments_of(self.program.document.segments, self.fields)
 
-    @cached_property
+    @_kept
     def reachable(self) -> list[ChannelKind]:
-        planned = dict.fromkeys(step.channel for step in self.program.document.plan)
-        return [channel for channel in planned if self.facts.respondent.address(channel)]
+        respondent = self.facts.respondent
+        return [channel for channel in self.program.channels if respondent.address(channel)]
 
-    @cached_property
+    @_kept
     def consented(self) -> list[ChannelKind]:
         return [channel for channel in self.reachable if consent_to(self.program, self.facts.respondent, channel)]
 
-    @cached_property
+    @_kept
     def planned_at(self) -> datetime:
         """When it would go out if no cap delayed it."""
         return self.sent_from(self.started_at + self.program.document.delay)

@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from services.trigger.domain.respondents import Respondent
-from services.trigger.domain.touchpoints import Occasion
+from services.trigger.domain.touchpoints import Occasion, is_answer
 from shared.events import AnswerPayload
 from shared.vocabulary import AnswerMode
 
@@ -213,7 +213,7 @@ def _comparable(value: Any) -> str | bool | Decimal | tuple[str, ...]:
     return Decimal(repr(value) if isinstance(value, float) else value)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EventFields(Mapping[str, Found]):
     """Everything a condition or a segment may ask about, found out when it is asked for."""
 
@@ -226,6 +226,9 @@ class EventFields(Mapping[str, Found]):
         if read := _READERS.get(name):
             return read(self)
         return self._open()[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return read(self) if (read := _READERS.get(name)) else self._open().get(name, default)
 
     def __iter__(self) -> Iterator[str]:
         return iter((*_READERS, *self._open()))
@@ -247,7 +250,7 @@ def _part(part: str, name: str) -> Callable[[EventFields], Found]:
 
 
 def _answer(read: Callable[[AnswerPayload], Found]) -> Callable[[EventFields], Found]:
-    return lambda about: read(about.payload) if isinstance(about.payload, AnswerPayload) else None
+    return lambda about: read(about.payload) if is_answer(about.payload) else None
 
 
 def _days(name: str) -> Callable[[EventFields], Found]:

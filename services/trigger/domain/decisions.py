@@ -11,8 +11,14 @@ from msgspec.structs import replace
 from services.trigger.domain.cases import Case, Decision, Facts, Reason, Shown, Trial
 from services.trigger.domain.programs import Program
 from services.trigger.domain.rules import RULES, send_at
-from services.trigger.domain.touchpoints import Happening, Touchpoint, TouchpointState, details_of, is_reversal
-from shared.events import OrderDelivered
+from services.trigger.domain.touchpoints import (
+    Happening,
+    Touchpoint,
+    TouchpointState,
+    details_of,
+    is_delivery,
+    is_reversal,
+)
 
 _RANK = {reason: rank for rank, reason in enumerate(Reason)}
 
@@ -71,7 +77,7 @@ def touched(touchpoint: Touchpoint, event: Happening, decision: Decision, *, inv
         withdrawn = decision.reason is Reason.WITHDRAWN
         state = TouchpointState.WITHDRAWN if withdrawn else touchpoint.state
         return replace(touchpoint, state=state, reversed_at=touchpoint.reversed_at or event.time)
-    if isinstance(event.payload, OrderDelivered):
+    if is_delivery(event.payload):
         touchpoint = replace(touchpoint, delivered_at=touchpoint.delivered_at or event.time)
     elif touchpoint.event_id is None:
         touchpoint = replace(touchpoint, source=event.source, event_id=event.id, details=details_of(event.payload))

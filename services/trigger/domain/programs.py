@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import time, timedelta
 from enum import StrEnum
@@ -46,6 +46,8 @@ from shared.events import (
     Id,
     Name,
     OrderDelivered,
+    PlanStep,
+    ProgramRef,
     PurchaseCompleted,
     Reasons,
     Text,
@@ -236,28 +238,37 @@ class ProgramDocument(_Document):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One version of a document, ready to decide; `wanted` are the fields its conditions look for."""
+    """One version of a document, ready to decide.
 
-    version: int
+    `wanted` are the fields its conditions look for, `channels` those of the steps of its plan, each once.
+    """
+
+    ref: ProgramRef
     document: ProgramDocument
     check: Check
-    wanted: frozenset[str] = frozenset()
+    wanted: frozenset[str]
+    plan: Sequence[PlanStep]
+    channels: Sequence[ChannelKind]
 
     @property
     def id(self) -> str:
-        return self.document.id
+        return self.ref.id
+
+    @property
+    def version(self) -> int:
+        return self.ref.version
 
     @property
     def follows_answers(self) -> bool:
         return "survey.answered" in self.document.starts_on
 
     def waits_for_delivery(self, payload: Occasion) -> bool:
-        return self.document.delay_from is DelayFrom.DELIVERY and isinstance(
-            payload, PurchaseCompleted | OrderDelivered
-        )
+        return self.document.delay_from is DelayFrom.DELIVERY and type(payload) in (PurchaseCompleted, OrderDelivered)
 
     def starts_on(self, payload: Occasion) -> bool:
         """Say whether this event is one to try this program for."""
+        if is_completion(payload):
+            return payload.type in self.document.starts_on
         match payload:
             case CadenceDue():
                 return payload.program_id == self.id
@@ -265,7 +276,7 @@ class Program:
                 return self.waits_for_delivery(payload)
             case AnswerPayload():
                 return self.follows_answers
-        return is_completion(payload) and payload.type in self.document.starts_on
+        return False
 
     def locale_for(self, wanted: str | None) -> str:
         """Choose the locale closest to the wanted one that there are texts for, then by the declared fallback."""
@@ -278,9 +289,27 @@ class Program:
 
 
 def ready(version: int, document: ProgramDocument) -> Program:
+    plan, ref = _plan(document), ProgramRef(id=document.id, version=version, title=document.title)
+    channels = list(dict.fromkeys(step.channel for step in plan))
     if document.conditions is None:
-        return Program(version, document, lambda _fields: None)
-    return Program(version, document, compile_check(document.conditions), fields_in(document.conditions))
+        return Program(ref, document, lambda _fields: None, frozenset(), plan, channels)
+    check, wanted = compile_check(document.conditions), fields_in(document.conditions)
+    return Program(ref, document, check, wanted, plan, channels)
+
+
+def _plan(document: ProgramDocument) -> list[PlanStep]:
+    return [
+        PlanStep(
+            step=number,
+            channel=step.channel,
+            delay_s=int(step.after.total_seconds()),
+            template=step.template,
+            window=step.window,
+            holidays=step.holidays,
+            max_attempts=step.max_attempts,
+        )
+        for number, step in enumerate(document.plan, start=1)
+    ]
 
 
 def by_priority(programs: Mapping[str, Program]) -> list[Program]:

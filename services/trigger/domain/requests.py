@@ -6,9 +6,8 @@ from datetime import datetime
 from uuid import UUID
 
 from services.trigger.domain.cases import Case, consent_to
-from services.trigger.domain.programs import Program
 from services.trigger.domain.touchpoints import Happening, Occasion, TouchpointKind, touchpoint_key
-from shared.events import AnswerPayload, Consent, CrmPayload, EventRef, PlanStep, ProgramRef, SurveyRequested
+from shared.events import AnswerPayload, Consent, CrmPayload, EventRef, SurveyRequested
 from shared.vocabulary import ChannelKind
 
 
@@ -24,7 +23,7 @@ def survey_request(case: Case, *, invitation_id: UUID, send_at: datetime, link_k
         customer_id=_customer_id(case),
         customer_name=respondent.name,
         event=event_ref(case.event, case.payload, at=case.started_at),
-        program=ProgramRef(id=program.id, version=program.version, title=document.title),
+        program=program.ref,
         brand=document.brand,
         locale=locale,
         time_zone=case.zone,
@@ -34,7 +33,7 @@ def survey_request(case: Case, *, invitation_id: UUID, send_at: datetime, link_k
         thanks=texts.thanks,
         send_at=send_at,
         expires_at=send_at + document.expires_after,
-        plan=_plan(program),
+        plan=program.plan,
         contact_caps=document.contact_caps,
         contact=respondent.contact,
         consent=Consent(**{channel: consent_to(program, respondent, channel) for channel in ChannelKind}),
@@ -65,18 +64,3 @@ def event_ref(event: Happening, payload: Occasion, *, at: datetime) -> EventRef:
         amount=getattr(order, "amount", None),
         currency=getattr(order, "currency", None),
     )
-
-
-def _plan(program: Program) -> list[PlanStep]:
-    return [
-        PlanStep(
-            step=number,
-            channel=step.channel,
-            delay_s=int(step.after.total_seconds()),
-            template=step.template,
-            window=step.window,
-            holidays=step.holidays,
-            max_attempts=step.max_attempts,
-        )
-        for number, step in enumerate(program.document.plan, start=1)
-    ]

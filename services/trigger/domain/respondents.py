@@ -124,18 +124,23 @@ def learn(
 
 
 def _merged(first: Consent, second: Consent) -> Consent:
-    said = second.model_dump(exclude_none=True)
-    return Consent(**{**first.model_dump(), **said}) if said else first
+    said = {channel: known for channel, known in vars(second).items() if known is not None}
+    return Consent(**{**vars(first), **said}) if said else first
 
 
 def _usable(customer: Customer, known: Respondent, *, phone_region: str) -> tuple[dict[str, str], list[str]]:
-    given = {name: text.strip() for name in _READERS if (text := getattr(customer, name)) and text.strip()}
-    read = {
-        name: text if text == getattr(known, name) else _READERS[name](text, phone_region)  # reading twice is costly
-        for name, text in given.items()
-    }
-    usable = {name: value for name, value in read.items() if value is not None}
-    return usable, [name for name in given if name not in usable]
+    usable: dict[str, str] = {}
+    unusable: list[str] = []
+    for name, read in _READERS.items():
+        text = (getattr(customer, name) or "").strip()
+        if not text:
+            continue
+        value = text if text == getattr(known, name) else read(text, phone_region)  # reading twice is costly
+        if value is None:
+            unusable.append(name)
+        else:
+            usable[name] = value
+    return usable, unusable
 
 
 def clean_name(text: str) -> str | None:

@@ -8,13 +8,12 @@ from datetime import datetime
 from services.trigger.domain.caps import Cap, Scope, ends_at
 from services.trigger.domain.cases import Case, Reason, Shown
 from services.trigger.domain.chance import draw
-from services.trigger.domain.touchpoints import is_completion, is_historic, touchpoint_key
-from shared.events import AnswerPayload, OrderDelivered
+from services.trigger.domain.touchpoints import is_answer, is_completion, is_delivery, is_historic, touchpoint_key
 from shared.vocabulary import AnswerMode
 
 
 def _historic(case: Case) -> Shown | None:
-    imported = isinstance(case.payload, AnswerPayload) and case.payload.mode is AnswerMode.IMPORTED
+    imported = is_answer(case.payload) and case.payload.mode is AnswerMode.IMPORTED
     return {"historic": True} if imported or is_historic(case.payload) else None
 
 
@@ -29,9 +28,9 @@ def _duplicate(case: Case) -> Shown | None:
     touchpoint = case.facts.touchpoint
     if touchpoint is None:
         return None
-    if isinstance(case.event.payload, AnswerPayload):  # its reasons come later, as an amendment
+    if is_answer(case.event.payload):  # its reasons come later, as an amendment
         return {"invitation": touchpoint.invitation_id} if touchpoint.invitation_id is not None else None
-    if not isinstance(case.event.payload, OrderDelivered):
+    if not is_delivery(case.event.payload):
         decided_by = {"source": touchpoint.source, "event": touchpoint.event_id}
         return {"decided_by": decided_by} if touchpoint.event_id is not None else None
     if touchpoint.delivered_at is None and touchpoint.invitation_id is None:
@@ -47,7 +46,7 @@ def _withdrawn(case: Case) -> Shown | None:
 def _waiting(case: Case) -> Shown | None:
     if not case.waits_for_delivery:
         return None
-    if isinstance(case.payload, OrderDelivered):
+    if is_delivery(case.payload):
         return {"for": "crm.purchase.completed"}
     delivered = case.facts.touchpoint is not None and case.facts.touchpoint.delivered_at is not None
     return {"for": "crm.order.delivered"} if is_completion(case.event.payload) and not delivered else None
@@ -56,7 +55,7 @@ def _waiting(case: Case) -> Shown | None:
 def _unreachable(case: Case) -> Shown | None:
     if case.reachable:
         return None
-    return {"wanted": sorted({step.channel for step in case.program.document.plan})}
+    return {"wanted": sorted(case.program.channels)}
 
 
 def _no_consent(case: Case) -> Shown | None:
@@ -66,6 +65,8 @@ def _no_consent(case: Case) -> Shown | None:
 
 
 def _suppressed(case: Case) -> Shown | None:
+    if not case.facts.suppressions:
+        return None
     stopping = {
         channel: [s.reason for s in case.facts.suppressions if s.binds(case.program.id, channel, case.now)]
         for channel in case.consented
@@ -84,13 +85,18 @@ def _condition(case: Case) -> Shown | None:
 
 def _holdout(case: Case) -> Shown | None:
     share = case.program.document.holdout
+    if share == 0:
+        return None
     drawn = draw("holdout", case.program.id, case.facts.respondent.id)
     return {"holdout": share, "drawn": round(drawn, 4)} if drawn < share else None
 
 
 def _sampled_out(case: Case) -> Shown | None:
     """Draw for each order or service anew: who was not drawn may be the next time."""
-    share, about = case.program.document.sample, touchpoint_key(case.event.payload)
+    share = case.program.document.sample
+    if share == 1:
+        return None
+    about = touchpoint_key(case.event.payload)
     drawn = draw("sample", case.program.id, case.facts.respondent.id, about.ref if about else case.event.id)
     return {"sample": share, "drawn": round(drawn, 4)} if drawn >= share else None
 
@@ -136,8 +142,10 @@ def send_at(case: Case) -> tuple[datetime, str | None]:
     """Say when an allowed survey goes out, and the cap that delays it."""
     latest, delayed_by = case.planned_at, None
     for cap in case.program.document.caps:
+        if cap.then == "skip":
+            continue
         until = _cap_ends(case, cap)
-        if cap.then == "delay" and until is not None and until > latest:
+        if until is not None and until > latest:
             latest, delayed_by = case.sent_from(until), cap.name
     return latest, delayed_by
 

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeGuard
 from uuid import UUID
 
 import msgspec
 
 from shared.events import (
+    AnswerAmended,
     AnswerPayload,
     CrmPayload,
     CustomerRef,
     OrderDelivered,
+    Part,
     Payload,
     PurchaseCancelled,
     PurchaseCompleted,
     ServiceCompleted,
     ServiceReopened,
+    SurveyAnswered,
 )
 
 
@@ -90,6 +94,7 @@ class Touchpoint(msgspec.Struct, frozen=True):
 # looked up by type: isinstance() of a pydantic model is slow where the answer is no
 _REVERSALS = (PurchaseCancelled, ServiceReopened)
 _COMPLETIONS = (PurchaseCompleted, ServiceCompleted)
+_ANSWERS = (SurveyAnswered, AnswerAmended)
 
 
 def is_reversal(payload: Occasion) -> bool:
@@ -98,6 +103,14 @@ def is_reversal(payload: Occasion) -> bool:
 
 def is_completion(payload: Occasion) -> bool:
     return type(payload) in _COMPLETIONS
+
+
+def is_delivery(payload: Occasion) -> TypeGuard[OrderDelivered]:
+    return type(payload) is OrderDelivered
+
+
+def is_answer(payload: Occasion) -> TypeGuard[AnswerPayload]:
+    return type(payload) in _ANSWERS
 
 
 def is_historic(payload: Occasion) -> bool:
@@ -121,16 +134,28 @@ def touchpoint_key(payload: Occasion) -> TouchpointKey | None:
 
 def details_of(payload: Occasion) -> dict[str, Any] | None:
     """Keep what a later event about the same order will be judged by; nothing of the customer."""
-    if not is_completion(payload):
-        return None
-    about = payload.model_dump(mode="json", exclude_defaults=True, exclude={"customer"})
-    about.get("order", {}).pop("items", None)
-    return about
+    match payload:
+        case PurchaseCompleted():
+            about = {"order": _said(payload.order)}
+        case ServiceCompleted():
+            about = {"service": _said(payload.service)}
+        case _:
+            return None
+    about |= {"touchpoint": _said(payload.touchpoint), "attributes": payload.attributes}
+    return {name: said for name, said in about.items() if said}
+
+
+def _said(part: Part) -> dict[str, Any]:
+    return {
+        name: str(said) if isinstance(said, Decimal) else said
+        for name, said in vars(part).items()
+        if said is not None and name != "items"
+    }
 
 
 def with_details(payload: Occasion, touchpoint: Touchpoint | None) -> Occasion:
     """Read a delivery as the purchase it completes, where that is known."""
-    if not isinstance(payload, OrderDelivered) or touchpoint is None or touchpoint.details is None:
+    if not is_delivery(payload) or touchpoint is None or touchpoint.details is None:
         return payload
     return PurchaseCompleted.model_validate(
         {**touchpoint.details, "customer": CustomerRef(id=payload.customer.id).model_dump()}

@@ -76,15 +76,15 @@ class Batch:
     lifted: set[SuppressionKey] = field(default_factory=set)
 
     def decide(self, event: Event[Occasion], digest: bytes) -> StoredDecision:
-        id_ = event.payload.key
         key = touchpoint_key(event.payload)
+        id_ = key.respondent_id if key else event.payload.key
         touchpoint = self.touchpoints.get(key, Touchpoint(key)) if key else None
-        unusable = self._learn(event, touchpoint)
+        unusable = self._learn(event, self.respondents[id_], touchpoint)
         facts = Facts(
             self.respondents[id_], touchpoint, self.suppressions.get(id_, ()), unusable, self.groups, self.used
         )
         decision = decide(event, self.programs, facts, now=self.now)
-        self.missing += [(t.program.id, name) for t in decision.trail if t.program for name in t.missing]
+        self.missing += [(t.program.id, name) for t in decision.trail if t.program and t.missing for name in t.missing]
         invitation_id = self._act(event, decision, facts)
         if touchpoint is not None:
             self._keep_touchpoint(touched(touchpoint, event, decision, invitation_id=invitation_id), touchpoint)
@@ -92,15 +92,15 @@ class Batch:
         self.decisions.append(stored)
         return stored
 
-    def _learn(self, event: Event[Occasion], touchpoint: Touchpoint | None) -> list[str]:
+    def _learn(self, event: Event[Occasion], known: Respondent, touchpoint: Touchpoint | None) -> list[str]:
         """Add what the event says of its customer, and name what of it could not be used."""
-        payload, known, unusable = event.payload, self.respondents[event.payload.key], list[str]()
+        payload, unusable = event.payload, list[str]()
         at = min(event.time, self.now)  # a clock that runs ahead must not outdate what comes later
         learned, customer = known, getattr(payload, "customer", None)
-        if isinstance(payload, CustomerErased):
+        if type(payload) is CustomerErased:
             learned = known.erased(at)
             self._publish(RespondentErased(respondent_id=known.id))
-        elif isinstance(customer, Customer):
+        elif type(customer) is Customer:
             learned, unusable = learn(known, customer, at=at, phone_region=self.terms.phone_region)
             self._free(learned, known)
             if known.known_at is not None and learned.consent != known.consent:

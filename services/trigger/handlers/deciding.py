@@ -34,8 +34,9 @@ async def open_batch(
     """
     current = await programs.current(session)
     tried = by_priority(current)
-    people = {**{event.payload.key: Respondent(event.payload.key) for event in events}, **locked}
-    places = {touchpoint_key(event.payload) for event in events if event.payload.key in locked}
+    ids = [event.payload.key for event in events]
+    people = {**{id_: Respondent(id_) for id_ in ids}, **locked}
+    places = {touchpoint_key(event.payload) for event, id_ in zip(events, ids, strict=True) if id_ in locked}
     found = await touchpoints.find(session, [place for place in places if place])
     return Batch(
         programs=tried,

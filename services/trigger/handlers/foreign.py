@@ -84,8 +84,8 @@ def from_source(source: Source, message: Message) -> Message:
 
 def _refuse_binary(message: Message) -> None:
     """Name Avro and Protobuf, which begin with the registry's magic byte 0 and the schema's number."""
-    content_type = next((value for name, value in message.headers.items() if name.lower() == "content-type"), "")
-    if message.body[:1] == b"\0" or any(name in content_type.lower() for name in _BINARY):
+    types = [value.lower() for name, value in message.headers.items() if name.lower() == "content-type"]
+    if message.body[:1] == b"\0" or (types and any(name in types[0] for name in _BINARY)):
         raise InvalidEvent("body: Avro or Protobuf cannot be read, send JSON")
 
 

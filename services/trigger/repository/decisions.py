@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 import sqlalchemy as sa
-from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger import models
 from services.trigger.repository import new_rows
 from shared import db
+
+_IN_ORDER = attrgetter("source", "event_id")
+_JSON = msgspec.json.Encoder()
 
 
 class EventKey(NamedTuple):
@@ -73,9 +76,9 @@ async def add(session: AsyncSession, decisions: Sequence[StoredDecision]) -> Non
             d.program_id,
             d.program_version,
             d.invitation_id,
-            to_json(d.trail).decode(),
+            _JSON.encode(d.trail).decode(),
         )
-        for d in sorted(decisions, key=lambda decision: decision.key)  # two batches must not wait for each other
+        for d in sorted(decisions, key=_IN_ORDER)  # two batches must not wait for each other
     ]
     await new_rows.add(session, "decisions", _COLUMNS, rows)
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import asyncpg
-from pydantic_core import to_json
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.chance import spread_of
@@ -15,6 +15,8 @@ from services.trigger.domain.respondents import Respondent
 from services.trigger.repository import new_rows
 from shared import db
 from shared.events import Consent
+
+_JSON = msgspec.json.Encoder()
 
 _COLUMNS = (
     "id, customer_id, name, email, phone, locale, time_zone, consent, attributes, purchases, first_purchase_at, "
@@ -66,8 +68,8 @@ def _rows(respondents: Sequence[Respondent]) -> list[tuple[Any, ...]]:
             r.phone,
             r.locale,
             r.time_zone,
-            r.consent.model_dump_json(exclude_none=True),
-            to_json(r.attributes).decode(),
+            _JSON.encode({channel: said for channel, said in vars(r.consent).items() if said is not None}).decode(),
+            _JSON.encode(r.attributes).decode(),
             r.purchases,
             r.first_purchase_at,
             r.last_purchase_at,
@@ -75,7 +77,7 @@ def _rows(respondents: Sequence[Respondent]) -> list[tuple[Any, ...]]:
             r.last_answered_at,
             r.last_category,
             r.last_score,
-            to_json(r.moments).decode(),
+            _JSON.encode(r.moments).decode(),
             r.erased_at,
         )
         for r in respondents

@@ -6,13 +6,15 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from pydantic_core import to_json
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger import models
 from services.trigger.domain.touchpoints import Touchpoint, TouchpointKey, TouchpointKind, TouchpointState
 from services.trigger.repository import new_rows
 from shared import db
+
+_JSON = msgspec.json.Encoder()
 
 _FIND = """SELECT t.* FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (respondent_id, kind, ref)
 JOIN touchpoints AS t USING (respondent_id, kind, ref)"""
@@ -79,7 +81,7 @@ def _rows(touchpoints: Sequence[Touchpoint]) -> list[tuple[Any, ...]]:
             t.state,
             t.reversed_at,
             t.delivered_at,
-            None if t.details is None else to_json(t.details).decode(),
+            None if t.details is None else _JSON.encode(t.details).decode(),
         )
         for t in touchpoints
     ]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared import cloudevents
 from shared.cloudevents import InvalidEvent
@@ -128,3 +131,8 @@ def test_avro_is_refused_by_name() -> None:
 )
 def test_one_person_however_the_id_is_spelt(one: str, other: str) -> None:
     assert respondent_id(one) == respondent_id(other)
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_respondent_id_of_plain_letters_is_folded_as_any_other_is(text: str) -> None:
+    assert respondent_id(text) == unicodedata.normalize("NFC", text.strip().casefold())

@@ -27,7 +27,10 @@ from shared.events import (
     Order,
     ProgramRef,
     PurchaseCompleted,
+    ServiceCompleted,
+    ServiceJob,
     SurveyAnswered,
+    Touchpoint,
 )
 from shared.vocabulary import AnswerMode, category_of
 from tests.unit.trigger.test_decide import NOW, Sent
@@ -133,6 +136,12 @@ def test_details_of_an_order_hold_nothing_of_the_customer() -> None:
     said = details_of(PurchaseCompleted(customer=Customer(id="c1", name="Ann"), order=order, attributes={"gift": True}))
     assert said == {"order": {"id": "1", "amount": "9.90"}, "attributes": {"gift": True}}
     assert details_of(CustomerUpdated(customer=Customer(id="c1"))) is None
+
+
+def test_details_of_a_service_leave_out_what_is_not_said() -> None:
+    place = Touchpoint(store="Riga")
+    said = details_of(ServiceCompleted(customer=Customer(id="c1"), service=ServiceJob(id="7"), touchpoint=place))
+    assert said == {"service": {"id": "7"}, "touchpoint": {"store": "Riga"}}
 
 
 def test_ranges_of_fractions_say_where_they_end() -> None:
