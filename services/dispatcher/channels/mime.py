@@ -63,11 +63,14 @@ def checked_address(address: str) -> str:
     return ascii_address
 
 
+_AS_IS = re.compile(r"[!-\-/-<>-~](?:[ -<>-~]{0,73}[!-<>-~])?")  # one short line that needs no encoding
 _LINE = 76  # characters with the soft break, which joins the last line to the next part
 
 
 def quoted(text: str) -> bytes:
     """Encode text as quoted-printable, RFC 2045, 6.7; parts joined by a soft line break are one text again."""
+    if _AS_IS.fullmatch(text):
+        return text.encode()
     found = text.replace("\r\n", "\n").replace("\r", "\n")
     *lines, last = binascii.b2a_qp(found.encode(errors="replace")).split(b"\n")  # it breaks lines as it finds them
     return b"\r\n".join((*(_folded(line, _LINE) for line in lines), _folded(last, _LINE - 1)))
