@@ -299,4 +299,4 @@ def _columns(held: Sequence[Held]) -> tuple[list[UUID], list[int], list[UUID]]:
 
 
 def _keys(rows: Sequence[asyncpg.Record]) -> set[tuple[UUID, int]]:
-    return {(row["invitation_id"], row["step"]) for row in rows}
+    return {(invitation_id, step) for invitation_id, step in rows}

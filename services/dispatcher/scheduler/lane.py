@@ -146,8 +146,9 @@ class Lane:
             if not size or (stop is not None and stop.is_set()):
                 break
             batch, left, at = left[:size], left[size:], self.clock.now()
-            in_hours = [each for each in batch if each[0].opening(at) == at]
-            late += [each for each in batch if each[0].opening(at) != at]
+            in_hours = list[Leaving]()
+            for each in batch:
+                (in_hours if each[0].opening(at) == at else late).append(each)
             if in_hours:
                 sent = await self._send_batch(self.account, in_hours, now, sent, stop)
         await self._record(sent, self.clock.now(), stop=stop, known=True)
