@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -62,7 +63,7 @@ class Composer:
             "From": _from(sender) if sender else mime.mailbox(request.brand.name, self._sender),
             "To": address,
             "Subject": mime.text_header(subject),
-            "Date": format_datetime(datetime.now(UTC)),
+            "Date": _date_header(int(time.time())),
             "Message-ID": f"<{request.invitation_id}.{step}@{self._sender.rpartition('@')[2]}>",
             "List-Unsubscribe": f"<{unsubscribe}>",
             "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
@@ -78,6 +79,11 @@ class Composer:
     @cached_property
     def _sender(self) -> str:
         return envelope_sender(self.mail_from)
+
+
+@lru_cache(maxsize=1)
+def _date_header(second: int) -> str:
+    return format_datetime(datetime.fromtimestamp(second, UTC))
 
 
 def envelope_sender(mail_from: str) -> str:
@@ -104,20 +110,21 @@ def _kind(request: SurveyRequested, words: Words) -> LetterKind:
 
 def _values(request: SurveyRequested) -> dict[str, str]:
     """What placeholders in a text stand for."""
+    date_ = _date(request)
     return {
         "brand": request.brand.name,
         "question": request.question,
-        "about": about(request),
-        "date": _date(request),
+        "about": _about(request, date_),
+        "date": date_,
         "number": request.event.subject or "",
         "store": request.segments.get("store", ""),
-        "topic": _topic(request),
+        "topic": _topic(request, date_),
     }
 
 
-def _topic(request: SurveyRequested) -> str:
+def _topic(request: SurveyRequested, date_: str) -> str:
     words = words_of(request.locale)
-    return (words.service_topic if _is_service(request) else words.order_topic).format(date=_date(request))
+    return (words.service_topic if _is_service(request) else words.order_topic).format(date=date_)
 
 
 def _is_first(request: SurveyRequested, step: int) -> bool:
@@ -126,9 +133,13 @@ def _is_first(request: SurveyRequested, step: int) -> bool:
 
 def about(request: SurveyRequested) -> str:
     """Name what the question is about: "Your order 48213 of 18 November, Tverskaya"."""
+    return _about(request, _date(request))
+
+
+def _about(request: SurveyRequested, date_: str) -> str:
     words, event = words_of(request.locale), request.event
     form = words.service if _is_service(request) else words.order
-    text = (form if event.subject else words.order_without_number).format(number=event.subject, date=_date(request))
+    text = (form if event.subject else words.order_without_number).format(number=event.subject, date=date_)
     store = request.segments.get("store")
     return f"{text}, {store}" if store else text
 

@@ -63,20 +63,25 @@ def checked_address(address: str) -> str:
     return ascii_address
 
 
+_AS_IS = re.compile(r"[!-\-/-<>-~](?:[ -<>-~]{0,73}[!-<>-~])?")  # one short line that needs no encoding
 _LINE = 76  # characters with the soft break, which joins the last line to the next part
 
 
 def quoted(text: str) -> bytes:
     """Encode text as quoted-printable, RFC 2045, 6.7; parts joined by a soft line break are one text again."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n")
-    encoded = binascii.b2a_qp(lines.encode(errors="replace")).replace(
-        b"\n", b"\r\n"
-    )  # it breaks lines as it finds them
-    before, ending, last = encoded.rpartition(b"\r\n")
-    if len(last) < _LINE:
-        return encoded
-    cut = next(at for at in (73, 72, 71) if b"=" not in last[at - 2 : at])  # not inside an escape
-    return before + ending + last[:cut] + b"=\r\n" + last[cut:]
+    if _AS_IS.fullmatch(text):
+        return text.encode()
+    found = text.replace("\r\n", "\n").replace("\r", "\n")
+    *lines, last = binascii.b2a_qp(found.encode(errors="replace")).split(b"\n")  # it breaks lines as it finds them
+    return b"\r\n".join((*(_folded(line, _LINE) for line in lines), _folded(last, _LINE - 1)))
+
+
+def _folded(line: bytes, most: int) -> bytes:
+    """Break a line that passed the limit: `b2a_qp` does not count what white space at its end becomes."""
+    if len(line) <= most:
+        return line
+    cut = next(at for at in (73, 72, 71) if b"=" not in line[at - 2 : at])  # not inside an escape
+    return line[:cut] + b"=\r\n" + line[cut:]
 
 
 def alternative(headers: Mapping[str, str], *, text: bytes, html: bytes) -> bytes:

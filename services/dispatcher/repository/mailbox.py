@@ -39,6 +39,8 @@ ON CONFLICT DO NOTHING"""
 
 
 async def keep(session: AsyncSession, messages: Sequence[Outgoing], *, at: datetime) -> None:
+    if not messages:
+        return
     await db.fetch(
         session,
         _KEEP,

@@ -62,12 +62,12 @@ async def insert(session: AsyncSession, requests: Sequence[SurveyRequested]) -> 
 
 
 _CLAIM = """WITH due AS MATERIALIZED (
-    SELECT invitation_id, step FROM steps
+    SELECT ctid FROM steps
     WHERE state = 'planned' AND channel = $1 AND due_at <= $2
     ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED
 )
 UPDATE steps s SET state = 'leased', token = $4, leased_until = clock_timestamp() + $5::interval
-FROM due WHERE s.invitation_id = due.invitation_id AND s.step = due.step
+FROM due WHERE s.ctid = due.ctid
 RETURNING s.invitation_id, s.step, s.token, s.channel, s.tries, s.due_at, s.account"""
 
 
@@ -108,7 +108,7 @@ _FACTS = """SELECT i.id, i.request::text, (
           i.request #>> CASE s.channel WHEN 'email' THEN '{contact,email}' ELSE '{contact,phone}' END::text[]
       )), 'UTF8')))
 ) AS suppressed
-FROM invitations i WHERE i.id = ANY($1::uuid[]) AND i.expires_at > $3"""
+FROM unnest($1::uuid[]) AS claimed (id) JOIN invitations i USING (id) WHERE i.expires_at > $3"""
 
 
 async def facts(
@@ -125,9 +125,11 @@ async def facts(
 
 # whoever touches a leased row takes its lease away: nobody has to wait for that, and so nobody waits in a circle
 _OURS = """WITH ours AS MATERIALIZED (
-    SELECT s.invitation_id, s.step FROM steps s
-    JOIN unnest($1::uuid[], $2::int[], $3::uuid[]) AS m (invitation_id, step, token) USING (invitation_id, step)
-    WHERE s.token = m.token AND s.state = 'leased' FOR UPDATE OF s SKIP LOCKED
+    SELECT ours.* FROM unnest($1::uuid[], $2::int[], $3::uuid[]) AS m (invitation_id, step, token), LATERAL (
+        SELECT s.invitation_id, s.step FROM steps s
+        WHERE s.invitation_id = m.invitation_id AND s.step = m.step AND s.token = m.token AND s.state = 'leased'
+        FOR UPDATE SKIP LOCKED
+    ) ours
 )"""
 _MARK = f"""{_OURS}
 UPDATE steps s SET state = 'in_flight', account = $4, leased_until = clock_timestamp() + $5::interval
@@ -150,6 +152,8 @@ WHERE s.invitation_id = ours.invitation_id AND s.step = ours.step"""  # noqa: S6
 
 async def move(session: AsyncSession, moves: Sequence[tuple[Held, datetime, str | None]]) -> None:
     """Give leased steps back, to be due at another time."""
+    if not moves:
+        return
     held = [step for step, _, _ in moves]
     times = [due_at for _, due_at, _ in moves]
     await db.fetch(session, _MOVE, *_columns(held), times, [reason for _, _, reason in moves])
@@ -211,8 +215,8 @@ async def end(session: AsyncSession, ends: Sequence[End]) -> set[tuple[UUID, int
     return _keys(rows)
 
 
-_CHAINS = """SELECT invitation_id, step, channel, state, due_at, delay_s, call_task FROM steps
-WHERE invitation_id = ANY($1::uuid[]) ORDER BY invitation_id, step"""
+_CHAINS = """SELECT invitation_id, step, channel, state, due_at, delay_s, call_task
+FROM unnest($1::uuid[]) AS wanted (invitation_id) JOIN steps USING (invitation_id) ORDER BY invitation_id, step"""
 
 
 async def chains(session: AsyncSession, invitations: Collection[UUID]) -> dict[UUID, list[domain.Step]]:
@@ -236,6 +240,8 @@ WHERE s.invitation_id = p.invitation_id AND s.step = p.step AND s.state = 'waiti
 
 
 async def plan(session: AsyncSession, planned: Mapping[UUID, domain.Planned]) -> None:
+    if not planned:
+        return
     steps = list(planned.values())
     numbers = [step.number for step in steps]
     await db.fetch(session, _PLAN, list(planned), numbers, [step.due_at for step in steps])
@@ -293,4 +299,4 @@ def _columns(held: Sequence[Held]) -> tuple[list[UUID], list[int], list[UUID]]:
 
 
 def _keys(rows: Sequence[asyncpg.Record]) -> set[tuple[UUID, int]]:
-    return {(row["invitation_id"], row["step"]) for row in rows}
+    return {(invitation_id, step) for invitation_id, step in rows}

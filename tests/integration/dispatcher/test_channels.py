@@ -193,6 +193,54 @@ async def test_reply_decides_by_its_phase(verb: str, reply: bytes, disposition: 
         assert await results(sender, mail()) == [Disposition(Result.SENT)]  # it spoils nothing for the next
 
 
+PIPELINING = b"250-here\r\n250 PIPELINING"
+
+
+async def test_commands_go_out_together_where_the_server_takes_that() -> None:
+    async with scripted_smtp(EHLO=[PIPELINING], MAIL=[b"", b"250 fine"], RCPT=[b"250 fine\r\n250 fine"]) as server:
+        found = await results(account(server.port), mail(), mail())
+    assert found == [Disposition(Result.SENT)] * 2
+    assert server.verbs == ["GREETING", "EHLO", *["MAIL", "RCPT", "DATA", "CONTENT"] * 2, "QUIT"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "reply", "disposition"),
+    [
+        ("MAIL", b"451 later", Disposition(Result.UNAVAILABLE, "smtp_451")),
+        ("MAIL", None, Disposition(Result.UNAVAILABLE, "smtp_disconnected")),
+        ("RCPT", b"450 greylisted", Disposition(Result.NOT_ACCEPTED, "smtp_450")),
+        ("RCPT", b"421 closing", Disposition(Result.UNAVAILABLE, "smtp_421")),
+        ("RCPT", b"what?", Disposition(Result.NOT_ACCEPTED, "smtp_-1")),
+        ("RCPT", None, Disposition(Result.NOT_ACCEPTED, "smtp_disconnected")),
+        ("DATA", b"451 later", Disposition(Result.NOT_ACCEPTED, "smtp_451")),
+        ("DATA", b"421 closing", Disposition(Result.UNAVAILABLE, "smtp_421")),
+        ("DATA", None, Disposition(Result.NOT_ACCEPTED, "smtp_disconnected")),
+        ("CONTENT", b"250-taken\r\n250 in two lines", Disposition(Result.SENT)),
+        ("CONTENT", b"554 5.7.1 spam", Disposition(Result.REFUSED, "smtp_554_5.7.1")),
+        ("CONTENT", b"what?", Disposition(Result.UNKNOWN, "no_reply")),
+        ("CONTENT", None, Disposition(Result.UNKNOWN, "no_reply")),
+    ],
+)
+async def test_reply_decides_by_its_phase_when_commands_go_out_together(
+    verb: str, reply: bytes | None, disposition: Disposition
+) -> None:
+    async with scripted_smtp(EHLO=[PIPELINING, PIPELINING], **{verb: [reply]}) as server:
+        sender = account(server.port)
+        assert await sender.send_all([mail()], within_s=10) == [disposition]
+        assert await results(sender, mail()) == [Disposition(Result.SENT)]  # it spoils nothing for the next
+
+
+@pytest.mark.parametrize(
+    ("answer", "connections"),
+    [(b"554 no valid recipients", 1), (b"354 go on", 2), (None, 2), (b"what?", 2)],
+)
+async def test_data_behind_a_refused_recipient_is_no_message(answer: bytes | None, connections: int) -> None:
+    async with scripted_smtp(EHLO=[PIPELINING] * 2, RCPT=[b"550 no such user"], DATA=[answer]) as server:
+        found = await results(account(server.port), mail(), mail())
+    assert found == [Disposition(Result.REFUSED, "smtp_550"), Disposition(Result.SENT)]
+    assert (server.accepted, server.connections) == (1, connections)
+
+
 async def test_refused_starttls_is_certain() -> None:
     async with scripted_smtp(EHLO=[b"250-here\r\n250 STARTTLS"], STARTTLS=[b"454 not now"]) as server:
         sender = SmtpAccount(SmtpServer.from_url(f"smtp+starttls://127.0.0.1:{server.port}"), sender=SENDER)

@@ -181,6 +181,29 @@ async def test_known_disposition_is_recorded_once_the_database_is_back(
     assert (await chain.step(asked.invitation_id, 1))["state"] == "sent"
 
 
+async def test_known_disposition_outlives_an_outage_that_keeps_the_next_batch_from_starting(
+    chain: Chain, postgres: embedded.Embedded
+) -> None:
+    await chain.take(request("r1"), request("r2"))
+    sent, back = asyncio.Event(), asyncio.Event()
+
+    async def send() -> None:
+        sent.set()
+        await back.wait()
+
+    account = RememberingAccount(on_send=send, free_slots=1)
+    performing = asyncio.create_task(chain.lane(EMAIL, account).perform_due())
+    await sent.wait()
+    async with outage(chain, postgres):
+        back.set()
+        await asyncio.wait({performing}, timeout=0.5)
+        assert not performing.done()
+        assert len(account.taken) == 1
+    await performing
+    assert len(account.taken) == 2
+    assert [row["state"] for row in await chain.rows("SELECT state FROM steps WHERE step = 1")] == ["sent"] * 2
+
+
 async def test_keeper_gives_nobody_up_until_the_database_has_answered_for_a_while(chain: Chain) -> None:
     asked = request()
     await chain.take(asked)
@@ -431,6 +454,21 @@ async def test_disposition_that_cannot_be_stored_holds_up_no_other(chain: Chain)
     await expire_leases(chain)
     await chain.tick(email=account)
     assert len(account.taken) == 8
+
+
+async def test_disposition_that_cannot_be_stored_holds_up_no_batch_behind_it(chain: Chain) -> None:
+    await chain.take(*(request(f"r{number}") for number in range(9)))
+
+    class Odd(RememberingAccount):
+        async def send_all(self, messages: Sequence[Outgoing], *, within_s: float) -> list[Disposition]:
+            found = await super().send_all(messages, within_s=within_s)
+            return [*found[1:], Disposition(Result.SENT, message_id="\0")]
+
+    account = Odd(free_slots=3)
+    await chain.lane(EMAIL, account).perform_due()
+    found = await chain.rows("SELECT state FROM steps WHERE step = 1")
+    assert Counter(row["state"] for row in found) == {"sent": 6, "in_flight": 3}
+    assert len(account.taken) == 9
 
 
 async def test_account_that_breaks_ends_its_messages_as_unknown(chain: Chain) -> None:

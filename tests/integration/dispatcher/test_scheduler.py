@@ -275,6 +275,21 @@ async def test_mark_and_end_find_their_steps_by_key(dispatcher_db: db.Database, 
     await connection.close()
 
 
+async def test_mark_looks_at_its_own_steps_though_statistics_know_of_no_leased_ones(
+    dispatcher_db: db.Database, chain: Chain
+) -> None:
+    """It read the whole table once, and compared each leased step with each to be marked."""
+    await chain.take(*(request(f"r{number}") for number in range(500)))
+    connection = await dispatcher_db.connect()
+    await connection.execute("VACUUM ANALYZE steps")
+    async with dispatcher_db.sessions.begin() as session:
+        held = await steps.claim_due(session, EMAIL, now=NOW, limit=500)
+    explain = f"EXPLAIN (ANALYZE) {steps._MARK}"
+    rows = await connection.fetch(explain, *steps._columns(held[:100]), "smtp", steps.LEASE)
+    assert "Seq Scan on steps" not in "\n".join(row[0] for row in rows)
+    await connection.close()
+
+
 async def test_claim_reads_only_what_is_due(dispatcher_db: db.Database, chain: Chain) -> None:
     """The statement itself, over many steps of the future and of the past."""
     asked = request()

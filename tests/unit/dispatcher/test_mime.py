@@ -57,6 +57,7 @@ def test_names_are_read_as_they_were_written() -> None:
 
 @example(["a" * 76, "b"])
 @example(["a" * 72 + "é", "b"])
+@example(["a" * 75 + " \nb"])
 @given(st.lists(st.text(max_size=200), min_size=1, max_size=4))
 def test_quoted_parts_joined_by_soft_breaks_are_one_text_on_short_lines(parts: list[str]) -> None:
     texts = [part.encode(errors="ignore").decode() for part in parts]

@@ -11,11 +11,11 @@ import asyncio
 import contextlib
 import re
 import time
-from typing import cast
 
 import aiosmtplib
 import structlog
 
+from services.dispatcher.channels.email.dialogue import Dialogue
 from services.dispatcher.channels.email.server import SmtpServer
 from services.dispatcher.domain import Disposition, Outgoing, Result
 
@@ -33,6 +33,7 @@ class Connection:
     def __init__(self, server: SmtpServer, sender: str) -> None:
         self._server, self._sender = server, sender
         self._smtp: aiosmtplib.SMTP | None = None
+        self._dialogue: Dialogue | None = None
         self._used_at = float("-inf")
         self._addressed = self._dot_written = False
 
@@ -51,7 +52,7 @@ class Connection:
             async with asyncio.timeout_at(deadline):
                 return await self._converse(message, deadline)
         except (aiosmtplib.SMTPRecipientRefused, aiosmtplib.SMTPDataError) as error:
-            await self._reset()
+            await (self.close(politely=False) if error.code == _CLOSING else self._reset())
             return _answered(error)
         except Exception as error:
             if not isinstance(error, _TROUBLE):
@@ -63,28 +64,50 @@ class Connection:
             return Disposition(Result.UNAVAILABLE if is_away else Result.NOT_ACCEPTED, f"smtp_{_kind(error)}")
 
     async def _converse(self, message: Outgoing, deadline: float) -> Disposition:
-        smtp = await self._connected()
-        await smtp.mail(self._sender)
-        self._addressed = True
-        await smtp.rcpt(message.recipient)
-        started = await smtp.execute_command(b"DATA")
-        if started.code != aiosmtplib.SMTPStatus.start_input:
-            raise aiosmtplib.SMTPDataError(started.code, started.message)
-        reply = await self._content(smtp, message.body, deadline)
+        dialogue = await self._connected()
+        await self._announce(dialogue, message)
+        reply = await self._content(dialogue, message.body, deadline)
         if 400 <= reply.code < 600:
             raise aiosmtplib.SMTPDataError(reply.code, reply.message)
         if not 200 <= reply.code < 300:
             raise aiosmtplib.SMTPResponseException(reply.code, reply.message)  # no answer to a message
-        self._used_at = time.monotonic()
         return Disposition(Result.SENT)
 
-    async def _content(self, smtp: aiosmtplib.SMTP, body: bytes, deadline: float) -> aiosmtplib.SMTPResponse:
+    async def _announce(self, dialogue: Dialogue, message: Outgoing) -> None:
+        """Say who writes to whom, up to where the content may follow: at once where the server takes that."""
+        mail, rcpt, data = _command("MAIL FROM", self._sender), _command("RCPT TO", message.recipient), b"DATA\r\n"
+        dialogue.forget_unasked()
+        dialogue.write(mail + rcpt + data if dialogue.pipelines else mail)
+        reply = await dialogue.reply()
+        if reply.code != aiosmtplib.SMTPStatus.completed:
+            raise aiosmtplib.SMTPSenderRefused(reply.code, reply.message, self._sender)
+        self._addressed = True
+        if not dialogue.pipelines:
+            dialogue.write(rcpt)
+        reply = await dialogue.reply()
+        if reply.code not in (aiosmtplib.SMTPStatus.completed, aiosmtplib.SMTPStatus.will_forward):
+            if dialogue.pipelines:
+                await self._take_back(dialogue)
+            raise aiosmtplib.SMTPRecipientRefused(reply.code, reply.message, message.recipient)
+        if not dialogue.pipelines:
+            dialogue.write(data)
+        reply = await dialogue.reply()
+        if reply.code != aiosmtplib.SMTPStatus.start_input:
+            raise aiosmtplib.SMTPDataError(reply.code, reply.message)
+
+    async def _take_back(self, dialogue: Dialogue) -> None:
+        """Hear what became of the DATA behind a refused recipient; a server that waits for content is left."""
+        try:
+            if (await dialogue.reply()).code != aiosmtplib.SMTPStatus.start_input:
+                return
+        except _TROUBLE:
+            pass
+        await self.close(politely=False)
+
+    async def _content(self, dialogue: Dialogue, body: bytes, deadline: float) -> aiosmtplib.SMTPResponse:
         """Write the message, and the final dot only once all before it left this process."""
-        protocol = smtp.protocol
-        if protocol is None or protocol.transport is None:
-            raise aiosmtplib.SMTPServerDisconnected("lost after DATA")
-        transport = cast("asyncio.Transport", protocol.transport)
-        protocol.write(_stuffed(body))
+        transport = dialogue.transport
+        dialogue.write(_stuffed(body))
         await asyncio.sleep(0)  # a server that hung up meanwhile is seen before the dot
         while transport.get_write_buffer_size() and not transport.is_closing():  # noqa: ASYNC110 - it sets no event
             await asyncio.sleep(_FLUSH_POLL_S)
@@ -93,33 +116,47 @@ class Connection:
         if time.monotonic() >= deadline:
             raise TimeoutError  # this process stood still: another may have given the step up
         self._dot_written = True
-        protocol.write(b".\r\n")
-        return await protocol.read_response()  # as long as the budget lasts: a slow one may have accepted it
+        dialogue.write(b".\r\n")
+        return await dialogue.reply(within_s=None)  # as long as the budget lasts: a slow one may have accepted it
 
-    async def _connected(self) -> aiosmtplib.SMTP:
+    async def _connected(self) -> Dialogue:
         if self._smtp is not None and time.monotonic() - self._used_at > _IDLE_S:
             await self.close()  # a server may be about to hang up on an idle one
-        if self._smtp is None or not self._smtp.is_connected:
+        if self._smtp is None or self._dialogue is None or not self._smtp.is_connected:
             self._smtp = self._server.client()
             await self._smtp.connect()
-        return self._smtp
+            self._dialogue = await Dialogue.take_over(self._smtp)
+        self._used_at = time.monotonic()
+        return self._dialogue
 
     async def _reset(self) -> None:
         try:
-            if self._smtp is not None:
-                await self._smtp.rset(timeout=1)
+            await self._ask(b"RSET\r\n")
         except _TROUBLE:
             await self.close(politely=False)
 
+    async def _ask(self, command: bytes) -> None:
+        if self._dialogue is not None:
+            self._dialogue.write(command)
+            await self._dialogue.reply(within_s=1)
+
     async def close(self, *, politely: bool = True) -> None:
         """Hang up. An error on QUIT is no failed send."""
-        smtp, self._smtp = self._smtp, None
-        if smtp is None:
-            return
-        if politely and smtp.is_connected:
+        if politely:
             with contextlib.suppress(*_TROUBLE):
-                await smtp.quit(timeout=1)
-        smtp.close()
+                await self._ask(b"QUIT\r\n")
+        smtp, self._smtp, self._dialogue = self._smtp, None, None
+        if smtp is not None:
+            smtp.close()
+
+
+_FORBIDDEN = re.compile(r"[\r\n\0<>]")
+
+
+def _command(verb: str, address: str) -> bytes:
+    if _FORBIDDEN.search(address):
+        raise ValueError("an address no command could carry")
+    return f"{verb}:<{address}>\r\n".encode("ascii")
 
 
 def _answered(error: aiosmtplib.SMTPResponseException) -> Disposition:

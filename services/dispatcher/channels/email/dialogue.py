@@ -1,0 +1,89 @@
+"""What is said on an SMTP connection once aiosmtplib has opened, encrypted and authenticated it.
+
+aiosmtplib waits for the reply to each command and drops what comes before it is asked for. Here commands may be written
+together, RFC 2920, and a command costs a third of the time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import cast
+
+from aiosmtplib import SMTP, SMTPResponse, SMTPResponseException, SMTPServerDisconnected, SMTPStatus
+
+_REPLY_S = 5.0
+_LONGEST_LINE = 8192
+_UNREADABLE = SMTPResponse(SMTPStatus.invalid_response, "no reply of SMTP")
+
+
+class Dialogue(asyncio.Protocol):
+    """Takes a connection over. Raises what aiosmtplib would, and TimeoutError."""
+
+    def __init__(self, transport: asyncio.Transport, *, pipelines: bool) -> None:
+        self.transport, self.pipelines = transport, pipelines
+        self._unread, self._first_line = b"", b""
+        self._replies: deque[SMTPResponse] = deque()
+        self._heard = asyncio.Event()
+        self._ended = False
+        transport.set_protocol(self)
+
+    @classmethod
+    async def take_over(cls, smtp: SMTP) -> Dialogue:
+        if smtp.is_ehlo_or_helo_needed:
+            await smtp.ehlo()
+        if smtp.protocol is None or smtp.protocol.transport is None:
+            raise SMTPServerDisconnected("lost after EHLO")
+        return cls(cast("asyncio.Transport", smtp.protocol.transport), pipelines=smtp.supports_extension("pipelining"))
+
+    def forget_unasked(self) -> None:
+        """Leave out what the server said before it was asked, as a farewell to the idle."""
+        self._replies.clear()
+
+    def write(self, written: bytes) -> None:
+        if self._ended or self.transport.is_closing():
+            raise SMTPServerDisconnected("connection lost")
+        self.transport.write(written)
+
+    async def reply(self, *, within_s: float | None = _REPLY_S) -> SMTPResponse:
+        """Wait for the next reply; of one of many lines, the first is its text."""
+        if not self._replies:
+            async with asyncio.timeout(within_s):
+                await self._next()
+        reply = self._replies.popleft()
+        if reply.code == SMTPStatus.invalid_response:
+            raise SMTPResponseException(reply.code, reply.message)
+        return reply
+
+    async def _next(self) -> None:
+        while not self._replies:
+            if self._ended:
+                raise SMTPServerDisconnected("connection lost")
+            self._heard.clear()
+            await self._heard.wait()
+
+    def data_received(self, data: bytes) -> None:
+        *lines, self._unread = (self._unread + data).split(b"\n")
+        for line in lines:
+            self._read(line)
+        if len(self._unread) > _LONGEST_LINE:
+            self._unread = b""
+            self._replies.append(_UNREADABLE)
+        self._heard.set()
+
+    def _read(self, line: bytes) -> None:
+        first = self._first_line = self._first_line or line
+        if not line[:3].isdigit() or len(line) > _LONGEST_LINE:
+            self._replies.append(_UNREADABLE)
+        elif line[3:4] != b"-":
+            self._replies.append(SMTPResponse(int(line[:3]), first[4:].strip().decode(errors="replace")))
+        else:
+            return
+        self._first_line = b""
+
+    def eof_received(self) -> None:
+        self.connection_lost(None)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._ended = True
+        self._heard.set()
