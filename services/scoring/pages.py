@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse
 from starlette.background import BackgroundTask
 
 from services.scoring import forms, letters, phone_numbers
-from services.scoring.answers import Recorded, opt_out
+from services.scoring.answers import Recorded, Submission, opt_out
 from services.scoring.domain.answers import Entry, Invitation, InvitationState, Refusal
 from services.scoring.domain.calls import BestTime, Callback
 from services.scoring.domain.visits import MAX_USER_AGENT, MOMENT, Device, View, Visit, device_of, is_crawler
@@ -68,21 +68,18 @@ class AnswerPages:
         return response
 
     async def save(self, request: Request, link: str) -> Response:
-        found, now = await self._open(request, link), self.clock.now()
-        if isinstance(found, Response):
-            return found
-        opened, invitation = found[0], found[1].invitation
-        fields = await _fields(request)
-        try:
-            said = _entry(fields, invitation, step=opened.step, now=now)
-        except InvalidForm:
+        opened, now = Link.of(link), self.clock.now()
+        if wait := self.limits.wait(request, opened.token):
+            return letters.busy(request, wait)
+        read = _reader(request, await _fields(request), opened, now)
+        submitted = await self.writer.submit(Submission(Knock(fingerprint(opened.token), now), read))
+        if submitted is None or submitted.invitation.state is InvitationState.ERASED:
+            return letters.unknown(request, opened)
+        invitation, entry, result = submitted.invitation, submitted.entry, submitted.result
+        if entry is None or result is Refusal.NO_SCORE:
             return letters.invalid(request, opened, invitation)
-        entry = replace(said, device=_device(request), visit=_visit(request, fields, found[1], now))
-        result = await self.writer.record(entry)
         if isinstance(result, Recorded):
             return self._saved(opened, invitation, entry, result)
-        if result is Refusal.NO_SCORE:
-            return letters.invalid(request, opened, invitation)
         return letters.closed(request, invitation, now) or letters.withdrawn(request, invitation)
 
     async def ask_to_stop(self, request: Request, link: str) -> Response:
@@ -124,6 +121,19 @@ class AnswerPages:
             seen = View(opened.step, "POST", entry.score, automatic=True, at=entry.at)
             response.background = BackgroundTask(self.views.note, invitation.id, seen)
         return response
+
+
+def _reader(
+    request: Request, fields: list[tuple[str, str]], opened: Link, now: datetime
+) -> Callable[[Visited], Entry | None]:
+    def read(found: Visited) -> Entry | None:
+        try:
+            said = _entry(fields, found.invitation, step=opened.step, now=now)
+        except InvalidForm:
+            return None
+        return replace(said, device=_device(request), visit=_visit(request, fields, found, now))
+
+    return read
 
 
 def _visit(request: Request, fields: list[tuple[str, str]], found: Visited, now: datetime) -> Visit:

@@ -24,14 +24,13 @@ from uuid_utils.compat import uuid7
 
 from deploy import databases
 from services.scoring import main
-from services.scoring.answers import Recorded
+from services.scoring.answers import Recorded, Submission, Submitted
 from services.scoring.config import ScoringSettings
 from services.scoring.domain.answers import Answer, Entry, Invitation
-from services.scoring.groups import Group
 from services.scoring.models import buckets
-from services.scoring.repository.invitations import Knock, Visited
+from services.scoring.repository.invitations import Visited
 from services.scoring.writer import Writer
-from shared import db, embedded, links, logging
+from shared import db, embedded, links, logging, runtime
 from shared.clock import SystemClock
 from shared.config import DEVELOPMENT_LINK_KEYS
 from shared.events import SurveyRequested
@@ -159,14 +158,16 @@ async def _post(port: int, waiting: Iterator[UUID], waits: list[float]) -> None:
 
 
 class _Nobody(Writer):
-    """Takes every answer and stores none."""
+    """Knows every link as that of one invitation, takes every answer and stores none."""
 
-    def __init__(self, _sessions: object) -> None:
-        pass
+    def __init__(self, invitation: Invitation) -> None:
+        self._found = Visited(invitation, links=1, soon=False)
 
-    async def record(self, entry: Entry) -> Recorded:
-        day = entry.at.date()
-        return Recorded(_answer(entry, day), new=True)
+    async def submit(self, submission: Submission) -> Submitted:
+        entry = submission.read(self._found)
+        if entry is None:
+            raise NotRight("the form was not understood")
+        return Submitted(self._found.invitation, entry, Recorded(_answer(entry, entry.at.date()), new=True))
 
 
 def _answer(entry: Entry, day: date) -> Answer:
@@ -175,25 +176,16 @@ def _answer(entry: Entry, day: date) -> Answer:
     )
 
 
-class _OpenDoor(Group[Knock, Visited | None]):
-    """Knows every link as that of one invitation."""
-
-    def __init__(self, invitation: Invitation) -> None:
-        self._found = Visited(invitation, links=1, soon=False)
-
-    async def do(self, _item: Knock) -> Visited:
-        return self._found
-
-
 def _serve(urls: Mapping[str, str], invitation: Invitation | None, port: int) -> None:
     """Serve the whole application; what is given an invitation reads and writes nothing to answer for it."""
     logging.configure("warning", service="bench")
     if invitation is not None:
-        patch.multiple(main, Group=lambda *_: _OpenDoor(invitation), Writer=_Nobody).start()
+        patch.object(main, "Writer", lambda _sessions: _Nobody(invitation)).start()
     database = db.Database(urls["scoring"], schema="scoring")
     app = main.build_app(
         ScoringSettings(), database=database, event_log=open_log(urls["transport"]), clock=SystemClock()
     )
+    runtime.collect_seldom()  # as in production
     uvicorn.run(app, port=port, log_config=None, access_log=False, lifespan="off", loop="uvloop")
 
 

@@ -38,10 +38,12 @@ _TYPES = (
 )
 _UNNEST = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(_TYPES, 1))
 _SET = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.replace("\n", " ").split(", "))
-_KEEP_VERSIONS = f"""INSERT INTO answer_versions ({_COLUMNS}, operator, suspicion) SELECT * FROM unnest({_UNNEST},
-${len(_TYPES) + 1}::text[], ${len(_TYPES) + 2}::text[])"""  # noqa: S608 - column names only
-_KEEP_CURRENT = f"""INSERT INTO answers ({_COLUMNS}, invitation_id) SELECT * FROM unnest({_UNNEST},
-${len(_TYPES) + 1}::uuid[]) ON CONFLICT (invitation_id) DO UPDATE SET {_SET}"""  # noqa: S608 - column names only
+_KEEP = f"""WITH new AS (SELECT * FROM unnest({_UNNEST}, ${len(_TYPES) + 1}::text[], ${len(_TYPES) + 2}::text[],
+${len(_TYPES) + 3}::uuid[], ${len(_TYPES) + 4}::boolean[]) AS n ({_COLUMNS}, operator, suspicion, invitation_id, last)),
+kept AS (INSERT INTO answer_versions ({_COLUMNS}, operator, suspicion)
+SELECT {_COLUMNS}, operator, suspicion FROM new)
+INSERT INTO answers ({_COLUMNS}, invitation_id) SELECT {_COLUMNS}, invitation_id FROM new WHERE last
+ON CONFLICT (invitation_id) DO UPDATE SET {_SET}"""  # noqa: S608 - column names only
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,34 +61,37 @@ async def keep(session: AsyncSession, versions: Sequence[Version]) -> None:
     """Store versions, and of each invitation the last of them as the current answer."""
     if not versions:
         return
-    by_whom = [v.entry.operator for v in versions], [v.suspicion for v in versions]
-    await db.fetch(session, _KEEP_VERSIONS, *_columns([v.after for v in versions]), *by_whom)
-    last = list({v.invitation.id: v.after for v in versions}.items())
-    current = _columns([answer for _, answer in last])
-    await db.fetch(session, _KEEP_CURRENT, *current, [invitation_id for invitation_id, _ in last])
-
-
-def _columns(answers: Sequence[Answer]) -> list[list[Any]]:
+    last = {version.invitation.id: version for version in versions}
     rows = [
         (
-            answer.answer_id,
-            answer.version,
-            answer.score,
-            json.dumps(answer.reasons),
-            answer.comment,
-            json.dumps(dict(answer.extra)),
-            answer.mode,
-            answer.step,
-            answer.channel,
-            answer.suspect,
-            answer.answered_at,
-            answer.first_day,
-            answer.device,
-            answer.callback_wanted,
+            *_row(version.after),
+            version.entry.operator,
+            version.suspicion,
+            version.invitation.id,
+            version is last[version.invitation.id],
         )
-        for answer in answers
+        for version in versions
     ]
-    return [list(column) for column in zip(*rows, strict=True)]
+    await db.fetch(session, _KEEP, *(list(column) for column in zip(*rows, strict=True)))
+
+
+def _row(answer: Answer) -> tuple[Any, ...]:
+    return (
+        answer.answer_id,
+        answer.version,
+        answer.score,
+        json.dumps(answer.reasons),
+        answer.comment,
+        json.dumps(dict(answer.extra)),
+        answer.mode,
+        answer.step,
+        answer.channel,
+        answer.suspect,
+        answer.answered_at,
+        answer.first_day,
+        answer.device,
+        answer.callback_wanted,
+    )
 
 
 _VERSIONS = f"""SELECT v.* FROM unnest($1::uuid[]) AS a (answer_id) CROSS JOIN LATERAL
