@@ -49,15 +49,15 @@ class AnswerPages:
     limits: Limits
 
     def router(self) -> APIRouter:
-        router = APIRouter(include_in_schema=False)
-        router.add_api_route("/s/{link}", self.show, methods=["GET", "HEAD"])
-        router.add_api_route("/s/{link}", self.save, methods=["POST"])
-        router.add_api_route("/s/{link}/stop", self.ask_to_stop, methods=["GET", "HEAD"])
-        router.add_api_route("/s/{link}/stop", self.stop, methods=["POST"])
+        router = APIRouter()
+        router.add_route("/s/{link}", self.show, methods=["GET"])  # plain routes: there is nothing to validate
+        router.add_route("/s/{link}", self.save, methods=["POST"])
+        router.add_route("/s/{link}/stop", self.ask_to_stop, methods=["GET"])
+        router.add_route("/s/{link}/stop", self.stop, methods=["POST"])
         return router
 
-    async def show(self, request: Request, link: str) -> Response:
-        found, now = await self._open(request, link), self.clock.now()
+    async def show(self, request: Request) -> Response:
+        found, now = await self._open(request), self.clock.now()
         if isinstance(found, Response):
             return found
         opened, invitation = found[0], found[1].invitation
@@ -67,8 +67,8 @@ class AnswerPages:
         response.background = BackgroundTask(self.views.note, invitation.id, _view(request, opened, now))
         return response
 
-    async def save(self, request: Request, link: str) -> Response:
-        opened, now = Link.of(link), self.clock.now()
+    async def save(self, request: Request) -> Response:
+        opened, now = _link(request), self.clock.now()
         if wait := self.limits.wait(request, opened.token):
             return letters.busy(request, wait)
         read = _reader(request, await _fields(request), opened, now)
@@ -82,15 +82,15 @@ class AnswerPages:
             return self._saved(opened, invitation, entry, result)
         return letters.closed(request, invitation, now) or letters.withdrawn(request, invitation)
 
-    async def ask_to_stop(self, request: Request, link: str) -> Response:
-        found = await self._open(request, link)
+    async def ask_to_stop(self, request: Request) -> Response:
+        found = await self._open(request)
         if isinstance(found, Response):
             return found
         opened, invitation = found[0], found[1].invitation
         return letters.form("stop.html", invitation, opened, now=self.clock.now(), sure=False)
 
-    async def stop(self, request: Request, link: str) -> Response:
-        found, now = await self._open(request, link), self.clock.now()
+    async def stop(self, request: Request) -> Response:
+        found, now = await self._open(request), self.clock.now()
         if isinstance(found, Response):
             return found
         opened, invitation = found[0], found[1].invitation
@@ -102,9 +102,9 @@ class AnswerPages:
             await opt_out(session, invitation, now=now)
         return letters.stopped(invitation)
 
-    async def _open(self, request: Request, link: str) -> tuple[Link, Visited] | Response:
+    async def _open(self, request: Request) -> tuple[Link, Visited] | Response:
         """Find whose link it is; whatever is no link, is not known yet or was erased gets the same answer."""
-        opened = Link.of(link)
+        opened = _link(request)
         if wait := self.limits.wait(request, opened.token):
             return letters.busy(request, wait)
         found = await self.door.do(Knock(fingerprint(opened.token), self.clock.now()))
@@ -121,6 +121,10 @@ class AnswerPages:
             seen = View(opened.step, "POST", entry.score, automatic=True, at=entry.at)
             response.background = BackgroundTask(self.views.note, invitation.id, seen)
         return response
+
+
+def _link(request: Request) -> Link:
+    return Link.of(request.path_params["link"])
 
 
 def _reader(
