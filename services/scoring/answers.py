@@ -17,7 +17,7 @@ from services.scoring.domain.answers import Answer, Entry, Invitation, Refusal, 
 from services.scoring.domain.dimensions import Key, answer_keys, invited_keys
 from services.scoring.domain.score import Tally
 from services.scoring.domain.visits import Suspicion
-from services.scoring.repository import answers, buckets, invitations, journeys
+from services.scoring.repository import answers, buckets, invitations
 from services.scoring.repository.answers import Version
 from services.scoring.repository.calls import Task, Try, lock
 from services.scoring.repository.invitations import Knock, Visited
@@ -92,7 +92,6 @@ async def _record(
     await answers.keep(session, batch.versions)
     await calls.follow(session, batch.wishes)
     await _count(session, [version for version in batch.versions if version.invitation.counted])
-    await journeys.changed(session, [version.invitation.id for version in batch.versions])
     await outgoing.publish(session, [_event(version) for version in batch.versions] + _alerts(batch.versions))
     await calls.finish(session, batch.tries)
     return results

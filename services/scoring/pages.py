@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.background import BackgroundTask
 
@@ -26,6 +26,7 @@ from services.scoring.writer import Writer
 from shared.clock import Clock
 from shared.db import Sessions
 from shared.links import fingerprint
+from shared.web import PlainRoute
 
 log = structlog.get_logger()
 
@@ -48,13 +49,13 @@ class AnswerPages:
     views: Views
     limits: Limits
 
-    def router(self) -> APIRouter:
-        router = APIRouter()
-        router.add_route("/s/{link}", self.show, methods=["GET"])  # plain routes: there is nothing to validate
-        router.add_route("/s/{link}", self.save, methods=["POST"])
-        router.add_route("/s/{link}/stop", self.ask_to_stop, methods=["GET"])
-        router.add_route("/s/{link}/stop", self.stop, methods=["POST"])
-        return router
+    def routes(self) -> list[PlainRoute]:
+        return [
+            PlainRoute("/s/{link}", self.show, methods=["GET"]),
+            PlainRoute("/s/{link}", self.save, methods=["POST"]),
+            PlainRoute("/s/{link}/stop", self.ask_to_stop, methods=["GET"]),
+            PlainRoute("/s/{link}/stop", self.stop, methods=["POST"]),
+        ]
 
     async def show(self, request: Request) -> Response:
         found, now = await self._open(request), self.clock.now()

@@ -40,7 +40,8 @@ _KEEP = f"""WITH new AS (SELECT * FROM ROWS FROM (
 json_to_recordset($1::json) AS ({", ".join(f"{name} {kind}" for name, kind in _TYPES.items())}),
 unnest($2::uuid[], $3::text[], $4::text[], $5::boolean[])) AS n ({_COLUMNS}, invitation_id, operator, suspicion, last)),
 kept AS (INSERT INTO answer_versions ({_COLUMNS}, operator, suspicion)
-SELECT {_COLUMNS}, operator, suspicion FROM new)
+SELECT {_COLUMNS}, operator, suspicion FROM new),
+told AS (INSERT INTO journeys_pending (invitation_id) SELECT invitation_id FROM new WHERE last)
 INSERT INTO answers ({_COLUMNS}, invitation_id) SELECT {_COLUMNS}, invitation_id FROM new WHERE last
 ON CONFLICT (invitation_id) DO UPDATE SET {_SET}"""  # noqa: S608 - column names only
 
@@ -57,7 +58,7 @@ class Version:
 
 
 async def keep(session: AsyncSession, versions: Sequence[Version]) -> None:
-    """Store versions, and of each invitation the last of them as the current answer."""
+    """Store versions, of each invitation the last as the current answer, and that its journey changed."""
     if not versions:
         return
     last = {version.invitation.id: version for version in versions}
