@@ -54,11 +54,12 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """What is held, as the entries so far have left it, and what they add."""
+    """What is held, the answers the entries so far have made current, and what they add."""
 
     known: dict[UUID, Invitation]
     tasks: dict[UUID, Task]
     earlier: defaultdict[UUID, list[Answer]]
+    current: dict[UUID, Answer] = field(default_factory=dict)
     versions: list[Version] = field(default_factory=list)
     tries: list[Try] = field(default_factory=list)
     wishes: list[calls.Wish] = field(default_factory=list)
@@ -109,6 +110,8 @@ def _apply(entry: Entry, batch: _Batch) -> Recorded | Refusal:
     invitation = batch.known.get(entry.invitation_id)
     if invitation is None:
         return Refusal.UNKNOWN
+    if (answer := batch.current.get(invitation.id)) is not None:
+        invitation = replace(invitation, answer=answer)
     earlier = batch.earlier[invitation.id]
     suspected = suspicion(entry, earlier)
     after = answered(invitation, entry, new_id=uuid7(), suspected=suspected, earlier=earlier)
@@ -123,7 +126,7 @@ def _apply(entry: Entry, batch: _Batch) -> Recorded | Refusal:
     if after is invitation.answer:
         return Recorded(after, new=False, suspected=suspected)
     batch.versions.append(Version(invitation, entry, invitation.answer, after, suspected))
-    batch.known[invitation.id] = replace(invitation, answer=after)
+    batch.current[invitation.id] = after
     earlier.append(after)
     return Recorded(after, new=True, suspected=suspected)
 

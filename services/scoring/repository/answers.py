@@ -22,7 +22,6 @@ _TYPES = {
     "version": "int",
     "score": "smallint",
     "reasons": "jsonb",
-    "comment": "text",
     "extra": "jsonb",
     "mode": "text",
     "step": "int",
@@ -33,12 +32,13 @@ _TYPES = {
     "device": "text",
     "callback_wanted": "boolean",
 }
-_COLUMNS = ", ".join(_TYPES)
-_SET = ", ".join(f"{name} = excluded.{name}" for name in _TYPES)
-# answers as one JSON text: fourteen arrays cost the driver more than the answers cost everybody else
+_COLUMNS = ", ".join([*_TYPES, "comment"])
+_SET = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", "))
+# one JSON text, because the driver looks at every value of every array; a comment may hold what JSON cannot
 _KEEP = f"""WITH new AS (SELECT * FROM ROWS FROM (
 json_to_recordset($1::json) AS ({", ".join(f"{name} {kind}" for name, kind in _TYPES.items())}),
-unnest($2::uuid[], $3::text[], $4::text[], $5::boolean[])) AS n ({_COLUMNS}, invitation_id, operator, suspicion, last)),
+unnest($2::text[], $3::uuid[], $4::text[], $5::text[], $6::boolean[]))
+AS n ({_COLUMNS}, invitation_id, operator, suspicion, last)),
 kept AS (INSERT INTO answer_versions ({_COLUMNS}, operator, suspicion)
 SELECT {_COLUMNS}, operator, suspicion FROM new),
 told AS (INSERT INTO journeys_pending (invitation_id) SELECT invitation_id FROM new WHERE last)
@@ -65,7 +65,8 @@ async def keep(session: AsyncSession, versions: Sequence[Version]) -> None:
     await db.fetch(
         session,
         _KEEP,
-        msgspec.json.encode([version.after for version in versions]).decode(),
+        msgspec.json.encode([{name: getattr(v.after, name) for name in _TYPES} for v in versions]).decode(),
+        [version.after.comment for version in versions],
         [version.invitation.id for version in versions],
         [version.entry.operator for version in versions],
         [version.suspicion for version in versions],
