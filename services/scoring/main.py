@@ -38,7 +38,7 @@ from shared.vocabulary import Service
 
 PUBLIC = ("/s", "/static", "/logos")
 MAX_BODY = 100_000
-PUBLISH_S, CALLS_S, JOURNEYS_S, ALERTS_S, FORGET_S = 0.1, 0.5, 0.2, 5.0, 3600.0
+PUBLISH_S, CALLS_S, JOURNEYS_S, ALERTS_S, FORGET_S = 0.05, 0.5, 0.2, 5.0, 3600.0
 
 
 def build_app(
