@@ -41,16 +41,16 @@ SELECT lpad(to_hex(n), 32, '0')::uuid, lpad(to_hex(n), 32, '0')::uuid, 1, n % 11
 'email', false, $3::date - n % {DAYS} + time '12:00', $3::date - n % {DAYS}, 'phone', false
 FROM generate_series($1::int, $2::int) n"""  # noqa: S608 - a number of ours
 _SERIES = f"""WITH said AS (SELECT $2::date - n % {DAYS} AS day, n % 11 AS score, n / {DAYS} % 5 AS store,
-n / {DAYS} % 3 AS channel FROM generate_series(1, $1::int) n)
-SELECT 'p' AS program, d.dimension, d.value, day, score FROM said, LATERAL (VALUES ('all', ''), ('store', 's' || store),
-('channel', 'c' || channel), ('version', '1'), ('mode', 'self'), ('step', '1'), ('answering_device', 'phone'))
-AS d (dimension, value)"""  # noqa: S608 - a number of ours
-_SCORES = ", ".join(f"count(*) FILTER (WHERE score = {score})" for score in range(11))
+n / {DAYS} % 3 AS channel, count(*) AS n FROM generate_series(1, $1::int) n GROUP BY 1, 2, 3, 4)
+SELECT 'p' AS program, d.dimension, d.value, day, score, n FROM said, LATERAL (VALUES ('all', ''),
+('store', 's' || store), ('channel', 'c' || channel), ('version', '1'), ('mode', 'self'),
+('step', '1'), ('answering_device', 'phone')) AS d (dimension, value)"""  # noqa: S608 - a number of ours
+_SCORES = ", ".join(f"coalesce(sum(n) FILTER (WHERE score = {score}), 0)" for score in range(11))
 _BUCKETS = f"""INSERT INTO buckets (program, dimension, value, day, {", ".join(SCORE_COLUMNS)})
 SELECT program, dimension, value, day, {_SCORES} FROM ({_SERIES}) s GROUP BY 1, 2, 3, 4 ORDER BY 4, 1, 2, 3
 """  # noqa: S608 - numbers only
 _INVITED = f"""INSERT INTO invited (program, dimension, value, day, invited, answered)
-SELECT program, dimension, value, day, 3 * count(*), count(*) FROM ({_SERIES}) s
+SELECT program, dimension, value, day, 3 * sum(n), sum(n) FROM ({_SERIES}) s
 WHERE dimension NOT IN ('mode', 'step', 'answering_device') GROUP BY 1, 2, 3, 4 ORDER BY 4, 1, 2, 3
 """  # noqa: S608 - constants only
 _COUNTED = f"SELECT sum({' + '.join(SCORE_COLUMNS)}) FROM buckets WHERE dimension = 'all'"  # noqa: S608 - column names only
