@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Sequence
 from datetime import date
 from typing import Annotated
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from services.scoring.domain.periods import Against, Period
@@ -61,17 +61,14 @@ def _key(figure: Figure) -> list[str]:
 
 
 def _cursor(figure: Figure) -> str:
-    return base64.urlsafe_b64encode(json.dumps(_key(figure)).encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(msgspec.json.encode(_key(figure))).decode().rstrip("=")
 
 
 def _place(cursor: str) -> list[str]:
     try:
-        place = json.loads(base64.urlsafe_b64decode(f"{cursor}=="))
-    except ValueError:
-        place = None
-    if not isinstance(place, list) or not all(isinstance(part, str) for part in place):
-        raise ValueError("the `next` of another page is wanted")
-    return place
+        return msgspec.json.decode(base64.urlsafe_b64decode(f"{cursor}=="), type=list[str])
+    except (ValueError, msgspec.MsgspecError):
+        raise ValueError("the `next` of another page is wanted") from None
 
 
 class MovesQuery(DaysQuery):
