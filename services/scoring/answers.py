@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import repeat
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,9 +17,10 @@ from services.scoring.domain.answers import Answer, Entry, Invitation, Refusal, 
 from services.scoring.domain.dimensions import Key, answer_keys, invited_keys
 from services.scoring.domain.score import Tally
 from services.scoring.domain.visits import Suspicion
-from services.scoring.repository import answers, buckets, invitations, journeys
+from services.scoring.repository import answers, buckets, invitations
 from services.scoring.repository.answers import Version
 from services.scoring.repository.calls import Task, Try, lock
+from services.scoring.repository.invitations import Knock, Visited
 from shared import cloudevents, outbox
 from shared.events import AnswerAmended, DetractorReported, Payload, ProgramRef, RespondentOptedOut, SurveyAnswered
 from shared.vocabulary import CallDisposition, Service, category_of
@@ -36,27 +36,63 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
+class Submission:
+    """A form sent by a link; `read` makes an entry of it when it is known whose link that is, None when it is none."""
+
+    knock: Knock
+    read: Callable[[Visited], Entry | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """Whose form it was, what it said and what became of that."""
+
+    invitation: Invitation
+    entry: Entry | None
+    result: Recorded | Refusal
+
+
+@dataclass(frozen=True, slots=True)
 class _Batch:
-    """What is held, as the entries so far have left it, and what they add."""
+    """What is held, the answers the entries so far have made current, and what they add."""
 
     known: dict[UUID, Invitation]
     tasks: dict[UUID, Task]
     earlier: defaultdict[UUID, list[Answer]]
+    current: dict[UUID, Answer] = field(default_factory=dict)
     versions: list[Version] = field(default_factory=list)
     tries: list[Try] = field(default_factory=list)
     wishes: list[calls.Wish] = field(default_factory=list)
 
 
 async def record(session: AsyncSession, entries: Sequence[Entry]) -> list[Recorded | Refusal]:
-    """Apply entries in order, one statement per table; returns what became of each, in the same order."""
+    """Apply entries in order; returns what became of each, in the same order."""
     known = await invitations.held(session, [entry.invitation_id for entry in entries])
+    return await _record(session, entries, known)
+
+
+async def submit(session: AsyncSession, submissions: Sequence[Submission]) -> list[Submitted | None]:
+    """Read and apply forms in order; returns what became of each, in the same order, None where the link is none."""
+    found = await invitations.visited_and_held(session, [each.knock for each in submissions])
+    read = [each.read(visited) if visited else None for each, visited in zip(submissions, found, strict=True)]
+    known = {visited.invitation.id: visited.invitation for visited in found if visited}
+    results = iter(await _record(session, [entry for entry in read if entry], known))
+    return [
+        Submitted(visited.invitation, entry, next(results) if entry else Refusal.NO_SCORE) if visited else None
+        for visited, entry in zip(found, read, strict=True)
+    ]
+
+
+async def _record(
+    session: AsyncSession, entries: Sequence[Entry], known: dict[UUID, Invitation]
+) -> list[Recorded | Refusal]:
+    """Apply entries to invitations that are held, one statement per table."""
     tasks = await lock(session, [entry.task_id for entry in entries if entry.task_id])
     batch = _Batch(known, tasks, await answers.versions(session, _visited_again(entries, known)))
     results = [_apply(entry, batch) for entry in entries]
     await answers.keep(session, batch.versions)
     await calls.follow(session, batch.wishes)
     await _count(session, [version for version in batch.versions if version.invitation.counted])
-    await journeys.changed(session, [version.invitation.id for version in batch.versions])
     await outgoing.publish(session, [_event(version) for version in batch.versions] + _alerts(batch.versions))
     await calls.finish(session, batch.tries)
     return results
@@ -74,6 +110,8 @@ def _apply(entry: Entry, batch: _Batch) -> Recorded | Refusal:
     invitation = batch.known.get(entry.invitation_id)
     if invitation is None:
         return Refusal.UNKNOWN
+    if (answer := batch.current.get(invitation.id)) is not None:
+        invitation = replace(invitation, answer=answer)
     earlier = batch.earlier[invitation.id]
     suspected = suspicion(entry, earlier)
     after = answered(invitation, entry, new_id=uuid7(), suspected=suspected, earlier=earlier)
@@ -88,15 +126,21 @@ def _apply(entry: Entry, batch: _Batch) -> Recorded | Refusal:
     if after is invitation.answer:
         return Recorded(after, new=False, suspected=suspected)
     batch.versions.append(Version(invitation, entry, invitation.answer, after, suspected))
-    batch.known[invitation.id] = replace(invitation, answer=after)
+    batch.current[invitation.id] = after
     earlier.append(after)
     return Recorded(after, new=True, suspected=suspected)
 
 
 async def _count(session: AsyncSession, versions: Sequence[Version]) -> None:
+    times: defaultdict[Tally, Counter[Key]] = defaultdict(Counter)
+    for version in versions:
+        if version.before:
+            times[-version.before.tally].update(_keys(version.invitation, version.before))
+        times[version.after.tally].update(_keys(version.invitation, version.after))
     changes: defaultdict[Key, Tally] = defaultdict(Tally)
-    for (key, tally), times in Counter(each for version in versions for each in _changes(version)).items():
-        changes[key] += tally * times
+    for tally, counted in times.items():
+        for key, count in counted.items():
+            changes[key] += tally * count
     await buckets.add(session, changes)
     await buckets.add_invited(session, invited=Counter(), answered=_heard(versions))
 
@@ -108,12 +152,6 @@ def _heard(versions: Sequence[Version]) -> Counter[Key]:
     heard = invited_series(began)
     heard.subtract(invited_series(ceased))
     return heard
-
-
-def _changes(version: Version) -> Iterator[tuple[Key, Tally]]:
-    if version.before:
-        yield from zip(_keys(version.invitation, version.before), repeat(-version.before.tally), strict=False)
-    yield from zip(_keys(version.invitation, version.after), repeat(version.after.tally), strict=False)
 
 
 def _keys(invitation: Invitation, answer: Answer) -> list[Key]:

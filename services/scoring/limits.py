@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 
 from fastapi import Request
 
@@ -27,10 +28,15 @@ class Limits:
         """Name who asks; "" when a connection from the inside says nothing about it. IPv6 counts by network."""
         written = request.headers.get(self.address_header, "").rpartition(",")[2].strip() if self.address_header else ""
         connected = request.client.host if request.client else ""
-        try:
-            address = ipaddress.ip_address(written or connected)
-        except ValueError:
-            return ""
-        if not written and not address.is_global:
-            return ""
-        return str(ipaddress.ip_network((address, 64), strict=False) if address.version == 6 else address)
+        return _counted_as(written or connected, believed=bool(written))
+
+
+@lru_cache(maxsize=10_000)
+def _counted_as(written: str, *, believed: bool) -> str:
+    try:
+        address = ipaddress.ip_address(written)
+    except ValueError:
+        return ""
+    if not believed and not address.is_global:
+        return ""
+    return str(ipaddress.ip_network((address, 64), strict=False) if address.version == 6 else address)

@@ -38,7 +38,7 @@ from shared.vocabulary import Service
 
 PUBLIC = ("/s", "/static", "/logos")
 MAX_BODY = 100_000
-PUBLISH_S, CALLS_S, JOURNEYS_S, ALERTS_S, FORGET_S = 0.1, 0.5, 0.2, 5.0, 3600.0
+PUBLISH_S, CALLS_S, JOURNEYS_S, ALERTS_S, FORGET_S = 0.05, 0.5, 0.2, 5.0, 3600.0
 
 
 def build_app(
@@ -65,7 +65,7 @@ def build_app(
     app.mount("/logos", StaticFiles(directory=settings.logos_dir, check_dir=False), name="logos")
     sessions, writer = database.sessions, Writer(database.sessions)
     door = Group(sessions, invitations.visited)
-    app.include_router(AnswerPages(sessions, door, writer, clock, Views(sessions), _limits(settings)).router())
+    app.router.routes.extend(AnswerPages(sessions, door, writer, clock, Views(sessions), _limits(settings)).routes())
     app.include_router(Desk(sessions, writer, clock, settings.staff_pages, settings.desk_lease).router())
     app.include_router(Suspects(sessions, writer, clock, settings.staff_pages).router())
     app.include_router(Api(sessions, writer, clock, settings.desk_lease).router())

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.background import BackgroundTask
 
 from services.scoring import forms, letters, phone_numbers
-from services.scoring.answers import Recorded, opt_out
+from services.scoring.answers import Recorded, Submission, opt_out
 from services.scoring.domain.answers import Entry, Invitation, InvitationState, Refusal
 from services.scoring.domain.calls import BestTime, Callback
 from services.scoring.domain.visits import MAX_USER_AGENT, MOMENT, Device, View, Visit, device_of, is_crawler
@@ -26,6 +26,7 @@ from services.scoring.writer import Writer
 from shared.clock import Clock
 from shared.db import Sessions
 from shared.links import fingerprint
+from shared.web import PlainRoute
 
 log = structlog.get_logger()
 
@@ -48,16 +49,16 @@ class AnswerPages:
     views: Views
     limits: Limits
 
-    def router(self) -> APIRouter:
-        router = APIRouter(include_in_schema=False)
-        router.add_api_route("/s/{link}", self.show, methods=["GET", "HEAD"])
-        router.add_api_route("/s/{link}", self.save, methods=["POST"])
-        router.add_api_route("/s/{link}/stop", self.ask_to_stop, methods=["GET", "HEAD"])
-        router.add_api_route("/s/{link}/stop", self.stop, methods=["POST"])
-        return router
+    def routes(self) -> list[PlainRoute]:
+        return [
+            PlainRoute("/s/{link}", self.show, methods=["GET"]),
+            PlainRoute("/s/{link}", self.save, methods=["POST"]),
+            PlainRoute("/s/{link}/stop", self.ask_to_stop, methods=["GET"]),
+            PlainRoute("/s/{link}/stop", self.stop, methods=["POST"]),
+        ]
 
-    async def show(self, request: Request, link: str) -> Response:
-        found, now = await self._open(request, link), self.clock.now()
+    async def show(self, request: Request) -> Response:
+        found, now = await self._open(request), self.clock.now()
         if isinstance(found, Response):
             return found
         opened, invitation = found[0], found[1].invitation
@@ -67,33 +68,30 @@ class AnswerPages:
         response.background = BackgroundTask(self.views.note, invitation.id, _view(request, opened, now))
         return response
 
-    async def save(self, request: Request, link: str) -> Response:
-        found, now = await self._open(request, link), self.clock.now()
-        if isinstance(found, Response):
-            return found
-        opened, invitation = found[0], found[1].invitation
-        fields = await _fields(request)
-        try:
-            said = _entry(fields, invitation, step=opened.step, now=now)
-        except InvalidForm:
+    async def save(self, request: Request) -> Response:
+        opened, now = _link(request), self.clock.now()
+        if wait := self.limits.wait(request, opened.token):
+            return letters.busy(request, wait)
+        read = _reader(request, await _fields(request), opened, now)
+        submitted = await self.writer.submit(Submission(Knock(fingerprint(opened.token), now), read))
+        if submitted is None or submitted.invitation.state is InvitationState.ERASED:
+            return letters.unknown(request, opened)
+        invitation, entry, result = submitted.invitation, submitted.entry, submitted.result
+        if entry is None or result is Refusal.NO_SCORE:
             return letters.invalid(request, opened, invitation)
-        entry = replace(said, device=_device(request), visit=_visit(request, fields, found[1], now))
-        result = await self.writer.record(entry)
         if isinstance(result, Recorded):
             return self._saved(opened, invitation, entry, result)
-        if result is Refusal.NO_SCORE:
-            return letters.invalid(request, opened, invitation)
         return letters.closed(request, invitation, now) or letters.withdrawn(request, invitation)
 
-    async def ask_to_stop(self, request: Request, link: str) -> Response:
-        found = await self._open(request, link)
+    async def ask_to_stop(self, request: Request) -> Response:
+        found = await self._open(request)
         if isinstance(found, Response):
             return found
         opened, invitation = found[0], found[1].invitation
         return letters.form("stop.html", invitation, opened, now=self.clock.now(), sure=False)
 
-    async def stop(self, request: Request, link: str) -> Response:
-        found, now = await self._open(request, link), self.clock.now()
+    async def stop(self, request: Request) -> Response:
+        found, now = await self._open(request), self.clock.now()
         if isinstance(found, Response):
             return found
         opened, invitation = found[0], found[1].invitation
@@ -105,9 +103,9 @@ class AnswerPages:
             await opt_out(session, invitation, now=now)
         return letters.stopped(invitation)
 
-    async def _open(self, request: Request, link: str) -> tuple[Link, Visited] | Response:
+    async def _open(self, request: Request) -> tuple[Link, Visited] | Response:
         """Find whose link it is; whatever is no link, is not known yet or was erased gets the same answer."""
-        opened = Link.of(link)
+        opened = _link(request)
         if wait := self.limits.wait(request, opened.token):
             return letters.busy(request, wait)
         found = await self.door.do(Knock(fingerprint(opened.token), self.clock.now()))
@@ -124,6 +122,23 @@ class AnswerPages:
             seen = View(opened.step, "POST", entry.score, automatic=True, at=entry.at)
             response.background = BackgroundTask(self.views.note, invitation.id, seen)
         return response
+
+
+def _link(request: Request) -> Link:
+    return Link.of(request.path_params["link"])
+
+
+def _reader(
+    request: Request, fields: list[tuple[str, str]], opened: Link, now: datetime
+) -> Callable[[Visited], Entry | None]:
+    def read(found: Visited) -> Entry | None:
+        try:
+            said = _entry(fields, found.invitation, step=opened.step, now=now)
+        except InvalidForm:
+            return None
+        return replace(said, device=_device(request), visit=_visit(request, fields, found, now))
+
+    return read
 
 
 def _visit(request: Request, fields: list[tuple[str, str]], found: Visited, now: datetime) -> Visit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -24,8 +25,9 @@ async def every(
     clock: Clock,
     stop: asyncio.Event,
 ) -> None:
-    """Run a tick in a transaction of its own again and again; outages are waited out."""
+    """Begin a tick in a transaction of its own every so many seconds, one after another; outages are waited out."""
     while not stop.is_set():
+        began = time.monotonic()
         try:
             async with sessions.begin() as session:
                 await tick(session, now=clock.now())
@@ -34,4 +36,4 @@ async def every(
                 raise
             metrics.RETRIES.labels(Service.SCORING).inc()
             log.warning("tick.waits", exc_info=error)
-        await wait_for(stop, seconds)
+        await wait_for(stop, max(began + seconds - time.monotonic(), 0))

@@ -82,10 +82,12 @@ class ScoreApi:
             except TooManyToCount as error:
                 raise Unprocessable("Too many answers to be counted one by one", TOO_MANY.format(error)) from error
         whole = found or ([] if asked.by or asked.period else [Figure()])
+        page, following = asked.page(whole)
         return Nps(
-            **asked.model_dump(exclude={"period"}),
+            **asked.model_dump(exclude={"period", "after", "limit"}),
             confidence=CONFIDENCE,
-            series=[Series.of(each, asked.definition) for each in whole],
+            series=[Series.of(each, asked.definition) for each in page],
+            next=following,
         )
 
     async def moves(self, asked: Annotated[MovesQuery, Query()]) -> MovesOut:

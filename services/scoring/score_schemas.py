@@ -90,6 +90,7 @@ class Nps(BaseModel):
     definition: Definition
     confidence: float
     series: list[Series]
+    next: str | None = Field(default=None, exclude_if=lambda none: none is None)  # only where the list goes on
 
 
 class DifferenceOut(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.scoring.answers import Recorded, record
+from services.scoring.answers import Recorded, Submission, Submitted, record, submit
 from services.scoring.domain.answers import Entry, Refusal
 from services.scoring.groups import Group
 from shared import metrics
@@ -14,11 +14,23 @@ Result = Recorded | Refusal
 
 class Writer:
     def __init__(self, sessions: Sessions) -> None:
-        self._group: Group[Entry, Result] = Group(sessions, record)
+        self._entries: Group[Entry, Result] = Group(sessions, record)
+        self._submissions: Group[Submission, Submitted | None] = Group(sessions, submit)
 
     async def record(self, entry: Entry) -> Result:
         """Record what somebody says; returns once it is committed, and may be called again with the same."""
-        result = await self._group.do(entry)
-        if isinstance(result, Recorded) and result.new:
-            metrics.ANSWERS.labels(Service.SCORING, entry.mode).inc()
+        result = await self._entries.do(entry)
+        _count(entry, result)
         return result
+
+    async def submit(self, submission: Submission) -> Submitted | None:
+        """Record the form that came by a link, likewise; None when the link is not known."""
+        submitted = await self._submissions.do(submission)
+        if submitted and submitted.entry:
+            _count(submitted.entry, submitted.result)
+        return submitted
+
+
+def _count(entry: Entry, result: Result) -> None:
+    if isinstance(result, Recorded) and result.new:
+        metrics.ANSWERS.labels(Service.SCORING, entry.mode).inc()

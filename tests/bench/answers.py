@@ -1,6 +1,7 @@
 """Stage answers: scores posted to the answer page of one hot program, acknowledged after commit, sums exact.
 
-The limit is the same route, application and client without a database.
+The limit is the same route, application and client without a database; the ORM peer is a FastAPI route that loads one
+counter for update, changes and commits it, for the same client.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -19,31 +20,32 @@ from unittest.mock import patch
 from uuid import UUID
 
 import uvicorn
-from sqlalchemy.orm import registry
+from fastapi import FastAPI
 from uuid_utils.compat import uuid7
 
 from deploy import databases
 from services.scoring import main
-from services.scoring.answers import Recorded
+from services.scoring.answers import Recorded, Submission, Submitted
 from services.scoring.config import ScoringSettings
 from services.scoring.domain.answers import Answer, Entry, Invitation
-from services.scoring.groups import Group
-from services.scoring.models import buckets
-from services.scoring.repository.invitations import Knock, Visited
+from services.scoring.repository.invitations import Visited
 from services.scoring.writer import Writer
-from shared import db, embedded, links, logging
+from shared import db, embedded, links, logging, runtime
 from shared.clock import SystemClock
 from shared.config import DEVELOPMENT_LINK_KEYS
 from shared.events import SurveyRequested
 from shared.links import Purpose
 from shared.transport import open_log
 from shared.vocabulary import AnswerMode
+from tests.bench import orm
 from tests.bench.frame import Measure, NotRight
 from tests.integration.scoring.stand import Scoring, requested
 
 ITEMS = 2000
 CONNECTIONS = 50
-PEER_ITEMS = 200
+PEER_ITEMS = 500
+ORM = "FastAPI and ORM, one row"
+ORM_LEAST = 5.0  # times its rate
 STORES = 1000
 SEGMENTS = {"region": "Moscow", "channel": "shop", "employee": "e-17", "stage": "delivery"}
 DIMENSIONS = 10  # all, store, four more segments, version, mode, step, answering device
@@ -56,10 +58,11 @@ class AnswersBench:
     gate = 0.40
     goal = 0.55
 
-    def __init__(self, scoring: Scoring, *, ours: int, limit: int) -> None:
-        self._scoring, self._ours, self._limit = scoring, ours, limit
+    def __init__(self, scoring: Scoring, *, ours: int, limit: int, one_row: int) -> None:
+        self._scoring, self._ours, self._limit, self._one_row = scoring, ours, limit, one_row
         self.counters: dict[str, float] = {"dimensions": DIMENSIONS}
-        self.peers: dict[str, Measure] = {"1,000 stores": self.spread, "ORM, one row": self.one_row}
+        self.peers: dict[str, Measure] = {"1,000 stores": self.spread, ORM: self.one_row}
+        self.least = {ORM: ORM_LEAST}
 
     async def limit(self) -> float:
         rate, _ = await post_all(self._limit, [uuid7() for _ in range(ITEMS)])
@@ -102,30 +105,12 @@ class AnswersBench:
         return int(rows[0]["n"])
 
     async def one_row(self) -> float:
-        """Load one counter row, change it, commit: what an ORM does unasked."""
-        key = await self._scoring.rows(
-            "SELECT program, dimension, value, day FROM buckets WHERE dimension = 'all' ORDER BY day DESC LIMIT 1"
-        )
-        if not key:
-            await self.ours()
-            return await self.one_row()
-        began = time.perf_counter()
-        await asyncio.gather(*(self._add_one(tuple(key[0].values())) for _ in range(PEER_ITEMS)))
-        rate = PEER_ITEMS / (time.perf_counter() - began)
-        await self._scoring.rows("UPDATE buckets SET s0 = 0")
+        """Count answers one by one in one row."""
+        before = await self._counted()
+        rate, _ = await post_all(self._one_row, [uuid7() for _ in range(PEER_ITEMS)])
+        if (counted := await self._counted() - before) != PEER_ITEMS:
+            raise NotRight(f"{counted} counted of {PEER_ITEMS} answers")
         return rate
-
-    async def _add_one(self, key: tuple[object, ...]) -> None:
-        async with self._scoring.database.sessions.begin() as session:
-            row = await session.get_one(Bucket, key, with_for_update=True)
-            row.s0 += 1
-
-
-class Bucket:
-    s0: int
-
-
-registry().map_imperatively(Bucket, buckets)
 
 
 async def post_all(port: int, invitations: Sequence[UUID]) -> tuple[float, list[float]]:
@@ -159,14 +144,16 @@ async def _post(port: int, waiting: Iterator[UUID], waits: list[float]) -> None:
 
 
 class _Nobody(Writer):
-    """Takes every answer and stores none."""
+    """Knows every link as that of one invitation, takes every answer and stores none."""
 
-    def __init__(self, _sessions: object) -> None:
-        pass
+    def __init__(self, invitation: Invitation) -> None:
+        self._found = Visited(invitation, links=1, soon=False)
 
-    async def record(self, entry: Entry) -> Recorded:
-        day = entry.at.date()
-        return Recorded(_answer(entry, day), new=True)
+    async def submit(self, submission: Submission) -> Submitted:
+        entry = submission.read(self._found)
+        if entry is None:
+            raise NotRight("the form was not understood")
+        return Submitted(self._found.invitation, entry, Recorded(_answer(entry, entry.at.date()), new=True))
 
 
 def _answer(entry: Entry, day: date) -> Answer:
@@ -175,31 +162,32 @@ def _answer(entry: Entry, day: date) -> Answer:
     )
 
 
-class _OpenDoor(Group[Knock, Visited | None]):
-    """Knows every link as that of one invitation."""
-
-    def __init__(self, invitation: Invitation) -> None:
-        self._found = Visited(invitation, links=1, soon=False)
-
-    async def do(self, _item: Knock) -> Visited:
-        return self._found
-
-
 def _serve(urls: Mapping[str, str], invitation: Invitation | None, port: int) -> None:
     """Serve the whole application; what is given an invitation reads and writes nothing to answer for it."""
     logging.configure("warning", service="bench")
     if invitation is not None:
-        patch.multiple(main, Group=lambda *_: _OpenDoor(invitation), Writer=_Nobody).start()
+        patch.object(main, "Writer", lambda _sessions: _Nobody(invitation)).start()
     database = db.Database(urls["scoring"], schema="scoring")
     app = main.build_app(
         ScoringSettings(), database=database, event_log=open_log(urls["transport"]), clock=SystemClock()
     )
+    _run(app, port)
+
+
+def _serve_row(urls: Mapping[str, str], _invitation: None, port: int) -> None:
+    _run(orm.build_app(db.Database(urls["scoring"], schema="scoring")), port)
+
+
+def _run(app: FastAPI, port: int) -> None:
+    runtime.collect_seldom()  # as in production
     uvicorn.run(app, port=port, log_config=None, access_log=False, lifespan="off", loop="uvloop")
 
 
 @contextmanager
-def _serving(urls: Mapping[str, str], invitation: Invitation | None, port: int) -> Iterator[int]:
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(dict(urls), invitation, port))
+def _serving(
+    serve: Callable[..., None], urls: Mapping[str, str], invitation: Invitation | None, port: int
+) -> Iterator[int]:
+    process = multiprocessing.get_context("spawn").Process(target=serve, args=(dict(urls), invitation, port))
     process.start()
     try:
         yield port
@@ -232,10 +220,15 @@ async def open_bench() -> AsyncIterator[AnswersBench]:
     try:
         asked = await scoring.asked(link_key="dev", expires_at=NOW + timedelta(days=20))
         invitation = await scoring.invitation(asked.invitation_id)
-        with _serving(urls, None, 18_431) as ours, _serving(urls, invitation, 18_432) as limit:
-            await _until_open(ours)
-            await _until_open(limit)
-            yield AnswersBench(scoring, ours=ours, limit=limit)
+        await scoring.rows("INSERT INTO buckets (program, dimension, value, day) VALUES ($1, $2, $3, $4)", *orm.ROW)
+        with (
+            _serving(_serve, urls, None, 18_431) as ours,
+            _serving(_serve, urls, invitation, 18_432) as limit,
+            _serving(_serve_row, urls, None, 18_433) as one_row,
+        ):
+            for port in (ours, limit, one_row):
+                await _until_open(port)
+            yield AnswersBench(scoring, ours=ours, limit=limit, one_row=one_row)
     finally:
         await database.close()
         server.stop()

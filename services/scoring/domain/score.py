@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from math import sqrt
 from statistics import NormalDist
 from typing import Self
@@ -41,6 +42,7 @@ class Tally:
     operator_detractors: int = 0
 
     @classmethod
+    @cache
     def of_one(cls, score: int, *, mode: AnswerMode = AnswerMode.SELF, suspect: bool = False) -> Self:
         if suspect:
             return cls(suspects=1)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.answers import Answer, Entry, Invitation
@@ -18,30 +17,33 @@ from shared import db
 from shared.vocabulary import AnswerMode, ChannelKind
 
 RECENT = 50
-_COLUMNS = """answer_id, version, score, reasons, comment, extra, mode, step, channel, suspect, answered_at, first_day,
-device, callback_wanted"""
-_TYPES = (
-    "uuid",
-    "int",
-    "smallint",
-    "jsonb",
-    "text",
-    "jsonb",
-    "text",
-    "int",
-    "text",
-    "boolean",
-    "timestamptz",
-    "date",
-    "text",
-    "boolean",
-)
-_UNNEST = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(_TYPES, 1))
-_SET = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.replace("\n", " ").split(", "))
-_KEEP_VERSIONS = f"""INSERT INTO answer_versions ({_COLUMNS}, operator, suspicion) SELECT * FROM unnest({_UNNEST},
-${len(_TYPES) + 1}::text[], ${len(_TYPES) + 2}::text[])"""  # noqa: S608 - column names only
-_KEEP_CURRENT = f"""INSERT INTO answers ({_COLUMNS}, invitation_id) SELECT * FROM unnest({_UNNEST},
-${len(_TYPES) + 1}::uuid[]) ON CONFLICT (invitation_id) DO UPDATE SET {_SET}"""  # noqa: S608 - column names only
+_TYPES = {
+    "answer_id": "uuid",
+    "version": "int",
+    "score": "smallint",
+    "reasons": "jsonb",
+    "extra": "jsonb",
+    "mode": "text",
+    "step": "int",
+    "channel": "text",
+    "suspect": "boolean",
+    "answered_at": "timestamptz",
+    "first_day": "date",
+    "device": "text",
+    "callback_wanted": "boolean",
+}
+_COLUMNS = ", ".join([*_TYPES, "comment"])
+_SET = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", "))
+# one JSON text, because the driver looks at every value of every array; a comment may hold what JSON cannot
+_KEEP = f"""WITH new AS (SELECT * FROM ROWS FROM (
+json_to_recordset($1::json) AS ({", ".join(f"{name} {kind}" for name, kind in _TYPES.items())}),
+unnest($2::text[], $3::uuid[], $4::text[], $5::text[], $6::boolean[]))
+AS n ({_COLUMNS}, invitation_id, operator, suspicion, last)),
+kept AS (INSERT INTO answer_versions ({_COLUMNS}, operator, suspicion)
+SELECT {_COLUMNS}, operator, suspicion FROM new),
+told AS (INSERT INTO journeys_pending (invitation_id) SELECT invitation_id FROM new WHERE last)
+INSERT INTO answers ({_COLUMNS}, invitation_id) SELECT {_COLUMNS}, invitation_id FROM new WHERE last
+ON CONFLICT (invitation_id) DO UPDATE SET {_SET}"""  # noqa: S608 - column names only
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,37 +58,20 @@ class Version:
 
 
 async def keep(session: AsyncSession, versions: Sequence[Version]) -> None:
-    """Store versions, and of each invitation the last of them as the current answer."""
+    """Store versions, of each invitation the last as the current answer, and that its journey changed."""
     if not versions:
         return
-    by_whom = [v.entry.operator for v in versions], [v.suspicion for v in versions]
-    await db.fetch(session, _KEEP_VERSIONS, *_columns([v.after for v in versions]), *by_whom)
-    last = list({v.invitation.id: v.after for v in versions}.items())
-    current = _columns([answer for _, answer in last])
-    await db.fetch(session, _KEEP_CURRENT, *current, [invitation_id for invitation_id, _ in last])
-
-
-def _columns(answers: Sequence[Answer]) -> list[list[Any]]:
-    rows = [
-        (
-            answer.answer_id,
-            answer.version,
-            answer.score,
-            json.dumps(answer.reasons),
-            answer.comment,
-            json.dumps(dict(answer.extra)),
-            answer.mode,
-            answer.step,
-            answer.channel,
-            answer.suspect,
-            answer.answered_at,
-            answer.first_day,
-            answer.device,
-            answer.callback_wanted,
-        )
-        for answer in answers
-    ]
-    return [list(column) for column in zip(*rows, strict=True)]
+    last = {version.invitation.id: version for version in versions}
+    await db.fetch(
+        session,
+        _KEEP,
+        msgspec.json.encode([{name: getattr(v.after, name) for name in _TYPES} for v in versions]).decode(),
+        [version.after.comment for version in versions],
+        [version.invitation.id for version in versions],
+        [version.entry.operator for version in versions],
+        [version.suspicion for version in versions],
+        [version is last[version.invitation.id] for version in versions],
+    )
 
 
 _VERSIONS = f"""SELECT v.* FROM unnest($1::uuid[]) AS a (answer_id) CROSS JOIN LATERAL

@@ -87,6 +87,7 @@ async def load(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Invitat
     return {row["id"]: _invitation(row) for row in rows}
 
 
+_LOCK_LINKED = "SELECT id FROM invitations WHERE fingerprint = ANY($1::bytea[]) ORDER BY id FOR UPDATE"
 _VISITED = f"""SELECT k.place, {_COLUMNS},
 (SELECT count(DISTINCT v.score) FROM page_views v WHERE v.invitation_id = i.id AND v.at > k.at - $3::interval) AS links,
 EXISTS (SELECT FROM attempts t WHERE t.invitation_id = i.id AND t.state IN ('sent', 'delivered')
@@ -118,6 +119,12 @@ async def visited(session: AsyncSession, knocks: Sequence[Knock]) -> list[Visite
     rows = await db.fetch(session, _VISITED, *each, LATELY, SOON)
     found = {row["place"]: Visited(_invitation(row), row["links"], row["soon"]) for row in rows}
     return [found.get(place) for place in range(1, len(knocks) + 1)]
+
+
+async def visited_and_held(session: AsyncSession, knocks: Sequence[Knock]) -> list[Visited | None]:
+    """Find them as `visited` does, and hold them until the end of the transaction."""
+    held = {row["id"] for row in await db.fetch(session, _LOCK_LINKED, [knock.fingerprint for knock in knocks])}
+    return [each if each and each.invitation.id in held else None for each in await visited(session, knocks)]
 
 
 @lru_cache(maxsize=2000)  # an invitation that is answered is read twice, and its content is most of the work

@@ -53,6 +53,18 @@ async def test_two_dimensions_are_crossed_on_demand(scoring: Scoring, client: ht
     assert (await client.get("/v1/nps?by=weather")).status_code == 422
 
 
+async def test_long_list_of_series_is_read_page_by_page(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    for store in ("Arbat", "Khimki", "Mega"):
+        await answer_all(scoring, [9, 3], segments={"store": store, "channel": "shop"})
+    at_once = await get(client, "/v1/nps", by="store", period="day")
+    first = await get(client, "/v1/nps", by="store", period="day", limit=2)
+    second = await get(client, "/v1/nps", by="store", period="day", limit=2, after=first["next"])
+    assert [first["series"], second["series"]] == [at_once["series"][:2], at_once["series"][2:]]
+    assert "next" not in at_once | second
+    for bad in ("x", "e30", "WzFd", "é", "W1tb" * 900):
+        assert (await client.get("/v1/nps", params={"after": bad})).status_code == 422
+
+
 async def test_counting_the_answers_gives_what_the_buckets_hold(scoring: Scoring, client: httpx.AsyncClient) -> None:
     for store, scores in {"Arbat": [9, 3, 8], "Khimki": [0, 10]}.items():
         requests = await answer_all(scoring, scores, segments={"store": store, "channel": "shop"})

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from fastapi import Body, FastAPI
+from fastapi import Body, FastAPI, Request, Response
 from sqlalchemy.exc import DBAPIError
 
 from shared import gate, problems, web
@@ -34,6 +34,11 @@ def app_with(secret: str = "", *, ready: Any = always_ready) -> FastAPI:
     @app.post("/open/count")
     async def count(number: int = Body(embed=True)) -> int:
         return number
+
+    async def plain(_request: Request) -> Response:
+        return Response()
+
+    app.router.routes.append(web.PlainRoute("/open/plain/{link}", plain))
 
     @app.get("/open/broken/{kind}")
     async def broken(kind: str) -> None:
@@ -169,3 +174,16 @@ async def test_outside_listener_serves_public_paths_only() -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as outside:
         assert (await outside.get("/open/page")).status_code == 200
         assert (await outside.get("/staff")).status_code == 404
+
+
+async def test_requests_are_measured_by_route_and_never_by_path(local: httpx.AsyncClient) -> None:
+    for path in ("/open/broken/bug", "/open/page/", "/open/plain/a-token", "/static/nothing", "/nowhere/a-token"):
+        await local.get(path)
+    measured = [line for line in (await local.get("/metrics")).text.splitlines() if "http_seconds_count" in line]
+    assert {line.split('route="')[1].split('"')[0] for line in measured} >= {
+        "/open/broken/{kind}",
+        "/open/plain/{link}",
+        "/static",
+        "none",
+    }
+    assert not any("a-token" in line for line in measured)
