@@ -15,6 +15,7 @@ from services.dispatcher.channels.breaker import Breaker
 from services.dispatcher.channels.email import SmtpAccount, SmtpServer
 from services.dispatcher.channels.feedback.imap import BounceMailbox
 from services.dispatcher.channels.messages import Composer, envelope_sender
+from services.dispatcher.channels.pace import DomainPace
 from services.dispatcher.channels.sms import Description, Gateway, Generic, SmsAccount, Smsc, SmsRouter, Twilio
 from services.dispatcher.channels.styles import Style
 from services.dispatcher.config.mail import SmtpAccountSettings, read_styles
@@ -198,7 +199,7 @@ class DispatcherSettings(Settings):
             connections=account.connections,
             weight=account.weight,
             per_second=account.per_second,
-            per_domain=account.per_domain,
+            domains=DomainPace(account.per_domain),
             daily=account.daily,
             breaker=self._breaker(),
         )

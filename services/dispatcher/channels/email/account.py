@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from services.dispatcher.channels.breaker import Breaker, Health
@@ -21,7 +21,7 @@ _NOT_STARTED = Disposition(Result.NOT_STARTED)
 
 
 class SmtpAccount:
-    """`weight` is its share among the accounts of its channel; `per_second` and `per_domain` are its limits."""
+    """`weight` is its share among the accounts of its channel; `per_second` and `domains` are its limits."""
 
     channel = ChannelKind.EMAIL
 
@@ -34,7 +34,7 @@ class SmtpAccount:
         connections: int = 4,
         weight: int = 1,
         per_second: float | None = None,
-        per_domain: Mapping[str, float] | None = None,
+        domains: DomainPace | None = None,
         daily: DailyLimit | None = None,
         breaker: Breaker | None = None,
     ) -> None:
@@ -42,7 +42,7 @@ class SmtpAccount:
         self._connections = [Connection(server, sender) for _ in range(connections)]
         self._per_second = per_second
         self._rate = RateLimit(per_second=per_second, burst=max(1, int(per_second))) if per_second else None
-        self._domains = DomainPace(per_domain or {})
+        self._domains = domains or DomainPace({})
         self._breaker = breaker or Breaker()
 
     @property
