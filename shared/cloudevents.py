@@ -6,14 +6,14 @@ Source: https://github.com/cloudevents/spec, `spec.md`, `formats/json-format.md`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 from uuid import UUID
 
 import msgspec
 from pydantic import ValidationError
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from shared.events import BY_TYPE, Payload
 from shared.transport import Message
@@ -42,23 +42,34 @@ class _Wire(msgspec.Struct, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Event(Generic[P_co]):
-    """`source` and `id` identify it for ever; `time` is when it happened, in business time, UTC."""
+    """`source` and `id` identify it for ever; `time` is when it happened, in business time, UTC.
+
+    `data` is the payload as JSON, where that was written before.
+    """
 
     id: str
     source: str
     time: datetime
     payload: P_co
     subject: str | None = None
+    data: bytes | None = field(default=None, compare=False, repr=False)
 
     @property
     def type(self) -> str:
         return self.payload.type
 
 
-def new(payload: Payload, *, service: Service, at: datetime, subject: UUID | str | None = None) -> Event[Payload]:
+def new(
+    payload: Payload,
+    *,
+    service: Service,
+    at: datetime,
+    subject: UUID | str | None = None,
+    data: bytes | None = None,
+) -> Event[Payload]:
     """Make an event of ours; without a subject, its invitation's id is taken."""
     about = subject or getattr(payload, "invitation_id", None)
-    return Event(str(uuid7()), service.source, at, payload, None if about is None else str(about))
+    return Event(str(uuid7()), service.source, at, payload, None if about is None else str(about), data)
 
 
 _TIME = "time: RFC 3339 with a zone is wanted, such as 2026-03-02T09:30:00Z, in the years 1900 to 2199"
@@ -73,7 +84,7 @@ def encode(event: Event[Payload]) -> Message:
         time=event.time.astimezone(UTC),
         subject=event.subject,
         datacontenttype="application/json",
-        data=msgspec.Raw(event.payload.model_dump_json().encode()),
+        data=msgspec.Raw(event.data or event.payload.model_dump_json().encode()),
     )
     return Message(
         topic=event.payload.topic,

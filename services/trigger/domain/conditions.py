@@ -206,9 +206,12 @@ def _test(kind: Operator, value: Any) -> Callable[[Any], bool]:
     return lambda found: type(found) is type(wanted) and compare(found, wanted)
 
 
+_AS_THEY_ARE = (str, bool, Decimal, tuple)
+
+
 def _comparable(value: Any) -> str | bool | Decimal | tuple[str, ...]:
     """Bring every number to one type: 10.1 of a document is the 10.1 of an event."""
-    if isinstance(value, str | bool | Decimal | tuple):
+    if isinstance(value, _AS_THEY_ARE):
         return value
     return Decimal(repr(value) if isinstance(value, float) else value)
 

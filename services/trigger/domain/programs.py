@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import zoneinfo
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import time, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
 import holidays
+import msgspec
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -212,10 +213,10 @@ class ProgramDocument(_Document):
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
-        for field in ("caps", "quotas", "segments"):
-            names = [named.name for named in getattr(self, field)]
+        for part in ("caps", "quotas", "segments"):
+            names = [named.name for named in getattr(self, part)]
             if twice := sorted({name for name in names if names.count(name) > 1}):
-                raise ValueError(f"{field}: the name {twice[0]} is used twice")
+                raise ValueError(f"{part}: the name {twice[0]} is used twice")
         if self.group is None and any(cap.scope is Scope.GROUP for cap in self.caps):
             raise ValueError("caps: scope group wants the program to have a group")
         segments = [segment.name for segment in self.segments]
@@ -240,7 +241,8 @@ class ProgramDocument(_Document):
 class Program:
     """One version of a document, ready to decide.
 
-    `wanted` are the fields its conditions look for, `channels` those of the steps of its plan, each once.
+    `wanted` are the fields its conditions look for, `channels` those of the steps of its plan, each once; `written`
+    keeps by locale what all its requests have in common, see `requests.request_json`.
     """
 
     ref: ProgramRef
@@ -249,6 +251,7 @@ class Program:
     wanted: frozenset[str]
     plan: Sequence[PlanStep]
     channels: Sequence[ChannelKind]
+    written: dict[str, Mapping[str, msgspec.Raw | None]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def id(self) -> str:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
+
 from services.trigger.domain.cases import Case, consent_to
+from services.trigger.domain.programs import Program
 from services.trigger.domain.touchpoints import Happening, Occasion, TouchpointKind, touchpoint_key
 from shared.events import AnswerPayload, Consent, CrmPayload, EventRef, SurveyRequested
 from shared.vocabulary import ChannelKind
@@ -36,10 +39,34 @@ def survey_request(case: Case, *, invitation_id: UUID, send_at: datetime, link_k
         plan=program.plan,
         contact_caps=document.contact_caps,
         contact=respondent.contact,
-        consent=Consent(**{channel: consent_to(program, respondent, channel) for channel in ChannelKind}),
+        consent=Consent(**{channel.value: consent_to(program, respondent, channel) for channel in ChannelKind}),
         segments=case.segments,
         link_key=link_key,
     )
+
+
+def request_json(request: SurveyRequested, program: Program) -> bytes:
+    """Write a request as `model_dump_json` does; what is the same for everybody of a locale is written once."""
+    own = {
+        "respondent_id": request.respondent_id,
+        "invitation_id": request.invitation_id,
+        "customer_id": request.customer_id,
+        "customer_name": request.customer_name,
+        "event": vars(request.event),
+        "time_zone": request.time_zone,
+        "send_at": request.send_at,
+        "expires_at": request.expires_at,
+        "contact": vars(request.contact),
+        "consent": vars(request.consent),
+        "segments": request.segments,
+        "link_key": request.link_key,
+    }
+    shared = program.written.get(request.locale)
+    if shared is None:
+        fields = msgspec.json.decode(request.model_dump_json(), type=dict[str, msgspec.Raw])
+        shared = {name: None if name in own else field.copy() for name, field in fields.items()}
+        program.written[request.locale] = shared
+    return msgspec.json.encode({**shared, **own})
 
 
 def _customer_id(case: Case) -> str:

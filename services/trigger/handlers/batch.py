@@ -15,7 +15,7 @@ from services.trigger.domain.cases import Case, Decision, Facts, Reason, Suppres
 from services.trigger.domain.decisions import decide, touched
 from services.trigger.domain.programs import Program
 from services.trigger.domain.quotas import QuotaKey
-from services.trigger.domain.requests import event_ref, survey_request
+from services.trigger.domain.requests import event_ref, request_json, survey_request
 from services.trigger.domain.respondents import Cause, Respondent, learn
 from services.trigger.domain.touchpoints import (
     Occasion,
@@ -146,15 +146,16 @@ class Batch:
 
     def _ask(self, case: Case, send_at: datetime) -> UUID:
         invitation_id, respondent = uuid7(), case.facts.respondent
-        self._publish(survey_request(case, invitation_id=invitation_id, send_at=send_at, link_key=self.terms.link_key))
+        request = survey_request(case, invitation_id=invitation_id, send_at=send_at, link_key=self.terms.link_key)
+        self._publish(request, request_json(request, case.program))
         self._keep_respondent(respondent.noting(Cause.INVITATION, case.program.id, send_at), respondent)
         for key in map(case.quota_key, case.program.document.quotas):
             self.used[key] = self.used.get(key, 0) + 1
             self.changed_quotas.add(key)
         return invitation_id
 
-    def _publish(self, payload: Payload) -> None:
-        self.events.append(cloudevents.new(payload, service=Service.TRIGGER, at=self.now))
+    def _publish(self, payload: Payload, data: bytes | None = None) -> None:
+        self.events.append(cloudevents.new(payload, service=Service.TRIGGER, at=self.now, data=data))
 
     def _keep_respondent(self, after: Respondent, before: Respondent) -> None:
         if after != before:

@@ -1,0 +1,81 @@
+"""A request's JSON is that of its model, however it was put together."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.trigger.domain.cases import Case, Facts
+from services.trigger.domain.programs import Program, ProgramDocument, ready
+from services.trigger.domain.requests import request_json, survey_request
+from services.trigger.domain.respondents import Respondent
+from shared.cloudevents import Event
+from shared.events import Consent, Customer, Order, PurchaseCompleted, ServiceCompleted, ServiceJob, Touchpoint
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+ID = st.builds("x{}".format, TEXT)
+MAYBE = st.none() | TEXT
+SAID = st.none() | st.booleans()
+TIME = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds it
+AMOUNT = st.none() | st.decimals(-(10**9), 10**9, places=2) | st.sampled_from([Decimal("1E+3"), Decimal("0.0000")])
+
+
+def program(id_: str, **written: Any) -> Program:
+    document = {"id": id_, "brand": {"name": 'Shop "Ünï"'}, "starts_on": ["crm.purchase.completed"], **written}
+    return ready(1, ProgramDocument.model_validate(document))
+
+
+PROGRAMS = [
+    program("plain"),
+    program("caps", contact_caps=[{"name": "monthly", "limit": 2, "days": 30}], expires_after="10d"),
+    program(
+        "own-words", title="\x7f</script>\u2028", texts={"en": {"question": "How?\n\t"}, "ru": {"question": "Как?"}}
+    ),
+    program("one-mail", plan=[{"channel": "email", "window": {"start": "10:00", "end": "11:30"}}], segments=["store"]),
+]
+
+RESPONDENTS = st.builds(
+    Respondent,
+    id=ID,
+    name=MAYBE,
+    email=MAYBE,
+    phone=MAYBE,
+    locale=st.sampled_from([None, "en", "ru", "de-AT"]),
+    time_zone=st.sampled_from([None, "Europe/Moscow"]),
+    consent=st.builds(Consent, email=SAID, sms=SAID, call=SAID),
+)
+PAYLOADS = st.builds(
+    PurchaseCompleted,
+    customer=st.builds(Customer, id=ID),
+    order=st.builds(Order, id=ID, amount=AMOUNT, currency=st.sampled_from([None, "EUR"])),
+    touchpoint=st.builds(Touchpoint, store=st.none() | ID, region=st.none() | ID),
+) | st.builds(ServiceCompleted, customer=st.builds(Customer, id=ID), service=st.builds(ServiceJob, id=ID))
+EVENTS = st.builds(Event, id=ID, source=ID, time=TIME, payload=PAYLOADS)
+
+
+@given(st.sampled_from(PROGRAMS), EVENTS, RESPONDENTS, TIME, ID)
+def test_json_is_that_of_the_model(
+    asking: Program, event: Event[PurchaseCompleted], respondent: Respondent, now: datetime, key: str
+) -> None:
+    case = Case(event, asking, Facts(respondent, None), now)
+    request = survey_request(case, invitation_id=uuid4(), send_at=now, link_key=key)
+    assert request_json(request, asking) == request.model_dump_json().encode()
+
+
+def test_what_is_kept_of_a_program_names_nobody() -> None:
+    asking = program("kept")
+    event = Event(
+        "e1",
+        "shop",
+        datetime(2026, 3, 1, tzinfo=UTC),
+        PurchaseCompleted(customer=Customer(id="Ann-7"), order=Order(id="1")),
+    )
+    case = Case(event, asking, Facts(Respondent("ann-7", name="Ann", email="ann-7@shop.example"), None), event.time)
+    request_json(survey_request(case, invitation_id=uuid4(), send_at=event.time, link_key="k"), asking)
+    (shared,) = asking.written.values()
+    assert b"nn-7" not in b"".join(bytes(part) for part in shared.values() if part)
