@@ -21,7 +21,7 @@ from services.scoring.repository import answers, buckets, invitations
 from services.scoring.repository.answers import Version
 from services.scoring.repository.calls import Task, Try, lock
 from services.scoring.repository.invitations import Knock, Visited
-from shared import cloudevents, outbox
+from shared import cloudevents, db, outbox
 from shared.events import AnswerAmended, DetractorReported, Payload, ProgramRef, RespondentOptedOut, SurveyAnswered
 from shared.vocabulary import CallDisposition, Service, category_of
 
@@ -90,10 +90,13 @@ async def _record(
     tasks = await lock(session, [entry.task_id for entry in entries if entry.task_id])
     batch = _Batch(known, tasks, await answers.versions(session, _visited_again(entries, known)))
     results = [_apply(entry, batch) for entry in entries]
-    await answers.keep(session, batch.versions)
     await calls.follow(session, batch.wishes)
-    await _count(session, [version for version in batch.versions if version.invitation.counted])
-    await outgoing.publish(session, [_event(version) for version in batch.versions] + _alerts(batch.versions))
+    await db.write(
+        session,
+        answers.keeping(batch.versions),
+        _counting([version for version in batch.versions if version.invitation.counted]),
+        *outgoing.publishing([_event(version) for version in batch.versions] + _alerts(batch.versions)),
+    )
     await calls.finish(session, batch.tries)
     return results
 
@@ -131,7 +134,7 @@ def _apply(entry: Entry, batch: _Batch) -> Recorded | Refusal:
     return Recorded(after, new=True, suspected=suspected)
 
 
-async def _count(session: AsyncSession, versions: Sequence[Version]) -> None:
+def _counting(versions: Sequence[Version]) -> db.Write | None:
     times: defaultdict[Tally, Counter[Key]] = defaultdict(Counter)
     for version in versions:
         if version.before:
@@ -141,8 +144,7 @@ async def _count(session: AsyncSession, versions: Sequence[Version]) -> None:
     for tally, counted in times.items():
         for key, count in counted.items():
             changes[key] += tally * count
-    await buckets.add(session, changes)
-    await buckets.add_invited(session, invited=Counter(), answered=_heard(versions))
+    return buckets.adding(changes, answered=_heard(versions))
 
 
 def _heard(versions: Sequence[Version]) -> Counter[Key]:
