@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
@@ -135,25 +135,47 @@ def _apply(entry: Entry, batch: _Batch) -> Recorded | Refusal:
 
 
 def _counting(versions: Sequence[Version]) -> db.Write | None:
-    times: defaultdict[Tally, Counter[Key]] = defaultdict(Counter)
+    alike: defaultdict[Hashable, list[Version]] = defaultdict(list)
     for version in versions:
-        if version.before:
-            times[-version.before.tally].update(_keys(version.invitation, version.before))
-        times[version.after.tally].update(_keys(version.invitation, version.after))
+        alike[_counted_by(version)].append(version)
+    times: defaultdict[Tally, Counter[Key]] = defaultdict(Counter)
+    heard: Counter[Key] = Counter()
+    for first, *others in alike.values():
+        count, invitation, before, after = 1 + len(others), first.invitation, first.before, first.after
+        if before:
+            _add(times[-before.tally], _keys(invitation, before), count)
+        _add(times[after.tally], _keys(invitation, after), count)
+        began = after.counts - (before is not None and before.counts)  # -1 when it ceased to count
+        if began:
+            _add(heard, invited_keys(invitation.program, invitation.dimensions, invitation.invited_day), began * count)
     changes: defaultdict[Key, Tally] = defaultdict(Tally)
     for tally, counted in times.items():
         for key, count in counted.items():
             changes[key] += tally * count
-    return buckets.adding(changes, answered=_heard(versions))
+    return buckets.adding(changes, answered=heard)
 
 
-def _heard(versions: Sequence[Version]) -> Counter[Key]:
-    """Count whose answer began to count, less whose ceased to."""
-    began = [v.invitation for v in versions if v.after.counts and not (v.before and v.before.counts)]
-    ceased = [v.invitation for v in versions if v.before and v.before.counts and not v.after.counts]
-    heard = invited_series(began)
-    heard.subtract(invited_series(ceased))
-    return heard
+def _counted_by(version: Version) -> Hashable:
+    """Name all that decides what a version adds to which series: most of a group have it in common."""
+    of = version.invitation
+    return of.program, of.invited_day, tuple(of.dimensions.items()), _said(version.before), _said(version.after)
+
+
+def _said(answer: Answer | None) -> Hashable:
+    return answer and (
+        answer.first_day,
+        answer.score,
+        answer.suspect,
+        answer.mode,
+        answer.step,
+        answer.device,
+        answer.reasons,
+    )
+
+
+def _add(to: Counter[Key], keys: Sequence[Key], count: int) -> None:
+    for key in keys:
+        to[key] += count
 
 
 def _keys(invitation: Invitation, answer: Answer) -> list[Key]:
