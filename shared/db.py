@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 import asyncpg
@@ -73,6 +76,35 @@ def driver_url(url: str) -> str:
 async def fetch(session: AsyncSession, sql: str, *args: Any) -> list[Row]:
     """Run a hot statement on the driver itself, `$1` style, inside the session's transaction."""
     return await (await _driver(session)).fetch(sql, *args)
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Part of a statement: `name AS (…)`, one or more, with a `$1` of its own; `then` is selected when all is done."""
+
+    sql: str
+    args: Sequence[Any]
+    then: str | None = None
+
+
+async def write(session: AsyncSession, *parts: Write | None) -> None:
+    """Write all parts in one round trip. None sees what others write, and they go in no order but that of reading."""
+    if wanted := [part for part in parts if part]:
+        sql = _together(tuple((part.sql, len(part.args), part.then) for part in wanted))
+        await fetch(session, sql, *(argument for part in wanted for argument in part.args))
+
+
+@lru_cache
+def _together(parts: Sequence[tuple[str, int, str | None]]) -> str:
+    numbered, before = [], 0
+    for sql, arguments, _ in parts:
+        numbered.append(_renumbered(sql, before))
+        before += arguments
+    return f"WITH {', '.join(numbered)} SELECT {', '.join(then for *_, then in parts if then) or '1'}"
+
+
+def _renumbered(sql: str, before: int) -> str:
+    return re.sub(r"\$(\d+)", lambda found: f"${before + int(found[1])}", sql)
 
 
 async def copy(session: AsyncSession, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -38,24 +38,27 @@ def outbox_table(metadata: sa.MetaData) -> sa.Table:
     )
 
 
-_ADD = """WITH added AS (INSERT INTO outbox (topic, key, headers, body)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[]))
-SELECT pg_notify('outbox_' || current_schema(), '')"""
+_ADD = """added AS (INSERT INTO outbox (topic, key, headers, body)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[]))"""
+_WAKE = "pg_notify('outbox_' || current_schema(), '')"
 
 
 async def add(session: AsyncSession, events: Sequence[cloudevents.Event[Payload]]) -> None:
     """Write events beside the change they tell of; the relay is woken when the transaction commits."""
-    if not events:
-        return
-    messages = [cloudevents.encode(event) for event in events]
-    await db.fetch(
-        session,
-        _ADD,
+    await db.write(session, adding([cloudevents.encode(event) for event in events]))
+
+
+def adding(messages: Sequence[Message]) -> db.Write | None:
+    """Say how to write messages beside the change they tell of."""
+    if not messages:
+        return None
+    columns = (
         [message.topic for message in messages],
         [message.key for message in messages],
         [msgspec.json.encode(message.headers).decode() for message in messages],
         [message.body for message in messages],
     )
+    return db.Write(_ADD, columns, then=_WAKE)
 
 
 _NEXT = "SELECT id, topic, key, headers, body FROM outbox ORDER BY id LIMIT $1"

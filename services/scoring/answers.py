@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
@@ -21,7 +21,7 @@ from services.scoring.repository import answers, buckets, invitations
 from services.scoring.repository.answers import Version
 from services.scoring.repository.calls import Task, Try, lock
 from services.scoring.repository.invitations import Knock, Visited
-from shared import cloudevents, outbox
+from shared import cloudevents, db, outbox
 from shared.events import AnswerAmended, DetractorReported, Payload, ProgramRef, RespondentOptedOut, SurveyAnswered
 from shared.vocabulary import CallDisposition, Service, category_of
 
@@ -90,10 +90,13 @@ async def _record(
     tasks = await lock(session, [entry.task_id for entry in entries if entry.task_id])
     batch = _Batch(known, tasks, await answers.versions(session, _visited_again(entries, known)))
     results = [_apply(entry, batch) for entry in entries]
-    await answers.keep(session, batch.versions)
     await calls.follow(session, batch.wishes)
-    await _count(session, [version for version in batch.versions if version.invitation.counted])
-    await outgoing.publish(session, [_event(version) for version in batch.versions] + _alerts(batch.versions))
+    await db.write(
+        session,
+        answers.keeping(batch.versions),
+        _counting([version for version in batch.versions if version.invitation.counted]),
+        *outgoing.publishing([_event(version) for version in batch.versions] + _alerts(batch.versions)),
+    )
     await calls.finish(session, batch.tries)
     return results
 
@@ -131,27 +134,48 @@ def _apply(entry: Entry, batch: _Batch) -> Recorded | Refusal:
     return Recorded(after, new=True, suspected=suspected)
 
 
-async def _count(session: AsyncSession, versions: Sequence[Version]) -> None:
-    times: defaultdict[Tally, Counter[Key]] = defaultdict(Counter)
+def _counting(versions: Sequence[Version]) -> db.Write | None:
+    alike: defaultdict[Hashable, list[Version]] = defaultdict(list)
     for version in versions:
-        if version.before:
-            times[-version.before.tally].update(_keys(version.invitation, version.before))
-        times[version.after.tally].update(_keys(version.invitation, version.after))
+        alike[_counted_by(version)].append(version)
+    times: defaultdict[Tally, Counter[Key]] = defaultdict(Counter)
+    heard: Counter[Key] = Counter()
+    for first, *others in alike.values():
+        count, invitation, before, after = 1 + len(others), first.invitation, first.before, first.after
+        if before:
+            _add(times[-before.tally], _keys(invitation, before), count)
+        _add(times[after.tally], _keys(invitation, after), count)
+        began = after.counts - (before is not None and before.counts)  # -1 when it ceased to count
+        if began:
+            _add(heard, invited_keys(invitation.program, invitation.dimensions, invitation.invited_day), began * count)
     changes: defaultdict[Key, Tally] = defaultdict(Tally)
     for tally, counted in times.items():
         for key, count in counted.items():
             changes[key] += tally * count
-    await buckets.add(session, changes)
-    await buckets.add_invited(session, invited=Counter(), answered=_heard(versions))
+    return buckets.adding(changes, answered=heard)
 
 
-def _heard(versions: Sequence[Version]) -> Counter[Key]:
-    """Count whose answer began to count, less whose ceased to."""
-    began = [v.invitation for v in versions if v.after.counts and not (v.before and v.before.counts)]
-    ceased = [v.invitation for v in versions if v.before and v.before.counts and not v.after.counts]
-    heard = invited_series(began)
-    heard.subtract(invited_series(ceased))
-    return heard
+def _counted_by(version: Version) -> Hashable:
+    """Name all that decides what a version adds to which series: most of a group have it in common."""
+    of = version.invitation
+    return of.program, of.invited_day, tuple(of.dimensions.items()), _said(version.before), _said(version.after)
+
+
+def _said(answer: Answer | None) -> Hashable:
+    return answer and (
+        answer.first_day,
+        answer.score,
+        answer.suspect,
+        answer.mode,
+        answer.step,
+        answer.device,
+        answer.reasons,
+    )
+
+
+def _add(to: Counter[Key], keys: Sequence[Key], count: int) -> None:
+    for key in keys:
+        to[key] += count
 
 
 def _keys(invitation: Invitation, answer: Answer) -> list[Key]:

@@ -20,7 +20,7 @@ from services.scoring.domain.dimensions import Key, Value, counted, wanted
 from services.scoring.domain.score import Tally
 from services.scoring.repository import buckets, deliveries, dimensions, invitations, journeys, webhooks
 from services.scoring.repository.invitations import Linked
-from shared import inbox, links
+from shared import db, inbox, links
 from shared.clock import Clock
 from shared.cloudevents import Event
 from shared.events import (
@@ -68,8 +68,8 @@ class Handlers:
         changes = Changes()
         for part in _until_erasures(fresh):
             await self._handle(session, part, changes)
-        await buckets.add(session, changes.tallies)  # once and last: locks have an order
-        await buckets.add_invited(session, invited=changes.invited, answered=Counter())
+        # once and last: locks have an order
+        await db.write(session, buckets.adding(changes.tallies, invited=changes.invited))
 
     async def _handle(self, session: AsyncSession, payloads: Sequence[Payload], changes: Changes) -> None:
         now = self._clock.now()

@@ -16,6 +16,7 @@ from services.scoring.domain.score import Tally
 from services.scoring.repository import answers, buckets, dimensions, invitations
 from services.scoring.repository.answers import Version
 from services.scoring.repository.invitations import Linked
+from shared import db
 
 
 async def store(session: AsyncSession, program: Program, scores: Sequence[Score]) -> int:
@@ -32,10 +33,9 @@ async def store(session: AsyncSession, program: Program, scores: Sequence[Score]
         for made, said in each.values()
         if made.id in added
     ]
-    await answers.keep(session, versions)
     changes: defaultdict[Key, Tally] = defaultdict(Tally)
     for version in versions:
         for key in answer_keys(program.id, version.invitation.dimensions, version.after):
             changes[key] += version.after.tally
-    await buckets.add(session, changes)
+    await db.write(session, answers.keeping(versions), buckets.adding(changes))
     return len(versions)

@@ -7,12 +7,17 @@ from collections.abc import Sequence
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.repository import webhooks
-from shared import outbox
+from shared import cloudevents, db, outbox
 from shared.cloudevents import Event
 from shared.events import Payload
 
 
 async def publish(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
     """Write events beside the change they tell of."""
-    await outbox.add(session, events)
-    await webhooks.enqueue(session, events)
+    await db.write(session, *publishing(events))
+
+
+def publishing(events: Sequence[Event[Payload]]) -> tuple[db.Write | None, db.Write | None]:
+    """Say how to write them."""
+    messages = [cloudevents.encode(event) for event in events]
+    return outbox.adding(messages), webhooks.enqueueing(events, [message.body for message in messages])

@@ -35,15 +35,15 @@ _TYPES = {
 _COLUMNS = ", ".join([*_TYPES, "comment"])
 _SET = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", "))
 # one JSON text, because the driver looks at every value of every array; a comment may hold what JSON cannot
-_KEEP = f"""WITH new AS (SELECT * FROM ROWS FROM (
+_KEEP = f"""new AS (SELECT * FROM ROWS FROM (
 json_to_recordset($1::json) AS ({", ".join(f"{name} {kind}" for name, kind in _TYPES.items())}),
 unnest($2::text[], $3::uuid[], $4::text[], $5::text[], $6::boolean[]))
 AS n ({_COLUMNS}, invitation_id, operator, suspicion, last)),
 kept AS (INSERT INTO answer_versions ({_COLUMNS}, operator, suspicion)
 SELECT {_COLUMNS}, operator, suspicion FROM new),
-told AS (INSERT INTO journeys_pending (invitation_id) SELECT invitation_id FROM new WHERE last)
-INSERT INTO answers ({_COLUMNS}, invitation_id) SELECT {_COLUMNS}, invitation_id FROM new WHERE last
-ON CONFLICT (invitation_id) DO UPDATE SET {_SET}"""  # noqa: S608 - column names only
+pending AS (INSERT INTO journeys_pending (invitation_id) SELECT invitation_id FROM new WHERE last),
+stood AS (INSERT INTO answers ({_COLUMNS}, invitation_id) SELECT {_COLUMNS}, invitation_id FROM new WHERE last
+ON CONFLICT (invitation_id) DO UPDATE SET {_SET})"""  # noqa: S608 - column names only
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +57,12 @@ class Version:
     suspicion: Suspicion | None = None
 
 
-async def keep(session: AsyncSession, versions: Sequence[Version]) -> None:
-    """Store versions, of each invitation the last as the current answer, and that its journey changed."""
+def keeping(versions: Sequence[Version]) -> db.Write | None:
+    """Say how to store versions, of each invitation the last as the current answer, and that its journey changed."""
     if not versions:
-        return
+        return None
     last = {version.invitation.id: version for version in versions}
-    await db.fetch(
-        session,
-        _KEEP,
+    columns = (
         msgspec.json.encode([{name: getattr(v.after, name) for name in _TYPES} for v in versions]).decode(),
         [version.after.comment for version in versions],
         [version.invitation.id for version in versions],
@@ -72,6 +70,7 @@ async def keep(session: AsyncSession, versions: Sequence[Version]) -> None:
         [version.suspicion for version in versions],
         [version is last[version.invitation.id] for version in versions],
     )
+    return db.Write(_KEEP, columns)
 
 
 _VERSIONS = f"""SELECT v.* FROM unnest($1::uuid[]) AS a (answer_id) CROSS JOIN LATERAL

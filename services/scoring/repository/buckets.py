@@ -14,41 +14,46 @@ from services.scoring.domain.score import Tally
 from services.scoring.models import COUNTERS, OTHER_COUNTERS, SCORE_COLUMNS
 from shared import db
 
+NOBODY: Counter[Key] = Counter()
 _KEY = "program, dimension, value, day"
 _KEY_TYPES = "$1::text[], $2::text[], $3::text[], $4::date[]"
 # Python sorts by code point, so PostgreSQL must too: all writers lock rows in one order
 _KEY_ORDER = 'program COLLATE "C", dimension COLLATE "C", value COLLATE "C", day'
 
-_ADD = f"""INSERT INTO buckets AS b ({_KEY}, {", ".join(COUNTERS)})
+_ADD = f"""added_up AS (INSERT INTO buckets AS b ({_KEY}, {", ".join(COUNTERS)})
 SELECT * FROM unnest({_KEY_TYPES}, {", ".join(f"${number}::int[]" for number in range(5, 5 + len(COUNTERS)))})
 ON CONFLICT ({_KEY}) DO UPDATE SET {", ".join(f"{name} = b.{name} + excluded.{name}" for name in COUNTERS)},
-revision = b.revision + 1"""  # noqa: S608 - column names only
+revision = b.revision + 1 RETURNING 1)"""  # noqa: S608 - column names only
 
-_ADD_INVITED = f"""INSERT INTO invited AS b ({_KEY}, invited, answered)
-SELECT * FROM unnest({_KEY_TYPES}, $5::int[], $6::int[])
+_INVITED = len(COUNTERS) + 4
+_INVITED_TYPES = ("text[]", "text[]", "text[]", "date[]", "int[]", "int[]")
+# it reads what the other did, because all writers lock buckets before invited
+_ADD_INVITED = f"""invited_more AS (INSERT INTO invited AS b ({_KEY}, invited, answered)
+SELECT k.* FROM unnest({", ".join(f"${_INVITED + n}::{kind}" for n, kind in enumerate(_INVITED_TYPES, 1))}) AS k,
+(SELECT count(*) FROM added_up) AS first
 ON CONFLICT ({_KEY}) DO UPDATE SET invited = b.invited + excluded.invited, answered = b.answered + excluded.answered,
-revision = b.revision + 1"""  # noqa: S608 - column names only
+revision = b.revision + 1)"""  # noqa: S608 - column names only
 
 
-async def add(session: AsyncSession, changes: Mapping[Key, Tally]) -> None:
-    """Add to every bucket, negative counters take away."""
-    if not changes:
-        return
-    keys = sorted(changes)
-    tallies = [changes[key] for key in keys]
-    counters = [[*each.by_score, *(getattr(each, name) for name in OTHER_COUNTERS)] for each in tallies]
-    await db.fetch(session, _ADD, *_columns(keys), *(list(column) for column in zip(*counters, strict=True)))
+def adding(
+    tallies: Mapping[Key, Tally], *, invited: Counter[Key] = NOBODY, answered: Counter[Key] = NOBODY
+) -> db.Write | None:
+    """Say how to add to every bucket; negative counters take away."""
+    if not (tallies or invited or answered):
+        return None
+    keys, asked = sorted(tallies), sorted({*invited, *answered})
+    counters = [_counters(tallies[key]) for key in keys]
+    counts = [[invited[key] for key in asked], [answered[key] for key in asked]]
+    columns = [*_columns(keys, 4), *_columns(counters, len(COUNTERS)), *_columns(asked, 4), *counts]
+    return db.Write(f"{_ADD}, {_ADD_INVITED}", columns)
 
 
-async def add_invited(session: AsyncSession, *, invited: Counter[Key], answered: Counter[Key]) -> None:
-    keys = sorted({*invited, *answered})
-    if keys:
-        counts = [invited[key] for key in keys], [answered[key] for key in keys]
-        await db.fetch(session, _ADD_INVITED, *_columns(keys), *counts)
+def _counters(tally: Tally) -> list[int]:
+    return [*tally.by_score, *(getattr(tally, name) for name in OTHER_COUNTERS)]
 
 
-def _columns(keys: Sequence[Key]) -> list[list[object]]:
-    return [list(column) for column in zip(*keys, strict=True)] or [[], [], [], []]
+def _columns(rows: Sequence[Sequence[object]], width: int) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
 
 
 _UNPUBLISHED = " UNION ".join(
@@ -88,7 +93,7 @@ async def claim_changed(session: AsyncSession, *, limit: int) -> list[Changed]:
         return []
     # both halves of a series, and nothing read after: what is told must be what was marked, under a number of its own
     answers, asked = [
-        {Key(*row[:4]): row for row in await db.fetch(session, claim, *_columns(keys))}
+        {Key(*row[:4]): row for row in await db.fetch(session, claim, *_columns(keys, 4))}
         for claim in (_CLAIM_BUCKETS, _CLAIM_INVITED)
     ]
     return [_changed(key, answers.get(key), asked.get(key)) for key in keys]

@@ -15,27 +15,18 @@ from services.scoring.domain.webhooks import KEPT, MOST, OVERLAP, Delivery, Deli
 from shared import cloudevents, db
 from shared.events import Payload
 
-_WANTED = "SELECT id, types FROM webhook_endpoints WHERE disabled IS NULL"
-_ENQUEUE = """INSERT INTO webhook_deliveries (endpoint_id, event_id, type, subject, body)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[])"""
+_ENQUEUE = """queued AS (INSERT INTO webhook_deliveries (endpoint_id, event_id, type, subject, body)
+SELECT w.id, e.event_id, e.type, e.subject, e.body FROM webhook_endpoints w,
+unnest($1::text[], $2::text[], $3::text[], $4::bytea[]) WITH ORDINALITY AS e (event_id, type, subject, body, place)
+WHERE w.disabled IS NULL AND w.types ? e.type ORDER BY w.id, e.place)"""
 
 
-async def enqueue(session: AsyncSession, events: Sequence[cloudevents.Event[Payload]]) -> None:
-    """Put what enabled endpoints want into their queues."""
+def enqueueing(events: Sequence[cloudevents.Event[Payload]], bodies: Sequence[bytes]) -> db.Write | None:
+    """Say how to put what enabled endpoints want into their queues, with the bodies of the events."""
     if not events:
-        return
-    endpoints = await db.fetch(session, _WANTED)
-    queued = [(row["id"], event) for row in endpoints for event in events if event.type in row["types"]]
-    if queued:
-        await db.fetch(
-            session,
-            _ENQUEUE,
-            [endpoint_id for endpoint_id, _ in queued],
-            [event.id for _, event in queued],
-            [event.type for _, event in queued],
-            [event.subject for _, event in queued],
-            [cloudevents.encode(event).body for _, event in queued],
-        )
+        return None
+    columns = [each.id for each in events], [each.type for each in events], [each.subject for each in events]
+    return db.Write(_ENQUEUE, [*columns, bodies])
 
 
 _FORGET = "DELETE FROM webhook_deliveries WHERE subject = ANY($1::text[])"
