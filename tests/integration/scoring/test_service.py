@@ -12,7 +12,7 @@ from services.scoring.config import ScoringSettings
 from services.scoring.main import run
 from shared import cloudevents, runtime
 from shared.clock import ManualClock
-from shared.events import NpsUpdated, Payload
+from shared.events import NpsUpdated, Payload, SurveyAnswered
 from shared.runtime import Surroundings
 from shared.transport import open_log
 from shared.vocabulary import Service
@@ -42,7 +42,11 @@ async def read_until_scored(url: str) -> list[Payload]:
     async with aclosing(log.read("test", ["survey.answers", "nps.updates"])) as batches:
         async for batch in batches:
             seen += [cloudevents.parse(message).payload for message in batch.messages]
-            if any(isinstance(payload, NpsUpdated) and payload.n == 1 for payload in seen):
+            # topics have no common order
+            is_scored = any(isinstance(payload, NpsUpdated) and payload.n == 1 for payload in seen)
+            if is_scored and any(
+                isinstance(payload, SurveyAnswered) for payload in seen
+            ):
                 break
     await log.close()
     return seen
