@@ -44,9 +44,7 @@ async def read_until_scored(url: str) -> list[Payload]:
             seen += [cloudevents.parse(message).payload for message in batch.messages]
             # topics have no common order
             is_scored = any(isinstance(payload, NpsUpdated) and payload.n == 1 for payload in seen)
-            if is_scored and any(
-                isinstance(payload, SurveyAnswered) for payload in seen
-            ):
+            if is_scored and any(isinstance(payload, SurveyAnswered) for payload in seen):
                 break
     await log.close()
     return seen
