@@ -24,11 +24,11 @@ class RateLimit:
         if amount > self._burst:
             return math.inf
         now = self._monotonic()
-        full_at = max(self._full_at.get(key, now), now) + amount / self._per_second
-        wait = full_at - now - self._burst / self._per_second
+        filling = max(self._full_at.get(key, now) - now, 0.0) + amount / self._per_second
+        wait = filling - self._burst / self._per_second
         if wait > 0:
             return wait
-        self._full_at[key] = full_at
+        self._full_at[key] = now + filling
         self._full_at.move_to_end(key)
         if len(self._full_at) > self._keys:
             self._full_at.popitem(last=False)

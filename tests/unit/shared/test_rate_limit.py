@@ -50,3 +50,10 @@ def test_check_says_when_to_come_back() -> None:
     with pytest.raises(TooManyRequests) as error:
         limit.check("a")
     assert error.value.headers == {"retry-after": "10"}
+
+
+@pytest.mark.parametrize("now", [0.1, 33_181.7, 1_234_567.891, 2.0**31 + 1 / 3])
+def test_whole_burst_fits_at_any_time(now: float) -> None:
+    limit = RateLimit(per_second=10, burst=1000, monotonic=Machine(now))
+    assert limit.take("a", 1000) == 0
+    assert RateLimit(per_second=3, burst=1, monotonic=Machine(now)).take("a") == 0
