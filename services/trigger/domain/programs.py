@@ -251,7 +251,7 @@ class Program:
     wanted: frozenset[str]
     plan: Sequence[PlanStep]
     channels: Sequence[ChannelKind]
-    written: dict[str, Mapping[str, msgspec.Raw | None]] = field(default_factory=dict, compare=False, repr=False)
+    written: dict[str, Mapping[str, msgspec.Raw]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def id(self) -> str:

@@ -45,28 +45,27 @@ def survey_request(case: Case, *, invitation_id: UUID, send_at: datetime, link_k
     )
 
 
+# what everybody of a program's version and locale is sent; a field that is not named here is each customer's own
+_ALIKE = (
+    "program",
+    "brand",
+    "locale",
+    "question",
+    "extra_questions",
+    "reasons",
+    "thanks",
+    "plan",
+    "contact_caps",
+)
+
+
 def request_json(request: SurveyRequested, program: Program) -> bytes:
     """Write a request as `model_dump_json` does; what is the same for everybody of a locale is written once."""
-    own = {
-        "respondent_id": request.respondent_id,
-        "invitation_id": request.invitation_id,
-        "customer_id": request.customer_id,
-        "customer_name": request.customer_name,
-        "event": vars(request.event),
-        "time_zone": request.time_zone,
-        "send_at": request.send_at,
-        "expires_at": request.expires_at,
-        "contact": vars(request.contact),
-        "consent": vars(request.consent),
-        "segments": request.segments,
-        "link_key": request.link_key,
-    }
-    shared = program.written.get(request.locale)
-    if shared is None:
+    alike = program.written.get(request.locale)
+    if alike is None:
         fields = msgspec.json.decode(request.model_dump_json(), type=dict[str, msgspec.Raw])
-        shared = {name: None if name in own else field.copy() for name, field in fields.items()}
-        program.written[request.locale] = shared
-    return msgspec.json.encode({**shared, **own})
+        alike = program.written[request.locale] = {name: fields[name].copy() for name in _ALIKE}
+    return msgspec.json.encode({**vars(request), **alike}, enc_hook=vars)
 
 
 def _customer_id(case: Case) -> str:
