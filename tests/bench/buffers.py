@@ -8,22 +8,19 @@ larger number of answers touches more than a twentieth more.
 from __future__ import annotations
 
 import json
-import shutil
 import sys
-import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import asyncpg
 import uvloop
 
-from deploy import databases
 from services.scoring.models import SCORE_COLUMNS
 from services.scoring.repository import figures
-from shared import embedded, logging
+from shared import logging
 from shared.db import Database
+from tests.bench.frame import scratch
 
 TODAY = datetime(2026, 11, 22, tzinfo=UTC).date()
 DAYS = 90
@@ -84,11 +81,7 @@ async def touched(connection: asyncpg.Connection, *of: object) -> tuple[int, flo
 
 
 async def main(many: int) -> bool:
-    folder = Path(tempfile.mkdtemp(prefix="es-", dir="/tmp"))
-    server = embedded.start(folder)
-    try:
-        urls = await embedded.prepare(server, "bench")
-        await databases.migrate(urls)
+    async with scratch() as urls:
         database = Database(urls["scoring"], schema="scoring")
         connection = await database.connect()
         found = []
@@ -97,9 +90,6 @@ async def main(many: int) -> bool:
             found.append({name: await touched(connection, *of) for name, of in QUERIES.items()})
         await connection.close()
         await database.close()
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
     return _report(many, *found)
 
 

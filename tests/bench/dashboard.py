@@ -6,26 +6,23 @@ them. Prints milliseconds of whole requests in this process, database included.
 
 from __future__ import annotations
 
-import shutil
 import statistics
 import sys
-import tempfile
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 import asyncpg
 import httpx
 import uvloop
 
-from deploy import databases
 from services.scoring.config import ScoringSettings
 from services.scoring.main import build_app
 from services.scoring.models import SCORE_COLUMNS
-from shared import embedded, logging
+from shared import logging
 from shared.clock import ManualClock
 from shared.db import Database
 from shared.transport import open_log
+from tests.bench.frame import scratch
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TIMES = 15
@@ -106,11 +103,7 @@ async def measure(client: httpx.AsyncClient, path: str) -> tuple[float, float]:
 
 
 async def main(answers: int) -> None:
-    folder = Path(tempfile.mkdtemp(prefix="es-", dir="/tmp"))
-    server = embedded.start(folder)
-    try:
-        urls = await embedded.prepare(server, "bench")
-        await databases.migrate(urls)
+    async with scratch() as urls:
         database, log = Database(urls["scoring"], schema="scoring"), open_log(urls["transport"])
         connection = await database.connect()
         await fill(connection, answers)
@@ -123,9 +116,6 @@ async def main(answers: int) -> None:
                 print(f"{name:36} {median:8.0f} {slowest:8.0f}")  # noqa: T201 - a report
         await log.close()
         await database.close()
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import statistics
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
 from rich.table import Table
+
+from deploy import databases
+from shared import embedded
 
 OUTPUT = Path("build/bench.json")
 REPETITIONS = 5
@@ -42,6 +47,20 @@ class Bench(Protocol):
 
 
 OpenBench = Callable[[], AbstractAsyncContextManager[Bench]]
+
+
+@asynccontextmanager
+async def scratch() -> AsyncIterator[Mapping[str, str]]:
+    """Start a migrated database, one URL per schema; it is gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="eb-", dir="/tmp"))
+    server = embedded.start(folder)
+    try:
+        urls = await embedded.prepare(server, "bench")
+        await databases.migrate(urls)
+        yield urls
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class NotRight(Exception):
