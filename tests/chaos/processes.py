@@ -70,7 +70,8 @@ class Processes:
         return self.chance.choice(missing or [*points, None, None, None])
 
     async def _live_on(self, name: str, stop: asyncio.Event) -> None:
-        process, _ = await self._start(name)
+        process, port = await self._start(name)
+        await _until_up(process, port)  # before that it does not know what SIGTERM asks
         stopped, ended = asyncio.create_task(stop.wait()), asyncio.create_task(process.wait())
         await asyncio.wait({stopped, ended}, return_when=asyncio.FIRST_COMPLETED)
         if not ended.done():
