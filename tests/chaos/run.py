@@ -124,10 +124,13 @@ async def _storm(stand: Stand) -> None:
 
 
 async def _ask(stand: Stand) -> None:
-    """Ask many at once and the others as the kills are done, so that there always is work."""
+    """Ask many at once, the others as the kills are done, and still more when a point to die at is waited for.
+
+    Without new work nobody would come to that point any more.
+    """
     plan = stand.plan
-    share = 1 if stand.processes.enough.is_set() else stand.processes.done / plan.kills + AT_ONCE
-    missing = min(plan.invitations, round(plan.invitations * share)) - len(stand.crowd.asked)
+    share = AT_ONCE + (1 - AT_ONCE) * stand.processes.done / plan.kills
+    missing = round(plan.invitations * share) - len(stand.crowd.asked)
     if missing > 0:
         asked = await stand.crowd.ask(missing)
         stand.providers.know(each.invitation_id for each in asked)
