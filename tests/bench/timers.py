@@ -1,4 +1,4 @@
-"""Stage timers: lease 500, mark 100, complete beside the next and plan what follows, against bulk UPDATEs by range.
+"""Stage timers: lease 500, complete 100 and plan what follows with the next mark, against three bulk UPDATEs by range.
 
 The statements are the repository's own, in the scheduler's transactions. It is measured with ten thousand steps of the
 future beside the due ones; `with_future` is the rate with 300,000 (EARSHOT_TEST_FUTURE=5000000 for five) as a part
@@ -7,7 +7,6 @@ of that, and buffers are what one claimed step reads in both.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import shutil
@@ -109,29 +108,23 @@ class TimersBench:
             if not seen.isdisjoint(step.invitation_id for step in held):
                 raise NotRight("a step was claimed twice")
             seen |= {step.invitation_id for step in held}
-            sent, beside = list[Held](), list[asyncio.Task[None]]()
+            sent: list[Held] = []
             for start in range(0, len(held), mark):
-                batch = held[start : start + mark]
-                await self._mark(batch)
-                sent += batch
-                if all(completing.done() for completing in beside):
-                    beside, sent = [asyncio.create_task(self._complete(sent))], []
-            await asyncio.gather(*beside)
-            if sent:
-                await self._complete(sent)
+                sent = await self._complete_and_mark(sent, held[start : start + mark])
+            await self._complete_and_mark(sent, [])
 
     async def _claim(self, limit: int) -> list[Held]:
         async with self._database.sessions.begin() as session:
             return await steps.claim_due(session, EMAIL, now=NOW, limit=limit)
 
-    async def _mark(self, held: list[Held]) -> None:
+    async def _complete_and_mark(self, sent: list[Held], held: list[Held]) -> list[Held]:
         async with self._database.sessions.begin() as session:
-            await steps.mark_in_flight(session, held, account="smtp")
-
-    async def _complete(self, held: list[Held]) -> None:
-        async with self._database.sessions.begin() as session:
-            await steps.end(session, [End(step, StepState.SENT, tries=1, account="smtp") for step in held])
-            await steps.plan(session, {step.invitation_id: domain.Planned(2, NOW + DAY) for step in held})
+            if sent:
+                await steps.end(session, [End(step, StepState.SENT, tries=1, account="smtp") for step in sent])
+                await steps.plan(session, {step.invitation_id: domain.Planned(2, NOW + DAY) for step in sent})
+            if held:
+                await steps.mark_in_flight(session, held, account="smtp")
+        return held
 
     async def _fill(self, count: int) -> int:
         """Put so many due steps, each with a waiting successor, in place of the last; return the first one's number."""

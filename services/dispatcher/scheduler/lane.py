@@ -1,7 +1,7 @@
 """One channel's due steps: claimed, sorted, sent, recorded.
 
-Claim (only leased), decide, mark what can start now, commit, send within the budget, record beside the next batch.
-Nothing is sent inside a transaction, and nothing is in flight that is not being sent.
+Claim (only leased), decide, mark what can start now, commit, send within the budget, record with the next mark. Nothing
+is sent inside a transaction, and nothing is in flight that is not being sent.
 """
 
 from __future__ import annotations
@@ -53,14 +53,6 @@ BUDGET_S = 10.0
 _RENDER = 20  # messages rendered, a few milliseconds, before others have their turn
 MAILBOX = "mailbox"
 _GRACE_S = 20.0  # for what is known but not recorded when told to stop during an outage
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """What became of batches that were sent, and what the ceilings granted them that was not used."""
-
-    done: list[Done] = field(default_factory=list)
-    unused: list[Outgoing] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -147,58 +139,80 @@ class Lane:
             return Disposition(Result.NOT_ACCEPTED, reason)
 
     async def _send(self, leaving: Sequence[Leaving], now: datetime, stop: asyncio.Event | None) -> None:
-        """Send in batches; what is out of its hours by the time of its turn, or has none, is handed back.
-
-        What became of a batch is recorded while others are sent, and together with them where they are faster.
-        """
-        left, late, sent = list(leaving), list[Leaving](), Sent()
-        beside: list[asyncio.Task[None]] = []
-        try:
-            while left and self.account is not None:
-                size = min(MARK, self.account.free_slots)
-                if not size or (stop is not None and stop.is_set()):
-                    break
-                batch, left, at = left[:size], left[size:], self.clock.now()
-                in_hours = list[Leaving]()
-                for each in batch:
-                    (in_hours if each[0].opening(at) == at else late).append(each)
-                if in_hours:
-                    await self._send_batch(self.account, in_hours, now, sent)
-                if all(recording.done() for recording in beside):
-                    await asyncio.gather(*beside)
-                    beside, sent = [asyncio.create_task(self._record_sent(sent, now, stop))], Sent()
-        finally:
-            await asyncio.gather(*beside)
-            await self._record_sent(sent, now, stop)
+        """Send in batches; what is out of its hours by the time of its turn, or has none, is handed back."""
+        left, late, sent = list(leaving), list[Leaving](), list[Done]()
+        while left and self.account is not None:
+            size = min(MARK, self.account.free_slots)
+            if not size or (stop is not None and stop.is_set()):
+                break
+            batch, left, at = left[:size], left[size:], self.clock.now()
+            in_hours = list[Leaving]()
+            for each in batch:
+                (in_hours if each[0].opening(at) == at else late).append(each)
+            if in_hours:
+                sent = await self._send_batch(self.account, in_hours, now, sent, stop)
+        await self._record(sent, self.clock.now(), stop=stop, known=True)
         if late or left:
             async with self.sessions.begin() as session:
                 await steps.move(session, [(ready.held, ready.held.due_at, None) for ready, _ in (*late, *left)])
 
-    async def _send_batch(self, account: ChannelAccount, batch: Sequence[Leaving], now: datetime, sent: Sent) -> None:
-        """Mark what the ceilings grant, send what of it is still ours, and add it to what was sent."""
+    async def _send_batch(
+        self,
+        account: ChannelAccount,
+        batch: Sequence[Leaving],
+        now: datetime,
+        sent: Sequence[Done],
+        stop: asyncio.Event | None,
+    ) -> list[Done]:
+        """Send a batch and return what became of it, to be recorded next; records `sent`, the batch before it."""
         ceilings = Ceilings(self.policy, account, self.rota, self.daily)
         deadline = time.monotonic() + self.budget_s  # from before the mark: who stands still after it sends nothing
-        async with self.sessions.begin() as session:
-            granted = await ceilings.take(session, batch, now)
-            marked = await steps.mark_in_flight(session, [ready.held for ready, _ in granted], account=account.name)
+        granted, marked = await self._mark(ceilings, batch, now, sent, stop)
         crash.point("marked")
         started = [each for each in granted if each[0].held.key in marked]
         self.rota.took(account, len(started), day=now.date())
         dispositions = await self._dispositions(account, [message for _, message in started], deadline)
         crash.point("sent")
-        at, spent = self.clock.now(), set[tuple[UUID, int]]()
-        for (ready, _), disposition in zip(started, dispositions, strict=True):
-            sent.done.append(_ended(ready, disposition, account=account.name, now=at))
-            if domain.uses_a_place(disposition.result):
-                spent.add(ready.held.key)
-        if ceilings.are_counted:
-            sent.unused.extend(message for ready, message in granted if ready.held.key not in spent)
+        at = self.clock.now()
+        ended = list(zip(started, dispositions, strict=True))
+        ends = [_ended(ready, disposition, account=account.name, now=at) for (ready, _), disposition in ended]
+        spent = {ready.held.key for (ready, _), disposition in ended if domain.uses_a_place(disposition.result)}
+        unused = [message for ready, message in granted if ready.held.key not in spent]
+        if not unused or not ceilings.are_counted:
+            return ends
+        await self._record(ends, at, stop=stop, known=True)
+        async with self.sessions.begin() as session:
+            await ceilings.give_back(session, unused, now)
+        return []
 
-    async def _record_sent(self, sent: Sent, now: datetime, stop: asyncio.Event | None) -> None:
-        await self._record(sent.done, self.clock.now(), stop=stop, known=True)
-        if sent.unused and self.account is not None:
+    async def _mark(
+        self,
+        ceilings: Ceilings,
+        batch: Sequence[Leaving],
+        now: datetime,
+        sent: Sequence[Done],
+        stop: asyncio.Event | None,
+    ) -> tuple[Sequence[Leaving], set[tuple[UUID, int]]]:
+        """Put in flight what the ceilings grant; return that, and what of it was still ours.
+
+        The batch before it is recorded in the same transaction, which saves a commit. Should that fail, it is
+        recorded alone, however long it takes.
+        """
+        at = self.clock.now()
+        try:
             async with self.sessions.begin() as session:
-                await Ceilings(self.policy, self.account, self.rota, self.daily).give_back(session, sent.unused, now)
+                recorded = await self._recorded(session, sent, at)
+                granted = await ceilings.take(session, batch, now)
+                held = [ready.held for ready, _ in granted]
+                marked = await steps.mark_in_flight(session, held, account=ceilings.account.name)
+        except Exception as error:
+            if not sent:
+                raise
+            log.warning("lane.records_alone", exc_info=error)
+            await self._record(sent, at, stop=stop, known=True)
+            return await self._mark(ceilings, batch, now, [], stop)
+        self._count(recorded)
+        return granted, marked
 
     async def _dispositions(
         self, account: ChannelAccount, messages: Sequence[Outgoing], deadline: float
@@ -248,12 +262,17 @@ class Lane:
 
     async def _record_once(self, done: Sequence[Done], now: datetime) -> list[Done]:
         async with self.sessions.begin() as session:
-            recorded = await recording.record(session, done, now=now)
+            return await self._recorded(session, done, now)
+
+    async def _recorded(self, session: AsyncSession, done: Sequence[Done], now: datetime) -> list[Done]:
+        recorded = await recording.record(session, done, now=now)
+        if done:
             crash.point("recording")
-        crash.point("recorded")
         return recorded
 
     def _count(self, recorded: Sequence[Done]) -> None:
+        if recorded:
+            crash.point("recorded")
         for state, count in Counter(each.end.state for each in recorded).items():
             metrics.STEPS.labels(Service.DISPATCHER, self.channel, state).inc(count)
 

@@ -275,10 +275,10 @@ async def test_mark_and_end_find_their_steps_by_key(dispatcher_db: db.Database, 
     await connection.close()
 
 
-async def test_mark_looks_at_its_own_steps_though_statistics_know_of_no_leased_ones(
+async def test_mark_looks_at_its_own_steps_and_invitations_though_statistics_are_old(
     dispatcher_db: db.Database, chain: Chain
 ) -> None:
-    """It read the whole table once, and compared each leased step with each to be marked."""
+    """It read all steps once, and compared each leased one with each to be marked; then all open invitations."""
     await chain.take(*(request(f"r{number}") for number in range(500)))
     connection = await dispatcher_db.connect()
     await connection.execute("VACUUM ANALYZE steps")
@@ -286,7 +286,10 @@ async def test_mark_looks_at_its_own_steps_though_statistics_know_of_no_leased_o
         held = await steps.claim_due(session, EMAIL, now=NOW, limit=500)
     explain = f"EXPLAIN (ANALYZE) {steps._MARK}"
     rows = await connection.fetch(explain, *steps._columns(held[:100]), "smtp", steps.LEASE)
-    assert "Seq Scan on steps" not in "\n".join(row[0] for row in rows)
+    plan_text = "\n".join(row[0] for row in rows)
+    assert "Seq Scan" not in plan_text
+    assert "invitations_pkey" in plan_text
+    assert "invitations_expiry" not in plan_text
     await connection.close()
 
 
