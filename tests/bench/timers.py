@@ -121,7 +121,8 @@ class TimersBench:
         async with self._database.sessions.begin() as session:
             if sent:
                 await steps.end(session, [End(step, StepState.SENT, tries=1, account="smtp") for step in sent])
-                await steps.plan(session, {step.invitation_id: domain.Planned(2, NOW + DAY) for step in sent})
+                following = {step.invitation_id: domain.Planned(2, NOW + DAY) for step in sent}
+                await db.write(session, steps.planning(following))
             if held:
                 await steps.mark_in_flight(session, held, account="smtp")
         return held

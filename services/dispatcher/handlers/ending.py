@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.dispatcher import domain
 from services.dispatcher.repository import invitations, steps, suppressions
 from services.dispatcher.repository.invitations import Invitation
-from shared import cloudevents, outbox
+from shared import cloudevents, db, outbox
 from shared.events import CallWithdrawn, InvitationClosed, Payload, RespondentSuppressed, Suppression
 from shared.vocabulary import CallOutcome, ChannelKind, InvitationOutcome, Service, SuppressionReason
 
@@ -19,8 +19,13 @@ BATCH = 500
 
 
 async def publish(session: AsyncSession, payloads: Sequence[Payload], *, now: datetime) -> None:
+    await db.write(session, publishing(payloads, now=now))
+
+
+def publishing(payloads: Sequence[Payload], *, now: datetime) -> db.Write | None:
+    """Say how to write events of ours beside the change they tell of."""
     events = [cloudevents.new(payload, service=Service.DISPATCHER, at=now) for payload in payloads]
-    await outbox.add(session, events)
+    return outbox.adding([cloudevents.encode(event) for event in events])
 
 
 async def close(session: AsyncSession, outcomes: Mapping[UUID, InvitationOutcome], *, now: datetime) -> None:

@@ -17,6 +17,7 @@ from services.dispatcher.receipts import Receipt, Reference, learned_from_refusa
 from services.dispatcher.repository import attempts, invitations, mailbox, receipts, steps
 from services.dispatcher.repository.attempts import Entry
 from services.dispatcher.repository.steps import End
+from shared import db
 from shared.events import CallRequested, ContactAttempted, Payload
 from shared.vocabulary import InvitationOutcome
 
@@ -42,9 +43,13 @@ async def record(session: AsyncSession, done: Sequence[Done], *, now: datetime) 
     recorded = [each for each in done if each.end.held.key in ours]
     finished = [each for each in recorded if each.end.state in domain.FINISHED]
     await mailbox.keep(session, [each.kept for each in finished if each.kept], at=now)
-    await _tell(session, finished, here, now=now)
+    await receipts.add(session, _lessons(finished))
     going_on = [each.end for each in finished if here[each.end.held.invitation_id].is_open]
-    await _go_on(session, going_on, now=now)
+    planned, closing = await _followed(session, going_on, now=now)
+    ledger = [_entry(each, here[each.end.held.invitation_id].respondent_id, now=now) for each in finished]
+    told: list[Payload] = [*(entry.event for entry in ledger), *(each.call for each in finished if each.call)]
+    await db.write(session, attempts.adding(ledger), ending.publishing(told, now=now), steps.planning(planned))
+    await ending.close(session, closing, now=now)
     return recorded
 
 
@@ -53,25 +58,6 @@ def _not_again(done: Done) -> Done:
     if done.end.state is not StepState.PLANNED:
         return done
     return replace(done, end=replace(done.end, state=StepState.SKIPPED, reason="closed", due_at=None))
-
-
-async def _tell(
-    session: AsyncSession, finished: Sequence[Done], here: dict[UUID, invitations.Invitation], *, now: datetime
-) -> None:
-    ledger = [
-        Entry(
-            _attempt(each.end, here[each.end.held.invitation_id].respondent_id, now=now),
-            each.end.tries,
-            each.message_id,
-            each.bill,
-        )
-        for each in finished
-    ]
-    await attempts.add(session, ledger)
-    await receipts.add(session, _lessons(finished))
-    told: list[Payload] = [entry.event for entry in ledger]
-    told += [each.call for each in finished if each.call]
-    await ending.publish(session, told, now=now)
 
 
 def _lessons(finished: Sequence[Done]) -> list[Receipt]:
@@ -86,10 +72,10 @@ def _lessons(finished: Sequence[Done]) -> list[Receipt]:
     return found
 
 
-def _attempt(end: End, respondent_id: str, *, now: datetime) -> ContactAttempted:
-    state = end.state.attempt
+def _entry(done: Done, respondent_id: str, *, now: datetime) -> Entry:
+    end, state = done.end, done.end.state.attempt
     assert state is not None
-    return ContactAttempted(
+    attempt = ContactAttempted(
         respondent_id=respondent_id,
         invitation_id=end.held.invitation_id,
         attempt_id=uuid7(),
@@ -101,9 +87,13 @@ def _attempt(end: End, respondent_id: str, *, now: datetime) -> ContactAttempted
         reason=end.reason,
         at=now,
     )
+    return Entry(attempt, end.tries, done.message_id, done.bill)
 
 
-async def _go_on(session: AsyncSession, ended: Sequence[End], *, now: datetime) -> None:
+async def _followed(
+    session: AsyncSession, ended: Sequence[End], *, now: datetime
+) -> tuple[dict[UUID, domain.Planned], dict[UUID, InvitationOutcome]]:
+    """Say which chains go on with which step, and which are through with which outcome."""
     chains = await steps.chains(session, {end.held.invitation_id for end in ended})
     planned: dict[UUID, domain.Planned] = {}
     closing: dict[UUID, InvitationOutcome] = {}
@@ -114,8 +104,7 @@ async def _go_on(session: AsyncSession, ended: Sequence[End], *, now: datetime) 
             planned[invitation] = following
         elif following is not None:
             closing[invitation] = following
-    await steps.plan(session, planned)
-    await ending.close(session, closing, now=now)
+    return planned, closing
 
 
 async def give_up_lost(session: AsyncSession, *, now: datetime, limit: int = ending.BATCH) -> list[Done]:

@@ -24,7 +24,7 @@ class Entry:
     bill: Bill | None = None
 
 
-_ADD = """INSERT INTO attempts (id, invitation_id, step, try, revision, channel, provider, state, reason,
+_ADD = """attempted AS (INSERT INTO attempts (id, invitation_id, step, try, revision, channel, provider, state, reason,
     provider_message_id, at, segments, cost, currency, phone, ask_at)
 SELECT a.*, CASE WHEN channel = 'sms' THEN (
     SELECT sha256(convert_to(lower(trim(i.request #>> '{contact,phone}')), 'UTF8')) FROM invitations i
@@ -33,15 +33,15 @@ SELECT a.*, CASE WHEN channel = 'sms' THEN (
 FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[], $5::int[], $6::text[], $7::text[], $8::text[],
     $9::text[], $10::text[], $11::timestamptz[], $12::int[], $13::numeric[], $14::text[])
     AS a (id, invitation_id, step, try, revision, channel, provider, state, reason, message_id, at, segments, cost,
-        currency)"""
+        currency))"""
 
 
-async def add(session: AsyncSession, entries: Sequence[Entry]) -> None:
-    """Write the ends of tries. A text message that may have been accepted is to be asked about in a minute."""
+def adding(entries: Sequence[Entry]) -> db.Write | None:
+    """Say how to write the ends of tries. A text message that may have been accepted is asked about in a minute."""
+    if not entries:
+        return None
     events, bills = [entry.event for entry in entries], [entry.bill or _NO_BILL for entry in entries]
-    await db.fetch(
-        session,
-        _ADD,
+    columns = (
         [event.attempt_id for event in events],
         [event.invitation_id for event in events],
         [event.step for event in events],
@@ -57,6 +57,7 @@ async def add(session: AsyncSession, entries: Sequence[Entry]) -> None:
         [bill.cost for bill in bills],
         [bill.currency for bill in bills],
     )
+    return db.Write(_ADD, columns)
 
 
 _NO_BILL = Bill()

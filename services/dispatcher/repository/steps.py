@@ -234,17 +234,17 @@ async def chains(session: AsyncSession, invitations: Collection[UUID]) -> dict[U
     return found
 
 
-_PLAN = """UPDATE steps s SET state = 'planned', due_at = p.due_at
+_PLAN = """gone_on AS (UPDATE steps s SET state = 'planned', due_at = p.due_at
 FROM unnest($1::uuid[], $2::int[], $3::timestamptz[]) AS p (invitation_id, step, due_at)
-WHERE s.invitation_id = p.invitation_id AND s.step = p.step AND s.state = 'waiting'"""
+WHERE s.invitation_id = p.invitation_id AND s.step = p.step AND s.state = 'waiting')"""
 
 
-async def plan(session: AsyncSession, planned: Mapping[UUID, domain.Planned]) -> None:
+def planning(planned: Mapping[UUID, domain.Planned]) -> db.Write | None:
+    """Say how to let waiting steps become due."""
     if not planned:
-        return
-    steps = list(planned.values())
-    numbers = [step.number for step in steps]
-    await db.fetch(session, _PLAN, list(planned), numbers, [step.due_at for step in steps])
+        return None
+    following = planned.values()
+    return db.Write(_PLAN, ([*planned], [each.number for each in following], [each.due_at for each in following]))
 
 
 _FREE_LEASES = """WITH expired AS MATERIALIZED (
