@@ -21,6 +21,7 @@ OPERATORS = tuple(f"Operator {seat}" for seat in range(1, 9))
 AT_ONCE = 50
 
 _REASONS_SHARE, _CALL_BACK_SHARE = 0.7, 0.3
+_UNREACHED = 0.8  # the luck of an operator whom nobody answers
 _SCANNER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 HeadlessChrome/140.0.0.0 Safari/537.36"
 _PHONE = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/140.0.0.0 Mobile Safari/537.36"
 _DESKTOP = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36"
@@ -28,6 +29,9 @@ _COMMENTS = {
     True: ("Quick and friendly, thank you.", "They remembered my usual order.", "Всё отлично, спасибо!"),
     False: ("Waited far too long.", "The parcel came a day late.", "Никто не ответил на звонок.", "Fine, but pricey."),
 }
+
+
+_ADDRESS = re.compile(r"customer-(\d{7})@example\.com|\+7900(\d{7})")
 
 
 class Habit(IntEnum):
@@ -47,9 +51,10 @@ class Person:
     number: int
 
     @classmethod
-    def behind(cls, address: str) -> Person:
-        digits = re.sub(r"\D", "", address.partition("@")[0])
-        return cls(int(digits[-7:]))
+    def behind(cls, address: str) -> Person | None:
+        """Recognise somebody made up; None when it is an address of whoever tries things out, who answers himself."""
+        found = _ADDRESS.fullmatch(address)
+        return cls(int(found[1] or found[2])) if found else None
 
     @property
     def email(self) -> str:
@@ -142,7 +147,7 @@ class Crowd:
         self.received[name] = self.received.get(name, 0) + 1
         person = Person.behind(message["to"])
         link = LINK.search(message["text"])
-        if link is None:
+        if link is None or person is None:
             return
         if self._lifelike and person.scanned:
             await self._web.post(link.group(), data={"score": 0}, headers={"user-agent": _SCANNER})
@@ -201,11 +206,11 @@ class Crowd:
         self.received["call"] = self.received.get("call", 0) + 1
         person = Person.behind(task["phone"])
         task_url = f"{self._scoring}/v1/desk/{task['task_id']}"
-        luck = person.chance(at, "call", str(task["try"]))
+        luck = person.chance(at, "call", str(task["try"])) if person else _UNREACHED
         if task["kind"] == "callback":
             ended = {"disposition": "answered"} if luck < 0.5 else {"disposition": "call_later", "minutes": 2880}
             sent = await self._web.post(f"{task_url}/outcome", json={"operator": operator, **ended})
-        elif person.habit is Habit.OPERATOR and luck < 0.7:
+        elif person is not None and person.habit is Habit.OPERATOR and luck < 0.7:
             score = person.score(at, warmth=self._warmth(task["summary"], at))
             words = person.comment(at, score)
             answer = {"operator": operator, "score": score, "reasons": [], "comment": words}

@@ -1,4 +1,7 @@
-"""`earshot demo`: a shop sells, weeks of escalation pass in about a minute, and the score moves."""
+"""`earshot demo`: a shop sells, weeks of escalation pass in about a minute, and the score moves.
+
+Once today is reached time goes at its usual pace: a person can answer a mail or take a call, and nobody else does.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ FOLDER = Path(".data/demo")
 SPEED = timedelta(days=1) / timedelta(seconds=1.5)
 BEGINS_BEFORE = timedelta(days=60)
 CUSTOMERS = 100_000
-PURCHASES_A_SECOND = 10
+PURCHASES_A_SECOND, PURCHASES_A_SECOND_TODAY = 10, 0.1
 CANCELLED_SHARE, RETURNING_SHARE, REGULARS = 0.03, 0.25, 300
 WARMTH = {"Tverskaya": 0.2, "Arbat": 0.13, "Online": 0.08, "Sokol": 0.02, "Khimki": 0.1}
 REGIONS = {"Khimki": "Moscow region", "Online": "everywhere"}
@@ -68,12 +71,16 @@ class Shop:
         (await self.web.put(f"{self.door}/v1/programs", json=PROGRAM)).raise_for_status()
 
     async def sell(self) -> None:
-        events = [self._purchase() for _ in range(PURCHASES_A_SECOND)]
-        if self.chance.random() < CANCELLED_SHARE * PURCHASES_A_SECOND:
+        """Sell what is sold in a second."""
+        number = int(self.chance.random() < PURCHASES_A_SECOND_TODAY) if is_today(self.clock) else PURCHASES_A_SECOND
+        if not number:
+            return
+        events = [self._purchase() for _ in range(number)]
+        if self.chance.random() < CANCELLED_SHARE * number:
             events.append(_cancellation(events[0]))
         answer = await self.web.post(f"{self.door}/v1/events", json=events)
         answer.raise_for_status()
-        self.sold += PURCHASES_A_SECOND
+        self.sold += number
 
     def _purchase(self) -> dict[str, Any]:
         store = self.chance.choice(list(WARMTH))
@@ -114,7 +121,7 @@ async def demo(*, kafka: bool, seconds: int, folder: Path = FOLDER) -> None:
         overrides: dict[str, object] = {"data_dir": folder, "clock": folder / "clock.json"}
         if kafka:
             overrides["events_url"] = await start_broker(resources, folder / "kafka")
-        clock = StoredClock.create(folder / "clock.json", start=datetime.now(UTC) - BEGINS_BEFORE, speed=SPEED)
+        clock = StoredClock.create(folder / "clock.json", start=datetime.now(UTC) - BEGINS_BEFORE, speed=0)
         stop = asyncio.Event()
         stop_on_signals(stop)
         if seconds:
@@ -166,9 +173,9 @@ async def _play(settings: AllSettings, clock: StoredClock, stop: asyncio.Event) 
         await crowd.forget_old_mail()
         tasks.create_task(_repeat(shop.sell, stop, every_s=1.0))
         tasks.create_task(_repeat(crowd.read_mail, stop, every_s=0.3))
-        tasks.create_task(_repeat(lambda: crowd.make_one_call(clock.now()), stop, every_s=0.5))
+        tasks.create_task(_repeat(lambda: _call(crowd, clock), stop, every_s=0.5))
         tasks.create_task(_repeat(lambda: _report(web, settings, clock, shop, crowd), stop, every_s=2.0))
-        tasks.create_task(_repeat(lambda: _keep_time(clock), stop, every_s=1.0))
+        tasks.create_task(_keep_time(clock, stop))
 
 
 async def _fall(web: httpx.AsyncClient, scoring: str, clock: StoredClock) -> date:
@@ -213,9 +220,26 @@ async def _repeat(action: Callable[[], Awaitable[object]], stop: asyncio.Event, 
                 console.print("  … no answer, trying again")
 
 
-async def _keep_time(clock: StoredClock) -> None:
-    """Write the time down, so that a killed demo goes on where it was."""
-    clock.anchor(clock.now(), speed=SPEED)
+async def _call(crowd: Crowd, clock: StoredClock) -> None:
+    """Work at the desk; from today on it is left to whoever looks."""
+    if not is_today(clock):
+        await crowd.make_one_call(clock.now())
+
+
+async def _keep_time(clock: StoredClock, stop: asyncio.Event) -> None:
+    """Hurry on to today; write the time down every second, so that a killed demo goes on where it was."""
+    while (left := (datetime.now(UTC) - clock.now()).total_seconds()) > 0 and not stop.is_set():
+        clock.anchor(clock.now(), speed=SPEED)
+        await wait_for(stop, min(1.0, left / SPEED))
+    if not stop.is_set():
+        console.print("It is today: from here on time goes at its usual pace. Answer a mail, take a call at the desk.")
+    while not stop.is_set():
+        clock.anchor(clock.now(), speed=1)
+        await wait_for(stop, 1.0)
+
+
+def is_today(clock: StoredClock) -> bool:
+    return clock.now() > datetime.now(UTC) - timedelta(hours=1)
 
 
 async def _report(web: httpx.AsyncClient, settings: AllSettings, clock: StoredClock, shop: Shop, crowd: Crowd) -> None:

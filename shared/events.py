@@ -396,12 +396,16 @@ class InvitationClosed(InvitationPayload):
 
 
 class Suppression(SurveyPayload):
-    """`channel` and `program` None mean all; `until` None means for ever."""
+    """`channel` and `program` None mean all; `until` None means for ever.
+
+    `address` is the fingerprint of the only address it is about, in hex; None where it is about the person.
+    """
 
     channel: ChannelKind | None = None
     program: Id | None = None
     reason: SuppressionReason
     until: Instant | None = None
+    address: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
 
 
 class RespondentSuppressed(Suppression):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from enum import StrEnum
 from functools import lru_cache
@@ -118,3 +119,8 @@ def respondent_id(customer_id: str) -> str:
     if customer_id.isascii():
         return customer_id.strip().lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", customer_id.strip()).casefold())
+
+
+def address_fingerprint(address: str) -> bytes:
+    """What is kept and told of an address to know it again: SHA-256 of it, trimmed and in lower case."""
+    return hashlib.sha256(address.strip().lower().encode()).digest()

@@ -6,7 +6,6 @@ only on where the attempt stands: a state moves forward along `ORDER`, never bac
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -83,11 +82,6 @@ class Receipt:
     reference: Reference | None = None
     message_id: str | None = None  # the provider's own
     phone: bytes | None = None  # a fingerprint, where a respondent wrote to us
-
-
-def fingerprint(address: str) -> bytes:
-    """What is kept of an address to know it again. PostgreSQL computes the same: see `repository/suppressions.py`."""
-    return hashlib.sha256(address.strip().lower().encode()).digest()
 
 
 def state_of(kind: ReceiptKind) -> AttemptState | None:

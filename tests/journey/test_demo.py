@@ -12,16 +12,30 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from deploy import databases, settled
+from shared.clock import StoredClock
 
 STOPS_WITHIN_S = 10
+PURCHASE = {
+    "specversion": "1.0",
+    "id": "1",
+    "source": "my-shop",
+    "type": "crm.purchase.completed",
+    "data": {
+        "customer": {"id": "c-1", "name": "Olga", "email": "olga@example.com"},
+        "order": {"id": "48213"},
+        "touchpoint": {"store": "Tverskaya"},
+    },
+}
 
 
 class Demo:
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, *, trigger: int, dispatcher: int) -> None:
         self._process = process
+        self.trigger, self.dispatcher = (f"http://127.0.0.1:{port}" for port in (trigger, dispatcher))
         self.said = ""
 
     async def says(self, words: str) -> str:
@@ -67,7 +81,7 @@ async def demo(folder: Path) -> AsyncIterator[Demo]:
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
-        yield Demo(process)
+        yield Demo(process, trigger=trigger, dispatcher=dispatcher)
     finally:
         if process.returncode is None:
             process.kill()
@@ -93,6 +107,23 @@ async def test_demo_moves_the_score_stops_at_once_and_goes_on(folder: Path) -> N
     for run in (first, second, third):
         assert "Stopped." in run.said
         assert "Traceback" not in run.said
+
+
+async def test_demo_leaves_the_mail_of_whoever_tries_it_to_them(folder: Path) -> None:
+    """The README's purchase, made while the sample shop sells: its people neither answer for Olga nor stumble."""
+    async with demo(folder) as running, httpx.AsyncClient() as web:
+        await running.says("answers? in all")
+        event = {**PURCHASE, "time": StoredClock(folder / ".data/demo/clock.json").now().isoformat()}
+        assert (await web.post(f"{running.trigger}/v1/events", json=event)).status_code == 202
+        invitations = f"{running.dispatcher}/v1/invitations"
+        while not (asked := (await web.get(invitations, params={"customer": "c-1"})).json()["invitations"]):
+            await running.says("sold")
+        while (story := (await web.get(f"{invitations}/{asked[0]['id']}")).json())["steps"][1]["state"] == "waiting":
+            await running.says("sold")
+        assert await running.stop() == 0
+    assert story["steps"][0]["state"] == "sent"
+    assert story["state"] == "open"
+    assert "Traceback" not in running.said
 
 
 async def test_killed_demo_starts_again_and_leaves_no_postgres_behind(folder: Path) -> None:

@@ -85,20 +85,14 @@ async def close_or_remember(
     await close(session, {invitation: outcomes[invitation] for invitation in here}, now=now)
 
 
-async def suppress(
-    session: AsyncSession,
-    found: Sequence[Suppression],
-    *,
-    now: datetime,
-    addresses: Mapping[suppressions.Key, bytes | None] | None = None,
-) -> None:
+async def suppress(session: AsyncSession, found: Sequence[Suppression], *, now: datetime) -> None:
     """Store and publish suppressions; one for everything ends the respondent's open invitations.
 
     The others only have their due steps looked at again, and unwanted calls recalled: another channel may be allowed.
     """
     open_ones = await invitations.lock(session, open_of={each.respondent_id for each in found})
     wanted = [RespondentSuppressed(**each.model_dump()) for each in found]
-    await publish(session, await suppressions.add(session, wanted, at=now, addresses=addresses), now=now)
+    await publish(session, await suppressions.add(session, wanted, at=now), now=now)
     ended = {each.respondent_id for each in found if each.channel is None and each.program is None}
     await close(
         session,

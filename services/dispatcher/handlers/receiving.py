@@ -137,29 +137,28 @@ async def _silence(session: AsyncSession, found: Sequence[Matched], *, now: date
     ]
     if not silences:
         return
-    wanted = [_suppression(each, silence, now=now) for each, silence in silences]
-    bound = {
-        suppressions.key_of(suppression): each
-        for (each, silence), suppression in zip(silences, wanted, strict=True)
+    bound = [
+        (each.invitation_id, each.receipt.channel)
+        for each, silence in silences
         if silence.of_address and each.invitation_id is not None
-    }
-    await ending.suppress(session, wanted, now=now, addresses=await _addresses(session, bound))
+    ]
+    addresses = await receipts.addresses(session, bound) if bound else {}
+    wanted = [_suppression(each, silence, addresses, now=now) for each, silence in silences]
+    await ending.suppress(session, wanted, now=now)
 
 
-async def _addresses(
-    session: AsyncSession, bound: Mapping[suppressions.Key, Matched]
-) -> dict[suppressions.Key, bytes | None]:
-    pairs = {key: (each.invitation_id, each.receipt.channel) for key, each in bound.items() if each.invitation_id}
-    known = await receipts.addresses(session, list(pairs.values())) if pairs else {}
-    return {key: known.get(pair) for key, pair in pairs.items()}
-
-
-def _suppression(matched: Matched, silence: Silence, *, now: datetime) -> Suppression:
+def _suppression(
+    matched: Matched, silence: Silence, addresses: Mapping[tuple[UUID, ChannelKind], bytes | None], *, now: datetime
+) -> Suppression:
+    address = None
+    if silence.of_address and matched.invitation_id is not None:
+        address = addresses.get((matched.invitation_id, matched.receipt.channel))
     return Suppression(
         respondent_id=matched.respondent_id,
         channel=matched.receipt.channel,
         reason=silence.reason,
         until=now + silence.lasts if silence.lasts else None,
+        address=address.hex() if address else None,
     )
 
 

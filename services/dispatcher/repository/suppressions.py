@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -11,10 +11,9 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from services.dispatcher.receipts import fingerprint
 from shared import db
 from shared.events import RespondentReleased, RespondentSuppressed, Suppression, SurveyRequested
-from shared.vocabulary import ChannelKind, SuppressionReason
+from shared.vocabulary import ChannelKind, SuppressionReason, address_fingerprint
 
 Key = tuple[str, str | None, str | None, str]
 
@@ -31,13 +30,9 @@ RETURNING respondent_id, channel, program, reason"""
 
 
 async def add(
-    session: AsyncSession,
-    suppressions: Sequence[RespondentSuppressed],
-    *,
-    at: datetime,
-    addresses: Mapping[Key, bytes | None] | None = None,
+    session: AsyncSession, suppressions: Sequence[RespondentSuppressed], *, at: datetime
 ) -> list[RespondentSuppressed]:
-    """Store suppressions; return those that were new or reach further. `addresses` binds some to one address each."""
+    """Store suppressions; return those that were new or reach further."""
     longest: dict[Key, RespondentSuppressed] = {}
     for each in suppressions:
         known = longest.get(key_of(each))
@@ -53,7 +48,7 @@ async def add(
         [each.program for each in wanted],
         [each.reason for each in wanted],
         [each.until for each in wanted],
-        [(addresses or {}).get(key) for key in longest],
+        [bytes.fromhex(each.address) if each.address else None for each in wanted],
         at,
     )
     new = {(row["respondent_id"], row["channel"], row["program"], row["reason"]) for row in rows}
@@ -101,8 +96,8 @@ async def remove(session: AsyncSession, id_: UUID) -> list[RespondentReleased]:
 async def release_moved(session: AsyncSession, requests: Sequence[SurveyRequested]) -> list[RespondentReleased]:
     """Lift what was said of an address that a new request no longer names."""
     latest = {request.respondent_id: request.contact for request in requests}
-    emails = [fingerprint(contact.email) if contact.email else None for contact in latest.values()]
-    phones = [fingerprint(contact.phone) if contact.phone else None for contact in latest.values()]
+    emails = [address_fingerprint(contact.email) if contact.email else None for contact in latest.values()]
+    phones = [address_fingerprint(contact.phone) if contact.phone else None for contact in latest.values()]
     return _released(await db.fetch(session, _OTHER_ADDRESS, list(latest), emails, phones))
 
 

@@ -28,7 +28,7 @@ from shared.events import (
     RespondentSuppressed,
     SurveyPayload,
 )
-from shared.vocabulary import InvitationOutcome, Service, SuppressionReason
+from shared.vocabulary import InvitationOutcome, Service, SuppressionReason, address_fingerprint
 
 _OF_INTEREST = (AnswerPayload, InvitationClosed, RespondentOptedOut, RespondentSuppressed, RespondentReleased)
 
@@ -49,7 +49,7 @@ async def on_feedback(session: AsyncSession, events: Sequence[Event[Payload]], *
     payloads = [event.payload for event in fresh]
     await touchpoints.settle(session, _states(payloads))
     await _note(session, fresh, locked)
-    await _suppress(session, payloads)
+    await _suppress(session, payloads, locked)
     await _follow_up(session, fresh, locked, now=now, terms=terms)
 
 
@@ -111,13 +111,13 @@ async def _follow_up(
         await decide_ours(session, answers, locked, now=now, terms=terms)
 
 
-async def _suppress(session: AsyncSession, payloads: Sequence[Payload]) -> None:
-    """Apply the last word about each suppression of this batch."""
+async def _suppress(session: AsyncSession, payloads: Sequence[Payload], locked: Mapping[str, Respondent]) -> None:
+    """Apply the last word about each suppression of this batch, but for those of addresses replaced meanwhile."""
     put: dict[SuppressionKey, datetime | None] = {}
     lifted: set[SuppressionKey] = set()
     for payload in payloads:
         match payload:
-            case RespondentSuppressed():
+            case RespondentSuppressed() if not _is_of_another_address(payload, locked.get(payload.respondent_id)):
                 key = SuppressionKey(payload.respondent_id, payload.channel, payload.program, payload.reason)
                 put[key] = payload.until
                 lifted.discard(key)
@@ -131,3 +131,11 @@ async def _suppress(session: AsyncSession, payloads: Sequence[Payload]) -> None:
                 lifted.add(key)
     await suppressions.put(session, put)
     await suppressions.lift(session, lifted)
+
+
+def _is_of_another_address(suppressed: RespondentSuppressed, known: Respondent | None) -> bool:
+    """Say whether it is about an address that its respondent no longer has: that says nothing of the new one."""
+    current = known.address(suppressed.channel) if known and suppressed.channel else None
+    if current is None or suppressed.address is None:
+        return False
+    return address_fingerprint(current).hex() != suppressed.address

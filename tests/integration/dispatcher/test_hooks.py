@@ -26,11 +26,10 @@ from services.dispatcher.channels.feedback import ses
 from services.dispatcher.channels.sms import twilio
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.hooks.sns import SnsDoor
-from services.dispatcher.receipts import fingerprint
 from shared import web
 from shared.http_client import Call, HttpClient, Reply
 from shared.transport import EventLog, open_log
-from shared.vocabulary import Service
+from shared.vocabulary import Service, address_fingerprint
 from tests.integration.dispatcher.conftest import Chain
 
 REFERENCE = "0198d3a0-0000-7000-8000-00000000beef.2"
@@ -166,7 +165,7 @@ async def test_reply_by_text_message(
     reply = await from_twilio(client, {"MessageSid": "SM9", "From": "+15550001", **form})
     assert reply.headers["content-type"].startswith("text/xml")
     assert ("<Message>" in reply.text) is confirmed
-    expected = [(kind, fingerprint("+15550001"))] if kind else []
+    expected = [(kind, address_fingerprint("+15550001"))] if kind else []
     assert [(row["kind"], row["phone"]) for row in await stored(chain)] == expected
 
 
@@ -199,7 +198,8 @@ async def test_status_of_smsc(chain: Chain, client: httpx.AsyncClient, status: s
 async def test_stop_that_comes_through_smsc(chain: Chain, client: httpx.AsyncClient) -> None:
     form = of_smsc("phone", "mes", "to", phone="79161234567", mes="Стоп", to="79990000000", id="5", time="1")
     assert (await client.post("/hooks/smsc", data=form)).status_code == 204
-    assert [(row["kind"], row["phone"]) for row in await stored(chain)] == [("stop", fingerprint("+79161234567"))]
+    said = [(row["kind"], row["phone"]) for row in await stored(chain)]
+    assert said == [("stop", address_fingerprint("+79161234567"))]
 
 
 async def test_word_that_is_not_smscs_is_refused(chain: Chain, client: httpx.AsyncClient) -> None:

@@ -15,11 +15,11 @@ from services.dispatcher import errands
 from services.dispatcher.channels.sms import SmsAccount, SmsRouter, Twilio
 from services.dispatcher.domain import Disposition, Outgoing, Result
 from services.dispatcher.errands import Inquirer
-from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, fingerprint
+from services.dispatcher.receipts import Receipt, ReceiptKind, Reference
 from services.dispatcher.repository import receipts
 from shared.events import ContactCap, RespondentReleased, RespondentSuppressed, SurveyRequested
 from shared.http_client import HttpClient
-from shared.vocabulary import ChannelKind, SuppressionReason
+from shared.vocabulary import ChannelKind, SuppressionReason, address_fingerprint
 from tests.fakes import gateway
 from tests.integration.dispatcher.conftest import (
     DAY,
@@ -142,7 +142,11 @@ async def test_hard_bounce_suppresses_the_address_and_hurries_the_next_channel(
     assert await receiver.attempt(asked) == ("bounced", "hard_bounce dsn_5.1.1", 2)
     (told,) = await chain.published("respondent.suppressed")
     assert told == RespondentSuppressed(
-        respondent_id="r1", channel=MAIL, reason=SuppressionReason.HARD_BOUNCE, until=NOW + 365 * DAY
+        respondent_id="r1",
+        channel=MAIL,
+        reason=SuppressionReason.HARD_BOUNCE,
+        until=NOW + 365 * DAY,
+        address=address_fingerprint("r1@example.com").hex(),
     )
     account = RememberingAccount(channel=SMS)
     await chain.tick(sms=account)
@@ -219,18 +223,18 @@ async def test_stop_by_phone_silences_texts_for_everybody_it_was_written_to(chai
     two = request("r2", plan=plan((SMS, 0), (SMS, 1)))
     await chain.take(one, two, request("r3", contact={"phone": "+15550009"}, plan=plan((SMS, 0))))
     await chain.tick(sms=RememberingAccount(channel=SMS))
-    await receiver.told(ReceiptKind.STOP, one, reference=None, phone=fingerprint("+15550001"))
+    await receiver.told(ReceiptKind.STOP, one, reference=None, phone=address_fingerprint("+15550001"))
     assert {each.respondent_id for each in await chain.published("respondent.suppressed")} == {"r1", "r2"}
     account = RememberingAccount(channel=SMS)
     await chain.tick_at(NOW + 2 * DAY, sms=account)
     assert account.taken == []
-    await receiver.told(ReceiptKind.START, one, reference=None, phone=fingerprint("+15550001"))
+    await receiver.told(ReceiptKind.START, one, reference=None, phone=address_fingerprint("+15550001"))
     assert await receiver.suppressions() == []
 
 
 async def test_last_word_counts_when_stop_and_start_come_together(chain: Chain, receiver: Receiver) -> None:
     asked = await sent(chain, request(plan=plan((SMS, 0))), sms=RememberingAccount(channel=SMS))
-    phone: dict[str, Any] = {"reference": None, "phone": fingerprint("+15550001")}
+    phone: dict[str, Any] = {"reference": None, "phone": address_fingerprint("+15550001")}
     await receiver.bring(
         receiver.receipt(ReceiptKind.START, asked, **phone), receiver.receipt(ReceiptKind.STOP, asked, **phone)
     )

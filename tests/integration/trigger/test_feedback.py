@@ -23,7 +23,15 @@ from shared.events import (
     RespondentSuppressed,
     SurveyAnswered,
 )
-from shared.vocabulary import AnswerMode, ChannelKind, InvitationOutcome, Service, SuppressionReason, category_of
+from shared.vocabulary import (
+    AnswerMode,
+    ChannelKind,
+    InvitationOutcome,
+    Service,
+    SuppressionReason,
+    address_fingerprint,
+    category_of,
+)
 from tests.integration.trigger.samples import (
     CUSTOMER,
     NOW,
@@ -177,6 +185,17 @@ async def test_what_was_said_of_an_address_ends_with_it(installed: db.Database) 
     async with installed.sessions() as session:
         rows = await db.fetch(session, "SELECT channel, reason FROM suppressions ORDER BY reason")
     assert [tuple(row) for row in rows] == [("email", "complaint"), ("sms", "hard_bounce")]
+
+
+async def test_bounce_of_an_address_that_was_replaced_meanwhile_binds_nobody(installed: db.Database) -> None:
+    moved = {**CUSTOMER, "email": "ann@new.example"}
+    assert await reasons(installed, [purchase("e1"), purchase("e2", customer=moved)]) == ["asked", "quarantined"]
+    bounced = suppressed(channel=ChannelKind.EMAIL)
+    of_old, of_new = (address_fingerprint(address).hex() for address in (CUSTOMER["email"], "Ann@New.example"))
+    await handle(installed, told(bounced.model_copy(update={"address": of_old})))
+    assert await reasons(installed, [purchase("e3", customer=moved)]) == ["quarantined"]
+    await handle(installed, told(bounced.model_copy(update={"address": of_new})))
+    assert await reasons(installed, [purchase("e4", customer=moved)]) == ["suppressed"]
 
 
 async def test_bounce_stays_where_the_old_address_is_not_known_any_more(installed: db.Database) -> None:

@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 
-from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, fingerprint, reference_in
-from shared.vocabulary import ChannelKind
+from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, reference_in
+from shared.vocabulary import ChannelKind, address_fingerprint
 
 NAME = "ses"
 _HOST = re.compile(r"sns\.[a-z]{2}(?:-[a-z]+)+-[0-9]\.amazonaws\.com(?:\.cn)?")
@@ -93,7 +93,7 @@ def receipts(message: Mapping[str, Any]) -> list[Receipt]:
     if kind is None or reference is None:
         return []
     id_ = str(message.get("MessageId"))[:100]
-    keys = [f"{id_}:{fingerprint(str(recipient)).hex()[:16]}" for recipient in recipients[:100]]
+    keys = [f"{id_}:{address_fingerprint(str(recipient)).hex()[:16]}" for recipient in recipients[:100]]
     return [Receipt(NAME, key, kind, ChannelKind.EMAIL, reason, reference) for key in dict.fromkeys(keys)]
 
 

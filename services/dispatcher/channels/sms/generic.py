@@ -20,9 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.dispatcher.channels.sms.gateway import TOO_FAST_S, Inquiry, printable
 from services.dispatcher.domain import Bill, Disposition, Outgoing, Result
-from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, fingerprint, reference_in, said_by_text
+from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, reference_in, said_by_text
 from shared.http_client import Call, HttpClient, Reply
-from shared.vocabulary import ChannelKind
+from shared.vocabulary import ChannelKind, address_fingerprint
 
 NAME = "generic"
 _AWAY = (
@@ -166,7 +166,7 @@ def _receipt(entry: Any, where: Callbacks) -> Receipt | None:
     key = hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
     if sender and text:
         said = said_by_text(text)
-        phone = fingerprint("+" + sender.lstrip("+"))
+        phone = address_fingerprint("+" + sender.lstrip("+"))
         return Receipt(NAME, key, said, ChannelKind.SMS, phone=phone) if said else None
     status = _text_at(entry, where.status) or ""
     kind = where.kinds.get(status)

@@ -16,9 +16,9 @@ from http import HTTPStatus
 
 from services.dispatcher.channels.sms.gateway import TOO_FAST_S, Inquiry
 from services.dispatcher.domain import Bill, Disposition, Outgoing, Result
-from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, fingerprint, said_by_text
+from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, said_by_text
 from shared.http_client import Call, HttpClient, Reply
-from shared.vocabulary import ChannelKind
+from shared.vocabulary import ChannelKind, address_fingerprint
 
 NAME = "smsc"
 _ABOUT_MESSAGE = (7, 8)  # the number's format; cannot be delivered to it
@@ -120,7 +120,7 @@ def receipts(form: Mapping[str, str]) -> list[Receipt]:
     if "mes" in form:
         said = said_by_text(form["mes"])
         key = f"{form.get('id') or form.get('sms_id', '')}:{form.get('time', '')}:in"
-        phone = fingerprint("+" + form.get("phone", "").lstrip("+"))
+        phone = address_fingerprint("+" + form.get("phone", "").lstrip("+"))
         return [Receipt(NAME, key, said, ChannelKind.SMS, phone=phone)] if said else []
     number, status = form.get("id", ""), form.get("status", "")
     kind = _KINDS.get(int(status)) if status.lstrip("-").isdecimal() else None

@@ -18,9 +18,9 @@ from urllib.parse import urlencode
 
 from services.dispatcher.channels.sms.gateway import TOO_FAST_S, Inquiry, printable
 from services.dispatcher.domain import Bill, Disposition, Outgoing, Result
-from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, fingerprint, reference_in, said_by_text
+from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, reference_in, said_by_text
 from shared.http_client import Call, HttpClient, Reply
-from shared.vocabulary import ChannelKind
+from shared.vocabulary import ChannelKind, address_fingerprint
 
 NAME = "twilio"
 _AWAY = (HTTPStatus.UNAUTHORIZED, HTTPStatus.SERVICE_UNAVAILABLE)
@@ -141,7 +141,7 @@ def reply_of_respondent(form: Mapping[str, str]) -> Receipt | None:
     sid, sender = form.get("MessageSid", ""), form.get("From", "")
     if said is None or not sid or not sender:
         return None
-    return Receipt(NAME, f"{sid}:in", said, ChannelKind.SMS, phone=fingerprint(sender))
+    return Receipt(NAME, f"{sid}:in", said, ChannelKind.SMS, phone=address_fingerprint(sender))
 
 
 def _bill(body: Mapping[str, object]) -> Bill:
