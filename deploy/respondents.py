@@ -120,6 +120,7 @@ class Crowd:
         self._web, self._dispatcher, self._scoring, self._warmth = web, dispatcher, scoring, warmth
         self._lifelike = lifelike
         self._cursor = 0
+        self.reads_s = 0.0  # where time goes at its usual pace, who reads in no time is no person
         self.received: dict[str, int] = {}
 
     async def read_mail(self) -> int:
@@ -162,6 +163,7 @@ class Crowd:
         page = await self._web.get(link, params={"score": score}, headers=browser)
         if page.status_code != httpx.codes.OK:
             return  # withdrawn or expired since: a kind page says so
+        await asyncio.sleep(self.reads_s)
         sent = {**self._seen(page), "score": score}
         saved = await self._web.post(link, data=sent, headers=browser, follow_redirects=True)
         if saved.status_code != httpx.codes.OK:

@@ -33,6 +33,7 @@ SPEED = timedelta(days=1) / timedelta(seconds=1.5)
 BEGINS_BEFORE = timedelta(days=60)
 CUSTOMERS = 100_000
 PURCHASES_A_SECOND, PURCHASES_A_SECOND_TODAY = 10, 0.1
+READS_S = 4.0
 CANCELLED_SHARE, RETURNING_SHARE, REGULARS = 0.03, 0.25, 300
 WARMTH = {"Tverskaya": 0.2, "Arbat": 0.13, "Online": 0.08, "Sokol": 0.02, "Khimki": 0.1}
 REGIONS = {"Khimki": "Moscow region", "Online": "everywhere"}
@@ -172,9 +173,9 @@ async def _play(settings: AllSettings, clock: StoredClock, stop: asyncio.Event) 
         )
         await crowd.forget_old_mail()
         tasks.create_task(_repeat(shop.sell, stop, every_s=1.0))
-        tasks.create_task(_repeat(crowd.read_mail, stop, every_s=0.3))
+        tasks.create_task(_repeat(lambda: _read_mail(crowd, clock), stop, every_s=0.3))
         tasks.create_task(_repeat(lambda: _call(crowd, clock), stop, every_s=0.5))
-        tasks.create_task(_repeat(lambda: _report(web, settings, clock, shop, crowd), stop, every_s=2.0))
+        tasks.create_task(_repeat(_Report(web, settings, clock, shop, crowd).say, stop, every_s=2.0))
         tasks.create_task(_keep_time(clock, stop))
 
 
@@ -220,6 +221,11 @@ async def _repeat(action: Callable[[], Awaitable[object]], stop: asyncio.Event, 
                 console.print("  … no answer, trying again")
 
 
+async def _read_mail(crowd: Crowd, clock: StoredClock) -> None:
+    crowd.reads_s = READS_S if is_today(clock) else 0.0
+    await crowd.read_mail()
+
+
 async def _call(crowd: Crowd, clock: StoredClock) -> None:
     """Work at the desk; from today on it is left to whoever looks."""
     if not is_today(clock):
@@ -232,7 +238,7 @@ async def _keep_time(clock: StoredClock, stop: asyncio.Event) -> None:
         clock.anchor(clock.now(), speed=SPEED)
         await wait_for(stop, min(1.0, left / SPEED))
     if not stop.is_set():
-        console.print("It is today: from here on time goes at its usual pace. Answer a mail, take a call at the desk.")
+        console.print("Today: time goes at its usual pace from here. Answer a mail, take a call at the desk.")
     while not stop.is_set():
         clock.anchor(clock.now(), speed=1)
         await wait_for(stop, 1.0)
@@ -242,15 +248,30 @@ def is_today(clock: StoredClock) -> bool:
     return clock.now() > datetime.now(UTC) - timedelta(hours=1)
 
 
-async def _report(web: httpx.AsyncClient, settings: AllSettings, clock: StoredClock, shop: Shop, crowd: Crowd) -> None:
-    answer = await web.get(f"{address(settings, Service.SCORING)}/v1/nps")
-    whole = next(iter(answer.raise_for_status().json()["series"]), None)
-    score = "no score yet"
-    if whole and whole["n"]:
+@dataclass(slots=True)
+class _Report:
+    web: httpx.AsyncClient
+    settings: AllSettings
+    clock: StoredClock
+    shop: Shop
+    crowd: Crowd
+    _said: str = ""
+
+    async def say(self) -> None:
+        """Print how far things are, where that is news."""
+        reached = ", ".join(counted(self.crowd.received.get(name, 0), word) for name, word in _CONTACTS.items())
+        line = f"{self.clock.now():%d %b}: {self.shop.sold} sold, {reached}; {await self._score()}"
+        if line != self._said:
+            console.print(line, soft_wrap=True)
+        self._said = line
+
+    async def _score(self) -> str:
+        answer = await self.web.get(f"{address(self.settings, Service.SCORING)}/v1/nps")
+        whole = next(iter(answer.raise_for_status().json()["series"]), None)
+        if not whole or not whole["n"]:
+            return "no score yet"
         low, high = whole["interval"]["low"], whole["interval"]["high"]
-        score = f"{counted(whole['n'], 'answer')} in all, NPS [bold]{whole['nps']:+.0f}[/] ({low:+.0f} … {high:+.0f})"
-    reached = ", ".join(counted(crowd.received.get(name, 0), word) for name, word in _CONTACTS.items())
-    console.print(f"{clock.now():%d %b}: {shop.sold} sold, {reached}; {score}", soft_wrap=True)
+        return f"{counted(whole['n'], 'answer')} in all, NPS [bold]{whole['nps']:+.0f}[/] ({low:+.0f} … {high:+.0f})"
 
 
 _CONTACTS = {"email 1": "mail", "email 2": "repeat", "sms 3": "text message", "call": "call"}

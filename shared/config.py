@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urljoin
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -20,6 +22,20 @@ class StaffPages:
     decisions: str
     mailbox: str
     invitations: str
+
+    @property
+    def menu(self) -> Mapping[str, str]:
+        """Every page by its name, in the order in which each of them shows the others."""
+        return {
+            "Dashboard": self.dashboard,
+            "Desk": f"{self.dashboard}/desk",
+            "Suspects": f"{self.dashboard}/suspects",
+            "Decisions": self.decisions,
+            "Mailbox": self.mailbox,
+            "Stories": self.invitations,
+            "Mails": urljoin(self.invitations, "mail"),
+            "Suppressions": urljoin(self.invitations, "suppressions"),
+        }
 
 
 class Settings(BaseSettings):

@@ -47,7 +47,7 @@ def open_page(query: Mapping[str, str], opened: Link, invitation: Invitation, no
     if answer is None or "change" in query or chosen != answer.score:
         about = texts.about(invitation, now=now)
         privacy = _web_address(invitation.content.brand.privacy_url)
-        shown: dict[str, Any] = {"chosen": chosen, "about": about, "until": until, "privacy": privacy}
+        shown: dict[str, Any] = {"answer": answer, "chosen": chosen, "about": about, "until": until, "privacy": privacy}
         return form("question.html", invitation, opened, now=now, **shown)
     category = category_of(answer.score)
     if "done" in query:

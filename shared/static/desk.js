@@ -1,4 +1,6 @@
 // One key for everything an operator does; without this script the buttons do.
+const TEN_MS = 1500; // 1 and then 0 is a ten, as it is spoken and typed
+let oneAt = -Infinity;
 document.addEventListener("keydown", (event) => {
   const typing = event.target.matches("textarea, select, input[type=text], input[type=datetime-local]");
   const answer = document.querySelector("#answer");
@@ -8,7 +10,8 @@ document.addEventListener("keydown", (event) => {
   }
   if (typing || event.ctrlKey || event.altKey || event.metaKey) return;
   const key = event.key.toUpperCase();
-  const score = key === "T" ? "10" : key;
+  const score = key === "T" || (key === "0" && event.timeStamp - oneAt < TEN_MS) ? "10" : key;
+  oneAt = key === "1" ? event.timeStamp : -Infinity;
   const square = document.querySelector(`input[name=score][value="${CSS.escape(score)}"]`);
   const button = document.querySelector(`button[data-key="${CSS.escape(key)}"]`);
   if (square) square.click();

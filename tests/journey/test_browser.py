@@ -89,6 +89,8 @@ async def enter_at_desk(context: BrowserContext, stage: Stage) -> None:
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/desk/*-*")  # and its script
     await expect(page.get_by_text("+7 900 000-00-02")).to_be_visible()
+    await page.keyboard.type("10")
+    await expect(page.get_by_role("radio", name="10")).to_be_checked()
     await page.keyboard.press("4")
     await expect(page.get_by_role("radio", name="4")).to_be_checked()
     await page.get_by_label(re.compile("own words")).fill("Waited too long.")

@@ -26,7 +26,7 @@ PURCHASE = {
     "type": "crm.purchase.completed",
     "data": {
         "customer": {"id": "c-1", "name": "Olga", "email": "olga@example.com"},
-        "order": {"id": "48213"},
+        "order": {"id": "48213", "amount": "42.00", "currency": "EUR"},
         "touchpoint": {"store": "Tverskaya"},
     },
 }

@@ -247,11 +247,13 @@ async def program_zones(session: AsyncSession) -> dict[str, str]:
 
 
 _TITLES = """SELECT p.id, coalesce(p.document->>'title', (SELECT program_title FROM invitations WHERE program = p.id
-ORDER BY id DESC LIMIT 1), '') AS title
+ORDER BY id DESC LIMIT 1), '') AS title, coalesce((p.document->>'active')::boolean, true) AS active
 FROM (SELECT id, document FROM programs UNION ALL
-SELECT DISTINCT program, NULL::jsonb FROM invited WHERE program NOT IN (SELECT id FROM programs)) p ORDER BY p.id"""
+SELECT DISTINCT program, NULL::jsonb FROM invited WHERE program NOT IN (SELECT id FROM programs)) p
+ORDER BY active DESC, (SELECT max(day) FROM invited WHERE program = p.id) DESC NULLS LAST, p.id"""
 
 
 async def program_titles(session: AsyncSession) -> dict[str, str]:
-    """Every program anybody published or was asked for, with its title."""
-    return {row["id"]: row["title"] or row["id"] for row in await db.fetch(session, _TITLES)}
+    """Every program anybody published or was asked for, with its title; first that which asks and asked last."""
+    rows = await db.fetch(session, _TITLES)
+    return {row["id"]: (row["title"] or row["id"]) + ("" if row["active"] else " (off)") for row in rows}

@@ -52,6 +52,16 @@ async def test_page_speaks_russian(scoring: Scoring, client: httpx.AsyncClient) 
     assert "Что понравилось больше всего?" in (await client.get(link_of(request.invitation_id))).text
 
 
+async def test_another_link_of_the_mail_says_what_was_answered(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    request = await scoring.asked()
+    link = link_of(request.invitation_id)
+    assert "so far" not in (await client.get(f"{link}?score=0")).text
+    await client.post(link, data={"score": "3"})
+    page = (await client.get(f"{link}?score=0")).text
+    assert "Your answer so far is 3." in page
+    assert 'value="0" required checked' in page
+
+
 async def test_link_preselects_its_score(scoring: Scoring, client: httpx.AsyncClient) -> None:
     request = await scoring.asked()
     page = (await client.get(link_of(request.invitation_id) + "?score=9")).text

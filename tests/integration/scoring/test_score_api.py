@@ -19,6 +19,7 @@ from shared.events import (
     ContactAttempted,
     EventRef,
     ProgramPublished,
+    ProgramRef,
     Reason,
     Reasons,
     RespondentErased,
@@ -227,6 +228,15 @@ async def test_open_page_hears_of_a_new_answer(scoring: Scoring) -> None:
         await answer_all(scoring, [9])
         await scoring.tick()
         assert (await anext(told)).startswith("event: figures\ndata: ")
+
+
+async def test_dashboard_opens_on_the_program_that_asks(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    for program, document in (("a-starter", {"active": False}), ("b-new", {}), ("shop", {"title": "The shop"})):
+        await scoring.receive(ProgramPublished(program_id=program, program_version=1, document=document))
+    await answer_all(scoring, [9] * 3, program=ProgramRef(id="shop", version=1, title="The shop"))
+    page = (await client.get("/")).text
+    assert '<option value="shop" selected>The shop</option>' in page
+    assert '<option value="a-starter">a-starter (off)</option>' in page
 
 
 async def test_view_is_in_the_address(scoring: Scoring, client: httpx.AsyncClient) -> None:
