@@ -19,6 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 Sessions = async_sessionmaker[AsyncSession]
+_DRIVER = object()  # where a session keeps its driver's connection
 Row = asyncpg.Record
 
 
@@ -114,10 +115,15 @@ async def copy(session: AsyncSession, table: str, columns: Sequence[str], rows: 
 
 
 async def _driver(session: AsyncSession) -> asyncpg.Connection:
+    """Find the driver's connection of the session's transaction: once, for that takes a third of a small statement."""
+    of, driver = session.info.get(_DRIVER, (None, None))
+    if of is not None and of is session.sync_session.get_transaction():
+        return cast("asyncpg.Connection", driver)
     raw = await (await session.connection()).get_raw_connection()
     driver = cast("asyncpg.Connection", raw.driver_connection)
     if not driver.is_in_transaction():  # SQLAlchemy begins with the first statement it sees, and it does not see these
         await cast("Any", raw.dbapi_connection)._start_transaction()  # noqa: SLF001
+    session.info[_DRIVER] = session.sync_session.get_transaction(), driver
     return driver
 
 

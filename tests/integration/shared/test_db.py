@@ -39,6 +39,15 @@ async def test_connection_closed_while_idle_is_replaced(one_connection: db.Datab
     await one_connection.close()
 
 
+async def test_every_transaction_of_a_session_begins_and_ends_by_itself(one_connection: db.Database) -> None:
+    async with one_connection.sessions() as session:
+        await db.fetch(session, "CREATE TABLE twice (one int)")
+        await session.commit()
+        await db.fetch(session, "INSERT INTO twice VALUES (1)")
+        await session.rollback()
+        assert await db.fetch(session, "SELECT one FROM twice") == []
+
+
 async def test_statements_of_the_driver_are_rolled_back_with_the_session(one_connection: db.Database) -> None:
     async with one_connection.sessions() as session:
         await db.fetch(session, "CREATE TABLE kept (one int)")
