@@ -9,6 +9,8 @@ from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
+import msgspec
+
 from shared.events import Consent, Contact, PlanStep, SurveyRequested
 from shared.vocabulary import AttemptState, CallOutcome, ChannelKind, InvitationOutcome
 
@@ -63,8 +65,7 @@ class Result(StrEnum):
     THROTTLED = "throttled"  # by a limit, ours or the provider's: certainly not accepted, and waits
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True):
     """One rendered message: `body` is a whole mail with its headers, or the text of a text message."""
 
     invitation_id: UUID
@@ -84,8 +85,7 @@ class Bill:
     currency: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Disposition:
+class Disposition(msgspec.Struct, frozen=True):
     result: Result
     reason: str | None = None  # a code, never the provider's free text: it may quote an address
     message_id: str | None = None
@@ -94,8 +94,7 @@ class Disposition:
     account: str | None = None  # which of several accounts it was, where one stands for them
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     number: int
     channel: ChannelKind
     state: StepState
@@ -104,8 +103,7 @@ class Step:
     call_open: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(msgspec.Struct, frozen=True):
     number: int
     due_at: datetime
 

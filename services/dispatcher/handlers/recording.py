@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
+from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -22,8 +23,7 @@ from shared.events import CallRequested, ContactAttempted, Payload
 from shared.vocabulary import InvitationOutcome
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(msgspec.Struct, frozen=True):
     """The end of a held step with what it leaves behind: a message for the mailbox, a task for the desk."""
 
     end: End

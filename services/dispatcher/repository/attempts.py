@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.domain import Bill
@@ -14,8 +14,7 @@ from shared import db
 from shared.events import ContactAttempted
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """An attempt as published, with its try and what only the ledger keeps."""
 
     event: ContactAttempted

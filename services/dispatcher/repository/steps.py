@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -20,8 +20,7 @@ from shared.vocabulary import ChannelKind
 LEASE = timedelta(seconds=30)
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(msgspec.Struct, frozen=True):
     """A step somebody holds: only who knows the token may move it on."""
 
     invitation_id: UUID
@@ -89,8 +88,7 @@ def _held(row: asyncpg.Record) -> Held:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """What decides about a claimed step, and how many earlier ones may have reached the respondent."""
 
     request: str  # as stored: one that cannot be read any more must not hold up the others
@@ -178,8 +176,7 @@ async def stop(session: AsyncSession, outcomes: Mapping[UUID, str]) -> None:
     await db.fetch(session, _STOP, list(outcomes), list(outcomes.values()))
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(msgspec.Struct, frozen=True):
     """How a held step ended, or, with state planned, when it is tried again."""
 
     held: Held

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
 import structlog
 
 from services.dispatcher import domain
@@ -20,8 +21,7 @@ from shared.vocabulary import ChannelKind
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(msgspec.Struct, frozen=True):
     """A claimed step that may go out now."""
 
     held: Held

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import ModuleType
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from deploy import databases
 from services.dispatcher import domain
@@ -89,7 +90,7 @@ def _one_try_too_many(rule: Callable[..., StepState]) -> Callable[..., StepState
 
 def _skipped_waits(rule: Callable[..., Any]) -> Callable[..., Any]:
     def follow(chain: Sequence[domain.Step], finished: int, *, now: datetime) -> Any:
-        reached = [replace(s, state=StepState.SENT) if s.number == finished else s for s in chain]
+        reached = [structs.replace(s, state=StepState.SENT) if s.number == finished else s for s in chain]
         return rule(reached, finished, now=now)
 
     return follow

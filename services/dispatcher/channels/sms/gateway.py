@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from typing import Protocol
+
+from msgspec import structs
 
 from services.dispatcher.channels.breaker import Breaker, Health
 from services.dispatcher.domain import Disposition, Outgoing, Result, sms_segments
@@ -108,7 +110,7 @@ class SmsAccount:
         except MaybeSent:
             return Disposition(Result.UNKNOWN, "no_reply", own_id)
         found = self.gateway.disposition(reply)
-        return replace(found, message_id=own_id or found.message_id)
+        return structs.replace(found, message_id=own_id or found.message_id)
 
     async def ask(self, inquiry: Inquiry) -> Receipt | None:
         """Ask what became of a message of ours; None when the answer says nothing, or there is none."""

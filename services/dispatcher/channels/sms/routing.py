@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import phonenumbers
+from msgspec import structs
 
 from services.dispatcher.channels.sms.gateway import Inquiry, SmsAccount
 from services.dispatcher.domain import Disposition, Outgoing, Result
@@ -48,7 +49,7 @@ class SmsRouter:
         async def send(name: str, numbers: Sequence[int]) -> None:
             sent = await self.accounts[name].send_all([messages[number] for number in numbers], within_s=within_s)
             for number, disposition in zip(numbers, sent, strict=True):
-                found[number] = replace(disposition, account=name)
+                found[number] = structs.replace(disposition, account=name)
 
         await asyncio.gather(*(send(name, numbers) for name, numbers in ways.items()))
         return found
