@@ -122,5 +122,8 @@ def respondent_id(customer_id: str) -> str:
 
 
 def address_fingerprint(address: str) -> bytes:
-    """What is kept and told of an address to know it again: SHA-256 of it, trimmed and in lower case."""
+    """What is kept and told of an address to know it again: SHA-256 of it, trimmed and in lower case.
+
+    Dispatcher's statements compute the same in PostgreSQL.
+    """
     return hashlib.sha256(address.strip().lower().encode()).digest()
