@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 LINK = re.compile(r"https?://[^\s\"'<>]+/s/[\w-]{22}\.\d+")
+_MADE_UP = re.compile(r"customer-(\d{7})@example\.com|\+7900(\d{7})")
 OPERATORS = tuple(f"Operator {seat}" for seat in range(1, 9))
 AT_ONCE = 50
 
@@ -29,9 +30,6 @@ _COMMENTS = {
     True: ("Quick and friendly, thank you.", "They remembered my usual order.", "Всё отлично, спасибо!"),
     False: ("Waited far too long.", "The parcel came a day late.", "Никто не ответил на звонок.", "Fine, but pricey."),
 }
-
-
-_ADDRESS = re.compile(r"customer-(\d{7})@example\.com|\+7900(\d{7})")
 
 
 class Habit(IntEnum):
@@ -53,7 +51,7 @@ class Person:
     @classmethod
     def behind(cls, address: str) -> Person | None:
         """Recognise somebody made up; None when it is an address of whoever tries things out, who answers himself."""
-        found = _ADDRESS.fullmatch(address)
+        found = _MADE_UP.fullmatch(address)
         return cls(int(found[1] or found[2])) if found else None
 
     @property
@@ -110,17 +108,23 @@ Warmth = Callable[[str, datetime], float]
 class Crowd:
     """Reads the mailbox and the desk, and does what these people would do, through the public doors.
 
-    `warmth` is how well a store named in a text treats its customers at a time. `lifelike` ones use browsers, have
-    mail gateways that press buttons, and ask to be called back: for that the business clock must move.
+    `warmth` is how well a store named in a text treats its customers at a time. Lifelike ones use browsers, have
+    mail gateways that press buttons, and ask to be called back: for that the business clock must move. `reads_s` says
+    how long they look at a page, 0 where time hurries; without it they are not lifelike.
     """
 
     def __init__(
-        self, web: httpx.AsyncClient, *, dispatcher: str, scoring: str, warmth: Warmth, lifelike: bool = False
+        self,
+        web: httpx.AsyncClient,
+        *,
+        dispatcher: str,
+        scoring: str,
+        warmth: Warmth,
+        reads_s: Callable[[], float] | None = None,
     ) -> None:
         self._web, self._dispatcher, self._scoring, self._warmth = web, dispatcher, scoring, warmth
-        self._lifelike = lifelike
+        self._lifelike, self._reads_s = reads_s is not None, reads_s
         self._cursor = 0
-        self.reads_s = 0.0  # where time goes at its usual pace, who reads in no time is no person
         self.received: dict[str, int] = {}
 
     async def read_mail(self) -> int:
@@ -163,7 +167,8 @@ class Crowd:
         page = await self._web.get(link, params={"score": score}, headers=browser)
         if page.status_code != httpx.codes.OK:
             return  # withdrawn or expired since: a kind page says so
-        await asyncio.sleep(self.reads_s)
+        if self._reads_s is not None:
+            await asyncio.sleep(self._reads_s())
         sent = {**self._seen(page), "score": score}
         saved = await self._web.post(link, data=sent, headers=browser, follow_redirects=True)
         if saved.status_code != httpx.codes.OK:

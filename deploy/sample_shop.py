@@ -1,6 +1,6 @@
 """`earshot demo`: a shop sells, weeks of escalation pass in about a minute, and the score moves.
 
-Once today is reached time goes at its usual pace: a person can answer a mail or take a call, and nobody else does.
+Once today is reached time goes at its usual pace, and the desk is left to whoever tries the product out.
 """
 
 from __future__ import annotations
@@ -169,11 +169,11 @@ async def _play(settings: AllSettings, clock: StoredClock, stop: asyncio.Event) 
             dispatcher=address(settings, Service.DISPATCHER),
             scoring=address(settings, Service.SCORING),
             warmth=warmth(await _fall(web, address(settings, Service.SCORING), clock)),
-            lifelike=True,
+            reads_s=lambda: READS_S if is_today(clock) else 0.0,
         )
         await crowd.forget_old_mail()
         tasks.create_task(_repeat(shop.sell, stop, every_s=1.0))
-        tasks.create_task(_repeat(lambda: _read_mail(crowd, clock), stop, every_s=0.3))
+        tasks.create_task(_repeat(crowd.read_mail, stop, every_s=0.3))
         tasks.create_task(_repeat(lambda: _call(crowd, clock), stop, every_s=0.5))
         tasks.create_task(_repeat(_Report(web, settings, clock, shop, crowd).say, stop, every_s=2.0))
         tasks.create_task(_keep_time(clock, stop))
@@ -219,11 +219,6 @@ async def _repeat(action: Callable[[], Awaitable[object]], stop: asyncio.Event, 
         except* httpx.HTTPError:
             if not stop.is_set():
                 console.print("  … no answer, trying again")
-
-
-async def _read_mail(crowd: Crowd, clock: StoredClock) -> None:
-    crowd.reads_s = READS_S if is_today(clock) else 0.0
-    await crowd.read_mail()
 
 
 async def _call(crowd: Crowd, clock: StoredClock) -> None:
