@@ -47,9 +47,7 @@ class Dialogue(asyncio.Protocol):
 
     async def reply(self, *, within_s: float | None = _REPLY_S) -> SMTPResponse:
         """Wait for the next reply; of one of many lines, the first is its text."""
-        if not self._replies and within_s is None:
-            await self._next()
-        elif not self._replies:
+        if not self._replies:
             async with asyncio.timeout(within_s):
                 await self._next()
         reply = self._replies.popleft()
