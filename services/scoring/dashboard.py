@@ -78,7 +78,8 @@ class Dashboard:
         now = self.clock.now()
         days = view.stretch(now.date())
         async with self.sessions.begin() as session:
-            titles = await invitations.program_titles(session)
+            programs = await invitations.programs_by_use(session)
+            titles = {id_: each.title if each.active else f"{each.title} (off)" for id_, each in programs.items()}
             chosen = view.program if view.program in titles else next(iter(titles), None)
             wanted = await overview.affordable(session, _wanted(view, days, chosen))
             found = await overview.read(session, wanted) if chosen else None

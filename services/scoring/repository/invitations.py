@@ -250,10 +250,16 @@ _TITLES = """SELECT p.id, coalesce(p.document->>'title', (SELECT program_title F
 ORDER BY id DESC LIMIT 1), '') AS title, coalesce((p.document->>'active')::boolean, true) AS active
 FROM (SELECT id, document FROM programs UNION ALL
 SELECT DISTINCT program, NULL::jsonb FROM invited WHERE program NOT IN (SELECT id FROM programs)) p
-ORDER BY active DESC, (SELECT max(day) FROM invited WHERE program = p.id) DESC NULLS LAST, p.id"""
+ORDER BY active DESC,
+(SELECT max(day) FROM invited WHERE program = p.id AND dimension = 'all' AND value = '') DESC NULLS LAST, p.id"""
 
 
-async def program_titles(session: AsyncSession) -> dict[str, str]:
-    """Every program anybody published or was asked for, with its title; first that which asks and asked last."""
-    rows = await db.fetch(session, _TITLES)
-    return {row["id"]: (row["title"] or row["id"]) + ("" if row["active"] else " (off)") for row in rows}
+@dataclass(frozen=True, slots=True)
+class Named:
+    title: str
+    active: bool
+
+
+async def programs_by_use(session: AsyncSession) -> dict[str, Named]:
+    """Every program anybody published or was asked for; first that which asks and asked last."""
+    return {row["id"]: Named(row["title"] or row["id"], row["active"]) for row in await db.fetch(session, _TITLES)}
