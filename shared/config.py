@@ -26,10 +26,11 @@ class StaffPages:
     @property
     def menu(self) -> Mapping[str, str]:
         """Every page by its name, in the order in which each of them shows the others."""
+        scoring = f"{self.dashboard.rstrip('/')}/"
         return {
-            "Dashboard": self.dashboard,
-            "Desk": f"{self.dashboard}/desk",
-            "Suspects": f"{self.dashboard}/suspects",
+            "Dashboard": scoring,
+            "Desk": urljoin(scoring, "desk"),
+            "Suspects": urljoin(scoring, "suspects"),
             "Decisions": self.decisions,
             "Mailbox": self.mailbox,
             "Stories": self.invitations,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -69,6 +71,22 @@ async def test_proxy_reaches_no_staff_page_and_every_public_one(stage: Stage, he
     event = await stage.web.post(f"{stage.trigger}/v1/events", json=purchase(2), headers=proxied)
     assert event.status_code == 403
     assert (await stage.web.get(link, headers=proxied)).status_code == 200
+
+
+async def test_every_staff_page_leads_to_all_others(stage: Stage) -> None:
+    pages = (f"{stage.scoring}/", f"{stage.dispatcher}/mailbox", f"{stage.trigger}/decisions")
+    menus = [await menu_of(stage, page) for page in pages]
+    apis = {menu.pop("API") for menu in menus}
+    assert menus[0] == menus[1] == menus[2]
+    statuses = {url: (await stage.web.get(url)).status_code for url in (*menus[0].values(), *apis)}
+    assert len(statuses) == len(menus[0]) + len(pages)
+    assert set(statuses.values()) == {200}
+
+
+async def menu_of(stage: Stage, page: str) -> dict[str, str]:
+    menu = re.search(r'<nav aria-label="Pages">(.+?)</nav>', (await stage.web.get(page)).text)
+    assert menu is not None
+    return {name: urljoin(page, path) for path, name in re.findall('<a href="([^"]+)">([^<]+)</a>', menu[1])}
 
 
 async def test_busy_port_is_one_line_with_its_cure(urls: Mapping[str, str], tmp_path: Path) -> None:
