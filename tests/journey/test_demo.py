@@ -17,19 +17,9 @@ import pytest
 
 from deploy import databases, settled
 from shared.clock import StoredClock
+from tests.journey.stage import purchase
 
 STOPS_WITHIN_S = 10
-PURCHASE = {
-    "specversion": "1.0",
-    "id": "1",
-    "source": "my-shop",
-    "type": "crm.purchase.completed",
-    "data": {
-        "customer": {"id": "c-1", "name": "Olga", "email": "olga@example.com"},
-        "order": {"id": "48213", "amount": "42.00", "currency": "EUR"},
-        "touchpoint": {"store": "Tverskaya"},
-    },
-}
 
 
 class Demo:
@@ -110,10 +100,11 @@ async def test_demo_moves_the_score_stops_at_once_and_goes_on(folder: Path) -> N
 
 
 async def test_demo_leaves_the_mail_of_whoever_tries_it_to_them(folder: Path) -> None:
-    """The README's purchase, made while the sample shop sells: its people neither answer for Olga nor stumble."""
+    """A purchase like the README's, while the sample shop sells: its people neither answer for Olga nor stumble."""
     async with demo(folder) as running, httpx.AsyncClient() as web:
         await running.says("answers? in all")
-        event = {**PURCHASE, "time": StoredClock(folder / ".data/demo/clock.json").now().isoformat()}
+        now = StoredClock(folder / ".data/demo/clock.json").now()
+        event = purchase(at=now, id="c-1", email="olga@example.com", phone=None)
         assert (await web.post(f"{running.trigger}/v1/events", json=event)).status_code == 202
         invitations = f"{running.dispatcher}/v1/invitations"
         while not (asked := (await web.get(invitations, params={"customer": "c-1"})).json()["invitations"]):
