@@ -1,4 +1,4 @@
-"""The only consume loop: read a batch, handle it in one transaction for each lane, acknowledge.
+"""The only consume loop: read a batch, handle it in one transaction, acknowledge.
 
 A batch that fails for a reason that will pass is tried again without end. One that fails for another reason is
 halved until the culprit stands alone; that one is parked, the rest goes on.
@@ -29,9 +29,6 @@ Handler = Callable[[AsyncSession, Sequence[Event[Payload]]], Awaitable[None]]
 Decoder = Callable[[Message], Event[Payload] | None]  # None: nothing to do
 
 MAX_FAILURES_IN_A_ROW = 100
-WORTH_A_LANE = 100  # messages; fewer do not pay for a transaction of their own
-
-Read = tuple[Message, Event[Payload] | Exception | None]
 
 
 class HandlerBroken(Exception):
@@ -40,11 +37,7 @@ class HandlerBroken(Exception):
 
 @dataclass(slots=True)
 class Consumer:
-    """Reads topics as a service's group. The handler must be idempotent: what it saw may come again.
-
-    With several lanes, parts of a batch are handled at a time: while the database works for one, another decides.
-    Events of one key go through one lane, in order.
-    """
+    """Reads topics as a service's group. The handler must be idempotent: what it saw may come again."""
 
     service: Service
     topics: Sequence[str]
@@ -53,7 +46,6 @@ class Consumer:
     handler: Handler
     decode: Decoder = cloudevents.parse
     batch_size: int = 500
-    lanes: int = 1
     retry_s: float = 0.2
     _failures: int = field(default=0, init=False)
 
@@ -79,73 +71,39 @@ class Consumer:
 
     async def handle(self, messages: Sequence[Message], stop: asyncio.Event) -> bool:
         """Handle and commit these messages; False when stopped before an outage ended."""
-        lanes = self._split([(message, self._read(message)) for message in messages])
-        if len(lanes) == 1:
-            return await self._finish(lanes[0], stop)
-        async with asyncio.TaskGroup() as tasks:
-            finishing = [tasks.create_task(self._finish(lane, stop)) for lane in lanes]
-        return all(finished.result() for finished in finishing)
-
-    def _read(self, message: Message) -> Event[Payload] | Exception | None:
-        """Decode a message; an error is kept until its transaction, where the culprit is told from the rest."""
-        try:
-            return self.decode(message)
-        except Exception as error:  # noqa: BLE001 - raised in `_commit`
-            return error
-
-    def _split(self, batch: Sequence[Read]) -> Sequence[Sequence[Read]]:
-        number = min(self.lanes, max(1, len(batch) // WORTH_A_LANE))
-        if number == 1:
-            return [batch]
-        lanes: list[list[Read]] = [[] for _ in range(number)]
-        for message, read in batch:
-            key = read.payload.key if isinstance(read, Event) else message.key
-            lanes[hash(key) % number].append((message, read))
-        return [lane for lane in lanes if lane]
-
-    async def _finish(self, batch: Sequence[Read], stop: asyncio.Event) -> bool:
         delay = 0.0  # whoever lost a race may go on at once
         while not stop.is_set():
             try:
                 with metrics.BATCH_SECONDS.labels(self.service).time():
-                    await self._handle_or_halve(batch)
+                    await self._handle_or_halve(messages)
             except Exception as error:
                 if not is_transient(error):
                     raise
                 metrics.RETRIES.labels(self.service).inc()
-                log.warning("batch.waits", messages=len(batch), exc_info=error)
+                log.warning("batch.waits", messages=len(messages), exc_info=error)
                 await wait_for(stop, delay)
                 delay = min(max(delay * 2, self.retry_s), 5.0)
             else:
                 return True
         return False
 
-    async def _handle_or_halve(self, batch: Sequence[Read]) -> None:
+    async def _handle_or_halve(self, messages: Sequence[Message]) -> None:
         try:
-            await self._commit(batch)
+            await self._commit(messages)
         except Exception as error:
             if is_transient(error):
                 raise
-            if len(batch) > 1:
-                middle = len(batch) // 2
-                await self._handle_or_halve(batch[:middle])
-                await self._handle_or_halve(batch[middle:])
+            if len(messages) > 1:
+                middle = len(messages) // 2
+                await self._handle_or_halve(messages[:middle])
+                await self._handle_or_halve(messages[middle:])
                 return
-            await self._park_culprit(batch[0][0], error)
+            await self._park_culprit(messages[0], error)
         else:
             self._failures = 0
 
-    async def _commit(self, batch: Sequence[Read]) -> None:
-        events: list[Event[Payload]] = []
-        refused: list[tuple[Message, str]] = []
-        for message, read in batch:
-            match read:
-                case Event():
-                    events.append(read)
-                case InvalidEvent():
-                    refused.append((message, str(read)))
-                case Exception():
-                    raise read
+    async def _commit(self, messages: Sequence[Message]) -> None:
+        events, refused = self._decode(messages)
         async with self.sessions.begin() as session:
             await parking.park(session, refused)
             if events:
@@ -156,6 +114,17 @@ class Consumer:
         for message, reason in refused:
             metrics.PARKED.labels(self.service, "invalid").inc()
             log.warning("message.parked", topic=message.topic, position=message.position, reason=reason)
+
+    def _decode(self, messages: Sequence[Message]) -> tuple[list[Event[Payload]], list[tuple[Message, str]]]:
+        events: list[Event[Payload]] = []
+        refused: list[tuple[Message, str]] = []
+        for message in messages:
+            try:
+                if (event := self.decode(message)) is not None:
+                    events.append(event)
+            except InvalidEvent as error:
+                refused.append((message, str(error)))
+        return events, refused
 
     async def _park_culprit(self, message: Message, error: Exception) -> None:
         reason = f"the handler failed: {type(error).__name__}"

@@ -45,7 +45,6 @@ FEEDBACK_TOPICS = (topics.SURVEY_ANSWERS.name, topics.SURVEY_DELIVERIES.name)
 PROGRAMS = Path(__file__).parent / "programs"
 HOOKS = ("/v1/hooks",)  # each is signed
 PUBLIC = ("/v1/events", *HOOKS)  # served outside too, events to whoever has a key
-LANES = 2
 MAX_BODY = 4_000_000  # a thousand events
 
 
@@ -103,9 +102,7 @@ def consumers(
 
     by_topic = {topic: source for source in sources.values() for topic in source.topics}
     made = [
-        Consumer(
-            Service.TRIGGER, CRM_TOPICS, logs.crm, database.sessions, crm, decode=decode, batch_size=2000, lanes=LANES
-        ),
+        Consumer(Service.TRIGGER, CRM_TOPICS, logs.crm, database.sessions, crm, decode=decode, batch_size=1000),
         Consumer(Service.TRIGGER, FEEDBACK_TOPICS, logs.ours, database.sessions, feedback),
     ]
     if by_topic:

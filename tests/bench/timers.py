@@ -1,12 +1,13 @@
 """Stage timers: lease 500, complete 100 and plan what follows with the next mark, against three bulk UPDATEs by range.
 
-The statements are the repository's own, in the scheduler's transactions. It is measured with ten thousand steps of the
-future beside the due ones; `with_future` is the rate with 300,000 (EARSHOT_TEST_FUTURE=5000000 for five) as a part
-of that, and buffers are what one claimed step reads in both.
+The statements are the repository's own, in the transactions of two dispatchers; a peer is one of them. It is measured
+with ten thousand steps of the future beside the due ones; `with_future` is the rate with 300,000
+(EARSHOT_TEST_FUTURE=5000000 for five) as a part of that, and buffers are what one claimed step reads in both.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
@@ -35,6 +36,7 @@ ITEMS = 5_000
 FEW = 10_000
 FUTURE = int(os.environ.get("EARSHOT_TEST_FUTURE", "300000"))
 PER_INVITATION = 100
+DISPATCHERS = 2
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 EMAIL = ChannelKind.EMAIL
@@ -67,7 +69,7 @@ class TimersBench:
         self._database, self._admin = database, admin
         self._next = 1
         self.counters: dict[str, float] = {}
-        self.peers: Mapping[str, Measure] = {"one by one": self.one_by_one}
+        self.peers: Mapping[str, Measure] = {"one dispatcher": self.one_dispatcher, "one by one": self.one_by_one}
 
     async def limit(self) -> float:
         first = await self._fill(ITEMS)
@@ -85,11 +87,19 @@ class TimersBench:
         await self._fill(ITEMS)
         wal = await self._one("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn")
         began = time.perf_counter()
-        await self._perform(CLAIM, MARK)
+        await self._perform(CLAIM, MARK, dispatchers=DISPATCHERS)
         rate = ITEMS / (time.perf_counter() - began)
         self.counters["wal_bytes_per_step"] = (
             await self._one("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn") - wal
         ) / ITEMS
+        await self._check(ITEMS, planned=ITEMS)
+        return rate
+
+    async def one_dispatcher(self) -> float:
+        await self._fill(ITEMS)
+        began = time.perf_counter()
+        await self._perform(CLAIM, MARK)
+        rate = ITEMS / (time.perf_counter() - began)
         await self._check(ITEMS, planned=ITEMS)
         return rate
 
@@ -102,8 +112,11 @@ class TimersBench:
         await self._check(300, planned=300)
         return rate
 
-    async def _perform(self, claim: int, mark: int) -> None:
+    async def _perform(self, claim: int, mark: int, *, dispatchers: int = 1) -> None:
         seen: set[UUID] = set()
+        await asyncio.gather(*(self._dispatch(claim, mark, seen) for _ in range(dispatchers)))
+
+    async def _dispatch(self, claim: int, mark: int, seen: set[UUID]) -> None:
         while held := await self._claim(claim):
             if not seen.isdisjoint(step.invitation_id for step in held):
                 raise NotRight("a step was claimed twice")

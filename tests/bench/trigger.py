@@ -1,7 +1,8 @@
 """Stage trigger: Kafka → decision, request and outbox committed, against COPY of the very rows that are written.
 
 One event in five is asked about, one in ten comes twice. Both write the same rows of the same tables, a thousand events
-a commit in the limit. `EARSHOT_TEST_SEEN=5000000` adds the rate with so many events seen before.
+a commit in the limit. Ours is two processes of one group, as many as there are cores. `EARSHOT_TEST_SEEN=5000000` adds
+the rate with so many events seen before, `EARSHOT_TEST_EVENTS=1000000` decides so many first.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ import os
 import shutil
 import tempfile
 import time
-import tracemalloc
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,17 +32,17 @@ from services.trigger.domain.reading import read_program
 from services.trigger.handlers.programs import apply_program
 from shared import db, embedded, outbox
 from shared.clock import ManualClock
-from shared.consumer import Consumer
 from shared.topics import CRM_EVENTS
 from shared.transport import EventLog, Message, open_log
 from shared.transport.kafka import create_topics
+from tests.bench.deciders import NOW, Deciders, consumer_of, open_deciders
 from tests.bench.frame import Measure, NotRight
 
-ITEMS = 10_000
+ITEMS = 16_000
 TWICE = ITEMS // 10
 FRESH = ITEMS - TWICE
 AT_ONCE = 1000
-NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PROCESSES = 2
 TABLES = ("decisions", "respondents", "touchpoints", "outbox")
 PROGRAM = b"""
 id: after-purchase
@@ -65,6 +65,7 @@ class TriggerBench:
         self._database, self._log, self._clock = database, event_log, ManualClock(NOW)
         self._settings = TriggerSettings(_env_file=None)
         self._run = 0
+        self._deciders: Deciders | None = None
         self._decided: list[dict[str, Any]] = []
         self._rows: dict[str, list[tuple[Any, ...]]] = {}
         self.counters: dict[str, float] = {}
@@ -75,14 +76,24 @@ class TriggerBench:
         }
 
     async def prepare(self) -> None:
-        """Apply the program, keep the rows of one run for the limit, and count what a run costs."""
+        """Apply the program, keep the rows of one run for the limit, and count what a run in this process costs."""
         async with self._database.sessions.begin() as session:
             await apply_program(session, read_program(PROGRAM), now=NOW)
-        await self.ours()
+        await self._decide_fresh(self._alone)
         await self._keep_rows()
         await self._count()
         if seen := int(os.environ.get("EARSHOT_TEST_SEEN", "0")):
             await self._fill(seen)
+
+    async def employ(self, deciders: Deciders) -> None:
+        """Measure with these processes from here on; decide many events first, if so many are wanted."""
+        self._deciders = deciders
+        await self.ours()
+        self.counters["peak_mb"] = deciders.peak_mb()
+        if events := int(os.environ.get("EARSHOT_TEST_EVENTS", "0")):
+            for _ in range(ITEMS, events, ITEMS):
+                await self.ours()
+            self.counters["peak_mb_then"] = deciders.peak_mb()
 
     async def limit(self) -> float:
         await self._execute(f"TRUNCATE {', '.join(f'limit_{table}' for table in TABLES)}", "CHECKPOINT")
@@ -99,24 +110,48 @@ class TriggerBench:
         return rate
 
     async def ours(self) -> float:
-        self._decided = self._events()
-        await self._append(self._decided)
-        await self._execute("CHECKPOINT")
+        return await self._decide_fresh(self._together)
+
+    async def duplicates(self) -> float:
+        """Read a run again that was decided before."""
         before = await self._counted()
-        rate = await self._consume()
+        rate = await self._together(self._decided)
+        if await self._counted() != before:
+            raise NotRight("a duplicate was decided anew")
+        return rate
+
+    async def _decide_fresh(self, measure: Callable[[Sequence[dict[str, Any]]], Awaitable[float]]) -> float:
+        self._decided = self._events()
+        before = await self._counted()
+        rate = await measure(self._decided)
         decided, requests = (now - then for now, then in zip(await self._counted(), before, strict=True))
         if (decided, requests) != (FRESH, FRESH // 5):
             raise NotRight(f"{decided} of {FRESH} decided, {requests} of {FRESH // 5} asked")
         return rate
 
-    async def duplicates(self) -> float:
-        """Read a run again that was decided before."""
-        before = await self._counted()
-        await self._append(self._decided)
-        rate = await self._consume()
-        if await self._counted() != before:
-            raise NotRight("a duplicate was decided anew")
-        return rate
+    async def _together(self, events: Sequence[dict[str, Any]]) -> float:
+        assert self._deciders is not None
+        self._deciders.hold()
+        await self._append(events)
+        await self._execute("CHECKPOINT")
+        return len(events) / await self._deciders.decide(len(events))
+
+    async def _alone(self, events: Sequence[dict[str, Any]]) -> float:
+        """Read until nothing is left; the clock starts with the first batch, joining the group is no work."""
+        await self._append(events)
+        await self._execute("CHECKPOINT")
+        consumer, stop, left, began = consumer_of(self._database, self._log), asyncio.Event(), len(events), 0.0
+        async with aclosing(
+            consumer.event_log.read(consumer.service.group, consumer.topics, limit=consumer.batch_size)
+        ) as batches:
+            async for batch in batches:
+                began = began or time.perf_counter()
+                await consumer.handle(batch.messages, stop)
+                await batch.ack()
+                left -= len(batch.messages)
+                if left <= 0:
+                    break
+            return len(events) / (time.perf_counter() - began)
 
     async def arrays(self) -> float:
         events = self._events()
@@ -146,25 +181,6 @@ class TriggerBench:
             transport=httpx.ASGITransport(app), base_url="http://127.0.0.1", headers=headers, timeout=60
         )
 
-    def _consumer(self) -> Consumer:
-        logs = main.Logs(self._log, self._log, self._log)
-        return main.consumers(self._settings, self._database, logs, sources={}, clock=self._clock)[0]
-
-    async def _consume(self) -> float:
-        """Read until nothing is left; the clock starts with the first batch, joining the group is no work."""
-        consumer, stop, left, began = self._consumer(), asyncio.Event(), ITEMS, 0.0
-        async with aclosing(
-            consumer.event_log.read(consumer.service.group, consumer.topics, limit=consumer.batch_size)
-        ) as batches:
-            async for batch in batches:
-                began = began or time.perf_counter()
-                await consumer.handle(batch.messages, stop)
-                await batch.ack()
-                left -= len(batch.messages)
-                if left <= 0:
-                    break
-            return ITEMS / (time.perf_counter() - began)
-
     async def _append(self, events: Sequence[dict[str, Any]]) -> None:
         for start in range(0, len(events), outbox.BATCH):
             await self._log.append([_message(event) for event in events[start : start + outbox.BATCH]])
@@ -190,7 +206,7 @@ class TriggerBench:
         await connection.close()
 
     async def _count(self) -> None:
-        """Count statements, commits, WAL and memory of one run, apart from the timed ones."""
+        """Count statements and WAL of a run in this process, apart from the timed ones."""
         statements = 0
 
         def heard(_query: object) -> None:
@@ -202,13 +218,10 @@ class TriggerBench:
 
         sa.event.listen(self._database.engine.sync_engine, "connect", listen)
         await self._database.engine.dispose()
-        tracemalloc.start()
         wal = await self._wal()
-        await self.ours()
+        self.counters["one_process_per_s"] = await self._decide_fresh(self._alone)
         self.counters["wal_bytes_per_event"] = (await self._wal() - wal) / ITEMS
         self.counters["statements_per_1000"] = statements / ITEMS * 1000
-        self.counters["peak_mb"] = tracemalloc.get_traced_memory()[1] / 1e6
-        tracemalloc.stop()
         sa.event.remove(self._database.engine.sync_engine, "connect", listen)
         await self._database.engine.dispose()
 
@@ -283,4 +296,6 @@ async def open_bench() -> AsyncIterator[TriggerBench]:
         resources.push_async_callback(event_log.close)
         bench = TriggerBench(database, event_log)
         await bench.prepare()
-        yield bench
+        async with open_deciders(urls["trigger"], broker.url, processes=PROCESSES) as deciders:
+            await bench.employ(deciders)
+            yield bench

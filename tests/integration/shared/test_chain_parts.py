@@ -121,36 +121,6 @@ async def test_event_that_breaks_the_handler_is_parked_alone(dispatcher_db: db.D
     assert await parked_reasons(dispatcher_db) == ["the handler failed: ValueError"]
 
 
-async def test_lanes_work_at_a_time_and_keep_the_order_of_each_key(
-    dispatcher_db: db.Database, event_log: EventLog
-) -> None:
-    events = [withdrawn(f"r{number % 20}") for number in range(400)]
-    both, seen = asyncio.Barrier(2), list[Event[Payload]]()
-
-    async def handler(_session: AsyncSession, part: Sequence[Event[Payload]]) -> None:
-        await both.wait()
-        seen.extend(part)
-
-    two = Consumer(Service.DISPATCHER, [TOPIC], event_log, dispatcher_db.sessions, handler, lanes=2)
-    async with asyncio.timeout(20):
-        assert await two.handle([cloudevents.encode(event) for event in events], asyncio.Event())
-    assert len(seen) == 400
-    for key in {event.payload.key for event in events}:
-        assert [e for e in seen if e.payload.key == key] == [e for e in events if e.payload.key == key]
-
-
-async def test_event_that_breaks_one_lane_is_parked_alone(dispatcher_db: db.Database, event_log: EventLog) -> None:
-    events = [withdrawn(f"r{number % 20}") for number in range(400)]
-    handler = Collector(enough=399, stop=asyncio.Event())
-    handler.poison = {events[7].id}
-    two = consumer(event_log, dispatcher_db, handler)
-    two.lanes = 2
-    async with asyncio.timeout(20):
-        assert await two.handle([cloudevents.encode(event) for event in events], asyncio.Event())
-    assert {event.id for event in handler.seen} == {event.id for event in events} - handler.poison
-    assert await parked_reasons(dispatcher_db) == ["the handler failed: ValueError"]
-
-
 async def test_error_of_the_decoder_parks_its_message_alone(dispatcher_db: db.Database, event_log: EventLog) -> None:
     good, bad = withdrawn(), withdrawn()
     handler = Collector(enough=1, stop=asyncio.Event())

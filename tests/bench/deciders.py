@@ -1,0 +1,159 @@
+"""`python -m tests.bench.deciders DATABASE KAFKA`: trigger's consumer in a process of its own, held between runs.
+
+It says `ready` when it has a batch and is held, and how many messages it acknowledged, a line each. Lines it takes:
+`go`, `hold`; at their end it stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from asyncio.subprocess import Process
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import uvloop
+
+from services.trigger import main
+from services.trigger.config import TriggerSettings
+from shared import db, logging, runtime
+from shared.clock import ManualClock
+from shared.consumer import Consumer
+from shared.transport import Batch, EventLog, Readable, open_log
+from shared.transport.kafka import admin_client
+from shared.transport.kafka.connection import Connection
+from shared.vocabulary import Service
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PATIENCE_S = 60
+
+
+def consumer_of(database: db.Database, event_log: EventLog) -> Consumer:
+    logs = main.Logs(event_log, event_log, event_log)
+    return main.consumers(TriggerSettings(_env_file=None), database, logs, sources={}, clock=ManualClock(NOW))[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A log whose batches wait for `go`, and whose acknowledgements are told."""
+
+    inner: Readable
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def read(self, group: str, topics: Sequence[str], *, limit: int = 500) -> AsyncGenerator[Batch, None]:
+        async with aclosing(self.inner.read(group, topics, limit=limit)) as batches:
+            async for batch in batches:
+                if not self.go.is_set():
+                    _say("ready")
+                    await self.go.wait()
+                yield Batch(batch.messages, partial(self._acknowledge, batch))
+
+    async def _acknowledge(self, batch: Batch) -> None:
+        await batch.ack()
+        _say(str(len(batch.messages)))
+
+
+def _say(line: str) -> None:
+    os.write(sys.stdout.fileno(), f"{line}\n".encode())  # at once: another process writes to the same pipe
+
+
+async def _work(database_url: str, kafka_url: str) -> None:
+    stop = asyncio.Event()
+    async with AsyncExitStack() as resources:
+        database = db.Database(database_url, schema="trigger")
+        resources.push_async_callback(database.close)
+        event_log = open_log(kafka_url)
+        resources.push_async_callback(event_log.close)
+        consumer, held = consumer_of(database, event_log), _Held(event_log)
+        consumer.event_log = held
+
+        async def listen() -> None:
+            while line := await asyncio.to_thread(sys.stdin.readline):
+                held.go.set() if line == "go\n" else held.go.clear()
+            held.go.set()
+            stop.set()
+
+        await asyncio.gather(listen(), consumer.run(stop))
+
+
+@dataclass(frozen=True, slots=True)
+class Deciders:
+    """Processes of one group, each with partitions of its own; what they say comes on one pipe."""
+
+    processes: Sequence[Process]
+    said: asyncio.StreamReader
+
+    def hold(self) -> None:
+        self._tell(b"hold\n")
+
+    async def decide(self, messages: int) -> float:
+        """Let them go once each has a batch; return the seconds until so many messages are acknowledged."""
+        async with asyncio.timeout(PATIENCE_S):
+            for _ in self.processes:
+                if (said := await self.said.readline()) != b"ready\n":
+                    raise RuntimeError(f"a process that should be held said {said!r}")
+            began = time.perf_counter()
+            self._tell(b"go\n")
+            while messages > 0:
+                messages -= int(await self.said.readline())
+            return time.perf_counter() - began
+
+    def peak_mb(self) -> float:
+        """Return the most memory one of them has had, in MB."""
+        return max(map(_peak_mb, self.processes))
+
+    def _tell(self, line: bytes) -> None:
+        for process in self.processes:
+            assert process.stdin is not None
+            process.stdin.write(line)
+
+
+@asynccontextmanager
+async def open_deciders(database_url: str, kafka_url: str, *, processes: int) -> AsyncIterator[Deciders]:
+    """Start them and wait until each has its partitions."""
+    reading, writing = os.pipe()
+    said = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(said), os.fdopen(reading, "rb"))
+    command = (sys.executable, "-m", __name__, database_url, kafka_url)
+    started = [
+        await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE, stdout=writing)
+        for _ in range(processes)
+    ]
+    os.close(writing)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await _joined(kafka_url, processes)
+        yield Deciders(started, said)
+    finally:
+        for process in started:
+            assert process.stdin is not None
+            process.stdin.close()
+        await asyncio.gather(*(process.wait() for process in started))
+
+
+def _peak_mb(process: Process) -> float:
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
+
+
+async def _joined(kafka_url: str, members: int) -> None:
+    async with admin_client(Connection(kafka_url)) as admin:
+        while True:
+            (answer,) = await admin.describe_consumer_groups([Service.TRIGGER.group])
+            (group,) = answer.to_object()["groups"]
+            if group["state"] == "Stable" and len(group["members"]) == members:
+                return
+            await asyncio.sleep(0.1)
+
+
+if __name__ == "__main__":
+    logging.configure("warning", service="bench")
+    runtime.collect_seldom()
+    uvloop.run(_work(sys.argv[1], sys.argv[2]))
