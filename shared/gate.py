@@ -21,6 +21,17 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 Admit = Callable[[Scope, str], Awaitable[None]]
 
 
+class Paths:
+    """All paths that are one of the prefixes, or under it."""
+
+    def __init__(self, prefixes: Sequence[str]) -> None:
+        self._exact = frozenset(prefixes)
+        self._under = tuple(prefix.rstrip("/") + "/" for prefix in prefixes)
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._exact or path.startswith(self._under)
+
+
 class Gate:
     """Staff paths want the shared secret; without one they serve loopback only, and nothing that came by a proxy.
 
@@ -28,10 +39,10 @@ class Gate:
     """
 
     def __init__(self, app: ASGIApp, *, public: Sequence[str], secret: str, admit: Admit | None = None) -> None:
-        self._app, self._public, self._secret, self._admit = app, (*public, *_OPEN), secret, admit
+        self._app, self._public, self._secret, self._admit = app, Paths((*public, *_OPEN)), secret, admit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not is_public(scope["path"], self._public):
+        if scope["type"] == "http" and scope["path"] not in self._public:
             refusal = await self._refused(scope, Headers(scope=scope))
             if refusal is not None:
                 await problem_response(refusal)(scope, receive, send)
@@ -69,10 +80,6 @@ class Gate:
         return hmac.compare_digest(credentials.encode(), self._secret.encode())
 
 
-def is_public(path: str, public: Sequence[str]) -> bool:
-    return any(path == prefix or path.startswith(prefix.rstrip("/") + "/") for prefix in public)
-
-
 def _is_local(scope: Scope, headers: Headers) -> bool:
     if any(name in headers for name in _FORWARDED):
         return False
@@ -100,10 +107,10 @@ class PublicOnly:
     """Serves public paths of an app and nothing else, for a listener that faces outside."""
 
     def __init__(self, app: ASGIApp, public: Sequence[str]) -> None:
-        self._app, self._public = app, (*public, *_OPEN)
+        self._app, self._public = app, Paths((*public, *_OPEN))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not is_public(scope["path"], self._public):
+        if scope["type"] == "http" and scope["path"] not in self._public:
             await problem_response(NotFound("Not Found"))(scope, receive, send)
             return
         await self._app(scope, receive, send)

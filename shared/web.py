@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
 
@@ -12,12 +13,13 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse
 from fastapi.staticfiles import StaticFiles
+from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.db import Sessions
@@ -52,6 +54,7 @@ def create_app(  # noqa: PLR0913 - every app decides each of these
     *,
     ready: Callable[[], Awaitable[None]],
     public: Sequence[str] = (),
+    plain: Sequence[PlainRoute] = (),
     staff_secret: str = "",
     admit: Admit | None = None,
     max_body: int = MAX_BODY,
@@ -59,12 +62,17 @@ def create_app(  # noqa: PLR0913 - every app decides each of these
     """Make a service's app.
 
     `public` path prefixes are for everybody; every other path is for staff, and for the keys that `admit` knows.
+    `plain` routes are served in front of FastAPI, inside every layer of ours.
     """
-    app = FastAPIOffline(title=f"Earshot {service}", version="0.1.0", redoc_url=None)
+    # FastAPI's own traces would name paths, and a path may hold a token
+    telemetry: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+    app = FastAPIOffline(title=f"Earshot {service}", version="0.1.0", redoc_url=None, telemetry=telemetry)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     _add_operations(app, ready)
     for kind in (Problem, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _on_error)
+    app.router.routes.extend(plain)  # that say which methods they take
+    app.add_middleware(_PlainFirst, routes=plain)
     app.add_middleware(_Errors)
     app.add_middleware(_Measured, service=service)
     app.add_middleware(Gate, public=public, secret=staff_secret, admit=admit)
@@ -75,6 +83,15 @@ def create_app(  # noqa: PLR0913 - every app decides each of these
 
 class PlainRoute(Route):
     """A route whose endpoint takes the request as it is; metrics and logs name it as they name FastAPI's."""
+
+    def __init__(self, path: str, endpoint: Callable[[Request], Awaitable[Response]], *, methods: list[str]) -> None:
+        super().__init__(path, endpoint, methods=methods)
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            response = await endpoint(Request(scope, receive))
+            await response(scope, receive, send)
+
+        self.app = answer  # without Starlette's own handling of errors: `_Errors` does that
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["route"] = self
@@ -121,6 +138,22 @@ async def _on_error(request: Request, error: Exception) -> Response:
     return problem_response(problem)
 
 
+class _PlainFirst:
+    """Serves plain routes without FastAPI's router and layers, which cost as much as such a route itself."""
+
+    def __init__(self, app: ASGIApp, *, routes: Sequence[PlainRoute]) -> None:
+        self._app, self._routes = app, routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        for route in self._routes if scope["type"] == "http" else ():
+            match, found = route.matches(scope)
+            if match is Match.FULL:
+                scope.update(found)
+                await route.handle(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
 class _Errors:
     """Turns what nobody caught into a problem, inside the other layers so that their headers are on it too."""
 
@@ -142,6 +175,9 @@ class _Errors:
                 raise
             response = await _on_error(Request(scope), error)
             await response(scope, receive, send)
+
+
+_seconds = lru_cache(maxsize=1000)(HTTP_SECONDS.labels)
 
 
 class _Measured:
@@ -168,7 +204,7 @@ class _Measured:
             route = (
                 getattr(scope.get("route"), "path", None) or scope.get("root_path") or "none"
             )  # a mount's is its root
-            HTTP_SECONDS.labels(self._service, scope["method"], route, status).observe(time.perf_counter() - began)
+            _seconds(self._service, scope["method"], route, status).observe(time.perf_counter() - began)
 
 
 class _SecurityHeaders:

@@ -55,17 +55,17 @@ def build_app(
         await database.ping()
         await event_log.ping()
 
+    sessions, writer = database.sessions, Writer(database.sessions)
+    door = Group(sessions, invitations.visited)
     app = web.create_app(
         Service.SCORING,
         ready=ready,
         public=PUBLIC,
+        plain=AnswerPages(sessions, door, writer, clock, Views(sessions), _limits(settings)).routes(),
         staff_secret=settings.staff_secret.get_secret_value(),
         max_body=MAX_BODY,
     )
     app.mount("/logos", StaticFiles(directory=settings.logos_dir, check_dir=False), name="logos")
-    sessions, writer = database.sessions, Writer(database.sessions)
-    door = Group(sessions, invitations.visited)
-    app.router.routes.extend(AnswerPages(sessions, door, writer, clock, Views(sessions), _limits(settings)).routes())
     app.include_router(Desk(sessions, writer, clock, settings.staff_pages, settings.desk_lease).router())
     app.include_router(Suspects(sessions, writer, clock, settings.staff_pages).router())
     app.include_router(Api(sessions, writer, clock, settings.desk_lease).router())

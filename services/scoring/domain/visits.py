@@ -83,6 +83,7 @@ class Visit:
         return Suspicion.INSTANT if self.dwell < INSTANT else None
 
 
+@lru_cache(maxsize=4096)
 def device_of(user_agent: str, *, mobile: str = "") -> Device | None:
     """Tell by the browser's name and its `Sec-CH-UA-Mobile`; an iPad that asks for desktop pages passes for one."""
     if _TABLET.search(user_agent):

@@ -12,7 +12,7 @@ from starlette.types import Scope as Asgi
 from services.trigger.domain.keys import ApiKey, Scope, digest
 from services.trigger.repository import keys
 from shared.db import Sessions
-from shared.gate import is_public
+from shared.gate import Paths
 from shared.problems import Forbidden, Unauthorized
 from shared.rate_limit import RateLimit
 
@@ -20,12 +20,12 @@ REMEMBERED_S = 5.0  # a revoked key may work for so long
 REMEMBERED = 1000
 
 _ALLOWED = (
-    ("POST", "/v1/events", Scope.EVENTS_WRITE),
-    ("GET", "/v1/decisions", Scope.DECISIONS_READ),
-    ("GET", "/v1/programs", Scope.PROGRAMS_READ),
-    ("PUT", "/v1/programs", Scope.PROGRAMS_WRITE),
-    ("POST", "/v1/programs", Scope.PROGRAMS_WRITE),
-    ("POST", "/v1/respondents", Scope.RESPONDENTS_ERASE),
+    ("POST", Paths(["/v1/events"]), Scope.EVENTS_WRITE),
+    ("GET", Paths(["/v1/decisions"]), Scope.DECISIONS_READ),
+    ("GET", Paths(["/v1/programs"]), Scope.PROGRAMS_READ),
+    ("PUT", Paths(["/v1/programs"]), Scope.PROGRAMS_WRITE),
+    ("POST", Paths(["/v1/programs"]), Scope.PROGRAMS_WRITE),
+    ("POST", Paths(["/v1/respondents"]), Scope.RESPONDENTS_ERASE),
 )
 
 
@@ -76,6 +76,4 @@ class Keys:
 
 def _wanted(request: Asgi) -> Scope | None:
     method = "GET" if request["method"] == "HEAD" else request["method"]
-    return next(
-        (scope for verb, path, scope in _ALLOWED if verb == method and is_public(request["path"], [path])), None
-    )
+    return next((scope for verb, paths, scope in _ALLOWED if verb == method and request["path"] in paths), None)
