@@ -39,7 +39,7 @@ def outbox_table(metadata: sa.MetaData) -> sa.Table:
 
 
 _ADD = """added AS (INSERT INTO outbox (topic, key, headers, body)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[]))"""
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[]) RETURNING id, body)"""
 _WAKE = "pg_notify('outbox_' || current_schema(), '')"
 
 
@@ -49,7 +49,7 @@ async def add(session: AsyncSession, events: Sequence[cloudevents.Event[Payload]
 
 
 def adding(messages: Sequence[Message]) -> db.Write | None:
-    """Say how to write messages beside the change they tell of."""
+    """Say how to write messages beside the change they tell of; what else is written reads them in `added`."""
     if not messages:
         return None
     columns = (

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
+from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -26,8 +28,7 @@ from shared.events import AnswerAmended, DetractorReported, Payload, ProgramRef,
 from shared.vocabulary import CallDisposition, Service, category_of
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(msgspec.Struct, frozen=True):
     """The answer as it stands now; `new` when this entry changed it, `suspected` when it looks automatic."""
 
     answer: Answer
@@ -35,16 +36,14 @@ class Recorded:
     suspected: Suspicion | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(msgspec.Struct, frozen=True):
     """A form sent by a link; `read` makes an entry of it when it is known whose link that is, None when it is none."""
 
     knock: Knock
     read: Callable[[Visited], Entry | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Submitted:
+class Submitted(msgspec.Struct, frozen=True):
     """Whose form it was, what it said and what became of that."""
 
     invitation: Invitation

@@ -19,5 +19,5 @@ async def publish(session: AsyncSession, events: Sequence[Event[Payload]]) -> No
 
 def publishing(events: Sequence[Event[Payload]]) -> tuple[db.Write | None, db.Write | None]:
     """Say how to write them."""
-    messages = [cloudevents.encode(event) for event in events]
-    return outbox.adding(messages), webhooks.enqueueing(events, [message.body for message in messages])
+    added = outbox.adding([cloudevents.encode(event) for event in events])
+    return added, added and webhooks.ENQUEUEING

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
 from fastapi import Request, Response
-from fastapi.responses import RedirectResponse
+from msgspec.structs import replace
 from starlette.background import BackgroundTask
 
 from services.scoring import forms, letters, phone_numbers
 from services.scoring.answers import Recorded, Submission, opt_out
 from services.scoring.domain.answers import Entry, Invitation, InvitationState, Refusal
 from services.scoring.domain.calls import BestTime, Callback
-from services.scoring.domain.visits import MAX_USER_AGENT, MOMENT, Device, View, Visit, device_of, is_crawler
+from services.scoring.domain.visits import MAX_USER_AGENT, MOMENT, View, Visit, device_of, is_crawler
 from services.scoring.groups import Group
 from services.scoring.letters import SCORE, Link
 from services.scoring.limits import Limits
@@ -96,7 +96,7 @@ class AnswerPages:
             return found
         opened, invitation = found[0], found[1].invitation
         fields = await _fields(request)
-        visit = _visit(request, fields, found[1], now)
+        visit = _visit(_user_agent(request), fields, found[1], now)
         if "sure" not in dict(fields) and _looks_automatic(visit, invitation, now):
             return letters.form("stop.html", invitation, opened, now=now, sure=True)
         async with self.sessions.begin() as session:
@@ -116,7 +116,7 @@ class AnswerPages:
     def _saved(self, opened: Link, invitation: Invitation, entry: Entry, result: Recorded) -> Response:
         """Lead on; a person who was taken for a machine sees what they said all the same."""
         shown = "?done=1" if entry.reasons is not None else "?saved=1" if result.suspected else ""
-        response = RedirectResponse(opened.path + shown, status_code=303)
+        response = Response(status_code=303, headers={"location": opened.path + shown})
         if result.suspected:
             log.info("answer.suspected", invitation_id=str(invitation.id), reason=result.suspected)
             seen = View(opened.step, "POST", entry.score, automatic=True, at=entry.at)
@@ -136,13 +136,15 @@ def _reader(
             said = _entry(fields, found.invitation, step=opened.step, now=now)
         except InvalidForm:
             return None
-        return replace(said, device=_device(request), visit=_visit(request, fields, found, now))
+        return replace(said, device=device, visit=_visit(user_agent, fields, found, now))
 
+    user_agent = _user_agent(request)
+    device = device_of(user_agent, mobile=request.headers.get("sec-ch-ua-mobile", ""))
     return read
 
 
-def _visit(request: Request, fields: list[tuple[str, str]], found: Visited, now: datetime) -> Visit:
-    form, user_agent = dict(fields), _user_agent(request)
+def _visit(user_agent: str, fields: list[tuple[str, str]], found: Visited, now: datetime) -> Visit:
+    form = dict(fields)
     return Visit(
         crawler=is_crawler(user_agent),
         trapped="trap" in form,
@@ -155,10 +157,6 @@ def _visit(request: Request, fields: list[tuple[str, str]], found: Visited, now:
 
 def _user_agent(request: Request) -> str:
     return request.headers.get("user-agent", "")[:MAX_USER_AGENT]
-
-
-def _device(request: Request) -> Device | None:
-    return device_of(_user_agent(request), mobile=request.headers.get("sec-ch-ua-mobile", ""))
 
 
 def _dwell(shown: str, now: datetime) -> timedelta | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from services.scoring.answers import Recorded, Submission, Submitted, record, submit
 from services.scoring.domain.answers import Entry, Refusal
 from services.scoring.groups import Group
@@ -33,4 +35,7 @@ class Writer:
 
 def _count(entry: Entry, result: Result) -> None:
     if isinstance(result, Recorded) and result.new:
-        metrics.ANSWERS.labels(Service.SCORING, entry.mode).inc()
+        _answers(Service.SCORING, entry.mode).inc()
+
+
+_answers = lru_cache(metrics.ANSWERS.labels)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from services.scoring.domain.calls import Callback
 from services.scoring.domain.score import Tally
@@ -46,8 +48,7 @@ class Content(Part):
         return next((planned.channel for planned in self.plan if planned.step == step), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """The current answer; `first_day` is the day it counts on, `answered_at` the time of this version.
 
     A suspect answer is kept and shown, and not counted until a person amends it or somebody confirms it.
@@ -77,8 +78,7 @@ class Answer:
         return Tally.of_one(self.score, mode=self.mode, suspect=self.suspect)
 
 
-@dataclass(frozen=True, slots=True)
-class Invitation:
+class Invitation(Struct, frozen=True):
     id: UUID
     respondent_id: str
     customer_id: str
@@ -106,8 +106,7 @@ class Invitation:
         return self.answer if self.answer is not None and self.answer.counts else None
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """What somebody says; None keeps what was said before.
 
     `visit` when it came by the answer page, `task_id` and `operator` when it was said on the phone. An entry that

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 
+import msgspec
 from crawleruseragents import CRAWLER_USER_AGENTS_DATA, matching_crawlers
 
 MAX_USER_AGENT = 500
@@ -50,8 +51,7 @@ class View:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(msgspec.Struct, frozen=True):
     """What is known of who sends a form; `trapped` who pressed what nobody sees, `browser` who claims to be one.
 
     `dwell` is the time since the form was shown, None when nothing says that it was; `links` how many scores had

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
@@ -46,8 +45,7 @@ stood AS (INSERT INTO answers ({_COLUMNS}, invitation_id) SELECT {_COLUMNS}, inv
 ON CONFLICT (invitation_id) DO UPDATE SET {_SET})"""  # noqa: S608 - column names only
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(msgspec.Struct, frozen=True):
     """A new version of an answer with what it replaces."""
 
     invitation: Invitation

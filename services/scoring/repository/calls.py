@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.calls import Hours, Slot, TaskKind
@@ -16,8 +17,7 @@ from shared.events import CallRequested, CallWithdrawn
 from shared.vocabulary import CallDisposition, CallOutcome
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(msgspec.Struct, frozen=True):
     """`held_by` is who holds its lease at this moment."""
 
     task_id: UUID

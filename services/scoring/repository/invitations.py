@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from uuid import UUID
 
 import asyncpg
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.answers import Content, Invitation, InvitationState
@@ -65,9 +66,9 @@ async def add(session: AsyncSession, new: Sequence[Linked]) -> set[UUID]:
 _LOCK = """SELECT id FROM invitations WHERE id = ANY($1::uuid[]) OR respondent_id = ANY($2::text[])
 ORDER BY id FOR UPDATE"""
 _COLUMNS = """i.id, i.respondent_id, i.customer_id, i.program, i.program_version, i.program_title, i.locale,
-i.time_zone, i.program_zone, i.content::text AS content, i.segments, i.dimensions, i.expires_at, i.invited_day, i.state,
-i.opted_out_at, i.counted, i.name, i.phone, a.answer_id, a.version, a.score, a.reasons, a.comment, a.extra, a.mode,
-a.step, a.channel, a.suspect, a.answered_at, a.first_day, a.device, a.callback_wanted"""
+i.time_zone, i.program_zone, i.content::text, i.segments::text, i.dimensions::text, i.expires_at, i.invited_day,
+i.state, i.opted_out_at, i.counted, i.name, i.phone, a.answer_id, a.version, a.score, a.reasons, a.comment, a.extra,
+a.mode, a.step, a.channel, a.suspect, a.answered_at, a.first_day, a.device, a.callback_wanted"""
 _LOAD = f"""SELECT {_COLUMNS} FROM invitations i LEFT JOIN answers a ON a.invitation_id = i.id
 WHERE i.id = ANY($1::uuid[])"""  # noqa: S608 - column names only
 
@@ -96,16 +97,14 @@ FROM unnest($1::bytea[], $2::timestamptz[]) WITH ORDINALITY AS k (fingerprint, a
 JOIN invitations i USING (fingerprint) LEFT JOIN answers a ON a.invitation_id = i.id"""  # noqa: S608 - column names only
 
 
-@dataclass(frozen=True, slots=True)
-class Knock:
+class Knock(msgspec.Struct, frozen=True):
     """Somebody with a link, and when they came."""
 
     fingerprint: bytes
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Visited:
+class Visited(msgspec.Struct, frozen=True):
     """Whose link it is, how many scores had their link fetched lately, and whether a message had just gone out."""
 
     invitation: Invitation
@@ -127,9 +126,9 @@ async def visited_and_held(session: AsyncSession, knocks: Sequence[Knock]) -> li
     return [each if each and each.invitation.id in held else None for each in await visited(session, knocks)]
 
 
-@lru_cache(maxsize=2000)  # an invitation that is answered is read twice, and its content is most of the work
-def _content(stored: str) -> Content:
-    return Content.model_validate_json(stored)
+# an invitation that is answered is read twice, and most of the work is what many have in common
+_content: Callable[[str], Content] = lru_cache(maxsize=2000)(Content.model_validate_json)
+_mapping: Callable[[str], Mapping[str, str]] = lru_cache(maxsize=2000)(json.loads)
 
 
 def _invitation(row: asyncpg.Record) -> Invitation:
@@ -144,8 +143,8 @@ def _invitation(row: asyncpg.Record) -> Invitation:
         time_zone=row["time_zone"],
         program_zone=row["program_zone"],
         content=_content(row["content"]),
-        segments=row["segments"],
-        dimensions=row["dimensions"],
+        segments=_mapping(row["segments"]),
+        dimensions=_mapping(row["dimensions"]),
         expires_at=row["expires_at"],
         invited_day=row["invited_day"],
         state=InvitationState(row["state"]),

@@ -12,21 +12,13 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.webhooks import KEPT, MOST, OVERLAP, Delivery, DeliveryState, Endpoint, Result
-from shared import cloudevents, db
-from shared.events import Payload
+from shared import db
 
 _ENQUEUE = """queued AS (INSERT INTO webhook_deliveries (endpoint_id, event_id, type, subject, body)
-SELECT w.id, e.event_id, e.type, e.subject, e.body FROM webhook_endpoints w,
-unnest($1::text[], $2::text[], $3::text[], $4::bytea[]) WITH ORDINALITY AS e (event_id, type, subject, body, place)
-WHERE w.disabled IS NULL AND w.types ? e.type ORDER BY w.id, e.place)"""
-
-
-def enqueueing(events: Sequence[cloudevents.Event[Payload]], bodies: Sequence[bytes]) -> db.Write | None:
-    """Say how to put what enabled endpoints want into their queues, with the bodies of the events."""
-    if not events:
-        return None
-    columns = [each.id for each in events], [each.type for each in events], [each.subject for each in events]
-    return db.Write(_ENQUEUE, [*columns, bodies])
+SELECT w.id, e.said->>'id', e.said->>'type', e.said->>'subject', e.body FROM webhook_endpoints w,
+(SELECT id, body, convert_from(body, 'UTF8')::json AS said FROM added) e
+WHERE w.disabled IS NULL AND w.types ? (e.said->>'type') ORDER BY w.id, e.id)"""
+ENQUEUEING = db.Write(_ENQUEUE, ())  # what enabled endpoints want of the outbox's new events
 
 
 _FORGET = "DELETE FROM webhook_deliveries WHERE subject = ANY($1::text[])"

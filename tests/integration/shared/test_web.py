@@ -22,7 +22,17 @@ async def always_ready() -> None:
 
 
 def app_with(secret: str = "", *, ready: Any = always_ready) -> FastAPI:
-    app = web.create_app(Service.TRIGGER, ready=ready, public=["/open"], staff_secret=secret, max_body=1000)
+    async def plain(_request: Request) -> Response:
+        return Response()
+
+    app = web.create_app(
+        Service.TRIGGER,
+        ready=ready,
+        public=["/open"],
+        plain=[web.PlainRoute("/open/plain/{link}", plain, methods=["GET"])],
+        staff_secret=secret,
+        max_body=1000,
+    )
 
     @app.get("/open/page")
     @app.get("/openly")
@@ -34,11 +44,6 @@ def app_with(secret: str = "", *, ready: Any = always_ready) -> FastAPI:
     @app.post("/open/count")
     async def count(number: int = Body(embed=True)) -> int:
         return number
-
-    async def plain(_request: Request) -> Response:
-        return Response()
-
-    app.router.routes.append(web.PlainRoute("/open/plain/{link}", plain))
 
     @app.get("/open/broken/{kind}")
     async def broken(kind: str) -> None:
