@@ -8,7 +8,7 @@ from functools import partial
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from services.scoring import alerts, calls, courier, journeys, publisher
+from services.scoring import alerts, calls, courier, journeys, publisher, statistics
 from services.scoring.api import Api
 from services.scoring.config import ScoringSettings
 from services.scoring.courier import Courier
@@ -67,6 +67,7 @@ def build_app(
     )
     app.mount("/logos", StaticFiles(directory=settings.logos_dir, check_dir=False), name="logos")
     app.include_router(Desk(sessions, writer, clock, settings.staff_pages, settings.desk_lease).router())
+    app.include_router(statistics.router(settings.staff_pages))
     app.include_router(Suspects(sessions, writer, clock, settings.staff_pages).router())
     app.include_router(Api(sessions, writer, clock, settings.desk_lease).router())
     app.include_router(ScoreApi(sessions, clock).router())

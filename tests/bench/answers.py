@@ -175,7 +175,7 @@ def _serve(urls: Mapping[str, str], invitation: Invitation | None, port: int) ->
 
 
 def _serve_row(urls: Mapping[str, str], _invitation: None, port: int) -> None:
-    _run(orm.build_app(db.Database(urls["scoring"], schema="scoring")), port)
+    _run(orm.build_app(urls["scoring"]), port)
 
 
 def _run(app: FastAPI, port: int) -> None:

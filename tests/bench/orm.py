@@ -1,15 +1,19 @@
-"""The peer of answers, what one writes first: a FastAPI route that reads, changes and writes one row by the ORM."""
+"""The peer of answers, what one writes first: a FastAPI route that reads, changes and writes one row by the ORM.
 
+Nothing of ours is in it but the table: SQLAlchemy's own engine, pool and session, as they are by default.
+"""
+
+from collections.abc import AsyncIterator
 from datetime import date
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Form
 from fastapi.responses import RedirectResponse
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import registry
 
 from services.scoring.models import buckets
-from shared import db, web
+from shared import db
 
 ROW = ("peer", "all", "", date(2026, 1, 1))
 
@@ -21,13 +25,22 @@ class Bucket:
 registry().map_imperatively(Bucket, buckets)
 
 
-def build_app(database: db.Database) -> FastAPI:
+def build_app(database_url: str) -> FastAPI:
     """Count every score that is posted in one row."""
+    of_schema = {"server_settings": {"search_path": "scoring"}}
+    sessions = async_sessionmaker(create_async_engine(db.sqlalchemy_url(database_url), connect_args=of_schema))
     app = FastAPI()
-    transaction = Annotated[AsyncSession, Depends(web.transaction(database.sessions), scope="function")]
+
+    async def transaction() -> AsyncIterator[AsyncSession]:
+        async with sessions.begin() as session:
+            yield session
 
     @app.post("/s/{link}")
-    async def save(link: str, score: Annotated[int, Form(ge=0, le=10)], session: transaction) -> RedirectResponse:
+    async def save(
+        link: str,
+        score: Annotated[int, Form(ge=0, le=10)],
+        session: Annotated[AsyncSession, Depends(transaction, scope="function")],
+    ) -> RedirectResponse:
         row = await session.get_one(Bucket, ROW, with_for_update=True)
         setattr(row, f"s{score}", getattr(row, f"s{score}") + 1)
         return RedirectResponse(f"/s/{link}", status_code=303)
