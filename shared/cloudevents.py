@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from difflib import get_close_matches
+from functools import lru_cache
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -108,8 +110,14 @@ def parse_body(body: bytes, headers: Mapping[str, str] | None = None) -> Event[P
     _check_attributes(wire)
     model = BY_TYPE.get(wire.type)
     if model is None:
-        raise InvalidEvent(f"type: {wire.type[:100]!r} is not an event of this contract")
+        raise InvalidEvent(_no_such_type(wire.type[:100]))
     return Event(wire.id, wire.source, wire.time.astimezone(UTC), _payload(model, bytes(wire.data)), wire.subject)
+
+
+@lru_cache(maxsize=100)  # whoever is wrong about it is wrong a thousand times
+def _no_such_type(named: str) -> str:
+    meant = "".join(f"; did you mean {each}?" for each in get_close_matches(named, BY_TYPE, n=1))
+    return f"type: {named!r} is not an event of this contract{meant}"
 
 
 def _from_headers(body: bytes, headers: Mapping[str, str]) -> _Wire:

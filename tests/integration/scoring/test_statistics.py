@@ -12,7 +12,7 @@ async def test_statistics_page_shows_the_document(client: httpx.AsyncClient) -> 
     assert response.status_code == 200
     page = response.text
     assert "<h1>What the figures mean</h1>" in page
-    assert '<h2>The interval</h2>' in page
+    assert "<h2>The interval</h2>" in page
     assert "<td>response rate</td>" in page
     assert ".md" not in page
 

@@ -92,6 +92,7 @@ def _without(event: dict[str, Any], *path: str) -> dict[str, Any]:
 
 
 BAD_EVENTS: list[tuple[str | bytes, str]] = [
+    (json.dumps({**purchase("e"), "type": "crm.purchase.complete"}), "; did you mean crm.purchase.completed?"),
     (json.dumps({**purchase("e"), "type": "crm.unknown"}), "type: 'crm.unknown' is not an event of this contract"),
     (json.dumps({**purchase("e"), "type": "nps.updated"}), "Field required"),
     (json.dumps(_without(purchase("e"), "data", "customer")), "customer: Field required"),
