@@ -15,7 +15,7 @@ _UNSTORABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
 async def read(request: Request) -> FormData:
-    """Read a form; raises Unprocessable: a sender may name an encoding that its own text is not in.
+    """Read a form; raises Unprocessable: a sender may name an encoding its text is not in, or send fields without end.
 
     A browser's form is short, and the standard library reads it in a fifth of the time.
     """
@@ -25,7 +25,7 @@ async def read(request: Request) -> FormData:
             return FormData([*parse_qsl(written, keep_blank_values=True, max_num_fields=MAX_FIELDS)])
         return await request.form()
     except ValueError:
-        raise Unprocessable("The form cannot be read", "Send it in UTF-8.") from None
+        raise Unprocessable("The form cannot be read", f"Send it in UTF-8, with at most {MAX_FIELDS} fields.") from None
 
 
 def clean(text: str) -> str:
