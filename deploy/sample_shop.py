@@ -46,7 +46,6 @@ PROGRAM = {
     "brand": {"name": "Kofe Point"},
     "starts_on": ["crm.purchase.completed"],
     "quarantine": "30d",
-    "call_back": True,
     "target": 40,
     "segments": [
         *("store", "region", "channel", "employee"),
@@ -69,7 +68,10 @@ class Shop:
     sold: int = 0
 
     async def apply_program(self) -> None:
-        (await self.web.put(f"{self.door}/v1/programs", json=PROGRAM)).raise_for_status()
+        """Bring the sample program up to date, unless somebody switched it off."""
+        known = (await self.web.get(f"{self.door}/v1/programs")).raise_for_status().json()["programs"]
+        if not any(each["id"] == PROGRAM["id"] and not each["document"]["active"] for each in known):
+            (await self.web.put(f"{self.door}/v1/programs", json=PROGRAM)).raise_for_status()
 
     async def sell(self) -> None:
         """Sell what is sold in a second."""
@@ -228,14 +230,19 @@ async def _call(crowd: Crowd, clock: StoredClock) -> None:
 
 
 async def _keep_time(clock: StoredClock, stop: asyncio.Event) -> None:
-    """Hurry on to today; write the time down every second, so that a killed demo goes on where it was."""
-    while (left := (datetime.now(UTC) - clock.now()).total_seconds()) > 0 and not stop.is_set():
-        clock.anchor(clock.now(), speed=SPEED)
-        await wait_for(stop, min(1.0, left / SPEED))
+    """Hurry on to now; write the time down every second, so that a killed demo goes on where it was."""
+    await hurry_to_now(clock, stop)
     if not stop.is_set():
         console.print("Today: time goes at its usual pace from here. Answer a mail, take a call at the desk.")
     while not stop.is_set():
         clock.anchor(clock.now(), speed=1)
+        await wait_for(stop, 1.0)
+
+
+async def hurry_to_now(clock: StoredClock, stop: asyncio.Event) -> None:
+    """Let time run, slower and slower as now comes near: what is over cannot be taken back."""
+    while (left := (datetime.now(UTC) - clock.now()).total_seconds()) > 1 and not stop.is_set():
+        clock.anchor(clock.now(), speed=min(SPEED, 1 + left * 0.9))
         await wait_for(stop, 1.0)
 
 

@@ -321,6 +321,7 @@ class SurveyRequested(InvitationPayload):
     reasons: Reasons = Reasons()
     extra_questions: Annotated[list[ExtraQuestion], Field(max_length=2)] = _empty(list)
     thanks: Thanks = Thanks()
+    call_back: bool = True
     send_at: Instant
     expires_at: Instant
     plan: Annotated[list[PlanStep], Field(min_length=1, max_length=100)]

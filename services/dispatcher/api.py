@@ -21,9 +21,11 @@ def router(sessions: Sessions, composer: Composer, clock: Clock) -> APIRouter:
     transaction = Annotated[AsyncSession, Depends(web.transaction(sessions), scope="function")]
 
     @routes.get("/invitations")
-    async def of_customer(session: transaction, customer: Id) -> schemas.InvitationList:
-        """List what a customer was asked, the newest first, 100 at most."""
-        return await stories.of_customer(session, customer)
+    async def newest(
+        session: transaction, customer: Id | None = None, outcome: schemas.Outcome | None = None
+    ) -> schemas.InvitationList:
+        """List what a customer, or anybody, was asked, the newest first, 100 at most."""
+        return await stories.newest(session, customer=customer or "", outcome=outcome)
 
     @routes.get("/invitations/{invitation_id}")
     async def invitation(invitation_id: UUID, session: transaction) -> schemas.InvitationStory:

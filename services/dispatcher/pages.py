@@ -1,7 +1,7 @@
 """What staff see of dispatcher: the mailbox, stories, and mails before they are sent."""
 
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from services.dispatcher.domain import Outgoing
 from services.dispatcher.rendering import page
 from services.dispatcher.repository import mailbox
 from services.dispatcher.repository.mailbox import Kept
+from services.dispatcher.schemas import Outcome
 from shared import problems, web
 from shared.clock import Clock
 from shared.config import StaffPages
@@ -69,11 +70,22 @@ def story_router(sessions: Sessions, staff_pages: StaffPages) -> APIRouter:
     transaction = Annotated[AsyncSession, Depends(web.transaction(sessions), scope="function")]
 
     @routes.get("/invitations")
-    async def of_customer(session: transaction, customer: Annotated[str, Query(max_length=200)] = "") -> str:
+    async def newest(
+        session: transaction,
+        customer: Annotated[str, Query(max_length=200)] = "",
+        outcome: Outcome | Literal[""] = "",
+    ) -> str:
         """Show the newest invitations, of a customer or of all."""
         wanted = customer.strip()
-        found = (await stories.of_customer(session, wanted) if wanted else await stories.newest(session)).invitations
-        return page("invitations.html", pages=staff_pages, customer=wanted, invitations=found)
+        found = await stories.newest(session, customer=wanted, outcome=outcome or None)
+        return page(
+            "invitations.html",
+            pages=staff_pages,
+            customer=wanted,
+            outcome=outcome,
+            outcomes=OUTCOMES,
+            invitations=found.invitations,
+        )
 
     @routes.get("/invitations/{invitation_id}")
     async def story(invitation_id: UUID, session: transaction) -> str:
@@ -136,6 +148,15 @@ def explained(reason: str) -> str:
     return f"{words} ({code})" if code else words
 
 
+OUTCOMES = {
+    "open": "open",
+    "answered": "answered",
+    "declined": "declined",
+    "exhausted": "silent: every step done, no answer",
+    "expired": "silent: time ran out",
+    "undeliverable": "no step could reach anybody",
+    "withdrawn": "withdrawn",
+}
 REASONS = {
     "no_address": "no address for this channel",
     "no_consent": "no consent for this channel",

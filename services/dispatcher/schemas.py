@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -85,12 +85,16 @@ class Mailbox(BaseModel):
     messages: list[KeptMessage]
 
 
+Outcome = Literal["open"] | InvitationOutcome
+
+
 class InvitationSummary(BaseModel):
     id: UUID
     customer_id: str
     program: str
     state: str
     outcome: InvitationOutcome | None
+    send_at: datetime
     created_at: datetime
     closed_at: datetime | None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.dispatcher import schemas
 from services.dispatcher.repository import attempts, invitations, steps
 from shared import problems
-from shared.db import Row
 from shared.vocabulary import respondent_id
 
 _MOST = 100
@@ -26,16 +24,10 @@ async def tell(session: AsyncSession, invitation_id: UUID) -> schemas.Invitation
     )
 
 
-async def of_customer(session: AsyncSession, customer: str) -> schemas.InvitationList:
-    """List what a customer was asked, the newest first."""
-    rows = await invitations.of_respondent(session, respondent_id(customer), limit=_MOST)
-    return _listed(rows)
-
-
-async def newest(session: AsyncSession) -> schemas.InvitationList:
-    """List the newest invitations of anybody."""
-    return _listed(await invitations.newest(session, limit=_MOST))
-
-
-def _listed(rows: Sequence[Row]) -> schemas.InvitationList:
+async def newest(
+    session: AsyncSession, *, customer: str = "", outcome: schemas.Outcome | None = None
+) -> schemas.InvitationList:
+    """List the newest invitations: of a customer or of anybody, that ended in one way or in any."""
+    of = respondent_id(customer) if customer else None
+    rows = await invitations.newest(session, limit=_MOST, outcome=outcome, respondent_id=of)
     return schemas.InvitationList(invitations=[schemas.InvitationSummary(**row) for row in rows])

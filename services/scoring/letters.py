@@ -58,7 +58,7 @@ def open_page(query: Mapping[str, str], opened: Link, invitation: Invitation, no
         "reasons": invitation.content.reasons_for(answer.score),
         "more": texts.more(len(invitation.content.extra_questions), texts.language_of(invitation.locale)),
         "callback": {"hint": hinted(invitation.phone), "times": list(BestTime)}
-        if category is Category.DETRACTOR
+        if category is Category.DETRACTOR and invitation.content.call_back
         else None,
     }
     return form("saved.html", invitation, opened, now=now, **shown)

@@ -191,7 +191,7 @@ def _entry(fields: list[tuple[str, str]], invitation: Invitation, *, step: int, 
     chosen = None if score is None else int(score)
     if "comment" not in last:
         return Entry(invitation.id, now, chosen, step=step)
-    callback = _callback(last, invitation) if "best_time" in last else None
+    callback = _callback(last, invitation) if "best_time" in last and invitation.content.call_back else None
     return Entry(
         invitation.id,
         now,

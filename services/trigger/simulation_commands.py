@@ -77,10 +77,9 @@ def simulate(  # noqa: PLR0913 - options of a command
         typer.echo("there is no event to try it on: none is known since then, or the file is empty", err=True)
         raise typer.Exit(1)
     terms = Terms(link_key=settings.signing_key, phone_region=settings.phone_region)
-    current = before.programs.get(tried.id)
     new = _run({**before.programs, tried.id: tried}, before, terms=terms, name="this")
-    now = (current, _run(before.programs, before, terms=terms, name="now")) if current else None
-    simulation_report.show(console, tried, new=new, current=now, prices=prices)
+    now = None if alone else _run(before.programs, before, terms=terms, name="now")
+    simulation_report.show(console, tried, new=new, now=now, current=before.programs.get(tried.id), prices=prices)
     if out is not None:
         simulation_report.write(out, new.of(tried.id))
 

@@ -32,20 +32,19 @@ class Prices:
         return contacts[ChannelKind.SMS] * self.sms + contacts[ChannelKind.CALL] * self.call
 
 
-def show(
-    console: Console, program: Program, *, new: Outcome, current: tuple[Program, Outcome] | None, prices: Prices
+def show(  # noqa: PLR0913 - what a report is about
+    console: Console, program: Program, *, new: Outcome, now: Outcome | None, current: Program | None, prices: Prices
 ) -> None:
-    """Print what would have happened beside what the current version would have done."""
-    before = current[1] if current else None
-    name = f"version {current[0].version} now" if current else "now"
-    console.print(_figures(program, name, new=new, before=before, prices=prices))
-    console.print(_reasons(name, new=new, before=before))
+    """Print what would have happened beside what the programs there are, `current` among them, would have done."""
+    name = f"version {current.version} now" if current else "without it now"
+    console.print(_figures(program, name, new=new, before=now, prices=prices))
+    console.print(_reasons(name, new=new, before=now))
     console.print(_calendar(new.of(program.id)))
     console.print("Contacts and cost are at most: as if nobody answered and every step went out.")
 
 
 def _figures(program: Program, name: str, *, new: Outcome, before: Outcome | None, prices: Prices) -> Table:
-    table = Table("", name, "this", "difference", title=f"{program.id}: {counted(new.events, 'event')}")
+    table = Table("", name, "this", "difference", title=f"{program.id}, tried on {counted(new.events, 'event')}")
     _right(table)
     _add(table, "asked by it", _asked(before, program.id), len(new.of(program.id)))
     _add(table, "asked by all programs", len(before.asked) if before else None, len(new.asked))
@@ -59,7 +58,7 @@ def _figures(program: Program, name: str, *, new: Outcome, before: Outcome | Non
 
 
 def _reasons(name: str, *, new: Outcome, before: Outcome | None) -> Table:
-    table = Table("", name, "this", "difference", title="Why, by the rule that got furthest")
+    table = Table("", name, "this", "difference", title="Every event, by the rule that got furthest in any program")
     _right(table)
     ours, theirs = _by_reason(new), _by_reason(before) if before else None
     for reason in Reason:

@@ -10,12 +10,13 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 
-from deploy import databases, settled
+from deploy import databases, sample_shop, settled
 from shared.clock import StoredClock
 from tests.journey.stage import purchase
 
@@ -124,3 +125,26 @@ async def test_killed_demo_starts_again_and_leaves_no_postgres_behind(folder: Pa
         await again.says("answers? in all")
         assert await again.stop() == 0
     assert not (folder / ".data/demo/postgres/postmaster.pid").exists()
+
+
+@pytest.mark.parametrize(("active", "applied"), [(True, 1), (False, 0)])
+async def test_demo_lets_a_program_that_was_switched_off_rest(tmp_path: Path, *, active: bool, applied: int) -> None:
+    put: list[httpx.Request] = []
+
+    def trigger(request: httpx.Request) -> httpx.Response:
+        if request.method == "PUT":
+            put.append(request)
+        known = {"id": sample_shop.PROGRAM["id"], "document": {"active": active}}
+        return httpx.Response(200, json={"programs": [known]})
+
+    clock = StoredClock.create(tmp_path / "clock.json", start=datetime(2026, 3, 1, tzinfo=UTC), speed=0)
+    async with httpx.AsyncClient(transport=httpx.MockTransport(trigger)) as web:
+        await sample_shop.Shop(web, "http://127.0.0.1:8001", clock).apply_program()
+    assert len(put) == applied
+
+
+async def test_demo_arrives_at_now(tmp_path: Path) -> None:
+    clock = StoredClock.create(tmp_path / "clock.json", start=datetime.now(UTC) - timedelta(days=2), speed=0)
+    async with asyncio.timeout(60):
+        await sample_shop.hurry_to_now(clock, asyncio.Event())
+    assert abs(datetime.now(UTC) - clock.now()) < timedelta(seconds=5)

@@ -131,19 +131,20 @@ async def story(session: AsyncSession, invitation_id: UUID) -> asyncpg.Record | 
     return rows[0] if rows else None
 
 
-_SUMMARY = """SELECT id, request->>'customer_id' AS customer_id, program, state, outcome, created_at, closed_at
-FROM invitations"""
-_OF_RESPONDENT = f"{_SUMMARY} WHERE respondent_id = $1 ORDER BY id DESC LIMIT $2"
+_SUMMARY = """SELECT id, request->>'customer_id' AS customer_id, program, state, outcome,
+(request->>'send_at')::timestamptz AS send_at, created_at, closed_at FROM invitations
+WHERE ($2::text IS NULL OR coalesce(outcome, state) = $2)"""
+_OF_RESPONDENT = f"{_SUMMARY} AND respondent_id = $3 ORDER BY id DESC LIMIT $1"
 _NEWEST = f"{_SUMMARY} ORDER BY id DESC LIMIT $1"
 
 
-async def of_respondent(session: AsyncSession, respondent_id: str, *, limit: int) -> list[asyncpg.Record]:
-    """List what somebody was asked, the newest first."""
-    return await db.fetch(session, _OF_RESPONDENT, respondent_id, limit)
-
-
-async def newest(session: AsyncSession, *, limit: int) -> list[asyncpg.Record]:
-    return await db.fetch(session, _NEWEST, limit)
+async def newest(
+    session: AsyncSession, *, limit: int, outcome: str | None, respondent_id: str | None
+) -> list[asyncpg.Record]:
+    """List what somebody, or anybody, was asked and how it ended, the newest first."""
+    if respondent_id is None:
+        return await db.fetch(session, _NEWEST, limit, outcome)
+    return await db.fetch(session, _OF_RESPONDENT, limit, outcome, respondent_id)
 
 
 _LINKABLE = """SELECT request::text FROM invitations

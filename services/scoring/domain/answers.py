@@ -34,6 +34,7 @@ class Content(Part):
     reasons: Reasons
     extra_questions: list[ExtraQuestion]
     thanks: Thanks
+    call_back: bool
     plan: list[PlanStep]
 
     def reasons_for(self, score: int) -> list[Reason]:

@@ -87,6 +87,7 @@ def answer_of(said: Score, invitation: Invitation, *, new_id: UUID) -> Answer:
 def _nothing_asked(said: Score) -> Content:
     event = EventRef(source=SOURCE, id=said.external_id, type="imported", time=said.at)
     return Content(
+        call_back=False,
         event=event,
         brand=Brand(name=""),
         question="",

@@ -33,6 +33,7 @@ Found = str | bool | int | float | Decimal | tuple[str, ...] | None
 Fields = Mapping[str, Found]
 
 TOUCHPOINT_FIELDS = ("store", "region", "channel", "employee", "device", "stage")
+NUMBERS = ("order.amount", "history.purchases", "history.days_since_", "history.last_score", "answer.score")
 OPEN_FIELDS = ("attributes.", "customer.attributes.")
 
 
@@ -53,6 +54,17 @@ def known_field(field: str) -> str:
     if field in FIELDS or any(field.startswith(start) and len(field) > len(start) for start in OPEN_FIELDS):
         return field
     raise ValueError(f"no such field; there are {', '.join(FIELDS)} and {', '.join(f'{s}<name>' for s in OPEN_FIELDS)}")
+
+
+def _kind_of(field: str) -> tuple[tuple[type, ...], str]:
+    """Name the types a field's values can have, and what to say of others."""
+    if field.startswith(OPEN_FIELDS):
+        return (), ""
+    if field == "answer.commented":
+        return (bool,), "is true or false"
+    if field.startswith(NUMBERS):
+        return (int, float), "is a number: write it without quotes"
+    return (str,), "is text: put it in quotes"
 
 
 Value = Annotated[str, StringConstraints(max_length=1000)] | bool | int | float
@@ -82,6 +94,15 @@ class Comparison(_Condition):
                 raise ValueError("between wants a list of two values, the least and the most")
             case operator_, list() | None:
                 raise ValueError(f"{operator_} wants one value")
+        return self
+
+    @model_validator(mode="after")
+    def _is_of_the_kind(self) -> Self:
+        """Refuse a value the field never equals; what attributes hold is the shop's own."""
+        kind, wrong = _kind_of(self.field)
+        values = self.value if isinstance(self.value, list) else [self.value]
+        if kind and any(value is not None and type(value) not in kind for value in values):
+            raise ValueError(f"{self.field} {wrong}")
         return self
 
 

@@ -189,7 +189,7 @@ class ProgramDocument(_Document):
     expires_after: Annotated[Duration, Field(gt=timedelta())] = timedelta(days=21)
     segments: Annotated[list[Segment], Field(max_length=50)] = Field(default_factory=usual_segments)
     target: Annotated[int, Field(strict=True, ge=-100, le=100)] | None = None
-    call_back: bool = False
+    call_back: bool = True
 
     @field_validator("texts", mode="before")
     @classmethod

@@ -34,6 +34,7 @@ def survey_request(case: Case, *, invitation_id: UUID, send_at: datetime, link_k
         reasons=texts.reasons,
         extra_questions=texts.extra_questions,
         thanks=texts.thanks,
+        call_back=document.call_back,
         send_at=send_at,
         expires_at=send_at + document.expires_after,
         plan=program.plan,
@@ -54,6 +55,7 @@ _ALIKE = (
     "extra_questions",
     "reasons",
     "thanks",
+    "call_back",
     "plan",
     "contact_caps",
 )

@@ -98,7 +98,7 @@ async def test_story_of_a_silent_respondent_is_told_in_their_time(chain: Chain, 
         "no address for this channel",
         "3. E-mail: planned",
         "waits for the respondent&#39;s contact hours",
-        "Thu 05 Mar, 18:00",
+        "Thu 05 Mar 2026, 18:00",
     ):
         assert told in page
     assert "r1@example.com" not in page
@@ -113,6 +113,11 @@ async def test_invitations_are_found_by_customer_and_from_the_mailbox(chain: Cha
     found = (await client.get("/invitations", params={"customer": "anna"})).text
     assert f"/invitations/{asked.invitation_id}" in found
     assert str(other.invitation_id) not in found
+    for outcome, those in (("open", [other, asked]), ("exhausted", [])):
+        listed = (await client.get("/v1/invitations", params={"outcome": outcome})).json()["invitations"]
+        assert {each["id"] for each in listed} == {str(each.invitation_id) for each in those}
+    assert (await client.get("/v1/invitations", params={"outcome": "lost"})).status_code == 422
+    assert "There is none like that." in (await client.get("/invitations?customer=anna&outcome=answered")).text
     none = (await client.get("/invitations", params={"customer": "<b>nobody"})).text
     assert "no invitation here" in none
     assert 'href="http://127.0.0.1:8001/decisions?customer=%3Cb%3Enobody"' in none

@@ -39,6 +39,16 @@ async def test_dissatisfied_is_offered_a_call_and_a_promoter_a_review(
     assert "reviews.example.com" not in (await client.get(link_of(low.invitation_id) + "?done=1")).text
 
 
+async def test_program_may_offer_no_call(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    asked = await scoring.asked(call_back=False)
+    link = link_of(asked.invitation_id)
+    await client.post(link, data={"score": "2"})
+    assert "Call me back" not in (await client.get(link)).text
+    form = {"score": "2", "comment": "", "best_time": "any", "callback": "1"}  # of a page from before, or made up
+    assert (await client.post(link, data=form)).status_code == 303
+    assert await scoring.rows(TASKS) == []
+
+
 async def test_wish_becomes_a_task_of_the_desk(scoring: Scoring, client: httpx.AsyncClient) -> None:
     request = await complained(scoring, client, callback="1", best_time="evening", comment="Cold soup.", reasons="wait")
     [task] = await scoring.rows(TASKS)

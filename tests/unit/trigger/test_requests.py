@@ -32,6 +32,7 @@ def program(id_: str, **written: Any) -> Program:
 
 PROGRAMS = [
     program("plain"),
+    program("no-calls", call_back=False),
     program("caps", contact_caps=[{"name": "monthly", "limit": 2, "days": 30}], expires_after="10d"),
     program(
         "own-words", title="\x7f</script>\u2028", texts={"en": {"question": "How?\n\t"}, "ru": {"question": "Как?"}}
@@ -64,6 +65,7 @@ def test_json_is_that_of_the_model(
 ) -> None:
     case = Case(event, asking, Facts(respondent, None), now)
     request = survey_request(case, invitation_id=uuid4(), send_at=now, link_key=key)
+    assert request.call_back is asking.document.call_back
     assert request_json(request, asking) == request.model_dump_json().encode()
 
 
