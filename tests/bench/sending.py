@@ -1,6 +1,7 @@
 """Stage sending: due step → rendered → accepted by SMTP → recorded, against a pipelined client on the same raw sink.
 
-The gate is ten times a client that opens a connection and builds an `EmailMessage` for every mail, without a database.
+Ours is two dispatchers, each with connections of its own; a peer is one of them. The gate is ten times a client that
+opens a connection and builds an `EmailMessage` for every mail, without a database.
 EARSHOT_TEST_MAILS=1000000 says how much memory grows while that many leave.
 """
 
@@ -13,7 +14,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
@@ -39,7 +40,8 @@ from tests.bench.frame import Measure, NotRight
 ITEMS = 2_000
 NAIVE = 100
 MAILS = int(os.environ.get("EARSHOT_TEST_MAILS", "0"))
-CONNECTIONS = 4
+DISPATCHERS = 2
+CONNECTIONS = 4  # of each
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FROM = "survey@example.com"
 TO = "anna@example.com"
@@ -54,20 +56,25 @@ class SendingBench:
 
     def __init__(self, database: db.Database, port: int) -> None:
         self._database, self._port = database, port
-        self._account = SmtpAccount(
-            SmtpServer.from_url(f"smtp://127.0.0.1:{port}"), sender=FROM, connections=CONNECTIONS
-        )
         self._composer = Composer(DEVELOPMENT_LINK_KEYS, "http://pub", "http://sh", "http://un", f"Earshot <{FROM}>")
-        self._lane = Lane(
+        server = SmtpServer.from_url(f"smtp://127.0.0.1:{port}")
+        self._accounts = [SmtpAccount(server, sender=FROM, connections=CONNECTIONS) for _ in range(DISPATCHERS)]
+        self._lanes = [self._lane(account) for account in self._accounts]
+        self.counters: dict[str, float] = {}
+        self.peers: Mapping[str, Measure] = {
+            "a connection and an EmailMessage each": self.naive,
+            "one dispatcher": self.one_dispatcher,
+        }
+
+    def _lane(self, account: SmtpAccount) -> Lane:
+        return Lane(
             channel=ChannelKind.EMAIL,
-            sessions=database.sessions,
+            sessions=self._database.sessions,
             clock=ManualClock(NOW),
             composer=self._composer,
             policy=SendPolicy(SendMode.LIVE, daily_ceiling=10**9),
-            account=self._account,
+            account=account,
         )
-        self.counters: dict[str, float] = {}
-        self.peers: Mapping[str, Measure] = {"a connection and an EmailMessage each": self.naive}
 
     async def limit(self) -> float:
         message = self._composer.compose(_request(0), step=1, channel=ChannelKind.EMAIL)
@@ -92,10 +99,15 @@ class SendingBench:
         writer.close()
 
     async def ours(self) -> float:
+        return await self._send(self._lanes)
+
+    async def one_dispatcher(self) -> float:
+        return await self._send(self._lanes[:1])
+
+    async def _send(self, lanes: Sequence[Lane]) -> float:
         await self._fill(ITEMS)
         began = time.perf_counter()
-        while await self._lane.perform_due():
-            pass
+        await asyncio.gather(*map(_until_nothing_is_due, lanes))
         rate = ITEMS / (time.perf_counter() - began)
         await self._check(ITEMS)
         return rate
@@ -140,7 +152,13 @@ class SendingBench:
             self.counters["memory_growth_mb"] = (_peak_kb() - before) / 1024
 
     async def close(self) -> None:
-        await self._account.close()
+        for account in self._accounts:
+            await account.close()
+
+
+async def _until_nothing_is_due(lane: Lane) -> None:
+    while await lane.perform_due():
+        pass
 
 
 def _peak_kb() -> int:
