@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import NamedTuple
 
 import yaml
-from pydantic import ValidationError
-from pydantic_core import from_json
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, from_json
 
 from services.trigger.domain.programs import ProgramDocument
 
 MAX_DOCUMENT = 100_000
+WANTED = "fields with their values are wanted"
 
 
 class Mistake(NamedTuple):
@@ -61,19 +64,31 @@ def read_program(text: bytes) -> ProgramDocument:
         raise InvalidProgram([Mistake("document", f"{len(text)} bytes, at most {MAX_DOCUMENT} are taken")])
     document = load_yaml(text)
     if not isinstance(document, dict):
-        raise InvalidProgram([Mistake("document", "fields with their values are wanted, such as id: after-purchase")])
+        raise InvalidProgram([Mistake("document", f"{WANTED}, such as id: after-purchase")])
     try:
         return ProgramDocument.model_validate(document)
     except ValidationError as error:
-        raise InvalidProgram(mistakes_in(text, error, manual="docs/programs.md")) from None
+        raise InvalidProgram(mistakes_in(text, error, of=ProgramDocument, manual="docs/programs.md")) from None
 
 
-def mistakes_in(text: bytes, error: ValidationError, *, manual: str) -> list[Mistake]:
-    """Say what is wrong with a document, YAML or JSON; `manual` is where its fields are described."""
+def mistakes_in(text: bytes, error: ValidationError, *, of: type[BaseModel], manual: str) -> list[Mistake]:
+    """Say what is wrong with a document, YAML or JSON, in its order; `manual` is where its fields are described."""
     tree = _tree(text)
     errors = [e for e in error.errors(include_url=False) if e["type"] != "default_factory_not_called"][:20]
-    unknown = f"no such field; {manual} lists them all"
-    return [_mistake(e["loc"], unknown if e["type"] == "extra_forbidden" else e["msg"], tree) for e in errors]
+    mistakes = [_mistake(e["loc"], _said(e, of, manual), tree) for e in errors]
+    return sorted(mistakes, key=lambda mistake: mistake.line or math.inf)  # what is missing comes last
+
+
+def _said(error: ErrorDetails, of: type[BaseModel], manual: str) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            meant = (
+                get_close_matches(str(error["loc"][-1]), of.model_fields, cutoff=0.8) if len(error["loc"]) == 1 else []
+            )
+            return f"no such field; did you mean {meant[0]}?" if meant else f"no such field; {manual} lists them all"
+        case "model_type" | "dict_type":
+            return WANTED
+    return error["msg"]
 
 
 def load_yaml(text: bytes) -> object:

@@ -112,4 +112,4 @@ def _read(text: bytes, kind: type[T]) -> T:
     except InvalidProgram as error:
         raise InvalidSource(str(error)) from None
     except ValidationError as error:
-        raise InvalidSource("; ".join(map(str, mistakes_in(text, error, manual="docs/sources/")))) from None
+        raise InvalidSource("; ".join(map(str, mistakes_in(text, error, of=kind, manual="docs/sources/")))) from None

@@ -195,7 +195,7 @@ def erasure(**other: Any) -> str:
     [
         ("events: []", "events: "),
         ("events: 7", "events: "),
-        ("[]", "Input should be"),
+        ("[]", "fields with their values are wanted"),
         (erasure(type="crm.unknown"), "events.0.type: no such event"),
         (erasure(type="crm.purchase.completed"), "needs order.id"),
         (erasure(data={"customer.id": "c", "colour": "d"}), "data.colour"),

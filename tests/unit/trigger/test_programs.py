@@ -94,13 +94,20 @@ def test_json_and_words_that_look_like_something_else_are_read() -> None:
         (SHORTEST + "time_zone: Mars", "time_zone", "Europe/Moscow"),
         (SHORTEST + "default_locale: de", "default_locale", "texts has no de, only en, ru"),
         (SHORTEST + "texts: {de: {thanks: {}}}", "texts.de.question", "Field required"),
-        (SHORTEST + "texts: {en: words}", "texts.en", "valid dictionary"),
-        (SHORTEST + "texts: words", "texts", "valid dictionary"),
+        (SHORTEST + "texts: {en: words}", "texts.en", "fields with their values are wanted"),
+        (SHORTEST + "texts: words", "texts", "fields with their values are wanted"),
         (SHORTEST + "plan: []", "plan", "at least 1"),
-        (SHORTEST + "plan: [words]", "plan.0", "valid dictionary"),
+        (SHORTEST + "plan: [words]", "plan.0", "fields with their values are wanted"),
         (SHORTEST + "plan: [{channel: fax}]", "plan.0.channel", "'email', 'sms' or 'call'"),
         (SHORTEST + "conditions: {all: [{field: order.x, value: 1}]}", "conditions.all.0.field", "order.amount"),
-        (SHORTEST + "colour: red", "colour", "no such field"),
+        (SHORTEST + "colour: red", "colour", "no such field; docs/programs.md lists them all"),
+        (SHORTEST + "delay_form: delivery", "delay_form", "no such field; did you mean delay_from?"),
+        (
+            SHORTEST + "conditions: [{field: order.amount, value: 5}]",
+            "conditions",
+            "fields with their values are wanted",
+        ),
+        (SHORTEST + "plan: [email]", "plan.0", "fields with their values are wanted"),
         ("id: Shop", "id", "match pattern"),
         ("id: shop", "brand", "Field required"),
         ("id: shop\nbrand: {name: Shop}", "starts_on", "one of the two"),
@@ -156,6 +163,12 @@ def test_mistake_names_its_line(written: str, line: int | None) -> None:
 )
 def test_setting_that_cannot_work_is_refused(written: str, where: str, what: str) -> None:
     assert what in problems(SHORTEST + written)[where]
+
+
+def test_mistakes_come_in_the_order_of_their_lines() -> None:
+    with pytest.raises(InvalidProgram) as refused:
+        read_program(b"priority: high\nid: shop\ncolour: red\nbrand: {name: Shop}\nactive: perhaps\n")
+    assert [mistake.line for mistake in refused.value.mistakes] == [1, 3, 5]
 
 
 def test_list_too_long_is_refused_with_the_limit() -> None:
