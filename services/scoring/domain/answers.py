@@ -34,7 +34,7 @@ class Content(Part):
     reasons: Reasons
     extra_questions: list[ExtraQuestion]
     thanks: Thanks
-    call_back: bool
+    call_back: bool = True  # what was stored before there was a choice
     plan: list[PlanStep]
 
     def reasons_for(self, score: int) -> list[Reason]:
