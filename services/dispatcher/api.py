@@ -25,7 +25,7 @@ def router(sessions: Sessions, composer: Composer, clock: Clock) -> APIRouter:
         session: transaction, customer: Id | None = None, outcome: schemas.Outcome | None = None
     ) -> schemas.InvitationList:
         """List what a customer, or anybody, was asked, the newest first, 100 at most."""
-        return await stories.newest(session, customer=customer or "", outcome=outcome)
+        return await stories.newest(session, customer=customer, outcome=outcome)
 
     @routes.get("/invitations/{invitation_id}")
     async def invitation(invitation_id: UUID, session: transaction) -> schemas.InvitationStory:

@@ -25,7 +25,7 @@ async def tell(session: AsyncSession, invitation_id: UUID) -> schemas.Invitation
 
 
 async def newest(
-    session: AsyncSession, *, customer: str = "", outcome: schemas.Outcome | None = None
+    session: AsyncSession, *, customer: str | None = None, outcome: schemas.Outcome | None = None
 ) -> schemas.InvitationList:
     """List the newest invitations: of a customer or of anybody, that ended in one way or in any."""
     of = respondent_id(customer) if customer else None
