@@ -56,7 +56,7 @@ def known_field(field: str) -> str:
     raise ValueError(f"no such field; there are {', '.join(FIELDS)} and {', '.join(f'{s}<name>' for s in OPEN_FIELDS)}")
 
 
-def _kind_of(field: str) -> tuple[tuple[type, ...], str]:
+def _types_of(field: str) -> tuple[tuple[type, ...], str]:
     """Name the types a field's values can have, and what to say of others."""
     if field.startswith(OPEN_FIELDS):
         return (), ""
@@ -97,11 +97,11 @@ class Comparison(_Condition):
         return self
 
     @model_validator(mode="after")
-    def _is_of_the_kind(self) -> Self:
+    def _can_be_equal(self) -> Self:
         """Refuse a value the field never equals; what attributes hold is the shop's own."""
-        kind, wrong = _kind_of(self.field)
+        types, wrong = _types_of(self.field)
         values = self.value if isinstance(self.value, list) else [self.value]
-        if kind and any(value is not None and type(value) not in kind for value in values):
+        if types and any(value is not None and type(value) not in types for value in values):
             raise ValueError(f"{self.field} {wrong}")
         return self
 
