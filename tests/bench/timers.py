@@ -84,22 +84,20 @@ class TimersBench:
         return rate
 
     async def ours(self) -> float:
+        return await self._dispatched_by(DISPATCHERS)
+
+    async def one_dispatcher(self) -> float:
+        return await self._dispatched_by(1)
+
+    async def _dispatched_by(self, dispatchers: int) -> float:
         await self._fill(ITEMS)
         wal = await self._one("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn")
         began = time.perf_counter()
-        await self._perform(CLAIM, MARK, dispatchers=DISPATCHERS)
+        await self._perform(CLAIM, MARK, dispatchers=dispatchers)
         rate = ITEMS / (time.perf_counter() - began)
         self.counters["wal_bytes_per_step"] = (
             await self._one("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn") - wal
         ) / ITEMS
-        await self._check(ITEMS, planned=ITEMS)
-        return rate
-
-    async def one_dispatcher(self) -> float:
-        await self._fill(ITEMS)
-        began = time.perf_counter()
-        await self._perform(CLAIM, MARK)
-        rate = ITEMS / (time.perf_counter() - began)
         await self._check(ITEMS, planned=ITEMS)
         return rate
 
