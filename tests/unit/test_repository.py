@@ -12,6 +12,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from services.scoring import statistics
+
 ROOT = Path(__file__).parents[2]
 RUNTIME = "requirements.lock"
 DEV = "requirements-dev.lock"
@@ -195,6 +197,12 @@ def test_image_does_not_run_as_root() -> None:
     users = re.findall(r"^USER (.+)$", stages[-1], re.MULTILINE)
     assert users, "the last stage names no user"
     assert re.fullmatch(r"[1-9]\d*(:[1-9]\d*)?", users[-1]), "Kubernetes can only check a numeric user"
+
+
+def test_image_holds_the_document_scoring_shows() -> None:
+    shown = str(statistics.DOCUMENT.relative_to(ROOT))
+    assert f"COPY {shown} {shown}" in commands("deploy/Dockerfile")
+    assert f"!{shown}" in (ROOT / ".dockerignore").read_text().splitlines()
 
 
 def test_image_installs_from_the_lock_with_hashes() -> None:
