@@ -141,6 +141,10 @@ async def test_new_version_is_compared_with_the_current_one_since_a_time(
     assert output.startswith("0 ")
     assert cells(output, "asked by it") == ["5", "20", "+15"]
     assert cells(output, "quarantined:") == ["35", "20", "-15"]
+    (tmp_path / "new.json").write_text(json.dumps({**SHOP, "id": "another", "priority": -1}))
+    output = await simulate("--program", str(tmp_path / "new.json"), "--since", "60d")
+    assert cells(output, "asked by it") == ["0", "15", "+15"]
+    assert cells(output, "asked by all programs") == ["5", "20", "+15"]
     assert await count(installed, "decisions") == before
 
 
