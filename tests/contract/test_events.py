@@ -27,6 +27,12 @@ def test_sample_of_every_published_version_parses(path: Path) -> None:
     assert _covers(written["data"], sample["data"])
 
 
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_what_is_written_is_what_pydantic_writes(path: Path) -> None:
+    payload = cloudevents.parse_body(path.read_bytes()).payload
+    assert cloudevents.written(payload).decode() == payload.model_dump_json()
+
+
 def test_every_type_has_a_sample_of_its_version() -> None:
     wanted = {f"{name}.{model.schema_version}" for name, model in BY_TYPE.items()}
     assert wanted <= {path.stem for path in SAMPLES}
