@@ -11,11 +11,12 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring import calls
 from services.scoring.answers import answered_series, invited_series
-from services.scoring.domain.answers import Content, Invitation, InvitationState, local_day
+from services.scoring.domain.answers import Content, Invitation, InvitationState, Occasion, local_day
 from services.scoring.domain.dimensions import Key, Value, counted, wanted
 from services.scoring.domain.score import Tally
 from services.scoring.repository import buckets, deliveries, dimensions, invitations, journeys, webhooks
@@ -145,6 +146,7 @@ def _invitation(request: SurveyRequested, zones: Mapping[str, str], known: set[V
         locale=request.locale,
         time_zone=request.time_zone,
         program_zone=program_zone,
+        occasion=msgspec.convert(request.event, Occasion, from_attributes=True),
         content=Content.model_validate(request, from_attributes=True),
         segments=request.segments,
         dimensions=counted(request.program.id, request.segments, version=request.program.version, known=known),

@@ -62,6 +62,13 @@ programs = sa.Table(
     sa.Column("document", JSONB, nullable=False),
 )
 
+contents = sa.Table(  # what everybody asked by one version of a program in one language reads
+    "contents",
+    metadata,
+    sa.Column("digest", sa.LargeBinary, primary_key=True),
+    sa.Column("document", JSONB, nullable=False),
+)
+
 invitations = sa.Table(
     "invitations",
     metadata,
@@ -77,7 +84,8 @@ invitations = sa.Table(
     sa.Column("locale", sa.Text, nullable=False),
     sa.Column("time_zone", sa.Text, nullable=False),
     sa.Column("program_zone", sa.Text, nullable=False),
-    sa.Column("content", JSONB, nullable=False),
+    sa.Column("occasion", JSONB, nullable=False),
+    sa.Column("content", sa.LargeBinary, nullable=False),
     sa.Column("segments", JSONB, nullable=False),
     sa.Column("dimensions", JSONB, nullable=False),  # what it is counted under
     sa.Column("expires_at", Moment, nullable=False),

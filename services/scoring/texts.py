@@ -148,11 +148,11 @@ def more(questions: int, language: str) -> str:
 
 def about(invitation: Invitation, *, now: datetime) -> str:
     """Name purchase, date and shop, and nobody."""
-    event = invitation.content.event
+    occasion = invitation.occasion
     words = LANGUAGES[language_of(invitation.locale)]
-    kind = "service" if event.type.startswith("crm.service") else "order"
-    number = f"{event.subject} " if event.subject else ""
-    what = words[kind].format(number=number, date=day(invitation, event.time, now=now))
+    kind = "service" if occasion.type.startswith("crm.service") else "order"
+    number = f"{occasion.subject} " if occasion.subject else ""
+    what = words[kind].format(number=number, date=day(invitation, occasion.time, now=now))
     store = invitation.segments.get("store")
     return f"{what}, {store}" if store else what
 

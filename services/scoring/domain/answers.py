@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -14,7 +15,7 @@ from msgspec.structs import replace
 from services.scoring.domain.calls import Callback
 from services.scoring.domain.score import Tally
 from services.scoring.domain.visits import MOMENT, Device, Suspicion, Visit
-from shared.events import Brand, EventRef, ExtraQuestion, Part, PlanStep, Reason, Reasons, Thanks
+from shared.events import Brand, ExtraQuestion, Part, PlanStep, Reason, Reasons, Thanks
 from shared.vocabulary import AnswerMode, Category, ChannelKind, category_of
 
 
@@ -25,10 +26,21 @@ class InvitationState(StrEnum):
     IMPORTED = "imported"  # of an older tool: nobody was asked by us
 
 
-class Content(Part):
-    """What the answer page and the desk show of a request."""
+class Occasion(Struct, frozen=True):
+    """The event an invitation is about; `subject` is its order or service."""
 
-    event: EventRef
+    source: str
+    id: str
+    type: str
+    time: datetime
+    subject: str | None = None
+    amount: Decimal | None = None
+    currency: str | None = None
+
+
+class Content(Part):
+    """What the answer page and the desk show of a request, the same for all of a program's version and language."""
+
     brand: Brand
     question: str
     reasons: Reasons
@@ -89,6 +101,7 @@ class Invitation(Struct, frozen=True):
     locale: str
     time_zone: str
     program_zone: str
+    occasion: Occasion
     content: Content
     segments: Mapping[str, str]
     dimensions: Mapping[str, str]  # under which values it is counted

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid5
 
-from services.scoring.domain.answers import Answer, Content, Invitation, InvitationState, local_day
+from services.scoring.domain.answers import Answer, Content, Invitation, InvitationState, Occasion, local_day
 from services.scoring.domain.dimensions import Value, counted
-from shared.events import Brand, EventRef, Reasons, Thanks
+from shared.events import Brand, Reasons, Thanks
 from shared.vocabulary import AnswerMode, respondent_id
 
 SOURCE = "earshot/import"
+NOTHING_ASKED = Content(
+    call_back=False, brand=Brand(name=""), question="", reasons=Reasons(), extra_questions=[], thanks=Thanks(), plan=[]
+)
 _IDS = UUID("7ce1f1f7-6ab4-4f3b-9c0e-1f4f0a4f3d52")  # ours alone: the same score imported twice has one id
 
 
@@ -55,7 +58,8 @@ def invitation_of(said: Score, program: Program, *, known: set[Value]) -> Invita
         locale="en",
         time_zone=program.time_zone,
         program_zone=program.time_zone,
-        content=_nothing_asked(said),
+        occasion=Occasion(SOURCE, said.external_id, "imported", said.at),
+        content=NOTHING_ASKED,
         segments=segments,
         dimensions=counted(program.id, segments, version=program.version, known=known),
         expires_at=said.at,
@@ -81,18 +85,4 @@ def answer_of(said: Score, invitation: Invitation, *, new_id: UUID) -> Answer:
         suspect=False,
         answered_at=said.at,
         first_day=invitation.invited_day,
-    )
-
-
-def _nothing_asked(said: Score) -> Content:
-    event = EventRef(source=SOURCE, id=said.external_id, type="imported", time=said.at)
-    return Content(
-        call_back=False,
-        event=event,
-        brand=Brand(name=""),
-        question="",
-        reasons=Reasons(),
-        extra_questions=[],
-        thanks=Thanks(),
-        plan=[],
     )

@@ -14,8 +14,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from services.scoring.domain.answers import zone
-from shared.events import EventRef
+from services.scoring.domain.answers import Occasion, zone
 from shared.vocabulary import category_of
 
 RETURN_WITHIN = timedelta(days=90)
@@ -63,7 +62,7 @@ class Purchase:
 class Journey:
     """What is known of one counted invitation; `opened` is the step whose link was opened first."""
 
-    event: EventRef
+    occasion: Occasion
     time_zone: str
     reached: Sequence[Reached] = ()
     opened: int | None = None
@@ -77,12 +76,12 @@ class Journey:
 
     @property
     def returns(self) -> list[Purchase]:
-        until = self.event.time + RETURN_WITHIN
-        about = self.event.source, self.event.id
+        until = self.occasion.time + RETURN_WITHIN
+        about = self.occasion.source, self.occasion.id
         return [
             bought
             for bought in self.purchases
-            if self.event.time < bought.at <= until and (bought.source, bought.event_id) != about
+            if self.occasion.time < bought.at <= until and (bought.source, bought.event_id) != about
         ]
 
 
@@ -131,9 +130,9 @@ def _stages(journey: Journey) -> list[Part]:
 
 
 def _money(journey: Journey) -> Parts:
-    group, event = journey.group, journey.event
+    group, occasion = journey.group, journey.occasion
     sums: Parts = {Part("returned", group): ONE} if journey.returns else {}
-    paid = [("spent", event.amount, event.currency)]
+    paid = [("spent", occasion.amount, occasion.currency)]
     paid += [("revenue", bought.amount, bought.currency) for bought in journey.returns]
     for stage, amount, currency in paid:
         if amount is not None and currency:

@@ -89,7 +89,8 @@ async def tallies(session: AsyncSession, which: Slice, dimensions: Sequence[str]
     return {(row["dimension"], row["value"]): tally(row) for row in rows}
 
 
-_PLAN = "SELECT content->'plan' AS plan FROM invitations WHERE program = $1 ORDER BY id DESC LIMIT 1"
+_PLAN = """SELECT document->'plan' AS plan FROM contents
+WHERE digest = (SELECT content FROM invitations WHERE program = $1 ORDER BY id DESC LIMIT 1)"""
 
 
 async def plan(session: AsyncSession, program: str) -> list[PlanStep]:
@@ -100,7 +101,9 @@ async def plan(session: AsyncSession, program: str) -> list[PlanStep]:
 
 _REASON_TEXTS = """SELECT coalesce(
 (SELECT document->'texts'->(document->>'default_locale')->'reasons' FROM programs WHERE id = $1),
-(SELECT content->'reasons' FROM (SELECT * FROM invitations WHERE program = $1 ORDER BY id DESC LIMIT 200) AS latest
+(SELECT c.document->'reasons'
+ FROM (SELECT * FROM invitations WHERE program = $1 ORDER BY id DESC LIMIT 200) AS latest
+ JOIN contents c ON c.digest = latest.content
  ORDER BY starts_with(locale, (SELECT document->>'default_locale' FROM programs WHERE id = $1)) DESC NULLS LAST,
  id DESC LIMIT 1)) AS texts"""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,17 +14,19 @@ import asyncpg
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.answers import Content, Invitation, InvitationState
+from services.scoring.domain.answers import Content, Invitation, InvitationState, Occasion
 from services.scoring.domain.visits import LATELY, SOON
 from services.scoring.repository import answers
-from shared import db
+from shared import cloudevents, db
 from shared.events import CallRequested, SurveyRequested
 
+_ADD_CONTENTS = """INSERT INTO contents (digest, document) SELECT * FROM unnest($1::bytea[], $2::jsonb[])
+ON CONFLICT DO NOTHING"""
 _ADD = """INSERT INTO invitations (id, fingerprint, respondent_id, customer_id, program, program_version, program_title,
-locale, time_zone, program_zone, content, segments, expires_at, invited_day, counted, name, phone, dimensions)
+locale, time_zone, program_zone, occasion, content, segments, expires_at, invited_day, counted, name, phone, dimensions)
 SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[],
-$9::text[], $10::text[], $11::jsonb[], $12::jsonb[], $13::timestamptz[], $14::date[], $15::boolean[], $16::text[],
-$17::text[], $18::jsonb[])
+$9::text[], $10::text[], $11::jsonb[], $12::bytea[], $13::jsonb[], $14::timestamptz[], $15::date[], $16::boolean[],
+$17::text[], $18::text[], $19::jsonb[])
 ON CONFLICT DO NOTHING RETURNING id"""
 
 
@@ -38,6 +41,10 @@ class Linked:
 async def add(session: AsyncSession, new: Sequence[Linked]) -> set[UUID]:
     """Insert what is not there yet; return the ids of those."""
     each = [linked.invitation for linked in new]
+    contents = [cloudevents.written(invitation.content) for invitation in each]
+    digests = [hashlib.sha256(content).digest() for content in contents]
+    different = sorted(set(zip(digests, contents, strict=True)))  # locks have an order
+    await db.fetch(session, _ADD_CONTENTS, [digest for digest, _ in different], [of.decode() for _, of in different])
     rows = await db.fetch(
         session,
         _ADD,
@@ -51,7 +58,8 @@ async def add(session: AsyncSession, new: Sequence[Linked]) -> set[UUID]:
         [invitation.locale for invitation in each],
         [invitation.time_zone for invitation in each],
         [invitation.program_zone for invitation in each],
-        [invitation.content.model_dump_json() for invitation in each],
+        [msgspec.json.encode(invitation.occasion).decode() for invitation in each],
+        digests,
         [json.dumps(dict(invitation.segments)) for invitation in each],
         [invitation.expires_at for invitation in each],
         [invitation.invited_day for invitation in each],
@@ -66,11 +74,12 @@ async def add(session: AsyncSession, new: Sequence[Linked]) -> set[UUID]:
 _LOCK = """SELECT id FROM invitations WHERE id = ANY($1::uuid[]) OR respondent_id = ANY($2::text[])
 ORDER BY id FOR UPDATE"""
 _COLUMNS = """i.id, i.respondent_id, i.customer_id, i.program, i.program_version, i.program_title, i.locale,
-i.time_zone, i.program_zone, i.content::text, i.segments::text, i.dimensions::text, i.expires_at, i.invited_day,
-i.state, i.opted_out_at, i.counted, i.name, i.phone, a.answer_id, a.version, a.score, a.reasons, a.comment, a.extra,
-a.mode, a.step, a.channel, a.suspect, a.answered_at, a.first_day, a.device, a.callback_wanted"""
-_LOAD = f"""SELECT {_COLUMNS} FROM invitations i LEFT JOIN answers a ON a.invitation_id = i.id
-WHERE i.id = ANY($1::uuid[])"""  # noqa: S608 - column names only
+i.time_zone, i.program_zone, i.occasion::text, i.content, i.segments::text, i.dimensions::text, i.expires_at,
+i.invited_day, i.state, i.opted_out_at, i.counted, i.name, i.phone, a.answer_id, a.version, a.score, a.reasons,
+a.comment, a.extra, a.mode, a.step, a.channel, a.suspect, a.answered_at, a.first_day, a.device, a.callback_wanted,
+CASE row_number() OVER (PARTITION BY i.content) WHEN 1 THEN c.document::text END AS document"""
+_WITH = "JOIN contents c ON c.digest = i.content LEFT JOIN answers a ON a.invitation_id = i.id"
+_LOAD = f"SELECT {_COLUMNS} FROM invitations i {_WITH} WHERE i.id = ANY($1::uuid[])"  # noqa: S608 - column names only
 
 
 async def lock(session: AsyncSession, ids: Iterable[UUID], *, respondents: Sequence[str] = ()) -> list[UUID]:
@@ -85,7 +94,7 @@ async def held(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Invitat
 
 async def load(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Invitation]:
     rows = await db.fetch(session, _LOAD, list(set(ids)))
-    return {row["id"]: _invitation(row) for row in rows}
+    return {each.id: each for each in _invitations(rows)}
 
 
 _LOCK_LINKED = "SELECT id FROM invitations WHERE fingerprint = ANY($1::bytea[]) ORDER BY id FOR UPDATE"
@@ -94,7 +103,7 @@ _VISITED = f"""SELECT k.place, {_COLUMNS},
 EXISTS (SELECT FROM attempts t WHERE t.invitation_id = i.id AND t.state IN ('sent', 'delivered')
 AND t.at > k.at - $4::interval) AS soon
 FROM unnest($1::bytea[], $2::timestamptz[]) WITH ORDINALITY AS k (fingerprint, at, place)
-JOIN invitations i USING (fingerprint) LEFT JOIN answers a ON a.invitation_id = i.id"""  # noqa: S608 - column names only
+JOIN invitations i USING (fingerprint) {_WITH}"""  # noqa: S608 - column names only
 
 
 class Knock(msgspec.Struct, frozen=True):
@@ -116,7 +125,10 @@ async def visited(session: AsyncSession, knocks: Sequence[Knock]) -> list[Visite
     """Find whose links these are, each in its place; None for an invented one."""
     each = [knock.fingerprint for knock in knocks], [knock.at for knock in knocks]
     rows = await db.fetch(session, _VISITED, *each, LATELY, SOON)
-    found = {row["place"]: Visited(_invitation(row), row["links"], row["soon"]) for row in rows}
+    found = {
+        row["place"]: Visited(each, row["links"], row["soon"])
+        for row, each in zip(rows, _invitations(rows), strict=True)
+    }
     return [found.get(place) for place in range(1, len(knocks) + 1)]
 
 
@@ -126,12 +138,20 @@ async def visited_and_held(session: AsyncSession, knocks: Sequence[Knock]) -> li
     return [each if each and each.invitation.id in held else None for each in await visited(session, knocks)]
 
 
-# an invitation that is answered is read twice, and most of the work is what many have in common
+_occasion = msgspec.json.Decoder(Occasion).decode
+# most of the work is what many have in common
 _content: Callable[[str], Content] = lru_cache(maxsize=2000)(Content.model_validate_json)
 _mapping: Callable[[str], Mapping[str, str]] = lru_cache(maxsize=2000)(json.loads)
 
 
-def _invitation(row: asyncpg.Record) -> Invitation:
+def _invitations(rows: Sequence[asyncpg.Record]) -> list[Invitation]:
+    contents = {
+        row["content"]: _content(row["document"]) for row in rows if row["document"]
+    }  # the first of each has it
+    return [_invitation(row, contents[row["content"]]) for row in rows]
+
+
+def _invitation(row: asyncpg.Record, content: Content) -> Invitation:
     return Invitation(
         id=row["id"],
         respondent_id=row["respondent_id"],
@@ -142,7 +162,8 @@ def _invitation(row: asyncpg.Record) -> Invitation:
         locale=row["locale"],
         time_zone=row["time_zone"],
         program_zone=row["program_zone"],
-        content=_content(row["content"]),
+        occasion=_occasion(row["occasion"]),
+        content=content,
         segments=_mapping(row["segments"]),
         dimensions=_mapping(row["dimensions"]),
         expires_at=row["expires_at"],
@@ -191,7 +212,7 @@ async def withdrawn_before(session: AsyncSession, ids: Sequence[UUID]) -> set[UU
 
 _OF_RESPONDENTS = "SELECT id FROM invitations WHERE respondent_id = ANY($1::text[]) ORDER BY id FOR UPDATE"
 _PSEUDONYMISE = """UPDATE invitations i SET state = 'erased', respondent_id = p.pseudonym, customer_id = '',
-name = '', phone = '', content = jsonb_set(content, '{event,subject}', 'null')
+name = '', phone = '', occasion = jsonb_set(occasion, '{subject}', 'null')
 FROM unnest($1::text[], $2::text[]) AS p (respondent, pseudonym) WHERE i.respondent_id = p.respondent"""
 _PSEUDONYMISE_PURCHASES = """UPDATE purchases b SET respondent_id = p.pseudonym
 FROM unnest($1::text[], $2::text[]) AS p (respondent, pseudonym) WHERE b.respondent_id = p.respondent"""

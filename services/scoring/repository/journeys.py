@@ -17,13 +17,15 @@ from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.scoring.domain.answers import Occasion
 from services.scoring.domain.dimensions import invited_keys
 from services.scoring.domain.journeys import Journey, Part, Parts, Purchase, Reached, Said, parts, parts_of_a_segment
 from services.scoring.repository.slices import ALL, Slice
 from shared import db
-from shared.events import EventRef, RespondentPurchased
+from shared.events import RespondentPurchased
 
 
 class Counter(NamedTuple):
@@ -77,7 +79,7 @@ async def take(session: AsyncSession, *, limit: int) -> set[UUID]:
 
 
 _INVITATIONS = """SELECT i.id, i.program, i.dimensions, i.invited_day, i.time_zone, i.counted,
-i.content->'event' AS event, a.score, a.reasons, a.step, a.channel, o.outcome IS NOT NULL AS ended FROM invitations i
+i.occasion, a.score, a.reasons, a.step, a.channel, o.outcome IS NOT NULL AS ended FROM invitations i
 LEFT JOIN answers a ON a.invitation_id = i.id AND NOT a.suspect
 LEFT JOIN outcomes o ON o.invitation_id = i.id WHERE i.id = ANY($1::uuid[]) AND a.mode IS DISTINCT FROM 'imported'"""
 _REACHED = """SELECT invitation_id, step, channel, at FROM attempts WHERE invitation_id = ANY($1::uuid[])
@@ -114,8 +116,8 @@ def _journey(
     row: asyncpg.Record, reached: Sequence[Reached], opened: int | None, bought: Sequence[Purchase]
 ) -> Journey:
     said = None if row["score"] is None else Said(row["score"], row["step"], row["channel"] or "", row["reasons"])
-    event = EventRef.model_validate(row["event"])
-    return Journey(event, row["time_zone"], reached, opened, said, row["ended"], bought)
+    occasion = msgspec.convert(row["occasion"], Occasion)
+    return Journey(occasion, row["time_zone"], reached, opened, said, row["ended"], bought)
 
 
 _STORED = """SELECT invitation_id, p.program, i.dimensions, day, parts

@@ -15,7 +15,7 @@ from shared import db
 LOOKED_THROUGH = 10_000
 _GROUPS = {"promoter": (9, 10), "passive": (7, 8), "detractor": (0, 6)}
 _COLUMNS = """a.score, a.reasons, a.comment, a.mode, a.channel, a.suspect, a.callback_wanted, a.answered_at, i.segments,
-i.program_zone, i.content->'reasons' AS texts"""
+i.program_zone, (SELECT document->'reasons' FROM contents WHERE digest = i.content) AS texts"""
 # either in the order of an index, looking up one invitation after another, or all answers of a few invitations
 _BY_TIME = """SELECT {columns} FROM (SELECT * FROM answers a WHERE {answers} ORDER BY a.answered_at DESC LIMIT {most}) a
 JOIN LATERAL (SELECT * FROM invitations i WHERE i.id = a.invitation_id AND {invitations} OFFSET 0) i ON true

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from services.scoring.domain.answers import Occasion
 from services.scoring.domain.funnel import Came, funnel, returns
 from services.scoring.domain.journeys import Journey, Part, Purchase, Reached, Said, parts
 from services.scoring.domain.periods import Days, Period, label_of, label_year_before
-from shared.events import EventRef
 
 BOUGHT = datetime(2026, 11, 18, 12, tzinfo=UTC)
-EVENT = EventRef(
+EVENT = Occasion(
     source="shop", id="e1", type="crm.purchase.completed", time=BOUGHT, amount=Decimal(900), currency="RUB"
 )
 EMAIL = Reached(1, "email", BOUGHT + timedelta(hours=2))

@@ -86,6 +86,7 @@ def downgrade() -> None:
         "answers",
         "withdrawn",
         "invitations",
+        "contents",
         "programs",
     ):
         op.drop_table(table)
@@ -97,6 +98,11 @@ def _create_invitations() -> None:
         "programs",
         sa.Column("id", sa.Text, primary_key=True),
         sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("document", JSONB, nullable=False),
+    )
+    op.create_table(
+        "contents",
+        sa.Column("digest", sa.LargeBinary, primary_key=True),
         sa.Column("document", JSONB, nullable=False),
     )
     op.create_table(
@@ -113,7 +119,8 @@ def _create_invitations() -> None:
         sa.Column("locale", sa.Text, nullable=False),
         sa.Column("time_zone", sa.Text, nullable=False),
         sa.Column("program_zone", sa.Text, nullable=False),
-        sa.Column("content", JSONB, nullable=False),
+        sa.Column("occasion", JSONB, nullable=False),
+        sa.Column("content", sa.LargeBinary, nullable=False),
         sa.Column("segments", JSONB, nullable=False),
         sa.Column("dimensions", JSONB, nullable=False),
         sa.Column("expires_at", MOMENT, nullable=False),
