@@ -9,9 +9,10 @@ from typing import Generic, TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.db import Sessions, is_transient
+from shared.outbox import wait_for
 
 AT_ONCE = 500
-GATHER_S = 0.002  # in which who heard of the last group comes again: half as many groups
+GATHER_S = 0.002  # the longest that who comes first waits for who comes again
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,6 +25,8 @@ class Group(Generic[Item, Result]):
     def __init__(self, sessions: Sessions, work: Work[Item, Result]) -> None:
         self._sessions, self._work = sessions, work
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._expected = 1
+        self._all_here = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
 
     @property
@@ -34,16 +37,24 @@ class Group(Generic[Item, Result]):
         """Have it done with others; returns once that is committed."""
         heard: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, heard))
+        if len(self._waiting) >= self._expected:
+            self._all_here.set()
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._run())
         return await heard
 
     async def _run(self) -> None:
         while self._waiting:
-            if len(self._waiting) > 1:
-                await asyncio.sleep(GATHER_S)
+            await self._gather()
             batch, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
             await self._commit_or_isolate(batch)
+            self._expected = len(batch) + len(self._waiting)
+
+    async def _gather(self) -> None:
+        """Let who heard of the last group come again: every group costs, however few are in it."""
+        if len(self._waiting) < self._expected:
+            self._all_here.clear()
+            await wait_for(self._all_here, GATHER_S)
 
     async def _commit_or_isolate(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         """Commit together; what fails together is tried singly, unless the database is away."""
