@@ -19,6 +19,7 @@ from pathlib import Path
 from unittest.mock import patch
 from uuid import UUID
 
+import asyncpg
 import uvicorn
 from fastapi import FastAPI
 from uuid_utils.compat import uuid7
@@ -44,6 +45,7 @@ from tests.integration.scoring.stand import Scoring, requested
 ITEMS = 2000
 CONNECTIONS = 50
 PEER_ITEMS = 500
+WAL_FILES = 16  # of 16 MB
 ORM = "FastAPI and ORM, one row"
 ORM_LEAST = 5.0  # times its rate
 STORES = 1000
@@ -61,6 +63,7 @@ class AnswersBench:
     def __init__(self, scoring: Scoring, *, ours: int, limit: int, one_row: int) -> None:
         self._scoring, self._ours, self._limit, self._one_row = scoring, ours, limit, one_row
         self.counters: dict[str, float] = {"dimensions": DIMENSIONS}
+        self._waits: list[float] = []
         self.peers: dict[str, Measure] = {"1,000 stores": self.spread, ORM: self.one_row}
         self.least = {ORM: ORM_LEAST}
 
@@ -70,8 +73,9 @@ class AnswersBench:
 
     async def ours(self) -> float:
         rate, waits = await self._measure(lambda _number: "Tverskaya")
-        self.counters["p99_ms"] = waits[int(len(waits) * 0.99) - 1] * 1000
-        self.counters["p50_ms"] = statistics.median(waits) * 1000
+        self._waits = sorted([*self._waits, *waits])  # of all repetitions
+        self.counters["p99_ms"] = self._waits[int(len(self._waits) * 0.99) - 1] * 1000
+        self.counters["p50_ms"] = statistics.median(self._waits) * 1000
         return rate
 
     async def spread(self) -> float:
@@ -114,18 +118,18 @@ class AnswersBench:
 
 
 async def post_all(port: int, invitations: Sequence[UUID]) -> tuple[float, list[float]]:
-    """Post a 9 for each over kept connections; returns answers per second and how long each waited, sorted."""
+    """Post a 9 for each over kept connections; returns answers per second and how long each waited."""
     waiting = iter(invitations)
     waits: list[float] = []
     began = time.perf_counter()
     await asyncio.gather(*(_post(port, waiting, waits) for _ in range(CONNECTIONS)))
-    return len(invitations) / (time.perf_counter() - began), sorted(waits)
+    return len(invitations) / (time.perf_counter() - began), waits
 
 
 async def _post(port: int, waiting: Iterator[UUID], waits: list[float]) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     body = f"score=9&shown={int((time.time() - 60) * 1000)}".encode()
-    for invitation_id in waiting:
+    for number, invitation_id in enumerate(waiting):
         token = links.token(DEVELOPMENT_LINK_KEYS, "dev", Purpose.ANSWER, invitation_id)
         head = (
             f"POST /s/{token}.1 HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nuser-agent: {BROWSER}\r\n"
@@ -134,7 +138,8 @@ async def _post(port: int, waiting: Iterator[UUID], waits: list[float]) -> None:
         began = time.perf_counter()
         writer.write(head.encode() + body)
         answer = await reader.readuntil(b"\r\n\r\n")
-        waits.append(time.perf_counter() - began)
+        if number:  # with the first, fifty connect at once
+            waits.append(time.perf_counter() - began)
         if not answer.startswith(b"HTTP/1.1 303") or b"content-length: 0" not in answer.lower():
             raise NotRight(answer.splitlines()[0].decode())
     writer.close()
@@ -208,10 +213,22 @@ async def _until_open(port: int) -> None:
                 return
 
 
+async def _age(admin_url: str) -> None:
+    """Let the server have log files to use again, as one has that runs for a while: making one takes 15 ms."""
+    admin = await asyncpg.connect(db.driver_url(admin_url))
+    await admin.execute("ALTER SYSTEM SET min_wal_size = '1GB'")
+    await admin.execute("SELECT pg_reload_conf()")
+    for _ in range(WAL_FILES):
+        await admin.execute("SELECT pg_logical_emit_message(false, '', repeat('x', 16000000))")
+    await admin.execute("CHECKPOINT")
+    await admin.close()
+
+
 @asynccontextmanager
 async def open_bench() -> AsyncIterator[AnswersBench]:
     folder = Path(tempfile.mkdtemp(prefix="ea-"))
     server = embedded.start(folder / "pg")
+    await _age(server.admin_url)
     urls = await embedded.prepare(server)
     await databases.migrate({name: urls[name] for name in ("scoring", "transport")})
     database = db.Database(urls["scoring"], schema="scoring")
