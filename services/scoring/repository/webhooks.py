@@ -17,8 +17,10 @@ from shared import db
 _ENQUEUE = """queued AS (INSERT INTO webhook_deliveries (endpoint_id, event_id, type, subject, body)
 SELECT w.id, e.said->>'id', e.said->>'type', e.said->>'subject', e.body FROM webhook_endpoints w,
 (SELECT id, body, convert_from(body, 'UTF8')::json AS said FROM added) e
-WHERE w.disabled IS NULL AND w.types ? (e.said->>'type') ORDER BY w.id, e.id)"""
-ENQUEUEING = db.Write(_ENQUEUE, ())  # what enabled endpoints want of the outbox's new events
+WHERE w.types ? (e.said->>'type') ORDER BY w.id, e.id)"""
+ENQUEUEING = db.Write(
+    _ENQUEUE, ()
+)  # what endpoints want of the outbox's new events; a disabled one may be enabled again
 
 
 _FORGET = "DELETE FROM webhook_deliveries WHERE subject = ANY($1::text[])"

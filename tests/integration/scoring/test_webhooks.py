@@ -152,6 +152,19 @@ async def test_gone_disables_at_once(scoring: Scoring, hook: Receiver) -> None:
     assert await scoring.rows("SELECT disabled FROM webhook_endpoints") == [{"disabled": "it answered 410 Gone"}]
 
 
+async def test_what_happens_while_an_endpoint_is_disabled_waits_for_it(scoring: Scoring, hook: Receiver) -> None:
+    made = await endpoint(scoring, hook.url)
+    async with scoring.database.sessions.begin() as session:
+        assert await webhooks.disable(session, made.id, reason="by hand")
+    await scoring.score(await scoring.asked(), 9)
+    await deliver(scoring)
+    assert hook.taken == []
+    async with scoring.database.sessions.begin() as session:
+        assert await webhooks.enable(session, made.id)
+    await deliver(scoring)
+    assert [verified(taken, made.secrets[0])["type"] for taken in hook.taken] == ["survey.answered"]
+
+
 async def test_redirect_is_not_followed(scoring: Scoring, hook: Receiver) -> None:
     await endpoint(scoring, hook.url)
     hook.status, hook.extra = lambda _taken: 307, f"location: {hook.url}\r\n".encode()
