@@ -33,7 +33,6 @@ Found = str | bool | int | float | Decimal | tuple[str, ...] | None
 Fields = Mapping[str, Found]
 
 TOUCHPOINT_FIELDS = ("store", "region", "channel", "employee", "device", "stage")
-NUMBERS = ("order.amount", "history.purchases", "history.days_since_", "history.last_score", "answer.score")
 OPEN_FIELDS = ("attributes.", "customer.attributes.")
 
 
@@ -58,13 +57,11 @@ def known_field(field: str) -> str:
 
 def _types_of(field: str) -> tuple[tuple[type, ...], str]:
     """Name the types a field's values can have, and what to say of others."""
-    if field.startswith(OPEN_FIELDS):
-        return (), ""
-    if field == "answer.commented":
-        return (bool,), "is true or false"
-    if field.startswith(NUMBERS):
+    if field in _TEXTS:
+        return (str,), "is text: put it in quotes"
+    if field in _NUMBERS:
         return (int, float), "is a number: write it without quotes"
-    return (str,), "is text: put it in quotes"
+    return ((bool,), "is true or false") if field in _TRUTHS else ((), "")
 
 
 Value = Annotated[str, StringConstraints(max_length=1000)] | bool | int | float
@@ -265,43 +262,49 @@ class EventFields(Mapping[str, Found]):
         return said | {f"customer.attributes.{name}": value for name, value in self.respondent.attributes.items()}
 
 
+_Reader = Callable[[EventFields], Found]
+
+
 def _days_since(moment: datetime | None, now: datetime) -> int | None:
     return None if moment is None else max((now - moment).days, 0)
 
 
-def _part(part: str, name: str) -> Callable[[EventFields], Found]:
+def _part(part: str, name: str) -> _Reader:
     return lambda about: getattr(getattr(about.payload, part, None), name, None)
 
 
-def _answer(read: Callable[[AnswerPayload], Found]) -> Callable[[EventFields], Found]:
+def _answer(read: Callable[[AnswerPayload], Found]) -> _Reader:
     return lambda about: read(about.payload) if is_answer(about.payload) else None
 
 
-def _days(name: str) -> Callable[[EventFields], Found]:
+def _days(name: str) -> _Reader:
     return lambda about: _days_since(getattr(about.respondent, name), about.now)
 
 
-_READERS: Mapping[str, Callable[[EventFields], Found]] = {
+_TEXTS: Mapping[str, _Reader] = {
     "event.type": lambda about: about.payload.type,
     "event.source": lambda about: about.source,
-    "order.amount": _part("order", "amount"),
     "order.currency": _part("order", "currency"),
     "service.kind": _part("service", "kind"),
     **{f"touchpoint.{name}": _part("touchpoint", name) for name in TOUCHPOINT_FIELDS},
     "customer.locale": lambda about: about.respondent.locale,
     "customer.time_zone": lambda about: about.respondent.time_zone,
+    "history.last_category": lambda about: about.respondent.last_category,
+    "answer.program": _answer(lambda answer: answer.program.id),
+    "answer.category": _answer(lambda answer: answer.category.value),
+    "answer.reasons": _answer(lambda answer: tuple(answer.reasons)),
+    "answer.mode": _answer(lambda answer: AnswerMode(answer.mode).value),
+}
+_NUMBERS: Mapping[str, _Reader] = {
+    "order.amount": _part("order", "amount"),
     "history.purchases": lambda about: about.respondent.purchases,
     "history.days_since_first_purchase": _days("first_purchase_at"),
     "history.days_since_purchase": _days("last_purchase_at"),
     "history.days_since_asked": _days("last_asked_at"),
     "history.days_since_answered": _days("last_answered_at"),
-    "history.last_category": lambda about: about.respondent.last_category,
     "history.last_score": lambda about: about.respondent.last_score,
-    "answer.program": _answer(lambda answer: answer.program.id),
     "answer.score": _answer(lambda answer: answer.score),
-    "answer.category": _answer(lambda answer: answer.category.value),
-    "answer.reasons": _answer(lambda answer: tuple(answer.reasons)),
-    "answer.mode": _answer(lambda answer: AnswerMode(answer.mode).value),
-    "answer.commented": _answer(lambda answer: bool(answer.comment)),
 }
-FIELDS = tuple(_READERS)
+_TRUTHS: Mapping[str, _Reader] = {"answer.commented": _answer(lambda answer: bool(answer.comment))}
+_READERS = {**_TEXTS, **_NUMBERS, **_TRUTHS}
+FIELDS = tuple(sorted(_READERS))
