@@ -41,6 +41,10 @@ def router(sessions: Sessions, composer: Composer, clock: Clock) -> APIRouter:
         )
         if found is None:
             raise problems.NotFound("No open invitation", "Nobody was asked, or it has been answered or ended.")
+        if wanted.step and wanted.step not in (steps := [planned.step for planned in found.plan]):
+            raise problems.Unprocessable(
+                "No such step", f"Its plan has {', '.join(map(str, steps))}; 0 is none of them."
+            )
         url = composer.answer_link(found, step=wanted.step)
         return schemas.LinkGiven(invitation_id=found.invitation_id, url=url, expires_at=found.expires_at)
 
