@@ -9,6 +9,7 @@ import asyncpg
 import httpx
 import pytest
 from fastapi import Body, FastAPI, Request, Response
+from opentelemetry import trace
 from sqlalchemy.exc import DBAPIError
 
 from shared import gate, problems, web
@@ -192,3 +193,22 @@ async def test_requests_are_measured_by_route_and_never_by_path(local: httpx.Asy
         "none",
     }
     assert not any("a-token" in line for line in measured)
+
+
+async def test_no_trace_names_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    named: list[str] = []
+
+    class Tracer(trace.NoOpTracer):
+        def start_span(self, name: str, *args: Any, **options: Any) -> trace.Span:
+            named.append(name)
+            return super().start_span(name, *args, **options)
+
+    class Provider(trace.TracerProvider):
+        def get_tracer(self, *_args: Any, **_options: Any) -> trace.Tracer:
+            return Tracer()
+
+    monkeypatch.setattr(trace, "get_tracer_provider", Provider)  # as when somebody starts us with OpenTelemetry's agent
+    async with client(app_with()) as asking:
+        await asking.get("/open/page")
+        await asking.get("/open/plain/a-token")
+    assert named == []
