@@ -14,7 +14,6 @@ from services.scoring.config import ScoringSettings
 from services.scoring.courier import Courier
 from services.scoring.dashboard import Dashboard
 from services.scoring.desk import Desk
-from services.scoring.groups import Group
 from services.scoring.handlers import TOPICS, Handlers
 from services.scoring.limits import Limits
 from services.scoring.pages import AnswerPages
@@ -30,6 +29,7 @@ from shared import housekeeping, web
 from shared.clock import Clock
 from shared.consumer import Consumer
 from shared.db import Database
+from shared.groups import Group, in_transaction
 from shared.outbox import Relay
 from shared.rate_limit import RateLimit
 from shared.runtime import Surroundings, serve
@@ -56,7 +56,7 @@ def build_app(
         await event_log.ping()
 
     sessions, writer = database.sessions, Writer(database.sessions)
-    door = Group(sessions, invitations.visited)
+    door = Group(in_transaction(sessions, invitations.visited))
     app = web.create_app(
         Service.SCORING,
         ready=ready,

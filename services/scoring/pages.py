@@ -17,7 +17,6 @@ from services.scoring.answers import Recorded, Submission, opt_out
 from services.scoring.domain.answers import Entry, Invitation, InvitationState, Refusal
 from services.scoring.domain.calls import BestTime, Callback
 from services.scoring.domain.visits import MAX_USER_AGENT, MOMENT, View, Visit, device_of, is_crawler
-from services.scoring.groups import Group
 from services.scoring.letters import SCORE, Link
 from services.scoring.limits import Limits
 from services.scoring.repository.invitations import Knock, Visited
@@ -25,6 +24,7 @@ from services.scoring.views import Views
 from services.scoring.writer import Writer
 from shared.clock import Clock
 from shared.db import Sessions
+from shared.groups import Group
 from shared.links import fingerprint
 from shared.web import PlainRoute
 

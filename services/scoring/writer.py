@@ -6,9 +6,9 @@ from functools import lru_cache
 
 from services.scoring.answers import Recorded, Submission, Submitted, record, submit
 from services.scoring.domain.answers import Entry, Refusal
-from services.scoring.groups import Group
 from shared import metrics
 from shared.db import Sessions
+from shared.groups import Group, in_transaction
 from shared.vocabulary import Service
 
 Result = Recorded | Refusal
@@ -16,8 +16,8 @@ Result = Recorded | Refusal
 
 class Writer:
     def __init__(self, sessions: Sessions) -> None:
-        self._entries: Group[Entry, Result] = Group(sessions, record)
-        self._submissions: Group[Submission, Submitted | None] = Group(sessions, submit)
+        self._entries: Group[Entry, Result] = Group(in_transaction(sessions, record))
+        self._submissions: Group[Submission, Submitted | None] = Group(in_transaction(sessions, submit))
 
     async def record(self, entry: Entry) -> Result:
         """Record what somebody says; returns once it is committed, and may be called again with the same."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,16 +16,15 @@ from services.trigger.schemas import Decided
 from shared import metrics, problems
 from shared.clock import Clock
 from shared.cloudevents import Event
-from shared.db import Sessions, is_transient
+from shared.db import Sessions
 from shared.events import CrmPayload
+from shared.groups import Group
 from shared.vocabulary import Service
 
 INVALID = "The event is not as it should be"
 REUSED = ("This id was used before", "Source and id name one event for ever: send another event under another id.")
-TOGETHER = 500
 
 Verdict = StoredDecision | Conflict
-_Waiting = tuple[Event[CrmPayload], asyncio.Future[Verdict]]
 
 
 @dataclass(slots=True)
@@ -34,8 +32,10 @@ class Door:
     sessions: Sessions
     clock: Clock
     terms: Terms
-    _waiting: list[_Waiting] = field(default_factory=list, init=False)
-    _deciding: asyncio.Task[None] | None = field(default=None, init=False)
+    _group: Group[Event[CrmPayload], Verdict] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._group = Group(self.decide)
 
     async def decide(self, events: Sequence[Event[CrmPayload]]) -> list[Verdict]:
         """Decide these in one transaction, in order."""
@@ -49,36 +49,10 @@ class Door:
 
     async def decide_one(self, event: Event[CrmPayload]) -> Decided:
         """Decide a single event: while one transaction commits, the next events gather for theirs."""
-        heard: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
-        self._waiting.append((event, heard))
-        if self._deciding is None or self._deciding.done():
-            self._deciding = asyncio.create_task(self._decide_waiting())
-        verdict = await heard
+        verdict = await self._group.do(event)
         if isinstance(verdict, Conflict):
             raise problems.Conflict(*REUSED)
         return Decided.of(verdict)
-
-    async def _decide_waiting(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting[:TOGETHER], self._waiting[TOGETHER:]
-            await self._decide_or_isolate(batch)
-
-    async def _decide_or_isolate(self, batch: list[_Waiting]) -> None:
-        """Commit together; what fails together is tried singly, unless the database is away."""
-        try:
-            verdicts = await self.decide([event for event, _ in batch])
-        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
-            if len(batch) > 1 and not is_transient(error):
-                for one in batch:
-                    await self._decide_or_isolate([one])
-                return
-            for _, heard in batch:
-                if not heard.done():
-                    heard.set_exception(error)
-            return
-        for verdict, (_, heard) in zip(verdicts, batch, strict=True):
-            if not heard.done():
-                heard.set_result(verdict)
 
     async def _decide_once(self, events: Sequence[Event[CrmPayload]]) -> list[Verdict]:
         async with self.sessions.begin() as session:

@@ -18,10 +18,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from services.scoring import groups
 from services.scoring.answers import Recorded, record
 from services.scoring.domain.answers import Entry, Invitation, Refusal
-from services.scoring.groups import Group
 from services.scoring.repository import buckets, invitations
 from services.scoring.writer import Writer
 from shared import cloudevents, db, events, parking
@@ -35,6 +33,7 @@ from shared.events import (
     SurveyRequested,
     SurveyWithdrawn,
 )
+from shared.groups import Group, in_transaction
 from shared.problems import Unavailable, as_problem
 from shared.vocabulary import AttemptState, ChannelKind, InvitationOutcome, Service
 from tests.integration.scoring.stand import NOW, Scoring, call_for, requested
@@ -248,7 +247,7 @@ async def test_answer_survives_a_connection_killed_before_its_commit(scoring: Sc
             await scoring.rows("SELECT pg_terminate_backend($1)", row["pid"])
         return results
 
-    group: Group[Entry, Recorded | Refusal] = Group(scoring.database.sessions, kill)
+    group: Group[Entry, Recorded | Refusal] = Group(in_transaction(scoring.database.sessions, kill))
     entry = Entry(request.invitation_id, scoring.clock.now(), 9)
     with pytest.raises((DBAPIError, asyncpg.PostgresError, OSError)) as error:
         await group.do(entry)
@@ -257,28 +256,3 @@ async def test_answer_survives_a_connection_killed_before_its_commit(scoring: Sc
     assert result.new
     assert await differences(scoring) == []
     assert len(await scoring.published("survey.answered")) == 1
-
-
-async def test_group_waits_for_those_who_heard_of_the_last(scoring: Scoring, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes: list[int] = []
-
-    async def counted(_session: AsyncSession, items: Sequence[int]) -> Sequence[int]:
-        sizes.append(len(items))
-        return items
-
-    async def come(after: int) -> None:
-        for _ in range(after):
-            await asyncio.sleep(0)
-        await group.do(after)
-
-    group: Group[int, int] = Group(scoring.database.sessions, counted)
-    monkeypatch.setattr(groups, "GATHER_S", 60)  # nobody is to wait so long
-    async with asyncio.timeout(30):
-        await asyncio.gather(*(come(0) for _ in range(10)))
-        await asyncio.gather(*(come(after) for after in range(10)))
-    monkeypatch.setattr(groups, "GATHER_S", 0.001)
-    await asyncio.gather(*(come(0) for _ in range(3)))
-    monkeypatch.setattr(groups, "GATHER_S", 60)
-    async with asyncio.timeout(30):
-        await asyncio.gather(*(come(after) for after in range(3)))
-    assert sizes == [10, 10, 3, 3]

@@ -16,22 +16,30 @@ GATHER_S = 0.002  # the longest that who comes first waits for who comes again
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Work = Callable[[AsyncSession, Sequence[Item]], Awaitable[Sequence[Result]]]
+Work = Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]
+
+
+def in_transaction(
+    sessions: Sessions, work: Callable[[AsyncSession, Sequence[Item]], Awaitable[Sequence[Result]]]
+) -> Work[Item, Result]:
+    """Make work that is committed when it is done."""
+
+    async def committed(items: Sequence[Item]) -> Sequence[Result]:
+        async with sessions.begin() as session:
+            return await work(session, items)
+
+    return committed
 
 
 class Group(Generic[Item, Result]):
-    """Does one kind of work in this process; `work` returns a result for each item, in their order."""
+    """Does one kind of work in this process; `work` commits, and returns a result for each item, in their order."""
 
-    def __init__(self, sessions: Sessions, work: Work[Item, Result]) -> None:
-        self._sessions, self._work = sessions, work
+    def __init__(self, work: Work[Item, Result]) -> None:
+        self._work = work
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._expected = 1
         self._all_here = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
-
-    @property
-    def waiting(self) -> int:
-        return len(self._waiting)
 
     async def do(self, item: Item) -> Result:
         """Have it done with others; returns once that is committed."""
@@ -47,7 +55,7 @@ class Group(Generic[Item, Result]):
         while self._waiting:
             await self._gather()
             batch, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
-            await self._commit_or_isolate(batch)
+            await self._do_or_isolate(batch)
             self._expected = len(batch) + len(self._waiting)
 
     async def _gather(self) -> None:
@@ -56,15 +64,14 @@ class Group(Generic[Item, Result]):
             self._all_here.clear()
             await wait_for(self._all_here, GATHER_S)
 
-    async def _commit_or_isolate(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
-        """Commit together; what fails together is tried singly, unless the database is away."""
+    async def _do_or_isolate(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        """Do all together; what fails together is tried singly, unless the database is away."""
         try:
-            async with self._sessions.begin() as session:
-                results = await self._work(session, [item for item, _ in batch])
+            results = await self._work([item for item, _ in batch])
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
             if len(batch) > 1 and not is_transient(error):
                 for one in batch:
-                    await self._commit_or_isolate([one])
+                    await self._do_or_isolate([one])
                 return
             for _, heard in batch:
                 if not heard.done():

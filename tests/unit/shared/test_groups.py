@@ -1,0 +1,65 @@
+"""Groups: who waits for whom, and who hears what."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from shared import groups
+from shared.groups import Group
+
+
+class Work:
+    """Takes everything but a 13, and notes how many came together."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    async def __call__(self, items: Sequence[int]) -> Sequence[int]:
+        self.sizes.append(len(items))
+        if 13 in items:
+            raise ValueError("13")
+        return [2 * item for item in items]
+
+
+async def come(group: Group[int, int], *items: int) -> list[int | BaseException]:
+    """Come one after the other, each once the loop has turned once more."""
+
+    async def one(item: int, turns: int) -> int:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return await group.do(item)
+
+    async with asyncio.timeout(30):
+        return await asyncio.gather(*(one(item, turns) for turns, item in enumerate(items)), return_exceptions=True)
+
+
+async def test_group_waits_for_those_who_heard_of_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = Work()
+    group: Group[int, int] = Group(work)
+    monkeypatch.setattr(groups, "GATHER_S", 60)  # nobody is to wait so long
+    await asyncio.gather(*(group.do(item) for item in range(10)))
+    assert await come(group, *range(10)) == list(range(0, 20, 2))
+    assert work.sizes == [10, 10]
+
+
+async def test_group_does_not_wait_long_for_those_who_stay_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = Work()
+    group: Group[int, int] = Group(work)
+    await asyncio.gather(*(group.do(item) for item in range(10)))
+    monkeypatch.setattr(groups, "GATHER_S", 0.001)
+    assert await come(group, 1) == [2]
+    monkeypatch.setattr(groups, "GATHER_S", 60)
+    assert await come(group, 2) == [4]
+    assert work.sizes == [10, 1, 1]
+
+
+async def test_one_that_fails_fails_alone() -> None:
+    work = Work()
+    group: Group[int, int] = Group(work)
+    heard = await asyncio.gather(*(group.do(item) for item in (1, 13, 2)), return_exceptions=True)
+    assert heard[::2] == [2, 4]
+    assert isinstance(heard[1], ValueError)
+    assert work.sizes == [3, 1, 1, 1]
