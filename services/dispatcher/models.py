@@ -34,6 +34,7 @@ sa.Table(
     sa.Index("invitations_respondent", "respondent_id"),
     sa.Index("invitations_unsubscribe", "unsubscribe", unique=True),
     sa.Index("invitations_expiry", "expires_at", postgresql_where=sa.text("state = 'open'")),
+    sa.Index("invitations_outcome_newest", sa.text("coalesce(outcome, state)"), "id"),
     postgresql_with={"fillfactor": "80"},
 )
 
