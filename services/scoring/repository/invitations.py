@@ -77,7 +77,7 @@ _COLUMNS = """i.id, i.respondent_id, i.customer_id, i.program, i.program_version
 i.time_zone, i.program_zone, i.occasion::text, i.content, i.segments::text, i.dimensions::text, i.expires_at,
 i.invited_day, i.state, i.opted_out_at, i.counted, i.name, i.phone, a.answer_id, a.version, a.score, a.reasons,
 a.comment, a.extra, a.mode, a.step, a.channel, a.suspect, a.answered_at, a.first_day, a.device, a.callback_wanted,
-CASE row_number() OVER (PARTITION BY i.content) WHEN 1 THEN c.document::text END AS document"""
+CASE WHEN i.content IS DISTINCT FROM lag(i.content) OVER () THEN c.document::text END AS document"""
 _WITH = "JOIN contents c ON c.digest = i.content LEFT JOIN answers a ON a.invitation_id = i.id"
 _LOAD = f"SELECT {_COLUMNS} FROM invitations i {_WITH} WHERE i.id = ANY($1::uuid[])"  # noqa: S608 - column names only
 
@@ -145,9 +145,8 @@ _mapping: Callable[[str], Mapping[str, str]] = lru_cache(maxsize=2000)(json.load
 
 
 def _invitations(rows: Sequence[asyncpg.Record]) -> list[Invitation]:
-    contents = {
-        row["content"]: _content(row["document"]) for row in rows if row["document"]
-    }  # the first of each has it
+    new = [row for row in rows if row["document"]]  # it is told where it is another than the row's before
+    contents = {row["content"]: _content(row["document"]) for row in new}
     return [_invitation(row, contents[row["content"]]) for row in rows]
 
 

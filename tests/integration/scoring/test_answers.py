@@ -9,6 +9,7 @@ import pytest
 
 from services.scoring.answers import Recorded
 from services.scoring.domain.answers import Refusal
+from services.scoring.repository import invitations
 from shared import events
 from shared.events import RespondentErased, SurveyWithdrawn
 from shared.vocabulary import Category
@@ -28,6 +29,16 @@ async def test_score_is_recorded_once_and_published_once(scoring: Scoring) -> No
     assert isinstance(answered.payload, events.SurveyAnswered)
     assert (answered.payload.score, answered.payload.category, answered.payload.version) == (9, Category.PROMOTER, 1)
     assert answered.payload.customer_id == request.customer_id
+
+
+async def test_what_everybody_reads_is_stored_once_and_everybody_reads_their_own(scoring: Scoring) -> None:
+    questions = ("Would you recommend us?", "Порекомендуете нас?")
+    asked = [requested(question=questions[number % 2]) for number in range(6)]
+    await scoring.receive(*asked)
+    async with scoring.database.sessions.begin() as session:
+        loaded = await invitations.load(session, [each.invitation_id for each in asked])
+    assert [loaded[each.invitation_id].content.question for each in asked] == [each.question for each in asked]
+    assert await scoring.rows("SELECT count(*)::int AS n FROM contents") == [{"n": 2}]
 
 
 async def test_changed_series_are_published_with_their_sums(scoring: Scoring) -> None:
