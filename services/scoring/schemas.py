@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from services.scoring.domain.calls import TaskKind
 from services.scoring.repository.listing import Filter
 from shared.events import Id, Instant, Score, Text
-from shared.vocabulary import AnswerMode, CallDisposition, CallOutcome, Category, ChannelKind
+from shared.vocabulary import AnswerMode, CallDisposition, CallOutcome, Category, ChannelKind, respondent_id
 
 Operator = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 
@@ -34,6 +34,8 @@ class AnswersQuery(_In):
     channel: ChannelKind | None = None
     mode: AnswerMode | None = None
     suspect: bool | None = None
+    customer: Id | None = None
+    invitation: UUID | None = None
     segment: Annotated[list[Pair], Field(max_length=20)] = []
     after: Annotated[str | None, Field(max_length=22)] = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
@@ -57,6 +59,8 @@ class AnswersQuery(_In):
             channel=self.channel,
             mode=self.mode,
             suspect=self.suspect,
+            respondent=respondent_id(self.customer) if self.customer else None,
+            invitation=self.invitation,
             segments=dict(pair.split(":", 1) for pair in self.segment),
         )
 

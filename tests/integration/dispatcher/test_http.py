@@ -104,6 +104,15 @@ async def test_story_of_a_silent_respondent_is_told_in_their_time(chain: Chain, 
     assert "r1@example.com" not in page
 
 
+async def test_story_of_an_answer_leads_to_it(chain: Chain, client: httpx.AsyncClient) -> None:
+    asked = request()
+    await chain.take(asked)
+    leads = f'href="http://127.0.0.1:8000/v1/answers?invitation={asked.invitation_id}"'
+    assert leads not in (await client.get(f"/invitations/{asked.invitation_id}")).text
+    await chain.take(answered(asked))
+    assert leads in (await client.get(f"/invitations/{asked.invitation_id}")).text
+
+
 async def test_invitations_are_found_by_customer_and_from_the_mailbox(chain: Chain, client: httpx.AsyncClient) -> None:
     asked, other = request("anna"), request("somebody")
     await chain.take(asked, other)

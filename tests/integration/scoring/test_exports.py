@@ -158,12 +158,24 @@ async def test_answers_are_filtered_and_paged(scoring: Scoring, client: httpx.As
     assert await scores("segment=store:S1&segment=age:18-24&category=detractor") == [3, 5]
     assert await scores("from=2026-11-19") == [10]
     assert await scores("to=2026-11-18&channel=email&mode=self&suspect=false&limit=2") == [2, 3]
+    request = await scoring.asked(customer_id="Ann 7", respondent_id="ann 7")
+    await scoring.score(request, 1)
+    assert await scores("customer=ann%207") == await scores(f"invitation={request.invitation_id}") == [1]
+    assert await scores("customer=ann") == await scores(f"invitation={uuid4()}") == []
     assert await scores("program=other") == await scores("mode=operator") == await scores("suspect=true") == []
     page = (await client.get("/v1/answers?limit=5")).json()
     rest = (await client.get("/v1/answers", params={"limit": 5, "after": page["next"]})).json()
-    assert [each["score"] for each in page["answers"] + rest["answers"]] == [2, 3, 4, 5, 6, 7, 8, 9, 10]
-    assert [each["test"] for each in rest["answers"]] == [False, False, False, True]
-    for wrong in ("after=nonsense", "segment=store", "category=angry", "limit=0", "from=x", "unknown=1"):
+    assert [each["score"] for each in page["answers"] + rest["answers"]] == [2, 3, 4, 5, 6, 7, 8, 9, 10, 1]
+    assert [each["test"] for each in rest["answers"]] == [False, False, False, True, False]
+    for wrong in (
+        "after=nonsense",
+        "segment=store",
+        "category=angry",
+        "limit=0",
+        "from=x",
+        "unknown=1",
+        "invitation=7",
+    ):
         assert (await client.get(f"/v1/answers?{wrong}")).status_code == 422
 
 
