@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
@@ -11,9 +11,10 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from services.scoring import charts, overview, panels, rendering
+from services.scoring.domain.answers import local_day
 from services.scoring.domain.comparison import smallest_sample
 from services.scoring.domain.periods import Against, Days, Period, label_of
 from services.scoring.domain.score import FEW, Definition, bounds
@@ -32,6 +33,7 @@ PERIODS = (7, 30, 90, 365)
 DAILY_UNTIL, WEEKLY_UNTIL = 31, 200
 LOOK_S, SILENCE_S = 1.0, 15.0
 WANTED_MARGINS = (10, 5, 3, 1)
+MORE_COMMENTS, MOST_COMMENTS = 50, 500
 
 
 class View(DaysQuery):
@@ -45,6 +47,13 @@ class View(DaysQuery):
     definition: Definition = Definition.EVERY_ANSWER
     group: Literal["promoter", "passive", "detractor"] | None = None
     reason: Annotated[str | None, Field(max_length=200)] = None
+    comments: Annotated[int | None, Field(ge=1, le=MOST_COMMENTS)] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _chosen(cls, said: Mapping[str, object]) -> Mapping[str, object]:
+        """Take an empty choice, as a form sends it, for none."""
+        return {name: value for name, value in said.items() if value != ""}
 
     def link(self, **changes: object) -> str:
         """Address the same view with some of it changed; None takes a choice back."""
@@ -52,13 +61,14 @@ class View(DaysQuery):
         return "/?" + urlencode({name: value for name, value in said.items() if value is not None})
 
     def stretch(self, today: date) -> Days:
-        last = self.to or today + timedelta(days=1)  # where the day has begun already
-        return Days(min(self.from_ or last - timedelta(days=self.days), last), last)
+        last = self.to or max(today, self.from_ or today)
+        first = self.from_ or last - timedelta(days=self.days - 1)
+        return Days(min(first, last), max(first, last))
 
     def period_of(self, days: Days) -> Period:
         if self.period:
             return self.period
-        return "day" if days.count <= DAILY_UNTIL + 1 else "week" if days.count <= WEEKLY_UNTIL else "month"
+        return "day" if days.count <= DAILY_UNTIL else "week" if days.count <= WEEKLY_UNTIL else "month"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +86,15 @@ class Dashboard:
 
     async def show(self, view: Annotated[View, Query()]) -> Response:
         now = self.clock.now()
-        days = view.stretch(now.date())
         async with self.sessions.begin() as session:
             programs = await invitations.programs_by_use(session)
             titles = {id_: each.title if each.active else f"{each.title} (off)" for id_, each in programs.items()}
             chosen = view.program if view.program in titles else next(iter(titles), None)
+            today = local_day(now, programs[chosen].zone if chosen else "UTC")
+            days = view.stretch(today)
             wanted = await overview.affordable(session, _wanted(view, days, chosen))
             found = await overview.read(session, wanted) if chosen else None
-        values = _values(found, wanted, now) if found else {"whole": None}
+        values = _values(found, wanted, now, today) if found else {"whole": None}
         return rendering.page(
             "dashboard.html",
             titles=titles,
@@ -93,7 +104,7 @@ class Dashboard:
             days=days,
             pages=self.staff_pages,
             few=FEW,
-            today=now.date(),
+            today=today,
             too_many=overview.MOST_COUNTED if wanted.which.definition is not view.definition else None,
             looked_through=LOOKED_THROUGH,
             **values,
@@ -120,16 +131,19 @@ class Dashboard:
 
 def _wanted(view: View, days: Days, program: str | None) -> Wanted:
     which = Slice(program, days.first, days.last, split_segment(view.segment), view.definition)
-    return Wanted(which, days, view.period_of(days), view.against, view.by, Only(view.group, view.reason))
+    return Wanted(
+        which, days, view.period_of(days), view.against, view.by, Only(view.group, view.reason), view.comments
+    )
 
 
-def _values(found: Overview, wanted: Wanted, now: datetime) -> dict[str, Any]:
+def _values(found: Overview, wanted: Wanted, now: datetime, today: date) -> dict[str, Any]:
     tally = found.whole.tally
     marks = {label_of(effect.annotation.day, wanted.period): effect.annotation.text for effect in found.trend.effects}
     beside = charts.Beside(found.trend.target, found.trend.year_before, marks)
     return {
         "found": found,
         "words": panels.words(found.words.rows, texts=found.reason_texts, now=now),
+        "more_words": _more_words(found),
         "whole": found.whole,
         "segment": wanted.which.segment,
         "definition": wanted.which.definition,
@@ -141,13 +155,22 @@ def _values(found: Overview, wanted: Wanted, now: datetime) -> dict[str, Any]:
         "shares": charts.shares(tally, width=298),
         "trend": charts.trend(found.trend.now, width=760, height=330, beside=beside),
         "narrow_trend": charts.trend(found.trend.now, width=320, height=260, most_labels=4, beside=beside),
+        "unfinished": label_of(today, wanted.period),
         "rows": panels.value_rows(found.values),
         "name_of": panels.name_of,
         "moved": [panels.moved_line(each, found.reason_texts) for each in found.moves.moved[:6]],
         "funnel": panels.funnel_bars(found.funnel, found.plan),
         "hours": panels.hour_bars(found.funnel, height=48, step=24),
-        "reasons": panels.reason_rows(found),
+        "praised": panels.reason_rows(found, praise=True),
+        "missed": panels.reason_rows(found, praise=False),
+        "reason_names": panels.reason_names,
         "yardsticks": panels.yardsticks(found),
         "money": panels.money,
         "categories": [category.value for category in Category],
     }
+
+
+def _more_words(found: Overview) -> int | None:
+    """How many comments to show next, if there may be more."""
+    shown = found.most_words
+    return min(shown + MORE_COMMENTS, MOST_COMMENTS) if len(found.words.rows) == shown < MOST_COMMENTS else None

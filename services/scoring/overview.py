@@ -19,7 +19,7 @@ from services.scoring.repository import counting, dimensions, figures, journeys,
 from services.scoring.repository.slices import Slice
 from services.scoring.repository.words import Only, Words
 from services.scoring.repository.yardsticks import Benchmark
-from shared.events import PlanStep
+from shared.events import PlanStep, Reasons
 
 OWN_SPLITS = ("answering_device", "mode", "step", "version")
 MOST_EFFECTS, FEW_WORDS = 4, 8
@@ -28,7 +28,7 @@ MOST_COUNTED = 20_000  # answers one by one for one page, which counts them seve
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What of the slice is asked for beside the score: `by` a dimension, `only` some comments."""
+    """What of the slice is asked for beside the score: `by` a dimension, `only` some comments, and how many."""
 
     which: Slice
     days: Days
@@ -36,6 +36,7 @@ class Wanted:
     against: Against
     by: str | None = None
     only: Only = field(default_factory=Only)
+    comments: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +60,13 @@ class Overview:
     by: str
     values: Sequence[Figure]
     reasons: Mapping[str, Tally]
-    reason_texts: Mapping[str, str]
+    reason_texts: Reasons
     moves: Moves
     funnel: Funnel
     plan: Sequence[PlanStep]
     groups: Sequence[Group]
     words: Words
+    most_words: int
     benchmarks: Sequence[Benchmark]
 
 
@@ -83,6 +85,7 @@ async def read(session: AsyncSession, wanted: Wanted) -> Overview:
     splits = [*await dimensions.names(session, program), *OWN_SPLITS]
     by = wanted.by if wanted.by in splits else next(iter(_first_known(splits)))
     sums, few = await journeys.sums(session, which), whole.tally.n < FEW
+    most_words = wanted.comments or (FEW if few else FEW_WORDS)
     return Overview(
         which=which,
         whole=whole,
@@ -103,8 +106,9 @@ async def read(session: AsyncSession, wanted: Wanted) -> Overview:
             which,
             wanted.only,
             wordless_too=few or bool(wanted.only.reason),
-            limit=FEW if few else FEW_WORDS,
+            limit=most_words,
         ),
+        most_words=most_words,
         benchmarks=await yardsticks.benchmarks(session),
     )
 

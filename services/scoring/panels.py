@@ -12,10 +12,10 @@ import asyncpg
 
 from services.scoring import charts, rendering
 from services.scoring.domain.funnel import Funnel
-from services.scoring.domain.moves import REASON, Moved
+from services.scoring.domain.moves import PRAISE, REASON, Moved
 from services.scoring.domain.score import FEW, Figure, Tally
 from services.scoring.overview import Overview
-from shared.events import PlanStep
+from shared.events import PlanStep, Reasons
 from shared.vocabulary import AnswerMode, Category, ChannelKind, category_of
 
 MOST_ROWS = 20
@@ -109,30 +109,53 @@ class ReasonRow:
     parts: list[charts.Share]
 
 
-def reason_rows(found: Overview) -> list[ReasonRow]:
-    """Reasons by how many named them; bars by group, all on the scale of the most frequent."""
-    most = max((tally.n for tally in found.reasons.values()), default=1) or 1
-    answers = found.funnel.answered if found.which.segment else found.whole.tally.n
+def reason_rows(found: Overview, *, praise: bool) -> list[ReasonRow]:
+    """Reasons by how many promoters, or how many of the rest, ticked them; all bars are on the scale of the longest."""
+    named = {reason: _of_those(tally, praise=praise) for reason, tally in found.reasons.items()}
+    most = max((tally.n for tally in named.values()), default=1) or 1
+    people = {group.name: group.people for group in found.groups}
+    asked = people[Category.PROMOTER] if praise else people[Category.PASSIVE] + people[Category.DETRACTOR]
+    answers = asked if found.which.segment else _of_those(found.whole.tally, praise=praise).n
     return [
         ReasonRow(
             reason,
-            found.reason_texts.get(reason, reason),
+            reason_text(reason, found.reason_texts, praise=praise),
             tally,
             tally.n / max(answers, 1),
             charts.shares(tally, width=SCALE, of=most),
         )
-        for reason, tally in sorted(found.reasons.items(), key=lambda each: -each[1].n)
+        for reason, tally in sorted(named.items(), key=lambda each: -each[1].n)
         if tally.n
     ]
 
 
-def moved_line(moved: Moved, texts: Mapping[str, str]) -> str:
+def _of_those(tally: Tally, *, praise: bool) -> Tally:
+    """Keep the promoters' answers, or those of the rest."""
+    return Tally((*(0,) * 9, *tally.by_score[9:]) if praise else (*tally.by_score[:9], 0, 0))
+
+
+def reason_text(reason: str, *texts: Reasons, praise: bool) -> str:
+    """Name a reason as they read it who ticked it: one id may say one thing to promoters and another to the rest."""
+    lists = [of.promoter if praise else of.other for of in texts] + [
+        of.other if praise else of.promoter for of in texts
+    ]
+    return next((each.text for listed in lists for each in listed if each.id == reason), reason)
+
+
+def reason_names(reason: str, texts: Reasons, group: str | None) -> str:
+    """Name a reason to one group, or as every group reads it."""
+    wanted = (True, False) if group is None else (group == Category.PROMOTER,)
+    return " / ".join(dict.fromkeys(reason_text(reason, texts, praise=praise) for praise in wanted))
+
+
+def moved_line(moved: Moved, texts: Reasons) -> str:
     """Say in one sentence what changed, and how surely."""
     interval = moved.difference.interval
     sure = f"({rendering.signed(interval.low)} … {rendering.signed(interval.high)})"
-    if moved.dimension == REASON:
-        text = texts.get(moved.value, moved.value)
-        return f"“{text}” is named by {moved.after:.0f} % of answers, was {moved.before:.0f} % {sure}"
+    if moved.dimension in (REASON, PRAISE):
+        text = reason_text(moved.value, texts, praise=moved.dimension == PRAISE)
+        kind = "praise" if moved.dimension == PRAISE else "complaint"
+        return f"“{text}” is the {kind} of {moved.after:.0f} % of answers, was {moved.before:.0f} % {sure}"
     verb = "rose" if moved.difference.points > 0 else "fell"
     return (
         f"{name_of(moved.dimension).capitalize()} {moved.value} {verb} by {abs(round(moved.difference.points))} {sure}"
@@ -163,14 +186,12 @@ def money(sums: Mapping[str, Decimal]) -> str:
     return ", ".join(f"{rendering.grouped(round(amount))} {currency}" for currency, amount in sums.items()) or "–"  # noqa: RUF001 - a dash where there is no figure
 
 
-def words(rows: Iterable[asyncpg.Record], *, texts: Mapping[str, str], now: datetime) -> list[dict[str, Any]]:
+def words(rows: Iterable[asyncpg.Record], *, texts: Reasons, now: datetime) -> list[dict[str, Any]]:
     return [_word(row, texts, now) for row in rows]
 
 
-def _word(row: asyncpg.Record, named: Mapping[str, str], now: datetime) -> dict[str, Any]:
-    category = category_of(row["score"])
-    first, second = ("other", "promoter") if category is Category.PROMOTER else ("promoter", "other")
-    texts = {reason["id"]: reason["text"] for group in (first, second) for reason in row["texts"][group]}
+def _word(row: asyncpg.Record, texts: Reasons, now: datetime) -> dict[str, Any]:
+    category, own = category_of(row["score"]), Reasons.model_validate(row["texts"])
     where = "the desk" if row["mode"] == AnswerMode.OPERATOR else {"email": "e-mail", "sms": "SMS"}.get(row["channel"])
     return {
         "score": row["score"],
@@ -181,5 +202,5 @@ def _word(row: asyncpg.Record, named: Mapping[str, str], now: datetime) -> dict[
         "by": where or ("an import" if row["mode"] == AnswerMode.IMPORTED else "a link"),
         "suspect": row["suspect"],
         "call_back": row["callback_wanted"],
-        "reasons": [named.get(reason) or texts.get(reason, reason) for reason in row["reasons"]],
+        "reasons": [reason_text(reason, texts, own, praise=category is Category.PROMOTER) for reason in row["reasons"]],
     }

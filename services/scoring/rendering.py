@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.scoring.domain.answers import local_day, zone
+from services.scoring.domain.periods import Days
 from services.scoring.domain.score import nps
 
 _MINUS, _SPACE = "−", "\N{NO-BREAK SPACE}"  # noqa: RUF001 - a real minus sign
@@ -32,6 +33,12 @@ def grouped(count: int) -> str:
     return f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
+def stretch(days: Days) -> str:
+    """Write the first and the last day, the year once where it is the same."""
+    first = "d MMM" if days.first.year == days.last.year else "d MMM y"
+    return f"{format_date(days.first, first, locale='en')} to {format_date(days.last, 'd MMM y', locale='en')}"
+
+
 def moment(at: datetime, zone_name: str, *, now: datetime) -> str:
     """Write a time of day, with its day unless that is today."""
     local = at.astimezone(zone(zone_name))
@@ -47,7 +54,7 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.filters |= {"signed": signed, "percent": percent, "grouped": grouped, "nps": nps}
+_environment.filters |= {"signed": signed, "percent": percent, "grouped": grouped, "nps": nps, "stretch": stretch}
 _environment.globals |= {"moment": moment}
 
 

@@ -115,7 +115,7 @@ class DifferenceOut(BaseModel):
 
 
 class MovedOut(BaseModel):
-    """`before` and `after` are scores; of a reason, the percentage of answers that name it."""
+    """`before` and `after` are scores; of `reason` and `praise`, the percentage of answers that name it."""
 
     dimension: str
     value: str

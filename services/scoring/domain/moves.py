@@ -10,7 +10,8 @@ from services.scoring.domain.score import FEW, Tally
 
 Series = tuple[str, str]  # dimension, value
 WHOLE: Series = ("all", "")
-REASON = "reason"
+REASON = "reason"  # ticked by passives and detractors
+PRAISE = "praise"  # ticked by promoters, who read another list
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +45,21 @@ def what_moved(before: Mapping[Series, Tally], after: Mapping[Series, Tally], *,
 
 
 def _compare(before: Mapping[Series, Tally], after: Mapping[Series, Tally], *, enough: int) -> Iterator[Moved]:
+    answers = before.get(WHOLE, Tally()).n, after.get(WHOLE, Tally()).n
     for series in sorted({*before, *after} - {WHOLE}):
         old, new = before.get(series, Tally()), after.get(series, Tally())
-        if series[0] == REASON:
-            shares = Share(old.n, before.get(WHOLE, Tally()).n), Share(new.n, after.get(WHOLE, Tally()).n)
-            changed = share_difference(*shares) if min(share.whole for share in shares) >= enough else None
-            values = shares[0].percent, shares[1].percent
-        else:
-            changed = difference(old, new) if min(old.n, new.n) >= enough else None
-            values = score_of(old), score_of(new)
-        if changed:
-            yield Moved(*series, *values, changed)
+        if series[0] == REASON and min(answers) >= enough:
+            yield from _ticked(series[1], old, new, answers)
+        elif series[0] != REASON and min(old.n, new.n) >= enough and (changed := difference(old, new)):
+            yield Moved(*series, score_of(old), score_of(new), changed)
+
+
+def _ticked(reason: str, old: Tally, new: Tally, answers: tuple[int, int]) -> Iterator[Moved]:
+    praised = old.promoters, new.promoters
+    for dimension, ticked in ((REASON, (old.n - praised[0], new.n - praised[1])), (PRAISE, praised)):
+        then, now = (Share(count, of) for count, of in zip(ticked, answers, strict=True))
+        if any(ticked) and (changed := share_difference(then, now)):
+            yield Moved(dimension, reason, then.percent, now.percent, changed)
 
 
 def score_of(tally: Tally) -> float:

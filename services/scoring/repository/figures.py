@@ -16,7 +16,7 @@ from services.scoring.repository import counting
 from services.scoring.repository.buckets import tally
 from services.scoring.repository.slices import LABELS, Slice
 from shared import db
-from shared.events import PlanStep
+from shared.events import PlanStep, Reasons
 
 Key = tuple[str, ...]  # the values, and the label of the period
 MOST_COUNTED = 300_000  # answers, one by one; some seconds (docs/performance.md)
@@ -108,8 +108,7 @@ _REASON_TEXTS = """SELECT coalesce(
  id DESC LIMIT 1)) AS texts"""
 
 
-async def reason_texts(session: AsyncSession, program: str) -> dict[str, str]:
+async def reason_texts(session: AsyncSession, program: str) -> Reasons:
     """Read the words of each reason in the program's own language, or as its newest invitation in that one has them."""
     [found] = await db.fetch(session, _REASON_TEXTS, program)
-    groups = [(found["texts"] or {}).get(group, []) for group in ("promoter", "other")]
-    return {reason["id"]: reason["text"] for group in groups for reason in group}
+    return Reasons.model_validate(found["texts"] or {})

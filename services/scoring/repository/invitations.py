@@ -266,7 +266,9 @@ async def program_zones(session: AsyncSession) -> dict[str, str]:
 
 
 _TITLES = """SELECT p.id, coalesce(p.document->>'title', (SELECT program_title FROM invitations WHERE program = p.id
-ORDER BY id DESC LIMIT 1), '') AS title, coalesce((p.document->>'active')::boolean, true) AS active
+ORDER BY id DESC LIMIT 1), '') AS title, coalesce((p.document->>'active')::boolean, true) AS active,
+coalesce(p.document->>'time_zone',
+(SELECT program_zone FROM invitations WHERE program = p.id ORDER BY id DESC LIMIT 1), 'UTC') AS zone
 FROM (SELECT id, document FROM programs UNION ALL
 SELECT DISTINCT program, NULL::jsonb FROM invited WHERE program NOT IN (SELECT id FROM programs)) p
 ORDER BY active DESC,
@@ -277,8 +279,12 @@ ORDER BY active DESC,
 class Named:
     title: str
     active: bool
+    zone: str
 
 
 async def programs_by_use(session: AsyncSession) -> dict[str, Named]:
     """Every program anybody published or was asked for; first that which asks and asked last."""
-    return {row["id"]: Named(row["title"] or row["id"], row["active"]) for row in await db.fetch(session, _TITLES)}
+    return {
+        row["id"]: Named(row["title"] or row["id"], row["active"], row["zone"])
+        for row in await db.fetch(session, _TITLES)
+    }

@@ -124,7 +124,7 @@ async def printed_whole(page: Page) -> None:
     """Look at it as on paper, A4: whose score it is, and no table cut off."""
     await page.emulate_media(media="print")
     await page.set_viewport_size(PAPER)
-    await expect(page.locator(".printed")).to_have_text("After delivery, 2026-10-08 to 2026-11-19")
+    await expect(page.locator(".printed")).to_have_text("After delivery, 2026-10-08 to 2026-11-18")
     cut_off = "tables => tables.filter(table => table.scrollWidth > table.clientWidth).length"
     assert await page.locator(".scroll").evaluate_all(cut_off) == 0
     await page.screenshot(path=SCREENSHOTS / "score-print.png", full_page=True)
@@ -151,6 +151,13 @@ async def test_dashboard_is_accessible_alive_and_fits_a_phone(
         await expect(page.locator("#score")).not_to_have_text(before, timeout=10_000)
         await clean(page)
         await photograph(page, "score-1280")
+        await page.get_by_label("Period").select_option("7")
+        await page.get_by_role("button", name="Show").click()
+        await expect(page.locator("#score")).to_be_visible()
+        await page.get_by_title("Choose the days").click()
+        await expect(page.get_by_label("From", exact=True)).to_have_value("2026-11-12")
+        await clean(page)
+        await page.goto(f"{url}/?days=42&period=week")
         await printed_whole(page)
         await page.get_by_role("link", name="Khimki").click()
         await expect(page.locator("#chosen")).to_contain_text("Khimki")

@@ -56,8 +56,12 @@ async def test_page_of_a_segment_says_why_and_what_without_operators(
         await ask(scoring, "Arbat", 10)
     while await scoring.tick():
         pass
-    page = (await client.get(f"/{DAYS}&days=21")).raise_for_status().text
-    for words_of_it in ("From asked to answered", "“Long wait” is named by 100 %", "Without the 10 typed by operators"):
+    page = (await client.get(f"/{DAYS}&days=22")).raise_for_status().text
+    for words_of_it in (
+        "From asked to answered",
+        "“Long wait” is the complaint of 100 %",
+        "Without the 10 typed by operators",
+    ):
         assert words_of_it in page
     assert "Bought again within 90 days" in page
 

@@ -1,0 +1,97 @@
+"""What a manager chooses on the dashboard, and what it says of it."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from shared.events import ProgramPublished, Reason, Reasons
+from tests.integration.scoring.stand import Scoring
+from tests.integration.scoring.test_figures import answer_all
+
+SPEED = Reasons(
+    promoter=[Reason(id="speed", text="Quick service")],
+    other=[Reason(id="speed", text="Long wait")],
+)
+
+
+def text_of(page: str, id_: str) -> str:
+    found = re.search(rf'id="{id_}".*?</(?:section|table)>\n</div>', page, re.DOTALL)
+    assert found
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", found[0]))
+
+
+@pytest.mark.parametrize("choice", ["period=", "period=&days=7&against=previous&program=", "from=&to=", "segment="])
+async def test_empty_choice_of_a_form_is_none(scoring: Scoring, client: httpx.AsyncClient, choice: str) -> None:
+    await answer_all(scoring, [9, 3])
+    assert (await client.get(f"/?{choice}")).status_code == 200
+
+
+async def test_last_days_end_today_where_the_program_is(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    east = {"title": "Far east", "time_zone": "Asia/Vladivostok"}
+    await scoring.receive(ProgramPublished(program_id="after-purchase", program_version=1, document=east))
+    scoring.clock.moment = datetime(2026, 11, 18, 20, tzinfo=UTC)  # there it is six in the morning of the 19th
+    await answer_all(scoring, [9] * 30)
+    scoring.clock.moment -= timedelta(days=7)
+    await answer_all(scoring, [3] * 30)
+    scoring.clock.moment += timedelta(days=7)
+    page = (await client.get("/?days=7")).text
+    assert "13 Nov to 19 Nov 2026" in page
+    assert "+200 against the period before" in page
+    longer = (await client.get("/?days=8")).text
+    assert "12 Nov to 19 Nov 2026" in longer
+    assert "against the period before (" not in longer
+
+
+async def test_days_the_other_way_round_are_the_same_days(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    await answer_all(scoring, [9])
+    page = (await client.get("/?from=2026-11-20&to=2026-11-10")).text
+    assert 'name="from" value="2026-11-10"' in page
+    assert 'name="to" value="2026-11-20"' in page
+
+
+async def test_praise_is_not_shown_as_a_complaint(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    for score, count in ((10, 3), (7, 1), (2, 1)):
+        for _ in range(count):
+            request = await scoring.asked(reasons=SPEED)
+            await scoring.score(request, score, reasons=("speed",), comment=f"a {score}")
+    page = (await client.get("/")).text
+    told = text_of(page, "reasons")
+    assert "Quick service 3 100 % Missed" in told.replace("\N{NO-BREAK SPACE}", " ")
+    assert "Long wait 2 100 %" in told.replace("\N{NO-BREAK SPACE}", " ")
+    words = re.findall(r"“a (\d+)” <span class=\"chip\">([^<]*)</span>", page)
+    assert set(words) == {("10", "Quick service"), ("7", "Long wait"), ("2", "Long wait")}
+    assert "Quick service / Long wait <a" in (await client.get("/?reason=speed")).text
+    assert "Quick service <a" in (await client.get("/?reason=speed&group=promoter")).text
+
+
+@pytest.mark.parametrize("segment", ["store:Nowhere", "store", "planet:Mars", "employee:Gleb, Sokol"])
+async def test_segment_without_answers_says_so(scoring: Scoring, client: httpx.AsyncClient, segment: str) -> None:
+    await answer_all(scoring, [9] * 30)
+    page = await client.get("/", params={"segment": segment})
+    assert page.status_code == 200
+    assert "was asked or answered in these days" in page.text
+
+
+async def test_more_comments_are_a_link_away(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    await answer_all(scoring, [9] * 22)
+    for number in range(12):
+        await scoring.score(await scoring.asked(), 3, comment=f"Comment {number}")
+    page = (await client.get("/")).text
+    [more] = re.findall(r'href="([^"]*)#words">More comments', page)
+    assert page.count("“Comment ") == 8
+    further = (await client.get(more.replace("&amp;", "&"))).text
+    assert further.count("“Comment ") == 12
+    assert "More comments" not in further
+
+
+async def test_period_that_is_not_over_looks_so(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    await answer_all(scoring, [9, 3])
+    scoring.clock.moment += timedelta(days=1)
+    await answer_all(scoring, [9, 3])
+    assert "the day is not over yet" in (await client.get("/?days=7")).text
+    scoring.clock.moment += timedelta(days=1)
+    assert "is not over yet" not in (await client.get("/?days=7")).text
