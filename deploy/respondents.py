@@ -246,7 +246,7 @@ class Sale:
     touchpoint: Mapping[str, str] = field(default_factory=dict)  # what is known beside the store and its channel
 
 
-def purchase(person: Person, sale: Sale) -> dict[str, Any]:
+def purchase(person: Person, sale: Sale, *, time_zone: str = "UTC") -> dict[str, Any]:
     """Make a purchase as a shop would send it: a structured CloudEvent."""
     return {
         "specversion": "1.0",
@@ -261,7 +261,7 @@ def purchase(person: Person, sale: Sale) -> dict[str, Any]:
                 "email": person.email,
                 "phone": person.phone,
                 "locale": "ru" if person.number % 4 == 0 else "en",
-                "time_zone": "UTC",
+                "time_zone": time_zone,
                 "consent": {"email": True, "sms": True, "call": True},
                 "attributes": {"age": person.age},
             },

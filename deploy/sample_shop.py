@@ -37,6 +37,7 @@ READS_S = 4.0
 CANCELLED_SHARE, RETURNING_SHARE, REGULARS = 0.03, 0.25, 300
 WARMTH = {"Tverskaya": 0.2, "Arbat": 0.13, "Online": 0.08, "Sokol": 0.02, "Khimki": 0.1}
 REGIONS = {"Khimki": "Moscow region", "Online": "everywhere"}
+ZONES = ("Europe/Moscow", "America/New_York", "Asia/Vladivostok")  # where somebody may be called at any hour
 STAFF = ("Anna", "Boris", "Vera", "Gleb")
 FALLS, FALLS_BY, FALLS_AFTER = "Khimki", 0.4, timedelta(days=25)
 NOTE = f"{FALLS}: new opening hours"
@@ -99,7 +100,8 @@ class Shop:
                 "employee": f"{self.chance.choice(STAFF)}, {store}",
             },
         )
-        return purchase(self._customer(), sale)
+        customer = self._customer()
+        return purchase(customer, sale, time_zone=ZONES[customer.number % len(ZONES)])
 
     def _customer(self) -> Person:
         if self.regulars and self.chance.random() < RETURNING_SHARE:

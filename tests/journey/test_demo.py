@@ -12,12 +12,14 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 
 from deploy import databases, sample_shop, settled
 from shared.clock import StoredClock
+from shared.events import Window
 from tests.journey.stage import purchase
 
 STOPS_WITHIN_S = 10
@@ -148,3 +150,11 @@ async def test_demo_arrives_at_now(tmp_path: Path) -> None:
     async with asyncio.timeout(60):
         await sample_shop.hurry_to_now(clock, asyncio.Event())
     assert abs(datetime.now(UTC) - clock.now()) < timedelta(seconds=5)
+
+
+@pytest.mark.parametrize("month", [1, 7])
+def test_somebody_of_the_demo_may_be_called_at_any_hour(month: int) -> None:
+    hours = Window()
+    for hour in range(24):
+        now = datetime(2026, month, 14, hour, 30, tzinfo=UTC)
+        assert any(hours.start <= now.astimezone(ZoneInfo(zone)).time() < hours.end for zone in sample_shop.ZONES), hour
