@@ -7,7 +7,7 @@ import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urljoin
+from urllib.parse import urlencode, urljoin
 
 import httpx
 import pytest
@@ -81,6 +81,32 @@ async def test_every_staff_page_leads_to_all_others(stage: Stage) -> None:
     statuses = {url: (await stage.web.get(url)).status_code for url in (*menus[0].values(), *apis)}
     assert len(statuses) == len(menus[0]) + len(pages)
     assert set(statuses.values()) == {200}
+
+
+async def test_whatever_is_chosen_on_a_page_can_be_shown(stage: Stage) -> None:
+    """Each form that asks for a view is sent as it stands, and with every other choice it offers."""
+    await stage.happens(purchase())
+    sent = {
+        urljoin(page, f"{path}?{urlencode(fields)}")
+        for page in (await menu_of(stage, f"{stage.scoring}/")).values()
+        for path, form in re.findall(FORM, (await stage.web.get(page)).text, re.DOTALL)
+        for fields in views_of(form)
+    }
+    refused = [url for url in sorted(sent) if (await stage.web.get(url)).status_code != 200]
+    assert len(sent) > 20
+    assert refused == []
+
+
+FORM = r'<form(?= [^>]*method="get")[^>]* action="([^"]+)"[^>]*>(.*?)</form>'
+FIELD = r'<(input|select)[^>]* name="([^"]+)"(?:[^>]* value="([^"]*)")?[^>]*>(.*?)(?=<input|<select|$)'
+
+
+def views_of(form: str) -> list[dict[str, str]]:
+    """Name the fields as they are sent at first, then with one other choice at a time."""
+    fields = {name: (value, options) for _, name, value, options in re.findall(FIELD, form, re.DOTALL)}
+    choices = {name: re.findall('<option value="([^"]*)"', options) for name, (_, options) in fields.items()}
+    first = {name: (choices[name] or [value])[0] for name, (value, _) in fields.items()}
+    return [first, *({**first, name: each} for name, offered in choices.items() for each in offered)]
 
 
 async def menu_of(stage: Stage, page: str) -> dict[str, str]:
