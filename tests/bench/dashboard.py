@@ -34,19 +34,21 @@ PAGES = {
     "one store": "/?segment=store:s1",
     "one employee": "/?segment=employee:e39",
     "comments of detractors": "/?group=detractor",
+    "API, a customer's answers": "/v1/answers?customer=c7",
     "API, the score": "/v1/nps?program=p",
     "API, by store and month": "/v1/nps?program=p&by=store&period=month",
     "API, two crossed, 90 days": "/v1/nps?program=p&by=store,channel&from=2026-08-24",
     "API, latest per customer, 90 days": "/v1/nps?program=p&definition=latest_per_customer&from=2026-08-24",
 }
-_CONTENT = """{"event": {"source": "s", "id": "e", "type": "t", "time": "2026-01-01T00:00:00Z"}, "brand": {"name": "B"},
-"question": "?", "reasons": {"promoter": [], "other": [{"id": "wait", "text": "Long wait"}]}, "extra_questions": [],
-"thanks": {}, "plan": [{"step": 1, "channel": "email", "delay_s": 0}]}"""
+_CONTENT = """INSERT INTO contents (digest, document) VALUES ('one', '{"brand": {"name": "B"}, "question": "?",
+"reasons": {"promoter": [], "other": [{"id": "wait", "text": "Long wait"}]}, "extra_questions": [], "thanks": {},
+"plan": [{"step": 1, "channel": "email", "delay_s": 0}]}')"""
 _INVITE = """INSERT INTO invitations (id, fingerprint, respondent_id, customer_id, program, program_version,
-program_title, locale, time_zone, program_zone, content, segments, dimensions, expires_at, invited_day, counted, name,
-phone)
+program_title, locale, time_zone, program_zone, occasion, content, segments, dimensions, expires_at, invited_day,
+counted, name, phone)
 SELECT lpad(to_hex(n), 32, '0')::uuid, int4send(n), 'c' || n % 300000, 'c' || n % 300000, 'p', 1, 'P', 'en', 'UTC',
-'UTC', $2::jsonb, d, d || '{"version": "1"}', $3, $4::date - n % 365, true, '', ''
+'UTC', '{"source": "s", "id": "e", "type": "t", "time": "2026-01-01T00:00:00Z"}', 'one', d, d || '{"version": "1"}', $2,
+$3::date - n % 365, true, '', ''
 FROM generate_series(1, 2 * $1::int) n, LATERAL (SELECT jsonb_build_object('store', 's' || n % 5, 'channel',
 'c' || n % 3, 'employee', 'e' || n % 40, 'age', 'a' || n % 3) AS d) of"""
 _ANSWER = """INSERT INTO answers (invitation_id, answer_id, version, score, reasons, comment, extra, mode, step,
@@ -84,7 +86,8 @@ async def fill(connection: asyncpg.Connection, answers: int) -> None:
     """Write a year of answers and everything counted of them."""
     today = NOW.date()
     await connection.execute(_PROGRAM)
-    await connection.execute(_INVITE, answers, _CONTENT, NOW, today)
+    await connection.execute(_CONTENT)
+    await connection.execute(_INVITE, answers, NOW, today)
     await connection.execute(_ANSWER, answers)
     for statement in (_BUCKETS, _INVITED, _VALUES):
         await connection.execute(statement)
