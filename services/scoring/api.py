@@ -8,12 +8,13 @@ from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from services.scoring.answers import Recorded
 from services.scoring.calls import LeaseLost, Report, report
 from services.scoring.domain.answers import Entry, Refusal
 from services.scoring.domain.calls import TaskKind
+from services.scoring.parameters import WRONG, Once
 from services.scoring.repository import calls, listing
 from services.scoring.repository.calls import Task
 from services.scoring.schemas import (
@@ -47,7 +48,8 @@ class Api:
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1")
-        router.add_api_route("/answers", self.answers, methods=["GET"], tags=["score"])
+        once = [Depends(Once(several=frozenset({"segment"})))]
+        router.add_api_route("/answers", self.answers, methods=["GET"], tags=["score"], dependencies=once)
         router.add_api_route(
             "/desk/take", self.take, methods=["POST"], tags=["desk"], response_model=TaskOut, responses={204: {}}
         )
@@ -103,7 +105,7 @@ class Api:
         """Note a try that gave no answer."""
         task = await self._load(task_id)
         if body.disposition is CallDisposition.ANSWERED and task.kind is TaskKind.SURVEY:
-            raise Unprocessable("The request is not as it should be", "Send an answer to /answer.")
+            raise Unprocessable(WRONG, "Send an answer to /answer.")
         said = Report(task_id, body.operator, body.disposition, timedelta(minutes=body.minutes))
         try:
             async with self.sessions.begin() as session:

@@ -8,22 +8,23 @@ from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from services.scoring import comparisons
+from services.scoring import comparisons, parameters
 from services.scoring.domain.comparison import difference, smallest_sample
 from services.scoring.domain.dimensions import OWN
 from services.scoring.domain.funnel import funnel, returns
 from services.scoring.domain.journeys import RETURN_WITHIN
 from services.scoring.domain.periods import Days
 from services.scoring.domain.score import CONFIDENCE, Figure
+from services.scoring.parameters import WRONG, Once
 from services.scoring.repository import dimensions, figures, journeys, yardsticks
 from services.scoring.repository.figures import MOST_COUNTED, TooManyToCount
 from services.scoring.repository.slices import Slice, split_segment
 from services.scoring.repository.yardsticks import Annotation, Benchmark
-from services.scoring.score_queries import DaysQuery, MovesQuery, NpsQuery, SampleQuery, SegmentQuery
+from services.scoring.score_queries import MovesQuery, NpsQuery, PeriodQuery, SampleQuery, SegmentQuery
 from services.scoring.score_schemas import (
     AnnotationIn,
     AnnotationOut,
@@ -44,9 +45,9 @@ from shared.clock import Clock
 from shared.db import Sessions
 from shared.problems import NotFound, Unprocessable
 
-WRONG = "The request is not as it should be"
 TOO_MANY = f"There are {{}}, and at most {MOST_COUNTED} are taken: ask for fewer days, or for one segment."
 DEFAULT_DAYS = 90
+NONE = [Depends(parameters.none)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +56,26 @@ class ScoreApi:
     clock: Clock
 
     def router(self) -> APIRouter:
-        router = APIRouter(prefix="/v1", tags=["score"])
+        router = APIRouter(prefix="/v1", tags=["score"], dependencies=[Depends(Once())])
         router.add_api_route("/nps", self.nps, methods=["GET"])
         router.add_api_route("/nps/moves", self.moves, methods=["GET"])
         router.add_api_route("/nps/sample", self.sample, methods=["GET"])
         router.add_api_route("/funnel", self.funnel, methods=["GET"])
         router.add_api_route("/returns", self.returns, methods=["GET"])
         router.add_api_route("/annotations", self.annotations, methods=["GET"])
-        router.add_api_route("/annotations", self.annotate, methods=["POST"], status_code=HTTPStatus.CREATED)
-        router.add_api_route("/annotations/{annotation_id}", self.erase_annotation, methods=["DELETE"], status_code=204)
-        router.add_api_route("/benchmarks", self.benchmarks, methods=["GET"])
-        router.add_api_route("/benchmarks/{name}", self.put_benchmark, methods=["PUT"])
-        router.add_api_route("/benchmarks/{name}", self.erase_benchmark, methods=["DELETE"], status_code=204)
+        router.add_api_route("/annotations", self.annotate, methods=["POST"], status_code=201, dependencies=NONE)
+        router.add_api_route(
+            "/annotations/{annotation_id}",
+            self.erase_annotation,
+            methods=["DELETE"],
+            status_code=204,
+            dependencies=NONE,
+        )
+        router.add_api_route("/benchmarks", self.benchmarks, methods=["GET"], dependencies=NONE)
+        router.add_api_route("/benchmarks/{name}", self.put_benchmark, methods=["PUT"], dependencies=NONE)
+        router.add_api_route(
+            "/benchmarks/{name}", self.erase_benchmark, methods=["DELETE"], status_code=204, dependencies=NONE
+        )
         return router
 
     async def nps(self, asked: Annotated[NpsQuery, Query()]) -> Nps:
@@ -133,7 +142,7 @@ class ScoreApi:
             groups = returns(await journeys.sums(session, _slice(asked)))
         return ReturnsOut(days=RETURN_WITHIN.days, groups=[GroupOut.of(group) for group in groups])
 
-    async def annotations(self, asked: Annotated[DaysQuery, Query()]) -> list[AnnotationOut]:
+    async def annotations(self, asked: Annotated[PeriodQuery, Query()]) -> list[AnnotationOut]:
         """Read annotated days with the score before and after them."""
         days, which = self._days(asked.from_, asked.to), Slice(asked.program)
         async with self.sessions.begin() as session:

@@ -26,7 +26,13 @@ class DaysQuery(BaseModel):
     to: Annotated[date | None, Field(ge=EARLIEST, le=LATEST)] = None
 
 
-class SegmentQuery(DaysQuery):
+class PeriodQuery(DaysQuery):
+    """Of the API, which refuses what it does not take; the address of a page may hold what a mail program added."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=False)
+
+
+class SegmentQuery(PeriodQuery):
     """`segment` is one value of one dimension: `store:Arbat`."""
 
     segment: Annotated[str | None, Field(max_length=401, pattern=":")] = None
@@ -71,12 +77,14 @@ def _place(cursor: str) -> list[str]:
         raise ValueError("the `next` of another page is wanted") from None
 
 
-class MovesQuery(DaysQuery):
+class MovesQuery(PeriodQuery):
+    """The parts of the whole are compared; those of a segment are not kept day by day, so none is taken."""
+
     program: Annotated[str, Field(max_length=200)]
     against: Against = "previous"
 
 
-class SampleQuery(DaysQuery):
+class SampleQuery(PeriodQuery):
     """`margin` is what may be on either side, in points."""
 
     margin: Annotated[float, Field(ge=0.5, le=100)]

@@ -8,8 +8,10 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import httpx
+import pytest
 
 from services.scoring.dashboard import Dashboard
 from services.scoring.domain.visits import View
@@ -251,3 +253,41 @@ async def test_view_is_in_the_address(scoring: Scoring, client: httpx.AsyncClien
     assert "target +45" in (await client.get("/?period=day")).text
     for junk in ("segment=" + "x" * 500, "period=hour", "group=all", "definition=mine"):
         assert (await client.get(f"/?{junk}")).status_code == 422
+
+
+@pytest.mark.parametrize("path", ["nps", "nps/moves", "nps/sample", "funnel", "returns", "annotations", "answers"])
+async def test_parameter_that_would_change_nothing_is_refused(client: httpx.AsyncClient, path: str) -> None:
+    """A figure of everything would pass for the one that was asked for."""
+    needed: dict[str, Any] = PROGRAM | ({"margin": "10"} if path == "nps/sample" else {})
+    assert (await client.get(f"/v1/{path}", params=needed)).status_code == 200
+    for more in ({"nonsense": "1"}, {"confidence": "0.9"}, {"from_": "2026-11-01"}):
+        refused = await client.get(f"/v1/{path}", params=needed | more)
+        assert (refused.status_code, *more) == (422, refused.json()["errors"][0]["where"].removeprefix("query."))
+    twice = await client.get(f"/v1/{path}", params=needed | {"program": ["a", "b"]})
+    assert (twice.status_code, twice.json()["errors"]) == (
+        422,
+        [{"where": "query.program", "what": "It is taken once"}],
+    )
+
+
+async def test_what_takes_no_parameter_refuses_them_all(client: httpx.AsyncClient) -> None:
+    rival = {"nps": 44, "source": "Their annual report 2025"}
+    note = {"day": "2026-11-19", "text": "New delivery service"}
+    for refused in (
+        await client.get("/v1/benchmarks", params=PROGRAM),
+        await client.put("/v1/benchmarks/x", params=PROGRAM, json=rival),
+        await client.delete("/v1/benchmarks/Car sales", params=PROGRAM),
+        await client.post("/v1/annotations", params=PROGRAM, json=note),
+        await client.delete(f"/v1/annotations/{uuid4()}", params=PROGRAM),
+    ):
+        assert (refused.status_code, refused.json()["errors"][0]["where"]) == (422, "query.program")
+    assert len((await client.get("/v1/benchmarks")).json()) == 3
+
+
+async def test_one_segment_is_taken_and_what_moved_takes_none(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    two: dict[str, Any] = {"segment": ["store:Arbat", "channel:shop"]}
+    for path in ("nps", "funnel", "returns"):
+        assert (await client.get(f"/v1/{path}", params=PROGRAM | two)).status_code == 422
+    assert (await client.get("/v1/nps/moves", params=PROGRAM | {"segment": "store:Arbat"})).status_code == 422
+    await answer_all(scoring, [9], segments={"store": "Arbat", "channel": "shop"})
+    assert len((await get(client, "/v1/answers", **two))["answers"]) == 1
