@@ -20,15 +20,14 @@ from services.scoring.repository.calls import Task
 from services.scoring.schemas import (
     AnswerOut,
     AnswersPage,
-    AnswersQuery,
     DeskAnswer,
     DeskAnswerOut,
     DeskOutcome,
     DeskOutcomeOut,
     Take,
     TaskOut,
-    cursor_of,
 )
+from services.scoring.score_queries import AnswersQuery, cursor_of
 from services.scoring.writer import Writer
 from shared.clock import Clock
 from shared.db import Sessions

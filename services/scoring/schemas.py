@@ -2,71 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.scoring.domain.calls import TaskKind
-from services.scoring.repository.listing import Filter
 from shared.events import Id, Instant, Score, Text
-from shared.vocabulary import AnswerMode, CallDisposition, CallOutcome, Category, ChannelKind, respondent_id
+from shared.vocabulary import AnswerMode, CallDisposition, CallOutcome, Category, ChannelKind
 
 Operator = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 
 
 class _In(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-Pair = Annotated[str, StringConstraints(pattern=r"^[^:]+:.+$", max_length=420)]
-
-
-class AnswersQuery(_In):
-    """Which answers; days are inclusive, `segment` is name:value and may be given several times."""
-
-    program: Annotated[str | None, Field(max_length=200)] = None
-    from_: Annotated[date | None, Field(alias="from")] = None
-    to: date | None = None
-    category: Category | None = None
-    channel: ChannelKind | None = None
-    mode: AnswerMode | None = None
-    suspect: bool | None = None
-    customer: Id | None = None
-    invitation: UUID | None = None
-    segment: Annotated[list[Pair], Field(max_length=20)] = []
-    after: Annotated[str | None, Field(max_length=22)] = None
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100
-
-    @field_validator("after")
-    @classmethod
-    def _is_a_cursor(cls, text: str | None) -> str | None:
-        if text is not None and len(base64.urlsafe_b64decode(f"{text}==")) != 16:
-            raise ValueError("the `next` of another page is wanted")
-        return text
-
-    def answer_id(self) -> UUID | None:
-        return None if self.after is None else UUID(bytes=base64.urlsafe_b64decode(f"{self.after}=="))
-
-    def filter(self) -> Filter:
-        return Filter(
-            program=self.program,
-            first=self.from_,
-            last=self.to,
-            category=self.category,
-            channel=self.channel,
-            mode=self.mode,
-            suspect=self.suspect,
-            respondent=respondent_id(self.customer) if self.customer else None,
-            invitation=self.invitation,
-            segments=dict(pair.split(":", 1) for pair in self.segment),
-        )
-
-
-def cursor_of(answer_id: UUID) -> str:
-    return base64.urlsafe_b64encode(answer_id.bytes).decode().rstrip("=")
 
 
 class AnswerOut(BaseModel):

@@ -14,9 +14,9 @@ from uuid_utils.compat import uuid7
 
 from services.scoring import comparisons, parameters
 from services.scoring.domain.comparison import difference, smallest_sample
-from services.scoring.domain.dimensions import OWN
+from services.scoring.domain.dimensions import OF_ANSWERS, OWN
 from services.scoring.domain.funnel import funnel, returns
-from services.scoring.domain.journeys import RETURN_WITHIN
+from services.scoring.domain.journeys import RETURN_WITHIN, Parts
 from services.scoring.domain.periods import Days
 from services.scoring.domain.score import CONFIDENCE, Figure
 from services.scoring.parameters import WRONG, Once
@@ -80,8 +80,6 @@ class ScoreApi:
 
     async def nps(self, asked: Annotated[NpsQuery, Query()]) -> Nps:
         """Read the score with its intervals: of everything, or by dimensions and period; days are inclusive."""
-        if asked.from_ and asked.to and asked.from_ > asked.to:
-            raise Unprocessable(WRONG, "from must not be after to.")
         which = replace(_slice(asked), definition=asked.definition)
         split = asked.by.split(",") if asked.by else []
         async with self.sessions.begin() as session:
@@ -133,13 +131,14 @@ class ScoreApi:
 
         A segment has no hours, and of the steps only who answered.
         """
+        which = _slice(asked)
         async with self.sessions.begin() as session:
-            return FunnelOut.of(funnel(await journeys.sums(session, _slice(asked))))
+            return FunnelOut.of(funnel(await _journeys(session, which)), of_segment=which.segment is not None)
 
     async def returns(self, asked: Annotated[SegmentQuery, Query()]) -> ReturnsOut:
         """Say who of those asked in a period bought again within 90 days, by group and for the silent."""
         async with self.sessions.begin() as session:
-            groups = returns(await journeys.sums(session, _slice(asked)))
+            groups = returns(await _journeys(session, _slice(asked)))
         return ReturnsOut(days=RETURN_WITHIN.days, groups=[GroupOut.of(group) for group in groups])
 
     async def annotations(self, asked: Annotated[PeriodQuery, Query()]) -> list[AnnotationOut]:
@@ -195,11 +194,19 @@ def _slice(asked: SegmentQuery) -> Slice:
 
 async def _check(session: AsyncSession, split: list[str], which: Slice) -> None:
     """Refuse a dimension nobody ever counted: an empty answer would look like a figure."""
-    if len(split) > 2:
-        raise Unprocessable(WRONG, "by takes one dimension, or two with a comma between them.")
+    if len(split) > 2 or len({*split}) < len(split):
+        raise Unprocessable(WRONG, "by takes one dimension, or two different ones with a comma between them.")
     known = {*OWN, *await dimensions.names(session, which.program)}
     unknown = {*split, *([which.segment[0]] if which.segment else [])} - known
     if unknown:
         raise Unprocessable(
             WRONG, f"No such dimension: {', '.join(sorted(unknown))}. There is {', '.join(sorted(known))}."
         )
+
+
+async def _journeys(session: AsyncSession, which: Slice) -> Parts:
+    """Refuse what only an answer tells: zeros would look as if nobody had been asked."""
+    await _check(session, [], which)
+    if which.segment and which.segment[0] in OF_ANSWERS:
+        raise Unprocessable(WRONG, f"Nobody was asked by {which.segment[0]}: only an answer tells it.")
+    return await journeys.sums(session, which)

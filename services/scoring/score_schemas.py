@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from typing import Annotated, Self
 from uuid import UUID
 
@@ -151,13 +152,16 @@ class MovesOut(BaseModel):
 
 
 class CameOut(BaseModel):
-    reached: int
-    opened: int
+    """Of a segment only `answered` is counted by contact; the rest is null."""
+
+    reached: int | None
+    opened: int | None
     answered: int
 
     @classmethod
-    def of(cls, came: Came) -> Self:
-        return cls(reached=came.reached, opened=came.opened, answered=came.answered)
+    def of(cls, came: Came, *, of_segment: bool) -> Self:
+        reached, opened = (None, None) if of_segment else (came.reached, came.opened)
+        return cls(reached=reached, opened=opened, answered=came.answered)
 
 
 class StepOut(CameOut):
@@ -172,6 +176,8 @@ class HourOut(CameOut):
 
 
 class FunnelOut(BaseModel):
+    """`by_hour` is null of a segment."""
+
     asked: int
     reached: int
     opened: int
@@ -181,10 +187,11 @@ class FunnelOut(BaseModel):
     waiting: int
     by_channel: dict[str, CameOut]
     by_step: list[StepOut]
-    by_hour: list[HourOut]
+    by_hour: list[HourOut] | None
 
     @classmethod
-    def of(cls, funnel: Funnel) -> Self:
+    def of(cls, funnel: Funnel, *, of_segment: bool) -> Self:
+        came_of = partial(CameOut.of, of_segment=of_segment)
         hours = sorted(funnel.by_hour.items(), key=lambda item: (item[0] is None, item[0] or 0))
         return cls(
             asked=funnel.asked,
@@ -194,12 +201,12 @@ class FunnelOut(BaseModel):
             silent=funnel.silent,
             silent_share=round(funnel.silent / funnel.asked, 4) if funnel.asked else None,
             waiting=funnel.waiting,
-            by_channel={channel: CameOut.of(came) for channel, came in funnel.by_channel.items()},
+            by_channel={channel: came_of(came) for channel, came in funnel.by_channel.items()},
             by_step=[
-                StepOut(step=step, channel=channel, **CameOut.of(came).model_dump())
+                StepOut(step=step, channel=channel, **came_of(came).model_dump())
                 for (step, channel), came in funnel.by_step.items()
             ],
-            by_hour=[HourOut(hour=hour, **CameOut.of(came).model_dump()) for hour, came in hours],
+            by_hour=None if of_segment else [HourOut(hour=hour, **came_of(came).model_dump()) for hour, came in hours],
         )
 
 

@@ -291,3 +291,48 @@ async def test_one_segment_is_taken_and_what_moved_takes_none(scoring: Scoring, 
     assert (await client.get("/v1/nps/moves", params=PROGRAM | {"segment": "store:Arbat"})).status_code == 422
     await answer_all(scoring, [9], segments={"store": "Arbat", "channel": "shop"})
     assert len((await get(client, "/v1/answers", **two))["answers"]) == 1
+    both = {"segment": ["store:Arbat", "store:Khimki"]}
+    assert (await client.get("/v1/answers", params=both)).status_code == 422
+
+
+@pytest.mark.parametrize("path", ["answers", "nps", "nps/moves", "nps/sample", "funnel", "returns", "annotations"])
+async def test_period_that_ends_before_it_begins_is_refused_at_every_door(client: httpx.AsyncClient, path: str) -> None:
+    needed: dict[str, Any] = PROGRAM | ({"margin": "10"} if path == "nps/sample" else {})
+    backwards = {"from": "2026-11-20", "to": "2026-11-01"}
+    assert (await client.get(f"/v1/{path}", params=needed | backwards)).status_code == 422
+    assert (await client.get(f"/v1/{path}", params=needed | {"from": "0001-01-01"})).status_code == 422
+
+
+async def test_dimension_is_not_crossed_with_itself(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    await answer_all(scoring, [9], segments={"store": "Arbat"})
+    refused = await client.get("/v1/nps", params={"by": "store,store"})
+    assert (refused.status_code, refused.json()["detail"]) == (
+        422,
+        "by takes one dimension, or two different ones with a comma between them.",
+    )
+
+
+async def test_segment_says_nothing_of_the_contacts_it_does_not_count(
+    scoring: Scoring, client: httpx.AsyncClient
+) -> None:
+    request = await scoring.asked(segments={"store": "Arbat"})
+    await scoring.receive(sent(request.invitation_id, request.respondent_id))
+    await scoring.score(request, 9)
+    await scoring.tick()
+    found = await get(client, "/v1/funnel", segment="store:Arbat")
+    known = {"reached": None, "opened": None, "answered": 1}
+    assert (found["asked"], found["reached"], found["opened"]) == (1, 1, 0)
+    assert found["by_channel"] == {"email": known}
+    assert found["by_step"] == [{"step": 1, "channel": "email", **known}]
+    assert found["by_hour"] is None
+
+
+@pytest.mark.parametrize("path", ["funnel", "returns"])
+async def test_what_only_an_answer_tells_has_no_funnel(scoring: Scoring, client: httpx.AsyncClient, path: str) -> None:
+    [request] = await answer_all(scoring, [9], segments={"store": "Arbat"})
+    await scoring.tick()
+    for answers_only in ("mode:self", "step:1", "reason:staff", "answering_device:mobile", "weather:fair"):
+        refused = await client.get(f"/v1/{path}", params={"segment": answers_only})
+        assert (refused.status_code, answers_only.split(":")[0] in refused.json()["detail"]) == (422, True)
+    for asked in ("store:Arbat", "store:Nowhere", f"version:{request.program.version}"):
+        assert (await client.get(f"/v1/{path}", params={"segment": asked})).status_code == 200
