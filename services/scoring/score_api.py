@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.scoring import comparisons, parameters
+from services.scoring.domain.answers import local_day
 from services.scoring.domain.comparison import difference, smallest_sample
 from services.scoring.domain.dimensions import OF_ANSWERS, OWN
 from services.scoring.domain.funnel import funnel, returns
@@ -20,7 +21,7 @@ from services.scoring.domain.journeys import RETURN_WITHIN, Parts
 from services.scoring.domain.periods import Days
 from services.scoring.domain.score import CONFIDENCE, Figure
 from services.scoring.parameters import WRONG, Once
-from services.scoring.repository import dimensions, figures, journeys, yardsticks
+from services.scoring.repository import dimensions, figures, invitations, journeys, yardsticks
 from services.scoring.repository.figures import MOST_COUNTED, TooManyToCount
 from services.scoring.repository.slices import Slice, split_segment
 from services.scoring.repository.yardsticks import Annotation, Benchmark
@@ -99,9 +100,10 @@ class ScoreApi:
 
     async def moves(self, asked: Annotated[MovesQuery, Query()]) -> MovesOut:
         """Compare with the period before, or with the same days last year: the whole, and what moved significantly."""
-        now = self._days(asked.from_, asked.to)
-        then, which = now.against(asked.against), Slice(asked.program)
+        which = Slice(asked.program)
         async with self.sessions.begin() as session:
+            now = await self._days(session, asked)
+            then = now.against(asked.against)
             before, after = [await figures.whole(session, comparisons.of_days(which, days)) for days in (then, now)]
             moved = await comparisons.moves(session, which, now=now, then=then)
         return MovesOut(
@@ -143,8 +145,9 @@ class ScoreApi:
 
     async def annotations(self, asked: Annotated[PeriodQuery, Query()]) -> list[AnnotationOut]:
         """Read annotated days with the score before and after them."""
-        days, which = self._days(asked.from_, asked.to), Slice(asked.program)
+        which = Slice(asked.program)
         async with self.sessions.begin() as session:
+            days = await self._days(session, asked)
             found = await yardsticks.noted(session, asked.program, days.first, days.last)
             effects = await comparisons.effects(session, which, found, days=days)
         return [AnnotationOut.of(effect, which.definition) for effect in effects]
@@ -180,12 +183,13 @@ class ScoreApi:
                 raise NotFound("No such benchmark")
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
-    def _days(self, first: date | None, last: date | None) -> Days:
-        until = last or self.clock.now().date() + timedelta(days=1)  # where the day has begun already
-        since = first or until - timedelta(days=DEFAULT_DAYS - 1)
-        if since > until:
-            raise Unprocessable(WRONG, "from must not be after to.")
-        return Days(since, until)
+    async def _days(self, session: AsyncSession, asked: PeriodQuery) -> Days:
+        """Read the period, by default to the program's own today; of all programs that which has begun anywhere."""
+        programs = await invitations.programs_by_use(session)
+        zones = {each.zone for id_, each in programs.items() if asked.program in (None, id_)} or {"UTC"}
+        today = max(local_day(self.clock.now(), zone) for zone in zones)
+        last = asked.to or max(today, asked.from_ or today)
+        return Days(asked.from_ or last - timedelta(days=DEFAULT_DAYS - 1), last)
 
 
 def _slice(asked: SegmentQuery) -> Slice:

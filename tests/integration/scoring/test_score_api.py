@@ -336,3 +336,23 @@ async def test_what_only_an_answer_tells_has_no_funnel(scoring: Scoring, client:
         assert (refused.status_code, answers_only.split(":")[0] in refused.json()["detail"]) == (422, True)
     for asked in ("store:Arbat", "store:Nowhere", f"version:{request.program.version}"):
         assert (await client.get(f"/v1/{path}", params={"segment": asked})).status_code == 200
+
+
+async def test_usual_period_is_ninety_days_to_today_where_the_program_is(
+    scoring: Scoring, client: httpx.AsyncClient
+) -> None:
+    for program, time_zone in (("samoa", "Pacific/Pago_Pago"), ("kiritimati", "Pacific/Kiritimati")):
+        document = {"time_zone": time_zone}
+        await scoring.receive(ProgramPublished(program_id=program, program_version=1, document=document))
+
+    async def period(**params: str) -> tuple[str, str]:
+        found = (await client.get("/v1/nps/moves", params=params)).raise_for_status().json()
+        return found["from"], found["to"]
+
+    assert await period(program="kiritimati") == ("2026-08-22", "2026-11-19")
+    assert await period(program="samoa") == ("2026-08-21", "2026-11-18")
+    assert await period(program="nobody-knows") == ("2026-08-21", "2026-11-18")
+    assert await period(**{"program": "samoa", "from": "2026-11-20"}) == ("2026-11-20", "2026-11-20")
+    await client.post("/v1/annotations", json={"day": "2026-11-19", "text": "New delivery service"})
+    assert len((await client.get("/v1/annotations")).json()) == 1
+    assert (await client.get("/v1/annotations", params={"program": "samoa"})).json() == []
