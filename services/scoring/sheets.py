@@ -29,6 +29,10 @@ class NoParquet(Exception):
     """The library for Parquet is not installed; it is an extra."""
 
 
+class CannotWrite(Exception):
+    """There can be no file of that name; the text says why."""
+
+
 class Sheet(Protocol):
     def write(self, rows: Sequence[Sequence[Cell]]) -> None: ...
 
@@ -42,10 +46,19 @@ def cell(value: object) -> Cell:
     return str(value) if isinstance(value, UUID) else json.dumps(value, ensure_ascii=False)
 
 
+def make(path: Path, *, wanted: Path) -> None:
+    """Make an empty file on the way to the one that is wanted; raises CannotWrite."""
+    try:
+        path.write_bytes(b"")
+    except OSError as error:
+        raise CannotWrite(f"{wanted} cannot be written: {error.strerror}") from error
+
+
 @contextmanager
 def opened(path: Path, kind: Format, columns: Mapping[str, type]) -> Iterator[Sheet]:
-    """Write a file under another name, and give it its own once it is whole. Raises NoParquet."""
+    """Write a file under another name, and give it its own once it is whole. Raises NoParquet, CannotWrite."""
     unfinished = path.with_name(path.name + ".part")
+    make(unfinished, wanted=path)  # a workbook would find out after its last row
     try:
         with _KINDS[kind](unfinished, columns) as sheet:
             yield sheet

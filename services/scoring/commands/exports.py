@@ -15,13 +15,15 @@ from services.scoring.commands.database import opened
 from services.scoring.commands.progress import Advance, progress_bar
 from services.scoring.config import ScoringSettings
 from services.scoring.repository.listing import Filter
-from services.scoring.sheets import Format, NoParquet
+from services.scoring.sheets import CannotWrite, Format, NoParquet
 from shared.db import Sessions
 from shared.vocabulary import AnswerMode, Category, ChannelKind, counted
 
 app = typer.Typer(no_args_is_help=True, help="Answers and figures as files.")
 
-Out = Annotated[Path, typer.Argument(metavar="FILE", help="What is there is replaced once the file is whole.")]
+Out = Annotated[
+    Path, typer.Argument(metavar="FILE", dir_okay=False, help="What is there is replaced once it is whole.")
+]
 Kind = Annotated[Format | None, typer.Option("--format", help="By default what the file's name ends with.")]
 Program = Annotated[str | None, typer.Option(help="Only this program.")]
 From = Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"])]
@@ -73,7 +75,7 @@ def _export(
     try:
         with progress_bar("rows") as bar:
             rows = asyncio.run(run(bar))
-    except NoParquet as error:
+    except (NoParquet, CannotWrite) as error:
         typer.echo(f"earshot: {error}", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"{counted(rows, 'row')} in {file}")

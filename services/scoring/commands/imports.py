@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import typer
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from services.scoring import imports
+from services.scoring import imports, sheets
 from services.scoring.commands.database import opened
 from services.scoring.commands.progress import Advance, progress_bar
 from services.scoring.config import ScoringSettings
@@ -26,6 +26,7 @@ from services.scoring.domain.answers import zone
 from services.scoring.domain.history import Program, Score
 from services.scoring.exports import SEGMENT
 from services.scoring.repository import programs
+from services.scoring.sheets import CannotWrite
 from shared.cloudevents import explain
 from shared.db import Sessions
 from shared.events import Id, Segments
@@ -84,8 +85,9 @@ def import_answers(
     try:
         with progress_bar("bytes") as advance:
             report = asyncio.run(_import(file, program, refusals, advance))
-    except (LookupError, UnicodeDecodeError) as error:
-        typer.echo(f"earshot: {error.args[0] if isinstance(error, LookupError) else 'the file is not UTF-8'}", err=True)
+    except (LookupError, CannotWrite, UnicodeDecodeError) as error:
+        why = "the file is not UTF-8" if isinstance(error, UnicodeDecodeError) else error.args[0]
+        typer.echo(f"earshot: {why}", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"{report.stored} stored, {report.there} were there, {report.refused} refused")
     if not report.refused:
@@ -101,6 +103,7 @@ async def _import(file: Path, program: str, refusals: Path, advance: Advance) ->
             of = await programs.published(session, program)
         if of is None:
             raise LookupError(f"no program {program} was published")
+        sheets.make(refusals, wanted=refusals)
         with file.open("rb") as source, refusals.open("w", newline="") as kept:
             writer = csv.writer(kept)
             writer.writerow(["line", "why"])

@@ -15,6 +15,7 @@ Advance = Callable[[int, int], None]  # so much, of so much
 def progress_bar(what: str) -> Iterator[Advance]:
     """Show a bar on standard error while there is somebody to see it."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -63,3 +63,18 @@ async def test_history_goes_in_and_comes_out(scoring: Scoring, typed: Type, tmp_
         assert (await asyncio.to_thread(typed, "export", what, out, *given)).exit_code == 0
         assert "shop" in out.read_text()
     assert (await asyncio.to_thread(typed, "export", "answers", tmp_path / "out.pdf")).exit_code == 2
+
+
+async def test_file_that_cannot_be_written_is_said_in_one_line(scoring: Scoring, typed: Type, tmp_path: Path) -> None:
+    for what, name in (("answers", "b.csv"), ("nps", "b.xlsx"), ("nps", "b.parquet")):
+        out = tmp_path / "nowhere" / name
+        found = await asyncio.to_thread(typed, "export", what, out)
+        assert (found.exit_code, found.stderr) == (1, f"earshot: {out} cannot be written: No such file or directory\n")
+    folder, old = tmp_path / "folder.csv", tmp_path / "old.csv"
+    (tmp_path / "old.csv.refused.csv").mkdir()
+    folder.mkdir()
+    assert (await asyncio.to_thread(typed, "export", "nps", folder)).exit_code == 2
+    old.write_text("external_id,score,answered_at\n1,9,2025-03-01\n")
+    await scoring.receive(ProgramPublished(program_id="shop", program_version=1, document={"title": "Shop"}))
+    found = await asyncio.to_thread(typed, "import", "answers", old, "--program", "shop")
+    assert (found.exit_code, found.stderr) == (1, f"earshot: {old}.refused.csv cannot be written: Is a directory\n")
