@@ -26,6 +26,7 @@ _ANSWER_TYPES: dict[str, type] = {
     "version": int,
     "score": int,
     "step": int,
+    "reasons": list,
     "suspect": bool,
     "test": bool,
     "answered_at": datetime,

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import xlsxwriter
 
-Cell = str | int | float | bool | date | datetime | None
+Cell = str | int | float | bool | date | datetime | list[str] | None
 EXCEL_ROWS = 1_048_576
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -38,12 +38,17 @@ class Sheet(Protocol):
 
 
 def cell(value: object) -> Cell:
-    """Turn what the database gives into what a cell can hold: lists and objects as JSON, times in UTC."""
+    """Turn what the database gives into what a cell can hold: objects as JSON, times in UTC."""
     if isinstance(value, datetime):
         return value.astimezone(UTC)
-    if value is None or isinstance(value, str | int | float | date):
+    if value is None or isinstance(value, str | int | float | date | list):
         return value
     return str(value) if isinstance(value, UUID) else json.dumps(value, ensure_ascii=False)
+
+
+def _in_one(value: Cell) -> Cell:
+    """Write a list as import reads it."""
+    return ";".join(value) if isinstance(value, list) else value
 
 
 def make(path: Path, *, wanted: Path) -> None:
@@ -72,7 +77,7 @@ class _Csv:
         self._writer = writer
 
     def write(self, rows: Sequence[Sequence[Cell]]) -> None:
-        self._writer.writerows([[_harmless(each) for each in row] for row in rows])
+        self._writer.writerows([[_harmless(_in_one(each)) for each in row] for row in rows])
 
 
 def _harmless(value: Cell) -> Cell:
@@ -110,7 +115,7 @@ class _Xlsx:
             self._write_row(row)
 
     def _write_row(self, row: Sequence[Cell]) -> None:
-        for column, value in enumerate(row):
+        for column, value in enumerate(map(_in_one, row)):
             if isinstance(value, datetime):
                 self._sheet.write_datetime(self._row, column, value.replace(tzinfo=None), self._moment)
             elif isinstance(value, date):
@@ -154,6 +159,7 @@ def _parquet(path: Path, columns: Mapping[str, type]) -> Iterator[Sheet]:
         float: pa.float64(),
         bool: pa.bool_(),
         date: pa.date32(),
+        list: pa.list_(pa.string()),
         datetime: pa.timestamp("us", tz="UTC"),
     }
     schema = pa.schema([(name, kinds[kind]) for name, kind in columns.items()])

@@ -31,6 +31,7 @@ from tests.integration.scoring.stand import Scoring
 SHOP = Program("after-purchase", 3, "After purchase", "Europe/Moscow")
 NASTY = ["=1+1", "+7", "-1", "@SUM(A1)", "ok", "well", 'fine, "quoted"\nand broken', "Привет"]
 
+KNOWN_TO_IMPORT = ("external_id", "score", "answered_at", "customer_id", "comment", "reasons")
 
 Taken = tuple[tuple[int, int, int], list[tuple[int, str]]]
 
@@ -100,6 +101,32 @@ async def test_workbook_holds_text_as_text(scoring: Scoring, tmp_path: Path) -> 
     assert "<f>" not in sheet
     assert "=1+1" in sheet
     assert sheet.count("<row ") == 9
+
+
+async def test_exported_answers_can_be_imported_as_documented(scoring: Scoring, tmp_path: Path) -> None:
+    """Rename one column, keep those that import knows."""
+    await scoring.score(await scoring.asked(), 3, comment="Slow", reasons=("wait", "staff"))
+    await scoring.score(await scoring.asked(), 9)
+    await export(scoring, tmp_path / "a.csv", Format.CSV)
+    with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
+        rows = [{"external_id": row["answer_id"], **row} for row in csv.DictReader(file)]
+    assert [row["reasons"] for row in rows] == ["wait;staff", ""]
+    known = [name for name in rows[0] if name in KNOWN_TO_IMPORT or name.startswith("segment.")]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, known, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    assert (await take_in(scoring, io.BytesIO(text.getvalue().encode()))) == ((2, 0, 0), [])
+    said = "SELECT score, reasons, comment, segments, day FROM answers_v WHERE mode = $1 ORDER BY score"
+    assert await scoring.rows(said, "imported") == await scoring.rows(said, "self")
+
+
+async def test_parquet_keeps_reasons_as_a_list(scoring: Scoring, tmp_path: Path) -> None:
+    await scoring.score(await scoring.asked(), 3, reasons=("wait", "staff"))
+    await scoring.score(await scoring.asked(), 9)
+    await export(scoring, tmp_path / "a.parquet", Format.PARQUET)
+    rows = parquet.read_table(tmp_path / "a.parquet").to_pylist()
+    assert [row["reasons"] for row in rows] == [["wait", "staff"], []]
 
 
 async def test_rows_beyond_a_worksheet_go_on_in_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
