@@ -13,7 +13,7 @@ from services.scoring import sheets
 from services.scoring.domain.dimensions import Key
 from services.scoring.repository import listing
 from services.scoring.repository.listing import Filter
-from services.scoring.sheets import Cell, Format
+from services.scoring.sheets import Cell, Format, Table
 from shared.db import Sessions
 
 PAGE = 5000
@@ -46,7 +46,7 @@ async def answers(sessions: Sessions, wanted: Filter, path: Path, *, kind: Forma
     columns = {name: _ANSWER_TYPES.get(name, str) for name in _ANSWER_COLUMNS}
     columns |= {SEGMENT + name: str for name in names}
     rows = 0
-    with sheets.opened(path, kind, columns) as sheet:
+    with sheets.opened(path, kind, Table("answers", columns)) as sheet:
         async for page in _answer_pages(sessions, wanted):
             sheet.write([_answer(row, names) for row in page])
             rows += len(page)
@@ -76,7 +76,8 @@ async def nps(sessions: Sessions, wanted: Filter, path: Path, *, kind: Format, p
         total = await listing.count_nps_days(session, wanted)
     columns = {name: str if name in _NPS_TEXTS else int for name in [*_NPS_COLUMNS, *_SCORES]}
     rows = 0
-    with sheets.opened(path, kind, columns | {"day": date, "nps": float}) as sheet:
+    table = Table("nps", columns | {"day": date, "nps": float})
+    with sheets.opened(path, kind, table) as sheet:
         async for page in _nps_pages(sessions, wanted):
             sheet.write([_figures(row) for row in page])
             rows += len(page)

@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +17,8 @@ import xlsxwriter
 
 Cell = str | int | float | bool | date | datetime | list[str] | None
 EXCEL_ROWS = 1_048_576
+WIDEST = 60  # letters; a comment may have thousands
+_MOMENT = "yyyy-mm-dd hh:mm:ss"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -23,6 +26,14 @@ class Format(StrEnum):
     CSV = "csv"
     XLSX = "xlsx"
     PARQUET = "parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What is exported: its name, and its columns with what stands in them."""
+
+    name: str
+    columns: Mapping[str, type]
 
 
 class NoParquet(Exception):
@@ -60,12 +71,12 @@ def make(path: Path, *, wanted: Path) -> None:
 
 
 @contextmanager
-def opened(path: Path, kind: Format, columns: Mapping[str, type]) -> Iterator[Sheet]:
+def opened(path: Path, kind: Format, table: Table) -> Iterator[Sheet]:
     """Write a file under another name, and give it its own once it is whole. Raises NoParquet, CannotWrite."""
     unfinished = path.with_name(path.name + ".part")
     make(unfinished, wanted=path)  # a workbook would find out after its last row
     try:
-        with _KINDS[kind](unfinished, columns) as sheet:
+        with _KINDS[kind](unfinished, table) as sheet:
             yield sheet
         unfinished.replace(path)
     finally:
@@ -88,25 +99,30 @@ def _harmless(value: Cell) -> Cell:
 
 
 @contextmanager
-def _csv(path: Path, columns: Mapping[str, type]) -> Iterator[Sheet]:
+def _csv(path: Path, table: Table) -> Iterator[Sheet]:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(columns)
+        writer.writerow(table.columns)
         yield _Csv(writer)
 
 
 class _Xlsx:
     """Rows of a workbook; beyond what one worksheet holds they go on in the next."""
 
-    def __init__(self, book: Any, columns: Sequence[str]) -> None:
-        self._book, self._columns = book, columns
-        self._moment = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
+    def __init__(self, book: Any, table: Table) -> None:
+        self._book, self._table = book, table
+        self._bold = book.add_format({"bold": True})
+        self._moment = book.add_format({"num_format": _MOMENT})
         self._day = book.add_format({"num_format": "yyyy-mm-dd"})
+        self._widths = [0] * len(table.columns)
         self._begin()
 
     def _begin(self) -> None:
-        self._sheet, self._row = self._book.add_worksheet(), 0
-        self._write_row(self._columns)
+        before, name = len(self._book.worksheets()), self._table.name
+        self._sheet, self._row = self._book.add_worksheet(f"{name} {before + 1}" if before else name), 0
+        self._sheet.freeze_panes(1, 0)
+        self._sheet.set_row(0, None, self._bold)
+        self._write_row(list(self._table.columns))
 
     def write(self, rows: Sequence[Sequence[Cell]]) -> None:
         for row in rows:
@@ -122,14 +138,29 @@ class _Xlsx:
                 self._sheet.write_datetime(self._row, column, value, self._day)
             elif value is not None:
                 self._sheet.write(self._row, column, value)
+            self._widths[column] = max(self._widths[column], _width(value))
         self._row += 1
+
+    def widen(self) -> None:
+        """Make each column as wide as the longest that was written, which is known only now."""
+        for sheet in self._book.worksheets():
+            for column, width in enumerate(self._widths):
+                sheet.set_column(column, column, min(width, WIDEST) + 2)
+
+
+def _width(value: Cell) -> int:
+    if isinstance(value, datetime):
+        return len(_MOMENT)
+    return 0 if value is None else len(str(value))
 
 
 @contextmanager
-def _xlsx(path: Path, columns: Mapping[str, type]) -> Iterator[Sheet]:
+def _xlsx(path: Path, table: Table) -> Iterator[Sheet]:
     options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     with xlsxwriter.Workbook(path, options) as book:
-        yield _Xlsx(book, list(columns))
+        sheet = _Xlsx(book, table)
+        yield sheet
+        sheet.widen()
 
 
 class _Parquet:
@@ -147,7 +178,7 @@ class _Parquet:
 
 
 @contextmanager
-def _parquet(path: Path, columns: Mapping[str, type]) -> Iterator[Sheet]:
+def _parquet(path: Path, table: Table) -> Iterator[Sheet]:
     try:
         import pyarrow as pa  # noqa: PLC0415 - an extra, loaded where it is wanted
         from pyarrow import parquet  # noqa: PLC0415 - an extra, loaded where it is wanted
@@ -162,7 +193,7 @@ def _parquet(path: Path, columns: Mapping[str, type]) -> Iterator[Sheet]:
         list: pa.list_(pa.string()),
         datetime: pa.timestamp("us", tz="UTC"),
     }
-    schema = pa.schema([(name, kinds[kind]) for name, kind in columns.items()])
+    schema = pa.schema([(name, kinds[kind]) for name, kind in table.columns.items()])
     with parquet.ParquetWriter(path, schema) as writer:
         yield _Parquet(pa, writer, schema)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import zipfile
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -22,7 +23,7 @@ from services.scoring import exports, sheets
 from services.scoring.commands.imports import lines_of, load
 from services.scoring.domain.history import Program
 from services.scoring.repository.listing import Filter
-from services.scoring.sheets import Format
+from services.scoring.sheets import Format, Table
 from services.scoring.verification import verify
 from shared import db, embedded
 from shared.events import RespondentErased
@@ -87,7 +88,7 @@ async def test_csv_runs_nothing_in_a_spreadsheet(
 
 @pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r"])
 def test_every_first_character_of_a_formula_is_disarmed(tmp_path: Path, first: str) -> None:
-    with sheets.opened(tmp_path / "a.csv", Format.CSV, {"text": str, "number": float}) as sheet:
+    with sheets.opened(tmp_path / "a.csv", Format.CSV, Table("t", {"text": str, "number": float})) as sheet:
         sheet.write([[f"{first}cmd", -1.5]])
     with (tmp_path / "a.csv").open(newline="") as file:
         assert list(csv.reader(file))[1] == [f"'{first}cmd", "-1.5"]
@@ -101,6 +102,21 @@ async def test_workbook_holds_text_as_text(scoring: Scoring, tmp_path: Path) -> 
     assert "<f>" not in sheet
     assert "=1+1" in sheet
     assert sheet.count("<row ") == 9
+
+
+def test_workbook_can_be_read_as_it_opens(tmp_path: Path) -> None:
+    """Its header is bold and stays, its columns are as wide as what stands in them, up to a limit."""
+    columns = {"score": int, "day": date, "comment": str, "extra": str}
+    with sheets.opened(tmp_path / "a.xlsx", Format.XLSX, Table("answers", columns)) as sheet:
+        sheet.write([[9, date(2026, 11, 18), "Nice", "x" * 500], [10, None, "Slow, and nobody said why", None]])
+    with zipfile.ZipFile(tmp_path / "a.xlsx") as book:
+        page, styles = (book.read(f"xl/{name}.xml").decode() for name in ("worksheets/sheet1", "styles"))
+        assert '<sheet name="answers"' in book.read("xl/workbook.xml").decode()
+    assert '<pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/>' in page
+    assert 'r="A1" s="1"' in page
+    assert "<b/>" in styles
+    widths = [round(float(width)) for width in re.findall('<col [^>]*width="([^"]+)"', page)]
+    assert widths == [len("score") + 3, len("2026-11-18") + 3, len("Slow, and nobody said why") + 3, 63]
 
 
 async def test_exported_answers_can_be_imported_as_documented(scoring: Scoring, tmp_path: Path) -> None:
@@ -131,11 +147,13 @@ async def test_parquet_keeps_reasons_as_a_list(scoring: Scoring, tmp_path: Path)
 
 async def test_rows_beyond_a_worksheet_go_on_in_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sheets, "EXCEL_ROWS", 3)  # Excel's own limit is a million
-    with sheets.opened(tmp_path / "a.xlsx", Format.XLSX, {"n": int}) as sheet:
+    with sheets.opened(tmp_path / "a.xlsx", Format.XLSX, Table("n", {"n": int})) as sheet:
         sheet.write([[number] for number in range(5)])
     with zipfile.ZipFile(tmp_path / "a.xlsx") as book:
         counts = [book.read(f"xl/worksheets/sheet{number}.xml").count(b"<row ") for number in (1, 2, 3)]
+        workbook = book.read("xl/workbook.xml").decode()
     assert counts == [3, 3, 2]
+    assert re.findall('<sheet name="([^"]+)"', workbook) == ["n", "n 2", "n 3"]
 
 
 async def test_parquet_keeps_types(scoring: Scoring, tmp_path: Path) -> None:
