@@ -183,7 +183,7 @@ def _parquet(path: Path, table: Table) -> Iterator[Sheet]:
         import pyarrow as pa  # noqa: PLC0415 - an extra, loaded where it is wanted
         from pyarrow import parquet  # noqa: PLC0415 - an extra, loaded where it is wanted
     except ImportError:
-        raise NoParquet("Parquet wants an extra: pip install 'earshot[parquet]'") from None
+        raise NoParquet("Parquet wants one more library: .venv/bin/pip install 'pyarrow>=21'") from None
     kinds = {
         str: pa.string(),
         int: pa.int64(),

@@ -209,3 +209,13 @@ def test_image_installs_from_the_lock_with_hashes() -> None:
     installs = [line for line in commands("deploy/Dockerfile") if "pip install" in line]
     assert installs
     assert all("--require-hashes" in line for line in installs)
+
+
+def test_nobody_is_told_to_install_a_package_of_our_name() -> None:
+    """We publish none, so it would be a stranger's."""
+    told = re.compile(r"pip3? install[^\n]*\bearshot\b")
+    folders = ("docs", "services", "shared", "deploy", ".ci")
+    files = [*ROOT.glob("*"), *(path for folder in folders for path in (ROOT / folder).rglob("*"))]
+    texts = [path for path in files if path.is_file() and path.suffix in ("", ".md", ".py", ".html", ".yaml", ".toml")]
+    assert len(texts) > 100
+    assert [path.name for path in texts if told.search(path.read_text(errors="replace"))] == []
