@@ -82,7 +82,7 @@ class Webhooks:
             _known(await webhooks.remove(session, endpoint_id))
 
     async def disable(self, endpoint_id: UUID) -> None:
-        """Stop sending; what happens meanwhile is not queued."""
+        """Stop sending; what happens meanwhile waits until it is enabled again, at most seven days."""
         async with self.sessions.begin() as session:
             _known(await webhooks.load(session, endpoint_id))
             await webhooks.disable(session, endpoint_id, reason=BY_HAND)

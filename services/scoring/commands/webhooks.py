@@ -50,7 +50,7 @@ def _line(each: WebhookListed) -> str:
 
 @app.command()
 def disable(endpoint: EndpointId) -> None:
-    """Send nothing more; what happens meanwhile is not queued."""
+    """Send nothing more; what happens meanwhile waits."""
     _with(lambda webhooks: webhooks.disable(endpoint))
 
 

@@ -78,3 +78,10 @@ async def test_file_that_cannot_be_written_is_said_in_one_line(scoring: Scoring,
     await scoring.receive(ProgramPublished(program_id="shop", program_version=1, document={"title": "Shop"}))
     found = await asyncio.to_thread(typed, "import", "answers", old, "--program", "shop")
     assert (found.exit_code, found.stderr) == (1, f"earshot: {old}.refused.csv cannot be written: Is a directory\n")
+
+
+def test_help_says_that_a_disabled_webhook_misses_nothing(typed: Type) -> None:
+    for words in (("--help",), ("disable", "--help")):
+        said = " ".join(typed("webhooks", *words).stdout.split())
+        assert "what happens meanwhile waits" in said
+        assert "not queued" not in said
