@@ -381,6 +381,16 @@ async def test_sample_is_signed_like_an_event(scoring: Scoring, hook: Receiver) 
     assert verified(hook.taken[0], made.secrets[0])["type"] == "webhook.tested"
 
 
+def test_documented_sample_is_the_one_that_is_posted() -> None:
+    page = (Path(__file__).parents[3] / "docs/outputs.md").read_text()
+    [documented] = [
+        json.loads(line) for line in page.splitlines() if line.startswith("    {") and "webhook.tested" in line
+    ]
+    posted = json.loads(courier.sample().body)
+    assert [*documented] == [*posted]
+    assert documented == posted | {"id": documented["id"], "time": documented["time"]}
+
+
 def certified(name: str, folder: Path) -> tuple[ssl.SSLContext, Path]:
     """Make a server's context for a name, and the file of the authority that vouches for it."""
     key = ec.generate_private_key(ec.SECP256R1())
