@@ -258,11 +258,14 @@ def _said(content: Content, entry: Entry, before: Answer | None, *, score: int) 
 
 
 def _reasons(content: Content, entry: Entry, before: Answer | None, *, score: int) -> tuple[str, ...]:
-    """Take what was ticked; of what was ticked before, keep what this score is asked about."""
+    """Take what was ticked; of what was ticked before, keep what this score is asked about in the same words."""
     if entry.reasons is not None:
         return tuple(dict.fromkeys(reason for reason in entry.reasons if reason in content.all_reasons))
-    asked = {reason.id for reason in content.reasons_for(score)}
-    return tuple(reason for reason in before.reasons if reason in asked) if before else ()
+    if before is None:
+        return ()
+    shown = content.reasons_for(before.score)
+    same = {reason.id for reason in content.reasons_for(score) if reason in shown}
+    return tuple(reason for reason in before.reasons if reason in same)
 
 
 def _attributed(content: Content, entry: Entry) -> tuple[int, ChannelKind | None]:

@@ -11,7 +11,7 @@ from services.scoring.answers import Recorded
 from services.scoring.domain.answers import Refusal
 from services.scoring.repository import invitations
 from shared import events
-from shared.events import RespondentErased, SurveyWithdrawn
+from shared.events import Reason, Reasons, RespondentErased, SurveyWithdrawn
 from shared.vocabulary import Category
 from tests.integration.scoring.stand import NOW, Scoring, requested
 
@@ -85,6 +85,17 @@ async def test_second_answer_amends_on_the_day_of_the_first(scoring: Scoring) ->
         {"version": 1, "score": 3, "reasons": ["wait"]},
         {"version": 2, "score": 9, "reasons": []},
     ]
+
+
+async def test_reason_is_kept_only_where_it_says_the_same(scoring: Scoring) -> None:
+    price = Reason(id="price", text="Price")
+    promoter = [Reason(id="speed", text="Quick service"), price]
+    request = await scoring.asked(
+        reasons=Reasons(promoter=promoter, other=[Reason(id="speed", text="Long wait"), price])
+    )
+    assert (await scoring.score(request, 3, reasons=("speed", "price"))).answer.reasons == ("speed", "price")
+    assert (await scoring.score(request, 8)).answer.reasons == ("speed", "price")
+    assert (await scoring.score(request, 9)).answer.reasons == ("price",)
 
 
 async def test_answer_counts_on_the_local_day(scoring: Scoring) -> None:
