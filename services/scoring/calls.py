@@ -158,7 +158,7 @@ def _wanted(wish: Wish, *, newly: bool) -> Wanted:
     ends = wish.at + CALLBACK_FOR
     hours = callback.best_time.hours
     slot = next_slot(wish.at, hours=hours, zone=zone(wish.invitation.time_zone), expires_at=ends)
-    return Wanted(uuid7(), wish.invitation, callback.phone or wish.invitation.phone, hours, slot, ends, newly)
+    return Wanted(uuid7(), wish.invitation, callback.phone, hours, slot, ends, newly)
 
 
 async def request(session: AsyncSession, requested: Sequence[CallRequested], *, now: datetime) -> None:

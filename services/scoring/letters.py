@@ -14,7 +14,7 @@ from fastapi import Request, Response
 
 from services.scoring import rendering, texts
 from services.scoring.domain.answers import Answer, Invitation, InvitationState
-from services.scoring.domain.calls import BestTime
+from services.scoring.domain.calls import BestTime, Callback
 from services.scoring.phone_numbers import hinted
 from shared.problems import Gone, NotFound, Problem, TooManyRequests, Unprocessable, problem_response
 from shared.vocabulary import Category, category_of
@@ -39,7 +39,9 @@ class Link:
         return cls(f"/s/{quote(text, safe='')}", token, int(step) if re.fullmatch(r"[0-9]{1,3}", step) else 0)
 
 
-def open_page(query: Mapping[str, str], opened: Link, invitation: Invitation, now: datetime) -> Response:
+def open_page(
+    query: Mapping[str, str], opened: Link, invitation: Invitation, now: datetime, *, asked_for: Callback | None
+) -> Response:
     answer = invitation.answer if query.keys() & {"saved", "done"} else invitation.heard
     until = texts.day(invitation, invitation.expires_at, now=now)
     asked = query.get("score", "")
@@ -57,11 +59,16 @@ def open_page(query: Mapping[str, str], opened: Link, invitation: Invitation, no
         "promoter": category is Category.PROMOTER,
         "reasons": invitation.content.reasons_for(answer.score),
         "more": texts.more(len(invitation.content.extra_questions), texts.language_of(invitation.locale)),
-        "callback": {"hint": hinted(invitation.phone), "times": list(BestTime)}
+        "callback": _callback(asked_for or Callback(answer.callback_wanted, invitation.phone))
         if category is Category.DETRACTOR and invitation.content.call_back
         else None,
     }
     return form("saved.html", invitation, opened, now=now, **shown)
+
+
+def _callback(callback: Callback) -> dict[str, Any]:
+    hint = hinted(callback.phone)
+    return {"wanted": callback.wanted, "hint": hint, "best_time": callback.best_time, "times": list(BestTime)}
 
 
 def _thanks(opened: Link, invitation: Invitation, answer: Answer, until: str) -> Response:

@@ -19,6 +19,7 @@ from services.scoring.domain.calls import BestTime, Callback
 from services.scoring.domain.visits import MAX_USER_AGENT, MOMENT, View, Visit, device_of, is_crawler
 from services.scoring.letters import SCORE, Link
 from services.scoring.limits import Limits
+from services.scoring.repository import callbacks
 from services.scoring.repository.invitations import Knock, Visited
 from services.scoring.views import Views
 from services.scoring.writer import Writer
@@ -64,7 +65,8 @@ class AnswerPages:
         opened, invitation = found[0], found[1].invitation
         if (closed := letters.closed(request, invitation, now)) is not None:
             return closed
-        response = letters.open_page(request.query_params, opened, invitation, now)
+        asked_for = await self._asked_for(invitation)
+        response = letters.open_page(request.query_params, opened, invitation, now, asked_for=asked_for)
         response.background = BackgroundTask(self.views.note, invitation.id, _view(request, opened, now))
         return response
 
@@ -112,6 +114,12 @@ class AnswerPages:
         if found is None or found.invitation.state is InvitationState.ERASED:
             return letters.unknown(request, opened)
         return opened, found
+
+    async def _asked_for(self, invitation: Invitation) -> Callback | None:
+        if invitation.heard is None or not invitation.heard.callback_wanted:
+            return None
+        async with self.sessions.begin() as session:
+            return await callbacks.asked_for(session, invitation.id)
 
     def _saved(self, opened: Link, invitation: Invitation, entry: Entry, result: Recorded) -> Response:
         """Lead on; a person who was taken for a machine sees what they said all the same."""
@@ -210,7 +218,8 @@ def _callback(last: Mapping[str, str], invitation: Invitation) -> Callback:
         return Callback(wanted=False)
     phone = phone_numbers.given(last.get("phone", ""), locale=invitation.locale)
     best_time = last["best_time"]
-    if phone is None or not (phone or invitation.phone) or best_time not in set(BestTime):
+    asked_before = invitation.heard is not None and invitation.heard.callback_wanted
+    if phone is None or not (phone or invitation.phone or asked_before) or best_time not in set(BestTime):
         raise InvalidForm
     return Callback(wanted=True, phone=phone, best_time=BestTime(best_time))
 

@@ -48,6 +48,11 @@ class BestTime(StrEnum):
     def hours(self) -> Hours:
         return _BEST_HOURS[self]
 
+    @classmethod
+    def of(cls, hours: Hours) -> BestTime:
+        """Name hours; those no time of today's has are any."""
+        return next((time for time, known in _BEST_HOURS.items() if known == hours), cls.ANY)
+
 
 _BEST_HOURS = {
     BestTime.ANY: Hours(time(9), time(21)),

@@ -7,15 +7,18 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from shared.events import Brand, RespondentErased, RespondentOptedOut, SurveyRequested
+from shared.events import Brand, Contact, RespondentErased, RespondentOptedOut, SurveyRequested
 from tests.integration.scoring.stand import Scoring, link_of
 
+REACHED = Contact(email="olga@example.com", phone="+79161234567")
 TASKS = "SELECT kind, state, outcome, phone, name, window_start, due_at FROM call_tasks"
 
 
-async def complained(scoring: Scoring, client: httpx.AsyncClient, *, score: int = 3, **said: str) -> SurveyRequested:
+async def complained(
+    scoring: Scoring, client: httpx.AsyncClient, *, score: int = 3, contact: Contact = REACHED, **said: str
+) -> SurveyRequested:
     """Answer, and send the second form with what was ticked there."""
-    request = await scoring.asked(time_zone="UTC")
+    request = await scoring.asked(time_zone="UTC", contact=contact)
     link = link_of(request.invitation_id)
     await client.post(link, data={"score": str(score)})
     await client.post(link, data={"comment": "", "best_time": "any", **said})
@@ -89,6 +92,34 @@ async def test_wish_may_be_changed_and_taken_back(scoring: Scoring, client: http
     await client.post(link, data={"comment": "", "best_time": "any"})
     assert (await scoring.rows(TASKS))[0]["outcome"] == "withdrawn"
     assert await scoring.rows("SELECT callback_wanted FROM answers") == [{"callback_wanted": False}]
+
+
+@pytest.mark.parametrize("contact", [REACHED, Contact(email="olga@example.com")])
+async def test_form_comes_back_with_what_was_asked_for_and_sent_again_changes_nothing(
+    contact: Contact, scoring: Scoring, client: httpx.AsyncClient
+) -> None:
+    request = await complained(
+        scoring, client, contact=contact, callback="1", phone="+7 495 765-43-21", best_time="evening"
+    )
+    link = link_of(request.invitation_id)
+    before = await scoring.rows(TASKS)
+    page = (await client.get(link)).text
+    assert "Call me back at ··· 43-21" in page
+    assert "4957654321" not in page
+    assert 'value="evening" selected' in page
+    scoring.clock.moment += timedelta(hours=6)
+    await client.post("/v1/desk/take", json={"operator": "Anna"})
+    [task] = await scoring.rows("SELECT task_id FROM call_tasks")
+    missed = {"operator": "Anna", "disposition": "call_later", "minutes": 60}
+    await client.post(f"/v1/desk/{task['task_id']}/outcome", json=missed)
+    appointed = await scoring.rows(TASKS)
+    assert appointed[0]["due_at"] > before[0]["due_at"]
+    unchanged = {"comment": "", "reasons": "wait", "callback": "1", "phone": "", "best_time": "evening"}
+    assert (await client.post(link, data=unchanged)).status_code == 303
+    assert await scoring.rows(TASKS) == appointed
+    await client.post(link, data=unchanged | {"best_time": "morning"})
+    [task] = await scoring.rows(TASKS)
+    assert (task["phone"], task["window_start"].hour, task["due_at"].hour) == ("+74957654321", 9, 9)
 
 
 @pytest.mark.parametrize("said", [{"phone": "call me"}, {"phone": "12"}, {"best_time": "night"}])
