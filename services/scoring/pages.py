@@ -213,10 +213,13 @@ def _entry(fields: list[tuple[str, str]], invitation: Invitation, *, step: int, 
 
 
 def _callback(last: Mapping[str, str], invitation: Invitation) -> Callback:
-    """Read whether to call back, and where; raises InvalidForm when there is no number to call."""
-    if "callback" not in last:
-        return Callback(wanted=False)
+    """Read whether to call back, and where; raises InvalidForm when there is no number to call.
+
+    Who typed a number wants to be called: the box beside it is easily overlooked.
+    """
     phone = phone_numbers.given(last.get("phone", ""), locale=invitation.locale)
+    if "callback" not in last and phone == "":
+        return Callback(wanted=False)
     best_time = last["best_time"]
     asked_before = invitation.heard is not None and invitation.heard.callback_wanted
     if phone is None or not (phone or invitation.phone or asked_before) or best_time not in set(BestTime):

@@ -94,6 +94,13 @@ async def test_wish_may_be_changed_and_taken_back(scoring: Scoring, client: http
     assert await scoring.rows("SELECT callback_wanted FROM answers") == [{"callback_wanted": False}]
 
 
+async def test_who_types_a_number_wants_to_be_called(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    await complained(scoring, client, phone="+7 495 765-43-21", best_time="evening")
+    [task] = await scoring.rows(TASKS)
+    assert (task["state"], task["phone"], task["window_start"].hour) == ("open", "+74957654321", 17)
+    assert await scoring.rows("SELECT callback_wanted FROM answers") == [{"callback_wanted": True}]
+
+
 @pytest.mark.parametrize("contact", [REACHED, Contact(email="olga@example.com")])
 async def test_form_comes_back_with_what_was_asked_for_and_sent_again_changes_nothing(
     contact: Contact, scoring: Scoring, client: httpx.AsyncClient
