@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 from urllib.parse import quote, unquote
 from uuid import UUID
@@ -25,7 +26,7 @@ from services.scoring.writer import Writer
 from shared.clock import Clock
 from shared.config import StaffPages
 from shared.db import Sessions
-from shared.vocabulary import CallDisposition
+from shared.vocabulary import CallDisposition, Category, category_of
 
 COOKIE = "operator"
 MAX_COMMENT = 4000
@@ -109,7 +110,7 @@ class Desk:
                 task.invitation_id,
                 self.clock.now(),
                 int(score),
-                reasons=tuple(reason for reason in form.getlist("reasons") if isinstance(reason, str)) or None,
+                reasons=_ticked(form, int(score)) or None,
                 comment=forms.clean(comment)[:MAX_COMMENT] if isinstance(comment, str) and comment else None,
                 step=task.step,
                 task_id=task_id,
@@ -204,7 +205,17 @@ def _call(task: Task, invitation: Invitation, now: datetime) -> dict[str, Any]:
         "about": texts.about(invitation, now=now),
         "script": _script(task, invitation, now),
         "reasons": invitation.content.all_reasons,
+        "lists": {field: list(scores) for field, scores in groupby(range(11), _field)},
     }
+
+
+def _field(score: int) -> str:
+    """Name the list of reasons this score is asked about: the same reason may say something else in the other."""
+    return "reasons.promoter" if category_of(score) is Category.PROMOTER else "reasons.other"
+
+
+def _ticked(form: FormData, score: int) -> tuple[str, ...]:
+    return tuple(reason for reason in form.getlist(_field(score)) if isinstance(reason, str))
 
 
 def _script(task: Task, invitation: Invitation, now: datetime) -> tuple[str, str, str]:

@@ -18,3 +18,11 @@ document.addEventListener("keydown", (event) => {
   else if (button) button.click();
   else if (key === "N") (document.querySelector("#take button") || document.querySelector(".queue button:enabled"))?.click();
 });
+
+// Only the reasons of the chosen score; without this script both lists are there under their headings.
+const offer = () => {
+  const chosen = document.querySelector("input[name=score]:checked")?.value;
+  for (const list of document.querySelectorAll("[data-scores]")) list.hidden = !list.dataset.scores.split(" ").includes(chosen);
+};
+document.addEventListener("change", offer);
+offer();

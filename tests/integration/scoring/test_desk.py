@@ -210,10 +210,26 @@ async def test_desk_by_hand(scoring: Scoring, client: httpx.AsyncClient) -> None
     assert (
         (await client.post(f"/desk/{task_id}/answer", data={"score": "x"})).headers["location"].endswith("said=score")
     )
-    saved = await client.post(f"/desk/{task_id}/answer", data={"score": "10", "reasons": "taste", "comment": "Nice"})
+    saved = await client.post(
+        f"/desk/{task_id}/answer", data={"score": "10", "reasons.promoter": "taste", "comment": "Nice"}
+    )
     assert saved.headers["location"] == "/desk?said=answered"
     versions = await scoring.rows("SELECT score, reasons, comment, operator FROM answer_versions")
     assert versions == [{"score": 10, "reasons": ["taste"], "comment": "Nice", "operator": "Анна"}]
+
+
+async def test_desk_offers_the_reasons_of_either_kind_and_takes_those_of_the_score(
+    scoring: Scoring, client: httpx.AsyncClient
+) -> None:
+    task_id = await on_desk(scoring)
+    await take(client)
+    client.cookies.set("operator", "Anna")
+    page = (await client.get(f"/desk/{task_id}")).text
+    for text in ("Reasons for 0 to 8", "Long wait", "Reasons for 9 to 10", "Friendly staff"):
+        assert text in page
+    ticked = {"score": "9", "reasons.promoter": "staff", "reasons.other": "wait"}  # chosen before the score changed
+    await client.post(f"/desk/{task_id}/answer", data=ticked)
+    assert await scoring.rows("SELECT score, reasons FROM answers") == [{"score": 9, "reasons": ["staff"]}]
 
 
 async def test_other_operators_call_is_not_shown(scoring: Scoring, client: httpx.AsyncClient) -> None:
