@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 from fastapi import Request, Response
 
 from services.scoring import rendering, texts
-from services.scoring.domain.answers import Answer, Invitation, InvitationState
+from services.scoring.domain.answers import Answer, Entry, Invitation, InvitationState
 from services.scoring.domain.calls import BestTime, Callback
 from services.scoring.phone_numbers import hinted
 from shared.problems import Gone, NotFound, Problem, TooManyRequests, Unprocessable, problem_response
@@ -51,24 +51,52 @@ def open_page(
         privacy = _web_address(invitation.content.brand.privacy_url)
         shown: dict[str, Any] = {"answer": answer, "chosen": chosen, "about": about, "until": until, "privacy": privacy}
         return form("question.html", invitation, opened, now=now, **shown)
-    category = category_of(answer.score)
     if "done" in query:
         return _thanks(opened, invitation, answer, until)
-    shown = {
-        "answer": answer,
-        "promoter": category is Category.PROMOTER,
-        "reasons": invitation.content.reasons_for(answer.score),
+    offered = category_of(answer.score) is Category.DETRACTOR and invitation.content.call_back
+    wish = asked_for or Callback(answer.callback_wanted, invitation.phone)
+    callback = _offer(wish, known=wish.phone) if offered else None
+    return form(
+        "saved.html", invitation, opened, now=now, **_why(invitation, answer, score=answer.score, callback=callback)
+    )
+
+
+def ask_number(
+    request: Request, opened: Link, invitation: Invitation, entry: Entry, *, asked_for: Callback | None
+) -> Response:
+    """Show the reasons again with all that was typed, and say what is wrong with the number."""
+    before, callback = invitation.answer, entry.callback
+    score = before.score if entry.score is None and before is not None else entry.score
+    if score is None or callback is None:
+        return invalid(request, opened, invitation)
+    words = texts.LANGUAGES[texts.language_of(invitation.locale)]
+    wrong = words["number_missing" if callback.dialable else "number_wrong"]
+    if _wants_problem(request):
+        return problem_response(Unprocessable("There is no number to call", wrong))
+    known = asked_for.phone if asked_for else invitation.phone
+    offer = _offer(callback, known=known, wrong=wrong)
+    shown = _why(invitation, entry, score=score, callback=offer)
+    response = form("saved.html", invitation, opened, now=entry.at, **shown)
+    response.status_code = Unprocessable.status
+    return response
+
+
+def _why(
+    invitation: Invitation, said: Answer | Entry, *, score: int, callback: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    return {
+        "said": said,
+        "promoter": category_of(score) is Category.PROMOTER,
+        "reasons": invitation.content.reasons_for(score),
         "more": texts.more(len(invitation.content.extra_questions), texts.language_of(invitation.locale)),
-        "callback": _callback(asked_for or Callback(answer.callback_wanted, invitation.phone))
-        if category is Category.DETRACTOR and invitation.content.call_back
-        else None,
+        "callback": callback,
     }
-    return form("saved.html", invitation, opened, now=now, **shown)
 
 
-def _callback(callback: Callback) -> dict[str, Any]:
-    hint = hinted(callback.phone)
-    return {"wanted": callback.wanted, "hint": hint, "best_time": callback.best_time, "times": list(BestTime)}
+def _offer(callback: Callback, *, known: str, wrong: str | None = None) -> dict[str, Any]:
+    """Offer a call to the number that is known; what was written in its place is shown when it is `wrong`."""
+    written = callback.phone if wrong else ""
+    return {"said": callback, "hint": hinted(known), "written": written, "wrong": wrong, "times": list(BestTime)}
 
 
 def _thanks(opened: Link, invitation: Invitation, answer: Answer, until: str) -> Response:
@@ -112,12 +140,16 @@ def _is_bright(color: str) -> bool:
 
 def _notice(request: Request, problem: Problem, invitation: Invitation | None, **values: Any) -> Response:
     """Say it in HTML to a browser, as problem details to a machine."""
-    accepted = request.headers.get("accept", "")
-    if "json" in accepted and "text/html" not in accepted:
+    if _wants_problem(request):
         return problem_response(problem)
     response = page("notice.html", invitation, **values)
     response.status_code = problem.status
     return response
+
+
+def _wants_problem(request: Request) -> bool:
+    accepted = request.headers.get("accept", "")
+    return "json" in accepted and "text/html" not in accepted
 
 
 def unknown(request: Request, opened: Link) -> Response:

@@ -81,6 +81,9 @@ class AnswerPages:
         invitation, entry, result = submitted.invitation, submitted.entry, submitted.result
         if entry is None or result is Refusal.NO_SCORE:
             return letters.invalid(request, opened, invitation)
+        if result is Refusal.NO_NUMBER:
+            asked_for = await self._asked_for(invitation)
+            return letters.ask_number(request, opened, invitation, entry, asked_for=asked_for)
         if isinstance(result, Recorded):
             return self._saved(opened, invitation, entry, result)
         return letters.closed(request, invitation, now) or letters.withdrawn(request, invitation)
@@ -213,18 +216,20 @@ def _entry(fields: list[tuple[str, str]], invitation: Invitation, *, step: int, 
 
 
 def _callback(last: Mapping[str, str], invitation: Invitation) -> Callback:
-    """Read whether to call back, and where; raises InvalidForm when there is no number to call.
-
-    Who typed a number wants to be called: the box beside it is easily overlooked.
-    """
-    phone = phone_numbers.given(last.get("phone", ""), locale=invitation.locale)
-    if "callback" not in last and phone == "":
+    """Read whether to call back, and where. Who typed a number wants to be called: the box is easily overlooked."""
+    written = last.get("phone", "").strip()
+    if "callback" not in last and not written:
         return Callback(wanted=False)
     best_time = last["best_time"]
-    asked_before = invitation.heard is not None and invitation.heard.callback_wanted
-    if phone is None or not (phone or invitation.phone or asked_before) or best_time not in set(BestTime):
+    if best_time not in set(BestTime):
         raise InvalidForm
-    return Callback(wanted=True, phone=phone, best_time=BestTime(best_time))
+    phone = phone_numbers.given(written, locale=invitation.locale)
+    return Callback(
+        wanted=True,
+        phone=written if phone is None else phone,
+        best_time=BestTime(best_time),
+        dialable=phone is not None,
+    )
 
 
 def _text(value: str) -> str:

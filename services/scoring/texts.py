@@ -33,6 +33,8 @@ _EN = {
     "callback_to": "Call me back",
     "number": "Phone number",
     "other_number": "Another number",
+    "number_wrong": "This is no phone number we can call. Correct it and send again: all the rest is as you wrote it.",
+    "number_missing": "Which number shall we call? Write it and send again: all the rest is as you wrote it.",
     "best_time": "Best time",
     "time_any": "Any time",
     "time_morning": "Morning",
@@ -57,8 +59,7 @@ _EN = {
     "expired_text": "Answers were taken until {date}. Thank you for coming.",
     "expired_saved": "Your answer {score} is saved. Thank you.",
     "invalid": "Your answer was not understood",
-    "invalid_text": "Please choose a number from 0 to 10 and send it again. A comment has room for 4000 characters; a "
-    "call back needs a phone number.",
+    "invalid_text": "Please choose a number from 0 to 10 and send it again. A comment has room for 4000 characters.",
     "back": "Back to the question",
     "stop_title": "Shall we stop asking you?",
     "stop_text": "{brand} will not send you surveys any more, by any channel.",
@@ -92,6 +93,8 @@ _RU = {
     "callback_to": "Перезвоните мне",
     "number": "Номер телефона",
     "other_number": "Другой номер",
+    "number_wrong": "По этому номеру мы не сможем позвонить. Исправьте его и отправьте ещё раз: остальное на месте.",  # noqa: RUF001 - Cyrillic it is
+    "number_missing": "По какому номеру позвонить? Впишите его и отправьте ещё раз: остальное на месте.",  # noqa: RUF001 - Cyrillic it is
     "best_time": "Когда удобно",
     "time_any": "В любое время",  # noqa: RUF001 - Cyrillic it is
     "time_morning": "Утром",
@@ -116,8 +119,7 @@ _RU = {
     "expired_text": "Ответы принимались до {date}. Спасибо, что зашли.",
     "expired_saved": "Ваша оценка {score} сохранена. Спасибо.",
     "invalid": "Мы не поняли ответ",
-    "invalid_text": "Выберите число от 0 до 10 и отправьте ещё раз. Комментарий вмещает 4000 знаков, для звонка нужен "
-    "номер телефона.",
+    "invalid_text": "Выберите число от 0 до 10 и отправьте ещё раз. Комментарий вмещает 4000 знаков.",
     "back": "Вернуться к вопросу",
     "stop_title": "Больше не спрашивать вас?",
     "stop_text": "{brand} больше не будет присылать вам опросы ни по одному каналу.",

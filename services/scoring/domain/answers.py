@@ -151,6 +151,7 @@ class Refusal(StrEnum):
     WITHDRAWN = "withdrawn"
     CLOSED = "closed"
     NO_SCORE = "no_score"
+    NO_NUMBER = "no_number"
     LEASE_LOST = "lease_lost"
 
 
@@ -221,6 +222,8 @@ def _amended(invitation: Invitation, entry: Entry, *, new_id: UUID, suspect: boo
     score = entry.score if entry.score is not None or before is None else before.score
     if score is None:
         return Refusal.NO_SCORE
+    if entry.callback is not None and not _can_be_met(invitation, entry.callback):
+        return Refusal.NO_NUMBER
     said = _said(invitation.content, entry, before, score=score)
     wanted = entry.callback.wanted if entry.callback else before is not None and before.callback_wanted
     unchanged = before is not None and _content(before) == said and before.callback_wanted == wanted
@@ -240,6 +243,13 @@ def _amended(invitation: Invitation, entry: Entry, *, new_id: UUID, suspect: boo
         device=entry.device,
         callback_wanted=wanted,
     )
+
+
+def _can_be_met(invitation: Invitation, callback: Callback) -> bool:
+    """Say whether there is a number to call; who asked for a call before gave one then."""
+    asked_before = invitation.heard is not None and invitation.heard.callback_wanted
+    known = bool(callback.phone or invitation.phone or asked_before)
+    return not callback.wanted or (callback.dialable and known)
 
 
 _Said = tuple[int, tuple[str, ...], str | None, Mapping[str, str]]

@@ -64,11 +64,12 @@ _BEST_HOURS = {
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """Whether somebody wants to be called back, and where and when if they said so."""
+    """Whether somebody wants to be called back, and where and when if they said so; not `dialable` is no number."""
 
     wanted: bool
     phone: str = ""
     best_time: BestTime = BestTime.ANY
+    dialable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

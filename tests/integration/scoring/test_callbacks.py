@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -129,14 +130,38 @@ async def test_form_comes_back_with_what_was_asked_for_and_sent_again_changes_no
     assert (task["phone"], task["window_start"].hour, task["due_at"].hour) == ("+74957654321", 9, 9)
 
 
-@pytest.mark.parametrize("said", [{"phone": "call me"}, {"phone": "12"}, {"best_time": "night"}])
-async def test_wish_that_cannot_be_met_is_told(
-    said: dict[str, str], scoring: Scoring, client: httpx.AsyncClient
+@pytest.mark.parametrize(
+    ("asked", "phone", "told"),
+    [
+        ({}, "abc", "This is no phone number we can call."),
+        ({"locale": "ru"}, "12", "По этому номеру мы не сможем позвонить."),
+        ({"contact": Contact(email="olga@example.com")}, "", "Which number shall we call?"),
+    ],
+)
+async def test_number_nobody_can_call_is_told_and_nothing_typed_is_lost(
+    asked: dict[str, Any], phone: str, told: str, scoring: Scoring, client: httpx.AsyncClient
 ) -> None:
-    request = await scoring.asked()
-    form = {"score": "1", "comment": "", "best_time": "any", "callback": "1"} | said
-    refused = await client.post(link_of(request.invitation_id), data=form)
-    assert (refused.status_code, "a call back needs a phone number" in refused.text) == (422, True)
+    link = link_of((await scoring.asked(**asked)).invitation_id)
+    await client.post(link, data={"score": "3"})
+    typed = {"reasons": "wait", "comment": "<Cold> soup.", "callback": "1", "phone": phone, "best_time": "evening"}
+    refused = await client.post(link, data=typed, headers={"accept": "text/html"})
+    assert (refused.status_code, told in refused.text) == (422, True)
+    for kept in ('value="wait" checked', "&lt;Cold&gt; soup.", f'value="{phone}"', 'value="evening" selected'):
+        assert kept in refused.text
+    assert 'name="callback" value="1" checked' in refused.text
+    assert await scoring.rows("SELECT version, comment FROM answers") == [{"version": 1, "comment": None}]
+    assert (await client.post(link, data=typed | {"phone": "+7 495 765-43-21"})).status_code == 303
+    problem = await client.post(link, data=typed | {"phone": "abc"}, headers={"accept": "application/json"})
+    assert (problem.status_code, problem.headers["content-type"]) == (422, "application/problem+json")
+
+
+async def test_form_with_a_wrong_number_still_carries_its_score(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    link = link_of((await scoring.asked()).invitation_id)
+    typed = {"score": "0", "comment": "", "phone": "abc", "best_time": "any"}
+    refused = await client.post(link, data=typed)
+    assert (refused.status_code, 'type="hidden" name="score" value="0"' in refused.text) == (422, True)
+    unread = await client.post(link, data=typed | {"best_time": "night"})
+    assert (unread.status_code, "Your answer was not understood" in unread.text) == (422, True)
 
 
 async def test_asked_for_calls_come_first_and_a_refusal_is_heard(scoring: Scoring, client: httpx.AsyncClient) -> None:
