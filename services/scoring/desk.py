@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -40,10 +41,10 @@ OUTCOMES = [
     (CallDisposition.WRONG_NUMBER, "Wrong number", "W"),
     (CallDisposition.DO_NOT_CALL, "Do not call again", "D"),
 ]
+LABELS = {value.value: label.lower() for value, label, _ in OUTCOMES} | {CallDisposition.CALL_LATER.value: "call later"}
 DELAYS = [(15, "in 15 minutes"), (60, "in 1 hour"), (180, "in 3 hours"), (1440, "tomorrow"), (4320, "in 3 days")]
 NOTICES = {
     "answered": "Saved. The call is closed.",
-    "noted": "Noted.",
     "none": "Nobody is due at the moment.",
     "taken": "This call is with another operator, or it is not due any more. Take the next one.",
     "lost": "This was not saved: the time for it is over, or the call was closed. Take the next one.",
@@ -143,20 +144,22 @@ class Desk:
         said = Report(task_id, _operator(request), disposition, later)
         try:
             async with self.sessions.begin() as session:
-                await report(session, said, now=now)
+                after = await report(session, said, now=now)
         except LeaseLost:
             return _to_desk("lost")
-        return _to_desk("noted")
+        moved = disposition is CallDisposition.CALL_LATER and after.due_at > now + later
+        return _to(f"/desk?noted={disposition}&task={task_id}{'&moved=1' if moved else ''}")
 
     async def _page(self, request: Request, task: Task | None = None, invitation: Invitation | None = None) -> Response:
-        operator, now = _operator(request), self.clock.now()
+        operator, asked, now = _operator(request), request.query_params, self.clock.now()
         async with self.sessions.begin() as session:
             due, counts = await calls.queue(session, operator, now=now)
+            noted = await calls.load(session, noted_id) if (noted_id := _task_id(asked.get("task"))) else None
             made = await calls.made_since(session, operator, now.replace(hour=0, minute=0, second=0, microsecond=0))
         return rendering.page(
             "desk.html",
             operator=operator,
-            notice=NOTICES.get(request.query_params.get("said", "")),
+            notice=_noted(noted, asked, now) if noted else NOTICES.get(asked.get("said", "")),
             queue=[_line(each, operator, now) for each in due],
             counts=counts,
             next_due=counts["next_due"] and rendering.moment(counts["next_due"], "UTC", now=now),
@@ -167,6 +170,21 @@ class Desk:
             delays=DELAYS,
             pages=self.staff_pages,
         )
+
+
+def _noted(task: Task, asked: Mapping[str, str], now: datetime) -> str | None:
+    """Say how a try ended and what follows from it."""
+    label = LABELS.get(asked.get("noted", ""))
+    return label and f"Noted: {label}. {_follows(task, now, moved='moved' in asked)}"
+
+
+def _follows(task: Task, now: datetime, *, moved: bool) -> str:
+    if not task.open:
+        return "The call is closed."
+    if task.due_at >= task.expires_at:
+        return "The time for this call is over before then: it does not come back."
+    back = f"comes back {rendering.moment(task.due_at, task.time_zone, now=now)} their time."
+    return f"It is moved into the hours they may be called in: it {back}" if moved else f"The call {back}"
 
 
 def _line(task: Task, operator: str, now: datetime) -> dict[str, Any]:

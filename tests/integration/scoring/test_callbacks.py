@@ -74,7 +74,7 @@ async def test_wish_becomes_a_task_of_the_desk(scoring: Scoring, client: httpx.A
     for text in ("You asked us to call you back", "3 of 10", "Cold soup.", "Long wait", "Talked"):
         assert text in page
     talked = await client.post(f"/desk/{taken['task_id']}/outcome", data={"disposition": "answered"})
-    assert talked.headers["location"] == "/desk?said=noted"
+    assert "Noted: talked. The call is closed." in (await client.get(talked.headers["location"])).text
     assert (await scoring.rows(TASKS))[0]["outcome"] == "answered"
     assert await scoring.published("call.closed") == []  # dispatcher never asked for this call
     await client.post(link, data={"comment": "Cold soup!", "best_time": "any", "callback": "1"})

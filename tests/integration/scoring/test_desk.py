@@ -297,6 +297,37 @@ async def test_appointment_is_kept_by_the_respondents_clock(scoring: Scoring, cl
     assert (await take(client) or {})["task_id"] == str(task_id)
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"disposition": "no_answer"}, "Noted: no answer. The call comes back today 18:00 their time."),
+        ({"disposition": "refused"}, "Noted: refused. The call is closed."),
+        (
+            {"disposition": "call_later", "at": "2026-11-19T14:30"},
+            "Noted: call later. The call comes back 19 Nov 14:30 their time.",
+        ),
+        (
+            {"disposition": "call_later", "at": "2026-11-19T03:00"},
+            "It is moved into the hours they may be called in: it comes back 19 Nov 09:00 their time.",
+        ),
+        (
+            {"disposition": "call_later", "at": "2026-11-30T10:00"},
+            "Noted: call later. The time for this call is over before then: it does not come back.",
+        ),
+    ],
+)
+async def test_desk_says_what_was_noted_and_when_the_call_comes_back(
+    said: dict[str, str], told: str, scoring: Scoring, client: httpx.AsyncClient
+) -> None:
+    task_id = await on_desk(scoring, expires_at=scoring.clock.moment + timedelta(days=7))
+    await take(client)
+    client.cookies.set("operator", "Anna")
+    noted = await client.post(f"/desk/{task_id}/outcome", data=said)
+    assert told in (await client.get(noted.headers["location"])).text
+    for junk in ({"noted": "x", "task": str(task_id)}, {"noted": "busy", "task": "x"}):
+        assert "Noted" not in (await client.get("/desk", params=junk)).text
+
+
 async def test_script_without_a_greeting_gets_one(scoring: Scoring, client: httpx.AsyncClient) -> None:
     task_id = await on_desk(scoring, script="How likely are you to recommend us to a friend or colleague?")
     await take(client)
