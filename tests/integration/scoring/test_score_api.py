@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ import pytest
 from services.scoring.dashboard import Dashboard
 from services.scoring.domain.visits import View
 from services.scoring.repository import figures, visits
+from services.scoring.score_queries import NpsQuery
 from shared.config import Settings
 from shared.events import (
     ContactAttempted,
@@ -268,6 +270,18 @@ async def test_parameter_that_would_change_nothing_is_refused(client: httpx.Asyn
         422,
         [{"where": "query.program", "what": "It is taken once"}],
     )
+
+
+def test_every_parameter_of_the_score_is_documented_with_its_default() -> None:
+    page = (Path(__file__).parents[3] / "docs/outputs.md").read_text()
+    rows = [line.split(" | ") for line in page.partition("| parameter |")[2].partition("\n\n")[0].splitlines()[2:]]
+    defaults = {row[0].strip("| `"): row[1].strip("`") for row in rows}
+    taken = {field.alias or name: field.default for name, field in NpsQuery.model_fields.items()}
+    assert list(defaults) == list(taken)
+    assert {name: default for name, default in defaults.items() if taken[name] is not None} == {
+        "definition": taken["definition"],
+        "limit": str(taken["limit"]),
+    }
 
 
 async def test_what_takes_no_parameter_refuses_them_all(client: httpx.AsyncClient) -> None:
