@@ -217,7 +217,9 @@ def _event(version: Version) -> cloudevents.Event[Payload]:
 
 
 def _alerts(versions: Sequence[Version]) -> list[cloudevents.Event[Payload]]:
-    return [_alert(each) for each in versions if each.invitation.counted and is_news(each.before, each.after)]
+    """Tell of news; what only comes back after a machine was told of when it was said."""
+    said = [each for each in versions if each.invitation.counted and each.suspicion is None]
+    return [_alert(each) for each in said if is_news(each.before, each.after)]
 
 
 def _alert(version: Version) -> cloudevents.Event[Payload]:

@@ -126,13 +126,21 @@ class AnswerPages:
 
     def _saved(self, opened: Link, invitation: Invitation, entry: Entry, result: Recorded) -> Response:
         """Lead on; a person who was taken for a machine sees what they said all the same."""
-        shown = "?done=1" if entry.reasons is not None else "?saved=1" if result.suspected else ""
-        response = Response(status_code=303, headers={"location": opened.path + shown})
+        response = Response(status_code=303, headers={"location": opened.path + _next(entry, result)})
         if result.suspected:
             log.info("answer.suspected", invitation_id=str(invitation.id), reason=result.suspected)
             seen = View(opened.step, "POST", entry.score, automatic=True, at=entry.at)
             response.background = BackgroundTask(self.views.note, invitation.id, seen)
         return response
+
+
+def _next(entry: Entry, result: Recorded) -> str:
+    """Say what to show; where an earlier answer stands instead, that and what was sent, to be sent again."""
+    if result.suspected and result.answer.counts:
+        return "" if entry.score is None else f"?score={entry.score}"
+    if entry.reasons is not None:
+        return "?done=1"
+    return "?saved=1" if result.suspected else ""
 
 
 def _link(request: Request) -> Link:

@@ -204,7 +204,11 @@ def _heard_before(
     """Find the last version a person gave; of a run of scores none is a person's, its unsuspected start included."""
     if suspected is not Suspicion.SEVERAL_SCORES:
         return invitation.heard
-    before_the_run = [each for each in earlier if not each.suspect and each.answered_at <= entry.at - MOMENT]
+    began = entry.at - MOMENT
+    for each in reversed(earlier):
+        if each.suspect and each.answered_at > began:  # the run was known for one then already
+            began = each.answered_at - MOMENT
+    before_the_run = [each for each in earlier if not each.suspect and each.answered_at <= began]
     return max(before_the_run, key=lambda each: each.version, default=None)
 
 

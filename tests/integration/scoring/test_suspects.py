@@ -167,6 +167,57 @@ async def test_fiddling_person_sees_what_was_saved_and_counts_with_the_reasons(
     assert await counted(scoring) == {3: 1}
 
 
+async def test_last_word_of_a_run_is_kept_shown_and_may_be_confirmed(
+    scoring: Scoring, client: httpx.AsyncClient
+) -> None:
+    link = link_of((await mailed(scoring)).invitation_id)
+    where = ""
+    for score, pause in ((3, 300), (9, 15), (2, 10), (7, 15)):
+        scoring.clock.moment += timedelta(seconds=pause)
+        where = (await client.post(link, data=form(scoring, score), headers=BROWSER)).headers["location"]
+    assert "your answer <strong>7</strong> is saved" in (await client.get(where)).text
+    assert await scoring.rows("SELECT score, suspect FROM answer_versions ORDER BY version") == [
+        {"score": 3, "suspect": False},
+        {"score": 9, "suspect": False},
+        {"score": 2, "suspect": True},
+        {"score": 7, "suspect": True},
+    ]
+    assert await counted(scoring) == {}
+    assert len(await scoring.published("detractor.reported")) == 1
+    [answer] = await scoring.rows("SELECT answer_id FROM answers")
+    await client.post(f"/suspects/{answer['answer_id']}/confirm")
+    assert await counted(scoring) == {7: 1}
+
+
+async def test_slow_scanner_counts_nothing(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    """Its first score left the last half minute long before its last."""
+    link = link_of((await mailed(scoring)).invitation_id)
+    for score in range(11):
+        scoring.clock.moment += timedelta(seconds=12)
+        await client.post(link, data=form(scoring, score), headers=BROWSER)
+    assert await counted(scoring) == {}
+
+
+async def test_answer_that_comes_back_is_shown_beside_what_was_sent_and_alarms_nobody_again(
+    scoring: Scoring, client: httpx.AsyncClient
+) -> None:
+    link = link_of((await mailed(scoring)).invitation_id)
+    scoring.clock.moment += timedelta(minutes=5)
+    await client.post(link, data=form(scoring, 3), headers=BROWSER)
+    scoring.clock.moment += timedelta(days=1)
+    where = ""
+    for score in (9, 8, 2):
+        where = (await client.post(link, data=form(scoring, score), headers=BROWSER)).headers["location"]
+    assert await counted(scoring) == {3: 1}
+    assert len(await scoring.published("detractor.reported")) == 1
+    page = (await client.get(where)).text
+    assert "Your answer so far is 3. Send another to change it." in page
+    assert 'value="2" required checked' in page
+    scoring.clock.moment += timedelta(seconds=40)
+    await client.post(link, data=form(scoring, 2), headers=BROWSER)
+    assert await counted(scoring) == {2: 1}
+
+
 @pytest.mark.parametrize(
     ("said", "headers", "suspicion"),
     [
