@@ -122,7 +122,7 @@ def _apply(entry: Entry, batch: _Batch) -> Recorded | Refusal:
     if task is not None and entry.operator is not None:
         batch.tries.append(Try(task, CallDisposition.ANSWERED, entry.operator, entry.at))
         batch.tasks[task.task_id] = replace(task, held_by=None)
-    wish = calls.wish(invitation, after, entry.callback, at=entry.at)
+    wish = calls.wish(invitation, after, None if suspected else entry.callback, at=entry.at)
     if wish.before or wish.after:
         batch.wishes.append(wish)
     if after is invitation.answer:

@@ -102,6 +102,14 @@ async def test_who_types_a_number_wants_to_be_called(scoring: Scoring, client: h
     assert await scoring.rows("SELECT callback_wanted FROM answers") == [{"callback_wanted": True}]
 
 
+async def test_machine_moves_no_call(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    link = link_of((await complained(scoring, client, callback="1")).invitation_id)
+    before = await scoring.rows(TASKS)
+    pressed = {"comment": "", "callback": "1", "phone": "+7 495 765-43-21", "best_time": "evening", "trap": "1"}
+    await client.post(link, data=pressed)
+    assert await scoring.rows(TASKS) == before
+
+
 @pytest.mark.parametrize("contact", [REACHED, Contact(email="olga@example.com")])
 async def test_form_comes_back_with_what_was_asked_for_and_sent_again_changes_nothing(
     contact: Contact, scoring: Scoring, client: httpx.AsyncClient
