@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, FloatRect, Locator, Page, expect
 
 from services.dispatcher.channels import mime
 from services.dispatcher.channels.previews import Look
@@ -190,7 +190,7 @@ async def show_dashboard(page: Page, stage: Stage) -> None:
     await photograph(page, "dashboard-360")
     await page.set_viewport_size(DESKTOP)
     await photograph(page, "dashboard-1280")
-    await take(page, "dashboard")
+    await take(page, "dashboard", until=page.get_by_role("region", name="Comments"))
 
 
 async def show_desk(page: Page, stage: Stage) -> None:
@@ -213,9 +213,11 @@ async def show_question(page: Page, stage: Stage, mail: Mapping[str, Any]) -> No
     await take(page, "answer")
 
 
-async def take(page: Page, name: str) -> None:
-    """Keep a picture for the documentation when pictures are wanted."""
-    picture = await page.screenshot(full_page=True)
+async def take(page: Page, name: str, *, until: Locator | None = None) -> None:
+    """Keep a picture for the documentation when pictures are wanted, of the whole page or of what is above a part."""
+    end = await until.bounding_box() if until else None
+    clip: FloatRect | None = end and {"x": 0, "y": 0, "width": DESKTOP["width"], "height": end["y"]}
+    picture = await page.screenshot(full_page=True, clip=clip)
     assert len(picture) < MAX_PICTURE
     if TAKEN:
         PICTURES.mkdir(exist_ok=True)
