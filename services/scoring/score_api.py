@@ -15,13 +15,15 @@ from uuid_utils.compat import uuid7
 from services.scoring import comparisons, parameters
 from services.scoring.domain.answers import local_day
 from services.scoring.domain.comparison import difference, smallest_sample
-from services.scoring.domain.dimensions import OF_ANSWERS, OWN
+from services.scoring.domain.dimensions import OWN
 from services.scoring.domain.funnel import funnel, returns
 from services.scoring.domain.journeys import RETURN_WITHIN, Parts
+from services.scoring.domain.moves import WHOLE
 from services.scoring.domain.periods import Days
 from services.scoring.domain.score import CONFIDENCE, Figure
 from services.scoring.parameters import WRONG, Once
 from services.scoring.repository import dimensions, figures, invitations, journeys, yardsticks
+from services.scoring.repository.counting import TOLD_BY_ANSWERS
 from services.scoring.repository.figures import MOST_COUNTED, TooManyToCount
 from services.scoring.repository.slices import Slice, split_segment
 from services.scoring.repository.yardsticks import Annotation, Benchmark
@@ -211,6 +213,6 @@ async def _check(session: AsyncSession, split: list[str], which: Slice) -> None:
 async def _journeys(session: AsyncSession, which: Slice) -> Parts:
     """Refuse what only an answer tells: zeros would look as if nobody had been asked."""
     await _check(session, [], which)
-    if which.segment and which.segment[0] in OF_ANSWERS:
+    if which.segment and which.segment[0] in TOLD_BY_ANSWERS - {WHOLE[0]}:
         raise Unprocessable(WRONG, f"Nobody was asked by {which.segment[0]}: only an answer tells it.")
     return await journeys.sums(session, which)

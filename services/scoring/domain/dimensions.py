@@ -10,7 +10,6 @@ from services.scoring.domain.answers import Answer
 
 # our own names; a segment called like one of them is kept with the answer and not counted
 OWN = frozenset({"all", "mode", "step", "version", "reason", "answering_device"})
-OF_ANSWERS = OWN - {"all", "version"}  # nobody was asked by them
 OTHER = "(other)"
 MOST_VALUES = 2000  # of one dimension of one program; what comes later counts as OTHER
 
