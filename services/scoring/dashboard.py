@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
@@ -60,11 +60,6 @@ class View(DaysQuery):
         said = self.model_dump(mode="json", by_alias=True, exclude_defaults=True) | changes
         return "/?" + urlencode({name: value for name, value in said.items() if value is not None})
 
-    def stretch(self, today: date) -> Days:
-        last = self.to or max(today, self.from_ or today)
-        first = self.from_ or last - timedelta(days=self.days - 1)
-        return Days(min(first, last), max(first, last))
-
     def period_of(self, days: Days) -> Period:
         if self.period:
             return self.period
@@ -91,7 +86,7 @@ class Dashboard:
             titles = {id_: each.title if each.active else f"{each.title} (off)" for id_, each in programs.items()}
             chosen = view.program if view.program in titles else next(iter(titles), None)
             today = local_day(now, programs[chosen].zone if chosen else "UTC")
-            days = view.stretch(today)
+            days = view.stretch(today, count=view.days)
             wanted = await overview.affordable(session, _wanted(view, days, chosen))
             found = await overview.read(session, wanted) if chosen else None
         values = _values(found, wanted, now, today) if found else {"whole": None}

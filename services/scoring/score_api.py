@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
@@ -190,8 +189,7 @@ class ScoreApi:
         programs = await invitations.programs_by_use(session)
         zones = {each.zone for id_, each in programs.items() if asked.program in (None, id_)} or {"UTC"}
         today = max(local_day(self.clock.now(), zone) for zone in zones)
-        last = asked.to or max(today, asked.from_ or today)
-        return Days(asked.from_ or last - timedelta(days=DEFAULT_DAYS - 1), last)
+        return asked.stretch(today, count=DEFAULT_DAYS)
 
 
 def _slice(asked: SegmentQuery) -> Slice:

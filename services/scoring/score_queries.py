@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Annotated, Self
 from uuid import UUID
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from services.scoring.domain.periods import Against, Period
+from services.scoring.domain.periods import Against, Days, Period
 from services.scoring.domain.score import Definition, Figure
 from services.scoring.repository.listing import Filter
 from shared.events import Id
@@ -29,6 +29,12 @@ class DaysQuery(BaseModel):
     program: Annotated[str | None, Field(max_length=200)] = None
     from_: Annotated[date | None, Field(alias="from", ge=EARLIEST, le=LATEST)] = None
     to: Annotated[date | None, Field(ge=EARLIEST, le=LATEST)] = None
+
+    def stretch(self, today: date, *, count: int) -> Days:
+        """Read the days, by default so many that end today; the other way round they are the same days."""
+        last = self.to or max(today, self.from_ or today)
+        first = self.from_ or last - timedelta(days=count - 1)
+        return Days(min(first, last), max(first, last))
 
 
 class PeriodQuery(DaysQuery):
