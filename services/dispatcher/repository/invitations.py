@@ -133,22 +133,18 @@ async def story(session: AsyncSession, invitation_id: UUID) -> asyncpg.Record | 
 
 _SUMMARY = """SELECT id, request->>'customer_id' AS customer_id, program, state, outcome,
 (request->>'send_at')::timestamptz AS send_at, created_at, closed_at FROM invitations"""
-_ENDED = "coalesce(outcome, state)"  # as an index has it: a rare one would be looked for among all
+_OUTCOME = "coalesce(outcome, state)"  # as an index has it: a rare one would be looked for among all
 
 
 async def newest(
     session: AsyncSession, *, limit: int, outcome: str | None, respondent_id: str | None
 ) -> list[asyncpg.Record]:
     """List what somebody, or anybody, was asked and how it ended, the newest first."""
-    wanted = {_ENDED: outcome, "respondent_id": respondent_id}
+    wanted = {_OUTCOME: outcome, "respondent_id": respondent_id}
     given = {column: value for column, value in wanted.items() if value is not None}
     conditions = " AND ".join(f"{column} = ${number}" for number, column in enumerate(given, 2)) or "true"
-    return await db.fetch(
-        session,
-        f"{_SUMMARY} WHERE {conditions} ORDER BY id DESC LIMIT $1",
-        limit,
-        *given.values(),
-    )
+    sql = f"{_SUMMARY} WHERE {conditions} ORDER BY id DESC LIMIT $1"
+    return await db.fetch(session, sql, limit, *given.values())
 
 
 _LINKABLE = """SELECT request::text FROM invitations

@@ -27,7 +27,10 @@ class InvitationState(StrEnum):
 
 
 class Occasion(Struct, frozen=True):
-    """The event an invitation is about; `subject` is its order or service."""
+    """The event an invitation is about; `subject` is its order or service.
+
+    The contract's `EventRef` has the same fields and takes longer to read, and every answer reads one.
+    """
 
     source: str
     id: str

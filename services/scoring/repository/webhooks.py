@@ -18,9 +18,8 @@ _ENQUEUE = """queued AS (INSERT INTO webhook_deliveries (endpoint_id, event_id, 
 SELECT w.id, e.said->>'id', e.said->>'type', e.said->>'subject', e.body FROM webhook_endpoints w,
 (SELECT id, body, convert_from(body, 'UTF8')::json AS said FROM added) e
 WHERE w.types ? (e.said->>'type') ORDER BY w.id, e.id)"""
-ENQUEUEING = db.Write(
-    _ENQUEUE, ()
-)  # what endpoints want of the outbox's new events; a disabled one may be enabled again
+# what endpoints want of the outbox's new events; a disabled one may be enabled again
+ENQUEUEING = db.Write(_ENQUEUE, ())
 
 
 _FORGET = "DELETE FROM webhook_deliveries WHERE subject = ANY($1::text[])"
