@@ -49,7 +49,6 @@ from shared.problems import NotFound, Unprocessable
 
 TOO_MANY = f"There are {{}}, and at most {MOST_COUNTED} are taken: ask for fewer days, or for one segment."
 DEFAULT_DAYS = 90
-NONE = [Depends(parameters.none)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +57,22 @@ class ScoreApi:
     clock: Clock
 
     def router(self) -> APIRouter:
-        router = APIRouter(prefix="/v1", tags=["score"], dependencies=[Depends(Once())])
-        router.add_api_route("/nps", self.nps, methods=["GET"])
-        router.add_api_route("/nps/moves", self.moves, methods=["GET"])
-        router.add_api_route("/nps/sample", self.sample, methods=["GET"])
-        router.add_api_route("/funnel", self.funnel, methods=["GET"])
-        router.add_api_route("/returns", self.returns, methods=["GET"])
-        router.add_api_route("/annotations", self.annotations, methods=["GET"])
-        router.add_api_route("/annotations", self.annotate, methods=["POST"], status_code=201, dependencies=NONE)
-        router.add_api_route(
-            "/annotations/{annotation_id}",
-            self.erase_annotation,
-            methods=["DELETE"],
-            status_code=204,
-            dependencies=NONE,
-        )
-        router.add_api_route("/benchmarks", self.benchmarks, methods=["GET"], dependencies=NONE)
-        router.add_api_route("/benchmarks/{name}", self.put_benchmark, methods=["PUT"], dependencies=NONE)
-        router.add_api_route(
-            "/benchmarks/{name}", self.erase_benchmark, methods=["DELETE"], status_code=204, dependencies=NONE
-        )
+        asking = APIRouter(dependencies=[Depends(Once())])
+        asking.add_api_route("/nps", self.nps, methods=["GET"])
+        asking.add_api_route("/nps/moves", self.moves, methods=["GET"])
+        asking.add_api_route("/nps/sample", self.sample, methods=["GET"])
+        asking.add_api_route("/funnel", self.funnel, methods=["GET"])
+        asking.add_api_route("/returns", self.returns, methods=["GET"])
+        asking.add_api_route("/annotations", self.annotations, methods=["GET"])
+        bare = APIRouter(dependencies=[Depends(parameters.none)])
+        bare.add_api_route("/annotations", self.annotate, methods=["POST"], status_code=HTTPStatus.CREATED)
+        bare.add_api_route("/annotations/{annotation_id}", self.erase_annotation, methods=["DELETE"], status_code=204)
+        bare.add_api_route("/benchmarks", self.benchmarks, methods=["GET"])
+        bare.add_api_route("/benchmarks/{name}", self.put_benchmark, methods=["PUT"])
+        bare.add_api_route("/benchmarks/{name}", self.erase_benchmark, methods=["DELETE"], status_code=204)
+        router = APIRouter(prefix="/v1", tags=["score"])
+        router.include_router(asking)
+        router.include_router(bare)
         return router
 
     async def nps(self, asked: Annotated[NpsQuery, Query()]) -> Nps:
