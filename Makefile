@@ -80,7 +80,7 @@ bench: $(DEV) ## measure throughput (STAGE=trigger|timers|sending|answers|relay|
 fuzz: $(DEV) ## throw malformed events and requests at the doors (INPUTS=100000)
 	EARSHOT_TEST_FUZZ=$(INPUTS) $(PY) -m pytest -q tests/integration/trigger/test_fuzz.py $(ARGS)
 
-COMPILE = $(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+COMPILE = $(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate $(ARGS)
 
 lock: $(DEV) ## recompile the locks after a change of pyproject.toml (ARGS=--upgrade for newer versions)

@@ -19,7 +19,7 @@ RUNTIME = "requirements.lock"
 DEV = "requirements-dev.lock"
 EXTRAS = "requirements-extras.lock"
 LOCKS = (RUNTIME, DEV, EXTRAS)
-PACKAGE = re.compile(r"(?P<name>[a-z0-9.-]+)==(?P<version>[^ ]+)(?: ; [^\\]+)?")
+PACKAGE = re.compile(r"(?P<name>[a-z0-9.-]+)(?:\[[a-z0-9, -]+\])?==(?P<version>[^ ]+)(?: ; [^\\]+)?")
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 LOOPBACK = ("127.0.0.1:", "[::1]:")
 
