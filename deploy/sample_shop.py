@@ -24,9 +24,9 @@ from deploy import all_in_one
 from deploy.all_in_one import AllSettings
 from deploy.respondents import Crowd, Person, Sale, Warmth, purchase
 from shared.clock import StoredClock
-from shared.outbox import wait_for
 from shared.runtime import stop_on_signals
 from shared.vocabulary import Service, counted
+from shared.waiting import wait_for
 
 FOLDER = Path(".data/demo")
 SPEED = timedelta(days=1) / timedelta(seconds=1.5)

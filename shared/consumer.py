@@ -19,9 +19,9 @@ from shared import cloudevents, crash, metrics, parking
 from shared.cloudevents import Event, InvalidEvent
 from shared.db import Sessions, is_transient
 from shared.events import Payload
-from shared.outbox import wait_for
 from shared.transport import Message, Readable
 from shared.vocabulary import Service
+from shared.waiting import wait_for
 
 log = structlog.get_logger()
 

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.db import Sessions, is_transient
-from shared.outbox import wait_for
+from shared.waiting import wait_for
 
 AT_ONCE = 500
 GATHER_S = 0.002  # the longest that who comes first waits for who comes again

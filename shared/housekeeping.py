@@ -8,7 +8,7 @@ import structlog
 
 from shared import inbox, parking
 from shared.db import Sessions, is_transient
-from shared.outbox import wait_for
+from shared.waiting import wait_for
 
 log = structlog.get_logger()
 

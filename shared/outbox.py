@@ -20,6 +20,7 @@ from shared import cloudevents, crash, db, metrics, parking
 from shared.events import Payload
 from shared.transport import EventLog, Message, MessageTooLarge, TransportUnavailable
 from shared.vocabulary import Service
+from shared.waiting import first_of, wait_for
 
 log = structlog.get_logger()
 
@@ -93,7 +94,7 @@ class Relay:
             while not stop.is_set():
                 self._wake.clear()
                 if not await self._publish_batch(connection):
-                    await _first_of(self._wake, stop, timeout_s=0.25)
+                    await first_of(self._wake, stop, timeout_s=0.25)
         finally:
             await connection.close(timeout=5)
 
@@ -138,20 +139,3 @@ class Relay:
         metrics.PARKED.labels(self._service, "too_large").inc(len(messages))
         async with self._database.sessions.begin() as session:
             await parking.park(session, [(message, "larger than the event log takes") for message in messages])
-
-
-async def wait_for(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event at most so long; say whether it came."""
-    try:
-        async with asyncio.timeout(seconds):  # asyncio.wait_for swallows cancellations on Python 3.11
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True
-
-
-async def _first_of(*events: asyncio.Event, timeout_s: float) -> None:
-    waiting = [asyncio.create_task(event.wait()) for event in events]
-    await asyncio.wait(waiting, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
-        task.cancel()

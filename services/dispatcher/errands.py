@@ -22,8 +22,8 @@ from shared.clock import Clock
 from shared.db import Sessions, is_transient
 from shared.events import SurveyRequested
 from shared.links import Purpose, UnknownLinkKey
-from shared.outbox import wait_for
 from shared.vocabulary import Service
+from shared.waiting import wait_for
 
 log = structlog.get_logger()
 

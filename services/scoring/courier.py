@@ -27,8 +27,8 @@ from shared import addresses, http_client, metrics
 from shared.addresses import ForbiddenAddress, Network, Resolve
 from shared.db import Sessions, is_transient
 from shared.http_client import MaybeSent, NotSent
-from shared.outbox import wait_for
 from shared.vocabulary import Service
+from shared.waiting import wait_for
 
 log = structlog.get_logger()
 

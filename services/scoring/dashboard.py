@@ -26,8 +26,8 @@ from services.scoring.score_queries import DaysQuery
 from shared.clock import Clock
 from shared.config import StaffPages
 from shared.db import Sessions
-from shared.outbox import wait_for
 from shared.vocabulary import Category
+from shared.waiting import wait_for
 
 PERIODS = (7, 30, 90, 365)
 DAILY_UNTIL, WEEKLY_UNTIL = 31, 200

@@ -11,8 +11,8 @@ import structlog
 from shared import metrics
 from shared.clock import Clock
 from shared.db import Sessions, is_transient
-from shared.outbox import wait_for
 from shared.vocabulary import Service
+from shared.waiting import wait_for
 
 log = structlog.get_logger()
 

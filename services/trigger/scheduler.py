@@ -12,7 +12,7 @@ from services.trigger.handlers.cadence import ask_next
 from services.trigger.repository import programs
 from shared.clock import Clock
 from shared.db import Sessions, is_transient
-from shared.outbox import wait_for
+from shared.waiting import wait_for
 
 log = structlog.get_logger()
 

@@ -15,8 +15,8 @@ from services.dispatcher.repository import counts, invitations, steps
 from shared import metrics
 from shared.clock import Clock
 from shared.db import Sessions, is_transient
-from shared.outbox import wait_for
 from shared.vocabulary import Service
+from shared.waiting import wait_for
 
 log = structlog.get_logger()
 

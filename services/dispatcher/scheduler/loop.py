@@ -9,8 +9,8 @@ import structlog
 
 from shared import metrics
 from shared.db import is_transient
-from shared.outbox import wait_for
 from shared.vocabulary import Service
+from shared.waiting import wait_for
 
 log = structlog.get_logger()
 

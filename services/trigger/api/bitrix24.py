@@ -21,8 +21,8 @@ from services.trigger.repository import rereads
 from services.trigger.repository.rereads import Reread
 from shared.db import Sessions, is_transient
 from shared.http_client import HttpClient, MaybeSent, NotSent
-from shared.outbox import wait_for
 from shared.problems import Unauthorized
+from shared.waiting import wait_for
 
 log = structlog.get_logger()
 
