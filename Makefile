@@ -82,11 +82,15 @@ fuzz: $(DEV) ## throw malformed events and requests at the doors (INPUTS=100000)
 
 COMPILE = $(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate $(ARGS)
+# Packages with extras come first: pip before 25 resolves name[extra] apart from name, and a package that is read earlier
+# and asks for the bare name would get the newest version, for which the lock has no hash.
+EXTRAS_FIRST = awk '/^[^ ]/ { first = /^[^=]*\[/ } first { print; next } { rest = rest $$0 ORS } END { printf "%s", rest }'
 
 lock: $(DEV) ## recompile the locks after a change of pyproject.toml (ARGS=--upgrade for newer versions)
 	$(COMPILE) -o requirements.lock > /dev/null
 	$(COMPILE) --group dev --constraints requirements.lock -o requirements-dev.lock > /dev/null
 	$(COMPILE) --all-extras -o requirements-extras.lock > /dev/null
+	for lock in requirements*.lock; do $(EXTRAS_FIRST) $$lock > $$lock.new && mv $$lock.new $$lock; done
 
 clean: ## remove .venv and everything generated; collected surveys (.data) stay
 	rm -rf .venv build .coverage .hypothesis .mypy_cache .ruff_cache .import_linter_cache *.egg-info
