@@ -89,7 +89,7 @@ def dry_run(pip: Path, folder: Path, lines: list[str]) -> subprocess.CompletedPr
     lock = folder / "copy.lock"
     lock.write_text("\n".join(lines) + "\n")
     options = ["--dry-run", "--ignore-installed", "--no-index", "--require-hashes"]
-    command = [sys.executable, pip / "pip", "install", *options, "--find-links", folder, "-r", lock]
+    command = [sys.executable, str(pip / "pip"), "install", *options, "--find-links", str(folder), "-r", str(lock)]
     return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300, check=False)
 
 

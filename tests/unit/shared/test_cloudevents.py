@@ -97,7 +97,7 @@ def test_unknown_fields_are_ignored() -> None:
         (body().replace(b"41", b"1e999"), "customer.attributes.age"),
         (body().replace(b"41", b"9" * 5000), "data"),
         (body().replace(b"41", b"[" * 300 + b"]" * 300), "data"),
-        (body().replace(b"41", b"[" * 3000 + b"]" * 3000), "nested"),
+        (body().replace(b"41", b"[" * 3000 + b"]" * 3000), "nested|recursion limit"),  # by the Python version
         (body().replace(b'"order 7"', b'"\\ud800"'), "body"),
         (b'{"x":"' + b"y" * 5_000_000 + b'"}', "body"),
     ],
