@@ -21,7 +21,10 @@ from starlette.routing import Route
 
 @dataclass
 class SmtpSink:
-    """An SMTP server. `replies` gives a recipient its own answer to RCPT, `verdict` one to the whole message."""
+    """An SMTP server. `replies` gives a recipient its own answer to RCPT, `verdict` one to the whole message.
+
+    An empty verdict hangs up.
+    """
 
     port: int = 0
     mails: list[Message] = field(default_factory=list)
@@ -29,6 +32,9 @@ class SmtpSink:
     connections: int = 0
     replies: dict[str, str] = field(default_factory=dict)
     verdict: str = "250 OK"
+    stalled: set[str] = field(default_factory=set)  # whose next mail is taken, and heard of once `go_on` is set
+    stalling: asyncio.Event = field(default_factory=asyncio.Event)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
@@ -39,12 +45,19 @@ class SmtpSink:
         return "250 OK"
 
     async def handle_DATA(  # noqa: N802 - aiosmtpd's name
-        self, _server: SMTP, _session: Session, envelope: Envelope
+        self, server: SMTP, _session: Session, envelope: Envelope
     ) -> str:
         assert isinstance(envelope.content, bytes)
         if self.verdict.startswith("250"):
             self.mails.append(BytesParser().parsebytes(envelope.content))
             self.recipients += envelope.rcpt_tos
+        if self.stalled & set(envelope.rcpt_tos):
+            self.stalled.difference_update(envelope.rcpt_tos)
+            self.stalling.set()
+            await self.go_on.wait()
+        if not self.verdict:
+            assert isinstance(server.transport, asyncio.Transport)
+            server.transport.abort()
         return self.verdict
 
 

@@ -12,7 +12,7 @@ import typer
 
 from services.dispatcher import repository, schemas, stories
 from services.dispatcher.channels.mime import BadAddress
-from services.dispatcher.channels.previews import KeptHere, Look, send_test
+from services.dispatcher.channels.previews import KeptHere, Look, Tried, send_test
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.domain import may_leave
 from services.dispatcher.handlers import receiving
@@ -55,12 +55,17 @@ def send_a_test(
     *,
     repeat: Repeat = False,
 ) -> None:
-    """Send a test to this address over every mail account that is set up, if EARSHOT_SEND lets it out."""
+    """Send a test to this address over every mail account that is set up, if EARSHOT_SEND lets it out.
+
+    Exits with 1 when an account did not accept it.
+    """
     look = Look(brand=brand, locale=locale, template=template, repeat=repeat, address=address)
-    print(asyncio.run(_test(look)))
+    tried = asyncio.run(_test(look))
+    print(", ".join(map(str, tried)))
+    raise typer.Exit(not all(each.accepted for each in tried))
 
 
-async def _test(look: Look) -> str:
+async def _test(look: Look) -> list[Tried]:
     settings = DispatcherSettings()
     accounts = settings.open_accounts()
     try:

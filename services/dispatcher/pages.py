@@ -126,7 +126,7 @@ def mail_router(
         except mime.BadAddress:
             raise problems.Unprocessable("This is no address a mail could be sent to") from None
         try:
-            told = await send_test(mail, accounts, lets_out)
+            told = ", ".join(map(str, await send_test(mail, accounts, lets_out)))
         except KeptHere as kept:
             told = str(kept)
         return _preview(look, mail, staff_pages, told=told)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 from uuid import uuid4
 
 from pydantic import BaseModel, StringConstraints
 
 from services.dispatcher.channels import ChannelAccount
+from services.dispatcher.channels.email import SmtpAccount
 from services.dispatcher.channels.messages import Composer
 from services.dispatcher.channels.samples import sample_request
 from services.dispatcher.channels.styles import Style
 from services.dispatcher.channels.words import language_of
-from services.dispatcher.domain import Outgoing, Result
+from services.dispatcher.domain import Disposition, Outgoing, Result
 from shared.vocabulary import ChannelKind
 
 _WITHIN_S = 10.0
@@ -56,15 +58,26 @@ class KeptHere(Exception):
     """Nothing was sent; the text names the setting that says so."""
 
 
-async def send_test(mail: Outgoing, accounts: Sequence[ChannelAccount], lets_out: Callable[[str], bool]) -> str:
-    """Send over every mail account and say what each answered, in words; raises KeptHere."""
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What an account made of a test mail."""
+
+    account: str
+    found: Disposition
+
+    @property
+    def accepted(self) -> bool:
+        return self.found.result is Result.SENT
+
+    def __str__(self) -> str:
+        return f"{self.account}: {'accepted' if self.accepted else self.found.reason or self.found.result}"
+
+
+async def send_test(mail: Outgoing, accounts: Sequence[ChannelAccount], lets_out: Callable[[str], bool]) -> list[Tried]:
+    """Send over every mail account and say what each answered; raises KeptHere."""
     if not lets_out(mail.recipient):
         raise KeptHere("Nothing was sent: EARSHOT_SEND keeps it here, or EARSHOT_SEND_ALLOWLIST lacks this address.")
-    mailing = [account for account in accounts if account.channel is ChannelKind.EMAIL]
+    mailing = [account for account in accounts if isinstance(account, SmtpAccount)]
     if not mailing:
         raise KeptHere("Nothing was sent: no mail account is set up, see EARSHOT_SMTP_URL.")
-    told = []
-    for account in mailing:
-        (found,) = await account.send_all([mail], within_s=_WITHIN_S)
-        told.append(f"{account.name}: {'accepted' if found.result is Result.SENT else found.reason or found.result}")
-    return ", ".join(told)
+    return [Tried(account.name, await account.send_apart(mail, within_s=_WITHIN_S)) for account in mailing]

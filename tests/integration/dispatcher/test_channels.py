@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from services.dispatcher.channels.email import BadSmtpUrl, SmtpAccount, SmtpServer
+from services.dispatcher.channels.previews import send_test
 from services.dispatcher.domain import Disposition, Outgoing, Result
 from shared.vocabulary import ChannelKind
 from tests.fakes import SmtpSink, scripted_smtp, smtp_sink, smtp_that_hangs_up
@@ -39,6 +43,65 @@ async def results(sender: SmtpAccount, *messages: Outgoing, within_s: float = 10
 
 
 # --- e-mail
+
+
+@contextlib.asynccontextmanager
+async def stalled(sink: SmtpSink, sender: SmtpAccount, message: Outgoing) -> AsyncIterator[asyncio.Task[Any]]:
+    """Have a customer's mail on its way that the server took over a kept connection and does not answer yet."""
+    await sender.send_all([mail("before@example.com")], within_s=10)
+    sink.stalled = {message.recipient}
+    sending = asyncio.create_task(sender.send_all([message], within_s=10))
+    await sink.stalling.wait()
+    yield sending
+    sink.go_on.set()
+    await sender.close()
+
+
+async def test_test_mail_beside_one_the_server_is_slow_to_answer_sends_that_one_once(sink: SmtpSink) -> None:
+    sender, customers = account(sink.port), mail("customer@example.com")
+    async with stalled(sink, sender, customers) as sending:
+        told = await send_test(mail("me@example.com"), [sender], lambda _: True)
+        sink.go_on.set()
+        assert await sending == [Disposition(Result.SENT)]
+    assert [(each.account, each.accepted) for each in told] == [("smtp", True)]
+    assert Counter(sink.recipients) == {"before@example.com": 1, "customer@example.com": 1, "me@example.com": 1}
+
+
+async def test_mail_that_waits_for_a_connection_changes_nothing_about_the_one_before_it(sink: SmtpSink) -> None:
+    """What is known of the first, whose final dot is written, was kept in flags that the second one cleared."""
+    sender = account(sink.port)
+    async with stalled(sink, sender, mail("customer@example.com")) as sending:
+        second = asyncio.create_task(sender.send_all([mail("second@example.com")], within_s=10))
+        for _ in range(10):
+            await asyncio.sleep(0)  # far enough to write, if it does not wait
+        sink.verdict = ""
+        sink.go_on.set()
+        assert await sending == [Disposition(Result.UNKNOWN, "no_reply")]
+        await second
+    assert sink.recipients.count("customer@example.com") == 1
+
+
+async def test_mail_that_finds_its_connection_taken_until_its_time_is_over_is_not_started(sink: SmtpSink) -> None:
+    sender = account(sink.port)
+    async with stalled(sink, sender, mail("customer@example.com")) as sending:
+        connection = sender._connections[0]
+        found = await connection.send(mail("late@example.com"), deadline=asyncio.get_running_loop().time())
+        assert found == Disposition(Result.NOT_STARTED)
+        sink.go_on.set()
+        assert await sending == [Disposition(Result.SENT)]
+    assert "late@example.com" not in sink.recipients
+
+
+async def test_mail_that_is_cancelled_leaves_no_reply_behind_for_the_next(sink: SmtpSink) -> None:
+    sender = account(sink.port)
+    async with stalled(sink, sender, mail("customer@example.com")) as sending:
+        sending.cancel()
+        await asyncio.wait({sending})
+        sink.go_on.set()
+        sink.replies = {"gone@example.com": "550 no such user"}
+        found = await sender.send_all([mail("gone@example.com"), mail("next@example.com")], within_s=10)
+    assert found == [Disposition(Result.REFUSED, "smtp_550"), Disposition(Result.SENT)]
+    assert Counter(sink.recipients) == {"before@example.com": 1, "customer@example.com": 1, "next@example.com": 1}
 
 
 async def test_mails_go_out_over_a_kept_connection(sink: SmtpSink) -> None:

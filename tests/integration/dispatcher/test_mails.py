@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email import message_from_bytes, policy
@@ -167,3 +168,12 @@ def test_command_line_shows_a_mail_and_says_why_a_test_was_not_sent() -> None:
     kept = CliRunner().invoke(app, ["mail", "test", "me@ours.test"])
     assert (kept.exit_code, "Nothing was sent: EARSHOT_SEND keeps it here" in kept.output) == (1, True)
     assert CliRunner().invoke(app, ["mail", "test", "nobody"]).exit_code == 2
+
+
+def test_command_line_says_by_its_exit_code_that_a_test_was_not_accepted() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        nobody = f"smtp://127.0.0.1:{closed.getsockname()[1]}"
+    told = CliRunner().invoke(
+        app, ["mail", "test", "me@ours.test"], env={"EARSHOT_SEND": "live", "EARSHOT_SMTP_URL": nobody}
+    )
+    assert (told.exit_code, "smtp: smtp_disconnected" in told.output) == (1, True)

@@ -1,4 +1,4 @@
-"""One SMTP connection, kept between mails.
+"""One SMTP connection, kept between mails. Whoever sends over it holds its lock until the server has answered.
 
 What is certain depends on how far a message came: until the final dot is written nothing was accepted; after it,
 without a reply, nobody knows. aiosmtplib raises the same exception for both, so the phase is tracked here. What fails
@@ -36,9 +36,24 @@ class Connection:
         self._dialogue: Dialogue | None = None
         self._used_at = float("-inf")
         self._addressed = self._dot_written = False
+        self._lock = asyncio.Lock()
 
     async def send(self, message: Outgoing, *, deadline: float) -> Disposition:
-        """Send, and once more over a fresh connection when a kept one had ended."""
+        """Send when the connection is free, and once more over a fresh one when a kept one had ended."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._lock.acquire()
+        except TimeoutError:
+            return Disposition(Result.NOT_STARTED)
+        try:
+            return await self._send(message, deadline)
+        except BaseException:
+            self._drop()  # cancelled: the replies that are still to come are no other mail's
+            raise
+        finally:
+            self._lock.release()
+
+    async def _send(self, message: Outgoing, deadline: float) -> Disposition:
         was_kept = self._smtp is not None
         found = await self._try(message, deadline)
         certainly_not = found.result in (Result.NOT_ACCEPTED, Result.UNAVAILABLE) and not self._dot_written
@@ -52,12 +67,15 @@ class Connection:
             async with asyncio.timeout_at(deadline):
                 return await self._converse(message, deadline)
         except (aiosmtplib.SMTPRecipientRefused, aiosmtplib.SMTPDataError) as error:
-            await (self.close(politely=False) if error.code == _CLOSING else self._reset())
+            if error.code == _CLOSING:
+                self._drop()
+            else:
+                await self._reset()
             return _answered(error)
         except Exception as error:
             if not isinstance(error, _TROUBLE):
                 log.exception("email.not_sent", invitation_id=str(message.invitation_id), step=message.step)
-            await self.close(politely=False)
+            self._drop()
             if self._dot_written:
                 return Disposition(Result.UNKNOWN, "no_reply")
             is_away = isinstance(error, _TROUBLE) and (not self._addressed or _code(error) == _CLOSING)
@@ -102,7 +120,7 @@ class Connection:
                 return
         except _TROUBLE:
             pass
-        await self.close(politely=False)
+        self._drop()
 
     async def _content(self, dialogue: Dialogue, body: bytes, deadline: float) -> aiosmtplib.SMTPResponse:
         """Write the message, and the final dot only once all before it left this process."""
@@ -121,7 +139,7 @@ class Connection:
 
     async def _connected(self) -> Dialogue:
         if self._smtp is not None and time.monotonic() - self._used_at > _IDLE_S:
-            await self.close()  # a server may be about to hang up on an idle one
+            await self._quit()  # a server may be about to hang up on an idle one
         if self._smtp is None or self._dialogue is None or not self._smtp.is_connected:
             self._smtp = self._server.client()
             await self._smtp.connect()
@@ -133,18 +151,27 @@ class Connection:
         try:
             await self._ask(b"RSET\r\n")
         except _TROUBLE:
-            await self.close(politely=False)
+            self._drop()
 
     async def _ask(self, command: bytes) -> None:
         if self._dialogue is not None:
             self._dialogue.write(command)
             await self._dialogue.reply(within_s=1)
 
-    async def close(self, *, politely: bool = True) -> None:
-        """Hang up. An error on QUIT is no failed send."""
-        if politely:
+    async def close(self) -> None:
+        """Hang up once what is under way has ended."""
+        async with self._lock:
+            await self._quit()
+
+    async def _quit(self) -> None:
+        """Take leave. An error on QUIT is no failed send."""
+        try:
             with contextlib.suppress(*_TROUBLE):
                 await self._ask(b"QUIT\r\n")
+        finally:
+            self._drop()
+
+    def _drop(self) -> None:
         smtp, self._smtp, self._dialogue = self._smtp, None, None
         if smtp is not None:
             smtp.close()
