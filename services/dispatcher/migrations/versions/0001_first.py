@@ -4,17 +4,16 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-from shared.migrations import create_messaging_tables, drop_messaging_tables
-
 revision = "0001"
 down_revision = None
+oldest_reader = "0001"  # the oldest revision whose code works on this schema
 
 INSTANT = sa.DateTime(timezone=True)
 HOT = ("invitations", "steps")
 
 
 def upgrade() -> None:
-    create_messaging_tables()
+    create_messaging()
     create_invitations()
     create_steps()
     create_attempts()
@@ -35,7 +34,33 @@ def downgrade() -> None:
     tables = ("allowance", "mailbox", "consents", "early", "suppressions", "crm_tasks", "receipts", "attempts")
     for table in (*tables, *reversed(HOT)):
         op.drop_table(table)
-    drop_messaging_tables()
+    for table in ("parked", "inbox", "outbox"):
+        op.drop_table(table)
+
+
+def create_messaging() -> None:
+    op.create_table(
+        "outbox",
+        sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("topic", "key", "headers")),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+    )
+    op.execute("ALTER TABLE outbox SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000)")
+    op.create_table(
+        "inbox",
+        *(sa.Column(name, sa.Text, primary_key=True) for name in ("group_name", "event_id")),
+        sa.Column("seen_at", INSTANT, nullable=False, server_default=sa.func.now()),
+    )
+    op.create_table(
+        "parked",
+        sa.Column("id", sa.Uuid, primary_key=True),
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("topic", "position", "key", "headers")),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("parked_at", INSTANT, nullable=False, server_default=sa.func.now()),
+        # a topic made anew counts from 0 again, so the position alone does not tell two messages apart
+        sa.Index("parked_once", "topic", "position", sa.text("md5(body)"), unique=True),
+    )
 
 
 def create_invitations() -> None:

@@ -4,10 +4,9 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-from shared.migrations import create_messaging_tables, drop_messaging_tables
-
 revision = "0001"
 down_revision = None
+oldest_reader = "0001"  # the oldest revision whose code works on this schema
 
 MOMENT = sa.DateTime(timezone=True)
 COUNTERS = [
@@ -40,9 +39,14 @@ FULL JOIN (SELECT program, dimension, value, day, invited, answered FROM invited
 USING (program, dimension, value, day)""",
 }
 
+TABLES = """webhook_deliveries webhook_endpoints alert_days alerts call_attempts call_tasks outcomes attempts
+page_views changes benchmarks targets annotations purchases journeys_pending journey_parts journeys
+dimension_values invited buckets answer_versions answers withdrawn invitations contents programs
+parked inbox outbox"""
+
 
 def upgrade() -> None:
-    create_messaging_tables()
+    _create_messaging()
     _create_invitations()
     _create_withdrawn()
     _create_answers()
@@ -61,36 +65,33 @@ def upgrade() -> None:
 def downgrade() -> None:
     for view in VIEWS:
         op.execute(f"DROP VIEW {view}")
-    for table in (
-        "webhook_deliveries",
-        "webhook_endpoints",
-        "alert_days",
-        "alerts",
-        "call_attempts",
-        "call_tasks",
-        "outcomes",
-        "attempts",
-        "page_views",
-        "changes",
-        "benchmarks",
-        "targets",
-        "annotations",
-        "purchases",
-        "journeys_pending",
-        "journey_parts",
-        "journeys",
-        "dimension_values",
-        "invited",
-        "buckets",
-        "answer_versions",
-        "answers",
-        "withdrawn",
-        "invitations",
-        "contents",
-        "programs",
-    ):
+    for table in TABLES.split():
         op.drop_table(table)
-    drop_messaging_tables()
+
+
+def _create_messaging() -> None:
+    op.create_table(
+        "outbox",
+        sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("topic", "key", "headers")),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+    )
+    op.execute("ALTER TABLE outbox SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000)")
+    op.create_table(
+        "inbox",
+        *(sa.Column(name, sa.Text, primary_key=True) for name in ("group_name", "event_id")),
+        sa.Column("seen_at", MOMENT, nullable=False, server_default=sa.func.now()),
+    )
+    op.create_table(
+        "parked",
+        sa.Column("id", sa.Uuid, primary_key=True),
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("topic", "position", "key", "headers")),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("parked_at", MOMENT, nullable=False, server_default=sa.func.now()),
+        # a topic made anew counts from 0 again, so the position alone does not tell two messages apart
+        sa.Index("parked_once", "topic", "position", sa.text("md5(body)"), unique=True),
+    )
 
 
 def _create_invitations() -> None:

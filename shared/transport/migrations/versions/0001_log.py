@@ -5,6 +5,7 @@ from alembic import op
 
 revision = "0001"
 down_revision = None
+oldest_reader = "0001"  # the oldest revision whose code works on this schema
 
 
 def upgrade() -> None:
