@@ -25,7 +25,7 @@ from deploy.kafka import broker
 from services.dispatcher import repository as dispatcher
 from services.scoring.repository import webhooks
 from services.trigger.repository import programs
-from shared import db, topics
+from shared import database_url, db, topics
 from shared.clock import open_clock
 from shared.config import DEVELOPMENT_LINK_KEYS, Settings
 from shared.runtime import open_event_log
@@ -177,7 +177,7 @@ async def _databases(settings: Settings) -> AsyncIterator[Finding]:
 
 async def _database(schema: str, url: str) -> Finding:
     try:
-        connection = await asyncpg.connect(db.driver_url(url), timeout=5)
+        connection = await database_url.connect(url, timeout_s=5)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         return fail(
             f"{schema}: no database ({type(error).__name__})",

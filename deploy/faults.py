@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from services.trigger.domain.sources import InvalidSource
-from shared import db
+from shared import database_url
 from shared.config import Settings
 from shared.embedded import CannotStart
 from shared.migrations import ModelsDiffer
@@ -87,5 +87,5 @@ def _databases() -> str:
     """Name the servers that are configured; nothing when there is only the embedded one."""
     settings = Settings()
     names = ("database_url", *(f"{service}_database_url" for service in Service))
-    urls = [db.sqlalchemy_url(url) for name in names if (url := getattr(settings, name))]
-    return " or ".join(dict.fromkeys(f"{url.host or 'this machine'}:{url.port or 5432}" for url in urls))
+    urls = [database_url.parse(url) for name in names if (url := getattr(settings, name))]
+    return " or ".join(dict.fromkeys(url.where for url in urls))

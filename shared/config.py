@@ -11,6 +11,8 @@ from urllib.parse import urljoin
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared import database_url
+
 DEVELOPMENT_LINK_KEYS = {"dev": "only-for-this-machine"}
 
 
@@ -86,8 +88,15 @@ class Settings(BaseSettings):
     @field_validator("database_url", "trigger_database_url", "dispatcher_database_url", "scoring_database_url")
     @classmethod
     def _is_postgresql(cls, url: str) -> str:
-        if url and not url.startswith(("postgresql://", "postgresql+asyncpg://", "postgres://")):
-            raise ValueError("postgresql://… is wanted")
+        if url:
+            database_url.parse(url)
+        return url
+
+    @field_validator("events_url")
+    @classmethod
+    def _names_a_log(cls, url: str) -> str:
+        if url and not url.startswith("kafka://"):
+            database_url.parse(url)
         return url
 
     @field_validator("link_keys", mode="before")

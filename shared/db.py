@@ -13,10 +13,11 @@ from typing import Any, cast
 import asyncpg
 import tenacity
 from sqlalchemy import event, text
-from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+from shared import database_url
 
 Sessions = async_sessionmaker[AsyncSession]
 _DRIVER = object()  # where a session keeps its driver's connection
@@ -27,14 +28,14 @@ class Database:
     """One schema of one PostgreSQL database (15 or later), reached as one login role."""
 
     def __init__(self, url: str, *, schema: str, pool_size: int = 8) -> None:
-        self.url = url
+        self.url = database_url.parse(url)
         self.schema = str(schema)  # asyncpg takes nothing that is more than a str
         self.engine = create_async_engine(
-            sqlalchemy_url(url),
+            "postgresql+asyncpg://",
             pool_size=pool_size,
             max_overflow=0,
             hide_parameters=True,  # an error must not quote an address
-            connect_args={"server_settings": self._server_settings, "timeout": 10},
+            connect_args={"async_creator_fn": self.connect},
         )
         event.listen(self.engine.sync_engine, "checkout", _replace_closed)
         self.sessions: Sessions = async_sessionmaker(self.engine, expire_on_commit=False)
@@ -49,8 +50,8 @@ class Database:
         }
 
     async def connect(self) -> asyncpg.Connection:
-        """Open a connection of one's own, for a session lock or LISTEN; the caller closes it."""
-        return await asyncpg.connect(driver_url(self.url), timeout=10, server_settings=self._server_settings)
+        """Open a connection, for the pool or for a session lock or LISTEN; the caller closes it."""
+        return await database_url.connect(self.url, server_settings=self._server_settings)
 
     async def ping(self) -> None:
         async with self.sessions() as session:
@@ -64,14 +65,6 @@ def _replace_closed(connection: Any, _record: object, _proxy: object) -> None:
     """Let the pool reconnect what the server closed meanwhile; unlike a ping, this costs no round trip."""
     if connection.driver_connection.is_closed():
         raise DisconnectionError
-
-
-def sqlalchemy_url(url: str) -> URL:
-    return make_url(url).set(drivername="postgresql+asyncpg")
-
-
-def driver_url(url: str) -> str:
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 async def fetch(session: AsyncSession, sql: str, *args: Any) -> list[Row]:

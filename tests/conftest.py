@@ -9,11 +9,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
-import asyncpg
 import pytest
 
 from deploy import databases
-from shared import db, embedded, logging
+from shared import database_url, db, embedded, logging
 
 pytest_plugins = ["tests.browser", "tests.kafka_broker"]
 
@@ -33,7 +32,7 @@ def postgres() -> Iterator[embedded.Embedded]:
 
 @pytest.fixture(scope="session")
 async def template(postgres: embedded.Embedded) -> str:
-    admin = await asyncpg.connect(db.driver_url(postgres.admin_url))
+    admin = await database_url.connect(postgres.admin_url)
     for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
         await admin.execute(f"ALTER SYSTEM SET {setting}")
     await admin.execute("SELECT pg_reload_conf()")
@@ -46,7 +45,7 @@ async def template(postgres: embedded.Embedded) -> str:
 @asynccontextmanager
 async def _copy(postgres: embedded.Embedded, template: str) -> AsyncIterator[Mapping[str, str]]:
     name = f"t{uuid4().hex[:12]}"
-    admin = await asyncpg.connect(db.driver_url(postgres.admin_url))
+    admin = await database_url.connect(postgres.admin_url)
     await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     yield postgres.urls(name)
     await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -19,7 +19,6 @@ from pathlib import Path
 from unittest.mock import patch
 from uuid import UUID
 
-import asyncpg
 import uvicorn
 from fastapi import FastAPI
 from uuid_utils.compat import uuid7
@@ -31,7 +30,7 @@ from services.scoring.config import ScoringSettings
 from services.scoring.domain.answers import Answer, Entry, Invitation
 from services.scoring.repository.invitations import Visited
 from services.scoring.writer import Writer
-from shared import db, embedded, links, logging, runtime
+from shared import database_url, db, embedded, links, logging, runtime
 from shared.clock import SystemClock
 from shared.config import DEVELOPMENT_LINK_KEYS
 from shared.events import SurveyRequested
@@ -215,7 +214,7 @@ async def _until_open(port: int) -> None:
 
 async def _age(admin_url: str) -> None:
     """Let the server have log files to use again, as one has that runs for a while: making one takes 15 ms."""
-    admin = await asyncpg.connect(db.driver_url(admin_url))
+    admin = await database_url.connect(admin_url)
     await admin.execute("ALTER SYSTEM SET min_wal_size = '1GB'")
     await admin.execute("SELECT pg_reload_conf()")
     for _ in range(WAL_FILES):

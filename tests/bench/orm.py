@@ -5,6 +5,7 @@ Nothing of ours is in it but the table: SQLAlchemy's own engine, pool and sessio
 
 from collections.abc import AsyncIterator
 from datetime import date
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Form
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 from sqlalchemy.orm import registry
 
 from services.scoring.models import buckets
-from shared import db
+from shared import database_url
 
 ROW = ("peer", "all", "", date(2026, 1, 1))
 
@@ -25,10 +26,10 @@ class Bucket:
 registry().map_imperatively(Bucket, buckets)
 
 
-def build_app(database_url: str) -> FastAPI:
+def build_app(url: str) -> FastAPI:
     """Count every score that is posted in one row."""
-    of_schema = {"server_settings": {"search_path": "scoring"}}
-    sessions = async_sessionmaker(create_async_engine(db.sqlalchemy_url(database_url), connect_args=of_schema))
+    of_schema = {"async_creator_fn": partial(database_url.connect, url, server_settings={"search_path": "scoring"})}
+    sessions = async_sessionmaker(create_async_engine("postgresql+asyncpg://", connect_args=of_schema))
     app = FastAPI()
 
     async def transaction() -> AsyncIterator[AsyncSession]:

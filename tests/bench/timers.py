@@ -28,7 +28,7 @@ from services.dispatcher.repository import steps
 from services.dispatcher.repository.steps import End, Held
 from services.dispatcher.scheduler.lane import MARK
 from services.dispatcher.scheduler.rota import CLAIM
-from shared import db, embedded
+from shared import database_url, db, embedded
 from shared.vocabulary import ChannelKind
 from tests.bench.frame import Measure, NotRight
 
@@ -201,7 +201,7 @@ async def open_bench() -> AsyncIterator[TimersBench]:
     folder = Path(tempfile.mkdtemp(prefix="eb-"))
     server = embedded.start(folder / "pg")
     try:
-        admin = await asyncpg.connect(db.driver_url(server.admin_url))
+        admin = await database_url.connect(server.admin_url)
         for setting in ("shared_buffers = '1GB'", "max_wal_size = '4GB'"):
             await admin.execute(f"ALTER SYSTEM SET {setting}")
         await admin.close()
@@ -209,8 +209,8 @@ async def open_bench() -> AsyncIterator[TimersBench]:
         urls = await embedded.prepare(server)
         await databases.migrate({"dispatcher": urls["dispatcher"]})
         database = db.Database(urls["dispatcher"], schema="dispatcher")
-        owner = db.sqlalchemy_url(server.admin_url).set(database=embedded.DATABASE).render_as_string()
-        admin = await asyncpg.connect(db.driver_url(owner))
+        owner = database_url.parse(server.admin_url).of(database=embedded.DATABASE)
+        admin = await database_url.connect(owner)
         await admin.execute("SET search_path = dispatcher; SET session_replication_role = replica")  # no foreign keys
         bench = TimersBench(database, admin)
         await bench.grow()

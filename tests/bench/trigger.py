@@ -30,7 +30,7 @@ from services.trigger import main
 from services.trigger.config import TriggerSettings
 from services.trigger.domain.reading import read_program
 from services.trigger.handlers.programs import apply_program
-from shared import db, embedded, outbox
+from shared import database_url, db, embedded, outbox
 from shared.clock import ManualClock
 from shared.topics import CRM_EVENTS
 from shared.transport import EventLog, Message, open_log
@@ -284,7 +284,7 @@ async def open_bench() -> AsyncIterator[TriggerBench]:
         broker = resources.enter_context(Broker())
         urls = await embedded.prepare(server)
         await databases.migrate({"trigger": urls["trigger"]})
-        admin = await asyncpg.connect(db.driver_url(server.admin_url))
+        admin = await database_url.connect(server.admin_url)
         await admin.execute("ALTER SYSTEM SET max_wal_size = '4GB'")
         await admin.execute("SELECT pg_reload_conf()")
         await admin.execute("GRANT pg_checkpoint TO trigger")

@@ -8,10 +8,8 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
-import asyncpg
-
 from deploy.kafka.broker import Broker
-from shared import db, embedded
+from shared import database_url, embedded
 
 PAUSE_S = (3.0, 9.0)
 
@@ -38,7 +36,7 @@ class Outages:
                 return
 
     async def _terminate_sessions(self) -> None:
-        admin = await asyncpg.connect(db.driver_url(self.postgres.admin_url))
+        admin = await database_url.connect(self.postgres.admin_url)
         sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'earshot-%'"
         await admin.execute(sql)
         await admin.close()

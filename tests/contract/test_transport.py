@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy.engine import make_url
 
+from shared import database_url
 from shared.transport import EventLog, Message, TransportUnavailable
 from tests.contract.transport_stand import (
     FIRST,
@@ -59,7 +59,7 @@ def outage(transport: str, log_url: str, request: pytest.FixtureRequest) -> Outa
         broker: Broker = request.getfixturevalue("restartable_kafka")
         return lambda: broker_killed(broker)
     postgres: Embedded = request.getfixturevalue("postgres")
-    return lambda: database_closed(postgres.admin_url, str(make_url(log_url).database))
+    return lambda: database_closed(postgres.admin_url, database_url.parse(log_url).database)
 
 
 @pytest.fixture

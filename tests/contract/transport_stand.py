@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ParamSpec
 from uuid import uuid4
 
-import asyncpg
-
-from shared import db
+from shared import database_url
 from shared.topics import Topic
 from shared.transport import Batch, EventLog, Message, open_log
 from shared.transport.kafka import create_topics
@@ -167,7 +165,7 @@ async def broker_killed(broker: Broker) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def database_closed(admin_url: str, database: str) -> AsyncIterator[None]:
-    admin = await asyncpg.connect(db.driver_url(admin_url))
+    admin = await database_url.connect(admin_url)
     try:
         # nobody but a superuser gets in
         await admin.execute(f'ALTER DATABASE "{database}" CONNECTION LIMIT 0')

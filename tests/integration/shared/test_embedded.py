@@ -14,12 +14,12 @@ import asyncpg
 import pytest
 
 from deploy import databases
-from shared import db, embedded
+from shared import database_url, embedded
 from shared.vocabulary import Service
 
 
 async def test_no_service_reads_anothers_tables(urls: Mapping[str, str]) -> None:
-    trigger = await asyncpg.connect(db.driver_url(urls["trigger"]))
+    trigger = await database_url.connect(urls["trigger"])
     try:
         assert await trigger.fetchval("SELECT count(*) FROM trigger.decisions") == 0
         for table in ("scoring.answers", "dispatcher.invitations", "transport.messages"):
@@ -39,7 +39,7 @@ async def test_ten_processes_may_migrate_at_once(postgres: embedded.Embedded) ->
     processes = [await asyncio.create_subprocess_exec(*command, env=environment, cwd=databases.ROOT) for _ in range(10)]
     assert {await process.wait() for process in processes} == {0}
     for service in Service:
-        migrated = await asyncpg.connect(db.driver_url(urls[service]))
+        migrated = await database_url.connect(urls[service])
         assert await migrated.fetchval("SELECT count(*) FROM alembic_version") == 1
         assert await migrated.fetchval("SELECT count(*) FROM outbox") == 0
         await migrated.close()
@@ -61,16 +61,16 @@ async def test_restarted_server_keeps_what_was_committed_and_is_stopped_like_any
     folder = Path(tempfile.mkdtemp(prefix="es-", dir="/tmp"))
     server = embedded.start(folder)
     for crash in (False, True):
-        connection = await asyncpg.connect(db.driver_url(server.admin_url))
+        connection = await database_url.connect(server.admin_url)
         await connection.execute("CREATE TABLE IF NOT EXISTS kept AS SELECT 1 AS one")
         server.restart(crash=crash)
         assert connection.is_closed() or not await _answers(connection)
-    again = await asyncpg.connect(db.driver_url(server.admin_url))
+    again = await database_url.connect(server.admin_url)
     assert await again.fetchval("SELECT one FROM kept") == 1
     await again.close()
     server.stop()
     with pytest.raises(OSError, match="No such file"):
-        await asyncpg.connect(db.driver_url(server.admin_url))
+        await database_url.connect(server.admin_url)
     shutil.rmtree(folder)
 
 
