@@ -130,6 +130,11 @@ def test_provider_that_is_away_spends_no_try() -> None:
     assert domain.again_at(throttled, tries=0, now=NOW) == NOW + timedelta(seconds=2.5)
 
 
+def test_what_a_provider_took_in_hand_uses_a_place_of_the_day() -> None:
+    using = {result for result in Result if domain.uses_a_place(result)}
+    assert using == {Result.SENT, Result.REFUSED, Result.UNKNOWN}
+
+
 def test_endless_delay_stays_within_the_calendar() -> None:
     endless = PlanStep(step=1, channel=ChannelKind.EMAIL, delay_s=10**18)
     assert domain.delay_of(endless) == domain.LONGEST_DELAY
@@ -187,6 +192,15 @@ def test_what_may_leave_the_machine(mode: SendMode, address: str, leaves: object
 )
 def test_sms_segments(text: str, segments: int) -> None:
     assert domain.sms_segments(text) == segments
+
+
+def test_alphabet_of_gsm_is_that_of_the_standard() -> None:
+    """3GPP TS 23.038, 6.2.1: 128 septets, one of which is the escape to the second table."""
+    one_septet = {chr(code) for code in range(0x2200) if domain.sms_segments(chr(code) * 160) == 1}
+    two_septets = {chr(code) for code in range(0x2200) if domain.sms_segments(chr(code) * 80) == 1} - one_septet
+    assert len(one_septet) == 127
+    assert two_septets == set("^{}[]~\\|€\f")
+    assert not {"ç", "`", "ё", "\t"} & one_septet
 
 
 @pytest.mark.parametrize("word", ["question", "вопрос", "😀😀"])

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import quopri
+import re
 from email import message_from_bytes, policy
 
 import pytest
@@ -66,6 +67,26 @@ def test_quoted_parts_joined_by_soft_breaks_are_one_text_on_short_lines(parts: l
     assert not {b"\r", b"\n"} & {bytes([byte]) for byte in encoded.replace(b"\r\n", b"")}
     expected = "".join(text.replace("\r\n", "\n").replace("\r", "\n") for text in texts)
     assert quopri.decodestring(encoded).decode().replace("\r\n", "\n") == expected
+
+
+@given(st.text(max_size=300))
+@example("я" * 100)
+@example("a" * 61)
+@example("😀" * 30)
+def test_no_encoded_word_is_longer_than_75_characters(text: str) -> None:
+    """RFC 2047, 2; with the name of the header before it, the line stays within 78."""
+    words = mime.text_header(text.encode(errors="ignore").decode()).split("\r\n ")
+    assert all(len(word) <= 75 for word in words)
+
+
+@pytest.mark.parametrize("escapes", [1, 2, 3, 24])
+@pytest.mark.parametrize("end", [" \nb", "\t\nb", " ", "=", "é\n"])
+def test_no_line_is_broken_inside_an_escape(escapes: int, end: str) -> None:
+    for before in range(80):
+        text = "a" * before + "=" * escapes + end
+        encoded = mime.quoted(text)
+        assert not re.search(rb"=[0-9A-F]?=\r\n", encoded)
+        assert quopri.decodestring(encoded).decode().replace("\r\n", "\n") == text
 
 
 def test_parts_are_read_back_and_no_line_is_a_lone_dot() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -137,3 +138,18 @@ def test_some_refusals_teach_about_the_address(reason: str | None, kind: Receipt
 )
 def test_stop_is_understood_in_several_languages_and_nothing_else_is(text: str, said: ReceiptKind | None) -> None:
     assert receipts.said_by_text(text) is said
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"],  # CTIA's list, as Twilio takes it
+)
+def test_every_word_that_operators_require_stops(word: str) -> None:
+    assert receipts.said_by_text(word) is ReceiptKind.STOP
+
+
+def test_no_delivery_wins_over_a_bounce_and_no_bounce_over_a_complaint() -> None:
+    ends = [ReceiptKind.ACCEPTED, ReceiptKind.DELIVERED, ReceiptKind.HARD_BOUNCE, ReceiptKind.COMPLAINT]
+    for weaker, stronger in itertools.pairwise(ends):
+        told = [receipt(weaker), receipt(stronger)]
+        assert receipts.furthest(told) == receipts.furthest(reversed(told)) == told[1]
