@@ -47,7 +47,7 @@ doctor: $(RUNTIME) ## what is missing or set wrong here, and its cure
 
 ## Changing it
 
-.PHONY: test check lint format schemas chaos bench fuzz lock clean
+.PHONY: test check lint format schemas chaos bench fuzz mutants lock clean
 test: $(DEV) ## all tests; ends with what was skipped and why (WORKERS=2, ARGS="-k name")
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
@@ -79,6 +79,9 @@ bench: $(DEV) ## measure throughput (STAGE=trigger|timers|sending|answers|relay|
 
 fuzz: $(DEV) ## throw malformed events and requests at the doors (INPUTS=100000)
 	EARSHOT_TEST_FUZZ=$(INPUTS) $(PY) -m pytest -q tests/integration/trigger/test_fuzz.py $(ARGS)
+
+mutants: $(DEV) ## plant bugs in changed files, one at a time, and name those no test sees (ARGS="--base main")
+	$(PY) -m tests.mutants $(ARGS)
 
 COMPILE = $(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate $(ARGS)
