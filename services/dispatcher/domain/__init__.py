@@ -154,12 +154,15 @@ _AFTER_CALL = {
     CallOutcome.DO_NOT_CALL: InvitationOutcome.DECLINED,
     CallOutcome.UNREACHABLE: InvitationOutcome.EXHAUSTED,
     CallOutcome.WRONG_NUMBER: InvitationOutcome.EXHAUSTED,
-    CallOutcome.EXPIRED: InvitationOutcome.EXPIRED,
 }
 
 
 def after_call(outcome: CallOutcome, steps: Sequence[Step]) -> InvitationOutcome | None:
-    """What a closed call makes of its invitation; a call that reached nobody leaves the steps behind it their turn."""
+    """What a closed call makes of its invitation; a call that reached nobody leaves the steps behind it their turn.
+
+    One that nobody made in time makes nothing of it: its invitation ends at the same moment, by `outcome_at_expiry`,
+    and the outcome must not depend on which of the two is seen first.
+    """
     closing = _AFTER_CALL.get(outcome)
     if closing in (InvitationOutcome.ANSWERED, InvitationOutcome.DECLINED):
         return closing

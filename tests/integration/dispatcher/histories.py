@@ -325,7 +325,7 @@ def _said(payload: Any) -> tuple[str, ...]:
 
 _STATE = """SELECT i.id, s.step, i.outcome, s.state, s.due_at, s.tries, s.reason, s.call_task IS NOT NULL
 FROM invitations i JOIN steps s ON s.invitation_id = i.id"""
-_CALLS = [outcome for outcome in CallOutcome if outcome not in (CallOutcome.WITHDRAWN, CallOutcome.EXPIRED)]
+_CALLS = [outcome for outcome in CallOutcome if outcome is not CallOutcome.WITHDRAWN]
 _LEAPS = {
     Act.MINUTES: timedelta(minutes=10),
     Act.HOURS: timedelta(hours=12),

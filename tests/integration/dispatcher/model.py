@@ -151,7 +151,7 @@ class Model:
         ends = {"answered": "answered", "refused": "declined", "do_not_call": "declined"}
         if outcome in ends:
             self.end(invitation, ends[outcome])
-        elif all(step.state in FINISHED and not step.call for step in invitation.steps.values()):
+        elif outcome != "expired" and all(s.state in FINISHED and not s.call for s in invitation.steps.values()):
             self.end(invitation, "exhausted")
 
     def receipts(self, told: list[tuple[Invitation, int, str]]) -> None:

@@ -222,7 +222,6 @@ async def test_late_answer_leaves_a_withdrawn_one_withdrawn(chain: Chain) -> Non
         (CallOutcome.WRONG_NUMBER, "exhausted", ["wrong_number"]),
         (CallOutcome.DO_NOT_CALL, "declined", ["do_not_call"]),
         (CallOutcome.ANSWERED, "answered", []),
-        (CallOutcome.EXPIRED, "expired", []),
     ],
 )
 async def test_closed_call_ends_the_chain(chain: Chain, call: CallOutcome, outcome: str, suppressed: list[str]) -> None:
@@ -233,6 +232,23 @@ async def test_closed_call_ends_the_chain(chain: Chain, call: CallOutcome, outco
     found = await chain.published("respondent.suppressed")
     assert [(each.reason, each.channel) for each in found] == [(reason, CALL) for reason in suppressed]
     assert await chain.published("call.withdrawn") == []
+
+
+@pytest.mark.parametrize("desk_is_first", [True, False])
+async def test_call_that_nobody_made_in_time_ends_the_same_whoever_sees_it_first(
+    chain: Chain, *, desk_is_first: bool
+) -> None:
+    """The call and its invitation end at one moment, which two services look for."""
+    asked = request()
+    await reach_the_desk(chain, asked)
+    chain.clock.moment = NOW + 21 * DAY
+    if desk_is_first:
+        await close_call(chain, asked, CallOutcome.EXPIRED)
+        await chain.tick()
+    else:
+        await chain.tick()
+        await close_call(chain, asked, CallOutcome.EXPIRED)
+    assert await outcomes(chain) == ["exhausted"]
 
 
 async def test_unreachable_by_phone_leaves_later_steps_their_turn(chain: Chain) -> None:

@@ -65,7 +65,7 @@ def test_outcome_at_expiry(states: list[StepState], outcome: InvitationOutcome) 
         (CallOutcome.UNREACHABLE, StepState.SENT, InvitationOutcome.EXHAUSTED),
         (CallOutcome.UNREACHABLE, StepState.PLANNED, None),
         (CallOutcome.WRONG_NUMBER, StepState.SENT, InvitationOutcome.EXHAUSTED),
-        (CallOutcome.EXPIRED, StepState.SENT, InvitationOutcome.EXPIRED),
+        (CallOutcome.EXPIRED, StepState.SENT, None),
         (CallOutcome.WITHDRAWN, StepState.SENT, None),
     ],
 )
