@@ -91,6 +91,7 @@ invitations = sa.Table(
     sa.Column("expires_at", Moment, nullable=False),
     sa.Column("invited_day", sa.Date, nullable=False),
     sa.Column("counted", sa.Boolean, nullable=False),  # not a test, not withdrawn
+    sa.Column("test", sa.Boolean),  # none: of before it was stored
     sa.Column("state", sa.Text, nullable=False, server_default="open"),
     sa.Column("opted_out_at", Moment),
     sa.Index("invitations_fingerprint", "fingerprint", unique=True),

@@ -23,10 +23,11 @@ from shared.events import CallRequested, SurveyRequested
 _ADD_CONTENTS = """INSERT INTO contents (digest, document) SELECT * FROM unnest($1::bytea[], $2::jsonb[])
 ON CONFLICT DO NOTHING"""
 _ADD = """INSERT INTO invitations (id, fingerprint, respondent_id, customer_id, program, program_version, program_title,
-locale, time_zone, program_zone, occasion, content, segments, expires_at, invited_day, counted, name, phone, dimensions)
+locale, time_zone, program_zone, occasion, content, segments, expires_at, invited_day, counted, name, phone, dimensions,
+test)
 SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[],
 $9::text[], $10::text[], $11::jsonb[], $12::bytea[], $13::jsonb[], $14::timestamptz[], $15::date[], $16::boolean[],
-$17::text[], $18::text[], $19::jsonb[])
+$17::text[], $18::text[], $19::jsonb[], $20::boolean[])
 ON CONFLICT DO NOTHING RETURNING id"""
 
 
@@ -67,6 +68,7 @@ async def add(session: AsyncSession, new: Sequence[Linked]) -> set[UUID]:
         [invitation.name for invitation in each],
         [invitation.phone for invitation in each],
         [json.dumps(dict(invitation.dimensions)) for invitation in each],
+        [not invitation.counted for invitation in each],  # nothing new is withdrawn yet
     )
     return {row["id"] for row in rows}
 

@@ -88,6 +88,21 @@ async def test_crawler_is_suspect_and_a_person_counts_after_it(scoring: Scoring,
     assert "your answer <strong>10</strong> is saved" in (await client.get(link)).text
 
 
+@pytest.mark.parametrize("test", [False, True])
+async def test_only_the_answer_of_a_test_is_told_as_one(
+    scoring: Scoring, client: httpx.AsyncClient, *, test: bool
+) -> None:
+    """A survey that was withdrawn is not counted either, and no test for that."""
+    request = await scoring.asked(test=test)
+    await scoring.receive(sent(scoring, request))
+    await client.post(link_of(request.invitation_id), data={"score": "9"}, headers=BOT)
+    told = SurveyWithdrawn(respondent_id=request.respondent_id, invitation_id=request.invitation_id, reason="cancelled")
+    for event in (told, events.RespondentErased(respondent_id=request.respondent_id)):
+        await scoring.receive(event)
+        [answer] = (await client.get("/v1/answers", params={"program": "after-purchase"})).json()["answers"]
+        assert (answer["suspect"], answer["test"]) == (True, test)
+
+
 async def test_suspect_is_shown_with_its_reason_and_counts_when_confirmed(
     scoring: Scoring, client: httpx.AsyncClient
 ) -> None:
