@@ -19,7 +19,9 @@ from services.trigger import main as trigger
 from services.trigger.config import TriggerSettings
 from shared.clock import open_clock
 from shared.config import DEVELOPMENT_LINK_KEYS
+from shared.health import Health
 from shared.runtime import Surroundings, listen, open_event_log
+from shared.until_stopped import supervised
 from shared.vocabulary import Service
 
 _RUN: Mapping[Service, Callable[..., Coroutine[Any, Any, None]]] = {
@@ -105,12 +107,15 @@ async def _run(
     await databases.migrate(urls)
     clock = open_clock(base.clock)
     events_url = base.events_url or urls[databases.TRANSPORT]
+    health = Health()
     async with AsyncExitStack() as resources, asyncio.TaskGroup() as tasks:
         for service, (listener, public_listener) in doors.items():
             event_log = open_event_log(base, events_url)
             resources.push_async_callback(event_log.close)
-            around = Surroundings(urls[service], event_log, clock, stop, listener, public_listener)
-            tasks.create_task(_RUN[service](getattr(settings, service), around), name=service)
+            own = health.part(service)
+            around = Surroundings(urls[service], event_log, clock, stop, listener, public_listener, own)
+            running = _RUN[service](getattr(settings, service), around)
+            tasks.create_task(supervised(running, stop, name=service), name=service)
         ready(urls)
 
 

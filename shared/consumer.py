@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,6 +20,7 @@ from shared import cloudevents, crash, metrics, parking
 from shared.cloudevents import Event, InvalidEvent
 from shared.db import Sessions, is_transient
 from shared.events import Payload
+from shared.health import Heartbeat
 from shared.transport import Message, Readable
 from shared.vocabulary import Service
 from shared.waiting import wait_for
@@ -47,11 +49,13 @@ class Consumer:
     decode: Decoder = cloudevents.parse
     batch_size: int = 500
     retry_s: float = 0.2
+    heartbeat: Heartbeat = field(default_factory=partial(Heartbeat, "consumer"))
     _failures: int = field(default=0, init=False)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until told to stop; the batch at hand is finished first."""
-        async with aclosing(self.event_log.read(self.service.group, self.topics, limit=self.batch_size)) as batches:
+        reading = self.event_log.read(self.service.group, self.topics, limit=self.batch_size, heartbeat=self.heartbeat)
+        async with aclosing(reading) as batches:
             following = asyncio.ensure_future(anext(batches))
             stopped = asyncio.ensure_future(stop.wait())
             try:
@@ -81,6 +85,7 @@ class Consumer:
                     raise
                 metrics.RETRIES.labels(self.service).inc()
                 log.warning("batch.waits", messages=len(messages), exc_info=error)
+                self.heartbeat.waits(f"waits: {type(error).__name__}")
                 await wait_for(stop, delay)
                 delay = min(max(delay * 2, self.retry_s), 5.0)
             else:
@@ -104,6 +109,7 @@ class Consumer:
 
     async def _commit(self, messages: Sequence[Message]) -> None:
         events, refused = self._decode(messages)
+        self.heartbeat.beat()
         async with self.sessions.begin() as session:
             await parking.park(session, refused)
             if events:

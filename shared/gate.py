@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from shared.problems import Forbidden, NotFound, Problem, Unauthorized, as_problem, problem_response
 from shared.vocabulary import KEY_PREFIX
 
-_OPEN = ("/healthz", "/readyz", "/static/")
+_OPEN = ("/healthz", "/livez", "/readyz", "/static/")
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 

@@ -11,7 +11,8 @@ import structlog
 
 log = structlog.get_logger()
 
-SILENT_S = 60.0  # a loop that has not beaten for so long stands still
+SILENT_S = 120.0  # a loop without a beat for so long stands still: a pool, a connect and a command may each take 30 s
+WAITING_S = 5.0  # an outage of a loop that is shorter says nothing about the process
 CHECK_S = 5.0  # the longest one check may take
 
 Check = Callable[[], Awaitable[None]]
@@ -26,53 +27,100 @@ class Heartbeat:
     """The sign of life of one loop. It beats once a round, and also while it waits for a database, log or provider."""
 
     name: str
-    silent_s: float
-    _beaten_at: float = field(default_factory=time.monotonic, init=False)
+    silent_s: float = SILENT_S
+    _due_at: float = field(default_factory=time.monotonic, init=False)
+    _waiting: tuple[float, str] | None = field(default=None, init=False)  # since when, and for what
 
-    def beat(self) -> None:
-        self._beaten_at = time.monotonic()
+    def beat(self, *, rest_s: float = 0.0) -> None:
+        """Say that the loop works; `rest_s` is how long it may sleep now before it beats again."""
+        self._due_at, self._waiting = time.monotonic() + rest_s, None
+
+    def waits(self, reason: str) -> None:
+        """Say that the loop lives and cannot work: it tries again after an outage."""
+        self._due_at = time.monotonic()
+        self._waiting = self._waiting or (self._due_at, reason)
 
     @property
     def is_silent(self) -> bool:
-        return time.monotonic() - self._beaten_at > self.silent_s
+        return time.monotonic() - self._due_at > self.silent_s
+
+    @property
+    def problem(self) -> str:
+        """Say why the loop does not work now; empty when it does."""
+        if self.is_silent:
+            return "stands still"
+        since, reason = self._waiting or (time.monotonic(), "")
+        return reason if time.monotonic() - since > WAITING_S else ""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Health:
-    """The loops of a process and the checks that must pass before it is ready; names are unique in a process."""
+    """The loops of a process and the checks that must pass before it is ready; the parts of a process share them."""
 
-    _heartbeats: dict[str, Heartbeat] = field(default_factory=dict, init=False)
-    _checks: dict[str, Check] = field(default_factory=dict, init=False)
+    prefix: str = ""
+    _heartbeats: dict[str, Heartbeat] = field(default_factory=dict)
+    _checks: dict[str, Check] = field(default_factory=dict)
+    _running: dict[str, asyncio.Task[str]] = field(default_factory=dict)
+
+    def part(self, name: str) -> Health:
+        """Make the health of one service in this process: its names begin with the service's, all else is shared."""
+        return Health(f"{self.prefix}{name}.", self._heartbeats, self._checks, self._running)
 
     def heartbeat(self, name: str, *, silent_s: float = SILENT_S) -> Heartbeat:
         """Watch one more loop; it is said to stand still after `silent_s` seconds without a beat."""
+        name = self._new(name, self._heartbeats)
         self._heartbeats[name] = heartbeat = Heartbeat(name, silent_s)
         return heartbeat
 
     def require(self, name: str, check: Check) -> None:
         """Add a check of `/readyz`; it raises NotReady with the reason. Any other error is a failure too."""
-        self._checks[name] = check
+        self._checks[self._new(name, self._checks)] = check
+
+    def _new(self, name: str, known: dict[str, Heartbeat] | dict[str, Check]) -> str:
+        if (full := self.prefix + name) in known:
+            raise ValueError(f"{full} is watched already")
+        return full
 
     def silent(self) -> list[str]:
-        """Name the loops that stand still."""
+        """Name the loops of the process that stand still."""
         return sorted(each.name for each in self._heartbeats.values() if each.is_silent)
 
-    async def problems(self) -> dict[str, str]:
-        """Run every check at once, each for at most CHECK_S seconds; return what failed, by name, with the reason."""
-        names = list(self._checks)
-        reasons = await asyncio.gather(*(self._reason(name) for name in names))
-        failed = {name: reason for name, reason in zip(names, reasons, strict=True) if reason}
-        return failed | dict.fromkeys(self.silent(), "stands still")
+    def loop_problems(self) -> dict[str, str]:
+        """Return the loops of the process that do not work now, by name, with the reason."""
+        return {each.name: each.problem for each in self._heartbeats.values() if each.problem}
 
-    async def _reason(self, name: str) -> str:
-        try:
-            async with asyncio.timeout(CHECK_S):
-                await self._checks[name]()
-        except NotReady as error:
-            return str(error)
-        except TimeoutError:
-            return f"does not answer within {CHECK_S:g} s"
-        except Exception as error:
-            log.warning("check.failed", check=name, exc_info=error)
-            return type(error).__name__
-        return ""
+    async def problems(self) -> dict[str, str]:
+        """Return what keeps the process from its work, by name, with the reason; takes at most CHECK_S seconds.
+
+        All checks run at once. One that runs already, for another caller or since it hangs, is not begun again.
+        """
+        for name, check in self._checks.items():
+            if name not in self._running or self._running[name].done():
+                self._running[name] = asyncio.create_task(_reason(name, check), name=f"check {name}")
+        running = dict(self._running)
+        if running:
+            await asyncio.wait(running.values(), timeout=CHECK_S + 0.5)
+        reasons = {name: task.result() if task.done() else _late() for name, task in running.items()}
+        return {name: reason for name, reason in reasons.items() if reason} | self.loop_problems()
+
+
+async def _reason(name: str, check: Check) -> str:
+    try:
+        async with asyncio.timeout(CHECK_S):
+            await check()
+    except NotReady as error:
+        return str(error)
+    except TimeoutError:
+        return _late()
+    except asyncio.CancelledError:
+        if (task := asyncio.current_task()) and task.cancelling():
+            raise
+        return "was cancelled"
+    except Exception as error:
+        log.warning("check.failed", check=name, exc_info=error)
+        return type(error).__name__
+    return ""
+
+
+def _late() -> str:
+    return f"does not answer within {CHECK_S:g} s"

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
-import structlog
-
 from shared import inbox, parking
-from shared.db import Sessions, is_transient
-from shared.waiting import wait_for
+from shared.db import Sessions
 
-log = structlog.get_logger()
-
-EVERY_S = 3600
+EVERY_S = 3600.0
 
 
-async def run(sessions: Sessions, stop: asyncio.Event) -> None:
-    while not await wait_for(stop, EVERY_S):
-        try:
-            async with sessions.begin() as session:
-                await inbox.forget_old(session)
-                await parking.forget_old(session)
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            log.warning("housekeeping.waits", exc_info=error)
+async def forget_old(sessions: Sessions) -> None:
+    async with sessions.begin() as session:
+        await inbox.forget_old(session)
+        await parking.forget_old(session)

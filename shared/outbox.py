@@ -18,13 +18,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import cloudevents, crash, db, metrics, parking
 from shared.events import Payload
+from shared.health import Heartbeat
 from shared.transport import EventLog, Message, MessageTooLarge, TransportUnavailable
+from shared.until_stopped import until_stopped
 from shared.vocabulary import Service
-from shared.waiting import first_of, wait_for
 
 log = structlog.get_logger()
 
 BATCH = 1000
+POLL_S, STANDBY_S = 0.25, 0.5
 
 
 def outbox_table(metadata: sa.MetaData) -> sa.Table:
@@ -68,40 +70,49 @@ _NEXT = "SELECT id, topic, key, headers, body FROM outbox ORDER BY id LIMIT $1"
 class Relay:
     """Moves one service's outbox to the log. One at a time works, by a session lock; others stand by."""
 
-    def __init__(self, database: db.Database, event_log: EventLog, *, service: Service) -> None:
+    def __init__(
+        self, database: db.Database, event_log: EventLog, *, service: Service, heartbeat: Heartbeat | None = None
+    ) -> None:
         self._database = database
         self._log = event_log
         self._service = service
+        self._heartbeat = heartbeat or Heartbeat(f"{service}.relay")
+        self._connection: asyncpg.Connection | None = None
+        self._holds = False
         self._wake = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until told to stop; outages of the database or the log are waited out."""
-        while not stop.is_set():
-            try:
-                await self._hold_and_publish(stop)
-            except Exception as error:
-                if not db.is_transient(error):
-                    raise
-                metrics.RETRIES.labels(self._service).inc()
-                log.warning("relay.lost_database", exc_info=error)
-                await wait_for(stop, 0.5)
-
-    async def _hold_and_publish(self, stop: asyncio.Event) -> None:
-        connection = await self._database.connect()
         try:
-            await self._lock(connection, stop)
-            await connection.add_listener(f"outbox_{self._database.schema}", lambda *_: self._wake.set())
-            while not stop.is_set():
-                self._wake.clear()
-                if not await self._publish_batch(connection):
-                    await first_of(self._wake, stop, timeout_s=0.25)
+            await until_stopped(self._round, stop, heartbeat=self._heartbeat, longest_s=STANDBY_S, wake=self._wake)
         finally:
-            await connection.close(timeout=5)
+            await self._let_go()
 
-    async def _lock(self, connection: asyncpg.Connection, stop: asyncio.Event) -> None:
+    async def _round(self) -> float:
+        """Publish a batch, once the lock is held; say when to come again."""
+        try:
+            if self._connection is None:
+                self._connection = await self._database.connect()
+            if not self._holds and not await self._lock(self._connection):
+                return STANDBY_S
+            return 0.0 if await self._publish_batch(self._connection) else POLL_S
+        except TransportUnavailable:
+            raise  # the lock stays ours
+        except Exception:
+            await self._let_go()
+            raise
+
+    async def _lock(self, connection: asyncpg.Connection) -> bool:
         number = db.lock_number("relay", self._service)
-        while not stop.is_set() and not await connection.fetchval("SELECT pg_try_advisory_lock($1)", number):
-            await wait_for(stop, 0.5)
+        self._holds = await connection.fetchval("SELECT pg_try_advisory_lock($1)", number)
+        if self._holds:
+            await connection.add_listener(f"outbox_{self._database.schema}", lambda *_: self._wake.set())
+        return self._holds
+
+    async def _let_go(self) -> None:
+        connection, self._connection, self._holds = self._connection, None, False
+        if connection is not None:
+            await connection.close(timeout=1)
 
     async def _publish_batch(self, connection: asyncpg.Connection) -> bool:
         rows = await connection.fetch(_NEXT, BATCH)
@@ -109,14 +120,7 @@ class Relay:
         if not rows:
             return False
         messages = [Message(row["topic"], row["key"], row["body"], json.loads(row["headers"])) for row in rows]
-        try:
-            refused = await self._publish(messages)
-        except TransportUnavailable:
-            metrics.RETRIES.labels(self._service).inc()
-            log.warning("relay.log_unavailable", rows=len(rows))
-            await asyncio.sleep(0.5)
-            return True
-        if refused:
+        if refused := await self._publish(messages):
             await self._park(refused)
         crash.point("published")
         await connection.execute("DELETE FROM outbox WHERE id = ANY($1::bigint[])", [row["id"] for row in rows])

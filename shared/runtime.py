@@ -8,7 +8,7 @@ import gc
 import signal
 import socket
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from shared.clock import Clock
 from shared.config import Settings
 from shared.gate import PublicOnly
+from shared.health import Health
 from shared.transport import EventLog, open_log
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Surroundings:
     stop: asyncio.Event
     listener: socket.socket
     public_listener: socket.socket | None = None
+    health: Health = field(default_factory=Health)
 
 
 class PortBusy(Exception):

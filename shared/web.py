@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.db import Sessions
 from shared.gate import Admit, Gate
+from shared.health import Health
 from shared.metrics import HTTP_SECONDS
 from shared.problems import BadRequest, Problem, TooLarge, Unavailable, as_problem, problem_response
 from shared.vocabulary import Service
@@ -31,7 +32,7 @@ from shared.vocabulary import Service
 log = structlog.get_logger()
 
 MAX_BODY = 1_000_000
-_OPERATIONS = ("/healthz", "/readyz", "/metrics")
+_OPERATIONS = ("/healthz", "/livez", "/readyz", "/metrics")
 _HEADERS = {  # as ASGI has them: names in small letters, all in bytes
     b"content-security-policy": b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
     b"connect-src 'self'; form-action 'self'; frame-src 'self'; base-uri 'none'; frame-ancestors 'self'",
@@ -52,7 +53,7 @@ _DOCS_HEADERS = {
 def create_app(  # noqa: PLR0913 - every app decides each of these
     service: Service,
     *,
-    ready: Callable[[], Awaitable[None]],
+    health: Health,
     public: Sequence[str] = (),
     plain: Sequence[PlainRoute] = (),
     staff_secret: str = "",
@@ -68,7 +69,7 @@ def create_app(  # noqa: PLR0913 - every app decides each of these
     telemetry: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
     app = FastAPIOffline(title=f"Earshot {service}", version="0.1.0", redoc_url=None, telemetry=telemetry)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
-    _add_operations(app, ready)
+    _add_operations(app, health)
     for kind in (Problem, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _on_error)
     app.router.routes.extend(plain)  # that say which methods they take
@@ -108,20 +109,27 @@ def transaction(sessions: Sessions) -> Callable[[], AsyncIterator[AsyncSession]]
     return begin
 
 
-def _add_operations(app: FastAPI, ready: Callable[[], Awaitable[None]]) -> None:
+def _add_operations(app: FastAPI, health: Health) -> None:
     @app.get("/healthz", tags=["operations"])
     async def healthz() -> dict[str, str]:
-        """Say that the process lives."""
+        """Say that the process answers requests."""
         return {"status": "ok"}
+
+    @app.get("/livez", tags=["operations"])
+    async def livez() -> dict[str, str]:
+        """Say that no loop of the process stands still; 503 names those that do, and only a restart helps them."""
+        if silent := health.silent():
+            log.error("loops.stand_still", loops=silent)
+            raise Unavailable("Not alive", f"These loops stand still: {', '.join(silent)}.", loops=silent)
+        return {"status": "alive"}
 
     @app.get("/readyz", tags=["operations"])
     async def readyz() -> dict[str, str]:
-        """Say that the database and the transport answer."""
-        try:
-            await ready()
-        except Exception as error:
-            log.warning("not.ready", exc_info=error)
-            raise Unavailable("Not ready", "The database or the event log does not answer.") from error
+        """Say that the process can do its work; 503 names what keeps it from that, each with the reason."""
+        if problems := await health.problems():
+            log.warning("not.ready", problems=problems)
+            text = "; ".join(f"{name}: {reason}" for name, reason in problems.items())
+            raise Unavailable("Not ready", text, problems=problems)
         return {"status": "ready"}
 
     @app.get("/metrics", tags=["operations"], response_class=PlainTextResponse)

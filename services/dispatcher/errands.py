@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -19,11 +19,10 @@ from services.dispatcher.receipts import Receipt, Reference
 from services.dispatcher.repository import receipts
 from shared import links, metrics
 from shared.clock import Clock
-from shared.db import Sessions, is_transient
+from shared.db import Sessions
 from shared.events import SurveyRequested
 from shared.links import Purpose, UnknownLinkKey
 from shared.vocabulary import Service
-from shared.waiting import wait_for
 
 log = structlog.get_logger()
 
@@ -108,18 +107,3 @@ class BounceReader:
         for receipt in found:
             metrics.RECEIPTS.labels(Service.DISPATCHER, receipt.provider, receipt.kind).inc()
         return len(letters)
-
-
-async def run(work: Callable[[], Awaitable[int]], stop: asyncio.Event, *, every_s: float) -> None:
-    """Work every so often until told to stop, and again at once while there is more; outages are waited out."""
-    while not stop.is_set():
-        worked = 0
-        try:
-            worked = await work()
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            metrics.RETRIES.labels(Service.DISPATCHER).inc()
-            log.warning("errand.waits", exc_info=error)
-        if not worked:
-            await wait_for(stop, every_s)

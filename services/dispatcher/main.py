@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.dispatcher import api, errands, handlers, hooks, pages, scheduler, suppressions, unsubscribe
+from services.dispatcher import api, errands, handlers, hooks, pages, suppressions, unsubscribe
 from services.dispatcher.channels import ChannelAccount
 from services.dispatcher.channels.bitrix24 import Bitrix24
 from services.dispatcher.channels.email import SmtpAccount
@@ -22,16 +22,17 @@ from services.dispatcher.crm import CrmTasks
 from services.dispatcher.domain import may_leave
 from services.dispatcher.domain.limits import DailyLimit
 from services.dispatcher.errands import BounceReader, Inquirer
-from services.dispatcher.scheduler import Bell, Keeper, Lane, Reconciler, Rota
-from shared import housekeeping, metrics, web
+from services.dispatcher.scheduler import POLL_S, RECONCILE_S, Bell, Keeper, Lane, Reconciler, Rota
+from shared import metrics, web
 from shared.clock import Clock
 from shared.cloudevents import Event
 from shared.consumer import Consumer, Handler
 from shared.db import Database
 from shared.events import Payload, SurveyAnswered
-from shared.outbox import Relay
-from shared.runtime import Surroundings, serve
-from shared.transport import EventLog
+from shared.health import Health
+from shared.runtime import Surroundings
+from shared.supervisor import Supervisor
+from shared.until_stopped import while_busy
 from shared.vocabulary import ChannelKind, Service
 
 TOPICS = ("survey.requests", "survey.answers", "survey.messages")
@@ -41,16 +42,16 @@ PUBLIC = ("/u", "/hooks")
 def build_app(
     settings: DispatcherSettings,
     database: Database,
-    event_log: EventLog,
     clock: Clock,
     accounts: Sequence[ChannelAccount] = (),
+    *,
+    health: Health | None = None,
 ) -> FastAPI:
-    async def ready() -> None:
-        await database.ping()
-        await event_log.ping()
-
     app = web.create_app(
-        Service.DISPATCHER, ready=ready, public=PUBLIC, staff_secret=settings.staff_secret.get_secret_value()
+        Service.DISPATCHER,
+        health=health or Health(),
+        public=PUBLIC,
+        staff_secret=settings.staff_secret.get_secret_value(),
     )
     app.include_router(api.router(database.sessions, settings.composer, clock))
     app.include_router(suppressions.router(database.sessions, clock))
@@ -131,41 +132,43 @@ def errands_of(
     clock: Clock,
     accounts: Sequence[ChannelAccount],
     crm: Bitrix24 | None,
-) -> list[tuple[Callable[[], Awaitable[int]], float]]:
-    """What is done beside the steps, and how often in seconds."""
+) -> dict[str, tuple[Callable[[], Awaitable[int]], float]]:
+    """What is done beside the steps, by name, and how often in seconds."""
     sessions, mailbox = database.sessions, settings.bounce_mailbox
-    found: list[tuple[Callable[[], Awaitable[int]], float]] = [
-        (partial(errands.apply_receipts, sessions, clock), 0.2),
-        (partial(errands.release_expired, sessions, clock), 30),
-    ]
+    found: dict[str, tuple[Callable[[], Awaitable[int]], float]] = {
+        "receipts": (partial(errands.apply_receipts, sessions, clock), 0.2),
+        "suppressions": (partial(errands.release_expired, sessions, clock), 30),
+    }
     texts = [account for account in accounts if isinstance(account, SmsAccount | SmsRouter)]
-    found += [(Inquirer(sessions, account, settings.link_secrets), 5) for account in texts]
+    found |= {f"inquiries.{text.name}": (Inquirer(sessions, text, settings.link_secrets), 5) for text in texts}
     if mailbox is not None:
-        found.append((BounceReader(sessions, mailbox), 60))
+        found["bounces"] = (BounceReader(sessions, mailbox), 60)
     if crm is not None:
-        found.append((CrmTasks(sessions, clock, crm, settings.desk_url), 2))
+        found["crm tasks"] = (CrmTasks(sessions, clock, crm, settings.desk_url), 2)
     return found
 
 
 async def run(settings: DispatcherSettings, around: Surroundings) -> None:
     """Run until told to stop; the batches at hand are finished first."""
     database = Database(around.database_url, schema=Service.DISPATCHER)
-    event_log, clock, stop = around.event_log, around.clock, around.stop
+    clock, stop, health = around.clock, around.stop, around.health
     accounts, crm = settings.open_accounts(), settings.open_crm()
     bell = Bell()
-    consumer = Consumer(Service.DISPATCHER, TOPICS, event_log, database.sessions, build_handler(settings, clock, bell))
+    handler = build_handler(settings, clock, bell)
+    consumer = Consumer(Service.DISPATCHER, TOPICS, around.event_log, database.sessions, handler)
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(serve(build_app(settings, database, event_log, clock, accounts), around, public=PUBLIC))
-            tasks.create_task(consumer.run(stop))
-            tasks.create_task(Relay(database, event_log, service=Service.DISPATCHER).run(stop))
+            running = Supervisor(tasks, around, Service.DISPATCHER)
+            running.start(build_app(settings, database, clock, accounts, health=health), database, public=PUBLIC)
+            running.consume("consumer", consumer)
             for lane in build_lanes(settings, database, clock, accounts):
-                tasks.create_task(scheduler.run(partial(lane.perform_due, stop), bell, stop))
-            tasks.create_task(scheduler.run(Keeper(database.sessions, clock), bell, stop))
-            tasks.create_task(Reconciler(database.sessions).run(stop))
-            for work, every_s in errands_of(settings, database, clock, accounts, crm):
-                tasks.create_task(errands.run(work, stop, every_s=every_s))
-            tasks.create_task(housekeeping.run(database.sessions, stop))
+                work = bell.rung_by(partial(lane.perform_due, stop))
+                running.loop(f"sender.{lane.name}", work, longest_s=POLL_S, wake=bell.listen())
+            keep = bell.rung_by(Keeper(database.sessions, clock))
+            running.loop("keeper", keep, longest_s=POLL_S, wake=bell.listen())
+            running.loop("reconciler", Reconciler(database.sessions).round, longest_s=RECONCILE_S)
+            for name, (errand, every_s) in errands_of(settings, database, clock, accounts, crm).items():
+                running.loop(name, while_busy(errand), longest_s=every_s)
     finally:
         for account in accounts:
             await account.close()

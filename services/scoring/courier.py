@@ -26,9 +26,10 @@ from services.scoring.repository import webhooks
 from shared import addresses, http_client, metrics
 from shared.addresses import ForbiddenAddress, Network, Resolve
 from shared.db import Sessions, is_transient
+from shared.health import Heartbeat
 from shared.http_client import MaybeSent, NotSent
+from shared.until_stopped import until_stopped
 from shared.vocabulary import Service
-from shared.waiting import wait_for
 
 log = structlog.get_logger()
 
@@ -55,16 +56,9 @@ class Courier:
     within_s: float = WITHIN_S
     _running: dict[UUID, asyncio.Task[None]] = field(default_factory=dict, init=False)
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run(self, stop: asyncio.Event, heartbeat: Heartbeat) -> None:
         """Deliver until told to stop; tries at hand are finished and recorded first."""
-        while not stop.is_set():
-            try:
-                await self.start_due()
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                _waits(error)
-            await wait_for(stop, EVERY_S)
+        await until_stopped(self.start_due, stop, heartbeat=heartbeat, longest_s=EVERY_S)
         await self.finish()
 
     async def start_due(self) -> None:

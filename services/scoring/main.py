@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
+from collections.abc import Awaitable, Callable, Mapping
 
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
@@ -25,41 +25,42 @@ from services.scoring.views import Views
 from services.scoring.webhooks import Webhooks
 from services.scoring.writer import Writer
 from services.scoring.yardstick_forms import YardstickForms
-from shared import housekeeping, web
+from shared import web
 from shared.clock import Clock
 from shared.consumer import Consumer
 from shared.db import Database
 from shared.groups import Group, in_transaction
-from shared.outbox import Relay
+from shared.health import Health
 from shared.rate_limit import RateLimit
-from shared.runtime import Surroundings, serve
-from shared.transport import EventLog
+from shared.runtime import Surroundings
+from shared.supervisor import Supervisor
 from shared.vocabulary import Service
 
 PUBLIC = ("/s", "/static", "/logos")
 MAX_BODY = 100_000
-PUBLISH_S, CALLS_S, JOURNEYS_S, ALERTS_S, FORGET_S = 0.05, 0.5, 0.2, 5.0, 3600.0
+TICKS: Mapping[str, tuple[float, Callable[..., Awaitable[int]]]] = {  # by name: how often in seconds, and what
+    "publisher": (0.05, publisher.publish_changes),
+    "calls": (0.5, calls.tick),
+    "journeys": (0.2, journeys.count_journeys),
+    "alerts": (5.0, alerts.tell_drops),
+    "old webhooks": (3600.0, courier.forget_old),
+}
 
 
 def build_app(
     settings: ScoringSettings,
     *,
     database: Database,
-    event_log: EventLog,
     clock: Clock,
+    health: Health | None = None,
     stop: asyncio.Event | None = None,
 ) -> FastAPI:
     """Make the app; `stop` ends what pages listen to."""
-
-    async def ready() -> None:
-        await database.ping()
-        await event_log.ping()
-
     sessions, writer = database.sessions, Writer(database.sessions)
     door = Group(in_transaction(sessions, invitations.visited))
     app = web.create_app(
         Service.SCORING,
-        ready=ready,
+        health=health or Health(),
         public=PUBLIC,
         plain=AnswerPages(sessions, door, writer, clock, Views(sessions), _limits(settings)).routes(),
         staff_secret=settings.staff_secret.get_secret_value(),
@@ -86,23 +87,19 @@ def _limits(settings: ScoringSettings) -> Limits:
 async def run(settings: ScoringSettings, around: Surroundings) -> None:
     """Serve, consume, publish and tick until told to stop."""
     database = Database(around.database_url, schema=Service.SCORING)
-    event_log, clock, stop = around.event_log, around.clock, around.stop
-    app = build_app(settings, database=database, event_log=event_log, clock=clock, stop=stop)
+    clock, stop, health = around.clock, around.stop, around.health
+    app = build_app(settings, database=database, clock=clock, health=health, stop=stop)
     handlers = Handlers(link_secrets=settings.link_secrets, clock=clock)
-    consumer = Consumer(Service.SCORING, TOPICS, event_log, database.sessions, handlers)
-    relay = Relay(database, event_log, service=Service.SCORING)
-    ticking = partial(every, sessions=database.sessions, clock=clock, stop=stop)
+    consumer = Consumer(Service.SCORING, TOPICS, around.event_log, database.sessions, handlers)
+    sender = Courier(database.sessions, settings.webhook_networks)
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(serve(app, around, public=PUBLIC))
-            tasks.create_task(consumer.run(stop))
-            tasks.create_task(relay.run(stop))
-            tasks.create_task(ticking(PUBLISH_S, publisher.publish_changes))
-            tasks.create_task(ticking(CALLS_S, calls.tick))
-            tasks.create_task(ticking(JOURNEYS_S, journeys.count_journeys))
-            tasks.create_task(ticking(ALERTS_S, alerts.tell_drops))
-            tasks.create_task(ticking(FORGET_S, courier.forget_old))
-            tasks.create_task(Courier(database.sessions, settings.webhook_networks).run(stop))
-            tasks.create_task(housekeeping.run(database.sessions, stop))
+            running = Supervisor(tasks, around, Service.SCORING)
+            running.start(app, database, public=PUBLIC)
+            running.consume("consumer", consumer)
+            for name, (seconds, tick) in TICKS.items():
+                work = every(seconds, tick, sessions=database.sessions, clock=clock)
+                running.loop(name, work, longest_s=seconds)
+            running.task("webhooks", sender.run(stop, health.heartbeat("webhooks")))
     finally:
         await database.close()

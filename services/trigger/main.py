@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -13,7 +14,7 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger import scheduler
-from services.trigger.api.bitrix24 import Rereading
+from services.trigger.api.bitrix24 import IDLE_S, Rereading
 from services.trigger.api.door import Door
 from services.trigger.api.events import MAX_EVENTS, events_router
 from services.trigger.api.hooks import Hooks
@@ -29,15 +30,17 @@ from services.trigger.handlers.feedback import on_feedback
 from services.trigger.handlers.foreign import ForeignLog, read_message
 from services.trigger.handlers.programs import install
 from services.trigger.pages import decision_pages
-from shared import housekeeping, topics, web
+from shared import topics, web
 from shared.clock import Clock
 from shared.cloudevents import Event
 from shared.consumer import Consumer
 from shared.db import Database
 from shared.events import CrmPayload, Payload
-from shared.outbox import Relay
-from shared.runtime import Surroundings, open_event_log, serve
+from shared.health import Health
+from shared.runtime import Surroundings, open_event_log
+from shared.supervisor import Supervisor
 from shared.transport import EventLog, Message
+from shared.until_stopped import while_busy
 from shared.vocabulary import Service
 
 CRM_TOPICS = (topics.CRM_EVENTS.name,)
@@ -48,15 +51,11 @@ PUBLIC = ("/v1/events", *HOOKS)  # served outside too, events to whoever has a k
 MAX_BODY = 4_000_000  # a thousand events
 
 
-def build_app(settings: TriggerSettings, database: Database, event_log: EventLog, clock: Clock) -> FastAPI:
-    async def ready() -> None:
-        await database.ping()
-        await event_log.ping()
-
+def build_app(settings: TriggerSettings, database: Database, clock: Clock, *, health: Health | None = None) -> FastAPI:
     keys = Keys(database.sessions, per_second=settings.events_per_second, burst=MAX_EVENTS)
     app = web.create_app(
         Service.TRIGGER,
-        ready=ready,
+        health=health or Health(),
         public=HOOKS,
         staff_secret=settings.staff_secret.get_secret_value(),
         admit=keys.admit,
@@ -89,8 +88,15 @@ class Logs:
 
 
 def consumers(
-    settings: TriggerSettings, database: Database, logs: Logs, *, sources: Mapping[str, Source], clock: Clock
-) -> list[Consumer]:
+    settings: TriggerSettings,
+    database: Database,
+    logs: Logs,
+    *,
+    sources: Mapping[str, Source],
+    clock: Clock,
+) -> dict[str, Consumer]:
+    """Make each consumer, by name."""
+
     async def crm(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
         await on_crm_events(session, events, now=clock.now(), terms=terms_of(settings))
 
@@ -101,13 +107,13 @@ def consumers(
         return read_message(message, sources, received=clock.now())
 
     by_topic = {topic: source for source in sources.values() for topic in source.topics}
-    made = [
-        Consumer(Service.TRIGGER, CRM_TOPICS, logs.crm, database.sessions, crm, decode=decode, batch_size=1000),
-        Consumer(Service.TRIGGER, FEEDBACK_TOPICS, logs.ours, database.sessions, feedback),
-    ]
+    made = {
+        "crm": Consumer(Service.TRIGGER, CRM_TOPICS, logs.crm, database.sessions, crm, decode=decode, batch_size=1000),
+        "feedback": Consumer(Service.TRIGGER, FEEDBACK_TOPICS, logs.ours, database.sessions, feedback),
+    }
     if by_topic:
         foreign = ForeignLog(logs.foreign, by_topic.__getitem__, settings.topic_prefix)
-        made.append(Consumer(Service.TRIGGER, list(by_topic), foreign, database.sessions, crm, decode=decode))
+        made["foreign"] = Consumer(Service.TRIGGER, list(by_topic), foreign, database.sessions, crm, decode=decode)
     return made
 
 
@@ -135,21 +141,24 @@ async def run(settings: TriggerSettings, around: Surroundings) -> None:
     """Run API, consumers, relay and housekeeping until told to stop."""
     sources = load_sources(settings)
     database = Database(around.database_url, schema=Service.TRIGGER)
-    event_log, clock, stop = around.event_log, around.clock, around.stop
+    event_log, clock, health = around.event_log, around.clock, around.health
     async with AsyncExitStack() as resources:
         resources.push_async_callback(database.close)
         logs = open_logs(settings, event_log, resources)
         await install_programs(database, clock)
+        hooks = Hooks(Door(database.sessions, clock, terms_of(settings)), sources)
+        rereading = Rereading(database.sessions, sources, hooks.decide)
+        resources.push_async_callback(rereading.close)
+        if logs.crm is not event_log:
+            health.require("crm event log", logs.crm.ping)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(serve(build_app(settings, database, event_log, clock), around, public=PUBLIC))
-            for consumer in consumers(settings, database, logs, sources=sources, clock=clock):
-                tasks.create_task(consumer.run(stop))
+            running = Supervisor(tasks, around, Service.TRIGGER)
+            running.start(build_app(settings, database, clock, health=health), database, public=PUBLIC)
+            for name, consumer in consumers(settings, database, logs, sources=sources, clock=clock).items():
+                running.consume(f"consumer.{name}", consumer)
             if any(source.kind is SourceKind.BITRIX24 for source in sources.values()):
-                hooks = Hooks(Door(database.sessions, clock, terms_of(settings)), sources)
-                tasks.create_task(Rereading(database.sessions, sources, hooks.decide).run(stop))
-            tasks.create_task(Relay(database, event_log, service=Service.TRIGGER).run(stop))
-            cadences = scheduler.run(
-                database.sessions, stop, clock=clock, terms=terms_of(settings), every_s=settings.cadence_tick_s
+                running.loop("bitrix24", while_busy(rereading.tick), longest_s=IDLE_S)
+            cadences = partial(
+                scheduler.tick, database.sessions, clock=clock, terms=terms_of(settings), stop=around.stop
             )
-            tasks.create_task(cadences)
-            tasks.create_task(housekeeping.run(database.sessions, stop))
+            running.loop("cadences", cadences, longest_s=settings.cadence_tick_s)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
+    from shared.health import Heartbeat
     from shared.transport.kafka.connection import KafkaSecurity
 
 
@@ -44,8 +45,13 @@ class MessageTooLarge(Exception):
 
 
 class Readable(Protocol):
-    def read(self, group: str, topics: Sequence[str], *, limit: int = 500) -> AsyncGenerator[Batch, None]:
-        """Yield batches for ever, never an empty one; outages are waited out. Close it with `aclosing`."""
+    def read(
+        self, group: str, topics: Sequence[str], *, limit: int = 500, heartbeat: Heartbeat | None = None
+    ) -> AsyncGenerator[Batch, None]:
+        """Yield batches for ever, never an empty one; outages are waited out. Close it with `aclosing`.
+
+        The heartbeat beats while there is nothing to read, and says so when the log is away.
+        """
 
 
 class EventLog(Readable, Protocol):

@@ -20,6 +20,7 @@ import asyncpg
 import structlog
 
 from shared.db import Database, is_transient, lock_number
+from shared.health import Heartbeat
 from shared.transport import Batch, Message, TransportUnavailable
 
 log = structlog.get_logger()
@@ -93,9 +94,13 @@ class PostgresLog:
             await connection.execute(_PRUNE, RETENTION)
             self._pruned_at = time.monotonic()
 
-    async def read(self, group: str, topics: Sequence[str], *, limit: int = 500) -> AsyncGenerator[Batch, None]:
+    async def read(
+        self, group: str, topics: Sequence[str], *, limit: int = 500, heartbeat: Heartbeat | None = None
+    ) -> AsyncGenerator[Batch, None]:
+        heartbeat = heartbeat or Heartbeat("reader")
+        wire = [self._prefix + topic for topic in topics]
         while True:
-            reader = _Reader(group, [self._prefix + topic for topic in topics], prefix=self._prefix, limit=limit)
+            reader = _Reader(group, wire, prefix=self._prefix, limit=limit, heartbeat=heartbeat)
             try:
                 await reader.open(self._database)
                 while True:
@@ -104,6 +109,7 @@ class PostgresLog:
                 if not is_transient(error):
                     raise
                 log.warning("transport.lost_database", group=group, exc_info=error)
+                heartbeat.waits("the event log's database does not answer")
                 await asyncio.sleep(_STANDBY_S)
             finally:
                 await reader.close()
@@ -135,8 +141,9 @@ class _Reader:
     The lock and the cursor live on one connection: who lost the lock cannot acknowledge.
     """
 
-    def __init__(self, group: str, topics: Sequence[str], *, prefix: str, limit: int) -> None:
+    def __init__(self, group: str, topics: Sequence[str], *, prefix: str, limit: int, heartbeat: Heartbeat) -> None:
         self._group = group
+        self._heartbeat = heartbeat
         self._waiting = list(topics)
         self._positions: dict[str, int] = {}
         self._prefix = prefix
@@ -156,6 +163,7 @@ class _Reader:
             if self._waiting and time.monotonic() - self._tried_at > _STANDBY_S:
                 await self._take_over()
             messages, positions = await self._read()
+            self._heartbeat.beat()
             if messages:
                 return Batch(messages, partial(self._ack, positions))
             with suppress(TimeoutError):

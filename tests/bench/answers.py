@@ -35,7 +35,6 @@ from shared.clock import SystemClock
 from shared.config import DEVELOPMENT_LINK_KEYS
 from shared.events import SurveyRequested
 from shared.links import Purpose
-from shared.transport import open_log
 from shared.vocabulary import AnswerMode
 from tests.bench import orm
 from tests.bench.frame import Measure, NotRight
@@ -172,9 +171,7 @@ def _serve(urls: Mapping[str, str], invitation: Invitation | None, port: int) ->
     if invitation is not None:
         patch.object(main, "Writer", lambda _sessions: _Nobody(invitation)).start()
     database = db.Database(urls["scoring"], schema="scoring")
-    app = main.build_app(
-        ScoringSettings(), database=database, event_log=open_log(urls["transport"]), clock=SystemClock()
-    )
+    app = main.build_app(ScoringSettings(), database=database, clock=SystemClock())
     _run(app, port)
 
 

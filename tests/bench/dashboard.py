@@ -21,7 +21,6 @@ from services.scoring.models import SCORE_COLUMNS
 from shared import logging
 from shared.clock import ManualClock
 from shared.db import Database
-from shared.transport import open_log
 from tests.bench.frame import scratch
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -107,17 +106,16 @@ async def measure(client: httpx.AsyncClient, path: str) -> tuple[float, float]:
 
 async def main(answers: int) -> None:
     async with scratch() as urls:
-        database, log = Database(urls["scoring"], schema="scoring"), open_log(urls["transport"])
+        database = Database(urls["scoring"], schema="scoring")
         connection = await database.connect()
         await fill(connection, answers)
         await connection.close()
-        app = build_app(ScoringSettings(), database=database, event_log=log, clock=ManualClock(NOW))
+        app = build_app(ScoringSettings(), database=database, clock=ManualClock(NOW))
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8000") as client:
             print(f"{answers:,} answers: median, slowest in milliseconds")  # noqa: T201 - a report
             for name, path in PAGES.items():
                 median, slowest = await measure(client, path)
                 print(f"{name:36} {median:8.0f} {slowest:8.0f}")  # noqa: T201 - a report
-        await log.close()
         await database.close()
 
 

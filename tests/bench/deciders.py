@@ -25,6 +25,7 @@ from services.trigger.config import TriggerSettings
 from shared import db, logging, runtime
 from shared.clock import ManualClock
 from shared.consumer import Consumer
+from shared.health import Heartbeat
 from shared.transport import Batch, EventLog, Readable, open_log
 from shared.transport.kafka import admin_client
 from shared.transport.kafka.connection import Connection
@@ -36,7 +37,7 @@ PATIENCE_S = 60
 
 def consumer_of(database: db.Database, event_log: EventLog) -> Consumer:
     logs = main.Logs(event_log, event_log, event_log)
-    return main.consumers(TriggerSettings(_env_file=None), database, logs, sources={}, clock=ManualClock(NOW))[0]
+    return main.consumers(TriggerSettings(_env_file=None), database, logs, sources={}, clock=ManualClock(NOW))["crm"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,10 @@ class _Held:
     inner: Readable
     go: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def read(self, group: str, topics: Sequence[str], *, limit: int = 500) -> AsyncGenerator[Batch, None]:
-        async with aclosing(self.inner.read(group, topics, limit=limit)) as batches:
+    async def read(
+        self, group: str, topics: Sequence[str], *, limit: int = 500, heartbeat: Heartbeat | None = None
+    ) -> AsyncGenerator[Batch, None]:
+        async with aclosing(self.inner.read(group, topics, limit=limit, heartbeat=heartbeat)) as batches:
             async for batch in batches:
                 if not self.go.is_set():
                     _say("ready")

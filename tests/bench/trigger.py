@@ -175,7 +175,7 @@ class TriggerBench:
             return 2000 / (time.perf_counter() - began)
 
     def _client(self) -> httpx.AsyncClient:
-        app = main.build_app(self._settings, self._database, self._log, self._clock)
+        app = main.build_app(self._settings, self._database, self._clock)
         headers = {"content-type": "application/cloudevents+json"}
         return httpx.AsyncClient(
             transport=httpx.ASGITransport(app), base_url="http://127.0.0.1", headers=headers, timeout=60

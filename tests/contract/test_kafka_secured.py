@@ -96,7 +96,9 @@ async def test_crm_with_a_secured_cluster_of_its_own_is_heard(
     async with AsyncExitStack() as resources, asyncio.TaskGroup() as tasks:
         resources.push_async_callback(ours.close)
         logs = main.open_logs(settings, ours, resources)
-        for consumer in main.consumers(settings, trigger_db, logs, sources=load_sources(settings), clock=clock):
+        for consumer in main.consumers(
+            settings, trigger_db, logs, sources=load_sources(settings), clock=clock
+        ).values():
             tasks.create_task(consumer.run(stop))
         while await count(trigger_db, "decisions") < 2:  # noqa: ASYNC110 - the consumers tell nobody
             await asyncio.sleep(0.05)

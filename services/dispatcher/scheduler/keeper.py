@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,9 +13,8 @@ from services.dispatcher.handlers import ending, recording
 from services.dispatcher.repository import counts, invitations, steps
 from shared import metrics
 from shared.clock import Clock
-from shared.db import Sessions, is_transient
+from shared.db import Sessions
 from shared.vocabulary import Service
-from shared.waiting import wait_for
 
 log = structlog.get_logger()
 
@@ -72,12 +70,5 @@ class Reconciler:
             log.error("invitation.stalled", invitation_id=str(invitation))
         return found
 
-    async def run(self, stop: asyncio.Event, *, every_s: float = RECONCILE_S) -> None:
-        while not stop.is_set():
-            try:
-                await self()
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                log.warning("reconciler.waits", exc_info=error)
-            await wait_for(stop, every_s)
+    async def round(self) -> None:
+        await self()

@@ -69,6 +69,10 @@ class Lane:
     daily: DailyLimit = field(default_factory=DailyLimit)
     budget_s: float = BUDGET_S
 
+    @property
+    def name(self) -> str:
+        return self.account.name if self.account is not None else self.channel.value
+
     async def perform_due(self, stop: asyncio.Event | None = None) -> int:
         """Perform what is due; return how many steps were claimed. Stops between two batches when told to."""
         now = self.clock.now()

@@ -1,18 +1,11 @@
-"""The loop every lane and every keeper runs in, and the bell that wakes them."""
+"""The bell that wakes the lanes and the keeper."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import structlog
-
-from shared import metrics
-from shared.db import is_transient
-from shared.vocabulary import Service
-from shared.waiting import wait_for
-
-log = structlog.get_logger()
+from shared.until_stopped import Round
 
 POLL_S = 0.1
 
@@ -21,30 +14,24 @@ class Bell:
     """Wakes every loop of this process; a hint only, they look by themselves ten times a second."""
 
     def __init__(self) -> None:
-        self._event = asyncio.Event()
+        self._events: list[asyncio.Event] = []
+
+    def listen(self) -> asyncio.Event:
+        """Make an event that each ring sets."""
+        self._events.append(event := asyncio.Event())
+        return event
 
     def ring(self) -> None:
-        rung, self._event = self._event, asyncio.Event()
-        rung.set()
+        for event in self._events:
+            event.set()
 
-    async def wait(self) -> None:
-        await wait_for(self._event, POLL_S)
+    def rung_by(self, work: Callable[[], Awaitable[int]]) -> Round:
+        """Make a round of work that returns how much it did: the others are woken when that was something."""
 
+        async def once() -> float | None:
+            if not await work():
+                return None
+            self.ring()
+            return 0.0
 
-async def run(work: Callable[[], Awaitable[int]], bell: Bell, stop: asyncio.Event) -> None:
-    """Work again and again until told to stop, resting when there was nothing; outages are waited out."""
-    delay = POLL_S
-    while not stop.is_set():
-        try:
-            if await work():
-                bell.ring()
-            else:
-                await bell.wait()
-            delay = POLL_S
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            metrics.RETRIES.labels(Service.DISPATCHER).inc()
-            log.warning("scheduler.waits", exc_info=error)
-            await wait_for(stop, delay)
-            delay = min(delay * 2, 5.0)
+        return once

@@ -6,7 +6,6 @@ and crm.contact.get over an incoming webhook.
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -19,10 +18,9 @@ import structlog
 from services.trigger.domain.sources import Source
 from services.trigger.repository import rereads
 from services.trigger.repository.rereads import Reread
-from shared.db import Sessions, is_transient
+from shared.db import Sessions
 from shared.http_client import HttpClient, MaybeSent, NotSent
 from shared.problems import Unauthorized
-from shared.waiting import wait_for
 
 log = structlog.get_logger()
 
@@ -70,21 +68,6 @@ class Rereading:
     sources: Mapping[str, Source]
     decide: Callable[[Source, bytes, Mapping[str, str]], Awaitable[object]]
     _clients: dict[str, HttpClient] = field(default_factory=dict, init=False)
-
-    async def run(self, stop: asyncio.Event) -> None:
-        try:
-            while not stop.is_set():
-                try:
-                    asked = await self.tick()
-                except Exception as error:
-                    if not is_transient(error):
-                        raise
-                    log.warning("rereads.wait", exc_info=error)
-                    asked = 0
-                if not asked:
-                    await wait_for(stop, IDLE_S)
-        finally:
-            await self.close()
 
     async def close(self) -> None:
         for client in self._clients.values():

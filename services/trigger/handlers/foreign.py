@@ -19,6 +19,7 @@ from services.trigger.repository.decisions import EventKey
 from shared import metrics
 from shared.cloudevents import MAX_BODY, Event, InvalidEvent
 from shared.events import CrmPayload
+from shared.health import Heartbeat
 from shared.topics import CRM_EVENTS
 from shared.transport import Batch, EventLog, Message
 from shared.vocabulary import Service
@@ -141,8 +142,11 @@ class ForeignLog:
     source_of: Callable[[str], Source]
     group_prefix: str = ""
 
-    async def read(self, group: str, topics: Sequence[str], *, limit: int = 500) -> AsyncGenerator[Batch, None]:
-        async with aclosing(self.inner.read(self.group_prefix + group, topics, limit=limit)) as batches:
+    async def read(
+        self, group: str, topics: Sequence[str], *, limit: int = 500, heartbeat: Heartbeat | None = None
+    ) -> AsyncGenerator[Batch, None]:
+        reading = self.inner.read(self.group_prefix + group, topics, limit=limit, heartbeat=heartbeat)
+        async with aclosing(reading) as batches:
             async for batch in batches:
                 messages = [from_source(self.source_of(message.topic), message) for message in batch.messages]
                 yield Batch(messages, batch.ack)

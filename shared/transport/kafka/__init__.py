@@ -19,6 +19,7 @@ from shared.transport.kafka.reader import GroupReader
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 
+    from shared.health import Heartbeat
     from shared.topics import Topic
 
 __all__ = ["KafkaLog", "KafkaSecurity", "create_topics"]
@@ -49,9 +50,13 @@ class KafkaLog:
         if messages:
             await self._producer.append([self._record(message) for message in messages])
 
-    async def read(self, group: str, topics: Sequence[str], *, limit: int = 500) -> AsyncGenerator[Batch, None]:
+    async def read(
+        self, group: str, topics: Sequence[str], *, limit: int = 500, heartbeat: Heartbeat | None = None
+    ) -> AsyncGenerator[Batch, None]:
         """Yield batches for ever; a batch left without `ack` comes again, here or at another reader."""
-        reader = GroupReader(self._connection, self._prefix + group, self._wire(topics), limit=limit)
+        reader = GroupReader(
+            self._connection, self._prefix + group, self._wire(topics), limit=limit, heartbeat=heartbeat
+        )
         async with aclosing(reader.batches()) as batches:
             async for records, ack in batches:
                 yield Batch([self._message(record) for record in records], ack)

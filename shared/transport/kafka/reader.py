@@ -11,6 +11,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError, KafkaError
 
+from shared.health import Heartbeat
 from shared.transport.kafka.connection import SESSION_MS
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     do not tell: after a partition was lost and won back, the broker would take a stale commit.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a member of a group is all of these
         self,
         connection: Connection,
         group: str,
@@ -52,12 +53,14 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         *,
         limit: int,
         stall_s: float = STALL_SECONDS,
+        heartbeat: Heartbeat | None = None,
     ) -> None:
         self._connection = connection
         self._group = group
         self._topics = list(topics)
         self._limit = limit
         self._stall_s = stall_s
+        self._heartbeat = heartbeat or Heartbeat("reader")
         self._consumer: Any = None
         self._epoch = 0
         self._unacknowledged: dict[TopicPartition, int] = {}
@@ -90,6 +93,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 return await self._fetch()
             except (KafkaError, ConsumerStoppedError, TimeoutError, Stalled) as error:
                 self._log.warning("kafka.read_interrupted", error=type(error).__name__, topics=self._topics)
+                self._heartbeat.waits(f"Kafka: {type(error).__name__}")
             await self._leave()
             await asyncio.sleep(next(pauses))
 
@@ -107,6 +111,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             # a rebalance that never ends would block getmany in spite of its own timeout
             async with asyncio.timeout(JOIN_SECONDS):
                 fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=self._limit)
+            self._heartbeat.beat()
             if any(fetched.values()):
                 return dict(fetched)
             if time.monotonic() - silent_since > self._stall_s:

@@ -17,7 +17,6 @@ from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.crm import CrmTasks
 from shared.events import SurveyRequested
 from shared.http_client import HttpClient
-from shared.transport import open_log
 from shared.vocabulary import ChannelKind
 from tests.fakes import Gateway, gateway
 from tests.integration.dispatcher.conftest import Chain, answered, plan, request
@@ -182,15 +181,12 @@ async def test_deleted_task_is_forgotten(chain: Chain, portal: Portal, crm: CrmT
     assert await chain.outcome(asked.invitation_id) is None  # the desk still has it
 
 
-async def test_outgoing_webhook_has_the_task_read_again(
-    chain: Chain, portal: Portal, crm: CrmTasks, transport_url: str
-) -> None:
+async def test_outgoing_webhook_has_the_task_read_again(chain: Chain, portal: Portal, crm: CrmTasks) -> None:
     asked = await called(chain)
     await crm()
     portal.tasks["1"]["status"] = "5"
-    log = open_log(transport_url)
     settings = DispatcherSettings(_env_file=None, bitrix24_token="token")
-    app = main.build_app(settings, chain.database, log, chain.clock)
+    app = main.build_app(settings, chain.database, chain.clock)
     form = {"event": "ONTASKUPDATE", "data[FIELDS_AFTER][ID]": "1", "auth[application_token]": "guess"}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://inside") as hook:
         assert (await hook.post("/hooks/bitrix24", data=form)).status_code == 403
@@ -199,6 +195,5 @@ async def test_outgoing_webhook_has_the_task_read_again(
         form["auth[application_token]"] = "token"
         for _ in range(2):
             assert (await hook.post("/hooks/bitrix24", data=form)).status_code == 204
-    await log.close()
     await crm()
     assert await chain.outcome(asked.invitation_id) == "exhausted"

@@ -27,8 +27,8 @@ from services.dispatcher.channels.sms import twilio
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.hooks.sns import SnsDoor
 from shared import web
+from shared.health import Health
 from shared.http_client import Call, HttpClient, Reply
-from shared.transport import EventLog, open_log
 from shared.vocabulary import Service, address_fingerprint
 from tests.integration.dispatcher.conftest import Chain
 
@@ -53,21 +53,14 @@ SETTINGS = {
 }
 
 
-@pytest.fixture
-async def event_log(transport_url: str) -> AsyncIterator[EventLog]:
-    log = open_log(transport_url)
-    yield log
-    await log.close()
-
-
 def client_of(app: FastAPI) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app, client=("192.0.2.7", 1)), base_url="http://inside")
 
 
 @pytest.fixture
-async def client(chain: Chain, event_log: EventLog) -> AsyncIterator[httpx.AsyncClient]:
+async def client(chain: Chain) -> AsyncIterator[httpx.AsyncClient]:
     settings = DispatcherSettings(_env_file=None, **SETTINGS)  # type: ignore[arg-type]
-    async with client_of(main.build_app(settings, chain.database, event_log, chain.clock)) as opened:
+    async with client_of(main.build_app(settings, chain.database, chain.clock)) as opened:
         yield opened
 
 
@@ -75,9 +68,9 @@ async def stored(chain: Chain) -> list[dict[str, Any]]:
     return await chain.rows("SELECT provider, kind, reason, invitation_id, step, message_id, phone FROM receipts")
 
 
-async def test_provider_without_a_secret_has_no_door(chain: Chain, event_log: EventLog) -> None:
+async def test_provider_without_a_secret_has_no_door(chain: Chain) -> None:
     settings = DispatcherSettings(_env_file=None)
-    async with client_of(main.build_app(settings, chain.database, event_log, chain.clock)) as closed:
+    async with client_of(main.build_app(settings, chain.database, chain.clock)) as closed:
         for provider in ("twilio", "smsc", "generic", "postmark", "ses", "bitrix24", "nobody"):
             assert (await closed.post(f"/hooks/{provider}")).status_code == 404
 
@@ -313,10 +306,7 @@ def aws() -> Aws:
 
 @pytest.fixture
 async def sns(chain: Chain, aws: Aws) -> AsyncIterator[httpx.AsyncClient]:
-    async def ready() -> None:
-        return
-
-    app = web.create_app(Service.DISPATCHER, ready=ready, public=main.PUBLIC)
+    app = web.create_app(Service.DISPATCHER, health=Health(), public=main.PUBLIC)
     app.include_router(hooks.router(chain.database.sessions, {"ses": SnsDoor(aws, topics=[TOPIC])}))
     async with client_of(app) as opened:
         yield opened

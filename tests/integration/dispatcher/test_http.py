@@ -38,15 +38,15 @@ def settings(**values: object) -> DispatcherSettings:
 
 
 @asynccontextmanager
-async def browser(chain: Chain, event_log: EventLog, **values: object) -> AsyncIterator[httpx.AsyncClient]:
-    app = main.build_app(settings(**values), chain.database, event_log, chain.clock)
+async def browser(chain: Chain, **values: object) -> AsyncIterator[httpx.AsyncClient]:
+    app = main.build_app(settings(**values), chain.database, chain.clock)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         yield client
 
 
 @pytest.fixture
-async def client(chain: Chain, event_log: EventLog) -> AsyncIterator[httpx.AsyncClient]:
-    async with browser(chain, event_log) as opened:
+async def client(chain: Chain) -> AsyncIterator[httpx.AsyncClient]:
+    async with browser(chain) as opened:
         yield opened
 
 
@@ -258,11 +258,11 @@ async def test_invented_unsubscribe_link_does_nothing(chain: Chain, client: http
     assert await chain.rows("SELECT 1 FROM suppressions") == []
 
 
-async def test_staff_pages_want_the_secret_and_the_unsubscribe_page_does_not(chain: Chain, event_log: EventLog) -> None:
+async def test_staff_pages_want_the_secret_and_the_unsubscribe_page_does_not(chain: Chain) -> None:
     asked = request()
     await chain.take(asked)
     story = f"/invitations/{asked.invitation_id}"
-    async with browser(chain, event_log, staff_secret="secret") as stranger:
+    async with browser(chain, staff_secret="secret") as stranger:
         for path in ("/mailbox", "/v1/mailbox", "/invitations", story, f"/v1{story}", "/v1/invitations?customer=r1"):
             assert (await stranger.get(path)).status_code == 401
         assert (await stranger.post("/v1/links", json={"customer": "r1"})).status_code == 401

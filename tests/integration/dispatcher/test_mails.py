@@ -21,13 +21,9 @@ from services.dispatcher import main
 from services.dispatcher.channels import mime
 from services.dispatcher.config import DispatcherSettings
 from shared.events import Brand
-from shared.transport import EventLog
 from shared.vocabulary import ChannelKind
 from tests.fakes import SmtpSink, smtp_sink
 from tests.integration.dispatcher.conftest import Chain, plan, request
-from tests.integration.dispatcher.test_http import event_log
-
-__all__ = ["event_log"]
 
 TEXTS = """
 - brand: Kofe Point
@@ -109,10 +105,10 @@ def test_no_line_of_a_body_is_longer_than_the_standard_allows() -> None:
 
 
 @asynccontextmanager
-async def browser(chain: Chain, event_log: EventLog, **values: object) -> AsyncIterator[httpx.AsyncClient]:
+async def browser(chain: Chain, **values: object) -> AsyncIterator[httpx.AsyncClient]:
     given = settings(**values)
     accounts = given.open_accounts()
-    app = main.build_app(given, chain.database, event_log, chain.clock, accounts)
+    app = main.build_app(given, chain.database, chain.clock, accounts)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         yield client
     for account in accounts:
@@ -125,8 +121,8 @@ async def sink() -> AsyncIterator[SmtpSink]:
         yield server
 
 
-async def test_mail_is_previewed_in_every_language_and_kind(chain: Chain, event_log: EventLog) -> None:
-    async with browser(chain, event_log) as client:
+async def test_mail_is_previewed_in_every_language_and_kind(chain: Chain) -> None:
+    async with browser(chain) as client:
         page = (await client.get("/mail", params={"locale": "ru", "repeat": "true"})).text
         assert "напоминаем, один вопрос о заказе от 2 марта" in page
         (source,) = re.findall(r'src="(/mail/html[^"]*)"', page)
@@ -135,9 +131,9 @@ async def test_mail_is_previewed_in_every_language_and_kind(chain: Chain, event_
         assert shown.headers["content-security-policy"].startswith("default-src 'none'")
 
 
-async def test_test_goes_to_the_address_that_was_typed(chain: Chain, event_log: EventLog, sink: SmtpSink) -> None:
+async def test_test_goes_to_the_address_that_was_typed(chain: Chain, sink: SmtpSink) -> None:
     allowed = {"send": "allowlist", "send_allowlist": "ours.test", "smtp_url": f"smtp://127.0.0.1:{sink.port}"}
-    async with browser(chain, event_log, **allowed) as client:
+    async with browser(chain, **allowed) as client:
         told = (await client.post("/mail", data={"address": "me@ours.test", "locale": "ru"})).text
         assert "smtp: accepted" in told
         assert "EARSHOT_SEND_ALLOWLIST lacks" in (await client.post("/mail", data={"address": "a@theirs.test"})).text
@@ -146,14 +142,14 @@ async def test_test_goes_to_the_address_that_was_typed(chain: Chain, event_log: 
     assert sink.recipients == ["me@ours.test"]
 
 
-async def test_mailbox_mode_sends_no_test(chain: Chain, event_log: EventLog, sink: SmtpSink) -> None:
-    async with browser(chain, event_log, smtp_url=f"smtp://127.0.0.1:{sink.port}") as client:
+async def test_mailbox_mode_sends_no_test(chain: Chain, sink: SmtpSink) -> None:
+    async with browser(chain, smtp_url=f"smtp://127.0.0.1:{sink.port}") as client:
         assert "Nothing was sent" in (await client.post("/mail", data={"address": "me@ours.test"})).text
     assert sink.mails == []
 
 
-async def test_only_staff_send_tests(chain: Chain, event_log: EventLog) -> None:
-    async with browser(chain, event_log, staff_secret="secret") as client:
+async def test_only_staff_send_tests(chain: Chain) -> None:
+    async with browser(chain, staff_secret="secret") as client:
         assert (await client.get("/mail")).status_code == 401
         assert (await client.post("/mail", data={"address": "me@ours.test"})).status_code == 401
 

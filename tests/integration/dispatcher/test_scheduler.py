@@ -14,6 +14,8 @@ from services.dispatcher.repository import steps
 from services.dispatcher.scheduler import Bell
 from shared import db
 from shared.events import Contact, RespondentOptedOut, Window
+from shared.health import Heartbeat
+from shared.until_stopped import until_stopped
 from shared.vocabulary import ChannelKind
 from tests.integration.dispatcher.conftest import DAY, NOW, Chain, RememberingAccount, answered, plan, request
 
@@ -237,7 +239,7 @@ async def test_loop_waits_out_an_outage_and_ends_when_told() -> None:
         return 0
 
     async with asyncio.timeout(10):
-        await scheduler.run(work, Bell(), stop)
+        await until_stopped(Bell().rung_by(work), stop, heartbeat=Heartbeat("keeper"), longest_s=10)
     assert next(failures, None) is None
 
 
@@ -251,7 +253,9 @@ async def test_loop_performs_what_a_handler_committed(chain: Chain) -> None:
     account.on_send = stop_soon
     lane = chain.lane(EMAIL, account)
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-        tasks.create_task(scheduler.run(lambda: lane.perform_due(stop), bell, stop))
+        work = bell.rung_by(lambda: lane.perform_due(stop))
+        loop = until_stopped(work, stop, heartbeat=Heartbeat("lane"), longest_s=10, wake=bell.listen())
+        tasks.create_task(loop)
         await chain.take(request())
         bell.ring()
     assert len(account.taken) == 1

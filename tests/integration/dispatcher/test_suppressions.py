@@ -12,20 +12,17 @@ from services.dispatcher import main
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.receipts import ReceiptKind
 from shared.events import RespondentErased
-from shared.transport import open_log
 from shared.vocabulary import ChannelKind
 from tests.integration.dispatcher.conftest import Chain, RememberingAccount, plan, request
 from tests.integration.dispatcher.test_receipts import Receiver, sent
 
 
 @pytest.fixture
-async def client(chain: Chain, transport_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    log = open_log(transport_url)
+async def client(chain: Chain) -> AsyncIterator[httpx.AsyncClient]:
     settings = DispatcherSettings(_env_file=None)
-    app = main.build_app(settings, chain.database, log, chain.clock)
+    app = main.build_app(settings, chain.database, chain.clock)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as opened:
         yield opened
-    await log.close()
 
 
 async def test_staff_see_suppressions_without_addresses_and_lift_one(chain: Chain, client: httpx.AsyncClient) -> None:

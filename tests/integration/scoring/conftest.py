@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -8,7 +8,6 @@ import pytest
 from services.scoring.config import ScoringSettings
 from services.scoring.main import build_app
 from shared.db import Database
-from shared.transport import open_log
 from tests.integration.scoring.stand import Scoring
 
 
@@ -18,11 +17,9 @@ def scoring(scoring_db: Database) -> Scoring:
 
 
 @pytest.fixture
-async def client(scoring: Scoring, urls: Mapping[str, str]) -> AsyncIterator[httpx.AsyncClient]:
+async def client(scoring: Scoring) -> AsyncIterator[httpx.AsyncClient]:
     """A browser or machine on the same host."""
-    log = open_log(urls["transport"])
-    app = build_app(ScoringSettings(), database=scoring.database, event_log=log, clock=scoring.clock)
+    app = build_app(ScoringSettings(), database=scoring.database, clock=scoring.clock)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
         yield client
-    await log.close()

@@ -100,7 +100,7 @@ async def served(scoring: Scoring, urls: Mapping[str, str]) -> AsyncIterator[str
     """Serve on a port of its own; pages that listen let go when it stops."""
     stop = asyncio.Event()
     log = open_log(urls["transport"])
-    app = build_app(ScoringSettings(), database=scoring.database, event_log=log, clock=scoring.clock, stop=stop)
+    app = build_app(ScoringSettings(), database=scoring.database, clock=scoring.clock, stop=stop)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -12,7 +12,6 @@ from playwright.async_api import Browser, BrowserContext, Page
 
 from services.scoring.config import ScoringSettings
 from services.scoring.main import build_app
-from shared.transport import open_log
 from tests.browser import HUMAN, PHONE
 from tests.integration.scoring.stand import Scoring, link_of, requested
 from tests.integration.scoring.test_suspects import counted, sent
@@ -24,9 +23,8 @@ PRESS = "button => button.click()"
 
 
 @pytest.fixture
-async def address(scoring: Scoring, urls: Mapping[str, str]) -> AsyncIterator[str]:
-    log = open_log(urls["transport"])
-    app = build_app(ScoringSettings(), database=scoring.database, event_log=log, clock=scoring.clock)
+async def address(scoring: Scoring) -> AsyncIterator[str]:
+    app = build_app(ScoringSettings(), database=scoring.database, clock=scoring.clock)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
     serving = asyncio.create_task(server.serve())
     async with asyncio.timeout(30):
@@ -36,7 +34,6 @@ async def address(scoring: Scoring, urls: Mapping[str, str]) -> AsyncIterator[st
     yield f"http://127.0.0.1:{port}"
     server.should_exit = True
     await serving
-    await log.close()
 
 
 async def press_everything(page: Page, link: str) -> None:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.scheduler import every
+from shared.health import Heartbeat
+from shared.until_stopped import until_stopped
 from tests.integration.scoring.stand import Scoring
+
+
+async def ticking(scoring: Scoring, tick: Callable[..., Awaitable[int]], stop: asyncio.Event) -> None:
+    once = every(0.001, tick, sessions=scoring.database.sessions, clock=scoring.clock)
+    await until_stopped(once, stop, heartbeat=Heartbeat("scoring.tick"), longest_s=1)
 
 
 async def test_tick_goes_on_after_an_outage(scoring: Scoring) -> None:
@@ -24,7 +32,7 @@ async def test_tick_goes_on_after_an_outage(scoring: Scoring) -> None:
         return int(now == scoring.clock.now())
 
     async with asyncio.timeout(10):
-        await every(0.001, tick, sessions=scoring.database.sessions, clock=scoring.clock, stop=stop)
+        await ticking(scoring, tick, stop)
     assert ticks == 2
 
 
@@ -33,4 +41,4 @@ async def test_tick_that_is_wrong_stops_the_process(scoring: Scoring) -> None:
         raise ValueError(now)
 
     with pytest.raises(ValueError, match="2026"):
-        await every(0.001, tick, sessions=scoring.database.sessions, clock=scoring.clock, stop=asyncio.Event())
+        await ticking(scoring, tick, asyncio.Event())

@@ -13,22 +13,19 @@ from opentelemetry import trace
 from sqlalchemy.exc import DBAPIError
 
 from shared import gate, problems, web
+from shared.health import Health, NotReady
 from shared.vocabulary import Service
 
 SECRET = "a-long-secret"
 
 
-async def always_ready() -> None:
-    return None
-
-
-def app_with(secret: str = "", *, ready: Any = always_ready) -> FastAPI:
+def app_with(secret: str = "", *, health: Health | None = None) -> FastAPI:
     async def plain(_request: Request) -> Response:
         return Response()
 
     app = web.create_app(
         Service.TRIGGER,
-        ready=ready,
+        health=health or Health(),
         public=["/open"],
         plain=[web.PlainRoute("/open/plain/{link}", plain, methods=["GET"])],
         staff_secret=secret,
@@ -160,11 +157,32 @@ async def test_docs_load_nothing_from_outside(local: httpx.AsyncClient) -> None:
 
 
 async def test_readiness_tells_of_an_outage() -> None:
-    async def not_ready() -> None:
+    async def broken() -> None:
         raise OSError
 
-    async with client(app_with(ready=not_ready)) as local:
-        assert (await local.get("/readyz")).status_code == 503
+    async def away() -> None:
+        raise NotReady("does not commit")
+
+    health = Health()
+    health.part("trigger").require("database", away)
+    health.require("event log", broken)
+    async with client(app_with(health=health)) as local:
+        told = await local.get("/readyz")
+        assert (told.status_code, told.json()["problems"]) == (
+            503,
+            {"trigger.database": "does not commit", "event log": "OSError"},
+        )
+        assert [(await local.get(path)).status_code for path in ("/healthz", "/livez")] == [200, 200]
+
+
+async def test_loop_that_stands_still_is_named() -> None:
+    health = Health()
+    health.part("dispatcher").heartbeat("relay", silent_s=-1)
+    health.heartbeat("consumer").beat(rest_s=3600)
+    async with client(app_with(health=health)) as local:
+        alive, ready = await local.get("/livez"), await local.get("/readyz")
+        assert (alive.status_code, alive.json()["loops"]) == (503, ["dispatcher.relay"])
+        assert (ready.status_code, ready.json()["problems"]) == (503, {"dispatcher.relay": "stands still"})
         assert (await local.get("/healthz")).status_code == 200
 
 

@@ -40,8 +40,8 @@ async def installed(trigger_db: Database, clock: ManualClock) -> Database:
 
 @pytest.fixture
 async def client(
-    settings: TriggerSettings, installed: Database, event_log: EventLog, clock: ManualClock
+    settings: TriggerSettings, installed: Database, clock: ManualClock
 ) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(build_app(settings, installed, event_log, clock))
+    transport = httpx.ASGITransport(build_app(settings, installed, clock))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8001") as http:
         yield http

@@ -62,7 +62,7 @@ async def consuming(
     logs = main.Logs(event_log, event_log, event_log)
     stop = asyncio.Event()
     async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
-        for consumer in main.consumers(settings, database, logs, sources=load_sources(settings), clock=clock):
+        for consumer in main.consumers(settings, database, logs, sources=load_sources(settings), clock=clock).values():
             tasks.create_task(consumer.run(stop))
         yield
         stop.set()

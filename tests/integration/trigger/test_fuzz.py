@@ -134,7 +134,7 @@ positions = itertools.count()
 @pytest.fixture
 def crm(installed: Database, event_log: EventLog, clock: ManualClock) -> Any:
     logs = main.Logs(event_log, event_log, event_log)
-    return main.consumers(TriggerSettings(_env_file=None), installed, logs, sources=SOURCES, clock=clock)[0]
+    return main.consumers(TriggerSettings(_env_file=None), installed, logs, sources=SOURCES, clock=clock)["crm"]
 
 
 def outcome(message: Message) -> Event[CrmPayload] | Literal["ignored"] | None:

@@ -24,7 +24,6 @@ from shared import db, parking
 from shared.clock import ManualClock
 from shared.db import Database
 from shared.events import SurveyRequested
-from shared.transport import EventLog
 from tests.integration.trigger import vendors
 from tests.integration.trigger.samples import NOW, TERMS, count, published
 from tests.integration.trigger.vendors import SHOPIFY_DELIVERED, SHOPIFY_ORDER, SHOPIFY_REDACT, WOO_ORDER
@@ -58,9 +57,9 @@ def sources(tmp_path: Path) -> TriggerSettings:
 
 @pytest.fixture
 async def outside(
-    sources: TriggerSettings, installed: Database, event_log: EventLog, clock: ManualClock
+    sources: TriggerSettings, installed: Database, clock: ManualClock
 ) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(build_app(sources, installed, event_log, clock))
+    transport = httpx.ASGITransport(build_app(sources, installed, clock))
     async with httpx.AsyncClient(
         transport=transport, base_url="https://hooks.example/v1/hooks", headers={"x-forwarded-for": "203.0.113.9"}
     ) as http:

@@ -16,7 +16,6 @@ from services.trigger.main import build_app
 from shared import db
 from shared.clock import ManualClock
 from shared.db import Database
-from shared.transport import EventLog
 from tests.integration.trigger.samples import count, purchase
 
 EVENTS = "/v1/events"
@@ -25,11 +24,11 @@ OUTSIDE = {"x-forwarded-for": "203.0.113.9"}
 
 @pytest.fixture
 async def outside(
-    installed: Database, event_log: EventLog, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    installed: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[httpx.AsyncClient]:
     monkeypatch.setattr(api_keys, "REMEMBERED_S", 0.0)
     settings = TriggerSettings(_env_file=None, staff_secret="staff", events_per_second=0.01)
-    transport = httpx.ASGITransport(build_app(settings, installed, event_log, clock))
+    transport = httpx.ASGITransport(build_app(settings, installed, clock))
     async with httpx.AsyncClient(transport=transport, base_url="http://earshot.example", headers=OUTSIDE) as http:
         yield http
 

@@ -45,7 +45,7 @@ async def test_thousand_events_of_one_customer_through_both_doors_ask_once(  # n
     half = EVENTS // 2
     stop = asyncio.Event()
     readers = [
-        consumers(settings, installed, Logs(event_log, crm_log, crm_log), sources={}, clock=clock)[0]
+        consumers(settings, installed, Logs(event_log, crm_log, crm_log), sources={}, clock=clock)["crm"]
         for _process in range(2)
     ]
     for reader in readers:

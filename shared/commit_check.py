@@ -1,0 +1,28 @@
+"""Whether a database commits: what hangs at COMMIT answers every SELECT."""
+
+from __future__ import annotations
+
+import asyncio
+
+from shared.db import Database
+from shared.health import NotReady
+
+WITHIN_S = 3.0
+# writes to the log of the database and to no table: a transaction that wrote nothing would not wait for its standby
+_COMMIT = "SELECT pg_logical_emit_message(true, 'earshot', 'ready')"
+
+
+async def check_commit(database: Database) -> None:
+    """Commit once, over a connection of its own so that the pool is left to the work; raises NotReady."""
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            connection = await database.connect()
+    except TimeoutError:
+        raise NotReady(f"takes no connection within {WITHIN_S:g} s") from None
+    try:
+        # asyncpg's own limit asks the server to give up; a closed socket would leave the backend waiting for ever
+        await connection.execute(_COMMIT, timeout=WITHIN_S)
+    except TimeoutError:
+        raise NotReady(f"does not commit within {WITHIN_S:g} s") from None
+    finally:
+        await connection.close(timeout=1)

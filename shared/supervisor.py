@@ -1,0 +1,71 @@
+"""Runs the long-lived tasks of one service: each with a name and a heartbeat, and none may end unasked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from shared import housekeeping
+from shared.commit_check import check_commit
+from shared.consumer import Consumer
+from shared.db import Database
+from shared.health import SILENT_S, Health
+from shared.outbox import Relay
+from shared.runtime import Surroundings, serve
+from shared.until_stopped import Round, supervised, until_stopped
+from shared.vocabulary import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Supervisor:
+    """Starts tasks in a group; one that ends before `stop` is set ends all of them, and so the process."""
+
+    tasks: asyncio.TaskGroup
+    around: Surroundings
+    service: Service
+
+    @property
+    def stop(self) -> asyncio.Event:
+        return self.around.stop
+
+    @property
+    def health(self) -> Health:
+        return self.around.health
+
+    def task(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Run this; it ends some time after `stop` was set."""
+        name = f"{self.service}.{name}"
+        self.tasks.create_task(supervised(work, self.stop, name=name), name=name)
+
+    def loop(
+        self,
+        name: str,
+        work: Round,
+        *,
+        longest_s: float,
+        wake: asyncio.Event | None = None,
+        silent_s: float = SILENT_S,
+    ) -> None:
+        """Run this round after round; see `until_stopped`."""
+        heartbeat = self.health.heartbeat(name, silent_s=silent_s)
+        self.task(name, until_stopped(work, self.stop, heartbeat=heartbeat, longest_s=longest_s, wake=wake))
+
+    def consume(self, name: str, consumer: Consumer) -> None:
+        consumer.heartbeat = self.health.heartbeat(name)
+        self.task(name, consumer.run(self.stop))
+
+    def start(self, app: ASGIApp, database: Database, *, public: Sequence[str]) -> None:
+        """Start what every service has: its server, its relay, housekeeping, and the checks of `/readyz`."""
+        event_log = self.around.event_log
+        self.health.require("database", partial(check_commit, database))
+        self.health.require("event log", event_log.ping)
+        self.task("server", serve(app, self.around, public=public))
+        relay = Relay(database, event_log, service=self.service, heartbeat=self.health.heartbeat("relay"))
+        self.task("relay", relay.run(self.stop))
+        forget = partial(housekeeping.forget_old, database.sessions)
+        self.loop("housekeeping", forget, longest_s=housekeeping.EVERY_S)
