@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from shared import db
+from shared.isolated import storable
 from shared.transport import Message
 
 
@@ -55,13 +56,26 @@ async def park(session: AsyncSession, refused: Sequence[tuple[Message, str]]) ->
         session,
         _PARK,
         [uuid7() for _ in refused],
-        [message.topic for message in messages],
-        [message.position for message in messages],
-        [message.key.replace("\0", "") for message in messages],
-        [json.dumps(dict(message.headers)).replace("\\u0000", "") for message in messages],
+        [storable(message.topic) for message in messages],
+        [storable(message.position) for message in messages],
+        [storable(message.key) for message in messages],
+        [_written(message.headers) for message in messages],
         [message.body for message in messages],
-        [reason for _, reason in refused],
+        [storable(reason) for _, reason in refused],
     )
+
+
+def _written(headers: Mapping[str, str]) -> str:
+    return json.dumps({storable(name): storable(value) for name, value in headers.items()})
+
+
+def _headers(written: str) -> dict[str, str]:
+    """Read stored headers; earlier versions stored some that are no JSON, which must not hide the other messages."""
+    try:
+        found: dict[str, str] = json.loads(written)
+    except ValueError:
+        return {}
+    return found
 
 
 async def parked(session: AsyncSession, *, limit: int = 100) -> list[Parked]:
@@ -70,7 +84,7 @@ async def parked(session: AsyncSession, *, limit: int = 100) -> list[Parked]:
     return [
         Parked(
             id=row["id"],
-            message=Message(row["topic"], row["key"], row["body"], json.loads(row["headers"]), row["position"]),
+            message=Message(row["topic"], row["key"], row["body"], _headers(row["headers"]), row["position"]),
             reason=row["reason"],
             parked_at=row["parked_at"],
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -12,15 +12,16 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.channels.feedback import dsn
-from services.dispatcher.channels.feedback.imap import BounceMailbox, MailboxUnavailable
+from services.dispatcher.channels.feedback.imap import BounceMailbox, Letter, MailboxUnavailable
 from services.dispatcher.channels.sms import Inquiry
 from services.dispatcher.handlers import receiving
 from services.dispatcher.receipts import Receipt, Reference
 from services.dispatcher.repository import receipts
 from shared import links, metrics
 from shared.clock import Clock
-from shared.db import Sessions
+from shared.db import Row, Sessions
 from shared.events import SurveyRequested
+from shared.isolated import isolated
 from shared.links import Purpose, UnknownLinkKey
 from shared.vocabulary import Service
 
@@ -59,25 +60,34 @@ class Inquirer:
     async def __call__(self) -> int:
         async with self.sessions.begin() as session:
             inquiries = await self._inquiries(session)
-        found = await asyncio.gather(*(self.account.ask(inquiry) for inquiry in inquiries))
+        found = await asyncio.gather(*map(self._ask, inquiries))
         known = [receipt for receipt in found if receipt is not None]
         async with self.sessions.begin() as session:
             await receipts.add(session, known)
         return len(known)
 
+    async def _ask(self, inquiry: Inquiry) -> Receipt | None:
+        with isolated("sms_status", service=Service.DISPATCHER, reference=str(inquiry.reference)):
+            return await self.account.ask(inquiry)
+        return None
+
     async def _inquiries(self, session: AsyncSession) -> list[Inquiry]:
         inquiries = []
         for row in await receipts.to_ask(session, limit=ASKED_AT_ONCE):
-            request = SurveyRequested.model_validate_json(row["request"])
-            recorded = datetime.fromtimestamp((row["id"].int >> 80) / 1000, UTC)  # a UUIDv7 begins with its time
-            link = self._link(request, row["step"])
-            if link is None or not request.contact.phone:
-                continue
-            settled = datetime.now(UTC) - recorded > SETTLED
-            reference = Reference(request.invitation_id, row["step"])
-            day = (recorded - timedelta(minutes=5)).date()  # it left before it was recorded
-            inquiries.append(Inquiry(reference, request.contact.phone, link, day, settled, row["provider"]))
-        return inquiries
+            with isolated("stored_request", service=Service.DISPATCHER, attempt_id=str(row["id"])):
+                inquiries.append(self._inquiry(row))
+        return [inquiry for inquiry in inquiries if inquiry is not None]
+
+    def _inquiry(self, row: Row) -> Inquiry | None:
+        request = SurveyRequested.model_validate_json(row["request"])
+        recorded = datetime.fromtimestamp((row["id"].int >> 80) / 1000, UTC)  # a UUIDv7 begins with its time
+        link = self._link(request, row["step"])
+        if link is None or not request.contact.phone:
+            return None
+        settled = datetime.now(UTC) - recorded > SETTLED
+        reference = Reference(request.invitation_id, row["step"])
+        day = (recorded - timedelta(minutes=5)).date()  # it left before it was recorded
+        return Inquiry(reference, request.contact.phone, link, day, settled, row["provider"])
 
     def _link(self, request: SurveyRequested, step: int) -> str | None:
         try:
@@ -89,7 +99,7 @@ class Inquirer:
 
 @dataclass(frozen=True, slots=True)
 class BounceReader:
-    """Reads delivery reports; a letter is marked as read only when what it says is stored."""
+    """Reads delivery reports; a letter is marked as read only when what it says is stored, or when it is unreadable."""
 
     sessions: Sessions
     mailbox: BounceMailbox
@@ -97,7 +107,7 @@ class BounceReader:
     async def __call__(self) -> int:
         try:
             letters = await asyncio.to_thread(self.mailbox.unread, limit=LETTERS_AT_ONCE)
-            found = [receipt for letter in letters for receipt in dsn.receipts(letter.content)]
+            found = [receipt for letter in letters for receipt in _receipts(letter)]
             async with self.sessions.begin() as session:
                 await receipts.add(session, found)
             await asyncio.to_thread(self.mailbox.mark_read, [letter.uid for letter in letters])
@@ -107,3 +117,9 @@ class BounceReader:
         for receipt in found:
             metrics.RECEIPTS.labels(Service.DISPATCHER, receipt.provider, receipt.kind).inc()
         return len(letters)
+
+
+def _receipts(letter: Letter) -> Sequence[Receipt]:
+    with isolated("bounce", service=Service.DISPATCHER, uid=letter.uid):
+        return dsn.receipts(letter.content)
+    return ()

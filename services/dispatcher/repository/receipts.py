@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 from services.dispatcher.domain import StepState
 from services.dispatcher.receipts import ORDER, Receipt, ReceiptKind, Reference
 from shared import db
+from shared.isolated import storable
 from shared.vocabulary import AttemptState, ChannelKind
 
 KEPT = timedelta(days=30)  # a receipt repeated later than this would be taken for a new one
@@ -34,15 +35,20 @@ async def add(session: AsyncSession, found: Sequence[Receipt]) -> None:
         _ADD,
         [uuid7() for _ in found],
         [each.provider for each in found],
-        [each.key[:300] for each in found],
+        [_text(each.key, 300) for each in found],
         [each.kind for each in found],
         [each.channel for each in found],
-        [each.reason for each in found],
+        [_text(each.reason, 100) for each in found],
         [each.reference and each.reference.invitation_id for each in found],
         [each.reference and each.reference.step for each in found],
-        [each.message_id for each in found],
+        [_text(each.message_id, 200) for each in found],
         [each.phone for each in found],
     )
+
+
+def _text(given: str | None, most: int) -> str | None:
+    """Bound what a provider wrote, and keep nothing that a text column or an event could not hold."""
+    return storable(given[:most]).strip() or None if given is not None else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,27 @@ async def test_garbage_is_parked_and_the_rest_goes_on(dispatcher_db: db.Database
     assert await parked_reasons(dispatcher_db) == ["body: not UTF-8"]
 
 
+@pytest.mark.parametrize("value", ["\\u0000", "\0", "a\\", "\\\\u0000", "\ud800", '"', "\\ud800"])
+async def test_whatever_a_message_holds_it_is_parked_and_listed(trigger_db: db.Database, value: str) -> None:
+    message = Message(f"crm.{value}", value, b"\0", {f"n{value}": value}, f"crm/0/{value}")
+    async with trigger_db.sessions.begin() as session:
+        await parking.park(session, [(message, f"reason {value}")])
+    async with trigger_db.sessions.begin() as session:
+        (row,) = await parking.parked(session)
+    kept = value.replace("\0", "\ufffd").replace("\ud800", "\ufffd")
+    assert row.message == Message(f"crm.{kept}", kept, b"\0", {f"n{kept}": kept}, f"crm/0/{kept}")
+    assert row.reason == f"reason {kept}"
+
+
+async def test_headers_that_were_stored_broken_hide_no_other_message(trigger_db: db.Database) -> None:
+    messages = [(Message("crm.events", "", b"", {"a": "b"}, str(number)), "reason") for number in range(2)]
+    async with trigger_db.sessions.begin() as session:
+        await parking.park(session, messages)
+        await db.fetch(session, """UPDATE parked SET headers = '{"a": "\\"}' WHERE position = '0'""")
+    async with trigger_db.sessions.begin() as session:
+        assert [row.message.headers for row in await parking.parked(session)] == [{}, {"a": "b"}]
+
+
 async def test_event_that_breaks_the_handler_is_parked_alone(dispatcher_db: db.Database, event_log: EventLog) -> None:
     events = [withdrawn() for _ in range(20)]
     await event_log.append([cloudevents.encode(event) for event in events])

@@ -203,6 +203,8 @@ def erasure(**other: Any) -> str:
         (erasure(data={"customer.id": "c", "order.id": {"customer_of": "a"}}), "customer_of is for customer.id"),
         (erasure(time={"path": "b", "transform": {"time": "iso", "zone": "Mars"}}), "no such transform"),
         (erasure(data={"order.id": "o"}), "needs customer.id"),
+        (erasure(data={"customer.id": "c", "order": "o", "order.id": "p"}), "data.order.id: data.order is one value"),
+        (erasure(data={"customer.id": "c", "order.id": "o", "order.id.x": "p"}), "data.order.id.x: data.order.id is"),
         ("x" * 100_001, "at most"),
     ],
 )
@@ -210,6 +212,15 @@ def test_wrong_mapping_is_refused_with_the_place(text: str, where: str) -> None:
     with pytest.raises(InvalidSource) as raised:
         read_mapping(text.encode())
     assert where in str(raised.value)
+
+
+def test_name_of_an_attribute_may_begin_as_another_does() -> None:
+    text = erasure(
+        data={"customer.id": "c", "attributes.a": "c", "attributes.a.b": "c", "customer.attributes.a.b": "c"}
+    )
+    found = mapped(text, {"a": "1", "b": "2026-03-02T12:00:00Z", "c": "7"})
+    assert found is not None
+    assert found["data"]["attributes"] == {"a": "7", "a.b": "7"}
 
 
 def test_event_about_an_order_only_names_the_event_that_knows_its_customer() -> None:

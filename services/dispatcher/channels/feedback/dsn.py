@@ -11,12 +11,23 @@ from services.dispatcher.receipts import NO_SUCH_ADDRESS, Receipt, ReceiptKind, 
 from shared.vocabulary import ChannelKind
 
 NAME = "dsn"
+_MOST_PARTS = 200
 _STATUS = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
+_CONTENT_TYPE = re.compile(rb"content-type\s*:", re.IGNORECASE)
 _ABOUT_US = ("5.3.4", "5.6", "5.7")  # size, content, policy: says nothing about the mailbox
 
 
+class TooManyParts(ValueError):
+    """More parts than a report has: the parser calls itself for each that is inside another."""
+
+
 def receipts(mail: bytes) -> list[Receipt]:
-    """Read a report. A mail that is none (an auto-reply, a letter), or is about no mail of ours, gives nothing."""
+    """Read a report. A mail that is none (an auto-reply, a letter), or is about no mail of ours, gives nothing.
+
+    Raises TooManyParts, and whatever the mail parser of Python raises for a mail that is damaged.
+    """
+    if len(_CONTENT_TYPE.findall(mail)) > _MOST_PARTS:
+        raise TooManyParts
     found = message_from_bytes(mail)
     reference = _reference(found)
     if not _is_report(found) or reference is None:

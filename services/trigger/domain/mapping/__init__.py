@@ -65,6 +65,8 @@ class EventRule(_Part):
                 raise ValueError(f"data.{target}: fields of {', '.join(_PARTS)} are wanted")
             if isinstance(rule, CustomerOf) and target != "customer.id":
                 raise ValueError(f"data.{target}: customer_of is for customer.id")
+            if inside := next((other for other in self.data if _is_inside(target, other)), None):
+                raise ValueError(f"data.{target}: data.{inside} is one value already, leave one of the two out")
         missing = [target for target, types in _NEEDED.items() if self.type in types and target not in self.data]
         if missing:
             raise ValueError(f"data: {self.type} needs {', '.join(missing)}")
@@ -144,10 +146,7 @@ def _meets(value: Any, wanted: Any) -> bool:
 
 def _maker(rule: EventRule) -> Callable[[Any], Mapped]:
     identity, time = compile_rule("id", rule.id), compile_rule("time", rule.time)
-    fills: _Fill = [
-        (tuple(target.split(".", _depth(target))), target, compile_rule(target, one))
-        for target, one in rule.data.items()
-    ]
+    fills: _Fill = [(_names(target), target, compile_rule(target, one)) for target, one in rule.data.items()]
     places = {"id": described(rule.id), "time": described(rule.time)}
     places |= {target: described(one) for target, one in rule.data.items()}
     needed = {target for target, types in _NEEDED.items() if rule.type in types}
@@ -165,9 +164,15 @@ def _maker(rule: EventRule) -> Callable[[Any], Mapped]:
     return make
 
 
-def _depth(target: str) -> int:
-    """Names in `attributes` may hold dots themselves."""
-    return 2 if target.startswith("customer.attributes.") else 1 if target.startswith("attributes.") else -1
+def _names(target: str) -> tuple[str, ...]:
+    """Split a dotted path; names in `attributes` may hold dots themselves."""
+    depth = 2 if target.startswith("customer.attributes.") else 1 if target.startswith("attributes.") else -1
+    return tuple(target.split(".", depth))
+
+
+def _is_inside(target: str, other: str) -> bool:
+    path, around = _names(target), _names(other)
+    return len(around) < len(path) and path[: len(around)] == around
 
 
 def _filled(found: Any, fills: _Fill, needed: set[str], places: Mapping[str, str]) -> dict[str, Any]:

@@ -1,0 +1,114 @@
+"""One bad item from outside, or a stored one that cannot be read any more, is counted; the others go on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from uuid import UUID
+
+import pytest
+from prometheus_client import REGISTRY
+
+from services.dispatcher.channels.sms import Inquiry
+from services.dispatcher.errands import Inquirer
+from services.dispatcher.receipts import Receipt, ReceiptKind
+from shared.vocabulary import ChannelKind, Service
+from tests.fakes import Imap, imap
+from tests.integration.dispatcher.conftest import LINK_KEYS, Chain, plan, request
+from tests.integration.dispatcher.test_bounces import reader, reference_of, report
+from tests.integration.dispatcher.test_receipts import Receiver, UnknownAccount, sent
+
+SMS = ChannelKind.SMS
+
+
+def counted(kind: str) -> float:
+    labels = {"service": Service.DISPATCHER, "kind": kind}
+    return REGISTRY.get_sample_value("earshot_bad_input_total", labels) or 0.0
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Imap]:
+    async with imap() as fake:
+        yield fake
+
+
+def nested(depth: int) -> bytes:
+    """A report of multiparts inside each other."""
+    text = b"MIME-Version: 1.0\r\n"
+    for number in range(depth):
+        text += b'Content-Type: multipart/mixed; boundary="b%d"\r\n\r\n--b%d\r\n' % (number, number)
+    return text
+
+
+def with_message_id(reference: str, message_id: bytes) -> bytes:
+    return report(reference, message_id="MESSAGE-ID").replace(b"MESSAGE-ID", message_id)
+
+
+async def test_nested_bounce_is_counted_and_marked_and_the_others_are_read(
+    chain: Chain, server: Imap, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked, before = await sent(chain), counted("bounce")
+    server.letters = {7: nested(1000), 8: report(reference_of(asked)), 9: nested(150)}
+    assert await reader(chain, server)() == 3
+    assert server.seen == {7, 8, 9}
+    receiver = Receiver(chain)
+    await receiver.apply()
+    assert (await receiver.attempt(asked))[0] == "bounced"
+    assert counted("bounce") == before + 1
+    assert '"uid": "7"' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("message_id", [b"a\0b", b"a\xff\xfe", b"=?utf-8?q?=00=ED=A0=80?=", b"x" * 5000, b""])
+async def test_message_id_that_cannot_be_stored_does_not_lose_the_bounce(
+    chain: Chain, server: Imap, message_id: bytes
+) -> None:
+    asked = await sent(chain)
+    server.letters = {7: with_message_id(reference_of(asked), message_id)}
+    assert await reader(chain, server)() == 1
+    assert server.seen == {7}
+    receiver = Receiver(chain)
+    await receiver.apply()
+    assert (await receiver.attempt(asked))[0] == "bounced"
+
+
+@dataclass
+class Asked:
+    """A gateway whose answer about some messages cannot be read."""
+
+    unreadable: UUID
+
+    async def ask(self, inquiry: Inquiry) -> Receipt | None:
+        if inquiry.reference.invitation_id == self.unreadable:
+            raise KeyError("status")
+        key = str(inquiry.reference)
+        return Receipt("twilio", key, ReceiptKind.DELIVERED, SMS, None, inquiry.reference)
+
+
+async def two_unknown(chain: Chain) -> list[UUID]:
+    asked = [request(f"r{number}", plan=plan((SMS, 0))) for number in range(2)]
+    await chain.take(*asked)
+    await chain.tick(sms=UnknownAccount(name="twilio", channel=SMS))
+    await chain.rows("UPDATE attempts SET ask_at = clock_timestamp() RETURNING 1")
+    return [each.invitation_id for each in asked]
+
+
+async def test_answer_about_one_text_that_cannot_be_read_takes_no_other(chain: Chain) -> None:
+    bad, good = await two_unknown(chain)
+    before = counted("sms_status")
+    assert await Inquirer(chain.database.sessions, Asked(bad), LINK_KEYS)() == 1
+    await Receiver(chain).apply()
+    states = await chain.rows("SELECT invitation_id, state FROM attempts")
+    assert {row["invitation_id"]: row["state"] for row in states} == {bad: "unknown", good: "delivered"}
+    assert counted("sms_status") == before + 1
+
+
+@pytest.mark.parametrize("stored", ['{"plan": []}', "[]", '"text"', "null"])
+async def test_stored_request_that_cannot_be_read_stops_no_question(chain: Chain, stored: str) -> None:
+    bad, good = await two_unknown(chain)
+    await chain.rows("UPDATE invitations SET request = $2::text::jsonb WHERE id = $1 RETURNING 1", bad, stored)
+    before = counted("stored_request")
+    assert await Inquirer(chain.database.sessions, Asked(UUID(int=0)), LINK_KEYS)() == 1
+    await Receiver(chain).apply()
+    states = await chain.rows("SELECT invitation_id, state FROM attempts")
+    assert {row["invitation_id"]: row["state"] for row in states} == {bad: "unknown", good: "delivered"}
+    assert counted("stored_request") == before + 1
