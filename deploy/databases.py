@@ -12,6 +12,7 @@ import tenacity
 
 from shared import embedded, migrations
 from shared.config import Settings
+from shared.database_url import PATIENT
 from shared.db import Database, until_it_answers
 
 log = structlog.get_logger()
@@ -34,7 +35,7 @@ async def urls_for(settings: Settings, schemas: Sequence[str]) -> dict[str, str]
 async def migrate(urls: Mapping[str, str]) -> None:
     """Bring each schema to its newest revision."""
     for schema, url in urls.items():
-        database = Database(url, schema=schema, pool_size=1)
+        database = Database(url, schema=schema, options=PATIENT)
         try:
             await until_it_answers(before_sleep=_say_so)(migrations.upgrade, database, MIGRATIONS[schema])
         finally:
@@ -50,7 +51,7 @@ async def check_migrations() -> None:
     with tempfile.TemporaryDirectory(prefix="earshot-", ignore_cleanup_errors=True) as folder:
         server = await asyncio.to_thread(embedded.start, Path(folder))
         for schema, url in (await embedded.prepare(server)).items():
-            database = Database(url, schema=schema, pool_size=1)
+            database = Database(url, schema=schema, options=PATIENT)
             await migrations.round_trip(database, MIGRATIONS[schema])
             await database.close()
         server.stop()

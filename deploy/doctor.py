@@ -177,7 +177,7 @@ async def _databases(settings: Settings) -> AsyncIterator[Finding]:
 
 async def _database(schema: str, url: str) -> Finding:
     try:
-        connection = await database_url.connect(url, timeout_s=5)
+        connection = await database_url.connect(url)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         return fail(
             f"{schema}: no database ({type(error).__name__})",
@@ -213,7 +213,7 @@ async def _events(settings: Settings) -> Finding:
 @asynccontextmanager
 async def _session(settings: Settings, service: Service) -> AsyncIterator[AsyncSession]:
     urls = await databases.urls_for(settings, [service])
-    database = db.Database(urls[service], schema=service, pool_size=1)
+    database = db.Database(urls[service], schema=service, options=settings.database_options, pool_size=1)
     try:
         async with database.sessions() as session:
             yield session

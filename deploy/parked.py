@@ -38,7 +38,11 @@ def again(
 
 async def _parked(service: Service, limit: int) -> list[parking.Parked]:
     settings = Settings()
-    database = Database((await databases.urls_for(settings, [service]))[service], schema=service)
+    database = Database(
+        (await databases.urls_for(settings, [service]))[service],
+        schema=service,
+        options=settings.database_options.patient,
+    )
     try:
         async with database.sessions.begin() as session:
             return await parking.parked(session, limit=limit)
@@ -49,7 +53,7 @@ async def _parked(service: Service, limit: int) -> list[parking.Parked]:
 async def _replay(service: Service, only: list[UUID] | None) -> int:
     settings = Settings()
     urls = await databases.urls_for(settings, [service, databases.TRANSPORT])
-    database = Database(urls[service], schema=service)
+    database = Database(urls[service], schema=service, options=settings.database_options.patient)
     event_log = open_event_log(settings, settings.events_url or urls[databases.TRANSPORT])
     try:
         async with database.sessions.begin() as session:

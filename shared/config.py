@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared import database_url
+from shared.database_url import DatabaseOptions
 
 DEVELOPMENT_LINK_KEYS = {"dev": "only-for-this-machine"}
 
@@ -54,6 +55,11 @@ class Settings(BaseSettings):
     trigger_database_url: str = ""
     dispatcher_database_url: str = ""
     scoring_database_url: str = ""
+    database_pool_size: int = Field(default=8, ge=2, le=1000)  # of each service
+    database_connect_s: float = Field(default=5.0, gt=0)
+    database_command_s: float = Field(default=25.0, gt=0)
+    database_statement_s: float = Field(default=20.0, gt=0)
+    database_idle_s: float = Field(default=60.0, gt=0)
     events_url: str = ""  # empty: the postgres transport beside the services' database
     topic_prefix: str = ""
     kafka_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
@@ -109,6 +115,16 @@ class Settings(BaseSettings):
         if not pairs or not all(name.strip() and secret.strip() for name, _, secret in pairs):
             raise ValueError("EARSHOT_LINK_KEYS wants id:secret pairs with commas between them")
         return {name.strip(): secret.strip() for name, _, secret in pairs}
+
+    @property
+    def database_options(self) -> DatabaseOptions:
+        return DatabaseOptions(
+            pool_size=self.database_pool_size,
+            connect_s=self.database_connect_s,
+            command_s=self.database_command_s,
+            statement_s=self.database_statement_s,
+            idle_s=self.database_idle_s,
+        )
 
     @property
     def staff_pages(self) -> StaffPages:

@@ -20,7 +20,6 @@ import asyncpg
 
 SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg")
 PORT = 5432
-CONNECT_TIMEOUT_S = 10.0
 
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _SSL_WORDS = {"true": "require", "false": "disable"} | {mode: mode for mode in _SSL_MODES}
@@ -211,13 +210,36 @@ def _seconds(text: str) -> float | None:
     return float(text) or None
 
 
+@dataclass(frozen=True, slots=True)
+class DatabaseOptions:
+    """How a process uses a database: connections in its pool, and seconds it waits. None waits without end."""
+
+    pool_size: int = 8
+    connect_s: float = 5.0  # for each host
+    command_s: float | None = 25.0  # until this side gives up
+    statement_s: float | None = 20.0  # until the server gives up, sooner and in words
+    idle_s: float | None = 60.0  # in a transaction, until the server ends it
+
+    @property
+    def server_settings(self) -> Mapping[str, str]:
+        seconds = {"statement_timeout": self.statement_s, "idle_in_transaction_session_timeout": self.idle_s}
+        return {name: f"{limit * 1000:.0f}" for name, limit in seconds.items() if limit is not None}
+
+    @property
+    def patient(self) -> DatabaseOptions:
+        """What a migration or a command wants, which may run for long, and one connection is enough."""
+        return replace(self, pool_size=1, command_s=None, statement_s=None, idle_s=None)
+
+
+USUAL = DatabaseOptions()
+PATIENT = USUAL.patient
+
+
 async def connect(
     url: DatabaseUrl | str,
     *,
-    timeout_s: float = CONNECT_TIMEOUT_S,
-    command_timeout_s: float | None = None,
+    options: DatabaseOptions = PATIENT,
     server_settings: Mapping[str, str] = MappingProxyType({}),
-    statement_cache_size: int = 100,
 ) -> asyncpg.Connection:
     """Connect to the first host that is what is wanted; each gets the whole time, so that a silent one hides no other.
 
@@ -229,10 +251,9 @@ async def connect(
         try:
             return await asyncpg.connect(
                 url.dsn(host),
-                timeout=url.connect_timeout_s or timeout_s,
-                command_timeout=command_timeout_s,
-                server_settings={**server_settings, **url.server},
-                statement_cache_size=statement_cache_size,
+                timeout=url.connect_timeout_s or options.connect_s,
+                command_timeout=options.command_s,
+                server_settings={**server_settings, **options.server_settings, **url.server},
             )
         except _NEXT_HOST:
             if not left:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 from shared import database_url
+from shared.database_url import USUAL, DatabaseOptions
 
 Sessions = async_sessionmaker[AsyncSession]
 _DRIVER = object()  # where a session keeps its driver's connection
@@ -27,12 +28,16 @@ Row = asyncpg.Record
 class Database:
     """One schema of one PostgreSQL database (15 or later), reached as one login role."""
 
-    def __init__(self, url: str, *, schema: str, pool_size: int = 8) -> None:
+    def __init__(
+        self, url: str, *, schema: str, options: DatabaseOptions = USUAL, pool_size: int | None = None
+    ) -> None:
         self.url = database_url.parse(url)
+        self.options = options
         self.schema = str(schema)  # asyncpg takes nothing that is more than a str
         self.engine = create_async_engine(
             "postgresql+asyncpg://",
-            pool_size=pool_size,
+            pool_size=pool_size or options.pool_size,
+            pool_timeout=options.command_s or 30,
             max_overflow=0,
             hide_parameters=True,  # an error must not quote an address
             connect_args={"async_creator_fn": self.connect},
@@ -51,7 +56,7 @@ class Database:
 
     async def connect(self) -> asyncpg.Connection:
         """Open a connection, for the pool or for a session lock or LISTEN; the caller closes it."""
-        return await database_url.connect(self.url, server_settings=self._server_settings)
+        return await database_url.connect(self.url, options=self.options, server_settings=self._server_settings)
 
     async def ping(self) -> None:
         async with self.sessions() as session:
@@ -151,6 +156,7 @@ _TRANSIENT = (
     asyncpg.InsufficientResourcesError,  # 53xxx: disk or memory full, too many connections
     asyncpg.ReadOnlySQLTransactionError,  # a failover is under way
     asyncpg.LockNotAvailableError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InvalidCatalogNameError,  # the database is being restored
     asyncpg.ObjectNotInPrerequisiteStateError,  # it takes no connections just now
     OSError,

@@ -109,7 +109,7 @@ async def _serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event) -> 
 def open_event_log(settings: Settings, url: str) -> EventLog:
     """Open the log behind a URL with the topic prefix and, on Kafka, the credentials of these settings."""
     security = kafka_security(settings) if url.startswith("kafka:") else None
-    return open_log(url, topic_prefix=settings.topic_prefix, security=security)
+    return open_log(url, topic_prefix=settings.topic_prefix, security=security, options=settings.database_options)
 
 
 def kafka_security(settings: Settings) -> KafkaSecurity:

@@ -149,8 +149,9 @@ async def _release(suppression_id: UUID) -> bool:
 
 
 async def _open() -> Database:
-    url = await embedded.url_of(Service.DISPATCHER, DispatcherSettings())
-    return Database(url, schema=Service.DISPATCHER, pool_size=1)
+    settings = DispatcherSettings()
+    url = await embedded.url_of(Service.DISPATCHER, settings)
+    return Database(url, schema=Service.DISPATCHER, options=settings.database_options.patient)
 
 
 async def _invitation(invitation_id: UUID) -> str:

@@ -150,7 +150,7 @@ def errands_of(
 
 async def run(settings: DispatcherSettings, around: Surroundings) -> None:
     """Run until told to stop; the batches at hand are finished first."""
-    database = Database(around.database_url, schema=Service.DISPATCHER)
+    database = Database(around.database_url, schema=Service.DISPATCHER, options=settings.database_options)
     clock, stop, health = around.clock, around.stop, around.health
     accounts, crm = settings.open_accounts(), settings.open_crm()
     bell = Bell()

@@ -86,7 +86,7 @@ def _limits(settings: ScoringSettings) -> Limits:
 
 async def run(settings: ScoringSettings, around: Surroundings) -> None:
     """Serve, consume, publish and tick until told to stop."""
-    database = Database(around.database_url, schema=Service.SCORING)
+    database = Database(around.database_url, schema=Service.SCORING, options=settings.database_options)
     clock, stop, health = around.clock, around.stop, around.health
     app = build_app(settings, database=database, clock=clock, health=health, stop=stop)
     handlers = Handlers(link_secrets=settings.link_secrets, clock=clock)

@@ -161,7 +161,11 @@ def _with_database(settings: TriggerSettings, work: Callable[[Database], Awaitab
 
 
 async def _open_and_work(settings: TriggerSettings, work: Callable[[Database], Awaitable[None]]) -> None:
-    database = Database(await embedded.url_of(Service.TRIGGER, settings), schema=Service.TRIGGER, pool_size=1)
+    database = Database(
+        await embedded.url_of(Service.TRIGGER, settings),
+        schema=Service.TRIGGER,
+        options=settings.database_options.patient,
+    )
     try:
         await work(database)
     finally:

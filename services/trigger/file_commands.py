@@ -139,7 +139,12 @@ def _with_door(work: Callable[[Door], Awaitable[T]]) -> T:
 
 
 async def _open_and_work(settings: TriggerSettings, work: Callable[[Door], Awaitable[T]]) -> T:
-    database = Database(await embedded.url_of(Service.TRIGGER, settings), schema=Service.TRIGGER, pool_size=2)
+    database = Database(
+        await embedded.url_of(Service.TRIGGER, settings),
+        schema=Service.TRIGGER,
+        options=settings.database_options.patient,
+        pool_size=2,
+    )
     terms = Terms(link_key=settings.signing_key, phone_region=settings.phone_region)
     try:
         return await work(Door(database.sessions, open_clock(settings.clock), terms))

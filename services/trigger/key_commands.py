@@ -64,8 +64,9 @@ def _run(work: Callable[[AsyncSession], Awaitable[T]]) -> T:
 
 
 async def _in_transaction(work: Callable[[AsyncSession], Awaitable[T]]) -> T:
-    url = await embedded.url_of(Service.TRIGGER, TriggerSettings())
-    database = Database(url, schema=Service.TRIGGER, pool_size=1)
+    settings = TriggerSettings()
+    url = await embedded.url_of(Service.TRIGGER, settings)
+    database = Database(url, schema=Service.TRIGGER, options=settings.database_options.patient)
     try:
         async with database.sessions.begin() as session:
             return await work(session)

@@ -140,7 +140,7 @@ async def install_programs(database: Database, clock: Clock) -> None:
 async def run(settings: TriggerSettings, around: Surroundings) -> None:
     """Run API, consumers, relay and housekeeping until told to stop."""
     sources = load_sources(settings)
-    database = Database(around.database_url, schema=Service.TRIGGER)
+    database = Database(around.database_url, schema=Service.TRIGGER, options=settings.database_options)
     event_log, clock, health = around.event_log, around.clock, around.health
     async with AsyncExitStack() as resources:
         resources.push_async_callback(database.close)

@@ -95,7 +95,11 @@ def _run(tried: Mapping[str, Program], before: _Past, *, terms: Terms, name: str
 
 
 async def _load(settings: TriggerSettings, since: timedelta | None) -> _Past:
-    database = Database(await embedded.url_of(Service.TRIGGER, settings), schema=Service.TRIGGER, pool_size=1)
+    database = Database(
+        await embedded.url_of(Service.TRIGGER, settings),
+        schema=Service.TRIGGER,
+        options=settings.database_options.patient,
+    )
     try:
         async with database.sessions() as session:
             current = await programs.current(session)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
+from shared.database_url import USUAL, DatabaseOptions
+
 if TYPE_CHECKING:
     from shared.health import Heartbeat
     from shared.transport.kafka.connection import KafkaSecurity
@@ -71,13 +73,18 @@ class EventLog(Readable, Protocol):
 
 
 def open_log(
-    url: str, *, topic_prefix: str = "", client_id: str = "earshot", security: KafkaSecurity | None = None
+    url: str,
+    *,
+    topic_prefix: str = "",
+    client_id: str = "earshot",
+    security: KafkaSecurity | None = None,
+    options: DatabaseOptions = USUAL,
 ) -> EventLog:
-    """Open the log a URL names: `kafka://host:port[,host:port]` or `postgresql://…`; `security` is for Kafka."""
+    """Open the log of a URL: `kafka://host:port[,host:port]`, with `security`, or `postgresql://…`, with `options`."""
     if urlsplit(url).scheme == "kafka":
         from shared.transport.kafka import KafkaLog  # noqa: PLC0415 - aiokafka is loaded only where it is used
 
         return KafkaLog(url, topic_prefix=topic_prefix, client_id=client_id, security=security)
     from shared.transport.postgres import PostgresLog  # noqa: PLC0415 - see above
 
-    return PostgresLog(url, topic_prefix=topic_prefix)
+    return PostgresLog(url, topic_prefix=topic_prefix, options=options)

@@ -19,6 +19,7 @@ from typing import Any
 import asyncpg
 import structlog
 
+from shared.database_url import USUAL, DatabaseOptions
 from shared.db import Database, is_transient, lock_number
 from shared.health import Heartbeat
 from shared.transport import Batch, Message, TransportUnavailable
@@ -45,8 +46,8 @@ WHERE m.topic = ANY($2::text[]) AND m.id > coalesce(c.position, 0)"""
 
 
 class PostgresLog:
-    def __init__(self, url: str, *, topic_prefix: str = "") -> None:
-        self._database = Database(url, schema=SCHEMA, pool_size=1)
+    def __init__(self, url: str, *, topic_prefix: str = "", options: DatabaseOptions = USUAL) -> None:
+        self._database = Database(url, schema=SCHEMA, options=options, pool_size=1)
         self._prefix = topic_prefix
         self._writer: asyncpg.Connection | None = None
         self._writing = asyncio.Lock()

@@ -13,7 +13,12 @@ from shared.vocabulary import Service
 
 @asynccontextmanager
 async def opened(settings: ScoringSettings) -> AsyncIterator[Database]:
-    database = Database(await embedded.url_of(Service.SCORING, settings), schema=Service.SCORING, pool_size=2)
+    database = Database(
+        await embedded.url_of(Service.SCORING, settings),
+        schema=Service.SCORING,
+        options=settings.database_options.patient,
+        pool_size=2,
+    )
     try:
         yield database
     finally:

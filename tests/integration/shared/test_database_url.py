@@ -11,7 +11,9 @@ import asyncpg
 import pytest
 
 from shared import database_url, db
-from shared.database_url import DatabaseUrl, Host
+from shared.database_url import DatabaseOptions, DatabaseUrl, Host
+
+QUICK = DatabaseOptions(connect_s=0.2)
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ async def test_a_host_that_is_away_or_silent_hides_no_other(
     urls: Mapping[str, str], silent: Host, tmp_path: Path
 ) -> None:
     url = _among(urls, Host(str(tmp_path)), silent)
-    connection = await database_url.connect(url, timeout_s=0.2)
+    connection = await database_url.connect(url, options=QUICK)
     assert await connection.fetchval("SELECT current_user") == "scoring"
     await connection.close()
 
@@ -58,7 +60,7 @@ async def test_a_server_that_only_reads_is_none_of_several_hosts(urls: Mapping[s
 async def test_tls_that_is_required_is_never_left_out(silent: Host) -> None:
     url = DatabaseUrl(hosts=(silent,), database="nps", driver={"sslmode": "require"})
     with pytest.raises(TimeoutError):
-        await database_url.connect(url, timeout_s=0.2)
+        await database_url.connect(url, options=QUICK)
 
 
 async def test_what_the_url_says_goes_to_the_server(urls: Mapping[str, str]) -> None:

@@ -1,0 +1,152 @@
+"""A database that hangs is not waited for without end, and nothing it has not confirmed is called saved."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import cast
+
+import asyncpg
+import httpx
+import pytest
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.trigger.config import TriggerSettings
+from services.trigger.main import build_app, install_programs
+from shared import database_url, db
+from shared.clock import ManualClock
+from shared.database_url import DatabaseOptions, Host
+from shared.embedded import Embedded
+from shared.transport import open_log
+from tests.integration.trigger.samples import NOW, purchase
+
+OPTIONS = DatabaseOptions(pool_size=2, connect_s=0.5, command_s=0.3, statement_s=0.2, idle_s=0.5)
+LONGEST_S = 5.0  # of a request: far less than without a limit, far more than the options add up to
+
+
+@pytest.fixture
+async def admin(postgres: Embedded) -> AsyncIterator[asyncpg.Connection]:
+    connection = await database_url.connect(postgres.admin_url)
+    yield connection
+    await connection.close()
+
+
+@asynccontextmanager
+async def hanging(admin: asyncpg.Connection) -> AsyncIterator[None]:
+    """Let every COMMIT that waits for a standby wait for one that never comes."""
+    await admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'ghost'")
+    await admin.execute("SELECT pg_reload_conf()")
+    try:
+        yield
+    finally:
+        await admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        await admin.execute("SELECT pg_reload_conf()")
+
+
+def _database(urls: Mapping[str, str]) -> db.Database:
+    url = f"{urls['trigger']}&options=-c%20synchronous_commit%3Don"
+    return db.Database(url, schema="trigger", options=OPTIONS)
+
+
+async def test_request_to_a_hanging_database_is_refused_in_time_and_counted_once(
+    urls: Mapping[str, str], admin: asyncpg.Connection
+) -> None:
+    database, log, clock = _database(urls), open_log(urls["transport"]), ManualClock(NOW)
+    await install_programs(database, clock)
+    transport = httpx.ASGITransport(build_app(TriggerSettings(_env_file=None), database, clock))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8001") as http:
+        async with hanging(admin):
+            async with asyncio.timeout(LONGEST_S):
+                answers = await asyncio.gather(*(http.post("/v1/events", json=purchase(f"e{n}")) for n in range(6)))
+            assert [answer.status_code for answer in answers] == [503] * 6
+        assert (await http.post("/v1/events", json=purchase("e0"))).is_success
+    await database.close()
+    await log.close()
+
+
+class Line:
+    """A line to the server that can fall silent, as when a machine loses its network: nothing is closed."""
+
+    def __init__(self, socket_path: str) -> None:
+        self._path = socket_path
+        self._goes_on = asyncio.Event()
+        self._goes_on.set()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def fall_silent(self) -> None:
+        self._goes_on.clear()
+
+    def mend(self) -> None:
+        self._goes_on.set()
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[Host]:
+        server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        yield Host("127.0.0.1", server.sockets[0].getsockname()[1])
+        server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        their_reader, their_writer = await asyncio.open_unix_connection(self._path)
+        for source, target in ((reader, their_writer), (their_reader, writer)):
+            self._tasks.append(asyncio.create_task(self._copy(source, target)))
+
+    async def _copy(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        try:
+            while piece := await source.read(65536):
+                await self._goes_on.wait()
+                target.write(piece)
+        except ConnectionError:
+            pass
+        finally:
+            target.close()
+
+
+async def test_server_that_falls_silent_is_given_up_and_found_again(urls: Mapping[str, str]) -> None:
+    own = database_url.parse(urls["scoring"])
+    line = Line(f"{own.hosts[0].address}/.s.PGSQL.{own.hosts[0].port}")
+    async with line.listening() as host:
+        database = db.Database(replace(own, hosts=(host,)).text, schema="scoring", options=OPTIONS)
+        async with database.sessions.begin() as session:
+            await db.fetch(session, "SELECT 1")
+        line.fall_silent()
+        async with asyncio.timeout(LONGEST_S):
+            for _ in range(3):
+                with pytest.raises((TimeoutError, SQLAlchemyError)) as failed:
+                    await database.ping()
+                assert db.is_transient(failed.value)
+        line.mend()
+        await database.ping()
+        await database.close()
+
+
+async def _begin_and_rest(database: db.Database) -> None:
+    ended = asyncio.Event()
+    async with database.sessions() as session:
+        await db.fetch(session, "SELECT 1")
+        driver = (await (await session.connection()).get_raw_connection()).driver_connection
+        cast("asyncpg.Connection", driver).add_termination_listener(lambda _connection: ended.set())
+        async with asyncio.timeout(LONGEST_S):
+            await ended.wait()
+        await db.fetch(session, "SELECT 1")
+
+
+async def test_transaction_that_does_nothing_is_ended_by_the_server(urls: Mapping[str, str]) -> None:
+    database = db.Database(urls["scoring"], schema="scoring", options=OPTIONS)
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError)) as failed:
+        await _begin_and_rest(database)
+    assert db.is_transient(failed.value)
+    await database.ping()
+    await database.close()
+
+
+async def test_commands_and_migrations_may_take_their_time(urls: Mapping[str, str]) -> None:
+    database = db.Database(urls["scoring"], schema="scoring", options=OPTIONS.patient)
+    async with database.sessions.begin() as session:
+        rows = await db.fetch(session, "SELECT current_setting('statement_timeout'), pg_sleep(0.4)")
+    assert rows[0][0] == "0"
+    await database.close()
