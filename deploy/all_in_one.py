@@ -105,6 +105,7 @@ async def _run(
     schemas = [*map(str, doors), *([] if base.events_url else [databases.TRANSPORT])]
     urls = await databases.urls_for(base, schemas)
     await databases.migrate(urls)
+    await databases.check_rooms(urls, base.database_options)
     clock = open_clock(base.clock)
     events_url = base.events_url or urls[databases.TRANSPORT]
     health = Health()

@@ -8,7 +8,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -173,6 +173,13 @@ async def _databases(settings: Settings) -> AsyncIterator[Finding]:
         return
     for schema, url in urls.items():
         yield await _database(schema, url)
+    with suppress(OSError, asyncpg.PostgresError):  # said already
+        for room in await databases.rooms(urls, settings.database_options):
+            text, _, cure = str(room).partition(": ")
+            if room.is_too_small:
+                yield fail(text, cure)
+            else:
+                yield note(text, cure) if room.is_short else ok(text)
 
 
 async def _database(schema: str, url: str) -> Finding:

@@ -12,13 +12,14 @@ from pydantic_settings import SettingsError
 
 from services.trigger.domain.sources import InvalidSource
 from shared import database_url
+from shared.capacity import TooFewConnections
 from shared.config import Settings
 from shared.embedded import CannotStart
 from shared.migrations import ModelsDiffer
 from shared.runtime import PortBusy
 from shared.vocabulary import Service
 
-_SAY_IT_THEMSELVES = (PortBusy, CannotStart, ModelsDiffer, InvalidSource)
+_SAY_IT_THEMSELVES = (PortBusy, CannotStart, ModelsDiffer, InvalidSource, TooFewConnections)
 _NO_DATABASE = (ConnectionError, socket.gaierror, TimeoutError, asyncpg.PostgresConnectionError)
 _REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 _FIELD = re.compile(r'field "(\w+)"')

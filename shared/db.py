@@ -55,8 +55,18 @@ class Database:
         }
 
     async def connect(self) -> asyncpg.Connection:
-        """Open a connection, for the pool or for a session lock or LISTEN; the caller closes it."""
+        """Open a connection, for the pool or for LISTEN; the caller closes it."""
         return await database_url.connect(self.url, options=self.options, server_settings=self._server_settings)
+
+    async def own_connection(self) -> asyncpg.Connection:
+        """Open a connection beside the pool; where the server lets in no more, the pool gives one of its own."""
+        try:
+            return await self.connect()
+        except asyncpg.TooManyConnectionsError:
+            pooled = await self.engine.raw_connection()
+            own = cast("asyncpg.Connection", pooled.driver_connection)
+            pooled.detach()
+            return own
 
     async def ping(self) -> None:
         async with self.sessions() as session:

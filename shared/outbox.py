@@ -92,7 +92,7 @@ class Relay:
         """Publish a batch, once the lock is held; say when to come again."""
         try:
             if self._connection is None:
-                self._connection = await self._database.connect()
+                self._connection = await self._database.own_connection()
             if not self._holds and not await self._lock(self._connection):
                 return STANDBY_S
             return 0.0 if await self._publish_batch(self._connection) else POLL_S

@@ -1,0 +1,54 @@
+"""How many connections a server lets in, against how many a process may open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared import database_url
+from shared.database_url import DatabaseOptions
+
+_ROOM = """SELECT least(
+    current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+        - coalesce(current_setting('reserved_connections', true), '0')::int,
+    nullif((SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user), -1),
+    nullif((SELECT datconnlimit FROM pg_database WHERE datname = current_database()), -1)
+) AS allowed, (SELECT sum(numbackends)::int - 1 FROM pg_stat_database) AS taken"""
+
+
+class TooFewConnections(Exception):
+    """The server can never let in what this process may open; the text names the cure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Connections of one server: all it lets in for us, those anybody has now, and those this process may open."""
+
+    where: str
+    allowed: int
+    taken: int
+    wanted: int
+
+    @property
+    def is_too_small(self) -> bool:
+        return self.wanted > self.allowed
+
+    @property
+    def is_short(self) -> bool:
+        """Others have so many that not all of ours would be let in now."""
+        return self.wanted > self.allowed - self.taken
+
+    def __str__(self) -> str:
+        return (
+            f"PostgreSQL at {self.where} lets in {self.allowed} connections, {self.taken} are taken, "
+            f"and this process may open {self.wanted}: raise max_connections, or lower EARSHOT_DATABASE_POOL_SIZE"
+        )
+
+
+async def room(url: str, *, wanted: int, options: DatabaseOptions) -> Room:
+    """Ask the server; other processes may take more at any time."""
+    connection = await database_url.connect(url, options=options)
+    try:
+        allowed, taken = await connection.fetchrow(_ROOM)  # type: ignore[misc]
+    finally:
+        await connection.close()
+    return Room(database_url.parse(url).where, allowed, taken, wanted)

@@ -1,0 +1,81 @@
+"""A process that could never open its connections does not start; a relay does not starve beside its own pool."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+from structlog.testing import capture_logs
+
+from deploy import databases, faults
+from shared import capacity, database_url, db, outbox
+from shared.capacity import TooFewConnections
+from shared.database_url import DatabaseOptions
+from shared.embedded import Embedded
+from shared.transport import Message
+from shared.vocabulary import Service
+
+
+@asynccontextmanager
+async def limited(postgres: Embedded, role: str, connections: int) -> AsyncIterator[None]:
+    admin = await database_url.connect(postgres.admin_url)
+    await admin.execute(f"ALTER ROLE {role} CONNECTION LIMIT {connections}")
+    try:
+        yield
+    finally:
+        await admin.execute(f"ALTER ROLE {role} CONNECTION LIMIT -1")
+        await admin.close()
+
+
+async def test_server_that_can_never_let_in_the_pool_is_refused_in_words(
+    urls: Mapping[str, str], postgres: Embedded
+) -> None:
+    one = {"scoring": urls["scoring"]}
+    async with limited(postgres, "scoring", 8):
+        await databases.check_rooms(one, DatabaseOptions(pool_size=7))
+        with pytest.raises(TooFewConnections, match=r"lets in 8 connections, .* may open 9: raise") as refused:
+            await databases.check_rooms(one, DatabaseOptions(pool_size=8))
+    assert faults.explain(refused.value) == str(refused.value)
+
+
+async def test_what_others_have_taken_is_a_warning(urls: Mapping[str, str]) -> None:
+    options = DatabaseOptions()
+    (room,) = await databases.rooms({"scoring": urls["scoring"]}, options)
+    with capture_logs() as lines:
+        await databases.check_rooms({"scoring": urls["scoring"]}, DatabaseOptions(pool_size=room.allowed - room.taken))
+    assert [line["event"] for line in lines] == ["database.few_connections"]
+
+
+async def test_services_on_one_server_are_added_up(urls: Mapping[str, str]) -> None:
+    (room,) = await databases.rooms(urls, DatabaseOptions(pool_size=5))
+    assert room.wanted == 3 * (5 + databases.RELAY_CONNECTIONS) + 3 * databases.LOG_CONNECTIONS
+    alone = await capacity.room(urls["scoring"], wanted=6, options=DatabaseOptions())
+    assert not alone.is_short
+
+
+class Collecting:
+    """An event log that keeps what it is given, and stops the relay."""
+
+    def __init__(self, stop: asyncio.Event) -> None:
+        self.taken: list[Message] = []
+        self._stop = stop
+
+    async def append(self, messages: Sequence[Message]) -> None:
+        self.taken += messages
+        self._stop.set()
+
+
+async def test_relay_publishes_when_the_pool_has_the_last_connection(
+    urls: Mapping[str, str], postgres: Embedded
+) -> None:
+    database = db.Database(urls["scoring"], schema="scoring", options=DatabaseOptions(pool_size=2))
+    async with limited(postgres, "scoring", 1):
+        async with database.sessions.begin() as session:
+            await db.write(session, outbox.adding([Message("survey.answers", "k", b"{}")]))
+        log = Collecting(stop := asyncio.Event())
+        async with asyncio.timeout(10):
+            await outbox.Relay(database, log, service=Service.SCORING).run(stop)  # type: ignore[arg-type]
+    assert [message.key for message in log.taken] == ["k"]
+    await database.close()
