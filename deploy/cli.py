@@ -25,7 +25,7 @@ from services.trigger.file_commands import app as file_commands
 from services.trigger.key_commands import app as key_commands
 from shared import logging, topics
 from shared.config import Settings
-from shared.runtime import collect_seldom, kafka_security, stop_on_signals
+from shared.runtime import collect_seldom, kafka_security, run_until_told
 from shared.vocabulary import Service
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Event-driven NPS.")
@@ -60,14 +60,12 @@ def run(which: Annotated[Which, typer.Argument()] = Which.ALL) -> None:
         _fail(fault)
     logging.configure(settings.trigger.log_level, service=which.value)
 
-    async def work() -> None:
-        stop = asyncio.Event()
-        stop_on_signals(stop)
+    async def work(stop: asyncio.Event) -> None:
         await all_in_one.run(
             settings, stop, services=services, ready=lambda _urls: sample_shop.print_addresses(settings, services)
         )
 
-    _run(work)
+    _run(lambda: run_until_told(work))
 
 
 @app.command()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import gc
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
@@ -23,7 +25,12 @@ from shared.transport import EventLog, open_log
 if TYPE_CHECKING:
     from shared.transport.kafka import KafkaSecurity
 
+log = structlog.get_logger()
+
 GRACE_S = 5
+END_S = 12.0  # after a signal: what is in flight keeps its budget of 10 s and is recorded
+CANCEL_S = 2.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +46,47 @@ class Surroundings:
     health: Health = field(default_factory=Health)
 
 
+class StoppedLate(Exception):
+    """Some task did not end in time after the signal; the text names it. What it had in flight may be unknown."""
+
+
 class PortBusy(Exception):
     """Somebody listens there already; the text names the cure."""
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:
-    """Let Ctrl-C, SIGTERM and a closed terminal ask every part to finish what it has begun."""
+    """Let Ctrl-C, SIGTERM and a closed terminal ask every part to finish what it has begun; a second one kills."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
+
+    def told() -> None:
+        faulthandler.dump_traceback_later(END_S + CANCEL_S + 0.5, exit=True)  # whatever holds this process then
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+        stop.set()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, told)
+
+
+async def run_until_told(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    """Run a process until it ends or is told to; raises StoppedLate when some task did not end in time.
+
+    What is in flight keeps its budget; then the rest is cancelled, and what cannot be cancelled is left.
+    """
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    running, stopped = asyncio.create_task(work(stop)), asyncio.create_task(stop.wait())
+    await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    await asyncio.wait((running,), timeout=END_S)
+    if running.done():
+        return running.result()
+    late = sorted(name for task in asyncio.all_tasks() if "." in (name := task.get_name()))
+    log.error("stop.late", tasks=late, after_s=END_S)
+    running.cancel()
+    await asyncio.wait((running,), timeout=CANCEL_S)
+    raise StoppedLate(f"not ended {END_S:g} s after the signal, so cancelled: {', '.join(late) or 'the start'}")
 
 
 def listen(host: str, port: int, *, setting: str) -> socket.socket:

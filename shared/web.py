@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import lru_cache
@@ -32,6 +33,7 @@ from shared.vocabulary import Service
 log = structlog.get_logger()
 
 MAX_BODY = 1_000_000
+ANSWER_S = 20.0  # the longest until an answer begins
 _OPERATIONS = ("/healthz", "/livez", "/readyz", "/metrics")
 _HEADERS = {  # as ASGI has them: names in small letters, all in bytes
     b"content-security-policy": b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
@@ -74,6 +76,7 @@ def create_app(  # noqa: PLR0913 - every app decides each of these
         app.add_exception_handler(kind, _on_error)
     app.router.routes.extend(plain)  # that say which methods they take
     app.add_middleware(_PlainFirst, routes=plain)
+    app.add_middleware(_Deadline)
     app.add_middleware(_Errors)
     app.add_middleware(_Measured, service=service)
     app.add_middleware(Gate, public=public, secret=staff_secret, admit=admit)
@@ -183,6 +186,22 @@ class _Errors:
                 raise
             response = await _on_error(Request(scope), error)
             await response(scope, receive, send)
+
+
+class _Deadline:
+    """Ends a request whose answer has not begun in time, as when a database hangs; a stream may go on for ever."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with asyncio.timeout(ANSWER_S) as limit:
+
+            async def watched(message: Message) -> None:
+                limit.reschedule(None)
+                await send(message)
+
+            await self._app(scope, receive, watched)
 
 
 _seconds = lru_cache(maxsize=1000)(HTTP_SECONDS.labels)

@@ -132,7 +132,7 @@ class PostgresLog:
 
     async def close(self) -> None:
         if self._writer is not None:
-            await self._writer.close()
+            await self._writer.close(timeout=1)
         await self._database.close()
 
 

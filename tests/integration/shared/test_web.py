@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import asyncpg
 import httpx
 import pytest
 from fastapi import Body, FastAPI, Request, Response
+from fastapi.responses import StreamingResponse
 from opentelemetry import trace
 from sqlalchemy.exc import DBAPIError
 
@@ -42,6 +44,19 @@ def app_with(secret: str = "", *, health: Health | None = None) -> FastAPI:
     @app.post("/open/count")
     async def count(number: int = Body(embed=True)) -> int:
         return number
+
+    @app.get("/open/hangs")
+    async def hangs() -> None:
+        await asyncio.Event().wait()
+
+    @app.get("/open/stream")
+    async def stream() -> StreamingResponse:
+        async def slow() -> AsyncIterator[str]:
+            yield "begun"
+            await asyncio.sleep(0.1)
+            yield ", done"
+
+        return StreamingResponse(slow())
 
     @app.get("/open/broken/{kind}")
     async def broken(kind: str) -> None:
@@ -184,6 +199,15 @@ async def test_loop_that_stands_still_is_named() -> None:
         assert (alive.status_code, alive.json()["loops"]) == (503, ["dispatcher.relay"])
         assert (ready.status_code, ready.json()["problems"]) == (503, {"dispatcher.relay": "stands still"})
         assert (await local.get("/healthz")).status_code == 200
+
+
+async def test_answer_that_does_not_begin_in_time_is_try_again(
+    local: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "ANSWER_S", 0.05)
+    told = await local.get("/open/hangs")
+    assert (told.status_code, told.headers["retry-after"]) == (503, "5")
+    assert (await local.get("/open/stream")).text == "begun, done"
 
 
 async def test_metrics_count_by_route_and_service(local: httpx.AsyncClient) -> None:
