@@ -146,6 +146,9 @@ def test_error_names_the_field_and_the_path(document: Any, error: str) -> None:
         ("{time: unix_us}", "1", "1970-01-01T00:00:00.000001+00:00"),
         ("{time: iso, zone: Europe/Moscow}", "2026-03-01T12:00:00", "2026-03-01T12:00:00+03:00"),
         ("{time: iso}", "2026-03-01T12:00:00-05:00", "2026-03-01T12:00:00-05:00"),
+        ("{time: iso, zone: Europe/Moscow}", "2026-03-01T12:00:00-05:00", "2026-03-01T12:00:00-05:00"),
+        ("{time: '%d.%m.%Y %z', zone: Europe/Moscow}", "01.03.2026 +0900", "2026-03-01T00:00:00+09:00"),
+        ("{time: unix, zone: Europe/Moscow}", 0, "1970-01-01T00:00:00+00:00"),
         ("{time: '%d.%m.%Y %H:%M', zone: Europe/Moscow}", "01.03.2026 12:00", "2026-03-01T12:00:00+03:00"),
         ("trim", " ", None),
     ],
@@ -183,6 +186,14 @@ def test_paths_go_through_lists_and_stop_where_there_is_nothing() -> None:
     assert one("$headers.X.Y", document) == "h"
     for nowhere in ("a.1.b", "a.b", "a.0.b.c", '"{a.1.b} {a}"'):
         assert one(nowhere, document) is None
+
+
+@pytest.mark.parametrize(("first", "taken"), [(0, 0), (False, False), (None, "second"), ("", "second")])
+def test_alternative_counts_as_absent_when_it_is_null_or_empty_and_not_when_it_is_zero_or_false(
+    first: Any, taken: Any
+) -> None:
+    assert one("[a, b]", {"a": first, "b": "second"}) == taken
+    assert one("{path: a, default: second}", {"a": first}) == taken
 
 
 def erasure(**other: Any) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from services.trigger.domain.cadence import Turn, next_day
 from services.trigger.domain.cases import Decision, Facts
-from services.trigger.domain.chance import SPREAD, draw, spread_of
+from services.trigger.domain.chance import SPREAD, spread_of
 from services.trigger.domain.decisions import decide, touched
 from services.trigger.domain.programs import Program, ProgramDocument, ready
 from services.trigger.domain.quotas import QuotaKey
@@ -78,6 +78,23 @@ def test_delaying_cap_asks_when_it_ends_and_not_later_than_the_maximum_age() -> 
     assert (late.reason.value, late.trail[0].facts["too_long_to_wait"]) == ("quarantined", True)
 
 
+def test_cap_may_delay_to_the_end_of_the_maximum_age_and_not_a_second_beyond() -> None:
+    """The maximum age is the last moment at which a survey still makes sense, for an event and for a delay alike."""
+    asking = program(quarantine="0", max_age="7d", caps=[{"name": "rest", "days": 10, "then": "delay"}])
+    at_the_end = decided(asking, ANN.noting(Cause.INVITATION, "shop", ago(3)))
+    assert (at_the_end.reason.value, at_the_end.send_at) == ("asked", NOW + timedelta(days=7))
+    beyond = decided(asking, ANN.noting(Cause.INVITATION, "shop", ago(3) + timedelta(seconds=1)))
+    assert beyond.reason.value == "quarantined"
+
+
+@pytest.mark.parametrize("names", [("long", "short"), ("short", "long")])
+def test_of_several_delaying_caps_the_longest_counts(names: tuple[str, str]) -> None:
+    days = {"short": 8, "long": 10}
+    caps = [{"name": name, "days": days[name], "then": "delay"} for name in names]
+    decision = decided(program(quarantine="0", caps=caps), ANN.noting(Cause.INVITATION, "shop", ago(5)))
+    assert (decision.send_at, decision.trail[0].facts["delayed_by"]) == (NOW + timedelta(days=5), "long")
+
+
 def test_rest_is_counted_to_the_day_the_survey_goes_out() -> None:
     respondent = ANN.noting(Cause.INVITATION, "shop", ago(85))
     assert decided(program(), respondent).reason.value == "quarantined"
@@ -118,6 +135,12 @@ def test_purchase_completes_the_delivery_that_came_first() -> None:
     assert decided(asking, event=DELIVERY, touchpoint=done).reason.value == "duplicate"
 
 
+def test_delivery_in_the_far_future_is_believed_for_thirty_days() -> None:
+    asking = program(delay_from="delivery", delay="2d")
+    kept = Touchpoint(KEY, delivered_at=NOW + timedelta(days=400))
+    assert decided(asking, touchpoint=kept).send_at == NOW + timedelta(days=32)
+
+
 def test_delivery_starts_nothing_where_no_program_waits_for_it() -> None:
     assert decided(program(), event=DELIVERY).reason.value == "no_program"
 
@@ -147,6 +170,16 @@ def test_quota_stops_at_its_limit_for_each_value_of_its_segment() -> None:
     full = decided(asking, event=event, used=used)
     assert (full.reason.value, full.trail[0].facts["store"]) == ("over_quota", "Riverside")
     assert decided(asking, event=purchase(touchpoint={"store": "Hill"}), used=used).reason.value == "asked"
+
+
+@pytest.mark.parametrize(("used", "reason"), [(1, "asked"), (2, "over_quota"), (3, "over_quota")])
+def test_quota_counts_by_the_day_of_the_program_and_not_of_the_customer(used: int, reason: str) -> None:
+    asking = program(quotas=[{"name": "a day", "limit": 2}], time_zone="America/New_York")
+    there = Respondent("c1", email="ann@shop.example", time_zone="Pacific/Kiritimati")  # it is 2 March there already
+    key = QuotaKey("shop", "a day", "", date(2026, 3, 1))
+    assert decided(asking, there, used={key: used}).reason.value == reason
+    for other in (date(2026, 2, 28), date(2026, 3, 2)):
+        assert decided(asking, there, used={key._replace(day=other): 9}).reason.value == "asked"
 
 
 @pytest.mark.parametrize(
@@ -221,7 +254,3 @@ def test_turns_are_spread_evenly() -> None:
 )
 def test_missed_days_are_made_up_once_for_everybody(done_until: date | None, day: date | None) -> None:
     assert next_day(done_until, today=date(2026, 3, 10), cadence=timedelta(days=7)) == day
-
-
-def test_the_same_words_draw_the_same_number() -> None:
-    assert draw("holdout", "shop", "c1") == draw("holdout", "shop", "c1") != draw("holdout", "shop", "c2")
