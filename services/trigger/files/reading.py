@@ -91,16 +91,17 @@ def _csv(path: Path, file: IO[bytes], start: Position) -> Iterator[Record]:
         lines.offset, lines.line = start
     rows = csv.reader((text.decode(errors="replace") for text in lines), delimiter=delimiter, strict=True)
     while True:
-        line = lines.line + 1
+        line, row, problem = lines.line + 1, list[str](), ""
         try:
             row = next(rows)
         except StopIteration:
             return
         except csv.Error as error:
-            yield Record(line, lines.position, problem=f"not CSV: {error}")
-            continue
+            problem = f"not CSV: {error}"
         if lines.overlong():
-            yield Record(line, lines.position, problem=f"the line has more than {MAX_BODY} bytes")
+            problem = f"the line has more than {MAX_BODY} bytes"
+        if problem:
+            yield Record(line, lines.position, problem=problem)
         elif any(cell.strip() for cell in row):
             yield _row(header, row, line=line, after=lines.position)
 

@@ -7,9 +7,7 @@ import csv
 import json
 import os
 import time
-import tracemalloc
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,10 +18,8 @@ from services.trigger.api.door import Door
 from services.trigger.domain.sources import Source, SourceKind
 from services.trigger.file_commands import take_waiting
 from services.trigger.files import taking as taking_module
-from services.trigger.files.reading import InvalidFile, Record, read_records
 from services.trigger.files.taking import Mode, Taking
 from services.trigger.handlers.events import Conflict
-from services.trigger.repository.files import Position
 from shared import db
 from shared.clock import ManualClock
 from shared.db import Database
@@ -192,52 +188,3 @@ async def test_commands_say_what_became_of_a_file(
     assert (await earshot("ingest"))[0] == 2
     (tmp_path / "map.yaml").write_text("events: 1")
     assert (await earshot("ingest", str(path), *mapped))[0] == 2
-
-
-def records(path: Path, text: bytes) -> list[Record]:
-    path.write_bytes(text)
-    return list(read_records(path, Position()))
-
-
-def test_strange_tables_name_the_line(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    assert [one.body for one in records(path, b"\xef\xbb\xbfa;b\r\n1; 2 \r\n\r\n;3")] == [
-        b'{"a": "1", "b": "2"}',
-        b'{"b": "3"}',
-    ]
-    assert [(one.line, one.problem) for one in records(path, b"a,b\n1\n1,2,3\n\xff,1\n1,2\n")] == [
-        (2, "1 cells, the first line names 2 columns"),
-        (3, "3 cells, the first line names 2 columns"),
-        (4, "not UTF-8"),
-        (5, ""),
-    ]
-    (broken, *rest) = records(path, b'a,b\n"1"x,2\n3,4\n')
-    assert broken.problem.startswith("not CSV: ")
-    assert [one.body for one in rest] == [b'{"a": "3", "b": "4"}']
-    for header in (b"", b"a,a\n", b"\n"):
-        with pytest.raises(InvalidFile, match="the first line must name the columns"):
-            records(path, header)
-    with pytest.raises(InvalidFile, match="a name that ends in"):
-        records(tmp_path / "a.xlsx", b"")
-
-
-def test_line_that_never_ends_is_refused_and_the_rest_goes_on(tmp_path: Path) -> None:
-    found = records(tmp_path / "a.jsonl", b"x" * 3_500_000 + b"\n{}\n")
-    assert [(one.line, one.body, one.problem[:30]) for one in found] == [
-        (1, b"", "the line has more than 1000000"),
-        (2, b"{}", ""),
-    ]
-
-
-def test_reading_takes_little_memory_however_long_the_file(tmp_path: Path) -> None:
-    path = table(tmp_path / "long.csv", 10_000)
-
-    def peak(found: Iterator[Record]) -> int:
-        tracemalloc.start()
-        number = sum(1 for _ in found)
-        _, most = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        assert number == 10_000
-        return most
-
-    assert peak(read_records(path, Position())) < 500_000
