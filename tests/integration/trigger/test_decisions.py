@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from typing import Any
 from uuid import UUID
 
@@ -72,6 +73,15 @@ async def test_repeated_event_gets_its_first_decision(installed: Database) -> No
     assert (again.id, again.reason, again.decided_at) == (first.id, first.reason, NOW)
     assert await count(installed, "decisions") == 1
     assert len(await published(installed)) == 1
+
+
+async def test_event_is_told_by_what_it_says_and_not_by_fields_that_it_leaves_out(installed: Database) -> None:
+    """Or a field that the contract gets later would make a conflict of every event sent again."""
+    (verdict,) = await decide(installed, [purchase("e1", order="1", customer={"id": "c1", "name": None})])
+    assert isinstance(verdict, StoredDecision)
+    customer, order = '{"id":"c1","consent":{},"attributes":{}}', '{"id":"1","items":[]}'
+    said = f'{{"customer":{customer},"order":{order},"touchpoint":{{}},"attributes":{{}}}}'
+    assert verdict.digest == hashlib.sha256(f"crm.purchase.completed {said}".encode()).digest()
 
 
 async def test_same_event_a_thousand_times_in_one_batch_is_decided_once(installed: Database) -> None:

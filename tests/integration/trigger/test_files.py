@@ -8,13 +8,14 @@ import json
 import os
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from services.trigger import file_commands
-from services.trigger.api.door import Door
+from services.trigger.api.door import Door, Verdict
 from services.trigger.domain.sources import Source, SourceKind
 from services.trigger.file_commands import take_waiting
 from services.trigger.files import taking as taking_module
@@ -22,7 +23,9 @@ from services.trigger.files.taking import Mode, Taking
 from services.trigger.handlers.events import Conflict
 from shared import db
 from shared.clock import ManualClock
+from shared.cloudevents import Event
 from shared.db import Database
+from shared.events import CrmPayload
 from tests.integration.trigger.samples import NOW, TERMS, count, decide, later, published, purchase, reasons
 
 SHOP = Source("my-shop", SourceKind.GENERIC)
@@ -95,6 +98,35 @@ async def test_interrupted_run_is_taken_up_where_it_ended(
         line for line in (tmp_path / "sales.csv.refused.csv").read_text().splitlines() if line[0].isdigit()
     ]
     assert await count(installed, "decisions") == 33
+
+
+class Killed(BaseException):
+    """As by kill -9: nothing catches it."""
+
+
+@pytest.mark.parametrize("decided", [False, True], ids=["before it is decided", "after it is decided"])
+async def test_process_killed_around_a_batch_loses_and_repeats_no_record(
+    installed: Database,
+    clock: ManualClock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    decided: bool,  # noqa: FBT001 - a case
+) -> None:
+    class DyingDoor(Door):
+        async def decide(self, events: Sequence[Event[CrmPayload]]) -> list[Verdict]:
+            if await count(installed, "decisions") >= 10:
+                if decided:
+                    await super().decide(events)
+                raise Killed
+            return await super().decide(events)
+
+    monkeypatch.setattr(taking_module, "BATCH", 10)
+    path = table(tmp_path / "sales.csv", 25)
+    with pytest.raises(Killed):
+        await Taking(DyingDoor(installed.sessions, clock, TERMS), path, Mode.INGEST, SHOP).run()
+    report = await Taking(Door(installed.sessions, clock, TERMS), path, Mode.INGEST, SHOP).run()
+    assert (report.reasons, report.known) == (Counter(asked=15), 10 if decided else 0)
+    assert (await count(installed, "decisions"), len(await published(installed))) == (25, 25)
 
 
 async def test_backfill_of_recent_purchases_fills_the_history_and_asks_nobody(

@@ -1,9 +1,9 @@
-"""Programs on a real database: caps, quotas, deliveries, follow-ups, cadences."""
+"""Programs on a real database: caps, quotas, deliveries, follow-ups."""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,14 +11,12 @@ import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.trigger import scheduler
 from services.trigger.domain.programs import ProgramDocument
 from services.trigger.handlers.events import decide_events, read_event
 from services.trigger.handlers.feedback import on_feedback
 from services.trigger.handlers.programs import apply_program
 from services.trigger.repository.decisions import StoredDecision
 from shared import cloudevents, db
-from shared.clock import ManualClock
 from shared.db import Database
 from shared.events import (
     AnswerAmended,
@@ -31,7 +29,6 @@ from shared.events import (
 )
 from shared.vocabulary import AnswerMode, InvitationOutcome, Service, category_of
 from tests.integration.trigger.samples import (
-    CUSTOMER,
     NOW,
     TERMS,
     body,
@@ -138,6 +135,27 @@ async def test_quota_is_kept_by_many_callers_at_once(trigger_db: Database) -> No
     ]
 
 
+@pytest.mark.parametrize(
+    ("zone", "now"),
+    [
+        ("Pacific/Honolulu", datetime(2026, 3, 2, 6, tzinfo=UTC)),  # 8 p.m. on 1 March there
+        ("Pacific/Kiritimati", datetime(2026, 3, 1, 12, tzinfo=UTC)),  # 2 a.m. on 2 March there
+    ],
+)
+async def test_quota_is_of_a_day_where_the_program_is_however_far_from_utc(
+    trigger_db: Database, zone: str, now: datetime
+) -> None:
+    await apply(trigger_db, quotas=[{"name": "a day", "limit": 2}], time_zone=zone)
+
+    async def at(hours: float) -> list[str]:
+        when = now + timedelta(hours=hours)
+        id_ = f"e{hours}"
+        return await reasons(trigger_db, [purchase(id_, customer=somebody(int(hours * 10)), at=when)], now=when)
+
+    told = [await at(hours) for hours in (0, 1, 2, 2.5, 24)]
+    assert told == [["asked"], ["asked"], ["over_quota"], ["over_quota"], ["asked"]]
+
+
 def delivered(id_: str, *, order: str, **rest: Any) -> dict[str, Any]:
     return body("order.delivered", id_, order={"id": order}, **rest)
 
@@ -163,6 +181,14 @@ async def test_delivery_and_purchase_in_either_order_ask_once(
         later(hours=-1),
         {"store": "Riverside"},
     )
+
+
+async def test_delivery_told_twice_is_a_duplicate_although_the_first_asked_nobody(trigger_db: Database) -> None:
+    await apply(trigger_db, delay_from="delivery")
+    bought = purchase("e1", order="1", customer={"id": "c1"})
+    assert await reasons(trigger_db, [bought]) == ["waiting"]
+    assert await reasons(trigger_db, [delivered("e2", order="1", customer={"id": "c1"})]) == ["unreachable"]
+    assert await reasons(trigger_db, [delivered("e3", order="1", customer={"id": "c1"})]) == ["duplicate"]
 
 
 async def test_cancelled_order_is_not_asked_about_when_it_is_delivered(trigger_db: Database) -> None:
@@ -234,45 +260,6 @@ async def test_answer_to_a_follow_up_or_from_an_old_tool_starts_none(trigger_db:
     assert row["reason"] == "historic"
 
 
-async def test_relational_program_asks_every_known_customer_once_a_cadence(trigger_db: Database) -> None:
-    await apply(trigger_db, "quarterly", cadence="10d")
-    people = [somebody(number) for number in range(60)]
-    await decide(trigger_db, [body("customer.updated", f"e{who['id']}", customer=who) for who in people])
-    clock = ManualClock(NOW)
-    by_day = []
-    for day in range(20):
-        clock.moment = later(days=day)
-        before = len(await requests(trigger_db))
-        for _ in range(2):
-            await scheduler.tick(trigger_db.sessions, clock=clock, terms=TERMS)
-        by_day.append(len(await requests(trigger_db)) - before)
-    assert sum(by_day[:10]) == sum(by_day[10:]) == 60
-    assert max(by_day) < 20
-    assert by_day[:10] == by_day[10:]
-
-
-async def test_two_schedulers_ask_nobody_twice_and_missed_days_are_made_up(trigger_db: Database) -> None:
-    await apply(trigger_db, "quarterly", cadence="3d")
-    await decide(trigger_db, [body("customer.updated", f"e{n}", customer=somebody(n)) for n in range(40)])
-    clock = ManualClock(NOW)
-    await scheduler.tick(trigger_db.sessions, clock=clock, terms=TERMS)
-    clock.moment = later(days=2)
-    await asyncio.gather(*(scheduler.tick(trigger_db.sessions, clock=clock, terms=TERMS) for _ in range(4)))
-    async with trigger_db.sessions() as session:
-        rows = await db.fetch(session, "SELECT reason FROM decisions WHERE type = 'cadence.due'")
-    assert [row["reason"] for row in rows] == ["asked"] * 40
-
-
-async def test_relational_program_keeps_to_the_caps_of_all(trigger_db: Database) -> None:
-    await apply(trigger_db)
-    await apply(trigger_db, "quarterly", cadence="1d", quarantine="30d")
-    await asked(trigger_db)
-    await scheduler.tick(trigger_db.sessions, clock=ManualClock(NOW), terms=TERMS)
-    async with trigger_db.sessions() as session:
-        (row,) = await db.fetch(session, "SELECT reason, program_id FROM decisions WHERE type = 'cadence.due'")
-    assert (row["reason"], row["program_id"]) == ("quarantined", "quarterly")
-
-
 async def test_purchase_of_somebody_asked_lately_is_told(trigger_db: Database) -> None:
     await apply(trigger_db)
     await decide(trigger_db, [purchase("e1")])
@@ -314,12 +301,3 @@ async def test_decisions_and_missing_fields_are_counted_once_they_are_committed(
 
 async def _decide_in(session: AsyncSession, id_: str) -> None:
     await decide_events(session, [read_event(message(purchase(id_)))], now=NOW, terms=TERMS)
-
-
-async def test_relational_program_asks_at_the_hour_the_customer_has(trigger_db: Database) -> None:
-    await apply(trigger_db, "quarterly", cadence="1d", at="10:00")
-    there = {**CUSTOMER, "time_zone": "Asia/Tokyo"}
-    await decide(trigger_db, [body("customer.updated", "e1", customer=there)])
-    await scheduler.tick(trigger_db.sessions, clock=ManualClock(NOW), terms=TERMS)
-    (request,) = await requests(trigger_db)
-    assert request.send_at == NOW + timedelta(hours=13)

@@ -19,7 +19,7 @@ from services.trigger.domain.touchpoints import Occasion
 from services.trigger.handlers.batch import Terms
 from services.trigger.handlers.events import read_event
 from services.trigger.handlers.simulation import Simulation
-from services.trigger.repository import programs
+from services.trigger.repository import past, programs
 from shared.clock import StoredClock
 from shared.cloudevents import Event
 from shared.db import Database
@@ -87,6 +87,16 @@ def test_simulated_relational_program_gives_everybody_one_turn_a_cadence() -> No
         simulation.take(event)
     turns = Counter(asked.customer_id for asked in simulation.outcome.asked)
     assert turns == {f"c{n}": 2 for n in range(30)}
+
+
+async def test_what_happened_at_the_very_beginning_belongs_to_what_is_decided_again(installed: Database) -> None:
+    """It is among the events since then: counted as history too, an event would be kept from asking by itself."""
+    assert await reasons(installed, [purchase("before", at=later(days=-8)), purchase("first")]) == ["too_old", "asked"]
+    async with installed.sessions() as session:
+        events = await past.events_since(session, later())
+        known = await past.respondents_at(session, later(), events)
+    assert [event.id for event in events] == ["first"]
+    assert (known["c1"].purchases, known["c1"].last_asked_at) == (1, None)
 
 
 async def simulate(*words: str) -> str:

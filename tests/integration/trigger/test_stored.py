@@ -1,0 +1,141 @@
+"""What is stored reads back whole, is found by an index, and is gone after an erasure."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from msgspec.structs import fields, replace
+
+from services.trigger.domain.respondents import Cause, Respondent
+from services.trigger.domain.touchpoints import Touchpoint, TouchpointKey, TouchpointKind, TouchpointState
+from services.trigger.repository import decisions, respondents, touchpoints
+from services.trigger.repository.decisions import EventKey
+from shared import db, parking
+from shared.db import Database
+from shared.events import Consent
+from shared.transport import Message
+from tests.integration.trigger.samples import NOW, body, decide, later, message, purchase
+
+BARE = Touchpoint(TouchpointKey("c1", TouchpointKind.SERVICE, "7"))
+FULL = Touchpoint(
+    BARE.key,
+    source="shop",
+    event_id="e1",
+    invitation_id=UUID(int=7),
+    program_id="shop",
+    state=TouchpointState.OPEN,
+    reversed_at=later(days=1),
+    delivered_at=later(days=2),
+    details={"service": {"id": "7"}},
+)
+NOBODY = Respondent("c1")
+ANN = Respondent(
+    "c1",
+    customer_id=" C1",
+    name="Ann",
+    email="ann@shop.example",
+    phone="+79161234567",
+    locale="ru-RU",
+    time_zone="Europe/Moscow",
+    consent=Consent(email=True, sms=False),
+    attributes={"tier": "gold", "age": 41, "vip": True},
+    purchases=3,
+    first_purchase_at=later(days=-9),
+    last_purchase_at=later(days=-1),
+    known_at=NOW,
+    last_answered_at=later(days=-4),
+    last_category="promoter",
+    last_score=10,
+    moments={Cause.INVITATION.value: {"shop": later(days=-5)}, Cause.ANSWER.value: {"shop": later(days=-4)}},
+    erased_at=later(days=-90),
+)
+
+
+def test_samples_leave_no_field_out() -> None:
+    for full, bare in ((FULL, BARE), (ANN, NOBODY)):
+        same = [field.name for field in fields(full) if getattr(full, field.name) == getattr(bare, field.name)]
+        assert same in (["key"], ["id"])
+
+
+async def test_every_field_of_a_touchpoint_is_stored_and_changed(trigger_db: Database) -> None:
+    other = replace(FULL, key=BARE.key._replace(ref="8"), invitation_id=UUID(int=8))
+    async with trigger_db.sessions.begin() as session:
+        await touchpoints.add(session, [BARE, other])
+    async with trigger_db.sessions.begin() as session:
+        assert await touchpoints.find(session, [BARE.key, other.key]) == {BARE.key: BARE, other.key: other}
+        await touchpoints.save(session, [FULL])
+    async with trigger_db.sessions.begin() as session:
+        assert await touchpoints.find(session, [BARE.key, other.key]) == {BARE.key: FULL, other.key: other}
+        await touchpoints.save(session, [BARE])
+    async with trigger_db.sessions.begin() as session:
+        assert await touchpoints.find(session, [BARE.key]) == {BARE.key: BARE}
+
+
+async def test_every_field_of_a_respondent_is_stored_and_changed(trigger_db: Database) -> None:
+    other = replace(ANN, id="c2")
+    async with trigger_db.sessions.begin() as session:
+        await respondents.add(session, [NOBODY, other])
+    async with trigger_db.sessions.begin() as session:
+        assert await respondents.lock(session, ["c1", "c2"]) == {"c1": NOBODY, "c2": other}
+        await respondents.save(session, [ANN])
+    async with trigger_db.sessions.begin() as session:
+        assert await respondents.lock(session, ["c1", "c2"]) == {"c1": ANN, "c2": other}
+        await respondents.save(session, [NOBODY])
+    async with trigger_db.sessions.begin() as session:
+        assert await respondents.lock(session, ["c1"]) == {"c1": NOBODY}
+
+
+async def test_decision_of_an_event_is_found_by_its_index(trigger_db: Database) -> None:
+    """Every event of every door is looked up: reading the whole table would be slower with each one decided."""
+    await decide(trigger_db, [purchase(f"e{number}") for number in range(1500)])
+    async with trigger_db.sessions.begin() as session:
+        await db.fetch(session, "ANALYZE decisions")
+        before = await _reads(session)
+        keys = [EventKey("shop", f"e{number}") for number in range(0, 1000, 10)]
+        assert len(await decisions.find(session, [*keys, EventKey("another", "e1")])) == 100
+        whole, by_index = await _reads(session)
+    assert (whole, by_index) == (before[0], before[1] + 101)
+
+
+async def _reads(session: Any) -> tuple[int, int]:
+    """Say how often this transaction read the table as a whole, and by an index."""
+    (row,) = await db.fetch(
+        session, "SELECT seq_scan, idx_scan FROM pg_stat_xact_user_tables WHERE relname = 'decisions'"
+    )
+    return row["seq_scan"], row["idx_scan"]
+
+
+async def test_erasure_leaves_a_person_in_no_column_of_any_table(trigger_db: Database) -> None:
+    """Reads the schema, so that a column that comes later is looked at as well."""
+    person = {
+        "id": "OLGA-17",
+        "name": "Olga Petrova",
+        "email": "olga@example.org",
+        "phone": "+79161234567",
+        "attributes": {"nickname": "olenka"},
+    }
+    bought = purchase("e1", order="1", customer=person, attributes={"gift_for": "olenka"})
+    unreadable = Message("crm.events", "k", message({**bought, "time": "soon"}).body, position="crm.events/0/1")
+    async with trigger_db.sessions.begin() as session:
+        await parking.park(session, [(unreadable, "time")])
+    await decide(trigger_db, [bought])
+    marks = ("OLGA-17", "Petrova", "olga@example", "9161234567", "olenka")
+    assert {table for table, _ in await _where(trigger_db, marks)} >= {"respondents", "touchpoints", "parked"}
+    await decide(trigger_db, [body("customer.erased", "e2", customer={"id": "olga-17"})], now=NOW + timedelta(days=1))
+    left = await _where(trigger_db, marks)
+    assert {table for table, _ in left} <= {"outbox"}, "the relay empties it within a second"
+
+
+async def _where(database: Database, marks: tuple[str, ...]) -> set[tuple[str, str]]:
+    columns = """SELECT table_name, column_name, data_type = 'bytea' AS raw FROM information_schema.columns
+    WHERE table_schema = current_schema()"""
+    found = set()
+    async with database.sessions() as session:
+        for table, column, raw in await db.fetch(session, columns):
+            text = f"encode({column}, 'escape')" if raw else f"{column}::text"
+            query = f"SELECT 1 FROM {table} WHERE {text} LIKE ANY($1::text[]) LIMIT 1"  # noqa: S608 - from the schema
+            if await db.fetch(session, query, [f"%{mark}%" for mark in marks]):
+                found.add((table, column))
+    return found
