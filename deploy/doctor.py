@@ -166,13 +166,14 @@ def _tools() -> Iterator[Finding]:
 
 
 async def _databases(settings: Settings) -> AsyncIterator[Finding]:
-    try:
-        urls = await databases.urls_for(settings, [*map(str, all_in_one.ALL)])
-    except Exception as error:  # noqa: BLE001 - whatever keeps it from starting is the finding
-        yield fail(f"PostgreSQL: {error}", "see above, or set EARSHOT_DATABASE_URL")
-        return
-    for schema, url in urls.items():
-        yield await _database(schema, url)
+    urls: dict[str, str] = {}
+    for schema in map(str, all_in_one.ALL):
+        try:
+            urls |= await databases.urls_for(settings, [schema])
+        except Exception as error:  # noqa: BLE001 - whatever keeps it from starting is the finding
+            yield fail(f"PostgreSQL: {error}", f"see above, or set EARSHOT_{schema.upper()}_DATABASE_URL")
+        else:
+            yield await _database(schema, urls[schema])
     with suppress(OSError, asyncpg.PostgresError):  # said already
         for room in await databases.rooms(urls, settings.database_options):
             text, _, cure = str(room).partition(": ")

@@ -14,12 +14,12 @@ from services.trigger.domain.sources import InvalidSource
 from shared import database_url
 from shared.capacity import TooFewConnections
 from shared.config import Settings
-from shared.embedded import CannotStart
+from shared.embedded import CannotStart, NoDatabase
 from shared.migrations import ModelsDiffer
 from shared.runtime import PortBusy, StoppedLate
 from shared.vocabulary import Service
 
-_SAY_IT_THEMSELVES = (PortBusy, StoppedLate, CannotStart, ModelsDiffer, InvalidSource, TooFewConnections)
+_SAY_IT_THEMSELVES = (PortBusy, StoppedLate, CannotStart, NoDatabase, TooFewConnections, ModelsDiffer, InvalidSource)
 _NO_DATABASE = (ConnectionError, socket.gaierror, TimeoutError, asyncpg.PostgresConnectionError)
 _REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 _FIELD = re.compile(r'field "(\w+)"')

@@ -137,10 +137,24 @@ async def _make_schemas(url: DatabaseUrl) -> None:
         await admin.close()
 
 
+class NoDatabase(Exception):
+    """Production never keeps its rows in an embedded server; the text names the setting."""
+
+
+def _setting(schema: str) -> str:
+    own = "EARSHOT_EVENTS_URL" if schema == "transport" else f"EARSHOT_{schema.upper()}_DATABASE_URL"
+    return f"{own} or EARSHOT_DATABASE_URL"
+
+
 async def url_of(schema: str, settings: Settings) -> str:
-    """Find the database a schema lives in: its own setting, the common one, or the embedded server, started for it."""
+    """Find the database a schema lives in: its own setting, the common one, or the embedded server, started for it.
+
+    Raises NoDatabase in production without a setting.
+    """
     given: str = getattr(settings, f"{schema}_database_url", "") or settings.database_url
     if given:
         return given
+    if settings.environment == "production":
+        raise NoDatabase(f"{schema} has no database, and in production none is embedded: set {_setting(schema)}")
     server = await asyncio.to_thread(start, settings.data_dir / "postgres")
     return (await prepare(server))[schema]

@@ -6,6 +6,9 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
 
 from deploy import databases
 from shared import db, embedded, parking
@@ -70,6 +73,26 @@ async def test_command_before_anything_ran_says_where_it_looked(postgres: embedd
     assert (code, said.count("\n")) == (1, 1)
     assert said.startswith("earshot: nothing has run here yet (")
     assert "EARSHOT_DATA_DIR" in said
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["run trigger", "migrate", "parked replay trigger", "keys list", "verify", "suppressions list"],
+)
+async def test_production_never_writes_to_an_embedded_database(command: str, tmp_path: Path) -> None:
+    code, said = await earshot(
+        *command.split(),
+        EARSHOT_ENVIRONMENT="production",
+        EARSHOT_LINK_KEYS="k1:secret",
+        EARSHOT_STAFF_SECRET="secret",
+        EARSHOT_DATA_DIR=str(tmp_path / "data"),
+        EARSHOT_SCORING_PORT="0",
+        EARSHOT_TRIGGER_PORT="0",
+        EARSHOT_DISPATCHER_PORT="0",
+    )
+    assert (code, said.count("\n")) == (1, 1)
+    assert "has no database, and in production none is embedded: set EARSHOT_" in said
+    assert not (tmp_path / "data").exists()
 
 
 async def test_production_is_refused_with_default_secrets() -> None:
