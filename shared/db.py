@@ -13,11 +13,10 @@ from typing import Any, cast
 import asyncpg
 import tenacity
 from sqlalchemy import event, text
-from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-from shared import database_url
+from shared import database_url, transactions
 from shared.database_url import USUAL, DatabaseOptions
 
 Sessions = async_sessionmaker[AsyncSession]
@@ -40,9 +39,10 @@ class Database:
             pool_timeout=options.command_s or 30,
             max_overflow=0,
             hide_parameters=True,  # an error must not quote an address
+            isolation_level="AUTOCOMMIT",  # BEGIN and COMMIT are not SQLAlchemy's, see `transactions`
             connect_args={"async_creator_fn": self.connect},
         )
-        event.listen(self.engine.sync_engine, "checkout", _replace_closed)
+        transactions.send_by_driver(self.engine.sync_engine)
         self.sessions: Sessions = async_sessionmaker(self.engine, expire_on_commit=False)
 
     @property
@@ -74,12 +74,6 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
-
-
-def _replace_closed(connection: Any, _record: object, _proxy: object) -> None:
-    """Let the pool reconnect what the server closed meanwhile; unlike a ping, this costs no round trip."""
-    if connection.driver_connection.is_closed():
-        raise DisconnectionError
 
 
 async def fetch(session: AsyncSession, sql: str, *args: Any) -> list[Row]:
@@ -125,14 +119,16 @@ async def copy(session: AsyncSession, table: str, columns: Sequence[str], rows: 
 async def _driver(session: AsyncSession) -> asyncpg.Connection:
     """Find the driver's connection of the session's transaction: once, for that takes a third of a small statement."""
     of, driver = session.info.get(_DRIVER, (None, None))
-    if of is not None and of is session.sync_session.get_transaction():
+    if of is not None and of is _transaction(session):
         return cast("asyncpg.Connection", driver)
     raw = await (await session.connection()).get_raw_connection()
     driver = cast("asyncpg.Connection", raw.driver_connection)
-    if not driver.is_in_transaction():  # SQLAlchemy begins with the first statement it sees, and it does not see these
-        await cast("Any", raw.dbapi_connection)._start_transaction()  # noqa: SLF001
-    session.info[_DRIVER] = session.sync_session.get_transaction(), driver
+    session.info[_DRIVER] = _transaction(session), driver
     return driver
+
+
+def _transaction(session: AsyncSession) -> object:
+    return session.sync_session.get_nested_transaction() or session.sync_session.get_transaction()
 
 
 def after_commit(session: AsyncSession, told: Callable[[], None]) -> None:

@@ -26,6 +26,9 @@ ANSWER_ARRIVAL = Histogram(
 ANSWERS = Counter("earshot_answers_total", "Answers stored, by mode", ["service", "mode"])
 WEBHOOKS = Counter("earshot_webhooks_total", "Tries to deliver a webhook, by what became of it", ["service", "state"])
 WEBHOOKS_DISABLED = Counter("earshot_webhooks_disabled_total", "Webhook endpoints given up", ["service"])
+UNOWNED_TRANSACTIONS = Counter(
+    "earshot_unowned_transactions_total", "Connections closed because they were in a transaction nobody owned"
+)
 HTTP_SECONDS = Histogram(
     "earshot_http_seconds", "Requests by route, never by path", ["service", "method", "route", "status"]
 )

@@ -10,6 +10,7 @@ from services.scoring.commands import exports, imports, webhooks
 from services.scoring.commands.database import opened
 from services.scoring.config import ScoringSettings
 from services.scoring.verification import verify
+from shared.db import fetch
 
 app = typer.Typer()
 app.add_typer(exports.app, name="export")
@@ -29,5 +30,5 @@ def verify_command() -> None:
 
 async def _verify(settings: ScoringSettings) -> list[str]:
     async with opened(settings) as database, database.sessions.begin() as session:
-        await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        await fetch(session, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         return await verify(session)

@@ -9,7 +9,8 @@ from typing import cast
 import asyncpg
 import pytest
 
-from shared import db
+from shared import db, metrics
+from shared.transactions import NotCommitted
 
 
 @pytest.fixture
@@ -55,3 +56,69 @@ async def test_statements_of_the_driver_are_rolled_back_with_the_session(one_con
     async with one_connection.sessions.begin() as session:
         assert (await db.fetch(session, "SELECT to_regclass('kept')"))[0][0] is None
     await one_connection.close()
+
+
+async def test_hot_statements_are_part_of_a_savepoint(one_connection: db.Database) -> None:
+    async with one_connection.sessions.begin() as session:
+        await db.fetch(session, "CREATE TABLE nested (one int)")
+        async with session.begin_nested() as savepoint:
+            await db.fetch(session, "INSERT INTO nested VALUES (1)")
+            await savepoint.rollback()
+        await db.fetch(session, "INSERT INTO nested VALUES (2)")
+    async with one_connection.sessions() as session:
+        assert [row[0] for row in await db.fetch(session, "SELECT one FROM nested")] == [2]
+    await one_connection.close()
+
+
+async def test_commit_after_a_swallowed_error_is_an_error(one_connection: db.Database) -> None:
+    async def swallow() -> None:
+        async with one_connection.sessions.begin() as session:
+            with pytest.raises(asyncpg.DivisionByZeroError):
+                await db.fetch(session, "SELECT 1 / 0")
+
+    with pytest.raises(NotCommitted):
+        await swallow()
+    assert await _process(one_connection)
+    await one_connection.close()
+
+
+async def test_commit_on_a_connection_that_was_closed_is_an_error(one_connection: db.Database) -> None:
+    async def lose() -> None:
+        async with one_connection.sessions.begin() as session:
+            await db.fetch(session, "CREATE TABLE lost (one int)")
+            driver = (await (await session.connection()).get_raw_connection()).driver_connection
+            cast("asyncpg.Connection", driver).terminate()
+
+    with pytest.raises(asyncpg.InterfaceError) as error:
+        await lose()
+    assert db.is_transient(error.value)
+    assert await _process(one_connection)
+    await one_connection.close()
+
+
+async def test_connection_that_comes_back_in_a_transaction_is_closed(one_connection: db.Database) -> None:
+    before = await _process(one_connection)
+    counted = _unowned()
+    pooled = await one_connection.engine.raw_connection()
+    await cast("asyncpg.Connection", pooled.driver_connection).execute("BEGIN")
+    pooled.close()
+    assert await _process(one_connection) != before
+    assert _unowned() == counted + 1
+    await one_connection.close()
+
+
+async def test_connection_that_is_handed_out_in_a_transaction_is_replaced(one_connection: db.Database) -> None:
+    before = await _process(one_connection)
+    counted = _unowned()
+    pooled = await one_connection.engine.raw_connection()
+    driver = cast("asyncpg.Connection", pooled.driver_connection)
+    pooled.close()
+    await driver.execute("BEGIN")
+    assert await _process(one_connection) != before
+    assert _unowned() == counted + 1
+    await one_connection.close()
+
+
+def _unowned() -> float:
+    [metric] = metrics.UNOWNED_TRANSACTIONS.collect()
+    return metric.samples[0].value
