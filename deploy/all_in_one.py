@@ -92,7 +92,7 @@ async def run(
     services: Sequence[Service] = ALL,
     ready: Callable[[dict[str, str]], None] = lambda _urls: None,
 ) -> None:
-    """Start PostgreSQL if need be, migrate, and run these services until told to stop."""
+    """Start PostgreSQL if need be, migrate or wait for it, and run these services until told to stop."""
     with ExitStack() as sockets:
         doors = {service: _open_door(settings, service, sockets) for service in services}
         await _run(settings, stop, doors, ready)
@@ -104,7 +104,10 @@ async def _run(
     base = settings.trigger
     schemas = [*map(str, doors), *([] if base.events_url else [databases.TRANSPORT])]
     urls = await databases.urls_for(base, schemas)
-    await databases.migrate(urls)
+    if base.migrate_on_start:
+        await databases.migrate(urls)
+    elif not await databases.until_migrated(urls, stop):
+        return
     await databases.check_rooms(urls, base.database_options)
     clock = open_clock(base.clock)
     events_url = base.events_url or urls[databases.TRANSPORT]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -44,6 +44,13 @@ class Which(StrEnum):
     TRIGGER = "trigger"
     DISPATCHER = "dispatcher"
     SCORING = "scoring"
+
+
+class Schema(StrEnum):
+    TRIGGER = "trigger"
+    DISPATCHER = "dispatcher"
+    SCORING = "scoring"
+    TRANSPORT = databases.TRANSPORT
 
 
 class Transport(StrEnum):
@@ -94,19 +101,27 @@ def replay_year(
 
 @app.command()
 def migrate(
-    *, check: Annotated[bool, typer.Option("--check", help="On an empty server of its own, up, down and up.")] = False
+    which: Annotated[list[Schema] | None, typer.Argument(help="Only these; all that are used here by default.")] = None,
+    *,
+    check: Annotated[bool, typer.Option("--check", help="On an empty server of its own, up, down and up.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Write down the catalogue of a new revision.")] = False,
 ) -> None:
-    """Bring every schema to its newest revision."""
+    """Bring schemas to their newest revision, as the role of EARSHOT_MIGRATE_URL where that is set."""
+    if check:
+        _run(databases.check_migrations)
+    elif write:
+        _run(databases.write_catalogues)
+    else:
+        _run(lambda: _migrate(Settings(), which))
 
-    async def work() -> None:
-        if check:
-            await databases.check_migrations()
-        else:
-            settings = Settings()
-            schemas = [*map(str, all_in_one.ALL), *([] if settings.events_url else [databases.TRANSPORT])]
-            await databases.migrate(await databases.urls_for(settings, schemas))
 
-    _run(work)
+async def _migrate(settings: Settings, which: Sequence[Schema] | None) -> None:
+    used = [*map(str, all_in_one.ALL), *([] if settings.events_url else [databases.TRANSPORT])]
+    schemas = list(map(str, which)) if which else used
+    if settings.migrate_url:
+        await databases.migrate(dict.fromkeys(schemas, settings.migrate_url))
+    else:
+        await databases.migrate(await databases.urls_for(settings, schemas))
 
 
 @app.command("topics")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -14,10 +14,13 @@ from shared import capacity, database_url, embedded, migrations
 from shared.capacity import Room, TooFewConnections
 from shared.config import Settings
 from shared.database_url import PATIENT, DatabaseOptions, Host
-from shared.db import Database, until_it_answers
+from shared.db import Database, is_transient, until_it_answers
+from shared.schema import SchemaOlder, check
+from shared.waiting import wait_for
 
 log = structlog.get_logger()
 
+RETRY_S = 1.0
 ROOT = Path(__file__).parent.parent
 TRANSPORT = "transport"
 RELAY_CONNECTIONS = 1  # of each service, beside its pool
@@ -66,16 +69,55 @@ async def check_rooms(urls: Mapping[str, str], options: DatabaseOptions) -> None
             log.warning("database.few_connections", allowed=room.allowed, taken=room.taken, wanted=room.wanted)
 
 
+async def until_migrated(urls: Mapping[str, str], stop: asyncio.Event) -> bool:
+    """Wait until somebody has migrated every schema; False when stopped before. Raises SchemaUnfit where none can."""
+    for schema, url in urls.items():
+        database = Database(url, schema=schema, pool_size=1)
+        try:
+            if not await _until_migrated(database, stop):
+                return False
+        finally:
+            await database.close()
+    return True
+
+
+async def _until_migrated(database: Database, stop: asyncio.Event) -> bool:
+    said = ""
+    while not stop.is_set():
+        try:
+            await check(database, MIGRATIONS[database.schema])
+        except Exception as error:
+            if not isinstance(error, SchemaOlder) and not is_transient(error):
+                raise
+            reason = str(error) if isinstance(error, SchemaOlder) else type(error).__name__
+        else:
+            return True
+        if reason != said:
+            log.warning("start.waits", schema=database.schema, reason=reason)
+        said = reason
+        await wait_for(stop, RETRY_S)
+    return False
+
+
 def _say_so(state: tenacity.RetryCallState) -> None:
     log.warning("database.unreachable", attempt=state.attempt_number, cure="earshot doctor")
 
 
 async def check_migrations() -> None:
-    """On an empty server of its own: up, compare with the models, down, up; raises ModelsDiffer."""
+    """On an empty server of its own: up, compare with the models, down, up; raises ModelsDiffer and SchemaUnfit."""
+    await _on_empty_server(migrations.round_trip)
+
+
+async def write_catalogues() -> None:
+    """Write down what the newest revision of each schema looks like."""
+    await _on_empty_server(migrations.write_catalogue)
+
+
+async def _on_empty_server(action: Callable[[Database, Path], Awaitable[None]]) -> None:
     with tempfile.TemporaryDirectory(prefix="earshot-", ignore_cleanup_errors=True) as folder:
         server = await asyncio.to_thread(embedded.start, Path(folder))
         for schema, url in (await embedded.prepare(server)).items():
             database = Database(url, schema=schema, options=PATIENT)
-            await migrations.round_trip(database, MIGRATIONS[schema])
+            await action(database, MIGRATIONS[schema])
             await database.close()
         server.stop()

@@ -29,6 +29,7 @@ from shared import database_url, db, topics
 from shared.clock import open_clock
 from shared.config import DEVELOPMENT_LINK_KEYS, Settings
 from shared.runtime import open_event_log
+from shared.schema import SchemaOlder, SchemaUnfit, check
 from shared.transport import TransportUnavailable
 from shared.vocabulary import Service
 
@@ -167,7 +168,7 @@ def _tools() -> Iterator[Finding]:
 
 async def _databases(settings: Settings) -> AsyncIterator[Finding]:
     urls: dict[str, str] = {}
-    for schema in map(str, all_in_one.ALL):
+    for schema in [*map(str, all_in_one.ALL), *([] if settings.events_url else [databases.TRANSPORT])]:
         try:
             urls |= await databases.urls_for(settings, [schema])
         except Exception as error:  # noqa: BLE001 - whatever keeps it from starting is the finding
@@ -193,14 +194,25 @@ async def _database(schema: str, url: str) -> Finding:
         )
     try:
         version = int(await connection.fetchval("SHOW server_version_num"))
-        migrated = await connection.fetchval("SELECT to_regclass($1)", f"{schema}.alembic_version")
     finally:
         await connection.close()
     if version < OLDEST_POSTGRES:
         return fail(f"{schema}: PostgreSQL {version // 10_000}", "15 or newer is needed")
-    if migrated is None:
-        return note(f"{schema}: an empty schema", "earshot migrate, or just start the service")
-    return ok(f"{schema}: PostgreSQL {version // 10_000}, migrated")
+    return await _schema(schema, url, server=f"PostgreSQL {version // 10_000}")
+
+
+async def _schema(schema: str, url: str, *, server: str) -> Finding:
+    database = db.Database(url, schema=schema, pool_size=1)
+    try:
+        fingerprint = await check(database, databases.MIGRATIONS[schema])
+    except SchemaOlder as error:
+        return note(str(error), "earshot migrate, or a start with EARSHOT_MIGRATE_ON_START=true")
+    except SchemaUnfit as error:
+        what, _, cure = str(error).rpartition("; ")
+        return fail(what, cure)
+    finally:
+        await database.close()
+    return ok(f"{schema}: {server}, schema {fingerprint}")
 
 
 async def _events(settings: Settings) -> Finding:

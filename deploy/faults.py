@@ -15,11 +15,21 @@ from shared import database_url
 from shared.capacity import TooFewConnections
 from shared.config import Settings
 from shared.embedded import CannotStart, NoDatabase
+from shared.health import NotReady
 from shared.migrations import ModelsDiffer
 from shared.runtime import PortBusy, StoppedLate
 from shared.vocabulary import Service
 
-_SAY_IT_THEMSELVES = (PortBusy, StoppedLate, CannotStart, NoDatabase, TooFewConnections, ModelsDiffer, InvalidSource)
+_SAY_IT_THEMSELVES = (
+    PortBusy,
+    StoppedLate,
+    CannotStart,
+    NoDatabase,
+    TooFewConnections,
+    ModelsDiffer,
+    NotReady,
+    InvalidSource,
+)
 _NO_DATABASE = (ConnectionError, socket.gaierror, TimeoutError, asyncpg.PostgresConnectionError)
 _REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 _FIELD = re.compile(r'field "(\w+)"')

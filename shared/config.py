@@ -60,6 +60,8 @@ class Settings(BaseSettings):
     database_command_s: float = Field(default=25.0, gt=0)
     database_statement_s: float = Field(default=20.0, gt=0)
     database_idle_s: float = Field(default=60.0, gt=0)
+    migrate_on_start: bool = Field(default_factory=lambda known: known["environment"] == "development")
+    migrate_url: str = ""  # `earshot migrate` connects with it; empty: as the services do
     events_url: str = ""  # empty: the postgres transport beside the services' database
     topic_prefix: str = ""
     kafka_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
@@ -91,7 +93,9 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("database_url", "trigger_database_url", "dispatcher_database_url", "scoring_database_url")
+    @field_validator(
+        "database_url", "trigger_database_url", "dispatcher_database_url", "scoring_database_url", "migrate_url"
+    )
     @classmethod
     def _is_postgresql(cls, url: str) -> str:
         if url:
