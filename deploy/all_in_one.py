@@ -39,6 +39,7 @@ _OF_ITS_OWN: Mapping[str, object] = {
     "trigger_database_url": "",
     "dispatcher_database_url": "",
     "scoring_database_url": "",
+    "migrate_on_start": True,
     "events_url": "",
     "crm_events_url": "",
     "topic_prefix": "",

@@ -18,6 +18,7 @@ from shared.embedded import CannotStart, NoDatabase
 from shared.health import NotReady
 from shared.migrations import ModelsDiffer
 from shared.runtime import PortBusy, StoppedLate
+from shared.schema import CatalogueMissing
 from shared.vocabulary import Service
 
 _SAY_IT_THEMSELVES = (
@@ -27,6 +28,7 @@ _SAY_IT_THEMSELVES = (
     NoDatabase,
     TooFewConnections,
     ModelsDiffer,
+    CatalogueMissing,
     NotReady,
     InvalidSource,
 )

@@ -59,6 +59,10 @@ class SchemaOlder(SchemaUnfit):
     """The schema waits for its migrations: `earshot migrate` mends it."""
 
 
+class CatalogueMissing(Exception):
+    """Nobody wrote down yet what a new revision looks like."""
+
+
 @dataclass(frozen=True, slots=True)
 class Catalogue:
     """The columns, constraints and indexes of a schema's tables and views, a line each, beginning with the table."""
@@ -129,7 +133,10 @@ class Migrations:
         return self.folder / "catalogues" / f"{revision}.txt"
 
     def catalogue(self, revision: str) -> Catalogue:
-        return Catalogue.of(self.path(revision).read_text())
+        try:
+            return Catalogue.of(self.path(revision).read_text())
+        except FileNotFoundError as error:
+            raise CatalogueMissing(f"{self.path(revision)} is missing: run `earshot migrate --write`") from error
 
     def knows(self, standing: Standing) -> bool:
         return standing.revision is None or standing.revision in self.revisions

@@ -86,3 +86,9 @@ def test_demo_touches_nothing_of_anybodys(monkeypatch: pytest.MonkeyPatch) -> No
     for part in (settings.trigger, settings.dispatcher, settings.scoring):
         assert (part.database_url, part.scoring_database_url, part.events_url) == ("", "", "")
     assert settings.trigger.crm_events_url == ""
+
+
+def test_production_migrates_at_a_start_only_when_told_to() -> None:
+    assert Settings().migrate_on_start
+    assert not Settings(environment="production").migrate_on_start
+    assert Settings(environment="production", migrate_on_start=True).migrate_on_start

@@ -26,7 +26,7 @@ async def findings(settings: AllSettings) -> list[Finding]:
 
 def own(urls: Mapping[str, str], folder: Path, **more: object) -> AllSettings:
     databases = {f"{service}_database_url": urls[service] for service in Service}
-    return scratch_settings(folder, **{**databases, **more})
+    return scratch_settings(folder, **{"database_url": urls["transport"], **databases, **more})
 
 
 async def test_healthy_installation_has_nothing_to_mend(
@@ -35,15 +35,27 @@ async def test_healthy_installation_has_nothing_to_mend(
     await install_programs(trigger_db, SystemClock())
     found = await findings(own(urls, tmp_path))
     assert [finding for finding in found if finding.state is State.FAIL] == []
-    assert sum("migrated" in finding.text for finding in found) == 3
+    assert sum(", schema 000" in finding.text for finding in found) == len(urls)
     assert any("EARSHOT_SEND=mailbox" in finding.text for finding in found)
     assert any("email" in finding.text and "assume" in finding.text for finding in found)
 
 
 async def test_fresh_clone_is_told_once_that_its_schemas_are_empty(postgres: embedded.Embedded, tmp_path: Path) -> None:
     found = await findings(own(await embedded.prepare(postgres, "fresh"), tmp_path))
-    assert sum("an empty schema" in finding.text for finding in found) == 3
+    assert sum("is empty and this version needs 000" in finding.text for finding in found) == 4
     assert [finding.text for finding in found if "cannot be read" in finding.text] == []
+
+
+async def test_an_edited_schema_is_named_with_what_differs(
+    urls: Mapping[str, str], tmp_path: Path, trigger_db: Database
+) -> None:
+    async with trigger_db.sessions.begin() as session:
+        await fetch(session, "ALTER TABLE decisions DROP COLUMN trail")
+    found = [each for each in await findings(own(urls, tmp_path)) if each.state is State.FAIL]
+    assert len(found) == 1
+    assert found[0].text.startswith("schema trigger is not what its migrations make at revision 0")
+    assert found[0].text.endswith("it “lacks decisions column trail jsonb not null”")
+    assert found[0].cure.startswith("restore it from a backup")
 
 
 async def test_each_fault_is_named_with_its_cure(urls: Mapping[str, str], tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from alembic import op
 
 revision = "0002"
 down_revision = "0001"
+oldest_reader = "0001"
 
 # a row of the release before says nothing of `test`: then what is not counted passes for one, as it did
 _VIEW = """CREATE OR REPLACE VIEW answers_v AS
