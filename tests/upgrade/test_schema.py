@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
@@ -39,7 +39,7 @@ def downgrade() -> None:
 
 
 @pytest.fixture
-async def empty(postgres: embedded.Embedded) -> AsyncIterator[Mapping[str, str]]:
+async def empty(postgres: embedded.Embedded) -> Mapping[str, str]:
     """A database with empty schemas."""
     return await embedded.prepare(postgres, f"e{uuid4().hex[:12]}")
 
