@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+import asyncpg
 import structlog
 
 from shared import metrics
@@ -30,16 +31,24 @@ class Guarded:
 
 
 @contextmanager
-def isolated(kind: str, *, service: Service, outages: bool = False, **ids: object) -> Iterator[Guarded]:
+def isolated(
+    kind: str,
+    *,
+    service: Service,
+    passing: tuple[type[Exception], ...] = (),
+    outages: bool = False,
+    **ids: object,
+) -> Iterator[Guarded]:
     """Handle one item from outside; whatever it raises is counted under `kind` and logged with these ids only.
 
-    With `outages`, an error that will pass is not the item's: it is raised, so that the item is tried again.
+    `passing` names errors that the caller handles. With `outages`, an error that will pass is not the item's: it is
+    raised, so that the item is tried again.
     """
     guarded = Guarded()
     try:
         yield guarded
     except Exception as error:
-        if outages and is_transient(error):
+        if isinstance(error, passing) or (outages and is_transient(error)):
             raise
         guarded.error = error
         refuse(kind, error, service=service, **ids)
@@ -48,7 +57,7 @@ def isolated(kind: str, *, service: Service, outages: bool = False, **ids: objec
 def refuse(kind: str, error: Exception, *, service: Service, **ids: object) -> None:
     """Count and log an item that cannot be handled. The log line holds no content: only the error's type and place."""
     metrics.BAD_INPUT.labels(service, kind).inc()
-    log.error("input.refused", kind=kind, exc_info=error, **ids)
+    log.warning("input.refused", kind=kind, exc_info=error, **ids)
 
 
 async def halved(
@@ -56,17 +65,26 @@ async def halved(
 ) -> list[Result | Exception]:
     """Work on all items at once; what fails is halved until the culprit stands alone.
 
-    Returns, in order, the result of each item or what it raised. An error that will pass is raised.
+    Returns, in order, the result of each item or what it raised. An error that is no item's fault is raised: one that
+    will pass, and a statement that does not fit the schema.
     """
     try:
         return list(await work(items))
     except Exception as error:
-        if is_transient(error):
+        if is_transient(error) or _is_of_the_schema(error):
             raise
         if len(items) == 1:
             return [error]
     middle = len(items) // 2
     return [*await halved(items[:middle], work), *await halved(items[middle:], work)]
+
+
+def _is_of_the_schema(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, asyncpg.SyntaxOrAccessError):
+            return True
+        error = getattr(error, "orig", None) or error.__cause__
+    return False
 
 
 def storable(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import structlog
@@ -15,6 +16,8 @@ from services.dispatcher.repository.crm_tasks import CrmTask
 from shared.clock import Clock
 from shared.db import Sessions
 from shared.events import SurveyRequested
+from shared.isolated import Guarded, isolated
+from shared.vocabulary import Service
 
 log = structlog.get_logger()
 
@@ -35,13 +38,22 @@ class CrmTasks:
             due = await crm_tasks.take_due(session, limit=AT_ONCE)
         for task in due:
             try:
-                await self._attend(task)
+                with self._guarded(task) as guarded:
+                    await self._attend(task)
             except Unanswered:
                 log.warning("crm.unanswered", invitation_id=str(task.invitation_id), tries=task.tries)
                 break  # each comes again later
             except TaskGone:
                 await self._finish(task)
+            else:
+                if guarded.error is not None:
+                    await self._finish(task)  # no task can be made of what is stored: the desk has the call
         return 0  # never in a hurry: the CRM counts requests
+
+    def _guarded(self, task: CrmTask) -> AbstractContextManager[Guarded]:
+        passing = (Unanswered, TaskGone)
+        id_ = str(task.invitation_id)
+        return isolated("crm_task", service=Service.DISPATCHER, passing=passing, outages=True, invitation_id=id_)
 
     async def _attend(self, task: CrmTask) -> None:
         if not task.is_open:

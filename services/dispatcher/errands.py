@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
+from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,9 +20,9 @@ from services.dispatcher.receipts import Receipt, Reference
 from services.dispatcher.repository import receipts
 from shared import links, metrics
 from shared.clock import Clock
-from shared.db import Row, Sessions
+from shared.db import Row, Sessions, is_transient
 from shared.events import SurveyRequested
-from shared.isolated import isolated
+from shared.isolated import halved, isolated, refuse
 from shared.links import Purpose, UnknownLinkKey
 from shared.vocabulary import Service
 
@@ -39,8 +40,30 @@ class Asked(Protocol):
 
 
 async def apply_receipts(sessions: Sessions, clock: Clock) -> int:
+    """Apply what is due; return how many receipts were looked at. One that cannot be applied is set aside."""
+    try:
+        async with sessions.begin() as session:
+            return await receiving.apply(session, now=clock.now())
+    except Exception as error:
+        if is_transient(error):
+            raise
+        return await _apply_apart(sessions, clock)
+
+
+async def _apply_apart(sessions: Sessions, clock: Clock) -> int:
+    async def apply(ids: Sequence[UUID]) -> Sequence[None]:
+        async with sessions.begin() as session:
+            await receiving.apply(session, now=clock.now(), among=ids)
+        return [None] * len(ids)
+
     async with sessions.begin() as session:
-        return await receiving.apply(session, now=clock.now())
+        ids = await receipts.due(session, limit=receiving.BATCH)
+    refused = {id_: error for id_, error in zip(ids, await halved(ids, apply), strict=True) if error is not None}
+    for id_, error in refused.items():
+        refuse("receipt", error, service=Service.DISPATCHER, receipt_id=str(id_))
+    async with sessions.begin() as session:
+        await receipts.set_aside(session, refused)
+    return len(ids)
 
 
 async def release_expired(sessions: Sessions, clock: Clock) -> int:

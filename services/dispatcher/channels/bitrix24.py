@@ -6,6 +6,7 @@ are allowed; over that comes 503 with `QUERY_LIMIT_EXCEEDED`, and nothing was do
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -87,6 +88,6 @@ def _is_gone(reply: Reply) -> bool:
 
 def _number(task: Any) -> str:
     number = str(task.get("id")) if isinstance(task, dict) else ""
-    if not number.isdecimal():
+    if not re.fullmatch("[0-9]{1,20}", number):
         raise Unanswered
     return number

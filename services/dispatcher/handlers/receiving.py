@@ -32,9 +32,9 @@ from shared.vocabulary import AttemptState, ChannelKind, InvitationOutcome, Supp
 BATCH = 500
 
 
-async def apply(session: AsyncSession, *, now: datetime, limit: int = BATCH) -> int:
+async def apply(session: AsyncSession, *, now: datetime, among: Collection[UUID] | None = None) -> int:
     """Apply receipts whose message is known; return how many were looked at. The rest is looked at again later."""
-    due = await receipts.take_due(session, limit=limit)
+    due = await receipts.take_due(session, limit=BATCH, among=among)
     if not due:
         return 0
     about = await receipts.matched(session, due)

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from services.dispatcher.hooks.door import Door, Incoming
+from services.dispatcher.hooks.door import Door, Incoming, Said
 from services.dispatcher.repository import crm_tasks, receipts
 from shared import metrics, problems
 from shared.db import Sessions
+from shared.isolated import isolated
+from shared.problems import Forbidden, Unavailable
 from shared.vocabulary import Service
 
 
@@ -23,7 +25,7 @@ def router(sessions: Sessions, doors: Mapping[str, Door]) -> APIRouter:
         door = doors.get(provider)
         if door is None:
             raise problems.NotFound("No such provider", "Its secret is not set.")
-        said = await door.hear(Incoming(request.url.query, request.headers, await request.body()))
+        said = await _heard(door, Incoming(request.url.query, request.headers, await request.body()), provider)
         if said.receipts or said.changed_tasks:
             async with sessions.begin() as session:
                 await receipts.add(session, said.receipts)
@@ -33,3 +35,10 @@ def router(sessions: Sessions, doors: Mapping[str, Door]) -> APIRouter:
         return Response(said.reply, media_type="text/xml") if said.reply else Response(status_code=204)
 
     return routes
+
+
+async def _heard(door: Door, incoming: Incoming, provider: str) -> Said:
+    """Hear a provider; what cannot be read is refused, so that it is nobody's fault but the sender's."""
+    with isolated("callback", service=Service.DISPATCHER, passing=(Forbidden, Unavailable), provider=provider):
+        return await door.hear(incoming)
+    raise problems.BadRequest("The message cannot be read")

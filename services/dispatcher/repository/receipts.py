@@ -63,8 +63,10 @@ class Matched:
     step: int = 0
 
 
+_DUE_IDS = "SELECT id FROM receipts WHERE look_at <= clock_timestamp() ORDER BY look_at LIMIT $1"
 _DUE = """SELECT id, provider, key, kind, channel, reason, invitation_id, step, message_id, phone FROM receipts
-WHERE look_at <= clock_timestamp() ORDER BY look_at LIMIT $1 FOR UPDATE SKIP LOCKED"""
+WHERE look_at <= clock_timestamp() AND ($2::uuid[] IS NULL OR id = ANY($2)) ORDER BY look_at LIMIT $1
+FOR UPDATE SKIP LOCKED"""
 _ATTEMPTS = """SELECT DISTINCT ON (r.id) r.id, a.id AS attempt_id, a.invitation_id, a.step, i.respondent_id
 FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::int[], $5::text[]) AS r (id, channel, invitation_id, step, message)
 JOIN attempts a ON a.channel = r.channel AND (
@@ -76,9 +78,15 @@ _WRITERS = """SELECT DISTINCT r.id, i.respondent_id FROM unnest($1::uuid[], $2::
 JOIN attempts a ON a.phone = r.phone JOIN invitations i ON i.id = a.invitation_id"""
 
 
-async def take_due(session: AsyncSession, *, limit: int) -> dict[UUID, Receipt]:
-    """Lock receipts that wait to be applied; what another process holds is left to it."""
-    return {row["id"]: _receipt(row) for row in await db.fetch(session, _DUE, limit)}
+async def due(session: AsyncSession, *, limit: int) -> list[UUID]:
+    """Name receipts that wait to be applied."""
+    return [row["id"] for row in await db.fetch(session, _DUE_IDS, limit)]
+
+
+async def take_due(session: AsyncSession, *, limit: int, among: Collection[UUID] | None = None) -> dict[UUID, Receipt]:
+    """Lock receipts that wait to be applied, or those of them among these; what another process holds is left to it."""
+    among = None if among is None else list(among)
+    return {row["id"]: _receipt(row) for row in await db.fetch(session, _DUE, limit, among)}
 
 
 async def matched(session: AsyncSession, due: Mapping[UUID, Receipt]) -> list[Matched]:
@@ -106,6 +114,11 @@ _DONE = "UPDATE receipts SET look_at = NULL WHERE id = ANY($1::uuid[])"
 _LATER = """UPDATE receipts SET looks = looks + 1,
     look_at = CASE WHEN looks < $2 THEN clock_timestamp() + (1 << looks) * interval '1 second' END
 WHERE id = ANY($1::uuid[])"""
+
+
+async def set_aside(session: AsyncSession, ids: Collection[UUID]) -> None:
+    """Look at these no more; they stay where they are for as long as receipts are kept."""
+    await db.fetch(session, _DONE, list(ids))
 
 
 async def put_away(session: AsyncSession, done: Collection[UUID], *, unmatched: Collection[UUID]) -> None:

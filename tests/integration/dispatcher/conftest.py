@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from prometheus_client import REGISTRY
 
 from services.dispatcher import handlers, scheduler
 from services.dispatcher.channels import ChannelAccount
@@ -87,6 +88,12 @@ def answered(asked: SurveyRequested) -> SurveyAnswered:
 
 def withdrawn(asked: SurveyRequested) -> SurveyWithdrawn:
     return SurveyWithdrawn(respondent_id=asked.respondent_id, invitation_id=asked.invitation_id, reason="cancelled")
+
+
+def counted(kind: str) -> float:
+    """Say how many bad items of a kind were counted so far."""
+    labels = {"service": Service.DISPATCHER, "kind": kind}
+    return REGISTRY.get_sample_value("earshot_bad_input_total", labels) or 0.0
 
 
 @dataclass

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from uuid import UUID
 
 import pytest
-from prometheus_client import REGISTRY
+from starlette.responses import Response
 
-from services.dispatcher.channels.sms import Inquiry
+from services.dispatcher.channels.sms import Inquiry, SmsAccount, Twilio
 from services.dispatcher.errands import Inquirer
 from services.dispatcher.receipts import Receipt, ReceiptKind
-from shared.vocabulary import ChannelKind, Service
-from tests.fakes import Imap, imap
-from tests.integration.dispatcher.conftest import LINK_KEYS, Chain, plan, request
+from shared.http_client import HttpClient
+from shared.vocabulary import ChannelKind
+from tests.fakes import Imap, gateway, imap
+from tests.integration.dispatcher.conftest import LINK_KEYS, Chain, counted, plan, request
 from tests.integration.dispatcher.test_bounces import reader, reference_of, report
 from tests.integration.dispatcher.test_receipts import Receiver, UnknownAccount, sent
 
 SMS = ChannelKind.SMS
-
-
-def counted(kind: str) -> float:
-    labels = {"service": Service.DISPATCHER, "kind": kind}
-    return REGISTRY.get_sample_value("earshot_bad_input_total", labels) or 0.0
 
 
 @pytest.fixture
@@ -112,3 +109,68 @@ async def test_stored_request_that_cannot_be_read_stops_no_question(chain: Chain
     states = await chain.rows("SELECT invitation_id, state FROM attempts")
     assert {row["invitation_id"]: row["state"] for row in states} == {bad: "unknown", good: "delivered"}
     assert counted("stored_request") == before + 1
+
+
+@pytest.mark.parametrize(
+    "wrong", ["kind = 'eaten_by_bear'", "channel = 'pigeon'", "reason = ' '", "reason = repeat('x', 300)"]
+)
+async def test_stored_receipt_that_cannot_be_applied_is_set_aside_and_the_others_are_applied(
+    chain: Chain, wrong: str
+) -> None:
+    asked = [await sent(chain, request(f"r{number}")) for number in range(7)]
+    receiver, before = Receiver(chain), counted("receipt")
+    await receiver.bring(*(receiver.receipt(ReceiptKind.DELIVERED, each) for each in asked))
+    await chain.rows(f"UPDATE receipts SET {wrong} WHERE invitation_id = $1 RETURNING 1", asked[4].invitation_id)  # noqa: S608 - a case
+    await receiver.apply()
+    states = [(await receiver.attempt(each))[0] for each in asked]
+    assert states == ["delivered"] * 4 + ["sent"] + ["delivered"] * 2
+    assert counted("receipt") == before + 1
+    assert await chain.rows("SELECT 1 FROM receipts WHERE look_at IS NOT NULL") == []
+
+
+async def test_receipts_wait_while_the_schema_does_not_fit(chain: Chain) -> None:
+    asked, receiver = await sent(chain), Receiver(chain)
+    await receiver.bring(receiver.receipt(ReceiptKind.DELIVERED, asked))
+    await chain.rows("ALTER TABLE attempts RENAME TO away")
+    with pytest.raises(Exception, match="attempts"):
+        await receiver.apply()
+    await chain.rows("ALTER TABLE away RENAME TO attempts")
+    await receiver.apply()
+    assert (await receiver.attempt(asked))[0] == "delivered"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"sid": "SM1", "num_segments": "99999999999", "price": "1e999999", "price_unit": "\0"},
+        {"sid": "\ud800", "num_segments": [], "price": "NaN", "price_unit": {}},
+        {"sid": 7, "num_segments": -3, "price": "0.0000000001", "price_unit": "x" * 5000},
+        {"sid": "SM1", "price": "9" * 4000},
+        {"sid": "SM1", "price": 1e308, "num_segments": True},
+    ],
+)
+async def test_whatever_a_gateway_charges_the_message_is_recorded_as_sent(
+    chain: Chain, reply: dict[str, object]
+) -> None:
+    async with gateway() as twilio:
+        twilio.answer = lambda _form: Response(json.dumps(reply), 201, media_type="application/json")
+        account = SmsAccount(Twilio(HttpClient(twilio.url), sid="AC1", sender="+1"))
+        asked = request(plan=plan((SMS, 0)))
+        await chain.take(asked)
+        await chain.lane(SMS, account).perform_due()
+        await account.close()
+    assert await chain.states(asked.invitation_id) == ["sent"]
+    (row,) = await chain.rows("SELECT segments, cost FROM attempts")
+    assert row["cost"] is None or row["cost"] == 0
+
+
+@pytest.mark.parametrize("code", [10**300, -(10**300), 1.5, True, [], "x" * 5000, None])
+async def test_whatever_error_a_gateway_names_the_step_goes_on(chain: Chain, code: object) -> None:
+    async with gateway() as twilio:
+        twilio.answer = lambda _form: Response(json.dumps({"code": code}), 400, media_type="application/json")
+        account = SmsAccount(Twilio(HttpClient(twilio.url), sid="AC1", sender="+1"))
+        asked = request(plan=plan((SMS, 0)))
+        await chain.take(asked)
+        await chain.lane(SMS, account).perform_due()
+        await account.close()
+    assert await chain.states(asked.invitation_id) == ["refused"]

@@ -19,7 +19,7 @@ from shared.events import SurveyRequested
 from shared.http_client import HttpClient
 from shared.vocabulary import ChannelKind
 from tests.fakes import Gateway, gateway
-from tests.integration.dispatcher.conftest import Chain, answered, plan, request
+from tests.integration.dispatcher.conftest import Chain, answered, counted, plan, request
 
 LIMIT = JSONResponse({"error": "QUERY_LIMIT_EXCEEDED", "error_description": "Too many requests"}, 503)
 
@@ -197,3 +197,18 @@ async def test_outgoing_webhook_has_the_task_read_again(chain: Chain, portal: Po
             assert (await hook.post("/hooks/bitrix24", data=form)).status_code == 204
     await crm()
     assert await chain.outcome(asked.invitation_id) == "exhausted"
+
+
+async def test_call_whose_stored_request_cannot_be_read_stops_no_other_task(
+    chain: Chain, portal: Portal, crm: CrmTasks
+) -> None:
+    bad, good = await called(chain, respondent="r1"), await called(chain, respondent="r2")
+    await chain.rows("UPDATE invitations SET request = '{}' WHERE id = $1 RETURNING 1", bad.invitation_id)
+    before = counted("crm_task")
+    await crm()
+    await due_again(chain)
+    await crm()
+    assert [task["TITLE"].partition(" · ")[2] != "" for task in portal.tasks.values()] == [True]
+    rows = await chain.rows("SELECT invitation_id, finished_at IS NULL AS open FROM crm_tasks")
+    assert {row["invitation_id"]: row["open"] for row in rows} == {bad.invitation_id: False, good.invitation_id: True}
+    assert counted("crm_task") == before + 1

@@ -392,6 +392,8 @@ async def test_each_recipient_of_a_bounce_is_a_receipt(chain: Chain, sns: httpx.
         {"SigningCertURL": "https://s3.eu-west-1.amazonaws.com/x.pem"},
         {"Timestamp": "2020-01-01T00:00:00.000Z"},
         {"Timestamp": "soon"},
+        {"Timestamp": "0001-01-01T00:00:00+14:00"},
+        {"SigningCertURL": "https://["},
     ],
 )
 async def test_what_is_not_from_our_topic_is_refused_though_signed(

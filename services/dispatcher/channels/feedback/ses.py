@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 
 from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, reference_in
+from shared.isolated import storable
 from shared.vocabulary import ChannelKind, address_fingerprint
 
 NAME = "ses"
@@ -43,7 +44,10 @@ class NotFromSns(ValueError):
 
 def is_sns_address(url: str) -> bool:
     """Say whether an address leads to SNS itself: anybody can put another one into a message."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # brackets that hold no address
+        return False
     return parts.scheme == "https" and _HOST.fullmatch(parts.netloc) is not None
 
 
@@ -76,7 +80,7 @@ def sent_at(message: Mapping[str, Any]) -> datetime:
     """When SNS says it wrote this; raises NotFromSns."""
     try:
         return datetime.fromisoformat(str(message.get("Timestamp"))).astimezone(UTC)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise NotFromSns("timestamp") from error
 
 
@@ -93,7 +97,8 @@ def receipts(message: Mapping[str, Any]) -> list[Receipt]:
     if kind is None or reference is None:
         return []
     id_ = str(message.get("MessageId"))[:100]
-    keys = [f"{id_}:{address_fingerprint(str(recipient)).hex()[:16]}" for recipient in recipients[:100]]
+    named = [storable(str(recipient)) for recipient in recipients[:100]]
+    keys = [f"{id_}:{address_fingerprint(recipient).hex()[:16]}" for recipient in named]
     return [Receipt(NAME, key, kind, ChannelKind.EMAIL, reason, reference) for key in dict.fromkeys(keys)]
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Protocol
 
@@ -15,11 +17,13 @@ from services.dispatcher.channels.breaker import Breaker, Health
 from services.dispatcher.domain import Disposition, Outgoing, Result, sms_segments
 from services.dispatcher.receipts import Receipt, ReceiptKind, Reference
 from shared.http_client import Call, HttpClient, MaybeSent, NotSent, Reply
-from shared.vocabulary import ChannelKind
+from shared.isolated import isolated
+from shared.vocabulary import ChannelKind, Service
 
 MOST_SEGMENTS = 4
 TOO_FAST_S = 30.0  # how long a message waits that came too fast for its gateway
 _PATIENCE_S = 8.0
+_MOST_PAID, _MILLIONTH = Decimal(10**9), Decimal("0.000001")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +113,11 @@ class SmsAccount:
             return Disposition(Result.UNAVAILABLE, "unreachable")
         except MaybeSent:
             return Disposition(Result.UNKNOWN, "no_reply", own_id)
-        found = self.gateway.disposition(reply)
-        return structs.replace(found, message_id=own_id or found.message_id)
+        reference = str(Reference(message.invitation_id, message.step))
+        with isolated("sms_reply", service=Service.DISPATCHER, reference=reference):
+            found = self.gateway.disposition(reply)
+            return structs.replace(found, message_id=own_id or found.message_id, reason=_bounded(found.reason))
+        return Disposition(Result.UNKNOWN, "reply_not_read", own_id)
 
     async def ask(self, inquiry: Inquiry) -> Receipt | None:
         """Ask what became of a message of ours; None when the answer says nothing, or there is none."""
@@ -125,6 +132,28 @@ class SmsAccount:
 
     async def close(self) -> None:
         await self.gateway.http.close()
+
+
+def _bounded(reason: str | None) -> str | None:
+    return reason and reason[:100]
+
+
+def segments_in(value: object) -> int | None:
+    """A provider's number of segments, where it is one."""
+    text = str(value) if isinstance(value, int | str) else ""
+    return int(text) if re.fullmatch("[0-9]{1,4}", text) else None
+
+
+def price_in(value: object) -> Decimal | None:
+    """A provider's price as it may be stored: to a millionth, and less than a thousand million."""
+    text = str(value) if isinstance(value, int | float | str) else ""
+    try:
+        price = Decimal(text[:50])
+    except InvalidOperation:
+        return None
+    if not price.is_finite() or abs(price) >= _MOST_PAID:
+        return None
+    return price if int(price.as_tuple().exponent) >= -6 else price.quantize(_MILLIONTH)
 
 
 def printable(value: object) -> str | None:

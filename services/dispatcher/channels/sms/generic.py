@@ -12,17 +12,17 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.dispatcher.channels.sms.gateway import TOO_FAST_S, Inquiry, printable
+from services.dispatcher.channels.sms.gateway import TOO_FAST_S, Inquiry, price_in, printable, segments_in
 from services.dispatcher.domain import Bill, Disposition, Outgoing, Result
 from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, reference_in, said_by_text
 from shared.http_client import Call, HttpClient, Reply
-from shared.vocabulary import ChannelKind, address_fingerprint
+from shared.isolated import isolated
+from shared.vocabulary import ChannelKind, Service, address_fingerprint
 
 NAME = "generic"
 _AWAY = (
@@ -155,10 +155,14 @@ def is_genuine(body: bytes, given: str, secret: str) -> bool:
 
 
 def receipts(body: bytes, where: Callbacks) -> list[Receipt]:
-    """Read a receipt, or a list of them, or what a respondent wrote."""
-    found = _parsed(body)
-    entries: Sequence[Any] = found if isinstance(found, list) else [found]
-    return [receipt for entry in entries[:1000] if (receipt := _receipt(entry, where)) is not None]
+    """Read a receipt, or a list of them, or what a respondent wrote; raises ValueError or RecursionError."""
+    given = json.loads(body)
+    entries: Sequence[Any] = given if isinstance(given, list) else [given]
+    found = []
+    for number, entry in enumerate(entries[:1000]):
+        with isolated("callback", service=Service.DISPATCHER, provider=NAME, number=number):
+            found.append(_receipt(entry, where))
+    return [receipt for receipt in found if receipt is not None]
 
 
 def _receipt(entry: Any, where: Callbacks) -> Receipt | None:
@@ -213,12 +217,7 @@ def _text_at(found: Any, path: str) -> str | None:
 
 
 def _bill(found: Any, where: Replies) -> Bill | None:
-    segments, cost = _text_at(found, where.segments), _text_at(found, where.cost)
-    try:
-        price = Decimal(cost) if cost else None
-    except InvalidOperation:
-        price = None
+    segments, price = _text_at(found, where.segments), price_in(_text_at(found, where.cost))
     if segments is None and price is None:
         return None
-    counted = int(segments) if segments and segments.isdecimal() else None
-    return Bill(counted, price, where.currency or None if price is not None else None)
+    return Bill(segments_in(segments), price, where.currency or None if price is not None else None)

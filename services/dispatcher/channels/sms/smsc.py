@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from http import HTTPStatus
 
-from services.dispatcher.channels.sms.gateway import TOO_FAST_S, Inquiry
+from services.dispatcher.channels.sms.gateway import TOO_FAST_S, Inquiry, price_in, segments_in
 from services.dispatcher.domain import Bill, Disposition, Outgoing, Result
 from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, said_by_text
 from shared.http_client import Call, HttpClient, Reply
@@ -123,16 +123,12 @@ def receipts(form: Mapping[str, str]) -> list[Receipt]:
         phone = address_fingerprint("+" + form.get("phone", "").lstrip("+"))
         return [Receipt(NAME, key, said, ChannelKind.SMS, phone=phone)] if said else []
     number, status = form.get("id", ""), form.get("status", "")
-    kind = _KINDS.get(int(status)) if status.lstrip("-").isdecimal() else None
-    if kind is None or not number.isdecimal():
+    kind = _KINDS.get(int(status)) if re.fullmatch("-?[0-9]{1,3}", status) else None
+    if kind is None or not re.fullmatch("[0-9]{1,10}", number):
         return []
     return [Receipt(NAME, f"{number}:{status}", kind, ChannelKind.SMS, f"smsc_{status}", message_id=number)]
 
 
 def _bill(body: Mapping[str, object]) -> Bill:
-    count = body.get("cnt")
-    try:
-        cost = Decimal(str(body["cost"])) if "cost" in body else None
-    except InvalidOperation:
-        cost = None
-    return Bill(count if isinstance(count, int) else None, cost, None if cost is None else "RUB")
+    cost = price_in(body.get("cost"))
+    return Bill(segments_in(body.get("cnt")), cost, None if cost is None else "RUB")

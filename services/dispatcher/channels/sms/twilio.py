@@ -10,13 +10,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from http import HTTPStatus
 from urllib.parse import urlencode
 
-from services.dispatcher.channels.sms.gateway import TOO_FAST_S, Inquiry, printable
+from services.dispatcher.channels.sms.gateway import TOO_FAST_S, Inquiry, price_in, printable, segments_in
 from services.dispatcher.domain import Bill, Disposition, Outgoing, Result
 from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, reference_in, said_by_text
 from shared.http_client import Call, HttpClient, Reply
@@ -119,7 +119,7 @@ def receipts(form: Mapping[str, str], *, ref: str) -> list[Receipt]:
     if kind is None or not sid:
         return []
     error = form.get("ErrorCode", "")
-    code = int(error) if error.isascii() and error.isdigit() else None
+    code = int(error) if re.fullmatch("[0-9]{1,6}", error) else None
     found = [_receipt(kind, status, code, sid, reference_in(ref))]
     if _BY_ERROR.get(code or 0) is ReceiptKind.STOP:
         found.append(Receipt(NAME, f"{sid}:stop", ReceiptKind.STOP, ChannelKind.SMS, None, reference_in(ref), sid))
@@ -146,10 +146,6 @@ def reply_of_respondent(form: Mapping[str, str]) -> Receipt | None:
 
 def _bill(body: Mapping[str, object]) -> Bill:
     """Segments are known at once; the price is null until the operator was paid, and negative then."""
-    segments, price = str(body.get("num_segments", "")), body.get("price")
-    try:
-        cost = abs(Decimal(str(price))) if price is not None else None
-    except InvalidOperation:
-        cost = None
-    currency = printable(body.get("price_unit")) if cost is not None else None
-    return Bill(int(segments) if segments.isascii() and segments.isdigit() else None, cost, currency)
+    price = price_in(body.get("price"))
+    currency = printable(body.get("price_unit")) if price is not None else None
+    return Bill(segments_in(body.get("num_segments")), None if price is None else abs(price), currency)
