@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from shared.waiting import own_cancellation_only
+
 log = structlog.get_logger()
 
 SILENT_S = 120.0  # a loop without a beat for so long stands still: a pool, a connect and a command may each take 30 s
@@ -106,16 +108,13 @@ class Health:
 
 async def _reason(name: str, check: Check) -> str:
     try:
-        async with asyncio.timeout(CHECK_S):
-            await check()
+        with own_cancellation_only():
+            async with asyncio.timeout(CHECK_S):
+                await check()
     except NotReady as error:
         return str(error)
     except TimeoutError:
         return _late()
-    except asyncio.CancelledError:
-        if (task := asyncio.current_task()) and task.cancelling():
-            raise
-        return "was cancelled"
     except Exception as error:
         log.warning("check.failed", check=name, exc_info=error)
         return type(error).__name__

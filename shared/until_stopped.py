@@ -12,7 +12,7 @@ from shared import metrics
 from shared.db import is_transient
 from shared.health import Heartbeat
 from shared.transport import TransportUnavailable
-from shared.waiting import first_of, wait_for
+from shared.waiting import StrayCancellation, first_of, own_cancellation_only, wait_for
 
 log = structlog.get_logger()
 
@@ -78,13 +78,12 @@ def while_busy(work: Callable[[], Awaitable[int]]) -> Round:
 async def supervised(work: Coroutine[Any, Any, None], stop: asyncio.Event, *, name: str) -> None:
     """Await long-lived work; raises EndedUnasked when it returns, or is cancelled from inside, before `stop` is set.
 
-    A task group takes a cancelled child for a finished one; `cancelling` tells our own cancellation from a stray one.
+    A task group takes a cancelled child for a finished one.
     """
     try:
-        await work
-    except asyncio.CancelledError as error:
-        if (task := asyncio.current_task()) and task.cancelling():
-            raise
+        with own_cancellation_only():
+            await work
+    except StrayCancellation as error:
         raise EndedUnasked(f"{name} was cancelled from inside") from error
     if not stop.is_set():
         raise EndedUnasked(f"{name} ended before it was told to")

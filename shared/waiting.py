@@ -1,8 +1,31 @@
-"""Waiting for one of several things, each with a limit."""
+"""Waiting for one of several things, each with a limit; and telling a cancellation of ours from a stray one."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class StrayCancellation(Exception):
+    """What was awaited had been cancelled by somebody else; the task that awaited it was not, and goes on."""
+
+
+def is_cancelled() -> bool:
+    """Say whether the running task itself was told to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+@contextmanager
+def own_cancellation_only() -> Iterator[None]:
+    """Let only a cancellation of the running task through; any other CancelledError becomes StrayCancellation."""
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        if is_cancelled():
+            raise
+        raise StrayCancellation("a future that was awaited is cancelled") from error
 
 
 async def wait_for(event: asyncio.Event, seconds: float) -> bool:

@@ -207,7 +207,7 @@ class _Reader:
 
     async def close(self) -> None:
         if self._connection is not None:
-            self._connection.terminate() if self._connection.is_closed() else await self._connection.close(timeout=5)
+            self._connection.terminate() if self._connection.is_closed() else await self._connection.close(timeout=1)
 
 
 def _message(topic: str, row: asyncpg.Record) -> Message:

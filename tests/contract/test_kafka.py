@@ -229,3 +229,58 @@ async def _settings(admin: Any, topic: str) -> dict[str, str]:
 async def test_refused_topic_is_an_error(kafka_url: str) -> None:
     with pytest.raises(Exception, match="InvalidReplicationFactor"):
         await create_topics(kafka_url, [Topic("test.refused")], replication_factor=3)
+
+
+async def for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+@within(60)
+async def test_cancellation_that_comes_out_of_aiokafka_ends_no_reader(stand: Stand) -> None:
+    """Its fetcher awaits what it cancelled itself when it closes: two brokers away ended every consumer."""
+    reader = GroupReader(Connection(stand.url), stand.prefix + stand.group, [stand.prefix + FIRST], limit=500)
+    await stand.log.append(numbered("a", range(1)))
+    async with aclosing(reader.batches()) as batches:
+        _, acknowledge = await anext(batches)
+        await acknowledge()
+        first = reader._consumer
+        connections = list(first._client._conns.values())
+        first._fetcher._pending_tasks.add(asyncio.create_task(for_ever()))
+        first.getmany = broken_once
+        await stand.log.append(numbered("a", range(1, 3)))
+
+        records, _ = await anext(batches)
+
+        assert [record.value for record in records] == [b"1", b"2"]
+        assert not any(connection.connected() for connection in connections)
+
+
+async def broken_once(**_: Any) -> None:
+    task = asyncio.create_task(for_ever())
+    task.cancel()
+    await task
+
+
+@within(60)
+async def test_topic_that_was_deleted_and_made_anew_is_read_again_within_seconds(stand: Stand) -> None:
+    await stand.log.append(numbered("a", range(1)))
+    async with reading(stand.log, stand.group) as batches:
+        await (await anext(batches)).ack()
+        following = asyncio.ensure_future(anext(batches))
+        async with admin_client(Connection(stand.url)) as admin:
+            await admin.delete_topics([stand.prefix + FIRST])
+        await recreated(stand)
+        async with asyncio.timeout(30):
+            assert [message.body for message in (await following).messages] == [b"7"]
+
+
+async def recreated(stand: Stand) -> None:
+    """Make the topic anew and append; a broker deletes in its own time."""
+    for attempt in range(200):
+        await create_topics(stand.url, [Topic(FIRST, partitions=4)], topic_prefix=stand.prefix)
+        try:
+            await stand.log.append(numbered("a", range(7, 8)))
+        except TransportUnavailable:
+            await asyncio.sleep(0.1 * (attempt < 199))
+        else:
+            return

@@ -11,10 +11,12 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from shared.transport import Batch, Message, TransportUnavailable
+from shared.transport.kafka.closing import close_admin
 from shared.transport.kafka.connection import Connection, KafkaSecurity, why_unreachable
 from shared.transport.kafka.lag import LagMeter
 from shared.transport.kafka.producer import Producer, Record
 from shared.transport.kafka.reader import GroupReader
+from shared.waiting import StrayCancellation, own_cancellation_only
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KafkaLog", "KafkaSecurity", "create_topics"]
 
-PING_SECONDS = 5.0
+PING_SECONDS = 2.5
 
 # At debug level it prints keys and bodies, and bodies are personal data.
 logging.getLogger("aiokafka.producer.producer").setLevel(logging.INFO)
@@ -64,9 +66,10 @@ class KafkaLog:
     async def ping(self) -> None:
         # a connection of its own: an old one can be deaf while the cluster is well
         try:
-            async with asyncio.timeout(PING_SECONDS), admin_client(self._connection) as admin:
-                await admin.describe_cluster()
-        except (KafkaError, TimeoutError) as error:
+            with own_cancellation_only():
+                async with asyncio.timeout(PING_SECONDS), admin_client(self._connection) as admin:
+                    await admin.describe_cluster()
+        except (KafkaError, TimeoutError, StrayCancellation) as error:
             raise TransportUnavailable(f"Kafka: {await why_unreachable(self._connection)}") from error
 
     async def lag(self, group: str, topics: Sequence[str]) -> int:
@@ -138,4 +141,4 @@ async def admin_client(connection: Connection) -> AsyncIterator[Any]:
         await admin.start()
         yield admin
     finally:
-        await admin.close()
+        await close_admin(admin)

@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 # Longer than a rebalance (session timeout below), during which the broker holds back its reply.
 REQUEST_MS = 15_000
 SESSION_MS = 10_000
-PROBE_SECONDS = 3.0
+PROBE_SECONDS = 2.0
 
 Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]

@@ -14,7 +14,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from shared.transport import TransportUnavailable
+from shared.transport.kafka.closing import close_admin, close_consumer
 from shared.transport.kafka.connection import Connection
+from shared.waiting import StrayCancellation, own_cancellation_only
 
 ANSWER_SECONDS = 5.0
 
@@ -36,9 +38,10 @@ class LagMeter:
         """Count messages not acknowledged; on a compacted or transactional topic an upper bound."""
         async with self._asking:
             try:
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    return await _patiently(self._ask, group, topics)
-            except (KafkaError, TimeoutError) as error:
+                with own_cancellation_only():
+                    async with asyncio.timeout(ANSWER_SECONDS):
+                        return await _patiently(self._ask, group, topics)
+            except (KafkaError, TimeoutError, StrayCancellation) as error:
                 await self._drop()
                 raise TransportUnavailable(f"Kafka: {type(error).__name__}") from error
 
@@ -54,10 +57,10 @@ class LagMeter:
     async def _open(self) -> _Clients:
         async with AsyncExitStack() as resources:
             admin = AIOKafkaAdminClient(**self._connection.options())
-            resources.push_async_callback(admin.close)
+            resources.push_async_callback(close_admin, admin)
             await admin.start()
             consumer = AIOKafkaConsumer(**self._connection.options())
-            resources.push_async_callback(consumer.stop)
+            resources.push_async_callback(close_consumer, consumer)
             await consumer.start()
             return _Clients(admin, consumer, resources.pop_all())
 

@@ -12,6 +12,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, ProducerClosed
 
 from shared.transport import MessageTooLarge, TransportUnavailable
+from shared.transport.kafka.closing import close_producer
+from shared.waiting import StrayCancellation, own_cancellation_only
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,9 +58,13 @@ class Producer:
         """Return once all records are durable; raises TransportUnavailable within seconds, MessageTooLarge."""
         sent: list[asyncio.Future[Any]] = []
         try:
-            async with asyncio.timeout(APPEND_SECONDS):
-                await self._hear_of_earlier()
-                await self._send(records, sent)
+            with own_cancellation_only():
+                async with asyncio.timeout(APPEND_SECONDS):
+                    await self._hear_of_earlier()
+                    await self._send(records, sent)
+        except StrayCancellation as error:
+            self._discard("cancelled")
+            raise TransportUnavailable("Kafka's producer has ended") from error
         except TimeoutError as error:
             raise TransportUnavailable("Kafka did not acknowledge in time") from error
         except MessageSizeTooLargeError as error:
@@ -76,7 +82,7 @@ class Producer:
             await self._discarding
         if self._client is not None:
             client, self._client = self._client, None
-            await _stop(client)
+            await close_producer(client)
 
     async def _send(self, records: Sequence[Record], sent: list[asyncio.Future[Any]]) -> None:
         client = await self._ready()
@@ -126,7 +132,7 @@ class Producer:
             client, self._client = self._client, None
             self._unheard.clear()
             log.warning("kafka.producer_discarded", reason=reason)
-            self._discarding = asyncio.create_task(_stop(client))
+            self._discarding = asyncio.create_task(close_producer(client))
 
     async def _ready(self) -> Any:
         async with self._starting:
@@ -150,16 +156,6 @@ async def _started(connection: Connection) -> Any:
     try:
         await client.start()
     except BaseException:
-        await client.stop()
+        await close_producer(client)
         raise
     return client
-
-
-async def _stop(client: Any) -> None:
-    # stop() alone would first deliver what is pending, and wait for ever while the broker is away
-    try:
-        await client._sender.close()  # noqa: SLF001 - see above
-        client._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001 - see above
-        await client.stop()
-    except KafkaError as error:
-        log.warning("kafka.producer_stop_failed", error=type(error).__name__)

@@ -12,7 +12,9 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError, KafkaError
 
 from shared.health import Heartbeat
+from shared.transport.kafka.closing import close_consumer
 from shared.transport.kafka.connection import SESSION_MS
+from shared.waiting import StrayCancellation, own_cancellation_only
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -30,6 +32,7 @@ STALL_SECONDS = 30.0
 # A commit holds up a rebalance, which must be over within the session timeout.
 COMMIT_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 5.0
+METADATA_MS = 5_000  # how soon a topic that was deleted and made anew is read again
 FETCH_BYTES = 8 * 1024 * 1024
 PARTITION_FETCH_BYTES = 512 * 1024
 
@@ -90,8 +93,9 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         pauses = _pauses()
         while True:
             try:
-                return await self._fetch()
-            except (KafkaError, ConsumerStoppedError, TimeoutError, Stalled) as error:
+                with own_cancellation_only():
+                    return await self._fetch()
+            except (KafkaError, ConsumerStoppedError, TimeoutError, Stalled, StrayCancellation) as error:
                 self._log.warning("kafka.read_interrupted", error=type(error).__name__, topics=self._topics)
                 self._heartbeat.waits(f"Kafka: {type(error).__name__}")
             await self._leave()
@@ -149,11 +153,12 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     async def _commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         self._unacknowledged = {}
         try:
-            async with asyncio.timeout(COMMIT_SECONDS):
-                await self._consumer.commit(offsets)
+            with own_cancellation_only():
+                async with asyncio.timeout(COMMIT_SECONDS):
+                    await self._consumer.commit(offsets)
         except (CommitFailedError, IllegalStateError) as error:
             self._log.warning("kafka.stale_acknowledgement_dropped", error=type(error).__name__)
-        except (KafkaError, TimeoutError) as error:
+        except (KafkaError, TimeoutError, StrayCancellation) as error:
             # a later one covers it; otherwise the batch is read again
             self._log.warning("kafka.acknowledgement_dropped", error=type(error).__name__)
 
@@ -168,6 +173,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             heartbeat_interval_ms=HEARTBEAT_MS,
             fetch_max_bytes=FETCH_BYTES,
             max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+            metadata_max_age_ms=METADATA_MS,
         )
         self._consumer.subscribe(self._topics, listener=self)
         async with asyncio.timeout(JOIN_SECONDS):
@@ -177,16 +183,8 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         consumer, self._consumer = self._consumer, None
         self._epoch += 1
         self._unacknowledged = {}
-        if consumer is None:
-            return
-        try:
-            await consumer.stop()
-        except KafkaError as error:
-            self._log.warning("kafka.leave_failed", error=type(error).__name__)
-            # stop() gives up half-way when its coordination had failed
-            if consumer._fetcher is not None:  # noqa: SLF001 - see above
-                await consumer._fetcher.close()  # noqa: SLF001 - see above
-            await consumer._client.close()  # noqa: SLF001 - see above
+        if consumer is not None:
+            await close_consumer(consumer)
 
 
 async def end_offsets(connection: Connection, partitions: set[TopicPartition]) -> Mapping[TopicPartition, int]:
@@ -196,7 +194,7 @@ async def end_offsets(connection: Connection, partitions: set[TopicPartition]) -
         await consumer.start()
         offsets: Mapping[TopicPartition, int] = await consumer.end_offsets(list(partitions))
     finally:
-        await consumer.stop()
+        await close_consumer(consumer)
     return offsets
 
 

@@ -1,0 +1,92 @@
+"""Closing aiokafka's clients: always to the end, in bounded time. The only place that touches private members of it.
+
+`stop()` gives up half-way: a CancelledError of a task it cancelled itself comes out of it, an error of its coordination
+too, and it waits for ever for a broker that is away. Sockets stay open then, and a group member that nobody reads
+for keeps its partitions. So it runs in a task of its own, for a limited time, and what it left is closed by hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+import structlog
+from aiokafka.errors import ProducerClosed
+
+log = structlog.get_logger()
+
+CLOSE_SECONDS = 5.0
+
+# what is used below, by class; a test fails when one of them is gone
+PRIVATE = {
+    "AIOKafkaConsumer": ("_client", "_coordinator", "_fetcher"),
+    "GroupCoordinator": ("_coordination_task", "_heartbeat_task", "_commit_refresh_task"),
+    "NoGroupCoordinator": ("_reset_committed_task",),
+    "Fetcher": ("_fetch_task", "_pending_tasks"),
+    "AIOKafkaProducer": ("_sender", "_message_accumulator"),
+    "Sender": ("_sender_task",),
+    "AIOKafkaAdminClient": ("_client",),
+    "AIOKafkaClient": ("_conns", "_sync_task"),
+}
+
+
+async def close_consumer(consumer: Any) -> None:
+    """Leave the group, if it is in one, and close every connection; raises nothing but our own cancellation."""
+    await _finish(consumer.stop(), lambda: _drop_consumer(consumer))
+
+
+async def close_producer(producer: Any) -> None:
+    """Close every connection without delivering what is pending: that would wait for ever while a broker is away."""
+    await _finish(_stop_producer(producer), lambda: _drop_producer(producer))
+
+
+async def close_admin(admin: Any) -> None:
+    await _finish(admin.close(), lambda: _drop_client(admin._client))  # noqa: SLF001 - see the module
+
+
+async def _stop_producer(producer: Any) -> None:
+    if producer._sender is not None:  # noqa: SLF001 - see the module
+        await producer._sender.close()  # noqa: SLF001 - see the module
+    producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001 - see the module
+    await producer.stop()
+
+
+async def _finish(stopping: Coroutine[Any, Any, None], drop: Callable[[], None]) -> None:
+    task = asyncio.ensure_future(stopping)
+    try:
+        await asyncio.wait((task,), timeout=CLOSE_SECONDS)
+    finally:
+        if not task.done():
+            task.cancel()
+            log.warning("kafka.close_failed", error="TimeoutError")
+        elif task.cancelled() or task.exception() is not None:
+            error = "CancelledError" if task.cancelled() else type(task.exception()).__name__
+            log.warning("kafka.close_failed", error=error)
+        drop()  # not awaited, so that our own cancellation does not cut it short
+
+
+def _drop_consumer(consumer: Any) -> None:
+    if (fetcher := consumer._fetcher) is not None:  # noqa: SLF001 - see the module
+        _cancel((fetcher._fetch_task, *fetcher._pending_tasks))  # noqa: SLF001 - see the module
+    if (coordinator := consumer._coordinator) is not None:  # noqa: SLF001 - see the module
+        _cancel(getattr(coordinator, name) for name in PRIVATE[type(coordinator).__name__])
+    _drop_client(consumer._client)  # noqa: SLF001 - see the module
+
+
+def _drop_producer(producer: Any) -> None:
+    if producer._sender is not None:  # noqa: SLF001 - see the module
+        _cancel((producer._sender._sender_task,))  # noqa: SLF001 - see the module
+    _drop_client(producer.client)
+
+
+def _drop_client(client: Any) -> None:
+    _cancel((client._sync_task,))  # noqa: SLF001 - see the module
+    for connection in list(client._conns.values()):  # noqa: SLF001 - see the module
+        connection.close()
+
+
+def _cancel(tasks: Iterable[asyncio.Future[Any] | None]) -> None:
+    for task in tasks:
+        if task is not None:
+            task.cancel()
