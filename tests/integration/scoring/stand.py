@@ -110,10 +110,12 @@ class Scoring:
         self.handlers = Handlers(link_secrets=SECRETS, clock=self.clock)
         self.writer = Writer(self.database.sessions)
 
+    def events(self, *payloads: Payload) -> list[Event[Payload]]:
+        return [cloudevents.new(payload, service=Service.DISPATCHER, at=NOW) for payload in payloads]
+
     async def receive(self, *payloads: Payload) -> None:
-        events = [cloudevents.new(payload, service=Service.DISPATCHER, at=NOW) for payload in payloads]
         async with self.database.sessions.begin() as session:
-            await self.handlers(session, events)
+            await self.handlers(session, self.events(*payloads))
 
     async def asked(self, **changes: Any) -> SurveyRequested:
         request = requested(**changes)

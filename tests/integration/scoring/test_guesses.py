@@ -97,6 +97,13 @@ def test_client_is_who_the_proxy_says_when_it_may(host: str, forwarded: str, hea
     assert (waits[-1] > 0) is limited
 
 
+def test_nobody_escapes_the_limit_by_writing_addresses_of_their_own() -> None:
+    """The last one is the proxy's; those before it came with the request."""
+    limits = Limits(RateLimit(per_second=1, burst=100), RateLimit(per_second=1, burst=2), "x-forwarded-for")
+    invented = [asks("127.0.0.1", x_forwarded_for=f"9.9.9.{number}, 8.8.8.8") for number in range(3)]
+    assert [limits.wait(each, secrets.token_hex(8)) > 0 for each in invented] == [False, False, True]
+
+
 def test_a_network_of_ipv6_counts_as_one() -> None:
     limits = Limits(RateLimit(per_second=1, burst=100), RateLimit(per_second=1, burst=1))
     assert limits.wait(asks("2001:4860:4860::1"), "a") == 0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
-from services.scoring.domain.visits import Device, device_of, is_crawler
+from services.scoring.domain.visits import Device, Suspicion, Visit, device_of, is_crawler
 
 IPHONE = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Version/18.1 Mobile/15E148 Safari/604"
@@ -56,3 +58,13 @@ def test_crawlers_are_known_by_name(user_agent: str) -> None:
 @pytest.mark.parametrize("user_agent", [IPHONE, ANDROID, TABLET, IPAD, WINDOWS, LINUX, "", "python-httpx/0.28.1"])
 def test_browsers_and_integrations_are_no_crawlers(user_agent: str) -> None:
     assert not is_crawler(user_agent)
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "suspicion"), [(999, Suspicion.INSTANT), (1000, None)]
+)  # a whole second is no longer faster than anybody reads
+def test_form_sent_within_a_second_of_a_delivery_looks_automatic(
+    milliseconds: int, suspicion: Suspicion | None
+) -> None:
+    visit = Visit(browser=True, dwell=timedelta(milliseconds=milliseconds), soon=True)
+    assert visit.suspicion([9]) is suspicion
