@@ -29,7 +29,7 @@ from shared import database_url, db, topics
 from shared.clock import open_clock
 from shared.config import DEVELOPMENT_LINK_KEYS, Settings
 from shared.runtime import open_event_log
-from shared.schema import SchemaOlder, SchemaUnfit, check
+from shared.schema import SchemaOlder, SchemaUnfit, fingerprint
 from shared.transport import TransportUnavailable
 from shared.vocabulary import Service
 
@@ -204,7 +204,7 @@ async def _database(schema: str, url: str) -> Finding:
 async def _schema(schema: str, url: str, *, server: str) -> Finding:
     database = db.Database(url, schema=schema, pool_size=1)
     try:
-        fingerprint = await check(database, databases.MIGRATIONS[schema])
+        found = await fingerprint(database, databases.MIGRATIONS[schema])
     except SchemaOlder as error:
         return note(str(error), "earshot migrate, or a start with EARSHOT_MIGRATE_ON_START=true")
     except SchemaUnfit as error:
@@ -212,7 +212,7 @@ async def _schema(schema: str, url: str, *, server: str) -> Finding:
         return fail(what, cure)
     finally:
         await database.close()
-    return ok(f"{schema}: {server}, schema {fingerprint}")
+    return ok(f"{schema}: {server}, schema {found}")
 
 
 async def _events(settings: Settings) -> Finding:

@@ -80,16 +80,36 @@ def _headers(written: str) -> dict[str, str]:
 
 async def parked(session: AsyncSession, *, limit: int = 100) -> list[Parked]:
     """Read the oldest ones first."""
-    rows = await db.fetch(session, "SELECT * FROM parked ORDER BY id LIMIT $1", limit)
-    return [
-        Parked(
-            id=row["id"],
-            message=Message(row["topic"], row["key"], row["body"], _headers(row["headers"]), row["position"]),
-            reason=row["reason"],
-            parked_at=row["parked_at"],
-        )
-        for row in rows
-    ]
+    return [_parked(row) for row in await db.fetch(session, "SELECT * FROM parked ORDER BY id LIMIT $1", limit)]
+
+
+# as cloudevents says it, and Pydantic of an enum, a literal and a tagged union
+_UNKNOWN = """SELECT * FROM parked WHERE topic = ANY($1::text[]) AND ($2::uuid IS NULL OR id > $2)
+AND reason LIKE ANY (ARRAY['type: % is not an event of this contract%', '%: Input should be ''%', '%: Input tag %'])
+ORDER BY id LIMIT $3"""
+
+
+async def unknown(session: AsyncSession, topics: Sequence[str], *, after: UUID | None, limit: int) -> list[Parked]:
+    """Read what was refused for a type or a value that a newer version may know, oldest first."""
+    return [_parked(row) for row in await db.fetch(session, _UNKNOWN, list(topics), after, limit)]
+
+
+def _parked(row: db.Row) -> Parked:
+    return Parked(
+        id=row["id"],
+        message=Message(row["topic"], row["key"], row["body"], json.loads(row["headers"]), row["position"]),
+        reason=row["reason"],
+        parked_at=row["parked_at"],
+    )
+
+
+async def claim(session: AsyncSession, parked_id: UUID) -> bool:
+    """Take one away, to handle it in the same transaction; False when somebody else has."""
+    return bool(await db.fetch(session, "DELETE FROM parked WHERE id = $1 RETURNING id", parked_id))
+
+
+async def explain(session: AsyncSession, parked_id: UUID, reason: str) -> None:
+    await db.fetch(session, "UPDATE parked SET reason = $2 WHERE id = $1", parked_id, reason)
 
 
 async def unpark(session: AsyncSession, ids: Sequence[UUID]) -> None:

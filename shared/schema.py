@@ -199,9 +199,14 @@ async def record(connection: AsyncConnection, revision: str, what: Record) -> No
     )
 
 
-async def check(database: Database, folder: Path) -> str:
-    """Return the schema's fingerprint when this code works on it; raises SchemaOlder and SchemaUnfit."""
+async def fingerprint(database: Database, folder: Path) -> str:
+    """Return revision and fingerprint of a schema that this code works on; raises SchemaOlder and SchemaUnfit."""
     async with database.engine.connect() as connection:
         standing = await standing_of(connection, database.schema)
     Migrations(folder).check(standing)
     return standing.fingerprint
+
+
+async def check(database: Database, folder: Path) -> None:
+    """Return when this code works on the schema; raises SchemaOlder and SchemaUnfit."""
+    await fingerprint(database, folder)

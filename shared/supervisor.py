@@ -6,16 +6,18 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from starlette.types import ASGIApp
 
-from shared import housekeeping
+from shared import housekeeping, readmission, schema
 from shared.commit_check import check_commit
 from shared.consumer import Consumer
 from shared.db import Database
 from shared.health import SILENT_S, Health
 from shared.outbox import Relay
+from shared.readmission import Readmission
 from shared.runtime import Surroundings, serve
 from shared.until_stopped import Round, supervised, until_stopped
 from shared.vocabulary import Service
@@ -58,12 +60,14 @@ class Supervisor:
     def consume(self, name: str, consumer: Consumer) -> None:
         consumer.heartbeat = self.health.heartbeat(name)
         self.task(name, consumer.run(self.stop))
+        self.loop(f"{name}.readmission", Readmission(consumer).round, longest_s=readmission.EVERY_S)
 
-    def start(self, app: ASGIApp, database: Database, *, public: Sequence[str]) -> None:
+    def start(self, app: ASGIApp, database: Database, *, public: Sequence[str], migrations: Path) -> None:
         """Start what every service has: its server, its relay, housekeeping, and the checks of `/readyz`."""
         event_log = self.around.event_log
         self.health.require("database", partial(check_commit, database))
         self.health.require("event log", event_log.ping)
+        self.health.require("schema", partial(schema.check, database, migrations))
         self.task("server", serve(app, self.around, public=public))
         relay = Relay(database, event_log, service=self.service, heartbeat=self.health.heartbeat("relay"))
         self.task("relay", relay.run(self.stop))

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from pathlib import Path
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -36,6 +37,7 @@ from shared.until_stopped import while_busy
 from shared.vocabulary import ChannelKind, Service
 
 TOPICS = ("survey.requests", "survey.answers", "survey.messages")
+MIGRATIONS = Path(__file__).parent / "migrations"
 PUBLIC = ("/u", "/hooks")
 
 
@@ -159,7 +161,8 @@ async def run(settings: DispatcherSettings, around: Surroundings) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
             running = Supervisor(tasks, around, Service.DISPATCHER)
-            running.start(build_app(settings, database, clock, accounts, health=health), database, public=PUBLIC)
+            app = build_app(settings, database, clock, accounts, health=health)
+            running.start(app, database, public=PUBLIC, migrations=MIGRATIONS)
             running.consume("consumer", consumer)
             for lane in build_lanes(settings, database, clock, accounts):
                 work = bell.rung_by(partial(lane.perform_due, stop))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
@@ -36,6 +37,7 @@ from shared.runtime import Surroundings
 from shared.supervisor import Supervisor
 from shared.vocabulary import Service
 
+MIGRATIONS = Path(__file__).parent / "migrations"
 PUBLIC = ("/s", "/static", "/logos")
 MAX_BODY = 100_000
 TICKS: Mapping[str, tuple[float, Callable[..., Awaitable[int]]]] = {  # by name: how often in seconds, and what
@@ -95,7 +97,7 @@ async def run(settings: ScoringSettings, around: Surroundings) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
             running = Supervisor(tasks, around, Service.SCORING)
-            running.start(app, database, public=PUBLIC)
+            running.start(app, database, public=PUBLIC, migrations=MIGRATIONS)
             running.consume("consumer", consumer)
             for name, (seconds, tick) in TICKS.items():
                 work = every(seconds, tick, sessions=database.sessions, clock=clock)

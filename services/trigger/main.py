@@ -47,6 +47,7 @@ CRM_TOPICS = (topics.CRM_EVENTS.name,)
 FEEDBACK_TOPICS = (topics.SURVEY_ANSWERS.name, topics.SURVEY_DELIVERIES.name)
 PROGRAMS = Path(__file__).parent / "programs"
 HOOKS = ("/v1/hooks",)  # each is signed
+MIGRATIONS = Path(__file__).parent / "migrations"
 PUBLIC = ("/v1/events", *HOOKS)  # served outside too, events to whoever has a key
 MAX_BODY = 4_000_000  # a thousand events
 
@@ -153,7 +154,8 @@ async def run(settings: TriggerSettings, around: Surroundings) -> None:
             health.require("crm event log", logs.crm.ping)
         async with asyncio.TaskGroup() as tasks:
             running = Supervisor(tasks, around, Service.TRIGGER)
-            running.start(build_app(settings, database, clock, health=health), database, public=PUBLIC)
+            app = build_app(settings, database, clock, health=health)
+            running.start(app, database, public=PUBLIC, migrations=MIGRATIONS)
             for name, consumer in consumers(settings, database, logs, sources=sources, clock=clock).items():
                 running.consume(f"consumer.{name}", consumer)
             if any(source.kind is SourceKind.BITRIX24 for source in sources.values()):

@@ -64,7 +64,7 @@ class EventLog(Readable, Protocol):
         """
 
     async def ping(self) -> None:
-        """Return when the log can be reached; raises TransportUnavailable."""
+        """Return when the log can be reached; raises TransportUnavailable, or NotReady with the reason."""
 
     async def lag(self, group: str, topics: Sequence[str]) -> int:
         """Messages appended that this group has not acknowledged yet."""

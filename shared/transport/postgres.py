@@ -14,6 +14,7 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -21,12 +22,14 @@ import structlog
 
 from shared.database_url import USUAL, DatabaseOptions
 from shared.db import Database, is_transient, lock_number
-from shared.health import Heartbeat
+from shared.health import Heartbeat, NotReady
+from shared.schema import check
 from shared.transport import Batch, Message, TransportUnavailable
 
 log = structlog.get_logger()
 
 SCHEMA = "transport"
+MIGRATIONS = Path(__file__).parent / "migrations"
 RETENTION = timedelta(days=7)
 _CHANNEL = "transport"
 _POLL_S = 0.25
@@ -117,7 +120,9 @@ class PostgresLog:
 
     async def ping(self) -> None:
         try:
-            await self._database.ping()
+            await check(self._database, MIGRATIONS)
+        except NotReady:
+            raise
         except Exception as error:
             raise TransportUnavailable from error
 

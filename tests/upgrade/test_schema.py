@@ -53,7 +53,7 @@ async def _execute(database: Database, *statements: str) -> None:
 async def _check(url: str, folder: Path = TRIGGER, *, name: str = "trigger") -> str:
     database = Database(url, schema=name, pool_size=1)
     try:
-        return await schema.check(database, folder)
+        return await schema.fingerprint(database, folder)
     finally:
         await database.close()
 
@@ -124,19 +124,20 @@ async def test_an_edited_schema_is_refused_by_name_and_not_migrated(
 
 
 async def test_an_index_or_a_table_of_the_operator_is_no_edit(trigger_db: Database) -> None:
-    before = await schema.check(trigger_db, TRIGGER)
+    before = await schema.fingerprint(trigger_db, TRIGGER)
     await _execute(
         trigger_db, "CREATE INDEX by_hand ON decisions (decided_at)", "CREATE TABLE kept AS SELECT * FROM decisions"
     )
-    assert (await schema.check(trigger_db, TRIGGER)).partition("-")[0] == before.partition("-")[0]
+    assert (await schema.fingerprint(trigger_db, TRIGGER)).partition("-")[0] == before.partition("-")[0]
 
 
 async def test_a_newer_schema_that_says_so_is_worked_on_and_left_alone(trigger_db: Database, tmp_path: Path) -> None:
     later = newer(tmp_path, oldest_reader="0001")
     await migrations.upgrade(trigger_db, later)
-    fingerprint = await schema.check(trigger_db, TRIGGER)
+    fingerprint = await schema.fingerprint(trigger_db, TRIGGER)
     await migrations.upgrade(trigger_db, TRIGGER)
-    assert await schema.check(trigger_db, TRIGGER) == fingerprint == await schema.check(trigger_db, later)
+    assert await schema.fingerprint(trigger_db, TRIGGER) == fingerprint
+    assert await schema.fingerprint(trigger_db, later) == fingerprint
     assert fingerprint.startswith(Migrations(later).head)
     await _execute(trigger_db, "ALTER TABLE decisions DROP COLUMN mood")
     with pytest.raises(SchemaUnfit, match="“lacks decisions column mood text”"):
@@ -155,9 +156,9 @@ async def test_a_newer_schema_that_does_not_say_so_is_refused_in_words(trigger_d
 
 async def test_a_database_that_recorded_nothing_yet_is_taken_over_as_it_is(trigger_db: Database) -> None:
     await _execute(trigger_db, "DROP TABLE schema_revisions")
-    before = await schema.check(trigger_db, TRIGGER)
+    before = await schema.fingerprint(trigger_db, TRIGGER)
     await migrations.upgrade(trigger_db, TRIGGER)
-    assert await schema.check(trigger_db, TRIGGER) == before
+    assert await schema.fingerprint(trigger_db, TRIGGER) == before
     async with trigger_db.engine.connect() as connection:
         standing = await schema.standing_of(connection, "trigger")
     assert standing.record is not None
@@ -176,7 +177,7 @@ async def test_a_role_that_may_only_read_and_write_rows_works_on_what_another_mi
     await migrations.upgrade(owner, TRIGGER)
     await owner.close()
     rows_only = Database(empty["scoring"], schema="trigger", pool_size=1)
-    assert await schema.check(rows_only, TRIGGER)
+    assert await schema.fingerprint(rows_only, TRIGGER)
     await _execute(rows_only, "INSERT INTO outbox (topic, key, headers, body) VALUES ('t', 'k', '{}', '')")
     with pytest.raises(sa.exc.ProgrammingError, match="must be owner"):
         await _execute(rows_only, "DROP TABLE outbox")

@@ -1,0 +1,125 @@
+"""What was parked because its type or a value was unknown goes through by itself once a version knows it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared import cloudevents, db, parking, readmission
+from shared.cloudevents import Event, InvalidEvent
+from shared.consumer import Consumer
+from shared.events import InvitationClosed, Payload, SurveyWithdrawn
+from shared.readmission import Readmission
+from shared.transport import Message, open_log
+from shared.vocabulary import InvitationOutcome, Service
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TOPIC = "survey.requests"
+
+
+def message(position: int) -> Message:
+    payload = SurveyWithdrawn(respondent_id="r1", invitation_id=uuid4(), reason="cancelled")
+    encoded = cloudevents.encode(cloudevents.new(payload, service=Service.TRIGGER, at=NOW))
+    return replace(encoded, position=f"{TOPIC}/0/{position}")
+
+
+class Handler:
+    def __init__(self, *, breaks: bool = False) -> None:
+        self.seen: list[Event[Payload]] = []
+        self._breaks = breaks
+
+    async def __call__(self, _session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
+        if self._breaks:
+            raise ValueError("broken")
+        self.seen += events
+
+
+@pytest.fixture
+def again(urls: Mapping[str, str], dispatcher_db: db.Database) -> Readmission:
+    event_log = open_log(urls["transport"])
+    return Readmission(Consumer(Service.DISPATCHER, [TOPIC], event_log, dispatcher_db.sessions, Handler()))
+
+
+def handler(again: Readmission) -> Handler:
+    found = again.consumer.handler
+    assert isinstance(found, Handler)
+    return found
+
+
+async def park(database: db.Database, *refused: tuple[Message, str]) -> None:
+    async with database.sessions.begin() as session:
+        await parking.park(session, refused)
+
+
+async def reasons(database: db.Database) -> list[str]:
+    async with database.sessions.begin() as session:
+        return [row.reason for row in await parking.parked(session)]
+
+
+UNKNOWN_TYPE = "type: 'survey.withdrawn' is not an event of this contract; did you mean survey.answered?"
+UNKNOWN_VALUE = "reason: Input should be 'reversed' or 'erased'"
+
+
+@pytest.mark.parametrize("reason", [UNKNOWN_TYPE, UNKNOWN_VALUE])
+async def test_what_this_version_knows_is_handled_and_no_longer_parked(
+    again: Readmission, dispatcher_db: db.Database, reason: str
+) -> None:
+    known = message(1)
+    await park(dispatcher_db, (known, reason))
+    await again.round()
+    await again.round()
+    assert handler(again).seen == [cloudevents.parse(known)]
+    assert await reasons(dispatcher_db) == []
+
+
+async def test_what_is_still_unknown_or_was_refused_for_another_reason_stays(
+    again: Readmission, dispatcher_db: db.Database
+) -> None:
+    unknown = replace(message(1), body=message(1).body.replace(b"survey.withdrawn", b"survey.postponed"))
+    with pytest.raises(InvalidEvent) as refused:
+        cloudevents.parse(unknown)
+    elsewhere = replace(message(2), topic="crm.events")
+    kept = [str(refused.value), UNKNOWN_TYPE, "the handler failed: ValueError", "larger than the event log takes"]
+    parked = (unknown, elsewhere, message(3), message(4))
+    await park(dispatcher_db, *zip(parked, kept, strict=True))
+    await again.round()
+    assert handler(again).seen == []
+    assert sorted(await reasons(dispatcher_db)) == sorted(kept)
+
+
+async def test_an_unknown_value_is_said_as_readmission_looks_for_it(
+    again: Readmission, dispatcher_db: db.Database
+) -> None:
+    payload = InvitationClosed(respondent_id="r1", invitation_id=uuid4(), outcome=InvitationOutcome.ANSWERED)
+    known = replace(cloudevents.encode(cloudevents.new(payload, service=Service.DISPATCHER, at=NOW)), position="1")
+    with pytest.raises(InvalidEvent) as refused:
+        cloudevents.parse(replace(known, body=known.body.replace(b'"answered"', b'"postponed"')))
+    await park(dispatcher_db, (known, str(refused.value)))
+    again.consumer.topics = [payload.topic]
+    await again.round()
+    assert [event.payload for event in handler(again).seen] == [payload]
+
+
+async def test_one_that_cannot_be_handled_stays_with_its_new_reason_and_hinders_no_other(
+    again: Readmission, dispatcher_db: db.Database
+) -> None:
+    await park(dispatcher_db, (message(1), UNKNOWN_TYPE), (message(2), UNKNOWN_TYPE))
+    again.consumer.handler = Handler(breaks=True)
+    await again.round()
+    assert await reasons(dispatcher_db) == ["the handler failed: ValueError"] * 2
+
+
+async def test_two_processes_that_start_at_once_handle_each_once(
+    again: Readmission, dispatcher_db: db.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readmission, "PAGE", 7)
+    await park(dispatcher_db, *((message(number), UNKNOWN_TYPE) for number in range(30)))
+    await asyncio.gather(again.round(), again.round())
+    assert len(handler(again).seen) == len({event.id for event in handler(again).seen}) == 30
+    assert await reasons(dispatcher_db) == []
