@@ -96,7 +96,7 @@ async def test_what_is_still_unknown_or_was_refused_for_another_reason_stays(
 async def test_an_unknown_value_is_said_as_readmission_looks_for_it(
     again: Readmission, dispatcher_db: db.Database
 ) -> None:
-    payload = InvitationClosed(respondent_id="r1", invitation_id=uuid4(), outcome=InvitationOutcome.ANSWERED)
+    payload = InvitationClosed(respondent_id="r1", invitation_id=uuid4(), outcome=InvitationOutcome.ANSWERED, at=NOW)
     known = replace(cloudevents.encode(cloudevents.new(payload, service=Service.DISPATCHER, at=NOW)), position="1")
     with pytest.raises(InvalidEvent) as refused:
         cloudevents.parse(replace(known, body=known.body.replace(b'"answered"', b'"postponed"')))
