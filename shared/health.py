@@ -14,6 +14,7 @@ from shared.waiting import own_cancellation_only
 log = structlog.get_logger()
 
 SILENT_S = 120.0  # a loop without a beat for so long stands still: a pool, a connect and a command may each take 30 s
+OUTSIDE_SILENT_S = 600.0  # likewise of one that asks many things of a slow provider in a round
 WAITING_S = 5.0  # an outage of a loop that is shorter says nothing about the process
 CHECK_S = 5.0  # the longest one check may take
 

@@ -15,7 +15,7 @@ from shared import housekeeping, readmission, schema
 from shared.commit_check import check_commit
 from shared.consumer import Consumer
 from shared.db import Database
-from shared.health import SILENT_S, Health
+from shared.health import Health, Heartbeat
 from shared.outbox import Relay
 from shared.readmission import Readmission
 from shared.runtime import Surroundings, serve
@@ -41,26 +41,20 @@ class Supervisor:
 
     def task(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Run this; it ends some time after `stop` was set."""
-        name = f"{self.service}.{name}"
+        self._start(f"{self.service}.{name}", work)
+
+    def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         self.tasks.create_task(supervised(work, self.stop, name=name), name=name)
 
-    def loop(
-        self,
-        name: str,
-        work: Round,
-        *,
-        longest_s: float,
-        wake: asyncio.Event | None = None,
-        silent_s: float = SILENT_S,
-    ) -> None:
+    def loop(self, heartbeat: Heartbeat, work: Round, *, longest_s: float, wake: asyncio.Event | None = None) -> None:
         """Run this round after round; see `until_stopped`."""
-        heartbeat = self.health.heartbeat(name, silent_s=silent_s)
-        self.task(name, until_stopped(work, self.stop, heartbeat=heartbeat, longest_s=longest_s, wake=wake))
+        self._start(heartbeat.name, until_stopped(work, self.stop, heartbeat=heartbeat, longest_s=longest_s, wake=wake))
 
     def consume(self, name: str, consumer: Consumer) -> None:
         consumer.heartbeat = self.health.heartbeat(name)
         self.task(name, consumer.run(self.stop))
-        self.loop(f"{name}.readmission", Readmission(consumer).round, longest_s=readmission.EVERY_S)
+        heartbeat = self.health.heartbeat(f"{name}.readmission")
+        self.loop(heartbeat, Readmission(consumer).round, longest_s=readmission.EVERY_S)
 
     def start(self, app: ASGIApp, database: Database, *, public: Sequence[str], migrations: Path) -> None:
         """Start what every service has: its server, its relay, housekeeping, and the checks of `/readyz`."""
@@ -72,4 +66,4 @@ class Supervisor:
         relay = Relay(database, event_log, service=self.service, heartbeat=self.health.heartbeat("relay"))
         self.task("relay", relay.run(self.stop))
         forget = partial(housekeeping.forget_old, database.sessions)
-        self.loop("housekeeping", forget, longest_s=housekeeping.EVERY_S)
+        self.loop(self.health.heartbeat("housekeeping"), forget, longest_s=housekeeping.EVERY_S)

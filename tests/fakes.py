@@ -35,6 +35,7 @@ class SmtpSink:
     stalled: set[str] = field(default_factory=set)  # whose next mail is taken, and heard of once `go_on` is set
     stalling: asyncio.Event = field(default_factory=asyncio.Event)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
+    on_data: Callable[[], None] = lambda: None
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
@@ -48,6 +49,7 @@ class SmtpSink:
         self, server: SMTP, _session: Session, envelope: Envelope
     ) -> str:
         assert isinstance(envelope.content, bytes)
+        self.on_data()
         if self.verdict.startswith("250"):
             self.mails.append(BytesParser().parsebytes(envelope.content))
             self.recipients += envelope.rcpt_tos

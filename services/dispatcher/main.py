@@ -30,7 +30,7 @@ from shared.cloudevents import Event
 from shared.consumer import Consumer, Handler
 from shared.db import Database
 from shared.events import Payload, SurveyAnswered
-from shared.health import Health
+from shared.health import OUTSIDE_SILENT_S, Health
 from shared.runtime import Surroundings
 from shared.supervisor import Supervisor
 from shared.until_stopped import while_busy
@@ -103,7 +103,7 @@ def _made_ms(event_id: str) -> int | None:
 
 
 def build_lanes(
-    settings: DispatcherSettings, database: Database, clock: Clock, accounts: Sequence[ChannelAccount]
+    settings: DispatcherSettings, database: Database, clock: Clock, accounts: Sequence[ChannelAccount], health: Health
 ) -> list[Lane]:
     """Make a lane for each account, and one for a channel that has none: the mailbox and the desk are served anyway."""
     composer, policy, lanes = settings.composer, settings.send_policy, []
@@ -120,6 +120,7 @@ def build_lanes(
                 composer=composer,
                 policy=policy,
                 account=account,
+                heartbeat=health.heartbeat(f"sender.{account.name if account is not None else channel}"),
                 rota=rota,
                 daily=mail[account.name].daily if account is not None and account.name in mail else DailyLimit(),
             )
@@ -154,7 +155,7 @@ async def run(settings: DispatcherSettings, around: Surroundings) -> None:
     """Run until told to stop; the batches at hand are finished first."""
     database = Database(around.database_url, schema=Service.DISPATCHER, options=settings.database_options)
     clock, stop, health = around.clock, around.stop, around.health
-    accounts, crm = settings.open_accounts(), settings.open_crm()
+    accounts, crm = settings.open_accounts(stop), settings.open_crm()
     bell = Bell()
     handler = build_handler(settings, clock, bell)
     consumer = Consumer(Service.DISPATCHER, TOPICS, around.event_log, database.sessions, handler)
@@ -164,14 +165,16 @@ async def run(settings: DispatcherSettings, around: Surroundings) -> None:
             app = build_app(settings, database, clock, accounts, health=health)
             running.start(app, database, public=PUBLIC, migrations=MIGRATIONS)
             running.consume("consumer", consumer)
-            for lane in build_lanes(settings, database, clock, accounts):
+            for lane in build_lanes(settings, database, clock, accounts, health):
                 work = bell.rung_by(partial(lane.perform_due, stop))
-                running.loop(f"sender.{lane.name}", work, longest_s=POLL_S, wake=bell.listen())
+                running.loop(lane.heartbeat, work, longest_s=POLL_S, wake=bell.listen())
             keep = bell.rung_by(Keeper(database.sessions, clock))
-            running.loop("keeper", keep, longest_s=POLL_S, wake=bell.listen())
-            running.loop("reconciler", Reconciler(database.sessions).round, longest_s=RECONCILE_S)
+            running.loop(health.heartbeat("keeper"), keep, longest_s=POLL_S, wake=bell.listen())
+            reconcile = Reconciler(database.sessions).round
+            running.loop(health.heartbeat("reconciler"), reconcile, longest_s=RECONCILE_S)
             for name, (errand, every_s) in errands_of(settings, database, clock, accounts, crm).items():
-                running.loop(name, while_busy(errand), longest_s=every_s)
+                heartbeat = health.heartbeat(name, silent_s=OUTSIDE_SILENT_S)
+                running.loop(heartbeat, while_busy(errand), longest_s=every_s)
     finally:
         for account in accounts:
             await account.close()

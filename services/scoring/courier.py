@@ -35,6 +35,7 @@ log = structlog.get_logger()
 
 AT_ONCE = 8  # to one endpoint
 WITHIN_S = 15.0
+BUDGET_S = 10.0  # of a try at hand when told to stop
 LEASE = timedelta(seconds=60)
 EVERY_S = 0.5
 GIVEN_UP = "it took nothing for three days"
@@ -55,9 +56,11 @@ class Courier:
     context: ssl.SSLContext = field(default_factory=http_client.tls)
     within_s: float = WITHIN_S
     _running: dict[UUID, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    _stop: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def run(self, stop: asyncio.Event, heartbeat: Heartbeat) -> None:
-        """Deliver until told to stop; tries at hand are finished and recorded first."""
+        """Deliver until told to stop; tries at hand keep their budget and are recorded first."""
+        self._stop = stop
         await until_stopped(self.start_due, stop, heartbeat=heartbeat, longest_s=EVERY_S)
         await self.finish()
 
@@ -72,11 +75,20 @@ class Courier:
                 self._running[endpoint_id] = asyncio.create_task(self._serve(endpoint_id))
 
     async def finish(self) -> None:
-        await asyncio.gather(*self._running.values())
+        """Let the tries at hand end within their budget; what takes longer comes again when its lease has ended."""
+        running = list(self._running.values())
+        if running:
+            await asyncio.wait(running, timeout=BUDGET_S)
+        for task in running:
+            if task.done():
+                task.result()
+            else:
+                task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
     async def _serve(self, endpoint_id: UUID) -> None:
         try:
-            while await self._deliver_some(endpoint_id):
+            while not self._stop.is_set() and await self._deliver_some(endpoint_id):
                 pass
         except Exception as error:
             if not is_transient(error):

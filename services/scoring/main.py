@@ -101,7 +101,7 @@ async def run(settings: ScoringSettings, around: Surroundings) -> None:
             running.consume("consumer", consumer)
             for name, (seconds, tick) in TICKS.items():
                 work = every(seconds, tick, sessions=database.sessions, clock=clock)
-                running.loop(name, work, longest_s=seconds)
+                running.loop(health.heartbeat(name), work, longest_s=seconds)
             running.task("webhooks", sender.run(stop, health.heartbeat("webhooks")))
     finally:
         await database.close()

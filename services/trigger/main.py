@@ -6,14 +6,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.trigger import scheduler
 from services.trigger.api.bitrix24 import IDLE_S, Rereading
 from services.trigger.api.door import Door
 from services.trigger.api.events import MAX_EVENTS, events_router
@@ -30,13 +28,14 @@ from services.trigger.handlers.feedback import on_feedback
 from services.trigger.handlers.foreign import ForeignLog, read_message
 from services.trigger.handlers.programs import install
 from services.trigger.pages import decision_pages
+from services.trigger.scheduler import Cadences
 from shared import topics, web
 from shared.clock import Clock
 from shared.cloudevents import Event
 from shared.consumer import Consumer
 from shared.db import Database
 from shared.events import CrmPayload, Payload
-from shared.health import Health
+from shared.health import OUTSIDE_SILENT_S, Health
 from shared.runtime import Surroundings, open_event_log
 from shared.supervisor import Supervisor
 from shared.transport import EventLog, Message
@@ -159,8 +158,7 @@ async def run(settings: TriggerSettings, around: Surroundings) -> None:
             for name, consumer in consumers(settings, database, logs, sources=sources, clock=clock).items():
                 running.consume(f"consumer.{name}", consumer)
             if any(source.kind is SourceKind.BITRIX24 for source in sources.values()):
-                running.loop("bitrix24", while_busy(rereading.tick), longest_s=IDLE_S)
-            cadences = partial(
-                scheduler.tick, database.sessions, clock=clock, terms=terms_of(settings), stop=around.stop
-            )
-            running.loop("cadences", cadences, longest_s=settings.cadence_tick_s)
+                asking = health.heartbeat("bitrix24", silent_s=OUTSIDE_SILENT_S)
+                running.loop(asking, while_busy(rereading.tick), longest_s=IDLE_S)
+            cadences = Cadences(database.sessions, clock, terms_of(settings), around.stop, health.heartbeat("cadences"))
+            running.loop(cadences.heartbeat, cadences.tick, longest_s=settings.cadence_tick_s)

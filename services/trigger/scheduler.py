@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
+from functools import partial
 
 from services.trigger.domain.programs import Program, by_priority
 from services.trigger.handlers.batch import Terms
@@ -10,18 +12,26 @@ from services.trigger.handlers.cadence import ask_next
 from services.trigger.repository import programs
 from shared.clock import Clock
 from shared.db import Sessions
+from shared.health import Heartbeat
 
 
-async def tick(sessions: Sessions, *, clock: Clock, terms: Terms, stop: asyncio.Event | None = None) -> None:
-    """Work through every day that is due, a transaction for each batch."""
-    async with sessions() as session:
-        current = by_priority(await programs.current(session))
-    for program in current:
-        if program.document.cadence is not None:
-            while not (stop and stop.is_set()) and await _one_batch(sessions, program, clock=clock, terms=terms):
-                pass
+@dataclass(frozen=True, slots=True)
+class Cadences:
+    sessions: Sessions
+    clock: Clock
+    terms: Terms
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    heartbeat: Heartbeat = field(default_factory=partial(Heartbeat, "cadences"))
 
+    async def tick(self) -> None:
+        """Work through every day that is due, a transaction for each batch."""
+        async with self.sessions() as session:
+            current = by_priority(await programs.current(session))
+        for program in current:
+            if program.document.cadence is not None:
+                while not self.stop.is_set() and await self._one_batch(program):
+                    self.heartbeat.beat()
 
-async def _one_batch(sessions: Sessions, program: Program, *, clock: Clock, terms: Terms) -> bool:
-    async with sessions.begin() as session:
-        return await ask_next(session, program, now=clock.now(), terms=terms)
+    async def _one_batch(self, program: Program) -> bool:
+        async with self.sessions.begin() as session:
+            return await ask_next(session, program, now=self.clock.now(), terms=self.terms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Annotated, Self
@@ -191,7 +192,7 @@ class DispatcherSettings(Settings):
         one = SmtpAccountSettings(name="smtp", url=self.smtp_url, connections=self.smtp_connections)
         return [one, *self.smtp_accounts]
 
-    def _mail_account(self, account: SmtpAccountSettings) -> SmtpAccount:
+    def _mail_account(self, account: SmtpAccountSettings, stop: asyncio.Event | None) -> SmtpAccount:
         return SmtpAccount(
             SmtpServer.from_url(account.url.get_secret_value(), ca_file=self.smtp_ca_file),
             sender=envelope_sender(self.mail_from),
@@ -202,16 +203,17 @@ class DispatcherSettings(Settings):
             domains=DomainPace(account.per_domain),
             daily=account.daily,
             breaker=self._breaker(),
+            stop=stop,
         )
 
     def _breaker(self) -> Breaker:
         return Breaker(patience_s=self.provider_patience_hours * 3600)
 
-    def open_accounts(self) -> list[ChannelAccount]:
-        """Open what is configured; in mailbox mode nothing is, so that nothing can leave."""
+    def open_accounts(self, stop: asyncio.Event | None = None) -> list[ChannelAccount]:
+        """Open what is configured; in mailbox mode nothing is, so that nothing can leave. `stop` ends their sending."""
         if self.send is SendMode.MAILBOX:
             return []
-        accounts: list[ChannelAccount] = [self._mail_account(account) for account in self.mail_accounts]
+        accounts: list[ChannelAccount] = [self._mail_account(account, stop) for account in self.mail_accounts]
         if sms := [SmsAccount(self._gateway(name), self._breaker()) for name in sorted(self._sms_gateways)]:
             by_name = {account.name: account for account in sms}
             accounts.append(SmsRouter(by_name, self.sms_routes) if self.sms_routes else sms[0])

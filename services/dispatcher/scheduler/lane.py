@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -43,6 +44,7 @@ from services.dispatcher.scheduler.sorting import Ready, Sorted, hold_to_caps, s
 from shared import crash, metrics
 from shared.clock import Clock
 from shared.db import Sessions, is_transient
+from shared.health import Heartbeat
 from shared.links import UnknownLinkKey
 from shared.vocabulary import ChannelKind, Service
 
@@ -52,7 +54,7 @@ MARK = 100
 BUDGET_S = 10.0
 _RENDER = 20  # messages rendered, a few milliseconds, before others have their turn
 MAILBOX = "mailbox"
-_GRACE_S = 20.0  # for what is known but not recorded when told to stop during an outage
+_GRACE_S = 1.0  # for what is known but not recorded when told to stop during an outage
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,7 @@ class Lane:
     rota: Rota = field(default_factory=Rota)
     daily: DailyLimit = field(default_factory=DailyLimit)
     budget_s: float = BUDGET_S
-
-    @property
-    def name(self) -> str:
-        return self.account.name if self.account is not None else self.channel.value
+    heartbeat: Heartbeat = field(default_factory=partial(Heartbeat, "sender"))
 
     async def perform_due(self, stop: asyncio.Event | None = None) -> int:
         """Perform what is due; return how many steps were claimed. Stops between two batches when told to."""
@@ -146,6 +145,7 @@ class Lane:
         """Send in batches; what is out of its hours by the time of its turn, or has none, is handed back."""
         left, late, sent = list(leaving), list[Leaving](), list[Done]()
         while left and self.account is not None:
+            self.heartbeat.beat()
             size = min(MARK, self.account.free_slots)
             if not size or (stop is not None and stop.is_set()):
                 break
@@ -175,6 +175,8 @@ class Lane:
         crash.point("marked")
         started = [each for each in granted if each[0].held.key in marked]
         self.rota.took(account, len(started), day=now.date())
+        if stop is not None and stop.is_set():
+            deadline = 0.0  # no new send begins
         dispositions = await self._dispositions(account, [message for _, message in started], deadline)
         crash.point("sent")
         at = self.clock.now()
@@ -247,6 +249,7 @@ class Lane:
             retry=tenacity.retry_if_exception(is_transient),
             wait=tenacity.wait_fixed(POLL_S),
             stop=give_up,
+            before_sleep=lambda _state: self.heartbeat.waits("what providers said is not recorded"),
             reraise=True,
         )
         try:

@@ -53,6 +53,27 @@ def results(dispositions: list[Disposition]) -> list[Result]:
     return [each.result for each in dispositions]
 
 
+async def test_nothing_begins_after_the_stop() -> None:
+    stop, messages = asyncio.Event(), [mail(f"r{number}@example.com") for number in range(3)]
+    async with smtp_sink() as sink:
+        sink.on_data = stop.set
+        sender = account(sink.port, stop=stop)
+        found = await sender.send_all(messages, within_s=10)
+        await sender.close()
+    assert results(found) == [Result.SENT, Result.NOT_STARTED, Result.NOT_STARTED]
+
+
+async def test_stop_ends_the_wait_for_a_turn() -> None:
+    stop = asyncio.Event()
+    async with smtp_sink() as sink:
+        sink.on_data = stop.set
+        sender = account(sink.port, stop=stop, per_second=0.01)
+        async with asyncio.timeout(5):
+            found = await sender.send_all([mail("a@example.com"), mail("b@example.com")], within_s=1000)
+        await sender.close()
+    assert results(found) == [Result.SENT, Result.NOT_STARTED]
+
+
 # --- a provider that is away
 
 

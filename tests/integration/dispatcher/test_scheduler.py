@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from datetime import time, timedelta
+from dataclasses import replace
+from datetime import datetime, time, timedelta
 from uuid import uuid4
 
 from services.dispatcher import scheduler
@@ -128,6 +129,30 @@ async def test_stopping_gives_back_what_was_not_sent(chain: Chain) -> None:
     await chain.lane(EMAIL, account).perform_due(stop)
     found = await chain.rows("SELECT state, count(*) AS n FROM steps WHERE step = 1 GROUP BY 1 ORDER BY 1")
     assert found == [{"state": "planned", "n": 15}, {"state": "sent", "n": 5}]
+
+
+async def test_what_was_marked_when_the_stop_came_is_not_sent(chain: Chain) -> None:
+    asked = request()
+    await chain.take(asked)
+    stop, account = asyncio.Event(), RememberingAccount()
+    lane = chain.lane(EMAIL, account)
+    original = lane.clock
+
+    class Stopping:
+        """Its third reading is that of the mark."""
+
+        left = 3
+
+        def now(self) -> datetime:
+            self.left -= 1
+            if not self.left:
+                stop.set()
+            return original.now()
+
+    await replace(lane, clock=Stopping()).perform_due(stop)
+    assert account.taken == []
+    step = await chain.step(asked.invitation_id, 1)
+    assert (step["state"], step["tries"]) == ("planned", 0)
 
 
 async def test_what_is_claimed_in_hours_and_has_its_turn_after_them_waits(chain: Chain) -> None:

@@ -29,6 +29,7 @@ from services.scoring.repository import webhooks
 from services.scoring.webhooks import Webhooks
 from shared import http_client
 from shared.events import RespondentErased
+from shared.health import Heartbeat
 from tests.integration.scoring.receiver import Receiver, Taken, receiver
 from tests.integration.scoring.stand import NOW, Scoring
 
@@ -212,6 +213,43 @@ async def test_endpoint_that_hangs_delays_nobody_else(scoring: Scoring, hook: Re
         for task in sender._running.values():
             task.cancel()
         await asyncio.gather(*sender._running.values(), return_exceptions=True)
+
+
+async def test_backlog_holds_no_stop(scoring: Scoring, hook: Receiver) -> None:
+    await endpoint(scoring, hook.url)
+    for _ in range(courier.AT_ONCE * 3):
+        await scoring.score(await scoring.asked(), 9)
+    stop = asyncio.Event()
+
+    def taken(_taken: Taken) -> int:
+        stop.set()
+        return 204
+
+    hook.status = taken
+    sender = Courier(scoring.database.sessions, LOOPBACK)
+    async with asyncio.timeout(20):
+        await sender.run(stop, Heartbeat("scoring.webhooks"))
+    assert len(hook.taken) == courier.AT_ONCE
+    [states] = await scoring.rows("SELECT count(*) FILTER (WHERE state = 'delivered') AS n FROM webhook_deliveries")
+    assert states["n"] == courier.AT_ONCE
+
+
+async def test_silent_endpoint_holds_a_stop_for_the_budget_only(
+    scoring: Scoring, hook: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "BUDGET_S", 0.1)
+    await endpoint(scoring, hook.url)
+    await scoring.score(await scoring.asked(), 9)
+    stop = asyncio.Event()
+
+    def taken(_taken: Taken) -> None:
+        stop.set()
+
+    hook.status = taken
+    sender = Courier(scoring.database.sessions, LOOPBACK, within_s=20)
+    async with asyncio.timeout(10):
+        await sender.run(stop, Heartbeat("scoring.webhooks"))
+    assert len(hook.taken) == 1
 
 
 async def test_silence_is_another_try_later(scoring: Scoring, hook: Receiver) -> None:

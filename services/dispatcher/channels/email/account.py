@@ -15,6 +15,7 @@ from services.dispatcher.domain import Disposition, Outgoing, Result
 from services.dispatcher.domain.limits import DailyLimit
 from shared.rate_limit import RateLimit
 from shared.vocabulary import ChannelKind
+from shared.waiting import wait_for
 
 _LAST_START_S = 5.0  # what is left of the budget when the last message may start
 _NOT_STARTED = Disposition(Result.NOT_STARTED)
@@ -37,6 +38,7 @@ class SmtpAccount:
         domains: DomainPace | None = None,
         daily: DailyLimit | None = None,
         breaker: Breaker | None = None,
+        stop: asyncio.Event | None = None,
     ) -> None:
         self.name, self.weight, self.daily = name, weight, daily or DailyLimit()
         self._server, self._sender = server, sender
@@ -45,6 +47,7 @@ class SmtpAccount:
         self._rate = RateLimit(per_second=per_second, burst=max(1, int(per_second))) if per_second else None
         self._domains = domains or DomainPace({})
         self._breaker = breaker or Breaker()
+        self._stop = stop or asyncio.Event()
 
     @property
     def free_slots(self) -> int:
@@ -63,7 +66,8 @@ class SmtpAccount:
 
         async def work(connection: Connection, numbered: Iterator[tuple[int, Outgoing]]) -> None:
             for number, message in numbered:
-                if time.monotonic() >= deadline - _LAST_START_S or self._breaker.health is Health.RESTING:
+                too_late = time.monotonic() >= deadline - _LAST_START_S or self._stop.is_set()
+                if too_late or self._breaker.health is Health.RESTING:
                     return
                 dispositions[number] = await self._send(connection, message, deadline=deadline)
 
@@ -91,7 +95,8 @@ class SmtpAccount:
         while self._rate is not None and (wait := self._rate.take(self.name)):
             if time.monotonic() + wait >= deadline - _LAST_START_S:
                 return False
-            await asyncio.sleep(wait)
+            if await wait_for(self._stop, wait):
+                return False
         return True
 
     async def close(self) -> None:
