@@ -21,6 +21,7 @@ from shared.cloudevents import Event, InvalidEvent
 from shared.db import Sessions, is_transient
 from shared.events import Payload
 from shared.health import Heartbeat
+from shared.isolated import refuse
 from shared.transport import Message, Readable
 from shared.vocabulary import Service
 from shared.waiting import wait_for
@@ -130,6 +131,9 @@ class Consumer:
                     events.append(event)
             except InvalidEvent as error:
                 refused.append((message, str(error)))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is this message's
+                refuse("event", error, service=self.service, topic=message.topic, position=message.position)
+                refused.append((message, f"cannot be read: {type(error).__name__}"))
         return events, refused
 
     async def _park_culprit(self, message: Message, error: Exception) -> None:

@@ -8,7 +8,8 @@ from typing import Generic, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.db import Sessions, is_transient
+from shared.db import Sessions
+from shared.isolated import halved
 from shared.waiting import wait_for
 
 AT_ONCE = 500
@@ -65,18 +66,16 @@ class Group(Generic[Item, Result]):
             await wait_for(self._all_here, GATHER_S)
 
     async def _do_or_isolate(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
-        """Do all together; what fails together is tried singly, unless the database is away."""
+        """Do all together; what fails is halved until the culprit stands alone, unless the database is away."""
+        results: Sequence[Result | Exception]
         try:
-            results = await self._work([item for item, _ in batch])
+            results = await halved([item for item, _ in batch], self._work)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
-            if len(batch) > 1 and not is_transient(error):
-                for one in batch:
-                    await self._do_or_isolate([one])
-                return
-            for _, heard in batch:
-                if not heard.done():
-                    heard.set_exception(error)
-            return
+            results = [error] * len(batch)
         for (_, heard), result in zip(batch, results, strict=True):
-            if not heard.done():
+            if heard.done():
+                continue
+            if isinstance(result, Exception):
+                heard.set_exception(result)
+            else:
                 heard.set_result(result)

@@ -73,8 +73,8 @@ async def halved(
     except Exception as error:
         if is_transient(error) or _is_of_the_schema(error):
             raise
-        if len(items) == 1:
-            return [error]
+        if len(items) <= 1:
+            return [error] * len(items)
     middle = len(items) // 2
     return [*await halved(items[:middle], work), *await halved(items[middle:], work)]
 

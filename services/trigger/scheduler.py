@@ -13,6 +13,8 @@ from services.trigger.repository import programs
 from shared.clock import Clock
 from shared.db import Sessions
 from shared.health import Heartbeat
+from shared.isolated import isolated
+from shared.vocabulary import Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,9 @@ class Cadences:
             current = by_priority(await programs.current(session))
         for program in current:
             if program.document.cadence is not None:
-                while not self.stop.is_set() and await self._one_batch(program):
-                    self.heartbeat.beat()
+                with isolated("cadence", service=Service.TRIGGER, outages=True, program=program.id):
+                    while not self.stop.is_set() and await self._one_batch(program):
+                        self.heartbeat.beat()
 
     async def _one_batch(self, program: Program) -> bool:
         async with self.sessions.begin() as session:

@@ -20,13 +20,14 @@ from services.trigger.repository import rereads
 from services.trigger.repository.rereads import Reread
 from shared.db import Sessions
 from shared.http_client import HttpClient, MaybeSent, NotSent
+from shared.isolated import isolated
 from shared.problems import Unauthorized
+from shared.vocabulary import Service
 
 log = structlog.get_logger()
 
 _EVENTS = ("ONCRMDEALADD", "ONCRMDEALUPDATE", "ONCRMDEALMOVETOCATEGORY")
-AT_ONCE = 10
-LEASE_S = 60.0
+LEASE_S = 60.0  # longer than to read a deal and its contact, and to decide
 WITHIN_S = 10.0
 IDLE_S = 0.5
 LONGEST_PAUSE_S = 3600.0
@@ -59,7 +60,7 @@ def read_notice(body: bytes, tokens: Sequence[str]) -> Notice | None:
 
 @dataclass(slots=True)
 class Rereading:
-    """Asks for what was noticed, a few at a time, and hands each deal to the door.
+    """Asks for what was noticed, one deal after another, and hands each to the door.
 
     `decide` takes (source, body, headers). A deal that cannot be read is tried again for days, then given up.
     """
@@ -74,24 +75,31 @@ class Rereading:
             await client.close()
 
     async def tick(self) -> int:
-        """Ask for what is due; say how many that were."""
+        """Ask for what is due longest; say how many deals that were. Its lease begins when it is its turn."""
         async with self.sessions.begin() as session:
-            due = await rereads.claim(session, limit=AT_ONCE, lease_s=LEASE_S)
-        for reread in due:
-            await self._perform(reread)
-        return len(due)
+            reread = await rereads.claim(session, lease_s=LEASE_S)
+        if reread is None:
+            return 0
+        await self._perform(reread)
+        return 1
 
     async def _perform(self, reread: Reread) -> None:
-        source = self.sources.get(reread.source)
         try:
-            if source is not None:
-                found = await self._ask(source, reread.ref)
-                await self.decide(source, json.dumps(found).encode(), {})
+            with isolated("deal", service=Service.TRIGGER, passing=(Unread,), outages=True, ref=reread.ref) as guarded:
+                await self._read(reread)
         except Unread as error:
             await self._put_off(reread, str(error))
             return
+        if guarded.error is not None:
+            await self._put_off(reread, type(guarded.error).__name__)
+            return
         async with self.sessions.begin() as session:
             await rereads.done(session, reread)
+
+    async def _read(self, reread: Reread) -> None:
+        if source := self.sources.get(reread.source):
+            found = await self._ask(source, reread.ref)
+            await self.decide(source, json.dumps(found).encode(), {})
 
     async def _put_off(self, reread: Reread, why: str) -> None:
         given_up = reread.attempts >= GIVE_UP_AFTER

@@ -19,6 +19,7 @@ from shared.cloudevents import Event
 from shared.db import Sessions
 from shared.events import CrmPayload
 from shared.groups import Group
+from shared.isolated import halved, refuse
 from shared.vocabulary import Service
 
 INVALID = "The event is not as it should be"
@@ -46,6 +47,14 @@ class Door:
         for kind, number in Counter(event.type for event in events).items():
             metrics.EVENTS.labels(Service.TRIGGER, kind, "handled").inc(number)
         return verdicts
+
+    async def decide_each(self, events: Sequence[Event[CrmPayload]]) -> list[Verdict | Exception]:
+        """Decide these together; one that cannot be handled stops no other, and what it raised is in its place."""
+        found = await halved(events, self.decide)
+        for event, verdict in zip(events, found, strict=True):
+            if isinstance(verdict, Exception):
+                refuse("event", verdict, service=Service.TRIGGER, type=event.type)
+        return found
 
     async def decide_one(self, event: Event[CrmPayload]) -> Decided:
         """Decide a single event: while one transaction commits, the next events gather for theirs."""

@@ -77,7 +77,7 @@ def events_router(door: Door, keys: Keys) -> APIRouter:
         items = _items(body)
         keys.count(request, len(items))
         read = [_read_item(item) for item in items]
-        verdicts = iter(await door.decide([event for event in read if isinstance(event, Event)]))
+        verdicts = iter(await door.decide_each([event for event in read if isinstance(event, Event)]))
         return Results(results=[_result(next(verdicts)) if isinstance(one, Event) else _refused(one) for one in read])
 
     return router
@@ -126,7 +126,10 @@ def _read_item(item: msgspec.Raw) -> Event[CrmPayload] | InvalidEvent:
         return error
 
 
-def _result(verdict: StoredDecision | Conflict) -> Decided | Refused:
+def _result(verdict: StoredDecision | Conflict | Exception) -> Decided | Refused:
+    if isinstance(verdict, Exception):
+        problem = problems.as_problem(verdict)
+        return Refused(status=problem.status, title=problem.title, detail="It was not stored; the other events were.")
     if isinstance(verdict, Conflict):
         title, detail = REUSED
         return Refused(status=HTTPStatus.CONFLICT, title=title, detail=detail)

@@ -27,7 +27,9 @@ from services.trigger.handlers.foreign import Nameless, complete, from_source, r
 from services.trigger.repository import rereads
 from shared import metrics, parking
 from shared.cloudevents import Event, InvalidEvent
+from shared.db import is_transient
 from shared.events import CrmPayload
+from shared.isolated import refuse
 from shared.problems import Conflict, NotFound, Unauthorized
 from shared.transport import Message
 from shared.vocabulary import Service
@@ -110,6 +112,12 @@ class Hooks:
             return Result.PARKED
         except Conflict:
             return Result.KNOWN
+        except Exception as error:
+            if is_transient(error):
+                raise
+            refuse("webhook", error, service=Service.TRIGGER, source=source.id, position=position)
+            await self._park(source, message, f"could not be handled: {type(error).__name__}")
+            return Result.PARKED
         return Result.DECIDED
 
     async def _read(self, message: Message) -> Event[CrmPayload] | None:

@@ -109,7 +109,10 @@ def _csv(path: Path, file: IO[bytes], start: Position) -> Iterator[Record]:
 def _header(path: Path, lines: _Lines) -> tuple[Sequence[str], str]:
     first = next(iter(lines), b"").decode(errors="replace").strip("\r\n")
     delimiter = max(_DELIMITERS, key=first.count)
-    names = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
+    try:
+        names = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
+    except csv.Error as error:
+        raise InvalidFile(f"{path}: the first line is not CSV: {error}") from None
     if not any(names) or len(set(names)) < len(names):
         raise InvalidFile(f"{path}: the first line must name the columns, each once")
     return names, delimiter

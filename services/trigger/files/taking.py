@@ -24,7 +24,7 @@ from services.trigger.repository import decisions, files
 from services.trigger.repository.decisions import EventKey, StoredDecision
 from services.trigger.repository.files import Position
 from shared.cloudevents import Event, InvalidEvent
-from shared.db import is_transient, until_it_answers
+from shared.db import until_it_answers
 from shared.events import Attributes, CrmPayload
 from shared.transport import Message
 
@@ -90,6 +90,8 @@ class Taking:
                 event = self._read(record)
             except InvalidEvent as error:
                 refused.append((record.line, str(error)))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is this line's
+                refused.append((record.line, f"cannot be read: {type(error).__name__}"))
             else:
                 ignored += event is None
                 events += [] if event is None else [(record.line, event)]
@@ -110,22 +112,18 @@ class Taking:
     async def _decide(
         self, events: Sequence[tuple[int, Event[CrmPayload]]], refused: list[tuple[int, str]]
     ) -> list[StoredDecision]:
-        """Decide together; where that fails for a reason of ours, each by itself, so that one culprit stops nobody."""
-        if not events:
-            return []
-        try:
-            verdicts = await self.door.decide([event for _, event in events])
-        except Exception as error:
-            if is_transient(error):
-                raise
-            if len(events) == 1:
-                refused.append((events[0][0], f"could not be handled: {type(error).__name__}"))
-                return []
-            return [made for one in events for made in await self._decide([one], refused)]
-        refused += [
-            (line, REUSED[0]) for (line, _), one in zip(events, verdicts, strict=True) if isinstance(one, Conflict)
-        ]
-        return [one for one in verdicts if not isinstance(one, Conflict)]
+        """Decide together; a line that cannot be handled is refused."""
+        made: list[StoredDecision] = []
+        verdicts = await self.door.decide_each([event for _, event in events])
+        for (line, _), verdict in zip(events, verdicts, strict=True):
+            match verdict:
+                case StoredDecision():
+                    made.append(verdict)
+                case Conflict():
+                    refused.append((line, REUSED[0]))
+                case _:
+                    refused.append((line, f"could not be handled: {type(verdict).__name__}"))
+        return made
 
     def _read(self, record: Record) -> Event[CrmPayload] | None:
         if record.problem:

@@ -125,7 +125,7 @@ def _checked(mapped: Mapped, source: Source) -> Event[CrmPayload]:
     """Hold what was made against the contract; an error names the place in the foreign document too."""
     try:
         body = msgspec.json.encode({**mapped.event, "source": source.id})
-    except (msgspec.MsgspecError, ValueError, OverflowError):
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
         raise InvalidEvent("body: holds a value that cannot be written as JSON") from None
     try:
         return read_event(Message(CRM_EVENTS.name, "", body))

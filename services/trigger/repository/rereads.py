@@ -22,9 +22,9 @@ class Reread:
 _ADD = """INSERT INTO rereads (source, ref) VALUES ($1, $2)
 ON CONFLICT (source, ref) DO UPDATE SET version = rereads.version + 1, attempts = 0, due_at = clock_timestamp()"""
 
-_CLAIM = """UPDATE rereads SET attempts = attempts + 1, due_at = clock_timestamp() + $2::float8 * interval '1 second'
+_CLAIM = """UPDATE rereads SET attempts = attempts + 1, due_at = clock_timestamp() + $1::float8 * interval '1 second'
 WHERE (source, ref) IN (SELECT source, ref FROM rereads WHERE due_at <= clock_timestamp()
-ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING source, ref, version, attempts"""
+ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING source, ref, version, attempts"""
 
 _LATER = """UPDATE rereads SET due_at = clock_timestamp() + $4::float8 * interval '1 second'
 WHERE source = $1 AND ref = $2 AND version = $3"""
@@ -36,9 +36,10 @@ async def add(session: AsyncSession, source: str, ref: str) -> None:
     await db.fetch(session, _ADD, source, ref)
 
 
-async def claim(session: AsyncSession, *, limit: int, lease_s: float) -> list[Reread]:
-    """Take what is due; it is due again after the lease, should we not come back."""
-    return [Reread(**row) for row in await db.fetch(session, _CLAIM, limit, lease_s)]
+async def claim(session: AsyncSession, *, lease_s: float) -> Reread | None:
+    """Take what is due longest; it is due again after the lease, should we not come back."""
+    rows = await db.fetch(session, _CLAIM, lease_s)
+    return Reread(**rows[0]) if rows else None
 
 
 async def put_off(session: AsyncSession, reread: Reread, *, seconds: float) -> None:

@@ -157,7 +157,7 @@ async def test_error_of_the_decoder_parks_its_message_alone(dispatcher_db: db.Da
     async with asyncio.timeout(20):
         assert await one.handle([cloudevents.encode(event) for event in (bad, good)], asyncio.Event())
     assert handler.seen == [good]
-    assert await parked_reasons(dispatcher_db) == ["the handler failed: KeyError"]
+    assert await parked_reasons(dispatcher_db) == ["cannot be read: KeyError"]
 
 
 class Narrow:

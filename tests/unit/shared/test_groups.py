@@ -62,4 +62,4 @@ async def test_one_that_fails_fails_alone() -> None:
     heard = await asyncio.gather(*(group.do(item) for item in (1, 13, 2)), return_exceptions=True)
     assert heard[::2] == [2, 4]
     assert isinstance(heard[1], ValueError)
-    assert work.sizes == [3, 1, 1, 1]
+    assert work.sizes == [3, 1, 2, 1, 1]

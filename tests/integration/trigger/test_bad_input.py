@@ -1,0 +1,202 @@
+"""One event, deal or line that cannot be handled is refused, parked or put off; the others go on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from services.trigger import main
+from services.trigger.api.bitrix24 import Rereading
+from services.trigger.api.door import Door
+from services.trigger.api.hooks import Hooks, Result
+from services.trigger.config import TriggerSettings
+from services.trigger.domain.mapping import Mapped, compile_mapping
+from services.trigger.domain.sources import Source, SourceKind, read_mapping
+from services.trigger.files.taking import Mode, Taking
+from services.trigger.handlers.foreign import from_source
+from services.trigger.repository import rereads
+from shared import db, parking
+from shared.clock import ManualClock
+from shared.db import Database
+from shared.transport import EventLog, Message
+from tests import corpora
+from tests.integration.trigger.samples import TERMS, purchase
+from tests.integration.trigger.vendors import BITRIX_CONTACT, BITRIX_DEAL
+
+BITRIX24 = Path(main.__file__).parent / "mappings" / "bitrix24.yaml"
+DEALS = Source("crm", SourceKind.BITRIX24, read=compile_mapping(read_mapping(BITRIX24.read_bytes())))
+
+POISON = """CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN IF NEW.event_id LIKE '%poison%' THEN RAISE EXCEPTION 'poison' USING ERRCODE = '22000'; END IF; RETURN NEW; END $$;
+"""
+
+
+@pytest.fixture
+async def poisoned(installed: Database) -> Database:
+    """A trigger that can handle every event but those with `poison` in their id."""
+    async with installed.sessions.begin() as session:
+        await db.fetch(session, POISON)
+        sql = "CREATE TRIGGER poison BEFORE INSERT ON decisions FOR EACH ROW EXECUTE FUNCTION poison()"
+        await db.fetch(session, sql)
+    return installed
+
+
+@pytest.fixture
+def door(poisoned: Database, clock: ManualClock) -> Door:
+    return Door(poisoned.sessions, clock, TERMS)
+
+
+async def decided(database: Database) -> list[str]:
+    async with database.sessions() as session:
+        return [row["event_id"] for row in await db.fetch(session, "SELECT event_id FROM decisions ORDER BY id")]
+
+
+async def parked(database: Database) -> list[str]:
+    async with database.sessions() as session:
+        return [row.reason for row in await parking.parked(session)]
+
+
+async def test_event_of_a_batch_that_cannot_be_handled_is_answered_alone(
+    poisoned: Database, client: httpx.AsyncClient
+) -> None:
+    events = [purchase(id_) for id_ in ("e1", "poison", "e2", "e3")]
+    answer = await client.post("/v1/events", json=events)
+    assert answer.status_code == 202
+    results = answer.json()["results"]
+    assert [(each.get("reason"), each.get("status")) for each in results] == [
+        ("asked", None),
+        (None, 500),
+        ("quarantined", None),
+        ("quarantined", None),
+    ]
+    assert await decided(poisoned) == ["e1", "e2", "e3"]
+
+
+async def test_event_that_cannot_be_handled_takes_none_that_comes_beside_it(poisoned: Database, door: Door) -> None:
+    hooks = Hooks(door, {"s": Source("s", SourceKind.GENERIC)})
+    ids = ["e1", "poison", *(f"f{number}" for number in range(10))]
+    sent = [json.dumps(purchase(id_, customer={"id": id_})).encode() for id_ in ids]
+    became = await asyncio.gather(*(hooks.decide(hooks.sources["s"], one, {}) for one in sent))
+    assert became == [Result.DECIDED, Result.PARKED, *[Result.DECIDED] * 10]
+    assert sorted(await decided(poisoned)) == sorted(set(ids) - {"poison"})
+    assert await parked(poisoned) == ["could not be handled: DataError"]
+
+
+async def test_line_of_a_file_that_cannot_be_handled_is_refused_alone(
+    poisoned: Database, door: Door, tmp_path: Path
+) -> None:
+    path = tmp_path / "sales.jsonl"
+    path.write_text("\n".join(json.dumps(purchase(id_)) for id_ in ("e1", "poison", "e2")))
+    report = await Taking(door, path, Mode.INGEST, Source("s", SourceKind.GENERIC)).run()
+    assert (report.refused, report.reasons.total()) == (1, 2)
+    assert await decided(poisoned) == ["e1", "e2"]
+
+
+async def test_mapping_that_raises_parks_each_message_and_ends_no_consumer(
+    installed: Database, event_log: EventLog, clock: ManualClock
+) -> None:
+    def broken(_found: Any) -> Mapped | None:
+        raise TypeError("'str' object does not support item assignment")
+
+    sources = {"theirs": Source("theirs", SourceKind.KAFKA, read=broken)}
+    logs = main.Logs(event_log, event_log, event_log)
+    consumer = main.consumers(TriggerSettings(_env_file=None), installed, logs, sources=sources, clock=clock)["crm"]
+    theirs = [from_source(sources["theirs"], Message("", "", b"{}", {}, str(number))) for number in range(150)]
+    ours = Message("crm.events", "", json.dumps(purchase("e1")).encode())
+    assert await consumer.handle([*theirs, ours], asyncio.Event())
+    assert await decided(installed) == ["e1"]
+    async with installed.sessions() as session:
+        rows = await db.fetch(session, "SELECT reason, count(*) FROM parked GROUP BY 1")
+    assert [tuple(row) for row in rows] == [("cannot be read: TypeError", 150)]
+
+
+# --- deals
+
+
+class Deals(Rereading):
+    """Reads deals out of memory."""
+
+    found: Mapping[str, Any]
+
+    async def _ask(self, source: Source, deal_id: str) -> dict[str, Any]:
+        assert source is DEALS
+        return {"deal": self.found[deal_id], "contact": BITRIX_CONTACT}
+
+
+async def noticed(database: Database, *deals: str) -> None:
+    for deal in deals:
+        async with database.sessions.begin() as session:
+            await rereads.add(session, "crm", deal)
+
+
+def deals(door: Door, found: Mapping[str, Any]) -> Deals:
+    made = Deals(door.sessions, {"crm": DEALS}, Hooks(door, {"crm": DEALS}).decide)
+    made.found = found
+    return made
+
+
+async def test_deal_that_cannot_be_read_is_put_off_and_the_others_are_decided(poisoned: Database, door: Door) -> None:
+    found = {"1": BITRIX_DEAL, "3": {**BITRIX_DEAL, "ID": "poison"}, "4": {**BITRIX_DEAL, "ID": "4"}}
+    await noticed(poisoned, "1", "2", "3", "4")  # the second raises KeyError
+    reading = deals(door, found)
+    assert [await reading.tick() for _ in range(5)] == [1, 1, 1, 1, 0]
+    assert await decided(poisoned) == ["deal-410-won", "deal-4-won"]
+    assert await parked(poisoned) == ["could not be handled: DataError"]
+    async with poisoned.sessions() as session:
+        rows = await db.fetch(session, "SELECT ref, due_at > clock_timestamp() AS later FROM rereads")
+    assert [tuple(row) for row in rows] == [("2", True)]
+
+
+async def test_lease_of_a_deal_begins_when_it_is_its_turn(poisoned: Database, door: Door) -> None:
+    """While one process reads a slow deal, another reads the next ones."""
+    await noticed(poisoned, "1", "2")
+    slow, going_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly(_source: Source, _body: bytes, _headers: Mapping[str, str]) -> None:
+        slow.set()
+        await going_on.wait()
+
+    found = {number: {**BITRIX_DEAL, "ID": number} for number in ("1", "2")}
+    one = Deals(door.sessions, {"crm": DEALS}, slowly)
+    one.found = found
+    reading = asyncio.create_task(one.tick())
+    await slow.wait()
+    assert [await deals(door, found).tick() for _ in range(2)] == [1, 0]
+    assert await decided(poisoned) == ["deal-2-won"]
+    going_on.set()
+    await reading
+
+
+async def test_whatever_deals_come_they_are_decided_or_parked_and_the_good_ones_decided(
+    poisoned: Database, event_log: EventLog, clock: ManualClock
+) -> None:
+    chance, logs = random.Random(corpora.SEED), main.Logs(event_log, event_log, event_log)
+    settings = TriggerSettings(_env_file=None)
+    consumer = main.consumers(settings, poisoned, logs, sources={"crm": DEALS}, clock=clock)["crm"]
+    good = range(0, corpora.SIZE, 10)
+
+    def message(number: int) -> Message:
+        deal = {**BITRIX_DEAL, "ID": str(number), "STAGE_SEMANTIC_ID": chance.choice("SSSF")}
+        contact = {**BITRIX_CONTACT, "ID": str(number)}
+        document: Any = {"deal": {**deal, "CONTACT_ID": str(number)}, "contact": contact}
+        whole = json.dumps(document).encode()
+        body = whole if number in good else corpora.written(corpora.changed(document, chance), chance)
+        return from_source(DEALS, Message("", "", body, {}, f"hooks/crm/{number}"))
+
+    for start in range(0, corpora.SIZE, 500):
+        batch = [message(number) for number in range(start, min(start + 500, corpora.SIZE))]
+        assert await consumer.handle(batch, asyncio.Event())
+    known = {id_.split("-")[1] for id_ in await decided(poisoned)}
+    assert {str(number) for number in good} <= known
+    async with poisoned.sessions() as session:
+        reasons = Counter(row["reason"] for row in await db.fetch(session, "SELECT reason FROM parked"))
+    assert not [reason for reason in reasons if reason.startswith(("the handler failed", "cannot be read"))]
+    assert reasons.total() > corpora.SIZE // 10
