@@ -8,59 +8,30 @@ import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 from datetime import timedelta
-from enum import StrEnum
 from pathlib import Path
 
-import asyncpg
 from rich.console import Console
 from rich.markup import escape
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from deploy import all_in_one, databases, faults
+from deploy import all_in_one, database_findings, databases, faults
 from deploy.all_in_one import AllSettings
+from deploy.findings import Finding, State, fail, note, ok
 from deploy.kafka import broker
 from services.dispatcher import repository as dispatcher
 from services.scoring.repository import webhooks
 from services.trigger.repository import programs
-from shared import database_url, db, topics
+from shared import db, topics
 from shared.clock import open_clock
 from shared.config import DEVELOPMENT_LINK_KEYS, Settings
 from shared.runtime import open_event_log
-from shared.schema import SchemaOlder, SchemaUnfit, fingerprint
 from shared.transport import TransportUnavailable
 from shared.vocabulary import Service
 
-OLDEST_POSTGRES = 150_000
 LATE = timedelta(minutes=15)
 CHROMIUM = "/usr/bin/chromium"
-
-
-class State(StrEnum):
-    OK = "ok"
-    NOTE = "note"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    state: State
-    text: str
-    cure: str = ""
-
-
-def ok(text: str) -> Finding:
-    return Finding(State.OK, text)
-
-
-def note(text: str, cure: str = "") -> Finding:
-    return Finding(State.NOTE, text, cure)
-
-
-def fail(text: str, cure: str) -> Finding:
-    return Finding(State.FAIL, text, cure)
 
 
 async def command() -> None:
@@ -82,7 +53,7 @@ async def examine(settings: AllSettings) -> AsyncIterator[Finding]:
     yield ok(f"Python {sys.version.split()[0]}")
     for finding in (*_secrets(base), *_sending(settings), *_ports(settings), *_folder(base), *_tools()):
         yield finding
-    async for finding in _databases(base):
+    async for finding in database_findings.examine(base):
         yield finding
     yield await _events(base)
     async for finding in _assumptions(base):
@@ -164,55 +135,6 @@ def _tools() -> Iterator[Finding]:
         yield ok("chromium, for the browser tests")
     else:
         yield note("no chromium: browser tests are skipped", "apt-get install chromium")
-
-
-async def _databases(settings: Settings) -> AsyncIterator[Finding]:
-    urls: dict[str, str] = {}
-    for schema in [*map(str, all_in_one.ALL), *([] if settings.events_url else [databases.TRANSPORT])]:
-        try:
-            urls |= await databases.urls_for(settings, [schema])
-        except Exception as error:  # noqa: BLE001 - whatever keeps it from starting is the finding
-            yield fail(f"PostgreSQL: {error}", f"see above, or set EARSHOT_{schema.upper()}_DATABASE_URL")
-        else:
-            yield await _database(schema, urls[schema])
-    with suppress(OSError, asyncpg.PostgresError):  # said already
-        for room in await databases.rooms(urls, settings.database_options):
-            text, _, cure = str(room).partition(": ")
-            if room.is_too_small:
-                yield fail(text, cure)
-            else:
-                yield note(text, cure) if room.is_short else ok(text)
-
-
-async def _database(schema: str, url: str) -> Finding:
-    try:
-        connection = await database_url.connect(url)
-    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        return fail(
-            f"{schema}: no database ({type(error).__name__})",
-            f"start it, or mend EARSHOT_{schema.upper()}_DATABASE_URL",
-        )
-    try:
-        version = int(await connection.fetchval("SHOW server_version_num"))
-    finally:
-        await connection.close()
-    if version < OLDEST_POSTGRES:
-        return fail(f"{schema}: PostgreSQL {version // 10_000}", "15 or newer is needed")
-    return await _schema(schema, url, server=f"PostgreSQL {version // 10_000}")
-
-
-async def _schema(schema: str, url: str, *, server: str) -> Finding:
-    database = db.Database(url, schema=schema, pool_size=1)
-    try:
-        found = await fingerprint(database, databases.MIGRATIONS[schema])
-    except SchemaOlder as error:
-        return note(str(error), "earshot migrate, or a start with EARSHOT_MIGRATE_ON_START=true")
-    except SchemaUnfit as error:
-        what, _, cure = str(error).rpartition("; ")
-        return fail(what, cure)
-    finally:
-        await database.close()
-    return ok(f"{schema}: {server}, schema {found}")
 
 
 async def _events(settings: Settings) -> Finding:

@@ -20,6 +20,10 @@ class Clock(Protocol):
         """Business time, aware, UTC."""
 
 
+class ClockIsWrong(Exception):
+    """Nobody can say what time it is, and waiting helps: whoever keeps the machine has to set it right."""
+
+
 class SystemClock:
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -67,6 +71,14 @@ class StoredClock:
     def _stored(self) -> tuple[datetime, float, float]:
         stored = json.loads(self._path.read_text())
         return datetime.fromisoformat(stored["business"]), stored["anchored"], stored["speed"]
+
+
+def now_or(clock: Clock, known: datetime) -> datetime:
+    """Say when something happened that must be recorded: now, or while the clock is wrong the last moment known."""
+    try:
+        return clock.now()
+    except ClockIsWrong:
+        return known
 
 
 def open_clock(path: Path | None) -> Clock:

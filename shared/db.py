@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 from shared import database_url, transactions
+from shared.clock import ClockIsWrong
 from shared.database_url import USUAL, DatabaseOptions
 
 Sessions = async_sessionmaker[AsyncSession]
@@ -165,6 +166,7 @@ _TRANSIENT = (
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InvalidCatalogNameError,  # the database is being restored
     asyncpg.ObjectNotInPrerequisiteStateError,  # it takes no connections just now
+    ClockIsWrong,  # while it is, nothing is done by it
     OSError,
     TimeoutError,
     PoolTimeout,  # every connection of the pool was busy for half a minute

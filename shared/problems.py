@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from shared.clock import ClockIsWrong
 from shared.db import is_transient
 
 
@@ -81,7 +82,8 @@ def as_problem(error: Exception) -> Problem:
     if _is_unstorable(error):
         return Unprocessable("The request holds a character that cannot be stored")
     if is_transient(error):
-        return Unavailable("Try again shortly", "The database does not answer.", headers={"retry-after": "5"})
+        why = "The machine's clock is wrong." if isinstance(error, ClockIsWrong) else "The database does not answer."
+        return Unavailable("Try again shortly", why, headers={"retry-after": "5"})
     return _with_status(error)
 
 

@@ -12,7 +12,9 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from shared import housekeeping, readmission, schema
+from shared.clock import Clock
 from shared.commit_check import check_commit
+from shared.compared_clock import EVERY_S, ComparedClock
 from shared.consumer import Consumer
 from shared.db import Database
 from shared.health import Health, Heartbeat
@@ -55,6 +57,12 @@ class Supervisor:
         self.task(name, consumer.run(self.stop))
         heartbeat = self.health.heartbeat(f"{name}.readmission")
         self.loop(heartbeat, Readmission(consumer).round, longest_s=readmission.EVERY_S)
+
+    def watch(self, clock: Clock) -> None:
+        """Compare the clock now and then, where it is the machine's."""
+        if isinstance(clock, ComparedClock):
+            self.health.require("clock", clock.check)
+            self.loop(self.health.heartbeat("clock"), clock.compare, longest_s=EVERY_S)
 
     def start(self, app: ASGIApp, database: Database, *, public: Sequence[str], migrations: Path) -> None:
         """Start what every service has: its server, its relay, housekeeping, and the checks of `/readyz`."""

@@ -27,6 +27,7 @@ from services.dispatcher.scheduler import POLL_S, RECONCILE_S, Bell, Keeper, Lan
 from shared import metrics, web
 from shared.clock import Clock
 from shared.cloudevents import Event
+from shared.compared_clock import compared
 from shared.consumer import Consumer, Handler
 from shared.db import Database
 from shared.events import Payload, SurveyAnswered
@@ -154,7 +155,8 @@ def errands_of(
 async def run(settings: DispatcherSettings, around: Surroundings) -> None:
     """Run until told to stop; the batches at hand are finished first."""
     database = Database(around.database_url, schema=Service.DISPATCHER, options=settings.database_options)
-    clock, stop, health = around.clock, around.stop, around.health
+    stop, health = around.stop, around.health
+    clock = await compared(around.clock, database)
     accounts, crm = settings.open_accounts(stop), settings.open_crm()
     bell = Bell()
     handler = build_handler(settings, clock, bell)
@@ -162,8 +164,9 @@ async def run(settings: DispatcherSettings, around: Surroundings) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
             running = Supervisor(tasks, around, Service.DISPATCHER)
-            app = build_app(settings, database, clock, accounts, health=health)
+            app = build_app(settings, database, around.clock, accounts, health=health)
             running.start(app, database, public=PUBLIC, migrations=MIGRATIONS)
+            running.watch(clock)
             running.consume("consumer", consumer)
             for lane in build_lanes(settings, database, clock, accounts, health):
                 work = bell.rung_by(partial(lane.perform_due, stop))

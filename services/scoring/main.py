@@ -28,6 +28,7 @@ from services.scoring.writer import Writer
 from services.scoring.yardstick_forms import YardstickForms
 from shared import web
 from shared.clock import Clock
+from shared.compared_clock import compared
 from shared.consumer import Consumer
 from shared.db import Database
 from shared.groups import Group, in_transaction
@@ -89,8 +90,9 @@ def _limits(settings: ScoringSettings) -> Limits:
 async def run(settings: ScoringSettings, around: Surroundings) -> None:
     """Serve, consume, publish and tick until told to stop."""
     database = Database(around.database_url, schema=Service.SCORING, options=settings.database_options)
-    clock, stop, health = around.clock, around.stop, around.health
-    app = build_app(settings, database=database, clock=clock, health=health, stop=stop)
+    stop, health = around.stop, around.health
+    clock = await compared(around.clock, database)
+    app = build_app(settings, database=database, clock=around.clock, health=health, stop=stop)
     handlers = Handlers(link_secrets=settings.link_secrets, clock=clock)
     consumer = Consumer(Service.SCORING, TOPICS, around.event_log, database.sessions, handlers)
     sender = Courier(database.sessions, settings.webhook_networks)
@@ -98,6 +100,7 @@ async def run(settings: ScoringSettings, around: Surroundings) -> None:
         async with asyncio.TaskGroup() as tasks:
             running = Supervisor(tasks, around, Service.SCORING)
             running.start(app, database, public=PUBLIC, migrations=MIGRATIONS)
+            running.watch(clock)
             running.consume("consumer", consumer)
             for name, (seconds, tick) in TICKS.items():
                 work = every(seconds, tick, sessions=database.sessions, clock=clock)

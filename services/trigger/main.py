@@ -32,6 +32,7 @@ from services.trigger.scheduler import Cadences
 from shared import topics, web
 from shared.clock import Clock
 from shared.cloudevents import Event
+from shared.compared_clock import compared
 from shared.consumer import Consumer
 from shared.db import Database
 from shared.events import CrmPayload, Payload
@@ -141,11 +142,12 @@ async def run(settings: TriggerSettings, around: Surroundings) -> None:
     """Run API, consumers, relay and housekeeping until told to stop."""
     sources = load_sources(settings)
     database = Database(around.database_url, schema=Service.TRIGGER, options=settings.database_options)
-    event_log, clock, health = around.event_log, around.clock, around.health
+    event_log, health = around.event_log, around.health
     async with AsyncExitStack() as resources:
         resources.push_async_callback(database.close)
         logs = open_logs(settings, event_log, resources)
-        await install_programs(database, clock)
+        await install_programs(database, around.clock)
+        clock = await compared(around.clock, database)
         hooks = Hooks(Door(database.sessions, clock, terms_of(settings)), sources)
         rereading = Rereading(database.sessions, sources, hooks.decide)
         resources.push_async_callback(rereading.close)
@@ -155,6 +157,7 @@ async def run(settings: TriggerSettings, around: Surroundings) -> None:
             running = Supervisor(tasks, around, Service.TRIGGER)
             app = build_app(settings, database, clock, health=health)
             running.start(app, database, public=PUBLIC, migrations=MIGRATIONS)
+            running.watch(clock)
             for name, consumer in consumers(settings, database, logs, sources=sources, clock=clock).items():
                 running.consume(f"consumer.{name}", consumer)
             if any(source.kind is SourceKind.BITRIX24 for source in sources.values()):

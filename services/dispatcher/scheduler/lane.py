@@ -42,7 +42,7 @@ from services.dispatcher.scheduler.loop import POLL_S
 from services.dispatcher.scheduler.rota import CLAIM, Rota
 from services.dispatcher.scheduler.sorting import Ready, Sorted, hold_to_caps, skipped, sort_claimed
 from shared import crash, metrics
-from shared.clock import Clock
+from shared.clock import Clock, ClockIsWrong, now_or
 from shared.db import Sessions, is_transient
 from shared.health import Heartbeat
 from shared.links import UnknownLinkKey
@@ -149,13 +149,17 @@ class Lane:
             size = min(MARK, self.account.free_slots)
             if not size or (stop is not None and stop.is_set()):
                 break
-            batch, left, at = left[:size], left[size:], self.clock.now()
+            try:
+                at = self.clock.now()
+            except ClockIsWrong:  # what was sent is recorded all the same
+                break
+            batch, left = left[:size], left[size:]
             in_hours = list[Leaving]()
             for each in batch:
                 (in_hours if each[0].opening(at) == at else late).append(each)
             if in_hours:
                 sent = await self._send_batch(self.account, in_hours, now, sent, stop)
-        await self._record(sent, self.clock.now(), stop=stop, known=True)
+        await self._record(sent, now_or(self.clock, now), stop=stop, known=True)
         if late or left:
             async with self.sessions.begin() as session:
                 await steps.move(session, [(ready.held, ready.held.due_at, None) for ready, _ in (*late, *left)])
@@ -179,7 +183,7 @@ class Lane:
             deadline = 0.0  # no new send begins
         dispositions = await self._dispositions(account, [message for _, message in started], deadline)
         crash.point("sent")
-        at = self.clock.now()
+        at = now_or(self.clock, now)
         ended = list(zip(started, dispositions, strict=True))
         ends = [_ended(ready, disposition, account=account.name, now=at) for (ready, _), disposition in ended]
         spent = {ready.held.key for (ready, _), disposition in ended if domain.uses_a_place(disposition.result)}
@@ -204,7 +208,7 @@ class Lane:
         The batch before it is recorded in the same transaction, which saves a commit. Should that fail, it is
         recorded alone, however long it takes.
         """
-        at = self.clock.now()
+        at = now_or(self.clock, now)
         try:
             async with self.sessions.begin() as session:
                 recorded = await self._recorded(session, sent, at)

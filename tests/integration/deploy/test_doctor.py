@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
+import time_machine
 from uuid_utils.compat import uuid7
 
-from deploy import doctor
+from deploy import all_in_one, doctor
 from deploy.all_in_one import AllSettings
-from deploy.doctor import Finding, State
+from deploy.findings import Finding, State
 from deploy.replay import scratch_settings
 from services.scoring.domain.webhooks import Endpoint
 from services.scoring.repository import webhooks
@@ -38,6 +40,19 @@ async def test_healthy_installation_has_nothing_to_mend(
     assert sum(", schema 000" in finding.text for finding in found) == len(urls)
     assert any("EARSHOT_SEND=mailbox" in finding.text for finding in found)
     assert any("email" in finding.text and "assume" in finding.text for finding in found)
+
+
+async def test_clock_that_is_wrong_is_a_fault(urls: Mapping[str, str]) -> None:
+    databases = {f"{service}_database_url": urls[service] for service in Service}
+    settings = AllSettings.for_play(**databases, database_url=urls["transport"])
+    found = await findings(settings)
+    assert sum("the clocks agree to" in finding.text for finding in found if finding.state is State.OK) == len(urls)
+    with time_machine.travel(SystemClock().now() + timedelta(days=4)):
+        faults = [finding for finding in await findings(settings) if finding.state is State.FAIL]
+    assert [finding.text for finding in faults] == [
+        f"{schema}: the machine's clock is 345600 s ahead of the database's"
+        for schema in (*all_in_one.ALL, "transport")
+    ]
 
 
 async def test_fresh_clone_is_told_once_that_its_schemas_are_empty(postgres: embedded.Embedded, tmp_path: Path) -> None:
