@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deploy.kafka import broker
+from deploy.kafka.cluster import Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,14 @@ def restartable_kafka() -> Iterator[broker.Broker]:
     """Give a broker the tests of one module may kill and start again."""
     require_broker()
     with broker.Broker() as own:
+        yield own
+
+
+@pytest.fixture
+def kafka_cluster() -> Iterator[Cluster]:
+    """Give three brokers of its own to one test, which may kill some."""
+    require_broker()
+    with Cluster() as own:
         yield own
 
 

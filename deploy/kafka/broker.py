@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from deploy.kafka.security import Secured
 
@@ -30,7 +30,7 @@ POM = HERE / "pom.xml"
 JARS = HERE / "jars"
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
-JVM = ("-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+JVM = ("-Xms64m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
 LISTENER = "SECURE"
 CLUSTER_ID = "ZWFyc2hvdC1icm9rZXItMQ"
 
@@ -89,11 +89,18 @@ class Broker:
     """
 
     def __init__(
-        self, folder: Path | None = None, *, settings: Mapping[str, str] | None = None, secured: Secured | None = None
+        self,
+        folder: Path | None = None,
+        *,
+        settings: Mapping[str, str] | None = None,
+        secured: Secured | None = None,
+        node: int = 1,
+        jvm: Sequence[str] = ("-Xmx512m",),
     ) -> None:
         self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="earshot-kafka-")
         self._folder = folder or Path(self._temporary.name if self._temporary else "")
         self._settings = dict(settings or {})
+        self._node, self._jvm = node, jvm
         self._process: subprocess.Popen[bytes] | None = None
         self._jars = ""
         self._secured = secured
@@ -108,6 +115,11 @@ class Broker:
         return f"kafka://127.0.0.1:{self._secured_port}"
 
     @property
+    def voter(self) -> str:
+        """Its part of `controller.quorum.voters`."""
+        return f"{self._node}@127.0.0.1:{self._controller_port}"
+
+    @property
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
 
@@ -118,7 +130,7 @@ class Broker:
 
     def launch(self) -> None:
         """Start the process only; `wait_until_ready` is for who needs its answers."""
-        self._prepare()
+        self.prepare()
         with (self._folder / "broker.log").open("ab") as output:
             self._process = subprocess.Popen(
                 [*_dying_with_parent(), *self._java("kafka.Kafka"), str(self._folder / "server.properties")],
@@ -127,9 +139,10 @@ class Broker:
                 stderr=output,
             )
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, *, brokers: int = 1) -> None:
+        """Return once it takes requests and knows so many brokers of its cluster."""
         deadline = time.monotonic() + START_SECONDS
-        while not _answers(self.port):
+        while _brokers_known(self.port) < brokers:
             if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 raise BrokerFailed(f"Kafka did not start: {self._last_words()}")
@@ -178,7 +191,12 @@ class Broker:
         else:
             self.stop()
 
-    def _prepare(self) -> None:
+    def join(self, settings: Mapping[str, str]) -> None:
+        """Add settings that are known only when all members of its cluster are."""
+        self._settings |= settings
+
+    def prepare(self) -> None:
+        """Fetch what is missing, write its server.properties and format its folder."""
         self._jars = str(fetch() / "*")
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._secured and not self._secured.ca_file.exists():
@@ -189,7 +207,7 @@ class Broker:
             _run([*self._java("kafka.tools.StorageTool"), *_format_arguments(properties, self._secured)])
 
     def _java(self, main: str) -> list[str]:
-        return ["java", *JVM, "-cp", self._jars, main]
+        return ["java", *JVM, *self._jvm, "-cp", self._jars, main]
 
     def _properties(self) -> dict[str, str]:
         open_to = f"PLAINTEXT://127.0.0.1:{self.port}"
@@ -197,8 +215,8 @@ class Broker:
             open_to += f",{LISTENER}://127.0.0.1:{self._secured_port}"
         return {
             "process.roles": "broker,controller",
-            "node.id": "1",
-            "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
+            "node.id": str(self._node),
+            "controller.quorum.voters": self.voter,
             "controller.listener.names": "CONTROLLER",
             "listeners": f"{open_to},CONTROLLER://127.0.0.1:{self._controller_port}",
             "advertised.listeners": open_to,
@@ -242,16 +260,16 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _answers(port: int) -> bool:
-    """Whether the broker names itself in a Metadata response (v1, KIP-4): then it takes requests."""
+def _brokers_known(port: int) -> int:
+    """Count the brokers named in a Metadata response (v1, KIP-4); one that names itself takes requests."""
     request = struct.pack(">hhih", 3, 1, 1, -1) + struct.pack(">i", 0)
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
             connection.sendall(struct.pack(">i", len(request)) + request)
             with connection.makefile("rb") as answer:
-                return _broker_count(answer) > 0
+                return _broker_count(answer)
     except OSError:
-        return False
+        return 0
 
 
 def _broker_count(answer: IO[bytes]) -> int:

@@ -1,0 +1,67 @@
+"""Three Kafka brokers on loopback ports, each a controller too, for tests that take some of them away."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Self
+
+from deploy.kafka.broker import Broker
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SIZE = 3
+JVM = ("-Xmx256m", "-XX:TieredStopAtLevel=1")  # quick to start, three on a small machine
+_SETTINGS = {  # every topic has three copies, and a write is acknowledged by two
+    "default.replication.factor": "3",
+    "min.insync.replicas": "2",
+    "offsets.topic.replication.factor": "3",
+    "transaction.state.log.replication.factor": "3",
+    "transaction.state.log.min.isr": "2",
+    "share.coordinator.state.topic.replication.factor": "3",
+    "share.coordinator.state.topic.min.isr": "2",
+}
+
+
+class Cluster:
+    """A context manager that starts three brokers and ends them; nothing is kept.
+
+    Start it from a thread that lives as long as it should.
+    """
+
+    def __init__(self) -> None:
+        self.brokers = [Broker(node=node, jvm=JVM) for node in range(1, SIZE + 1)]
+        voters = ",".join(broker.voter for broker in self.brokers)
+        for broker in self.brokers:
+            broker.join({**_SETTINGS, "controller.quorum.voters": voters})
+
+    @property
+    def url(self) -> str:
+        return "kafka://" + ",".join(f"127.0.0.1:{broker.port}" for broker in self.brokers)
+
+    def kill(self, brokers: Sequence[Broker]) -> None:
+        """End these as a power cut would; one that is away already stays away."""
+        for broker in brokers:
+            broker.kill()
+
+    def start(self, brokers: Sequence[Broker] | None = None) -> None:
+        """Start these, or all, and return when each knows the whole cluster; the others must be up."""
+        wanted = self.brokers if brokers is None else brokers
+        for broker in wanted:
+            broker.launch()
+        for broker in wanted:
+            broker.wait_until_ready(brokers=SIZE)
+
+    def __enter__(self) -> Self:
+        try:
+            with ThreadPoolExecutor(SIZE) as pool:  # each takes a second and starts nothing that stays
+                list(pool.map(Broker.prepare, self.brokers))
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for broker in self.brokers:
+            broker.__exit__()
