@@ -48,6 +48,11 @@ class Heartbeat:
         return time.monotonic() - self._due_at > self.silent_s
 
     @property
+    def late_s(self) -> float:
+        """Since when, in seconds, the loop should have worked and has not, because it waits or stands still."""
+        return time.monotonic() - (self._waiting[0] if self._waiting else self._due_at)
+
+    @property
     def problem(self) -> str:
         """Say why the loop does not work now; empty when it does."""
         if self.is_silent:
@@ -91,6 +96,11 @@ class Health:
     def loop_problems(self) -> dict[str, str]:
         """Return the loops of the process that do not work now, by name, with the reason."""
         return {each.name: each.problem for each in self._heartbeats.values() if each.problem}
+
+    def is_late(self, name: str, seconds: float) -> bool:
+        """Say whether a loop of this part has not worked for so many seconds; one that is not watched is never late."""
+        heartbeat = self._heartbeats.get(self.prefix + name)
+        return heartbeat is not None and heartbeat.late_s > seconds
 
     async def problems(self) -> dict[str, str]:
         """Return what keeps the process from its work, by name, with the reason; takes at most CHECK_S seconds.

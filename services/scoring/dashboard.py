@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Response
-from fastapi.responses import StreamingResponse
 from pydantic import Field, model_validator
 
 from services.scoring import charts, overview, panels, rendering
@@ -19,7 +17,7 @@ from services.scoring.domain.comparison import smallest_sample
 from services.scoring.domain.periods import Against, Days, Period, label_of
 from services.scoring.domain.score import FEW, Definition, bounds
 from services.scoring.overview import Overview, Wanted
-from services.scoring.repository import changes, invitations
+from services.scoring.repository import invitations
 from services.scoring.repository.slices import Slice, split_segment
 from services.scoring.repository.words import LOOKED_THROUGH, Only
 from services.scoring.score_queries import DaysQuery
@@ -27,11 +25,9 @@ from shared.clock import Clock
 from shared.config import StaffPages
 from shared.db import Sessions
 from shared.vocabulary import Category
-from shared.waiting import wait_for
 
 PERIODS = (7, 30, 90, 365)
 DAILY_UNTIL, WEEKLY_UNTIL = 31, 200
-LOOK_S, SILENCE_S = 1.0, 15.0
 WANTED_MARGINS = (10, 5, 3, 1)
 MORE_COMMENTS, MOST_COMMENTS = 50, 500
 
@@ -71,12 +67,10 @@ class Dashboard:
     sessions: Sessions
     clock: Clock
     staff_pages: StaffPages
-    stop: asyncio.Event
 
     def router(self) -> APIRouter:
         router = APIRouter(include_in_schema=False)
         router.add_api_route("/", self.show, methods=["GET"])
-        router.add_api_route("/live", self.live, methods=["GET"])
         return router
 
     async def show(self, view: Annotated[View, Query()]) -> Response:
@@ -104,24 +98,6 @@ class Dashboard:
             looked_through=LOOKED_THROUGH,
             **values,
         )
-
-    async def live(self, program: Annotated[str, Query(max_length=200)] = "") -> Response:
-        """Tell an open page, as server-sent events, when the program's figures changed."""
-        return StreamingResponse(self.changes_of(program), media_type="text/event-stream")
-
-    async def changes_of(self, program: str) -> AsyncGenerator[str, None]:
-        """Look every second; say something at least every quarter of a minute, so that a dead line is noticed."""
-        seen, silent = None, 0.0
-        while not self.stop.is_set():
-            async with self.sessions.begin() as session:
-                sequence = (await changes.sequences(session)).get(program, 0)
-            if sequence != seen:
-                yield f"event: figures\ndata: {sequence}\n\n"
-            elif silent >= SILENCE_S:
-                yield ": still here\n\n"
-            silent = silent + LOOK_S if sequence == seen and silent < SILENCE_S else 0.0
-            seen = sequence
-            await wait_for(self.stop, LOOK_S)
 
 
 def _wanted(view: View, days: Days, program: str | None) -> Wanted:

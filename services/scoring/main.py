@@ -17,6 +17,7 @@ from services.scoring.dashboard import Dashboard
 from services.scoring.desk import Desk
 from services.scoring.handlers import TOPICS, Handlers
 from services.scoring.limits import Limits
+from services.scoring.live import Live
 from services.scoring.pages import AnswerPages
 from services.scoring.repository import invitations
 from services.scoring.scheduler import every
@@ -59,11 +60,12 @@ def build_app(
     stop: asyncio.Event | None = None,
 ) -> FastAPI:
     """Make the app; `stop` ends what pages listen to."""
+    health = health or Health()
     sessions, writer = database.sessions, Writer(database.sessions)
     door = Group(in_transaction(sessions, invitations.visited))
     app = web.create_app(
         Service.SCORING,
-        health=health or Health(),
+        health=health,
         public=PUBLIC,
         plain=AnswerPages(sessions, door, writer, clock, Views(sessions), _limits(settings)).routes(),
         staff_secret=settings.staff_secret.get_secret_value(),
@@ -77,7 +79,8 @@ def build_app(
     app.include_router(ScoreApi(sessions, clock).router())
     app.include_router(YardstickForms(sessions).router())
     app.include_router(Webhooks(sessions, Courier(sessions, settings.webhook_networks)).router())
-    app.include_router(Dashboard(sessions, clock, settings.staff_pages, stop or asyncio.Event()).router())
+    app.include_router(Dashboard(sessions, clock, settings.staff_pages).router())
+    app.include_router(Live(sessions, stop or asyncio.Event(), health).router())
     return app
 
 

@@ -30,7 +30,13 @@ setInterval(() => {
 }, 2000);
 if (status?.dataset.stream) {
   const stream = new EventSource(status.dataset.stream);
+  let heardAt = Date.now();
+  const say = (text) => (status.textContent = text);
   stream.addEventListener("figures", () => (changed = true));
-  stream.onopen = () => (status.textContent = "live");
-  stream.onerror = () => (status.textContent = "not live: waiting for the server");
+  stream.addEventListener("state", (event) => {
+    heardAt = Date.now();
+    say(event.data);
+  });
+  stream.onerror = () => say("not live: waiting for the server");
+  setInterval(() => Date.now() - heardAt > 15000 && say("not live: the server is silent"), 2000);
 }

@@ -14,11 +14,10 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from services.scoring.dashboard import Dashboard
 from services.scoring.domain.visits import View
+from services.scoring.live import Live
 from services.scoring.repository import figures, visits
 from services.scoring.score_queries import NpsQuery
-from shared.config import Settings
 from shared.events import (
     ContactAttempted,
     EventRef,
@@ -225,9 +224,10 @@ async def test_sample_says_how_many_answers_a_margin_needs(scoring: Scoring, cli
 
 
 async def test_open_page_hears_of_a_new_answer(scoring: Scoring) -> None:
-    dashboard = Dashboard(scoring.database.sessions, scoring.clock, Settings().staff_pages, asyncio.Event())
-    async with asyncio.timeout(10), aclosing(dashboard.changes_of("after-purchase")) as told:
+    live = Live(scoring.database.sessions, asyncio.Event())
+    async with asyncio.timeout(10), aclosing(live.changes_of("after-purchase")) as told:
         assert await anext(told) == "event: figures\ndata: 0\n\n"
+        assert await anext(told) == "event: state\ndata: live\n\n"
         await answer_all(scoring, [9])
         await scoring.tick()
         assert (await anext(told)).startswith("event: figures\ndata: ")
