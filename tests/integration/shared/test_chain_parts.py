@@ -12,8 +12,9 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import cloudevents, db, inbox, outbox, parking
+from shared import consumer as consumer_module
 from shared.cloudevents import Event
-from shared.consumer import Consumer
+from shared.consumer import Consumer, HandlerBroken
 from shared.events import Payload, SurveyWithdrawn
 from shared.transport import EventLog, Message, MessageTooLarge, open_log
 from shared.vocabulary import Service
@@ -140,6 +141,48 @@ async def test_event_that_breaks_the_handler_is_parked_alone(dispatcher_db: db.D
     committed = {event.id for event in handler.seen}
     assert committed == {event.id for event in events} - handler.poison
     assert await parked_reasons(dispatcher_db) == ["the handler failed: ValueError"]
+
+
+async def test_process_stops_when_so_many_fail_in_a_row_and_not_when_so_many_failed_ever(
+    dispatcher_db: db.Database, event_log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer_module, "MAX_FAILURES_IN_A_ROW", 3)
+    events = [withdrawn() for _ in range(9)]
+    bad, good = events[:6], events[6:]
+    handler = Collector(enough=100, stop=asyncio.Event())
+    handler.poison = {event.id for event in bad}
+    one = consumer(event_log, dispatcher_db, handler)
+    mixed = [bad[0], bad[1], good[0], bad[2], bad[3], good[1]]
+    async with asyncio.timeout(20):
+        for event in mixed:
+            assert await one.handle([cloudevents.encode(event)], asyncio.Event())
+        assert await one.handle([cloudevents.encode(event) for event in mixed], asyncio.Event())
+        with pytest.raises(HandlerBroken):
+            await one.handle([cloudevents.encode(event) for event in (good[2], *bad[3:])], asyncio.Event())
+    assert {event.id for event in handler.seen} == {event.id for event in good}
+
+
+@pytest.mark.parametrize("state", ["40P01", "40001", "55P03", "57014", "53200"])
+async def test_deadlock_or_race_parks_nothing_and_is_tried_again(
+    dispatcher_db: db.Database, event_log: EventLog, state: str
+) -> None:
+    """Raised by the server itself: a deadlock's SQLSTATE is 40P01, that of a lost race 40001."""
+    events = [withdrawn() for _ in range(4)]
+    inner, tries = Collector(enough=4, stop=asyncio.Event()), list[int]()
+
+    async def handler(session: AsyncSession, some: Sequence[Event[Payload]]) -> None:
+        tries.append(len(some))
+        await inner(session, some)
+        if len(tries) < 3:
+            inner.seen.clear()
+            await db.fetch(session, f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{state}'; END $$")
+
+    one = consumer(event_log, dispatcher_db, inner)
+    one.handler = handler
+    async with asyncio.timeout(20):
+        assert await one.handle([cloudevents.encode(event) for event in events], asyncio.Event())
+    assert (tries, inner.seen) == ([4, 4, 4], events)
+    assert await parked_reasons(dispatcher_db) == []
 
 
 async def test_error_of_the_decoder_parks_its_message_alone(dispatcher_db: db.Database, event_log: EventLog) -> None:

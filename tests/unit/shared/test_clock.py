@@ -30,6 +30,17 @@ def test_every_process_sees_the_same_time(tmp_path: Path) -> None:
         assert other.now() == START + timedelta(days=3)
 
 
+def test_reader_of_the_file_never_meets_half_a_time(tmp_path: Path) -> None:
+    """It is replaced and never rewritten: who has it open keeps reading the time before."""
+    clock = StoredClock.create(tmp_path / "clock", start=START, speed=0)
+    before = (tmp_path / "clock").read_text()
+    with (tmp_path / "clock").open() as reading:
+        clock.anchor(START + timedelta(days=3), speed=0)
+        assert reading.read() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["clock"]
+    assert StoredClock(tmp_path / "clock").now() == START + timedelta(days=3)
+
+
 def test_second_start_goes_on_where_the_first_stopped(tmp_path: Path) -> None:
     with time_machine.travel(WALL, tick=False) as wall:
         first = StoredClock.create(tmp_path / "clock", start=START, speed=86400)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -48,11 +49,11 @@ def test_structured_event_is_read_in_utc() -> None:
     assert event.payload.customer.attributes == {"age": 41, "vip": True}
 
 
-def test_binary_event_is_the_same_event() -> None:
+@pytest.mark.parametrize("spelt", [str.lower, str.upper, str.title])
+def test_binary_event_is_the_same_event_however_its_headers_are_spelt(spelt: Callable[[str], str]) -> None:
     headers = {f"ce_{name}": PURCHASE[name] for name in ("specversion", "id", "source", "type", "time", "subject")}
-    message = Message(
-        "crm.events", "", json.dumps(PURCHASE["data"]).encode(), {**headers, "content-type": "application/json"}
-    )
+    headers = {spelt(name): value for name, value in {**headers, "content-type": "application/json"}.items()}
+    message = Message("crm.events", "", json.dumps(PURCHASE["data"]).encode(), headers)
     assert cloudevents.parse(message) == cloudevents.parse_body(body())
 
 

@@ -56,6 +56,19 @@ async def test_group_does_not_wait_long_for_those_who_stay_away(monkeypatch: pyt
     assert work.sizes == [10, 1, 1]
 
 
+async def test_outage_is_tried_once_for_all_who_wait_and_not_once_for_each() -> None:
+    tried: list[int] = []
+
+    async def away(items: Sequence[int]) -> Sequence[int]:
+        tried.append(len(items))
+        raise ConnectionRefusedError
+
+    group: Group[int, int] = Group(away)
+    heard = await asyncio.gather(*(group.do(item) for item in range(20)), return_exceptions=True)
+    assert [type(one) for one in heard] == [ConnectionRefusedError] * 20
+    assert tried == [20]
+
+
 async def test_one_that_fails_fails_alone() -> None:
     work = Work()
     group: Group[int, int] = Group(work)

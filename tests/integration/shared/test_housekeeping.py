@@ -1,0 +1,85 @@
+"""What is forgotten, and above all what is not: an inbox that is too short handles a replayed event twice."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from shared import db, housekeeping, inbox, parking
+from shared.cloudevents import Event
+from shared.events import Payload, RespondentErased
+from shared.transport import Message
+from shared.transport.postgres import RETENTION
+from shared.vocabulary import Service
+from tests.integration.trigger.samples import NOW
+
+GROUPS = ("earshot-trigger", "earshot-another")
+KEPT_DAYS = (0, 3, 8, 29.9)
+FORGOTTEN_DAYS = (30.1, 400)
+
+
+def event(id_: str) -> Event[Payload]:
+    return Event(id_, Service.TRIGGER.source, NOW, RespondentErased(respondent_id="c1"))
+
+
+async def aged(database: db.Database, table: str, column: str) -> None:
+    """Put every row back by the days its key begins with."""
+    key = {"inbox": "event_id", "parked": "key"}[table]
+    async with database.sessions.begin() as session:
+        await db.fetch(session, f"UPDATE {table} SET {column} = now() - {key}::float8 * interval '1 day'")  # noqa: S608 - constants
+
+
+async def test_old_event_ids_and_parked_messages_are_forgotten_and_no_others(trigger_db: db.Database) -> None:
+    every = [*KEPT_DAYS, *FORGOTTEN_DAYS]
+    events = [event(str(days)) for days in every]
+    async with trigger_db.sessions.begin() as session:
+        for group in GROUPS:
+            assert await inbox.fresh(session, group, events) == events
+        refused = [(Message("crm.events", str(days), b"olga@example.org", {}, f"crm/0/{days}"), "x") for days in every]
+        await parking.park(session, refused)
+    await aged(trigger_db, "inbox", "seen_at")
+    await aged(trigger_db, "parked", "parked_at")
+
+    await housekeeping.forget_old(trigger_db.sessions)
+
+    async with trigger_db.sessions.begin() as session:
+        kept = [row.message.key for row in await parking.parked(session)]
+        assert kept == [str(days) for days in KEPT_DAYS]
+        for group in GROUPS:
+            assert await inbox.fresh(session, group, events) == [event(str(days)) for days in FORGOTTEN_DAYS]
+
+
+async def test_inbox_remembers_longer_than_topics_keep(trigger_db: db.Database) -> None:
+    """Or what is read again from the beginning of a topic would be handled again."""
+    days = RETENTION / timedelta(days=1)
+    async with trigger_db.sessions.begin() as session:
+        await inbox.fresh(session, GROUPS[0], [event(f"{days + 1}")])
+    await aged(trigger_db, "inbox", "seen_at")
+    await housekeeping.forget_old(trigger_db.sessions)
+    async with trigger_db.sessions.begin() as session:
+        assert await inbox.fresh(session, GROUPS[0], [event(f"{days + 1}")]) == []
+
+
+@pytest.mark.parametrize("repeats", [0, 2])
+async def test_event_is_fresh_once_for_each_group(trigger_db: db.Database, repeats: int) -> None:
+    one, other = event("1"), event("2")
+    async with trigger_db.sessions.begin() as session:
+        assert await inbox.fresh(session, GROUPS[0], [other, one, *(event("1") for _ in range(repeats))]) == [
+            other,
+            one,
+        ]
+        assert await inbox.fresh(session, GROUPS[0], [one, other]) == []
+        assert await inbox.fresh(session, GROUPS[1], [one, *(event("1") for _ in range(repeats))]) == [one]
+
+
+async def test_only_the_named_are_unparked(trigger_db: db.Database) -> None:
+    messages = [Message("crm.events", "k", f"{number}".encode(), {}, f"crm/0/{number}") for number in range(3)]
+    async with trigger_db.sessions.begin() as session:
+        await parking.park(session, [(message, "x") for message in [*messages, messages[0]]])
+        first, second, third = await parking.parked(session)
+        assert [row.message for row in (first, second, third)] == messages, "the oldest first, each once"
+        await parking.unpark(session, [second.id])
+        assert [row.id for row in await parking.parked(session)] == [first.id, third.id]
+        await parking.unpark(session, [])
+        assert len(await parking.parked(session, limit=1)) == 1

@@ -1,0 +1,110 @@
+"""A provider that hangs up: what it has read may have been acted on."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from shared import http_client
+from shared.http_client import Call, HttpClient, MaybeSent, NotSent
+
+Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+BODY = b"to=%2B1"
+
+
+async def _at_once(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    return
+
+
+async def _after_reading(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(BODY)
+
+
+async def _half_way_through_its_reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(BODY)
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{")
+    await writer.drain()
+
+
+async def _with_nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(BODY)
+    writer.write(b"250 what?\r\n\r\n")
+    await writer.drain()
+
+
+@asynccontextmanager
+async def provider(behaviour: Behaviour) -> AsyncIterator[tuple[str, list[int]]]:
+    """Serve one connection after the other like this, and hang up; gives the URL and the connections so far."""
+    came: list[int] = []
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(len(came))
+        await behaviour(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(converse, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", came
+    finally:
+        server.close()
+
+
+async def send(url: str) -> None:
+    client = HttpClient(url)
+    try:
+        await client.send(Call("POST", "/", content=BODY), within_s=10)
+    finally:
+        await client.close()
+
+
+async def post(url: str) -> None:
+    context = ssl.create_default_context()
+    await http_client.post_pinned(url, BODY, address="127.0.0.1", headers={}, context=context)
+
+
+@pytest.mark.parametrize("sending", [send, post])
+@pytest.mark.parametrize("behaviour", [_at_once, _after_reading, _with_nonsense])
+async def test_connection_closed_without_a_reply_is_not_taken_for_not_sent(
+    sending: Callable[[str], Awaitable[None]], behaviour: Behaviour
+) -> None:
+    async with provider(behaviour) as (url, came):
+        with pytest.raises(MaybeSent):
+            await sending(url)
+        assert came == [0], "and it is not sent again"
+
+
+async def test_reply_that_breaks_off_is_not_taken_for_not_sent() -> None:
+    async with provider(_half_way_through_its_reply) as (url, came):
+        with pytest.raises(MaybeSent):
+            await send(url)
+        assert came == [0]
+
+
+async def test_reply_that_never_comes_is_not_taken_for_not_sent() -> None:
+    over = asyncio.Event()
+
+    async def never(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(BODY)
+        await over.wait()
+
+    async with provider(never) as (url, came):
+        client = HttpClient(url)
+        with pytest.raises(MaybeSent):
+            await client.send(Call("POST", "/", content=BODY), within_s=0.05)
+        assert (came, client.free_slots) == ([0], 19), "its place is taken until it ends"
+        over.set()
+        await client.close()
+        assert client.free_slots == 20
+
+
+@pytest.mark.parametrize("sending", [send, post])
+async def test_port_where_nobody_listens_got_nothing(sending: Callable[[str], Awaitable[None]]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, so that nobody else listens there, and refusing
+        with pytest.raises(NotSent):
+            await sending(f"http://127.0.0.1:{taken.getsockname()[1]}")

@@ -1,0 +1,81 @@
+"""The embedded log: how long it keeps messages, and that a late acknowledgement takes nothing back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+
+import asyncpg
+import pytest
+
+from shared.transport import Message
+from shared.transport.postgres import PostgresLog
+from tests.contract.transport_stand import FIRST, SECOND, numbered, take
+
+GROUP = "earshot-tests"
+
+
+@pytest.fixture
+async def log(urls: Mapping[str, str]) -> AsyncIterator[PostgresLog]:
+    opened = PostgresLog(urls["transport"])
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def admin(urls: Mapping[str, str]) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(urls["transport"], server_settings={"search_path": "transport"})
+    yield connection
+    await connection.close()
+
+
+async def test_messages_are_kept_for_seven_days(
+    urls: Mapping[str, str], log: PostgresLog, admin: asyncpg.Connection
+) -> None:
+    days = (0, 1, 6.9, 7.1, 100)
+    await log.append([Message(topic, str(age), b"x") for age in days for topic in (FIRST, SECOND)])
+    await admin.execute("UPDATE messages SET appended_at = now() - key::float8 * interval '1 day'")
+
+    another = PostgresLog(urls["transport"])  # each process looks with its first append, and then hourly
+    await another.append([Message(FIRST, "0", b"y")])
+    await another.close()
+
+    rows = await admin.fetch("SELECT topic, key FROM messages ORDER BY topic, id")
+    assert [tuple(row) for row in rows] == [
+        *((FIRST, key) for key in ("0", "1", "6.9", "0")),
+        *((SECOND, key) for key in ("0", "1", "6.9")),
+    ]
+
+
+async def test_late_acknowledgement_takes_nothing_back(urls: Mapping[str, str], log: PostgresLog) -> None:
+    await log.append(numbered("a", range(8)))
+    async with asyncio.timeout(30), aclosing(log.read(GROUP, [FIRST], limit=4)) as batches:
+        first = await anext(batches)
+        await first.ack()
+        second = await anext(batches)
+        await second.ack()
+        await first.ack()
+        assert await log.lag(GROUP, [FIRST]) == 0
+    await log.append(numbered("a", range(8, 9)))
+    async with asyncio.timeout(30), aclosing(PostgresLog(urls["transport"]).read(GROUP, [FIRST])) as batches:
+        assert [message.body for message in await take(batches, 1)] == [b"8"]
+
+
+async def test_acknowledgement_of_a_reader_that_was_replaced_takes_nothing_back(
+    urls: Mapping[str, str], log: PostgresLog, admin: asyncpg.Connection
+) -> None:
+    await log.append(numbered("a", range(8)))
+    slow, other = (PostgresLog(urls["transport"]) for _ in range(2))
+    async with asyncio.timeout(30), aclosing(slow.read(GROUP, [FIRST], limit=4)) as batches:
+        held = await anext(batches)
+        await admin.execute(
+            """SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+        )
+        async with aclosing(other.read(GROUP, [FIRST])) as others:
+            assert len(await take(others, 8)) == 8
+            await held.ack()
+            assert await log.lag(GROUP, [FIRST]) == 0
+    for opened in (slow, other):
+        await opened.close()

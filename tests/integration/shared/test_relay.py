@@ -1,0 +1,116 @@
+"""The relay: in the order of the outbox, by one process at a time, and nothing leaves before it is in the log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import pytest
+
+from shared import cloudevents, db, outbox
+from shared.events import SurveyWithdrawn
+from shared.transport import Message, TransportUnavailable
+from shared.vocabulary import Service
+from tests.integration.trigger.samples import NOW, count
+
+
+@dataclass
+class Log:
+    """Remembers what is appended; `meets` is called first and may fail."""
+
+    enough: int
+    database: db.Database
+    fails: list[Exception] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    at_once: int = 0
+    most_at_once: int = 0
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def append(self, messages: Sequence[Message]) -> None:
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        for _ in range(3):
+            await self.database.ping()  # as long as a real log takes, so that another relay has time to come
+        self.at_once -= 1
+        if self.fails:
+            raise self.fails.pop()
+        self.keys += [message.key for message in messages]
+        if len(self.keys) >= self.enough:
+            self.done.set()
+
+
+async def add(database: db.Database, *keys: str) -> None:
+    payloads = [SurveyWithdrawn(respondent_id=key, invitation_id=UUID(int=1), reason="cancelled") for key in keys]
+    events = [cloudevents.new(payload, service=Service.TRIGGER, at=NOW) for payload in payloads]
+    async with database.sessions.begin() as session:
+        await outbox.add(session, events)
+
+
+@asynccontextmanager
+async def running(database: db.Database, log: Log, *, relays: int = 1) -> AsyncIterator[None]:
+    """Run so many relays, as so many processes would, until the block ends."""
+    stop = asyncio.Event()
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        for _ in range(relays):
+            relay = outbox.Relay(database, log, service=Service.TRIGGER)  # type: ignore[arg-type]
+            tasks.create_task(relay.run(stop))
+        try:
+            yield
+        finally:
+            stop.set()
+
+
+@pytest.fixture(autouse=True)
+def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "BATCH", 5)
+
+
+async def test_events_are_published_in_the_order_they_were_numbered(trigger_db: db.Database) -> None:
+    keys = [f"{number:02}" for number in range(20)]
+    await add(trigger_db, *keys)
+    async with trigger_db.sessions.begin() as session:  # where a row lies in the table says nothing
+        await db.fetch(session, "UPDATE outbox SET headers = headers || ' ' WHERE key < '13'")
+        await db.fetch(session, "UPDATE outbox SET headers = headers || ' ' WHERE key < '07'")
+    log = Log(20, trigger_db)
+    async with running(trigger_db, log):
+        await log.done.wait()
+    assert log.keys == keys
+
+
+async def test_of_two_relays_one_publishes_and_each_event_once(trigger_db: db.Database) -> None:
+    keys = [f"{number:03}" for number in range(150)]
+    log = Log(len(keys), trigger_db)
+    async with running(trigger_db, log, relays=3):
+        for start in range(0, len(keys), 10):
+            await add(trigger_db, *keys[start : start + 10])
+        await log.done.wait()
+    assert log.keys == keys
+    assert log.most_at_once == 1
+    assert await count(trigger_db, "outbox") == 0
+
+
+async def test_event_stays_in_the_outbox_until_the_log_has_it(trigger_db: db.Database) -> None:
+    await add(trigger_db, *map(str, range(5)))
+    log = Log(5, trigger_db, fails=[TransportUnavailable("away")])
+    async with running(trigger_db, log):
+        await log.done.wait()
+    assert log.keys == [str(number) for number in range(5)]
+    assert log.fails == []
+
+
+async def test_two_services_do_not_wait_for_each_other(trigger_db: db.Database, dispatcher_db: db.Database) -> None:
+    first, second = Log(1, trigger_db), Log(1, dispatcher_db)
+    async with running(trigger_db, first):
+        await add(trigger_db, "a")
+        await first.done.wait()
+        stop = asyncio.Event()
+        relay = outbox.Relay(dispatcher_db, second, service=Service.DISPATCHER)  # type: ignore[arg-type]
+        running_too = asyncio.create_task(relay.run(stop))
+        await add(dispatcher_db, "b")
+        await second.done.wait()
+        stop.set()
+        await running_too
+    assert (first.keys, second.keys) == (["a"], ["b"])

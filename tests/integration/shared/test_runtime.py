@@ -1,0 +1,57 @@
+"""The server every process runs: who asks is who is connected, whatever their headers say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
+
+from shared import runtime
+from shared.clock import SystemClock
+from shared.gate import Gate
+from shared.runtime import Surroundings
+
+
+async def who_asks(scope: Scope, receive: Receive, send: Send) -> None:
+    request = Request(scope)
+    assert request.client is not None
+    await JSONResponse([request.client.host, request.url.scheme, request.url.hostname])(scope, receive, send)
+
+
+@asynccontextmanager
+async def served(**options: Any) -> AsyncIterator[str]:
+    stop, log = asyncio.Event(), None
+    listener, outside = (runtime.listen("127.0.0.1", 0, setting="A_PORT") for _ in range(2))
+    here = Surroundings("", log, SystemClock(), stop, listener, outside)  # type: ignore[arg-type]
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        tasks.create_task(runtime.serve(Gate(who_asks, public=["/open"], **options), here, public=["/open"]))
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        stop.set()
+
+
+@pytest.mark.parametrize("path", ["/open", "/open/page"])
+async def test_headers_of_a_proxy_change_nothing_about_who_asks(path: str) -> None:
+    """What a rate limit or a gate goes by must not be what the client may write."""
+    said = {
+        "X-Forwarded-For": "203.0.113.9",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "evil.example",
+        "X-Real-IP": "203.0.113.9",
+        "Forwarded": "for=203.0.113.9;proto=https",
+    }
+    async with served(secret="") as url, httpx.AsyncClient() as asking:
+        assert (await asking.get(url + path, headers=said)).json() == ["127.0.0.1", "http", "127.0.0.1"]
+
+
+async def test_process_of_this_machine_that_names_another_reaches_no_staff_page() -> None:
+    async with served(secret="") as url, httpx.AsyncClient() as asking:
+        for name in ("X-Forwarded-For", "X-Forwarded-Proto"):
+            assert (await asking.get(f"{url}/staff", headers={name: "127.0.0.1"})).status_code == 403
+        assert (await asking.get(f"{url}/staff")).status_code == 200

@@ -1,0 +1,45 @@
+"""Whether a provider may have read a request decides whether it is sent again: twice is worse than never."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from shared import http_client
+from shared.http_client import Call, HttpClient, MaybeSent, NotSent
+
+NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol)
+
+
+def kinds(of: type[httpx.RequestError]) -> Iterator[type[httpx.RequestError]]:
+    yield of
+    for more in of.__subclasses__():
+        yield from kinds(more)
+
+
+@pytest.mark.parametrize("kind", sorted(set(kinds(httpx.RequestError)), key=lambda kind: kind.__name__))
+async def test_only_an_error_before_the_first_byte_says_that_nothing_was_sent(
+    kind: type[httpx.RequestError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asks httpx for all its errors, so that one it gets later is taken for the worse until somebody looks."""
+    tries: list[str] = []
+
+    def fail(request: httpx.Request) -> httpx.Response:
+        tries.append(request.method)
+        raise kind("", request=request)
+
+    client = HttpClient("http://provider.test")
+    monkeypatch.setattr(client, "_client", httpx.AsyncClient(transport=httpx.MockTransport(fail), base_url="http://x"))
+    with pytest.raises(NotSent if issubclass(kind, NEVER_SENT) else MaybeSent):
+        await client.send(Call("POST", "/", form={"to": "+1"}), within_s=5)
+    assert len(tries) == (2 if kind in (httpx.ConnectError, httpx.ConnectTimeout) else 1), "never twice blindly"
+    await client.close()
+
+
+@pytest.mark.parametrize("url", ["ftp://provider.test/", "http://[/", "nowhere"])
+async def test_url_nobody_can_be_reached_by_sends_nothing(url: str) -> None:
+    with pytest.raises((NotSent, httpx.InvalidURL)):
+        await http_client.post_pinned(url, b"x", address="127.0.0.1", headers={}, context=ssl.create_default_context())

@@ -1,0 +1,52 @@
+"""Which errors of a database will pass by themselves: those are tried again, and no event is parked for them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import pytest
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from services.trigger.repository.new_rows import Raced
+from shared.db import is_transient
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (asyncpg.DeadlockDetectedError("x"), True),
+        (asyncpg.SerializationError("x"), True),
+        (Raced("x"), True),
+        (asyncpg.LockNotAvailableError("x"), True),
+        (asyncpg.QueryCanceledError("x"), True),
+        (asyncpg.AdminShutdownError("x"), True),
+        (asyncpg.CannotConnectNowError("x"), True),
+        (asyncpg.ConnectionDoesNotExistError("x"), True),
+        (asyncpg.TooManyConnectionsError("x"), True),
+        (asyncpg.DiskFullError("x"), True),
+        (asyncpg.ReadOnlySQLTransactionError("x"), True),
+        (asyncpg.InterfaceError("x"), True),
+        (ConnectionRefusedError(), True),
+        (TimeoutError(), True),
+        (PoolTimeout(), True),
+        (asyncpg.DataError("x"), False),
+        (asyncpg.UniqueViolationError("x"), False),
+        (asyncpg.ForeignKeyViolationError("x"), False),
+        (asyncpg.CharacterNotInRepertoireError("x"), False),
+        (asyncpg.UndefinedTableError("x"), False),
+        (asyncpg.InvalidPasswordError("x"), False),
+        (asyncpg.PostgresSyntaxError("x"), False),
+        (ValueError("x"), False),
+        (KeyError("x"), False),
+        (asyncio.CancelledError(), False),
+        (None, False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_error_passes_by_itself_or_not_however_it_is_wrapped(error: BaseException | None, passes: bool) -> None:  # noqa: FBT001 - a case
+    caused = RuntimeError("around it")
+    caused.__cause__ = error
+    for given in (error, caused, DBAPIError("SELECT", None, error) if error else None):
+        assert is_transient(given) is passes
