@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 import time_machine
 from uuid_utils.compat import uuid7
 
@@ -89,6 +90,25 @@ async def test_each_fault_is_named_with_its_cure(urls: Mapping[str, str], tmp_pa
     assert any(text.startswith("scoring: no database") for text in faults)
     assert any(text.startswith("events: no answer") for text in faults)
     assert all(faults.values())
+
+
+async def test_one_fault_ends_the_command_with_1_although_all_after_it_is_well(
+    urls: Mapping[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for service in Service:
+        monkeypatch.setenv(f"EARSHOT_{service.upper()}_DATABASE_URL", urls[service])
+    monkeypatch.setenv("EARSHOT_EVENTS_URL", urls["transport"])
+    monkeypatch.setenv("EARSHOT_DATA_DIR", str(tmp_path))
+    await doctor.command()  # notes alone are no fault
+    assert "fail " not in capsys.readouterr().out
+    monkeypatch.setenv("EARSHOT_ENVIRONMENT", "production")
+    with pytest.raises(SystemExit) as ended:
+        await doctor.command()
+    states = [line.split()[0] for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
+    assert (ended.value.code, states[1], states[-1]) == (1, "fail", "ok")
 
 
 async def test_data_folder_nobody_can_write_to_is_a_fault(urls: Mapping[str, str], tmp_path: Path) -> None:

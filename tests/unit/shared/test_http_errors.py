@@ -20,7 +20,7 @@ def kinds(of: type[httpx.RequestError]) -> Iterator[type[httpx.RequestError]]:
         yield from kinds(more)
 
 
-@pytest.mark.parametrize("kind", sorted(set(kinds(httpx.RequestError)), key=lambda kind: kind.__name__))
+@pytest.mark.parametrize("kind", sorted(set(kinds(httpx.RequestError)), key=str))
 async def test_only_an_error_before_the_first_byte_says_that_nothing_was_sent(
     kind: type[httpx.RequestError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
