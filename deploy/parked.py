@@ -52,7 +52,8 @@ async def _parked(service: Service, limit: int) -> list[parking.Parked]:
 
 async def _replay(service: Service, only: list[UUID] | None) -> int:
     settings = Settings()
-    urls = await databases.urls_for(settings, [service, databases.TRANSPORT])
+    schemas = [service, *([] if settings.events_url else [databases.TRANSPORT])]  # production embeds none
+    urls = await databases.urls_for(settings, schemas)
     database = Database(urls[service], schema=service, options=settings.database_options.patient)
     event_log = open_event_log(settings, settings.events_url or urls[databases.TRANSPORT])
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -19,7 +20,9 @@ MESSAGES = [Message("crm.events", f"k{n}", f"body {n}".encode(), {"a": "b"}, f"c
 
 
 @pytest.fixture(autouse=True)
-def _settings(urls: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def _settings(urls: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARSHOT_ENVIRONMENT", "production")  # where nothing may start a database of its own
+    monkeypatch.setenv("EARSHOT_DATA_DIR", str(tmp_path))
     for service in Service:
         monkeypatch.setenv(f"EARSHOT_{service.upper()}_DATABASE_URL", urls[service])
     monkeypatch.setenv("EARSHOT_EVENTS_URL", urls["transport"])
