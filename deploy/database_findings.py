@@ -10,8 +10,10 @@ import asyncpg
 from deploy import all_in_one, databases
 from deploy.findings import Finding, fail, note, ok
 from shared import database_url, db
+from shared.commit_check import commit_once
 from shared.compared_clock import fault_of, seconds_apart
 from shared.config import Settings
+from shared.health import NotReady
 from shared.schema import SchemaOlder, SchemaUnfit, fingerprint
 
 OLDEST_POSTGRES = 150_000
@@ -45,11 +47,21 @@ async def _database(schema: str, url: str, settings: Settings) -> list[Finding]:
     try:
         version = int(await connection.fetchval("SHOW server_version_num"))
         clock = [] if settings.clock else [await _clock(schema, connection)]
+        commits = await _commits(schema, connection)
     finally:
         await connection.close()
     if version < OLDEST_POSTGRES:
         return [fail(f"{schema}: PostgreSQL {version // 10_000}", "15 or newer is needed"), *clock]
-    return [await _schema(schema, url, server=f"PostgreSQL {version // 10_000}"), *clock]
+    return [await _schema(schema, url, server=f"PostgreSQL {version // 10_000}"), *commits, *clock]
+
+
+async def _commits(schema: str, connection: asyncpg.Connection) -> list[Finding]:
+    try:
+        await commit_once(connection)
+    except (NotReady, asyncpg.PostgresError) as error:
+        cure = "look at its standbys (synchronous_standby_names), its disk, and whether it is itself a standby"
+        return [fail(f"{schema}: the database {error}", cure)]
+    return []
 
 
 async def _schema(schema: str, url: str, *, server: str) -> Finding:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -16,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from deploy import all_in_one, database_findings, databases, faults
+from deploy import all_in_one, database_findings, databases, faults, running_findings
 from deploy.all_in_one import AllSettings
 from deploy.findings import Finding, State, fail, note, ok
 from deploy.kafka import broker
@@ -51,7 +50,9 @@ async def command() -> None:
 async def examine(settings: AllSettings) -> AsyncIterator[Finding]:
     base = settings.trigger
     yield ok(f"Python {sys.version.split()[0]}")
-    for finding in (*_secrets(base), *_sending(settings), *_ports(settings), *_folder(base), *_tools()):
+    for finding in (*_secrets(base), *_sending(settings), *_folder(base), *_tools()):
+        yield finding
+    async for finding in running_findings.examine(settings):
         yield finding
     async for finding in database_findings.examine(base):
         yield finding
@@ -95,20 +96,6 @@ def _sending(settings: AllSettings) -> Iterator[Finding]:
     yield fail(
         f"links in messages lead to {settings.trigger.public_url}", "set EARSHOT_PUBLIC_URL to what phones can open"
     )
-
-
-def _ports(settings: AllSettings) -> Iterator[Finding]:
-    for service in all_in_one.ALL:
-        port = settings.port(service)
-        with socket.socket() as probe:
-            probe.settimeout(1)
-            busy = probe.connect_ex((settings.trigger.host, port)) == 0
-        if busy:
-            yield note(
-                f"{service}: port {port} is in use", f"fine if it is Earshot; else EARSHOT_{service.upper()}_PORT"
-            )
-        else:
-            yield ok(f"{service}: port {port} is free")
 
 
 def _folder(settings: Settings) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Exit with 0 when an Earshot service of this machine says it is alive: what a container engine asks for."""
+"""Exit with 0 when no loop of an Earshot service on this machine stands still: what a container engine asks for."""
 
 import sys
 import urllib.request
@@ -9,10 +9,10 @@ TIMEOUT_S = 3
 
 
 def is_alive(port: int) -> bool:
-    """Ask for /healthz on loopback, past any proxy the environment names."""
+    """Ask for /livez on loopback, past any proxy the environment names."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with direct.open(f"http://127.0.0.1:{port}/healthz", timeout=TIMEOUT_S) as response:
+        with direct.open(f"http://127.0.0.1:{port}/livez", timeout=TIMEOUT_S) as response:
             return bool(response.status == HTTPStatus.OK)
     except OSError:
         return False

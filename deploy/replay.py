@@ -128,7 +128,7 @@ def scratch_settings(folder: Path, **overrides: object) -> AllSettings:
     """Settings for a chain of its own on free ports, its clock and database in this folder."""
     scoring, trigger, dispatcher = settled.free_ports(3)
     own = {"scoring_port": scoring, "trigger_port": trigger, "dispatcher_port": dispatcher}
-    return AllSettings.for_play(data_dir=folder, clock=folder / "clock.json", **own, **overrides)
+    return AllSettings.for_play(data_dir=folder, clock=folder / "clock.json", **{**own, **overrides})
 
 
 async def replay(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import asyncpg
+
 from shared.db import Database
 from shared.health import NotReady
 
@@ -20,9 +22,15 @@ async def check_commit(database: Database) -> None:
     except TimeoutError:
         raise NotReady(f"takes no connection within {WITHIN_S:g} s") from None
     try:
+        await commit_once(connection)
+    finally:
+        await connection.close(timeout=1)
+
+
+async def commit_once(connection: asyncpg.Connection) -> None:
+    """Commit over this connection; raises NotReady when that takes too long."""
+    try:
         # asyncpg's own limit asks the server to give up; a closed socket would leave the backend waiting for ever
         await connection.execute(_COMMIT, timeout=WITHIN_S)
     except TimeoutError:
         raise NotReady(f"does not commit within {WITHIN_S:g} s") from None
-    finally:
-        await connection.close(timeout=1)

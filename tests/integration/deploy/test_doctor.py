@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,17 +13,21 @@ import pytest
 import time_machine
 from uuid_utils.compat import uuid7
 
-from deploy import all_in_one, doctor
+from deploy import all_in_one, doctor, running_findings
 from deploy.all_in_one import AllSettings
 from deploy.findings import Finding, State
 from deploy.replay import scratch_settings
 from services.scoring.domain.webhooks import Endpoint
 from services.scoring.repository import webhooks
 from services.trigger.main import install_programs
-from shared import embedded
+from shared import embedded, web
 from shared.clock import SystemClock
 from shared.db import Database, fetch
+from shared.health import Health, NotReady
+from shared.runtime import Surroundings, serve
+from shared.transport import open_log
 from shared.vocabulary import Service
+from tests.integration.deploy.processes import black_hole, database_of_its_own, hang_commits
 
 
 async def findings(settings: AllSettings) -> list[Finding]:
@@ -141,3 +148,54 @@ async def test_webhook_that_was_given_up_is_named(
     [found] = [finding for finding in every if finding.text.startswith("webhook")]
     assert (found.state, str(endpoint.id) in found.cure) == (State.NOTE, True)
     assert found.text.endswith("is disabled: it took nothing for three days")
+
+
+@asynccontextmanager
+async def listening(urls: Mapping[str, str], health: Health) -> AsyncIterator[int]:
+    """Serve what every service says of itself."""
+    stop, event_log = asyncio.Event(), open_log(urls["transport"])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        app = web.create_app(Service.SCORING, health=health)
+        around = Surroundings(urls["scoring"], event_log, SystemClock(), stop, listener)
+        serving = asyncio.create_task(serve(app, around, public=()))
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            stop.set()
+            await serving
+            await event_log.close()
+
+
+async def test_service_that_runs_is_asked_how_it_is(urls: Mapping[str, str], tmp_path: Path) -> None:
+    async def away() -> None:
+        raise NotReady("does not commit within 3 s")
+
+    health = Health()
+    async with listening(urls, health) as port:
+        texts = [finding.text for finding in await findings(own(urls, tmp_path, scoring_port=port))]
+        assert f"scoring: running on port {port}, alive and ready" in texts
+        health.require("database", away)
+        health.heartbeat("relay", silent_s=-1)
+        found = await findings(own(urls, tmp_path, scoring_port=port, trigger_port=port))
+    assert [finding.text for finding in found if finding.state is State.FAIL] == [
+        "running: relay stands still",
+        "running: database: does not commit within 3 s",
+    ]
+
+
+async def test_port_of_somebody_else_is_named(
+    urls: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with black_hole() as port:
+        monkeypatch.setattr(running_findings, "WITHIN_S", 0.2)
+        found = await findings(own(urls, tmp_path, scoring_port=port))
+    assert f"scoring: port {port} is in use" in [each.text for each in found if each.state is State.NOTE]
+
+
+async def test_database_that_hangs_is_a_fault(
+    postgres: embedded.Embedded, urls: Mapping[str, str], tmp_path: Path
+) -> None:
+    async with database_of_its_own(postgres, urls):
+        await hang_commits(postgres)
+        faults = [each.text for each in await findings(own(urls, tmp_path)) if each.state is State.FAIL]
+    assert faults == [f"{schema}: the database does not commit within 3 s" for schema in (*all_in_one.ALL, "transport")]
