@@ -56,7 +56,16 @@ class Readable(Protocol):
         """
 
 
-class EventLog(Readable, Protocol):
+class Remembering(Protocol):
+    def history(self, topic: str, *, last: int | None = None) -> AsyncGenerator[Sequence[Message], None]:
+        """Yield what the log has of a topic now, in order per key, of each partition at most the `last` messages.
+
+        No group is involved and nothing is acknowledged; a topic that does not exist is an empty one. Close it with
+        `aclosing`. Raises TransportUnavailable.
+        """
+
+
+class EventLog(Readable, Remembering, Protocol):
     async def append(self, messages: Sequence[Message]) -> None:
         """Append in order and return once all are durable.
 

@@ -35,10 +35,14 @@ _CHANNEL = "transport"
 _POLL_S = 0.25
 _STANDBY_S = 0.5
 _PRUNE_EVERY_S = 3600.0
+_HISTORY_AT_ONCE = 500
 
 _APPEND = """INSERT INTO messages (topic, key, headers, body)
 SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bytea[])"""
 _READ = """SELECT id, key, headers, body FROM messages WHERE topic = $1 AND id > $2 ORDER BY id LIMIT $3"""
+_SPAN = """SELECT coalesce(max(id), 0) AS end, coalesce(min(id), 0) - 1 AS before, (SELECT min(id) - 1 FROM (
+    SELECT id FROM messages WHERE topic = $1 ORDER BY id DESC LIMIT $2) newest) AS skipped
+FROM messages WHERE topic = $1"""
 _CURSORS = """SELECT topic, position FROM cursors WHERE group_name = $1 AND topic = ANY($2::text[])"""
 _ACK = """INSERT INTO cursors (group_name, topic, position)
 SELECT $1, * FROM unnest($2::text[], $3::bigint[])
@@ -117,6 +121,26 @@ class PostgresLog:
                 await asyncio.sleep(_STANDBY_S)
             finally:
                 await reader.close()
+
+    async def history(self, topic: str, *, last: int | None = None) -> AsyncGenerator[Sequence[Message], None]:
+        """Read by a connection of its own; the topic counts as one partition."""
+        wire = self._prefix + topic
+        try:
+            connection = await self._database.connect()
+            try:
+                span = await connection.fetchrow(_SPAN, wire, last)
+                position = span["before"] if last is None else span["skipped"]
+                while position is not None and position < span["end"]:
+                    rows = await connection.fetch(_READ, wire, position, _HISTORY_AT_ONCE)
+                    if rows:
+                        yield [_message(topic, row) for row in rows if row["id"] <= span["end"]]
+                    position = rows[-1]["id"] if rows else span["end"]
+            finally:
+                await connection.close(timeout=5)
+        except Exception as error:
+            if is_transient(error):
+                raise TransportUnavailable from error
+            raise
 
     async def ping(self) -> None:
         try:

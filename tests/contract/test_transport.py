@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -316,3 +317,43 @@ async def test_batch_held_through_an_outage_is_not_lost(stand: Stand, outage: Ou
 
     assert once(by_key(seen)["a"]) == list(range(10))
     assert await stand.lag() == 0
+
+
+async def told(log: EventLog, *, last: int | None = None, topic: str = FIRST) -> list[Message]:
+    async with aclosing(log.history(topic, last=last)) as batches:
+        return [message async for batch in batches for message in batch]
+
+
+@within(60)
+async def test_history_is_all_there_is_in_order_and_moves_no_group(stand: Stand) -> None:
+    keys = [f"k{n}" for n in range(20)]
+    await stand.log.append([message for key in keys for message in numbered(key, range(60))])
+    assert await stand.lag() == 1200
+    found = await told(stand.log)
+    assert by_key(found) == {key: list(range(60)) for key in keys}
+    assert {message.topic for message in found} == {FIRST}
+    assert await stand.lag() == 1200
+
+
+@within(60)
+async def test_history_of_the_last_ends_with_the_newest_of_every_key(stand: Stand) -> None:
+    keys = [f"k{n}" for n in range(20)]
+    await stand.log.append([message for n in range(60) for key in keys for message in numbered(key, range(n, n + 1))])
+    found = by_key(await told(stand.log, last=100))
+    assert 100 <= sum(map(len, found.values())) <= 400
+    assert {key: numbers[-1] for key, numbers in found.items()} == dict.fromkeys(keys, 59)
+
+
+@within(60)
+async def test_history_of_nothing_is_empty(stand: Stand) -> None:
+    assert await told(stand.log, last=100) == []
+    assert await told(stand.log, topic="test.never-made") == []
+
+
+@within(120)
+async def test_history_says_that_the_log_is_away(stand: Stand, outage: Outage) -> None:
+    await stand.log.append(numbered("k", range(1)))
+    async with outage():
+        with pytest.raises(TransportUnavailable):
+            await told(stand.log)
+    assert len(await told(stand.log)) == 1

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from shared.transport import Batch, Message, TransportUnavailable
 from shared.transport.kafka.closing import close_admin
 from shared.transport.kafka.connection import Connection, KafkaSecurity, why_unreachable
+from shared.transport.kafka.history import history
 from shared.transport.kafka.lag import LagMeter
 from shared.transport.kafka.producer import Producer, Record
 from shared.transport.kafka.reader import GroupReader
@@ -62,6 +63,11 @@ class KafkaLog:
         async with aclosing(reader.batches()) as batches:
             async for records, ack in batches:
                 yield Batch([self._message(record) for record in records], ack)
+
+    async def history(self, topic: str, *, last: int | None = None) -> AsyncGenerator[Sequence[Message], None]:
+        async with aclosing(history(self._connection, self._prefix + topic, last=last)) as batches:
+            async for records in batches:
+                yield [self._message(record) for record in records]
 
     async def ping(self) -> None:
         # a connection of its own: an old one can be deaf while the cluster is well

@@ -87,3 +87,13 @@ def _partitions(topics: Iterable[Any]) -> list[TopicPartition]:
     return [
         TopicPartition(topic["topic"], partition["partition"]) for topic in topics for partition in topic["partitions"]
     ]
+
+
+async def partitions_of(connection: Connection, topic: str) -> list[TopicPartition]:
+    """Ask which partitions a topic has; raises UnknownTopicOrPartitionError."""
+    admin = AIOKafkaAdminClient(**connection.options())
+    try:
+        await admin.start()
+        return _partitions(await admin.describe_topics([topic]))
+    finally:
+        await admin.close()
