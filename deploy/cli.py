@@ -17,6 +17,7 @@ from dotenv import dotenv_values
 from deploy import all_in_one, contract, databases, doctor, faults, parked, replay, sample_shop
 from services.dispatcher.commands import app as dispatcher_commands
 from services.dispatcher.config import DispatcherSettings
+from services.dispatcher.ledger_commands import app as ledger_commands
 from services.scoring.commands import app as scoring_commands
 from services.scoring.config import ScoringSettings
 from services.trigger.commands import app as trigger_commands
@@ -35,6 +36,7 @@ app.add_typer(scoring_commands)
 app.add_typer(file_commands)
 app.add_typer(key_commands, name="keys")
 app.add_typer(parked.app, name="parked")
+app.add_typer(ledger_commands, name="ledger")
 
 _RESERVED = ("EARSHOT_TEST_", "EARSHOT_REQUIRE_")
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from deploy import all_in_one, database_findings, databases, faults, running_findings
+from deploy import all_in_one, database_findings, databases, faults, ledger_findings, running_findings
 from deploy.all_in_one import AllSettings
 from deploy.findings import Finding, State, fail, note, ok
 from deploy.kafka import broker
@@ -60,6 +60,8 @@ async def examine(settings: AllSettings) -> AsyncIterator[Finding]:
     async for finding in _assumptions(base):
         yield finding
     async for finding in _chains(settings):
+        yield finding
+    async for finding in ledger_findings.examine(settings.dispatcher):
         yield finding
     async for finding in _webhooks(settings):
         yield finding

@@ -17,6 +17,7 @@ STEPS = Counter("earshot_steps_total", "Steps finished, by channel and state", [
 OLDEST_DUE = Gauge("earshot_oldest_due_step_seconds", "Age of the oldest overdue step, business time", ["service"])
 RECEIPTS = Counter("earshot_receipts_total", "Receipts taken in", ["service", "provider", "kind"])
 STALLED = Gauge("earshot_stalled_invitations", "Open invitations nothing more would happen to", ["service"])
+LEDGER_LACKS = Gauge("earshot_ledger_lacks", "Attempts and ends the log has and the database lacks", ["service"])
 ANSWER_ARRIVAL = Histogram(
     "earshot_answer_arrival_seconds",
     "From an answer's commit in scoring to its commit in dispatcher, machine time",

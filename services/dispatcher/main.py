@@ -23,7 +23,7 @@ from services.dispatcher.crm import CrmTasks
 from services.dispatcher.domain import may_leave
 from services.dispatcher.domain.limits import DailyLimit
 from services.dispatcher.errands import BounceReader, Inquirer
-from services.dispatcher.scheduler import POLL_S, RECONCILE_S, Bell, Keeper, Lane, Reconciler, Rota
+from services.dispatcher.scheduler import LOOK_S, POLL_S, RECONCILE_S, Bell, Guard, Keeper, Lane, Reconciler, Rota
 from shared import metrics, web
 from shared.clock import Clock
 from shared.cloudevents import Event
@@ -103,8 +103,14 @@ def _made_ms(event_id: str) -> int | None:
     return number.int >> 80 if number.version == 7 else None
 
 
-def build_lanes(
-    settings: DispatcherSettings, database: Database, clock: Clock, accounts: Sequence[ChannelAccount], health: Health
+def build_lanes(  # noqa: PLR0913 - what lanes are made of
+    settings: DispatcherSettings,
+    database: Database,
+    clock: Clock,
+    accounts: Sequence[ChannelAccount],
+    health: Health,
+    *,
+    guard: Guard | None = None,
 ) -> list[Lane]:
     """Make a lane for each account, and one for a channel that has none: the mailbox and the desk are served anyway."""
     composer, policy, lanes = settings.composer, settings.send_policy, []
@@ -123,6 +129,7 @@ def build_lanes(
                 account=account,
                 heartbeat=health.heartbeat(f"sender.{account.name if account is not None else channel}"),
                 rota=rota,
+                guard=guard,
                 daily=mail[account.name].daily if account is not None and account.name in mail else DailyLimit(),
             )
             for account in own or nobody
@@ -158,6 +165,8 @@ async def run(settings: DispatcherSettings, around: Surroundings) -> None:
     stop, health = around.stop, around.health
     clock = await compared(around.clock, database)
     accounts, crm = settings.open_accounts(stop), settings.open_crm()
+    guard = Guard(database.sessions, around.event_log)
+    health.require("ledger", guard.ready)
     bell = Bell()
     handler = build_handler(settings, clock, bell)
     consumer = Consumer(Service.DISPATCHER, TOPICS, around.event_log, database.sessions, handler)
@@ -168,16 +177,17 @@ async def run(settings: DispatcherSettings, around: Surroundings) -> None:
             running.start(app, database, public=PUBLIC, migrations=MIGRATIONS)
             running.watch(clock)
             running.consume("consumer", consumer)
-            for lane in build_lanes(settings, database, clock, accounts, health):
+            running.loop(health.heartbeat("ledger"), guard.look, longest_s=LOOK_S)
+            for lane in build_lanes(settings, database, clock, accounts, health, guard=guard):
                 work = bell.rung_by(partial(lane.perform_due, stop))
                 running.loop(lane.heartbeat, work, longest_s=POLL_S, wake=bell.listen())
-            keep = bell.rung_by(Keeper(database.sessions, clock))
+            keep = bell.rung_by(guard.held(Keeper(database.sessions, clock)))
             running.loop(health.heartbeat("keeper"), keep, longest_s=POLL_S, wake=bell.listen())
             reconcile = Reconciler(database.sessions).round
             running.loop(health.heartbeat("reconciler"), reconcile, longest_s=RECONCILE_S)
             for name, (errand, every_s) in errands_of(settings, database, clock, accounts, crm).items():
                 heartbeat = health.heartbeat(name, silent_s=OUTSIDE_SILENT_S)
-                running.loop(heartbeat, while_busy(errand), longest_s=every_s)
+                running.loop(heartbeat, while_busy(guard.held(errand)), longest_s=every_s)
     finally:
         for account in accounts:
             await account.close()

@@ -128,7 +128,7 @@ class PostgresLog:
         try:
             connection = await self._database.connect()
             try:
-                span = await connection.fetchrow(_SPAN, wire, last)
+                (span,) = await connection.fetch(_SPAN, wire, last)
                 position = span["before"] if last is None else span["skipped"]
                 while position is not None and position < span["end"]:
                     rows = await connection.fetch(_READ, wire, position, _HISTORY_AT_ONCE)

@@ -89,6 +89,17 @@ async def release(
     return _released(await db.fetch(session, _LIFT, list(respondents), channel, reason))
 
 
+_LIFT_EXACTLY = """DELETE FROM suppressions s
+USING unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS k (respondent_id, channel, program, reason)
+WHERE s.respondent_id = k.respondent_id AND s.channel IS NOT DISTINCT FROM k.channel
+    AND s.program IS NOT DISTINCT FROM k.program AND s.reason = k.reason"""
+
+
+async def lift(session: AsyncSession, keys: Sequence[Key]) -> None:
+    """Lift exactly these."""
+    await db.fetch(session, _LIFT_EXACTLY, *([list(column) for column in zip(*keys, strict=True)] or [[]] * 4))
+
+
 async def remove(session: AsyncSession, id_: UUID) -> list[RespondentReleased]:
     return _released(await db.fetch(session, _REMOVE, id_))
 

@@ -38,6 +38,7 @@ from services.dispatcher.handlers.recording import Done
 from services.dispatcher.repository import contacts, steps
 from services.dispatcher.repository.steps import End
 from services.dispatcher.scheduler.ceilings import Ceilings, Leaving, SendPolicy
+from services.dispatcher.scheduler.guard import Guard
 from services.dispatcher.scheduler.loop import POLL_S
 from services.dispatcher.scheduler.rota import CLAIM, Rota
 from services.dispatcher.scheduler.sorting import Ready, Sorted, hold_to_caps, skipped, sort_claimed
@@ -71,9 +72,12 @@ class Lane:
     daily: DailyLimit = field(default_factory=DailyLimit)
     budget_s: float = BUDGET_S
     heartbeat: Heartbeat = field(default_factory=partial(Heartbeat, "sender"))
+    guard: Guard | None = None
 
     async def perform_due(self, stop: asyncio.Event | None = None) -> int:
         """Perform what is due; return how many steps were claimed. Stops between two batches when told to."""
+        if self.guard is not None and not self.guard.is_open:
+            return 0
         now = self.clock.now()
         if self.account is None:
             return await self._perform(CLAIM, now, stop)
@@ -92,6 +96,10 @@ class Lane:
         async with self.sessions.begin() as session:
             held = await steps.claim_due(session, self.channel, now=now, limit=limit)
             if not held:
+                return Sorted([], [], [])
+            if self.guard is not None and not await self.guard.allows(session):
+                # what is marked later needs no such look: the lease is in no older copy
+                await steps.move(session, [(each, each.due_at, None) for each in held])
                 return Sorted([], [], [])
             facts = await steps.facts(session, held, self.channel, now=now)
             found = sort_claimed(held, facts, channel=self.channel, now=now)

@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,14 +20,17 @@ from deploy.replay import scratch_settings
 from services.scoring.domain.webhooks import Endpoint
 from services.scoring.repository import webhooks
 from services.trigger.main import install_programs
-from shared import embedded, web
+from shared import cloudevents, embedded, web
 from shared.clock import SystemClock
 from shared.db import Database, fetch
+from shared.events import ContactAttempted
 from shared.health import Health, NotReady
 from shared.runtime import Surroundings, serve
 from shared.transport import open_log
-from shared.vocabulary import Service
+from shared.vocabulary import AttemptState, ChannelKind, Service
 from tests.integration.deploy.processes import black_hole, database_of_its_own, hang_commits
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 async def findings(settings: AllSettings) -> list[Finding]:
@@ -135,6 +138,28 @@ async def test_chain_that_stands_still_is_a_fault(
         )
     found = await findings(own(urls, tmp_path))
     assert any(finding.state is State.FAIL and "1 open invitations are stalled" in finding.text for finding in found)
+
+
+async def test_database_that_lacks_what_was_sent_is_a_fault(urls: Mapping[str, str], tmp_path: Path) -> None:
+    sent = ContactAttempted(
+        respondent_id="r1",
+        invitation_id=uuid7(),
+        attempt_id=uuid7(),
+        revision=1,
+        step=1,
+        channel=ChannelKind.EMAIL,
+        provider="smtp",
+        state=AttemptState.SENT,
+        at=NOW,
+    )
+    event_log = open_log(urls["transport"])
+    settings = own(urls, tmp_path, events_url=urls["transport"])
+    assert any(finding.text.startswith("the log tells of nothing") for finding in await findings(settings))
+    await event_log.append([cloudevents.encode(cloudevents.new(sent, service=Service.DISPATCHER, at=NOW))])
+    await event_log.close()
+    [found] = [finding for finding in await findings(settings) if "nothing is sent" in finding.text]
+    assert (found.state, "earshot ledger adopt" in found.cure) == (State.FAIL, True)
+    assert "1 attempts" in found.text
 
 
 async def test_webhook_that_was_given_up_is_named(

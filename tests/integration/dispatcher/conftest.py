@@ -144,7 +144,11 @@ class Chain:
         )
 
     async def take(self, *payloads: Payload) -> None:
-        events = [cloudevents.new(each, service=Service.TRIGGER, at=self.clock.now()) for each in payloads]
+        await self.take_events(
+            [cloudevents.new(each, service=Service.TRIGGER, at=self.clock.now()) for each in payloads]
+        )
+
+    async def take_events(self, events: Sequence[cloudevents.Event[Payload]]) -> None:
         async with self.database.sessions.begin() as session:
             await handlers.handle(session, events, link_keys=LINK_KEYS, now=self.clock.now())
 

@@ -1,0 +1,83 @@
+"""The ledger held against what the log says of our own past: a database set back to an older copy lacks some of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.dispatcher.domain import StepState
+from shared import db
+from shared.events import ContactAttempted
+
+
+class Server(NamedTuple):
+    """Which database a transaction was in: another one, or an older copy in its place, differs in one of these."""
+
+    started_at: str
+    database: int
+    attempts: int
+
+
+_SERVER = """SELECT pg_postmaster_start_time()::text AS started_at, d.oid::bigint AS database,
+'attempts'::regclass::oid::bigint AS attempts FROM pg_database d WHERE d.datname = current_database()"""
+
+
+async def server(session: AsyncSession) -> Server:
+    return Server(**(await db.fetch(session, _SERVER))[0])
+
+
+# an invitation whose end came before its request will do nothing: nothing of it is lacking
+_LACKING = """SELECT a.id FROM unnest($1::uuid[], $2::uuid[]) AS a (id, invitation_id)
+WHERE NOT EXISTS (SELECT FROM attempts t WHERE t.id = a.id)
+    AND NOT EXISTS (SELECT FROM early e WHERE e.invitation_id = a.invitation_id)"""
+_NOT_CLOSED = """SELECT c.id FROM unnest($1::uuid[]) AS c (id)
+WHERE NOT EXISTS (SELECT FROM invitations i WHERE i.id = c.id AND i.state = 'closed')
+    AND NOT EXISTS (SELECT FROM early e WHERE e.invitation_id = c.id)"""
+
+
+async def lacking(session: AsyncSession, attempts: Mapping[UUID, UUID]) -> set[UUID]:
+    """Return which of these attempts, given with their invitations, the ledger has not."""
+    rows = await db.fetch(session, _LACKING, list(attempts), list(attempts.values()))
+    return {row["id"] for row in rows}
+
+
+async def not_closed(session: AsyncSession, ended: Collection[UUID]) -> set[UUID]:
+    """Return which of these invitations, once closed, are not."""
+    return {row["id"] for row in await db.fetch(session, _NOT_CLOSED, list(ended))}
+
+
+_TRIES = """SELECT invitation_id, step, max(try) AS tries FROM attempts
+WHERE invitation_id = ANY($1::uuid[]) GROUP BY invitation_id, step"""
+
+
+async def tries(session: AsyncSession, invitations: Collection[UUID]) -> dict[tuple[UUID, int], int]:
+    """Count the tries the ledger has of each step."""
+    rows = await db.fetch(session, _TRIES, list(invitations))
+    return {(row["invitation_id"], row["step"]): row["tries"] for row in rows}
+
+
+_END = """UPDATE steps s SET state = e.state, reason = e.reason, account = e.account, tries = e.tries, token = NULL,
+    leased_until = NULL
+FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::int[])
+    AS e (invitation_id, step, state, reason, account, tries)
+WHERE s.invitation_id = e.invitation_id AND s.step = e.step"""
+
+
+async def end_steps(
+    session: AsyncSession, ends: Mapping[tuple[UUID, int], tuple[ContactAttempted, StepState, int]]
+) -> None:
+    """End steps of locked invitations as their last attempt says, given with the step's state and its tries."""
+    told = list(ends.values())
+    await db.fetch(
+        session,
+        _END,
+        [invitation for invitation, _ in ends],
+        [step for _, step in ends],
+        [state for _, state, _ in told],
+        [attempt.reason for attempt, _, _ in told],
+        [attempt.provider for attempt, _, _ in told],
+        [tries for _, _, tries in told],
+    )
