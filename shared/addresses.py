@@ -22,7 +22,10 @@ class ForbiddenAddress(Exception):
 
 async def look_up(host: str, port: int) -> list[str]:
     """Ask the system's resolver; raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:  # a label that is empty or longer than 63 characters
+        raise socket.gaierror(socket.EAI_NONAME, "no name of a host") from error
     return [str(address[0]) for *_, address in found]
 
 

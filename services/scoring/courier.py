@@ -28,6 +28,7 @@ from shared.addresses import ForbiddenAddress, Network, Resolve
 from shared.db import Sessions, is_transient
 from shared.health import Heartbeat
 from shared.http_client import MaybeSent, NotSent
+from shared.isolated import isolated
 from shared.until_stopped import until_stopped
 from shared.vocabulary import Service
 
@@ -124,6 +125,12 @@ class Courier:
 
     async def send(self, endpoint: Endpoint, delivery: Delivery) -> int | str:
         """Make one try; returns the status of the reply, or why there is none."""
+        about, event_id = str(endpoint.id), delivery.event_id
+        with isolated("webhook", service=Service.SCORING, endpoint_id=about, event_id=event_id):
+            return await self._try(endpoint, delivery)
+        return "no request can be made of it"
+
+    async def _try(self, endpoint: Endpoint, delivery: Delivery) -> int | str:
         headers = _headers(endpoint, delivery, at=datetime.now(UTC))
         try:
             async with asyncio.timeout(self.within_s):

@@ -170,7 +170,14 @@ def _jsonl(text: io.TextIOWrapper) -> Lines:
 def _csv(text: io.TextIOWrapper) -> Lines:
     """Rows by column name; `segment.<name>` columns are segments, several reasons stand between semicolons."""
     reader = csv.DictReader(text, strict=False)
-    for row in reader:
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield reader.line_num, f"not CSV: {error}"
+            continue
         if None in row or None in row.values():
             yield reader.line_num, "more or fewer cells than the header has"
             continue

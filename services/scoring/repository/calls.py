@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.scoring.domain.calls import Hours, Slot, TaskKind
 from shared import db
 from shared.events import CallRequested, CallWithdrawn
-from shared.vocabulary import CallDisposition, CallOutcome
+from shared.isolated import isolated
+from shared.vocabulary import CallDisposition, CallOutcome, Service
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -118,7 +119,7 @@ async def lock(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Task]:
     if not wanted:
         return {}
     await db.fetch(session, _LOCK_INVITATIONS, wanted)
-    return {row["task_id"]: _task(row) for row in await db.fetch(session, _LOCK, wanted)}
+    return {task.task_id: task for task in _tasks(await db.fetch(session, _LOCK, wanted))}
 
 
 _LOAD = f"SELECT t.*, {_HELD} FROM call_tasks t WHERE task_id = $1"  # noqa: S608 - constants only
@@ -163,7 +164,7 @@ async def queue(session: AsyncSession, operator: str, *, now: datetime) -> tuple
     """List what this operator may take now, best first, with counts of what is due and what comes later."""
     due = await db.fetch(session, _QUEUE, now, operator)
     counts = await db.fetch(session, _COUNT, now, operator)
-    return [_task(row) for row in due], counts[0]
+    return _tasks(due), counts[0]
 
 
 _ANSWERED_BY = """SELECT operator FROM call_attempts WHERE task_id = $1 AND disposition = 'answered'
@@ -254,6 +255,15 @@ _WIPE_ERASED = f"{_WIPE} AND invitation_id IN (SELECT id FROM invitations WHERE 
 async def wipe_erased(session: AsyncSession, invitation_ids: Sequence[UUID]) -> None:
     """Wipe those of these whose respondent was erased before their call was told of."""
     await db.fetch(session, _WIPE_ERASED, list(invitation_ids))
+
+
+def _tasks(rows: Sequence[asyncpg.Record]) -> list[Task]:
+    """Read what can be read: one row that another version wrote must not take the others."""
+    found: list[Task] = []
+    for row in rows:
+        with isolated("stored_call", service=Service.SCORING, task_id=str(row["task_id"])):
+            found.append(_task(row))
+    return found
 
 
 def _task(row: asyncpg.Record) -> Task:

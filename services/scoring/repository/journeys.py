@@ -26,6 +26,8 @@ from services.scoring.domain.journeys import Journey, Part, Parts, Purchase, Rea
 from services.scoring.repository.slices import ALL, Slice
 from shared import db
 from shared.events import RespondentPurchased
+from shared.isolated import isolated
+from shared.vocabulary import Service
 
 
 class Counter(NamedTuple):
@@ -100,16 +102,14 @@ async def counted(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Coun
     bought: defaultdict[UUID, list[Purchase]] = defaultdict(list)
     for row in await db.fetch(session, _BOUGHT, of):
         bought[row["id"]].append(Purchase(row["source"], row["event_id"], row["at"], row["amount"], row["currency"]))
-    return {
-        row["id"]: Counted(
-            row["program"],
-            row["dimensions"],
-            row["invited_day"],
-            parts(_journey(row, reached[row["id"]], opened.get(row["id"]), bought[row["id"]])),
-        )
-        for row in await db.fetch(session, _INVITATIONS, of)
-        if row["counted"]
-    }
+    found: dict[UUID, Counted] = {}
+    for row in await db.fetch(session, _INVITATIONS, of):
+        if not row["counted"]:
+            continue
+        with isolated("stored_invitation", service=Service.SCORING, invitation_id=str(row["id"])):
+            journey = _journey(row, reached[row["id"]], opened.get(row["id"]), bought[row["id"]])
+            found[row["id"]] = Counted(row["program"], row["dimensions"], row["invited_day"], parts(journey))
+    return found
 
 
 def _journey(
