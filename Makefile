@@ -47,9 +47,20 @@ doctor: $(RUNTIME) ## what is missing or set wrong here, and its cure
 
 ## Changing it
 
-.PHONY: test check lint format schemas chaos bench fuzz mutants lock clean
+.PHONY: test pythons check lint format schemas chaos bench fuzz mutants lock clean
 test: $(DEV) ## all tests; ends with what was skipped and why (WORKERS=2, ARGS="-k name")
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+pythons: ## unit tests and the demo with each newer Python that is here, each in an environment of its own
+	@for python in python3.12 python3.13 "$$HOME"/.pyenv/versions/3.1[23].*/bin/python3; do \
+		version=$$("$$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue; \
+		[ ! -e "build/python$$version/passed" ] || continue; \
+		echo "Python $$version"; \
+		"$$python" -m venv --clear "build/python$$version" && own="build/python$$version/bin/python" \
+		&& "$$own" -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements-dev.lock \
+		&& "$$own" -m pytest --quiet tests/unit tests/journey/test_demo.py -k "unit or moves_the_score" \
+		&& touch "build/python$$version/passed" || exit 1; \
+	done; rm -f build/python*/passed
 
 check: lint ## everything CI checks before the tests: lint, locks, schemas, migrations
 	$(PY) -m pytest --quiet -k lock tests/unit/test_repository.py

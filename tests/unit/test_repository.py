@@ -116,7 +116,9 @@ def test_ci_ends_with_the_line_and_code_of_pytest(tmp_path: Path, code: int) -> 
     """In a tree whose tools are all there and whose tests end with a given code."""
     closing = "===== 3 passed in 0.10s ====="
     shutil.copytree(ROOT / ".ci", tmp_path / ".ci")
-    (tmp_path / "Makefile").write_text(f"check:\n\t@echo checked\ntest:\n\t@echo '{closing}'; exit {code}\n")
+    (tmp_path / "Makefile").write_text(
+        f"check:\n\t@echo checked\npythons:\n\t@true\ntest:\n\t@echo '{closing}'; exit {code}\n"
+    )
     tools = tmp_path / "bin"
     tools.mkdir()
     for tool in ("java", "mvn", "chromium", "fc-list"):
