@@ -16,6 +16,7 @@ from deploy.databases import MIGRATIONS
 from shared import embedded, migrations, schema
 from shared.db import Database
 from shared.schema import Migrations, SchemaOlder, SchemaUnfit
+from tests.integration.deploy.test_cli import earshot
 
 TRIGGER = MIGRATIONS["trigger"]
 EACH = [(name, revision) for name, folder in MIGRATIONS.items() for revision in Migrations(folder).revisions]
@@ -121,6 +122,15 @@ async def test_an_edited_schema_is_refused_by_name_and_not_migrated(
             await attempt
         assert said in str(refused.value)
         assert str(refused.value).startswith("schema trigger is not what its migrations make at revision 0")
+
+
+async def test_an_edited_schema_is_one_line_for_the_person_who_starts_it(
+    urls: Mapping[str, str], trigger_db: Database
+) -> None:
+    await _execute(trigger_db, "ALTER TABLE decisions DROP COLUMN trail")
+    code, said = await earshot("migrate", "trigger", EARSHOT_MIGRATE_URL=urls["trigger"])
+    assert (code, said.count("\n")) == (1, 1)
+    assert said.startswith("earshot: schema trigger is not what its migrations make at revision 0")
 
 
 async def test_an_index_or_a_table_of_the_operator_is_no_edit(trigger_db: Database) -> None:

@@ -1,0 +1,212 @@
+"""An upgrade under load: data of the version before, both versions on one database, then the newer one alone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from deploy import databases, settled
+from deploy.respondents import LINK
+from shared import embedded
+from shared.clock import StoredClock
+from shared.db import Database, fetch
+from shared.transport import EventLog, Message, open_log
+from shared.vocabulary import Service
+from tests.journey.stage import MONDAY, purchase
+from tests.upgrade import versions
+from tests.upgrade.versions import Running, until
+
+BEFORE, LOAD = 12, 60  # purchases
+INJECTED = (2, 10)  # messages of an unknown type, and as many with an unknown value: before, and under load
+_PARKED_BY = 2  # both topics have two groups
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    urls: Mapping[str, str]
+    settings: Mapping[str, str]
+    clock: StoredClock
+    event_log: EventLog
+    web: httpx.AsyncClient
+
+    async def rows(self, schema: str, sql: str) -> list[tuple[Any, ...]]:
+        database = Database(self.urls[schema], schema=schema, pool_size=1)
+        try:
+            async with database.sessions.begin() as session:
+                return [tuple(row) for row in await fetch(session, sql)]
+        finally:
+            await database.close()
+
+    async def column(self, schema: str, sql: str) -> list[Any]:
+        return [first for first, *_ in await self.rows(schema, sql)]
+
+    async def parked(self) -> list[str]:
+        return [reason for service in Service for reason in await self.column(service, "SELECT reason FROM parked")]
+
+    async def has_closed(self, number: int) -> bool:
+        closed = await self.column("dispatcher", "SELECT id FROM invitations WHERE state = 'closed'")
+        return len(closed) == number
+
+    async def nothing_parked(self) -> bool:
+        return not await self.parked()
+
+    async def until_read(self) -> None:
+        """Wait until every group has read all there is."""
+
+        async def read() -> bool:
+            lags = [await self.event_log.lag(service.group, topics) for service, topics in settled.TOPICS.items()]
+            return not any(lags)
+
+        await until(read)
+
+    async def until_mails(self, version: Running, number: int) -> list[str]:
+        """Wait for so many mails, and return the link of each."""
+
+        async def are_there() -> bool:
+            return len(await self.links(version)) == number
+
+        await until(are_there)
+        return await self.links(version)
+
+    async def until_settled(self) -> None:
+        async with asyncio.timeout(60), settled.watch(self.urls, self.event_log, self.clock) as chain:
+            await chain.until_settled()
+
+    async def buy(self, version: Running, *events: Mapping[str, Any]) -> list[str]:
+        answer = await self.web.post(f"{version.at(Service.TRIGGER)}/v1/events", json=list(events))
+        return [result["reason"] for result in answer.raise_for_status().json()["results"]]
+
+    async def answer(self, version: Running, link: str, score: int) -> None:
+        path = urlsplit(link).path
+        answer = await self.web.post(f"{version.at(Service.SCORING)}{path}", data={"score": str(score)})
+        assert answer.status_code < httpx.codes.BAD_REQUEST, answer.text
+
+    async def links(self, version: Running) -> list[str]:
+        """Find the link of each mail, oldest first."""
+        answer = await self.web.get(f"{version.at(Service.DISPATCHER)}/v1/mailbox", params={"limit": 500})
+        found = [LINK.search(message["text"]) for message in answer.raise_for_status().json()["messages"]]
+        return [match.group() for match in found if match]
+
+    async def inject(self, number: int) -> None:
+        """Append what only a later version knows."""
+        await self.event_log.append(
+            [message for _ in range(number) for message in (_of_unknown_type(), _of_unknown_value())]
+        )
+
+
+def _of_unknown_type() -> Message:
+    return _message("survey.requests", "survey.postponed")
+
+
+def _of_unknown_value() -> Message:
+    return _message("survey.deliveries", "invitation.closed", outcome="postponed", at=MONDAY.isoformat())
+
+
+def _message(topic: str, kind: str, **more: str) -> Message:
+    payload = {"respondent_id": "nobody", "invitation_id": str(uuid4()), **more}
+    attributes = {"specversion": "1.0", "id": str(uuid4()), "source": "earshot/later", "time": MONDAY.isoformat()}
+    body = json.dumps({**attributes, "type": kind, "data": payload}).encode()
+    return Message(topic, "nobody", body, {"content-type": "application/cloudevents+json"})
+
+
+@pytest.fixture
+async def stand(postgres: embedded.Embedded, tmp_path: Path) -> AsyncIterator[Stand]:
+    name = f"u{uuid4().hex[:12]}"
+    await embedded.prepare(postgres, name)
+    folder = parse_qs(urlsplit(postgres.admin_url).query)["host"][0]
+    urls = {schema: f"postgresql://{schema}@/{name}?host={folder}" for schema in databases.MIGRATIONS}
+    settings = {f"EARSHOT_{service.upper()}_DATABASE_URL": urls[service] for service in Service}
+    settings |= {"EARSHOT_DATABASE_URL": urls["transport"], "EARSHOT_CLOCK": str(tmp_path / "clock.json")}
+    clock = StoredClock.create(tmp_path / "clock.json", start=MONDAY, speed=0)
+    event_log = open_log(urls["transport"])
+    async with httpx.AsyncClient(timeout=30) as web:
+        yield Stand(urls, settings, clock, event_log, web)
+    await event_log.close()
+
+
+async def _with_data(stand: Stand, older: Running) -> None:
+    """Let the older version ask, remind, count answers and leave invitations open."""
+    reasons = await stand.buy(older, *(purchase(number) for number in range(BEFORE)))
+    assert reasons == ["asked"] * BEFORE
+    links = await stand.until_mails(older, BEFORE)
+    for score, link in enumerate(links[: BEFORE // 3]):
+        await stand.answer(older, link, score)
+    await until(lambda: stand.has_closed(BEFORE // 3))
+    stand.clock.anchor(MONDAY + timedelta(days=4), speed=0)
+    await stand.until_mails(older, BEFORE + BEFORE - BEFORE // 3)
+
+
+async def _under_load(stand: Stand, both: Sequence[Running], links: Sequence[str]) -> None:
+    """Tell every purchase to both versions at once, and answer at one and the other."""
+
+    async def tell(number: int) -> None:
+        event = purchase(number, at=stand.clock.now())
+        reasons = await asyncio.gather(*(stand.buy(version, event) for version in both))
+        assert all(reason == ["asked"] for reason in reasons)
+
+    async def answer(number: int, link: str) -> None:
+        await stand.answer(both[number % len(both)], link, number % 11)
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(LOAD):
+            tasks.create_task(tell(1000 + number))
+        for number, link in enumerate(links):
+            tasks.create_task(answer(number, link))
+        tasks.create_task(stand.inject(INJECTED[1]))
+
+
+async def _nothing_is_lost(stand: Stand) -> None:
+    decided = await stand.rows("trigger", "SELECT event_id, invitation_id FROM decisions")
+    assert len(decided) == len({event for event, _ in decided}) == BEFORE + LOAD
+    asked = {invitation for _, invitation in decided}
+    assert len(asked) == BEFORE + LOAD
+    for schema in ("dispatcher", "scoring"):
+        table = "id FROM invitations"
+        assert set(await stand.column(schema, f"SELECT {table}")) == asked
+    sent = await stand.rows("dispatcher", "SELECT invitation_id, step FROM mailbox WHERE channel = 'email'")
+    assert {invitation for invitation, _ in sent} == asked
+    assert len(sent) == len(set(sent))
+
+
+async def test_both_versions_work_side_by_side_and_the_newer_takes_what_the_older_could_not(
+    stand: Stand, tmp_path: Path
+) -> None:
+    older_code = versions.baseline(tmp_path / "older")
+    newer_code = versions.later(tmp_path / "newer")
+    async with AsyncExitStack() as processes:
+        older = await versions.start(older_code, stand.web, stand.settings)
+        processes.push_async_callback(older.stop)
+        await _with_data(stand, older)
+        await stand.inject(INJECTED[0])
+        await stand.until_read()
+        assert len(await stand.parked()) == INJECTED[0] * 2 * _PARKED_BY
+
+        await databases.migrate(stand.urls)
+        newer = await versions.start(newer_code, stand.web, {**stand.settings, "EARSHOT_MIGRATE_ON_START": "false"})
+        processes.push_async_callback(newer.stop)
+        answered = (await stand.links(newer))[BEFORE // 3 : BEFORE]
+        await _under_load(stand, (older, newer), answered)
+        await stand.until_settled()
+        assert await older.is_ready(stand.web)
+        assert await newer.is_ready(stand.web)
+
+        assert await older.stop() == 0
+        assert await newer.stop() == 0
+        newest = await versions.start(newer_code, stand.web, stand.settings)
+        processes.push_async_callback(newest.stop)
+        await until(stand.nothing_parked)
+        await stand.until_settled()
+        assert await newest.stop() == 0
+    await _nothing_is_lost(stand)
+    assert len(await stand.column("scoring", "SELECT answer_id FROM answers")) == BEFORE

@@ -1,0 +1,106 @@
+"""Versions of Earshot in folders of their own, run as processes on one database and one event log."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deploy import settled
+from deploy.databases import ROOT
+from shared.vocabulary import Service
+
+BASELINE = (Path(__file__).parent / "BASELINE").read_text().strip()
+START_S = 60.0
+_EVENT = '\nclass SurveyPostponed(InvitationPayload):\n    type = "survey.postponed"\n    topic = "survey.requests"\n\n'
+_PATCHES = (  # what a later version has beyond this one: an event type, and a value of an enum; before which line
+    ("shared/events.py", "\nclass RespondentConsentChanged(", _EVENT),
+    ("shared/vocabulary.py", "    EXHAUSTED =", '    POSTPONED = "postponed"\n'),
+)
+
+
+async def until(holds: Callable[[], Awaitable[bool]], *, seconds: float = 60.0) -> None:
+    """Ask again and again until it holds."""
+    async with asyncio.timeout(seconds):
+        while not await holds():  # noqa: ASYNC110 - other processes set no event of ours
+            await asyncio.sleep(0.1)
+
+
+def baseline(folder: Path) -> Path:
+    """Put the commit of BASELINE into a folder; skips where there is no history, and fails there in CI."""
+    git = ("git", "-c", "safe.directory=*", "-C", str(ROOT), "archive", BASELINE)
+    try:
+        archived = subprocess.run(git, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        lacking = f"no history with the commit {BASELINE[:7]} here"
+        if os.environ.get("EARSHOT_REQUIRE_HISTORY") == "1":
+            pytest.fail(f"{lacking}: {error}")
+        pytest.skip(lacking)
+    with tarfile.open(fileobj=io.BytesIO(archived)) as files:
+        files.extractall(folder, filter="data")
+    return folder
+
+
+def later(folder: Path) -> Path:
+    """Copy this version and let it know a type and a value that nobody writes yet."""
+    for part in ("deploy", "docs", "services", "shared"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, line, added in _PATCHES:
+        before, found, after = (folder / name).read_text().partition(line)
+        assert found, name
+        (folder / name).write_text(f"{before}{added}{found}{after}")
+    return folder
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The three services of one version in one process."""
+
+    process: asyncio.subprocess.Process
+    ports: Mapping[Service, int]
+    log: Path
+
+    def at(self, service: Service) -> str:
+        return f"http://127.0.0.1:{self.ports[service]}"
+
+    async def is_ready(self, web: httpx.AsyncClient) -> bool:
+        assert self.process.returncode is None, self.log.read_text()[-3000:]
+        try:
+            answers = [await web.get(f"{self.at(service)}/readyz") for service in Service]
+        except httpx.TransportError:
+            return False
+        return all(answer.is_success for answer in answers)
+
+    async def stop(self) -> int:
+        """Ask it to stop, and return its exit code."""
+        if self.process.returncode is None:
+            self.process.terminate()
+        return await self.process.wait()
+
+
+async def start(code: Path, web: httpx.AsyncClient, settings: Mapping[str, str]) -> Running:
+    """Start all services of the version in this folder, and wait until they are ready."""
+    ports = dict(zip(Service, settled.free_ports(3), strict=True))
+    own = {f"EARSHOT_{service.upper()}_PORT": str(port) for service, port in ports.items()}
+    log = code / f"run-{ports[Service.TRIGGER]}.log"
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "deploy.cli", "run", "all"),
+            cwd=code,
+            env={"PATH": os.environ["PATH"], **settings, **own},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    running = Running(process, ports, log)
+    await until(lambda: running.is_ready(web), seconds=START_S)
+    return running
