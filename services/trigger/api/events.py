@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
@@ -73,10 +74,11 @@ def events_router(door: Door, keys: Keys) -> APIRouter:
         body = await request.body()
         if not _is_array(request.headers, body):
             keys.count(request, 1)
-            return await door.decide_one(_read_one(request.headers, body))
+            return await door.decide_one(_read_one(request.headers, body, now=door.clock.now()))
         items = _items(body)
         keys.count(request, len(items))
-        read = [_read_item(item) for item in items]
+        now = door.clock.now()
+        read = [_read_item(item, now=now) for item in items]
         verdicts = iter(await door.decide_each([event for event in read if isinstance(event, Event)]))
         return Results(results=[_result(next(verdicts)) if isinstance(one, Event) else _refused(one) for one in read])
 
@@ -93,7 +95,7 @@ def _is_array(headers: Headers, body: bytes) -> bool:
     return "ce-specversion" not in headers and body.lstrip().startswith(b"[")
 
 
-def _read_one(headers: Headers, body: bytes) -> Event[CrmPayload]:
+def _read_one(headers: Headers, body: bytes, *, now: datetime) -> Event[CrmPayload]:
     if "ce-specversion" not in headers and _media_type(headers) not in _STRUCTURED:
         raise problems.Unprocessable(INVALID, "content-type: application/cloudevents+json is wanted")
     # the Kafka binding, which the contract reads, says ce_ and plain UTF-8; HTTP says ce- and percent-encoding
@@ -102,7 +104,7 @@ def _read_one(headers: Headers, body: bytes) -> Event[CrmPayload]:
         for name, value in headers.items()
     }
     try:
-        return read_event(Message(CRM_EVENTS.name, "", body, wire))
+        return read_event(Message(CRM_EVENTS.name, "", body, wire), now=now)
     except InvalidEvent as error:
         raise problems.Unprocessable(INVALID, str(error)) from None
 
@@ -119,9 +121,9 @@ def _items(body: bytes) -> list[msgspec.Raw]:
     return items
 
 
-def _read_item(item: msgspec.Raw) -> Event[CrmPayload] | InvalidEvent:
+def _read_item(item: msgspec.Raw, *, now: datetime) -> Event[CrmPayload] | InvalidEvent:
     try:
-        return read_event(Message(CRM_EVENTS.name, "", bytes(item)))
+        return read_event(Message(CRM_EVENTS.name, "", bytes(item)), now=now)
     except InvalidEvent as error:
         return error
 

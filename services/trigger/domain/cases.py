@@ -15,7 +15,7 @@ from services.trigger.domain.programs import Program
 from services.trigger.domain.quotas import Quota, QuotaKey, local_day
 from services.trigger.domain.respondents import Respondent
 from services.trigger.domain.segments import segments_of
-from services.trigger.domain.timing import goes_out_at, within_reach
+from services.trigger.domain.timing import goes_out_at, not_ahead
 from services.trigger.domain.touchpoints import (
     Happening,
     Occasion,
@@ -142,8 +142,13 @@ class Case(msgspec.Struct, frozen=True, dict=True):
         """What age and delay count from: the event's own time, or that of the delivery."""
         delivered = self.facts.touchpoint.delivered_at if self.facts.touchpoint else None
         if delivered is not None and self.waits_for_delivery and is_completion(self.event.payload):
-            return within_reach(delivered, self.now)
-        return within_reach(self.event.time, self.now)
+            return not_ahead(delivered, self.now)
+        return not_ahead(self.event.time, self.now)
+
+    @property
+    def ahead_s(self) -> int:
+        """How far the event's own time is in the future; it counts as now then."""
+        return int((self.event.time - self.now).total_seconds())
 
     @property
     def waits_for_delivery(self) -> bool:

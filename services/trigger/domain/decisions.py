@@ -65,7 +65,8 @@ def _trial(case: Case, reason: Reason, shown: Shown) -> Trial:
     missing = case.missing if judged else []
     more = {"missing": missing} if missing else {}
     more |= {"unusable": list(case.facts.unusable)} if case.facts.unusable else {}
-    return Trial(reason, {**shown, **more}, case.program, missing)
+    ahead = {"ahead_s": case.ahead_s} if case.ahead_s > 0 else {}
+    return Trial(reason, {**shown, **more, **ahead}, case.program, missing)
 
 
 _BEFORE_CONDITIONS = frozenset(reason for reason in Reason if _RANK[reason] < _RANK[Reason.CONDITION])

@@ -5,12 +5,12 @@ from __future__ import annotations
 import zoneinfo
 from datetime import UTC, datetime, time, timedelta
 
-FURTHEST = timedelta(days=30)
+MOST_AHEAD = timedelta(days=1)  # a clock may be wrong, or a time zone; beyond that a date is
 
 
-def within_reach(moment: datetime, now: datetime) -> datetime:
-    """Believe a time in the future up to 30 days: beyond that a clock is wrong, or a date."""
-    return min(moment, now + FURTHEST)
+def not_ahead(moment: datetime, now: datetime) -> datetime:
+    """Count a time in the future as now."""
+    return min(moment, now)
 
 
 def goes_out_at(moment: datetime, *, at: time | None, zone: str, now: datetime) -> datetime:

@@ -132,14 +132,13 @@ class Taking:
         return _historic(event) if event and self.mode is Mode.BACKFILL else event
 
     def _event(self, body: bytes) -> Event[CrmPayload] | None:
-        message = Message("", "", body)
+        message, now = Message("", "", body), self.door.clock.now()
         if self.source.read is not None:
-            now = self.door.clock.now()
             return read_message(from_source(self.source, message), {self.source.id: self.source}, received=now)
         if self.path.suffix.lower() == ".csv":
             event = event_of(msgspec.json.decode(body), source=self.source.id)
-            return read_event(Message("", "", json.dumps(event).encode()))
-        return read_event(message)
+            return read_event(Message("", "", json.dumps(event).encode()), now=now)
+        return read_event(message, now=now)
 
     def _refused_before(self) -> int:
         if not self.refusals.exists():

@@ -12,6 +12,7 @@ import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.trigger.domain.timing import MOST_AHEAD
 from services.trigger.domain.touchpoints import is_historic, touchpoint_key
 from services.trigger.handlers.batch import Terms
 from services.trigger.handlers.deciding import open_batch, save
@@ -47,9 +48,12 @@ class _Incoming(msgspec.Struct, frozen=True):
 _TAKEN = frozenset(model for model in BY_TYPE.values() if issubclass(model, CrmPayload))
 
 
-def read_event(message: Message) -> Event[CrmPayload]:
-    """Read an event somebody else may send us; raises InvalidEvent."""
-    return checked(cloudevents.parse(message))
+def read_event(message: Message, *, now: datetime | None = None) -> Event[CrmPayload]:
+    """Read an event somebody else may send us, of any time where it is not decided now; raises InvalidEvent."""
+    event = checked(cloudevents.parse(message))
+    if now is not None and event.time > now + MOST_AHEAD:
+        raise InvalidEvent("time: more than a day in the future, so a clock or a date is wrong")
+    return event
 
 
 def checked(event: Event[Payload]) -> Event[CrmPayload]:

@@ -36,11 +36,12 @@ class Nameless:
     mapped: Mapped
     source: Source
     earlier: EventKey
+    received: datetime
 
     def of(self, customer: str) -> Event[CrmPayload]:
         """Complete it; raises InvalidEvent."""
         event = {**self.mapped.event, "data": {**self.mapped.event["data"], "customer": {"id": customer}}}
-        return _checked(replace(self.mapped, event=event), self.source)
+        return _checked(replace(self.mapped, event=event), self.source, received=self.received)
 
 
 async def complete(session: AsyncSession, nameless: Nameless) -> Event[CrmPayload]:
@@ -66,12 +67,12 @@ def read_foreign(
     _refuse_binary(message)
     name = message.headers.get(SOURCE)
     if name is None:
-        return read_event(message)
+        return read_event(message, now=received)
     source = sources.get(name)
     if source is None:
         raise InvalidEvent(f"{SOURCE}: there is no such source any more")
     if source.read is None:
-        return read_event(message)
+        return read_event(message, now=received)
     event = _map(source, message, received=received)
     if event is None:
         metrics.EVENTS.labels(Service.TRIGGER, "", "ignored").inc()
@@ -99,8 +100,8 @@ def _map(source: Source, message: Message, *, received: datetime) -> Event[CrmPa
     if mapped is None:
         return None
     if mapped.customer_of is not None:
-        return Nameless(mapped, source, EventKey(source.id, mapped.customer_of))
-    return _checked(mapped, source)
+        return Nameless(mapped, source, EventKey(source.id, mapped.customer_of), received)
+    return _checked(mapped, source, received=received)
 
 
 def _document(message: Message, received: datetime) -> Any:
@@ -121,14 +122,14 @@ def _document(message: Message, received: datetime) -> Any:
     return {"$headers": headers, "$key": message.key, "$received": received.isoformat(), **found}
 
 
-def _checked(mapped: Mapped, source: Source) -> Event[CrmPayload]:
+def _checked(mapped: Mapped, source: Source, *, received: datetime) -> Event[CrmPayload]:
     """Hold what was made against the contract; an error names the place in the foreign document too."""
     try:
         body = msgspec.json.encode({**mapped.event, "source": source.id})
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
         raise InvalidEvent("body: holds a value that cannot be written as JSON") from None
     try:
-        return read_event(Message(CRM_EVENTS.name, "", body))
+        return read_event(Message(CRM_EVENTS.name, "", body), now=received)
     except InvalidEvent as error:
         place = mapped.places.get(str(error).partition(":")[0])
         raise InvalidEvent(f"{error} (from {place})" if place else str(error)) from None

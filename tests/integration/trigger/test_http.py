@@ -9,11 +9,14 @@ from typing import Any
 import httpx
 import pytest
 
+from services.trigger.handlers.foreign import read_message
 from shared.clock import ManualClock
+from shared.cloudevents import InvalidEvent
 from shared.db import Database
-from shared.events import ProgramPublished
+from shared.events import ProgramPublished, SurveyRequested
 from tests.integration.trigger.samples import (
     CUSTOMER,
+    NOW,
     body,
     cancellation,
     count,
@@ -41,6 +44,25 @@ async def test_single_event_is_answered_with_its_decision(client: httpx.AsyncCli
     }
     assert (await client.post(EVENTS, json=purchase("e1"))).json() == decided
     assert await count(installed, "decisions") == 1
+
+
+@pytest.mark.parametrize("days", [1.01, 30, 80 * 365])
+async def test_event_of_the_day_after_tomorrow_is_refused(client: httpx.AsyncClient, days: float) -> None:
+    event = purchase("e1", at=later(days=days))
+    answer = await client.post(EVENTS, json=event)
+    assert (answer.status_code, answer.json()["detail"][:35]) == (422, "time: more than a day in the future")
+    (one,) = (await client.post(EVENTS, json=[event])).json()["results"]
+    assert (one["status"], one["detail"]) == (422, answer.json()["detail"])
+    with pytest.raises(InvalidEvent, match="time: more than a day in the future"):  # so the consumer parks it
+        read_message(message(event), {}, received=NOW)
+
+
+async def test_event_of_tomorrow_counts_as_now(client: httpx.AsyncClient, installed: Database) -> None:
+    answer = await client.post(EVENTS, json=purchase("e1", at=later(hours=23)))
+    assert (answer.status_code, answer.json()["reason"]) == (202, "asked")
+    (asked,) = [event.payload for event in await published(installed) if event.type == "survey.requested"]
+    assert isinstance(asked, SurveyRequested)
+    assert asked.send_at == NOW
 
 
 async def test_binary_mode_is_read_with_percent_encoded_headers(client: httpx.AsyncClient) -> None:

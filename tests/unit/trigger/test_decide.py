@@ -229,8 +229,7 @@ def test_touchpoint_is_an_order_or_a_service() -> None:
         (NOW - timedelta(hours=1), "0", NOW),
         (NOW - timedelta(hours=1), "3h", NOW + timedelta(hours=2)),
         (NOW - timedelta(hours=1), "30m", NOW),
-        (NOW + timedelta(days=3), "1h", NOW + timedelta(days=3, hours=1)),
-        (NOW + timedelta(days=400), "1h", NOW + timedelta(days=30, hours=1)),
+        (NOW + timedelta(hours=20), "1h", NOW + timedelta(hours=1)),
     ],
 )
 def test_request_goes_out_a_delay_after_the_event_and_never_in_the_past(
@@ -238,7 +237,7 @@ def test_request_goes_out_a_delay_after_the_event_and_never_in_the_past(
 ) -> None:
     request = requested(replace(PURCHASE, time=at), program(delay=delay, expires_after="10d"))
     assert (request.send_at, request.expires_at) == (send_at, send_at + timedelta(days=10))
-    assert request.event.time == min(at, NOW + timedelta(days=30))
+    assert request.event.time == min(at, NOW)
 
 
 def test_request_about_a_service_has_no_amount() -> None:

@@ -135,10 +135,17 @@ def test_purchase_completes_the_delivery_that_came_first() -> None:
     assert decided(asking, event=DELIVERY, touchpoint=done).reason.value == "duplicate"
 
 
-def test_delivery_in_the_far_future_is_believed_for_thirty_days() -> None:
+def test_delivery_in_the_future_counts_as_now() -> None:
     asking = program(delay_from="delivery", delay="2d")
     kept = Touchpoint(KEY, delivered_at=NOW + timedelta(days=400))
-    assert decided(asking, touchpoint=kept).send_at == NOW + timedelta(days=32)
+    assert decided(asking, touchpoint=kept).send_at == NOW + timedelta(days=2)
+
+
+def test_event_in_the_future_counts_as_now_and_its_trail_says_so() -> None:
+    early = decided(program(delay="2d"), event=purchase(at=NOW + timedelta(hours=3)))
+    assert (early.reason.value, early.send_at) == ("asked", NOW + timedelta(days=2))
+    assert early.trail[0].facts["ahead_s"] == 3 * 3600
+    assert "ahead_s" not in decided(program()).trail[0].facts
 
 
 def test_delivery_starts_nothing_where_no_program_waits_for_it() -> None:
