@@ -69,7 +69,7 @@ async def halved(
     will pass, and a statement that does not fit the schema.
     """
     try:
-        return list(await work(items))
+        return [result for _, result in zip(items, await work(items), strict=True)]
     except Exception as error:
         if is_transient(error) or _is_of_the_schema(error):
             raise

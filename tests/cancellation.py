@@ -37,6 +37,7 @@ class Turns:
 
     def make_task(self, _: asyncio.AbstractEventLoop, coroutine: Any, **of_task: Any) -> asyncio.Task[Any]:
         task = asyncio.Task(self._drive(coroutine), **of_task)
+        task.add_done_callback(lambda _: coroutine.close())  # or it warns when it was cancelled before its first step
         self._first = self._first or task
         self.tasks.append(task)
         return task

@@ -6,11 +6,10 @@ import asyncio
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from services.scoring.domain.visits import View
 from services.scoring.repository import visits
-from shared.db import Sessions
+from shared.db import Sessions, is_transient
 
 log = structlog.get_logger()
 
@@ -31,7 +30,7 @@ class Views:
             self._waiting.append((invitation_id, view))
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write())
-        await self._writing
+        await asyncio.shield(self._writing)  # or who leaves would cancel what others wait for
 
     async def _write(self) -> None:
         while self._waiting:
@@ -39,5 +38,7 @@ class Views:
             try:
                 async with self._sessions.begin() as session:
                     await visits.keep(session, batch)
-            except (OSError, TimeoutError, SQLAlchemyError) as error:
+            except Exception as error:
+                if not is_transient(error):
+                    raise
                 log.warning("page.views_lost", views=len(batch), exc_info=error)

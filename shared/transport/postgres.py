@@ -67,9 +67,9 @@ class PostgresLog:
                 for topic, group in groupby(by_topic, key=lambda message: message.topic):
                     await self._append_topic(self._prefix + topic, list(group))
                 await self._prune_sometimes()
-            except Exception as error:
-                await self._drop_writer()
-                if is_transient(error):
+            except BaseException as error:
+                self._drop_writer()  # after a cancellation too: it may be in a transaction
+                if isinstance(error, Exception) and is_transient(error):
                     raise TransportUnavailable from error
                 raise
 
@@ -91,7 +91,7 @@ class PostgresLog:
             self._writer = await self._database.connect()
         return self._writer
 
-    async def _drop_writer(self) -> None:
+    def _drop_writer(self) -> None:
         if self._writer is not None:
             self._writer.terminate()
             self._writer = None
@@ -156,7 +156,7 @@ class PostgresLog:
                 connection = await self._connected()
                 return int(await connection.fetchval(_LAG, group, [self._prefix + topic for topic in topics]))
             except Exception as error:
-                await self._drop_writer()
+                self._drop_writer()
                 raise TransportUnavailable from error
 
     async def close(self) -> None:

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, cast
+from uuid import uuid4
 
 import asyncpg
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared import db
+from shared import cloudevents, db, inbox, outbox
+from shared.cloudevents import Event
+from shared.consumer import Consumer
+from shared.events import Payload, SurveyWithdrawn
+from shared.transport import EventLog, Message, open_log
+from shared.vocabulary import Service
 from tests.cancellation import cancelled_at_every_turn
+
+TOPIC = "survey.requests"
 
 
 @pytest.fixture
@@ -74,3 +87,111 @@ async def test_cancelled_savepoint_poisons_no_connection(database: db.Database, 
         return turn
 
     await cancelled_at_every_turn(work, database=database, kept=lambda _, turn: _is_kept(outside, turn))
+
+
+async def test_commit_of_many_rows_is_cancelled_without_harm(
+    database: db.Database, outside: asyncpg.Connection
+) -> None:
+    async def work(turn: int) -> int:
+        async with database.sessions.begin() as session:
+            await db.copy(session, "kept", ["turn"], [(turn,)])
+        return turn
+
+    await cancelled_at_every_turn(work, database=database, kept=lambda _, turn: _is_kept(outside, turn))
+
+
+def _event() -> Event[Payload]:
+    payload = SurveyWithdrawn(respondent_id="r1", invitation_id=uuid4(), reason="cancelled")
+    return cloudevents.new(payload, service=Service.TRIGGER, at=datetime(2026, 3, 1, tzinfo=UTC))
+
+
+async def test_message_that_was_appended_is_in_the_log(event_log: EventLog, urls: Mapping[str, str]) -> None:
+    database = db.Database(urls["transport"], schema="transport", pool_size=1)
+    outside = await database.connect()
+
+    async def work(turn: int) -> None:
+        await event_log.append([Message(TOPIC, f"turn {turn}", b"")])
+
+    async def kept(turn: int, _: None) -> None:
+        assert await outside.fetchval("SELECT count(*) FROM messages WHERE key = $1", f"turn {turn}") == 1
+
+    await work(-1)  # a writer that is there already
+    await cancelled_at_every_turn(work, database=database, kept=kept)
+    await outside.close()
+    await database.close()
+
+
+@pytest.fixture
+async def event_log(urls: Mapping[str, str]) -> AsyncIterator[EventLog]:
+    log = open_log(urls["transport"])
+    yield log
+    await log.close()
+
+
+async def _in_log(urls: Mapping[str, str]) -> set[str]:
+    reader = await asyncpg.connect(urls["transport"])
+    messages = await reader.fetch("SELECT topic, key, body FROM transport.messages")
+    await reader.close()
+    return {cloudevents.parse(Message(*each)).id for each in messages}
+
+
+@dataclass
+class Stopping:
+    """An event log that tells its relay to stop once something was appended."""
+
+    log: EventLog
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def append(self, messages: Sequence[Message]) -> None:
+        await self.log.append(messages)
+        self.stop.set()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.log, name)
+
+
+async def test_event_that_left_the_outbox_is_in_the_log(
+    database: db.Database, event_log: EventLog, urls: Mapping[str, str]
+) -> None:
+    added: set[str] = set()
+
+    async def work(_: int) -> str:
+        event, log = _event(), Stopping(event_log)
+        async with database.sessions.begin() as session:
+            await outbox.add(session, [event])
+        added.add(event.id)
+        await outbox.Relay(database, cast("EventLog", log), service=Service.SCORING).run(log.stop)
+        return event.id
+
+    async def kept(_: int, id_: str) -> None:
+        assert id_ in await _in_log(urls)
+
+    await cancelled_at_every_turn(work, database=database, kept=kept)
+    assert added <= await _in_log(urls)
+
+
+async def test_message_that_was_acknowledged_was_handled_once(
+    database: db.Database, event_log: EventLog, outside: asyncpg.Connection
+) -> None:
+    await outside.execute("CREATE TABLE handled (event_id text)")
+    appended: set[str] = set()
+
+    async def work(_: int) -> str:
+        event, stop = _event(), asyncio.Event()
+
+        async def handle(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
+            fresh = await inbox.fresh(session, "earshot-scoring", events)
+            await db.fetch(session, "INSERT INTO handled SELECT unnest($1::text[])", [each.id for each in fresh])
+            stop.set()
+
+        await event_log.append([cloudevents.encode(event)])
+        appended.add(event.id)
+        await Consumer(Service.SCORING, [TOPIC], event_log, database.sessions, handle).run(stop)
+        return event.id
+
+    async def kept(_: int, id_: str) -> None:
+        assert await outside.fetchval("SELECT count(*) FROM handled WHERE event_id = $1", id_) == 1
+
+    await cancelled_at_every_turn(work, database=database, kept=kept)
+    handled = [row["event_id"] for row in await outside.fetch("SELECT event_id FROM handled")]
+    assert sorted(handled) == sorted({*handled, *appended})

@@ -76,3 +76,22 @@ async def test_one_that_fails_fails_alone() -> None:
     assert heard[::2] == [2, 4]
     assert isinstance(heard[1], ValueError)
     assert work.sizes == [3, 1, 2, 1, 1]
+
+
+async def test_who_leaves_takes_nothing_from_the_others() -> None:
+    work = Work()
+    group: Group[int, int] = Group(work)
+    leaving, staying = (asyncio.create_task(group.do(item)) for item in (1, 2))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    assert await staying == 4
+    assert leaving.cancelled()
+    assert work.sizes == [2]
+
+
+async def test_work_that_returns_too_little_is_an_error_for_everybody() -> None:
+    async def short(items: Sequence[int]) -> Sequence[int]:
+        return items[1:]
+
+    heard = await come(Group(short), 1, 2)
+    assert [type(each) for each in heard] == [ValueError, ValueError]

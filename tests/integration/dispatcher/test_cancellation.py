@@ -1,0 +1,88 @@
+"""Whatever is cancelled at any moment: what was recorded is stored, and nothing is sent twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from uuid import UUID
+
+import pytest
+
+from services.dispatcher import scheduler
+from services.dispatcher.repository import steps
+from shared.clock import ManualClock
+from shared.db import Database
+from shared.vocabulary import ChannelKind
+from tests.cancellation import cancelled_at_every_turn
+from tests.integration.dispatcher.conftest import DAY, NOW, Chain, RememberingAccount, request
+
+EMAIL = ChannelKind.EMAIL
+
+
+@pytest.fixture
+async def tried(urls: Mapping[str, str]) -> AsyncIterator[Chain]:
+    """The service that is cancelled, with few connections; `chain` looks at it from outside."""
+    database = Database(urls["dispatcher"], schema="dispatcher", pool_size=2)
+    yield Chain(database, ManualClock(NOW))
+    await database.close()
+
+
+async def test_events_that_were_handled_are_stored(tried: Chain, chain: Chain) -> None:
+    async def work(turn: int) -> UUID:
+        asked = request(f"r{turn}")
+        await tried.take(asked)
+        return asked.invitation_id
+
+    async def kept(_: int, invitation: UUID) -> None:
+        assert await chain.states(invitation) == ["planned", "waiting", "waiting", "waiting"]
+
+    await cancelled_at_every_turn(work, database=tried.database, kept=kept)
+
+
+async def test_step_that_was_sent_is_recorded_and_sent_once(tried: Chain, chain: Chain) -> None:
+    """Claim, mark, send and record; a claim that was cancelled stands until its lease ends, and is done then."""
+    account = RememberingAccount()
+    lane = tried.lane(EMAIL, account, daily_ceiling=10_000)
+
+    async def work(turn: int) -> UUID:
+        asked = request(f"r{turn}")
+        await chain.take(asked)
+        await lane.perform_due()
+        return asked.invitation_id
+
+    async def kept(_: int, invitation: UUID) -> None:
+        assert (await chain.step(invitation, 1))["state"] == "sent"
+
+    await cancelled_at_every_turn(work, database=tried.database, kept=kept)
+    await chain.rows("UPDATE steps SET leased_until = clock_timestamp() - interval '1 s' WHERE token IS NOT NULL")
+    await chain.tick(email=account)
+    assert set(Counter(message.invitation_id for message in account.taken).values()) == {1}
+    states = {row["state"] for row in await chain.rows("SELECT state FROM steps WHERE step = 1")}
+    assert states <= {"sent", "unknown"}
+
+
+async def test_step_that_was_claimed_is_leased(tried: Chain, chain: Chain) -> None:
+    await chain.take(*(request(f"r{number}") for number in range(200)))
+
+    async def work(_: int) -> list[steps.Held]:
+        async with tried.database.sessions.begin() as session:
+            return await steps.claim_due(session, EMAIL, now=NOW, limit=1)
+
+    async def kept(_: int, held: list[steps.Held]) -> None:
+        assert (await chain.step(held[0].invitation_id, held[0].step))["token"] == held[0].token
+
+    await cancelled_at_every_turn(work, database=tried.database, kept=kept)
+
+
+async def test_invitation_that_expired_is_closed(tried: Chain, chain: Chain) -> None:
+    async def work(turn: int) -> UUID:
+        asked = request(f"r{turn}", expires_at=NOW + DAY)
+        await chain.take(asked)
+        tried.clock.moment = NOW + 2 * DAY
+        await scheduler.keep(tried.database.sessions, tried.clock)
+        return asked.invitation_id
+
+    async def kept(_: int, invitation: UUID) -> None:
+        assert await chain.outcome(invitation) == "undeliverable"
+
+    await cancelled_at_every_turn(work, database=tried.database, kept=kept)

@@ -1,0 +1,91 @@
+"""Whoever leaves at any moment: a decision that was answered is stored with what follows from it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import httpx
+import pytest
+
+from services.trigger.config import TriggerSettings
+from services.trigger.main import build_app
+from services.trigger.repository.decisions import StoredDecision
+from shared.clock import ManualClock
+from shared.db import Database, fetch
+from tests.cancellation import cancelled_at_every_turn
+from tests.integration.trigger.samples import body, decide, purchase
+
+
+@pytest.fixture
+async def tried(installed: Database, urls: Mapping[str, str]) -> AsyncIterator[Database]:
+    """The service that is cancelled, with few connections; `installed` looks at it from outside."""
+    database = Database(urls["trigger"], schema=installed.schema, pool_size=2)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def leaving(tried: Database, settings: TriggerSettings, clock: ManualClock) -> AsyncIterator[httpx.AsyncClient]:
+    """A shop that may hang up at any moment."""
+    transport = httpx.ASGITransport(build_app(settings, tried, clock))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8001") as client:
+        yield client
+
+
+def _sale(name: str) -> dict[str, Any]:
+    return purchase(name, customer={"id": name, "email": f"{name}@shop.example"})
+
+
+async def _is_asked(outside: Database, *names: str) -> None:
+    async with outside.sessions() as session:
+        asked = await fetch(session, "SELECT event_id FROM decisions WHERE reason = 'asked'")
+        told = await fetch(session, "SELECT key FROM outbox WHERE topic = 'survey.requests'")
+    assert {*names} <= {row["event_id"] for row in asked}
+    assert {*names} <= {row["key"] for row in told}
+
+
+async def test_event_that_was_answered_is_decided(
+    leaving: httpx.AsyncClient, tried: Database, installed: Database
+) -> None:
+    async def kept(turn: int, response: httpx.Response) -> None:
+        assert response.status_code == 202
+        await _is_asked(installed, f"e{turn}")
+
+    await cancelled_at_every_turn(
+        lambda turn: leaving.post("/v1/events", json=_sale(f"e{turn}")), database=tried, kept=kept
+    )
+
+
+async def test_events_of_others_are_decided_when_one_of_them_leaves(
+    leaving: httpx.AsyncClient, tried: Database, installed: Database
+) -> None:
+    beside: dict[str, asyncio.Task[httpx.Response]] = {}
+
+    async def work(turn: int) -> None:
+        beside[f"o{turn}"] = asyncio.create_task(leaving.post("/v1/events", json=_sale(f"o{turn}")))
+        await leaving.post("/v1/events", json=_sale(f"e{turn}"))
+
+    async def kept(turn: int, _: None) -> None:
+        await _is_asked(installed, f"e{turn}")
+
+    await cancelled_at_every_turn(work, database=tried, kept=kept)
+    assert {other.result().status_code for other in beside.values()} == {202}
+    await _is_asked(installed, *beside)
+
+
+async def test_batch_that_was_decided_is_stored(tried: Database, installed: Database) -> None:
+    """Through every statement of a decision: rows copied in, rows changed, suppressions lifted, an outbox."""
+
+    async def work(turn: int) -> list[str]:
+        names = [f"e{turn}.{number}" for number in range(3)]
+        erased = body("customer.erased", f"gone{turn}", customer={"id": f"e{turn - 1}.0"})
+        verdicts = await decide(tried, [*map(_sale, names), erased])
+        assert all(isinstance(verdict, StoredDecision) for verdict in verdicts)
+        return names
+
+    async def kept(_: int, names: list[str]) -> None:
+        await _is_asked(installed, *names)
+
+    await cancelled_at_every_turn(work, database=tried, kept=kept)
