@@ -1,21 +1,39 @@
-"""`earshot parked`: look at messages nobody could handle, and send them through again."""
+"""`earshot parked`: look at messages nobody could handle, and handle them again.
+
+They are handled here, by the code that reads them, and forgotten in the same transaction: the log they came from may be
+a cluster that others own, or it was a webhook.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Annotated
 from uuid import UUID
 
 import typer
 
 from deploy import databases
+from services.dispatcher import main as dispatcher
+from services.dispatcher.config import DispatcherSettings
+from services.dispatcher.scheduler import Bell
+from services.scoring import main as scoring
+from services.scoring.config import ScoringSettings
+from services.trigger import main as trigger
+from services.trigger.config import TriggerSettings, load_sources
 from shared import parking
+from shared.clock import open_clock
 from shared.config import Settings
+from shared.consumer import Consumer
 from shared.db import Database
+from shared.parking import Parked
+from shared.readmission import Readmission
 from shared.runtime import open_event_log
+from shared.transport import EventLog
 from shared.vocabulary import Service
 
-AT_ONCE = 10_000
+PAGE = 500
 
 app = typer.Typer(no_args_is_help=True, help="Messages nobody could handle.")
 
@@ -32,38 +50,70 @@ def again(
     service: Service,
     only: Annotated[list[UUID] | None, typer.Option("--id", help="Only this one; may be repeated.")] = None,
 ) -> None:
-    """Put them back on their topic and forget them here."""
-    print(f"{asyncio.run(_replay(service, only))} sent again")
+    """Handle them again, as if they had just been read; exits with 1 when some stay parked."""
+    kept = asyncio.run(_replay(service, only))
+    for row, reason in kept:
+        print(f"{row.id} stays: {reason}")
+    raise typer.Exit(bool(kept))
 
 
-async def _parked(service: Service, limit: int) -> list[parking.Parked]:
+async def _parked(service: Service, limit: int) -> list[Parked]:
+    async with _database(service) as database, database.sessions.begin() as session:
+        return await parking.parked(session, limit=limit)
+
+
+@asynccontextmanager
+async def _database(service: Service) -> AsyncIterator[Database]:
     settings = Settings()
-    database = Database(
-        (await databases.urls_for(settings, [service]))[service],
-        schema=service,
-        options=settings.database_options.patient,
-    )
+    urls = await databases.urls_for(settings, [service])
+    database = Database(urls[service], schema=service, options=settings.database_options.patient)
     try:
-        async with database.sessions.begin() as session:
-            return await parking.parked(session, limit=limit)
+        yield database
     finally:
         await database.close()
 
 
-async def _replay(service: Service, only: list[UUID] | None) -> int:
+async def _replay(service: Service, only: Sequence[UUID] | None) -> list[tuple[Parked, str]]:
+    """Handle them in order, each in a transaction of its own; return what stays, and why."""
+    handled, kept = 0, list[tuple[Parked, str]]()
+    async with _database(service) as database, _event_log() as event_log:
+        consumers = _consumers(service, database, event_log)
+        readers = {topic: Readmission(consumer) for consumer in consumers for topic in consumer.topics}
+        after: UUID | None = None
+        while rows := await _page(database, after, only):
+            for row in rows:
+                reader = readers.get(row.message.topic)
+                reason = await reader.again(row) if reader else "no part of this service reads its topic"
+                handled += not reason
+                kept += [(row, reason)] if reason else []
+            after = rows[-1].id
+    print(f"{handled} handled")
+    return kept
+
+
+async def _page(database: Database, after: UUID | None, only: Sequence[UUID] | None) -> list[Parked]:
+    async with database.sessions.begin() as session:
+        return await parking.parked(session, limit=PAGE, after=after, ids=only)
+
+
+@asynccontextmanager
+async def _event_log() -> AsyncIterator[EventLog]:
+    """Open what consumers are made with; nothing is read from it here."""
     settings = Settings()
-    schemas = [service, *([] if settings.events_url else [databases.TRANSPORT])]  # production embeds none
-    urls = await databases.urls_for(settings, schemas)
-    database = Database(urls[service], schema=service, options=settings.database_options.patient)
-    event_log = open_event_log(settings, settings.events_url or urls[databases.TRANSPORT])
+    url = settings.events_url or (await databases.urls_for(settings, [databases.TRANSPORT]))[databases.TRANSPORT]
+    event_log = open_event_log(settings, url)
     try:
-        async with database.sessions.begin() as session:
-            rows = await parking.parked(session, limit=AT_ONCE)
-        chosen = [row for row in rows if only is None or row.id in only]
-        await event_log.append([row.message for row in chosen])
-        async with database.sessions.begin() as session:
-            await parking.unpark(session, [row.id for row in chosen])
+        yield event_log
     finally:
         await event_log.close()
-        await database.close()
-    return len(chosen)
+
+
+def _consumers(service: Service, database: Database, event_log: EventLog) -> list[Consumer]:
+    clock = open_clock(Settings().clock)
+    if service is Service.TRIGGER:
+        settings, logs = TriggerSettings(), trigger.Logs(event_log, event_log, event_log)
+        sources = load_sources(settings)
+        return list(trigger.consumers(settings, database, logs, sources=sources, clock=clock).values())
+    if service is Service.DISPATCHER:
+        return [dispatcher.build_consumer(DispatcherSettings(), database, event_log, clock, Bell())]
+    return [scoring.build_consumer(ScoringSettings(), database, event_log, clock)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -78,9 +78,15 @@ def _headers(written: str) -> dict[str, str]:
     return found
 
 
-async def parked(session: AsyncSession, *, limit: int = 100) -> list[Parked]:
-    """Read the oldest ones first."""
-    return [_parked(row) for row in await db.fetch(session, "SELECT * FROM parked ORDER BY id LIMIT $1", limit)]
+_PARKED = """SELECT * FROM parked WHERE ($2::uuid IS NULL OR id > $2) AND ($3::uuid[] IS NULL OR id = ANY($3))
+ORDER BY id LIMIT $1"""
+
+
+async def parked(
+    session: AsyncSession, *, limit: int = 100, after: UUID | None = None, ids: Collection[UUID] | None = None
+) -> list[Parked]:
+    """Read the oldest ones first, behind one of them; with ids only those."""
+    return [_parked(row) for row in await db.fetch(session, _PARKED, limit, after, None if ids is None else list(ids))]
 
 
 # as cloudevents says it, and Pydantic of an enum, a literal and a tagged union
@@ -97,7 +103,7 @@ async def unknown(session: AsyncSession, topics: Sequence[str], *, after: UUID |
 def _parked(row: db.Row) -> Parked:
     return Parked(
         id=row["id"],
-        message=Message(row["topic"], row["key"], row["body"], json.loads(row["headers"]), row["position"]),
+        message=Message(row["topic"], row["key"], row["body"], _headers(row["headers"]), row["position"]),
         reason=row["reason"],
         parked_at=row["parked_at"],
     )

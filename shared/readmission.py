@@ -8,9 +8,10 @@ from uuid import UUID
 import structlog
 
 from shared import metrics, parking
-from shared.cloudevents import InvalidEvent
+from shared.cloudevents import Event, InvalidEvent
 from shared.consumer import Consumer
 from shared.db import is_transient
+from shared.events import Payload
 from shared.parking import Parked
 
 log = structlog.get_logger()
@@ -42,6 +43,18 @@ class Readmission:
             event = self.consumer.decode(row.message)
         except InvalidEvent:
             return
+        await self._handle(row, event)
+
+    async def again(self, row: Parked) -> str:
+        """Handle one as if it had been read just now; it is forgotten in the same transaction. Returns why it stays."""
+        try:
+            event = self.consumer.decode(row.message)
+        except InvalidEvent as error:
+            await self._explain(row, str(error))
+            return str(error)
+        return await self._handle(row, event)
+
+    async def _handle(self, row: Parked, event: Event[Payload] | None) -> str:
         try:
             async with self.consumer.sessions.begin() as session:
                 if await parking.claim(session, row.id) and event is not None:
@@ -49,12 +62,14 @@ class Readmission:
         except Exception as error:
             if is_transient(error):
                 raise
-            await self._keep(row, error)
-        else:
-            metrics.EVENTS.labels(self.consumer.service, event.type if event else "", "readmitted").inc()
-            log.info("message.readmitted", topic=row.message.topic, position=row.message.position)
+            log.exception("message.parked", topic=row.message.topic, position=row.message.position)
+            reason = f"the handler failed: {type(error).__name__}"
+            await self._explain(row, reason)
+            return reason
+        metrics.EVENTS.labels(self.consumer.service, event.type if event else "", "readmitted").inc()
+        log.info("message.readmitted", topic=row.message.topic, position=row.message.position)
+        return ""
 
-    async def _keep(self, row: Parked, error: Exception) -> None:
-        log.error("message.parked", topic=row.message.topic, position=row.message.position, exc_info=error)
+    async def _explain(self, row: Parked, reason: str) -> None:
         async with self.consumer.sessions.begin() as session:
-            await parking.explain(session, row.id, f"the handler failed: {type(error).__name__}")
+            await parking.explain(session, row.id, reason)

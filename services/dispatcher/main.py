@@ -34,6 +34,7 @@ from shared.events import Payload, SurveyAnswered
 from shared.health import OUTSIDE_SILENT_S, Health
 from shared.runtime import Surroundings
 from shared.supervisor import Supervisor
+from shared.transport import EventLog
 from shared.until_stopped import while_busy
 from shared.vocabulary import ChannelKind, Service
 
@@ -86,6 +87,13 @@ def build_handler(settings: DispatcherSettings, clock: Clock, bell: Bell) -> Han
         await handlers.handle(session, events, link_keys=settings.link_secrets, now=clock.now())
 
     return handle
+
+
+def build_consumer(
+    settings: DispatcherSettings, database: Database, event_log: EventLog, clock: Clock, bell: Bell
+) -> Consumer:
+    handler = build_handler(settings, clock, bell)
+    return Consumer(Service.DISPATCHER, TOPICS, event_log, database.sessions, handler)
 
 
 def observe_arrival(events: Sequence[Event[Payload]]) -> None:
@@ -168,8 +176,7 @@ async def run(settings: DispatcherSettings, around: Surroundings) -> None:
     guard = Guard(database.sessions, around.event_log)
     health.require("ledger", guard.ready)
     bell = Bell()
-    handler = build_handler(settings, clock, bell)
-    consumer = Consumer(Service.DISPATCHER, TOPICS, around.event_log, database.sessions, handler)
+    consumer = build_consumer(settings, database, around.event_log, clock, bell)
     try:
         async with asyncio.TaskGroup() as tasks:
             running = Supervisor(tasks, around, Service.DISPATCHER)

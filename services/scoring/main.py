@@ -37,6 +37,7 @@ from shared.health import Health
 from shared.rate_limit import RateLimit
 from shared.runtime import Surroundings
 from shared.supervisor import Supervisor
+from shared.transport import EventLog
 from shared.vocabulary import Service
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -90,14 +91,18 @@ def _limits(settings: ScoringSettings) -> Limits:
     return Limits(link, client, settings.client_address_header)
 
 
+def build_consumer(settings: ScoringSettings, database: Database, event_log: EventLog, clock: Clock) -> Consumer:
+    handlers = Handlers(link_secrets=settings.link_secrets, clock=clock)
+    return Consumer(Service.SCORING, TOPICS, event_log, database.sessions, handlers)
+
+
 async def run(settings: ScoringSettings, around: Surroundings) -> None:
     """Serve, consume, publish and tick until told to stop."""
     database = Database(around.database_url, schema=Service.SCORING, options=settings.database_options)
     stop, health = around.stop, around.health
     clock = await compared(around.clock, database)
     app = build_app(settings, database=database, clock=around.clock, health=health, stop=stop)
-    handlers = Handlers(link_secrets=settings.link_secrets, clock=clock)
-    consumer = Consumer(Service.SCORING, TOPICS, around.event_log, database.sessions, handlers)
+    consumer = build_consumer(settings, database, around.event_log, clock)
     sender = Courier(database.sessions, settings.webhook_networks)
     try:
         async with asyncio.TaskGroup() as tasks:

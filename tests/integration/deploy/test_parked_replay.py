@@ -1,22 +1,23 @@
-"""`earshot parked`: a message leaves the table only once the log has it."""
+"""`earshot parked`: a message leaves the table only together with what it did."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from deploy import parked
-from shared import db, parking
+from services.trigger.handlers.foreign import SOURCE
+from shared import cloudevents, db, parking
 from shared.parking import Parked
-from shared.transport import Message, TransportUnavailable, open_log
+from shared.transport import Message, open_log
 from shared.vocabulary import Service
-
-MESSAGES = [Message("crm.events", f"k{n}", f"body {n}".encode(), {"a": "b"}, f"crm.events/0/{n}") for n in range(3)]
+from tests.integration.dispatcher.conftest import NOW, request
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +27,7 @@ def _settings(urls: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.Monke
     for service in Service:
         monkeypatch.setenv(f"EARSHOT_{service.upper()}_DATABASE_URL", urls[service])
     monkeypatch.setenv("EARSHOT_EVENTS_URL", urls["transport"])
+    monkeypatch.setenv("EARSHOT_LINK_KEYS", "dev:only-for-this-machine")
 
 
 async def earshot(*words: str) -> Result:
@@ -37,10 +39,27 @@ async def rows(database: db.Database) -> list[Parked]:
         return await parking.parked(session)
 
 
-async def park(database: db.Database, messages: Sequence[Message] = MESSAGES) -> list[Parked]:
+async def park(database: db.Database, messages: Sequence[Message]) -> list[Parked]:
     async with database.sessions.begin() as session:
         await parking.park(session, [(message, "no reader knew it") for message in messages])
     return await rows(database)
+
+
+def purchase(number: int) -> Message:
+    event = {
+        "specversion": "1.0",
+        "id": f"e{number}",
+        "source": "shop",
+        "type": "crm.purchase.completed",
+        "time": "2026-03-02T12:00:00Z",
+        "data": {"customer": {"id": f"c{number}"}, "order": {"id": f"o{number}"}},
+    }
+    return Message("crm.events", f"c{number}", json.dumps(event).encode(), {}, f"crm.events/0/{number}")
+
+
+async def decided(database: db.Database) -> list[str]:
+    async with database.sessions.begin() as session:
+        return [row["event_id"] for row in await db.fetch(session, "SELECT event_id FROM decisions ORDER BY 1")]
 
 
 async def lag(urls: Mapping[str, str]) -> int:
@@ -51,37 +70,79 @@ async def lag(urls: Mapping[str, str]) -> int:
         await log.close()
 
 
-async def test_message_the_log_did_not_take_stays_parked(
+async def test_replay_needs_no_log_for_the_one_they_came_from_may_be_a_cluster_of_others(
+    urls: Mapping[str, str], trigger_db: db.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Put back on our log they were lost: `crm.events` is read from another."""
+    await park(trigger_db, [purchase(1), purchase(2)])
+    monkeypatch.setenv("EARSHOT_CRM_EVENTS_URL", "kafka://127.0.0.1:1")
+    replayed = await earshot("replay", "trigger")
+    assert (replayed.exit_code, replayed.stdout) == (0, "2 handled\n")
+    assert await decided(trigger_db) == ["e1", "e2"]
+    assert (await rows(trigger_db), await lag(urls)) == ([], 0)
+
+
+async def test_message_in_a_form_of_others_is_read_by_its_source(
+    trigger_db: db.Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "sources" / "erp.yaml").write_text("{id: erp, kind: kafka, topics: [erp.sales]}")
+    monkeypatch.setenv("EARSHOT_SOURCES", str(tmp_path / "sources"))
+    await park(trigger_db, [replace(purchase(1), headers={SOURCE: "erp"}, position="erp.sales/0/4")])
+    assert (await earshot("replay", "trigger")).exit_code == 0
+    assert await decided(trigger_db) == ["e1"]
+
+
+async def test_message_that_still_cannot_be_handled_stays_with_its_reason(trigger_db: db.Database) -> None:
+    _, bad = await park(trigger_db, [purchase(1), replace(purchase(2), body=b"garbage")])
+    replayed = await earshot("replay", "trigger")
+    assert (replayed.exit_code, replayed.stdout.splitlines()[0]) == (1, "1 handled")
+    assert replayed.stdout.splitlines()[1].startswith(f"{bad.id} stays: body: ")
+    [kept] = await rows(trigger_db)
+    assert (kept.id, kept.message, kept.reason.startswith("body: ")) == (bad.id, bad.message, True)
+
+
+async def test_message_is_forgotten_only_together_with_what_it_did(trigger_db: db.Database) -> None:
+    """The handler fails after it has begun: neither its work nor the message may be gone."""
+    before = await park(trigger_db, [purchase(1)])
+    async with trigger_db.sessions.begin() as session:
+        await db.fetch(session, "ALTER TABLE outbox ADD CONSTRAINT nothing_leaves CHECK (false) NOT VALID")
+        await db.fetch(session, "ALTER TABLE decisions ADD CONSTRAINT nothing_stays CHECK (false) NOT VALID")
+    replayed = await earshot("replay", "trigger")
+    assert replayed.exit_code == 1
+    [kept] = await rows(trigger_db)
+    assert (kept.message, kept.reason) == (before[0].message, "the handler failed: CheckViolationError")
+    assert await decided(trigger_db) == []
+
+
+async def test_named_one_is_found_however_many_are_older(
     trigger_db: db.Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = await park(trigger_db)
-    monkeypatch.setenv("EARSHOT_EVENTS_URL", "postgresql://nobody@127.0.0.1:1/nowhere")
-    failed = await earshot("replay", "trigger")
-    assert failed.exit_code == 1
-    assert isinstance(failed.exception, TransportUnavailable)
-    assert await rows(trigger_db) == before
-
-
-async def test_only_the_named_are_sent_again_and_each_as_it_came(
-    urls: Mapping[str, str], trigger_db: db.Database
-) -> None:
-    first, second, third = await park(trigger_db)
+    monkeypatch.setattr(parked, "PAGE", 2)
+    found = await park(trigger_db, [purchase(number) for number in range(5)])
     listed = (await earshot("list", "trigger", "--limit", "2")).stdout
-    assert [line.split()[0] for line in listed.splitlines()] == [str(first.id), str(second.id)]
-    sent = await earshot("replay", "trigger", "--id", str(second.id))
-    assert (sent.exit_code, sent.stdout) == (0, "1 sent again\n")
-    assert await rows(trigger_db) == [first, third]
-    log = open_log(urls["transport"])
-    async with asyncio.timeout(20), aclosing(log.read("anybody", ["crm.events"])) as batches:
-        batch = await anext(batches)
-    assert [(message.key, message.body, message.headers) for message in batch.messages] == [
-        (second.message.key, second.message.body, second.message.headers)
-    ]
-    await log.close()
+    assert [line.split()[0] for line in listed.splitlines()] == [str(row.id) for row in found[:2]]
+    assert (await earshot("replay", "trigger", "--id", str(found[4].id))).stdout == "1 handled\n"
+    assert await rows(trigger_db) == found[:4]
+    assert (await earshot("replay", "trigger")).stdout == "4 handled\n"
+    assert await decided(trigger_db) == [f"e{number}" for number in range(5)]
 
 
-async def test_nothing_parked_is_nothing_to_send(urls: Mapping[str, str], dispatcher_db: db.Database) -> None:
-    await park(dispatcher_db)
-    sent = await earshot("replay", "scoring")
-    assert (sent.exit_code, sent.stdout) == (0, "0 sent again\n")
-    assert (len(await rows(dispatcher_db)), await lag(urls)) == (3, 0)
+@pytest.mark.parametrize("service", ["dispatcher", "scoring"])
+async def test_each_service_handles_its_own(dispatcher_db: db.Database, scoring_db: db.Database, service: str) -> None:
+    asked = cloudevents.encode(cloudevents.new(request(), service=Service.TRIGGER, at=NOW))
+    for database in (dispatcher_db, scoring_db):
+        await park(database, [replace(asked, position="survey.requests/0/1")])
+    assert (await earshot("replay", service)).stdout == "1 handled\n"
+    own, other = (dispatcher_db, scoring_db) if service == "dispatcher" else (scoring_db, dispatcher_db)
+    for database, invitations, left in ((own, 1, 0), (other, 0, 1)):
+        async with database.sessions.begin() as session:
+            assert len(await db.fetch(session, "SELECT FROM invitations")) == invitations
+        assert len(await rows(database)) == left
+
+
+async def test_topic_nobody_reads_is_named(trigger_db: db.Database) -> None:
+    await park(trigger_db, [replace(purchase(1), topic="crm.old")])
+    replayed = await earshot("replay", "trigger")
+    assert (replayed.exit_code, "no part of this service reads its topic" in replayed.stdout) == (1, True)
+    assert len(await rows(trigger_db)) == 1
