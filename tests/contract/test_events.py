@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import jsonschema_rs
@@ -12,8 +13,10 @@ from cloudevents.core.formats.json import JSONFormat
 
 from deploy import contract
 from shared import cloudevents, topics
+from shared.cloudevents import InvalidEvent
 from shared.events import BY_TYPE
 from shared.transport import Message
+from tests import corpora
 
 SAMPLES = sorted((Path(__file__).parent / "samples").glob("*.json"))
 
@@ -31,6 +34,32 @@ def test_sample_of_every_published_version_parses(path: Path) -> None:
 def test_what_is_written_is_what_pydantic_writes(path: Path) -> None:
     payload = cloudevents.parse_body(path.read_bytes()).payload
     assert cloudevents.written(payload).decode() == payload.model_dump_json()
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_event_stored_before_a_field_was_added_parses(path: Path) -> None:
+    """Every field that may be left out was once unknown to who wrote what is stored."""
+    sample = json.loads(path.read_text())
+    fields = BY_TYPE[sample["type"]].model_fields
+    added = [name for name in sample["data"] if name in fields and not fields[name].is_required()]
+    for names in [*([name] for name in added), added]:
+        data = {name: value for name, value in sample["data"].items() if name not in names}
+        assert cloudevents.parse_body(json.dumps({**sample, "data": data}).encode()).type == sample["type"]
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_whatever_is_in_an_event_it_parses_or_is_invalid(path: Path) -> None:
+    chance, sample = random.Random(corpora.SEED), json.loads(path.read_text())
+    reasons = []
+    for _ in range(corpora.SIZE // len(SAMPLES)):
+        try:
+            event = cloudevents.parse_body(corpora.written(corpora.changed(sample, chance), chance))
+        except InvalidEvent as error:
+            reasons.append(str(error))
+        else:
+            assert cloudevents.parse_body(cloudevents.encode(event).body) == event
+    assert len(reasons) > corpora.SIZE // len(SAMPLES) // 10
+    assert not any("\0" in reason for reason in reasons)
 
 
 def test_every_type_has_a_sample_of_its_version() -> None:

@@ -10,7 +10,9 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from shared.transport import TransportUnavailable
+from shared.transport.kafka.closing import close_consumer
 from shared.transport.kafka.lag import partitions_of
+from shared.waiting import StrayCancellation, own_cancellation_only
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -32,16 +34,19 @@ async def history(
     """
     consumer = AIOKafkaConsumer(**connection.options(), enable_auto_commit=False, isolation_level="read_committed")
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            await consumer.start()
-            ends = await _seek(connection, consumer, topic, last)
+        with own_cancellation_only():
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await consumer.start()
+                ends = await _seek(connection, consumer, topic, last)
         while ends:
-            for records in (await _next(consumer, ends, at_once)).values():
+            with own_cancellation_only():
+                fetched = await _next(consumer, ends, at_once)
+            for records in fetched.values():
                 yield records
-    except (KafkaError, TimeoutError) as error:
+    except (KafkaError, TimeoutError, StrayCancellation) as error:
         raise TransportUnavailable(f"Kafka: {type(error).__name__}") from error
     finally:
-        await consumer.stop()
+        await close_consumer(consumer)
 
 
 async def _seek(connection: Connection, consumer: Any, topic: str, last: int | None) -> dict[TopicPartition, int]:

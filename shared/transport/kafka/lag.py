@@ -96,4 +96,4 @@ async def partitions_of(connection: Connection, topic: str) -> list[TopicPartiti
         await admin.start()
         return _partitions(await admin.describe_topics([topic]))
     finally:
-        await admin.close()
+        await close_admin(admin)

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import json
 import random
+import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
+from starlette.responses import JSONResponse
 
-from services.dispatcher import hooks, main
+from services.dispatcher import errands, hooks, main
+from services.dispatcher.channels.bitrix24 import Bitrix24
 from services.dispatcher.channels.feedback import dsn
+from services.dispatcher.channels.sms import Inquiry
 from services.dispatcher.config import DispatcherSettings
+from services.dispatcher.crm import CrmTasks
+from services.dispatcher.errands import Inquirer
 from services.dispatcher.hooks.doors import Bitrix24Door
 from services.dispatcher.hooks.sns import SnsDoor
 from services.dispatcher.receipts import Reference
 from shared import web
+from shared.events import SurveyRequested
 from shared.health import Health
-from shared.vocabulary import Service
+from shared.http_client import HttpClient
+from shared.vocabulary import ChannelKind, Service
 from tests import corpora
-from tests.fakes import Imap, imap
+from tests.fakes import Imap, gateway, imap
 from tests.integration.dispatcher import bounces, callbacks
-from tests.integration.dispatcher.conftest import Chain, counted
+from tests.integration.dispatcher.conftest import DAY, LINK_KEYS, NOW, Chain, RememberingAccount, counted, plan, request
 from tests.integration.dispatcher.test_bounces import reader
 from tests.integration.dispatcher.test_hooks import SETTINGS, TOPIC, Aws, client_of
-from tests.integration.dispatcher.test_receipts import Receiver
+from tests.integration.dispatcher.test_receipts import Receiver, UnknownAccount
 
 REFERENCE = "0198d3a0-0000-7000-8000-00000000beef.1"
 
@@ -107,3 +116,67 @@ async def test_whatever_providers_post_it_is_refused_or_stored_and_the_good_item
 
 
 UNNAMED = (callbacks.of_sms_c, callbacks.of_bitrix24)  # they know our message by another name
+
+
+STORABLE = [value for value in corpora.STRANGE if not re.search(r"\\u(0000|d[89a-f])", json.dumps(value))]
+PLAN = plan((ChannelKind.EMAIL, 0), (ChannelKind.SMS, 1), (ChannelKind.CALL, 1))
+
+
+async def test_whatever_is_stored_of_requests_every_loop_goes_on_and_the_others_are_sent(chain: Chain) -> None:
+    chance, asked = random.Random(corpora.SEED), [request(f"r{number}", plan=PLAN) for number in range(STORED)]
+    await chain.take(*asked)
+    strange = {each.invitation_id: each for number, each in enumerate(asked) if number % 5}
+    stored = [_stored(each, chance) for each in strange.values()]
+    sql = "UPDATE invitations i SET request = s.request FROM unnest($1::uuid[], $2::jsonb[]) s (id, request)"
+    await chain.rows(f"{sql} WHERE i.id = s.id RETURNING 1", list(strange), stored)
+    mails, texts = RememberingAccount(), UnknownAccount(name="twilio", channel=ChannelKind.SMS)
+    async with gateway() as portal:
+        crm = Bitrix24(HttpClient(portal.url), responsible=7)
+        portal.answer = lambda _fields: JSONResponse({"result": {"task": {"id": "7"}, "tasks": []}})
+        for days in range(4):
+            chain.clock.moment = NOW + days * DAY
+            await chain.tick(email=mails, sms=texts)
+            await _errands(chain, crm)
+        await crm.http.close()
+    good = [each.invitation_id for each in asked if each.invitation_id not in strange]
+    for sent in (mails.taken, texts.taken):
+        assert set(good) <= {message.invitation_id for message in sent}
+    assert {tuple(await chain.states(each)) for each in good} == {("sent", "unknown", "sent")}
+    assert await chain.rows("SELECT 1 FROM steps WHERE state IN ('leased', 'in_flight')") == []
+    failed = await chain.rows("SELECT 1 FROM steps WHERE state = 'failed' AND reason = 'not_read'")
+    assert len(failed) > STORED / 10
+
+
+STORED = max(corpora.SIZE // 20, 50)
+
+
+def _stored(asked: SurveyRequested, chance: random.Random) -> str:
+    """Store a request as an earlier or later version might have: fields left out, added, or of another kind."""
+    document = asked.model_dump(mode="json")
+    match chance.randrange(3):
+        case 0:
+            return json.dumps(corpora.changed(document, chance, STORABLE))
+        case 1:
+            return json.dumps(
+                {name: value for name, value in document.items() if chance.random() < 0.95} | {"new": [1]}
+            )
+    left_out = {name: value for name, value in document.items() if SurveyRequested.model_fields[name].is_required()}
+    return json.dumps(left_out)
+
+
+async def _errands(chain: Chain, crm: Bitrix24) -> None:
+    sessions = chain.database.sessions
+    await chain.rows("UPDATE attempts SET ask_at = clock_timestamp() WHERE state = 'unknown' RETURNING 1")
+    await chain.rows("UPDATE crm_tasks SET look_at = clock_timestamp() WHERE look_at IS NOT NULL RETURNING 1")
+    for _ in range(STORED // 20 + 1):
+        await Inquirer(sessions, Silent(), LINK_KEYS)()
+        await CrmTasks(sessions, chain.clock, crm, "https://nps.example.com/desk")()
+    await Receiver(chain).apply()
+    await errands.release_expired(sessions, chain.clock)
+
+
+class Silent:
+    """A provider that knows nothing of any message."""
+
+    async def ask(self, inquiry: Inquiry) -> None:
+        assert inquiry.link

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -109,3 +111,11 @@ async def test_own_cancellation_closes_all_the_same() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await is_dropped(made)
+
+
+def test_aiokafkas_clients_are_closed_in_one_place_only() -> None:
+    folder = Path(closing.__file__).parent
+    closes = re.compile(r"(consumer|producer|client)\.stop\b|admin\.close\b")
+    files = {path.name: path.read_text() for path in folder.glob("*.py") if path.name != "closing.py"}
+    assert len(files) > 4
+    assert [name for name, text in files.items() if closes.search(text)] == []
