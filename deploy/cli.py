@@ -120,10 +120,10 @@ def migrate(
 async def _migrate(settings: Settings, which: Sequence[Schema] | None) -> None:
     used = [*map(str, all_in_one.ALL), *([] if settings.events_url else [databases.TRANSPORT])]
     schemas = list(map(str, which)) if which else used
-    if settings.migrate_url:
-        await databases.migrate(dict.fromkeys(schemas, settings.migrate_url))
-    else:
-        await databases.migrate(await databases.urls_for(settings, schemas))
+    own = settings.migrate_url
+    urls = dict.fromkeys(schemas, own) if own else await databases.urls_for(settings, schemas)
+    for schema, fingerprint in (await databases.migrate(urls)).items():
+        print(f"{schema}: {fingerprint}")
 
 
 @app.command("topics")

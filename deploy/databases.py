@@ -38,14 +38,17 @@ async def urls_for(settings: Settings, schemas: Sequence[str]) -> dict[str, str]
     return {schema: await embedded.url_of(schema, settings) for schema in schemas}
 
 
-async def migrate(urls: Mapping[str, str]) -> None:
-    """Bring each schema to its newest revision."""
+async def migrate(urls: Mapping[str, str]) -> dict[str, str]:
+    """Bring each schema to its newest revision; return the fingerprint of each."""
+    found: dict[str, str] = {}
     for schema, url in urls.items():
         database = Database(url, schema=schema, options=PATIENT)
         try:
-            await until_it_answers(before_sleep=_say_so)(migrations.upgrade, database, MIGRATIONS[schema])
+            upgrade = until_it_answers(before_sleep=_say_so)
+            found[schema] = await upgrade(migrations.upgrade, database, MIGRATIONS[schema])
         finally:
             await database.close()
+    return found
 
 
 async def rooms(urls: Mapping[str, str], options: DatabaseOptions) -> list[Room]:

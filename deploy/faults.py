@@ -33,7 +33,11 @@ _SAY_IT_THEMSELVES = (
     InvalidSource,
 )
 _NO_DATABASE = (ConnectionError, socket.gaierror, TimeoutError, asyncpg.PostgresConnectionError)
-_REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+_REFUSED = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+)
 _FIELD = re.compile(r'field "(\w+)"')
 
 
@@ -99,6 +103,6 @@ def _no_database(error: BaseException) -> str | None:
 def _databases() -> str:
     """Name the servers that are configured; nothing when there is only the embedded one."""
     settings = Settings()
-    names = ("database_url", *(f"{service}_database_url" for service in Service))
+    names = ("database_url", "migrate_url", *(f"{service}_database_url" for service in Service))
     urls = [database_url.parse(url) for name in names if (url := getattr(settings, name))]
     return " or ".join(dict.fromkeys(url.where for url in urls))

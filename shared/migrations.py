@@ -42,8 +42,8 @@ class ModelsDiffer(Exception):
     """The tables of the models are not the tables of the migrations: write the missing migration."""
 
 
-async def upgrade(database: Database, folder: Path, *, to: str = "head") -> None:
-    """Bring a schema to the newest revision; concurrent callers wait for the first.
+async def upgrade(database: Database, folder: Path, *, to: str = "head") -> str:
+    """Bring a schema to the newest revision and return its fingerprint; concurrent callers wait for the first.
 
     Raises SchemaUnfit when the schema was edited, or a newer version made one that this code does not work on.
     """
@@ -53,12 +53,13 @@ async def upgrade(database: Database, folder: Path, *, to: str = "head") -> None
         migrations.check_unedited(standing)
         if not migrations.knows(standing):
             log.info("schema.newer", schema=standing.schema, revision=standing.revision)
-            return
+            return standing.fingerprint
         if standing.revision != (migrations.head if to == "head" else to):
             await _run(connection, folder, lambda config: command.upgrade(config, to))
             standing = await schema.standing_of(connection, database.schema)
             migrations.check_unedited(standing)
         await _record(connection, folder, standing)
+    return standing.fingerprint
 
 
 async def _record(connection: AsyncConnection, folder: Path, standing: Standing) -> None:

@@ -38,15 +38,25 @@ def test_a_migration_imports_nothing_whose_meaning_may_change(name: str) -> None
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_migration_names_the_oldest_code_that_works_on_it(name: str) -> None:
-    written = {
+    written = _written(ROOT / name)
+    assert Path(name).name.startswith(f"{written['revision']}_")
+    assert written["oldest_reader"] <= written["revision"]
+
+
+@pytest.mark.parametrize("folder", MIGRATIONS.values(), ids=MIGRATIONS)
+def test_the_oldest_code_never_becomes_older_again(folder: Path) -> None:
+    oldest = [_written(path)["oldest_reader"] for path in FILES if path.parent.parent == folder]
+    assert oldest == sorted(oldest)
+
+
+def _written(path: Path) -> dict[str, str]:
+    return {
         target.id: ast.literal_eval(node.value)
-        for node in ast.parse((ROOT / name).read_text()).body
+        for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.Assign)
         for target in node.targets
         if isinstance(target, ast.Name) and target.id in ("revision", "oldest_reader")
     }
-    assert Path(name).name.startswith(f"{written['revision']}_")
-    assert written["oldest_reader"] <= written["revision"]
 
 
 def _imports(tree: ast.AST) -> list[str]:

@@ -17,6 +17,7 @@ from shared import embedded, migrations, schema
 from shared.db import Database
 from shared.schema import Migrations, SchemaOlder, SchemaUnfit
 from tests.integration.deploy.test_cli import earshot
+from tests.journey.stage import open_stage
 
 TRIGGER = MIGRATIONS["trigger"]
 EACH = [(name, revision) for name, folder in MIGRATIONS.items() for revision in Migrations(folder).revisions]
@@ -131,6 +132,30 @@ async def test_an_edited_schema_is_one_line_for_the_person_who_starts_it(
     code, said = await earshot("migrate", "trigger", EARSHOT_MIGRATE_URL=urls["trigger"])
     assert (code, said.count("\n")) == (1, 1)
     assert said.startswith("earshot: schema trigger is not what its migrations make at revision 0")
+
+
+async def test_migrate_says_where_each_schema_stands(empty: Mapping[str, str]) -> None:
+    code, said = await earshot("migrate", "trigger", EARSHOT_MIGRATE_URL=empty["trigger"])
+    assert (code, said) == (0, f"trigger: {await _check(empty['trigger'])}\n")
+
+
+async def test_a_role_that_may_not_look_is_told_so_in_one_line(empty: Mapping[str, str]) -> None:
+    code, said = await earshot("migrate", "trigger", EARSHOT_MIGRATE_URL=empty["scoring"])
+    assert (code, said.count("\n")) == (1, 1)
+    assert "permission denied for schema trigger" in said
+
+
+async def test_readyz_names_an_edited_schema_and_the_process_goes_on(
+    urls: Mapping[str, str], tmp_path: Path, trigger_db: Database
+) -> None:
+    async with open_stage(urls, tmp_path) as stage:
+        assert (await stage.web.get(f"{stage.trigger}/readyz")).json() == {"status": "ready"}
+        await _execute(trigger_db, "ALTER TABLE quotas RENAME used TO taken")
+        refused = await stage.web.get(f"{stage.trigger}/readyz")
+        assert refused.status_code == 503
+        assert "“lacks quotas column used integer not null”" in refused.json()["problems"]["trigger.schema"]
+        await _execute(trigger_db, "ALTER TABLE quotas RENAME taken TO used")
+        assert (await stage.web.get(f"{stage.trigger}/readyz")).json() == {"status": "ready"}
 
 
 async def test_an_index_or_a_table_of_the_operator_is_no_edit(trigger_db: Database) -> None:
