@@ -118,6 +118,7 @@ async def _run(
             event_log = open_event_log(base, events_url)
             resources.push_async_callback(event_log.close)
             own = health.part(service)
+            own.require("start", own.has_started)
             around = Surroundings(urls[service], event_log, clock, stop, listener, public_listener, own)
             running = _RUN[service](getattr(settings, service), around)
             tasks.create_task(supervised(running, stop, name=service), name=service)

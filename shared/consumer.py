@@ -57,18 +57,19 @@ class Consumer:
         """Consume until told to stop; the batch at hand is finished first."""
         reading = self.event_log.read(self.service.group, self.topics, limit=self.batch_size, heartbeat=self.heartbeat)
         async with aclosing(reading) as batches:
-            following = asyncio.ensure_future(anext(batches))
+            following = asyncio.ensure_future(anext(batches, None))
             stopped = asyncio.ensure_future(stop.wait())
             try:
                 while not stop.is_set():
                     await asyncio.wait((following, stopped), return_when=asyncio.FIRST_COMPLETED)
                     if not following.done():
                         break
-                    batch = following.result()
+                    if (batch := following.result()) is None:
+                        return  # the log came to an end, which `supervised` takes for the error that it is
                     if await self.handle(batch.messages, stop):
                         crash.point("handled")
                         await batch.ack()
-                    following = asyncio.ensure_future(anext(batches))
+                    following = asyncio.ensure_future(anext(batches, None))
             finally:
                 stopped.cancel()
                 following.cancel()

@@ -21,6 +21,7 @@ from shared.config import Settings
 from shared.gate import PublicOnly
 from shared.health import Health
 from shared.transport import EventLog, open_log
+from shared.until_stopped import supervised
 
 if TYPE_CHECKING:
     from shared.transport.kafka import KafkaSecurity
@@ -117,10 +118,12 @@ class _Server(uvicorn.Server):
 async def serve(app: ASGIApp, surroundings: Surroundings, *, public: Sequence[str]) -> None:
     """Serve until told to stop, then finish the requests at hand."""
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_serve(app, surroundings.listener, surroundings.stop))
+        stop = surroundings.stop
+        tasks.create_task(supervised(_serve(app, surroundings.listener, stop), stop, name="server"))
         if surroundings.public_listener is not None:
             outside = PublicOnly(app, public)
-            tasks.create_task(_serve(outside, surroundings.public_listener, surroundings.stop))
+            serving = _serve(outside, surroundings.public_listener, stop)
+            tasks.create_task(supervised(serving, stop, name="public server"))
 
 
 async def _serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event) -> None:
@@ -140,9 +143,13 @@ async def _serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event) -> 
     try:
         await asyncio.wait((serving, stopped), return_when=asyncio.FIRST_COMPLETED)
         server.should_exit = True
-        await serving
+        await asyncio.shield(serving)
     finally:
         stopped.cancel()
+        if not serving.done():  # another part of the service failed; a server left behind would keep its socket
+            server.should_exit = server.force_exit = True
+            await asyncio.wait((serving,), timeout=1)
+            serving.cancel()
 
 
 def open_event_log(settings: Settings, url: str) -> EventLog:
