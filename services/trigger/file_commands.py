@@ -18,7 +18,7 @@ from services.trigger.config import TriggerSettings
 from services.trigger.domain.mapping import compile_mapping
 from services.trigger.domain.sources import InvalidSource, Source, SourceKind, read_mapping
 from services.trigger.files.reading import SUFFIXES, InvalidFile
-from services.trigger.files.taking import Mode, Report, Taking
+from services.trigger.files.taking import Mode, Report, Taking, free
 from services.trigger.handlers.batch import Terms
 from shared import embedded
 from shared.clock import open_clock
@@ -119,7 +119,7 @@ async def take_waiting(door: Door, folder: Path, source: Source, *, at: float) -
             await _take(taking)
         except InvalidFile as error:
             typer.echo(str(error), err=True)
-        path.rename(folder / "done" / path.name)
+        path.rename(free(folder / "done" / path.name, stem=path.stem))
 
 
 def _whole(folder: Path, *, at: float) -> list[Path]:

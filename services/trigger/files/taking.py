@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from itertools import islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +69,8 @@ class Taking:
         report.resumed_at = start.line
         if start.offset:
             report.refused_before = self._refused_before()
-        else:
-            self.refusals.unlink(missing_ok=True)
+        elif self.refusals.exists():  # of a file of this name that was another, or that is taken anew
+            self.refusals.rename(free(self.refusals, stem=self.path.name))
         for batch in _batched(read_records(self.path, start)):
             self._write_refusals(await until_it_answers()(self._take, batch, report, digest))
             progress(batch[-1].after.offset)
@@ -153,6 +153,13 @@ class Taking:
         with self.refusals.open("a", newline="") as file:
             writer = csv.writer(file)
             writer.writerows([*([("line", "reason")] if new else []), *refused])
+
+
+def free(wanted: Path, *, stem: str) -> Path:
+    """Find a name nobody has for a file: the one that is wanted, or with a number behind its stem."""
+    rest = wanted.name.removeprefix(stem)
+    numbered = (wanted.with_name(f"{stem}.{number}{rest}") for number in count(2))
+    return next(path for path in chain([wanted], numbered) if not path.exists())
 
 
 def _batched(records: Iterator[Record]) -> Iterator[Sequence[Record]]:

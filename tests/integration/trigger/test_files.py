@@ -180,6 +180,26 @@ async def test_files_in_a_watched_folder_are_taken_and_put_aside(
     assert await count(installed, "decisions") == 2
 
 
+async def test_second_file_of_a_name_takes_the_place_of_nothing(
+    door: Door, installed: Database, tmp_path: Path
+) -> None:
+    (tmp_path / "done").mkdir()
+    for day in range(3):
+        lines = [json.dumps(purchase(f"e{day}")), f"refused on day {day}"]
+        (tmp_path / "sales.jsonl").write_text("\n".join(lines))
+        await take_waiting(door, tmp_path, SHOP, at=time.time() + 10)
+    assert await count(installed, "decisions") == 3
+    taken = ["sales.jsonl", "sales.2.jsonl", "sales.3.jsonl"]
+    assert names(tmp_path / "done") == sorted(taken)
+    kept = [(tmp_path / "done" / name).read_text().splitlines()[1] for name in taken]
+    assert kept == [f"refused on day {day}" for day in range(3)]
+    refused = ["done", "sales.jsonl.2.refused.csv", "sales.jsonl.3.refused.csv", "sales.jsonl.refused.csv"]
+    assert names(tmp_path) == refused
+    assert [(tmp_path / name).read_text().count("2,body") for name in refused[1:]] == [1, 1, 1]
+    await take_waiting(door, tmp_path, SHOP, at=time.time() + 10)
+    assert names(tmp_path) == refused, "what was refused is no file of events"
+
+
 MAPPING = """
 events:
   - {type: crm.service.completed, id: "{nr}", time: {path: tag, transform: {time: "%d.%m.%Y", zone: Europe/Berlin}},
