@@ -11,6 +11,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError, KafkaError
 
+from shared import metrics
 from shared.health import Heartbeat
 from shared.transport.kafka.closing import close_consumer
 from shared.transport.kafka.connection import SESSION_MS
@@ -33,6 +34,8 @@ STALL_SECONDS = 30.0
 COMMIT_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 5.0
 METADATA_MS = 5_000  # how soon a topic that was deleted and made anew is read again
+SINGLE_READS = 1_000  # one by one, after a record that could not be read: others like it may follow
+SINGLE_PAUSE_SECONDS = 0.01
 FETCH_BYTES = 8 * 1024 * 1024
 PARTITION_FETCH_BYTES = 512 * 1024
 
@@ -65,6 +68,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._stall_s = stall_s
         self._heartbeat = heartbeat or Heartbeat("reader")
         self._consumer: Any = None
+        self._singly = 0  # how many records are still to be read one by one
         self._epoch = 0
         self._unacknowledged: dict[TopicPartition, int] = {}
         self._committing = asyncio.Lock()
@@ -98,6 +102,10 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             except (KafkaError, ConsumerStoppedError, TimeoutError, Stalled, StrayCancellation) as error:
                 self._log.warning("kafka.read_interrupted", error=type(error).__name__, topics=self._topics)
                 self._heartbeat.waits(f"Kafka: {type(error).__name__}")
+            except UnicodeDecodeError:
+                # aiokafka raises it for a header whose name is not UTF-8, and drops what it had read with it
+                self._log.warning("kafka.reads_one_by_one", topics=self._topics)
+                self._singly = SINGLE_READS
             await self._leave()
             await asyncio.sleep(next(pauses))
 
@@ -114,13 +122,46 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         while True:
             # a rebalance that never ends would block getmany in spite of its own timeout
             async with asyncio.timeout(JOIN_SECONDS):
-                fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=self._limit)
+                fetched = await self._read()
             self._heartbeat.beat()
             if any(fetched.values()):
                 return dict(fetched)
             if time.monotonic() - silent_since > self._stall_s:
                 await self._check_stall()
                 silent_since = time.monotonic()
+
+    async def _read(self) -> Mapping[TopicPartition, list[Any]]:
+        if self._singly:
+            return await self._read_one()
+        found: Mapping[TopicPartition, list[Any]] = await self._consumer.getmany(
+            timeout_ms=POLL_MS, max_records=self._limit
+        )
+        return found
+
+    async def _read_one(self) -> Mapping[TopicPartition, list[Any]]:
+        """Read one record, and pass over what cannot be read: with one partition it is known where that stands.
+
+        Records behind it in the same batch of its producer cannot be read either.
+        """
+        for partition in self._consumer.assignment():
+            try:
+                found: Mapping[TopicPartition, list[Any]] = await self._consumer.getmany(partition, max_records=1)
+            except UnicodeDecodeError:
+                offset = await self._consumer.position(partition)
+                self._consumer.seek(partition, offset + 1)
+                self._pass_over(partition, offset)
+                continue
+            if any(found.values()):
+                self._singly -= 1
+                return found
+        await asyncio.sleep(SINGLE_PAUSE_SECONDS)
+        return {}
+
+    def _pass_over(self, partition: TopicPartition, offset: int) -> None:
+        self._singly = SINGLE_READS
+        metrics.BAD_INPUT.labels(self._heartbeat.name.partition(".")[0], "kafka_record").inc()
+        position = f"{partition.topic}/{partition.partition}/{offset}"
+        self._log.error("kafka.record_unreadable", position=position)
 
     async def _check_stall(self) -> None:
         # aiokafka can stop fetching without a word after a broker's restart; only a fresh connection can tell that
