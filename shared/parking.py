@@ -89,15 +89,26 @@ async def parked(
     return [_parked(row) for row in await db.fetch(session, _PARKED, limit, after, None if ids is None else list(ids))]
 
 
-# as cloudevents says it, and Pydantic of an enum, a literal and a tagged union
+UNKNOWN_KEY = "link_key: {} is not in EARSHOT_LINK_KEYS"
+# as cloudevents says it, and Pydantic of an enum, a literal and a tagged union; at last a key
 _UNKNOWN = """SELECT * FROM parked WHERE topic = ANY($1::text[]) AND ($2::uuid IS NULL OR id > $2)
-AND reason LIKE ANY (ARRAY['type: % is not an event of this contract%', '%: Input should be ''%', '%: Input tag %'])
+AND reason LIKE ANY (ARRAY['type: % is not an event of this contract%', '%: Input should be ''%', '%: Input tag %',
+    'link_key: % is not in EARSHOT_LINK_KEYS'])
 ORDER BY id LIMIT $3"""
 
 
 async def unknown(session: AsyncSession, topics: Sequence[str], *, after: UUID | None, limit: int) -> list[Parked]:
-    """Read what was refused for a type or a value that a newer version may know, oldest first."""
+    """Read what was refused for a type, a value or a key that a newer start may know, oldest first."""
     return [_parked(row) for row in await db.fetch(session, _UNKNOWN, list(topics), after, limit)]
+
+
+_WAITING = """SELECT substring(reason FROM '^link_key: (.*) is not in EARSHOT_LINK_KEYS$') AS key, count(*) AS count
+FROM parked WHERE reason LIKE 'link_key: % is not in EARSHOT_LINK_KEYS' GROUP BY 1"""
+
+
+async def waiting_for_keys(session: AsyncSession) -> dict[str, int]:
+    """Count what waits for each key."""
+    return {row["key"]: row["count"] for row in await db.fetch(session, _WAITING)}
 
 
 def _parked(row: db.Row) -> Parked:

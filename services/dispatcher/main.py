@@ -32,6 +32,7 @@ from shared.consumer import Consumer, Handler
 from shared.db import Database
 from shared.events import Payload, SurveyAnswered
 from shared.health import OUTSIDE_SILENT_S, Health
+from shared.link_keys import LinkKeys
 from shared.runtime import Surroundings
 from shared.supervisor import Supervisor
 from shared.transport import EventLog
@@ -92,8 +93,8 @@ def build_handler(settings: DispatcherSettings, clock: Clock, bell: Bell) -> Han
 def build_consumer(
     settings: DispatcherSettings, database: Database, event_log: EventLog, clock: Clock, bell: Bell
 ) -> Consumer:
-    handler = build_handler(settings, clock, bell)
-    return Consumer(Service.DISPATCHER, TOPICS, event_log, database.sessions, handler)
+    handler, keys = build_handler(settings, clock, bell), LinkKeys(settings.link_secrets, database.sessions)
+    return Consumer(Service.DISPATCHER, TOPICS, event_log, database.sessions, handler, decode=keys.parse)
 
 
 def observe_arrival(events: Sequence[Event[Payload]]) -> None:
@@ -175,6 +176,7 @@ async def run(settings: DispatcherSettings, around: Surroundings) -> None:
     accounts, crm = settings.open_accounts(stop), settings.open_crm()
     guard = Guard(database.sessions, around.event_log)
     health.require("ledger", guard.ready)
+    health.require("link keys", LinkKeys(settings.link_secrets, database.sessions).check)
     bell = Bell()
     consumer = build_consumer(settings, database, around.event_log, clock, bell)
     try:

@@ -34,6 +34,7 @@ from shared.consumer import Consumer
 from shared.db import Database
 from shared.groups import Group, in_transaction
 from shared.health import Health
+from shared.link_keys import LinkKeys
 from shared.rate_limit import RateLimit
 from shared.runtime import Surroundings
 from shared.supervisor import Supervisor
@@ -93,7 +94,8 @@ def _limits(settings: ScoringSettings) -> Limits:
 
 def build_consumer(settings: ScoringSettings, database: Database, event_log: EventLog, clock: Clock) -> Consumer:
     handlers = Handlers(link_secrets=settings.link_secrets, clock=clock)
-    return Consumer(Service.SCORING, TOPICS, event_log, database.sessions, handlers)
+    keys = LinkKeys(settings.link_secrets, database.sessions)
+    return Consumer(Service.SCORING, TOPICS, event_log, database.sessions, handlers, decode=keys.parse)
 
 
 async def run(settings: ScoringSettings, around: Surroundings) -> None:
@@ -103,6 +105,7 @@ async def run(settings: ScoringSettings, around: Surroundings) -> None:
     clock = await compared(around.clock, database)
     app = build_app(settings, database=database, clock=around.clock, health=health, stop=stop)
     consumer = build_consumer(settings, database, around.event_log, clock)
+    health.require("link keys", LinkKeys(settings.link_secrets, database.sessions).check)
     sender = Courier(database.sessions, settings.webhook_networks)
     try:
         async with asyncio.TaskGroup() as tasks:

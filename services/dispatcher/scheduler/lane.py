@@ -144,10 +144,12 @@ class Lane:
             return self.composer.compose(ready.request, step=ready.held.step, channel=self.channel)
         except BadAddress:
             return Disposition(Result.REFUSED, "bad_address")
-        except Exception as error:
-            reason = "unknown_link_key" if isinstance(error, UnknownLinkKey) else "not_rendered"
+        except UnknownLinkKey as error:
+            log.error("step.waits_for_key", invitation_id=str(ready.held.invitation_id), link_key=str(error))  # noqa: TRY400 - all is said
+            return Disposition(Result.UNAVAILABLE, "unknown_link_key")
+        except Exception:
             log.exception("step.not_rendered", invitation_id=str(ready.held.invitation_id), step=ready.held.step)
-            return Disposition(Result.NOT_ACCEPTED, reason)
+            return Disposition(Result.NOT_ACCEPTED, "not_rendered")
 
     async def _send(self, leaving: Sequence[Leaving], now: datetime, stop: asyncio.Event | None) -> None:
         """Send in batches; what is out of its hours by the time of its turn, or has none, is handed back."""

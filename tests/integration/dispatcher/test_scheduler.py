@@ -10,11 +10,12 @@ from datetime import datetime, time, timedelta
 from uuid import uuid4
 
 from services.dispatcher import scheduler
+from services.dispatcher.channels.styles import Style
 from services.dispatcher.domain import Result, SendMode
 from services.dispatcher.repository import steps
 from services.dispatcher.scheduler import Bell
 from shared import db
-from shared.events import Contact, RespondentOptedOut, Window
+from shared.events import Brand, Contact, RespondentOptedOut, Window
 from shared.health import Heartbeat
 from shared.until_stopped import until_stopped
 from shared.vocabulary import ChannelKind
@@ -216,18 +217,33 @@ async def test_daily_ceiling_moves_the_rest_to_tomorrow(chain: Chain) -> None:
 
 
 async def test_message_that_cannot_be_rendered_stops_neither_the_others_nor_its_chain(chain: Chain) -> None:
-    bad, good = request("bad"), request("good")
+    bad, good = request("bad", brand=Brand(name="Broken")), request("good")
     await chain.take(bad, good)
-    await chain.rows(
-        """UPDATE invitations SET request = request || '{"link_key": "lost"}' WHERE respondent_id = 'bad'"""
-    )
     account = RememberingAccount()
+    lane = chain.lane(EMAIL, account)
+    broken = Style("Broken", texts={"no such text": ""})
+    lane = replace(lane, composer=replace(lane.composer, styles=(broken,)))
     for minutes in (0, 5, 15):
-        await chain.tick_at(NOW + timedelta(minutes=minutes), email=account)
+        chain.clock.moment = NOW + timedelta(minutes=minutes)
+        await lane.perform_due()
     assert [message.invitation_id for message in account.taken] == [good.invitation_id]
     first = await chain.step(bad.invitation_id, 1)
-    assert (first["state"], first["reason"]) == ("failed", "unknown_link_key")
+    assert (first["state"], first["reason"]) == ("failed", "not_rendered")
     assert (await chain.step(bad.invitation_id, 2))["state"] == "planned"
+
+
+async def test_message_whose_key_is_not_here_waits_for_it_and_spends_no_try(chain: Chain) -> None:
+    asked = request()
+    await chain.take(asked)
+    await chain.rows("UPDATE invitations SET request = request || $1::jsonb", '{"link_key": "lost"}')
+    account = RememberingAccount()
+    for minutes in range(5):
+        await chain.tick_at(NOW + timedelta(minutes=minutes), email=account)
+    waiting = await chain.step(asked.invitation_id, 1)
+    assert (waiting["state"], waiting["reason"], waiting["tries"]) == ("planned", "unknown_link_key", 0)
+    await chain.rows("UPDATE invitations SET request = request || $1::jsonb", '{"link_key": "dev"}')
+    await chain.tick_at(NOW + timedelta(minutes=5), email=account)
+    assert len(account.taken) == 1
 
 
 async def test_step_stopped_while_it_was_leased_cannot_be_given_back(chain: Chain) -> None:
