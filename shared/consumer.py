@@ -21,7 +21,7 @@ from shared.cloudevents import Event, InvalidEvent
 from shared.db import Sessions, is_transient
 from shared.events import Payload
 from shared.health import Heartbeat
-from shared.isolated import refuse
+from shared.isolated import isolated
 from shared.transport import Message, Readable
 from shared.vocabulary import Service
 from shared.waiting import wait_for
@@ -128,14 +128,23 @@ class Consumer:
         refused: list[tuple[Message, str]] = []
         for message in messages:
             try:
-                if (event := self.decode(message)) is not None:
+                if (event := self.read(message)) is not None:
                     events.append(event)
             except InvalidEvent as error:
                 refused.append((message, str(error)))
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is this message's
-                refuse("event", error, service=self.service, topic=message.topic, position=message.position)
-                refused.append((message, f"cannot be read: {type(error).__name__}"))
         return events, refused
+
+    def read(self, message: Message) -> Event[Payload] | None:
+        """Decode a message; raises InvalidEvent, and nothing else whatever the decoder raises."""
+        with isolated(
+            "event",
+            service=self.service,
+            passing=(InvalidEvent,),
+            topic=message.topic,
+            position=message.position,
+        ) as guarded:
+            return self.decode(message)
+        raise InvalidEvent(f"cannot be read: {type(guarded.error).__name__}")
 
     async def _park_culprit(self, message: Message, error: Exception) -> None:
         reason = f"the handler failed: {type(error).__name__}"

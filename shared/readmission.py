@@ -40,7 +40,7 @@ class Readmission:
 
     async def _readmit(self, row: Parked) -> None:
         try:
-            event = self.consumer.decode(row.message)
+            event = self.consumer.read(row.message)
         except InvalidEvent:
             return
         await self._handle(row, event)
@@ -48,7 +48,7 @@ class Readmission:
     async def again(self, row: Parked) -> str:
         """Handle one as if it had been read just now; it is forgotten in the same transaction. Returns why it stays."""
         try:
-            event = self.consumer.decode(row.message)
+            event = self.consumer.read(row.message)
         except InvalidEvent as error:
             await self._explain(row, str(error))
             return str(error)

@@ -115,6 +115,26 @@ async def test_one_that_cannot_be_handled_stays_with_its_new_reason_and_hinders_
     assert await reasons(dispatcher_db) == ["the handler failed: ValueError"] * 2
 
 
+async def test_one_whose_decoder_fails_stays_and_hinders_no_other(
+    again: Readmission, dispatcher_db: db.Database
+) -> None:
+    bad, good = message(1), message(2)
+
+    def decode(given: Message) -> Event[Payload]:
+        if given.position == bad.position:
+            raise KeyError("a mapping of somebody's")
+        return cloudevents.parse(given)
+
+    again.consumer.decode = decode
+    await park(dispatcher_db, (bad, UNKNOWN_TYPE), (good, UNKNOWN_TYPE))
+    await again.round()
+    assert handler(again).seen == [cloudevents.parse(good)]
+    assert await reasons(dispatcher_db) == [UNKNOWN_TYPE]
+    async with dispatcher_db.sessions.begin() as session:
+        (row,) = await parking.parked(session)
+    assert await again.again(row) == "cannot be read: KeyError"
+
+
 async def test_two_processes_that_start_at_once_handle_each_once(
     again: Readmission, dispatcher_db: db.Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,13 @@ from shared.db import Database
 from shared.transport import EventLog, Message
 from tests import corpora
 from tests.integration.trigger.samples import TERMS, purchase
-from tests.integration.trigger.vendors import BITRIX_CONTACT, BITRIX_DEAL
+from tests.integration.trigger.vendors import BITRIX_CONTACT, BITRIX_DEAL, SHOPIFY_ORDER, WOO_ORDER
 
-BITRIX24 = Path(main.__file__).parent / "mappings" / "bitrix24.yaml"
-DEALS = Source("crm", SourceKind.BITRIX24, read=compile_mapping(read_mapping(BITRIX24.read_bytes())))
+MAPPINGS = Path(main.__file__).parent / "mappings"
+DEALS = Source(
+    "crm", SourceKind.BITRIX24, read=compile_mapping(read_mapping((MAPPINGS / "bitrix24.yaml").read_bytes()))
+)
+Make = Callable[[int, random.Random], tuple[Any, dict[str, str]]]
 
 POISON = """CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN IF NEW.event_id LIKE '%poison%' THEN RAISE EXCEPTION 'poison' USING ERRCODE = '22000'; END IF; RETURN NEW; END $$;
@@ -175,28 +179,46 @@ async def test_lease_of_a_deal_begins_when_it_is_its_turn(poisoned: Database, do
     await reading
 
 
-async def test_whatever_deals_come_they_are_decided_or_parked_and_the_good_ones_decided(
-    poisoned: Database, event_log: EventLog, clock: ManualClock
+def vendor(name: str) -> Source:
+    mapping = read_mapping((MAPPINGS / f"{name}.yaml").read_bytes())
+    return Source(name, SourceKind(name), read=compile_mapping(mapping))
+
+
+def deal(number: int, chance: random.Random) -> tuple[Any, dict[str, str]]:
+    found = {**BITRIX_DEAL, "ID": str(number), "STAGE_SEMANTIC_ID": chance.choice("SSSF"), "CONTACT_ID": str(number)}
+    return {"deal": found, "contact": {**BITRIX_CONTACT, "ID": str(number)}}, {}
+
+
+def shop_order(number: int, _chance: random.Random) -> tuple[Any, dict[str, str]]:
+    return {**SHOPIFY_ORDER, "id": number}, {"x-shopify-topic": "orders/fulfilled"}
+
+
+def woo_order(number: int, _chance: random.Random) -> tuple[Any, dict[str, str]]:
+    return {**WOO_ORDER, "id": number}, {"x-wc-webhook-resource": "order"}
+
+
+@pytest.mark.parametrize(("name", "make"), [("bitrix24", deal), ("shopify", shop_order), ("woocommerce", woo_order)])
+async def test_whatever_a_vendor_sends_it_is_decided_or_parked_and_the_good_ones_decided(
+    poisoned: Database, event_log: EventLog, clock: ManualClock, name: str, make: Make
 ) -> None:
-    chance, logs = random.Random(corpora.SEED), main.Logs(event_log, event_log, event_log)
-    settings = TriggerSettings(_env_file=None)
-    consumer = main.consumers(settings, poisoned, logs, sources={"crm": DEALS}, clock=clock)["crm"]
-    good = range(0, corpora.SIZE, 10)
+    chance, source, logs = random.Random(corpora.SEED), vendor(name), main.Logs(event_log, event_log, event_log)
+    inputs = corpora.SIZE if name == "bitrix24" else corpora.SIZE // 5
+    settings, good = TriggerSettings(_env_file=None), range(0, inputs, 10)
+    consumer = main.consumers(settings, poisoned, logs, sources={name: source}, clock=clock)["crm"]
 
     def message(number: int) -> Message:
-        deal = {**BITRIX_DEAL, "ID": str(number), "STAGE_SEMANTIC_ID": chance.choice("SSSF")}
-        contact = {**BITRIX_CONTACT, "ID": str(number)}
-        document: Any = {"deal": {**deal, "CONTACT_ID": str(number)}, "contact": contact}
-        whole = json.dumps(document).encode()
-        body = whole if number in good else corpora.written(corpora.changed(document, chance), chance)
-        return from_source(DEALS, Message("", "", body, {}, f"hooks/crm/{number}"))
+        document, headers = make(number, chance)
+        body = json.dumps(document).encode()
+        if number not in good:
+            body = corpora.written(corpora.changed(document, chance), chance)
+        return from_source(source, Message("", "", body, headers, f"hooks/{name}/{number}"))
 
-    for start in range(0, corpora.SIZE, 500):
-        batch = [message(number) for number in range(start, min(start + 500, corpora.SIZE))]
+    for start in range(0, inputs, 500):
+        batch = [message(number) for number in range(start, min(start + 500, inputs))]
         assert await consumer.handle(batch, asyncio.Event())
-    known = {id_.split("-")[1] for id_ in await decided(poisoned)}
+    known = {number for id_ in await decided(poisoned) for number in re.findall(r"\d+", id_)}
     assert {str(number) for number in good} <= known
     async with poisoned.sessions() as session:
         reasons = Counter(row["reason"] for row in await db.fetch(session, "SELECT reason FROM parked"))
     assert not [reason for reason in reasons if reason.startswith(("the handler failed", "cannot be read"))]
-    assert reasons.total() > corpora.SIZE // 10
+    assert reasons.total() > inputs // 20
