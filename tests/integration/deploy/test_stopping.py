@@ -27,8 +27,9 @@ EVENT = {
 
 @pytest.fixture
 async def hanging(postgres: embedded.Embedded, urls: Mapping[str, str], tmp_path: Path) -> AsyncIterator[Earshot]:
-    """Earshot, ready a moment ago, on a database that hangs in each COMMIT."""
-    async with database_of_its_own(postgres, urls), earshot(urls, tmp_path) as running:
+    """Earshot, ready a moment ago, on a database that hangs in each COMMIT and is given up by nobody."""
+    for_ever = {"database_command_s": "600", "database_statement_s": "600"}
+    async with database_of_its_own(postgres, urls), earshot(urls, tmp_path, **for_ever) as running:
         await running.until_ready()
         await hang_commits(postgres)
         yield running

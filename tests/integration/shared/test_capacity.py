@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from deploy import databases, faults
 from shared import capacity, database_url, db, outbox
 from shared.capacity import TooFewConnections
+from shared.commit_check import check_commit
 from shared.database_url import DatabaseOptions
 from shared.embedded import Embedded
 from shared.transport import Message
@@ -78,4 +79,13 @@ async def test_relay_publishes_when_the_pool_has_the_last_connection(
         async with asyncio.timeout(10):
             await outbox.Relay(database, log, service=Service.SCORING).run(stop)  # type: ignore[arg-type]
     assert [message.key for message in log.taken] == ["k"]
+    await database.close()
+
+
+async def test_process_with_all_its_connections_is_ready(urls: Mapping[str, str], postgres: Embedded) -> None:
+    database = db.Database(urls["scoring"], schema="scoring", options=DatabaseOptions(pool_size=1))
+    async with limited(postgres, "scoring", 1):
+        async with database.sessions.begin() as session:
+            await db.fetch(session, "SELECT 1")
+        await check_commit(database)
     await database.close()
