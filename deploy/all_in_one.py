@@ -36,6 +36,7 @@ ALL = (Service.SCORING, Service.TRIGGER, Service.DISPATCHER)
 _OF_ITS_OWN: Mapping[str, object] = {
     "environment": "development",
     "database_url": "",
+    "database_pooled": "",
     "trigger_database_url": "",
     "dispatcher_database_url": "",
     "scoring_database_url": "",
@@ -106,10 +107,12 @@ async def _run(
     schemas = [*map(str, doors), *([] if base.events_url else [databases.TRANSPORT])]
     urls = await databases.urls_for(base, schemas)
     if base.migrate_on_start:
+        databases.refuse_migration(base.database_options)
         await databases.migrate(urls)
-    elif not await databases.until_migrated(urls, stop):
+    elif not await databases.until_migrated(urls, stop, base.database_options):
         return
     await databases.check_rooms(urls, base.database_options)
+    await databases.check_search_paths(urls, base.database_options)
     clock = open_clock(base.clock)
     events_url = base.events_url or urls[databases.TRANSPORT]
     health = Health()

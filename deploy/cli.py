@@ -121,6 +121,8 @@ async def _migrate(settings: Settings, which: Sequence[Schema] | None) -> None:
     used = [*map(str, all_in_one.ALL), *([] if settings.events_url else [databases.TRANSPORT])]
     schemas = list(map(str, which)) if which else used
     own = settings.migrate_url
+    if not own:
+        databases.refuse_migration(settings.database_options)
     urls = dict.fromkeys(schemas, own) if own else await databases.urls_for(settings, schemas)
     for schema, fingerprint in (await databases.migrate(urls)).items():
         print(f"{schema}: {fingerprint}")

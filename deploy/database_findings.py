@@ -29,6 +29,8 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
         else:
             for finding in await _database(schema, urls[schema], settings):
                 yield finding
+    if settings.database_pooled:
+        return  # the pooler has limits of its own
     with suppress(OSError, asyncpg.PostgresError):  # said already
         for room in await databases.rooms(urls, settings.database_options):
             text, _, cure = str(room).partition(": ")
@@ -45,14 +47,15 @@ async def _database(schema: str, url: str, settings: Settings) -> list[Finding]:
         cure = f"start it, or mend EARSHOT_{schema.upper()}_DATABASE_URL"
         return [fail(f"{schema}: no database ({type(error).__name__})", cure)]
     try:
-        version = int(await connection.fetchval("SHOW server_version_num"))
-        clock = [] if settings.clock else [await _clock(schema, connection)]
+        async with connection.transaction():  # of a pool of transactions, one server
+            version = int(await connection.fetchval("SHOW server_version_num"))
+            clock = [] if settings.clock else [await _clock(schema, connection)]
         commits = await _commits(schema, connection)
     finally:
         await connection.close()
     if version < OLDEST_POSTGRES:
         return [fail(f"{schema}: PostgreSQL {version // 10_000}", "15 or newer is needed"), *clock]
-    return [await _schema(schema, url, server=f"PostgreSQL {version // 10_000}"), *commits, *clock]
+    return [await _schema(schema, url, settings, server=f"PostgreSQL {version // 10_000}"), *commits, *clock]
 
 
 async def _commits(schema: str, connection: asyncpg.Connection) -> list[Finding]:
@@ -64,8 +67,8 @@ async def _commits(schema: str, connection: asyncpg.Connection) -> list[Finding]
     return []
 
 
-async def _schema(schema: str, url: str, *, server: str) -> Finding:
-    database = db.Database(url, schema=schema, pool_size=1)
+async def _schema(schema: str, url: str, settings: Settings, *, server: str) -> Finding:
+    database = db.Database(url, schema=schema, options=settings.database_options, pool_size=1)
     try:
         found = await fingerprint(database, databases.MIGRATIONS[schema])
     except SchemaOlder as error:

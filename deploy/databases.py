@@ -13,8 +13,8 @@ import tenacity
 from shared import capacity, database_url, embedded, migrations
 from shared.capacity import Room, TooFewConnections
 from shared.config import Settings
-from shared.database_url import PATIENT, DatabaseOptions, Host
-from shared.db import Database, is_transient, until_it_answers
+from shared.database_url import PATIENT, DatabaseOptions, Host, NeedsSessions
+from shared.db import Database, fetch, is_transient, until_it_answers
 from shared.schema import SchemaOlder, check
 from shared.waiting import wait_for
 
@@ -51,6 +51,34 @@ async def migrate(urls: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+def refuse_migration(options: DatabaseOptions) -> None:
+    """Raise NeedsSessions where a migration would go through a pool of transactions."""
+    if options.pooled:
+        raise NeedsSessions(
+            "EARSHOT_DATABASE_POOLED=transaction: a migration needs a session of its own: "
+            "set EARSHOT_MIGRATE_ON_START=false, and run earshot migrate with EARSHOT_MIGRATE_URL"
+        )
+
+
+async def check_search_paths(urls: Mapping[str, str], options: DatabaseOptions) -> None:
+    """Raise NeedsSessions where a pooled session, which has no settings of ours, would work in another schema."""
+    for schema, url in urls.items() if options.pooled else ():
+        found: str | None = await until_it_answers(before_sleep=_say_so)(_current_schema, url, schema, options)
+        if found != schema:
+            role = database_url.parse(url).user
+            raise NeedsSessions(f"{schema}: its role works in {found}: ALTER ROLE {role} SET search_path = {schema}")
+
+
+async def _current_schema(url: str, schema: str, options: DatabaseOptions) -> str | None:
+    database = Database(url, schema=schema, options=options, pool_size=1)
+    try:
+        async with database.sessions.begin() as session:
+            found: str | None = (await fetch(session, "SELECT current_schema()"))[0][0]
+    finally:
+        await database.close()
+    return found
+
+
 async def rooms(urls: Mapping[str, str], options: DatabaseOptions) -> list[Room]:
     """Compare what this process may open on each server with what that lets in."""
     wanted: dict[tuple[Host, ...], int] = {}
@@ -64,6 +92,8 @@ async def rooms(urls: Mapping[str, str], options: DatabaseOptions) -> list[Room]
 
 async def check_rooms(urls: Mapping[str, str], options: DatabaseOptions) -> None:
     """Raise TooFewConnections where the process could never have what it may need; warn where it is short now."""
+    if options.pooled:
+        return  # the pooler has limits of its own
     found: list[Room] = await until_it_answers(before_sleep=_say_so)(rooms, urls, options)
     for room in found:
         if room.is_too_small:
@@ -72,10 +102,10 @@ async def check_rooms(urls: Mapping[str, str], options: DatabaseOptions) -> None
             log.warning("database.few_connections", allowed=room.allowed, taken=room.taken, wanted=room.wanted)
 
 
-async def until_migrated(urls: Mapping[str, str], stop: asyncio.Event) -> bool:
+async def until_migrated(urls: Mapping[str, str], stop: asyncio.Event, options: DatabaseOptions) -> bool:
     """Wait until somebody has migrated every schema; False when stopped before. Raises SchemaUnfit where none can."""
     for schema, url in urls.items():
-        database = Database(url, schema=schema, pool_size=1)
+        database = Database(url, schema=schema, options=options, pool_size=1)
         try:
             if not await _until_migrated(database, stop):
                 return False

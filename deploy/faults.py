@@ -14,6 +14,7 @@ from services.trigger.domain.sources import InvalidSource
 from shared import database_url
 from shared.capacity import TooFewConnections
 from shared.config import Settings
+from shared.database_url import NeedsSessions
 from shared.embedded import CannotStart, NoDatabase
 from shared.health import NotReady
 from shared.migrations import ModelsDiffer
@@ -26,6 +27,7 @@ _SAY_IT_THEMSELVES = (
     StoppedLate,
     CannotStart,
     NoDatabase,
+    NeedsSessions,
     TooFewConnections,
     ModelsDiffer,
     CatalogueMissing,

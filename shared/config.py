@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     database_command_s: float = Field(default=25.0, gt=0)
     database_statement_s: float = Field(default=20.0, gt=0)
     database_idle_s: float = Field(default=60.0, gt=0)
+    database_pooled: Literal["", "transaction"] = ""
     migrate_on_start: bool = Field(default_factory=lambda known: known["environment"] == "development")
     migrate_url: str = ""  # `earshot migrate` connects with it; empty: as the services do
     events_url: str = ""  # empty: the postgres transport beside the services' database
@@ -128,6 +129,7 @@ class Settings(BaseSettings):
             command_s=self.database_command_s,
             statement_s=self.database_statement_s,
             idle_s=self.database_idle_s,
+            pooled=self.database_pooled == "transaction",
         )
 
     @property

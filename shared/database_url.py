@@ -38,6 +38,10 @@ class InvalidDatabaseUrl(ValueError):
     """This URL cannot be used; the text says why and never quotes a password."""
 
 
+class NeedsSessions(Exception):
+    """This needs a session of its own, and the URL is pooled by transaction; the text names the cure."""
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """A name, an address, or the folder of a socket."""
@@ -219,9 +223,12 @@ class DatabaseOptions:
     command_s: float | None = 25.0  # until this side gives up
     statement_s: float | None = 20.0  # until the server gives up, sooner and in words
     idle_s: float | None = 60.0  # in a transaction, until the server ends it
+    pooled: bool = False  # by transaction: a session is nobody's, so it has no settings, no lock and no statement kept
 
     @property
     def server_settings(self) -> Mapping[str, str]:
+        if self.pooled:
+            return {}
         seconds = {"statement_timeout": self.statement_s, "idle_in_transaction_session_timeout": self.idle_s}
         return {name: f"{limit * 1000:.0f}" for name, limit in seconds.items() if limit is not None}
 
@@ -254,6 +261,7 @@ async def connect(
                 timeout=url.connect_timeout_s or options.connect_s,
                 command_timeout=options.command_s,
                 server_settings={**server_settings, **options.server_settings, **url.server},
+                statement_cache_size=0 if options.pooled else 100,
             )
         except _NEXT_HOST:
             if not left:

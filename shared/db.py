@@ -23,6 +23,8 @@ from shared.database_url import USUAL, DatabaseOptions
 Sessions = async_sessionmaker[AsyncSession]
 _DRIVER = object()  # where a session keeps its driver's connection
 Row = asyncpg.Record
+# a statement that has a name is looked for on the next server of the pool, and is not there
+_UNNAMED = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
 
 
 class Database:
@@ -41,23 +43,29 @@ class Database:
             max_overflow=0,
             hide_parameters=True,  # an error must not quote an address
             isolation_level="AUTOCOMMIT",  # BEGIN and COMMIT are not SQLAlchemy's, see `transactions`
-            connect_args={"async_creator_fn": self.connect},
+            connect_args={"async_creator_fn": self._begun, **_UNNAMED}
+            if options.pooled
+            else {"async_creator_fn": self.connect},
         )
+        if options.pooled:
+            event.listen(self.engine.sync_engine, "connect", transactions.roll_back_setup)
         transactions.send_by_driver(self.engine.sync_engine)
         self.sessions: Sessions = async_sessionmaker(self.engine, expire_on_commit=False)
 
     @property
     def _server_settings(self) -> dict[str, str]:
-        return {
-            "search_path": self.schema,
-            "timezone": "UTC",
-            "jit": "off",
-            "application_name": f"earshot-{self.schema}",
-        }
+        kept_by_poolers = {"timezone": "UTC", "application_name": f"earshot-{self.schema}"}
+        return kept_by_poolers if self.options.pooled else {**kept_by_poolers, "search_path": self.schema, "jit": "off"}
 
     async def connect(self) -> asyncpg.Connection:
         """Open a connection, for the pool or for LISTEN; the caller closes it."""
         return await database_url.connect(self.url, options=self.options, server_settings=self._server_settings)
+
+    async def _begun(self) -> asyncpg.Connection:
+        """Open a connection inside a transaction, so that SQLAlchemy asks its first questions of one server."""
+        connection = await self.connect()
+        await connection.execute("BEGIN")
+        return connection
 
     async def own_connection(self) -> asyncpg.Connection:
         """Open a connection beside the pool; where the server lets in no more, the pool gives one of its own."""

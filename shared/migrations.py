@@ -24,6 +24,7 @@ from shared.db import Database, lock_number
 from shared.inbox import inbox_table
 from shared.outbox import outbox_table
 from shared.parking import parked_table
+from shared.relay_turn import leases_table
 from shared.schema import Migrations, Record, Standing
 
 log = structlog.get_logger()
@@ -32,8 +33,9 @@ LOCK_TIMEOUT = "5s"
 
 
 def messaging_tables(metadata: sa.MetaData) -> None:
-    """Add outbox, inbox and parked to a service's tables."""
+    """Add outbox, leases, inbox and parked to a service's tables."""
     outbox_table(metadata)
+    leases_table(metadata)
     inbox_table(metadata)
     parked_table(metadata)
 

@@ -10,7 +10,6 @@ import asyncio
 import json
 from collections.abc import Sequence
 
-import asyncpg
 import msgspec
 import sqlalchemy as sa
 import structlog
@@ -19,13 +18,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared import cloudevents, crash, db, metrics, parking
 from shared.events import Payload
 from shared.health import Heartbeat
+from shared.relay_turn import Again, LeaseTurn, LockTurn, Turn, nothing_again
 from shared.transport import EventLog, Message, MessageTooLarge, TransportUnavailable
 from shared.until_stopped import until_stopped
 from shared.vocabulary import Service
 
 log = structlog.get_logger()
 
-BATCH = 1000
 POLL_S, STANDBY_S = 0.25, 0.5
 
 
@@ -64,69 +63,60 @@ def adding(messages: Sequence[Message]) -> db.Write | None:
     return db.Write(_ADD, columns, then=_WAKE)
 
 
-_NEXT = "SELECT id, topic, key, headers, body FROM outbox ORDER BY id LIMIT $1"
-
-
 class Relay:
-    """Moves one service's outbox to the log. One at a time works, by a session lock; others stand by."""
+    """Moves one service's outbox to the log. One at a time works, others stand by; see `relay_turn`."""
 
     def __init__(
-        self, database: db.Database, event_log: EventLog, *, service: Service, heartbeat: Heartbeat | None = None
+        self,
+        database: db.Database,
+        event_log: EventLog,
+        *,
+        service: Service,
+        heartbeat: Heartbeat | None = None,
+        again: Again = nothing_again,
     ) -> None:
         self._database = database
         self._log = event_log
         self._service = service
         self._heartbeat = heartbeat or Heartbeat(f"{service}.relay")
-        self._connection: asyncpg.Connection | None = None
-        self._holds = False
         self._wake = asyncio.Event()
+        self._turn: Turn = (
+            LeaseTurn(database, again=again)
+            if database.options.pooled
+            else LockTurn(database, name=service, wake=self._wake)
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until told to stop; outages of the database or the log are waited out."""
         try:
             await until_stopped(self._round, stop, heartbeat=self._heartbeat, longest_s=STANDBY_S, wake=self._wake)
         finally:
-            await self._let_go()
+            await self._turn.let_go()
 
     async def _round(self) -> float:
-        """Publish a batch, once the lock is held; say when to come again."""
+        """Publish a batch, once it is our turn; say when to come again."""
         try:
-            if self._connection is None:
-                self._connection = await self._database.own_connection()
-            if not self._holds and not await self._lock(self._connection):
-                return STANDBY_S
-            return 0.0 if await self._publish_batch(self._connection) else POLL_S
+            rows = await self._turn.take()
+            if rows:
+                await self._publish_batch(rows)
         except TransportUnavailable:
-            raise  # the lock stays ours
+            raise  # it stays our turn
         except Exception:
-            await self._let_go()
+            await self._turn.let_go()
             raise
-
-    async def _lock(self, connection: asyncpg.Connection) -> bool:
-        number = db.lock_number("relay", self._service)
-        self._holds = await connection.fetchval("SELECT pg_try_advisory_lock($1)", number)
-        if self._holds:
-            await connection.add_listener(f"outbox_{self._database.schema}", lambda *_: self._wake.set())
-        return self._holds
-
-    async def _let_go(self) -> None:
-        connection, self._connection, self._holds = self._connection, None, False
-        if connection is not None:
-            await connection.close(timeout=1)
-
-    async def _publish_batch(self, connection: asyncpg.Connection) -> bool:
-        rows = await connection.fetch(_NEXT, BATCH)
+        if rows is None:
+            return STANDBY_S
         metrics.OUTBOX_ROWS.labels(self._service).set(len(rows))
-        if not rows:
-            return False
+        return 0.0 if rows else POLL_S
+
+    async def _publish_batch(self, rows: Sequence[db.Row]) -> None:
         messages = [Message(row["topic"], row["key"], row["body"], json.loads(row["headers"])) for row in rows]
         if refused := await self._publish(messages):
             await self._park(refused)
         crash.point("published")
-        await connection.execute("DELETE FROM outbox WHERE id = ANY($1::bigint[])", [row["id"] for row in rows])
+        await self._turn.done(rows)
         for message in messages:
             metrics.PUBLISHED.labels(self._service, message.topic).inc()
-        return True
 
     async def _publish(self, messages: Sequence[Message]) -> list[Message]:
         """Append, and return the messages the log will never take."""

@@ -20,6 +20,7 @@ from shared.db import Database
 from shared.health import Health, Heartbeat
 from shared.outbox import Relay
 from shared.readmission import Readmission
+from shared.relay_turn import Again, nothing_again
 from shared.runtime import Surroundings, serve
 from shared.until_stopped import Round, supervised, until_stopped
 from shared.vocabulary import Service
@@ -64,14 +65,17 @@ class Supervisor:
             self.health.require("clock", clock.check)
             self.loop(self.health.heartbeat("clock"), clock.compare, longest_s=EVERY_S)
 
-    def start(self, app: ASGIApp, database: Database, *, public: Sequence[str], migrations: Path) -> None:
+    def start(
+        self, app: ASGIApp, database: Database, *, public: Sequence[str], migrations: Path, again: Again = nothing_again
+    ) -> None:
         """Start what every service has: its server, its relay, housekeeping, and the checks of `/readyz`."""
         event_log = self.around.event_log
         self.health.require("database", partial(check_commit, database))
         self.health.require("event log", event_log.ping)
         self.health.require("schema", partial(schema.check, database, migrations))
         self.task("server", serve(app, self.around, public=public))
-        relay = Relay(database, event_log, service=self.service, heartbeat=self.health.heartbeat("relay"))
+        heartbeat = self.health.heartbeat("relay")
+        relay = Relay(database, event_log, service=self.service, heartbeat=heartbeat, again=again)
         self.task("relay", relay.run(self.stop))
         forget = partial(housekeeping.forget_old, database.sessions)
         self.loop(self.health.heartbeat("housekeeping"), forget, longest_s=housekeeping.EVERY_S)

@@ -43,6 +43,11 @@ def _roll_back(connection: Connection) -> None:
         _send(connection, command="ROLLBACK")  # of a closed connection the server has done so by itself
 
 
+def roll_back_setup(pooled: Any, _record: object) -> None:
+    """End the transaction in which a new connection was set up."""
+    pooled.run_async(partial(_execute, command="ROLLBACK"))
+
+
 async def _execute(driver: asyncpg.Connection, *, command: str) -> None:
     try:
         done = await driver.execute(command)

@@ -110,7 +110,8 @@ async def run(settings: ScoringSettings, around: Surroundings) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
             running = Supervisor(tasks, around, Service.SCORING)
-            running.start(app, database, public=PUBLIC, migrations=MIGRATIONS)
+            again = publisher.publish_again
+            running.start(app, database, public=PUBLIC, migrations=MIGRATIONS, again=again)
             running.watch(clock)
             running.consume("consumer", consumer)
             for name, (seconds, tick) in TICKS.items():

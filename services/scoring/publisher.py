@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring import outgoing
+from services.scoring.domain.dimensions import Key
 from services.scoring.domain.score import CONFIDENCE, adjusted_wald, nps
 from services.scoring.repository import buckets, changes
 from services.scoring.repository.buckets import Changed
-from shared import cloudevents, events
+from shared import cloudevents, db, events
 from shared.vocabulary import Service
 
 LIMIT = 1000
@@ -28,6 +30,13 @@ async def publish_changes(session: AsyncSession, *, now: datetime) -> int:
     )
     await changes.note(session, {each.key.program for each in changed})
     return len(changed)
+
+
+async def publish_again(session: AsyncSession, rows: Sequence[db.Row]) -> None:
+    """Let the next tick publish the series that these rows of the outbox tell of, as they are then."""
+    told = [cloudevents.parse_body(row["body"]).payload for row in rows if row["topic"] == events.NpsUpdated.topic]
+    keys = {Key(each.program, each.dimension, each.value, each.day) for each in told if type(each) is events.NpsUpdated}
+    await buckets.mark_changed(session, sorted(keys))
 
 
 def _updated(changed: Changed) -> events.NpsUpdated:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -26,7 +27,7 @@ from services.trigger.handlers.batch import Terms
 from services.trigger.handlers.events import on_crm_events
 from services.trigger.handlers.feedback import on_feedback
 from services.trigger.handlers.foreign import ForeignLog, read_message
-from services.trigger.handlers.programs import install
+from services.trigger.handlers.programs import install, publish_again
 from services.trigger.pages import decision_pages
 from services.trigger.scheduler import Cadences
 from shared import topics, web
@@ -156,7 +157,8 @@ async def run(settings: TriggerSettings, around: Surroundings) -> None:
         async with asyncio.TaskGroup() as tasks:
             running = Supervisor(tasks, around, Service.TRIGGER)
             app = build_app(settings, database, clock, health=health)
-            running.start(app, database, public=PUBLIC, migrations=MIGRATIONS)
+            again = partial(publish_again, clock=clock)
+            running.start(app, database, public=PUBLIC, migrations=MIGRATIONS, again=again)
             running.watch(clock)
             for name, consumer in consumers(settings, database, logs, sources=sources, clock=clock).items():
                 running.consume(f"consumer.{name}", consumer)

@@ -20,7 +20,7 @@ from typing import Any
 import asyncpg
 import structlog
 
-from shared.database_url import USUAL, DatabaseOptions
+from shared.database_url import USUAL, DatabaseOptions, NeedsSessions
 from shared.db import Database, is_transient, lock_number
 from shared.health import Heartbeat, NotReady
 from shared.schema import check
@@ -54,6 +54,11 @@ WHERE m.topic = ANY($2::text[]) AND m.id > coalesce(c.position, 0)"""
 
 class PostgresLog:
     def __init__(self, url: str, *, topic_prefix: str = "", options: DatabaseOptions = USUAL) -> None:
+        if options.pooled:
+            raise NeedsSessions(
+                "EARSHOT_DATABASE_POOLED=transaction: events through PostgreSQL need sessions of their own: "
+                "set EARSHOT_EVENTS_URL to a Kafka, or to a URL that is not pooled"
+            )
         self._database = Database(url, schema=SCHEMA, options=options, pool_size=1)
         self._prefix = topic_prefix
         self._writer: asyncpg.Connection | None = None

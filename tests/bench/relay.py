@@ -17,7 +17,7 @@ from uuid_utils.compat import uuid7
 
 from deploy import databases
 from deploy.kafka.broker import Broker
-from shared import cloudevents, db, embedded, outbox
+from shared import cloudevents, db, embedded, outbox, relay_turn
 from shared.cloudevents import Event
 from shared.events import AnswerPayload, Payload, ProgramRef, SurveyAnswered
 from shared.topics import SURVEY_ANSWERS
@@ -67,8 +67,8 @@ class RelayBench:
 
     async def limit(self) -> float:
         began = time.perf_counter()
-        for start in range(0, ITEMS, outbox.BATCH):
-            await self._log.append(self._messages[start : start + outbox.BATCH])
+        for start in range(0, ITEMS, relay_turn.BATCH):
+            await self._log.append(self._messages[start : start + relay_turn.BATCH])
         return ITEMS / (time.perf_counter() - began)
 
     async def one_by_one(self) -> float:
@@ -95,8 +95,8 @@ class RelayBench:
 
     async def _fill(self, events: Sequence[Event[Payload]]) -> None:
         async with self._database.sessions.begin() as session:
-            for start in range(0, len(events), outbox.BATCH):
-                await outbox.add(session, events[start : start + outbox.BATCH])
+            for start in range(0, len(events), relay_turn.BATCH):
+                await outbox.add(session, events[start : start + relay_turn.BATCH])
 
     @asynccontextmanager
     async def _relaying(self, event_log: Counting) -> AsyncIterator[None]:

@@ -30,7 +30,7 @@ from services.trigger import main
 from services.trigger.config import TriggerSettings
 from services.trigger.domain.reading import read_program
 from services.trigger.handlers.programs import apply_program
-from shared import database_url, db, embedded, outbox
+from shared import database_url, db, embedded, relay_turn
 from shared.clock import ManualClock
 from shared.topics import CRM_EVENTS
 from shared.transport import EventLog, Message, open_log
@@ -182,8 +182,8 @@ class TriggerBench:
         )
 
     async def _append(self, events: Sequence[dict[str, Any]]) -> None:
-        for start in range(0, len(events), outbox.BATCH):
-            await self._log.append([_message(event) for event in events[start : start + outbox.BATCH]])
+        for start in range(0, len(events), relay_turn.BATCH):
+            await self._log.append([_message(event) for event in events[start : start + relay_turn.BATCH]])
 
     def _events(self) -> list[dict[str, Any]]:
         self._run += 1

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from deploy import databases
 from deploy.databases import MIGRATIONS
 from shared import embedded, migrations, schema
+from shared.database_url import USUAL
 from shared.db import Database
 from shared.schema import Migrations, SchemaOlder, SchemaUnfit
 from tests.integration.deploy.test_cli import earshot
@@ -221,7 +222,7 @@ async def test_a_role_that_may_only_read_and_write_rows_works_on_what_another_mi
 
 async def test_a_start_that_may_not_migrate_waits_until_somebody_has(empty: Mapping[str, str]) -> None:
     url, stop = {"trigger": empty["trigger"]}, asyncio.Event()
-    waiting = asyncio.create_task(databases.until_migrated(url, stop))
+    waiting = asyncio.create_task(databases.until_migrated(url, stop, USUAL))
     await asyncio.wait((waiting,), timeout=0.1)
     assert not waiting.done()
     await databases.migrate(url)
@@ -230,7 +231,7 @@ async def test_a_start_that_may_not_migrate_waits_until_somebody_has(empty: Mapp
 
 async def test_a_start_that_waits_ends_when_told_to(empty: Mapping[str, str]) -> None:
     stop = asyncio.Event()
-    waiting = asyncio.create_task(databases.until_migrated(empty, stop))
+    waiting = asyncio.create_task(databases.until_migrated(empty, stop, USUAL))
     await asyncio.wait((waiting,), timeout=0.1)
     stop.set()
     assert await waiting is False

@@ -72,6 +72,10 @@ RETURNING t.*"""  # noqa: S608 - our own two tables
 
 
 _CLAIM_BUCKETS, _CLAIM_INVITED = _claim("buckets"), _claim("invited")
+_AGAIN_BUCKETS, _AGAIN_INVITED = (
+    claim.replace("published_revision = t.revision", "published_revision = t.revision - 1")
+    for claim in (_CLAIM_BUCKETS, _CLAIM_INVITED)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,13 @@ async def claim_changed(session: AsyncSession, *, limit: int) -> list[Changed]:
         for claim in (_CLAIM_BUCKETS, _CLAIM_INVITED)
     ]
     return [_changed(key, answers.get(key), asked.get(key)) for key in keys]
+
+
+async def mark_changed(session: AsyncSession, keys: Sequence[Key]) -> None:
+    """Have these series published once more although nothing changed."""
+    if keys:
+        for again in (_AGAIN_BUCKETS, _AGAIN_INVITED):
+            await db.fetch(session, again, *_columns(keys, 4))
 
 
 def _changed(key: Key, answers: asyncpg.Record | None, asked: asyncpg.Record | None) -> Changed:

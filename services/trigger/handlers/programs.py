@@ -9,8 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.programs import Program, ProgramDocument, ready
 from services.trigger.repository import programs
-from shared import cloudevents, outbox
-from shared.events import ProgramPublished
+from shared import cloudevents, db, outbox
+from shared.clock import Clock
+from shared.cloudevents import Event
+from shared.events import Payload, ProgramPublished
 from shared.vocabulary import Service
 
 
@@ -25,12 +27,23 @@ async def apply_program(session: AsyncSession, document: ProgramDocument, *, now
         return known, False
     program = ready(known.version + 1 if known else 1, document)
     await programs.add(session, program, now=now)
-    payload = ProgramPublished(
-        program_id=program.id, program_version=program.version, document=document.model_dump(mode="json")
-    )
-    event = cloudevents.new(payload, service=Service.TRIGGER, at=now, subject=program.id)
-    await outbox.add(session, [event])
+    await outbox.add(session, [_published(program, now=now)])
     return program, True
+
+
+def _published(program: Program, *, now: datetime) -> Event[Payload]:
+    payload = ProgramPublished(
+        program_id=program.id, program_version=program.version, document=program.document.model_dump(mode="json")
+    )
+    return cloudevents.new(payload, service=Service.TRIGGER, at=now, subject=program.id)
+
+
+async def publish_again(session: AsyncSession, rows: Sequence[db.Row], *, clock: Clock) -> None:
+    """Publish the programs that these rows of the outbox tell of, as they are now."""
+    told = {row["key"] for row in rows if row["topic"] == ProgramPublished.topic}
+    if told:
+        current = (await programs.current(session)).items()
+        await outbox.add(session, [_published(one, now=clock.now()) for id_, one in current if id_ in told])
 
 
 async def install(session: AsyncSession, documents: Sequence[ProgramDocument], *, now: datetime) -> None:

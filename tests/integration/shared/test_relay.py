@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from shared import cloudevents, db, outbox
+from shared import cloudevents, db, outbox, relay_turn
 from shared.events import SurveyWithdrawn
 from shared.transport import Message, TransportUnavailable
 from shared.vocabulary import Service
@@ -65,7 +65,7 @@ async def running(database: db.Database, log: Log, *, relays: int = 1) -> AsyncI
 
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "BATCH", 5)
+    monkeypatch.setattr(relay_turn, "BATCH", 5)
 
 
 async def test_events_are_published_in_the_order_they_were_numbered(trigger_db: db.Database) -> None:
