@@ -17,6 +17,8 @@ from typing import Any
 import httpx
 import tenacity
 
+MOST_BYTES = 5_000_000  # of a reply
+
 
 class NotSent(Exception):
     """Certainly nothing was read by the other side: it may be tried again."""
@@ -94,19 +96,19 @@ class HttpClient:
         async with self._slots:
             self._free -= 1
             try:
-                response: httpx.Response = await _connecting()(self._send_once, call, deadline)
+                reply: Reply = await _connecting()(self._send_once, call, deadline)
             except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
                 raise NotSent from error
             except httpx.HTTPError as error:
                 raise MaybeSent from error
             finally:
                 self._free += 1
-        return Reply(response.status_code, response.content)
+        return reply
 
-    async def _send_once(self, call: Call, deadline: float) -> httpx.Response:
+    async def _send_once(self, call: Call, deadline: float) -> Reply:
         if time.monotonic() >= deadline:
             raise NotSent
-        return await self._client.request(
+        async with self._client.stream(
             call.method,
             call.path,
             params=dict(call.query) if call.query else None,
@@ -114,13 +116,24 @@ class HttpClient:
             json=call.json,
             content=call.content,
             headers=dict(call.headers) if call.headers else None,
-        )
+        ) as response:
+            return Reply(response.status_code, await _bounded(response))
 
     async def close(self) -> None:
         """Let what is under way end, then close the connections."""
         if self._running:
             await asyncio.wait(self._running)
         await self._client.aclose()
+
+
+async def _bounded(response: httpx.Response) -> bytes:
+    """Read a body; one that is longer than any reply should be is no reply. Raises MaybeSent."""
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            raise MaybeSent
+    return bytes(body)
 
 
 def _connecting() -> tenacity.AsyncRetrying:

@@ -11,9 +11,10 @@ import pytest
 from starlette.responses import Response
 
 from services.dispatcher.channels.sms import Inquiry, SmsAccount, Twilio
+from services.dispatcher.domain import Outgoing
 from services.dispatcher.errands import Inquirer
 from services.dispatcher.receipts import Receipt, ReceiptKind
-from shared.http_client import HttpClient
+from shared.http_client import Call, HttpClient
 from shared.vocabulary import ChannelKind
 from tests.fakes import Imap, gateway, imap
 from tests.integration.dispatcher.conftest import LINK_KEYS, Chain, counted, plan, request
@@ -174,3 +175,23 @@ async def test_whatever_error_a_gateway_names_the_step_goes_on(chain: Chain, cod
         await chain.lane(SMS, account).perform_due()
         await account.close()
     assert await chain.states(asked.invitation_id) == ["refused"]
+
+
+class Particular(Twilio):
+    """A gateway whose request to one recipient cannot be made."""
+
+    def call(self, message: Outgoing) -> Call:
+        if message.recipient == "+15550002":
+            raise LookupError(message.recipient)
+        return super().call(message)
+
+
+async def test_text_that_cannot_be_sent_takes_none_of_its_batch(chain: Chain) -> None:
+    asked = [request(f"r{n}", plan=plan((SMS, 0)), contact={"phone": f"+1555000{n}"}) for n in range(1, 4)]
+    async with gateway() as twilio:
+        account = SmsAccount(Particular(HttpClient(twilio.url), sid="AC1", sender="+1"))
+        await chain.take(*asked)
+        await chain.lane(SMS, account).perform_due()
+        await account.close()
+        assert len(twilio.taken) == 2
+    assert [await chain.states(each.invitation_id) for each in asked] == [["sent"], ["unknown"], ["sent"]]

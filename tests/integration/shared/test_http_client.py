@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -83,6 +84,26 @@ async def test_reply_that_breaks_off_is_not_taken_for_not_sent() -> None:
         with pytest.raises(MaybeSent):
             await send(url)
         assert came == [0]
+
+
+async def test_reply_without_end_is_read_no_further_than_a_reply_may_be_long() -> None:
+    written = 0
+
+    async def without_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal written
+        await reader.readuntil(BODY)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 9000000000\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while written < 40 * http_client.MOST_BYTES:
+                writer.write(b" " * 100_000)
+                written += 100_000
+                await writer.drain()
+
+    async with provider(without_end) as (url, came):
+        with pytest.raises(MaybeSent):
+            await send(url)
+        assert came == [0]
+    assert written < 10 * http_client.MOST_BYTES
 
 
 async def test_reply_that_never_comes_is_not_taken_for_not_sent() -> None:

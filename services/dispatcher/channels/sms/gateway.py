@@ -99,6 +99,12 @@ class SmsAccount:
         return [*await asyncio.gather(*map(send, messages[:places])), *waiting]
 
     async def _send(self, message: Outgoing, *, within_s: float) -> Disposition:
+        reference = str(Reference(message.invitation_id, message.step))
+        with isolated("sms", service=Service.DISPATCHER, reference=reference):
+            return await self._sent(message, within_s)
+        return Disposition(Result.UNKNOWN, "not_read", self.gateway.own_id(message))
+
+    async def _sent(self, message: Outgoing, within_s: float) -> Disposition:
         if sms_segments(message.body.decode()) > MOST_SEGMENTS:
             return Disposition(Result.REFUSED, "too_long")
         found = await self._asked(message, within_s)
@@ -113,11 +119,8 @@ class SmsAccount:
             return Disposition(Result.UNAVAILABLE, "unreachable")
         except MaybeSent:
             return Disposition(Result.UNKNOWN, "no_reply", own_id)
-        reference = str(Reference(message.invitation_id, message.step))
-        with isolated("sms_reply", service=Service.DISPATCHER, reference=reference):
-            found = self.gateway.disposition(reply)
-            return structs.replace(found, message_id=own_id or found.message_id, reason=_bounded(found.reason))
-        return Disposition(Result.UNKNOWN, "reply_not_read", own_id)
+        found = self.gateway.disposition(reply)
+        return structs.replace(found, message_id=own_id or found.message_id, reason=_bounded(found.reason))
 
     async def ask(self, inquiry: Inquiry) -> Receipt | None:
         """Ask what became of a message of ours; None when the answer says nothing, or there is none."""
