@@ -8,6 +8,7 @@ EVENTS = Counter("earshot_events_total", "Events handled", ["service", "type", "
 BATCH_SECONDS = Histogram("earshot_batch_seconds", "Time to handle and commit one batch", ["service"])
 PARKED = Counter("earshot_parked_total", "Messages parked", ["service", "reason"])
 BAD_INPUT = Counter("earshot_bad_input_total", "Items from outside that could not be handled", ["service", "kind"])
+EXPIRED_UNREAD = Counter("earshot_expired_unread_total", "Messages dropped by a topic unread", ["group", "topic"])
 RETRIES = Counter("earshot_retries_total", "Batches tried again after an outage", ["service"])
 OUTBOX_ROWS = Gauge("earshot_outbox_rows", "Outbox rows not yet published", ["service"])
 PUBLISHED = Counter("earshot_published_total", "Events published", ["service", "topic"])

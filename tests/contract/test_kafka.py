@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.admin import RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 from shared.topics import TOPICS, Topic
 from shared.transport import Message, MessageTooLarge, TransportUnavailable
@@ -84,6 +87,68 @@ async def test_an_older_batch_cannot_be_acknowledged_after_a_newer_one(stand: St
         assert await stand.lag() == 6
     await newer.ack()  # the group is left: dropped, not an error
     assert await stand.lag() == 6
+
+
+async def drop_all_records(stand: Stand) -> None:
+    """Let the topic lose what it has, as its retention does."""
+    topic = stand.prefix + FIRST
+    async with admin_client(Connection(stand.url)) as admin:
+        partitions = [TopicPartition(topic, number) for number in range(4)]
+        await admin.delete_records({each: RecordsToDelete(-1) for each in partitions})
+
+
+def expired_unread(stand: Stand) -> float:
+    labels = {"group": stand.prefix + stand.group, "topic": stand.prefix + FIRST}
+    return REGISTRY.get_sample_value("earshot_expired_unread_total", labels) or 0.0
+
+
+@within(60)
+@pytest.mark.parametrize("appended_behind", [0, 40])
+async def test_messages_that_expired_unread_are_counted_and_named(stand: Stand, appended_behind: int) -> None:
+    await append_to_all_partitions(stand)
+    async with reading(stand.log, stand.group) as batches:
+        await take(batches, 40)
+    assert expired_unread(stand) == 0
+    await stand.log.append([message for n in range(40) for message in numbered(f"respondent-{n}", range(12))])
+    await drop_all_records(stand)
+    await stand.log.append([message for n in range(appended_behind) for message in numbered(f"k{n}", range(1))])
+    with capture_logs() as lines:
+        reader = Reader(stand.log, stand.group)
+        while expired_unread(stand) < 480:
+            await stand.log.ping()
+        await until(have_read([reader], appended_behind), reader)
+        await reader.stop()
+    assert expired_unread(stand) == 480
+    told = [line for line in lines if line["event"] == "kafka.expired_unread"]
+    assert sum(line["count"] for line in told) == 480
+    assert {line["topic"] for line in told} == {stand.prefix + FIRST}
+
+
+@within(60)
+async def test_messages_that_expire_while_their_reader_is_held_up_are_counted(stand: Stand) -> None:
+    await stand.log.append(numbered("a", range(1)))
+    async with reading(stand.log, stand.group, limit=1) as batches:
+        await take(batches, 1)
+        reader_is_away = 5_000  # more than it fetches ahead
+        large = b"x" * 1_000
+        await stand.log.append([Message(FIRST, "a", large) for _ in range(reader_is_away)])
+        await drop_all_records(stand)
+        await stand.log.append([Message(FIRST, "a", b"end")])
+        seen = 0
+        while (await take(batches, 1))[0].body != b"end":
+            seen += 1
+    assert expired_unread(stand) == reader_is_away - seen
+    assert seen < reader_is_away
+
+
+@within(60)
+async def test_group_that_is_new_or_reads_a_compacted_topic_has_lost_nothing(stand: Stand) -> None:
+    await append_to_all_partitions(stand)
+    await drop_all_records(stand)
+    await append_to_all_partitions(stand)
+    async with reading(stand.log, stand.group) as batches:
+        await take(batches, 40)
+    assert expired_unread(stand) == 0
 
 
 @within(60)

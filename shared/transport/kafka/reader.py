@@ -15,6 +15,7 @@ from shared import metrics
 from shared.health import Heartbeat
 from shared.transport.kafka.closing import close_consumer
 from shared.transport.kafka.connection import SESSION_MS
+from shared.transport.kafka.unread import Unread
 from shared.waiting import StrayCancellation, own_cancellation_only
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._epoch = 0
         self._unacknowledged: dict[TopicPartition, int] = {}
         self._committing = asyncio.Lock()
+        self._unread = Unread(group)
         self._log = log.bind(group=group)
 
     async def batches(self) -> AsyncGenerator[tuple[list[Any], Callable[[], Awaitable[None]]], None]:
@@ -86,6 +88,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         self._epoch += 1
         self._unacknowledged = {}
+        self._unread.forget()
         async with self._committing:
             self._log.info("kafka.partitions_revoked", count=len(revoked))
 
@@ -123,6 +126,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             # a rebalance that never ends would block getmany in spite of its own timeout
             async with asyncio.timeout(JOIN_SECONDS):
                 fetched = await self._read()
+                await self._unread.look(self._consumer, fetched)
             self._heartbeat.beat()
             if any(fetched.values()):
                 return dict(fetched)
@@ -222,6 +226,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     async def _leave(self) -> None:
         consumer, self._consumer = self._consumer, None
+        self._unread.forget()
         self._epoch += 1
         self._unacknowledged = {}
         if consumer is not None:
