@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 import pytest
 
 from services.trigger.domain.cadence import Turn, next_day
-from services.trigger.domain.cases import Decision, Facts
-from services.trigger.domain.chance import SPREAD, spread_of
+from services.trigger.domain.cases import Decision, Facts, Suppression
+from services.trigger.domain.chance import SPREAD, draw, spread_of
 from services.trigger.domain.decisions import decide, touched
 from services.trigger.domain.programs import Program, ProgramDocument, ready
 from services.trigger.domain.quotas import QuotaKey
@@ -18,7 +19,8 @@ from services.trigger.domain.respondents import ANY_PROGRAM, Cause, Respondent
 from services.trigger.domain.segments import Segment
 from services.trigger.domain.timing import goes_out_at
 from services.trigger.domain.touchpoints import Touchpoint, TouchpointKey, TouchpointKind
-from shared.events import Customer, CustomerRef, Order, OrderDelivered, OrderRef, PurchaseCompleted
+from shared.events import Consent, Customer, CustomerRef, Order, OrderDelivered, OrderRef, PurchaseCompleted
+from shared.vocabulary import ChannelKind
 from tests.unit.trigger.test_decide import NOW, Sent
 
 ANN = Respondent("c1", email="ann@shop.example")
@@ -170,6 +172,35 @@ def test_sample_draws_for_each_order_anew() -> None:
     assert 90 < sum(drawn) < 160
 
 
+def test_draw_is_of_the_program_the_customer_and_for_a_sample_the_order() -> None:
+    """Fixed, as who was held out or drawn stays so through every release; a share of all is exact at its edge."""
+    held = decided(program(holdout=0.6))
+    assert (held.reason.value, held.trail[0].facts) == ("holdout", {"holdout": 0.6, "drawn": 0.5911})
+    out = decided(program(sample=0.5), event=purchase("48213"))
+    assert (out.reason.value, out.trail[0].facts) == ("sampled_out", {"sample": 0.5, "drawn": 0.8779})
+    assert decided(program(holdout=draw("holdout", "shop", "c1"))).reason.value == "asked"
+    edge = decided(program(sample=draw("sample", "shop", "c1", "48213")), event=purchase("48213"))
+    assert edge.reason.value == "sampled_out"
+
+
+@pytest.mark.parametrize(
+    ("stopped", "reason"),
+    [
+        ((), "asked"),
+        ((ChannelKind.EMAIL,), "asked"),
+        ((ChannelKind.SMS,), "asked"),
+        ((ChannelKind.EMAIL, ChannelKind.SMS), "suppressed"),
+        ((None,), "suppressed"),
+    ],
+)
+def test_survey_is_suppressed_when_no_channel_is_left(stopped: Sequence[ChannelKind | None], reason: str) -> None:
+    both = Respondent("c1", email="ann@shop.example", phone="+79161234567", consent=Consent(email=True, sms=True))
+    suppressions = [Suppression(channel, None, "hard_bounce", NOW + timedelta(seconds=1)) for channel in stopped]
+    assert decided(program(), both, suppressions=suppressions).reason.value == reason
+    over = [Suppression(channel, None, "hard_bounce", NOW) for channel in stopped]  # it ends at that moment
+    assert decided(program(), both, suppressions=over).reason.value == "asked"
+
+
 def test_quota_stops_at_its_limit_for_each_value_of_its_segment() -> None:
     asking = program(quotas=[{"name": "per-store", "by": "store", "limit": 2}], time_zone="Asia/Tokyo")
     event = purchase(touchpoint={"store": "Riverside"})
@@ -177,6 +208,11 @@ def test_quota_stops_at_its_limit_for_each_value_of_its_segment() -> None:
     full = decided(asking, event=event, used=used)
     assert (full.reason.value, full.trail[0].facts["store"]) == ("over_quota", "Riverside")
     assert decided(asking, event=purchase(touchpoint={"store": "Hill"}), used=used).reason.value == "asked"
+
+
+def test_quota_of_none_asks_nobody_and_of_one_somebody() -> None:
+    reasons = [decided(program(quotas=[{"name": "a day", "limit": limit}])).reason.value for limit in (0, 1)]
+    assert reasons == ["over_quota", "asked"]
 
 
 @pytest.mark.parametrize(("used", "reason"), [(1, "asked"), (2, "over_quota"), (3, "over_quota")])
