@@ -31,6 +31,8 @@ _IN_SQL = (
     (re.compile(r"(?<=ORDER BY )([\w.]+)(?! DESC)"), r"\1 DESC"),
 )
 
+SHOWN = 100
+
 
 class Mutant(NamedTuple):
     """A whole file with one place changed."""
@@ -47,8 +49,15 @@ def mutants(source: str) -> Iterator[Mutant]:
         for field, value in _changes(node):
             before, was = ast.unparse(node), getattr(node, field)
             setattr(node, field, value)
-            yield Mutant(getattr(node, "lineno", 0), f"{before} → {ast.unparse(node)}", ast.unparse(tree))
+            yield Mutant(getattr(node, "lineno", 0), _shown(before, ast.unparse(node)), ast.unparse(tree))
             setattr(node, field, was)
+
+
+def _shown(before: str, after: str) -> str:
+    """Quote what differs; of a long statement only what stands around it."""
+    same = next((place for place, (one, other) in enumerate(zip(before, after, strict=False)) if one != other), 0)
+    start = max(same - 30, 0) if len(before) > SHOWN else 0
+    return f"{before[start : start + SHOWN]} → {after[start : start + SHOWN]}"
 
 
 def _changes(node: ast.AST) -> Iterator[tuple[str, Any]]:
