@@ -14,7 +14,7 @@ import typer
 import uvloop
 from dotenv import dotenv_values
 
-from deploy import all_in_one, contract, databases, doctor, faults, parked, replay, sample_shop
+from deploy import all_in_one, contract, databases, doctor, faults, links, parked, replay, sample_shop
 from services.dispatcher.commands import app as dispatcher_commands
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.ledger_commands import app as ledger_commands
@@ -36,6 +36,7 @@ app.add_typer(scoring_commands)
 app.add_typer(file_commands)
 app.add_typer(key_commands, name="keys")
 app.add_typer(parked.app, name="parked")
+app.add_typer(links.app, name="links")
 app.add_typer(ledger_commands, name="ledger")
 
 _RESERVED = ("EARSHOT_TEST_", "EARSHOT_REQUIRE_")

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from deploy import all_in_one, database_findings, databases, faults, ledger_findings, running_findings
+from deploy import all_in_one, database_findings, databases, faults, ledger_findings, links, running_findings
 from deploy.all_in_one import AllSettings
 from deploy.findings import Finding, State, fail, note, ok
 from deploy.kafka import broker
@@ -62,6 +62,8 @@ async def examine(settings: AllSettings) -> AsyncIterator[Finding]:
     async for finding in _chains(settings):
         yield finding
     async for finding in ledger_findings.examine(settings.dispatcher):
+        yield finding
+    async for finding in _links(base):
         yield finding
     async for finding in _webhooks(settings):
         yield finding
@@ -189,6 +191,21 @@ async def _chains(settings: AllSettings) -> AsyncIterator[Finding]:
         )
     else:
         yield ok("every open invitation goes on")
+
+
+async def _links(settings: Settings) -> AsyncIterator[Finding]:
+    """Name links that were sent and answer nothing."""
+    try:
+        async with links.opened(settings) as both:
+            dead = await both.dead()
+    except Exception as error:  # noqa: BLE001 - said already, where databases were looked at
+        if not faults.is_missing_table(error):
+            yield note(f"links cannot be compared ({type(error).__name__})")
+        return
+    if dead:
+        yield fail(
+            f"scoring never got the requests of {len(dead)} open surveys: their links are dead", "earshot links mend"
+        )
 
 
 async def _webhooks(settings: AllSettings) -> AsyncIterator[Finding]:

@@ -159,6 +159,21 @@ async def open_one(
     return SurveyRequested.model_validate_json(rows[0]["request"]) if rows else None
 
 
+_OPEN_IDS = """SELECT id FROM invitations
+WHERE state = 'open' AND ($1::uuid IS NULL OR id > $1) AND created_at < clock_timestamp() - interval '10 minutes'
+ORDER BY id LIMIT $2"""
+
+
+async def open_ids(session: AsyncSession, *, after: UUID | None, limit: int) -> list[UUID]:
+    """Page through open invitations whose request every service must have by now."""
+    return [row["id"] for row in await db.fetch(session, _OPEN_IDS, after, limit)]
+
+
+async def requests(session: AsyncSession, ids: Collection[UUID]) -> list[SurveyRequested]:
+    rows = await db.fetch(session, "SELECT request::text FROM invitations WHERE id = ANY($1::uuid[])", list(ids))
+    return [SurveyRequested.model_validate_json(row["request"]) for row in rows]
+
+
 # --- ends that came before their request
 
 _EARLY = db.lock_number("dispatcher", "early")

@@ -178,6 +178,10 @@ def _invitation(row: asyncpg.Record, content: Content) -> Invitation:
     )
 
 
+async def known(session: AsyncSession, ids: Sequence[UUID]) -> set[UUID]:
+    return {row["id"] for row in await db.fetch(session, "SELECT id FROM invitations WHERE id = ANY($1)", list(ids))}
+
+
 _WITHDRAW = """UPDATE invitations SET state = 'withdrawn', counted = false WHERE id = ANY($1::uuid[]) AND state = 'open'
 AND NOT EXISTS (SELECT 1 FROM answers WHERE invitation_id = invitations.id AND NOT suspect) RETURNING id"""
 
