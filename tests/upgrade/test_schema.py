@@ -19,26 +19,10 @@ from shared.db import Database
 from shared.schema import Migrations, SchemaOlder, SchemaUnfit
 from tests.integration.deploy.test_cli import earshot
 from tests.journey.stage import open_stage
+from tests.upgrade import versions
 
 TRIGGER = MIGRATIONS["trigger"]
 EACH = [(name, revision) for name, folder in MIGRATIONS.items() for revision in Migrations(folder).revisions]
-NEXT = '''"""One more column."""
-
-import sqlalchemy as sa
-from alembic import op
-
-revision = "{revision}"
-down_revision = "{before}"
-oldest_reader = "{oldest_reader}"
-
-
-def upgrade() -> None:
-    op.add_column("decisions", sa.Column("mood", sa.Text))
-
-
-def downgrade() -> None:
-    op.drop_column("decisions", "mood")
-'''
 
 
 @pytest.fixture
@@ -65,12 +49,7 @@ def newer(folder: Path, *, oldest_reader: str = "") -> Path:
     """Copy trigger's migrations and add a revision, as a later version has it; the code of today reads it or not."""
     copied = folder / "migrations"
     shutil.copytree(TRIGGER, copied)
-    before = Migrations(TRIGGER).head
-    revision = f"{int(before) + 1:04}"
-    text = NEXT.format(revision=revision, before=before, oldest_reader=oldest_reader or revision)
-    (copied / "versions" / f"{revision}_mood.py").write_text(text)
-    known = Migrations(TRIGGER).catalogue(before).text
-    Migrations(copied).path(revision).write_text(f"{known}decisions column mood text\n")
+    versions.add_revision(copied, oldest_reader=oldest_reader)
     return copied
 
 
@@ -175,8 +154,8 @@ async def test_a_newer_schema_that_says_so_is_worked_on_and_left_alone(trigger_d
     assert await schema.fingerprint(trigger_db, TRIGGER) == fingerprint
     assert await schema.fingerprint(trigger_db, later) == fingerprint
     assert fingerprint.startswith(Migrations(later).head)
-    await _execute(trigger_db, "ALTER TABLE decisions DROP COLUMN mood")
-    with pytest.raises(SchemaUnfit, match="“lacks decisions column mood text”"):
+    await _execute(trigger_db, "ALTER TABLE respondents DROP COLUMN mood")
+    with pytest.raises(SchemaUnfit, match="“lacks respondents column mood text”"):
         await schema.check(trigger_db, TRIGGER)
 
 

@@ -18,14 +18,32 @@ import pytest
 
 from deploy import settled
 from deploy.databases import ROOT
+from shared.schema import Migrations
 from shared.vocabulary import Service
 
 BASELINE = (Path(__file__).parent / "BASELINE").read_text().strip()
 START_S = 60.0
+_REVISION = '''"""One more column."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{revision}"
+down_revision = "{before}"
+oldest_reader = "{oldest_reader}"
+
+
+def upgrade() -> None:
+    op.add_column("respondents", sa.Column("mood", sa.Text))
+
+
+def downgrade() -> None:
+    op.drop_column("respondents", "mood")
+'''
 _EVENT = '\nclass SurveyPostponed(InvitationPayload):\n    type = "survey.postponed"\n    topic = "survey.requests"\n\n'
 _PATCHES = (  # what a later version has beyond this one: an event type, and a value of an enum; before which line
     ("shared/events.py", "\nclass RespondentConsentChanged(", _EVENT),
-    ("shared/vocabulary.py", "    EXHAUSTED =", '    POSTPONED = "postponed"\n'),
+    ("shared/vocabulary.py", "    COMPLAINT =", '    ON_HOLIDAY = "on_holiday"\n'),
 )
 
 
@@ -52,14 +70,25 @@ def baseline(folder: Path) -> Path:
 
 
 def later(folder: Path) -> Path:
-    """Copy this version and let it know a type and a value that nobody writes yet."""
+    """Copy this version and let it know a type and a value that nobody writes yet, and have one more column."""
     for part in ("deploy", "docs", "services", "shared"):
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
     for name, line, added in _PATCHES:
         before, found, after = (folder / name).read_text().partition(line)
         assert found, name
         (folder / name).write_text(f"{before}{added}{found}{after}")
+    migrations = folder / "services/trigger/migrations"
+    add_revision(migrations, oldest_reader=Migrations(migrations).head)
     return folder
+
+
+def add_revision(folder: Path, *, oldest_reader: str = "") -> None:
+    """Give trigger's migrations in this folder one more revision; without a name, older code cannot work on it."""
+    known = Migrations(folder)
+    before, revision = known.head, f"{int(known.head) + 1:04}"
+    text = _REVISION.format(revision=revision, before=before, oldest_reader=oldest_reader or revision)
+    (folder / "versions" / f"{revision}_mood.py").write_text(text)
+    known.path(revision).write_text(f"{known.catalogue(before).text}respondents column mood text\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +117,25 @@ class Running:
         return await self.process.wait()
 
 
+async def migrate(code: Path, settings: Mapping[str, str]) -> str:
+    """Migrate as the version in this folder does, and return what it says."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "deploy.cli", "migrate"),
+        cwd=code,
+        env={"PATH": os.environ["PATH"], **settings},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == 0, said.decode()
+    return said.decode()
+
+
 async def start(code: Path, web: httpx.AsyncClient, settings: Mapping[str, str]) -> Running:
     """Start all services of the version in this folder, and wait until they are ready."""
     ports = dict(zip(Service, settled.free_ports(3), strict=True))
     own = {f"EARSHOT_{service.upper()}_PORT": str(port) for service, port in ports.items()}
-    log = code / f"run-{ports[Service.TRIGGER]}.log"
+    log = Path(settings["EARSHOT_CLOCK"]).with_name(f"run-{ports[Service.TRIGGER]}.log")
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "deploy.cli", "run", "all"),
@@ -102,5 +145,9 @@ async def start(code: Path, web: httpx.AsyncClient, settings: Mapping[str, str])
             stderr=subprocess.STDOUT,
         )
     running = Running(process, ports, log)
-    await until(lambda: running.is_ready(web), seconds=START_S)
+    try:
+        await until(lambda: running.is_ready(web), seconds=START_S)
+    except BaseException:
+        await running.stop()
+        raise
     return running

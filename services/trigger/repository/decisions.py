@@ -46,12 +46,12 @@ class StoredDecision(msgspec.Struct, frozen=True):
         return EventKey(self.source, self.event_id)
 
 
-# the limit keeps PostgreSQL from reading the whole table where there are few rows yet
-_FIND = """SELECT d.* FROM unnest($1::text[], $2::text[]) AS wanted (source, event_id)
-CROSS JOIN LATERAL (SELECT * FROM decisions WHERE decisions.event_id = wanted.event_id
-AND decisions.source = wanted.source LIMIT 1) AS d"""
-
 _COLUMNS = tuple(column.name for column in models.decisions.columns)
+
+# the limit keeps PostgreSQL from reading the whole table where there are few rows yet
+_FIND = f"""SELECT d.* FROM unnest($1::text[], $2::text[]) AS wanted (source, event_id)
+CROSS JOIN LATERAL (SELECT {", ".join(_COLUMNS)} FROM decisions WHERE decisions.event_id = wanted.event_id
+AND decisions.source = wanted.source LIMIT 1) AS d"""  # noqa: S608 - column names only
 
 
 async def find(session: AsyncSession, keys: Collection[EventKey]) -> dict[EventKey, StoredDecision]:
