@@ -57,13 +57,19 @@ async def _finish(stopping: Coroutine[Any, Any, None], drop: Callable[[], None])
     try:
         await asyncio.wait((task,), timeout=CLOSE_SECONDS)
     finally:
-        if not task.done():
-            task.cancel()
-            log.warning("kafka.close_failed", error="TimeoutError")
-        elif task.cancelled() or task.exception() is not None:
-            error = "CancelledError" if task.cancelled() else type(task.exception()).__name__
+        if error := _error_of(task):
             log.warning("kafka.close_failed", error=error)
-        drop()  # not awaited, so that our own cancellation does not cut it short
+            task.cancel()
+            drop()  # not awaited, so that our own cancellation does not cut it short
+
+
+def _error_of(task: asyncio.Future[None]) -> str:
+    if not task.done():
+        return "TimeoutError"
+    if task.cancelled():
+        return "CancelledError"
+    error = task.exception()
+    return type(error).__name__ if error else ""
 
 
 def _drop_consumer(consumer: Any) -> None:

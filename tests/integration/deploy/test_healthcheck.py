@@ -32,4 +32,4 @@ async def test_one_service_that_is_alive_is_enough(monkeypatch: pytest.MonkeyPat
             assert [await code(alive), await code(nobody, alive), await code(nobody)] == [0, 0, 1]
             for status in (500, 503, 404, 204):
                 assert await code(nobody, answering(status, fake)) == 1
-    assert set(fake.paths) == {"GET /healthz"}
+    assert set(fake.paths) == {"GET /livez"}
