@@ -18,6 +18,7 @@ import httpx
 import tenacity
 
 MOST_BYTES = 5_000_000  # of a reply
+LATE_S = 10.0  # how long a reply nobody waits for any more is read to its end
 
 
 class NotSent(Exception):
@@ -58,7 +59,14 @@ class Call:
 class HttpClient:
     """Talks to one base URL with HTTP Basic authentication, if any, and follows no redirect."""
 
-    def __init__(self, base_url: str, *, auth: tuple[str, str] | None = None, max_connections: int = 20) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        auth: tuple[str, str] | None = None,
+        max_connections: int = 20,
+        late_s: float = LATE_S,
+    ) -> None:
         self._client = httpx.AsyncClient(
             base_url=base_url,
             auth=auth,
@@ -66,6 +74,7 @@ class HttpClient:
             timeout=httpx.Timeout(connect=3, write=5, read=8, pool=None),
             trust_env=False,
         )
+        self._late_s = late_s
         self._slots = asyncio.Semaphore(max_connections)
         self._free = max_connections
         self._running: set[asyncio.Task[Reply]] = set()
@@ -117,21 +126,25 @@ class HttpClient:
             content=call.content,
             headers=dict(call.headers) if call.headers else None,
         ) as response:
-            return Reply(response.status_code, await _bounded(response))
+            return Reply(response.status_code, await _bounded(response, until=deadline + self._late_s))
 
-    async def close(self) -> None:
-        """Let what is under way end, then close the connections."""
-        if self._running:
-            await asyncio.wait(self._running)
+    async def close(self, *, within_s: float = LATE_S) -> None:
+        """Let what is under way end, for a while, then close the connections."""
+        running = set(self._running)
+        if running:
+            await asyncio.wait(running, timeout=within_s)
+            for request in running:
+                request.cancel()  # no place of the pool is needed any more
+            await asyncio.wait(running)
         await self._client.aclose()
 
 
-async def _bounded(response: httpx.Response) -> bytes:
-    """Read a body; one that is longer than any reply should be is no reply. Raises MaybeSent."""
+async def _bounded(response: httpx.Response, *, until: float) -> bytes:
+    """Read a body; one longer than any reply should be, or that takes until then, is no reply. Raises MaybeSent."""
     body = bytearray()
     async for chunk in response.aiter_bytes():
         body += chunk
-        if len(body) > MOST_BYTES:
+        if len(body) > MOST_BYTES or time.monotonic() >= until:
             raise MaybeSent
     return bytes(body)
 

@@ -106,6 +106,35 @@ async def test_reply_without_end_is_read_no_further_than_a_reply_may_be_long() -
     assert written < 10 * http_client.MOST_BYTES
 
 
+async def _drop_by_drop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Never be silent for as long as a reader waits, and never end."""
+    await reader.readuntil(BODY)
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 9000000000\r\n\r\n")
+    with contextlib.suppress(ConnectionError):
+        while True:
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+
+async def test_reply_that_comes_drop_by_drop_gives_its_place_back() -> None:
+    async with asyncio.timeout(10), provider(_drop_by_drop) as (url, came):
+        client = HttpClient(url, late_s=0.1)
+        with pytest.raises(MaybeSent):
+            await client.send(Call("POST", "/", content=BODY), within_s=0.05)
+        await client.close(within_s=60)  # waits for it
+        assert (came, client.free_slots) == ([0], 20)
+
+
+async def test_client_closes_though_a_provider_never_ends_its_reply() -> None:
+    async with asyncio.timeout(10), provider(_drop_by_drop) as (url, _):
+        client = HttpClient(url, late_s=3600)
+        with pytest.raises(MaybeSent):
+            await client.send(Call("POST", "/", content=BODY), within_s=0.05)
+        await client.close(within_s=0.1)
+        assert client.free_slots == 20
+
+
 async def test_reply_that_never_comes_is_not_taken_for_not_sent() -> None:
     over = asyncio.Event()
 
