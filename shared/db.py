@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import asyncpg
 import tenacity
-from sqlalchemy import event, text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
@@ -130,8 +130,8 @@ async def _driver(session: AsyncSession) -> asyncpg.Connection:
     of, driver = session.info.get(_DRIVER, (None, None))
     if of is not None and of is _transaction(session):
         return cast("asyncpg.Connection", driver)
-    raw = await (await session.connection()).get_raw_connection()
-    driver = cast("asyncpg.Connection", raw.driver_connection)
+    connection = cast("Connection", (await session.connection()).sync_connection)
+    driver = cast("asyncpg.Connection", connection.connection.driver_connection)
     session.info[_DRIVER] = _transaction(session), driver
     return driver
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 
 import uvloop
 
@@ -26,10 +28,23 @@ async def main(names: list[str]) -> bool:
     return frame.report(results)
 
 
+async def cost(names: list[str], runs: int) -> bool:
+    """Print the counters of so many runs of ours, a line for each stage: for comparing two states of the code."""
+    for name in names:
+        async with STAGES[name]() as bench:
+            for _ in range(runs):
+                await bench.ours()
+            counters = {counter: round(value, 2) for counter, value in bench.counters.items()}
+            sys.stdout.write(json.dumps({"stage": name, **counters}) + "\n")
+    return True
+
+
 if __name__ == "__main__":
     logging.configure("warning", service="bench")
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("stage", nargs="?", choices=STAGES)
-    chosen = parser.parse_args().stage
+    parser.add_argument("--cost", type=int, metavar="RUNS", help="only what ours costs, as JSON: no limit, no peers")
+    given = parser.parse_args()
+    chosen = [given.stage] if given.stage else list(STAGES)
     runtime.collect_seldom()  # as in production
-    raise SystemExit(not uvloop.run(main([chosen] if chosen else list(STAGES))))
+    raise SystemExit(not uvloop.run(cost(chosen, given.cost) if given.cost else main(chosen)))

@@ -13,7 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from unittest.mock import patch
@@ -36,7 +36,7 @@ from shared.config import DEVELOPMENT_LINK_KEYS
 from shared.events import SurveyRequested
 from shared.links import Purpose
 from shared.vocabulary import AnswerMode
-from tests.bench import orm
+from tests.bench import cost, orm
 from tests.bench.frame import Measure, NotRight
 from tests.integration.scoring.stand import Scoring, requested
 
@@ -53,24 +53,29 @@ NOW = datetime.now(UTC)
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36"
 
 
+OURS_PORT, LIMIT_PORT, ROW_PORT = 18_431, 18_432, 18_433
+ALONE = 100
+
+
 class AnswersBench:
     name = "answers"
     gate = 0.40
     goal = 0.55
 
-    def __init__(self, scoring: Scoring, *, ours: int, limit: int, one_row: int) -> None:
-        self._scoring, self._ours, self._limit, self._one_row = scoring, ours, limit, one_row
+    def __init__(self, scoring: Scoring, server: embedded.Embedded, *, serving: int) -> None:
+        self._scoring = scoring
         self.counters: dict[str, float] = {"dimensions": DIMENSIONS}
+        self._meter = cost.Meter(self.counters, server, [serving])
         self._waits: list[float] = []
         self.peers: dict[str, Measure] = {"1,000 stores": self.spread, ORM: self.one_row}
         self.least = {ORM: ORM_LEAST}
 
     async def limit(self) -> float:
-        rate, _ = await post_all(self._limit, [uuid7() for _ in range(ITEMS)])
+        rate, _ = await post_all(LIMIT_PORT, [uuid7() for _ in range(ITEMS)])
         return rate
 
     async def ours(self) -> float:
-        rate, waits = await self._measure(lambda _number: "Tverskaya")
+        rate, waits = await self._measure(lambda _number: "Tverskaya", self._meter.of(ITEMS))
         self._waits = sorted([*self._waits, *waits])  # of all repetitions
         self.counters["p99_ms"] = self._waits[int(len(self._waits) * 0.99) - 1] * 1000
         self.counters["p50_ms"] = statistics.median(self._waits) * 1000
@@ -78,10 +83,10 @@ class AnswersBench:
 
     async def spread(self) -> float:
         """The same over a thousand stores."""
-        rate, _ = await self._measure(lambda number: f"Store {number % STORES}")
+        rate, _ = await self._measure(lambda number: f"Store {number % STORES}", nullcontext())
         return rate
 
-    async def _measure(self, store: object) -> tuple[float, list[float]]:
+    async def _measure(self, store: object, measured: AbstractContextManager[None]) -> tuple[float, list[float]]:
         asked = [
             requested(
                 segments={**SEGMENTS, "store": store(number)},  # type: ignore[operator]
@@ -93,10 +98,18 @@ class AnswersBench:
         ]
         await self._receive(asked)
         before = await self._counted()
-        rate, waits = await post_all(self._ours, [each.invitation_id for each in asked])
+        with measured:
+            rate, waits = await post_all(OURS_PORT, [each.invitation_id for each in asked])
         if (counted := await self._counted() - before) != ITEMS * DIMENSIONS:
             raise NotRight(f"{counted} counted in {DIMENSIONS} dimensions, of {ITEMS} answers")
         return rate, waits
+
+    async def count(self) -> None:
+        """Count the statements of answers that come one by one, for how many come together is chance."""
+        asked = [await self._scoring.asked(segments=SEGMENTS, link_key="dev") for _ in range(ALONE)]
+        async with cost.statements(self._scoring.database, self.counters, items=ALONE):
+            for each in asked:
+                await self._scoring.score(each, 9)
 
     async def _receive(self, asked: Sequence[SurveyRequested]) -> None:
         for start in range(0, len(asked), 500):
@@ -109,7 +122,7 @@ class AnswersBench:
     async def one_row(self) -> float:
         """Count answers one by one in one row."""
         before = await self._counted()
-        rate, _ = await post_all(self._one_row, [uuid7() for _ in range(PEER_ITEMS)])
+        rate, _ = await post_all(ROW_PORT, [uuid7() for _ in range(PEER_ITEMS)])
         if (counted := await self._counted() - before) != PEER_ITEMS:
             raise NotRight(f"{counted} counted of {PEER_ITEMS} answers")
         return rate
@@ -190,8 +203,9 @@ def _serving(
 ) -> Iterator[int]:
     process = multiprocessing.get_context("spawn").Process(target=serve, args=(dict(urls), invitation, port))
     process.start()
+    assert process.pid is not None
     try:
-        yield port
+        yield process.pid
     finally:
         process.terminate()
         process.join()
@@ -235,13 +249,15 @@ async def open_bench() -> AsyncIterator[AnswersBench]:
         invitation = await scoring.invitation(asked.invitation_id)
         await scoring.rows("INSERT INTO buckets (program, dimension, value, day) VALUES ($1, $2, $3, $4)", *orm.ROW)
         with (
-            _serving(_serve, urls, None, 18_431) as ours,
-            _serving(_serve, urls, invitation, 18_432) as limit,
-            _serving(_serve_row, urls, None, 18_433) as one_row,
+            _serving(_serve, urls, None, OURS_PORT) as serving,
+            _serving(_serve, urls, invitation, LIMIT_PORT),
+            _serving(_serve_row, urls, None, ROW_PORT),
         ):
-            for port in (ours, limit, one_row):
+            for port in (OURS_PORT, LIMIT_PORT, ROW_PORT):
                 await _until_open(port)
-            yield AnswersBench(scoring, ours=ours, limit=limit, one_row=one_row)
+            bench = AnswersBench(scoring, server, serving=serving)
+            await bench.count()
+            yield bench
     finally:
         await database.close()
         server.stop()

@@ -24,6 +24,7 @@ from shared.topics import SURVEY_ANSWERS
 from shared.transport import EventLog, Message, open_log
 from shared.transport.kafka import create_topics
 from shared.vocabulary import AnswerMode, Category, Service
+from tests.bench import cost
 from tests.bench.frame import Measure, NotRight
 
 ITEMS = 20_000
@@ -57,12 +58,13 @@ class RelayBench:
     gate = 0.33
     goal = 0.45
 
-    def __init__(self, database: db.Database, event_log: EventLog) -> None:
+    def __init__(self, database: db.Database, event_log: EventLog, server: embedded.Embedded) -> None:
         self._database = database
         self._log = event_log
         self._events = [_answered(number) for number in range(ITEMS)]
         self._messages = [cloudevents.encode(event) for event in self._events]
         self.counters: dict[str, float] = {}
+        self._meter = cost.Meter(self.counters, server)
         self.peers: dict[str, Measure] = {"one by one": self.one_by_one}
 
     async def limit(self) -> float:
@@ -83,8 +85,9 @@ class RelayBench:
         wal = await self._wal()
         counting = Counting(self._log, expected=ITEMS)
         began = time.perf_counter()
-        async with self._relaying(counting):
-            await counting.done.wait()
+        with self._meter.of(ITEMS):
+            async with self._relaying(counting):
+                await counting.done.wait()
         rate = ITEMS / (time.perf_counter() - began)
         if counting.acknowledged != ITEMS:
             raise NotRight(f"{counting.acknowledged} of {ITEMS} rows were published")
@@ -158,7 +161,7 @@ async def open_bench() -> AsyncIterator[RelayBench]:
         database = db.Database(urls["scoring"], schema="scoring")
         event_log = open_log(broker.url)
         try:
-            yield RelayBench(database, event_log)
+            yield RelayBench(database, event_log, server)
         finally:
             await event_log.close()
             await database.close()

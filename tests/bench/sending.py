@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
@@ -35,6 +35,7 @@ from shared.clock import ManualClock
 from shared.config import DEVELOPMENT_LINK_KEYS
 from shared.events import Brand, Consent, Contact, EventRef, PlanStep, ProgramRef, SurveyRequested
 from shared.vocabulary import ChannelKind
+from tests.bench import cost
 from tests.bench.frame import Measure, NotRight
 
 ITEMS = 2_000
@@ -54,13 +55,14 @@ class SendingBench:
     goal = 0.35
     least: Mapping[str, float] = {"a connection and an EmailMessage each": LEAST}
 
-    def __init__(self, database: db.Database, port: int) -> None:
+    def __init__(self, database: db.Database, port: int, server: embedded.Embedded) -> None:
         self._database, self._port = database, port
         self._composer = Composer(DEVELOPMENT_LINK_KEYS, "http://pub", "http://sh", "http://un", f"Earshot <{FROM}>")
-        server = SmtpServer.from_url(f"smtp://127.0.0.1:{port}")
-        self._accounts = [SmtpAccount(server, sender=FROM, connections=CONNECTIONS) for _ in range(DISPATCHERS)]
+        sink = SmtpServer.from_url(f"smtp://127.0.0.1:{port}")
+        self._accounts = [SmtpAccount(sink, sender=FROM, connections=CONNECTIONS) for _ in range(DISPATCHERS)]
         self._lanes = [self._lane(account) for account in self._accounts]
         self.counters: dict[str, float] = {}
+        self._meter = cost.Meter(self.counters, server)
         self.peers: Mapping[str, Measure] = {
             "a connection and an EmailMessage each": self.naive,
             "one dispatcher": self.one_dispatcher,
@@ -99,15 +101,16 @@ class SendingBench:
         writer.close()
 
     async def ours(self) -> float:
-        return await self._send(self._lanes)
+        return await self._send(self._lanes, self._meter.of(ITEMS))
 
     async def one_dispatcher(self) -> float:
-        return await self._send(self._lanes[:1])
+        return await self._send(self._lanes[:1], nullcontext())
 
-    async def _send(self, lanes: Sequence[Lane]) -> float:
+    async def _send(self, lanes: Sequence[Lane], measured: AbstractContextManager[None]) -> float:
         await self._fill(ITEMS)
         began = time.perf_counter()
-        await asyncio.gather(*map(_until_nothing_is_due, lanes))
+        with measured:
+            await asyncio.gather(*map(_until_nothing_is_due, lanes))
         rate = ITEMS / (time.perf_counter() - began)
         await self._check(ITEMS)
         return rate
@@ -196,7 +199,7 @@ async def open_bench() -> AsyncIterator[SendingBench]:
         urls = await embedded.prepare(server)
         await databases.migrate({"dispatcher": urls["dispatcher"]})
         database = db.Database(urls["dispatcher"], schema="dispatcher")
-        bench = SendingBench(database, int(await sink.stdout.readline()))
+        bench = SendingBench(database, int(await sink.stdout.readline()), server)
         await bench.grow()
         yield bench
         await bench.close()

@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -30,6 +30,7 @@ from services.dispatcher.scheduler.lane import MARK
 from services.dispatcher.scheduler.rota import CLAIM
 from shared import database_url, db, embedded
 from shared.vocabulary import ChannelKind
+from tests.bench import cost
 from tests.bench.frame import Measure, NotRight
 
 ITEMS = 5_000
@@ -65,10 +66,11 @@ class TimersBench:
     gate = 0.33
     goal = 0.45
 
-    def __init__(self, database: db.Database, admin: asyncpg.Connection) -> None:
+    def __init__(self, database: db.Database, admin: asyncpg.Connection, server: embedded.Embedded) -> None:
         self._database, self._admin = database, admin
         self._next = 1
         self.counters: dict[str, float] = {}
+        self._meter = cost.Meter(self.counters, server)
         self.peers: Mapping[str, Measure] = {"one dispatcher": self.one_dispatcher, "one by one": self.one_by_one}
 
     async def limit(self) -> float:
@@ -84,16 +86,17 @@ class TimersBench:
         return rate
 
     async def ours(self) -> float:
-        return await self._dispatched_by(DISPATCHERS)
+        return await self._dispatched_by(DISPATCHERS, self._meter.of(ITEMS))
 
     async def one_dispatcher(self) -> float:
-        return await self._dispatched_by(1)
+        return await self._dispatched_by(1, nullcontext())
 
-    async def _dispatched_by(self, dispatchers: int) -> float:
+    async def _dispatched_by(self, dispatchers: int, measured: AbstractContextManager[None]) -> float:
         await self._fill(ITEMS)
         wal = await self._one("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn")
         began = time.perf_counter()
-        await self._perform(CLAIM, MARK, dispatchers=dispatchers)
+        with measured:
+            await self._perform(CLAIM, MARK, dispatchers=dispatchers)
         rate = ITEMS / (time.perf_counter() - began)
         self.counters["wal_bytes_per_step"] = (
             await self._one("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn") - wal
@@ -177,6 +180,12 @@ class TimersBench:
         self.counters["buffers_per_step"] = few_buffers
         self.counters["buffers_per_step_with_future"] = many_buffers
 
+    async def count(self) -> None:
+        """Count the statements of one dispatcher, for two share theirs by chance."""
+        await self._fill(ITEMS)
+        async with cost.statements(self._database, self.counters, items=ITEMS):
+            await self._perform(CLAIM, MARK)
+
     async def _rate(self, future: int, there: int) -> tuple[float, float]:
         first = 1 << 40
         numbers = (first + there // PER_INVITATION, first + future // PER_INVITATION - 1)
@@ -212,8 +221,9 @@ async def open_bench() -> AsyncIterator[TimersBench]:
         owner = database_url.parse(server.admin_url).of(database=embedded.DATABASE)
         admin = await database_url.connect(owner)
         await admin.execute("SET search_path = dispatcher; SET session_replication_role = replica")  # no foreign keys
-        bench = TimersBench(database, admin)
+        bench = TimersBench(database, admin, server)
         await bench.grow()
+        await bench.count()
         yield bench
         await admin.close()
         await database.close()

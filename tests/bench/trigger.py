@@ -14,14 +14,13 @@ import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, aclosing, asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import httpx
-import sqlalchemy as sa
 from uuid_utils.compat import uuid7
 
 from deploy import databases
@@ -35,6 +34,7 @@ from shared.clock import ManualClock
 from shared.topics import CRM_EVENTS
 from shared.transport import EventLog, Message, open_log
 from shared.transport.kafka import create_topics
+from tests.bench import cost
 from tests.bench.deciders import NOW, Deciders, consumer_of, open_deciders
 from tests.bench.frame import Measure, NotRight
 
@@ -61,7 +61,7 @@ class TriggerBench:
     gate = 0.33
     goal = 0.45
 
-    def __init__(self, database: db.Database, event_log: EventLog) -> None:
+    def __init__(self, database: db.Database, event_log: EventLog, server: embedded.Embedded) -> None:
         self._database, self._log, self._clock = database, event_log, ManualClock(NOW)
         self._settings = TriggerSettings(_env_file=None)
         self._run = 0
@@ -69,6 +69,7 @@ class TriggerBench:
         self._decided: list[dict[str, Any]] = []
         self._rows: dict[str, list[tuple[Any, ...]]] = {}
         self.counters: dict[str, float] = {}
+        self._meter = cost.Meter(self.counters, server)
         self.peers: dict[str, Measure] = {
             "only duplicates": self.duplicates,
             "HTTP, 1000 an array": self.arrays,
@@ -88,6 +89,7 @@ class TriggerBench:
     async def employ(self, deciders: Deciders) -> None:
         """Measure with these processes from here on; decide many events first, if so many are wanted."""
         self._deciders = deciders
+        self._meter.processes = [process.pid for process in deciders.processes]
         await self.ours()
         self.counters["peak_mb"] = deciders.peak_mb()
         if events := int(os.environ.get("EARSHOT_TEST_EVENTS", "0")):
@@ -110,7 +112,7 @@ class TriggerBench:
         return rate
 
     async def ours(self) -> float:
-        return await self._decide_fresh(self._together)
+        return await self._decide_fresh(self._measured)
 
     async def duplicates(self) -> float:
         """Read a run again that was decided before."""
@@ -129,12 +131,19 @@ class TriggerBench:
             raise NotRight(f"{decided} of {FRESH} decided, {requests} of {FRESH // 5} asked")
         return rate
 
+    async def _measured(self, events: Sequence[dict[str, Any]]) -> float:
+        return await self._released(events, self._meter.of(len(events)))
+
     async def _together(self, events: Sequence[dict[str, Any]]) -> float:
+        return await self._released(events, nullcontext())
+
+    async def _released(self, events: Sequence[dict[str, Any]], measured: AbstractContextManager[None]) -> float:
         assert self._deciders is not None
         self._deciders.hold()
         await self._append(events)
         await self._execute("CHECKPOINT")
-        return len(events) / await self._deciders.decide(len(events))
+        with measured:
+            return len(events) / await self._deciders.decide(len(events))
 
     async def _alone(self, events: Sequence[dict[str, Any]]) -> float:
         """Read until nothing is left; the clock starts with the first batch, joining the group is no work."""
@@ -207,23 +216,10 @@ class TriggerBench:
 
     async def _count(self) -> None:
         """Count statements and WAL of a run in this process, apart from the timed ones."""
-        statements = 0
-
-        def heard(_query: object) -> None:
-            nonlocal statements
-            statements += 1
-
-        def listen(connection: Any, _record: object) -> None:
-            connection.driver_connection.add_query_logger(heard)
-
-        sa.event.listen(self._database.engine.sync_engine, "connect", listen)
-        await self._database.engine.dispose()
         wal = await self._wal()
-        self.counters["one_process_per_s"] = await self._decide_fresh(self._alone)
+        async with cost.statements(self._database, self.counters, items=ITEMS):
+            self.counters["one_process_per_s"] = await self._decide_fresh(self._alone)
         self.counters["wal_bytes_per_event"] = (await self._wal() - wal) / ITEMS
-        self.counters["statements_per_1000"] = statements / ITEMS * 1000
-        sa.event.remove(self._database.engine.sync_engine, "connect", listen)
-        await self._database.engine.dispose()
 
     async def _wal(self) -> float:
         async with self._database.sessions() as session:
@@ -294,7 +290,7 @@ async def open_bench() -> AsyncIterator[TriggerBench]:
         resources.push_async_callback(database.close)
         event_log = open_log(broker.url)
         resources.push_async_callback(event_log.close)
-        bench = TriggerBench(database, event_log)
+        bench = TriggerBench(database, event_log, server)
         await bench.prepare()
         async with open_deciders(urls["trigger"], broker.url, processes=PROCESSES) as deciders:
             await bench.employ(deciders)
