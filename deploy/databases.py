@@ -23,8 +23,8 @@ log = structlog.get_logger()
 RETRY_S = 1.0
 ROOT = Path(__file__).parent.parent
 TRANSPORT = "transport"
-RELAY_CONNECTIONS = 1  # of each service, beside its pool
-LOG_CONNECTIONS = 4  # of each service on the postgres transport: it writes, asks, and reads as up to two groups
+OWN_CONNECTIONS = 2  # of each service, beside its pool: its relay, and what `/readyz` commits on
+LOG_CONNECTIONS = 5  # of each service on the postgres transport: it writes, asks, looks back, and reads twice
 
 MIGRATIONS = {
     "trigger": ROOT / "services/trigger/migrations",
@@ -84,7 +84,7 @@ async def rooms(urls: Mapping[str, str], options: DatabaseOptions) -> list[Room]
     wanted: dict[tuple[Host, ...], int] = {}
     for schema, url in urls.items():
         server = database_url.parse(url).hosts
-        own = (len(urls) - 1) * LOG_CONNECTIONS if schema == TRANSPORT else options.pool_size + RELAY_CONNECTIONS
+        own = (len(urls) - 1) * LOG_CONNECTIONS if schema == TRANSPORT else options.pool_size + OWN_CONNECTIONS
         wanted[server] = wanted.get(server, 0) + own
     one_of_each = {database_url.parse(url).hosts: url for url in urls.values()}
     return [await capacity.room(url, wanted=wanted[server], options=options) for server, url in one_of_each.items()]

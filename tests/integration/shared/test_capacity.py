@@ -34,9 +34,9 @@ async def test_server_that_can_never_let_in_the_pool_is_refused_in_words(
     urls: Mapping[str, str], postgres: Embedded
 ) -> None:
     one = {"scoring": urls["scoring"]}
-    async with limited(postgres, "scoring", 8):
+    async with limited(postgres, "scoring", 9):
         await databases.check_rooms(one, DatabaseOptions(pool_size=7))
-        with pytest.raises(TooFewConnections, match=r"lets in 8 connections, .* may open 9: raise") as refused:
+        with pytest.raises(TooFewConnections, match=r"lets in 9 connections, .* may open 10: raise") as refused:
             await databases.check_rooms(one, DatabaseOptions(pool_size=8))
     assert faults.explain(refused.value) == str(refused.value)
 
@@ -51,7 +51,7 @@ async def test_what_others_have_taken_is_a_warning(urls: Mapping[str, str]) -> N
 
 async def test_services_on_one_server_are_added_up(urls: Mapping[str, str]) -> None:
     (room,) = await databases.rooms(urls, DatabaseOptions(pool_size=5))
-    assert room.wanted == 3 * (5 + databases.RELAY_CONNECTIONS) + 3 * databases.LOG_CONNECTIONS
+    assert room.wanted == 3 * (5 + databases.OWN_CONNECTIONS) + 3 * databases.LOG_CONNECTIONS
     alone = await capacity.room(urls["scoring"], wanted=6, options=DatabaseOptions())
     assert not alone.is_short
 
