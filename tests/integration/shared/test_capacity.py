@@ -45,7 +45,9 @@ async def test_what_others_have_taken_is_a_warning(urls: Mapping[str, str]) -> N
     options = DatabaseOptions()
     (room,) = await databases.rooms({"scoring": urls["scoring"]}, options)
     with capture_logs() as lines:
-        await databases.check_rooms({"scoring": urls["scoring"]}, DatabaseOptions(pool_size=room.allowed - room.taken))
+        await databases.check_rooms(
+            {"scoring": urls["scoring"]}, DatabaseOptions(pool_size=room.allowed - databases.OWN_CONNECTIONS)
+        )
     assert [line["event"] for line in lines] == ["database.few_connections"]
 
 
