@@ -22,7 +22,9 @@ from shared import cloudevents, database_url, db, embedded
 from shared.clock import ManualClock
 from shared.events import Payload, RespondentOptedOut, SurveyRequested
 from shared.health import NotReady
+from shared.topics import TOPICS
 from shared.transport import EventLog, Message, TransportUnavailable, open_log
+from shared.transport.kafka import create_topics
 from shared.vocabulary import ChannelKind, Service
 from tests.integration.dispatcher.conftest import (
     DAY,
@@ -88,9 +90,15 @@ class Site:
         assert not await Adoption(chain.database.sessions, self.log, LINK_KEYS, chain.clock.now()).run()
 
 
-@pytest.fixture
-async def log(other_urls: Mapping[str, str]) -> AsyncIterator[EventLog]:
-    log = open_log(other_urls["transport"])
+@pytest.fixture(params=["postgres", pytest.param("kafka", marks=pytest.mark.kafka)])
+async def log(request: pytest.FixtureRequest, other_urls: Mapping[str, str]) -> AsyncIterator[EventLog]:
+    """Give a log that is not set back with the database."""
+    if request.param == "postgres":
+        log = open_log(other_urls["transport"])
+    else:
+        url, prefix = request.getfixturevalue("kafka_url"), f"t{uuid4().hex[:10]}."
+        await create_topics(url, TOPICS, topic_prefix=prefix)
+        log = open_log(url, topic_prefix=prefix)
     yield log
     await log.close()
 
