@@ -47,6 +47,8 @@ doctor: $(RUNTIME) ## what is missing or set wrong here, and its cure
 
 ## Changing it
 
+FUZZED = $(wildcard tests/integration/*/test_fuzz.py) tests/integration/trigger/test_bad_input.py tests/contract/test_events.py
+
 .PHONY: test pythons check lint format schemas chaos bench fuzz mutants lock clean
 test: $(DEV) ## all tests; ends with what was skipped and why (WORKERS=2, ARGS="-k name")
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
@@ -88,8 +90,8 @@ chaos: $(DEV) ## kill and cut while surveys are on their way, then count (ARGS="
 bench: $(DEV) ## measure throughput (STAGE=trigger|timers|sending|answers|relay|desk, all by default)
 	$(PY) -m tests.bench $(STAGE) $(ARGS)
 
-fuzz: $(DEV) ## throw malformed events and requests at the doors (INPUTS=100000)
-	EARSHOT_TEST_FUZZ=$(INPUTS) $(PY) -m pytest -q tests/integration/trigger/test_fuzz.py $(ARGS)
+fuzz: $(DEV) ## throw malformed events, requests, mails and callbacks at the doors (INPUTS=100000, EARSHOT_TEST_SEED=…)
+	EARSHOT_TEST_FUZZ=$(INPUTS) $(PY) -m pytest -q $(FUZZED) $(ARGS)
 
 mutants: $(DEV) ## plant bugs in changed files, one at a time, and name those no test sees (ARGS="--base main")
 	$(PY) -m tests.mutants $(ARGS)

@@ -276,6 +276,8 @@ class Window(Part):
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
+        if self.start.tzinfo or self.end.tzinfo:
+            raise ValueError("window: times of the respondent's day have no zone")
         if self.start >= self.end:
             raise ValueError("window: start must be before end")
         return self

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from shared import cloudevents
 from shared.cloudevents import InvalidEvent
-from shared.events import PurchaseCompleted
+from shared.events import PurchaseCompleted, Window
 from shared.transport import Message
 from shared.vocabulary import respondent_id
 
@@ -137,3 +138,10 @@ def test_one_person_however_the_id_is_spelt(one: str, other: str) -> None:
 @given(st.text(st.characters(max_codepoint=127)))
 def test_respondent_id_of_plain_letters_is_folded_as_any_other_is(text: str) -> None:
     assert respondent_id(text) == unicodedata.normalize("NFC", text.strip().casefold())
+
+
+@pytest.mark.parametrize("start", ["09:00Z", "09:00+03:00", "00:00:00-14:00"])
+@pytest.mark.parametrize("end", ["21:00", "21:00Z"])
+def test_window_with_a_zone_is_refused(start: str, end: str) -> None:
+    with pytest.raises(ValidationError, match="no zone"):
+        Window.model_validate_json(json.dumps({"start": start, "end": end}))
