@@ -97,6 +97,8 @@ class Relay:
         """Publish a batch, once it is our turn; say when to come again."""
         try:
             rows = await self._turn.take()
+            if rows is not None:
+                metrics.OUTBOX_ROWS.labels(self._service).set(len(rows))
             if rows:
                 await self._publish_batch(rows)
         except TransportUnavailable:
@@ -104,10 +106,7 @@ class Relay:
         except Exception:
             await self._turn.let_go()
             raise
-        if rows is None:
-            return STANDBY_S
-        metrics.OUTBOX_ROWS.labels(self._service).set(len(rows))
-        return 0.0 if rows else POLL_S
+        return STANDBY_S if rows is None else 0.0 if rows else POLL_S
 
     async def _publish_batch(self, rows: Sequence[db.Row]) -> None:
         messages = [Message(row["topic"], row["key"], row["body"], json.loads(row["headers"])) for row in rows]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
 import pytest
+from prometheus_client import REGISTRY
 
 from shared import cloudevents, db, outbox, relay_turn
+from shared.database_url import DatabaseOptions
 from shared.events import SurveyWithdrawn
 from shared.transport import Message, TransportUnavailable
 from shared.vocabulary import Service
@@ -63,6 +65,13 @@ async def running(database: db.Database, log: Log, *, relays: int = 1) -> AsyncI
             stop.set()
 
 
+@pytest.fixture(params=[False, True], ids=["locked", "leased"])
+async def trigger_db(urls: Mapping[str, str], request: pytest.FixtureRequest) -> AsyncIterator[db.Database]:
+    database = db.Database(urls["trigger"], schema="trigger", options=DatabaseOptions(pooled=request.param))
+    yield database
+    await database.close()
+
+
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay_turn, "BATCH", 5)
@@ -99,6 +108,15 @@ async def test_event_stays_in_the_outbox_until_the_log_has_it(trigger_db: db.Dat
         await log.done.wait()
     assert log.keys == [str(number) for number in range(5)]
     assert log.fails == []
+
+
+async def test_rows_that_wait_for_a_log_that_is_away_are_counted(trigger_db: db.Database) -> None:
+    await add(trigger_db, *map(str, range(3)))
+    log = Log(3, trigger_db, fails=[TransportUnavailable("away")] * 1000)
+    async with running(trigger_db, log):
+        while len(log.fails) == 1000:
+            await trigger_db.ping()
+        assert REGISTRY.get_sample_value("earshot_outbox_rows", {"service": "trigger"}) == 3
 
 
 async def test_two_services_do_not_wait_for_each_other(trigger_db: db.Database, dispatcher_db: db.Database) -> None:
