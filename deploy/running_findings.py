@@ -51,6 +51,7 @@ async def _asked(web: httpx.AsyncClient, address: str) -> list[Finding] | None:
         alive, ready = await web.get(f"{address}/livez"), await web.get(f"{address}/readyz")
         loops: list[str] = alive.json().get("loops", [])
         problems: Mapping[str, str] = ready.json().get("problems", {})
+        warnings: Mapping[str, str] = ready.json().get("warnings", {})
     except (httpx.HTTPError, ValueError, AttributeError):
         return None
     if HTTPStatus.NOT_FOUND in (alive.status_code, ready.status_code):
@@ -58,4 +59,5 @@ async def _asked(web: httpx.AsyncClient, address: str) -> list[Finding] | None:
     return [
         *(fail(f"running: {loop} stands still", _STANDS_STILL) for loop in loops),
         *(fail(f"running: {name}: {reason}", _NOT_READY) for name, reason in problems.items() if name not in loops),
+        *(fail(f"running: {name}: {reason}", _NOT_READY) for name, reason in warnings.items()),
     ]

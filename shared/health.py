@@ -62,6 +62,14 @@ class Heartbeat:
 
 
 @dataclass(frozen=True, slots=True)
+class State:
+    """What a process finds of itself, by name, with reasons: problems keep it from its work, warnings from a part."""
+
+    problems: dict[str, str]
+    warnings: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """The loops of a process and the checks that must pass before it is ready; the parts of a process share them."""
 
@@ -69,10 +77,11 @@ class Health:
     _heartbeats: dict[str, Heartbeat] = field(default_factory=dict)
     _checks: dict[str, Check] = field(default_factory=dict)
     _running: dict[str, asyncio.Task[str]] = field(default_factory=dict)
+    _advisory: set[str] = field(default_factory=set)
 
     def part(self, name: str) -> Health:
         """Make the health of one service in this process: its names begin with the service's, all else is shared."""
-        return Health(f"{self.prefix}{name}.", self._heartbeats, self._checks, self._running)
+        return Health(f"{self.prefix}{name}.", self._heartbeats, self._checks, self._running, self._advisory)
 
     def heartbeat(self, name: str, *, silent_s: float = SILENT_S) -> Heartbeat:
         """Watch one more loop; it is said to stand still after `silent_s` seconds without a beat."""
@@ -80,9 +89,15 @@ class Health:
         self._heartbeats[name] = heartbeat = Heartbeat(name, silent_s)
         return heartbeat
 
-    def require(self, name: str, check: Check) -> None:
-        """Add a check of `/readyz`; it raises NotReady with the reason. Any other error is a failure too."""
-        self._checks[self._new(name, self._checks)] = check
+    def require(self, name: str, check: Check, *, advisory: bool = False) -> None:
+        """Add a check of `/readyz`; it raises NotReady with the reason. Any other error is a failure too.
+
+        One that is `advisory` only warns: the process does the rest of its work, and must not be taken out of service.
+        """
+        full = self._new(name, self._checks)
+        self._checks[full] = check
+        if advisory:
+            self._advisory.add(full)
 
     def _new(self, name: str, known: dict[str, Heartbeat] | dict[str, Check]) -> str:
         if (full := self.prefix + name) in known:
@@ -108,7 +123,11 @@ class Health:
         return heartbeat is not None and heartbeat.late_s > seconds
 
     async def problems(self) -> dict[str, str]:
-        """Return what keeps the process from its work, by name, with the reason; takes at most CHECK_S seconds.
+        """Return what keeps the process from its work, by name, with the reason."""
+        return (await self.state()).problems
+
+    async def state(self) -> State:
+        """Run every check; takes at most CHECK_S seconds.
 
         All checks run at once. One that runs already, for another caller or since it hangs, is not begun again.
         """
@@ -119,7 +138,10 @@ class Health:
         if running:
             await asyncio.wait(running.values(), timeout=CHECK_S + 0.5)
         reasons = {name: task.result() if task.done() else _late() for name, task in running.items()}
-        return {name: reason for name, reason in reasons.items() if reason} | self.loop_problems()
+        failed = {name: reason for name, reason in reasons.items() if reason}
+        warnings = {name: reason for name, reason in failed.items() if name in self._advisory}
+        problems = {name: reason for name, reason in failed.items() if name not in self._advisory}
+        return State(problems | self.loop_problems(), warnings)
 
 
 async def _reason(name: str, check: Check) -> str:

@@ -127,13 +127,19 @@ def _add_operations(app: FastAPI, health: Health) -> None:
         return {"status": "alive"}
 
     @app.get("/readyz", tags=["operations"])
-    async def readyz() -> dict[str, str]:
-        """Say that the process can do its work; 503 names what keeps it from that, each with the reason."""
-        if problems := await health.problems():
+    async def readyz() -> dict[str, str | dict[str, str]]:
+        """Say that the process can do its work; 503 names what keeps it from that, each with the reason.
+
+        Warnings name what keeps it from a part of its work only.
+        """
+        found = await health.state()
+        if found.warnings:
+            log.warning("ready.with_warnings", warnings=found.warnings)
+        if problems := found.problems:
             log.warning("not.ready", problems=problems)
             text = "; ".join(f"{name}: {reason}" for name, reason in problems.items())
-            raise Unavailable("Not ready", text, problems=problems)
-        return {"status": "ready"}
+            raise Unavailable("Not ready", text, problems=problems, warnings=found.warnings)
+        return {"status": "ready", **({"warnings": found.warnings} if found.warnings else {})}
 
     @app.get("/metrics", tags=["operations"], response_class=PlainTextResponse)
     async def metrics() -> Response:

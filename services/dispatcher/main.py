@@ -176,7 +176,7 @@ async def run(settings: DispatcherSettings, around: Surroundings) -> None:
     accounts, crm = settings.open_accounts(stop), settings.open_crm()
     guard = Guard(database.sessions, around.event_log)
     health.require("ledger", guard.ready)
-    health.require("link keys", LinkKeys(settings.link_secrets, database.sessions).check)
+    health.require("link keys", LinkKeys(settings.link_secrets, database.sessions).check, advisory=True)
     bell = Bell()
     consumer = build_consumer(settings, database, around.event_log, clock, bell)
     try:

@@ -105,7 +105,7 @@ async def run(settings: ScoringSettings, around: Surroundings) -> None:
     clock = await compared(around.clock, database)
     app = build_app(settings, database=database, clock=around.clock, health=health, stop=stop)
     consumer = build_consumer(settings, database, around.event_log, clock)
-    health.require("link keys", LinkKeys(settings.link_secrets, database.sessions).check)
+    health.require("link keys", LinkKeys(settings.link_secrets, database.sessions).check, advisory=True)
     sender = Courier(database.sessions, settings.webhook_networks)
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -74,3 +74,20 @@ async def test_process_is_not_ready_while_a_part_of_it_has_not_started() -> None
     assert await parts[0].problems() == {"scoring.start": "has not started yet"}
     parts[1].heartbeat("relay")
     assert await parts[0].problems() == {}
+
+
+async def test_advisory_check_warns_and_takes_nothing_out_of_service() -> None:
+    """Answer pages go on for the keys that are there while requests wait for another one."""
+
+    async def lacking() -> None:
+        raise NotReady("link key k2 is missing")
+
+    async def away() -> None:
+        raise NotReady("does not commit")
+
+    scoring = Health().part("scoring")
+    scoring.require("link keys", lacking, advisory=True)
+    scoring.require("database", away)
+    found = await scoring.state()
+    assert found.warnings == {"scoring.link keys": "link key k2 is missing"}
+    assert found.problems == {"scoring.database": "does not commit"}
