@@ -1,6 +1,7 @@
 """`make chaos`: kill and cut while thousands of invitations are on their way, then let an oracle count.
 
-Prints the table, writes build/chaos.json, and exits with 1 when anything was lost, sent twice or cannot be explained.
+Prints the table, writes build/chaos.json, and exits with 1 when anything was lost, sent twice, stood still unseen or
+cannot be explained.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 from pathlib import Path
 
 import uvloop
@@ -16,10 +18,13 @@ from rich.table import Table
 
 from shared import logging
 from tests.chaos import run
-from tests.chaos.run import Plan, Report
+from tests.chaos.run import Report
+from tests.chaos.stand import Plan
 
 OUTPUT = Path("build/chaos.json")
+LOGS = Path("build/chaos-logs")
 MOST_SHOWN = 20
+MOST_KEPT = 1000
 
 
 def main() -> bool:
@@ -30,7 +35,8 @@ def main() -> bool:
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     chosen = parser.parse_args()
     logging.configure("critical", service="chaos")  # what goes away is said in the table
-    report = uvloop.run(run.run(Plan(chosen.invitations, chosen.kills, chosen.seed, chosen.transport)))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is stopped in any case
+    report = uvloop.run(run.run(Plan(chosen.invitations, chosen.kills, chosen.seed, LOGS, chosen.transport)))
     _print(report)
     _write(report)
     return report.passed
@@ -45,10 +51,15 @@ def _print(report: Report) -> None:
         "accepted": verdict.accepted,
         "lost": verdict.lost,
         "duplicates": verdict.duplicates,
+        "answers thanked for": verdict.answers,
+        "answers lost": verdict.answers_lost,
+        "events acknowledged": verdict.posts,
+        "unseen": report.unseen,
         **{f"unknown, {reason}": count for reason, count in sorted(verdict.unknown.items())},
         "unknown at most": verdict.unknown_bound,
         "kills": report.kills,
         **dict(sorted(report.faults.items())),
+        **{f"longest still, s: {name}": round(longest) for name, longest in sorted(report.longest.items())},
         "seconds": round(report.seconds),
     }
     for name, value in rows.items():
@@ -73,6 +84,12 @@ def _write(report: Report) -> None:
         "duplicates": verdict.duplicates,
         "unknown": verdict.unknown.total(),
         "unknown_bound": verdict.unknown_bound,
+        "answers": verdict.answers,
+        "answers_lost": verdict.answers_lost,
+        "posts": verdict.posts,
+        "posts_lost": verdict.posts_lost,
+        "unseen": report.unseen,
+        "wrong": verdict.wrong[:MOST_KEPT],
         "seconds": round(report.seconds, 1),
     }
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from shared import cloudevents, db
-from shared.events import ContactAttempted, InvitationClosed
+from shared.events import ContactAttempted, InvitationClosed, SurveyAnswered
 from shared.transport import EventLog
+from shared.vocabulary import Service
 from tests.chaos.providers import Ledger
-from tests.chaos.respondents import Crowd
+from tests.chaos.respondents import SCORE, Crowd
 
 IN_FLIGHT = 120  # at most, of one process: 100 mails and 20 text messages
 BUDGET_S = 10.0
 BY_ITSELF = {"exhausted", "undeliverable", "expired"}
 ENDS = {"answered": {"answered"}, "withdrawn": {"withdrawn", *BY_ITSELF}, "declined": {"declined", *BY_ITSELF}}
+AMBIGUOUS = ("connection cut", "SMS", "mail reply")
 
 
 @dataclass
@@ -28,56 +30,95 @@ class Verdict:
     found: int = 0
     accepted: int = 0
     duplicates: int = 0
+    answers: int = 0
+    answers_lost: int = 0
+    posts: int = 0
+    posts_lost: int = 0
     unknown: Counter[str] = field(default_factory=Counter)
     unknown_bound: int = 0
     wrong: list[str] = field(default_factory=list)
 
     @property
     def lost(self) -> int:
-        return self.expected - self.found
+        return self.expected - self.found + self.posts_lost
 
 
 @dataclass
 class Oracle:
     crowd: Crowd
     ledger: Ledger
-    database: db.Database
+    databases: Mapping[Service, db.Database]
     closed_seen: dict[UUID, float] = field(default_factory=dict)  # when an invitation was first seen closed
 
     async def look(self) -> None:
         """Note which invitations are closed by now."""
-        rows = await self._rows("SELECT id FROM invitations WHERE outcome IS NOT NULL")
+        rows = await self._rows(Service.DISPATCHER, "SELECT id FROM invitations WHERE outcome IS NOT NULL")
         seen = time.monotonic()
         for row in rows:
             self.closed_seen.setdefault(row["id"], seen)
 
     async def judge(self, event_log: EventLog, *, deaths: int) -> Verdict:
-        verdict = Verdict(len(self.crowd.asked), accepted=self.ledger.total, duplicates=len(self.ledger.twice))
-        found = await self._rows("SELECT id, outcome FROM invitations")
-        outcomes: dict[UUID, str | None] = {row["id"]: row["outcome"] for row in found}
-        ids = [asked.invitation_id for asked in self.crowd.asked]
-        lost = [each for each in ids if outcomes.get(each) not in self._allowed(each)]
-        verdict.found = len(ids) - len(lost)
+        """Compare everything; `deaths` is how often a sender was killed, ended or stopped."""
+        await self.crowd.learn()
+        self.ledger.resolve(self.crowd.invited.values())
+        customers = set(self.crowd.invited.values())
+        verdict = Verdict(self.crowd.sold, accepted=self.ledger.total)
+        verdict.duplicates = sum(invitation in customers for invitation, _ in self.ledger.twice)
+        verdict.unknown_bound = IN_FLIGHT * deaths + sum(
+            count for fault, count in self.ledger.faults.items() if fault.startswith(AMBIGUOUS)
+        )
+        await self._find(verdict)
+        steps = await self._rows(Service.DISPATCHER, "SELECT invitation_id, step, channel, state, reason FROM steps")
+        verdict.unknown.update(row["reason"] or "none" for row in steps if row["state"] == "unknown")
+        events = await _Published.read(event_log)
+        await self._count_posts(verdict)
+        await self._count_answers(verdict, events)
+        verdict.wrong += [*self._wrong_steps(steps), *self._too_late(customers), *self._wrong_unknown(verdict)]
+        verdict.wrong += await self._wrong_events(events)
+        return verdict
+
+    async def _find(self, verdict: Verdict) -> None:
+        """Find the invitation of each purchase, and whether its end is one that what was said allows."""
+        rows = await self._rows(Service.DISPATCHER, "SELECT id, outcome FROM invitations")
+        outcomes: dict[UUID, str | None] = {row["id"]: row["outcome"] for row in rows}
+        lost = [each for each in self.crowd.invited.values() if outcomes.get(each) not in self._allowed(each)]
+        verdict.found = len(self.crowd.invited) - len(lost)
         verdict.wrong += [
             f"{each} is {outcomes.get(each)}, and may be {sorted(map(str, self._allowed(each)))}" for each in lost
         ]
-        verdict.unknown_bound = IN_FLIGHT * deaths + sum(
-            count for fault, count in self.ledger.faults.items() if fault.startswith(("connection cut", "SMS"))
-        )
-        steps = await self._rows("SELECT invitation_id, step, channel, state, reason FROM steps")
-        verdict.unknown.update(row["reason"] or "none" for row in steps if row["state"] == "unknown")
-        verdict.wrong += self._wrong_steps(steps)
-        verdict.wrong += self._too_late()
-        verdict.wrong += await self._wrong_events(event_log)
-        verdict.wrong += self._wrong_unknown(verdict)
-        return verdict
+        if missing := self.crowd.sold - len(self.crowd.invited):
+            verdict.wrong.append(f"{missing} customers were never asked")
 
     def _allowed(self, invitation: UUID) -> set[str | None]:
-        """Which ends are right: what was said, or before it what the desk or time ended; an answer is never late."""
+        """Which ends are right: what was said, or before it what the desk or time ended; an answer is never late.
+
+        What somebody began to say, and nobody acknowledged, may have been heard or not.
+        """
         ends: set[str | None] = {*ENDS.get(self.crowd.said.get(invitation, ""), BY_ITSELF)}
+        if begun := self.crowd.tried.get(invitation):
+            ends.add(begun)
         if any(called == invitation for called, _ in self.crowd.calls.values()):
             ends.add("declined")
         return ends
+
+    async def _count_posts(self, verdict: Verdict) -> None:
+        """Each event that was taken has the decision that was promised."""
+        rows = await self._rows(Service.TRIGGER, "SELECT event_id, id FROM decisions")
+        stored = {row["event_id"]: str(row["id"]) for row in rows}
+        lost = [each for each, told in self.crowd.posts.items() if stored.get(each) != (told or stored.get(each, ""))]
+        verdict.posts, verdict.posts_lost = len(self.crowd.posts), len(lost)
+        verdict.wrong += [f"{each} was promised decision {self.crowd.posts[each]}, {stored.get(each)}" for each in lost]
+
+    async def _count_answers(self, verdict: Verdict, events: _Published) -> None:
+        """Each answer somebody was thanked for is stored with its score, and published."""
+        thanked = {each for each, said in self.crowd.said.items() if said == "answered"}
+        rows = await self._rows(Service.SCORING, "SELECT invitation_id, score FROM answers")
+        stored = {row["invitation_id"] for row in rows if row["score"] == SCORE}
+        verdict.answers, verdict.answers_lost = len(thanked), len(thanked - (stored & events.answered))
+        verdict.wrong += [
+            f"the answer of {each} is lost: stored {each in stored}, published {each in events.answered}"
+            for each in thanked - (stored & events.answered)
+        ]
 
     def _wrong_steps(self, steps: list[db.Row]) -> Iterator[str]:
         """What we believe against what the providers know."""
@@ -91,11 +132,11 @@ class Oracle:
             if row["state"] in ("planned", "leased", "in_flight", "waiting"):
                 yield f"{row['invitation_id']}.{row['step']} is still {row['state']}"
 
-    def _too_late(self) -> Iterator[str]:
+    def _too_late(self, customers: set[UUID]) -> Iterator[str]:
         """Nothing may be accepted when an end is committed for longer than a send may take."""
         for (invitation, step), times in self.ledger.accepted.items():
             late = max(times) - self.closed_seen.get(invitation, float("inf"))
-            if late > BUDGET_S:
+            if late > BUDGET_S and invitation in customers:
                 yield f"{invitation}.{step} was accepted {late:.1f} s after its invitation's end"
 
     def _wrong_unknown(self, verdict: Verdict) -> Iterator[str]:
@@ -104,35 +145,49 @@ class Oracle:
         if verdict.unknown.total() > verdict.unknown_bound:
             yield f"{verdict.unknown.total()} unknown, and at most {verdict.unknown_bound} were in flight"
 
-    async def _wrong_events(self, event_log: EventLog) -> Iterator[str]:
+    async def _wrong_events(self, events: _Published) -> list[str]:
         """What was published against what is stored: each change once, but for what is published again."""
-        attempts: Counter[UUID] = Counter()
-        closed: dict[UUID, set[str]] = defaultdict(set)
-        async for event in _read_all(event_log, "survey.deliveries"):
-            if isinstance(event.payload, ContactAttempted):
-                attempts[event.payload.attempt_id] += 1
-            elif isinstance(event.payload, InvitationClosed):
-                closed[event.payload.invitation_id].add(event.payload.outcome)
-        stored = {row["id"] for row in await self._rows("SELECT id FROM attempts")}
-        outcomes = {row["id"]: row["outcome"] for row in await self._rows("SELECT id, outcome FROM invitations")}
-        wrong = []
-        if stored != set(attempts):
-            wrong.append(f"{len(stored)} attempts are stored, {len(attempts)} published")
-        wrong += [
-            f"{each} is {end}, published {closed[each]}" for each, end in outcomes.items() if end not in closed[each]
+        attempts = await self._rows(Service.DISPATCHER, "SELECT id FROM attempts")
+        invitations = await self._rows(Service.DISPATCHER, "SELECT id, outcome FROM invitations")
+        wrong = [
+            f"{row['id']} is {row['outcome']}, published {events.closed[row['id']]}"
+            for row in invitations
+            if row["outcome"] not in events.closed[row["id"]]
         ]
+        if {row["id"] for row in attempts} != events.attempts:
+            wrong.append(f"{len(attempts)} attempts are stored, {len(events.attempts)} published")
         called = Counter(self.crowd.calls.values())
-        wrong += [f"{call} was asked for {times} times" for call, times in called.items() if times > 1]
-        return iter(wrong)
+        return wrong + [f"{call} was asked for {times} times" for call, times in called.items() if times > 1]
 
-    async def _rows(self, sql: str) -> list[db.Row]:
-        async with self.database.sessions.begin() as session:
+    async def _rows(self, service: Service, sql: str) -> list[db.Row]:
+        async with self.databases[service].sessions.begin() as session:
             return await db.fetch(session, sql)
+
+
+@dataclass
+class _Published:
+    attempts: set[UUID] = field(default_factory=set)
+    closed: dict[UUID, set[str]] = field(default_factory=lambda: defaultdict(set))
+    answered: set[UUID] = field(default_factory=set)
+
+    @classmethod
+    async def read(cls, event_log: EventLog) -> _Published:
+        found = cls()
+        for topic in ("survey.deliveries", "survey.answers"):
+            async for event in _read_all(event_log, topic):
+                match event.payload:
+                    case ContactAttempted(attempt_id=attempt):
+                        found.attempts.add(attempt)
+                    case InvitationClosed(invitation_id=invitation, outcome=outcome):
+                        found.closed[invitation].add(outcome)
+                    case SurveyAnswered(invitation_id=invitation):
+                        found.answered.add(invitation)
+        return found
 
 
 async def _read_all(event_log: EventLog, topic: str) -> Any:
     """Yield every event of a topic from its beginning to its present end."""
-    group = "chaos-oracle"
+    group = f"chaos-oracle-{topic}"
     async with aclosing(event_log.read(group, [topic])) as batches:
         while await event_log.lag(group, [topic]):
             batch = await anext(batches)

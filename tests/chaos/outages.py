@@ -1,32 +1,55 @@
-"""What goes away under a chaos run: PostgreSQL, its sessions, the broker."""
+"""What goes away under a chaos run: PostgreSQL, its sessions and connections, one broker or two at once."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import random
+import signal
+import time
 from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from deploy.kafka.broker import Broker
+import asyncpg
+
+from deploy.kafka.cluster import Cluster
 from shared import database_url, embedded
 
-PAUSE_S = (3.0, 9.0)
+PAUSE_S = (2.0, 6.0)
+HANGS_S = (5.0, 20.0)
+AWAY_S = (4.0, 10.0)
+USED_UP_S = 8.0
+_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'earshot-%'"
 
 
 @dataclass
 class Outages:
     postgres: embedded.Embedded
-    broker: Broker | None
+    cluster: Cluster | None
     chance: random.Random
+    once_each: asyncio.Event = field(default_factory=asyncio.Event)
     faults: Counter[str] = field(default_factory=Counter)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Let one thing after another go away and come back, until told to stop."""
-        kinds = [self._terminate_sessions, self._restart_fast, self._terminate_sessions, self._restart_at_once]
-        if self.broker is not None:
-            kinds.insert(1, self._restart_broker)
-        for kind in itertools.cycle(kinds):
+        kinds: list[Callable[[], Awaitable[None]]] = [
+            self._terminate_sessions,
+            self._hang_commits,
+            self._restart_fast,
+            self._use_up_connections,
+            self._stand_still,
+            self._restart_at_once,
+        ]
+        if self.cluster is not None:
+            kinds += [self._kill_two_brokers, self._kill_a_broker]
+        self.chance.shuffle(kinds)
+        for number, kind in enumerate(itertools.cycle(kinds)):
+            if number == len(kinds):
+                self.once_each.set()
             try:
                 async with asyncio.timeout(self.chance.uniform(*PAUSE_S)):
                     await stop.wait()
@@ -35,12 +58,54 @@ class Outages:
             else:
                 return
 
+    async def _admin(self) -> asyncpg.Connection:
+        return await database_url.connect(self.postgres.admin_url)
+
     async def _terminate_sessions(self) -> None:
-        admin = await database_url.connect(self.postgres.admin_url)
-        sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'earshot-%'"
-        await admin.execute(sql)
+        admin = await self._admin()
+        await admin.execute(_SESSIONS)
         await admin.close()
         self.faults["sessions terminated"] += 1
+
+    async def _hang_commits(self) -> None:
+        """Have every commit wait for a standby that does not exist."""
+        try:
+            await self._set_standby("ghost")
+            await asyncio.sleep(self.chance.uniform(*HANGS_S))
+        finally:
+            await self._set_standby("")
+        self.faults["commits hung"] += 1
+
+    async def _set_standby(self, name: str) -> None:
+        admin = await self._admin()
+        await admin.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
+        await admin.execute("SELECT pg_reload_conf()")
+        await admin.close()
+
+    async def _use_up_connections(self) -> None:
+        """End the sessions and take every connection the server has, for a while."""
+        async with AsyncExitStack() as taken:
+            ends = time.monotonic() + USED_UP_S
+            admin = await self._admin()
+            taken.push_async_callback(admin.close)
+            while time.monotonic() < ends:
+                await admin.execute(_SESSIONS)
+                try:
+                    while time.monotonic() < ends:
+                        taken.push_async_callback((await self._admin()).close)
+                except (asyncpg.PostgresError, OSError):
+                    await asyncio.sleep(0.2)
+        self.faults["connections used up"] += 1
+
+    async def _stand_still(self) -> None:
+        """Stop every process of the server, so that it neither answers nor refuses."""
+        stopped = _family(int((self.postgres.folder / "postmaster.pid").read_text().split()[0]))
+        try:
+            _signal(stopped, signal.SIGSTOP)
+            await asyncio.sleep(self.chance.uniform(*HANGS_S))
+        finally:
+            _signal(reversed(stopped), signal.SIGCONT)
+        self.faults["PostgreSQL stood still"] += 1
 
     async def _restart_fast(self) -> None:
         await asyncio.to_thread(self.postgres.restart)
@@ -50,8 +115,31 @@ class Outages:
         await asyncio.to_thread(self.postgres.restart, crash=True)
         self.faults["PostgreSQL crashed"] += 1
 
-    async def _restart_broker(self) -> None:
-        assert self.broker is not None
-        self.broker.kill()
-        await asyncio.to_thread(self.broker.restart)
-        self.faults["broker killed"] += 1
+    async def _kill_a_broker(self) -> None:
+        await self._kill_brokers(1)
+        self.faults["a broker killed"] += 1
+
+    async def _kill_two_brokers(self) -> None:
+        await self._kill_brokers(2)
+        self.faults["two brokers killed at once"] += 1
+
+    async def _kill_brokers(self, count: int) -> None:
+        assert self.cluster is not None
+        killed = self.chance.sample(self.cluster.brokers, count)
+        self.cluster.kill(killed)
+        await asyncio.sleep(self.chance.uniform(*AWAY_S))
+        await asyncio.to_thread(self.cluster.start, killed)
+
+
+def _family(pid: int) -> list[int]:
+    """Return a process and its children, itself first, so that it starts no more."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *map(int, children)]
+
+
+def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            continue

@@ -1,6 +1,6 @@
 """The world outside, in a process that is never killed: a mail server, a proxy that cuts connections to it, Twilio.
 
-What they accepted stands in one ledger, by invitation and step, whether or not the sender ever heard of it.
+What they accepted stands in one ledger, by link or invitation and by step, whether or not the sender ever heard of it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ MESSAGE_ID = re.compile(rb"Message-ID: <([0-9a-f-]{36})\.(\d+)@")
 LINK = re.compile(r"/s/([\w-]{22})\.(\d+)")
 LATER = 0.02  # of the recipients, each time
 REFUSED = b"refused"  # in an address: it never existed
+LATE_S = 6.0  # after the dot, longer than a sender waits for most replies
 
 Contact = tuple[UUID, int]
 
@@ -35,8 +36,17 @@ class Ledger:
     accepted: dict[Contact, list[float]] = field(default_factory=lambda: defaultdict(list))
     faults: Counter[str] = field(default_factory=Counter)
 
+    texts: dict[tuple[str, int], list[float]] = field(default_factory=lambda: defaultdict(list))  # by link and step
+
     def accept(self, invitation: UUID, step: int) -> None:
         self.accepted[invitation, step].append(time.monotonic())
+
+    def resolve(self, invitations: Iterable[UUID]) -> None:
+        """Say whose the links in text messages were."""
+        known = {links.token(DEVELOPMENT_LINK_KEYS, "dev", Purpose.ANSWER, each): each for each in invitations}
+        for (link, step), times in self.texts.items():
+            self.accepted[known[link], step] += times
+        self.texts.clear()
 
     @property
     def total(self) -> int:
@@ -51,6 +61,7 @@ class Ledger:
 class MailServer:
     ledger: Ledger
     chance: random.Random
+    late: float = 0.0  # how often a mail is taken and the reply comes late
 
     async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 here\r\n")
@@ -59,6 +70,9 @@ class MailServer:
                 writer.write(self._reply(line))
                 if line == b"DATA\r\n":
                     self._take(await reader.readuntil(b"\r\n.\r\n"))
+                    if self.chance.random() < self.late:
+                        self.ledger.faults["mail reply late"] += 1
+                        await asyncio.sleep(LATE_S)
                     writer.write(b"250 taken\r\n")
         writer.close()
 
@@ -134,27 +148,23 @@ async def _swallow_reply(
 @dataclass
 class Providers:
     ledger: Ledger
+    mail: MailServer
     proxy: Proxy
     twilio: fakes.Gateway
     chance: random.Random
     smtp_url: str
     swallowing: float = 0.0
-    _links: dict[str, UUID] = field(default_factory=dict)
-
-    def know(self, invitations: Iterable[UUID]) -> None:
-        """Learn whose the link in a text message is."""
-        for each in invitations:
-            self._links[links.token(DEVELOPMENT_LINK_KEYS, "dev", Purpose.ANSWER, each)] = each
 
     def misbehave(self, often: float) -> None:
         self.proxy.cutting = self.swallowing = often
+        self.mail.late = often / 4
 
     def take_text(self, form: dict[str, str]) -> Response | None:
         if "Body" not in form:
             return self._listed(form["To"])
         found = LINK.search(form["Body"])
         assert found is not None
-        self.ledger.accept(self._links[found[1]], int(found[2]))
+        self.ledger.texts[found[1], int(found[2])].append(time.monotonic())
         if self.chance.random() < self.swallowing:
             self.ledger.faults["SMS reply swallowed"] += 1
             return None
@@ -171,11 +181,13 @@ async def open_providers(seed: int) -> AsyncIterator[Providers]:
     ledger, chance = Ledger(), random.Random(seed)
     async with AsyncExitStack() as resources:
         twilio = await resources.enter_async_context(fakes.gateway())
-        inner = await asyncio.start_server(MailServer(ledger, chance).converse, "127.0.0.1", 0, limit=1_000_000)
+        mail = MailServer(ledger, chance)
+        inner = await asyncio.start_server(mail.converse, "127.0.0.1", 0, limit=1_000_000)
         resources.callback(inner.close)
         proxy = Proxy(inner.sockets[0].getsockname()[1], ledger, chance)
         outer = await asyncio.start_server(proxy.converse, "127.0.0.1", 0, limit=1_000_000)
         resources.callback(outer.close)
-        providers = Providers(ledger, proxy, twilio, chance, f"smtp://127.0.0.1:{outer.sockets[0].getsockname()[1]}")
+        smtp_url = f"smtp://127.0.0.1:{outer.sockets[0].getsockname()[1]}"
+        providers = Providers(ledger, mail, proxy, twilio, chance, smtp_url)
         twilio.answer = providers.take_text
         yield providers

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.chaos import run
-from tests.chaos.run import Plan
+from tests.chaos.stand import Plan
 from tests.kafka_broker import require_broker
 
 
 @pytest.mark.parametrize(
-    "transport",
-    ["postgres", pytest.param("kafka", marks=[pytest.mark.kafka, pytest.mark.xdist_group("kafka")])],
+    ("transport", "kills"),
+    [("postgres", 8), pytest.param("kafka", 5, marks=[pytest.mark.kafka, pytest.mark.xdist_group("kafka")])],
 )
-async def test_nothing_is_lost_and_nothing_is_sent_twice_while_processes_die(transport: str) -> None:
+async def test_nothing_is_lost_and_nothing_is_sent_twice_while_processes_die(
+    transport: str, kills: int, tmp_path: Path
+) -> None:
     if transport == "kafka":
         require_broker()
-    report = await run.run(Plan(invitations=300, kills=8, seed=4, transport=transport))
+    report = await run.run(Plan(invitations=300, kills=kills, seed=4, logs=tmp_path / "logs", transport=transport))
     assert report.verdict.wrong == []
-    assert (report.verdict.lost, report.verdict.duplicates) == (0, 0)
-    assert report.kills >= 8
+    assert (report.verdict.lost, report.verdict.duplicates, report.verdict.answers_lost, report.unseen) == (0, 0, 0, 0)
+    assert report.kills >= kills

@@ -1,0 +1,156 @@
+"""Asks each process how it is, and looks whether its service works: one that says it is well and does not is caught.
+
+What a service has to do are the messages its group has not read, its outbox and what is due. While one of its processes
+was ready all along, each of these must fall now and then; time in which nobody says that he is ready does not count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import httpx
+
+from deploy import settled
+from services.dispatcher import repository as dispatcher_repository
+from services.dispatcher.repository.steps import LEASE
+from services.scoring import repository as scoring_repository
+from shared import db
+from shared.clock import StoredClock
+from shared.transport import EventLog, TransportUnavailable
+from shared.vocabulary import Service
+from tests.chaos.processes import Processes, Running
+
+LOOK_S = 2.0
+ANSWER_S = 10.0
+STILL_S = LEASE.total_seconds() + 60  # what a killed sender held waits for the end of its lease
+MUTE_S = 60.0
+READY_S = 120.0
+_OUTBOX = "SELECT count(*), coalesce(min(id), 0) FROM outbox"
+_DUE = {Service.DISPATCHER: dispatcher_repository.work_left, Service.SCORING: scoring_repository.work_left}
+
+
+@dataclass(slots=True)
+class Task:
+    """One thing a service has to do: how much, and for how long it did not fall while somebody said he was well."""
+
+    left: int = 0
+    mark: int = 0
+    still_s: float = 0.0
+
+    def seen(self, left: int, mark: int, *, well_s: float) -> None:
+        falls = left < self.left or mark != self.mark or left == 0
+        self.left, self.mark = left, mark
+        self.still_s = 0.0 if falls else self.still_s + well_s
+
+
+@dataclass
+class Witness:
+    processes: Processes
+    databases: Mapping[Service, db.Database]
+    event_log: EventLog
+    clock: StoredClock
+    web: httpx.AsyncClient
+    unseen: int = 0
+    wrong: list[str] = field(default_factory=list)
+    faults: Counter[str] = field(default_factory=Counter)
+    longest: dict[str, float] = field(default_factory=dict)  # how long each thing stood still at most
+    _tasks: dict[str, Task] = field(default_factory=dict)
+    _ready: set[Running] = field(default_factory=set)
+    _answered: dict[Running, float] = field(default_factory=dict)
+
+    async def watch(self) -> None:
+        """Look for ever."""
+        looked = time.monotonic()
+        while True:
+            await asyncio.sleep(LOOK_S)
+            before, (since, looked) = self._ready, (looked, time.monotonic())
+            self._ready = await self.ask_all()
+            well = {each.role.service for each in self._ready & before}
+            for service in Service:
+                await self._look_at(service, well_s=(looked - since) * (service in well))
+
+    async def ask_all(self) -> set[Running]:
+        """Return the processes that say they are ready; what none should say is a failure."""
+        up = self.processes.up()
+        ready = await asyncio.gather(*map(self._ask, up))
+        return {each for each, is_ready in zip(up, ready, strict=True) if is_ready and each.is_up}
+
+    async def _ask(self, running: Running) -> bool:
+        livez, readyz = await self._status(running, "livez"), await self._status(running, "readyz")
+        if not running.is_up:
+            return False
+        if livez is not None or readyz is not None:
+            self._answered[running] = time.monotonic()
+        if time.monotonic() - self._answered.setdefault(running, running.up_since) > MUTE_S:
+            self._answered[running] = time.monotonic()
+            self.wrong.append(f"{running.role.name} answers neither /livez nor /readyz for {MUTE_S:g} s")
+        if livez not in (None, httpx.codes.OK):
+            self.wrong.append(f"{running.role.name} says {livez} at /livez")
+        if readyz not in (None, httpx.codes.OK):
+            self.faults[f"not ready, {running.role.service}"] += 1
+        return readyz == httpx.codes.OK
+
+    async def _status(self, running: Running, path: str) -> int | None:
+        try:
+            return (await self.web.get(f"{running.url}/{path}", timeout=ANSWER_S)).status_code
+        except httpx.HTTPError:
+            return None
+
+    async def _look_at(self, service: Service, *, well_s: float) -> None:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                left = await self.left(service)
+        except (TransportUnavailable, TimeoutError):
+            return
+        except Exception as error:
+            if not db.is_transient(error):
+                raise
+            return
+        for name, (count, mark) in left.items():
+            task = self._tasks.setdefault(name, Task())
+            task.seen(count, mark, well_s=well_s)
+            self.longest[name] = max(self.longest.get(name, 0.0), task.still_s)
+            if task.still_s > STILL_S:
+                self.unseen += 1
+                self.wrong.append(f"{service} says it is ready, and its {name} stands at {count} for {STILL_S:g} s")
+                task.still_s = 0.0
+
+    async def left(self, service: Service) -> dict[str, tuple[int, int]]:
+        """Say how much of each kind is left to do, and a mark that changes when some of it is done."""
+        async with self.databases[service].sessions.begin() as session:
+            count, oldest = (await db.fetch(session, _OUTBOX))[0]
+            due = await _DUE[service](session, self.clock.now()) if service in _DUE else 0
+        lag = await self.event_log.lag(service.group, settled.TOPICS[service])
+        return {f"outbox of {service}": (count, oldest), f"due of {service}": (due, 0), f"lag of {service}": (lag, 0)}
+
+    async def until_ready(self) -> None:
+        """Wait until every process says it is ready: when nothing is at fault any more, one that does not is wrong."""
+        try:
+            async with asyncio.timeout(READY_S):
+                while not self._ready >= set(self.processes.up()):  # noqa: ASYNC110 - `watch` sets no event
+                    await asyncio.sleep(LOOK_S)
+        except TimeoutError:
+            late = {each.role.name for each in self.processes.up()} - {each.role.name for each in self._ready}
+            self.wrong.append(f"not ready {READY_S:g} s after the last fault: {sorted(late)}")
+
+    async def is_quiet(self) -> bool:
+        """Say whether nothing is left to do at this time."""
+        for service in Service:
+            if any(count for count, _ in (await self.left(service)).values()):
+                return False
+        return True
+
+
+@asynccontextmanager
+async def open_databases(urls: Mapping[str, str]) -> AsyncIterator[dict[Service, db.Database]]:
+    databases = {service: db.Database(urls[service], schema=service, pool_size=2) for service in Service}
+    try:
+        yield databases
+    finally:
+        for database in databases.values():
+            await database.close()
