@@ -64,7 +64,7 @@ class Database:
     async def _begun(self) -> asyncpg.Connection:
         """Open a connection inside a transaction, so that SQLAlchemy asks its first questions of one server."""
         connection = await self.connect()
-        await connection.execute("BEGIN")
+        await transactions.send(connection, command="BEGIN")
         return connection
 
     async def own_connection(self) -> asyncpg.Connection:

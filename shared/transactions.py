@@ -35,7 +35,7 @@ def send_by_driver(engine: Engine) -> None:
 
 def _send(connection: Connection, *, command: str) -> None:
     pooled: Any = connection.connection.dbapi_connection
-    pooled.run_async(partial(_execute, command=command))
+    pooled.run_async(partial(send, command=command))
 
 
 def _roll_back(connection: Connection) -> None:
@@ -45,10 +45,11 @@ def _roll_back(connection: Connection) -> None:
 
 def roll_back_setup(pooled: Any, _record: object) -> None:
     """End the transaction in which a new connection was set up."""
-    pooled.run_async(partial(_execute, command="ROLLBACK"))
+    pooled.run_async(partial(send, command="ROLLBACK"))
 
 
-async def _execute(driver: asyncpg.Connection, *, command: str) -> None:
+async def send(driver: asyncpg.Connection, *, command: str) -> None:
+    """Send BEGIN, COMMIT or ROLLBACK; what interrupts it closes the connection. Raises NotCommitted."""
     try:
         done = await driver.execute(command)
     except BaseException:

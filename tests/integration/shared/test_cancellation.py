@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import uuid4
@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared import cloudevents, db, inbox, outbox
 from shared.cloudevents import Event
 from shared.consumer import Consumer
+from shared.database_url import USUAL, DatabaseOptions
 from shared.events import Payload, SurveyWithdrawn
 from shared.transport import EventLog, Message, open_log
 from shared.vocabulary import Service
@@ -24,10 +25,19 @@ from tests.cancellation import cancelled_at_every_turn
 
 TOPIC = "survey.requests"
 
+in_both_ways = pytest.mark.parametrize(
+    "options", [USUAL, replace(USUAL, pooled=True)], ids=["a session of its own", "pooled by transaction"]
+)
+
 
 @pytest.fixture
-async def database(urls: Mapping[str, str]) -> AsyncIterator[db.Database]:
-    one_connection = db.Database(urls["scoring"], schema="scoring", pool_size=1)
+def options() -> DatabaseOptions:
+    return USUAL
+
+
+@pytest.fixture
+async def database(urls: Mapping[str, str], options: DatabaseOptions) -> AsyncIterator[db.Database]:
+    one_connection = db.Database(urls["scoring"], schema="scoring", options=options, pool_size=1)
     yield one_connection
     await one_connection.close()
 
@@ -40,6 +50,7 @@ async def outside(database: db.Database) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
+@in_both_ways
 async def test_cancelled_transaction_poisons_no_connection(database: db.Database, outside: asyncpg.Connection) -> None:
     async def work(turn: int) -> int:
         async with database.sessions.begin() as session:
@@ -53,6 +64,7 @@ async def _is_kept(outside: asyncpg.Connection, turn: int) -> None:
     assert await outside.fetchval("SELECT count(*) FROM kept WHERE turn = $1", turn) == 1
 
 
+@in_both_ways
 async def test_cancelled_read_poisons_no_connection(database: db.Database, outside: asyncpg.Connection) -> None:
     async def work(_: int) -> None:
         async with database.sessions() as session:
@@ -64,6 +76,7 @@ async def test_cancelled_read_poisons_no_connection(database: db.Database, outsi
     await cancelled_at_every_turn(work, database=database, kept=kept)
 
 
+@in_both_ways
 async def test_cancelled_commit_of_a_session_poisons_no_connection(
     database: db.Database, outside: asyncpg.Connection
 ) -> None:
@@ -77,6 +90,7 @@ async def test_cancelled_commit_of_a_session_poisons_no_connection(
     await cancelled_at_every_turn(work, database=database, kept=lambda _, turn: _is_kept(outside, turn))
 
 
+@in_both_ways
 async def test_cancelled_savepoint_poisons_no_connection(database: db.Database, outside: asyncpg.Connection) -> None:
     async def work(turn: int) -> int:
         async with database.sessions.begin() as session:
@@ -89,9 +103,8 @@ async def test_cancelled_savepoint_poisons_no_connection(database: db.Database, 
     await cancelled_at_every_turn(work, database=database, kept=lambda _, turn: _is_kept(outside, turn))
 
 
-async def test_commit_of_many_rows_is_cancelled_without_harm(
-    database: db.Database, outside: asyncpg.Connection
-) -> None:
+@in_both_ways
+async def test_cancelled_copy_poisons_no_connection(database: db.Database, outside: asyncpg.Connection) -> None:
     async def work(turn: int) -> int:
         async with database.sessions.begin() as session:
             await db.copy(session, "kept", ["turn"], [(turn,)])
