@@ -24,7 +24,7 @@ from shared.vocabulary import Service
 from tests import postgres_server
 from tests.postgres_server import Authority, Server, free_port, own_folder, require, running
 
-QUICK = DatabaseOptions(pool_size=3, connect_s=2, command_s=2, statement_s=1)
+QUICK = DatabaseOptions(pool_size=3, connect_s=3, command_s=6, statement_s=5)
 POOLED = replace(QUICK, pooled=True)
 
 

@@ -13,7 +13,7 @@ import pytest
 from shared import database_url, db
 from shared.database_url import DatabaseOptions, DatabaseUrl, Host
 
-QUICK = DatabaseOptions(connect_s=0.2)
+QUICK = DatabaseOptions(connect_s=1)
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ import httpx
 import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
+from services.scoring.config import ScoringSettings
+from services.scoring.main import build_app as scoring_app
 from services.trigger.config import TriggerSettings
 from services.trigger.main import build_app, install_programs
 from shared import database_url, db
@@ -20,10 +22,11 @@ from shared.clock import ManualClock
 from shared.database_url import DatabaseOptions, Host
 from shared.embedded import Embedded
 from shared.transport import open_log
+from tests.integration.scoring.stand import Scoring, link_of
 from tests.integration.trigger.samples import NOW, purchase
 
-OPTIONS = DatabaseOptions(pool_size=2, connect_s=0.5, command_s=0.3, statement_s=0.2, idle_s=0.5)
-LONGEST_S = 5.0  # of a request: far less than without a limit, far more than the options add up to
+OPTIONS = DatabaseOptions(pool_size=2, connect_s=2, command_s=1.5, statement_s=1, idle_s=1)
+LONGEST_S = 30.0  # of a request: far less than without a limit, far more than the options add up to
 
 
 @pytest.fixture
@@ -61,9 +64,27 @@ async def test_request_to_a_hanging_database_is_refused_in_time_and_counted_once
             async with asyncio.timeout(LONGEST_S):
                 answers = await asyncio.gather(*(http.post("/v1/events", json=purchase(f"e{n}")) for n in range(6)))
             assert [answer.status_code for answer in answers] == [503] * 6
+            assert (await http.post("/v1/events", json=purchase("e0"))).status_code == 503
         assert (await http.post("/v1/events", json=purchase("e0"))).is_success
     await database.close()
     await log.close()
+
+
+async def test_answer_that_a_hanging_database_has_not_confirmed_is_not_called_saved(
+    urls: Mapping[str, str], admin: asyncpg.Connection
+) -> None:
+    url = f"{urls['scoring']}&options=-c%20synchronous_commit%3Don"
+    scoring = Scoring(db.Database(url, schema="scoring", options=OPTIONS))
+    link = link_of((await scoring.asked()).invitation_id)
+    app = scoring_app(ScoringSettings(_env_file=None), database=scoring.database, clock=scoring.clock)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http:
+        async with hanging(admin), asyncio.timeout(LONGEST_S):
+            refused = [await http.post(link, data={"score": "9"}) for _ in range(2)]
+        assert [answer.status_code for answer in refused] == [503, 503]
+        assert (await http.post(link, data={"score": "9"})).status_code == 303
+    assert [row["score"] for row in await scoring.rows("SELECT score FROM answers")] == [9]
+    await scoring.database.close()
 
 
 class Line:
@@ -147,6 +168,6 @@ async def test_transaction_that_does_nothing_is_ended_by_the_server(urls: Mappin
 async def test_commands_and_migrations_may_take_their_time(urls: Mapping[str, str]) -> None:
     database = db.Database(urls["scoring"], schema="scoring", options=OPTIONS.patient)
     async with database.sessions.begin() as session:
-        rows = await db.fetch(session, "SELECT current_setting('statement_timeout'), pg_sleep(0.4)")
+        rows = await db.fetch(session, "SELECT current_setting('statement_timeout'), pg_sleep(1.6)")
     assert rows[0][0] == "0"
     await database.close()
