@@ -250,7 +250,7 @@ async def connect(
 ) -> asyncpg.Connection:
     """Connect to the first host that is what is wanted; each gets the whole time, so that a silent one hides no other.
 
-    Raises what asyncpg raises, of the last host.
+    Raises what asyncpg raises, of the last host, and NeedsSessions where a pooler takes no settings of a session.
     """
     url = parse(url) if isinstance(url, str) else url
     hosts: tuple[Host | None, ...] = url.hosts or (None,)
@@ -263,12 +263,20 @@ async def connect(
                 server_settings={**server_settings, **options.server_settings, **url.server},
                 statement_cache_size=0 if options.pooled else 100,
             )
+        except asyncpg.ProtocolViolationError as error:
+            if "startup parameter" in str(error):
+                raise NeedsSessions(_POOLER) from None  # its cause would pass for an outage
+            raise
         except _NEXT_HOST:
             if not left:
                 raise
     raise AssertionError("unreachable")
 
 
+_POOLER = (
+    "a pooler is in front of PostgreSQL: where it pools by transaction, set EARSHOT_DATABASE_POOLED=transaction; "
+    "where it pools sessions, let it ignore the startup parameters that docs/operate.md names"
+)
 _NEXT_HOST = (
     OSError,
     TimeoutError,

@@ -8,16 +8,15 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import asyncpg
 import pytest
 
-from deploy import databases
+from deploy import databases, faults
 from shared import database_url, db, embedded, outbox
 from shared.capacity import room
 from shared.clock import SystemClock
 from shared.commit_check import check_commit
 from shared.compared_clock import compared
-from shared.database_url import DatabaseOptions, Host
+from shared.database_url import DatabaseOptions, Host, NeedsSessions
 from shared.embedded import Embedded
 from shared.transport import Message
 from shared.vocabulary import Service
@@ -210,8 +209,9 @@ async def test_pool_of_transactions_serves_many_with_few_servers(urls: Mapping[s
 
 
 @pytest.mark.parametrize("pooler", ["transaction"], indirect=True)
-async def test_pool_of_transactions_is_refused_where_the_setting_does_not_say_so(
+async def test_pool_of_transactions_is_refused_in_words_where_the_setting_does_not_say_so(
     urls: Mapping[str, str], pooler: int
 ) -> None:
-    with pytest.raises(asyncpg.PostgresError, match="unsupported startup parameter"):
-        await db.Database(_through(urls["scoring"], pooler), schema="scoring", options=QUICK).connect()
+    with pytest.raises(NeedsSessions, match="set EARSHOT_DATABASE_POOLED=transaction") as refused:
+        await databases.check_rooms({"scoring": _through(urls["scoring"], pooler)}, QUICK)
+    assert faults.explain(refused.value) == str(refused.value)
