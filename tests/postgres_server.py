@@ -32,6 +32,11 @@ def _binaries() -> Path | None:
     return found[-1].parent if found else None
 
 
+def is_installed() -> bool:
+    """Say whether the distribution's PostgreSQL is here."""
+    return _binaries() is not None
+
+
 def require(*programs: str) -> None:
     """Skip where a program is missing; under EARSHOT_REQUIRE_POSTGRES=1 that is a failure."""
     there = {"postgresql": _binaries() is not None, "pgbouncer": _pgbouncer() is not None}
@@ -109,6 +114,10 @@ class Server:
 
     def promote(self) -> None:
         self._run("pg_ctl", "-D", str(self._data), "-w", "promote")
+
+    def restart(self, *, crash: bool = False) -> None:
+        mode = "immediate" if crash else "fast"
+        self._run("pg_ctl", "-D", str(self._data), "-m", mode, "-w", "-l", str(self.folder / "log"), "restart")
 
     def stop(self) -> None:
         self._run("pg_ctl", "-D", str(self._data), "-m", "immediate", "-w", "stop")

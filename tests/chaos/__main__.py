@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shared import logging
+from tests import postgres_server
 from tests.chaos import run
 from tests.chaos.run import Report
 from tests.chaos.stand import Plan
@@ -32,11 +33,13 @@ def main() -> bool:
     parser.add_argument("--transport", choices=("kafka", "postgres"), default="kafka")
     parser.add_argument("--invitations", type=int, default=20_000)
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--failover", action=argparse.BooleanOptionalAction, default=postgres_server.is_installed())
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     chosen = parser.parse_args()
     logging.configure("critical", service="chaos")  # what goes away is said in the table
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is stopped in any case
-    report = uvloop.run(run.run(Plan(chosen.invitations, chosen.kills, chosen.seed, LOGS, chosen.transport)))
+    plan = Plan(chosen.invitations, chosen.kills, chosen.seed, LOGS, chosen.transport, chosen.failover)
+    report = uvloop.run(run.run(plan))
     _print(report)
     _write(report)
     return report.passed

@@ -81,15 +81,17 @@ class Oracle:
         """Find the invitation of each purchase, and whether its end is one that what was said allows."""
         rows = await self._rows(Service.DISPATCHER, "SELECT id, outcome FROM invitations")
         outcomes: dict[UUID, str | None] = {row["id"]: row["outcome"] for row in rows}
-        lost = [each for each in self.crowd.invited.values() if outcomes.get(each) not in self._allowed(each)]
+        called = {invitation for invitation, _ in self.crowd.calls.values()}
+        allowed = {each: self._allowed(each, called) for each in self.crowd.invited.values()}
+        lost = [each for each, ends in allowed.items() if outcomes.get(each) not in ends]
         verdict.found = len(self.crowd.invited) - len(lost)
         verdict.wrong += [
-            f"{each} is {outcomes.get(each)}, and may be {sorted(map(str, self._allowed(each)))}" for each in lost
+            f"{each} is {outcomes.get(each)}, and may be {sorted(map(str, allowed[each]))}" for each in lost
         ]
         if missing := self.crowd.sold - len(self.crowd.invited):
             verdict.wrong.append(f"{missing} customers were never asked")
 
-    def _allowed(self, invitation: UUID) -> set[str | None]:
+    def _allowed(self, invitation: UUID, called: set[UUID]) -> set[str | None]:
         """Which ends are right: what was said, or before it what the desk or time ended; an answer is never late.
 
         What somebody began to say, and nobody acknowledged, may have been heard or not.
@@ -97,7 +99,7 @@ class Oracle:
         ends: set[str | None] = {*ENDS.get(self.crowd.said.get(invitation, ""), BY_ITSELF)}
         if begun := self.crowd.tried.get(invitation):
             ends.add(begun)
-        if any(called == invitation for called, _ in self.crowd.calls.values()):
+        if invitation in called:
             ends.add("declined")
         return ends
 

@@ -17,18 +17,20 @@ from pathlib import Path
 import asyncpg
 
 from deploy.kafka.cluster import Cluster
-from shared import database_url, embedded
+from shared import database_url
+from tests.chaos.servers import Pair, Postgres
 
 PAUSE_S = (2.0, 6.0)
 HANGS_S = (5.0, 20.0)
 AWAY_S = (4.0, 10.0)
 USED_UP_S = 8.0
+IN_STEP_S = 120.0
 _SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'earshot-%'"
 
 
 @dataclass
 class Outages:
-    postgres: embedded.Embedded
+    postgres: Postgres
     cluster: Cluster | None
     chance: random.Random
     once_each: asyncio.Event = field(default_factory=asyncio.Event)
@@ -46,6 +48,8 @@ class Outages:
         ]
         if self.cluster is not None:
             kinds += [self._kill_two_brokers, self._kill_a_broker]
+        if isinstance(self.postgres, Pair):
+            kinds.append(self._fail_over)
         self.chance.shuffle(kinds)
         for number, kind in enumerate(itertools.cycle(kinds)):
             if number == len(kinds):
@@ -70,15 +74,15 @@ class Outages:
     async def _hang_commits(self) -> None:
         """Have every commit wait for a standby that does not exist."""
         try:
-            await self._set_standby("ghost")
+            await self._configure("SET synchronous_standby_names = 'ghost'")
             await asyncio.sleep(self.chance.uniform(*HANGS_S))
         finally:
-            await self._set_standby("")
+            await self._configure("RESET synchronous_standby_names")
         self.faults["commits hung"] += 1
 
-    async def _set_standby(self, name: str) -> None:
+    async def _configure(self, what: str) -> None:
         admin = await self._admin()
-        await admin.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
+        await admin.execute(f"ALTER SYSTEM {what}")
         await admin.execute("SELECT pg_reload_conf()")
         await admin.close()
 
@@ -99,7 +103,7 @@ class Outages:
 
     async def _stand_still(self) -> None:
         """Stop every process of the server, so that it neither answers nor refuses."""
-        stopped = _family(int((self.postgres.folder / "postmaster.pid").read_text().split()[0]))
+        stopped = _family(int((self.postgres.data / "postmaster.pid").read_text().split()[0]))
         try:
             _signal(stopped, signal.SIGSTOP)
             await asyncio.sleep(self.chance.uniform(*HANGS_S))
@@ -114,6 +118,23 @@ class Outages:
     async def _restart_at_once(self) -> None:
         await asyncio.to_thread(self.postgres.restart, crash=True)
         self.faults["PostgreSQL crashed"] += 1
+
+    async def _fail_over(self) -> None:
+        """Let the standby take over, and the server that was the primary become its standby."""
+        assert isinstance(self.postgres, Pair)
+        await asyncio.to_thread(self.postgres.fail_over)
+        await asyncio.sleep(self.chance.uniform(*AWAY_S))
+        await asyncio.to_thread(self.postgres.add_standby)
+        async with asyncio.timeout(IN_STEP_S):
+            while not await self._has_standby():  # noqa: ASYNC110 - the server sets no event
+                await asyncio.sleep(0.2)
+        self.faults["failover"] += 1
+
+    async def _has_standby(self) -> bool:
+        admin = await self._admin()
+        found = await admin.fetchval("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'")
+        await admin.close()
+        return bool(found)
 
     async def _kill_a_broker(self) -> None:
         await self._kill_brokers(1)

@@ -23,6 +23,7 @@ TO_POINT_S = 45.0  # a point not reached by then is not waited for
 END_S = 30.0  # 15 s are promised, on a machine that has time
 START_S = 180.0
 RETRY_S = 2.0
+GONE = (httpx.HTTPError, AttributeError)  # anyio, on uvloop, asks for the address of a connection that was just cut
 ALL_CONSUME = ("published", "handled", "handling")
 
 
@@ -225,7 +226,7 @@ class Processes:
             while running.process.returncode is None:
                 try:
                     await web.get(f"{running.url}/healthz")
-                except httpx.HTTPError:
+                except GONE:
                     await asyncio.sleep(0.1)
                 else:
                     return True

@@ -24,7 +24,7 @@ from shared.events import CallClosed, CallRequested
 from shared.links import Purpose
 from shared.transport import EventLog, Message, TransportUnavailable
 from shared.vocabulary import CallOutcome, Service
-from tests.chaos.processes import Processes
+from tests.chaos.processes import GONE, Processes
 
 POSTED_AT_ONCE = 100
 APPENDED_AT_ONCE = 500
@@ -106,7 +106,7 @@ class Crowd:
             return None
         try:
             answer = await web.post(self.chance.choice(up).url + path, timeout=WITHIN_S, **request)
-        except httpx.HTTPError as error:
+        except GONE as error:
             self.refused[type(error).__name__] += 1
             return None
         if not answer.is_success and not answer.is_redirect:

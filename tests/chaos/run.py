@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -86,13 +87,14 @@ async def _storm(stand: Stand) -> None:
     """
     stand.providers.misbehave(MISBEHAVING)
     async with asyncio.timeout(KILL_S * stand.plan.kills):
-        while not _enough(stand):
-            await _ask(stand)
-            await stand.crowd.speak(stand.web, SPEAKS)
-            passed = min(1.0, stand.processes.done / stand.plan.kills)
-            stand.clock.anchor(BEGINS + STORM * passed, speed=0)
-            await asyncio.sleep(BEAT_S)
+        await asyncio.gather(*(_until_enough(stand, act) for act in (_ask, _speak, _leap)))
     stand.providers.misbehave(0)
+
+
+async def _until_enough(stand: Stand, act: Callable[[Stand], Awaitable[None]]) -> None:
+    while not _enough(stand):
+        await act(stand)
+        await asyncio.sleep(BEAT_S)
 
 
 def _enough(stand: Stand) -> bool:
@@ -110,6 +112,15 @@ async def _ask(stand: Stand) -> None:
     missing = round(plan.invitations * share) - stand.crowd.sold
     if missing > 0:
         await stand.crowd.sell(stand.web, missing)
+
+
+async def _speak(stand: Stand) -> None:
+    await stand.crowd.speak(stand.web, SPEAKS)
+
+
+async def _leap(stand: Stand) -> None:
+    passed = min(1.0, stand.processes.done / stand.plan.kills)
+    stand.clock.anchor(BEGINS + STORM * passed, speed=0)
 
 
 async def _calm(stand: Stand) -> None:

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ from tests.chaos.outages import Outages
 from tests.chaos.processes import DISPATCHERS, ROLES, Processes, Role
 from tests.chaos.providers import Providers, open_providers
 from tests.chaos.respondents import Crowd
+from tests.chaos.servers import Postgres, open_one, open_pair
 from tests.chaos.witness import Witness, open_databases
 
 LONG = 20  # kills
@@ -43,6 +44,8 @@ class Plan:
     seed: int
     logs: Path  # what the processes say goes there
     transport: str = "kafka"
+
+    fails_over: bool = False  # wants the distribution's PostgreSQL
 
     @property
     def is_long(self) -> bool:
@@ -85,9 +88,9 @@ async def open_stand(plan: Plan) -> AsyncIterator[Stand]:
         resources.callback(shutil.rmtree, folder, ignore_errors=True)
         shutil.rmtree(plan.logs, ignore_errors=True)
         plan.logs.mkdir(parents=True)
-        postgres = await asyncio.to_thread(embedded.start, folder / "pg")
-        resources.callback(postgres.stop)
-        urls = await embedded.prepare(postgres)
+        opened: AbstractContextManager[Postgres] = open_pair() if plan.fails_over else open_one(folder / "pg")
+        postgres = resources.enter_context(opened)
+        urls = await embedded.prepare(embedded.Embedded(postgres.admin_url, folder))
         await databases.migrate(urls)
         cluster = resources.enter_context(Cluster()) if plan.transport == "kafka" else None
         events_url = cluster.url if cluster else urls["transport"]
@@ -110,7 +113,7 @@ async def open_stand(plan: Plan) -> AsyncIterator[Stand]:
             processes,
             Outages(postgres, cluster, chance),
             Browsers(crowd, chance),
-            Witness(processes, own_databases, event_log, clock, web),
+            Witness(processes, own_databases, event_log, clock, web, cluster.url if cluster else ""),
             Oracle(crowd, providers.ledger, own_databases),
             event_log,
             clock,

@@ -1,7 +1,8 @@
 """Asks each process how it is, and looks whether its service works: one that says it is well and does not is caught.
 
 What a service has to do are the messages its group has not read, its outbox and what is due. While one of its processes
-was ready all along, each of these must fall now and then; time in which nobody says that he is ready does not count.
+was ready all along, each of these must fall now and then; time in which nobody says that he is ready does not count. On
+Kafka the group must also have as many members as the ready processes have consumers.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
+from aiokafka.errors import KafkaError
 
 from deploy import settled
 from services.dispatcher import repository as dispatcher_repository
@@ -22,14 +24,18 @@ from services.scoring import repository as scoring_repository
 from shared import db
 from shared.clock import StoredClock
 from shared.transport import EventLog, TransportUnavailable
+from shared.transport.kafka import admin_client
+from shared.transport.kafka.connection import Connection
 from shared.vocabulary import Service
-from tests.chaos.processes import Processes, Running
+from tests.chaos.processes import GONE, Processes, Running
 
 LOOK_S = 2.0
 ANSWER_S = 10.0
 STILL_S = LEASE.total_seconds() + 60  # what a killed sender held waits for the end of its lease
 MUTE_S = 60.0
 READY_S = 120.0
+CONSUMERS = {Service.TRIGGER: 2, Service.DISPATCHER: 1, Service.SCORING: 1}
+JOINS_S = 30.0  # the coordinator may wait so long for members that were killed
 _OUTBOX = "SELECT count(*), coalesce(min(id), 0) FROM outbox"
 _DUE = {Service.DISPATCHER: dispatcher_repository.work_left, Service.SCORING: scoring_repository.work_left}
 
@@ -55,6 +61,7 @@ class Witness:
     event_log: EventLog
     clock: StoredClock
     web: httpx.AsyncClient
+    kafka_url: str  # empty: the postgres transport knows no members
     unseen: int = 0
     wrong: list[str] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
@@ -98,7 +105,7 @@ class Witness:
     async def _status(self, running: Running, path: str) -> int | None:
         try:
             return (await self.web.get(f"{running.url}/{path}", timeout=ANSWER_S)).status_code
-        except httpx.HTTPError:
+        except GONE:
             return None
 
     async def _look_at(self, service: Service, *, well_s: float) -> None:
@@ -126,7 +133,26 @@ class Witness:
             count, oldest = (await db.fetch(session, _OUTBOX))[0]
             due = await _DUE[service](session, self.clock.now()) if service in _DUE else 0
         lag = await self.event_log.lag(service.group, settled.TOPICS[service])
-        return {f"outbox of {service}": (count, oldest), f"due of {service}": (due, 0), f"lag of {service}": (lag, 0)}
+        found = {f"outbox of {service}": (count, oldest), f"due of {service}": (due, 0), f"lag of {service}": (lag, 0)}
+        if self.kafka_url and (members := await self._members(service)) is not None:
+            found[f"absent readers of {service}"] = (max(0, self._readers(service) - members), 0)
+        return found
+
+    def _readers(self, service: Service) -> int:
+        """Count the consumers of those who have been up for long enough and say that they are ready."""
+        settled_by = time.monotonic() - JOINS_S
+        there = [each for each in self._ready if each.role.service is service and each.up_since < settled_by]
+        return CONSUMERS[service] * len([each for each in there if each.is_up])
+
+    async def _members(self, service: Service) -> int | None:
+        """Count the members of the service's group; None while it is changing or nobody can tell."""
+        try:
+            async with admin_client(Connection(self.kafka_url)) as admin:
+                (answer,) = await admin.describe_consumer_groups([service.group])
+        except KafkaError as error:
+            raise TransportUnavailable(type(error).__name__) from error
+        (group,) = answer.to_object()["groups"]
+        return len(group["members"]) if group["state"] == "Stable" else None
 
     async def until_ready(self) -> None:
         """Wait until every process says it is ready: when nothing is at fault any more, one that does not is wrong."""
