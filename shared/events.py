@@ -20,6 +20,7 @@ from pydantic import (
     Field,
     JsonValue,
     StringConstraints,
+    field_validator,
     model_validator,
 )
 
@@ -274,10 +275,14 @@ class Window(Part):
     start: time = time(9)
     end: time = time(21)
 
+    @field_validator("start", "end")
+    @classmethod
+    def _of_the_respondents_day(cls, hour: time) -> time:
+        """Take the hour as it is written: it has no zone but the respondent's."""
+        return hour.replace(tzinfo=None)
+
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        if self.start.tzinfo or self.end.tzinfo:
-            raise ValueError("window: times of the respondent's day have no zone")
         if self.start >= self.end:
             raise ValueError("window: start must be before end")
         return self

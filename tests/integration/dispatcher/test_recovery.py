@@ -429,13 +429,14 @@ async def test_request_that_cannot_be_read_stalls_nobody(chain: Chain, poison: s
     assert await chain.outcome(bad.invitation_id) == "undeliverable"
 
 
-async def test_window_with_an_offset_stalls_nobody(chain: Chain) -> None:
-    window = Window.model_validate({"start": "09:00:00+03:00", "end": "21:00:00+03:00"})
-    bad, good = request("bad", plan=plan((EMAIL, 0), window=window)), request("good")
-    await chain.take(bad, good)
+async def test_offset_of_a_window_is_left_out(chain: Chain) -> None:
+    window = Window.model_validate({"start": "09:00:00+10:00", "end": "21:00:00"})
+    late = Window.model_validate({"start": "21:00:00+10:00", "end": "22:00:00+10:00"})
+    odd, waiting = (request(str(hours.start.hour), plan=plan((EMAIL, 0), window=hours)) for hours in (window, late))
+    await chain.take(odd, waiting)
     await chain.tick()
-    assert (await chain.states(good.invitation_id))[0] == "sent"
-    assert await chain.outcome(bad.invitation_id) == "undeliverable"
+    assert await chain.states(odd.invitation_id) == ["sent"]
+    assert (await chain.step(waiting.invitation_id, 1))["due_at"] == NOW.replace(hour=18)  # 21:00 in Moscow
 
 
 async def test_disposition_that_cannot_be_stored_holds_up_no_other(chain: Chain) -> None:
