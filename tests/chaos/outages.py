@@ -17,7 +17,7 @@ from pathlib import Path
 import asyncpg
 
 from deploy.kafka.cluster import Cluster
-from shared import database_url
+from shared import database_url, db
 from tests.chaos.servers import Pair, Postgres
 
 PAUSE_S = (2.0, 6.0)
@@ -63,7 +63,7 @@ class Outages:
                 return
 
     async def _admin(self) -> asyncpg.Connection:
-        return await database_url.connect(self.postgres.admin_url)
+        return await db.until_it_answers(at_most_s=0.5)(database_url.connect, self.postgres.admin_url)
 
     async def _terminate_sessions(self) -> None:
         admin = await self._admin()
@@ -96,8 +96,11 @@ class Outages:
                 await admin.execute(_SESSIONS)
                 try:
                     while time.monotonic() < ends:
-                        taken.push_async_callback((await self._admin()).close)
-                except (asyncpg.PostgresError, OSError):
+                        one = await database_url.connect(self.postgres.admin_url)
+                        taken.push_async_callback(one.close)
+                except Exception as error:
+                    if not db.is_transient(error):
+                        raise
                     await asyncio.sleep(0.2)
         self.faults["connections used up"] += 1
 
