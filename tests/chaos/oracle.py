@@ -21,6 +21,8 @@ IN_FLIGHT = 120  # at most, of one process: 100 mails and 20 text messages
 BUDGET_S = 10.0
 BY_ITSELF = {"exhausted", "undeliverable", "expired"}
 ENDS = {"answered": {"answered"}, "withdrawn": {"withdrawn", *BY_ITSELF}, "declined": {"declined", *BY_ITSELF}}
+_NOT_ASKED = """SELECT reason, count(*) FROM decisions
+WHERE type = 'crm.purchase.completed' AND reason <> 'asked' GROUP BY 1"""
 AMBIGUOUS = ("connection cut", "SMS", "mail reply")
 
 
@@ -89,7 +91,8 @@ class Oracle:
             f"{each} is {outcomes.get(each)}, and may be {sorted(map(str, allowed[each]))}" for each in lost
         ]
         if missing := self.crowd.sold - len(self.crowd.invited):
-            verdict.wrong.append(f"{missing} customers were never asked")
+            reasons = {row["reason"]: row["count"] for row in await self._rows(Service.TRIGGER, _NOT_ASKED)}
+            verdict.wrong.append(f"{missing} customers were never asked: {reasons or 'undecided'}")
 
     def _allowed(self, invitation: UUID, called: set[UUID]) -> set[str | None]:
         """Which ends are right: what was said, or before it what the desk or time ended; an answer is never late.
