@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import structlog
+import tenacity
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -35,7 +37,7 @@ from shared.clock import Clock
 from shared.cloudevents import Event
 from shared.compared_clock import compared
 from shared.consumer import Consumer
-from shared.db import Database
+from shared.db import Database, until_it_answers
 from shared.events import CrmPayload, Payload
 from shared.health import OUTSIDE_SILENT_S, Health
 from shared.runtime import Surroundings, open_event_log
@@ -43,6 +45,8 @@ from shared.supervisor import Supervisor
 from shared.transport import EventLog, Message
 from shared.until_stopped import while_busy
 from shared.vocabulary import Service
+
+log = structlog.get_logger()
 
 CRM_TOPICS = (topics.CRM_EVENTS.name,)
 FEEDBACK_TOPICS = (topics.SURVEY_ANSWERS.name, topics.SURVEY_DELIVERIES.name)
@@ -139,6 +143,10 @@ async def install_programs(database: Database, clock: Clock) -> None:
         await install(session, documents, now=clock.now())
 
 
+def _say_so(state: tenacity.RetryCallState) -> None:
+    log.warning("start.waits", attempt=state.attempt_number, cure="earshot doctor")
+
+
 async def run(settings: TriggerSettings, around: Surroundings) -> None:
     """Run API, consumers, relay and housekeeping until told to stop."""
     sources = load_sources(settings)
@@ -147,7 +155,7 @@ async def run(settings: TriggerSettings, around: Surroundings) -> None:
     async with AsyncExitStack() as resources:
         resources.push_async_callback(database.close)
         logs = open_logs(settings, event_log, resources)
-        await install_programs(database, around.clock)
+        await until_it_answers(before_sleep=_say_so)(install_programs, database, around.clock)
         clock = await compared(around.clock, database)
         hooks = Hooks(Door(database.sessions, clock, terms_of(settings)), sources)
         rereading = Rereading(database.sessions, sources, hooks.decide)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 from prometheus_client import REGISTRY
@@ -15,12 +16,13 @@ from typer.testing import CliRunner
 from services.trigger import main
 from services.trigger.commands import app
 from services.trigger.config import TriggerSettings
-from shared import cloudevents, db, migrations, parking
+from shared import cloudevents, database_url, db, embedded, migrations, parking
 from shared.clock import ManualClock
 from shared.db import Database
 from shared.events import Payload, SurveyRequested
 from shared.runtime import Surroundings, listen
 from shared.transport import EventLog, Message, open_log
+from tests.contract.transport_stand import database_closed
 from tests.integration.trigger.samples import count, message, purchase
 
 
@@ -132,3 +134,24 @@ async def test_programs_are_applied_listed_and_shown_from_the_command_line(
     assert "priority 0 (off)" in await earshot("list")
     assert await earshot("switch-on", "shop") == "0 shop version 3 is on\n"
     assert (await earshot("switch-off", "none")).startswith("2 ")
+
+
+async def test_start_waits_for_a_database_that_went_away_just_then(
+    settings: TriggerSettings,
+    urls: Mapping[str, str],
+    postgres: embedded.Embedded,
+    event_log: EventLog,
+    clock: ManualClock,
+) -> None:
+    name = database_url.parse(urls["trigger"]).database
+    stop, listener = asyncio.Event(), listen("127.0.0.1", 0, setting="EARSHOT_TRIGGER_PORT")
+    async with database_closed(postgres.admin_url, name):
+        around = Surroundings(urls["trigger"], event_log, clock, stop, listener)
+        service = asyncio.create_task(main.run(settings, around))
+        await asyncio.wait((service,), timeout=1)
+        assert not service.done()
+    async with httpx.AsyncClient(timeout=30) as web:
+        programs = await web.get(f"http://127.0.0.1:{listener.getsockname()[1]}/v1/programs")
+    stop.set()
+    await service
+    assert "after-purchase" in programs.text
