@@ -13,6 +13,7 @@ from pydantic_settings import SettingsError
 from services.trigger.domain.sources import InvalidSource
 from shared import database_url
 from shared.capacity import TooFewConnections
+from shared.clock import ClockIsWrong
 from shared.config import Settings
 from shared.database_url import NeedsSessions
 from shared.embedded import CannotStart, NoDatabase
@@ -33,6 +34,7 @@ _SAY_IT_THEMSELVES = (
     CatalogueMissing,
     NotReady,
     InvalidSource,
+    ClockIsWrong,
 )
 _NO_DATABASE = (ConnectionError, socket.gaierror, TimeoutError, asyncpg.PostgresConnectionError)
 _REFUSED = (
@@ -40,6 +42,7 @@ _REFUSED = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.InsufficientPrivilegeError,
 )
+_OF_ANOTHER_SESSION = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)
 _FIELD = re.compile(r'field "(\w+)"')
 
 
@@ -64,6 +67,8 @@ def _of_one(error: BaseException) -> str | None:
                 f"nothing has run here yet ({where}): "
                 "start the service, or set EARSHOT_DATA_DIR (the demo's is .data/demo)"
             )
+    if isinstance(error, _OF_ANOTHER_SESSION):
+        return "a pooler hands out servers by transaction here: set EARSHOT_DATABASE_POOLED=transaction"
     if isinstance(error, _SAY_IT_THEMSELVES):
         return str(error)
     return _no_database(error)

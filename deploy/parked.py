@@ -23,7 +23,8 @@ from services.scoring.config import ScoringSettings
 from services.trigger import main as trigger
 from services.trigger.config import TriggerSettings, load_sources
 from shared import parking
-from shared.clock import open_clock
+from shared.clock import Clock
+from shared.compared_clock import clock_of_command
 from shared.config import Settings
 from shared.consumer import Consumer
 from shared.db import Database
@@ -51,10 +52,14 @@ def again(
     only: Annotated[list[UUID] | None, typer.Option("--id", help="Only this one; may be repeated.")] = None,
 ) -> None:
     """Handle them again, as if they had just been read; exits with 1 when some stay parked."""
-    kept = asyncio.run(_replay(service, only))
+    handled, kept = asyncio.run(_replay(service, only))
+    print(f"{handled} handled")
     for row, reason in kept:
         print(f"{row.id} stays: {reason}")
-    raise typer.Exit(bool(kept))
+    missing = len(set(only)) - handled - len(kept) if only else 0
+    if missing:
+        print(f"{missing} of these are not parked")
+    raise typer.Exit(bool(kept or missing))
 
 
 async def _parked(service: Service, limit: int) -> list[Parked]:
@@ -73,11 +78,12 @@ async def _database(service: Service) -> AsyncIterator[Database]:
         await database.close()
 
 
-async def _replay(service: Service, only: Sequence[UUID] | None) -> list[tuple[Parked, str]]:
-    """Handle them in order, each in a transaction of its own; return what stays, and why."""
+async def _replay(service: Service, only: Sequence[UUID] | None) -> tuple[int, list[tuple[Parked, str]]]:
+    """Handle them in order, each in a transaction of its own; return how many were, and what stays with the reason."""
     handled, kept = 0, list[tuple[Parked, str]]()
     async with _database(service) as database, _event_log() as event_log:
-        consumers = _consumers(service, database, event_log)
+        clock = await clock_of_command(Settings().clock, database)
+        consumers = _consumers(service, database, event_log, clock)
         readers = {topic: Readmission(consumer) for consumer in consumers for topic in consumer.topics}
         after: UUID | None = None
         while rows := await _page(database, after, only):
@@ -87,8 +93,7 @@ async def _replay(service: Service, only: Sequence[UUID] | None) -> list[tuple[P
                 handled += not reason
                 kept += [(row, reason)] if reason else []
             after = rows[-1].id
-    print(f"{handled} handled")
-    return kept
+    return handled, kept
 
 
 async def _page(database: Database, after: UUID | None, only: Sequence[UUID] | None) -> list[Parked]:
@@ -108,8 +113,7 @@ async def _event_log() -> AsyncIterator[EventLog]:
         await event_log.close()
 
 
-def _consumers(service: Service, database: Database, event_log: EventLog) -> list[Consumer]:
-    clock = open_clock(Settings().clock)
+def _consumers(service: Service, database: Database, event_log: EventLog, clock: Clock) -> list[Consumer]:
     if service is Service.TRIGGER:
         settings, logs = TriggerSettings(), trigger.Logs(event_log, event_log, event_log)
         sources = load_sources(settings)

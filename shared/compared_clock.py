@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import structlog
 
 from shared import db
-from shared.clock import Clock, ClockIsWrong, SystemClock
+from shared.clock import Clock, ClockIsWrong, SystemClock, open_clock
 from shared.db import Database
 from shared.health import NotReady
 
@@ -79,6 +80,13 @@ async def compared(clock: Clock, database: Database) -> Clock:
             raise
         log.warning("clock.not_compared", exc_info=error)  # nothing goes by it until it is
     return held
+
+
+async def clock_of_command(path: Path | None, database: Database) -> Clock:
+    """Open the clock a command goes by; raises ClockIsWrong where it and the database's are apart."""
+    clock = await compared(open_clock(path), database)
+    clock.now()
+    return clock
 
 
 async def seconds_apart(ask: Ask, *, wall: Callable[[], float] = time.time) -> float:

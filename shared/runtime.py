@@ -83,7 +83,7 @@ async def run_until_told(work: Callable[[asyncio.Event], Coroutine[Any, Any, Non
     await asyncio.wait((running,), timeout=END_S)
     if running.done():
         return running.result()
-    late = sorted(name for task in asyncio.all_tasks() if "." in (name := task.get_name()))
+    late = sorted(name for task in asyncio.all_tasks() if not (name := task.get_name()).startswith("Task-"))
     log.error("stop.late", tasks=late, after_s=END_S)
     running.cancel()
     await asyncio.wait((running,), timeout=CANCEL_S)

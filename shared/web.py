@@ -149,7 +149,7 @@ def _add_operations(app: FastAPI, health: Health) -> None:
 
 async def _on_error(request: Request, error: Exception) -> Response:
     problem = as_problem(error)
-    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, Unavailable):
         route = getattr(request.scope.get("route"), "path", "unknown")
         log.error("request.failed", route=route, status=int(problem.status), exc_info=error)
     return problem_response(problem)

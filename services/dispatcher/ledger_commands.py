@@ -17,8 +17,8 @@ from services.dispatcher.handlers import adopting
 from services.dispatcher.scheduler import guard
 from services.dispatcher.scheduler.guard import Difference
 from shared import cloudevents, embedded
-from shared.clock import open_clock
 from shared.cloudevents import Event
+from shared.compared_clock import clock_of_command
 from shared.consumer import Consumer, Handler
 from shared.db import Database, Sessions
 from shared.events import Payload
@@ -82,7 +82,7 @@ async def _with(work: Callable[[Adoption], Awaitable[Difference]]) -> Difference
     database = Database(url, schema=Service.DISPATCHER, options=settings.database_options, pool_size=1)
     event_log = open_event_log(settings, settings.events_url or await embedded.url_of("transport", settings))
     try:
-        now = open_clock(settings.clock).now()
+        now = (await clock_of_command(settings.clock, database)).now()
         return await work(Adoption(database.sessions, event_log, settings.link_secrets, now))
     finally:
         await event_log.close()

@@ -9,19 +9,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.dispatcher import schemas
 from services.dispatcher.repository import attempts, invitations, steps
 from shared import problems
-from shared.vocabulary import respondent_id
+from shared.db import Row
+from shared.isolated import isolated
+from shared.vocabulary import Service, respondent_id
 
 _MOST = 100
 
 
 async def tell(session: AsyncSession, invitation_id: UUID) -> schemas.InvitationStory:
-    """Read one; raises NotFound."""
+    """Read one; raises NotFound, and Unprocessable where its stored request no longer reads."""
     found = await invitations.story(session, invitation_id)
     if found is None:
         raise problems.NotFound("No such invitation")
-    return schemas.invitation_story(
-        found, await steps.story(session, invitation_id), await attempts.story(session, invitation_id)
-    )
+    made, tried = await steps.story(session, invitation_id), await attempts.story(session, invitation_id)
+    with isolated("stored_request", service=Service.DISPATCHER, invitation_id=str(invitation_id)):
+        return schemas.invitation_story(found, made, tried)
+    raise problems.Unprocessable("The stored request of this invitation cannot be read")
 
 
 async def newest(
@@ -30,4 +33,11 @@ async def newest(
     """List the newest invitations: of a customer or of anybody, that ended in one way or in any."""
     of = respondent_id(customer) if customer else None
     rows = await invitations.newest(session, limit=_MOST, outcome=outcome, respondent_id=of)
-    return schemas.InvitationList(invitations=[schemas.InvitationSummary(**row) for row in rows])
+    return schemas.InvitationList(invitations=[_summary(row) for row in rows])
+
+
+def _summary(row: Row) -> schemas.InvitationSummary:
+    """Summarize one; a stored request that no longer reads leaves its customer out and hides no other."""
+    with isolated("stored_request", service=Service.DISPATCHER, invitation_id=str(row["id"])):
+        return schemas.InvitationSummary(**row)
+    return schemas.InvitationSummary(**{**row, "customer_id": "", "send_at": row["created_at"]})

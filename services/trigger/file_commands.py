@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import stat
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -21,7 +22,7 @@ from services.trigger.files.reading import SUFFIXES, InvalidFile
 from services.trigger.files.taking import Mode, Report, Taking, free
 from services.trigger.handlers.batch import Terms
 from shared import embedded
-from shared.clock import open_clock
+from shared.compared_clock import clock_of_command
 from shared.db import Database
 from shared.vocabulary import Service, counted
 
@@ -119,13 +120,25 @@ async def take_waiting(door: Door, folder: Path, source: Source, *, at: float) -
             await _take(taking)
         except InvalidFile as error:
             typer.echo(str(error), err=True)
+        except OSError as error:  # it stays where it is, and is tried again
+            typer.echo(f"{path}: {error.strerror}", err=True)
+            continue
         path.rename(free(folder / "done" / path.name, stem=path.stem))
 
 
 def _whole(folder: Path, *, at: float) -> list[Path]:
     named = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES)
     wanted = (path for path in named if not path.name.startswith(".") and not path.name.endswith(".refused.csv"))
-    return [path for path in wanted if at - path.stat().st_mtime >= SETTLED_S]
+    return [path for path in wanted if _is_whole(path, at=at)]
+
+
+def _is_whole(path: Path, *, at: float) -> bool:
+    """Say whether nobody writes this file any more; a folder, a pipe and a link that leads nowhere are no files."""
+    try:
+        status = path.stat()
+    except OSError:  # it is gone again, or cannot be looked at
+        return False
+    return stat.S_ISREG(status.st_mode) and at - status.st_mtime >= SETTLED_S
 
 
 def _with_door(work: Callable[[Door], Awaitable[T]]) -> T:
@@ -147,6 +160,6 @@ async def _open_and_work(settings: TriggerSettings, work: Callable[[Door], Await
     )
     terms = Terms(link_key=settings.signing_key, phone_region=settings.phone_region)
     try:
-        return await work(Door(database.sessions, open_clock(settings.clock), terms))
+        return await work(Door(database.sessions, await clock_of_command(settings.clock, database), terms))
     finally:
         await database.close()

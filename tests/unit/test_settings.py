@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import asyncpg
 import pytest
 from dotenv import dotenv_values
 from pydantic import ValidationError
 
-from deploy import doctor
+from deploy import doctor, faults
 from deploy.all_in_one import AllSettings
 from deploy.cli import unknown_settings
 from shared.config import Settings
@@ -92,3 +93,11 @@ def test_production_migrates_at_a_start_only_when_told_to() -> None:
     assert Settings().migrate_on_start
     assert not Settings(environment="production").migrate_on_start
     assert Settings(environment="production", migrate_on_start=True).migrate_on_start
+
+
+def test_statement_of_another_session_is_blamed_on_the_pooler() -> None:
+    """PgBouncer that ignores our settings lets a process start, and fails at its second server."""
+    error = asyncpg.DuplicatePreparedStatementError('prepared statement "__asyncpg_stmt_1__" already exists')
+    told = faults.explain(ExceptionGroup("tasks", [error]))
+    assert told is not None
+    assert "EARSHOT_DATABASE_POOLED=transaction" in told

@@ -132,7 +132,7 @@ async def story(session: AsyncSession, invitation_id: UUID) -> asyncpg.Record | 
 
 
 _SUMMARY = """SELECT id, request->>'customer_id' AS customer_id, program, state, outcome,
-(request->>'send_at')::timestamptz AS send_at, created_at, closed_at FROM invitations"""
+request->>'send_at' AS send_at, created_at, closed_at FROM invitations"""
 _OUTCOME = "coalesce(outcome, state)"  # as an index has it: a rare one would be looked for among all
 
 

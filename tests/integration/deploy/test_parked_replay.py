@@ -124,6 +124,8 @@ async def test_named_one_is_found_however_many_are_older(
     assert [line.split()[0] for line in listed.splitlines()] == [str(row.id) for row in found[:2]]
     assert (await earshot("replay", "trigger", "--id", str(found[4].id))).stdout == "1 handled\n"
     assert await rows(trigger_db) == found[:4]
+    gone = await earshot("replay", "trigger", "--id", str(found[4].id))
+    assert (gone.exit_code, gone.stdout) == (1, "0 handled\n1 of these are not parked\n")
     assert (await earshot("replay", "trigger")).stdout == "4 handled\n"
     assert await decided(trigger_db) == [f"e{number}" for number in range(5)]
 

@@ -8,14 +8,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from services.dispatcher.scheduler import Keeper
-from shared import database_url, db
-from shared.clock import ClockIsWrong, ManualClock, SystemClock, now_or
-from shared.compared_clock import ComparedClock, compared
+from shared import compared_clock, database_url, db
+from shared.clock import ClockIsWrong, ManualClock, StoredClock, SystemClock, now_or
+from shared.compared_clock import ComparedClock, clock_of_command, compared
 from shared.database_url import DatabaseOptions, Host
 from shared.health import Health, Heartbeat, NotReady
 from shared.until_stopped import until_stopped
@@ -68,6 +69,17 @@ async def test_clock_that_is_a_little_off_is_believed(dispatcher_db: db.Database
     wall.ahead_s = ahead_s
     await clock.compare()
     assert abs(clock.now().timestamp() - wall()) < 1
+
+
+async def test_command_goes_by_no_wrong_clock(
+    dispatcher_db: db.Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await clock_of_command(None, dispatcher_db)).now() > NOW
+    monkeypatch.setattr(compared_clock, "MOST_APART_S", -1.0)
+    with pytest.raises(ClockIsWrong):
+        await clock_of_command(None, dispatcher_db)
+    StoredClock.create(tmp_path / "clock.json", start=NOW, speed=1)
+    assert (await clock_of_command(tmp_path / "clock.json", dispatcher_db)).now() >= NOW
 
 
 async def test_clock_that_jumps_is_seen_before_it_is_compared_again(dispatcher_db: db.Database, wall: Wall) -> None:

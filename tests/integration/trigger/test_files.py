@@ -180,6 +180,19 @@ async def test_files_in_a_watched_folder_are_taken_and_put_aside(
     assert await count(installed, "decisions") == 2
 
 
+async def test_what_is_no_file_in_a_watched_folder_is_passed_over(
+    door: Door, installed: Database, tmp_path: Path
+) -> None:
+    (tmp_path / "done").mkdir()
+    (tmp_path / "nowhere.csv").symlink_to(tmp_path / "nonexistent")
+    (tmp_path / "folder.csv").mkdir()
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "sales.jsonl").write_text(json.dumps(purchase("e1")))
+    await take_waiting(door, tmp_path, SHOP, at=time.time() + 10)
+    assert await count(installed, "decisions") == 1
+    assert names(tmp_path / "done") == ["sales.jsonl"]
+
+
 async def test_second_file_of_a_name_takes_the_place_of_nothing(
     door: Door, installed: Database, tmp_path: Path
 ) -> None:
