@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from shared.transport.kafka.connection import Connection
 
-ANSWER_SECONDS = 15.0
+ANSWER_SECONDS = 6.0  # with the time to close, less than a process has after it was told to stop
 POLL_MS = 1_000
 
 
