@@ -17,7 +17,7 @@ from deploy import databases
 from services.dispatcher.repository import invitations as dispatched
 from services.scoring.repository import invitations as scored
 from shared import cloudevents
-from shared.clock import open_clock
+from shared.compared_clock import clock_of_command
 from shared.config import Settings
 from shared.db import Database
 from shared.runtime import open_event_log
@@ -88,9 +88,10 @@ async def _check() -> list[UUID]:
 async def _mend() -> int:
     settings = Settings()
     url = settings.events_url or (await databases.urls_for(settings, [databases.TRANSPORT]))[databases.TRANSPORT]
-    event_log, now = open_event_log(settings, url), open_clock(settings.clock).now()
+    event_log = open_event_log(settings, url)
     try:
         async with opened(settings) as both:
+            now = (await clock_of_command(settings.clock, both.dispatcher)).now()
             dead = await both.dead()
             for start in range(0, len(dead), AT_ONCE):
                 async with both.dispatcher.sessions.begin() as session:

@@ -19,7 +19,7 @@ from services.dispatcher.handlers import receiving
 from services.dispatcher.repository import suppressions
 from services.dispatcher.schemas import Suppressed
 from shared import embedded, problems
-from shared.clock import open_clock
+from shared.compared_clock import clock_of_command
 from shared.db import Database
 from shared.vocabulary import Service, SuppressionReason, respondent_id
 
@@ -142,8 +142,9 @@ async def _release(suppression_id: UUID) -> bool:
     settings = DispatcherSettings()
     database = await _open()
     try:
+        now = (await clock_of_command(settings.clock, database)).now()
         async with database.sessions.begin() as session:
-            return await receiving.release(session, suppression_id, now=open_clock(settings.clock).now())
+            return await receiving.release(session, suppression_id, now=now)
     finally:
         await database.close()
 

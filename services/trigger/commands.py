@@ -19,7 +19,7 @@ from services.trigger.handlers.programs import apply_program
 from services.trigger.repository import programs as stored
 from services.trigger.simulation_commands import app as simulation
 from shared import embedded
-from shared.clock import open_clock
+from shared.compared_clock import clock_of_command
 from shared.db import Database
 from shared.vocabulary import Service
 
@@ -38,9 +38,10 @@ def apply_files(
     settings = TriggerSettings()
 
     async def work(database: Database) -> None:
+        now = (await clock_of_command(settings.clock, database)).now()
         async with database.sessions.begin() as session:
             for path, document in documents:
-                program, changed = await apply_program(session, document, now=open_clock(settings.clock).now())
+                program, changed = await apply_program(session, document, now=now)
                 print(f"{path}: {program.id} version {program.version}{'' if changed else ', unchanged'}")
 
     _with_database(settings, work)
@@ -114,10 +115,11 @@ def _switch(program_id: str, *, active: bool) -> None:
     settings = TriggerSettings()
 
     async def work(database: Database) -> None:
+        now = (await clock_of_command(settings.clock, database)).now()
         async with database.sessions.begin() as session:
             document = _known(await stored.current(session), program_id).document
             switched = document.model_copy(update={"active": active})
-            program, _ = await apply_program(session, switched, now=open_clock(settings.clock).now())
+            program, _ = await apply_program(session, switched, now=now)
         print(f"{program.id} version {program.version} is {'on' if active else 'off'}")
 
     _with_database(settings, work)
