@@ -19,10 +19,10 @@ from services.trigger import main as trigger
 from services.trigger.config import TriggerSettings
 from shared.clock import open_clock
 from shared.config import DEVELOPMENT_LINK_KEYS
+from shared.contract.vocabulary import Service
+from shared.database.until_stopped import supervised
 from shared.health import Health
-from shared.runtime import Surroundings, listen, open_event_log
-from shared.until_stopped import supervised
-from shared.vocabulary import Service
+from shared.runtime import ServiceContext, listen, open_event_log
 
 _RUN: Mapping[Service, Callable[..., Coroutine[Any, Any, None]]] = {
     Service.TRIGGER: trigger.run,
@@ -122,7 +122,7 @@ async def _run(
             resources.push_async_callback(event_log.close)
             own = health.part(service)
             own.require("start", own.has_started)
-            around = Surroundings(urls[service], event_log, clock, stop, listener, public_listener, own)
+            around = ServiceContext(urls[service], event_log, clock, stop, listener, public_listener, own)
             running = _RUN[service](getattr(settings, service), around)
             tasks.create_task(supervised(running, stop, name=service), name=service)
         ready(urls)

@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from shared.events import BY_TYPE, Payload
-from shared.topics import CRM_EVENTS, TOPICS, Topic
+from shared.contract.events import BY_TYPE, Payload
+from shared.contract.topics import CRM_EVENTS, TOPICS, Topic
 
 _BINDING = "0.5.0"
 _ENVELOPE: dict[str, Any] = {

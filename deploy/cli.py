@@ -14,20 +14,23 @@ import typer
 import uvloop
 from dotenv import dotenv_values
 
-from deploy import all_in_one, contract, databases, doctor, faults, links, parked, replay, sample_shop
+from deploy import all_in_one, contract, databases
+from deploy.demo import shop
+from deploy.operations import doctor, error_messages, links, parked, replay
 from services.dispatcher.commands import app as dispatcher_commands
+from services.dispatcher.commands.ledger import app as ledger_commands
 from services.dispatcher.config import DispatcherSettings
-from services.dispatcher.ledger_commands import app as ledger_commands
 from services.scoring.commands import app as scoring_commands
 from services.scoring.config import ScoringSettings
 from services.trigger.commands import app as trigger_commands
+from services.trigger.commands.files import app as file_commands
+from services.trigger.commands.keys import app as key_commands
 from services.trigger.config import TriggerSettings
-from services.trigger.file_commands import app as file_commands
-from services.trigger.key_commands import app as key_commands
-from shared import logging, topics
+from shared import logging
 from shared.config import Settings
-from shared.runtime import collect_seldom, kafka_security, run_until_told
-from shared.vocabulary import Service
+from shared.contract import topics
+from shared.contract.vocabulary import Service
+from shared.runtime import kafka_security, run_until_told, tune_gc
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Event-driven NPS.")
 app.add_typer(trigger_commands)
@@ -72,7 +75,7 @@ def run(which: Annotated[Which, typer.Argument()] = Which.ALL) -> None:
 
     async def work(stop: asyncio.Event) -> None:
         await all_in_one.run(
-            settings, stop, services=services, ready=lambda _urls: sample_shop.print_addresses(settings, services)
+            settings, stop, services=services, ready=lambda _urls: shop.print_addresses(settings, services)
         )
 
     _run(lambda: run_until_told(work))
@@ -85,7 +88,7 @@ def demo(
 ) -> None:
     """Play a sample shop: weeks of surveys in a minute."""
     logging.configure("error", service="demo")
-    _run(lambda: sample_shop.demo(kafka=events is Transport.KAFKA, seconds=seconds))
+    _run(lambda: shop.demo(kafka=events is Transport.KAFKA, seconds=seconds))
 
 
 @app.command("replay")
@@ -142,7 +145,7 @@ def kafka_topics(
 
 
 async def _create_topics(settings: Settings) -> None:
-    from shared.transport.kafka import create_topics  # noqa: PLC0415 - aiokafka is loaded only where it is used
+    from shared.messaging.transport.kafka import create_topics  # noqa: PLC0415 - aiokafka is loaded only where it is used
 
     made = await create_topics(
         settings.events_url,
@@ -180,7 +183,7 @@ def unknown_settings(environment: Mapping[str, str]) -> list[str]:
 
 def _run(work: Callable[[], Awaitable[None]]) -> None:
     try:
-        collect_seldom()
+        tune_gc()
         uvloop.run(work())  # type: ignore[arg-type]
     except KeyboardInterrupt:  # before the signals had handlers
         raise SystemExit(130) from None
@@ -198,7 +201,7 @@ def main() -> None:
     try:
         app(prog_name="earshot")
     except Exception as error:
-        if (fault := faults.explain(error)) is None:
+        if (fault := error_messages.explain(error)) is None:
             raise
         _fail(fault)
 

@@ -6,15 +6,15 @@ import json
 from pathlib import Path
 
 from deploy import asyncapi
-from shared.events import BY_TYPE
+from shared.contract.events import BY_TYPE
 
 FOLDER = Path(__file__).parent.parent / "docs/events"
 
 _INTRODUCTION = """# Events
 
-Generated from `shared/events.py` by `earshot schemas`; do not edit. On the wire each is a CloudEvents 1.0 message in
-structured JSON mode, and what stands here is its `data`. [asyncapi.json](asyncapi.json) says the same to tools,
-with topics, keys and retention.
+Generated from `shared/contract/events.py` by `earshot schemas`; do not edit. On the wire each is a CloudEvents 1.0
+message in structured JSON mode, and what stands here is its `data`. [asyncapi.json](asyncapi.json) says the same to
+tools, with topics, keys and retention.
 
 | type | topic | version | what it says |
 | --- | --- | --- | --- |

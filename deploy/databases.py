@@ -10,12 +10,13 @@ from pathlib import Path
 import structlog
 import tenacity
 
-from shared import capacity, database_url, embedded, migrations
-from shared.capacity import Room, TooFewConnections
+from shared import database_url, migrations
 from shared.config import Settings
+from shared.database import capacity, embedded
+from shared.database.capacity import Room, TooFewConnections
+from shared.database.db import Database, fetch, is_transient, until_it_answers
+from shared.database.schema import SchemaOlder, check
 from shared.database_url import PATIENT, DatabaseOptions, Host, NeedsSessions
-from shared.db import Database, fetch, is_transient, until_it_answers
-from shared.schema import SchemaOlder, check
 from shared.waiting import wait_for
 
 log = structlog.get_logger()
@@ -30,7 +31,7 @@ MIGRATIONS = {
     "trigger": ROOT / "services/trigger/migrations",
     "dispatcher": ROOT / "services/dispatcher/migrations",
     "scoring": ROOT / "services/scoring/migrations",
-    TRANSPORT: ROOT / "shared/transport/migrations",
+    TRANSPORT: ROOT / "shared/migrations/log",
 }
 
 

@@ -18,13 +18,13 @@ from starlette.types import ASGIApp
 
 from shared.clock import Clock
 from shared.config import Settings
-from shared.gate import PublicOnly
+from shared.database.until_stopped import supervised
 from shared.health import Health
-from shared.transport import EventLog, open_log
-from shared.until_stopped import supervised
+from shared.messaging.transport import EventLog, open_log
+from shared.web.gate import PublicOnly
 
 if TYPE_CHECKING:
-    from shared.transport.kafka import KafkaSecurity
+    from shared.messaging.transport.kafka import KafkaSecurity
 
 log = structlog.get_logger()
 
@@ -35,7 +35,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ServiceContext:
     """What a process hands to each service it runs; public paths are served on the second listener as well."""
 
     database_url: str
@@ -103,7 +103,7 @@ def listen(host: str, port: int, *, setting: str) -> socket.socket:
     return listener
 
 
-def collect_seldom() -> None:
+def tune_gc() -> None:
     """Look for garbage seldom: a batch makes very many objects, nearly none of them in circles."""
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)  # the usual 700 took a fifth of the time of a decision
@@ -115,7 +115,7 @@ class _Server(uvicorn.Server):
         yield  # several servers share a process: the process decides when to stop
 
 
-async def serve(app: ASGIApp, surroundings: Surroundings, *, public: Sequence[str]) -> None:
+async def serve(app: ASGIApp, surroundings: ServiceContext, *, public: Sequence[str]) -> None:
     """Serve until told to stop, then finish the requests at hand."""
     async with asyncio.TaskGroup() as tasks:
         stop = surroundings.stop
@@ -159,7 +159,7 @@ def open_event_log(settings: Settings, url: str) -> EventLog:
 
 
 def kafka_security(settings: Settings) -> KafkaSecurity:
-    from shared.transport.kafka import KafkaSecurity  # noqa: PLC0415 - aiokafka is loaded only where it is used
+    from shared.messaging.transport.kafka import KafkaSecurity  # noqa: PLC0415 - aiokafka is loaded only where it is used
 
     return KafkaSecurity(
         protocol=settings.kafka_protocol,

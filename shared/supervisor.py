@@ -11,19 +11,20 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
-from shared import housekeeping, readmission, schema
 from shared.clock import Clock
-from shared.commit_check import check_commit
-from shared.compared_clock import EVERY_S, ComparedClock
-from shared.consumer import Consumer
-from shared.db import Database
+from shared.contract.vocabulary import Service
+from shared.database import schema
+from shared.database.commit_check import check_commit
+from shared.database.compared_clock import EVERY_S, ComparedClock
+from shared.database.db import Database
+from shared.database.until_stopped import Round, supervised, until_stopped
 from shared.health import Health, Heartbeat
-from shared.outbox import Relay
-from shared.readmission import Readmission
-from shared.relay_turn import Again, nothing_again
-from shared.runtime import Surroundings, serve
-from shared.until_stopped import Round, supervised, until_stopped
-from shared.vocabulary import Service
+from shared.messaging import housekeeping, readmission
+from shared.messaging.consumer import Consumer
+from shared.messaging.outbox import Relay
+from shared.messaging.readmission import Readmission
+from shared.messaging.relay_turn import Again, nothing_again
+from shared.runtime import ServiceContext, serve
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Supervisor:
     """Starts tasks in a group; one that ends before `stop` is set ends all of them, and so the process."""
 
     tasks: asyncio.TaskGroup
-    around: Surroundings
+    around: ServiceContext
     service: Service
 
     @property

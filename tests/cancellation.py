@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from shared import db
+from shared.database import db
 
 Result = TypeVar("Result")
 

@@ -12,7 +12,8 @@ from uuid import uuid4
 import pytest
 
 from deploy import databases
-from shared import database_url, db, embedded, logging
+from shared import database_url, logging
+from shared.database import db, embedded
 
 pytest_plugins = ["tests.browser", "tests.kafka_broker"]
 

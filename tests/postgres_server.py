@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from shared import embedded
+from shared.database import embedded
 
 _ROOT = Path("/usr/lib/postgresql")
 _PATIENCE_S = 60.0

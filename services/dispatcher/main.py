@@ -13,31 +13,39 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.dispatcher import api, errands, handlers, hooks, pages, suppressions, unsubscribe
+from services.dispatcher import handlers, webhooks, wiring
+from services.dispatcher.api import invitations
 from services.dispatcher.channels import ChannelAccount
-from services.dispatcher.channels.bitrix24 import Bitrix24
 from services.dispatcher.channels.email import SmtpAccount
 from services.dispatcher.channels.sms import SmsAccount, SmsRouter
 from services.dispatcher.config import DispatcherSettings
-from services.dispatcher.crm import CrmTasks
-from services.dispatcher.domain import may_leave
 from services.dispatcher.domain.limits import DailyLimit
-from services.dispatcher.errands import BounceReader, Inquirer
-from services.dispatcher.scheduler import LOOK_S, POLL_S, RECONCILE_S, Bell, Guard, Keeper, Lane, Reconciler, Rota
-from shared import metrics, web
+from services.dispatcher.domain.send_mode import may_leave
+from services.dispatcher.jobs import receipts
+from services.dispatcher.jobs.bitrix24 import Bitrix24
+from services.dispatcher.jobs.crm_tasks import CrmTasks
+from services.dispatcher.jobs.maintenance import RECONCILE_S, LeaseReaper, Reconciler
+from services.dispatcher.jobs.receipts import BounceReader, SmsStatusPoller
+from services.dispatcher.pages import mailbox, suppressions, unsubscribe
+from services.dispatcher.sending.account_balancer import AccountBalancer
+from services.dispatcher.sending.restore_guard import LOOK_S, RestoreGuard
+from services.dispatcher.sending.sender import ChannelSender
+from services.dispatcher.sending.wakeup import POLL_S, Wakeup
+from shared import metrics
 from shared.clock import Clock
-from shared.cloudevents import Event
-from shared.compared_clock import compared
-from shared.consumer import Consumer, Handler
-from shared.db import Database
-from shared.events import Payload, SurveyAnswered
+from shared.contract.cloudevents import Event
+from shared.contract.events import Payload, SurveyAnswered
+from shared.contract.vocabulary import ChannelKind, Service
+from shared.database.compared_clock import compared
+from shared.database.db import Database
+from shared.database.until_stopped import while_busy
 from shared.health import OUTSIDE_SILENT_S, Health
-from shared.link_keys import LinkKeys
-from shared.runtime import Surroundings
+from shared.messaging.consumer import Consumer, Handler
+from shared.messaging.link_keys import LinkKeys
+from shared.messaging.transport import EventLog
+from shared.runtime import ServiceContext
 from shared.supervisor import Supervisor
-from shared.transport import EventLog
-from shared.until_stopped import while_busy
-from shared.vocabulary import ChannelKind, Service
+from shared.web.app import create_app
 
 TOPICS = ("survey.requests", "survey.answers", "survey.messages")
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -52,20 +60,20 @@ def build_app(
     *,
     health: Health | None = None,
 ) -> FastAPI:
-    app = web.create_app(
+    app = create_app(
         Service.DISPATCHER,
         health=health or Health(),
         public=PUBLIC,
         staff_secret=settings.staff_secret.get_secret_value(),
     )
-    app.include_router(api.router(database.sessions, settings.composer, clock))
+    app.include_router(invitations.router(database.sessions, settings.composer, clock))
     app.include_router(suppressions.router(database.sessions, clock))
     app.include_router(suppressions.page_router(database.sessions, clock, settings.staff_pages))
-    app.include_router(pages.mailbox_router(database.sessions, clock, settings.staff_pages))
-    app.include_router(pages.story_router(database.sessions, settings.staff_pages))
+    app.include_router(mailbox.mailbox_router(database.sessions, clock, settings.staff_pages))
+    app.include_router(mailbox.story_router(database.sessions, settings.staff_pages))
     lets_out = partial(may_leave, settings.send, allowed=settings.send_allowlist)
     app.include_router(
-        pages.mail_router(
+        mailbox.mail_router(
             settings.composer,
             accounts,
             lets_out=lets_out,
@@ -74,11 +82,11 @@ def build_app(
         )
     )
     app.include_router(unsubscribe.router(database.sessions, clock))
-    app.include_router(hooks.router(database.sessions, settings.doors()))
+    app.include_router(webhooks.router(database.sessions, wiring.verifiers(settings)))
     return app
 
 
-def build_handler(settings: DispatcherSettings, clock: Clock, bell: Bell) -> Handler:
+def build_handler(settings: DispatcherSettings, clock: Clock, bell: Wakeup) -> Handler:
     async def handle(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
         def committed(_: object) -> None:
             bell.ring()
@@ -91,7 +99,7 @@ def build_handler(settings: DispatcherSettings, clock: Clock, bell: Bell) -> Han
 
 
 def build_consumer(
-    settings: DispatcherSettings, database: Database, event_log: EventLog, clock: Clock, bell: Bell
+    settings: DispatcherSettings, database: Database, event_log: EventLog, clock: Clock, bell: Wakeup
 ) -> Consumer:
     handler, keys = build_handler(settings, clock, bell), LinkKeys(settings.link_secrets, database.sessions)
     return Consumer(Service.DISPATCHER, TOPICS, event_log, database.sessions, handler, decode=keys.parse)
@@ -112,24 +120,24 @@ def _made_ms(event_id: str) -> int | None:
     return number.int >> 80 if number.version == 7 else None
 
 
-def build_lanes(  # noqa: PLR0913 - what lanes are made of
+def build_senders(  # noqa: PLR0913 - what lanes are made of
     settings: DispatcherSettings,
     database: Database,
     clock: Clock,
     accounts: Sequence[ChannelAccount],
     health: Health,
     *,
-    guard: Guard | None = None,
-) -> list[Lane]:
+    guard: RestoreGuard | None = None,
+) -> list[ChannelSender]:
     """Make a lane for each account, and one for a channel that has none: the mailbox and the desk are served anyway."""
     composer, policy, lanes = settings.composer, settings.send_policy, []
     for channel in ChannelKind:
         own: list[ChannelAccount] = [account for account in accounts if account.channel is channel]
         nobody: list[ChannelAccount | None] = [None]
         mail = {account.name: account for account in own if isinstance(account, SmtpAccount)}
-        rota = Rota(own, weights={name: account.weight for name, account in mail.items()})
+        rota = AccountBalancer(own, weights={name: account.weight for name, account in mail.items()})
         lanes += [
-            Lane(
+            ChannelSender(
                 channel=channel,
                 sessions=database.sessions,
                 clock=clock,
@@ -146,7 +154,7 @@ def build_lanes(  # noqa: PLR0913 - what lanes are made of
     return lanes
 
 
-def errands_of(
+def jobs_of(
     settings: DispatcherSettings,
     database: Database,
     clock: Clock,
@@ -156,11 +164,11 @@ def errands_of(
     """What is done beside the steps, by name, and how often in seconds."""
     sessions, mailbox = database.sessions, settings.bounce_mailbox
     found: dict[str, tuple[Callable[[], Awaitable[int]], float]] = {
-        "receipts": (partial(errands.apply_receipts, sessions, clock), 0.2),
-        "suppressions": (partial(errands.release_expired, sessions, clock), 30),
+        "receipts": (partial(receipts.apply_due, sessions, clock), 0.2),
+        "suppressions": (partial(receipts.release_expired, sessions, clock), 30),
     }
     texts = [account for account in accounts if isinstance(account, SmsAccount | SmsRouter)]
-    found |= {f"inquiries.{text.name}": (Inquirer(sessions, text, settings.link_secrets), 5) for text in texts}
+    found |= {f"inquiries.{text.name}": (SmsStatusPoller(sessions, text, settings.link_secrets), 5) for text in texts}
     if mailbox is not None:
         found["bounces"] = (BounceReader(sessions, mailbox), 60)
     if crm is not None:
@@ -168,16 +176,16 @@ def errands_of(
     return found
 
 
-async def run(settings: DispatcherSettings, around: Surroundings) -> None:
+async def run(settings: DispatcherSettings, around: ServiceContext) -> None:
     """Run until told to stop; the batches at hand are finished first."""
     database = Database(around.database_url, schema=Service.DISPATCHER, options=settings.database_options)
     stop, health = around.stop, around.health
     clock = await compared(around.clock, database)
-    accounts, crm = settings.open_accounts(stop), settings.open_crm()
-    guard = Guard(database.sessions, around.event_log)
+    accounts, crm = wiring.open_accounts(settings, stop), wiring.open_crm(settings)
+    guard = RestoreGuard(database.sessions, around.event_log)
     health.require("ledger", guard.ready)
     health.require("link keys", LinkKeys(settings.link_secrets, database.sessions).check, advisory=True)
-    bell = Bell()
+    bell = Wakeup()
     consumer = build_consumer(settings, database, around.event_log, clock, bell)
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -187,14 +195,14 @@ async def run(settings: DispatcherSettings, around: Surroundings) -> None:
             running.watch(clock)
             running.consume("consumer", consumer)
             running.loop(health.heartbeat("ledger"), guard.look, longest_s=LOOK_S)
-            for lane in build_lanes(settings, database, clock, accounts, health, guard=guard):
+            for lane in build_senders(settings, database, clock, accounts, health, guard=guard):
                 work = bell.rung_by(partial(lane.perform_due, stop))
                 running.loop(lane.heartbeat, work, longest_s=POLL_S, wake=bell.listen())
-            keep = bell.rung_by(guard.held(Keeper(database.sessions, clock)))
+            keep = bell.rung_by(guard.held(LeaseReaper(database.sessions, clock)))
             running.loop(health.heartbeat("keeper"), keep, longest_s=POLL_S, wake=bell.listen())
             reconcile = Reconciler(database.sessions).round
             running.loop(health.heartbeat("reconciler"), reconcile, longest_s=RECONCILE_S)
-            for name, (errand, every_s) in errands_of(settings, database, clock, accounts, crm).items():
+            for name, (errand, every_s) in jobs_of(settings, database, clock, accounts, crm).items():
                 heartbeat = health.heartbeat(name, silent_s=OUTSIDE_SILENT_S)
                 running.loop(heartbeat, while_busy(guard.held(errand)), longest_s=every_s)
     finally:

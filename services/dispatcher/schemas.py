@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo
 import asyncpg
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from services.dispatcher.channels import mime
 from services.dispatcher.domain.hours import time_zone
+from services.dispatcher.messages import mime
 from services.dispatcher.repository.mailbox import Kept
 from services.dispatcher.repository.suppressions import Stored
-from shared.events import Consent, Contact, EventRef, Id, ProgramRef, SurveyRequested
-from shared.vocabulary import AttemptState, ChannelKind, InvitationOutcome, SuppressionReason
+from shared.contract.events import Consent, Contact, EventRef, Id, ProgramRef, SurveyRequested
+from shared.contract.vocabulary import AttemptState, ChannelKind, InvitationOutcome, SuppressionReason
 
 
 class AttemptStory(BaseModel):
@@ -47,7 +47,7 @@ class StepStory(BaseModel):
     attempts: list[AttemptStory]
 
 
-class InvitationStory(BaseModel):
+class InvitationHistory(BaseModel):
     """Everything that happened to an invitation, in order; times are those where the respondent is."""
 
     id: UUID
@@ -148,14 +148,14 @@ def suppressed(stored: Stored) -> Suppressed:
 
 def invitation_story(
     invitation: asyncpg.Record, steps: Sequence[asyncpg.Record], attempts: Sequence[asyncpg.Record]
-) -> InvitationStory:
+) -> InvitationHistory:
     request = SurveyRequested.model_validate_json(invitation["request"])
     there = partial(_local, zone=time_zone(request.time_zone))
     by_step: dict[int, list[AttemptStory]] = {}
     for row in attempts:
         attempt = AttemptStory(attempt_id=row["id"], number=row["try"], **there({name: row[name] for name in _ATTEMPT}))
         by_step.setdefault(row["step"], []).append(attempt)
-    return InvitationStory(
+    return InvitationHistory(
         **there({name: invitation[name] for name in _INVITATION}),
         **there({"send_at": request.send_at}),
         respondent_id=masked(invitation["respondent_id"]) or "",

@@ -10,8 +10,8 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from shared.addresses import Network
 from shared.config import Settings
+from shared.web.addresses import Network
 
 
 class ScoringSettings(Settings):

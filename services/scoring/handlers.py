@@ -14,17 +14,18 @@ from uuid import uuid4
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring import calls
-from services.scoring.answers import answered_series, invited_series
-from services.scoring.domain.answers import Content, Invitation, InvitationState, Occasion, local_day
+from services.scoring.answers import callbacks
+from services.scoring.answers.record import answered_series, invited_series
+from services.scoring.domain.answers import local_day
 from services.scoring.domain.dimensions import Key, Value, counted, wanted
+from services.scoring.domain.invitations import Content, Invitation, InvitationState, TriggerEvent
 from services.scoring.domain.score import Tally
-from services.scoring.repository import buckets, deliveries, dimensions, invitations, journeys, webhooks
+from services.scoring.repository import deliveries, invitations, programs, webhooks
 from services.scoring.repository.invitations import Linked
-from shared import db, inbox, links
+from services.scoring.repository.scores import buckets, dimensions, journeys
 from shared.clock import Clock
-from shared.cloudevents import Event
-from shared.events import (
+from shared.contract.cloudevents import Event
+from shared.contract.events import (
     CallRequested,
     CallWithdrawn,
     ContactAttempted,
@@ -37,9 +38,12 @@ from shared.events import (
     SurveyRequested,
     SurveyWithdrawn,
 )
-from shared.links import Purpose
-from shared.topics import SURVEY_CALLS, SURVEY_DELIVERIES, SURVEY_PROGRAMS, SURVEY_REQUESTS
-from shared.vocabulary import Service
+from shared.contract.topics import SURVEY_CALLS, SURVEY_DELIVERIES, SURVEY_PROGRAMS, SURVEY_REQUESTS
+from shared.contract.vocabulary import Service
+from shared.database import db
+from shared.messaging import inbox
+from shared.web import links
+from shared.web.links import Purpose
 
 TOPICS = [topic.name for topic in (SURVEY_REQUESTS, SURVEY_PROGRAMS, SURVEY_DELIVERIES, SURVEY_CALLS)]
 
@@ -70,7 +74,7 @@ class Handlers:
         for part in _until_erasures(fresh):
             await self._handle(session, part, changes)
         # once and last: locks have an order
-        await db.write(session, buckets.adding(changes.tallies, invited=changes.invited))
+        await db.write(session, buckets.add_statement(changes.tallies, invited=changes.invited))
 
     async def _handle(self, session: AsyncSession, payloads: Sequence[Payload], changes: Changes) -> None:
         now = self._clock.now()
@@ -81,8 +85,8 @@ class Handlers:
             (RespondentPurchased, journeys.keep_purchases),
             (ContactAttempted, deliveries.keep_attempts),
             (InvitationClosed, deliveries.keep_outcomes),
-            (CallRequested, partial(calls.request, now=now)),
-            (CallWithdrawn, partial(calls.withdraw, now=now)),
+            (CallRequested, partial(callbacks.request, now=now)),
+            (CallWithdrawn, partial(callbacks.withdraw, now=now)),
             (RespondentErased, partial(on_erased, now=now)),
         ]
         for kind, handle in in_order:
@@ -103,7 +107,7 @@ def _until_erasures(payloads: Sequence[Payload]) -> list[list[Payload]]:
 async def on_program_published(session: AsyncSession, published: Sequence[ProgramPublished]) -> None:
     newest = {p.program_id: p for p in sorted(published, key=lambda p: p.program_version)}
     documents = [(p.program_id, p.program_version, json.dumps(p.document)) for p in newest.values()]
-    await invitations.store_programs(session, documents)
+    await programs.store_programs(session, documents)
 
 
 async def on_requested(
@@ -114,7 +118,7 @@ async def on_requested(
     changes: Changes,
 ) -> None:
     """Know the link, and count who is asked on the day they are asked. Raises UnknownLinkKey."""
-    zones = await invitations.program_zones(session)
+    zones = await programs.program_zones(session)
     known = await dimensions.admit(
         session, [value for request in requested for value in wanted(request.program.id, request.segments)]
     )
@@ -146,7 +150,7 @@ def _invitation(request: SurveyRequested, zones: Mapping[str, str], known: set[V
         locale=request.locale,
         time_zone=request.time_zone,
         program_zone=program_zone,
-        occasion=msgspec.convert(request.event, Occasion, from_attributes=True),
+        occasion=msgspec.convert(request.event, TriggerEvent, from_attributes=True),
         content=Content.model_validate(request, from_attributes=True),
         segments=request.segments,
         dimensions=counted(request.program.id, request.segments, version=request.program.version, known=known),
@@ -176,7 +180,7 @@ async def on_withdrawn(session: AsyncSession, withdrawn: Sequence[SurveyWithdraw
 async def on_erased(session: AsyncSession, erased: Sequence[RespondentErased], *, now: datetime) -> None:
     respondents = [each.respondent_id for each in erased]
     ids = await invitations.lock_of(session, respondents)
-    await calls.forget(session, ids, now=now)
+    await callbacks.forget(session, ids, now=now)
     await invitations.erase(session, ids, pseudonyms={each: f"erased-{uuid4()}" for each in respondents})
     await webhooks.forget(session, ids)
     await invitations.forget_parked(session, respondents)

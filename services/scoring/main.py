@@ -9,47 +9,50 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from services.scoring import alerts, calls, courier, journeys, publisher, statistics
-from services.scoring.api import Api
+from services.scoring.answer_page.page_views import Views
+from services.scoring.answer_page.rate_limits import Limits
+from services.scoring.answer_page.routes import AnswerPages
+from services.scoring.answers import callbacks
+from services.scoring.answers.writer import Writer
+from services.scoring.api.answers import Api
+from services.scoring.api.scores import ScoreApi
 from services.scoring.config import ScoringSettings
-from services.scoring.courier import Courier
-from services.scoring.dashboard import Dashboard
-from services.scoring.desk import Desk
+from services.scoring.dashboard import manual
+from services.scoring.dashboard.live import Live
+from services.scoring.dashboard.routes import Dashboard
+from services.scoring.dashboard.settings import YardstickForms
+from services.scoring.desk.routes import Desk
+from services.scoring.desk.suspects import Suspects
 from services.scoring.handlers import TOPICS, Handlers
-from services.scoring.limits import Limits
-from services.scoring.live import Live
-from services.scoring.pages import AnswerPages
+from services.scoring.jobs import alerts, count_journeys, publish_scores
+from services.scoring.jobs.scheduler import every
 from services.scoring.repository import invitations
-from services.scoring.scheduler import every
-from services.scoring.score_api import ScoreApi
-from services.scoring.suspects import Suspects
-from services.scoring.views import Views
-from services.scoring.webhooks import Webhooks
-from services.scoring.writer import Writer
-from services.scoring.yardstick_forms import YardstickForms
-from shared import web
+from services.scoring.webhooks import delivery
+from services.scoring.webhooks.delivery import WebhookSender
+from services.scoring.webhooks.routes import Webhooks
 from shared.clock import Clock
-from shared.compared_clock import compared
-from shared.consumer import Consumer
-from shared.db import Database
-from shared.groups import Group, in_transaction
+from shared.contract.vocabulary import Service
+from shared.database.compared_clock import compared
+from shared.database.db import Database
+from shared.database.group_commit import GroupCommitter, in_transaction
 from shared.health import Health
-from shared.link_keys import LinkKeys
-from shared.rate_limit import RateLimit
-from shared.runtime import Surroundings
+from shared.messaging.consumer import Consumer
+from shared.messaging.link_keys import LinkKeys
+from shared.messaging.transport import EventLog
+from shared.runtime import ServiceContext
 from shared.supervisor import Supervisor
-from shared.transport import EventLog
-from shared.vocabulary import Service
+from shared.web.app import create_app
+from shared.web.rate_limit import RateLimit
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 PUBLIC = ("/s", "/static", "/logos")
 MAX_BODY = 100_000
 TICKS: Mapping[str, tuple[float, Callable[..., Awaitable[int]]]] = {  # by name: how often in seconds, and what
-    "publisher": (0.05, publisher.publish_changes),
-    "calls": (0.5, calls.tick),
-    "journeys": (0.2, journeys.count_journeys),
+    "publisher": (0.05, publish_scores.publish_changes),
+    "calls": (0.5, callbacks.tick),
+    "journeys": (0.2, count_journeys.count_journeys),
     "alerts": (5.0, alerts.tell_drops),
-    "old webhooks": (3600.0, courier.forget_old),
+    "old webhooks": (3600.0, delivery.forget_old),
 }
 
 
@@ -64,8 +67,8 @@ def build_app(
     """Make the app; `stop` ends what pages listen to."""
     health = health or Health()
     sessions, writer = database.sessions, Writer(database.sessions)
-    door = Group(in_transaction(sessions, invitations.visited))
-    app = web.create_app(
+    door = GroupCommitter(in_transaction(sessions, invitations.visited))
+    app = create_app(
         Service.SCORING,
         health=health,
         public=PUBLIC,
@@ -75,12 +78,12 @@ def build_app(
     )
     app.mount("/logos", StaticFiles(directory=settings.logos_dir, check_dir=False), name="logos")
     app.include_router(Desk(sessions, writer, clock, settings.staff_pages, settings.desk_lease).router())
-    app.include_router(statistics.router(settings.staff_pages))
+    app.include_router(manual.router(settings.staff_pages))
     app.include_router(Suspects(sessions, writer, clock, settings.staff_pages).router())
     app.include_router(Api(sessions, writer, clock, settings.desk_lease).router())
     app.include_router(ScoreApi(sessions, clock).router())
     app.include_router(YardstickForms(sessions).router())
-    app.include_router(Webhooks(sessions, Courier(sessions, settings.webhook_networks)).router())
+    app.include_router(Webhooks(sessions, WebhookSender(sessions, settings.webhook_networks)).router())
     app.include_router(Dashboard(sessions, clock, settings.staff_pages).router())
     app.include_router(Live(sessions, stop or asyncio.Event(), health).router())
     return app
@@ -98,7 +101,7 @@ def build_consumer(settings: ScoringSettings, database: Database, event_log: Eve
     return Consumer(Service.SCORING, TOPICS, event_log, database.sessions, handlers, decode=keys.parse)
 
 
-async def run(settings: ScoringSettings, around: Surroundings) -> None:
+async def run(settings: ScoringSettings, around: ServiceContext) -> None:
     """Serve, consume, publish and tick until told to stop."""
     database = Database(around.database_url, schema=Service.SCORING, options=settings.database_options)
     stop, health = around.stop, around.health
@@ -106,11 +109,11 @@ async def run(settings: ScoringSettings, around: Surroundings) -> None:
     app = build_app(settings, database=database, clock=around.clock, health=health, stop=stop)
     consumer = build_consumer(settings, database, around.event_log, clock)
     health.require("link keys", LinkKeys(settings.link_secrets, database.sessions).check, advisory=True)
-    sender = Courier(database.sessions, settings.webhook_networks)
+    sender = WebhookSender(database.sessions, settings.webhook_networks)
     try:
         async with asyncio.TaskGroup() as tasks:
             running = Supervisor(tasks, around, Service.SCORING)
-            again = publisher.publish_again
+            again = publish_scores.publish_again
             running.start(app, database, public=PUBLIC, migrations=MIGRATIONS, again=again)
             running.watch(clock)
             running.consume("consumer", consumer)

@@ -9,8 +9,15 @@ import phonenumbers
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
-from services.trigger.domain.mapping import MappingDocument
-from services.trigger.domain.sources import InvalidSource, Source, SourceDocument, read_mapping, read_source, source_of
+from services.trigger.domain.sources.mapping import MappingDocument
+from services.trigger.domain.sources.source import (
+    InvalidSource,
+    Source,
+    SourceDocument,
+    read_mapping,
+    read_source,
+    source_of,
+)
 from shared.config import Settings
 
 MAPPINGS = Path(__file__).parent / "mappings"

@@ -15,36 +15,37 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.trigger.api.bitrix24 import IDLE_S, Rereading
-from services.trigger.api.door import Door
 from services.trigger.api.events import MAX_EVENTS, events_router
-from services.trigger.api.hooks import Hooks
 from services.trigger.api.keys import Keys
 from services.trigger.api.programs import programs_router
 from services.trigger.api.respondents import respondents_router
 from services.trigger.config import TriggerSettings, load_sources
-from services.trigger.domain.reading import read_program
-from services.trigger.domain.sources import Source, SourceKind
-from services.trigger.handlers.batch import Terms
+from services.trigger.domain.deciding.batch import InstallationSettings
+from services.trigger.domain.programs.reading import read_program
+from services.trigger.domain.sources.source import Source, SourceKind
 from services.trigger.handlers.events import on_crm_events
 from services.trigger.handlers.feedback import on_feedback
-from services.trigger.handlers.foreign import ForeignLog, read_message
+from services.trigger.handlers.intake import EventIntake
+from services.trigger.handlers.mapped_events import ForeignLog, read_message
 from services.trigger.handlers.programs import install, publish_again
+from services.trigger.jobs.cadence import Cadences
 from services.trigger.pages import decision_pages
-from services.trigger.scheduler import Cadences
-from shared import topics, web
+from services.trigger.sources.bitrix24 import IDLE_S, Rereading
+from services.trigger.sources.webhooks import SourceWebhooks
 from shared.clock import Clock
-from shared.cloudevents import Event
-from shared.compared_clock import compared
-from shared.consumer import Consumer
-from shared.db import Database, until_it_answers
-from shared.events import CrmPayload, Payload
+from shared.contract import topics
+from shared.contract.cloudevents import Event
+from shared.contract.events import CrmPayload, Payload
+from shared.contract.vocabulary import Service
+from shared.database.compared_clock import compared
+from shared.database.db import Database, until_it_answers
+from shared.database.until_stopped import while_busy
 from shared.health import OUTSIDE_SILENT_S, Health
-from shared.runtime import Surroundings, open_event_log
+from shared.messaging.consumer import Consumer
+from shared.messaging.transport import EventLog, Message
+from shared.runtime import ServiceContext, open_event_log
 from shared.supervisor import Supervisor
-from shared.transport import EventLog, Message
-from shared.until_stopped import while_busy
-from shared.vocabulary import Service
+from shared.web.app import create_app
 
 log = structlog.get_logger()
 
@@ -59,7 +60,7 @@ MAX_BODY = 4_000_000  # a thousand events
 
 def build_app(settings: TriggerSettings, database: Database, clock: Clock, *, health: Health | None = None) -> FastAPI:
     keys = Keys(database.sessions, per_second=settings.events_per_second, burst=MAX_EVENTS)
-    app = web.create_app(
+    app = create_app(
         Service.TRIGGER,
         health=health or Health(),
         public=HOOKS,
@@ -67,8 +68,8 @@ def build_app(settings: TriggerSettings, database: Database, clock: Clock, *, he
         admit=keys.admit,
         max_body=MAX_BODY,
     )
-    door = Door(database.sessions, clock, terms_of(settings))
-    hooks = Hooks(door, load_sources(settings))
+    door = EventIntake(database.sessions, clock, terms_of(settings))
+    hooks = SourceWebhooks(door, load_sources(settings))
     for router in (hooks.router(), events_router(door, keys), respondents_router(door), programs_router(door)):
         app.include_router(router)
     app.include_router(decision_pages(database.sessions, settings.staff_pages))
@@ -80,8 +81,8 @@ def build_app(settings: TriggerSettings, database: Database, clock: Clock, *, he
     return app
 
 
-def terms_of(settings: TriggerSettings) -> Terms:
-    return Terms(link_key=settings.signing_key, phone_region=settings.phone_region)
+def terms_of(settings: TriggerSettings) -> InstallationSettings:
+    return InstallationSettings(link_key=settings.signing_key, phone_region=settings.phone_region)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ def _say_so(state: tenacity.RetryCallState) -> None:
     log.warning("start.waits", attempt=state.attempt_number, cure="earshot doctor")
 
 
-async def run(settings: TriggerSettings, around: Surroundings) -> None:
+async def run(settings: TriggerSettings, around: ServiceContext) -> None:
     """Run API, consumers, relay and housekeeping until told to stop."""
     sources = load_sources(settings)
     database = Database(around.database_url, schema=Service.TRIGGER, options=settings.database_options)
@@ -157,7 +158,7 @@ async def run(settings: TriggerSettings, around: Surroundings) -> None:
         logs = open_logs(settings, event_log, resources)
         await until_it_answers(before_sleep=_say_so)(install_programs, database, around.clock)
         clock = await compared(around.clock, database)
-        hooks = Hooks(Door(database.sessions, clock, terms_of(settings)), sources)
+        hooks = SourceWebhooks(EventIntake(database.sessions, clock, terms_of(settings)), sources)
         rereading = Rereading(database.sessions, sources, hooks.decide)
         resources.push_async_callback(rereading.close)
         if logs.crm is not event_log:

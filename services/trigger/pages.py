@@ -9,12 +9,12 @@ import jinja2
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
-from services.trigger.domain.explanations import TITLES, named, title
+from services.trigger.domain.deciding.explanations import TITLES, named, title
 from services.trigger.repository import decisions
 from services.trigger.schemas import DecisionView
 from shared.config import StaffPages
-from shared.db import Sessions
-from shared.vocabulary import respondent_id
+from shared.contract.vocabulary import respondent_id
+from shared.database.db import Sessions
 
 _SHOWN = 50
 _environment = jinja2.Environment(

@@ -9,10 +9,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from services.trigger.domain.cases import Reason
-from services.trigger.domain.explanations import Outcome, rules_of, would_change
-from services.trigger.domain.programs import Program
-from services.trigger.repository.decisions import StoredDecision
+from services.trigger.domain.deciding.cases import Reason
+from services.trigger.domain.deciding.explanations import Outcome, rules_of, would_change
+from services.trigger.domain.deciding.stored_decision import StoredDecision
+from services.trigger.domain.programs.program import Program
 
 
 class Decided(BaseModel):

@@ -46,5 +46,5 @@ if __name__ == "__main__":
     parser.add_argument("--cost", type=int, metavar="RUNS", help="only what ours costs, as JSON: no limit, no peers")
     given = parser.parse_args()
     chosen = [given.stage] if given.stage else list(STAGES)
-    runtime.collect_seldom()  # as in production
+    runtime.tune_gc()  # as in production
     raise SystemExit(not uvloop.run(cost(chosen, given.cost) if given.cost else main(chosen)))

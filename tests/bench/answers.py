@@ -25,17 +25,20 @@ from uuid_utils.compat import uuid7
 
 from deploy import databases
 from services.scoring import main
-from services.scoring.answers import Recorded, Submission, Submitted
+from services.scoring.answers.record import Recorded, Submission, Submitted
+from services.scoring.answers.writer import Writer
 from services.scoring.config import ScoringSettings
-from services.scoring.domain.answers import Answer, Entry, Invitation
-from services.scoring.repository.invitations import Visited
-from services.scoring.writer import Writer
-from shared import database_url, db, embedded, links, logging, runtime
+from services.scoring.domain.answers import Entry
+from services.scoring.domain.invitations import Answer, Invitation
+from services.scoring.repository.invitations import ResolvedLink
+from shared import database_url, logging, runtime
 from shared.clock import SystemClock
 from shared.config import DEVELOPMENT_LINK_KEYS
-from shared.events import SurveyRequested
-from shared.links import Purpose
-from shared.vocabulary import AnswerMode
+from shared.contract.events import SurveyRequested
+from shared.contract.vocabulary import AnswerMode
+from shared.database import db, embedded
+from shared.web import links
+from shared.web.links import Purpose
 from tests.bench import cost, orm
 from tests.bench.frame import Measure, NotRight
 from tests.integration.scoring.stand import Scoring, requested
@@ -163,7 +166,7 @@ class _Nobody(Writer):
     """Knows every link as that of one invitation, takes every answer and stores none."""
 
     def __init__(self, invitation: Invitation) -> None:
-        self._found = Visited(invitation, links=1, soon=False)
+        self._found = ResolvedLink(invitation, links=1, soon=False)
 
     async def submit(self, submission: Submission) -> Submitted:
         entry = submission.read(self._found)
@@ -193,7 +196,7 @@ def _serve_row(urls: Mapping[str, str], _invitation: None, port: int) -> None:
 
 
 def _run(app: FastAPI, port: int) -> None:
-    runtime.collect_seldom()  # as in production
+    runtime.tune_gc()  # as in production
     uvicorn.run(app, port=port, log_config=None, access_log=False, lifespan="off", loop="uvloop")
 
 

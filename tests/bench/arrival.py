@@ -22,12 +22,14 @@ import uvloop
 
 from deploy import databases
 from deploy.kafka.broker import Broker
-from shared import cloudevents, db, embedded, logging
-from shared.events import NpsUpdated, SurveyAnswered
-from shared.topics import TOPICS
-from shared.transport import open_log
-from shared.transport.kafka import create_topics
-from shared.vocabulary import Service
+from shared import logging
+from shared.contract.events import NpsUpdated, SurveyAnswered
+from shared.contract.topics import TOPICS
+from shared.contract.vocabulary import Service
+from shared.database import db, embedded
+from shared.messaging import codec
+from shared.messaging.transport import open_log
+from shared.messaging.transport.kafka import create_topics
 from tests.journey.cluster import Sink, open_cluster
 from tests.journey.stage import Stage, purchase
 
@@ -77,7 +79,7 @@ class Told:
         async with aclosing(event_log.read("bench", [SurveyAnswered.topic, NpsUpdated.topic])) as batches:
             async for batch in batches:
                 now = time.time() * 1000
-                for event in map(cloudevents.parse, batch.messages):
+                for event in map(codec.parse, batch.messages):
                     if isinstance(event.payload, SurveyAnswered):
                         self.answered.append(_made_at(event.id))
                     elif isinstance(event.payload, NpsUpdated) and event.payload.dimension == "all":

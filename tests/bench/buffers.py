@@ -17,9 +17,9 @@ import asyncpg
 import uvloop
 
 from services.scoring.models import SCORE_COLUMNS
-from services.scoring.repository import figures
+from services.scoring.repository.scores import figures
 from shared import logging
-from shared.db import Database
+from shared.database.db import Database
 from tests.bench.frame import scratch
 
 TODAY = datetime(2026, 11, 22, tzinfo=UTC).date()

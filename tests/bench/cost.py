@@ -13,8 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from shared.db import Database
-from shared.embedded import Embedded
+from shared.database.db import Database
+from shared.database.embedded import Embedded
 
 _PROC = Path("/proc")
 _TICKS_S = 1 / os.sysconf("SC_CLK_TCK")

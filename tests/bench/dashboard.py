@@ -20,7 +20,7 @@ from services.scoring.main import build_app
 from services.scoring.models import SCORE_COLUMNS
 from shared import logging
 from shared.clock import ManualClock
-from shared.db import Database
+from shared.database.db import Database
 from tests.bench.frame import scratch
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -22,14 +22,15 @@ import uvloop
 
 from services.trigger import main
 from services.trigger.config import TriggerSettings
-from shared import db, logging, runtime
+from shared import logging, runtime
 from shared.clock import ManualClock
-from shared.consumer import Consumer
+from shared.contract.vocabulary import Service
+from shared.database import db
 from shared.health import Heartbeat
-from shared.transport import Batch, EventLog, Readable, open_log
-from shared.transport.kafka import admin_client
-from shared.transport.kafka.connection import Connection
-from shared.vocabulary import Service
+from shared.messaging.consumer import Consumer
+from shared.messaging.transport import Batch, EventLog, Readable, open_log
+from shared.messaging.transport.kafka import admin_client
+from shared.messaging.transport.kafka.connection import Connection
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PATIENCE_S = 60
@@ -158,5 +159,5 @@ async def _joined(kafka_url: str, members: int) -> None:
 
 if __name__ == "__main__":
     logging.configure("warning", service="bench")
-    runtime.collect_seldom()
+    runtime.tune_gc()
     uvloop.run(_work(sys.argv[1], sys.argv[2]))

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy import databases
-from shared import embedded
+from shared.database import embedded
 
 OUTPUT = Path("build/bench.json")
 REPETITIONS = 5

@@ -17,13 +17,15 @@ from uuid_utils.compat import uuid7
 
 from deploy import databases
 from deploy.kafka.broker import Broker
-from shared import cloudevents, db, embedded, outbox, relay_turn
-from shared.cloudevents import Event
-from shared.events import AnswerPayload, Payload, ProgramRef, SurveyAnswered
-from shared.topics import SURVEY_ANSWERS
-from shared.transport import EventLog, Message, open_log
-from shared.transport.kafka import create_topics
-from shared.vocabulary import AnswerMode, Category, Service
+from shared.contract import cloudevents
+from shared.contract.cloudevents import Event
+from shared.contract.events import AnswerPayload, Payload, ProgramRef, SurveyAnswered
+from shared.contract.topics import SURVEY_ANSWERS
+from shared.contract.vocabulary import AnswerMode, Category, Service
+from shared.database import db, embedded
+from shared.messaging import codec, outbox, relay_turn
+from shared.messaging.transport import EventLog, Message, open_log
+from shared.messaging.transport.kafka import create_topics
 from tests.bench import cost
 from tests.bench.frame import Measure, NotRight
 
@@ -62,7 +64,7 @@ class RelayBench:
         self._database = database
         self._log = event_log
         self._events = [_answered(number) for number in range(ITEMS)]
-        self._messages = [cloudevents.encode(event) for event in self._events]
+        self._messages = [codec.encode(event) for event in self._events]
         self.counters: dict[str, float] = {}
         self._meter = cost.Meter(self.counters, server)
         self.peers: dict[str, Measure] = {"one by one": self.one_by_one}
@@ -120,7 +122,7 @@ class RelayBench:
                 committed[event.id] = time.perf_counter()
                 await asyncio.sleep(0.002)
             await counting.done.wait()
-        waits = sorted(at - committed[cloudevents.parse_body(body).id] for body, at in counting.at)
+        waits = sorted(at - committed[codec.parse_body(body).id] for body, at in counting.at)
         self.counters["commit_to_published_p50_ms"] = statistics.median(waits) * 1000
         self.counters["commit_to_published_p99_ms"] = waits[int(len(waits) * 0.99) - 1] * 1000
 

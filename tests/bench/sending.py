@@ -26,15 +26,15 @@ from uuid_utils.compat import uuid7
 
 from deploy import databases
 from services.dispatcher.channels.email import SmtpAccount, SmtpServer
-from services.dispatcher.channels.messages import Composer
-from services.dispatcher.domain import SendMode
+from services.dispatcher.domain.send_mode import SendMode, SendPolicy
+from services.dispatcher.messages.composer import Composer
 from services.dispatcher.repository import invitations, steps
-from services.dispatcher.scheduler import Lane, SendPolicy
-from shared import db, embedded
+from services.dispatcher.sending.sender import ChannelSender
 from shared.clock import ManualClock
 from shared.config import DEVELOPMENT_LINK_KEYS
-from shared.events import Brand, Consent, Contact, EventRef, PlanStep, ProgramRef, SurveyRequested
-from shared.vocabulary import ChannelKind
+from shared.contract.events import Brand, Consent, Contact, EventRef, PlanStep, ProgramRef, SurveyRequested
+from shared.contract.vocabulary import ChannelKind
+from shared.database import db, embedded
 from tests.bench import cost
 from tests.bench.frame import Measure, NotRight
 
@@ -68,8 +68,8 @@ class SendingBench:
             "one dispatcher": self.one_dispatcher,
         }
 
-    def _lane(self, account: SmtpAccount) -> Lane:
-        return Lane(
+    def _lane(self, account: SmtpAccount) -> ChannelSender:
+        return ChannelSender(
             channel=ChannelKind.EMAIL,
             sessions=self._database.sessions,
             clock=ManualClock(NOW),
@@ -106,7 +106,7 @@ class SendingBench:
     async def one_dispatcher(self) -> float:
         return await self._send(self._lanes[:1], nullcontext())
 
-    async def _send(self, lanes: Sequence[Lane], measured: AbstractContextManager[None]) -> float:
+    async def _send(self, lanes: Sequence[ChannelSender], measured: AbstractContextManager[None]) -> float:
         await self._fill(ITEMS)
         began = time.perf_counter()
         with measured:
@@ -159,7 +159,7 @@ class SendingBench:
             await account.close()
 
 
-async def _until_nothing_is_due(lane: Lane) -> None:
+async def _until_nothing_is_due(lane: ChannelSender) -> None:
     while await lane.perform_due():
         pass
 

@@ -22,14 +22,13 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from deploy import databases
-from services.dispatcher import domain
-from services.dispatcher.domain import StepState
+from services.dispatcher.domain.steps import LeasedStep, Planned, StepResult, StepState
 from services.dispatcher.repository import steps
-from services.dispatcher.repository.steps import End, Held
-from services.dispatcher.scheduler.lane import MARK
-from services.dispatcher.scheduler.rota import CLAIM
-from shared import database_url, db, embedded
-from shared.vocabulary import ChannelKind
+from services.dispatcher.sending.account_balancer import CLAIM
+from services.dispatcher.sending.sender import MARK
+from shared import database_url
+from shared.contract.vocabulary import ChannelKind
+from shared.database import db, embedded
 from tests.bench import cost
 from tests.bench.frame import Measure, NotRight
 
@@ -122,21 +121,21 @@ class TimersBench:
             if not seen.isdisjoint(step.invitation_id for step in held):
                 raise NotRight("a step was claimed twice")
             seen |= {step.invitation_id for step in held}
-            sent: list[Held] = []
+            sent: list[LeasedStep] = []
             for start in range(0, len(held), mark):
                 sent = await self._complete_and_mark(sent, held[start : start + mark])
             await self._complete_and_mark(sent, [])
 
-    async def _claim(self, limit: int) -> list[Held]:
+    async def _claim(self, limit: int) -> list[LeasedStep]:
         async with self._database.sessions.begin() as session:
             return await steps.claim_due(session, EMAIL, now=NOW, limit=limit)
 
-    async def _complete_and_mark(self, sent: list[Held], held: list[Held]) -> list[Held]:
+    async def _complete_and_mark(self, sent: list[LeasedStep], held: list[LeasedStep]) -> list[LeasedStep]:
         async with self._database.sessions.begin() as session:
             if sent:
-                await steps.end(session, [End(step, StepState.SENT, tries=1, account="smtp") for step in sent])
-                following = {step.invitation_id: domain.Planned(2, NOW + DAY) for step in sent}
-                await db.write(session, steps.planning(following))
+                await steps.end(session, [StepResult(step, StepState.SENT, tries=1, account="smtp") for step in sent])
+                following = {step.invitation_id: Planned(2, NOW + DAY) for step in sent}
+                await db.write(session, steps.plan_statement(following))
             if held:
                 await steps.mark_in_flight(session, held, account="smtp")
         return held

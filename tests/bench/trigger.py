@@ -27,13 +27,15 @@ from deploy import databases
 from deploy.kafka.broker import Broker
 from services.trigger import main
 from services.trigger.config import TriggerSettings
-from services.trigger.domain.reading import read_program
+from services.trigger.domain.programs.reading import read_program
 from services.trigger.handlers.programs import apply_program
-from shared import database_url, db, embedded, relay_turn
+from shared import database_url
 from shared.clock import ManualClock
-from shared.topics import CRM_EVENTS
-from shared.transport import EventLog, Message, open_log
-from shared.transport.kafka import create_topics
+from shared.contract.topics import CRM_EVENTS
+from shared.database import db, embedded
+from shared.messaging import relay_turn
+from shared.messaging.transport import EventLog, Message, open_log
+from shared.messaging.transport.kafka import create_topics
 from tests.bench import cost
 from tests.bench.deciders import NOW, Deciders, consumer_of, open_deciders
 from tests.bench.frame import Measure, NotRight

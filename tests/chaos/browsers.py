@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from shared.vocabulary import Service
+from shared.contract.vocabulary import Service
 from tests.chaos.respondents import SCORE, Crowd
 
 LEAVERS = 2

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from shared import cloudevents, db
-from shared.events import ContactAttempted, InvitationClosed, SurveyAnswered
-from shared.transport import EventLog
-from shared.vocabulary import Service
+from shared.contract.events import ContactAttempted, InvitationClosed, SurveyAnswered
+from shared.contract.vocabulary import Service
+from shared.database import db
+from shared.messaging import codec
+from shared.messaging.transport import EventLog
 from tests.chaos.providers import Ledger
 from tests.chaos.respondents import SCORE, Crowd
 
@@ -197,5 +198,5 @@ async def _read_all(event_log: EventLog, topic: str) -> Any:
         while await event_log.lag(group, [topic]):
             batch = await anext(batches)
             for message in batch.messages:
-                yield cloudevents.parse(message)
+                yield codec.parse(message)
             await batch.ack()

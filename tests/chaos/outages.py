@@ -17,7 +17,8 @@ from pathlib import Path
 import asyncpg
 
 from deploy.kafka.cluster import Cluster
-from shared import database_url, db
+from shared import database_url
+from shared.database import db
 from tests.chaos.servers import Pair, Postgres
 
 PAUSE_S = (2.0, 6.0)

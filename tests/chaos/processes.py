@@ -14,9 +14,10 @@ from pathlib import Path
 
 import httpx
 
-from deploy import databases, settled
+from deploy import databases
+from deploy.demo import quiescence
 from services.dispatcher.repository.steps import LEASE
-from shared.vocabulary import Service
+from shared.contract.vocabulary import Service
 
 PAST_LEASE_S = LEASE.total_seconds() + 3
 TO_POINT_S = 45.0  # a point not reached by then is not waited for
@@ -190,7 +191,7 @@ class Processes:
             self.enough.set()
 
     async def _start(self, role: Role, *, crash_at: str = "") -> Running:
-        (port,) = settled.free_ports(1)
+        (port,) = quiescence.free_ports(1)
         own = {f"EARSHOT_{role.service.upper()}_PORT": str(port), "EARSHOT_TEST_CRASH_AT": crash_at}
         with (self.logs / f"{role.name}.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(

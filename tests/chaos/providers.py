@@ -17,9 +17,9 @@ from uuid import UUID
 
 from starlette.responses import JSONResponse, Response
 
-from shared import links
 from shared.config import DEVELOPMENT_LINK_KEYS
-from shared.links import Purpose
+from shared.web import links
+from shared.web.links import Purpose
 from tests import fakes
 
 MESSAGE_ID = re.compile(rb"Message-ID: <([0-9a-f-]{36})\.(\d+)@")

@@ -17,13 +17,16 @@ from uuid import UUID
 
 import httpx
 
-from shared import cloudevents, db, links
 from shared.clock import StoredClock
 from shared.config import DEVELOPMENT_LINK_KEYS
-from shared.events import CallClosed, CallRequested
-from shared.links import Purpose
-from shared.transport import EventLog, Message, TransportUnavailable
-from shared.vocabulary import CallOutcome, Service
+from shared.contract import cloudevents
+from shared.contract.events import CallClosed, CallRequested
+from shared.contract.vocabulary import CallOutcome, Service
+from shared.database import db
+from shared.messaging import codec
+from shared.messaging.transport import EventLog, Message, TransportUnavailable
+from shared.web import links
+from shared.web.links import Purpose
 from tests.chaos.processes import GONE, Processes
 
 POSTED_AT_ONCE = 100
@@ -149,13 +152,13 @@ class Crowd:
         """Read call tasks for ever and close most of them: once a task, however often it is read."""
         async with aclosing(self.event_log.read("chaos-desk", ["survey.calls"])) as batches:
             async for batch in batches:
-                events = [cloudevents.parse(message).payload for message in batch.messages]
+                events = [codec.parse(message).payload for message in batch.messages]
                 new = [each for each in events if isinstance(each, CallRequested) and each.task_id not in self.calls]
                 self.calls |= {each.task_id: (each.invitation_id, each.step) for each in new}
                 closed = [self._close(each) for each in new if self.chance.random() < 0.7]
                 now = self.clock.now()
                 await self._publish(
-                    [cloudevents.encode(cloudevents.new(each, service=Service.SCORING, at=now)) for each in closed]
+                    [codec.encode(cloudevents.new(each, service=Service.SCORING, at=now)) for each in closed]
                 )
                 await batch.ack()
 

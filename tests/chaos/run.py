@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from shared import db
+from shared.database import db
 from tests.chaos.browsers import LEAVERS
 from tests.chaos.oracle import Verdict
 from tests.chaos.processes import ROLES

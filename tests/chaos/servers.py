@@ -10,7 +10,8 @@ from pathlib import Path
 from subprocess import CalledProcessError
 from typing import Protocol
 
-from shared import database_url, embedded
+from shared import database_url
+from shared.database import embedded
 from shared.database_url import Host
 from tests.postgres_server import Server, free_port, own_folder
 

@@ -18,12 +18,12 @@ import httpx
 
 from deploy import databases
 from deploy.kafka.cluster import Cluster
-from shared import embedded
 from shared.clock import StoredClock
-from shared.topics import TOPICS
-from shared.transport import EventLog, open_log
-from shared.transport.kafka import create_topics
-from shared.vocabulary import Service
+from shared.contract.topics import TOPICS
+from shared.contract.vocabulary import Service
+from shared.database import embedded
+from shared.messaging.transport import EventLog, open_log
+from shared.messaging.transport.kafka import create_topics
 from tests.chaos.browsers import Browsers
 from tests.chaos.oracle import Oracle
 from tests.chaos.outages import Outages

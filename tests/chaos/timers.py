@@ -18,12 +18,11 @@ from uuid import UUID
 import uvloop
 
 from deploy import databases
-from services.dispatcher.domain import StepState
+from services.dispatcher.domain.steps import StepResult, StepState
 from services.dispatcher.repository import steps
-from services.dispatcher.repository.steps import End
-from services.dispatcher.scheduler.rota import CLAIM
-from shared import db, embedded
-from shared.vocabulary import ChannelKind
+from services.dispatcher.sending.account_balancer import CLAIM
+from shared.contract.vocabulary import ChannelKind
+from shared.database import db, embedded
 
 BEGINS = datetime(2026, 3, 2, tzinfo=UTC)
 DAYS = 60
@@ -86,7 +85,7 @@ async def _take_due(database: db.Database, now: datetime, fired: Fired) -> None:
         async with database.sessions.begin() as session:
             marked = await steps.mark_in_flight(session, held, account="smtp")
             started = [step for step in held if step.key in marked]
-            await steps.end(session, [End(step, StepState.SENT, tries=1, account="smtp") for step in started])
+            await steps.end(session, [StepResult(step, StepState.SENT, tries=1, account="smtp") for step in started])
         fired.times.update(marked)
         fired.early += sum(step.due_at > now for step in started)
 

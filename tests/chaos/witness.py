@@ -17,16 +17,16 @@ from dataclasses import dataclass, field
 import httpx
 from aiokafka.errors import KafkaError
 
-from deploy import settled
+from deploy.demo import quiescence
 from services.dispatcher import repository as dispatcher_repository
 from services.dispatcher.repository.steps import LEASE
 from services.scoring import repository as scoring_repository
-from shared import db
 from shared.clock import StoredClock
-from shared.transport import EventLog, TransportUnavailable
-from shared.transport.kafka import admin_client
-from shared.transport.kafka.connection import Connection
-from shared.vocabulary import Service
+from shared.contract.vocabulary import Service
+from shared.database import db
+from shared.messaging.transport import EventLog, TransportUnavailable
+from shared.messaging.transport.kafka import admin_client
+from shared.messaging.transport.kafka.connection import Connection
 from tests.chaos.processes import GONE, Processes, Running
 
 LOOK_S = 2.0
@@ -132,7 +132,7 @@ class Witness:
         async with self.databases[service].sessions.begin() as session:
             count, oldest = (await db.fetch(session, _OUTBOX))[0]
             due = await _DUE[service](session, self.clock.now()) if service in _DUE else 0
-        lag = await self.event_log.lag(service.group, settled.TOPICS[service])
+        lag = await self.event_log.lag(service.group, quiescence.TOPICS[service])
         found = {f"outbox of {service}": (count, oldest), f"due of {service}": (due, 0), f"lag of {service}": (lag, 0)}
         if self.kafka_url and (members := await self._members(service)) is not None:
             found[f"absent readers of {service}"] = (max(0, self._readers(service) - members), 0)

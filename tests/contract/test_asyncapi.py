@@ -11,8 +11,8 @@ import jsonschema_rs
 import pytest
 
 from deploy import asyncapi
-from shared.events import BY_TYPE
-from shared.topics import TOPICS
+from shared.contract.events import BY_TYPE
+from shared.contract.topics import TOPICS
 
 SAMPLES = sorted((Path(__file__).parent / "samples").glob("*.json"))
 DOCUMENT: dict[str, Any] = json.loads(asyncapi.document())

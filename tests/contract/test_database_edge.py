@@ -10,16 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from deploy import databases, faults
-from shared import database_url, db, embedded, outbox
-from shared.capacity import room
+from deploy import databases
+from deploy.operations import error_messages
+from shared import database_url
 from shared.clock import SystemClock
-from shared.commit_check import check_commit
-from shared.compared_clock import compared
+from shared.contract.vocabulary import Service
+from shared.database import db, embedded
+from shared.database.capacity import room
+from shared.database.commit_check import check_commit
+from shared.database.compared_clock import compared
+from shared.database.embedded import Embedded
 from shared.database_url import DatabaseOptions, Host, NeedsSessions
-from shared.embedded import Embedded
-from shared.transport import Message
-from shared.vocabulary import Service
+from shared.messaging import outbox
+from shared.messaging.transport import Message
 from tests import postgres_server
 from tests.postgres_server import Authority, Server, free_port, own_folder, require, running
 
@@ -64,7 +67,7 @@ class Collecting:
 
 async def _add(database: db.Database, *keys: str) -> None:
     async with database.sessions.begin() as session:
-        await db.write(session, outbox.adding([Message("survey.answers", key, b"{}") for key in keys]))
+        await db.write(session, outbox.add_statement([Message("survey.answers", key, b"{}") for key in keys]))
 
 
 async def _relayed(database: db.Database, *, enough: int = 1) -> list[str]:
@@ -214,4 +217,4 @@ async def test_pool_of_transactions_is_refused_in_words_where_the_setting_does_n
 ) -> None:
     with pytest.raises(NeedsSessions, match="set EARSHOT_DATABASE_POOLED=transaction") as refused:
         await databases.check_rooms({"scoring": _through(urls["scoring"], pooler)}, QUICK)
-    assert faults.explain(refused.value) == str(refused.value)
+    assert error_messages.explain(refused.value) == str(refused.value)

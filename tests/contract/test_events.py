@@ -12,10 +12,11 @@ from cloudevents.core.bindings.kafka import KafkaMessage, from_structured_event
 from cloudevents.core.formats.json import JSONFormat
 
 from deploy import contract
-from shared import cloudevents, topics
-from shared.cloudevents import InvalidEvent
-from shared.events import BY_TYPE
-from shared.transport import Message
+from shared.contract import topics
+from shared.contract.events import BY_TYPE
+from shared.messaging import codec
+from shared.messaging.codec import InvalidEvent
+from shared.messaging.transport import Message
 from tests import corpora
 
 SAMPLES = sorted((Path(__file__).parent / "samples").glob("*.json"))
@@ -24,16 +25,16 @@ SAMPLES = sorted((Path(__file__).parent / "samples").glob("*.json"))
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
 def test_sample_of_every_published_version_parses(path: Path) -> None:
     sample = json.loads(path.read_text())
-    event = cloudevents.parse_body(path.read_bytes())
-    written = json.loads(cloudevents.encode(event).body)
+    event = codec.parse_body(path.read_bytes())
+    written = json.loads(codec.encode(event).body)
     assert event.type == path.stem.rpartition(".")[0]
     assert _covers(written["data"], sample["data"])
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
 def test_what_is_written_is_what_pydantic_writes(path: Path) -> None:
-    payload = cloudevents.parse_body(path.read_bytes()).payload
-    assert cloudevents.written(payload).decode() == payload.model_dump_json()
+    payload = codec.parse_body(path.read_bytes()).payload
+    assert codec.written(payload).decode() == payload.model_dump_json()
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
@@ -44,7 +45,7 @@ def test_event_stored_before_a_field_was_added_parses(path: Path) -> None:
     added = [name for name in sample["data"] if name in fields and not fields[name].is_required()]
     for names in [*([name] for name in added), added]:
         data = {name: value for name, value in sample["data"].items() if name not in names}
-        assert cloudevents.parse_body(json.dumps({**sample, "data": data}).encode()).type == sample["type"]
+        assert codec.parse_body(json.dumps({**sample, "data": data}).encode()).type == sample["type"]
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
@@ -53,11 +54,11 @@ def test_whatever_is_in_an_event_it_parses_or_is_invalid(path: Path) -> None:
     reasons = []
     for _ in range(corpora.SIZE // len(SAMPLES)):
         try:
-            event = cloudevents.parse_body(corpora.written(corpora.changed(sample, chance), chance))
+            event = codec.parse_body(corpora.written(corpora.changed(sample, chance), chance))
         except InvalidEvent as error:
             reasons.append(str(error))
         else:
-            assert cloudevents.parse_body(cloudevents.encode(event).body) == event
+            assert codec.parse_body(codec.encode(event).body) == event
     assert len(reasons) > corpora.SIZE // len(SAMPLES) // 10
     assert not any("\0" in reason for reason in reasons)
 
@@ -76,8 +77,8 @@ def test_sample_satisfies_the_published_schema(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
 def test_official_sdk_reads_what_is_written(path: Path) -> None:
-    event = cloudevents.parse_body(path.read_bytes())
-    message = cloudevents.encode(event)
+    event = codec.parse_body(path.read_bytes())
+    message = codec.encode(event)
     headers = {name: value.encode() for name, value in message.headers.items()}
     read = from_structured_event(KafkaMessage(headers=headers, key=message.key, value=message.body), JSONFormat())
     assert (read.get_id(), read.get_source(), read.get_type()) == (event.id, event.source, event.type)
@@ -101,7 +102,7 @@ def test_every_event_has_a_topic_with_settings() -> None:
 
 
 def test_keys_are_what_the_topic_is_ordered_by() -> None:
-    keys = {path.stem: cloudevents.encode(cloudevents.parse_body(path.read_bytes())).key for path in SAMPLES}
+    keys = {path.stem: codec.encode(codec.parse_body(path.read_bytes())).key for path in SAMPLES}
     assert keys.pop("nps.updated.1") == "after-purchase|store|Tverskaya|2026-03-01"
     assert set(keys.values()) == {"c-1", "after-purchase"}
 
@@ -113,7 +114,7 @@ def test_personal_data_topics_are_never_compacted() -> None:
 
 def test_message_without_topic_prefix_is_enough() -> None:
     sample = SAMPLES[0].read_bytes()
-    assert cloudevents.parse(Message("anything", "", sample)) == cloudevents.parse_body(sample)
+    assert codec.parse(Message("anything", "", sample)) == codec.parse_body(sample)
 
 
 def _covers(written: object, sample: object) -> bool:

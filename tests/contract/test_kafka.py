@@ -13,11 +13,11 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from shared.topics import TOPICS, Topic
-from shared.transport import Message, MessageTooLarge, TransportUnavailable
-from shared.transport.kafka import KafkaLog, admin_client, create_topics
-from shared.transport.kafka.connection import Connection
-from shared.transport.kafka.reader import GroupReader
+from shared.contract.topics import TOPICS, Topic
+from shared.messaging.transport import Message, MessageTooLarge, TransportUnavailable
+from shared.messaging.transport.kafka import KafkaLog, admin_client, create_topics
+from shared.messaging.transport.kafka.connection import Connection
+from shared.messaging.transport.kafka.reader import GroupReader
 from tests.contract.transport_stand import (
     FIRST,
     Reader,

@@ -12,7 +12,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 from prometheus_client import REGISTRY
 
-from shared.transport.kafka.connection import Connection
+from shared.messaging.transport.kafka.connection import Connection
 from tests.contract.transport_stand import FIRST, Stand, numbered, reading, take, within
 
 if TYPE_CHECKING:

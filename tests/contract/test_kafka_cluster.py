@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from shared.contract.topics import Topic
 from shared.health import Heartbeat
-from shared.topics import Topic
-from shared.transport import Message, TransportUnavailable, open_log
-from shared.transport.kafka import create_topics
+from shared.messaging.transport import Message, TransportUnavailable, open_log
+from shared.messaging.transport.kafka import create_topics
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from deploy.kafka.cluster import Cluster
-    from shared.transport import EventLog
+    from shared.messaging.transport import EventLog
 
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka")]
 

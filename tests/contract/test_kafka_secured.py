@@ -14,9 +14,9 @@ from deploy.kafka.security import MECHANISM, Secured
 from services.trigger import main
 from services.trigger.config import TriggerSettings, load_sources
 from shared.clock import ManualClock
-from shared.topics import Topic
-from shared.transport import Message, TransportUnavailable, open_log
-from shared.transport.kafka import KafkaSecurity, create_topics
+from shared.contract.topics import Topic
+from shared.messaging.transport import Message, TransportUnavailable, open_log
+from shared.messaging.transport.kafka import KafkaSecurity, create_topics
 from tests.contract.transport_stand import FIRST, Reader, until, within
 from tests.integration.trigger.samples import NOW, count, message, purchase
 from tests.kafka_broker import require_broker
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from shared.db import Database
+    from shared.database.db import Database
 
 pytestmark = pytest.mark.kafka
 

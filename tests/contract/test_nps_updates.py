@@ -15,14 +15,14 @@ import pytest
 from deploy.kafka import broker
 from services.scoring.domain.answers import Entry
 from services.scoring.domain.score import Figure
-from services.scoring.repository import figures
-from services.scoring.repository.slices import Slice
-from shared.db import Database
-from shared.outbox import Relay
-from shared.topics import NPS_UPDATES
-from shared.transport import open_log
-from shared.transport.kafka import create_topics
-from shared.vocabulary import Service
+from services.scoring.domain.slices import Slice
+from services.scoring.repository.scores import figures
+from shared.contract.topics import NPS_UPDATES
+from shared.contract.vocabulary import Service
+from shared.database.db import Database
+from shared.messaging.outbox import Relay
+from shared.messaging.transport import open_log
+from shared.messaging.transport.kafka import create_topics
 from tests.integration.scoring.stand import NOW, Scoring, requested
 
 pytestmark = pytest.mark.kafka

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shared import database_url
-from shared.transport import EventLog, Message, TransportUnavailable
+from shared.messaging.transport import EventLog, Message, TransportUnavailable
 from tests.contract.transport_stand import (
     FIRST,
     SECOND,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from deploy.kafka.broker import Broker
-    from shared.embedded import Embedded
+    from shared.database.embedded import Embedded
 
     Outage = Callable[[], AbstractAsyncContextManager[None]]
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, ParamSpec
 from uuid import uuid4
 
 from shared import database_url
-from shared.topics import Topic
-from shared.transport import Batch, EventLog, Message, open_log
-from shared.transport.kafka import create_topics
+from shared.contract.topics import Topic
+from shared.messaging.transport import Batch, EventLog, Message, open_log
+from shared.messaging.transport.kafka import create_topics
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence

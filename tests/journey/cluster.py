@@ -19,8 +19,9 @@ import httpx
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from deploy import all_in_one, databases, settled
-from deploy.replay import scratch_settings
+from deploy import all_in_one, databases
+from deploy.demo import quiescence
+from deploy.operations.replay import scratch_settings
 from shared.clock import StoredClock
 from shared.runtime import open_event_log
 from tests.journey.stage import MONDAY, Stage
@@ -34,7 +35,7 @@ class Sink:
     def __init__(self, *, refused: frozenset[str] = frozenset()) -> None:
         self.mails: list[tuple[str, str, str]] = []
         self._refused = refused
-        self._controller = Controller(self, hostname="127.0.0.1", port=settled.free_ports(1)[0])
+        self._controller = Controller(self, hostname="127.0.0.1", port=quiescence.free_ports(1)[0])
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
@@ -126,7 +127,7 @@ async def open_cluster(
     }
     environment = {**os.environ, **{f"EARSHOT_{name.upper()}": str(value) for name, value in own.items()}}
     cluster = Cluster(environment, folder)
-    second = {"EARSHOT_DISPATCHER_PORT": str(settled.free_ports(1)[0])}
+    second = {"EARSHOT_DISPATCHER_PORT": str(quiescence.free_ports(1)[0])}
     async with AsyncExitStack() as resources:
         try:
             await cluster.start("scoring", "scoring")
@@ -136,7 +137,7 @@ async def open_cluster(
             web = await resources.enter_async_context(httpx.AsyncClient(timeout=30))
             event_log = open_event_log(settings.trigger, events_url)
             resources.push_async_callback(event_log.close)
-            chain = await resources.enter_async_context(settled.watch(urls, event_log, clock))
+            chain = await resources.enter_async_context(quiescence.watch(urls, event_log, clock))
             stage = Stage(settings, clock, chain, web, urls)
             for base in (stage.scoring, stage.trigger, stage.dispatcher):
                 await until_ready(web, base)

@@ -13,14 +13,15 @@ from uuid import uuid4
 
 import httpx
 
-from deploy import all_in_one, settled
+from deploy import all_in_one
 from deploy.all_in_one import AllSettings
-from deploy.replay import scratch_settings
-from deploy.respondents import LINK
-from deploy.sample_shop import address
+from deploy.demo import quiescence
+from deploy.demo.shop import address
+from deploy.demo.simulated_people import LINK
+from deploy.operations.replay import scratch_settings
 from shared.clock import StoredClock
+from shared.contract.vocabulary import Service
 from shared.runtime import open_event_log
-from shared.vocabulary import Service
 
 MONDAY = datetime(2026, 3, 2, 10, tzinfo=UTC)
 
@@ -29,7 +30,7 @@ MONDAY = datetime(2026, 3, 2, 10, tzinfo=UTC)
 class Stage:
     settings: AllSettings
     clock: StoredClock
-    chain: settled.Chain
+    chain: quiescence.Chain
     web: httpx.AsyncClient
     urls: Mapping[str, str]
 
@@ -128,7 +129,7 @@ async def open_stage(urls: Mapping[str, str], folder: Path, *, events_url: str =
         try:
             event_log = open_event_log(settings.trigger, events_url or urls["transport"])
             resources.push_async_callback(event_log.close)
-            chain = await resources.enter_async_context(settled.watch(urls, event_log, clock))
+            chain = await resources.enter_async_context(quiescence.watch(urls, event_log, clock))
             web = await resources.enter_async_context(httpx.AsyncClient(timeout=30))
             stage = Stage(settings, clock, chain, web, urls)
             await stage.settle()

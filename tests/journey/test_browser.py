@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, Response, Route, expect
 
-from shared.events import NpsUpdated
+from shared.contract.events import NpsUpdated
 from tests.browser import DESKTOP, PHONE, SIDEWAYS, Watch, photograph, schemes_of, watched
 from tests.journey.stage import Stage, event, link_in, purchase
 from tests.journey.test_chain import published

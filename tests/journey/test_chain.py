@@ -8,8 +8,9 @@ import re
 import pytest
 import structlog
 
-from shared import cloudevents, logging
-from shared.events import NpsUpdated, SurveyAnswered
+from shared import logging
+from shared.contract.events import NpsUpdated, SurveyAnswered
+from shared.messaging import codec
 from shared.runtime import open_event_log
 from tests.journey.stage import MONDAY, Stage, event, link_in, purchase
 
@@ -21,7 +22,7 @@ async def published(stage: Stage, topic: str, kind: type) -> list[object]:
     try:
         async with asyncio.timeout(10):
             async for batch in log.read("downstream", [topic]):
-                found += [cloudevents.parse(message).payload for message in batch.messages]
+                found += [codec.parse(message).payload for message in batch.messages]
                 await batch.ack()
                 if not await log.lag("downstream", [topic]):
                     break

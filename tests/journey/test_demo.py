@@ -17,9 +17,10 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from deploy import databases, sample_shop, settled
+from deploy import databases
+from deploy.demo import quiescence, shop
 from shared.clock import StoredClock
-from shared.events import Window
+from shared.contract.events import Window
 from tests.journey.stage import purchase
 
 STOPS_WITHIN_S = 10
@@ -58,7 +59,7 @@ def folder() -> Iterator[Path]:
 
 @asynccontextmanager
 async def demo(folder: Path) -> AsyncIterator[Demo]:
-    scoring, trigger, dispatcher = settled.free_ports(3)
+    scoring, trigger, dispatcher = quiescence.free_ports(3)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-u", "-m", "deploy.cli", "demo"),
         cwd=folder,
@@ -136,19 +137,19 @@ async def test_demo_lets_a_program_that_was_switched_off_rest(tmp_path: Path, *,
     def trigger(request: httpx.Request) -> httpx.Response:
         if request.method == "PUT":
             put.append(request)
-        known = {"id": sample_shop.PROGRAM["id"], "document": {"active": active}}
+        known = {"id": shop.PROGRAM["id"], "document": {"active": active}}
         return httpx.Response(200, json={"programs": [known]})
 
     clock = StoredClock.create(tmp_path / "clock.json", start=datetime(2026, 3, 1, tzinfo=UTC), speed=0)
     async with httpx.AsyncClient(transport=httpx.MockTransport(trigger)) as web:
-        await sample_shop.Shop(web, "http://127.0.0.1:8001", clock).apply_program()
+        await shop.Shop(web, "http://127.0.0.1:8001", clock).apply_program()
     assert len(put) == applied
 
 
 async def test_demo_arrives_at_now(tmp_path: Path) -> None:
     clock = StoredClock.create(tmp_path / "clock.json", start=datetime.now(UTC) - timedelta(days=2), speed=0)
     async with asyncio.timeout(60):
-        await sample_shop.hurry_to_now(clock, asyncio.Event())
+        await shop.hurry_to_now(clock, asyncio.Event())
     assert abs(datetime.now(UTC) - clock.now()) < timedelta(seconds=5)
 
 
@@ -157,4 +158,4 @@ def test_somebody_of_the_demo_may_be_called_at_any_hour(month: int) -> None:
     hours = Window()
     for hour in range(24):
         now = datetime(2026, month, 14, hour, 30, tzinfo=UTC)
-        assert any(hours.start <= now.astimezone(ZoneInfo(zone)).time() < hours.end for zone in sample_shop.ZONES), hour
+        assert any(hours.start <= now.astimezone(ZoneInfo(zone)).time() < hours.end for zone in shop.ZONES), hour

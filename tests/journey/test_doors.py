@@ -13,11 +13,11 @@ import httpx
 import pytest
 
 from deploy import all_in_one
-from deploy.replay import scratch_settings
-from deploy.sample_shop import address
+from deploy.demo.shop import address
+from deploy.operations.replay import scratch_settings
 from shared.clock import StoredClock
+from shared.contract.vocabulary import Service
 from shared.runtime import PortBusy
-from shared.vocabulary import Service
 from tests.journey.stage import MONDAY, Stage, link_in, purchase
 
 OUTSIDE = "127.0.0.2"

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from deploy.kafka.broker import Broker
-from shared import cloudevents, db
-from shared.events import NpsUpdated
+from shared.contract.events import NpsUpdated
+from shared.contract.topics import TOPICS
+from shared.contract.vocabulary import Service
+from shared.database import db
+from shared.messaging import codec
+from shared.messaging.transport.kafka import create_topics
 from shared.runtime import open_event_log
-from shared.topics import TOPICS
-from shared.transport.kafka import create_topics
-from shared.vocabulary import Service
 from tests.journey.cluster import Cluster, Sink, open_cluster
 from tests.journey.stage import Stage, purchase
 
@@ -92,7 +93,7 @@ async def last_update(stage: Stage) -> dict[str, object]:
         async with asyncio.timeout(30):
             async for batch in log.read("downstream", ["nps.updates"]):
                 for message in batch.messages:
-                    payload = cloudevents.parse(message).payload
+                    payload = codec.parse(message).payload
                     assert isinstance(payload, NpsUpdated)
                     if payload.dimension == "all":
                         latest = payload

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from shared import database_url, db, embedded
-from shared.vocabulary import Service
+from shared import database_url
+from shared.contract.vocabulary import Service
+from shared.database import db, embedded
 from tests.contract.transport_stand import database_closed
 from tests.journey.stage import Stage, link_in, purchase
 

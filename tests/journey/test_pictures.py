@@ -14,9 +14,9 @@ import httpx
 import pytest
 from playwright.async_api import Browser, FloatRect, Locator, Page, expect
 
-from services.dispatcher.channels import mime
-from services.dispatcher.channels.previews import Look
 from services.dispatcher.config import DispatcherSettings
+from services.dispatcher.messages import mime
+from services.dispatcher.pages.test_mails import Look
 from tests.browser import DESKTOP, PHONE, SIDEWAYS, photograph, watched
 from tests.journey.stage import Stage, link_in, purchase
 

@@ -13,14 +13,15 @@ import pytest
 
 from deploy import all_in_one, databases
 from deploy.all_in_one import AllSettings
-from deploy.settled import free_ports
-from shared import database_url, db, embedded
+from deploy.demo.quiescence import free_ports
+from shared import database_url
 from shared.clock import SystemClock
+from shared.contract.topics import TOPICS
+from shared.contract.vocabulary import Service
+from shared.database import db, embedded
+from shared.database.embedded import Embedded
 from shared.database_url import Host
-from shared.embedded import Embedded
-from shared.topics import TOPICS
-from shared.transport.kafka import create_topics
-from shared.vocabulary import Service
+from shared.messaging.transport.kafka import create_topics
 from tests import postgres_server
 from tests.postgres_server import Server, free_port, own_folder, require, running
 

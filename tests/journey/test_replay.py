@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from deploy.kafka.broker import Broker
-from deploy.replay import read_baskets, replay, scratch_settings
-from deploy.replay_report import Report, reconcile
-from shared.topics import TOPICS
-from shared.transport.kafka import create_topics
-from shared.vocabulary import Service
+from deploy.operations.replay import read_baskets, replay, scratch_settings
+from deploy.operations.replay_report import Report, reconcile
+from shared.contract.topics import TOPICS
+from shared.contract.vocabulary import Service
+from shared.messaging.transport.kafka import create_topics
 
 BASKETS = 5000
 

@@ -12,7 +12,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from services.scoring import statistics
+from services.scoring.dashboard import manual
 
 ROOT = Path(__file__).parents[2]
 RUNTIME = "requirements.lock"
@@ -203,7 +203,7 @@ def test_image_does_not_run_as_root() -> None:
 
 
 def test_image_holds_the_document_scoring_shows() -> None:
-    shown = str(statistics.DOCUMENT.relative_to(ROOT))
+    shown = str(manual.DOCUMENT.relative_to(ROOT))
     assert f"COPY {shown} {shown}" in commands("deploy/Dockerfile")
     assert f"!{shown}" in (ROOT / ".dockerignore").read_text().splitlines()
 

@@ -10,9 +10,10 @@ import pytest
 from dotenv import dotenv_values
 from pydantic import ValidationError
 
-from deploy import doctor, faults
 from deploy.all_in_one import AllSettings
 from deploy.cli import unknown_settings
+from deploy.operations import doctor, error_messages
+from services.dispatcher.wiring import open_accounts
 from shared.config import Settings
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
@@ -79,7 +80,7 @@ def test_demo_touches_nothing_of_anybodys(monkeypatch: pytest.MonkeyPatch) -> No
     for name, value in real.items():
         monkeypatch.setenv(f"EARSHOT_{name}", value)
     settings = AllSettings.for_play(dispatcher_port=9002)
-    assert settings.dispatcher.open_accounts() == []
+    assert open_accounts(settings.dispatcher) == []
     assert settings.trigger.host == "127.0.0.1"
     assert settings.trigger.staff_secret.get_secret_value() == ""
     assert settings.dispatcher.public_url == "http://127.0.0.1:9000"
@@ -98,6 +99,6 @@ def test_production_migrates_at_a_start_only_when_told_to() -> None:
 def test_statement_of_another_session_is_blamed_on_the_pooler() -> None:
     """PgBouncer that ignores our settings lets a process start, and fails at its second server."""
     error = asyncpg.DuplicatePreparedStatementError('prepared statement "__asyncpg_stmt_1__" already exists')
-    told = faults.explain(ExceptionGroup("tasks", [error]))
+    told = error_messages.explain(ExceptionGroup("tasks", [error]))
     assert told is not None
     assert "EARSHOT_DATABASE_POOLED=transaction" in told

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from shared.vocabulary import Service
+from shared.contract.vocabulary import Service
 from tests.journey.stage import link_in, open_stage, purchase
 from tests.upgrade.widened import widen
 

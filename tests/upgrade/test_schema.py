@@ -13,10 +13,11 @@ import sqlalchemy as sa
 
 from deploy import databases
 from deploy.databases import MIGRATIONS
-from shared import embedded, migrations, schema
+from shared import migrations
+from shared.database import embedded, schema
+from shared.database.db import Database
+from shared.database.schema import Migrations, SchemaOlder, SchemaUnfit
 from shared.database_url import USUAL
-from shared.db import Database
-from shared.schema import Migrations, SchemaOlder, SchemaUnfit
 from tests.integration.deploy.test_cli import earshot
 from tests.journey.stage import open_stage
 from tests.upgrade import versions

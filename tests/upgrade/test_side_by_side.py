@@ -16,13 +16,14 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from deploy import databases, settled
-from deploy.respondents import LINK
-from shared import embedded
+from deploy import databases
+from deploy.demo import quiescence
+from deploy.demo.simulated_people import LINK
 from shared.clock import StoredClock
-from shared.db import Database, fetch
-from shared.transport import EventLog, Message, open_log
-from shared.vocabulary import Service
+from shared.contract.vocabulary import Service
+from shared.database import embedded
+from shared.database.db import Database, fetch
+from shared.messaging.transport import EventLog, Message, open_log
 from tests.journey.stage import MONDAY, purchase
 from tests.upgrade import versions
 from tests.upgrade.versions import Running, until
@@ -66,7 +67,7 @@ class Stand:
         """Wait until every group has read all there is."""
 
         async def read() -> bool:
-            lags = [await self.event_log.lag(service.group, topics) for service, topics in settled.TOPICS.items()]
+            lags = [await self.event_log.lag(service.group, topics) for service, topics in quiescence.TOPICS.items()]
             return not any(lags)
 
         await until(read)
@@ -81,7 +82,7 @@ class Stand:
         return await self.links(version)
 
     async def until_settled(self) -> None:
-        async with asyncio.timeout(60), settled.watch(self.urls, self.event_log, self.clock) as chain:
+        async with asyncio.timeout(60), quiescence.watch(self.urls, self.event_log, self.clock) as chain:
             await chain.until_settled()
 
     async def buy(self, version: Running, *events: Mapping[str, Any]) -> list[str]:

@@ -14,10 +14,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deploy import settled
 from deploy.databases import ROOT
-from shared.schema import Migrations
-from shared.vocabulary import Service
+from deploy.demo import quiescence
+from shared.contract.vocabulary import Service
+from shared.database.schema import Migrations
 
 BASELINE = (Path(__file__).parent / "BASELINE").read_text().strip()
 START_S = 60.0
@@ -40,8 +40,8 @@ def downgrade() -> None:
 '''
 _EVENT = '\nclass SurveyPostponed(InvitationPayload):\n    type = "survey.postponed"\n    topic = "survey.requests"\n\n'
 _PATCHES = (  # what a later version has beyond this one: an event type, and a value of an enum; before which line
-    ("shared/events.py", "\nclass RespondentConsentChanged(", _EVENT),
-    ("shared/vocabulary.py", "    COMPLAINT =", '    ON_HOLIDAY = "on_holiday"\n'),
+    ("shared/contract/events.py", "\nclass RespondentConsentChanged(", _EVENT),
+    ("shared/contract/vocabulary.py", "    COMPLAINT =", '    ON_HOLIDAY = "on_holiday"\n'),
 )
 
 
@@ -132,7 +132,7 @@ async def migrate(code: Path, settings: Mapping[str, str]) -> str:
 
 async def start(code: Path, web: httpx.AsyncClient, settings: Mapping[str, str]) -> Running:
     """Start all services of the version in this folder, and wait until they are ready."""
-    ports = dict(zip(Service, settled.free_ports(3), strict=True))
+    ports = dict(zip(Service, quiescence.free_ports(3), strict=True))
     own = {f"EARSHOT_{service.upper()}_PORT": str(port) for service, port in ports.items()}
     log = Path(settings["EARSHOT_CLOCK"]).with_name(f"run-{ports[Service.TRIGGER]}.log")
     with log.open("wb") as output:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from services.dispatcher.domain import Disposition, Outgoing
-from shared.vocabulary import ChannelKind
+from services.dispatcher.domain.steps import Disposition, Outgoing
+from shared.contract.vocabulary import ChannelKind
 
 
 class ChannelAccount(Protocol):

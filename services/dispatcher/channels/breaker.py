@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from services.dispatcher.domain import Disposition, Outgoing, Result
+from services.dispatcher.domain.steps import Disposition, Outgoing, Result
 
 _NOT_STARTED = Disposition(Result.NOT_STARTED)
 _AWAY = Disposition(Result.NOT_ACCEPTED, "provider_away")

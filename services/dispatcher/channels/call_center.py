@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from services.dispatcher.channels.messages import about
-from services.dispatcher.channels.words import words_of
-from shared.events import CallRequested, PlanStep, SurveyRequested
+from services.dispatcher.messages.composer import about
+from services.dispatcher.messages.texts import words_of
+from shared.contract.events import CallRequested, PlanStep, SurveyRequested
 
 ACCOUNT = "desk"
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from shared.rate_limit import RateLimit
+from shared.web.rate_limit import RateLimit
 
 _REMEMBERED = 1000
 

@@ -1,8 +1,7 @@
-"""Settings of dispatcher, and the accounts they describe."""
+"""Settings of dispatcher; `wiring.py` opens what they describe."""
 
 from __future__ import annotations
 
-import asyncio
 import re
 from pathlib import Path
 from typing import Annotated, Self
@@ -10,24 +9,16 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from services.dispatcher.channels import ChannelAccount
-from services.dispatcher.channels.bitrix24 import Bitrix24
-from services.dispatcher.channels.breaker import Breaker
-from services.dispatcher.channels.email import SmtpAccount, SmtpServer
+from services.dispatcher.channels.email import SmtpServer
 from services.dispatcher.channels.feedback.imap import BounceMailbox
-from services.dispatcher.channels.messages import Composer, envelope_sender
-from services.dispatcher.channels.pace import DomainPace
-from services.dispatcher.channels.sms import Description, Gateway, Generic, SmsAccount, Smsc, SmsRouter, Twilio
-from services.dispatcher.channels.styles import Style
+from services.dispatcher.channels.sms import Description
 from services.dispatcher.config.mail import SmtpAccountSettings, read_styles
-from services.dispatcher.domain import SendMode, caps
-from services.dispatcher.hooks.door import Door
-from services.dispatcher.hooks.doors import Bitrix24Door, GenericDoor, PostmarkDoor, SmscDoor, TwilioDoor
-from services.dispatcher.hooks.sns import SnsDoor
-from services.dispatcher.scheduler import SendPolicy
+from services.dispatcher.domain import caps
+from services.dispatcher.domain.send_mode import SendMode, SendPolicy
+from services.dispatcher.messages.composer import Composer, envelope_sender
+from services.dispatcher.messages.styles import Style
 from shared.config import Settings
-from shared.events import ContactCap
-from shared.http_client import HttpClient
+from shared.contract.events import ContactCap
 
 _COUNTRY = re.compile(r"[A-Z]{2}|\*")
 
@@ -112,7 +103,7 @@ class DispatcherSettings(Settings):
 
     @model_validator(mode="after")
     def _routes_lead_somewhere(self) -> Self:
-        configured = self._sms_gateways
+        configured = self.sms_gateways
         if unknown := set(self.sms_routes.values()) - configured:
             raise ValueError(f"EARSHOT_SMS_ROUTES names {', '.join(sorted(unknown))}, which is not configured")
         if len(configured) > 1 and not self.sms_routes:
@@ -120,7 +111,8 @@ class DispatcherSettings(Settings):
         return self
 
     @property
-    def _sms_gateways(self) -> set[str]:
+    def sms_gateways(self) -> set[str]:
+        """The names of the gateways that are configured."""
         return {
             name
             for name, is_set in {
@@ -192,73 +184,6 @@ class DispatcherSettings(Settings):
         one = SmtpAccountSettings(name="smtp", url=self.smtp_url, connections=self.smtp_connections)
         return [one, *self.smtp_accounts]
 
-    def _mail_account(self, account: SmtpAccountSettings, stop: asyncio.Event | None) -> SmtpAccount:
-        return SmtpAccount(
-            SmtpServer.from_url(account.url.get_secret_value(), ca_file=self.smtp_ca_file),
-            sender=envelope_sender(self.mail_from),
-            name=account.name,
-            connections=account.connections,
-            weight=account.weight,
-            per_second=account.per_second,
-            domains=DomainPace(account.per_domain),
-            daily=account.daily,
-            breaker=self._breaker(),
-            stop=stop,
-        )
-
-    def _breaker(self) -> Breaker:
-        return Breaker(patience_s=self.provider_patience_hours * 3600)
-
-    def open_accounts(self, stop: asyncio.Event | None = None) -> list[ChannelAccount]:
-        """Open what is configured; in mailbox mode nothing is, so that nothing can leave. `stop` ends their sending."""
-        if self.send is SendMode.MAILBOX:
-            return []
-        accounts: list[ChannelAccount] = [self._mail_account(account, stop) for account in self.mail_accounts]
-        if sms := [SmsAccount(self._gateway(name), self._breaker()) for name in sorted(self._sms_gateways)]:
-            by_name = {account.name: account for account in sms}
-            accounts.append(SmsRouter(by_name, self.sms_routes) if self.sms_routes else sms[0])
-        return accounts
-
-    def _gateway(self, name: str) -> Gateway:
-        if name == "generic":
-            return Generic(HttpClient(""), self.gateway_description)
-        if name == "smsc":
-            return Smsc(
-                HttpClient(self.smsc_url),
-                login=self.smsc_login,
-                password=self.smsc_password.get_secret_value(),
-                api_key=self.smsc_api_key.get_secret_value(),
-                sender=self.smsc_sender,
-            )
-        auth = (self.twilio_account_sid, self.twilio_auth_token.get_secret_value())
-        callback = f"{self.hooks_url.rstrip('/')}/hooks/twilio" if self.hooks_url else ""
-        http = HttpClient(self.twilio_url, auth=auth)
-        return Twilio(http, sid=self.twilio_account_sid, sender=self.twilio_from, callback=callback)
-
     @property
     def gateway_description(self) -> Description:
         return Description.model_validate_json(self.sms_gateway.get_secret_value() or '{"url": ""}')
-
-    def open_crm(self) -> Bitrix24 | None:
-        """Open the CRM that gets calls as tasks; none in mailbox mode."""
-        url = self.bitrix24_url.get_secret_value()
-        if not url or self.send is SendMode.MAILBOX:
-            return None
-        return Bitrix24(HttpClient(url.rstrip("/") + "/"), responsible=self.bitrix24_responsible)
-
-    def doors(self) -> dict[str, Door]:
-        """Open a hook for each provider whose secret is known; there is no other way to trust what it says."""
-        doors: dict[str, Door] = {}
-        if token := self.twilio_auth_token.get_secret_value():
-            doors["twilio"] = TwilioDoor(f"{(self.hooks_url or self.unsubscribe_url).rstrip('/')}/hooks/twilio", token)
-        if secret := self.smsc_secret.get_secret_value():
-            doors["smsc"] = SmscDoor(secret)
-        if secret := self.sms_gateway_secret.get_secret_value():
-            doors["generic"] = GenericDoor(secret, self.gateway_description.callback)
-        if credentials := self.postmark_hook.get_secret_value():
-            doors["postmark"] = PostmarkDoor(credentials)
-        if token := self.bitrix24_token.get_secret_value():
-            doors["bitrix24"] = Bitrix24Door(token)
-        if self.ses_topics:
-            doors["ses"] = SnsDoor(HttpClient(""), topics=self.ses_topics)
-        return doors

@@ -19,9 +19,9 @@ from pydantic import (
 )
 
 from services.dispatcher.channels.email import SmtpServer
-from services.dispatcher.channels.messages import envelope_sender
-from services.dispatcher.channels.styles import Style, unknown_placeholders
 from services.dispatcher.domain.limits import DailyLimit
+from services.dispatcher.messages.composer import envelope_sender
+from services.dispatcher.messages.styles import Style, unknown_placeholders
 
 
 class WarmUp(BaseModel):

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.events import ContactCap
-from shared.vocabulary import ChannelKind
+from shared.contract.events import ContactCap
+from shared.contract.vocabulary import ChannelKind
 
 LOOK_AGAIN = timedelta(minutes=1)  # at a cap that a contact under way may or may not fill
 _LONGEST = timedelta(days=3650)

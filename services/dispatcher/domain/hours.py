@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import holidays
 
-from shared.events import Window
+from shared.contract.events import Window
 
 _FAR = 90  # days: further ahead than any row of holidays
 

@@ -10,12 +10,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.dispatcher import domain
-from services.dispatcher.handlers import ending
+from services.dispatcher.domain.chain import after_call, merged_consent
+from services.dispatcher.handlers import close_invitations
 from services.dispatcher.repository import consents, invitations, mailbox, receipts, steps, suppressions
-from shared import inbox, links
-from shared.cloudevents import Event
-from shared.events import (
+from shared.contract.cloudevents import Event
+from shared.contract.events import (
     AnswerAmended,
     AnswerPayload,
     CallClosed,
@@ -30,8 +29,10 @@ from shared.events import (
     SurveyRequested,
     SurveyWithdrawn,
 )
-from shared.links import Purpose
-from shared.vocabulary import CallOutcome, ChannelKind, InvitationOutcome, Service, SuppressionReason
+from shared.contract.vocabulary import CallOutcome, ChannelKind, InvitationOutcome, Service, SuppressionReason
+from shared.messaging import inbox
+from shared.web import links
+from shared.web.links import Purpose
 
 P = TypeVar("P", bound=Payload)
 
@@ -92,15 +93,15 @@ async def on_requested(
         session, [(request, _unsubscribe_fingerprint(request, link_keys)) for request in once.values()]
     )
     await steps.insert(session, [once[invitation] for invitation in new])
-    await ending.publish(session, await suppressions.release_moved(session, list(once.values())), now=now)
-    await ending.close(session, await invitations.take_early(session, new), now=now)
+    await close_invitations.publish(session, await suppressions.release_moved(session, list(once.values())), now=now)
+    await close_invitations.close(session, await invitations.take_early(session, new), now=now)
 
 
 def _with_consent(request: SurveyRequested, said: Mapping[UUID, Consent]) -> SurveyRequested:
     change = said.get(request.invitation_id)
     if change is None:
         return request
-    return request.model_copy(update={"consent": domain.merged_consent(request.consent, change)})
+    return request.model_copy(update={"consent": merged_consent(request.consent, change)})
 
 
 def _unsubscribe_fingerprint(request: SurveyRequested, link_keys: Mapping[str, str]) -> bytes:
@@ -110,20 +111,20 @@ def _unsubscribe_fingerprint(request: SurveyRequested, link_keys: Mapping[str, s
 
 async def on_withdrawn(session: AsyncSession, found: Sequence[SurveyWithdrawn], *, now: datetime) -> None:
     outcomes = {each.invitation_id: InvitationOutcome.WITHDRAWN for each in found}
-    await ending.close_or_remember(session, outcomes, now=now)
+    await close_invitations.close_or_remember(session, outcomes, now=now)
 
 
 async def on_answered(session: AsyncSession, found: Sequence[AnswerPayload], *, now: datetime) -> None:
     """End what a person answered; a suspect answer ends nothing."""
     outcomes = {each.invitation_id: InvitationOutcome.ANSWERED for each in found if not each.suspect}
-    await ending.close_or_remember(session, outcomes, now=now)
+    await close_invitations.close_or_remember(session, outcomes, now=now)
 
 
 async def on_opted_out(session: AsyncSession, found: Sequence[RespondentOptedOut], *, now: datetime) -> None:
     """Never ask again: the invitation it was said about is declined, whichever channel was meant."""
     outcomes = {each.invitation_id: InvitationOutcome.DECLINED for each in found}
-    await ending.close_or_remember(session, outcomes, now=now)
-    await ending.suppress(
+    await close_invitations.close_or_remember(session, outcomes, now=now)
+    await close_invitations.suppress(
         session,
         [
             Suppression(respondent_id=each.respondent_id, channel=each.channel, reason=SuppressionReason.OPT_OUT)
@@ -148,14 +149,14 @@ async def on_call_closed(session: AsyncSession, found: Sequence[CallClosed], *, 
     here = await invitations.lock(session, {each.invitation_id for each in found})
     await steps.close_calls(session, [(each.invitation_id, each.task_id) for each in found])
     if suppressing:
-        await ending.suppress(session, suppressing, now=now)
+        await close_invitations.suppress(session, suppressing, now=now)
     chains = await steps.chains(session, here)
     outcomes = {
         each.invitation_id: outcome
         for each in found
-        if (outcome := domain.after_call(each.outcome, chains.get(each.invitation_id, []))) is not None
+        if (outcome := after_call(each.outcome, chains.get(each.invitation_id, []))) is not None
     }
-    await ending.close(session, outcomes, now=now)
+    await close_invitations.close(session, outcomes, now=now)
 
 
 async def on_consent_changed(
@@ -164,12 +165,12 @@ async def on_consent_changed(
     """Change what open invitations know, and keep it for requests that come late; given with the time it was said."""
     changes: dict[str, Consent] = {}
     for each, _ in found:
-        changes[each.respondent_id] = domain.merged_consent(changes.get(each.respondent_id, Consent()), each.consent)
+        changes[each.respondent_id] = merged_consent(changes.get(each.respondent_id, Consent()), each.consent)
     said_at = {each.respondent_id: at for each, at in found}
     open_ones = await invitations.lock(session, open_of=changes)
     await consents.remember(session, {who: (consent, said_at[who]) for who, consent in changes.items()})
     await invitations.change_consent(session, changes)
-    await ending.recall_where(
+    await close_invitations.recall_where(
         session, open_ones.values(), lambda row: changes[row.respondent_id].call is False, now=now
     )
     await steps.take_leases_away(session, open_ones)
@@ -177,7 +178,7 @@ async def on_consent_changed(
 
 async def on_erased(session: AsyncSession, found: Sequence[RespondentErased], *, now: datetime) -> None:
     respondents = {each.respondent_id for each in found}
-    await ending.withdraw_respondents(session, respondents, now=now)
+    await close_invitations.withdraw_respondents(session, respondents, now=now)
     await invitations.wipe(session, respondents)
     await mailbox.wipe(session, respondents)
     await receipts.forget_phones(session, respondents)

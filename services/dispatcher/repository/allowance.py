@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared import db
+from shared.database import db
 
 _TAKE = """INSERT INTO allowance AS a (account, day, used) VALUES ($1, $2, $3)
 ON CONFLICT (account, day) DO UPDATE SET used = a.used + excluded.used RETURNING used"""

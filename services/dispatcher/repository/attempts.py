@@ -9,9 +9,9 @@ import asyncpg
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.dispatcher.domain import Bill
-from shared import db
-from shared.events import ContactAttempted
+from services.dispatcher.domain.steps import Bill
+from shared.contract.events import ContactAttempted
+from shared.database import db
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -35,7 +35,7 @@ FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[], $5::int[], $6::text[],
         currency))"""
 
 
-def adding(entries: Sequence[Entry]) -> db.Write | None:
+def add_statement(entries: Sequence[Entry]) -> db.Write | None:
     """Say how to write the ends of tries. A text message that may have been accepted is asked about in a minute."""
     if not entries:
         return None

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared import db
-from shared.events import Consent, SurveyRequested
+from shared.contract.events import Consent, SurveyRequested
+from shared.database import db
 
 _REMEMBER = """INSERT INTO consents AS c (respondent_id, consent, at)
 SELECT * FROM unnest($1::text[], $2::jsonb[], $3::timestamptz[])

@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.domain.caps import PastContact
-from shared import db
-from shared.vocabulary import ChannelKind
+from shared.contract.vocabulary import ChannelKind
+from shared.database import db
 
 _RESERVE = """SELECT respondent_id FROM unnest($1::text[], $2::bigint[]) AS r (respondent_id, number)
 WHERE pg_try_advisory_xact_lock(number)"""

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared import db
-from shared.vocabulary import ChannelKind
+from shared.contract.vocabulary import ChannelKind
+from shared.database import db
 
 _WORK_LEFT = """SELECT
     (SELECT count(*) FROM steps WHERE state = 'planned' AND channel = ANY($2::text[]) AND due_at <= $1)

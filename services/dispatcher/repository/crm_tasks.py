@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared import db
+from shared.database import db
 
 _PATIENCE = timedelta(seconds=30)  # longer than a request may take
 

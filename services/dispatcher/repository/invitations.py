@@ -11,10 +11,10 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.dispatcher import domain
-from shared import db
-from shared.events import Consent, SurveyRequested
-from shared.vocabulary import InvitationOutcome
+from services.dispatcher.domain.chain import late_answer_counts
+from shared.contract.events import Consent, SurveyRequested
+from shared.contract.vocabulary import InvitationOutcome
+from shared.database import db
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ _CLOSE = """UPDATE invitations i SET state = 'closed', outcome = c.outcome, clos
 FROM unnest($1::uuid[], $2::text[]) AS c (id, outcome)
 WHERE i.id = c.id AND (i.state = 'open' OR (c.outcome = 'answered' AND i.outcome = ANY($4::text[])))
 RETURNING i.id, i.respondent_id"""
-_REVISABLE = [outcome for outcome in InvitationOutcome if domain.late_answer_counts(outcome)]
+_REVISABLE = [outcome for outcome in InvitationOutcome if late_answer_counts(outcome)]
 
 
 async def close(

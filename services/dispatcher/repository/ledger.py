@@ -8,9 +8,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.dispatcher.domain import StepState
-from shared import db
-from shared.events import ContactAttempted
+from services.dispatcher.domain.steps import StepState
+from shared.contract.events import ContactAttempted
+from shared.database import db
 
 
 class Server(NamedTuple):

@@ -11,9 +11,9 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from services.dispatcher.domain import Outgoing
-from shared import db
-from shared.vocabulary import ChannelKind
+from services.dispatcher.domain.steps import Outgoing
+from shared.contract.vocabulary import ChannelKind
+from shared.database import db
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from services.dispatcher.domain import StepState
-from services.dispatcher.receipts import ORDER, Receipt, ReceiptKind, Reference
-from shared import db
-from shared.isolated import storable
-from shared.vocabulary import AttemptState, ChannelKind
+from services.dispatcher.domain.receipts import ORDER, Receipt, ReceiptKind, Reference
+from services.dispatcher.domain.steps import StepState
+from shared.contract.vocabulary import AttemptState, ChannelKind
+from shared.database import db
+from shared.database.isolated import storable
 
 KEPT = timedelta(days=30)  # a receipt repeated later than this would be taken for a new one
 _MOST_LOOKS = 14  # the waits double from a second on: about four and a half hours

@@ -7,33 +7,16 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
-import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from services.dispatcher import domain
-from services.dispatcher.domain import StepState
-from shared import db
-from shared.events import SurveyRequested
-from shared.vocabulary import ChannelKind
+from services.dispatcher.domain.chain import delay_of, first_due
+from services.dispatcher.domain.steps import LeasedStep, Planned, SendFacts, Step, StepResult, StepState
+from shared.contract.events import SurveyRequested
+from shared.contract.vocabulary import ChannelKind
+from shared.database import db
 
 LEASE = timedelta(seconds=30)
-
-
-class Held(msgspec.Struct, frozen=True):
-    """A step somebody holds: only who knows the token may move it on."""
-
-    invitation_id: UUID
-    step: int
-    token: UUID
-    channel: ChannelKind
-    tries: int
-    due_at: datetime
-    account: str | None = None
-
-    @property
-    def key(self) -> tuple[UUID, int]:
-        return self.invitation_id, self.step
 
 
 _INSERT = """INSERT INTO steps (invitation_id, step, channel, state, delay_s, due_at)
@@ -55,8 +38,8 @@ async def insert(session: AsyncSession, requests: Sequence[SurveyRequested]) -> 
         [step.step for _, step, _ in rows],
         [step.channel for _, step, _ in rows],
         [StepState.PLANNED if first else StepState.WAITING for _, _, first in rows],
-        [int(domain.delay_of(step).total_seconds()) for _, step, _ in rows],
-        [domain.first_due(request) if first else None for request, _, first in rows],
+        [int(delay_of(step).total_seconds()) for _, step, _ in rows],
+        [first_due(request) if first else None for request, _, first in rows],
     )
 
 
@@ -70,14 +53,14 @@ FROM due WHERE s.ctid = due.ctid
 RETURNING s.invitation_id, s.step, s.token, s.channel, s.tries, s.due_at, s.account"""
 
 
-async def claim_due(session: AsyncSession, channel: ChannelKind, *, now: datetime, limit: int) -> list[Held]:
+async def claim_due(session: AsyncSession, channel: ChannelKind, *, now: datetime, limit: int) -> list[LeasedStep]:
     """Lease due steps, oldest first; what another transaction touches right now is left for the next time."""
     rows = await db.fetch(session, _CLAIM, channel, now, limit, uuid7(), LEASE)
     return sorted((_held(row) for row in rows), key=lambda step: step.due_at)
 
 
-def _held(row: asyncpg.Record) -> Held:
-    return Held(
+def _held(row: asyncpg.Record) -> LeasedStep:
+    return LeasedStep(
         invitation_id=row["invitation_id"],
         step=row["step"],
         token=row["token"],
@@ -86,14 +69,6 @@ def _held(row: asyncpg.Record) -> Held:
         due_at=row["due_at"],
         account=row["account"],
     )
-
-
-class Facts(msgspec.Struct, frozen=True):
-    """What decides about a claimed step, and how many earlier ones may have reached the respondent."""
-
-    request: str  # as stored: one that cannot be read any more must not hold up the others
-    suppressed: bool
-    sent_before: int
 
 
 _FACTS = """SELECT i.id, i.request::text, (
@@ -110,15 +85,15 @@ FROM unnest($1::uuid[]) AS claimed (id) JOIN invitations i USING (id) WHERE i.ex
 
 
 async def facts(
-    session: AsyncSession, held: Sequence[Held], channel: ChannelKind, *, now: datetime
-) -> dict[UUID, Facts]:
+    session: AsyncSession, held: Sequence[LeasedStep], channel: ChannelKind, *, now: datetime
+) -> dict[UUID, SendFacts]:
     """Read what decides about claimed steps.
 
     A statement of its own, after the claim has its locks: a change committed before is seen, a later one waits for
     the claim and then takes the lease away. Invitations past their end are left out.
     """
     rows = await db.fetch(session, _FACTS, [step.invitation_id for step in held], channel, now)
-    return {row["id"]: Facts(row["request"], row["suppressed"], row["sent_before"]) for row in rows}
+    return {row["id"]: SendFacts(row["request"], row["suppressed"], row["sent_before"]) for row in rows}
 
 
 # whoever touches a leased row takes its lease away: nobody has to wait for that, and so nobody waits in a circle
@@ -136,7 +111,7 @@ FROM ours WHERE s.ctid = ours.place AND (SELECT i.state = 'open' FROM invitation
 RETURNING s.invitation_id, s.step"""  # noqa: S608 - constants
 
 
-async def mark_in_flight(session: AsyncSession, held: Sequence[Held], *, account: str) -> set[tuple[UUID, int]]:
+async def mark_in_flight(session: AsyncSession, held: Sequence[LeasedStep], *, account: str) -> set[tuple[UUID, int]]:
     """Put leased steps in flight; return those that were still ours, of invitations still open."""
     return _keys(await db.fetch(session, _MARK, *_columns(held), account, LEASE))
 
@@ -148,7 +123,7 @@ FROM ours JOIN unnest($1::uuid[], $2::int[], $4::timestamptz[], $5::text[]) AS m
 WHERE s.ctid = ours.place"""  # noqa: S608 - constants
 
 
-async def move(session: AsyncSession, moves: Sequence[tuple[Held, datetime, str | None]]) -> None:
+async def move(session: AsyncSession, moves: Sequence[tuple[LeasedStep, datetime, str | None]]) -> None:
     """Give leased steps back, to be due at another time."""
     if not moves:
         return
@@ -176,18 +151,6 @@ async def stop(session: AsyncSession, outcomes: Mapping[UUID, str]) -> None:
     await db.fetch(session, _STOP, list(outcomes), list(outcomes.values()))
 
 
-class End(msgspec.Struct, frozen=True):
-    """How a held step ended, or, with state planned, when it is tried again."""
-
-    held: Held
-    state: StepState
-    tries: int
-    account: str | None
-    reason: str | None = None
-    due_at: datetime | None = None
-    call_task: UUID | None = None
-
-
 _END = """UPDATE steps s SET state = e.state, tries = e.tries, account = e.account, reason = e.reason,
     due_at = coalesce(e.due_at, s.due_at), call_task = e.call_task, token = NULL, leased_until = NULL
 FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::text[], $5::int[], $6::text[], $7::text[], $8::timestamptz[],
@@ -196,7 +159,7 @@ WHERE s.invitation_id = e.invitation_id AND s.step = e.step AND s.token = e.toke
 RETURNING s.invitation_id, s.step"""
 
 
-async def end(session: AsyncSession, ends: Sequence[End]) -> set[tuple[UUID, int]]:
+async def end(session: AsyncSession, ends: Sequence[StepResult]) -> set[tuple[UUID, int]]:
     """Record what became of held steps; return those that were still ours."""
     rows = await db.fetch(
         session,
@@ -216,10 +179,10 @@ _CHAINS = """SELECT invitation_id, step, channel, state, due_at, delay_s, call_t
 FROM unnest($1::uuid[]) AS wanted (invitation_id) JOIN steps USING (invitation_id) ORDER BY invitation_id, step"""
 
 
-async def chains(session: AsyncSession, invitations: Collection[UUID]) -> dict[UUID, list[domain.Step]]:
-    found: dict[UUID, list[domain.Step]] = {}
+async def chains(session: AsyncSession, invitations: Collection[UUID]) -> dict[UUID, list[Step]]:
+    found: dict[UUID, list[Step]] = {}
     for row in await db.fetch(session, _CHAINS, list(invitations)):
-        step = domain.Step(
+        step = Step(
             number=row["step"],
             channel=ChannelKind(row["channel"]),
             state=StepState(row["state"]),
@@ -236,7 +199,7 @@ FROM unnest($1::uuid[], $2::int[], $3::timestamptz[]) AS p (invitation_id, step,
 WHERE s.invitation_id = p.invitation_id AND s.step = p.step AND s.state = 'waiting')"""
 
 
-def planning(planned: Mapping[UUID, domain.Planned]) -> db.Write | None:
+def plan_statement(planned: Mapping[UUID, Planned]) -> db.Write | None:
     """Say how to let waiting steps become due."""
     if not planned:
         return None
@@ -258,7 +221,7 @@ async def free_expired_leases(session: AsyncSession) -> int:
     return len(await db.fetch(session, _FREE_LEASES))
 
 
-async def lost_in_flight(session: AsyncSession, *, limit: int) -> list[Held]:
+async def lost_in_flight(session: AsyncSession, *, limit: int) -> list[LeasedStep]:
     """Steps whose sender never came back: they may have been accepted."""
     return [_held(row) for row in await db.fetch(session, _LOST, limit)]
 
@@ -291,7 +254,7 @@ async def story(session: AsyncSession, invitation_id: UUID) -> list[asyncpg.Reco
     return await db.fetch(session, _STORY, invitation_id)
 
 
-def _columns(held: Sequence[Held]) -> tuple[list[UUID], list[int], list[UUID]]:
+def _columns(held: Sequence[LeasedStep]) -> tuple[list[UUID], list[int], list[UUID]]:
     return [step.invitation_id for step in held], [step.step for step in held], [step.token for step in held]
 
 

@@ -11,9 +11,9 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from shared import db
-from shared.events import RespondentReleased, RespondentSuppressed, Suppression, SurveyRequested
-from shared.vocabulary import ChannelKind, SuppressionReason, address_fingerprint
+from shared.contract.events import RespondentReleased, RespondentSuppressed, Suppression, SurveyRequested
+from shared.contract.vocabulary import ChannelKind, SuppressionReason, address_fingerprint
+from shared.database import db
 
 Key = tuple[str, str | None, str | None, str]
 

@@ -8,9 +8,9 @@ import typer
 
 from services.scoring.commands import exports, imports, webhooks
 from services.scoring.commands.database import opened
+from services.scoring.commands.verification import verify
 from services.scoring.config import ScoringSettings
-from services.scoring.verification import verify
-from shared.db import fetch
+from shared.database.db import fetch
 
 app = typer.Typer()
 app.add_typer(exports.app, name="export")

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.scoring.config import ScoringSettings
-from shared import embedded
-from shared.db import Database
-from shared.vocabulary import Service
+from shared.contract.vocabulary import Service
+from shared.database import embedded
+from shared.database.db import Database
 
 
 @asynccontextmanager

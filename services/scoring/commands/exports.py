@@ -10,14 +10,14 @@ from typing import Annotated
 
 import typer
 
-from services.scoring import exports
 from services.scoring.commands.database import opened
 from services.scoring.commands.progress import Advance, progress_bar
 from services.scoring.config import ScoringSettings
+from services.scoring.files import exports
+from services.scoring.files.tables import CannotWrite, Format, NoParquet
 from services.scoring.repository.listing import Filter
-from services.scoring.sheets import CannotWrite, Format, NoParquet
-from shared.db import Sessions
-from shared.vocabulary import AnswerMode, Category, ChannelKind, counted
+from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, counted
+from shared.database.db import Sessions
 
 app = typer.Typer(no_args_is_help=True, help="Answers and figures as files.")
 

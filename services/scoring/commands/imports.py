@@ -18,18 +18,18 @@ from zoneinfo import ZoneInfo
 import typer
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from services.scoring import imports, sheets
 from services.scoring.commands.database import opened
 from services.scoring.commands.progress import Advance, progress_bar
 from services.scoring.config import ScoringSettings
 from services.scoring.domain.answers import zone
 from services.scoring.domain.history import Program, Score
-from services.scoring.exports import SEGMENT
+from services.scoring.files import imports, tables
+from services.scoring.files.exports import SEGMENT
+from services.scoring.files.tables import CannotWrite
 from services.scoring.repository import programs
-from services.scoring.sheets import CannotWrite
-from shared.cloudevents import explain
-from shared.db import Sessions
-from shared.events import Id, Segments
+from shared.contract.events import Id, Segments
+from shared.database.db import Sessions
+from shared.messaging.codec import explain
 
 app = typer.Typer(no_args_is_help=True, help="What an older tool collected.")
 
@@ -103,7 +103,7 @@ async def _import(file: Path, program: str, refusals: Path, advance: Advance) ->
             of = await programs.published(session, program)
         if of is None:
             raise LookupError(f"no program {program} was published")
-        sheets.make(refusals, wanted=refusals)
+        tables.make(refusals, wanted=refusals)
         with file.open("rb") as source, refusals.open("w", newline="") as kept:
             writer = csv.writer(kept)
             writer.writerow(["line", "why"])

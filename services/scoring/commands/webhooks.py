@@ -12,11 +12,11 @@ import typer
 
 from services.scoring.commands.database import opened
 from services.scoring.config import ScoringSettings
-from services.scoring.courier import Courier
 from services.scoring.domain.webhooks import OFFERED
-from services.scoring.schemas import Replay, WebhookIn, WebhookListed
-from services.scoring.webhooks import Webhooks
-from shared.problems import Problem
+from services.scoring.webhooks.delivery import WebhookSender
+from services.scoring.webhooks.routes import Webhooks
+from services.scoring.webhooks.schemas import Replay, WebhookIn, WebhookListed
+from shared.web.problems import Problem
 
 app = typer.Typer(no_args_is_help=True, help="Who is told of answers and alerts over HTTP.")
 
@@ -97,7 +97,7 @@ def _with(work: Callable[[Webhooks], Awaitable[T]]) -> T:
     async def run() -> T:
         settings = ScoringSettings()
         async with opened(settings) as database:
-            return await work(Webhooks(database.sessions, Courier(database.sessions, settings.webhook_networks)))
+            return await work(Webhooks(database.sessions, WebhookSender(database.sessions, settings.webhook_networks)))
 
     try:
         return asyncio.run(run())

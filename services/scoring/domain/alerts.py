@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from services.scoring.domain.answers import Answer
+from services.scoring.domain.changes import REASON, WHOLE, score_of
 from services.scoring.domain.comparison import difference
 from services.scoring.domain.dimensions import OWN
-from services.scoring.domain.moves import REASON, WHOLE, score_of
+from services.scoring.domain.invitations import Answer
 from services.scoring.domain.score import FEW, Interval, Tally
-from shared.vocabulary import Category, category_of
+from shared.contract.vocabulary import Category, category_of
 
 WINDOW = timedelta(days=7)
 CONFIDENCE = 0.99  # many values are compared every day: 95 % would cry wolf
@@ -72,7 +72,7 @@ def drops(changes: Sequence[Change]) -> list[Drop]:
     return found
 
 
-def moved_by(drop: Change, *, among: Sequence[Drop], changes: Sequence[Change]) -> str | None:
+def driver(drop: Change, *, among: Sequence[Drop], changes: Sequence[Change]) -> str | None:
     """Name what made a whole program fall: what fell further, `store=Tverskaya`, or else `reason=wait`.
 
     A reason is one that so many more detractors tick that it explains a good part of the drop.

@@ -7,7 +7,7 @@ from datetime import datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from shared.vocabulary import CallDisposition, CallOutcome
+from shared.contract.vocabulary import CallDisposition, CallOutcome
 
 CALLBACK_FOR = timedelta(days=7)
 CALLBACK_TRIES = 5

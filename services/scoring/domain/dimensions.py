@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import NamedTuple
 
-from services.scoring.domain.answers import Answer
+from services.scoring.domain.invitations import Answer
 
 # our own names; a segment called like one of them is kept with the answer and not counted
 OWN = frozenset({"all", "mode", "step", "version", "reason", "answering_device"})

@@ -6,24 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from services.scoring.domain.journeys import SILENT, Part
-from services.scoring.domain.moves import REASON, WHOLE, Moves, Series, what_moved
+from services.scoring.domain.changes import REASON, WHOLE, Moves, Series, what_moved
+from services.scoring.domain.journeys import SILENT, JourneyPart
 from services.scoring.domain.score import Tally
-from shared.vocabulary import Category
+from shared.contract.vocabulary import Category
 
 GROUPS = (Category.PROMOTER.value, Category.PASSIVE.value, Category.DETRACTOR.value, SILENT)
 
 
 @dataclass(frozen=True, slots=True)
-class Came:
+class StepCounts:
     """How many of the contacts of one kind reached, had their page opened first, and got the answer."""
 
     reached: int = 0
     opened: int = 0
     answered: int = 0
 
-    def __add__(self, other: Came) -> Came:
-        return Came(self.reached + other.reached, self.opened + other.opened, self.answered + other.answered)
+    def __add__(self, other: StepCounts) -> StepCounts:
+        return StepCounts(self.reached + other.reached, self.opened + other.opened, self.answered + other.answered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,9 @@ class Funnel:
     opened: int = 0
     answered: int = 0
     ended: int = 0
-    by_step: Mapping[tuple[int, str], Came] = field(default_factory=dict)
-    by_channel: Mapping[str, Came] = field(default_factory=dict)
-    by_hour: Mapping[int | None, Came] = field(default_factory=dict)
+    by_step: Mapping[tuple[int, str], StepCounts] = field(default_factory=dict)
+    by_channel: Mapping[str, StepCounts] = field(default_factory=dict)
+    by_hour: Mapping[int | None, StepCounts] = field(default_factory=dict)
 
     @property
     def silent(self) -> int:
@@ -49,20 +49,22 @@ class Funnel:
         return self.silent - self.ended
 
 
-def funnel(sums: Mapping[Part, Decimal]) -> Funnel:
-    by_step: dict[tuple[int, str], Came] = {}
-    by_channel: dict[str, Came] = {}
-    by_hour: dict[int | None, Came] = {}
+def funnel(sums: Mapping[JourneyPart, Decimal]) -> Funnel:
+    by_step: dict[tuple[int, str], StepCounts] = {}
+    by_channel: dict[str, StepCounts] = {}
+    by_hour: dict[int | None, StepCounts] = {}
     for part, amount in sorted(sums.items()):
         if part.stage not in ("reached", "opened", "answered") or not part.detail or not amount:
             continue
         step, channel, hour = part.detail.split()
-        came = Came(**{part.stage: int(amount)})
+        came = StepCounts(**{part.stage: int(amount)})
         at = int(hour) if hour.isdigit() else None
-        by_step[int(step), channel] = by_step.get((int(step), channel), Came()) + came
-        by_channel[channel] = by_channel.get(channel, Came()) + came
-        by_hour[at] = by_hour.get(at, Came()) + came
-    whole = {stage: int(sums.get(Part(stage), 0)) for stage in ("asked", "reached", "opened", "answered", "ended")}
+        by_step[int(step), channel] = by_step.get((int(step), channel), StepCounts()) + came
+        by_channel[channel] = by_channel.get(channel, StepCounts()) + came
+        by_hour[at] = by_hour.get(at, StepCounts()) + came
+    whole = {
+        stage: int(sums.get(JourneyPart(stage), 0)) for stage in ("asked", "reached", "opened", "answered", "ended")
+    }
     return Funnel(**whole, by_step=by_step, by_channel=by_channel, by_hour=by_hour)
 
 
@@ -81,13 +83,13 @@ class Group:
         return self.returned / self.people if self.people else None
 
 
-def returns(sums: Mapping[Part, Decimal]) -> list[Group]:
+def returns(sums: Mapping[JourneyPart, Decimal]) -> list[Group]:
     """Say who bought again, by group and for the silent."""
     return [
         Group(
             name,
-            int(sums.get(Part("people", name), 0)),
-            int(sums.get(Part("returned", name), 0)),
+            int(sums.get(JourneyPart("people", name), 0)),
+            int(sums.get(JourneyPart("returned", name), 0)),
             _money(sums, "spent", name),
             _money(sums, "revenue", name),
         )
@@ -95,12 +97,12 @@ def returns(sums: Mapping[Part, Decimal]) -> list[Group]:
     ]
 
 
-def _money(sums: Mapping[Part, Decimal], stage: str, group: str) -> dict[str, Decimal]:
+def _money(sums: Mapping[JourneyPart, Decimal], stage: str, group: str) -> dict[str, Decimal]:
     paid = [(part.detail.split(" ", 1), amount) for part, amount in sorted(sums.items()) if part.stage == stage]
     return {currency: amount for (of, currency), amount in paid if of == group and amount}
 
 
-def reasons_named(sums: Mapping[Part, Decimal]) -> dict[str, Tally]:
+def reasons_named(sums: Mapping[JourneyPart, Decimal]) -> dict[str, Tally]:
     """Say who named which reason, of those asked in a period."""
     found: dict[str, Tally] = {}
     for part, amount in sorted(sums.items()):
@@ -110,11 +112,11 @@ def reasons_named(sums: Mapping[Part, Decimal]) -> dict[str, Tally]:
     return found
 
 
-def reasons_moved(before: Mapping[Part, Decimal], after: Mapping[Part, Decimal]) -> Moves:
+def reasons_moved(before: Mapping[JourneyPart, Decimal], after: Mapping[JourneyPart, Decimal]) -> Moves:
     """Say which reasons are named really more or less often, of all answers."""
     return what_moved(_named(before), _named(after))
 
 
-def _named(sums: Mapping[Part, Decimal]) -> dict[Series, Tally]:
-    answered = Tally((int(sums.get(Part("answered"), 0)), *(0,) * 10))  # how many is what counts here, not which
+def _named(sums: Mapping[JourneyPart, Decimal]) -> dict[Series, Tally]:
+    answered = Tally((int(sums.get(JourneyPart("answered"), 0)), *(0,) * 10))  # how many is what counts here, not which
     return {WHOLE: answered} | {(REASON, reason): tally for reason, tally in reasons_named(sums).items()}

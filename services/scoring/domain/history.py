@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid5
 
-from services.scoring.domain.answers import Answer, Content, Invitation, InvitationState, Occasion, local_day
+from services.scoring.domain.answers import local_day
 from services.scoring.domain.dimensions import Value, counted
-from shared.events import Brand, Reasons, Thanks
-from shared.vocabulary import AnswerMode, respondent_id
+from services.scoring.domain.invitations import Answer, Content, Invitation, InvitationState, TriggerEvent
+from shared.contract.events import Brand, Reasons, Thanks
+from shared.contract.vocabulary import AnswerMode, respondent_id
 
 SOURCE = "earshot/import"
 NOTHING_ASKED = Content(
@@ -58,7 +59,7 @@ def invitation_of(said: Score, program: Program, *, known: set[Value]) -> Invita
         locale="en",
         time_zone=program.time_zone,
         program_zone=program.time_zone,
-        occasion=Occasion(SOURCE, said.external_id, "imported", said.at),
+        occasion=TriggerEvent(SOURCE, said.external_id, "imported", said.at),
         content=NOTHING_ASKED,
         segments=segments,
         dimensions=counted(program.id, segments, version=program.version, known=known),

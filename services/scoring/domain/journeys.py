@@ -14,20 +14,21 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from services.scoring.domain.answers import Occasion, zone
-from shared.vocabulary import category_of
+from services.scoring.domain.answers import zone
+from services.scoring.domain.invitations import TriggerEvent
+from shared.contract.vocabulary import category_of
 
 RETURN_WITHIN = timedelta(days=90)
 SILENT = "silent"
 ONE = Decimal(1)
 
 
-class Part(NamedTuple):
+class JourneyPart(NamedTuple):
     stage: str
     detail: str = ""
 
 
-Parts = dict[Part, Decimal]
+Parts = dict[JourneyPart, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Reached:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class JourneyAnswer:
     """A counted answer."""
 
     score: int
@@ -62,11 +63,11 @@ class Purchase:
 class Journey:
     """What is known of one counted invitation; `opened` is the step whose link was opened first."""
 
-    occasion: Occasion
+    occasion: TriggerEvent
     time_zone: str
     reached: Sequence[Reached] = ()
     opened: int | None = None
-    said: Said | None = None
+    said: JourneyAnswer | None = None
     ended: bool = False
     purchases: Sequence[Purchase] = ()
 
@@ -95,47 +96,47 @@ def parts_of_a_segment(parts: Parts) -> Parts:
     return {_without_hour(part): amount for part, amount in parts.items() if _in_segments(part)}
 
 
-def _in_segments(part: Part) -> bool:
+def _in_segments(part: JourneyPart) -> bool:
     return part.stage not in ("reached", "opened") or not part.detail
 
 
-def _without_hour(part: Part) -> Part:
+def _without_hour(part: JourneyPart) -> JourneyPart:
     if part.stage != "answered" or not part.detail:
         return part
-    return Part(part.stage, f"{part.detail.rpartition(' ')[0]} ?")
+    return JourneyPart(part.stage, f"{part.detail.rpartition(' ')[0]} ?")
 
 
-def _stages(journey: Journey) -> list[Part]:
+def _stages(journey: Journey) -> list[JourneyPart]:
     contacts = {contact.step: contact for contact in sorted(journey.reached, key=lambda contact: contact.at)[::-1]}
 
-    def owed(stage: str, step: int, channel: str = "") -> Part:
+    def owed(stage: str, step: int, channel: str = "") -> JourneyPart:
         contact = contacts.get(step)
         if contact is None:
-            return Part(stage, f"{step} {channel or 'link'} ?")
+            return JourneyPart(stage, f"{step} {channel or 'link'} ?")
         hour = contact.at.astimezone(zone(journey.time_zone)).hour
-        return Part(stage, f"{step} {contact.channel} {hour:02}")
+        return JourneyPart(stage, f"{step} {contact.channel} {hour:02}")
 
-    stages = [Part("asked"), Part("people", journey.group)]
+    stages = [JourneyPart("asked"), JourneyPart("people", journey.group)]
     if journey.reached or journey.opened is not None or journey.said:
-        stages.append(Part("reached"))
+        stages.append(JourneyPart("reached"))
     stages += [owed("reached", step) for step in contacts]
     if journey.opened is not None:
-        stages += [Part("opened"), owed("opened", journey.opened)]
+        stages += [JourneyPart("opened"), owed("opened", journey.opened)]
     if journey.said:
-        stages += [Part("answered"), owed("answered", journey.said.step, journey.said.channel)]
-        stages += [Part("reason", f"{journey.said.score} {reason}") for reason in journey.said.reasons]
+        stages += [JourneyPart("answered"), owed("answered", journey.said.step, journey.said.channel)]
+        stages += [JourneyPart("reason", f"{journey.said.score} {reason}") for reason in journey.said.reasons]
     elif journey.ended:
-        stages.append(Part("ended"))
+        stages.append(JourneyPart("ended"))
     return stages
 
 
 def _money(journey: Journey) -> Parts:
     group, occasion = journey.group, journey.occasion
-    sums: Parts = {Part("returned", group): ONE} if journey.returns else {}
+    sums: Parts = {JourneyPart("returned", group): ONE} if journey.returns else {}
     paid = [("spent", occasion.amount, occasion.currency)]
     paid += [("revenue", bought.amount, bought.currency) for bought in journey.returns]
     for stage, amount, currency in paid:
         if amount is not None and currency:
-            part = Part(stage, f"{group} {currency}")
+            part = JourneyPart(stage, f"{group} {currency}")
             sums[part] = sums.get(part, Decimal()) + amount
     return sums

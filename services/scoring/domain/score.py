@@ -13,7 +13,7 @@ from math import sqrt
 from statistics import NormalDist
 from typing import Self
 
-from shared.vocabulary import AnswerMode
+from shared.contract.vocabulary import AnswerMode
 
 CONFIDENCE = 0.95
 FEW = 30  # under so many answers the answers themselves say more than their score

@@ -10,7 +10,7 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from shared.events import AnswerAmended, DetractorReported, NpsDropped, NpsUpdated, SurveyAnswered
+from shared.contract.events import AnswerAmended, DetractorReported, NpsDropped, NpsUpdated, SurveyAnswered
 
 OFFERED = tuple(each.type for each in (SurveyAnswered, AnswerAmended, DetractorReported, NpsDropped, NpsUpdated))
 USUAL = tuple(name for name in OFFERED if name != NpsUpdated.type)  # every changed figure is a flood

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared import db
+from shared.database import db
 
 _WORK_LEFT = """SELECT (SELECT count(*) FROM buckets WHERE revision > published_revision)
 + (SELECT count(*) FROM invited WHERE revision > published_revision)

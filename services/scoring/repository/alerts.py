@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.scoring.domain.alerts import Change, Drop, Week
 from services.scoring.domain.score import Tally
 from services.scoring.models import COUNTERS
-from services.scoring.repository.buckets import tally
-from shared import db
+from services.scoring.repository.scores.buckets import tally
+from shared.database import db
 
 _BEGIN = "INSERT INTO alert_days (day) VALUES ($1) ON CONFLICT DO NOTHING RETURNING day"
 _FORGET = "DELETE FROM alert_days WHERE day < $1"

@@ -10,10 +10,11 @@ import asyncpg
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.answers import Answer, Entry, Invitation
-from services.scoring.domain.visits import Device, Suspicion
-from shared import db
-from shared.vocabulary import AnswerMode, ChannelKind
+from services.scoring.domain.answers import Entry
+from services.scoring.domain.bot_detection import Device, Suspicion
+from services.scoring.domain.invitations import Answer, Invitation
+from shared.contract.vocabulary import AnswerMode, ChannelKind
+from shared.database import db
 
 RECENT = 50
 _TYPES = {
@@ -55,7 +56,7 @@ class Version(msgspec.Struct, frozen=True):
     suspicion: Suspicion | None = None
 
 
-def keeping(versions: Sequence[Version]) -> db.Write | None:
+def keep_statement(versions: Sequence[Version]) -> db.Write | None:
     """Say how to store versions, of each invitation the last as the current answer, and that its journey changed."""
     if not versions:
         return None

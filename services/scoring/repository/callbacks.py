@@ -9,9 +9,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.answers import Invitation
 from services.scoring.domain.calls import CALLBACK_TRIES, BestTime, Callback, Hours, Slot
-from shared import db
+from services.scoring.domain.invitations import Invitation
+from shared.database import db
 
 
 @dataclass(frozen=True, slots=True)

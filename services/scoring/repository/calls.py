@@ -12,10 +12,10 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.calls import Hours, Slot, TaskKind
-from shared import db
-from shared.events import CallRequested, CallWithdrawn
-from shared.isolated import isolated
-from shared.vocabulary import CallDisposition, CallOutcome, Service
+from shared.contract.events import CallRequested, CallWithdrawn
+from shared.contract.vocabulary import CallDisposition, CallOutcome, Service
+from shared.database import db
+from shared.database.isolated import isolated
 
 
 class Task(msgspec.Struct, frozen=True):

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.repository import journeys
-from shared import db
-from shared.events import ContactAttempted, InvitationClosed
+from services.scoring.repository.scores import journeys
+from shared.contract.events import ContactAttempted, InvitationClosed
+from shared.database import db
 
 _KEEP_ATTEMPTS = """INSERT INTO attempts AS a (attempt_id, invitation_id, revision, step, channel, state, at)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[], $5::text[], $6::text[], $7::timestamptz[])

@@ -14,11 +14,12 @@ import asyncpg
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.answers import Content, Invitation, InvitationState, Occasion
-from services.scoring.domain.visits import LATELY, SOON
+from services.scoring.domain.bot_detection import LATELY, SOON
+from services.scoring.domain.invitations import Content, Invitation, InvitationState, TriggerEvent
 from services.scoring.repository import answers
-from shared import cloudevents, db
-from shared.events import CallRequested, SurveyRequested
+from shared.contract.events import CallRequested, SurveyRequested
+from shared.database import db
+from shared.messaging import codec
 
 _ADD_CONTENTS = """INSERT INTO contents (digest, document) SELECT * FROM unnest($1::bytea[], $2::jsonb[])
 ON CONFLICT DO NOTHING"""
@@ -42,7 +43,7 @@ class Linked:
 async def add(session: AsyncSession, new: Sequence[Linked]) -> set[UUID]:
     """Insert what is not there yet; return the ids of those."""
     each = [linked.invitation for linked in new]
-    contents = [cloudevents.written(invitation.content) for invitation in each]
+    contents = [codec.written(invitation.content) for invitation in each]
     digests = [hashlib.sha256(content).digest() for content in contents]
     different = sorted(set(zip(digests, contents, strict=True)))  # locks have an order
     await db.fetch(session, _ADD_CONTENTS, [digest for digest, _ in different], [of.decode() for _, of in different])
@@ -108,14 +109,14 @@ FROM unnest($1::bytea[], $2::timestamptz[]) WITH ORDINALITY AS k (fingerprint, a
 JOIN invitations i USING (fingerprint) {_WITH}"""  # noqa: S608 - column names only
 
 
-class Knock(msgspec.Struct, frozen=True):
+class LinkVisit(msgspec.Struct, frozen=True):
     """Somebody with a link, and when they came."""
 
     fingerprint: bytes
     at: datetime
 
 
-class Visited(msgspec.Struct, frozen=True):
+class ResolvedLink(msgspec.Struct, frozen=True):
     """Whose link it is, how many scores had their link fetched lately, and whether a message had just gone out."""
 
     invitation: Invitation
@@ -123,24 +124,24 @@ class Visited(msgspec.Struct, frozen=True):
     soon: bool
 
 
-async def visited(session: AsyncSession, knocks: Sequence[Knock]) -> list[Visited | None]:
+async def visited(session: AsyncSession, knocks: Sequence[LinkVisit]) -> list[ResolvedLink | None]:
     """Find whose links these are, each in its place; None for an invented one."""
     each = [knock.fingerprint for knock in knocks], [knock.at for knock in knocks]
     rows = await db.fetch(session, _VISITED, *each, LATELY, SOON)
     found = {
-        row["place"]: Visited(each, row["links"], row["soon"])
+        row["place"]: ResolvedLink(each, row["links"], row["soon"])
         for row, each in zip(rows, _invitations(rows), strict=True)
     }
     return [found.get(place) for place in range(1, len(knocks) + 1)]
 
 
-async def visited_and_held(session: AsyncSession, knocks: Sequence[Knock]) -> list[Visited | None]:
+async def visited_and_held(session: AsyncSession, knocks: Sequence[LinkVisit]) -> list[ResolvedLink | None]:
     """Find them as `visited` does, and hold them until the end of the transaction."""
     held = {row["id"] for row in await db.fetch(session, _LOCK_LINKED, [knock.fingerprint for knock in knocks])}
     return [each if each and each.invitation.id in held else None for each in await visited(session, knocks)]
 
 
-_occasion = msgspec.json.Decoder(Occasion).decode
+_occasion = msgspec.json.Decoder(TriggerEvent).decode
 # most of the work is what many have in common
 _content: Callable[[str], Content] = lru_cache(maxsize=2000)(Content.model_validate_json)
 _mapping: Callable[[str], Mapping[str, str]] = lru_cache(maxsize=2000)(json.loads)
@@ -253,44 +254,3 @@ async def opt_out(session: AsyncSession, invitation_id: UUID, *, now: datetime) 
     """Remember that this respondent asked to be left alone; False when they had already."""
     sql = "UPDATE invitations SET opted_out_at = $2 WHERE id = $1 AND opted_out_at IS NULL RETURNING id"
     return bool(await db.fetch(session, sql, invitation_id, now))
-
-
-_PUBLISH_PROGRAMS = """INSERT INTO programs (id, version, document)
-SELECT * FROM unnest($1::text[], $2::int[], $3::jsonb[])
-ON CONFLICT (id) DO UPDATE SET version = excluded.version, document = excluded.document
-WHERE excluded.version >= programs.version"""
-
-
-async def store_programs(session: AsyncSession, documents: Sequence[tuple[str, int, str]]) -> None:
-    """Keep the newest document of each program; one row per program."""
-    await db.fetch(session, _PUBLISH_PROGRAMS, *(list(column) for column in zip(*documents, strict=True)))
-
-
-async def program_zones(session: AsyncSession) -> dict[str, str]:
-    rows = await db.fetch(session, "SELECT id, document->>'time_zone' AS zone FROM programs")
-    return {row["id"]: row["zone"] for row in rows if row["zone"]}
-
-
-_TITLES = """SELECT p.id, coalesce(p.document->>'title', (SELECT program_title FROM invitations WHERE program = p.id
-ORDER BY id DESC LIMIT 1), '') AS title, coalesce((p.document->>'active')::boolean, true) AS active,
-coalesce(p.document->>'time_zone',
-(SELECT program_zone FROM invitations WHERE program = p.id ORDER BY id DESC LIMIT 1), 'UTC') AS zone
-FROM (SELECT id, document FROM programs UNION ALL
-SELECT DISTINCT program, NULL::jsonb FROM invited WHERE program NOT IN (SELECT id FROM programs)) p
-ORDER BY active DESC,
-(SELECT max(day) FROM invited WHERE program = p.id AND dimension = 'all' AND value = '') DESC NULLS LAST, p.id"""
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    title: str
-    active: bool
-    zone: str
-
-
-async def programs_by_use(session: AsyncSession) -> dict[str, Named]:
-    """Every program anybody published or was asked for; first that which asks and asked last."""
-    return {
-        row["id"]: Named(row["title"] or row["id"], row["active"], row["zone"])
-        for row in await db.fetch(session, _TITLES)
-    }

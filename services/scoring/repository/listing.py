@@ -13,9 +13,9 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.dimensions import Key
-from services.scoring.repository.counting import Arguments
-from shared import db
-from shared.vocabulary import AnswerMode, Category, ChannelKind
+from services.scoring.repository.scores.counting import Arguments
+from shared.contract.vocabulary import AnswerMode, Category, ChannelKind
+from shared.database import db
 
 ANSWER_COLUMNS = (
     "answer_id, invitation_id, customer_id, program, program_version, version, score, category, reasons, comment, "

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.history import Program
-from shared import db
+from shared.contract.events import PlanStep, Reasons
+from shared.database import db
 
 _PUBLISHED = """SELECT id, version, coalesce(document->>'title', id) AS title,
 coalesce(document->>'time_zone', 'UTC') AS zone FROM programs WHERE id = $1"""
@@ -14,3 +19,69 @@ coalesce(document->>'time_zone', 'UTC') AS zone FROM programs WHERE id = $1"""
 async def published(session: AsyncSession, program: str) -> Program | None:
     rows = await db.fetch(session, _PUBLISHED, program)
     return Program(*rows[0]) if rows else None
+
+
+_PUBLISH_PROGRAMS = """INSERT INTO programs (id, version, document)
+SELECT * FROM unnest($1::text[], $2::int[], $3::jsonb[])
+ON CONFLICT (id) DO UPDATE SET version = excluded.version, document = excluded.document
+WHERE excluded.version >= programs.version"""
+
+
+async def store_programs(session: AsyncSession, documents: Sequence[tuple[str, int, str]]) -> None:
+    """Keep the newest document of each program; one row per program."""
+    await db.fetch(session, _PUBLISH_PROGRAMS, *(list(column) for column in zip(*documents, strict=True)))
+
+
+async def program_zones(session: AsyncSession) -> dict[str, str]:
+    rows = await db.fetch(session, "SELECT id, document->>'time_zone' AS zone FROM programs")
+    return {row["id"]: row["zone"] for row in rows if row["zone"]}
+
+
+_TITLES = """SELECT p.id, coalesce(p.document->>'title', (SELECT program_title FROM invitations WHERE program = p.id
+ORDER BY id DESC LIMIT 1), '') AS title, coalesce((p.document->>'active')::boolean, true) AS active,
+coalesce(p.document->>'time_zone',
+(SELECT program_zone FROM invitations WHERE program = p.id ORDER BY id DESC LIMIT 1), 'UTC') AS zone
+FROM (SELECT id, document FROM programs UNION ALL
+SELECT DISTINCT program, NULL::jsonb FROM invited WHERE program NOT IN (SELECT id FROM programs)) p
+ORDER BY active DESC,
+(SELECT max(day) FROM invited WHERE program = p.id AND dimension = 'all' AND value = '') DESC NULLS LAST, p.id"""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    title: str
+    active: bool
+    zone: str
+
+
+async def programs_by_use(session: AsyncSession) -> dict[str, Named]:
+    """Every program anybody published or was asked for; first that which asks and asked last."""
+    return {
+        row["id"]: Named(row["title"] or row["id"], row["active"], row["zone"])
+        for row in await db.fetch(session, _TITLES)
+    }
+
+
+_PLAN = """SELECT document->'plan' AS plan FROM contents
+WHERE digest = (SELECT content FROM invitations WHERE program = $1 ORDER BY id DESC LIMIT 1)"""
+
+
+async def plan(session: AsyncSession, program: str) -> list[PlanStep]:
+    """Read the escalation plan of the program's newest invitation."""
+    rows = await db.fetch(session, _PLAN, program)
+    return TypeAdapter(list[PlanStep]).validate_python(rows[0]["plan"]) if rows else []
+
+
+_REASON_TEXTS = """SELECT coalesce(
+(SELECT document->'texts'->(document->>'default_locale')->'reasons' FROM programs WHERE id = $1),
+(SELECT c.document->'reasons'
+ FROM (SELECT * FROM invitations WHERE program = $1 ORDER BY id DESC LIMIT 200) AS latest
+ JOIN contents c ON c.digest = latest.content
+ ORDER BY starts_with(locale, (SELECT document->>'default_locale' FROM programs WHERE id = $1)) DESC NULLS LAST,
+ id DESC LIMIT 1)) AS texts"""
+
+
+async def reason_texts(session: AsyncSession, program: str) -> Reasons:
+    """Read the words of each reason in the program's own language, or as its newest invitation in that one has them."""
+    [found] = await db.fetch(session, _REASON_TEXTS, program)
+    return Reasons.model_validate(found["texts"] or {})

@@ -12,7 +12,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.webhooks import KEPT, MOST, OVERLAP, Delivery, DeliveryState, Endpoint, Result
-from shared import db
+from shared.database import db
 
 _ENQUEUE = """queued AS (INSERT INTO webhook_deliveries (endpoint_id, event_id, type, subject, body)
 SELECT w.id, e.said->>'id', e.said->>'type', e.said->>'subject', e.body FROM webhook_endpoints w,

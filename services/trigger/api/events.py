@@ -11,16 +11,17 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.datastructures import Headers
 
-from services.trigger.api.door import INVALID, REUSED, Door
 from services.trigger.api.keys import Keys
+from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.handlers.events import Conflict, read_event
-from services.trigger.repository.decisions import StoredDecision
+from services.trigger.handlers.intake import INVALID, REUSED, EventIntake
 from services.trigger.schemas import Decided, Refused, Results
-from shared import problems
-from shared.cloudevents import Event, InvalidEvent
-from shared.events import BY_TYPE, CrmPayload
-from shared.topics import CRM_EVENTS
-from shared.transport import Message
+from shared.contract.cloudevents import Event
+from shared.contract.events import BY_TYPE, CrmPayload
+from shared.contract.topics import CRM_EVENTS
+from shared.messaging.codec import InvalidEvent
+from shared.messaging.transport import Message
+from shared.web import problems
 
 MAX_EVENTS = 1000
 _BATCH = "application/cloudevents-batch+json"
@@ -65,7 +66,7 @@ _BODY = {
 }
 
 
-def events_router(door: Door, keys: Keys) -> APIRouter:
+def events_router(door: EventIntake, keys: Keys) -> APIRouter:
     router = APIRouter(tags=["events"])
 
     @router.post("/v1/events", status_code=HTTPStatus.ACCEPTED, openapi_extra={"requestBody": _BODY})
@@ -74,7 +75,7 @@ def events_router(door: Door, keys: Keys) -> APIRouter:
         body = await request.body()
         if not _is_array(request.headers, body):
             keys.count(request, 1)
-            return await door.decide_one(_read_one(request.headers, body, now=door.clock.now()))
+            return Decided.of(await door.decide_one(_read_one(request.headers, body, now=door.clock.now())))
         items = _items(body)
         keys.count(request, len(items))
         now = door.clock.now()

@@ -11,10 +11,10 @@ from starlette.types import Scope as Asgi
 
 from services.trigger.domain.keys import ApiKey, Scope, digest
 from services.trigger.repository import keys
-from shared.db import Sessions
-from shared.gate import Paths
-from shared.problems import Forbidden, Unauthorized
-from shared.rate_limit import RateLimit
+from shared.database.db import Sessions
+from shared.web.gate import Paths
+from shared.web.problems import Forbidden, Unauthorized
+from shared.web.rate_limit import RateLimit
 
 REMEMBERED_S = 5.0  # a revoked key may work for so long
 REMEMBERED = 1000

@@ -6,13 +6,13 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from services.trigger.api.door import Door
-from services.trigger.domain.programs import ProgramDocument
-from services.trigger.domain.reading import InvalidProgram, read_program
+from services.trigger.domain.programs.program import ProgramDocument
+from services.trigger.domain.programs.reading import InvalidProgram, read_program
+from services.trigger.handlers.intake import EventIntake
 from services.trigger.handlers.programs import apply_program
 from services.trigger.repository import programs
 from services.trigger.schemas import Applied, ProgramHistory, Programs, ProgramVersion, ProgramView
-from shared import problems
+from shared.web import problems
 
 _BODY: dict[str, Any] = {
     "required": True,
@@ -20,7 +20,7 @@ _BODY: dict[str, Any] = {
 }
 
 
-def programs_router(door: Door) -> APIRouter:
+def programs_router(door: EventIntake) -> APIRouter:
     router = APIRouter(prefix="/v1/programs", tags=["programs"])
 
     @router.get("")

@@ -9,17 +9,18 @@ from fastapi import APIRouter, Query
 from pydantic import ValidationError
 from uuid_utils.compat import uuid7
 
-from services.trigger.api.door import INVALID, Door
 from services.trigger.handlers.events import checked
+from services.trigger.handlers.intake import INVALID, EventIntake
 from services.trigger.repository import decisions
 from services.trigger.schemas import Decided, Decisions, DecisionView
-from shared import problems
-from shared.cloudevents import Event, InvalidEvent, explain
-from shared.events import CustomerErased, CustomerRef
-from shared.vocabulary import Service, respondent_id
+from shared.contract.cloudevents import Event
+from shared.contract.events import CustomerErased, CustomerRef
+from shared.contract.vocabulary import Service, respondent_id
+from shared.messaging.codec import InvalidEvent, explain
+from shared.web import problems
 
 
-def respondents_router(door: Door) -> APIRouter:
+def respondents_router(door: EventIntake) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["respondents"])
 
     @router.get("/decisions")
@@ -41,12 +42,12 @@ def respondents_router(door: Door) -> APIRouter:
     @router.post("/respondents/{customer_id:path}/erase", status_code=HTTPStatus.ACCEPTED)
     async def erase_respondent(customer_id: str) -> Decided:
         """Forget a customer here and downstream, as `crm.customer.erased` does."""
-        return await door.decide_one(_erasure(customer_id, door))
+        return Decided.of(await door.decide_one(_erasure(customer_id, door)))
 
     return router
 
 
-def _erasure(customer_id: str, door: Door) -> Event[CustomerErased]:
+def _erasure(customer_id: str, door: EventIntake) -> Event[CustomerErased]:
     try:
         payload = CustomerErased(customer=CustomerRef(id=customer_id))
         event = Event(str(uuid7()), Service.TRIGGER.source, door.clock.now(), payload)

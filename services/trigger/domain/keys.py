@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from shared.vocabulary import KEY_PREFIX
+from shared.contract.vocabulary import KEY_PREFIX
 
 
 class Scope(StrEnum):

@@ -15,15 +15,15 @@ import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 from msgspec.structs import replace
 
-from shared.events import Consent, Contact, Customer, Scalar
-from shared.vocabulary import ChannelKind
+from shared.contract.events import Consent, Contact, Customer, Scalar
+from shared.contract.vocabulary import ChannelKind
 
 _PLAIN_LOCAL = re.compile(r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*")
 _LOCALE = re.compile(r"[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8}){0,3}")
 _ZONES = frozenset(zoneinfo.available_timezones())
 
 
-class Cause(StrEnum):
+class ContactCause(StrEnum):
     """What a cap counts from."""
 
     INVITATION = "invitation"
@@ -33,7 +33,7 @@ class Cause(StrEnum):
 
 
 ANY_PROGRAM = ""
-Moments = Mapping[str, Mapping[str, datetime]]
+LastContacts = Mapping[str, Mapping[str, datetime]]
 
 
 class Respondent(msgspec.Struct, frozen=True):  # replacing a field costs a tenth of a dataclass's
@@ -58,14 +58,14 @@ class Respondent(msgspec.Struct, frozen=True):  # replacing a field costs a tent
     last_answered_at: datetime | None = None
     last_category: str | None = None
     last_score: int | None = None
-    moments: Moments = msgspec.field(default_factory=dict)
+    moments: LastContacts = msgspec.field(default_factory=dict)
     erased_at: datetime | None = None
 
     @property
     def last_asked_at(self) -> datetime | None:
-        return max(self.moments.get(Cause.INVITATION, {}).values(), default=None)
+        return max(self.moments.get(ContactCause.INVITATION, {}).values(), default=None)
 
-    def noting(self, cause: Cause, program: str, at: datetime) -> Respondent:
+    def noting(self, cause: ContactCause, program: str, at: datetime) -> Respondent:
         """Remember when something last happened; an older time changes nothing."""
         known = self.moments.get(cause, {})
         if program in known and at <= known[program]:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from shared.events import (
+from shared.contract.events import (
     AnswerAmended,
     AnswerPayload,
     CrmPayload,
@@ -41,7 +41,7 @@ class CadenceDue(Payload):
         return self.respondent_id
 
 
-Occasion = CrmPayload | AnswerPayload | CadenceDue
+TriggerPayload = CrmPayload | AnswerPayload | CadenceDue
 
 
 class Happening(Protocol):
@@ -54,7 +54,7 @@ class Happening(Protocol):
     @property
     def time(self) -> datetime: ...
     @property
-    def payload(self) -> Occasion: ...
+    def payload(self) -> TriggerPayload: ...
 
 
 class TouchpointKind(StrEnum):
@@ -97,28 +97,28 @@ _COMPLETIONS = (PurchaseCompleted, ServiceCompleted)
 _ANSWERS = (SurveyAnswered, AnswerAmended)
 
 
-def is_reversal(payload: Occasion) -> bool:
+def is_reversal(payload: TriggerPayload) -> bool:
     return type(payload) in _REVERSALS
 
 
-def is_completion(payload: Occasion) -> bool:
+def is_completion(payload: TriggerPayload) -> bool:
     return type(payload) in _COMPLETIONS
 
 
-def is_delivery(payload: Occasion) -> TypeGuard[OrderDelivered]:
+def is_delivery(payload: TriggerPayload) -> TypeGuard[OrderDelivered]:
     return type(payload) is OrderDelivered
 
 
-def is_answer(payload: Occasion) -> TypeGuard[AnswerPayload]:
+def is_answer(payload: TriggerPayload) -> TypeGuard[AnswerPayload]:
     return type(payload) in _ANSWERS
 
 
-def is_historic(payload: Occasion) -> bool:
+def is_historic(payload: TriggerPayload) -> bool:
     """Say whether an event only fills the history: `attributes.historic` is true, as a backfill says."""
     return getattr(payload, "attributes", {}).get("historic") is True
 
 
-def touchpoint_key(payload: Occasion) -> TouchpointKey | None:
+def touchpoint_key(payload: TriggerPayload) -> TouchpointKey | None:
     """Say what of whom an event is about."""
     match payload:
         case PurchaseCompleted() | PurchaseCancelled() | OrderDelivered():
@@ -132,7 +132,7 @@ def touchpoint_key(payload: Occasion) -> TouchpointKey | None:
     return None
 
 
-def details_of(payload: Occasion) -> dict[str, Any] | None:
+def details_of(payload: TriggerPayload) -> dict[str, Any] | None:
     """Keep what a later event about the same order will be judged by; nothing of the customer."""
     match payload:
         case PurchaseCompleted():
@@ -153,7 +153,7 @@ def _said(part: Part) -> dict[str, Any]:
     }
 
 
-def with_details(payload: Occasion, touchpoint: Touchpoint | None) -> Occasion:
+def with_details(payload: TriggerPayload, touchpoint: Touchpoint | None) -> TriggerPayload:
     """Read a delivery as the purchase it completes, where that is known."""
     if not is_delivery(payload) or touchpoint is None or touchpoint.details is None:
         return payload

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from services.trigger.repository.files import Position
-from shared.cloudevents import MAX_BODY
+from shared.messaging.codec import MAX_BODY
 
 SUFFIXES = (".csv", ".jsonl", ".ndjson")
 _BOM = b"\xef\xbb\xbf"

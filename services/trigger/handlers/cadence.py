@@ -7,21 +7,21 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.trigger.domain.cadence import Turn, next_day
-from services.trigger.domain.programs import Program
-from services.trigger.domain.quotas import local_day
+from services.trigger.domain.deciding.batch import InstallationSettings
+from services.trigger.domain.deciding.cadence import CadenceDay, next_day
+from services.trigger.domain.programs.program import Program
+from services.trigger.domain.programs.quotas import local_day
 from services.trigger.domain.touchpoints import CadenceDue
-from services.trigger.handlers.batch import Terms
 from services.trigger.handlers.deciding import decide_ours
 from services.trigger.repository import cadences, respondents
 from services.trigger.repository.cadences import Progress
-from shared.cloudevents import Event
-from shared.vocabulary import Service
+from shared.contract.cloudevents import Event
+from shared.contract.vocabulary import Service
 
 BATCH = 500
 
 
-async def ask_next(session: AsyncSession, program: Program, *, now: datetime, terms: Terms) -> bool:
+async def ask_next(session: AsyncSession, program: Program, *, now: datetime, terms: InstallationSettings) -> bool:
     """Decide about the next customers whose turn it is; False when there are none left today.
 
     One process at a time works on a program; another one meets a locked row and leaves it alone.
@@ -42,20 +42,20 @@ async def ask_next(session: AsyncSession, program: Program, *, now: datetime, te
     return True
 
 
-def _turn(program: Program, progress: Progress, now: datetime) -> tuple[Turn | None, Progress]:
+def _turn(program: Program, progress: Progress, now: datetime) -> tuple[CadenceDay | None, Progress]:
     cadence = program.document.cadence
     assert cadence is not None
     if progress.day is not None and progress.after_spread is not None:
-        return Turn.of(progress.day, cadence=cadence), progress
+        return CadenceDay.of(progress.day, cadence=cadence), progress
     today = local_day(now, program.document.time_zone)
     day = next_day(progress.day, today=today, cadence=cadence)
     if day is None:
         return None, progress
-    turn = Turn.of(day, cadence=cadence)
+    turn = CadenceDay.of(day, cadence=cadence)
     return turn, replace(progress, day=day, after_spread=turn.first - 1, after_id="")
 
 
-def _event(program: Program, turn: Turn, respondent_id: str) -> Event[CadenceDue]:
+def _event(program: Program, turn: CadenceDay, respondent_id: str) -> Event[CadenceDue]:
     payload = CadenceDue(respondent_id=respondent_id, program_id=program.id, period=turn.period)
     at = turn.begins_at(program.document.time_zone)
     return Event(f"{program.id}:{turn.period}:{respondent_id}", Service.TRIGGER.source, at, payload)

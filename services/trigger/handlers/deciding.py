@@ -8,26 +8,28 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.trigger.domain.programs import Program, by_priority
+from services.trigger.domain.deciding.batch import DecisionBatch, InstallationSettings
+from services.trigger.domain.deciding.stored_decision import EventKey
+from services.trigger.domain.programs.program import Program, by_priority
 from services.trigger.domain.respondents import Respondent
-from services.trigger.domain.touchpoints import Occasion, TouchpointKey, touchpoint_key
-from services.trigger.handlers.batch import Batch, Terms
+from services.trigger.domain.touchpoints import TouchpointKey, TriggerPayload, touchpoint_key
 from services.trigger.repository import decisions, parked, programs, quotas, respondents, suppressions, touchpoints
-from services.trigger.repository.decisions import EventKey
-from shared import db, metrics, outbox
-from shared.cloudevents import Event
-from shared.events import RespondentErased
-from shared.vocabulary import Service
+from shared import metrics
+from shared.contract.cloudevents import Event
+from shared.contract.events import RespondentErased
+from shared.contract.vocabulary import Service
+from shared.database import db
+from shared.messaging import outbox
 
 
 async def open_batch(
     session: AsyncSession,
-    events: Sequence[Event[Occasion]],
+    events: Sequence[Event[TriggerPayload]],
     locked: Mapping[str, Respondent],
     *,
     now: datetime,
-    terms: Terms,
-) -> Batch:
+    terms: InstallationSettings,
+) -> DecisionBatch:
     """Load what these events are decided by; their respondents are locked already, the quotas are now.
 
     Who is not among the locked is new: whoever stores them first wins, see `respondents.add`.
@@ -38,7 +40,7 @@ async def open_batch(
     people = {**{id_: Respondent(id_) for id_ in ids}, **locked}
     places = {touchpoint_key(event.payload) for event, id_ in zip(events, ids, strict=True) if id_ in locked}
     found = await touchpoints.find(session, [place for place in places if place])
-    return Batch(
+    return DecisionBatch(
         programs=tried,
         groups={program.id: program.document.group for program in current.values() if program.document.group},
         respondents=people,
@@ -51,18 +53,18 @@ async def open_batch(
     )
 
 
-def _with_quotas(tried: Iterable[Program], events: Sequence[Event[Occasion]]) -> list[str]:
+def _with_quotas(tried: Iterable[Program], events: Sequence[Event[TriggerPayload]]) -> list[str]:
     limited = [program for program in tried if program.document.quotas]
     return [program.id for program in limited if any(program.starts_on(event.payload) for event in events)]
 
 
 async def decide_ours(
     session: AsyncSession,
-    events: Sequence[Event[Occasion]],
+    events: Sequence[Event[TriggerPayload]],
     locked: Mapping[str, Respondent],
     *,
     now: datetime,
-    terms: Terms,
+    terms: InstallationSettings,
 ) -> None:
     """Decide what nobody outside told us of, once."""
     known = await decisions.find(session, [EventKey(event.source, event.id) for event in events])
@@ -73,7 +75,7 @@ async def decide_ours(
     await save(session, batch)
 
 
-async def save(session: AsyncSession, batch: Batch) -> None:
+async def save(session: AsyncSession, batch: DecisionBatch) -> None:
     """Store what was decided; it is counted once it is committed. Raises Raced."""
     await respondents.add(session, [known for id_, known in batch.respondents.items() if id_ not in batch.stored])
     await respondents.save(session, [batch.respondents[id_] for id_ in batch.changed_respondents & batch.stored])

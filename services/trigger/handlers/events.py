@@ -12,17 +12,19 @@ import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.trigger.domain.timing import MOST_AHEAD
+from services.trigger.domain.deciding.batch import InstallationSettings
+from services.trigger.domain.deciding.stored_decision import EventKey, StoredDecision
+from services.trigger.domain.programs.timing import MOST_AHEAD
 from services.trigger.domain.touchpoints import is_historic, touchpoint_key
-from services.trigger.handlers.batch import Terms
 from services.trigger.handlers.deciding import open_batch, save
 from services.trigger.repository import decisions, respondents
-from services.trigger.repository.decisions import EventKey, StoredDecision
-from shared import cloudevents, metrics
-from shared.cloudevents import Event, InvalidEvent
-from shared.events import BY_TYPE, CrmPayload, Payload
-from shared.transport import Message
-from shared.vocabulary import Service
+from shared import metrics
+from shared.contract.cloudevents import Event
+from shared.contract.events import BY_TYPE, CrmPayload, Payload
+from shared.contract.vocabulary import Service
+from shared.messaging import codec
+from shared.messaging.codec import InvalidEvent
+from shared.messaging.transport import Message
 
 log = structlog.get_logger()
 
@@ -50,7 +52,7 @@ _TAKEN = frozenset(model for model in BY_TYPE.values() if issubclass(model, CrmP
 
 def read_event(message: Message, *, now: datetime | None = None) -> Event[CrmPayload]:
     """Read an event somebody else may send us, of any time where it is not decided now; raises InvalidEvent."""
-    event = checked(cloudevents.parse(message))
+    event = checked(codec.parse(message))
     if now is not None and event.time > now + MOST_AHEAD:
         raise InvalidEvent("time: more than a day in the future, so a clock or a date is wrong")
     return event
@@ -65,7 +67,7 @@ def checked(event: Event[Payload]) -> Event[CrmPayload]:
 
 
 async def decide_events(
-    session: AsyncSession, events: Sequence[Event[CrmPayload]], *, now: datetime, terms: Terms
+    session: AsyncSession, events: Sequence[Event[CrmPayload]], *, now: datetime, terms: InstallationSettings
 ) -> list[StoredDecision | Conflict]:
     """Decide a batch and store it; answers are in order. A repeated event gets the decision it got before.
 
@@ -84,7 +86,7 @@ async def decide_events(
 
 
 async def on_crm_events(
-    session: AsyncSession, events: Sequence[Event[Payload]], *, now: datetime, terms: Terms
+    session: AsyncSession, events: Sequence[Event[Payload]], *, now: datetime, terms: InstallationSettings
 ) -> None:
     """Decide what came through the log; where an id was used before for another event, that one stands."""
     crm_events = cast("Sequence[Event[CrmPayload]]", events)  # `read_event` has checked them
@@ -95,7 +97,7 @@ async def on_crm_events(
 
 
 async def _decide_fresh(
-    session: AsyncSession, fresh: Sequence[_Incoming], *, now: datetime, terms: Terms
+    session: AsyncSession, fresh: Sequence[_Incoming], *, now: datetime, terms: InstallationSettings
 ) -> dict[EventKey, StoredDecision]:
     locked = await respondents.lock(session, {one.respondent_id for one in fresh})
     waited_for = [one.key for one in fresh if one.respondent_id in locked]

@@ -11,15 +11,14 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.trigger.domain.respondents import ANY_PROGRAM, Cause, Respondent
+from services.trigger.domain.deciding.batch import InstallationSettings
+from services.trigger.domain.deciding.suppressions import SuppressionKey
+from services.trigger.domain.respondents import ANY_PROGRAM, ContactCause, Respondent
 from services.trigger.domain.touchpoints import TouchpointState
-from services.trigger.handlers.batch import Terms
 from services.trigger.handlers.deciding import decide_ours
 from services.trigger.repository import programs, respondents, suppressions, touchpoints
-from services.trigger.repository.suppressions import SuppressionKey
-from shared import inbox
-from shared.cloudevents import Event
-from shared.events import (
+from shared.contract.cloudevents import Event
+from shared.contract.events import (
     AnswerPayload,
     InvitationClosed,
     Payload,
@@ -28,7 +27,8 @@ from shared.events import (
     RespondentSuppressed,
     SurveyPayload,
 )
-from shared.vocabulary import InvitationOutcome, Service, SuppressionReason, address_fingerprint
+from shared.contract.vocabulary import InvitationOutcome, Service, SuppressionReason, address_fingerprint
+from shared.messaging import inbox
 
 _OF_INTEREST = (AnswerPayload, InvitationClosed, RespondentOptedOut, RespondentSuppressed, RespondentReleased)
 
@@ -38,7 +38,9 @@ _STATES = {
 }
 
 
-async def on_feedback(session: AsyncSession, events: Sequence[Event[Payload]], *, now: datetime, terms: Terms) -> None:
+async def on_feedback(
+    session: AsyncSession, events: Sequence[Event[Payload]], *, now: datetime, terms: InstallationSettings
+) -> None:
     """Remember answers, ends of invitations, and who must not be contacted; then ask what follows an answer."""
     interesting = [event for event in events if _matters(event.payload)]
     fresh = await inbox.fresh(session, Service.TRIGGER.group, interesting)
@@ -74,13 +76,15 @@ def _noted(known: Respondent, event: Event[Payload], came_from: Mapping[UUID, st
     match event.payload:
         case AnswerPayload() as answer:
             known = known.answered(answer.category, answer.score, answer.answered_at)
-            return known.noting(Cause.ANSWER, answer.program.id, answer.answered_at)
+            return known.noting(ContactCause.ANSWER, answer.program.id, answer.answered_at)
         case InvitationClosed(outcome=InvitationOutcome.DECLINED) as closed:
-            return known.noting(Cause.DECLINE, came_from.get(closed.invitation_id, ANY_PROGRAM), closed.at)
+            return known.noting(ContactCause.DECLINE, came_from.get(closed.invitation_id, ANY_PROGRAM), closed.at)
         case RespondentOptedOut() as opted_out:
-            return known.noting(Cause.UNSUBSCRIBE, came_from.get(opted_out.invitation_id, ANY_PROGRAM), opted_out.at)
+            return known.noting(
+                ContactCause.UNSUBSCRIBE, came_from.get(opted_out.invitation_id, ANY_PROGRAM), opted_out.at
+            )
         case RespondentSuppressed(reason=SuppressionReason.OPT_OUT) as suppressed:
-            return known.noting(Cause.UNSUBSCRIBE, suppressed.program or ANY_PROGRAM, event.time)
+            return known.noting(ContactCause.UNSUBSCRIBE, suppressed.program or ANY_PROGRAM, event.time)
     return known
 
 
@@ -96,7 +100,7 @@ async def _follow_up(
     locked: Mapping[str, Respondent],
     *,
     now: datetime,
-    terms: Terms,
+    terms: InstallationSettings,
 ) -> None:
     """Decide about answers, where a program starts on them; an answer to a follow-up starts no other."""
     following = {p.id for p in (await programs.current(session)).values() if p.follows_answers and p.document.active}

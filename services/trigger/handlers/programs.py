@@ -7,13 +7,15 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.trigger.domain.programs import Program, ProgramDocument, ready
+from services.trigger.domain.programs.program import Program, ProgramDocument, ready
 from services.trigger.repository import programs
-from shared import cloudevents, db, outbox
 from shared.clock import Clock
-from shared.cloudevents import Event
-from shared.events import Payload, ProgramPublished
-from shared.vocabulary import Service
+from shared.contract import cloudevents
+from shared.contract.cloudevents import Event
+from shared.contract.events import Payload, ProgramPublished
+from shared.contract.vocabulary import Service
+from shared.database import db
+from shared.messaging import outbox
 
 
 async def apply_program(session: AsyncSession, document: ProgramDocument, *, now: datetime) -> tuple[Program, bool]:

@@ -7,8 +7,8 @@ from datetime import date
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.trigger.domain.cadence import Turn
-from shared import db
+from services.trigger.domain.deciding.cadence import CadenceDay
+from shared.database import db
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ async def keep(session: AsyncSession, program_id: str, progress: Progress) -> No
     await db.fetch(session, _KEEP, program_id, progress.day, progress.after_spread, progress.after_id)
 
 
-async def whose_turn(session: AsyncSession, turn: Turn, *, after: Progress, limit: int) -> list[tuple[int, str]]:
+async def whose_turn(session: AsyncSession, turn: CadenceDay, *, after: Progress, limit: int) -> list[tuple[int, str]]:
     """Find the next respondents of a turn, those we know something of: (spread, id), in that order."""
     rows = await db.fetch(session, _TURN, turn.first, turn.last, after.after_spread, after.after_id, limit)
     return [(row["spread"], row["id"]) for row in rows]

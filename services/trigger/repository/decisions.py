@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Sequence
 from operator import attrgetter
-from typing import Any, NamedTuple
-from uuid import UUID
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger import models
+from services.trigger.domain.deciding.stored_decision import EventKey, StoredDecision
 from services.trigger.repository import new_rows
-from shared import db
+from shared.database import db
 
 _IN_ORDER = attrgetter("source", "event_id")
 _JSON = msgspec.json.Encoder()
-
-
-class EventKey(NamedTuple):
-    source: str
-    event_id: str
-
-
-class StoredDecision(msgspec.Struct, frozen=True):
-    id: UUID
-    source: str
-    event_id: str
-    digest: bytes
-    type: str
-    respondent_id: str
-    subject: str | None
-    event_time: datetime
-    decided_at: datetime
-    reason: str
-    program_id: str | None
-    program_version: int | None
-    invitation_id: UUID | None
-    trail: Sequence[Mapping[str, Any]]
-
-    @property
-    def key(self) -> EventKey:
-        return EventKey(self.source, self.event_id)
 
 
 _COLUMNS = tuple(column.name for column in models.decisions.columns)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared import db
+from shared.database import db
 
 
 class Position(NamedTuple):

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.trigger.domain.keys import ApiKey, Scope
-from shared import db
+from shared.database import db
 
 _COLUMNS = "id, name, scopes, created_at, expires_at, revoked_at"
 

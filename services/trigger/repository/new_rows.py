@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared import db
+from shared.database import db
 
 
 class Raced(asyncpg.SerializationError):

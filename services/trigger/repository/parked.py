@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared import db, parking
-from shared.topics import CRM_EVENTS
-from shared.vocabulary import respondent_id
+from shared.contract.topics import CRM_EVENTS
+from shared.contract.vocabulary import respondent_id
+from shared.database import db
+from shared.messaging import parking
 
 
 async def forget(session: AsyncSession, respondents: Collection[str]) -> None:

@@ -8,8 +8,8 @@ from functools import lru_cache
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.trigger.domain.programs import Program, ProgramDocument, ready
-from shared import db
+from services.trigger.domain.programs.program import Program, ProgramDocument, ready
+from shared.database import db
 
 
 async def lock(session: AsyncSession) -> None:

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.trigger.domain.quotas import QuotaKey
-from shared import db
+from services.trigger.domain.programs.quotas import QuotaKey
+from shared.database import db
 
 _LOCK = "SELECT pg_advisory_xact_lock(number) FROM unnest($1::bigint[]) AS number"
 

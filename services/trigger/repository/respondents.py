@@ -10,11 +10,11 @@ import asyncpg
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.trigger.domain.chance import spread_of
 from services.trigger.domain.respondents import Respondent
+from services.trigger.domain.sampling import spread_of
 from services.trigger.repository import new_rows
-from shared import db
-from shared.events import Consent
+from shared.contract.events import Consent
+from shared.database import db
 
 _JSON = msgspec.json.Encoder()
 

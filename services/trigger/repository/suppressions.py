@@ -5,23 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.trigger.domain.cases import Suppression
-from shared import db
-from shared.vocabulary import ChannelKind
-
-
-class SuppressionKey(NamedTuple):
-    """`channel` and `program` None mean all."""
-
-    respondent_id: str
-    channel: ChannelKind | None
-    program: str | None
-    reason: str
-
+from services.trigger.domain.deciding.suppressions import Suppression, SuppressionKey
+from shared.contract.vocabulary import ChannelKind
+from shared.database import db
 
 _FIND = "SELECT respondent_id, channel, program, reason, until FROM suppressions WHERE respondent_id = ANY($1::text[])"
 

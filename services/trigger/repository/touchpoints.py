@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.trigger import models
 from services.trigger.domain.touchpoints import Touchpoint, TouchpointKey, TouchpointKind, TouchpointState
 from services.trigger.repository import new_rows
-from shared import db
+from shared.database import db
 
 _JSON = msgspec.json.Encoder()
 

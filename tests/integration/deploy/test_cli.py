@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from deploy import databases
-from shared import db, embedded, parking
-from shared.transport import Message
-from shared.vocabulary import Service
+from shared.contract.vocabulary import Service
+from shared.database import db, embedded
+from shared.messaging import parking
+from shared.messaging.transport import Message
 
 
 async def earshot(*arguments: str, **settings: str) -> tuple[int, str]:

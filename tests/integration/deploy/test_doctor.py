@@ -13,21 +13,25 @@ import pytest
 import time_machine
 from uuid_utils.compat import uuid7
 
-from deploy import all_in_one, doctor, running_findings
+from deploy import all_in_one
 from deploy.all_in_one import AllSettings
-from deploy.findings import Finding, State
-from deploy.replay import scratch_settings
+from deploy.operations import doctor, running_findings
+from deploy.operations.findings import Finding, State
+from deploy.operations.replay import scratch_settings
 from services.scoring.domain.webhooks import Endpoint
 from services.scoring.repository import webhooks
 from services.trigger.main import install_programs
-from shared import cloudevents, embedded, web
 from shared.clock import SystemClock
-from shared.db import Database, fetch
-from shared.events import ContactAttempted
+from shared.contract import cloudevents
+from shared.contract.events import ContactAttempted
+from shared.contract.vocabulary import AttemptState, ChannelKind, Service
+from shared.database import embedded
+from shared.database.db import Database, fetch
 from shared.health import Health, NotReady
-from shared.runtime import Surroundings, serve
-from shared.transport import open_log
-from shared.vocabulary import AttemptState, ChannelKind, Service
+from shared.messaging import codec
+from shared.messaging.transport import open_log
+from shared.runtime import ServiceContext, serve
+from shared.web.app import create_app
 from tests.integration.deploy.processes import black_hole, database_of_its_own, hang_commits
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -155,7 +159,7 @@ async def test_database_that_lacks_what_was_sent_is_a_fault(urls: Mapping[str, s
     event_log = open_log(urls["transport"])
     settings = own(urls, tmp_path, events_url=urls["transport"])
     assert any(finding.text.startswith("the log tells of nothing") for finding in await findings(settings))
-    await event_log.append([cloudevents.encode(cloudevents.new(sent, service=Service.DISPATCHER, at=NOW))])
+    await event_log.append([codec.encode(cloudevents.new(sent, service=Service.DISPATCHER, at=NOW))])
     await event_log.close()
     [found] = [finding for finding in await findings(settings) if "nothing is sent" in finding.text]
     assert (found.state, "earshot ledger adopt" in found.cure) == (State.FAIL, True)
@@ -180,8 +184,8 @@ async def listening(urls: Mapping[str, str], health: Health) -> AsyncIterator[in
     """Serve what every service says of itself."""
     stop, event_log = asyncio.Event(), open_log(urls["transport"])
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        app = web.create_app(Service.SCORING, health=health)
-        around = Surroundings(urls["scoring"], event_log, SystemClock(), stop, listener)
+        app = create_app(Service.SCORING, health=health)
+        around = ServiceContext(urls["scoring"], event_log, SystemClock(), stop, listener)
         serving = asyncio.create_task(serve(app, around, public=()))
         try:
             yield listener.getsockname()[1]

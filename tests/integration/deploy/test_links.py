@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from deploy import doctor, links
 from deploy.all_in_one import AllSettings
+from deploy.operations import doctor, links
 from services.scoring.handlers import Handlers
-from shared import cloudevents
-from shared.db import Database
-from shared.transport import open_log
-from shared.vocabulary import Service
+from shared.contract.vocabulary import Service
+from shared.database.db import Database
+from shared.messaging import codec
+from shared.messaging.transport import open_log
 from tests.integration.dispatcher.conftest import LINK_KEYS, Chain, chain, request
 from tests.integration.scoring.stand import Scoring
 
@@ -57,7 +57,7 @@ async def test_links_that_scoring_never_heard_of_are_named_and_mended(
     assert (await earshot("mend")).stdout == "2 requests published again\n"
     event_log = open_log(urls["transport"])
     async for messages in event_log.history("survey.requests"):
-        await scoring.receive(*(cloudevents.parse(message).payload for message in messages))
+        await scoring.receive(*(codec.parse(message).payload for message in messages))
     await event_log.close()
     assert (await earshot("check")).exit_code == 0
     assert await faults() == []

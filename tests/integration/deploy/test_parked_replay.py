@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from deploy import parked
-from services.trigger.handlers.foreign import SOURCE
-from shared import cloudevents, db, parking
-from shared.parking import Parked
-from shared.transport import Message, open_log
-from shared.vocabulary import Service
+from deploy.operations import parked
+from services.trigger.handlers.mapped_events import SOURCE
+from shared.contract import cloudevents
+from shared.contract.vocabulary import Service
+from shared.database import db
+from shared.messaging import codec, parking
+from shared.messaging.parking import Parked
+from shared.messaging.transport import Message, open_log
 from tests.integration.dispatcher.conftest import NOW, request
 
 
@@ -132,7 +134,7 @@ async def test_named_one_is_found_however_many_are_older(
 
 @pytest.mark.parametrize("service", ["dispatcher", "scoring"])
 async def test_each_service_handles_its_own(dispatcher_db: db.Database, scoring_db: db.Database, service: str) -> None:
-    asked = cloudevents.encode(cloudevents.new(request(), service=Service.TRIGGER, at=NOW))
+    asked = codec.encode(cloudevents.new(request(), service=Service.TRIGGER, at=NOW))
     for database in (dispatcher_db, scoring_db):
         await park(database, [replace(asked, position="survey.requests/0/1")])
     assert (await earshot("replay", service)).stdout == "1 handled\n"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from shared import embedded
+from shared.database import embedded
 from tests.integration.deploy.processes import Earshot, black_hole, database_of_its_own, earshot, hang_commits
 
 WITHIN_S = 15.0

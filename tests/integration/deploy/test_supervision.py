@@ -15,14 +15,15 @@ import pytest
 from deploy import all_in_one
 from services.dispatcher import main as dispatcher
 from services.dispatcher.config import DispatcherSettings
-from shared import cloudevents
 from shared.clock import ManualClock
-from shared.db import Database, fetch
+from shared.contract import cloudevents
+from shared.contract.vocabulary import Service
+from shared.database.db import Database, fetch
+from shared.database.until_stopped import EndedUnasked
 from shared.health import Health
-from shared.runtime import Surroundings
-from shared.transport import Batch, EventLog, open_log
-from shared.until_stopped import EndedUnasked
-from shared.vocabulary import Service
+from shared.messaging import codec
+from shared.messaging.transport import Batch, EventLog, open_log
+from shared.runtime import ServiceContext
 from tests.integration.deploy.processes import black_hole
 from tests.integration.dispatcher.conftest import NOW, request
 
@@ -30,9 +31,9 @@ SETTINGS = all_in_one.AllSettings.for_play()
 
 
 @asynccontextmanager
-async def surroundings(url: str, event_log: EventLog, stop: asyncio.Event) -> AsyncIterator[Surroundings]:
+async def surroundings(url: str, event_log: EventLog, stop: asyncio.Event) -> AsyncIterator[ServiceContext]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield Surroundings(url, event_log, ManualClock(NOW), stop, listener, health=Health())
+        yield ServiceContext(url, event_log, ManualClock(NOW), stop, listener, health=Health())
 
 
 class Ending:
@@ -76,7 +77,7 @@ async def test_provider_that_is_stuck_holds_no_stop(
 ) -> None:
     event_log, stop = open_log(urls["transport"]), asyncio.Event()
     asked = request()
-    await event_log.append([cloudevents.encode(cloudevents.new(asked, service=Service.TRIGGER, at=NOW))])
+    await event_log.append([codec.encode(cloudevents.new(asked, service=Service.TRIGGER, at=NOW))])
     async with black_hole() as port, surroundings(urls["dispatcher"], event_log, stop) as around:
         smtp_url = f"smtp://127.0.0.1:{port}"
         given = {"data_dir": tmp_path, "send": "live", "smtp_url": smtp_url, "link_keys": f"{asked.link_key}:secret"}

@@ -11,14 +11,16 @@ from uuid import UUID, uuid4
 import pytest
 from prometheus_client import REGISTRY
 
-from services.dispatcher import handlers, scheduler
+from services.dispatcher import handlers
 from services.dispatcher.channels import ChannelAccount
-from services.dispatcher.channels.messages import Composer
-from services.dispatcher.domain import Disposition, Outgoing, Result, SendMode
-from services.dispatcher.scheduler import Lane, SendPolicy
-from shared import cloudevents, db
+from services.dispatcher.domain.send_mode import SendMode, SendPolicy
+from services.dispatcher.domain.steps import Disposition, Outgoing, Result
+from services.dispatcher.jobs.maintenance import keep
+from services.dispatcher.messages.composer import Composer
+from services.dispatcher.sending.sender import ChannelSender
 from shared.clock import ManualClock
-from shared.events import (
+from shared.contract import cloudevents
+from shared.contract.events import (
     Brand,
     Consent,
     Contact,
@@ -30,8 +32,10 @@ from shared.events import (
     SurveyRequested,
     SurveyWithdrawn,
 )
-from shared.transport import Message
-from shared.vocabulary import AnswerMode, Category, ChannelKind, Service
+from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, Service
+from shared.database import db
+from shared.messaging import codec
+from shared.messaging.transport import Message
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -132,9 +136,9 @@ class Chain:
     database: db.Database
     clock: ManualClock
 
-    def lane(self, channel: ChannelKind, account: ChannelAccount | None = None, **policy: Any) -> Lane:
+    def lane(self, channel: ChannelKind, account: ChannelAccount | None = None, **policy: Any) -> ChannelSender:
         mode = SendMode.LIVE if account is not None else SendMode.MAILBOX
-        return Lane(
+        return ChannelSender(
             channel=channel,
             sessions=self.database.sessions,
             clock=self.clock,
@@ -157,10 +161,10 @@ class Chain:
         lanes = [self.lane(channel, accounts.get(channel.value)) for channel in ChannelKind]
         while True:
             worked = [await lane.perform_due() for lane in lanes]
-            if not any([*worked, await scheduler.keep(self.database.sessions, self.clock)]):
+            if not any([*worked, await keep(self.database.sessions, self.clock)]):
                 return
 
-    async def tick_idle(self, lanes: Sequence[Lane]) -> None:
+    async def tick_idle(self, lanes: Sequence[ChannelSender]) -> None:
         """Let these lanes run until none finds anything to do now."""
         while any([await lane.perform_due() for lane in lanes]):
             continue
@@ -188,7 +192,7 @@ class Chain:
 
     async def published(self, kind: str) -> list[Any]:
         found = await self.rows("SELECT topic, key, body FROM outbox ORDER BY id")
-        events = [cloudevents.parse(Message(row["topic"], row["key"], row["body"])) for row in found]
+        events = [codec.parse(Message(row["topic"], row["key"], row["body"])) for row in found]
         return [event.payload for event in events if event.type == kind]
 
 

@@ -17,14 +17,15 @@ from typing import Any
 
 from uuid_utils.compat import uuid7
 
-from services.dispatcher import handlers, scheduler
-from services.dispatcher.handlers import receiving
-from services.dispatcher.receipts import Receipt, ReceiptKind, Reference
+from services.dispatcher import handlers
+from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference
+from services.dispatcher.handlers import apply_receipts
+from services.dispatcher.jobs.maintenance import keep
 from services.dispatcher.repository import receipts
-from shared import cloudevents, db
 from shared.clock import ManualClock
-from shared.cloudevents import Event
-from shared.events import (
+from shared.contract import cloudevents
+from shared.contract.cloudevents import Event
+from shared.contract.events import (
     CallClosed,
     Consent,
     Contact,
@@ -35,8 +36,10 @@ from shared.events import (
     SurveyRequested,
     Window,
 )
-from shared.transport import Message
-from shared.vocabulary import CallOutcome, ChannelKind, Service
+from shared.contract.vocabulary import CallOutcome, ChannelKind, Service
+from shared.database import db
+from shared.messaging import codec
+from shared.messaging.transport import Message
 from tests.integration.dispatcher.conftest import LINK_KEYS, NOW, answered, plan, request, withdrawn
 from tests.integration.dispatcher.model import RECEIPTS, Invitation, Key, Model, Step
 from tests.integration.dispatcher.workers import TOGETHER, Difference, Worker
@@ -180,7 +183,7 @@ class History:
             self.workers = {name: each for name, each in self.workers.items() if each is not worker}
 
     async def _keep(self) -> None:
-        await scheduler.keep(self.database.sessions, self.clock)
+        await keep(self.database.sessions, self.clock)
         self.model.keep()
 
     async def _end_leases(self) -> None:
@@ -203,7 +206,7 @@ class History:
         ]
         async with self.database.sessions.begin() as session:
             await receipts.add(session, [_receipt(each, number, kind) for each, number, kind in known])
-            await receiving.apply(session, now=self.model.now)
+            await apply_receipts.apply(session, now=self.model.now)
         self.model.receipts(known)
 
     # --- events
@@ -298,7 +301,7 @@ class History:
     async def _compare_told(self) -> None:
         async with self.database.sessions.begin() as session:
             rows = await db.fetch(session, "SELECT topic, key, body FROM outbox ORDER BY id")
-        events = [cloudevents.parse(Message(row["topic"], row["key"], row["body"])) for row in rows]
+        events = [codec.parse(Message(row["topic"], row["key"], row["body"])) for row in rows]
         found = Counter(_said(event.payload) for event in events)
         if found != Counter(self.model.told):
             raise Difference(

@@ -17,11 +17,13 @@ from services.dispatcher.channels.breaker import Breaker, Health
 from services.dispatcher.channels.email import SmtpAccount, SmtpServer
 from services.dispatcher.channels.pace import DomainPace
 from services.dispatcher.config import DispatcherSettings
-from services.dispatcher.domain import Disposition, Result
 from services.dispatcher.domain.limits import DailyLimit
-from services.dispatcher.scheduler import Lane, Rota
-from shared.events import Contact
-from shared.vocabulary import ChannelKind
+from services.dispatcher.domain.steps import Disposition, Result
+from services.dispatcher.sending.account_balancer import AccountBalancer
+from services.dispatcher.sending.sender import ChannelSender
+from services.dispatcher.wiring import open_accounts
+from shared.contract.events import Contact
+from shared.contract.vocabulary import ChannelKind
 from tests.fakes import smtp_sink
 from tests.integration.dispatcher.conftest import DAY, NOW, Chain, RememberingAccount, request
 from tests.integration.dispatcher.test_channels import SENDER, mail
@@ -154,15 +156,16 @@ def test_any_word_from_the_provider_ends_its_rest(result: Result) -> None:
 # --- shares
 
 
-def lanes(chain: Chain, *accounts: RememberingAccount, **weights: int) -> list[Lane]:
-    rota = Rota(accounts, weights=weights)
+def lanes(chain: Chain, *accounts: RememberingAccount, **weights: int) -> list[ChannelSender]:
+    rota = AccountBalancer(accounts, weights=weights)
     made = [chain.lane(EMAIL, each, daily_ceiling=10_000) for each in accounts]
     return [
-        Lane(**{**{name: getattr(lane, name) for name in Lane.__dataclass_fields__}, "rota": rota}) for lane in made
+        ChannelSender(**{**{name: getattr(lane, name) for name in ChannelSender.__dataclass_fields__}, "rota": rota})
+        for lane in made
     ]
 
 
-def trickle(rota: Rota, accounts: list[RememberingAccount], *, messages: int) -> Counter[str]:
+def trickle(rota: AccountBalancer, accounts: list[RememberingAccount], *, messages: int) -> Counter[str]:
     """Hand out messages one at a time: each account asks in turn, and the first that may take it does."""
     taken: Counter[str] = Counter()
     while taken.total() < messages:
@@ -176,7 +179,7 @@ def trickle(rota: Rota, accounts: list[RememberingAccount], *, messages: int) ->
 
 def test_accounts_share_a_trickle_by_weight() -> None:
     accounts = [RememberingAccount("main"), RememberingAccount("spare")]
-    taken = trickle(Rota(accounts, weights={"main": 3}), accounts, messages=1000)
+    taken = trickle(AccountBalancer(accounts, weights={"main": 3}), accounts, messages=1000)
     assert 720 <= taken["main"] <= 780
 
 
@@ -215,10 +218,15 @@ async def test_account_that_is_slow_holds_up_no_other(chain: Chain) -> None:
 
 async def test_day_of_an_account_that_is_warmed_up_ends_early_and_the_other_goes_on(chain: Chain) -> None:
     new, old = RememberingAccount("new"), RememberingAccount("old")
-    rota = Rota([new, old])
+    rota = AccountBalancer([new, old])
     warm = DailyLimit(since=NOW.date(), first_day=5, growth=2)
-    fields = {name: getattr(chain.lane(EMAIL, new, daily_ceiling=30), name) for name in Lane.__dataclass_fields__}
-    both = [Lane(**{**fields, "rota": rota, "daily": warm}), Lane(**{**fields, "rota": rota, "account": old})]
+    fields = {
+        name: getattr(chain.lane(EMAIL, new, daily_ceiling=30), name) for name in ChannelSender.__dataclass_fields__
+    }
+    both = [
+        ChannelSender(**{**fields, "rota": rota, "daily": warm}),
+        ChannelSender(**{**fields, "rota": rota, "account": old}),
+    ]
     await chain.take(*(request(f"r{number}") for number in range(60)))
     await chain.tick_idle(both)
     assert (len(new.taken), len(old.taken)) == (5, 30)
@@ -295,7 +303,7 @@ async def test_accounts_are_read_from_one_setting(monkeypatch: pytest.MonkeyPatc
             "per_day": 5000, "warm_up": {"since": "2026-03-02", "first_day": 100, "growth": 2}},
             {"name": "spare", "url": "smtp+starttls://spare.test"}]""",
     )
-    accounts = settings(smtp_url="smtp://old.test").open_accounts()
+    accounts = open_accounts(settings(smtp_url="smtp://old.test"))
     assert [each.name for each in accounts] == ["smtp", "main", "spare"]
     main = accounts[1]
     assert isinstance(main, SmtpAccount)

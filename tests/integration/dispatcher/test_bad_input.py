@@ -11,11 +11,11 @@ import pytest
 from starlette.responses import Response
 
 from services.dispatcher.channels.sms import Inquiry, SmsAccount, Twilio
-from services.dispatcher.domain import Outgoing
-from services.dispatcher.errands import Inquirer
-from services.dispatcher.receipts import Receipt, ReceiptKind
-from shared.http_client import Call, HttpClient
-from shared.vocabulary import ChannelKind
+from services.dispatcher.domain.receipts import Receipt, ReceiptKind
+from services.dispatcher.domain.steps import Outgoing
+from services.dispatcher.jobs.receipts import SmsStatusPoller
+from shared.contract.vocabulary import ChannelKind
+from shared.web.client import Call, HttpClient
 from tests.fakes import Imap, gateway, imap
 from tests.integration.dispatcher.conftest import LINK_KEYS, Chain, counted, plan, request
 from tests.integration.dispatcher.test_bounces import reader, reference_of, report
@@ -93,7 +93,7 @@ async def two_unknown(chain: Chain) -> list[UUID]:
 async def test_answer_about_one_text_that_cannot_be_read_takes_no_other(chain: Chain) -> None:
     bad, good = await two_unknown(chain)
     before = counted("sms_status")
-    assert await Inquirer(chain.database.sessions, Asked(bad), LINK_KEYS)() == 1
+    assert await SmsStatusPoller(chain.database.sessions, Asked(bad), LINK_KEYS)() == 1
     await Receiver(chain).apply()
     states = await chain.rows("SELECT invitation_id, state FROM attempts")
     assert {row["invitation_id"]: row["state"] for row in states} == {bad: "unknown", good: "delivered"}
@@ -105,7 +105,7 @@ async def test_stored_request_that_cannot_be_read_stops_no_question(chain: Chain
     bad, good = await two_unknown(chain)
     await chain.rows("UPDATE invitations SET request = $2::text::jsonb WHERE id = $1 RETURNING 1", bad, stored)
     before = counted("stored_request")
-    assert await Inquirer(chain.database.sessions, Asked(UUID(int=0)), LINK_KEYS)() == 1
+    assert await SmsStatusPoller(chain.database.sessions, Asked(UUID(int=0)), LINK_KEYS)() == 1
     await Receiver(chain).apply()
     states = await chain.rows("SELECT invitation_id, state FROM attempts")
     assert {row["invitation_id"]: row["state"] for row in states} == {bad: "unknown", good: "delivered"}

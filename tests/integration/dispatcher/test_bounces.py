@@ -9,9 +9,9 @@ import pytest
 
 from services.dispatcher.channels.feedback import dsn
 from services.dispatcher.channels.feedback.imap import BadImapUrl, BounceMailbox, MailboxUnavailable
-from services.dispatcher.errands import BounceReader
-from services.dispatcher.receipts import Reference
-from shared.events import SurveyRequested
+from services.dispatcher.domain.receipts import Reference
+from services.dispatcher.jobs.receipts import BounceReader
+from shared.contract.events import SurveyRequested
 from tests.fakes import Imap, imap
 from tests.integration.dispatcher.conftest import Chain, RememberingAccount, request
 from tests.integration.dispatcher.test_receipts import Receiver, sent

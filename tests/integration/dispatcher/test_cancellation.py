@@ -8,11 +8,12 @@ from uuid import UUID
 
 import pytest
 
-from services.dispatcher import scheduler
+from services.dispatcher.domain.steps import LeasedStep
+from services.dispatcher.jobs.maintenance import keep
 from services.dispatcher.repository import steps
 from shared.clock import ManualClock
-from shared.db import Database
-from shared.vocabulary import ChannelKind
+from shared.contract.vocabulary import ChannelKind
+from shared.database.db import Database
 from tests.cancellation import cancelled_at_every_turn
 from tests.integration.dispatcher.conftest import DAY, NOW, Chain, RememberingAccount, request
 
@@ -64,11 +65,11 @@ async def test_step_that_was_sent_is_recorded_and_sent_once(tried: Chain, chain:
 async def test_step_that_was_claimed_is_leased(tried: Chain, chain: Chain) -> None:
     await chain.take(*(request(f"r{number}") for number in range(200)))
 
-    async def work(_: int) -> list[steps.Held]:
+    async def work(_: int) -> list[LeasedStep]:
         async with tried.database.sessions.begin() as session:
             return await steps.claim_due(session, EMAIL, now=NOW, limit=1)
 
-    async def kept(_: int, held: list[steps.Held]) -> None:
+    async def kept(_: int, held: list[LeasedStep]) -> None:
         assert (await chain.step(held[0].invitation_id, held[0].step))["token"] == held[0].token
 
     await cancelled_at_every_turn(work, database=tried.database, kept=kept)
@@ -79,7 +80,7 @@ async def test_invitation_that_expired_is_closed(tried: Chain, chain: Chain) -> 
         asked = request(f"r{turn}", expires_at=NOW + DAY)
         await chain.take(asked)
         tried.clock.moment = NOW + 2 * DAY
-        await scheduler.keep(tried.database.sessions, tried.clock)
+        await keep(tried.database.sessions, tried.clock)
         return asked.invitation_id
 
     async def kept(_: int, invitation: UUID) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from services.dispatcher.domain import Result, caps
+from services.dispatcher.domain import caps
 from services.dispatcher.domain.caps import PastContact
+from services.dispatcher.domain.steps import Result
 from services.dispatcher.repository import contacts, steps
-from shared.events import ContactCap, SurveyRequested, Window
-from shared.vocabulary import ChannelKind
+from shared.contract.events import ContactCap, SurveyRequested, Window
+from shared.contract.vocabulary import ChannelKind
 from tests.integration.dispatcher.conftest import DAY, NOW, Chain, RememberingAccount, plan, request
 
 EMAIL, SMS, CALL = ChannelKind.EMAIL, ChannelKind.SMS, ChannelKind.CALL

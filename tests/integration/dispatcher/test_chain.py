@@ -9,10 +9,11 @@ from uuid import uuid4
 
 import pytest
 
-from services.dispatcher import repository, scheduler
-from services.dispatcher.domain import Result
+from services.dispatcher import repository
+from services.dispatcher.domain.steps import Result
+from services.dispatcher.jobs.maintenance import keep
 from services.dispatcher.repository import steps
-from shared.events import (
+from shared.contract.events import (
     CallClosed,
     Consent,
     Contact,
@@ -22,7 +23,7 @@ from shared.events import (
     SurveyRequested,
     Window,
 )
-from shared.vocabulary import CallOutcome, ChannelKind, InvitationOutcome
+from shared.contract.vocabulary import CallOutcome, ChannelKind, InvitationOutcome
 from tests.integration.dispatcher.conftest import (
     DAY,
     DEFAULT_PLAN,
@@ -395,5 +396,5 @@ async def test_temporary_refusal_is_tried_again_until_its_tries_are_spent(chain:
 
 
 async def test_keeping_order_does_nothing_when_there_is_nothing(chain: Chain) -> None:
-    assert await scheduler.keep(chain.database.sessions, chain.clock) == 0
+    assert await keep(chain.database.sessions, chain.clock) == 0
     assert InvitationOutcome.EXPIRED not in await outcomes(chain)

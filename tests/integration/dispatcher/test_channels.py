@@ -13,9 +13,9 @@ from uuid import uuid4
 import pytest
 
 from services.dispatcher.channels.email import BadSmtpUrl, SmtpAccount, SmtpServer
-from services.dispatcher.channels.previews import send_test
-from services.dispatcher.domain import Disposition, Outgoing, Result
-from shared.vocabulary import ChannelKind
+from services.dispatcher.domain.steps import Disposition, Outgoing, Result
+from services.dispatcher.pages.test_mails import send_test
+from shared.contract.vocabulary import ChannelKind
 from tests.fakes import SmtpSink, scripted_smtp, smtp_sink, smtp_that_hangs_up
 
 SENDER = "survey@example.com"

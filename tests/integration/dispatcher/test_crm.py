@@ -12,12 +12,12 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from services.dispatcher import main
-from services.dispatcher.channels.bitrix24 import Bitrix24
 from services.dispatcher.config import DispatcherSettings
-from services.dispatcher.crm import CrmTasks
-from shared.events import SurveyRequested
-from shared.http_client import HttpClient
-from shared.vocabulary import ChannelKind
+from services.dispatcher.jobs.bitrix24 import Bitrix24
+from services.dispatcher.jobs.crm_tasks import CrmTasks
+from shared.contract.events import SurveyRequested
+from shared.contract.vocabulary import ChannelKind
+from shared.web.client import HttpClient
 from tests.fakes import Gateway, gateway
 from tests.integration.dispatcher.conftest import Chain, answered, counted, plan, request
 

@@ -8,17 +8,16 @@ from uuid import UUID
 import pytest
 from starlette.responses import JSONResponse
 
-from services.dispatcher import errands
 from services.dispatcher.channels.sms import Inquiry
-from services.dispatcher.domain import MoveReason, Outgoing, Result, StepState
-from services.dispatcher.errands import Inquirer
-from services.dispatcher.receipts import Receipt, ReceiptKind, Reference
+from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference
+from services.dispatcher.domain.steps import LeasedStep, MoveReason, Outgoing, Result, StepState
+from services.dispatcher.jobs.receipts import SmsStatusPoller, release_expired
 from services.dispatcher.repository import counts, receipts, steps, suppressions
 from services.dispatcher.repository.receipts import Advance
-from services.dispatcher.scheduler.sorting import Ready, Sorted
-from shared import db
-from shared.events import RespondentSuppressed
-from shared.vocabulary import AttemptState, ChannelKind, SuppressionReason, address_fingerprint
+from services.dispatcher.sending.triage import Ready, Sorted
+from shared.contract.events import RespondentSuppressed
+from shared.contract.vocabulary import AttemptState, ChannelKind, SuppressionReason, address_fingerprint
+from shared.database import db
 from tests.fakes import gateway
 from tests.integration.dispatcher.conftest import (
     DAY,
@@ -97,7 +96,7 @@ async def test_bounce_of_a_new_address_replaces_that_of_the_old_one(chain: Chain
 
 def test_step_that_would_wait_to_the_very_end_is_skipped_and_one_before_it_moved() -> None:
     asked = request()
-    held = steps.Held(asked.invitation_id, 1, asked.invitation_id, MAIL, 0, NOW)
+    held = LeasedStep(asked.invitation_id, 1, asked.invitation_id, MAIL, 0, NOW)
     found = Sorted([], [], [])
     before = asked.expires_at - timedelta(seconds=1)
     for until in (asked.expires_at, before):
@@ -138,7 +137,7 @@ async def test_receipts_are_forgotten_when_they_are_old_and_not_before(chain: Ch
     for key, age in (("old", receipts.KEPT + timedelta(hours=1)), ("fresh", almost)):
         await chain.rows("UPDATE receipts SET stored_at = clock_timestamp() - $2::interval WHERE key = $1", key, age)
 
-    await errands.release_expired(chain.database.sessions, chain.clock)
+    await release_expired(chain.database.sessions, chain.clock)
 
     assert await chain.rows("SELECT key FROM receipts") == [{"key": "fresh"}]
 
@@ -171,7 +170,7 @@ async def test_provider_is_asked_about_the_day_the_message_left(chain: Chain, re
     await sent(chain, request(plan=plan((SMS, 0))), sms=account)
     await chain.rows("UPDATE attempts SET id = $1, ask_at = clock_timestamp()", recorded_at(recorded))
     asking = Asking()
-    await Inquirer(chain.database.sessions, asking, LINK_KEYS)()
+    await SmsStatusPoller(chain.database.sessions, asking, LINK_KEYS)()
     assert asking.days == [day]
 
 

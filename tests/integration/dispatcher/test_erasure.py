@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.dispatcher.receipts import ReceiptKind
-from shared import cloudevents, parking
-from shared.events import Consent, Contact, RespondentConsentChanged, RespondentErased
-from shared.transport import Message
-from shared.vocabulary import ChannelKind, Service, address_fingerprint
+from services.dispatcher.domain.receipts import ReceiptKind
+from shared.contract import cloudevents
+from shared.contract.events import Consent, Contact, RespondentConsentChanged, RespondentErased
+from shared.contract.vocabulary import ChannelKind, Service, address_fingerprint
+from shared.messaging import codec, parking
+from shared.messaging.transport import Message
 from tests.integration.dispatcher.conftest import DAY, NOW, Chain, RememberingAccount, plan, request
 from tests.integration.dispatcher.test_receipts import Receiver
 
@@ -37,7 +38,7 @@ async def test_erasure_leaves_no_column_that_tells_of_the_person(chain: Chain) -
     contact = Contact(email=EMAIL, phone=PHONE)
     sent = request("r1", customer_id=CUSTOMER, customer_name=NAME, contact=contact, plan=everywhere)
     kept = request("r1", customer_id=CUSTOMER, customer_name=NAME, contact=contact)  # stays in the mailbox
-    refused = cloudevents.encode(cloudevents.new(sent, service=Service.TRIGGER, at=NOW))
+    refused = codec.encode(cloudevents.new(sent, service=Service.TRIGGER, at=NOW))
     await chain.take(sent)
     await chain.tick(email=RememberingAccount(), sms=RememberingAccount(channel=ChannelKind.SMS))
     await chain.take(kept, RespondentConsentChanged(respondent_id="r1", consent=Consent(email=True)))

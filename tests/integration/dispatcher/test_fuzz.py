@@ -12,21 +12,23 @@ from uuid import UUID
 import pytest
 from starlette.responses import JSONResponse
 
-from services.dispatcher import errands, hooks, main
-from services.dispatcher.channels.bitrix24 import Bitrix24
+from services.dispatcher import main, webhooks
 from services.dispatcher.channels.feedback import dsn
 from services.dispatcher.channels.sms import Inquiry
 from services.dispatcher.config import DispatcherSettings
-from services.dispatcher.crm import CrmTasks
-from services.dispatcher.errands import Inquirer
-from services.dispatcher.hooks.doors import Bitrix24Door
-from services.dispatcher.hooks.sns import SnsDoor
-from services.dispatcher.receipts import Reference
-from shared import web
-from shared.events import SurveyRequested
+from services.dispatcher.domain.receipts import Reference
+from services.dispatcher.jobs import receipts
+from services.dispatcher.jobs.bitrix24 import Bitrix24
+from services.dispatcher.jobs.crm_tasks import CrmTasks
+from services.dispatcher.jobs.receipts import SmsStatusPoller
+from services.dispatcher.webhooks.sns import SnsVerifier
+from services.dispatcher.webhooks.verifiers import Bitrix24Verifier
+from services.dispatcher.wiring import verifiers
+from shared.contract.events import SurveyRequested
+from shared.contract.vocabulary import ChannelKind, Service
 from shared.health import Health
-from shared.http_client import HttpClient
-from shared.vocabulary import ChannelKind, Service
+from shared.web.app import create_app
+from shared.web.client import HttpClient
 from tests import corpora
 from tests.fakes import Imap, gateway, imap
 from tests.integration.dispatcher import bounces, callbacks
@@ -91,9 +93,9 @@ async def test_whatever_providers_post_it_is_refused_or_stored_and_the_good_item
 ) -> None:
     chance = random.Random(corpora.SEED)
     settings = DispatcherSettings(_env_file=None, **SETTINGS)  # type: ignore[arg-type]
-    doors = {**settings.doors(), "ses": SnsDoor(aws, topics=[TOPIC]), "bitrix24": Bitrix24Door("crm")}
-    app = web.create_app(Service.DISPATCHER, health=Health(), public=main.PUBLIC)
-    app.include_router(hooks.router(chain.database.sessions, doors))
+    doors = {**verifiers(settings), "ses": SnsVerifier(aws, topics=[TOPIC]), "bitrix24": Bitrix24Verifier("crm")}
+    app = create_app(Service.DISPATCHER, health=Health(), public=main.PUBLIC)
+    app.include_router(webhooks.router(chain.database.sessions, doors))
     makers, statuses = list(callbacks.PROVIDERS.values()), Counter[int]()
     async with client_of(app) as client:
         for number in range(corpora.SIZE):
@@ -169,10 +171,10 @@ async def _errands(chain: Chain, crm: Bitrix24) -> None:
     await chain.rows("UPDATE attempts SET ask_at = clock_timestamp() WHERE state = 'unknown' RETURNING 1")
     await chain.rows("UPDATE crm_tasks SET look_at = clock_timestamp() WHERE look_at IS NOT NULL RETURNING 1")
     for _ in range(STORED // 20 + 1):
-        await Inquirer(sessions, Silent(), LINK_KEYS)()
+        await SmsStatusPoller(sessions, Silent(), LINK_KEYS)()
         await CrmTasks(sessions, chain.clock, crm, "https://nps.example.com/desk")()
     await Receiver(chain).apply()
-    await errands.release_expired(sessions, chain.clock)
+    await receipts.release_expired(sessions, chain.clock)
 
 
 class Silent:

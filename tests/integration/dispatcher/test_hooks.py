@@ -21,15 +21,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from fastapi import FastAPI
 
-from services.dispatcher import hooks, main
+from services.dispatcher import main, webhooks
 from services.dispatcher.channels.feedback import ses
 from services.dispatcher.channels.sms import twilio
 from services.dispatcher.config import DispatcherSettings
-from services.dispatcher.hooks.sns import SnsDoor
-from shared import web
+from services.dispatcher.webhooks.sns import SnsVerifier
+from shared.contract.vocabulary import Service, address_fingerprint
 from shared.health import Health
-from shared.http_client import Call, HttpClient, Reply
-from shared.vocabulary import Service, address_fingerprint
+from shared.web.app import create_app
+from shared.web.client import Call, HttpClient, Reply
 from tests.integration.dispatcher.conftest import Chain
 
 REFERENCE = "0198d3a0-0000-7000-8000-00000000beef.2"
@@ -306,8 +306,8 @@ def aws() -> Aws:
 
 @pytest.fixture
 async def sns(chain: Chain, aws: Aws) -> AsyncIterator[httpx.AsyncClient]:
-    app = web.create_app(Service.DISPATCHER, health=Health(), public=main.PUBLIC)
-    app.include_router(hooks.router(chain.database.sessions, {"ses": SnsDoor(aws, topics=[TOPIC])}))
+    app = create_app(Service.DISPATCHER, health=Health(), public=main.PUBLIC)
+    app.include_router(webhooks.router(chain.database.sessions, {"ses": SnsVerifier(aws, topics=[TOPIC])}))
     async with client_of(app) as opened:
         yield opened
 

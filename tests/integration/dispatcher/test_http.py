@@ -14,13 +14,16 @@ import pytest
 
 from services.dispatcher import main
 from services.dispatcher.config import DispatcherSettings
-from shared import cloudevents, links
+from services.dispatcher.wiring import open_accounts
 from shared.clock import ManualClock
-from shared.events import Contact, ContactCap, PlanStep, Window
-from shared.links import Purpose
-from shared.runtime import Surroundings
-from shared.transport import EventLog, open_log
-from shared.vocabulary import ChannelKind, Service
+from shared.contract import cloudevents
+from shared.contract.events import Contact, ContactCap, PlanStep, Window
+from shared.contract.vocabulary import ChannelKind, Service
+from shared.messaging import codec
+from shared.messaging.transport import EventLog, open_log
+from shared.runtime import ServiceContext
+from shared.web import links
+from shared.web.links import Purpose
 from tests.integration.dispatcher.conftest import LINK_KEYS, NOW, Chain, answered, plan, request
 
 EMAIL, SMS = ChannelKind.EMAIL, ChannelKind.SMS
@@ -276,14 +279,14 @@ async def test_ready_when_database_and_log_answer(client: httpx.AsyncClient) -> 
 
 def test_mailbox_mode_opens_no_account() -> None:
     configured = {"smtp_url": "smtp://mail", "twilio_account_sid": "AC1", "twilio_auth_token": "t"}
-    assert settings(**configured).open_accounts() == []
+    assert open_accounts(settings(**configured)) == []
 
 
 async def test_live_mode_opens_what_is_configured() -> None:
     found = settings(
         send="live", smtp_url="smtp://mail", twilio_account_sid="AC1", send_allowlist="@ours.test, +1 (555) 00-01,"
     )
-    accounts = found.open_accounts()
+    accounts = open_accounts(found)
     assert {account.channel: account.name for account in accounts} == {"email": "smtp", "sms": "twilio"}
     assert found.send_policy.allowed == ("ours.test", "+15550001")
     for account in accounts:
@@ -295,7 +298,7 @@ async def test_service_takes_a_request_from_the_log_and_ends_when_told(
 ) -> None:
     asked = request()
     event = cloudevents.new(asked, service=Service.TRIGGER, at=NOW)
-    await event_log.append([cloudevents.encode(event)])
+    await event_log.append([codec.encode(event)])
     stop = asyncio.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -303,7 +306,7 @@ async def test_service_takes_a_request_from_the_log_and_ends_when_told(
             tasks.create_task(
                 main.run(
                     settings(data_dir=tmp_path),
-                    Surroundings(urls["dispatcher"], event_log, ManualClock(NOW), stop, listener),
+                    ServiceContext(urls["dispatcher"], event_log, ManualClock(NOW), stop, listener),
                 )
             )
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:

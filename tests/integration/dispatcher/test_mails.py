@@ -18,10 +18,11 @@ from typer.testing import CliRunner
 
 from deploy.cli import app
 from services.dispatcher import main
-from services.dispatcher.channels import mime
 from services.dispatcher.config import DispatcherSettings
-from shared.events import Brand
-from shared.vocabulary import ChannelKind
+from services.dispatcher.messages import mime
+from services.dispatcher.wiring import open_accounts
+from shared.contract.events import Brand
+from shared.contract.vocabulary import ChannelKind
 from tests.fakes import SmtpSink, smtp_sink
 from tests.integration.dispatcher.conftest import Chain, plan, request
 
@@ -107,7 +108,7 @@ def test_no_line_of_a_body_is_longer_than_the_standard_allows() -> None:
 @asynccontextmanager
 async def browser(chain: Chain, **values: object) -> AsyncIterator[httpx.AsyncClient]:
     given = settings(**values)
-    accounts = given.open_accounts()
+    accounts = open_accounts(given)
     app = main.build_app(given, chain.database, chain.clock, accounts)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         yield client

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from services.dispatcher import domain
-from services.dispatcher.channels.messages import Composer
-from services.dispatcher.channels.mime import BadAddress
-from shared import links
-from shared.events import Brand, Contact, EventRef
-from shared.links import Purpose, UnknownLinkKey
-from shared.vocabulary import ChannelKind
+from services.dispatcher.domain.sms_text import sms_segments
+from services.dispatcher.messages.composer import Composer
+from services.dispatcher.messages.mime import BadAddress
+from shared.contract.events import Brand, Contact, EventRef
+from shared.contract.vocabulary import ChannelKind
+from shared.web import links
+from shared.web.links import Purpose, UnknownLinkKey
 from tests.integration.dispatcher.conftest import LINK_KEYS, NOW, plan, request
 
 COMPOSER = Composer(LINK_KEYS, "https://nps.test", "https://n.test", "https://un.test", "Earshot <survey@mail.test>")
@@ -160,4 +160,4 @@ def test_text_message_fits_two_segments_and_keeps_its_link(question: str) -> Non
     token = links.token(LINK_KEYS, "dev", Purpose.ANSWER, asked.invitation_id)
     assert text.endswith(f" https://n.test/s/{token}.1")
     assert text.startswith("Kofe Point: ")
-    assert domain.sms_segments(text) <= 2
+    assert sms_segments(text) <= 2

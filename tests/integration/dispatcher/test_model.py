@@ -17,10 +17,11 @@ from msgspec import structs
 
 from deploy import databases
 from services.dispatcher import domain
-from services.dispatcher.domain import Result, StepState
-from services.dispatcher.handlers import recording
+from services.dispatcher.domain.steps import Result, Step, StepState
+from services.dispatcher.handlers import record_results
 from services.dispatcher.repository import invitations, receipts, steps
-from shared import db, inbox
+from shared.database import db
+from shared.messaging import inbox
 from tests.integration.dispatcher.histories import Act, History
 from tests.integration.dispatcher.workers import TOGETHER, Difference
 
@@ -89,7 +90,7 @@ def _one_try_too_many(rule: Callable[..., StepState]) -> Callable[..., StepState
 
 
 def _skipped_waits(rule: Callable[..., Any]) -> Callable[..., Any]:
-    def follow(chain: Sequence[domain.Step], finished: int, *, now: datetime) -> Any:
+    def follow(chain: Sequence[Step], finished: int, *, now: datetime) -> Any:
         reached = [structs.replace(s, state=StepState.SENT) if s.number == finished else s for s in chain]
         return rule(reached, finished, now=now)
 
@@ -120,7 +121,7 @@ BUGS = [
     Bug("one try too many", domain, "after_result", _one_try_too_many),
     Bug("a try follows at once", domain, "backoff", lambda _: lambda _tries: timedelta(0)),
     Bug("the step after a skipped one waits", domain, "follow", _skipped_waits),
-    Bug("a step comes back to a closed invitation", recording, "_not_again", lambda _: lambda done: done),
+    Bug("a step comes back to a closed invitation", record_results, "_not_again", lambda _: lambda done: done),
     Bug("nobody is undeliverable", domain, "is_undeliverable", lambda _: lambda _steps: False),
 ]  # fmt: skip
 

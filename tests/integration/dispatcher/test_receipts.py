@@ -11,15 +11,14 @@ from uuid import UUID
 import pytest
 from starlette.responses import JSONResponse
 
-from services.dispatcher import errands
 from services.dispatcher.channels.sms import SmsAccount, SmsRouter, Twilio
-from services.dispatcher.domain import Disposition, Outgoing, Result
-from services.dispatcher.errands import Inquirer
-from services.dispatcher.receipts import Receipt, ReceiptKind, Reference
+from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference
+from services.dispatcher.domain.steps import Disposition, Outgoing, Result
+from services.dispatcher.jobs.receipts import SmsStatusPoller, apply_due, release_expired
 from services.dispatcher.repository import receipts
-from shared.events import ContactCap, RespondentReleased, RespondentSuppressed, SurveyRequested
-from shared.http_client import HttpClient
-from shared.vocabulary import ChannelKind, SuppressionReason, address_fingerprint
+from shared.contract.events import ContactCap, RespondentReleased, RespondentSuppressed, SurveyRequested
+from shared.contract.vocabulary import ChannelKind, SuppressionReason, address_fingerprint
+from shared.web.client import HttpClient
 from tests.fakes import gateway
 from tests.integration.dispatcher.conftest import (
     DAY,
@@ -52,7 +51,7 @@ class Receiver:
             await receipts.add(session, found)
 
     async def apply(self) -> None:
-        while await errands.apply_receipts(self.chain.database.sessions, self.chain.clock):
+        while await apply_due(self.chain.database.sessions, self.chain.clock):
             continue
 
     async def told(self, kind: ReceiptKind, asked: SurveyRequested, step: int = 1, **fields: Any) -> None:
@@ -180,7 +179,7 @@ async def test_third_soft_bounce_within_thirty_days_rests_the_address_and_no_lon
     ((reason, channel, until),) = await receiver.suppressions()
     assert (reason, channel, until) == ("soft_bounce", "email", NOW + 10 * DAY + 14 * DAY)
     chain.clock.moment = until
-    assert await errands.release_expired(chain.database.sessions, chain.clock) == 1
+    assert await release_expired(chain.database.sessions, chain.clock) == 1
     assert await receiver.suppressions() == []
     (released,) = await chain.published("respondent.released")
     assert released == RespondentReleased(
@@ -299,7 +298,7 @@ async def test_twilio_is_asked_and_the_ledger_moves_forward(
         listed += [{"sid": "SM2", "body": message.body.decode(), **ours}] if ours else []
         twilio.answer = lambda _query: JSONResponse({"messages": listed})
         account = SmsAccount(Twilio(HttpClient(twilio.url), sid="AC1", sender="+1"))
-        await Inquirer(chain.database.sessions, account, LINK_KEYS)()
+        await SmsStatusPoller(chain.database.sessions, account, LINK_KEYS)()
         await account.close()
         assert twilio.paths == ["GET /2010-04-01/Accounts/AC1/Messages.json"]
         assert twilio.taken[0]["To"] == "+15550001"
@@ -318,7 +317,7 @@ async def test_silent_provider_is_asked_again_later_and_not_for_ever(chain: Chai
         twilio.answer = lambda _query: JSONResponse({}, 500)
         account = SmsAccount(Twilio(HttpClient(twilio.url), sid="AC1", sender="+1"))
         for _ in range(10):
-            await Inquirer(chain.database.sessions, account, LINK_KEYS)()
+            await SmsStatusPoller(chain.database.sessions, account, LINK_KEYS)()
             sql = "UPDATE attempts SET ask_at = clock_timestamp() WHERE ask_at IS NOT NULL RETURNING 1"
             await chain.rows(sql)
         asked = len(twilio.taken)
@@ -341,12 +340,14 @@ async def test_gateway_is_not_asked_about_what_went_through_another(chain: Chain
         twilio.answer = lambda _query: JSONResponse({"messages": []})
         account = SmsAccount(Twilio(HttpClient(twilio.url), sid="AC1", sender="+1"))
         router = SmsRouter({"twilio": account}, {"*": "twilio"})
-        await Inquirer(chain.database.sessions, account, LINK_KEYS)()
+        await SmsStatusPoller(chain.database.sessions, account, LINK_KEYS)()
         await chain.rows("UPDATE attempts SET ask_at = clock_timestamp() RETURNING 1")
-        await Inquirer(chain.database.sessions, router, LINK_KEYS)()
+        await SmsStatusPoller(chain.database.sessions, router, LINK_KEYS)()
         assert twilio.taken == []
         await chain.rows("UPDATE attempts SET ask_at = clock_timestamp(), provider = 'sms' RETURNING 1")
-        await Inquirer(chain.database.sessions, router, LINK_KEYS)()  # its sender was lost: the way it would have gone
+        await SmsStatusPoller(
+            chain.database.sessions, router, LINK_KEYS
+        )()  # its sender was lost: the way it would have gone
         assert len(twilio.taken) == 1
         await router.close()
     await receiver.apply()

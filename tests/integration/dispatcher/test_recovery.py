@@ -16,14 +16,16 @@ from uuid import uuid4
 import pytest
 from prometheus_client import REGISTRY
 
-from services.dispatcher import handlers, repository, scheduler
-from services.dispatcher.domain import Disposition, Outgoing, Result
-from services.dispatcher.handlers import ending
+from services.dispatcher import handlers, repository
+from services.dispatcher.domain.steps import Disposition, Outgoing, Result
+from services.dispatcher.handlers import close_invitations
+from services.dispatcher.jobs.maintenance import LeaseReaper, Reconciler, keep
 from services.dispatcher.repository import steps
-from services.dispatcher.scheduler import Keeper
-from services.dispatcher.scheduler.sorting import sort_claimed
-from shared import cloudevents, database_url, db, embedded, parking
-from shared.events import (
+from services.dispatcher.sending.sender import BUDGET_S, ChannelSender
+from services.dispatcher.sending.triage import sort_claimed
+from shared import database_url
+from shared.contract import cloudevents
+from shared.contract.events import (
     CallClosed,
     Consent,
     Contact,
@@ -33,8 +35,10 @@ from shared.events import (
     SurveyRequested,
     Window,
 )
-from shared.transport import Message
-from shared.vocabulary import CallOutcome, ChannelKind, Service
+from shared.contract.vocabulary import CallOutcome, ChannelKind, Service
+from shared.database import db, embedded
+from shared.messaging import codec, parking
+from shared.messaging.transport import Message
 from tests.integration.dispatcher.conftest import (
     DAY,
     LINK_KEYS,
@@ -122,7 +126,7 @@ async def test_time_lost_while_marking_is_taken_from_the_budget(chain: Chain) ->
         await chain.rows("SELECT 1 FROM invitations")
         waited = time.monotonic() - waiting
     (within_s,) = account.budgets
-    assert within_s <= scheduler.BUDGET_S - waited
+    assert within_s <= BUDGET_S - waited
 
 
 async def test_lane_that_stood_still_past_its_budget_sends_nothing(chain: Chain) -> None:
@@ -169,7 +173,7 @@ async def test_known_disposition_is_recorded_once_the_database_is_back(
     await expire_leases(chain)
     async with outage(chain, postgres):
         back.set()
-        keeper = Keeper(chain.database.sessions, chain.clock)
+        keeper = LeaseReaper(chain.database.sessions, chain.clock)
         with pytest.raises(Exception) as failed:  # noqa: PT011 - whichever error it is, it is one of those that pass
             await keeper()
         assert db.is_transient(failed.value)
@@ -210,7 +214,7 @@ async def test_keeper_gives_nobody_up_until_the_database_has_answered_for_a_whil
         held = await steps.claim_due(session, EMAIL, now=NOW, limit=10)
         await steps.mark_in_flight(session, held, account="smtp")
     await expire_leases(chain)
-    keeper = Keeper(chain.database.sessions, chain.clock)
+    keeper = LeaseReaper(chain.database.sessions, chain.clock)
     await keeper()
     assert (await chain.step(asked.invitation_id, 1))["state"] == "in_flight"
     keeper.patience_s = 0
@@ -279,7 +283,7 @@ async def test_erasure_between_claim_and_record_leaves_no_address_behind(chain: 
 async def test_erasure_forgets_parked_requests_too_so_that_no_replay_brings_them_back(chain: Chain) -> None:
     asked, other = request(), request("r2")
     for each in (asked, other):
-        encoded = cloudevents.encode(cloudevents.new(each, service=Service.TRIGGER, at=NOW))
+        encoded = codec.encode(cloudevents.new(each, service=Service.TRIGGER, at=NOW))
         message = Message(encoded.topic, encoded.key, encoded.body, encoded.headers, f"survey.requests/0/{uuid4()}")
         async with chain.database.sessions.begin() as session:
             await parking.park(session, [(message, "the handler failed: UnknownLinkKey")])
@@ -325,7 +329,7 @@ async def test_unsubscribing_waits_for_a_request_half_stored_and_declines_it(cha
 
 async def opt_out(chain: Chain, respondent: str) -> None:
     async with chain.database.sessions.begin() as session:
-        await ending.opt_out(session, respondent, now=NOW)
+        await close_invitations.opt_out(session, respondent, now=NOW)
 
 
 # --- calls
@@ -507,7 +511,7 @@ async def test_daily_ceiling_holds_across_processes(chain: Chain) -> None:
     assert [row["due_at"] for row in moved] == [NOW.replace(hour=0) + DAY] * 20
 
 
-async def _claim_some(lane: scheduler.Lane, limit: int) -> Any:
+async def _claim_some(lane: ChannelSender, limit: int) -> Any:
     async with lane.sessions.begin() as session:
         held = await steps.claim_due(session, lane.channel, now=NOW, limit=limit)
         facts = await steps.facts(session, held, lane.channel, now=NOW)
@@ -553,7 +557,7 @@ async def test_lanes_keeper_and_mixed_batches_never_wait_in_a_circle(chain: Chai
         for _ in range(2):
             account = RememberingAccount(answers={f"r{n}@example.com": draw.choice(list(Result)) for n in range(100)})
             tasks.create_task(repeat(chain.lane(EMAIL, account, daily_ceiling=10_000).perform_due))
-        tasks.create_task(repeat(lambda: scheduler.keep(chain.database.sessions, chain.clock)))
+        tasks.create_task(repeat(lambda: keep(chain.database.sessions, chain.clock)))
         for _ in range(6):
             await chain.take(*(event(each) for each in draw.sample(asked, 80)))
         done.set()
@@ -573,7 +577,7 @@ async def test_every_open_invitation_goes_on_whatever_happens(chain: Chain) -> N
         chain.clock.moment = NOW + days * DAY
         await chain.lane(EMAIL, account).perform_due()
         await chain.tick()
-        assert await scheduler.Reconciler(chain.database.sessions)() == []
+        assert await Reconciler(chain.database.sessions)() == []
         assert await work_left(chain) == 0
     assert await chain.rows("SELECT 1 FROM invitations WHERE outcome IS NULL") == []
     assert len(await chain.published("invitation.closed")) == 24
@@ -593,7 +597,7 @@ async def test_planted_stall_is_reported(chain: Chain, plant: str) -> None:
     calling = request("calling", plan=plan((CALL, 0), (EMAIL, 2)))
     await chain.take(lost, mailed, waiting, calling)
     await chain.tick()
-    reconciler = scheduler.Reconciler(chain.database.sessions)
+    reconciler = Reconciler(chain.database.sessions)
     assert await reconciler() == []
     await chain.rows(plant, lost.invitation_id)
     assert await reconciler() == [lost.invitation_id]

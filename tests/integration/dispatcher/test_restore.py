@@ -15,17 +15,22 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from services.dispatcher import repository, scheduler
-from services.dispatcher.ledger_commands import Adoption
-from services.dispatcher.scheduler import Guard, Lane
-from shared import cloudevents, database_url, db, embedded
+from services.dispatcher import repository
+from services.dispatcher.commands.ledger import Adoption
+from services.dispatcher.jobs.maintenance import keep
+from services.dispatcher.sending.restore_guard import RestoreGuard
+from services.dispatcher.sending.sender import ChannelSender
+from shared import database_url
 from shared.clock import ManualClock
-from shared.events import Payload, RespondentOptedOut, SurveyRequested
+from shared.contract import cloudevents
+from shared.contract.events import Payload, RespondentOptedOut, SurveyRequested
+from shared.contract.topics import TOPICS
+from shared.contract.vocabulary import ChannelKind, Service
+from shared.database import db, embedded
 from shared.health import NotReady
-from shared.topics import TOPICS
-from shared.transport import EventLog, Message, TransportUnavailable, open_log
-from shared.transport.kafka import create_topics
-from shared.vocabulary import ChannelKind, Service
+from shared.messaging import codec
+from shared.messaging.transport import EventLog, Message, TransportUnavailable, open_log
+from shared.messaging.transport.kafka import create_topics
 from tests.integration.dispatcher.conftest import (
     DAY,
     LINK_KEYS,
@@ -61,19 +66,21 @@ class Site:
     chain: Chain
     log: EventLog
     provider: Provider
-    guard: Guard = field(init=False)
+    guard: RestoreGuard = field(init=False)
 
     def __post_init__(self) -> None:
-        self.guard = Guard(self.chain.database.sessions, self.log)
+        self.guard = RestoreGuard(self.chain.database.sessions, self.log)
 
     @property
-    def lane(self) -> Lane:
-        fields = {name: getattr(self.chain.lane(EMAIL, self.provider), name) for name in Lane.__dataclass_fields__}
-        return Lane(**{**fields, "guard": self.guard})
+    def lane(self) -> ChannelSender:
+        fields = {
+            name: getattr(self.chain.lane(EMAIL, self.provider), name) for name in ChannelSender.__dataclass_fields__
+        }
+        return ChannelSender(**{**fields, "guard": self.guard})
 
     async def take(self, *payloads: Payload) -> None:
         events = [cloudevents.new(each, service=Service.TRIGGER, at=self.chain.clock.now()) for each in payloads]
-        await self.log.append([cloudevents.encode(event) for event in events])
+        await self.log.append([codec.encode(event) for event in events])
         await self.chain.take_events(events)
 
     async def send_at(self, moment: datetime) -> None:
@@ -238,7 +245,7 @@ async def test_procedure_without_a_log_sends_nothing_twice_and_stalls_nothing(
         async with restored(site, postgres, copy) as again:
             again.guard.event_log = open_log(postgres.urls(copy)["transport"])
             await again.chain.rows(the_procedure().replace("due_at < now()", f"due_at < '{NOW + HOUR}'"))
-            await scheduler.keep(again.chain.database.sessions, again.chain.clock)
+            await keep(again.chain.database.sessions, again.chain.clock)
             await again.guard.look()
             assert await again.lane.perform_due() == 0
             again.chain.clock.moment = NOW + 5 * DAY

@@ -9,16 +9,17 @@ from dataclasses import replace
 from datetime import datetime, time, timedelta
 from uuid import uuid4
 
-from services.dispatcher import scheduler
-from services.dispatcher.channels.styles import Style
-from services.dispatcher.domain import Result, SendMode
+from services.dispatcher.domain.send_mode import SendMode
+from services.dispatcher.domain.steps import Result
+from services.dispatcher.jobs.maintenance import keep
+from services.dispatcher.messages.styles import Style
 from services.dispatcher.repository import steps
-from services.dispatcher.scheduler import Bell
-from shared import db
-from shared.events import Brand, Contact, RespondentOptedOut, Window
+from services.dispatcher.sending.wakeup import Wakeup
+from shared.contract.events import Brand, Contact, RespondentOptedOut, Window
+from shared.contract.vocabulary import ChannelKind
+from shared.database import db
+from shared.database.until_stopped import until_stopped
 from shared.health import Heartbeat
-from shared.until_stopped import until_stopped
-from shared.vocabulary import ChannelKind
 from tests.integration.dispatcher.conftest import DAY, NOW, Chain, RememberingAccount, answered, plan, request
 
 EMAIL, SMS = ChannelKind.EMAIL, ChannelKind.SMS
@@ -63,7 +64,7 @@ async def test_sender_that_comes_back_too_late_changes_nothing(chain: Chain) -> 
 
     async def take_over() -> None:
         await expire_leases(chain)
-        await scheduler.keep(chain.database.sessions, chain.clock)
+        await keep(chain.database.sessions, chain.clock)
 
     account = RememberingAccount(on_send=take_over)
     await chain.lane(EMAIL, account).perform_due()
@@ -280,12 +281,12 @@ async def test_loop_waits_out_an_outage_and_ends_when_told() -> None:
         return 0
 
     async with asyncio.timeout(10):
-        await until_stopped(Bell().rung_by(work), stop, heartbeat=Heartbeat("keeper"), longest_s=10)
+        await until_stopped(Wakeup().rung_by(work), stop, heartbeat=Heartbeat("keeper"), longest_s=10)
     assert next(failures, None) is None
 
 
 async def test_loop_performs_what_a_handler_committed(chain: Chain) -> None:
-    bell, stop = Bell(), asyncio.Event()
+    bell, stop = Wakeup(), asyncio.Event()
     account = RememberingAccount()
 
     async def stop_soon() -> None:

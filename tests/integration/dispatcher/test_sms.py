@@ -24,10 +24,10 @@ from services.dispatcher.channels.sms import (
     country_of,
 )
 from services.dispatcher.channels.sms.smsc import own_id
-from services.dispatcher.domain import Bill, Disposition, Outgoing, Result
-from services.dispatcher.receipts import Reference
-from shared.http_client import HttpClient
-from shared.vocabulary import ChannelKind
+from services.dispatcher.domain.receipts import Reference
+from services.dispatcher.domain.steps import Bill, Disposition, Outgoing, Result
+from shared.contract.vocabulary import ChannelKind
+from shared.web.client import HttpClient
 from tests.fakes import Gateway, gateway
 from tests.integration.dispatcher.conftest import NOW, Chain, plan, request
 from tests.integration.dispatcher.test_accounts import Watch, port_nobody_has

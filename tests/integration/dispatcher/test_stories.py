@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.dispatcher import stories
-from shared.problems import Unprocessable
+from services.dispatcher import history
+from shared.web.problems import Unprocessable
 from tests.integration.dispatcher.conftest import Chain, request
 
 
@@ -15,9 +15,9 @@ async def test_request_that_no_longer_reads_hides_no_other_story(chain: Chain, d
     await chain.take(bad, good)
     await chain.rows("UPDATE invitations SET request = $2::text::jsonb WHERE id = $1", bad.invitation_id, damaged)
     async with chain.database.sessions.begin() as session:
-        listed = {each.id: each for each in (await stories.newest(session)).invitations}
+        listed = {each.id: each for each in (await history.newest(session)).invitations}
         assert listed[good.invitation_id].send_at == good.send_at
         assert listed[bad.invitation_id].customer_id == ""
-        assert (await stories.tell(session, good.invitation_id)).customer_id == "good"
+        assert (await history.tell(session, good.invitation_id)).customer_id == "good"
         with pytest.raises(Unprocessable):
-            await stories.tell(session, bad.invitation_id)
+            await history.tell(session, bad.invitation_id)

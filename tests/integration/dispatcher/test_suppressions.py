@@ -10,9 +10,9 @@ import pytest
 
 from services.dispatcher import main
 from services.dispatcher.config import DispatcherSettings
-from services.dispatcher.receipts import ReceiptKind
-from shared.events import RespondentErased
-from shared.vocabulary import ChannelKind
+from services.dispatcher.domain.receipts import ReceiptKind
+from shared.contract.events import RespondentErased
+from shared.contract.vocabulary import ChannelKind
 from tests.integration.dispatcher.conftest import Chain, RememberingAccount, plan, request
 from tests.integration.dispatcher.test_receipts import Receiver, sent
 

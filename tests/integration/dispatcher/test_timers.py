@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared import db
+from shared.database import db
 from tests.chaos import timers
 
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from services.dispatcher.channels.messages import Composer
-from services.dispatcher.domain import Disposition, Outgoing, Result, SendMode
-from services.dispatcher.scheduler import Lane, SendPolicy
-from shared import db
-from shared.vocabulary import ChannelKind
+from services.dispatcher.domain.send_mode import SendMode, SendPolicy
+from services.dispatcher.domain.steps import Disposition, Outgoing, Result
+from services.dispatcher.messages.composer import Composer
+from services.dispatcher.sending.sender import ChannelSender
+from shared.contract.vocabulary import ChannelKind
+from shared.database import db
 from tests.integration.dispatcher.conftest import LINK_KEYS, NOW
 from tests.integration.dispatcher.model import Key
 
@@ -93,7 +94,7 @@ class Worker:
     async def start(self) -> None:
         self.gate = Gate(self.history.database.sessions)
         self.account = HeldAccount(self.gate, self.channel)
-        lane = Lane(
+        lane = ChannelSender(
             channel=self.channel,
             sessions=cast("db.Sessions", self.gate),
             clock=self.history.clock,

@@ -7,7 +7,7 @@ import pytest
 
 from services.scoring.config import ScoringSettings
 from services.scoring.main import build_app
-from shared.db import Database
+from shared.database.db import Database
 from tests.integration.scoring.stand import Scoring
 
 

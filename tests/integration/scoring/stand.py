@@ -9,16 +9,18 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from services.scoring import calls, journeys, publisher
-from services.scoring.answers import Recorded
-from services.scoring.domain.answers import Entry, Invitation
+from services.scoring.answers import callbacks
+from services.scoring.answers.record import Recorded
+from services.scoring.answers.writer import Result, Writer
+from services.scoring.domain.answers import Entry
+from services.scoring.domain.invitations import Invitation
 from services.scoring.handlers import Handlers
+from services.scoring.jobs import count_journeys, publish_scores
 from services.scoring.repository import invitations
-from services.scoring.writer import Result, Writer
-from shared import cloudevents, db, links
 from shared.clock import ManualClock
-from shared.cloudevents import Event
-from shared.events import (
+from shared.contract import cloudevents
+from shared.contract.cloudevents import Event
+from shared.contract.events import (
     Brand,
     CallRequested,
     Contact,
@@ -32,9 +34,12 @@ from shared.events import (
     Thanks,
     Window,
 )
-from shared.links import Purpose
-from shared.transport import Message
-from shared.vocabulary import ChannelKind, Service
+from shared.contract.vocabulary import ChannelKind, Service
+from shared.database import db
+from shared.messaging import codec
+from shared.messaging.transport import Message
+from shared.web import links
+from shared.web.links import Purpose
 
 NOW = datetime(2026, 11, 18, 12, tzinfo=UTC)
 SECRETS = {"k1": "a secret"}
@@ -133,7 +138,7 @@ class Scoring:
     async def tick(self) -> int:
         now = self.clock.now()
         done = 0
-        for tick in (publisher.publish_changes, calls.tick, journeys.count_journeys):
+        for tick in (publish_scores.publish_changes, callbacks.tick, count_journeys.count_journeys):
             async with self.database.sessions.begin() as session:
                 done += await tick(session, now=now)
         return done
@@ -149,5 +154,5 @@ class Scoring:
     async def published(self, kind: str | None = None) -> list[Event[Payload]]:
         """Take what waits in the outbox, in order."""
         rows = await self.rows("SELECT topic, key, body, headers FROM outbox ORDER BY id")
-        events = [cloudevents.parse(Message(row["topic"], row["key"], row["body"])) for row in rows]
+        events = [codec.parse(Message(row["topic"], row["key"], row["body"])) for row in rows]
         return [event for event in events if kind in (None, event.type)]

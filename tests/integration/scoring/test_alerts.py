@@ -6,10 +6,10 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from services.scoring.alerts import tell_drops
 from services.scoring.domain.answers import Entry
 from services.scoring.domain.calls import Callback
-from shared.events import DetractorReported, NpsDropped
+from services.scoring.jobs.alerts import tell_drops
+from shared.contract.events import DetractorReported, NpsDropped
 from tests.integration.scoring.stand import NOW, Scoring, requested
 
 

@@ -7,12 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from services.scoring.answers import Recorded
+from services.scoring.answers.record import Recorded
 from services.scoring.domain.answers import Refusal
 from services.scoring.repository import invitations
-from shared import events
-from shared.events import Reason, Reasons, RespondentErased, SurveyWithdrawn
-from shared.vocabulary import Category
+from shared.contract import events
+from shared.contract.events import Reason, Reasons, RespondentErased, SurveyWithdrawn
+from shared.contract.vocabulary import Category
 from tests.integration.scoring.stand import NOW, Scoring, requested
 
 BUCKETS = "SELECT dimension, value, day, s3, s9, operators FROM buckets ORDER BY dimension, value"

@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 
 from services.scoring.commands import imports
 from services.scoring.domain.webhooks import USUAL
-from shared.vocabulary import Service
+from shared.contract.vocabulary import Service
 from tests.integration.scoring.receiver import receiver
 from tests.integration.scoring.stand import NOW, Scoring, call_for
 from tests.integration.scoring.test_webhooks import deliver, endpoint

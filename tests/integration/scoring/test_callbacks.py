@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.events import Brand, Contact, RespondentErased, RespondentOptedOut, SurveyRequested
+from shared.contract.events import Brand, Contact, RespondentErased, RespondentOptedOut, SurveyRequested
 from tests.integration.scoring.stand import Scoring, link_of
 
 REACHED = Contact(email="olga@example.com", phone="+79161234567")

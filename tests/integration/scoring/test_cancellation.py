@@ -10,14 +10,14 @@ from uuid import UUID
 import httpx
 import pytest
 
-from services.scoring import publisher
-from services.scoring.answers import Recorded
+from services.scoring.answer_page.page_views import Views
+from services.scoring.answers.record import Recorded
 from services.scoring.config import ScoringSettings
-from services.scoring.domain.visits import View
-from services.scoring.live import Live
+from services.scoring.dashboard.live import Live
+from services.scoring.domain.bot_detection import View
+from services.scoring.jobs import publish_scores
 from services.scoring.main import build_app
-from services.scoring.views import Views
-from shared.db import Database
+from shared.database.db import Database
 from tests.cancellation import cancelled_at_every_turn
 from tests.integration.scoring.stand import NOW, Scoring, call_for, link_of, requested
 
@@ -199,7 +199,7 @@ async def test_figures_that_were_published_are_in_the_outbox(
 
     async def work(_: int) -> int:
         async with tried.database.sessions.begin() as session:
-            return await publisher.publish_changes(session, now=NOW)
+            return await publish_scores.publish_changes(session, now=NOW)
 
     async def kept(turn: int, published: int) -> None:
         [stored] = await scoring.rows("SELECT count(*) FROM outbox WHERE topic = 'nps.updates'")

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from services.scoring.commands import app
-from shared.events import ProgramPublished
+from shared.contract.events import ProgramPublished
 from tests.integration.scoring.receiver import receiver
 from tests.integration.scoring.stand import Scoring
 

@@ -17,12 +17,14 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from services.scoring.answers import Recorded, record
-from services.scoring.domain.answers import Entry, Invitation, Refusal
-from services.scoring.repository import buckets, invitations
-from services.scoring.writer import Writer
-from shared import cloudevents, db, events, parking
-from shared.events import (
+from services.scoring.answers.record import Recorded, record
+from services.scoring.answers.writer import Writer
+from services.scoring.domain.answers import Entry, Refusal
+from services.scoring.domain.invitations import Invitation
+from services.scoring.repository import invitations
+from services.scoring.repository.scores import buckets
+from shared.contract import cloudevents, events
+from shared.contract.events import (
     CallRequested,
     CallWithdrawn,
     ContactAttempted,
@@ -32,9 +34,11 @@ from shared.events import (
     SurveyRequested,
     SurveyWithdrawn,
 )
-from shared.groups import Group, in_transaction
-from shared.problems import Unavailable, as_problem
-from shared.vocabulary import AttemptState, ChannelKind, InvitationOutcome, Service
+from shared.contract.vocabulary import AttemptState, ChannelKind, InvitationOutcome, Service
+from shared.database import db
+from shared.database.group_commit import GroupCommitter, in_transaction
+from shared.messaging import codec, parking
+from shared.web.problems import Unavailable, as_problem
 from tests.integration.scoring.stand import NOW, Scoring, call_for, requested
 from tests.integration.scoring.test_figures import differences
 
@@ -228,7 +232,7 @@ async def test_erasure_forgets_what_was_parked(scoring: Scoring) -> None:
     request, other = requested(customer_id="olga@example.com"), requested()
     told = [cloudevents.new(each, service=Service.TRIGGER, at=NOW) for each in (request, call_for(request), other)]
     async with scoring.database.sessions.begin() as session:
-        await parking.park(session, [(replace(cloudevents.encode(each), position=each.id), "why") for each in told])
+        await parking.park(session, [(replace(codec.encode(each), position=each.id), "why") for each in told])
     await scoring.receive(RespondentErased(respondent_id=request.respondent_id))
     assert [row["key"] for row in await scoring.rows("SELECT key FROM parked")] == [other.respondent_id]
 
@@ -246,7 +250,7 @@ async def test_answer_survives_a_connection_killed_before_its_commit(scoring: Sc
             await scoring.rows("SELECT pg_terminate_backend($1)", row["pid"])
         return results
 
-    group: Group[Entry, Recorded | Refusal] = Group(in_transaction(scoring.database.sessions, kill))
+    group: GroupCommitter[Entry, Recorded | Refusal] = GroupCommitter(in_transaction(scoring.database.sessions, kill))
     entry = Entry(request.invitation_id, scoring.clock.now(), 9)
     with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)) as error:
         await group.do(entry)

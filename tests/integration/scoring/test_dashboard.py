@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from shared.events import ProgramPublished, Reason, Reasons
+from shared.contract.events import ProgramPublished, Reason, Reasons
 from tests.integration.scoring.stand import Scoring
 from tests.integration.scoring.test_figures import answer_all
 

@@ -17,15 +17,15 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, ViewportSize, expect
 from uuid_utils.compat import uuid7
 
-from services.scoring.answers import record
+from services.scoring.answers.record import record
 from services.scoring.config import ScoringSettings
 from services.scoring.domain.answers import Entry
-from services.scoring.domain.visits import Device
+from services.scoring.domain.bot_detection import Device
 from services.scoring.main import build_app
-from shared.events import EventRef, Payload, ProgramPublished, RespondentPurchased
-from shared.runtime import Surroundings, serve
-from shared.transport import open_log
-from shared.vocabulary import category_of
+from shared.contract.events import EventRef, Payload, ProgramPublished, RespondentPurchased
+from shared.contract.vocabulary import category_of
+from shared.messaging.transport import open_log
+from shared.runtime import ServiceContext, serve
 from tests.browser import DESKTOP, PHONE, SCREENSHOTS, SIDEWAYS, photograph, schemes_of, watched
 from tests.integration.scoring.stand import NOW, Scoring, requested
 from tests.integration.scoring.test_score_api import sent
@@ -104,7 +104,7 @@ async def served(scoring: Scoring, urls: Mapping[str, str]) -> AsyncIterator[str
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        around = Surroundings(urls["scoring"], log, scoring.clock, stop, listener)
+        around = ServiceContext(urls["scoring"], log, scoring.clock, stop, listener)
         serving = asyncio.create_task(serve(app, around, public=()))
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -10,8 +10,8 @@ from uuid import UUID
 import httpx
 import pytest
 
-from shared.events import CallAttempted, CallClosed, CallWithdrawn, RespondentErased, SurveyAnswered
-from shared.vocabulary import AnswerMode
+from shared.contract.events import CallAttempted, CallClosed, CallWithdrawn, RespondentErased, SurveyAnswered
+from shared.contract.vocabulary import AnswerMode
 from tests.integration.scoring.stand import Scoring, call_for
 
 

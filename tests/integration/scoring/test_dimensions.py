@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from services.scoring.domain import dimensions
-from services.scoring.domain.visits import Device
-from shared.vocabulary import AnswerMode
+from services.scoring.domain.bot_detection import Device
+from shared.contract.vocabulary import AnswerMode
 from tests.integration.scoring.stand import Scoring
 from tests.integration.scoring.test_figures import answer_all, differences
 

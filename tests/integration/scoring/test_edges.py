@@ -12,10 +12,11 @@ import pytest
 
 from services.scoring.config import ScoringSettings
 from services.scoring.domain.score import Definition
+from services.scoring.domain.slices import Slice
 from services.scoring.domain.webhooks import Endpoint, new_secret, result
-from services.scoring.repository import calls, counting, webhooks
-from services.scoring.repository.slices import Slice
-from shared.events import ProgramPublished, SurveyWithdrawn
+from services.scoring.repository import calls, webhooks
+from services.scoring.repository.scores import counting
+from shared.contract.events import ProgramPublished, SurveyWithdrawn
 from tests.integration.scoring.stand import NOW, Scoring, call_for, requested
 from tests.integration.scoring.test_desk import on_desk, take
 from tests.integration.scoring.test_figures import answer_all

@@ -22,15 +22,16 @@ import httpx
 import pytest
 from pyarrow import parquet
 
-from services.scoring import exports, sheets
 from services.scoring.commands.imports import lines_of, load
+from services.scoring.commands.verification import verify
 from services.scoring.domain.history import Program
+from services.scoring.files import exports, tables
+from services.scoring.files.tables import Format, Table
 from services.scoring.repository.listing import Filter
-from services.scoring.sheets import Format, Table
-from services.scoring.verification import verify
-from shared import database_url, embedded
+from shared import database_url
 from shared.config import Settings
-from shared.events import RespondentErased
+from shared.contract.events import RespondentErased
+from shared.database import embedded
 from tests.integration.scoring.stand import Scoring
 
 SHOP = Program("after-purchase", 3, "After purchase", "Europe/Moscow")
@@ -92,7 +93,7 @@ async def test_csv_runs_nothing_in_a_spreadsheet(
 
 @pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r"])
 def test_every_first_character_of_a_formula_is_disarmed(tmp_path: Path, first: str) -> None:
-    with sheets.opened(tmp_path / "a.csv", Format.CSV, Table("t", {"text": str, "number": float})) as sheet:
+    with tables.opened(tmp_path / "a.csv", Format.CSV, Table("t", {"text": str, "number": float})) as sheet:
         sheet.write([[f"{first}cmd", -1.5]])
     with (tmp_path / "a.csv").open(newline="") as file:
         assert list(csv.reader(file))[1] == [f"'{first}cmd", "-1.5"]
@@ -111,7 +112,7 @@ async def test_workbook_holds_text_as_text(scoring: Scoring, tmp_path: Path) -> 
 def test_workbook_can_be_read_as_it_opens(tmp_path: Path) -> None:
     """Its header is bold and stays, its columns are as wide as what stands in them, up to a limit."""
     columns = {"score": int, "day": date, "comment": str, "extra": str}
-    with sheets.opened(tmp_path / "a.xlsx", Format.XLSX, Table("answers", columns)) as sheet:
+    with tables.opened(tmp_path / "a.xlsx", Format.XLSX, Table("answers", columns)) as sheet:
         sheet.write([[9, date(2026, 11, 18), "Nice", "x" * 500], [10, None, "Slow, and nobody said why", None]])
     with zipfile.ZipFile(tmp_path / "a.xlsx") as book:
         page, styles = (book.read(f"xl/{name}.xml").decode() for name in ("worksheets/sheet1", "styles"))
@@ -150,8 +151,8 @@ async def test_parquet_keeps_reasons_as_a_list(scoring: Scoring, tmp_path: Path)
 
 
 async def test_rows_beyond_a_worksheet_go_on_in_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sheets, "EXCEL_ROWS", 3)  # Excel's own limit is a million
-    with sheets.opened(tmp_path / "a.xlsx", Format.XLSX, Table("n", {"n": int})) as sheet:
+    monkeypatch.setattr(tables, "EXCEL_ROWS", 3)  # Excel's own limit is a million
+    with tables.opened(tmp_path / "a.xlsx", Format.XLSX, Table("n", {"n": int})) as sheet:
         sheet.write([[number] for number in range(5)])
     with zipfile.ZipFile(tmp_path / "a.xlsx") as book:
         counts = [book.read(f"xl/worksheets/sheet{number}.xml").count(b"<row ") for number in (1, 2, 3)]

@@ -13,8 +13,8 @@ from sqlalchemy import event
 from starlette.requests import Request
 from structlog.testing import capture_logs
 
-from services.scoring.limits import Limits
-from shared.rate_limit import RateLimit
+from services.scoring.answer_page.rate_limits import Limits
+from shared.web.rate_limit import RateLimit
 from tests.integration.scoring.stand import Scoring, link_of, requested
 
 GUESSES = 300

@@ -9,10 +9,10 @@ from contextlib import aclosing
 import pytest
 from sqlalchemy import text
 
-from services.scoring import live
-from services.scoring.live import Live
-from shared import embedded
-from shared.events import ProgramRef
+from services.scoring.dashboard import live
+from services.scoring.dashboard.live import Live
+from shared.contract.events import ProgramRef
+from shared.database import embedded
 from shared.health import Health
 from tests.contract.transport_stand import database_closed
 from tests.integration.scoring.stand import Scoring

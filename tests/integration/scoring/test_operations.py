@@ -16,13 +16,13 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from services.scoring import imports
-from services.scoring.answers import Recorded, record
+from services.scoring.answers.record import Recorded, record
 from services.scoring.domain.answers import Entry
+from services.scoring.domain.bot_detection import Device, View, Visit
 from services.scoring.domain.history import Program, Score
-from services.scoring.domain.visits import Device, View, Visit
-from services.scoring.repository import visits
-from shared.events import (
+from services.scoring.files import imports
+from services.scoring.repository import page_views
+from shared.contract.events import (
     ContactAttempted,
     EventRef,
     InvitationClosed,
@@ -32,7 +32,7 @@ from shared.events import (
     SurveyRequested,
     SurveyWithdrawn,
 )
-from shared.vocabulary import AttemptState, ChannelKind, InvitationOutcome
+from shared.contract.vocabulary import AttemptState, ChannelKind, InvitationOutcome
 from tests.integration.scoring.stand import Scoring, requested
 from tests.integration.scoring.test_figures import differences
 
@@ -181,7 +181,7 @@ class World:
             for _ in range(times)
         ]
         async with self.scoring.database.sessions.begin() as session:
-            await visits.keep(session, views)
+            await page_views.keep(session, views)
 
 
 async def test_figures_equal_a_recomputation_at_every_checkpoint(scoring: Scoring) -> None:

@@ -8,7 +8,7 @@ from html import unescape
 import httpx
 import pytest
 
-from shared.events import ExtraQuestion, Reason, SurveyWithdrawn
+from shared.contract.events import ExtraQuestion, Reason, SurveyWithdrawn
 from tests.integration.scoring.stand import QUESTION, Scoring, link_of, requested
 
 

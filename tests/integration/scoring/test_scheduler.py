@@ -9,9 +9,9 @@ from datetime import datetime
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.scheduler import every
+from services.scoring.jobs.scheduler import every
+from shared.database.until_stopped import until_stopped
 from shared.health import Heartbeat
-from shared.until_stopped import until_stopped
 from tests.integration.scoring.stand import Scoring
 
 

@@ -14,11 +14,11 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from services.scoring.domain.visits import View
-from services.scoring.live import Live
-from services.scoring.repository import figures, visits
-from services.scoring.score_queries import NpsQuery
-from shared.events import (
+from services.scoring.dashboard.live import Live
+from services.scoring.domain.bot_detection import View
+from services.scoring.repository import page_views, programs
+from services.scoring.web.score_queries import NpsQuery
+from shared.contract.events import (
     ContactAttempted,
     EventRef,
     ProgramPublished,
@@ -28,7 +28,7 @@ from shared.events import (
     RespondentErased,
     RespondentPurchased,
 )
-from shared.vocabulary import AttemptState, ChannelKind
+from shared.contract.vocabulary import AttemptState, ChannelKind
 from tests.integration.scoring.stand import NOW, REASONS, Scoring
 from tests.integration.scoring.test_figures import answer_all, differences
 
@@ -107,7 +107,7 @@ async def test_funnel_knows_step_channel_and_hour(scoring: Scoring, client: http
     async with scoring.database.sessions.begin() as session:
         seen = View(1, "GET", None, automatic=False, at=NOW)
         views = [(opened.invitation_id, seen), (silent.invitation_id, replace(seen, automatic=True))]
-        await visits.keep(session, views)
+        await page_views.keep(session, views)
     await scoring.score(answered, 9)
     await scoring.tick()
     found = await get(client, "/v1/funnel")
@@ -149,7 +149,7 @@ async def test_reasons_are_named_in_the_language_of_the_program(scoring: Scoring
     request = await scoring.asked(locale="ru", reasons=russian)
     await scoring.score(request, 2)
     async with scoring.database.sessions() as session:
-        named = await figures.reason_texts(session, "after-purchase")
+        named = await programs.reason_texts(session, "after-purchase")
     assert named == REASONS
 
 

@@ -10,12 +10,14 @@ import httpx
 
 from services.scoring.config import ScoringSettings
 from services.scoring.main import run
-from shared import cloudevents, runtime
+from shared import runtime
 from shared.clock import ManualClock
-from shared.events import NpsUpdated, Payload, SurveyAnswered
-from shared.runtime import Surroundings
-from shared.transport import open_log
-from shared.vocabulary import Service
+from shared.contract import cloudevents
+from shared.contract.events import NpsUpdated, Payload, SurveyAnswered
+from shared.contract.vocabulary import Service
+from shared.messaging import codec
+from shared.messaging.transport import open_log
+from shared.runtime import ServiceContext
 from tests.integration.scoring.stand import NOW, link_of, requested
 
 
@@ -25,8 +27,8 @@ async def test_request_becomes_an_answer_and_a_published_score(urls: Mapping[str
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     settings = ScoringSettings.model_validate({"link_keys": "k1:a secret"})
     async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
-        tasks.create_task(run(settings, Surroundings(urls["scoring"], log, ManualClock(NOW), stop, listener)))
-        await log.append([cloudevents.encode(cloudevents.new(request, service=Service.TRIGGER, at=NOW))])
+        tasks.create_task(run(settings, ServiceContext(urls["scoring"], log, ManualClock(NOW), stop, listener)))
+        await log.append([codec.encode(cloudevents.new(request, service=Service.TRIGGER, at=NOW))])
         async with httpx.AsyncClient(base_url=address) as browser:
             while (await browser.get(link_of(request.invitation_id))).status_code != 200:
                 pass
@@ -41,7 +43,7 @@ async def read_until_scored(url: str) -> list[Payload]:
     log, seen = open_log(url), list[Payload]()
     async with aclosing(log.read("test", ["survey.answers", "nps.updates"])) as batches:
         async for batch in batches:
-            seen += [cloudevents.parse(message).payload for message in batch.messages]
+            seen += [codec.parse(message).payload for message in batch.messages]
             # topics have no common order
             is_scored = any(isinstance(payload, NpsUpdated) and payload.n == 1 for payload in seen)
             if is_scored and any(isinstance(payload, SurveyAnswered) for payload in seen):

@@ -10,10 +10,10 @@ import httpx
 import pytest
 from uuid_utils.compat import uuid7
 
-from services.scoring.verification import verify
-from shared import events
-from shared.events import ContactAttempted, SurveyRequested, SurveyWithdrawn
-from shared.vocabulary import AttemptState, ChannelKind
+from services.scoring.commands.verification import verify
+from shared.contract import events
+from shared.contract.events import ContactAttempted, SurveyRequested, SurveyWithdrawn
+from shared.contract.vocabulary import AttemptState, ChannelKind
 from tests.integration.scoring.stand import Scoring, call_for, link_of, requested
 
 CHROME = (

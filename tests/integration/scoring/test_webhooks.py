@@ -22,14 +22,14 @@ from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook
 from uuid_utils.compat import uuid7
 
-from services.scoring import courier
-from services.scoring.courier import Courier
 from services.scoring.domain.webhooks import RETRIES, USUAL, Endpoint, new_secret, result
 from services.scoring.repository import webhooks
-from services.scoring.webhooks import Webhooks
-from shared import http_client
-from shared.events import RespondentErased
+from services.scoring.webhooks import delivery
+from services.scoring.webhooks.delivery import WebhookSender
+from services.scoring.webhooks.routes import Webhooks
+from shared.contract.events import RespondentErased
 from shared.health import Heartbeat
+from shared.web.client import tls
 from tests.integration.scoring.receiver import Receiver, Taken, receiver
 from tests.integration.scoring.stand import NOW, Scoring
 
@@ -50,9 +50,9 @@ async def endpoint(scoring: Scoring, url: str, *, types: Sequence[str] = USUAL) 
     return made
 
 
-async def deliver(scoring: Scoring, **changes: Any) -> Courier:
+async def deliver(scoring: Scoring, **changes: Any) -> WebhookSender:
     """One round: everything that is due is tried once."""
-    sender = Courier(scoring.database.sessions, **{"networks": LOOPBACK, **changes})
+    sender = WebhookSender(scoring.database.sessions, **{"networks": LOOPBACK, **changes})
     await sender.start_due()
     async with asyncio.timeout(20):
         await sender.finish()
@@ -120,7 +120,7 @@ async def test_refused_delivery_is_tried_for_days_and_then_the_endpoint_is_disab
     await deliver(scoring)
     assert await scoring.rows(DELIVERIES) == [{"state": "failed", "tries": len(RETRIES) + 1, "outcome": "500"}]
     [endpoint_row] = await scoring.rows("SELECT disabled FROM webhook_endpoints")
-    assert endpoint_row["disabled"] == courier.GIVEN_UP
+    assert endpoint_row["disabled"] == delivery.GIVEN_UP
     assert sum(RETRIES, timedelta()) > timedelta(days=3)
 
     hook.status = lambda _taken: 200
@@ -205,11 +205,11 @@ async def test_endpoint_that_hangs_delays_nobody_else(scoring: Scoring, hook: Re
             return 204
 
         hook.status = taken
-        sender = Courier(scoring.database.sessions, LOOPBACK)
+        sender = WebhookSender(scoring.database.sessions, LOOPBACK)
         await sender.start_due()
         async with asyncio.timeout(10):
             await all_taken.wait()
-        assert len(slow.taken) <= courier.AT_ONCE
+        assert len(slow.taken) <= delivery.AT_ONCE
         for task in sender._running.values():
             task.cancel()
         await asyncio.gather(*sender._running.values(), return_exceptions=True)
@@ -217,7 +217,7 @@ async def test_endpoint_that_hangs_delays_nobody_else(scoring: Scoring, hook: Re
 
 async def test_backlog_holds_no_stop(scoring: Scoring, hook: Receiver) -> None:
     await endpoint(scoring, hook.url)
-    for _ in range(courier.AT_ONCE * 3):
+    for _ in range(delivery.AT_ONCE * 3):
         await scoring.score(await scoring.asked(), 9)
     stop = asyncio.Event()
 
@@ -226,18 +226,18 @@ async def test_backlog_holds_no_stop(scoring: Scoring, hook: Receiver) -> None:
         return 204
 
     hook.status = taken
-    sender = Courier(scoring.database.sessions, LOOPBACK)
+    sender = WebhookSender(scoring.database.sessions, LOOPBACK)
     async with asyncio.timeout(20):
         await sender.run(stop, Heartbeat("scoring.webhooks"))
-    assert len(hook.taken) == courier.AT_ONCE
+    assert len(hook.taken) == delivery.AT_ONCE
     [states] = await scoring.rows("SELECT count(*) FILTER (WHERE state = 'delivered') AS n FROM webhook_deliveries")
-    assert states["n"] == courier.AT_ONCE
+    assert states["n"] == delivery.AT_ONCE
 
 
 async def test_silent_endpoint_holds_a_stop_for_the_budget_only(
     scoring: Scoring, hook: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(courier, "BUDGET_S", 0.1)
+    monkeypatch.setattr(delivery, "BUDGET_S", 0.1)
     await endpoint(scoring, hook.url)
     await scoring.score(await scoring.asked(), 9)
     stop = asyncio.Event()
@@ -246,7 +246,7 @@ async def test_silent_endpoint_holds_a_stop_for_the_budget_only(
         stop.set()
 
     hook.status = taken
-    sender = Courier(scoring.database.sessions, LOOPBACK, within_s=20)
+    sender = WebhookSender(scoring.database.sessions, LOOPBACK, within_s=20)
     async with asyncio.timeout(10):
         await sender.run(stop, Heartbeat("scoring.webhooks"))
     assert len(hook.taken) == 1
@@ -341,7 +341,7 @@ async def test_name_that_is_rebound_is_looked_up_once_and_pinned_with_its_certif
     async with receiver(context) as hook:
         made = await endpoint(scoring, f"https://hooks.example.com:{hook.port}/hook")
         await scoring.score(await scoring.asked(), 9)
-        await deliver(scoring, resolve=resolve, context=http_client.tls())
+        await deliver(scoring, resolve=resolve, context=tls())
     [taken] = hook.taken
     assert verified(taken, made.secrets[0])
     assert taken.headers["host"] == f"hooks.example.com:{hook.port}"
@@ -360,7 +360,7 @@ async def test_certificate_of_another_name_is_refused(
     async with receiver(context) as hook:
         await endpoint(scoring, f"https://other.example.com:{hook.port}/hook")
         await scoring.score(await scoring.asked(), 9)
-        await deliver(scoring, resolve=resolve, context=http_client.tls())
+        await deliver(scoring, resolve=resolve, context=tls())
     assert hook.taken == []
     assert await scoring.rows(DELIVERIES) == [{"state": "due", "tries": 1, "outcome": "no connection"}]
 
@@ -382,7 +382,7 @@ async def test_old_deliveries_are_forgotten(scoring: Scoring, hook: Receiver) ->
 WHERE event_id = (SELECT min(event_id) FROM webhook_deliveries)"""
     )
     async with scoring.database.sessions.begin() as session:
-        assert await courier.forget_old(session, now=NOW) == 1
+        assert await delivery.forget_old(session, now=NOW) == 1
     assert len(await scoring.rows(DELIVERIES)) == 1
 
 
@@ -414,7 +414,7 @@ async def test_endpoints_are_managed_over_http(scoring: Scoring, hook: Receiver,
 
 async def test_sample_is_signed_like_an_event(scoring: Scoring, hook: Receiver) -> None:
     made = await endpoint(scoring, hook.url)
-    surface = Webhooks(scoring.database.sessions, Courier(scoring.database.sessions, LOOPBACK))
+    surface = Webhooks(scoring.database.sessions, WebhookSender(scoring.database.sessions, LOOPBACK))
     assert (await surface.test(made.id)).outcome == 204
     assert verified(hook.taken[0], made.secrets[0])["type"] == "webhook.tested"
 
@@ -424,7 +424,7 @@ def test_documented_sample_is_the_one_that_is_posted() -> None:
     [documented] = [
         json.loads(line) for line in page.splitlines() if line.startswith("    {") and "webhook.tested" in line
     ]
-    posted = json.loads(courier.sample().body)
+    posted = json.loads(delivery.sample().body)
     assert [*documented] == [*posted]
     assert documented == posted | {"id": documented["id"], "time": documented["time"]}
 

@@ -14,13 +14,15 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared import cloudevents, db, inbox, outbox
-from shared.cloudevents import Event
-from shared.consumer import Consumer
+from shared.contract import cloudevents
+from shared.contract.cloudevents import Event
+from shared.contract.events import Payload, SurveyWithdrawn
+from shared.contract.vocabulary import Service
+from shared.database import db
 from shared.database_url import USUAL, DatabaseOptions
-from shared.events import Payload, SurveyWithdrawn
-from shared.transport import EventLog, Message, open_log
-from shared.vocabulary import Service
+from shared.messaging import codec, inbox, outbox
+from shared.messaging.consumer import Consumer
+from shared.messaging.transport import EventLog, Message, open_log
 from tests.cancellation import cancelled_at_every_turn
 
 TOPIC = "survey.requests"
@@ -145,7 +147,7 @@ async def _in_log(urls: Mapping[str, str]) -> set[str]:
     reader = await asyncpg.connect(urls["transport"])
     messages = await reader.fetch("SELECT topic, key, body FROM transport.messages")
     await reader.close()
-    return {cloudevents.parse(Message(*each)).id for each in messages}
+    return {codec.parse(Message(*each)).id for each in messages}
 
 
 @dataclass
@@ -197,7 +199,7 @@ async def test_message_that_was_acknowledged_was_handled_once(
             await db.fetch(session, "INSERT INTO handled SELECT unnest($1::text[])", [each.id for each in fresh])
             stop.set()
 
-        await event_log.append([cloudevents.encode(event)])
+        await event_log.append([codec.encode(event)])
         appended.add(event.id)
         await Consumer(Service.SCORING, [TOPIC], event_log, database.sessions, handle).run(stop)
         return event.id

@@ -9,14 +9,17 @@ from contextlib import asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
-from deploy import databases, faults
-from shared import capacity, database_url, db, outbox
-from shared.capacity import TooFewConnections
-from shared.commit_check import check_commit
+from deploy import databases
+from deploy.operations import error_messages
+from shared import database_url
+from shared.contract.vocabulary import Service
+from shared.database import capacity, db
+from shared.database.capacity import TooFewConnections
+from shared.database.commit_check import check_commit
+from shared.database.embedded import Embedded
 from shared.database_url import DatabaseOptions
-from shared.embedded import Embedded
-from shared.transport import Message
-from shared.vocabulary import Service
+from shared.messaging import outbox
+from shared.messaging.transport import Message
 
 
 @asynccontextmanager
@@ -38,7 +41,7 @@ async def test_server_that_can_never_let_in_the_pool_is_refused_in_words(
         await databases.check_rooms(one, DatabaseOptions(pool_size=7))
         with pytest.raises(TooFewConnections, match=r"lets in 9 connections, .* may open 10: raise") as refused:
             await databases.check_rooms(one, DatabaseOptions(pool_size=8))
-    assert faults.explain(refused.value) == str(refused.value)
+    assert error_messages.explain(refused.value) == str(refused.value)
 
 
 async def test_what_others_have_taken_is_a_warning(urls: Mapping[str, str]) -> None:
@@ -76,7 +79,7 @@ async def test_relay_publishes_when_the_pool_has_the_last_connection(
     database = db.Database(urls["scoring"], schema="scoring", options=DatabaseOptions(pool_size=2))
     async with limited(postgres, "scoring", 1):
         async with database.sessions.begin() as session:
-            await db.write(session, outbox.adding([Message("survey.answers", "k", b"{}")]))
+            await db.write(session, outbox.add_statement([Message("survey.answers", "k", b"{}")]))
         log = Collecting(stop := asyncio.Event())
         async with asyncio.timeout(10):
             await outbox.Relay(database, log, service=Service.SCORING).run(stop)  # type: ignore[arg-type]

@@ -11,13 +11,15 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared import cloudevents, db, inbox, outbox, parking
-from shared import consumer as consumer_module
-from shared.cloudevents import Event
-from shared.consumer import Consumer, HandlerBroken
-from shared.events import Payload, SurveyWithdrawn
-from shared.transport import EventLog, Message, MessageTooLarge, open_log
-from shared.vocabulary import Service
+from shared.contract import cloudevents
+from shared.contract.cloudevents import Event
+from shared.contract.events import Payload, SurveyWithdrawn
+from shared.contract.vocabulary import Service
+from shared.database import db
+from shared.messaging import codec, inbox, outbox, parking
+from shared.messaging import consumer as consumer_module
+from shared.messaging.consumer import Consumer, HandlerBroken
+from shared.messaging.transport import EventLog, Message, MessageTooLarge, open_log
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TOPIC = "survey.requests"
@@ -88,19 +90,19 @@ async def test_rolled_back_change_publishes_nothing(trigger_db: db.Database) -> 
 
 
 async def test_repeated_message_is_handled_once(dispatcher_db: db.Database, event_log: EventLog) -> None:
-    message = cloudevents.encode(withdrawn())
-    last = cloudevents.encode(withdrawn())
+    message = codec.encode(withdrawn())
+    last = codec.encode(withdrawn())
     await event_log.append([message] * 1000 + [last])
     stop = asyncio.Event()
     handler = Collector(enough=2, stop=stop)
     async with asyncio.timeout(20):
         await consumer(event_log, dispatcher_db, handler).run(stop)
-    assert [cloudevents.encode(event).body for event in handler.seen] == [message.body, last.body]
+    assert [codec.encode(event).body for event in handler.seen] == [message.body, last.body]
 
 
 async def test_garbage_is_parked_and_the_rest_goes_on(dispatcher_db: db.Database, event_log: EventLog) -> None:
     good = withdrawn()
-    await event_log.append([Message(TOPIC, "k", b"\xff garbage"), cloudevents.encode(good)])
+    await event_log.append([Message(TOPIC, "k", b"\xff garbage"), codec.encode(good)])
     stop = asyncio.Event()
     handler = Collector(enough=1, stop=stop)
     async with asyncio.timeout(20):
@@ -132,7 +134,7 @@ async def test_headers_that_were_stored_broken_hide_no_other_message(trigger_db:
 
 async def test_event_that_breaks_the_handler_is_parked_alone(dispatcher_db: db.Database, event_log: EventLog) -> None:
     events = [withdrawn() for _ in range(20)]
-    await event_log.append([cloudevents.encode(event) for event in events])
+    await event_log.append([codec.encode(event) for event in events])
     stop = asyncio.Event()
     handler = Collector(enough=19, stop=stop)
     handler.poison = {events[7].id}
@@ -155,10 +157,10 @@ async def test_process_stops_when_so_many_fail_in_a_row_and_not_when_so_many_fai
     mixed = [bad[0], bad[1], good[0], bad[2], bad[3], good[1]]
     async with asyncio.timeout(20):
         for event in mixed:
-            assert await one.handle([cloudevents.encode(event)], asyncio.Event())
-        assert await one.handle([cloudevents.encode(event) for event in mixed], asyncio.Event())
+            assert await one.handle([codec.encode(event)], asyncio.Event())
+        assert await one.handle([codec.encode(event) for event in mixed], asyncio.Event())
         with pytest.raises(HandlerBroken):
-            await one.handle([cloudevents.encode(event) for event in (good[2], *bad[3:])], asyncio.Event())
+            await one.handle([codec.encode(event) for event in (good[2], *bad[3:])], asyncio.Event())
     assert {event.id for event in handler.seen} == {event.id for event in good}
 
 
@@ -180,7 +182,7 @@ async def test_deadlock_or_race_parks_nothing_and_is_tried_again(
     one = consumer(event_log, dispatcher_db, inner)
     one.handler = handler
     async with asyncio.timeout(20):
-        assert await one.handle([cloudevents.encode(event) for event in events], asyncio.Event())
+        assert await one.handle([codec.encode(event) for event in events], asyncio.Event())
     assert (tries, inner.seen) == ([4, 4, 4], events)
     assert await parked_reasons(dispatcher_db) == []
 
@@ -190,7 +192,7 @@ async def test_error_of_the_decoder_parks_its_message_alone(dispatcher_db: db.Da
     handler = Collector(enough=1, stop=asyncio.Event())
 
     def decode(message: Message) -> Event[Payload]:
-        event = cloudevents.parse(message)
+        event = codec.parse(message)
         if event.id == bad.id:
             raise KeyError(event.id)
         return event
@@ -198,7 +200,7 @@ async def test_error_of_the_decoder_parks_its_message_alone(dispatcher_db: db.Da
     one = consumer(event_log, dispatcher_db, handler)
     one.decode = decode
     async with asyncio.timeout(20):
-        assert await one.handle([cloudevents.encode(event) for event in (bad, good)], asyncio.Event())
+        assert await one.handle([codec.encode(event) for event in (bad, good)], asyncio.Event())
     assert handler.seen == [good]
     assert await parked_reasons(dispatcher_db) == ["cannot be read: KeyError"]
 

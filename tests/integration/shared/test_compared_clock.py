@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from services.dispatcher.scheduler import Keeper
-from shared import compared_clock, database_url, db
+from services.dispatcher.jobs.maintenance import LeaseReaper
+from shared import database_url
 from shared.clock import ClockIsWrong, ManualClock, StoredClock, SystemClock, now_or
-from shared.compared_clock import ComparedClock, clock_of_command, compared
+from shared.contract.vocabulary import ChannelKind
+from shared.database import compared_clock, db
+from shared.database.compared_clock import ComparedClock, clock_of_command, compared
+from shared.database.until_stopped import until_stopped
 from shared.database_url import DatabaseOptions, Host
 from shared.health import Health, Heartbeat, NotReady
-from shared.until_stopped import until_stopped
-from shared.vocabulary import ChannelKind
 from tests.integration.dispatcher.conftest import NOW, Chain, RememberingAccount, request
 
 FOUR_DAYS = timedelta(days=4).total_seconds()
@@ -124,7 +125,7 @@ async def test_dispatcher_with_a_wrong_clock_sends_nothing_and_expires_nothing(c
     await clock.compare()
     lane = replace(chain.lane(ChannelKind.EMAIL, account), clock=clock)
     beats = {"sender": Heartbeat("sender"), "keeper": Heartbeat("keeper")}
-    keeper = Keeper(chain.database.sessions, clock, patience_s=0)
+    keeper = LeaseReaper(chain.database.sessions, clock, patience_s=0)
     with capture_logs() as lines, suppress(TimeoutError):
         async with asyncio.timeout(0.5), asyncio.TaskGroup() as tasks:
             for name, work in (("sender", lane.perform_due), ("keeper", keeper)):

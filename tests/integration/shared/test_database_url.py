@@ -10,7 +10,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from shared import database_url, db
+from shared import database_url
+from shared.database import db
 from shared.database_url import DatabaseOptions, DatabaseUrl, Host
 
 QUICK = DatabaseOptions(connect_s=1)

@@ -9,8 +9,9 @@ from typing import cast
 import asyncpg
 import pytest
 
-from shared import db, metrics
-from shared.transactions import NotCommitted
+from shared import metrics
+from shared.database import db
+from shared.database.transactions import NotCommitted
 
 
 @pytest.fixture

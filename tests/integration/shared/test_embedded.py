@@ -14,8 +14,9 @@ import asyncpg
 import pytest
 
 from deploy import databases
-from shared import database_url, embedded
-from shared.vocabulary import Service
+from shared import database_url
+from shared.contract.vocabulary import Service
+from shared.database import embedded
 
 
 async def test_no_service_reads_anothers_tables(urls: Mapping[str, str]) -> None:

@@ -17,11 +17,12 @@ from services.scoring.config import ScoringSettings
 from services.scoring.main import build_app as scoring_app
 from services.trigger.config import TriggerSettings
 from services.trigger.main import build_app, install_programs
-from shared import database_url, db
+from shared import database_url
 from shared.clock import ManualClock
+from shared.database import db
+from shared.database.embedded import Embedded
 from shared.database_url import DatabaseOptions, Host
-from shared.embedded import Embedded
-from shared.transport import open_log
+from shared.messaging.transport import open_log
 from tests.integration.scoring.stand import Scoring, link_of
 from tests.integration.trigger.samples import NOW, purchase
 

@@ -6,12 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from shared import db, housekeeping, inbox, parking
-from shared.cloudevents import Event
-from shared.events import Payload, RespondentErased
-from shared.transport import Message
-from shared.transport.postgres import RETENTION
-from shared.vocabulary import Service
+from shared.contract.cloudevents import Event
+from shared.contract.events import Payload, RespondentErased
+from shared.contract.vocabulary import Service
+from shared.database import db
+from shared.messaging import housekeeping, inbox, parking
+from shared.messaging.transport import Message
+from shared.messaging.transport.postgres import RETENTION
 from tests.integration.trigger.samples import NOW
 
 GROUPS = ("earshot-trigger", "earshot-another")

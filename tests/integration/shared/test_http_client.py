@@ -11,8 +11,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from shared import http_client
-from shared.http_client import Call, HttpClient, MaybeSent, NotSent
+from shared.web.client import MOST_BYTES, Call, HttpClient, MaybeSent, NotSent, post_pinned
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 BODY = b"to=%2B1"
@@ -65,7 +64,7 @@ async def send(url: str) -> None:
 
 async def post(url: str) -> None:
     context = ssl.create_default_context()
-    await http_client.post_pinned(url, BODY, address="127.0.0.1", headers={}, context=context)
+    await post_pinned(url, BODY, address="127.0.0.1", headers={}, context=context)
 
 
 @pytest.mark.parametrize("sending", [send, post])
@@ -94,7 +93,7 @@ async def test_reply_without_end_is_read_no_further_than_a_reply_may_be_long() -
         await reader.readuntil(BODY)
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 9000000000\r\n\r\n")
         with contextlib.suppress(ConnectionError):
-            while written < 40 * http_client.MOST_BYTES:
+            while written < 40 * MOST_BYTES:
                 writer.write(b" " * 100_000)
                 written += 100_000
                 await writer.drain()
@@ -103,7 +102,7 @@ async def test_reply_without_end_is_read_no_further_than_a_reply_may_be_long() -
         with pytest.raises(MaybeSent):
             await send(url)
         assert came == [0]
-    assert written < 10 * http_client.MOST_BYTES
+    assert written < 10 * MOST_BYTES
 
 
 async def _drop_by_drop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -10,17 +10,19 @@ import pytest
 
 from services.dispatcher import main as dispatcher
 from services.dispatcher.config import DispatcherSettings
-from services.dispatcher.scheduler import Bell
+from services.dispatcher.sending.wakeup import Wakeup
 from services.scoring import main as scoring
 from services.scoring.config import ScoringSettings
-from shared import cloudevents, db, parking
 from shared.clock import ManualClock
-from shared.consumer import MAX_FAILURES_IN_A_ROW, Consumer
+from shared.contract import cloudevents
+from shared.contract.vocabulary import Service
+from shared.database import db
 from shared.health import NotReady
-from shared.link_keys import LinkKeys
-from shared.readmission import Readmission
-from shared.transport import EventLog, Message, open_log
-from shared.vocabulary import Service
+from shared.messaging import codec, parking
+from shared.messaging.consumer import MAX_FAILURES_IN_A_ROW, Consumer
+from shared.messaging.link_keys import LinkKeys
+from shared.messaging.readmission import Readmission
+from shared.messaging.transport import EventLog, Message, open_log
 from tests.integration.dispatcher.conftest import NOW, request
 
 
@@ -43,14 +45,14 @@ def consumer(database: db.Database, event_log: EventLog, keys: str) -> Consumer:
     clock = ManualClock(NOW)
     if database.schema == Service.DISPATCHER:
         settings = DispatcherSettings(_env_file=None, link_keys=keys)
-        return dispatcher.build_consumer(settings, database, event_log, clock, Bell())
+        return dispatcher.build_consumer(settings, database, event_log, clock, Wakeup())
     settings_ = ScoringSettings(_env_file=None, link_keys=keys)
     return scoring.build_consumer(settings_, database, event_log, clock)
 
 
 def asked(number: int, key: str) -> Message:
     event = cloudevents.new(request(f"r{number}", link_key=key), service=Service.TRIGGER, at=NOW)
-    return replace(cloudevents.encode(event), position=f"survey.requests/0/{number}")
+    return replace(codec.encode(event), position=f"survey.requests/0/{number}")
 
 
 async def invitations(database: db.Database) -> int:

@@ -11,20 +11,22 @@ from functools import partial
 import asyncpg
 import pytest
 
-from deploy import databases, faults
+from deploy import databases
 from deploy.all_in_one import AllSettings
-from services.scoring import publisher
+from deploy.operations import error_messages
 from services.scoring.domain.dimensions import Key
 from services.scoring.domain.score import Tally
-from services.scoring.repository import buckets
-from services.trigger.domain.reading import read_program
+from services.scoring.jobs import publish_scores
+from services.scoring.repository.scores import buckets
+from services.trigger.domain.programs.reading import read_program
 from services.trigger.handlers.programs import apply_program, publish_again
 from services.trigger.main import PROGRAMS
-from shared import db, outbox, relay_turn
 from shared.clock import ManualClock
+from shared.contract.vocabulary import Service
+from shared.database import db
 from shared.database_url import DatabaseOptions, NeedsSessions
-from shared.transport import Message, open_log
-from shared.vocabulary import Service
+from shared.messaging import outbox, relay_turn
+from shared.messaging.transport import Message, open_log
 from tests.integration.deploy.test_cli import earshot
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -84,7 +86,7 @@ async def _rows(database: db.Database, sql: str) -> list[asyncpg.Record]:
 
 async def _add(database: db.Database, *keys: str) -> None:
     async with database.sessions.begin() as session:
-        await db.write(session, outbox.adding([Message("survey.answers", key, b"{}") for key in keys]))
+        await db.write(session, outbox.add_statement([Message("survey.answers", key, b"{}") for key in keys]))
 
 
 def _turn(database: db.Database, again: relay_turn.Again = relay_turn.nothing_again) -> relay_turn.LeaseTurn:
@@ -134,20 +136,20 @@ async def test_nothing_is_begun_in_the_last_part_of_a_lease(
 async def _counted(database: db.Database, answers: int) -> None:
     """Count so many answers and let the publisher tell of them."""
     async with database.sessions.begin() as session:
-        await db.write(session, buckets.adding({KEY: Tally((0,) * 10 + (answers,))}))
+        await db.write(session, buckets.add_statement({KEY: Tally((0,) * 10 + (answers,))}))
     await _published(database)
 
 
 async def _published(database: db.Database) -> None:
     async with database.sessions.begin() as session:
-        await publisher.publish_changes(session, now=NOW)
+        await publish_scores.publish_changes(session, now=NOW)
 
 
 async def test_relay_stopped_past_its_lease_leaves_the_newest_score_in_the_log(scoring: db.Database) -> None:
     topic, stop = Topic(), asyncio.Event()
     logs = [Log(topic), Log(topic)]
     stopped, next_one = (
-        outbox.Relay(scoring, log, service=Service.SCORING, again=publisher.publish_again)  # type: ignore[arg-type]
+        outbox.Relay(scoring, log, service=Service.SCORING, again=publish_scores.publish_again)  # type: ignore[arg-type]
         for log in logs
     )
     logs[1].going_on.set()
@@ -204,7 +206,7 @@ async def test_a_pooled_session_gets_no_setting_and_keeps_no_statement(scoring: 
 async def test_events_through_a_pooled_postgresql_are_refused_in_words(urls: Mapping[str, str]) -> None:
     with pytest.raises(NeedsSessions, match="set EARSHOT_EVENTS_URL to a Kafka") as refused:
         open_log(urls["transport"], options=POOLED)
-    assert faults.explain(refused.value) == str(refused.value)
+    assert error_messages.explain(refused.value) == str(refused.value)
 
 
 async def test_migration_through_a_pooled_url_is_refused_in_words(urls: Mapping[str, str]) -> None:

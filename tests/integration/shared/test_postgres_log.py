@@ -9,8 +9,8 @@ from contextlib import aclosing
 import asyncpg
 import pytest
 
-from shared.transport import Message
-from shared.transport.postgres import PostgresLog
+from shared.messaging.transport import Message
+from shared.messaging.transport.postgres import PostgresLog
 from tests.contract.transport_stand import FIRST, SECOND, numbered, take
 
 GROUP = "earshot-tests"

@@ -11,13 +11,16 @@ from uuid import uuid4
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared import cloudevents, db, parking, readmission
-from shared.cloudevents import Event, InvalidEvent
-from shared.consumer import Consumer
-from shared.events import InvitationClosed, Payload, SurveyWithdrawn
-from shared.readmission import Readmission
-from shared.transport import Message, open_log
-from shared.vocabulary import InvitationOutcome, Service
+from shared.contract import cloudevents
+from shared.contract.cloudevents import Event
+from shared.contract.events import InvitationClosed, Payload, SurveyWithdrawn
+from shared.contract.vocabulary import InvitationOutcome, Service
+from shared.database import db
+from shared.messaging import codec, parking, readmission
+from shared.messaging.codec import InvalidEvent
+from shared.messaging.consumer import Consumer
+from shared.messaging.readmission import Readmission
+from shared.messaging.transport import Message, open_log
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TOPIC = "survey.requests"
@@ -25,7 +28,7 @@ TOPIC = "survey.requests"
 
 def message(position: int) -> Message:
     payload = SurveyWithdrawn(respondent_id="r1", invitation_id=uuid4(), reason="cancelled")
-    encoded = cloudevents.encode(cloudevents.new(payload, service=Service.TRIGGER, at=NOW))
+    encoded = codec.encode(cloudevents.new(payload, service=Service.TRIGGER, at=NOW))
     return replace(encoded, position=f"{TOPIC}/0/{position}")
 
 
@@ -74,7 +77,7 @@ async def test_what_this_version_knows_is_handled_and_no_longer_parked(
     await park(dispatcher_db, (known, reason))
     await again.round()
     await again.round()
-    assert handler(again).seen == [cloudevents.parse(known)]
+    assert handler(again).seen == [codec.parse(known)]
     assert await reasons(dispatcher_db) == []
 
 
@@ -83,7 +86,7 @@ async def test_what_is_still_unknown_or_was_refused_for_another_reason_stays(
 ) -> None:
     unknown = replace(message(1), body=message(1).body.replace(b"survey.withdrawn", b"survey.postponed"))
     with pytest.raises(InvalidEvent) as refused:
-        cloudevents.parse(unknown)
+        codec.parse(unknown)
     elsewhere = replace(message(2), topic="crm.events")
     kept = [str(refused.value), UNKNOWN_TYPE, "the handler failed: ValueError", "larger than the event log takes"]
     parked = (unknown, elsewhere, message(3), message(4))
@@ -97,9 +100,9 @@ async def test_an_unknown_value_is_said_as_readmission_looks_for_it(
     again: Readmission, dispatcher_db: db.Database
 ) -> None:
     payload = InvitationClosed(respondent_id="r1", invitation_id=uuid4(), outcome=InvitationOutcome.ANSWERED, at=NOW)
-    known = replace(cloudevents.encode(cloudevents.new(payload, service=Service.DISPATCHER, at=NOW)), position="1")
+    known = replace(codec.encode(cloudevents.new(payload, service=Service.DISPATCHER, at=NOW)), position="1")
     with pytest.raises(InvalidEvent) as refused:
-        cloudevents.parse(replace(known, body=known.body.replace(b'"answered"', b'"postponed"')))
+        codec.parse(replace(known, body=known.body.replace(b'"answered"', b'"postponed"')))
     await park(dispatcher_db, (known, str(refused.value)))
     again.consumer.topics = [payload.topic]
     await again.round()
@@ -123,12 +126,12 @@ async def test_one_whose_decoder_fails_stays_and_hinders_no_other(
     def decode(given: Message) -> Event[Payload]:
         if given.position == bad.position:
             raise KeyError("a mapping of somebody's")
-        return cloudevents.parse(given)
+        return codec.parse(given)
 
     again.consumer.decode = decode
     await park(dispatcher_db, (bad, UNKNOWN_TYPE), (good, UNKNOWN_TYPE))
     await again.round()
-    assert handler(again).seen == [cloudevents.parse(good)]
+    assert handler(again).seen == [codec.parse(good)]
     assert await reasons(dispatcher_db) == [UNKNOWN_TYPE]
     async with dispatcher_db.sessions.begin() as session:
         (row,) = await parking.parked(session)

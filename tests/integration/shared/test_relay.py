@@ -11,11 +11,13 @@ from uuid import UUID
 import pytest
 from prometheus_client import REGISTRY
 
-from shared import cloudevents, db, outbox, relay_turn
+from shared.contract import cloudevents
+from shared.contract.events import SurveyWithdrawn
+from shared.contract.vocabulary import Service
+from shared.database import db
 from shared.database_url import DatabaseOptions
-from shared.events import SurveyWithdrawn
-from shared.transport import Message, TransportUnavailable
-from shared.vocabulary import Service
+from shared.messaging import outbox, relay_turn
+from shared.messaging.transport import Message, TransportUnavailable
 from tests.integration.trigger.samples import NOW, count
 
 

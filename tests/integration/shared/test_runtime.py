@@ -15,8 +15,8 @@ from starlette.types import Receive, Scope, Send
 
 from shared import runtime
 from shared.clock import SystemClock
-from shared.gate import Gate
-from shared.runtime import Surroundings
+from shared.runtime import ServiceContext
+from shared.web.gate import Gate
 
 
 async def who_asks(scope: Scope, receive: Receive, send: Send) -> None:
@@ -29,7 +29,7 @@ async def who_asks(scope: Scope, receive: Receive, send: Send) -> None:
 async def served(**options: Any) -> AsyncIterator[str]:
     stop, log = asyncio.Event(), None
     listener, outside = (runtime.listen("127.0.0.1", 0, setting="A_PORT") for _ in range(2))
-    here = Surroundings("", log, SystemClock(), stop, listener, outside)  # type: ignore[arg-type]
+    here = ServiceContext("", log, SystemClock(), stop, listener, outside)  # type: ignore[arg-type]
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         tasks.create_task(runtime.serve(Gate(who_asks, public=["/open"], **options), here, public=["/open"]))
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"

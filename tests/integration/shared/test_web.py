@@ -14,9 +14,11 @@ from fastapi.responses import StreamingResponse
 from opentelemetry import trace
 from sqlalchemy.exc import DBAPIError
 
-from shared import gate, problems, web
+from shared.contract.vocabulary import Service
 from shared.health import Health, NotReady
-from shared.vocabulary import Service
+from shared.web import app as web_app
+from shared.web import gate, problems
+from shared.web.app import PlainRoute, create_app
 
 SECRET = "a-long-secret"
 
@@ -25,11 +27,11 @@ def app_with(secret: str = "", *, health: Health | None = None) -> FastAPI:
     async def plain(_request: Request) -> Response:
         return Response()
 
-    app = web.create_app(
+    app = create_app(
         Service.TRIGGER,
         health=health or Health(),
         public=["/open"],
-        plain=[web.PlainRoute("/open/plain/{link}", plain, methods=["GET"])],
+        plain=[PlainRoute("/open/plain/{link}", plain, methods=["GET"])],
         staff_secret=secret,
         max_body=1000,
     )
@@ -204,7 +206,7 @@ async def test_loop_that_stands_still_is_named() -> None:
 async def test_answer_that_does_not_begin_in_time_is_try_again(
     local: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(web, "ANSWER_S", 0.05)
+    monkeypatch.setattr(web_app, "ANSWER_S", 0.05)
     told = await local.get("/open/hangs")
     assert (told.status_code, told.headers["retry-after"]) == (503, "5")
     assert (await local.get("/open/stream")).text == "begun, done"

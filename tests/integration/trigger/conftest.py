@@ -10,8 +10,8 @@ import pytest
 from services.trigger.config import TriggerSettings
 from services.trigger.main import build_app, install_programs
 from shared.clock import ManualClock
-from shared.db import Database
-from shared.transport import EventLog, open_log
+from shared.database.db import Database
+from shared.messaging.transport import EventLog, open_log
 from tests.integration.trigger.samples import NOW
 
 

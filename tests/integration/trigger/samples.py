@@ -9,17 +9,18 @@ from typing import Any
 
 import tenacity
 
-from services.trigger.handlers.batch import Terms
+from services.trigger.domain.deciding.batch import InstallationSettings
+from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.handlers.events import Conflict, decide_events, read_event
-from services.trigger.repository.decisions import StoredDecision
 from services.trigger.repository.new_rows import Raced
-from shared import cloudevents, db
-from shared.cloudevents import Event
-from shared.events import Payload
-from shared.transport import Message
+from shared.contract.cloudevents import Event
+from shared.contract.events import Payload
+from shared.database import db
+from shared.messaging import codec
+from shared.messaging.transport import Message
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-TERMS = Terms(link_key="dev")
+TERMS = InstallationSettings(link_key="dev")
 
 CUSTOMER: dict[str, Any] = {"id": "c1", "name": "Ann", "email": "ann@shop.example"}
 
@@ -68,7 +69,7 @@ async def published(database: db.Database, *, but: Sequence[str] = ("program.pub
     """Read the outbox in order."""
     async with database.sessions() as session:
         rows = await db.fetch(session, "SELECT body FROM outbox ORDER BY id")
-    events = [cloudevents.parse_body(row["body"]) for row in rows]
+    events = [codec.parse_body(row["body"]) for row in rows]
     return [event for event in events if event.type not in but]
 
 

@@ -15,19 +15,20 @@ import httpx
 import pytest
 
 from services.trigger import main
-from services.trigger.api.bitrix24 import Rereading
-from services.trigger.api.door import Door
-from services.trigger.api.hooks import Hooks, Result
 from services.trigger.config import TriggerSettings
-from services.trigger.domain.mapping import Mapped, compile_mapping
-from services.trigger.domain.sources import Source, SourceKind, read_mapping
-from services.trigger.files.taking import Mode, Taking
-from services.trigger.handlers.foreign import from_source
-from services.trigger.repository import rereads
-from shared import db, parking
+from services.trigger.domain.sources.mapping import Mapped, compile_mapping
+from services.trigger.domain.sources.source import Source, SourceKind, read_mapping
+from services.trigger.files.ingest import FileIngest, Mode
+from services.trigger.handlers.intake import EventIntake
+from services.trigger.handlers.mapped_events import from_source
+from services.trigger.repository import deal_fetches
+from services.trigger.sources.bitrix24 import Rereading
+from services.trigger.sources.webhooks import Result, SourceWebhooks
 from shared.clock import ManualClock
-from shared.db import Database
-from shared.transport import EventLog, Message
+from shared.database import db
+from shared.database.db import Database
+from shared.messaging import parking
+from shared.messaging.transport import EventLog, Message
 from tests import corpora
 from tests.integration.trigger.samples import TERMS, purchase
 from tests.integration.trigger.vendors import BITRIX_CONTACT, BITRIX_DEAL, SHOPIFY_ORDER, WOO_ORDER
@@ -54,8 +55,8 @@ async def poisoned(installed: Database) -> Database:
 
 
 @pytest.fixture
-def door(poisoned: Database, clock: ManualClock) -> Door:
-    return Door(poisoned.sessions, clock, TERMS)
+def door(poisoned: Database, clock: ManualClock) -> EventIntake:
+    return EventIntake(poisoned.sessions, clock, TERMS)
 
 
 async def decided(database: Database) -> list[str]:
@@ -84,8 +85,10 @@ async def test_event_of_a_batch_that_cannot_be_handled_is_answered_alone(
     assert await decided(poisoned) == ["e1", "e2", "e3"]
 
 
-async def test_event_that_cannot_be_handled_takes_none_that_comes_beside_it(poisoned: Database, door: Door) -> None:
-    hooks = Hooks(door, {"s": Source("s", SourceKind.GENERIC)})
+async def test_event_that_cannot_be_handled_takes_none_that_comes_beside_it(
+    poisoned: Database, door: EventIntake
+) -> None:
+    hooks = SourceWebhooks(door, {"s": Source("s", SourceKind.GENERIC)})
     ids = ["e1", "poison", *(f"f{number}" for number in range(10))]
     sent = [json.dumps(purchase(id_, customer={"id": id_})).encode() for id_ in ids]
     became = await asyncio.gather(*(hooks.decide(hooks.sources["s"], one, {}) for one in sent))
@@ -95,11 +98,11 @@ async def test_event_that_cannot_be_handled_takes_none_that_comes_beside_it(pois
 
 
 async def test_line_of_a_file_that_cannot_be_handled_is_refused_alone(
-    poisoned: Database, door: Door, tmp_path: Path
+    poisoned: Database, door: EventIntake, tmp_path: Path
 ) -> None:
     path = tmp_path / "sales.jsonl"
     path.write_text("\n".join(json.dumps(purchase(id_)) for id_ in ("e1", "poison", "e2")))
-    report = await Taking(door, path, Mode.INGEST, Source("s", SourceKind.GENERIC)).run()
+    report = await FileIngest(door, path, Mode.INGEST, Source("s", SourceKind.GENERIC)).run()
     assert (report.refused, report.reasons.total()) == (1, 2)
     assert await decided(poisoned) == ["e1", "e2"]
 
@@ -138,16 +141,18 @@ class Deals(Rereading):
 async def noticed(database: Database, *deals: str) -> None:
     for deal in deals:
         async with database.sessions.begin() as session:
-            await rereads.add(session, "crm", deal)
+            await deal_fetches.add(session, "crm", deal)
 
 
-def deals(door: Door, found: Mapping[str, Any]) -> Deals:
-    made = Deals(door.sessions, {"crm": DEALS}, Hooks(door, {"crm": DEALS}).decide)
+def deals(door: EventIntake, found: Mapping[str, Any]) -> Deals:
+    made = Deals(door.sessions, {"crm": DEALS}, SourceWebhooks(door, {"crm": DEALS}).decide)
     made.found = found
     return made
 
 
-async def test_deal_that_cannot_be_read_is_put_off_and_the_others_are_decided(poisoned: Database, door: Door) -> None:
+async def test_deal_that_cannot_be_read_is_put_off_and_the_others_are_decided(
+    poisoned: Database, door: EventIntake
+) -> None:
     found = {"1": BITRIX_DEAL, "3": {**BITRIX_DEAL, "ID": "poison"}, "4": {**BITRIX_DEAL, "ID": "4"}}
     await noticed(poisoned, "1", "2", "3", "4")  # the second raises KeyError
     reading = deals(door, found)
@@ -159,7 +164,7 @@ async def test_deal_that_cannot_be_read_is_put_off_and_the_others_are_decided(po
     assert [tuple(row) for row in rows] == [("2", True)]
 
 
-async def test_lease_of_a_deal_begins_when_it_is_its_turn(poisoned: Database, door: Door) -> None:
+async def test_lease_of_a_deal_begins_when_it_is_its_turn(poisoned: Database, door: EventIntake) -> None:
     """While one process reads a slow deal, another reads the next ones."""
     await noticed(poisoned, "1", "2")
     slow, going_on = asyncio.Event(), asyncio.Event()

@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from services.trigger.config import TriggerSettings
+from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.main import build_app
-from services.trigger.repository.decisions import StoredDecision
 from shared.clock import ManualClock
-from shared.db import Database, fetch
+from shared.database.db import Database, fetch
 from tests.cancellation import cancelled_at_every_turn
 from tests.integration.trigger.samples import body, decide, purchase
 

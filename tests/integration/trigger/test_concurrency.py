@@ -10,14 +10,13 @@ from typing import Any
 
 import httpx
 
-from services.trigger.domain.reading import read_program
+from services.trigger.domain.programs.reading import read_program
 from services.trigger.handlers.feedback import on_feedback
 from services.trigger.handlers.programs import apply_program
 from services.trigger.main import PROGRAMS
-from shared import cloudevents, parking
-from shared.cloudevents import Event
-from shared.db import Database
-from shared.events import (
+from shared.contract import cloudevents
+from shared.contract.cloudevents import Event
+from shared.contract.events import (
     InvitationClosed,
     Payload,
     RespondentOptedOut,
@@ -25,7 +24,9 @@ from shared.events import (
     RespondentSuppressed,
     SurveyRequested,
 )
-from shared.vocabulary import InvitationOutcome, Service, SuppressionReason
+from shared.contract.vocabulary import InvitationOutcome, Service, SuppressionReason
+from shared.database.db import Database
+from shared.messaging import parking
 from tests.integration.trigger.samples import (
     CUSTOMER,
     NOW,

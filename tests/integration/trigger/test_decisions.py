@@ -7,16 +7,11 @@ import hashlib
 from typing import Any
 from uuid import UUID
 
-from services.trigger.repository.decisions import StoredDecision
-from shared import db
-from shared.db import Database
-from shared.events import (
-    RespondentConsentChanged,
-    RespondentErased,
-    SurveyRequested,
-    SurveyWithdrawn,
-)
-from shared.vocabulary import ChannelKind
+from services.trigger.domain.deciding.stored_decision import StoredDecision
+from shared.contract.events import RespondentConsentChanged, RespondentErased, SurveyRequested, SurveyWithdrawn
+from shared.contract.vocabulary import ChannelKind
+from shared.database import db
+from shared.database.db import Database
 from tests.integration.trigger.samples import (
     CUSTOMER,
     NOW,

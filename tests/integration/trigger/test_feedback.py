@@ -9,11 +9,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.handlers.feedback import on_feedback
-from services.trigger.repository.decisions import StoredDecision
-from shared import cloudevents, db
-from shared.cloudevents import Event
-from shared.events import (
+from shared.contract import cloudevents
+from shared.contract.cloudevents import Event
+from shared.contract.events import (
     AnswerAmended,
     InvitationClosed,
     Payload,
@@ -23,7 +23,7 @@ from shared.events import (
     RespondentSuppressed,
     SurveyAnswered,
 )
-from shared.vocabulary import (
+from shared.contract.vocabulary import (
     AnswerMode,
     ChannelKind,
     InvitationOutcome,
@@ -32,6 +32,7 @@ from shared.vocabulary import (
     address_fingerprint,
     category_of,
 )
+from shared.database import db
 from tests.integration.trigger.samples import (
     CUSTOMER,
     NOW,

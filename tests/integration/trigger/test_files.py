@@ -14,26 +14,26 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from services.trigger import file_commands
-from services.trigger.api.door import Door, Verdict
-from services.trigger.domain.sources import Source, SourceKind
-from services.trigger.file_commands import take_waiting
-from services.trigger.files import taking as taking_module
-from services.trigger.files.taking import Mode, Taking
+from services.trigger.commands import files
+from services.trigger.commands.files import take_waiting
+from services.trigger.domain.sources.source import Source, SourceKind
+from services.trigger.files import ingest as taking_module
+from services.trigger.files.ingest import FileIngest, Mode
 from services.trigger.handlers.events import Conflict
-from shared import db
+from services.trigger.handlers.intake import EventIntake, Verdict
 from shared.clock import ManualClock
-from shared.cloudevents import Event
-from shared.db import Database
-from shared.events import CrmPayload
+from shared.contract.cloudevents import Event
+from shared.contract.events import CrmPayload
+from shared.database import db
+from shared.database.db import Database
 from tests.integration.trigger.samples import NOW, TERMS, count, decide, later, published, purchase, reasons
 
 SHOP = Source("my-shop", SourceKind.GENERIC)
 
 
 @pytest.fixture
-def door(installed: Database, clock: ManualClock) -> Door:
-    return Door(installed.sessions, clock, TERMS)
+def door(installed: Database, clock: ManualClock) -> EventIntake:
+    return EventIntake(installed.sessions, clock, TERMS)
 
 
 def table(path: Path, rows: int, *, wrong: frozenset[int] = frozenset()) -> Path:
@@ -48,9 +48,9 @@ def table(path: Path, rows: int, *, wrong: frozenset[int] = frozenset()) -> Path
 
 
 async def test_table_is_ingested_and_refused_lines_are_named_by_number(
-    door: Door, installed: Database, tmp_path: Path
+    door: EventIntake, installed: Database, tmp_path: Path
 ) -> None:
-    taking = Taking(door, table(tmp_path / "sales.csv", 5, wrong=frozenset({1, 3})), Mode.INGEST, SHOP)
+    taking = FileIngest(door, table(tmp_path / "sales.csv", 5, wrong=frozenset({1, 3})), Mode.INGEST, SHOP)
     report = await taking.run()
     assert (report.reasons, report.refused) == (Counter(asked=3), 2)
     with taking.refusals.open(newline="") as file:
@@ -64,21 +64,21 @@ async def test_table_is_ingested_and_refused_lines_are_named_by_number(
 
 
 async def test_second_run_of_a_file_does_nothing_and_again_changes_nothing(
-    door: Door, installed: Database, tmp_path: Path
+    door: EventIntake, installed: Database, tmp_path: Path
 ) -> None:
     path = table(tmp_path / "sales.csv", 3)
-    await Taking(door, path, Mode.INGEST, SHOP).run()
-    second = await Taking(door, path, Mode.INGEST, SHOP).run()
+    await FileIngest(door, path, Mode.INGEST, SHOP).run()
+    second = await FileIngest(door, path, Mode.INGEST, SHOP).run()
     assert (second.reasons.total(), second.resumed_at) == (0, 7)
-    again = await Taking(door, path, Mode.INGEST, SHOP).run(again=True)
+    again = await FileIngest(door, path, Mode.INGEST, SHOP).run(again=True)
     assert (again.reasons, again.known) == (Counter(asked=3), 3)
     assert await count(installed, "decisions") == 3
-    longer = await Taking(door, table(path, 4), Mode.INGEST, SHOP).run()
+    longer = await FileIngest(door, table(path, 4), Mode.INGEST, SHOP).run()
     assert (longer.reasons.total(), longer.known) == (4, 3)
 
 
 async def test_interrupted_run_is_taken_up_where_it_ended(
-    door: Door, installed: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    door: EventIntake, installed: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(taking_module, "BATCH", 10)
     path = table(tmp_path / "sales.csv", 35, wrong=frozenset({2, 33}))
@@ -90,9 +90,9 @@ async def test_interrupted_run_is_taken_up_where_it_ended(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        await Taking(door, path, Mode.INGEST, SHOP).run(progress=stop_after_two)
+        await FileIngest(door, path, Mode.INGEST, SHOP).run(progress=stop_after_two)
     assert await count(installed, "decisions") == 19
-    report = await Taking(door, path, Mode.INGEST, SHOP).run()
+    report = await FileIngest(door, path, Mode.INGEST, SHOP).run()
     assert (report.reasons, report.refused, report.resumed_at) == (Counter(asked=14), 1, 41)
     assert (tmp_path / "sales.csv.refused.csv").read_text().splitlines()[1:] == [
         line for line in (tmp_path / "sales.csv.refused.csv").read_text().splitlines() if line[0].isdigit()
@@ -112,7 +112,7 @@ async def test_process_killed_around_a_batch_loses_and_repeats_no_record(
     monkeypatch: pytest.MonkeyPatch,
     decided: bool,  # noqa: FBT001 - a case
 ) -> None:
-    class DyingDoor(Door):
+    class DyingDoor(EventIntake):
         async def decide(self, events: Sequence[Event[CrmPayload]]) -> list[Verdict]:
             if await count(installed, "decisions") >= 10:
                 if decided:
@@ -123,19 +123,19 @@ async def test_process_killed_around_a_batch_loses_and_repeats_no_record(
     monkeypatch.setattr(taking_module, "BATCH", 10)
     path = table(tmp_path / "sales.csv", 25)
     with pytest.raises(Killed):
-        await Taking(DyingDoor(installed.sessions, clock, TERMS), path, Mode.INGEST, SHOP).run()
-    report = await Taking(Door(installed.sessions, clock, TERMS), path, Mode.INGEST, SHOP).run()
+        await FileIngest(DyingDoor(installed.sessions, clock, TERMS), path, Mode.INGEST, SHOP).run()
+    report = await FileIngest(EventIntake(installed.sessions, clock, TERMS), path, Mode.INGEST, SHOP).run()
     assert (report.reasons, report.known) == (Counter(asked=15), 10 if decided else 0)
     assert (await count(installed, "decisions"), len(await published(installed))) == (25, 25)
 
 
 async def test_backfill_of_recent_purchases_fills_the_history_and_asks_nobody(
-    door: Door, installed: Database, tmp_path: Path
+    door: EventIntake, installed: Database, tmp_path: Path
 ) -> None:
     path = tmp_path / "year.jsonl"
     old = [purchase(f"e{n}", at=later(days=-2 * n), customer={"id": "c1", "email": "a@b.example"}) for n in range(1, 5)]
     path.write_text("\n\n".join(json.dumps(one) for one in [*old, {"id": "x"}]))
-    report = await Taking(door, path, Mode.BACKFILL, SHOP).run()
+    report = await FileIngest(door, path, Mode.BACKFILL, SHOP).run()
     assert report.refused == 1
     assert report.reasons == Counter(historic=4)
     assert await published(installed) == []
@@ -145,12 +145,12 @@ async def test_backfill_of_recent_purchases_fills_the_history_and_asks_nobody(
 
 
 async def test_order_of_a_backfill_may_be_sent_live_too_and_the_other_way_round(
-    door: Door, installed: Database, tmp_path: Path
+    door: EventIntake, installed: Database, tmp_path: Path
 ) -> None:
     assert await reasons(installed, [purchase("e1", touchpoint={"store": "s"})]) == ["asked"]
     path = tmp_path / "year.jsonl"
     path.write_text("\n".join(json.dumps(one) for one in [purchase("e1"), purchase("e2")]))
-    report = await Taking(door, path, Mode.BACKFILL, SHOP).run()
+    report = await FileIngest(door, path, Mode.BACKFILL, SHOP).run()
     assert (report.reasons, report.refused) == (Counter(asked=1, historic=1), 0)
     assert await reasons(installed, [purchase("e2", touchpoint={"store": "s"})]) == ["historic"]
     (other,) = await decide(installed, [purchase("e2", order="another")])
@@ -162,7 +162,7 @@ def names(folder: Path) -> list[str]:
 
 
 async def test_files_in_a_watched_folder_are_taken_and_put_aside(
-    door: Door, installed: Database, tmp_path: Path
+    door: EventIntake, installed: Database, tmp_path: Path
 ) -> None:
     (tmp_path / "done").mkdir()
     table(tmp_path / "a.csv", 2, wrong=frozenset({0}))
@@ -181,7 +181,7 @@ async def test_files_in_a_watched_folder_are_taken_and_put_aside(
 
 
 async def test_what_is_no_file_in_a_watched_folder_is_passed_over(
-    door: Door, installed: Database, tmp_path: Path
+    door: EventIntake, installed: Database, tmp_path: Path
 ) -> None:
     (tmp_path / "done").mkdir()
     (tmp_path / "nowhere.csv").symlink_to(tmp_path / "nonexistent")
@@ -194,7 +194,7 @@ async def test_what_is_no_file_in_a_watched_folder_is_passed_over(
 
 
 async def test_second_file_of_a_name_takes_the_place_of_nothing(
-    door: Door, installed: Database, tmp_path: Path
+    door: EventIntake, installed: Database, tmp_path: Path
 ) -> None:
     (tmp_path / "done").mkdir()
     for day in range(3):
@@ -232,7 +232,7 @@ async def test_commands_say_what_became_of_a_file(
     )
 
     async def earshot(*words: str) -> tuple[int, str]:
-        result = await asyncio.to_thread(CliRunner().invoke, file_commands.app, [*words])
+        result = await asyncio.to_thread(CliRunner().invoke, files.app, [*words])
         return result.exit_code, result.output
 
     mapped = ("--mapping", str(tmp_path / "map.yaml"), "--source", "jobs")

@@ -14,12 +14,12 @@ from pydantic import ValidationError
 
 from services.trigger import main
 from services.trigger.config import TriggerSettings, load_sources
-from services.trigger.domain.sources import InvalidSource
-from services.trigger.handlers.foreign import SOURCE
-from shared import parking
+from services.trigger.domain.sources.source import InvalidSource
+from services.trigger.handlers.mapped_events import SOURCE
 from shared.clock import ManualClock
-from shared.db import Database
-from shared.transport import EventLog, Message
+from shared.database.db import Database
+from shared.messaging import parking
+from shared.messaging.transport import EventLog, Message
 from tests.integration.trigger.samples import count, message, purchase
 
 SHOP = """

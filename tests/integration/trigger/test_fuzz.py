@@ -22,16 +22,17 @@ from schemathesis.core.result import Ok
 
 from services.trigger import main
 from services.trigger.config import TriggerSettings
-from services.trigger.domain.mapping import compile_mapping
-from services.trigger.domain.sources import Source, SourceKind, read_mapping
-from services.trigger.handlers.foreign import SOURCE, read_message
+from services.trigger.domain.sources.mapping import compile_mapping
+from services.trigger.domain.sources.source import Source, SourceKind, read_mapping
+from services.trigger.handlers.mapped_events import SOURCE, read_message
 from services.trigger.repository.parked import customer_of
-from shared import db
 from shared.clock import ManualClock
-from shared.cloudevents import Event, InvalidEvent
-from shared.db import Database
-from shared.events import BY_TYPE, CrmPayload, CustomerErased
-from shared.transport import EventLog, Message
+from shared.contract.cloudevents import Event
+from shared.contract.events import BY_TYPE, CrmPayload, CustomerErased
+from shared.database import db
+from shared.database.db import Database
+from shared.messaging.codec import InvalidEvent
+from shared.messaging.transport import EventLog, Message
 from tests.integration.trigger.samples import NOW, body, purchase
 from tests.unit.trigger.test_mapping import ORDERS, ROW
 

@@ -15,15 +15,16 @@ import httpx
 import pytest
 from prometheus_client import REGISTRY
 
-from services.trigger.api.bitrix24 import Rereading
-from services.trigger.api.door import Door
-from services.trigger.api.hooks import Hooks
 from services.trigger.config import TriggerSettings, load_sources
+from services.trigger.handlers.intake import EventIntake
 from services.trigger.main import build_app
-from shared import db, parking
+from services.trigger.sources.bitrix24 import Rereading
+from services.trigger.sources.webhooks import SourceWebhooks
 from shared.clock import ManualClock
-from shared.db import Database
-from shared.events import SurveyRequested
+from shared.contract.events import SurveyRequested
+from shared.database import db
+from shared.database.db import Database
+from shared.messaging import parking
 from tests.integration.trigger import vendors
 from tests.integration.trigger.samples import NOW, TERMS, count, published
 from tests.integration.trigger.vendors import SHOPIFY_DELIVERED, SHOPIFY_ORDER, SHOPIFY_REDACT, WOO_ORDER
@@ -219,7 +220,7 @@ async def asking(
     async with vendors.bitrix24() as crm:
         urls = TriggerSettings(_env_file=None, source_urls=f"my-bitrix24:{crm.url}").source_urls
         known = load_sources(sources.model_copy(update={"source_urls": urls}))
-        hooks = Hooks(Door(database.sessions, ManualClock(NOW), TERMS), known)
+        hooks = SourceWebhooks(EventIntake(database.sessions, ManualClock(NOW), TERMS), known)
         rereading = Rereading(database.sessions, known, decide or hooks.decide)
         yield crm, rereading
         await rereading.close()

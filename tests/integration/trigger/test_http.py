@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from services.trigger.handlers.foreign import read_message
+from services.trigger.handlers.mapped_events import read_message
 from shared.clock import ManualClock
-from shared.cloudevents import InvalidEvent
-from shared.db import Database
-from shared.events import ProgramPublished, SurveyRequested
+from shared.contract.events import ProgramPublished, SurveyRequested
+from shared.database.db import Database
+from shared.messaging.codec import InvalidEvent
 from tests.integration.trigger.samples import (
     CUSTOMER,
     NOW,

@@ -10,12 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from services.trigger.api import keys as api_keys
+from services.trigger.commands.keys import app
 from services.trigger.config import TriggerSettings
-from services.trigger.key_commands import app
 from services.trigger.main import build_app
-from shared import db
 from shared.clock import ManualClock
-from shared.db import Database
+from shared.database import db
+from shared.database.db import Database
 from tests.integration.trigger.samples import count, purchase
 
 EVENTS = "/v1/events"

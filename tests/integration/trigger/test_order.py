@@ -9,8 +9,8 @@ from uuid import uuid4
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared import db
-from shared.db import Database
+from shared.database import db
+from shared.database.db import Database
 from tests.integration.trigger.samples import body, cancellation, purchase, reasons
 
 CUSTOMERS, ORDERS = 3, 3

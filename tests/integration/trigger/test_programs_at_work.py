@@ -11,14 +11,13 @@ import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.trigger.domain.programs import ProgramDocument
+from services.trigger.domain.deciding.stored_decision import StoredDecision
+from services.trigger.domain.programs.program import ProgramDocument
 from services.trigger.handlers.events import decide_events, read_event
 from services.trigger.handlers.feedback import on_feedback
 from services.trigger.handlers.programs import apply_program
-from services.trigger.repository.decisions import StoredDecision
-from shared import cloudevents, db
-from shared.db import Database
-from shared.events import (
+from shared.contract import cloudevents
+from shared.contract.events import (
     AnswerAmended,
     InvitationClosed,
     Payload,
@@ -27,7 +26,9 @@ from shared.events import (
     SurveyAnswered,
     SurveyRequested,
 )
-from shared.vocabulary import AnswerMode, InvitationOutcome, Service, category_of
+from shared.contract.vocabulary import AnswerMode, InvitationOutcome, Service, category_of
+from shared.database import db
+from shared.database.db import Database
 from tests.integration.trigger.samples import (
     NOW,
     TERMS,

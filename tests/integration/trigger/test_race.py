@@ -12,11 +12,11 @@ import pytest
 from services.trigger.config import TriggerSettings
 from services.trigger.main import CRM_TOPICS, Logs, consumers
 from shared.clock import ManualClock
-from shared.db import Database
-from shared.events import SurveyRequested
-from shared.topics import Topic
-from shared.transport import EventLog, Message, open_log
-from shared.transport.kafka import create_topics
+from shared.contract.events import SurveyRequested
+from shared.contract.topics import Topic
+from shared.database.db import Database
+from shared.messaging.transport import EventLog, Message, open_log
+from shared.messaging.transport.kafka import create_topics
 from tests.integration.trigger.samples import count, message, published, purchase
 
 EVENTS = 1000

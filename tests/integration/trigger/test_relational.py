@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from services.trigger.scheduler import Cadences
-from shared import db
+from services.trigger.jobs.cadence import Cadences
 from shared.clock import ManualClock
-from shared.db import Database
+from shared.database import db
+from shared.database.db import Database
 from tests.integration.trigger.samples import CUSTOMER, NOW, TERMS, body, decide, later
 from tests.integration.trigger.test_programs_at_work import apply, asked, requests, somebody
 

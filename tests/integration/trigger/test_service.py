@@ -16,12 +16,14 @@ from typer.testing import CliRunner
 from services.trigger import main
 from services.trigger.commands import app
 from services.trigger.config import TriggerSettings
-from shared import cloudevents, database_url, db, embedded, migrations, parking
+from shared import database_url, migrations
 from shared.clock import ManualClock
-from shared.db import Database
-from shared.events import Payload, SurveyRequested
-from shared.runtime import Surroundings, listen
-from shared.transport import EventLog, Message, open_log
+from shared.contract.events import Payload, SurveyRequested
+from shared.database import db, embedded
+from shared.database.db import Database
+from shared.messaging import codec, parking
+from shared.messaging.transport import EventLog, Message, open_log
+from shared.runtime import ServiceContext, listen
 from tests.contract.transport_stand import database_closed
 from tests.integration.trigger.samples import count, message, purchase
 
@@ -32,7 +34,7 @@ async def running(
 ) -> AsyncIterator[None]:
     stop = asyncio.Event()
     listener = listen("127.0.0.1", 0, setting="EARSHOT_TRIGGER_PORT")
-    service = asyncio.create_task(main.run(settings, Surroundings(urls["trigger"], event_log, clock, stop, listener)))
+    service = asyncio.create_task(main.run(settings, ServiceContext(urls["trigger"], event_log, clock, stop, listener)))
     try:
         yield
     finally:
@@ -43,7 +45,7 @@ async def running(
 async def first_request(event_log: EventLog) -> Payload:
     async with aclosing(event_log.read("test", ["survey.requests"])) as batches:
         async for batch in batches:
-            return cloudevents.parse(batch.messages[0]).payload
+            return codec.parse(batch.messages[0]).payload
     raise AssertionError("unreachable")
 
 
@@ -146,7 +148,7 @@ async def test_start_waits_for_a_database_that_went_away_just_then(
     name = database_url.parse(urls["trigger"]).database
     stop, listener = asyncio.Event(), listen("127.0.0.1", 0, setting="EARSHOT_TRIGGER_PORT")
     async with database_closed(postgres.admin_url, name):
-        around = Surroundings(urls["trigger"], event_log, clock, stop, listener)
+        around = ServiceContext(urls["trigger"], event_log, clock, stop, listener)
         service = asyncio.create_task(main.run(settings, around))
         await asyncio.wait((service,), timeout=1)
         assert not service.done()

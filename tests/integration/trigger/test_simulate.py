@@ -14,15 +14,15 @@ import pytest
 from typer.testing import CliRunner
 
 from services.trigger.commands import app
-from services.trigger.domain.programs import ProgramDocument, ready
-from services.trigger.domain.touchpoints import Occasion
-from services.trigger.handlers.batch import Terms
+from services.trigger.domain.deciding.batch import InstallationSettings
+from services.trigger.domain.programs.program import ProgramDocument, ready
+from services.trigger.domain.touchpoints import TriggerPayload
 from services.trigger.handlers.events import read_event
-from services.trigger.handlers.simulation import Simulation
-from services.trigger.repository import past, programs
+from services.trigger.repository import past_events, programs
+from services.trigger.simulation.simulate import Simulation
 from shared.clock import StoredClock
-from shared.cloudevents import Event
-from shared.db import Database
+from shared.contract.cloudevents import Event
+from shared.database.db import Database
 from tests.integration.trigger.samples import body, cancellation, count, later, message, purchase, reasons
 
 SHOP: dict[str, Any] = {
@@ -49,7 +49,7 @@ def some_weeks() -> list[dict[str, Any]]:
     return sent
 
 
-def occasions(sent: list[dict[str, Any]]) -> list[Event[Occasion]]:
+def occasions(sent: list[dict[str, Any]]) -> list[Event[TriggerPayload]]:
     read = [read_event(message(one)) for one in sent]
     return [Event(event.id, event.source, event.time, event.payload) for event in read]
 
@@ -60,7 +60,9 @@ async def test_simulation_decides_as_the_service_does(installed: Database) -> No
         at = read_event(message(one)).time
         real += await reasons(installed, [one], now=at)
     built_in = ProgramDocument.model_validate_json(await _stored_document(installed))
-    simulation = Simulation({built_in.id: ready(1, built_in)}, respondents={}, suppressions={}, terms=Terms("k"))
+    simulation = Simulation(
+        {built_in.id: ready(1, built_in)}, respondents={}, suppressions={}, terms=InstallationSettings("k")
+    )
     for event in occasions(some_weeks()):
         simulation.take(event)
     assert Counter(real) == _by_reason(simulation)
@@ -80,7 +82,7 @@ async def _stored_document(database: Database) -> str:
 
 def test_simulated_relational_program_gives_everybody_one_turn_a_cadence() -> None:
     document = ProgramDocument.model_validate({"id": "q", "brand": {"name": "Shop"}, "cadence": "7d"})
-    simulation = Simulation({"q": ready(1, document)}, respondents={}, suppressions={}, terms=Terms("k"))
+    simulation = Simulation({"q": ready(1, document)}, respondents={}, suppressions={}, terms=InstallationSettings("k"))
     known = [body("customer.updated", f"e{n}", customer={"id": f"c{n}", "email": "a@b.test"}) for n in range(30)]
     end = body("customer.updated", "end", at=later(days=14), customer={"id": "c0"})
     for event in occasions([*known, end]):
@@ -93,8 +95,8 @@ async def test_what_happened_at_the_very_beginning_belongs_to_what_is_decided_ag
     """It is among the events since then: counted as history too, an event would be kept from asking by itself."""
     assert await reasons(installed, [purchase("before", at=later(days=-8)), purchase("first")]) == ["too_old", "asked"]
     async with installed.sessions() as session:
-        events = await past.events_since(session, later())
-        known = await past.respondents_at(session, later(), events)
+        events = await past_events.events_since(session, later())
+        known = await past_events.respondents_at(session, later(), events)
     assert [event.id for event in events] == ["first"]
     assert (known["c1"].purchases, known["c1"].last_asked_at) == (1, None)
 

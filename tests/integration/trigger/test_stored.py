@@ -8,14 +8,15 @@ from uuid import UUID
 
 from msgspec.structs import fields, replace
 
-from services.trigger.domain.respondents import Cause, Respondent
+from services.trigger.domain.deciding.stored_decision import EventKey
+from services.trigger.domain.respondents import ContactCause, Respondent
 from services.trigger.domain.touchpoints import Touchpoint, TouchpointKey, TouchpointKind, TouchpointState
 from services.trigger.repository import decisions, respondents, touchpoints
-from services.trigger.repository.decisions import EventKey
-from shared import db, parking
-from shared.db import Database
-from shared.events import Consent
-from shared.transport import Message
+from shared.contract.events import Consent
+from shared.database import db
+from shared.database.db import Database
+from shared.messaging import parking
+from shared.messaging.transport import Message
 from tests.integration.trigger.samples import NOW, body, decide, later, message, purchase
 
 BARE = Touchpoint(TouchpointKey("c1", TouchpointKind.SERVICE, "7"))
@@ -48,7 +49,10 @@ ANN = Respondent(
     last_answered_at=later(days=-4),
     last_category="promoter",
     last_score=10,
-    moments={Cause.INVITATION.value: {"shop": later(days=-5)}, Cause.ANSWER.value: {"shop": later(days=-4)}},
+    moments={
+        ContactCause.INVITATION.value: {"shop": later(days=-5)},
+        ContactCause.ANSWER.value: {"shop": later(days=-4)},
+    },
     erased_at=later(days=-90),
 )
 

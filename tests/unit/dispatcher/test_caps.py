@@ -8,8 +8,8 @@ import pytest
 
 from services.dispatcher.domain import caps
 from services.dispatcher.domain.caps import PastContact
-from shared.events import ContactCap
-from shared.vocabulary import ChannelKind
+from shared.contract.events import ContactCap
+from shared.contract.vocabulary import ChannelKind
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 MAIL = ChannelKind.EMAIL

@@ -6,10 +6,21 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.dispatcher import domain
-from services.dispatcher.domain import Disposition, Planned, Result, SendMode, SkipReason, Step, StepState
-from shared.events import Consent, Contact, PlanStep
-from shared.vocabulary import CallOutcome, ChannelKind, InvitationOutcome
+from services.dispatcher.domain import chain, retries
+from services.dispatcher.domain.chain import (
+    LONGEST_DELAY,
+    after_call,
+    delay_of,
+    late_answer_counts,
+    merged_consent,
+    outcome_at_expiry,
+    skip_reason,
+)
+from services.dispatcher.domain.send_mode import SendMode, may_leave
+from services.dispatcher.domain.sms_text import fit_sms, sms_segments
+from services.dispatcher.domain.steps import Disposition, Planned, Result, SkipReason, Step, StepState
+from shared.contract.events import Consent, Contact, PlanStep
+from shared.contract.vocabulary import CallOutcome, ChannelKind, InvitationOutcome
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EARLIER = NOW - timedelta(hours=1)
@@ -21,24 +32,24 @@ def step(number: int, state: StepState, *, days: int = 2, call_open: bool = Fals
 
 @pytest.mark.parametrize("state", [StepState.SENT, StepState.UNKNOWN])
 def test_next_step_waits_its_delay_after_a_contact(state: StepState) -> None:
-    chain = [step(1, state), step(2, StepState.WAITING, days=3)]
-    assert domain.follow(chain, 1, now=NOW) == Planned(2, NOW + timedelta(days=3))
+    steps = [step(1, state), step(2, StepState.WAITING, days=3)]
+    assert chain.follow(steps, 1, now=NOW) == Planned(2, NOW + timedelta(days=3))
 
 
 @pytest.mark.parametrize("state", [StepState.SKIPPED, StepState.REFUSED, StepState.FAILED])
 def test_next_step_takes_the_place_of_one_that_reached_nobody(state: StepState) -> None:
-    chain = [step(1, state), step(3, StepState.WAITING), step(2, StepState.WAITING)]
-    assert domain.follow(chain, 1, now=NOW) == Planned(2, EARLIER)
+    steps = [step(1, state), step(3, StepState.WAITING), step(2, StepState.WAITING)]
+    assert chain.follow(steps, 1, now=NOW) == Planned(2, EARLIER)
 
 
 def test_chain_that_reached_nobody_ends_at_once() -> None:
-    chain = [step(1, StepState.REFUSED), step(2, StepState.SKIPPED)]
-    assert domain.follow(chain, 2, now=NOW) is InvitationOutcome.UNDELIVERABLE
+    steps = [step(1, StepState.REFUSED), step(2, StepState.SKIPPED)]
+    assert chain.follow(steps, 2, now=NOW) is InvitationOutcome.UNDELIVERABLE
 
 
 @pytest.mark.parametrize("first", [StepState.SENT, StepState.UNKNOWN])
 def test_chain_that_reached_somebody_waits_for_an_answer(first: StepState) -> None:
-    assert domain.follow([step(1, first), step(2, StepState.SKIPPED)], 2, now=NOW) is None
+    assert chain.follow([step(1, first), step(2, StepState.SKIPPED)], 2, now=NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -53,7 +64,7 @@ def test_chain_that_reached_somebody_waits_for_an_answer(first: StepState) -> No
     ],
 )
 def test_outcome_at_expiry(states: list[StepState], outcome: InvitationOutcome) -> None:
-    assert domain.outcome_at_expiry([step(n, state) for n, state in enumerate(states, 1)]) is outcome
+    assert outcome_at_expiry([step(n, state) for n, state in enumerate(states, 1)]) is outcome
 
 
 @pytest.mark.parametrize(
@@ -70,11 +81,11 @@ def test_outcome_at_expiry(states: list[StepState], outcome: InvitationOutcome) 
     ],
 )
 def test_closed_call_ends_its_invitation(call: CallOutcome, last: StepState, outcome: InvitationOutcome | None) -> None:
-    assert domain.after_call(call, [step(1, StepState.SENT), step(2, last)]) is outcome
+    assert after_call(call, [step(1, StepState.SENT), step(2, last)]) is outcome
 
 
 def test_late_answer_changes_only_what_silence_ended() -> None:
-    changed = {outcome for outcome in InvitationOutcome if domain.late_answer_counts(outcome)}
+    changed = {outcome for outcome in InvitationOutcome if late_answer_counts(outcome)}
     assert changed == {InvitationOutcome.EXHAUSTED, InvitationOutcome.EXPIRED, InvitationOutcome.UNDELIVERABLE}
 
 
@@ -92,11 +103,11 @@ def test_late_answer_changes_only_what_silence_ended() -> None:
 def test_skip_reason(
     channel: ChannelKind, contact: Contact, consent: Consent, suppressed: object, reason: SkipReason | None
 ) -> None:
-    assert domain.skip_reason(channel, contact, consent, suppressed=bool(suppressed)) is reason
+    assert skip_reason(channel, contact, consent, suppressed=bool(suppressed)) is reason
 
 
 def test_unknown_consent_leaves_what_was_known() -> None:
-    changed = domain.merged_consent(Consent(email=True, sms=True), Consent(sms=False, call=True))
+    changed = merged_consent(Consent(email=True, sms=True), Consent(sms=False, call=True))
     assert changed == Consent(email=True, sms=False, call=True)
 
 
@@ -113,31 +124,31 @@ def test_unknown_consent_leaves_what_was_known() -> None:
     ],
 )
 def test_step_after_what_its_channel_said(result: Result, tries: int, state: StepState) -> None:
-    assert domain.after_result(result, tries=tries, max_attempts=3) is state
+    assert retries.after_result(result, tries=tries, max_attempts=3) is state
 
 
 def test_backoff_doubles() -> None:
-    again = [domain.again_at(Disposition(Result.NOT_ACCEPTED), tries=tries, now=NOW) for tries in (1, 2, 3)]
+    again = [retries.again_at(Disposition(Result.NOT_ACCEPTED), tries=tries, now=NOW) for tries in (1, 2, 3)]
     assert again == [NOW + timedelta(minutes=minutes) for minutes in (5, 10, 20)]
 
 
 def test_provider_that_is_away_spends_no_try() -> None:
-    spent = {result for result in Result if domain.is_try(result)}
+    spent = {result for result in Result if retries.is_try(result)}
     assert spent == {Result.SENT, Result.REFUSED, Result.NOT_ACCEPTED, Result.UNKNOWN}
-    assert domain.again_at(Disposition(Result.UNAVAILABLE), tries=0, now=NOW) == NOW + timedelta(minutes=1)
-    assert domain.again_at(Disposition(Result.NOT_STARTED), tries=0, now=NOW) is None
+    assert retries.again_at(Disposition(Result.UNAVAILABLE), tries=0, now=NOW) == NOW + timedelta(minutes=1)
+    assert retries.again_at(Disposition(Result.NOT_STARTED), tries=0, now=NOW) is None
     throttled = Disposition(Result.THROTTLED, wait_s=2.5)
-    assert domain.again_at(throttled, tries=0, now=NOW) == NOW + timedelta(seconds=2.5)
+    assert retries.again_at(throttled, tries=0, now=NOW) == NOW + timedelta(seconds=2.5)
 
 
 def test_what_a_provider_took_in_hand_uses_a_place_of_the_day() -> None:
-    using = {result for result in Result if domain.uses_a_place(result)}
+    using = {result for result in Result if retries.uses_a_place(result)}
     assert using == {Result.SENT, Result.REFUSED, Result.UNKNOWN}
 
 
 def test_endless_delay_stays_within_the_calendar() -> None:
     endless = PlanStep(step=1, channel=ChannelKind.EMAIL, delay_s=10**18)
-    assert domain.delay_of(endless) == domain.LONGEST_DELAY
+    assert delay_of(endless) == LONGEST_DELAY
 
 
 # --- where it goes
@@ -163,7 +174,7 @@ def test_endless_delay_stays_within_the_calendar() -> None:
     ],
 )
 def test_what_may_leave_the_machine(mode: SendMode, address: str, leaves: object) -> None:
-    assert domain.may_leave(mode, address, allowed=["ours.test", "+15550001"]) is leaves
+    assert may_leave(mode, address, allowed=["ours.test", "+15550001"]) is leaves
 
 
 # --- text messages
@@ -191,13 +202,13 @@ def test_what_may_leave_the_machine(mode: SendMode, address: str, leaves: object
     ],
 )
 def test_sms_segments(text: str, segments: int) -> None:
-    assert domain.sms_segments(text) == segments
+    assert sms_segments(text) == segments
 
 
 def test_alphabet_of_gsm_is_that_of_the_standard() -> None:
     """3GPP TS 23.038, 6.2.1: 128 septets, one of which is the escape to the second table."""
-    one_septet = {chr(code) for code in range(0x2200) if domain.sms_segments(chr(code) * 160) == 1}
-    two_septets = {chr(code) for code in range(0x2200) if domain.sms_segments(chr(code) * 80) == 1} - one_septet
+    one_septet = {chr(code) for code in range(0x2200) if sms_segments(chr(code) * 160) == 1}
+    two_septets = {chr(code) for code in range(0x2200) if sms_segments(chr(code) * 80) == 1} - one_septet
     assert len(one_septet) == 127
     assert two_septets == set("^{}[]~\\|€\f")
     assert not {"ç", "`", "ё", "\t"} & one_septet
@@ -206,11 +217,11 @@ def test_alphabet_of_gsm_is_that_of_the_standard() -> None:
 @pytest.mark.parametrize("word", ["question", "вопрос", "😀😀"])
 def test_text_is_cut_before_its_link(word: str) -> None:
     link = "https://example.com/s/abcdefghijklmnopqrstuv.3"
-    text = domain.fit_sms(" ".join([word] * 100), link)
+    text = fit_sms(" ".join([word] * 100), link)
     assert text.endswith(f"... {link}")
-    assert domain.sms_segments(text) <= 2
+    assert sms_segments(text) <= 2
 
 
 def test_link_alone_when_no_word_fits() -> None:
     link = "https://example.com/" + "a" * 400
-    assert domain.fit_sms("question", link) == link
+    assert fit_sms("question", link) == link

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.dispatcher.domain import hours
-from shared.events import Window
+from shared.contract.events import Window
 
 DAYTIME = Window(start=time(9), end=time(21))
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.dispatcher.channels import mime
+from services.dispatcher.messages import mime
 
 EVIL = [
     "=?utf-8?q?a=0D=0ABcc:_e@x?=",

@@ -8,10 +8,10 @@ from uuid import UUID
 
 import pytest
 
-from services.dispatcher import receipts
-from services.dispatcher.domain import Planned, Step, StepState
-from services.dispatcher.receipts import Receipt, ReceiptKind, Reference
-from shared.vocabulary import AttemptState, ChannelKind
+from services.dispatcher.domain import receipts
+from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference
+from services.dispatcher.domain.steps import Planned, Step, StepState
+from shared.contract.vocabulary import AttemptState, ChannelKind
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 INVITATION = UUID("0198d3a0-0000-7000-8000-00000000beef")
@@ -95,11 +95,11 @@ def test_step_that_is_due_already_is_not_put_off() -> None:
 
 @pytest.mark.parametrize("soft_bounces", [0, 1, 2])
 def test_a_soft_bounce_silences_nobody(soft_bounces: int) -> None:
-    assert receipts.silence_after(ReceiptKind.SOFT_BOUNCE, soft_bounces=soft_bounces) is None
+    assert receipts.suppression_for(ReceiptKind.SOFT_BOUNCE, soft_bounces=soft_bounces) is None
 
 
 def test_only_complaints_and_stop_are_for_ever() -> None:
-    silences = {kind: receipts.silence_after(kind, soft_bounces=99) for kind in ReceiptKind}
+    silences = {kind: receipts.suppression_for(kind, soft_bounces=99) for kind in ReceiptKind}
     for_ever = {kind for kind, silence in silences.items() if silence is not None and silence.lasts is None}
     assert for_ever == {ReceiptKind.COMPLAINT, ReceiptKind.STOP}
     of_address = {kind for kind, silence in silences.items() if silence is not None and silence.of_address}

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from services.scoring.domain.alerts import Change, drops, moved_by, week_before
+from services.scoring.domain.alerts import Change, driver, drops, week_before
 from services.scoring.domain.score import Tally
 
 
@@ -56,8 +56,8 @@ def test_store_that_fell_further_than_the_whole_is_named() -> None:
         ]
     )
     assert [each.change.value for each in found] == ["", "Tverskaya"]
-    assert moved_by(whole, among=found, changes=[ticked("wait", 5, 40)]) == "store=Tverskaya"
-    assert moved_by(found[1].change, among=found, changes=[ticked("wait", 5, 40)]) is None
+    assert driver(whole, among=found, changes=[ticked("wait", 5, 40)]) == "store=Tverskaya"
+    assert driver(found[1].change, among=found, changes=[ticked("wait", 5, 40)]) is None
 
 
 def ticked(reason: str, before: int, after: int) -> Change:
@@ -67,9 +67,9 @@ def ticked(reason: str, before: int, after: int) -> Change:
 def test_where_everything_fell_alike_the_reason_is_named() -> None:
     whole = change((120, 40, 40), (90, 40, 70))
     found = drops([whole, change((120, 40, 40), (90, 40, 70), dimension="channel", value="shop")])
-    assert moved_by(whole, among=found, changes=[ticked("wait", 5, 40), ticked("price", 5, 6)]) == "reason=wait"
-    assert moved_by(whole, among=found, changes=[ticked("price", 5, 6)]) is None
-    assert moved_by(whole, among=found, changes=[]) is None
+    assert driver(whole, among=found, changes=[ticked("wait", 5, 40), ticked("price", 5, 6)]) == "reason=wait"
+    assert driver(whole, among=found, changes=[ticked("price", 5, 6)]) is None
+    assert driver(whole, among=found, changes=[]) is None
 
 
 def test_how_an_answer_came_is_no_place_that_drops() -> None:

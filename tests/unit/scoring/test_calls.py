@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.scoring.domain.calls import Hours, Slot, after_try, masked, next_slot
-from shared.vocabulary import CallDisposition, CallOutcome
+from shared.contract.vocabulary import CallDisposition, CallOutcome
 
 HOURS = Hours(time(9), time(21))
 END = datetime(2027, 1, 1, tzinfo=UTC)

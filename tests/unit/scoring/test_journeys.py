@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from services.scoring.domain.answers import Occasion
-from services.scoring.domain.funnel import Came, funnel, returns
-from services.scoring.domain.journeys import Journey, Part, Purchase, Reached, Said, parts
+from services.scoring.domain.funnel import StepCounts, funnel, returns
+from services.scoring.domain.invitations import TriggerEvent
+from services.scoring.domain.journeys import Journey, JourneyAnswer, JourneyPart, Purchase, Reached, parts
 from services.scoring.domain.periods import Days, Period, label_of, label_year_before
 
 BOUGHT = datetime(2026, 11, 18, 12, tzinfo=UTC)
-EVENT = Occasion(
+EVENT = TriggerEvent(
     source="shop", id="e1", type="crm.purchase.completed", time=BOUGHT, amount=Decimal(900), currency="RUB"
 )
 EMAIL = Reached(1, "email", BOUGHT + timedelta(hours=2))
@@ -26,60 +26,60 @@ def again(days: float, **changes: Any) -> Purchase:
 
 
 def test_answer_is_owed_to_its_step_at_the_respondents_hour() -> None:
-    journey = Journey(EVENT, "Europe/Moscow", [EMAIL], opened=1, said=Said(9, 1, "email"))
+    journey = Journey(EVENT, "Europe/Moscow", [EMAIL], opened=1, said=JourneyAnswer(9, 1, "email"))
     assert parts(journey) == {
-        Part("asked"): 1,
-        Part("people", "promoter"): 1,
-        Part("reached"): 1,
-        Part("reached", "1 email 17"): 1,
-        Part("opened"): 1,
-        Part("opened", "1 email 17"): 1,
-        Part("answered"): 1,
-        Part("answered", "1 email 17"): 1,
-        Part("spent", "promoter RUB"): 900,
+        JourneyPart("asked"): 1,
+        JourneyPart("people", "promoter"): 1,
+        JourneyPart("reached"): 1,
+        JourneyPart("reached", "1 email 17"): 1,
+        JourneyPart("opened"): 1,
+        JourneyPart("opened", "1 email 17"): 1,
+        JourneyPart("answered"): 1,
+        JourneyPart("answered", "1 email 17"): 1,
+        JourneyPart("spent", "promoter RUB"): 900,
     }
 
 
 def test_answer_without_a_known_contact_is_counted_all_the_same() -> None:
-    added = parts(Journey(EVENT, "UTC", said=Said(3, 4, "call")))
-    assert added[Part("answered", "4 call ?")] == 1
-    assert added[Part("reached")] == 1
+    added = parts(Journey(EVENT, "UTC", said=JourneyAnswer(3, 4, "call")))
+    assert added[JourneyPart("answered", "4 call ?")] == 1
+    assert added[JourneyPart("reached")] == 1
 
 
 def test_silent_are_a_group_and_end_one_day() -> None:
     waiting, over = parts(Journey(EVENT, "UTC", [EMAIL])), parts(Journey(EVENT, "UTC", [EMAIL], ended=True))
-    assert waiting[Part("people", "silent")] == 1
-    assert over.keys() - waiting.keys() == {Part("ended")}
+    assert waiting[JourneyPart("people", "silent")] == 1
+    assert over.keys() - waiting.keys() == {JourneyPart("ended")}
 
 
 def test_only_what_was_bought_within_ninety_days_is_a_return() -> None:
     bought = [again(-1), again(0, event_id="e1"), again(10), again(90), again(90.01), again(20, amount=None)]
-    added = parts(Journey(EVENT, "UTC", said=Said(2, 1, "email"), purchases=bought))
-    assert added[Part("returned", "detractor")] == 1
-    assert added[Part("revenue", "detractor RUB")] == 200
-    assert Part("returned", "silent") not in added
+    added = parts(Journey(EVENT, "UTC", said=JourneyAnswer(2, 1, "email"), purchases=bought))
+    assert added[JourneyPart("returned", "detractor")] == 1
+    assert added[JourneyPart("revenue", "detractor RUB")] == 200
+    assert JourneyPart("returned", "silent") not in added
 
 
 def test_funnel_sums_steps_channels_and_hours() -> None:
     sums = {
-        Part("asked"): Decimal(10),
-        Part("answered"): Decimal(3),
-        Part("ended"): Decimal(2),
-        Part("reached", "1 email 10"): Decimal(6),
-        Part("reached", "2 email 11"): Decimal(4),
-        Part("answered", "2 email 11"): Decimal(2),
-        Part("answered", "4 call ?"): Decimal(1),
+        JourneyPart("asked"): Decimal(10),
+        JourneyPart("answered"): Decimal(3),
+        JourneyPart("ended"): Decimal(2),
+        JourneyPart("reached", "1 email 10"): Decimal(6),
+        JourneyPart("reached", "2 email 11"): Decimal(4),
+        JourneyPart("answered", "2 email 11"): Decimal(2),
+        JourneyPart("answered", "4 call ?"): Decimal(1),
     }
     found = funnel(sums)
     assert (found.silent, found.waiting) == (7, 5)
-    assert found.by_channel == {"email": Came(10, 0, 2), "call": Came(0, 0, 1)}
-    assert found.by_step[2, "email"] == Came(4, 0, 2)
-    assert found.by_hour[None] == Came(0, 0, 1)
+    assert found.by_channel == {"email": StepCounts(10, 0, 2), "call": StepCounts(0, 0, 1)}
+    assert found.by_step[2, "email"] == StepCounts(4, 0, 2)
+    assert found.by_hour[None] == StepCounts(0, 0, 1)
 
 
 def test_returns_name_every_group_with_its_money() -> None:
-    sums = {Part("people", "silent"): Decimal(4), Part("returned", "silent"): Decimal(1)}
-    groups = {group.name: group for group in returns(sums | {Part("revenue", "silent EUR"): Decimal("9.5")})}
+    sums = {JourneyPart("people", "silent"): Decimal(4), JourneyPart("returned", "silent"): Decimal(1)}
+    groups = {group.name: group for group in returns(sums | {JourneyPart("revenue", "silent EUR"): Decimal("9.5")})}
     assert list(groups) == ["promoter", "passive", "detractor", "silent"]
     assert (groups["silent"].share, groups["silent"].revenue) == (0.25, {"EUR": Decimal("9.5")})
     assert groups["promoter"].share is None

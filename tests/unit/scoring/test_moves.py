@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.scoring.domain.moves import WHOLE, Series, what_moved
+from services.scoring.domain.changes import WHOLE, Series, what_moved
 from services.scoring.domain.score import Tally
 
 GOOD, BAD = Tally.of_one(10), Tally.of_one(2)

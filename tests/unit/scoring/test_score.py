@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.scoring.domain.score import Figure, Interval, Tally, adjusted_wald, bounds, nps, wald
-from shared.vocabulary import AnswerMode
+from shared.contract.vocabulary import AnswerMode
 
 PUBLISHED = Tally((100, 0, 0, 0, 0, 0, 0, 0, 0, 0, 300))  # the textbook case: 300 promoters, 100 detractors of 400
 

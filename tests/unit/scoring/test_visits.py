@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.scoring.domain.visits import Device, Suspicion, Visit, device_of, is_crawler
+from services.scoring.domain.bot_detection import Device, Suspicion, Visit, device_of, is_crawler
 
 IPHONE = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Version/18.1 Mobile/15E148 Safari/604"

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.scoring import charts, rendering, texts
+from services.scoring.dashboard import charts
 from services.scoring.domain.answers import local_day, zone
 from services.scoring.domain.score import Figure, Tally
+from services.scoring.web import rendering, texts
 
 
 @pytest.mark.parametrize("name", ["Mars/Base", "", "../etc/passwd", "Europe"])

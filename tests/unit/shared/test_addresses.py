@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from shared.addresses import ForbiddenAddress, permitted
+from shared.web.addresses import ForbiddenAddress, permitted
 
 PRIVATE = [
     "127.0.0.1",

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import cloudevents
-from shared.cloudevents import InvalidEvent
-from shared.events import PurchaseCompleted, Window
-from shared.transport import Message
-from shared.vocabulary import respondent_id
+from shared.contract.events import PurchaseCompleted, Window
+from shared.contract.vocabulary import respondent_id
+from shared.messaging import codec
+from shared.messaging.codec import InvalidEvent
+from shared.messaging.transport import Message
 
 PURCHASE: dict[str, Any] = {
     "specversion": "1.0",
@@ -41,7 +41,7 @@ def with_data(**changes: Any) -> bytes:
 
 
 def test_structured_event_is_read_in_utc() -> None:
-    event = cloudevents.parse_body(body())
+    event = codec.parse_body(body())
     assert (event.id, event.source, event.type, event.subject) == ("1", "shop", "crm.purchase.completed", "order 7")
     assert event.time == datetime(2026, 3, 1, 12, tzinfo=UTC)
     assert event.time.tzinfo is UTC
@@ -54,18 +54,18 @@ def test_binary_event_is_the_same_event_however_its_headers_are_spelt(spelt: Cal
     headers = {f"ce_{name}": PURCHASE[name] for name in ("specversion", "id", "source", "type", "time", "subject")}
     headers = {spelt(name): value for name, value in {**headers, "content-type": "application/json"}.items()}
     message = Message("crm.events", "", json.dumps(PURCHASE["data"]).encode(), headers)
-    assert cloudevents.parse(message) == cloudevents.parse_body(body())
+    assert codec.parse(message) == codec.parse_body(body())
 
 
 def test_written_event_reads_back() -> None:
-    event = cloudevents.parse_body(body())
-    message = cloudevents.encode(event)
-    assert cloudevents.parse(message) == event
+    event = codec.parse_body(body())
+    message = codec.encode(event)
+    assert codec.parse(message) == event
     assert (message.topic, message.key) == ("crm.events", "äb1")
 
 
 def test_unknown_fields_are_ignored() -> None:
-    assert cloudevents.parse_body(with_data(colour="red")) == cloudevents.parse_body(body())
+    assert codec.parse_body(with_data(colour="red")) == codec.parse_body(body())
 
 
 @pytest.mark.parametrize(
@@ -105,25 +105,25 @@ def test_unknown_fields_are_ignored() -> None:
 )
 def test_garbage_is_refused_with_its_place(raw: bytes, place: str) -> None:
     with pytest.raises(InvalidEvent, match=place):
-        cloudevents.parse_body(raw)
+        codec.parse_body(raw)
 
 
 def test_backslash_before_u0000_is_no_nul() -> None:
-    event = cloudevents.parse_body(with_data(customer={"id": "a\\u0000"}))
+    event = codec.parse_body(with_data(customer={"id": "a\\u0000"}))
     assert isinstance(event.payload, PurchaseCompleted)
     assert event.payload.customer.id == "a\\u0000"
 
 
 def test_refusal_quotes_no_address() -> None:
     with pytest.raises(InvalidEvent) as refused:
-        cloudevents.parse_body(with_data(customer={"id": "1", "email": {"secret@example.com": 1}}))
+        codec.parse_body(with_data(customer={"id": "1", "email": {"secret@example.com": 1}}))
     assert "secret" not in str(refused.value)
 
 
 def test_avro_is_refused_by_name() -> None:
     headers = {"ce_specversion": "1.0", "content-type": "application/avro"}
     with pytest.raises(InvalidEvent, match="application/avro"):
-        cloudevents.parse(Message("crm.events", "", b"\x00", headers))
+        codec.parse(Message("crm.events", "", b"\x00", headers))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from starlette.responses import Response
 
-from shared.gate import Gate
+from shared.web.gate import Gate
 
 SECRET = "a-long-secret"
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from shared import groups
-from shared.groups import Group
+from shared.database import group_commit
+from shared.database.group_commit import GroupCommitter
 
 
 class Work:
@@ -24,7 +24,7 @@ class Work:
         return [2 * item for item in items]
 
 
-async def come(group: Group[int, int], *items: int) -> list[int | BaseException]:
+async def come(group: GroupCommitter[int, int], *items: int) -> list[int | BaseException]:
     """Come one after the other, each once the loop has turned once more."""
 
     async def one(item: int, turns: int) -> int:
@@ -38,8 +38,8 @@ async def come(group: Group[int, int], *items: int) -> list[int | BaseException]
 
 async def test_group_waits_for_those_who_heard_of_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     work = Work()
-    group: Group[int, int] = Group(work)
-    monkeypatch.setattr(groups, "GATHER_S", 60)  # nobody is to wait so long
+    group: GroupCommitter[int, int] = GroupCommitter(work)
+    monkeypatch.setattr(group_commit, "GATHER_S", 60)  # nobody is to wait so long
     await asyncio.gather(*(group.do(item) for item in range(10)))
     assert await come(group, *range(10)) == list(range(0, 20, 2))
     assert work.sizes == [10, 10]
@@ -47,11 +47,11 @@ async def test_group_waits_for_those_who_heard_of_the_last(monkeypatch: pytest.M
 
 async def test_group_does_not_wait_long_for_those_who_stay_away(monkeypatch: pytest.MonkeyPatch) -> None:
     work = Work()
-    group: Group[int, int] = Group(work)
+    group: GroupCommitter[int, int] = GroupCommitter(work)
     await asyncio.gather(*(group.do(item) for item in range(10)))
-    monkeypatch.setattr(groups, "GATHER_S", 0.001)
+    monkeypatch.setattr(group_commit, "GATHER_S", 0.001)
     assert await come(group, 1) == [2]
-    monkeypatch.setattr(groups, "GATHER_S", 60)
+    monkeypatch.setattr(group_commit, "GATHER_S", 60)
     assert await come(group, 2) == [4]
     assert work.sizes == [10, 1, 1]
 
@@ -63,7 +63,7 @@ async def test_outage_is_tried_once_for_all_who_wait_and_not_once_for_each() -> 
         tried.append(len(items))
         raise ConnectionRefusedError
 
-    group: Group[int, int] = Group(away)
+    group: GroupCommitter[int, int] = GroupCommitter(away)
     heard = await asyncio.gather(*(group.do(item) for item in range(20)), return_exceptions=True)
     assert [type(one) for one in heard] == [ConnectionRefusedError] * 20
     assert tried == [20]
@@ -71,7 +71,7 @@ async def test_outage_is_tried_once_for_all_who_wait_and_not_once_for_each() -> 
 
 async def test_one_that_fails_fails_alone() -> None:
     work = Work()
-    group: Group[int, int] = Group(work)
+    group: GroupCommitter[int, int] = GroupCommitter(work)
     heard = await asyncio.gather(*(group.do(item) for item in (1, 13, 2)), return_exceptions=True)
     assert heard[::2] == [2, 4]
     assert isinstance(heard[1], ValueError)
@@ -80,7 +80,7 @@ async def test_one_that_fails_fails_alone() -> None:
 
 async def test_who_leaves_takes_nothing_from_the_others() -> None:
     work = Work()
-    group: Group[int, int] = Group(work)
+    group: GroupCommitter[int, int] = GroupCommitter(work)
     leaving, staying = (asyncio.create_task(group.do(item)) for item in (1, 2))
     await asyncio.sleep(0)
     leaving.cancel()
@@ -93,5 +93,5 @@ async def test_work_that_returns_too_little_is_an_error_for_everybody() -> None:
     async def short(items: Sequence[int]) -> Sequence[int]:
         return items[1:]
 
-    heard = await come(Group(short), 1, 2)
+    heard = await come(GroupCommitter(short), 1, 2)
     assert [type(each) for each in heard] == [ValueError, ValueError]

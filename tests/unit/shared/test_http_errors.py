@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from shared import http_client
-from shared.http_client import Call, HttpClient, MaybeSent, NotSent
+from shared.web.client import Call, HttpClient, MaybeSent, NotSent, post_pinned
 
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol)
 
@@ -42,4 +41,4 @@ async def test_only_an_error_before_the_first_byte_says_that_nothing_was_sent(
 @pytest.mark.parametrize("url", ["ftp://provider.test/", "http://[/", "nowhere"])
 async def test_url_nobody_can_be_reached_by_sends_nothing(url: str) -> None:
     with pytest.raises((NotSent, httpx.InvalidURL)):
-        await http_client.post_pinned(url, b"x", address="127.0.0.1", headers={}, context=ssl.create_default_context())
+        await post_pinned(url, b"x", address="127.0.0.1", headers={}, context=ssl.create_default_context())

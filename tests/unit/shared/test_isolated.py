@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from shared.isolated import halved, isolated, storable
-from shared.vocabulary import Service
+from shared.contract.vocabulary import Service
+from shared.database.isolated import halved, isolated, storable
 
 
 @pytest.mark.parametrize(

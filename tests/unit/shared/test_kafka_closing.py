@@ -19,7 +19,7 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator, NoGroupCoordin
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.producer.sender import Sender
 
-from shared.transport.kafka import closing
+from shared.messaging.transport.kafka import closing
 
 CLASSES: tuple[type, ...] = (
     AIOKafkaAdminClient,

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from aiokafka import errors
 
-from shared.transport import TransportUnavailable
-from shared.transport.kafka import producer as module
-from shared.transport.kafka.producer import Producer, Record
+from shared.messaging.transport import TransportUnavailable
+from shared.messaging.transport.kafka import producer as module
+from shared.messaging.transport.kafka.producer import Producer, Record
 
 RECORD = Record("topic", None, b"x", [])
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from shared.topics import CRM_EVENTS, NPS_UPDATES, TOPICS, create_commands
-from shared.transport.kafka import KafkaSecurity
-from shared.transport.kafka.connection import Connection, TokenFile
+from shared.contract.topics import CRM_EVENTS, NPS_UPDATES, TOPICS, create_commands
+from shared.messaging.transport.kafka import KafkaSecurity
+from shared.messaging.transport.kafka.connection import Connection, TokenFile
 
 if TYPE_CHECKING:
     from pathlib import Path

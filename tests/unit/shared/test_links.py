@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.links import TOKEN_LENGTH, Purpose, UnknownLinkKey, fingerprint, token
+from shared.web.links import TOKEN_LENGTH, Purpose, UnknownLinkKey, fingerprint, token
 
 INVITATION = UUID("0198d3a0-0000-7000-8000-000000000001")
 KEYS = {"k1": "secret", "k2": "other"}

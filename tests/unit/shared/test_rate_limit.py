@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from shared.problems import TooManyRequests
-from shared.rate_limit import RateLimit
+from shared.web.problems import TooManyRequests
+from shared.web.rate_limit import RateLimit
 
 
 @dataclass

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from services.trigger.repository.new_rows import Raced
-from shared.db import is_transient
+from shared.database.db import is_transient
 
 
 @pytest.mark.parametrize(

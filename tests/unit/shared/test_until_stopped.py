@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from shared.database.until_stopped import EndedUnasked, supervised, until_stopped, while_busy
 from shared.health import Heartbeat
-from shared.transport import TransportUnavailable
-from shared.until_stopped import EndedUnasked, supervised, until_stopped, while_busy
+from shared.messaging.transport import TransportUnavailable
 
 
 async def test_outages_are_waited_out_and_told() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.trigger.domain.chance import draw, spread_of
+from services.trigger.domain.sampling import sample, spread_of
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from services.trigger.domain.chance import draw, spread_of
 )
 def test_words_draw_the_number_they_have_always_drawn(words: tuple[str, ...], number: float) -> None:
     """Another number would ask who was held out, and nobody could compare the groups any more."""
-    assert draw(*words) == pytest.approx(number, abs=1e-12)
+    assert sample(*words) == pytest.approx(number, abs=1e-12)
 
 
 @pytest.mark.parametrize(("respondent", "place"), [("c1", 892957796), ("ö", 938148397), ("", 531343196)])
@@ -27,4 +27,4 @@ def test_respondent_keeps_the_place_they_have_in_every_cadence(respondent: str, 
 
 
 def test_words_are_apart() -> None:
-    assert len({draw("a", "bc"), draw("ab", "c"), draw("abc"), draw("bc", "a")}) == 4
+    assert len({sample("a", "bc"), sample("ab", "c"), sample("abc"), sample("bc", "a")}) == 4

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from services.trigger.domain.conditions import Condition, EventFields, Fields, compile_check, count, depth
-from services.trigger.domain.respondents import Cause, Respondent
-from shared.events import Customer, CustomerUpdated, Order, PurchaseCompleted, Touchpoint
+from services.trigger.domain.programs.conditions import Condition, EventFields, Fields, compile_check, count, depth
+from services.trigger.domain.respondents import ContactCause, Respondent
+from shared.contract.events import Customer, CustomerUpdated, Order, PurchaseCompleted, Touchpoint
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CONDITION: TypeAdapter[Any] = TypeAdapter(Condition)
@@ -137,6 +137,6 @@ def test_fields_come_from_event_customer_and_history() -> None:
 
 
 def test_days_since_asked_are_whole_days() -> None:
-    respondent = Respondent("c1").noting(Cause.INVITATION, "shop", NOW - timedelta(days=3, hours=23))
+    respondent = Respondent("c1").noting(ContactCause.INVITATION, "shop", NOW - timedelta(days=3, hours=23))
     payload = CustomerUpdated(customer=Customer(id="c1"))
     assert EventFields(payload, "shop", respondent, NOW)["history.days_since_asked"] == 3

@@ -11,20 +11,21 @@ from uuid import UUID
 import pytest
 from msgspec import structs
 
-from services.trigger.domain.cases import Decision, Facts, Reason, Suppression
-from services.trigger.domain.decisions import decide, touched
-from services.trigger.domain.programs import Program, ProgramDocument, ready
-from services.trigger.domain.requests import survey_request
-from services.trigger.domain.respondents import Cause, Respondent
+from services.trigger.domain.deciding.cases import Decision, Facts, Reason
+from services.trigger.domain.deciding.decide import decide, touched
+from services.trigger.domain.deciding.requests import survey_request
+from services.trigger.domain.deciding.suppressions import Suppression
+from services.trigger.domain.programs.program import Program, ProgramDocument, ready
+from services.trigger.domain.respondents import ContactCause, Respondent
 from services.trigger.domain.touchpoints import (
-    Occasion,
     Touchpoint,
     TouchpointKey,
     TouchpointKind,
     TouchpointState,
+    TriggerPayload,
     touchpoint_key,
 )
-from shared.events import (
+from shared.contract.events import (
     Consent,
     Customer,
     CustomerErased,
@@ -39,7 +40,7 @@ from shared.events import (
     ServiceReopened,
     SurveyRequested,
 )
-from shared.vocabulary import ChannelKind
+from shared.contract.vocabulary import ChannelKind
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 KEY = TouchpointKey("c1", TouchpointKind.ORDER, "1")
@@ -48,12 +49,12 @@ REACHABLE = Respondent("c1", email="ann@shop.example", phone="+79161234567")
 
 
 def asked_at(moment: datetime, respondent: Respondent = REACHABLE) -> Respondent:
-    return respondent.noting(Cause.INVITATION, "shop", moment)
+    return respondent.noting(ContactCause.INVITATION, "shop", moment)
 
 
 @dataclass(frozen=True)
 class Sent:
-    payload: Occasion
+    payload: TriggerPayload
     time: datetime = NOW
     id: str = "e1"
     source: str = "shop"

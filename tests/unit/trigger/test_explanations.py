@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.trigger.domain.cases import Reason
-from services.trigger.domain.explanations import TITLES, Outcome, named, rules_of, title, would_change
+from services.trigger.domain.deciding.cases import Reason
+from services.trigger.domain.deciding.explanations import TITLES, Outcome, named, rules_of, title, would_change
 
 CHANGES: list[tuple[Reason, dict[str, Any], str]] = [
     (Reason.NO_PROGRAM, {}, "An active program that starts on crm.service.completed."),

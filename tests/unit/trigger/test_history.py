@@ -9,17 +9,17 @@ from uuid import UUID
 
 import pytest
 
-from services.trigger.domain.cadence import Turn
-from services.trigger.domain.cases import Facts
-from services.trigger.domain.conditions import EventFields
-from services.trigger.domain.decisions import decide
-from services.trigger.domain.programs import Program, ProgramDocument, ready
-from services.trigger.domain.reading import InvalidProgram, read_program
-from services.trigger.domain.requests import survey_request
-from services.trigger.domain.respondents import Cause, Respondent, learn
-from services.trigger.domain.segments import Segment
+from services.trigger.domain.deciding.cadence import CadenceDay
+from services.trigger.domain.deciding.cases import Facts
+from services.trigger.domain.deciding.decide import decide
+from services.trigger.domain.deciding.requests import survey_request
+from services.trigger.domain.programs.conditions import EventFields
+from services.trigger.domain.programs.program import Program, ProgramDocument, ready
+from services.trigger.domain.programs.reading import InvalidProgram, read_program
+from services.trigger.domain.programs.segments import Segment
+from services.trigger.domain.respondents import ContactCause, Respondent, learn
 from services.trigger.domain.touchpoints import CadenceDue, details_of
-from shared.events import (
+from shared.contract.events import (
     Consent,
     Customer,
     CustomerUpdated,
@@ -32,7 +32,7 @@ from shared.events import (
     SurveyAnswered,
     Touchpoint,
 )
-from shared.vocabulary import AnswerMode, category_of
+from shared.contract.vocabulary import AnswerMode, category_of
 from tests.unit.trigger.test_decide import NOW, Sent
 
 DAY = timedelta(days=1)
@@ -55,9 +55,9 @@ ANSWER = SurveyAnswered(
 
 
 def test_older_moments_and_answers_change_nothing() -> None:
-    asked = ANN.noting(Cause.INVITATION, "shop", NOW)
-    assert asked.noting(Cause.INVITATION, "shop", NOW - DAY) is asked
-    assert asked.noting(Cause.INVITATION, "other", NOW - DAY).last_asked_at == NOW
+    asked = ANN.noting(ContactCause.INVITATION, "shop", NOW)
+    assert asked.noting(ContactCause.INVITATION, "shop", NOW - DAY) is asked
+    assert asked.noting(ContactCause.INVITATION, "other", NOW - DAY).last_asked_at == NOW
     answered = ANN.answered("promoter", 9, NOW)
     assert answered.answered("detractor", 1, NOW - DAY) is answered
     assert answered.answered("detractor", 1, NOW).last_score == 1
@@ -127,7 +127,7 @@ def test_survey_about_no_order_names_its_customer_and_no_subject(
 def test_cap_of_a_delaying_kind_that_has_ended_delays_nothing() -> None:
     caps = [{"name": "a", "days": 1, "then": "delay"}, {"name": "b", "days": 1}]
     asking = program(starts_on=["survey.answered"], caps=caps)
-    decision = decide(Sent(ANSWER), [asking], Facts(ANN.noting(Cause.INVITATION, "x", NOW - DAY), None), now=NOW)
+    decision = decide(Sent(ANSWER), [asking], Facts(ANN.noting(ContactCause.INVITATION, "x", NOW - DAY), None), now=NOW)
     assert (decision.reason.value, decision.send_at) == ("asked", NOW)
 
 
@@ -156,7 +156,7 @@ def test_ranges_of_fractions_say_where_they_end() -> None:
 
 
 def test_turn_begins_at_midnight_where_the_program_is() -> None:
-    turn = Turn.of(date(2026, 3, 1), cadence=timedelta(days=7))
+    turn = CadenceDay.of(date(2026, 3, 1), cadence=timedelta(days=7))
     assert turn.begins_at("Europe/Moscow").isoformat() == "2026-02-28T21:00:00+00:00"
 
 

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from services.trigger.domain.cases import Facts
-from services.trigger.domain.decisions import decide
-from services.trigger.domain.lint import lint
-from services.trigger.domain.programs import Program, ProgramDocument, ready
-from services.trigger.domain.reading import read_program
+from services.trigger.domain.deciding.cases import Facts
+from services.trigger.domain.deciding.decide import decide
+from services.trigger.domain.programs.lint import lint
+from services.trigger.domain.programs.program import Program, ProgramDocument, ready
+from services.trigger.domain.programs.reading import read_program
 from services.trigger.domain.respondents import Respondent
 from services.trigger.domain.touchpoints import CadenceDue, Touchpoint, TouchpointKey, TouchpointKind
 from services.trigger.main import PROGRAMS
-from shared.events import Consent, Customer, Order, PurchaseCompleted, ServiceCompleted, ServiceJob
-from shared.events import Touchpoint as Place
+from shared.contract.events import Consent, Customer, Order, PurchaseCompleted, ServiceCompleted, ServiceJob
+from shared.contract.events import Touchpoint as Place
 from tests.unit.trigger.test_decide import NOW, Sent
 
 EXAMPLES = sorted((PROGRAMS / "examples").glob("*.yaml"))

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from services.trigger.domain.mapping import Mapped, Unmappable, compile_mapping
-from services.trigger.domain.sources import InvalidSource, read_mapping
+from services.trigger.domain.sources.mapping import Mapped, Unmappable, compile_mapping
+from services.trigger.domain.sources.source import InvalidSource, read_mapping
 
 ORDERS = """
 envelope: debezium

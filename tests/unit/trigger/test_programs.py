@@ -7,10 +7,10 @@ from datetime import time, timedelta
 
 import pytest
 
-from services.trigger.domain.programs import Program, ProgramDocument, by_priority, ready
-from services.trigger.domain.reading import InvalidProgram, read_program
-from shared.events import Window
-from shared.vocabulary import ChannelKind
+from services.trigger.domain.programs.program import Program, ProgramDocument, by_priority, ready
+from services.trigger.domain.programs.reading import InvalidProgram, read_program
+from shared.contract.events import Window
+from shared.contract.vocabulary import ChannelKind
 
 SHORTEST = "id: shop\nbrand: {name: Shop}\nstarts_on: [crm.purchase.completed]\n"
 

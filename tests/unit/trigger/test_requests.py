@@ -10,12 +10,12 @@ from uuid import uuid4
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.trigger.domain.cases import Case, Facts
-from services.trigger.domain.programs import Program, ProgramDocument, ready
-from services.trigger.domain.requests import request_json, survey_request
+from services.trigger.domain.deciding.cases import Case, Facts
+from services.trigger.domain.deciding.requests import request_json, survey_request
+from services.trigger.domain.programs.program import Program, ProgramDocument, ready
 from services.trigger.domain.respondents import Respondent
-from shared.cloudevents import Event
-from shared.events import Consent, Customer, Order, PurchaseCompleted, ServiceCompleted, ServiceJob, Touchpoint
+from shared.contract.cloudevents import Event
+from shared.contract.events import Consent, Customer, Order, PurchaseCompleted, ServiceCompleted, ServiceJob, Touchpoint
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 ID = st.builds("x{}".format, TEXT)

@@ -9,9 +9,9 @@ from email_validator import EmailNotValidError, validate_email
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.trigger.domain.respondents import Cause, Respondent, clean_name, email_address, learn, phone_number
-from shared.events import Consent, Customer
-from shared.vocabulary import ChannelKind
+from services.trigger.domain.respondents import ContactCause, Respondent, clean_name, email_address, learn, phone_number
+from shared.contract.events import Consent, Customer
+from shared.contract.vocabulary import ChannelKind
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 KNOWN = Respondent(
@@ -117,8 +117,8 @@ def test_unusable_fields_are_named_and_leave_what_was_known() -> None:
 
 
 def test_erasure_forgets_and_earlier_events_bring_nothing_back() -> None:
-    erased = Respondent("c1", email="a@b.test").noting(Cause.INVITATION, "shop", NOW).erased(NOW)
-    assert erased == Respondent("c1", erased_at=NOW).noting(Cause.INVITATION, "shop", NOW)
+    erased = Respondent("c1", email="a@b.test").noting(ContactCause.INVITATION, "shop", NOW).erased(NOW)
+    assert erased == Respondent("c1", erased_at=NOW).noting(ContactCause.INVITATION, "shop", NOW)
     assert learn(erased, Customer(id="c1", email="a@b.test"), at=NOW, phone_region="") == (erased, [])
     again, _ = learn(erased, Customer(id="c1", email="a@b.test"), at=NOW + timedelta(days=1), phone_region="")
     assert again.email == "a@b.test"

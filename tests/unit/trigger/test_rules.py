@@ -9,18 +9,19 @@ from typing import Any
 
 import pytest
 
-from services.trigger.domain.cadence import Turn, next_day
-from services.trigger.domain.cases import Decision, Facts, Suppression
-from services.trigger.domain.chance import SPREAD, draw, spread_of
-from services.trigger.domain.decisions import decide, touched
-from services.trigger.domain.programs import Program, ProgramDocument, ready
-from services.trigger.domain.quotas import QuotaKey
-from services.trigger.domain.respondents import ANY_PROGRAM, Cause, Respondent
-from services.trigger.domain.segments import Segment
-from services.trigger.domain.timing import goes_out_at
+from services.trigger.domain.deciding.cadence import CadenceDay, next_day
+from services.trigger.domain.deciding.cases import Decision, Facts
+from services.trigger.domain.deciding.decide import decide, touched
+from services.trigger.domain.deciding.suppressions import Suppression
+from services.trigger.domain.programs.program import Program, ProgramDocument, ready
+from services.trigger.domain.programs.quotas import QuotaKey
+from services.trigger.domain.programs.segments import Segment
+from services.trigger.domain.programs.timing import goes_out_at
+from services.trigger.domain.respondents import ANY_PROGRAM, ContactCause, Respondent
+from services.trigger.domain.sampling import SPREAD, sample, spread_of
 from services.trigger.domain.touchpoints import Touchpoint, TouchpointKey, TouchpointKind
-from shared.events import Consent, Customer, CustomerRef, Order, OrderDelivered, OrderRef, PurchaseCompleted
-from shared.vocabulary import ChannelKind
+from shared.contract.events import Consent, Customer, CustomerRef, Order, OrderDelivered, OrderRef, PurchaseCompleted
+from shared.contract.vocabulary import ChannelKind
 from tests.unit.trigger.test_decide import NOW, Sent
 
 ANN = Respondent("c1", email="ann@shop.example")
@@ -49,19 +50,25 @@ def ago(days: float) -> datetime:
 @pytest.mark.parametrize(
     ("cap", "happened", "reason"),
     [
-        ({"days": 30}, (Cause.INVITATION, "other", 29), "quarantined"),
-        ({"days": 30}, (Cause.INVITATION, "other", 30), "asked"),
-        ({"days": 30, "scope": "program"}, (Cause.INVITATION, "other", 1), "asked"),
-        ({"days": 30, "scope": "program"}, (Cause.INVITATION, "shop", 1), "quarantined"),
-        ({"days": 30, "scope": "group"}, (Cause.INVITATION, "sister", 1), "quarantined"),
-        ({"days": 30, "scope": "group"}, (Cause.INVITATION, "other", 1), "asked"),
-        ({"days": 30, "after": "answer"}, (Cause.INVITATION, "shop", 1), "asked"),
-        ({"days": 30, "after": "answer"}, (Cause.ANSWER, "shop", 1), "quarantined"),
-        ({"days": 30, "after": "decline"}, (Cause.DECLINE, "shop", 1), "quarantined"),
-        ({"days": 30, "after": "unsubscribe", "scope": "program"}, (Cause.UNSUBSCRIBE, ANY_PROGRAM, 1), "quarantined"),
+        ({"days": 30}, (ContactCause.INVITATION, "other", 29), "quarantined"),
+        ({"days": 30}, (ContactCause.INVITATION, "other", 30), "asked"),
+        ({"days": 30, "scope": "program"}, (ContactCause.INVITATION, "other", 1), "asked"),
+        ({"days": 30, "scope": "program"}, (ContactCause.INVITATION, "shop", 1), "quarantined"),
+        ({"days": 30, "scope": "group"}, (ContactCause.INVITATION, "sister", 1), "quarantined"),
+        ({"days": 30, "scope": "group"}, (ContactCause.INVITATION, "other", 1), "asked"),
+        ({"days": 30, "after": "answer"}, (ContactCause.INVITATION, "shop", 1), "asked"),
+        ({"days": 30, "after": "answer"}, (ContactCause.ANSWER, "shop", 1), "quarantined"),
+        ({"days": 30, "after": "decline"}, (ContactCause.DECLINE, "shop", 1), "quarantined"),
+        (
+            {"days": 30, "after": "unsubscribe", "scope": "program"},
+            (ContactCause.UNSUBSCRIBE, ANY_PROGRAM, 1),
+            "quarantined",
+        ),
     ],
 )
-def test_cap_counts_its_cause_in_its_scope(cap: dict[str, Any], happened: tuple[Cause, str, int], reason: str) -> None:
+def test_cap_counts_its_cause_in_its_scope(
+    cap: dict[str, Any], happened: tuple[ContactCause, str, int], reason: str
+) -> None:
     cause, where, days = happened
     asking = program(quarantine="0", group="nps", caps=[{"name": "rest", **cap}])
     groups = {"shop": "nps", "sister": "nps"}
@@ -73,19 +80,19 @@ def test_cap_counts_its_cause_in_its_scope(cap: dict[str, Any], happened: tuple[
 def test_delaying_cap_asks_when_it_ends_and_not_later_than_the_maximum_age() -> None:
     cap = {"name": "rest", "days": 10, "then": "delay"}
     asking = program(quarantine="0", caps=[cap], at="10:00", time_zone="Europe/Moscow")
-    soon = decided(asking, ANN.noting(Cause.INVITATION, "shop", ago(5)))
+    soon = decided(asking, ANN.noting(ContactCause.INVITATION, "shop", ago(5)))
     assert soon.send_at == datetime(2026, 3, 7, 7, tzinfo=UTC)
     assert soon.trail[0].facts["delayed_by"] == "rest"
-    late = decided(asking, ANN.noting(Cause.INVITATION, "shop", ago(1)))
+    late = decided(asking, ANN.noting(ContactCause.INVITATION, "shop", ago(1)))
     assert (late.reason.value, late.trail[0].facts["too_long_to_wait"]) == ("quarantined", True)
 
 
 def test_cap_may_delay_to_the_end_of_the_maximum_age_and_not_a_second_beyond() -> None:
     """The maximum age is the last moment at which a survey still makes sense, for an event and for a delay alike."""
     asking = program(quarantine="0", max_age="7d", caps=[{"name": "rest", "days": 10, "then": "delay"}])
-    at_the_end = decided(asking, ANN.noting(Cause.INVITATION, "shop", ago(3)))
+    at_the_end = decided(asking, ANN.noting(ContactCause.INVITATION, "shop", ago(3)))
     assert (at_the_end.reason.value, at_the_end.send_at) == ("asked", NOW + timedelta(days=7))
-    beyond = decided(asking, ANN.noting(Cause.INVITATION, "shop", ago(3) + timedelta(seconds=1)))
+    beyond = decided(asking, ANN.noting(ContactCause.INVITATION, "shop", ago(3) + timedelta(seconds=1)))
     assert beyond.reason.value == "quarantined"
 
 
@@ -93,12 +100,12 @@ def test_cap_may_delay_to_the_end_of_the_maximum_age_and_not_a_second_beyond() -
 def test_of_several_delaying_caps_the_longest_counts(names: tuple[str, str]) -> None:
     days = {"short": 8, "long": 10}
     caps = [{"name": name, "days": days[name], "then": "delay"} for name in names]
-    decision = decided(program(quarantine="0", caps=caps), ANN.noting(Cause.INVITATION, "shop", ago(5)))
+    decision = decided(program(quarantine="0", caps=caps), ANN.noting(ContactCause.INVITATION, "shop", ago(5)))
     assert (decision.send_at, decision.trail[0].facts["delayed_by"]) == (NOW + timedelta(days=5), "long")
 
 
 def test_rest_is_counted_to_the_day_the_survey_goes_out() -> None:
-    respondent = ANN.noting(Cause.INVITATION, "shop", ago(85))
+    respondent = ANN.noting(ContactCause.INVITATION, "shop", ago(85))
     assert decided(program(), respondent).reason.value == "quarantined"
     assert decided(program(delay="6d"), respondent).reason.value == "asked"
 
@@ -178,8 +185,8 @@ def test_draw_is_of_the_program_the_customer_and_for_a_sample_the_order() -> Non
     assert (held.reason.value, held.trail[0].facts) == ("holdout", {"holdout": 0.6, "drawn": 0.5911})
     out = decided(program(sample=0.5), event=purchase("48213"))
     assert (out.reason.value, out.trail[0].facts) == ("sampled_out", {"sample": 0.5, "drawn": 0.8779})
-    assert decided(program(holdout=draw("holdout", "shop", "c1"))).reason.value == "asked"
-    edge = decided(program(sample=draw("sample", "shop", "c1", "48213")), event=purchase("48213"))
+    assert decided(program(holdout=sample("holdout", "shop", "c1"))).reason.value == "asked"
+    edge = decided(program(sample=sample("sample", "shop", "c1", "48213")), event=purchase("48213"))
     assert edge.reason.value == "sampled_out"
 
 
@@ -267,7 +274,7 @@ def test_locale_falls_back_along_the_declared_chain() -> None:
 def test_every_respondent_has_one_turn_in_each_cadence() -> None:
     cadence = timedelta(days=7)
     days = [date(2026, 3, 1) + timedelta(days=n) for n in range(14)]
-    turns = [Turn.of(day, cadence=cadence) for day in days]
+    turns = [CadenceDay.of(day, cadence=cadence) for day in days]
     for spread in (0, 1, SPREAD // 3, SPREAD - 1, spread_of("c1")):
         mine = [turn for turn in turns if turn.first <= spread < turn.last]
         assert len(mine) == 2
@@ -279,7 +286,7 @@ def test_turns_are_spread_evenly() -> None:
     places = [spread_of(f"customer {n}") for n in range(7000)]
     sizes = [
         sum(turn.first <= place < turn.last for place in places)
-        for turn in (Turn.of(date(2026, 3, 1) + timedelta(days=n), cadence=timedelta(days=7)) for n in range(7))
+        for turn in (CadenceDay.of(date(2026, 3, 1) + timedelta(days=n), cadence=timedelta(days=7)) for n in range(7))
     ]
     assert sum(sizes) == 7000
     assert min(sizes) > 850

@@ -11,11 +11,11 @@ from services.dispatcher.channels.breaker import Breaker, Health
 from services.dispatcher.channels.email.connection import Connection
 from services.dispatcher.channels.email.server import SmtpServer
 from services.dispatcher.channels.pace import DomainPace
-from services.dispatcher.domain import Disposition, Outgoing, Result
 from services.dispatcher.domain.limits import DailyLimit
-from shared.rate_limit import RateLimit
-from shared.vocabulary import ChannelKind
+from services.dispatcher.domain.steps import Disposition, Outgoing, Result
+from shared.contract.vocabulary import ChannelKind
 from shared.waiting import wait_for
+from shared.web.rate_limit import RateLimit
 
 _LAST_START_S = 5.0  # what is left of the budget when the last message may start
 _NOT_STARTED = Disposition(Result.NOT_STARTED)

@@ -17,7 +17,7 @@ import structlog
 
 from services.dispatcher.channels.email.dialogue import Dialogue
 from services.dispatcher.channels.email.server import SmtpServer
-from services.dispatcher.domain import Disposition, Outgoing, Result
+from services.dispatcher.domain.steps import Disposition, Outgoing, Result
 
 _IDLE_S = 20.0
 _FLUSH_POLL_S = 0.01

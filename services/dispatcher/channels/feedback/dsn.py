@@ -7,8 +7,8 @@ import re
 from email import message_from_bytes
 from email.message import Message
 
-from services.dispatcher.receipts import NO_SUCH_ADDRESS, Receipt, ReceiptKind, Reference, reference_in
-from shared.vocabulary import ChannelKind
+from services.dispatcher.domain.receipts import NO_SUCH_ADDRESS, Receipt, ReceiptKind, Reference, reference_in
+from shared.contract.vocabulary import ChannelKind
 
 NAME = "dsn"
 _MOST_PARTS = 200

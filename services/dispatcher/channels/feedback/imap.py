@@ -25,7 +25,7 @@ class MailboxUnavailable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class BounceMail:
     uid: str
     content: bytes
 
@@ -53,7 +53,7 @@ class BounceMailbox:
             tls=parts.scheme == "imaps",
         )
 
-    def unread(self, *, limit: int) -> list[Letter]:
+    def unread(self, *, limit: int) -> list[BounceMail]:
         """Fetch letters nobody marked as read, and leave them so; raises MailboxUnavailable."""
         with self._opened() as imap:
             _, found = imap.uid("SEARCH", "UNSEEN")
@@ -88,8 +88,8 @@ class BounceMailbox:
         return imaplib.IMAP4(self.host, self.port, timeout=_TIMEOUT_S)
 
 
-def _letter(item: object) -> Letter | None:
+def _letter(item: object) -> BounceMail | None:
     """Read a pair of a FETCH reply: what it is about, and the content."""
     if not isinstance(item, tuple) or len(item) < 2 or not (uid := _UID.search(item[0])):
         return None
-    return Letter(uid[1].decode(), item[1])
+    return BounceMail(uid[1].decode(), item[1])

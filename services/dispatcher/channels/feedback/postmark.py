@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from services.dispatcher.receipts import Receipt, ReceiptKind, reference_in
-from shared.vocabulary import ChannelKind
+from services.dispatcher.domain.receipts import Receipt, ReceiptKind, reference_in
+from shared.contract.vocabulary import ChannelKind
 
 NAME = "postmark"
 METADATA = "attempt"  # sent as the header X-PM-Metadata-attempt

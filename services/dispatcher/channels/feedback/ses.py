@@ -22,9 +22,9 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 
-from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, reference_in
-from shared.isolated import storable
-from shared.vocabulary import ChannelKind, address_fingerprint
+from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference, reference_in
+from shared.contract.vocabulary import ChannelKind, address_fingerprint
+from shared.database.isolated import storable
 
 NAME = "ses"
 _HOST = re.compile(r"sns\.[a-z]{2}(?:-[a-z]+)+-[0-9]\.amazonaws\.com(?:\.cn)?")

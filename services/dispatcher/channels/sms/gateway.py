@@ -14,11 +14,12 @@ from typing import Protocol
 from msgspec import structs
 
 from services.dispatcher.channels.breaker import Breaker, Health
-from services.dispatcher.domain import Disposition, Outgoing, Result, sms_segments
-from services.dispatcher.receipts import Receipt, ReceiptKind, Reference
-from shared.http_client import Call, HttpClient, MaybeSent, NotSent, Reply
-from shared.isolated import isolated
-from shared.vocabulary import ChannelKind, Service
+from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference
+from services.dispatcher.domain.sms_text import sms_segments
+from services.dispatcher.domain.steps import Disposition, Outgoing, Result
+from shared.contract.vocabulary import ChannelKind, Service
+from shared.database.isolated import isolated
+from shared.web.client import Call, HttpClient, MaybeSent, NotSent, Reply
 
 MOST_SEGMENTS = 4
 TOO_FAST_S = 30.0  # how long a message waits that came too fast for its gateway

@@ -18,11 +18,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.dispatcher.channels.sms.gateway import TOO_FAST_S, Inquiry, price_in, printable, segments_in
-from services.dispatcher.domain import Bill, Disposition, Outgoing, Result
-from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, reference_in, said_by_text
-from shared.http_client import Call, HttpClient, Reply
-from shared.isolated import isolated
-from shared.vocabulary import ChannelKind, Service, address_fingerprint
+from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference, reference_in, said_by_text
+from services.dispatcher.domain.steps import Bill, Disposition, Outgoing, Result
+from shared.contract.vocabulary import ChannelKind, Service, address_fingerprint
+from shared.database.isolated import isolated
+from shared.web.client import Call, HttpClient, Reply
 
 NAME = "generic"
 _AWAY = (

@@ -10,9 +10,9 @@ import phonenumbers
 from msgspec import structs
 
 from services.dispatcher.channels.sms.gateway import Inquiry, SmsAccount
-from services.dispatcher.domain import Disposition, Outgoing, Result
-from services.dispatcher.receipts import Receipt
-from shared.vocabulary import ChannelKind
+from services.dispatcher.domain.receipts import Receipt
+from services.dispatcher.domain.steps import Disposition, Outgoing, Result
+from shared.contract.vocabulary import ChannelKind
 
 EVERYWHERE = "*"
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from services.dispatcher.channels.sms.gateway import TOO_FAST_S, Inquiry, price_in, segments_in
-from services.dispatcher.domain import Bill, Disposition, Outgoing, Result
-from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, said_by_text
-from shared.http_client import Call, HttpClient, Reply
-from shared.vocabulary import ChannelKind, address_fingerprint
+from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference, said_by_text
+from services.dispatcher.domain.steps import Bill, Disposition, Outgoing, Result
+from shared.contract.vocabulary import ChannelKind, address_fingerprint
+from shared.web.client import Call, HttpClient, Reply
 
 NAME = "smsc"
 _ABOUT_MESSAGE = (7, 8)  # the number's format; cannot be delivered to it

@@ -17,10 +17,10 @@ from http import HTTPStatus
 from urllib.parse import urlencode
 
 from services.dispatcher.channels.sms.gateway import TOO_FAST_S, Inquiry, price_in, printable, segments_in
-from services.dispatcher.domain import Bill, Disposition, Outgoing, Result
-from services.dispatcher.receipts import Receipt, ReceiptKind, Reference, reference_in, said_by_text
-from shared.http_client import Call, HttpClient, Reply
-from shared.vocabulary import ChannelKind, address_fingerprint
+from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference, reference_in, said_by_text
+from services.dispatcher.domain.steps import Bill, Disposition, Outgoing, Result
+from shared.contract.vocabulary import ChannelKind, address_fingerprint
+from shared.web.client import Call, HttpClient, Reply
 
 NAME = "twilio"
 _AWAY = (HTTPStatus.UNAUTHORIZED, HTTPStatus.SERVICE_UNAVAILABLE)

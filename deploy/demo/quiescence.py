@@ -1,0 +1,88 @@
+"""Knows when the chain has nothing left to do at the business time that is: outboxes empty, lag 0, nothing due."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from deploy.all_in_one import ALL
+from services.dispatcher import main as dispatcher
+from services.dispatcher import repository as dispatcher_repository
+from services.scoring import handlers as scoring
+from services.scoring import repository as scoring_repository
+from services.trigger import main as trigger
+from shared.clock import Clock
+from shared.contract.vocabulary import Service
+from shared.database import db
+from shared.messaging.transport import EventLog
+
+TOPICS = {
+    Service.TRIGGER: (*trigger.CRM_TOPICS, *trigger.FEEDBACK_TOPICS),
+    Service.DISPATCHER: dispatcher.TOPICS,
+    Service.SCORING: scoring.TOPICS,
+}
+_WORK_LEFT = {
+    Service.DISPATCHER: dispatcher_repository.work_left,
+    Service.SCORING: scoring_repository.work_left,
+}
+_OUTBOX = """SELECT (SELECT count(*) FROM outbox) AS waiting,
+coalesce(pg_sequence_last_value(pg_get_serial_sequence('outbox', 'id')::regclass), 0) AS written"""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    databases: Mapping[Service, db.Database]
+    event_log: EventLog
+    clock: Clock
+
+    async def until_settled(self, *, look_every_s: float = 0.03) -> None:
+        """Wait until two looks in a row find nothing left and nothing written in between."""
+        before = None
+        while True:
+            written = await self._written_when_idle()
+            if written is not None and written == before:
+                return
+            before = written
+            await asyncio.sleep(look_every_s)
+
+    async def _written_when_idle(self) -> int | None:
+        """Count the events ever written, or None while something is left to do."""
+        written = 0
+        for service in ALL:
+            waiting, ever = await self._outbox(service)
+            if waiting or await self._due(service) or await self.event_log.lag(service.group, TOPICS[service]):
+                return None
+            written += ever
+        return written
+
+    async def _outbox(self, service: Service) -> tuple[int, int]:
+        async with self.databases[service].sessions.begin() as session:
+            row = (await db.fetch(session, _OUTBOX))[0]
+        return row["waiting"], row["written"]
+
+    async def _due(self, service: Service) -> int:
+        if service not in _WORK_LEFT:
+            return 0
+        async with self.databases[service].sessions.begin() as session:
+            return await _WORK_LEFT[service](session, self.clock.now())
+
+
+@asynccontextmanager
+async def watch(urls: Mapping[str, str], event_log: EventLog, clock: Clock) -> AsyncIterator[Chain]:
+    databases = {service: db.Database(urls[service], schema=service, pool_size=1) for service in ALL}
+    try:
+        yield Chain(databases, event_log, clock)
+    finally:
+        for database in databases.values():
+            await database.close()
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [server.getsockname()[1] for server in sockets]
+    for server in sockets:
+        server.close()
+    return ports

@@ -1,0 +1,115 @@
+"""What went wrong, in the words of the person who can mend it."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+
+import asyncpg
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from services.trigger.domain.sources.source import InvalidSource
+from shared import database_url
+from shared.clock import ClockIsWrong
+from shared.config import Settings
+from shared.contract.vocabulary import Service
+from shared.database.capacity import TooFewConnections
+from shared.database.embedded import CannotStart, NoDatabase
+from shared.database.schema import CatalogueMissing
+from shared.database_url import NeedsSessions
+from shared.health import NotReady
+from shared.migrations import ModelsDiffer
+from shared.runtime import PortBusy, StoppedLate
+
+_SAY_IT_THEMSELVES = (
+    PortBusy,
+    StoppedLate,
+    CannotStart,
+    NoDatabase,
+    NeedsSessions,
+    TooFewConnections,
+    ModelsDiffer,
+    CatalogueMissing,
+    NotReady,
+    InvalidSource,
+    ClockIsWrong,
+)
+_NO_DATABASE = (ConnectionError, socket.gaierror, TimeoutError, asyncpg.PostgresConnectionError)
+_REFUSED = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+)
+_OF_ANOTHER_SESSION = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)
+_FIELD = re.compile(r'field "(\w+)"')
+
+
+def explain(error: Exception) -> str | None:
+    """Say in one line what to mend; None where the error is ours, and wants a traceback."""
+    return next((text for cause in _causes(error) if (text := _of_one(cause))), None)
+
+
+def is_missing_table(error: Exception) -> bool:
+    return any(isinstance(cause, asyncpg.UndefinedTableError) for cause in _causes(error))
+
+
+def _of_one(error: BaseException) -> str | None:
+    match error:
+        case ValidationError() if error.title.endswith("Settings"):
+            return _wrong_settings(error)
+        case SettingsError():
+            return _unreadable(error)
+        case asyncpg.UndefinedTableError():
+            where = _databases() or Settings().data_dir
+            return (
+                f"nothing has run here yet ({where}): "
+                "start the service, or set EARSHOT_DATA_DIR (the demo's is .data/demo)"
+            )
+    if isinstance(error, _OF_ANOTHER_SESSION):
+        return "a pooler hands out servers by transaction here: set EARSHOT_DATABASE_POOLED=transaction"
+    if isinstance(error, _SAY_IT_THEMSELVES):
+        return str(error)
+    return _no_database(error)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Walk through what a task group or SQLAlchemy made of an error."""
+    yield error
+    inner = error.exceptions if isinstance(error, BaseExceptionGroup) else (getattr(error, "orig", None),)
+    for each in (*inner, error.__cause__):
+        if each is not None:
+            yield from _causes(each)
+
+
+def _wrong_settings(error: ValidationError) -> str:
+    wrong = error.errors(include_input=False, include_url=False)
+    said = [each for each in wrong if each["type"] != "default_factory_not_called"]  # it only follows from the others
+    return "; ".join(f"{_setting(str(e['loc'][0]))}: {e['msg']}" if e["loc"] else e["msg"] for e in said)
+
+
+def _unreadable(error: SettingsError) -> str:
+    field = _FIELD.search(str(error))
+    return f"{_setting(field[1]) if field else 'a setting'}: not JSON: {error.__cause__}"
+
+
+def _setting(field: str) -> str:
+    return f"EARSHOT_{field.upper()}"
+
+
+def _no_database(error: BaseException) -> str | None:
+    where = _databases()
+    if where and isinstance(error, _REFUSED):
+        return f"PostgreSQL at {where} refuses: {error}; check {_setting('…database_url')}"
+    if where and (isinstance(error, _NO_DATABASE) or str(error).startswith("Multiple exceptions")):
+        return f"PostgreSQL at {where} does not answer; check {_setting('…database_url')}"
+    return None
+
+
+def _databases() -> str:
+    """Name the servers that are configured; nothing when there is only the embedded one."""
+    settings = Settings()
+    names = ("database_url", "migrate_url", *(f"{service}_database_url" for service in Service))
+    urls = [database_url.parse(url) for name in names if (url := getattr(settings, name))]
+    return " or ".join(dict.fromkeys(url.where for url in urls))

@@ -1,0 +1,123 @@
+"""`earshot parked`: look at messages nobody could handle, and handle them again.
+
+They are handled here, by the code that reads them, and forgotten in the same transaction: the log they came from may be
+a cluster that others own, or it was a webhook.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from deploy import databases
+from services.dispatcher import main as dispatcher
+from services.dispatcher.config import DispatcherSettings
+from services.dispatcher.sending.wakeup import Wakeup
+from services.scoring import main as scoring
+from services.scoring.config import ScoringSettings
+from services.trigger import main as trigger
+from services.trigger.config import TriggerSettings, load_sources
+from shared.clock import Clock
+from shared.config import Settings
+from shared.contract.vocabulary import Service
+from shared.database.compared_clock import clock_of_command
+from shared.database.db import Database
+from shared.messaging import parking
+from shared.messaging.consumer import Consumer
+from shared.messaging.parking import Parked
+from shared.messaging.readmission import Readmission
+from shared.messaging.transport import EventLog
+from shared.runtime import open_event_log
+
+PAGE = 500
+
+app = typer.Typer(no_args_is_help=True, help="Messages nobody could handle.")
+
+
+@app.command("list")
+def show(service: Service, limit: int = 100) -> None:
+    """List them, oldest first, with the reason for each."""
+    for row in asyncio.run(_parked(service, limit)):
+        print(f"{row.id}  {row.parked_at:%Y-%m-%d %H:%M:%S}  {row.message.position}  {row.reason}")
+
+
+@app.command("replay")
+def again(
+    service: Service,
+    only: Annotated[list[UUID] | None, typer.Option("--id", help="Only this one; may be repeated.")] = None,
+) -> None:
+    """Handle them again, as if they had just been read; exits with 1 when some stay parked."""
+    handled, kept = asyncio.run(_replay(service, only))
+    print(f"{handled} handled")
+    for row, reason in kept:
+        print(f"{row.id} stays: {reason}")
+    missing = len(set(only)) - handled - len(kept) if only else 0
+    if missing:
+        print(f"{missing} of these are not parked")
+    raise typer.Exit(bool(kept or missing))
+
+
+async def _parked(service: Service, limit: int) -> list[Parked]:
+    async with _database(service) as database, database.sessions.begin() as session:
+        return await parking.parked(session, limit=limit)
+
+
+@asynccontextmanager
+async def _database(service: Service) -> AsyncIterator[Database]:
+    settings = Settings()
+    urls = await databases.urls_for(settings, [service])
+    database = Database(urls[service], schema=service, options=settings.database_options.patient)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def _replay(service: Service, only: Sequence[UUID] | None) -> tuple[int, list[tuple[Parked, str]]]:
+    """Handle them in order, each in a transaction of its own; return how many were, and what stays with the reason."""
+    handled, kept = 0, list[tuple[Parked, str]]()
+    async with _database(service) as database, _event_log() as event_log:
+        clock = await clock_of_command(Settings().clock, database)
+        consumers = _consumers(service, database, event_log, clock)
+        readers = {topic: Readmission(consumer) for consumer in consumers for topic in consumer.topics}
+        after: UUID | None = None
+        while rows := await _page(database, after, only):
+            for row in rows:
+                reader = readers.get(row.message.topic)
+                reason = await reader.again(row) if reader else "no part of this service reads its topic"
+                handled += not reason
+                kept += [(row, reason)] if reason else []
+            after = rows[-1].id
+    return handled, kept
+
+
+async def _page(database: Database, after: UUID | None, only: Sequence[UUID] | None) -> list[Parked]:
+    async with database.sessions.begin() as session:
+        return await parking.parked(session, limit=PAGE, after=after, ids=only)
+
+
+@asynccontextmanager
+async def _event_log() -> AsyncIterator[EventLog]:
+    """Open what consumers are made with; nothing is read from it here."""
+    settings = Settings()
+    url = settings.events_url or (await databases.urls_for(settings, [databases.TRANSPORT]))[databases.TRANSPORT]
+    event_log = open_event_log(settings, url)
+    try:
+        yield event_log
+    finally:
+        await event_log.close()
+
+
+def _consumers(service: Service, database: Database, event_log: EventLog, clock: Clock) -> list[Consumer]:
+    if service is Service.TRIGGER:
+        settings, logs = TriggerSettings(), trigger.Logs(event_log, event_log, event_log)
+        sources = load_sources(settings)
+        return list(trigger.consumers(settings, database, logs, sources=sources, clock=clock).values())
+    if service is Service.DISPATCHER:
+        return [dispatcher.build_consumer(DispatcherSettings(), database, event_log, clock, Wakeup())]
+    return [scoring.build_consumer(ScoringSettings(), database, event_log, clock)]

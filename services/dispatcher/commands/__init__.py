@@ -1,0 +1,188 @@
+"""Dispatcher's part of the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from functools import partial
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from services.dispatcher import history, repository, schemas
+from services.dispatcher.config import DispatcherSettings
+from services.dispatcher.domain.send_mode import may_leave
+from services.dispatcher.handlers import apply_receipts
+from services.dispatcher.messages.mime import BadAddress
+from services.dispatcher.pages.test_mails import KeptHere, Look, Tried, send_test
+from services.dispatcher.repository import suppressions
+from services.dispatcher.schemas import Suppressed
+from services.dispatcher.wiring import open_accounts
+from shared.contract.vocabulary import Service, SuppressionReason, respondent_id
+from shared.database import embedded
+from shared.database.compared_clock import clock_of_command
+from shared.database.db import Database
+from shared.web import problems
+
+mail = typer.Typer(help="Look at a mail, or send a test of it.", no_args_is_help=True)
+app = typer.Typer(help="What was sent, to whom, and what became of it.", no_args_is_help=True)
+
+app.add_typer(mail, name="mail")
+
+Brand = Annotated[str, typer.Option(help="The brand it is from.")]
+Locale = Annotated[str, typer.Option(help="en or ru.")]
+Template = Annotated[str, typer.Option(help="The template of a step.")]
+Repeat = Annotated[bool, typer.Option("--repeat", help="The reminder instead of the first mail.")]
+
+
+@mail.command()
+def preview(
+    brand: Brand = "Kofe Point", locale: Locale = "en", template: Template = "default", *, repeat: Repeat = False
+) -> None:
+    """Print a mail as it would leave, headers and all; redirected to a file `x.eml` any mail reader opens it."""
+    settings = DispatcherSettings()
+    look = Look(brand=brand, locale=locale, template=template, repeat=repeat)
+    for doubt in look.doubts(settings.styles):
+        typer.echo(doubt, err=True)
+    print(look.compose(settings.composer, settings.signing_key).body.decode())
+
+
+@mail.command("test")
+def send_a_test(
+    address: str,
+    brand: Brand = "Kofe Point",
+    locale: Locale = "en",
+    template: Template = "default",
+    *,
+    repeat: Repeat = False,
+) -> None:
+    """Send a test to this address over every mail account that is set up, if EARSHOT_SEND lets it out.
+
+    Exits with 1 when an account did not accept it.
+    """
+    look = Look(brand=brand, locale=locale, template=template, repeat=repeat, address=address)
+    tried = asyncio.run(_test(look))
+    print(", ".join(map(str, tried)))
+    raise typer.Exit(not all(each.accepted for each in tried))
+
+
+async def _test(look: Look) -> list[Tried]:
+    settings = DispatcherSettings()
+    accounts = open_accounts(settings)
+    try:
+        composed = look.compose(settings.composer, settings.signing_key)
+        return await send_test(composed, accounts, partial(may_leave, settings.send, allowed=settings.send_allowlist))
+    except KeptHere as kept:
+        typer.echo(f"earshot: {kept}", err=True)
+        raise typer.Exit(1) from None
+    except BadAddress:
+        raise typer.BadParameter("not an address a mail could be sent to") from None
+    finally:
+        for account in accounts:
+            await account.close()
+
+
+@app.command()
+def invitation(invitation_id: UUID) -> None:
+    """Tell the whole story of one invitation."""
+    print(asyncio.run(_invitation(invitation_id)))
+
+
+@app.command()
+def counts() -> None:
+    """Count invitations by outcome, and steps by channel and state."""
+    print(json.dumps(asyncio.run(_counts()), indent=2))
+
+
+@app.command()
+def stalled() -> None:
+    """Name open invitations that nothing more would happen to; exit with 1 when there is one."""
+    found = asyncio.run(_stalled())
+    print("\n".join(map(str, found)) or "every open invitation goes on")
+    raise typer.Exit(bool(found))
+
+
+suppressions_app = typer.Typer(help="Whom we write to no more, and why.", no_args_is_help=True)
+app.add_typer(suppressions_app, name="suppressions")
+
+
+@suppressions_app.command("list")
+def list_suppressions(
+    respondent: Annotated[str | None, typer.Option(help="Only of this customer id.")] = None,
+    reason: Annotated[SuppressionReason | None, typer.Option(help="Only for this reason.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
+) -> None:
+    """List suppressions, newest first."""
+    known = respondent_id(respondent) if respondent else None
+    found = asyncio.run(_suppressions(known, reason, limit))
+    for each in found:
+        print(each.model_dump_json())
+    if not found:
+        typer.echo("nobody is suppressed" if known is reason is None else "no such suppression", err=True)
+
+
+@suppressions_app.command("release")
+def release_suppression(suppression_id: UUID) -> None:
+    """Lift one suppression: this respondent may be asked again."""
+    if not asyncio.run(_release(suppression_id)):
+        raise typer.BadParameter("no such suppression")
+    print("released")
+
+
+async def _suppressions(respondent: str | None, reason: SuppressionReason | None, limit: int) -> list[Suppressed]:
+    database = await _open()
+    try:
+        async with database.sessions.begin() as session:
+            found = await suppressions.newest(session, respondent=respondent, reason=reason, limit=limit)
+            return [schemas.suppressed(each) for each in found]
+    finally:
+        await database.close()
+
+
+async def _release(suppression_id: UUID) -> bool:
+    settings = DispatcherSettings()
+    database = await _open()
+    try:
+        now = (await clock_of_command(settings.clock, database)).now()
+        async with database.sessions.begin() as session:
+            return await apply_receipts.release(session, suppression_id, now=now)
+    finally:
+        await database.close()
+
+
+async def _open() -> Database:
+    settings = DispatcherSettings()
+    url = await embedded.url_of(Service.DISPATCHER, settings)
+    return Database(url, schema=Service.DISPATCHER, options=settings.database_options.patient)
+
+
+async def _invitation(invitation_id: UUID) -> str:
+    database = await _open()
+    try:
+        async with database.sessions.begin() as session:
+            return (await history.tell(session, invitation_id)).model_dump_json(indent=2)
+    except problems.NotFound:
+        raise typer.BadParameter("no such invitation") from None
+    finally:
+        await database.close()
+
+
+async def _counts() -> dict[str, dict[str, int]]:
+    database = await _open()
+    try:
+        async with database.sessions.begin() as session:
+            found = await repository.step_counts(session)
+            by_step = {f"{channel} {state}": count for (channel, state), count in sorted(found.items())}
+            return {"invitations": await repository.invitation_counts(session), "steps": by_step}
+    finally:
+        await database.close()
+
+
+async def _stalled() -> list[UUID]:
+    database = await _open()
+    try:
+        async with database.sessions.begin() as session:
+            return await repository.stalled(session)
+    finally:
+        await database.close()

@@ -1,0 +1,97 @@
+"""`earshot ledger`: what a database that was set back lacks, and how it gets that back from the log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+import typer
+
+from services.dispatcher import handlers
+from services.dispatcher.config import DispatcherSettings
+from services.dispatcher.handlers import adopt_past
+from services.dispatcher.sending import restore_guard
+from services.dispatcher.sending.restore_guard import Difference
+from shared.contract.cloudevents import Event
+from shared.contract.events import Payload
+from shared.contract.topics import (
+    RETENTION,
+    SEGMENT,
+    SURVEY_ANSWERS,
+    SURVEY_DELIVERIES,
+    SURVEY_MESSAGES,
+    SURVEY_REQUESTS,
+)
+from shared.contract.vocabulary import Service
+from shared.database import embedded
+from shared.database.compared_clock import clock_of_command
+from shared.database.db import Database, Sessions
+from shared.messaging import codec
+from shared.messaging.consumer import Consumer, Handler
+from shared.messaging.transport import EventLog, Message
+from shared.runtime import open_event_log
+
+app = typer.Typer(help="The ledger of what was sent, held against the log.", no_args_is_help=True)
+
+
+@app.command()
+def compare() -> None:
+    """Say what the end of the log has and the database lacks; exit with 1 when there is something."""
+    _tell(asyncio.run(_with(lambda adoption: restore_guard.compare(adoption.sessions, adoption.event_log))))
+
+
+@app.command()
+def adopt() -> None:
+    """Take back from the log what the database lacks: requests, answers, attempts, ends and suppressions."""
+    _tell(asyncio.run(_with(Adoption.run)))
+
+
+def _tell(found: Difference) -> None:
+    print(found or "the database has all that the end of the log tells")
+    raise typer.Exit(bool(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """Reads the whole log again: what is known does nothing. Nothing goes out before the ledger is complete."""
+
+    sessions: Sessions
+    event_log: EventLog
+    link_keys: Mapping[str, str]
+    now: datetime
+
+    async def run(self) -> Difference:
+        """Adopt, and say what is lacking still."""
+        handle = partial(handlers.handle, link_keys=self.link_keys, now=self.now)
+        for topic in (SURVEY_REQUESTS, SURVEY_ANSWERS, SURVEY_MESSAGES):  # first, so that attempts are of something
+            await self._read(topic.name, handle)
+        await self._read(SURVEY_DELIVERIES.name, partial(adopt_past.adopt, now=self.now))
+        return await restore_guard.compare(self.sessions, self.event_log)
+
+    async def _read(self, topic: str, handler: Handler) -> None:
+        consumer = Consumer(Service.DISPATCHER, [topic], self.event_log, self.sessions, handler, decode=self._decode)
+        async with aclosing(self.event_log.history(topic)) as batches:
+            async for messages in batches:
+                await consumer.handle(messages, asyncio.Event())
+
+    def _decode(self, message: Message) -> Event[Payload] | None:
+        """Leave out the oldest: the log may have dropped what became of it, a segment earlier."""
+        event = codec.parse(message)
+        return event if event.time > self.now - (RETENTION - SEGMENT) else None
+
+
+async def _with(work: Callable[[Adoption], Awaitable[Difference]]) -> Difference:
+    settings = DispatcherSettings()
+    url = await embedded.url_of(Service.DISPATCHER, settings)
+    database = Database(url, schema=Service.DISPATCHER, options=settings.database_options, pool_size=1)
+    event_log = open_event_log(settings, settings.events_url or await embedded.url_of("transport", settings))
+    try:
+        now = (await clock_of_command(settings.clock, database)).now()
+        return await work(Adoption(database.sessions, event_log, settings.link_secrets, now))
+    finally:
+        await event_log.close()
+        await database.close()

@@ -1,0 +1,146 @@
+"""How invitations end, and what ends with them. Callers have locked their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.dispatcher.domain.chain import after_call, outcome_at_expiry
+from services.dispatcher.repository import invitations, steps, suppressions
+from services.dispatcher.repository.invitations import Invitation
+from shared.contract import cloudevents
+from shared.contract.events import CallWithdrawn, InvitationClosed, Payload, RespondentSuppressed, Suppression
+from shared.contract.vocabulary import CallOutcome, ChannelKind, InvitationOutcome, Service, SuppressionReason
+from shared.database import db
+from shared.messaging import codec, outbox
+
+BATCH = 500
+
+
+async def publish(session: AsyncSession, payloads: Sequence[Payload], *, now: datetime) -> None:
+    await db.write(session, publishing(payloads, now=now))
+
+
+def publishing(payloads: Sequence[Payload], *, now: datetime) -> db.Write | None:
+    """Say how to write events of ours beside the change they tell of."""
+    events = [cloudevents.new(payload, service=Service.DISPATCHER, at=now) for payload in payloads]
+    return outbox.add_statement([codec.encode(event) for event in events])
+
+
+async def close(session: AsyncSession, outcomes: Mapping[UUID, InvitationOutcome], *, now: datetime) -> None:
+    """Close locked invitations: what is not in flight stops, an open call is recalled, the outcome is published."""
+    if not outcomes:
+        return
+    closed = {row["id"]: row["respondent_id"] for row in await invitations.close(session, outcomes, at=now)}
+    await steps.stop(session, {invitation: outcomes[invitation] for invitation in closed})
+    told = [
+        InvitationClosed(respondent_id=respondent, invitation_id=invitation, outcome=outcomes[invitation], at=now)
+        for invitation, respondent in closed.items()
+    ]
+    await publish(session, told, now=now)
+    await recall(session, closed, reasons=outcomes, now=now)
+
+
+async def recall(
+    session: AsyncSession, respondents: Mapping[UUID, str], *, reasons: Mapping[UUID, str], now: datetime
+) -> None:
+    """Take the open calls of locked invitations, given with their respondents, back from the desk."""
+    recalled = await steps.recall_calls(session, respondents)
+    told = [
+        CallWithdrawn(
+            respondent_id=respondents[invitation], invitation_id=invitation, task_id=task, reason=reasons[invitation]
+        )
+        for invitation, task in recalled
+    ]
+    await publish(session, told, now=now)
+
+
+async def end_call(session: AsyncSession, invitation_id: UUID, *, reason: str, now: datetime) -> None:
+    """End an open call that reached nobody elsewhere: the desk is told, and the chain goes on or is exhausted."""
+    here = await invitations.lock(session, [invitation_id])
+    respondents = {id_: row.respondent_id for id_, row in here.items() if row.is_open}
+    await recall(session, respondents, reasons=dict.fromkeys(respondents, reason), now=now)
+    chains = await steps.chains(session, respondents)
+    outcomes = {id_: after_call(CallOutcome.UNREACHABLE, chain) for id_, chain in chains.items()}
+    await close(session, {id_: outcome for id_, outcome in outcomes.items() if outcome is not None}, now=now)
+
+
+async def recall_where(
+    session: AsyncSession, locked: Iterable[Invitation], forbids: Callable[[Invitation], bool], *, now: datetime
+) -> None:
+    """Take calls back from the desk that the respondent no longer wants."""
+    unwanted = {each.id: each.respondent_id for each in locked if forbids(each)}
+    await recall(session, unwanted, reasons=dict.fromkeys(unwanted, "unwanted"), now=now)
+
+
+async def close_or_remember(
+    session: AsyncSession, outcomes: Mapping[UUID, InvitationOutcome], *, now: datetime
+) -> None:
+    """Close invitations that are here; keep the end of those whose request is still on its way."""
+    here = await invitations.lock(session, outcomes)
+    early = {invitation: outcome for invitation, outcome in outcomes.items() if invitation not in here}
+    if early:
+        await invitations.remember_early(session, early, at=now)
+    await close(session, {invitation: outcomes[invitation] for invitation in here}, now=now)
+
+
+async def suppress(session: AsyncSession, found: Sequence[Suppression], *, now: datetime) -> None:
+    """Store and publish suppressions; one for everything ends the respondent's open invitations.
+
+    The others only have their due steps looked at again, and unwanted calls recalled: another channel may be allowed.
+    """
+    open_ones = await invitations.lock(session, open_of={each.respondent_id for each in found})
+    wanted = [RespondentSuppressed(**each.model_dump()) for each in found]
+    await publish(session, await suppressions.add(session, wanted, at=now), now=now)
+    ended = {each.respondent_id for each in found if each.channel is None and each.program is None}
+    await close(
+        session,
+        {row.id: InvitationOutcome.DECLINED for row in open_ones.values() if row.respondent_id in ended},
+        now=now,
+    )
+    calls = {(each.respondent_id, each.program) for each in found if each.channel in (None, ChannelKind.CALL)}
+    await recall_where(
+        session,
+        open_ones.values(),
+        lambda row: not calls.isdisjoint({(row.respondent_id, None), (row.respondent_id, row.program)}),
+        now=now,
+    )
+    await steps.take_leases_away(session, open_ones)
+
+
+async def expire(session: AsyncSession, *, now: datetime, limit: int = BATCH) -> int:
+    """Close invitations past their end; return how many there were."""
+    due = await invitations.expired(session, now=now, limit=limit)
+    here = await invitations.lock(session, due)
+    chains = await steps.chains(session, here)
+    outcomes = {invitation: outcome_at_expiry(chains.get(invitation, [])) for invitation in here}
+    await close(session, outcomes, now=now)
+    return len(due)
+
+
+async def opt_out(
+    session: AsyncSession,
+    respondent_id: str,
+    *,
+    now: datetime,
+    channel: ChannelKind | None = None,
+    program: str | None = None,
+) -> None:
+    """Ask this respondent nothing any more: at all, over a channel, or within a program, whose open chains end."""
+    await invitations.let_requests_finish(session)  # one half stored would be neither closed nor looked at again
+    opted_out = Suppression(
+        respondent_id=respondent_id, channel=channel, program=program, reason=SuppressionReason.OPT_OUT
+    )
+    await suppress(session, [opted_out], now=now)
+    if program is not None and channel is None:
+        open_ones = await invitations.lock(session, open_of=[respondent_id])
+        declined = [row.id for row in open_ones.values() if row.program == program]
+        await close(session, dict.fromkeys(declined, InvitationOutcome.DECLINED), now=now)
+
+
+async def withdraw_respondents(session: AsyncSession, respondents: Collection[str], *, now: datetime) -> None:
+    open_ones = await invitations.lock(session, open_of=respondents)
+    await close(session, dict.fromkeys(open_ones, InvitationOutcome.WITHDRAWN), now=now)

@@ -1,0 +1,100 @@
+"""Keeps the calls of the desk and their tasks in Bitrix24 in step. No call to it happens inside a transaction."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import structlog
+
+from services.dispatcher.handlers import close_invitations
+from services.dispatcher.jobs.bitrix24 import Bitrix24, Task, TaskGone, Unanswered
+from services.dispatcher.messages.composer import about
+from services.dispatcher.messages.texts import words_of
+from services.dispatcher.repository import crm_tasks
+from services.dispatcher.repository.crm_tasks import CrmTask
+from shared.clock import Clock
+from shared.contract.events import SurveyRequested
+from shared.contract.vocabulary import Service
+from shared.database.db import Sessions
+from shared.database.isolated import Guarded, isolated
+
+log = structlog.get_logger()
+
+AT_ONCE = 4  # Bitrix24 allows two requests a second, and this runs every two
+
+
+@dataclass(frozen=True, slots=True)
+class CrmTasks:
+    """Makes a task of each open call, closes it when the call is over, and ends the call when the task is done."""
+
+    sessions: Sessions
+    clock: Clock
+    crm: Bitrix24
+    desk_url: str
+
+    async def __call__(self) -> int:
+        async with self.sessions.begin() as session:
+            due = await crm_tasks.take_due(session, limit=AT_ONCE)
+        for task in due:
+            try:
+                with self._guarded(task) as guarded:
+                    await self._attend(task)
+            except Unanswered:
+                log.warning("crm.unanswered", invitation_id=str(task.invitation_id), tries=task.tries)
+                break  # each comes again later
+            except TaskGone:
+                await self._finish(task)
+            else:
+                if guarded.error is not None:
+                    await self._finish(task)  # no task can be made of what is stored: the desk has the call
+        return 0  # never in a hurry: the CRM counts requests
+
+    def _guarded(self, task: CrmTask) -> AbstractContextManager[Guarded]:
+        passing = (Unanswered, TaskGone)
+        id_ = str(task.invitation_id)
+        return isolated("crm_task", service=Service.DISPATCHER, passing=passing, outages=True, invitation_id=id_)
+
+    async def _attend(self, task: CrmTask) -> None:
+        if not task.is_open:
+            if task.number is not None:
+                await self.crm.complete(task.number)
+            await self._finish(task)
+        elif task.number is None:
+            await self._make(task)
+        elif await self.crm.is_completed(task.number):
+            await self._done(task)
+        else:
+            await self._settle(task, task.number)
+
+    async def _make(self, task: CrmTask) -> None:
+        """Look before adding again: the reply to the first try may have been lost."""
+        wanted = self._wanted(task)
+        number = await self.crm.find(wanted.title) if task.tries > 1 else None
+        await self._settle(task, number or await self.crm.add(wanted))
+
+    def _wanted(self, task: CrmTask) -> Task:
+        request = SurveyRequested.model_validate_json(task.request)
+        words = words_of(request.locale)
+        title = words.crm_title.format(brand=request.brand.name, name=request.customer_name or request.customer_id)
+        text = words.crm_text.format(
+            phone=request.contact.phone or "",
+            script=request.question,
+            link=f"{self.desk_url.rstrip('/')}/{task.call_task}",
+            summary=about(request),
+        )
+        return Task(f"{title} · {task.call_task.hex[-8:]}", text, request.expires_at)
+
+    async def _settle(self, task: CrmTask, number: str) -> None:
+        async with self.sessions.begin() as session:
+            await crm_tasks.settle(session, task, number=number)
+
+    async def _done(self, task: CrmTask) -> None:
+        """Done there and no answer here: the call reached nobody. An answer that comes later still counts."""
+        async with self.sessions.begin() as session:
+            await close_invitations.end_call(session, task.invitation_id, reason="done_in_crm", now=self.clock.now())
+            await crm_tasks.finish(session, task.call_task)
+
+    async def _finish(self, task: CrmTask) -> None:
+        async with self.sessions.begin() as session:
+            await crm_tasks.finish(session, task.call_task)

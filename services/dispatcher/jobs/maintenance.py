@@ -1,0 +1,74 @@
+"""What no step asks for: ended leases, senders that never came back, invitations past their end, stalled chains."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from services.dispatcher.handlers import close_invitations, record_results
+from services.dispatcher.repository import counts, invitations, steps
+from shared import metrics
+from shared.clock import Clock
+from shared.contract.vocabulary import Service
+from shared.database.db import Sessions
+
+log = structlog.get_logger()
+
+PATIENCE_S = 5.0
+RECONCILE_S = 60.0
+_NAMED = 20
+_EARLY_KEPT = timedelta(days=30)
+
+
+async def keep(sessions: Sessions, clock: Clock, *, give_up: bool = True) -> int:
+    """Do what no step asks for: free leases, give up lost senders, close what expired; return how much it was."""
+    now = clock.now()
+    async with sessions.begin() as session:
+        freed = await steps.free_expired_leases(session)
+    async with sessions.begin() as session:
+        lost = await record_results.give_up_lost(session, now=now) if give_up else []
+    async with sessions.begin() as session:
+        expired = await close_invitations.expire(session, now=now)
+        await invitations.forget_early(session, before=now - _EARLY_KEPT)
+        oldest = await counts.oldest_due(session, now)
+    metrics.OLDEST_DUE.labels(Service.DISPATCHER).set((now - oldest).total_seconds() if oldest else 0)
+    return freed + len(lost) + expired
+
+
+@dataclass(slots=True)
+class LeaseReaper:
+    """Keeps, but gives nobody up before the database has answered for a while: after an outage senders record first."""
+
+    sessions: Sessions
+    clock: Clock
+    patience_s: float = PATIENCE_S
+    _answers_since: float | None = None
+
+    async def __call__(self) -> int:
+        since, self._answers_since = self._answers_since, None
+        patient = since is None or time.monotonic() - since < self.patience_s
+        kept = await keep(self.sessions, self.clock, give_up=not patient)
+        self._answers_since = time.monotonic() if since is None else since
+        return kept
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """Looks, now and then, for open invitations that nothing more would happen to; there must be none."""
+
+    sessions: Sessions
+
+    async def __call__(self) -> list[UUID]:
+        async with self.sessions.begin() as session:
+            found = await counts.stalled(session)
+        metrics.STALLED.labels(Service.DISPATCHER).set(len(found))
+        for invitation in found[:_NAMED]:
+            log.error("invitation.stalled", invitation_id=str(invitation))
+        return found
+
+    async def round(self) -> None:
+        await self()

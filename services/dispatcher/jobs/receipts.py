@@ -1,0 +1,149 @@
+"""What is done beside the steps: receipts are applied, providers asked, suppressions lifted when their time is over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.dispatcher.channels.feedback import dsn
+from services.dispatcher.channels.feedback.imap import BounceMail, BounceMailbox, MailboxUnavailable
+from services.dispatcher.channels.sms import Inquiry
+from services.dispatcher.domain.receipts import Receipt, Reference
+from services.dispatcher.handlers import apply_receipts
+from services.dispatcher.repository import receipts
+from shared import metrics
+from shared.clock import Clock
+from shared.contract.events import SurveyRequested
+from shared.contract.vocabulary import Service
+from shared.database.db import Row, Sessions, is_transient
+from shared.database.isolated import halved, isolated, refuse
+from shared.web import links
+from shared.web.links import Purpose, UnknownLinkKey
+
+log = structlog.get_logger()
+
+ASKED_AT_ONCE = 20
+LETTERS_AT_ONCE = 50
+SETTLED = timedelta(minutes=10)  # after this long a provider that knows nothing of a message never had it
+
+
+class Asked(Protocol):
+    """An account that can say later what became of a message."""
+
+    async def ask(self, inquiry: Inquiry) -> Receipt | None: ...
+
+
+async def apply_due(sessions: Sessions, clock: Clock) -> int:
+    """Apply what is due; return how many receipts were looked at. One that cannot be applied is set aside."""
+    try:
+        async with sessions.begin() as session:
+            return await apply_receipts.apply(session, now=clock.now())
+    except Exception as error:
+        if is_transient(error):
+            raise
+        return await _apply_apart(sessions, clock)
+
+
+async def _apply_apart(sessions: Sessions, clock: Clock) -> int:
+    async def apply(ids: Sequence[UUID]) -> Sequence[None]:
+        async with sessions.begin() as session:
+            await apply_receipts.apply(session, now=clock.now(), among=ids)
+        return [None] * len(ids)
+
+    async with sessions.begin() as session:
+        ids = await receipts.due(session, limit=apply_receipts.BATCH)
+    refused = {id_: error for id_, error in zip(ids, await halved(ids, apply), strict=True) if error is not None}
+    for id_, error in refused.items():
+        refuse("receipt", error, service=Service.DISPATCHER, receipt_id=str(id_))
+    async with sessions.begin() as session:
+        await receipts.set_aside(session, refused)
+    return len(ids)
+
+
+async def release_expired(sessions: Sessions, clock: Clock) -> int:
+    async with sessions.begin() as session:
+        await receipts.forget_old(session)
+        return await apply_receipts.release_expired(session, now=clock.now())
+
+
+@dataclass(frozen=True, slots=True)
+class SmsStatusPoller:
+    """Asks the provider about text messages that may have been accepted. Nothing is ever sent again because of it."""
+
+    sessions: Sessions
+    account: Asked
+    link_keys: Mapping[str, str]
+
+    async def __call__(self) -> int:
+        async with self.sessions.begin() as session:
+            inquiries = await self._inquiries(session)
+        found = await asyncio.gather(*map(self._ask, inquiries))
+        known = [receipt for receipt in found if receipt is not None]
+        async with self.sessions.begin() as session:
+            await receipts.add(session, known)
+        return len(known)
+
+    async def _ask(self, inquiry: Inquiry) -> Receipt | None:
+        with isolated("sms_status", service=Service.DISPATCHER, reference=str(inquiry.reference)):
+            return await self.account.ask(inquiry)
+        return None
+
+    async def _inquiries(self, session: AsyncSession) -> list[Inquiry]:
+        inquiries = []
+        for row in await receipts.to_ask(session, limit=ASKED_AT_ONCE):
+            with isolated("stored_request", service=Service.DISPATCHER, attempt_id=str(row["id"])):
+                inquiries.append(self._inquiry(row))
+        return [inquiry for inquiry in inquiries if inquiry is not None]
+
+    def _inquiry(self, row: Row) -> Inquiry | None:
+        request = SurveyRequested.model_validate_json(row["request"])
+        recorded = datetime.fromtimestamp((row["id"].int >> 80) / 1000, UTC)  # a UUIDv7 begins with its time
+        link = self._link(request, row["step"])
+        if link is None or not request.contact.phone:
+            return None
+        settled = datetime.now(UTC) - recorded > SETTLED
+        reference = Reference(request.invitation_id, row["step"])
+        day = (recorded - timedelta(minutes=5)).date()  # it left before it was recorded
+        return Inquiry(reference, request.contact.phone, link, day, settled, row["provider"])
+
+    def _link(self, request: SurveyRequested, step: int) -> str | None:
+        try:
+            token = links.token(self.link_keys, request.link_key, Purpose.ANSWER, request.invitation_id)
+        except UnknownLinkKey:
+            return None
+        return f"/s/{token}.{step}"
+
+
+@dataclass(frozen=True, slots=True)
+class BounceReader:
+    """Reads delivery reports; a letter is marked as read only when what it says is stored, or when it is unreadable."""
+
+    sessions: Sessions
+    mailbox: BounceMailbox
+
+    async def __call__(self) -> int:
+        try:
+            letters = await asyncio.to_thread(self.mailbox.unread, limit=LETTERS_AT_ONCE)
+            found = [receipt for letter in letters for receipt in _receipts(letter)]
+            async with self.sessions.begin() as session:
+                await receipts.add(session, found)
+            await asyncio.to_thread(self.mailbox.mark_read, [letter.uid for letter in letters])
+        except MailboxUnavailable as error:
+            log.warning("bounces.mailbox_unavailable", reason=str(error))
+            return 0
+        for receipt in found:
+            metrics.RECEIPTS.labels(Service.DISPATCHER, receipt.provider, receipt.kind).inc()
+        return len(letters)
+
+
+def _receipts(letter: BounceMail) -> Sequence[Receipt]:
+    with isolated("bounce", service=Service.DISPATCHER, uid=letter.uid):
+        return dsn.receipts(letter.content)
+    return ()

@@ -1,0 +1,163 @@
+"""What a respondent gets: the mail and the text message of a step, rendered from its frozen request."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from email.utils import format_datetime
+from functools import cached_property, lru_cache
+
+from babel.dates import format_date
+
+from services.dispatcher.domain.chain import address_of
+from services.dispatcher.domain.hours import time_zone
+from services.dispatcher.domain.sms_text import fit_sms
+from services.dispatcher.domain.steps import Outgoing
+from services.dispatcher.messages import mime
+from services.dispatcher.messages.mail_body import LetterKind, letter
+from services.dispatcher.messages.styles import Style, chosen, filled
+from services.dispatcher.messages.texts import MailTexts, language_of, words_of
+from shared.contract.events import SurveyRequested
+from shared.contract.vocabulary import ChannelKind
+from shared.web import links
+from shared.web.links import Purpose
+
+
+@dataclass(frozen=True)
+class Composer:
+    """Renders messages. `link_keys` are secrets by id; the URLs are ours as respondents see them."""
+
+    link_keys: Mapping[str, str]
+    public_url: str
+    short_url: str
+    unsubscribe_url: str
+    mail_from: str
+    styles: Sequence[Style] = ()
+
+    def compose(self, request: SurveyRequested, *, step: int, channel: ChannelKind) -> Outgoing:
+        """Render one step; raises BadAddress or UnknownLinkKey."""
+        address = address_of(channel, request.contact) or ""
+        if channel is ChannelKind.SMS:
+            return self._text_message(request, step, address)
+        return self._mail(request, step, mime.checked_address(address))
+
+    def answer_link(self, request: SurveyRequested, *, step: int) -> str:
+        """The page an invitation is answered on; the step only says where the answer came from."""
+        return f"{self.public_url}/s/{self._token(request, Purpose.ANSWER)}.{step}"
+
+    def _text_message(self, request: SurveyRequested, step: int, phone: str) -> Outgoing:
+        link = f"{self.short_url}/s/{self._token(request, Purpose.ANSWER)}.{step}"
+        text = fit_sms(f"{request.brand.name}: {request.question}", link)
+        return Outgoing(request.invitation_id, step, ChannelKind.SMS, phone, "", text.encode())
+
+    def _mail(self, request: SurveyRequested, step: int, address: str) -> Outgoing:
+        template = next((planned.template for planned in request.plan if planned.step == step), "default")
+        words, sender = chosen(self.styles, brand=request.brand.name, locale=request.locale, template=template)
+        values = _values(request)
+        subject = filled(words.subject if _is_first(request, step) else words.reminder, values)
+        unsubscribe = f"{self.unsubscribe_url}/u/{self._token(request, Purpose.UNSUBSCRIBE)}"
+        parts = letter(_kind(request, words)).fill(
+            {**values, "subject": subject, "unsubscribe": unsubscribe, "answer": self.answer_link(request, step=step)}
+        )
+        headers = {
+            "From": _from(sender) if sender else mime.mailbox(request.brand.name, self._sender),
+            "To": address,
+            "Subject": mime.text_header(subject),
+            "Date": _date_header(int(time.time())),
+            "Message-ID": f"<{request.invitation_id}.{step}@{self._sender.rpartition('@')[2]}>",
+            "List-Unsubscribe": f"<{unsubscribe}>",
+            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+            "Auto-Submitted": "auto-generated",
+            "X-PM-Metadata-attempt": f"{request.invitation_id}.{step}",  # comes back in Postmark's webhooks
+        }
+        body = mime.alternative(headers, text=parts[0], html=parts[1])
+        return Outgoing(request.invitation_id, step, ChannelKind.EMAIL, address, subject, body)
+
+    def _token(self, request: SurveyRequested, purpose: Purpose) -> str:
+        return links.token(self.link_keys, request.link_key, purpose, request.invitation_id)
+
+    @cached_property
+    def _sender(self) -> str:
+        return envelope_sender(self.mail_from)
+
+
+@lru_cache(maxsize=1)
+def _date_header(second: int) -> str:
+    return format_datetime(datetime.fromtimestamp(second, UTC))
+
+
+def envelope_sender(mail_from: str) -> str:
+    """The bare address of `Name <address>`; raises BadAddress."""
+    return mime.checked_address(mail_from.rpartition("<")[2].rstrip("> "))
+
+
+def _from(sender: str) -> str:
+    """A From of its own, given as `Name <address>`."""
+    return mime.mailbox(sender.partition("<")[0].strip(), envelope_sender(sender))
+
+
+def _kind(request: SurveyRequested, words: MailTexts) -> LetterKind:
+    brand = request.brand
+    return LetterKind(
+        language=language_of(request.locale),
+        words=words,
+        brand=brand.name,
+        color=brand.color,
+        privacy=_web_address(brand.privacy_url),
+        question=request.question,
+    )
+
+
+def _values(request: SurveyRequested) -> dict[str, str]:
+    """What placeholders in a text stand for."""
+    date_ = _date(request)
+    return {
+        "brand": request.brand.name,
+        "question": request.question,
+        "about": _about(request, date_),
+        "date": date_,
+        "number": request.event.subject or "",
+        "store": request.segments.get("store", ""),
+        "topic": _topic(request, date_),
+    }
+
+
+def _topic(request: SurveyRequested, date_: str) -> str:
+    words = words_of(request.locale)
+    return (words.service_topic if _is_service(request) else words.order_topic).format(date=date_)
+
+
+def _is_first(request: SurveyRequested, step: int) -> bool:
+    return step == min(planned.step for planned in request.plan)
+
+
+def about(request: SurveyRequested) -> str:
+    """Name what the question is about: "Your order 48213 of 18 November, Tverskaya"."""
+    return _about(request, _date(request))
+
+
+def _about(request: SurveyRequested, date_: str) -> str:
+    words, event = words_of(request.locale), request.event
+    form = words.service if _is_service(request) else words.order
+    text = (form if event.subject else words.order_without_number).format(number=event.subject, date=date_)
+    store = request.segments.get("store")
+    return f"{text}, {store}" if store else text
+
+
+def _is_service(request: SurveyRequested) -> bool:
+    return request.event.type.startswith("crm.service.")
+
+
+def _date(request: SurveyRequested) -> str:
+    return _day(request.event.time.astimezone(time_zone(request.time_zone)).date(), language_of(request.locale))
+
+
+@lru_cache(maxsize=1000)
+def _day(day: date, language: str) -> str:
+    return format_date(day, "d MMMM", locale=language)
+
+
+def _web_address(url: str | None) -> str | None:
+    return url if url and url.startswith(("https://", "http://")) else None

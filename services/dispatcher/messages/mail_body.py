@@ -1,0 +1,98 @@
+"""A mail's body, compiled once per brand, language and question to bytes with gaps for what differs between mails."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import jinja2
+
+from services.dispatcher.messages import mime
+from services.dispatcher.messages.styles import filled
+from services.dispatcher.messages.texts import MailTexts
+
+_TEMPLATES = Path(__file__).parent.parent / "templates"
+_SOFT_BREAK = b"=\r\n"
+GAPS = ("subject", "about", "date", "number", "store", "topic", "answer", "unsubscribe")
+_GAP = re.compile(f"\x02({'|'.join(GAPS)})\x03")
+
+
+@dataclass(frozen=True, slots=True)
+class LetterKind:
+    """What many mails have in common."""
+
+    language: str
+    words: MailTexts
+    brand: str
+    color: str
+    privacy: str | None
+    question: str
+
+
+@dataclass(frozen=True, slots=True)
+class BodyPart:
+    """Quoted-printable bytes, and between them the names of what goes there."""
+
+    bytes_: tuple[bytes, ...]
+    gaps: tuple[str, ...]
+
+    def fill(self, values: Mapping[str, bytes]) -> bytes:
+        pieces = [self.bytes_[0]]
+        for gap, after in zip(self.gaps, self.bytes_[1:], strict=True):
+            pieces += (values[gap], _SOFT_BREAK, after)
+        return b"".join(pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class MailBody:
+    text: BodyPart
+    html: BodyPart
+
+    def fill(self, values: Mapping[str, str]) -> tuple[bytes, bytes]:
+        """Return the plain and the HTML part, quoted-printable; the values are plain text, named as in GAPS."""
+        plain = {gap: mime.quoted(values[gap]) for gap in {*self.text.gaps}}
+        escaped = {gap: mime.quoted(html.escape(values[gap])) for gap in {*self.html.gaps}}
+        return self.text.fill(plain), self.html.fill(escaped)
+
+
+@lru_cache(maxsize=512)
+def letter(kind: LetterKind) -> MailBody:
+    gaps = {name: f"\x02{name}\x03" for name in GAPS}
+    values = {**gaps, "brand": kind.brand, "question": kind.question}
+    fields = {
+        **gaps,
+        "words": {name: filled(getattr(kind.words, name), values) for name in ("scale", "confirm", "text_scale")},
+        "preheader": filled(kind.words.preheader, values),
+        "because": filled(kind.words.because, values),
+        "unsubscribe_text": filled(kind.words.unsubscribe, values),
+        "text_unsubscribe": filled(kind.words.text_unsubscribe, values),
+        "privacy_text": filled(kind.words.privacy, values),
+        "language": kind.language,
+        "brand": kind.brand,
+        "brand_color": kind.color,
+        "privacy": kind.privacy,
+        "question": kind.question,
+    }
+    return MailBody(_compiled(_plain.render(fields)), _compiled(_html.render(fields)))
+
+
+def _compiled(text: str) -> BodyPart:
+    """Cut a rendered template at its gaps."""
+    pieces = _GAP.split(text)
+    encoded = [mime.quoted(piece) for piece in pieces[::2]]
+    before_gaps = [piece if piece.endswith(b"\r\n") else piece + _SOFT_BREAK for piece in encoded[:-1]]
+    return BodyPart((*before_gaps, encoded[-1]), tuple(pieces[1::2]))
+
+
+_environment = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(_TEMPLATES),
+    autoescape=jinja2.select_autoescape(["html"], default=False),
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+)
+_html = _environment.get_template("mail.html")
+_plain = _environment.get_template("mail.txt")

@@ -1,0 +1,120 @@
+# ruff: noqa: RUF001 - Russian texts
+"""What messages and the unsubscribe page say around the program's own words, per language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class MailTexts:
+    order: str
+    order_without_number: str
+    service: str
+    order_topic: str
+    service_topic: str
+    subject: str
+    reminder: str
+    preheader: str
+    scale: str
+    confirm: str
+    because: str
+    unsubscribe: str
+    privacy: str
+    text_scale: str
+    text_unsubscribe: str
+    call_summary: str
+    crm_title: str
+    crm_text: str
+    ask_title: str
+    ask_text: str
+    choices: Mapping[str, str] = field(hash=False)  # letters are kept by their words
+    done_title: str
+    done_texts: Mapping[str, str] = field(hash=False)
+    unknown_title: str
+    unknown_text: str
+    stop_confirmed: str
+
+
+ENGLISH = MailTexts(
+    order="Your order {number} of {date}",
+    order_without_number="Your order of {date}",
+    service="Your service request {number} of {date}",
+    order_topic="your order of {date}",
+    service_topic="your service request of {date}",
+    subject="{brand}: one question about {topic}",
+    reminder="{brand}: a reminder, one question about {topic}",
+    preheader="One question, half a minute.",
+    scale="0 not at all likely · 10 certain",
+    confirm="A tap opens a page where you confirm it. One question, half a minute.",
+    because="You get this because you are a customer of {brand}.",
+    unsubscribe="Do not ask me again",
+    privacy="Privacy",
+    text_scale="Answer from 0 (not at all likely) to 10 (certain):",
+    text_unsubscribe="Do not ask me again:",
+    call_summary="{about}. Messages sent before, without an answer: {sent}.",
+    crm_title="{brand}: ask {name} one question",
+    crm_text="Call {phone}.\n\n{script}\n\nEnter the answer here: {link}\n\n{summary}",
+    ask_title="Do not ask me again?",
+    ask_text="Say what {brand} should leave out.",
+    choices={
+        "all": "Every question: no e-mail, no text message, no call",
+        "email": "Every e-mail; a text message or a call may still come",
+        "survey": "Only questions like this one: {about}",
+    },
+    done_title="Done",
+    done_texts={
+        "all": "{brand} will not ask you again.",
+        "email": "{brand} will send you no more questions by e-mail.",
+        "survey": "{brand} will not ask you a question like this one again.",
+    },
+    unknown_title="This link does not work",
+    unknown_text="It may be incomplete: copy the whole address from the message.",
+    stop_confirmed="You will get no more text messages from us.",
+)
+RUSSIAN = MailTexts(
+    order="Ваш заказ {number} от {date}",
+    order_without_number="Ваш заказ от {date}",
+    service="Ваше обращение {number} от {date}",
+    order_topic="о заказе от {date}",
+    service_topic="об обращении от {date}",
+    subject="{brand}: один вопрос {topic}",
+    reminder="{brand}: напоминаем, один вопрос {topic}",
+    preheader="Один вопрос, полминуты.",
+    scale="0 ни за что · 10 обязательно",
+    confirm="Нажатие откроет страницу, где оценку нужно подтвердить. Один вопрос, полминуты.",
+    because="Вы получили это письмо, потому что вы клиент {brand}.",
+    unsubscribe="Больше не спрашивать",
+    privacy="О персональных данных",
+    text_scale="Ответьте от 0 (ни за что) до 10 (обязательно):",
+    text_unsubscribe="Больше не спрашивать:",
+    call_summary="{about}. Отправлено сообщений без ответа: {sent}.",
+    crm_title="{brand}: один вопрос, {name}",
+    crm_text="Позвоните: {phone}.\n\n{script}\n\nОтвет внесите здесь: {link}\n\n{summary}",
+    ask_title="Больше не спрашивать?",
+    ask_text="Скажите, чего {brand} больше не присылать.",
+    choices={
+        "all": "Никаких вопросов: ни писем, ни СМС, ни звонков",
+        "email": "Никаких писем; СМС или звонок ещё возможны",
+        "survey": "Только вопросы вроде этого: {about}",
+    },
+    done_title="Готово",
+    done_texts={
+        "all": "{brand} больше не будет вас спрашивать.",
+        "email": "{brand} больше не пришлёт вам писем с вопросами.",
+        "survey": "{brand} больше не задаст вам такого вопроса.",
+    },
+    unknown_title="Ссылка не работает",
+    unknown_text="Возможно, она неполная: скопируйте адрес из сообщения целиком.",
+    stop_confirmed="Больше не будем присылать вам СМС.",
+)
+
+
+def words_of(locale: str) -> MailTexts:
+    return RUSSIAN if language_of(locale) == "ru" else ENGLISH
+
+
+def language_of(locale: str) -> str:
+    """The language a locale is written to in: Russian, or English for all others."""
+    return "ru" if locale.lower().replace("_", "-").split("-")[0] == "ru" else "en"

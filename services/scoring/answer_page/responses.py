@@ -1,0 +1,209 @@
+"""What respondents are shown: question, reasons, thanks, and kind words when there is nothing to answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from math import ceil
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from fastapi import Request, Response
+
+from services.scoring.domain.answers import Entry
+from services.scoring.domain.calls import BestTime, Callback
+from services.scoring.domain.invitations import Answer, Invitation, InvitationState
+from services.scoring.domain.phone_numbers import hinted
+from services.scoring.web import rendering, texts
+from shared.contract.vocabulary import Category, category_of
+from shared.web.problems import Gone, NotFound, Problem, TooManyRequests, Unprocessable, problem_response
+
+MAX_TRIES = 3
+HEADING_LENGTH = 100  # a longer thanks is a paragraph
+SCORE = re.compile(r"10|[0-9]")
+_LOGO_FILE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*\.(svg|png|webp|jpg|jpeg|gif)")
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link as it was opened; the step is what it claims."""
+
+    path: str
+    token: str
+    step: int
+
+    @classmethod
+    def of(cls, text: str) -> Link:
+        token, _, step = text.partition(".")
+        return cls(f"/s/{quote(text, safe='')}", token, int(step) if re.fullmatch(r"[0-9]{1,3}", step) else 0)
+
+
+def open_page(
+    query: Mapping[str, str], opened: Link, invitation: Invitation, now: datetime, *, asked_for: Callback | None
+) -> Response:
+    answer = invitation.answer if query.keys() & {"saved", "done"} else invitation.heard
+    until = texts.day(invitation, invitation.expires_at, now=now)
+    asked = query.get("score", "")
+    chosen = int(asked) if SCORE.fullmatch(asked) else answer.score if answer else None
+    if answer is None or "change" in query or chosen != answer.score:
+        about = texts.about(invitation, now=now)
+        privacy = _web_address(invitation.content.brand.privacy_url)
+        shown: dict[str, Any] = {"answer": answer, "chosen": chosen, "about": about, "until": until, "privacy": privacy}
+        return form("question.html", invitation, opened, now=now, **shown)
+    if "done" in query:
+        return _thanks(opened, invitation, answer, until)
+    offered = category_of(answer.score) is Category.DETRACTOR and invitation.content.call_back
+    wish = asked_for or Callback(answer.callback_wanted, invitation.phone)
+    callback = _offer(wish, known=wish.phone) if offered else None
+    return form(
+        "saved.html", invitation, opened, now=now, **_why(invitation, answer, score=answer.score, callback=callback)
+    )
+
+
+def ask_number(
+    request: Request, opened: Link, invitation: Invitation, entry: Entry, *, asked_for: Callback | None
+) -> Response:
+    """Show the reasons again with all that was typed, and say what is wrong with the number."""
+    before, callback = invitation.answer, entry.callback
+    score = before.score if entry.score is None and before is not None else entry.score
+    if score is None or callback is None:
+        return invalid(request, opened, invitation)
+    words = texts.LANGUAGES[texts.language_of(invitation.locale)]
+    wrong = words["number_missing" if callback.dialable else "number_wrong"]
+    if _wants_problem(request):
+        return problem_response(Unprocessable("There is no number to call", wrong))
+    known = asked_for.phone if asked_for else invitation.phone
+    offer = _offer(callback, known=known, wrong=wrong)
+    shown = _why(invitation, entry, score=score, callback=offer)
+    response = form("saved.html", invitation, opened, now=entry.at, **shown)
+    response.status_code = Unprocessable.status
+    return response
+
+
+def _why(
+    invitation: Invitation, said: Answer | Entry, *, score: int, callback: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    return {
+        "said": said,
+        "promoter": category_of(score) is Category.PROMOTER,
+        "reasons": invitation.content.reasons_for(score),
+        "more": texts.more(len(invitation.content.extra_questions), texts.language_of(invitation.locale)),
+        "callback": callback,
+    }
+
+
+def _offer(callback: Callback, *, known: str, wrong: str | None = None) -> dict[str, Any]:
+    """Offer a call to the number that is known; what was written in its place is shown when it is `wrong`."""
+    written = callback.phone if wrong else ""
+    return {"said": callback, "hint": hinted(known), "written": written, "wrong": wrong, "times": list(BestTime)}
+
+
+def _thanks(opened: Link, invitation: Invitation, answer: Answer, until: str) -> Response:
+    category = category_of(answer.score)
+    review = _web_address(invitation.content.brand.review_url) if category is Category.PROMOTER else None
+    shown = {"thanks": getattr(invitation.content.thanks, category), "heading_length": HEADING_LENGTH, "until": until}
+    return page("thanks.html", invitation, path=opened.path, answer=answer, review=review, **shown)
+
+
+def form(template: str, invitation: Invitation, opened: Link, *, now: datetime, **values: Any) -> Response:
+    """Show a page with a form on it, which remembers when it was shown."""
+    return page(template, invitation, path=opened.path, shown_ms=int(now.timestamp() * 1000), **values)
+
+
+def _web_address(url: str | None) -> str | None:
+    return url if url and urlsplit(url).scheme in ("http", "https") else None
+
+
+def page(template: str, invitation: Invitation | None, *, language: str = "en", **values: Any) -> Response:
+    if invitation is not None:
+        language = texts.language_of(invitation.locale)
+        brand = invitation.content.brand
+        values |= {"logo": _logo(brand.logo_url), "bright": _is_bright(brand.color)}
+    values = {"again": None, "back": None, **values}
+    words = texts.LANGUAGES[language]
+    return rendering.page(template, language=language, words=words, invitation=invitation, **values)
+
+
+def _logo(url: str | None) -> str | None:
+    """Accept what loads nothing from elsewhere: a file of our own, or the picture itself."""
+    if url and _LOGO_FILE.fullmatch(url):
+        return f"/logos/{url}"
+    return url if url and url.startswith("data:image/") else None
+
+
+def _is_bright(color: str) -> bool:
+    """Say whether white letters could not be read on it."""
+    red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
+    return 0.299 * red + 0.587 * green + 0.114 * blue > 150
+
+
+def _notice(request: Request, problem: Problem, invitation: Invitation | None, **values: Any) -> Response:
+    """Say it in HTML to a browser, as problem details to a machine."""
+    if _wants_problem(request):
+        return problem_response(problem)
+    response = page("notice.html", invitation, **values)
+    response.status_code = problem.status
+    return response
+
+
+def _wants_problem(request: Request) -> bool:
+    accepted = request.headers.get("accept", "")
+    return "json" in accepted and "text/html" not in accepted
+
+
+def unknown(request: Request, opened: Link) -> Response:
+    """Say "one moment" first: a link may be opened before its request has arrived."""
+    tried = request.query_params.get("try", "0")
+    number = int(tried) if re.fullmatch("[0-9]", tried) else MAX_TRIES
+    language = texts.preferred(request.headers.get("accept-language", ""))
+    words = texts.LANGUAGES[language]
+    if request.method != "POST" and number < MAX_TRIES:
+        heading, text, again = words["moment"], words["moment_text"], f"{opened.path}?try={number + 1}"
+    else:
+        heading, text, again = words["unknown"], words["unknown_text"], None
+    problem = NotFound("This link does not work", words["unknown_text"])
+    return _notice(request, problem, None, language=language, heading=heading, text=text, again=again)
+
+
+def busy(request: Request, wait: float) -> Response:
+    """Ask for patience; says nothing about the link."""
+    language = texts.preferred(request.headers.get("accept-language", ""))
+    words, seconds = texts.LANGUAGES[language], ceil(wait)
+    text = words["busy_text"].format(seconds=seconds)
+    retry = {"retry-after": str(seconds)}
+    problem = TooManyRequests("Too many requests", text, headers=retry)
+    response = _notice(request, problem, None, language=language, heading=words["busy"], text=text)
+    response.headers.update(retry)
+    return response
+
+
+def closed(request: Request, invitation: Invitation, now: datetime) -> Response | None:
+    """Say kindly that there is nothing to answer any more; None when there is."""
+    if invitation.state is not InvitationState.OPEN:
+        return withdrawn(request, invitation)
+    if now < invitation.expires_at:
+        return None
+    words = texts.LANGUAGES[texts.language_of(invitation.locale)]
+    text = words["expired_text"].format(date=texts.day(invitation, invitation.expires_at, now=now))
+    if invitation.heard:
+        text = words["expired_saved"].format(score=invitation.heard.score)
+    return _notice(request, Gone(words["expired"], text), invitation, heading=words["expired"], text=text)
+
+
+def withdrawn(request: Request, invitation: Invitation) -> Response:
+    words = texts.LANGUAGES[texts.language_of(invitation.locale)]
+    problem = Gone("This survey was withdrawn", words["withdrawn_text"])
+    return _notice(request, problem, invitation, heading=words["withdrawn"], text=words["withdrawn_text"])
+
+
+def stopped(invitation: Invitation) -> Response:
+    words = texts.LANGUAGES[texts.language_of(invitation.locale)]
+    return page("notice.html", invitation, heading=words["stopped"], text=words["stopped_text"])
+
+
+def invalid(request: Request, opened: Link, invitation: Invitation) -> Response:
+    words = texts.LANGUAGES[texts.language_of(invitation.locale)]
+    problem = Unprocessable("The answer was not understood", words["invalid_text"])
+    return _notice(request, problem, invitation, heading=words["invalid"], text=words["invalid_text"], back=opened.path)

@@ -1,0 +1,256 @@
+"""Record what respondents and operators say: answer, versions, buckets, outbox, and the call it came by."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from msgspec.structs import replace
+from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
+
+from services.scoring.answers import callbacks, publishing
+from services.scoring.domain.alerts import is_news
+from services.scoring.domain.answers import Entry, Refusal, answered, suspicion
+from services.scoring.domain.bot_detection import Suspicion
+from services.scoring.domain.dimensions import Key, answer_keys, invited_keys
+from services.scoring.domain.invitations import Answer, Invitation
+from services.scoring.domain.score import Tally
+from services.scoring.repository import answers, invitations
+from services.scoring.repository.answers import Version
+from services.scoring.repository.calls import Task, Try, lock
+from services.scoring.repository.invitations import LinkVisit, ResolvedLink
+from services.scoring.repository.scores import buckets
+from shared.contract import cloudevents
+from shared.contract.events import (
+    AnswerAmended,
+    DetractorReported,
+    Payload,
+    ProgramRef,
+    RespondentOptedOut,
+    SurveyAnswered,
+)
+from shared.contract.vocabulary import CallDisposition, Service, category_of
+from shared.database import db
+from shared.messaging import outbox
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """The answer as it stands now; `new` when this entry changed it, `suspected` when it looks automatic."""
+
+    answer: Answer
+    new: bool
+    suspected: Suspicion | None = None
+
+
+class Submission(msgspec.Struct, frozen=True):
+    """A form sent by a link; `read` makes an entry of it when it is known whose link that is, None when it is none."""
+
+    knock: LinkVisit
+    read: Callable[[ResolvedLink], Entry | None]
+
+
+class Submitted(msgspec.Struct, frozen=True):
+    """Whose form it was, what it said and what became of that."""
+
+    invitation: Invitation
+    entry: Entry | None
+    result: Recorded | Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What is held, the answers the entries so far have made current, and what they add."""
+
+    known: dict[UUID, Invitation]
+    tasks: dict[UUID, Task]
+    earlier: defaultdict[UUID, list[Answer]]
+    current: dict[UUID, Answer] = field(default_factory=dict)
+    versions: list[Version] = field(default_factory=list)
+    tries: list[Try] = field(default_factory=list)
+    wishes: list[callbacks.CallbackChange] = field(default_factory=list)
+
+
+async def record(session: AsyncSession, entries: Sequence[Entry]) -> list[Recorded | Refusal]:
+    """Apply entries in order; returns what became of each, in the same order."""
+    known = await invitations.held(session, [entry.invitation_id for entry in entries])
+    return await _record(session, entries, known)
+
+
+async def submit(session: AsyncSession, submissions: Sequence[Submission]) -> list[Submitted | None]:
+    """Read and apply forms in order; returns what became of each, in the same order, None where the link is none."""
+    found = await invitations.visited_and_held(session, [each.knock for each in submissions])
+    read = [each.read(visited) if visited else None for each, visited in zip(submissions, found, strict=True)]
+    known = {visited.invitation.id: visited.invitation for visited in found if visited}
+    results = iter(await _record(session, [entry for entry in read if entry], known))
+    return [
+        Submitted(visited.invitation, entry, next(results) if entry else Refusal.NO_SCORE) if visited else None
+        for visited, entry in zip(found, read, strict=True)
+    ]
+
+
+async def _record(
+    session: AsyncSession, entries: Sequence[Entry], known: dict[UUID, Invitation]
+) -> list[Recorded | Refusal]:
+    """Apply entries to invitations that are held, one statement per table."""
+    tasks = await lock(session, [entry.task_id for entry in entries if entry.task_id])
+    batch = _Batch(known, tasks, await answers.versions(session, _visited_again(entries, known)))
+    results = [_apply(entry, batch) for entry in entries]
+    await callbacks.follow(session, batch.wishes)
+    await db.write(
+        session,
+        answers.keep_statement(batch.versions),
+        _counting([version for version in batch.versions if version.invitation.counted]),
+        *publishing.publishing([_event(version) for version in batch.versions] + _alerts(batch.versions)),
+    )
+    await callbacks.finish(session, batch.tries)
+    return results
+
+
+def _visited_again(entries: Sequence[Entry], known: Mapping[UUID, Invitation]) -> dict[UUID, Answer]:
+    visited = {entry.invitation_id for entry in entries if entry.visit is not None} & known.keys()
+    return {each: answer for each in visited if (answer := known[each].answer) is not None}
+
+
+def _apply(entry: Entry, batch: _Batch) -> Recorded | Refusal:
+    task = batch.tasks.get(entry.task_id) if entry.task_id else None
+    if entry.task_id and (task is None or task.held_by != entry.operator or task.invitation_id != entry.invitation_id):
+        return Refusal.LEASE_LOST
+    invitation = batch.known.get(entry.invitation_id)
+    if invitation is None:
+        return Refusal.UNKNOWN
+    if (answer := batch.current.get(invitation.id)) is not None:
+        invitation = replace(invitation, answer=answer)
+    earlier = batch.earlier[invitation.id]
+    suspected = suspicion(entry, earlier)
+    after = answered(invitation, entry, new_id=uuid7(), suspected=suspected, earlier=earlier)
+    if isinstance(after, Refusal):
+        return after
+    if task is not None and entry.operator is not None:
+        batch.tries.append(Try(task, CallDisposition.ANSWERED, entry.operator, entry.at))
+        batch.tasks[task.task_id] = replace(task, held_by=None)
+    wish = callbacks.wish(invitation, after, None if suspected else entry.callback, at=entry.at)
+    if wish.before or wish.after:
+        batch.wishes.append(wish)
+    if after is invitation.answer:
+        return Recorded(after, new=False, suspected=suspected)
+    batch.versions.append(Version(invitation, entry, invitation.answer, after, suspected))
+    batch.current[invitation.id] = after
+    earlier.append(after)
+    return Recorded(after, new=True, suspected=suspected)
+
+
+def _counting(versions: Sequence[Version]) -> db.Write | None:
+    alike: defaultdict[Hashable, list[Version]] = defaultdict(list)
+    for version in versions:
+        alike[_counted_by(version)].append(version)
+    times: defaultdict[Tally, Counter[Key]] = defaultdict(Counter)
+    heard: Counter[Key] = Counter()
+    for first, *others in alike.values():
+        count, invitation, before, after = 1 + len(others), first.invitation, first.before, first.after
+        if before:
+            _add(times[-before.tally], _keys(invitation, before), count)
+        _add(times[after.tally], _keys(invitation, after), count)
+        began = after.counts - (before is not None and before.counts)  # -1 when it ceased to count
+        if began:
+            _add(heard, invited_keys(invitation.program, invitation.dimensions, invitation.invited_day), began * count)
+    changes: defaultdict[Key, Tally] = defaultdict(Tally)
+    for tally, counted in times.items():
+        for key, count in counted.items():
+            changes[key] += tally * count
+    return buckets.add_statement(changes, answered=heard)
+
+
+def _counted_by(version: Version) -> Hashable:
+    """Name all that decides what a version adds to which series: most of a group have it in common."""
+    of = version.invitation
+    return of.program, of.invited_day, tuple(of.dimensions.items()), _said(version.before), _said(version.after)
+
+
+def _said(answer: Answer | None) -> Hashable:
+    return answer and (
+        answer.first_day,
+        answer.score,
+        answer.suspect,
+        answer.mode,
+        answer.step,
+        answer.device,
+        answer.reasons,
+    )
+
+
+def _add(to: Counter[Key], keys: Sequence[Key], count: int) -> None:
+    for key in keys:
+        to[key] += count
+
+
+def _keys(invitation: Invitation, answer: Answer) -> list[Key]:
+    return answer_keys(invitation.program, invitation.dimensions, answer)
+
+
+def answered_series(asked: Sequence[Invitation]) -> Iterator[tuple[Key, Tally]]:
+    """Name every series the answers of these count in, with what they add to it."""
+    for each in asked:
+        if each.answer is not None:
+            for key in _keys(each, each.answer):
+                yield key, each.answer.tally
+
+
+def invited_series(asked: Sequence[Invitation]) -> Counter[Key]:
+    """Count invitations in every series they belong to."""
+    return Counter(key for each in asked for key in invited_keys(each.program, each.dimensions, each.invited_day))
+
+
+def _event(version: Version) -> cloudevents.Event[Payload]:
+    invitation, answer = version.invitation, version.after
+    payload = (SurveyAnswered if answer.version == 1 else AnswerAmended)(
+        respondent_id=invitation.respondent_id,
+        invitation_id=invitation.id,
+        customer_id=invitation.customer_id,
+        answer_id=answer.answer_id,
+        version=answer.version,
+        program=ProgramRef(id=invitation.program, version=invitation.program_version, title=invitation.program_title),
+        score=answer.score,
+        category=category_of(answer.score),
+        reasons=list(answer.reasons),
+        comment=answer.comment,
+        segments=dict(invitation.segments),
+        mode=answer.mode,
+        step=answer.step,
+        suspect=answer.suspect,
+        answered_at=answer.answered_at,
+    )
+    return cloudevents.new(payload, service=Service.SCORING, at=answer.answered_at)
+
+
+def _alerts(versions: Sequence[Version]) -> list[cloudevents.Event[Payload]]:
+    """Tell of news; what only comes back after a machine was told of when it was said."""
+    said = [each for each in versions if each.invitation.counted and each.suspicion is None]
+    return [_alert(each) for each in said if is_news(each.before, each.after)]
+
+
+def _alert(version: Version) -> cloudevents.Event[Payload]:
+    invitation, answer = version.invitation, version.after
+    payload = DetractorReported(
+        program=invitation.program,
+        invitation_id=invitation.id,
+        answer_id=answer.answer_id,
+        score=answer.score,
+        reasons=list(answer.reasons),
+        segments=dict(invitation.segments),
+        callback_wanted=answer.callback_wanted,
+        at=answer.answered_at,
+    )
+    return cloudevents.new(payload, service=Service.SCORING, at=answer.answered_at)
+
+
+async def opt_out(session: AsyncSession, invitation: Invitation, *, now: datetime) -> None:
+    """Tell everybody, once, that this respondent is not to be asked again."""
+    await invitations.lock(session, [invitation.id])
+    if await invitations.opt_out(session, invitation.id, now=now):
+        payload = RespondentOptedOut(respondent_id=invitation.respondent_id, invitation_id=invitation.id, at=now)
+        await outbox.add(session, [cloudevents.new(payload, service=Service.SCORING, at=now)])

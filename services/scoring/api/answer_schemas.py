@@ -1,0 +1,97 @@
+"""JSON of the API."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, Field, StringConstraints
+
+from services.scoring.domain.calls import TaskKind
+from services.scoring.web.strict_input import StrictInput
+from shared.contract.events import Id, Score, Text
+from shared.contract.vocabulary import AnswerMode, CallDisposition, CallOutcome, Category, ChannelKind
+
+Operator = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+
+
+class AnswerOut(BaseModel):
+    """`test` answers are in no score, nor are suspect ones."""
+
+    answer_id: UUID
+    invitation_id: UUID
+    customer_id: str
+    program: str
+    program_version: int
+    version: int
+    score: int
+    category: Category
+    reasons: list[str]
+    comment: str | None
+    extra: dict[str, str]
+    segments: dict[str, str]
+    mode: AnswerMode
+    step: int
+    channel: ChannelKind | None
+    suspect: bool
+    test: bool
+    answered_at: datetime
+    day: date
+
+
+class AnswersPage(BaseModel):
+    """`next` is the `after` of the page that follows; null at the end."""
+
+    answers: list[AnswerOut]
+    next: str | None
+
+
+class Take(StrictInput):
+    operator: Operator
+
+
+class TaskOut(BaseModel):
+    task_id: UUID
+    kind: TaskKind
+    invitation_id: UUID
+    phone: str
+    name: str
+    script: str
+    summary: str
+    time_zone: str
+    try_: int = Field(serialization_alias="try")
+    max_attempts: int
+
+
+class DeskAnswer(StrictInput):
+    operator: Operator
+    score: Score
+    reasons: Annotated[list[Id], Field(max_length=100)] = Field(default_factory=list)
+    comment: Text | None = None
+
+
+class DeskAnswerOut(BaseModel):
+    task_id: UUID
+    invitation_id: UUID
+    answer_id: UUID
+    version: int
+    score: int
+    category: Category
+
+
+class DeskOutcome(StrictInput):
+    """`minutes` until a call to be made later."""
+
+    operator: Operator
+    disposition: CallDisposition
+    minutes: Annotated[int, Field(ge=5, le=20160)] = 60
+
+
+class DeskOutcomeOut(BaseModel):
+    """What became of the task: open and due again, or closed with its outcome."""
+
+    task_id: UUID
+    open: bool
+    outcome: CallOutcome | None
+    due_at: datetime | None

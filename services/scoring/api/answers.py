@@ -1,0 +1,146 @@
+"""The JSON API: answers, and the desk for machines; scores are in `score_api.py`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from services.scoring.answers.callbacks import LeaseLost, Report, report
+from services.scoring.answers.record import Recorded
+from services.scoring.answers.writer import Writer
+from services.scoring.api.answer_schemas import (
+    AnswerOut,
+    AnswersPage,
+    DeskAnswer,
+    DeskAnswerOut,
+    DeskOutcome,
+    DeskOutcomeOut,
+    Take,
+    TaskOut,
+)
+from services.scoring.domain.answers import Entry, Refusal
+from services.scoring.domain.calls import TaskKind
+from services.scoring.repository import calls, listing
+from services.scoring.repository.calls import Task
+from services.scoring.web.score_queries import AnswersQuery, cursor_of
+from services.scoring.web.strict_input import WRONG, SingleValued
+from shared.clock import Clock
+from shared.contract.vocabulary import CallDisposition, category_of
+from shared.database.db import Sessions
+from shared.web.problems import Conflict, Gone, NotFound, Unprocessable
+
+_Program = Annotated[str | None, Query(max_length=200)]
+_LEASE_LOST = "Another operator has it, its time is over, or it was closed: take the next one."
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    sessions: Sessions
+    writer: Writer
+    clock: Clock
+    lease: timedelta
+
+    def router(self) -> APIRouter:
+        router = APIRouter(prefix="/v1")
+        once = [Depends(SingleValued(several=frozenset({"segment"})))]
+        router.add_api_route("/answers", self.answers, methods=["GET"], tags=["score"], dependencies=once)
+        router.add_api_route(
+            "/desk/take", self.take, methods=["POST"], tags=["desk"], response_model=TaskOut, responses={204: {}}
+        )
+        router.add_api_route("/desk/{task_id}/answer", self.answer, methods=["POST"], tags=["desk"])
+        router.add_api_route("/desk/{task_id}/outcome", self.outcome, methods=["POST"], tags=["desk"])
+        return router
+
+    async def answers(
+        self,
+        wanted: Annotated[AnswersQuery, Query()],
+    ) -> AnswersPage:
+        """Read current answers in the order they were first given; `after` is the `next` of the page before."""
+        async with self.sessions.begin() as session:
+            rows = await listing.answers(session, wanted.filter(), after=wanted.answer_id(), limit=wanted.limit)
+        found = [AnswerOut.model_validate(dict(row)) for row in rows]
+        last = cursor_of(found[-1].answer_id) if len(found) == wanted.limit else None
+        return AnswersPage(answers=found, next=last)
+
+    async def take(self, body: Take) -> TaskOut | Response:
+        """Lease the next call; 204 when none is due."""
+        async with self.sessions.begin() as session:
+            task = await calls.take(session, body.operator, now=self.clock.now(), lease=self.lease)
+        return Response(status_code=HTTPStatus.NO_CONTENT) if task is None else _task(task)
+
+    async def answer(self, task_id: UUID, body: DeskAnswer) -> DeskAnswerOut:
+        """Record what the respondent said and close the call."""
+        task = await self._load(task_id)
+        result = await self.writer.record(
+            Entry(
+                task.invitation_id,
+                self.clock.now(),
+                body.score,
+                reasons=tuple(body.reasons) or None,
+                comment=body.comment or None,
+                step=task.step,
+                task_id=task_id,
+                operator=body.operator,
+            )
+        )
+        if not isinstance(result, Recorded):
+            raise refused(result)
+        said = result.answer
+        return DeskAnswerOut(
+            task_id=task_id,
+            invitation_id=task.invitation_id,
+            answer_id=said.answer_id,
+            version=said.version,
+            score=said.score,
+            category=category_of(said.score),
+        )
+
+    async def outcome(self, task_id: UUID, body: DeskOutcome) -> DeskOutcomeOut:
+        """Note a try that gave no answer."""
+        task = await self._load(task_id)
+        if body.disposition is CallDisposition.ANSWERED and task.kind is TaskKind.SURVEY:
+            raise Unprocessable(WRONG, "Send an answer to /answer.")
+        said = Report(task_id, body.operator, body.disposition, timedelta(minutes=body.minutes))
+        try:
+            async with self.sessions.begin() as session:
+                task = await report(session, said, now=self.clock.now())
+        except LeaseLost:
+            raise refused(Refusal.LEASE_LOST) from None
+        return DeskOutcomeOut(
+            task_id=task_id, open=task.open, outcome=task.outcome, due_at=task.due_at if task.open else None
+        )
+
+    async def _load(self, task_id: UUID) -> Task:
+        async with self.sessions.begin() as session:
+            task = await calls.load(session, task_id)
+        if task is None:
+            raise NotFound("No such call")
+        return task
+
+
+def refused(refusal: Refusal) -> Exception:
+    if refusal is Refusal.LEASE_LOST:
+        return Conflict("This call is not yours", _LEASE_LOST)
+    if refusal is Refusal.UNKNOWN:
+        return NotFound("No such invitation", "Its request has not arrived yet: try again shortly.")
+    return Gone("Answers are not taken any more", "The survey was withdrawn or is over.")
+
+
+def _task(task: Task) -> TaskOut:
+    return TaskOut(
+        task_id=task.task_id,
+        kind=task.kind,
+        invitation_id=task.invitation_id,
+        phone=task.phone,
+        name=task.name,
+        script=task.script,
+        summary=task.summary,
+        time_zone=task.time_zone,
+        try_=task.tries + 1,
+        max_attempts=task.max_attempts,
+    )

@@ -1,0 +1,213 @@
+"""The JSON API of the score: figures, what moved, funnel, returns, annotations, benchmarks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
+
+from services.scoring.api.score_schemas import (
+    AnnotationIn,
+    AnnotationOut,
+    BenchmarkIn,
+    BenchmarkOut,
+    DifferenceOut,
+    FunnelOut,
+    GroupOut,
+    MovedOut,
+    MovesOut,
+    Nps,
+    ReturnsOut,
+    SampleOut,
+    Series,
+)
+from services.scoring.domain.answers import local_day
+from services.scoring.domain.changes import WHOLE
+from services.scoring.domain.comparison import difference, smallest_sample
+from services.scoring.domain.dimensions import OWN
+from services.scoring.domain.funnel import funnel, returns
+from services.scoring.domain.journeys import RETURN_WITHIN, Parts
+from services.scoring.domain.periods import Days
+from services.scoring.domain.score import CONFIDENCE, Figure
+from services.scoring.domain.slices import Slice, split_segment
+from services.scoring.repository import benchmarks
+from services.scoring.repository.annotations import Annotation, annotate, erase_annotation, noted
+from services.scoring.repository.benchmarks import Benchmark
+from services.scoring.repository.programs import programs_by_use
+from services.scoring.repository.scores import comparisons, dimensions, figures, journeys
+from services.scoring.repository.scores.counting import TOLD_BY_ANSWERS
+from services.scoring.repository.scores.figures import MOST_COUNTED, TooManyToCount
+from services.scoring.web import strict_input
+from services.scoring.web.score_queries import MovesQuery, NpsQuery, PeriodQuery, SampleQuery, SegmentQuery
+from services.scoring.web.strict_input import WRONG, ShortText, SingleValued
+from shared.clock import Clock
+from shared.database.db import Sessions
+from shared.web.problems import NotFound, Unprocessable
+
+TOO_MANY = f"There are {{}}, and at most {MOST_COUNTED} are taken: ask for fewer days, or for one segment."
+DEFAULT_DAYS = 90
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreApi:
+    sessions: Sessions
+    clock: Clock
+
+    def router(self) -> APIRouter:
+        asking = APIRouter(dependencies=[Depends(SingleValued())])
+        asking.add_api_route("/nps", self.nps, methods=["GET"])
+        asking.add_api_route("/nps/moves", self.moves, methods=["GET"])
+        asking.add_api_route("/nps/sample", self.sample, methods=["GET"])
+        asking.add_api_route("/funnel", self.funnel, methods=["GET"])
+        asking.add_api_route("/returns", self.returns, methods=["GET"])
+        asking.add_api_route("/annotations", self.annotations, methods=["GET"])
+        bare = APIRouter(dependencies=[Depends(strict_input.none)])
+        bare.add_api_route("/annotations", self.annotate, methods=["POST"], status_code=HTTPStatus.CREATED)
+        bare.add_api_route("/annotations/{annotation_id}", self.erase_annotation, methods=["DELETE"], status_code=204)
+        bare.add_api_route("/benchmarks", self.benchmarks, methods=["GET"])
+        bare.add_api_route("/benchmarks/{name}", self.put_benchmark, methods=["PUT"])
+        bare.add_api_route("/benchmarks/{name}", self.erase_benchmark, methods=["DELETE"], status_code=204)
+        router = APIRouter(prefix="/v1", tags=["score"])
+        router.include_router(asking)
+        router.include_router(bare)
+        return router
+
+    async def nps(self, asked: Annotated[NpsQuery, Query()]) -> Nps:
+        """Read the score with its intervals: of everything, or by dimensions and period; days are inclusive."""
+        which = replace(_slice(asked), definition=asked.definition)
+        split = asked.by.split(",") if asked.by else []
+        async with self.sessions.begin() as session:
+            await _check(session, split, which)
+            try:
+                found = await figures.series(session, which, dimensions=split, period=asked.period)
+            except TooManyToCount as error:
+                raise Unprocessable("Too many answers to be counted one by one", TOO_MANY.format(error)) from error
+        whole = found or ([] if asked.by or asked.period else [Figure()])
+        page, following = asked.page(whole)
+        return Nps(
+            **asked.model_dump(exclude={"period", "after", "limit"}),
+            confidence=CONFIDENCE,
+            series=[Series.of(each, asked.definition) for each in page],
+            next=following,
+        )
+
+    async def moves(self, asked: Annotated[MovesQuery, Query()]) -> MovesOut:
+        """Compare with the period before, or with the same days last year: the whole, and what moved significantly."""
+        which = Slice(asked.program)
+        async with self.sessions.begin() as session:
+            now = await self._days(session, asked)
+            then = now.against(asked.against)
+            before, after = [await figures.whole(session, comparisons.of_days(which, days)) for days in (then, now)]
+            moved = await comparisons.moves(session, which, now=now, then=then)
+        return MovesOut(
+            program=asked.program,
+            from_=now.first,
+            to=now.last,
+            before_from=then.first,
+            before_to=then.last,
+            before=Series.of(before, which.definition),
+            after=Series.of(after, which.definition),
+            difference=DifferenceOut.of(difference(before.tally, after.tally)),
+            compared=moved.compared,
+            by_chance=moved.by_chance,
+            moved=[MovedOut.of(each) for each in moved.moved],
+        )
+
+    async def sample(self, asked: Annotated[SampleQuery, Query()]) -> SampleOut:
+        """Say how many answers a wanted margin needs."""
+        async with self.sessions.begin() as session:
+            now = (await figures.whole(session, Slice(asked.program, asked.from_, asked.to))).tally
+        as_now = smallest_sample(asked.margin, like=now) if now.n else None
+        worst = smallest_sample(asked.margin)
+        return SampleOut(margin=asked.margin, confidence=CONFIDENCE, at_worst=worst, as_now=as_now)
+
+    async def funnel(self, asked: Annotated[SegmentQuery, Query()]) -> FunnelOut:
+        """Count who was asked in a period, reached, opened the page and answered: by channel, step and send hour.
+
+        A segment has no hours, and of the steps only who answered.
+        """
+        which = _slice(asked)
+        async with self.sessions.begin() as session:
+            return FunnelOut.of(funnel(await _journeys(session, which)), of_segment=which.segment is not None)
+
+    async def returns(self, asked: Annotated[SegmentQuery, Query()]) -> ReturnsOut:
+        """Say who of those asked in a period bought again within 90 days, by group and for the silent."""
+        async with self.sessions.begin() as session:
+            groups = returns(await _journeys(session, _slice(asked)))
+        return ReturnsOut(days=RETURN_WITHIN.days, groups=[GroupOut.of(group) for group in groups])
+
+    async def annotations(self, asked: Annotated[PeriodQuery, Query()]) -> list[AnnotationOut]:
+        """Read annotated days with the score before and after them."""
+        which = Slice(asked.program)
+        async with self.sessions.begin() as session:
+            days = await self._days(session, asked)
+            found = await noted(session, asked.program, days.first, days.last)
+            effects = await comparisons.effects(session, which, found, days=days)
+        return [AnnotationOut.of(effect, which.definition) for effect in effects]
+
+    async def annotate(self, body: AnnotationIn) -> dict[str, UUID]:
+        """Mark a day on which something changed."""
+        annotation = Annotation(uuid7(), body.program, body.day, body.text)
+        async with self.sessions.begin() as session:
+            await annotate(session, annotation)
+        return {"id": annotation.id}
+
+    async def erase_annotation(self, annotation_id: UUID) -> Response:
+        async with self.sessions.begin() as session:
+            if not await erase_annotation(session, annotation_id):
+                raise NotFound("No such annotation")
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    async def benchmarks(self) -> list[BenchmarkOut]:
+        """Read what the score is held against."""
+        async with self.sessions.begin() as session:
+            known = await benchmarks.benchmarks(session)
+        return [BenchmarkOut(name=each.name, nps=each.nps, source=each.source) for each in known]
+
+    async def put_benchmark(self, name: ShortText, body: BenchmarkIn) -> BenchmarkOut:
+        """Add a benchmark, a competitor for one, or change it."""
+        async with self.sessions.begin() as session:
+            await benchmarks.put_benchmark(session, Benchmark(name, body.nps, body.source))
+        return BenchmarkOut(name=name, nps=body.nps, source=body.source)
+
+    async def erase_benchmark(self, name: str) -> Response:
+        async with self.sessions.begin() as session:
+            if not await benchmarks.erase_benchmark(session, name):
+                raise NotFound("No such benchmark")
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    async def _days(self, session: AsyncSession, asked: PeriodQuery) -> Days:
+        """Read the period, by default to the program's own today; of all programs that which has begun anywhere."""
+        programs = await programs_by_use(session)
+        zones = {each.zone for id_, each in programs.items() if asked.program in (None, id_)} or {"UTC"}
+        today = max(local_day(self.clock.now(), zone) for zone in zones)
+        return asked.stretch(today, count=DEFAULT_DAYS)
+
+
+def _slice(asked: SegmentQuery) -> Slice:
+    return Slice(asked.program, asked.from_, asked.to, split_segment(asked.segment))
+
+
+async def _check(session: AsyncSession, split: list[str], which: Slice) -> None:
+    """Refuse a dimension nobody ever counted: an empty answer would look like a figure."""
+    if len(split) > 2 or len({*split}) < len(split):
+        raise Unprocessable(WRONG, "by takes one dimension, or two different ones with a comma between them.")
+    known = {*OWN, *await dimensions.names(session, which.program)}
+    unknown = {*split, *([which.segment[0]] if which.segment else [])} - known
+    if unknown:
+        raise Unprocessable(
+            WRONG, f"No such dimension: {', '.join(sorted(unknown))}. There is {', '.join(sorted(known))}."
+        )
+
+
+async def _journeys(session: AsyncSession, which: Slice) -> Parts:
+    """Refuse what only an answer tells: zeros would look as if nobody had been asked."""
+    await _check(session, [], which)
+    if which.segment and which.segment[0] in TOLD_BY_ANSWERS - {WHOLE[0]}:
+        raise Unprocessable(WRONG, f"Nobody was asked by {which.segment[0]}: only an answer tells it.")
+    return await journeys.sums(session, which)

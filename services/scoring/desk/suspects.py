@@ -1,0 +1,81 @@
+"""Answers that look automatic: shown with the reason, and counted after all when staff confirms them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from fastapi.responses import RedirectResponse
+from pydantic import BaseModel
+
+from services.scoring.answers.record import Recorded
+from services.scoring.answers.writer import Writer
+from services.scoring.domain.answers import Entry
+from services.scoring.domain.bot_detection import Suspicion
+from services.scoring.repository import answers
+from services.scoring.web import rendering
+from shared.clock import Clock
+from shared.config import StaffPages
+from shared.database.db import Sessions
+from shared.web.problems import Conflict, NotFound
+
+LIMIT = 200
+WHY = {
+    Suspicion.CRAWLER: "sent by a program that says it is one",
+    Suspicion.TRAP: "pressed a button that nobody sees",
+    Suspicion.NO_PAGE: "sent right after the message, without seeing the page",
+    Suspicion.INSTANT: "sent right after the message, faster than anybody reads",
+    Suspicion.EVERY_LINK: "sent right after the message, while all its links were opened",
+    Suspicion.SEVERAL_SCORES: "several different scores within half a minute",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Suspects:
+    sessions: Sessions
+    writer: Writer
+    clock: Clock
+    staff_pages: StaffPages
+
+    def router(self) -> APIRouter:
+        router = APIRouter()
+        router.add_api_route("/suspects", self.show, methods=["GET"], include_in_schema=False)
+        router.add_api_route("/suspects/{answer_id}/confirm", self.press, methods=["POST"], include_in_schema=False)
+        router.add_api_route("/v1/answers/{answer_id}/confirm", self.confirm, methods=["POST"], tags=["score"])
+        return router
+
+    async def show(self) -> Response:
+        async with self.sessions.begin() as session:
+            found = await answers.suspects(session, limit=LIMIT)
+        now = self.clock.now()
+        lines = [
+            {**row, "at": rendering.moment(row["answered_at"], row["program_zone"], now=now), "why": _why(row)}
+            for row in map(dict, found)
+        ]
+        return rendering.page("suspects.html", lines=lines, limit=LIMIT, pages=self.staff_pages)
+
+    async def press(self, answer_id: UUID) -> Response:
+        await self.confirm(answer_id)
+        return RedirectResponse("/suspects", status_code=303)
+
+    async def confirm(self, answer_id: UUID) -> ConfirmedOut:
+        """Count an answer that was held for automatic; one that counts already stays as it is."""
+        async with self.sessions.begin() as session:
+            invitation_id = await answers.invitation_of(session, answer_id)
+        if invitation_id is None:
+            raise NotFound("No such answer")
+        result = await self.writer.record(Entry(invitation_id, self.clock.now(), confirms=True))
+        if not isinstance(result, Recorded):
+            raise Conflict("This answer cannot be confirmed", "Its survey was withdrawn.")
+        return ConfirmedOut(answer_id=answer_id, version=result.answer.version, suspect=result.answer.suspect)
+
+
+def _why(row: dict[str, str | None]) -> str:
+    return WHY[Suspicion(row["suspicion"])] if row["suspicion"] else "not known"
+
+
+class ConfirmedOut(BaseModel):
+    answer_id: UUID
+    version: int
+    suspect: bool

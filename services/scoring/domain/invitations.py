@@ -1,0 +1,120 @@
+"""What an invitation asks, whose answer it may take, and how far it has come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from uuid import UUID
+
+from msgspec import Struct
+
+from services.scoring.domain.bot_detection import Device
+from services.scoring.domain.score import Tally
+from shared.contract.events import Brand, ExtraQuestion, Part, PlanStep, Reason, Reasons, Thanks
+from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, category_of
+
+
+class InvitationState(StrEnum):
+    OPEN = "open"
+    WITHDRAWN = "withdrawn"
+    ERASED = "erased"
+    IMPORTED = "imported"  # of an older tool: nobody was asked by us
+
+
+class TriggerEvent(Struct, frozen=True):
+    """The event an invitation is about; `subject` is its order or service.
+
+    The contract's `EventRef` has the same fields and takes longer to read, and every answer reads one.
+    """
+
+    source: str
+    id: str
+    type: str
+    time: datetime
+    subject: str | None = None
+    amount: Decimal | None = None
+    currency: str | None = None
+
+
+class Content(Part):
+    """What the answer page and the desk show of a request, the same for all of a program's version and language."""
+
+    brand: Brand
+    question: str
+    reasons: Reasons
+    extra_questions: list[ExtraQuestion]
+    thanks: Thanks
+    call_back: bool = True  # what was stored before there was a choice
+    plan: list[PlanStep]
+
+    def reasons_for(self, score: int) -> list[Reason]:
+        return self.reasons.promoter if category_of(score) is Category.PROMOTER else self.reasons.other
+
+    @property
+    def all_reasons(self) -> dict[str, str]:
+        """Every reason with its text; the words for the dissatisfied where both lists have one."""
+        return {reason.id: reason.text for reason in (*self.reasons.promoter, *self.reasons.other)}
+
+    def channel_of(self, step: int) -> ChannelKind | None:
+        return next((planned.channel for planned in self.plan if planned.step == step), None)
+
+
+class Answer(Struct, frozen=True):
+    """The current answer; `first_day` is the day it counts on, `answered_at` the time of this version.
+
+    A suspect answer is kept and shown, and not counted until a person amends it or somebody confirms it.
+    """
+
+    answer_id: UUID
+    version: int
+    score: int
+    reasons: tuple[str, ...]
+    comment: str | None
+    extra: Mapping[str, str]
+    mode: AnswerMode
+    step: int
+    channel: ChannelKind | None
+    suspect: bool
+    answered_at: datetime
+    first_day: date
+    device: Device | None = None
+    callback_wanted: bool = False
+
+    @property
+    def counts(self) -> bool:
+        return not self.suspect
+
+    @property
+    def tally(self) -> Tally:
+        return Tally.of_one(self.score, mode=self.mode, suspect=self.suspect)
+
+
+class Invitation(Struct, frozen=True):
+    id: UUID
+    respondent_id: str
+    customer_id: str
+    program: str
+    program_version: int
+    program_title: str
+    locale: str
+    time_zone: str
+    program_zone: str
+    occasion: TriggerEvent
+    content: Content
+    segments: Mapping[str, str]
+    dimensions: Mapping[str, str]  # under which values it is counted
+    expires_at: datetime
+    invited_day: date
+    state: InvitationState
+    opted_out: bool
+    counted: bool
+    answer: Answer | None
+    name: str = ""
+    phone: str = ""
+
+    @property
+    def heard(self) -> Answer | None:
+        """The answer, unless it is suspect: then nobody has been heard yet."""
+        return self.answer if self.answer is not None and self.answer.counts else None

@@ -1,0 +1,44 @@
+"""Tells of scores that dropped: once a day, of each value at most once a week."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.scoring.answers import publishing
+from services.scoring.domain.alerts import CONFIDENCE, Drop, driver, drops, week_before
+from services.scoring.domain.changes import score_of
+from services.scoring.repository import alerts
+from shared.contract import cloudevents
+from shared.contract.events import Interval, NpsDropped
+from shared.contract.vocabulary import Service
+
+
+async def tell_drops(session: AsyncSession, *, now: datetime) -> int:
+    """Compare the last seven days that are over with the seven before; returns how many drops were told."""
+    week = week_before(now)
+    if not await alerts.begin_day(session, week.last):
+        return 0
+    changes = await alerts.changes(session, week)
+    found = drops(changes)
+    told = await alerts.untold(session, found, period=week.period)
+    payloads = [_dropped(each, driver(each.change, among=found, changes=changes), now=now) for each in told]
+    await publishing.publish(
+        session, [cloudevents.new(each, service=Service.SCORING, at=now, subject=each.program) for each in payloads]
+    )
+    return len(told)
+
+
+def _dropped(drop: Drop, cause: str | None, *, now: datetime) -> NpsDropped:
+    change, interval = drop.change, drop.interval
+    return NpsDropped(
+        program=change.program,
+        dimension=change.dimension,
+        value=change.value,
+        before=round(score_of(change.before), 2),
+        after=round(score_of(change.after), 2),
+        difference=Interval(low=round(interval.low, 2), high=round(interval.high, 2), confidence=CONFIDENCE),
+        moved_by=cause,
+        at=now,
+    )

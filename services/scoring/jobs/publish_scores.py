@@ -1,0 +1,65 @@
+"""Publishes one `nps.updated` per series that changed since the last tick."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.scoring.answers import publishing
+from services.scoring.domain.dimensions import Key
+from services.scoring.domain.score import CONFIDENCE, adjusted_wald, nps
+from services.scoring.repository import live_sequence
+from services.scoring.repository.scores import buckets
+from services.scoring.repository.scores.buckets import Changed
+from shared.contract import cloudevents, events
+from shared.contract.vocabulary import Service
+from shared.database import db
+from shared.messaging import codec
+
+LIMIT = 1000
+
+
+async def publish_changes(session: AsyncSession, *, now: datetime) -> int:
+    """Write what changed to the outbox; returns how many series. One process at a time does it."""
+    changed = await buckets.claim_changed(session, limit=LIMIT)
+    await publishing.publish(
+        session,
+        [
+            cloudevents.new(_updated(each), service=Service.SCORING, at=now, subject=each.key.program)
+            for each in changed
+        ],
+    )
+    await live_sequence.note(session, {each.key.program for each in changed})
+    return len(changed)
+
+
+async def publish_again(session: AsyncSession, rows: Sequence[db.Row]) -> None:
+    """Let the next tick publish the series that these rows of the outbox tell of, as they are then."""
+    told = [codec.parse_body(row["body"]).payload for row in rows if row["topic"] == events.NpsUpdated.topic]
+    keys = {Key(each.program, each.dimension, each.value, each.day) for each in told if type(each) is events.NpsUpdated}
+    await buckets.mark_changed(session, sorted(keys))
+
+
+def _updated(changed: Changed) -> events.NpsUpdated:
+    tally = changed.tally
+    score, interval = nps(tally), adjusted_wald(tally)
+    return events.NpsUpdated(
+        program=changed.key.program,
+        dimension=changed.key.dimension,
+        value=changed.key.value,
+        day=changed.key.day,
+        n=tally.n,
+        by_score=list(tally.by_score),
+        promoters=tally.promoters,
+        passives=tally.passives,
+        detractors=tally.detractors,
+        nps=None if score is None else round(score, 2),
+        interval=interval
+        and events.Interval(low=round(interval.low, 2), high=round(interval.high, 2), confidence=CONFIDENCE),
+        by_mode=events.ByMode(self=tally.themselves, operator=tally.operators, imported=tally.imported),
+        suspects=tally.suspects,
+        invited=changed.invited,
+        sequence=changed.sequence,
+    )

@@ -1,0 +1,42 @@
+"""Annotations: events of our own at a date, shown in the charts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.database import db
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """Something that happened on a day; to one program, or without one to all."""
+
+    id: UUID
+    program: str | None
+    day: date
+    text: str
+
+
+async def annotate(session: AsyncSession, annotation: Annotation) -> None:
+    sql = "INSERT INTO annotations (id, program, day, text) VALUES ($1, $2, $3, $4)"
+    await db.fetch(session, sql, annotation.id, annotation.program, annotation.day, annotation.text)
+
+
+async def erase_annotation(session: AsyncSession, annotation_id: UUID) -> bool:
+    return bool(await db.fetch(session, "DELETE FROM annotations WHERE id = $1 RETURNING id", annotation_id))
+
+
+_ANNOTATIONS = """SELECT id, program, day, text FROM annotations
+WHERE ($1::text IS NULL OR program IS NULL OR program = $1) AND ($2::date IS NULL OR day >= $2)
+AND ($3::date IS NULL OR day <= $3) ORDER BY day, id"""
+
+
+async def noted(
+    session: AsyncSession, program: str | None, first: date | None = None, last: date | None = None
+) -> list[Annotation]:
+    """Read what happened to a program between two days, what happened to all included."""
+    return [Annotation(**row) for row in await db.fetch(session, _ANNOTATIONS, program, first, last)]

@@ -1,0 +1,33 @@
+"""What a score is held against: a program's target, marked days, other companies' scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.database import db
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    name: str
+    nps: int
+    source: str
+
+
+_PUT = """INSERT INTO benchmarks (name, nps, source) VALUES ($1, $2, $3)
+ON CONFLICT (name) DO UPDATE SET nps = excluded.nps, source = excluded.source"""
+
+
+async def put_benchmark(session: AsyncSession, benchmark: Benchmark) -> None:
+    await db.fetch(session, _PUT, benchmark.name, benchmark.nps, benchmark.source)
+
+
+async def erase_benchmark(session: AsyncSession, name: str) -> bool:
+    return bool(await db.fetch(session, "DELETE FROM benchmarks WHERE name = $1 RETURNING name", name))
+
+
+async def benchmarks(session: AsyncSession) -> list[Benchmark]:
+    rows = await db.fetch(session, "SELECT name, nps, source FROM benchmarks ORDER BY nps DESC, name")
+    return [Benchmark(**row) for row in rows]

@@ -1,0 +1,126 @@
+"""Counters per program, dimension, value and day: answers on the day they were given, invitations on theirs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.scoring.domain.dimensions import Key
+from services.scoring.domain.score import Tally
+from services.scoring.models import COUNTERS, OTHER_COUNTERS, SCORE_COLUMNS
+from shared.database import db
+
+NOBODY: Counter[Key] = Counter()
+_KEY = "program, dimension, value, day"
+_KEY_TYPES = "$1::text[], $2::text[], $3::text[], $4::date[]"
+# Python sorts by code point, so PostgreSQL must too: all writers lock rows in one order
+_KEY_ORDER = 'program COLLATE "C", dimension COLLATE "C", value COLLATE "C", day'
+
+_ADD = f"""added_up AS (INSERT INTO buckets AS b ({_KEY}, {", ".join(COUNTERS)})
+SELECT * FROM unnest({_KEY_TYPES}, {", ".join(f"${number}::int[]" for number in range(5, 5 + len(COUNTERS)))})
+ON CONFLICT ({_KEY}) DO UPDATE SET {", ".join(f"{name} = b.{name} + excluded.{name}" for name in COUNTERS)},
+revision = b.revision + 1 RETURNING 1)"""  # noqa: S608 - column names only
+
+_INVITED = len(COUNTERS) + 4
+_INVITED_TYPES = ("text[]", "text[]", "text[]", "date[]", "int[]", "int[]")
+# it reads what the other did, because all writers lock buckets before invited
+_ADD_INVITED = f"""invited_more AS (INSERT INTO invited AS b ({_KEY}, invited, answered)
+SELECT k.* FROM unnest({", ".join(f"${_INVITED + n}::{kind}" for n, kind in enumerate(_INVITED_TYPES, 1))}) AS k,
+(SELECT count(*) FROM added_up) AS first
+ON CONFLICT ({_KEY}) DO UPDATE SET invited = b.invited + excluded.invited, answered = b.answered + excluded.answered,
+revision = b.revision + 1)"""  # noqa: S608 - column names only
+
+
+def add_statement(
+    tallies: Mapping[Key, Tally], *, invited: Counter[Key] = NOBODY, answered: Counter[Key] = NOBODY
+) -> db.Write | None:
+    """Say how to add to every bucket; negative counters take away."""
+    if not (tallies or invited or answered):
+        return None
+    keys, asked = sorted(tallies), sorted({*invited, *answered})
+    counters = [_counters(tallies[key]) for key in keys]
+    counts = [[invited[key] for key in asked], [answered[key] for key in asked]]
+    columns = [*_columns(keys, 4), *_columns(counters, len(COUNTERS)), *_columns(asked, 4), *counts]
+    return db.Write(f"{_ADD}, {_ADD_INVITED}", columns)
+
+
+def _counters(tally: Tally) -> list[int]:
+    return [*tally.by_score, *(getattr(tally, name) for name in OTHER_COUNTERS)]
+
+
+def _columns(rows: Sequence[Sequence[object]], width: int) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
+
+
+_UNPUBLISHED = " UNION ".join(
+    f"SELECT {_KEY} FROM {table} WHERE revision > published_revision"  # noqa: S608 - our own two tables
+    for table in ("buckets", "invited")
+)
+_CHANGED = f"SELECT * FROM ({_UNPUBLISHED}) AS changed ORDER BY {_KEY_ORDER} LIMIT $1"  # noqa: S608 - constants only
+
+
+def _claim(table: str) -> str:
+    return f"""WITH changed AS (SELECT {_KEY} FROM {table} JOIN unnest({_KEY_TYPES}) AS k ({_KEY}) USING ({_KEY})
+ORDER BY {_KEY_ORDER} FOR UPDATE OF {table})
+UPDATE {table} t SET published_revision = t.revision FROM changed c
+WHERE (t.program, t.dimension, t.value, t.day) = (c.program, c.dimension, c.value, c.day)
+RETURNING t.*"""  # noqa: S608 - our own two tables
+
+
+_CLAIM_BUCKETS, _CLAIM_INVITED = _claim("buckets"), _claim("invited")
+_AGAIN_BUCKETS, _AGAIN_INVITED = (
+    claim.replace("published_revision = t.revision", "published_revision = t.revision - 1")
+    for claim in (_CLAIM_BUCKETS, _CLAIM_INVITED)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A series on one day as it is now; `sequence` grows with every change of its answers or its invitations."""
+
+    key: Key
+    tally: Tally
+    invited: int
+    sequence: int
+
+
+async def claim_changed(session: AsyncSession, *, limit: int) -> list[Changed]:
+    """Mark changed series published and return them; nothing while another process does."""
+    if not (await db.fetch(session, "SELECT pg_try_advisory_xact_lock($1) AS ours", _PUBLISHING))[0]["ours"]:
+        return []
+    keys = [Key(*row) for row in await db.fetch(session, _CHANGED, limit)]
+    if not keys:
+        return []
+    # both halves of a series, and nothing read after: what is told must be what was marked, under a number of its own
+    answers, asked = [
+        {Key(*row[:4]): row for row in await db.fetch(session, claim, *_columns(keys, 4))}
+        for claim in (_CLAIM_BUCKETS, _CLAIM_INVITED)
+    ]
+    return [_changed(key, answers.get(key), asked.get(key)) for key in keys]
+
+
+async def mark_changed(session: AsyncSession, keys: Sequence[Key]) -> None:
+    """Have these series published once more although nothing changed."""
+    if keys:
+        for again in (_AGAIN_BUCKETS, _AGAIN_INVITED):
+            await db.fetch(session, again, *_columns(keys, 4))
+
+
+def _changed(key: Key, answers: asyncpg.Record | None, asked: asyncpg.Record | None) -> Changed:
+    return Changed(
+        key,
+        tally(answers) if answers else Tally(),
+        asked["invited"] if asked else 0,
+        sum(half["revision"] for half in (answers, asked) if half),
+    )
+
+
+_PUBLISHING = db.lock_number("scoring", "publisher")
+
+
+def tally(row: asyncpg.Record) -> Tally:
+    return Tally(tuple(row[name] for name in SCORE_COLUMNS), **{name: row[name] for name in OTHER_COUNTERS})

@@ -1,0 +1,73 @@
+"""The newest answers of a slice as they were given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.scoring.domain.slices import Slice
+from services.scoring.repository.scores import figures
+from services.scoring.repository.scores.counting import TOLD_BY_ANSWERS, Arguments, in_segment
+from shared.database import db
+
+LOOKED_THROUGH = 10_000
+_GROUPS = {"promoter": (9, 10), "passive": (7, 8), "detractor": (0, 6)}
+_COLUMNS = """a.score, a.reasons, a.comment, a.mode, a.channel, a.suspect, a.callback_wanted, a.answered_at, i.segments,
+i.program_zone, (SELECT document->'reasons' FROM contents WHERE digest = i.content) AS texts"""
+# either in the order of an index, looking up one invitation after another, or all answers of a few invitations
+_BY_TIME = """SELECT {columns} FROM (SELECT * FROM answers a WHERE {answers} ORDER BY a.answered_at DESC LIMIT {most}) a
+JOIN LATERAL (SELECT * FROM invitations i WHERE i.id = a.invitation_id AND {invitations} OFFSET 0) i ON true
+ORDER BY a.answered_at DESC LIMIT {limit}"""
+_BY_INVITATION = """SELECT {columns} FROM invitations i JOIN answers a ON a.invitation_id = i.id
+WHERE {invitations} AND {answers} ORDER BY a.answered_at DESC LIMIT {limit}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Only:
+    """Answers of one group, naming one reason; None is any."""
+
+    group: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comments:
+    """Newest first; when not `complete`, only the newest LOOKED_THROUGH of the period were looked through."""
+
+    rows: list[asyncpg.Record]
+    complete: bool
+
+
+async def latest(session: AsyncSession, which: Slice, only: Only, *, wordless_too: bool, limit: int) -> Comments:
+    """Read the newest answers of a slice: those with a comment or `wordless_too`."""
+    segment = which.segment if which.segment and which.segment[0] not in TOLD_BY_ANSWERS else None
+    ever = await figures.whole(session, Slice(which.program, segment=segment))
+    few = max(ever.invited, ever.tally.n) <= LOOKED_THROUGH
+    arguments = Arguments(which.days)
+    rows = await db.fetch(
+        session,
+        (_BY_INVITATION if few else _BY_TIME).format(
+            columns=_COLUMNS,
+            answers=_answers(which, only, arguments, wordless_too=wordless_too),
+            invitations="i.program = $1 AND i.counted" + in_segment(replace(which, segment=segment), arguments),
+            most=LOOKED_THROUGH,
+            limit=arguments.add(limit),
+        ),
+        *arguments,
+    )
+    return Comments(rows, complete=few or len(rows) == limit)
+
+
+def _answers(which: Slice, only: Only, arguments: Arguments, *, wordless_too: bool) -> str:
+    conditions = ["a.first_day BETWEEN $2 AND $3"]
+    if not wordless_too:
+        conditions.append("a.comment IS NOT NULL")  # an index holds those
+    if only.group:
+        low, high = _GROUPS[only.group]
+        conditions.append(f"a.score BETWEEN {low} AND {high}")
+    if only.reason:
+        conditions.append(f"a.reasons ? {arguments.add(only.reason)}")
+    told = which.segment is not None and which.segment[0] in TOLD_BY_ANSWERS
+    return " AND ".join(conditions) + (in_segment(which, arguments) if told else "")

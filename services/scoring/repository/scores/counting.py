@@ -1,0 +1,131 @@
+"""Counts of the answers themselves, for what buckets do not hold: crossings, the latest answer of each customer.
+
+Cost grows with the answers in the period: seconds for a million (docs/performance.md).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.scoring.domain.periods import Period
+from services.scoring.domain.score import Definition, Tally
+from services.scoring.domain.slices import Slice
+from shared.contract.vocabulary import AnswerMode
+from shared.database import db
+
+_OF_THE_ANSWER = {
+    "all": "''",
+    "mode": "a.mode",
+    "step": "a.step::text",
+    "answering_device": "a.device",
+    "reason": "r.id",
+}
+TOLD_BY_ANSWERS = frozenset(_OF_THE_ANSWER)
+_DAYS = (
+    "($1::text IS NULL OR i.program = $1) AND ($2::date IS NULL OR {day} >= $2) AND ($3::date IS NULL OR {day} <= $3)"
+)
+# of each customer and period the latest answer that counts, by the day it counts on
+_LATEST = "DISTINCT ON (label, i.program, i.respondent_id)"
+_LATEST_ORDER = "ORDER BY label, i.program, i.respondent_id, a.suspect, a.first_day DESC, a.answer_id DESC"
+
+
+class Arguments(list[Any]):
+    """Arguments of a statement; adding one returns the name it has there."""
+
+    def add(self, value: object) -> str:
+        self.append(value)
+        return f"${len(self)}"
+
+
+def _expression(dimension: str, arguments: Arguments) -> str:
+    return _OF_THE_ANSWER.get(dimension) or f"i.dimensions->>{arguments.add(dimension)}::text"
+
+
+async def tallies(
+    session: AsyncSession, which: Slice, *, dimensions: Sequence[str], period: Period | None
+) -> dict[tuple[str, ...], Tally]:
+    """Count answers by the values of dimensions, of none for the whole, and the label of the period."""
+    of = dimensions or ["all"]
+    arguments = Arguments(which.days)
+    values = [f"{_expression(each, arguments)} AS v{number}" for number, each in enumerate(of)]
+    condition = _DAYS.format(day="a.first_day") + in_segment(which, arguments)
+    latest = which.definition is Definition.LATEST_PER_CUSTOMER
+    of_reasons = "reason" in of
+    inner = f"""SELECT {_LATEST if latest else ""}
+i.dimensions, a.score, a.mode, a.step, a.device, a.suspect, a.reasons,
+{_label("a.first_day", period, arguments)} AS label FROM answers a JOIN invitations i ON i.id = a.invitation_id
+WHERE i.counted AND {condition} {_LATEST_ORDER if latest else ""}"""  # noqa: S608 - our own expressions
+    # the outer query names the inner one both a and i, so that one expression serves both
+    rows = await db.fetch(
+        session,
+        f"""WITH chosen AS ({inner}) SELECT {", ".join(values)}, a.label, score, mode, suspect, count(*) AS n
+FROM chosen a JOIN LATERAL (SELECT a.dimensions) i ON true
+{"JOIN LATERAL jsonb_array_elements_text(a.reasons) AS r (id) ON true" if of_reasons else ""}
+GROUP BY {", ".join(f"v{number}" for number in range(len(values)))}, a.label, score, mode, suspect""",  # noqa: S608 - our own expressions
+        *arguments,
+    )
+    sums: defaultdict[tuple[str, ...], Tally] = defaultdict(Tally)
+    for row in rows:
+        one = Tally.of_one(row["score"], mode=AnswerMode(row["mode"]), suspect=row["suspect"])
+        if None not in (key := row[: len(values)]):
+            sums[(*key, row["label"])] += one * row["n"]
+    return dict(sums)
+
+
+def _label(day: str, period: Period | None, arguments: Arguments) -> str:
+    return f"to_char({day}, {arguments.add(LABELS[period])})" if period else "''"
+
+
+async def asked(
+    session: AsyncSession, which: Slice, *, dimensions: Sequence[str], period: Period | None
+) -> dict[tuple[str, ...], tuple[int, int]]:
+    """Count who was asked, unless the answer itself is what is asked about."""
+    about = [*dimensions, *([which.segment[0]] if which.segment else [])]
+    if any(each in _OF_THE_ANSWER for each in about):
+        return {}
+    arguments = Arguments(which.days)
+    values = [f"{_expression(each, arguments)} AS v{number}" for number, each in enumerate(dimensions)]
+    condition = _DAYS.format(day="i.invited_day") + in_segment(which, arguments)
+    rows = await db.fetch(
+        session,
+        f"""SELECT {", ".join(values)}, {_label("i.invited_day", period, arguments)} AS label,
+count(*)::int AS invited, count(a.answer_id)::int AS answered
+FROM invitations i LEFT JOIN answers a ON a.invitation_id = i.id AND NOT a.suspect
+WHERE i.counted AND a.mode IS DISTINCT FROM 'imported' AND {condition}
+GROUP BY {", ".join(f"v{number}" for number in range(len(values)))}, label""",  # noqa: S608 - our own expressions
+        *arguments,
+    )
+    width = len(values)
+    return {(*row[:width], row["label"]): (row["invited"], row["answered"]) for row in rows if None not in row[:width]}
+
+
+def in_segment(which: Slice, arguments: Arguments) -> str:
+    """Write the condition that an answer `a` of an invitation `i` is in the segment; nothing without one."""
+    if which.segment is None:
+        return ""
+    dimension, value = which.segment
+    if dimension == "reason":
+        return f" AND a.reasons ? {arguments.add(value)}"
+    if dimension in _OF_THE_ANSWER:
+        return f" AND {_OF_THE_ANSWER[dimension]} = {arguments.add(value)}"
+    return f" AND i.dimensions @> {arguments.add(json.dumps({dimension: value}))}::jsonb"
+
+
+_SUSPECTS = f"""SELECT {", ".join(f"count(*) FILTER (WHERE score = {score})::int AS s{score}" for score in range(11))}
+FROM answers a JOIN invitations i ON i.id = a.invitation_id
+WHERE a.suspect AND i.counted AND {_DAYS.format(day="a.first_day")} AND ($4::text IS NULL OR i.dimensions->>$4 = $5)
+"""  # noqa: S608 - our own expressions
+
+
+async def suspects(session: AsyncSession, which: Slice) -> Tally:
+    """Count suspect answers as if they counted; few rows, by an index of their own."""
+    segment = which.segment or (None, None)
+    return Tally(tuple((await db.fetch(session, _SUSPECTS, *which.days, *segment))[0]))
+
+
+LABELS: dict[Period, str] = {"day": "YYYY-MM-DD", "week": 'IYYY-"W"IW', "month": "YYYY-MM", "quarter": 'YYYY-"Q"Q'}

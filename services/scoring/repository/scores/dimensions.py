@@ -1,0 +1,41 @@
+"""The values each dimension has, up to the most it may have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.scoring.domain.dimensions import Value, admitted
+from shared.database import db
+
+_KNOWN = """SELECT program, dimension, value FROM dimension_values
+JOIN unnest($1::text[], $2::text[], $3::text[]) AS w (program, dimension, value) USING (program, dimension, value)"""
+_SIZES = """SELECT program, dimension, count(*) AS n FROM dimension_values
+JOIN unnest($1::text[], $2::text[]) AS w (program, dimension) USING (program, dimension) GROUP BY 1, 2"""
+_ADMIT = """INSERT INTO dimension_values (program, dimension, value)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) ON CONFLICT DO NOTHING"""
+_NAMES = "SELECT DISTINCT dimension FROM dimension_values WHERE $1::text IS NULL OR program = $1 ORDER BY dimension"
+
+
+async def admit(session: AsyncSession, wanted: Iterable[Value]) -> set[Value]:
+    """Return which of these values are counted by name; new ones are admitted while there is room."""
+    values = sorted(set(wanted))
+    known = {Value(*row) for row in await db.fetch(session, _KNOWN, *_columns(values))} if values else set()
+    if known.issuperset(values):
+        return known
+    dimensions = sorted({value[:2] for value in values})
+    rows = await db.fetch(session, _SIZES, [program for program, _ in dimensions], [name for _, name in dimensions])
+    new = admitted(values, known=known, sizes={(row["program"], row["dimension"]): row["n"] for row in rows})
+    if new:
+        await db.fetch(session, _ADMIT, *_columns(sorted(new)))
+    return known | new
+
+
+def _columns(values: list[Value]) -> list[list[str]]:
+    return [list(column) for column in zip(*values, strict=True)]
+
+
+async def names(session: AsyncSession, program: str | None) -> list[str]:
+    """Read which segments a program's requests, or any, ever had."""
+    return [row["dimension"] for row in await db.fetch(session, _NAMES, program)]

@@ -1,0 +1,218 @@
+"""Counters of how far invitations came, by their day, and what each invitation has put into them.
+
+Whoever changes a fact of an invitation says so in `journeys_pending`, in the same transaction; one process at a time
+takes those rows, looks what the invitation adds now, and adds the difference. So the counters never scan invitations,
+and no fact has to arrive in order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.scoring.domain.dimensions import invited_keys
+from services.scoring.domain.invitations import TriggerEvent
+from services.scoring.domain.journeys import (
+    Journey,
+    JourneyAnswer,
+    JourneyPart,
+    Parts,
+    Purchase,
+    Reached,
+    parts,
+    parts_of_a_segment,
+)
+from services.scoring.domain.slices import ALL, Slice
+from shared.contract.events import RespondentPurchased
+from shared.contract.vocabulary import Service
+from shared.database import db
+from shared.database.isolated import isolated
+
+
+class Counter(NamedTuple):
+    program: str
+    dimension: str
+    value: str
+    day: date
+    stage: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What an invitation adds to the counters of its program and its segments on its day."""
+
+    program: str
+    dimensions: Mapping[str, str]
+    day: date
+    parts: Parts
+
+    @property
+    def counters(self) -> dict[Counter, Decimal]:
+        whole, *segments = invited_keys(self.program, self.dimensions, self.day)
+        less = parts_of_a_segment(self.parts)
+        return {
+            Counter(*key, *part): amount
+            for key, of_key in [(whole, self.parts), *((key, less) for key in segments)]
+            for part, amount in of_key.items()
+        }
+
+
+_PENDING = "INSERT INTO journeys_pending (invitation_id) SELECT unnest($1::uuid[])"
+
+
+async def changed(session: AsyncSession, ids: Iterable[UUID]) -> None:
+    """Say that something became known of these invitations."""
+    if unique := sorted(set(ids)):
+        await db.fetch(session, _PENDING, unique)
+
+
+_COUNTING = db.lock_number("scoring", "journeys")
+_TAKE = """DELETE FROM journeys_pending WHERE id IN (SELECT id FROM journeys_pending ORDER BY id LIMIT $1)
+RETURNING invitation_id"""
+
+
+async def take(session: AsyncSession, *, limit: int) -> set[UUID]:
+    """Take invitations to be counted again; nothing while another process does."""
+    if not (await db.fetch(session, "SELECT pg_try_advisory_xact_lock($1) AS ours", _COUNTING))[0]["ours"]:
+        return set()
+    return {row["invitation_id"] for row in await db.fetch(session, _TAKE, limit)}
+
+
+_INVITATIONS = """SELECT i.id, i.program, i.dimensions, i.invited_day, i.time_zone, i.counted,
+i.occasion, a.score, a.reasons, a.step, a.channel, o.outcome IS NOT NULL AS ended FROM invitations i
+LEFT JOIN answers a ON a.invitation_id = i.id AND NOT a.suspect
+LEFT JOIN outcomes o ON o.invitation_id = i.id WHERE i.id = ANY($1::uuid[]) AND a.mode IS DISTINCT FROM 'imported'"""
+_REACHED = """SELECT invitation_id, step, channel, at FROM attempts WHERE invitation_id = ANY($1::uuid[])
+AND channel <> 'call' AND state IN ('sent', 'delivered', 'complained')"""
+_OPENED = """SELECT DISTINCT ON (invitation_id) invitation_id, step FROM page_views
+WHERE invitation_id = ANY($1::uuid[]) AND NOT automatic ORDER BY invitation_id, at, id"""
+_BOUGHT = """SELECT i.id, p.source, p.event_id, p.at, p.amount, p.currency
+FROM invitations i JOIN purchases p USING (respondent_id) WHERE i.id = ANY($1::uuid[]) ORDER BY p.at"""
+
+
+async def counted(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Counted]:
+    """Look what each invitation that counts adds, by what is known now."""
+    of = list(ids)
+    reached: defaultdict[UUID, list[Reached]] = defaultdict(list)
+    for row in await db.fetch(session, _REACHED, of):
+        reached[row["invitation_id"]].append(Reached(row["step"], row["channel"], row["at"]))
+    opened = {row["invitation_id"]: row["step"] for row in await db.fetch(session, _OPENED, of)}
+    bought: defaultdict[UUID, list[Purchase]] = defaultdict(list)
+    for row in await db.fetch(session, _BOUGHT, of):
+        bought[row["id"]].append(Purchase(row["source"], row["event_id"], row["at"], row["amount"], row["currency"]))
+    found: dict[UUID, Counted] = {}
+    for row in await db.fetch(session, _INVITATIONS, of):
+        if not row["counted"]:
+            continue
+        with isolated("stored_invitation", service=Service.SCORING, invitation_id=str(row["id"])):
+            journey = _journey(row, reached[row["id"]], opened.get(row["id"]), bought[row["id"]])
+            found[row["id"]] = Counted(row["program"], row["dimensions"], row["invited_day"], parts(journey))
+    return found
+
+
+def _journey(
+    row: asyncpg.Record, reached: Sequence[Reached], opened: int | None, bought: Sequence[Purchase]
+) -> Journey:
+    said = (
+        None if row["score"] is None else JourneyAnswer(row["score"], row["step"], row["channel"] or "", row["reasons"])
+    )
+    occasion = msgspec.convert(row["occasion"], TriggerEvent)
+    return Journey(occasion, row["time_zone"], reached, opened, said, row["ended"], bought)
+
+
+_STORED = """SELECT invitation_id, p.program, i.dimensions, day, parts
+FROM journey_parts p JOIN invitations i ON i.id = invitation_id WHERE invitation_id = ANY($1::uuid[])"""
+_STORE = """INSERT INTO journey_parts (invitation_id, program, day, parts)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::date[], $4::jsonb[])
+ON CONFLICT (invitation_id) DO UPDATE SET parts = excluded.parts"""
+_FORGET = "DELETE FROM journey_parts WHERE invitation_id = ANY($1::uuid[])"
+_ADD = """INSERT INTO journeys AS j (program, dimension, value, day, stage, detail, amount)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::text[], $6::text[], $7::numeric[])
+ON CONFLICT (program, dimension, value, day, stage, detail) DO UPDATE SET amount = j.amount + excluded.amount"""
+
+
+async def stored(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Counted]:
+    """Read what invitations have added."""
+    rows = await db.fetch(session, _STORED, list(ids))
+    return {
+        row["invitation_id"]: Counted(row["program"], row["dimensions"], row["day"], _read(row["parts"]))
+        for row in rows
+    }
+
+
+async def store(session: AsyncSession, now: Mapping[UUID, Counted], *, gone: Iterable[UUID]) -> None:
+    """Keep what invitations have added, and nothing of those that count no more."""
+    if now:
+        of = sorted(now.items())
+        columns = zip(*((id_, each.program, each.day, _written(each.parts)) for id_, each in of), strict=True)
+        await db.fetch(session, _STORE, *(list(column) for column in columns))
+    await db.fetch(session, _FORGET, list(gone))
+
+
+async def add(session: AsyncSession, changes: Mapping[Counter, Decimal]) -> None:
+    if rows := [(*counter, amount) for counter, amount in sorted(changes.items()) if amount]:
+        await db.fetch(session, _ADD, *(list(column) for column in zip(*rows, strict=True)))
+
+
+def _written(of: Parts) -> str:
+    return json.dumps([[*part, str(amount)] for part, amount in of.items()])
+
+
+def _read(written: Sequence[tuple[str, str, str]]) -> Parts:
+    return {JourneyPart(stage, detail): Decimal(amount) for stage, detail, amount in written}
+
+
+_SUMS = """SELECT stage, detail, sum(amount) AS amount FROM journeys
+WHERE ($1::text IS NULL OR program = $1) AND ($2::date IS NULL OR day >= $2) AND ($3::date IS NULL OR day <= $3)
+AND dimension = $4 AND value = $5 GROUP BY 1, 2"""
+
+
+async def sums(session: AsyncSession, which: Slice) -> Parts:
+    """Add up the counters of the invitations of a slice; nothing where its segment is told by answers only."""
+    return {
+        JourneyPart(*row[:2]): row["amount"]
+        for row in await db.fetch(session, _SUMS, *which.days, *(which.segment or ALL))
+    }
+
+
+_BUY = """INSERT INTO purchases (source, event_id, respondent_id, at, amount, currency)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::numeric[], $6::text[])
+ON CONFLICT DO NOTHING"""
+_OF_BUYERS = """INSERT INTO journeys_pending (invitation_id)
+SELECT id FROM invitations WHERE respondent_id = ANY($1::text[])"""
+
+
+async def keep_purchases(session: AsyncSession, bought: Sequence[RespondentPurchased]) -> None:
+    """Keep who bought again, once per event, and have their invitations counted again."""
+    rows = [
+        (p.event.source, p.event.id, p.respondent_id, p.event.time, p.event.amount, p.event.currency) for p in bought
+    ]
+    await db.fetch(session, _BUY, *(list(column) for column in zip(*rows, strict=True)))
+    await db.fetch(session, _OF_BUYERS, sorted({each.respondent_id for each in bought}))
+
+
+_ALL = "SELECT id FROM invitations WHERE id > $1 ORDER BY id LIMIT $2"
+_ALL_COUNTERS = "SELECT program, dimension, value, day, stage, detail, amount FROM journeys WHERE amount <> 0"
+
+
+async def page(session: AsyncSession, after: UUID, *, limit: int) -> list[UUID]:
+    return [row["id"] for row in await db.fetch(session, _ALL, after, limit)]
+
+
+async def pending(session: AsyncSession) -> set[UUID]:
+    return {row["invitation_id"] for row in await db.fetch(session, "SELECT invitation_id FROM journeys_pending")}
+
+
+async def all_counters(session: AsyncSession) -> dict[Counter, Decimal]:
+    return {Counter(*row[:6]): row["amount"] for row in await db.fetch(session, _ALL_COUNTERS)}

@@ -1,0 +1,51 @@
+"""Figures as a recomputation from answers and invitations gives them, and as they are stored."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.scoring.domain.dimensions import Key, answer_keys, invited_keys
+from services.scoring.domain.score import Tally
+from services.scoring.models import COUNTERS
+from services.scoring.repository import answers
+from services.scoring.repository.scores.buckets import tally
+from shared.database import db
+
+_KEY = "program, dimension, value, day"
+_STORED = f"SELECT {_KEY}, {', '.join(COUNTERS)} FROM buckets"  # noqa: S608 - column names only
+_ANSWERS = """SELECT i.program, i.dimensions, a.* FROM answers a JOIN invitations i ON i.id = a.invitation_id
+WHERE i.counted"""
+_STORED_INVITED = f"SELECT {_KEY}, invited, answered FROM invited"  # noqa: S608 - column names only
+_INVITATIONS = """SELECT i.program, i.dimensions, i.invited_day, coalesce(NOT a.suspect, false) AS answered,
+count(*) AS n FROM invitations i LEFT JOIN answers a ON a.invitation_id = i.id
+WHERE i.counted AND a.mode IS DISTINCT FROM 'imported' GROUP BY 1, 2, 3, 4"""
+
+
+async def stored(session: AsyncSession) -> dict[Key, Tally]:
+    return {Key(*row[:4]): tally(row) for row in await db.fetch(session, _STORED)}
+
+
+async def recomputed(session: AsyncSession) -> dict[Key, Tally]:
+    """Count every answer again."""
+    sums: defaultdict[Key, Tally] = defaultdict(Tally)
+    for row in await db.fetch(session, _ANSWERS):
+        answer = answers.of_row(row)
+        for key in answer_keys(row["program"], row["dimensions"], answer):
+            sums[key] += answer.tally
+    return dict(sums)
+
+
+async def stored_invited(session: AsyncSession) -> dict[Key, tuple[int, int]]:
+    return {Key(*row[:4]): (row["invited"], row["answered"]) for row in await db.fetch(session, _STORED_INVITED)}
+
+
+async def recomputed_invited(session: AsyncSession) -> dict[Key, tuple[int, int]]:
+    """Count every invitation again; who was withdrawn unanswered was not asked, a suspect answer is none."""
+    sums: defaultdict[Key, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for row in await db.fetch(session, _INVITATIONS):
+        for key in invited_keys(row["program"], row["dimensions"], row["invited_day"]):
+            invited, answered = sums[key]
+            sums[key] = invited + row["n"], answered + row["n"] * row["answered"]
+    return dict(sums)

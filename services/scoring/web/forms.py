@@ -1,0 +1,33 @@
+"""What browsers, and those who pretend to be one, send in forms."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qsl
+
+from fastapi import Request
+from starlette.datastructures import FormData
+
+from shared.web.problems import Unprocessable
+
+MAX_FIELDS = 1000
+_UNSTORABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+
+
+async def read(request: Request) -> FormData:
+    """Read a form; raises Unprocessable: a sender may name an encoding its text is not in, or send fields without end.
+
+    A browser's form is short, and the standard library reads it in a fifth of the time.
+    """
+    try:
+        if request.headers.get("content-type", "").partition(";")[0] == "application/x-www-form-urlencoded":
+            written = (await request.body()).decode("latin-1")  # as Starlette does; what is escaped is UTF-8
+            return FormData([*parse_qsl(written, keep_blank_values=True, max_num_fields=MAX_FIELDS)])
+        return await request.form()
+    except ValueError:
+        raise Unprocessable("The form cannot be read", f"Send it in UTF-8, with at most {MAX_FIELDS} fields.") from None
+
+
+def clean(text: str) -> str:
+    """Drop what is no text: control characters but tab and line feed, and halves of surrogate pairs."""
+    return _UNSTORABLE.sub("", text.replace("\r\n", "\n"))

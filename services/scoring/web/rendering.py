@@ -1,0 +1,62 @@
+"""Templates, and how figures are written in them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from babel.dates import format_date
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from services.scoring.domain.answers import local_day, zone
+from services.scoring.domain.periods import Days
+from services.scoring.domain.score import nps
+
+_MINUS, _SPACE = "−", "\N{NO-BREAK SPACE}"  # noqa: RUF001 - a real minus sign
+
+
+def signed(points: float | None) -> str:
+    """Write a score in whole points, always with its sign."""
+    if points is None:
+        return "–"  # noqa: RUF001 - a dash where there is no figure
+    whole = round(points)
+    return f"+{whole}" if whole > 0 else str(whole).replace("-", _MINUS)
+
+
+def percent(share: float | None) -> str:
+    return "–" if share is None else f"{share * 100:.0f}{_SPACE}%"  # noqa: RUF001 - see above
+
+
+def grouped(count: int) -> str:
+    return f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def stretch(days: Days) -> str:
+    """Write the first and the last day, the year once where it is the same."""
+    first = "d MMM" if days.first.year == days.last.year else "d MMM y"
+    return f"{format_date(days.first, first, locale='en')} to {format_date(days.last, 'd MMM y', locale='en')}"
+
+
+def moment(at: datetime, zone_name: str, *, now: datetime) -> str:
+    """Write a time of day, with its day unless that is today."""
+    local = at.astimezone(zone(zone_name))
+    if local.date() == local_day(now, zone_name):
+        return f"today {local:%H:%M}"
+    return f"{format_date(local.date(), 'd MMM', locale='en')} {local:%H:%M}"
+
+
+_environment = Environment(
+    loader=FileSystemLoader(Path(__file__).parent.parent / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_environment.filters |= {"signed": signed, "percent": percent, "grouped": grouped, "nps": nps, "stretch": stretch}
+_environment.globals |= {"moment": moment}
+
+
+def page(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    return HTMLResponse(_environment.get_template(template).render(values), status)

@@ -1,0 +1,156 @@
+"""What is asked of the score and its answers: parameters of an address."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Annotated, Self
+from uuid import UUID
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from services.scoring.domain.periods import Against, Days, Period
+from services.scoring.domain.score import Definition, Figure
+from services.scoring.repository.listing import Filter
+from shared.contract.events import Id
+from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, respondent_id
+
+EARLIEST, LATEST = date(1900, 1, 1), date(2199, 12, 31)  # far from the ends of the calendar
+Pair = Annotated[str, StringConstraints(pattern=r"^[^:]+:.+$", max_length=420)]
+
+
+class DaysQuery(BaseModel):
+    """Every parameter is optional; days are inclusive."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
+    program: Annotated[str | None, Field(max_length=200)] = None
+    from_: Annotated[date | None, Field(alias="from", ge=EARLIEST, le=LATEST)] = None
+    to: Annotated[date | None, Field(ge=EARLIEST, le=LATEST)] = None
+
+    def stretch(self, today: date, *, count: int) -> Days:
+        """Read the days, by default so many that end today; the other way round they are the same days."""
+        last = self.to or max(today, self.from_ or today)
+        first = self.from_ or last - timedelta(days=count - 1)
+        return Days(min(first, last), max(first, last))
+
+
+class PeriodQuery(DaysQuery):
+    """Of the API, which refuses what it does not take; the address of a page may hold what a mail program added."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=False)
+
+    @model_validator(mode="after")
+    def _begins_before_it_ends(self) -> Self:
+        if self.from_ and self.to and self.from_ > self.to:
+            raise ValueError("from must not be after to")
+        return self
+
+
+class SegmentQuery(PeriodQuery):
+    """`segment` is one value of one dimension: `store:Arbat`."""
+
+    segment: Annotated[str | None, Field(max_length=401, pattern=":")] = None
+
+
+class NpsQuery(SegmentQuery):
+    """`by` is a dimension, or two with a comma between them; `after` is the `next` of the page before."""
+
+    by: Annotated[str | None, Field(max_length=401)] = None
+    period: Period | None = None
+    definition: Definition = Definition.EVERY_ANSWER
+    after: Annotated[str | None, Field(max_length=4000)] = None
+    limit: Annotated[int, Field(ge=1, le=100_000)] = 100_000
+
+    @field_validator("after")
+    @classmethod
+    def _is_a_cursor(cls, text: str | None) -> str | None:
+        if text is not None:
+            _place(text)
+        return text
+
+    def page(self, found: Sequence[Figure]) -> tuple[Sequence[Figure], str | None]:
+        """Cut what is in order to the page that is wanted; returns it with its `next`."""
+        place = _place(self.after) if self.after else []
+        rest = [each for each in found if _key(each) > place]
+        page = rest[: self.limit]
+        return page, _cursor(page[-1]) if len(rest) > len(page) else None
+
+
+def _key(figure: Figure) -> list[str]:
+    return [*figure.values, figure.period or ""]
+
+
+def _cursor(figure: Figure) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(_key(figure))).decode().rstrip("=")
+
+
+def _place(cursor: str) -> list[str]:
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(f"{cursor}=="), type=list[str])
+    except (ValueError, msgspec.MsgspecError):
+        raise ValueError("the `next` of another page is wanted") from None
+
+
+class MovesQuery(PeriodQuery):
+    """The parts of the whole are compared; those of a segment are not kept day by day, so none is taken."""
+
+    program: Annotated[str, Field(max_length=200)]
+    against: Against = "previous"
+
+
+class SampleQuery(PeriodQuery):
+    """`margin` is what may be on either side, in points."""
+
+    margin: Annotated[float, Field(ge=0.5, le=100)]
+
+
+class AnswersQuery(PeriodQuery):
+    """Which answers; days are inclusive, `segment` is name:value and may be given several times."""
+
+    category: Category | None = None
+    channel: ChannelKind | None = None
+    mode: AnswerMode | None = None
+    suspect: bool | None = None
+    customer: Id | None = None
+    invitation: UUID | None = None
+    segment: Annotated[list[Pair], Field(max_length=20)] = []
+    after: Annotated[str | None, Field(max_length=22)] = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+    @field_validator("after")
+    @classmethod
+    def _is_a_cursor(cls, text: str | None) -> str | None:
+        if text is not None and len(base64.urlsafe_b64decode(f"{text}==")) != 16:
+            raise ValueError("the `next` of another page is wanted")
+        return text
+
+    @field_validator("segment")
+    @classmethod
+    def _names_each_dimension_once(cls, pairs: list[str]) -> list[str]:
+        if len({pair.split(":", 1)[0] for pair in pairs}) < len(pairs):
+            raise ValueError("an answer has one value of a dimension")
+        return pairs
+
+    def answer_id(self) -> UUID | None:
+        return None if self.after is None else UUID(bytes=base64.urlsafe_b64decode(f"{self.after}=="))
+
+    def filter(self) -> Filter:
+        return Filter(
+            program=self.program,
+            first=self.from_,
+            last=self.to,
+            category=self.category,
+            channel=self.channel,
+            mode=self.mode,
+            suspect=self.suspect,
+            respondent=respondent_id(self.customer) if self.customer else None,
+            invitation=self.invitation,
+            segments=dict(pair.split(":", 1) for pair in self.segment),
+        )
+
+
+def cursor_of(answer_id: UUID) -> str:
+    return base64.urlsafe_b64encode(answer_id.bytes).decode().rstrip("=")

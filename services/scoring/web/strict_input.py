@@ -1,0 +1,46 @@
+"""Parameters an address is refused for: left unread, the score of something else would pass for what was asked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Request
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from shared.web.problems import Unprocessable
+
+WRONG = "The request is not as it should be"
+
+
+@dataclass(frozen=True, slots=True)
+class SingleValued:
+    """Refuses a second value, of which only the last would count, unless the parameter is one of `several`."""
+
+    several: frozenset[str] = frozenset()
+
+    def __call__(self, request: Request) -> None:
+        given = Counter(name for name, _ in request.query_params.multi_items())
+        _refuse((name for name, times in given.items() if times > 1 and name not in self.several), "It is taken once")
+
+
+def none(request: Request) -> None:
+    """Refuse any parameter."""
+    _refuse(request.query_params.keys(), "No parameter is taken here")
+
+
+def _refuse(names: Iterable[str], why: str) -> None:
+    if errors := [{"where": f"query.{name}", "what": why} for name in sorted(names)]:
+        raise Unprocessable(WRONG, errors=errors[:20])
+
+
+class StrictInput(BaseModel):
+    """A body that may hold the fields of its model and no others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Points = Annotated[int, Field(ge=-100, le=100)]

@@ -1,0 +1,167 @@
+"""The words of the pages a respondent sees; a brand's own question, reasons and thanks come with the request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from babel import Locale
+from babel.dates import format_date
+
+from services.scoring.domain.answers import zone
+from services.scoring.domain.invitations import Invitation
+
+_EN = {
+    "title": "One question",
+    "order": "Your order {number}of {date}",
+    "service": "Your service {number}of {date}",
+    "lowest": "0 not at all likely",
+    "highest": "10 certain",
+    "send": "Send",
+    "after": "One tap more if you like: after sending you can say why. You can change your answer until {date}.",
+    "privacy": "Privacy",
+    "stop": "Do not ask me again",
+    "saved": "Thanks, your answer {score} is saved.",
+    "given": "Your answer so far is {score}. Send another to change it.",
+    "change": "Change",
+    "why_promoter": "What did you like most?",
+    "why_other": "What should we mend first?",
+    "comment": "Tell us more (optional)",
+    "more_one": "{n} more question, if you like:",
+    "more_other": "{n} more questions, if you like:",
+    "callback_title": "Shall we talk?",
+    "callback": "Call me back at {number}",
+    "callback_to": "Call me back",
+    "number": "Phone number",
+    "other_number": "Another number",
+    "number_wrong": "This is no phone number we can call. Correct it and send again: all the rest is as you wrote it.",
+    "number_missing": "Which number shall we call? Write it and send again: all the rest is as you wrote it.",
+    "best_time": "Best time",
+    "time_any": "Any time",
+    "time_morning": "Morning",
+    "time_afternoon": "Afternoon",
+    "time_evening": "Evening",
+    "callback_noted": "We will call you back.",
+    "review_text": "Would you tell others, too? It takes a minute.",
+    "review": "Write a review",
+    "busy": "One moment, please",
+    "busy_text": "This page was opened very often just now. Wait {seconds} seconds and try again.",
+    "hello": "Hello, this is {brand}. {about}. One question, it takes a minute:",
+    "hello_back": "Hello, this is {brand}. You asked us to call you back.",
+    "thanks": "Thank you",
+    "change_until": "You can change your answer until {date}.",
+    "moment": "One moment",
+    "moment_text": "We are looking for your survey. This page tries again by itself in a few seconds.",
+    "unknown": "This link does not work",
+    "unknown_text": "Perhaps part of it was lost when it was copied. Please open it from the message you got.",
+    "withdrawn": "This survey was withdrawn",
+    "withdrawn_text": "There is nothing to answer any more. Thank you for coming.",
+    "expired": "This survey is over",
+    "expired_text": "Answers were taken until {date}. Thank you for coming.",
+    "expired_saved": "Your answer {score} is saved. Thank you.",
+    "invalid": "Your answer was not understood",
+    "invalid_text": "Please choose a number from 0 to 10 and send it again. A comment has room for 4000 characters.",
+    "back": "Back to the question",
+    "stop_title": "Shall we stop asking you?",
+    "stop_text": "{brand} will not send you surveys any more, by any channel.",
+    "stop_yes": "Do not ask me again",
+    "stop_sure": "I am a person, and I am sure",
+    "stopped": "We will not ask you again",
+    "stopped_text": "It may take a few minutes until every part of our system knows.",
+}
+_RU = {
+    "title": "Один вопрос",
+    "order": "Ваш заказ {number}от {date}",
+    "service": "Ваше обращение {number}от {date}",
+    "lowest": "0 ни за что",
+    "highest": "10 обязательно",
+    "send": "Отправить",
+    "after": "После отправки можно одним касанием сказать почему. Изменить ответ можно до {date}.",
+    "privacy": "Конфиденциальность",
+    "stop": "Больше не спрашивать",
+    "saved": "Спасибо, ваша оценка {score} сохранена.",
+    "given": "Ваша оценка сейчас: {score}. Отправьте другую, чтобы её изменить.",
+    "change": "Изменить",
+    "why_promoter": "Что понравилось больше всего?",
+    "why_other": "Что нам исправить в первую очередь?",
+    "comment": "Расскажите подробнее (необязательно)",
+    "more_one": "Ещё {n} вопрос, если хотите:",
+    "more_few": "Ещё {n} вопроса, если хотите:",
+    "more_many": "Ещё {n} вопросов, если хотите:",
+    "more_other": "Ещё {n} вопроса, если хотите:",
+    "callback_title": "Поговорим?",
+    "callback": "Перезвоните мне: {number}",
+    "callback_to": "Перезвоните мне",
+    "number": "Номер телефона",
+    "other_number": "Другой номер",
+    "number_wrong": "По этому номеру мы не сможем позвонить. Исправьте его и отправьте ещё раз: остальное на месте.",  # noqa: RUF001 - Cyrillic it is
+    "number_missing": "По какому номеру позвонить? Впишите его и отправьте ещё раз: остальное на месте.",  # noqa: RUF001 - Cyrillic it is
+    "best_time": "Когда удобно",
+    "time_any": "В любое время",  # noqa: RUF001 - Cyrillic it is
+    "time_morning": "Утром",
+    "time_afternoon": "Днём",
+    "time_evening": "Вечером",
+    "callback_noted": "Мы вам перезвоним.",
+    "review_text": "Расскажете и другим? Это займёт минуту.",
+    "review": "Оставить отзыв",
+    "busy": "Минуту, пожалуйста",
+    "busy_text": "Эту страницу только что открывали очень часто. Попробуйте через {seconds} с.",  # noqa: RUF001 - Cyrillic it is
+    "hello": "Здравствуйте, это {brand}. {about}. Один вопрос, всего на минуту:",
+    "hello_back": "Здравствуйте, это {brand}. Вы просили вам перезвонить.",
+    "thanks": "Спасибо",
+    "change_until": "Изменить ответ можно до {date}.",
+    "moment": "Одну минуту",
+    "moment_text": "Ищем ваш опрос. Через несколько секунд страница попробует ещё раз сама.",
+    "unknown": "Ссылка не работает",
+    "unknown_text": "Возможно, часть её потерялась при копировании. Откройте её, пожалуйста, из нашего сообщения.",
+    "withdrawn": "Опрос отозван",
+    "withdrawn_text": "Отвечать больше не нужно. Спасибо, что зашли.",
+    "expired": "Опрос завершён",
+    "expired_text": "Ответы принимались до {date}. Спасибо, что зашли.",
+    "expired_saved": "Ваша оценка {score} сохранена. Спасибо.",
+    "invalid": "Мы не поняли ответ",
+    "invalid_text": "Выберите число от 0 до 10 и отправьте ещё раз. Комментарий вмещает 4000 знаков.",
+    "back": "Вернуться к вопросу",
+    "stop_title": "Больше не спрашивать вас?",
+    "stop_text": "{brand} больше не будет присылать вам опросы ни по одному каналу.",
+    "stop_yes": "Больше не спрашивать",
+    "stop_sure": "Я человек и решил точно",
+    "stopped": "Мы больше не будем спрашивать",
+    "stopped_text": "Через несколько минут об этом узнают все части нашей системы.",  # noqa: RUF001 - Cyrillic it is
+}
+LANGUAGES: Mapping[str, Mapping[str, str]] = {"en": _EN, "ru": _RU}
+
+
+def language_of(locale: str) -> str:
+    """Choose a language we have; English where we have not."""
+    language = locale[:2].lower()
+    return language if language in LANGUAGES else "en"
+
+
+def preferred(accept_language: str) -> str:
+    """Choose a language for somebody of whom nothing is known but the browser."""
+    return language_of(accept_language.strip())
+
+
+def more(questions: int, language: str) -> str:
+    """Say how many questions follow, in the plural form of the language."""
+    words = LANGUAGES[language]
+    return words[f"more_{Locale(language).plural_form(questions)}"].format(n=questions)
+
+
+def about(invitation: Invitation, *, now: datetime) -> str:
+    """Name purchase, date and shop, and nobody."""
+    occasion = invitation.occasion
+    words = LANGUAGES[language_of(invitation.locale)]
+    kind = "service" if occasion.type.startswith("crm.service") else "order"
+    number = f"{occasion.subject} " if occasion.subject else ""
+    what = words[kind].format(number=number, date=day(invitation, occasion.time, now=now))
+    store = invitation.segments.get("store")
+    return f"{what}, {store}" if store else what
+
+
+def day(invitation: Invitation, moment: datetime, *, now: datetime) -> str:
+    """Write a day as the respondent would; the year only when it is another."""
+    local = moment.astimezone(zone(invitation.time_zone)).date()
+    pattern = "d MMMM" if local.year == now.year else "d MMMM y"
+    return format_date(local, pattern, locale=language_of(invitation.locale))

@@ -1,0 +1,113 @@
+"""Webhook endpoints over HTTP, for staff: who is told, with which secret, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from uuid import UUID
+
+from fastapi import APIRouter
+from uuid_utils.compat import uuid7
+
+from services.scoring.domain.webhooks import Endpoint, InvalidEndpoint, checked_types, checked_url, new_secret
+from services.scoring.repository import webhooks
+from services.scoring.webhooks.delivery import WebhookSender, sample, unreachable
+from services.scoring.webhooks.schemas import Replay, Replayed, Tried, WebhookIn, WebhookListed, WebhookSecret
+from shared.database.db import Sessions
+from shared.web.addresses import ForbiddenAddress
+from shared.web.problems import Conflict, NotFound, Unprocessable
+
+BY_HAND = "by hand"
+
+
+@dataclass(frozen=True, slots=True)
+class Webhooks:
+    sessions: Sessions
+    courier: WebhookSender
+
+    def router(self) -> APIRouter:
+        router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
+        router.add_api_route("", self.list, methods=["GET"])
+        router.add_api_route("", self.add, methods=["POST"], status_code=HTTPStatus.CREATED)
+        router.add_api_route("/{endpoint_id}", self.remove, methods=["DELETE"], status_code=HTTPStatus.NO_CONTENT)
+        router.add_api_route("/{endpoint_id}/disable", self.disable, methods=["POST"], status_code=204)
+        router.add_api_route("/{endpoint_id}/enable", self.enable, methods=["POST"], status_code=204)
+        router.add_api_route("/{endpoint_id}/rotate", self.rotate, methods=["POST"])
+        router.add_api_route("/{endpoint_id}/replay", self.replay, methods=["POST"])
+        router.add_api_route("/{endpoint_id}/test", self.test, methods=["POST"])
+        return router
+
+    async def list(self) -> list[WebhookListed]:
+        """Read all endpoints, with what became of their deliveries."""
+        async with self.sessions.begin() as session:
+            found = await webhooks.listed(session)
+        return [
+            WebhookListed(
+                id=each.endpoint.id,
+                url=each.endpoint.url,
+                types=list(each.endpoint.types),
+                disabled=each.endpoint.disabled,
+                due=each.due,
+                delivered=each.delivered,
+                failed=each.failed,
+                last_outcome=each.last_outcome,
+                succeeded_at=each.succeeded_at,
+            )
+            for each in found
+        ]
+
+    async def add(self, body: WebhookIn) -> WebhookSecret:
+        """Add an endpoint; the answer holds the secret its deliveries are signed with."""
+        try:
+            endpoint = Endpoint(uuid7(), checked_url(body.url), checked_types(tuple(body.types)), (new_secret(),))
+            await self.courier.permitted(endpoint.url)
+        except InvalidEndpoint as error:
+            raise Unprocessable("The request is not as it should be", str(error)) from None
+        except (ForbiddenAddress, OSError) as error:
+            raise Unprocessable("The address cannot be sent to", unreachable(error)) from None
+        async with self.sessions.begin() as session:
+            if not await webhooks.add(session, endpoint):
+                raise Conflict("There are as many endpoints as there may be", "Remove one first.")
+        return WebhookSecret(id=endpoint.id, secret=endpoint.secrets[0])
+
+    async def remove(self, endpoint_id: UUID) -> None:
+        async with self.sessions.begin() as session:
+            _known(await webhooks.remove(session, endpoint_id))
+
+    async def disable(self, endpoint_id: UUID) -> None:
+        """Stop sending; what happens meanwhile waits until it is enabled again, at most seven days."""
+        async with self.sessions.begin() as session:
+            _known(await webhooks.load(session, endpoint_id))
+            await webhooks.disable(session, endpoint_id, reason=BY_HAND)
+
+    async def enable(self, endpoint_id: UUID) -> None:
+        """Send again, and what still waited."""
+        async with self.sessions.begin() as session:
+            _known(await webhooks.enable(session, endpoint_id))
+
+    async def rotate(self, endpoint_id: UUID) -> WebhookSecret:
+        """Make a new secret; for a day every delivery is signed with both."""
+        secret = new_secret()
+        async with self.sessions.begin() as session:
+            _known(await webhooks.rotate(session, endpoint_id, secret=secret))
+        return WebhookSecret(id=endpoint_id, secret=secret)
+
+    async def replay(self, endpoint_id: UUID, body: Replay) -> Replayed:
+        """Send again what failed since then; the last seven days are kept."""
+        async with self.sessions.begin() as session:
+            _known(await webhooks.load(session, endpoint_id))
+            again = await webhooks.replay(session, endpoint_id, since=body.since, delivered_too=body.delivered_too)
+        return Replayed(deliveries=again)
+
+    async def test(self, endpoint_id: UUID) -> Tried:
+        """Send one signed sample now, and say what came back."""
+        async with self.sessions.begin() as session:
+            endpoint = await webhooks.load(session, endpoint_id)
+        if endpoint is None:
+            raise NotFound("No such endpoint")
+        return Tried(outcome=await self.courier.send(endpoint, sample()))
+
+
+def _known(found: object) -> None:
+    if not found:
+        raise NotFound("No such endpoint")

@@ -1,0 +1,60 @@
+"""What the webhook routes take and return."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, Field, StringConstraints
+
+from services.scoring.web.strict_input import StrictInput
+from shared.contract.events import Id, Instant
+
+
+class WebhookIn(StrictInput):
+    """`types` left out are those of answers and alerts."""
+
+    url: Annotated[str, StringConstraints(max_length=2000)]
+    types: Annotated[list[Id], Field(max_length=20)] = Field(default_factory=list)
+
+
+class WebhookOut(BaseModel):
+    id: UUID
+    url: str
+    types: list[str]
+    disabled: str | None
+
+
+class WebhookSecret(BaseModel):
+    """The secret is told once: keep it."""
+
+    id: UUID
+    secret: str
+
+
+class WebhookListed(WebhookOut):
+    """With what became of the deliveries of the last seven days."""
+
+    due: int
+    delivered: int
+    failed: int
+    last_outcome: str | None
+    succeeded_at: datetime | None
+
+
+class Replay(StrictInput):
+    """`delivered_too` sends again what was taken as well."""
+
+    since: Instant
+    delivered_too: bool = False
+
+
+class Replayed(BaseModel):
+    deliveries: int
+
+
+class Tried(BaseModel):
+    """An HTTP status, or why there was none."""
+
+    outcome: int | str

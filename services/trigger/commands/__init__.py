@@ -1,0 +1,174 @@
+"""Trigger's part of the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from services.trigger.commands.simulation import app as simulation
+from services.trigger.config import TriggerSettings
+from services.trigger.domain.programs.lint import lint
+from services.trigger.domain.programs.program import Program, ProgramDocument
+from services.trigger.domain.programs.reading import InvalidProgram, read_program
+from services.trigger.handlers.programs import apply_program
+from services.trigger.repository import programs as stored
+from shared.contract.vocabulary import Service
+from shared.database import embedded
+from shared.database.compared_clock import clock_of_command
+from shared.database.db import Database
+
+app = typer.Typer()
+programs = typer.Typer(no_args_is_help=True, help="Survey definitions: whom, when, what, how often.")
+app.add_typer(programs, name="programs")
+app.add_typer(simulation)
+
+
+@programs.command("apply")
+def apply_files(
+    paths: Annotated[list[Path], typer.Argument(exists=True, help="YAML files, or folders of them.")],
+) -> None:
+    """Make these documents the current versions; all of them or, where one is wrong, none."""
+    documents = [(path, _read(path)) for path in _files(paths)]
+    settings = TriggerSettings()
+
+    async def work(database: Database) -> None:
+        now = (await clock_of_command(settings.clock, database)).now()
+        async with database.sessions.begin() as session:
+            for path, document in documents:
+                program, changed = await apply_program(session, document, now=now)
+                print(f"{path}: {program.id} version {program.version}{'' if changed else ', unchanged'}")
+
+    _with_database(settings, work)
+
+
+@programs.command("lint")
+def lint_files(
+    paths: Annotated[list[Path], typer.Argument(exists=True, help="YAML files, or folders of them.")],
+) -> None:
+    """Say what is wrong, and what is allowed but probably not meant; ends with 1 where something is wrong."""
+    documents = [(path, _read(path)) for path in _files(paths)]
+    warnings = [f"{path}: {warning}" for path, document in documents for warning in lint(document)]
+    print("\n".join([*warnings, f"{len(documents)} read, {len(warnings)} worth a second look"]))
+
+
+@programs.command("diff")
+def diff_files(
+    paths: Annotated[list[Path], typer.Argument(exists=True, help="YAML files, or folders of them.")],
+) -> None:
+    """Show what applying these would change; nothing is changed."""
+    documents = [(path, _read(path)) for path in _files(paths)]
+
+    async def work(database: Database) -> None:
+        async with database.sessions() as session:
+            current = await stored.current(session)
+        for path, document in documents:
+            print(_difference(current.get(document.id), document, path=path), end="")
+
+    _with_database(TriggerSettings(), work)
+
+
+@programs.command("list")
+def list_current() -> None:
+    """List the current version of every program."""
+
+    async def work(database: Database) -> None:
+        async with database.sessions() as session:
+            for program in (await stored.current(session)).values():
+                document = program.document
+                state = "" if document.active else " (off)"
+                print(f"{program.id}\tversion {program.version}\tpriority {document.priority}{state}\t{document.title}")
+
+    _with_database(TriggerSettings(), work)
+
+
+@programs.command("show")
+def show(program_id: str) -> None:
+    """Print the current document of one program, with everything it left to the defaults."""
+
+    async def work(database: Database) -> None:
+        async with database.sessions() as session:
+            program = _known(await stored.current(session), program_id)
+        print(_as_yaml(program.document), end="")
+
+    _with_database(TriggerSettings(), work)
+
+
+@programs.command("switch-off")
+def switch_off(program_id: str) -> None:
+    """Ask nobody any more because of this program; what was asked goes on."""
+    _switch(program_id, active=False)
+
+
+@programs.command("switch-on")
+def switch_on(program_id: str) -> None:
+    """Let a program that was switched off ask again."""
+    _switch(program_id, active=True)
+
+
+def _switch(program_id: str, *, active: bool) -> None:
+    settings = TriggerSettings()
+
+    async def work(database: Database) -> None:
+        now = (await clock_of_command(settings.clock, database)).now()
+        async with database.sessions.begin() as session:
+            document = _known(await stored.current(session), program_id).document
+            switched = document.model_copy(update={"active": active})
+            program, _ = await apply_program(session, switched, now=now)
+        print(f"{program.id} version {program.version} is {'on' if active else 'off'}")
+
+    _with_database(settings, work)
+
+
+def _known(current: Mapping[str, Program], program_id: str) -> Program:
+    if program_id not in current:
+        raise typer.BadParameter(f"no program {program_id}; `earshot programs list` names them")
+    return current[program_id]
+
+
+def _as_yaml(document: ProgramDocument) -> str:
+    written = document.model_dump(mode="json", exclude_none=True)
+    return yaml.safe_dump(written, allow_unicode=True, sort_keys=False)
+
+
+def _difference(current: Program | None, document: ProgramDocument, *, path: Path) -> str:
+    if current is None:
+        return f"{path}: {document.id} is new\n"
+    before, after = _as_yaml(current.document).splitlines(), _as_yaml(document).splitlines()
+    lines = difflib.unified_diff(before, after, f"{document.id} version {current.version}", str(path), lineterm="", n=2)
+    return "".join(f"{line}\n" for line in lines) or f"{path}: {document.id} version {current.version}, unchanged\n"
+
+
+def _files(paths: list[Path]) -> list[Path]:
+    nested = [sorted([*path.glob("*.yaml"), *path.glob("*.yml")]) if path.is_dir() else [path] for path in paths]
+    return [path for found in nested for path in found]
+
+
+def _read(path: Path) -> ProgramDocument:
+    try:
+        return read_program(path.read_bytes())
+    except InvalidProgram as error:
+        for mistake in error.mistakes:
+            typer.echo(f"{path}: {mistake}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _with_database(settings: TriggerSettings, work: Callable[[Database], Awaitable[None]]) -> None:
+    asyncio.run(_open_and_work(settings, work))
+
+
+async def _open_and_work(settings: TriggerSettings, work: Callable[[Database], Awaitable[None]]) -> None:
+    database = Database(
+        await embedded.url_of(Service.TRIGGER, settings),
+        schema=Service.TRIGGER,
+        options=settings.database_options.patient,
+    )
+    try:
+        await work(database)
+    finally:
+        await database.close()

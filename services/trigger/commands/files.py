@@ -1,0 +1,165 @@
+"""`earshot ingest` and `earshot backfill`: events from files."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from services.trigger.config import TriggerSettings
+from services.trigger.domain.deciding.batch import InstallationSettings
+from services.trigger.domain.sources.mapping import compile_mapping
+from services.trigger.domain.sources.source import InvalidSource, Source, SourceKind, read_mapping
+from services.trigger.files.ingest import FileIngest, Mode, Report, free
+from services.trigger.files.reading import SUFFIXES, InvalidFile
+from services.trigger.handlers.intake import EventIntake
+from shared.contract.vocabulary import Service, counted
+from shared.database import embedded
+from shared.database.compared_clock import clock_of_command
+from shared.database.db import Database
+
+app = typer.Typer()
+
+LOOK_S = 1.0
+SETTLED_S = 2.0  # a file that was written to just now may not be whole yet
+
+_File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV or JSON lines.")]
+_Mapping = Annotated[
+    Path | None, typer.Option(exists=True, dir_okay=False, help="A mapping, for files of another form.")
+]
+_Name = Annotated[str, typer.Option("--source", help="Where events come from that do not say so themselves.")]
+_Again = Annotated[bool, typer.Option("--again", help="From the first line, not from where an earlier run ended.")]
+
+T = TypeVar("T")
+
+
+@app.command("backfill")
+def backfill(file: _File, *, mapping: _Mapping = None, source: _Name = "file", again: _Again = False) -> None:
+    """Fill the history from a file of past events: nobody is asked because of them."""
+    _take_one(file, Mode.BACKFILL, _source(source, mapping), again=again)
+
+
+@app.command("ingest")
+def ingest(
+    file: Annotated[Path | None, typer.Argument(exists=True, dir_okay=False, help="CSV or JSON lines.")] = None,
+    *,
+    mapping: _Mapping = None,
+    source: _Name = "file",
+    again: _Again = False,
+    watch: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="Take what is put there.")] = None,
+) -> None:
+    """Take events from a file as from any door; or from every file put into a folder, until Ctrl-C."""
+    if (file is None) == (watch is None):
+        raise typer.BadParameter("name a file, or a folder with --watch")
+    where = _source(source, mapping)
+    if file is not None:
+        _take_one(file, Mode.INGEST, where, again=again)
+    elif watch is not None:
+        _with_door(lambda door: _watch(door, watch, where))
+
+
+def _source(name: str, mapping: Path | None) -> Source:
+    try:
+        read = compile_mapping(read_mapping(mapping.read_bytes())) if mapping else None
+    except InvalidSource as error:
+        typer.echo(f"{mapping}: {error}", err=True)
+        raise typer.Exit(2) from None
+    return Source(name, SourceKind.GENERIC, read=read)
+
+
+def _take_one(path: Path, mode: Mode, source: Source, *, again: bool) -> None:
+    report = _with_door(lambda door: _take(FileIngest(door, path, mode, source), again=again))
+    raise typer.Exit(1 if report.refused else 0)
+
+
+async def _take(taking: FileIngest, *, again: bool = False) -> Report:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task(taking.path.name, total=taking.path.stat().st_size)
+        report = await taking.run(again=again, progress=lambda offset: progress.update(task, completed=offset))
+    _print(taking, report)
+    return report
+
+
+def _print(taking: FileIngest, report: Report) -> None:
+    if report.resumed_at:
+        print(f"{taking.path}: taken up after line {report.resumed_at}")
+    reasons = ", ".join(f"{reason} {number}" for reason, number in report.reasons.most_common())
+    total = report.reasons.total()
+    seen = f", {total - report.known} new, {report.known} known" if report.known else ""
+    print(f"{taking.path}: {counted(total, 'event')} decided{seen}{f': {reasons}' if reasons else ''}")
+    if report.ignored:
+        print(f"{taking.path}: {counted(report.ignored, 'record')} of no interest to the mapping")
+    if report.refused:
+        print(f"{taking.path}: {counted(report.refused, 'line')} refused, see {taking.refusals}")
+    if report.refused_before:
+        print(f"{taking.path}: {counted(report.refused_before, 'line')} refused before, see {taking.refusals}")
+
+
+async def _watch(door: EventIntake, folder: Path, source: Source) -> None:
+    (folder / "done").mkdir(exist_ok=True)
+    print(f"waiting for files in {folder}", flush=True)
+    while True:
+        await take_waiting(door, folder, source, at=time.time())
+        await asyncio.sleep(LOOK_S)
+
+
+async def take_waiting(door: EventIntake, folder: Path, source: Source, *, at: float) -> None:
+    """Take every file that is there and whole, and put it aside; `at` is machine time, Unix seconds."""
+    for path in _whole(folder, at=at):
+        taking = FileIngest(door, path, Mode.INGEST, source)
+        try:
+            await _take(taking)
+        except InvalidFile as error:
+            typer.echo(str(error), err=True)
+        except OSError as error:  # it stays where it is, and is tried again
+            typer.echo(f"{path}: {error.strerror}", err=True)
+            continue
+        path.rename(free(folder / "done" / path.name, stem=path.stem))
+
+
+def _whole(folder: Path, *, at: float) -> list[Path]:
+    named = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES)
+    wanted = (path for path in named if not path.name.startswith(".") and not path.name.endswith(".refused.csv"))
+    return [path for path in wanted if _is_whole(path, at=at)]
+
+
+def _is_whole(path: Path, *, at: float) -> bool:
+    """Say whether nobody writes this file any more; a folder, a pipe and a link that leads nowhere are no files."""
+    try:
+        status = path.stat()
+    except OSError:  # it is gone again, or cannot be looked at
+        return False
+    return stat.S_ISREG(status.st_mode) and at - status.st_mtime >= SETTLED_S
+
+
+def _with_door(work: Callable[[EventIntake], Awaitable[T]]) -> T:
+    try:
+        return asyncio.run(_open_and_work(TriggerSettings(), work))
+    except InvalidFile as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+async def _open_and_work(settings: TriggerSettings, work: Callable[[EventIntake], Awaitable[T]]) -> T:
+    database = Database(
+        await embedded.url_of(Service.TRIGGER, settings),
+        schema=Service.TRIGGER,
+        options=settings.database_options.patient,
+        pool_size=2,
+    )
+    terms = InstallationSettings(link_key=settings.signing_key, phone_region=settings.phone_region)
+    try:
+        return await work(EventIntake(database.sessions, await clock_of_command(settings.clock, database), terms))
+    finally:
+        await database.close()

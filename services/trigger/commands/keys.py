@@ -1,0 +1,74 @@
+"""`earshot keys`: who may send events from outside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+import typer
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.trigger.config import TriggerSettings
+from services.trigger.domain.keys import ApiKey, Scope, digest, new_token
+from services.trigger.repository import keys as stored
+from shared.contract.vocabulary import Service
+from shared.database import embedded
+from shared.database.db import Database
+
+app = typer.Typer(no_args_is_help=True, help="API keys for machines.")
+
+T = TypeVar("T")
+
+
+@app.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="Whose key it is, for the list.")],
+    scope: Annotated[list[Scope] | None, typer.Option(help="What it is good for; may be repeated.")] = None,
+    days: Annotated[int, typer.Option(min=0, max=3650, help="Expires after so many days; 0 is never.")] = 365,
+) -> None:
+    """Make a key and print it: it is shown this once."""
+    token, scopes = new_token(), scope or [Scope.EVENTS_WRITE]
+    lasting = timedelta(days=days) if days else None
+    key = _run(lambda session: stored.add(session, name, digest=digest(token), scopes=scopes, lasting=lasting))
+    typer.echo(_line(key), err=True)
+    print(token)
+
+
+@app.command("list")
+def list_keys() -> None:
+    """List every key with its scopes and until when it is good."""
+    for key in _run(stored.every):
+        print(_line(key))
+
+
+@app.command("revoke")
+def revoke(key: Annotated[UUID, typer.Argument(help="The id in `earshot keys list`.")]) -> None:
+    """Make a key worthless; a running service stops taking it within seconds."""
+    if not _run(lambda session: stored.revoke(session, key)):
+        raise typer.BadParameter("no such key, or revoked before; `earshot keys list` shows them")
+    print(f"{key} revoked")
+
+
+def _line(key: ApiKey) -> str:
+    state = "for ever" if key.expires_at is None else f"until {key.expires_at:%Y-%m-%d}"
+    if key.revoked_at is not None:
+        state = f"revoked {key.revoked_at:%Y-%m-%d}"
+    return f"{key.id}\t{key.name}\t{' '.join(sorted(key.scopes))}\t{state}"
+
+
+def _run(work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    return asyncio.run(_in_transaction(work))
+
+
+async def _in_transaction(work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    settings = TriggerSettings()
+    url = await embedded.url_of(Service.TRIGGER, settings)
+    database = Database(url, schema=Service.TRIGGER, options=settings.database_options.patient)
+    try:
+        async with database.sessions.begin() as session:
+            return await work(session)
+    finally:
+        await database.close()

@@ -1,0 +1,46 @@
+"""Suppressions: whom we must never contact, and by which address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from services.trigger.domain.respondents import Respondent
+from shared.contract.vocabulary import ChannelKind, SuppressionReason
+
+
+class SuppressionKey(NamedTuple):
+    """`channel` and `program` None mean all."""
+
+    respondent_id: str
+    channel: ChannelKind | None
+    program: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """`channel` and `program` None mean all; `until` None means for ever."""
+
+    channel: ChannelKind | None
+    program: str | None
+    reason: str
+    until: datetime | None
+
+    def binds(self, program: str, channel: ChannelKind, now: datetime) -> bool:
+        return (
+            self.channel in (None, channel)
+            and self.program in (None, program)
+            and (self.until is None or now < self.until)
+        )
+
+    def ends_with(self, before: Respondent, after: Respondent) -> bool:
+        """Say whether it was about an address that a respondent no longer has: it says nothing of the new one."""
+        if self.channel is None or self.reason not in _OF_AN_ADDRESS:
+            return False
+        old, new = before.address(self.channel), after.address(self.channel)
+        return old is not None and new is not None and old != new
+
+
+_OF_AN_ADDRESS = (SuppressionReason.HARD_BOUNCE, SuppressionReason.SOFT_BOUNCE, SuppressionReason.BLOCKED)

@@ -1,0 +1,74 @@
+"""Segments a score is reported by: plain values, or ranges of a number."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from services.trigger.domain.programs.conditions import TOUCHPOINT_FIELDS, Fields, Found, known_field
+from shared.contract.events import Id
+
+_TO = "\N{EN DASH}"
+
+
+class Segment(BaseModel):
+    """`store` alone is short for the field `touchpoint.store`; `ranges` are the lower ends of each."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: Id
+    field: Annotated[str, AfterValidator(known_field)]
+    ranges: Annotated[list[int | float], Field(min_length=1, max_length=50)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            return {"name": given, "field": given if "." in given else f"touchpoint.{given}"}
+        return given
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if self.ranges and self.ranges != sorted(set(self.ranges)):
+            raise ValueError("ranges: rising numbers are wanted, such as [18, 25, 35, 50]")
+        return self
+
+    def value(self, fields: Fields) -> str | None:
+        found = fields.get(self.field)
+        if self.ranges is None:
+            return _plain(found)
+        if isinstance(found, bool) or not isinstance(found, int | float | Decimal):
+            return None
+        return _range(self.ranges, float(found))
+
+
+def usual_segments() -> list[Segment]:
+    return [Segment.model_validate(name) for name in TOUCHPOINT_FIELDS]
+
+
+def segments_of(segments: Sequence[Segment], fields: Fields) -> dict[str, str]:
+    values = {segment.name: segment.value(fields) for segment in segments}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _plain(found: Found) -> str | None:
+    if found is None or isinstance(found, tuple):
+        return None
+    text = str(found).lower() if isinstance(found, bool) else str(found).strip()
+    return text[:200] or None
+
+
+def _range(edges: Sequence[float], number: float) -> str:
+    place = bisect_right(edges, number)
+    if place == 0:
+        return f"<{edges[0]:g}"
+    if place == len(edges):
+        return f"{edges[-1]:g}+"
+    low, high = edges[place - 1], edges[place]
+    if all(isinstance(edge, int) for edge in edges):
+        return f"{low}{_TO}{high - 1}" if high - low > 1 else str(low)
+    return f"{low:g}{_TO}<{high:g}"

@@ -1,0 +1,223 @@
+"""Where one field of an event comes from: a path, a text with paths in it, a constant, a list, or alternatives.
+
+Null and empty text count as absent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, field_validator
+
+from services.trigger.domain.sources.transforms import CannotTransform, Transform, compile_transforms, unknown_transform
+
+Getter = Callable[[Any], Any]
+
+_NAMED = re.compile(r"\{([^{}]+)\}")
+_Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+
+
+class Unmappable(ValueError):
+    """One document cannot become an event: the field that fails, and why; no value is quoted."""
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(f"{field}: {why}")
+        self.field = field
+
+
+class _Rule(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Constant(_Rule):
+    const: str | bool | int | float
+
+
+class Taken(_Rule):
+    """`path` may be a text with `{paths}` in it, as a bare one may."""
+
+    path: _Text
+    transform: Annotated[list[Transform], Field(max_length=10)] = []
+    default: str | bool | int | float | None = None
+
+    @field_validator("transform", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, given: object) -> object:
+        return given if isinstance(given, list) else [given]
+
+    @field_validator("transform")
+    @classmethod
+    def _known_transforms(cls, given: list[Transform]) -> list[Transform]:
+        for one in given:
+            if (problem := unknown_transform(one)) is not None:
+                raise ValueError(problem)
+        return given
+
+
+class CustomerOf(_Rule):
+    """The customer of an earlier event of this source, whose id is this text: for what names only an order."""
+
+    customer_of: _Text
+
+
+class Each(_Rule):
+    """A list made of a list: `fields` of every element."""
+
+    each: _Text
+    fields: Annotated[dict[str, ValueRule], Field(min_length=1, max_length=20)]
+
+
+def _kind(given: object) -> str:
+    match given:
+        case {"const": _} | Constant():
+            return "<const>"
+        case {"each": _} | Each():
+            return "<each>"
+        case {"customer_of": _} | CustomerOf():
+            return "<customer of>"
+        case str():
+            return "<path>"
+        case list():
+            return "<first of>"
+    return "<rule>"
+
+
+_Single = Annotated[
+    Annotated[_Text, Tag("<path>")] | Annotated[Constant, Tag("<const>")] | Annotated[Taken, Tag("<rule>")],
+    Discriminator(_kind),
+]
+_Alternatives = Annotated[list[_Single], Field(min_length=1, max_length=10)]
+ValueRule = Annotated[
+    Annotated[_Text, Tag("<path>")]
+    | Annotated[Constant, Tag("<const>")]
+    | Annotated[Taken, Tag("<rule>")]
+    | Annotated[_Alternatives, Tag("<first of>")],
+    Discriminator(_kind),
+]
+Rule = Annotated[
+    Annotated[_Text, Tag("<path>")]
+    | Annotated[Constant, Tag("<const>")]
+    | Annotated[Taken, Tag("<rule>")]
+    | Annotated[_Alternatives, Tag("<first of>")]
+    | Annotated[Each, Tag("<each>")]
+    | Annotated[CustomerOf, Tag("<customer of>")],
+    Discriminator(_kind),
+]
+Each.model_rebuild()
+
+
+def described(rule: Any) -> str:
+    """Name the places a rule looks at."""
+    match rule:
+        case Constant():
+            return "a constant"
+        case Taken(path=path) | Each(each=path) | CustomerOf(customer_of=path):
+            return path
+        case list():
+            return " or ".join(map(described, rule))
+    return str(rule)
+
+
+def compile_rule(target: str, rule: Any) -> Getter:
+    """Make a function of a document that returns the value for a target or None; it raises Unmappable."""
+    match rule:
+        case Constant(const=value):
+            return lambda _found: value
+        case list():
+            return _first([compile_rule(target, one) for one in rule])
+        case Each():
+            return _list(target, rule)
+        case Taken():
+            return _taken(target, rule)
+        case CustomerOf(customer_of=text):
+            return _source(text)
+    return _as_id(target, _source(rule))
+
+
+def _taken(target: str, rule: Taken) -> Getter:
+    get, change = _source(rule.path), compile_transforms(rule.transform)
+
+    def taken(found: Any) -> Any:
+        value = get(found)
+        if value is None:
+            return rule.default
+        try:
+            changed = change(value)
+        except CannotTransform as error:
+            raise Unmappable(target, f"{error} (from {rule.path})") from None
+        return rule.default if changed is None or changed == "" else changed
+
+    return _as_id(target, taken)
+
+
+def _as_id(target: str, get: Getter) -> Getter:
+    """Write an id that is a number as text: most shops count."""
+    if target.rpartition(".")[2] != "id":
+        return get
+
+    def as_text(found: Any) -> Any:
+        value = get(found)
+        return str(value) if type(value) is int else value
+
+    return as_text
+
+
+def _first(getters: Sequence[Getter]) -> Getter:
+    return lambda found: next((value for get in getters if (value := get(found)) is not None), None)
+
+
+def _list(target: str, rule: Each) -> Getter:
+    get = path_of(rule.each)
+    fields = {name: compile_rule(f"{target}.{name}", one) for name, one in rule.fields.items()}
+
+    def listed(found: Any) -> list[dict[str, Any]] | None:
+        items = get(found)
+        if items is None:
+            return None
+        if not isinstance(items, list):
+            raise Unmappable(target, f"a list is wanted (from {rule.each})")
+        return [{name: value for name, one in fields.items() if (value := one(item)) is not None} for item in items]
+
+    return listed
+
+
+def _source(text: str) -> Getter:
+    return _text(text) if "{" in text else path_of(text)
+
+
+def _text(template: str) -> Getter:
+    """Fill a text; where one of its paths leads nowhere, the whole is absent."""
+    pieces = _NAMED.split(template)
+    getters = [path_of(path) for path in pieces[1::2]]
+
+    def filled(found: Any) -> str | None:
+        values = [get(found) for get in getters]
+        if any(value is None or isinstance(value, dict | list) for value in values):
+            return None
+        texts = [pieces[0]]
+        for value, after in zip(values, pieces[2::2], strict=True):
+            texts += [str(value), after]
+        return "".join(texts)
+
+    return filled
+
+
+def path_of(path: str) -> Getter:
+    """Make a function that follows a dotted path; a number is a place in a list."""
+    names = path.split(".")
+    if path.startswith("$headers."):
+        names = ["$headers", path.removeprefix("$headers.").lower()]  # a header's name may hold dots
+
+    def follow(found: Any) -> Any:
+        for name in names:
+            if isinstance(found, dict):
+                found = found.get(name)
+            elif isinstance(found, list) and name.isdecimal() and int(name) < len(found):
+                found = found[int(name)]
+            else:
+                return None
+        return None if found == "" else found
+
+    return follow

@@ -1,0 +1,115 @@
+"""Where events come from in somebody else's form: a shop's webhooks, a CRM's, the topics of a foreign Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from services.trigger.domain.programs.reading import InvalidProgram, load_yaml, mistakes_in
+from services.trigger.domain.sources.mapping import CompiledMapping, MappingDocument, compile_mapping
+from services.trigger.domain.sources.signatures import SHOPIFY, WOOCOMMERCE, Signature
+
+MAX_DOCUMENT = 100_000
+
+T = TypeVar("T", bound=BaseModel)
+
+
+class InvalidSource(ValueError):
+    """Not a source, or not complete; the text says where and what would be right."""
+
+
+class SourceKind(StrEnum):
+    KAFKA = "kafka"
+    SHOPIFY = "shopify"
+    WOOCOMMERCE = "woocommerce"
+    BITRIX24 = "bitrix24"
+    GENERIC = "generic"
+
+    @property
+    def is_webhook(self) -> bool:
+        return self is not SourceKind.KAFKA
+
+
+class SourceDocument(BaseModel):
+    """Without a mapping the vendor's own is taken; topics of CloudEvents need none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    kind: SourceKind
+    topics: Annotated[
+        list[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+$", max_length=249)]], Field(max_length=50)
+    ] = []
+    signature: Signature | None = None
+    mapping: MappingDocument | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.kind is SourceKind.KAFKA) != bool(self.topics):
+            raise ValueError("topics: a source of kind kafka names them, and no other does")
+        if (self.kind is SourceKind.GENERIC) != (self.signature is not None):
+            raise ValueError("signature: a source of kind generic says how it signs, and no other does")
+        if self.kind is SourceKind.GENERIC and self.mapping is None:
+            raise ValueError("mapping: a source of kind generic needs one")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source ready for use. `url` is where more can be asked, for a vendor whose webhooks carry only ids."""
+
+    id: str
+    kind: SourceKind
+    topics: Sequence[str] = ()
+    read: CompiledMapping | None = None
+    signature: Signature | None = None
+    secrets: Sequence[str] = ()
+    url: str = ""
+
+
+_SIGNATURES = {SourceKind.SHOPIFY: SHOPIFY, SourceKind.WOOCOMMERCE: WOOCOMMERCE}
+
+
+def source_of(document: SourceDocument, *, vendors: MappingDocument | None, secrets: Sequence[str], url: str) -> Source:
+    """Make a source of its document, the vendor's own mapping and what only the environment knows."""
+    if document.kind.is_webhook and not secrets:
+        raise InvalidSource(f"{document.id}: its secret is missing: EARSHOT_SOURCE_SECRETS={document.id}:…")
+    if document.kind is SourceKind.BITRIX24 and not url:
+        raise InvalidSource(
+            f"{document.id}: where to read deals is missing: EARSHOT_SOURCE_URLS={document.id}:https://…"
+        )
+    mapping = document.mapping or vendors
+    return Source(
+        id=document.id,
+        kind=document.kind,
+        topics=document.topics,
+        read=compile_mapping(mapping) if mapping else None,
+        signature=document.signature or _SIGNATURES.get(document.kind),
+        secrets=secrets,
+        url=url,
+    )
+
+
+def read_source(text: bytes) -> SourceDocument:
+    """Read a source, YAML or JSON; raises InvalidSource."""
+    return _read(text, SourceDocument)
+
+
+def read_mapping(text: bytes) -> MappingDocument:
+    """Read a mapping that stands alone; raises InvalidSource."""
+    return _read(text, MappingDocument)
+
+
+def _read(text: bytes, kind: type[T]) -> T:
+    if len(text) > MAX_DOCUMENT:
+        raise InvalidSource(f"document: {len(text)} bytes, at most {MAX_DOCUMENT} are taken")
+    try:
+        return kind.model_validate(load_yaml(text))
+    except InvalidProgram as error:
+        raise InvalidSource(str(error)) from None
+    except ValidationError as error:
+        raise InvalidSource("; ".join(map(str, mistakes_in(text, error, of=kind, manual="docs/sources/")))) from None

@@ -1,0 +1,179 @@
+"""Takes a file: batch by batch through the same decisions as every other door."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from itertools import chain, count, islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from pydantic import TypeAdapter
+
+from services.trigger.domain.deciding.stored_decision import EventKey, StoredDecision
+from services.trigger.domain.sources.source import Source
+from services.trigger.files.reading import Record, digest_of, event_of, read_records
+from services.trigger.handlers.events import Conflict, checked, read_event
+from services.trigger.handlers.intake import REUSED, EventIntake
+from services.trigger.handlers.mapped_events import from_source, read_message
+from services.trigger.repository import decisions, files
+from services.trigger.repository.files import Position
+from shared.contract.cloudevents import Event
+from shared.contract.events import Attributes, CrmPayload
+from shared.database.db import until_it_answers
+from shared.messaging.codec import InvalidEvent
+from shared.messaging.transport import Message
+
+BATCH = 500
+_ATTRIBUTES = TypeAdapter(Attributes)
+
+
+class Mode(StrEnum):
+    INGEST = "ingest"  # asks, as every door does
+    BACKFILL = "backfill"  # fills the history and never sends
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of a file's records; `reasons` counts decisions."""
+
+    reasons: Counter[str] = field(default_factory=Counter)
+    known: int = 0  # of these decisions: made before, for the same event
+    ignored: int = 0
+    refused: int = 0
+    refused_before: int = 0  # by an earlier run, which this one goes on from
+    resumed_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FileIngest:
+    """One file on its way in. `source` names those events that do not say where they come from."""
+
+    door: EventIntake
+    path: Path
+    mode: Mode
+    source: Source
+
+    @property
+    def refusals(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.refused.csv")
+
+    async def run(self, *, again: bool = False, progress: Callable[[int], None] = lambda _offset: None) -> Report:
+        """Take what was not taken yet, or all of it again; raises InvalidFile. `progress` hears of bytes."""
+        digest, report = digest_of(self.path), Report()
+        start = Position() if again else await self._reached(digest)
+        report.resumed_at = start.line
+        if start.offset:
+            report.refused_before = self._refused_before()
+        elif self.refusals.exists():  # of a file of this name that was another, or that is taken anew
+            self.refusals.rename(free(self.refusals, stem=self.path.name))
+        for batch in _batched(read_records(self.path, start)):
+            self._write_refusals(await until_it_answers()(self._take, batch, report, digest))
+            progress(batch[-1].after.offset)
+        return report
+
+    async def _reached(self, digest: bytes) -> Position:
+        async with self.door.sessions() as session:
+            return await files.reached(session, digest, self.mode)
+
+    async def _take(self, batch: Sequence[Record], report: Report, digest: bytes) -> list[tuple[int, str]]:
+        """Decide a batch, remember how far we are, and return the lines that were refused."""
+        refused: list[tuple[int, str]] = []
+        events: list[tuple[int, Event[CrmPayload]]] = []
+        ignored = 0
+        for record in batch:
+            try:
+                event = self._read(record)
+            except InvalidEvent as error:
+                refused.append((record.line, str(error)))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is this line's
+                refused.append((record.line, f"cannot be read: {type(error).__name__}"))
+            else:
+                ignored += event is None
+                events += [] if event is None else [(record.line, event)]
+        before = await self._known([event for _, event in events])
+        made = await self._decide(events, refused)
+        async with self.door.sessions.begin() as session:
+            await files.note(session, digest, self.mode, batch[-1].after)
+        report.reasons += Counter(each.reason for each in made)
+        report.known += sum(each.key in before for each in made)
+        report.ignored += ignored
+        report.refused += len(refused)
+        return sorted(refused)
+
+    async def _known(self, events: Sequence[Event[CrmPayload]]) -> Collection[EventKey]:
+        async with self.door.sessions() as session:
+            return await decisions.find(session, {EventKey(event.source, event.id) for event in events})
+
+    async def _decide(
+        self, events: Sequence[tuple[int, Event[CrmPayload]]], refused: list[tuple[int, str]]
+    ) -> list[StoredDecision]:
+        """Decide together; a line that cannot be handled is refused."""
+        made: list[StoredDecision] = []
+        verdicts = await self.door.decide_each([event for _, event in events])
+        for (line, _), verdict in zip(events, verdicts, strict=True):
+            match verdict:
+                case StoredDecision():
+                    made.append(verdict)
+                case Conflict():
+                    refused.append((line, REUSED[0]))
+                case _:
+                    refused.append((line, f"could not be handled: {type(verdict).__name__}"))
+        return made
+
+    def _read(self, record: Record) -> Event[CrmPayload] | None:
+        if record.problem:
+            raise InvalidEvent(record.problem)
+        event = self._event(record.body)
+        return _historic(event) if event and self.mode is Mode.BACKFILL else event
+
+    def _event(self, body: bytes) -> Event[CrmPayload] | None:
+        message, now = Message("", "", body), self.door.clock.now()
+        if self.source.read is not None:
+            return read_message(from_source(self.source, message), {self.source.id: self.source}, received=now)
+        if self.path.suffix.lower() == ".csv":
+            event = event_of(msgspec.json.decode(body), source=self.source.id)
+            return read_event(Message("", "", json.dumps(event).encode()), now=now)
+        return read_event(message, now=now)
+
+    def _refused_before(self) -> int:
+        if not self.refusals.exists():
+            return 0
+        with self.refusals.open(newline="") as file:
+            return sum(1 for _ in csv.reader(file)) - 1
+
+    def _write_refusals(self, refused: Sequence[tuple[int, str]]) -> None:
+        if not refused:
+            return
+        new = not self.refusals.exists()
+        with self.refusals.open("a", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerows([*([("line", "reason")] if new else []), *refused])
+
+
+def free(wanted: Path, *, stem: str) -> Path:
+    """Find a name nobody has for a file: the one that is wanted, or with a number behind its stem."""
+    rest = wanted.name.removeprefix(stem)
+    numbered = (wanted.with_name(f"{stem}.{number}{rest}") for number in count(2))
+    return next(path for path in chain([wanted], numbered) if not path.exists())
+
+
+def _batched(records: Iterator[Record]) -> Iterator[Sequence[Record]]:
+    while batch := list(islice(records, BATCH)):
+        yield batch
+
+
+def _historic(event: Event[CrmPayload]) -> Event[CrmPayload]:
+    """Mark what may start a survey, so that it never does."""
+    attributes: dict[str, Any] | None = getattr(event.payload, "attributes", None)
+    if attributes is None:
+        return event
+    marked = event.payload.model_copy(
+        update={"attributes": _ATTRIBUTES.validate_python({**attributes, "historic": True})}
+    )
+    return checked(replace(event, payload=marked))

@@ -1,0 +1,68 @@
+"""The way in for requests: answers exist only after commit; what comes at once is committed together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import tenacity
+
+from services.trigger.domain.deciding.batch import InstallationSettings
+from services.trigger.domain.deciding.stored_decision import StoredDecision
+from services.trigger.handlers.events import Conflict, decide_events
+from services.trigger.repository.new_rows import Raced
+from shared import metrics
+from shared.clock import Clock
+from shared.contract.cloudevents import Event
+from shared.contract.events import CrmPayload
+from shared.contract.vocabulary import Service
+from shared.database.db import Sessions
+from shared.database.group_commit import GroupCommitter
+from shared.database.isolated import halved, refuse
+from shared.web import problems
+
+INVALID = "The event is not as it should be"
+REUSED = ("This id was used before", "Source and id name one event for ever: send another event under another id.")
+
+Verdict = StoredDecision | Conflict
+
+
+@dataclass(slots=True)
+class EventIntake:
+    sessions: Sessions
+    clock: Clock
+    terms: InstallationSettings
+    _group: GroupCommitter[Event[CrmPayload], Verdict] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._group = GroupCommitter(self.decide)
+
+    async def decide(self, events: Sequence[Event[CrmPayload]]) -> list[Verdict]:
+        """Decide these in one transaction, in order."""
+        raced = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(Raced), stop=tenacity.stop_after_attempt(20), reraise=True
+        )
+        verdicts: list[Verdict] = await raced(self._decide_once, events)
+        for kind, number in Counter(event.type for event in events).items():
+            metrics.EVENTS.labels(Service.TRIGGER, kind, "handled").inc(number)
+        return verdicts
+
+    async def decide_each(self, events: Sequence[Event[CrmPayload]]) -> list[Verdict | Exception]:
+        """Decide these together; one that cannot be handled stops no other, and what it raised is in its place."""
+        found = await halved(events, self.decide)
+        for event, verdict in zip(events, found, strict=True):
+            if isinstance(verdict, Exception):
+                refuse("event", verdict, service=Service.TRIGGER, type=event.type)
+        return found
+
+    async def decide_one(self, event: Event[CrmPayload]) -> StoredDecision:
+        """Decide a single event: while one transaction commits, the next events gather for theirs."""
+        verdict = await self._group.do(event)
+        if isinstance(verdict, Conflict):
+            raise problems.Conflict(*REUSED)
+        return verdict
+
+    async def _decide_once(self, events: Sequence[Event[CrmPayload]]) -> list[Verdict]:
+        async with self.sessions.begin() as session:
+            return await decide_events(session, events, now=self.clock.now(), terms=self.terms)

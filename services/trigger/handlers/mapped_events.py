@@ -1,0 +1,154 @@
+"""Messages in somebody else's form become events of ours, by the mapping of their source."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.trigger.domain.deciding.stored_decision import EventKey
+from services.trigger.domain.sources.mapping import Mapped, Unmappable
+from services.trigger.domain.sources.source import Source
+from services.trigger.handlers.events import read_event
+from services.trigger.repository import decisions
+from shared import metrics
+from shared.contract.cloudevents import Event
+from shared.contract.events import CrmPayload
+from shared.contract.topics import CRM_EVENTS
+from shared.contract.vocabulary import Service
+from shared.health import Heartbeat
+from shared.messaging.codec import MAX_BODY, InvalidEvent
+from shared.messaging.transport import Batch, EventLog, Message
+
+SOURCE = "earshot-source"  # the header that says whose form a message is in; a parked one keeps it for its replay
+
+_BINARY = ("avro", "protobuf")
+
+
+@dataclass(frozen=True, slots=True)
+class EventWithoutCustomer:
+    """An event that names no customer, only an earlier event of the same source: that one's is meant."""
+
+    mapped: Mapped
+    source: Source
+    earlier: EventKey
+    received: datetime
+
+    def of(self, customer: str) -> Event[CrmPayload]:
+        """Complete it; raises InvalidEvent."""
+        event = {**self.mapped.event, "data": {**self.mapped.event["data"], "customer": {"id": customer}}}
+        return _checked(replace(self.mapped, event=event), self.source, received=self.received)
+
+
+async def complete(session: AsyncSession, nameless: EventWithoutCustomer) -> Event[CrmPayload]:
+    """Find the customer of an event that names none; raises InvalidEvent."""
+    earlier = (await decisions.find(session, [nameless.earlier])).get(nameless.earlier)
+    if earlier is None:
+        raise InvalidEvent(f"customer.id: no event {nameless.mapped.places['customer.id']} is known yet")
+    return nameless.of(earlier.respondent_id)
+
+
+def read_message(message: Message, sources: Mapping[str, Source], *, received: datetime) -> Event[CrmPayload] | None:
+    """Read a message of any source from a log; None is of no interest. Raises InvalidEvent."""
+    read = read_mapped(message, sources, received=received)
+    if isinstance(read, EventWithoutCustomer):
+        raise InvalidEvent("customer.id: only a webhook can look up the customer of an earlier event")
+    return read
+
+
+def read_mapped(
+    message: Message, sources: Mapping[str, Source], *, received: datetime
+) -> Event[CrmPayload] | EventWithoutCustomer | None:
+    """Read a message of any source; None is of no interest. Raises InvalidEvent."""
+    _refuse_binary(message)
+    name = message.headers.get(SOURCE)
+    if name is None:
+        return read_event(message, now=received)
+    source = sources.get(name)
+    if source is None:
+        raise InvalidEvent(f"{SOURCE}: there is no such source any more")
+    if source.read is None:
+        return read_event(message, now=received)
+    event = _map(source, message, received=received)
+    if event is None:
+        metrics.EVENTS.labels(Service.TRIGGER, "", "ignored").inc()
+    return event
+
+
+def from_source(source: Source, message: Message) -> Message:
+    """Put a message as one of ours that says whose form it is in."""
+    return replace(message, topic=CRM_EVENTS.name, headers={**message.headers, SOURCE: source.id})
+
+
+def _refuse_binary(message: Message) -> None:
+    """Name Avro and Protobuf, which begin with the registry's magic byte 0 and the schema's number."""
+    types = [value.lower() for name, value in message.headers.items() if name.lower() == "content-type"]
+    if message.body[:1] == b"\0" or (types and any(name in types[0] for name in _BINARY)):
+        raise InvalidEvent("body: Avro or Protobuf cannot be read, send JSON")
+
+
+def _map(source: Source, message: Message, *, received: datetime) -> Event[CrmPayload] | EventWithoutCustomer | None:
+    found = _document(message, received)
+    try:
+        mapped = source.read(found) if source.read else None
+    except Unmappable as error:
+        raise InvalidEvent(str(error)) from None
+    if mapped is None:
+        return None
+    if mapped.customer_of is not None:
+        return EventWithoutCustomer(mapped, source, EventKey(source.id, mapped.customer_of), received)
+    return _checked(mapped, source, received=received)
+
+
+def _document(message: Message, received: datetime) -> Any:
+    """Decode the body; headers, key and time of arrival stand beside its fields."""
+    if not message.body:
+        return None
+    if len(message.body) > MAX_BODY:
+        raise InvalidEvent(f"body: {len(message.body)} bytes, at most {MAX_BODY} are taken")
+    try:
+        found = msgspec.json.decode(message.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InvalidEvent(f"body: {error}") from None
+    except RecursionError:
+        raise InvalidEvent("body: nested too deeply") from None
+    if not isinstance(found, dict):
+        return found
+    headers = {name.lower(): value for name, value in message.headers.items()}
+    return {"$headers": headers, "$key": message.key, "$received": received.isoformat(), **found}
+
+
+def _checked(mapped: Mapped, source: Source, *, received: datetime) -> Event[CrmPayload]:
+    """Hold what was made against the contract; an error names the place in the foreign document too."""
+    try:
+        body = msgspec.json.encode({**mapped.event, "source": source.id})
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        raise InvalidEvent("body: holds a value that cannot be written as JSON") from None
+    try:
+        return read_event(Message(CRM_EVENTS.name, "", body), now=received)
+    except InvalidEvent as error:
+        place = mapped.places.get(str(error).partition(":")[0])
+        raise InvalidEvent(f"{error} (from {place})" if place else str(error)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignLog:
+    """A foreign cluster's topics, read under their own names by a group of this installation."""
+
+    inner: EventLog
+    source_of: Callable[[str], Source]
+    group_prefix: str = ""
+
+    async def read(
+        self, group: str, topics: Sequence[str], *, limit: int = 500, heartbeat: Heartbeat | None = None
+    ) -> AsyncGenerator[Batch, None]:
+        reading = self.inner.read(self.group_prefix + group, topics, limit=limit, heartbeat=heartbeat)
+        async with aclosing(reading) as batches:
+            async for batch in batches:
+                messages = [from_source(self.source_of(message.topic), message) for message in batch.messages]
+                yield Batch(messages, batch.ack)

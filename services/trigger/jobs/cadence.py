@@ -1,0 +1,40 @@
+"""The clock tick: relational programs ask whose turn it is."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from functools import partial
+
+from services.trigger.domain.deciding.batch import InstallationSettings
+from services.trigger.domain.programs.program import Program, by_priority
+from services.trigger.handlers.cadence import ask_next
+from services.trigger.repository import programs
+from shared.clock import Clock
+from shared.contract.vocabulary import Service
+from shared.database.db import Sessions
+from shared.database.isolated import isolated
+from shared.health import Heartbeat
+
+
+@dataclass(frozen=True, slots=True)
+class Cadences:
+    sessions: Sessions
+    clock: Clock
+    terms: InstallationSettings
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    heartbeat: Heartbeat = field(default_factory=partial(Heartbeat, "cadences"))
+
+    async def tick(self) -> None:
+        """Work through every day that is due, a transaction for each batch."""
+        async with self.sessions() as session:
+            current = by_priority(await programs.current(session))
+        for program in current:
+            if program.document.cadence is not None:
+                with isolated("cadence", service=Service.TRIGGER, outages=True, program=program.id):
+                    while not self.stop.is_set() and await self._one_batch(program):
+                        self.heartbeat.beat()
+
+    async def _one_batch(self, program: Program) -> bool:
+        async with self.sessions.begin() as session:
+            return await ask_next(session, program, now=self.clock.now(), terms=self.terms)

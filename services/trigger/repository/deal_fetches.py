@@ -1,0 +1,51 @@
+"""What is still to be asked of a CRM whose webhooks carry only numbers; machine time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.database import db
+
+
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """A version is one notice: what is noticed while we ask is asked again."""
+
+    source: str
+    ref: str
+    version: int
+    attempts: int
+
+
+_ADD = """INSERT INTO rereads (source, ref) VALUES ($1, $2)
+ON CONFLICT (source, ref) DO UPDATE SET version = rereads.version + 1, attempts = 0, due_at = clock_timestamp()"""
+
+_CLAIM = """UPDATE rereads SET attempts = attempts + 1, due_at = clock_timestamp() + $1::float8 * interval '1 second'
+WHERE (source, ref) IN (SELECT source, ref FROM rereads WHERE due_at <= clock_timestamp()
+ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING source, ref, version, attempts"""
+
+_LATER = """UPDATE rereads SET due_at = clock_timestamp() + $4::float8 * interval '1 second'
+WHERE source = $1 AND ref = $2 AND version = $3"""
+
+_DONE = "DELETE FROM rereads WHERE source = $1 AND ref = $2 AND version = $3"
+
+
+async def add(session: AsyncSession, source: str, ref: str) -> None:
+    await db.fetch(session, _ADD, source, ref)
+
+
+async def claim(session: AsyncSession, *, lease_s: float) -> Reread | None:
+    """Take what is due longest; it is due again after the lease, should we not come back."""
+    rows = await db.fetch(session, _CLAIM, lease_s)
+    return Reread(**rows[0]) if rows else None
+
+
+async def put_off(session: AsyncSession, reread: Reread, *, seconds: float) -> None:
+    await db.fetch(session, _LATER, reread.source, reread.ref, reread.version, seconds)
+
+
+async def done(session: AsyncSession, reread: Reread) -> None:
+    """Forget it, unless it was noticed again meanwhile."""
+    await db.fetch(session, _DONE, reread.source, reread.ref, reread.version)

@@ -1,0 +1,66 @@
+"""Past events as far as they were kept, to be decided again: what their orders said, and who is known now."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+from msgspec.structs import replace
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.trigger.domain.respondents import Respondent
+from services.trigger.domain.touchpoints import TriggerPayload
+from services.trigger.repository import respondents
+from shared.contract.cloudevents import Event
+from shared.contract.events import BY_TYPE, CrmPayload
+from shared.database import db
+
+_EVENTS = """SELECT d.source, d.event_id, d.type, d.event_time, d.respondent_id, d.subject, t.details
+FROM decisions AS d
+LEFT JOIN touchpoints AS t ON t.respondent_id = d.respondent_id AND t.ref = d.subject
+    AND t.kind = CASE WHEN d.type LIKE 'crm.service.%' THEN 'service' ELSE 'order' END
+WHERE d.event_time >= $1 AND d.type = ANY($2::text[]) ORDER BY d.event_time, d.id"""
+
+_KINDS = {
+    "crm.purchase.completed": "order",
+    "crm.order.delivered": "order",
+    "crm.purchase.cancelled": "order",
+    "crm.service.completed": "service",
+    "crm.service.reopened": "service",
+}
+
+
+async def events_since(session: AsyncSession, since: datetime) -> list[Event[TriggerPayload]]:
+    """Load the purchases, services, deliveries and reversals since then, oldest first."""
+    rows = await db.fetch(session, _EVENTS, since, list(_KINDS))
+    return [_event(row) for row in rows]
+
+
+async def respondents_at(
+    session: AsyncSession, since: datetime, events: list[Event[TriggerPayload]]
+) -> Mapping[str, Respondent]:
+    """Load everybody, without what happened to them since then: addresses and consent are those of today."""
+    bought = Counter(event.payload.key for event in events if event.type == "crm.purchase.completed")
+    return {
+        known.id: replace(
+            known,
+            purchases=max(known.purchases - bought[known.id], 0),
+            moments={
+                cause: {program: at for program, at in places.items() if at < since}
+                for cause, places in known.moments.items()
+            },
+        )
+        for known in await respondents.everybody(session)
+    }
+
+
+def _event(row: asyncpg.Record) -> Event[TriggerPayload]:
+    model = BY_TYPE[row["type"]]
+    said: dict[str, Any] = row["details"] if row["type"].endswith(".completed") and row["details"] else {}
+    about = {_KINDS[row["type"]]: {"id": row["subject"]}, **said, "customer": {"id": row["respondent_id"]}}
+    payload = model.model_validate(about)
+    assert isinstance(payload, CrmPayload)
+    return Event(row["event_id"], row["source"], row["event_time"], payload)

@@ -1,0 +1,130 @@
+"""The tables of a simulation, and its files."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from services.trigger.domain.deciding.cases import Reason
+from services.trigger.domain.deciding.explanations import TITLES
+from services.trigger.domain.programs.program import Program
+from services.trigger.simulation.simulate import Asked, Outcome
+from shared.contract.vocabulary import ChannelKind, counted
+
+_DAYS_SHOWN = 31
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Of one message or call, in whatever currency."""
+
+    sms: Decimal
+    call: Decimal
+
+    def of(self, contacts: Counter[ChannelKind]) -> Decimal:
+        return contacts[ChannelKind.SMS] * self.sms + contacts[ChannelKind.CALL] * self.call
+
+
+def show(  # noqa: PLR0913 - what a report is about
+    console: Console, program: Program, *, new: Outcome, now: Outcome | None, current: Program | None, prices: Prices
+) -> None:
+    """Print what would have happened beside what the programs there are, `current` among them, would have done."""
+    name = f"version {current.version} now" if current else "without it now"
+    console.print(_figures(program, name, new=new, before=now, prices=prices))
+    console.print(_reasons(name, new=new, before=now))
+    console.print(_calendar(new.of(program.id)))
+    console.print("Contacts and cost are at most: as if nobody answered and every step went out.")
+
+
+def _figures(program: Program, name: str, *, new: Outcome, before: Outcome | None, prices: Prices) -> Table:
+    table = Table("", name, "this", "difference", title=f"{program.id}, tried on {counted(new.events, 'event')}")
+    _right(table)
+    _add(table, "asked by it", _asked(before, program.id), len(new.of(program.id)))
+    _add(table, "asked by all programs", len(before.asked) if before else None, len(new.asked))
+    ours, theirs = _contacts(new.of(program.id)), _contacts(before.of(program.id)) if before else None
+    for channel in ChannelKind:
+        _add(table, f"contacts by {channel}", theirs[channel] if theirs is not None else None, ours[channel])
+    _add(table, "cost", prices.of(theirs) if theirs is not None else None, prices.of(ours))
+    busiest = _busiest(new.of(program.id))
+    _add(table, "on the busiest day", _busiest(before.of(program.id)) if before else None, busiest)
+    return table
+
+
+def _reasons(name: str, *, new: Outcome, before: Outcome | None) -> Table:
+    table = Table("", name, "this", "difference", title="Every event, by the rule that got furthest in any program")
+    _right(table)
+    ours, theirs = _by_reason(new), _by_reason(before) if before else None
+    for reason in Reason:
+        if ours[reason] or (theirs and theirs[reason]):
+            _add(table, f"{reason}: {TITLES[reason]}", theirs[reason] if theirs is not None else None, ours[reason])
+    return table
+
+
+def _calendar(asked: Sequence[Asked]) -> Table:
+    days = {one.send_at.date() for one in asked}
+    unit = "day" if len(days) <= _DAYS_SHOWN else "month"
+    table = Table(unit, "asked", *(f"first by {channel}" for channel in ChannelKind), title=f"Asked, by {unit}")
+    _right(table)
+    rows = Counter((one.send_at.strftime("%Y-%m-%d" if unit == "day" else "%Y-%m"), _first(one)) for one in asked)
+    for period in sorted({period for period, _ in rows}):
+        counts = [rows[period, channel] for channel in ChannelKind]
+        table.add_row(period, f"{sum(counts):,}", *(f"{number:,}" for number in counts))
+    return table
+
+
+def _right(table: Table) -> None:
+    for column in table.columns[1:]:
+        column.justify = "right"
+
+
+def _add(table: Table, name: str, before: Decimal | int | None, now: Decimal | int) -> None:
+    if before is None:
+        table.add_row(name, "", f"{now:,}", "")
+    else:
+        table.add_row(name, f"{before:,}", f"{now:,}", f"{now - before:+,}")
+
+
+def _asked(outcome: Outcome | None, program_id: str) -> int | None:
+    return len(outcome.of(program_id)) if outcome else None
+
+
+def _contacts(asked: Sequence[Asked]) -> Counter[ChannelKind]:
+    return Counter(channel for one in asked for channel in one.contacts)
+
+
+def _busiest(asked: Sequence[Asked]) -> int:
+    return max(Counter(one.send_at.date() for one in asked).values(), default=0)
+
+
+def _by_reason(outcome: Outcome) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for (_program, reason), number in outcome.reasons.items():
+        counts[reason] += number
+    return counts
+
+
+def _first(asked: Asked) -> ChannelKind:
+    return asked.contacts[0]
+
+
+def write(folder: Path, asked: Sequence[Asked]) -> None:
+    """Write asked.csv, a line for each survey, and days.csv, a line for each day and channel."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "asked.csv").open("w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["customer", "event", "program", "send_at", "contacts"])
+        for one in asked:
+            contacts = " ".join(one.contacts)
+            lines.writerow([one.customer_id, one.event_id, one.program_id, one.send_at.isoformat(), contacts])
+    days = Counter((one.send_at.date(), _first(one)) for one in asked)
+    with (folder / "days.csv").open("w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["day", "channel", "asked"])
+        lines.writerows([day, channel, number] for (day, channel), number in sorted(days.items()))

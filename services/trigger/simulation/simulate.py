@@ -1,0 +1,135 @@
+"""What programs would have decided about past events: the same code as for real, on a history kept in memory.
+
+Every event is decided at its own time. Nobody answers, so caps after an answer or a decline never bind.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+
+from services.trigger.domain.deciding.batch import DecisionBatch, InstallationSettings
+from services.trigger.domain.deciding.cadence import CadenceDay
+from services.trigger.domain.deciding.cases import Reason
+from services.trigger.domain.deciding.suppressions import Suppression
+from services.trigger.domain.programs.program import Program, by_priority
+from services.trigger.domain.programs.quotas import local_day
+from services.trigger.domain.respondents import Respondent
+from services.trigger.domain.sampling import spread_of
+from services.trigger.domain.touchpoints import CadenceDue, TriggerPayload
+from shared.contract.cloudevents import Event
+from shared.contract.events import SurveyRequested
+from shared.contract.vocabulary import ChannelKind, Service
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One survey that would have been; `contacts` are the steps that could reach the customer."""
+
+    event_id: str
+    customer_id: str
+    program_id: str
+    send_at: datetime
+    contacts: Sequence[ChannelKind]
+
+    @classmethod
+    def of(cls, request: SurveyRequested) -> Asked:
+        contacts = [step.channel for step in request.plan if _can_reach(request, step.channel)]
+        return cls(request.event.id, request.customer_id, request.program.id, request.send_at, contacts)
+
+
+def _can_reach(request: SurveyRequested, channel: ChannelKind) -> bool:
+    address = request.contact.email if channel is ChannelKind.EMAIL else request.contact.phone
+    return bool(address) and getattr(request.consent, channel) is True
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a simulation counted; reasons by (program, reason), the program empty where none starts on the event."""
+
+    events: int = 0
+    reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
+    asked: list[Asked] = field(default_factory=list)
+
+    def of(self, program_id: str) -> list[Asked]:
+        return [asked for asked in self.asked if asked.program_id == program_id]
+
+
+class _Everybody(dict[str, Respondent]):
+    """Customers as they become known; their places in a cadence are kept in order."""
+
+    def __init__(self, known: Mapping[str, Respondent]) -> None:
+        super().__init__(known)
+        self._places = sorted((spread_of(id_), id_) for id_ in known)
+
+    def __missing__(self, id_: str) -> Respondent:
+        self[id_] = Respondent(id_)
+        insort(self._places, (spread_of(id_), id_))
+        return self[id_]
+
+    def whose_turn(self, turn: CadenceDay) -> list[str]:
+        first, last = (bisect_left(self._places, (place, "")) for place in (turn.first, turn.last))
+        return [id_ for _, id_ in self._places[first:last] if self[id_].known_at is not None]
+
+
+class Simulation:
+    """One set of programs, fed with events in the order of their times."""
+
+    def __init__(
+        self,
+        programs: Mapping[str, Program],
+        *,
+        respondents: Mapping[str, Respondent],
+        suppressions: Mapping[str, Sequence[Suppression]],
+        terms: InstallationSettings,
+    ) -> None:
+        self._everybody = _Everybody(respondents)
+        self._relational = [program for program in by_priority(programs) if program.document.cadence is not None]
+        self._days: dict[str, date] = {}
+        self._batch = DecisionBatch(
+            programs=by_priority(programs),
+            groups={program.id: program.document.group for program in programs.values() if program.document.group},
+            respondents=self._everybody,
+            touchpoints={},
+            suppressions=dict(suppressions),
+            used={},
+            now=datetime.min,  # noqa: DTZ901 - set by the first event
+            terms=terms,
+        )
+        self.outcome = Outcome()
+
+    def take(self, event: Event[TriggerPayload]) -> None:
+        """Decide an event at its own time, after the turns of the days before it."""
+        for due in list(self._turns_until(event.time)):
+            self._decide(due)
+        self._decide(event)
+        self.outcome.events += 1
+
+    def _decide(self, event: Event[TriggerPayload]) -> None:
+        batch = self._batch
+        batch.now = event.time
+        decision = batch.decide(event, digest=b"")
+        self.outcome.reasons[decision.program_id or "", decision.reason] += 1
+        if decision.reason == Reason.ASKED:
+            requests = (e.payload for e in batch.events if isinstance(e.payload, SurveyRequested))
+            self.outcome.asked += map(Asked.of, requests)
+        for gathered in (batch.decisions, batch.events, batch.missing):
+            gathered.clear()
+
+    def _turns_until(self, now: datetime) -> Iterator[Event[CadenceDue]]:
+        for program in self._relational:
+            cadence, zone = program.document.cadence, program.document.time_zone
+            assert cadence is not None
+            today = local_day(now, zone)
+            day = self._days.get(program.id, today)
+            while day < today:
+                turn = CadenceDay.of(day, cadence=cadence)
+                for id_ in self._everybody.whose_turn(turn):
+                    payload = CadenceDue(respondent_id=id_, program_id=program.id, period=turn.period)
+                    id_of_event = f"{program.id}:{turn.period}:{id_}"
+                    yield Event(id_of_event, Service.TRIGGER.source, turn.begins_at(zone), payload)
+                day += timedelta(days=1)
+            self._days[program.id] = today

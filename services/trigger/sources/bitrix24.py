@@ -1,0 +1,137 @@
+"""Bitrix24 says only that a deal changed; what it is now is read by REST, outside every transaction.
+
+Formats: apidocs.bitrix24.com, events onCrmDealAdd, onCrmDealUpdate and onCrmDealMoveToCategory, methods crm.deal.get
+and crm.contact.get over an incoming webhook.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+import structlog
+
+from services.trigger.domain.sources.source import Source
+from services.trigger.repository import deal_fetches
+from services.trigger.repository.deal_fetches import Reread
+from shared.contract.vocabulary import Service
+from shared.database.db import Sessions
+from shared.database.isolated import isolated
+from shared.web.client import HttpClient, MaybeSent, NotSent
+from shared.web.problems import Unauthorized
+
+log = structlog.get_logger()
+
+_EVENTS = ("ONCRMDEALADD", "ONCRMDEALUPDATE", "ONCRMDEALMOVETOCATEGORY")
+LEASE_S = 60.0  # longer than to read a deal and its contact, and to decide
+WITHIN_S = 10.0
+IDLE_S = 0.5
+LONGEST_PAUSE_S = 3600.0
+GIVE_UP_AFTER = 100  # about four days
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    deal: str
+
+
+class FetchFailed(Exception):
+    """The CRM did not tell: try again later."""
+
+
+def read_notice(body: bytes, tokens: Sequence[str]) -> Notice | None:
+    """Read the form; None is an event of no interest. Raises Unauthorized."""
+    try:
+        form = dict(parse_qsl(body.decode(), max_num_fields=200))
+    except ValueError:
+        form = {}
+    given = form.get("auth[application_token]", "").encode()
+    if not any(hmac.compare_digest(given, token.encode()) for token in tokens):
+        raise Unauthorized("The application token is wrong", "Set it in EARSHOT_SOURCE_SECRETS.")
+    deal = form.get("data[FIELDS][ID]", "")
+    if form.get("event", "").upper() not in _EVENTS or not (deal.isascii() and deal.isdigit() and len(deal) <= 20):
+        return None
+    return Notice(deal)
+
+
+@dataclass(slots=True)
+class Rereading:
+    """Asks for what was noticed, one deal after another, and hands each to the door.
+
+    `decide` takes (source, body, headers). A deal that cannot be read is tried again for days, then given up.
+    """
+
+    sessions: Sessions
+    sources: Mapping[str, Source]
+    decide: Callable[[Source, bytes, Mapping[str, str]], Awaitable[object]]
+    _clients: dict[str, HttpClient] = field(default_factory=dict, init=False)
+
+    async def close(self) -> None:
+        for client in self._clients.values():
+            await client.close()
+
+    async def tick(self) -> int:
+        """Ask for what is due longest; say how many deals that were. Its lease begins when it is its turn."""
+        async with self.sessions.begin() as session:
+            reread = await deal_fetches.claim(session, lease_s=LEASE_S)
+        if reread is None:
+            return 0
+        await self._perform(reread)
+        return 1
+
+    async def _perform(self, reread: Reread) -> None:
+        try:
+            with isolated(
+                "deal", service=Service.TRIGGER, passing=(FetchFailed,), outages=True, ref=reread.ref
+            ) as guarded:
+                await self._read(reread)
+        except FetchFailed as error:
+            await self._put_off(reread, str(error))
+            return
+        if guarded.error is not None:
+            await self._put_off(reread, type(guarded.error).__name__)
+            return
+        async with self.sessions.begin() as session:
+            await deal_fetches.done(session, reread)
+
+    async def _read(self, reread: Reread) -> None:
+        if source := self.sources.get(reread.source):
+            found = await self._ask(source, reread.ref)
+            await self.decide(source, json.dumps(found).encode(), {})
+
+    async def _put_off(self, reread: Reread, why: str) -> None:
+        given_up = reread.attempts >= GIVE_UP_AFTER
+        report = log.error if given_up else log.warning
+        report("reread.failed", source=reread.source, ref=reread.ref, attempts=reread.attempts, why=why)
+        async with self.sessions.begin() as session:
+            if given_up:
+                await deal_fetches.done(session, reread)
+            else:
+                await deal_fetches.put_off(session, reread, seconds=min(2.0**reread.attempts, LONGEST_PAUSE_S))
+
+    async def _ask(self, source: Source, deal_id: str) -> dict[str, Any]:
+        """Read a deal and its contact; raises Unread."""
+        client = self._clients.get(source.id)
+        if client is None:
+            client = self._clients[source.id] = HttpClient(source.url, max_connections=2)
+        deal = await _call(client, "crm.deal.get.json", deal_id)
+        contact = str(deal.get("CONTACT_ID") or "0")
+        return {
+            "deal": deal,
+            "contact": await _call(client, "crm.contact.get.json", contact) if contact != "0" else None,
+        }
+
+
+async def _call(client: HttpClient, method: str, id_: str) -> dict[str, Any]:
+    try:
+        reply = await client.post_form(method, {"id": id_}, within_s=WITHIN_S)
+    except (NotSent, MaybeSent) as error:
+        raise FetchFailed(type(error).__name__) from error
+    found = reply.json().get("result")
+    if reply.status != 200 or not isinstance(found, dict):
+        raise FetchFailed(f"HTTP {reply.status}")
+    return found

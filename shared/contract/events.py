@@ -1,0 +1,601 @@
+"""The contract: every event the services exchange, with its topic, key and version.
+
+Consumers ignore unknown fields; events only grow. JSON Schemas are generated from these models into `docs/events/`
+(`earshot schemas`), and samples of every version ever published stay in `tests/contract/samples/`. How an event
+looks on the wire (CloudEvents 1.0) is `shared/contract/cloudevents.py`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Self
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+
+from shared.contract.vocabulary import (
+    AnswerMode,
+    AttemptState,
+    CallDisposition,
+    CallOutcome,
+    Category,
+    ChannelKind,
+    InvitationOutcome,
+    SuppressionReason,
+    respondent_id,
+)
+
+
+def _utc(moment: datetime) -> datetime:
+    if not 1900 <= moment.year < 2200:  # far from the ends of the calendar, where time arithmetic overflows
+        raise ValueError("the year must be between 1900 and 2199")
+    return moment.astimezone(UTC)
+
+
+def _empty(kind: type[Any]) -> Any:
+    """Default to an empty list or dict; a literal one pydantic copies deeply for every event."""
+    return Field(default_factory=kind, json_schema_extra={"default": kind()})
+
+
+def _by_name(attributes: dict[str, Scalar]) -> dict[str, Scalar]:
+    """Sort, so that what says the same is written the same."""
+    return dict(sorted(attributes.items()))
+
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+Name = Annotated[str, StringConstraints(max_length=300)]
+Text = Annotated[str, StringConstraints(max_length=4000)]
+Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
+Money = Annotated[Decimal, Field(max_digits=18, decimal_places=4)]
+Score = Annotated[int, Field(strict=True, ge=0, le=10)]
+Whole = Annotated[int, Field(strict=True, ge=0)]
+Scalar = Annotated[str, StringConstraints(max_length=1000)] | bool | int | float | None
+Attributes = Annotated[dict[Id, Scalar], Field(max_length=100), AfterValidator(_by_name)]
+Segments = Annotated[dict[Id, Id], Field(max_length=50)]
+
+
+class Part(BaseModel):
+    """A piece of an event: frozen, unknown fields ignored, no NaN and no infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, str_max_length=20_000)
+
+
+class Payload(Part):
+    """The `data` of one event type."""
+
+    type: ClassVar[str]
+    topic: ClassVar[str]
+    schema_version: ClassVar[int] = 1
+
+    @property
+    def key(self) -> str:
+        """What the topic is ordered by."""
+        raise NotImplementedError
+
+
+# --- crm.events: what happened to a customer; any key, any producer
+
+
+class Consent(Part):
+    """Per channel: yes, no, or unknown."""
+
+    email: bool | None = None
+    sms: bool | None = None
+    call: bool | None = None
+
+
+class CustomerRef(Part):
+    id: Id
+
+
+class Customer(CustomerRef):
+    name: Name | None = None
+    email: Name | None = None
+    phone: Name | None = None
+    locale: Name | None = None
+    time_zone: Name | None = None
+    consent: Consent = Consent()
+    attributes: Attributes = _empty(dict)
+
+
+class Touchpoint(Part):
+    store: Id | None = None
+    region: Id | None = None
+    channel: Id | None = None
+    employee: Id | None = None
+    device: Id | None = None
+    stage: Id | None = None
+
+
+class Item(Part):
+    id: Id
+    name: Name | None = None
+    quantity: Money | None = None
+    amount: Money | None = None
+
+
+class OrderRef(Part):
+    id: Id
+
+
+class Order(OrderRef):
+    amount: Money | None = None
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] | None = None
+    items: Annotated[list[Item], Field(max_length=500)] = _empty(list)
+
+
+class ServiceRef(Part):
+    id: Id
+
+
+class ServiceJob(ServiceRef):
+    kind: Id | None = None
+
+
+class CrmPayload(Payload):
+    topic = "crm.events"
+    customer: CustomerRef
+
+    @property
+    def key(self) -> str:
+        return respondent_id(self.customer.id)
+
+
+class PurchaseCompleted(CrmPayload):
+    """Handed over or delivered."""
+
+    type = "crm.purchase.completed"
+    customer: Customer
+    order: Order
+    touchpoint: Touchpoint = Touchpoint()
+    attributes: Attributes = _empty(dict)
+
+
+class ServiceCompleted(CrmPayload):
+    type = "crm.service.completed"
+    customer: Customer
+    service: ServiceJob
+    touchpoint: Touchpoint = Touchpoint()
+    attributes: Attributes = _empty(dict)
+
+
+class OrderDelivered(CrmPayload):
+    """Starts the delay where the shop ships."""
+
+    type = "crm.order.delivered"
+    order: OrderRef
+
+
+class PurchaseCancelled(CrmPayload):
+    """Withdraws a survey not yet answered."""
+
+    type = "crm.purchase.cancelled"
+    order: OrderRef
+    reason: Text | None = None
+
+
+class ServiceReopened(CrmPayload):
+    """Withdraws a survey not yet answered."""
+
+    type = "crm.service.reopened"
+    service: ServiceRef
+    reason: Text | None = None
+
+
+class CustomerUpdated(CrmPayload):
+    """New addresses or consent; what is absent stays as it was."""
+
+    type = "crm.customer.updated"
+    customer: Customer
+
+
+class CustomerErased(CrmPayload):
+    type = "crm.customer.erased"
+
+
+# --- survey.*: keyed by respondent
+
+
+class SurveyPayload(Payload):
+    respondent_id: Id
+
+    @property
+    def key(self) -> str:
+        return self.respondent_id
+
+
+class InvitationPayload(SurveyPayload):
+    invitation_id: UUID
+
+
+class EventRef(Part):
+    """The event an invitation is about; `subject` is its order or service."""
+
+    source: Id
+    id: Id
+    type: Id
+    time: Instant
+    subject: Id | None = None
+    amount: Money | None = None
+    currency: Id | None = None
+
+
+class ProgramRef(Part):
+    id: Id
+    version: Whole
+    title: Name = ""
+
+
+class Brand(Part):
+    name: Name
+    color: Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")] = "#17202a"
+    logo_url: Name | None = None
+    privacy_url: Name | None = None
+    review_url: Name | None = None
+
+
+class Reason(Part):
+    id: Id
+    text: Name
+
+
+class Reasons(Part):
+    """What may be ticked after the score; promoters see another list than the rest."""
+
+    promoter: list[Reason] = _empty(list)
+    other: list[Reason] = _empty(list)
+
+
+class ExtraQuestion(Part):
+    id: Id
+    text: Text
+    choices: list[Reason] = _empty(list)
+
+
+class Thanks(Part):
+    promoter: Text = ""
+    passive: Text = ""
+    detractor: Text = ""
+
+
+class Window(Part):
+    """Hours of the respondent's day in which a step may go out."""
+
+    start: time = time(9)
+    end: time = time(21)
+
+    @field_validator("start", "end")
+    @classmethod
+    def _of_the_respondents_day(cls, hour: time) -> time:
+        """Take the hour as it is written: it has no zone but the respondent's."""
+        return hour.replace(tzinfo=None)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.start >= self.end:
+            raise ValueError("window: start must be before end")
+        return self
+
+
+class PlanStep(Part):
+    """One contact; `delay_s` seconds of business time after the step before it, `max_attempts` tries of it."""
+
+    step: Annotated[int, Field(strict=True, ge=1, le=100)]
+    channel: ChannelKind
+    delay_s: Whole
+    template: Id = "default"
+    window: Window | None = None
+    holidays: Id | None = None
+    max_attempts: Annotated[int, Field(strict=True, ge=1, le=20)] = 3
+
+
+class ContactCap(Part):
+    """At most `limit` contacts in `days` days, over one channel or all."""
+
+    name: Id
+    channel: ChannelKind | None = None
+    limit: Whole
+    days: Whole
+
+
+class Contact(Part):
+    email: Name | None = None
+    phone: Name | None = None
+
+
+class SurveyRequested(InvitationPayload):
+    type = "survey.requested"
+    topic = "survey.requests"
+    customer_id: Id
+    customer_name: Name | None = None
+    event: EventRef
+    program: ProgramRef
+    brand: Brand
+    locale: Id
+    time_zone: Id
+    question: Text
+    reasons: Reasons = Reasons()
+    extra_questions: Annotated[list[ExtraQuestion], Field(max_length=2)] = _empty(list)
+    thanks: Thanks = Thanks()
+    call_back: bool = True
+    send_at: Instant
+    expires_at: Instant
+    plan: Annotated[list[PlanStep], Field(min_length=1, max_length=100)]
+    contact_caps: list[ContactCap] = _empty(list)
+    contact: Contact
+    consent: Consent = Consent()
+    segments: Segments = _empty(dict)
+    test: bool = False
+    link_key: Id
+
+
+class SurveyWithdrawn(InvitationPayload):
+    type = "survey.withdrawn"
+    topic = "survey.requests"
+    reason: Id
+
+
+class RespondentConsentChanged(SurveyPayload):
+    type = "respondent.consent_changed"
+    topic = "survey.requests"
+    consent: Consent
+
+
+class RespondentErased(SurveyPayload):
+    type = "respondent.erased"
+    topic = "survey.requests"
+
+
+class RespondentPurchased(SurveyPayload):
+    """A purchase or service by somebody asked in the 90 days before it, so that scoring can tell who came back."""
+
+    type = "respondent.purchased"
+    topic = "survey.requests"
+    event: EventRef
+
+
+class ProgramPublished(Payload):
+    """The whole document, for settings that must not block a request; the topic is compacted."""
+
+    type = "program.published"
+    topic = "survey.programs"
+    program_id: Id
+    program_version: Whole
+    document: dict[str, JsonValue]
+
+    @property
+    def key(self) -> str:
+        return self.program_id
+
+
+class ContactAttempted(InvitationPayload):
+    """One change of the attempt ledger; a higher revision replaces a lower one."""
+
+    type = "contact.attempted"
+    topic = "survey.deliveries"
+    attempt_id: UUID
+    revision: Whole
+    step: Whole
+    channel: ChannelKind
+    provider: Id
+    state: AttemptState
+    reason: Id | None = None
+    at: Instant
+
+
+class InvitationClosed(InvitationPayload):
+    """The end of a chain; a late answer may turn exhausted or expired into answered."""
+
+    type = "invitation.closed"
+    topic = "survey.deliveries"
+    outcome: InvitationOutcome
+    at: Instant
+
+
+class Suppression(SurveyPayload):
+    """`channel` and `program` None mean all; `until` None means for ever.
+
+    `address` is the fingerprint of the only address it is about, in hex; None where it is about the person.
+    """
+
+    channel: ChannelKind | None = None
+    program: Id | None = None
+    reason: SuppressionReason
+    until: Instant | None = None
+    address: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+
+class RespondentSuppressed(Suppression):
+    type = "respondent.suppressed"
+    topic = "survey.deliveries"
+
+
+class RespondentReleased(Suppression):
+    type = "respondent.released"
+    topic = "survey.deliveries"
+
+
+class CallRequested(InvitationPayload):
+    type = "call.requested"
+    topic = "survey.calls"
+    task_id: UUID
+    step: Whole
+    name: Name | None = None
+    phone: Name
+    time_zone: Id
+    locale: Id
+    script: Text
+    summary: Text = ""
+    window: Window | None = None
+    max_attempts: Annotated[int, Field(strict=True, ge=1, le=20)] = 3
+    priority: int = 0
+    expires_at: Instant
+
+
+class CallWithdrawn(InvitationPayload):
+    type = "call.withdrawn"
+    topic = "survey.calls"
+    task_id: UUID
+    reason: Id
+
+
+class AnswerPayload(InvitationPayload):
+    topic = "survey.answers"
+    customer_id: Id
+    answer_id: UUID
+    version: Annotated[int, Field(strict=True, ge=1)]
+    program: ProgramRef
+    score: Score
+    category: Category
+    reasons: list[Id] = _empty(list)
+    comment: Text | None = None
+    segments: Segments = _empty(dict)
+    mode: AnswerMode
+    step: Whole
+    suspect: bool = False
+    answered_at: Instant
+
+
+class SurveyAnswered(AnswerPayload):
+    type = "survey.answered"
+
+
+class AnswerAmended(AnswerPayload):
+    type = "answer.amended"
+
+
+class CallAttempted(InvitationPayload):
+    type = "call.attempted"
+    topic = "survey.answers"
+    task_id: UUID
+    attempt: Whole
+    disposition: CallDisposition
+    at: Instant
+
+
+class CallClosed(InvitationPayload):
+    """Exactly one per task."""
+
+    type = "call.closed"
+    topic = "survey.answers"
+    task_id: UUID
+    outcome: CallOutcome
+    at: Instant
+
+
+class RespondentOptedOut(InvitationPayload):
+    """Said on the answer page or to an operator; `channel` None means never ask again at all."""
+
+    type = "respondent.opted_out"
+    topic = "survey.answers"
+    channel: ChannelKind | None = None
+    at: Instant
+
+
+# --- nps.*: for the systems downstream
+
+
+class Interval(Part):
+    """Score points, -100 to 100; adjusted Wald (+3/4 promoters, +3/2 passives, +3/4 detractors)."""
+
+    low: float
+    high: float
+    confidence: float = 0.95
+
+
+class ByMode(Part):
+    self: Whole = 0
+    operator: Whole = 0
+    imported: Whole = 0
+
+
+class NpsUpdated(Payload):
+    """One bucket after a change: replaces every lower `sequence` of the same key. Rolling figures are sums of days."""
+
+    type = "nps.updated"
+    topic = "nps.updates"
+    program: Id
+    dimension: Id
+    value: Name
+    day: date
+    n: Whole
+    by_score: Annotated[list[Whole], Field(min_length=11, max_length=11)]
+    promoters: Whole
+    passives: Whole
+    detractors: Whole
+    nps: float | None
+    interval: Interval | None
+    by_mode: ByMode
+    suspects: Whole
+    invited: int
+    definition: Id = "every_answer"
+    sequence: Whole
+
+    @property
+    def key(self) -> str:
+        return f"{self.program}|{self.dimension}|{self.value}|{self.day.isoformat()}"
+
+
+class DetractorReported(Payload):
+    type = "detractor.reported"
+    topic = "nps.alerts"
+    program: Id
+    invitation_id: UUID
+    answer_id: UUID
+    score: Score
+    reasons: list[Id] = _empty(list)
+    segments: Segments = _empty(dict)
+    callback_wanted: bool = False
+    at: Instant
+
+    @property
+    def key(self) -> str:
+        return self.program
+
+
+class NpsDropped(Payload):
+    type = "nps.dropped"
+    topic = "nps.alerts"
+    program: Id
+    dimension: Id
+    value: Name
+    before: float
+    after: float
+    difference: Interval
+    moved_by: Name | None = None
+    at: Instant
+
+    @property
+    def key(self) -> str:
+        return self.program
+
+
+class MessageRequested(SurveyPayload):
+    """Reserved for follow-ups: nothing publishes it yet."""
+
+    type = "message.requested"
+    topic = "survey.messages"
+    message_id: UUID
+    channel: ChannelKind
+    template: Id
+    parameters: dict[Id, Text] = _empty(dict)
+    send_at: Instant
+
+
+def _concrete(base: type[Payload]) -> list[type[Payload]]:
+    found = [base] if "type" in base.__dict__ else []
+    return found + [cls for sub in base.__subclasses__() for cls in _concrete(sub)]
+
+
+BY_TYPE: dict[str, type[Payload]] = {cls.type: cls for cls in _concrete(Payload)}

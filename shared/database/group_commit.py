@@ -1,0 +1,81 @@
+"""Work in groups: while one transaction runs, what comes gathers for the next; a caller hears after its own commit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.database.db import Sessions
+from shared.database.isolated import halved
+from shared.waiting import wait_for
+
+AT_ONCE = 500
+GATHER_S = 0.002  # the longest that who comes first waits for who comes again
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Work = Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]
+
+
+def in_transaction(
+    sessions: Sessions, work: Callable[[AsyncSession, Sequence[Item]], Awaitable[Sequence[Result]]]
+) -> Work[Item, Result]:
+    """Make work that is committed when it is done."""
+
+    async def committed(items: Sequence[Item]) -> Sequence[Result]:
+        async with sessions.begin() as session:
+            return await work(session, items)
+
+    return committed
+
+
+class GroupCommitter(Generic[Item, Result]):
+    """Does one kind of work in this process; `work` commits, and returns a result for each item, in their order."""
+
+    def __init__(self, work: Work[Item, Result]) -> None:
+        self._work = work
+        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._expected = 1
+        self._all_here = asyncio.Event()
+        self._running: asyncio.Task[None] | None = None
+
+    async def do(self, item: Item) -> Result:
+        """Have it done with others; returns once that is committed."""
+        heard: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, heard))
+        if len(self._waiting) >= self._expected:
+            self._all_here.set()
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._run())
+        return await heard
+
+    async def _run(self) -> None:
+        while self._waiting:
+            await self._gather()
+            batch, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
+            await self._do_or_isolate(batch)
+            self._expected = len(batch) + len(self._waiting)
+
+    async def _gather(self) -> None:
+        """Let who heard of the last group come again: every group costs, however few are in it."""
+        if len(self._waiting) < self._expected:
+            self._all_here.clear()
+            await wait_for(self._all_here, GATHER_S)
+
+    async def _do_or_isolate(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        """Do all together; what fails is halved until the culprit stands alone, unless the database is away."""
+        results: Sequence[Result | Exception]
+        try:
+            results = await halved([item for item, _ in batch], self._work)
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+            results = [error] * len(batch)
+        for (_, heard), result in zip(batch, results, strict=True):
+            if heard.done():
+                continue
+            if isinstance(result, Exception):
+                heard.set_exception(result)
+            else:
+                heard.set_result(result)

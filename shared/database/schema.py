@@ -1,0 +1,212 @@
+"""Whether a schema is one that this code works on: its revision, and its catalogue beside that revision's.
+
+A folder of migrations holds the catalogue of each revision in `catalogues/`. What a newer version made is judged by
+what that version recorded in the database: the revision's catalogue and the oldest code that works on it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.database.db import Database
+from shared.health import NotReady
+
+RECORD = "schema_revisions"
+_SHOWN = 3  # differences named in one sentence
+_HARMLESS = "index CREATE INDEX "  # an additional one refuses no row
+
+_STANDING = sa.text("SELECT to_regclass(:schema || '.alembic_version'), to_regclass(:schema || '.schema_revisions')")
+_CATALOGUE = sa.text("""
+WITH relations AS (
+    SELECT oid, relname FROM pg_class WHERE relnamespace = to_regnamespace(:schema) AND relkind IN ('r', 'p', 'v', 'm')
+    AND relname NOT IN ('alembic_version', 'schema_revisions')
+), lines AS (
+    SELECT relname, 'column ' || attname || ' ' || format_type(atttypid, atttypmod)
+        || CASE WHEN attnotnull THEN ' not null' ELSE '' END
+        || CASE attidentity WHEN 'a' THEN ' identity always' WHEN 'd' THEN ' identity by default' ELSE '' END
+        || CASE WHEN attgenerated = '' THEN '' ELSE ' generated' END
+        || coalesce(' default ' || pg_get_expr(adbin, adrelid), '') AS line
+    FROM relations JOIN pg_attribute ON attrelid = relations.oid AND attnum > 0 AND NOT attisdropped
+    LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+    UNION ALL
+    SELECT relname, 'constraint ' || conname || ' ' || pg_get_constraintdef(pg_constraint.oid)
+    FROM relations JOIN pg_constraint ON conrelid = relations.oid AND contype IN ('p', 'u', 'f', 'c', 'x')
+    UNION ALL
+    SELECT relname, 'index ' || pg_get_indexdef(indexrelid) || CASE WHEN indisvalid THEN '' ELSE ' invalid' END
+    FROM relations JOIN pg_index ON indrelid = relations.oid
+    WHERE NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('p', 'u', 'x'))
+)
+SELECT relname || ' ' || replace(line, quote_ident(:schema) || '.', '') FROM lines""")
+_OLDEST_READER = sa.text("SELECT oldest_reader, catalogue FROM schema_revisions WHERE revision = :revision")
+_MAKE_RECORD = sa.text("""CREATE TABLE IF NOT EXISTS schema_revisions (revision text PRIMARY KEY,
+oldest_reader text NOT NULL, catalogue text NOT NULL, recorded_at timestamptz NOT NULL DEFAULT clock_timestamp())""")
+_REMEMBER = sa.text("""INSERT INTO schema_revisions (revision, oldest_reader, catalogue)
+VALUES (:revision, :oldest_reader, :catalogue) ON CONFLICT (revision) DO UPDATE
+SET oldest_reader = excluded.oldest_reader, catalogue = excluded.catalogue""")
+
+
+class SchemaUnfit(NotReady):
+    """This code cannot work on the schema as it is; the text says which, why and what to do."""
+
+
+class SchemaOlder(SchemaUnfit):
+    """The schema waits for its migrations: `earshot migrate` mends it."""
+
+
+class CatalogueMissing(Exception):
+    """Nobody wrote down yet what a new revision looks like."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The columns, constraints and indexes of a schema's tables and views, a line each, beginning with the table."""
+
+    lines: frozenset[str]
+
+    @classmethod
+    def of(cls, text: str) -> Catalogue:
+        return cls(frozenset(text.splitlines()))
+
+    @property
+    def text(self) -> str:
+        return "".join(f"{line}\n" for line in sorted(self.lines))
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()[:12]
+
+    def differences(self, found: Catalogue) -> list[str]:
+        """Say what differs. Additional tables do not matter, nor do additional indexes that are not unique."""
+        ours = {_table(line) for line in self.lines}
+        more = {line for line in found.lines - self.lines if _table(line) in ours}
+        lacking = [f"lacks {line}" for line in sorted(self.lines - found.lines)]
+        return lacking + [f"has {line}" for line in sorted(more) if not line.partition(" ")[2].startswith(_HARMLESS)]
+
+
+def _table(line: str) -> str:
+    return line.partition(" ")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the version that made a revision wrote beside it."""
+
+    oldest_reader: str
+    catalogue: Catalogue
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a schema stands in its database; no revision where nothing has been migrated yet."""
+
+    schema: str
+    revision: str | None
+    catalogue: Catalogue
+    record: Record | None
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{self.revision}-{self.catalogue.fingerprint}"
+
+
+@dataclass(frozen=True, slots=True)
+class Migrations:
+    """The revisions of one schema that this code knows, oldest first."""
+
+    folder: Path
+
+    @property
+    def revisions(self) -> list[str]:
+        return sorted(path.name.partition("_")[0] for path in (self.folder / "versions").glob("[0-9]*.py"))
+
+    @property
+    def head(self) -> str:
+        return self.revisions[-1]
+
+    def path(self, revision: str) -> Path:
+        return self.folder / "catalogues" / f"{revision}.txt"
+
+    def catalogue(self, revision: str) -> Catalogue:
+        try:
+            return Catalogue.of(self.path(revision).read_text())
+        except FileNotFoundError as error:
+            raise CatalogueMissing(f"{self.path(revision)} is missing: run `earshot migrate --write`") from error
+
+    def knows(self, standing: Standing) -> bool:
+        return standing.revision is None or standing.revision in self.revisions
+
+    def check(self, standing: Standing) -> None:
+        """Return when this code works on the schema; raises SchemaOlder and SchemaUnfit."""
+        if self.knows(standing) and standing.revision != self.head:
+            at = f"at revision {standing.revision}" if standing.revision else "empty"
+            raise SchemaOlder(
+                f"schema {standing.schema} is {at} and this version needs {self.head}; run `earshot migrate`"
+            )
+        self.check_unedited(standing)
+
+    def check_unedited(self, standing: Standing) -> None:
+        """Return when the schema is what the migrations up to its revision make; raises SchemaUnfit."""
+        if standing.revision is None:
+            return
+        expected = self.catalogue(standing.revision) if self.knows(standing) else self._of_newer(standing)
+        if differences := expected.differences(standing.catalogue):
+            raise SchemaUnfit(
+                f"schema {standing.schema} is not what its migrations make at revision {standing.revision}: it "
+                f"{_in_short(differences)}; restore it from a backup, or make it by hand what it should be"
+            )
+
+    def _of_newer(self, standing: Standing) -> Catalogue:
+        if standing.record is None or standing.record.oldest_reader > self.head:
+            raise SchemaUnfit(
+                f"schema {standing.schema} is at revision {standing.revision}, made by a newer version of Earshot, and "
+                f"this one knows up to {self.head}, which cannot work on it; start the newer version"
+            )
+        return standing.record.catalogue
+
+
+def _in_short(differences: Iterable[str]) -> str:
+    listed = list(differences)
+    more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
+    return ", ".join(f"“{each}”" for each in listed[:_SHOWN]) + more
+
+
+async def standing_of(connection: AsyncConnection, schema: str) -> Standing:
+    """Read where a schema stands."""
+    migrated, recorded = (await connection.execute(_STANDING, {"schema": schema})).one()
+    revision = await connection.scalar(sa.text("SELECT version_num FROM alembic_version")) if migrated else None
+    lines = (await connection.scalars(_CATALOGUE, {"schema": schema})).all()
+    record = await _recorded(connection, revision) if recorded and revision else None
+    return Standing(schema, revision, Catalogue(frozenset(lines)), record)
+
+
+async def _recorded(connection: AsyncConnection, revision: str) -> Record | None:
+    row = (await connection.execute(_OLDEST_READER, {"revision": revision})).one_or_none()
+    return Record(row.oldest_reader, Catalogue.of(row.catalogue)) if row else None
+
+
+async def record(connection: AsyncConnection, revision: str, what: Record) -> None:
+    """Tell versions that do not know a revision what it looks like, and which of them work on it."""
+    await connection.execute(_MAKE_RECORD)
+    await connection.execute(
+        _REMEMBER,
+        {"revision": revision, "oldest_reader": what.oldest_reader, "catalogue": what.catalogue.text},
+    )
+
+
+async def fingerprint(database: Database, folder: Path) -> str:
+    """Return revision and fingerprint of a schema that this code works on; raises SchemaOlder and SchemaUnfit."""
+    async with database.engine.connect() as connection:
+        standing = await standing_of(connection, database.schema)
+    Migrations(folder).check(standing)
+    return standing.fingerprint
+
+
+async def check(database: Database, folder: Path) -> None:
+    """Return when this code works on the schema; raises SchemaOlder and SchemaUnfit."""
+    await fingerprint(database, folder)

@@ -1,0 +1,159 @@
+"""The only consume loop: read a batch, handle it in one transaction, acknowledge.
+
+A batch that fails for a reason that will pass is tried again without end. One that fails for another reason is
+halved until the culprit stands alone; that one is parked, the rest goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from functools import partial
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared import crash, metrics
+from shared.contract.cloudevents import Event
+from shared.contract.events import Payload
+from shared.contract.vocabulary import Service
+from shared.database.db import Sessions, is_transient
+from shared.database.isolated import isolated
+from shared.health import Heartbeat
+from shared.messaging import codec, parking
+from shared.messaging.codec import InvalidEvent
+from shared.messaging.transport import Message, Readable
+from shared.waiting import wait_for
+
+log = structlog.get_logger()
+
+Handler = Callable[[AsyncSession, Sequence[Event[Payload]]], Awaitable[None]]
+Decoder = Callable[[Message], Event[Payload] | None]  # None: nothing to do
+
+MAX_FAILURES_IN_A_ROW = 100
+
+
+class HandlerBroken(Exception):
+    """Valid event after valid event fails: the fault is ours. The process stops so that a person looks."""
+
+
+@dataclass(slots=True)
+class Consumer:
+    """Reads topics as a service's group. The handler must be idempotent: what it saw may come again."""
+
+    service: Service
+    topics: Sequence[str]
+    event_log: Readable
+    sessions: Sessions
+    handler: Handler
+    decode: Decoder = codec.parse
+    batch_size: int = 500
+    retry_s: float = 0.2
+    heartbeat: Heartbeat = field(default_factory=partial(Heartbeat, "consumer"))
+    _failures: int = field(default=0, init=False)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Consume until told to stop; the batch at hand is finished first."""
+        reading = self.event_log.read(self.service.group, self.topics, limit=self.batch_size, heartbeat=self.heartbeat)
+        async with aclosing(reading) as batches:
+            following = asyncio.ensure_future(anext(batches, None))
+            stopped = asyncio.ensure_future(stop.wait())
+            try:
+                while not stop.is_set():
+                    await asyncio.wait((following, stopped), return_when=asyncio.FIRST_COMPLETED)
+                    if not following.done():
+                        break
+                    if (batch := following.result()) is None:
+                        return  # the log came to an end, which `supervised` takes for the error that it is
+                    if await self.handle(batch.messages, stop):
+                        crash.point("handled")
+                        await batch.ack()
+                    following = asyncio.ensure_future(anext(batches, None))
+            finally:
+                stopped.cancel()
+                following.cancel()
+                await asyncio.wait((following,))
+
+    async def handle(self, messages: Sequence[Message], stop: asyncio.Event) -> bool:
+        """Handle and commit these messages; False when stopped before an outage ended."""
+        delay = 0.0  # whoever lost a race may go on at once
+        while not stop.is_set():
+            try:
+                with metrics.BATCH_SECONDS.labels(self.service).time():
+                    await self._handle_or_halve(messages)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                metrics.RETRIES.labels(self.service).inc()
+                log.warning("batch.waits", messages=len(messages), exc_info=error)
+                self.heartbeat.waits(f"waits: {type(error).__name__}")
+                await wait_for(stop, delay)
+                delay = min(max(delay * 2, self.retry_s), 5.0)
+            else:
+                return True
+        return False
+
+    async def _handle_or_halve(self, messages: Sequence[Message]) -> None:
+        try:
+            await self._commit(messages)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            if len(messages) > 1:
+                middle = len(messages) // 2
+                await self._handle_or_halve(messages[:middle])
+                await self._handle_or_halve(messages[middle:])
+                return
+            await self._park_culprit(messages[0], error)
+        else:
+            self._failures = 0
+
+    async def _commit(self, messages: Sequence[Message]) -> None:
+        events, refused = self._decode(messages)
+        self.heartbeat.beat()
+        async with self.sessions.begin() as session:
+            await parking.park(session, refused)
+            if events:
+                await self.handler(session, events)
+                crash.point("handling")
+        for kind, number in Counter(event.type for event in events).items():
+            metrics.EVENTS.labels(self.service, kind, "handled").inc(number)
+        for message, reason in refused:
+            metrics.PARKED.labels(self.service, "invalid").inc()
+            log.warning("message.parked", topic=message.topic, position=message.position, reason=reason)
+
+    def _decode(self, messages: Sequence[Message]) -> tuple[list[Event[Payload]], list[tuple[Message, str]]]:
+        events: list[Event[Payload]] = []
+        refused: list[tuple[Message, str]] = []
+        for message in messages:
+            try:
+                if (event := self.read(message)) is not None:
+                    events.append(event)
+            except InvalidEvent as error:
+                refused.append((message, str(error)))
+        return events, refused
+
+    def read(self, message: Message) -> Event[Payload] | None:
+        """Decode a message; raises InvalidEvent, and nothing else whatever the decoder raises."""
+        with isolated(
+            "event",
+            service=self.service,
+            passing=(InvalidEvent,),
+            topic=message.topic,
+            position=message.position,
+        ) as guarded:
+            return self.decode(message)
+        raise InvalidEvent(f"cannot be read: {type(guarded.error).__name__}")
+
+    async def _park_culprit(self, message: Message, error: Exception) -> None:
+        reason = f"the handler failed: {type(error).__name__}"
+        async with self.sessions.begin() as session:
+            await parking.park(session, [(message, reason)])
+        metrics.PARKED.labels(self.service, "failed").inc()
+        log.error("message.parked", topic=message.topic, position=message.position, exc_info=error)
+        self._failures += 1
+        if self._failures >= MAX_FAILURES_IN_A_ROW:
+            raise HandlerBroken(f"{self._failures} valid events in a row could not be handled")

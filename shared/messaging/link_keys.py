@@ -1,0 +1,40 @@
+"""Requests signed by a key that this process lacks: they wait, parked, and go through once it has the key.
+
+A consumer that waited for the key would hold up answers and opt-outs too, which stand behind the request in its topics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from shared.contract.cloudevents import Event
+from shared.contract.events import Payload, SurveyRequested
+from shared.database.db import Sessions
+from shared.health import NotReady
+from shared.messaging import codec, parking
+from shared.messaging.codec import InvalidEvent
+from shared.messaging.transport import Message
+
+
+@dataclass(frozen=True, slots=True)
+class LinkKeys:
+    """The ids of the keys this process has, and its service's database."""
+
+    known: Collection[str]
+    sessions: Sessions
+
+    def parse(self, message: Message) -> Event[Payload]:
+        """Read a message; raises InvalidEvent, also for a request whose link could not be made here."""
+        event = codec.parse(message)
+        if isinstance(event.payload, SurveyRequested) and event.payload.link_key not in self.known:
+            raise InvalidEvent(parking.UNKNOWN_KEY.format(event.payload.link_key))
+        return event
+
+    async def check(self) -> None:
+        """Raise NotReady while requests wait for a key."""
+        async with self.sessions.begin() as session:
+            waiting = await parking.waiting_for_keys(session)
+        if waiting:
+            keys, count = ", ".join(sorted(waiting)), sum(waiting.values())
+            raise NotReady(f"link key {keys} is not in EARSHOT_LINK_KEYS: {count} requests wait for it")

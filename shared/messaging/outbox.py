@@ -1,0 +1,137 @@
+"""Publish if and only if the state change committed: a row beside the change, and a relay that moves rows to the log.
+
+At least once, in order per key: lock the key's row before adding its event, or two transactions may commit in the
+other order than their rows were numbered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+
+import msgspec
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared import crash, metrics
+from shared.contract import cloudevents
+from shared.contract.events import Payload
+from shared.contract.vocabulary import Service
+from shared.database import db
+from shared.database.until_stopped import until_stopped
+from shared.health import Heartbeat
+from shared.messaging import codec, parking
+from shared.messaging.relay_turn import Again, LeaseTurn, LockTurn, RelayTurn, nothing_again
+from shared.messaging.transport import EventLog, Message, MessageTooLarge, TransportUnavailable
+
+log = structlog.get_logger()
+
+POLL_S, STANDBY_S = 0.25, 0.5
+
+
+def outbox_table(metadata: sa.MetaData) -> sa.Table:
+    return sa.Table(
+        "outbox",
+        metadata,
+        sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+        sa.Column("topic", sa.Text, nullable=False),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("headers", sa.Text, nullable=False),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+    )
+
+
+_ADD = """added AS (INSERT INTO outbox (topic, key, headers, body)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[]) RETURNING id, body)"""
+_WAKE = "pg_notify('outbox_' || current_schema(), '')"
+
+
+async def add(session: AsyncSession, events: Sequence[cloudevents.Event[Payload]]) -> None:
+    """Write events beside the change they tell of; the relay is woken when the transaction commits."""
+    await db.write(session, add_statement([codec.encode(event) for event in events]))
+
+
+def add_statement(messages: Sequence[Message]) -> db.Write | None:
+    """Say how to write messages beside the change they tell of; what else is written reads them in `added`."""
+    if not messages:
+        return None
+    columns = (
+        [message.topic for message in messages],
+        [message.key for message in messages],
+        [msgspec.json.encode(message.headers).decode() for message in messages],
+        [message.body for message in messages],
+    )
+    return db.Write(_ADD, columns, then=_WAKE)
+
+
+class Relay:
+    """Moves one service's outbox to the log. One at a time works, others stand by; see `relay_turn`."""
+
+    def __init__(
+        self,
+        database: db.Database,
+        event_log: EventLog,
+        *,
+        service: Service,
+        heartbeat: Heartbeat | None = None,
+        again: Again = nothing_again,
+    ) -> None:
+        self._database = database
+        self._log = event_log
+        self._service = service
+        self._heartbeat = heartbeat or Heartbeat(f"{service}.relay")
+        self._wake = asyncio.Event()
+        self._turn: RelayTurn = (
+            LeaseTurn(database, again=again)
+            if database.options.pooled
+            else LockTurn(database, name=service, wake=self._wake)
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Publish until told to stop; outages of the database or the log are waited out."""
+        try:
+            await until_stopped(self._round, stop, heartbeat=self._heartbeat, longest_s=STANDBY_S, wake=self._wake)
+        finally:
+            await self._turn.let_go()
+
+    async def _round(self) -> float:
+        """Publish a batch, once it is our turn; say when to come again."""
+        try:
+            rows = await self._turn.take()
+            if rows is not None:
+                metrics.OUTBOX_ROWS.labels(self._service).set(len(rows))
+            if rows:
+                await self._publish_batch(rows)
+        except TransportUnavailable:
+            raise  # it stays our turn
+        except Exception:
+            await self._turn.let_go()
+            raise
+        return STANDBY_S if rows is None else 0.0 if rows else POLL_S
+
+    async def _publish_batch(self, rows: Sequence[db.Row]) -> None:
+        messages = [Message(row["topic"], row["key"], row["body"], json.loads(row["headers"])) for row in rows]
+        if refused := await self._publish(messages):
+            await self._park(refused)
+        crash.point("published")
+        await self._turn.done(rows)
+        for message in messages:
+            metrics.PUBLISHED.labels(self._service, message.topic).inc()
+
+    async def _publish(self, messages: Sequence[Message]) -> list[Message]:
+        """Append, and return the messages the log will never take."""
+        try:
+            await self._log.append(messages)
+        except MessageTooLarge:
+            if len(messages) == 1:
+                return list(messages)
+            return [refused for message in messages for refused in await self._publish([message])]
+        return []
+
+    async def _park(self, messages: Sequence[Message]) -> None:
+        log.error("relay.parked", topics=sorted({message.topic for message in messages}))
+        metrics.PARKED.labels(self._service, "too_large").inc(len(messages))
+        async with self._database.sessions.begin() as session:
+            await parking.park(session, [(message, "larger than the event log takes") for message in messages])

@@ -1,0 +1,137 @@
+"""Messages nobody could handle: kept raw, with the reason, for 30 days; `earshot parked list|replay`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
+
+from shared.database import db
+from shared.database.isolated import storable
+from shared.messaging.transport import Message
+
+
+def parked_table(metadata: sa.MetaData) -> sa.Table:
+    return sa.Table(
+        "parked",
+        metadata,
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("topic", sa.Text, nullable=False),
+        sa.Column("position", sa.Text, nullable=False),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("headers", sa.Text, nullable=False),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("parked_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
+        # a topic made anew counts from 0 again, so the position alone does not tell two messages apart
+        sa.Index("parked_once", "topic", "position", sa.text("md5(body)"), unique=True),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    id: UUID
+    message: Message
+    reason: str
+    parked_at: datetime
+
+
+_PARK = """INSERT INTO parked (id, topic, position, key, headers, body, reason)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::text[])
+ON CONFLICT DO NOTHING"""
+
+
+async def park(session: AsyncSession, refused: Sequence[tuple[Message, str]]) -> None:
+    """Keep messages with the reason for each; the same position is kept once."""
+    if not refused:
+        return
+    messages = [message for message, _ in refused]
+    await db.fetch(
+        session,
+        _PARK,
+        [uuid7() for _ in refused],
+        [storable(message.topic) for message in messages],
+        [storable(message.position) for message in messages],
+        [storable(message.key) for message in messages],
+        [_written(message.headers) for message in messages],
+        [message.body for message in messages],
+        [storable(reason) for _, reason in refused],
+    )
+
+
+def _written(headers: Mapping[str, str]) -> str:
+    return json.dumps({storable(name): storable(value) for name, value in headers.items()})
+
+
+def _headers(written: str) -> dict[str, str]:
+    """Read stored headers; earlier versions stored some that are no JSON, which must not hide the other messages."""
+    try:
+        found: dict[str, str] = json.loads(written)
+    except ValueError:
+        return {}
+    return found
+
+
+_PARKED = """SELECT * FROM parked WHERE ($2::uuid IS NULL OR id > $2) AND ($3::uuid[] IS NULL OR id = ANY($3))
+ORDER BY id LIMIT $1"""
+
+
+async def parked(
+    session: AsyncSession, *, limit: int = 100, after: UUID | None = None, ids: Collection[UUID] | None = None
+) -> list[Parked]:
+    """Read the oldest ones first, behind one of them; with ids only those."""
+    return [_parked(row) for row in await db.fetch(session, _PARKED, limit, after, None if ids is None else list(ids))]
+
+
+UNKNOWN_KEY = "link_key: {} is not in EARSHOT_LINK_KEYS"
+# as cloudevents says it, and Pydantic of an enum, a literal and a tagged union; at last a key
+_UNKNOWN = """SELECT * FROM parked WHERE topic = ANY($1::text[]) AND ($2::uuid IS NULL OR id > $2)
+AND reason LIKE ANY (ARRAY['type: % is not an event of this contract%', '%: Input should be ''%', '%: Input tag %',
+    'link_key: % is not in EARSHOT_LINK_KEYS'])
+ORDER BY id LIMIT $3"""
+
+
+async def unknown(session: AsyncSession, topics: Sequence[str], *, after: UUID | None, limit: int) -> list[Parked]:
+    """Read what was refused for a type, a value or a key that a newer start may know, oldest first."""
+    return [_parked(row) for row in await db.fetch(session, _UNKNOWN, list(topics), after, limit)]
+
+
+_WAITING = """SELECT substring(reason FROM '^link_key: (.*) is not in EARSHOT_LINK_KEYS$') AS key, count(*) AS count
+FROM parked WHERE reason LIKE 'link_key: % is not in EARSHOT_LINK_KEYS' GROUP BY 1"""
+
+
+async def waiting_for_keys(session: AsyncSession) -> dict[str, int]:
+    """Count what waits for each key."""
+    return {row["key"]: row["count"] for row in await db.fetch(session, _WAITING)}
+
+
+def _parked(row: db.Row) -> Parked:
+    return Parked(
+        id=row["id"],
+        message=Message(row["topic"], row["key"], row["body"], _headers(row["headers"]), row["position"]),
+        reason=row["reason"],
+        parked_at=row["parked_at"],
+    )
+
+
+async def claim(session: AsyncSession, parked_id: UUID) -> bool:
+    """Take one away, to handle it in the same transaction; False when somebody else has."""
+    return bool(await db.fetch(session, "DELETE FROM parked WHERE id = $1 RETURNING id", parked_id))
+
+
+async def explain(session: AsyncSession, parked_id: UUID, reason: str) -> None:
+    await db.fetch(session, "UPDATE parked SET reason = $2 WHERE id = $1", parked_id, reason)
+
+
+async def unpark(session: AsyncSession, ids: Sequence[UUID]) -> None:
+    await db.fetch(session, "DELETE FROM parked WHERE id = ANY($1::uuid[])", list(ids))
+
+
+async def forget_old(session: AsyncSession) -> None:
+    await db.fetch(session, "DELETE FROM parked WHERE parked_at < clock_timestamp() - interval '30 days'")

@@ -1,0 +1,77 @@
+"""What an older version parked because it did not know a type or a value goes through as soon as a version does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+
+from shared import metrics
+from shared.contract.cloudevents import Event
+from shared.contract.events import Payload
+from shared.database.db import is_transient
+from shared.messaging import parking
+from shared.messaging.codec import InvalidEvent
+from shared.messaging.consumer import Consumer
+from shared.messaging.parking import Parked
+
+log = structlog.get_logger()
+
+EVERY_S = 600.0  # an older version may go on for a while beside this one, and park more
+PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Readmission:
+    """Reads again what one consumer's service parked from its topics."""
+
+    consumer: Consumer
+
+    async def round(self) -> None:
+        """Read every candidate once; what is still unknown stays parked."""
+        after: UUID | None = None
+        while rows := await self._page(after):
+            for row in rows:
+                await self._readmit(row)
+            after = rows[-1].id
+
+    async def _page(self, after: UUID | None) -> list[Parked]:
+        async with self.consumer.sessions.begin() as session:
+            return await parking.unknown(session, self.consumer.topics, after=after, limit=PAGE)
+
+    async def _readmit(self, row: Parked) -> None:
+        try:
+            event = self.consumer.read(row.message)
+        except InvalidEvent:
+            return
+        await self._handle(row, event)
+
+    async def again(self, row: Parked) -> str:
+        """Handle one as if it had been read just now; it is forgotten in the same transaction. Returns why it stays."""
+        try:
+            event = self.consumer.read(row.message)
+        except InvalidEvent as error:
+            await self._explain(row, str(error))
+            return str(error)
+        return await self._handle(row, event)
+
+    async def _handle(self, row: Parked, event: Event[Payload] | None) -> str:
+        try:
+            async with self.consumer.sessions.begin() as session:
+                if await parking.claim(session, row.id) and event is not None:
+                    await self.consumer.handler(session, [event])
+        except Exception as error:
+            if is_transient(error):
+                raise
+            log.exception("message.parked", topic=row.message.topic, position=row.message.position)
+            reason = f"the handler failed: {type(error).__name__}"
+            await self._explain(row, reason)
+            return reason
+        metrics.EVENTS.labels(self.consumer.service, event.type if event else "", "readmitted").inc()
+        log.info("message.readmitted", topic=row.message.topic, position=row.message.position)
+        return ""
+
+    async def _explain(self, row: Parked, reason: str) -> None:
+        async with self.consumer.sessions.begin() as session:
+            await parking.explain(session, row.id, reason)

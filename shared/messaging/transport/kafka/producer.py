@@ -1,0 +1,161 @@
+"""Writing to Kafka: idempotent, in order, and never for longer than a caller can wait."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, ProducerClosed
+
+from shared.messaging.transport import MessageTooLarge, TransportUnavailable
+from shared.messaging.transport.kafka.closing import close_producer
+from shared.waiting import StrayCancellation, own_cancellation_only
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shared.messaging.transport.kafka.connection import Connection
+
+log = structlog.get_logger()
+
+APPEND_SECONDS = 6.0
+DEAF_SECONDS = 60.0
+BATCH_BYTES = 256 * 1024
+# What brokers take unless told otherwise (message.max.bytes).
+MESSAGE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A message as it goes over the wire."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
+class Producer:
+    """One idempotent producer, replaced by a new one when it cannot go on.
+
+    A producer that was not heard of in time is kept, because it goes on sending, in order and once; records it has
+    not reported on are waited for before anything is added, so that an outage makes at most one copy of them.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._client: Any = None
+        self._starting = asyncio.Lock()
+        self._discarding: asyncio.Task[None] | None = None
+        self._unheard: set[asyncio.Future[Any]] = set()
+        self._heard_at = time.monotonic()
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """Return once all records are durable; raises TransportUnavailable within seconds, MessageTooLarge."""
+        sent: list[asyncio.Future[Any]] = []
+        try:
+            with own_cancellation_only():
+                async with asyncio.timeout(APPEND_SECONDS):
+                    await self._hear_of_earlier()
+                    await self._send(records, sent)
+        except StrayCancellation as error:
+            self._discard("cancelled")
+            raise TransportUnavailable("Kafka's producer has ended") from error
+        except TimeoutError as error:
+            raise TransportUnavailable("Kafka did not acknowledge in time") from error
+        except MessageSizeTooLargeError as error:
+            raise MessageTooLarge("a message is larger than Kafka takes") from error
+        except KafkaError as error:
+            self._judge(error)
+            raise TransportUnavailable(f"Kafka: {type(error).__name__}") from error
+        finally:
+            for future in sent:
+                self._follow(future)
+
+    async def close(self) -> None:
+        """Close the connections; what an append is still waiting for fails."""
+        if self._discarding is not None:
+            await self._discarding
+        if self._client is not None:
+            client, self._client = self._client, None
+            await close_producer(client)
+
+    async def _send(self, records: Sequence[Record], sent: list[asyncio.Future[Any]]) -> None:
+        client = await self._ready()
+        for record in records:
+            # returns as soon as there is room; the broker's word comes with the future
+            future = await client.send(record.topic, record.value, key=record.key, headers=record.headers)
+            sent.append(future)
+        if sent:
+            await asyncio.wait(sent)
+        for future in sent:
+            future.result()
+        self._heard_at = time.monotonic()
+
+    async def _hear_of_earlier(self) -> None:
+        while self._unheard:
+            remaining = self._heard_at + DEAF_SECONDS - time.monotonic()
+            if remaining <= 0:
+                self._discard("deaf")
+                return
+            await asyncio.wait(self._unheard, timeout=remaining)
+
+    def _follow(self, future: asyncio.Future[Any]) -> None:
+        if not future.done():
+            if not self._unheard:
+                self._heard_at = time.monotonic()
+            self._unheard.add(future)
+            future.add_done_callback(self._heard)
+        elif not future.cancelled():
+            future.exception()  # retrieved, or asyncio complains about those after the first
+
+    def _heard(self, future: asyncio.Future[Any]) -> None:
+        self._unheard.discard(future)
+        error = None if future.cancelled() else future.exception()
+        if error is None:
+            self._heard_at = time.monotonic()
+        elif isinstance(error, KafkaError):
+            self._judge(error)
+
+    def _judge(self, error: KafkaError) -> None:
+        # After a refusal the producer's sequence numbers no longer fit the broker's, and every later send fails too
+        # (OutOfOrderSequenceNumber). A full buffer (KafkaTimeoutError) is only an outage.
+        if not error.retriable and not isinstance(error, KafkaTimeoutError | ProducerClosed):
+            self._discard(type(error).__name__)
+
+    def _discard(self, reason: str) -> None:
+        if self._client is not None:
+            client, self._client = self._client, None
+            self._unheard.clear()
+            log.warning("kafka.producer_discarded", reason=reason)
+            self._discarding = asyncio.create_task(close_producer(client))
+
+    async def _ready(self) -> Any:
+        async with self._starting:
+            if self._discarding is not None:
+                # two producers at once could swap the order of one key
+                await asyncio.wait({self._discarding})
+            if self._client is None:
+                self._client = await _started(self._connection)
+                self._heard_at = time.monotonic()
+            return self._client
+
+
+async def _started(connection: Connection) -> Any:
+    client = AIOKafkaProducer(
+        **connection.options(),
+        enable_idempotence=True,
+        acks="all",
+        max_batch_size=BATCH_BYTES,
+        max_request_size=MESSAGE_BYTES,
+    )
+    try:
+        await client.start()
+    except BaseException:
+        await close_producer(client)
+        raise
+    return client

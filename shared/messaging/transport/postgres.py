@@ -1,0 +1,248 @@
+"""The event log in a PostgreSQL schema: an append-only table and one cursor per group and topic.
+
+Ids become visible out of commit order, and a cursor would step over a late commit for ever. So every append is its
+own short transaction under a lock per topic. Nothing more than the embedded default: scale means Kafka.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import structlog
+
+from shared.database.db import Database, is_transient, lock_number
+from shared.database.schema import check
+from shared.database_url import USUAL, DatabaseOptions, NeedsSessions
+from shared.health import Heartbeat, NotReady
+from shared.messaging.transport import Batch, Message, TransportUnavailable
+
+log = structlog.get_logger()
+
+SCHEMA = "transport"
+MIGRATIONS = Path(__file__).parents[2] / "migrations/log"
+RETENTION = timedelta(days=7)
+_CHANNEL = "transport"
+_POLL_S = 0.25
+_STANDBY_S = 0.5
+_PRUNE_EVERY_S = 3600.0
+_HISTORY_AT_ONCE = 500
+
+_APPEND = """INSERT INTO messages (topic, key, headers, body)
+SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bytea[])"""
+_READ = """SELECT id, key, headers, body FROM messages WHERE topic = $1 AND id > $2 ORDER BY id LIMIT $3"""
+_SPAN = """SELECT coalesce(max(id), 0) AS end, coalesce(min(id), 0) - 1 AS before, (SELECT min(id) - 1 FROM (
+    SELECT id FROM messages WHERE topic = $1 ORDER BY id DESC LIMIT $2) newest) AS skipped
+FROM messages WHERE topic = $1"""
+_CURSORS = """SELECT topic, position FROM cursors WHERE group_name = $1 AND topic = ANY($2::text[])"""
+_ACK = """INSERT INTO cursors (group_name, topic, position)
+SELECT $1, * FROM unnest($2::text[], $3::bigint[])
+ON CONFLICT (group_name, topic) DO UPDATE SET position = greatest(cursors.position, excluded.position)"""
+_PRUNE = "DELETE FROM messages WHERE appended_at < clock_timestamp() - $1::interval"
+_LAG = """SELECT count(*) FROM messages m LEFT JOIN cursors c ON c.group_name = $1 AND c.topic = m.topic
+WHERE m.topic = ANY($2::text[]) AND m.id > coalesce(c.position, 0)"""
+
+
+class PostgresLog:
+    def __init__(self, url: str, *, topic_prefix: str = "", options: DatabaseOptions = USUAL) -> None:
+        if options.pooled:
+            raise NeedsSessions(
+                "EARSHOT_DATABASE_POOLED=transaction: events through PostgreSQL need sessions of their own: "
+                "set EARSHOT_EVENTS_URL to a Kafka, or to a URL that is not pooled"
+            )
+        self._database = Database(url, schema=SCHEMA, options=options, pool_size=1)
+        self._prefix = topic_prefix
+        self._writer: asyncpg.Connection | None = None
+        self._writing = asyncio.Lock()
+        self._pruned_at = float("-inf")
+
+    async def append(self, messages: Sequence[Message]) -> None:
+        by_topic = sorted(messages, key=lambda message: message.topic)
+        async with self._writing:
+            try:
+                for topic, group in groupby(by_topic, key=lambda message: message.topic):
+                    await self._append_topic(self._prefix + topic, list(group))
+                await self._prune_sometimes()
+            except BaseException as error:
+                self._drop_writer()  # after a cancellation too: it may be in a transaction
+                if isinstance(error, Exception) and is_transient(error):
+                    raise TransportUnavailable from error
+                raise
+
+    async def _append_topic(self, topic: str, messages: Sequence[Message]) -> None:
+        connection = await self._connected()
+        async with connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", lock_number("append", topic))
+            await connection.execute(
+                _APPEND,
+                topic,
+                [message.key for message in messages],
+                [json.dumps(dict(message.headers)) for message in messages],
+                [message.body for message in messages],
+            )
+            await connection.execute(f"NOTIFY {_CHANNEL}")
+
+    async def _connected(self) -> asyncpg.Connection:
+        if self._writer is None or self._writer.is_closed():
+            self._writer = await self._database.connect()
+        return self._writer
+
+    def _drop_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.terminate()
+            self._writer = None
+
+    async def _prune_sometimes(self) -> None:
+        if time.monotonic() - self._pruned_at > _PRUNE_EVERY_S:
+            connection = await self._connected()
+            await connection.execute(_PRUNE, RETENTION)
+            self._pruned_at = time.monotonic()
+
+    async def read(
+        self, group: str, topics: Sequence[str], *, limit: int = 500, heartbeat: Heartbeat | None = None
+    ) -> AsyncGenerator[Batch, None]:
+        heartbeat = heartbeat or Heartbeat("reader")
+        wire = [self._prefix + topic for topic in topics]
+        while True:
+            reader = _Reader(group, wire, prefix=self._prefix, limit=limit, heartbeat=heartbeat)
+            try:
+                await reader.open(self._database)
+                while True:
+                    yield await reader.next_batch()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.warning("transport.lost_database", group=group, exc_info=error)
+                heartbeat.waits("the event log's database does not answer")
+                await asyncio.sleep(_STANDBY_S)
+            finally:
+                await reader.close()
+
+    async def history(self, topic: str, *, last: int | None = None) -> AsyncGenerator[Sequence[Message], None]:
+        """Read by a connection of its own; the topic counts as one partition."""
+        wire = self._prefix + topic
+        try:
+            connection = await self._database.connect()
+            try:
+                (span,) = await connection.fetch(_SPAN, wire, last)
+                position = span["before"] if last is None else span["skipped"]
+                while position is not None and position < span["end"]:
+                    rows = await connection.fetch(_READ, wire, position, _HISTORY_AT_ONCE)
+                    if rows:
+                        yield [_message(topic, row) for row in rows if row["id"] <= span["end"]]
+                    position = rows[-1]["id"] if rows else span["end"]
+            finally:
+                await connection.close(timeout=5)
+        except Exception as error:
+            if is_transient(error):
+                raise TransportUnavailable from error
+            raise
+
+    async def ping(self) -> None:
+        try:
+            await check(self._database, MIGRATIONS)
+        except NotReady:
+            raise
+        except Exception as error:
+            raise TransportUnavailable from error
+
+    async def lag(self, group: str, topics: Sequence[str]) -> int:
+        async with self._writing:
+            try:
+                connection = await self._connected()
+                return int(await connection.fetchval(_LAG, group, [self._prefix + topic for topic in topics]))
+            except Exception as error:
+                self._drop_writer()
+                raise TransportUnavailable from error
+
+    async def close(self) -> None:
+        if self._writer is not None:
+            await self._writer.close(timeout=1)
+        await self._database.close()
+
+
+class _Reader:
+    """One member of a group. A topic is read by whoever holds its session lock; the rest stand by.
+
+    The lock and the cursor live on one connection: who lost the lock cannot acknowledge.
+    """
+
+    def __init__(self, group: str, topics: Sequence[str], *, prefix: str, limit: int, heartbeat: Heartbeat) -> None:
+        self._group = group
+        self._heartbeat = heartbeat
+        self._waiting = list(topics)
+        self._positions: dict[str, int] = {}
+        self._prefix = prefix
+        self._limit = limit
+        self._connection: Any = None
+        self._wake = asyncio.Event()
+        self._tried_at = float("-inf")
+
+    async def open(self, database: Database) -> None:
+        self._connection = await database.connect()
+        await self._connection.add_listener(_CHANNEL, lambda *_: self._wake.set())
+        self._connection.add_termination_listener(lambda *_: self._wake.set())
+
+    async def next_batch(self) -> Batch:
+        while True:
+            self._wake.clear()
+            if self._waiting and time.monotonic() - self._tried_at > _STANDBY_S:
+                await self._take_over()
+            messages, positions = await self._read()
+            self._heartbeat.beat()
+            if messages:
+                return Batch(messages, partial(self._ack, positions))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_POLL_S):
+                    await self._wake.wait()
+
+    async def _take_over(self) -> None:
+        self._tried_at = time.monotonic()
+        taken = [
+            topic
+            for topic in self._waiting
+            if await self._connection.fetchval(
+                "SELECT pg_try_advisory_lock($1)", lock_number("read", self._group, topic)
+            )
+        ]
+        stored = {row["topic"]: row["position"] for row in await self._connection.fetch(_CURSORS, self._group, taken)}
+        self._positions |= {topic: stored.get(topic, 0) for topic in taken}
+        self._waiting = [topic for topic in self._waiting if topic not in taken]
+
+    async def _read(self) -> tuple[list[Message], dict[str, int]]:
+        messages: list[Message] = []
+        positions: dict[str, int] = {}
+        for topic, position in self._positions.items():
+            rows = await self._connection.fetch(_READ, topic, position, self._limit - len(messages))
+            messages += [_message(topic.removeprefix(self._prefix), row) for row in rows]
+            if rows:
+                positions[topic] = rows[-1]["id"]
+            if len(messages) >= self._limit:
+                break
+        return messages, positions
+
+    async def _ack(self, positions: dict[str, int]) -> None:
+        try:
+            await self._connection.execute(_ACK, self._group, list(positions), list(positions.values()))
+            self._positions |= positions
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("transport.ack_lost", group=self._group)  # the next reader gets the batch again
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate() if self._connection.is_closed() else await self._connection.close(timeout=1)
+
+
+def _message(topic: str, row: asyncpg.Record) -> Message:
+    return Message(topic, row["key"], row["body"], json.loads(row["headers"]), f"{topic}/0/{row['id']}")

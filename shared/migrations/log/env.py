@@ -1,0 +1,4 @@
+from shared.messaging.transport.models import metadata
+from shared.migrations import run
+
+run(metadata)

@@ -1,0 +1,297 @@
+"""The one way to make an HTTP app: health, metrics, problem details, bounded bodies, security headers, a gate."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import lru_cache
+from http import HTTPStatus
+from pathlib import Path
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import PlainTextResponse
+from fastapi.staticfiles import StaticFiles
+from fastapi.telemetry import TelemetryConfig
+from fastapi_offline import FastAPIOffline
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.contract.vocabulary import Service
+from shared.database.db import Sessions
+from shared.health import Health
+from shared.metrics import HTTP_SECONDS
+from shared.web.gate import Admit, Gate
+from shared.web.problems import BadRequest, Problem, TooLarge, Unavailable, as_problem, problem_response
+
+log = structlog.get_logger()
+
+MAX_BODY = 1_000_000
+ANSWER_S = 20.0  # the longest until an answer begins
+_OPERATIONS = ("/healthz", "/livez", "/readyz", "/metrics")
+_HEADERS = {  # as ASGI has them: names in small letters, all in bytes
+    b"content-security-policy": b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
+    b"connect-src 'self'; form-action 'self'; frame-src 'self'; base-uri 'none'; frame-ancestors 'self'",
+    b"referrer-policy": b"no-referrer",
+    b"x-content-type-options": b"nosniff",
+    b"x-robots-tag": b"noindex, nofollow",
+    b"cache-control": b"no-store",
+    b"permissions-policy": b"camera=(), microphone=(), geolocation=()",
+    b"cross-origin-opener-policy": b"same-origin",
+}
+_DOCS_HEADERS = {
+    **_HEADERS,
+    b"content-security-policy": b"default-src 'self'; script-src 'self' 'unsafe-inline'; "
+    b"style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src 'self' blob:; frame-ancestors 'none'",
+}
+
+
+def create_app(  # noqa: PLR0913 - every app decides each of these
+    service: Service,
+    *,
+    health: Health,
+    public: Sequence[str] = (),
+    plain: Sequence[PlainRoute] = (),
+    staff_secret: str = "",
+    admit: Admit | None = None,
+    max_body: int = MAX_BODY,
+) -> FastAPI:
+    """Make a service's app.
+
+    `public` path prefixes are for everybody; every other path is for staff, and for the keys that `admit` knows.
+    `plain` routes are served in front of FastAPI, inside every layer of ours.
+    """
+    # FastAPI's own traces would name paths, and a path may hold a token
+    telemetry: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+    app = FastAPIOffline(title=f"Earshot {service}", version="0.1.0", redoc_url=None, telemetry=telemetry)
+    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
+    _add_operations(app, health)
+    for kind in (Problem, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, _on_error)
+    app.router.routes.extend(plain)  # that say which methods they take
+    app.add_middleware(_PlainFirst, routes=plain)
+    app.add_middleware(_Deadline)
+    app.add_middleware(_Errors)
+    app.add_middleware(_Measured, service=service)
+    app.add_middleware(Gate, public=public, secret=staff_secret, admit=admit)
+    app.add_middleware(_Bounds, max_body=max_body)
+    app.add_middleware(_SecurityHeaders)
+    return app
+
+
+class PlainRoute(Route):
+    """A route whose endpoint takes the request as it is; metrics and logs name it as they name FastAPI's."""
+
+    def __init__(self, path: str, endpoint: Callable[[Request], Awaitable[Response]], *, methods: list[str]) -> None:
+        super().__init__(path, endpoint, methods=methods)
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            response = await endpoint(Request(scope, receive))
+            await response(scope, receive, send)
+
+        self.app = answer  # without Starlette's own handling of errors: `_Errors` does that
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["route"] = self
+        await super().handle(scope, receive, send)
+
+
+def committing(sessions: Sessions) -> Callable[[], AsyncIterator[AsyncSession]]:
+    """Make a dependency that commits before the answer goes out: use `Depends(…, scope="function")`."""
+
+    async def begin() -> AsyncIterator[AsyncSession]:
+        async with sessions.begin() as session:
+            yield session
+
+    return begin
+
+
+def _add_operations(app: FastAPI, health: Health) -> None:
+    @app.get("/healthz", tags=["operations"])
+    async def healthz() -> dict[str, str]:
+        """Say that the process answers requests."""
+        return {"status": "ok"}
+
+    @app.get("/livez", tags=["operations"])
+    async def livez() -> dict[str, str]:
+        """Say that no loop of the process stands still; 503 names those that do, and only a restart helps them."""
+        if silent := health.silent():
+            log.error("loops.stand_still", loops=silent)
+            raise Unavailable("Not alive", f"These loops stand still: {', '.join(silent)}.", loops=silent)
+        return {"status": "alive"}
+
+    @app.get("/readyz", tags=["operations"])
+    async def readyz() -> dict[str, str | dict[str, str]]:
+        """Say that the process can do its work; 503 names what keeps it from that, each with the reason.
+
+        Warnings name what keeps it from a part of its work only.
+        """
+        found = await health.state()
+        if found.warnings:
+            log.warning("ready.with_warnings", warnings=found.warnings)
+        if problems := found.problems:
+            log.warning("not.ready", problems=problems)
+            text = "; ".join(f"{name}: {reason}" for name, reason in problems.items())
+            raise Unavailable("Not ready", text, problems=problems, warnings=found.warnings)
+        return {"status": "ready", **({"warnings": found.warnings} if found.warnings else {})}
+
+    @app.get("/metrics", tags=["operations"], response_class=PlainTextResponse)
+    async def metrics() -> Response:
+        """Every metric of this process, in the text format of Prometheus."""
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    problem = as_problem(error)
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, Unavailable):
+        route = getattr(request.scope.get("route"), "path", "unknown")
+        log.error("request.failed", route=route, status=int(problem.status), exc_info=error)
+    return problem_response(problem)
+
+
+class _PlainFirst:
+    """Serves plain routes without FastAPI's router and layers, which cost as much as such a route itself."""
+
+    def __init__(self, app: ASGIApp, *, routes: Sequence[PlainRoute]) -> None:
+        self._app, self._routes = app, routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        for route in self._routes if scope["type"] == "http" else ():
+            match, found = route.matches(scope)
+            if match is Match.FULL:
+                scope.update(found)
+                await route.handle(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+class _Errors:
+    """Turns what nobody caught into a problem, inside the other layers so that their headers are on it too."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            if started or scope["type"] != "http":
+                raise
+            response = await _on_error(Request(scope), error)
+            await response(scope, receive, send)
+
+
+class _Deadline:
+    """Ends a request whose answer has not begun in time, as when a database hangs; a stream may go on for ever."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with asyncio.timeout(ANSWER_S) as limit:
+
+            async def watched(message: Message) -> None:
+                limit.reschedule(None)
+                await send(message)
+
+            await self._app(scope, receive, watched)
+
+
+_seconds = lru_cache(maxsize=1000)(HTTP_SECONDS.labels)
+
+
+class _Measured:
+    """Measures requests by route, never by path: a path may hold a token."""
+
+    def __init__(self, app: ASGIApp, *, service: Service) -> None:
+        self._app, self._service = app, service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in _OPERATIONS:
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), HTTPStatus.INTERNAL_SERVER_ERROR.value
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            route = (
+                getattr(scope.get("route"), "path", None) or scope.get("root_path") or "none"
+            )  # a mount's is its root
+            _seconds(self._service, scope["method"], route, status).observe(time.perf_counter() - began)
+
+
+class _SecurityHeaders:
+    """Adds what a response does not set itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        wanted = _DOCS_HEADERS if scope["path"] == "/docs" else _HEADERS
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                own = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(pair for pair in wanted.items() if pair[0] not in own)]
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
+
+
+class _Bounds:
+    """Refuses bodies over the limit, whether their length was announced or not, and NUL in addresses."""
+
+    def __init__(self, app: ASGIApp, *, max_body: int) -> None:
+        self._app, self._max_body = app, max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "0")
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            await problem_response(BadRequest("The address holds a NUL character"))(scope, receive, send)
+        elif not announced.isdigit() or int(announced) > self._max_body:
+            await problem_response(self._too_large())(scope, receive, send)
+        else:
+            await self._app(scope, self._counting(receive), send)
+
+    def _counting(self, receive: Receive) -> Receive:
+        taken = 0
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self._max_body:
+                raise self._too_large()
+            return message
+
+        return counted
+
+    def _too_large(self) -> Problem:
+        return TooLarge("The body is too large", f"At most {self._max_body} bytes are taken.")

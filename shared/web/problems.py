@@ -1,0 +1,104 @@
+"""Answers other than success, RFC 9457. HTTP statuses live here, and nothing that was sent is quoted."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import asyncpg
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from shared.clock import ClockIsWrong
+from shared.database.db import is_transient
+
+
+class Problem(Exception):
+    """An answer other than success, RFC 9457. `title` is the same for every occurrence, `detail` says what to do."""
+
+    status = HTTPStatus.BAD_REQUEST
+
+    def __init__(self, title: str, detail: str = "", *, headers: dict[str, str] | None = None, **extra: Any) -> None:
+        super().__init__(title)
+        self.title, self.detail, self.extra, self.headers = title, detail, extra, headers or {}
+
+
+class BadRequest(Problem):
+    status = HTTPStatus.BAD_REQUEST
+
+
+class Unauthorized(Problem):
+    status = HTTPStatus.UNAUTHORIZED
+
+
+class Forbidden(Problem):
+    status = HTTPStatus.FORBIDDEN
+
+
+class NotFound(Problem):
+    status = HTTPStatus.NOT_FOUND
+
+
+class Conflict(Problem):
+    status = HTTPStatus.CONFLICT
+
+
+class Gone(Problem):
+    status = HTTPStatus.GONE
+
+
+class TooLarge(Problem):
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+class Unprocessable(Problem):
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+class TooManyRequests(Problem):
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
+
+class Unavailable(Problem):
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def problem_response(problem: Problem) -> JSONResponse:
+    body = {"type": "about:blank", "title": problem.title, "status": int(problem.status), **problem.extra}
+    if problem.detail:
+        body["detail"] = problem.detail
+    return JSONResponse(body, problem.status, problem.headers, media_type="application/problem+json")
+
+
+def as_problem(error: Exception) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error.__cause__, Problem):
+        return error.__cause__  # FastAPI hides what was raised while the body was read
+    if isinstance(error, RequestValidationError):
+        places = [{"where": ".".join(map(str, e["loc"])), "what": e["msg"]} for e in error.errors()]
+        return Unprocessable("The request is not as it should be", errors=places[:20])
+    if _is_unstorable(error):
+        return Unprocessable("The request holds a character that cannot be stored")
+    if is_transient(error):
+        why = "The machine's clock is wrong." if isinstance(error, ClockIsWrong) else "The database does not answer."
+        return Unavailable("Try again shortly", why, headers={"retry-after": "5"})
+    return _with_status(error)
+
+
+def _with_status(error: Exception) -> Problem:
+    status, headers = HTTPStatus.INTERNAL_SERVER_ERROR, {}
+    if isinstance(error, HTTPException):
+        status, headers = HTTPStatus(error.status_code), dict(error.headers or {})
+    problem = Problem(status.phrase, headers=headers)
+    problem.status = status
+    return problem
+
+
+def _is_unstorable(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, asyncpg.CharacterNotInRepertoireError | asyncpg.UntranslatableCharacterError):
+            return True
+        error = getattr(error, "orig", None) or error.__cause__
+    return False

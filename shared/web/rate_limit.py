@@ -1,0 +1,42 @@
+"""Token buckets, one per key, in this process; machine time."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+
+from shared.web.problems import TooManyRequests
+
+
+class RateLimit:
+    """`per_second` on average and at most `burst` at once, for each key; remembers the `keys` seen last."""
+
+    def __init__(
+        self, *, per_second: float, burst: int, keys: int = 10_000, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._per_second, self._burst, self._keys, self._monotonic = per_second, burst, keys, monotonic
+        self._full_at: OrderedDict[Hashable, float] = OrderedDict()
+
+    def take(self, key: Hashable, amount: int = 1) -> float:
+        """Take and return 0, or take nothing and return the seconds to wait; inf when `amount` never fits."""
+        if amount > self._burst:
+            return math.inf
+        now = self._monotonic()
+        filling = max(self._full_at.get(key, now) - now, 0.0) + amount / self._per_second
+        wait = filling - self._burst / self._per_second
+        if wait > 0:
+            return wait
+        self._full_at[key] = now + filling
+        self._full_at.move_to_end(key)
+        if len(self._full_at) > self._keys:
+            self._full_at.popitem(last=False)
+        return 0.0
+
+    def check(self, key: Hashable, amount: int = 1) -> None:
+        """Take, or raise TooManyRequests with `Retry-After`."""
+        wait = self.take(key, amount)
+        if wait:
+            seconds = math.ceil(min(wait, 3600))
+            raise TooManyRequests("Too many requests", "Wait and try again.", headers={"retry-after": str(seconds)})
