@@ -12,7 +12,7 @@ from services.scoring.domain.webhooks import USUAL
 from shared.contract.vocabulary import Service
 from tests.integration.scoring.receiver import receiver
 from tests.integration.scoring.stand import NOW, Scoring, call_for
-from tests.integration.scoring.test_webhooks import deliver, endpoint
+from tests.integration.scoring.webhooks.test_webhooks import deliver, endpoint
 
 
 def counted(kind: str) -> float:

@@ -29,8 +29,8 @@ from shared.contract.events import (
     RespondentPurchased,
 )
 from shared.contract.vocabulary import AttemptState, ChannelKind
+from tests.integration.scoring.api.test_figures import answer_all, differences
 from tests.integration.scoring.stand import NOW, REASONS, Scoring
-from tests.integration.scoring.test_figures import answer_all, differences
 
 PROGRAM = {"program": "after-purchase"}
 
@@ -273,7 +273,7 @@ async def test_parameter_that_would_change_nothing_is_refused(client: httpx.Asyn
 
 
 def test_every_parameter_of_the_score_is_documented_with_its_default() -> None:
-    page = (Path(__file__).parents[3] / "docs/outputs.md").read_text()
+    page = (Path(__file__).parents[4] / "docs/outputs.md").read_text()
     rows = [line.split(" | ") for line in page.partition("| parameter |")[2].partition("\n\n")[0].splitlines()[2:]]
     defaults = {row[0].strip("| `"): row[1].strip("`") for row in rows}
     taken = {field.alias or name: field.default for name, field in NpsQuery.model_fields.items()}

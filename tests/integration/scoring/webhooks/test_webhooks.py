@@ -420,7 +420,7 @@ async def test_sample_is_signed_like_an_event(scoring: Scoring, hook: Receiver) 
 
 
 def test_documented_sample_is_the_one_that_is_posted() -> None:
-    page = (Path(__file__).parents[3] / "docs/outputs.md").read_text()
+    page = (Path(__file__).parents[4] / "docs/outputs.md").read_text()
     [documented] = [
         json.loads(line) for line in page.splitlines() if line.startswith("    {") and "webhook.tested" in line
     ]

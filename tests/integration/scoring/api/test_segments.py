@@ -12,9 +12,9 @@ from services.scoring.domain.slices import Slice
 from services.scoring.repository.scores import comments, figures
 from services.scoring.repository.scores.comments import Only
 from shared.contract.events import EventRef, RespondentPurchased
+from tests.integration.scoring.api.test_figures import differences
+from tests.integration.scoring.api.test_score_api import sent
 from tests.integration.scoring.stand import NOW, Scoring, requested
-from tests.integration.scoring.test_figures import differences
-from tests.integration.scoring.test_score_api import sent
 
 DAYS = "?segment=store:Khimki"
 

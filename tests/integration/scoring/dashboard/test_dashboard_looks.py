@@ -27,8 +27,8 @@ from shared.contract.vocabulary import category_of
 from shared.messaging.transport import open_log
 from shared.runtime import ServiceContext, serve
 from tests.browser import DESKTOP, PHONE, SCREENSHOTS, SIDEWAYS, photograph, schemes_of, watched
+from tests.integration.scoring.api.test_score_api import sent
 from tests.integration.scoring.stand import NOW, Scoring, requested
-from tests.integration.scoring.test_score_api import sent
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 

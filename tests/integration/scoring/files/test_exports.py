@@ -289,7 +289,7 @@ async def test_documented_role_reads_the_views_and_nothing_else(
     scoring: Scoring, postgres: embedded.Embedded, urls: Mapping[str, str]
 ) -> None:
     """The statements of docs/sql.md, as they stand there."""
-    page = (Path(__file__).parents[3] / "docs/sql.md").read_text()
+    page = (Path(__file__).parents[4] / "docs/sql.md").read_text()
     role = f"reports_{uuid4().hex[:8]}"
     statements = [
         line.strip().replace("reports", role)
@@ -320,7 +320,7 @@ async def test_documented_role_reads_the_views_and_nothing_else(
 async def test_documented_command_reads_the_embedded_database(
     scoring: Scoring, postgres: embedded.Embedded, urls: Mapping[str, str]
 ) -> None:
-    page = (Path(__file__).parents[3] / "docs/sql.md").read_text()
+    page = (Path(__file__).parents[4] / "docs/sql.md").read_text()
     [command] = re.findall("^    (psql .+)$", page, re.MULTILINE)
     folder, role, database = '-h "$PWD/.data/run/postgres"', "-U postgres", " earshot "
     assert all(part in command for part in (folder, role, database))

@@ -13,8 +13,8 @@ from playwright.async_api import Browser, BrowserContext, Page
 from services.scoring.config import ScoringSettings
 from services.scoring.main import build_app
 from tests.browser import HUMAN, PHONE
+from tests.integration.scoring.answer_page.test_suspects import counted, sent
 from tests.integration.scoring.stand import Scoring, link_of, requested
-from tests.integration.scoring.test_suspects import counted, sent
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
