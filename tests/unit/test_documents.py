@@ -1,0 +1,51 @@
+"""Files and folders that documents name exist, and every top folder of a service is explained."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
+PATH = re.compile(r"(?<![\w/.-])(?:services|shared|deploy|tests|docs|\.ci)/[\w./*-]*[\w*/]")
+MODULE = re.compile(r"python -m ((?:services|shared|deploy|tests)[\w.]*)")
+LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
+PLACE = re.compile(r"^\|[^|]*\| (trigger|dispatcher|scoring) \|([^|]*)\|$", re.MULTILINE)
+ROOM = re.compile(r"^\| `([a-z_]+)/?`", re.MULTILINE)
+
+
+def test_there_are_documents_that_name_paths() -> None:
+    assert "docs/flow.md" in NAMES
+    assert len(PATH.findall((ROOT / "CONTRIBUTING.md").read_text())) > 5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_paths_a_document_names_exist(name: str) -> None:
+    text = (ROOT / name).read_text()
+    modules = [module.replace(".", "/") for module in MODULE.findall(text)]
+    lost = [path for path in PATH.findall(text) if not any(ROOT.glob(path.rstrip("/")))]
+    lost += [path for path in modules if not ((ROOT / path).is_dir() or (ROOT / f"{path}.py").is_file())]
+    assert lost == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_of_a_document_lead_somewhere(name: str) -> None:
+    folder = (ROOT / name).parent
+    assert [link for link in LINK.findall((ROOT / name).read_text()) if not (folder / link).exists()] == []
+
+
+def test_the_flow_names_places_that_exist() -> None:
+    """The table has a column for the service and one for files and folders in it."""
+    rows = PLACE.findall((ROOT / "docs/flow.md").read_text())
+    places = [f"services/{service}/{place}" for service, cell in rows for place in re.findall("`([^`]+)`", cell)]
+    assert len(places) > 15
+    assert [place for place in places if not (ROOT / place).exists()] == []
+
+
+@pytest.mark.parametrize("part", ["services/trigger", "services/dispatcher", "services/scoring", "shared", "deploy"])
+def test_every_top_folder_is_explained(part: str) -> None:
+    section = (ROOT / "CONTRIBUTING.md").read_text().partition(f"\n#### `{part}`\n")[2].partition("\n#")[0]
+    folders = {path.parent.name for path in (ROOT / part).glob("*/*") if path.parent.name != "__pycache__"}
+    assert folders
+    assert set(ROOM.findall(section)) == folders
