@@ -15,6 +15,7 @@ from shared.config import Settings
 from shared.database import capacity, embedded
 from shared.database.capacity import Room, TooFewConnections
 from shared.database.db import Database, fetch, is_transient, until_it_answers
+from shared.database.opening import open_database
 from shared.database.schema import SchemaOlder, check
 from shared.database_url import PATIENT, DatabaseOptions, Host, NeedsSessions
 from shared.waiting import wait_for
@@ -43,12 +44,9 @@ async def migrate(urls: Mapping[str, str]) -> dict[str, str]:
     """Bring each schema to its newest revision; return the fingerprint of each."""
     found: dict[str, str] = {}
     for schema, url in urls.items():
-        database = Database(url, schema=schema, options=PATIENT)
-        try:
+        async with open_database(url, schema=schema, options=PATIENT) as database:
             upgrade = until_it_answers(before_sleep=_say_so)
             found[schema] = await upgrade(migrations.upgrade, database, MIGRATIONS[schema])
-        finally:
-            await database.close()
     return found
 
 
@@ -71,12 +69,8 @@ async def check_search_paths(urls: Mapping[str, str], options: DatabaseOptions) 
 
 
 async def _current_schema(url: str, schema: str, options: DatabaseOptions) -> str | None:
-    database = Database(url, schema=schema, options=options, pool_size=1)
-    try:
-        async with database.sessions.begin() as session:
-            found: str | None = (await fetch(session, "SELECT current_schema()"))[0][0]
-    finally:
-        await database.close()
+    async with open_database(url, schema=schema, options=options) as database, database.sessions.begin() as session:
+        found: str | None = (await fetch(session, "SELECT current_schema()"))[0][0]
     return found
 
 
@@ -106,12 +100,9 @@ async def check_rooms(urls: Mapping[str, str], options: DatabaseOptions) -> None
 async def until_migrated(urls: Mapping[str, str], stop: asyncio.Event, options: DatabaseOptions) -> bool:
     """Wait until somebody has migrated every schema; False when stopped before. Raises SchemaUnfit where none can."""
     for schema, url in urls.items():
-        database = Database(url, schema=schema, options=options, pool_size=1)
-        try:
+        async with open_database(url, schema=schema, options=options) as database:
             if not await _until_migrated(database, stop):
                 return False
-        finally:
-            await database.close()
     return True
 
 
@@ -151,7 +142,6 @@ async def _on_empty_server(action: Callable[[Database, Path], Awaitable[None]]) 
     with tempfile.TemporaryDirectory(prefix="earshot-", ignore_cleanup_errors=True) as folder:
         server = await asyncio.to_thread(embedded.start, Path(folder))
         for schema, url in (await embedded.prepare(server)).items():
-            database = Database(url, schema=schema, options=PATIENT)
-            await action(database, MIGRATIONS[schema])
-            await database.close()
+            async with open_database(url, schema=schema, options=PATIENT) as database:
+                await action(database, MIGRATIONS[schema])
         server.stop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from deploy.all_in_one import ALL
@@ -17,6 +17,7 @@ from services.trigger import main as trigger
 from shared.clock import Clock
 from shared.contract.vocabulary import Service
 from shared.database import db
+from shared.database.opening import open_database
 from shared.messaging.transport import EventLog
 
 TOPICS = {
@@ -72,12 +73,12 @@ class Chain:
 
 @asynccontextmanager
 async def watch(urls: Mapping[str, str], event_log: EventLog, clock: Clock) -> AsyncIterator[Chain]:
-    databases = {service: db.Database(urls[service], schema=service, pool_size=1) for service in ALL}
-    try:
+    async with AsyncExitStack() as resources:
+        databases = {
+            service: await resources.enter_async_context(open_database(urls[service], schema=service))
+            for service in ALL
+        }
         yield Chain(databases, event_log, clock)
-    finally:
-        for database in databases.values():
-            await database.close()
 
 
 def free_ports(count: int) -> list[int]:

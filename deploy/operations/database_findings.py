@@ -11,9 +11,9 @@ from deploy import all_in_one, databases
 from deploy.operations.findings import Finding, fail, note, ok
 from shared import database_url
 from shared.config import Settings
-from shared.database import db
 from shared.database.commit_check import commit_once
 from shared.database.compared_clock import fault_of, seconds_apart
+from shared.database.opening import open_database
 from shared.database.schema import SchemaOlder, SchemaUnfit, fingerprint
 from shared.health import NotReady
 
@@ -69,16 +69,14 @@ async def _commits(schema: str, connection: asyncpg.Connection) -> list[Finding]
 
 
 async def _schema(schema: str, url: str, settings: Settings, *, server: str) -> Finding:
-    database = db.Database(url, schema=schema, options=settings.database_options, pool_size=1)
     try:
-        found = await fingerprint(database, databases.MIGRATIONS[schema])
+        async with open_database(url, schema=schema, options=settings.database_options) as database:
+            found = await fingerprint(database, databases.MIGRATIONS[schema])
     except SchemaOlder as error:
         return note(str(error), "earshot migrate, or a start with EARSHOT_MIGRATE_ON_START=true")
     except SchemaUnfit as error:
         what, _, cure = str(error).rpartition("; ")
         return fail(what, cure)
-    finally:
-        await database.close()
     return ok(f"{schema}: {server}, schema {found}")
 
 

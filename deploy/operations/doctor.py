@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from deploy import all_in_one, databases
+from deploy import all_in_one
 from deploy.all_in_one import AllSettings
 from deploy.kafka import broker
 from deploy.operations import database_findings, error_messages, ledger_findings, links, running_findings
@@ -27,7 +27,7 @@ from shared.clock import open_clock
 from shared.config import DEVELOPMENT_LINK_KEYS, Settings
 from shared.contract import topics
 from shared.contract.vocabulary import Service
-from shared.database import db
+from shared.database.opening import open_for_command
 from shared.messaging.transport import TransportUnavailable
 from shared.runtime import open_event_log
 
@@ -147,13 +147,11 @@ async def _events(settings: Settings) -> Finding:
 
 @asynccontextmanager
 async def _session(settings: Settings, service: Service) -> AsyncIterator[AsyncSession]:
-    urls = await databases.urls_for(settings, [service])
-    database = db.Database(urls[service], schema=service, options=settings.database_options, pool_size=1)
-    try:
-        async with database.sessions() as session:
-            yield session
-    finally:
-        await database.close()
+    async with (
+        open_for_command(settings, service, options=settings.database_options) as database,
+        database.sessions() as session,
+    ):
+        yield session
 
 
 async def _assumptions(settings: Settings) -> AsyncIterator[Finding]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 
 from deploy import databases
 from deploy.operations import error_messages
@@ -11,7 +10,7 @@ from deploy.operations.findings import Finding, fail, note, ok
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.sending import restore_guard
 from shared.contract.vocabulary import Service
-from shared.database import db
+from shared.database.opening import open_for_command
 from shared.runtime import open_event_log
 
 
@@ -32,10 +31,10 @@ async def examine(settings: DispatcherSettings) -> AsyncIterator[Finding]:
 
 async def _compared(settings: DispatcherSettings) -> restore_guard.Difference:
     events_url = settings.events_url or (await databases.urls_for(settings, [databases.TRANSPORT]))[databases.TRANSPORT]
-    url = (await databases.urls_for(settings, [Service.DISPATCHER]))[Service.DISPATCHER]
-    async with AsyncExitStack() as resources:
-        database = db.Database(url, schema=Service.DISPATCHER, options=settings.database_options, pool_size=1)
-        resources.push_async_callback(database.close)
+    options = settings.database_options
+    async with open_for_command(settings, Service.DISPATCHER, options=options) as database:
         event_log = open_event_log(settings, events_url)
-        resources.push_async_callback(event_log.close)
-        return await restore_guard.compare(database.sessions, event_log)
+        try:
+            return await restore_guard.compare(database.sessions, event_log)
+        finally:
+            await event_log.close()

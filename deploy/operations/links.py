@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from shared.contract import cloudevents
 from shared.contract.vocabulary import Service
 from shared.database.compared_clock import clock_of_command
 from shared.database.db import Database
+from shared.database.opening import open_for_command
 from shared.messaging import codec
 from shared.runtime import open_event_log
 
@@ -69,16 +70,11 @@ class Both:
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Both]:
-    services = (Service.DISPATCHER, Service.SCORING)
-    urls = await databases.urls_for(settings, services)
-    async with AsyncExitStack() as resources:
-        made = {
-            each: Database(urls[each], schema=each, options=settings.database_options.patient, pool_size=1)
-            for each in services
-        }
-        for database in made.values():
-            resources.push_async_callback(database.close)
-        yield Both(made[Service.DISPATCHER], made[Service.SCORING])
+    async with (
+        open_for_command(settings, Service.DISPATCHER) as dispatcher,
+        open_for_command(settings, Service.SCORING) as scoring,
+    ):
+        yield Both(dispatcher, scoring)
 
 
 async def _check() -> list[UUID]:

@@ -27,6 +27,7 @@ from shared.config import Settings
 from shared.contract.vocabulary import Service
 from shared.database.compared_clock import clock_of_command
 from shared.database.db import Database
+from shared.database.opening import open_for_command
 from shared.messaging import parking
 from shared.messaging.consumer import Consumer
 from shared.messaging.parking import Parked
@@ -63,25 +64,14 @@ def again(
 
 
 async def _parked(service: Service, limit: int) -> list[Parked]:
-    async with _database(service) as database, database.sessions.begin() as session:
+    async with open_for_command(Settings(), service) as database, database.sessions.begin() as session:
         return await parking.parked(session, limit=limit)
-
-
-@asynccontextmanager
-async def _database(service: Service) -> AsyncIterator[Database]:
-    settings = Settings()
-    urls = await databases.urls_for(settings, [service])
-    database = Database(urls[service], schema=service, options=settings.database_options.patient)
-    try:
-        yield database
-    finally:
-        await database.close()
 
 
 async def _replay(service: Service, only: Sequence[UUID] | None) -> tuple[int, list[tuple[Parked, str]]]:
     """Handle them in order, each in a transaction of its own; return how many were, and what stays with the reason."""
     handled, kept = 0, list[tuple[Parked, str]]()
-    async with _database(service) as database, _event_log() as event_log:
+    async with open_for_command(Settings(), service) as database, _event_log() as event_log:
         clock = await clock_of_command(Settings().clock, database)
         consumers = _consumers(service, database, event_log, clock)
         readers = {topic: Readmission(consumer) for consumer in consumers for topic in consumer.topics}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from rich.table import Table
 
 from shared.contract.vocabulary import Service
 from shared.database import db
+from shared.database.opening import open_database
 
 Counts = Mapping[str, int]
 
@@ -44,8 +46,11 @@ class Report:
 
     @classmethod
     async def read(cls, urls: Mapping[str, str]) -> Report:
-        trigger, dispatcher, scoring = [_Reader(urls[service], service) for service in Service]
-        try:
+        async with AsyncExitStack() as resources:
+            trigger, dispatcher, scoring = [
+                _Reader(await resources.enter_async_context(open_database(urls[service], schema=service)))
+                for service in Service
+            ]
             stores = await scoring.rows(_STORES)
             return cls(
                 decisions=await trigger.counts("SELECT reason, count(*) FROM decisions GROUP BY 1"),
@@ -63,9 +68,6 @@ class Report:
                 parked=sum([await reader.total("parked") for reader in (trigger, dispatcher, scoring)]),
                 unpublished=sum([await reader.total("outbox") for reader in (trigger, dispatcher, scoring)]),
             )
-        finally:
-            for reader in (trigger, dispatcher, scoring):
-                await reader.close()
 
 
 _STORES = """SELECT dimension, value, sum(s0+s1+s2+s3+s4+s5+s6+s7+s8+s9+s10) AS answers,
@@ -78,8 +80,8 @@ def _store(row: db.Row) -> Store:
 
 
 class _Reader:
-    def __init__(self, url: str, schema: str) -> None:
-        self._database = db.Database(url, schema=schema, pool_size=1)
+    def __init__(self, database: db.Database) -> None:
+        self._database = database
 
     async def rows(self, sql: str) -> list[db.Row]:
         async with self._database.sessions.begin() as session:
@@ -91,9 +93,6 @@ class _Reader:
 
     async def total(self, table: str) -> int:
         return (await self.counts(f"SELECT '', count(*) FROM {table}"))[""]  # noqa: S608 - our own table names
-
-    async def close(self) -> None:
-        await self._database.close()
 
 
 def reconcile(report: Report, *, events: int) -> list[str]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Annotated
 from uuid import UUID
 
 import typer
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher import history, repository, schemas
 from services.dispatcher.config import DispatcherSettings
@@ -20,9 +23,8 @@ from services.dispatcher.repository import suppressions
 from services.dispatcher.schemas import Suppressed
 from services.dispatcher.wiring import open_accounts
 from shared.contract.vocabulary import Service, SuppressionReason, respondent_id
-from shared.database import embedded
 from shared.database.compared_clock import clock_of_command
-from shared.database.db import Database
+from shared.database.opening import open_for_command
 from shared.web import problems
 
 mail = typer.Typer(help="Look at a mail, or send a test of it.", no_args_is_help=True)
@@ -131,58 +133,43 @@ def release_suppression(suppression_id: UUID) -> None:
 
 
 async def _suppressions(respondent: str | None, reason: SuppressionReason | None, limit: int) -> list[Suppressed]:
-    database = await _open()
-    try:
-        async with database.sessions.begin() as session:
-            found = await suppressions.newest(session, respondent=respondent, reason=reason, limit=limit)
-            return [schemas.suppressed(each) for each in found]
-    finally:
-        await database.close()
+    async with _session() as session:
+        found = await suppressions.newest(session, respondent=respondent, reason=reason, limit=limit)
+        return [schemas.suppressed(each) for each in found]
 
 
 async def _release(suppression_id: UUID) -> bool:
     settings = DispatcherSettings()
-    database = await _open()
-    try:
+    async with open_for_command(settings, Service.DISPATCHER) as database:
         now = (await clock_of_command(settings.clock, database)).now()
         async with database.sessions.begin() as session:
             return await apply_receipts.release(session, suppression_id, now=now)
-    finally:
-        await database.close()
 
 
-async def _open() -> Database:
-    settings = DispatcherSettings()
-    url = await embedded.url_of(Service.DISPATCHER, settings)
-    return Database(url, schema=Service.DISPATCHER, options=settings.database_options.patient)
+@asynccontextmanager
+async def _session() -> AsyncIterator[AsyncSession]:
+    async with (
+        open_for_command(DispatcherSettings(), Service.DISPATCHER) as database,
+        database.sessions.begin() as session,
+    ):
+        yield session
 
 
 async def _invitation(invitation_id: UUID) -> str:
-    database = await _open()
     try:
-        async with database.sessions.begin() as session:
+        async with _session() as session:
             return (await history.tell(session, invitation_id)).model_dump_json(indent=2)
     except problems.NotFound:
         raise typer.BadParameter("no such invitation") from None
-    finally:
-        await database.close()
 
 
 async def _counts() -> dict[str, dict[str, int]]:
-    database = await _open()
-    try:
-        async with database.sessions.begin() as session:
-            found = await repository.step_counts(session)
-            by_step = {f"{channel} {state}": count for (channel, state), count in sorted(found.items())}
-            return {"invitations": await repository.invitation_counts(session), "steps": by_step}
-    finally:
-        await database.close()
+    async with _session() as session:
+        found = await repository.step_counts(session)
+        by_step = {f"{channel} {state}": count for (channel, state), count in sorted(found.items())}
+        return {"invitations": await repository.invitation_counts(session), "steps": by_step}
 
 
 async def _stalled() -> list[UUID]:
-    database = await _open()
-    try:
-        async with database.sessions.begin() as session:
-            return await repository.stalled(session)
-    finally:
-        await database.close()
+    async with _session() as session:
+        return await repository.stalled(session)

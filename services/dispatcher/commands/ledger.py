@@ -29,7 +29,8 @@ from shared.contract.topics import (
 from shared.contract.vocabulary import Service
 from shared.database import embedded
 from shared.database.compared_clock import clock_of_command
-from shared.database.db import Database, Sessions
+from shared.database.db import Sessions
+from shared.database.opening import open_for_command
 from shared.messaging import codec
 from shared.messaging.consumer import Consumer, Handler
 from shared.messaging.transport import EventLog, Message
@@ -86,12 +87,11 @@ class Adoption:
 
 async def _with(work: Callable[[Adoption], Awaitable[Difference]]) -> Difference:
     settings = DispatcherSettings()
-    url = await embedded.url_of(Service.DISPATCHER, settings)
-    database = Database(url, schema=Service.DISPATCHER, options=settings.database_options, pool_size=1)
-    event_log = open_event_log(settings, settings.events_url or await embedded.url_of("transport", settings))
-    try:
-        now = (await clock_of_command(settings.clock, database)).now()
-        return await work(Adoption(database.sessions, event_log, settings.link_secrets, now))
-    finally:
-        await event_log.close()
-        await database.close()
+    options = settings.database_options
+    async with open_for_command(settings, Service.DISPATCHER, options=options) as database:
+        event_log = open_event_log(settings, settings.events_url or await embedded.url_of("transport", settings))
+        try:
+            now = (await clock_of_command(settings.clock, database)).now()
+            return await work(Adoption(database.sessions, event_log, settings.link_secrets, now))
+        finally:
+            await event_log.close()

@@ -7,10 +7,11 @@ import asyncio
 import typer
 
 from services.scoring.commands import exports, imports, webhooks
-from services.scoring.commands.database import opened
 from services.scoring.commands.verification import verify
 from services.scoring.config import ScoringSettings
+from shared.contract.vocabulary import Service
 from shared.database.db import fetch
+from shared.database.opening import open_for_command
 
 app = typer.Typer()
 app.add_typer(exports.app, name="export")
@@ -29,6 +30,9 @@ def verify_command() -> None:
 
 
 async def _verify(settings: ScoringSettings) -> list[str]:
-    async with opened(settings) as database, database.sessions.begin() as session:
+    async with (
+        open_for_command(settings, Service.SCORING, pool_size=2) as database,
+        database.sessions.begin() as session,
+    ):
         await fetch(session, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         return await verify(session)

@@ -10,14 +10,14 @@ from typing import Annotated
 
 import typer
 
-from services.scoring.commands.database import opened
 from services.scoring.commands.progress import Advance, progress_bar
 from services.scoring.config import ScoringSettings
 from services.scoring.files import exports
 from services.scoring.files.tables import CannotWrite, Format, NoParquet
 from services.scoring.repository.listing import Filter
-from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, counted
+from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, Service, counted
 from shared.database.db import Sessions
+from shared.database.opening import open_for_command
 
 app = typer.Typer(no_args_is_help=True, help="Answers and figures as files.")
 
@@ -69,7 +69,7 @@ def _export(
     file: Path, kind: Format | None, program: str | None, write: Callable[[Sessions, Format, Advance], Awaitable[int]]
 ) -> None:
     async def run(bar: Advance) -> int:
-        async with opened(ScoringSettings()) as database:
+        async with open_for_command(ScoringSettings(), Service.SCORING, pool_size=2) as database:
             return await write(database.sessions, kind or _named(file), bar)
 
     try:

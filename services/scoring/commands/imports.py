@@ -18,7 +18,6 @@ from zoneinfo import ZoneInfo
 import typer
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from services.scoring.commands.database import opened
 from services.scoring.commands.progress import Advance, progress_bar
 from services.scoring.config import ScoringSettings
 from services.scoring.domain.answers import zone
@@ -28,7 +27,9 @@ from services.scoring.files.exports import SEGMENT
 from services.scoring.files.tables import CannotWrite
 from services.scoring.repository import programs
 from shared.contract.events import Id, Segments
+from shared.contract.vocabulary import Service
 from shared.database.db import Sessions
+from shared.database.opening import open_for_command
 from shared.messaging.codec import explain
 
 app = typer.Typer(no_args_is_help=True, help="What an older tool collected.")
@@ -98,7 +99,7 @@ def import_answers(
 
 
 async def _import(file: Path, program: str, refusals: Path, advance: Advance) -> Report:
-    async with opened(ScoringSettings()) as database:
+    async with open_for_command(ScoringSettings(), Service.SCORING, pool_size=2) as database:
         async with database.sessions.begin() as session:
             of = await programs.published(session, program)
         if of is None:

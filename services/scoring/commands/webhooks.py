@@ -10,12 +10,13 @@ from uuid import UUID
 
 import typer
 
-from services.scoring.commands.database import opened
 from services.scoring.config import ScoringSettings
 from services.scoring.domain.webhooks import OFFERED
 from services.scoring.webhooks.delivery import WebhookSender
 from services.scoring.webhooks.routes import Webhooks
 from services.scoring.webhooks.schemas import Replay, WebhookIn, WebhookListed
+from shared.contract.vocabulary import Service
+from shared.database.opening import open_for_command
 from shared.web.problems import Problem
 
 app = typer.Typer(no_args_is_help=True, help="Who is told of answers and alerts over HTTP.")
@@ -96,7 +97,7 @@ def test(endpoint: EndpointId) -> None:
 def _with(work: Callable[[Webhooks], Awaitable[T]]) -> T:
     async def run() -> T:
         settings = ScoringSettings()
-        async with opened(settings) as database:
+        async with open_for_command(settings, Service.SCORING, pool_size=2) as database:
             return await work(Webhooks(database.sessions, WebhookSender(database.sessions, settings.webhook_networks)))
 
     try:

@@ -19,9 +19,9 @@ from services.trigger.domain.programs.reading import InvalidProgram, read_progra
 from services.trigger.handlers.programs import apply_program
 from services.trigger.repository import programs as stored
 from shared.contract.vocabulary import Service
-from shared.database import embedded
 from shared.database.compared_clock import clock_of_command
 from shared.database.db import Database
+from shared.database.opening import open_for_command
 
 app = typer.Typer()
 programs = typer.Typer(no_args_is_help=True, help="Survey definitions: whom, when, what, how often.")
@@ -163,12 +163,5 @@ def _with_database(settings: TriggerSettings, work: Callable[[Database], Awaitab
 
 
 async def _open_and_work(settings: TriggerSettings, work: Callable[[Database], Awaitable[None]]) -> None:
-    database = Database(
-        await embedded.url_of(Service.TRIGGER, settings),
-        schema=Service.TRIGGER,
-        options=settings.database_options.patient,
-    )
-    try:
+    async with open_for_command(settings, Service.TRIGGER) as database:
         await work(database)
-    finally:
-        await database.close()

@@ -22,9 +22,8 @@ from services.trigger.files.ingest import FileIngest, Mode, Report, free
 from services.trigger.files.reading import SUFFIXES, InvalidFile
 from services.trigger.handlers.intake import EventIntake
 from shared.contract.vocabulary import Service, counted
-from shared.database import embedded
 from shared.database.compared_clock import clock_of_command
-from shared.database.db import Database
+from shared.database.opening import open_for_command
 
 app = typer.Typer()
 
@@ -152,14 +151,6 @@ def _with_door(work: Callable[[EventIntake], Awaitable[T]]) -> T:
 
 
 async def _open_and_work(settings: TriggerSettings, work: Callable[[EventIntake], Awaitable[T]]) -> T:
-    database = Database(
-        await embedded.url_of(Service.TRIGGER, settings),
-        schema=Service.TRIGGER,
-        options=settings.database_options.patient,
-        pool_size=2,
-    )
     terms = InstallationSettings(link_key=settings.signing_key, phone_region=settings.phone_region)
-    try:
+    async with open_for_command(settings, Service.TRIGGER, pool_size=2) as database:
         return await work(EventIntake(database.sessions, await clock_of_command(settings.clock, database), terms))
-    finally:
-        await database.close()

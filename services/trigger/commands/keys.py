@@ -15,8 +15,7 @@ from services.trigger.config import TriggerSettings
 from services.trigger.domain.keys import ApiKey, Scope, digest, new_token
 from services.trigger.repository import keys as stored
 from shared.contract.vocabulary import Service
-from shared.database import embedded
-from shared.database.db import Database
+from shared.database.opening import open_for_command
 
 app = typer.Typer(no_args_is_help=True, help="API keys for machines.")
 
@@ -64,11 +63,5 @@ def _run(work: Callable[[AsyncSession], Awaitable[T]]) -> T:
 
 
 async def _in_transaction(work: Callable[[AsyncSession], Awaitable[T]]) -> T:
-    settings = TriggerSettings()
-    url = await embedded.url_of(Service.TRIGGER, settings)
-    database = Database(url, schema=Service.TRIGGER, options=settings.database_options.patient)
-    try:
-        async with database.sessions.begin() as session:
-            return await work(session)
-    finally:
-        await database.close()
+    async with open_for_command(TriggerSettings(), Service.TRIGGER) as database, database.sessions.begin() as session:
+        return await work(session)

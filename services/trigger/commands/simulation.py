@@ -32,8 +32,7 @@ from shared.clock import open_clock
 from shared.contract.cloudevents import Event
 from shared.contract.topics import CRM_EVENTS
 from shared.contract.vocabulary import Service
-from shared.database import embedded
-from shared.database.db import Database
+from shared.database.opening import open_for_command
 from shared.messaging.codec import InvalidEvent
 from shared.messaging.transport import Message
 
@@ -96,22 +95,14 @@ def _run(tried: Mapping[str, Program], before: _Past, *, terms: InstallationSett
 
 
 async def _load(settings: TriggerSettings, since: timedelta | None) -> _Past:
-    database = Database(
-        await embedded.url_of(Service.TRIGGER, settings),
-        schema=Service.TRIGGER,
-        options=settings.database_options.patient,
-    )
-    try:
-        async with database.sessions() as session:
-            current = await programs.current(session)
-            if since is None:
-                return _Past(current)
-            begins = open_clock(settings.clock).now() - since
-            happened = await past_events.events_since(session, begins)
-            people = await past_events.respondents_at(session, begins, happened)
-            return _Past(current, happened, people, await suppressions.find(session, people))
-    finally:
-        await database.close()
+    async with open_for_command(settings, Service.TRIGGER) as database, database.sessions() as session:
+        current = await programs.current(session)
+        if since is None:
+            return _Past(current)
+        begins = open_clock(settings.clock).now() - since
+        happened = await past_events.events_since(session, begins)
+        people = await past_events.respondents_at(session, begins, happened)
+        return _Past(current, happened, people, await suppressions.find(session, people))
 
 
 def _from_file(path: Path) -> list[Event[TriggerPayload]]:

@@ -1,0 +1,38 @@
+"""Opening a database for as long as a command, a check or a migration works with it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from shared.config import Settings
+from shared.database import embedded
+from shared.database.db import Database
+from shared.database_url import USUAL, DatabaseOptions
+
+
+@asynccontextmanager
+async def open_database(
+    url: str, *, schema: str, options: DatabaseOptions = USUAL, pool_size: int = 1
+) -> AsyncIterator[Database]:
+    """Open one schema by its URL, and close every connection at the end."""
+    database = Database(url, schema=schema, options=options, pool_size=pool_size)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def open_for_command(
+    settings: Settings, schema: str, *, options: DatabaseOptions | None = None, pool_size: int = 1
+) -> AsyncIterator[Database]:
+    """Open the schema that the settings name, for a command, which may run for long; raises NoDatabase.
+
+    `options` are the settings' own without a limit on statements, unless given.
+    """
+    url = await embedded.url_of(schema, settings)
+    async with open_database(
+        url, schema=schema, options=options or settings.database_options.patient, pool_size=pool_size
+    ) as database:
+        yield database
