@@ -36,7 +36,7 @@ class StaffPages:
             "Suspects": urljoin(scoring, "suspects"),
             "Decisions": self.decisions,
             "Mailbox": self.mailbox,
-            "Stories": self.invitations,
+            "Invitations": self.invitations,
             "Mails": urljoin(self.invitations, "mail"),
             "Suppressions": urljoin(self.invitations, "suppressions"),
         }

@@ -1,4 +1,4 @@
-"""The whole story of an invitation, as it is told to machines, to staff and on the command line."""
+"""The history of an invitation, for the JSON API, the staff pages and the command line."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ from shared.web import problems
 _MOST = 100
 
 
-async def tell(session: AsyncSession, invitation_id: UUID) -> schemas.InvitationHistory:
-    """Read one; raises NotFound, and Unprocessable where its stored request no longer reads."""
-    found = await invitations.story(session, invitation_id)
+async def of_invitation(session: AsyncSession, invitation_id: UUID) -> schemas.InvitationHistory:
+    """Read one; raises NotFound, and Unprocessable where its stored request is no longer valid."""
+    found = await invitations.history(session, invitation_id)
     if found is None:
         raise problems.NotFound("No such invitation")
-    made, tried = await steps.story(session, invitation_id), await attempts.story(session, invitation_id)
+    step_rows = await steps.history(session, invitation_id)
+    attempt_rows = await attempts.history(session, invitation_id)
     with isolated("stored_request", service=Service.DISPATCHER, invitation_id=str(invitation_id)):
-        return schemas.invitation_story(found, made, tried)
+        return schemas.invitation_history(found, step_rows, attempt_rows)
     raise problems.Unprocessable("The stored request of this invitation cannot be read")
 
 
 async def newest(
-    session: AsyncSession, *, customer: str | None = None, outcome: schemas.Outcome | None = None
+    session: AsyncSession, *, customer: str | None = None, outcome: schemas.OutcomeFilter | None = None
 ) -> schemas.InvitationList:
-    """List the newest invitations: of a customer or of anybody, that ended in one way or in any."""
-    of = respondent_id(customer) if customer else None
-    rows = await invitations.newest(session, limit=_MOST, outcome=outcome, respondent_id=of)
+    """List invitations, newest first, at most 100: of one customer or of all, with one outcome or any."""
+    respondent = respondent_id(customer) if customer else None
+    rows = await invitations.newest(session, limit=_MOST, outcome=outcome, respondent_id=respondent)
     return schemas.InvitationList(invitations=[_summary(row) for row in rows])
 
 
 def _summary(row: Row) -> schemas.InvitationSummary:
-    """Summarize one; a stored request that no longer reads leaves its customer out and hides no other."""
+    """Summarize one; where the stored request is no longer valid the summary lacks the customer's id."""
     with isolated("stored_request", service=Service.DISPATCHER, invitation_id=str(row["id"])):
         return schemas.InvitationSummary(**row)
     return schemas.InvitationSummary(**{**row, "customer_id": "", "send_at": row["created_at"]})

@@ -10,11 +10,12 @@ from pathlib import Path
 from uuid import UUID
 
 import sqlalchemy as sa
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.dispatcher import handlers, webhooks, wiring
-from services.dispatcher.api import invitations
+from services.dispatcher import handlers, wiring
+from services.dispatcher.api.invitations import InvitationApi
+from services.dispatcher.api.suppressions import SuppressionApi
 from services.dispatcher.channels import ChannelAccount
 from services.dispatcher.channels.email import SmtpAccount
 from services.dispatcher.channels.sms import SmsAccount, SmsRouter
@@ -26,18 +27,23 @@ from services.dispatcher.jobs.bitrix24 import Bitrix24
 from services.dispatcher.jobs.crm_tasks import CrmTasks
 from services.dispatcher.jobs.maintenance import RECONCILE_S, LeaseReaper, Reconciler
 from services.dispatcher.jobs.receipts import BounceReader, SmsStatusPoller
-from services.dispatcher.pages import mailbox, suppressions, unsubscribe
+from services.dispatcher.pages.invitations import InvitationPages
+from services.dispatcher.pages.mailbox import MailboxPages
+from services.dispatcher.pages.mails import MailPages
+from services.dispatcher.pages.suppressions import SuppressionPages
+from services.dispatcher.pages.unsubscribe import UnsubscribePages
 from services.dispatcher.sending.account_balancer import AccountBalancer
 from services.dispatcher.sending.restore_guard import LOOK_S, RestoreGuard
 from services.dispatcher.sending.sender import ChannelSender
 from services.dispatcher.sending.wakeup import POLL_S, Wakeup
+from services.dispatcher.webhooks.routes import WebhookRoutes
 from shared import metrics
 from shared.clock import Clock
 from shared.contract.cloudevents import Event
 from shared.contract.events import Payload, SurveyAnswered
 from shared.contract.vocabulary import ChannelKind, Service
 from shared.database.compared_clock import compared
-from shared.database.db import Database
+from shared.database.db import Database, Sessions
 from shared.database.until_stopped import while_busy
 from shared.health import OUTSIDE_SILENT_S, Health
 from shared.messaging.consumer import Consumer, Handler
@@ -66,24 +72,32 @@ def build_app(
         public=PUBLIC,
         staff_secret=settings.staff_secret.get_secret_value(),
     )
-    app.include_router(invitations.router(database.sessions, settings.composer, clock))
-    app.include_router(suppressions.router(database.sessions, clock))
-    app.include_router(suppressions.page_router(database.sessions, clock, settings.staff_pages))
-    app.include_router(mailbox.mailbox_router(database.sessions, clock, settings.staff_pages))
-    app.include_router(mailbox.story_router(database.sessions, settings.staff_pages))
-    lets_out = partial(may_leave, settings.send, allowed=settings.send_allowlist)
-    app.include_router(
-        mailbox.mail_router(
-            settings.composer,
-            accounts,
-            lets_out=lets_out,
-            link_key=settings.signing_key,
-            staff_pages=settings.staff_pages,
-        )
-    )
-    app.include_router(unsubscribe.router(database.sessions, clock))
-    app.include_router(webhooks.router(database.sessions, wiring.verifiers(settings)))
+    for router in _routers(settings, database.sessions, clock, accounts):
+        app.include_router(router)
     return app
+
+
+def _routers(
+    settings: DispatcherSettings, sessions: Sessions, clock: Clock, accounts: Sequence[ChannelAccount]
+) -> list[APIRouter]:
+    staff_pages, composer = settings.staff_pages, settings.composer
+    mails = MailPages(
+        composer=composer,
+        accounts=accounts,
+        may_send=partial(may_leave, settings.send, allowed=settings.send_allowlist),
+        link_key=settings.signing_key,
+        staff_pages=staff_pages,
+    )
+    return [
+        InvitationApi(sessions, composer, clock).router(),
+        SuppressionApi(sessions, clock).router(),
+        SuppressionPages(sessions, clock, staff_pages).router(),
+        MailboxPages(sessions, clock, staff_pages).router(),
+        InvitationPages(sessions, staff_pages).router(),
+        mails.router(),
+        UnsubscribePages(sessions, clock).router(),
+        WebhookRoutes(sessions, wiring.verifiers(settings)).router(),
+    ]
 
 
 def build_handler(settings: DispatcherSettings, clock: Clock, bell: Wakeup) -> Handler:

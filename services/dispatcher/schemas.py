@@ -21,7 +21,7 @@ from shared.contract.events import Consent, Contact, EventRef, Id, ProgramRef, S
 from shared.contract.vocabulary import AttemptState, ChannelKind, InvitationOutcome, SuppressionReason
 
 
-class AttemptStory(BaseModel):
+class AttemptHistory(BaseModel):
     attempt_id: UUID
     number: int
     revision: int
@@ -35,7 +35,7 @@ class AttemptStory(BaseModel):
     currency: str | None
 
 
-class StepStory(BaseModel):
+class StepHistory(BaseModel):
     step: int
     channel: ChannelKind
     state: str
@@ -44,7 +44,7 @@ class StepStory(BaseModel):
     reason: str | None
     account: str | None
     call_open: bool
-    attempts: list[AttemptStory]
+    attempts: list[AttemptHistory]
 
 
 class InvitationHistory(BaseModel):
@@ -65,7 +65,7 @@ class InvitationHistory(BaseModel):
     time_zone: str
     contact: Contact
     consent: Consent
-    steps: list[StepStory]
+    steps: list[StepHistory]
 
 
 class KeptMessage(BaseModel):
@@ -85,7 +85,7 @@ class Mailbox(BaseModel):
     messages: list[KeptMessage]
 
 
-Outcome = Literal["open"] | InvitationOutcome
+OutcomeFilter = Literal["open"] | InvitationOutcome
 
 
 class InvitationSummary(BaseModel):
@@ -103,7 +103,7 @@ class InvitationList(BaseModel):
     invitations: list[InvitationSummary]
 
 
-class LinkWanted(BaseModel):
+class LinkRequest(BaseModel):
     """An invitation, or the customer whose newest open one is meant; `step` says where the answer came from."""
 
     model_config = ConfigDict(extra="forbid")
@@ -119,7 +119,7 @@ class LinkWanted(BaseModel):
         return self
 
 
-class LinkGiven(BaseModel):
+class LinkResponse(BaseModel):
     invitation_id: UUID
     url: str
     expires_at: datetime
@@ -146,14 +146,16 @@ def suppressed(stored: Stored) -> Suppressed:
     return Suppressed(**{**fields, "respondent_id": masked(stored.respondent_id) or ""})
 
 
-def invitation_story(
+def invitation_history(
     invitation: asyncpg.Record, steps: Sequence[asyncpg.Record], attempts: Sequence[asyncpg.Record]
 ) -> InvitationHistory:
     request = SurveyRequested.model_validate_json(invitation["request"])
     there = partial(_local, zone=time_zone(request.time_zone))
-    by_step: dict[int, list[AttemptStory]] = {}
+    by_step: dict[int, list[AttemptHistory]] = {}
     for row in attempts:
-        attempt = AttemptStory(attempt_id=row["id"], number=row["try"], **there({name: row[name] for name in _ATTEMPT}))
+        attempt = AttemptHistory(
+            attempt_id=row["id"], number=row["try"], **there({name: row[name] for name in _ATTEMPT})
+        )
         by_step.setdefault(row["step"], []).append(attempt)
     return InvitationHistory(
         **there({name: invitation[name] for name in _INVITATION}),
@@ -166,7 +168,7 @@ def invitation_story(
         time_zone=request.time_zone,
         contact=Contact(email=masked(request.contact.email), phone=masked(request.contact.phone)),
         consent=request.consent,
-        steps=[StepStory(**there(dict(row)), attempts=by_step.get(row["step"], [])) for row in steps],
+        steps=[StepHistory(**there(dict(row)), attempts=by_step.get(row["step"], [])) for row in steps],
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
@@ -17,14 +17,12 @@ from fastapi.staticfiles import StaticFiles
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.contract.vocabulary import Service
-from shared.database.db import Sessions
 from shared.health import Health
 from shared.metrics import HTTP_SECONDS
 from shared.web.gate import Admit, Gate
@@ -100,16 +98,6 @@ class PlainRoute(Route):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["route"] = self
         await super().handle(scope, receive, send)
-
-
-def committing(sessions: Sessions) -> Callable[[], AsyncIterator[AsyncSession]]:
-    """Make a dependency that commits before the answer goes out: use `Depends(…, scope="function")`."""
-
-    async def begin() -> AsyncIterator[AsyncSession]:
-        async with sessions.begin() as session:
-            yield session
-
-    return begin
 
 
 def _add_operations(app: FastAPI, health: Health) -> None:

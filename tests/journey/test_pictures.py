@@ -16,7 +16,7 @@ from playwright.async_api import Browser, FloatRect, Locator, Page, expect
 
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.messages import mime
-from services.dispatcher.pages.test_mails import Look
+from services.dispatcher.messages.samples import SampleMail
 from tests.browser import DESKTOP, PHONE, SIDEWAYS, photograph, watched
 from tests.journey.stage import Stage, link_in, purchase
 
@@ -167,7 +167,7 @@ async def test_quarter_of_five_shops(stage: Stage, browser: Browser) -> None:
 @pytest.mark.parametrize("locale", ["en", "ru"])
 async def test_mail_is_read_on_the_smallest_phone_and_in_the_dark(browser: Browser, locale: str) -> None:
     settings = DispatcherSettings(_env_file=None)
-    mail = Look(locale=locale).compose(settings.composer, settings.signing_key)
+    mail = SampleMail(locale=locale).compose(settings.composer, settings.signing_key)
     async with watched(browser, viewport={"width": 320, "height": 600}) as context:
         page = await context.new_page()
         await page.set_content(mime.read_alternative(mail.body)[1])

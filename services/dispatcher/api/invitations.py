@@ -1,66 +1,76 @@
-"""What machines ask dispatcher."""
+"""The JSON API of invitations: their history, links to answer pages, and messages kept in the mailbox."""
 
+from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
-from sqlalchemy.ext.asyncio import AsyncSession
+from fastapi import APIRouter, Query
 
 from services.dispatcher import history, schemas
 from services.dispatcher.messages.composer import Composer
 from services.dispatcher.repository import invitations, mailbox
 from shared.clock import Clock
-from shared.contract.events import Id
+from shared.contract.events import Id, SurveyRequested
 from shared.contract.vocabulary import respondent_id
 from shared.database.db import Sessions
 from shared.web import problems
-from shared.web.app import committing
 
 
-def router(sessions: Sessions, composer: Composer, clock: Clock) -> APIRouter:
-    routes = APIRouter(prefix="/v1")
-    transaction = Annotated[AsyncSession, Depends(committing(sessions), scope="function")]
+@dataclass(frozen=True, slots=True)
+class InvitationApi:
+    sessions: Sessions
+    composer: Composer
+    clock: Clock
 
-    @routes.get("/invitations")
+    def router(self) -> APIRouter:
+        router = APIRouter(prefix="/v1")
+        router.add_api_route("/invitations", self.newest, methods=["GET"])
+        router.add_api_route("/invitations/{invitation_id}", self.invitation, methods=["GET"])
+        router.add_api_route("/links", self.link, methods=["POST"])
+        router.add_api_route("/mailbox", self.messages, methods=["GET"])
+        return router
+
     async def newest(
-        session: transaction, customer: Id | None = None, outcome: schemas.Outcome | None = None
+        self, customer: Id | None = None, outcome: schemas.OutcomeFilter | None = None
     ) -> schemas.InvitationList:
-        """List what a customer, or anybody, was asked, the newest first, 100 at most."""
-        return await history.newest(session, customer=customer, outcome=outcome)
+        """List invitations, newest first, at most 100: of one customer or of all, with one outcome or any."""
+        async with self.sessions.begin() as session:
+            return await history.newest(session, customer=customer, outcome=outcome)
 
-    @routes.get("/invitations/{invitation_id}")
-    async def invitation(invitation_id: UUID, session: transaction) -> schemas.InvitationHistory:
-        """Tell the whole story of an invitation: steps, attempts, reasons, outcome."""
-        return await history.tell(session, invitation_id)
+    async def invitation(self, invitation_id: UUID) -> schemas.InvitationHistory:
+        """Read the history of an invitation: its steps and attempts, with their reasons, and its outcome."""
+        async with self.sessions.begin() as session:
+            return await history.of_invitation(session, invitation_id)
 
-    @routes.post("/links")
-    async def link(wanted: schemas.LinkWanted, session: transaction) -> schemas.LinkGiven:
-        """Give the answer page of an open invitation, for a page, a chat or a receipt of the shop's own."""
-        respondent = respondent_id(wanted.customer) if wanted.customer else None
-        found = await invitations.open_one(
-            session, invitation_id=wanted.invitation_id, respondent_id=respondent, now=clock.now()
-        )
+    async def link(self, asked: schemas.LinkRequest) -> schemas.LinkResponse:
+        """Read the link to an open invitation's answer page, for the shop's own page, chat or receipt."""
+        respondent = respondent_id(asked.customer) if asked.customer else None
+        async with self.sessions.begin() as session:
+            found = await invitations.open_one(
+                session, invitation_id=asked.invitation_id, respondent_id=respondent, now=self.clock.now()
+            )
         if found is None:
             raise problems.NotFound("No open invitation", "Nobody was asked, or it has been answered or ended.")
-        if wanted.step and wanted.step not in (steps := [planned.step for planned in found.plan]):
-            raise problems.Unprocessable(
-                "No such step", f"Its plan has {', '.join(map(str, steps))}; 0 is none of them."
-            )
-        url = composer.answer_link(found, step=wanted.step)
-        return schemas.LinkGiven(invitation_id=found.invitation_id, url=url, expires_at=found.expires_at)
+        _check_step(found, asked.step)
+        url = self.composer.answer_link(found, step=asked.step)
+        return schemas.LinkResponse(invitation_id=found.invitation_id, url=url, expires_at=found.expires_at)
 
-    @routes.get("/mailbox")
     async def messages(
-        session: transaction,
+        self,
         after: Annotated[int, Query(ge=0, le=2**62)] = 0,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
     ) -> schemas.Mailbox:
         """List messages kept instead of sent, in order of arrival, after a cursor.
 
-        Two that arrive at once may become visible in the other order: a reader that must see each asks again from
-        a little before the last cursor and skips the ids it knows.
+        Two messages stored at the same time may become visible in reverse order. A reader that must see every
+        message asks again from a little before its last cursor and skips the ids it knows.
         """
-        kept = await mailbox.after(session, after, limit=limit)
+        async with self.sessions.begin() as session:
+            kept = await mailbox.after(session, after, limit=limit)
         return schemas.Mailbox(messages=[schemas.kept_message(message) for message in kept])
 
-    return routes
+
+def _check_step(request: SurveyRequested, step: int) -> None:
+    """Raise Unprocessable for a step that is not in the plan; 0 stands for none."""
+    if step and step not in (steps := [planned.step for planned in request.plan]):
+        raise problems.Unprocessable("No such step", f"Its plan has {', '.join(map(str, steps))}; 0 is none of them.")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from uuid import UUID
 
 from services.dispatcher.messages.composer import about
-from services.dispatcher.messages.texts import words_of
+from services.dispatcher.messages.texts import texts_of
 from shared.contract.events import CallRequested, PlanStep, SurveyRequested
 
 ACCOUNT = "desk"
 
 
 def call_task(request: SurveyRequested, step: PlanStep, *, task_id: UUID, sent_before: int) -> CallRequested:
-    summary = words_of(request.locale).call_summary.format(about=about(request), sent=sent_before)
+    summary = texts_of(request.locale).call_summary.format(about=about(request), sent=sent_before)
     return CallRequested(
         respondent_id=request.respondent_id,
         invitation_id=request.invitation_id,

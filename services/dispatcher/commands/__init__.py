@@ -18,7 +18,8 @@ from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.domain.send_mode import may_leave
 from services.dispatcher.handlers import apply_receipts
 from services.dispatcher.messages.mime import BadAddress
-from services.dispatcher.pages.test_mails import KeptHere, Look, Tried, send_test
+from services.dispatcher.messages.samples import SampleMail
+from services.dispatcher.pages.test_mails import AccountReply, SendingDisabled, send_test
 from services.dispatcher.repository import suppressions
 from services.dispatcher.schemas import Suppressed
 from services.dispatcher.wiring import open_accounts
@@ -44,10 +45,10 @@ def preview(
 ) -> None:
     """Print a mail as it would leave, headers and all; redirected to a file `x.eml` any mail reader opens it."""
     settings = DispatcherSettings()
-    look = Look(brand=brand, locale=locale, template=template, repeat=repeat)
-    for doubt in look.doubts(settings.styles):
-        typer.echo(doubt, err=True)
-    print(look.compose(settings.composer, settings.signing_key).body.decode())
+    sample = SampleMail(brand=brand, locale=locale, template=template, repeat=repeat)
+    for warning in sample.warnings(settings.styles):
+        typer.echo(warning, err=True)
+    print(sample.compose(settings.composer, settings.signing_key).body.decode())
 
 
 @mail.command("test")
@@ -63,20 +64,20 @@ def send_a_test(
 
     Exits with 1 when an account did not accept it.
     """
-    look = Look(brand=brand, locale=locale, template=template, repeat=repeat, address=address)
-    tried = asyncio.run(_test(look))
-    print(", ".join(map(str, tried)))
-    raise typer.Exit(not all(each.accepted for each in tried))
+    sample = SampleMail(brand=brand, locale=locale, template=template, repeat=repeat, address=address)
+    replies = asyncio.run(_test(sample))
+    print(", ".join(map(str, replies)))
+    raise typer.Exit(not all(each.accepted for each in replies))
 
 
-async def _test(look: Look) -> list[Tried]:
+async def _test(sample: SampleMail) -> list[AccountReply]:
     settings = DispatcherSettings()
     accounts = open_accounts(settings)
     try:
-        composed = look.compose(settings.composer, settings.signing_key)
+        composed = sample.compose(settings.composer, settings.signing_key)
         return await send_test(composed, accounts, partial(may_leave, settings.send, allowed=settings.send_allowlist))
-    except KeptHere as kept:
-        typer.echo(f"earshot: {kept}", err=True)
+    except SendingDisabled as error:
+        typer.echo(f"earshot: {error}", err=True)
         raise typer.Exit(1) from None
     except BadAddress:
         raise typer.BadParameter("not an address a mail could be sent to") from None
@@ -87,7 +88,7 @@ async def _test(look: Look) -> list[Tried]:
 
 @app.command()
 def invitation(invitation_id: UUID) -> None:
-    """Tell the whole story of one invitation."""
+    """Print the history of one invitation: its steps, attempts, reasons and outcome."""
     print(asyncio.run(_invitation(invitation_id)))
 
 
@@ -158,7 +159,7 @@ async def _session() -> AsyncIterator[AsyncSession]:
 async def _invitation(invitation_id: UUID) -> str:
     try:
         async with _session() as session:
-            return (await history.tell(session, invitation_id)).model_dump_json(indent=2)
+            return (await history.of_invitation(session, invitation_id)).model_dump_json(indent=2)
     except problems.NotFound:
         raise typer.BadParameter("no such invitation") from None
 

@@ -10,7 +10,7 @@ import structlog
 from services.dispatcher.handlers import close_invitations
 from services.dispatcher.jobs.bitrix24 import Bitrix24, Task, TaskGone, Unanswered
 from services.dispatcher.messages.composer import about
-from services.dispatcher.messages.texts import words_of
+from services.dispatcher.messages.texts import texts_of
 from services.dispatcher.repository import crm_tasks
 from services.dispatcher.repository.crm_tasks import CrmTask
 from shared.clock import Clock
@@ -75,7 +75,7 @@ class CrmTasks:
 
     def _wanted(self, task: CrmTask) -> Task:
         request = SurveyRequested.model_validate_json(task.request)
-        words = words_of(request.locale)
+        words = texts_of(request.locale)
         title = words.crm_title.format(brand=request.brand.name, name=request.customer_name or request.customer_id)
         text = words.crm_text.format(
             phone=request.contact.phone or "",

@@ -1,4 +1,4 @@
-"""What a respondent gets: the mail and the text message of a step, rendered from its frozen request."""
+"""Renders the mail or the SMS of a step from its survey request."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from services.dispatcher.domain.hours import time_zone
 from services.dispatcher.domain.sms_text import fit_sms
 from services.dispatcher.domain.steps import Outgoing
 from services.dispatcher.messages import mime
-from services.dispatcher.messages.mail_body import LetterKind, letter
+from services.dispatcher.messages.mail_body import MailVariant, mail_body
 from services.dispatcher.messages.styles import Style, chosen, filled
-from services.dispatcher.messages.texts import MailTexts, language_of, words_of
+from services.dispatcher.messages.texts import MailTexts, language_of, texts_of
 from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import ChannelKind
 from shared.web import links
@@ -27,7 +27,7 @@ from shared.web.links import Purpose
 
 @dataclass(frozen=True)
 class Composer:
-    """Renders messages. `link_keys` are secrets by id; the URLs are ours as respondents see them."""
+    """`link_keys` are secrets by id; the URLs are those under which respondents reach us."""
 
     link_keys: Mapping[str, str]
     public_url: str
@@ -44,7 +44,7 @@ class Composer:
         return self._mail(request, step, mime.checked_address(address))
 
     def answer_link(self, request: SurveyRequested, *, step: int) -> str:
-        """The page an invitation is answered on; the step only says where the answer came from."""
+        """The URL of an invitation's answer page; the step says which message led there, 0 none."""
         return f"{self.public_url}/s/{self._token(request, Purpose.ANSWER)}.{step}"
 
     def _text_message(self, request: SurveyRequested, step: int, phone: str) -> Outgoing:
@@ -54,11 +54,11 @@ class Composer:
 
     def _mail(self, request: SurveyRequested, step: int, address: str) -> Outgoing:
         template = next((planned.template for planned in request.plan if planned.step == step), "default")
-        words, sender = chosen(self.styles, brand=request.brand.name, locale=request.locale, template=template)
+        texts, sender = chosen(self.styles, brand=request.brand.name, locale=request.locale, template=template)
         values = _values(request)
-        subject = filled(words.subject if _is_first(request, step) else words.reminder, values)
+        subject = filled(texts.subject if _is_first(request, step) else texts.reminder, values)
         unsubscribe = f"{self.unsubscribe_url}/u/{self._token(request, Purpose.UNSUBSCRIBE)}"
-        parts = letter(_kind(request, words)).fill(
+        text, html = mail_body(_variant(request, texts)).fill(
             {**values, "subject": subject, "unsubscribe": unsubscribe, "answer": self.answer_link(request, step=step)}
         )
         headers = {
@@ -72,7 +72,7 @@ class Composer:
             "Auto-Submitted": "auto-generated",
             "X-PM-Metadata-attempt": f"{request.invitation_id}.{step}",  # comes back in Postmark's webhooks
         }
-        body = mime.alternative(headers, text=parts[0], html=parts[1])
+        body = mime.alternative(headers, text=text, html=html)
         return Outgoing(request.invitation_id, step, ChannelKind.EMAIL, address, subject, body)
 
     def _token(self, request: SurveyRequested, purpose: Purpose) -> str:
@@ -89,20 +89,19 @@ def _date_header(second: int) -> str:
 
 
 def envelope_sender(mail_from: str) -> str:
-    """The bare address of `Name <address>`; raises BadAddress."""
+    """The address of `Name <address>`, without the name; raises BadAddress."""
     return mime.checked_address(mail_from.rpartition("<")[2].rstrip("> "))
 
 
 def _from(sender: str) -> str:
-    """A From of its own, given as `Name <address>`."""
     return mime.mailbox(sender.partition("<")[0].strip(), envelope_sender(sender))
 
 
-def _kind(request: SurveyRequested, words: MailTexts) -> LetterKind:
+def _variant(request: SurveyRequested, texts: MailTexts) -> MailVariant:
     brand = request.brand
-    return LetterKind(
+    return MailVariant(
         language=language_of(request.locale),
-        words=words,
+        texts=texts,
         brand=brand.name,
         color=brand.color,
         privacy=_web_address(brand.privacy_url),
@@ -111,7 +110,7 @@ def _kind(request: SurveyRequested, words: MailTexts) -> LetterKind:
 
 
 def _values(request: SurveyRequested) -> dict[str, str]:
-    """What placeholders in a text stand for."""
+    """The values of the placeholders in `PLACEHOLDERS`."""
     date_ = _date(request)
     return {
         "brand": request.brand.name,
@@ -125,8 +124,8 @@ def _values(request: SurveyRequested) -> dict[str, str]:
 
 
 def _topic(request: SurveyRequested, date_: str) -> str:
-    words = words_of(request.locale)
-    return (words.service_topic if _is_service(request) else words.order_topic).format(date=date_)
+    texts = texts_of(request.locale)
+    return (texts.service_topic if _is_service(request) else texts.order_topic).format(date=date_)
 
 
 def _is_first(request: SurveyRequested, step: int) -> bool:
@@ -139,9 +138,9 @@ def about(request: SurveyRequested) -> str:
 
 
 def _about(request: SurveyRequested, date_: str) -> str:
-    words, event = words_of(request.locale), request.event
-    form = words.service if _is_service(request) else words.order
-    text = (form if event.subject else words.order_without_number).format(number=event.subject, date=date_)
+    texts, event = texts_of(request.locale), request.event
+    form = texts.service if _is_service(request) else texts.order
+    text = (form if event.subject else texts.order_without_number).format(number=event.subject, date=date_)
     store = request.segments.get("store")
     return f"{text}, {store}" if store else text
 

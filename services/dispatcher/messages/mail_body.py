@@ -1,4 +1,4 @@
-"""A mail's body, compiled once per brand, language and question to bytes with gaps for what differs between mails."""
+"""Mail bodies, compiled once per brand, language and question: encoded bytes with gaps for the values of each mail."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _GAP = re.compile(f"\x02({'|'.join(GAPS)})\x03")
 
 
 @dataclass(frozen=True, slots=True)
-class LetterKind:
-    """What many mails have in common."""
+class MailVariant:
+    """The values that many mails share; the key of the cache of bodies."""
 
     language: str
-    words: MailTexts
+    texts: MailTexts
     brand: str
     color: str
     privacy: str | None
@@ -35,7 +35,7 @@ class LetterKind:
 
 @dataclass(frozen=True, slots=True)
 class BodyPart:
-    """Quoted-printable bytes, and between them the names of what goes there."""
+    """Quoted-printable bytes, with a named gap between each two of them."""
 
     bytes_: tuple[bytes, ...]
     gaps: tuple[str, ...]
@@ -53,29 +53,29 @@ class MailBody:
     html: BodyPart
 
     def fill(self, values: Mapping[str, str]) -> tuple[bytes, bytes]:
-        """Return the plain and the HTML part, quoted-printable; the values are plain text, named as in GAPS."""
+        """Return the text and the HTML part, quoted-printable; the values are plain text by the names in GAPS."""
         plain = {gap: mime.quoted(values[gap]) for gap in {*self.text.gaps}}
         escaped = {gap: mime.quoted(html.escape(values[gap])) for gap in {*self.html.gaps}}
         return self.text.fill(plain), self.html.fill(escaped)
 
 
 @lru_cache(maxsize=512)
-def letter(kind: LetterKind) -> MailBody:
+def mail_body(variant: MailVariant) -> MailBody:
     gaps = {name: f"\x02{name}\x03" for name in GAPS}
-    values = {**gaps, "brand": kind.brand, "question": kind.question}
+    values = {**gaps, "brand": variant.brand, "question": variant.question}
     fields = {
         **gaps,
-        "words": {name: filled(getattr(kind.words, name), values) for name in ("scale", "confirm", "text_scale")},
-        "preheader": filled(kind.words.preheader, values),
-        "because": filled(kind.words.because, values),
-        "unsubscribe_text": filled(kind.words.unsubscribe, values),
-        "text_unsubscribe": filled(kind.words.text_unsubscribe, values),
-        "privacy_text": filled(kind.words.privacy, values),
-        "language": kind.language,
-        "brand": kind.brand,
-        "brand_color": kind.color,
-        "privacy": kind.privacy,
-        "question": kind.question,
+        "texts": {name: filled(getattr(variant.texts, name), values) for name in ("scale", "confirm", "text_scale")},
+        "preheader": filled(variant.texts.preheader, values),
+        "because": filled(variant.texts.because, values),
+        "unsubscribe_text": filled(variant.texts.unsubscribe, values),
+        "text_unsubscribe": filled(variant.texts.text_unsubscribe, values),
+        "privacy_text": filled(variant.texts.privacy, values),
+        "language": variant.language,
+        "brand": variant.brand,
+        "brand_color": variant.color,
+        "privacy": variant.privacy,
+        "question": variant.question,
     }
     return MailBody(_compiled(_plain.render(fields)), _compiled(_html.render(fields)))
 

@@ -1,4 +1,4 @@
-"""A mail as bytes, RFC 5322 and 2045. Forty times faster than building and folding an `EmailMessage` for each."""
+"""Writes and reads mails as bytes, RFC 5322 and 2045; forty times faster than building an `EmailMessage` for each."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ BOUNDARY = "=_earshot_alternative"  # in quoted-printable, no underscore follows
 
 
 class BadAddress(ValueError):
-    """Not an address a header or an envelope could carry: refuse the message."""
+    """Not a valid mail address for a header or the envelope: refuse the message."""
 
 
 def text_header(value: str) -> str:
-    """Make any text safe as a header's value; what is not plain becomes an encoded-word, so that nothing is read twice.
+    """Make a text safe as a header's value: whatever is not plain ASCII becomes an encoded-word.
 
     An ASCII name like `=?utf-8?q?a=0D=0ABcc:_e@x?=` would be decoded by the reader and inject a header (Python 3.11.7).
     """
@@ -32,7 +32,7 @@ def text_header(value: str) -> str:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Cut so that no encoded-word parts a character or, after a header's name, exceeds a line; RFC 2047, 2."""
+    """Split a text for encoded-words: no character is cut in two, no line is longer than RFC 2047, 2 allows."""
     piece, size = "", 0
     for char in text:
         width = len(char.encode())
@@ -44,7 +44,7 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def mailbox(name: str, address: str) -> str:
-    """A display name with its address; a name of unusual characters is encoded whole."""
+    """Format `"name" <address>`; a name with other than plain characters is encoded."""
     shown = text_header(name)
     if _PLAIN.fullmatch(shown):
         shown = f'"{shown}"'
@@ -52,7 +52,7 @@ def mailbox(name: str, address: str) -> str:
 
 
 def checked_address(address: str) -> str:
-    """Return an address fit for the envelope, its domain in ASCII; raises BadAddress."""
+    """Return an address for the envelope, its domain in ASCII (IDNA 2003); raises BadAddress."""
     local, at, domain = address.strip().rpartition("@")
     try:
         ascii_address = f"{local}{at}{domain if domain.isascii() else domain.encode('idna').decode()}"
@@ -64,20 +64,20 @@ def checked_address(address: str) -> str:
 
 
 _AS_IS = re.compile(r"[!-\-/-<>-~](?:[ -<>-~]{0,73}[!-<>-~])?")  # one short line that needs no encoding
-_LINE = 76  # characters with the soft break, which joins the last line to the next part
+_LINE = 76  # characters, with the soft break that joins the last line to the next part
 
 
 def quoted(text: str) -> bytes:
-    """Encode text as quoted-printable, RFC 2045, 6.7; parts joined by a soft line break are one text again."""
+    """Encode text as quoted-printable, RFC 2045, 6.7; encoded parts may be joined by a soft line break."""
     if _AS_IS.fullmatch(text):
         return text.encode()
     found = text.replace("\r\n", "\n").replace("\r", "\n")
-    *lines, last = binascii.b2a_qp(found.encode(errors="replace")).split(b"\n")  # it breaks lines as it finds them
+    *lines, last = binascii.b2a_qp(found.encode(errors="replace")).split(b"\n")  # it keeps the line ends it finds
     return b"\r\n".join((*(_folded(line, _LINE) for line in lines), _folded(last, _LINE - 1)))
 
 
 def _folded(line: bytes, most: int) -> bytes:
-    """Break a line that passed the limit: `b2a_qp` does not count what white space at its end becomes."""
+    """Break a line that is too long: `b2a_qp` does not count the encoding of white space at its end."""
     if len(line) <= most:
         return line
     cut = next(at for at in (73, 72, 71) if b"=" not in line[at - 2 : at])  # not inside an escape
@@ -85,7 +85,7 @@ def _folded(line: bytes, most: int) -> bytes:
 
 
 def alternative(headers: Mapping[str, str], *, text: bytes, html: bytes) -> bytes:
-    """Assemble a mail of a plain and an HTML part, both quoted-printable; the headers' values must be safe already."""
+    """Assemble a mail of a text and an HTML part, both quoted-printable; header values come from `text_header`."""
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return b"".join((head.encode(), _BEFORE_TEXT, text, _BEFORE_HTML, html, _END))
 
@@ -102,7 +102,7 @@ _END = f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
 def read_alternative(mail: bytes) -> tuple[str, str]:
-    """Return the plain and the HTML part of a mail made by `alternative`."""
+    """Return the text and the HTML part of a mail made by `alternative`."""
     text, html = ("", "")
     for part in message_from_bytes(mail).walk():
         if part.get_content_maintype() == "text":
@@ -117,5 +117,5 @@ def read_alternative(mail: bytes) -> tuple[str, str]:
 
 
 def read_headers(mail: bytes) -> dict[str, str]:
-    """Return the headers of a mail as a reader shows them."""
+    """Return the decoded headers of a mail."""
     return {name: str(make_header(decode_header(value))) for name, value in message_from_bytes(mail).items()}

@@ -1,10 +1,17 @@
-"""A made-up request, to look at mails and to send a test with; its links lead nowhere."""
+"""Sample mails, for previews and tests: a made-up request, whose links lead nowhere."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from typing import Annotated
+from uuid import uuid4
 
+from pydantic import BaseModel, StringConstraints
+
+from services.dispatcher.domain.steps import Outgoing
+from services.dispatcher.messages.composer import Composer
+from services.dispatcher.messages.styles import Style
 from services.dispatcher.messages.texts import language_of
 from shared.contract.events import Brand, Consent, Contact, EventRef, PlanStep, ProgramRef, SurveyRequested
 from shared.contract.vocabulary import ChannelKind
@@ -14,28 +21,51 @@ _QUESTIONS = {
     "ru": "Какова вероятность того, что вы порекомендуете нас другу или коллеге?",
     "en": "How likely are you to recommend us to a friend or colleague?",
 }
+_DEFAULT_TEMPLATE = "default"
+ShortText = Annotated[str, StringConstraints(max_length=300, strip_whitespace=True)]
 
 
-def sample_request(  # noqa: PLR0913 - what a mail is made of
-    invitation_id: UUID, *, brand: str, locale: str, template: str, address: str, link_key: str
-) -> SurveyRequested:
-    """Make a request to be mailed twice, by the same template."""
-    return SurveyRequested(
-        respondent_id="sample",
-        invitation_id=invitation_id,
-        customer_id="sample",
-        event=EventRef(source="sample", id="1", type="crm.purchase.completed", time=_WHEN, subject="48213"),
-        program=ProgramRef(id="sample", version=1),
-        brand=Brand(name=brand, privacy_url="https://example.com/privacy"),
-        locale=locale,
-        time_zone="UTC",
-        question=_QUESTIONS[language_of(locale)],
-        send_at=_WHEN,
-        expires_at=_WHEN + timedelta(days=21),
-        plan=[PlanStep(step=step, channel=ChannelKind.EMAIL, delay_s=0, template=template) for step in (1, 2)],
-        contact=Contact(email=address),
-        consent=Consent(email=True),
-        segments={"store": "Tverskaya"},
-        test=True,
-        link_key=link_key,
-    )
+class SampleMail(BaseModel):
+    """Which mail to show: `repeat` is the reminder instead of a survey's first mail."""
+
+    brand: ShortText = "Kofe Point"
+    locale: ShortText = "en"
+    template: ShortText = _DEFAULT_TEMPLATE
+    repeat: bool = False
+    address: ShortText = "anna@example.com"
+
+    def compose(self, composer: Composer, link_key: str) -> Outgoing:
+        """Render it; raises BadAddress."""
+        return composer.compose(self._request(link_key), step=2 if self.repeat else 1, channel=ChannelKind.EMAIL)
+
+    def warnings(self, styles: Sequence[Style]) -> list[str]:
+        """Say which of its values are unknown and therefore change nothing."""
+        found = []
+        if self.template not in {_DEFAULT_TEMPLATE, *(style.template for style in styles)}:
+            found.append(f"no text is set for the template {self.template}: it reads like any other")
+        if language_of(self.locale) != self.locale.partition("-")[0].lower():
+            found.append(f"there are no words in {self.locale}: they are English")
+        return found
+
+    def _request(self, link_key: str) -> SurveyRequested:
+        """Make a request that is mailed twice with the same template."""
+        steps = (1, 2)
+        return SurveyRequested(
+            respondent_id="sample",
+            invitation_id=uuid4(),
+            customer_id="sample",
+            event=EventRef(source="sample", id="1", type="crm.purchase.completed", time=_WHEN, subject="48213"),
+            program=ProgramRef(id="sample", version=1),
+            brand=Brand(name=self.brand, privacy_url="https://example.com/privacy"),
+            locale=self.locale,
+            time_zone="UTC",
+            question=_QUESTIONS[language_of(self.locale)],
+            send_at=_WHEN,
+            expires_at=_WHEN + timedelta(days=21),
+            plan=[PlanStep(step=step, channel=ChannelKind.EMAIL, delay_s=0, template=self.template) for step in steps],
+            contact=Contact(email=self.address),
+            consent=Consent(email=True),
+            segments={"store": "Tverskaya"},
+            test=True,
+            link_key=link_key,
+        )

@@ -1,4 +1,4 @@
-"""Texts of mails that users write: laid over our own, per brand, language and template; placeholders are named."""
+"""Mail texts from EARSHOT_MAIL_TEXTS, which replace our own per brand, language and template."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from services.dispatcher.messages.texts import MailTexts, language_of, words_of
+from services.dispatcher.messages.texts import MailTexts, language_of, texts_of
 
 _PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
 PLACEHOLDERS = frozenset({"brand", "question", "about", "date", "number", "store", "topic"})
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:
-    """Put values in the places named `{like_this}`; nothing else in the text means anything."""
+    """Replace placeholders like `{brand}` by their values; unknown ones stay as they are."""
     return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), text)
 
 
@@ -24,7 +24,7 @@ def unknown_placeholders(text: str) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """Texts for the mails of a brand, in a language, of a template; what is None holds for all. `sender` is a From."""
+    """Texts for mails of a brand, locale and template, each None for any; `sender` is the From header."""
 
     brand: str | None = None
     locale: str | None = None
@@ -38,9 +38,9 @@ class Style:
 
 
 def chosen(styles: Sequence[Style], *, brand: str, locale: str, template: str) -> tuple[MailTexts, str | None]:
-    """Return the words of a mail and the sender somebody set for it; a later style is laid over an earlier one."""
-    words, sender = words_of(locale), None
+    """Return the texts of a mail and its sender, None for the default; a later style overrides an earlier one."""
+    texts, sender = texts_of(locale), None
     for style in styles:
         if style.fits(brand=brand, locale=locale, template=template):
-            words, sender = replace(words, **dict[str, Any](style.texts)), style.sender or sender
-    return words, sender
+            texts, sender = replace(texts, **dict[str, Any](style.texts)), style.sender or sender
+    return texts, sender

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 - Russian texts
-"""What messages and the unsubscribe page say around the program's own words, per language."""
+"""Our texts in messages and on the unsubscribe page, per language; the question is the program's."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class MailTexts:
     crm_text: str
     ask_title: str
     ask_text: str
-    choices: Mapping[str, str] = field(hash=False)  # letters are kept by their words
+    choices: Mapping[str, str] = field(hash=False)  # texts are a part of the mail bodies' cache key
     done_title: str
     done_texts: Mapping[str, str] = field(hash=False)
     unknown_title: str
@@ -111,10 +111,10 @@ RUSSIAN = MailTexts(
 )
 
 
-def words_of(locale: str) -> MailTexts:
+def texts_of(locale: str) -> MailTexts:
     return RUSSIAN if language_of(locale) == "ru" else ENGLISH
 
 
 def language_of(locale: str) -> str:
-    """The language a locale is written to in: Russian, or English for all others."""
+    """The language of our texts for a locale: ru, or en for all others."""
     return "ru" if locale.lower().replace("_", "-").split("-")[0] == "ru" else "en"

@@ -1,16 +1,17 @@
-"""The page a respondent stops us on: `/u/{token}`. Nobody is unsubscribed by looking at it."""
+"""The page where a respondent unsubscribes: `/u/{token}`. Opening it changes nothing, because link scanners do."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form
+from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.handlers import close_invitations
 from services.dispatcher.messages.composer import about
-from services.dispatcher.messages.texts import MailTexts, language_of, words_of
+from services.dispatcher.messages.texts import MailTexts, language_of, texts_of
 from services.dispatcher.pages.rendering import page
 from services.dispatcher.repository import invitations
 from shared.clock import Clock
@@ -18,7 +19,6 @@ from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import ChannelKind
 from shared.database.db import Sessions
 from shared.web import links
-from shared.web.app import committing
 
 
 class Choice(StrEnum):
@@ -27,48 +27,58 @@ class Choice(StrEnum):
     SURVEY = "survey"  # this program's questions
 
 
-def router(sessions: Sessions, clock: Clock) -> APIRouter:
-    routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
-    transaction = Annotated[AsyncSession, Depends(committing(sessions), scope="function")]
+@dataclass(frozen=True, slots=True)
+class UnsubscribePages:
+    sessions: Sessions
+    clock: Clock
 
-    @routes.api_route("/u/{token}", methods=["GET", "HEAD"])
-    async def ask(token: str, session: transaction) -> Response:
-        """Show the choices: link scanners open this too."""
-        request = await invitations.by_unsubscribe_link(session, links.fingerprint(token))
+    def router(self) -> APIRouter:
+        router = APIRouter(prefix="/u", include_in_schema=False, default_response_class=HTMLResponse)
+        router.add_api_route("/{token}", self.ask, methods=["GET", "HEAD"])
+        router.add_api_route("/{token}", self.unsubscribe, methods=["POST"])
+        return router
+
+    async def ask(self, token: str) -> Response:
+        async with self.sessions.begin() as session:
+            request = await invitations.by_unsubscribe_link(session, links.fingerprint(token))
         return _unknown_link() if request is None else _choices(request)
 
-    @routes.post("/u/{token}")
-    async def unsubscribe(token: str, session: transaction, what: Annotated[str, Form()] = "") -> Response:
-        """Act at once: no cookie, no redirect. A mail reader's own button, RFC 8058, means all mail."""
-        request = await invitations.by_unsubscribe_link(session, links.fingerprint(token))
-        if request is None:
-            return _unknown_link()
+    async def unsubscribe(self, token: str, what: Annotated[str, Form()] = "") -> Response:
+        """Unsubscribe at once, without a cookie or redirect.
+
+        A mail client's own button (RFC 8058) posts no choice of ours: it means all mail.
+        """
         choice = Choice(what) if what in set(Choice) else Choice.EMAIL
+        async with self.sessions.begin() as session:
+            request = await invitations.by_unsubscribe_link(session, links.fingerprint(token))
+            if request is None:
+                return _unknown_link()
+            await self._opt_out(session, request, choice)
+        return _done(request, choice)
+
+    async def _opt_out(self, session: AsyncSession, request: SurveyRequested, choice: Choice) -> None:
         await close_invitations.opt_out(
             session,
             request.respondent_id,
-            now=clock.now(),
+            now=self.clock.now(),
             channel=ChannelKind.EMAIL if choice is Choice.EMAIL else None,
             program=request.program.id if choice is Choice.SURVEY else None,
         )
-        return _done(request, choice)
-
-    return routes
 
 
 def _choices(request: SurveyRequested) -> Response:
-    words = words_of(request.locale)
-    choices = {choice: words.choices[choice].format(about=about(request)) for choice in Choice}
-    return _page(request, words.ask_title, words.ask_text, words=words, choices=choices)
+    texts = texts_of(request.locale)
+    choices = {choice: texts.choices[choice].format(about=about(request)) for choice in Choice}
+    return _page(request, texts.ask_title, texts.ask_text, texts=texts, choices=choices)
 
 
 def _done(request: SurveyRequested, choice: Choice) -> Response:
-    words = words_of(request.locale)
-    return _page(request, words.done_title, words.done_texts[choice], words=words)
+    texts = texts_of(request.locale)
+    return _page(request, texts.done_title, texts.done_texts[choice], texts=texts)
 
 
 def _page(
-    request: SurveyRequested, title: str, text: str, *, words: MailTexts, choices: dict[Choice, str] | None = None
+    request: SurveyRequested, title: str, text: str, *, texts: MailTexts, choices: dict[Choice, str] | None = None
 ) -> Response:
     shown = page(
         "unsubscribe.html",
@@ -76,20 +86,20 @@ def _page(
         brand=request.brand,
         title=title,
         text=text.format(brand=request.brand.name),
-        button=words.unsubscribe,
+        button=texts.unsubscribe,
         choices=choices or {},
     )
     return HTMLResponse(shown)
 
 
 def _unknown_link() -> Response:
-    words = words_of("en")
+    texts = texts_of("en")
     shown = page(
         "unsubscribe.html",
         language="en",
         brand=None,
-        title=words.unknown_title,
-        text=words.unknown_text,
+        title=texts.unknown_title,
+        text=texts.unknown_text,
         choices={},
     )
     return HTMLResponse(shown, HTTPStatus.NOT_FOUND)

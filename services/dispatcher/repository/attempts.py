@@ -60,10 +60,10 @@ def add_statement(entries: Sequence[Entry]) -> db.Write | None:
 
 
 _NO_BILL = Bill()
-_STORY = """SELECT id, step, try, revision, provider, state, reason, provider_message_id, at, segments, cost, currency
+_HISTORY = """SELECT id, step, try, revision, provider, state, reason, provider_message_id, at, segments, cost, currency
 FROM attempts
 WHERE invitation_id = $1 ORDER BY id"""
 
 
-async def story(session: AsyncSession, invitation_id: UUID) -> list[asyncpg.Record]:
-    return await db.fetch(session, _STORY, invitation_id)
+async def history(session: AsyncSession, invitation_id: UUID) -> list[asyncpg.Record]:
+    return await db.fetch(session, _HISTORY, invitation_id)

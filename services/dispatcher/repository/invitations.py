@@ -122,12 +122,12 @@ async def forget_parked(session: AsyncSession, respondents: Collection[str]) -> 
     await db.fetch(session, _FORGET_PARKED, list(respondents), SurveyRequested.topic)
 
 
-_STORY = """SELECT id, respondent_id, state, outcome, request::text, expires_at, closed_at, created_at
+_HISTORY = """SELECT id, respondent_id, state, outcome, request::text, expires_at, closed_at, created_at
 FROM invitations WHERE id = $1"""
 
 
-async def story(session: AsyncSession, invitation_id: UUID) -> asyncpg.Record | None:
-    rows = await db.fetch(session, _STORY, invitation_id)
+async def history(session: AsyncSession, invitation_id: UUID) -> asyncpg.Record | None:
+    rows = await db.fetch(session, _HISTORY, invitation_id)
     return rows[0] if rows else None
 
 

@@ -246,12 +246,12 @@ async def recall_calls(session: AsyncSession, invitations: Collection[UUID]) -> 
     return [(row["invitation_id"], row["call_task"]) for row in rows]
 
 
-_STORY = """SELECT step, channel, state, due_at, tries, reason, account, call_task IS NOT NULL AS call_open FROM steps
+_HISTORY = """SELECT step, channel, state, due_at, tries, reason, account, call_task IS NOT NULL AS call_open FROM steps
 WHERE invitation_id = $1 ORDER BY step"""
 
 
-async def story(session: AsyncSession, invitation_id: UUID) -> list[asyncpg.Record]:
-    return await db.fetch(session, _STORY, invitation_id)
+async def history(session: AsyncSession, invitation_id: UUID) -> list[asyncpg.Record]:
+    return await db.fetch(session, _HISTORY, invitation_id)
 
 
 def _columns(held: Sequence[LeasedStep]) -> tuple[list[UUID], list[int], list[UUID]]:

@@ -1,14 +1,15 @@
-"""The one route of all hooks."""
+"""`POST /hooks/{provider}`: a callback is verified, its receipts are stored, and a job applies them later."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from services.dispatcher.repository import crm_tasks, receipts
-from services.dispatcher.webhooks.verifier import Incoming, ParsedCallback, WebhookVerifier
+from services.dispatcher.webhooks.verifier import ParsedCallback, WebhookRequest, WebhookVerifier
 from shared import metrics
 from shared.contract.vocabulary import Service
 from shared.database.db import Sessions
@@ -17,29 +18,39 @@ from shared.web import problems
 from shared.web.problems import Forbidden, Unavailable
 
 
-def router(sessions: Sessions, doors: Mapping[str, WebhookVerifier]) -> APIRouter:
-    routes = APIRouter(include_in_schema=False)
+@dataclass(frozen=True, slots=True)
+class WebhookRoutes:
+    """`verifiers` are by the provider's name in the path."""
 
-    @routes.post("/hooks/{provider}")
-    async def hook(provider: str, request: Request) -> Response:
-        """Hear a provider out before a transaction is opened: its certificate may have to be fetched."""
-        door = doors.get(provider)
-        if door is None:
+    sessions: Sessions
+    verifiers: Mapping[str, WebhookVerifier]
+
+    def router(self) -> APIRouter:
+        router = APIRouter(include_in_schema=False)
+        router.add_api_route("/hooks/{provider}", self.receive, methods=["POST"])
+        return router
+
+    async def receive(self, provider: str, request: Request) -> Response:
+        """Verify before the transaction begins: SNS's certificate may have to be fetched."""
+        verifier = self.verifiers.get(provider)
+        if verifier is None:
             raise problems.NotFound("No such provider", "Its secret is not set.")
-        said = await _heard(door, Incoming(request.url.query, request.headers, await request.body()), provider)
-        if said.receipts or said.changed_tasks:
-            async with sessions.begin() as session:
-                await receipts.add(session, said.receipts)
-                await crm_tasks.look_again(session, said.changed_tasks)
-        for receipt in said.receipts:
+        callback = WebhookRequest(request.url.query, request.headers, await request.body())
+        parsed = await _verified(verifier, callback, provider)
+        await self._store(parsed)
+        return Response(parsed.reply, media_type="text/xml") if parsed.reply else Response(status_code=204)
+
+    async def _store(self, parsed: ParsedCallback) -> None:
+        if parsed.receipts or parsed.changed_tasks:
+            async with self.sessions.begin() as session:
+                await receipts.add(session, parsed.receipts)
+                await crm_tasks.look_again(session, parsed.changed_tasks)
+        for receipt in parsed.receipts:
             metrics.RECEIPTS.labels(Service.DISPATCHER, receipt.provider, receipt.kind).inc()
-        return Response(said.reply, media_type="text/xml") if said.reply else Response(status_code=204)
-
-    return routes
 
 
-async def _heard(door: WebhookVerifier, incoming: Incoming, provider: str) -> ParsedCallback:
-    """Hear a provider; what cannot be read is refused, so that it is nobody's fault but the sender's."""
+async def _verified(verifier: WebhookVerifier, callback: WebhookRequest, provider: str) -> ParsedCallback:
+    """Verify and parse; a callback that cannot be parsed is answered with 400, not with a failure of ours."""
     with isolated("callback", service=Service.DISPATCHER, passing=(Forbidden, Unavailable), provider=provider):
-        return await door.hear(incoming)
+        return await verifier.verify(callback)
     raise problems.BadRequest("The message cannot be read")

@@ -1,4 +1,4 @@
-"""The door of SES: Amazon SNS proves its word with a certificate, and wants its subscription confirmed."""
+"""The verifier of SES: Amazon SNS signs with a certificate, and its subscription has to be confirmed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import structlog
 from services.dispatcher.channels.feedback import ses
 from services.dispatcher.channels.feedback.ses import NotFromSns
 from services.dispatcher.repository.receipts import KEPT
-from services.dispatcher.webhooks.verifier import Incoming, ParsedCallback
+from services.dispatcher.webhooks.verifier import ParsedCallback, WebhookRequest
 from shared.web.client import Call, HttpClient, MaybeSent, NotSent
 from shared.web.problems import Forbidden, Unavailable
 
@@ -23,21 +23,21 @@ _CERTIFICATE_BYTES = 20_000
 
 
 class SnsVerifier:
-    """Hears `topics` and no other; certificates are fetched from SNS only, and kept."""
+    """Accepts notifications of `topics` only; certificates are fetched from SNS hosts only, and cached."""
 
     def __init__(self, http: HttpClient, *, topics: Collection[str]) -> None:
         self._http, self._topics = http, topics
         self._certificates: OrderedDict[str, bytes] = OrderedDict()
 
-    async def hear(self, incoming: Incoming) -> ParsedCallback:
-        message, now = incoming.json, datetime.now(UTC)
+    async def verify(self, request: WebhookRequest) -> ParsedCallback:
+        message, now = request.json, datetime.now(UTC)
         try:
             if message.get("TopicArn") not in self._topics:
-                raise NotFromSns("topic")  # noqa: TRY301 - one refusal for all that is not genuine
+                raise NotFromSns("topic")  # noqa: TRY301 - one answer for everything that is not genuine
             url = ses.certificate_address(message)
             ses.verify(message, await self._certificate(url), at=now)
             if now - ses.sent_at(message) > KEPT:
-                raise NotFromSns("too old")  # noqa: TRY301 - one refusal for all that is not genuine
+                raise NotFromSns("too old")  # noqa: TRY301 - one answer for everything that is not genuine
         except NotFromSns as error:
             raise Forbidden("Not genuine", f"SNS: {error}.") from error
         if message.get("Type") == "SubscriptionConfirmation":
@@ -57,7 +57,7 @@ class SnsVerifier:
 
     async def _confirm(self, url: str) -> None:
         if not ses.is_sns_address(url):
-            raise Forbidden("Not genuine", "SNS: the address to confirm at.")
+            raise Forbidden("Not genuine", "SNS: SubscribeURL.")
         await self._fetch(url)
         log.info("sns.subscribed")
 
@@ -65,7 +65,7 @@ class SnsVerifier:
         try:
             reply = await self._http.send(Call("GET", url), within_s=_WITHIN_S)
         except (NotSent, MaybeSent) as error:
-            raise Unavailable("Try again", "SNS does not answer.") from error
+            raise Unavailable("Try again", "SNS cannot be reached.") from error
         if reply.status != 200:
-            raise Unavailable("Try again", "SNS does not answer.")
+            raise Unavailable("Try again", "SNS cannot be reached.")
         return reply.body

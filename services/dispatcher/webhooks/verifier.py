@@ -1,4 +1,4 @@
-"""What came in at a hook, and what a provider's door makes of it."""
+"""The protocol of webhook verifiers: the request they get, and the parsed callback they return."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from shared.web.problems import BadRequest, Forbidden
 
 
 @dataclass(frozen=True)
-class Incoming:
-    """A request as it was signed: the raw query and body, the headers in lower case."""
+class WebhookRequest:
+    """A request as the provider signed it: raw query and body; header names are in lower case.
+
+    Reading the body as a form or as JSON raises BadRequest when it is none.
+    """
 
     query: str
     headers: Mapping[str, str]
@@ -28,7 +31,7 @@ class Incoming:
         try:
             return parse_qsl(self.body.decode(), keep_blank_values=True, max_num_fields=200)
         except ValueError as error:
-            raise BadRequest("A form is wanted") from error
+            raise BadRequest("The body must be a form") from error
 
     @cached_property
     def form(self) -> dict[str, str]:
@@ -39,9 +42,9 @@ class Incoming:
         try:
             found = json.loads(self.body)
         except (ValueError, RecursionError) as error:
-            raise BadRequest("JSON is wanted") from error
+            raise BadRequest("The body must be JSON") from error
         if not isinstance(found, dict):
-            raise BadRequest("A JSON object is wanted")
+            raise BadRequest("The body must be a JSON object")
         return found
 
     @property
@@ -56,18 +59,22 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class ParsedCallback:
-    """What a provider told us. `reply` is the body it gets, as XML, once everything is stored."""
+    """What a callback reports. `reply` is the XML to answer with once everything is stored; empty answers 204."""
 
     receipts: Sequence[Receipt] = ()
     reply: str = ""
-    changed_tasks: Sequence[str] = ()  # numbers of CRM tasks to be read again
+    changed_tasks: Sequence[str] = ()  # ids of CRM tasks to read again
 
 
 class WebhookVerifier(Protocol):
-    async def hear(self, incoming: Incoming) -> ParsedCallback:
-        """Verify and read; raises Forbidden for what is not genuine. Nothing is stored here."""
+    async def verify(self, request: WebhookRequest) -> ParsedCallback:
+        """Check the signature and parse the callback, storing nothing.
+
+        Raises Forbidden when the signature is wrong, BadRequest when the body is, Unavailable to be called again.
+        """
 
 
-def check(given: str, expected: str) -> None:
+def check_secret(given: str, expected: str) -> None:
+    """Compare in constant time; raises Forbidden when they differ, or when no secret is expected."""
     if not expected or not hmac.compare_digest(given.encode(), expected.encode()):
-        raise Forbidden("Not genuine", "The signature or the password does not fit.")
+        raise Forbidden("Not genuine", "The signature or the password does not match.")

@@ -1,4 +1,4 @@
-"""The doors of providers whose word is proved by a secret we share."""
+"""Verifiers of providers that sign with a shared secret, or send a password."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from services.dispatcher.channels.feedback import postmark
 from services.dispatcher.channels.sms import generic, smsc, twilio
 from services.dispatcher.channels.sms.generic import Callbacks
 from services.dispatcher.domain.receipts import ReceiptKind
-from services.dispatcher.messages.texts import words_of
-from services.dispatcher.webhooks.verifier import Incoming, ParsedCallback, check
+from services.dispatcher.messages.texts import texts_of
+from services.dispatcher.webhooks.verifier import ParsedCallback, WebhookRequest, check_secret
 from shared.web.problems import Forbidden
 
 _TWIML = '<?xml version="1.0" encoding="UTF-8"?><Response>{}</Response>'
@@ -19,71 +19,71 @@ _TWIML = '<?xml version="1.0" encoding="UTF-8"?><Response>{}</Response>'
 
 @dataclass(frozen=True, slots=True)
 class TwilioVerifier:
-    """`url` is this door as Twilio calls it: it signs the whole address, which a proxy in between may have changed."""
+    """`url` is this webhook as Twilio calls it: Twilio signs the whole URL, and a proxy may have changed it."""
 
     url: str
     token: str
 
-    async def hear(self, incoming: Incoming) -> ParsedCallback:
-        url = f"{self.url}?{incoming.query}" if incoming.query else self.url
-        expected = twilio.signature(self.token, url, incoming.fields) if self.token else ""
-        check(incoming.headers.get("x-twilio-signature", ""), expected)
-        if "MessageStatus" in incoming.form:
-            (reference,) = parse_qs(incoming.query).get("ref", [""])[:1]
-            return ParsedCallback(twilio.receipts(incoming.form, ref=reference))
-        return self._written(incoming)
+    async def verify(self, request: WebhookRequest) -> ParsedCallback:
+        url = f"{self.url}?{request.query}" if request.query else self.url
+        expected = twilio.signature(self.token, url, request.fields) if self.token else ""
+        check_secret(request.headers.get("x-twilio-signature", ""), expected)
+        if "MessageStatus" in request.form:
+            (reference,) = parse_qs(request.query).get("ref", [""])[:1]
+            return ParsedCallback(twilio.receipts(request.form, ref=reference))
+        return self._incoming_text(request)
 
-    def _written(self, incoming: Incoming) -> ParsedCallback:
-        """Confirm a STOP that Twilio does not know: it answers its own words itself, and sets `OptOutType`."""
-        receipt = twilio.reply_of_respondent(incoming.form)
+    def _incoming_text(self, request: WebhookRequest) -> ParsedCallback:
+        """Read a respondent's SMS, and confirm a STOP that Twilio does not: it sets `OptOutType` where it does."""
+        receipt = twilio.reply_of_respondent(request.form)
         if receipt is None:
             return ParsedCallback(reply=_TWIML.format(""))
-        said, text = "", incoming.form.get("Body", "")
-        if receipt.kind is ReceiptKind.STOP and not text.isascii() and not incoming.form.get("OptOutType"):
-            said = f"<Message>{escape(words_of('ru').stop_confirmed)}</Message>"
-        return ParsedCallback([receipt], reply=_TWIML.format(said))
+        confirmation, text = "", request.form.get("Body", "")
+        if receipt.kind is ReceiptKind.STOP and not text.isascii() and not request.form.get("OptOutType"):
+            confirmation = f"<Message>{escape(texts_of('ru').stop_confirmed)}</Message>"
+        return ParsedCallback([receipt], reply=_TWIML.format(confirmation))
 
 
 @dataclass(frozen=True, slots=True)
 class SmscVerifier:
     secret: str
 
-    async def hear(self, incoming: Incoming) -> ParsedCallback:
-        if not smsc.is_genuine(incoming.form, self.secret):
-            raise Forbidden("Not genuine", "The md5 does not fit EARSHOT_SMSC_SECRET.")
-        return ParsedCallback(smsc.receipts(incoming.form))
+    async def verify(self, request: WebhookRequest) -> ParsedCallback:
+        if not smsc.is_genuine(request.form, self.secret):
+            raise Forbidden("Not genuine", "The md5 does not match EARSHOT_SMSC_SECRET.")
+        return ParsedCallback(smsc.receipts(request.form))
 
 
 @dataclass(frozen=True, slots=True)
 class GenericVerifier:
     secret: str
-    described: Callbacks
+    callbacks: Callbacks
 
-    async def hear(self, incoming: Incoming) -> ParsedCallback:
-        given = incoming.headers.get(self.described.signature_header.lower(), "")
-        if not generic.is_genuine(incoming.body, given, self.secret):
-            raise Forbidden("Not genuine", "The signature does not fit EARSHOT_SMS_GATEWAY_SECRET.")
-        return ParsedCallback(generic.receipts(incoming.body, self.described))
+    async def verify(self, request: WebhookRequest) -> ParsedCallback:
+        given = request.headers.get(self.callbacks.signature_header.lower(), "")
+        if not generic.is_genuine(request.body, given, self.secret):
+            raise Forbidden("Not genuine", "The signature does not match EARSHOT_SMS_GATEWAY_SECRET.")
+        return ParsedCallback(generic.receipts(request.body, self.callbacks))
 
 
 @dataclass(frozen=True, slots=True)
 class PostmarkVerifier:
     credentials: str
 
-    async def hear(self, incoming: Incoming) -> ParsedCallback:
-        check(incoming.basic, self.credentials)
-        return ParsedCallback(postmark.receipts(incoming.json))
+    async def verify(self, request: WebhookRequest) -> ParsedCallback:
+        check_secret(request.basic, self.credentials)
+        return ParsedCallback(postmark.receipts(request.json))
 
 
 @dataclass(frozen=True, slots=True)
 class Bitrix24Verifier:
-    """An outgoing webhook on ONTASKUPDATE: what it says is only a hint, the task is read again."""
+    """An outgoing webhook on ONTASKUPDATE; the task it names is read again over the API."""
 
     token: str
 
-    async def hear(self, incoming: Incoming) -> ParsedCallback:
-        form = incoming.form
-        check(form.get("auth[application_token]", ""), self.token)
+    async def verify(self, request: WebhookRequest) -> ParsedCallback:
+        form = request.form
+        check_secret(form.get("auth[application_token]", ""), self.token)
         number = form.get("data[FIELDS_AFTER][ID]", "")
         is_update = form.get("event", "").upper() == "ONTASKUPDATE" and number.isdecimal()
         return ParsedCallback(changed_tasks=[number] if is_update else ())

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from starlette.responses import JSONResponse
 
-from services.dispatcher import main, webhooks
+from services.dispatcher import main
 from services.dispatcher.channels.feedback import dsn
 from services.dispatcher.channels.sms import Inquiry
 from services.dispatcher.config import DispatcherSettings
@@ -21,6 +21,7 @@ from services.dispatcher.jobs import receipts
 from services.dispatcher.jobs.bitrix24 import Bitrix24
 from services.dispatcher.jobs.crm_tasks import CrmTasks
 from services.dispatcher.jobs.receipts import SmsStatusPoller
+from services.dispatcher.webhooks.routes import WebhookRoutes
 from services.dispatcher.webhooks.sns import SnsVerifier
 from services.dispatcher.webhooks.verifiers import Bitrix24Verifier
 from services.dispatcher.wiring import verifiers
@@ -34,8 +35,8 @@ from tests.fakes import Imap, gateway, imap
 from tests.integration.dispatcher import bounces, callbacks
 from tests.integration.dispatcher.conftest import DAY, LINK_KEYS, NOW, Chain, RememberingAccount, counted, plan, request
 from tests.integration.dispatcher.test_bounces import reader
-from tests.integration.dispatcher.test_hooks import SETTINGS, TOPIC, Aws, client_of
 from tests.integration.dispatcher.test_receipts import Receiver, UnknownAccount
+from tests.integration.dispatcher.test_webhooks import SETTINGS, TOPIC, Aws, client_of
 
 REFERENCE = "0198d3a0-0000-7000-8000-00000000beef.1"
 
@@ -93,9 +94,9 @@ async def test_whatever_providers_post_it_is_refused_or_stored_and_the_good_item
 ) -> None:
     chance = random.Random(corpora.SEED)
     settings = DispatcherSettings(_env_file=None, **SETTINGS)  # type: ignore[arg-type]
-    doors = {**verifiers(settings), "ses": SnsVerifier(aws, topics=[TOPIC]), "bitrix24": Bitrix24Verifier("crm")}
+    known = {**verifiers(settings), "ses": SnsVerifier(aws, topics=[TOPIC]), "bitrix24": Bitrix24Verifier("crm")}
     app = create_app(Service.DISPATCHER, health=Health(), public=main.PUBLIC)
-    app.include_router(webhooks.router(chain.database.sessions, doors))
+    app.include_router(WebhookRoutes(chain.database.sessions, known).router())
     makers, statuses = list(callbacks.PROVIDERS.values()), Counter[int]()
     async with client_of(app) as client:
         for number in range(corpora.SIZE):

@@ -1,4 +1,4 @@
-"""What providers post to us: genuine or not, twice, too old, and what it says."""
+"""Callbacks of providers: verified or refused, repeated, too old, and the receipts they become."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from fastapi import FastAPI
 
-from services.dispatcher import main, webhooks
+from services.dispatcher import main
 from services.dispatcher.channels.feedback import ses
 from services.dispatcher.channels.sms import twilio
 from services.dispatcher.config import DispatcherSettings
+from services.dispatcher.webhooks.routes import WebhookRoutes
 from services.dispatcher.webhooks.sns import SnsVerifier
 from shared.contract.vocabulary import Service, address_fingerprint
 from shared.health import Health
@@ -68,14 +69,14 @@ async def stored(chain: Chain) -> list[dict[str, Any]]:
     return await chain.rows("SELECT provider, kind, reason, invitation_id, step, message_id, phone FROM receipts")
 
 
-async def test_provider_without_a_secret_has_no_door(chain: Chain) -> None:
+async def test_provider_without_a_secret_has_no_webhook(chain: Chain) -> None:
     settings = DispatcherSettings(_env_file=None)
     async with client_of(main.build_app(settings, chain.database, chain.clock)) as closed:
         for provider in ("twilio", "smsc", "generic", "postmark", "ses", "bitrix24", "nobody"):
             assert (await closed.post(f"/hooks/{provider}")).status_code == 404
 
 
-async def test_a_get_is_no_hook(client: httpx.AsyncClient) -> None:
+async def test_webhook_takes_no_get(client: httpx.AsyncClient) -> None:
     assert (await client.get("/hooks/twilio")).status_code == 405
 
 
@@ -133,7 +134,7 @@ async def test_error_codes_of_twilio(
     assert sorted(row["kind"] for row in await stored(chain)) == kinds
 
 
-async def test_word_that_is_not_twilios_is_refused(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_callback_without_twilios_signature_is_refused(chain: Chain, client: httpx.AsyncClient) -> None:
     form = {"MessageSid": "SM1", "MessageStatus": "delivered"}
     assert (await from_twilio(client, form, secret="guessed")).status_code == 403
     assert (await client.post("/hooks/twilio", data=form)).status_code == 403
@@ -191,11 +192,11 @@ async def test_status_of_smsc(chain: Chain, client: httpx.AsyncClient, status: s
 async def test_stop_that_comes_through_smsc(chain: Chain, client: httpx.AsyncClient) -> None:
     form = of_smsc("phone", "mes", "to", phone="79161234567", mes="Стоп", to="79990000000", id="5", time="1")
     assert (await client.post("/hooks/smsc", data=form)).status_code == 204
-    said = [(row["kind"], row["phone"]) for row in await stored(chain)]
-    assert said == [("stop", address_fingerprint("+79161234567"))]
+    found = [(row["kind"], row["phone"]) for row in await stored(chain)]
+    assert found == [("stop", address_fingerprint("+79161234567"))]
 
 
-async def test_word_that_is_not_smscs_is_refused(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_callback_without_smscs_signature_is_refused(chain: Chain, client: httpx.AsyncClient) -> None:
     form = of_smsc("id", "phone", "status", id="14", phone="7", status="1")
     for wrong in ({**form, "status": "22"}, {**form, "md5": ""}, {}):
         assert (await client.post("/hooks/smsc", data=wrong)).status_code == 403
@@ -255,14 +256,14 @@ async def test_events_of_postmark(
     assert [row["kind"] for row in await stored(chain)] == ([kind] if kind else [])
 
 
-async def test_stranger_is_not_postmark(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_callback_without_postmarks_password_is_refused(chain: Chain, client: httpx.AsyncClient) -> None:
     event = of_postmark("Delivery")
     assert (await client.post("/hooks/postmark", json=event)).status_code == 403
     assert (await client.post("/hooks/postmark", json=event, auth=("postmark", "guess"))).status_code == 403
     assert await stored(chain) == []
 
 
-async def test_what_is_no_json_is_a_problem(client: httpx.AsyncClient) -> None:
+async def test_body_that_is_no_json_object_is_a_bad_request(client: httpx.AsyncClient) -> None:
     for body in (b"[]", b"{", b"\xff"):
         assert (await client.post("/hooks/postmark", content=body, auth=("postmark", "pass"))).status_code == 400
 
@@ -286,7 +287,7 @@ DAY = timedelta(days=1)
 
 
 class Aws(HttpClient):
-    """AWS as seen from here: serves the certificate and remembers what was fetched."""
+    """A stand-in for AWS: serves the certificate and records the fetched URLs."""
 
     def __init__(self) -> None:
         super().__init__("")
@@ -307,7 +308,7 @@ def aws() -> Aws:
 @pytest.fixture
 async def sns(chain: Chain, aws: Aws) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(Service.DISPATCHER, health=Health(), public=main.PUBLIC)
-    app.include_router(webhooks.router(chain.database.sessions, {"ses": SnsVerifier(aws, topics=[TOPIC])}))
+    app.include_router(WebhookRoutes(chain.database.sessions, {"ses": SnsVerifier(aws, topics=[TOPIC])}).router())
     async with client_of(app) as opened:
         yield opened
 
@@ -396,7 +397,7 @@ async def test_each_recipient_of_a_bounce_is_a_receipt(chain: Chain, sns: httpx.
         {"SigningCertURL": "https://["},
     ],
 )
-async def test_what_is_not_from_our_topic_is_refused_though_signed(
+async def test_signed_notification_of_another_topic_host_or_age_is_refused(
     chain: Chain, sns: httpx.AsyncClient, aws: Aws, changed: dict[str, str]
 ) -> None:
     assert (await sns.post("/hooks/ses", json=notification(bounce("Permanent"), **changed))).status_code == 403

@@ -18,6 +18,6 @@ async def test_request_that_no_longer_reads_hides_no_other_story(chain: Chain, d
         listed = {each.id: each for each in (await history.newest(session)).invitations}
         assert listed[good.invitation_id].send_at == good.send_at
         assert listed[bad.invitation_id].customer_id == ""
-        assert (await history.tell(session, good.invitation_id)).customer_id == "good"
+        assert (await history.of_invitation(session, good.invitation_id)).customer_id == "good"
         with pytest.raises(Unprocessable):
-            await history.tell(session, bad.invitation_id)
+            await history.of_invitation(session, bad.invitation_id)

@@ -1,0 +1,92 @@
+"""The staff pages of invitations: the newest ones, and the history of each."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse
+
+from services.dispatcher import history
+from services.dispatcher.pages.rendering import page
+from services.dispatcher.schemas import OutcomeFilter
+from shared.config import StaffPages
+from shared.database.db import Sessions
+
+_OUTCOMES = {
+    "open": "open",
+    "answered": "answered",
+    "declined": "declined",
+    "exhausted": "silent: every step done, no answer",
+    "expired": "silent: time ran out",
+    "undeliverable": "no step could reach anybody",
+    "withdrawn": "withdrawn",
+}
+_REASONS = {
+    "no_address": "no address for this channel",
+    "no_consent": "no consent for this channel",
+    "suppressed": "must not be contacted over this channel",
+    "no_account": "nothing is set up that could send it",
+    "contact_hours": "waits for the respondent's contact hours",
+    "contact_cap": "waits because the customer was contacted often enough",
+    "daily_ceiling": "waits because the day's limit is reached",
+    "country_ceiling": "waits because the day's limit of its country is reached",
+    "domain_rate": "waits because this mail domain is served slowly",
+    "provider_away": "the provider was away for too long",
+    "sender_lost": "the sender stopped while it was on its way: it may have arrived",
+    "no_reply": "the provider never replied: it may have arrived",
+    "bad_address": "not an address",
+    "too_long": "too long for a text message",
+    "no_route": "no gateway serves this country",
+    "unreachable": "the gateway could not be reached",
+    "never_seen": "the provider was asked and has never seen it",
+    "hard_bounce": "no such address",
+    "soft_bounce": "the mailbox was full, or the phone off",
+    "blocked": "the provider takes nothing for this address",
+    "undelivered": "not delivered, which says nothing about the address",
+    "complaint": "reported as spam",
+    "not_read": "the stored request cannot be read",
+    "closed": "the invitation ended meanwhile",
+    "smtp_timeout": "the mail server is away: no reply in time",
+    "smtp_disconnected": "the mail server is away: no connection",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationPages:
+    sessions: Sessions
+    staff_pages: StaffPages
+
+    def router(self) -> APIRouter:
+        router = APIRouter(prefix="/invitations", include_in_schema=False, default_response_class=HTMLResponse)
+        router.add_api_route("", self.newest, methods=["GET"])
+        router.add_api_route("/{invitation_id}", self.invitation, methods=["GET"])
+        return router
+
+    async def newest(
+        self, customer: Annotated[str, Query(max_length=200)] = "", outcome: OutcomeFilter | Literal[""] = ""
+    ) -> str:
+        customer = customer.strip()
+        async with self.sessions.begin() as session:
+            found = await history.newest(session, customer=customer, outcome=outcome or None)
+        return page(
+            "invitations.html",
+            pages=self.staff_pages,
+            customer=customer,
+            outcome=outcome,
+            outcomes=_OUTCOMES,
+            invitations=found.invitations,
+        )
+
+    async def invitation(self, invitation_id: UUID) -> str:
+        """Show an invitation's history, in the respondent's time zone."""
+        async with self.sessions.begin() as session:
+            shown = await history.of_invitation(session, invitation_id)
+        return page("invitation.html", pages=self.staff_pages, history=shown, explain=_explained)
+
+
+def _explained(reason: str) -> str:
+    """Put the reason of a step or an attempt into words; a provider's own code follows in brackets."""
+    kind, _, code = reason.partition(" ")
+    text = _REASONS.get(kind, kind.replace("_", " "))
+    return f"{text} ({code})" if code else text

@@ -1,0 +1,61 @@
+"""The staff page of mails: a preview of each, and a test to an address that is typed in."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Form, Query
+from fastapi.responses import HTMLResponse, Response
+
+from services.dispatcher.channels import ChannelAccount
+from services.dispatcher.domain.steps import Outgoing
+from services.dispatcher.messages import mime
+from services.dispatcher.messages.composer import Composer
+from services.dispatcher.messages.samples import SampleMail
+from services.dispatcher.pages.rendering import mail_response, page
+from services.dispatcher.pages.test_mails import SendingDisabled, send_test
+from shared.config import StaffPages
+from shared.web import problems
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailPages:
+    """`may_send` says whether the settings let a mail go to an address; `link_key` is the id of the signing key."""
+
+    composer: Composer
+    accounts: Sequence[ChannelAccount]
+    may_send: Callable[[str], bool]
+    link_key: str
+    staff_pages: StaffPages
+
+    def router(self) -> APIRouter:
+        router = APIRouter(prefix="/mail", include_in_schema=False, default_response_class=HTMLResponse)
+        router.add_api_route("", self.preview, methods=["GET"])
+        router.add_api_route("/html", self.html, methods=["GET"])
+        router.add_api_route("", self.send_test, methods=["POST"])
+        return router
+
+    async def preview(self, sample: Annotated[SampleMail, Query()]) -> str:
+        return self._page(sample, sample.compose(self.composer, self.link_key))
+
+    async def html(self, sample: Annotated[SampleMail, Query()]) -> Response:
+        _, html = mime.read_alternative(sample.compose(self.composer, self.link_key).body)
+        return mail_response(html)
+
+    async def send_test(self, sample: Annotated[SampleMail, Form()]) -> str:
+        """Send the mail to the address in the form, if the settings allow it."""
+        try:
+            mail = sample.compose(self.composer, self.link_key)
+        except mime.BadAddress:
+            raise problems.Unprocessable("This is no address a mail could be sent to") from None
+        try:
+            result = ", ".join(map(str, await send_test(mail, self.accounts, self.may_send)))
+        except SendingDisabled as error:
+            result = str(error)
+        return self._page(sample, mail, result=result)
+
+    def _page(self, sample: SampleMail, mail: Outgoing, *, result: str = "") -> str:
+        query = urlencode(sample.model_dump(mode="json", exclude={"address"}))
+        headers = mime.read_headers(mail.body)
+        return page("preview.html", pages=self.staff_pages, sample=sample, headers=headers, query=query, result=result)
