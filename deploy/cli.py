@@ -69,7 +69,7 @@ def run(which: Annotated[Which, typer.Argument()] = Which.ALL) -> None:
     """Run one service or all of them until Ctrl-C."""
     services = all_in_one.ALL if which is Which.ALL else (Service(which.value),)
     settings = all_in_one.AllSettings.from_environment()
-    if settings.trigger.environment == "production" and (fault := doctor.secrets_at_fault(settings.trigger)):
+    if settings.trigger.environment == "production" and (fault := doctor.problem_of_secrets(settings.trigger)):
         _fail(fault)
     logging.configure(settings.trigger.log_level, service=which.value)
 

@@ -42,7 +42,7 @@ def kafka_cluster() -> Iterator[Cluster]:
 
 
 def require_broker() -> None:
-    lacking = broker.missing()
+    lacking = broker.missing_tool()
     if lacking and os.environ.get("EARSHOT_REQUIRE_KAFKA") == "1":
         pytest.fail(f"Kafka is required here, but {lacking}")
     if lacking:

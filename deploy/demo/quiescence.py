@@ -1,9 +1,8 @@
-"""Knows when the chain has nothing left to do at the business time that is: outboxes empty, lag 0, nothing due."""
+"""Waits until the services have nothing to do at the current business time: outboxes empty, no lag, nothing due."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from shared.database import db
 from shared.database.opening import open_database
 from shared.messaging.transport import EventLog
 
-TOPICS = {
+READ_TOPICS = {
     Service.TRIGGER: (*trigger.CRM_TOPICS, *trigger.FEEDBACK_TOPICS),
     Service.DISPATCHER: dispatcher.TOPICS,
     Service.SCORING: scoring.TOPICS,
@@ -34,29 +33,29 @@ coalesce(pg_sequence_last_value(pg_get_serial_sequence('outbox', 'id')::regclass
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
+class QuiescenceWatch:
     databases: Mapping[Service, db.Database]
     event_log: EventLog
     clock: Clock
 
-    async def until_settled(self, *, look_every_s: float = 0.03) -> None:
-        """Wait until two looks in a row find nothing left and nothing written in between."""
+    async def until_quiescent(self, *, poll_every_s: float = 0.03) -> None:
+        """Wait until two polls in a row find no work left, and no event was written between them."""
         before = None
         while True:
             written = await self._written_when_idle()
             if written is not None and written == before:
                 return
             before = written
-            await asyncio.sleep(look_every_s)
+            await asyncio.sleep(poll_every_s)
 
     async def _written_when_idle(self) -> int | None:
-        """Count the events ever written, or None while something is left to do."""
+        """Count the events ever written to the outboxes; None while work is left."""
         written = 0
         for service in ALL:
-            waiting, ever = await self._outbox(service)
-            if waiting or await self._due(service) or await self.event_log.lag(service.group, TOPICS[service]):
+            waiting, total = await self._outbox(service)
+            if waiting or await self._due(service) or await self.event_log.lag(service.group, READ_TOPICS[service]):
                 return None
-            written += ever
+            written += total
         return written
 
     async def _outbox(self, service: Service) -> tuple[int, int]:
@@ -72,18 +71,11 @@ class Chain:
 
 
 @asynccontextmanager
-async def watch(urls: Mapping[str, str], event_log: EventLog, clock: Clock) -> AsyncIterator[Chain]:
+async def watch(urls: Mapping[str, str], event_log: EventLog, clock: Clock) -> AsyncIterator[QuiescenceWatch]:
+    """Open the services' databases for as long as the watch is used."""
     async with AsyncExitStack() as resources:
         databases = {
             service: await resources.enter_async_context(open_database(urls[service], schema=service))
             for service in ALL
         }
-        yield Chain(databases, event_log, clock)
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [server.getsockname()[1] for server in sockets]
-    for server in sockets:
-        server.close()
-    return ports
+        yield QuiescenceWatch(databases, event_log, clock)

@@ -144,8 +144,8 @@ async def start_broker(resources: ExitStack | AsyncExitStack, folder: Path) -> s
     from shared.contract.topics import TOPICS  # noqa: PLC0415 - see above
     from shared.messaging.transport.kafka import create_topics  # noqa: PLC0415 - see above
 
-    if lacking := broker.missing():
-        raise SystemExit(f"earshot: {lacking}")
+    if problem := broker.missing_tool():
+        raise SystemExit(f"earshot: {problem}")
     console.print("Starting Apache Kafka …")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it waits and goes on by itself, and says so loudly
     url = (await asyncio.to_thread(resources.enter_context, broker.Broker(folder))).url

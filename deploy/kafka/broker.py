@@ -1,7 +1,7 @@
 """One Apache Kafka broker (KRaft, no ZooKeeper) on a loopback port, for tests, the demo and benchmarks.
 
 `python -m deploy.kafka.broker [FOLDER]` runs one in the foreground and prints its address; with a folder its topics
-outlive it. Needs Java 17 and, the first time, Maven to fetch the jars.
+are kept. Needs Java 17 and, the first time, Maven to fetch the jars.
 """
 
 from __future__ import annotations
@@ -20,27 +20,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
+from deploy.kafka.security import LISTENER
+from deploy.ports import free_ports
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from deploy.kafka.security import Secured
+    from deploy.kafka.security import SecuredListener
 
-HERE = Path(__file__).parent
-POM = HERE / "pom.xml"
-JARS = HERE / "jars"
+FOLDER = Path(__file__).parent
+POM = FOLDER / "pom.xml"
+JARS = FOLDER / "jars"
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 JVM = ("-Xms64m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
-LISTENER = "SECURE"
 CLUSTER_ID = "ZWFyc2hvdC1icm9rZXItMQ"
 
 
 class BrokerFailed(Exception):
-    """The broker did not start, or Maven could not fetch it; the message carries what they said last."""
+    """The broker did not start, or Maven could not fetch it; the message ends with their last output."""
 
 
-def missing() -> str | None:
-    """Say in one line what is not installed and how to get it, or nothing when a broker can run."""
+def missing_tool() -> str | None:
+    """Name in one line what is not installed and how to install it; None when a broker can run."""
     if shutil.which("java") is None:
         return "Java is missing: install Java 17 or newer (Debian: apt-get install default-jre-headless)"
     if not _fetched() and shutil.which("mvn") is None:
@@ -49,7 +51,7 @@ def missing() -> str | None:
 
 
 def fetch() -> Path:
-    """Return the folder of jars, fetched with Maven unless the ones of this pom are there already."""
+    """Return the folder of jars; Maven fetches them unless those of this pom are there already."""
     with _locked():
         if not _fetched():
             shutil.rmtree(JARS, ignore_errors=True)
@@ -69,7 +71,7 @@ def _pom_digest() -> str:
 
 @contextmanager
 def _locked() -> Iterator[None]:
-    # parallel test workers must not fetch into one folder at the same time
+    # parallel test workers must not fetch into the same folder at the same time
     with POM.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -82,10 +84,10 @@ def _run(command: list[str]) -> None:
 
 
 class Broker:
-    """One broker; a context manager that starts and stops it. Without a folder it keeps nothing.
+    """One broker; a context manager that starts and stops it. Without a folder its topics are lost at the end.
 
-    `settings` are added to its server.properties, `secured` adds a listener. Start it from a thread that lives as long
-    as it should.
+    `settings` are added to server.properties, `secured` adds a listener. Start it from a thread that lives as long as
+    the broker: the broker ends with that thread.
     """
 
     def __init__(
@@ -93,7 +95,7 @@ class Broker:
         folder: Path | None = None,
         *,
         settings: Mapping[str, str] | None = None,
-        secured: Secured | None = None,
+        secured: SecuredListener | None = None,
         node: int = 1,
         jvm: Sequence[str] = ("-Xmx512m",),
     ) -> None:
@@ -104,7 +106,7 @@ class Broker:
         self._process: subprocess.Popen[bytes] | None = None
         self._jars = ""
         self._secured = secured
-        self.port, self._controller_port, self._secured_port = _free_ports(3)
+        self.port, self._controller_port, self._secured_port = free_ports(3)
 
     @property
     def url(self) -> str:
@@ -116,7 +118,7 @@ class Broker:
 
     @property
     def voter(self) -> str:
-        """Its part of `controller.quorum.voters`."""
+        """This broker in the form of `controller.quorum.voters`."""
         return f"{self._node}@127.0.0.1:{self._controller_port}"
 
     @property
@@ -124,38 +126,38 @@ class Broker:
         return self._process.pid if self._process else None
 
     def start(self) -> None:
-        """Start the broker and return once it answers."""
+        """Start the broker and return when it answers."""
         self.launch()
         self.wait_until_ready()
 
     def launch(self) -> None:
-        """Start the process only; `wait_until_ready` is for who needs its answers."""
+        """Start the process without waiting; call `wait_until_ready` before you use it."""
         self.prepare()
         with (self._folder / "broker.log").open("ab") as output:
             self._process = subprocess.Popen(
-                [*_dying_with_parent(), *self._java("kafka.Kafka"), str(self._folder / "server.properties")],
+                [*_end_with_parent(), *self._java("kafka.Kafka"), str(self._folder / "server.properties")],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
             )
 
     def wait_until_ready(self, *, brokers: int = 1) -> None:
-        """Return once it takes requests and knows so many brokers of its cluster."""
+        """Return when it answers requests and knows so many brokers of its cluster; raises BrokerFailed."""
         deadline = time.monotonic() + START_SECONDS
         while _brokers_known(self.port) < brokers:
             if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
-                raise BrokerFailed(f"Kafka did not start: {self._last_words()}")
+                raise BrokerFailed(f"Kafka did not start: {self._log_tail()}")
             time.sleep(0.05)
 
     def wait(self) -> None:
-        """Return when the broker has ended by itself, which it should not."""
+        """Wait until the broker ends by itself, and raise BrokerFailed."""
         if self._process is not None:
             self._process.wait()
-        raise BrokerFailed(f"Kafka ended: {self._last_words()}")
+        raise BrokerFailed(f"Kafka ended: {self._log_tail()}")
 
     def stop(self) -> None:
-        """Stop it in an orderly way; a broker that does not want to is killed."""
+        """Stop it with SIGTERM; a broker that has not ended after STOP_SECONDS is killed."""
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
             try:
@@ -165,14 +167,14 @@ class Broker:
             self._process = None
 
     def kill(self) -> None:
-        """End it as a power cut would; what it had acknowledged is there after the next start."""
+        """Kill it with SIGKILL; what it had acknowledged is there after the next start."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def restart(self) -> None:
-        """Start it again on the same port with the same topics, after a kill or instead of one."""
+        """Stop it if it runs, and start it on the same port with the same topics."""
         self.stop()
         self.start()
 
@@ -186,17 +188,17 @@ class Broker:
 
     def __exit__(self, *_: object) -> None:
         if self._temporary:
-            self.kill()  # nothing of it is kept, and an orderly end takes seconds
+            self.kill()  # nothing is kept, and an orderly stop takes seconds
             self._temporary.cleanup()
         else:
             self.stop()
 
     def join(self, settings: Mapping[str, str]) -> None:
-        """Add settings that are known only when all members of its cluster are."""
+        """Add settings that depend on the other brokers of its cluster."""
         self._settings |= settings
 
     def prepare(self) -> None:
-        """Fetch what is missing, write its server.properties and format its folder."""
+        """Fetch the jars, write server.properties and format the data folder."""
         self._jars = str(fetch() / "*")
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._secured and not self._secured.ca_file.exists():
@@ -210,16 +212,16 @@ class Broker:
         return ["java", *JVM, *self._jvm, "-cp", self._jars, main]
 
     def _properties(self) -> dict[str, str]:
-        open_to = f"PLAINTEXT://127.0.0.1:{self.port}"
+        listeners = f"PLAINTEXT://127.0.0.1:{self.port}"
         if self._secured:
-            open_to += f",{LISTENER}://127.0.0.1:{self._secured_port}"
+            listeners += f",{LISTENER}://127.0.0.1:{self._secured_port}"
         return {
             "process.roles": "broker,controller",
             "node.id": str(self._node),
             "controller.quorum.voters": self.voter,
             "controller.listener.names": "CONTROLLER",
-            "listeners": f"{open_to},CONTROLLER://127.0.0.1:{self._controller_port}",
-            "advertised.listeners": open_to,
+            "listeners": f"{listeners},CONTROLLER://127.0.0.1:{self._controller_port}",
+            "advertised.listeners": listeners,
             "log.dirs": str(self._folder / "log"),
             "auto.create.topics.enable": "false",
             "group.initial.rebalance.delay.ms": "0",
@@ -237,31 +239,23 @@ class Broker:
             **self._settings,
         }
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         return (self._folder / "broker.log").read_text(errors="replace")[-2000:].strip()
 
 
-def _format_arguments(properties: Path, secured: Secured | None) -> list[str]:
+def _format_arguments(properties: Path, secured: SecuredListener | None) -> list[str]:
     users = ["--add-scram", secured.credentials] if secured else []
     return ["format", "--ignore-formatted", "--cluster-id", CLUSTER_ID, "--config", str(properties), *users]
 
 
-def _dying_with_parent() -> list[str]:
-    # setpriv (util-linux) asks the kernel to end the broker with whoever started it, then becomes the broker
+def _end_with_parent() -> list[str]:
+    # setpriv (util-linux) asks the kernel to kill the broker when the thread that started it ends
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 def _brokers_known(port: int) -> int:
-    """Count the brokers named in a Metadata response (v1, KIP-4); one that names itself takes requests."""
+    """Count the brokers named in a Metadata response (v1, KIP-4); a broker that names itself answers requests."""
     request = struct.pack(">hhih", 3, 1, 1, -1) + struct.pack(">i", 0)
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
@@ -279,8 +273,8 @@ def _broker_count(answer: IO[bytes]) -> int:
 
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    if lacking := missing():
-        sys.exit(lacking)
+    if problem := missing_tool():
+        sys.exit(problem)
     folder = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else None
     try:
         with Broker(folder) as broker:

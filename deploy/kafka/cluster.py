@@ -1,4 +1,4 @@
-"""Three Kafka brokers on loopback ports, each a controller too, for tests that take some of them away."""
+"""Three Kafka brokers on loopback ports, each also a controller, for tests that kill some of them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SIZE = 3
-JVM = ("-Xmx256m", "-XX:TieredStopAtLevel=1")  # quick to start, three on a small machine
-_SETTINGS = {  # every topic has three copies, and a write is acknowledged by two
+JVM = ("-Xmx256m", "-XX:TieredStopAtLevel=1")  # starts quickly, and three fit on a small machine
+_SETTINGS = {  # every topic has three replicas, and two acknowledge each write
     "default.replication.factor": "3",
     "min.insync.replicas": "2",
     "offsets.topic.replication.factor": "3",
@@ -24,9 +24,9 @@ _SETTINGS = {  # every topic has three copies, and a write is acknowledged by tw
 
 
 class Cluster:
-    """A context manager that starts three brokers and ends them; nothing is kept.
+    """A context manager that starts three brokers and stops them; their topics are lost at the end.
 
-    Start it from a thread that lives as long as it should.
+    Start it from a thread that lives as long as the cluster: the brokers end with that thread.
     """
 
     def __init__(self) -> None:
@@ -40,12 +40,12 @@ class Cluster:
         return "kafka://" + ",".join(f"127.0.0.1:{broker.port}" for broker in self.brokers)
 
     def kill(self, brokers: Sequence[Broker]) -> None:
-        """End these as a power cut would; one that is away already stays away."""
+        """Kill these with SIGKILL; one that does not run is left alone."""
         for broker in brokers:
             broker.kill()
 
     def start(self, brokers: Sequence[Broker] | None = None) -> None:
-        """Start these, or all, and return when each knows the whole cluster; the others must be up."""
+        """Start these, or all, and return when each knows the whole cluster; the other brokers must run."""
         wanted = self.brokers if brokers is None else brokers
         for broker in wanted:
             broker.launch()
@@ -54,7 +54,7 @@ class Cluster:
 
     def __enter__(self) -> Self:
         try:
-            with ThreadPoolExecutor(SIZE) as pool:  # each takes a second and starts nothing that stays
+            with ThreadPoolExecutor(SIZE) as pool:  # each takes a second, and no broker is started here
                 list(pool.map(Broker.prepare, self.brokers))
             self.start()
         except BaseException:

@@ -1,4 +1,4 @@
-"""A second listener of the broker that wants TLS and SCRAM, with a private CA of its own: for tests."""
+"""A second listener of the broker for tests, which requires TLS and SCRAM; its certificate is from a private CA."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from deploy.kafka.broker import LISTENER
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+LISTENER: Final = "SECURE"
 MECHANISM: Final = "SCRAM-SHA-512"
 _VALID = timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True)
-class Secured:
-    """Who may come in by the secured listener; `folder` gets `ca.pem` and the broker's own key and certificate."""
+class SecuredListener:
+    """The one user of the listener; `ca.pem` and the broker's key and certificate are written to `folder`."""
 
     folder: Path
     username: str
@@ -40,11 +39,11 @@ class Secured:
 
     @property
     def credentials(self) -> str:
-        """Tell `format --add-scram` whom to know; SCRAM users are part of the cluster's own records."""
+        """The value of `format --add-scram`: Kafka keeps SCRAM users in the cluster's metadata."""
         return f"{MECHANISM}=[name={self.username},password={self.password}]"
 
     def settings(self) -> Mapping[str, str]:
-        """Add these to server.properties."""
+        """What server.properties needs for this listener."""
         prefix = f"listener.name.{LISTENER.lower()}."
         login = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
         return {
@@ -57,12 +56,12 @@ class Secured:
         }
 
     def make_certificates(self) -> None:
-        """Make a CA and a certificate for 127.0.0.1, good for two days."""
+        """Make a CA and a certificate for 127.0.0.1, valid for two days."""
         ca_key, broker_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
         authority = _name("Earshot test authority")
         ca = _signed(authority, ca_key.public_key(), authority, ca_key, x509.BasicConstraints(ca=True, path_length=0))
-        here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-        broker = _signed(_name("127.0.0.1"), broker_key.public_key(), authority, ca_key, here)
+        loopback = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+        broker = _signed(_name("127.0.0.1"), broker_key.public_key(), authority, ca_key, loopback)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.ca_file.write_bytes(_pem(ca))
         self._keystore.touch(mode=0o600)

@@ -1,4 +1,4 @@
-"""What `earshot doctor` finds in the databases."""
+"""`earshot doctor`: the databases, their schemas, clocks and connection limits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 import asyncpg
 
 from deploy import all_in_one, databases
-from deploy.operations.findings import Finding, fail, note, ok
+from deploy.operations.findings import Finding
 from shared import database_url
 from shared.config import Settings
 from shared.database.commit_check import commit_once
@@ -25,37 +25,37 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     for schema in [*map(str, all_in_one.ALL), *([] if settings.events_url else [databases.TRANSPORT])]:
         try:
             urls |= await databases.urls_for(settings, [schema])
-        except Exception as error:  # noqa: BLE001 - whatever keeps it from starting is the finding
-            yield fail(f"PostgreSQL: {error}", f"see above, or set EARSHOT_{schema.upper()}_DATABASE_URL")
+        except Exception as error:  # noqa: BLE001 - whatever stops it from starting is the finding
+            yield Finding.fail(f"PostgreSQL: {error}", f"see above, or set EARSHOT_{schema.upper()}_DATABASE_URL")
         else:
             for finding in await _database(schema, urls[schema], settings):
                 yield finding
     if settings.database_pooled:
-        return  # the pooler has limits of its own
-    with suppress(OSError, asyncpg.PostgresError):  # said already
+        return  # the pooler has its own limits
+    with suppress(OSError, asyncpg.PostgresError):  # reported already
         for room in await databases.rooms(urls, settings.database_options):
             text, _, cure = str(room).partition(": ")
             if room.is_too_small:
-                yield fail(text, cure)
+                yield Finding.fail(text, cure)
             else:
-                yield note(text, cure) if room.is_short else ok(text)
+                yield Finding.note(text, cure) if room.is_short else Finding.ok(text)
 
 
 async def _database(schema: str, url: str, settings: Settings) -> list[Finding]:
     try:
         connection = await database_url.connect(url, options=settings.database_options)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        cure = f"start it, or mend EARSHOT_{schema.upper()}_DATABASE_URL"
-        return [fail(f"{schema}: no database ({type(error).__name__})", cure)]
+        cure = f"start it, or correct EARSHOT_{schema.upper()}_DATABASE_URL"
+        return [Finding.fail(f"{schema}: no database ({type(error).__name__})", cure)]
     try:
-        async with connection.transaction():  # of a pool of transactions, one server
+        async with connection.transaction():  # a transaction pooler keeps one server within it
             version = int(await connection.fetchval("SHOW server_version_num"))
             clock = [] if settings.clock else [await _clock(schema, connection)]
         commits = await _commits(schema, connection)
     finally:
         await connection.close()
     if version < OLDEST_POSTGRES:
-        return [fail(f"{schema}: PostgreSQL {version // 10_000}", "15 or newer is needed"), *clock]
+        return [Finding.fail(f"{schema}: PostgreSQL {version // 10_000}", "15 or newer is needed"), *clock]
     return [await _schema(schema, url, settings, server=f"PostgreSQL {version // 10_000}"), *commits, *clock]
 
 
@@ -64,7 +64,7 @@ async def _commits(schema: str, connection: asyncpg.Connection) -> list[Finding]
         await commit_once(connection)
     except (NotReady, asyncpg.PostgresError) as error:
         cure = "look at its standbys (synchronous_standby_names), its disk, and whether it is itself a standby"
-        return [fail(f"{schema}: the database {error}", cure)]
+        return [Finding.fail(f"{schema}: the database {error}", cure)]
     return []
 
 
@@ -73,14 +73,18 @@ async def _schema(schema: str, url: str, settings: Settings, *, server: str) -> 
         async with open_database(url, schema=schema, options=settings.database_options) as database:
             found = await fingerprint(database, databases.MIGRATIONS[schema])
     except SchemaOlder as error:
-        return note(str(error), "earshot migrate, or a start with EARSHOT_MIGRATE_ON_START=true")
+        return Finding.note(str(error), "earshot migrate, or a start with EARSHOT_MIGRATE_ON_START=true")
     except SchemaUnfit as error:
         what, _, cure = str(error).rpartition("; ")
-        return fail(what, cure)
-    return ok(f"{schema}: {server}, schema {found}")
+        return Finding.fail(what, cure)
+    return Finding.ok(f"{schema}: {server}, schema {found}")
 
 
 async def _clock(schema: str, connection: asyncpg.Connection) -> Finding:
     apart_s = await seconds_apart(lambda: connection.fetchval("SELECT clock_timestamp()"))
     text, _, cure = fault_of(apart_s).partition(": ")
-    return fail(f"{schema}: {text}", cure) if text else ok(f"{schema}: the clocks agree to {abs(apart_s):.0f} s")
+    return (
+        Finding.fail(f"{schema}: {text}", cure)
+        if text
+        else Finding.ok(f"{schema}: the clocks agree to {abs(apart_s):.0f} s")
+    )

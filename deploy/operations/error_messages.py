@@ -1,4 +1,4 @@
-"""What went wrong, in the words of the person who can mend it."""
+"""One-line messages for errors that the operator can repair: what is wrong, and what to do."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from shared.health import NotReady
 from shared.migrations import ModelsDiffer
 from shared.runtime import PortBusy, StoppedLate
 
-_SAY_IT_THEMSELVES = (
+_MESSAGE_IS_ENOUGH = (
     PortBusy,
     StoppedLate,
     CannotStart,
@@ -42,20 +42,20 @@ _REFUSED = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.InsufficientPrivilegeError,
 )
-_OF_ANOTHER_SESSION = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)
+_OTHER_SESSION = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)
 _FIELD = re.compile(r'field "(\w+)"')
 
 
 def explain(error: Exception) -> str | None:
-    """Say in one line what to mend; None where the error is ours, and wants a traceback."""
-    return next((text for cause in _causes(error) if (text := _of_one(cause))), None)
+    """Return what to repair in one line; None for a bug of ours, which needs its traceback."""
+    return next((text for cause in _causes(error) if (text := _message_for(cause))), None)
 
 
 def is_missing_table(error: Exception) -> bool:
     return any(isinstance(cause, asyncpg.UndefinedTableError) for cause in _causes(error))
 
 
-def _of_one(error: BaseException) -> str | None:
+def _message_for(error: BaseException) -> str | None:
     match error:
         case ValidationError() if error.title.endswith("Settings"):
             return _wrong_settings(error)
@@ -67,15 +67,15 @@ def _of_one(error: BaseException) -> str | None:
                 f"nothing has run here yet ({where}): "
                 "start the service, or set EARSHOT_DATA_DIR (the demo's is .data/demo)"
             )
-    if isinstance(error, _OF_ANOTHER_SESSION):
-        return "a pooler hands out servers by transaction here: set EARSHOT_DATABASE_POOLED=transaction"
-    if isinstance(error, _SAY_IT_THEMSELVES):
+    if isinstance(error, _OTHER_SESSION):
+        return "the database URL leads to a pooler in transaction mode: set EARSHOT_DATABASE_POOLED=transaction"
+    if isinstance(error, _MESSAGE_IS_ENOUGH):
         return str(error)
     return _no_database(error)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Walk through what a task group or SQLAlchemy made of an error."""
+    """Yield an error and all errors that a task group, SQLAlchemy or `raise … from` wrapped in it."""
     yield error
     inner = error.exceptions if isinstance(error, BaseExceptionGroup) else (getattr(error, "orig", None),)
     for each in (*inner, error.__cause__):
@@ -85,8 +85,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _wrong_settings(error: ValidationError) -> str:
     wrong = error.errors(include_input=False, include_url=False)
-    said = [each for each in wrong if each["type"] != "default_factory_not_called"]  # it only follows from the others
-    return "; ".join(f"{_setting(str(e['loc'][0]))}: {e['msg']}" if e["loc"] else e["msg"] for e in said)
+    messages = [each for each in wrong if each["type"] != "default_factory_not_called"]  # follows from the others
+    return "; ".join(f"{_setting(str(e['loc'][0]))}: {e['msg']}" if e["loc"] else e["msg"] for e in messages)
 
 
 def _unreadable(error: SettingsError) -> str:
@@ -108,7 +108,7 @@ def _no_database(error: BaseException) -> str | None:
 
 
 def _databases() -> str:
-    """Name the servers that are configured; nothing when there is only the embedded one."""
+    """Name the configured servers; empty when only the embedded one is used."""
     settings = Settings()
     names = ("database_url", "migrate_url", *(f"{service}_database_url" for service in Service))
     urls = [database_url.parse(url) for name in names if (url := getattr(settings, name))]

@@ -1,12 +1,13 @@
-"""What `earshot doctor` finds."""
+"""What `earshot doctor` reports: one finding is one line, and how to repair it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 
-class State(StrEnum):
+class Severity(StrEnum):
     OK = "ok"
     NOTE = "note"
     FAIL = "fail"
@@ -14,18 +15,20 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    state: State
+    severity: Severity
     text: str
     cure: str = ""
 
+    @classmethod
+    def ok(cls, text: str) -> Self:
+        return cls(Severity.OK, text)
 
-def ok(text: str) -> Finding:
-    return Finding(State.OK, text)
+    @classmethod
+    def note(cls, text: str, cure: str = "") -> Self:
+        """Worth knowing; nothing has to be repaired."""
+        return cls(Severity.NOTE, text, cure)
 
-
-def note(text: str, cure: str = "") -> Finding:
-    return Finding(State.NOTE, text, cure)
-
-
-def fail(text: str, cure: str) -> Finding:
-    return Finding(State.FAIL, text, cure)
+    @classmethod
+    def fail(cls, text: str, cure: str) -> Self:
+        """Has to be repaired; `earshot doctor` exits with 1."""
+        return cls(Severity.FAIL, text, cure)

@@ -1,4 +1,4 @@
-"""What `earshot doctor` finds when it holds dispatcher's ledger against the log."""
+"""`earshot doctor`: compares dispatcher's ledger of sent messages with the event log."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from deploy import databases
 from deploy.operations import error_messages
-from deploy.operations.findings import Finding, fail, note, ok
+from deploy.operations.findings import Finding
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.sending import restore_guard
 from shared.contract.vocabulary import Service
@@ -15,21 +15,21 @@ from shared.runtime import open_event_log
 
 
 async def examine(settings: DispatcherSettings) -> AsyncIterator[Finding]:
-    """Say whether dispatcher's database has what the log says was sent: one that was set back would send again."""
+    """Check that dispatcher's database has every message the log says was sent: a restored copy would send again."""
     try:
-        found = await _compared(settings)
-    except Exception as error:  # noqa: BLE001 - said already, where databases and the log were looked at
+        difference = await _compare(settings)
+    except Exception as error:  # noqa: BLE001 - reported already with the databases and the log
         if not error_messages.is_missing_table(error):
-            yield note(f"the ledger cannot be compared with the log ({type(error).__name__})")
+            yield Finding.note(f"the ledger cannot be compared with the log ({type(error).__name__})")
         return
     yield (
-        fail(f"nothing is sent: {found}", restore_guard.CURE)
-        if found
-        else ok("the log tells of nothing the ledger lacks")
+        Finding.fail(f"nothing is sent: {difference}", restore_guard.CURE)
+        if difference
+        else Finding.ok("every message that the log says was sent is in the ledger")
     )
 
 
-async def _compared(settings: DispatcherSettings) -> restore_guard.Difference:
+async def _compare(settings: DispatcherSettings) -> restore_guard.Difference:
     events_url = settings.events_url or (await databases.urls_for(settings, [databases.TRANSPORT]))[databases.TRANSPORT]
     options = settings.database_options
     async with open_for_command(settings, Service.DISPATCHER, options=options) as database:

@@ -1,6 +1,6 @@
-"""`earshot links`: surveys whose link answers nothing, for scoring never got their request; and what mends them.
+"""`earshot links`: finds surveys whose links are dead, because scoring never got their request, and repairs them.
 
-A topic that was deleted, or dropped its messages before scoring had read them, leaves such links in mails.
+This happens when a topic was deleted, or dropped messages before scoring had read them.
 """
 
 from __future__ import annotations
@@ -26,60 +26,60 @@ from shared.messaging import codec
 from shared.runtime import open_event_log
 
 PAGE = 5_000
-AT_ONCE = 500
+BATCH = 500
 
-app = typer.Typer(no_args_is_help=True, help="Links that were sent and answer nothing.")
+app = typer.Typer(no_args_is_help=True, help="Find and repair links in sent messages that scoring does not know.")
 
 
 @app.command()
 def check() -> None:
-    """Name the surveys whose link answers nothing; exits with 1 when there is one."""
+    """Print the invitations whose link is dead; exit with 1 when there is one."""
     found = asyncio.run(_check())
-    print("\n".join(map(str, found)) or "every open survey has its link")
+    print("\n".join(map(str, found)) or "every open survey has a working link")
     raise typer.Exit(bool(found))
 
 
 @app.command()
 def mend() -> None:
-    """Publish their requests again: scoring makes the links, dispatcher knows these surveys."""
+    """Publish the requests of surveys with dead links again, so that scoring stores them."""
     print(f"{asyncio.run(_mend())} requests published again")
 
 
 @dataclass(frozen=True, slots=True)
-class Both:
-    """The two databases that must know the same surveys."""
+class SurveyDatabases:
+    """Dispatcher's and scoring's databases, which must have the same open surveys."""
 
     dispatcher: Database
     scoring: Database
 
-    async def dead(self) -> list[UUID]:
-        """Find open surveys that dispatcher has, for ten minutes at least, and scoring has not."""
+    async def dead_links(self) -> list[UUID]:
+        """Return open invitations that dispatcher has had for at least ten minutes and scoring does not have."""
         found: list[UUID] = []
         after: UUID | None = None
-        while page := await self._page(after):
+        while page := await self._open_invitations(after):
             async with self.scoring.sessions.begin() as session:
                 known = await scored.known(session, page)
             found += [each for each in page if each not in known]
             after = page[-1]
         return found
 
-    async def _page(self, after: UUID | None) -> list[UUID]:
+    async def _open_invitations(self, after: UUID | None) -> list[UUID]:
         async with self.dispatcher.sessions.begin() as session:
             return await dispatched.open_ids(session, after=after, limit=PAGE)
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Both]:
+async def open_databases(settings: Settings) -> AsyncIterator[SurveyDatabases]:
     async with (
         open_for_command(settings, Service.DISPATCHER) as dispatcher,
         open_for_command(settings, Service.SCORING) as scoring,
     ):
-        yield Both(dispatcher, scoring)
+        yield SurveyDatabases(dispatcher, scoring)
 
 
 async def _check() -> list[UUID]:
-    async with opened(Settings()) as both:
-        return await both.dead()
+    async with open_databases(Settings()) as surveys:
+        return await surveys.dead_links()
 
 
 async def _mend() -> int:
@@ -87,12 +87,12 @@ async def _mend() -> int:
     url = settings.events_url or (await databases.urls_for(settings, [databases.TRANSPORT]))[databases.TRANSPORT]
     event_log = open_event_log(settings, url)
     try:
-        async with opened(settings) as both:
-            now = (await clock_of_command(settings.clock, both.dispatcher)).now()
-            dead = await both.dead()
-            for start in range(0, len(dead), AT_ONCE):
-                async with both.dispatcher.sessions.begin() as session:
-                    found = await dispatched.requests(session, dead[start : start + AT_ONCE])
+        async with open_databases(settings) as surveys:
+            now = (await clock_of_command(settings.clock, surveys.dispatcher)).now()
+            dead = await surveys.dead_links()
+            for start in range(0, len(dead), BATCH):
+                async with surveys.dispatcher.sessions.begin() as session:
+                    found = await dispatched.requests(session, dead[start : start + BATCH])
                 events = [cloudevents.new(each, service=Service.TRIGGER, at=now) for each in found]
                 await event_log.append([codec.encode(event) for event in events])
     finally:

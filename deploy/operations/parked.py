@@ -1,7 +1,7 @@
-"""`earshot parked`: look at messages nobody could handle, and handle them again.
+"""`earshot parked`: lists messages that could not be handled, and handles them again.
 
-They are handled here, by the code that reads them, and forgotten in the same transaction: the log they came from may be
-a cluster that others own, or it was a webhook.
+The service's own consumers handle them in this process and delete them in the same transaction. They are not
+published again, because they may have come from a webhook, or from a cluster that belongs to somebody else.
 """
 
 from __future__ import annotations
@@ -37,30 +37,30 @@ from shared.runtime import open_event_log
 
 PAGE = 500
 
-app = typer.Typer(no_args_is_help=True, help="Messages nobody could handle.")
+app = typer.Typer(no_args_is_help=True, help="List messages that could not be handled, and handle them again.")
 
 
 @app.command("list")
-def show(service: Service, limit: int = 100) -> None:
-    """List them, oldest first, with the reason for each."""
+def list_parked(service: Service, limit: int = 100) -> None:
+    """List parked messages, oldest first, each with its reason."""
     for row in asyncio.run(_parked(service, limit)):
         print(f"{row.id}  {row.parked_at:%Y-%m-%d %H:%M:%S}  {row.message.position}  {row.reason}")
 
 
 @app.command("replay")
-def again(
+def replay(
     service: Service,
-    only: Annotated[list[UUID] | None, typer.Option("--id", help="Only this one; may be repeated.")] = None,
+    only: Annotated[list[UUID] | None, typer.Option("--id", help="Only this message; may be repeated.")] = None,
 ) -> None:
-    """Handle them again, as if they had just been read; exits with 1 when some stay parked."""
-    handled, kept = asyncio.run(_replay(service, only))
+    """Handle parked messages as if they had just been read; exit with 1 when some stay parked."""
+    handled, still_parked = asyncio.run(_replay(service, only))
     print(f"{handled} handled")
-    for row, reason in kept:
-        print(f"{row.id} stays: {reason}")
-    missing = len(set(only)) - handled - len(kept) if only else 0
+    for row, reason in still_parked:
+        print(f"{row.id} stays parked: {reason}")
+    missing = len(set(only)) - handled - len(still_parked) if only else 0
     if missing:
-        print(f"{missing} of these are not parked")
-    raise typer.Exit(bool(kept or missing))
+        print(f"{missing} of these ids are not parked")
+    raise typer.Exit(bool(still_parked or missing))
 
 
 async def _parked(service: Service, limit: int) -> list[Parked]:
@@ -69,8 +69,8 @@ async def _parked(service: Service, limit: int) -> list[Parked]:
 
 
 async def _replay(service: Service, only: Sequence[UUID] | None) -> tuple[int, list[tuple[Parked, str]]]:
-    """Handle them in order, each in a transaction of its own; return how many were, and what stays with the reason."""
-    handled, kept = 0, list[tuple[Parked, str]]()
+    """Handle them in order, one transaction each; return how many were handled, and the others with the reason."""
+    handled, still_parked = 0, list[tuple[Parked, str]]()
     async with open_for_command(Settings(), service) as database, _event_log() as event_log:
         clock = await clock_of_command(Settings().clock, database)
         consumers = _consumers(service, database, event_log, clock)
@@ -79,11 +79,11 @@ async def _replay(service: Service, only: Sequence[UUID] | None) -> tuple[int, l
         while rows := await _page(database, after, only):
             for row in rows:
                 reader = readers.get(row.message.topic)
-                reason = await reader.again(row) if reader else "no part of this service reads its topic"
+                reason = await reader.again(row) if reader else "this service does not read its topic"
                 handled += not reason
-                kept += [(row, reason)] if reason else []
+                still_parked += [(row, reason)] if reason else []
             after = rows[-1].id
-    return handled, kept
+    return handled, still_parked
 
 
 async def _page(database: Database, after: UUID | None, only: Sequence[UUID] | None) -> list[Parked]:
@@ -93,7 +93,7 @@ async def _page(database: Database, after: UUID | None, only: Sequence[UUID] | N
 
 @asynccontextmanager
 async def _event_log() -> AsyncIterator[EventLog]:
-    """Open what consumers are made with; nothing is read from it here."""
+    """Open the log that consumers are constructed with; nothing is read from it here."""
     settings = Settings()
     url = settings.events_url or (await databases.urls_for(settings, [databases.TRANSPORT]))[databases.TRANSPORT]
     event_log = open_event_log(settings, url)

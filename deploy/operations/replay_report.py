@@ -1,4 +1,4 @@
-"""The table at the end of a replay: what came in, what was decided, what was sent, answered and published."""
+"""The table at the end of a replay: events, decisions, steps, answers and scores, and whether they agree."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _STORES_SHOWN = 15
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
-    """One series: answers, promoters minus detractors."""
+class StoreScore:
+    """The score of one store, or of all; `balance` is promoters minus detractors."""
 
     answers: int
     balance: int
@@ -30,8 +30,8 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """Two runs over the same purchases must give equal reports, whatever carries the events."""
+class ReplayReport:
+    """Counts after a replay; the same purchases give an equal report on either transport."""
 
     decisions: Counts
     invitations: Counts
@@ -39,16 +39,16 @@ class Report:
     steps: Counts
     calls: Counts
     answers: Counts
-    whole: Store
-    stores: Mapping[str, Store]
+    whole: StoreScore
+    stores: Mapping[str, StoreScore]
     parked: int
     unpublished: int
 
     @classmethod
-    async def read(cls, urls: Mapping[str, str]) -> Report:
+    async def read(cls, urls: Mapping[str, str]) -> ReplayReport:
         async with AsyncExitStack() as resources:
             trigger, dispatcher, scoring = [
-                _Reader(await resources.enter_async_context(open_database(urls[service], schema=service)))
+                _ServiceTables(await resources.enter_async_context(open_database(urls[service], schema=service)))
                 for service in Service
             ]
             stores = await scoring.rows(_STORES)
@@ -63,7 +63,7 @@ class Report:
                 ),
                 calls=await scoring.counts("SELECT coalesce(outcome, state), count(*) FROM call_tasks GROUP BY 1"),
                 answers=await scoring.counts("SELECT mode, count(*) FROM answers GROUP BY 1"),
-                whole=next((_store(row) for row in stores if row["dimension"] == "all"), Store(0, 0)),
+                whole=next((_store(row) for row in stores if row["dimension"] == "all"), StoreScore(0, 0)),
                 stores={row["value"]: _store(row) for row in stores if row["dimension"] == "store"},
                 parked=sum([await reader.total("parked") for reader in (trigger, dispatcher, scoring)]),
                 unpublished=sum([await reader.total("outbox") for reader in (trigger, dispatcher, scoring)]),
@@ -75,11 +75,11 @@ sum(s9+s10-s0-s1-s2-s3-s4-s5-s6) AS balance
 FROM buckets WHERE dimension IN ('all', 'store') GROUP BY 1, 2 ORDER BY 3 DESC, 2"""
 
 
-def _store(row: db.Row) -> Store:
-    return Store(int(row["answers"]), int(row["balance"]))
+def _store(row: db.Row) -> StoreScore:
+    return StoreScore(int(row["answers"]), int(row["balance"]))
 
 
-class _Reader:
+class _ServiceTables:
     def __init__(self, database: db.Database) -> None:
         self._database = database
 
@@ -92,11 +92,11 @@ class _Reader:
         return {name: int(count) for name, count in sorted(rows)}
 
     async def total(self, table: str) -> int:
-        return (await self.counts(f"SELECT '', count(*) FROM {table}"))[""]  # noqa: S608 - our own table names
+        return (await self.counts(f"SELECT '', count(*) FROM {table}"))[""]  # noqa: S608 - a constant
 
 
-def reconcile(report: Report, *, events: int) -> list[str]:
-    """Compare what must be equal; return a line for everything that is not."""
+def reconcile(report: ReplayReport, *, events: int) -> list[str]:
+    """Compare the counts that must be equal; return one line for each pair that differs."""
     asked = report.decisions.get("asked", 0)
     answers = sum(report.answers.values())
     pairs = (
@@ -113,7 +113,7 @@ def reconcile(report: Report, *, events: int) -> list[str]:
     return [f"{one} {left} ≠ {other} {right}" for one, left, other, right in pairs if left != right]
 
 
-def table(report: Report, *, events: int) -> Table:
+def table(report: ReplayReport, *, events: int) -> Table:
     printed = Table("", "", "count", title="From a purchase to a score")
     printed.add_row("events in", "", f"{events:,}")
     for title, counts in (
@@ -126,7 +126,7 @@ def table(report: Report, *, events: int) -> Table:
         printed.add_section()
         for name, count in counts.items():
             printed.add_row(title, name, f"{count:,}")
-        printed.add_row(title, "together", f"{sum(counts.values()):,}", style="bold")
+        printed.add_row(title, "total", f"{sum(counts.values()):,}", style="bold")
     printed.add_section()
     printed.add_row("NPS", f"all {report.whole.answers:,} answers", f"{report.whole.nps:+.1f}", style="bold")
     for name, store in list(report.stores.items())[:_STORES_SHOWN]:

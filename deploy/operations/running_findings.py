@@ -1,4 +1,4 @@
-"""What `earshot doctor` finds where services should listen: who has the port, and what it says of itself."""
+"""`earshot doctor`: who listens on the services' ports, and whether a running service is alive and ready."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ import httpx
 
 from deploy import all_in_one
 from deploy.all_in_one import AllSettings
-from deploy.operations.findings import Finding, fail, note, ok
+from deploy.operations.findings import Finding
 
-WITHIN_S = 8.0  # longer than a service's own checks may take
-_STANDS_STILL = "restart it, and report it as a bug"
-_NOT_READY = "mend what it names; it goes on by itself"
+TIMEOUT_S = 8.0  # longer than a service's own checks may take
+_LOOP_STOPPED = "restart it, and report it as a bug"
+_NOT_READY = "repair what it names; it continues by itself"
 
 
 async def examine(settings: AllSettings) -> AsyncIterator[Finding]:
-    said: set[str] = set()  # services of one process say the same
-    async with httpx.AsyncClient(timeout=WITHIN_S, trust_env=False) as web:
+    reported: set[str] = set()  # services of one process report the same
+    async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as web:
         for service in all_in_one.ALL:
             port = settings.port(service)
             if not _is_busy(settings.trigger.host, port):
-                yield ok(f"{service}: port {port} is free")
+                yield Finding.ok(f"{service}: port {port} is free")
                 continue
-            found = await _asked(web, f"http://{settings.trigger.host}:{port}")
+            found = await _ask(web, f"http://{settings.trigger.host}:{port}")
             if found is None:
-                yield note(
+                yield Finding.note(
                     f"{service}: port {port} is in use", f"not by Earshot: stop it, or EARSHOT_{service.upper()}_PORT"
                 )
                 continue
             if not found:
-                yield ok(f"{service}: running on port {port}, alive and ready")
+                yield Finding.ok(f"{service}: running on port {port}, alive and ready")
             for finding in found:
-                if finding.text not in said:
-                    said.add(finding.text)
+                if finding.text not in reported:
+                    reported.add(finding.text)
                     yield finding
 
 
@@ -45,8 +45,8 @@ def _is_busy(host: str, port: int) -> bool:
         return probe.connect_ex((host, port)) == 0
 
 
-async def _asked(web: httpx.AsyncClient, address: str) -> list[Finding] | None:
-    """Ask a service how it is; None when it is no service of ours, or does not answer."""
+async def _ask(web: httpx.AsyncClient, address: str) -> list[Finding] | None:
+    """Ask a service for its health; None when the port is not Earshot's, or there is no answer."""
     try:
         alive, ready = await web.get(f"{address}/livez"), await web.get(f"{address}/readyz")
         loops: list[str] = alive.json().get("loops", [])
@@ -57,7 +57,11 @@ async def _asked(web: httpx.AsyncClient, address: str) -> list[Finding] | None:
     if HTTPStatus.NOT_FOUND in (alive.status_code, ready.status_code):
         return None
     return [
-        *(fail(f"running: {loop} stands still", _STANDS_STILL) for loop in loops),
-        *(fail(f"running: {name}: {reason}", _NOT_READY) for name, reason in problems.items() if name not in loops),
-        *(fail(f"running: {name}: {reason}", _NOT_READY) for name, reason in warnings.items()),
+        *(Finding.fail(f"running: {loop} stands still", _LOOP_STOPPED) for loop in loops),
+        *(
+            Finding.fail(f"running: {name}: {reason}", _NOT_READY)
+            for name, reason in problems.items()
+            if name not in loops
+        ),
+        *(Finding.fail(f"running: {name}: {reason}", _NOT_READY) for name, reason in warnings.items()),
     ]

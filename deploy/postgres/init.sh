@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs once, when the database volume is empty: a login role and a schema of its own for every service.
-# No role can read another's schema, so nobody joins across services, and PUBLIC may do nothing at all.
+# Runs once, when the database volume is empty: creates a login role and a schema for every service.
+# A role cannot read the schema of another service, and PUBLIC has no rights at all.
 set -euo pipefail
 
 for role in trigger dispatcher scoring; do
@@ -16,7 +16,7 @@ SQL
 
 for role in trigger dispatcher scoring; do
     variable="${role^^}_DB_PASSWORD"
-    # psql quotes the names and the password itself; on standard input it stays out of the process list.
+    # psql quotes the names and the password; read from the environment, it is not in the process list.
     psql --set ON_ERROR_STOP=1 --no-psqlrc --quiet --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
         --set database="$POSTGRES_DB" --set role="$role" << SQL
 \\getenv password ${variable}

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 
 from deploy import databases
-from deploy.demo import quiescence
+from deploy.ports import free_ports
 from services.dispatcher.repository.steps import LEASE
 from shared.contract.vocabulary import Service
 
@@ -191,7 +191,7 @@ class Processes:
             self.enough.set()
 
     async def _start(self, role: Role, *, crash_at: str = "") -> Running:
-        (port,) = quiescence.free_ports(1)
+        (port,) = free_ports(1)
         own = {f"EARSHOT_{role.service.upper()}_PORT": str(port), "EARSHOT_TEST_CRASH_AT": crash_at}
         with (self.logs / f"{role.name}.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(

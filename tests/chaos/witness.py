@@ -132,7 +132,7 @@ class Witness:
         async with self.databases[service].sessions.begin() as session:
             count, oldest = (await db.fetch(session, _OUTBOX))[0]
             due = await _DUE[service](session, self.clock.now()) if service in _DUE else 0
-        lag = await self.event_log.lag(service.group, quiescence.TOPICS[service])
+        lag = await self.event_log.lag(service.group, quiescence.READ_TOPICS[service])
         found = {f"outbox of {service}": (count, oldest), f"due of {service}": (due, 0), f"lag of {service}": (lag, 0)}
         if self.kafka_url and (members := await self._members(service)) is not None:
             found[f"absent readers of {service}"] = (max(0, self._readers(service) - members), 0)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deploy.kafka.broker import Broker
-from deploy.kafka.security import MECHANISM, Secured
+from deploy.kafka.security import MECHANISM, SecuredListener
 from services.trigger import main
 from services.trigger.config import TriggerSettings, load_sources
 from shared.clock import ManualClock
@@ -35,7 +35,7 @@ SALES = "crm.sales"
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, KafkaSecurity]]:
     require_broker()
-    keys = Secured(tmp_path_factory.mktemp("keys"), "crm", "correct-horse")
+    keys = SecuredListener(tmp_path_factory.mktemp("keys"), "crm", "correct-horse")
     with Broker(secured=keys) as broker:
         security = KafkaSecurity("SASL_SSL", MECHANISM, keys.username, keys.password, cafile=keys.ca_file)
         yield broker, security

@@ -21,7 +21,8 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from deploy import all_in_one, databases
 from deploy.demo import quiescence
-from deploy.operations.replay import scratch_settings
+from deploy.operations.replay import isolated_settings
+from deploy.ports import free_ports
 from shared.clock import StoredClock
 from shared.runtime import open_event_log
 from tests.journey.stage import MONDAY, Stage
@@ -35,7 +36,7 @@ class Sink:
     def __init__(self, *, refused: frozenset[str] = frozenset()) -> None:
         self.mails: list[tuple[str, str, str]] = []
         self._refused = refused
-        self._controller = Controller(self, hostname="127.0.0.1", port=quiescence.free_ports(1)[0])
+        self._controller = Controller(self, hostname="127.0.0.1", port=free_ports(1)[0])
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
@@ -110,7 +111,7 @@ async def open_cluster(
     urls: Mapping[str, str], folder: Path, *, events_url: str, smtp_url: str
 ) -> AsyncIterator[tuple[Stage, Cluster]]:
     service_urls = {f"{service}_database_url": urls[service] for service in all_in_one.ALL}
-    settings = scratch_settings(folder, events_url=events_url, **service_urls)
+    settings = isolated_settings(folder, events_url=events_url, **service_urls)
     assert settings.trigger.clock is not None
     clock = StoredClock.create(settings.trigger.clock, start=MONDAY, speed=0)
     own: dict[str, Any] = {
@@ -127,7 +128,7 @@ async def open_cluster(
     }
     environment = {**os.environ, **{f"EARSHOT_{name.upper()}": str(value) for name, value in own.items()}}
     cluster = Cluster(environment, folder)
-    second = {"EARSHOT_DISPATCHER_PORT": str(quiescence.free_ports(1)[0])}
+    second = {"EARSHOT_DISPATCHER_PORT": str(free_ports(1)[0])}
     async with AsyncExitStack() as resources:
         try:
             await cluster.start("scoring", "scoring")

@@ -18,7 +18,7 @@ from deploy.all_in_one import AllSettings
 from deploy.demo import quiescence
 from deploy.demo.shop import address
 from deploy.demo.simulated_people import LINK
-from deploy.operations.replay import scratch_settings
+from deploy.operations.replay import isolated_settings
 from shared.clock import StoredClock
 from shared.contract.vocabulary import Service
 from shared.runtime import open_event_log
@@ -30,7 +30,7 @@ MONDAY = datetime(2026, 3, 2, 10, tzinfo=UTC)
 class Stage:
     settings: AllSettings
     clock: StoredClock
-    chain: quiescence.Chain
+    chain: quiescence.QuiescenceWatch
     web: httpx.AsyncClient
     urls: Mapping[str, str]
 
@@ -59,7 +59,7 @@ class Stage:
 
     async def settle(self) -> None:
         async with asyncio.timeout(60):
-            await self.chain.until_settled()
+            await self.chain.until_quiescent()
 
     async def mailbox(self) -> list[dict[str, Any]]:
         answer = await self.web.get(f"{self.dispatcher}/v1/mailbox", params={"limit": 500})
@@ -118,7 +118,7 @@ def purchase(number: int = 1, *, at: datetime = MONDAY, store: str = "Tverskaya"
 async def open_stage(urls: Mapping[str, str], folder: Path, *, events_url: str = "") -> AsyncIterator[Stage]:
     """Run the three services on this database until the story ends."""
     databases = {f"{service}_database_url": urls[service] for service in all_in_one.ALL}
-    settings = scratch_settings(folder, events_url=events_url or urls["transport"], **databases)
+    settings = isolated_settings(folder, events_url=events_url or urls["transport"], **databases)
     assert settings.trigger.clock is not None
     clock = StoredClock.create(settings.trigger.clock, start=MONDAY, speed=0)
     stop, ready = asyncio.Event(), asyncio.Event()

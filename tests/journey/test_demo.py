@@ -18,7 +18,8 @@ import httpx
 import pytest
 
 from deploy import databases
-from deploy.demo import quiescence, shop
+from deploy.demo import shop
+from deploy.ports import free_ports
 from shared.clock import StoredClock
 from shared.contract.events import Window
 from tests.journey.stage import purchase
@@ -59,7 +60,7 @@ def folder() -> Iterator[Path]:
 
 @asynccontextmanager
 async def demo(folder: Path) -> AsyncIterator[Demo]:
-    scoring, trigger, dispatcher = quiescence.free_ports(3)
+    scoring, trigger, dispatcher = free_ports(3)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-u", "-m", "deploy.cli", "demo"),
         cwd=folder,

@@ -14,7 +14,7 @@ import pytest
 
 from deploy import all_in_one
 from deploy.demo.shop import address
-from deploy.operations.replay import scratch_settings
+from deploy.operations.replay import isolated_settings
 from shared.clock import StoredClock
 from shared.contract.vocabulary import Service
 from shared.runtime import PortBusy
@@ -25,7 +25,7 @@ OUTSIDE = "127.0.0.2"
 
 async def test_outside_listener_serves_public_paths_only(urls: Mapping[str, str], tmp_path: Path) -> None:
     own = {f"{service}_database_url": urls[service] for service in Service}
-    settings = scratch_settings(tmp_path, events_url=urls["transport"], public_host=OUTSIDE, **own)
+    settings = isolated_settings(tmp_path, events_url=urls["transport"], public_host=OUTSIDE, **own)
     StoredClock.create(tmp_path / "clock.json", start=MONDAY, speed=1)
     stop, ready = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
@@ -117,7 +117,7 @@ async def menu_of(stage: Stage, page: str) -> dict[str, str]:
 
 async def test_busy_port_is_one_line_with_its_cure(urls: Mapping[str, str], tmp_path: Path) -> None:
     own = {f"{service}_database_url": urls[service] for service in Service}
-    settings = scratch_settings(tmp_path, events_url=urls["transport"], **own)
+    settings = isolated_settings(tmp_path, events_url=urls["transport"], **own)
     with (
         socket.create_server(("127.0.0.1", settings.port(Service.TRIGGER))),
         pytest.raises(PortBusy, match="EARSHOT_TRIGGER_PORT"),

@@ -13,7 +13,7 @@ import pytest
 
 from deploy import all_in_one, databases
 from deploy.all_in_one import AllSettings
-from deploy.demo.quiescence import free_ports
+from deploy.ports import free_ports
 from shared import database_url
 from shared.clock import SystemClock
 from shared.contract.topics import TOPICS

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from deploy.kafka.broker import Broker
-from deploy.operations.replay import read_baskets, replay, scratch_settings
-from deploy.operations.replay_report import Report, reconcile
+from deploy.operations.replay import isolated_settings, read_baskets, replay
+from deploy.operations.replay_report import ReplayReport, reconcile
 from shared.contract.topics import TOPICS
 from shared.contract.vocabulary import Service
 from shared.messaging.transport.kafka import create_topics
@@ -18,10 +18,10 @@ from shared.messaging.transport.kafka import create_topics
 BASKETS = 5000
 
 
-async def replayed(urls: Mapping[str, str], folder: Path, events_url: str) -> Report:
+async def replayed(urls: Mapping[str, str], folder: Path, events_url: str) -> ReplayReport:
     databases = {f"{service}_database_url": urls[service] for service in Service}
     async with asyncio.timeout(600):
-        return await replay(read_baskets(BASKETS), scratch_settings(folder, events_url=events_url, **databases))
+        return await replay(read_baskets(BASKETS), isolated_settings(folder, events_url=events_url, **databases))
 
 
 def test_year_is_the_one_documented() -> None:
@@ -32,13 +32,13 @@ def test_year_is_the_one_documented() -> None:
 
 
 @pytest.fixture(scope="module")
-def reports() -> dict[str, Report]:
+def reports() -> dict[str, ReplayReport]:
     """What was replayed before: one replay over PostgreSQL serves both tests."""
     return {}
 
 
 @pytest.mark.xdist_group("kafka")
-async def test_replay_adds_up(urls: Mapping[str, str], tmp_path: Path, reports: dict[str, Report]) -> None:
+async def test_replay_adds_up(urls: Mapping[str, str], tmp_path: Path, reports: dict[str, ReplayReport]) -> None:
     report = reports["postgres"] = await replayed(urls, tmp_path, urls["transport"])
     assert reconcile(report, events=BASKETS) == []
     assert report.decisions["asked"] > 1000
@@ -49,7 +49,11 @@ async def test_replay_adds_up(urls: Mapping[str, str], tmp_path: Path, reports: 
 @pytest.mark.kafka
 @pytest.mark.xdist_group("kafka")
 async def test_replay_is_the_same_on_kafka(
-    urls: Mapping[str, str], other_urls: Mapping[str, str], tmp_path: Path, broker: Broker, reports: dict[str, Report]
+    urls: Mapping[str, str],
+    other_urls: Mapping[str, str],
+    tmp_path: Path,
+    broker: Broker,
+    reports: dict[str, ReplayReport],
 ) -> None:
     await create_topics(broker.url, TOPICS)
     first, second = tmp_path / "postgres", tmp_path / "kafka"

@@ -53,15 +53,15 @@ def test_wrong_link_keys_are_refused(monkeypatch: pytest.MonkeyPatch, wrong: str
 
 
 def test_production_wants_secrets_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    fault = doctor.secrets_at_fault(Settings())
+    fault = doctor.problem_of_secrets(Settings())
     assert fault is not None
     assert "EARSHOT_LINK_KEYS" in fault
     monkeypatch.setenv("EARSHOT_LINK_KEYS", "k1:secret")
-    fault = doctor.secrets_at_fault(Settings())
+    fault = doctor.problem_of_secrets(Settings())
     assert fault is not None
     assert "EARSHOT_STAFF_SECRET" in fault
     monkeypatch.setenv("EARSHOT_STAFF_SECRET", "secret")
-    assert doctor.secrets_at_fault(Settings()) is None
+    assert doctor.problem_of_secrets(Settings()) is None
 
 
 def test_demo_touches_nothing_of_anybodys(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,9 @@ class Stand:
         """Wait until every group has read all there is."""
 
         async def read() -> bool:
-            lags = [await self.event_log.lag(service.group, topics) for service, topics in quiescence.TOPICS.items()]
+            lags = [
+                await self.event_log.lag(service.group, topics) for service, topics in quiescence.READ_TOPICS.items()
+            ]
             return not any(lags)
 
         await until(read)
@@ -81,9 +83,9 @@ class Stand:
         await until(are_there)
         return await self.links(version)
 
-    async def until_settled(self) -> None:
-        async with asyncio.timeout(60), quiescence.watch(self.urls, self.event_log, self.clock) as chain:
-            await chain.until_settled()
+    async def until_quiescent(self) -> None:
+        async with asyncio.timeout(60), quiescence.watch(self.urls, self.event_log, self.clock) as watch:
+            await watch.until_quiescent()
 
     async def buy(self, version: Running, *events: Mapping[str, Any]) -> list[str]:
         answer = await self.web.post(f"{version.at(Service.TRIGGER)}/v1/events", json=list(events))
@@ -199,7 +201,7 @@ async def test_both_versions_work_side_by_side_and_the_newer_takes_what_the_olde
         processes.push_async_callback(newer.stop)
         answered = (await stand.links(newer))[BEFORE // 3 : BEFORE]
         await _under_load(stand, (older, newer), answered)
-        await stand.until_settled()
+        await stand.until_quiescent()
         assert await older.is_ready(stand.web)
         assert await newer.is_ready(stand.web)
 
@@ -208,13 +210,13 @@ async def test_both_versions_work_side_by_side_and_the_newer_takes_what_the_olde
         newest = await versions.start(newer_code, stand.web, stand.settings)
         processes.push_async_callback(newest.stop)
         await until(stand.nothing_parked)
-        await stand.until_settled()
+        await stand.until_quiescent()
         assert await newest.stop() == 0
 
         taken_back = await versions.start(databases.ROOT, stand.web, stand.settings)
         processes.push_async_callback(taken_back.stop)
         assert await stand.buy(taken_back, purchase(LAST, at=stand.clock.now())) == ["asked"]
-        await stand.until_settled()
+        await stand.until_quiescent()
         assert await taken_back.stop() == 0
     await _nothing_is_lost(stand)
     assert len(await stand.column("scoring", "SELECT answer_id FROM answers")) == BEFORE

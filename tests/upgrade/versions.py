@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from deploy.databases import ROOT
-from deploy.demo import quiescence
+from deploy.ports import free_ports
 from shared.contract.vocabulary import Service
 from shared.database.schema import Migrations
 
@@ -132,7 +132,7 @@ async def migrate(code: Path, settings: Mapping[str, str]) -> str:
 
 async def start(code: Path, web: httpx.AsyncClient, settings: Mapping[str, str]) -> Running:
     """Start all services of the version in this folder, and wait until they are ready."""
-    ports = dict(zip(Service, quiescence.free_ports(3), strict=True))
+    ports = dict(zip(Service, free_ports(3), strict=True))
     own = {f"EARSHOT_{service.upper()}_PORT": str(port) for service, port in ports.items()}
     log = Path(settings["EARSHOT_CLOCK"]).with_name(f"run-{ports[Service.TRIGGER]}.log")
     with log.open("wb") as output:

@@ -118,4 +118,4 @@ async def test_parked_messages_are_listed_and_handled_again(urls: Mapping[str, s
     code, listed = await earshot("parked", "list", "trigger", **own)
     assert (code, "crm.events/0/7  body: not JSON" in listed) == (0, True)
     code, sent = await earshot("parked", "replay", "trigger", **own)
-    assert (code, "0 handled" in sent, "stays: body: " in sent) == (1, True, True)
+    assert (code, "0 handled" in sent, "stays parked: body: " in sent) == (1, True, True)

@@ -16,8 +16,8 @@ from uuid_utils.compat import uuid7
 from deploy import all_in_one
 from deploy.all_in_one import AllSettings
 from deploy.operations import doctor, running_findings
-from deploy.operations.findings import Finding, State
-from deploy.operations.replay import scratch_settings
+from deploy.operations.findings import Finding, Severity
+from deploy.operations.replay import isolated_settings
 from services.scoring.domain.webhooks import Endpoint
 from services.scoring.repository import webhooks
 from services.trigger.main import install_programs
@@ -43,7 +43,7 @@ async def findings(settings: AllSettings) -> list[Finding]:
 
 def own(urls: Mapping[str, str], folder: Path, **more: object) -> AllSettings:
     databases = {f"{service}_database_url": urls[service] for service in Service}
-    return scratch_settings(folder, **{"database_url": urls["transport"], **databases, **more})
+    return isolated_settings(folder, **{"database_url": urls["transport"], **databases, **more})
 
 
 async def test_healthy_installation_has_nothing_to_mend(
@@ -51,7 +51,7 @@ async def test_healthy_installation_has_nothing_to_mend(
 ) -> None:
     await install_programs(trigger_db, SystemClock())
     found = await findings(own(urls, tmp_path))
-    assert [finding for finding in found if finding.state is State.FAIL] == []
+    assert [finding for finding in found if finding.severity is Severity.FAIL] == []
     assert sum(", schema 000" in finding.text for finding in found) == len(urls)
     assert any("EARSHOT_SEND=mailbox" in finding.text for finding in found)
     assert any("email" in finding.text and "assume" in finding.text for finding in found)
@@ -61,9 +61,11 @@ async def test_clock_that_is_wrong_is_a_fault(urls: Mapping[str, str]) -> None:
     databases = {f"{service}_database_url": urls[service] for service in Service}
     settings = AllSettings.for_play(**databases, database_url=urls["transport"])
     found = await findings(settings)
-    assert sum("the clocks agree to" in finding.text for finding in found if finding.state is State.OK) == len(urls)
+    assert sum("the clocks agree to" in finding.text for finding in found if finding.severity is Severity.OK) == len(
+        urls
+    )
     with time_machine.travel(SystemClock().now() + timedelta(days=4)):
-        faults = [finding for finding in await findings(settings) if finding.state is State.FAIL]
+        faults = [finding for finding in await findings(settings) if finding.severity is Severity.FAIL]
     assert [finding.text for finding in faults] == [
         f"{schema}: the machine's clock is 345600 s ahead of the database's"
         for schema in (*all_in_one.ALL, "transport")
@@ -81,7 +83,7 @@ async def test_an_edited_schema_is_named_with_what_differs(
 ) -> None:
     async with trigger_db.sessions.begin() as session:
         await fetch(session, "ALTER TABLE decisions DROP COLUMN trail")
-    found = [each for each in await findings(own(urls, tmp_path)) if each.state is State.FAIL]
+    found = [each for each in await findings(own(urls, tmp_path)) if each.severity is Severity.FAIL]
     assert len(found) == 1
     assert found[0].text.startswith("schema trigger is not what its migrations make at revision 0")
     assert found[0].text.endswith("it “lacks decisions column trail jsonb not null”")
@@ -98,7 +100,7 @@ async def test_each_fault_is_named_with_its_cure(urls: Mapping[str, str], tmp_pa
         events_url="kafka://127.0.0.1:1",
         kafka_protocol="PLAINTEXT",
     )
-    faults = {finding.text: finding.cure for finding in await findings(settings) if finding.state is State.FAIL}
+    faults = {finding.text: finding.cure for finding in await findings(settings) if finding.severity is Severity.FAIL}
     assert any("EARSHOT_LINK_KEYS" in text for text in faults)
     assert any("links in messages" in text for text in faults)
     assert any(text.startswith("scoring: no database") for text in faults)
@@ -128,7 +130,7 @@ async def test_one_fault_ends_the_command_with_1_although_all_after_it_is_well(
 async def test_data_folder_nobody_can_write_to_is_a_fault(urls: Mapping[str, str], tmp_path: Path) -> None:
     (tmp_path / "a-file").touch()
     found = await findings(own(urls, tmp_path / "a-file" / "data"))
-    assert any(finding.state is State.FAIL and "a-file" in finding.text for finding in found)
+    assert any(finding.severity is Severity.FAIL and "a-file" in finding.text for finding in found)
 
 
 async def test_chain_that_stands_still_is_a_fault(
@@ -141,7 +143,9 @@ async def test_chain_that_stands_still_is_a_fault(
             VALUES (gen_random_uuid(), 'r1', 'p', '{}', 'u', '2100-01-01')""",
         )
     found = await findings(own(urls, tmp_path))
-    assert any(finding.state is State.FAIL and "1 open invitations are stalled" in finding.text for finding in found)
+    assert any(
+        finding.severity is Severity.FAIL and "1 open invitations are stalled" in finding.text for finding in found
+    )
 
 
 async def test_database_that_lacks_what_was_sent_is_a_fault(urls: Mapping[str, str], tmp_path: Path) -> None:
@@ -158,11 +162,13 @@ async def test_database_that_lacks_what_was_sent_is_a_fault(urls: Mapping[str, s
     )
     event_log = open_log(urls["transport"])
     settings = own(urls, tmp_path, events_url=urls["transport"])
-    assert any(finding.text.startswith("the log tells of nothing") for finding in await findings(settings))
+    assert any(
+        finding.text.startswith("every message that the log says was sent") for finding in await findings(settings)
+    )
     await event_log.append([codec.encode(cloudevents.new(sent, service=Service.DISPATCHER, at=NOW))])
     await event_log.close()
     [found] = [finding for finding in await findings(settings) if "nothing is sent" in finding.text]
-    assert (found.state, "earshot ledger adopt" in found.cure) == (State.FAIL, True)
+    assert (found.severity, "earshot ledger adopt" in found.cure) == (Severity.FAIL, True)
     assert "1 attempts" in found.text
 
 
@@ -175,7 +181,7 @@ async def test_webhook_that_was_given_up_is_named(
         await webhooks.disable(session, endpoint.id, reason="it took nothing for three days")
     every = await findings(own(urls, tmp_path))
     [found] = [finding for finding in every if finding.text.startswith("webhook")]
-    assert (found.state, str(endpoint.id) in found.cure) == (State.NOTE, True)
+    assert (found.severity, str(endpoint.id) in found.cure) == (Severity.NOTE, True)
     assert found.text.endswith("is disabled: it took nothing for three days")
 
 
@@ -206,7 +212,7 @@ async def test_service_that_runs_is_asked_how_it_is(urls: Mapping[str, str], tmp
         health.require("database", away)
         health.heartbeat("relay", silent_s=-1)
         found = await findings(own(urls, tmp_path, scoring_port=port, trigger_port=port))
-    assert [finding.text for finding in found if finding.state is State.FAIL] == [
+    assert [finding.text for finding in found if finding.severity is Severity.FAIL] == [
         "running: relay stands still",
         "running: database: does not commit within 3 s",
     ]
@@ -216,9 +222,9 @@ async def test_port_of_somebody_else_is_named(
     urls: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with black_hole() as port:
-        monkeypatch.setattr(running_findings, "WITHIN_S", 0.2)
+        monkeypatch.setattr(running_findings, "TIMEOUT_S", 0.2)
         found = await findings(own(urls, tmp_path, scoring_port=port))
-    assert f"scoring: port {port} is in use" in [each.text for each in found if each.state is State.NOTE]
+    assert f"scoring: port {port} is in use" in [each.text for each in found if each.severity is Severity.NOTE]
 
 
 async def test_database_that_hangs_is_a_fault(
@@ -226,5 +232,5 @@ async def test_database_that_hangs_is_a_fault(
 ) -> None:
     async with database_of_its_own(postgres, urls):
         await hang_commits(postgres)
-        faults = [each.text for each in await findings(own(urls, tmp_path)) if each.state is State.FAIL]
+        faults = [each.text for each in await findings(own(urls, tmp_path)) if each.severity is Severity.FAIL]
     assert faults == [f"{schema}: the database does not commit within 3 s" for schema in (*all_in_one.ALL, "transport")]
