@@ -105,7 +105,7 @@ async def _event_log() -> AsyncIterator[EventLog]:
 
 def _consumers(service: Service, database: Database, event_log: EventLog, clock: Clock) -> list[Consumer]:
     if service is Service.TRIGGER:
-        settings, logs = TriggerSettings(), trigger.Logs(event_log, event_log, event_log)
+        settings, logs = TriggerSettings(), trigger.EventLogs(event_log, event_log, event_log)
         sources = load_sources(settings)
         return list(trigger.consumers(settings, database, logs, sources=sources, clock=clock).values())
     if service is Service.DISPATCHER:

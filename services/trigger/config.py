@@ -9,6 +9,7 @@ import phonenumbers
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
+from services.trigger.domain.deciding.batch import InstallationSettings
 from services.trigger.domain.sources.mapping import MappingDocument
 from services.trigger.domain.sources.source import (
     InvalidSource,
@@ -39,6 +40,11 @@ class TriggerSettings(Settings):
     events_per_second: float = Field(default=500.0, gt=0)  # for each API key, on average; a thousand come at once
     phone_region: str = ""  # country of numbers written without one, such as RU; empty: only +… can be read
     cadence_tick_s: float = Field(default=5.0, gt=0)  # how often relational programs look whose turn it is
+
+    @property
+    def installation(self) -> InstallationSettings:
+        """The settings that decisions need."""
+        return InstallationSettings(link_key=self.signing_key, phone_region=self.phone_region)
 
     @field_validator("phone_region")
     @classmethod

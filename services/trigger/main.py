@@ -16,11 +16,10 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.api.events import MAX_EVENTS, events_router
-from services.trigger.api.keys import Keys
+from services.trigger.api.keys import ApiKeyVerifier
 from services.trigger.api.programs import programs_router
 from services.trigger.api.respondents import respondents_router
 from services.trigger.config import TriggerSettings, load_sources
-from services.trigger.domain.deciding.batch import InstallationSettings
 from services.trigger.domain.programs.reading import read_program
 from services.trigger.domain.sources.source import Source, SourceKind
 from services.trigger.handlers.events import on_crm_events
@@ -28,9 +27,9 @@ from services.trigger.handlers.feedback import on_feedback
 from services.trigger.handlers.intake import EventIntake
 from services.trigger.handlers.mapped_events import ForeignLog, read_message
 from services.trigger.handlers.programs import install, publish_again
-from services.trigger.jobs.cadence import Cadences
+from services.trigger.jobs.cadence import CadenceJob
 from services.trigger.pages import decision_pages
-from services.trigger.sources.bitrix24 import IDLE_S, Rereading
+from services.trigger.sources.bitrix24 import IDLE_S, DealFetcher
 from services.trigger.sources.webhooks import SourceWebhooks
 from shared.clock import Clock
 from shared.contract import topics
@@ -59,7 +58,7 @@ MAX_BODY = 4_000_000  # a thousand events
 
 
 def build_app(settings: TriggerSettings, database: Database, clock: Clock, *, health: Health | None = None) -> FastAPI:
-    keys = Keys(database.sessions, per_second=settings.events_per_second, burst=MAX_EVENTS)
+    keys = ApiKeyVerifier(database.sessions, per_second=settings.events_per_second, burst=MAX_EVENTS)
     app = create_app(
         Service.TRIGGER,
         health=health or Health(),
@@ -68,9 +67,9 @@ def build_app(settings: TriggerSettings, database: Database, clock: Clock, *, he
         admit=keys.admit,
         max_body=MAX_BODY,
     )
-    door = EventIntake(database.sessions, clock, terms_of(settings))
-    hooks = SourceWebhooks(door, load_sources(settings))
-    for router in (hooks.router(), events_router(door, keys), respondents_router(door), programs_router(door)):
+    intake = EventIntake(database.sessions, clock, settings.installation)
+    hooks = SourceWebhooks(intake, load_sources(settings))
+    for router in (hooks.router(), events_router(intake, keys), respondents_router(intake), programs_router(intake)):
         app.include_router(router)
     app.include_router(decision_pages(database.sessions, settings.staff_pages))
 
@@ -81,12 +80,8 @@ def build_app(settings: TriggerSettings, database: Database, clock: Clock, *, he
     return app
 
 
-def terms_of(settings: TriggerSettings) -> InstallationSettings:
-    return InstallationSettings(link_key=settings.signing_key, phone_region=settings.phone_region)
-
-
 @dataclass(frozen=True, slots=True)
-class Logs:
+class EventLogs:
     """Our own topics; `crm.events`, which may be elsewhere; and that cluster's topics under their own names."""
 
     ours: EventLog
@@ -97,7 +92,7 @@ class Logs:
 def consumers(
     settings: TriggerSettings,
     database: Database,
-    logs: Logs,
+    logs: EventLogs,
     *,
     sources: Mapping[str, Source],
     clock: Clock,
@@ -105,10 +100,10 @@ def consumers(
     """Make each consumer, by name."""
 
     async def crm(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
-        await on_crm_events(session, events, now=clock.now(), terms=terms_of(settings))
+        await on_crm_events(session, events, now=clock.now(), settings=settings.installation)
 
     async def feedback(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
-        await on_feedback(session, events, now=clock.now(), terms=terms_of(settings))
+        await on_feedback(session, events, now=clock.now(), settings=settings.installation)
 
     def decode(message: Message) -> Event[CrmPayload] | None:
         return read_message(message, sources, received=clock.now())
@@ -124,7 +119,7 @@ def consumers(
     return made
 
 
-def open_logs(settings: TriggerSettings, ours: EventLog, resources: AsyncExitStack) -> Logs:
+def open_logs(settings: TriggerSettings, ours: EventLog, resources: AsyncExitStack) -> EventLogs:
     """Open the CRM's cluster, where it is another or has topics of another form; ours is open already."""
 
     def opened(topic_prefix: str) -> EventLog:
@@ -134,7 +129,7 @@ def open_logs(settings: TriggerSettings, ours: EventLog, resources: AsyncExitSta
 
     url = settings.crm_events_url or settings.events_url
     crm = opened(settings.topic_prefix) if settings.crm_events_url else ours
-    return Logs(ours, crm, opened("") if url and settings.sources else crm)
+    return EventLogs(ours, crm, opened("") if url and settings.sources else crm)
 
 
 async def install_programs(database: Database, clock: Clock) -> None:
@@ -158,8 +153,8 @@ async def run(settings: TriggerSettings, around: ServiceContext) -> None:
         logs = open_logs(settings, event_log, resources)
         await until_it_answers(before_sleep=_say_so)(install_programs, database, around.clock)
         clock = await compared(around.clock, database)
-        hooks = SourceWebhooks(EventIntake(database.sessions, clock, terms_of(settings)), sources)
-        rereading = Rereading(database.sessions, sources, hooks.decide)
+        hooks = SourceWebhooks(EventIntake(database.sessions, clock, settings.installation), sources)
+        rereading = DealFetcher(database.sessions, sources, hooks.decide)
         resources.push_async_callback(rereading.close)
         if logs.crm is not event_log:
             health.require("crm event log", logs.crm.ping)
@@ -174,5 +169,7 @@ async def run(settings: TriggerSettings, around: ServiceContext) -> None:
             if any(source.kind is SourceKind.BITRIX24 for source in sources.values()):
                 asking = health.heartbeat("bitrix24", silent_s=OUTSIDE_SILENT_S)
                 running.loop(asking, while_busy(rereading.tick), longest_s=IDLE_S)
-            cadences = Cadences(database.sessions, clock, terms_of(settings), around.stop, health.heartbeat("cadences"))
+            cadences = CadenceJob(
+                database.sessions, clock, settings.installation, around.stop, health.heartbeat("cadences")
+            )
             running.loop(cadences.heartbeat, cadences.tick, longest_s=settings.cadence_tick_s)

@@ -1,4 +1,4 @@
-"""The page that answers "why?": server-rendered, and it works without JavaScript."""
+"""The page of decisions, rendered on the server; it needs no JavaScript."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import jinja2
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
-from services.trigger.domain.deciding.explanations import TITLES, named, title
+from services.trigger.domain.deciding.explanations import TITLES, format_facts, title
 from services.trigger.repository import decisions
 from services.trigger.schemas import DecisionView
 from shared.config import StaffPages
@@ -44,7 +44,7 @@ def decision_pages(sessions: Sessions, staff_pages: StaffPages) -> APIRouter:
                 decisions=views,
                 titles=TITLES,
                 title=title,
-                named=named,
+                format_facts=format_facts,
                 customer=who,
                 event=which,
                 pages=staff_pages,

@@ -9,10 +9,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from services.trigger.domain.deciding.cases import Reason
-from services.trigger.domain.deciding.explanations import Outcome, rules_of, would_change
+from services.trigger.domain.deciding.cases import DecisionReason
+from services.trigger.domain.deciding.explanations import RuleOutcome, rules_of, would_change
 from services.trigger.domain.deciding.stored_decision import StoredDecision
-from services.trigger.domain.programs.program import Program
+from services.trigger.domain.programs.program import CompiledProgram
 
 
 class Decided(BaseModel):
@@ -37,7 +37,7 @@ class Decided(BaseModel):
         )
 
 
-class Refused(BaseModel):
+class RefusedEvent(BaseModel):
     """Why one event of several was not taken."""
 
     status: int
@@ -45,15 +45,15 @@ class Refused(BaseModel):
     detail: str
 
 
-class Results(BaseModel):
+class BatchResults(BaseModel):
     """One result for each event, in the order they were sent."""
 
-    results: list[Decided | Refused]
+    results: list[Decided | RefusedEvent]
 
 
 class RuleView(BaseModel):
     rule: str
-    outcome: Outcome
+    outcome: RuleOutcome
 
 
 class TrialView(BaseModel):
@@ -68,7 +68,7 @@ class TrialView(BaseModel):
 
     @classmethod
     def of(cls, trial: Mapping[str, Any], *, event_type: str) -> Self:
-        reason, facts = Reason(trial["rule"]), trial["facts"]
+        reason, facts = DecisionReason(trial["rule"]), trial["facts"]
         return cls(
             program=trial.get("program"),
             version=trial.get("version"),
@@ -105,7 +105,7 @@ class DecisionView(Decided):
 
 
 def _headline(stored: StoredDecision) -> str:
-    reason = Reason(stored.reason)
+    reason = DecisionReason(stored.reason)
     facts: Mapping[str, Any] = next((trial["facts"] for trial in stored.trail if trial["rule"] == reason), {})
     return would_change(reason, facts, event_type=stored.type)
 
@@ -120,7 +120,7 @@ class ProgramView(BaseModel):
     document: dict[str, Any]
 
     @classmethod
-    def of(cls, program: Program) -> Self:
+    def of(cls, program: CompiledProgram) -> Self:
         return cls(id=program.id, version=program.version, document=program.document.model_dump(mode="json"))
 
 
@@ -138,5 +138,5 @@ class ProgramHistory(ProgramView):
     versions: list[ProgramVersion]
 
 
-class Applied(ProgramView):
+class AppliedProgram(ProgramView):
     changed: bool = Field(description="False where this very document was current already.")

@@ -37,7 +37,7 @@ PATIENCE_S = 60
 
 
 def consumer_of(database: db.Database, event_log: EventLog) -> Consumer:
-    logs = main.Logs(event_log, event_log, event_log)
+    logs = main.EventLogs(event_log, event_log, event_log)
     return main.consumers(TriggerSettings(_env_file=None), database, logs, sources={}, clock=ManualClock(NOW))["crm"]
 
 

@@ -11,11 +11,11 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.datastructures import Headers
 
-from services.trigger.api.keys import Keys
+from services.trigger.api.keys import ApiKeyVerifier
 from services.trigger.domain.deciding.stored_decision import StoredDecision
-from services.trigger.handlers.events import Conflict, read_event
+from services.trigger.handlers.events import EventIdConflict, read_event
 from services.trigger.handlers.intake import INVALID, REUSED, EventIntake
-from services.trigger.schemas import Decided, Refused, Results
+from services.trigger.schemas import BatchResults, Decided, RefusedEvent
 from shared.contract.cloudevents import Event
 from shared.contract.events import BY_TYPE, CrmPayload
 from shared.contract.topics import CRM_EVENTS
@@ -66,22 +66,24 @@ _BODY = {
 }
 
 
-def events_router(door: EventIntake, keys: Keys) -> APIRouter:
+def events_router(intake: EventIntake, keys: ApiKeyVerifier) -> APIRouter:
     router = APIRouter(tags=["events"])
 
     @router.post("/v1/events", status_code=HTTPStatus.ACCEPTED, openapi_extra={"requestBody": _BODY})
-    async def post_events(request: Request) -> Decided | Results:
+    async def post_events(request: Request) -> Decided | BatchResults:
         """Take one event (structured or binary) or up to 1,000 in an array; answer each with its decision."""
         body = await request.body()
         if not _is_array(request.headers, body):
             keys.count(request, 1)
-            return Decided.of(await door.decide_one(_read_one(request.headers, body, now=door.clock.now())))
+            return Decided.of(await intake.decide_one(_read_one(request.headers, body, now=intake.clock.now())))
         items = _items(body)
         keys.count(request, len(items))
-        now = door.clock.now()
+        now = intake.clock.now()
         read = [_read_item(item, now=now) for item in items]
-        verdicts = iter(await door.decide_each([event for event in read if isinstance(event, Event)]))
-        return Results(results=[_result(next(verdicts)) if isinstance(one, Event) else _refused(one) for one in read])
+        verdicts = iter(await intake.decide_each([event for event in read if isinstance(event, Event)]))
+        return BatchResults(
+            results=[_result(next(verdicts)) if isinstance(one, Event) else _refused(one) for one in read]
+        )
 
     return router
 
@@ -129,15 +131,17 @@ def _read_item(item: msgspec.Raw, *, now: datetime) -> Event[CrmPayload] | Inval
         return error
 
 
-def _result(verdict: StoredDecision | Conflict | Exception) -> Decided | Refused:
+def _result(verdict: StoredDecision | EventIdConflict | Exception) -> Decided | RefusedEvent:
     if isinstance(verdict, Exception):
         problem = problems.as_problem(verdict)
-        return Refused(status=problem.status, title=problem.title, detail="It was not stored; the other events were.")
-    if isinstance(verdict, Conflict):
+        return RefusedEvent(
+            status=problem.status, title=problem.title, detail="It was not stored; the other events were."
+        )
+    if isinstance(verdict, EventIdConflict):
         title, detail = REUSED
-        return Refused(status=HTTPStatus.CONFLICT, title=title, detail=detail)
+        return RefusedEvent(status=HTTPStatus.CONFLICT, title=title, detail=detail)
     return Decided.of(verdict)
 
 
-def _refused(error: InvalidEvent) -> Refused:
-    return Refused(status=HTTPStatus.UNPROCESSABLE_ENTITY, title=INVALID, detail=str(error))
+def _refused(error: InvalidEvent) -> RefusedEvent:
+    return RefusedEvent(status=HTTPStatus.UNPROCESSABLE_ENTITY, title=INVALID, detail=str(error))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from fastapi import Request
 from starlette.types import Scope as Asgi
 
-from services.trigger.domain.keys import ApiKey, Scope, digest
+from services.trigger.domain.keys import ApiKey, KeyScope, digest
 from services.trigger.repository import keys
 from shared.database.db import Sessions
 from shared.web.gate import Paths
@@ -20,16 +20,16 @@ REMEMBERED_S = 5.0  # a revoked key may work for so long
 REMEMBERED = 1000
 
 _ALLOWED = (
-    ("POST", Paths(["/v1/events"]), Scope.EVENTS_WRITE),
-    ("GET", Paths(["/v1/decisions"]), Scope.DECISIONS_READ),
-    ("GET", Paths(["/v1/programs"]), Scope.PROGRAMS_READ),
-    ("PUT", Paths(["/v1/programs"]), Scope.PROGRAMS_WRITE),
-    ("POST", Paths(["/v1/programs"]), Scope.PROGRAMS_WRITE),
-    ("POST", Paths(["/v1/respondents"]), Scope.RESPONDENTS_ERASE),
+    ("POST", Paths(["/v1/events"]), KeyScope.EVENTS_WRITE),
+    ("GET", Paths(["/v1/decisions"]), KeyScope.DECISIONS_READ),
+    ("GET", Paths(["/v1/programs"]), KeyScope.PROGRAMS_READ),
+    ("PUT", Paths(["/v1/programs"]), KeyScope.PROGRAMS_WRITE),
+    ("POST", Paths(["/v1/programs"]), KeyScope.PROGRAMS_WRITE),
+    ("POST", Paths(["/v1/respondents"]), KeyScope.RESPONDENTS_ERASE),
 )
 
 
-class Keys:
+class ApiKeyVerifier:
     """Checks keys for the gate and remembers those it found for a few seconds."""
 
     def __init__(
@@ -74,6 +74,6 @@ class Keys:
         return key
 
 
-def _wanted(request: Asgi) -> Scope | None:
+def _wanted(request: Asgi) -> KeyScope | None:
     method = "GET" if request["method"] == "HEAD" else request["method"]
     return next((scope for verb, paths, scope in _ALLOWED if verb == method and request["path"] in paths), None)

@@ -6,12 +6,12 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from services.trigger.domain.programs.program import ProgramDocument
+from services.trigger.domain.programs.document import ProgramDocument
 from services.trigger.domain.programs.reading import InvalidProgram, read_program
 from services.trigger.handlers.intake import EventIntake
 from services.trigger.handlers.programs import apply_program
 from services.trigger.repository import programs
-from services.trigger.schemas import Applied, ProgramHistory, Programs, ProgramVersion, ProgramView
+from services.trigger.schemas import AppliedProgram, ProgramHistory, Programs, ProgramVersion, ProgramView
 from shared.web import problems
 
 _BODY: dict[str, Any] = {
@@ -20,20 +20,20 @@ _BODY: dict[str, Any] = {
 }
 
 
-def programs_router(door: EventIntake) -> APIRouter:
+def programs_router(intake: EventIntake) -> APIRouter:
     router = APIRouter(prefix="/v1/programs", tags=["programs"])
 
     @router.get("")
     async def list_programs() -> Programs:
         """List the current version of every program."""
-        async with door.sessions() as session:
+        async with intake.sessions() as session:
             current = await programs.current(session)
         return Programs(programs=[ProgramView.of(program) for program in current.values()])
 
     @router.get("/{program_id}")
     async def show_program(program_id: str) -> ProgramHistory:
         """Show one program with all its versions."""
-        async with door.sessions() as session:
+        async with intake.sessions() as session:
             versions = await programs.versions(session, program_id)
         if not versions:
             raise problems.NotFound("No such program", "GET /v1/programs lists them.")
@@ -42,12 +42,12 @@ def programs_router(door: EventIntake) -> APIRouter:
 
     @router.put("", openapi_extra={"requestBody": _BODY})
     @router.post("", openapi_extra={"requestBody": _BODY}, include_in_schema=False)
-    async def put_program(request: Request) -> Applied:
+    async def put_program(request: Request) -> AppliedProgram:
         """Apply a document, YAML or JSON; the same one again makes no new version."""
         document = _read(await request.body())
-        async with door.sessions.begin() as session:
-            program, changed = await apply_program(session, document, now=door.clock.now())
-        return Applied(**ProgramView.of(program).model_dump(), changed=changed)
+        async with intake.sessions.begin() as session:
+            program, changed = await apply_program(session, document, now=intake.clock.now())
+        return AppliedProgram(**ProgramView.of(program).model_dump(), changed=changed)
 
     return router
 

@@ -20,7 +20,7 @@ from shared.messaging.codec import InvalidEvent, explain
 from shared.web import problems
 
 
-def respondents_router(door: EventIntake) -> APIRouter:
+def respondents_router(intake: EventIntake) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["respondents"])
 
     @router.get("/decisions")
@@ -30,7 +30,7 @@ def respondents_router(door: EventIntake) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> Decisions:
         """Answer "why?" for a customer or an event, newest first."""
-        async with door.sessions() as session:
+        async with intake.sessions() as session:
             found = await decisions.search(
                 session,
                 respondent_id=None if customer is None else respondent_id(customer),
@@ -42,15 +42,15 @@ def respondents_router(door: EventIntake) -> APIRouter:
     @router.post("/respondents/{customer_id:path}/erase", status_code=HTTPStatus.ACCEPTED)
     async def erase_respondent(customer_id: str) -> Decided:
         """Forget a customer here and downstream, as `crm.customer.erased` does."""
-        return Decided.of(await door.decide_one(_erasure(customer_id, door)))
+        return Decided.of(await intake.decide_one(_erasure(customer_id, intake)))
 
     return router
 
 
-def _erasure(customer_id: str, door: EventIntake) -> Event[CustomerErased]:
+def _erasure(customer_id: str, intake: EventIntake) -> Event[CustomerErased]:
     try:
         payload = CustomerErased(customer=CustomerRef(id=customer_id))
-        event = Event(str(uuid7()), Service.TRIGGER.source, door.clock.now(), payload)
+        event = Event(str(uuid7()), Service.TRIGGER.source, intake.clock.now(), payload)
         checked(event)
     except ValidationError as error:
         raise problems.Unprocessable(INVALID, explain(error)) from None

@@ -11,10 +11,11 @@ from typing import Annotated
 import typer
 import yaml
 
-from services.trigger.commands.simulation import app as simulation
+from services.trigger.commands.simulation import app as simulation_app
 from services.trigger.config import TriggerSettings
+from services.trigger.domain.programs.document import ProgramDocument
 from services.trigger.domain.programs.lint import lint
-from services.trigger.domain.programs.program import Program, ProgramDocument
+from services.trigger.domain.programs.program import CompiledProgram
 from services.trigger.domain.programs.reading import InvalidProgram, read_program
 from services.trigger.handlers.programs import apply_program
 from services.trigger.repository import programs as stored
@@ -26,7 +27,7 @@ from shared.database.opening import open_for_command
 app = typer.Typer()
 programs = typer.Typer(no_args_is_help=True, help="Survey definitions: whom, when, what, how often.")
 app.add_typer(programs, name="programs")
-app.add_typer(simulation)
+app.add_typer(simulation_app)
 
 
 @programs.command("apply")
@@ -125,7 +126,7 @@ def _switch(program_id: str, *, active: bool) -> None:
     _with_database(settings, work)
 
 
-def _known(current: Mapping[str, Program], program_id: str) -> Program:
+def _known(current: Mapping[str, CompiledProgram], program_id: str) -> CompiledProgram:
     if program_id not in current:
         raise typer.BadParameter(f"no program {program_id}; `earshot programs list` names them")
     return current[program_id]
@@ -136,7 +137,7 @@ def _as_yaml(document: ProgramDocument) -> str:
     return yaml.safe_dump(written, allow_unicode=True, sort_keys=False)
 
 
-def _difference(current: Program | None, document: ProgramDocument, *, path: Path) -> str:
+def _difference(current: CompiledProgram | None, document: ProgramDocument, *, path: Path) -> str:
     if current is None:
         return f"{path}: {document.id} is new\n"
     before, after = _as_yaml(current.document).splitlines(), _as_yaml(document).splitlines()

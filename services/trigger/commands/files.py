@@ -15,10 +15,9 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from services.trigger.config import TriggerSettings
-from services.trigger.domain.deciding.batch import InstallationSettings
 from services.trigger.domain.sources.mapping import compile_mapping
 from services.trigger.domain.sources.source import InvalidSource, Source, SourceKind, read_mapping
-from services.trigger.files.ingest import FileIngest, Mode, Report, free
+from services.trigger.files.ingest import FileIngest, IngestMode, IngestReport, free
 from services.trigger.files.reading import SUFFIXES, InvalidFile
 from services.trigger.handlers.intake import EventIntake
 from shared.contract.vocabulary import Service, counted
@@ -43,7 +42,7 @@ T = TypeVar("T")
 @app.command("backfill")
 def backfill(file: _File, *, mapping: _Mapping = None, source: _Name = "file", again: _Again = False) -> None:
     """Fill the history from a file of past events: nobody is asked because of them."""
-    _take_one(file, Mode.BACKFILL, _source(source, mapping), again=again)
+    _take_one(file, IngestMode.BACKFILL, _source(source, mapping), again=again)
 
 
 @app.command("ingest")
@@ -60,9 +59,9 @@ def ingest(
         raise typer.BadParameter("name a file, or a folder with --watch")
     where = _source(source, mapping)
     if file is not None:
-        _take_one(file, Mode.INGEST, where, again=again)
+        _take_one(file, IngestMode.INGEST, where, again=again)
     elif watch is not None:
-        _with_door(lambda door: _watch(door, watch, where))
+        _with_intake(lambda intake: _watch(intake, watch, where))
 
 
 def _source(name: str, mapping: Path | None) -> Source:
@@ -74,12 +73,12 @@ def _source(name: str, mapping: Path | None) -> Source:
     return Source(name, SourceKind.GENERIC, read=read)
 
 
-def _take_one(path: Path, mode: Mode, source: Source, *, again: bool) -> None:
-    report = _with_door(lambda door: _take(FileIngest(door, path, mode, source), again=again))
+def _take_one(path: Path, mode: IngestMode, source: Source, *, again: bool) -> None:
+    report = _with_intake(lambda intake: _take(FileIngest(intake, path, mode, source), again=again))
     raise typer.Exit(1 if report.refused else 0)
 
 
-async def _take(taking: FileIngest, *, again: bool = False) -> Report:
+async def _take(taking: FileIngest, *, again: bool = False) -> IngestReport:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task(taking.path.name, total=taking.path.stat().st_size)
@@ -88,7 +87,7 @@ async def _take(taking: FileIngest, *, again: bool = False) -> Report:
     return report
 
 
-def _print(taking: FileIngest, report: Report) -> None:
+def _print(taking: FileIngest, report: IngestReport) -> None:
     if report.resumed_at:
         print(f"{taking.path}: taken up after line {report.resumed_at}")
     reasons = ", ".join(f"{reason} {number}" for reason, number in report.reasons.most_common())
@@ -103,18 +102,18 @@ def _print(taking: FileIngest, report: Report) -> None:
         print(f"{taking.path}: {counted(report.refused_before, 'line')} refused before, see {taking.refusals}")
 
 
-async def _watch(door: EventIntake, folder: Path, source: Source) -> None:
+async def _watch(intake: EventIntake, folder: Path, source: Source) -> None:
     (folder / "done").mkdir(exist_ok=True)
     print(f"waiting for files in {folder}", flush=True)
     while True:
-        await take_waiting(door, folder, source, at=time.time())
+        await take_waiting(intake, folder, source, at=time.time())
         await asyncio.sleep(LOOK_S)
 
 
-async def take_waiting(door: EventIntake, folder: Path, source: Source, *, at: float) -> None:
+async def take_waiting(intake: EventIntake, folder: Path, source: Source, *, at: float) -> None:
     """Take every file that is there and whole, and put it aside; `at` is machine time, Unix seconds."""
     for path in _whole(folder, at=at):
-        taking = FileIngest(door, path, Mode.INGEST, source)
+        taking = FileIngest(intake, path, IngestMode.INGEST, source)
         try:
             await _take(taking)
         except InvalidFile as error:
@@ -140,7 +139,7 @@ def _is_whole(path: Path, *, at: float) -> bool:
     return stat.S_ISREG(status.st_mode) and at - status.st_mtime >= SETTLED_S
 
 
-def _with_door(work: Callable[[EventIntake], Awaitable[T]]) -> T:
+def _with_intake(work: Callable[[EventIntake], Awaitable[T]]) -> T:
     try:
         return asyncio.run(_open_and_work(TriggerSettings(), work))
     except InvalidFile as error:
@@ -151,6 +150,6 @@ def _with_door(work: Callable[[EventIntake], Awaitable[T]]) -> T:
 
 
 async def _open_and_work(settings: TriggerSettings, work: Callable[[EventIntake], Awaitable[T]]) -> T:
-    terms = InstallationSettings(link_key=settings.signing_key, phone_region=settings.phone_region)
     async with open_for_command(settings, Service.TRIGGER, pool_size=2) as database:
-        return await work(EventIntake(database.sessions, await clock_of_command(settings.clock, database), terms))
+        clock = await clock_of_command(settings.clock, database)
+        return await work(EventIntake(database.sessions, clock, settings.installation))

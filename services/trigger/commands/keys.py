@@ -12,7 +12,7 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.config import TriggerSettings
-from services.trigger.domain.keys import ApiKey, Scope, digest, new_token
+from services.trigger.domain.keys import ApiKey, KeyScope, digest, new_token
 from services.trigger.repository import keys as stored
 from shared.contract.vocabulary import Service
 from shared.database.opening import open_for_command
@@ -25,11 +25,11 @@ T = TypeVar("T")
 @app.command("create")
 def create(
     name: Annotated[str, typer.Argument(help="Whose key it is, for the list.")],
-    scope: Annotated[list[Scope] | None, typer.Option(help="What it is good for; may be repeated.")] = None,
+    scope: Annotated[list[KeyScope] | None, typer.Option(help="What it is good for; may be repeated.")] = None,
     days: Annotated[int, typer.Option(min=0, max=3650, help="Expires after so many days; 0 is never.")] = 365,
 ) -> None:
     """Make a key and print it: it is shown this once."""
-    token, scopes = new_token(), scope or [Scope.EVENTS_WRITE]
+    token, scopes = new_token(), scope or [KeyScope.EVENTS_WRITE]
     lasting = timedelta(days=days) if days else None
     key = _run(lambda session: stored.add(session, name, digest=digest(token), scopes=scopes, lasting=lasting))
     typer.echo(_line(key), err=True)

@@ -19,15 +19,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from services.trigger.config import TriggerSettings
 from services.trigger.domain.deciding.batch import InstallationSettings
-from services.trigger.domain.deciding.suppressions import Suppression
-from services.trigger.domain.programs.program import Duration, Program, ready
+from services.trigger.domain.deciding.suppressions import StoredSuppression
+from services.trigger.domain.programs.field_types import Duration
+from services.trigger.domain.programs.program import CompiledProgram, compile_program
 from services.trigger.domain.programs.reading import InvalidProgram, read_program
 from services.trigger.domain.respondents import Respondent
 from services.trigger.domain.touchpoints import TriggerPayload
 from services.trigger.handlers.events import read_event
 from services.trigger.repository import past_events, programs, suppressions
 from services.trigger.simulation import report
-from services.trigger.simulation.simulate import Outcome, Simulation
+from services.trigger.simulation.simulate import Simulation, SimulationOutcome
 from shared.clock import open_clock
 from shared.contract.cloudevents import Event
 from shared.contract.topics import CRM_EVENTS
@@ -46,10 +47,10 @@ _Amount = Annotated[str, typer.Option(help="In your currency, such as 0.05.")]
 class _Past:
     """What a simulation starts from."""
 
-    programs: Mapping[str, Program] = field(default_factory=dict)
+    programs: Mapping[str, CompiledProgram] = field(default_factory=dict)
     events: Sequence[Event[TriggerPayload]] = ()
     respondents: Mapping[str, Respondent] = field(default_factory=dict)
-    suppressions: Mapping[str, Sequence[Suppression]] = field(default_factory=dict)
+    suppressions: Mapping[str, Sequence[StoredSuppression]] = field(default_factory=dict)
 
 
 @app.command()
@@ -76,16 +77,17 @@ def simulate(  # noqa: PLR0913 - options of a command
     if not before.events:
         typer.echo("there is no event to try it on: none is known since then, or the file is empty", err=True)
         raise typer.Exit(1)
-    terms = InstallationSettings(link_key=settings.signing_key, phone_region=settings.phone_region)
-    new = _run({**before.programs, tried.id: tried}, before, terms=terms, name="this")
-    now = None if alone else _run(before.programs, before, terms=terms, name="now")
+    new = _run({**before.programs, tried.id: tried}, before, settings=settings.installation, name="this")
+    now = None if alone else _run(before.programs, before, settings=settings.installation, name="now")
     report.show(console, tried, new=new, now=now, current=before.programs.get(tried.id), prices=prices)
     if out is not None:
         report.write(out, new.of(tried.id))
 
 
-def _run(tried: Mapping[str, Program], before: _Past, *, terms: InstallationSettings, name: str) -> Outcome:
-    simulation = Simulation(tried, respondents=before.respondents, suppressions=before.suppressions, terms=terms)
+def _run(
+    tried: Mapping[str, CompiledProgram], before: _Past, *, settings: InstallationSettings, name: str
+) -> SimulationOutcome:
+    simulation = Simulation(tried, respondents=before.respondents, suppressions=before.suppressions, settings=settings)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     gc.freeze()  # the past stays as it is: nothing in it needs to be collected
     with Progress(*columns, console=Console(stderr=True)) as progress:
@@ -119,9 +121,9 @@ def _from_file(path: Path) -> list[Event[TriggerPayload]]:
     return sorted(read, key=lambda event: event.time)
 
 
-def _read(path: Path) -> Program:
+def _read(path: Path) -> CompiledProgram:
     try:
-        return ready(0, read_program(path.read_bytes()))
+        return compile_program(0, read_program(path.read_bytes()))
     except InvalidProgram as error:
         for mistake in error.mistakes:
             typer.echo(f"{path}: {mistake}", err=True)

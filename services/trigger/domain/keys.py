@@ -1,4 +1,4 @@
-"""API keys for machines: shown once, kept as a digest, good for what their scopes say and until they expire."""
+"""API keys for machines: shown once and stored as a digest, limited by scopes and an expiry time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from uuid import UUID
 from shared.contract.vocabulary import KEY_PREFIX
 
 
-class Scope(StrEnum):
+class KeyScope(StrEnum):
     EVENTS_WRITE = "events:write"
     DECISIONS_READ = "decisions:read"
     PROGRAMS_READ = "programs:read"
@@ -22,11 +22,11 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """Times are machine time: a business clock that runs fast must not lock anybody out."""
+    """Times are machine time, so that an accelerated business clock does not expire keys early."""
 
     id: UUID
     name: str
-    scopes: frozenset[Scope]
+    scopes: frozenset[KeyScope]
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
@@ -37,5 +37,5 @@ def new_token() -> str:
 
 
 def digest(token: str) -> bytes:
-    """Hash a token of 256 random bits: there is nothing to guess, so nothing slower than SHA-256 is needed."""
+    """Hash a token; it has 256 random bits, so a slow password hash is not needed."""
     return hashlib.sha256(token.encode()).digest()

@@ -1,4 +1,4 @@
-"""The person we may ask: what is known of them, and how an event adds to it."""
+"""Respondents: what is known of a person we may ask, and how events update it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ZONES = frozenset(zoneinfo.available_timezones())
 
 
 class ContactCause(StrEnum):
-    """What a cap counts from."""
+    """The kinds of contact that a cap can count its days from."""
 
     INVITATION = "invitation"
     ANSWER = "answer"
@@ -33,13 +33,13 @@ class ContactCause(StrEnum):
 
 
 ANY_PROGRAM = ""
-LastContacts = Mapping[str, Mapping[str, datetime]]
+LastContacts = Mapping[str, Mapping[str, datetime]]  # time by program id by ContactCause
 
 
-class Respondent(msgspec.Struct, frozen=True):  # replacing a field costs a tenth of a dataclass's
-    """Times are business time, UTC; `known_at` is that of the newest event the rest was taken from.
+class Respondent(msgspec.Struct, frozen=True):  # `replace` costs a tenth of what it costs for a dataclass
+    """Times are business time, UTC; `known_at` is the time of the newest event that carried customer data.
 
-    `moments` holds the last time of each cause by program; an invitation's is when it goes out, perhaps in the future.
+    The time of an invitation in `last_contacts` is when it goes out, so it may be in the future.
     """
 
     id: str
@@ -58,26 +58,26 @@ class Respondent(msgspec.Struct, frozen=True):  # replacing a field costs a tent
     last_answered_at: datetime | None = None
     last_category: str | None = None
     last_score: int | None = None
-    moments: LastContacts = msgspec.field(default_factory=dict)
+    last_contacts: LastContacts = msgspec.field(default_factory=dict)
     erased_at: datetime | None = None
 
     @property
     def last_asked_at(self) -> datetime | None:
-        return max(self.moments.get(ContactCause.INVITATION, {}).values(), default=None)
+        return max(self.last_contacts.get(ContactCause.INVITATION, {}).values(), default=None)
 
-    def noting(self, cause: ContactCause, program: str, at: datetime) -> Respondent:
-        """Remember when something last happened; an older time changes nothing."""
-        known = self.moments.get(cause, {})
+    def with_contact(self, cause: ContactCause, program: str, at: datetime) -> Respondent:
+        """Set the time of the last contact; a time before the stored one is ignored."""
+        known = self.last_contacts.get(cause, {})
         if program in known and at <= known[program]:
             return self
-        return replace(self, moments={**self.moments, cause.value: {**known, program: at}})
+        return replace(self, last_contacts={**self.last_contacts, cause.value: {**known, program: at}})
 
-    def answered(self, category: str, score: int, at: datetime) -> Respondent:
+    def with_answer(self, category: str, score: int, at: datetime) -> Respondent:
         if self.last_answered_at is not None and at < self.last_answered_at:
             return self
         return replace(self, last_category=category, last_score=score, last_answered_at=at)
 
-    def bought(self, at: datetime) -> Respondent:
+    def with_purchase(self, at: datetime) -> Respondent:
         return replace(
             self,
             purchases=self.purchases + 1,
@@ -93,25 +93,25 @@ class Respondent(msgspec.Struct, frozen=True):  # replacing a field costs a tent
         return self.email if channel is ChannelKind.EMAIL else self.phone
 
     def erased(self, at: datetime) -> Respondent:
-        """Forget all but when they were asked, answered or declined: the caps protect them still."""
-        return Respondent(self.id, moments=self.moments, erased_at=at)
+        """Delete everything except the times of contacts, so that the caps still apply."""
+        return Respondent(self.id, last_contacts=self.last_contacts, erased_at=at)
 
 
-def learn(
+def merge_customer(
     respondent: Respondent, customer: Customer, *, at: datetime, phone_region: str
 ) -> tuple[Respondent, list[str]]:
-    """Add what an event says of its customer; also name the fields that could not be used.
+    """Update a respondent with an event's customer; also return the names of the fields that were not valid.
 
-    What is absent stays as it was. An event older than what is known only fills gaps; one from before an erasure
-    adds nothing.
+    Absent fields keep their values. An event older than `known_at` only sets fields that were empty, and an event
+    from before an erasure changes nothing.
     """
     if respondent.erased_at is not None and at <= respondent.erased_at:
         return respondent, []
-    said, unusable = _usable(customer, respondent, phone_region=phone_region)
+    valid, invalid = _valid_fields(customer, respondent, phone_region=phone_region)
     older = respondent.known_at is not None and at < respondent.known_at
     if older:
-        said = {name: value for name, value in said.items() if getattr(respondent, name) is None}
-    first, second = (customer, respondent) if older else (respondent, customer)  # the second has the last word
+        valid = {name: value for name, value in valid.items() if getattr(respondent, name) is None}
+    first, second = (customer, respondent) if older else (respondent, customer)  # the second overrides the first
     attributes = {**first.attributes, **second.attributes} if customer.attributes else respondent.attributes
     return replace(
         respondent,
@@ -119,32 +119,32 @@ def learn(
         consent=_merged(first.consent, second.consent),
         attributes=attributes,
         known_at=respondent.known_at if older else at,
-        **said,
-    ), unusable
+        **valid,
+    ), invalid
 
 
 def _merged(first: Consent, second: Consent) -> Consent:
-    said = {channel: known for channel, known in vars(second).items() if known is not None}
-    return Consent(**{**vars(first), **said}) if said else first
+    known = {channel: consent for channel, consent in vars(second).items() if consent is not None}
+    return Consent(**{**vars(first), **known}) if known else first
 
 
-def _usable(customer: Customer, known: Respondent, *, phone_region: str) -> tuple[dict[str, str], list[str]]:
-    usable: dict[str, str] = {}
-    unusable: list[str] = []
-    for name, read in _READERS.items():
+def _valid_fields(customer: Customer, known: Respondent, *, phone_region: str) -> tuple[dict[str, str], list[str]]:
+    valid: dict[str, str] = {}
+    invalid: list[str] = []
+    for name, parse in _PARSERS.items():
         text = (getattr(customer, name) or "").strip()
         if not text:
             continue
-        value = text if text == getattr(known, name) else read(text, phone_region)  # reading twice is costly
+        value = text if text == getattr(known, name) else parse(text, phone_region)  # parsing is costly
         if value is None:
-            unusable.append(name)
+            invalid.append(name)
         else:
-            usable[name] = value
-    return usable, unusable
+            valid[name] = value
+    return valid, invalid
 
 
 def clean_name(text: str) -> str | None:
-    """Drop control and other invisible characters; a line break is a space."""
+    """Replace line breaks by spaces and remove control and other invisible characters."""
     one_line = " ".join(text.split())
     if one_line.isprintable():
         return one_line or None
@@ -152,7 +152,7 @@ def clean_name(text: str) -> str | None:
 
 
 def email_address(text: str) -> str | None:
-    """Bring an address to the form mail servers read, or None if it cannot be one; nothing is looked up."""
+    """Return the address in ASCII as SMTP needs it, or None if it is not valid; no DNS lookup is made."""
     local, _, domain = text.rpartition("@")
     if len(local) > 64 or not _PLAIN_LOCAL.fullmatch(local):
         return _checked(text)
@@ -160,7 +160,7 @@ def email_address(text: str) -> str | None:
     return f"{local}@{domain}" if domain and len(local) + len(domain) < 254 else None
 
 
-@lru_cache(maxsize=10_000)  # checking is costly, and many customers share few domains
+@lru_cache(maxsize=10_000)  # validation is costly, and most customers share few domains
 def _mail_domain(domain: str) -> str:
     return (_checked(f"x@{domain}") or "")[2:]
 
@@ -171,14 +171,14 @@ def _checked(text: str) -> str | None:
             text,
             check_deliverability=False,
             allow_smtputf8=False,
-            test_environment=True,  # .test is for trying things out
+            test_environment=True,  # allows the top-level domain .test
         ).ascii_email
     except EmailNotValidError:
         return None
 
 
 def phone_number(text: str, *, region: str) -> str | None:
-    """Bring a number to E.164, or None if it cannot be one; without a region only `+…` can be read."""
+    """Return the number in E.164, or None if it is not valid; without a region only `+…` can be parsed."""
     try:
         number = phonenumbers.parse(text, region or None)
     except phonenumbers.NumberParseException:
@@ -188,7 +188,7 @@ def phone_number(text: str, *, region: str) -> str | None:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
-_READERS: Mapping[str, Callable[[str, str], str | None]] = {
+_PARSERS: Mapping[str, Callable[[str, str], str | None]] = {
     "name": lambda text, _region: clean_name(text),
     "email": lambda text, _region: email_address(text),
     "phone": lambda text, region: phone_number(text, region=region),

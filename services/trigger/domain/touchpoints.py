@@ -1,4 +1,4 @@
-"""What a survey can be about: an order, a service, an answer, a period; who told of it, and what became of it."""
+"""Touchpoints: the orders, services, answers and periods that surveys are about, and what each event says of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 from uuid import UUID
 
 import msgspec
@@ -28,7 +28,7 @@ from shared.contract.events import (
 
 
 class CadenceDue(Payload):
-    """A customer's turn in a relational program; it never leaves trigger."""
+    """A relational program is due for a customer; an internal event, never published."""
 
     type = "cadence.due"
     topic = ""
@@ -42,19 +42,6 @@ class CadenceDue(Payload):
 
 
 TriggerPayload = CrmPayload | AnswerPayload | CadenceDue
-
-
-class Happening(Protocol):
-    """An event as the rules see it."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def source(self) -> str: ...
-    @property
-    def time(self) -> datetime: ...
-    @property
-    def payload(self) -> TriggerPayload: ...
 
 
 class TouchpointKind(StrEnum):
@@ -77,8 +64,12 @@ class TouchpointKey(NamedTuple):
     ref: str
 
 
-class Touchpoint(msgspec.Struct, frozen=True):
-    """`source` and `event_id` are those of the event it was decided by; `details` what its purchase or service said."""
+class TouchpointRecord(msgspec.Struct, frozen=True):
+    """What is known of a touchpoint.
+
+    `source` and `event_id` name the event it was decided by. `details` are the order or service, touchpoint and
+    attributes of that event, see `details_of`.
+    """
 
     key: TouchpointKey
     source: str | None = None
@@ -114,12 +105,12 @@ def is_answer(payload: TriggerPayload) -> TypeGuard[AnswerPayload]:
 
 
 def is_historic(payload: TriggerPayload) -> bool:
-    """Say whether an event only fills the history: `attributes.historic` is true, as a backfill says."""
+    """Whether an event only adds to the history and asks nobody: `attributes.historic` is true, as in a backfill."""
     return getattr(payload, "attributes", {}).get("historic") is True
 
 
 def touchpoint_key(payload: TriggerPayload) -> TouchpointKey | None:
-    """Say what of whom an event is about."""
+    """Return the touchpoint an event is about, None for an event about a customer only."""
     match payload:
         case PurchaseCompleted() | PurchaseCancelled() | OrderDelivered():
             return TouchpointKey(payload.key, TouchpointKind.ORDER, payload.order.id)
@@ -133,28 +124,28 @@ def touchpoint_key(payload: TriggerPayload) -> TouchpointKey | None:
 
 
 def details_of(payload: TriggerPayload) -> dict[str, Any] | None:
-    """Keep what a later event about the same order will be judged by; nothing of the customer."""
+    """Return what a later event about the same touchpoint is decided by, without personal data."""
     match payload:
         case PurchaseCompleted():
-            about = {"order": _said(payload.order)}
+            details = {"order": _fields(payload.order)}
         case ServiceCompleted():
-            about = {"service": _said(payload.service)}
+            details = {"service": _fields(payload.service)}
         case _:
             return None
-    about |= {"touchpoint": _said(payload.touchpoint), "attributes": payload.attributes}
-    return {name: said for name, said in about.items() if said}
+    details |= {"touchpoint": _fields(payload.touchpoint), "attributes": payload.attributes}
+    return {name: value for name, value in details.items() if value}
 
 
-def _said(part: Part) -> dict[str, Any]:
+def _fields(part: Part) -> dict[str, Any]:
     return {
-        name: str(said) if isinstance(said, Decimal) else said
-        for name, said in vars(part).items()
-        if said is not None and name != "items"
+        name: str(value) if isinstance(value, Decimal) else value
+        for name, value in vars(part).items()
+        if value is not None and name != "items"
     }
 
 
-def with_details(payload: TriggerPayload, touchpoint: Touchpoint | None) -> TriggerPayload:
-    """Read a delivery as the purchase it completes, where that is known."""
+def with_details(payload: TriggerPayload, touchpoint: TouchpointRecord | None) -> TriggerPayload:
+    """Return the purchase that a delivery completes, if that is known; else the payload as it is."""
     if not is_delivery(payload) or touchpoint is None or touchpoint.details is None:
         return payload
     return PurchaseCompleted.model_validate(

@@ -17,8 +17,8 @@ from pydantic import TypeAdapter
 
 from services.trigger.domain.deciding.stored_decision import EventKey, StoredDecision
 from services.trigger.domain.sources.source import Source
-from services.trigger.files.reading import Record, digest_of, event_of, read_records
-from services.trigger.handlers.events import Conflict, checked, read_event
+from services.trigger.files.reading import FileRecord, digest_of, event_of, read_records
+from services.trigger.handlers.events import EventIdConflict, checked, read_event
 from services.trigger.handlers.intake import REUSED, EventIntake
 from services.trigger.handlers.mapped_events import from_source, read_message
 from services.trigger.repository import decisions, files
@@ -33,13 +33,13 @@ BATCH = 500
 _ATTRIBUTES = TypeAdapter(Attributes)
 
 
-class Mode(StrEnum):
+class IngestMode(StrEnum):
     INGEST = "ingest"  # asks, as every door does
     BACKFILL = "backfill"  # fills the history and never sends
 
 
 @dataclass(slots=True)
-class Report:
+class IngestReport:
     """What became of a file's records; `reasons` counts decisions."""
 
     reasons: Counter[str] = field(default_factory=Counter)
@@ -54,18 +54,18 @@ class Report:
 class FileIngest:
     """One file on its way in. `source` names those events that do not say where they come from."""
 
-    door: EventIntake
+    intake: EventIntake
     path: Path
-    mode: Mode
+    mode: IngestMode
     source: Source
 
     @property
     def refusals(self) -> Path:
         return self.path.with_name(f"{self.path.name}.refused.csv")
 
-    async def run(self, *, again: bool = False, progress: Callable[[int], None] = lambda _offset: None) -> Report:
+    async def run(self, *, again: bool = False, progress: Callable[[int], None] = lambda _offset: None) -> IngestReport:
         """Take what was not taken yet, or all of it again; raises InvalidFile. `progress` hears of bytes."""
-        digest, report = digest_of(self.path), Report()
+        digest, report = digest_of(self.path), IngestReport()
         start = Position() if again else await self._reached(digest)
         report.resumed_at = start.line
         if start.offset:
@@ -78,10 +78,10 @@ class FileIngest:
         return report
 
     async def _reached(self, digest: bytes) -> Position:
-        async with self.door.sessions() as session:
+        async with self.intake.sessions() as session:
             return await files.reached(session, digest, self.mode)
 
-    async def _take(self, batch: Sequence[Record], report: Report, digest: bytes) -> list[tuple[int, str]]:
+    async def _take(self, batch: Sequence[FileRecord], report: IngestReport, digest: bytes) -> list[tuple[int, str]]:
         """Decide a batch, remember how far we are, and return the lines that were refused."""
         refused: list[tuple[int, str]] = []
         events: list[tuple[int, Event[CrmPayload]]] = []
@@ -98,7 +98,7 @@ class FileIngest:
                 events += [] if event is None else [(record.line, event)]
         before = await self._known([event for _, event in events])
         made = await self._decide(events, refused)
-        async with self.door.sessions.begin() as session:
+        async with self.intake.sessions.begin() as session:
             await files.note(session, digest, self.mode, batch[-1].after)
         report.reasons += Counter(each.reason for each in made)
         report.known += sum(each.key in before for each in made)
@@ -107,7 +107,7 @@ class FileIngest:
         return sorted(refused)
 
     async def _known(self, events: Sequence[Event[CrmPayload]]) -> Collection[EventKey]:
-        async with self.door.sessions() as session:
+        async with self.intake.sessions() as session:
             return await decisions.find(session, {EventKey(event.source, event.id) for event in events})
 
     async def _decide(
@@ -115,25 +115,25 @@ class FileIngest:
     ) -> list[StoredDecision]:
         """Decide together; a line that cannot be handled is refused."""
         made: list[StoredDecision] = []
-        verdicts = await self.door.decide_each([event for _, event in events])
+        verdicts = await self.intake.decide_each([event for _, event in events])
         for (line, _), verdict in zip(events, verdicts, strict=True):
             match verdict:
                 case StoredDecision():
                     made.append(verdict)
-                case Conflict():
+                case EventIdConflict():
                     refused.append((line, REUSED[0]))
                 case _:
                     refused.append((line, f"could not be handled: {type(verdict).__name__}"))
         return made
 
-    def _read(self, record: Record) -> Event[CrmPayload] | None:
+    def _read(self, record: FileRecord) -> Event[CrmPayload] | None:
         if record.problem:
             raise InvalidEvent(record.problem)
         event = self._event(record.body)
-        return _historic(event) if event and self.mode is Mode.BACKFILL else event
+        return _historic(event) if event and self.mode is IngestMode.BACKFILL else event
 
     def _event(self, body: bytes) -> Event[CrmPayload] | None:
-        message, now = Message("", "", body), self.door.clock.now()
+        message, now = Message("", "", body), self.intake.clock.now()
         if self.source.read is not None:
             return read_message(from_source(self.source, message), {self.source.id: self.source}, received=now)
         if self.path.suffix.lower() == ".csv":
@@ -163,7 +163,7 @@ def free(wanted: Path, *, stem: str) -> Path:
     return next(path for path in chain([wanted], numbered) if not path.exists())
 
 
-def _batched(records: Iterator[Record]) -> Iterator[Sequence[Record]]:
+def _batched(records: Iterator[FileRecord]) -> Iterator[Sequence[FileRecord]]:
     while batch := list(islice(records, BATCH)):
         yield batch
 

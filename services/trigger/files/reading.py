@@ -23,7 +23,7 @@ class InvalidFile(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class FileRecord:
     """One record, as JSON; `line` is where it begins, `after` what follows it. `problem` says why it cannot be read."""
 
     line: int
@@ -37,7 +37,7 @@ def digest_of(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def read_records(path: Path, start: Position) -> Iterator[Record]:
+def read_records(path: Path, start: Position) -> Iterator[FileRecord]:
     """Read on from a position; raises InvalidFile."""
     if path.suffix.lower() not in SUFFIXES:
         raise InvalidFile(f"{path}: a name that ends in {', '.join(SUFFIXES)} is wanted")
@@ -75,16 +75,16 @@ class _Lines:
         return was
 
 
-def _json_lines(file: IO[bytes], start: Position) -> Iterator[Record]:
+def _json_lines(file: IO[bytes], start: Position) -> Iterator[FileRecord]:
     lines = _Lines(file, *start)
     for text in lines:
         if lines.overlong():
-            yield Record(lines.line, lines.position, problem=f"the line has more than {MAX_BODY} bytes")
+            yield FileRecord(lines.line, lines.position, problem=f"the line has more than {MAX_BODY} bytes")
         elif text.strip():
-            yield Record(lines.line, lines.position, text.strip())
+            yield FileRecord(lines.line, lines.position, text.strip())
 
 
-def _csv(path: Path, file: IO[bytes], start: Position) -> Iterator[Record]:
+def _csv(path: Path, file: IO[bytes], start: Position) -> Iterator[FileRecord]:
     lines = _Lines(file, 0, 0)
     header, delimiter = _header(path, lines)
     if start.offset:
@@ -101,7 +101,7 @@ def _csv(path: Path, file: IO[bytes], start: Position) -> Iterator[Record]:
         if lines.overlong():
             problem = f"the line has more than {MAX_BODY} bytes"
         if problem:
-            yield Record(line, lines.position, problem=problem)
+            yield FileRecord(line, lines.position, problem=problem)
         elif any(cell.strip() for cell in row):
             yield _row(header, row, line=line, after=lines.position)
 
@@ -118,13 +118,13 @@ def _header(path: Path, lines: _Lines) -> tuple[Sequence[str], str]:
     return names, delimiter
 
 
-def _row(header: Sequence[str], row: Sequence[str], *, line: int, after: Position) -> Record:
+def _row(header: Sequence[str], row: Sequence[str], *, line: int, after: Position) -> FileRecord:
     if len(row) != len(header):
-        return Record(line, after, problem=f"{len(row)} cells, the first line names {len(header)} columns")
+        return FileRecord(line, after, problem=f"{len(row)} cells, the first line names {len(header)} columns")
     if any("\ufffd" in cell for cell in row):
-        return Record(line, after, problem="not UTF-8")
+        return FileRecord(line, after, problem="not UTF-8")
     cells = {name: cell.strip() for name, cell in zip(header, row, strict=True) if cell.strip()}
-    return Record(line, after, json.dumps(cells).encode())
+    return FileRecord(line, after, json.dumps(cells).encode())
 
 
 def event_of(cells: dict[str, Any], *, source: str) -> dict[str, Any]:

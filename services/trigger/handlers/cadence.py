@@ -9,19 +9,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.deciding.batch import InstallationSettings
 from services.trigger.domain.deciding.cadence import CadenceDay, next_day
-from services.trigger.domain.programs.program import Program
+from services.trigger.domain.programs.program import CompiledProgram
 from services.trigger.domain.programs.quotas import local_day
 from services.trigger.domain.touchpoints import CadenceDue
-from services.trigger.handlers.deciding import decide_ours
+from services.trigger.handlers.deciding import decide_internal
 from services.trigger.repository import cadences, respondents
-from services.trigger.repository.cadences import Progress
+from services.trigger.repository.cadences import CadenceProgress
 from shared.contract.cloudevents import Event
 from shared.contract.vocabulary import Service
 
 BATCH = 500
 
 
-async def ask_next(session: AsyncSession, program: Program, *, now: datetime, terms: InstallationSettings) -> bool:
+async def ask_next(
+    session: AsyncSession, program: CompiledProgram, *, now: datetime, settings: InstallationSettings
+) -> bool:
     """Decide about the next customers whose turn it is; False when there are none left today.
 
     One process at a time works on a program; another one meets a locked row and leaves it alone.
@@ -35,14 +37,16 @@ async def ask_next(session: AsyncSession, program: Program, *, now: datetime, te
     found = await cadences.whose_turn(session, turn, after=progress, limit=BATCH)
     locked = await respondents.lock(session, [id_ for _, id_ in found])
     events = [_event(program, turn, id_) for id_ in sorted(locked)]
-    await decide_ours(session, events, locked, now=now, terms=terms)
+    await decide_internal(session, events, locked, now=now, settings=settings)
     done = len(found) < BATCH
     spread, id_ = (None, None) if done else found[-1]
-    await cadences.keep(session, program.id, Progress(turn.day, spread, id_))
+    await cadences.keep(session, program.id, CadenceProgress(turn.day, spread, id_))
     return True
 
 
-def _turn(program: Program, progress: Progress, now: datetime) -> tuple[CadenceDay | None, Progress]:
+def _turn(
+    program: CompiledProgram, progress: CadenceProgress, now: datetime
+) -> tuple[CadenceDay | None, CadenceProgress]:
     cadence = program.document.cadence
     assert cadence is not None
     if progress.day is not None and progress.after_spread is not None:
@@ -55,7 +59,7 @@ def _turn(program: Program, progress: Progress, now: datetime) -> tuple[CadenceD
     return turn, replace(progress, day=day, after_spread=turn.first - 1, after_id="")
 
 
-def _event(program: Program, turn: CadenceDay, respondent_id: str) -> Event[CadenceDue]:
+def _event(program: CompiledProgram, turn: CadenceDay, respondent_id: str) -> Event[CadenceDue]:
     payload = CadenceDue(respondent_id=respondent_id, program_id=program.id, period=turn.period)
     at = turn.begins_at(program.document.time_zone)
     return Event(f"{program.id}:{turn.period}:{respondent_id}", Service.TRIGGER.source, at, payload)

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.deciding.batch import DecisionBatch, InstallationSettings
 from services.trigger.domain.deciding.stored_decision import EventKey
-from services.trigger.domain.programs.program import Program, by_priority
+from services.trigger.domain.programs.program import CompiledProgram, by_priority
 from services.trigger.domain.respondents import Respondent
 from services.trigger.domain.touchpoints import TouchpointKey, TriggerPayload, touchpoint_key
 from services.trigger.repository import decisions, parked, programs, quotas, respondents, suppressions, touchpoints
@@ -28,7 +28,7 @@ async def open_batch(
     locked: Mapping[str, Respondent],
     *,
     now: datetime,
-    terms: InstallationSettings,
+    settings: InstallationSettings,
 ) -> DecisionBatch:
     """Load what these events are decided by; their respondents are locked already, the quotas are now.
 
@@ -47,28 +47,28 @@ async def open_batch(
         touchpoints=found,
         stored=frozenset[str | TouchpointKey]({*locked, *found}),
         suppressions=dict(await suppressions.find(session, people)),
-        used=await quotas.hold(session, _with_quotas(tried, events), now=now),
+        quotas_used=await quotas.hold(session, _with_quotas(tried, events), now=now),
         now=now,
-        terms=terms,
+        settings=settings,
     )
 
 
-def _with_quotas(tried: Iterable[Program], events: Sequence[Event[TriggerPayload]]) -> list[str]:
+def _with_quotas(tried: Iterable[CompiledProgram], events: Sequence[Event[TriggerPayload]]) -> list[str]:
     limited = [program for program in tried if program.document.quotas]
     return [program.id for program in limited if any(program.starts_on(event.payload) for event in events)]
 
 
-async def decide_ours(
+async def decide_internal(
     session: AsyncSession,
     events: Sequence[Event[TriggerPayload]],
     locked: Mapping[str, Respondent],
     *,
     now: datetime,
-    terms: InstallationSettings,
+    settings: InstallationSettings,
 ) -> None:
     """Decide what nobody outside told us of, once."""
     known = await decisions.find(session, [EventKey(event.source, event.id) for event in events])
-    batch = await open_batch(session, events, locked, now=now, terms=terms)
+    batch = await open_batch(session, events, locked, now=now, settings=settings)
     for event in events:
         if EventKey(event.source, event.id) not in known:
             batch.decide(event, digest=b"")
@@ -83,7 +83,7 @@ async def save(session: AsyncSession, batch: DecisionBatch) -> None:
     await suppressions.lift(session, batch.lifted)
     await touchpoints.add(session, [batch.touchpoints[key] for key in batch.changed_touchpoints - batch.stored])
     await touchpoints.save(session, [batch.touchpoints[key] for key in batch.changed_touchpoints & batch.stored])
-    await quotas.save(session, {key: batch.used[key] for key in batch.changed_quotas})
+    await quotas.save(session, {key: batch.quotas_used[key] for key in batch.changed_quotas})
     await outbox.add(session, batch.events)
     if erased := {event.payload.key for event in batch.events if isinstance(event.payload, RespondentErased)}:
         await parked.forget(session, erased)

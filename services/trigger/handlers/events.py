@@ -32,7 +32,7 @@ _HISTORIC = b"historic"  # in place of a digest: a file of past orders says less
 
 
 @dataclass(frozen=True, slots=True)
-class Conflict:
+class EventIdConflict:
     """The same source and id once named another event: that one stands."""
 
     source: str
@@ -67,8 +67,8 @@ def checked(event: Event[Payload]) -> Event[CrmPayload]:
 
 
 async def decide_events(
-    session: AsyncSession, events: Sequence[Event[CrmPayload]], *, now: datetime, terms: InstallationSettings
-) -> list[StoredDecision | Conflict]:
+    session: AsyncSession, events: Sequence[Event[CrmPayload]], *, now: datetime, settings: InstallationSettings
+) -> list[StoredDecision | EventIdConflict]:
     """Decide a batch and store it; answers are in order. A repeated event gets the decision it got before.
 
     Raises Raced: roll back and try again.
@@ -81,28 +81,30 @@ async def decide_events(
         firsts.setdefault(one.key, one)
     known = await decisions.find(session, firsts)
     if fresh := [one for key, one in firsts.items() if key not in known]:
-        known |= await _decide_fresh(session, fresh, now=now, terms=terms)
+        known |= await _decide_fresh(session, fresh, now=now, settings=settings)
     return [_verdict(one, known[one.key]) for one in incoming]
 
 
 async def on_crm_events(
-    session: AsyncSession, events: Sequence[Event[Payload]], *, now: datetime, terms: InstallationSettings
+    session: AsyncSession, events: Sequence[Event[Payload]], *, now: datetime, settings: InstallationSettings
 ) -> None:
     """Decide what came through the log; where an id was used before for another event, that one stands."""
     crm_events = cast("Sequence[Event[CrmPayload]]", events)  # `read_event` has checked them
-    for verdict, event in zip(await decide_events(session, crm_events, now=now, terms=terms), events, strict=True):
-        if isinstance(verdict, Conflict):
+    for verdict, event in zip(
+        await decide_events(session, crm_events, now=now, settings=settings), events, strict=True
+    ):
+        if isinstance(verdict, EventIdConflict):
             metrics.EVENTS.labels(Service.TRIGGER, event.type, "conflict").inc()
             log.warning("event.id_reused", type=event.type)
 
 
 async def _decide_fresh(
-    session: AsyncSession, fresh: Sequence[_Incoming], *, now: datetime, terms: InstallationSettings
+    session: AsyncSession, fresh: Sequence[_Incoming], *, now: datetime, settings: InstallationSettings
 ) -> dict[EventKey, StoredDecision]:
     locked = await respondents.lock(session, {one.respondent_id for one in fresh})
     waited_for = [one.key for one in fresh if one.respondent_id in locked]
     known = await decisions.find(session, waited_for)  # another door may have had the lock before us
-    batch = await open_batch(session, [one.event for one in fresh], locked, now=now, terms=terms)
+    batch = await open_batch(session, [one.event for one in fresh], locked, now=now, settings=settings)
     for one in fresh:
         if one.key not in known:
             known[one.key] = batch.decide(one.event, one.digest)
@@ -121,10 +123,10 @@ def _digest(event: Event[CrmPayload]) -> bytes:
     return hashlib.sha256(f"{event.type} {body}".encode()).digest()
 
 
-def _verdict(one: _Incoming, stored: StoredDecision) -> StoredDecision | Conflict:
+def _verdict(one: _Incoming, stored: StoredDecision) -> StoredDecision | EventIdConflict:
     historic = _HISTORIC in (stored.digest, one.digest)
     same = _same_touchpoint(one, stored) if historic else stored.digest == one.digest
-    return stored if same else Conflict(one.event.source, one.event.id)
+    return stored if same else EventIdConflict(one.event.source, one.event.id)
 
 
 def _same_touchpoint(one: _Incoming, stored: StoredDecision) -> bool:

@@ -15,7 +15,7 @@ from services.trigger.domain.deciding.batch import InstallationSettings
 from services.trigger.domain.deciding.suppressions import SuppressionKey
 from services.trigger.domain.respondents import ANY_PROGRAM, ContactCause, Respondent
 from services.trigger.domain.touchpoints import TouchpointState
-from services.trigger.handlers.deciding import decide_ours
+from services.trigger.handlers.deciding import decide_internal
 from services.trigger.repository import programs, respondents, suppressions, touchpoints
 from shared.contract.cloudevents import Event
 from shared.contract.events import (
@@ -39,7 +39,7 @@ _STATES = {
 
 
 async def on_feedback(
-    session: AsyncSession, events: Sequence[Event[Payload]], *, now: datetime, terms: InstallationSettings
+    session: AsyncSession, events: Sequence[Event[Payload]], *, now: datetime, settings: InstallationSettings
 ) -> None:
     """Remember answers, ends of invitations, and who must not be contacted; then ask what follows an answer."""
     interesting = [event for event in events if _matters(event.payload)]
@@ -52,7 +52,7 @@ async def on_feedback(
     await touchpoints.settle(session, _states(payloads))
     await _note(session, fresh, locked)
     await _suppress(session, payloads, locked)
-    await _follow_up(session, fresh, locked, now=now, terms=terms)
+    await _follow_up(session, fresh, locked, now=now, settings=settings)
 
 
 def _matters(payload: Payload) -> bool:
@@ -75,16 +75,16 @@ async def _note(session: AsyncSession, events: Sequence[Event[Payload]], locked:
 def _noted(known: Respondent, event: Event[Payload], came_from: Mapping[UUID, str]) -> Respondent:
     match event.payload:
         case AnswerPayload() as answer:
-            known = known.answered(answer.category, answer.score, answer.answered_at)
-            return known.noting(ContactCause.ANSWER, answer.program.id, answer.answered_at)
+            known = known.with_answer(answer.category, answer.score, answer.answered_at)
+            return known.with_contact(ContactCause.ANSWER, answer.program.id, answer.answered_at)
         case InvitationClosed(outcome=InvitationOutcome.DECLINED) as closed:
-            return known.noting(ContactCause.DECLINE, came_from.get(closed.invitation_id, ANY_PROGRAM), closed.at)
+            return known.with_contact(ContactCause.DECLINE, came_from.get(closed.invitation_id, ANY_PROGRAM), closed.at)
         case RespondentOptedOut() as opted_out:
-            return known.noting(
+            return known.with_contact(
                 ContactCause.UNSUBSCRIBE, came_from.get(opted_out.invitation_id, ANY_PROGRAM), opted_out.at
             )
         case RespondentSuppressed(reason=SuppressionReason.OPT_OUT) as suppressed:
-            return known.noting(ContactCause.UNSUBSCRIBE, suppressed.program or ANY_PROGRAM, event.time)
+            return known.with_contact(ContactCause.UNSUBSCRIBE, suppressed.program or ANY_PROGRAM, event.time)
     return known
 
 
@@ -100,7 +100,7 @@ async def _follow_up(
     locked: Mapping[str, Respondent],
     *,
     now: datetime,
-    terms: InstallationSettings,
+    settings: InstallationSettings,
 ) -> None:
     """Decide about answers, where a program starts on them; an answer to a follow-up starts no other."""
     following = {p.id for p in (await programs.current(session)).values() if p.follows_answers and p.document.active}
@@ -112,7 +112,7 @@ async def _follow_up(
         and event.payload.respondent_id in locked
     ]
     if following and answers:
-        await decide_ours(session, answers, locked, now=now, terms=terms)
+        await decide_internal(session, answers, locked, now=now, settings=settings)
 
 
 async def _suppress(session: AsyncSession, payloads: Sequence[Payload], locked: Mapping[str, Respondent]) -> None:

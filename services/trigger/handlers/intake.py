@@ -10,7 +10,7 @@ import tenacity
 
 from services.trigger.domain.deciding.batch import InstallationSettings
 from services.trigger.domain.deciding.stored_decision import StoredDecision
-from services.trigger.handlers.events import Conflict, decide_events
+from services.trigger.handlers.events import EventIdConflict, decide_events
 from services.trigger.repository.new_rows import Raced
 from shared import metrics
 from shared.clock import Clock
@@ -25,14 +25,14 @@ from shared.web import problems
 INVALID = "The event is not as it should be"
 REUSED = ("This id was used before", "Source and id name one event for ever: send another event under another id.")
 
-Verdict = StoredDecision | Conflict
+Verdict = StoredDecision | EventIdConflict
 
 
 @dataclass(slots=True)
 class EventIntake:
     sessions: Sessions
     clock: Clock
-    terms: InstallationSettings
+    settings: InstallationSettings
     _group: GroupCommitter[Event[CrmPayload], Verdict] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -59,10 +59,10 @@ class EventIntake:
     async def decide_one(self, event: Event[CrmPayload]) -> StoredDecision:
         """Decide a single event: while one transaction commits, the next events gather for theirs."""
         verdict = await self._group.do(event)
-        if isinstance(verdict, Conflict):
+        if isinstance(verdict, EventIdConflict):
             raise problems.Conflict(*REUSED)
         return verdict
 
     async def _decide_once(self, events: Sequence[Event[CrmPayload]]) -> list[Verdict]:
         async with self.sessions.begin() as session:
-            return await decide_events(session, events, now=self.clock.now(), terms=self.terms)
+            return await decide_events(session, events, now=self.clock.now(), settings=self.settings)

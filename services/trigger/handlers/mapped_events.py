@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.deciding.stored_decision import EventKey
-from services.trigger.domain.sources.mapping import Mapped, Unmappable
+from services.trigger.domain.sources.mapping import MappedEvent, Unmappable
 from services.trigger.domain.sources.source import Source
 from services.trigger.handlers.events import read_event
 from services.trigger.repository import decisions
@@ -34,7 +34,7 @@ _BINARY = ("avro", "protobuf")
 class EventWithoutCustomer:
     """An event that names no customer, only an earlier event of the same source: that one's is meant."""
 
-    mapped: Mapped
+    mapped: MappedEvent
     source: Source
     earlier: EventKey
     received: datetime
@@ -123,7 +123,7 @@ def _document(message: Message, received: datetime) -> Any:
     return {"$headers": headers, "$key": message.key, "$received": received.isoformat(), **found}
 
 
-def _checked(mapped: Mapped, source: Source, *, received: datetime) -> Event[CrmPayload]:
+def _checked(mapped: MappedEvent, source: Source, *, received: datetime) -> Event[CrmPayload]:
     """Hold what was made against the contract; an error names the place in the foreign document too."""
     try:
         body = msgspec.json.encode({**mapped.event, "source": source.id})

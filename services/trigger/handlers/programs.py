@@ -7,7 +7,8 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.trigger.domain.programs.program import Program, ProgramDocument, ready
+from services.trigger.domain.programs.document import ProgramDocument
+from services.trigger.domain.programs.program import CompiledProgram, compile_program
 from services.trigger.repository import programs
 from shared.clock import Clock
 from shared.contract import cloudevents
@@ -18,7 +19,9 @@ from shared.database import db
 from shared.messaging import outbox
 
 
-async def apply_program(session: AsyncSession, document: ProgramDocument, *, now: datetime) -> tuple[Program, bool]:
+async def apply_program(
+    session: AsyncSession, document: ProgramDocument, *, now: datetime
+) -> tuple[CompiledProgram, bool]:
     """Make a document the current version of its program; also say whether it is a new one.
 
     The document that is already current makes no version.
@@ -27,13 +30,13 @@ async def apply_program(session: AsyncSession, document: ProgramDocument, *, now
     known = (await programs.current(session)).get(document.id)
     if known is not None and known.document == document:
         return known, False
-    program = ready(known.version + 1 if known else 1, document)
+    program = compile_program(known.version + 1 if known else 1, document)
     await programs.add(session, program, now=now)
     await outbox.add(session, [_published(program, now=now)])
     return program, True
 
 
-def _published(program: Program, *, now: datetime) -> Event[Payload]:
+def _published(program: CompiledProgram, *, now: datetime) -> Event[Payload]:
     payload = ProgramPublished(
         program_id=program.id, program_version=program.version, document=program.document.model_dump(mode="json")
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from services.trigger.domain.deciding.batch import InstallationSettings
-from services.trigger.domain.programs.program import Program, by_priority
+from services.trigger.domain.programs.program import CompiledProgram, by_priority
 from services.trigger.handlers.cadence import ask_next
 from services.trigger.repository import programs
 from shared.clock import Clock
@@ -18,10 +18,10 @@ from shared.health import Heartbeat
 
 
 @dataclass(frozen=True, slots=True)
-class Cadences:
+class CadenceJob:
     sessions: Sessions
     clock: Clock
-    terms: InstallationSettings
+    settings: InstallationSettings
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     heartbeat: Heartbeat = field(default_factory=partial(Heartbeat, "cadences"))
 
@@ -35,6 +35,6 @@ class Cadences:
                     while not self.stop.is_set() and await self._one_batch(program):
                         self.heartbeat.beat()
 
-    async def _one_batch(self, program: Program) -> bool:
+    async def _one_batch(self, program: CompiledProgram) -> bool:
         async with self.sessions.begin() as session:
-            return await ask_next(session, program, now=self.clock.now(), terms=self.terms)
+            return await ask_next(session, program, now=self.clock.now(), settings=self.settings)

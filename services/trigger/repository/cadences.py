@@ -12,7 +12,7 @@ from shared.database import db
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class CadenceProgress:
     """The day at work and the last respondent done; without a place the day is done, without a day none is."""
 
     day: date | None = None
@@ -33,20 +33,22 @@ WHERE spread >= $1 AND spread < $2 AND (spread, id) > ($3, $4) AND known_at IS N
 ORDER BY spread, id LIMIT $5"""
 
 
-async def hold(session: AsyncSession, program_id: str) -> Progress | None:
+async def hold(session: AsyncSession, program_id: str) -> CadenceProgress | None:
     """Take a program to the end of the transaction; None when another process has it."""
     (row,) = await db.fetch(session, _HOLD, db.lock_number("trigger", "cadence", program_id))
     if not row["ours"]:
         return None
     rows = await db.fetch(session, _FIND, program_id)
-    return Progress(**rows[0]) if rows else Progress()
+    return CadenceProgress(**rows[0]) if rows else CadenceProgress()
 
 
-async def keep(session: AsyncSession, program_id: str, progress: Progress) -> None:
+async def keep(session: AsyncSession, program_id: str, progress: CadenceProgress) -> None:
     await db.fetch(session, _KEEP, program_id, progress.day, progress.after_spread, progress.after_id)
 
 
-async def whose_turn(session: AsyncSession, turn: CadenceDay, *, after: Progress, limit: int) -> list[tuple[int, str]]:
+async def whose_turn(
+    session: AsyncSession, turn: CadenceDay, *, after: CadenceProgress, limit: int
+) -> list[tuple[int, str]]:
     """Find the next respondents of a turn, those we know something of: (spread, id), in that order."""
     rows = await db.fetch(session, _TURN, turn.first, turn.last, after.after_spread, after.after_id, limit)
     return [(row["spread"], row["id"]) for row in rows]

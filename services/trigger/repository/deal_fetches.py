@@ -10,7 +10,7 @@ from shared.database import db
 
 
 @dataclass(frozen=True, slots=True)
-class Reread:
+class DealFetch:
     """A version is one notice: what is noticed while we ask is asked again."""
 
     source: str
@@ -36,16 +36,16 @@ async def add(session: AsyncSession, source: str, ref: str) -> None:
     await db.fetch(session, _ADD, source, ref)
 
 
-async def claim(session: AsyncSession, *, lease_s: float) -> Reread | None:
+async def claim(session: AsyncSession, *, lease_s: float) -> DealFetch | None:
     """Take what is due longest; it is due again after the lease, should we not come back."""
     rows = await db.fetch(session, _CLAIM, lease_s)
-    return Reread(**rows[0]) if rows else None
+    return DealFetch(**rows[0]) if rows else None
 
 
-async def put_off(session: AsyncSession, reread: Reread, *, seconds: float) -> None:
+async def put_off(session: AsyncSession, reread: DealFetch, *, seconds: float) -> None:
     await db.fetch(session, _LATER, reread.source, reread.ref, reread.version, seconds)
 
 
-async def done(session: AsyncSession, reread: Reread) -> None:
+async def done(session: AsyncSession, reread: DealFetch) -> None:
     """Forget it, unless it was noticed again meanwhile."""
     await db.fetch(session, _DONE, reread.source, reread.ref, reread.version)

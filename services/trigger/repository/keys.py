@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from services.trigger.domain.keys import ApiKey, Scope
+from services.trigger.domain.keys import ApiKey, KeyScope
 from shared.database import db
 
 _COLUMNS = "id, name, scopes, created_at, expires_at, revoked_at"
@@ -26,7 +26,7 @@ _REVOKE = "UPDATE api_keys SET revoked_at = clock_timestamp() WHERE id = $1 AND 
 
 
 async def add(
-    session: AsyncSession, name: str, *, digest: bytes, scopes: Collection[Scope], lasting: timedelta | None
+    session: AsyncSession, name: str, *, digest: bytes, scopes: Collection[KeyScope], lasting: timedelta | None
 ) -> ApiKey:
     """Keep a key that expires after so long; None is never."""
     (row,) = await db.fetch(session, _ADD, uuid7(), name, digest, [str(scope) for scope in scopes], lasting)
@@ -48,4 +48,4 @@ async def revoke(session: AsyncSession, id_: UUID) -> bool:
 
 
 def _key(row: db.Row) -> ApiKey:
-    return ApiKey(**{**row, "scopes": frozenset(map(Scope, row["scopes"]))})
+    return ApiKey(**{**row, "scopes": frozenset(map(KeyScope, row["scopes"]))})

@@ -48,9 +48,9 @@ async def respondents_at(
         known.id: replace(
             known,
             purchases=max(known.purchases - bought[known.id], 0),
-            moments={
+            last_contacts={
                 cause: {program: at for program, at in places.items() if at < since}
-                for cause, places in known.moments.items()
+                for cause, places in known.last_contacts.items()
             },
         )
         for known in await respondents.everybody(session)

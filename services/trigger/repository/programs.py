@@ -8,7 +8,8 @@ from functools import lru_cache
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.trigger.domain.programs.program import Program, ProgramDocument, ready
+from services.trigger.domain.programs.document import ProgramDocument
+from services.trigger.domain.programs.program import CompiledProgram, compile_program
 from shared.database import db
 
 
@@ -17,7 +18,7 @@ async def lock(session: AsyncSession) -> None:
     await db.fetch(session, "SELECT pg_advisory_xact_lock($1)", db.lock_number("trigger", "programs"))
 
 
-async def current(session: AsyncSession) -> Mapping[str, Program]:
+async def current(session: AsyncSession) -> Mapping[str, CompiledProgram]:
     """Load the newest version of each program."""
     rows = await db.fetch(
         session, "SELECT DISTINCT ON (id) id, version, document::text FROM programs ORDER BY id, version DESC"
@@ -25,7 +26,7 @@ async def current(session: AsyncSession) -> Mapping[str, Program]:
     return {row["id"]: _program(row["version"], row["document"]) for row in rows}
 
 
-async def versions(session: AsyncSession, program_id: str) -> list[tuple[Program, datetime]]:
+async def versions(session: AsyncSession, program_id: str) -> list[tuple[CompiledProgram, datetime]]:
     """Load every version of one program with the time it was applied, newest first."""
     rows = await db.fetch(
         session,
@@ -35,7 +36,7 @@ async def versions(session: AsyncSession, program_id: str) -> list[tuple[Program
     return [(_program(row["version"], row["document"]), row["applied_at"]) for row in rows]
 
 
-async def add(session: AsyncSession, program: Program, *, now: datetime) -> None:
+async def add(session: AsyncSession, program: CompiledProgram, *, now: datetime) -> None:
     await db.fetch(
         session,
         "INSERT INTO programs (id, version, document, applied_at) VALUES ($1, $2, $3, $4)",
@@ -47,5 +48,5 @@ async def add(session: AsyncSession, program: Program, *, now: datetime) -> None
 
 
 @lru_cache(maxsize=256)
-def _program(version: int, document: str) -> Program:
-    return ready(version, ProgramDocument.model_validate_json(document))
+def _program(version: int, document: str) -> CompiledProgram:
+    return compile_program(version, ProgramDocument.model_validate_json(document))

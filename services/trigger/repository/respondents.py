@@ -23,7 +23,9 @@ _COLUMNS = (
     "last_purchase_at, known_at, last_answered_at, last_category, last_score, moments, erased_at"
 )
 
-_LOCK = f"SELECT {_COLUMNS} FROM respondents WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"  # noqa: S608 - constants of this file
+_SELECTED = _COLUMNS.replace("moments", "moments AS last_contacts")
+
+_LOCK = f"SELECT {_SELECTED} FROM respondents WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"  # noqa: S608 - constants of this file
 
 _SAVE = f"""UPDATE respondents SET customer_id = new.customer_id, name = new.name, email = new.email,
 phone = new.phone, locale = new.locale, time_zone = new.time_zone, consent = new.consent,
@@ -42,7 +44,7 @@ async def lock(session: AsyncSession, ids: Collection[str]) -> dict[str, Respond
 
 
 async def everybody(session: AsyncSession) -> list[Respondent]:
-    rows = await db.fetch(session, f"SELECT {_COLUMNS} FROM respondents")  # noqa: S608 - constants of this file
+    rows = await db.fetch(session, f"SELECT {_SELECTED} FROM respondents")  # noqa: S608 - constants of this file
     return [_respondent(row) for row in rows]
 
 
@@ -77,7 +79,7 @@ def _rows(respondents: Sequence[Respondent]) -> list[tuple[Any, ...]]:
             r.last_answered_at,
             r.last_category,
             r.last_score,
-            _JSON.encode(r.moments).decode(),
+            _JSON.encode(r.last_contacts).decode(),
             r.erased_at,
         )
         for r in respondents
@@ -85,8 +87,8 @@ def _rows(respondents: Sequence[Respondent]) -> list[tuple[Any, ...]]:
 
 
 def _respondent(row: asyncpg.Record) -> Respondent:
-    moments = {
-        cause: {program: datetime.fromisoformat(at) for program, at in known.items()}
-        for cause, known in row["moments"].items()
+    last_contacts = {
+        cause: {program: datetime.fromisoformat(at) for program, at in by_program.items()}
+        for cause, by_program in row["last_contacts"].items()
     }
-    return Respondent(**{**row, "consent": Consent(**row["consent"]), "moments": moments})
+    return Respondent(**{**row, "consent": Consent(**row["consent"]), "last_contacts": last_contacts})

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.trigger.domain.deciding.suppressions import Suppression, SuppressionKey
+from services.trigger.domain.deciding.suppressions import StoredSuppression, SuppressionKey
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db
 
@@ -25,11 +25,11 @@ AND suppressions.channel IS NOT DISTINCT FROM lifted.channel
 AND suppressions.program IS NOT DISTINCT FROM lifted.program"""
 
 
-async def find(session: AsyncSession, respondents: Collection[str]) -> dict[str, list[Suppression]]:
-    found: dict[str, list[Suppression]] = defaultdict(list)
+async def find(session: AsyncSession, respondents: Collection[str]) -> dict[str, list[StoredSuppression]]:
+    found: dict[str, list[StoredSuppression]] = defaultdict(list)
     for row in await db.fetch(session, _FIND, list(respondents)):
         channel = row["channel"] and ChannelKind(row["channel"])
-        found[row["respondent_id"]].append(Suppression(channel, row["program"], row["reason"], row["until"]))
+        found[row["respondent_id"]].append(StoredSuppression(channel, row["program"], row["reason"], row["until"]))
     return found
 
 

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger import models
-from services.trigger.domain.touchpoints import Touchpoint, TouchpointKey, TouchpointKind, TouchpointState
+from services.trigger.domain.touchpoints import TouchpointKey, TouchpointKind, TouchpointRecord, TouchpointState
 from services.trigger.repository import new_rows
 from shared.database import db
 
@@ -37,12 +37,12 @@ _PROGRAMS = "SELECT invitation_id, program_id FROM touchpoints WHERE invitation_
 _FORGET = "UPDATE touchpoints SET details = NULL WHERE respondent_id = ANY($1::text[]) AND details IS NOT NULL"
 
 
-async def find(session: AsyncSession, keys: Collection[TouchpointKey]) -> dict[TouchpointKey, Touchpoint]:
+async def find(session: AsyncSession, keys: Collection[TouchpointKey]) -> dict[TouchpointKey, TouchpointRecord]:
     if not keys:
         return {}
     columns = zip(*((key.respondent_id, key.kind, key.ref) for key in keys), strict=True)
     found = (
-        Touchpoint(
+        TouchpointRecord(
             TouchpointKey(row["respondent_id"], TouchpointKind(row["kind"]), row["ref"]),
             source=row["source"],
             event_id=row["event_id"],
@@ -58,17 +58,17 @@ async def find(session: AsyncSession, keys: Collection[TouchpointKey]) -> dict[T
     return {touchpoint.key: touchpoint for touchpoint in found}
 
 
-async def add(session: AsyncSession, touchpoints: Sequence[Touchpoint]) -> None:
+async def add(session: AsyncSession, touchpoints: Sequence[TouchpointRecord]) -> None:
     """Store new ones; raises Raced."""
     await new_rows.add(session, "touchpoints", _COLUMNS, _rows(touchpoints))
 
 
-async def save(session: AsyncSession, touchpoints: Sequence[Touchpoint]) -> None:
+async def save(session: AsyncSession, touchpoints: Sequence[TouchpointRecord]) -> None:
     if touchpoints:
         await db.fetch(session, _SAVE, *zip(*_rows(touchpoints), strict=True))
 
 
-def _rows(touchpoints: Sequence[Touchpoint]) -> list[tuple[Any, ...]]:
+def _rows(touchpoints: Sequence[TouchpointRecord]) -> list[tuple[Any, ...]]:
     return [
         (
             t.key.respondent_id,

@@ -12,10 +12,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from services.trigger.domain.deciding.cases import Reason
+from services.trigger.domain.deciding.cases import DecisionReason
 from services.trigger.domain.deciding.explanations import TITLES
-from services.trigger.domain.programs.program import Program
-from services.trigger.simulation.simulate import Asked, Outcome
+from services.trigger.domain.programs.program import CompiledProgram
+from services.trigger.simulation.simulate import SimulatedSurvey, SimulationOutcome
 from shared.contract.vocabulary import ChannelKind, counted
 
 _DAYS_SHOWN = 31
@@ -33,7 +33,13 @@ class Prices:
 
 
 def show(  # noqa: PLR0913 - what a report is about
-    console: Console, program: Program, *, new: Outcome, now: Outcome | None, current: Program | None, prices: Prices
+    console: Console,
+    program: CompiledProgram,
+    *,
+    new: SimulationOutcome,
+    now: SimulationOutcome | None,
+    current: CompiledProgram | None,
+    prices: Prices,
 ) -> None:
     """Print what would have happened beside what the programs there are, `current` among them, would have done."""
     name = f"version {current.version} now" if current else "without it now"
@@ -43,7 +49,9 @@ def show(  # noqa: PLR0913 - what a report is about
     console.print("Contacts and cost are at most: as if nobody answered and every step went out.")
 
 
-def _figures(program: Program, name: str, *, new: Outcome, before: Outcome | None, prices: Prices) -> Table:
+def _figures(
+    program: CompiledProgram, name: str, *, new: SimulationOutcome, before: SimulationOutcome | None, prices: Prices
+) -> Table:
     table = Table("", name, "this", "difference", title=f"{program.id}, tried on {counted(new.events, 'event')}")
     _right(table)
     _add(table, "asked by it", _asked(before, program.id), len(new.of(program.id)))
@@ -57,17 +65,17 @@ def _figures(program: Program, name: str, *, new: Outcome, before: Outcome | Non
     return table
 
 
-def _reasons(name: str, *, new: Outcome, before: Outcome | None) -> Table:
+def _reasons(name: str, *, new: SimulationOutcome, before: SimulationOutcome | None) -> Table:
     table = Table("", name, "this", "difference", title="Every event, by the rule that got furthest in any program")
     _right(table)
     ours, theirs = _by_reason(new), _by_reason(before) if before else None
-    for reason in Reason:
+    for reason in DecisionReason:
         if ours[reason] or (theirs and theirs[reason]):
             _add(table, f"{reason}: {TITLES[reason]}", theirs[reason] if theirs is not None else None, ours[reason])
     return table
 
 
-def _calendar(asked: Sequence[Asked]) -> Table:
+def _calendar(asked: Sequence[SimulatedSurvey]) -> Table:
     days = {one.send_at.date() for one in asked}
     unit = "day" if len(days) <= _DAYS_SHOWN else "month"
     table = Table(unit, "asked", *(f"first by {channel}" for channel in ChannelKind), title=f"Asked, by {unit}")
@@ -91,30 +99,30 @@ def _add(table: Table, name: str, before: Decimal | int | None, now: Decimal | i
         table.add_row(name, f"{before:,}", f"{now:,}", f"{now - before:+,}")
 
 
-def _asked(outcome: Outcome | None, program_id: str) -> int | None:
+def _asked(outcome: SimulationOutcome | None, program_id: str) -> int | None:
     return len(outcome.of(program_id)) if outcome else None
 
 
-def _contacts(asked: Sequence[Asked]) -> Counter[ChannelKind]:
+def _contacts(asked: Sequence[SimulatedSurvey]) -> Counter[ChannelKind]:
     return Counter(channel for one in asked for channel in one.contacts)
 
 
-def _busiest(asked: Sequence[Asked]) -> int:
+def _busiest(asked: Sequence[SimulatedSurvey]) -> int:
     return max(Counter(one.send_at.date() for one in asked).values(), default=0)
 
 
-def _by_reason(outcome: Outcome) -> Counter[str]:
+def _by_reason(outcome: SimulationOutcome) -> Counter[str]:
     counts: Counter[str] = Counter()
     for (_program, reason), number in outcome.reasons.items():
         counts[reason] += number
     return counts
 
 
-def _first(asked: Asked) -> ChannelKind:
+def _first(asked: SimulatedSurvey) -> ChannelKind:
     return asked.contacts[0]
 
 
-def write(folder: Path, asked: Sequence[Asked]) -> None:
+def write(folder: Path, asked: Sequence[SimulatedSurvey]) -> None:
     """Write asked.csv, a line for each survey, and days.csv, a line for each day and channel."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "asked.csv").open("w", newline="") as file:

@@ -13,9 +13,9 @@ from datetime import date, datetime, timedelta
 
 from services.trigger.domain.deciding.batch import DecisionBatch, InstallationSettings
 from services.trigger.domain.deciding.cadence import CadenceDay
-from services.trigger.domain.deciding.cases import Reason
-from services.trigger.domain.deciding.suppressions import Suppression
-from services.trigger.domain.programs.program import Program, by_priority
+from services.trigger.domain.deciding.cases import DecisionReason
+from services.trigger.domain.deciding.suppressions import StoredSuppression
+from services.trigger.domain.programs.program import CompiledProgram, by_priority
 from services.trigger.domain.programs.quotas import local_day
 from services.trigger.domain.respondents import Respondent
 from services.trigger.domain.sampling import spread_of
@@ -26,7 +26,7 @@ from shared.contract.vocabulary import ChannelKind, Service
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SimulatedSurvey:
     """One survey that would have been; `contacts` are the steps that could reach the customer."""
 
     event_id: str
@@ -36,7 +36,7 @@ class Asked:
     contacts: Sequence[ChannelKind]
 
     @classmethod
-    def of(cls, request: SurveyRequested) -> Asked:
+    def of(cls, request: SurveyRequested) -> SimulatedSurvey:
         contacts = [step.channel for step in request.plan if _can_reach(request, step.channel)]
         return cls(request.event.id, request.customer_id, request.program.id, request.send_at, contacts)
 
@@ -47,14 +47,14 @@ def _can_reach(request: SurveyRequested, channel: ChannelKind) -> bool:
 
 
 @dataclass(slots=True)
-class Outcome:
+class SimulationOutcome:
     """What a simulation counted; reasons by (program, reason), the program empty where none starts on the event."""
 
     events: int = 0
     reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[SimulatedSurvey] = field(default_factory=list)
 
-    def of(self, program_id: str) -> list[Asked]:
+    def of(self, program_id: str) -> list[SimulatedSurvey]:
         return [asked for asked in self.asked if asked.program_id == program_id]
 
 
@@ -80,11 +80,11 @@ class Simulation:
 
     def __init__(
         self,
-        programs: Mapping[str, Program],
+        programs: Mapping[str, CompiledProgram],
         *,
         respondents: Mapping[str, Respondent],
-        suppressions: Mapping[str, Sequence[Suppression]],
-        terms: InstallationSettings,
+        suppressions: Mapping[str, Sequence[StoredSuppression]],
+        settings: InstallationSettings,
     ) -> None:
         self._everybody = _Everybody(respondents)
         self._relational = [program for program in by_priority(programs) if program.document.cadence is not None]
@@ -95,11 +95,11 @@ class Simulation:
             respondents=self._everybody,
             touchpoints={},
             suppressions=dict(suppressions),
-            used={},
+            quotas_used={},
             now=datetime.min,  # noqa: DTZ901 - set by the first event
-            terms=terms,
+            settings=settings,
         )
-        self.outcome = Outcome()
+        self.outcome = SimulationOutcome()
 
     def take(self, event: Event[TriggerPayload]) -> None:
         """Decide an event at its own time, after the turns of the days before it."""
@@ -113,9 +113,9 @@ class Simulation:
         batch.now = event.time
         decision = batch.decide(event, digest=b"")
         self.outcome.reasons[decision.program_id or "", decision.reason] += 1
-        if decision.reason == Reason.ASKED:
+        if decision.reason == DecisionReason.ASKED:
             requests = (e.payload for e in batch.events if isinstance(e.payload, SurveyRequested))
-            self.outcome.asked += map(Asked.of, requests)
+            self.outcome.asked += map(SimulatedSurvey.of, requests)
         for gathered in (batch.decisions, batch.events, batch.missing):
             gathered.clear()
 

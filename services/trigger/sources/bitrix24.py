@@ -17,7 +17,7 @@ import structlog
 
 from services.trigger.domain.sources.source import Source
 from services.trigger.repository import deal_fetches
-from services.trigger.repository.deal_fetches import Reread
+from services.trigger.repository.deal_fetches import DealFetch
 from shared.contract.vocabulary import Service
 from shared.database.db import Sessions
 from shared.database.isolated import isolated
@@ -35,7 +35,7 @@ GIVE_UP_AFTER = 100  # about four days
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class DealNotice:
     deal: str
 
 
@@ -43,7 +43,7 @@ class FetchFailed(Exception):
     """The CRM did not tell: try again later."""
 
 
-def read_notice(body: bytes, tokens: Sequence[str]) -> Notice | None:
+def read_notice(body: bytes, tokens: Sequence[str]) -> DealNotice | None:
     """Read the form; None is an event of no interest. Raises Unauthorized."""
     try:
         form = dict(parse_qsl(body.decode(), max_num_fields=200))
@@ -55,11 +55,11 @@ def read_notice(body: bytes, tokens: Sequence[str]) -> Notice | None:
     deal = form.get("data[FIELDS][ID]", "")
     if form.get("event", "").upper() not in _EVENTS or not (deal.isascii() and deal.isdigit() and len(deal) <= 20):
         return None
-    return Notice(deal)
+    return DealNotice(deal)
 
 
 @dataclass(slots=True)
-class Rereading:
+class DealFetcher:
     """Asks for what was noticed, one deal after another, and hands each to the door.
 
     `decide` takes (source, body, headers). A deal that cannot be read is tried again for days, then given up.
@@ -83,7 +83,7 @@ class Rereading:
         await self._perform(reread)
         return 1
 
-    async def _perform(self, reread: Reread) -> None:
+    async def _perform(self, reread: DealFetch) -> None:
         try:
             with isolated(
                 "deal", service=Service.TRIGGER, passing=(FetchFailed,), outages=True, ref=reread.ref
@@ -98,12 +98,12 @@ class Rereading:
         async with self.sessions.begin() as session:
             await deal_fetches.done(session, reread)
 
-    async def _read(self, reread: Reread) -> None:
+    async def _read(self, reread: DealFetch) -> None:
         if source := self.sources.get(reread.source):
             found = await self._ask(source, reread.ref)
             await self.decide(source, json.dumps(found).encode(), {})
 
-    async def _put_off(self, reread: Reread, why: str) -> None:
+    async def _put_off(self, reread: DealFetch, why: str) -> None:
         given_up = reread.attempts >= GIVE_UP_AFTER
         report = log.error if given_up else log.warning
         report("reread.failed", source=reread.source, ref=reread.ref, attempts=reread.attempts, why=why)

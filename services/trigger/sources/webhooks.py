@@ -24,7 +24,7 @@ from services.trigger.domain.sources.source import Source, SourceKind
 from services.trigger.handlers.intake import EventIntake
 from services.trigger.handlers.mapped_events import EventWithoutCustomer, complete, from_source, read_mapped
 from services.trigger.repository import deal_fetches
-from services.trigger.sources.bitrix24 import Notice, read_notice
+from services.trigger.sources.bitrix24 import DealNotice, read_notice
 from shared import metrics
 from shared.contract.cloudevents import Event
 from shared.contract.events import CrmPayload
@@ -41,7 +41,7 @@ log = structlog.get_logger()
 _PING = re.compile(rb"webhook_id=\d{1,20}")  # WooCommerce asks whether anybody is there, unsigned, as a form
 
 
-class Result(StrEnum):
+class WebhookResult(StrEnum):
     DECIDED = "decided"
     KNOWN = "known"  # its id was used before: the first message stands
     IGNORED = "ignored"
@@ -50,87 +50,89 @@ class Result(StrEnum):
     REFUSED = "refused"
 
 
-class Taken(BaseModel):
-    result: Literal[Result.DECIDED, Result.KNOWN, Result.IGNORED, Result.PARKED, Result.QUEUED]
+class AcceptedWebhook(BaseModel):
+    result: Literal[
+        WebhookResult.DECIDED, WebhookResult.KNOWN, WebhookResult.IGNORED, WebhookResult.PARKED, WebhookResult.QUEUED
+    ]
 
 
 @dataclass(frozen=True, slots=True)
 class SourceWebhooks:
-    door: EventIntake
+    intake: EventIntake
     sources: Mapping[str, Source]
 
     def router(self) -> APIRouter:
         router = APIRouter(tags=["events"])
 
         @router.post("/v1/hooks/{source}", status_code=HTTPStatus.ACCEPTED)
-        async def post_hook(source: str, request: Request) -> Taken:
+        async def post_hook(source: str, request: Request) -> AcceptedWebhook:
             """Take a webhook of a configured source."""
             found = self.sources.get(source)
             if found is None or not found.kind.is_webhook:
                 raise NotFound("No such source")
-            return Taken(result=await self._take(found, await request.body(), dict(request.headers)))
+            return AcceptedWebhook(result=await self._take(found, await request.body(), dict(request.headers)))
 
         return router
 
-    async def _take(self, source: Source, body: bytes, headers: Mapping[str, str]) -> Result:
+    async def _take(self, source: Source, body: bytes, headers: Mapping[str, str]) -> WebhookResult:
         try:
             result = await self._result(source, body, headers)
         except Unauthorized:
-            metrics.HOOKS.labels(Service.TRIGGER, source.id, Result.REFUSED).inc()
+            metrics.HOOKS.labels(Service.TRIGGER, source.id, WebhookResult.REFUSED).inc()
             raise
         metrics.HOOKS.labels(Service.TRIGGER, source.id, result).inc()
         return result
 
-    async def _result(self, source: Source, body: bytes, headers: Mapping[str, str]) -> Result:
+    async def _result(self, source: Source, body: bytes, headers: Mapping[str, str]) -> WebhookResult:
         if source.kind is SourceKind.BITRIX24:
             return await self._note(source, read_notice(body, source.secrets))
         if source.kind is SourceKind.WOOCOMMERCE and _PING.fullmatch(body):
-            return Result.IGNORED
+            return WebhookResult.IGNORED
         if source.signature is None or not is_signed(
             body, headers, signature=source.signature, secrets=source.secrets, at=time.time()
         ):
             raise Unauthorized("The signature is wrong", "It is made with another secret, or of another body.")
         return await self.decide(source, body, {name: headers[name] for name in headers if name.startswith("x-")})
 
-    async def _note(self, source: Source, notice: Notice | None) -> Result:
+    async def _note(self, source: Source, notice: DealNotice | None) -> WebhookResult:
         """Keep what is to be asked of the CRM; the notice itself says only its number."""
         if notice is None:
-            return Result.IGNORED
-        async with self.door.sessions.begin() as session:
+            return WebhookResult.IGNORED
+        async with self.intake.sessions.begin() as session:
             await deal_fetches.add(session, source.id, notice.deal)
-        return Result.QUEUED
+        return WebhookResult.QUEUED
 
-    async def decide(self, source: Source, body: bytes, headers: Mapping[str, str]) -> Result:
+    async def decide(self, source: Source, body: bytes, headers: Mapping[str, str]) -> WebhookResult:
         """Decide a message of a source, or park it."""
         position = f"hooks/{source.id}/{hashlib.sha256(body).hexdigest()[:16]}"
         message = from_source(source, Message("", "", body, headers, position))
         try:
             event = await self._read(message)
             if event is None:
-                return Result.IGNORED
-            await self.door.decide_one(event)
+                return WebhookResult.IGNORED
+            await self.intake.decide_one(event)
         except InvalidEvent as error:
             await self._park(source, message, str(error))
-            return Result.PARKED
+            return WebhookResult.PARKED
         except Conflict:
-            return Result.KNOWN
+            return WebhookResult.KNOWN
         except Exception as error:
             if is_transient(error):
                 raise
             refuse("webhook", error, service=Service.TRIGGER, source=source.id, position=position)
             await self._park(source, message, f"could not be handled: {type(error).__name__}")
-            return Result.PARKED
-        return Result.DECIDED
+            return WebhookResult.PARKED
+        return WebhookResult.DECIDED
 
     async def _read(self, message: Message) -> Event[CrmPayload] | None:
-        read = read_mapped(message, self.sources, received=self.door.clock.now())
+        read = read_mapped(message, self.sources, received=self.intake.clock.now())
         if not isinstance(read, EventWithoutCustomer):
             return read
-        async with self.door.sessions() as session:
+        async with self.intake.sessions() as session:
             return await complete(session, read)
 
     async def _park(self, source: Source, message: Message, reason: str) -> None:
-        async with self.door.sessions.begin() as session:
+        async with self.intake.sessions.begin() as session:
             await parking.park(session, [(message, reason)])
         metrics.PARKED.labels(Service.TRIGGER, "invalid").inc()
         log.warning("message.parked", source=source.id, position=message.position, reason=reason)

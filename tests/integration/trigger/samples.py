@@ -11,7 +11,7 @@ import tenacity
 
 from services.trigger.domain.deciding.batch import InstallationSettings
 from services.trigger.domain.deciding.stored_decision import StoredDecision
-from services.trigger.handlers.events import Conflict, decide_events, read_event
+from services.trigger.handlers.events import EventIdConflict, decide_events, read_event
 from services.trigger.repository.new_rows import Raced
 from shared.contract.cloudevents import Event
 from shared.contract.events import Payload
@@ -20,7 +20,7 @@ from shared.messaging import codec
 from shared.messaging.transport import Message
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-TERMS = InstallationSettings(link_key="dev")
+SETTINGS = InstallationSettings(link_key="dev")
 
 CUSTOMER: dict[str, Any] = {"id": "c1", "name": "Ann", "email": "ann@shop.example"}
 
@@ -51,18 +51,20 @@ def message(sent: dict[str, Any]) -> Message:
 
 async def decide(
     database: db.Database, sent: Sequence[dict[str, Any]], *, now: datetime = NOW
-) -> list[StoredDecision | Conflict]:
+) -> list[StoredDecision | EventIdConflict]:
     """Decide as a door does: a race that was lost is run again."""
     async for attempt in tenacity.AsyncRetrying(retry=tenacity.retry_if_exception_type(Raced)):
         with attempt:
             async with database.sessions.begin() as session:
-                return await decide_events(session, [read_event(message(one)) for one in sent], now=now, terms=TERMS)
+                return await decide_events(
+                    session, [read_event(message(one)) for one in sent], now=now, settings=SETTINGS
+                )
     raise AssertionError
 
 
 async def reasons(database: db.Database, sent: Sequence[dict[str, Any]], *, now: datetime = NOW) -> list[str]:
     verdicts = await decide(database, sent, now=now)
-    return ["conflict" if isinstance(verdict, Conflict) else verdict.reason for verdict in verdicts]
+    return ["conflict" if isinstance(verdict, EventIdConflict) else verdict.reason for verdict in verdicts]
 
 
 async def published(database: db.Database, *, but: Sequence[str] = ("program.published",)) -> list[Event[Payload]]:

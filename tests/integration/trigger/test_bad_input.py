@@ -16,21 +16,21 @@ import pytest
 
 from services.trigger import main
 from services.trigger.config import TriggerSettings
-from services.trigger.domain.sources.mapping import Mapped, compile_mapping
+from services.trigger.domain.sources.mapping import MappedEvent, compile_mapping
 from services.trigger.domain.sources.source import Source, SourceKind, read_mapping
-from services.trigger.files.ingest import FileIngest, Mode
+from services.trigger.files.ingest import FileIngest, IngestMode
 from services.trigger.handlers.intake import EventIntake
 from services.trigger.handlers.mapped_events import from_source
 from services.trigger.repository import deal_fetches
-from services.trigger.sources.bitrix24 import Rereading
-from services.trigger.sources.webhooks import Result, SourceWebhooks
+from services.trigger.sources.bitrix24 import DealFetcher
+from services.trigger.sources.webhooks import SourceWebhooks, WebhookResult
 from shared.clock import ManualClock
 from shared.database import db
 from shared.database.db import Database
 from shared.messaging import parking
 from shared.messaging.transport import EventLog, Message
 from tests import corpora
-from tests.integration.trigger.samples import TERMS, purchase
+from tests.integration.trigger.samples import SETTINGS, purchase
 from tests.integration.trigger.vendors import BITRIX_CONTACT, BITRIX_DEAL, SHOPIFY_ORDER, WOO_ORDER
 
 MAPPINGS = Path(main.__file__).parent / "mappings"
@@ -55,8 +55,8 @@ async def poisoned(installed: Database) -> Database:
 
 
 @pytest.fixture
-def door(poisoned: Database, clock: ManualClock) -> EventIntake:
-    return EventIntake(poisoned.sessions, clock, TERMS)
+def intake(poisoned: Database, clock: ManualClock) -> EventIntake:
+    return EventIntake(poisoned.sessions, clock, SETTINGS)
 
 
 async def decided(database: Database) -> list[str]:
@@ -86,23 +86,23 @@ async def test_event_of_a_batch_that_cannot_be_handled_is_answered_alone(
 
 
 async def test_event_that_cannot_be_handled_takes_none_that_comes_beside_it(
-    poisoned: Database, door: EventIntake
+    poisoned: Database, intake: EventIntake
 ) -> None:
-    hooks = SourceWebhooks(door, {"s": Source("s", SourceKind.GENERIC)})
+    hooks = SourceWebhooks(intake, {"s": Source("s", SourceKind.GENERIC)})
     ids = ["e1", "poison", *(f"f{number}" for number in range(10))]
     sent = [json.dumps(purchase(id_, customer={"id": id_})).encode() for id_ in ids]
     became = await asyncio.gather(*(hooks.decide(hooks.sources["s"], one, {}) for one in sent))
-    assert became == [Result.DECIDED, Result.PARKED, *[Result.DECIDED] * 10]
+    assert became == [WebhookResult.DECIDED, WebhookResult.PARKED, *[WebhookResult.DECIDED] * 10]
     assert sorted(await decided(poisoned)) == sorted(set(ids) - {"poison"})
     assert await parked(poisoned) == ["could not be handled: DataError"]
 
 
 async def test_line_of_a_file_that_cannot_be_handled_is_refused_alone(
-    poisoned: Database, door: EventIntake, tmp_path: Path
+    poisoned: Database, intake: EventIntake, tmp_path: Path
 ) -> None:
     path = tmp_path / "sales.jsonl"
     path.write_text("\n".join(json.dumps(purchase(id_)) for id_ in ("e1", "poison", "e2")))
-    report = await FileIngest(door, path, Mode.INGEST, Source("s", SourceKind.GENERIC)).run()
+    report = await FileIngest(intake, path, IngestMode.INGEST, Source("s", SourceKind.GENERIC)).run()
     assert (report.refused, report.reasons.total()) == (1, 2)
     assert await decided(poisoned) == ["e1", "e2"]
 
@@ -110,11 +110,11 @@ async def test_line_of_a_file_that_cannot_be_handled_is_refused_alone(
 async def test_mapping_that_raises_parks_each_message_and_ends_no_consumer(
     installed: Database, event_log: EventLog, clock: ManualClock
 ) -> None:
-    def broken(_found: Any) -> Mapped | None:
+    def broken(_found: Any) -> MappedEvent | None:
         raise TypeError("'str' object does not support item assignment")
 
     sources = {"theirs": Source("theirs", SourceKind.KAFKA, read=broken)}
-    logs = main.Logs(event_log, event_log, event_log)
+    logs = main.EventLogs(event_log, event_log, event_log)
     consumer = main.consumers(TriggerSettings(_env_file=None), installed, logs, sources=sources, clock=clock)["crm"]
     theirs = [from_source(sources["theirs"], Message("", "", b"{}", {}, str(number))) for number in range(150)]
     ours = Message("crm.events", "", json.dumps(purchase("e1")).encode())
@@ -128,7 +128,7 @@ async def test_mapping_that_raises_parks_each_message_and_ends_no_consumer(
 # --- deals
 
 
-class Deals(Rereading):
+class Deals(DealFetcher):
     """Reads deals out of memory."""
 
     found: Mapping[str, Any]
@@ -144,18 +144,18 @@ async def noticed(database: Database, *deals: str) -> None:
             await deal_fetches.add(session, "crm", deal)
 
 
-def deals(door: EventIntake, found: Mapping[str, Any]) -> Deals:
-    made = Deals(door.sessions, {"crm": DEALS}, SourceWebhooks(door, {"crm": DEALS}).decide)
+def deals(intake: EventIntake, found: Mapping[str, Any]) -> Deals:
+    made = Deals(intake.sessions, {"crm": DEALS}, SourceWebhooks(intake, {"crm": DEALS}).decide)
     made.found = found
     return made
 
 
 async def test_deal_that_cannot_be_read_is_put_off_and_the_others_are_decided(
-    poisoned: Database, door: EventIntake
+    poisoned: Database, intake: EventIntake
 ) -> None:
     found = {"1": BITRIX_DEAL, "3": {**BITRIX_DEAL, "ID": "poison"}, "4": {**BITRIX_DEAL, "ID": "4"}}
     await noticed(poisoned, "1", "2", "3", "4")  # the second raises KeyError
-    reading = deals(door, found)
+    reading = deals(intake, found)
     assert [await reading.tick() for _ in range(5)] == [1, 1, 1, 1, 0]
     assert await decided(poisoned) == ["deal-410-won", "deal-4-won"]
     assert await parked(poisoned) == ["could not be handled: DataError"]
@@ -164,7 +164,7 @@ async def test_deal_that_cannot_be_read_is_put_off_and_the_others_are_decided(
     assert [tuple(row) for row in rows] == [("2", True)]
 
 
-async def test_lease_of_a_deal_begins_when_it_is_its_turn(poisoned: Database, door: EventIntake) -> None:
+async def test_lease_of_a_deal_begins_when_it_is_its_turn(poisoned: Database, intake: EventIntake) -> None:
     """While one process reads a slow deal, another reads the next ones."""
     await noticed(poisoned, "1", "2")
     slow, going_on = asyncio.Event(), asyncio.Event()
@@ -174,11 +174,11 @@ async def test_lease_of_a_deal_begins_when_it_is_its_turn(poisoned: Database, do
         await going_on.wait()
 
     found = {number: {**BITRIX_DEAL, "ID": number} for number in ("1", "2")}
-    one = Deals(door.sessions, {"crm": DEALS}, slowly)
+    one = Deals(intake.sessions, {"crm": DEALS}, slowly)
     one.found = found
     reading = asyncio.create_task(one.tick())
     await slow.wait()
-    assert [await deals(door, found).tick() for _ in range(2)] == [1, 0]
+    assert [await deals(intake, found).tick() for _ in range(2)] == [1, 0]
     assert await decided(poisoned) == ["deal-2-won"]
     going_on.set()
     await reading
@@ -206,7 +206,7 @@ def woo_order(number: int, _chance: random.Random) -> tuple[Any, dict[str, str]]
 async def test_whatever_a_vendor_sends_it_is_decided_or_parked_and_the_good_ones_decided(
     poisoned: Database, event_log: EventLog, clock: ManualClock, name: str, make: Make
 ) -> None:
-    chance, source, logs = random.Random(corpora.SEED), vendor(name), main.Logs(event_log, event_log, event_log)
+    chance, source, logs = random.Random(corpora.SEED), vendor(name), main.EventLogs(event_log, event_log, event_log)
     inputs = corpora.SIZE if name == "bitrix24" else corpora.SIZE // 5
     settings, good = TriggerSettings(_env_file=None), range(0, inputs, 10)
     consumer = main.consumers(settings, poisoned, logs, sources={name: source}, clock=clock)["crm"]

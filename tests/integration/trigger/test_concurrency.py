@@ -30,7 +30,7 @@ from shared.messaging import parking
 from tests.integration.trigger.samples import (
     CUSTOMER,
     NOW,
-    TERMS,
+    SETTINGS,
     body,
     cancellation,
     count,
@@ -98,7 +98,7 @@ async def test_every_door_at_once(installed: Database, client: httpx.AsyncClient
             chance.shuffle(told)
             events = [cloudevents.new(payload, service=Service.SCORING, at=NOW) for payload in told]
             async with installed.sessions.begin() as session:
-                await on_feedback(session, events, now=NOW, terms=TERMS)
+                await on_feedback(session, events, now=NOW, settings=SETTINGS)
 
     async def programs() -> None:
         for number in range(10):

@@ -36,7 +36,7 @@ from shared.database import db
 from tests.integration.trigger.samples import (
     CUSTOMER,
     NOW,
-    TERMS,
+    SETTINGS,
     cancellation,
     count,
     decide,
@@ -52,7 +52,7 @@ def told(*payloads: Payload) -> list[Event[Payload]]:
 
 async def handle(database: db.Database, events: Sequence[Event[Payload]]) -> None:
     async with database.sessions.begin() as session:
-        await on_feedback(session, events, now=NOW, terms=TERMS)
+        await on_feedback(session, events, now=NOW, settings=SETTINGS)
 
 
 def answer(

@@ -18,22 +18,22 @@ from services.trigger.commands import files
 from services.trigger.commands.files import take_waiting
 from services.trigger.domain.sources.source import Source, SourceKind
 from services.trigger.files import ingest as taking_module
-from services.trigger.files.ingest import FileIngest, Mode
-from services.trigger.handlers.events import Conflict
+from services.trigger.files.ingest import FileIngest, IngestMode
+from services.trigger.handlers.events import EventIdConflict
 from services.trigger.handlers.intake import EventIntake, Verdict
 from shared.clock import ManualClock
 from shared.contract.cloudevents import Event
 from shared.contract.events import CrmPayload
 from shared.database import db
 from shared.database.db import Database
-from tests.integration.trigger.samples import NOW, TERMS, count, decide, later, published, purchase, reasons
+from tests.integration.trigger.samples import NOW, SETTINGS, count, decide, later, published, purchase, reasons
 
 SHOP = Source("my-shop", SourceKind.GENERIC)
 
 
 @pytest.fixture
-def door(installed: Database, clock: ManualClock) -> EventIntake:
-    return EventIntake(installed.sessions, clock, TERMS)
+def intake(installed: Database, clock: ManualClock) -> EventIntake:
+    return EventIntake(installed.sessions, clock, SETTINGS)
 
 
 def table(path: Path, rows: int, *, wrong: frozenset[int] = frozenset()) -> Path:
@@ -48,9 +48,9 @@ def table(path: Path, rows: int, *, wrong: frozenset[int] = frozenset()) -> Path
 
 
 async def test_table_is_ingested_and_refused_lines_are_named_by_number(
-    door: EventIntake, installed: Database, tmp_path: Path
+    intake: EventIntake, installed: Database, tmp_path: Path
 ) -> None:
-    taking = FileIngest(door, table(tmp_path / "sales.csv", 5, wrong=frozenset({1, 3})), Mode.INGEST, SHOP)
+    taking = FileIngest(intake, table(tmp_path / "sales.csv", 5, wrong=frozenset({1, 3})), IngestMode.INGEST, SHOP)
     report = await taking.run()
     assert (report.reasons, report.refused) == (Counter(asked=3), 2)
     with taking.refusals.open(newline="") as file:
@@ -64,21 +64,21 @@ async def test_table_is_ingested_and_refused_lines_are_named_by_number(
 
 
 async def test_second_run_of_a_file_does_nothing_and_again_changes_nothing(
-    door: EventIntake, installed: Database, tmp_path: Path
+    intake: EventIntake, installed: Database, tmp_path: Path
 ) -> None:
     path = table(tmp_path / "sales.csv", 3)
-    await FileIngest(door, path, Mode.INGEST, SHOP).run()
-    second = await FileIngest(door, path, Mode.INGEST, SHOP).run()
+    await FileIngest(intake, path, IngestMode.INGEST, SHOP).run()
+    second = await FileIngest(intake, path, IngestMode.INGEST, SHOP).run()
     assert (second.reasons.total(), second.resumed_at) == (0, 7)
-    again = await FileIngest(door, path, Mode.INGEST, SHOP).run(again=True)
+    again = await FileIngest(intake, path, IngestMode.INGEST, SHOP).run(again=True)
     assert (again.reasons, again.known) == (Counter(asked=3), 3)
     assert await count(installed, "decisions") == 3
-    longer = await FileIngest(door, table(path, 4), Mode.INGEST, SHOP).run()
+    longer = await FileIngest(intake, table(path, 4), IngestMode.INGEST, SHOP).run()
     assert (longer.reasons.total(), longer.known) == (4, 3)
 
 
 async def test_interrupted_run_is_taken_up_where_it_ended(
-    door: EventIntake, installed: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    intake: EventIntake, installed: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(taking_module, "BATCH", 10)
     path = table(tmp_path / "sales.csv", 35, wrong=frozenset({2, 33}))
@@ -90,9 +90,9 @@ async def test_interrupted_run_is_taken_up_where_it_ended(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        await FileIngest(door, path, Mode.INGEST, SHOP).run(progress=stop_after_two)
+        await FileIngest(intake, path, IngestMode.INGEST, SHOP).run(progress=stop_after_two)
     assert await count(installed, "decisions") == 19
-    report = await FileIngest(door, path, Mode.INGEST, SHOP).run()
+    report = await FileIngest(intake, path, IngestMode.INGEST, SHOP).run()
     assert (report.reasons, report.refused, report.resumed_at) == (Counter(asked=14), 1, 41)
     assert (tmp_path / "sales.csv.refused.csv").read_text().splitlines()[1:] == [
         line for line in (tmp_path / "sales.csv.refused.csv").read_text().splitlines() if line[0].isdigit()
@@ -123,19 +123,19 @@ async def test_process_killed_around_a_batch_loses_and_repeats_no_record(
     monkeypatch.setattr(taking_module, "BATCH", 10)
     path = table(tmp_path / "sales.csv", 25)
     with pytest.raises(Killed):
-        await FileIngest(DyingDoor(installed.sessions, clock, TERMS), path, Mode.INGEST, SHOP).run()
-    report = await FileIngest(EventIntake(installed.sessions, clock, TERMS), path, Mode.INGEST, SHOP).run()
+        await FileIngest(DyingDoor(installed.sessions, clock, SETTINGS), path, IngestMode.INGEST, SHOP).run()
+    report = await FileIngest(EventIntake(installed.sessions, clock, SETTINGS), path, IngestMode.INGEST, SHOP).run()
     assert (report.reasons, report.known) == (Counter(asked=15), 10 if decided else 0)
     assert (await count(installed, "decisions"), len(await published(installed))) == (25, 25)
 
 
 async def test_backfill_of_recent_purchases_fills_the_history_and_asks_nobody(
-    door: EventIntake, installed: Database, tmp_path: Path
+    intake: EventIntake, installed: Database, tmp_path: Path
 ) -> None:
     path = tmp_path / "year.jsonl"
     old = [purchase(f"e{n}", at=later(days=-2 * n), customer={"id": "c1", "email": "a@b.example"}) for n in range(1, 5)]
     path.write_text("\n\n".join(json.dumps(one) for one in [*old, {"id": "x"}]))
-    report = await FileIngest(door, path, Mode.BACKFILL, SHOP).run()
+    report = await FileIngest(intake, path, IngestMode.BACKFILL, SHOP).run()
     assert report.refused == 1
     assert report.reasons == Counter(historic=4)
     assert await published(installed) == []
@@ -145,16 +145,16 @@ async def test_backfill_of_recent_purchases_fills_the_history_and_asks_nobody(
 
 
 async def test_order_of_a_backfill_may_be_sent_live_too_and_the_other_way_round(
-    door: EventIntake, installed: Database, tmp_path: Path
+    intake: EventIntake, installed: Database, tmp_path: Path
 ) -> None:
     assert await reasons(installed, [purchase("e1", touchpoint={"store": "s"})]) == ["asked"]
     path = tmp_path / "year.jsonl"
     path.write_text("\n".join(json.dumps(one) for one in [purchase("e1"), purchase("e2")]))
-    report = await FileIngest(door, path, Mode.BACKFILL, SHOP).run()
+    report = await FileIngest(intake, path, IngestMode.BACKFILL, SHOP).run()
     assert (report.reasons, report.refused) == (Counter(asked=1, historic=1), 0)
     assert await reasons(installed, [purchase("e2", touchpoint={"store": "s"})]) == ["historic"]
     (other,) = await decide(installed, [purchase("e2", order="another")])
-    assert isinstance(other, Conflict), "one id for two orders is refused still"
+    assert isinstance(other, EventIdConflict), "one id for two orders is refused still"
 
 
 def names(folder: Path) -> list[str]:
@@ -162,7 +162,7 @@ def names(folder: Path) -> list[str]:
 
 
 async def test_files_in_a_watched_folder_are_taken_and_put_aside(
-    door: EventIntake, installed: Database, tmp_path: Path
+    intake: EventIntake, installed: Database, tmp_path: Path
 ) -> None:
     (tmp_path / "done").mkdir()
     table(tmp_path / "a.csv", 2, wrong=frozenset({0}))
@@ -173,7 +173,7 @@ async def test_files_in_a_watched_folder_are_taken_and_put_aside(
     fresh.write_text("x")
     later_than_both = time.time() + 10
     os.utime(fresh, (later_than_both, later_than_both))
-    await take_waiting(door, tmp_path, SHOP, at=later_than_both)
+    await take_waiting(intake, tmp_path, SHOP, at=later_than_both)
     left = names(tmp_path)
     assert left == ["a.csv.refused.csv", "done", "notes.txt", "still-being-written.csv"]
     assert names(tmp_path / "done") == ["a.csv", "b.jsonl", "broken.csv"]
@@ -181,26 +181,26 @@ async def test_files_in_a_watched_folder_are_taken_and_put_aside(
 
 
 async def test_what_is_no_file_in_a_watched_folder_is_passed_over(
-    door: EventIntake, installed: Database, tmp_path: Path
+    intake: EventIntake, installed: Database, tmp_path: Path
 ) -> None:
     (tmp_path / "done").mkdir()
     (tmp_path / "nowhere.csv").symlink_to(tmp_path / "nonexistent")
     (tmp_path / "folder.csv").mkdir()
     os.mkfifo(tmp_path / "pipe.csv")
     (tmp_path / "sales.jsonl").write_text(json.dumps(purchase("e1")))
-    await take_waiting(door, tmp_path, SHOP, at=time.time() + 10)
+    await take_waiting(intake, tmp_path, SHOP, at=time.time() + 10)
     assert await count(installed, "decisions") == 1
     assert names(tmp_path / "done") == ["sales.jsonl"]
 
 
 async def test_second_file_of_a_name_takes_the_place_of_nothing(
-    door: EventIntake, installed: Database, tmp_path: Path
+    intake: EventIntake, installed: Database, tmp_path: Path
 ) -> None:
     (tmp_path / "done").mkdir()
     for day in range(3):
         lines = [json.dumps(purchase(f"e{day}")), f"refused on day {day}"]
         (tmp_path / "sales.jsonl").write_text("\n".join(lines))
-        await take_waiting(door, tmp_path, SHOP, at=time.time() + 10)
+        await take_waiting(intake, tmp_path, SHOP, at=time.time() + 10)
     assert await count(installed, "decisions") == 3
     taken = ["sales.jsonl", "sales.2.jsonl", "sales.3.jsonl"]
     assert names(tmp_path / "done") == sorted(taken)
@@ -209,7 +209,7 @@ async def test_second_file_of_a_name_takes_the_place_of_nothing(
     refused = ["done", "sales.jsonl.2.refused.csv", "sales.jsonl.3.refused.csv", "sales.jsonl.refused.csv"]
     assert names(tmp_path) == refused
     assert [(tmp_path / name).read_text().count("2,body") for name in refused[1:]] == [1, 1, 1]
-    await take_waiting(door, tmp_path, SHOP, at=time.time() + 10)
+    await take_waiting(intake, tmp_path, SHOP, at=time.time() + 10)
     assert names(tmp_path) == refused, "what was refused is no file of events"
 
 

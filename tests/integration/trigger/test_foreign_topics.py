@@ -59,7 +59,7 @@ def change(id_: int, **after: Any) -> Message:
 async def consuming(
     settings: TriggerSettings, database: Database, event_log: EventLog, clock: ManualClock
 ) -> AsyncIterator[None]:
-    logs = main.Logs(event_log, event_log, event_log)
+    logs = main.EventLogs(event_log, event_log, event_log)
     stop = asyncio.Event()
     async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
         for consumer in main.consumers(settings, database, logs, sources=load_sources(settings), clock=clock).values():

@@ -134,7 +134,7 @@ positions = itertools.count()
 
 @pytest.fixture
 def crm(installed: Database, event_log: EventLog, clock: ManualClock) -> Any:
-    logs = main.Logs(event_log, event_log, event_log)
+    logs = main.EventLogs(event_log, event_log, event_log)
     return main.consumers(TriggerSettings(_env_file=None), installed, logs, sources=SOURCES, clock=clock)["crm"]
 
 

@@ -18,7 +18,7 @@ from prometheus_client import REGISTRY
 from services.trigger.config import TriggerSettings, load_sources
 from services.trigger.handlers.intake import EventIntake
 from services.trigger.main import build_app
-from services.trigger.sources.bitrix24 import Rereading
+from services.trigger.sources.bitrix24 import DealFetcher
 from services.trigger.sources.webhooks import SourceWebhooks
 from shared.clock import ManualClock
 from shared.contract.events import SurveyRequested
@@ -26,7 +26,7 @@ from shared.database import db
 from shared.database.db import Database
 from shared.messaging import parking
 from tests.integration.trigger import vendors
-from tests.integration.trigger.samples import NOW, TERMS, count, published
+from tests.integration.trigger.samples import NOW, SETTINGS, count, published
 from tests.integration.trigger.vendors import SHOPIFY_DELIVERED, SHOPIFY_ORDER, SHOPIFY_REDACT, WOO_ORDER
 
 GENERIC = """
@@ -215,13 +215,13 @@ async def test_generic_source_wants_its_signature_and_a_fresh_time(
 @asynccontextmanager
 async def asking(
     sources: TriggerSettings, database: Database, *, decide: Any = None
-) -> AsyncIterator[tuple[vendors.Bitrix24, Rereading]]:
+) -> AsyncIterator[tuple[vendors.Bitrix24, DealFetcher]]:
     """Put a Bitrix24 there, and what asks it."""
     async with vendors.bitrix24() as crm:
         urls = TriggerSettings(_env_file=None, source_urls=f"my-bitrix24:{crm.url}").source_urls
         known = load_sources(sources.model_copy(update={"source_urls": urls}))
-        hooks = SourceWebhooks(EventIntake(database.sessions, ManualClock(NOW), TERMS), known)
-        rereading = Rereading(database.sessions, known, decide or hooks.decide)
+        hooks = SourceWebhooks(EventIntake(database.sessions, ManualClock(NOW), SETTINGS), known)
+        rereading = DealFetcher(database.sessions, known, decide or hooks.decide)
         yield crm, rereading
         await rereading.close()
 

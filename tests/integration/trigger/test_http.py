@@ -307,7 +307,7 @@ async def test_log_door_reads_the_same_event(client: httpx.AsyncClient, installe
 async def test_page_tells_why_in_words_and_escapes_what_was_sent(client: httpx.AsyncClient) -> None:
     await client.post(EVENTS, json=[purchase("e1"), purchase("<b>e2</b>"), cancellation("e3", order="order of e1")])
     shown = (await client.get("/decisions", params={"customer": "C1"})).text
-    assert "A cap leaves the customer in peace" in shown
+    assert "A cap blocks the survey" in shown
     assert "yes, it stopped here" in shown
     assert "The survey was withdrawn" in shown
     assert "What would have changed it:" in shown

@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.deciding.stored_decision import StoredDecision
-from services.trigger.domain.programs.program import ProgramDocument
+from services.trigger.domain.programs.document import ProgramDocument
 from services.trigger.handlers.events import decide_events, read_event
 from services.trigger.handlers.feedback import on_feedback
 from services.trigger.handlers.programs import apply_program
@@ -31,7 +31,7 @@ from shared.database import db
 from shared.database.db import Database
 from tests.integration.trigger.samples import (
     NOW,
-    TERMS,
+    SETTINGS,
     body,
     count,
     decide,
@@ -53,7 +53,7 @@ async def apply(database: Database, id_: str = "shop", **written: Any) -> None:
 async def tell(database: Database, *payloads: Payload, now: datetime = NOW) -> None:
     events = [cloudevents.new(payload, service=Service.SCORING, at=NOW) for payload in payloads]
     async with database.sessions.begin() as session:
-        await on_feedback(session, events, now=now, terms=TERMS)
+        await on_feedback(session, events, now=now, settings=SETTINGS)
 
 
 async def requests(database: Database) -> list[SurveyRequested]:
@@ -301,4 +301,4 @@ async def test_decisions_and_missing_fields_are_counted_once_they_are_committed(
 
 
 async def _decide_in(session: AsyncSession, id_: str) -> None:
-    await decide_events(session, [read_event(message(purchase(id_)))], now=NOW, terms=TERMS)
+    await decide_events(session, [read_event(message(purchase(id_)))], now=NOW, settings=SETTINGS)

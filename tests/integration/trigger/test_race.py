@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from services.trigger.config import TriggerSettings
-from services.trigger.main import CRM_TOPICS, Logs, consumers
+from services.trigger.main import CRM_TOPICS, EventLogs, consumers
 from shared.clock import ManualClock
 from shared.contract.events import SurveyRequested
 from shared.contract.topics import Topic
@@ -45,7 +45,7 @@ async def test_thousand_events_of_one_customer_through_both_doors_ask_once(  # n
     half = EVENTS // 2
     stop = asyncio.Event()
     readers = [
-        consumers(settings, installed, Logs(event_log, crm_log, crm_log), sources={}, clock=clock)["crm"]
+        consumers(settings, installed, EventLogs(event_log, crm_log, crm_log), sources={}, clock=clock)["crm"]
         for _process in range(2)
     ]
     for reader in readers:

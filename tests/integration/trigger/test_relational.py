@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from services.trigger.jobs.cadence import Cadences
+from services.trigger.jobs.cadence import CadenceJob
 from shared.clock import ManualClock
 from shared.database import db
 from shared.database.db import Database
-from tests.integration.trigger.samples import CUSTOMER, NOW, TERMS, body, decide, later
+from tests.integration.trigger.samples import CUSTOMER, NOW, SETTINGS, body, decide, later
 from tests.integration.trigger.test_programs_at_work import apply, asked, requests, somebody
 
 
@@ -23,7 +23,7 @@ async def test_relational_program_asks_every_known_customer_once_a_cadence(trigg
         clock.moment = later(days=day)
         before = len(await requests(trigger_db))
         for _ in range(2):
-            await Cadences(trigger_db.sessions, clock, TERMS).tick()
+            await CadenceJob(trigger_db.sessions, clock, SETTINGS).tick()
         by_day.append(len(await requests(trigger_db)) - before)
     assert sum(by_day[:10]) == sum(by_day[10:]) == 60
     assert max(by_day) < 20
@@ -34,9 +34,9 @@ async def test_two_schedulers_ask_nobody_twice_and_missed_days_are_made_up(trigg
     await apply(trigger_db, "quarterly", cadence="3d")
     await decide(trigger_db, [body("customer.updated", f"e{n}", customer=somebody(n)) for n in range(40)])
     clock = ManualClock(NOW)
-    await Cadences(trigger_db.sessions, clock, TERMS).tick()
+    await CadenceJob(trigger_db.sessions, clock, SETTINGS).tick()
     clock.moment = later(days=2)
-    await asyncio.gather(*(Cadences(trigger_db.sessions, clock, TERMS).tick() for _ in range(4)))
+    await asyncio.gather(*(CadenceJob(trigger_db.sessions, clock, SETTINGS).tick() for _ in range(4)))
     async with trigger_db.sessions() as session:
         rows = await db.fetch(session, "SELECT reason FROM decisions WHERE type = 'cadence.due'")
     assert [row["reason"] for row in rows] == ["asked"] * 40
@@ -46,7 +46,7 @@ async def test_relational_program_keeps_to_the_caps_of_all(trigger_db: Database)
     await apply(trigger_db)
     await apply(trigger_db, "quarterly", cadence="1d", quarantine="30d")
     await asked(trigger_db)
-    await Cadences(trigger_db.sessions, ManualClock(NOW), TERMS).tick()
+    await CadenceJob(trigger_db.sessions, ManualClock(NOW), SETTINGS).tick()
     async with trigger_db.sessions() as session:
         (row,) = await db.fetch(session, "SELECT reason, program_id FROM decisions WHERE type = 'cadence.due'")
     assert (row["reason"], row["program_id"]) == ("quarantined", "quarterly")
@@ -56,7 +56,7 @@ async def test_relational_program_asks_at_the_hour_the_customer_has(trigger_db: 
     await apply(trigger_db, "quarterly", cadence="1d", at="10:00")
     there = {**CUSTOMER, "time_zone": "Asia/Tokyo"}
     await decide(trigger_db, [body("customer.updated", "e1", customer=there)])
-    await Cadences(trigger_db.sessions, ManualClock(NOW), TERMS).tick()
+    await CadenceJob(trigger_db.sessions, ManualClock(NOW), SETTINGS).tick()
     (request,) = await requests(trigger_db)
     assert request.send_at == NOW + timedelta(hours=13)
 
@@ -66,7 +66,7 @@ async def test_who_is_only_a_name_has_no_turn(trigger_db: Database) -> None:
     await apply(trigger_db, "quarterly", cadence="1d")
     nameless = body("order.delivered", "e1", order={"id": "1"}, customer={"id": "only-a-name"})
     await decide(trigger_db, [nameless, body("customer.updated", "e2", customer=somebody(1))])
-    await Cadences(trigger_db.sessions, ManualClock(NOW), TERMS).tick()
+    await CadenceJob(trigger_db.sessions, ManualClock(NOW), SETTINGS).tick()
     async with trigger_db.sessions() as session:
         known = await db.fetch(session, "SELECT id FROM respondents ORDER BY id")
         due = await db.fetch(session, "SELECT respondent_id FROM decisions WHERE type = 'cadence.due'")

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from services.trigger.commands import app
 from services.trigger.domain.deciding.batch import InstallationSettings
-from services.trigger.domain.programs.program import ProgramDocument, ready
+from services.trigger.domain.programs.document import ProgramDocument
+from services.trigger.domain.programs.program import compile_program
 from services.trigger.domain.touchpoints import TriggerPayload
 from services.trigger.handlers.events import read_event
 from services.trigger.repository import past_events, programs
@@ -61,7 +62,7 @@ async def test_simulation_decides_as_the_service_does(installed: Database) -> No
         real += await reasons(installed, [one], now=at)
     built_in = ProgramDocument.model_validate_json(await _stored_document(installed))
     simulation = Simulation(
-        {built_in.id: ready(1, built_in)}, respondents={}, suppressions={}, terms=InstallationSettings("k")
+        {built_in.id: compile_program(1, built_in)}, respondents={}, suppressions={}, settings=InstallationSettings("k")
     )
     for event in occasions(some_weeks()):
         simulation.take(event)
@@ -82,7 +83,9 @@ async def _stored_document(database: Database) -> str:
 
 def test_simulated_relational_program_gives_everybody_one_turn_a_cadence() -> None:
     document = ProgramDocument.model_validate({"id": "q", "brand": {"name": "Shop"}, "cadence": "7d"})
-    simulation = Simulation({"q": ready(1, document)}, respondents={}, suppressions={}, terms=InstallationSettings("k"))
+    simulation = Simulation(
+        {"q": compile_program(1, document)}, respondents={}, suppressions={}, settings=InstallationSettings("k")
+    )
     known = [body("customer.updated", f"e{n}", customer={"id": f"c{n}", "email": "a@b.test"}) for n in range(30)]
     end = body("customer.updated", "end", at=later(days=14), customer={"id": "c0"})
     for event in occasions([*known, end]):

@@ -10,7 +10,7 @@ from msgspec.structs import fields, replace
 
 from services.trigger.domain.deciding.stored_decision import EventKey
 from services.trigger.domain.respondents import ContactCause, Respondent
-from services.trigger.domain.touchpoints import Touchpoint, TouchpointKey, TouchpointKind, TouchpointState
+from services.trigger.domain.touchpoints import TouchpointKey, TouchpointKind, TouchpointRecord, TouchpointState
 from services.trigger.repository import decisions, respondents, touchpoints
 from shared.contract.events import Consent
 from shared.database import db
@@ -19,8 +19,8 @@ from shared.messaging import parking
 from shared.messaging.transport import Message
 from tests.integration.trigger.samples import NOW, body, decide, later, message, purchase
 
-BARE = Touchpoint(TouchpointKey("c1", TouchpointKind.SERVICE, "7"))
-FULL = Touchpoint(
+BARE = TouchpointRecord(TouchpointKey("c1", TouchpointKind.SERVICE, "7"))
+FULL = TouchpointRecord(
     BARE.key,
     source="shop",
     event_id="e1",
@@ -49,7 +49,7 @@ ANN = Respondent(
     last_answered_at=later(days=-4),
     last_category="promoter",
     last_score=10,
-    moments={
+    last_contacts={
         ContactCause.INVITATION.value: {"shop": later(days=-5)},
         ContactCause.ANSWER.value: {"shop": later(days=-4)},
     },

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from services.trigger.domain.programs.conditions import Condition, EventFields, Fields, compile_check, count, depth
+from services.trigger.domain.programs.conditions import Condition, compile_check, count, depth
+from services.trigger.domain.programs.event_fields import EventFields, Fields
 from services.trigger.domain.respondents import ContactCause, Respondent
 from shared.contract.events import Customer, CustomerUpdated, Order, PurchaseCompleted, Touchpoint
 
@@ -137,6 +138,6 @@ def test_fields_come_from_event_customer_and_history() -> None:
 
 
 def test_days_since_asked_are_whole_days() -> None:
-    respondent = Respondent("c1").noting(ContactCause.INVITATION, "shop", NOW - timedelta(days=3, hours=23))
+    respondent = Respondent("c1").with_contact(ContactCause.INVITATION, "shop", NOW - timedelta(days=3, hours=23))
     payload = CustomerUpdated(customer=Customer(id="c1"))
     assert EventFields(payload, "shop", respondent, NOW)["history.days_since_asked"] == 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,20 +11,22 @@ from uuid import UUID
 import pytest
 from msgspec import structs
 
-from services.trigger.domain.deciding.cases import Decision, Facts, Reason
-from services.trigger.domain.deciding.decide import decide, touched
+from services.trigger.domain.deciding.cases import Decision, DecisionFacts, DecisionReason
+from services.trigger.domain.deciding.decide import decide, updated_touchpoint
 from services.trigger.domain.deciding.requests import survey_request
-from services.trigger.domain.deciding.suppressions import Suppression
-from services.trigger.domain.programs.program import Program, ProgramDocument, ready
+from services.trigger.domain.deciding.suppressions import StoredSuppression
+from services.trigger.domain.programs.document import ProgramDocument
+from services.trigger.domain.programs.program import CompiledProgram, compile_program
 from services.trigger.domain.respondents import ContactCause, Respondent
 from services.trigger.domain.touchpoints import (
-    Touchpoint,
     TouchpointKey,
     TouchpointKind,
+    TouchpointRecord,
     TouchpointState,
     TriggerPayload,
     touchpoint_key,
 )
+from shared.contract.cloudevents import Event
 from shared.contract.events import (
     Consent,
     Customer,
@@ -49,35 +51,38 @@ REACHABLE = Respondent("c1", email="ann@shop.example", phone="+79161234567")
 
 
 def asked_at(moment: datetime, respondent: Respondent = REACHABLE) -> Respondent:
-    return respondent.noting(ContactCause.INVITATION, "shop", moment)
+    return respondent.with_contact(ContactCause.INVITATION, "shop", moment)
 
 
-@dataclass(frozen=True)
-class Sent:
-    payload: TriggerPayload
-    time: datetime = NOW
-    id: str = "e1"
-    source: str = "shop"
+def sent(payload: TriggerPayload, *, at: datetime = NOW, id_: str = "e1") -> Event[TriggerPayload]:
+    return Event(id_, "shop", at, payload)
 
 
-PURCHASE = Sent(PurchaseCompleted(customer=Customer(id="c1"), order=Order(id="1")))
-CANCELLATION = Sent(PurchaseCancelled(customer=CustomerRef(id="c1"), order=OrderRef(id="1")))
+PURCHASE = sent(PurchaseCompleted(customer=Customer(id="c1"), order=Order(id="1")))
+CANCELLATION = sent(PurchaseCancelled(customer=CustomerRef(id="c1"), order=OrderRef(id="1")))
 
 
-def program(id_: str = "shop", **written: Any) -> Program:
+def program(id_: str = "shop", **written: Any) -> CompiledProgram:
     document = {"id": id_, "brand": {"name": "Shop"}, "starts_on": ["crm.purchase.completed"], **written}
-    return ready(1, ProgramDocument.model_validate(document))
+    return compile_program(1, ProgramDocument.model_validate(document))
 
 
-def facts(respondent: Respondent = REACHABLE, **rest: Any) -> Facts:
-    return Facts(respondent, **{"touchpoint": None, **rest})
+def facts(respondent: Respondent = REACHABLE, **rest: Any) -> DecisionFacts:
+    return DecisionFacts(respondent, **{"touchpoint": None, **rest})
 
 
-def why(event: Sent = PURCHASE, *, programs: Sequence[Program] = (program(),), given: Facts | None = None) -> str:
+def why(
+    event: Event[TriggerPayload] = PURCHASE,
+    *,
+    programs: Sequence[CompiledProgram] = (program(),),
+    given: DecisionFacts | None = None,
+) -> str:
     return decide(event, programs, given or facts(), now=NOW).reason.value
 
 
-def requested(event: Sent, asking: Program, respondent: Respondent = REACHABLE, **rest: Any) -> SurveyRequested:
+def requested(
+    event: Event[TriggerPayload], asking: CompiledProgram, respondent: Respondent = REACHABLE, **rest: Any
+) -> SurveyRequested:
     """Decide, and put the request of the program that asks."""
     decision = decide(event, [asking], facts(respondent, **rest), now=NOW)
     assert decision.case is not None
@@ -86,7 +91,7 @@ def requested(event: Sent, asking: Program, respondent: Respondent = REACHABLE, 
 
 
 AMOUNT = {"field": "order.amount", "operator": "ge", "value": 10}
-STOPPED = Suppression(None, None, "opt_out", None)
+STOPPED = StoredSuppression(None, None, "opt_out", None)
 
 
 @pytest.mark.parametrize(
@@ -96,9 +101,9 @@ STOPPED = Suppression(None, None, "opt_out", None)
         (replace(PURCHASE, time=NOW - timedelta(days=7)), facts(), "asked"),
         (replace(PURCHASE, time=NOW - timedelta(days=7, seconds=1)), facts(), "too_old"),
         (replace(PURCHASE, time=NOW + timedelta(days=99)), facts(), "asked"),
-        (PURCHASE, facts(touchpoint=Touchpoint(KEY, source="shop", event_id="e0")), "duplicate"),
-        (PURCHASE, facts(touchpoint=Touchpoint(KEY, reversed_at=NOW)), "withdrawn"),
-        (PURCHASE, facts(touchpoint=Touchpoint(KEY)), "asked"),
+        (PURCHASE, facts(touchpoint=TouchpointRecord(KEY, source="shop", event_id="e0")), "duplicate"),
+        (PURCHASE, facts(touchpoint=TouchpointRecord(KEY, reversed_at=NOW)), "withdrawn"),
+        (PURCHASE, facts(touchpoint=TouchpointRecord(KEY)), "asked"),
         (PURCHASE, facts(Respondent("c1")), "unreachable"),
         (PURCHASE, facts(Respondent("c1", phone="+79161234567")), "no_consent"),
         (PURCHASE, facts(structs.replace(REACHABLE, consent=Consent(email=False))), "no_consent"),
@@ -110,20 +115,20 @@ STOPPED = Suppression(None, None, "opt_out", None)
         (PURCHASE, facts(suppressions=[replace(STOPPED, until=NOW)]), "asked"),
         (PURCHASE, facts(asked_at(NOW - timedelta(days=90))), "asked"),
         (PURCHASE, facts(asked_at(NOW - timedelta(days=89))), "quarantined"),
-        (Sent(CustomerErased(customer=CustomerRef(id="c1"))), facts(), "no_program"),
+        (sent(CustomerErased(customer=CustomerRef(id="c1"))), facts(), "no_program"),
         (CANCELLATION, facts(), "nothing_to_withdraw"),
-        (CANCELLATION, facts(touchpoint=Touchpoint(KEY, state=TouchpointState.ANSWERED)), "nothing_to_withdraw"),
-        (CANCELLATION, facts(touchpoint=Touchpoint(KEY, state=TouchpointState.OPEN)), "withdrawn"),
+        (CANCELLATION, facts(touchpoint=TouchpointRecord(KEY, state=TouchpointState.ANSWERED)), "nothing_to_withdraw"),
+        (CANCELLATION, facts(touchpoint=TouchpointRecord(KEY, state=TouchpointState.OPEN)), "withdrawn"),
     ],
 )
-def test_reason(event: Sent, given: Facts, reason: str) -> None:
+def test_reason(event: Event[TriggerPayload], given: DecisionFacts, reason: str) -> None:
     assert why(event, given=given) == reason
 
 
 def test_rules_are_tried_in_order() -> None:
     everything = facts(
         asked_at(NOW, Respondent("c1")),
-        touchpoint=Touchpoint(KEY, event_id="e0", reversed_at=NOW),
+        touchpoint=TouchpointRecord(KEY, event_id="e0", reversed_at=NOW),
         suppressions=[STOPPED],
     )
     choosy = program(conditions=AMOUNT)
@@ -135,7 +140,7 @@ def test_rules_are_tried_in_order() -> None:
 
 def test_no_program_starts_on_the_event() -> None:
     assert decide(PURCHASE, [program(starts_on=["crm.service.completed"])], facts(), now=NOW) == Decision(
-        Reason.NO_PROGRAM
+        DecisionReason.NO_PROGRAM
     )
 
 
@@ -157,7 +162,7 @@ def test_headline_is_the_rule_that_got_furthest() -> None:
     ]
     event = replace(PURCHASE, time=NOW - timedelta(hours=1))
     decision = decide(event, programs, facts(), now=NOW)
-    assert (decision.reason, decision.program) == (Reason.CONDITION, programs[1])
+    assert (decision.reason, decision.program) == (DecisionReason.CONDITION, programs[1])
     assert [trial.reason.value for trial in decision.trail] == ["too_old", "condition", "no_consent"]
 
 
@@ -181,19 +186,19 @@ def test_unmet_condition_is_shown_without_what_is_known_of_the_customer(
 
 def test_met_condition_lets_the_event_pass() -> None:
     order = Order.model_validate({"id": "1", "amount": "10"})
-    event = Sent(PurchaseCompleted(customer=Customer(id="c1"), order=order))
+    event = sent(PurchaseCompleted(customer=Customer(id="c1"), order=order))
     assert why(event, programs=[program(conditions=AMOUNT)]) == "asked"
 
 
 def test_unusable_fields_are_named_in_the_trail() -> None:
-    (trial,) = decide(PURCHASE, [program()], facts(unusable=["phone"]), now=NOW).trail
+    (trial,) = decide(PURCHASE, [program()], facts(invalid_fields=["phone"]), now=NOW).trail
     assert trial.facts == {"channels": [ChannelKind.EMAIL], "send_at": NOW, "unusable": ["phone"]}
 
 
 def test_touchpoint_remembers_its_first_event_and_its_survey() -> None:
-    asked = Decision(Reason.ASKED, program=program())
-    first = touched(Touchpoint(KEY), PURCHASE, asked, invitation_id=INVITATION)
-    assert first == Touchpoint(
+    asked = Decision(DecisionReason.ASKED, program=program())
+    first = updated_touchpoint(TouchpointRecord(KEY), PURCHASE, asked, invitation_id=INVITATION)
+    assert first == TouchpointRecord(
         KEY,
         source="shop",
         event_id="e1",
@@ -202,16 +207,23 @@ def test_touchpoint_remembers_its_first_event_and_its_survey() -> None:
         state=TouchpointState.OPEN,
         details={"order": {"id": "1"}},
     )
-    assert touched(first, replace(PURCHASE, id="e2"), Decision(Reason.DUPLICATE), invitation_id=None) == first
-    skipped = touched(Touchpoint(KEY), PURCHASE, Decision(Reason.UNREACHABLE), invitation_id=None)
+    assert (
+        updated_touchpoint(first, replace(PURCHASE, id="e2"), Decision(DecisionReason.DUPLICATE), invitation_id=None)
+        == first
+    )
+    skipped = updated_touchpoint(
+        TouchpointRecord(KEY), PURCHASE, Decision(DecisionReason.UNREACHABLE), invitation_id=None
+    )
     assert (skipped.event_id, skipped.state) == ("e1", None)
 
 
 def test_touchpoint_remembers_that_it_was_reversed() -> None:
-    reversed_ = touched(Touchpoint(KEY), CANCELLATION, Decision(Reason.NOTHING_TO_WITHDRAW), invitation_id=None)
-    assert reversed_ == Touchpoint(KEY, reversed_at=NOW)
-    open_ = Touchpoint(KEY, event_id="e0", invitation_id=INVITATION, state=TouchpointState.OPEN)
-    withdrawn = touched(open_, CANCELLATION, Decision(Reason.WITHDRAWN), invitation_id=INVITATION)
+    reversed_ = updated_touchpoint(
+        TouchpointRecord(KEY), CANCELLATION, Decision(DecisionReason.NOTHING_TO_WITHDRAW), invitation_id=None
+    )
+    assert reversed_ == TouchpointRecord(KEY, reversed_at=NOW)
+    open_ = TouchpointRecord(KEY, event_id="e0", invitation_id=INVITATION, state=TouchpointState.OPEN)
+    withdrawn = updated_touchpoint(open_, CANCELLATION, Decision(DecisionReason.WITHDRAWN), invitation_id=INVITATION)
     assert withdrawn == structs.replace(open_, state=TouchpointState.WITHDRAWN, reversed_at=NOW)
 
 
@@ -244,7 +256,7 @@ def test_request_goes_out_a_delay_after_the_event_and_never_in_the_past(
 def test_request_about_a_service_has_no_amount() -> None:
     service = ServiceCompleted(customer=Customer(id="c1"), service=ServiceJob(id="7"))
     request = requested(
-        Sent(service),
+        sent(service),
         program(starts_on=["crm.service.completed"], time_zone="Europe/Moscow", assume_consent=[]),
         structs.replace(REACHABLE, consent=Consent(sms=True)),
     )

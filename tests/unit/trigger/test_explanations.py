@@ -6,46 +6,61 @@ from typing import Any
 
 import pytest
 
-from services.trigger.domain.deciding.cases import Reason
-from services.trigger.domain.deciding.explanations import TITLES, Outcome, named, rules_of, title, would_change
+from services.trigger.domain.deciding.cases import DecisionReason
+from services.trigger.domain.deciding.explanations import (
+    TITLES,
+    RuleOutcome,
+    format_facts,
+    rules_of,
+    title,
+    would_change,
+)
 
-CHANGES: list[tuple[Reason, dict[str, Any], str]] = [
-    (Reason.NO_PROGRAM, {}, "An active program that starts on crm.service.completed."),
-    (Reason.HISTORIC, {"historic": True}, "without attributes.historic"),
-    (Reason.TOO_OLD, {"max_age_s": 604_800}, "at most 7 days old"),
-    (Reason.DUPLICATE, {}, "decided once"),
-    (Reason.WITHDRAWN, {}, "cancelled"),
-    (Reason.WAITING, {"for": "crm.order.delivered"}, "crm.order.delivered of the same order"),
-    (Reason.UNREACHABLE, {"wanted": ["email", "sms"]}, "one of: email, sms"),
-    (Reason.NO_CONSENT, {"consent": {"sms": None}}, "one of: sms"),
-    (Reason.SUPPRESSED, {"suppressions": {"email": ["hard_bounce"]}}, "hard_bounce on email"),
-    (Reason.CONDITION, {"unmet": {"field": "a", "operator": "ge", "value": 5}, "found": 3}, "a ge 5, found was 3"),
-    (Reason.CONDITION, {"unmet": {"field": "a", "operator": "eq", "value": 5}, "missing": ["a"]}, "having a; wanted"),
-    (Reason.CONDITION, {"unmet": {"any": []}}, "any"),
-    (Reason.HOLDOUT, {"holdout": 0.05, "drawn": 0.01}, "0.01 or less"),
-    (Reason.SAMPLED_OUT, {"sample": 0.2, "drawn": 0.3}, "over 0.3"),
-    (Reason.QUARANTINED, {"cap": "rest", "until": "then"}, "the cap rest runs until then"),
-    (Reason.QUARANTINED, {"cap": "rest", "until": "then", "too_long_to_wait": True}, "max_age is shorter"),
-    (Reason.OVER_QUOTA, {"quota": "daily", "limit": 5, "day": "2026-03-01"}, "limit of daily over 5"),
-    (Reason.NOTHING_TO_WITHDRAW, {}, "An open survey"),
+CHANGES: list[tuple[DecisionReason, dict[str, Any], str]] = [
+    (DecisionReason.NO_PROGRAM, {}, "An active program that starts on crm.service.completed."),
+    (DecisionReason.HISTORIC, {"historic": True}, "without attributes.historic"),
+    (DecisionReason.TOO_OLD, {"max_age_s": 604_800}, "at most 7 days old"),
+    (DecisionReason.DUPLICATE, {}, "decided once"),
+    (DecisionReason.WITHDRAWN, {}, "cancelled"),
+    (DecisionReason.WAITING, {"for": "crm.order.delivered"}, "crm.order.delivered of the same order"),
+    (DecisionReason.UNREACHABLE, {"wanted": ["email", "sms"]}, "one of: email, sms"),
+    (DecisionReason.NO_CONSENT, {"consent": {"sms": None}}, "one of: sms"),
+    (DecisionReason.SUPPRESSED, {"suppressions": {"email": ["hard_bounce"]}}, "hard_bounce on email"),
+    (
+        DecisionReason.CONDITION,
+        {"unmet": {"field": "a", "operator": "ge", "value": 5}, "found": 3},
+        "a ge 5; the value is 3",
+    ),
+    (
+        DecisionReason.CONDITION,
+        {"unmet": {"field": "a", "operator": "eq", "value": 5}, "missing": ["a"]},
+        "A value for a, which is missing",
+    ),
+    (DecisionReason.CONDITION, {"unmet": {"any": []}}, "any"),
+    (DecisionReason.HOLDOUT, {"holdout": 0.05, "drawn": 0.01}, "0.01 or less"),
+    (DecisionReason.SAMPLED_OUT, {"sample": 0.2, "drawn": 0.3}, "over 0.3"),
+    (DecisionReason.QUARANTINED, {"cap": "rest", "until": "then"}, "the cap rest runs until then"),
+    (DecisionReason.QUARANTINED, {"cap": "rest", "until": "then", "too_long_to_wait": True}, "max_age is shorter"),
+    (DecisionReason.OVER_QUOTA, {"quota": "daily", "limit": 5, "day": "2026-03-01"}, "limit of daily over 5"),
+    (DecisionReason.NOTHING_TO_WITHDRAW, {}, "An open survey"),
 ]
 
 
 @pytest.mark.parametrize(("reason", "facts", "words"), CHANGES)
-def test_what_would_have_changed_it(reason: Reason, facts: dict[str, Any], words: str) -> None:
+def test_what_would_have_changed_it(reason: DecisionReason, facts: dict[str, Any], words: str) -> None:
     assert words in would_change(reason, facts, event_type="crm.service.completed")
 
 
 def test_every_reason_has_a_title_and_all_but_asked_a_remedy() -> None:
-    assert set(TITLES) == set(Reason)
-    assert set(Reason) - {reason for reason, _, _ in CHANGES} == {Reason.ASKED}
-    assert would_change(Reason.ASKED, {}, event_type="x") == ""
+    assert set(TITLES) == set(DecisionReason)
+    assert set(DecisionReason) - {reason for reason, _, _ in CHANGES} == {DecisionReason.ASKED}
+    assert would_change(DecisionReason.ASKED, {}, event_type="x") == ""
 
 
 def test_reversal_that_withdrew_a_survey_did_what_it_was_for() -> None:
-    assert title(Reason.WITHDRAWN, event_type="crm.purchase.cancelled") == "The survey was withdrawn"
-    assert would_change(Reason.WITHDRAWN, {}, event_type="crm.purchase.cancelled") == ""
-    assert title(Reason.WITHDRAWN, event_type="crm.purchase.completed") == "It was cancelled"
+    assert title(DecisionReason.WITHDRAWN, event_type="crm.purchase.cancelled") == "The survey was withdrawn"
+    assert would_change(DecisionReason.WITHDRAWN, {}, event_type="crm.purchase.cancelled") == ""
+    assert title(DecisionReason.WITHDRAWN, event_type="crm.purchase.completed") == "It was cancelled"
 
 
 def test_facts_are_put_as_a_person_reads_them() -> None:
@@ -58,10 +73,10 @@ def test_facts_are_put_as_a_person_reads_them() -> None:
         "day": "2026-03-01",
         "drawn": 0.25,
     }
-    assert named(facts) == {
+    assert format_facts(facts) == {
         "last asked at": "01 Mar 2026, 10:00 UTC",
         "max age": "7 days",
-        "consent": "sms: not known; call: no",
+        "consent": "sms: unknown; call: no",
         "channels": "email, sms",
         "too long to wait": "yes",
         "day": "2026-03-01",
@@ -70,8 +85,8 @@ def test_facts_are_put_as_a_person_reads_them() -> None:
 
 
 def test_rules_before_the_stop_passed_and_those_after_it_were_not_tried() -> None:
-    outcomes = dict(rules_of(Reason.CONDITION))
-    assert outcomes[Reason.SUPPRESSED] is Outcome.PASSED
-    assert outcomes[Reason.CONDITION] is Outcome.STOPPED
-    assert outcomes[Reason.OVER_QUOTA] is Outcome.NOT_TRIED
-    assert {outcome for _, outcome in rules_of(Reason.ASKED)} == {Outcome.PASSED}
+    outcomes = dict(rules_of(DecisionReason.CONDITION))
+    assert outcomes[DecisionReason.SUPPRESSED] is RuleOutcome.PASSED
+    assert outcomes[DecisionReason.CONDITION] is RuleOutcome.STOPPED
+    assert outcomes[DecisionReason.OVER_QUOTA] is RuleOutcome.NOT_TRIED
+    assert {outcome for _, outcome in rules_of(DecisionReason.ASKED)} == {RuleOutcome.PASSED}

@@ -10,14 +10,15 @@ from uuid import UUID
 import pytest
 
 from services.trigger.domain.deciding.cadence import CadenceDay
-from services.trigger.domain.deciding.cases import Facts
+from services.trigger.domain.deciding.cases import DecisionFacts
 from services.trigger.domain.deciding.decide import decide
 from services.trigger.domain.deciding.requests import survey_request
-from services.trigger.domain.programs.conditions import EventFields
-from services.trigger.domain.programs.program import Program, ProgramDocument, ready
+from services.trigger.domain.programs.document import ProgramDocument
+from services.trigger.domain.programs.event_fields import EventFields
+from services.trigger.domain.programs.program import CompiledProgram, compile_program
 from services.trigger.domain.programs.reading import InvalidProgram, read_program
 from services.trigger.domain.programs.segments import Segment
-from services.trigger.domain.respondents import ContactCause, Respondent, learn
+from services.trigger.domain.respondents import ContactCause, Respondent, merge_customer
 from services.trigger.domain.touchpoints import CadenceDue, details_of
 from shared.contract.events import (
     Consent,
@@ -33,7 +34,7 @@ from shared.contract.events import (
     Touchpoint,
 )
 from shared.contract.vocabulary import AnswerMode, category_of
-from tests.unit.trigger.test_decide import NOW, Sent
+from tests.unit.trigger.test_decide import NOW, sent
 
 DAY = timedelta(days=1)
 ANN = Respondent("c1", email="ann@shop.example")
@@ -55,16 +56,16 @@ ANSWER = SurveyAnswered(
 
 
 def test_older_moments_and_answers_change_nothing() -> None:
-    asked = ANN.noting(ContactCause.INVITATION, "shop", NOW)
-    assert asked.noting(ContactCause.INVITATION, "shop", NOW - DAY) is asked
-    assert asked.noting(ContactCause.INVITATION, "other", NOW - DAY).last_asked_at == NOW
-    answered = ANN.answered("promoter", 9, NOW)
-    assert answered.answered("detractor", 1, NOW - DAY) is answered
-    assert answered.answered("detractor", 1, NOW).last_score == 1
+    asked = ANN.with_contact(ContactCause.INVITATION, "shop", NOW)
+    assert asked.with_contact(ContactCause.INVITATION, "shop", NOW - DAY) is asked
+    assert asked.with_contact(ContactCause.INVITATION, "other", NOW - DAY).last_asked_at == NOW
+    answered = ANN.with_answer("promoter", 9, NOW)
+    assert answered.with_answer("detractor", 1, NOW - DAY) is answered
+    assert answered.with_answer("detractor", 1, NOW).last_score == 1
 
 
 def test_first_and_last_purchase_are_by_their_own_times() -> None:
-    bought = ANN.bought(NOW).bought(NOW - DAY).bought(NOW + DAY)
+    bought = ANN.with_purchase(NOW).with_purchase(NOW - DAY).with_purchase(NOW + DAY)
     assert (bought.purchases, bought.first_purchase_at, bought.last_purchase_at) == (3, NOW - DAY, NOW + DAY)
 
 
@@ -78,12 +79,14 @@ def test_first_and_last_purchase_are_by_their_own_times() -> None:
     ],
 )
 def test_consent_not_spoken_of_stays(known: Consent, said: Consent, consent: Consent) -> None:
-    learned, _ = learn(Respondent("c1", consent=known), Customer(id="c1", consent=said), at=NOW, phone_region="")
+    learned, _ = merge_customer(
+        Respondent("c1", consent=known), Customer(id="c1", consent=said), at=NOW, phone_region=""
+    )
     assert learned.consent == consent
 
 
 def test_fields_of_an_answer_and_of_history() -> None:
-    known = ANN.bought(NOW - 5 * DAY).bought(NOW - 2 * DAY).answered("passive", 7, NOW - DAY)
+    known = ANN.with_purchase(NOW - 5 * DAY).with_purchase(NOW - 2 * DAY).with_answer("passive", 7, NOW - DAY)
     fields = EventFields(ANSWER, "earshot/scoring", known, NOW)
     expected: dict[str, Any] = {
         "answer.program": "shop",
@@ -101,8 +104,8 @@ def test_fields_of_an_answer_and_of_history() -> None:
     assert {name: fields[name] for name in expected} == expected
 
 
-def program(**written: Any) -> Program:
-    return ready(1, ProgramDocument.model_validate({"id": "more", "brand": {"name": "Shop"}, **written}))
+def program(**written: Any) -> CompiledProgram:
+    return compile_program(1, ProgramDocument.model_validate({"id": "more", "brand": {"name": "Shop"}, **written}))
 
 
 @pytest.mark.parametrize(
@@ -114,10 +117,10 @@ def program(**written: Any) -> Program:
     ],
 )
 def test_survey_about_no_order_names_its_customer_and_no_subject(
-    asking: Program, payload: Any, known_as: str | None, customer_id: str
+    asking: CompiledProgram, payload: Any, known_as: str | None, customer_id: str
 ) -> None:
     respondent = Respondent("c1", email="ann@shop.example", customer_id=known_as)
-    decision = decide(Sent(payload), [asking], Facts(respondent, None), now=NOW)
+    decision = decide(sent(payload), [asking], DecisionFacts(respondent, None), now=NOW)
     assert decision.case is not None
     assert decision.send_at is not None
     request = survey_request(decision.case, invitation_id=UUID(int=3), send_at=decision.send_at, link_key="k")
@@ -127,7 +130,9 @@ def test_survey_about_no_order_names_its_customer_and_no_subject(
 def test_cap_of_a_delaying_kind_that_has_ended_delays_nothing() -> None:
     caps = [{"name": "a", "days": 1, "then": "delay"}, {"name": "b", "days": 1}]
     asking = program(starts_on=["survey.answered"], caps=caps)
-    decision = decide(Sent(ANSWER), [asking], Facts(ANN.noting(ContactCause.INVITATION, "x", NOW - DAY), None), now=NOW)
+    decision = decide(
+        sent(ANSWER), [asking], DecisionFacts(ANN.with_contact(ContactCause.INVITATION, "x", NOW - DAY), None), now=NOW
+    )
     assert (decision.reason.value, decision.send_at) == ("asked", NOW)
 
 

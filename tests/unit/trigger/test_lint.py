@@ -8,17 +8,25 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from services.trigger.domain.deciding.cases import Facts
+from services.trigger.domain.deciding.cases import DecisionFacts
 from services.trigger.domain.deciding.decide import decide
+from services.trigger.domain.programs.document import ProgramDocument
 from services.trigger.domain.programs.lint import lint
-from services.trigger.domain.programs.program import Program, ProgramDocument, ready
+from services.trigger.domain.programs.program import CompiledProgram, compile_program
 from services.trigger.domain.programs.reading import read_program
 from services.trigger.domain.respondents import Respondent
-from services.trigger.domain.touchpoints import CadenceDue, Touchpoint, TouchpointKey, TouchpointKind
+from services.trigger.domain.touchpoints import (
+    CadenceDue,
+    TouchpointKey,
+    TouchpointKind,
+    TouchpointRecord,
+    TriggerPayload,
+)
 from services.trigger.main import PROGRAMS
+from shared.contract.cloudevents import Event
 from shared.contract.events import Consent, Customer, Order, PurchaseCompleted, ServiceCompleted, ServiceJob
 from shared.contract.events import Touchpoint as Place
-from tests.unit.trigger.test_decide import NOW, Sent
+from tests.unit.trigger.test_decide import NOW, sent
 
 EXAMPLES = sorted((PROGRAMS / "examples").glob("*.yaml"))
 
@@ -69,9 +77,9 @@ def test_example_is_clean(path: Any) -> None:
     assert lint(read_program(path.read_bytes())) == []
 
 
-def example(name: str) -> Program:
+def example(name: str) -> CompiledProgram:
     written = read_program((PROGRAMS / f"examples/{name}.yaml").read_bytes())
-    return ready(1, written.model_copy(update={"holdout": 0, "sample": 1}))
+    return compile_program(1, written.model_copy(update={"holdout": 0, "sample": 1}))
 
 
 ANN = Respondent("c1", email="ann@shop.example", phone="+79161234567", consent=Consent(sms=True), purchases=1)
@@ -80,37 +88,42 @@ OLGA = structs.replace(
 )
 
 
-def reason(program: Program, event: Sent, respondent: Respondent = OLGA, touchpoint: Touchpoint | None = None) -> str:
-    decision = decide(event, [program], Facts(respondent, touchpoint), now=NOW)
+def reason(
+    program: CompiledProgram,
+    event: Event[TriggerPayload],
+    respondent: Respondent = OLGA,
+    touchpoint: TouchpointRecord | None = None,
+) -> str:
+    decision = decide(event, [program], DecisionFacts(respondent, touchpoint), now=NOW)
     return decision.reason.value
 
 
 def test_shop_asks_two_days_after_the_delivery_in_the_morning() -> None:
-    order = Sent(PurchaseCompleted(customer=Customer(id="c1"), order=Order.model_validate({"id": "1", "amount": 60})))
+    order = sent(PurchaseCompleted(customer=Customer(id="c1"), order=Order.model_validate({"id": "1", "amount": 60})))
     key = TouchpointKey("c1", TouchpointKind.ORDER, "1")
     assert reason(example("shop"), order) == "waiting"
-    decision = decide(order, [example("shop")], Facts(OLGA, Touchpoint(key, delivered_at=NOW)), now=NOW)
+    decision = decide(order, [example("shop")], DecisionFacts(OLGA, TouchpointRecord(key, delivered_at=NOW)), now=NOW)
     assert decision.send_at == NOW + timedelta(days=2, hours=17)
     assert decision.case is not None
     assert decision.case.segments == {"basket": "50\N{EN DASH}99", "tier": "gold"}
 
 
 def test_service_company_leaves_warranty_visits_out() -> None:
-    visit = Sent(ServiceCompleted(customer=Customer(id="c1"), service=ServiceJob(id="1", kind="repair")))
-    warranty = Sent(ServiceCompleted(customer=Customer(id="c1"), service=ServiceJob(id="1", kind="warranty")))
+    visit = sent(ServiceCompleted(customer=Customer(id="c1"), service=ServiceJob(id="1", kind="repair")))
+    warranty = sent(ServiceCompleted(customer=Customer(id="c1"), service=ServiceJob(id="1", kind="warranty")))
     assert [reason(example("service"), event) for event in (visit, warranty)] == ["asked", "condition"]
 
 
 def test_bank_asks_adults_who_were_in_a_branch() -> None:
     job, branch = ServiceJob(id="1"), Place(store="Harbour", channel="branch")
-    visit = Sent(ServiceCompleted(customer=Customer(id="c1"), service=job, touchpoint=branch))
-    online = Sent(ServiceCompleted(customer=Customer(id="c1"), service=job, touchpoint=Place(channel="app")))
+    visit = sent(ServiceCompleted(customer=Customer(id="c1"), service=job, touchpoint=branch))
+    online = sent(ServiceCompleted(customer=Customer(id="c1"), service=job, touchpoint=Place(channel="app")))
     assert [reason(example("bank"), event) for event in (visit, online)] == ["asked", "condition"]
     assert reason(example("bank"), visit, structs.replace(OLGA, last_category="detractor")) == "condition"
 
 
 def test_quarterly_asks_customers_of_the_last_year() -> None:
-    turn = Sent(CadenceDue(respondent_id="c1", program_id="quarterly", period=1))
+    turn = sent(CadenceDue(respondent_id="c1", program_id="quarterly", period=1))
     assert reason(example("quarterly"), turn) == "asked"
     assert (
         reason(example("quarterly"), turn, structs.replace(OLGA, last_purchase_at=NOW - timedelta(days=366)))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.trigger.domain.sources.mapping import Mapped, Unmappable, compile_mapping
+from services.trigger.domain.sources.mapping import MappedEvent, Unmappable, compile_mapping
 from services.trigger.domain.sources.source import InvalidSource, read_mapping
 
 ORDERS = """
@@ -240,6 +240,6 @@ events:
   - {type: crm.order.delivered, id: "d-{o}", time: t, data: {customer.id: {customer_of: "order-{o}"}, order.id: o}}
 """
     made = compile_mapping(read_mapping(text.encode()))({"o": 5, "t": "2026-03-01T12:00:00Z"})
-    assert isinstance(made, Mapped)
+    assert isinstance(made, MappedEvent)
     assert made.customer_of == "order-5"
     assert json.loads(json.dumps(made.event["data"])) == {"order": {"id": "5"}}

@@ -7,7 +7,8 @@ from datetime import time, timedelta
 
 import pytest
 
-from services.trigger.domain.programs.program import Program, ProgramDocument, by_priority, ready
+from services.trigger.domain.programs.document import ProgramDocument
+from services.trigger.domain.programs.program import CompiledProgram, by_priority, compile_program
 from services.trigger.domain.programs.reading import InvalidProgram, read_program
 from shared.contract.events import Window
 from shared.contract.vocabulary import ChannelKind
@@ -15,8 +16,8 @@ from shared.contract.vocabulary import ChannelKind
 SHORTEST = "id: shop\nbrand: {name: Shop}\nstarts_on: [crm.purchase.completed]\n"
 
 
-def program(written: str = "", *, version: int = 1) -> Program:
-    return ready(version, read_program((SHORTEST + written).encode()))
+def program(written: str = "", *, version: int = 1) -> CompiledProgram:
+    return compile_program(version, read_program((SHORTEST + written).encode()))
 
 
 def problems(written: str | bytes) -> dict[str, str]:
@@ -203,7 +204,7 @@ def test_programs_are_tried_by_priority_and_only_active_ones() -> None:
     documents = [("a", 0, True), ("b", 5, True), ("c", 9, False), ("d", 5, True)]
     shop = program().document
     programs = {
-        name: ready(1, shop.model_copy(update={"id": name, "priority": priority, "active": active}))
+        name: compile_program(1, shop.model_copy(update={"id": name, "priority": priority, "active": active}))
         for name, priority, active in documents
     }
     assert [found.id for found in by_priority(programs)] == ["b", "d", "a"]

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from services.trigger.files.reading import InvalidFile, Record, read_records
+from services.trigger.files.reading import FileRecord, InvalidFile, read_records
 from services.trigger.repository.files import Position
 
 TOO_LONG = b"x" * 2_500_000
 
 
-def records(path: Path, text: bytes) -> list[Record]:
+def records(path: Path, text: bytes) -> list[FileRecord]:
     path.write_bytes(text)
     return list(read_records(path, Position()))
 
@@ -53,7 +53,7 @@ def test_reading_takes_little_memory_however_long_the_file(tmp_path: Path) -> No
     path = tmp_path / "long.csv"
     path.write_text("a,b\n" + '1,"2\n3"\n' * 10_000)
 
-    def peak(found: Iterator[Record]) -> int:
+    def peak(found: Iterator[FileRecord]) -> int:
         tracemalloc.start()
         number = sum(1 for _ in found)
         _, most = tracemalloc.get_traced_memory()

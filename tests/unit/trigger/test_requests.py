@@ -10,9 +10,10 @@ from uuid import uuid4
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.trigger.domain.deciding.cases import Case, Facts
+from services.trigger.domain.deciding.cases import Case, DecisionFacts
 from services.trigger.domain.deciding.requests import request_json, survey_request
-from services.trigger.domain.programs.program import Program, ProgramDocument, ready
+from services.trigger.domain.programs.document import ProgramDocument
+from services.trigger.domain.programs.program import CompiledProgram, compile_program
 from services.trigger.domain.respondents import Respondent
 from shared.contract.cloudevents import Event
 from shared.contract.events import Consent, Customer, Order, PurchaseCompleted, ServiceCompleted, ServiceJob, Touchpoint
@@ -25,9 +26,9 @@ TIME = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.jus
 AMOUNT = st.none() | st.decimals(-(10**9), 10**9, places=2) | st.sampled_from([Decimal("1E+3"), Decimal("0.0000")])
 
 
-def program(id_: str, **written: Any) -> Program:
+def program(id_: str, **written: Any) -> CompiledProgram:
     document = {"id": id_, "brand": {"name": 'Shop "Ünï"'}, "starts_on": ["crm.purchase.completed"], **written}
-    return ready(1, ProgramDocument.model_validate(document))
+    return compile_program(1, ProgramDocument.model_validate(document))
 
 
 PROGRAMS = [
@@ -61,9 +62,9 @@ EVENTS = st.builds(Event, id=ID, source=ID, time=TIME, payload=PAYLOADS)
 
 @given(st.sampled_from(PROGRAMS), EVENTS, RESPONDENTS, TIME, ID)
 def test_json_is_that_of_the_model(
-    asking: Program, event: Event[PurchaseCompleted], respondent: Respondent, now: datetime, key: str
+    asking: CompiledProgram, event: Event[PurchaseCompleted], respondent: Respondent, now: datetime, key: str
 ) -> None:
-    case = Case(event, asking, Facts(respondent, None), now)
+    case = Case(event, asking, DecisionFacts(respondent, None), now)
     request = survey_request(case, invitation_id=uuid4(), send_at=now, link_key=key)
     assert request.call_back is asking.document.call_back
     assert request_json(request, asking) == request.model_dump_json().encode()
@@ -77,7 +78,9 @@ def test_what_is_kept_of_a_program_names_nobody() -> None:
         datetime(2026, 3, 1, tzinfo=UTC),
         PurchaseCompleted(customer=Customer(id="Ann-7"), order=Order(id="1")),
     )
-    case = Case(event, asking, Facts(Respondent("ann-7", name="Ann", email="ann-7@shop.example"), None), event.time)
+    case = Case(
+        event, asking, DecisionFacts(Respondent("ann-7", name="Ann", email="ann-7@shop.example"), None), event.time
+    )
     request_json(survey_request(case, invitation_id=uuid4(), send_at=event.time, link_key="k"), asking)
-    (shared,) = asking.written.values()
+    (shared,) = asking.shared_json.values()
     assert b"nn-7" not in b"".join(bytes(part) for part in shared.values() if part)

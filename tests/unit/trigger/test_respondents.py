@@ -9,7 +9,14 @@ from email_validator import EmailNotValidError, validate_email
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.trigger.domain.respondents import ContactCause, Respondent, clean_name, email_address, learn, phone_number
+from services.trigger.domain.respondents import (
+    ContactCause,
+    Respondent,
+    clean_name,
+    email_address,
+    merge_customer,
+    phone_number,
+)
 from shared.contract.events import Consent, Customer
 from shared.contract.vocabulary import ChannelKind
 
@@ -86,7 +93,7 @@ def test_name_loses_what_cannot_be_seen(written: str, read: str | None) -> None:
 
 def test_newer_event_replaces_what_it_names_and_keeps_the_rest() -> None:
     customer = Customer(id="C1", email="new@shop.example", consent=Consent(sms=True), attributes={"vip": True})
-    learned, unusable = learn(KNOWN, customer, at=NOW + timedelta(days=1), phone_region="")
+    learned, unusable = merge_customer(KNOWN, customer, at=NOW + timedelta(days=1), phone_region="")
     assert (learned.name, learned.email, learned.customer_id) == ("Ann", "new@shop.example", "C1")
     assert learned.consent == Consent(email=True, sms=True)
     assert learned.attributes == {"tier": "gold", "vip": True}
@@ -102,7 +109,7 @@ def test_older_event_only_fills_gaps() -> None:
         consent=Consent(email=False, call=False),
         attributes={"tier": "none", "old": 1},
     )
-    learned, _ = learn(KNOWN, customer, at=NOW - timedelta(days=1), phone_region="")
+    learned, _ = merge_customer(KNOWN, customer, at=NOW - timedelta(days=1), phone_region="")
     assert (learned.email, learned.phone) == ("ann@shop.example", "+79161234567")
     assert learned.consent == Consent(email=True, call=False)
     assert learned.attributes == {"tier": "gold", "old": 1}
@@ -111,16 +118,16 @@ def test_older_event_only_fills_gaps() -> None:
 
 def test_unusable_fields_are_named_and_leave_what_was_known() -> None:
     customer = Customer(id="c1", email="x", phone="y", locale="english please", time_zone="Mars", name=" ")
-    learned, unusable = learn(KNOWN, customer, at=NOW, phone_region="")
+    learned, unusable = merge_customer(KNOWN, customer, at=NOW, phone_region="")
     assert unusable == ["email", "phone", "locale", "time_zone"]
     assert (learned.email, learned.phone, learned.name) == ("ann@shop.example", None, "Ann")
 
 
 def test_erasure_forgets_and_earlier_events_bring_nothing_back() -> None:
-    erased = Respondent("c1", email="a@b.test").noting(ContactCause.INVITATION, "shop", NOW).erased(NOW)
-    assert erased == Respondent("c1", erased_at=NOW).noting(ContactCause.INVITATION, "shop", NOW)
-    assert learn(erased, Customer(id="c1", email="a@b.test"), at=NOW, phone_region="") == (erased, [])
-    again, _ = learn(erased, Customer(id="c1", email="a@b.test"), at=NOW + timedelta(days=1), phone_region="")
+    erased = Respondent("c1", email="a@b.test").with_contact(ContactCause.INVITATION, "shop", NOW).erased(NOW)
+    assert erased == Respondent("c1", erased_at=NOW).with_contact(ContactCause.INVITATION, "shop", NOW)
+    assert merge_customer(erased, Customer(id="c1", email="a@b.test"), at=NOW, phone_region="") == (erased, [])
+    again, _ = merge_customer(erased, Customer(id="c1", email="a@b.test"), at=NOW + timedelta(days=1), phone_region="")
     assert again.email == "a@b.test"
 
 

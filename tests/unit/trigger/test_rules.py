@@ -10,37 +10,41 @@ from typing import Any
 import pytest
 
 from services.trigger.domain.deciding.cadence import CadenceDay, next_day
-from services.trigger.domain.deciding.cases import Decision, Facts
-from services.trigger.domain.deciding.decide import decide, touched
-from services.trigger.domain.deciding.suppressions import Suppression
-from services.trigger.domain.programs.program import Program, ProgramDocument, ready
+from services.trigger.domain.deciding.cases import Decision, DecisionFacts
+from services.trigger.domain.deciding.decide import decide, updated_touchpoint
+from services.trigger.domain.deciding.suppressions import StoredSuppression
+from services.trigger.domain.programs.document import ProgramDocument
+from services.trigger.domain.programs.program import CompiledProgram, compile_program
 from services.trigger.domain.programs.quotas import QuotaKey
 from services.trigger.domain.programs.segments import Segment
 from services.trigger.domain.programs.timing import goes_out_at
 from services.trigger.domain.respondents import ANY_PROGRAM, ContactCause, Respondent
 from services.trigger.domain.sampling import SPREAD, sample, spread_of
-from services.trigger.domain.touchpoints import Touchpoint, TouchpointKey, TouchpointKind
+from services.trigger.domain.touchpoints import TouchpointKey, TouchpointKind, TouchpointRecord, TriggerPayload
+from shared.contract.cloudevents import Event
 from shared.contract.events import Consent, Customer, CustomerRef, Order, OrderDelivered, OrderRef, PurchaseCompleted
 from shared.contract.vocabulary import ChannelKind
-from tests.unit.trigger.test_decide import NOW, Sent
+from tests.unit.trigger.test_decide import NOW, sent
 
 ANN = Respondent("c1", email="ann@shop.example")
 KEY = TouchpointKey("c1", TouchpointKind.ORDER, "1")
-DELIVERY = Sent(OrderDelivered(customer=CustomerRef(id="c1"), order=OrderRef(id="1")), id="d1")
+DELIVERY = sent(OrderDelivered(customer=CustomerRef(id="c1"), order=OrderRef(id="1")), id_="d1")
 
 
-def purchase(order: str = "1", *, at: datetime = NOW, **written: Any) -> Sent:
+def purchase(order: str = "1", *, at: datetime = NOW, **written: Any) -> Event[TriggerPayload]:
     payload = {"customer": Customer(id="c1"), "order": Order(id=order, amount=Decimal(20)), **written}
-    return Sent(PurchaseCompleted.model_validate(payload), at)
+    return sent(PurchaseCompleted.model_validate(payload), at=at)
 
 
-def program(id_: str = "shop", **written: Any) -> Program:
+def program(id_: str = "shop", **written: Any) -> CompiledProgram:
     document = {"id": id_, "brand": {"name": "Shop"}, "starts_on": ["crm.purchase.completed"], **written}
-    return ready(1, ProgramDocument.model_validate(document))
+    return compile_program(1, ProgramDocument.model_validate(document))
 
 
-def decided(asking: Program, respondent: Respondent = ANN, *, event: Sent | None = None, **facts: Any) -> Decision:
-    return decide(event or purchase(), [asking], Facts(respondent, **{"touchpoint": None, **facts}), now=NOW)
+def decided(
+    asking: CompiledProgram, respondent: Respondent = ANN, *, event: Event[TriggerPayload] | None = None, **facts: Any
+) -> Decision:
+    return decide(event or purchase(), [asking], DecisionFacts(respondent, **{"touchpoint": None, **facts}), now=NOW)
 
 
 def ago(days: float) -> datetime:
@@ -72,7 +76,7 @@ def test_cap_counts_its_cause_in_its_scope(
     cause, where, days = happened
     asking = program(quarantine="0", group="nps", caps=[{"name": "rest", **cap}])
     groups = {"shop": "nps", "sister": "nps"}
-    decision = decided(asking, ANN.noting(cause, where, ago(days)), groups=groups)
+    decision = decided(asking, ANN.with_contact(cause, where, ago(days)), groups=groups)
     assert decision.reason.value == reason
     assert decision.trail[0].facts.get("cap") == ("rest" if reason == "quarantined" else None)
 
@@ -80,19 +84,19 @@ def test_cap_counts_its_cause_in_its_scope(
 def test_delaying_cap_asks_when_it_ends_and_not_later_than_the_maximum_age() -> None:
     cap = {"name": "rest", "days": 10, "then": "delay"}
     asking = program(quarantine="0", caps=[cap], at="10:00", time_zone="Europe/Moscow")
-    soon = decided(asking, ANN.noting(ContactCause.INVITATION, "shop", ago(5)))
+    soon = decided(asking, ANN.with_contact(ContactCause.INVITATION, "shop", ago(5)))
     assert soon.send_at == datetime(2026, 3, 7, 7, tzinfo=UTC)
     assert soon.trail[0].facts["delayed_by"] == "rest"
-    late = decided(asking, ANN.noting(ContactCause.INVITATION, "shop", ago(1)))
+    late = decided(asking, ANN.with_contact(ContactCause.INVITATION, "shop", ago(1)))
     assert (late.reason.value, late.trail[0].facts["too_long_to_wait"]) == ("quarantined", True)
 
 
 def test_cap_may_delay_to_the_end_of_the_maximum_age_and_not_a_second_beyond() -> None:
     """The maximum age is the last moment at which a survey still makes sense, for an event and for a delay alike."""
     asking = program(quarantine="0", max_age="7d", caps=[{"name": "rest", "days": 10, "then": "delay"}])
-    at_the_end = decided(asking, ANN.noting(ContactCause.INVITATION, "shop", ago(3)))
+    at_the_end = decided(asking, ANN.with_contact(ContactCause.INVITATION, "shop", ago(3)))
     assert (at_the_end.reason.value, at_the_end.send_at) == ("asked", NOW + timedelta(days=7))
-    beyond = decided(asking, ANN.noting(ContactCause.INVITATION, "shop", ago(3) + timedelta(seconds=1)))
+    beyond = decided(asking, ANN.with_contact(ContactCause.INVITATION, "shop", ago(3) + timedelta(seconds=1)))
     assert beyond.reason.value == "quarantined"
 
 
@@ -100,12 +104,12 @@ def test_cap_may_delay_to_the_end_of_the_maximum_age_and_not_a_second_beyond() -
 def test_of_several_delaying_caps_the_longest_counts(names: tuple[str, str]) -> None:
     days = {"short": 8, "long": 10}
     caps = [{"name": name, "days": days[name], "then": "delay"} for name in names]
-    decision = decided(program(quarantine="0", caps=caps), ANN.noting(ContactCause.INVITATION, "shop", ago(5)))
+    decision = decided(program(quarantine="0", caps=caps), ANN.with_contact(ContactCause.INVITATION, "shop", ago(5)))
     assert (decision.send_at, decision.trail[0].facts["delayed_by"]) == (NOW + timedelta(days=5), "long")
 
 
 def test_rest_is_counted_to_the_day_the_survey_goes_out() -> None:
-    respondent = ANN.noting(ContactCause.INVITATION, "shop", ago(85))
+    respondent = ANN.with_contact(ContactCause.INVITATION, "shop", ago(85))
     assert decided(program(), respondent).reason.value == "quarantined"
     assert decided(program(delay="6d"), respondent).reason.value == "asked"
 
@@ -125,28 +129,28 @@ def test_survey_waits_for_the_hour_the_customer_has(moment: datetime, zone: str,
 
 def test_delivery_completes_the_purchase_it_follows() -> None:
     asking = program(delay_from="delivery", delay="2d", conditions={"field": "order.amount", "value": 20})
-    first = decided(asking, touchpoint=Touchpoint(KEY))
+    first = decided(asking, touchpoint=TouchpointRecord(KEY))
     assert (first.reason.value, first.trail[0].facts) == ("waiting", {"for": "crm.order.delivered"})
-    kept = touched(Touchpoint(KEY), purchase(), first, invitation_id=None)
+    kept = updated_touchpoint(TouchpointRecord(KEY), purchase(), first, invitation_id=None)
     second = decided(asking, event=DELIVERY, touchpoint=kept)
     assert (second.reason.value, second.send_at) == ("asked", NOW + timedelta(days=2))
 
 
 def test_purchase_completes_the_delivery_that_came_first() -> None:
     asking = program(delay_from="delivery", delay="2d")
-    first = decided(asking, event=DELIVERY, touchpoint=Touchpoint(KEY))
+    first = decided(asking, event=DELIVERY, touchpoint=TouchpointRecord(KEY))
     assert (first.reason.value, first.trail[0].facts) == ("waiting", {"for": "crm.purchase.completed"})
-    kept = touched(Touchpoint(KEY), DELIVERY, first, invitation_id=None)
+    kept = updated_touchpoint(TouchpointRecord(KEY), DELIVERY, first, invitation_id=None)
     old_purchase = purchase(at=ago(20))
     second = decided(asking, event=old_purchase, touchpoint=kept)
     assert (second.reason.value, second.send_at) == ("asked", NOW + timedelta(days=2))
-    done = touched(kept, old_purchase, second, invitation_id=None)
+    done = updated_touchpoint(kept, old_purchase, second, invitation_id=None)
     assert decided(asking, event=DELIVERY, touchpoint=done).reason.value == "duplicate"
 
 
 def test_delivery_in_the_future_counts_as_now() -> None:
     asking = program(delay_from="delivery", delay="2d")
-    kept = Touchpoint(KEY, delivered_at=NOW + timedelta(days=400))
+    kept = TouchpointRecord(KEY, delivered_at=NOW + timedelta(days=400))
     assert decided(asking, touchpoint=kept).send_at == NOW + timedelta(days=2)
 
 
@@ -202,9 +206,9 @@ def test_draw_is_of_the_program_the_customer_and_for_a_sample_the_order() -> Non
 )
 def test_survey_is_suppressed_when_no_channel_is_left(stopped: Sequence[ChannelKind | None], reason: str) -> None:
     both = Respondent("c1", email="ann@shop.example", phone="+79161234567", consent=Consent(email=True, sms=True))
-    suppressions = [Suppression(channel, None, "hard_bounce", NOW + timedelta(seconds=1)) for channel in stopped]
+    suppressions = [StoredSuppression(channel, None, "hard_bounce", NOW + timedelta(seconds=1)) for channel in stopped]
     assert decided(program(), both, suppressions=suppressions).reason.value == reason
-    over = [Suppression(channel, None, "hard_bounce", NOW) for channel in stopped]  # it ends at that moment
+    over = [StoredSuppression(channel, None, "hard_bounce", NOW) for channel in stopped]  # it ends at that moment
     assert decided(program(), both, suppressions=over).reason.value == "asked"
 
 
@@ -212,9 +216,9 @@ def test_quota_stops_at_its_limit_for_each_value_of_its_segment() -> None:
     asking = program(quotas=[{"name": "per-store", "by": "store", "limit": 2}], time_zone="Asia/Tokyo")
     event = purchase(touchpoint={"store": "Riverside"})
     used = {QuotaKey("shop", "per-store", "Riverside", date(2026, 3, 1)): 2}
-    full = decided(asking, event=event, used=used)
+    full = decided(asking, event=event, quotas_used=used)
     assert (full.reason.value, full.trail[0].facts["store"]) == ("over_quota", "Riverside")
-    assert decided(asking, event=purchase(touchpoint={"store": "Hill"}), used=used).reason.value == "asked"
+    assert decided(asking, event=purchase(touchpoint={"store": "Hill"}), quotas_used=used).reason.value == "asked"
 
 
 def test_quota_of_none_asks_nobody_and_of_one_somebody() -> None:
@@ -227,9 +231,9 @@ def test_quota_counts_by_the_day_of_the_program_and_not_of_the_customer(used: in
     asking = program(quotas=[{"name": "a day", "limit": 2}], time_zone="America/New_York")
     there = Respondent("c1", email="ann@shop.example", time_zone="Pacific/Kiritimati")  # it is 2 March there already
     key = QuotaKey("shop", "a day", "", date(2026, 3, 1))
-    assert decided(asking, there, used={key: used}).reason.value == reason
+    assert decided(asking, there, quotas_used={key: used}).reason.value == reason
     for other in (date(2026, 2, 28), date(2026, 3, 2)):
-        assert decided(asking, there, used={key._replace(day=other): 9}).reason.value == "asked"
+        assert decided(asking, there, quotas_used={key._replace(day=other): 9}).reason.value == "asked"
 
 
 @pytest.mark.parametrize(

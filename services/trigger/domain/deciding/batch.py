@@ -1,4 +1,4 @@
-"""The working memory of one batch: an event's facts count for the events after it."""
+"""Decides a batch of events in memory, so that each event sees the effects of those before it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from services.trigger.domain.deciding.cases import Case, Decision, Facts, Reason, Trial
-from services.trigger.domain.deciding.decide import decide, touched
+from services.trigger.domain.deciding.cases import Case, Decision, DecisionFacts, DecisionReason, Trial
+from services.trigger.domain.deciding.decide import decide, updated_touchpoint
 from services.trigger.domain.deciding.requests import event_ref, request_json, survey_request
 from services.trigger.domain.deciding.stored_decision import StoredDecision
-from services.trigger.domain.deciding.suppressions import Suppression, SuppressionKey
-from services.trigger.domain.programs.program import Program
+from services.trigger.domain.deciding.suppressions import StoredSuppression, SuppressionKey
+from services.trigger.domain.programs.program import CompiledProgram
 from services.trigger.domain.programs.quotas import QuotaKey
-from services.trigger.domain.respondents import ContactCause, Respondent, learn
+from services.trigger.domain.respondents import ContactCause, Respondent, merge_customer
 from services.trigger.domain.touchpoints import (
-    Touchpoint,
     TouchpointKey,
+    TouchpointRecord,
     TriggerPayload,
     is_completion,
     is_historic,
@@ -43,12 +43,12 @@ from shared.contract.events import (
 )
 from shared.contract.vocabulary import Service
 
-COMES_BACK_WITHIN = timedelta(days=90)
+RETURN_WINDOW = timedelta(days=90)  # a purchase this long after an invitation is reported to scoring
 
 
 @dataclass(frozen=True, slots=True)
 class InstallationSettings:
-    """What the installation lays down: the key id new links are signed with, and the region of a bare phone number."""
+    """The id of the key that new links are signed with, and the country of phone numbers without a country code."""
 
     link_key: str
     phone_region: str = ""
@@ -56,17 +56,20 @@ class InstallationSettings:
 
 @dataclass(slots=True)
 class DecisionBatch:
-    """Decides events one after the other; what is to be written gathers in `decisions`, `events` and the changes."""
+    """Holds the state the events are decided by, and collects what has to be stored and published.
 
-    programs: Sequence[Program]
+    `stored` names the respondents and touchpoints that have a row already.
+    """
+
+    programs: Sequence[CompiledProgram]
     groups: Mapping[str, str]
     respondents: dict[str, Respondent]
-    touchpoints: dict[TouchpointKey, Touchpoint]
-    suppressions: dict[str, Sequence[Suppression]]
-    used: dict[QuotaKey, int]
+    touchpoints: dict[TouchpointKey, TouchpointRecord]
+    suppressions: dict[str, Sequence[StoredSuppression]]
+    quotas_used: dict[QuotaKey, int]
     now: datetime
-    terms: InstallationSettings
-    stored: AbstractSet[str | TouchpointKey] = frozenset()  # those of the respondents and touchpoints that have rows
+    settings: InstallationSettings
+    stored: AbstractSet[str | TouchpointKey] = frozenset()
     decisions: list[StoredDecision] = field(default_factory=list)
     events: list[Event[Payload]] = field(default_factory=list)
     missing: list[tuple[str, str]] = field(default_factory=list)
@@ -78,79 +81,88 @@ class DecisionBatch:
     def decide(self, event: Event[TriggerPayload], digest: bytes) -> StoredDecision:
         key = touchpoint_key(event.payload)
         id_ = key.respondent_id if key else event.payload.key
-        touchpoint = self.touchpoints.get(key, Touchpoint(key)) if key else None
-        unusable = self._learn(event, self.respondents[id_], touchpoint)
-        facts = Facts(
-            self.respondents[id_], touchpoint, self.suppressions.get(id_, ()), unusable, self.groups, self.used
+        touchpoint = self.touchpoints.get(key, TouchpointRecord(key)) if key else None
+        invalid_fields = self._update_respondent(event, self.respondents[id_], touchpoint)
+        facts = DecisionFacts(
+            self.respondents[id_],
+            touchpoint,
+            self.suppressions.get(id_, ()),
+            invalid_fields,
+            self.groups,
+            self.quotas_used,
         )
         decision = decide(event, self.programs, facts, now=self.now)
         self.missing += [(t.program.id, name) for t in decision.trail if t.program and t.missing for name in t.missing]
         invitation_id = self._act(event, decision, facts)
         if touchpoint is not None:
-            self._keep_touchpoint(touched(touchpoint, event, decision, invitation_id=invitation_id), touchpoint)
+            self._keep_touchpoint(
+                updated_touchpoint(touchpoint, event, decision, invitation_id=invitation_id), touchpoint
+            )
         stored = self._stored(event, digest, decision, key=key, invitation_id=invitation_id)
         self.decisions.append(stored)
         return stored
 
-    def _learn(self, event: Event[TriggerPayload], known: Respondent, touchpoint: Touchpoint | None) -> list[str]:
-        """Add what the event says of its customer, and name what of it could not be used."""
-        payload, unusable = event.payload, list[str]()
-        at = min(event.time, self.now)  # a clock that runs ahead must not outdate what comes later
-        learned, customer = known, getattr(payload, "customer", None)
+    def _update_respondent(
+        self, event: Event[TriggerPayload], known: Respondent, touchpoint: TouchpointRecord | None
+    ) -> list[str]:
+        """Update the respondent with the event's customer; return the names of the fields that were not valid."""
+        payload, invalid_fields = event.payload, list[str]()
+        at = min(event.time, self.now)  # else an event from the future would make later ones look outdated
+        updated, customer = known, getattr(payload, "customer", None)
         if type(payload) is CustomerErased:
-            learned = known.erased(at)
+            updated = known.erased(at)
             self._publish(RespondentErased(respondent_id=known.id))
         elif type(customer) is Customer:
-            learned, unusable = learn(known, customer, at=at, phone_region=self.terms.phone_region)
-            self._free(learned, known)
-            if known.known_at is not None and learned.consent != known.consent:
-                self._publish(RespondentConsentChanged(respondent_id=known.id, consent=learned.consent))
+            updated, invalid_fields = merge_customer(known, customer, at=at, phone_region=self.settings.phone_region)
+            self._lift_obsolete_suppressions(known, updated)
+            if known.known_at is not None and updated.consent != known.consent:
+                self._publish(RespondentConsentChanged(respondent_id=known.id, consent=updated.consent))
         if is_completion(payload) and touchpoint is not None and touchpoint.event_id is None:
-            learned = self._count_purchase(event, learned, at=at)
-        self._keep_respondent(learned, known)
-        return unusable
+            updated = self._count_purchase(event, updated, at=at)
+        self._keep_respondent(updated, known)
+        return invalid_fields
 
-    def _free(self, after: Respondent, before: Respondent) -> None:
-        """Lift what was said of an address that another one replaces; dispatcher does so with the next request."""
+    def _lift_obsolete_suppressions(self, before: Respondent, after: Respondent) -> None:
+        """Lift the suppressions of a replaced address here; dispatcher lifts its own with the next request."""
         known = self.suppressions.get(after.id, ())
-        gone = [one for one in known if one.ends_with(before, after)]
-        if gone:
-            self.suppressions[after.id] = [one for one in known if one not in gone]
-            self.lifted |= {SuppressionKey(after.id, one.channel, one.program, one.reason) for one in gone}
+        obsolete = [one for one in known if one.is_obsolete(before, after)]
+        if obsolete:
+            self.suppressions[after.id] = [one for one in known if one not in obsolete]
+            self.lifted |= {SuppressionKey(after.id, one.channel, one.program, one.reason) for one in obsolete}
 
     def _count_purchase(self, event: Event[TriggerPayload], respondent: Respondent, *, at: datetime) -> Respondent:
-        """Count it, and say so to scoring when it is by somebody who was asked not long before."""
-        asked = respondent.moments.get(ContactCause.INVITATION, {}).values()
-        if any(asked_at < at <= asked_at + COMES_BACK_WITHIN for asked_at in asked) and not is_historic(event.payload):
+        """Count a purchase, and report it to scoring if the customer was asked within RETURN_WINDOW before it."""
+        asked = respondent.last_contacts.get(ContactCause.INVITATION, {}).values()
+        if any(asked_at < at <= asked_at + RETURN_WINDOW for asked_at in asked) and not is_historic(event.payload):
             reference = event_ref(event, event.payload, at=at)
             self._publish(RespondentPurchased(respondent_id=respondent.id, event=reference))
-        return respondent.bought(at) if isinstance(event.payload, PurchaseCompleted) else respondent
+        return respondent.with_purchase(at) if isinstance(event.payload, PurchaseCompleted) else respondent
 
-    def _act(self, event: Event[TriggerPayload], decision: Decision, facts: Facts) -> UUID | None:
-        """Ask or withdraw, and say which invitation it is about."""
-        if decision.reason is Reason.ASKED and decision.case is not None and decision.send_at is not None:
+    def _act(self, event: Event[TriggerPayload], decision: Decision, facts: DecisionFacts) -> UUID | None:
+        """Publish the request or the withdrawal that follows from a decision; return its invitation's id."""
+        if decision.reason is DecisionReason.ASKED and decision.case is not None and decision.send_at is not None:
             return self._ask(decision.case, decision.send_at)
         touchpoint = facts.touchpoint
         if (
             is_reversal(event.payload)
-            and decision.reason is Reason.WITHDRAWN
+            and decision.reason is DecisionReason.WITHDRAWN
             and touchpoint
             and touchpoint.invitation_id
         ):
-            why = "cancelled" if isinstance(event.payload, PurchaseCancelled) else "reopened"
+            reason = "cancelled" if isinstance(event.payload, PurchaseCancelled) else "reopened"
             self._publish(
-                SurveyWithdrawn(respondent_id=event.payload.key, invitation_id=touchpoint.invitation_id, reason=why)
+                SurveyWithdrawn(respondent_id=event.payload.key, invitation_id=touchpoint.invitation_id, reason=reason)
             )
             return touchpoint.invitation_id
         return None
 
     def _ask(self, case: Case, send_at: datetime) -> UUID:
         invitation_id, respondent = uuid7(), case.facts.respondent
-        request = survey_request(case, invitation_id=invitation_id, send_at=send_at, link_key=self.terms.link_key)
+        request = survey_request(case, invitation_id=invitation_id, send_at=send_at, link_key=self.settings.link_key)
         self._publish(request, request_json(request, case.program))
-        self._keep_respondent(respondent.noting(ContactCause.INVITATION, case.program.id, send_at), respondent)
+        self._keep_respondent(respondent.with_contact(ContactCause.INVITATION, case.program.id, send_at), respondent)
         for key in map(case.quota_key, case.program.document.quotas):
-            self.used[key] = self.used.get(key, 0) + 1
+            self.quotas_used[key] = self.quotas_used.get(key, 0) + 1
             self.changed_quotas.add(key)
         return invitation_id
 
@@ -162,7 +174,7 @@ class DecisionBatch:
             self.respondents[after.id] = after
             self.changed_respondents.add(after.id)
 
-    def _keep_touchpoint(self, after: Touchpoint, before: Touchpoint) -> None:
+    def _keep_touchpoint(self, after: TouchpointRecord, before: TouchpointRecord) -> None:
         if after != before:
             self.touchpoints[after.key] = after
             self.changed_touchpoints.add(after.key)
@@ -190,11 +202,10 @@ class DecisionBatch:
             program_id=decision.program.id if decision.program else None,
             program_version=decision.program.version if decision.program else None,
             invitation_id=invitation_id,
-            trail=[_shown(trial) for trial in decision.trail],
+            trail=[_trail_entry(trial) for trial in decision.trail],
         )
 
 
-def _shown(trial: Trial) -> dict[str, Any]:
-    """Put a trial as the trail shows it."""
+def _trail_entry(trial: Trial) -> dict[str, Any]:
     program = {"program": trial.program.id, "version": trial.program.version} if trial.program else {}
     return {**program, "rule": trial.reason, "facts": trial.facts}

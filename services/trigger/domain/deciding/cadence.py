@@ -1,4 +1,4 @@
-"""Relational programs: every known customer once a cadence, spread evenly over its days."""
+"""Relational programs: which customers are due on which day of a cadence, spread evenly over its days."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EPOCH = date(2000, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class CadenceDay:
-    """One day of a cadence: whose turn it is, by their place `first <= spread < last`, and which period it is."""
+    """One day of a cadence: the customers with `first <= spread < last` are due, for this period."""
 
     day: date
     period: int
@@ -31,7 +31,10 @@ class CadenceDay:
 
 
 def next_day(done_until: date | None, *, today: date, cadence: timedelta) -> date | None:
-    """Name the day to work on: each one in turn; after a long silence only the last cadence, once for everybody."""
+    """Return the next day to work on, None if today is done.
+
+    Missed days are made up, at most one cadence of them, so that nobody is due twice.
+    """
     if done_until is None:
         return today
     day = max(done_until + timedelta(days=1), today - cadence + timedelta(days=1))

@@ -1,4 +1,4 @@
-"""What a decision is made from and of: facts, one event tried for one program, reasons, and the trail."""
+"""The types of a decision: its input (facts), one event tried for one program (case), reasons and the trail."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from services.trigger.domain.deciding.suppressions import Suppression
-from services.trigger.domain.programs.conditions import EventFields, Fields
-from services.trigger.domain.programs.program import Program
+from services.trigger.domain.deciding.suppressions import StoredSuppression
+from services.trigger.domain.programs.event_fields import EventFields, Fields
+from services.trigger.domain.programs.program import CompiledProgram
 from services.trigger.domain.programs.quotas import Quota, QuotaKey, local_day
 from services.trigger.domain.programs.segments import segments_of
 from services.trigger.domain.programs.timing import goes_out_at, not_ahead
 from services.trigger.domain.respondents import Respondent
-from services.trigger.domain.touchpoints import Happening, Touchpoint, TriggerPayload, is_completion, with_details
+from services.trigger.domain.touchpoints import TouchpointRecord, TriggerPayload, is_completion, with_details
+from shared.contract.cloudevents import Event
 from shared.contract.vocabulary import ChannelKind
 
 
-class Reason(StrEnum):
-    """Why somebody was asked or not, in the order the rules are tried."""
+class DecisionReason(StrEnum):
+    """Why a survey was sent or not, in the order of the rules."""
 
     NO_PROGRAM = "no_program"
     HISTORIC = "historic"
@@ -41,39 +42,39 @@ class Reason(StrEnum):
     NOTHING_TO_WITHDRAW = "nothing_to_withdraw"
 
 
-class Facts(msgspec.Struct, frozen=True):
-    """What is known when an event is decided.
+class DecisionFacts(msgspec.Struct, frozen=True):
+    """What one event is decided by.
 
-    `unusable` names the customer's fields that could not be read, `groups` the group of each program that has one,
-    `used` how much of each quota is gone.
+    `invalid_fields` names the customer's fields that could not be parsed, `groups` has the group of each program that
+    belongs to one, `quotas_used` the counter of each quota.
     """
 
     respondent: Respondent
-    touchpoint: Touchpoint | None
-    suppressions: Sequence[Suppression] = ()
-    unusable: Sequence[str] = ()
+    touchpoint: TouchpointRecord | None
+    suppressions: Sequence[StoredSuppression] = ()
+    invalid_fields: Sequence[str] = ()
     groups: Mapping[str, str] = msgspec.field(default_factory=dict)
-    used: Mapping[QuotaKey, int] = msgspec.field(default_factory=dict)
+    quotas_used: Mapping[QuotaKey, int] = msgspec.field(default_factory=dict)
 
 
-TrialFacts = Mapping[str, Any]
+TrialFacts = Mapping[str, Any]  # never an address or a name: it is stored and shown
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """One program: the rule that stopped it, and the facts that rule used; never an address or a name."""
+    """One program tried: the rule that stopped it or `asked`, its facts, and the condition fields that are missing."""
 
-    reason: Reason
+    reason: DecisionReason
     facts: TrialFacts
-    program: Program | None = None
+    program: CompiledProgram | None = None
     missing: Sequence[str] = ()
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """`case` and `send_at` are those of the program that asks."""
+    """`program` is the one whose rule decided; `case` and `send_at` are set only when it asks."""
 
-    reason: Reason
+    reason: DecisionReason
     trail: Sequence[Trial] = ()
-    program: Program | None = None
+    program: CompiledProgram | None = None
     case: Case | None = None
     send_at: datetime | None = None
 
@@ -81,32 +82,32 @@ class Decision(msgspec.Struct, frozen=True):
 T = TypeVar("T")
 
 
-class _kept(Generic[T]):  # noqa: N801 - used as `property` is
-    """Find out once: `functools.cached_property` takes a lock as well, until Python 3.12."""
+class _cached(Generic[T]):  # noqa: N801 - a decorator, named as `property` is
+    """A property computed once; `functools.cached_property` also takes a lock before Python 3.12."""
 
-    def __init__(self, find: Callable[[Any], T]) -> None:
-        self._find, self._name = find, find.__name__
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self._compute, self._name = compute, compute.__name__
 
     def __get__(self, case: Case, _owner: type[Case]) -> T:
-        found = case.__dict__[self._name] = self._find(case)
-        return found
+        value = case.__dict__[self._name] = self._compute(case)
+        return value
 
 
 class Case(msgspec.Struct, frozen=True, dict=True):
-    """One event tried for one program."""
+    """One event tried for one program, with what the rules derive from both."""
 
-    event: Happening
-    program: Program
-    facts: Facts
+    event: Event[TriggerPayload]
+    program: CompiledProgram
+    facts: DecisionFacts
     now: datetime
 
-    @_kept
+    @_cached
     def payload(self) -> TriggerPayload:
         return with_details(self.event.payload, self.facts.touchpoint)
 
-    @_kept
+    @_cached
     def started_at(self) -> datetime:
-        """What age and delay count from: the event's own time, or that of the delivery."""
+        """The time that age and delay are counted from: the event's, or the delivery's if the program waits for it."""
         delivered = self.facts.touchpoint.delivered_at if self.facts.touchpoint else None
         if delivered is not None and self.waits_for_delivery and is_completion(self.event.payload):
             return not_ahead(delivered, self.now)
@@ -114,7 +115,7 @@ class Case(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def ahead_s(self) -> int:
-        """How far the event's own time is in the future; it counts as now then."""
+        """How many seconds the event's time is in the future; such an event counts as happening now."""
         return int((self.event.time - self.now).total_seconds())
 
     @property
@@ -125,34 +126,34 @@ class Case(msgspec.Struct, frozen=True, dict=True):
     def zone(self) -> str:
         return self.facts.respondent.time_zone or self.program.document.time_zone
 
-    @_kept
+    @_cached
     def fields(self) -> Fields:
         return EventFields(self.payload, self.event.source, self.facts.respondent, self.now)
 
-    @_kept
+    @_cached
     def missing(self) -> list[str]:
-        return sorted([name for name in self.program.wanted if self.fields.get(name) is None])
+        return sorted([name for name in self.program.condition_fields if self.fields.get(name) is None])
 
-    @_kept
+    @_cached
     def segments(self) -> dict[str, str]:
         return segments_of(self.program.document.segments, self.fields)
 
-    @_kept
+    @_cached
     def reachable(self) -> list[ChannelKind]:
         respondent = self.facts.respondent
         return [channel for channel in self.program.channels if respondent.address(channel)]
 
-    @_kept
+    @_cached
     def consented(self) -> list[ChannelKind]:
         return [channel for channel in self.reachable if consent_to(self.program, self.facts.respondent, channel)]
 
-    @_kept
+    @_cached
     def planned_at(self) -> datetime:
-        """When it would go out if no cap delayed it."""
-        return self.sent_from(self.started_at + self.program.document.delay)
+        """When the survey goes out if no cap delays it."""
+        return self.next_send_time(self.started_at + self.program.document.delay)
 
-    def sent_from(self, moment: datetime) -> datetime:
-        """Find the next moment this program sends at."""
+    def next_send_time(self, moment: datetime) -> datetime:
+        """Return the first time from `moment` on at which this program sends."""
         return goes_out_at(moment, at=self.program.document.at, zone=self.zone, now=self.now)
 
     def quota_key(self, quota: Quota) -> QuotaKey:
@@ -160,7 +161,7 @@ class Case(msgspec.Struct, frozen=True, dict=True):
         return QuotaKey(self.program.id, quota.name, value, local_day(self.now, self.program.document.time_zone))
 
 
-def consent_to(program: Program, respondent: Respondent, channel: ChannelKind) -> bool | None:
-    """Read a channel's consent; where nothing is known, the program may assume it."""
+def consent_to(program: CompiledProgram, respondent: Respondent, channel: ChannelKind) -> bool | None:
+    """Return the consent to a channel; if it is unknown, what the program assumes."""
     known: bool | None = getattr(respondent.consent, channel)
     return True if known is None and channel in program.document.assume_consent else known

@@ -1,4 +1,4 @@
-"""The decision: for one event, whom to ask and why. A pure function of event, programs, facts and now."""
+"""The decision about one event: a pure function of the event, the programs, the facts and the time."""
 
 from __future__ import annotations
 
@@ -8,74 +8,79 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from services.trigger.domain.deciding.cases import Case, Decision, Facts, Reason, Trial, TrialFacts
+from services.trigger.domain.deciding.cases import Case, Decision, DecisionFacts, DecisionReason, Trial, TrialFacts
 from services.trigger.domain.deciding.rules import RULES, send_at
-from services.trigger.domain.programs.program import Program
+from services.trigger.domain.programs.program import CompiledProgram
 from services.trigger.domain.touchpoints import (
-    Happening,
-    Touchpoint,
+    TouchpointRecord,
     TouchpointState,
+    TriggerPayload,
     details_of,
     is_delivery,
     is_reversal,
 )
+from shared.contract.cloudevents import Event
 
-_RANK = {reason: rank for rank, reason in enumerate(Reason)}
+_RANK = {reason: rank for rank, reason in enumerate(DecisionReason)}
 
 
-def decide(event: Happening, programs: Sequence[Program], facts: Facts, *, now: datetime) -> Decision:
-    """Decide about one event; programs are tried in the order given, the first that asks wins.
+def decide(
+    event: Event[TriggerPayload], programs: Sequence[CompiledProgram], facts: DecisionFacts, *, now: datetime
+) -> Decision:
+    """Try the programs in the order given; the first that asks wins.
 
-    The reason is that of the rule that got furthest.
+    If none asks, the reason is that of the trial that passed the most rules.
     """
     if is_reversal(event.payload):
-        return _reversal(facts.touchpoint)
+        return _decide_reversal(facts.touchpoint)
     trail: list[Trial] = []
     for program in programs:
         if not program.starts_on(event.payload):
             continue
         case = Case(event, program, facts, now)
         trail.append(_try(case))
-        if trail[-1].reason is Reason.ASKED:
-            return Decision(Reason.ASKED, trail, program, case, send_at(case)[0])
+        if trail[-1].reason is DecisionReason.ASKED:
+            return Decision(DecisionReason.ASKED, trail, program, case, send_at(case)[0])
     if not trail:
-        return Decision(Reason.NO_PROGRAM)
+        return Decision(DecisionReason.NO_PROGRAM)
     furthest = max(trail, key=lambda trial: _RANK[trial.reason])
     return Decision(furthest.reason, trail, furthest.program)
 
 
-def _reversal(touchpoint: Touchpoint | None) -> Decision:
+def _decide_reversal(touchpoint: TouchpointRecord | None) -> Decision:
     state = touchpoint.state if touchpoint else None
-    reason = Reason.WITHDRAWN if state is TouchpointState.OPEN else Reason.NOTHING_TO_WITHDRAW
+    reason = DecisionReason.WITHDRAWN if state is TouchpointState.OPEN else DecisionReason.NOTHING_TO_WITHDRAW
     return Decision(reason, [Trial(reason, {"survey": state})])
 
 
 def _try(case: Case) -> Trial:
     for reason, rule in RULES:
-        shown = rule(case)
-        if shown is not None:
-            return _trial(case, reason, shown)
+        facts = rule(case)
+        if facts is not None:
+            return _trial(case, reason, facts)
     at, delayed_by = send_at(case)
-    shown = {"channels": case.consented, "send_at": at}
-    return _trial(case, Reason.ASKED, {**shown, "delayed_by": delayed_by} if delayed_by else shown)
+    facts = {"channels": case.consented, "send_at": at}
+    return _trial(case, DecisionReason.ASKED, {**facts, "delayed_by": delayed_by} if delayed_by else facts)
 
 
-def _trial(case: Case, reason: Reason, shown: TrialFacts) -> Trial:
-    judged = case.program.wanted and reason not in _BEFORE_CONDITIONS
-    missing = case.missing if judged else []
+def _trial(case: Case, reason: DecisionReason, facts: TrialFacts) -> Trial:
+    reached_conditions = case.program.condition_fields and reason not in _BEFORE_CONDITIONS
+    missing = case.missing if reached_conditions else []
     more = {"missing": missing} if missing else {}
-    more |= {"unusable": list(case.facts.unusable)} if case.facts.unusable else {}
+    more |= {"unusable": list(case.facts.invalid_fields)} if case.facts.invalid_fields else {}
     ahead = {"ahead_s": case.ahead_s} if case.ahead_s > 0 else {}
-    return Trial(reason, {**shown, **more, **ahead}, case.program, missing)
+    return Trial(reason, {**facts, **more, **ahead}, case.program, missing)
 
 
-_BEFORE_CONDITIONS = frozenset(reason for reason in Reason if _RANK[reason] < _RANK[Reason.CONDITION])
+_BEFORE_CONDITIONS = frozenset(reason for reason in DecisionReason if _RANK[reason] < _RANK[DecisionReason.CONDITION])
 
 
-def touched(touchpoint: Touchpoint, event: Happening, decision: Decision, *, invitation_id: UUID | None) -> Touchpoint:
-    """Say what is known of an order, a service, an answer or a period once its event is decided."""
+def updated_touchpoint(
+    touchpoint: TouchpointRecord, event: Event[TriggerPayload], decision: Decision, *, invitation_id: UUID | None
+) -> TouchpointRecord:
+    """Return the touchpoint as it is after an event about it was decided."""
     if is_reversal(event.payload):
-        withdrawn = decision.reason is Reason.WITHDRAWN
+        withdrawn = decision.reason is DecisionReason.WITHDRAWN
         state = TouchpointState.WITHDRAWN if withdrawn else touchpoint.state
         return replace(touchpoint, state=state, reversed_at=touchpoint.reversed_at or event.time)
     if is_delivery(event.payload):

@@ -1,4 +1,4 @@
-"""What an invitation needs to know, frozen into one request."""
+"""The survey request: everything an invitation needs, copied into one event."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from uuid import UUID
 import msgspec
 
 from services.trigger.domain.deciding.cases import Case, consent_to
-from services.trigger.domain.programs.program import Program
-from services.trigger.domain.touchpoints import Happening, TouchpointKind, TriggerPayload, touchpoint_key
+from services.trigger.domain.programs.program import CompiledProgram
+from services.trigger.domain.touchpoints import TouchpointKind, TriggerPayload, touchpoint_key
+from shared.contract.cloudevents import Event
 from shared.contract.events import AnswerPayload, Consent, CrmPayload, EventRef, SurveyRequested
 from shared.contract.vocabulary import ChannelKind
 
 
 def survey_request(case: Case, *, invitation_id: UUID, send_at: datetime, link_key: str) -> SurveyRequested:
-    """Put the request together."""
     program, respondent = case.program, case.facts.respondent
     document = program.document
     locale = program.locale_for(respondent.locale)
@@ -46,8 +46,8 @@ def survey_request(case: Case, *, invitation_id: UUID, send_at: datetime, link_k
     )
 
 
-# what everybody of a program's version and locale is sent; a field that is not named here is each customer's own
-_ALIKE = (
+# the fields with the same value in every request of one program version and locale
+_SHARED_FIELDS = (
     "program",
     "brand",
     "locale",
@@ -61,13 +61,13 @@ _ALIKE = (
 )
 
 
-def request_json(request: SurveyRequested, program: Program) -> bytes:
-    """Write a request as `model_dump_json` does; what is the same for everybody of a locale is written once."""
-    alike = program.written.get(request.locale)
-    if alike is None:
+def request_json(request: SurveyRequested, program: CompiledProgram) -> bytes:
+    """Encode a request as `model_dump_json` does; the fields shared by a program and locale are encoded only once."""
+    shared = program.shared_json.get(request.locale)
+    if shared is None:
         fields = msgspec.json.decode(request.model_dump_json(), type=dict[str, msgspec.Raw])
-        alike = program.written[request.locale] = {name: fields[name].copy() for name in _ALIKE}
-    return msgspec.json.encode({**vars(request), **alike}, enc_hook=vars)
+        shared = program.shared_json[request.locale] = {name: fields[name].copy() for name in _SHARED_FIELDS}
+    return msgspec.json.encode({**vars(request), **shared}, enc_hook=vars)
 
 
 def _customer_id(case: Case) -> str:
@@ -79,16 +79,16 @@ def _customer_id(case: Case) -> str:
     return case.facts.respondent.customer_id or case.facts.respondent.id
 
 
-def event_ref(event: Happening, payload: TriggerPayload, *, at: datetime) -> EventRef:
-    """Name an event, and the order or service, if it is about one."""
-    about, order = touchpoint_key(payload), getattr(payload, "order", None)
-    named = about is not None and about.kind in (TouchpointKind.ORDER, TouchpointKind.SERVICE)
+def event_ref(event: Event[TriggerPayload], payload: TriggerPayload, *, at: datetime) -> EventRef:
+    """Return the reference to an event, with its order or service, if it is about one."""
+    key, order = touchpoint_key(payload), getattr(payload, "order", None)
+    has_subject = key is not None and key.kind in (TouchpointKind.ORDER, TouchpointKind.SERVICE)
     return EventRef(
         source=event.source,
         id=event.id,
         type=event.payload.type,
         time=at,
-        subject=about.ref if about and named else None,
+        subject=key.ref if key and has_subject else None,
         amount=getattr(order, "amount", None),
         currency=getattr(order, "currency", None),
     )

@@ -1,12 +1,12 @@
-"""The rules, in the order they are tried: each returns the facts it stopped at, or None to let the event pass."""
+"""The rules in the order they are tried: each returns the facts that stop the event, or None to let it pass."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from services.trigger.domain.deciding.cases import Case, Reason, TrialFacts
-from services.trigger.domain.programs.caps import Cap, Scope, ends_at
+from services.trigger.domain.deciding.cases import Case, DecisionReason, TrialFacts
+from services.trigger.domain.programs.caps import Cap, CapScope, ends_at
 from services.trigger.domain.sampling import sample
 from services.trigger.domain.touchpoints import is_answer, is_completion, is_delivery, is_historic, touchpoint_key
 from shared.contract.vocabulary import AnswerMode
@@ -28,7 +28,7 @@ def _duplicate(case: Case) -> TrialFacts | None:
     touchpoint = case.facts.touchpoint
     if touchpoint is None:
         return None
-    if is_answer(case.event.payload):  # its reasons come later, as an amendment
+    if is_answer(case.event.payload):  # decided again when an amendment adds reasons, until one is asked
         return {"invitation": touchpoint.invitation_id} if touchpoint.invitation_id is not None else None
     if not is_delivery(case.event.payload):
         decided_by = {"source": touchpoint.source, "event": touchpoint.event_id}
@@ -67,11 +67,11 @@ def _no_consent(case: Case) -> TrialFacts | None:
 def _suppressed(case: Case) -> TrialFacts | None:
     if not case.facts.suppressions:
         return None
-    stopping = {
-        channel: [s.reason for s in case.facts.suppressions if s.binds(case.program.id, channel, case.now)]
+    reasons = {
+        channel: [s.reason for s in case.facts.suppressions if s.applies_to(case.program.id, channel, case.now)]
         for channel in case.consented
     }
-    return {"suppressions": stopping} if all(stopping.values()) else None
+    return {"suppressions": reasons} if all(reasons.values()) else None
 
 
 def _condition(case: Case) -> TrialFacts | None:
@@ -92,26 +92,26 @@ def _holdout(case: Case) -> TrialFacts | None:
 
 
 def _sampled_out(case: Case) -> TrialFacts | None:
-    """Draw for each order or service anew: who was not drawn may be the next time."""
+    """Sample by order or service, so that a customer who is left out once may be included the next time."""
     share = case.program.document.sample
     if share == 1:
         return None
-    about = touchpoint_key(case.event.payload)
-    drawn = sample("sample", case.program.id, case.facts.respondent.id, about.ref if about else case.event.id)
+    key = touchpoint_key(case.event.payload)
+    drawn = sample("sample", case.program.id, case.facts.respondent.id, key.ref if key else case.event.id)
     return {"sample": share, "drawn": round(drawn, 4)} if drawn >= share else None
 
 
 def _quarantined(case: Case) -> TrialFacts | None:
-    last, rest = case.facts.respondent.last_asked_at, case.program.document.quarantine
-    if last is not None and rest and case.planned_at < last + rest:
-        return {"cap": "quarantine", "last_asked_at": last, "until": last + rest}
+    last, quarantine = case.facts.respondent.last_asked_at, case.program.document.quarantine
+    if last is not None and quarantine and case.planned_at < last + quarantine:
+        return {"cap": "quarantine", "last_asked_at": last, "until": last + quarantine}
     for cap in case.program.document.caps:
         until = _cap_ends(case, cap)
         if until is None or until <= case.planned_at:
             continue
         if cap.then == "skip":
             return {"cap": cap.name, "after": cap.after.value, "until": until}
-        if case.sent_from(until) - case.started_at > case.program.document.max_age:
+        if case.next_send_time(until) - case.started_at > case.program.document.max_age:
             return {"cap": cap.name, "after": cap.after.value, "until": until, "too_long_to_wait": True}
     return None
 
@@ -120,48 +120,48 @@ def _cap_ends(case: Case, cap: Cap) -> datetime | None:
     program, groups = case.program, case.facts.groups
     counts: Callable[[str], bool]
     match cap.scope:
-        case Scope.ALL:
-            counts = lambda _other: True  # noqa: E731 - a function of one expression
-        case Scope.PROGRAM:
+        case CapScope.ALL:
+            counts = lambda _other: True  # noqa: E731 - one expression
+        case CapScope.PROGRAM:
             counts = program.id.__eq__
         case _:
-            counts = lambda other: groups.get(other) == program.document.group  # noqa: E731 - a function of one expression
+            counts = lambda other: groups.get(other) == program.document.group  # noqa: E731 - one expression
     return ends_at(cap, case.facts.respondent, counts=counts)
 
 
 def _over_quota(case: Case) -> TrialFacts | None:
     for quota in case.program.document.quotas:
         key = case.quota_key(quota)
-        if case.facts.used.get(key, 0) >= quota.limit:
+        if case.facts.quotas_used.get(key, 0) >= quota.limit:
             by = {quota.by: key.value} if quota.by else {}
             return {"quota": quota.name, "limit": quota.limit, "day": key.day.isoformat(), **by}
     return None
 
 
 def send_at(case: Case) -> tuple[datetime, str | None]:
-    """Say when an allowed survey goes out, and the cap that delays it."""
+    """Return when a survey goes out and the name of the cap that delays it, if one does."""
     latest, delayed_by = case.planned_at, None
     for cap in case.program.document.caps:
         if cap.then == "skip":
             continue
         until = _cap_ends(case, cap)
         if until is not None and until > latest:
-            latest, delayed_by = case.sent_from(until), cap.name
+            latest, delayed_by = case.next_send_time(until), cap.name
     return latest, delayed_by
 
 
-RULES: Sequence[tuple[Reason, Callable[[Case], TrialFacts | None]]] = (
-    (Reason.HISTORIC, _historic),
-    (Reason.TOO_OLD, _too_old),
-    (Reason.DUPLICATE, _duplicate),
-    (Reason.WITHDRAWN, _withdrawn),
-    (Reason.WAITING, _waiting),
-    (Reason.UNREACHABLE, _unreachable),
-    (Reason.NO_CONSENT, _no_consent),
-    (Reason.SUPPRESSED, _suppressed),
-    (Reason.CONDITION, _condition),
-    (Reason.HOLDOUT, _holdout),
-    (Reason.SAMPLED_OUT, _sampled_out),
-    (Reason.QUARANTINED, _quarantined),
-    (Reason.OVER_QUOTA, _over_quota),
+RULES: Sequence[tuple[DecisionReason, Callable[[Case], TrialFacts | None]]] = (
+    (DecisionReason.HISTORIC, _historic),
+    (DecisionReason.TOO_OLD, _too_old),
+    (DecisionReason.DUPLICATE, _duplicate),
+    (DecisionReason.WITHDRAWN, _withdrawn),
+    (DecisionReason.WAITING, _waiting),
+    (DecisionReason.UNREACHABLE, _unreachable),
+    (DecisionReason.NO_CONSENT, _no_consent),
+    (DecisionReason.SUPPRESSED, _suppressed),
+    (DecisionReason.CONDITION, _condition),
+    (DecisionReason.HOLDOUT, _holdout),
+    (DecisionReason.SAMPLED_OUT, _sampled_out),
+    (DecisionReason.QUARANTINED, _quarantined),
+    (DecisionReason.OVER_QUOTA, _over_quota),
 )

@@ -1,4 +1,4 @@
-"""A decision as it is stored, and the event that it was made for."""
+"""A decision as it is stored, and the key of its event."""
 
 from __future__ import annotations
 

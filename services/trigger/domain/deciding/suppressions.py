@@ -1,4 +1,4 @@
-"""Suppressions: whom we must never contact, and by which address."""
+"""Suppressions: which respondents must not be contacted, over which channels and for which programs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SuppressionKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Suppression:
+class StoredSuppression:
     """`channel` and `program` None mean all; `until` None means for ever."""
 
     channel: ChannelKind | None
@@ -28,15 +28,15 @@ class Suppression:
     reason: str
     until: datetime | None
 
-    def binds(self, program: str, channel: ChannelKind, now: datetime) -> bool:
+    def applies_to(self, program: str, channel: ChannelKind, now: datetime) -> bool:
         return (
             self.channel in (None, channel)
             and self.program in (None, program)
             and (self.until is None or now < self.until)
         )
 
-    def ends_with(self, before: Respondent, after: Respondent) -> bool:
-        """Say whether it was about an address that a respondent no longer has: it says nothing of the new one."""
+    def is_obsolete(self, before: Respondent, after: Respondent) -> bool:
+        """Whether it is about an address (a bounce, a block) that the respondent has replaced by another."""
         if self.channel is None or self.reason not in _OF_AN_ADDRESS:
             return False
         old, new = before.address(self.channel), after.address(self.channel)

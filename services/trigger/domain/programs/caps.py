@@ -13,7 +13,7 @@ from services.trigger.domain.respondents import ANY_PROGRAM, ContactCause, Respo
 from shared.contract.events import Id
 
 
-class Scope(StrEnum):
+class CapScope(StrEnum):
     """Whose invitations, answers and declines count: every program's, this one's, or its group's."""
 
     ALL = "all"
@@ -27,7 +27,7 @@ class Cap(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Id
-    scope: Scope = Scope.ALL
+    scope: CapScope = CapScope.ALL
     after: ContactCause = ContactCause.INVITATION
     days: Annotated[int, Field(strict=True, ge=1, le=3650)]
     then: Literal["skip", "delay"] = "skip"
@@ -35,7 +35,7 @@ class Cap(BaseModel):
 
 def last_of(respondent: Respondent, cause: ContactCause, *, counts: Callable[[str], bool]) -> datetime | None:
     """Find when the cause last happened in a program that counts; what is for no program counts for each."""
-    known = respondent.moments.get(cause)
+    known = respondent.last_contacts.get(cause)
     if not known:
         return None
     return max((at for program, at in known.items() if program == ANY_PROGRAM or counts(program)), default=None)

@@ -1,11 +1,9 @@
-"""Declared conditions over an event, its customer and their history: data, compiled once to closures."""
+"""Conditions of a program: declared as data, compiled once to closures."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Self
@@ -21,22 +19,13 @@ from pydantic import (
     model_validator,
 )
 
-from services.trigger.domain.respondents import Respondent
-from services.trigger.domain.touchpoints import TriggerPayload, is_answer
-from shared.contract.events import AnswerPayload
-from shared.contract.vocabulary import AnswerMode
+from services.trigger.domain.programs.event_fields import Fields, expected_types, known_field
 
 MAX_CONDITIONS = 200
 MAX_DEPTH = 10
 
-Found = str | bool | int | float | Decimal | tuple[str, ...] | None
-Fields = Mapping[str, Found]
 
-TOUCHPOINT_FIELDS = ("store", "region", "channel", "employee", "device", "stage")
-OPEN_FIELDS = ("attributes.", "customer.attributes.")
-
-
-class Operator(StrEnum):
+class ComparisonOperator(StrEnum):
     EQ = "eq"
     NE = "ne"
     LT = "lt"
@@ -49,22 +38,7 @@ class Operator(StrEnum):
     EXISTS = "exists"
 
 
-def known_field(field: str) -> str:
-    if field in FIELDS or any(field.startswith(start) and len(field) > len(start) for start in OPEN_FIELDS):
-        return field
-    raise ValueError(f"no such field; there are {', '.join(FIELDS)} and {', '.join(f'{s}<name>' for s in OPEN_FIELDS)}")
-
-
-def _types_of(field: str) -> tuple[tuple[type, ...], str]:
-    """Name the types a field's values can have, and what to say of others."""
-    if field in _TEXTS:
-        return (str,), "is text: put it in quotes"
-    if field in _NUMBERS:
-        return (int, float), "is a number: write it without quotes"
-    return ((bool,), "is true or false") if field in _TRUTHS else ((), "")
-
-
-Value = Annotated[str, StringConstraints(max_length=1000)] | bool | int | float
+ComparisonValue = Annotated[str, StringConstraints(max_length=1000)] | bool | int | float
 
 
 class _Condition(BaseModel):
@@ -75,19 +49,23 @@ class Comparison(_Condition):
     """One field against one value; a field that is missing, or of another kind, is no match."""
 
     field: Annotated[str, StringConstraints(max_length=200), AfterValidator(known_field)]
-    operator: Operator = Operator.EQ
-    value: Value | Annotated[list[Value], Field(min_length=1, max_length=1000)] | None = None
+    operator: ComparisonOperator = ComparisonOperator.EQ
+    value: ComparisonValue | Annotated[list[ComparisonValue], Field(min_length=1, max_length=1000)] | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         match self.operator, self.value:
-            case (Operator.EXISTS, None) | (Operator.IN, list()) | (Operator.BETWEEN, [_, _]):
+            case (
+                (ComparisonOperator.EXISTS, None)
+                | (ComparisonOperator.IN, list())
+                | (ComparisonOperator.BETWEEN, [_, _])
+            ):
                 return self
-            case Operator.EXISTS, _:
+            case ComparisonOperator.EXISTS, _:
                 raise ValueError("exists takes no value")
-            case Operator.IN, _:
+            case ComparisonOperator.IN, _:
                 raise ValueError("in wants a list of values")
-            case Operator.BETWEEN, _:
+            case ComparisonOperator.BETWEEN, _:
                 raise ValueError("between wants a list of two values, the least and the most")
             case operator_, list() | None:
                 raise ValueError(f"{operator_} wants one value")
@@ -96,7 +74,7 @@ class Comparison(_Condition):
     @model_validator(mode="after")
     def _can_be_equal(self) -> Self:
         """Refuse a value the field never equals; what attributes hold is the shop's own."""
-        types, wrong = _types_of(self.field)
+        types, wrong = expected_types(self.field)
         values = self.value if isinstance(self.value, list) else [self.value]
         if types and any(value is not None and type(value) not in types for value in values):
             raise ValueError(f"{self.field} {wrong}")
@@ -139,8 +117,8 @@ AllOf.model_rebuild()
 AnyOf.model_rebuild()
 NotThis.model_rebuild()
 
-Miss = Mapping[str, Any]
-Check = Callable[[Fields], Miss | None]
+UnmetCondition = Mapping[str, Any]
+ConditionCheck = Callable[[Fields], UnmetCondition | None]
 
 
 def count(condition: Condition) -> int:
@@ -168,10 +146,10 @@ def fields_in(condition: Condition) -> frozenset[str]:
             return frozenset().union(*map(fields_in, parts))
         case NotThis(negated=part):
             return fields_in(part)
-    return frozenset() if condition.operator is Operator.EXISTS else frozenset({condition.field})
+    return frozenset() if condition.operator is ComparisonOperator.EXISTS else frozenset({condition.field})
 
 
-def compile_check(condition: Condition) -> Check:
+def compile_check(condition: Condition) -> ConditionCheck:
     """Make a function that returns None where the condition holds, else the part of it that does not, as written."""
     miss = condition.model_dump(mode="json", exclude_none=True)
     match condition:
@@ -187,38 +165,38 @@ def compile_check(condition: Condition) -> Check:
     return _comparison(condition, miss)
 
 
-def _comparison(condition: Comparison, miss: Miss) -> Check:
+def _comparison(condition: Comparison, miss: UnmetCondition) -> ConditionCheck:
     holds, field = _test(condition.operator, condition.value), condition.field
 
-    def check(fields: Fields) -> Miss | None:
+    def check(fields: Fields) -> UnmetCondition | None:
         found = fields.get(field)
         return None if found is not None and holds(_comparable(found)) else miss
 
     return check
 
 
-_COMPARE: dict[Operator, Callable[[Any, Any], bool]] = {
-    Operator.EQ: operator.eq,
-    Operator.NE: operator.ne,
-    Operator.LT: operator.lt,
-    Operator.LE: operator.le,
-    Operator.GT: operator.gt,
-    Operator.GE: operator.ge,
+_COMPARE: dict[ComparisonOperator, Callable[[Any, Any], bool]] = {
+    ComparisonOperator.EQ: operator.eq,
+    ComparisonOperator.NE: operator.ne,
+    ComparisonOperator.LT: operator.lt,
+    ComparisonOperator.LE: operator.le,
+    ComparisonOperator.GT: operator.gt,
+    ComparisonOperator.GE: operator.ge,
 }
 
 
-def _test(kind: Operator, value: Any) -> Callable[[Any], bool]:
-    if kind is Operator.EXISTS:
+def _test(kind: ComparisonOperator, value: Any) -> Callable[[Any], bool]:
+    if kind is ComparisonOperator.EXISTS:
         return lambda _found: True
-    if kind is Operator.IN:
+    if kind is ComparisonOperator.IN:
         members = {(type(wanted), wanted) for wanted in map(_comparable, value)}
         return lambda found: (type(found), found) in members
-    if kind is Operator.BETWEEN:
+    if kind is ComparisonOperator.BETWEEN:
         least: Any
         most: Any
         least, most = map(_comparable, value)
         return lambda found: type(found) is type(least) is type(most) and least <= found <= most
-    if kind is Operator.CONTAINS:
+    if kind is ComparisonOperator.CONTAINS:
         return lambda found: isinstance(found, tuple) and value in found
     wanted, compare = _comparable(value), _COMPARE[kind]
     return lambda found: type(found) is type(wanted) and compare(found, wanted)
@@ -232,79 +210,3 @@ def _comparable(value: Any) -> str | bool | Decimal | tuple[str, ...]:
     if isinstance(value, _AS_THEY_ARE):
         return value
     return Decimal(repr(value) if isinstance(value, float) else value)
-
-
-@dataclass(slots=True)
-class EventFields(Mapping[str, Found]):
-    """Everything a condition or a segment may ask about, found out when it is asked for."""
-
-    payload: TriggerPayload
-    source: str
-    respondent: Respondent
-    now: datetime
-
-    def __getitem__(self, name: str) -> Found:
-        if read := _READERS.get(name):
-            return read(self)
-        return self._open()[name]
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return read(self) if (read := _READERS.get(name)) else self._open().get(name, default)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter((*_READERS, *self._open()))
-
-    def __len__(self) -> int:
-        return len(_READERS) + len(self._open())
-
-    def _open(self) -> dict[str, Found]:
-        said = {f"attributes.{name}": value for name, value in getattr(self.payload, "attributes", {}).items()}
-        return said | {f"customer.attributes.{name}": value for name, value in self.respondent.attributes.items()}
-
-
-_Reader = Callable[[EventFields], Found]
-
-
-def _days_since(moment: datetime | None, now: datetime) -> int | None:
-    return None if moment is None else max((now - moment).days, 0)
-
-
-def _part(part: str, name: str) -> _Reader:
-    return lambda about: getattr(getattr(about.payload, part, None), name, None)
-
-
-def _answer(read: Callable[[AnswerPayload], Found]) -> _Reader:
-    return lambda about: read(about.payload) if is_answer(about.payload) else None
-
-
-def _days(name: str) -> _Reader:
-    return lambda about: _days_since(getattr(about.respondent, name), about.now)
-
-
-_TEXTS: Mapping[str, _Reader] = {
-    "event.type": lambda about: about.payload.type,
-    "event.source": lambda about: about.source,
-    "order.currency": _part("order", "currency"),
-    "service.kind": _part("service", "kind"),
-    **{f"touchpoint.{name}": _part("touchpoint", name) for name in TOUCHPOINT_FIELDS},
-    "customer.locale": lambda about: about.respondent.locale,
-    "customer.time_zone": lambda about: about.respondent.time_zone,
-    "history.last_category": lambda about: about.respondent.last_category,
-    "answer.program": _answer(lambda answer: answer.program.id),
-    "answer.category": _answer(lambda answer: answer.category.value),
-    "answer.reasons": _answer(lambda answer: tuple(answer.reasons)),
-    "answer.mode": _answer(lambda answer: AnswerMode(answer.mode).value),
-}
-_NUMBERS: Mapping[str, _Reader] = {
-    "order.amount": _part("order", "amount"),
-    "history.purchases": lambda about: about.respondent.purchases,
-    "history.days_since_first_purchase": _days("first_purchase_at"),
-    "history.days_since_purchase": _days("last_purchase_at"),
-    "history.days_since_asked": _days("last_asked_at"),
-    "history.days_since_answered": _days("last_answered_at"),
-    "history.last_score": lambda about: about.respondent.last_score,
-    "answer.score": _answer(lambda answer: answer.score),
-}
-_TRUTHS: Mapping[str, _Reader] = {"answer.commented": _answer(lambda answer: bool(answer.comment))}
-_READERS = {**_TEXTS, **_NUMBERS, **_TRUTHS}
-FIELDS = tuple(sorted(_READERS))

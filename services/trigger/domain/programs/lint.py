@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from services.trigger.domain.programs.program import ProgramDocument, Texts
+from services.trigger.domain.programs.document import ProgramDocument, Texts
 from shared.contract.vocabulary import ChannelKind
 
 LONGEST_QUESTION = 120

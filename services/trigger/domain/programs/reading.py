@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
-from services.trigger.domain.programs.program import ProgramDocument
+from services.trigger.domain.programs.document import ProgramDocument
 
 MAX_DOCUMENT = 100_000
 WANTED = "fields with their values are wanted"

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from services.trigger.domain.programs.conditions import TOUCHPOINT_FIELDS, Fields, Found, known_field
+from services.trigger.domain.programs.event_fields import TOUCHPOINT_FIELDS, Fields, FieldValue, known_field
 from shared.contract.events import Id
 
 _TO = "\N{EN DASH}"
@@ -55,7 +55,7 @@ def segments_of(segments: Sequence[Segment], fields: Fields) -> dict[str, str]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _plain(found: Found) -> str | None:
+def _plain(found: FieldValue) -> str | None:
     if found is None or isinstance(found, tuple):
         return None
     text = str(found).lower() if isinstance(found, bool) else str(found).strip()

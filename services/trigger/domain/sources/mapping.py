@@ -22,7 +22,7 @@ from services.trigger.domain.sources.mapping_rules import (
     path_of,
 )
 
-__all__ = ["CompiledMapping", "Mapped", "MappingDocument", "Unmappable", "compile_mapping"]
+__all__ = ["CompiledMapping", "MappedEvent", "MappingDocument", "Unmappable", "compile_mapping"]
 
 TYPES = (
     "crm.purchase.completed",
@@ -89,7 +89,7 @@ class MappingDocument(_Part):
 
 
 @dataclass(frozen=True, slots=True)
-class Mapped:
+class MappedEvent:
     """A structured CloudEvent without its `source`, and the place each field came from.
 
     `customer_of` names the earlier event whose customer this one is about; then it has no customer of its own yet.
@@ -100,7 +100,7 @@ class Mapped:
     customer_of: str | None = None
 
 
-CompiledMapping = Callable[[Any], Mapped | None]
+CompiledMapping = Callable[[Any], MappedEvent | None]
 _Fill = Sequence[tuple[tuple[str, ...], str, Getter]]
 
 
@@ -109,7 +109,7 @@ def compile_mapping(document: MappingDocument) -> CompiledMapping:
     rules = [(_test(event.when), _maker(event)) for event in document.events]
     unwrap = _debezium if document.envelope == "debezium" else _as_it_is
 
-    def apply(given: Any) -> Mapped | None:
+    def apply(given: Any) -> MappedEvent | None:
         found = unwrap(given)
         if found is None:
             return None
@@ -152,7 +152,7 @@ def _meets(value: Any, wanted: Any) -> bool:
     return any(type(value) is type(one) and value == one for one in (wanted if isinstance(wanted, list) else [wanted]))
 
 
-def _maker(rule: EventRule) -> Callable[[Any], Mapped]:
+def _maker(rule: EventRule) -> Callable[[Any], MappedEvent]:
     identity, time = compile_rule("id", rule.id), compile_rule("time", rule.time)
     fills: _Fill = [(_names(target), target, compile_rule(target, one)) for target, one in rule.data.items()]
     places = {"id": described(rule.id), "time": described(rule.time)}
@@ -160,14 +160,14 @@ def _maker(rule: EventRule) -> Callable[[Any], Mapped]:
     needed = {target for target, types in _NEEDED.items() if rule.type in types}
     looked_up = isinstance(rule.data["customer.id"], CustomerOf)
 
-    def make(found: Any) -> Mapped:
+    def make(found: Any) -> MappedEvent:
         event = {"specversion": "1.0", "type": rule.type, "id": identity(found), "time": time(found)}
         for name in ("id", "time"):
             if event[name] is None:
                 raise Unmappable(name, f"nothing is found at {places[name]}")
         filled = _filled(found, fills, needed, places)
         earlier = filled.pop("customer")["id"] if looked_up else None
-        return Mapped({**event, "data": filled}, places, earlier)
+        return MappedEvent({**event, "data": filled}, places, earlier)
 
     return make
 

@@ -35,7 +35,7 @@ class Constant(_Rule):
     const: str | bool | int | float
 
 
-class Taken(_Rule):
+class PathRule(_Rule):
     """`path` may be a text with `{paths}` in it, as a bare one may."""
 
     path: _Text
@@ -85,21 +85,21 @@ def _kind(given: object) -> str:
 
 
 _Single = Annotated[
-    Annotated[_Text, Tag("<path>")] | Annotated[Constant, Tag("<const>")] | Annotated[Taken, Tag("<rule>")],
+    Annotated[_Text, Tag("<path>")] | Annotated[Constant, Tag("<const>")] | Annotated[PathRule, Tag("<rule>")],
     Discriminator(_kind),
 ]
 _Alternatives = Annotated[list[_Single], Field(min_length=1, max_length=10)]
 ValueRule = Annotated[
     Annotated[_Text, Tag("<path>")]
     | Annotated[Constant, Tag("<const>")]
-    | Annotated[Taken, Tag("<rule>")]
+    | Annotated[PathRule, Tag("<rule>")]
     | Annotated[_Alternatives, Tag("<first of>")],
     Discriminator(_kind),
 ]
 Rule = Annotated[
     Annotated[_Text, Tag("<path>")]
     | Annotated[Constant, Tag("<const>")]
-    | Annotated[Taken, Tag("<rule>")]
+    | Annotated[PathRule, Tag("<rule>")]
     | Annotated[_Alternatives, Tag("<first of>")]
     | Annotated[Each, Tag("<each>")]
     | Annotated[CustomerOf, Tag("<customer of>")],
@@ -113,7 +113,7 @@ def described(rule: Any) -> str:
     match rule:
         case Constant():
             return "a constant"
-        case Taken(path=path) | Each(each=path) | CustomerOf(customer_of=path):
+        case PathRule(path=path) | Each(each=path) | CustomerOf(customer_of=path):
             return path
         case list():
             return " or ".join(map(described, rule))
@@ -129,14 +129,14 @@ def compile_rule(target: str, rule: Any) -> Getter:
             return _first([compile_rule(target, one) for one in rule])
         case Each():
             return _list(target, rule)
-        case Taken():
+        case PathRule():
             return _taken(target, rule)
         case CustomerOf(customer_of=text):
             return _source(text)
     return _as_id(target, _source(rule))
 
 
-def _taken(target: str, rule: Taken) -> Getter:
+def _taken(target: str, rule: PathRule) -> Getter:
     get, change = _source(rule.path), compile_transforms(rule.transform)
 
     def taken(found: Any) -> Any:

@@ -1,0 +1,158 @@
+"""A program document: the survey definition as a person writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import time, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from services.trigger.domain.programs.caps import Cap, CapScope
+from services.trigger.domain.programs.conditions import MAX_CONDITIONS, MAX_DEPTH, Condition, count, depth
+from services.trigger.domain.programs.field_types import (
+    Duration,
+    HolidayCalendar,
+    Identifier,
+    LocaleTag,
+    Proportion,
+    StartingEvent,
+    TimeZone,
+)
+from services.trigger.domain.programs.quotas import Quota
+from services.trigger.domain.programs.segments import Segment, usual_segments
+from services.trigger.domain.programs.wording import WORDING
+from shared.contract.events import Brand, ContactCap, ExtraQuestion, Id, Name, Reasons, Text, Thanks, Window
+from shared.contract.vocabulary import ChannelKind
+
+
+class DelayFrom(StrEnum):
+    EVENT = "event"
+    DELIVERY = "delivery"
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Texts(_Document):
+    question: Annotated[Text, Field(min_length=1)]
+    reasons: Reasons = Reasons()
+    extra_questions: Annotated[list[ExtraQuestion], Field(max_length=2)] = []
+    thanks: Thanks = Thanks()
+
+
+class StepDocument(_Document):
+    """One contact, `after` so much time since the step before; SMS and calls keep to 09:00-21:00 unless told."""
+
+    channel: ChannelKind
+    after: Duration = timedelta()
+    template: Id = "default"
+    window: Window | None = None
+    holidays: HolidayCalendar | None = None
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
+
+    @model_validator(mode="before")
+    @classmethod
+    def _decent_hours(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("channel") in (ChannelKind.SMS, ChannelKind.CALL):
+            return {"window": {}, **given}
+        return given
+
+
+def _usual_plan() -> list[StepDocument]:
+    usual = [("email", "0"), ("email", "3d"), ("sms", "2d"), ("call", "2d")]
+    return [StepDocument.model_validate({"channel": channel, "after": after}) for channel, after in usual]
+
+
+def _usual_quarantine(given: Mapping[str, Any]) -> timedelta:
+    """Rest 90 days; a relational program a day less than its cadence; a follow-up comes right after an answer."""
+    cadence: timedelta | None = given.get("cadence")
+    if cadence is not None:
+        return max(cadence - timedelta(days=1), timedelta())
+    return timedelta() if given.get("starts_on") == ["survey.answered"] else timedelta(days=90)
+
+
+class ProgramDocument(_Document):
+    """What is written; of several programs the one with the highest priority is tried first.
+
+    Transactional ones name what they start on, relational ones a cadence.
+    """
+
+    id: Identifier
+    title: Name = ""
+    active: bool = True
+    group: Identifier | None = None
+    priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
+    brand: Brand
+    starts_on: list[StartingEvent] = []
+    cadence: Annotated[Duration, Field(ge=timedelta(days=1))] | None = None
+    conditions: Condition | None = None
+    sample: Proportion = 1
+    holdout: Proportion = 0
+    delay: Duration = timedelta()
+    delay_from: DelayFrom = DelayFrom.EVENT
+    at: time | None = None
+    max_age: Duration = timedelta(days=7)
+    quarantine: Duration = Field(default_factory=_usual_quarantine)
+    caps: Annotated[list[Cap], Field(max_length=20)] = []
+    quotas: Annotated[list[Quota], Field(max_length=20)] = []
+    assume_consent: list[ChannelKind] = [ChannelKind.EMAIL]
+    time_zone: TimeZone = "UTC"
+    default_locale: LocaleTag = "en"
+    fallback: Annotated[dict[LocaleTag, LocaleTag], Field(max_length=50)] = {}
+    texts: Annotated[dict[LocaleTag, Texts], Field(min_length=1, max_length=50)] = Field(
+        default_factory=lambda: {locale: Texts.model_validate(words) for locale, words in WORDING.items()}
+    )
+    plan: Annotated[list[StepDocument], Field(min_length=1, max_length=20)] = Field(default_factory=_usual_plan)
+    contact_caps: Annotated[list[ContactCap], Field(max_length=20)] = []
+    expires_after: Annotated[Duration, Field(gt=timedelta())] = timedelta(days=21)
+    segments: Annotated[list[Segment], Field(max_length=50)] = Field(default_factory=usual_segments)
+    target: Annotated[int, Field(strict=True, ge=-100, le=100)] | None = None
+    call_back: bool = True
+
+    @field_validator("texts", mode="before")
+    @classmethod
+    def _with_our_wording(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {
+            locale: {**WORDING.get(str(locale).partition("-")[0], {}), **texts} if isinstance(texts, dict) else texts
+            for locale, texts in given.items()
+        }
+
+    @model_validator(mode="after")
+    def _starts_somehow(self) -> Self:
+        if bool(self.starts_on) == (self.cadence is not None):
+            raise ValueError("starts_on: name the events it starts on, or give a cadence, one of the two")
+        if self.cadence is not None and self.cadence % timedelta(days=1):
+            raise ValueError("cadence: whole days are wanted, such as 90d")
+        if self.delay_from is DelayFrom.DELIVERY and "crm.purchase.completed" not in self.starts_on:
+            raise ValueError("delay_from: only a purchase is delivered; add crm.purchase.completed to starts_on")
+        return self
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        for part in ("caps", "quotas", "segments"):
+            names = [named.name for named in getattr(self, part)]
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"{part}: the name {twice[0]} is used twice")
+        if self.group is None and any(cap.scope is CapScope.GROUP for cap in self.caps):
+            raise ValueError("caps: scope group wants the program to have a group")
+        segments = [segment.name for segment in self.segments]
+        if unknown := [quota.by for quota in self.quotas if quota.by and quota.by not in segments]:
+            raise ValueError(f"quotas: no segment {', '.join(unknown)}, only {', '.join(segments)}")
+        if unknown := sorted(set(self.fallback.values()) - set(self.texts) - set(self.fallback)):
+            raise ValueError(f"fallback: texts has no {', '.join(unknown)}, only {', '.join(self.texts)}")
+        return self
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.default_locale not in self.texts:
+            raise ValueError(f"default_locale: texts has no {self.default_locale}, only {', '.join(self.texts)}")
+        if self.conditions is not None and count(self.conditions) > MAX_CONDITIONS:
+            raise ValueError(f"conditions: at most {MAX_CONDITIONS} are taken")
+        if self.conditions is not None and depth(self.conditions) > MAX_DEPTH:
+            raise ValueError(f"conditions: nested at most {MAX_DEPTH} deep")
+        return self
