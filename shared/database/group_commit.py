@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database.db import Sessions
-from shared.database.isolated import halved
+from shared.database.isolated import bisect_failures
 from shared.waiting import wait_for
 
 AT_ONCE = 500
@@ -66,10 +66,10 @@ class GroupCommitter(Generic[Item, Result]):
             await wait_for(self._all_here, GATHER_S)
 
     async def _do_or_isolate(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
-        """Do all together; what fails is halved until the culprit stands alone, unless the database is away."""
+        """Work on all together; each caller gets its own result or error."""
         results: Sequence[Result | Exception]
         try:
-            results = await halved([item for item, _ in batch], self._work)
+            results = await bisect_failures([item for item, _ in batch], self._work)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
             results = [error] * len(batch)
         for (_, heard), result in zip(batch, results, strict=True):

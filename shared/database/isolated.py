@@ -1,4 +1,4 @@
-"""Outside input is handled inside a guard: one bad item is counted and logged, and the others go on."""
+"""Keeps one bad item from stopping the others: a guard for a single item, and bisection of a failing batch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 @dataclass(slots=True)
 class Guarded:
-    """What became of the item: `error` is what it raised."""
+    """`error` is what the item raised, None while it has raised nothing."""
 
     error: Exception | None = None
 
@@ -39,10 +39,10 @@ def isolated(
     outages: bool = False,
     **ids: object,
 ) -> Iterator[Guarded]:
-    """Handle one item from outside; whatever it raises is counted under `kind` and logged with these ids only.
+    """Handle one item from outside; an error is counted under `kind`, logged with `ids`, and suppressed.
 
-    `passing` names errors that the caller handles. With `outages`, an error that will pass is not the item's: it is
-    raised, so that the item is tried again.
+    Errors of the types in `passing` are raised. With `outages`, transient errors are raised too, so that the caller
+    tries the item again.
     """
     guarded = Guarded()
     try:
@@ -55,18 +55,18 @@ def isolated(
 
 
 def refuse(kind: str, error: Exception, *, service: Service, **ids: object) -> None:
-    """Count and log an item that cannot be handled. The log line holds no content: only the error's type and place."""
+    """Count and log an item that cannot be handled. The log line holds the error's type and place, and no content."""
     metrics.BAD_INPUT.labels(service, kind).inc()
     log.warning("input.refused", kind=kind, exc_info=error, **ids)
 
 
-async def halved(
+async def bisect_failures(
     items: Sequence[Item], work: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]
 ) -> list[Result | Exception]:
-    """Work on all items at once; what fails is halved until the culprit stands alone.
+    """Work on all items at once; a batch that fails is halved, and its halves tried, down to single items.
 
-    Returns, in order, the result of each item or what it raised. An error that is no item's fault is raised: one that
-    will pass, and a statement that does not fit the schema.
+    Returns the result of each item, or the error it raised, in the items' order. Errors that are no item's fault are
+    raised: transient ones, and those of a statement that does not fit the schema.
     """
     try:
         return [result for _, result in zip(items, await work(items), strict=True)]
@@ -76,7 +76,7 @@ async def halved(
         if len(items) <= 1:
             return [error] * len(items)
     middle = len(items) // 2
-    return [*await halved(items[:middle], work), *await halved(items[middle:], work)]
+    return [*await bisect_failures(items[:middle], work), *await bisect_failures(items[middle:], work)]
 
 
 def _is_of_the_schema(error: BaseException | None) -> bool:
@@ -88,5 +88,5 @@ def _is_of_the_schema(error: BaseException | None) -> bool:
 
 
 def storable(text: str) -> str:
-    """Replace what PostgreSQL takes in no text: NUL, and surrogates that are not a pair."""
+    """Replace the characters that PostgreSQL stores in no text: NUL, and unpaired surrogates."""
     return _UNSTORABLE.sub("\ufffd", text)

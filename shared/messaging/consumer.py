@@ -1,7 +1,7 @@
 """The only consume loop: read a batch, handle it in one transaction, acknowledge.
 
-A batch that fails for a reason that will pass is tried again without end. One that fails for another reason is
-halved until the culprit stands alone; that one is parked, the rest goes on.
+A batch that fails with a transient error is tried again without end. One that fails with another error is bisected:
+the messages that cause it are parked, the others are handled.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from shared.contract.cloudevents import Event
 from shared.contract.events import Payload
 from shared.contract.vocabulary import Service
 from shared.database.db import Sessions, is_transient
-from shared.database.isolated import isolated
+from shared.database.isolated import bisect_failures, isolated
 from shared.health import Heartbeat
 from shared.messaging import codec, parking
 from shared.messaging.codec import InvalidEvent
@@ -83,7 +83,7 @@ class Consumer:
         while not stop.is_set():
             try:
                 with metrics.BATCH_SECONDS.labels(self.service).time():
-                    await self._handle_or_halve(messages)
+                    await self._commit_or_park(messages)
             except Exception as error:
                 if not is_transient(error):
                     raise
@@ -96,22 +96,14 @@ class Consumer:
                 return True
         return False
 
-    async def _handle_or_halve(self, messages: Sequence[Message]) -> None:
-        try:
-            await self._commit(messages)
-        except Exception as error:
-            if is_transient(error):
-                raise
-            if len(messages) > 1:
-                middle = len(messages) // 2
-                await self._handle_or_halve(messages[:middle])
-                await self._handle_or_halve(messages[middle:])
-                return
-            await self._park_culprit(messages[0], error)
-        else:
-            self._failures = 0
+    async def _commit_or_park(self, messages: Sequence[Message]) -> None:
+        for message, error in zip(messages, await bisect_failures(messages, self._commit), strict=True):
+            if error is None:
+                self._failures = 0
+            else:
+                await self._park_culprit(message, error)
 
-    async def _commit(self, messages: Sequence[Message]) -> None:
+    async def _commit(self, messages: Sequence[Message]) -> Sequence[None]:
         events, refused = self._decode(messages)
         self.heartbeat.beat()
         async with self.sessions.begin() as session:
@@ -124,6 +116,7 @@ class Consumer:
         for message, reason in refused:
             metrics.PARKED.labels(self.service, "invalid").inc()
             log.warning("message.parked", topic=message.topic, position=message.position, reason=reason)
+        return [None] * len(messages)
 
     def _decode(self, messages: Sequence[Message]) -> tuple[list[Event[Payload]], list[tuple[Message, str]]]:
         events: list[Event[Payload]] = []

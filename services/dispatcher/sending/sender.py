@@ -39,6 +39,7 @@ from shared import crash, metrics
 from shared.clock import Clock, ClockIsWrong, now_or
 from shared.contract.vocabulary import ChannelKind, Service
 from shared.database.db import Sessions, is_transient
+from shared.database.isolated import bisect_failures
 from shared.health import Heartbeat
 from shared.web.links import UnknownLinkKey
 
@@ -244,7 +245,7 @@ class ChannelSender:
     ) -> None:
         """Record; what providers said is `known` only here, so it is tried again until the database is back.
 
-        What cannot be stored is halved until the culprit stands alone; its lease will end it.
+        A step that cannot be stored stays leased until its lease ends; the others are recorded.
         """
         if not done:
             return
@@ -259,20 +260,15 @@ class ChannelSender:
             before_sleep=lambda _state: self.heartbeat.waits("what providers said is not recorded"),
             reraise=True,
         )
-        try:
-            recorded: list[FinishedStep] = await attempts_left(self._record_once, done, now)
-        except Exception as error:
-            if is_transient(error):
-                raise
-            if len(done) == 1:
-                held = done[0].end.held
-                log.exception("step.not_recorded", invitation_id=str(held.invitation_id), step=held.step)
-                return
-            middle = len(done) // 2
-            await self._record(done[:middle], now, stop=stop, known=known)
-            await self._record(done[middle:], now, stop=stop, known=known)
-            return
-        self._count(recorded)
+
+        async def record(part: Sequence[FinishedStep]) -> Sequence[None]:
+            self._count(await attempts_left(self._record_once, part, now))
+            return [None] * len(part)
+
+        for step, error in zip(done, await bisect_failures(done, record), strict=True):
+            if error is not None:
+                held = step.end.held
+                log.error("step.not_recorded", invitation_id=str(held.invitation_id), step=held.step, exc_info=error)
 
     async def _record_once(self, done: Sequence[FinishedStep], now: datetime) -> list[FinishedStep]:
         async with self.sessions.begin() as session:

@@ -25,7 +25,9 @@ from services.trigger.repository import decisions, files
 from services.trigger.repository.files import Position
 from shared.contract.cloudevents import Event
 from shared.contract.events import Attributes, CrmPayload
+from shared.contract.vocabulary import Service
 from shared.database.db import until_it_answers
+from shared.database.isolated import isolated
 from shared.messaging.codec import InvalidEvent
 from shared.messaging.transport import Message
 
@@ -88,14 +90,16 @@ class FileIngest:
         ignored = 0
         for record in batch:
             try:
-                event = self._read(record)
+                with isolated("line", service=Service.TRIGGER, passing=(InvalidEvent,), line=record.line) as guarded:
+                    event = self._read(record)
             except InvalidEvent as error:
                 refused.append((record.line, str(error)))
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is this line's
-                refused.append((record.line, f"cannot be read: {type(error).__name__}"))
-            else:
-                ignored += event is None
-                events += [] if event is None else [(record.line, event)]
+                continue
+            if guarded.error is not None:
+                refused.append((record.line, f"cannot be read: {type(guarded.error).__name__}"))
+                continue
+            ignored += event is None
+            events += [] if event is None else [(record.line, event)]
         before = await self._known([event for _, event in events])
         made = await self._decide(events, refused)
         async with self.intake.sessions.begin() as session:

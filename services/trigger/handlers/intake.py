@@ -19,7 +19,7 @@ from shared.contract.events import CrmPayload
 from shared.contract.vocabulary import Service
 from shared.database.db import Sessions
 from shared.database.group_commit import GroupCommitter
-from shared.database.isolated import halved, refuse
+from shared.database.isolated import bisect_failures, refuse
 from shared.web import problems
 
 INVALID = "The event is not as it should be"
@@ -50,7 +50,7 @@ class EventIntake:
 
     async def decide_each(self, events: Sequence[Event[CrmPayload]]) -> list[Verdict | Exception]:
         """Decide these together; one that cannot be handled stops no other, and what it raised is in its place."""
-        found = await halved(events, self.decide)
+        found = await bisect_failures(events, self.decide)
         for event, verdict in zip(events, found, strict=True):
             if isinstance(verdict, Exception):
                 refuse("event", verdict, service=Service.TRIGGER, type=event.type)

@@ -29,8 +29,7 @@ from shared import metrics
 from shared.contract.cloudevents import Event
 from shared.contract.events import CrmPayload
 from shared.contract.vocabulary import Service
-from shared.database.db import is_transient
-from shared.database.isolated import refuse
+from shared.database.isolated import isolated
 from shared.messaging import parking
 from shared.messaging.codec import InvalidEvent
 from shared.messaging.transport import Message
@@ -106,23 +105,22 @@ class SourceWebhooks:
         """Decide a message of a source, or park it."""
         position = f"hooks/{source.id}/{hashlib.sha256(body).hexdigest()[:16]}"
         message = from_source(source, Message("", "", body, headers, position))
+        passing, ids = (InvalidEvent, Conflict), {"source": source.id, "position": position}
         try:
-            event = await self._read(message)
-            if event is None:
-                return WebhookResult.IGNORED
-            await self.intake.decide_one(event)
+            with isolated("webhook", service=Service.TRIGGER, passing=passing, outages=True, **ids) as guarded:
+                event = await self._read(message)
+                if event is None:
+                    return WebhookResult.IGNORED
+                await self.intake.decide_one(event)
+                return WebhookResult.DECIDED
         except InvalidEvent as error:
-            await self._park(source, message, str(error))
-            return WebhookResult.PARKED
+            reason = str(error)
         except Conflict:
             return WebhookResult.KNOWN
-        except Exception as error:
-            if is_transient(error):
-                raise
-            refuse("webhook", error, service=Service.TRIGGER, source=source.id, position=position)
-            await self._park(source, message, f"could not be handled: {type(error).__name__}")
-            return WebhookResult.PARKED
-        return WebhookResult.DECIDED
+        else:
+            reason = f"could not be handled: {type(guarded.error).__name__}"
+        await self._park(source, message, reason)
+        return WebhookResult.PARKED
 
     async def _read(self, message: Message) -> Event[CrmPayload] | None:
         read = read_mapped(message, self.sources, received=self.intake.clock.now())

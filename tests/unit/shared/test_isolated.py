@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from shared.contract.vocabulary import Service
-from shared.database.isolated import halved, isolated, storable
+from shared.database.isolated import bisect_failures, isolated, storable
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ async def test_culprits_are_found_and_the_others_worked_on_once(bad: list[int]) 
         done.extend(items)
         return [item * 10 for item in items]
 
-    found = await halved(range(7), work)
+    found = await bisect_failures(range(7), work)
     assert [None if isinstance(each, Exception) else each for each in found] == [
         None if number in bad else number * 10 for number in range(7)
     ]
@@ -54,7 +54,7 @@ async def test_nothing_is_halved_while_the_database_is_away() -> None:
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
-        await halved(range(7), work)
+        await bisect_failures(range(7), work)
     assert len(tries) == 1
 
 
