@@ -1,4 +1,4 @@
-"""The contract once more, as an AsyncAPI 3 document: what tools make clients, mocks and catalogues from.
+"""The event contract as an AsyncAPI 3 document, from which tools generate clients, mocks and catalogues.
 
 Source: https://www.asyncapi.com/docs/reference/specification/v3.0.0 and its Kafka bindings, version 0.5.0.
 """
@@ -22,11 +22,11 @@ _ENVELOPE: dict[str, Any] = {
     "required": ["specversion", "id", "source", "type", "time", "data"],
     "properties": {
         "specversion": {"const": "1.0"},
-        "id": {"type": "string", "description": "With `source` it identifies the event for ever."},
-        "source": {"type": "string", "description": "`earshot/<service>`; in crm.events the shop's own."},
+        "id": {"type": "string", "description": "Together with `source` it identifies the event."},
+        "source": {"type": "string", "description": "`earshot/<service>`; in crm.events the shop's own name."},
         "type": {"type": "string"},
         "time": {"type": "string", "format": "date-time"},
-        "subject": {"type": "string", "description": "The invitation, where there is one."},
+        "subject": {"type": "string", "description": "The invitation, if there is one."},
         "datacontenttype": {"type": "string"},
         "data": {"type": "object"},
     },
@@ -34,7 +34,7 @@ _ENVELOPE: dict[str, Any] = {
 
 
 def document() -> str:
-    """Render the whole document."""
+    """Return the document as JSON."""
     _, definitions = models_json_schema(
         [(model, "validation") for model in BY_TYPE.values()], ref_template="#/components/schemas/{model}"
     )
@@ -44,7 +44,7 @@ def document() -> str:
             "title": "Earshot",
             "version": "0.1.0",
             "license": {"name": "Apache-2.0"},
-            "description": "Every event of Earshot. Its services own the topics; `crm.events` is the door for yours.",
+            "description": "Every event of Earshot. Its services write the topics; your own events go to `crm.events`.",
         },
         "defaultContentType": "application/cloudevents+json",
         "channels": {topic.name: _channel(topic) for topic in TOPICS},
@@ -64,10 +64,10 @@ def _channel(topic: Topic) -> dict[str, Any]:
         configuration["retention.ms"] = int(settings["retention.ms"])
     return {
         "address": topic.name,
-        "description": "Compacted: the latest message of each key stays."
+        "description": "Compacted: the latest message of each key is kept."
         if topic.retention is None
         else "Kept 7 days.",
-        "messages": {model.type: _reference("messages", model.type) for model in _of(topic)},
+        "messages": {model.type: _reference("messages", model.type) for model in _payloads(topic)},
         "bindings": {
             "kafka": {"partitions": topic.partitions, "topicConfiguration": configuration, "bindingVersion": _BINDING}
         },
@@ -78,17 +78,17 @@ def _operation(topic: Topic) -> dict[str, Any]:
     return {
         "action": "receive" if topic is CRM_EVENTS else "send",
         "channel": {"$ref": f"#/channels/{topic.name}"},
-        "messages": [{"$ref": f"#/channels/{topic.name}/messages/{model.type}"} for model in _of(topic)],
+        "messages": [{"$ref": f"#/channels/{topic.name}/messages/{model.type}"} for model in _payloads(topic)],
     }
 
 
 def _message(model: type[Payload]) -> dict[str, Any]:
-    words = " ".join((model.__doc__ or "").split()) if "__doc__" in model.__dict__ else model.type
+    summary = " ".join((model.__doc__ or "").split()) if "__doc__" in model.__dict__ else model.type
     data = _reference("schemas", model.__name__)
     return {
         "name": model.type,
         "title": model.type,
-        "summary": words,
+        "summary": summary,
         "contentType": "application/cloudevents+json",
         "payload": {
             "allOf": [
@@ -100,7 +100,7 @@ def _message(model: type[Payload]) -> dict[str, Any]:
     }
 
 
-def _of(topic: Topic) -> Sequence[type[Payload]]:
+def _payloads(topic: Topic) -> Sequence[type[Payload]]:
     return [model for _, model in sorted(BY_TYPE.items()) if model.topic == topic.name]
 
 

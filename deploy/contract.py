@@ -1,4 +1,4 @@
-"""Writes the contract down in `docs/events/`: a JSON Schema per event type, a page of them, an AsyncAPI document."""
+"""Writes `docs/events/`: a JSON Schema per event type, a page that lists them, and an AsyncAPI document."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ FOLDER = Path(__file__).parent.parent / "docs/events"
 
 _INTRODUCTION = """# Events
 
-Generated from `shared/contract/events.py` by `earshot schemas`; do not edit. On the wire each is a CloudEvents 1.0
-message in structured JSON mode, and what stands here is its `data`. [asyncapi.json](asyncapi.json) says the same to
+Generated from `shared/contract/events.py` by `earshot schemas`; do not edit. Each event is sent as a CloudEvents 1.0
+message in structured JSON mode; the schemas describe its `data`. [asyncapi.json](asyncapi.json) has the same for
 tools, with topics, keys and retention.
 
-| type | topic | version | what it says |
+| type | topic | version | meaning |
 | --- | --- | --- | --- |
 """
 
 
 def documents() -> dict[str, str]:
-    """File name → content of everything in `docs/events/`."""
+    """Return the content of every file in `docs/events/`, by file name."""
     rows, files = [], {}
     for name, model in sorted(BY_TYPE.items(), key=lambda item: (item[1].topic, item[0])):
         schema = {
@@ -31,8 +31,8 @@ def documents() -> dict[str, str]:
             **model.model_json_schema(),
         }
         files[f"{name}.json"] = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
-        words = " ".join((model.__doc__ or "").split()) if "__doc__" in model.__dict__ else ""
-        rows.append(f"| [{name}]({name}.json) | `{model.topic}` | {model.schema_version} | {words} |\n")
+        meaning = " ".join((model.__doc__ or "").split()) if "__doc__" in model.__dict__ else ""
+        rows.append(f"| [{name}]({name}.json) | `{model.topic}` | {model.schema_version} | {meaning} |\n")
     return {**files, "README.md": _INTRODUCTION + "".join(rows), "asyncapi.json": asyncapi.document()}
 
 
@@ -46,7 +46,7 @@ def write(folder: Path = FOLDER) -> None:
 
 
 def drift(folder: Path = FOLDER) -> list[str]:
-    """Names of files that are not what the code would write, missing and left-over ones included."""
+    """Return the names of files that differ from what `write` would write; missing and left-over ones too."""
     wanted = documents()
-    there = {path.name: path.read_text() for path in folder.glob("*")}
-    return sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
+    present = {path.name: path.read_text() for path in folder.glob("*")}
+    return sorted(name for name in wanted.keys() | present.keys() if wanted.get(name) != present.get(name))

@@ -1,4 +1,4 @@
-"""Which database each schema lives in, and how each is migrated."""
+"""The database of each schema: its URL, migrations, connection limits, and waiting until it is migrated."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ log = structlog.get_logger()
 RETRY_S = 1.0
 ROOT = Path(__file__).parent.parent
 TRANSPORT = "transport"
-OWN_CONNECTIONS = 2  # of each service, beside its pool: its relay, and what `/readyz` commits on
-LOG_CONNECTIONS = 5  # of each service on the postgres transport: it writes, asks, looks back, and reads twice
+OWN_CONNECTIONS = 2  # of each service, beside its pool: the relay, and the commit check of `/readyz`
+LOG_CONNECTIONS = 5  # of each service to the postgres transport: writing, lag, history, and two readers
 
 MIGRATIONS = {
     "trigger": ROOT / "services/trigger/migrations",
@@ -45,13 +45,13 @@ async def migrate(urls: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for schema, url in urls.items():
         async with open_database(url, schema=schema, options=PATIENT) as database:
-            upgrade = until_it_answers(before_sleep=_say_so)
+            upgrade = until_it_answers(before_sleep=_log_unreachable)
             found[schema] = await upgrade(migrations.upgrade, database, MIGRATIONS[schema])
     return found
 
 
 def refuse_migration(options: DatabaseOptions) -> None:
-    """Raise NeedsSessions where a migration would go through a pool of transactions."""
+    """Raise NeedsSessions when a migration would run through a pooler in transaction mode."""
     if options.pooled:
         raise NeedsSessions(
             "EARSHOT_DATABASE_POOLED=transaction: a migration needs a session of its own: "
@@ -60,12 +60,14 @@ def refuse_migration(options: DatabaseOptions) -> None:
 
 
 async def check_search_paths(urls: Mapping[str, str], options: DatabaseOptions) -> None:
-    """Raise NeedsSessions where a pooled session, which has no settings of ours, would work in another schema."""
+    """Raise NeedsSessions when a pooled session, whose search_path we cannot set, would use another schema."""
     for schema, url in urls.items() if options.pooled else ():
-        found: str | None = await until_it_answers(before_sleep=_say_so)(_current_schema, url, schema, options)
+        found: str | None = await until_it_answers(before_sleep=_log_unreachable)(_current_schema, url, schema, options)
         if found != schema:
             role = database_url.parse(url).user
-            raise NeedsSessions(f"{schema}: its role works in {found}: ALTER ROLE {role} SET search_path = {schema}")
+            raise NeedsSessions(
+                f"{schema}: its role uses the schema {found}: ALTER ROLE {role} SET search_path = {schema}"
+            )
 
 
 async def _current_schema(url: str, schema: str, options: DatabaseOptions) -> str | None:
@@ -75,21 +77,21 @@ async def _current_schema(url: str, schema: str, options: DatabaseOptions) -> st
 
 
 async def rooms(urls: Mapping[str, str], options: DatabaseOptions) -> list[Room]:
-    """Compare what this process may open on each server with what that lets in."""
+    """Compare how many connections this process may open on each server with how many the server accepts."""
     wanted: dict[tuple[Host, ...], int] = {}
     for schema, url in urls.items():
         server = database_url.parse(url).hosts
         own = (len(urls) - 1) * LOG_CONNECTIONS if schema == TRANSPORT else options.pool_size + OWN_CONNECTIONS
         wanted[server] = wanted.get(server, 0) + own
-    one_of_each = {database_url.parse(url).hosts: url for url in urls.values()}
-    return [await capacity.room(url, wanted=wanted[server], options=options) for server, url in one_of_each.items()]
+    one_url_each = {database_url.parse(url).hosts: url for url in urls.values()}
+    return [await capacity.room(url, wanted=wanted[server], options=options) for server, url in one_url_each.items()]
 
 
 async def check_rooms(urls: Mapping[str, str], options: DatabaseOptions) -> None:
-    """Raise TooFewConnections where the process could never have what it may need; warn where it is short now."""
+    """Raise TooFewConnections when a server's limit is too low for this process; warn when too few are free now."""
     if options.pooled:
-        return  # the pooler has limits of its own
-    found: list[Room] = await until_it_answers(before_sleep=_say_so)(rooms, urls, options)
+        return  # the pooler has its own limits
+    found: list[Room] = await until_it_answers(before_sleep=_log_unreachable)(rooms, urls, options)
     for room in found:
         if room.is_too_small:
             raise TooFewConnections(str(room))
@@ -98,7 +100,7 @@ async def check_rooms(urls: Mapping[str, str], options: DatabaseOptions) -> None
 
 
 async def until_migrated(urls: Mapping[str, str], stop: asyncio.Event, options: DatabaseOptions) -> bool:
-    """Wait until somebody has migrated every schema; False when stopped before. Raises SchemaUnfit where none can."""
+    """Wait until every schema is migrated; False when stopped first. Raises SchemaUnfit for one that cannot be."""
     for schema, url in urls.items():
         async with open_database(url, schema=schema, options=options) as database:
             if not await _until_migrated(database, stop):
@@ -124,17 +126,17 @@ async def _until_migrated(database: Database, stop: asyncio.Event) -> bool:
     return False
 
 
-def _say_so(state: tenacity.RetryCallState) -> None:
+def _log_unreachable(state: tenacity.RetryCallState) -> None:
     log.warning("database.unreachable", attempt=state.attempt_number, cure="earshot doctor")
 
 
 async def check_migrations() -> None:
-    """On an empty server of its own: up, compare with the models, down, up; raises ModelsDiffer and SchemaUnfit."""
+    """Upgrade, compare with the models, downgrade and upgrade an empty server; raises ModelsDiffer and SchemaUnfit."""
     await _on_empty_server(migrations.round_trip)
 
 
 async def write_catalogues() -> None:
-    """Write down what the newest revision of each schema looks like."""
+    """Write the catalogue of each schema's newest revision."""
     await _on_empty_server(migrations.write_catalogue)
 
 

@@ -1,6 +1,6 @@
-"""`earshot demo`: a shop sells, weeks of escalation pass in about a minute, and the score moves.
+"""`earshot demo`: a sample shop sells, weeks of surveys pass in about a minute, and the score changes.
 
-Once today is reached time goes at its usual pace, and the desk is left to whoever tries the product out.
+From today on time passes at its normal speed, and calls at the desk are left to the person who tries the demo.
 """
 
 from __future__ import annotations
@@ -22,25 +22,26 @@ from rich.console import Console
 
 from deploy import all_in_one
 from deploy.all_in_one import AllSettings
-from deploy.demo.simulated_people import Person, Sale, SimulatedPeople, Warmth, purchase
+from deploy.demo.progress import DemoProgress
+from deploy.demo.simulated_people import Person, Sale, SimulatedPeople, StoreQuality, purchase
 from shared.clock import StoredClock
-from shared.contract.vocabulary import Service, counted
+from shared.contract.vocabulary import Service
 from shared.runtime import stop_on_signals
 from shared.waiting import wait_for
 
 FOLDER = Path(".data/demo")
 SPEED = timedelta(days=1) / timedelta(seconds=1.5)
-BEGINS_BEFORE = timedelta(days=60)
+STARTS_BEFORE = timedelta(days=60)
 CUSTOMERS = 100_000
 PURCHASES_A_SECOND, PURCHASES_A_SECOND_TODAY = 10, 0.1
-READS_S = 4.0
+READING_TIME_S = 4.0
 CANCELLED_SHARE, RETURNING_SHARE, REGULARS = 0.03, 0.25, 300
-WARMTH = {"Tverskaya": 0.2, "Arbat": 0.13, "Online": 0.08, "Sokol": 0.02, "Khimki": 0.1}
+STORE_QUALITY = {"Tverskaya": 0.2, "Arbat": 0.13, "Online": 0.08, "Sokol": 0.02, "Khimki": 0.1}
 REGIONS = {"Khimki": "Moscow region", "Online": "everywhere"}
-ZONES = ("Europe/Moscow", "America/New_York", "Asia/Vladivostok")  # where somebody may be called at any hour
+ZONES = ("Europe/Moscow", "America/New_York", "Asia/Vladivostok")  # at any hour somebody in one of them may be called
 STAFF = ("Anna", "Boris", "Vera", "Gleb")
-FALLS, FALLS_BY, FALLS_AFTER = "Khimki", 0.4, timedelta(days=25)
-NOTE = f"{FALLS}: new opening hours"
+DECLINING_STORE, DECLINE, DECLINES_AFTER = "Khimki", 0.4, timedelta(days=25)
+ANNOTATION = f"{DECLINING_STORE}: new opening hours"
 PROGRAM = {
     "id": "after-purchase",
     "title": "After a purchase",
@@ -59,35 +60,35 @@ console = Console(highlight=False)
 
 @dataclass(slots=True)
 class Shop:
-    """Sends purchases through the public door, some of them cancelled again."""
+    """Sends purchases to trigger's public API, and cancels some of them."""
 
     web: httpx.AsyncClient
-    door: str
+    trigger_url: str
     clock: StoredClock
     chance: random.Random = field(default_factory=random.Random)
     regulars: deque[Person] = field(default_factory=lambda: deque(maxlen=REGULARS))
     sold: int = 0
 
     async def apply_program(self) -> None:
-        """Bring the sample program up to date, unless somebody switched it off."""
-        known = (await self.web.get(f"{self.door}/v1/programs")).raise_for_status().json()["programs"]
+        """Apply the newest version of the sample program, unless somebody switched it off."""
+        known = (await self.web.get(f"{self.trigger_url}/v1/programs")).raise_for_status().json()["programs"]
         if not any(each["id"] == PROGRAM["id"] and not each["document"]["active"] for each in known):
-            (await self.web.put(f"{self.door}/v1/programs", json=PROGRAM)).raise_for_status()
+            (await self.web.put(f"{self.trigger_url}/v1/programs", json=PROGRAM)).raise_for_status()
 
     async def sell(self) -> None:
-        """Sell what is sold in a second."""
+        """Send the purchases of one second."""
         number = int(self.chance.random() < PURCHASES_A_SECOND_TODAY) if is_today(self.clock) else PURCHASES_A_SECOND
         if not number:
             return
         events = [self._purchase() for _ in range(number)]
         if self.chance.random() < CANCELLED_SHARE * number:
             events.append(_cancellation(events[0]))
-        answer = await self.web.post(f"{self.door}/v1/events", json=events)
+        answer = await self.web.post(f"{self.trigger_url}/v1/events", json=events)
         answer.raise_for_status()
         self.sold += number
 
     def _purchase(self) -> dict[str, Any]:
-        store = self.chance.choice(list(WARMTH))
+        store = self.chance.choice(list(STORE_QUALITY))
         sale = Sale(
             event_id=str(uuid4()),
             order=str(self.chance.randrange(10_000, 100_000)),
@@ -110,9 +111,9 @@ class Shop:
         return self.regulars[-1]
 
 
-def _cancellation(sold: dict[str, Any]) -> dict[str, Any]:
-    about = sold["data"]
-    return sold | {
+def _cancellation(bought: dict[str, Any]) -> dict[str, Any]:
+    about = bought["data"]
+    return bought | {
         "id": str(uuid4()),
         "type": "crm.purchase.cancelled",
         "data": {"customer": {"id": about["customer"]["id"]}, "order": {"id": about["order"]["id"]}},
@@ -120,23 +121,23 @@ def _cancellation(sold: dict[str, Any]) -> dict[str, Any]:
 
 
 async def demo(*, kafka: bool, seconds: int, folder: Path = FOLDER) -> None:
-    """Run everything in this process until Ctrl-C; a second start goes on from the same data."""
-    folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - nothing runs yet
+    """Run all services and the shop in this process until Ctrl-C; a second start continues with the same data."""
+    folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - nothing else runs yet
     with ExitStack() as resources:
         overrides: dict[str, object] = {"data_dir": folder, "clock": folder / "clock.json"}
         if kafka:
             overrides["events_url"] = await start_broker(resources, folder / "kafka")
-        clock = StoredClock.create(folder / "clock.json", start=datetime.now(UTC) - BEGINS_BEFORE, speed=0)
+        clock = StoredClock.create(folder / "clock.json", start=datetime.now(UTC) - STARTS_BEFORE, speed=0)
         stop = asyncio.Event()
         stop_on_signals(stop)
         if seconds:
             asyncio.get_running_loop().call_later(seconds, stop.set)
         console.print("Earshot demo: starting PostgreSQL and three services …")
         try:
-            await _play(AllSettings.for_play(**overrides), clock, stop)
+            await _run_demo(AllSettings.for_play(**overrides), clock, stop)
         finally:
             clock.anchor(clock.now(), speed=0)
-    console.print("Stopped. `make demo` goes on from here; remove .data/demo to begin anew.")
+    console.print("Stopped. `make demo` continues from here; delete .data/demo to start again.")
 
 
 async def start_broker(resources: ExitStack | AsyncExitStack, folder: Path) -> str:
@@ -147,13 +148,13 @@ async def start_broker(resources: ExitStack | AsyncExitStack, folder: Path) -> s
     if problem := broker.missing_tool():
         raise SystemExit(f"earshot: {problem}")
     console.print("Starting Apache Kafka …")
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it waits and goes on by itself, and says so loudly
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it logs errors while it reconnects by itself
     url = (await asyncio.to_thread(resources.enter_context, broker.Broker(folder))).url
     await create_topics(url, TOPICS)
     return url
 
 
-async def _play(settings: AllSettings, clock: StoredClock, stop: asyncio.Event) -> None:
+async def _run_demo(settings: AllSettings, clock: StoredClock, stop: asyncio.Event) -> None:
     ready = asyncio.Event()
 
     def started(_urls: dict[str, str]) -> None:
@@ -168,39 +169,45 @@ async def _play(settings: AllSettings, clock: StoredClock, stop: asyncio.Event) 
             return
         shop = Shop(web, address(settings, Service.TRIGGER), clock)
         await shop.apply_program()
-        crowd = SimulatedPeople(
+        people = SimulatedPeople(
             web,
             dispatcher=address(settings, Service.DISPATCHER),
             scoring=address(settings, Service.SCORING),
-            warmth=warmth(await _fall(web, address(settings, Service.SCORING), clock)),
-            reads_s=lambda: READS_S if is_today(clock) else 0.0,
+            quality=store_quality(await _day_of_decline(web, address(settings, Service.SCORING), clock)),
+            reading_time_s=lambda: READING_TIME_S if is_today(clock) else 0.0,
         )
-        await crowd.forget_old_mail()
+        await people.skip_old_mail()
         tasks.create_task(_repeat(shop.sell, stop, every_s=1.0))
-        tasks.create_task(_repeat(crowd.read_mail, stop, every_s=0.3))
-        tasks.create_task(_repeat(lambda: _call(crowd, clock), stop, every_s=0.5))
-        tasks.create_task(_repeat(_Report(web, settings, clock, shop, crowd).say, stop, every_s=2.0))
-        tasks.create_task(_keep_time(clock, stop))
+        tasks.create_task(_repeat(people.read_mail, stop, every_s=0.3))
+        tasks.create_task(_repeat(lambda: _make_call(people, clock), stop, every_s=0.5))
+        tasks.create_task(
+            _repeat(
+                DemoProgress(web, address(settings, Service.SCORING), clock, shop, people).print_if_changed,
+                stop,
+                every_s=2.0,
+            )
+        )
+        tasks.create_task(_run_clock(clock, stop))
 
 
-async def _fall(web: httpx.AsyncClient, scoring: str, clock: StoredClock) -> date:
-    """Say when one store begins to do worse, as the dashboard is told at the first start."""
+async def _day_of_decline(web: httpx.AsyncClient, scoring: str, clock: StoredClock) -> date:
+    """Return the day on which DECLINING_STORE gets worse; the first start stores it as an annotation."""
     known = (await web.get(f"{scoring}/v1/annotations", params={"from": "2000-01-01", "to": "2199-01-01"})).json()
     for note in known:
-        if note["text"] == NOTE:
+        if note["text"] == ANNOTATION:
             return date.fromisoformat(note["day"])
-    day = (clock.now() + FALLS_AFTER).date()
-    noted = {"program": PROGRAM["id"], "day": day.isoformat(), "text": NOTE}
-    (await web.post(f"{scoring}/v1/annotations", json=noted)).raise_for_status()
+    day = (clock.now() + DECLINES_AFTER).date()
+    annotation = {"program": PROGRAM["id"], "day": day.isoformat(), "text": ANNOTATION}
+    (await web.post(f"{scoring}/v1/annotations", json=annotation)).raise_for_status()
     return day
 
 
-def warmth(fall: date) -> Warmth:
-    """Say how well the store named in a text treats its customers; from one day on, one of them does worse."""
+def store_quality(decline: date) -> StoreQuality:
+    """Return a function of text and time: the quality of the store named in the text; one store declines on a day."""
 
     def of(text: str, at: datetime) -> float:
-        store = next((store for store in WARMTH if store in text), "")
-        return WARMTH.get(store, 0.0) - FALLS_BY * (store == FALLS and at.date() >= fall)
+        store = next((store for store in STORE_QUALITY if store in text), "")
+        return STORE_QUALITY.get(store, 0.0) - DECLINE * (store == DECLINING_STORE and at.date() >= decline)
 
     return of
 
@@ -225,24 +232,24 @@ async def _repeat(action: Callable[[], Awaitable[object]], stop: asyncio.Event, 
                 console.print("  … no answer, trying again")
 
 
-async def _call(crowd: SimulatedPeople, clock: StoredClock) -> None:
-    """Work at the desk; from today on it is left to whoever looks."""
+async def _make_call(people: SimulatedPeople, clock: StoredClock) -> None:
+    """Let an operator make a call; from today on the person who tries the demo makes them."""
     if not is_today(clock):
-        await crowd.make_one_call(clock.now())
+        await people.make_one_call(clock.now())
 
 
-async def _keep_time(clock: StoredClock, stop: asyncio.Event) -> None:
-    """Hurry on to now; write the time down every second, so that a killed demo goes on where it was."""
-    await hurry_to_now(clock, stop)
+async def _run_clock(clock: StoredClock, stop: asyncio.Event) -> None:
+    """Run the clock fast until now, then at normal speed; store it every second, so that a killed demo can continue."""
+    await catch_up(clock, stop)
     if not stop.is_set():
-        console.print("Today: time goes at its usual pace from here. Answer a mail, take a call at the desk.")
+        console.print("Today: time now passes at its normal speed. Answer a mail, take a call at the desk.")
     while not stop.is_set():
         clock.anchor(clock.now(), speed=1)
         await wait_for(stop, 1.0)
 
 
-async def hurry_to_now(clock: StoredClock, stop: asyncio.Event) -> None:
-    """Let time run, slower and slower as now comes near: what is over cannot be taken back."""
+async def catch_up(clock: StoredClock, stop: asyncio.Event) -> None:
+    """Run the clock fast until now, slower towards the end, because business time must not pass now."""
     while (left := (datetime.now(UTC) - clock.now()).total_seconds()) > 1 and not stop.is_set():
         clock.anchor(clock.now(), speed=min(SPEED, 1 + left * 0.9))
         await wait_for(stop, 1.0)
@@ -252,41 +259,12 @@ def is_today(clock: StoredClock) -> bool:
     return clock.now() > datetime.now(UTC) - timedelta(hours=1)
 
 
-@dataclass(slots=True)
-class _Report:
-    web: httpx.AsyncClient
-    settings: AllSettings
-    clock: StoredClock
-    shop: Shop
-    crowd: SimulatedPeople
-    _said: str = ""
-
-    async def say(self) -> None:
-        """Print how far things are, where that is news."""
-        reached = ", ".join(counted(self.crowd.received.get(name, 0), word) for name, word in _CONTACTS.items())
-        line = f"{self.clock.now():%d %b}: {self.shop.sold} sold, {reached}; {await self._score()}"
-        if line != self._said:
-            console.print(line, soft_wrap=True)
-        self._said = line
-
-    async def _score(self) -> str:
-        answer = await self.web.get(f"{address(self.settings, Service.SCORING)}/v1/nps")
-        whole = next(iter(answer.raise_for_status().json()["series"]), None)
-        if not whole or not whole["n"]:
-            return "no score yet"
-        low, high = whole["interval"]["low"], whole["interval"]["high"]
-        return f"{counted(whole['n'], 'answer')} in all, NPS [bold]{whole['nps']:+.0f}[/] ({low:+.0f} … {high:+.0f})"
-
-
-_CONTACTS = {"email 1": "mail", "email 2": "repeat", "sms 3": "text message", "call": "call"}
-
-
 def address(settings: AllSettings, service: Service) -> str:
     return f"http://127.0.0.1:{settings.port(service)}"
 
 
 def print_addresses(settings: AllSettings, services: Sequence[Service]) -> None:
-    """Say where to look."""
+    """Print the addresses of the pages."""
     pages = (
         ("Dashboard", Service.SCORING, "/"),
         ("Mailbox", Service.DISPATCHER, "/mailbox"),

@@ -1,6 +1,6 @@
-"""Simulated people at the far end: respondents who follow the links they really receive, and a few operators.
+"""Simulated respondents, who follow the links in the messages they get, and simulated operators at the desk.
 
-What a person does is a function of their address and the business day, so a replay gives the same table every time.
+What a person does depends only on their number and the business day, so every replay gives the same table.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any
 import httpx
 
 LINK = re.compile(r"https?://[^\s\"'<>]+/s/[\w-]{22}\.\d+")
-_MADE_UP = re.compile(r"customer-(\d{7})@example\.com|\+7900(\d{7})")
+_MADE_UP_ADDRESS = re.compile(r"customer-(\d{7})@example\.com|\+7900(\d{7})")
 OPERATORS = tuple(f"Operator {seat}" for seat in range(1, 9))
-AT_ONCE = 50
+PAGE = 50
 
 _REASONS_SHARE, _CALL_BACK_SHARE = 0.7, 0.3
-_UNREACHED = 0.8  # the luck of an operator whom nobody answers
+_NO_ANSWER = 0.8  # the chance number of a call that nobody answers
 _SCANNER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 HeadlessChrome/140.0.0.0 Safari/537.36"
 _PHONE = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/140.0.0.0 Mobile Safari/537.36"
 _DESKTOP = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36"
@@ -33,7 +33,7 @@ _COMMENTS = {
 
 
 class Habit(IntEnum):
-    """Which contact a person answers."""
+    """The step of the plan at which a person answers."""
 
     EMAIL = 1
     REPEAT = 2
@@ -44,14 +44,14 @@ class Habit(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A made-up customer, recognised by either address."""
+    """A made-up customer; mail address and phone number are made from the number."""
 
     number: int
 
     @classmethod
-    def behind(cls, address: str) -> Person | None:
-        """Recognise somebody made up; None when it is an address of whoever tries things out, who answers himself."""
-        found = _MADE_UP.fullmatch(address)
+    def from_address(cls, address: str) -> Person | None:
+        """Return the person with this address; None for a real one, whose owner answers for themselves."""
+        found = _MADE_UP_ADDRESS.fullmatch(address)
         return cls(int(found[1] or found[2])) if found else None
 
     @property
@@ -76,13 +76,13 @@ class Person:
         return _PHONE if self._chance("browser") < 0.7 else _DESKTOP
 
     @property
-    def scanned(self) -> bool:
-        """Whether the employer's mail gateway presses whatever a mail leads to."""
+    def has_mail_scanner(self) -> bool:
+        """Whether a mail gateway opens the links of this person's mails and submits the forms behind them."""
         return self._chance("scanner") < 0.05
 
-    def score(self, at: datetime, *, warmth: float = 0.0) -> int:
-        """0 to 10; a warm shop earns better ones."""
-        satisfaction = self._chance("score", at) + warmth
+    def score(self, at: datetime, *, quality: float = 0.0) -> int:
+        """Return 0 to 10; a `quality` above 0 makes it higher."""
+        satisfaction = self._chance("score", at) + quality
         limits = (0.03, 0.05, 0.07, 0.09, 0.12, 0.16, 0.22, 0.34, 0.52, 0.76)
         return sum(satisfaction >= limit for limit in limits)
 
@@ -96,21 +96,21 @@ class Person:
         return self._chance(*words, at)
 
     def _chance(self, *words: object) -> float:
-        """Draw a number from 0 to 1 that is always the same for the same words on the same day."""
+        """Return a number from 0 to 1 that depends only on the person, the words and the day."""
         parts = [word.date().isoformat() if isinstance(word, datetime) else str(word) for word in words]
         digest = hashlib.sha256("|".join((str(self.number), *parts)).encode()).digest()
         return int.from_bytes(digest[:8]) / 2**64
 
 
-Warmth = Callable[[str, datetime], float]
+StoreQuality = Callable[[str, datetime], float]
 
 
 class SimulatedPeople:
-    """Reads the mailbox and the desk, and does what these people would do, through the public doors.
+    """Reads the mailbox and the desk, and answers and calls over the public HTTP interfaces.
 
-    `warmth` is how well a store named in a text treats its customers at a time. Lifelike ones use browsers, have
-    mail gateways that press buttons, and ask to be called back: for that the business clock must move. `reads_s` says
-    how long they look at a page, 0 where time hurries; without it they are not lifelike.
+    `quality` takes the text of a message and a time, and says how well the store named in it treats its customers.
+    `reading_time_s` says how long people look at a page. With it they also use browsers, have mail scanners and ask for
+    a call back, for which the business clock must move.
     """
 
     def __init__(
@@ -119,30 +119,30 @@ class SimulatedPeople:
         *,
         dispatcher: str,
         scoring: str,
-        warmth: Warmth,
-        reads_s: Callable[[], float] | None = None,
+        quality: StoreQuality,
+        reading_time_s: Callable[[], float] | None = None,
     ) -> None:
-        self._web, self._dispatcher, self._scoring, self._warmth = web, dispatcher, scoring, warmth
-        self._lifelike, self._reads_s = reads_s is not None, reads_s
+        self._web, self._dispatcher, self._scoring, self._quality = web, dispatcher, scoring, quality
+        self._lifelike, self._reading_time_s = reading_time_s is not None, reading_time_s
         self._cursor = 0
         self.received: dict[str, int] = {}
 
     async def read_mail(self) -> int:
-        """Open what arrived since the last time; return how many messages there were."""
+        """Read the messages that arrived since the last call; return how many there were."""
         read = 0
         while fresh := await self._unread():
-            await _together(self._read(message) for message in fresh)
+            await _run_all(self._read(message) for message in fresh)
             self._cursor = fresh[-1]["cursor"]
             read += len(fresh)
         return read
 
-    async def forget_old_mail(self) -> None:
-        """Leave alone what arrived before: somebody read it, or never will."""
+    async def skip_old_mail(self) -> None:
+        """Skip what is in the mailbox now, without acting on it."""
         while fresh := await self._unread():
             self._cursor = fresh[-1]["cursor"]
 
     async def _unread(self) -> list[dict[str, Any]]:
-        parameters = {"limit": AT_ONCE, "after": self._cursor}
+        parameters = {"limit": PAGE, "after": self._cursor}
         answer = await self._web.get(f"{self._dispatcher}/v1/mailbox", params=parameters)
         messages: list[dict[str, Any]] = answer.raise_for_status().json()["messages"]
         return [message for message in messages if message["cursor"] > self._cursor]
@@ -150,26 +150,26 @@ class SimulatedPeople:
     async def _read(self, message: Mapping[str, Any]) -> None:
         name = f"{message['channel']} {message['step']}"
         self.received[name] = self.received.get(name, 0) + 1
-        person = Person.behind(message["to"])
+        person = Person.from_address(message["to"])
         link = LINK.search(message["text"])
         if link is None or person is None:
             return
-        if self._lifelike and person.scanned:
+        if self._lifelike and person.has_mail_scanner:
             await self._web.post(link.group(), data={"score": 0}, headers={"user-agent": _SCANNER})
         if int(message["step"]) != person.habit:
             return
         at = datetime.fromisoformat(message["at"])
-        score = person.score(at, warmth=self._warmth(message["text"], at))
+        score = person.score(at, quality=self._quality(message["text"], at))
         await self._follow(link.group(), person, score=score, at=at)
 
     async def _follow(self, link: str, person: Person, *, score: int, at: datetime) -> None:
         browser = {"user-agent": person.browser} if self._lifelike else {}
         page = await self._web.get(link, params={"score": score}, headers=browser)
         if page.status_code != httpx.codes.OK:
-            return  # withdrawn or expired since: a kind page says so
-        if self._reads_s is not None:
-            await asyncio.sleep(self._reads_s())
-        sent = {**self._seen(page), "score": score}
+            return  # withdrawn or expired since
+        if self._reading_time_s is not None:
+            await asyncio.sleep(self._reading_time_s())
+        sent = {**self._hidden_fields(page), "score": score}
         saved = await self._web.post(link, data=sent, headers=browser, follow_redirects=True)
         if saved.status_code != httpx.codes.OK:
             return
@@ -177,24 +177,24 @@ class SimulatedPeople:
         reasons = re.findall(r'name="reasons"[^>]*value="([^"]+)"', saved.text)
         ticked = [reason for reason in reasons if person.chance(at, reason) < 0.4]
         if comment or (ticked and person.chance(at, "reasons") < _REASONS_SHARE):
-            form = {**self._seen(saved), "score": str(score), "reasons": ticked, "comment": comment or ""}
+            form = {**self._hidden_fields(saved), "score": str(score), "reasons": ticked, "comment": comment or ""}
             if self._lifelike and 'name="callback"' in saved.text and person.chance(at, "callback") < _CALL_BACK_SHARE:
                 form |= {"callback": "1", "best_time": "any"}
             await self._web.post(link, data=form, headers=browser)
 
-    def _seen(self, page: httpx.Response) -> dict[str, str]:
-        """Return what a page remembers of having been shown: a proof of haste when the clock stands still."""
+    def _hidden_fields(self, page: httpx.Response) -> dict[str, str]:
+        """Return a form's hidden fields; none while the clock stands still, for they would show an instant answer."""
         hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page.text)
         return dict(hidden) if self._lifelike else {}
 
     async def work_desk(self, at: datetime) -> int:
-        """Call whoever is due until nobody is; return how many calls there were."""
+        """Let all operators call until no call is due; return how many calls they made."""
         before = self.received.get("call", 0)
-        await _together(self._work_seat(operator, at) for operator in OPERATORS)
+        await _run_all(self._work_seat(operator, at) for operator in OPERATORS)
         return self.received.get("call", 0) - before
 
     async def make_one_call(self, at: datetime) -> None:
-        """Let one operator call whoever is next."""
+        """Let one operator make the next call that is due."""
         if (task := await self._take(OPERATORS[0])) is not None:
             await self._call(task, OPERATORS[0], at)
 
@@ -211,28 +211,28 @@ class SimulatedPeople:
 
     async def _call(self, task: Mapping[str, Any], operator: str, at: datetime) -> None:
         self.received["call"] = self.received.get("call", 0) + 1
-        person = Person.behind(task["phone"])
+        person = Person.from_address(task["phone"])
         task_url = f"{self._scoring}/v1/desk/{task['task_id']}"
-        luck = person.chance(at, "call", str(task["try"])) if person else _UNREACHED
+        chance = person.chance(at, "call", str(task["try"])) if person else _NO_ANSWER
         if task["kind"] == "callback":
-            ended = {"disposition": "answered"} if luck < 0.5 else {"disposition": "call_later", "minutes": 2880}
+            ended = {"disposition": "answered"} if chance < 0.5 else {"disposition": "call_later", "minutes": 2880}
             sent = await self._web.post(f"{task_url}/outcome", json={"operator": operator, **ended})
-        elif person is not None and person.habit is Habit.OPERATOR and luck < 0.7:
-            score = person.score(at, warmth=self._warmth(task["summary"], at))
-            words = person.comment(at, score)
-            answer = {"operator": operator, "score": score, "reasons": [], "comment": words}
+        elif person is not None and person.habit is Habit.OPERATOR and chance < 0.7:
+            score = person.score(at, quality=self._quality(task["summary"], at))
+            comment = person.comment(at, score)
+            answer = {"operator": operator, "score": score, "reasons": [], "comment": comment}
             sent = await self._web.post(f"{task_url}/answer", json=answer)
         else:
-            disposition = "refused" if luck > 0.9 else "no_answer"
+            disposition = "refused" if chance > 0.9 else "no_answer"
             sent = await self._web.post(f"{task_url}/outcome", json={"operator": operator, "disposition": disposition})
-        if sent.status_code != httpx.codes.CONFLICT:  # answered online while the phone rang
+        if sent.status_code != httpx.codes.CONFLICT:  # the respondent answered online meanwhile
             sent.raise_for_status()
 
 
-async def _together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+async def _run_all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
     async with asyncio.TaskGroup() as tasks:
-        for one in work:
-            tasks.create_task(one)
+        for each in work:
+            tasks.create_task(each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,11 +243,11 @@ class Sale:
     at: datetime
     amount: str
     currency: str
-    touchpoint: Mapping[str, str] = field(default_factory=dict)  # what is known beside the store and its channel
+    touchpoint: Mapping[str, str] = field(default_factory=dict)  # further fields beside store and channel
 
 
 def purchase(person: Person, sale: Sale, *, time_zone: str = "UTC") -> dict[str, Any]:
-    """Make a purchase as a shop would send it: a structured CloudEvent."""
+    """Return a purchase as a structured CloudEvent."""
     return {
         "specversion": "1.0",
         "id": sale.event_id,

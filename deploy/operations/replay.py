@@ -155,7 +155,7 @@ async def replay(
                 web,
                 dispatcher=address(settings, Service.DISPATCHER),
                 scoring=address(settings, Service.SCORING),
-                warmth=lambda _text, _at: 0.0,
+                quality=lambda _text, _at: 0.0,
             )
             await watch.until_quiescent()
             last = max(days) + TAIL

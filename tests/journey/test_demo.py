@@ -150,7 +150,7 @@ async def test_demo_lets_a_program_that_was_switched_off_rest(tmp_path: Path, *,
 async def test_demo_arrives_at_now(tmp_path: Path) -> None:
     clock = StoredClock.create(tmp_path / "clock.json", start=datetime.now(UTC) - timedelta(days=2), speed=0)
     async with asyncio.timeout(60):
-        await shop.hurry_to_now(clock, asyncio.Event())
+        await shop.catch_up(clock, asyncio.Event())
     assert abs(datetime.now(UTC) - clock.now()) < timedelta(seconds=5)
 
 
