@@ -8,7 +8,7 @@ from services.dispatcher.channels import ChannelAccount
 from services.dispatcher.channels.breaker import Breaker
 from services.dispatcher.channels.email import SmtpAccount, SmtpServer
 from services.dispatcher.channels.pace import DomainPace
-from services.dispatcher.channels.sms import Gateway, Generic, SmsAccount, Smsc, SmsRouter, Twilio
+from services.dispatcher.channels.sms import GenericGateway, SmsAccount, Smsc, SmsGateway, SmsRouter, Twilio
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.config.mail import SmtpAccountSettings
 from services.dispatcher.domain.send_mode import SendMode
@@ -58,10 +58,10 @@ def _breaker(settings: DispatcherSettings) -> Breaker:
     return Breaker(patience_s=settings.provider_patience_hours * 3600)
 
 
-def _gateway(settings: DispatcherSettings, name: str) -> Gateway:
+def _gateway(settings: DispatcherSettings, name: str) -> SmsGateway:
     match name:
         case "generic":
-            return Generic(HttpClient(""), settings.gateway_description)
+            return GenericGateway(HttpClient(""), settings.gateway_description)
         case "smsc":
             return _smsc(settings)
         case _:

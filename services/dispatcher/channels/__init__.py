@@ -1,4 +1,4 @@
-"""How messages leave: one account per provider, all behind `ChannelAccount`."""
+"""Channels: how messages are sent. Each provider account is a `ChannelAccount`."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from shared.contract.vocabulary import ChannelKind
 
 
 class ChannelAccount(Protocol):
-    """A way to send. It never raises for a message: what happened to each is its disposition."""
+    """An account at a provider. Sending never raises for a message: its disposition says what happened."""
 
     @property
     def name(self) -> str:
-        """What the ledger calls it."""
+        """Its name in stored attempts, logs and metrics."""
 
     @property
     def channel(self) -> ChannelKind: ...
 
     @property
     def free_slots(self) -> int:
-        """How many messages can be on their way right now."""
+        """How many messages `send_all` may be given now."""
 
     async def send_all(self, messages: Sequence[Outgoing], *, within_s: float) -> list[Disposition]:
-        """Send what can start within the budget; dispositions come in the order of the messages."""
+        """Send the messages that can be started within the time; dispositions are in the order of the messages."""
 
     async def close(self) -> None: ...

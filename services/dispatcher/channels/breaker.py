@@ -1,4 +1,4 @@
-"""Lets an account rest while its provider is away; machine time, in this process."""
+"""A circuit breaker for a provider account: per process, in machine time."""
 
 from __future__ import annotations
 
@@ -13,56 +13,59 @@ _NOT_STARTED = Disposition(Result.NOT_STARTED)
 _AWAY = Disposition(Result.NOT_ACCEPTED, "provider_away")
 
 
-class Health(StrEnum):
+class ProviderHealth(StrEnum):
     WELL = "well"
     RESTING = "resting"
-    TRYING = "trying"  # one message may find out whether the provider is back
-    LOST = "lost"  # away for so long that steps spend their tries on it, and chains go on elsewhere
+    TRYING = "trying"  # one message is sent, to find out whether the provider is back
+    LOST = "lost"  # away for so long that each failure counts as a try of the step, so that chains go on
 
 
 @dataclass(slots=True)
 class Breaker:
-    """Rests after so many failures in a row, then tries with one message at a time until something is heard."""
+    """Stops sending for `rest_s` after `failures` in a row, then sends one message at a time until one is answered.
+
+    After `patience_s` of failures the provider counts as lost.
+    """
 
     failures: int = 3
     rest_s: float = 15.0
     patience_s: float = 6 * 3600.0
     monotonic: Callable[[], float] = time.monotonic
-    _in_a_row: int = 0
-    _since: float = 0.0
-    _rests_until: float = 0.0
+    _failures_in_a_row: int = 0
+    _failing_since: float = 0.0
+    _resting_until: float = 0.0
 
     @property
-    def health(self) -> Health:
+    def health(self) -> ProviderHealth:
         now = self.monotonic()
-        if self._in_a_row < self.failures:
-            return Health.WELL
-        if now - self._since >= self.patience_s:
-            return Health.LOST
-        return Health.RESTING if now < self._rests_until else Health.TRYING
+        if self._failures_in_a_row < self.failures:
+            return ProviderHealth.WELL
+        if now - self._failing_since >= self.patience_s:
+            return ProviderHealth.LOST
+        return ProviderHealth.RESTING if now < self._resting_until else ProviderHealth.TRYING
 
-    def places(self, most: int) -> int:
-        """How many of `most` messages may be sent now: one while it is tried whether the provider is back."""
+    def allowed(self, most: int) -> int:
+        """How many of `most` messages may be sent now: none while it rests, one while it tries."""
         health = self.health
-        if health in (Health.RESTING, Health.TRYING):
-            return int(health is Health.TRYING)
+        if health in (ProviderHealth.RESTING, ProviderHealth.TRYING):
+            return int(health is ProviderHealth.TRYING)
         return most
 
-    async def ask_once(
+    async def probe(
         self, send: Callable[[Outgoing], Awaitable[Disposition]], messages: Sequence[Outgoing]
     ) -> list[Disposition]:
-        """Find out with one message whether a lost provider is back; if not, all of them have spent a try."""
-        found = await send(messages[0])
-        others = _AWAY if self.health is Health.LOST else _NOT_STARTED
-        return [_AWAY if found.result is Result.UNAVAILABLE else found, *[others] * (len(messages) - 1)]
+        """Send the first message to a lost provider; if that fails, the others fail with it and count as tries."""
+        first = await send(messages[0])
+        others = _AWAY if self.health is ProviderHealth.LOST else _NOT_STARTED
+        return [_AWAY if first.result is Result.UNAVAILABLE else first, *[others] * (len(messages) - 1)]
 
-    def heard(self, result: Result) -> None:
-        """Take note of a disposition; silence after a message may mean that the provider is away, too."""
+    def record(self, result: Result) -> None:
+        """Count a failure, or end the rest; no reply after a message (UNKNOWN) counts as a failure."""
         if result not in (Result.UNAVAILABLE, Result.UNKNOWN):
-            self._in_a_row = 0
+            self._failures_in_a_row = 0
             return
         now = self.monotonic()
-        if not self._in_a_row:
-            self._since = now
-        self._in_a_row += 1
-        self._rests_until = now + self.rest_s
+        if not self._failures_in_a_row:
+            self._failing_since = now
+        self._failures_in_a_row += 1
+        self._resting_until = now + self.rest_s

@@ -1,4 +1,4 @@
-"""A call is a task for the desk: an event, not a send."""
+"""Calls: a step of this channel publishes a task for the desk and sends nothing."""
 
 from __future__ import annotations
 

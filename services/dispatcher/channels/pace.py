@@ -1,4 +1,4 @@
-"""How fast messages may follow each other to one mail domain; machine time, in this process."""
+"""Rate limits per mail domain: per process, in machine time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _REMEMBERED = 1000
 
 @dataclass(slots=True)
 class DomainPace:
-    """So many messages a second to each domain; `*` stands for those that are not named, without it they are free."""
+    """`per_second` is by domain, `*` for all others; without `*` the others have no limit."""
 
     per_second: Mapping[str, float]
     monotonic: Callable[[], float] = time.monotonic
@@ -21,7 +21,7 @@ class DomainPace:
     _next_free: dict[str, float] = field(default_factory=dict)
 
     def wait(self, domain: str) -> float:
-        """Take a place and return 0, or return the seconds after which to ask again, later for each that asks."""
+        """Return 0 when a message may be sent now, else the seconds until it may; each caller gets a later time."""
         rate = self.per_second.get(domain, self.per_second.get("*"))
         if rate is None:
             return 0.0

@@ -11,7 +11,7 @@ from pydantic_settings import NoDecode
 
 from services.dispatcher.channels.email import SmtpServer
 from services.dispatcher.channels.feedback.imap import BounceMailbox
-from services.dispatcher.channels.sms import Description
+from services.dispatcher.channels.sms import GatewayDescription
 from services.dispatcher.config.mail import SmtpAccountSettings, read_styles
 from services.dispatcher.domain import caps
 from services.dispatcher.domain.send_mode import SendMode, SendPolicy
@@ -98,7 +98,7 @@ class DispatcherSettings(Settings):
     @classmethod
     def _is_described(cls, value: SecretStr) -> SecretStr:
         if value.get_secret_value():
-            Description.model_validate_json(value.get_secret_value())
+            GatewayDescription.model_validate_json(value.get_secret_value())
         return value
 
     @model_validator(mode="after")
@@ -185,5 +185,5 @@ class DispatcherSettings(Settings):
         return [one, *self.smtp_accounts]
 
     @property
-    def gateway_description(self) -> Description:
-        return Description.model_validate_json(self.sms_gateway.get_secret_value() or '{"url": ""}')
+    def gateway_description(self) -> GatewayDescription:
+        return GatewayDescription.model_validate_json(self.sms_gateway.get_secret_value() or '{"url": ""}')

@@ -189,7 +189,7 @@ _STOP = {
 _START = {"start", "unstop", "yes", "старт", "подписаться"}
 
 
-def said_by_text(text: str) -> ReceiptKind | None:
+def keyword_in(text: str) -> ReceiptKind | None:
     """Read a reply: STOP in several languages, whatever the case and the punctuation around it; or START."""
     word = re.sub(r"[\W_]+", "", text.strip().lower())
     if word in _STOP:

@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 from services.dispatcher.channels.feedback import postmark
 from services.dispatcher.channels.sms import generic, smsc, twilio
-from services.dispatcher.channels.sms.generic import Callbacks
+from services.dispatcher.channels.sms.generic import CallbackDescription
 from services.dispatcher.domain.receipts import ReceiptKind
 from services.dispatcher.messages.texts import texts_of
 from services.dispatcher.webhooks.verifier import ParsedCallback, WebhookRequest, check_secret
@@ -57,7 +57,7 @@ class SmscVerifier:
 @dataclass(frozen=True, slots=True)
 class GenericVerifier:
     secret: str
-    callbacks: Callbacks
+    callbacks: CallbackDescription
 
     async def verify(self, request: WebhookRequest) -> ParsedCallback:
         given = request.headers.get(self.callbacks.signature_header.lower(), "")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from services.dispatcher.channels.breaker import Breaker, Health
+from services.dispatcher.channels.breaker import Breaker, ProviderHealth
 from services.dispatcher.channels.email import SmtpAccount, SmtpServer
 from services.dispatcher.channels.pace import DomainPace
 from services.dispatcher.config import DispatcherSettings
@@ -31,8 +31,8 @@ from tests.integration.dispatcher.test_channels import SENDER, mail
 EMAIL = ChannelKind.EMAIL
 
 
-class Watch:
-    """Machine time that stands until it is moved."""
+class ManualMonotonic:
+    """A monotonic clock that stands until the test moves it."""
 
     seconds = 1000.0
 
@@ -81,7 +81,7 @@ async def test_stop_ends_the_wait_for_a_turn() -> None:
 
 async def test_provider_away_for_fifteen_minutes_spends_no_try_and_loses_no_mail(chain: Chain) -> None:
     await chain.take(*(request(f"r{number}") for number in range(30)))
-    port, watch = port_nobody_has(), Watch()
+    port, watch = port_nobody_has(), ManualMonotonic()
     sender = account(port, breaker=Breaker(monotonic=watch))
     lane = chain.lane(EMAIL, sender)
     for minute in range(15):
@@ -102,7 +102,7 @@ async def test_provider_away_for_fifteen_minutes_spends_no_try_and_loses_no_mail
 
 
 async def test_account_rests_after_three_failures_and_then_asks_with_one_message() -> None:
-    watch = Watch()
+    watch = ManualMonotonic()
     sender = account(port_nobody_has(), breaker=Breaker(monotonic=watch))
     found = await sender.send_all([mail() for _ in range(10)], within_s=10)
     assert Counter(results(found)) == {Result.UNAVAILABLE: 3, Result.NOT_STARTED: 7}
@@ -116,7 +116,7 @@ async def test_account_rests_after_three_failures_and_then_asks_with_one_message
 async def test_provider_away_for_hours_has_its_steps_spend_their_tries(chain: Chain) -> None:
     asked = request()
     await chain.take(asked)
-    watch = Watch()
+    watch = ManualMonotonic()
     lane = chain.lane(EMAIL, account(port_nobody_has(), breaker=Breaker(monotonic=watch, patience_s=3600)))
     for minute in range(0, 100, 10):
         chain.clock.moment = NOW + timedelta(minutes=minute)
@@ -131,7 +131,7 @@ async def test_provider_away_for_hours_has_its_steps_spend_their_tries(chain: Ch
 
 
 async def test_server_that_is_back_after_hours_gets_the_mail_at_once() -> None:
-    port, watch = port_nobody_has(), Watch()
+    port, watch = port_nobody_has(), ManualMonotonic()
     sender = account(port, breaker=Breaker(monotonic=watch, patience_s=60))
     await sender.send_all([mail() for _ in range(3)], within_s=10)
     watch.seconds += 61
@@ -144,13 +144,13 @@ async def test_server_that_is_back_after_hours_gets_the_mail_at_once() -> None:
 
 
 @pytest.mark.parametrize("result", [Result.SENT, Result.REFUSED, Result.NOT_ACCEPTED])
-def test_any_word_from_the_provider_ends_its_rest(result: Result) -> None:
+def test_any_reply_of_the_provider_ends_its_rest(result: Result) -> None:
     breaker = Breaker(failures=2)
-    breaker.heard(Result.UNAVAILABLE)
-    breaker.heard(Result.UNKNOWN)
+    breaker.record(Result.UNAVAILABLE)
+    breaker.record(Result.UNKNOWN)
     before = breaker.health
-    breaker.heard(result)
-    assert (before, breaker.health) == (Health.RESTING, Health.WELL)
+    breaker.record(result)
+    assert (before, breaker.health) == (ProviderHealth.RESTING, ProviderHealth.WELL)
 
 
 # --- shares
@@ -249,7 +249,7 @@ async def test_domain_limit_holds_back_its_own_domain_only(chain: Chain) -> None
     others = [request(f"o{number}") for number in range(6)]
     await chain.take(*crowd, *others)
     async with smtp_sink() as sink:
-        sender = account(sink.port, domains=DomainPace({"busy.test": 2}, Watch()))
+        sender = account(sink.port, domains=DomainPace({"busy.test": 2}, ManualMonotonic()))
         await chain.lane(EMAIL, sender).perform_due()
         await sender.close()
     taken = Counter(recipient.rpartition("@")[2] for recipient in sink.recipients)
@@ -261,7 +261,7 @@ async def test_domain_limit_holds_back_its_own_domain_only(chain: Chain) -> None
 
 
 def test_domain_pace_gives_each_its_own_place() -> None:
-    watch = Watch()
+    watch = ManualMonotonic()
     pace = DomainPace({"*": 2.0}, watch)
     assert [pace.wait("a.test") for _ in range(4)] == [0, 0, 0.5, 1.0]
     assert pace.wait("b.test") == 0

@@ -15,8 +15,8 @@ from starlette.responses import JSONResponse, Response
 
 from services.dispatcher.channels.breaker import Breaker
 from services.dispatcher.channels.sms import (
-    Description,
-    Generic,
+    GatewayDescription,
+    GenericGateway,
     SmsAccount,
     Smsc,
     SmsRouter,
@@ -30,7 +30,7 @@ from shared.contract.vocabulary import ChannelKind
 from shared.web.client import HttpClient
 from tests.fakes import Gateway, gateway
 from tests.integration.dispatcher.conftest import NOW, Chain, plan, request
-from tests.integration.dispatcher.test_accounts import Watch, port_nobody_has
+from tests.integration.dispatcher.test_accounts import ManualMonotonic, port_nobody_has
 
 SMS = ChannelKind.SMS
 INVITATION = UUID("0198d3a0-0000-7000-8000-00000000beef")
@@ -232,7 +232,7 @@ def described(url: str, **fields: object) -> SmsAccount:
     replies |= {"away": ["no money"], "too_fast": ["slow"]}
     replies |= {"segments": "data.0.parts", "cost": "data.0.price", "currency": "KZT"}
     whole = {"url": f"{url}/v1/send?key=k", "sender": "Kofe", "plus": False, "reply": replies, **fields}
-    return SmsAccount(Generic(HttpClient(""), Description.model_validate(whole)))
+    return SmsAccount(GenericGateway(HttpClient(""), GatewayDescription.model_validate(whole)))
 
 
 async def test_described_gateway_gets_its_json(gateway: Gateway) -> None:
@@ -309,7 +309,7 @@ async def test_countries_go_through_the_gateway_they_are_routed_to(gateway: Gate
 async def test_gateway_away_for_fifteen_minutes_spends_no_try_of_a_text(chain: Chain, gateway: Gateway) -> None:
     await chain.take(*(request(f"r{number}", plan=plan((SMS, 0))) for number in range(30)))
     gateway.answer = lambda _form: JSONResponse({"code": 20003}, 401)
-    watch = Watch()
+    watch = ManualMonotonic()
     sender = replace(sms(gateway.url), breaker=Breaker(monotonic=watch))
     lane = chain.lane(SMS, sender, country_ceilings={"*": 60})
     for minute in range(15):
@@ -346,7 +346,7 @@ async def test_gateway_that_is_away_holds_up_no_other_country(gateway: Gateway) 
 
 
 async def test_gateway_away_for_hours_has_its_texts_spend_their_tries() -> None:
-    watch = Watch()
+    watch = ManualMonotonic()
     account = sms(f"http://127.0.0.1:{port_nobody_has()}")
     account = replace(account, breaker=Breaker(failures=1, patience_s=60, monotonic=watch))
     await account.send_all([text_message()], within_s=10)

@@ -137,7 +137,7 @@ def test_some_refusals_teach_about_the_address(reason: str | None, kind: Receipt
     ],
 )
 def test_stop_is_understood_in_several_languages_and_nothing_else_is(text: str, said: ReceiptKind | None) -> None:
-    assert receipts.said_by_text(text) is said
+    assert receipts.keyword_in(text) is said
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_stop_is_understood_in_several_languages_and_nothing_else_is(text: str, 
     ["STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"],  # CTIA's list, as Twilio takes it
 )
 def test_every_word_that_operators_require_stops(word: str) -> None:
-    assert receipts.said_by_text(word) is ReceiptKind.STOP
+    assert receipts.keyword_in(word) is ReceiptKind.STOP
 
 
 def test_no_delivery_wins_over_a_bounce_and_no_bounce_over_a_complaint() -> None:

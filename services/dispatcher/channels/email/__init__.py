@@ -1,4 +1,4 @@
-"""E-mail by SMTP: accounts with kept connections, limits of their own, and a rest when their server is away."""
+"""E-mail by SMTP: accounts with kept connections, rate limits and a circuit breaker."""
 
 from services.dispatcher.channels.email.account import SmtpAccount
 from services.dispatcher.channels.email.server import BadSmtpUrl, SmtpServer

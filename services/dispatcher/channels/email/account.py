@@ -1,4 +1,4 @@
-"""An SMTP account: a few connections at once, each opened when needed and kept until it fails."""
+"""An SMTP account: several connections, each opened when needed and kept until it fails."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from services.dispatcher.channels.breaker import Breaker, Health
-from services.dispatcher.channels.email.connection import Connection
+from services.dispatcher.channels.breaker import Breaker, ProviderHealth
+from services.dispatcher.channels.email.connection import SmtpConnection
 from services.dispatcher.channels.email.server import SmtpServer
 from services.dispatcher.channels.pace import DomainPace
 from services.dispatcher.domain.limits import DailyLimit
@@ -17,12 +17,15 @@ from shared.contract.vocabulary import ChannelKind
 from shared.waiting import wait_for
 from shared.web.rate_limit import RateLimit
 
-_LAST_START_S = 5.0  # what is left of the budget when the last message may start
+_LAST_START_S = 5.0  # a message is started only when this much time is left
 _NOT_STARTED = Disposition(Result.NOT_STARTED)
 
 
 class SmtpAccount:
-    """`weight` is its share among the accounts of its channel; `per_second` and `domains` are its limits."""
+    """`weight` is its share among the accounts of its channel; `daily`, `per_second` and `domains` are its limits.
+
+    When `stop` is set, messages that have not started stay NOT_STARTED.
+    """
 
     channel = ChannelKind.EMAIL
 
@@ -42,7 +45,7 @@ class SmtpAccount:
     ) -> None:
         self.name, self.weight, self.daily = name, weight, daily or DailyLimit()
         self._server, self._sender = server, sender
-        self._connections = [Connection(server, sender) for _ in range(connections)]
+        self._connections = [SmtpConnection(server, sender) for _ in range(connections)]
         self._per_second = per_second
         self._rate = RateLimit(per_second=per_second, burst=max(1, int(per_second))) if per_second else None
         self._domains = domains or DomainPace({})
@@ -51,23 +54,23 @@ class SmtpAccount:
 
     @property
     def free_slots(self) -> int:
-        """What they can send well within the budget."""
+        """How many messages its connections and its rate can send within the time of a batch."""
         most = 25 * len(self._connections)
         if self._per_second is not None:
             most = max(1, min(most, int(self._per_second * _LAST_START_S)))
-        return self._breaker.places(most)
+        return self._breaker.allowed(most)
 
     async def send_all(self, messages: Sequence[Outgoing], *, within_s: float) -> list[Disposition]:
         deadline = time.monotonic() + within_s
-        if self._breaker.health is Health.LOST:
-            return await self._breaker.ask_once(partial(self._send, self._connections[0], deadline=deadline), messages)
+        if self._breaker.health is ProviderHealth.LOST:
+            return await self._breaker.probe(partial(self._send, self._connections[0], deadline=deadline), messages)
         dispositions = [_NOT_STARTED] * len(messages)
         queue = iter(enumerate(messages))
 
-        async def work(connection: Connection, numbered: Iterator[tuple[int, Outgoing]]) -> None:
+        async def work(connection: SmtpConnection, numbered: Iterator[tuple[int, Outgoing]]) -> None:
             for number, message in numbered:
                 too_late = time.monotonic() >= deadline - _LAST_START_S or self._stop.is_set()
-                if too_late or self._breaker.health is Health.RESTING:
+                if too_late or self._breaker.health is ProviderHealth.RESTING:
                     return
                 dispositions[number] = await self._send(connection, message, deadline=deadline)
 
@@ -75,23 +78,23 @@ class SmtpAccount:
         return dispositions
 
     async def send_apart(self, message: Outgoing, *, within_s: float) -> Disposition:
-        """Send over a connection of its own, beside all limits: a test takes nothing from those who send."""
-        connection = Connection(self._server, self._sender)
+        """Send a test over a connection of its own; no limit applies to it and it uses up none."""
+        connection = SmtpConnection(self._server, self._sender)
         try:
             return await connection.send(message, deadline=time.monotonic() + within_s)
         finally:
             await connection.close()
 
-    async def _send(self, connection: Connection, message: Outgoing, *, deadline: float) -> Disposition:
+    async def _send(self, connection: SmtpConnection, message: Outgoing, *, deadline: float) -> Disposition:
         if wait := self._domains.wait(message.recipient.rpartition("@")[2].lower()):
             return Disposition(Result.THROTTLED, "domain_rate", wait_s=wait)
-        if not await self._has_its_turn(deadline):
+        if not await self._wait_for_rate(deadline):
             return _NOT_STARTED
-        found = await connection.send(message, deadline=deadline)
-        self._breaker.heard(found.result)
-        return found
+        disposition = await connection.send(message, deadline=deadline)
+        self._breaker.record(disposition.result)
+        return disposition
 
-    async def _has_its_turn(self, deadline: float) -> bool:
+    async def _wait_for_rate(self, deadline: float) -> bool:
         while self._rate is not None and (wait := self._rate.take(self.name)):
             if time.monotonic() + wait >= deadline - _LAST_START_S:
                 return False

@@ -1,8 +1,8 @@
-"""One SMTP connection, kept between mails. Whoever sends over it holds its lock until the server has answered.
+"""An SMTP connection, kept between mails; its lock is held until the server has replied.
 
-What is certain depends on how far a message came: until the final dot is written nothing was accepted; after it,
-without a reply, nobody knows. aiosmtplib raises the same exception for both, so the phase is tracked here. What fails
-before a recipient was named is no fault of the message: the server, or the way to it, is away.
+Until the final dot is written nothing was accepted; after it, without a reply, the outcome is unknown. aiosmtplib
+raises the same exception for both, so the phase is tracked here. A failure before RCPT TO is not about the message: the
+server or the network is unavailable.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from services.dispatcher.domain.steps import Disposition, Outgoing, Result
 
 _IDLE_S = 20.0
 _FLUSH_POLL_S = 0.01
-_TROUBLE = (aiosmtplib.SMTPException, OSError, TimeoutError)
+_CONNECTION_ERRORS = (aiosmtplib.SMTPException, OSError, TimeoutError)
 _ABOUT_US = frozenset({500, 502, 503, 504, 530, 534, 535, 538})  # commands and authentication, RFC 5321 and 4954
 _CLOSING = 421
-_ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s|$)")  # what a reply's text may begin with, RFC 2034
+_ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s|$)")  # at the start of a reply's text, RFC 2034
 
 log = structlog.get_logger()
 
 
-class Connection:
+class SmtpConnection:
     def __init__(self, server: SmtpServer, sender: str) -> None:
         self._server, self._sender = server, sender
         self._smtp: aiosmtplib.SMTP | None = None
@@ -39,7 +39,7 @@ class Connection:
         self._lock = asyncio.Lock()
 
     async def send(self, message: Outgoing, *, deadline: float) -> Disposition:
-        """Send when the connection is free, and once more over a fresh one when a kept one had ended."""
+        """Send as soon as the connection is free; once more over a new one when the server had closed a kept one."""
         try:
             async with asyncio.timeout_at(deadline):
                 await self._lock.acquire()
@@ -48,53 +48,53 @@ class Connection:
         try:
             return await self._send(message, deadline)
         except BaseException:
-            self._drop()  # cancelled: the replies that are still to come are no other mail's
+            self._drop()  # cancelled: replies still to come would be read as those of the next mail
             raise
         finally:
             self._lock.release()
 
     async def _send(self, message: Outgoing, deadline: float) -> Disposition:
         was_kept = self._smtp is not None
-        found = await self._try(message, deadline)
-        certainly_not = found.result in (Result.NOT_ACCEPTED, Result.UNAVAILABLE) and not self._dot_written
+        disposition = await self._try(message, deadline)
+        certainly_not = disposition.result in (Result.NOT_ACCEPTED, Result.UNAVAILABLE) and not self._dot_written
         if was_kept and self._smtp is None and certainly_not:
             return await self._try(message, deadline)
-        return found
+        return disposition
 
     async def _try(self, message: Outgoing, deadline: float) -> Disposition:
         self._addressed = self._dot_written = False
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._converse(message, deadline)
+                return await self._transact(message, deadline)
         except (aiosmtplib.SMTPRecipientRefused, aiosmtplib.SMTPDataError) as error:
             if error.code == _CLOSING:
                 self._drop()
             else:
                 await self._reset()
-            return _answered(error)
+            return _refusal(error)
         except Exception as error:
-            if not isinstance(error, _TROUBLE):
+            if not isinstance(error, _CONNECTION_ERRORS):
                 log.exception("email.not_sent", invitation_id=str(message.invitation_id), step=message.step)
             self._drop()
             if self._dot_written:
                 return Disposition(Result.UNKNOWN, "no_reply")
-            is_away = isinstance(error, _TROUBLE) and (not self._addressed or _code(error) == _CLOSING)
+            is_away = isinstance(error, _CONNECTION_ERRORS) and (not self._addressed or _code(error) == _CLOSING)
             return Disposition(Result.UNAVAILABLE if is_away else Result.NOT_ACCEPTED, f"smtp_{_kind(error)}")
 
-    async def _converse(self, message: Outgoing, deadline: float) -> Disposition:
+    async def _transact(self, message: Outgoing, deadline: float) -> Disposition:
         dialogue = await self._connected()
-        await self._announce(dialogue, message)
+        await self._envelope(dialogue, message)
         reply = await self._content(dialogue, message.body, deadline)
         if 400 <= reply.code < 600:
             raise aiosmtplib.SMTPDataError(reply.code, reply.message)
         if not 200 <= reply.code < 300:
-            raise aiosmtplib.SMTPResponseException(reply.code, reply.message)  # no answer to a message
+            raise aiosmtplib.SMTPResponseException(reply.code, reply.message)  # not a valid reply to DATA
         return Disposition(Result.SENT)
 
-    async def _announce(self, dialogue: Dialogue, message: Outgoing) -> None:
-        """Say who writes to whom, up to where the content may follow: at once where the server takes that."""
+    async def _envelope(self, dialogue: Dialogue, message: Outgoing) -> None:
+        """Send MAIL FROM, RCPT TO and DATA, pipelined where the server supports it, and check the replies."""
         mail, rcpt, data = _command("MAIL FROM", self._sender), _command("RCPT TO", message.recipient), b"DATA\r\n"
-        dialogue.forget_unasked()
+        dialogue.drop_unsolicited()
         dialogue.write(mail + rcpt + data if dialogue.pipelines else mail)
         reply = await dialogue.reply()
         if reply.code != aiosmtplib.SMTPStatus.completed:
@@ -105,7 +105,7 @@ class Connection:
         reply = await dialogue.reply()
         if reply.code not in (aiosmtplib.SMTPStatus.completed, aiosmtplib.SMTPStatus.will_forward):
             if dialogue.pipelines:
-                await self._take_back(dialogue)
+                await self._end_data(dialogue)
             raise aiosmtplib.SMTPRecipientRefused(reply.code, reply.message, message.recipient)
         if not dialogue.pipelines:
             dialogue.write(data)
@@ -113,33 +113,33 @@ class Connection:
         if reply.code != aiosmtplib.SMTPStatus.start_input:
             raise aiosmtplib.SMTPDataError(reply.code, reply.message)
 
-    async def _take_back(self, dialogue: Dialogue) -> None:
-        """Hear what became of the DATA behind a refused recipient; a server that waits for content is left."""
+    async def _end_data(self, dialogue: Dialogue) -> None:
+        """Read the reply to DATA after a refused recipient; close the connection if the server waits for content."""
         try:
             if (await dialogue.reply()).code != aiosmtplib.SMTPStatus.start_input:
                 return
-        except _TROUBLE:
+        except _CONNECTION_ERRORS:
             pass
         self._drop()
 
     async def _content(self, dialogue: Dialogue, body: bytes, deadline: float) -> aiosmtplib.SMTPResponse:
-        """Write the message, and the final dot only once all before it left this process."""
+        """Write the message; the final dot only after everything before it has left this process."""
         transport = dialogue.transport
-        dialogue.write(_stuffed(body))
-        await asyncio.sleep(0)  # a server that hung up meanwhile is seen before the dot
+        dialogue.write(_dot_stuffed(body))
+        await asyncio.sleep(0)  # notice before the dot that the server has closed the connection
         while transport.get_write_buffer_size() and not transport.is_closing():  # noqa: ASYNC110 - it sets no event
             await asyncio.sleep(_FLUSH_POLL_S)
         if transport.is_closing():
             raise aiosmtplib.SMTPServerDisconnected("lost before the final dot")
         if time.monotonic() >= deadline:
-            raise TimeoutError  # this process stood still: another may have given the step up
+            raise TimeoutError  # this process stood still: the step's lease may have ended
         self._dot_written = True
         dialogue.write(b".\r\n")
-        return await dialogue.reply(within_s=None)  # as long as the budget lasts: a slow one may have accepted it
+        return await dialogue.reply(within_s=None)  # no timeout but the deadline: a slow server may have accepted it
 
     async def _connected(self) -> Dialogue:
         if self._smtp is not None and time.monotonic() - self._used_at > _IDLE_S:
-            await self._quit()  # a server may be about to hang up on an idle one
+            await self._quit()  # the server may be about to close an idle connection
         if self._smtp is None or self._dialogue is None or not self._smtp.is_connected:
             self._smtp = self._server.client()
             await self._smtp.connect()
@@ -150,7 +150,7 @@ class Connection:
     async def _reset(self) -> None:
         try:
             await self._ask(b"RSET\r\n")
-        except _TROUBLE:
+        except _CONNECTION_ERRORS:
             self._drop()
 
     async def _ask(self, command: bytes) -> None:
@@ -159,14 +159,14 @@ class Connection:
             await self._dialogue.reply(within_s=1)
 
     async def close(self) -> None:
-        """Hang up once what is under way has ended."""
+        """Quit once the mail that is being sent has ended."""
         async with self._lock:
             await self._quit()
 
     async def _quit(self) -> None:
-        """Take leave. An error on QUIT is no failed send."""
+        """An error on QUIT is ignored: it is not a failed send."""
         try:
-            with contextlib.suppress(*_TROUBLE):
+            with contextlib.suppress(*_CONNECTION_ERRORS):
                 await self._ask(b"QUIT\r\n")
         finally:
             self._drop()
@@ -182,12 +182,12 @@ _FORBIDDEN = re.compile(r"[\r\n\0<>]")
 
 def _command(verb: str, address: str) -> bytes:
     if _FORBIDDEN.search(address):
-        raise ValueError("an address no command could carry")
+        raise ValueError("invalid address")
     return f"{verb}:<{address}>\r\n".encode("ascii")
 
 
-def _answered(error: aiosmtplib.SMTPResponseException) -> Disposition:
-    """A reply to a message: 5xx is for good unless it is about us; anything else was not accepted and may be later."""
+def _refusal(error: aiosmtplib.SMTPResponseException) -> Disposition:
+    """The disposition of a refusing reply: 5xx is final unless it is about our account; others may be tried again."""
     enhanced = _ENHANCED.match(error.message)
     reason = f"smtp_{error.code}_{enhanced[1]}" if enhanced else f"smtp_{error.code}"
     if error.code == _CLOSING or error.code in _ABOUT_US:
@@ -204,10 +204,10 @@ def _kind(error: BaseException) -> str:
         return str(error.code)
     if isinstance(error, TimeoutError):
         return "timeout"
-    return "disconnected" if isinstance(error, _TROUBLE) else "error"
+    return "disconnected" if isinstance(error, _CONNECTION_ERRORS) else "error"
 
 
-def _stuffed(body: bytes) -> bytes:
-    """RFC 5321, 4.5.2: a line that begins with a dot gets another."""
+def _dot_stuffed(body: bytes) -> bytes:
+    """Double the dot at the start of a line, RFC 5321, 4.5.2."""
     body = b"." + body if body.startswith(b".") else body
     return body.replace(b"\r\n.", b"\r\n..")

@@ -1,7 +1,7 @@
-"""What is said on an SMTP connection once aiosmtplib has opened, encrypted and authenticated it.
+"""Commands and replies on an SMTP connection that aiosmtplib has opened, encrypted and authenticated.
 
-aiosmtplib waits for the reply to each command and drops what comes before it is asked for. Here commands may be written
-together, RFC 2920, and a command costs a third of the time.
+aiosmtplib waits for the reply to each command and drops replies that come before it waits. Here commands can be
+pipelined (RFC 2920), and a command costs a third of the time.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from aiosmtplib import SMTP, SMTPResponse, SMTPResponseException, SMTPServerDisc
 
 _REPLY_S = 5.0
 _LONGEST_LINE = 8192
-_UNREADABLE = SMTPResponse(SMTPStatus.invalid_response, "no reply of SMTP")
+_UNREADABLE = SMTPResponse(SMTPStatus.invalid_response, "not an SMTP reply")
 
 
 class Dialogue(asyncio.Protocol):
-    """Takes a connection over. Raises what aiosmtplib would, and TimeoutError."""
+    """Takes over a connection as its protocol; raises the exceptions of aiosmtplib, and TimeoutError."""
 
     def __init__(self, transport: asyncio.Transport, *, pipelines: bool) -> None:
         self.transport, self.pipelines = transport, pipelines
         self._unread, self._first_line = b"", b""
         self._replies: deque[SMTPResponse] = deque()
-        self._heard = asyncio.Event()
+        self._received = asyncio.Event()
         self._ended = False
         transport.set_protocol(self)
 
@@ -36,8 +36,8 @@ class Dialogue(asyncio.Protocol):
             raise SMTPServerDisconnected("lost after EHLO")
         return cls(cast("asyncio.Transport", smtp.protocol.transport), pipelines=smtp.supports_extension("pipelining"))
 
-    def forget_unasked(self) -> None:
-        """Leave out what the server said before it was asked, as a farewell to the idle."""
+    def drop_unsolicited(self) -> None:
+        """Drop replies that no command asked for, such as the 421 of a server that closes idle connections."""
         self._replies.clear()
 
     def write(self, written: bytes) -> None:
@@ -46,7 +46,7 @@ class Dialogue(asyncio.Protocol):
         self.transport.write(written)
 
     async def reply(self, *, within_s: float | None = _REPLY_S) -> SMTPResponse:
-        """Wait for the next reply; of one of many lines, the first is its text."""
+        """Wait for the next reply; the text of a multiline reply is its first line."""
         if not self._replies:
             async with asyncio.timeout(within_s):
                 await self._next()
@@ -59,8 +59,8 @@ class Dialogue(asyncio.Protocol):
         while not self._replies:
             if self._ended:
                 raise SMTPServerDisconnected("connection lost")
-            self._heard.clear()
-            await self._heard.wait()
+            self._received.clear()
+            await self._received.wait()
 
     def data_received(self, data: bytes) -> None:
         *lines, self._unread = (self._unread + data).split(b"\n")
@@ -69,7 +69,7 @@ class Dialogue(asyncio.Protocol):
         if len(self._unread) > _LONGEST_LINE:
             self._unread = b""
             self._replies.append(_UNREADABLE)
-        self._heard.set()
+        self._received.set()
 
     def _read(self, line: bytes) -> None:
         first = self._first_line = self._first_line or line
@@ -86,4 +86,4 @@ class Dialogue(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._ended = True
-        self._heard.set()
+        self._received.set()

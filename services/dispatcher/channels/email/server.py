@@ -1,4 +1,4 @@
-"""Where an SMTP account connects to, and how it is protected on the way."""
+"""The server of an SMTP account: address, login and TLS."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _DEFAULT_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 
 
 class BadSmtpUrl(ValueError):
-    """An SMTP account wants smtp://, smtp+starttls:// or smtps://[user:password@]host[:port]."""
+    """An SMTP URL must be smtp://, smtp+starttls:// or smtps://[user:password@]host[:port]."""
 
 
 @dataclass(frozen=True, slots=True)
 class SmtpServer:
-    """Where to connect. `starttls` None uses TLS when the server offers it; `ca_file` stands for the system's CAs."""
+    """`starttls` None uses TLS when the server offers it; `ca_file` is used instead of the system's CAs."""
 
     host: str
     port: int

@@ -1,1 +1,1 @@
-"""What becomes of mails, as Postmark, SES and plain mail servers report it."""
+"""Delivery feedback for mails: webhooks of Postmark and SES, and bounces of mail servers."""

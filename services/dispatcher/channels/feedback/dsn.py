@@ -1,4 +1,4 @@
-"""Delivery status notifications: mails that say what became of a mail, RFC 3464 and 3462; codes are RFC 3463's."""
+"""Delivery status notifications (bounces), RFC 3464 and 3462; status codes are RFC 3463's."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ NAME = "dsn"
 _MOST_PARTS = 200
 _STATUS = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
 _CONTENT_TYPE = re.compile(rb"content-type\s*:", re.IGNORECASE)
-_ABOUT_US = ("5.3.4", "5.6", "5.7")  # size, content, policy: says nothing about the mailbox
+_ABOUT_US = ("5.3.4", "5.6", "5.7")  # size, content, policy: not about the mailbox
 
 
 class TooManyParts(ValueError):
-    """More parts than a report has: the parser calls itself for each that is inside another."""
+    """More MIME parts than any report has; Python's parser recurses into each nested part."""
 
 
 def receipts(mail: bytes) -> list[Receipt]:
-    """Read a report. A mail that is none (an auto-reply, a letter), or is about no mail of ours, gives nothing.
+    """Parse a report; no receipts for a mail that is no report (an auto-reply), or not about a mail of ours.
 
-    Raises TooManyParts, and whatever the mail parser of Python raises for a mail that is damaged.
+    Raises TooManyParts, and for a damaged mail whatever Python's mail parser raises.
     """
     if len(_CONTENT_TYPE.findall(mail)) > _MOST_PARTS:
         raise TooManyParts
-    found = message_from_bytes(mail)
-    reference = _reference(found)
-    if not _is_report(found) or reference is None:
+    report = message_from_bytes(mail)
+    reference = _reference(report)
+    if not _is_report(report) or reference is None:
         return []
-    key = found.get("Message-ID") or hashlib.sha256(mail).hexdigest()
+    key = report.get("Message-ID") or hashlib.sha256(mail).hexdigest()
     return [
         Receipt(NAME, f"{str(key)[:150]}:{number}", kind, ChannelKind.EMAIL, f"dsn_{status}", reference)
-        for number, block in enumerate(_recipients(found)[:100])
+        for number, block in enumerate(_recipients(report)[:100])
         if (kind := _kind(block, status := _status(block))) is not None
     ]
 
@@ -45,7 +45,7 @@ def _is_report(mail: Message) -> bool:
 
 
 def _recipients(report: Message) -> list[Message]:
-    """The blocks about a recipient each: all of the status part but the first."""
+    """The per-recipient blocks of the status part; its first block is about the mail as a whole."""
     status = next((part for part in report.walk() if part.get_content_type() == "message/delivery-status"), None)
     blocks = status.get_payload() if status is not None else []
     return [block for block in blocks if isinstance(block, Message) and "Action" in block]
@@ -57,7 +57,7 @@ def _status(block: Message) -> str:
 
 
 def _kind(block: Message, status: str) -> ReceiptKind | None:
-    """`delayed`, `relayed` and `expanded` end nothing."""
+    """None for `delayed`, `relayed` and `expanded`, which are not final."""
     action = str(block["Action"]).strip().lower()
     if action == "delivered":
         return ReceiptKind.DELIVERED
@@ -70,7 +70,7 @@ def _kind(block: Message, status: str) -> ReceiptKind | None:
 
 
 def _reference(report: Message) -> Reference | None:
-    """Find our Message-ID: in the returned mail or its headers, else in what the report refers to."""
+    """Find our Message-ID in the returned mail or its headers, else in the headers that refer to it."""
     parts = list(report.walk())
     returned = [part for part in parts if part.get_content_type() in ("message/rfc822", "text/rfc822-headers")]
     for part in returned:

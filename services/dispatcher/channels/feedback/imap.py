@@ -1,4 +1,4 @@
-"""The mailbox that bounces come back to, read by IMAP (RFC 3501). Its calls block: run them in a thread."""
+"""The mailbox that receives bounces, read by IMAP (RFC 3501). Its calls block: run them in a thread."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from urllib.parse import unquote, urlsplit
 
 _PORTS = {"imap": 143, "imaps": 993}
 _TIMEOUT_S = 20.0
-_MOST_BYTES = 200_000  # of one mail: a report stands at its beginning
+_MOST_BYTES = 200_000  # of one mail: the report is at its beginning
 _UID = re.compile(rb"UID (\d+)")
 
 
 class BadImapUrl(ValueError):
-    """EARSHOT_IMAP_URL wants imaps://user:password@host[:port][/folder]."""
+    """EARSHOT_IMAP_URL must be imaps://user:password@host[:port][/folder]."""
 
 
 class MailboxUnavailable(Exception):
-    """The mailbox does not answer as it should: try again later, nothing was marked as read."""
+    """The mailbox cannot be read: try again later, nothing was marked as read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +54,17 @@ class BounceMailbox:
         )
 
     def unread(self, *, limit: int) -> list[BounceMail]:
-        """Fetch letters nobody marked as read, and leave them so; raises MailboxUnavailable."""
+        """Fetch at most `limit` unread mails and leave them unread; raises MailboxUnavailable."""
         with self._opened() as imap:
             _, found = imap.uid("SEARCH", "UNSEEN")
             uids = (found[0] or b"").split()[:limit] if found else []
             if not uids:
                 return []
             _, fetched = imap.uid("FETCH", b",".join(uids).decode(), f"(UID BODY.PEEK[]<0.{_MOST_BYTES}>)")
-            return [letter for item in fetched if (letter := _letter(item)) is not None]
+            return [mail for item in fetched if (mail := _bounce_mail(item)) is not None]
 
     def mark_read(self, uids: Sequence[str]) -> None:
-        """Mark letters as read; raises MailboxUnavailable."""
+        """Mark mails as read; raises MailboxUnavailable."""
         if uids:
             with self._opened() as imap:
                 imap.uid("STORE", ",".join(uids), "+FLAGS.SILENT", r"(\Seen)")
@@ -88,8 +88,8 @@ class BounceMailbox:
         return imaplib.IMAP4(self.host, self.port, timeout=_TIMEOUT_S)
 
 
-def _letter(item: object) -> BounceMail | None:
-    """Read a pair of a FETCH reply: what it is about, and the content."""
+def _bounce_mail(item: object) -> BounceMail | None:
+    """Read an item of a FETCH reply: a mail is a pair of its UID and content, all else is None."""
     if not isinstance(item, tuple) or len(item) < 2 or not (uid := _UID.search(item[0])):
         return None
     return BounceMail(uid[1].decode(), item[1])

@@ -1,6 +1,6 @@
 """Postmark's webhooks. Source: https://postmarkapp.com/developer/webhooks/webhooks-overview.
 
-Postmark signs nothing; the address it calls holds a user name and a password. Our reference comes back in `Metadata`.
+Postmark does not sign; the URL it calls holds a user name and a password. Our reference comes back in `Metadata`.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from shared.contract.vocabulary import ChannelKind
 
 NAME = "postmark"
 METADATA = "attempt"  # sent as the header X-PM-Metadata-attempt
-_INACTIVE = "406"  # the API's error code for a recipient Postmark has stopped writing to
+_INACTIVE = "406"  # the API's error code for a recipient on Postmark's suppression list
 
-# https://postmarkapp.com/developer/api/bounce-api#bounce-types; delays and auto-replies are missing: they end nothing
+# https://postmarkapp.com/developer/api/bounce-api#bounce-types; those that are not final are left out
 _BOUNCES = {
     "HardBounce": ReceiptKind.HARD_BOUNCE,
     "BadEmailAddress": ReceiptKind.HARD_BOUNCE,
     "SoftBounce": ReceiptKind.SOFT_BOUNCE,
     "DnsError": ReceiptKind.SOFT_BOUNCE,
     "Unknown": ReceiptKind.SOFT_BOUNCE,
-    "Blocked": ReceiptKind.UNDELIVERED,  # our server or our text, not the address
+    "Blocked": ReceiptKind.UNDELIVERED,  # about our server or content, not the address
     "SpamNotification": ReceiptKind.UNDELIVERED,
     "VirusNotification": ReceiptKind.UNDELIVERED,
     "DMARCPolicy": ReceiptKind.UNDELIVERED,
@@ -40,7 +40,7 @@ _SUPPRESSED_FOR = {
 
 
 def receipts(body: Mapping[str, Any]) -> list[Receipt]:
-    """Read one event; one that names no mail of ours is none of our business."""
+    """Parse one event; no receipts for an event without our reference."""
     kind, reason, key = _read(body)
     metadata = body.get("Metadata")
     reference = reference_in(str(metadata.get(METADATA))) if isinstance(metadata, dict) else None
@@ -50,6 +50,7 @@ def receipts(body: Mapping[str, Any]) -> list[Receipt]:
 
 
 def _read(body: Mapping[str, Any]) -> tuple[ReceiptKind | None, str, str]:
+    """Return kind, reason and the key that identifies the event."""
     record, message = body.get("RecordType"), str(body.get("MessageID"))[:100]
     match record:
         case "Delivery":
@@ -61,8 +62,11 @@ def _read(body: Mapping[str, Any]) -> tuple[ReceiptKind | None, str, str]:
             return _SUPPRESSED_FOR.get(reason), f"postmark_{reason}"[:60], f"{message}:change:{reason}"[:200]
         case "Bounce":
             type_ = str(body.get("Type"))
-            inactive = type_ == "SMTPApiError" and _INACTIVE in str(body.get("Details"))
-            kind = ReceiptKind.BLOCKED if inactive else _BOUNCES.get(type_)
-            return kind, f"postmark_{type_}"[:60], f"{message}:bounce:{type_}"[:200]
+            return _bounce_kind(type_, body), f"postmark_{type_}"[:60], f"{message}:bounce:{type_}"[:200]
         case _:
             return None, "", ""
+
+
+def _bounce_kind(type_: str, body: Mapping[str, Any]) -> ReceiptKind | None:
+    is_inactive = type_ == "SMTPApiError" and _INACTIVE in str(body.get("Details"))
+    return ReceiptKind.BLOCKED if is_inactive else _BOUNCES.get(type_)

@@ -1,8 +1,8 @@
-"""Amazon SES by way of SNS.
+"""Notifications of Amazon SES, delivered by Amazon SNS.
 
 Sources: https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html and
-https://docs.aws.amazon.com/ses/latest/dg/notification-contents.html. The original headers must be included in the
-notifications: our Message-ID in them says which mail is meant.
+https://docs.aws.amazon.com/ses/latest/dg/notification-contents.html. Notifications must include the original
+headers: the Message-ID in them identifies the mail.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ _HOST = re.compile(r"sns\.[a-z]{2}(?:-[a-z]+)+-[0-9]\.amazonaws\.com(?:\.cn)?")
 _NOTIFICATION = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
 _CONFIRMATION = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
 _HASHES: dict[str, HashAlgorithm] = {
-    "1": SHA1(),  # noqa: S303 - what SNS signs with unless the topic says otherwise
+    "1": SHA1(),  # noqa: S303 - the default of SNS topics
     "2": SHA256(),
 }
-# a Transient bounce is final too: SES has given up; these subtypes are about the mail, not about the mailbox
+# a Transient bounce is final too, as SES stops trying; these subtypes are about the mail, not about the mailbox
 _ABOUT_CONTENT = ("MessageTooLarge", "ContentRejected", "AttachmentRejected")
 
 
 class NotFromSns(ValueError):
-    """The message, its certificate or its topic is not what it says: refuse it."""
+    """The message, its certificate or its topic is not genuine: refuse it."""
 
 
 def is_sns_address(url: str) -> bool:
-    """Say whether an address leads to SNS itself: anybody can put another one into a message."""
+    """Whether a URL is one of SNS itself: a forged message may hold any other."""
     try:
         parts = urlsplit(url)
-    except ValueError:  # brackets that hold no address
+    except ValueError:  # such as https://[
         return False
     return parts.scheme == "https" and _HOST.fullmatch(parts.netloc) is not None
 
 
 def certificate_address(message: Mapping[str, Any]) -> str:
-    """Where the signing certificate is; raises NotFromSns."""
+    """The URL of the signing certificate; raises NotFromSns."""
     url = str(message.get("SigningCertURL"))
     if not is_sns_address(url) or not urlsplit(url).path.endswith(".pem"):
         raise NotFromSns("certificate")
@@ -60,7 +60,7 @@ def certificate_address(message: Mapping[str, Any]) -> str:
 
 
 def verify(message: Mapping[str, Any], certificate: bytes, *, at: datetime) -> None:
-    """Check the signature of an SNS message with a certificate that came from `certificate_address`."""
+    """Check an SNS message's signature with the certificate from `certificate_address`; raises NotFromSns."""
     names = _NOTIFICATION if message.get("Type") == "Notification" else _CONFIRMATION
     signed = "".join(f"{name}\n{message[name]}\n" for name in names if isinstance(message.get(name), str))
     algorithm = _HASHES.get(str(message.get("SignatureVersion")))
@@ -77,7 +77,7 @@ def verify(message: Mapping[str, Any], certificate: bytes, *, at: datetime) -> N
 
 
 def sent_at(message: Mapping[str, Any]) -> datetime:
-    """When SNS says it wrote this; raises NotFromSns."""
+    """The message's timestamp, in UTC; raises NotFromSns."""
     try:
         return datetime.fromisoformat(str(message.get("Timestamp"))).astimezone(UTC)
     except (ValueError, OverflowError) as error:
@@ -85,7 +85,7 @@ def sent_at(message: Mapping[str, Any]) -> datetime:
 
 
 def receipts(message: Mapping[str, Any]) -> list[Receipt]:
-    """Read a verified notification: one receipt for each recipient it names."""
+    """Parse a verified notification: one receipt per recipient."""
     try:
         event = json.loads(str(message.get("Message")))
     except (ValueError, RecursionError):

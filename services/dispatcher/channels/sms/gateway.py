@@ -1,4 +1,4 @@
-"""What every SMS gateway has in common: one request a message, a reply that is read, and perhaps a question later."""
+"""What all SMS gateways share: one HTTP request per message, its reply, and a status request later."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Protocol
 
 from msgspec import structs
 
-from services.dispatcher.channels.breaker import Breaker, Health
+from services.dispatcher.channels.breaker import Breaker, ProviderHealth
 from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference
 from services.dispatcher.domain.sms_text import sms_segments
 from services.dispatcher.domain.steps import Disposition, Outgoing, Result
@@ -22,16 +22,16 @@ from shared.database.isolated import isolated
 from shared.web.client import Call, HttpClient, MaybeSent, NotSent, Reply
 
 MOST_SEGMENTS = 4
-TOO_FAST_S = 30.0  # how long a message waits that came too fast for its gateway
-_PATIENCE_S = 8.0
-_MOST_PAID, _MILLIONTH = Decimal(10**9), Decimal("0.000001")
+THROTTLE_WAIT_S = 30.0  # how long a message waits after 429
+_STATUS_TIMEOUT_S = 8.0
+_PRICE_LIMIT, _MILLIONTH = Decimal(10**9), Decimal("0.000001")
 
 
 @dataclass(frozen=True, slots=True)
 class Inquiry:
-    """A message that may have been accepted. `link` is in its text and in no other; `sent_on` is a UTC day.
+    """A message whose status is asked. `link` is unique to its text; `sent_on` is a UTC day.
 
-    `settled` says that enough time has passed for the provider to know it, had it ever been there.
+    `settled` says that enough time has passed for the provider to know the message if it was accepted.
     """
 
     reference: Reference
@@ -39,17 +39,18 @@ class Inquiry:
     link: str
     sent_on: date
     settled: bool
-    provider: str  # the account it went through, as the ledger names it
+    provider: str  # the name of the account it was sent through
 
     def never_seen(self, provider: str) -> Receipt | None:
+        """The receipt of a message the provider does not know; None while it may still come to know it."""
         if not self.settled:
             return None
         key = f"{self.reference}:never_seen"
         return Receipt(provider, key, ReceiptKind.NOT_ACCEPTED, ChannelKind.SMS, "never_seen", self.reference)
 
 
-class Gateway(Protocol):
-    """A provider's wire format. Nothing here waits or writes."""
+class SmsGateway(Protocol):
+    """A provider's wire format: builds requests and reads replies, without I/O."""
 
     @property
     def name(self) -> str: ...
@@ -60,21 +61,21 @@ class Gateway(Protocol):
     def call(self, message: Outgoing) -> Call: ...
 
     def own_id(self, message: Outgoing) -> str | None:
-        """The id we gave the message ourselves: known even when no reply came."""
+        """The message id that we chose, known even when no reply came; None where the provider chooses it."""
 
     def disposition(self, reply: Reply) -> Disposition: ...
 
-    def question(self, inquiry: Inquiry) -> Call | None:
-        """Ask what became of a message; None where the provider cannot be asked."""
+    def status_call(self, inquiry: Inquiry) -> Call | None:
+        """The request for a message's status; None where the provider has none."""
 
-    def answer(self, reply: Reply, inquiry: Inquiry) -> Receipt | None: ...
+    def read_status(self, reply: Reply, inquiry: Inquiry) -> Receipt | None: ...
 
 
 @dataclass(frozen=True)
 class SmsAccount:
-    """A gateway as a channel account: sends once, and asks later where the reply was lost."""
+    """A gateway as a channel account."""
 
-    gateway: Gateway
+    gateway: SmsGateway
     breaker: Breaker = field(default_factory=Breaker)
     channel: ChannelKind = ChannelKind.SMS
 
@@ -84,35 +85,33 @@ class SmsAccount:
 
     @property
     def free_slots(self) -> int:
-        return self.breaker.places(self.gateway.http.free_slots)
+        return self.breaker.allowed(self.gateway.http.free_slots)
 
     async def send_all(self, messages: Sequence[Outgoing], *, within_s: float) -> list[Disposition]:
-        """Send; while the provider is away only what may find out whether it is back, the others wait."""
+        """Send as many as the breaker allows; the others are throttled until its rest ends."""
         if within_s <= 0:
             return [Disposition(Result.NOT_STARTED)] * len(messages)
         send = partial(self._send, within_s=within_s)
-        if self.breaker.health is Health.LOST:
-            return await self.breaker.ask_once(send, messages)
-        places = self.breaker.places(len(messages))
-        waiting = [Disposition(Result.THROTTLED, "provider_away", wait_s=self.breaker.rest_s)] * (
-            len(messages) - places
-        )
-        return [*await asyncio.gather(*map(send, messages[:places])), *waiting]
+        if self.breaker.health is ProviderHealth.LOST:
+            return await self.breaker.probe(send, messages)
+        allowed = self.breaker.allowed(len(messages))
+        throttled = Disposition(Result.THROTTLED, "provider_away", wait_s=self.breaker.rest_s)
+        return [*await asyncio.gather(*map(send, messages[:allowed])), *[throttled] * (len(messages) - allowed)]
 
     async def _send(self, message: Outgoing, *, within_s: float) -> Disposition:
         reference = str(Reference(message.invitation_id, message.step))
         with isolated("sms", service=Service.DISPATCHER, reference=reference):
-            return await self._sent(message, within_s)
+            return await self._send_checked(message, within_s)
         return Disposition(Result.UNKNOWN, "not_read", self.gateway.own_id(message))
 
-    async def _sent(self, message: Outgoing, within_s: float) -> Disposition:
+    async def _send_checked(self, message: Outgoing, within_s: float) -> Disposition:
         if sms_segments(message.body.decode()) > MOST_SEGMENTS:
             return Disposition(Result.REFUSED, "too_long")
-        found = await self._asked(message, within_s)
-        self.breaker.heard(found.result)
-        return found
+        disposition = await self._request(message, within_s)
+        self.breaker.record(disposition.result)
+        return disposition
 
-    async def _asked(self, message: Outgoing, within_s: float) -> Disposition:
+    async def _request(self, message: Outgoing, within_s: float) -> Disposition:
         own_id = self.gateway.own_id(message)
         try:
             reply = await self.gateway.http.send(self.gateway.call(message), within_s=within_s)
@@ -124,15 +123,15 @@ class SmsAccount:
         return structs.replace(found, message_id=own_id or found.message_id, reason=_bounded(found.reason))
 
     async def ask(self, inquiry: Inquiry) -> Receipt | None:
-        """Ask what became of a message of ours; None when the answer says nothing, or there is none."""
-        question = self.gateway.question(inquiry)
-        if question is None or inquiry.provider != self.name:
+        """Ask for a message's status; None when the provider cannot be asked or its reply says nothing new."""
+        call = self.gateway.status_call(inquiry)
+        if call is None or inquiry.provider != self.name:
             return None
         try:
-            reply = await self.gateway.http.send(question, within_s=_PATIENCE_S)
+            reply = await self.gateway.http.send(call, within_s=_STATUS_TIMEOUT_S)
         except (NotSent, MaybeSent):
             return None
-        return self.gateway.answer(reply, inquiry)
+        return self.gateway.read_status(reply, inquiry)
 
     async def close(self) -> None:
         await self.gateway.http.close()
@@ -143,23 +142,23 @@ def _bounded(reason: str | None) -> str | None:
 
 
 def segments_in(value: object) -> int | None:
-    """A provider's number of segments, where it is one."""
+    """The number of segments a provider reports; None when it is not a number up to 9999."""
     text = str(value) if isinstance(value, int | str) else ""
     return int(text) if re.fullmatch("[0-9]{1,4}", text) else None
 
 
 def price_in(value: object) -> Decimal | None:
-    """A provider's price as it may be stored: to a millionth, and less than a thousand million."""
+    """The price a provider reports, rounded to a millionth; None when it is no number below 1,000 million."""
     text = str(value) if isinstance(value, int | float | str) else ""
     try:
         price = Decimal(text[:50])
     except InvalidOperation:
         return None
-    if not price.is_finite() or abs(price) >= _MOST_PAID:
+    if not price.is_finite() or abs(price) >= _PRICE_LIMIT:
         return None
     return price if int(price.as_tuple().exponent) >= -6 else price.quantize(_MILLIONTH)
 
 
 def printable(value: object) -> str | None:
-    """A provider's id as it may be stored."""
+    """A provider's message id, at most 100 characters; None when it is not printable ASCII."""
     return value[:100] if isinstance(value, str) and value.isascii() and value.isprintable() else None

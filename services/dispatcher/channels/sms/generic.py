@@ -1,7 +1,7 @@
-"""Any other gateway with an HTTP interface, described by settings instead of code.
+"""Any other SMS gateway with an HTTP interface, described by EARSHOT_SMS_GATEWAY, a JSON object.
 
-Its description is a JSON object; `docs/providers/generic-sms.md` explains every key. Placeholders are `{to}`, `{text}`,
-`{sender}` and `{reference}`; paths into a reply are `messages.0.status`.
+`docs/providers/generic-sms.md` explains every key. Placeholders are `{to}`, `{text}`, `{sender}` and `{reference}`; a
+path into a reply is written `messages.0.status`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.dispatcher.channels.sms.gateway import TOO_FAST_S, Inquiry, price_in, printable, segments_in
-from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference, reference_in, said_by_text
+from services.dispatcher.channels.sms.gateway import THROTTLE_WAIT_S, Inquiry, price_in, printable, segments_in
+from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference, keyword_in, reference_in
 from services.dispatcher.domain.steps import Bill, Disposition, Outgoing, Result
 from shared.contract.vocabulary import ChannelKind, Service, address_fingerprint
 from shared.database.isolated import isolated
@@ -36,38 +36,38 @@ _PLACEHOLDER = re.compile(r"\{(to|text|sender|reference)\}")
 Codes = Annotated[tuple[str, ...], Field(max_length=200)]
 
 
-class Described(BaseModel):
+class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Replies(Described):
-    """Where things are in a reply, and which error codes mean what. A code not listed refuses nobody for good."""
+class ReplyDescription(_Frozen):
+    """Paths to the values in a reply, and the meaning of its error codes; other codes are tried again."""
 
     message_id: str = ""
-    error: str = ""  # present and not in `no_error`: the message was not accepted, whatever the status says
+    error: str = ""  # a code here that is not in `no_error`: not accepted, whatever the HTTP status
     no_error: Codes = ("", "0", "None", "False", "ok", "OK")
-    refused: Codes = ()  # this number, this text: do not try again
+    refused: Codes = ()  # about this number or text: never try again
     unknown: Codes = ()  # it may have been accepted
-    away: Codes = ()  # it refuses us: the password, the money, out of order
-    too_fast: Codes = ()
+    away: Codes = ()  # about our account, or the gateway is down
+    too_fast: Codes = ()  # rate limit
     segments: str = ""
     cost: str = ""
     currency: str = ""
 
 
-class Callbacks(Described):
-    """Where things are in a receipt the gateway posts, and what its statuses mean."""
+class CallbackDescription(_Frozen):
+    """Paths to the values in a receipt the gateway posts, and what its statuses mean."""
 
     signature_header: str = "x-signature"
     reference: str = ""
     message_id: str = ""
     status: str = "status"
     kinds: Mapping[str, ReceiptKind] = {}
-    sender: str = ""  # in an incoming message: who wrote
+    sender: str = ""  # in an incoming message: the phone number
     text: str = ""
 
 
-class Description(Described):
+class GatewayDescription(_Frozen):
     url: str
     method: Literal["POST", "PUT", "GET"] = "POST"
     headers: Mapping[str, str] = {}
@@ -76,50 +76,50 @@ class Description(Described):
     body: Any = None  # JSON, with placeholders in its strings
     sender: str = ""
     plus: bool = True  # whether numbers begin with a plus
-    reply: Replies = Replies()
-    callback: Callbacks = Callbacks()
+    reply: ReplyDescription = ReplyDescription()
+    callback: CallbackDescription = CallbackDescription()
 
 
 @dataclass(frozen=True)
-class Generic:
+class GenericGateway:
     http: HttpClient
-    described: Description
+    description: GatewayDescription
     name: str = NAME
 
     def call(self, message: Outgoing) -> Call:
-        described = self.described
+        description = self.description
         values = {
-            "to": message.recipient if described.plus else message.recipient.lstrip("+"),
+            "to": message.recipient if description.plus else message.recipient.lstrip("+"),
             "text": message.body.decode(),
-            "sender": described.sender,
+            "sender": description.sender,
             "reference": str(Reference(message.invitation_id, message.step)),
         }
         return Call(
-            described.method,
-            described.url,
-            query=_filled(described.query, values),
-            form=_filled(described.form, values),
-            json=_filled(described.body, values),
-            headers=described.headers,
+            description.method,
+            description.url,
+            query=_filled(description.query, values),
+            form=_filled(description.form, values),
+            json=_filled(description.body, values),
+            headers=description.headers,
         )
 
     def own_id(self, _message: Outgoing) -> None:
         return None
 
     def disposition(self, reply: Reply) -> Disposition:
-        """Read the reply by its description; without a code in it the HTTP status decides, as for Twilio."""
-        found, where = _parsed(reply.body), self.described.reply
-        code = _text_at(found, where.error)
+        """Read the reply by its description; without an error code in it the HTTP status decides."""
+        body, where = _parsed(reply.body), self.description.reply
+        code = _text_at(body, where.error)
         if code is not None and code not in where.no_error:
-            return _not_sent(self._result_of(code), _reason(code))
+            return _not_sent(self._result_of_code(code), _reason(code))
         if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
             return Disposition(
-                Result.SENT, message_id=printable(_text_at(found, where.message_id)), bill=_bill(found, where)
+                Result.SENT, message_id=printable(_text_at(body, where.message_id)), bill=_bill(body, where)
             )
-        return _not_sent(_result_of(reply.status), f"generic_http_{reply.status}")
+        return _not_sent(_result_of_status(reply.status), f"generic_http_{reply.status}")
 
-    def _result_of(self, code: str) -> Result:
-        where = self.described.reply
+    def _result_of_code(self, code: str) -> Result:
+        where = self.description.reply
         meanings = {
             Result.REFUSED: where.refused,
             Result.UNKNOWN: where.unknown,
@@ -128,19 +128,19 @@ class Generic:
         }
         return next((result for result, codes in meanings.items() if code in codes), Result.NOT_ACCEPTED)
 
-    def question(self, _inquiry: Inquiry) -> None:
+    def status_call(self, _inquiry: Inquiry) -> None:
         return None
 
-    def answer(self, _reply: Reply, _inquiry: Inquiry) -> None:
+    def read_status(self, _reply: Reply, _inquiry: Inquiry) -> None:
         return None
 
 
 def _not_sent(result: Result, reason: str) -> Disposition:
-    return Disposition(result, reason, wait_s=TOO_FAST_S if result is Result.THROTTLED else 0.0)
+    return Disposition(result, reason, wait_s=THROTTLE_WAIT_S if result is Result.THROTTLED else 0.0)
 
 
-def _result_of(status: int) -> Result:
-    """What a status says where no code does: nothing was accepted, save after a failure on their side."""
+def _result_of_status(status: int) -> Result:
+    """What a status other than 2xx means: only after a 5xx but 503 may the message have been accepted."""
     if status in _AWAY:
         return Result.UNAVAILABLE
     if status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -154,8 +154,8 @@ def is_genuine(body: bytes, given: str, secret: str) -> bool:
     return bool(secret) and hmac.compare_digest(expected.encode(), given.lower().removeprefix("sha256=").encode())
 
 
-def receipts(body: bytes, where: Callbacks) -> list[Receipt]:
-    """Read a receipt, or a list of them, or what a respondent wrote; raises ValueError or RecursionError."""
+def receipts(body: bytes, where: CallbackDescription) -> list[Receipt]:
+    """Parse receipts and incoming messages, one or a list; raises ValueError or RecursionError for no JSON."""
     given = json.loads(body)
     entries: Sequence[Any] = given if isinstance(given, list) else [given]
     found = []
@@ -165,13 +165,13 @@ def receipts(body: bytes, where: Callbacks) -> list[Receipt]:
     return [receipt for receipt in found if receipt is not None]
 
 
-def _receipt(entry: Any, where: Callbacks) -> Receipt | None:
+def _receipt(entry: Any, where: CallbackDescription) -> Receipt | None:
     sender, text = _text_at(entry, where.sender), _text_at(entry, where.text)
     key = hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
     if sender and text:
-        said = said_by_text(text)
+        keyword = keyword_in(text)
         phone = address_fingerprint("+" + sender.lstrip("+"))
-        return Receipt(NAME, key, said, ChannelKind.SMS, phone=phone) if said else None
+        return Receipt(NAME, key, keyword, ChannelKind.SMS, phone=phone) if keyword else None
     status = _text_at(entry, where.status) or ""
     kind = where.kinds.get(status)
     if kind is None:
@@ -216,8 +216,8 @@ def _text_at(found: Any, path: str) -> str | None:
     return None if isinstance(found, dict | list) else str(found)
 
 
-def _bill(found: Any, where: Replies) -> Bill | None:
-    segments, price = _text_at(found, where.segments), price_in(_text_at(found, where.cost))
+def _bill(body: Any, where: ReplyDescription) -> Bill | None:
+    segments, price = _text_at(body, where.segments), price_in(_text_at(body, where.cost))
     if segments is None and price is None:
         return None
     return Bill(segments_in(segments), price, where.currency or None if price is not None else None)

@@ -1,4 +1,4 @@
-"""Which gateway a phone number goes through, and how many messages a country may get on a day."""
+"""Routes messages to SMS gateways by the country of the phone number."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EVERYWHERE = "*"
 
 
 def country_of(phone: str) -> str:
-    """The country a number in E.164 belongs to, as two letters; `ZZ` when that cannot be told."""
+    """The country of a number in E.164, as two letters; `ZZ` when it is unknown."""
     try:
         return phonenumbers.region_code_for_number(phonenumbers.parse(phone)) or "ZZ"
     except phonenumbers.NumberParseException:
@@ -27,7 +27,7 @@ def country_of(phone: str) -> str:
 
 @dataclass(frozen=True)
 class SmsRouter:
-    """Several gateways as one account: `routes` names one for a country, or for every other with `*`."""
+    """Several gateways as one account; `routes` names the account of a country, `*` that of all others."""
 
     accounts: Mapping[str, SmsAccount]
     routes: Mapping[str, str]
@@ -36,26 +36,26 @@ class SmsRouter:
 
     @property
     def free_slots(self) -> int:
-        """Those of the freest: what goes to one that is away waits by itself, and holds up no other."""
+        """The largest of all: messages to a gateway that is away are throttled and hold up no other."""
         return max(account.free_slots for account in self.accounts.values())
 
     async def send_all(self, messages: Sequence[Outgoing], *, within_s: float) -> list[Disposition]:
         found = [Disposition(Result.REFUSED, "no_route")] * len(messages)
-        ways: dict[str, list[int]] = {}
+        by_account: dict[str, list[int]] = {}
         for number, message in enumerate(messages):
             if account := self._account(message.recipient):
-                ways.setdefault(account.name, []).append(number)
+                by_account.setdefault(account.name, []).append(number)
 
         async def send(name: str, numbers: Sequence[int]) -> None:
             sent = await self.accounts[name].send_all([messages[number] for number in numbers], within_s=within_s)
             for number, disposition in zip(numbers, sent, strict=True):
                 found[number] = structs.replace(disposition, account=name)
 
-        await asyncio.gather(*(send(name, numbers) for name, numbers in ways.items()))
+        await asyncio.gather(*(send(name, numbers) for name, numbers in by_account.items()))
         return found
 
     async def ask(self, inquiry: Inquiry) -> Receipt | None:
-        """Ask the gateway it went through; where its sender was lost, the one it would have gone through."""
+        """Ask the gateway of the attempt; where the attempt names none (its sender died), the one of the route."""
         account = self.accounts.get(inquiry.provider)
         if inquiry.provider == self.name:
             account = self._account(inquiry.phone)

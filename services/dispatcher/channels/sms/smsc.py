@@ -1,8 +1,8 @@
-"""Text messages in SMSC.ru's wire format.
+"""SMS by SMSC.ru.
 
 Sources: https://smsc.ru/api/http/send/sms/, https://smsc.ru/api/http/status_messages/check_status/,
-https://smsc.ru/api/http/miscellaneous/callback/. Errors come with HTTP 200. A message has our own id, so what became
-of one whose reply was lost can be asked.
+https://smsc.ru/api/http/miscellaneous/callback/. Errors come with HTTP 200. We choose the
+message id, so the status can be asked for even when the reply was lost.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from services.dispatcher.channels.sms.gateway import TOO_FAST_S, Inquiry, price_in, segments_in
-from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference, said_by_text
+from services.dispatcher.channels.sms.gateway import THROTTLE_WAIT_S, Inquiry, price_in, segments_in
+from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference, keyword_in
 from services.dispatcher.domain.steps import Bill, Disposition, Outgoing, Result
 from shared.contract.vocabulary import ChannelKind, address_fingerprint
 from shared.web.client import Call, HttpClient, Reply
 
 NAME = "smsc"
-_ABOUT_MESSAGE = (7, 8)  # the number's format; cannot be delivered to it
-_ABOUT_US = (2, 3, 4)  # the password, the money, our address is blocked for a while
-_REPEATED = 9  # the same request within a minute: the first one was taken
+_ABOUT_MESSAGE = (7, 8)  # invalid number; cannot be delivered to this number
+_ABOUT_US = (2, 3, 4)  # wrong password; no money; our IP address is blocked for a while
+_REPEATED = 9  # the same request within a minute: the first one was accepted
 _KINDS = {
     -2: ReceiptKind.UNDELIVERED,  # stopped
     -1: ReceiptKind.ACCEPTED,  # waits
@@ -42,7 +42,7 @@ _NOT_FOUND = -3
 
 @dataclass(frozen=True)
 class Smsc:
-    """With an `api_key`, or with `login` and `password`. What is charged is in roubles."""
+    """Authenticates with `api_key`, or with `login` and `password`. Prices are in roubles."""
 
     http: HttpClient
     login: str = ""
@@ -71,7 +71,7 @@ class Smsc:
         return own_id(Reference(message.invitation_id, message.step))
 
     def disposition(self, reply: Reply) -> Disposition:
-        """Read a reply. With an error nothing was accepted, and most are about our account or our request."""
+        """Read a reply; with any error code but 9 the message was not accepted."""
         body = reply.json()
         code = body.get("error_code")
         if isinstance(code, int):
@@ -82,15 +82,15 @@ class Smsc:
         if reply.status == HTTPStatus.OK and "id" in body:
             return Disposition(Result.SENT, bill=_bill(body))
         if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
-            return Disposition(Result.THROTTLED, "smsc_http_429", wait_s=TOO_FAST_S)
+            return Disposition(Result.THROTTLED, "smsc_http_429", wait_s=THROTTLE_WAIT_S)
         away = reply.status == HTTPStatus.SERVICE_UNAVAILABLE or 400 <= reply.status < 500
         return Disposition(Result.UNAVAILABLE if away else Result.UNKNOWN, f"smsc_http_{reply.status}")
 
-    def question(self, inquiry: Inquiry) -> Call:
+    def status_call(self, inquiry: Inquiry) -> Call:
         form = {**self._credentials, "phone": inquiry.phone, "id": own_id(inquiry.reference), "fmt": "3"}
         return Call("POST", "/sys/status.php", form=form)
 
-    def answer(self, reply: Reply, inquiry: Inquiry) -> Receipt | None:
+    def read_status(self, reply: Reply, inquiry: Inquiry) -> Receipt | None:
         status = reply.json().get("status")
         if reply.status != HTTPStatus.OK or not isinstance(status, int):
             return None
@@ -102,13 +102,13 @@ class Smsc:
 
 
 def own_id(reference: Reference) -> str:
-    """Name a message with what SMSC takes for an id: 1 to 2147483647. Together with the phone it is ours."""
+    """The id of a message at SMSC, 1 to 2147483647; with the phone number it is unique."""
     digest = hashlib.sha256(str(reference).encode()).digest()
     return str(int.from_bytes(digest[:4]) % 2147483647 + 1)
 
 
 def is_genuine(form: Mapping[str, str], secret: str) -> bool:
-    """Check a callback: md5 over "id:phone:status:SECRET", and over "phone:mes:to:SECRET" for an incoming message."""
+    """Check a callback's md5: of "id:phone:status:SECRET", or "phone:mes:to:SECRET" of an incoming message."""
     names = ("phone", "mes", "to") if "mes" in form else ("id", "phone", "status")
     signed = ":".join([*(form.get(name, "") for name in names), secret])
     expected = hashlib.md5(signed.encode(), usedforsecurity=False).hexdigest()
@@ -116,12 +116,12 @@ def is_genuine(form: Mapping[str, str], secret: str) -> bool:
 
 
 def receipts(form: Mapping[str, str]) -> list[Receipt]:
-    """Read a callback: a status, or what a respondent wrote."""
+    """Parse a callback: a status, or an incoming message."""
     if "mes" in form:
-        said = said_by_text(form["mes"])
+        keyword = keyword_in(form["mes"])
         key = f"{form.get('id') or form.get('sms_id', '')}:{form.get('time', '')}:in"
         phone = address_fingerprint("+" + form.get("phone", "").lstrip("+"))
-        return [Receipt(NAME, key, said, ChannelKind.SMS, phone=phone)] if said else []
+        return [Receipt(NAME, key, keyword, ChannelKind.SMS, phone=phone)] if keyword else []
     number, status = form.get("id", ""), form.get("status", "")
     kind = _KINDS.get(int(status)) if re.fullmatch("-?[0-9]{1,3}", status) else None
     if kind is None or not re.fullmatch("[0-9]{1,10}", number):

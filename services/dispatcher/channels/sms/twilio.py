@@ -1,8 +1,8 @@
-"""Text messages in Twilio's wire format.
+"""SMS by Twilio.
 
 Sources: https://www.twilio.com/docs/messaging/api/message-resource (sending, reading),
-https://www.twilio.com/docs/usage/security (signatures). Twilio knows no idempotency key, so a reply that never came
-is `unknown`; but its callback carries our reference in its address, and messages can be listed by recipient and day.
+https://www.twilio.com/docs/usage/security (signatures). Twilio has no idempotency key, so without a reply the
+result is `unknown`; but its callback URL holds our reference, and messages can be listed by recipient and day.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlencode
 
-from services.dispatcher.channels.sms.gateway import TOO_FAST_S, Inquiry, price_in, printable, segments_in
-from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference, reference_in, said_by_text
+from services.dispatcher.channels.sms.gateway import THROTTLE_WAIT_S, Inquiry, price_in, printable, segments_in
+from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference, keyword_in, reference_in
 from services.dispatcher.domain.steps import Bill, Disposition, Outgoing, Result
 from shared.contract.vocabulary import ChannelKind, address_fingerprint
 from shared.web.client import Call, HttpClient, Reply
@@ -25,13 +25,13 @@ from shared.web.client import Call, HttpClient, Reply
 NAME = "twilio"
 _AWAY = (HTTPStatus.UNAUTHORIZED, HTTPStatus.SERVICE_UNAVAILABLE)
 _ABOUT_ACCOUNT = range(20000, 21000)
-_ABOUT_SENDER = (21603, 21606, 21659, 21660)  # no such number of ours
-_TOO_FAST = (20429, 21611)  # requests a second; the queue of our number is full
+_ABOUT_SENDER = (21603, 21606, 21659, 21660)  # our sender number is not valid
+_TOO_FAST = (20429, 21611)  # too many requests a second; the queue of our number is full
 
 
 @dataclass(frozen=True)
 class Twilio:
-    """`sender` is a number, or the id of a messaging service; `callback` is our own address as Twilio reaches it."""
+    """`sender` is a number, or the id of a messaging service; `callback` is the URL of our webhook."""
 
     http: HttpClient
     sid: str
@@ -51,27 +51,27 @@ class Twilio:
         return None
 
     def disposition(self, reply: Reply) -> Disposition:
-        """Read Twilio's reply. 201 is accepted; other codes refuse the message, save those about our account or number.
+        """Read a reply. 201 is accepted; a 4xx refuses the message unless its code is about our account or number.
 
-        A 5xx says that it failed on their side, not that nothing was accepted; only 503 does.
+        After a 5xx the message may have been accepted; only after 503 it was not.
         """
         body = reply.json()
         if reply.status == HTTPStatus.CREATED:
             return Disposition(Result.SENT, message_id=printable(body.get("sid")), bill=_bill(body))
         code = body.get("code") if isinstance(body.get("code"), int) else reply.status
         if reply.status == HTTPStatus.TOO_MANY_REQUESTS or code in _TOO_FAST:
-            return Disposition(Result.THROTTLED, f"twilio_{code}", wait_s=TOO_FAST_S)
+            return Disposition(Result.THROTTLED, f"twilio_{code}", wait_s=THROTTLE_WAIT_S)
         if reply.status in _AWAY or code in _ABOUT_ACCOUNT or code in _ABOUT_SENDER:
             return Disposition(Result.UNAVAILABLE, f"twilio_{code}")
         refused = HTTPStatus.BAD_REQUEST <= reply.status < HTTPStatus.INTERNAL_SERVER_ERROR
         return Disposition(Result.REFUSED if refused else Result.UNKNOWN, f"twilio_{code}")
 
-    def question(self, inquiry: Inquiry) -> Call:
+    def status_call(self, inquiry: Inquiry) -> Call:
         query = {"To": inquiry.phone, "DateSent>": inquiry.sent_on.isoformat(), "PageSize": "50"}
         return Call("GET", f"/2010-04-01/Accounts/{self.sid}/Messages.json", query=query)
 
-    def answer(self, reply: Reply, inquiry: Inquiry) -> Receipt | None:
-        """Find our message by the link in it; a list with a body left out (redacted there) proves nothing."""
+    def read_status(self, reply: Reply, inquiry: Inquiry) -> Receipt | None:
+        """Find our message by the link in it; where Twilio redacts bodies, a missing message proves nothing."""
         messages = reply.json().get("messages")
         if reply.status != HTTPStatus.OK or not isinstance(messages, list):
             return None
@@ -86,7 +86,7 @@ class Twilio:
 
 
 def signature(token: str, url: str, form: Sequence[tuple[str, str]]) -> str:
-    """X-Twilio-Signature: HMAC-SHA1 over the address and the sorted fields, each name and value joined."""
+    """The X-Twilio-Signature: HMAC-SHA1 of the URL and the sorted fields, names and values joined."""
     signed = url + "".join(f"{name}{value}" for name, value in sorted(set(form)))
     return base64.b64encode(hmac.digest(token.encode(), signed.encode(), hashlib.sha1)).decode()
 
@@ -113,7 +113,7 @@ _BY_ERROR = {
 
 
 def receipts(form: Mapping[str, str], *, ref: str) -> list[Receipt]:
-    """Read a status callback; statuses not known here say nothing."""
+    """Parse a status callback; unknown statuses give no receipts."""
     status, sid = form.get("MessageStatus", ""), form.get("MessageSid", "")
     kind = _KINDS.get(status)
     if kind is None or not sid:
@@ -136,16 +136,16 @@ def _receipt(kind: ReceiptKind, status: str, code: object, sid: str, reference: 
 
 
 def reply_of_respondent(form: Mapping[str, str]) -> Receipt | None:
-    """Read an incoming text message. `OptOutType` is set where Twilio itself understood, and answered, it."""
-    said = said_by_text(form.get("OptOutType", "")) or said_by_text(form.get("Body", ""))
+    """Parse an incoming SMS; Twilio sets `OptOutType` when it recognised a keyword and replied itself."""
+    keyword = keyword_in(form.get("OptOutType", "")) or keyword_in(form.get("Body", ""))
     sid, sender = form.get("MessageSid", ""), form.get("From", "")
-    if said is None or not sid or not sender:
+    if keyword is None or not sid or not sender:
         return None
-    return Receipt(NAME, f"{sid}:in", said, ChannelKind.SMS, phone=address_fingerprint(sender))
+    return Receipt(NAME, f"{sid}:in", keyword, ChannelKind.SMS, phone=address_fingerprint(sender))
 
 
 def _bill(body: Mapping[str, object]) -> Bill:
-    """Segments are known at once; the price is null until the operator was paid, and negative then."""
+    """The number of segments is there at once; the price is null until the carrier was paid, then negative."""
     price = price_in(body.get("price"))
     currency = printable(body.get("price_unit")) if price is not None else None
     return Bill(segments_in(body.get("num_segments")), None if price is None else abs(price), currency)
