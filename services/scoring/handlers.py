@@ -20,8 +20,8 @@ from services.scoring.domain.answers import local_day
 from services.scoring.domain.dimensions import Key, Value, counted, wanted
 from services.scoring.domain.invitations import Content, Invitation, InvitationState, TriggerEvent
 from services.scoring.domain.score import Tally
-from services.scoring.repository import deliveries, invitations, programs, webhooks
-from services.scoring.repository.invitations import Linked
+from services.scoring.repository import deliveries, erasure, invitations, programs, webhooks, withdrawals
+from services.scoring.repository.invitations import LinkedInvitation
 from services.scoring.repository.scores import buckets, dimensions, journeys
 from shared.clock import Clock
 from shared.contract.cloudevents import Event
@@ -68,7 +68,7 @@ class Handlers:
         about = [p.invitation_id for p in fresh if isinstance(p, InvitationPayload)]
         erased = [p.respondent_id for p in fresh if isinstance(p, RespondentErased)]
         if any(isinstance(p, SurveyRequested | SurveyWithdrawn) for p in fresh):
-            await invitations.guard_requests(session, alone=any(isinstance(p, SurveyWithdrawn) for p in fresh))
+            await withdrawals.lock_requests(session, alone=any(isinstance(p, SurveyWithdrawn) for p in fresh))
         await invitations.lock(session, about, respondents=erased)
         changes = Changes()
         for part in _until_erasures(fresh):
@@ -123,12 +123,12 @@ async def on_requested(
         session, [value for request in requested for value in wanted(request.program.id, request.segments)]
     )
     new = [
-        Linked(_invitation(request, zones, known), _fingerprint(request, link_secrets))
+        LinkedInvitation(_invitation(request, zones, known), _fingerprint(request, link_secrets))
         for request in {request.invitation_id: request for request in requested}.values()
     ]
     added = await invitations.add(session, new)
-    gone = await invitations.withdrawn_before(session, list(added))
-    await invitations.withdraw(session, list(gone))
+    gone = await withdrawals.marked(session, list(added))
+    await withdrawals.withdraw(session, list(gone))
     asked = [linked.invitation for linked in new if linked.invitation.id in added - gone]
     changes.invited.update(invited_series([invitation for invitation in asked if invitation.counted]))
     await journeys.changed(session, added)
@@ -168,9 +168,9 @@ def _invitation(request: SurveyRequested, zones: Mapping[str, str], known: set[V
 async def on_withdrawn(session: AsyncSession, withdrawn: Sequence[SurveyWithdrawn], *, changes: Changes) -> None:
     """Who was withdrawn unanswered was not asked; an answer that is there stays, unless it is suspect."""
     ids = [each.invitation_id for each in withdrawn]
-    await invitations.remember_withdrawn(session, ids)
-    known = await invitations.held(session, ids)
-    taken = [known[each] for each in await invitations.withdraw(session, list(known)) if known[each].counted]
+    await withdrawals.mark(session, ids)
+    known = await invitations.lock_and_load(session, ids)
+    taken = [known[each] for each in await withdrawals.withdraw(session, list(known)) if known[each].counted]
     changes.invited.subtract(invited_series(taken))
     for key, tally in answered_series(taken):
         changes.tallies[key] += -tally
@@ -179,8 +179,8 @@ async def on_withdrawn(session: AsyncSession, withdrawn: Sequence[SurveyWithdraw
 
 async def on_erased(session: AsyncSession, erased: Sequence[RespondentErased], *, now: datetime) -> None:
     respondents = [each.respondent_id for each in erased]
-    ids = await invitations.lock_of(session, respondents)
+    ids = await erasure.lock_invitations(session, respondents)
     await callbacks.forget(session, ids, now=now)
-    await invitations.erase(session, ids, pseudonyms={each: f"erased-{uuid4()}" for each in respondents})
+    await erasure.erase(session, ids, pseudonyms={each: f"erased-{uuid4()}" for each in respondents})
     await webhooks.forget(session, ids)
-    await invitations.forget_parked(session, respondents)
+    await erasure.delete_parked(session, respondents)

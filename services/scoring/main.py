@@ -9,8 +9,8 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from services.scoring.answer_page.page_views import Views
-from services.scoring.answer_page.rate_limits import Limits
+from services.scoring.answer_page.page_views import PageViewWriter
+from services.scoring.answer_page.rate_limits import RateLimits
 from services.scoring.answer_page.routes import AnswerPages
 from services.scoring.answers import callbacks
 from services.scoring.answers.writer import Writer
@@ -26,7 +26,7 @@ from services.scoring.desk.suspects import Suspects
 from services.scoring.handlers import TOPICS, Handlers
 from services.scoring.jobs import alerts, count_journeys, publish_scores
 from services.scoring.jobs.scheduler import every
-from services.scoring.repository import invitations
+from services.scoring.repository import links
 from services.scoring.webhooks import delivery
 from services.scoring.webhooks.delivery import WebhookSender
 from services.scoring.webhooks.routes import Webhooks
@@ -67,12 +67,12 @@ def build_app(
     """Make the app; `stop` ends what pages listen to."""
     health = health or Health()
     sessions, writer = database.sessions, Writer(database.sessions)
-    door = GroupCommitter(in_transaction(sessions, invitations.visited))
+    resolver = GroupCommitter(in_transaction(sessions, links.resolve))
     app = create_app(
         Service.SCORING,
         health=health,
         public=PUBLIC,
-        plain=AnswerPages(sessions, door, writer, clock, Views(sessions), _limits(settings)).routes(),
+        plain=AnswerPages(sessions, resolver, writer, clock, PageViewWriter(sessions), _limits(settings)).routes(),
         staff_secret=settings.staff_secret.get_secret_value(),
         max_body=MAX_BODY,
     )
@@ -89,10 +89,10 @@ def build_app(
     return app
 
 
-def _limits(settings: ScoringSettings) -> Limits:
+def _limits(settings: ScoringSettings) -> RateLimits:
     link = RateLimit(per_second=settings.answer_link_rate, burst=settings.answer_link_burst)
     client = RateLimit(per_second=settings.answer_client_rate, burst=settings.answer_client_burst)
-    return Limits(link, client, settings.client_address_header)
+    return RateLimits(link, client, settings.client_address_header)
 
 
 def build_consumer(settings: ScoringSettings, database: Database, event_log: EventLog, clock: Clock) -> Consumer:

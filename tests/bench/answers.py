@@ -25,12 +25,12 @@ from uuid_utils.compat import uuid7
 
 from deploy import databases
 from services.scoring import main
-from services.scoring.answers.record import Recorded, Submission, Submitted
+from services.scoring.answers.record import Recorded, SubmissionResult
 from services.scoring.answers.writer import Writer
 from services.scoring.config import ScoringSettings
+from services.scoring.domain.answer_form import Submission, read_form
 from services.scoring.domain.answers import Entry
-from services.scoring.domain.invitations import Answer, Invitation
-from services.scoring.repository.invitations import ResolvedLink
+from services.scoring.domain.invitations import Answer, Invitation, ResolvedLink
 from shared import database_url, logging, runtime
 from shared.clock import SystemClock
 from shared.config import DEVELOPMENT_LINK_KEYS
@@ -168,11 +168,11 @@ class _Nobody(Writer):
     def __init__(self, invitation: Invitation) -> None:
         self._found = ResolvedLink(invitation, links=1, soon=False)
 
-    async def submit(self, submission: Submission) -> Submitted:
-        entry = submission.read(self._found)
+    async def submit(self, submission: Submission) -> SubmissionResult:
+        entry = read_form(submission, self._found)
         if entry is None:
             raise NotRight("the form was not understood")
-        return Submitted(self._found.invitation, entry, Recorded(_answer(entry, entry.at.date()), new=True))
+        return SubmissionResult(self._found.invitation, entry, Recorded(_answer(entry, entry.at.date()), new=True))
 
 
 def _answer(entry: Entry, day: date) -> Answer:

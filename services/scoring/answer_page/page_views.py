@@ -7,7 +7,7 @@ from uuid import UUID
 
 import structlog
 
-from services.scoring.domain.bot_detection import View
+from services.scoring.domain.bot_detection import PageView
 from services.scoring.repository import page_views
 from shared.database.db import Sessions, is_transient
 
@@ -16,15 +16,15 @@ log = structlog.get_logger()
 AT_MOST = 10_000  # waiting; a flood is not worth remembering view by view
 
 
-class Views:
+class PageViewWriter:
     """The only one in this process who notes page views; that a note may be lost is nobody's problem."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
-        self._waiting: list[tuple[UUID, View]] = []
+        self._waiting: list[tuple[UUID, PageView]] = []
         self._writing: asyncio.Task[None] | None = None
 
-    async def note(self, invitation_id: UUID, view: View) -> None:
+    async def note(self, invitation_id: UUID, view: PageView) -> None:
         """Note a view; returns when what waits is written or lost."""
         if len(self._waiting) < AT_MOST:
             self._waiting.append((invitation_id, view))
@@ -37,7 +37,7 @@ class Views:
             batch, self._waiting = self._waiting, []
             try:
                 async with self._sessions.begin() as session:
-                    await page_views.keep(session, batch)
+                    await page_views.add(session, batch)
             except Exception as error:
                 if not is_transient(error):
                     raise

@@ -12,7 +12,7 @@ from shared.web.rate_limit import RateLimit
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RateLimits:
     """`address_header` is where a trusted proxy writes who asked; without it only the connection is believed."""
 
     per_link: RateLimit

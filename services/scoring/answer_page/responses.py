@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from fastapi import Request, Response
 
+from services.scoring.domain.answer_form import score_of
 from services.scoring.domain.answers import Entry
 from services.scoring.domain.calls import BestTime, Callback
 from services.scoring.domain.invitations import Answer, Invitation, InvitationState
@@ -22,7 +23,6 @@ from shared.web.problems import Gone, NotFound, Problem, TooManyRequests, Unproc
 
 MAX_TRIES = 3
 HEADING_LENGTH = 100  # a longer thanks is a paragraph
-SCORE = re.compile(r"10|[0-9]")
 _LOGO_FILE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*\.(svg|png|webp|jpg|jpeg|gif)")
 
 
@@ -43,10 +43,10 @@ class Link:
 def open_page(
     query: Mapping[str, str], opened: Link, invitation: Invitation, now: datetime, *, asked_for: Callback | None
 ) -> Response:
-    answer = invitation.answer if query.keys() & {"saved", "done"} else invitation.heard
+    answer = invitation.answer if query.keys() & {"saved", "done"} else invitation.genuine_answer
     until = texts.day(invitation, invitation.expires_at, now=now)
-    asked = query.get("score", "")
-    chosen = int(asked) if SCORE.fullmatch(asked) else answer.score if answer else None
+    asked = score_of(query.get("score", ""))
+    chosen = answer.score if asked is None and answer else asked
     if answer is None or "change" in query or chosen != answer.score:
         about = texts.about(invitation, now=now)
         privacy = _web_address(invitation.content.brand.privacy_url)
@@ -187,8 +187,8 @@ def closed(request: Request, invitation: Invitation, now: datetime) -> Response 
         return None
     words = texts.LANGUAGES[texts.language_of(invitation.locale)]
     text = words["expired_text"].format(date=texts.day(invitation, invitation.expires_at, now=now))
-    if invitation.heard:
-        text = words["expired_saved"].format(score=invitation.heard.score)
+    if invitation.genuine_answer:
+        text = words["expired_saved"].format(score=invitation.genuine_answer.score)
     return _notice(request, Gone(words["expired"], text), invitation, heading=words["expired"], text=text)
 
 

@@ -11,11 +11,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.scoring.domain.answers import zone
-from services.scoring.domain.calls import CALLBACK_FOR, Callback, Hours, Slot, TaskKind, after_try, next_slot
+from services.scoring.domain.calls import (
+    CALLBACK_FOR,
+    CallAttempt,
+    Callback,
+    CallbackRequest,
+    CallTask,
+    Hours,
+    Slot,
+    TaskKind,
+    after_try,
+    next_slot,
+)
 from services.scoring.domain.invitations import Answer, Invitation, InvitationState
 from services.scoring.repository import callbacks, calls, invitations
-from services.scoring.repository.callbacks import Wanted
-from services.scoring.repository.calls import Task, Try
 from shared.contract import cloudevents
 from shared.contract.events import CallAttempted, CallClosed, CallRequested, CallWithdrawn, Payload, RespondentOptedOut
 from shared.contract.vocabulary import CallDisposition, CallOutcome, ChannelKind, Service
@@ -29,7 +38,7 @@ class LeaseLost(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class CallReport:
     """What an operator says of a try that gave no answer; `later` is the delay of a call to be made later."""
 
     task_id: UUID
@@ -38,24 +47,24 @@ class Report:
     later: timedelta = timedelta(hours=1)
 
 
-async def report(session: AsyncSession, said: Report, *, now: datetime) -> Task:
+async def report(session: AsyncSession, said: CallReport, *, now: datetime) -> CallTask:
     """Note how a try ended; returns the task as it is then. Raises LeaseLost."""
     task = (await calls.lock(session, [said.task_id])).get(said.task_id)
     if task is None or not task.open or task.held_by != said.operator:
         raise LeaseLost
-    await _conclude(session, [Try(task, said.disposition, said.operator, now)], later=said.later)
+    await _conclude(session, [CallAttempt(task, said.disposition, said.operator, now)], later=said.later)
     return (await calls.lock(session, [said.task_id]))[said.task_id]
 
 
-async def finish(session: AsyncSession, tries: Sequence[Try]) -> None:
+async def finish(session: AsyncSession, tries: Sequence[CallAttempt]) -> None:
     """End tasks whose call gave an answer; the answer is recorded beside it."""
     await _conclude(session, tries, later=timedelta())
 
 
-async def _conclude(session: AsyncSession, tries: Sequence[Try], *, later: timedelta) -> None:
+async def _conclude(session: AsyncSession, tries: Sequence[CallAttempt], *, later: timedelta) -> None:
     if not tries:
         return
-    await calls.keep_tries(session, tries)
+    await calls.add_attempts(session, tries)
     await outbox.add(session, [_attempted(each) for each in tries if each.task.kind is TaskKind.SURVEY])
     follows = {
         each.task.task_id: after_try(
@@ -69,13 +78,13 @@ async def _conclude(session: AsyncSession, tries: Sequence[Try], *, later: timed
     await _close(session, {each.task.task_id: each.task for each in tries}, ends, now=tries[-1].at)
 
 
-def _slot(task: Task, earliest: datetime) -> Slot:
+def _slot(task: CallTask, earliest: datetime) -> Slot:
     return next_slot(earliest, hours=task.hours, zone=zone(task.time_zone), expires_at=task.expires_at)
 
 
 async def _close(
     session: AsyncSession,
-    tasks: Mapping[UUID, Task | CallRequested | CallWithdrawn],
+    tasks: Mapping[UUID, CallTask | CallRequested | CallWithdrawn],
     outcomes: Mapping[UUID, CallOutcome],
     *,
     now: datetime,
@@ -87,10 +96,10 @@ async def _close(
 
 
 def _told(
-    task: Task | CallRequested | CallWithdrawn, outcome: CallOutcome, now: datetime
+    task: CallTask | CallRequested | CallWithdrawn, outcome: CallOutcome, now: datetime
 ) -> cloudevents.Event[Payload] | None:
     """Tell dispatcher of its own calls; of those people asked us for, only that they want no more."""
-    if not isinstance(task, Task) or task.kind is TaskKind.SURVEY:
+    if not isinstance(task, CallTask) or task.kind is TaskKind.SURVEY:
         return _closed(task, outcome, now)
     if outcome is not CallOutcome.DO_NOT_CALL:
         return None
@@ -100,7 +109,7 @@ def _told(
     return cloudevents.new(payload, service=Service.SCORING, at=now)
 
 
-def _attempted(each: Try) -> cloudevents.Event[Payload]:
+def _attempted(each: CallAttempt) -> cloudevents.Event[Payload]:
     payload = CallAttempted(
         respondent_id=each.task.respondent_id,
         invitation_id=each.task.invitation_id,
@@ -113,7 +122,7 @@ def _attempted(each: Try) -> cloudevents.Event[Payload]:
 
 
 def _closed(
-    task: Task | CallRequested | CallWithdrawn, outcome: CallOutcome, now: datetime
+    task: CallTask | CallRequested | CallWithdrawn, outcome: CallOutcome, now: datetime
 ) -> cloudevents.Event[Payload]:
     payload = CallClosed(
         respondent_id=task.respondent_id,
@@ -136,44 +145,46 @@ class CallbackChange:
     at: datetime
 
 
-def wish(invitation: Invitation, after: Answer, callback: Callback | None, *, at: datetime) -> CallbackChange:
-    """Compare what is wanted; nobody is called on the word of a machine."""
-    before = invitation.heard is not None and invitation.heard.callback_wanted
+def callback_change(
+    invitation: Invitation, after: Answer, callback: Callback | None, *, at: datetime
+) -> CallbackChange:
+    """Compare the answer before an entry with the one after it; a suspect answer asks for no call."""
+    before = invitation.genuine_answer is not None and invitation.genuine_answer.callback_wanted
     return CallbackChange(invitation, before, after.counts and after.callback_wanted, callback, at)
 
 
-async def follow(session: AsyncSession, wishes: Sequence[CallbackChange]) -> None:
+async def follow(session: AsyncSession, changes: Sequence[CallbackChange]) -> None:
     """Put on the desk who newly wants to be called back, change what changed, take off who does not any more."""
-    first = {each.invitation.id: each.before for each in reversed(wishes)}
-    last = {each.invitation.id: each for each in wishes}
+    first = {each.invitation.id: each.before for each in reversed(changes)}
+    last = {each.invitation.id: each for each in changes}
     await callbacks.unwant(session, [invitation_id for invitation_id, each in last.items() if not each.after])
     wanted = [
-        _wanted(each, newly=not first[invitation_id])
+        _request(each, newly=not first[invitation_id])
         for invitation_id, each in last.items()
         if each.after and (each.callback or not first[invitation_id])
     ]
     await callbacks.want(session, wanted)
 
 
-def _wanted(wish: CallbackChange, *, newly: bool) -> Wanted:
-    callback = wish.callback or Callback(wanted=True)
-    ends = wish.at + CALLBACK_FOR
+def _request(change: CallbackChange, *, newly: bool) -> CallbackRequest:
+    callback = change.callback or Callback(wanted=True)
+    ends = change.at + CALLBACK_FOR
     hours = callback.best_time.hours
-    slot = next_slot(wish.at, hours=hours, zone=zone(wish.invitation.time_zone), expires_at=ends)
-    return Wanted(uuid7(), wish.invitation, callback.phone, hours, slot, ends, newly)
+    slot = next_slot(change.at, hours=hours, zone=zone(change.invitation.time_zone), expires_at=ends)
+    return CallbackRequest(uuid7(), change.invitation, callback.phone, hours, slot, ends, newly)
 
 
 async def request(session: AsyncSession, requested: Sequence[CallRequested], *, now: datetime) -> None:
     """Put tasks on the desk; one that has nothing left to ask is closed at once."""
     new = {call.task_id: call for call in requested}
     added = await calls.add(session, [(call, _first_slot(call, now)) for call in new.values()])
-    asked = await invitations.held(session, [call.invitation_id for call in new.values()])
+    asked = await invitations.lock_and_load(session, [call.invitation_id for call in new.values()])
     ends = {
-        call.task_id: CallOutcome.ANSWERED if invitation.heard else CallOutcome.WITHDRAWN
+        call.task_id: CallOutcome.ANSWERED if invitation.genuine_answer else CallOutcome.WITHDRAWN
         for call in new.values()
         if call.task_id in added
         and (invitation := asked.get(call.invitation_id))
-        and (invitation.heard or invitation.state is not InvitationState.OPEN)
+        and (invitation.genuine_answer or invitation.state is not InvitationState.OPEN)
     }
     await _close(session, new, ends, now=now)
     await calls.wipe_erased(session, list(asked))

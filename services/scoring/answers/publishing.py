@@ -1,4 +1,4 @@
-"""What leaves scoring: to the event log, and to the webhooks that want it, if and only if the change commits."""
+"""Publishes events to the event log and to the webhooks, in the transaction of the change."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from shared.messaging import codec, outbox
 
 
 async def publish(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
-    """Write events beside the change they tell of."""
-    await db.write(session, *publishing(events))
+    """Write events to the outbox and queue their webhook deliveries."""
+    await db.write(session, *publish_statements(events))
 
 
-def publishing(events: Sequence[Event[Payload]]) -> tuple[db.Write | None, db.Write | None]:
-    """Say how to write them."""
+def publish_statements(events: Sequence[Event[Payload]]) -> tuple[db.Write | None, db.Write | None]:
+    """Return the statements that `publish` executes, for a caller that combines them with its own."""
     added = outbox.add_statement([codec.encode(event) for event in events])
     return added, added and webhooks.ENQUEUEING

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -15,15 +15,15 @@ from uuid_utils.compat import uuid7
 
 from services.scoring.answers import callbacks, publishing
 from services.scoring.domain.alerts import is_news
-from services.scoring.domain.answers import Entry, Refusal, answered, suspicion
+from services.scoring.domain.answer_form import Submission, read_form
+from services.scoring.domain.answers import AnswerVersion, Entry, Refusal, amended, suspicion
 from services.scoring.domain.bot_detection import Suspicion
+from services.scoring.domain.calls import CallAttempt, CallTask
 from services.scoring.domain.dimensions import Key, answer_keys, invited_keys
 from services.scoring.domain.invitations import Answer, Invitation
 from services.scoring.domain.score import Tally
-from services.scoring.repository import answers, invitations
-from services.scoring.repository.answers import Version
-from services.scoring.repository.calls import Task, Try, lock
-from services.scoring.repository.invitations import LinkVisit, ResolvedLink
+from services.scoring.repository import answers, invitations, links
+from services.scoring.repository.calls import lock
 from services.scoring.repository.scores import buckets
 from shared.contract import cloudevents
 from shared.contract.events import (
@@ -47,14 +47,7 @@ class Recorded(msgspec.Struct, frozen=True):
     suspected: Suspicion | None = None
 
 
-class Submission(msgspec.Struct, frozen=True):
-    """A form sent by a link; `read` makes an entry of it when it is known whose link that is, None when it is none."""
-
-    knock: LinkVisit
-    read: Callable[[ResolvedLink], Entry | None]
-
-
-class Submitted(msgspec.Struct, frozen=True):
+class SubmissionResult(msgspec.Struct, frozen=True):
     """Whose form it was, what it said and what became of that."""
 
     invitation: Invitation
@@ -64,56 +57,57 @@ class Submitted(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """What is held, the answers the entries so far have made current, and what they add."""
+    """What is locked, the current answers after the entries applied so far, and the rows to add."""
 
     known: dict[UUID, Invitation]
-    tasks: dict[UUID, Task]
+    tasks: dict[UUID, CallTask]
     earlier: defaultdict[UUID, list[Answer]]
     current: dict[UUID, Answer] = field(default_factory=dict)
-    versions: list[Version] = field(default_factory=list)
-    tries: list[Try] = field(default_factory=list)
-    wishes: list[callbacks.CallbackChange] = field(default_factory=list)
+    versions: list[AnswerVersion] = field(default_factory=list)
+    tries: list[CallAttempt] = field(default_factory=list)
+    callback_changes: list[callbacks.CallbackChange] = field(default_factory=list)
 
 
 async def record(session: AsyncSession, entries: Sequence[Entry]) -> list[Recorded | Refusal]:
-    """Apply entries in order; returns what became of each, in the same order."""
-    known = await invitations.held(session, [entry.invitation_id for entry in entries])
+    """Apply entries in order; returns one result for each, in the same order."""
+    known = await invitations.lock_and_load(session, [entry.invitation_id for entry in entries])
     return await _record(session, entries, known)
 
 
-async def submit(session: AsyncSession, submissions: Sequence[Submission]) -> list[Submitted | None]:
-    """Read and apply forms in order; returns what became of each, in the same order, None where the link is none."""
-    found = await invitations.visited_and_held(session, [each.knock for each in submissions])
-    read = [each.read(visited) if visited else None for each, visited in zip(submissions, found, strict=True)]
-    known = {visited.invitation.id: visited.invitation for visited in found if visited}
-    results = iter(await _record(session, [entry for entry in read if entry], known))
+async def submit(session: AsyncSession, submissions: Sequence[Submission]) -> list[SubmissionResult | None]:
+    """Read and apply forms in order; returns one result for each, in the same order, None for an unknown link."""
+    found = await links.resolve_and_lock(session, submissions)
+    entries = [read_form(each, link) if link else None for each, link in zip(submissions, found, strict=True)]
+    known = {link.invitation.id: link.invitation for link in found if link}
+    results = iter(await _record(session, [entry for entry in entries if entry], known))
     return [
-        Submitted(visited.invitation, entry, next(results) if entry else Refusal.NO_SCORE) if visited else None
-        for visited, entry in zip(found, read, strict=True)
+        SubmissionResult(link.invitation, entry, next(results) if entry else Refusal.NO_SCORE) if link else None
+        for link, entry in zip(found, entries, strict=True)
     ]
 
 
 async def _record(
     session: AsyncSession, entries: Sequence[Entry], known: dict[UUID, Invitation]
 ) -> list[Recorded | Refusal]:
-    """Apply entries to invitations that are held, one statement per table."""
+    """Apply entries to locked invitations, with one statement per table."""
     tasks = await lock(session, [entry.task_id for entry in entries if entry.task_id])
-    batch = _Batch(known, tasks, await answers.versions(session, _visited_again(entries, known)))
+    batch = _Batch(known, tasks, await answers.versions(session, _answers_from_pages(entries, known)))
     results = [_apply(entry, batch) for entry in entries]
-    await callbacks.follow(session, batch.wishes)
+    await callbacks.follow(session, batch.callback_changes)
     await db.write(
         session,
-        answers.keep_statement(batch.versions),
-        _counting([version for version in batch.versions if version.invitation.counted]),
-        *publishing.publishing([_event(version) for version in batch.versions] + _alerts(batch.versions)),
+        answers.add_statement(batch.versions),
+        _counters_statement([version for version in batch.versions if version.invitation.counted]),
+        *publishing.publish_statements([_event(version) for version in batch.versions] + _alerts(batch.versions)),
     )
     await callbacks.finish(session, batch.tries)
     return results
 
 
-def _visited_again(entries: Sequence[Entry], known: Mapping[UUID, Invitation]) -> dict[UUID, Answer]:
-    visited = {entry.invitation_id for entry in entries if entry.visit is not None} & known.keys()
-    return {each: answer for each in visited if (answer := known[each].answer) is not None}
+def _answers_from_pages(entries: Sequence[Entry], known: Mapping[UUID, Invitation]) -> dict[UUID, Answer]:
+    """Return the current answers that entries of the answer page are about, by invitation."""
+    about = {entry.invitation_id for entry in entries if entry.signals is not None} & known.keys()
+    return {each: answer for each in about if (answer := known[each].answer) is not None}
 
 
 def _apply(entry: Entry, batch: _Batch) -> Recorded | Refusal:
@@ -127,45 +121,49 @@ def _apply(entry: Entry, batch: _Batch) -> Recorded | Refusal:
         invitation = replace(invitation, answer=answer)
     earlier = batch.earlier[invitation.id]
     suspected = suspicion(entry, earlier)
-    after = answered(invitation, entry, new_id=uuid7(), suspected=suspected, earlier=earlier)
+    after = amended(invitation, entry, new_id=uuid7(), suspected=suspected, earlier=earlier)
     if isinstance(after, Refusal):
         return after
     if task is not None and entry.operator is not None:
-        batch.tries.append(Try(task, CallDisposition.ANSWERED, entry.operator, entry.at))
+        batch.tries.append(CallAttempt(task, CallDisposition.ANSWERED, entry.operator, entry.at))
         batch.tasks[task.task_id] = replace(task, held_by=None)
-    wish = callbacks.wish(invitation, after, None if suspected else entry.callback, at=entry.at)
-    if wish.before or wish.after:
-        batch.wishes.append(wish)
+    change = callbacks.callback_change(invitation, after, None if suspected else entry.callback, at=entry.at)
+    if change.before or change.after:
+        batch.callback_changes.append(change)
     if after is invitation.answer:
         return Recorded(after, new=False, suspected=suspected)
-    batch.versions.append(Version(invitation, entry, invitation.answer, after, suspected))
+    batch.versions.append(AnswerVersion(invitation, entry, invitation.answer, after, suspected))
     batch.current[invitation.id] = after
     earlier.append(after)
     return Recorded(after, new=True, suspected=suspected)
 
 
-def _counting(versions: Sequence[Version]) -> db.Write | None:
-    alike: defaultdict[Hashable, list[Version]] = defaultdict(list)
+def _counters_statement(versions: Sequence[AnswerVersion]) -> db.Write | None:
+    alike: defaultdict[Hashable, list[AnswerVersion]] = defaultdict(list)
     for version in versions:
         alike[_counted_by(version)].append(version)
     times: defaultdict[Tally, Counter[Key]] = defaultdict(Counter)
-    heard: Counter[Key] = Counter()
+    answered: Counter[Key] = Counter()
     for first, *others in alike.values():
         count, invitation, before, after = 1 + len(others), first.invitation, first.before, first.after
         if before:
             _add(times[-before.tally], _keys(invitation, before), count)
         _add(times[after.tally], _keys(invitation, after), count)
-        began = after.counts - (before is not None and before.counts)  # -1 when it ceased to count
-        if began:
-            _add(heard, invited_keys(invitation.program, invitation.dimensions, invitation.invited_day), began * count)
+        gained = after.counts - (before is not None and before.counts)  # -1 when it no longer counts
+        if gained:
+            _add(
+                answered,
+                invited_keys(invitation.program, invitation.dimensions, invitation.invited_day),
+                gained * count,
+            )
     changes: defaultdict[Key, Tally] = defaultdict(Tally)
     for tally, counted in times.items():
         for key, count in counted.items():
             changes[key] += tally * count
-    return buckets.add_statement(changes, answered=heard)
+    return buckets.add_statement(changes, answered=answered)
 
 
-def _counted_by(version: Version) -> Hashable:
+def _counted_by(version: AnswerVersion) -> Hashable:
     """Name all that decides what a version adds to which series: most of a group have it in common."""
     of = version.invitation
     return of.program, of.invited_day, tuple(of.dimensions.items()), _said(version.before), _said(version.after)
@@ -205,7 +203,7 @@ def invited_series(asked: Sequence[Invitation]) -> Counter[Key]:
     return Counter(key for each in asked for key in invited_keys(each.program, each.dimensions, each.invited_day))
 
 
-def _event(version: Version) -> cloudevents.Event[Payload]:
+def _event(version: AnswerVersion) -> cloudevents.Event[Payload]:
     invitation, answer = version.invitation, version.after
     payload = (SurveyAnswered if answer.version == 1 else AnswerAmended)(
         respondent_id=invitation.respondent_id,
@@ -227,13 +225,13 @@ def _event(version: Version) -> cloudevents.Event[Payload]:
     return cloudevents.new(payload, service=Service.SCORING, at=answer.answered_at)
 
 
-def _alerts(versions: Sequence[Version]) -> list[cloudevents.Event[Payload]]:
+def _alerts(versions: Sequence[AnswerVersion]) -> list[cloudevents.Event[Payload]]:
     """Tell of news; what only comes back after a machine was told of when it was said."""
     said = [each for each in versions if each.invitation.counted and each.suspicion is None]
     return [_alert(each) for each in said if is_news(each.before, each.after)]
 
 
-def _alert(version: Version) -> cloudevents.Event[Payload]:
+def _alert(version: AnswerVersion) -> cloudevents.Event[Payload]:
     invitation, answer = version.invitation, version.after
     payload = DetractorReported(
         program=invitation.program,

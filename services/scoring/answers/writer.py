@@ -4,30 +4,31 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from services.scoring.answers.record import Recorded, Submission, Submitted, record, submit
+from services.scoring.answers.record import Recorded, SubmissionResult, record, submit
+from services.scoring.domain.answer_form import Submission
 from services.scoring.domain.answers import Entry, Refusal
 from shared import metrics
 from shared.contract.vocabulary import Service
 from shared.database.db import Sessions
 from shared.database.group_commit import GroupCommitter, in_transaction
 
-Result = Recorded | Refusal
+EntryResult = Recorded | Refusal
 
 
 class Writer:
     def __init__(self, sessions: Sessions) -> None:
-        self._entries: GroupCommitter[Entry, Result] = GroupCommitter(in_transaction(sessions, record))
-        self._submissions: GroupCommitter[Submission, Submitted | None] = GroupCommitter(
+        self._entries: GroupCommitter[Entry, EntryResult] = GroupCommitter(in_transaction(sessions, record))
+        self._submissions: GroupCommitter[Submission, SubmissionResult | None] = GroupCommitter(
             in_transaction(sessions, submit)
         )
 
-    async def record(self, entry: Entry) -> Result:
+    async def record(self, entry: Entry) -> EntryResult:
         """Record what somebody says; returns once it is committed, and may be called again with the same."""
         result = await self._entries.do(entry)
         _count(entry, result)
         return result
 
-    async def submit(self, submission: Submission) -> Submitted | None:
+    async def submit(self, submission: Submission) -> SubmissionResult | None:
         """Record the form that came by a link, likewise; None when the link is not known."""
         submitted = await self._submissions.do(submission)
         if submitted and submitted.entry:
@@ -35,7 +36,7 @@ class Writer:
         return submitted
 
 
-def _count(entry: Entry, result: Result) -> None:
+def _count(entry: Entry, result: EntryResult) -> None:
     if isinstance(result, Recorded) and result.new:
         _answers(Service.SCORING, entry.mode).inc()
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from services.scoring.answers.callbacks import LeaseLost, Report, report
+from services.scoring.answers.callbacks import CallReport, LeaseLost, report
 from services.scoring.answers.record import Recorded
 from services.scoring.answers.writer import Writer
 from services.scoring.api.answer_schemas import (
@@ -24,9 +24,8 @@ from services.scoring.api.answer_schemas import (
     TaskOut,
 )
 from services.scoring.domain.answers import Entry, Refusal
-from services.scoring.domain.calls import TaskKind
-from services.scoring.repository import calls, listing
-from services.scoring.repository.calls import Task
+from services.scoring.domain.calls import CallTask, TaskKind
+from services.scoring.repository import call_queue, calls, listing
 from services.scoring.web.score_queries import AnswersQuery, cursor_of
 from services.scoring.web.strict_input import WRONG, SingleValued
 from shared.clock import Clock
@@ -70,7 +69,7 @@ class Api:
     async def take(self, body: Take) -> TaskOut | Response:
         """Lease the next call; 204 when none is due."""
         async with self.sessions.begin() as session:
-            task = await calls.take(session, body.operator, now=self.clock.now(), lease=self.lease)
+            task = await call_queue.take(session, body.operator, now=self.clock.now(), lease=self.lease)
         return Response(status_code=HTTPStatus.NO_CONTENT) if task is None else _task(task)
 
     async def answer(self, task_id: UUID, body: DeskAnswer) -> DeskAnswerOut:
@@ -105,7 +104,7 @@ class Api:
         task = await self._load(task_id)
         if body.disposition is CallDisposition.ANSWERED and task.kind is TaskKind.SURVEY:
             raise Unprocessable(WRONG, "Send an answer to /answer.")
-        said = Report(task_id, body.operator, body.disposition, timedelta(minutes=body.minutes))
+        said = CallReport(task_id, body.operator, body.disposition, timedelta(minutes=body.minutes))
         try:
             async with self.sessions.begin() as session:
                 task = await report(session, said, now=self.clock.now())
@@ -115,7 +114,7 @@ class Api:
             task_id=task_id, open=task.open, outcome=task.outcome, due_at=task.due_at if task.open else None
         )
 
-    async def _load(self, task_id: UUID) -> Task:
+    async def _load(self, task_id: UUID) -> CallTask:
         async with self.sessions.begin() as session:
             task = await calls.load(session, task_id)
         if task is None:
@@ -131,7 +130,7 @@ def refused(refusal: Refusal) -> Exception:
     return Gone("Answers are not taken any more", "The survey was withdrawn or is over.")
 
 
-def _task(task: Task) -> TaskOut:
+def _task(task: CallTask) -> TaskOut:
     return TaskOut(
         task_id=task.task_id,
         kind=task.kind,

@@ -14,7 +14,7 @@ from services.scoring.commands.progress import Advance, progress_bar
 from services.scoring.config import ScoringSettings
 from services.scoring.files import exports
 from services.scoring.files.tables import CannotWrite, Format, NoParquet
-from services.scoring.repository.listing import Filter
+from services.scoring.repository.listing import AnswerFilter
 from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, Service, counted
 from shared.database.db import Sessions
 from shared.database.opening import open_for_command
@@ -45,7 +45,7 @@ def export_answers(  # noqa: PLR0913 - one option each
 ) -> None:
     """One row per answer."""
     first, last = from_ and from_.date(), to and to.date()
-    wanted = Filter(program, first, last, category, channel, mode, suspect)
+    wanted = AnswerFilter(program, first, last, category, channel, mode, suspect)
     _export(
         file, kind, program, lambda sessions, of, bar: exports.answers(sessions, wanted, file, kind=of, progress=bar)
     )
@@ -61,7 +61,7 @@ def export_nps(
     to: To = None,
 ) -> None:
     """One row per program, dimension, value and day."""
-    wanted = Filter(program, from_ and from_.date(), to and to.date())
+    wanted = AnswerFilter(program, from_ and from_.date(), to and to.date())
     _export(file, kind, program, lambda sessions, of, bar: exports.nps(sessions, wanted, file, kind=of, progress=bar))
 
 

@@ -21,7 +21,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 from services.scoring.commands.progress import Advance, progress_bar
 from services.scoring.config import ScoringSettings
 from services.scoring.domain.answers import zone
-from services.scoring.domain.history import Program, Score
+from services.scoring.domain.history import ImportedScore, PublishedProgram
 from services.scoring.files import imports, tables
 from services.scoring.files.exports import SEGMENT
 from services.scoring.files.tables import CannotWrite
@@ -51,10 +51,10 @@ class _Line(BaseModel):
     reasons: Annotated[list[Id], Field(max_length=50)] = []
     segments: Segments = {}
 
-    def score_in(self, home: ZoneInfo) -> Score:
+    def score_in(self, home: ZoneInfo) -> ImportedScore:
         day = self.answered_at
         at = day if isinstance(day, datetime) else datetime.combine(day, time(12), home)
-        return Score(
+        return ImportedScore(
             self.external_id,
             self.score,
             at.astimezone(UTC),
@@ -69,7 +69,7 @@ Lines = Iterator[tuple[int, Mapping[str, Any] | str]]  # number, and fields or w
 
 
 @dataclass(slots=True)
-class Report:
+class ImportReport:
     stored: int = 0
     there: int = 0
     refused: int = 0
@@ -98,7 +98,7 @@ def import_answers(
     raise typer.Exit(1)
 
 
-async def _import(file: Path, program: str, refusals: Path, advance: Advance) -> Report:
+async def _import(file: Path, program: str, refusals: Path, advance: Advance) -> ImportReport:
     async with open_for_command(ScoringSettings(), Service.SCORING, pool_size=2) as database:
         async with database.sessions.begin() as session:
             of = await programs.published(session, program)
@@ -119,14 +119,14 @@ async def _import(file: Path, program: str, refusals: Path, advance: Advance) ->
 
 async def load(
     sessions: Sessions,
-    program: Program,
+    program: PublishedProgram,
     lines: Lines,
     *,
     refuse: Callable[[int, str], object],
     advance: Callable[[], None] = lambda: None,
-) -> Report:
+) -> ImportReport:
     """Read to the end, a few hundred lines a transaction; a refused line is named by its number, never quoted."""
-    report, home = Report(), zone(program.time_zone)
+    report, home = ImportReport(), zone(program.time_zone)
     while chunk := list(islice(lines, BATCH)):
         scores = []
         for number, fields in chunk:

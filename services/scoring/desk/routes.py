@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,15 +14,15 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.datastructures import FormData
 
-from services.scoring.answers.callbacks import LeaseLost, Report, report
+from services.scoring.answers.callbacks import CallReport, LeaseLost, report
 from services.scoring.answers.record import Recorded
 from services.scoring.answers.writer import Writer
+from services.scoring.domain.answer_form import MAX_TEXT, clean, score_of
 from services.scoring.domain.answers import Entry, Refusal, zone
-from services.scoring.domain.calls import TaskKind, masked
+from services.scoring.domain.calls import CallTask, TaskKind, masked
 from services.scoring.domain.invitations import Invitation
 from services.scoring.domain.phone_numbers import readable
-from services.scoring.repository import calls, invitations
-from services.scoring.repository.calls import Task
+from services.scoring.repository import call_queue, calls, invitations
 from services.scoring.web import forms, rendering, texts
 from shared.clock import Clock
 from shared.config import StaffPages
@@ -31,7 +30,6 @@ from shared.contract.vocabulary import CallDisposition, Category, category_of
 from shared.database.db import Sessions
 
 COOKIE = "operator"
-MAX_COMMENT = 4000
 MIN_LATER, MAX_LATER = timedelta(minutes=4), timedelta(days=14)
 OUTCOMES = [
     (CallDisposition.ANSWERED, "Talked", "K"),
@@ -92,15 +90,16 @@ class Desk:
             return _to_desk("name")
         wanted = _task_id(form.get("task_id"))
         async with self.sessions.begin() as session:
-            task = await calls.take(session, operator, now=self.clock.now(), lease=self.lease, task_id=wanted)
+            task = await call_queue.take(session, operator, now=self.clock.now(), lease=self.lease, task_id=wanted)
         response = _to_desk("taken" if wanted else "none") if task is None else _to(f"/desk/{task.task_id}")
         response.set_cookie(COOKIE, quote(operator), max_age=86400 * 30, httponly=True, samesite="strict")
         return response
 
     async def answer(self, request: Request, task_id: UUID) -> Response:
         form = await forms.read(request)
-        score = form.get("score")
-        if not isinstance(score, str) or not re.fullmatch("10|[0-9]", score):
+        sent = form.get("score")
+        score = score_of(sent) if isinstance(sent, str) else None
+        if score is None:
             return _to(f"/desk/{task_id}?said=score")
         async with self.sessions.begin() as session:
             task = await calls.load(session, task_id)
@@ -111,9 +110,9 @@ class Desk:
             Entry(
                 task.invitation_id,
                 self.clock.now(),
-                int(score),
-                reasons=_ticked(form, int(score)) or None,
-                comment=forms.clean(comment)[:MAX_COMMENT] if isinstance(comment, str) and comment else None,
+                score,
+                reasons=_ticked(form, score) or None,
+                comment=clean(comment)[:MAX_TEXT] if isinstance(comment, str) and comment else None,
                 step=task.step,
                 task_id=task_id,
                 operator=_operator(request),
@@ -126,7 +125,7 @@ class Desk:
     async def _saved_before(self, task_id: UUID, operator: str) -> bool:
         """Say whether this operator's answer is there: a button may be pressed twice."""
         async with self.sessions.begin() as session:
-            return await calls.answered_by(session, task_id) == operator
+            return await call_queue.answered_by(session, task_id) == operator
 
     async def outcome(self, request: Request, task_id: UUID) -> Response:
         form = await forms.read(request)
@@ -142,7 +141,7 @@ class Desk:
             return _to(f"/desk/{task_id}?said=when")
         if disposition is CallDisposition.ANSWERED and task.kind is TaskKind.SURVEY:
             return _to(f"/desk/{task_id}?said=score")
-        said = Report(task_id, _operator(request), disposition, later)
+        said = CallReport(task_id, _operator(request), disposition, later)
         try:
             async with self.sessions.begin() as session:
                 after = await report(session, said, now=now)
@@ -151,12 +150,16 @@ class Desk:
         moved = disposition is CallDisposition.CALL_LATER and after.due_at > now + later
         return _to(f"/desk?noted={disposition}&task={task_id}{'&moved=1' if moved else ''}")
 
-    async def _page(self, request: Request, task: Task | None = None, invitation: Invitation | None = None) -> Response:
+    async def _page(
+        self, request: Request, task: CallTask | None = None, invitation: Invitation | None = None
+    ) -> Response:
         operator, asked, now = _operator(request), request.query_params, self.clock.now()
         async with self.sessions.begin() as session:
-            due, counts = await calls.queue(session, operator, now=now)
+            due, counts = await call_queue.queue(session, operator, now=now)
             noted = await calls.load(session, noted_id) if (noted_id := _task_id(asked.get("task"))) else None
-            made = await calls.made_since(session, operator, now.replace(hour=0, minute=0, second=0, microsecond=0))
+            made = await call_queue.made_since(
+                session, operator, now.replace(hour=0, minute=0, second=0, microsecond=0)
+            )
         return rendering.page(
             "desk.html",
             operator=operator,
@@ -173,13 +176,13 @@ class Desk:
         )
 
 
-def _noted(task: Task, asked: Mapping[str, str], now: datetime) -> str | None:
+def _noted(task: CallTask, asked: Mapping[str, str], now: datetime) -> str | None:
     """Say how a try ended and what follows from it."""
     label = LABELS.get(asked.get("noted", ""))
     return label and f"Noted: {label}. {_follows(task, now, moved='moved' in asked)}"
 
 
-def _follows(task: Task, now: datetime, *, moved: bool) -> str:
+def _follows(task: CallTask, now: datetime, *, moved: bool) -> str:
     if not task.open:
         return "The call is closed."
     if task.due_at >= task.expires_at:
@@ -188,7 +191,7 @@ def _follows(task: Task, now: datetime, *, moved: bool) -> str:
     return f"It is moved into the hours they may be called in: it {back}" if moved else f"The call {back}"
 
 
-def _line(task: Task, operator: str, now: datetime) -> dict[str, Any]:
+def _line(task: CallTask, operator: str, now: datetime) -> dict[str, Any]:
     return {
         "task_id": task.task_id,
         "name": _short(task.name) or "No name",
@@ -207,7 +210,7 @@ def _short(name: str) -> str:
     return f"{first} {rest.strip()[:1]}." if rest.strip() else first
 
 
-def _call(task: Task, invitation: Invitation, now: datetime) -> dict[str, Any]:
+def _call(task: CallTask, invitation: Invitation, now: datetime) -> dict[str, Any]:
     here = now.astimezone(zone(task.time_zone))
     return {
         "task": task,
@@ -237,7 +240,7 @@ def _ticked(form: FormData, score: int) -> tuple[str, ...]:
     return tuple(reason for reason in form.getlist(_field(score)) if isinstance(reason, str))
 
 
-def _script(task: Task, invitation: Invitation, now: datetime) -> tuple[str, str, str]:
+def _script(task: CallTask, invitation: Invitation, now: datetime) -> tuple[str, str, str]:
     """What to say: before the question, the question, after it. A script of its own begins as it likes."""
     words = texts.LANGUAGES[texts.language_of(invitation.locale)]
     brand, question = invitation.content.brand.name, invitation.content.question
@@ -248,7 +251,7 @@ def _script(task: Task, invitation: Invitation, now: datetime) -> tuple[str, str
     return before if before.strip() else f"{hello} ", asked or question, after
 
 
-def _later(form: FormData, task: Task, now: datetime) -> timedelta:
+def _later(form: FormData, task: CallTask, now: datetime) -> timedelta:
     """Read in how long to call again: minutes, or a time of the respondent's own clock. Raises ValueError."""
     at = form.get("at")
     if isinstance(at, str) and at:
@@ -272,7 +275,7 @@ def _task_id(value: object) -> UUID | None:
 
 
 def _name(value: object) -> str:
-    return forms.clean(value).strip()[:100] if isinstance(value, str) else ""
+    return clean(value).strip()[:100] if isinstance(value, str) else ""
 
 
 def _to(path: str) -> RedirectResponse:

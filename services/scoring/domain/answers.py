@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from services.scoring.domain.bot_detection import MOMENT, Device, Suspicion, Visit
+from services.scoring.domain.bot_detection import SCORE_RUN_WINDOW, BotSignals, Device, Suspicion
 from services.scoring.domain.calls import Callback
 from services.scoring.domain.invitations import Answer, Content, Invitation, InvitationState
 from shared.contract.vocabulary import AnswerMode, ChannelKind
@@ -20,7 +20,7 @@ from shared.contract.vocabulary import AnswerMode, ChannelKind
 class Entry(Struct, frozen=True):
     """What somebody says; None keeps what was said before.
 
-    `visit` when it came by the answer page, `task_id` and `operator` when it was said on the phone. An entry that
+    `signals` when it came by the answer page, `task_id` and `operator` when it was said on the phone. An entry that
     `confirms` says that the suspect answer is a person's.
     """
 
@@ -34,13 +34,23 @@ class Entry(Struct, frozen=True):
     device: Device | None = None
     task_id: UUID | None = None
     operator: str | None = None
-    visit: Visit | None = None
+    signals: BotSignals | None = None
     callback: Callback | None = None
     confirms: bool = False
 
     @property
     def mode(self) -> AnswerMode:
         return AnswerMode.SELF if self.operator is None else AnswerMode.OPERATOR
+
+
+class AnswerVersion(Struct, frozen=True):
+    """A new version of an answer with what it replaces."""
+
+    invitation: Invitation
+    entry: Entry
+    before: Answer | None
+    after: Answer
+    suspicion: Suspicion | None = None
 
 
 class Refusal(StrEnum):
@@ -54,13 +64,13 @@ class Refusal(StrEnum):
 
 def suspicion(entry: Entry, earlier: Sequence[Answer]) -> Suspicion | None:
     """Say why this entry looks automatic, given earlier versions of the answer; None when it does not."""
-    if entry.visit is None:
+    if entry.signals is None:
         return None
-    scores = [each.score for each in earlier if each.answered_at > entry.at - MOMENT]
-    return entry.visit.suspicion(scores if entry.score is None else [*scores, entry.score])
+    scores = [each.score for each in earlier if each.answered_at > entry.at - SCORE_RUN_WINDOW]
+    return entry.signals.suspicion(scores if entry.score is None else [*scores, entry.score])
 
 
-def answered(
+def amended(
     invitation: Invitation,
     entry: Entry,
     *,
@@ -79,10 +89,10 @@ def answered(
     if entry.at >= invitation.expires_at:
         return Refusal.CLOSED
     if suspected is None:
-        return _amended(invitation, entry, new_id=new_id)
+        return _next_version(invitation, entry, new_id=new_id)
     kept = _heard_before(invitation, entry, suspected, earlier)
     if kept is None:
-        return _amended(invitation, entry, new_id=new_id, suspect=True)
+        return _next_version(invitation, entry, new_id=new_id, suspect=True)
     return _restored(invitation, kept, at=entry.at)
 
 
@@ -100,11 +110,11 @@ def _heard_before(
 ) -> Answer | None:
     """Find the last version a person gave; of a run of scores none is a person's, its unsuspected start included."""
     if suspected is not Suspicion.SEVERAL_SCORES:
-        return invitation.heard
-    began = entry.at - MOMENT
+        return invitation.genuine_answer
+    began = entry.at - SCORE_RUN_WINDOW
     for each in reversed(earlier):
         if each.suspect and each.answered_at > began:  # the run was known for one then already
-            began = each.answered_at - MOMENT
+            began = each.answered_at - SCORE_RUN_WINDOW
     before_the_run = [each for each in earlier if not each.suspect and each.answered_at <= began]
     return max(before_the_run, key=lambda each: each.version, default=None)
 
@@ -116,7 +126,7 @@ def _restored(invitation: Invitation, kept: Answer, *, at: datetime) -> Answer:
     return replace(kept, version=now.version + 1, answered_at=at)
 
 
-def _amended(invitation: Invitation, entry: Entry, *, new_id: UUID, suspect: bool = False) -> Answer | Refusal:
+def _next_version(invitation: Invitation, entry: Entry, *, new_id: UUID, suspect: bool = False) -> Answer | Refusal:
     now = invitation.answer
     is_first_word = now is None or (now.suspect and not suspect and entry.score is not None)
     before = None if is_first_word else now  # a person's first word owes nothing to a machine's
@@ -148,7 +158,7 @@ def _amended(invitation: Invitation, entry: Entry, *, new_id: UUID, suspect: boo
 
 def _can_be_met(invitation: Invitation, callback: Callback) -> bool:
     """Say whether there is a number to call; who asked for a call before gave one then."""
-    asked_before = invitation.heard is not None and invitation.heard.callback_wanted
+    asked_before = invitation.genuine_answer is not None and invitation.genuine_answer.callback_wanted
     known = bool(callback.phone or invitation.phone or asked_before)
     return not callback.wanted or (callback.dialable and known)
 

@@ -13,11 +13,11 @@ import msgspec
 from crawleruseragents import CRAWLER_USER_AGENTS_DATA, matching_crawlers
 
 MAX_USER_AGENT = 500
-SOON = timedelta(minutes=1)  # after a message
-INSTANT = timedelta(seconds=1)  # from showing the form to sending it
-LATELY = timedelta(seconds=10)  # in which one reader fetches several links
-MOMENT = timedelta(seconds=30)  # in which one reader sends several scores
-SEVERAL = 3
+SOON_AFTER_MESSAGE = timedelta(minutes=1)
+MIN_DWELL = timedelta(seconds=1)  # from showing the form to sending it
+LINK_FETCH_WINDOW = timedelta(seconds=10)  # in which a mail scanner fetches several links of one mail
+SCORE_RUN_WINDOW = timedelta(seconds=30)  # in which a bot sends several scores
+SEVERAL = 3  # different scores
 _TABLET = re.compile(r"iPad|Tablet|Kindle|Silk/|PlayBook|Android(?!.*Mobile)")
 _PHONE = re.compile(r"Mobi|iPhone|iPod")
 _DESKTOP = re.compile(r"Windows NT|Macintosh|X11|CrOS|Linux")
@@ -41,7 +41,7 @@ class Suspicion(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class PageView:
     """One request for the answer page; `score` is the one its link carried, `automatic` who was no person."""
 
     step: int
@@ -51,7 +51,7 @@ class View:
     at: datetime
 
 
-class Visit(msgspec.Struct, frozen=True):
+class BotSignals(msgspec.Struct, frozen=True):
     """What is known of who sends a form; `trapped` who pressed what nobody sees, `browser` who claims to be one.
 
     `dwell` is the time since the form was shown, None when nothing says that it was; `links` how many scores had
@@ -80,7 +80,7 @@ class Visit(msgspec.Struct, frozen=True):
             return Suspicion.EVERY_LINK
         if self.dwell is None:
             return Suspicion.NO_PAGE if self.browser else None
-        return Suspicion.INSTANT if self.dwell < INSTANT else None
+        return Suspicion.INSTANT if self.dwell < MIN_DWELL else None
 
 
 @lru_cache(maxsize=4096)

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from enum import StrEnum
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct
+
+from services.scoring.domain.invitations import Invitation
 from shared.contract.vocabulary import CallDisposition, CallOutcome
 
 CALLBACK_FOR = timedelta(days=7)
@@ -78,6 +82,58 @@ class Slot:
 
     due_at: datetime
     due_until: datetime
+
+
+class CallTask(Struct, frozen=True):
+    """`held_by` is who holds its lease at this moment."""
+
+    task_id: UUID
+    invitation_id: UUID
+    respondent_id: str
+    open: bool
+    outcome: CallOutcome | None
+    step: int
+    phone: str
+    name: str
+    script: str
+    summary: str
+    time_zone: str
+    hours: Hours | None
+    tries: int
+    max_attempts: int
+    appointed: bool
+    due_at: datetime
+    expires_at: datetime
+    held_by: str | None
+    kind: TaskKind = TaskKind.SURVEY
+
+
+@dataclass(frozen=True, slots=True)
+class CallAttempt:
+    task: CallTask
+    disposition: CallDisposition
+    operator: str
+    at: datetime
+
+    @property
+    def number(self) -> int:
+        return self.task.tries + 1
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackRequest:
+    """A call somebody asked for: whom, at which number, in which hours; `newly` unless only the rest may change.
+
+    Without a `phone` the number asked for before is meant, or the one we were given.
+    """
+
+    task_id: UUID
+    invitation: Invitation
+    phone: str
+    hours: Hours
+    slot: Slot
+    expires_at: datetime
+    newly: bool
 
 
 def next_slot(earliest: datetime, *, hours: Hours | None, zone: ZoneInfo, expires_at: datetime) -> Slot:

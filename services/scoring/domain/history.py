@@ -21,7 +21,7 @@ _IDS = UUID("7ce1f1f7-6ab4-4f3b-9c0e-1f4f0a4f3d52")  # ours alone: the same scor
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class PublishedProgram:
     id: str
     version: int
     title: str
@@ -29,7 +29,7 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class ImportedScore:
     """One line of history; `external_id` is the old tool's own and tells repetitions."""
 
     external_id: str
@@ -46,7 +46,7 @@ class Score:
         return self.customer_id or f"imported-{self.external_id}"
 
 
-def invitation_of(said: Score, program: Program, *, known: set[Value]) -> Invitation:
+def invitation_of(said: ImportedScore, program: PublishedProgram, *, known: set[Value]) -> Invitation:
     """Make what an answer hangs on: open to nobody, and no part of any response rate."""
     day, segments = local_day(said.at, program.time_zone), said.segments or {}
     return Invitation(
@@ -72,7 +72,7 @@ def invitation_of(said: Score, program: Program, *, known: set[Value]) -> Invita
     )
 
 
-def answer_of(said: Score, invitation: Invitation, *, new_id: UUID) -> Answer:
+def answer_of(said: ImportedScore, invitation: Invitation, *, new_id: UUID) -> Answer:
     return Answer(
         answer_id=new_id,
         version=1,

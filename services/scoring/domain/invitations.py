@@ -115,6 +115,25 @@ class Invitation(Struct, frozen=True):
     phone: str = ""
 
     @property
-    def heard(self) -> Answer | None:
-        """The answer, unless it is suspect: then nobody has been heard yet."""
+    def genuine_answer(self) -> Answer | None:
+        """The answer, or None while it is suspect."""
         return self.answer if self.answer is not None and self.answer.counts else None
+
+
+class LinkVisit(Struct, frozen=True):
+    """A request with an answer link; `fingerprint` is the hash of the link's token."""
+
+    fingerprint: bytes
+    at: datetime
+
+
+class ResolvedLink(Struct, frozen=True):
+    """The invitation of a link and what its recent traffic says of bots.
+
+    `links` counts the scores whose link was fetched in the last seconds; `soon` says that a message went out less
+    than a minute ago.
+    """
+
+    invitation: Invitation
+    links: int
+    soon: bool

@@ -61,7 +61,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class DeliveryResult:
     """What became of a try: `outcome` is an HTTP status or why there is none; `wait` until the next try."""
 
     delivery: Delivery
@@ -70,13 +70,13 @@ class Result:
     wait: timedelta = timedelta()
 
 
-def result(delivery: Delivery, outcome: int | str) -> Result:
+def result(delivery: Delivery, outcome: int | str) -> DeliveryResult:
     """Say what follows a status, or the reason there was none: delivered, another try, or no more."""
     if isinstance(outcome, int) and 200 <= outcome < 300:
-        return Result(delivery, DeliveryState.DELIVERED, str(outcome))
+        return DeliveryResult(delivery, DeliveryState.DELIVERED, str(outcome))
     if delivery.tries > len(RETRIES):
-        return Result(delivery, DeliveryState.FAILED, str(outcome))
-    return Result(delivery, DeliveryState.DUE, str(outcome), RETRIES[delivery.tries - 1])
+        return DeliveryResult(delivery, DeliveryState.FAILED, str(outcome))
+    return DeliveryResult(delivery, DeliveryState.DUE, str(outcome), RETRIES[delivery.tries - 1])
 
 
 def new_secret() -> str:

@@ -13,7 +13,7 @@ from services.scoring.domain.dimensions import Key
 from services.scoring.files import tables
 from services.scoring.files.tables import Cell, Format, Table
 from services.scoring.repository import listing
-from services.scoring.repository.listing import Filter
+from services.scoring.repository.listing import AnswerFilter
 from shared.database.db import Sessions
 
 PAGE = 5000
@@ -38,7 +38,7 @@ _NPS_COLUMNS = [name for name in listing.NPS_COLUMNS.split(", ") if name != "by_
 _SCORES = [f"score_{score}" for score in range(11)]
 
 
-async def answers(sessions: Sessions, wanted: Filter, path: Path, *, kind: Format, progress: Progress) -> int:
+async def answers(sessions: Sessions, wanted: AnswerFilter, path: Path, *, kind: Format, progress: Progress) -> int:
     """Write one row per current answer, each segment in a column of its own; returns how many."""
     async with sessions.begin() as session:
         names = await listing.segment_names(session, wanted)
@@ -54,7 +54,7 @@ async def answers(sessions: Sessions, wanted: Filter, path: Path, *, kind: Forma
     return rows
 
 
-async def _answer_pages(sessions: Sessions, wanted: Filter) -> AsyncIterator[list[asyncpg.Record]]:
+async def _answer_pages(sessions: Sessions, wanted: AnswerFilter) -> AsyncIterator[list[asyncpg.Record]]:
     after = None
     while True:
         async with sessions.begin() as session:
@@ -70,7 +70,7 @@ def _answer(row: asyncpg.Record, names: Sequence[str]) -> list[Cell]:
     return own + [row["segments"].get(name) for name in names]
 
 
-async def nps(sessions: Sessions, wanted: Filter, path: Path, *, kind: Format, progress: Progress) -> int:
+async def nps(sessions: Sessions, wanted: AnswerFilter, path: Path, *, kind: Format, progress: Progress) -> int:
     """Write one row per program, dimension, value and day; returns how many."""
     async with sessions.begin() as session:
         total = await listing.count_nps_days(session, wanted)
@@ -85,7 +85,7 @@ async def nps(sessions: Sessions, wanted: Filter, path: Path, *, kind: Format, p
     return rows
 
 
-async def _nps_pages(sessions: Sessions, wanted: Filter) -> AsyncIterator[list[asyncpg.Record]]:
+async def _nps_pages(sessions: Sessions, wanted: AnswerFilter) -> AsyncIterator[list[asyncpg.Record]]:
     after = None
     while True:
         async with sessions.begin() as session:

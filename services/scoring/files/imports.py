@@ -9,18 +9,17 @@ from collections.abc import Sequence
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from services.scoring.domain.answers import Entry
+from services.scoring.domain.answers import AnswerVersion, Entry
 from services.scoring.domain.dimensions import Key, answer_keys, wanted
-from services.scoring.domain.history import Program, Score, answer_of, invitation_of
+from services.scoring.domain.history import ImportedScore, PublishedProgram, answer_of, invitation_of
 from services.scoring.domain.score import Tally
 from services.scoring.repository import answers, invitations
-from services.scoring.repository.answers import Version
-from services.scoring.repository.invitations import Linked
+from services.scoring.repository.invitations import LinkedInvitation
 from services.scoring.repository.scores import buckets, dimensions
 from shared.database import db
 
 
-async def store(session: AsyncSession, program: Program, scores: Sequence[Score]) -> int:
+async def store(session: AsyncSession, program: PublishedProgram, scores: Sequence[ImportedScore]) -> int:
     """Store and count the scores that are not there yet; returns how many those were."""
     known = await dimensions.admit(
         session, [value for said in scores for value in wanted(program.id, said.segments or {})]
@@ -28,9 +27,11 @@ async def store(session: AsyncSession, program: Program, scores: Sequence[Score]
     made_of = [(invitation_of(said, program, known=known), said) for said in reversed(scores)]
     each = {made.id: (made, said) for made, said in made_of}  # of a repetition the first
     # nobody was sent a link: what would be its fingerprint is one of nothing
-    added = await invitations.add(session, [Linked(made, secrets.token_bytes(32)) for made, _ in each.values()])
+    added = await invitations.add(
+        session, [LinkedInvitation(made, secrets.token_bytes(32)) for made, _ in each.values()]
+    )
     versions = [
-        Version(made, Entry(made.id, said.at, said.score), None, answer_of(said, made, new_id=uuid7()))
+        AnswerVersion(made, Entry(made.id, said.at, said.score), None, answer_of(said, made, new_id=uuid7()))
         for made, said in each.values()
         if made.id in added
     ]
@@ -38,5 +39,5 @@ async def store(session: AsyncSession, program: Program, scores: Sequence[Score]
     for version in versions:
         for key in answer_keys(program.id, version.invitation.dimensions, version.after):
             changes[key] += version.after.tally
-    await db.write(session, answers.keep_statement(versions), buckets.add_statement(changes))
+    await db.write(session, answers.add_statement(versions), buckets.add_statement(changes))
     return len(versions)

@@ -10,9 +10,9 @@ import asyncpg
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.answers import Entry
-from services.scoring.domain.bot_detection import Device, Suspicion
-from services.scoring.domain.invitations import Answer, Invitation
+from services.scoring.domain.answers import AnswerVersion
+from services.scoring.domain.bot_detection import Device
+from services.scoring.domain.invitations import Answer
 from shared.contract.vocabulary import AnswerMode, ChannelKind
 from shared.database import db
 
@@ -35,7 +35,7 @@ _TYPES = {
 _COLUMNS = ", ".join([*_TYPES, "comment"])
 _SET = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", "))
 # one JSON text, because the driver looks at every value of every array; a comment may hold what JSON cannot
-_KEEP = f"""new AS (SELECT * FROM ROWS FROM (
+_ADD = f"""new AS (SELECT * FROM ROWS FROM (
 json_to_recordset($1::json) AS ({", ".join(f"{name} {kind}" for name, kind in _TYPES.items())}),
 unnest($2::text[], $3::uuid[], $4::text[], $5::text[], $6::boolean[]))
 AS n ({_COLUMNS}, invitation_id, operator, suspicion, last)),
@@ -46,17 +46,7 @@ stood AS (INSERT INTO answers ({_COLUMNS}, invitation_id) SELECT {_COLUMNS}, inv
 ON CONFLICT (invitation_id) DO UPDATE SET {_SET})"""  # noqa: S608 - column names only
 
 
-class Version(msgspec.Struct, frozen=True):
-    """A new version of an answer with what it replaces."""
-
-    invitation: Invitation
-    entry: Entry
-    before: Answer | None
-    after: Answer
-    suspicion: Suspicion | None = None
-
-
-def keep_statement(versions: Sequence[Version]) -> db.Write | None:
+def add_statement(versions: Sequence[AnswerVersion]) -> db.Write | None:
     """Say how to store versions, of each invitation the last as the current answer, and that its journey changed."""
     if not versions:
         return None
@@ -69,7 +59,7 @@ def keep_statement(versions: Sequence[Version]) -> db.Write | None:
         [version.suspicion for version in versions],
         [version is last[version.invitation.id] for version in versions],
     )
-    return db.Write(_KEEP, columns)
+    return db.Write(_ADD, columns)
 
 
 _VERSIONS = f"""SELECT v.* FROM unnest($1::uuid[]) AS a (answer_id) CROSS JOIN LATERAL

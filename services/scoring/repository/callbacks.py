@@ -3,32 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.calls import CALLBACK_TRIES, BestTime, Callback, Hours, Slot
-from services.scoring.domain.invitations import Invitation
+from services.scoring.domain.calls import CALLBACK_TRIES, BestTime, Callback, CallbackRequest, Hours
 from shared.database import db
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A call somebody asked for: whom, at which number, in which hours; `newly` unless only the rest may change.
-
-    Without a `phone` the number asked for before is meant, or the one we were given.
-    """
-
-    task_id: UUID
-    invitation: Invitation
-    phone: str
-    hours: Hours
-    slot: Slot
-    expires_at: datetime
-    newly: bool
-
 
 _WANT = """INSERT INTO call_tasks (task_id, kind, invitation_id, respondent_id, phone, name, time_zone, window_start,
 window_end, max_attempts, due_at, due_until, expires_at)
@@ -47,7 +27,7 @@ WHERE (call_tasks.phone, call_tasks.window_start, call_tasks.window_end)
 <> (excluded.phone, excluded.window_start, excluded.window_end)"""
 
 
-async def want(session: AsyncSession, wanted: Sequence[Wanted]) -> None:
+async def want(session: AsyncSession, wanted: Sequence[CallbackRequest]) -> None:
     """Put calls on the desk that were asked for; one that is there already gets the new number and hours.
 
     Who asks for the same again leaves it where it is: an operator may have agreed on a time with them.

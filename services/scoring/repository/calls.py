@@ -3,46 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
-import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.calls import Hours, Slot, TaskKind
+from services.scoring.domain.calls import CallAttempt, CallTask, Hours, Slot, TaskKind
 from shared.contract.events import CallRequested, CallWithdrawn
-from shared.contract.vocabulary import CallDisposition, CallOutcome, Service
+from shared.contract.vocabulary import CallOutcome, Service
 from shared.database import db
 from shared.database.isolated import isolated
 
-
-class Task(msgspec.Struct, frozen=True):
-    """`held_by` is who holds its lease at this moment."""
-
-    task_id: UUID
-    invitation_id: UUID
-    respondent_id: str
-    open: bool
-    outcome: CallOutcome | None
-    step: int
-    phone: str
-    name: str
-    script: str
-    summary: str
-    time_zone: str
-    hours: Hours | None
-    tries: int
-    max_attempts: int
-    appointed: bool
-    due_at: datetime
-    expires_at: datetime
-    held_by: str | None
-    kind: TaskKind = TaskKind.SURVEY
-
-
-_HELD = "CASE WHEN t.lease_until > clock_timestamp() THEN t.leased_by END AS held_by"
+HELD = "CASE WHEN t.lease_until > clock_timestamp() THEN t.leased_by END AS held_by"
 _ADD = """INSERT INTO call_tasks (task_id, invitation_id, respondent_id, step, phone, name, script, summary, time_zone,
 window_start, window_end, priority, max_attempts, due_at, due_until, expires_at)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[],
@@ -110,107 +83,42 @@ async def close(session: AsyncSession, outcomes: dict[UUID, CallOutcome]) -> set
 
 _LOCK_INVITATIONS = """SELECT id FROM invitations WHERE id IN
 (SELECT invitation_id FROM call_tasks WHERE task_id = ANY($1::uuid[])) ORDER BY id FOR UPDATE"""
-_LOCK = f"SELECT t.*, {_HELD} FROM call_tasks t WHERE task_id = ANY($1::uuid[]) ORDER BY task_id FOR UPDATE"  # noqa: S608 - constants only
+_LOCK = f"SELECT t.*, {HELD} FROM call_tasks t WHERE task_id = ANY($1::uuid[]) ORDER BY task_id FOR UPDATE"  # noqa: S608 - constants only
 
 
-async def lock(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Task]:
+async def lock(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, CallTask]:
     """Hold tasks, and their invitations before them, until the end of the transaction."""
     wanted = sorted(set(ids))
     if not wanted:
         return {}
     await db.fetch(session, _LOCK_INVITATIONS, wanted)
-    return {task.task_id: task for task in _tasks(await db.fetch(session, _LOCK, wanted))}
+    return {task.task_id: task for task in of_rows(await db.fetch(session, _LOCK, wanted))}
 
 
-_LOAD = f"SELECT t.*, {_HELD} FROM call_tasks t WHERE task_id = $1"  # noqa: S608 - constants only
+_LOAD = f"SELECT t.*, {HELD} FROM call_tasks t WHERE task_id = $1"  # noqa: S608 - constants only
 
 
-async def load(session: AsyncSession, task_id: UUID) -> Task | None:
+async def load(session: AsyncSession, task_id: UUID) -> CallTask | None:
     rows = await db.fetch(session, _LOAD, task_id)
-    return _task(rows[0]) if rows else None
+    return of_row(rows[0]) if rows else None
 
 
-_DUE = """FROM call_tasks t JOIN invitations i ON i.id = t.invitation_id
-WHERE t.state = 'open' AND t.due_at <= $1 AND t.due_until > $1 AND t.expires_at > $1 AND i.state = 'open'
-AND (t.lease_until IS NULL OR t.lease_until < clock_timestamp() OR t.leased_by = $2)"""
-_ORDER = """ORDER BY coalesce(t.leased_by = $2 AND t.lease_until > clock_timestamp(), false) DESC,
-t.kind = 'callback' DESC, t.appointed DESC, t.priority DESC, t.due_at"""
-_TAKE = f"""WITH next AS (SELECT t.task_id {_DUE} AND ($3::uuid IS NULL OR t.task_id = $3)
-{_ORDER} LIMIT 1 FOR UPDATE OF t SKIP LOCKED)
-UPDATE call_tasks t SET leased_by = $2, lease_until = clock_timestamp() + $4::interval
-FROM next WHERE t.task_id = next.task_id RETURNING t.*, t.leased_by AS held_by"""  # noqa: S608 - constants only
-
-
-async def take(
-    session: AsyncSession, operator: str, *, now: datetime, lease: timedelta, task_id: UUID | None = None
-) -> Task | None:
-    """Lease one due task, this one or the next: one's own, who asked for it, appointments, priority, the oldest."""
-    rows = await db.fetch(session, _TAKE, now, operator, task_id, lease)
-    return _task(rows[0]) if rows else None
-
-
-_QUEUE = f"SELECT t.*, {_HELD} {_DUE} {_ORDER} LIMIT 50"
-_COUNT = """SELECT count(*) FILTER (WHERE t.due_at <= $1 AND t.due_until > $1
-AND (t.lease_until IS NULL OR t.lease_until < clock_timestamp() OR t.leased_by = $2)) AS due,
-count(*) FILTER (WHERE t.kind = 'callback' AND t.due_at <= $1 AND t.due_until > $1
-AND (t.lease_until IS NULL OR t.lease_until < clock_timestamp() OR t.leased_by = $2)) AS callbacks,
-count(*) FILTER (WHERE t.due_at > $1) AS later, count(*) FILTER (WHERE t.due_at > $1 AND t.appointed) AS appointments,
-min(t.due_at) FILTER (WHERE t.due_at > $1) AS next_due
-FROM call_tasks t JOIN invitations i ON i.id = t.invitation_id
-WHERE t.state = 'open' AND i.state = 'open' AND t.expires_at > $1"""
-
-
-async def queue(session: AsyncSession, operator: str, *, now: datetime) -> tuple[list[Task], asyncpg.Record]:
-    """List what this operator may take now, best first, with counts of what is due and what comes later."""
-    due = await db.fetch(session, _QUEUE, now, operator)
-    counts = await db.fetch(session, _COUNT, now, operator)
-    return _tasks(due), counts[0]
-
-
-_ANSWERED_BY = """SELECT operator FROM call_attempts WHERE task_id = $1 AND disposition = 'answered'
-ORDER BY attempt DESC LIMIT 1"""
-
-
-async def answered_by(session: AsyncSession, task_id: UUID) -> str | None:
-    """Name the operator whose call gave the answer."""
-    rows = await db.fetch(session, _ANSWERED_BY, task_id)
-    return rows[0]["operator"] if rows else None
-
-
-_TODAY = """SELECT count(*) AS calls,
-count(*) FILTER (WHERE disposition NOT IN ('no_answer', 'busy', 'machine')) AS reached,
-count(*) FILTER (WHERE disposition = 'answered') AS answers FROM call_attempts WHERE operator = $1 AND at >= $2"""
-
-
-async def made_since(session: AsyncSession, operator: str, since: datetime) -> asyncpg.Record:
-    """Count this operator's calls, whom they reached, and the answers they got."""
-    return (await db.fetch(session, _TODAY, operator, since))[0]
-
-
-_KEEP_TRIES = """INSERT INTO call_attempts (task_id, attempt, disposition, operator, at)
+_ADD_ATTEMPTS = """INSERT INTO call_attempts (task_id, attempt, disposition, operator, at)
 SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::timestamptz[])"""
-_TRIED = """UPDATE call_tasks t SET tries = c.tries, appointed = c.disposition = 'call_later', leased_by = NULL,
+_RELEASE = """UPDATE call_tasks t SET tries = c.tries, appointed = c.disposition = 'call_later', leased_by = NULL,
 lease_until = NULL FROM unnest($1::uuid[], $2::int[], $3::text[]) AS c (task_id, tries, disposition)
 WHERE t.task_id = c.task_id"""
 
 
-@dataclass(frozen=True, slots=True)
-class Try:
-    task: Task
-    disposition: CallDisposition
-    operator: str
-    at: datetime
-
-    @property
-    def number(self) -> int:
-        return self.task.tries + 1
-
-
-async def keep_tries(session: AsyncSession, tries: Sequence[Try]) -> None:
+async def add_attempts(session: AsyncSession, attempts: Sequence[CallAttempt]) -> None:
     """Store tries and give the tasks back."""
-    what = [each.task.task_id for each in tries], [each.number for each in tries], [each.disposition for each in tries]
-    await db.fetch(session, _KEEP_TRIES, *what, [each.operator for each in tries], [each.at for each in tries])
-    await db.fetch(session, _TRIED, *what)
+    what = (
+        [each.task.task_id for each in attempts],
+        [each.number for each in attempts],
+        [each.disposition for each in attempts],
+    )
+    await db.fetch(session, _ADD_ATTEMPTS, *what, [each.operator for each in attempts], [each.at for each in attempts])
+    await db.fetch(session, _RELEASE, *what)
 
 
 _RESCHEDULE = """UPDATE call_tasks t SET due_at = c.due_at, due_until = c.due_until
@@ -227,7 +135,7 @@ _OVERDUE = """SELECT task_id FROM call_tasks WHERE state = 'open' AND (expires_a
 ORDER BY task_id LIMIT $2"""
 
 
-async def lock_overdue(session: AsyncSession, *, now: datetime, limit: int) -> list[Task]:
+async def lock_overdue(session: AsyncSession, *, now: datetime, limit: int) -> list[CallTask]:
     """Hold open tasks that have expired or whose hours have passed."""
     rows = await db.fetch(session, _OVERDUE, now, limit)
     locked = await lock(session, [row["task_id"] for row in rows])
@@ -239,7 +147,7 @@ _WIPE = """UPDATE call_tasks SET respondent_id = '', phone = '', name = '', scri
 WHERE invitation_id = ANY($1::uuid[])"""
 
 
-async def lock_open(session: AsyncSession, invitation_ids: Sequence[UUID]) -> dict[UUID, Task]:
+async def lock_open(session: AsyncSession, invitation_ids: Sequence[UUID]) -> dict[UUID, CallTask]:
     rows = await db.fetch(session, _OPEN_OF, list(invitation_ids))
     return await lock(session, [row["task_id"] for row in rows])
 
@@ -257,18 +165,18 @@ async def wipe_erased(session: AsyncSession, invitation_ids: Sequence[UUID]) -> 
     await db.fetch(session, _WIPE_ERASED, list(invitation_ids))
 
 
-def _tasks(rows: Sequence[asyncpg.Record]) -> list[Task]:
+def of_rows(rows: Sequence[asyncpg.Record]) -> list[CallTask]:
     """Read what can be read: one row that another version wrote must not take the others."""
-    found: list[Task] = []
+    found: list[CallTask] = []
     for row in rows:
         with isolated("stored_call", service=Service.SCORING, task_id=str(row["task_id"])):
-            found.append(_task(row))
+            found.append(of_row(row))
     return found
 
 
-def _task(row: asyncpg.Record) -> Task:
+def of_row(row: asyncpg.Record) -> CallTask:
     hours = Hours(row["window_start"], row["window_end"]) if row["window_start"] else None
-    return Task(
+    return CallTask(
         task_id=row["task_id"],
         invitation_id=row["invitation_id"],
         respondent_id=row["respondent_id"],

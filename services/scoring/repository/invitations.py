@@ -14,10 +14,8 @@ import asyncpg
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.bot_detection import LATELY, SOON
 from services.scoring.domain.invitations import Content, Invitation, InvitationState, TriggerEvent
 from services.scoring.repository import answers
-from shared.contract.events import CallRequested, SurveyRequested
 from shared.database import db
 from shared.messaging import codec
 
@@ -33,14 +31,14 @@ ON CONFLICT DO NOTHING RETURNING id"""
 
 
 @dataclass(frozen=True, slots=True)
-class Linked:
+class LinkedInvitation:
     """A new invitation with what may be stored of its link."""
 
     invitation: Invitation
     fingerprint: bytes
 
 
-async def add(session: AsyncSession, new: Sequence[Linked]) -> set[UUID]:
+async def add(session: AsyncSession, new: Sequence[LinkedInvitation]) -> set[UUID]:
     """Insert what is not there yet; return the ids of those."""
     each = [linked.invitation for linked in new]
     contents = [codec.written(invitation.content) for invitation in each]
@@ -76,13 +74,13 @@ async def add(session: AsyncSession, new: Sequence[Linked]) -> set[UUID]:
 
 _LOCK = """SELECT id FROM invitations WHERE id = ANY($1::uuid[]) OR respondent_id = ANY($2::text[])
 ORDER BY id FOR UPDATE"""
-_COLUMNS = """i.id, i.respondent_id, i.customer_id, i.program, i.program_version, i.program_title, i.locale,
+COLUMNS = """i.id, i.respondent_id, i.customer_id, i.program, i.program_version, i.program_title, i.locale,
 i.time_zone, i.program_zone, i.occasion::text, i.content, i.segments::text, i.dimensions::text, i.expires_at,
 i.invited_day, i.state, i.opted_out_at, i.counted, i.name, i.phone, a.answer_id, a.version, a.score, a.reasons,
 a.comment, a.extra, a.mode, a.step, a.channel, a.suspect, a.answered_at, a.first_day, a.device, a.callback_wanted,
 CASE WHEN i.content IS DISTINCT FROM lag(i.content) OVER () THEN c.document::text END AS document"""
-_WITH = "JOIN contents c ON c.digest = i.content LEFT JOIN answers a ON a.invitation_id = i.id"
-_LOAD = f"SELECT {_COLUMNS} FROM invitations i {_WITH} WHERE i.id = ANY($1::uuid[])"  # noqa: S608 - column names only
+JOINS = "JOIN contents c ON c.digest = i.content LEFT JOIN answers a ON a.invitation_id = i.id"
+_LOAD = f"SELECT {COLUMNS} FROM invitations i {JOINS} WHERE i.id = ANY($1::uuid[])"  # noqa: S608 - column names only
 
 
 async def lock(session: AsyncSession, ids: Iterable[UUID], *, respondents: Sequence[str] = ()) -> list[UUID]:
@@ -90,55 +88,14 @@ async def lock(session: AsyncSession, ids: Iterable[UUID], *, respondents: Seque
     return [row["id"] for row in await db.fetch(session, _LOCK, list(set(ids)), list(respondents))]
 
 
-async def held(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Invitation]:
+async def lock_and_load(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Invitation]:
     """Lock and load; what commits between the two is not held, so it is left out."""
     return await load(session, await lock(session, ids))
 
 
 async def load(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Invitation]:
     rows = await db.fetch(session, _LOAD, list(set(ids)))
-    return {each.id: each for each in _invitations(rows)}
-
-
-_LOCK_LINKED = "SELECT id FROM invitations WHERE fingerprint = ANY($1::bytea[]) ORDER BY id FOR UPDATE"
-_VISITED = f"""SELECT k.place, {_COLUMNS},
-(SELECT count(DISTINCT v.score) FROM page_views v WHERE v.invitation_id = i.id AND v.at > k.at - $3::interval) AS links,
-EXISTS (SELECT FROM attempts t WHERE t.invitation_id = i.id AND t.state IN ('sent', 'delivered')
-AND t.at > k.at - $4::interval) AS soon
-FROM unnest($1::bytea[], $2::timestamptz[]) WITH ORDINALITY AS k (fingerprint, at, place)
-JOIN invitations i USING (fingerprint) {_WITH}"""  # noqa: S608 - column names only
-
-
-class LinkVisit(msgspec.Struct, frozen=True):
-    """Somebody with a link, and when they came."""
-
-    fingerprint: bytes
-    at: datetime
-
-
-class ResolvedLink(msgspec.Struct, frozen=True):
-    """Whose link it is, how many scores had their link fetched lately, and whether a message had just gone out."""
-
-    invitation: Invitation
-    links: int
-    soon: bool
-
-
-async def visited(session: AsyncSession, knocks: Sequence[LinkVisit]) -> list[ResolvedLink | None]:
-    """Find whose links these are, each in its place; None for an invented one."""
-    each = [knock.fingerprint for knock in knocks], [knock.at for knock in knocks]
-    rows = await db.fetch(session, _VISITED, *each, LATELY, SOON)
-    found = {
-        row["place"]: ResolvedLink(each, row["links"], row["soon"])
-        for row, each in zip(rows, _invitations(rows), strict=True)
-    }
-    return [found.get(place) for place in range(1, len(knocks) + 1)]
-
-
-async def visited_and_held(session: AsyncSession, knocks: Sequence[LinkVisit]) -> list[ResolvedLink | None]:
-    """Find them as `visited` does, and hold them until the end of the transaction."""
-    held = {row["id"] for row in await db.fetch(session, _LOCK_LINKED, [knock.fingerprint for knock in knocks])}
-    return [each if each and each.invitation.id in held else None for each in await visited(session, knocks)]
+    return {each.id: each for each in of_rows(rows)}
 
 
 _occasion = msgspec.json.Decoder(TriggerEvent).decode
@@ -147,7 +104,7 @@ _content: Callable[[str], Content] = lru_cache(maxsize=2000)(Content.model_valid
 _mapping: Callable[[str], Mapping[str, str]] = lru_cache(maxsize=2000)(json.loads)
 
 
-def _invitations(rows: Sequence[asyncpg.Record]) -> list[Invitation]:
+def of_rows(rows: Sequence[asyncpg.Record]) -> list[Invitation]:
     new = [row for row in rows if row["document"]]  # it is told where it is another than the row's before
     contents = {row["content"]: _content(row["document"]) for row in new}
     return [_invitation(row, contents[row["content"]]) for row in rows]
@@ -181,73 +138,6 @@ def _invitation(row: asyncpg.Record, content: Content) -> Invitation:
 
 async def known(session: AsyncSession, ids: Sequence[UUID]) -> set[UUID]:
     return {row["id"] for row in await db.fetch(session, "SELECT id FROM invitations WHERE id = ANY($1)", list(ids))}
-
-
-_WITHDRAW = """UPDATE invitations SET state = 'withdrawn', counted = false WHERE id = ANY($1::uuid[]) AND state = 'open'
-AND NOT EXISTS (SELECT 1 FROM answers WHERE invitation_id = invitations.id AND NOT suspect) RETURNING id"""
-
-
-async def withdraw(session: AsyncSession, ids: Sequence[UUID]) -> set[UUID]:
-    """Withdraw what is open and not answered by anybody; return which. The rows must be locked."""
-    return {row["id"] for row in await db.fetch(session, _WITHDRAW, list(ids))}
-
-
-_REQUESTS = db.lock_number("scoring", "requests")
-
-
-async def guard_requests(session: AsyncSession, *, alone: bool) -> None:
-    """Let requests and withdrawals wait for each other: a withdrawal must see the request, or be seen by it."""
-    how = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
-    await db.fetch(session, f"SELECT {how}($1)", _REQUESTS)
-
-
-_REMEMBER = """INSERT INTO withdrawn (invitation_id) SELECT id FROM unnest($1::uuid[]) AS w (id)
-WHERE NOT EXISTS (SELECT FROM invitations i WHERE i.id = w.id) ON CONFLICT DO NOTHING"""
-
-
-async def remember_withdrawn(session: AsyncSession, ids: Sequence[UUID]) -> None:
-    """Keep a mark for invitations whose withdrawal came before their request."""
-    await db.fetch(session, _REMEMBER, list(ids))
-
-
-async def withdrawn_before(session: AsyncSession, ids: Sequence[UUID]) -> set[UUID]:
-    """Say which were withdrawn before they were requested."""
-    rows = await db.fetch(session, "SELECT invitation_id AS id FROM withdrawn WHERE invitation_id = ANY($1)", list(ids))
-    return {row["id"] for row in rows}
-
-
-_OF_RESPONDENTS = "SELECT id FROM invitations WHERE respondent_id = ANY($1::text[]) ORDER BY id FOR UPDATE"
-_PSEUDONYMISE = """UPDATE invitations i SET state = 'erased', respondent_id = p.pseudonym, customer_id = '',
-name = '', phone = '', occasion = jsonb_set(occasion, '{subject}', 'null')
-FROM unnest($1::text[], $2::text[]) AS p (respondent, pseudonym) WHERE i.respondent_id = p.respondent"""
-_PSEUDONYMISE_PURCHASES = """UPDATE purchases b SET respondent_id = p.pseudonym
-FROM unnest($1::text[], $2::text[]) AS p (respondent, pseudonym) WHERE b.respondent_id = p.respondent"""
-_ERASE = (
-    "UPDATE answers SET comment = NULL, extra = '{}' WHERE invitation_id = ANY($1::uuid[])",
-    """UPDATE answer_versions SET comment = NULL, extra = '{}'
-WHERE answer_id IN (SELECT answer_id FROM answers WHERE invitation_id = ANY($1::uuid[]))""",
-)
-
-
-async def lock_of(session: AsyncSession, respondents: Sequence[str]) -> list[UUID]:
-    """Hold every invitation of these respondents."""
-    return [row["id"] for row in await db.fetch(session, _OF_RESPONDENTS, list(respondents))]
-
-
-async def erase(session: AsyncSession, ids: Sequence[UUID], *, pseudonyms: Mapping[str, str]) -> None:
-    """Forget who was asked and what they wrote; their scores stay counted, and are known to be of one person."""
-    for statement in (_PSEUDONYMISE, _PSEUDONYMISE_PURCHASES):
-        await db.fetch(session, statement, list(pseudonyms), list(pseudonyms.values()))
-    for statement in _ERASE:
-        await db.fetch(session, statement, list(ids))
-
-
-_FORGET_PARKED = "DELETE FROM parked WHERE topic = ANY($2::text[]) AND key = ANY($1::text[])"
-
-
-async def forget_parked(session: AsyncSession, respondents: Sequence[str]) -> None:
-    """Forget what of theirs could not be handled: a replay would bring them back."""
-    await db.fetch(session, _FORGET_PARKED, list(respondents), [SurveyRequested.topic, CallRequested.topic])
 
 
 async def opt_out(session: AsyncSession, invitation_id: UUID, *, now: datetime) -> bool:

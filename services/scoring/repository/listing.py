@@ -28,7 +28,7 @@ NPS_COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class AnswerFilter:
     """Which answers; None is no limit, days are inclusive."""
 
     program: str | None = None
@@ -48,23 +48,25 @@ _COUNT = "SELECT count(*) AS n FROM answers_v WHERE {which}"
 _NAMES = "SELECT DISTINCT jsonb_object_keys(segments) AS name FROM answers_v WHERE {which} ORDER BY 1"
 
 
-async def answers(session: AsyncSession, wanted: Filter, *, after: UUID | None, limit: int) -> list[asyncpg.Record]:
+async def answers(
+    session: AsyncSession, wanted: AnswerFilter, *, after: UUID | None, limit: int
+) -> list[asyncpg.Record]:
     """Read current answers in the order they were first stored."""
     of = Arguments()
     return await db.fetch(session, _PAGE.format(which=_which(wanted, of, after=after), limit=of.add(limit)), *of)
 
 
-async def count_answers(session: AsyncSession, wanted: Filter) -> int:
+async def count_answers(session: AsyncSession, wanted: AnswerFilter) -> int:
     of = Arguments()
     return int((await db.fetch(session, _COUNT.format(which=_which(wanted, of)), *of))[0]["n"])
 
 
-async def segment_names(session: AsyncSession, wanted: Filter) -> list[str]:
+async def segment_names(session: AsyncSession, wanted: AnswerFilter) -> list[str]:
     of = Arguments()
     return [row["name"] for row in await db.fetch(session, _NAMES.format(which=_which(wanted, of)), *of)]
 
 
-def _which(wanted: Filter, arguments: Arguments, *, after: UUID | None = None) -> str:
+def _which(wanted: AnswerFilter, arguments: Arguments, *, after: UUID | None = None) -> str:
     """Write the condition of what is asked for, and of nothing else: that would hide an index."""
     tests: Mapping[str, Any] = {
         "program = {}": wanted.program,
@@ -90,12 +92,14 @@ AND ($4::text IS NULL OR (program, dimension, value, day) > ($4, $5, $6, $7))
 ORDER BY program, dimension, value, day LIMIT $8"""
 
 
-async def nps_days(session: AsyncSession, wanted: Filter, *, after: Key | None, limit: int) -> list[asyncpg.Record]:
+async def nps_days(
+    session: AsyncSession, wanted: AnswerFilter, *, after: Key | None, limit: int
+) -> list[asyncpg.Record]:
     """Read the figures of every series and day; program and days of the filter count."""
     key = tuple(after) if after else (None, None, None, None)
     return await db.fetch(session, _NPS_PAGE, wanted.program, wanted.first, wanted.last, *key, limit)
 
 
-async def count_nps_days(session: AsyncSession, wanted: Filter) -> int:
+async def count_nps_days(session: AsyncSession, wanted: AnswerFilter) -> int:
     rows = await db.fetch(session, f"SELECT count(*) AS n {_NPS}", wanted.program, wanted.first, wanted.last)
     return int(rows[0]["n"])

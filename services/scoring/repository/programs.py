@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.history import Program
+from services.scoring.domain.history import PublishedProgram
 from shared.contract.events import PlanStep, Reasons
 from shared.database import db
 
@@ -16,9 +16,9 @@ _PUBLISHED = """SELECT id, version, coalesce(document->>'title', id) AS title,
 coalesce(document->>'time_zone', 'UTC') AS zone FROM programs WHERE id = $1"""
 
 
-async def published(session: AsyncSession, program: str) -> Program | None:
+async def published(session: AsyncSession, program: str) -> PublishedProgram | None:
     rows = await db.fetch(session, _PUBLISHED, program)
-    return Program(*rows[0]) if rows else None
+    return PublishedProgram(*rows[0]) if rows else None
 
 
 _PUBLISH_PROGRAMS = """INSERT INTO programs (id, version, document)
@@ -48,16 +48,16 @@ ORDER BY active DESC,
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class ProgramInUse:
     title: str
     active: bool
     zone: str
 
 
-async def programs_by_use(session: AsyncSession) -> dict[str, Named]:
+async def programs_by_use(session: AsyncSession) -> dict[str, ProgramInUse]:
     """Every program anybody published or was asked for; first that which asks and asked last."""
     return {
-        row["id"]: Named(row["title"] or row["id"], row["active"], row["zone"])
+        row["id"]: ProgramInUse(row["title"] or row["id"], row["active"], row["zone"])
         for row in await db.fetch(session, _TITLES)
     }
 

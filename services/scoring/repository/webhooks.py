@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.webhooks import KEPT, MOST, OVERLAP, Delivery, DeliveryState, Endpoint, Result
+from services.scoring.domain.webhooks import KEPT, MOST, OVERLAP, Delivery, DeliveryResult, DeliveryState, Endpoint
 from shared.database import db
 
 _ENQUEUE = """queued AS (INSERT INTO webhook_deliveries (endpoint_id, event_id, type, subject, body)
@@ -151,7 +151,7 @@ _GIVE_UP = """UPDATE webhook_endpoints SET disabled = $3 WHERE id = $1 AND disab
 AND (succeeded_at IS NULL OR succeeded_at < $2) RETURNING id"""
 
 
-async def record(session: AsyncSession, endpoint_id: UUID, results: Sequence[Result], *, reason: str) -> bool:
+async def record(session: AsyncSession, endpoint_id: UUID, results: Sequence[DeliveryResult], *, reason: str) -> bool:
     """Note how tries ended; True when the endpoint took nothing for as long as one was tried, and is given up."""
     rows = await db.fetch(
         session,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from urllib.parse import parse_qsl
 
 from fastapi import Request
@@ -11,7 +10,6 @@ from starlette.datastructures import FormData
 from shared.web.problems import Unprocessable
 
 MAX_FIELDS = 1000
-_UNSTORABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
 async def read(request: Request) -> FormData:
@@ -26,8 +24,3 @@ async def read(request: Request) -> FormData:
         return await request.form()
     except ValueError:
         raise Unprocessable("The form cannot be read", f"Send it in UTF-8, with at most {MAX_FIELDS} fields.") from None
-
-
-def clean(text: str) -> str:
-    """Drop what is no text: control characters but tab and line feed, and halves of surrogate pairs."""
-    return _UNSTORABLE.sub("", text.replace("\r\n", "\n"))

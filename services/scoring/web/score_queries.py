@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 from services.scoring.domain.periods import Against, Days, Period
 from services.scoring.domain.score import Definition, Figure
-from services.scoring.repository.listing import Filter
+from services.scoring.repository.listing import AnswerFilter
 from shared.contract.events import Id
 from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, respondent_id
 
@@ -137,8 +137,8 @@ class AnswersQuery(PeriodQuery):
     def answer_id(self) -> UUID | None:
         return None if self.after is None else UUID(bytes=base64.urlsafe_b64decode(f"{self.after}=="))
 
-    def filter(self) -> Filter:
-        return Filter(
+    def filter(self) -> AnswerFilter:
+        return AnswerFilter(
             program=self.program,
             first=self.from_,
             last=self.to,

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from standardwebhooks import Webhook
 from uuid_utils.compat import uuid7
 
-from services.scoring.domain.webhooks import Delivery, Endpoint, Result, result
+from services.scoring.domain.webhooks import Delivery, DeliveryResult, Endpoint, result
 from services.scoring.repository import webhooks
 from shared import metrics
 from shared.contract.vocabulary import Service
@@ -113,11 +113,13 @@ class WebhookSender:
         self._count(endpoint_id, results, given_up=given_up)
         return True
 
-    async def _record(self, session: AsyncSession, endpoint_id: UUID, results: list[Result], *, gone: bool) -> bool:
+    async def _record(
+        self, session: AsyncSession, endpoint_id: UUID, results: list[DeliveryResult], *, gone: bool
+    ) -> bool:
         given_up = await webhooks.record(session, endpoint_id, results, reason=GIVEN_UP)
         return (gone and await webhooks.disable(session, endpoint_id, reason="it answered 410 Gone")) or given_up
 
-    def _count(self, endpoint_id: UUID, results: list[Result], *, given_up: bool) -> None:
+    def _count(self, endpoint_id: UUID, results: list[DeliveryResult], *, given_up: bool) -> None:
         for each in results:
             metrics.WEBHOOKS.labels(Service.SCORING, each.state).inc()
         if given_up:

@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 from services.scoring.domain.webhooks import Endpoint, InvalidEndpoint, checked_types, checked_url, new_secret
 from services.scoring.repository import webhooks
 from services.scoring.webhooks.delivery import WebhookSender, sample, unreachable
-from services.scoring.webhooks.schemas import Replay, Replayed, Tried, WebhookIn, WebhookListed, WebhookSecret
+from services.scoring.webhooks.schemas import EndpointTest, Replay, Replayed, WebhookIn, WebhookListed, WebhookSecret
 from shared.database.db import Sessions
 from shared.web.addresses import ForbiddenAddress
 from shared.web.problems import Conflict, NotFound, Unprocessable
@@ -99,13 +99,13 @@ class Webhooks:
             again = await webhooks.replay(session, endpoint_id, since=body.since, delivered_too=body.delivered_too)
         return Replayed(deliveries=again)
 
-    async def test(self, endpoint_id: UUID) -> Tried:
+    async def test(self, endpoint_id: UUID) -> EndpointTest:
         """Send one signed sample now, and say what came back."""
         async with self.sessions.begin() as session:
             endpoint = await webhooks.load(session, endpoint_id)
         if endpoint is None:
             raise NotFound("No such endpoint")
-        return Tried(outcome=await self.courier.send(endpoint, sample()))
+        return EndpointTest(outcome=await self.courier.send(endpoint, sample()))
 
 
 def _known(found: object) -> None:

@@ -54,7 +54,7 @@ class Replayed(BaseModel):
     deliveries: int
 
 
-class Tried(BaseModel):
+class EndpointTest(BaseModel):
     """An HTTP status, or why there was none."""
 
     outcome: int | str

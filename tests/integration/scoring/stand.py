@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from services.scoring.answers import callbacks
 from services.scoring.answers.record import Recorded
-from services.scoring.answers.writer import Result, Writer
+from services.scoring.answers.writer import EntryResult, Writer
 from services.scoring.domain.answers import Entry
 from services.scoring.domain.invitations import Invitation
 from services.scoring.handlers import Handlers
@@ -127,7 +127,7 @@ class Scoring:
         await self.receive(request)
         return request
 
-    async def say(self, invitation_id: UUID, score: int | None = None, **changes: Any) -> Result:
+    async def say(self, invitation_id: UUID, score: int | None = None, **changes: Any) -> EntryResult:
         return await self.writer.record(Entry(invitation_id, self.clock.now(), score, step=1, **changes))
 
     async def score(self, request: SurveyRequested, score: int, **changes: Any) -> Recorded:

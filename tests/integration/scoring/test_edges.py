@@ -14,7 +14,7 @@ from services.scoring.config import ScoringSettings
 from services.scoring.domain.score import Definition
 from services.scoring.domain.slices import Slice
 from services.scoring.domain.webhooks import Endpoint, new_secret, result
-from services.scoring.repository import calls, webhooks
+from services.scoring.repository import call_queue, webhooks
 from services.scoring.repository.scores import counting
 from shared.contract.events import ProgramPublished, SurveyWithdrawn
 from tests.integration.scoring.api.test_figures import answer_all
@@ -76,7 +76,7 @@ async def test_call_of_a_withdrawn_survey_is_offered_to_nobody(scoring: Scoring,
     await scoring.receive(withdrawal(request))
     assert await take(client) is None
     async with scoring.database.sessions.begin() as session:
-        due, counts = await calls.queue(session, "Anna", now=scoring.clock.now())
+        due, counts = await call_queue.queue(session, "Anna", now=scoring.clock.now())
     assert (due, counts["due"]) == ([], 0)
 
 

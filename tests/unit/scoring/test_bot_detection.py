@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.scoring.domain.bot_detection import Device, Suspicion, Visit, device_of, is_crawler
+from services.scoring.domain.bot_detection import BotSignals, Device, Suspicion, device_of, is_crawler
 
 IPHONE = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Version/18.1 Mobile/15E148 Safari/604"
@@ -66,5 +66,5 @@ def test_browsers_and_integrations_are_no_crawlers(user_agent: str) -> None:
 def test_form_sent_within_a_second_of_a_delivery_looks_automatic(
     milliseconds: int, suspicion: Suspicion | None
 ) -> None:
-    visit = Visit(browser=True, dwell=timedelta(milliseconds=milliseconds), soon=True)
+    visit = BotSignals(browser=True, dwell=timedelta(milliseconds=milliseconds), soon=True)
     assert visit.suspicion([9]) is suspicion

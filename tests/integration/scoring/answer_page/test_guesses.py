@@ -13,7 +13,7 @@ from sqlalchemy import event
 from starlette.requests import Request
 from structlog.testing import capture_logs
 
-from services.scoring.answer_page.rate_limits import Limits
+from services.scoring.answer_page.rate_limits import RateLimits
 from shared.web.rate_limit import RateLimit
 from tests.integration.scoring.stand import Scoring, link_of, requested
 
@@ -91,7 +91,7 @@ def asks(host: str, **headers: str) -> Request:
     ],
 )
 def test_client_is_who_the_proxy_says_when_it_may(host: str, forwarded: str, header: str, limited: bool) -> None:  # noqa: FBT001 - a column of the table
-    limits = Limits(RateLimit(per_second=1, burst=100), RateLimit(per_second=1, burst=2), header)
+    limits = RateLimits(RateLimit(per_second=1, burst=100), RateLimit(per_second=1, burst=2), header)
     headers = {"x_forwarded_for": forwarded} if forwarded else {}
     waits = [limits.wait(asks(host, **headers), secrets.token_hex(8)) for _ in range(3)]
     assert (waits[-1] > 0) is limited
@@ -99,12 +99,12 @@ def test_client_is_who_the_proxy_says_when_it_may(host: str, forwarded: str, hea
 
 def test_nobody_escapes_the_limit_by_writing_addresses_of_their_own() -> None:
     """The last one is the proxy's; those before it came with the request."""
-    limits = Limits(RateLimit(per_second=1, burst=100), RateLimit(per_second=1, burst=2), "x-forwarded-for")
+    limits = RateLimits(RateLimit(per_second=1, burst=100), RateLimit(per_second=1, burst=2), "x-forwarded-for")
     invented = [asks("127.0.0.1", x_forwarded_for=f"9.9.9.{number}, 8.8.8.8") for number in range(3)]
     assert [limits.wait(each, secrets.token_hex(8)) > 0 for each in invented] == [False, False, True]
 
 
 def test_a_network_of_ipv6_counts_as_one() -> None:
-    limits = Limits(RateLimit(per_second=1, burst=100), RateLimit(per_second=1, burst=1))
+    limits = RateLimits(RateLimit(per_second=1, burst=100), RateLimit(per_second=1, burst=1))
     assert limits.wait(asks("2001:4860:4860::1"), "a") == 0
     assert limits.wait(asks("2001:4860:4860::2"), "b") > 0

@@ -137,7 +137,7 @@ async def test_machine_never_replaces_a_person(scoring: Scoring, client: httpx.A
         await client.post(link, data=form(scoring, score), headers=BROWSER)
         scoring.clock.moment += timedelta(seconds=2)
     assert await counted(scoring) == {9: 1}
-    answer = (await scoring.invitation(request.invitation_id)).heard
+    answer = (await scoring.invitation(request.invitation_id)).genuine_answer
     assert answer is not None
     assert (answer.score, answer.comment, answer.reasons) == (9, "Lovely.", ("taste",))
     await client.post(link, data={"score": "1"}, headers=BOT)
@@ -153,7 +153,7 @@ async def test_every_button_at_once_counts_nothing(scoring: Scoring, client: htt
     link = link_of(request.invitation_id)
     await asyncio.gather(*(client.post(link, data=form(scoring, score), headers=BROWSER) for score in range(11)))
     assert await counted(scoring) == {}
-    assert (await scoring.invitation(request.invitation_id)).heard is None
+    assert (await scoring.invitation(request.invitation_id)).genuine_answer is None
 
 
 async def test_person_who_changes_their_mind_is_believed(scoring: Scoring, client: httpx.AsyncClient) -> None:

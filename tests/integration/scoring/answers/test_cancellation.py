@@ -10,11 +10,11 @@ from uuid import UUID
 import httpx
 import pytest
 
-from services.scoring.answer_page.page_views import Views
+from services.scoring.answer_page.page_views import PageViewWriter
 from services.scoring.answers.record import Recorded
 from services.scoring.config import ScoringSettings
 from services.scoring.dashboard.live import Live
-from services.scoring.domain.bot_detection import View
+from services.scoring.domain.bot_detection import PageView
 from services.scoring.jobs import publish_scores
 from services.scoring.main import build_app
 from shared.database.db import Database
@@ -117,7 +117,7 @@ async def test_page_view_that_was_noted_is_stored(
 async def test_page_views_of_others_are_stored_when_one_of_them_leaves(
     tried: Scoring, scoring: Scoring, asked: list[UUID]
 ) -> None:
-    views, view = Views(tried.database.sessions), View(1, "GET", None, automatic=False, at=NOW)
+    views, view = PageViewWriter(tried.database.sessions), PageView(1, "GET", None, automatic=False, at=NOW)
     beside: dict[int, asyncio.Task[None]] = {}
 
     async def work(turn: int) -> None:
@@ -134,7 +134,7 @@ async def test_page_views_of_others_are_stored_when_one_of_them_leaves(
 
 
 async def test_page_views_that_a_lost_connection_loses_are_nobodys_error(tried: Scoring, asked: list[UUID]) -> None:
-    views, view = Views(tried.database.sessions), View(1, "GET", None, automatic=False, at=NOW)
+    views, view = PageViewWriter(tried.database.sessions), PageView(1, "GET", None, automatic=False, at=NOW)
     await tried.rows("ALTER TABLE page_views RENAME TO elsewhere")
     await tried.rows("CREATE VIEW page_views AS SELECT * FROM elsewhere")
     await tried.rows(

@@ -18,8 +18,8 @@ from uuid_utils.compat import uuid7
 
 from services.scoring.answers.record import Recorded, record
 from services.scoring.domain.answers import Entry
-from services.scoring.domain.bot_detection import Device, View, Visit
-from services.scoring.domain.history import Program, Score
+from services.scoring.domain.bot_detection import BotSignals, Device, PageView
+from services.scoring.domain.history import ImportedScore, PublishedProgram
 from services.scoring.files import imports
 from services.scoring.repository import page_views
 from shared.contract.events import (
@@ -50,7 +50,7 @@ WEIGHTS = {
     "confirm": 1,
     "import": 1,
 }
-PROGRAM = Program("after-purchase", 3, "After purchase", "Europe/Moscow")
+PROGRAM = PublishedProgram("after-purchase", 3, "After purchase", "Europe/Moscow")
 
 
 @dataclass
@@ -103,7 +103,12 @@ class World:
 
     async def say(self, times: int) -> None:
         """Let new and old respondents answer, change their mind, and answer late."""
-        said_by: list[dict[str, Any]] = [{"operator": "Anna"}, {"visit": Visit(crawler=True)}, {"visit": Visit()}, {}]
+        said_by: list[dict[str, Any]] = [
+            {"operator": "Anna"},
+            {"signals": BotSignals(crawler=True)},
+            {"signals": BotSignals()},
+            {},
+        ]
         entries = [
             Entry(
                 self.chance.choice(self.asked[-400:]).invitation_id,
@@ -140,7 +145,9 @@ class World:
         for _ in range(times):
             self.imported += self.chance.random() < 0.8 or not self.imported
             name = f"old-{self.imported}"
-            said = Score(name, self.imported % 11, now, customer_id=f"c-{self.imported % 500}", segments={"store": "A"})
+            said = ImportedScore(
+                name, self.imported % 11, now, customer_id=f"c-{self.imported % 500}", segments={"store": "A"}
+            )
             scores.append(said)
             self.scores[name] = said.score
         async with self.scoring.database.sessions.begin() as session:
@@ -176,12 +183,12 @@ class World:
         views = [
             (
                 self.chance.choice(self.asked[-400:]).invitation_id,
-                View(self.chance.randrange(1, 4), "GET", None, automatic=self.chance.random() < 0.3, at=now),
+                PageView(self.chance.randrange(1, 4), "GET", None, automatic=self.chance.random() < 0.3, at=now),
             )
             for _ in range(times)
         ]
         async with self.scoring.database.sessions.begin() as session:
-            await page_views.keep(session, views)
+            await page_views.add(session, views)
 
 
 async def test_figures_equal_a_recomputation_at_every_checkpoint(scoring: Scoring) -> None:

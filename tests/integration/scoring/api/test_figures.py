@@ -9,7 +9,7 @@ import pytest
 
 from services.scoring import repository
 from services.scoring.commands.verification import verify
-from services.scoring.domain.bot_detection import View
+from services.scoring.domain.bot_detection import PageView
 from services.scoring.repository import page_views
 from shared.contract.events import ContactAttempted, InvitationClosed, ProgramPublished, SurveyRequested
 from shared.contract.vocabulary import AttemptState, ChannelKind, InvitationOutcome
@@ -179,6 +179,6 @@ async def test_work_left_counts_what_the_ticks_must_do(scoring: Scoring) -> None
 async def test_page_views_never_hold_an_address(scoring: Scoring) -> None:
     request = await scoring.asked()
     async with scoring.database.sessions.begin() as session:
-        await page_views.keep(session, [(request.invitation_id, View(1, "GET", score=9, automatic=False, at=NOW))])
+        await page_views.add(session, [(request.invitation_id, PageView(1, "GET", score=9, automatic=False, at=NOW))])
     [view] = await scoring.rows("SELECT * FROM page_views")
     assert set(view) == {"id", "invitation_id", "step", "method", "score", "automatic", "at"}

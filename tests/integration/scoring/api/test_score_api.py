@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from services.scoring.dashboard.live import Live
-from services.scoring.domain.bot_detection import View
+from services.scoring.domain.bot_detection import PageView
 from services.scoring.repository import page_views, programs
 from services.scoring.web.score_queries import NpsQuery
 from shared.contract.events import (
@@ -105,9 +105,9 @@ async def test_funnel_knows_step_channel_and_hour(scoring: Scoring, client: http
     for request in (answered, opened, silent):
         await scoring.receive(sent(request.invitation_id, request.respondent_id))
     async with scoring.database.sessions.begin() as session:
-        seen = View(1, "GET", None, automatic=False, at=NOW)
+        seen = PageView(1, "GET", None, automatic=False, at=NOW)
         views = [(opened.invitation_id, seen), (silent.invitation_id, replace(seen, automatic=True))]
-        await page_views.keep(session, views)
+        await page_views.add(session, views)
     await scoring.score(answered, 9)
     await scoring.tick()
     found = await get(client, "/v1/funnel")

@@ -24,17 +24,17 @@ from pyarrow import parquet
 
 from services.scoring.commands.imports import lines_of, load
 from services.scoring.commands.verification import verify
-from services.scoring.domain.history import Program
+from services.scoring.domain.history import PublishedProgram
 from services.scoring.files import exports, tables
 from services.scoring.files.tables import Format, Table
-from services.scoring.repository.listing import Filter
+from services.scoring.repository.listing import AnswerFilter
 from shared import database_url
 from shared.config import Settings
 from shared.contract.events import RespondentErased
 from shared.database import embedded
 from tests.integration.scoring.stand import Scoring
 
-SHOP = Program("after-purchase", 3, "After purchase", "Europe/Moscow")
+SHOP = PublishedProgram("after-purchase", 3, "After purchase", "Europe/Moscow")
 NASTY = ["=1+1", "+7", "-1", "@SUM(A1)", "ok", "well", 'fine, "quoted"\nand broken', "Привет"]
 
 KNOWN_TO_IMPORT = ("external_id", "score", "answered_at", "customer_id", "comment", "reasons")
@@ -56,7 +56,7 @@ async def export(scoring: Scoring, path: Path, kind: Format, **wanted: Any) -> l
     steps: list[tuple[int, int]] = []
     await exports.answers(
         scoring.database.sessions,
-        Filter(**wanted),
+        AnswerFilter(**wanted),
         path,
         kind=kind,
         progress=lambda done, total: steps.append((done, total)),
@@ -178,7 +178,7 @@ async def test_export_that_breaks_leaves_the_old_file(scoring: Scoring, tmp_path
         raise OSError("no room")
 
     with pytest.raises(OSError, match="no room"):
-        await exports.answers(scoring.database.sessions, Filter(), path, kind=Format.CSV, progress=full)
+        await exports.answers(scoring.database.sessions, AnswerFilter(), path, kind=Format.CSV, progress=full)
     assert path.read_text() == "old"
     assert names(tmp_path) == ["a.csv"]
 
@@ -186,7 +186,11 @@ async def test_export_that_breaks_leaves_the_old_file(scoring: Scoring, tmp_path
 async def test_daily_figures_are_exported_with_their_sums(scoring: Scoring, tmp_path: Path) -> None:
     await some_answers(scoring)
     await exports.nps(
-        scoring.database.sessions, Filter(), tmp_path / "n.csv", kind=Format.CSV, progress=lambda _done, _total: None
+        scoring.database.sessions,
+        AnswerFilter(),
+        tmp_path / "n.csv",
+        kind=Format.CSV,
+        progress=lambda _done, _total: None,
     )
     with (tmp_path / "n.csv").open(newline="") as file:
         rows = {(row["dimension"], row["value"]): row for row in csv.DictReader(file)}

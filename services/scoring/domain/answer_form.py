@@ -1,0 +1,129 @@
+"""The answer page's form: what was sent, read into an entry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from services.scoring.domain import phone_numbers
+from services.scoring.domain.answers import Entry
+from services.scoring.domain.bot_detection import BotSignals, Device, is_crawler
+from services.scoring.domain.calls import BestTime, Callback
+from services.scoring.domain.invitations import Invitation, LinkVisit, ResolvedLink
+
+MAX_TEXT = 4000  # characters of a comment or of an answer to an extra question
+_SCORE = re.compile(r"10|[0-9]")
+_MILLISECONDS = re.compile(r"[0-9]{1,14}")
+_UNSTORABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+
+
+class Submission(LinkVisit, frozen=True, kw_only=True):
+    """A form sent from an answer page; `step` is what its link names, `fields` are in the order they were sent."""
+
+    step: int
+    fields: Sequence[tuple[str, str]]
+    user_agent: str
+    device: Device | None
+
+
+class _InvalidForm(ValueError):
+    pass
+
+
+def read_form(submission: Submission, resolved: ResolvedLink) -> Entry | None:
+    """Read a form as an entry about the invitation of its link; None when a field is invalid."""
+    form = dict(submission.fields)
+    signals = bot_signals(form, resolved, user_agent=submission.user_agent, at=submission.at)
+    try:
+        return _entry(submission, form, resolved.invitation, signals)
+    except _InvalidForm:
+        return None
+
+
+def bot_signals(form: Mapping[str, str], resolved: ResolvedLink, *, user_agent: str, at: datetime) -> BotSignals:
+    """Collect what tells a bot from a person; `at` is when the form was sent."""
+    return BotSignals(
+        crawler=is_crawler(user_agent),
+        trapped="trap" in form,
+        browser=user_agent.startswith("Mozilla/"),
+        dwell=_dwell(form.get("shown", ""), at),
+        links=resolved.links,
+        soon=resolved.soon,
+    )
+
+
+def score_of(text: str) -> int | None:
+    """Read a score from 0 to 10; None when the text is anything else."""
+    return int(text) if _SCORE.fullmatch(text) else None
+
+
+def clean(text: str) -> str:
+    """Remove control characters except tab and line feed, and lone surrogates: PostgreSQL stores neither."""
+    return _UNSTORABLE.sub("", text.replace("\r\n", "\n"))
+
+
+def _entry(submission: Submission, form: Mapping[str, str], invitation: Invitation, signals: BotSignals) -> Entry:
+    score = _score(form)
+    if "comment" not in form:  # the first page, which asks for the score alone
+        return Entry(
+            invitation.id, submission.at, score, step=submission.step, device=submission.device, signals=signals
+        )
+    return Entry(
+        invitation.id,
+        submission.at,
+        score,
+        reasons=tuple(value for name, value in submission.fields if name == "reasons"),
+        comment=_text(form["comment"]),
+        extra=_extra(submission.fields),
+        step=submission.step,
+        device=submission.device,
+        signals=signals,
+        callback=_callback(form, invitation),
+    )
+
+
+def _score(form: Mapping[str, str]) -> int | None:
+    sent = form.get("score")
+    if sent is None:
+        return None
+    if (score := score_of(sent)) is None:
+        raise _InvalidForm
+    return score
+
+
+def _extra(fields: Sequence[tuple[str, str]]) -> dict[str, str]:
+    return {name.removeprefix("extra."): _text(value) for name, value in fields if name.startswith("extra.")}
+
+
+def _callback(form: Mapping[str, str], invitation: Invitation) -> Callback | None:
+    """Read whether and where to call back; a phone number counts as a request, because the box is easily overlooked."""
+    if "best_time" not in form or not invitation.content.call_back:
+        return None
+    written = form.get("phone", "").strip()
+    if "callback" not in form and not written:
+        return Callback(wanted=False)
+    best_time = form["best_time"]
+    if best_time not in set(BestTime):
+        raise _InvalidForm
+    phone = phone_numbers.given(written, locale=invitation.locale)
+    return Callback(
+        wanted=True,
+        phone=written if phone is None else phone,
+        best_time=BestTime(best_time),
+        dialable=phone is not None,
+    )
+
+
+def _text(value: str) -> str:
+    if len(value) > MAX_TEXT:
+        raise _InvalidForm
+    return clean(value)
+
+
+def _dwell(shown: str, sent_at: datetime) -> timedelta | None:
+    """Return the time since the form was shown, from its own field in Unix milliseconds; None without a valid one.
+
+    A sender can forge it: a mail scanner does not.
+    """
+    return sent_at - datetime.fromtimestamp(int(shown) / 1000, UTC) if _MILLISECONDS.fullmatch(shown) else None

@@ -1,0 +1,70 @@
+"""The call desk's queue: due tasks, their leases, and what operators did."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.scoring.domain.calls import CallTask
+from services.scoring.repository import calls
+from services.scoring.repository.calls import HELD
+from shared.database import db
+
+_DUE = """FROM call_tasks t JOIN invitations i ON i.id = t.invitation_id
+WHERE t.state = 'open' AND t.due_at <= $1 AND t.due_until > $1 AND t.expires_at > $1 AND i.state = 'open'
+AND (t.lease_until IS NULL OR t.lease_until < clock_timestamp() OR t.leased_by = $2)"""
+_ORDER = """ORDER BY coalesce(t.leased_by = $2 AND t.lease_until > clock_timestamp(), false) DESC,
+t.kind = 'callback' DESC, t.appointed DESC, t.priority DESC, t.due_at"""
+_TAKE = f"""WITH next AS (SELECT t.task_id {_DUE} AND ($3::uuid IS NULL OR t.task_id = $3)
+{_ORDER} LIMIT 1 FOR UPDATE OF t SKIP LOCKED)
+UPDATE call_tasks t SET leased_by = $2, lease_until = clock_timestamp() + $4::interval
+FROM next WHERE t.task_id = next.task_id RETURNING t.*, t.leased_by AS held_by"""  # noqa: S608 - constants only
+
+
+async def take(
+    session: AsyncSession, operator: str, *, now: datetime, lease: timedelta, task_id: UUID | None = None
+) -> CallTask | None:
+    """Lease one due task, this one or the next: one's own, who asked for it, appointments, priority, the oldest."""
+    rows = await db.fetch(session, _TAKE, now, operator, task_id, lease)
+    return calls.of_row(rows[0]) if rows else None
+
+
+_QUEUE = f"SELECT t.*, {HELD} {_DUE} {_ORDER} LIMIT 50"
+_COUNT = """SELECT count(*) FILTER (WHERE t.due_at <= $1 AND t.due_until > $1
+AND (t.lease_until IS NULL OR t.lease_until < clock_timestamp() OR t.leased_by = $2)) AS due,
+count(*) FILTER (WHERE t.kind = 'callback' AND t.due_at <= $1 AND t.due_until > $1
+AND (t.lease_until IS NULL OR t.lease_until < clock_timestamp() OR t.leased_by = $2)) AS callbacks,
+count(*) FILTER (WHERE t.due_at > $1) AS later, count(*) FILTER (WHERE t.due_at > $1 AND t.appointed) AS appointments,
+min(t.due_at) FILTER (WHERE t.due_at > $1) AS next_due
+FROM call_tasks t JOIN invitations i ON i.id = t.invitation_id
+WHERE t.state = 'open' AND i.state = 'open' AND t.expires_at > $1"""
+
+
+async def queue(session: AsyncSession, operator: str, *, now: datetime) -> tuple[list[CallTask], asyncpg.Record]:
+    """List what this operator may take now, best first, with counts of what is due and what comes later."""
+    due = await db.fetch(session, _QUEUE, now, operator)
+    counts = await db.fetch(session, _COUNT, now, operator)
+    return calls.of_rows(due), counts[0]
+
+
+_ANSWERED_BY = """SELECT operator FROM call_attempts WHERE task_id = $1 AND disposition = 'answered'
+ORDER BY attempt DESC LIMIT 1"""
+
+
+async def answered_by(session: AsyncSession, task_id: UUID) -> str | None:
+    """Name the operator whose call gave the answer."""
+    rows = await db.fetch(session, _ANSWERED_BY, task_id)
+    return rows[0]["operator"] if rows else None
+
+
+_COUNT_CALLS = """SELECT count(*) AS calls,
+count(*) FILTER (WHERE disposition NOT IN ('no_answer', 'busy', 'machine')) AS reached,
+count(*) FILTER (WHERE disposition = 'answered') AS answers FROM call_attempts WHERE operator = $1 AND at >= $2"""
+
+
+async def made_since(session: AsyncSession, operator: str, since: datetime) -> asyncpg.Record:
+    """Count this operator's calls, whom they reached, and the answers they got."""
+    return (await db.fetch(session, _COUNT_CALLS, operator, since))[0]

@@ -1,0 +1,44 @@
+"""Erasure of respondents: who they are and what they wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.contract.events import CallRequested, SurveyRequested
+from shared.database import db
+
+_LOCK_INVITATIONS = "SELECT id FROM invitations WHERE respondent_id = ANY($1::text[]) ORDER BY id FOR UPDATE"
+_PSEUDONYMISE = """UPDATE invitations i SET state = 'erased', respondent_id = p.pseudonym, customer_id = '',
+name = '', phone = '', occasion = jsonb_set(occasion, '{subject}', 'null')
+FROM unnest($1::text[], $2::text[]) AS p (respondent, pseudonym) WHERE i.respondent_id = p.respondent"""
+_PSEUDONYMISE_PURCHASES = """UPDATE purchases b SET respondent_id = p.pseudonym
+FROM unnest($1::text[], $2::text[]) AS p (respondent, pseudonym) WHERE b.respondent_id = p.respondent"""
+_ERASE = (
+    "UPDATE answers SET comment = NULL, extra = '{}' WHERE invitation_id = ANY($1::uuid[])",
+    """UPDATE answer_versions SET comment = NULL, extra = '{}'
+WHERE answer_id IN (SELECT answer_id FROM answers WHERE invitation_id = ANY($1::uuid[]))""",
+)
+
+
+async def lock_invitations(session: AsyncSession, respondents: Sequence[str]) -> list[UUID]:
+    """Hold every invitation of these respondents."""
+    return [row["id"] for row in await db.fetch(session, _LOCK_INVITATIONS, list(respondents))]
+
+
+async def erase(session: AsyncSession, ids: Sequence[UUID], *, pseudonyms: Mapping[str, str]) -> None:
+    """Forget who was asked and what they wrote; their scores stay counted, and are known to be of one person."""
+    for statement in (_PSEUDONYMISE, _PSEUDONYMISE_PURCHASES):
+        await db.fetch(session, statement, list(pseudonyms), list(pseudonyms.values()))
+    for statement in _ERASE:
+        await db.fetch(session, statement, list(ids))
+
+
+_DELETE_PARKED = "DELETE FROM parked WHERE topic = ANY($2::text[]) AND key = ANY($1::text[])"
+
+
+async def delete_parked(session: AsyncSession, respondents: Sequence[str]) -> None:
+    """Forget what of theirs could not be handled: a replay would bring them back."""
+    await db.fetch(session, _DELETE_PARKED, list(respondents), [SurveyRequested.topic, CallRequested.topic])

@@ -1,0 +1,41 @@
+"""Finds the invitations of answer links."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.scoring.domain.bot_detection import LINK_FETCH_WINDOW, SOON_AFTER_MESSAGE
+from services.scoring.domain.invitations import LinkVisit, ResolvedLink
+from services.scoring.repository import invitations
+from services.scoring.repository.invitations import COLUMNS, JOINS
+from shared.database import db
+
+_RESOLVE = f"""SELECT k.place, {COLUMNS},
+(SELECT count(DISTINCT v.score) FROM page_views v WHERE v.invitation_id = i.id AND v.at > k.at - $3::interval) AS links,
+EXISTS (SELECT FROM attempts t WHERE t.invitation_id = i.id AND t.state IN ('sent', 'delivered')
+AND t.at > k.at - $4::interval) AS soon
+FROM unnest($1::bytea[], $2::timestamptz[]) WITH ORDINALITY AS k (fingerprint, at, place)
+JOIN invitations i USING (fingerprint) {JOINS}"""  # noqa: S608 - column names only
+_LOCK = "SELECT id FROM invitations WHERE fingerprint = ANY($1::bytea[]) ORDER BY id FOR UPDATE"
+
+
+async def resolve(session: AsyncSession, visits: Sequence[LinkVisit]) -> list[ResolvedLink | None]:
+    """Find the invitation of each link, in the order of the visits; None where no invitation has this link."""
+    fingerprints, moments = [visit.fingerprint for visit in visits], [visit.at for visit in visits]
+    rows = await db.fetch(session, _RESOLVE, fingerprints, moments, LINK_FETCH_WINDOW, SOON_AFTER_MESSAGE)
+    found = {
+        row["place"]: ResolvedLink(invitation, row["links"], row["soon"])
+        for row, invitation in zip(rows, invitations.of_rows(rows), strict=True)
+    }
+    return [found.get(place) for place in range(1, len(visits) + 1)]
+
+
+async def resolve_and_lock(session: AsyncSession, visits: Sequence[LinkVisit]) -> list[ResolvedLink | None]:
+    """Resolve links and lock their invitations until the end of the transaction.
+
+    An invitation that commits between the two statements is not locked, so its link is None too.
+    """
+    locked = {row["id"] for row in await db.fetch(session, _LOCK, [visit.fingerprint for visit in visits])}
+    return [each if each and each.invitation.id in locked else None for each in await resolve(session, visits)]
