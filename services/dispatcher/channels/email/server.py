@@ -13,7 +13,7 @@ _DEFAULT_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 
 
 class BadSmtpUrl(ValueError):
-    """An SMTP URL must be smtp://, smtp+starttls:// or smtps://[user:password@]host[:port]."""
+    """The URL of an SMTP account must be smtp://, smtp+starttls:// or smtps://[user:password@]host[:port]."""
 
 
 @dataclass(frozen=True, slots=True)
