@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo
 import asyncpg
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from services.dispatcher.domain.hours import time_zone
 from services.dispatcher.messages import mime
 from services.dispatcher.repository.mailbox import Kept
 from services.dispatcher.repository.suppressions import Stored
 from shared.contract.events import Consent, Contact, EventRef, Id, ProgramRef, SurveyRequested
 from shared.contract.vocabulary import AttemptState, ChannelKind, InvitationOutcome, SuppressionReason
+from shared.zones import time_zone
 
 
 class AttemptHistory(BaseModel):

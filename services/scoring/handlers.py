@@ -16,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.answers import callbacks
 from services.scoring.answers.record import answered_series, invited_series
-from services.scoring.domain.answers import local_day
 from services.scoring.domain.dimensions import Key, Value, counted, wanted
 from services.scoring.domain.invitations import Content, Invitation, InvitationState, TriggerEvent
 from services.scoring.domain.score import Tally
@@ -44,6 +43,7 @@ from shared.database import db
 from shared.messaging import inbox
 from shared.web import links
 from shared.web.links import Purpose
+from shared.zones import local_day
 
 TOPICS = [topic.name for topic in (SURVEY_REQUESTS, SURVEY_PROGRAMS, SURVEY_DELIVERIES, SURVEY_CALLS)]
 

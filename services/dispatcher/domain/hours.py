@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import holidays
 
 from shared.contract.events import Window
+from shared.zones import time_zone
 
 _FAR = 90  # days: further ahead than any row of holidays
 
@@ -54,14 +55,6 @@ def _calendar(name: str) -> holidays.HolidayBase | None:
         return holidays.country_holidays(country, subdiv=subdivision or None)
     except NotImplementedError:
         return None
-
-
-def time_zone(name: str) -> ZoneInfo:
-    """Read an IANA name; what is none becomes UTC. Trigger names the program's where the respondent's is unknown."""
-    try:
-        return ZoneInfo(name)
-    except (KeyError, OSError, ValueError):  # unknown names, folders, and paths that lead out
-        return ZoneInfo("UTC")
 
 
 def next_day(moment: datetime) -> datetime:

@@ -12,7 +12,6 @@ from functools import cached_property, lru_cache
 from babel.dates import format_date
 
 from services.dispatcher.domain.chain import address_of
-from services.dispatcher.domain.hours import time_zone
 from services.dispatcher.domain.sms_text import fit_sms
 from services.dispatcher.domain.steps import Outgoing
 from services.dispatcher.messages import mime
@@ -23,6 +22,7 @@ from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import ChannelKind
 from shared.web import links
 from shared.web.links import Purpose
+from shared.zones import time_zone
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from services.scoring.domain.answers import zone
 from services.scoring.domain.calls import (
     CALLBACK_FOR,
     CallAttempt,
@@ -29,6 +28,7 @@ from shared.contract import cloudevents
 from shared.contract.events import CallAttempted, CallClosed, CallRequested, CallWithdrawn, Payload, RespondentOptedOut
 from shared.contract.vocabulary import CallDisposition, CallOutcome, ChannelKind, Service
 from shared.messaging import outbox
+from shared.zones import time_zone
 
 TICK = 500
 
@@ -79,7 +79,7 @@ async def _conclude(session: AsyncSession, tries: Sequence[CallAttempt], *, late
 
 
 def _slot(task: CallTask, earliest: datetime) -> Slot:
-    return next_slot(earliest, hours=task.hours, zone=zone(task.time_zone), expires_at=task.expires_at)
+    return next_slot(earliest, hours=task.hours, zone=time_zone(task.time_zone), expires_at=task.expires_at)
 
 
 async def _close(
@@ -170,7 +170,7 @@ def _request(change: CallbackChange, *, newly: bool) -> CallbackRequest:
     callback = change.callback or Callback(wanted=True)
     ends = change.at + CALLBACK_FOR
     hours = callback.best_time.hours
-    slot = next_slot(change.at, hours=hours, zone=zone(change.invitation.time_zone), expires_at=ends)
+    slot = next_slot(change.at, hours=hours, zone=time_zone(change.invitation.time_zone), expires_at=ends)
     return CallbackRequest(uuid7(), change.invitation, callback.phone, hours, slot, ends, newly)
 
 
@@ -192,7 +192,7 @@ async def request(session: AsyncSession, requested: Sequence[CallRequested], *, 
 
 def _first_slot(call: CallRequested, now: datetime) -> Slot:
     hours = Hours(call.window.start, call.window.end) if call.window else None
-    return next_slot(now, hours=hours, zone=zone(call.time_zone), expires_at=call.expires_at)
+    return next_slot(now, hours=hours, zone=time_zone(call.time_zone), expires_at=call.expires_at)
 
 
 async def withdraw(session: AsyncSession, withdrawn: Sequence[CallWithdrawn], *, now: datetime) -> None:

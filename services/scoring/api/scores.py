@@ -26,7 +26,6 @@ from services.scoring.api.score_schemas import (
     SampleOut,
     Series,
 )
-from services.scoring.domain.answers import local_day
 from services.scoring.domain.changes import WHOLE
 from services.scoring.domain.comparison import difference, smallest_sample
 from services.scoring.domain.dimensions import OWN
@@ -48,6 +47,7 @@ from services.scoring.web.strict_input import WRONG, ShortText, SingleValued
 from shared.clock import Clock
 from shared.database.db import Sessions
 from shared.web.problems import NotFound, Unprocessable
+from shared.zones import local_day
 
 TOO_MANY = f"There are {{}}, and at most {MOST_COUNTED} are taken: ask for fewer days, or for one segment."
 DEFAULT_DAYS = 90

@@ -20,7 +20,6 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 
 from services.scoring.commands.progress import Advance, progress_bar
 from services.scoring.config import ScoringSettings
-from services.scoring.domain.answers import zone
 from services.scoring.domain.history import ImportedScore, PublishedProgram
 from services.scoring.files import imports, tables
 from services.scoring.files.exports import SEGMENT
@@ -31,6 +30,7 @@ from shared.contract.vocabulary import Service
 from shared.database.db import Sessions
 from shared.database.opening import open_for_command
 from shared.messaging.codec import explain
+from shared.zones import time_zone
 
 app = typer.Typer(no_args_is_help=True, help="What an older tool collected.")
 
@@ -126,7 +126,7 @@ async def load(
     advance: Callable[[], None] = lambda: None,
 ) -> ImportReport:
     """Read to the end, a few hundred lines a transaction; a refused line is named by its number, never quoted."""
-    report, home = ImportReport(), zone(program.time_zone)
+    report, home = ImportReport(), time_zone(program.time_zone)
     while chunk := list(islice(lines, BATCH)):
         scores = []
         for number, fields in chunk:

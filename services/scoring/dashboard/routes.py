@@ -13,7 +13,6 @@ from pydantic import Field, model_validator
 
 from services.scoring.dashboard import charts, query, rows
 from services.scoring.dashboard.query import Overview, Wanted
-from services.scoring.domain.answers import local_day
 from services.scoring.domain.comparison import smallest_sample
 from services.scoring.domain.periods import Against, Days, Period, label_of
 from services.scoring.domain.score import FEW, Definition, bounds
@@ -26,6 +25,7 @@ from shared.clock import Clock
 from shared.config import StaffPages
 from shared.contract.vocabulary import Category
 from shared.database.db import Sessions
+from shared.zones import local_day
 
 PERIODS = (7, 30, 90, 365)
 DAILY_UNTIL, WEEKLY_UNTIL = 31, 200

@@ -18,7 +18,7 @@ from services.scoring.answers.callbacks import CallReport, LeaseLost, report
 from services.scoring.answers.record import Recorded
 from services.scoring.answers.writer import Writer
 from services.scoring.domain.answer_form import MAX_TEXT, clean, score_of
-from services.scoring.domain.answers import Entry, Refusal, zone
+from services.scoring.domain.answers import Entry, Refusal
 from services.scoring.domain.calls import CallTask, TaskKind, masked
 from services.scoring.domain.invitations import Invitation
 from services.scoring.domain.phone_numbers import readable
@@ -28,6 +28,7 @@ from shared.clock import Clock
 from shared.config import StaffPages
 from shared.contract.vocabulary import CallDisposition, Category, category_of
 from shared.database.db import Sessions
+from shared.zones import time_zone
 
 COOKIE = "operator"
 MIN_LATER, MAX_LATER = timedelta(minutes=4), timedelta(days=14)
@@ -196,10 +197,10 @@ def _line(task: CallTask, operator: str, now: datetime) -> dict[str, Any]:
         "task_id": task.task_id,
         "name": _short(task.name) or "No name",
         "phone": masked(task.phone),
-        "there": f"{now.astimezone(zone(task.time_zone)):%H:%M}",
+        "there": f"{now.astimezone(time_zone(task.time_zone)):%H:%M}",
         "try": task.tries + 1,
         "callback": task.kind is TaskKind.CALLBACK,
-        "appointment": f"{task.due_at.astimezone(zone(task.time_zone)):%H:%M}" if task.appointed else "",
+        "appointment": f"{task.due_at.astimezone(time_zone(task.time_zone)):%H:%M}" if task.appointed else "",
         "mine": task.held_by is not None and task.held_by == operator,
     }
 
@@ -211,7 +212,7 @@ def _short(name: str) -> str:
 
 
 def _call(task: CallTask, invitation: Invitation, now: datetime) -> dict[str, Any]:
-    here = now.astimezone(zone(task.time_zone))
+    here = now.astimezone(time_zone(task.time_zone))
     return {
         "task": task,
         "invitation": invitation,
@@ -255,7 +256,7 @@ def _later(form: FormData, task: CallTask, now: datetime) -> timedelta:
     """Read in how long to call again: minutes, or a time of the respondent's own clock. Raises ValueError."""
     at = form.get("at")
     if isinstance(at, str) and at:
-        later = datetime.fromisoformat(at).replace(tzinfo=zone(task.time_zone)) - now
+        later = datetime.fromisoformat(at).replace(tzinfo=time_zone(task.time_zone)) - now
     else:
         later = timedelta(minutes=int(str(form.get("minutes", "60"))))
     if not MIN_LATER <= later <= MAX_LATER:

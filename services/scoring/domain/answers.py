@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -15,6 +14,7 @@ from services.scoring.domain.bot_detection import SCORE_RUN_WINDOW, BotSignals, 
 from services.scoring.domain.calls import Callback
 from services.scoring.domain.invitations import Answer, Content, Invitation, InvitationState
 from shared.contract.vocabulary import AnswerMode, ChannelKind
+from shared.zones import local_day
 
 
 class Entry(Struct, frozen=True):
@@ -195,15 +195,3 @@ def _attributed(content: Content, entry: Entry) -> tuple[int, ChannelKind | None
     if channel is not None:
         return entry.step, channel
     return 0, ChannelKind.CALL if entry.mode is AnswerMode.OPERATOR else None
-
-
-def zone(name: str) -> ZoneInfo:
-    """Find a time zone; what nobody knows is UTC."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return ZoneInfo("UTC")
-
-
-def local_day(moment: datetime, zone_name: str) -> date:
-    return moment.astimezone(zone(zone_name)).date()

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid5
 
-from services.scoring.domain.answers import local_day
 from services.scoring.domain.dimensions import Value, counted
 from services.scoring.domain.invitations import Answer, Content, Invitation, InvitationState, TriggerEvent
 from shared.contract.events import Brand, Reasons, Thanks
 from shared.contract.vocabulary import AnswerMode, respondent_id
+from shared.zones import local_day
 
 SOURCE = "earshot/import"
 NOTHING_ASKED = Content(

@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from services.scoring.domain.answers import zone
 from services.scoring.domain.invitations import TriggerEvent
 from shared.contract.vocabulary import category_of
+from shared.zones import time_zone
 
 RETURN_WITHIN = timedelta(days=90)
 SILENT = "silent"
@@ -113,7 +113,7 @@ def _stages(journey: Journey) -> list[JourneyPart]:
         contact = contacts.get(step)
         if contact is None:
             return JourneyPart(stage, f"{step} {channel or 'link'} ?")
-        hour = contact.at.astimezone(zone(journey.time_zone)).hour
+        hour = contact.at.astimezone(time_zone(journey.time_zone)).hour
         return JourneyPart(stage, f"{step} {contact.channel} {hour:02}")
 
     stages = [JourneyPart("asked"), JourneyPart("people", journey.group)]

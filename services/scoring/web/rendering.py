@@ -10,9 +10,9 @@ from babel.dates import format_date
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from services.scoring.domain.answers import local_day, zone
 from services.scoring.domain.periods import Days
 from services.scoring.domain.score import nps
+from shared.zones import local_day, time_zone
 
 _MINUS, _SPACE = "−", "\N{NO-BREAK SPACE}"  # noqa: RUF001 - a real minus sign
 
@@ -41,7 +41,7 @@ def stretch(days: Days) -> str:
 
 def moment(at: datetime, zone_name: str, *, now: datetime) -> str:
     """Write a time of day, with its day unless that is today."""
-    local = at.astimezone(zone(zone_name))
+    local = at.astimezone(time_zone(zone_name))
     if local.date() == local_day(now, zone_name):
         return f"today {local:%H:%M}"
     return f"{format_date(local.date(), 'd MMM', locale='en')} {local:%H:%M}"

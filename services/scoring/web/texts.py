@@ -8,8 +8,8 @@ from datetime import datetime
 from babel import Locale
 from babel.dates import format_date
 
-from services.scoring.domain.answers import zone
 from services.scoring.domain.invitations import Invitation
+from shared.zones import time_zone
 
 _EN = {
     "title": "One question",
@@ -162,6 +162,6 @@ def about(invitation: Invitation, *, now: datetime) -> str:
 
 def day(invitation: Invitation, moment: datetime, *, now: datetime) -> str:
     """Write a day as the respondent would; the year only when it is another."""
-    local = moment.astimezone(zone(invitation.time_zone)).date()
+    local = moment.astimezone(time_zone(invitation.time_zone)).date()
     pattern = "d MMMM" if local.year == now.year else "d MMMM y"
     return format_date(local, pattern, locale=language_of(invitation.locale))

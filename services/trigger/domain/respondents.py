@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-import zoneinfo
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -17,10 +16,10 @@ from msgspec.structs import replace
 
 from shared.contract.events import Consent, Contact, Customer, Scalar
 from shared.contract.vocabulary import ChannelKind
+from shared.zones import is_time_zone
 
 _PLAIN_LOCAL = re.compile(r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*")
 _LOCALE = re.compile(r"[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8}){0,3}")
-_ZONES = frozenset(zoneinfo.available_timezones())
 
 
 class ContactCause(StrEnum):
@@ -193,5 +192,5 @@ _PARSERS: Mapping[str, Callable[[str, str], str | None]] = {
     "email": lambda text, _region: email_address(text),
     "phone": lambda text, region: phone_number(text, region=region),
     "locale": lambda text, _region: text if _LOCALE.fullmatch(text) else None,
-    "time_zone": lambda text, _region: text if text in _ZONES else None,
+    "time_zone": lambda text, _region: text if is_time_zone(text) else None,
 }

@@ -10,13 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.trigger.domain.deciding.batch import InstallationSettings
 from services.trigger.domain.deciding.cadence import CadenceDay, next_day
 from services.trigger.domain.programs.program import CompiledProgram
-from services.trigger.domain.programs.quotas import local_day
 from services.trigger.domain.touchpoints import CadenceDue
 from services.trigger.handlers.deciding import decide_internal
 from services.trigger.repository import cadences, respondents
 from services.trigger.repository.cadences import CadenceProgress
 from shared.contract.cloudevents import Event
 from shared.contract.vocabulary import Service
+from shared.zones import local_day
 
 BATCH = 500
 

@@ -16,13 +16,13 @@ from services.trigger.domain.deciding.cadence import CadenceDay
 from services.trigger.domain.deciding.cases import DecisionReason
 from services.trigger.domain.deciding.suppressions import StoredSuppression
 from services.trigger.domain.programs.program import CompiledProgram, by_priority
-from services.trigger.domain.programs.quotas import local_day
 from services.trigger.domain.respondents import Respondent
 from services.trigger.domain.sampling import spread_of
 from services.trigger.domain.touchpoints import CadenceDue, TriggerPayload
 from shared.contract.cloudevents import Event
 from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import ChannelKind, Service
+from shared.zones import local_day
 
 
 @dataclass(frozen=True, slots=True)

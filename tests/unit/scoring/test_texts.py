@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 import pytest
 
 from services.scoring.dashboard import charts
-from services.scoring.domain.answers import local_day, zone
 from services.scoring.domain.score import Figure, Tally
 from services.scoring.web import rendering, texts
+from shared.zones import local_day, time_zone
 
 
 @pytest.mark.parametrize("name", ["Mars/Base", "", "../etc/passwd", "Europe"])
 def test_zone_nobody_knows_is_utc(name: str) -> None:
-    assert zone(name).key == "UTC"
+    assert time_zone(name).key == "UTC"
 
 
 def test_day_is_that_of_the_zone() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from services.trigger.domain.sampling import SPREAD
+from shared.zones import time_zone
 
 EPOCH = date(2000, 1, 1)
 
@@ -27,7 +27,7 @@ class CadenceDay:
         return cls(day, period, -(-place * SPREAD // days), -(-(place + 1) * SPREAD // days))
 
     def begins_at(self, zone: str) -> datetime:
-        return datetime.combine(self.day, time(), zoneinfo.ZoneInfo(zone)).astimezone(UTC)
+        return datetime.combine(self.day, time(), time_zone(zone)).astimezone(UTC)
 
 
 def next_day(done_until: date | None, *, today: date, cadence: timedelta) -> date | None:

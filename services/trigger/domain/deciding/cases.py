@@ -12,13 +12,14 @@ import msgspec
 from services.trigger.domain.deciding.suppressions import StoredSuppression
 from services.trigger.domain.programs.event_fields import EventFields, Fields
 from services.trigger.domain.programs.program import CompiledProgram
-from services.trigger.domain.programs.quotas import Quota, QuotaKey, local_day
+from services.trigger.domain.programs.quotas import Quota, QuotaKey
 from services.trigger.domain.programs.segments import segments_of
 from services.trigger.domain.programs.timing import goes_out_at, not_ahead
 from services.trigger.domain.respondents import Respondent
 from services.trigger.domain.touchpoints import TouchpointRecord, TriggerPayload, is_completion, with_details
 from shared.contract.cloudevents import Event
 from shared.contract.vocabulary import ChannelKind
+from shared.zones import local_day
 
 
 class DecisionReason(StrEnum):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zoneinfo
 from datetime import timedelta
 from typing import Annotated, Literal
 
@@ -11,9 +10,9 @@ import holidays
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StringConstraints
 
 from shared.contract.events import Id
+from shared.zones import is_time_zone
 
 _UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
-_ZONES = frozenset(zoneinfo.available_timezones())
 LONGEST = timedelta(days=3650)
 
 
@@ -30,7 +29,7 @@ def _write_duration(duration: timedelta) -> str:
 
 
 def _known_zone(zone: str) -> str:
-    if zone not in _ZONES:
+    if not is_time_zone(zone):
         raise ValueError("no such time zone; names look like Europe/Moscow")
     return zone
 

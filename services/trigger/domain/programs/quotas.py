@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import zoneinfo
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -28,7 +27,3 @@ class QuotaKey(NamedTuple):
     name: str
     value: str
     day: date
-
-
-def local_day(moment: datetime, zone: str) -> date:
-    return moment.astimezone(zoneinfo.ZoneInfo(zone)).date()

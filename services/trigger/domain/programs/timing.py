@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from datetime import UTC, datetime, time, timedelta
+
+from shared.zones import time_zone
 
 MOST_AHEAD = timedelta(days=1)  # a clock may be wrong, or a time zone; beyond that a date is
 
@@ -18,7 +19,7 @@ def goes_out_at(moment: datetime, *, at: time | None, zone: str, now: datetime) 
     moment = max(moment, now)
     if at is None:
         return moment
-    there = zoneinfo.ZoneInfo(zone)
+    there = time_zone(zone)
     day = moment.astimezone(there).date()
     candidates = (datetime.combine(day + timedelta(days=n), at, there).astimezone(UTC) for n in range(2))
     return next(candidate for candidate in candidates if candidate >= moment)
