@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.answers import callbacks
 from services.scoring.answers.record import answered_series, invited_series
-from services.scoring.domain.dimensions import Key, Value, counted, wanted
+from services.scoring.domain.dimensions import BucketKey, DimensionValue, counted_dimensions, segment_values
 from services.scoring.domain.invitations import Content, Invitation, InvitationState, TriggerEvent
 from services.scoring.domain.score import Tally
 from services.scoring.repository import deliveries, erasure, invitations, programs, webhooks, withdrawals
@@ -52,8 +52,8 @@ TOPICS = [topic.name for topic in (SURVEY_REQUESTS, SURVEY_PROGRAMS, SURVEY_DELI
 class Changes:
     """What a batch adds to the series."""
 
-    tallies: defaultdict[Key, Tally] = field(default_factory=lambda: defaultdict(Tally))
-    invited: Counter[Key] = field(default_factory=Counter)
+    tallies: defaultdict[BucketKey, Tally] = field(default_factory=lambda: defaultdict(Tally))
+    invited: Counter[BucketKey] = field(default_factory=Counter)
 
 
 class Handlers:
@@ -120,7 +120,7 @@ async def on_requested(
     """Know the link, and count who is asked on the day they are asked. Raises UnknownLinkKey."""
     zones = await programs.program_zones(session)
     known = await dimensions.admit(
-        session, [value for request in requested for value in wanted(request.program.id, request.segments)]
+        session, [value for request in requested for value in segment_values(request.program.id, request.segments)]
     )
     new = [
         LinkedInvitation(_invitation(request, zones, known), _fingerprint(request, link_secrets))
@@ -131,14 +131,14 @@ async def on_requested(
     await withdrawals.withdraw(session, list(gone))
     asked = [linked.invitation for linked in new if linked.invitation.id in added - gone]
     changes.invited.update(invited_series([invitation for invitation in asked if invitation.counted]))
-    await journeys.changed(session, added)
+    await journeys.mark_pending(session, added)
 
 
 def _fingerprint(request: SurveyRequested, link_secrets: Mapping[str, str]) -> bytes:
     return links.fingerprint(links.token(link_secrets, request.link_key, Purpose.ANSWER, request.invitation_id))
 
 
-def _invitation(request: SurveyRequested, zones: Mapping[str, str], known: set[Value]) -> Invitation:
+def _invitation(request: SurveyRequested, zones: Mapping[str, str], known: set[DimensionValue]) -> Invitation:
     program_zone = zones.get(request.program.id, request.time_zone)
     return Invitation(
         id=request.invitation_id,
@@ -153,7 +153,9 @@ def _invitation(request: SurveyRequested, zones: Mapping[str, str], known: set[V
         occasion=msgspec.convert(request.event, TriggerEvent, from_attributes=True),
         content=Content.model_validate(request, from_attributes=True),
         segments=request.segments,
-        dimensions=counted(request.program.id, request.segments, version=request.program.version, known=known),
+        dimensions=counted_dimensions(
+            request.program.id, request.segments, version=request.program.version, known=known
+        ),
         expires_at=request.expires_at,
         invited_day=local_day(request.send_at, program_zone),
         state=InvitationState.OPEN,
@@ -174,7 +176,7 @@ async def on_withdrawn(session: AsyncSession, withdrawn: Sequence[SurveyWithdraw
     changes.invited.subtract(invited_series(taken))
     for key, tally in answered_series(taken):
         changes.tallies[key] += -tally
-    await journeys.changed(session, [each.id for each in taken])
+    await journeys.mark_pending(session, [each.id for each in taken])
 
 
 async def on_erased(session: AsyncSession, erased: Sequence[RespondentErased], *, now: datetime) -> None:

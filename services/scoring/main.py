@@ -14,13 +14,13 @@ from services.scoring.answer_page.rate_limits import RateLimits
 from services.scoring.answer_page.routes import AnswerPages
 from services.scoring.answers import callbacks
 from services.scoring.answers.writer import Writer
-from services.scoring.api.answers import Api
+from services.scoring.api.answers import AnswersApi
 from services.scoring.api.scores import ScoreApi
 from services.scoring.config import ScoringSettings
 from services.scoring.dashboard import manual
 from services.scoring.dashboard.live import Live
 from services.scoring.dashboard.routes import Dashboard
-from services.scoring.dashboard.settings import YardstickForms
+from services.scoring.dashboard.settings import SettingsForms
 from services.scoring.desk.routes import Desk
 from services.scoring.desk.suspects import Suspects
 from services.scoring.handlers import TOPICS, Handlers
@@ -80,9 +80,9 @@ def build_app(
     app.include_router(Desk(sessions, writer, clock, settings.staff_pages, settings.desk_lease).router())
     app.include_router(manual.router(settings.staff_pages))
     app.include_router(Suspects(sessions, writer, clock, settings.staff_pages).router())
-    app.include_router(Api(sessions, writer, clock, settings.desk_lease).router())
+    app.include_router(AnswersApi(sessions, writer, clock, settings.desk_lease).router())
     app.include_router(ScoreApi(sessions, clock).router())
-    app.include_router(YardstickForms(sessions).router())
+    app.include_router(SettingsForms(sessions).router())
     app.include_router(Webhooks(sessions, WebhookSender(sessions, settings.webhook_networks)).router())
     app.include_router(Dashboard(sessions, clock, settings.staff_pages).router())
     app.include_router(Live(sessions, stop or asyncio.Event(), health).router())

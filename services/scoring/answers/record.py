@@ -14,12 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.scoring.answers import callbacks, publishing
-from services.scoring.domain.alerts import is_news
+from services.scoring.domain.alerts import is_reported
 from services.scoring.domain.answer_form import Submission, read_form
 from services.scoring.domain.answers import AnswerVersion, Entry, Refusal, amended, suspicion
 from services.scoring.domain.bot_detection import Suspicion
 from services.scoring.domain.calls import CallAttempt, CallTask
-from services.scoring.domain.dimensions import Key, answer_keys, invited_keys
+from services.scoring.domain.dimensions import BucketKey, answer_keys, invited_keys
 from services.scoring.domain.invitations import Answer, Invitation
 from services.scoring.domain.score import Tally
 from services.scoring.repository import answers, invitations, links
@@ -142,8 +142,8 @@ def _counters_statement(versions: Sequence[AnswerVersion]) -> db.Write | None:
     alike: defaultdict[Hashable, list[AnswerVersion]] = defaultdict(list)
     for version in versions:
         alike[_counted_by(version)].append(version)
-    times: defaultdict[Tally, Counter[Key]] = defaultdict(Counter)
-    answered: Counter[Key] = Counter()
+    times: defaultdict[Tally, Counter[BucketKey]] = defaultdict(Counter)
+    answered: Counter[BucketKey] = Counter()
     for first, *others in alike.values():
         count, invitation, before, after = 1 + len(others), first.invitation, first.before, first.after
         if before:
@@ -156,7 +156,7 @@ def _counters_statement(versions: Sequence[AnswerVersion]) -> db.Write | None:
                 invited_keys(invitation.program, invitation.dimensions, invitation.invited_day),
                 gained * count,
             )
-    changes: defaultdict[Key, Tally] = defaultdict(Tally)
+    changes: defaultdict[BucketKey, Tally] = defaultdict(Tally)
     for tally, counted in times.items():
         for key, count in counted.items():
             changes[key] += tally * count
@@ -181,16 +181,16 @@ def _said(answer: Answer | None) -> Hashable:
     )
 
 
-def _add(to: Counter[Key], keys: Sequence[Key], count: int) -> None:
+def _add(to: Counter[BucketKey], keys: Sequence[BucketKey], count: int) -> None:
     for key in keys:
         to[key] += count
 
 
-def _keys(invitation: Invitation, answer: Answer) -> list[Key]:
+def _keys(invitation: Invitation, answer: Answer) -> list[BucketKey]:
     return answer_keys(invitation.program, invitation.dimensions, answer)
 
 
-def answered_series(asked: Sequence[Invitation]) -> Iterator[tuple[Key, Tally]]:
+def answered_series(asked: Sequence[Invitation]) -> Iterator[tuple[BucketKey, Tally]]:
     """Name every series the answers of these count in, with what they add to it."""
     for each in asked:
         if each.answer is not None:
@@ -198,7 +198,7 @@ def answered_series(asked: Sequence[Invitation]) -> Iterator[tuple[Key, Tally]]:
                 yield key, each.answer.tally
 
 
-def invited_series(asked: Sequence[Invitation]) -> Counter[Key]:
+def invited_series(asked: Sequence[Invitation]) -> Counter[BucketKey]:
     """Count invitations in every series they belong to."""
     return Counter(key for each in asked for key in invited_keys(each.program, each.dimensions, each.invited_day))
 
@@ -228,7 +228,7 @@ def _event(version: AnswerVersion) -> cloudevents.Event[Payload]:
 def _alerts(versions: Sequence[AnswerVersion]) -> list[cloudevents.Event[Payload]]:
     """Tell of news; what only comes back after a machine was told of when it was said."""
     said = [each for each in versions if each.invitation.counted and each.suspicion is None]
-    return [_alert(each) for each in said if is_news(each.before, each.after)]
+    return [_alert(each) for each in said if is_reported(each.before, each.after)]
 
 
 def _alert(version: AnswerVersion) -> cloudevents.Event[Payload]:

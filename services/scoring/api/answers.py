@@ -27,7 +27,7 @@ from services.scoring.domain.answers import Entry, Refusal
 from services.scoring.domain.calls import CallTask, TaskKind
 from services.scoring.repository import call_queue, calls, listing
 from services.scoring.web.score_queries import AnswersQuery, cursor_of
-from services.scoring.web.strict_input import WRONG, SingleValued
+from services.scoring.web.strict_input import INVALID_REQUEST, SingleValued
 from shared.clock import Clock
 from shared.contract.vocabulary import CallDisposition, category_of
 from shared.database.db import Sessions
@@ -38,7 +38,7 @@ _LEASE_LOST = "Another operator has it, its time is over, or it was closed: take
 
 
 @dataclass(frozen=True, slots=True)
-class Api:
+class AnswersApi:
     sessions: Sessions
     writer: Writer
     clock: Clock
@@ -103,7 +103,7 @@ class Api:
         """Note a try that gave no answer."""
         task = await self._load(task_id)
         if body.disposition is CallDisposition.ANSWERED and task.kind is TaskKind.SURVEY:
-            raise Unprocessable(WRONG, "Send an answer to /answer.")
+            raise Unprocessable(INVALID_REQUEST, "Send an answer to /answer.")
         said = CallReport(task_id, body.operator, body.disposition, timedelta(minutes=body.minutes))
         try:
             async with self.sessions.begin() as session:

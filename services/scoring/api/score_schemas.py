@@ -11,29 +11,29 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from services.scoring.domain.changes import ScoreChange
-from services.scoring.domain.comparison import Difference
-from services.scoring.domain.funnel import Funnel, Group, StepCounts
-from services.scoring.domain.score import Definition, Figure, Interval, wald
-from services.scoring.repository.scores.comparisons import Effect
-from services.scoring.web.strict_input import Points, ShortText, StrictInput
+from services.scoring.domain.comparison import ScoreDifference
+from services.scoring.domain.funnel import Funnel, ReturnGroup, StepCounts
+from services.scoring.domain.score import Definition, Figure, ScoreInterval, wald
+from services.scoring.repository.scores.comparisons import AnnotationEffect
+from services.scoring.web.strict_input import ScorePoints, ShortText, StrictInput
 
 
-class Bounds(BaseModel):
+class IntervalOut(BaseModel):
     low: float
     high: float
 
     @classmethod
-    def of(cls, interval: Interval | None) -> Self | None:
+    def of(cls, interval: ScoreInterval | None) -> Self | None:
         return None if interval is None else cls(low=round(interval.low, 2), high=round(interval.high, 2))
 
 
-class ByMode(BaseModel):
+class ModeCounts(BaseModel):
     self: int
     operator: int
     imported: int
 
 
-class Series(BaseModel):
+class SeriesOut(BaseModel):
     """One value of the dimension, or of two crossed, in one period of it when a period was asked for."""
 
     value: str
@@ -45,11 +45,11 @@ class Series(BaseModel):
     passives: int
     detractors: int
     nps: float | None
-    interval: Bounds | None
-    wald: Bounds | None
+    interval: IntervalOut | None
+    wald: IntervalOut | None
     invited: int
     response_rate: float | None
-    by_mode: ByMode
+    by_mode: ModeCounts
     suspects: int
     definition: Definition
 
@@ -66,11 +66,11 @@ class Series(BaseModel):
             passives=tally.passives,
             detractors=tally.detractors,
             nps=_rounded(figure.nps),
-            interval=Bounds.of(figure.interval),
-            wald=Bounds.of(wald(tally)),
+            interval=IntervalOut.of(figure.interval),
+            wald=IntervalOut.of(wald(tally)),
             invited=figure.invited,
             response_rate=None if rate is None else round(rate, 4),
-            by_mode=ByMode(self=tally.themselves, operator=tally.operators, imported=tally.imported),
+            by_mode=ModeCounts(self=tally.themselves, operator=tally.operators, imported=tally.imported),
             suspects=tally.suspects,
             definition=definition,
         )
@@ -84,7 +84,7 @@ class Nps(BaseModel):
     segment: str | None
     definition: Definition
     confidence: float
-    series: list[Series]
+    series: list[SeriesOut]
     next: str | None = Field(default=None, exclude_if=lambda none: none is None)  # only where the list goes on
 
 
@@ -92,24 +92,24 @@ class DifferenceOut(BaseModel):
     """After less before in points; significant when the interval leaves 0 out."""
 
     points: float
-    interval: Bounds
+    interval: IntervalOut
     p_value: float
     significant: bool
 
     @classmethod
-    def of(cls, found: Difference | None) -> Self | None:
+    def of(cls, found: ScoreDifference | None) -> Self | None:
         if found is None:
             return None
         low, high = round(found.interval.low, 2), round(found.interval.high, 2)
         return cls(
             points=round(found.points, 2),
-            interval=Bounds(low=low, high=high),
+            interval=IntervalOut(low=low, high=high),
             p_value=round(found.p_value, 6),
             significant=found.significant,
         )
 
 
-class MovedOut(BaseModel):
+class ChangeOut(BaseModel):
     """`before` and `after` are scores; of `reason` and `praise`, the percentage of answers that name it."""
 
     dimension: str
@@ -129,7 +129,7 @@ class MovedOut(BaseModel):
         )
 
 
-class MovesOut(BaseModel):
+class ChangesOut(BaseModel):
     """Of `compared` series about `by_chance` would show here although nothing changed."""
 
     program: str
@@ -137,15 +137,15 @@ class MovesOut(BaseModel):
     to: date
     before_from: date
     before_to: date
-    before: Series
-    after: Series
+    before: SeriesOut
+    after: SeriesOut
     difference: DifferenceOut | None
     compared: int
     by_chance: float
-    moved: list[MovedOut]
+    moved: list[ChangeOut]
 
 
-class CameOut(BaseModel):
+class StepCountsOut(BaseModel):
     """Of a segment only `answered` is counted by contact; the rest is null."""
 
     reached: int | None
@@ -158,12 +158,12 @@ class CameOut(BaseModel):
         return cls(reached=reached, opened=opened, answered=came.answered)
 
 
-class StepOut(CameOut):
+class StepOut(StepCountsOut):
     step: int
     channel: str
 
 
-class HourOut(CameOut):
+class HourOut(StepCountsOut):
     """`hour` of the respondent's day; null when no contact is known to which the answer is owed."""
 
     hour: int | None
@@ -179,13 +179,13 @@ class FunnelOut(BaseModel):
     silent: int
     silent_share: float | None
     waiting: int
-    by_channel: dict[str, CameOut]
+    by_channel: dict[str, StepCountsOut]
     by_step: list[StepOut]
     by_hour: list[HourOut] | None
 
     @classmethod
     def of(cls, funnel: Funnel, *, of_segment: bool) -> Self:
-        came_of = partial(CameOut.of, of_segment=of_segment)
+        came_of = partial(StepCountsOut.of, of_segment=of_segment)
         hours = sorted(funnel.by_hour.items(), key=lambda item: (item[0] is None, item[0] or 0))
         return cls(
             asked=funnel.asked,
@@ -204,7 +204,7 @@ class FunnelOut(BaseModel):
         )
 
 
-class GroupOut(BaseModel):
+class ReturnGroupOut(BaseModel):
     group: str
     people: int
     returned: int
@@ -213,7 +213,7 @@ class GroupOut(BaseModel):
     revenue: dict[str, Decimal]
 
     @classmethod
-    def of(cls, group: Group) -> Self:
+    def of(cls, group: ReturnGroup) -> Self:
         return cls(
             group=group.name,
             people=group.people,
@@ -228,7 +228,7 @@ class ReturnsOut(BaseModel):
     """Who bought again within `days` of the purchase they were asked about."""
 
     days: int
-    groups: list[GroupOut]
+    groups: list[ReturnGroupOut]
 
 
 class AnnotationIn(StrictInput):
@@ -246,26 +246,26 @@ class AnnotationOut(BaseModel):
     program: str | None
     day: date
     text: str
-    before: Series
-    after: Series
+    before: SeriesOut
+    after: SeriesOut
     difference: DifferenceOut | None
 
     @classmethod
-    def of(cls, effect: Effect, definition: Definition) -> Self:
+    def of(cls, effect: AnnotationEffect, definition: Definition) -> Self:
         note = effect.annotation
         return cls(
             id=note.id,
             program=note.program,
             day=note.day,
             text=note.text,
-            before=Series.of(effect.before, definition),
-            after=Series.of(effect.after, definition),
+            before=SeriesOut.of(effect.before, definition),
+            after=SeriesOut.of(effect.after, definition),
             difference=DifferenceOut.of(effect.difference),
         )
 
 
 class BenchmarkIn(StrictInput):
-    nps: Points
+    nps: ScorePoints
     source: ShortText
 
 

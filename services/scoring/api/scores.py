@@ -16,34 +16,34 @@ from services.scoring.api.score_schemas import (
     AnnotationOut,
     BenchmarkIn,
     BenchmarkOut,
+    ChangeOut,
+    ChangesOut,
     DifferenceOut,
     FunnelOut,
-    GroupOut,
-    MovedOut,
-    MovesOut,
     Nps,
+    ReturnGroupOut,
     ReturnsOut,
     SampleOut,
-    Series,
+    SeriesOut,
 )
 from services.scoring.domain.changes import WHOLE
 from services.scoring.domain.comparison import difference, smallest_sample
-from services.scoring.domain.dimensions import OWN
+from services.scoring.domain.dimensions import OWN_DIMENSIONS
 from services.scoring.domain.funnel import funnel, returns
-from services.scoring.domain.journeys import RETURN_WITHIN, Parts
+from services.scoring.domain.journeys import RETURN_WITHIN, JourneyParts
 from services.scoring.domain.periods import Days
 from services.scoring.domain.score import CONFIDENCE, Figure
 from services.scoring.domain.slices import Slice, split_segment
 from services.scoring.repository import benchmarks
-from services.scoring.repository.annotations import Annotation, annotate, erase_annotation, noted
+from services.scoring.repository.annotations import Annotation, add_annotation, read_annotations, remove_annotation
 from services.scoring.repository.benchmarks import Benchmark
 from services.scoring.repository.programs import programs_by_use
 from services.scoring.repository.scores import comparisons, dimensions, figures, journeys
-from services.scoring.repository.scores.counting import TOLD_BY_ANSWERS
+from services.scoring.repository.scores.counting import ANSWER_DIMENSIONS
 from services.scoring.repository.scores.figures import MOST_COUNTED, TooManyToCount
 from services.scoring.web import strict_input
-from services.scoring.web.score_queries import MovesQuery, NpsQuery, PeriodQuery, SampleQuery, SegmentQuery
-from services.scoring.web.strict_input import WRONG, ShortText, SingleValued
+from services.scoring.web.score_queries import ChangesQuery, NpsQuery, PeriodQuery, SampleQuery, SegmentQuery
+from services.scoring.web.strict_input import INVALID_REQUEST, ShortText, SingleValued
 from shared.clock import Clock
 from shared.database.db import Sessions
 from shared.web.problems import NotFound, Unprocessable
@@ -66,7 +66,7 @@ class ScoreApi:
         asking.add_api_route("/funnel", self.funnel, methods=["GET"])
         asking.add_api_route("/returns", self.returns, methods=["GET"])
         asking.add_api_route("/annotations", self.annotations, methods=["GET"])
-        bare = APIRouter(dependencies=[Depends(strict_input.none)])
+        bare = APIRouter(dependencies=[Depends(strict_input.refuse_parameters)])
         bare.add_api_route("/annotations", self.annotate, methods=["POST"], status_code=HTTPStatus.CREATED)
         bare.add_api_route("/annotations/{annotation_id}", self.erase_annotation, methods=["DELETE"], status_code=204)
         bare.add_api_route("/benchmarks", self.benchmarks, methods=["GET"])
@@ -92,30 +92,30 @@ class ScoreApi:
         return Nps(
             **asked.model_dump(exclude={"period", "after", "limit"}),
             confidence=CONFIDENCE,
-            series=[Series.of(each, asked.definition) for each in page],
+            series=[SeriesOut.of(each, asked.definition) for each in page],
             next=following,
         )
 
-    async def moves(self, asked: Annotated[MovesQuery, Query()]) -> MovesOut:
+    async def moves(self, asked: Annotated[ChangesQuery, Query()]) -> ChangesOut:
         """Compare with the period before, or with the same days last year: the whole, and what moved significantly."""
         which = Slice(asked.program)
         async with self.sessions.begin() as session:
             now = await self._days(session, asked)
             then = now.against(asked.against)
-            before, after = [await figures.whole(session, comparisons.of_days(which, days)) for days in (then, now)]
-            moved = await comparisons.moves(session, which, now=now, then=then)
-        return MovesOut(
+            before, after = [await figures.whole(session, which.during(days)) for days in (then, now)]
+            moved = await comparisons.changes(session, which, now=now, then=then)
+        return ChangesOut(
             program=asked.program,
             from_=now.first,
             to=now.last,
             before_from=then.first,
             before_to=then.last,
-            before=Series.of(before, which.definition),
-            after=Series.of(after, which.definition),
+            before=SeriesOut.of(before, which.definition),
+            after=SeriesOut.of(after, which.definition),
             difference=DifferenceOut.of(difference(before.tally, after.tally)),
             compared=moved.compared,
             by_chance=moved.by_chance,
-            moved=[MovedOut.of(each) for each in moved.moved],
+            moved=[ChangeOut.of(each) for each in moved.significant],
         )
 
     async def sample(self, asked: Annotated[SampleQuery, Query()]) -> SampleOut:
@@ -139,14 +139,14 @@ class ScoreApi:
         """Say who of those asked in a period bought again within 90 days, by group and for the silent."""
         async with self.sessions.begin() as session:
             groups = returns(await _journeys(session, _slice(asked)))
-        return ReturnsOut(days=RETURN_WITHIN.days, groups=[GroupOut.of(group) for group in groups])
+        return ReturnsOut(days=RETURN_WITHIN.days, groups=[ReturnGroupOut.of(group) for group in groups])
 
     async def annotations(self, asked: Annotated[PeriodQuery, Query()]) -> list[AnnotationOut]:
         """Read annotated days with the score before and after them."""
         which = Slice(asked.program)
         async with self.sessions.begin() as session:
             days = await self._days(session, asked)
-            found = await noted(session, asked.program, days.first, days.last)
+            found = await read_annotations(session, asked.program, days.first, days.last)
             effects = await comparisons.effects(session, which, found, days=days)
         return [AnnotationOut.of(effect, which.definition) for effect in effects]
 
@@ -154,30 +154,30 @@ class ScoreApi:
         """Mark a day on which something changed."""
         annotation = Annotation(uuid7(), body.program, body.day, body.text)
         async with self.sessions.begin() as session:
-            await annotate(session, annotation)
+            await add_annotation(session, annotation)
         return {"id": annotation.id}
 
     async def erase_annotation(self, annotation_id: UUID) -> Response:
         async with self.sessions.begin() as session:
-            if not await erase_annotation(session, annotation_id):
+            if not await remove_annotation(session, annotation_id):
                 raise NotFound("No such annotation")
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def benchmarks(self) -> list[BenchmarkOut]:
         """Read what the score is held against."""
         async with self.sessions.begin() as session:
-            known = await benchmarks.benchmarks(session)
+            known = await benchmarks.read(session)
         return [BenchmarkOut(name=each.name, nps=each.nps, source=each.source) for each in known]
 
     async def put_benchmark(self, name: ShortText, body: BenchmarkIn) -> BenchmarkOut:
         """Add a benchmark, a competitor for one, or change it."""
         async with self.sessions.begin() as session:
-            await benchmarks.put_benchmark(session, Benchmark(name, body.nps, body.source))
+            await benchmarks.put(session, Benchmark(name, body.nps, body.source))
         return BenchmarkOut(name=name, nps=body.nps, source=body.source)
 
     async def erase_benchmark(self, name: str) -> Response:
         async with self.sessions.begin() as session:
-            if not await benchmarks.erase_benchmark(session, name):
+            if not await benchmarks.remove(session, name):
                 raise NotFound("No such benchmark")
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
@@ -196,18 +196,18 @@ def _slice(asked: SegmentQuery) -> Slice:
 async def _check(session: AsyncSession, split: list[str], which: Slice) -> None:
     """Refuse a dimension nobody ever counted: an empty answer would look like a figure."""
     if len(split) > 2 or len({*split}) < len(split):
-        raise Unprocessable(WRONG, "by takes one dimension, or two different ones with a comma between them.")
-    known = {*OWN, *await dimensions.names(session, which.program)}
+        raise Unprocessable(INVALID_REQUEST, "by takes one dimension, or two different ones with a comma between them.")
+    known = {*OWN_DIMENSIONS, *await dimensions.names(session, which.program)}
     unknown = {*split, *([which.segment[0]] if which.segment else [])} - known
     if unknown:
         raise Unprocessable(
-            WRONG, f"No such dimension: {', '.join(sorted(unknown))}. There is {', '.join(sorted(known))}."
+            INVALID_REQUEST, f"No such dimension: {', '.join(sorted(unknown))}. There is {', '.join(sorted(known))}."
         )
 
 
-async def _journeys(session: AsyncSession, which: Slice) -> Parts:
+async def _journeys(session: AsyncSession, which: Slice) -> JourneyParts:
     """Refuse what only an answer tells: zeros would look as if nobody had been asked."""
     await _check(session, [], which)
-    if which.segment and which.segment[0] in TOLD_BY_ANSWERS - {WHOLE[0]}:
-        raise Unprocessable(WRONG, f"Nobody was asked by {which.segment[0]}: only an answer tells it.")
+    if which.segment and which.segment[0] in ANSWER_DIMENSIONS - {WHOLE[0]}:
+        raise Unprocessable(INVALID_REQUEST, f"Nobody was asked by {which.segment[0]}: only an answer tells it.")
     return await journeys.sums(session, which)

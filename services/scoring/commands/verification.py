@@ -10,10 +10,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.dimensions import Key
+from services.scoring.domain.dimensions import BucketKey
 from services.scoring.domain.score import Tally
 from services.scoring.repository.scores import journeys, recomputed
-from services.scoring.repository.scores.journeys import Counter
+from services.scoring.repository.scores.journeys import JourneyCounter
 
 T = TypeVar("T")
 NIL = UUID(int=0)
@@ -36,10 +36,10 @@ async def verify(session: AsyncSession) -> list[str]:
 async def _journeys(session: AsyncSession) -> AsyncIterator[str]:
     """Count every journey again; of those that wait to be counted, take what they have added."""
     waiting, after = await journeys.pending(session), NIL
-    sums: defaultdict[Counter, Decimal] = defaultdict(Decimal)
+    sums: defaultdict[JourneyCounter, Decimal] = defaultdict(Decimal)
     while ids := await journeys.page(session, after, limit=PAGE):
         stored = await journeys.stored(session, ids)
-        known = await journeys.counted(session, set(ids) - waiting)
+        known = await journeys.current(session, set(ids) - waiting)
         for each in [*known.values(), *(stored[id_] for id_ in waiting & stored.keys())]:
             for counter, amount in each.counters.items():
                 sums[counter] += amount
@@ -50,7 +50,7 @@ async def _journeys(session: AsyncSession) -> AsyncIterator[str]:
             yield f"{counter}: stored {counters.get(counter, 0)}, recomputed {sums[counter]}"
 
 
-def _differences(stored: Mapping[Key, T], recomputed: Mapping[Key, T], *, nothing: T) -> list[str]:
+def _differences(stored: Mapping[BucketKey, T], recomputed: Mapping[BucketKey, T], *, nothing: T) -> list[str]:
     return [
         f"{key.program}|{key.dimension}|{key.value}|{key.day}: stored {stored.get(key, nothing)}, "
         f"recomputed {recomputed.get(key, nothing)}"

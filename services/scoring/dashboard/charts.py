@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import ceil, floor
 
 from services.scoring.domain.periods import label_year_before
-from services.scoring.domain.score import Figure, Interval, Tally
+from services.scoring.domain.score import Figure, ScoreInterval, Tally
 from shared.contract.vocabulary import Category, category_of
 
 
@@ -136,7 +136,7 @@ class Whisker:
     zero: float
 
 
-def whisker(score: float, interval: Interval, *, width: float) -> Whisker:
+def whisker(score: float, interval: ScoreInterval, *, width: float) -> Whisker:
     """Place a score and its interval on the whole scale, so that rows can be compared."""
 
     def x(points: float) -> float:
@@ -147,4 +147,4 @@ def whisker(score: float, interval: Interval, *, width: float) -> Whisker:
 
 def point(score: float, *, width: float) -> Whisker:
     """Place a score nobody gave an interval for."""
-    return whisker(score, Interval(score, score), width=width)
+    return whisker(score, ScoreInterval(score, score), width=width)

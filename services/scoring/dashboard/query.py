@@ -7,19 +7,19 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.changes import REASON, Moves
-from services.scoring.domain.comparison import Difference, difference
-from services.scoring.domain.funnel import Funnel, Group, funnel, reasons_moved, reasons_named, returns
-from services.scoring.domain.journeys import Parts
+from services.scoring.domain.changes import REASON, ScoreChanges
+from services.scoring.domain.comparison import ScoreDifference, difference
+from services.scoring.domain.funnel import Funnel, ReturnGroup, funnel, reason_changes, reason_tallies, returns
+from services.scoring.domain.journeys import JourneyParts
 from services.scoring.domain.periods import Against, Days, Period
 from services.scoring.domain.score import FEW, Definition, Figure, Tally
 from services.scoring.domain.slices import Slice
 from services.scoring.repository import benchmarks, programs, targets
-from services.scoring.repository.annotations import noted
+from services.scoring.repository.annotations import read_annotations
 from services.scoring.repository.benchmarks import Benchmark
 from services.scoring.repository.scores import comments, comparisons, counting, dimensions, figures, journeys
-from services.scoring.repository.scores.comments import Comments, Only
-from services.scoring.repository.scores.comparisons import Effect
+from services.scoring.repository.scores.comments import CommentFilter, Comments
+from services.scoring.repository.scores.comparisons import AnnotationEffect
 from shared.contract.events import PlanStep, Reasons
 
 OWN_SPLITS = ("answering_device", "mode", "step", "version")
@@ -36,7 +36,7 @@ class Wanted:
     period: Period
     against: Against
     by: str | None = None
-    only: Only = field(default_factory=Only)
+    only: CommentFilter = field(default_factory=CommentFilter)
     comments: int | None = None
 
 
@@ -44,7 +44,7 @@ class Wanted:
 class Trend:
     now: Sequence[Figure]
     year_before: Sequence[Figure]
-    effects: Sequence[Effect]
+    effects: Sequence[AnnotationEffect]
     target: float | None
 
 
@@ -54,7 +54,7 @@ class Overview:
 
     which: Slice
     whole: Figure
-    change: Difference | None
+    change: ScoreDifference | None
     trend: Trend
     suspects: Tally
     splits: Sequence[str]
@@ -62,10 +62,10 @@ class Overview:
     values: Sequence[Figure]
     reasons: Mapping[str, Tally]
     reason_texts: Reasons
-    moves: Moves
+    moves: ScoreChanges
     funnel: Funnel
     plan: Sequence[PlanStep]
-    groups: Sequence[Group]
+    groups: Sequence[ReturnGroup]
     comments: Comments
     most_words: int
     benchmarks: Sequence[Benchmark]
@@ -81,7 +81,7 @@ async def affordable(session: AsyncSession, wanted: Wanted) -> Wanted:
 
 async def read(session: AsyncSession, wanted: Wanted) -> Overview:
     which, program = wanted.which, wanted.which.program or ""
-    then = comparisons.of_days(which, wanted.days.against(wanted.against))
+    then = which.during(wanted.days.against(wanted.against))
     whole, before = await figures.whole(session, which), await figures.whole(session, then)
     splits = [*await dimensions.names(session, program), *OWN_SPLITS]
     by = wanted.by if wanted.by in splits else next(iter(_first_known(splits)))
@@ -110,7 +110,7 @@ async def read(session: AsyncSession, wanted: Wanted) -> Overview:
             limit=most_words,
         ),
         most_words=most_words,
-        benchmarks=await benchmarks.benchmarks(session),
+        benchmarks=await benchmarks.read(session),
     )
 
 
@@ -118,27 +118,27 @@ def _first_known(splits: Sequence[str]) -> list[str]:
     return [name for name in ("store", "channel", *splits) if name in splits]
 
 
-async def _reasons(session: AsyncSession, which: Slice, sums: Parts) -> Mapping[str, Tally]:
+async def _reasons(session: AsyncSession, which: Slice, sums: JourneyParts) -> Mapping[str, Tally]:
     """Count reasons by the day of the answer; in a segment by that of the invitation."""
     if which.segment:
-        return reasons_named(sums)
+        return reason_tallies(sums)
     return {value: tally for (_, value), tally in (await figures.tallies(session, which, [REASON])).items()}
 
 
-async def _moves(session: AsyncSession, wanted: Wanted, sums: Parts) -> Moves:
+async def _moves(session: AsyncSession, wanted: Wanted, sums: JourneyParts) -> ScoreChanges:
     """Say which parts of the program moved; in a segment, which of its reasons."""
     which, then = wanted.which, wanted.days.against(wanted.against)
     if which.segment is None:
-        return await comparisons.moves(session, which, now=wanted.days, then=then)
-    return reasons_moved(await journeys.sums(session, comparisons.of_days(which, then)), sums)
+        return await comparisons.changes(session, which, now=wanted.days, then=then)
+    return reason_changes(await journeys.sums(session, which.during(then)), sums)
 
 
 async def _trend(session: AsyncSession, wanted: Wanted) -> Trend:
     which, days = wanted.which, wanted.days
-    annotated = await noted(session, which.program, days.first, days.last)
+    annotated = await read_annotations(session, which.program, days.first, days.last)
     return Trend(
         await figures.series(session, which, period=wanted.period),
-        await figures.series(session, comparisons.of_days(which, days.year_before), period=wanted.period),
+        await figures.series(session, which.during(days.year_before), period=wanted.period),
         await comparisons.effects(session, which, annotated[-MOST_EFFECTS:], days=days),
-        await targets.target(session, which.program or ""),
+        await targets.read(session, which.program or ""),
     )

@@ -18,7 +18,7 @@ from services.scoring.domain.periods import Against, Days, Period, label_of
 from services.scoring.domain.score import FEW, Definition, bounds
 from services.scoring.domain.slices import Slice, split_segment
 from services.scoring.repository.programs import programs_by_use
-from services.scoring.repository.scores.comments import LOOKED_THROUGH, Only
+from services.scoring.repository.scores.comments import MOST_SCANNED, CommentFilter
 from services.scoring.web import rendering
 from services.scoring.web.score_queries import DaysQuery
 from shared.clock import Clock
@@ -96,7 +96,7 @@ class Dashboard:
             few=FEW,
             today=today,
             too_many=query.MOST_COUNTED if wanted.which.definition is not view.definition else None,
-            looked_through=LOOKED_THROUGH,
+            looked_through=MOST_SCANNED,
             **values,
         )
 
@@ -104,7 +104,7 @@ class Dashboard:
 def _wanted(view: View, days: Days, program: str | None) -> Wanted:
     which = Slice(program, days.first, days.last, split_segment(view.segment), view.definition)
     return Wanted(
-        which, days, view.period_of(days), view.against, view.by, Only(view.group, view.reason), view.comments
+        which, days, view.period_of(days), view.against, view.by, CommentFilter(view.group, view.reason), view.comments
     )
 
 
@@ -130,7 +130,7 @@ def _values(found: Overview, wanted: Wanted, now: datetime, today: date) -> dict
         "unfinished": label_of(today, wanted.period),
         "rows": rows.value_rows(found.values),
         "name_of": rows.name_of,
-        "moved": [rows.moved_line(each, found.reason_texts) for each in found.moves.moved[:6]],
+        "moved": [rows.moved_line(each, found.reason_texts) for each in found.moves.significant[:6]],
         "funnel": rows.funnel_bars(found.funnel, found.plan),
         "hours": rows.hour_bars(found.funnel, height=48, step=24),
         "praised": rows.reason_rows(found, praise=True),

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from uuid_utils.compat import uuid7
 
 from services.scoring.repository import benchmarks, targets
-from services.scoring.repository.annotations import Annotation, annotate, erase_annotation
+from services.scoring.repository.annotations import Annotation, add_annotation, remove_annotation
 from services.scoring.repository.benchmarks import Benchmark
-from services.scoring.web.strict_input import Points, ShortText
+from services.scoring.web.strict_input import ScorePoints, ShortText
 from shared.database.db import Sessions
 
 
@@ -43,12 +43,12 @@ class TargetForm(_Sent):
     """Without a number the program's own document counts again."""
 
     program: ShortText
-    nps: Points | None = None
+    nps: ScorePoints | None = None
 
 
 class BenchmarkForm(_Sent):
     name: ShortText
-    nps: Points
+    nps: ScorePoints
     source: ShortText
 
 
@@ -57,7 +57,7 @@ class BenchmarkName(_Sent):
 
 
 @dataclass(frozen=True, slots=True)
-class YardstickForms:
+class SettingsForms:
     sessions: Sessions
 
     def router(self) -> APIRouter:
@@ -71,25 +71,25 @@ class YardstickForms:
 
     async def annotate(self, sent: Annotated[AnnotationForm, Form()]) -> Response:
         async with self.sessions.begin() as session:
-            await annotate(session, Annotation(uuid7(), sent.program, sent.day, sent.text))
+            await add_annotation(session, Annotation(uuid7(), sent.program, sent.day, sent.text))
         return sent.done()
 
     async def remove_annotation(self, annotation_id: UUID, sent: Annotated[_Sent, Form()]) -> Response:
         async with self.sessions.begin() as session:
-            await erase_annotation(session, annotation_id)
+            await remove_annotation(session, annotation_id)
         return sent.done()
 
     async def set_target(self, sent: Annotated[TargetForm, Form()]) -> Response:
         async with self.sessions.begin() as session:
-            await targets.put_target(session, sent.program, sent.nps)
+            await targets.put(session, sent.program, sent.nps)
         return sent.done()
 
     async def put_benchmark(self, sent: Annotated[BenchmarkForm, Form()]) -> Response:
         async with self.sessions.begin() as session:
-            await benchmarks.put_benchmark(session, Benchmark(sent.name, sent.nps, sent.source))
+            await benchmarks.put(session, Benchmark(sent.name, sent.nps, sent.source))
         return sent.done()
 
     async def remove_benchmark(self, sent: Annotated[BenchmarkName, Form()]) -> Response:
         async with self.sessions.begin() as session:
-            await benchmarks.erase_benchmark(session, sent.name)
+            await benchmarks.remove(session, sent.name)
         return sent.done()

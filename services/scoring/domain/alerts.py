@@ -8,20 +8,20 @@ from datetime import date, datetime, timedelta
 
 from services.scoring.domain.changes import REASON, WHOLE, score_of
 from services.scoring.domain.comparison import difference
-from services.scoring.domain.dimensions import OWN
+from services.scoring.domain.dimensions import OWN_DIMENSIONS
 from services.scoring.domain.invitations import Answer
-from services.scoring.domain.score import FEW, Interval, Tally
+from services.scoring.domain.score import FEW, ScoreInterval, Tally
 from shared.contract.vocabulary import Category, category_of
 
 WINDOW = timedelta(days=7)
 CONFIDENCE = 0.99  # many values are compared every day: 95 % would cry wolf
 ANYWHERE = timedelta(hours=12)  # a day is over in every zone half a day after it is over in UTC
-PLACES_NOT = OWN - {WHOLE[0]}  # how an answer came is no place where a score can drop
+PLACES_NOT = OWN_DIMENSIONS - {WHOLE[0]}  # how an answer came is no place where a score can drop
 SHARE_OF_DROP = 0.25  # a reason that explains less of a drop is not its reason
 
 
 @dataclass(frozen=True, slots=True)
-class Week:
+class ComparedWeeks:
     """Seven days that are over everywhere, and the seven before them; days are inclusive."""
 
     first: date
@@ -34,13 +34,13 @@ class Week:
         return self.last - timedelta(days=self.last.weekday())
 
 
-def week_before(now: datetime) -> Week:
+def compared_weeks(now: datetime) -> ComparedWeeks:
     last = (now - ANYWHERE).date() - timedelta(days=1)
-    return Week(last - 2 * WINDOW + timedelta(days=1), last - WINDOW, last)
+    return ComparedWeeks(last - 2 * WINDOW + timedelta(days=1), last - WINDOW, last)
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class WeeklyChange:
     """One series in the week before and in this one."""
 
     program: str
@@ -56,23 +56,23 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Drop:
-    change: Change
-    interval: Interval
+class ScoreDrop:
+    change: WeeklyChange
+    interval: ScoreInterval
 
 
-def drops(changes: Sequence[Change]) -> list[Drop]:
+def drops(changes: Sequence[WeeklyChange]) -> list[ScoreDrop]:
     """Keep what fell: enough answers in both weeks, and an interval of the difference that lies under zero."""
     found = []
     for change in changes:
         if change.dimension not in PLACES_NOT and min(change.before.n, change.after.n) >= FEW:
             moved = difference(change.before, change.after, confidence=CONFIDENCE)
             if moved is not None and moved.interval.high < 0:
-                found.append(Drop(change, moved.interval))
+                found.append(ScoreDrop(change, moved.interval))
     return found
 
 
-def driver(drop: Change, *, among: Sequence[Drop], changes: Sequence[Change]) -> str | None:
+def driver(drop: WeeklyChange, *, among: Sequence[ScoreDrop], changes: Sequence[WeeklyChange]) -> str | None:
     """Name what made a whole program fall: what fell further, `store=Tverskaya`, or else `reason=wait`.
 
     A reason is one that so many more detractors tick that it explains a good part of the drop.
@@ -92,7 +92,7 @@ def driver(drop: Change, *, among: Sequence[Drop], changes: Sequence[Change]) ->
     return f"{REASON}={reason}" if reason is not None and rises[reason] >= -drop.points * SHARE_OF_DROP else None
 
 
-def is_news(before: Answer | None, after: Answer) -> bool:
+def is_reported(before: Answer | None, after: Answer) -> bool:
     """Whether this version makes a detractor of somebody who was none, or of one who is to be called back."""
     if not _counts_as_detractor(after):
         return False

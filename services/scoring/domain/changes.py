@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from services.scoring.domain.comparison import Difference, Share, difference, share_difference
+from services.scoring.domain.comparison import Proportion, ScoreDifference, difference, proportion_difference
 from services.scoring.domain.score import FEW, Tally
 
-Series = tuple[str, str]  # dimension, value
-WHOLE: Series = ("all", "")
+SeriesKey = tuple[str, str]  # dimension, value
+WHOLE: SeriesKey = ("all", "")
 REASON = "reason"  # ticked by passives and detractors
 PRAISE = "praise"  # ticked by promoters, who read another list
 
@@ -22,29 +22,35 @@ class ScoreChange:
     value: str
     before: float
     after: float
-    difference: Difference
+    difference: ScoreDifference
 
 
 @dataclass(frozen=True, slots=True)
-class Moves:
+class ScoreChanges:
     """What changed significantly, surest first. Of `compared` series one in twenty would by chance alone."""
 
     compared: int = 0
-    moved: list[ScoreChange] = field(default_factory=list)
+    significant: list[ScoreChange] = field(default_factory=list)
 
     @property
     def by_chance(self) -> float:
         return self.compared / 20
 
 
-def what_moved(before: Mapping[Series, Tally], after: Mapping[Series, Tally], *, enough: int = FEW) -> Moves:
+def significant_changes(
+    before: Mapping[SeriesKey, Tally], after: Mapping[SeriesKey, Tally], *, enough: int = FEW
+) -> ScoreChanges:
     """Compare what has `enough` answers in both periods; a reason as a share of WHOLE, which is itself not compared."""
     compared = list(_compare(before, after, enough=enough))
-    moved = [each for each in compared if each.difference.significant]
-    return Moves(len(compared), sorted(moved, key=lambda each: (each.difference.p_value, each.dimension, each.value)))
+    significant = [each for each in compared if each.difference.significant]
+    return ScoreChanges(
+        len(compared), sorted(significant, key=lambda each: (each.difference.p_value, each.dimension, each.value))
+    )
 
 
-def _compare(before: Mapping[Series, Tally], after: Mapping[Series, Tally], *, enough: int) -> Iterator[ScoreChange]:
+def _compare(
+    before: Mapping[SeriesKey, Tally], after: Mapping[SeriesKey, Tally], *, enough: int
+) -> Iterator[ScoreChange]:
     answers = before.get(WHOLE, Tally()).n, after.get(WHOLE, Tally()).n
     for series in sorted({*before, *after} - {WHOLE}):
         old, new = before.get(series, Tally()), after.get(series, Tally())
@@ -57,8 +63,8 @@ def _compare(before: Mapping[Series, Tally], after: Mapping[Series, Tally], *, e
 def _ticked(reason: str, old: Tally, new: Tally, answers: tuple[int, int]) -> Iterator[ScoreChange]:
     praised = old.promoters, new.promoters
     for dimension, ticked in ((REASON, (old.n - praised[0], new.n - praised[1])), (PRAISE, praised)):
-        then, now = (Share(count, of) for count, of in zip(ticked, answers, strict=True))
-        if any(ticked) and (changed := share_difference(then, now)):
+        then, now = (Proportion(count, of) for count, of in zip(ticked, answers, strict=True))
+        if any(ticked) and (changed := proportion_difference(then, now)):
             yield ScoreChange(dimension, reason, then.percent, now.percent, changed)
 
 

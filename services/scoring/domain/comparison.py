@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from math import ceil, hypot, sqrt
 from statistics import NormalDist
 
-from services.scoring.domain.score import CONFIDENCE, Estimate, Interval, Tally, deviations, nps
+from services.scoring.domain.score import CONFIDENCE, Estimate, ScoreInterval, Tally, deviations, nps
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ScoreDifference:
     """After less before, in points; `p_value` is how often chance alone does as much or more, both ways."""
 
     points: float
-    interval: Interval
+    interval: ScoreInterval
     p_value: float
 
     @property
@@ -27,7 +27,7 @@ class Difference:
         return not self.interval.low <= 0 <= self.interval.high
 
 
-def difference(before: Tally, after: Tally, *, confidence: float = CONFIDENCE) -> Difference | None:
+def difference(before: Tally, after: Tally, *, confidence: float = CONFIDENCE) -> ScoreDifference | None:
     """Compare two scores of different answers; None when either has none."""
     old, new = nps(before), nps(after)
     if old is None or new is None:
@@ -37,7 +37,7 @@ def difference(before: Tally, after: Tally, *, confidence: float = CONFIDENCE) -
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Proportion:
     """`part` of `whole` answers."""
 
     part: int
@@ -48,7 +48,9 @@ class Share:
         return 100 * self.part / self.whole if self.whole else 0.0
 
 
-def share_difference(before: Share, after: Share, *, confidence: float = CONFIDENCE) -> Difference | None:
+def proportion_difference(
+    before: Proportion, after: Proportion, *, confidence: float = CONFIDENCE
+) -> ScoreDifference | None:
     """Compare two shares in percentage points (Agresti and Caffo); None when either is of nothing."""
     if not (before.whole and after.whole):
         return None
@@ -58,10 +60,10 @@ def share_difference(before: Share, after: Share, *, confidence: float = CONFIDE
     return _difference(points, 100 * (is_ - was), error, confidence=confidence, limit=100)
 
 
-def _difference(points: float, adjusted: float, error: float, *, confidence: float, limit: float) -> Difference:
+def _difference(points: float, adjusted: float, error: float, *, confidence: float, limit: float) -> ScoreDifference:
     half = deviations(confidence) * error
-    interval = Interval(max(min(adjusted - half, points), -limit), min(max(adjusted + half, points), limit))
-    return Difference(points, interval, 2 * (1 - NormalDist().cdf(abs(adjusted) / error)))
+    interval = ScoreInterval(max(min(adjusted - half, points), -limit), min(max(adjusted + half, points), limit))
+    return ScoreDifference(points, interval, 2 * (1 - NormalDist().cdf(abs(adjusted) / error)))
 
 
 def smallest_sample(margin: float, *, like: Tally | None = None, confidence: float = CONFIDENCE) -> int:

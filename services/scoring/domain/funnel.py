@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from services.scoring.domain.changes import REASON, WHOLE, Moves, Series, what_moved
+from services.scoring.domain.changes import REASON, WHOLE, ScoreChanges, SeriesKey, significant_changes
 from services.scoring.domain.journeys import SILENT, JourneyPart
 from services.scoring.domain.score import Tally
 from shared.contract.vocabulary import Category
@@ -69,7 +69,7 @@ def funnel(sums: Mapping[JourneyPart, Decimal]) -> Funnel:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class ReturnGroup:
     """What one group did: `spent` on what they were asked about, `revenue` within 90 days of it, by currency."""
 
     name: str
@@ -83,10 +83,10 @@ class Group:
         return self.returned / self.people if self.people else None
 
 
-def returns(sums: Mapping[JourneyPart, Decimal]) -> list[Group]:
+def returns(sums: Mapping[JourneyPart, Decimal]) -> list[ReturnGroup]:
     """Say who bought again, by group and for the silent."""
     return [
-        Group(
+        ReturnGroup(
             name,
             int(sums.get(JourneyPart("people", name), 0)),
             int(sums.get(JourneyPart("returned", name), 0)),
@@ -102,7 +102,7 @@ def _money(sums: Mapping[JourneyPart, Decimal], stage: str, group: str) -> dict[
     return {currency: amount for (of, currency), amount in paid if of == group and amount}
 
 
-def reasons_named(sums: Mapping[JourneyPart, Decimal]) -> dict[str, Tally]:
+def reason_tallies(sums: Mapping[JourneyPart, Decimal]) -> dict[str, Tally]:
     """Say who named which reason, of those asked in a period."""
     found: dict[str, Tally] = {}
     for part, amount in sorted(sums.items()):
@@ -112,11 +112,11 @@ def reasons_named(sums: Mapping[JourneyPart, Decimal]) -> dict[str, Tally]:
     return found
 
 
-def reasons_moved(before: Mapping[JourneyPart, Decimal], after: Mapping[JourneyPart, Decimal]) -> Moves:
+def reason_changes(before: Mapping[JourneyPart, Decimal], after: Mapping[JourneyPart, Decimal]) -> ScoreChanges:
     """Say which reasons are named really more or less often, of all answers."""
-    return what_moved(_named(before), _named(after))
+    return significant_changes(_named(before), _named(after))
 
 
-def _named(sums: Mapping[JourneyPart, Decimal]) -> dict[Series, Tally]:
+def _named(sums: Mapping[JourneyPart, Decimal]) -> dict[SeriesKey, Tally]:
     answered = Tally((int(sums.get(JourneyPart("answered"), 0)), *(0,) * 10))  # how many is what counts here, not which
-    return {WHOLE: answered} | {(REASON, reason): tally for reason, tally in reasons_named(sums).items()}
+    return {WHOLE: answered} | {(REASON, reason): tally for reason, tally in reason_tallies(sums).items()}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid5
 
-from services.scoring.domain.dimensions import Value, counted
+from services.scoring.domain.dimensions import DimensionValue, counted_dimensions
 from services.scoring.domain.invitations import Answer, Content, Invitation, InvitationState, TriggerEvent
 from shared.contract.events import Brand, Reasons, Thanks
 from shared.contract.vocabulary import AnswerMode, respondent_id
@@ -46,7 +46,7 @@ class ImportedScore:
         return self.customer_id or f"imported-{self.external_id}"
 
 
-def invitation_of(said: ImportedScore, program: PublishedProgram, *, known: set[Value]) -> Invitation:
+def invitation_of(said: ImportedScore, program: PublishedProgram, *, known: set[DimensionValue]) -> Invitation:
     """Make what an answer hangs on: open to nobody, and no part of any response rate."""
     day, segments = local_day(said.at, program.time_zone), said.segments or {}
     return Invitation(
@@ -62,7 +62,7 @@ def invitation_of(said: ImportedScore, program: PublishedProgram, *, known: set[
         occasion=TriggerEvent(SOURCE, said.external_id, "imported", said.at),
         content=NOTHING_ASKED,
         segments=segments,
-        dimensions=counted(program.id, segments, version=program.version, known=known),
+        dimensions=counted_dimensions(program.id, segments, version=program.version, known=known),
         expires_at=said.at,
         invited_day=day,
         state=InvitationState.IMPORTED,

@@ -28,11 +28,11 @@ class JourneyPart(NamedTuple):
     detail: str = ""
 
 
-Parts = dict[JourneyPart, Decimal]
+JourneyParts = dict[JourneyPart, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class ReachedContact:
     """A contact that was accepted and did not come back."""
 
     step: int
@@ -65,7 +65,7 @@ class Journey:
 
     occasion: TriggerEvent
     time_zone: str
-    reached: Sequence[Reached] = ()
+    reached: Sequence[ReachedContact] = ()
     opened: int | None = None
     said: JourneyAnswer | None = None
     ended: bool = False
@@ -86,12 +86,12 @@ class Journey:
         ]
 
 
-def parts(journey: Journey) -> Parts:
+def journey_parts(journey: Journey) -> JourneyParts:
     """Say what this invitation adds."""
     return {**dict.fromkeys(_stages(journey), ONE), **_money(journey)}
 
 
-def parts_of_a_segment(parts: Parts) -> Parts:
+def segment_parts(parts: JourneyParts) -> JourneyParts:
     """Keep less of what a segment counts: no hours, and of the contacts only the one that was answered."""
     return {_without_hour(part): amount for part, amount in parts.items() if _in_segments(part)}
 
@@ -130,9 +130,9 @@ def _stages(journey: Journey) -> list[JourneyPart]:
     return stages
 
 
-def _money(journey: Journey) -> Parts:
+def _money(journey: Journey) -> JourneyParts:
     group, occasion = journey.group, journey.occasion
-    sums: Parts = {JourneyPart("returned", group): ONE} if journey.returns else {}
+    sums: JourneyParts = {JourneyPart("returned", group): ONE} if journey.returns else {}
     paid = [("spent", occasion.amount, occasion.currency)]
     paid += [("revenue", bought.amount, bought.currency) for bought in journey.returns]
     for stage, amount, currency in paid:

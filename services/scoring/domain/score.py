@@ -20,7 +20,7 @@ FEW = 30  # under so many answers the answers themselves say more than their sco
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class ScoreInterval:
     """Score points, -100 to 100."""
 
     low: float
@@ -132,7 +132,7 @@ class Figure:
         return nps(self.tally)
 
     @property
-    def interval(self) -> Interval | None:
+    def interval(self) -> ScoreInterval | None:
         return adjusted_wald(self.tally)
 
     @property
@@ -181,25 +181,25 @@ def deviations(confidence: float) -> float:
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
-def wald(tally: Tally, *, confidence: float = CONFIDENCE) -> Interval | None:
+def wald(tally: Tally, *, confidence: float = CONFIDENCE) -> ScoreInterval | None:
     return _interval(Estimate.plain(tally), tally, confidence=confidence) if tally.n else None
 
 
-def adjusted_wald(tally: Tally, *, confidence: float = CONFIDENCE) -> Interval | None:
+def adjusted_wald(tally: Tally, *, confidence: float = CONFIDENCE) -> ScoreInterval | None:
     return _interval(Estimate.adjusted(tally), tally, confidence=confidence) if tally.n else None
 
 
-def _interval(estimate: Estimate, tally: Tally, *, confidence: float) -> Interval:
+def _interval(estimate: Estimate, tally: Tally, *, confidence: float) -> ScoreInterval:
     """Put the interval on the scale; a unanimous handful of answers stretches it to their own score."""
     half = deviations(confidence) * estimate.error
     own = 100 * (tally.promoters - tally.detractors) / tally.n
-    return Interval(max(min(estimate.score - half, own), -100.0), min(max(estimate.score + half, own), 100.0))
+    return ScoreInterval(max(min(estimate.score - half, own), -100.0), min(max(estimate.score + half, own), 100.0))
 
 
-def bounds(tally: Tally, *, silent: int) -> Interval | None:
+def bounds(tally: Tally, *, silent: int) -> ScoreInterval | None:
     """Where the score would be had all the silent been detractors, or all promoters."""
     everybody = tally.n + silent
     if not everybody:
         return None
     lead = tally.promoters - tally.detractors
-    return Interval(100 * (lead - silent) / everybody, 100 * (lead + silent) / everybody)
+    return ScoreInterval(100 * (lead - silent) / everybody, 100 * (lead + silent) / everybody)

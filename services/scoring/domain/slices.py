@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
+from services.scoring.domain.periods import Days
 from services.scoring.domain.score import Definition
 
 ALL = ("all", "")
@@ -34,6 +35,10 @@ class Slice:
     @property
     def days(self) -> tuple[Any, ...]:
         return self.program, self.first, self.last
+
+    def during(self, days: Days) -> Slice:
+        """Take the same answers of other days."""
+        return replace(self, first=days.first, last=days.last)
 
 
 def split_segment(segment: str | None) -> tuple[str, str] | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import asyncpg
 
-from services.scoring.domain.dimensions import Key
+from services.scoring.domain.dimensions import BucketKey
 from services.scoring.files import tables
 from services.scoring.files.tables import Cell, Format, Table
 from services.scoring.repository import listing
@@ -93,7 +93,7 @@ async def _nps_pages(sessions: Sessions, wanted: AnswerFilter) -> AsyncIterator[
         if not page:
             return
         yield page
-        after = Key(*page[-1][:4])
+        after = BucketKey(*page[-1][:4])
 
 
 def _figures(row: asyncpg.Record) -> list[Cell]:

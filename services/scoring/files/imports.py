@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.scoring.domain.answers import AnswerVersion, Entry
-from services.scoring.domain.dimensions import Key, answer_keys, wanted
+from services.scoring.domain.dimensions import BucketKey, answer_keys, segment_values
 from services.scoring.domain.history import ImportedScore, PublishedProgram, answer_of, invitation_of
 from services.scoring.domain.score import Tally
 from services.scoring.repository import answers, invitations
@@ -22,7 +22,7 @@ from shared.database import db
 async def store(session: AsyncSession, program: PublishedProgram, scores: Sequence[ImportedScore]) -> int:
     """Store and count the scores that are not there yet; returns how many those were."""
     known = await dimensions.admit(
-        session, [value for said in scores for value in wanted(program.id, said.segments or {})]
+        session, [value for said in scores for value in segment_values(program.id, said.segments or {})]
     )
     made_of = [(invitation_of(said, program, known=known), said) for said in reversed(scores)]
     each = {made.id: (made, said) for made, said in made_of}  # of a repetition the first
@@ -35,7 +35,7 @@ async def store(session: AsyncSession, program: PublishedProgram, scores: Sequen
         for made, said in each.values()
         if made.id in added
     ]
-    changes: defaultdict[Key, Tally] = defaultdict(Tally)
+    changes: defaultdict[BucketKey, Tally] = defaultdict(Tally)
     for version in versions:
         for key in answer_keys(program.id, version.invitation.dimensions, version.after):
             changes[key] += version.after.tally

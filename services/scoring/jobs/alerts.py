@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.answers import publishing
-from services.scoring.domain.alerts import CONFIDENCE, Drop, driver, drops, week_before
+from services.scoring.domain.alerts import CONFIDENCE, ScoreDrop, compared_weeks, driver, drops
 from services.scoring.domain.changes import score_of
 from services.scoring.repository import alerts
 from shared.contract import cloudevents
@@ -17,12 +17,12 @@ from shared.contract.vocabulary import Service
 
 async def tell_drops(session: AsyncSession, *, now: datetime) -> int:
     """Compare the last seven days that are over with the seven before; returns how many drops were told."""
-    week = week_before(now)
+    week = compared_weeks(now)
     if not await alerts.begin_day(session, week.last):
         return 0
-    changes = await alerts.changes(session, week)
+    changes = await alerts.weekly_changes(session, week)
     found = drops(changes)
-    told = await alerts.untold(session, found, period=week.period)
+    told = await alerts.mark_told(session, found, period=week.period)
     payloads = [_dropped(each, driver(each.change, among=found, changes=changes), now=now) for each in told]
     await publishing.publish(
         session, [cloudevents.new(each, service=Service.SCORING, at=now, subject=each.program) for each in payloads]
@@ -30,7 +30,7 @@ async def tell_drops(session: AsyncSession, *, now: datetime) -> int:
     return len(told)
 
 
-def _dropped(drop: Drop, cause: str | None, *, now: datetime) -> NpsDropped:
+def _dropped(drop: ScoreDrop, cause: str | None, *, now: datetime) -> NpsDropped:
     change, interval = drop.change, drop.interval
     return NpsDropped(
         program=change.program,

@@ -11,17 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.repository import live_sequence
 from services.scoring.repository.scores import journeys
-from services.scoring.repository.scores.journeys import Counted, Counter
+from services.scoring.repository.scores.journeys import JourneyCounter, JourneyCounts
 
 LIMIT = 2000
 
 
 async def count_journeys(session: AsyncSession, *, now: datetime) -> int:  # noqa: ARG001 - a tick is told the time
     """Count changed invitations again; returns how many. One process at a time does it."""
-    ids = await journeys.take(session, limit=LIMIT)
+    ids = await journeys.take_pending(session, limit=LIMIT)
     if not ids:
         return 0
-    before, after = await journeys.stored(session, ids), await journeys.counted(session, ids)
+    before, after = await journeys.stored(session, ids), await journeys.current(session, ids)
     await journeys.store(session, after, gone=before.keys() - after.keys())
     differences = total(after.values())
     for counter, amount in total(before.values()).items():
@@ -31,9 +31,9 @@ async def count_journeys(session: AsyncSession, *, now: datetime) -> int:  # noq
     return len(ids)
 
 
-def total(counted: Iterable[Counted]) -> defaultdict[Counter, Decimal]:
+def total(counted: Iterable[JourneyCounts]) -> defaultdict[JourneyCounter, Decimal]:
     """Add up what invitations add."""
-    sums: defaultdict[Counter, Decimal] = defaultdict(Decimal)
+    sums: defaultdict[JourneyCounter, Decimal] = defaultdict(Decimal)
     for each in counted:
         for counter, amount in each.counters.items():
             sums[counter] += amount

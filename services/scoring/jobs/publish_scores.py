@@ -8,11 +8,11 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.answers import publishing
-from services.scoring.domain.dimensions import Key
+from services.scoring.domain.dimensions import BucketKey
 from services.scoring.domain.score import CONFIDENCE, adjusted_wald, nps
 from services.scoring.repository import live_sequence
 from services.scoring.repository.scores import buckets
-from services.scoring.repository.scores.buckets import Changed
+from services.scoring.repository.scores.buckets import ChangedBucket
 from shared.contract import cloudevents, events
 from shared.contract.vocabulary import Service
 from shared.database import db
@@ -38,11 +38,15 @@ async def publish_changes(session: AsyncSession, *, now: datetime) -> int:
 async def publish_again(session: AsyncSession, rows: Sequence[db.Row]) -> None:
     """Let the next tick publish the series that these rows of the outbox tell of, as they are then."""
     told = [codec.parse_body(row["body"]).payload for row in rows if row["topic"] == events.NpsUpdated.topic]
-    keys = {Key(each.program, each.dimension, each.value, each.day) for each in told if type(each) is events.NpsUpdated}
+    keys = {
+        BucketKey(each.program, each.dimension, each.value, each.day)
+        for each in told
+        if type(each) is events.NpsUpdated
+    }
     await buckets.mark_changed(session, sorted(keys))
 
 
-def _updated(changed: Changed) -> events.NpsUpdated:
+def _updated(changed: ChangedBucket) -> events.NpsUpdated:
     tally = changed.tally
     score, interval = nps(tally), adjusted_wald(tally)
     return events.NpsUpdated(

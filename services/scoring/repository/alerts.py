@@ -8,10 +8,10 @@ from datetime import date
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.alerts import Change, Drop, Week
+from services.scoring.domain.alerts import ComparedWeeks, ScoreDrop, WeeklyChange
 from services.scoring.domain.score import Tally
 from services.scoring.models import COUNTERS
-from services.scoring.repository.scores.buckets import tally
+from services.scoring.repository.scores.buckets import tally_of_row
 from shared.database import db
 
 _BEGIN = "INSERT INTO alert_days (day) VALUES ($1) ON CONFLICT DO NOTHING RETURNING day"
@@ -31,12 +31,12 @@ _WEEKS = f"""SELECT program, dimension, value, day > $2 AS recent,
 FROM buckets WHERE day BETWEEN $1 AND $3 GROUP BY 1, 2, 3, 4"""  # noqa: S608 - column names only
 
 
-async def changes(session: AsyncSession, week: Week) -> list[Change]:
+async def weekly_changes(session: AsyncSession, week: ComparedWeeks) -> list[WeeklyChange]:
     """Every series that had answers in either week."""
     sums: defaultdict[tuple[str, str, str], dict[bool, Tally]] = defaultdict(dict)
     for row in await db.fetch(session, _WEEKS, week.first, week.middle, week.last):
-        sums[row["program"], row["dimension"], row["value"]][row["recent"]] = tally(row)
-    return [Change(*key, both.get(False, Tally()), both.get(True, Tally())) for key, both in sums.items()]
+        sums[row["program"], row["dimension"], row["value"]][row["recent"]] = tally_of_row(row)
+    return [WeeklyChange(*key, both.get(False, Tally()), both.get(True, Tally())) for key, both in sums.items()]
 
 
 _TELL = """INSERT INTO alerts (program, dimension, value, period)
@@ -44,7 +44,7 @@ SELECT *, $4::date FROM unnest($1::text[], $2::text[], $3::text[]) ON CONFLICT D
 RETURNING program, dimension, value"""
 
 
-async def untold(session: AsyncSession, drops: Sequence[Drop], *, period: date) -> list[Drop]:
+async def mark_told(session: AsyncSession, drops: Sequence[ScoreDrop], *, period: date) -> list[ScoreDrop]:
     """Mark drops as told in this period and return those that were not yet."""
     keys = {(each.change.program, each.change.dimension, each.change.value): each for each in drops}
     if not keys:

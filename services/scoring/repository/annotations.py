@@ -21,12 +21,12 @@ class Annotation:
     text: str
 
 
-async def annotate(session: AsyncSession, annotation: Annotation) -> None:
+async def add_annotation(session: AsyncSession, annotation: Annotation) -> None:
     sql = "INSERT INTO annotations (id, program, day, text) VALUES ($1, $2, $3, $4)"
     await db.fetch(session, sql, annotation.id, annotation.program, annotation.day, annotation.text)
 
 
-async def erase_annotation(session: AsyncSession, annotation_id: UUID) -> bool:
+async def remove_annotation(session: AsyncSession, annotation_id: UUID) -> bool:
     return bool(await db.fetch(session, "DELETE FROM annotations WHERE id = $1 RETURNING id", annotation_id))
 
 
@@ -35,7 +35,7 @@ WHERE ($1::text IS NULL OR program IS NULL OR program = $1) AND ($2::date IS NUL
 AND ($3::date IS NULL OR day <= $3) ORDER BY day, id"""
 
 
-async def noted(
+async def read_annotations(
     session: AsyncSession, program: str | None, first: date | None = None, last: date | None = None
 ) -> list[Annotation]:
     """Read what happened to a program between two days, what happened to all included."""

@@ -20,14 +20,14 @@ _PUT = """INSERT INTO benchmarks (name, nps, source) VALUES ($1, $2, $3)
 ON CONFLICT (name) DO UPDATE SET nps = excluded.nps, source = excluded.source"""
 
 
-async def put_benchmark(session: AsyncSession, benchmark: Benchmark) -> None:
+async def put(session: AsyncSession, benchmark: Benchmark) -> None:
     await db.fetch(session, _PUT, benchmark.name, benchmark.nps, benchmark.source)
 
 
-async def erase_benchmark(session: AsyncSession, name: str) -> bool:
+async def remove(session: AsyncSession, name: str) -> bool:
     return bool(await db.fetch(session, "DELETE FROM benchmarks WHERE name = $1 RETURNING name", name))
 
 
-async def benchmarks(session: AsyncSession) -> list[Benchmark]:
+async def read(session: AsyncSession) -> list[Benchmark]:
     rows = await db.fetch(session, "SELECT name, nps, source FROM benchmarks ORDER BY nps DESC, name")
     return [Benchmark(**row) for row in rows]

@@ -31,7 +31,7 @@ async def keep_attempts(session: AsyncSession, attempts: Sequence[ContactAttempt
         [attempt.state for attempt in last],
         [attempt.at for attempt in last],
     )
-    await journeys.changed(session, [attempt.invitation_id for attempt in last])
+    await journeys.mark_pending(session, [attempt.invitation_id for attempt in last])
 
 
 _KEEP_OUTCOMES = """INSERT INTO outcomes AS o (invitation_id, outcome, at)
@@ -49,4 +49,4 @@ async def keep_outcomes(session: AsyncSession, closed: Sequence[InvitationClosed
         [closing.outcome for closing in last],
         [closing.at for closing in last],
     )
-    await journeys.changed(session, [closing.invitation_id for closing in last])
+    await journeys.mark_pending(session, [closing.invitation_id for closing in last])

@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.dimensions import Key
+from services.scoring.domain.dimensions import BucketKey
 from services.scoring.repository.scores.counting import Arguments
 from shared.contract.vocabulary import AnswerMode, Category, ChannelKind
 from shared.database import db
@@ -93,7 +93,7 @@ ORDER BY program, dimension, value, day LIMIT $8"""
 
 
 async def nps_days(
-    session: AsyncSession, wanted: AnswerFilter, *, after: Key | None, limit: int
+    session: AsyncSession, wanted: AnswerFilter, *, after: BucketKey | None, limit: int
 ) -> list[asyncpg.Record]:
     """Read the figures of every series and day; program and days of the filter count."""
     key = tuple(after) if after else (None, None, None, None)

@@ -21,4 +21,4 @@ SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::smallint[], $5::bool
 async def add(session: AsyncSession, views: Sequence[tuple[UUID, PageView]]) -> None:
     rows = [(invitation_id, v.step, v.method, v.score, v.automatic, v.at) for invitation_id, v in views]
     await db.fetch(session, _ADD, *(list(column) for column in zip(*rows, strict=True)))
-    await journeys.changed(session, [invitation_id for invitation_id, view in views if not view.automatic])
+    await journeys.mark_pending(session, [invitation_id for invitation_id, view in views if not view.automatic])

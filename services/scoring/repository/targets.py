@@ -15,14 +15,14 @@ _PUT_TARGET = (
 )
 
 
-async def target(session: AsyncSession, program: str) -> float | None:
+async def read(session: AsyncSession, program: str) -> float | None:
     """Read the score a program aims at: set by hand, else as its document says."""
     [found] = await db.fetch(session, _TARGETS, program)
     wanted = found["written"] if found["set"] is None else found["set"]
     return float(wanted) if isinstance(wanted, int | float) and -100 <= wanted <= 100 else None
 
 
-async def put_target(session: AsyncSession, program: str, nps: int | None) -> None:
+async def put(session: AsyncSession, program: str, nps: int | None) -> None:
     """Set a target by hand; None goes back to what the document says."""
     if nps is None:
         await db.fetch(session, "DELETE FROM targets WHERE program = $1", program)

@@ -94,7 +94,7 @@ def _place(cursor: str) -> list[str]:
         raise ValueError("the `next` of another page is wanted") from None
 
 
-class MovesQuery(PeriodQuery):
+class ChangesQuery(PeriodQuery):
     """The parts of the whole are compared; those of a segment are not kept day by day, so none is taken."""
 
     program: Annotated[str, Field(max_length=200)]

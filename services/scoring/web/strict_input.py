@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from shared.web.problems import Unprocessable
 
-WRONG = "The request is not as it should be"
+INVALID_REQUEST = "The request is not as it should be"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +26,14 @@ class SingleValued:
         _refuse((name for name, times in given.items() if times > 1 and name not in self.several), "It is taken once")
 
 
-def none(request: Request) -> None:
+def refuse_parameters(request: Request) -> None:
     """Refuse any parameter."""
     _refuse(request.query_params.keys(), "No parameter is taken here")
 
 
 def _refuse(names: Iterable[str], why: str) -> None:
     if errors := [{"where": f"query.{name}", "what": why} for name in sorted(names)]:
-        raise Unprocessable(WRONG, errors=errors[:20])
+        raise Unprocessable(INVALID_REQUEST, errors=errors[:20])
 
 
 class StrictInput(BaseModel):
@@ -43,4 +43,4 @@ class StrictInput(BaseModel):
 
 
 ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-Points = Annotated[int, Field(ge=-100, le=100)]
+ScorePoints = Annotated[int, Field(ge=-100, le=100)]

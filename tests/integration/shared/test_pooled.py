@@ -14,7 +14,7 @@ import pytest
 from deploy import databases
 from deploy.all_in_one import AllSettings
 from deploy.operations import error_messages
-from services.scoring.domain.dimensions import Key
+from services.scoring.domain.dimensions import BucketKey
 from services.scoring.domain.score import Tally
 from services.scoring.jobs import publish_scores
 from services.scoring.repository.scores import buckets
@@ -31,7 +31,7 @@ from tests.integration.deploy.test_cli import earshot
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 POOLED = DatabaseOptions(pooled=True)
-KEY = Key("after-purchase", "all", "", NOW.date())
+KEY = BucketKey("after-purchase", "all", "", NOW.date())
 ENDED = "UPDATE leases SET until = clock_timestamp() - interval '1 s'"
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from services.scoring.domain.alerts import Change, driver, drops, week_before
+from services.scoring.domain.alerts import WeeklyChange, compared_weeks, driver, drops
 from services.scoring.domain.score import Tally
 
 
@@ -16,8 +16,8 @@ def answers(promoters: int, passives: int, detractors: int) -> Tally:
 
 def change(
     before: tuple[int, int, int], after: tuple[int, int, int], *, dimension: str = "all", value: str = ""
-) -> Change:
-    return Change("shop", dimension, value, answers(*before), answers(*after))
+) -> WeeklyChange:
+    return WeeklyChange("shop", dimension, value, answers(*before), answers(*after))
 
 
 @pytest.mark.parametrize(
@@ -40,9 +40,9 @@ def test_drop_wants_enough_answers_and_more_than_chance(
 
 def test_week_is_over_in_every_zone() -> None:
     noon = datetime(2026, 11, 18, 12, tzinfo=UTC)  # midnight where the day is last to end
-    assert week_before(noon).last == date(2026, 11, 17)
-    assert week_before(noon.replace(hour=11)).last == date(2026, 11, 16)
-    week = week_before(noon)
+    assert compared_weeks(noon).last == date(2026, 11, 17)
+    assert compared_weeks(noon.replace(hour=11)).last == date(2026, 11, 16)
+    week = compared_weeks(noon)
     assert (week.first, week.middle, week.period) == (date(2026, 11, 4), date(2026, 11, 10), date(2026, 11, 16))
 
 
@@ -60,7 +60,7 @@ def test_store_that_fell_further_than_the_whole_is_named() -> None:
     assert driver(found[1].change, among=found, changes=[ticked("wait", 5, 40)]) is None
 
 
-def ticked(reason: str, before: int, after: int) -> Change:
+def ticked(reason: str, before: int, after: int) -> WeeklyChange:
     return change((0, 0, before), (0, 0, after), dimension="reason", value=reason)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scoring.domain.comparison import Share, difference, share_difference, smallest_sample
+from services.scoring.domain.comparison import Proportion, difference, proportion_difference, smallest_sample
 from services.scoring.domain.score import Estimate, Tally, adjusted_wald, bounds, deviations, nps, wald
 
 COUNTS = st.lists(st.integers(0, 500), min_size=11, max_size=11).map(tuple)
@@ -36,12 +36,12 @@ def test_few_answers_prove_no_difference() -> None:
 
 
 def test_shares_are_compared_as_agresti_and_caffo_do() -> None:
-    found = share_difference(Share(10, 100), Share(30, 100))
+    found = proportion_difference(Proportion(10, 100), Proportion(30, 100))
     assert found is not None
     assert found.points == pytest.approx(20)
     # p = 11/102 and 31/102: 19.61 points, standard error 5.49
     assert (found.interval.low, found.interval.high) == pytest.approx((8.85, 30.37), abs=0.01)
-    assert share_difference(Share(0, 0), Share(1, 2)) is None
+    assert proportion_difference(Proportion(0, 0), Proportion(1, 2)) is None
 
 
 @pytest.mark.parametrize(("margin", "answers"), [(10, 382), (5, 1534), (1, 38412), (200, 1)])

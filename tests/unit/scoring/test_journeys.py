@@ -11,14 +11,21 @@ import pytest
 
 from services.scoring.domain.funnel import StepCounts, funnel, returns
 from services.scoring.domain.invitations import TriggerEvent
-from services.scoring.domain.journeys import Journey, JourneyAnswer, JourneyPart, Purchase, Reached, parts
+from services.scoring.domain.journeys import (
+    Journey,
+    JourneyAnswer,
+    JourneyPart,
+    Purchase,
+    ReachedContact,
+    journey_parts,
+)
 from services.scoring.domain.periods import Days, Period, label_of, label_year_before
 
 BOUGHT = datetime(2026, 11, 18, 12, tzinfo=UTC)
 EVENT = TriggerEvent(
     source="shop", id="e1", type="crm.purchase.completed", time=BOUGHT, amount=Decimal(900), currency="RUB"
 )
-EMAIL = Reached(1, "email", BOUGHT + timedelta(hours=2))
+EMAIL = ReachedContact(1, "email", BOUGHT + timedelta(hours=2))
 
 
 def again(days: float, **changes: Any) -> Purchase:
@@ -27,7 +34,7 @@ def again(days: float, **changes: Any) -> Purchase:
 
 def test_answer_is_owed_to_its_step_at_the_respondents_hour() -> None:
     journey = Journey(EVENT, "Europe/Moscow", [EMAIL], opened=1, said=JourneyAnswer(9, 1, "email"))
-    assert parts(journey) == {
+    assert journey_parts(journey) == {
         JourneyPart("asked"): 1,
         JourneyPart("people", "promoter"): 1,
         JourneyPart("reached"): 1,
@@ -41,20 +48,23 @@ def test_answer_is_owed_to_its_step_at_the_respondents_hour() -> None:
 
 
 def test_answer_without_a_known_contact_is_counted_all_the_same() -> None:
-    added = parts(Journey(EVENT, "UTC", said=JourneyAnswer(3, 4, "call")))
+    added = journey_parts(Journey(EVENT, "UTC", said=JourneyAnswer(3, 4, "call")))
     assert added[JourneyPart("answered", "4 call ?")] == 1
     assert added[JourneyPart("reached")] == 1
 
 
 def test_silent_are_a_group_and_end_one_day() -> None:
-    waiting, over = parts(Journey(EVENT, "UTC", [EMAIL])), parts(Journey(EVENT, "UTC", [EMAIL], ended=True))
+    waiting, over = (
+        journey_parts(Journey(EVENT, "UTC", [EMAIL])),
+        journey_parts(Journey(EVENT, "UTC", [EMAIL], ended=True)),
+    )
     assert waiting[JourneyPart("people", "silent")] == 1
     assert over.keys() - waiting.keys() == {JourneyPart("ended")}
 
 
 def test_only_what_was_bought_within_ninety_days_is_a_return() -> None:
     bought = [again(-1), again(0, event_id="e1"), again(10), again(90), again(90.01), again(20, amount=None)]
-    added = parts(Journey(EVENT, "UTC", said=JourneyAnswer(2, 1, "email"), purchases=bought))
+    added = journey_parts(Journey(EVENT, "UTC", said=JourneyAnswer(2, 1, "email"), purchases=bought))
     assert added[JourneyPart("returned", "detractor")] == 1
     assert added[JourneyPart("revenue", "detractor RUB")] == 200
     assert JourneyPart("returned", "silent") not in added

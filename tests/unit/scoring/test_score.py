@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from services.scoring.domain.score import Figure, Interval, Tally, adjusted_wald, bounds, nps, wald
+from services.scoring.domain.score import Figure, ScoreInterval, Tally, adjusted_wald, bounds, nps, wald
 from shared.contract.vocabulary import AnswerMode
 
 PUBLISHED = Tally((100, 0, 0, 0, 0, 0, 0, 0, 0, 0, 300))  # the textbook case: 300 promoters, 100 detractors of 400
 
 
-def rounded(interval: Interval | None) -> tuple[float, float] | None:
+def rounded(interval: ScoreInterval | None) -> tuple[float, float] | None:
     return None if interval is None else (round(interval.low, 1), round(interval.high, 1))
 
 
@@ -41,12 +41,12 @@ def test_no_answers_have_no_interval() -> None:
 
 def test_interval_never_leaves_the_scale() -> None:
     assert rounded(adjusted_wald(Tally.of_one(10) * 10)) == (47.5, 100)
-    assert wald(Tally.of_one(10)) == Interval(100, 100)
+    assert wald(Tally.of_one(10)) == ScoreInterval(100, 100)
 
 
 def test_silent_bound_the_score() -> None:
-    assert bounds(PUBLISHED, silent=400) == Interval(-25, 75)
-    assert bounds(PUBLISHED, silent=0) == Interval(50, 50)
+    assert bounds(PUBLISHED, silent=400) == ScoreInterval(-25, 75)
+    assert bounds(PUBLISHED, silent=0) == ScoreInterval(50, 50)
 
 
 def test_tallies_add_and_subtract() -> None:

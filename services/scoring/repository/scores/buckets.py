@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.dimensions import Key
+from services.scoring.domain.dimensions import BucketKey
 from services.scoring.domain.score import Tally
 from services.scoring.models import COUNTERS, OTHER_COUNTERS, SCORE_COLUMNS
 from shared.database import db
 
-NOBODY: Counter[Key] = Counter()
+NO_COUNTS: Counter[BucketKey] = Counter()
 _KEY = "program, dimension, value, day"
 _KEY_TYPES = "$1::text[], $2::text[], $3::text[], $4::date[]"
 # Python sorts by code point, so PostgreSQL must too: all writers lock rows in one order
@@ -36,7 +36,10 @@ revision = b.revision + 1)"""  # noqa: S608 - column names only
 
 
 def add_statement(
-    tallies: Mapping[Key, Tally], *, invited: Counter[Key] = NOBODY, answered: Counter[Key] = NOBODY
+    tallies: Mapping[BucketKey, Tally],
+    *,
+    invited: Counter[BucketKey] = NO_COUNTS,
+    answered: Counter[BucketKey] = NO_COUNTS,
 ) -> db.Write | None:
     """Say how to add to every bucket; negative counters take away."""
     if not (tallies or invited or answered):
@@ -79,41 +82,41 @@ _AGAIN_BUCKETS, _AGAIN_INVITED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
+class ChangedBucket:
     """A series on one day as it is now; `sequence` grows with every change of its answers or its invitations."""
 
-    key: Key
+    key: BucketKey
     tally: Tally
     invited: int
     sequence: int
 
 
-async def claim_changed(session: AsyncSession, *, limit: int) -> list[Changed]:
+async def claim_changed(session: AsyncSession, *, limit: int) -> list[ChangedBucket]:
     """Mark changed series published and return them; nothing while another process does."""
     if not (await db.fetch(session, "SELECT pg_try_advisory_xact_lock($1) AS ours", _PUBLISHING))[0]["ours"]:
         return []
-    keys = [Key(*row) for row in await db.fetch(session, _CHANGED, limit)]
+    keys = [BucketKey(*row) for row in await db.fetch(session, _CHANGED, limit)]
     if not keys:
         return []
     # both halves of a series, and nothing read after: what is told must be what was marked, under a number of its own
     answers, asked = [
-        {Key(*row[:4]): row for row in await db.fetch(session, claim, *_columns(keys, 4))}
+        {BucketKey(*row[:4]): row for row in await db.fetch(session, claim, *_columns(keys, 4))}
         for claim in (_CLAIM_BUCKETS, _CLAIM_INVITED)
     ]
     return [_changed(key, answers.get(key), asked.get(key)) for key in keys]
 
 
-async def mark_changed(session: AsyncSession, keys: Sequence[Key]) -> None:
+async def mark_changed(session: AsyncSession, keys: Sequence[BucketKey]) -> None:
     """Have these series published once more although nothing changed."""
     if keys:
         for again in (_AGAIN_BUCKETS, _AGAIN_INVITED):
             await db.fetch(session, again, *_columns(keys, 4))
 
 
-def _changed(key: Key, answers: asyncpg.Record | None, asked: asyncpg.Record | None) -> Changed:
-    return Changed(
+def _changed(key: BucketKey, answers: asyncpg.Record | None, asked: asyncpg.Record | None) -> ChangedBucket:
+    return ChangedBucket(
         key,
-        tally(answers) if answers else Tally(),
+        tally_of_row(answers) if answers else Tally(),
         asked["invited"] if asked else 0,
         sum(half["revision"] for half in (answers, asked) if half),
     )
@@ -122,5 +125,5 @@ def _changed(key: Key, answers: asyncpg.Record | None, asked: asyncpg.Record | N
 _PUBLISHING = db.lock_number("scoring", "publisher")
 
 
-def tally(row: asyncpg.Record) -> Tally:
+def tally_of_row(row: asyncpg.Record) -> Tally:
     return Tally(tuple(row[name] for name in SCORE_COLUMNS), **{name: row[name] for name in OTHER_COUNTERS})

@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.slices import Slice
 from services.scoring.repository.scores import figures
-from services.scoring.repository.scores.counting import TOLD_BY_ANSWERS, Arguments, in_segment
+from services.scoring.repository.scores.counting import ANSWER_DIMENSIONS, Arguments, in_segment
 from shared.database import db
 
-LOOKED_THROUGH = 10_000
+MOST_SCANNED = 10_000
 _GROUPS = {"promoter": (9, 10), "passive": (7, 8), "detractor": (0, 6)}
 _COLUMNS = """a.score, a.reasons, a.comment, a.mode, a.channel, a.suspect, a.callback_wanted, a.answered_at, i.segments,
 i.program_zone, (SELECT document->'reasons' FROM contents WHERE digest = i.content) AS texts"""
@@ -25,7 +25,7 @@ WHERE {invitations} AND {answers} ORDER BY a.answered_at DESC LIMIT {limit}"""
 
 
 @dataclass(frozen=True, slots=True)
-class Only:
+class CommentFilter:
     """Answers of one group, naming one reason; None is any."""
 
     group: str | None = None
@@ -40,11 +40,13 @@ class Comments:
     complete: bool
 
 
-async def latest(session: AsyncSession, which: Slice, only: Only, *, wordless_too: bool, limit: int) -> Comments:
+async def latest(
+    session: AsyncSession, which: Slice, only: CommentFilter, *, wordless_too: bool, limit: int
+) -> Comments:
     """Read the newest answers of a slice: those with a comment or `wordless_too`."""
-    segment = which.segment if which.segment and which.segment[0] not in TOLD_BY_ANSWERS else None
+    segment = which.segment if which.segment and which.segment[0] not in ANSWER_DIMENSIONS else None
     ever = await figures.whole(session, Slice(which.program, segment=segment))
-    few = max(ever.invited, ever.tally.n) <= LOOKED_THROUGH
+    few = max(ever.invited, ever.tally.n) <= MOST_SCANNED
     arguments = Arguments(which.days)
     rows = await db.fetch(
         session,
@@ -52,7 +54,7 @@ async def latest(session: AsyncSession, which: Slice, only: Only, *, wordless_to
             columns=_COLUMNS,
             answers=_answers(which, only, arguments, wordless_too=wordless_too),
             invitations="i.program = $1 AND i.counted" + in_segment(replace(which, segment=segment), arguments),
-            most=LOOKED_THROUGH,
+            most=MOST_SCANNED,
             limit=arguments.add(limit),
         ),
         *arguments,
@@ -60,7 +62,7 @@ async def latest(session: AsyncSession, which: Slice, only: Only, *, wordless_to
     return Comments(rows, complete=few or len(rows) == limit)
 
 
-def _answers(which: Slice, only: Only, arguments: Arguments, *, wordless_too: bool) -> str:
+def _answers(which: Slice, only: CommentFilter, arguments: Arguments, *, wordless_too: bool) -> str:
     conditions = ["a.first_day BETWEEN $2 AND $3"]
     if not wordless_too:
         conditions.append("a.comment IS NOT NULL")  # an index holds those
@@ -69,5 +71,5 @@ def _answers(which: Slice, only: Only, arguments: Arguments, *, wordless_too: bo
         conditions.append(f"a.score BETWEEN {low} AND {high}")
     if only.reason:
         conditions.append(f"a.reasons ? {arguments.add(only.reason)}")
-    told = which.segment is not None and which.segment[0] in TOLD_BY_ANSWERS
+    told = which.segment is not None and which.segment[0] in ANSWER_DIMENSIONS
     return " AND ".join(conditions) + (in_segment(which, arguments) if told else "")

@@ -25,7 +25,7 @@ _OF_THE_ANSWER = {
     "answering_device": "a.device",
     "reason": "r.id",
 }
-TOLD_BY_ANSWERS = frozenset(_OF_THE_ANSWER)
+ANSWER_DIMENSIONS = frozenset(_OF_THE_ANSWER)
 _DAYS = (
     "($1::text IS NULL OR i.program = $1) AND ($2::date IS NULL OR {day} >= $2) AND ($3::date IS NULL OR {day} <= $3)"
 )
@@ -81,7 +81,7 @@ def _label(day: str, period: Period | None, arguments: Arguments) -> str:
     return f"to_char({day}, {arguments.add(LABELS[period])})" if period else "''"
 
 
-async def asked(
+async def invited(
     session: AsyncSession, which: Slice, *, dimensions: Sequence[str], period: Period | None
 ) -> dict[tuple[str, ...], tuple[int, int]]:
     """Count who was asked, unless the answer itself is what is asked about."""

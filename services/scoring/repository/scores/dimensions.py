@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.dimensions import Value, admitted
+from services.scoring.domain.dimensions import DimensionValue, admitted
 from shared.database import db
 
 _KNOWN = """SELECT program, dimension, value FROM dimension_values
@@ -18,10 +18,10 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) ON CONFLICT DO NOTHING"
 _NAMES = "SELECT DISTINCT dimension FROM dimension_values WHERE $1::text IS NULL OR program = $1 ORDER BY dimension"
 
 
-async def admit(session: AsyncSession, wanted: Iterable[Value]) -> set[Value]:
+async def admit(session: AsyncSession, wanted: Iterable[DimensionValue]) -> set[DimensionValue]:
     """Return which of these values are counted by name; new ones are admitted while there is room."""
     values = sorted(set(wanted))
-    known = {Value(*row) for row in await db.fetch(session, _KNOWN, *_columns(values))} if values else set()
+    known = {DimensionValue(*row) for row in await db.fetch(session, _KNOWN, *_columns(values))} if values else set()
     if known.issuperset(values):
         return known
     dimensions = sorted({value[:2] for value in values})
@@ -32,7 +32,7 @@ async def admit(session: AsyncSession, wanted: Iterable[Value]) -> set[Value]:
     return known | new
 
 
-def _columns(values: list[Value]) -> list[list[str]]:
+def _columns(values: list[DimensionValue]) -> list[list[str]]:
     return [list(column) for column in zip(*values, strict=True)]
 
 

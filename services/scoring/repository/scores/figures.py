@@ -7,17 +7,17 @@ from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.changes import Series
+from services.scoring.domain.changes import SeriesKey
 from services.scoring.domain.periods import Period
 from services.scoring.domain.score import Definition, Figure, Tally
 from services.scoring.domain.slices import Slice
 from services.scoring.models import COUNTERS
 from services.scoring.repository.scores import counting
-from services.scoring.repository.scores.buckets import tally
+from services.scoring.repository.scores.buckets import tally_of_row
 from services.scoring.repository.scores.counting import LABELS
 from shared.database import db
 
-Key = tuple[str, ...]  # the values, and the label of the period
+FigureKey = tuple[str, ...]  # the values, and the label of the period
 MOST_COUNTED = 300_000  # answers, one by one; some seconds (docs/performance.md)
 
 
@@ -46,18 +46,18 @@ async def series(
     kept = which.kept_as(dimensions)
     of = *which.days, *(kept or ()), LABELS[period] if period else ""
     if kept and which.definition is Definition.EVERY_ANSWER:
-        tallies: dict[Key, Tally] = {
-            (row["value"], row["period"]): tally(row) for row in await db.fetch(session, _SUMS, *of)
+        tallies: dict[FigureKey, Tally] = {
+            (row["value"], row["period"]): tally_of_row(row) for row in await db.fetch(session, _SUMS, *of)
         }
     else:
         tallies = await _counted(session, which, dimensions, period)
     if kept:
         rows = await db.fetch(session, _INVITED, *of)
-        asked: dict[Key, tuple[int, int]] = {
+        asked: dict[FigureKey, tuple[int, int]] = {
             (row["value"], row["period"]): (row["invited"], row["answered"]) for row in rows
         }
     else:
-        asked = await counting.asked(session, which, dimensions=dimensions, period=period)
+        asked = await counting.invited(session, which, dimensions=dimensions, period=period)
     return [
         Figure(key[:-1], key[-1] or None, tallies.get(key, Tally()), *asked.get(key, (0, 0)))
         for key in sorted({*tallies, *asked})
@@ -66,7 +66,7 @@ async def series(
 
 async def _counted(
     session: AsyncSession, which: Slice, dimensions: Sequence[str], period: Period | None
-) -> dict[Key, Tally]:
+) -> dict[FigureKey, Tally]:
     size = (await whole(session, replace(which, definition=Definition.EVERY_ANSWER))).tally.n
     if size > MOST_COUNTED:
         raise TooManyToCount(size)
@@ -82,7 +82,7 @@ _TALLIES = f"""SELECT dimension, value, {_TALLY} FROM buckets
 WHERE {_DAYS} AND dimension = ANY($4::text[]) GROUP BY 1, 2"""  # noqa: S608 - column names only
 
 
-async def tallies(session: AsyncSession, which: Slice, dimensions: Sequence[str]) -> dict[Series, Tally]:
+async def tallies(session: AsyncSession, which: Slice, dimensions: Sequence[str]) -> dict[SeriesKey, Tally]:
     """Sum up several dimensions at once; the slice's segment and definition are not looked at."""
     rows = await db.fetch(session, _TALLIES, *which.days, list(dimensions))
-    return {(row["dimension"], row["value"]): tally(row) for row in rows}
+    return {(row["dimension"], row["value"]): tally_of_row(row) for row in rows}

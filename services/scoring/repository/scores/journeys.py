@@ -26,11 +26,11 @@ from services.scoring.domain.journeys import (
     Journey,
     JourneyAnswer,
     JourneyPart,
-    Parts,
+    JourneyParts,
     Purchase,
-    Reached,
-    parts,
-    parts_of_a_segment,
+    ReachedContact,
+    journey_parts,
+    segment_parts,
 )
 from services.scoring.domain.slices import ALL, Slice
 from shared.contract.events import RespondentPurchased
@@ -39,7 +39,7 @@ from shared.database import db
 from shared.database.isolated import isolated
 
 
-class Counter(NamedTuple):
+class JourneyCounter(NamedTuple):
     program: str
     dimension: str
     value: str
@@ -49,20 +49,20 @@ class Counter(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class JourneyCounts:
     """What an invitation adds to the counters of its program and its segments on its day."""
 
     program: str
     dimensions: Mapping[str, str]
     day: date
-    parts: Parts
+    parts: JourneyParts
 
     @property
-    def counters(self) -> dict[Counter, Decimal]:
+    def counters(self) -> dict[JourneyCounter, Decimal]:
         whole, *segments = invited_keys(self.program, self.dimensions, self.day)
-        less = parts_of_a_segment(self.parts)
+        less = segment_parts(self.parts)
         return {
-            Counter(*key, *part): amount
+            JourneyCounter(*key, *part): amount
             for key, of_key in [(whole, self.parts), *((key, less) for key in segments)]
             for part, amount in of_key.items()
         }
@@ -71,7 +71,7 @@ class Counted:
 _PENDING = "INSERT INTO journeys_pending (invitation_id) SELECT unnest($1::uuid[])"
 
 
-async def changed(session: AsyncSession, ids: Iterable[UUID]) -> None:
+async def mark_pending(session: AsyncSession, ids: Iterable[UUID]) -> None:
     """Say that something became known of these invitations."""
     if unique := sorted(set(ids)):
         await db.fetch(session, _PENDING, unique)
@@ -82,7 +82,7 @@ _TAKE = """DELETE FROM journeys_pending WHERE id IN (SELECT id FROM journeys_pen
 RETURNING invitation_id"""
 
 
-async def take(session: AsyncSession, *, limit: int) -> set[UUID]:
+async def take_pending(session: AsyncSession, *, limit: int) -> set[UUID]:
     """Take invitations to be counted again; nothing while another process does."""
     if not (await db.fetch(session, "SELECT pg_try_advisory_xact_lock($1) AS ours", _COUNTING))[0]["ours"]:
         return set()
@@ -101,28 +101,30 @@ _BOUGHT = """SELECT i.id, p.source, p.event_id, p.at, p.amount, p.currency
 FROM invitations i JOIN purchases p USING (respondent_id) WHERE i.id = ANY($1::uuid[]) ORDER BY p.at"""
 
 
-async def counted(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Counted]:
+async def current(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, JourneyCounts]:
     """Look what each invitation that counts adds, by what is known now."""
     of = list(ids)
-    reached: defaultdict[UUID, list[Reached]] = defaultdict(list)
+    reached: defaultdict[UUID, list[ReachedContact]] = defaultdict(list)
     for row in await db.fetch(session, _REACHED, of):
-        reached[row["invitation_id"]].append(Reached(row["step"], row["channel"], row["at"]))
+        reached[row["invitation_id"]].append(ReachedContact(row["step"], row["channel"], row["at"]))
     opened = {row["invitation_id"]: row["step"] for row in await db.fetch(session, _OPENED, of)}
     bought: defaultdict[UUID, list[Purchase]] = defaultdict(list)
     for row in await db.fetch(session, _BOUGHT, of):
         bought[row["id"]].append(Purchase(row["source"], row["event_id"], row["at"], row["amount"], row["currency"]))
-    found: dict[UUID, Counted] = {}
+    found: dict[UUID, JourneyCounts] = {}
     for row in await db.fetch(session, _INVITATIONS, of):
         if not row["counted"]:
             continue
         with isolated("stored_invitation", service=Service.SCORING, invitation_id=str(row["id"])):
             journey = _journey(row, reached[row["id"]], opened.get(row["id"]), bought[row["id"]])
-            found[row["id"]] = Counted(row["program"], row["dimensions"], row["invited_day"], parts(journey))
+            found[row["id"]] = JourneyCounts(
+                row["program"], row["dimensions"], row["invited_day"], journey_parts(journey)
+            )
     return found
 
 
 def _journey(
-    row: asyncpg.Record, reached: Sequence[Reached], opened: int | None, bought: Sequence[Purchase]
+    row: asyncpg.Record, reached: Sequence[ReachedContact], opened: int | None, bought: Sequence[Purchase]
 ) -> Journey:
     said = (
         None if row["score"] is None else JourneyAnswer(row["score"], row["step"], row["channel"] or "", row["reasons"])
@@ -142,16 +144,16 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::text[],
 ON CONFLICT (program, dimension, value, day, stage, detail) DO UPDATE SET amount = j.amount + excluded.amount"""
 
 
-async def stored(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Counted]:
+async def stored(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, JourneyCounts]:
     """Read what invitations have added."""
     rows = await db.fetch(session, _STORED, list(ids))
     return {
-        row["invitation_id"]: Counted(row["program"], row["dimensions"], row["day"], _read(row["parts"]))
+        row["invitation_id"]: JourneyCounts(row["program"], row["dimensions"], row["day"], _read(row["parts"]))
         for row in rows
     }
 
 
-async def store(session: AsyncSession, now: Mapping[UUID, Counted], *, gone: Iterable[UUID]) -> None:
+async def store(session: AsyncSession, now: Mapping[UUID, JourneyCounts], *, gone: Iterable[UUID]) -> None:
     """Keep what invitations have added, and nothing of those that count no more."""
     if now:
         of = sorted(now.items())
@@ -160,16 +162,16 @@ async def store(session: AsyncSession, now: Mapping[UUID, Counted], *, gone: Ite
     await db.fetch(session, _FORGET, list(gone))
 
 
-async def add(session: AsyncSession, changes: Mapping[Counter, Decimal]) -> None:
+async def add(session: AsyncSession, changes: Mapping[JourneyCounter, Decimal]) -> None:
     if rows := [(*counter, amount) for counter, amount in sorted(changes.items()) if amount]:
         await db.fetch(session, _ADD, *(list(column) for column in zip(*rows, strict=True)))
 
 
-def _written(of: Parts) -> str:
+def _written(of: JourneyParts) -> str:
     return json.dumps([[*part, str(amount)] for part, amount in of.items()])
 
 
-def _read(written: Sequence[tuple[str, str, str]]) -> Parts:
+def _read(written: Sequence[tuple[str, str, str]]) -> JourneyParts:
     return {JourneyPart(stage, detail): Decimal(amount) for stage, detail, amount in written}
 
 
@@ -178,7 +180,7 @@ WHERE ($1::text IS NULL OR program = $1) AND ($2::date IS NULL OR day >= $2) AND
 AND dimension = $4 AND value = $5 GROUP BY 1, 2"""
 
 
-async def sums(session: AsyncSession, which: Slice) -> Parts:
+async def sums(session: AsyncSession, which: Slice) -> JourneyParts:
     """Add up the counters of the invitations of a slice; nothing where its segment is told by answers only."""
     return {
         JourneyPart(*row[:2]): row["amount"]
@@ -214,5 +216,5 @@ async def pending(session: AsyncSession) -> set[UUID]:
     return {row["invitation_id"] for row in await db.fetch(session, "SELECT invitation_id FROM journeys_pending")}
 
 
-async def all_counters(session: AsyncSession) -> dict[Counter, Decimal]:
-    return {Counter(*row[:6]): row["amount"] for row in await db.fetch(session, _ALL_COUNTERS)}
+async def all_counters(session: AsyncSession) -> dict[JourneyCounter, Decimal]:
+    return {JourneyCounter(*row[:6]): row["amount"] for row in await db.fetch(session, _ALL_COUNTERS)}

@@ -6,11 +6,11 @@ from collections import defaultdict
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.dimensions import Key, answer_keys, invited_keys
+from services.scoring.domain.dimensions import BucketKey, answer_keys, invited_keys
 from services.scoring.domain.score import Tally
 from services.scoring.models import COUNTERS
 from services.scoring.repository import answers
-from services.scoring.repository.scores.buckets import tally
+from services.scoring.repository.scores.buckets import tally_of_row
 from shared.database import db
 
 _KEY = "program, dimension, value, day"
@@ -23,13 +23,13 @@ count(*) AS n FROM invitations i LEFT JOIN answers a ON a.invitation_id = i.id
 WHERE i.counted AND a.mode IS DISTINCT FROM 'imported' GROUP BY 1, 2, 3, 4"""
 
 
-async def stored(session: AsyncSession) -> dict[Key, Tally]:
-    return {Key(*row[:4]): tally(row) for row in await db.fetch(session, _STORED)}
+async def stored(session: AsyncSession) -> dict[BucketKey, Tally]:
+    return {BucketKey(*row[:4]): tally_of_row(row) for row in await db.fetch(session, _STORED)}
 
 
-async def recomputed(session: AsyncSession) -> dict[Key, Tally]:
+async def recomputed(session: AsyncSession) -> dict[BucketKey, Tally]:
     """Count every answer again."""
-    sums: defaultdict[Key, Tally] = defaultdict(Tally)
+    sums: defaultdict[BucketKey, Tally] = defaultdict(Tally)
     for row in await db.fetch(session, _ANSWERS):
         answer = answers.of_row(row)
         for key in answer_keys(row["program"], row["dimensions"], answer):
@@ -37,13 +37,13 @@ async def recomputed(session: AsyncSession) -> dict[Key, Tally]:
     return dict(sums)
 
 
-async def stored_invited(session: AsyncSession) -> dict[Key, tuple[int, int]]:
-    return {Key(*row[:4]): (row["invited"], row["answered"]) for row in await db.fetch(session, _STORED_INVITED)}
+async def stored_invited(session: AsyncSession) -> dict[BucketKey, tuple[int, int]]:
+    return {BucketKey(*row[:4]): (row["invited"], row["answered"]) for row in await db.fetch(session, _STORED_INVITED)}
 
 
-async def recomputed_invited(session: AsyncSession) -> dict[Key, tuple[int, int]]:
+async def recomputed_invited(session: AsyncSession) -> dict[BucketKey, tuple[int, int]]:
     """Count every invitation again; who was withdrawn unanswered was not asked, a suspect answer is none."""
-    sums: defaultdict[Key, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    sums: defaultdict[BucketKey, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for row in await db.fetch(session, _INVITATIONS):
         for key in invited_keys(row["program"], row["dimensions"], row["invited_day"]):
             invited, answered = sums[key]

@@ -10,7 +10,7 @@ import pytest
 
 from services.scoring.domain.slices import Slice
 from services.scoring.repository.scores import comments, figures
-from services.scoring.repository.scores.comments import Only
+from services.scoring.repository.scores.comments import CommentFilter
 from shared.contract.events import EventRef, RespondentPurchased
 from tests.integration.scoring.api.test_figures import differences
 from tests.integration.scoring.api.test_score_api import sent
@@ -74,17 +74,17 @@ async def test_score_without_operators_is_exact_in_every_series(scoring: Scoring
     assert (store.nps, store.tally.nps_without_operators) == (20, 0)
 
 
-@pytest.mark.parametrize("most", [0, comments.LOOKED_THROUGH])
+@pytest.mark.parametrize("most", [0, comments.MOST_SCANNED])
 async def test_comments_of_a_segment_are_found_either_way(
     scoring: Scoring, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     """Few invitations are all looked at, of many the newest answers; with none looked through there is none."""
-    monkeypatch.setattr(comments, "LOOKED_THROUGH", most)
+    monkeypatch.setattr(comments, "MOST_SCANNED", most)
     await ask(scoring, "Khimki", 3, comment="Slow")
     await ask(scoring, "Arbat", 9, comment="Fast")
     which = Slice("after-purchase", (NOW - timedelta(days=30)).date(), NOW.date(), ("store", "Khimki"))
     async with scoring.database.sessions.begin() as session:
-        found = await comments.latest(session, which, Only("detractor"), wordless_too=False, limit=8)
+        found = await comments.latest(session, which, CommentFilter("detractor"), wordless_too=False, limit=8)
     assert ([row["comment"] for row in found.rows], found.complete) == ((["Slow"], True) if most else ([], False))
 
 
@@ -93,7 +93,7 @@ async def test_comments_of_operators_are_a_segment_too(scoring: Scoring) -> None
     await ask(scoring, "Khimki", 9, comment="Fast")
     which = Slice("after-purchase", (NOW - timedelta(days=30)).date(), NOW.date(), ("mode", "operator"))
     async with scoring.database.sessions.begin() as session:
-        found = await comments.latest(session, which, Only(), wordless_too=False, limit=8)
+        found = await comments.latest(session, which, CommentFilter(), wordless_too=False, limit=8)
     assert [row["comment"] for row in found.rows] == ["Slow"]
 
 
