@@ -29,7 +29,7 @@ async def examine(settings: DispatcherSettings) -> AsyncIterator[Finding]:
     )
 
 
-async def _compare(settings: DispatcherSettings) -> restore_guard.Difference:
+async def _compare(settings: DispatcherSettings) -> restore_guard.LedgerDifference:
     events_url = settings.events_url or (await databases.urls_for(settings, [databases.TRANSPORT]))[databases.TRANSPORT]
     options = settings.database_options
     async with open_for_command(settings, Service.DISPATCHER, options=options) as database:

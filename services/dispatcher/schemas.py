@@ -14,8 +14,8 @@ import asyncpg
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.dispatcher.messages import mime
-from services.dispatcher.repository.mailbox import Kept
-from services.dispatcher.repository.suppressions import Stored
+from services.dispatcher.repository.mailbox import MailboxMessage
+from services.dispatcher.repository.suppressions import StoredSuppression
 from shared.contract.events import Consent, Contact, EventRef, Id, ProgramRef, SurveyRequested
 from shared.contract.vocabulary import AttemptState, ChannelKind, InvitationOutcome, SuppressionReason
 from shared.zones import time_zone
@@ -141,7 +141,7 @@ class SuppressionList(BaseModel):
     suppressions: list[Suppressed]
 
 
-def suppressed(stored: Stored) -> Suppressed:
+def suppressed(stored: StoredSuppression) -> Suppressed:
     fields = {name: getattr(stored, name) for name in Suppressed.model_fields}
     return Suppressed(**{**fields, "respondent_id": masked(stored.respondent_id) or ""})
 
@@ -191,7 +191,7 @@ def masked(value: str | None) -> str | None:
     return f"{value[:2]}***{value[-2:]}" if value.startswith("+") else value
 
 
-def kept_message(kept: Kept) -> KeptMessage:
+def kept_message(kept: MailboxMessage) -> KeptMessage:
     is_mail = kept.channel is ChannelKind.EMAIL
     return KeptMessage(
         cursor=kept.cursor,

@@ -22,7 +22,7 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from deploy import databases
-from services.dispatcher.domain.steps import LeasedStep, Planned, StepResult, StepState
+from services.dispatcher.domain.steps import LeasedStep, PlannedStep, StepResult, StepState
 from services.dispatcher.repository import steps
 from services.dispatcher.sending.account_balancer import CLAIM
 from services.dispatcher.sending.sender import MARK
@@ -134,7 +134,7 @@ class TimersBench:
         async with self._database.sessions.begin() as session:
             if sent:
                 await steps.end(session, [StepResult(step, StepState.SENT, tries=1, account="smtp") for step in sent])
-                following = {step.invitation_id: Planned(2, NOW + DAY) for step in sent}
+                following = {step.invitation_id: PlannedStep(2, NOW + DAY) for step in sent}
                 await db.write(session, steps.plan_statement(following))
             if held:
                 await steps.mark_in_flight(session, held, account="smtp")

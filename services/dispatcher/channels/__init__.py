@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from services.dispatcher.domain.steps import Disposition, Outgoing
+from services.dispatcher.domain.steps import Disposition, OutgoingMessage
 from shared.contract.vocabulary import ChannelKind
 
 
@@ -23,7 +23,7 @@ class ChannelAccount(Protocol):
     def free_slots(self) -> int:
         """How many messages `send_all` may be given now."""
 
-    async def send_all(self, messages: Sequence[Outgoing], *, within_s: float) -> list[Disposition]:
+    async def send_all(self, messages: Sequence[OutgoingMessage], *, within_s: float) -> list[Disposition]:
         """Send the messages that can be started within the time; dispositions are in the order of the messages."""
 
     async def close(self) -> None: ...

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from services.dispatcher.domain.steps import Disposition, Outgoing, Result
+from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
 
-_NOT_STARTED = Disposition(Result.NOT_STARTED)
-_AWAY = Disposition(Result.NOT_ACCEPTED, "provider_away")
+_NOT_STARTED = Disposition(SendResult.NOT_STARTED)
+_AWAY = Disposition(SendResult.NOT_ACCEPTED, "provider_away")
 
 
 class ProviderHealth(StrEnum):
@@ -52,16 +52,16 @@ class Breaker:
         return most
 
     async def probe(
-        self, send: Callable[[Outgoing], Awaitable[Disposition]], messages: Sequence[Outgoing]
+        self, send: Callable[[OutgoingMessage], Awaitable[Disposition]], messages: Sequence[OutgoingMessage]
     ) -> list[Disposition]:
         """Send the first message to a lost provider; if that fails, the others fail with it and count as tries."""
         first = await send(messages[0])
         others = _AWAY if self.health is ProviderHealth.LOST else _NOT_STARTED
-        return [_AWAY if first.result is Result.UNAVAILABLE else first, *[others] * (len(messages) - 1)]
+        return [_AWAY if first.result is SendResult.UNAVAILABLE else first, *[others] * (len(messages) - 1)]
 
-    def record(self, result: Result) -> None:
+    def record(self, result: SendResult) -> None:
         """Count a failure, or end the rest; no reply after a message (UNKNOWN) counts as a failure."""
-        if result not in (Result.UNAVAILABLE, Result.UNKNOWN):
+        if result not in (SendResult.UNAVAILABLE, SendResult.UNKNOWN):
             self._failures_in_a_row = 0
             return
         now = self.monotonic()

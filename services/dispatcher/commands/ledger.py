@@ -15,7 +15,7 @@ from services.dispatcher import handlers
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.handlers import adopt_past
 from services.dispatcher.sending import restore_guard
-from services.dispatcher.sending.restore_guard import Difference
+from services.dispatcher.sending.restore_guard import LedgerDifference
 from shared.contract.cloudevents import Event
 from shared.contract.events import Payload
 from shared.contract.topics import (
@@ -51,7 +51,7 @@ def adopt() -> None:
     _tell(asyncio.run(_with(Adoption.run)))
 
 
-def _tell(found: Difference) -> None:
+def _tell(found: LedgerDifference) -> None:
     print(found or "the database has all that the end of the log tells")
     raise typer.Exit(bool(found))
 
@@ -65,7 +65,7 @@ class Adoption:
     link_keys: Mapping[str, str]
     now: datetime
 
-    async def run(self) -> Difference:
+    async def run(self) -> LedgerDifference:
         """Adopt, and say what is lacking still."""
         handle = partial(handlers.handle, link_keys=self.link_keys, now=self.now)
         for topic in (SURVEY_REQUESTS, SURVEY_ANSWERS, SURVEY_MESSAGES):  # first, so that attempts are of something
@@ -85,7 +85,7 @@ class Adoption:
         return event if event.time > self.now - (RETENTION - SEGMENT) else None
 
 
-async def _with(work: Callable[[Adoption], Awaitable[Difference]]) -> Difference:
+async def _with(work: Callable[[Adoption], Awaitable[LedgerDifference]]) -> LedgerDifference:
     settings = DispatcherSettings()
     options = settings.database_options
     async with open_for_command(settings, Service.DISPATCHER, options=options) as database:

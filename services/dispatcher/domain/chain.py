@@ -5,15 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from services.dispatcher.domain.steps import (
-    FINISHED,
-    MAY_REACH,
-    REACHED,
-    Planned,
-    SkipReason,
-    Step,
-    StepState,
-)
+from services.dispatcher.domain.steps import FINISHED, MAY_REACH, REACHED, ChainStep, PlannedStep, SkipReason, StepState
 from shared.contract.events import Consent, Contact, PlanStep, SurveyRequested
 from shared.contract.vocabulary import CallOutcome, ChannelKind, InvitationOutcome
 
@@ -28,7 +20,7 @@ def first_due(request: SurveyRequested) -> datetime:
     return request.send_at + delay_of(min(request.plan, key=lambda step: step.step))
 
 
-def follow(steps: Sequence[Step], finished: int, *, now: datetime) -> Planned | InvitationOutcome | None:
+def follow(steps: Sequence[ChainStep], finished: int, *, now: datetime) -> PlannedStep | InvitationOutcome | None:
     """Say what comes after a step that ended: the next one, the end, or nothing until an answer or the expiry.
 
     After a contact its successor waits its delay; after a step that reached nobody it takes that step's place in time.
@@ -38,16 +30,16 @@ def follow(steps: Sequence[Step], finished: int, *, now: datetime) -> Planned | 
     if following:
         successor = min(following, key=lambda step: step.number)
         at_once = done.state not in REACHED
-        return Planned(successor.number, (done.due_at or now) if at_once else now + successor.delay)
+        return PlannedStep(successor.number, (done.due_at or now) if at_once else now + successor.delay)
     return InvitationOutcome.UNDELIVERABLE if is_undeliverable(steps) else None
 
 
-def is_undeliverable(steps: Iterable[Step]) -> bool:
+def is_undeliverable(steps: Iterable[ChainStep]) -> bool:
     """Say whether every step ended and none can have reached anybody."""
     return all(step.state in FINISHED and step.state not in REACHED for step in steps)
 
 
-def outcome_at_expiry(steps: Sequence[Step]) -> InvitationOutcome:
+def outcome_at_expiry(steps: Sequence[ChainStep]) -> InvitationOutcome:
     if not any(step.state in MAY_REACH for step in steps):
         return InvitationOutcome.UNDELIVERABLE
     if all(step.state in FINISHED or step.state is StepState.IN_FLIGHT for step in steps):
@@ -64,7 +56,7 @@ _AFTER_CALL = {
 }
 
 
-def after_call(outcome: CallOutcome, steps: Sequence[Step]) -> InvitationOutcome | None:
+def after_call(outcome: CallOutcome, steps: Sequence[ChainStep]) -> InvitationOutcome | None:
     """What a closed call makes of its invitation; a call that reached nobody leaves the steps behind it their turn.
 
     One that nobody made in time makes nothing of it: its invitation ends at the same moment, by `outcome_at_expiry`,

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from services.dispatcher.domain.steps import Planned, Step, StepState
+from services.dispatcher.domain.steps import ChainStep, PlannedStep, StepState
 from shared.contract.vocabulary import AttemptState, ChannelKind, SuppressionReason
 
 
@@ -114,7 +114,7 @@ STEP_STATES = {
 _REACHES_NOBODY = frozenset({ReceiptKind.HARD_BOUNCE, ReceiptKind.BLOCKED, ReceiptKind.NOT_ACCEPTED})
 
 
-def brought_forward(steps: Iterable[Step], kind: ReceiptKind, number: int, *, now: datetime) -> Planned | None:
+def brought_forward(steps: Iterable[ChainStep], kind: ReceiptKind, number: int, *, now: datetime) -> PlannedStep | None:
     """The step that is due at once because the one before it turns out to have reached nobody."""
     following = [step for step in steps if step.number > number]
     if kind not in _REACHES_NOBODY or any(step.state not in _WAITING for step in following):
@@ -122,7 +122,7 @@ def brought_forward(steps: Iterable[Step], kind: ReceiptKind, number: int, *, no
     planned = next((step for step in following if step.state is StepState.PLANNED), None)
     if planned is None or planned.due_at is None or planned.due_at <= now:
         return None
-    return Planned(planned.number, now)
+    return PlannedStep(planned.number, now)
 
 
 _WAITING = (StepState.WAITING, StepState.PLANNED)
@@ -195,3 +195,22 @@ def keyword_in(text: str) -> ReceiptKind | None:
     if word in _STOP:
         return ReceiptKind.STOP
     return ReceiptKind.START if word in _START else None
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedReceipt:
+    """A receipt with the attempt, or only the respondent, it is about."""
+
+    id: UUID
+    receipt: Receipt
+    respondent_id: str
+    attempt_id: UUID | None = None
+    invitation_id: UUID | None = None
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptAdvance:
+    attempt_id: UUID
+    state: AttemptState
+    reason: str | None

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from shared.contract.events import CallRequested, ContactAttempted
 from shared.contract.vocabulary import AttemptState, ChannelKind
 
 
@@ -51,7 +52,7 @@ class MoveReason(StrEnum):
     COUNTRY_CEILING = "country_ceiling"
 
 
-class Result(StrEnum):
+class SendResult(StrEnum):
     """What a channel says of one message."""
 
     SENT = "sent"
@@ -63,7 +64,7 @@ class Result(StrEnum):
     THROTTLED = "throttled"  # by a limit, ours or the provider's: certainly not accepted, and waits
 
 
-class Outgoing(msgspec.Struct, frozen=True):
+class OutgoingMessage(msgspec.Struct, frozen=True):
     """One rendered message: `body` is a whole mail with its headers, or the text of a text message."""
 
     invitation_id: UUID
@@ -84,7 +85,7 @@ class Bill:
 
 
 class Disposition(msgspec.Struct, frozen=True):
-    result: Result
+    result: SendResult
     reason: str | None = None  # a code, never the provider's free text: it may quote an address
     message_id: str | None = None
     wait_s: float = 0.0  # how long a throttled one should wait
@@ -92,7 +93,7 @@ class Disposition(msgspec.Struct, frozen=True):
     account: str | None = None  # which of several accounts it was, where one stands for them
 
 
-class Step(msgspec.Struct, frozen=True):
+class ChainStep(msgspec.Struct, frozen=True):
     number: int
     channel: ChannelKind
     state: StepState
@@ -101,7 +102,7 @@ class Step(msgspec.Struct, frozen=True):
     call_open: bool = False
 
 
-class Planned(msgspec.Struct, frozen=True):
+class PlannedStep(msgspec.Struct, frozen=True):
     number: int
     due_at: datetime
 
@@ -140,3 +141,22 @@ class StepResult(msgspec.Struct, frozen=True):
     reason: str | None = None
     due_at: datetime | None = None
     call_task: UUID | None = None
+
+
+class FinishedStep(msgspec.Struct, frozen=True):
+    """The end of a held step with what it leaves behind: a message for the mailbox, a task for the desk."""
+
+    end: StepResult
+    message_id: str | None = None
+    bill: Bill | None = None
+    kept: OutgoingMessage | None = None
+    call: CallRequested | None = None
+
+
+class LedgerEntry(msgspec.Struct, frozen=True):
+    """An attempt as published, with its try and what only the ledger keeps."""
+
+    event: ContactAttempted
+    number: int
+    message_id: str | None = None
+    bill: Bill | None = None

@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.domain import chain
 from services.dispatcher.domain.receipts import STEP_STATES
-from services.dispatcher.domain.steps import Planned, StepState
+from services.dispatcher.domain.steps import LedgerEntry, PlannedStep, StepState
+from services.dispatcher.domain.suppressions import key_of
 from services.dispatcher.repository import attempts, invitations, ledger, steps, suppressions
-from services.dispatcher.repository.attempts import Entry
 from shared.contract.cloudevents import Event
 from shared.contract.events import ContactAttempted, InvitationClosed, Payload, RespondentReleased, RespondentSuppressed
 from shared.contract.vocabulary import InvitationOutcome
@@ -53,19 +53,19 @@ async def _adopt_attempts(session: AsyncSession, made: Sequence[ContactAttempted
     if not made:
         return
     tries = await ledger.tries(session, {each.invitation_id for each in made})
-    entries: list[Entry] = []
+    entries: list[LedgerEntry] = []
     ends: dict[tuple[UUID, int], tuple[ContactAttempted, StepState, int]] = {}
     for each in made:
         key = each.invitation_id, each.step
         tries[key] = tries.get(key, 0) + 1
-        entries.append(Entry(each, tries[key]))
+        entries.append(LedgerEntry(each, tries[key]))
         ends[key] = each, STEP_STATES.get(each.state) or StepState(each.state.value), tries[key]
     await db.write(session, attempts.add_statement(entries))
     await ledger.end_steps(session, ends)
     last = {each.invitation_id: each for each in made}
     chains = await steps.chains(session, last)
     following = {each: chain.follow(chains[each], tried.step, now=tried.at) for each, tried in last.items()}
-    planned = {each: step for each, step in following.items() if isinstance(step, Planned)}
+    planned = {each: step for each, step in following.items() if isinstance(step, PlannedStep)}
     await db.write(session, steps.plan_statement(planned))
 
 
@@ -75,8 +75,6 @@ async def _close(session: AsyncSession, outcomes: dict[UUID, InvitationOutcome],
 
 
 async def _adopt_suppressions(session: AsyncSession, told: Sequence[Payload], *, now: datetime) -> None:
-    last = {
-        suppressions.key_of(each): each for each in told if isinstance(each, RespondentSuppressed | RespondentReleased)
-    }
+    last = {key_of(each): each for each in told if isinstance(each, RespondentSuppressed | RespondentReleased)}
     await suppressions.add(session, [each for each in last.values() if isinstance(each, RespondentSuppressed)], at=now)
     await suppressions.lift(session, [key for key, each in last.items() if isinstance(each, RespondentReleased)])

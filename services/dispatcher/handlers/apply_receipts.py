@@ -10,9 +10,12 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.domain import chain
+from services.dispatcher.domain.invitations import LockedInvitation
 from services.dispatcher.domain.receipts import (
     SOFT_WITHIN,
     STEP_STATES,
+    AttemptAdvance,
+    MatchedReceipt,
     Receipt,
     ReceiptKind,
     SuppressionRule,
@@ -24,8 +27,6 @@ from services.dispatcher.domain.receipts import (
 )
 from services.dispatcher.handlers import close_invitations
 from services.dispatcher.repository import invitations, receipts, steps, suppressions
-from services.dispatcher.repository.invitations import Invitation
-from services.dispatcher.repository.receipts import Advance, Matched
 from shared.contract.events import ContactAttempted, Suppression
 from shared.contract.vocabulary import AttemptState, ChannelKind, InvitationOutcome, SuppressionReason
 
@@ -56,7 +57,7 @@ async def apply(session: AsyncSession, *, now: datetime, among: Collection[UUID]
 _SAID = (ReceiptKind.STOP, ReceiptKind.START)
 
 
-def _last_words(found: Sequence[Matched]) -> list[Matched]:
+def _last_words(found: Sequence[MatchedReceipt]) -> list[MatchedReceipt]:
     """Of what a respondent said over a channel only the last counts; receipts' ids are in the order they came."""
     last: dict[tuple[str, ChannelKind], UUID] = {}
     for each in found:
@@ -71,7 +72,7 @@ def _last_words(found: Sequence[Matched]) -> list[Matched]:
 
 
 async def _advance(
-    session: AsyncSession, found: Sequence[Matched], here: Mapping[UUID, Invitation], *, now: datetime
+    session: AsyncSession, found: Sequence[MatchedReceipt], here: Mapping[UUID, LockedInvitation], *, now: datetime
 ) -> None:
     by_attempt: dict[UUID, list[Receipt]] = {}
     for each in found:
@@ -79,7 +80,7 @@ async def _advance(
             by_attempt.setdefault(each.attempt_id, []).append(each.receipt)
     deciding = {attempt: receipt for attempt, told in by_attempt.items() if (receipt := furthest(told)) is not None}
     moves = [
-        Advance(attempt, state, reason_of(receipt))
+        AttemptAdvance(attempt, state, reason_of(receipt))
         for attempt, receipt in deciding.items()
         if (state := state_of(receipt.kind)) is not None
     ]
@@ -100,7 +101,7 @@ async def _correct(
     session: AsyncSession,
     moved: Mapping[UUID, asyncpg.Record],
     deciding: Mapping[UUID, Receipt],
-    here: Mapping[UUID, Invitation],
+    here: Mapping[UUID, LockedInvitation],
     *,
     now: datetime,
 ) -> None:
@@ -123,7 +124,7 @@ async def _correct(
     await close_invitations.close(session, dict.fromkeys(dead, InvitationOutcome.UNDELIVERABLE), now=now)
 
 
-async def _silence(session: AsyncSession, found: Sequence[Matched], *, now: datetime) -> None:
+async def _silence(session: AsyncSession, found: Sequence[MatchedReceipt], *, now: datetime) -> None:
     soft = {each.respondent_id for each in found if each.receipt.kind is ReceiptKind.SOFT_BOUNCE}
     counted = await receipts.soft_bounces(session, soft, since=now - SOFT_WITHIN) if soft else {}
     silences = [
@@ -148,7 +149,7 @@ async def _silence(session: AsyncSession, found: Sequence[Matched], *, now: date
 
 
 def _suppression(
-    matched: Matched,
+    matched: MatchedReceipt,
     silence: SuppressionRule,
     addresses: Mapping[tuple[UUID, ChannelKind], bytes | None],
     *,
@@ -166,7 +167,7 @@ def _suppression(
     )
 
 
-async def _release(session: AsyncSession, found: Collection[Matched], *, now: datetime) -> None:
+async def _release(session: AsyncSession, found: Collection[MatchedReceipt], *, now: datetime) -> None:
     again = {(each.respondent_id, each.receipt.channel) for each in found if each.receipt.kind is ReceiptKind.START}
     for channel in {channel for _, channel in again}:
         respondents = {respondent for respondent, wanted in again if wanted is channel}

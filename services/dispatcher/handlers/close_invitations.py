@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.domain.chain import after_call, outcome_at_expiry
+from services.dispatcher.domain.invitations import LockedInvitation
 from services.dispatcher.repository import invitations, steps, suppressions
-from services.dispatcher.repository.invitations import Invitation
 from shared.contract import cloudevents
 from shared.contract.events import CallWithdrawn, InvitationClosed, Payload, RespondentSuppressed, Suppression
 from shared.contract.vocabulary import CallOutcome, ChannelKind, InvitationOutcome, Service, SuppressionReason
@@ -69,7 +69,11 @@ async def end_call(session: AsyncSession, invitation_id: UUID, *, reason: str, n
 
 
 async def recall_where(
-    session: AsyncSession, locked: Iterable[Invitation], forbids: Callable[[Invitation], bool], *, now: datetime
+    session: AsyncSession,
+    locked: Iterable[LockedInvitation],
+    forbids: Callable[[LockedInvitation], bool],
+    *,
+    now: datetime,
 ) -> None:
     """Take calls back from the desk that the respondent no longer wants."""
     unwanted = {each.id: each.respondent_id for each in locked if forbids(each)}

@@ -6,30 +6,25 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-import msgspec
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.dispatcher.domain import chain
 from services.dispatcher.domain.receipts import Receipt, Reference, learned_from_refusal
-from services.dispatcher.domain.steps import FINISHED, Bill, Outgoing, Planned, StepResult, StepState
+from services.dispatcher.domain.steps import (
+    FINISHED,
+    FinishedStep,
+    LedgerEntry,
+    PlannedStep,
+    StepResult,
+    StepState,
+)
 from services.dispatcher.handlers import close_invitations
 from services.dispatcher.repository import attempts, invitations, mailbox, receipts, steps
-from services.dispatcher.repository.attempts import Entry
-from shared.contract.events import CallRequested, ContactAttempted, Payload
+from shared.contract.events import ContactAttempted, Payload
 from shared.contract.vocabulary import InvitationOutcome
 from shared.database import db
-
-
-class FinishedStep(msgspec.Struct, frozen=True):
-    """The end of a held step with what it leaves behind: a message for the mailbox, a task for the desk."""
-
-    end: StepResult
-    message_id: str | None = None
-    bill: Bill | None = None
-    kept: Outgoing | None = None
-    call: CallRequested | None = None
 
 
 async def record(session: AsyncSession, done: Sequence[FinishedStep], *, now: datetime) -> list[FinishedStep]:
@@ -76,7 +71,7 @@ def _lessons(finished: Sequence[FinishedStep]) -> list[Receipt]:
     return found
 
 
-def _entry(done: FinishedStep, respondent_id: str, *, now: datetime) -> Entry:
+def _entry(done: FinishedStep, respondent_id: str, *, now: datetime) -> LedgerEntry:
     end, state = done.end, done.end.state.attempt
     assert state is not None
     attempt = ContactAttempted(
@@ -91,20 +86,20 @@ def _entry(done: FinishedStep, respondent_id: str, *, now: datetime) -> Entry:
         reason=end.reason,
         at=now,
     )
-    return Entry(attempt, end.tries, done.message_id, done.bill)
+    return LedgerEntry(attempt, end.tries, done.message_id, done.bill)
 
 
 async def _followed(
     session: AsyncSession, ended: Sequence[StepResult], *, now: datetime
-) -> tuple[dict[UUID, Planned], dict[UUID, InvitationOutcome]]:
+) -> tuple[dict[UUID, PlannedStep], dict[UUID, InvitationOutcome]]:
     """Say which chains go on with which step, and which are through with which outcome."""
     chains = await steps.chains(session, {end.held.invitation_id for end in ended})
-    planned: dict[UUID, Planned] = {}
+    planned: dict[UUID, PlannedStep] = {}
     closing: dict[UUID, InvitationOutcome] = {}
     for end in ended:
         invitation = end.held.invitation_id
         following = chain.follow(chains[invitation], end.held.step, now=now)
-        if isinstance(following, Planned):
+        if isinstance(following, PlannedStep):
             planned[invitation] = following
         elif following is not None:
             closing[invitation] = following

@@ -28,7 +28,7 @@ class TaskGone(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class Bitrix24Task:
     title: str  # ours alone: a task whose reply was lost is found by it
     description: str
     deadline: datetime
@@ -41,7 +41,7 @@ class Bitrix24:
     http: HttpClient
     responsible: int
 
-    async def add(self, task: Task) -> str:
+    async def add(self, task: Bitrix24Task) -> str:
         """Make a task and return its number; raises Unanswered."""
         fields = {
             "TITLE": task.title,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from services.dispatcher.handlers import close_invitations
-from services.dispatcher.jobs.bitrix24 import Bitrix24, Task, TaskGone, Unanswered
+from services.dispatcher.jobs.bitrix24 import Bitrix24, Bitrix24Task, TaskGone, Unanswered
 from services.dispatcher.messages.composer import about
 from services.dispatcher.messages.texts import texts_of
 from services.dispatcher.repository import crm_tasks
@@ -73,7 +73,7 @@ class CrmTasks:
         number = await self.crm.find(wanted.title) if task.tries > 1 else None
         await self._settle(task, number or await self.crm.add(wanted))
 
-    def _wanted(self, task: CrmTask) -> Task:
+    def _wanted(self, task: CrmTask) -> Bitrix24Task:
         request = SurveyRequested.model_validate_json(task.request)
         words = texts_of(request.locale)
         title = words.crm_title.format(brand=request.brand.name, name=request.customer_name or request.customer_id)
@@ -83,7 +83,7 @@ class CrmTasks:
             link=f"{self.desk_url.rstrip('/')}/{task.call_task}",
             summary=about(request),
         )
-        return Task(f"{title} · {task.call_task.hex[-8:]}", text, request.expires_at)
+        return Bitrix24Task(f"{title} · {task.call_task.hex[-8:]}", text, request.expires_at)
 
     async def _settle(self, task: CrmTask, number: str) -> None:
         async with self.sessions.begin() as session:

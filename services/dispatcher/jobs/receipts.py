@@ -34,7 +34,7 @@ LETTERS_AT_ONCE = 50
 SETTLED = timedelta(minutes=10)  # after this long a provider that knows nothing of a message never had it
 
 
-class Asked(Protocol):
+class StatusProvider(Protocol):
     """An account that can say later what became of a message."""
 
     async def ask(self, inquiry: Inquiry) -> Receipt | None: ...
@@ -80,7 +80,7 @@ class SmsStatusPoller:
     """Asks the provider about text messages that may have been accepted. Nothing is ever sent again because of it."""
 
     sessions: Sessions
-    account: Asked
+    account: StatusProvider
     link_keys: Mapping[str, str]
 
     async def __call__(self) -> int:

@@ -13,7 +13,7 @@ from babel.dates import format_date
 
 from services.dispatcher.domain.chain import address_of
 from services.dispatcher.domain.sms_text import fit_sms
-from services.dispatcher.domain.steps import Outgoing
+from services.dispatcher.domain.steps import OutgoingMessage
 from services.dispatcher.messages import mime
 from services.dispatcher.messages.mail_body import MailVariant, mail_body
 from services.dispatcher.messages.styles import Style, chosen, filled
@@ -36,7 +36,7 @@ class Composer:
     mail_from: str
     styles: Sequence[Style] = ()
 
-    def compose(self, request: SurveyRequested, *, step: int, channel: ChannelKind) -> Outgoing:
+    def compose(self, request: SurveyRequested, *, step: int, channel: ChannelKind) -> OutgoingMessage:
         """Render one step; raises BadAddress or UnknownLinkKey."""
         address = address_of(channel, request.contact) or ""
         if channel is ChannelKind.SMS:
@@ -47,12 +47,12 @@ class Composer:
         """The URL of an invitation's answer page; the step says which message led there, 0 none."""
         return f"{self.public_url}/s/{self._token(request, Purpose.ANSWER)}.{step}"
 
-    def _text_message(self, request: SurveyRequested, step: int, phone: str) -> Outgoing:
+    def _text_message(self, request: SurveyRequested, step: int, phone: str) -> OutgoingMessage:
         link = f"{self.short_url}/s/{self._token(request, Purpose.ANSWER)}.{step}"
         text = fit_sms(f"{request.brand.name}: {request.question}", link)
-        return Outgoing(request.invitation_id, step, ChannelKind.SMS, phone, "", text.encode())
+        return OutgoingMessage(request.invitation_id, step, ChannelKind.SMS, phone, "", text.encode())
 
-    def _mail(self, request: SurveyRequested, step: int, address: str) -> Outgoing:
+    def _mail(self, request: SurveyRequested, step: int, address: str) -> OutgoingMessage:
         template = next((planned.template for planned in request.plan if planned.step == step), "default")
         texts, sender = chosen(self.styles, brand=request.brand.name, locale=request.locale, template=template)
         values = _values(request)
@@ -73,7 +73,7 @@ class Composer:
             "X-PM-Metadata-attempt": f"{request.invitation_id}.{step}",  # comes back in Postmark's webhooks
         }
         body = mime.alternative(headers, text=text, html=html)
-        return Outgoing(request.invitation_id, step, ChannelKind.EMAIL, address, subject, body)
+        return OutgoingMessage(request.invitation_id, step, ChannelKind.EMAIL, address, subject, body)
 
     def _token(self, request: SurveyRequested, purpose: Purpose) -> str:
         return links.token(self.link_keys, request.link_key, purpose, request.invitation_id)

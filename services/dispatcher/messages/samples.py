@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from pydantic import BaseModel, StringConstraints
 
-from services.dispatcher.domain.steps import Outgoing
+from services.dispatcher.domain.steps import OutgoingMessage
 from services.dispatcher.messages.composer import Composer
 from services.dispatcher.messages.styles import Style
 from services.dispatcher.messages.texts import language_of
@@ -34,7 +34,7 @@ class SampleMail(BaseModel):
     repeat: bool = False
     address: ShortText = "anna@example.com"
 
-    def compose(self, composer: Composer, link_key: str) -> Outgoing:
+    def compose(self, composer: Composer, link_key: str) -> OutgoingMessage:
         """Render it; raises BadAddress."""
         return composer.compose(self._request(link_key), step=2 if self.repeat else 1, channel=ChannelKind.EMAIL)
 

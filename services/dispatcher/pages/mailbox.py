@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from services.dispatcher.messages import mime
 from services.dispatcher.pages.rendering import mail_response, page
 from services.dispatcher.repository import mailbox
-from services.dispatcher.repository.mailbox import Kept
+from services.dispatcher.repository.mailbox import MailboxMessage
 from shared.clock import Clock
 from shared.config import StaffPages
 from shared.contract.vocabulary import ChannelKind
@@ -56,7 +56,7 @@ class MailboxPages:
         _, html = mime.read_alternative(kept.body)
         return mail_response(html.replace("<head>", '<head><base target="_blank">', 1))
 
-    async def _kept(self, message_id: UUID) -> Kept:
+    async def _kept(self, message_id: UUID) -> MailboxMessage:
         async with self.sessions.begin() as session:
             kept = await mailbox.one(session, message_id)
         if kept is None:

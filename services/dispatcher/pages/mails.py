@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Query
 from fastapi.responses import HTMLResponse, Response
 
 from services.dispatcher.channels import ChannelAccount
-from services.dispatcher.domain.steps import Outgoing
+from services.dispatcher.domain.steps import OutgoingMessage
 from services.dispatcher.messages import mime
 from services.dispatcher.messages.composer import Composer
 from services.dispatcher.messages.samples import SampleMail
@@ -55,7 +55,7 @@ class MailPages:
             result = str(error)
         return self._page(sample, mail, result=result)
 
-    def _page(self, sample: SampleMail, mail: Outgoing, *, result: str = "") -> str:
+    def _page(self, sample: SampleMail, mail: OutgoingMessage, *, result: str = "") -> str:
         query = urlencode(sample.model_dump(mode="json", exclude={"address"}))
         headers = mime.read_headers(mail.body)
         return page("preview.html", pages=self.staff_pages, sample=sample, headers=headers, query=query, result=result)

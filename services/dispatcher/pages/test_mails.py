@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from services.dispatcher.channels import ChannelAccount
 from services.dispatcher.channels.email import SmtpAccount
-from services.dispatcher.domain.steps import Disposition, Outgoing, Result
+from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
 
 _WITHIN_S = 10.0
 
@@ -25,7 +25,7 @@ class AccountReply:
 
     @property
     def accepted(self) -> bool:
-        return self.disposition.result is Result.SENT
+        return self.disposition.result is SendResult.SENT
 
     def __str__(self) -> str:
         reason = self.disposition.reason or self.disposition.result
@@ -33,7 +33,7 @@ class AccountReply:
 
 
 async def send_test(
-    mail: Outgoing, accounts: Sequence[ChannelAccount], may_send: Callable[[str], bool]
+    mail: OutgoingMessage, accounts: Sequence[ChannelAccount], may_send: Callable[[str], bool]
 ) -> list[AccountReply]:
     """Send over every mail account; raises SendingDisabled where the settings forbid the address or name no account."""
     if not may_send(mail.recipient):

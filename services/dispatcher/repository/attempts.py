@@ -6,22 +6,10 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
-import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.dispatcher.domain.steps import Bill
-from shared.contract.events import ContactAttempted
+from services.dispatcher.domain.steps import Bill, LedgerEntry
 from shared.database import db
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """An attempt as published, with its try and what only the ledger keeps."""
-
-    event: ContactAttempted
-    number: int
-    message_id: str | None = None
-    bill: Bill | None = None
-
 
 _ADD = """attempted AS (INSERT INTO attempts (id, invitation_id, step, try, revision, channel, provider, state, reason,
     provider_message_id, at, segments, cost, currency, phone, ask_at)
@@ -35,7 +23,7 @@ FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[], $5::int[], $6::text[],
         currency))"""
 
 
-def add_statement(entries: Sequence[Entry]) -> db.Write | None:
+def add_statement(entries: Sequence[LedgerEntry]) -> db.Write | None:
     """Say how to write the ends of tries. A text message that may have been accepted is asked about in a minute."""
     if not entries:
         return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -12,18 +11,10 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.domain.chain import late_answer_counts
+from services.dispatcher.domain.invitations import LockedInvitation
 from shared.contract.events import Consent, SurveyRequested
 from shared.contract.vocabulary import InvitationOutcome
 from shared.database import db
-
-
-@dataclass(frozen=True, slots=True)
-class Invitation:
-    id: UUID
-    respondent_id: str
-    program: str
-    is_open: bool
-
 
 _INSERT = """INSERT INTO invitations (id, respondent_id, program, request, unsubscribe, expires_at)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::bytea[], $6::timestamptz[])
@@ -58,10 +49,10 @@ async def known(session: AsyncSession, ids: Collection[UUID]) -> set[UUID]:
 
 async def lock(
     session: AsyncSession, ids: Iterable[UUID] = (), *, open_of: Iterable[str] = ()
-) -> dict[UUID, Invitation]:
+) -> dict[UUID, LockedInvitation]:
     """Lock these invitations, and every open one of these respondents, in the order of their ids."""
     rows = await db.fetch(session, _LOCK, list(ids), list(open_of))
-    return {row["id"]: Invitation(**row) for row in rows}
+    return {row["id"]: LockedInvitation(**row) for row in rows}
 
 
 _CLOSE = """UPDATE invitations i SET state = 'closed', outcome = c.outcome, closed_at = $3

@@ -13,7 +13,7 @@ from shared.contract.events import ContactAttempted
 from shared.database import db
 
 
-class Server(NamedTuple):
+class DatabaseIdentity(NamedTuple):
     """Which database a transaction was in: another one, or an older copy in its place, differs in one of these."""
 
     started_at: str
@@ -25,8 +25,8 @@ _SERVER = """SELECT pg_postmaster_start_time()::text AS started_at, d.oid::bigin
 'attempts'::regclass::oid::bigint AS attempts FROM pg_database d WHERE d.datname = current_database()"""
 
 
-async def server(session: AsyncSession) -> Server:
-    return Server(**(await db.fetch(session, _SERVER))[0])
+async def server(session: AsyncSession) -> DatabaseIdentity:
+    return DatabaseIdentity(**(await db.fetch(session, _SERVER))[0])
 
 
 # an invitation whose end came before its request will do nothing: nothing of it is lacking

@@ -11,13 +11,13 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from services.dispatcher.domain.steps import Outgoing
+from services.dispatcher.domain.steps import OutgoingMessage
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class MailboxMessage:
     """A mail's body is the whole message as it would leave, a text message's is its text."""
 
     id: UUID
@@ -38,7 +38,7 @@ FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::text[], $6::text[
 ON CONFLICT DO NOTHING"""
 
 
-async def keep(session: AsyncSession, messages: Sequence[Outgoing], *, at: datetime) -> None:
+async def keep(session: AsyncSession, messages: Sequence[OutgoingMessage], *, at: datetime) -> None:
     if not messages:
         return
     await db.fetch(
@@ -63,19 +63,19 @@ _WIPE = """DELETE FROM mailbox m USING invitations i
 WHERE i.id = m.invitation_id AND i.respondent_id = ANY($1::text[])"""
 
 
-def _kept(row: asyncpg.Record) -> Kept:
-    return Kept(**{**row, "channel": ChannelKind(row["channel"])})
+def _kept(row: asyncpg.Record) -> MailboxMessage:
+    return MailboxMessage(**{**row, "channel": ChannelKind(row["channel"])})
 
 
-async def after(session: AsyncSession, cursor: int, *, limit: int) -> list[Kept]:
+async def after(session: AsyncSession, cursor: int, *, limit: int) -> list[MailboxMessage]:
     return [_kept(row) for row in await db.fetch(session, _AFTER, cursor, limit)]
 
 
-async def newest(session: AsyncSession, *, limit: int) -> list[Kept]:
+async def newest(session: AsyncSession, *, limit: int) -> list[MailboxMessage]:
     return [_kept(row) for row in await db.fetch(session, _NEWEST, limit)]
 
 
-async def one(session: AsyncSession, message_id: UUID) -> Kept | None:
+async def one(session: AsyncSession, message_id: UUID) -> MailboxMessage | None:
     rows = await db.fetch(session, _ONE, message_id)
     return _kept(rows[0]) if rows else None
 

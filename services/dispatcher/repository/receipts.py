@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -11,9 +10,9 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from services.dispatcher.domain.receipts import ORDER, Receipt, ReceiptKind, Reference
+from services.dispatcher.domain.receipts import ORDER, AttemptAdvance, MatchedReceipt, Receipt, ReceiptKind, Reference
 from services.dispatcher.domain.steps import StepState
-from shared.contract.vocabulary import AttemptState, ChannelKind
+from shared.contract.vocabulary import ChannelKind
 from shared.database import db
 from shared.database.isolated import storable
 
@@ -51,18 +50,6 @@ def _text(given: str | None, most: int) -> str | None:
     return storable(given[:most]).strip() or None if given is not None else None
 
 
-@dataclass(frozen=True, slots=True)
-class Matched:
-    """A receipt with the attempt, or only the respondent, it is about."""
-
-    id: UUID
-    receipt: Receipt
-    respondent_id: str
-    attempt_id: UUID | None = None
-    invitation_id: UUID | None = None
-    step: int = 0
-
-
 _DUE_IDS = "SELECT id FROM receipts WHERE look_at <= clock_timestamp() ORDER BY look_at LIMIT $1"
 _DUE = """SELECT id, provider, key, kind, channel, reason, invitation_id, step, message_id, phone FROM receipts
 WHERE look_at <= clock_timestamp() AND ($2::uuid[] IS NULL OR id = ANY($2)) ORDER BY look_at LIMIT $1
@@ -89,7 +76,7 @@ async def take_due(session: AsyncSession, *, limit: int, among: Collection[UUID]
     return {row["id"]: _receipt(row) for row in await db.fetch(session, _DUE, limit, among)}
 
 
-async def matched(session: AsyncSession, due: Mapping[UUID, Receipt]) -> list[Matched]:
+async def matched(session: AsyncSession, due: Mapping[UUID, Receipt]) -> list[MatchedReceipt]:
     """Find the attempt of each receipt, by our reference or the provider's id; a reply's writers by their phone."""
     about = {id_: each for id_, each in due.items() if each.phone is None}
     written = {id_: each.phone for id_, each in due.items() if each.phone is not None}
@@ -104,10 +91,7 @@ async def matched(session: AsyncSession, due: Mapping[UUID, Receipt]) -> list[Ma
         [each.message_id for each in about.values()],
     )
     writers = await db.fetch(session, _WRITERS, list(written), list(written.values())) if written else []
-    return [
-        Matched(row["id"], due[row["id"]], row["respondent_id"], row["attempt_id"], row["invitation_id"], row["step"])
-        for row in found
-    ] + [Matched(row["id"], due[row["id"]], row["respondent_id"]) for row in writers]
+    return [MatchedReceipt(receipt=due[row["id"]], **row) for row in (*found, *writers)]
 
 
 _DONE = "UPDATE receipts SET look_at = NULL WHERE id = ANY($1::uuid[])"
@@ -127,13 +111,6 @@ async def put_away(session: AsyncSession, done: Collection[UUID], *, unmatched: 
     await db.fetch(session, _LATER, list(unmatched), _MOST_LOOKS)
 
 
-@dataclass(frozen=True, slots=True)
-class Advance:
-    attempt_id: UUID
-    state: AttemptState
-    reason: str | None
-
-
 _ADVANCE = """UPDATE attempts a
 SET state = n.state, reason = n.reason, revision = a.revision + 1, ask_at = NULL
 FROM unnest($1::uuid[], $2::text[], $3::text[]) AS n (id, state, reason)
@@ -141,7 +118,7 @@ WHERE a.id = n.id AND array_position($4::text[], a.state) < array_position($4::t
 RETURNING a.id, a.invitation_id, a.step, a.channel, a.provider, a.state, a.reason, a.revision"""
 
 
-async def advance(session: AsyncSession, moves: Sequence[Advance]) -> list[asyncpg.Record]:
+async def advance(session: AsyncSession, moves: Sequence[AttemptAdvance]) -> list[asyncpg.Record]:
     """Move attempts of locked invitations forward; return those that moved. When the contact was stays as it is."""
     return await db.fetch(
         session,

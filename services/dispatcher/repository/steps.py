@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.dispatcher.domain.chain import delay_of, first_due
-from services.dispatcher.domain.steps import LeasedStep, Planned, SendFacts, Step, StepResult, StepState
+from services.dispatcher.domain.steps import ChainStep, LeasedStep, PlannedStep, SendFacts, StepResult, StepState
 from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db
@@ -179,10 +179,10 @@ _CHAINS = """SELECT invitation_id, step, channel, state, due_at, delay_s, call_t
 FROM unnest($1::uuid[]) AS wanted (invitation_id) JOIN steps USING (invitation_id) ORDER BY invitation_id, step"""
 
 
-async def chains(session: AsyncSession, invitations: Collection[UUID]) -> dict[UUID, list[Step]]:
-    found: dict[UUID, list[Step]] = {}
+async def chains(session: AsyncSession, invitations: Collection[UUID]) -> dict[UUID, list[ChainStep]]:
+    found: dict[UUID, list[ChainStep]] = {}
     for row in await db.fetch(session, _CHAINS, list(invitations)):
-        step = Step(
+        step = ChainStep(
             number=row["step"],
             channel=ChannelKind(row["channel"]),
             state=StepState(row["state"]),
@@ -199,7 +199,7 @@ FROM unnest($1::uuid[], $2::int[], $3::timestamptz[]) AS p (invitation_id, step,
 WHERE s.invitation_id = p.invitation_id AND s.step = p.step AND s.state = 'waiting')"""
 
 
-def plan_statement(planned: Mapping[UUID, Planned]) -> db.Write | None:
+def plan_statement(planned: Mapping[UUID, PlannedStep]) -> db.Write | None:
     """Say how to let waiting steps become due."""
     if not planned:
         return None

@@ -11,11 +11,10 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from shared.contract.events import RespondentReleased, RespondentSuppressed, Suppression, SurveyRequested
+from services.dispatcher.domain.suppressions import SuppressionKey, key_of
+from shared.contract.events import RespondentReleased, RespondentSuppressed, SurveyRequested
 from shared.contract.vocabulary import ChannelKind, SuppressionReason, address_fingerprint
 from shared.database import db
-
-Key = tuple[str, str | None, str | None, str]
 
 # one that lasts longer, or is about another address, replaces the one that is there
 _ADD = """INSERT INTO suppressions AS s (id, respondent_id, channel, program, reason, until, address, at)
@@ -33,7 +32,7 @@ async def add(
     session: AsyncSession, suppressions: Sequence[RespondentSuppressed], *, at: datetime
 ) -> list[RespondentSuppressed]:
     """Store suppressions; return those that were new or reach further."""
-    longest: dict[Key, RespondentSuppressed] = {}
+    longest: dict[SuppressionKey, RespondentSuppressed] = {}
     for each in suppressions:
         known = longest.get(key_of(each))
         if known is None or (known.until is not None and (each.until is None or each.until > known.until)):
@@ -53,10 +52,6 @@ async def add(
     )
     new = {(row["respondent_id"], row["channel"], row["program"], row["reason"]) for row in rows}
     return [each for key, each in longest.items() if key in new]
-
-
-def key_of(suppression: Suppression) -> Key:
-    return suppression.respondent_id, suppression.channel, suppression.program, suppression.reason.value
 
 
 _COLUMNS = "id, respondent_id, channel, program, reason, until, at"
@@ -95,7 +90,7 @@ WHERE s.respondent_id = k.respondent_id AND s.channel IS NOT DISTINCT FROM k.cha
     AND s.program IS NOT DISTINCT FROM k.program AND s.reason = k.reason"""
 
 
-async def lift(session: AsyncSession, keys: Sequence[Key]) -> None:
+async def lift(session: AsyncSession, keys: Sequence[SuppressionKey]) -> None:
     """Lift exactly these."""
     await db.fetch(session, _LIFT_EXACTLY, *([list(column) for column in zip(*keys, strict=True)] or [[]] * 4))
 
@@ -126,7 +121,7 @@ async def forget_addresses(session: AsyncSession, respondents: Collection[str]) 
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredSuppression:
     id: UUID
     respondent_id: str
     channel: ChannelKind | None
@@ -143,6 +138,6 @@ ORDER BY id DESC LIMIT $3"""  # noqa: S608 - constants
 
 async def newest(
     session: AsyncSession, *, respondent: str | None, reason: SuppressionReason | None, limit: int
-) -> list[Stored]:
+) -> list[StoredSuppression]:
     rows = await db.fetch(session, _LIST, respondent, reason, limit)
-    return [Stored(**{**row, "reason": SuppressionReason(row["reason"])}) for row in rows]
+    return [StoredSuppression(**{**row, "reason": SuppressionReason(row["reason"])}) for row in rows]

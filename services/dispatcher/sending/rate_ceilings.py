@@ -15,19 +15,19 @@ from services.dispatcher.channels.sms import EVERYWHERE, country_of
 from services.dispatcher.domain import hours
 from services.dispatcher.domain.limits import DailyLimit
 from services.dispatcher.domain.send_mode import SendMode, SendPolicy
-from services.dispatcher.domain.steps import MoveReason, Outgoing
+from services.dispatcher.domain.steps import MoveReason, OutgoingMessage
 from services.dispatcher.repository import allowance, steps
 from services.dispatcher.sending.account_balancer import AccountBalancer
-from services.dispatcher.sending.triage import Ready
+from services.dispatcher.sending.triage import ReadyStep
 from shared.contract.vocabulary import ChannelKind
 
 log = structlog.get_logger()
 
-Leaving = tuple[Ready, Outgoing]
+Leaving = tuple[ReadyStep, OutgoingMessage]
 
 
 @dataclass(frozen=True, slots=True)
-class Ceilings:
+class DailyCeilings:
     """What an account may still send today. What was taken and not sent is to be given back."""
 
     policy: SendPolicy
@@ -49,7 +49,7 @@ class Ceilings:
             batch = await self._within_countries(session, batch, now)
         return await self._within_day(session, batch, now) if self.policy.mode is SendMode.LIVE else batch
 
-    async def give_back(self, session: AsyncSession, unused: Sequence[Outgoing], now: datetime) -> None:
+    async def give_back(self, session: AsyncSession, unused: Sequence[OutgoingMessage], now: datetime) -> None:
         if self._by_country:
             await self._give_back_countries(session, unused, now)
         if self.policy.mode is SendMode.LIVE:
@@ -87,7 +87,9 @@ class Ceilings:
                 await self._give_back_countries(session, [message for _, message in over], now)
         return batch[:size]
 
-    async def _give_back_countries(self, session: AsyncSession, unused: Sequence[Outgoing], now: datetime) -> None:
+    async def _give_back_countries(
+        self, session: AsyncSession, unused: Sequence[OutgoingMessage], now: datetime
+    ) -> None:
         countries = Counter(country_of(message.recipient) for message in unused)
         for country, count in sorted(countries.items()):
             await allowance.give_back(session, _name(country), now, count)

@@ -16,7 +16,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.repository import ledger
-from services.dispatcher.repository.ledger import Server
+from services.dispatcher.repository.ledger import DatabaseIdentity
 from shared import metrics
 from shared.contract.events import ContactAttempted, InvitationClosed, Payload
 from shared.contract.topics import SURVEY_DELIVERIES
@@ -35,7 +35,7 @@ CURE = "run `earshot ledger adopt` (docs/operate.md, After a restore)"
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class LedgerDifference:
     """How many attempts and ends of ours the end of the log has, and the ledger has not."""
 
     attempts: int = 0
@@ -48,7 +48,7 @@ class Difference:
         return f"{SURVEY_DELIVERIES.name} has {self.attempts} attempts and {self.ends} ends that the database lacks"
 
 
-async def compare(sessions: Sessions, event_log: Remembering) -> Difference:
+async def compare(sessions: Sessions, event_log: Remembering) -> LedgerDifference:
     """Hold the end of the log against the ledger; raises TransportUnavailable."""
     tried: dict[UUID, UUID] = {}
     ended: set[UUID] = set()
@@ -60,7 +60,7 @@ async def compare(sessions: Sessions, event_log: Remembering) -> Difference:
                 elif isinstance(payload, InvitationClosed):
                     ended.add(payload.invitation_id)
     async with sessions.begin() as session:
-        return Difference(len(await ledger.lacking(session, tried)), len(await ledger.not_closed(session, ended)))
+        return LedgerDifference(len(await ledger.lacking(session, tried)), len(await ledger.not_closed(session, ended)))
 
 
 def _payloads(messages: Sequence[Message]) -> list[Payload]:
@@ -79,8 +79,8 @@ class RestoreGuard:
 
     sessions: Sessions
     event_log: Remembering
-    difference: Difference = field(default_factory=Difference, init=False)
-    _compared: Server | None = field(default=None, init=False)
+    difference: LedgerDifference = field(default_factory=LedgerDifference, init=False)
+    _compared: DatabaseIdentity | None = field(default=None, init=False)
 
     @property
     def is_open(self) -> bool:
@@ -107,7 +107,7 @@ class RestoreGuard:
             self._compared = before
             log.info("ledger.complete")
 
-    async def _server(self) -> Server:
+    async def _server(self) -> DatabaseIdentity:
         async with self.sessions.begin() as session:
             return await ledger.server(session)
 

@@ -24,16 +24,23 @@ from services.dispatcher.channels import ChannelAccount, call_center
 from services.dispatcher.domain import caps, retries
 from services.dispatcher.domain.limits import DailyLimit
 from services.dispatcher.domain.send_mode import SendPolicy, may_leave
-from services.dispatcher.domain.steps import Disposition, Outgoing, Result, SkipReason, StepResult, StepState
+from services.dispatcher.domain.steps import (
+    Disposition,
+    FinishedStep,
+    OutgoingMessage,
+    SendResult,
+    SkipReason,
+    StepResult,
+    StepState,
+)
 from services.dispatcher.handlers import record_results
-from services.dispatcher.handlers.record_results import FinishedStep
 from services.dispatcher.messages.composer import Composer
 from services.dispatcher.messages.mime import BadAddress
 from services.dispatcher.repository import contacts, steps
 from services.dispatcher.sending.account_balancer import CLAIM, AccountBalancer
-from services.dispatcher.sending.rate_ceilings import Ceilings, Leaving
+from services.dispatcher.sending.rate_ceilings import DailyCeilings, Leaving
 from services.dispatcher.sending.restore_guard import RestoreGuard
-from services.dispatcher.sending.triage import Ready, Sorted, hold_to_caps, skipped, sort_claimed
+from services.dispatcher.sending.triage import ReadyStep, TriagedSteps, hold_to_caps, skipped, sort_claimed
 from services.dispatcher.sending.wakeup import POLL_S
 from shared import crash, metrics
 from shared.clock import Clock, ClockIsWrong, now_or
@@ -86,15 +93,15 @@ class ChannelSender:
         await self._send(leaving, now, stop)
         return len(found.ready) + len(found.moved) + len(found.done)
 
-    async def _claim(self, now: datetime, limit: int = CLAIM) -> Sorted:
+    async def _claim(self, now: datetime, limit: int = CLAIM) -> TriagedSteps:
         async with self.sessions.begin() as session:
             held = await steps.claim_due(session, self.channel, now=now, limit=limit)
             if not held:
-                return Sorted([], [], [])
+                return TriagedSteps([], [], [])
             if self.guard is not None and not await self.guard.allows(session):
                 # what is marked later needs no such look: the lease is in no older copy
                 await steps.move(session, [(each, each.due_at, None) for each in held])
-                return Sorted([], [], [])
+                return TriagedSteps([], [], [])
             facts = await steps.facts(session, held, self.channel, now=now)
             found = sort_claimed(held, facts, channel=self.channel, now=now)
             await self._hold_to_caps(session, found, now)
@@ -102,7 +109,7 @@ class ChannelSender:
         crash.point("leased")
         return found
 
-    async def _hold_to_caps(self, session: AsyncSession, found: Sorted, now: datetime) -> None:
+    async def _hold_to_caps(self, session: AsyncSession, found: TriagedSteps, now: datetime) -> None:
         everywhere = self.policy.contact_caps
         spans = [caps.span(cap) for each in found.ready for cap in (*everywhere, *each.request.contact_caps)]
         if spans:
@@ -111,7 +118,7 @@ class ChannelSender:
             past = await contacts.past(session, respondents, claim=claim, since=now - max(spans))
             hold_to_caps(found, past, everywhere=everywhere, channel=self.channel, now=now)
 
-    async def _local(self, ready: Sequence[Ready], now: datetime) -> tuple[list[FinishedStep], list[Leaving]]:
+    async def _local(self, ready: Sequence[ReadyStep], now: datetime) -> tuple[list[FinishedStep], list[Leaving]]:
         """Finish here what never leaves the machine; return that, and the messages that have to be sent."""
         done: list[FinishedStep] = []
         leaving: list[Leaving] = []
@@ -131,19 +138,19 @@ class ChannelSender:
                 leaving.append((each, message))
         return done, leaving
 
-    def _prepared(self, ready: Ready) -> Outgoing | FinishedStep | Disposition:
+    def _prepared(self, ready: ReadyStep) -> OutgoingMessage | FinishedStep | Disposition:
         try:
             if self.channel is ChannelKind.CALL:
                 return _call(ready)
             return self.composer.compose(ready.request, step=ready.held.step, channel=self.channel)
         except BadAddress:
-            return Disposition(Result.REFUSED, "bad_address")
+            return Disposition(SendResult.REFUSED, "bad_address")
         except UnknownLinkKey as error:
             log.error("step.waits_for_key", invitation_id=str(ready.held.invitation_id), link_key=str(error))  # noqa: TRY400 - all is said
-            return Disposition(Result.UNAVAILABLE, "unknown_link_key")
+            return Disposition(SendResult.UNAVAILABLE, "unknown_link_key")
         except Exception:
             log.exception("step.not_rendered", invitation_id=str(ready.held.invitation_id), step=ready.held.step)
-            return Disposition(Result.NOT_ACCEPTED, "not_rendered")
+            return Disposition(SendResult.NOT_ACCEPTED, "not_rendered")
 
     async def _send(self, leaving: Sequence[Leaving], now: datetime, stop: asyncio.Event | None) -> None:
         """Send in batches; what is out of its hours by the time of its turn, or has none, is handed back."""
@@ -177,7 +184,7 @@ class ChannelSender:
         stop: asyncio.Event | None,
     ) -> list[FinishedStep]:
         """Send a batch and return what became of it, to be recorded next; records `sent`, the batch before it."""
-        ceilings = Ceilings(self.policy, account, self.rota, self.daily)
+        ceilings = DailyCeilings(self.policy, account, self.rota, self.daily)
         deadline = time.monotonic() + self.budget_s  # from before the mark: who stands still after it sends nothing
         granted, marked = await self._mark(ceilings, batch, now, sent, stop)
         crash.point("marked")
@@ -201,7 +208,7 @@ class ChannelSender:
 
     async def _mark(
         self,
-        ceilings: Ceilings,
+        ceilings: DailyCeilings,
         batch: Sequence[Leaving],
         now: datetime,
         sent: Sequence[FinishedStep],
@@ -229,16 +236,16 @@ class ChannelSender:
         return granted, marked
 
     async def _dispositions(
-        self, account: ChannelAccount, messages: Sequence[Outgoing], deadline: float
+        self, account: ChannelAccount, messages: Sequence[OutgoingMessage], deadline: float
     ) -> list[Disposition]:
         within_s = deadline - time.monotonic()
         if not messages or within_s <= 0:
-            return [Disposition(Result.NOT_STARTED)] * len(messages)
+            return [Disposition(SendResult.NOT_STARTED)] * len(messages)
         try:
             return await account.send_all(messages, within_s=within_s)
         except Exception:
             log.exception("account.failed", account=account.name, messages=len(messages))
-            return [Disposition(Result.UNKNOWN, "account_failed")] * len(messages)
+            return [Disposition(SendResult.UNKNOWN, "account_failed")] * len(messages)
 
     async def _record(
         self, done: Sequence[FinishedStep], now: datetime, *, stop: asyncio.Event | None = None, known: bool = False
@@ -287,13 +294,13 @@ class ChannelSender:
             metrics.STEPS.labels(Service.DISPATCHER, self.channel, state).inc(count)
 
 
-def _kept(ready: Ready, message: Outgoing) -> FinishedStep:
+def _kept(ready: ReadyStep, message: OutgoingMessage) -> FinishedStep:
     return FinishedStep(
         StepResult(ready.held, StepState.SENT, tries=ready.held.tries + 1, account=MAILBOX), kept=message
     )
 
 
-def _call(ready: Ready) -> FinishedStep:
+def _call(ready: ReadyStep) -> FinishedStep:
     task_id = uuid7()
     call = call_center.call_task(ready.request, ready.planned, task_id=task_id, sent_before=ready.sent_before)
     end = StepResult(
@@ -302,7 +309,7 @@ def _call(ready: Ready) -> FinishedStep:
     return FinishedStep(end, call=call)
 
 
-def _ended(ready: Ready, disposition: Disposition, *, account: str | None, now: datetime) -> FinishedStep:
+def _ended(ready: ReadyStep, disposition: Disposition, *, account: str | None, now: datetime) -> FinishedStep:
     tries = ready.held.tries + retries.is_try(disposition.result)
     state = retries.after_result(disposition.result, tries=tries, max_attempts=ready.planned.max_attempts)
     again = retries.again_at(disposition, tries=tries, now=now) if state is StepState.PLANNED else None

@@ -13,15 +13,22 @@ import structlog
 from services.dispatcher.domain import caps, hours
 from services.dispatcher.domain.caps import PastContact
 from services.dispatcher.domain.chain import skip_reason
-from services.dispatcher.domain.steps import LeasedStep, MoveReason, SendFacts, SkipReason, StepResult, StepState
-from services.dispatcher.handlers.record_results import FinishedStep
+from services.dispatcher.domain.steps import (
+    FinishedStep,
+    LeasedStep,
+    MoveReason,
+    SendFacts,
+    SkipReason,
+    StepResult,
+    StepState,
+)
 from shared.contract.events import ContactCap, PlanStep, SurveyRequested
 from shared.contract.vocabulary import ChannelKind
 
 log = structlog.get_logger()
 
 
-class Ready(msgspec.Struct, frozen=True):
+class ReadyStep(msgspec.Struct, frozen=True):
     """A claimed step that may go out now."""
 
     held: LeasedStep
@@ -39,14 +46,14 @@ class Ready(msgspec.Struct, frozen=True):
 
 
 @dataclass(slots=True)
-class Sorted:
+class TriagedSteps:
     """Claimed steps by what becomes of them."""
 
-    ready: list[Ready]
+    ready: list[ReadyStep]
     moved: list[tuple[LeasedStep, datetime, str | None]]
     done: list[FinishedStep]
 
-    def put_off(self, ready: Ready, until: datetime | None, reason: MoveReason) -> None:
+    def put_off(self, ready: ReadyStep, until: datetime | None, reason: MoveReason) -> None:
         """Move a step; one that would wait past its invitation's end is skipped, so that the next has its turn."""
         if until is None or until >= ready.request.expires_at:
             self.done.append(skipped(ready.held, reason))
@@ -56,8 +63,8 @@ class Sorted:
 
 def sort_claimed(
     held: Sequence[LeasedStep], facts: Mapping[UUID, SendFacts], *, channel: ChannelKind, now: datetime
-) -> Sorted:
-    found = Sorted([], [], [])
+) -> TriagedSteps:
+    found = TriagedSteps([], [], [])
     for step in held:
         if step.invitation_id not in facts:
             continue  # past its end: it stays leased until the expiry, a moment later, stops it
@@ -71,9 +78,9 @@ def sort_claimed(
     return found
 
 
-def _place(found: Sorted, step: LeasedStep, facts: SendFacts, *, channel: ChannelKind, now: datetime) -> None:
+def _place(found: TriagedSteps, step: LeasedStep, facts: SendFacts, *, channel: ChannelKind, now: datetime) -> None:
     request = SurveyRequested.model_validate_json(facts.request)
-    ready = Ready(step, request, facts.sent_before)
+    ready = ReadyStep(step, request, facts.sent_before)
     reason = skip_reason(channel, request.contact, request.consent, suppressed=facts.suppressed)
     opening = ready.opening(now)
     if reason is not None:
@@ -85,7 +92,7 @@ def _place(found: Sorted, step: LeasedStep, facts: SendFacts, *, channel: Channe
 
 
 def hold_to_caps(
-    found: Sorted,
+    found: TriagedSteps,
     contacts: Mapping[str, Sequence[PastContact]],
     *,
     everywhere: Sequence[ContactCap],

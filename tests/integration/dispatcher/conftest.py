@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY
 from services.dispatcher import handlers
 from services.dispatcher.channels import ChannelAccount
 from services.dispatcher.domain.send_mode import SendMode, SendPolicy
-from services.dispatcher.domain.steps import Disposition, Outgoing, Result
+from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
 from services.dispatcher.jobs.maintenance import keep
 from services.dispatcher.messages.composer import Composer
 from services.dispatcher.sending.sender import ChannelSender
@@ -107,13 +107,13 @@ class RememberingAccount:
     name: str = "remembering"
     channel: ChannelKind = ChannelKind.EMAIL
     free_slots: int = 100
-    taken: list[Outgoing] = field(default_factory=list)
-    answers: dict[str, Result] = field(default_factory=dict)
+    taken: list[OutgoingMessage] = field(default_factory=list)
+    answers: dict[str, SendResult] = field(default_factory=dict)
     message_id: str | None = None
     budgets: list[float] = field(default_factory=list)
     on_send: Callable[[], Any] | None = None
 
-    async def send_all(self, messages: Sequence[Outgoing], *, within_s: float) -> list[Disposition]:
+    async def send_all(self, messages: Sequence[OutgoingMessage], *, within_s: float) -> list[Disposition]:
         assert within_s <= 10
         assert len(messages) <= self.free_slots
         self.taken += messages
@@ -121,7 +121,7 @@ class RememberingAccount:
         if self.on_send is not None:
             await self.on_send()
         return [
-            Disposition(self.answers.get(message.recipient, Result.SENT), message_id=self.message_id)
+            Disposition(self.answers.get(message.recipient, SendResult.SENT), message_id=self.message_id)
             for message in messages
         ]
 

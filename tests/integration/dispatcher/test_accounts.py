@@ -18,7 +18,7 @@ from services.dispatcher.channels.email import SmtpAccount, SmtpServer
 from services.dispatcher.channels.pace import DomainPace
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.domain.limits import DailyLimit
-from services.dispatcher.domain.steps import Disposition, Result
+from services.dispatcher.domain.steps import Disposition, SendResult
 from services.dispatcher.sending.account_balancer import AccountBalancer
 from services.dispatcher.sending.sender import ChannelSender
 from services.dispatcher.wiring import open_accounts
@@ -51,7 +51,7 @@ def account(port: int, *, breaker: Breaker | None = None, **more: object) -> Smt
     return SmtpAccount(server, sender=SENDER, breaker=breaker, **{"connections": 1, **more})  # type: ignore[arg-type]
 
 
-def results(dispositions: list[Disposition]) -> list[Result]:
+def results(dispositions: list[Disposition]) -> list[SendResult]:
     return [each.result for each in dispositions]
 
 
@@ -62,7 +62,7 @@ async def test_nothing_begins_after_the_stop() -> None:
         sender = account(sink.port, stop=stop)
         found = await sender.send_all(messages, within_s=10)
         await sender.close()
-    assert results(found) == [Result.SENT, Result.NOT_STARTED, Result.NOT_STARTED]
+    assert results(found) == [SendResult.SENT, SendResult.NOT_STARTED, SendResult.NOT_STARTED]
 
 
 async def test_stop_ends_the_wait_for_a_turn() -> None:
@@ -73,7 +73,7 @@ async def test_stop_ends_the_wait_for_a_turn() -> None:
         async with asyncio.timeout(5):
             found = await sender.send_all([mail("a@example.com"), mail("b@example.com")], within_s=1000)
         await sender.close()
-    assert results(found) == [Result.SENT, Result.NOT_STARTED]
+    assert results(found) == [SendResult.SENT, SendResult.NOT_STARTED]
 
 
 # --- a provider that is away
@@ -105,7 +105,7 @@ async def test_account_rests_after_three_failures_and_then_asks_with_one_message
     watch = ManualMonotonic()
     sender = account(port_nobody_has(), breaker=Breaker(monotonic=watch))
     found = await sender.send_all([mail() for _ in range(10)], within_s=10)
-    assert Counter(results(found)) == {Result.UNAVAILABLE: 3, Result.NOT_STARTED: 7}
+    assert Counter(results(found)) == {SendResult.UNAVAILABLE: 3, SendResult.NOT_STARTED: 7}
     assert sender.free_slots == 0
     watch.seconds += 15
     assert sender.free_slots == 1
@@ -135,19 +135,22 @@ async def test_server_that_is_back_after_hours_gets_the_mail_at_once() -> None:
     sender = account(port, breaker=Breaker(monotonic=watch, patience_s=60))
     await sender.send_all([mail() for _ in range(3)], within_s=10)
     watch.seconds += 61
-    assert results(await sender.send_all([mail(), mail()], within_s=10)) == [Result.NOT_ACCEPTED] * 2
+    assert results(await sender.send_all([mail(), mail()], within_s=10)) == [SendResult.NOT_ACCEPTED] * 2
     async with smtp_sink(port=port) as sink:
-        assert results(await sender.send_all([mail(), mail()], within_s=10)) == [Result.SENT, Result.NOT_STARTED]
-        assert results(await sender.send_all([mail(), mail()], within_s=10)) == [Result.SENT] * 2
+        assert results(await sender.send_all([mail(), mail()], within_s=10)) == [
+            SendResult.SENT,
+            SendResult.NOT_STARTED,
+        ]
+        assert results(await sender.send_all([mail(), mail()], within_s=10)) == [SendResult.SENT] * 2
         await sender.close()
     assert len(sink.mails) == 3
 
 
-@pytest.mark.parametrize("result", [Result.SENT, Result.REFUSED, Result.NOT_ACCEPTED])
-def test_any_reply_of_the_provider_ends_its_rest(result: Result) -> None:
+@pytest.mark.parametrize("result", [SendResult.SENT, SendResult.REFUSED, SendResult.NOT_ACCEPTED])
+def test_any_reply_of_the_provider_ends_its_rest(result: SendResult) -> None:
     breaker = Breaker(failures=2)
-    breaker.record(Result.UNAVAILABLE)
-    breaker.record(Result.UNKNOWN)
+    breaker.record(SendResult.UNAVAILABLE)
+    breaker.record(SendResult.UNKNOWN)
     before = breaker.health
     breaker.record(result)
     assert (before, breaker.health) == (ProviderHealth.RESTING, ProviderHealth.WELL)
@@ -277,7 +280,7 @@ async def test_account_sends_no_faster_than_its_rate() -> None:
         found = await sender.send_all([mail() for _ in range(30)], within_s=10)
         assert asyncio.get_running_loop().time() - started >= 0.45
         await sender.close()
-    assert results(found) == [Result.SENT] * 30
+    assert results(found) == [SendResult.SENT] * 30
 
 
 async def test_rate_that_leaves_no_time_hands_back() -> None:
@@ -285,7 +288,7 @@ async def test_rate_that_leaves_no_time_hands_back() -> None:
         sender = account(sink.port, per_second=0.1)
         found = await sender.send_all([mail(), mail()], within_s=6)
         await sender.close()
-    assert results(found) == [Result.SENT, Result.NOT_STARTED]
+    assert results(found) == [SendResult.SENT, SendResult.NOT_STARTED]
     assert sender.free_slots == 1
 
 
@@ -349,10 +352,14 @@ async def test_mail_goes_out_over_tls_with_a_password(certificate: Path, scheme:
     tls, starttls = (context, None) if scheme == "smtps" else (None, context)
     async with smtp_sink(tls=tls, starttls=starttls, password="p%") as sink:
         for url, ca_file, expected in (
-            (f"{scheme}://u:p%25@localhost:{sink.port}", certificate / "ca.pem", Result.SENT),
-            (f"{scheme}://u:p%25@localhost:{sink.port}", None, Result.UNAVAILABLE),  # nobody we know signed it
-            (f"{scheme}://u:p%25@127.0.0.1:{sink.port}", certificate / "ca.pem", Result.UNAVAILABLE),  # not its name
-            (f"{scheme}://u:wrong@localhost:{sink.port}", certificate / "ca.pem", Result.UNAVAILABLE),
+            (f"{scheme}://u:p%25@localhost:{sink.port}", certificate / "ca.pem", SendResult.SENT),
+            (f"{scheme}://u:p%25@localhost:{sink.port}", None, SendResult.UNAVAILABLE),  # nobody we know signed it
+            (
+                f"{scheme}://u:p%25@127.0.0.1:{sink.port}",
+                certificate / "ca.pem",
+                SendResult.UNAVAILABLE,
+            ),  # not its name
+            (f"{scheme}://u:wrong@localhost:{sink.port}", certificate / "ca.pem", SendResult.UNAVAILABLE),
         ):
             sender = SmtpAccount(SmtpServer.from_url(url, ca_file=ca_file), sender=SENDER, connections=1)
             assert results(await sender.send_all([mail()], within_s=10)) == [expected]

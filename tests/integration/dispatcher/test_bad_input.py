@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from services.dispatcher.channels.sms import Inquiry, SmsAccount, Twilio
 from services.dispatcher.domain.receipts import Receipt, ReceiptKind
-from services.dispatcher.domain.steps import Outgoing
+from services.dispatcher.domain.steps import OutgoingMessage
 from services.dispatcher.jobs.receipts import SmsStatusPoller
 from shared.contract.vocabulary import ChannelKind
 from shared.web.client import Call, HttpClient
@@ -180,7 +180,7 @@ async def test_whatever_error_a_gateway_names_the_step_goes_on(chain: Chain, cod
 class Particular(Twilio):
     """A gateway whose request to one recipient cannot be made."""
 
-    def call(self, message: Outgoing) -> Call:
+    def call(self, message: OutgoingMessage) -> Call:
         if message.recipient == "+15550002":
             raise LookupError(message.recipient)
         return super().call(message)

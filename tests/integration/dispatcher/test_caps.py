@@ -11,7 +11,7 @@ import pytest
 
 from services.dispatcher.domain import caps
 from services.dispatcher.domain.caps import PastContact
-from services.dispatcher.domain.steps import Result
+from services.dispatcher.domain.steps import SendResult
 from services.dispatcher.repository import contacts, steps
 from shared.contract.events import ContactCap, SurveyRequested, Window
 from shared.contract.vocabulary import ChannelKind
@@ -78,7 +78,7 @@ async def test_cap_of_nothing_lets_nothing_out(chain: Chain) -> None:
 async def test_what_reached_nobody_fills_no_cap(chain: Chain) -> None:
     asked = capped(ONE_A_WEEK, plan=plan((EMAIL, 0), (SMS, 0)))
     await chain.take(asked)
-    await chain.tick(email=RememberingAccount(answers={"r1@example.com": Result.REFUSED}))
+    await chain.tick(email=RememberingAccount(answers={"r1@example.com": SendResult.REFUSED}))
     assert await chain.states(asked.invitation_id) == ["refused", "sent"]
 
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from services.dispatcher import repository
-from services.dispatcher.domain.steps import Result
+from services.dispatcher.domain.steps import SendResult
 from services.dispatcher.jobs.maintenance import keep
 from services.dispatcher.repository import steps
 from shared.contract.events import (
@@ -384,7 +384,7 @@ async def test_closed_call_of_an_unknown_invitation_changes_nothing(chain: Chain
 async def test_temporary_refusal_is_tried_again_until_its_tries_are_spent(chain: Chain) -> None:
     asked = request()
     await chain.take(asked)
-    account = RememberingAccount(answers={"r1@example.com": Result.NOT_ACCEPTED})
+    account = RememberingAccount(answers={"r1@example.com": SendResult.NOT_ACCEPTED})
     await chain.tick(email=account)
     assert (await chain.step(asked.invitation_id, 1))["due_at"] == NOW + timedelta(minutes=5)
     assert await chain.published("contact.attempted") == []

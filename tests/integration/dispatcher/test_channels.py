@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from services.dispatcher.channels.email import BadSmtpUrl, SmtpAccount, SmtpServer
-from services.dispatcher.domain.steps import Disposition, Outgoing, Result
+from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
 from services.dispatcher.pages.test_mails import send_test
 from shared.contract.vocabulary import ChannelKind
 from tests.fakes import SmtpSink, scripted_smtp, smtp_sink, smtp_that_hangs_up
@@ -21,8 +21,8 @@ from tests.fakes import SmtpSink, scripted_smtp, smtp_sink, smtp_that_hangs_up
 SENDER = "survey@example.com"
 
 
-def mail(recipient: str = "a@example.com", *, body: bytes = b"Subject: one\r\n\r\n.dot\r\n") -> Outgoing:
-    return Outgoing(uuid4(), 1, ChannelKind.EMAIL, recipient, "one", body)
+def mail(recipient: str = "a@example.com", *, body: bytes = b"Subject: one\r\n\r\n.dot\r\n") -> OutgoingMessage:
+    return OutgoingMessage(uuid4(), 1, ChannelKind.EMAIL, recipient, "one", body)
 
 
 def account(port: int, *, connections: int = 1) -> SmtpAccount:
@@ -35,7 +35,7 @@ async def sink() -> AsyncIterator[SmtpSink]:
         yield server
 
 
-async def results(sender: SmtpAccount, *messages: Outgoing, within_s: float = 10) -> list[Disposition]:
+async def results(sender: SmtpAccount, *messages: OutgoingMessage, within_s: float = 10) -> list[Disposition]:
     try:
         return await sender.send_all(messages, within_s=within_s)
     finally:
@@ -46,7 +46,7 @@ async def results(sender: SmtpAccount, *messages: Outgoing, within_s: float = 10
 
 
 @contextlib.asynccontextmanager
-async def stalled(sink: SmtpSink, sender: SmtpAccount, message: Outgoing) -> AsyncIterator[asyncio.Task[Any]]:
+async def stalled(sink: SmtpSink, sender: SmtpAccount, message: OutgoingMessage) -> AsyncIterator[asyncio.Task[Any]]:
     """Have a customer's mail on its way that the server took over a kept connection and does not answer yet."""
     await sender.send_all([mail("before@example.com")], within_s=10)
     sink.stalled = {message.recipient}
@@ -62,7 +62,7 @@ async def test_test_mail_beside_one_the_server_is_slow_to_answer_sends_that_one_
     async with stalled(sink, sender, customers) as sending:
         told = await send_test(mail("me@example.com"), [sender], lambda _: True)
         sink.go_on.set()
-        assert await sending == [Disposition(Result.SENT)]
+        assert await sending == [Disposition(SendResult.SENT)]
     assert [(each.account, each.accepted) for each in told] == [("smtp", True)]
     assert Counter(sink.recipients) == {"before@example.com": 1, "customer@example.com": 1, "me@example.com": 1}
 
@@ -76,7 +76,7 @@ async def test_mail_that_waits_for_a_connection_changes_nothing_about_the_one_be
             await asyncio.sleep(0)  # far enough to write, if it does not wait
         sink.verdict = ""
         sink.go_on.set()
-        assert await sending == [Disposition(Result.UNKNOWN, "no_reply")]
+        assert await sending == [Disposition(SendResult.UNKNOWN, "no_reply")]
         await second
     assert sink.recipients.count("customer@example.com") == 1
 
@@ -86,9 +86,9 @@ async def test_mail_that_finds_its_connection_taken_until_its_time_is_over_is_no
     async with stalled(sink, sender, mail("customer@example.com")) as sending:
         connection = sender._connections[0]
         found = await connection.send(mail("late@example.com"), deadline=asyncio.get_running_loop().time())
-        assert found == Disposition(Result.NOT_STARTED)
+        assert found == Disposition(SendResult.NOT_STARTED)
         sink.go_on.set()
-        assert await sending == [Disposition(Result.SENT)]
+        assert await sending == [Disposition(SendResult.SENT)]
     assert "late@example.com" not in sink.recipients
 
 
@@ -100,7 +100,7 @@ async def test_mail_that_is_cancelled_leaves_no_reply_behind_for_the_next(sink: 
         sink.go_on.set()
         sink.replies = {"gone@example.com": "550 no such user"}
         found = await sender.send_all([mail("gone@example.com"), mail("next@example.com")], within_s=10)
-    assert found == [Disposition(Result.REFUSED, "smtp_550"), Disposition(Result.SENT)]
+    assert found == [Disposition(SendResult.REFUSED, "smtp_550"), Disposition(SendResult.SENT)]
     assert Counter(sink.recipients) == {"before@example.com": 1, "customer@example.com": 1, "next@example.com": 1}
 
 
@@ -122,10 +122,10 @@ async def test_refused_recipient_holds_up_nobody(sink: SmtpSink) -> None:
         mail("b@example.com"),
     )
     assert found == [
-        Disposition(Result.SENT),
-        Disposition(Result.REFUSED, "smtp_550"),
-        Disposition(Result.NOT_ACCEPTED, "smtp_451"),
-        Disposition(Result.SENT),
+        Disposition(SendResult.SENT),
+        Disposition(SendResult.REFUSED, "smtp_550"),
+        Disposition(SendResult.NOT_ACCEPTED, "smtp_451"),
+        Disposition(SendResult.SENT),
     ]
     assert sink.recipients == ["a@example.com", "b@example.com"]
 
@@ -133,11 +133,11 @@ async def test_refused_recipient_holds_up_nobody(sink: SmtpSink) -> None:
 @pytest.mark.parametrize(
     ("verdict", "disposition"),
     [
-        ("554 spam", Disposition(Result.REFUSED, "smtp_554")),
-        ("452 full", Disposition(Result.NOT_ACCEPTED, "smtp_452")),
-        ("550 5.1.1 <a@example.com> unknown", Disposition(Result.REFUSED, "smtp_550_5.1.1")),
-        ("550 5.1.1.1 no such code", Disposition(Result.REFUSED, "smtp_550")),
-        ("452 4.2.2", Disposition(Result.NOT_ACCEPTED, "smtp_452_4.2.2")),
+        ("554 spam", Disposition(SendResult.REFUSED, "smtp_554")),
+        ("452 full", Disposition(SendResult.NOT_ACCEPTED, "smtp_452")),
+        ("550 5.1.1 <a@example.com> unknown", Disposition(SendResult.REFUSED, "smtp_550_5.1.1")),
+        ("550 5.1.1.1 no such code", Disposition(SendResult.REFUSED, "smtp_550")),
+        ("452 4.2.2", Disposition(SendResult.NOT_ACCEPTED, "smtp_452_4.2.2")),
     ],
 )
 async def test_refused_content_certainly_was_not_accepted(
@@ -149,20 +149,22 @@ async def test_refused_content_certainly_was_not_accepted(
 
 async def test_silence_after_the_final_dot_is_unknown() -> None:
     async with smtp_that_hangs_up(after_dot=True) as port:
-        assert await results(account(port), mail()) == [Disposition(Result.UNKNOWN, "no_reply")]
+        assert await results(account(port), mail()) == [Disposition(SendResult.UNKNOWN, "no_reply")]
 
 
 async def test_hanging_up_before_the_final_dot_is_certain() -> None:
     """The mail is larger than what sockets buffer, so its end cannot have left this process."""
     large = b"Subject: large\r\n\r\n" + b"x" * 70 + b"\r\n" + (b"y" * 70 + b"\r\n") * 400_000
     async with smtp_that_hangs_up(after_dot=False) as port:
-        assert await results(account(port), mail(body=large)) == [Disposition(Result.NOT_ACCEPTED, "smtp_disconnected")]
+        assert await results(account(port), mail(body=large)) == [
+            Disposition(SendResult.NOT_ACCEPTED, "smtp_disconnected")
+        ]
 
 
 async def test_nobody_listening_is_certain() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    assert await results(account(port), mail()) == [Disposition(Result.UNAVAILABLE, "smtp_disconnected")]
+    assert await results(account(port), mail()) == [Disposition(SendResult.UNAVAILABLE, "smtp_disconnected")]
 
 
 async def test_server_that_refuses_us_refuses_no_recipient() -> None:
@@ -173,7 +175,7 @@ async def test_server_that_refuses_us_refuses_no_recipient() -> None:
     server = await asyncio.start_server(converse, "127.0.0.1", 0)
     async with server:
         found = await results(account(server.sockets[0].getsockname()[1]), mail())
-    assert found == [Disposition(Result.UNAVAILABLE, "smtp_554")]
+    assert found == [Disposition(SendResult.UNAVAILABLE, "smtp_554")]
 
 
 async def test_connection_lost_between_mails_is_opened_again(sink: SmtpSink) -> None:
@@ -182,12 +184,12 @@ async def test_connection_lost_between_mails_is_opened_again(sink: SmtpSink) -> 
     connection = sender._connections[0]._smtp
     assert connection is not None
     connection.close()
-    assert await results(sender, mail()) == [Disposition(Result.SENT)]
+    assert await results(sender, mail()) == [Disposition(SendResult.SENT)]
     assert sink.connections == 2
 
 
 async def test_what_finds_no_time_is_not_started(sink: SmtpSink) -> None:
-    assert await results(account(sink.port), mail(), within_s=0) == [Disposition(Result.NOT_STARTED)]
+    assert await results(account(sink.port), mail(), within_s=0) == [Disposition(SendResult.NOT_STARTED)]
     assert sink.mails == []
 
 
@@ -201,10 +203,10 @@ async def test_silent_server_costs_the_budget_and_no_more() -> None:
         started = asyncio.get_running_loop().time()
         found = await results(account(server.sockets[0].getsockname()[1]), mail(), mail(), within_s=5.2)
         assert asyncio.get_running_loop().time() - started < 7
-    assert found == [Disposition(Result.UNAVAILABLE, "smtp_timeout"), Disposition(Result.NOT_STARTED)]
+    assert found == [Disposition(SendResult.UNAVAILABLE, "smtp_timeout"), Disposition(SendResult.NOT_STARTED)]
 
 
-CERTAINLY_NOT = [Disposition(Result.UNAVAILABLE, "smtp_421")]
+CERTAINLY_NOT = [Disposition(SendResult.UNAVAILABLE, "smtp_421")]
 
 
 @pytest.mark.parametrize("verb", ["GREETING", "EHLO", "MAIL", "RCPT", "DATA", "CONTENT"])
@@ -212,21 +214,21 @@ async def test_server_that_goes_away_at_any_phase_accepted_nothing(verb: str) ->
     async with scripted_smtp(**{verb: [b"421 closing"], "HELO": [b"421 closing"]}) as server:
         sender = account(server.port)
         assert await sender.send_all([mail()], within_s=10) == CERTAINLY_NOT
-        assert await results(sender, mail()) == [Disposition(Result.SENT)]
+        assert await results(sender, mail()) == [Disposition(SendResult.SENT)]
     assert (server.accepted, server.connections) == (1, 2)
 
 
 @pytest.mark.parametrize(
     ("verb", "result"),
     [
-        ("GREETING", Result.UNAVAILABLE),
-        ("EHLO", Result.UNAVAILABLE),
-        ("MAIL", Result.UNAVAILABLE),
-        ("RCPT", Result.NOT_ACCEPTED),  # perhaps because of this recipient: it must not be tried for ever
-        ("DATA", Result.NOT_ACCEPTED),
+        ("GREETING", SendResult.UNAVAILABLE),
+        ("EHLO", SendResult.UNAVAILABLE),
+        ("MAIL", SendResult.UNAVAILABLE),
+        ("RCPT", SendResult.NOT_ACCEPTED),  # perhaps because of this recipient: it must not be tried for ever
+        ("DATA", SendResult.NOT_ACCEPTED),
     ],
 )
-async def test_connection_dropped_before_the_content_is_certain(verb: str, result: Result) -> None:
+async def test_connection_dropped_before_the_content_is_certain(verb: str, result: SendResult) -> None:
     async with scripted_smtp(**{verb: [None]}) as server:
         found = await results(account(server.port), mail())
     assert found == [Disposition(result, "smtp_disconnected")]
@@ -235,25 +237,25 @@ async def test_connection_dropped_before_the_content_is_certain(verb: str, resul
 @pytest.mark.parametrize(
     ("verb", "reply", "disposition"),
     [
-        ("MAIL", b"550 not you", Disposition(Result.UNAVAILABLE, "smtp_550")),
-        ("MAIL", b"451 later", Disposition(Result.UNAVAILABLE, "smtp_451")),
-        ("RCPT", b"450 greylisted", Disposition(Result.NOT_ACCEPTED, "smtp_450")),
-        ("RCPT", b"530 authenticate first", Disposition(Result.UNAVAILABLE, "smtp_530")),
-        ("RCPT", b"503 out of order", Disposition(Result.UNAVAILABLE, "smtp_503")),
-        ("RCPT", b"251 will forward", Disposition(Result.SENT)),
-        ("DATA", b"451 later", Disposition(Result.NOT_ACCEPTED, "smtp_451")),
-        ("DATA", b"554 no valid recipients", Disposition(Result.REFUSED, "smtp_554")),
-        ("CONTENT", b"200 taken, in an odd way", Disposition(Result.SENT)),
-        ("CONTENT", b"what?", Disposition(Result.UNKNOWN, "no_reply")),
-        ("CONTENT", b"354 go on", Disposition(Result.UNKNOWN, "no_reply")),
-        ("CONTENT", b"250 " + b"x" * 9000, Disposition(Result.UNKNOWN, "no_reply")),
+        ("MAIL", b"550 not you", Disposition(SendResult.UNAVAILABLE, "smtp_550")),
+        ("MAIL", b"451 later", Disposition(SendResult.UNAVAILABLE, "smtp_451")),
+        ("RCPT", b"450 greylisted", Disposition(SendResult.NOT_ACCEPTED, "smtp_450")),
+        ("RCPT", b"530 authenticate first", Disposition(SendResult.UNAVAILABLE, "smtp_530")),
+        ("RCPT", b"503 out of order", Disposition(SendResult.UNAVAILABLE, "smtp_503")),
+        ("RCPT", b"251 will forward", Disposition(SendResult.SENT)),
+        ("DATA", b"451 later", Disposition(SendResult.NOT_ACCEPTED, "smtp_451")),
+        ("DATA", b"554 no valid recipients", Disposition(SendResult.REFUSED, "smtp_554")),
+        ("CONTENT", b"200 taken, in an odd way", Disposition(SendResult.SENT)),
+        ("CONTENT", b"what?", Disposition(SendResult.UNKNOWN, "no_reply")),
+        ("CONTENT", b"354 go on", Disposition(SendResult.UNKNOWN, "no_reply")),
+        ("CONTENT", b"250 " + b"x" * 9000, Disposition(SendResult.UNKNOWN, "no_reply")),
     ],
 )
 async def test_reply_decides_by_its_phase(verb: str, reply: bytes, disposition: Disposition) -> None:
     async with scripted_smtp(**{verb: [reply]}) as server:
         sender = account(server.port)
         assert await sender.send_all([mail()], within_s=10) == [disposition]
-        assert await results(sender, mail()) == [Disposition(Result.SENT)]  # it spoils nothing for the next
+        assert await results(sender, mail()) == [Disposition(SendResult.SENT)]  # it spoils nothing for the next
 
 
 PIPELINING = b"250-here\r\n250 PIPELINING"
@@ -262,26 +264,26 @@ PIPELINING = b"250-here\r\n250 PIPELINING"
 async def test_commands_go_out_together_where_the_server_takes_that() -> None:
     async with scripted_smtp(EHLO=[PIPELINING], MAIL=[b"", b"250 fine"], RCPT=[b"250 fine\r\n250 fine"]) as server:
         found = await results(account(server.port), mail(), mail())
-    assert found == [Disposition(Result.SENT)] * 2
+    assert found == [Disposition(SendResult.SENT)] * 2
     assert server.verbs == ["GREETING", "EHLO", *["MAIL", "RCPT", "DATA", "CONTENT"] * 2, "QUIT"]
 
 
 @pytest.mark.parametrize(
     ("verb", "reply", "disposition"),
     [
-        ("MAIL", b"451 later", Disposition(Result.UNAVAILABLE, "smtp_451")),
-        ("MAIL", None, Disposition(Result.UNAVAILABLE, "smtp_disconnected")),
-        ("RCPT", b"450 greylisted", Disposition(Result.NOT_ACCEPTED, "smtp_450")),
-        ("RCPT", b"421 closing", Disposition(Result.UNAVAILABLE, "smtp_421")),
-        ("RCPT", b"what?", Disposition(Result.NOT_ACCEPTED, "smtp_-1")),
-        ("RCPT", None, Disposition(Result.NOT_ACCEPTED, "smtp_disconnected")),
-        ("DATA", b"451 later", Disposition(Result.NOT_ACCEPTED, "smtp_451")),
-        ("DATA", b"421 closing", Disposition(Result.UNAVAILABLE, "smtp_421")),
-        ("DATA", None, Disposition(Result.NOT_ACCEPTED, "smtp_disconnected")),
-        ("CONTENT", b"250-taken\r\n250 in two lines", Disposition(Result.SENT)),
-        ("CONTENT", b"554 5.7.1 spam", Disposition(Result.REFUSED, "smtp_554_5.7.1")),
-        ("CONTENT", b"what?", Disposition(Result.UNKNOWN, "no_reply")),
-        ("CONTENT", None, Disposition(Result.UNKNOWN, "no_reply")),
+        ("MAIL", b"451 later", Disposition(SendResult.UNAVAILABLE, "smtp_451")),
+        ("MAIL", None, Disposition(SendResult.UNAVAILABLE, "smtp_disconnected")),
+        ("RCPT", b"450 greylisted", Disposition(SendResult.NOT_ACCEPTED, "smtp_450")),
+        ("RCPT", b"421 closing", Disposition(SendResult.UNAVAILABLE, "smtp_421")),
+        ("RCPT", b"what?", Disposition(SendResult.NOT_ACCEPTED, "smtp_-1")),
+        ("RCPT", None, Disposition(SendResult.NOT_ACCEPTED, "smtp_disconnected")),
+        ("DATA", b"451 later", Disposition(SendResult.NOT_ACCEPTED, "smtp_451")),
+        ("DATA", b"421 closing", Disposition(SendResult.UNAVAILABLE, "smtp_421")),
+        ("DATA", None, Disposition(SendResult.NOT_ACCEPTED, "smtp_disconnected")),
+        ("CONTENT", b"250-taken\r\n250 in two lines", Disposition(SendResult.SENT)),
+        ("CONTENT", b"554 5.7.1 spam", Disposition(SendResult.REFUSED, "smtp_554_5.7.1")),
+        ("CONTENT", b"what?", Disposition(SendResult.UNKNOWN, "no_reply")),
+        ("CONTENT", None, Disposition(SendResult.UNKNOWN, "no_reply")),
     ],
 )
 async def test_reply_decides_by_its_phase_when_commands_go_out_together(
@@ -290,7 +292,7 @@ async def test_reply_decides_by_its_phase_when_commands_go_out_together(
     async with scripted_smtp(EHLO=[PIPELINING, PIPELINING], **{verb: [reply]}) as server:
         sender = account(server.port)
         assert await sender.send_all([mail()], within_s=10) == [disposition]
-        assert await results(sender, mail()) == [Disposition(Result.SENT)]  # it spoils nothing for the next
+        assert await results(sender, mail()) == [Disposition(SendResult.SENT)]  # it spoils nothing for the next
 
 
 @pytest.mark.parametrize(
@@ -300,7 +302,7 @@ async def test_reply_decides_by_its_phase_when_commands_go_out_together(
 async def test_data_behind_a_refused_recipient_is_no_message(answer: bytes | None, connections: int) -> None:
     async with scripted_smtp(EHLO=[PIPELINING] * 2, RCPT=[b"550 no such user"], DATA=[answer]) as server:
         found = await results(account(server.port), mail(), mail())
-    assert found == [Disposition(Result.REFUSED, "smtp_550"), Disposition(Result.SENT)]
+    assert found == [Disposition(SendResult.REFUSED, "smtp_550"), Disposition(SendResult.SENT)]
     assert (server.accepted, server.connections) == (1, connections)
 
 
@@ -308,7 +310,7 @@ async def test_refused_starttls_is_certain() -> None:
     async with scripted_smtp(EHLO=[b"250-here\r\n250 STARTTLS"], STARTTLS=[b"454 not now"]) as server:
         sender = SmtpAccount(SmtpServer.from_url(f"smtp+starttls://127.0.0.1:{server.port}"), sender=SENDER)
         found = await results(sender, mail())
-    assert found[0].result is Result.UNAVAILABLE
+    assert found[0].result is SendResult.UNAVAILABLE
     assert "MAIL" not in server.verbs
 
 
@@ -316,7 +318,7 @@ async def test_server_without_starttls_gets_nothing_in_clear() -> None:
     async with scripted_smtp() as server:
         sender = SmtpAccount(SmtpServer.from_url(f"smtp+starttls://u:p@127.0.0.1:{server.port}"), sender=SENDER)
         found = await results(sender, mail())
-    assert found[0].result is Result.UNAVAILABLE
+    assert found[0].result is SendResult.UNAVAILABLE
     assert not {"AUTH", "MAIL"} & set(server.verbs)
 
 
@@ -325,7 +327,7 @@ async def test_refused_password_is_certain_and_the_next_mail_logs_in_again() -> 
         url = f"smtp://u:p@127.0.0.1:{server.port}"
         sender = SmtpAccount(SmtpServer.from_url(url), sender=SENDER, connections=1)
         found = await results(sender, mail(), mail())
-    assert found == [Disposition(Result.UNAVAILABLE, "smtp_535"), Disposition(Result.SENT)]
+    assert found == [Disposition(SendResult.UNAVAILABLE, "smtp_535"), Disposition(SendResult.SENT)]
     assert server.verbs.count("AUTH") == 2
 
 
@@ -335,14 +337,14 @@ async def test_kept_connection_that_ended_is_replaced_at_once(verb: str, farewel
     usual = b"354 go on" if verb == "DATA" else b"250 fine"
     async with scripted_smtp(**{verb: [usual, farewell]}) as server:
         found = await results(account(server.port), mail(), mail())
-    assert found == [Disposition(Result.SENT)] * 2
+    assert found == [Disposition(SendResult.SENT)] * 2
     assert (server.accepted, server.connections) == (2, 2)
 
 
 async def test_mail_that_may_have_been_accepted_is_not_sent_again_on_a_fresh_connection() -> None:
     async with scripted_smtp(CONTENT=[b"250 taken", None]) as server:
         found = await results(account(server.port), mail(), mail())
-    assert found == [Disposition(Result.SENT), Disposition(Result.UNKNOWN, "no_reply")]
+    assert found == [Disposition(SendResult.SENT), Disposition(SendResult.UNKNOWN, "no_reply")]
     assert server.verbs.count("CONTENT") == 2
 
 
@@ -351,12 +353,12 @@ async def test_server_silent_after_a_refusal_costs_no_more_than_a_second() -> No
         started = asyncio.get_running_loop().time()
         found = await results(account(server.port), mail())
         assert asyncio.get_running_loop().time() - started < 3
-    assert found == [Disposition(Result.REFUSED, "smtp_550")]
+    assert found == [Disposition(SendResult.REFUSED, "smtp_550")]
 
 
 async def test_message_that_no_wire_can_carry_holds_up_nobody(sink: SmtpSink) -> None:
     found = await results(account(sink.port), mail("a\x00@example.com"), mail())
-    assert found == [Disposition(Result.NOT_ACCEPTED, "smtp_error"), Disposition(Result.SENT)]
+    assert found == [Disposition(SendResult.NOT_ACCEPTED, "smtp_error"), Disposition(SendResult.SENT)]
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,11 @@ import pytest
 from starlette.responses import JSONResponse
 
 from services.dispatcher.channels.sms import Inquiry
-from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference
-from services.dispatcher.domain.steps import LeasedStep, MoveReason, Outgoing, Result, StepState
+from services.dispatcher.domain.receipts import AttemptAdvance, Receipt, ReceiptKind, Reference
+from services.dispatcher.domain.steps import LeasedStep, MoveReason, OutgoingMessage, SendResult, StepState
 from services.dispatcher.jobs.receipts import SmsStatusPoller, release_expired
 from services.dispatcher.repository import counts, receipts, steps, suppressions
-from services.dispatcher.repository.receipts import Advance
-from services.dispatcher.sending.triage import Ready, Sorted
+from services.dispatcher.sending.triage import ReadyStep, TriagedSteps
 from shared.contract.events import RespondentSuppressed
 from shared.contract.vocabulary import AttemptState, ChannelKind, SuppressionReason, address_fingerprint
 from shared.database import db
@@ -97,10 +96,10 @@ async def test_bounce_of_a_new_address_replaces_that_of_the_old_one(chain: Chain
 def test_step_that_would_wait_to_the_very_end_is_skipped_and_one_before_it_moved() -> None:
     asked = request()
     held = LeasedStep(asked.invitation_id, 1, asked.invitation_id, MAIL, 0, NOW)
-    found = Sorted([], [], [])
+    found = TriagedSteps([], [], [])
     before = asked.expires_at - timedelta(seconds=1)
     for until in (asked.expires_at, before):
-        found.put_off(Ready(held, asked, 0), until, MoveReason.CONTACT_CAP)
+        found.put_off(ReadyStep(held, asked, 0), until, MoveReason.CONTACT_CAP)
     assert [each.end.state for each in found.done] == [StepState.SKIPPED]
     assert [until for _, until, _ in found.moved] == [before]
 
@@ -123,7 +122,7 @@ async def test_state_that_an_attempt_has_already_moves_nothing(chain: Chain) -> 
     await receiver.told(ReceiptKind.DELIVERED, asked)
     (attempt,) = await chain.rows("SELECT id FROM attempts")
     async with chain.database.sessions.begin() as session:
-        again = Advance(attempt["id"], AttemptState.DELIVERED, "said_again")
+        again = AttemptAdvance(attempt["id"], AttemptState.DELIVERED, "said_again")
         assert await receipts.advance(session, [again]) == []
     assert await receiver.attempt(asked) == ("delivered", None, 2)
 
@@ -166,7 +165,7 @@ def recorded_at(moment: datetime) -> UUID:
     ],
 )
 async def test_provider_is_asked_about_the_day_the_message_left(chain: Chain, recorded: datetime, day: date) -> None:
-    account = RememberingAccount(channel=SMS, answers={"+15550001": Result.UNKNOWN})
+    account = RememberingAccount(channel=SMS, answers={"+15550001": SendResult.UNKNOWN})
     await sent(chain, request(plan=plan((SMS, 0))), sms=account)
     await chain.rows("UPDATE attempts SET id = $1, ask_at = clock_timestamp()", recorded_at(recorded))
     asking = Asking()
@@ -188,9 +187,9 @@ async def test_full_page_of_twilio_does_not_prove_that_a_message_was_never_there
     assert (found is not None) is proven
 
 
-@pytest.mark.parametrize(("characters", "result"), [(4 * 153, Result.SENT), (4 * 153 + 1, Result.REFUSED)])
-async def test_text_of_four_segments_is_sent_and_of_five_refused(characters: int, result: Result) -> None:
+@pytest.mark.parametrize(("characters", "result"), [(4 * 153, SendResult.SENT), (4 * 153 + 1, SendResult.REFUSED)])
+async def test_text_of_four_segments_is_sent_and_of_five_refused(characters: int, result: SendResult) -> None:
     async with gateway() as server:
-        message = Outgoing(recorded_at(NOW), 3, SMS, "+15550001", "", b"a" * characters)
+        message = OutgoingMessage(recorded_at(NOW), 3, SMS, "+15550001", "", b"a" * characters)
         found = await results(sms(server.url), message)
     assert [each.result for each in found] == [result]

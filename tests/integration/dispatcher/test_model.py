@@ -17,7 +17,7 @@ from msgspec import structs
 
 from deploy import databases
 from services.dispatcher import domain
-from services.dispatcher.domain.steps import Result, Step, StepState
+from services.dispatcher.domain.steps import ChainStep, SendResult, StepState
 from services.dispatcher.handlers import record_results
 from services.dispatcher.repository import invitations, receipts, steps
 from shared.database import db
@@ -79,8 +79,8 @@ def sql(name: str, attribute: str, old: str, new: str, *, where: ModuleType = st
 
 
 def _resends_unknown(rule: Callable[..., StepState]) -> Callable[..., StepState]:
-    def after_result(result: Result, **tries: int) -> StepState:
-        return rule(Result.NOT_ACCEPTED if result is Result.UNKNOWN else result, **tries)
+    def after_result(result: SendResult, **tries: int) -> StepState:
+        return rule(SendResult.NOT_ACCEPTED if result is SendResult.UNKNOWN else result, **tries)
 
     return after_result
 
@@ -90,7 +90,7 @@ def _one_try_too_many(rule: Callable[..., StepState]) -> Callable[..., StepState
 
 
 def _skipped_waits(rule: Callable[..., Any]) -> Callable[..., Any]:
-    def follow(chain: Sequence[Step], finished: int, *, now: datetime) -> Any:
+    def follow(chain: Sequence[ChainStep], finished: int, *, now: datetime) -> Any:
         reached = [structs.replace(s, state=StepState.SENT) if s.number == finished else s for s in chain]
         return rule(reached, finished, now=now)
 

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 
 from services.dispatcher.channels.sms import SmsAccount, SmsRouter, Twilio
 from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference
-from services.dispatcher.domain.steps import Disposition, Outgoing, Result
+from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
 from services.dispatcher.jobs.receipts import SmsStatusPoller, apply_due, release_expired
 from services.dispatcher.repository import receipts
 from shared.contract.events import ContactCap, RespondentReleased, RespondentSuppressed, SurveyRequested
@@ -248,7 +248,7 @@ class RefusingAccount(RememberingAccount):
 
     async def send_all(self, messages: Any, *, within_s: float) -> list[Disposition]:
         await super().send_all(messages, within_s=within_s)
-        return [Disposition(Result.REFUSED, self.reason)] * len(messages)
+        return [Disposition(SendResult.REFUSED, self.reason)] * len(messages)
 
 
 async def test_what_a_provider_blocks_is_learned_from_its_refusal(chain: Chain, receiver: Receiver) -> None:
@@ -266,10 +266,12 @@ async def test_what_a_provider_blocks_is_learned_from_its_refusal(chain: Chain, 
 class UnknownAccount(RememberingAccount):
     async def send_all(self, messages: Any, *, within_s: float) -> list[Disposition]:
         await super().send_all(messages, within_s=within_s)
-        return [Disposition(Result.UNKNOWN, "no_reply")] * len(messages)
+        return [Disposition(SendResult.UNKNOWN, "no_reply")] * len(messages)
 
 
-async def unknown(chain: Chain, *, minutes_ago: int = 0, provider: str = "twilio") -> tuple[SurveyRequested, Outgoing]:
+async def unknown(
+    chain: Chain, *, minutes_ago: int = 0, provider: str = "twilio"
+) -> tuple[SurveyRequested, OutgoingMessage]:
     account = UnknownAccount(name=provider, channel=SMS)
     asked = await sent(chain, request(plan=plan((SMS, 0), (CALL, 2))), sms=account)
     assert await chain.rows("SELECT 1 FROM attempts WHERE ask_at < clock_timestamp() + interval '30 seconds'") == []

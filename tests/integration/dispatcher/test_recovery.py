@@ -17,7 +17,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.dispatcher import handlers, repository
-from services.dispatcher.domain.steps import Disposition, Outgoing, Result
+from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
 from services.dispatcher.handlers import close_invitations
 from services.dispatcher.jobs.maintenance import LeaseReaper, Reconciler, keep
 from services.dispatcher.repository import steps
@@ -238,10 +238,10 @@ async def test_lane_outlives_an_outage_at_every_moment(chain: Chain, postgres: e
 # --- what happens while a step is in flight
 
 
-@pytest.mark.parametrize("result", [Result.NOT_ACCEPTED, Result.NOT_STARTED])
+@pytest.mark.parametrize("result", [SendResult.NOT_ACCEPTED, SendResult.NOT_STARTED])
 @pytest.mark.parametrize("end", [answered, withdrawn])
 async def test_step_that_comes_back_to_a_closed_invitation_is_not_planned_again(
-    chain: Chain, end: Callable[[SurveyRequested], Any], result: Result
+    chain: Chain, end: Callable[[SurveyRequested], Any], result: SendResult
 ) -> None:
     asked = request()
     await chain.take(asked)
@@ -259,7 +259,7 @@ async def test_consent_withdrawn_in_flight_stops_the_next_try(chain: Chain) -> N
     await chain.take(asked)
     account = RememberingAccount(
         on_send=lambda: chain.take(RespondentConsentChanged(respondent_id="r1", consent=Consent(email=False))),
-        answers={"r1@example.com": Result.NOT_ACCEPTED},
+        answers={"r1@example.com": SendResult.NOT_ACCEPTED},
     )
     await chain.lane(EMAIL, account).perform_due()
     account.on_send = None
@@ -447,9 +447,9 @@ async def test_disposition_that_cannot_be_stored_holds_up_no_other(chain: Chain)
     await chain.take(*(request(f"r{number}") for number in range(8)))
 
     class Odd(RememberingAccount):
-        async def send_all(self, messages: Sequence[Outgoing], *, within_s: float) -> list[Disposition]:
+        async def send_all(self, messages: Sequence[OutgoingMessage], *, within_s: float) -> list[Disposition]:
             found = await super().send_all(messages, within_s=within_s)
-            return [Disposition(Result.SENT, message_id="\0"), *found[1:]]
+            return [Disposition(SendResult.SENT, message_id="\0"), *found[1:]]
 
     account = Odd()
     await chain.lane(EMAIL, account).perform_due()
@@ -464,9 +464,9 @@ async def test_disposition_that_cannot_be_stored_holds_up_no_batch_behind_it(cha
     await chain.take(*(request(f"r{number}") for number in range(9)))
 
     class Odd(RememberingAccount):
-        async def send_all(self, messages: Sequence[Outgoing], *, within_s: float) -> list[Disposition]:
+        async def send_all(self, messages: Sequence[OutgoingMessage], *, within_s: float) -> list[Disposition]:
             found = await super().send_all(messages, within_s=within_s)
-            return [*found[1:], Disposition(Result.SENT, message_id="\0")]
+            return [*found[1:], Disposition(SendResult.SENT, message_id="\0")]
 
     account = Odd(free_slots=3)
     await chain.lane(EMAIL, account).perform_due()
@@ -521,7 +521,9 @@ async def _claim_some(lane: ChannelSender, limit: int) -> Any:
 
 async def test_ceiling_counts_only_what_the_provider_may_have_taken(chain: Chain) -> None:
     await chain.take(*(request(f"r{number}") for number in range(6)))
-    account = RememberingAccount(answers={"r0@example.com": Result.NOT_STARTED, "r1@example.com": Result.NOT_ACCEPTED})
+    account = RememberingAccount(
+        answers={"r0@example.com": SendResult.NOT_STARTED, "r1@example.com": SendResult.NOT_ACCEPTED}
+    )
     lane = chain.lane(EMAIL, account, daily_ceiling=6)
     await lane.perform_due()
     account.answers.clear()
@@ -555,7 +557,9 @@ async def test_lanes_keeper_and_mixed_batches_never_wait_in_a_circle(chain: Chai
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(2):
-            account = RememberingAccount(answers={f"r{n}@example.com": draw.choice(list(Result)) for n in range(100)})
+            account = RememberingAccount(
+                answers={f"r{n}@example.com": draw.choice(list(SendResult)) for n in range(100)}
+            )
             tasks.create_task(repeat(chain.lane(EMAIL, account, daily_ceiling=10_000).perform_due))
         tasks.create_task(repeat(lambda: keep(chain.database.sessions, chain.clock)))
         for _ in range(6):
@@ -567,7 +571,7 @@ async def test_every_open_invitation_goes_on_whatever_happens(chain: Chain) -> N
     """Promise 4, over a mixture of ends, refusals and losses."""
     asked = [request(f"r{number}", contact=Contact(email=f"r{number}@x.test", phone="+1")) for number in range(24)]
     await chain.take(*asked)
-    kinds = [Result.SENT, Result.REFUSED, Result.NOT_ACCEPTED, Result.UNKNOWN, Result.NOT_STARTED]
+    kinds = [SendResult.SENT, SendResult.REFUSED, SendResult.NOT_ACCEPTED, SendResult.UNKNOWN, SendResult.NOT_STARTED]
     for days in range(22):
         answers = {
             each.contact.email or "": kinds[(number + days) % (5 if days % 3 == 0 else 4)]

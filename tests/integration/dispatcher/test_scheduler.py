@@ -10,7 +10,7 @@ from datetime import datetime, time, timedelta
 from uuid import uuid4
 
 from services.dispatcher.domain.send_mode import SendMode
-from services.dispatcher.domain.steps import Result
+from services.dispatcher.domain.steps import SendResult
 from services.dispatcher.jobs.maintenance import keep
 from services.dispatcher.messages.styles import Style
 from services.dispatcher.repository import steps
@@ -91,7 +91,7 @@ async def test_refused_address_does_not_hold_up_the_others(chain: Chain) -> None
     asked = [request(name) for name in respondents]
     broken = request("broken", contact=Contact(email="not an address", phone="+15550001"))
     await chain.take(*asked, broken)
-    account = RememberingAccount(answers={"r7@example.com": Result.REFUSED})
+    account = RememberingAccount(answers={"r7@example.com": SendResult.REFUSED})
     await chain.tick(email=account)
     first = {row["invitation_id"]: row for row in await chain.rows("SELECT * FROM steps WHERE step = 1")}
     assert Counter(row["state"] for row in first.values()) == {"sent": 19, "refused": 2}
@@ -114,7 +114,7 @@ async def test_no_more_is_in_flight_than_there_are_slots(chain: Chain) -> None:
 async def test_what_could_not_start_is_handed_back_and_counts_as_no_try(chain: Chain) -> None:
     asked = request()
     await chain.take(asked)
-    account = RememberingAccount(answers={"r1@example.com": Result.NOT_STARTED})
+    account = RememberingAccount(answers={"r1@example.com": SendResult.NOT_STARTED})
     await chain.lane(EMAIL, account).perform_due()
     step = await chain.step(asked.invitation_id, 1)
     assert (step["state"], step["tries"], step["token"], step["due_at"]) == ("planned", 0, None, NOW)

@@ -25,7 +25,7 @@ from services.dispatcher.channels.sms import (
 )
 from services.dispatcher.channels.sms.smsc import own_id
 from services.dispatcher.domain.receipts import Reference
-from services.dispatcher.domain.steps import Bill, Disposition, Outgoing, Result
+from services.dispatcher.domain.steps import Bill, Disposition, OutgoingMessage, SendResult
 from shared.contract.vocabulary import ChannelKind
 from shared.web.client import HttpClient
 from tests.fakes import Gateway, gateway
@@ -36,8 +36,8 @@ SMS = ChannelKind.SMS
 INVITATION = UUID("0198d3a0-0000-7000-8000-00000000beef")
 
 
-def text_message(recipient: str = "+15550001", text: str = "Вопрос + ответ") -> Outgoing:
-    return Outgoing(INVITATION, 3, SMS, recipient, "", text.encode())
+def text_message(recipient: str = "+15550001", text: str = "Вопрос + ответ") -> OutgoingMessage:
+    return OutgoingMessage(INVITATION, 3, SMS, recipient, "", text.encode())
 
 
 @pytest.fixture(name="gateway")
@@ -46,7 +46,9 @@ async def _gateway() -> AsyncIterator[Gateway]:
         yield server
 
 
-async def results(sender: SmsAccount | SmsRouter, *messages: Outgoing, within_s: float = 10) -> list[Disposition]:
+async def results(
+    sender: SmsAccount | SmsRouter, *messages: OutgoingMessage, within_s: float = 10
+) -> list[Disposition]:
     try:
         return await sender.send_all(messages, within_s=within_s)
     finally:
@@ -58,7 +60,7 @@ ONE_SEGMENT = Bill(1)
 
 # --- Twilio
 
-NOT_OURS = Disposition(Result.UNAVAILABLE, "twilio_21659")
+NOT_OURS = Disposition(SendResult.UNAVAILABLE, "twilio_21659")
 
 
 def sms(url: str, **fields: str) -> SmsAccount:
@@ -68,7 +70,7 @@ def sms(url: str, **fields: str) -> SmsAccount:
 
 async def test_text_message_is_posted_as_twilio_wants_it(gateway: Gateway) -> None:
     assert await results(sms(gateway.url), text_message()) == [
-        Disposition(Result.SENT, message_id="SM1", bill=ONE_SEGMENT)
+        Disposition(SendResult.SENT, message_id="SM1", bill=ONE_SEGMENT)
     ]
     assert gateway.taken == [{"To": "+15550001", "From": "+15559999", "Body": "Вопрос + ответ"}]
     assert gateway.authorization == ["Basic QUMxOnNlY3JldA=="]
@@ -77,14 +79,14 @@ async def test_text_message_is_posted_as_twilio_wants_it(gateway: Gateway) -> No
 @pytest.mark.parametrize(
     ("status", "body", "disposition"),
     [
-        (400, {"code": 21211, "message": "invalid To", "status": 400}, Disposition(Result.REFUSED, "twilio_21211")),
-        (400, {"code": 21610, "message": "unsubscribed"}, Disposition(Result.REFUSED, "twilio_21610")),
-        (429, {"code": 20429}, Disposition(Result.THROTTLED, "twilio_20429", wait_s=30)),
-        (401, {"code": 20003}, Disposition(Result.UNAVAILABLE, "twilio_20003")),
-        (503, {}, Disposition(Result.UNAVAILABLE, "twilio_503")),
-        (500, {}, Disposition(Result.UNKNOWN, "twilio_500")),
+        (400, {"code": 21211, "message": "invalid To", "status": 400}, Disposition(SendResult.REFUSED, "twilio_21211")),
+        (400, {"code": 21610, "message": "unsubscribed"}, Disposition(SendResult.REFUSED, "twilio_21610")),
+        (429, {"code": 20429}, Disposition(SendResult.THROTTLED, "twilio_20429", wait_s=30)),
+        (401, {"code": 20003}, Disposition(SendResult.UNAVAILABLE, "twilio_20003")),
+        (503, {}, Disposition(SendResult.UNAVAILABLE, "twilio_503")),
+        (500, {}, Disposition(SendResult.UNKNOWN, "twilio_500")),
         (400, {"code": 21659, "message": "From is no number of ours"}, NOT_OURS),
-        (404, {"code": "+15550001"}, Disposition(Result.REFUSED, "twilio_404")),
+        (404, {"code": "+15550001"}, Disposition(SendResult.REFUSED, "twilio_404")),
     ],
 )
 async def test_twilio_errors(gateway: Gateway, status: int, body: dict[str, object], disposition: Disposition) -> None:
@@ -94,7 +96,7 @@ async def test_twilio_errors(gateway: Gateway, status: int, body: dict[str, obje
 
 async def test_reply_that_is_no_json_is_read_by_its_status(gateway: Gateway) -> None:
     gateway.answer = lambda _form: Response("<html>", 502)
-    assert await results(sms(gateway.url), text_message()) == [Disposition(Result.UNKNOWN, "twilio_502")]
+    assert await results(sms(gateway.url), text_message()) == [Disposition(SendResult.UNKNOWN, "twilio_502")]
 
 
 async def test_swallowed_reply_is_unknown_and_holds_up_nobody(gateway: Gateway) -> None:
@@ -103,8 +105,8 @@ async def test_swallowed_reply_is_unknown_and_holds_up_nobody(gateway: Gateway) 
     sender = sms(gateway.url)
     found = await sender.send_all([text_message("+1"), text_message("+2")], within_s=0.5)
     assert found == [
-        Disposition(Result.UNKNOWN, "no_reply"),
-        Disposition(Result.SENT, message_id="SM1", bill=ONE_SEGMENT),
+        Disposition(SendResult.UNKNOWN, "no_reply"),
+        Disposition(SendResult.SENT, message_id="SM1", bill=ONE_SEGMENT),
     ]
     assert sender.free_slots == 19  # the one without a reply still has its connection
     assert [form["To"] for form in gateway.taken].count("+1") == 1
@@ -115,8 +117,8 @@ async def test_swallowed_reply_is_unknown_and_holds_up_nobody(gateway: Gateway) 
 
 async def test_text_message_that_finds_no_time_is_not_started(gateway: Gateway) -> None:
     sender = sms(gateway.url)
-    assert await sender.send_all([text_message()], within_s=0) == [Disposition(Result.NOT_STARTED)]
-    assert await results(sender, text_message()) == [Disposition(Result.SENT, message_id="SM1", bill=ONE_SEGMENT)]
+    assert await sender.send_all([text_message()], within_s=0) == [Disposition(SendResult.NOT_STARTED)]
+    assert await results(sender, text_message()) == [Disposition(SendResult.SENT, message_id="SM1", bill=ONE_SEGMENT)]
     assert len(gateway.taken) == 1
 
 
@@ -124,12 +126,12 @@ async def test_text_message_that_finds_no_time_is_not_started(gateway: Gateway) 
 async def test_message_id_that_could_not_be_stored_is_left_out(gateway: Gateway, sid: object) -> None:
     gateway.answer = lambda _form: JSONResponse({}, 201) if sid is None else Response(json.dumps({"sid": sid}), 201)
     (found,) = await results(sms(gateway.url), text_message())
-    assert (found.result, found.message_id) == (Result.SENT, None)
+    assert (found.result, found.message_id) == (SendResult.SENT, None)
 
 
 async def test_gateway_that_is_away_is_certain() -> None:
     found = await results(sms(f"http://127.0.0.1:{port_nobody_has()}"), text_message())
-    assert found == [Disposition(Result.UNAVAILABLE, "unreachable")]
+    assert found == [Disposition(SendResult.UNAVAILABLE, "unreachable")]
 
 
 async def test_messaging_service_and_callback_are_named(gateway: Gateway) -> None:
@@ -148,7 +150,7 @@ async def test_price_is_recorded_when_twilio_says_it(gateway: Gateway) -> None:
 
 async def test_text_of_too_many_segments_is_refused_before_it_costs(gateway: Gateway) -> None:
     found = await results(sms(gateway.url), text_message(text="я" * 269))
-    assert found == [Disposition(Result.REFUSED, "too_long")]
+    assert found == [Disposition(SendResult.REFUSED, "too_long")]
     assert gateway.taken == []
 
 
@@ -165,7 +167,7 @@ OWN_ID = own_id(Reference(INVITATION, 3))
 async def test_text_message_is_posted_as_smsc_wants_it(gateway: Gateway) -> None:
     gateway.answer = lambda _form: JSONResponse({"id": int(OWN_ID), "cnt": 1, "cost": "4.1", "balance": "83.6"})
     found = await results(smsc(gateway.url, sender="Kofe"), text_message())
-    assert found == [Disposition(Result.SENT, message_id=OWN_ID, bill=Bill(1, Decimal("4.1"), "RUB"))]
+    assert found == [Disposition(SendResult.SENT, message_id=OWN_ID, bill=Bill(1, Decimal("4.1"), "RUB"))]
     assert gateway.paths == ["POST /sys/send.php"]
     assert gateway.taken == [
         {
@@ -192,25 +194,25 @@ async def test_smsc_takes_a_key_instead_of_a_password(gateway: Gateway) -> None:
 @pytest.mark.parametrize(
     ("body", "result"),
     [
-        ({"error": "parameters error", "error_code": 1}, Result.NOT_ACCEPTED),
-        ({"error": "authorise error", "error_code": 2}, Result.UNAVAILABLE),
-        ({"error": "low balance", "error_code": 3}, Result.UNAVAILABLE),
-        ({"error": "message is denied", "error_code": 6}, Result.NOT_ACCEPTED),
-        ({"error": "invalid number", "error_code": 7}, Result.REFUSED),
-        ({"error": "can't deliver", "error_code": 8}, Result.REFUSED),
-        ({"error": "duplicate request", "error_code": 9}, Result.UNKNOWN),
+        ({"error": "parameters error", "error_code": 1}, SendResult.NOT_ACCEPTED),
+        ({"error": "authorise error", "error_code": 2}, SendResult.UNAVAILABLE),
+        ({"error": "low balance", "error_code": 3}, SendResult.UNAVAILABLE),
+        ({"error": "message is denied", "error_code": 6}, SendResult.NOT_ACCEPTED),
+        ({"error": "invalid number", "error_code": 7}, SendResult.REFUSED),
+        ({"error": "can't deliver", "error_code": 8}, SendResult.REFUSED),
+        ({"error": "duplicate request", "error_code": 9}, SendResult.UNKNOWN),
     ],
 )
-async def test_smsc_errors_come_with_status_200(gateway: Gateway, body: dict[str, object], result: Result) -> None:
+async def test_smsc_errors_come_with_status_200(gateway: Gateway, body: dict[str, object], result: SendResult) -> None:
     gateway.answer = lambda _form: JSONResponse(body, 200)
     found = await results(smsc(gateway.url), text_message())
     assert found == [Disposition(result, f"smsc_{body['error_code']}", message_id=OWN_ID)]
 
 
 @pytest.mark.parametrize(
-    ("status", "result"), [(200, Result.UNKNOWN), (503, Result.UNAVAILABLE), (502, Result.UNKNOWN)]
+    ("status", "result"), [(200, SendResult.UNKNOWN), (503, SendResult.UNAVAILABLE), (502, SendResult.UNKNOWN)]
 )
-async def test_page_instead_of_a_reply_of_smsc(gateway: Gateway, status: int, result: Result) -> None:
+async def test_page_instead_of_a_reply_of_smsc(gateway: Gateway, status: int, result: SendResult) -> None:
     gateway.answer = lambda _form: Response("<html>", status)
     found = await results(smsc(gateway.url), text_message())
     assert found == [Disposition(result, f"smsc_http_{status}", message_id=OWN_ID)]
@@ -219,7 +221,9 @@ async def test_page_instead_of_a_reply_of_smsc(gateway: Gateway, status: int, re
 async def test_swallowed_reply_of_smsc_keeps_the_id_it_can_be_asked_by(gateway: Gateway) -> None:
     gateway.answer = lambda _form: None
     sender = smsc(gateway.url)
-    assert await sender.send_all([text_message()], within_s=0.3) == [Disposition(Result.UNKNOWN, "no_reply", OWN_ID)]
+    assert await sender.send_all([text_message()], within_s=0.3) == [
+        Disposition(SendResult.UNKNOWN, "no_reply", OWN_ID)
+    ]
     gateway.swallowing.set()
     await sender.close()
 
@@ -239,7 +243,7 @@ async def test_described_gateway_gets_its_json(gateway: Gateway) -> None:
     gateway.answer = lambda _form: JSONResponse({"data": [{"id": "m-1", "status": "ok", "parts": 1, "price": 12.5}]})
     body = {"messages": [{"to": "{to}", "from": "{sender}", "text": "{text}", "ref": "{reference}"}], "ttl": 3600}
     found = await results(described(gateway.url, body=body, headers={"Authorization": "Bearer t"}), text_message())
-    assert found == [Disposition(Result.SENT, message_id="m-1", bill=Bill(1, Decimal("12.5"), "KZT"))]
+    assert found == [Disposition(SendResult.SENT, message_id="m-1", bill=Bill(1, Decimal("12.5"), "KZT"))]
     assert gateway.paths == ["POST /v1/send"]
     assert gateway.authorization == ["Bearer t"]
     assert json.loads(gateway.bodies[0]) == {
@@ -252,22 +256,22 @@ async def test_described_gateway_gets_its_form(gateway: Gateway) -> None:
     gateway.answer = lambda _form: Response("accepted")
     form = {"phone": "{to}", "body": "{text} {sender}"}
     found = await results(described(gateway.url, form=form, plus=True), text_message(text="a {to} b"))
-    assert found == [Disposition(Result.SENT)]
+    assert found == [Disposition(SendResult.SENT)]
     assert dict(parse_qsl(gateway.bodies[0].decode())) == {"phone": "+15550001", "body": "a {to} b Kofe"}
 
 
 @pytest.mark.parametrize(
     ("reply", "disposition"),
     [
-        (JSONResponse({"data": [{"status": "bad_number"}]}), Disposition(Result.REFUSED, "generic_bad_number")),
-        (JSONResponse({"data": [{"status": "timeout"}]}), Disposition(Result.UNKNOWN, "generic_timeout")),
-        (JSONResponse({"data": [{"status": "no money"}]}), Disposition(Result.UNAVAILABLE, "generic_nomoney")),
-        (JSONResponse({"data": [{"status": "slow"}]}), Disposition(Result.THROTTLED, "generic_slow", wait_s=30)),
-        (JSONResponse({"data": [{"status": "?"}]}), Disposition(Result.NOT_ACCEPTED, "generic_error")),
-        (Response(status_code=429), Disposition(Result.THROTTLED, "generic_http_429", wait_s=30)),
-        (Response(status_code=500), Disposition(Result.UNKNOWN, "generic_http_500")),
-        (Response(status_code=503), Disposition(Result.UNAVAILABLE, "generic_http_503")),
-        (Response(status_code=404), Disposition(Result.UNAVAILABLE, "generic_http_404")),
+        (JSONResponse({"data": [{"status": "bad_number"}]}), Disposition(SendResult.REFUSED, "generic_bad_number")),
+        (JSONResponse({"data": [{"status": "timeout"}]}), Disposition(SendResult.UNKNOWN, "generic_timeout")),
+        (JSONResponse({"data": [{"status": "no money"}]}), Disposition(SendResult.UNAVAILABLE, "generic_nomoney")),
+        (JSONResponse({"data": [{"status": "slow"}]}), Disposition(SendResult.THROTTLED, "generic_slow", wait_s=30)),
+        (JSONResponse({"data": [{"status": "?"}]}), Disposition(SendResult.NOT_ACCEPTED, "generic_error")),
+        (Response(status_code=429), Disposition(SendResult.THROTTLED, "generic_http_429", wait_s=30)),
+        (Response(status_code=500), Disposition(SendResult.UNKNOWN, "generic_http_500")),
+        (Response(status_code=503), Disposition(SendResult.UNAVAILABLE, "generic_http_503")),
+        (Response(status_code=404), Disposition(SendResult.UNAVAILABLE, "generic_http_404")),
     ],
 )
 async def test_errors_of_a_described_gateway(gateway: Gateway, reply: Response, disposition: Disposition) -> None:
@@ -297,9 +301,9 @@ async def test_countries_go_through_the_gateway_they_are_routed_to(gateway: Gate
         router, text_message("+79161234567"), text_message("+4915112345678"), text_message("+15005550006")
     )
     assert [(each.result, each.account, each.reason) for each in found] == [
-        (Result.SENT, "smsc", None),
-        (Result.SENT, "twilio", None),
-        (Result.REFUSED, None, "no_route"),
+        (SendResult.SENT, "smsc", None),
+        (SendResult.SENT, "twilio", None),
+        (SendResult.REFUSED, None, "no_route"),
     ]
 
 
@@ -336,10 +340,10 @@ async def test_gateway_that_is_away_holds_up_no_other_country(gateway: Gateway) 
     far, near = text_message("+4915112345678"), text_message("+79161234567")
     first = await router.send_all([far, far, far, near], within_s=10)
     then = await router.send_all([near, far], within_s=10)
-    assert [each.result for each in first] == [*[Result.UNAVAILABLE] * 3, Result.SENT]
+    assert [each.result for each in first] == [*[SendResult.UNAVAILABLE] * 3, SendResult.SENT]
     assert [(each.result, each.reason) for each in then] == [
-        (Result.SENT, None),
-        (Result.THROTTLED, "provider_away"),
+        (SendResult.SENT, None),
+        (SendResult.THROTTLED, "provider_away"),
     ]
     assert router.free_slots == 20
     await router.close()
@@ -352,5 +356,5 @@ async def test_gateway_away_for_hours_has_its_texts_spend_their_tries() -> None:
     await account.send_all([text_message()], within_s=10)
     watch.seconds += 61
     found = await account.send_all([text_message(), text_message()], within_s=10)
-    assert found == [Disposition(Result.NOT_ACCEPTED, "provider_away")] * 2
+    assert found == [Disposition(SendResult.NOT_ACCEPTED, "provider_away")] * 2
     await account.close()

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from services.dispatcher.domain.send_mode import SendMode, SendPolicy
-from services.dispatcher.domain.steps import Disposition, Outgoing, Result
+from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
 from services.dispatcher.messages.composer import Composer
 from services.dispatcher.sending.sender import ChannelSender
 from shared.contract.vocabulary import ChannelKind
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.integration.dispatcher.histories import History
 
 TOGETHER = 100  # invitations in a history; two of each respondent
-RESULTS = tuple(Result)
+RESULTS = tuple(SendResult)
 THROTTLED_S = 90.0
 
 
@@ -63,9 +63,9 @@ class HeldAccount:
     name: str = "held"
     free_slots: int = TOGETHER
     sending: list[Key] = field(default_factory=list)
-    says: dict[Key, Result] = field(default_factory=dict)
+    says: dict[Key, SendResult] = field(default_factory=dict)
 
-    async def send_all(self, messages: Sequence[Outgoing], *, within_s: float) -> list[Disposition]:
+    async def send_all(self, messages: Sequence[OutgoingMessage], *, within_s: float) -> list[Disposition]:
         assert within_s > 0
         self.sending = [Key(message.invitation_id, message.step) for message in messages]
         await self.gate.hold("send")

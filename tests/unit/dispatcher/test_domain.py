@@ -18,7 +18,7 @@ from services.dispatcher.domain.chain import (
 )
 from services.dispatcher.domain.send_mode import SendMode, may_leave
 from services.dispatcher.domain.sms_text import fit_sms, sms_segments
-from services.dispatcher.domain.steps import Disposition, Planned, Result, SkipReason, Step, StepState
+from services.dispatcher.domain.steps import ChainStep, Disposition, PlannedStep, SendResult, SkipReason, StepState
 from shared.contract.events import Consent, Contact, PlanStep
 from shared.contract.vocabulary import CallOutcome, ChannelKind, InvitationOutcome
 
@@ -26,20 +26,20 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EARLIER = NOW - timedelta(hours=1)
 
 
-def step(number: int, state: StepState, *, days: int = 2, call_open: bool = False) -> Step:
-    return Step(number, ChannelKind.EMAIL, state, EARLIER, timedelta(days=days), call_open)
+def step(number: int, state: StepState, *, days: int = 2, call_open: bool = False) -> ChainStep:
+    return ChainStep(number, ChannelKind.EMAIL, state, EARLIER, timedelta(days=days), call_open)
 
 
 @pytest.mark.parametrize("state", [StepState.SENT, StepState.UNKNOWN])
 def test_next_step_waits_its_delay_after_a_contact(state: StepState) -> None:
     steps = [step(1, state), step(2, StepState.WAITING, days=3)]
-    assert chain.follow(steps, 1, now=NOW) == Planned(2, NOW + timedelta(days=3))
+    assert chain.follow(steps, 1, now=NOW) == PlannedStep(2, NOW + timedelta(days=3))
 
 
 @pytest.mark.parametrize("state", [StepState.SKIPPED, StepState.REFUSED, StepState.FAILED])
 def test_next_step_takes_the_place_of_one_that_reached_nobody(state: StepState) -> None:
     steps = [step(1, state), step(3, StepState.WAITING), step(2, StepState.WAITING)]
-    assert chain.follow(steps, 1, now=NOW) == Planned(2, EARLIER)
+    assert chain.follow(steps, 1, now=NOW) == PlannedStep(2, EARLIER)
 
 
 def test_chain_that_reached_nobody_ends_at_once() -> None:
@@ -114,36 +114,36 @@ def test_unknown_consent_leaves_what_was_known() -> None:
 @pytest.mark.parametrize(
     ("result", "tries", "state"),
     [
-        (Result.SENT, 1, StepState.SENT),
-        (Result.REFUSED, 1, StepState.REFUSED),
-        (Result.UNKNOWN, 1, StepState.UNKNOWN),
-        (Result.NOT_STARTED, 9, StepState.PLANNED),
-        (Result.UNAVAILABLE, 9, StepState.PLANNED),
-        (Result.NOT_ACCEPTED, 2, StepState.PLANNED),
-        (Result.NOT_ACCEPTED, 3, StepState.FAILED),
+        (SendResult.SENT, 1, StepState.SENT),
+        (SendResult.REFUSED, 1, StepState.REFUSED),
+        (SendResult.UNKNOWN, 1, StepState.UNKNOWN),
+        (SendResult.NOT_STARTED, 9, StepState.PLANNED),
+        (SendResult.UNAVAILABLE, 9, StepState.PLANNED),
+        (SendResult.NOT_ACCEPTED, 2, StepState.PLANNED),
+        (SendResult.NOT_ACCEPTED, 3, StepState.FAILED),
     ],
 )
-def test_step_after_what_its_channel_said(result: Result, tries: int, state: StepState) -> None:
+def test_step_after_what_its_channel_said(result: SendResult, tries: int, state: StepState) -> None:
     assert retries.after_result(result, tries=tries, max_attempts=3) is state
 
 
 def test_backoff_doubles() -> None:
-    again = [retries.again_at(Disposition(Result.NOT_ACCEPTED), tries=tries, now=NOW) for tries in (1, 2, 3)]
+    again = [retries.again_at(Disposition(SendResult.NOT_ACCEPTED), tries=tries, now=NOW) for tries in (1, 2, 3)]
     assert again == [NOW + timedelta(minutes=minutes) for minutes in (5, 10, 20)]
 
 
 def test_provider_that_is_away_spends_no_try() -> None:
-    spent = {result for result in Result if retries.is_try(result)}
-    assert spent == {Result.SENT, Result.REFUSED, Result.NOT_ACCEPTED, Result.UNKNOWN}
-    assert retries.again_at(Disposition(Result.UNAVAILABLE), tries=0, now=NOW) == NOW + timedelta(minutes=1)
-    assert retries.again_at(Disposition(Result.NOT_STARTED), tries=0, now=NOW) is None
-    throttled = Disposition(Result.THROTTLED, wait_s=2.5)
+    spent = {result for result in SendResult if retries.is_try(result)}
+    assert spent == {SendResult.SENT, SendResult.REFUSED, SendResult.NOT_ACCEPTED, SendResult.UNKNOWN}
+    assert retries.again_at(Disposition(SendResult.UNAVAILABLE), tries=0, now=NOW) == NOW + timedelta(minutes=1)
+    assert retries.again_at(Disposition(SendResult.NOT_STARTED), tries=0, now=NOW) is None
+    throttled = Disposition(SendResult.THROTTLED, wait_s=2.5)
     assert retries.again_at(throttled, tries=0, now=NOW) == NOW + timedelta(seconds=2.5)
 
 
 def test_what_a_provider_took_in_hand_uses_a_place_of_the_day() -> None:
-    using = {result for result in Result if retries.uses_a_place(result)}
-    assert using == {Result.SENT, Result.REFUSED, Result.UNKNOWN}
+    using = {result for result in SendResult if retries.uses_a_place(result)}
+    assert using == {SendResult.SENT, SendResult.REFUSED, SendResult.UNKNOWN}
 
 
 def test_endless_delay_stays_within_the_calendar() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from services.dispatcher.domain import receipts
 from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference
-from services.dispatcher.domain.steps import Planned, Step, StepState
+from services.dispatcher.domain.steps import ChainStep, PlannedStep, StepState
 from shared.contract.vocabulary import AttemptState, ChannelKind
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -63,14 +63,14 @@ def test_every_state_a_receipt_can_bring_has_its_place_in_the_order(state: Attem
     assert state in brought or state is AttemptState.UNKNOWN
 
 
-def chain(*states: StepState) -> list[Step]:
+def chain(*states: StepState) -> list[ChainStep]:
     later = NOW + timedelta(days=3)
-    return [Step(n, ChannelKind.EMAIL, state, later, timedelta(days=3)) for n, state in enumerate(states, 1)]
+    return [ChainStep(n, ChannelKind.EMAIL, state, later, timedelta(days=3)) for n, state in enumerate(states, 1)]
 
 
 def test_next_step_is_due_at_once_when_the_address_is_dead() -> None:
     steps = chain(StepState.REFUSED, StepState.PLANNED, StepState.WAITING)
-    assert receipts.brought_forward(steps, ReceiptKind.HARD_BOUNCE, 1, now=NOW) == Planned(2, NOW)
+    assert receipts.brought_forward(steps, ReceiptKind.HARD_BOUNCE, 1, now=NOW) == PlannedStep(2, NOW)
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ from services.dispatcher.channels.email.connection import SmtpConnection
 from services.dispatcher.channels.email.server import SmtpServer
 from services.dispatcher.channels.pace import DomainPace
 from services.dispatcher.domain.limits import DailyLimit
-from services.dispatcher.domain.steps import Disposition, Outgoing, Result
+from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
 from shared.contract.vocabulary import ChannelKind
 from shared.waiting import wait_for
 from shared.web.rate_limit import RateLimit
 
 _LAST_START_S = 5.0  # a message is started only when this much time is left
-_NOT_STARTED = Disposition(Result.NOT_STARTED)
+_NOT_STARTED = Disposition(SendResult.NOT_STARTED)
 
 
 class SmtpAccount:
@@ -60,14 +60,14 @@ class SmtpAccount:
             most = max(1, min(most, int(self._per_second * _LAST_START_S)))
         return self._breaker.allowed(most)
 
-    async def send_all(self, messages: Sequence[Outgoing], *, within_s: float) -> list[Disposition]:
+    async def send_all(self, messages: Sequence[OutgoingMessage], *, within_s: float) -> list[Disposition]:
         deadline = time.monotonic() + within_s
         if self._breaker.health is ProviderHealth.LOST:
             return await self._breaker.probe(partial(self._send, self._connections[0], deadline=deadline), messages)
         dispositions = [_NOT_STARTED] * len(messages)
         queue = iter(enumerate(messages))
 
-        async def work(connection: SmtpConnection, numbered: Iterator[tuple[int, Outgoing]]) -> None:
+        async def work(connection: SmtpConnection, numbered: Iterator[tuple[int, OutgoingMessage]]) -> None:
             for number, message in numbered:
                 too_late = time.monotonic() >= deadline - _LAST_START_S or self._stop.is_set()
                 if too_late or self._breaker.health is ProviderHealth.RESTING:
@@ -77,7 +77,7 @@ class SmtpAccount:
         await asyncio.gather(*(work(connection, queue) for connection in self._connections[: len(messages)]))
         return dispositions
 
-    async def send_apart(self, message: Outgoing, *, within_s: float) -> Disposition:
+    async def send_apart(self, message: OutgoingMessage, *, within_s: float) -> Disposition:
         """Send a test over a connection of its own; no limit applies to it and it uses up none."""
         connection = SmtpConnection(self._server, self._sender)
         try:
@@ -85,9 +85,9 @@ class SmtpAccount:
         finally:
             await connection.close()
 
-    async def _send(self, connection: SmtpConnection, message: Outgoing, *, deadline: float) -> Disposition:
+    async def _send(self, connection: SmtpConnection, message: OutgoingMessage, *, deadline: float) -> Disposition:
         if wait := self._domains.wait(message.recipient.rpartition("@")[2].lower()):
-            return Disposition(Result.THROTTLED, "domain_rate", wait_s=wait)
+            return Disposition(SendResult.THROTTLED, "domain_rate", wait_s=wait)
         if not await self._wait_for_rate(deadline):
             return _NOT_STARTED
         disposition = await connection.send(message, deadline=deadline)

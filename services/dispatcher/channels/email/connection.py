@@ -17,7 +17,7 @@ import structlog
 
 from services.dispatcher.channels.email.dialogue import Dialogue
 from services.dispatcher.channels.email.server import SmtpServer
-from services.dispatcher.domain.steps import Disposition, Outgoing, Result
+from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
 
 _IDLE_S = 20.0
 _FLUSH_POLL_S = 0.01
@@ -38,13 +38,13 @@ class SmtpConnection:
         self._addressed = self._dot_written = False
         self._lock = asyncio.Lock()
 
-    async def send(self, message: Outgoing, *, deadline: float) -> Disposition:
+    async def send(self, message: OutgoingMessage, *, deadline: float) -> Disposition:
         """Send as soon as the connection is free; once more over a new one when the server had closed a kept one."""
         try:
             async with asyncio.timeout_at(deadline):
                 await self._lock.acquire()
         except TimeoutError:
-            return Disposition(Result.NOT_STARTED)
+            return Disposition(SendResult.NOT_STARTED)
         try:
             return await self._send(message, deadline)
         except BaseException:
@@ -53,15 +53,17 @@ class SmtpConnection:
         finally:
             self._lock.release()
 
-    async def _send(self, message: Outgoing, deadline: float) -> Disposition:
+    async def _send(self, message: OutgoingMessage, deadline: float) -> Disposition:
         was_kept = self._smtp is not None
         disposition = await self._try(message, deadline)
-        certainly_not = disposition.result in (Result.NOT_ACCEPTED, Result.UNAVAILABLE) and not self._dot_written
+        certainly_not = (
+            disposition.result in (SendResult.NOT_ACCEPTED, SendResult.UNAVAILABLE) and not self._dot_written
+        )
         if was_kept and self._smtp is None and certainly_not:
             return await self._try(message, deadline)
         return disposition
 
-    async def _try(self, message: Outgoing, deadline: float) -> Disposition:
+    async def _try(self, message: OutgoingMessage, deadline: float) -> Disposition:
         self._addressed = self._dot_written = False
         try:
             async with asyncio.timeout_at(deadline):
@@ -77,11 +79,11 @@ class SmtpConnection:
                 log.exception("email.not_sent", invitation_id=str(message.invitation_id), step=message.step)
             self._drop()
             if self._dot_written:
-                return Disposition(Result.UNKNOWN, "no_reply")
+                return Disposition(SendResult.UNKNOWN, "no_reply")
             is_away = isinstance(error, _CONNECTION_ERRORS) and (not self._addressed or _code(error) == _CLOSING)
-            return Disposition(Result.UNAVAILABLE if is_away else Result.NOT_ACCEPTED, f"smtp_{_kind(error)}")
+            return Disposition(SendResult.UNAVAILABLE if is_away else SendResult.NOT_ACCEPTED, f"smtp_{_kind(error)}")
 
-    async def _transact(self, message: Outgoing, deadline: float) -> Disposition:
+    async def _transact(self, message: OutgoingMessage, deadline: float) -> Disposition:
         dialogue = await self._connected()
         await self._envelope(dialogue, message)
         reply = await self._content(dialogue, message.body, deadline)
@@ -89,9 +91,9 @@ class SmtpConnection:
             raise aiosmtplib.SMTPDataError(reply.code, reply.message)
         if not 200 <= reply.code < 300:
             raise aiosmtplib.SMTPResponseException(reply.code, reply.message)  # not a valid reply to DATA
-        return Disposition(Result.SENT)
+        return Disposition(SendResult.SENT)
 
-    async def _envelope(self, dialogue: Dialogue, message: Outgoing) -> None:
+    async def _envelope(self, dialogue: Dialogue, message: OutgoingMessage) -> None:
         """Send MAIL FROM, RCPT TO and DATA, pipelined where the server supports it, and check the replies."""
         mail, rcpt, data = _command("MAIL FROM", self._sender), _command("RCPT TO", message.recipient), b"DATA\r\n"
         dialogue.drop_unsolicited()
@@ -191,8 +193,8 @@ def _refusal(error: aiosmtplib.SMTPResponseException) -> Disposition:
     enhanced = _ENHANCED.match(error.message)
     reason = f"smtp_{error.code}_{enhanced[1]}" if enhanced else f"smtp_{error.code}"
     if error.code == _CLOSING or error.code in _ABOUT_US:
-        return Disposition(Result.UNAVAILABLE, reason)
-    return Disposition(Result.REFUSED if 500 <= error.code < 600 else Result.NOT_ACCEPTED, reason)
+        return Disposition(SendResult.UNAVAILABLE, reason)
+    return Disposition(SendResult.REFUSED if 500 <= error.code < 600 else SendResult.NOT_ACCEPTED, reason)
 
 
 def _code(error: BaseException) -> int | None:

@@ -16,7 +16,7 @@ from msgspec import structs
 from services.dispatcher.channels.breaker import Breaker, ProviderHealth
 from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference
 from services.dispatcher.domain.sms_text import sms_segments
-from services.dispatcher.domain.steps import Disposition, Outgoing, Result
+from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
 from shared.contract.vocabulary import ChannelKind, Service
 from shared.database.isolated import isolated
 from shared.web.client import Call, HttpClient, MaybeSent, NotSent, Reply
@@ -58,9 +58,9 @@ class SmsGateway(Protocol):
     @property
     def http(self) -> HttpClient: ...
 
-    def call(self, message: Outgoing) -> Call: ...
+    def call(self, message: OutgoingMessage) -> Call: ...
 
-    def own_id(self, message: Outgoing) -> str | None:
+    def own_id(self, message: OutgoingMessage) -> str | None:
         """The message id that we chose, known even when no reply came; None where the provider chooses it."""
 
     def disposition(self, reply: Reply) -> Disposition: ...
@@ -87,38 +87,38 @@ class SmsAccount:
     def free_slots(self) -> int:
         return self.breaker.allowed(self.gateway.http.free_slots)
 
-    async def send_all(self, messages: Sequence[Outgoing], *, within_s: float) -> list[Disposition]:
+    async def send_all(self, messages: Sequence[OutgoingMessage], *, within_s: float) -> list[Disposition]:
         """Send as many as the breaker allows; the others are throttled until its rest ends."""
         if within_s <= 0:
-            return [Disposition(Result.NOT_STARTED)] * len(messages)
+            return [Disposition(SendResult.NOT_STARTED)] * len(messages)
         send = partial(self._send, within_s=within_s)
         if self.breaker.health is ProviderHealth.LOST:
             return await self.breaker.probe(send, messages)
         allowed = self.breaker.allowed(len(messages))
-        throttled = Disposition(Result.THROTTLED, "provider_away", wait_s=self.breaker.rest_s)
+        throttled = Disposition(SendResult.THROTTLED, "provider_away", wait_s=self.breaker.rest_s)
         return [*await asyncio.gather(*map(send, messages[:allowed])), *[throttled] * (len(messages) - allowed)]
 
-    async def _send(self, message: Outgoing, *, within_s: float) -> Disposition:
+    async def _send(self, message: OutgoingMessage, *, within_s: float) -> Disposition:
         reference = str(Reference(message.invitation_id, message.step))
         with isolated("sms", service=Service.DISPATCHER, reference=reference):
             return await self._send_checked(message, within_s)
-        return Disposition(Result.UNKNOWN, "not_read", self.gateway.own_id(message))
+        return Disposition(SendResult.UNKNOWN, "not_read", self.gateway.own_id(message))
 
-    async def _send_checked(self, message: Outgoing, within_s: float) -> Disposition:
+    async def _send_checked(self, message: OutgoingMessage, within_s: float) -> Disposition:
         if sms_segments(message.body.decode()) > MOST_SEGMENTS:
-            return Disposition(Result.REFUSED, "too_long")
+            return Disposition(SendResult.REFUSED, "too_long")
         disposition = await self._request(message, within_s)
         self.breaker.record(disposition.result)
         return disposition
 
-    async def _request(self, message: Outgoing, within_s: float) -> Disposition:
+    async def _request(self, message: OutgoingMessage, within_s: float) -> Disposition:
         own_id = self.gateway.own_id(message)
         try:
             reply = await self.gateway.http.send(self.gateway.call(message), within_s=within_s)
         except NotSent:
-            return Disposition(Result.UNAVAILABLE, "unreachable")
+            return Disposition(SendResult.UNAVAILABLE, "unreachable")
         except MaybeSent:
-            return Disposition(Result.UNKNOWN, "no_reply", own_id)
+            return Disposition(SendResult.UNKNOWN, "no_reply", own_id)
         found = self.gateway.disposition(reply)
         return structs.replace(found, message_id=own_id or found.message_id, reason=_bounded(found.reason))
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.dispatcher.channels.sms.gateway import THROTTLE_WAIT_S, Inquiry, price_in, printable, segments_in
 from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference, keyword_in, reference_in
-from services.dispatcher.domain.steps import Bill, Disposition, Outgoing, Result
+from services.dispatcher.domain.steps import Bill, Disposition, OutgoingMessage, SendResult
 from shared.contract.vocabulary import ChannelKind, Service, address_fingerprint
 from shared.database.isolated import isolated
 from shared.web.client import Call, HttpClient, Reply
@@ -86,7 +86,7 @@ class GenericGateway:
     description: GatewayDescription
     name: str = NAME
 
-    def call(self, message: Outgoing) -> Call:
+    def call(self, message: OutgoingMessage) -> Call:
         description = self.description
         values = {
             "to": message.recipient if description.plus else message.recipient.lstrip("+"),
@@ -103,7 +103,7 @@ class GenericGateway:
             headers=description.headers,
         )
 
-    def own_id(self, _message: Outgoing) -> None:
+    def own_id(self, _message: OutgoingMessage) -> None:
         return None
 
     def disposition(self, reply: Reply) -> Disposition:
@@ -114,19 +114,19 @@ class GenericGateway:
             return _not_sent(self._result_of_code(code), _reason(code))
         if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
             return Disposition(
-                Result.SENT, message_id=printable(_text_at(body, where.message_id)), bill=_bill(body, where)
+                SendResult.SENT, message_id=printable(_text_at(body, where.message_id)), bill=_bill(body, where)
             )
         return _not_sent(_result_of_status(reply.status), f"generic_http_{reply.status}")
 
-    def _result_of_code(self, code: str) -> Result:
+    def _result_of_code(self, code: str) -> SendResult:
         where = self.description.reply
         meanings = {
-            Result.REFUSED: where.refused,
-            Result.UNKNOWN: where.unknown,
-            Result.UNAVAILABLE: where.away,
-            Result.THROTTLED: where.too_fast,
+            SendResult.REFUSED: where.refused,
+            SendResult.UNKNOWN: where.unknown,
+            SendResult.UNAVAILABLE: where.away,
+            SendResult.THROTTLED: where.too_fast,
         }
-        return next((result for result, codes in meanings.items() if code in codes), Result.NOT_ACCEPTED)
+        return next((result for result, codes in meanings.items() if code in codes), SendResult.NOT_ACCEPTED)
 
     def status_call(self, _inquiry: Inquiry) -> None:
         return None
@@ -135,17 +135,17 @@ class GenericGateway:
         return None
 
 
-def _not_sent(result: Result, reason: str) -> Disposition:
-    return Disposition(result, reason, wait_s=THROTTLE_WAIT_S if result is Result.THROTTLED else 0.0)
+def _not_sent(result: SendResult, reason: str) -> Disposition:
+    return Disposition(result, reason, wait_s=THROTTLE_WAIT_S if result is SendResult.THROTTLED else 0.0)
 
 
-def _result_of_status(status: int) -> Result:
+def _result_of_status(status: int) -> SendResult:
     """What a status other than 2xx means: only after a 5xx but 503 may the message have been accepted."""
     if status in _AWAY:
-        return Result.UNAVAILABLE
+        return SendResult.UNAVAILABLE
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return Result.THROTTLED
-    return Result.UNKNOWN if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Result.NOT_ACCEPTED
+        return SendResult.THROTTLED
+    return SendResult.UNKNOWN if status >= HTTPStatus.INTERNAL_SERVER_ERROR else SendResult.NOT_ACCEPTED
 
 
 def is_genuine(body: bytes, given: str, secret: str) -> bool:

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from services.dispatcher.channels.sms.gateway import Inquiry, SmsAccount
 from services.dispatcher.domain.receipts import Receipt
-from services.dispatcher.domain.steps import Disposition, Outgoing, Result
+from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
 from shared.contract.vocabulary import ChannelKind
 
 EVERYWHERE = "*"
@@ -39,8 +39,8 @@ class SmsRouter:
         """The largest of all: messages to a gateway that is away are throttled and hold up no other."""
         return max(account.free_slots for account in self.accounts.values())
 
-    async def send_all(self, messages: Sequence[Outgoing], *, within_s: float) -> list[Disposition]:
-        found = [Disposition(Result.REFUSED, "no_route")] * len(messages)
+    async def send_all(self, messages: Sequence[OutgoingMessage], *, within_s: float) -> list[Disposition]:
+        found = [Disposition(SendResult.REFUSED, "no_route")] * len(messages)
         by_account: dict[str, list[int]] = {}
         for number, message in enumerate(messages):
             if account := self._account(message.recipient):

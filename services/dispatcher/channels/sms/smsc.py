@@ -16,7 +16,7 @@ from http import HTTPStatus
 
 from services.dispatcher.channels.sms.gateway import THROTTLE_WAIT_S, Inquiry, price_in, segments_in
 from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference, keyword_in
-from services.dispatcher.domain.steps import Bill, Disposition, Outgoing, Result
+from services.dispatcher.domain.steps import Bill, Disposition, OutgoingMessage, SendResult
 from shared.contract.vocabulary import ChannelKind, address_fingerprint
 from shared.web.client import Call, HttpClient, Reply
 
@@ -51,7 +51,7 @@ class Smsc:
     sender: str = ""
     name: str = NAME
 
-    def call(self, message: Outgoing) -> Call:
+    def call(self, message: OutgoingMessage) -> Call:
         form = {
             **self._credentials,
             "phones": message.recipient,
@@ -67,7 +67,7 @@ class Smsc:
     def _credentials(self) -> dict[str, str]:
         return {"apikey": self.api_key} if self.api_key else {"login": self.login, "psw": self.password}
 
-    def own_id(self, message: Outgoing) -> str:
+    def own_id(self, message: OutgoingMessage) -> str:
         return own_id(Reference(message.invitation_id, message.step))
 
     def disposition(self, reply: Reply) -> Disposition:
@@ -76,15 +76,15 @@ class Smsc:
         code = body.get("error_code")
         if isinstance(code, int):
             if code == _REPEATED:
-                return Disposition(Result.UNKNOWN, f"smsc_{code}")
-            about_us = Result.UNAVAILABLE if code in _ABOUT_US else Result.NOT_ACCEPTED
-            return Disposition(Result.REFUSED if code in _ABOUT_MESSAGE else about_us, f"smsc_{code}")
+                return Disposition(SendResult.UNKNOWN, f"smsc_{code}")
+            about_us = SendResult.UNAVAILABLE if code in _ABOUT_US else SendResult.NOT_ACCEPTED
+            return Disposition(SendResult.REFUSED if code in _ABOUT_MESSAGE else about_us, f"smsc_{code}")
         if reply.status == HTTPStatus.OK and "id" in body:
-            return Disposition(Result.SENT, bill=_bill(body))
+            return Disposition(SendResult.SENT, bill=_bill(body))
         if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
-            return Disposition(Result.THROTTLED, "smsc_http_429", wait_s=THROTTLE_WAIT_S)
+            return Disposition(SendResult.THROTTLED, "smsc_http_429", wait_s=THROTTLE_WAIT_S)
         away = reply.status == HTTPStatus.SERVICE_UNAVAILABLE or 400 <= reply.status < 500
-        return Disposition(Result.UNAVAILABLE if away else Result.UNKNOWN, f"smsc_http_{reply.status}")
+        return Disposition(SendResult.UNAVAILABLE if away else SendResult.UNKNOWN, f"smsc_http_{reply.status}")
 
     def status_call(self, inquiry: Inquiry) -> Call:
         form = {**self._credentials, "phone": inquiry.phone, "id": own_id(inquiry.reference), "fmt": "3"}

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 from services.dispatcher.channels.sms.gateway import THROTTLE_WAIT_S, Inquiry, price_in, printable, segments_in
 from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference, keyword_in, reference_in
-from services.dispatcher.domain.steps import Bill, Disposition, Outgoing, Result
+from services.dispatcher.domain.steps import Bill, Disposition, OutgoingMessage, SendResult
 from shared.contract.vocabulary import ChannelKind, address_fingerprint
 from shared.web.client import Call, HttpClient, Reply
 
@@ -39,7 +39,7 @@ class Twilio:
     callback: str = ""
     name: str = NAME
 
-    def call(self, message: Outgoing) -> Call:
+    def call(self, message: OutgoingMessage) -> Call:
         form = {"To": message.recipient, "Body": message.body.decode()}
         form["MessagingServiceSid" if self.sender.startswith("MG") else "From"] = self.sender
         if self.callback:
@@ -47,7 +47,7 @@ class Twilio:
             form["StatusCallback"] = f"{self.callback}?{urlencode({'ref': reference})}"
         return Call("POST", f"/2010-04-01/Accounts/{self.sid}/Messages.json", form=form)
 
-    def own_id(self, _message: Outgoing) -> None:
+    def own_id(self, _message: OutgoingMessage) -> None:
         return None
 
     def disposition(self, reply: Reply) -> Disposition:
@@ -57,14 +57,14 @@ class Twilio:
         """
         body = reply.json()
         if reply.status == HTTPStatus.CREATED:
-            return Disposition(Result.SENT, message_id=printable(body.get("sid")), bill=_bill(body))
+            return Disposition(SendResult.SENT, message_id=printable(body.get("sid")), bill=_bill(body))
         code = body.get("code") if isinstance(body.get("code"), int) else reply.status
         if reply.status == HTTPStatus.TOO_MANY_REQUESTS or code in _TOO_FAST:
-            return Disposition(Result.THROTTLED, f"twilio_{code}", wait_s=THROTTLE_WAIT_S)
+            return Disposition(SendResult.THROTTLED, f"twilio_{code}", wait_s=THROTTLE_WAIT_S)
         if reply.status in _AWAY or code in _ABOUT_ACCOUNT or code in _ABOUT_SENDER:
-            return Disposition(Result.UNAVAILABLE, f"twilio_{code}")
+            return Disposition(SendResult.UNAVAILABLE, f"twilio_{code}")
         refused = HTTPStatus.BAD_REQUEST <= reply.status < HTTPStatus.INTERNAL_SERVER_ERROR
-        return Disposition(Result.REFUSED if refused else Result.UNKNOWN, f"twilio_{code}")
+        return Disposition(SendResult.REFUSED if refused else SendResult.UNKNOWN, f"twilio_{code}")
 
     def status_call(self, inquiry: Inquiry) -> Call:
         query = {"To": inquiry.phone, "DateSent>": inquiry.sent_on.isoformat(), "PageSize": "50"}
