@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from deploy.kafka.certificates import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +13,6 @@ if TYPE_CHECKING:
 
 LISTENER: Final = "SECURE"
 MECHANISM: Final = "SCRAM-SHA-512"
-_VALID = timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,44 +51,9 @@ class SecuredListener:
 
     def make_certificates(self) -> None:
         """Make a CA and a certificate for 127.0.0.1, valid for two days."""
-        ca_key, broker_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-        authority = _name("Earshot test authority")
-        ca = _signed(authority, ca_key.public_key(), authority, ca_key, x509.BasicConstraints(ca=True, path_length=0))
-        loopback = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-        broker = _signed(_name("127.0.0.1"), broker_key.public_key(), authority, ca_key, loopback)
+        authority = Authority.make()
+        certificate, key = authority.signed("127.0.0.1")
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.ca_file.write_bytes(_pem(ca))
+        self.ca_file.write_bytes(authority.pem)
         self._keystore.touch(mode=0o600)
-        key = broker_key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        self._keystore.write_bytes(key + _pem(broker) + _pem(ca))
-
-
-def _name(common: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
-
-
-def _signed(
-    subject: x509.Name,
-    key: ec.EllipticCurvePublicKey,
-    issuer: x509.Name,
-    issuers_key: ec.EllipticCurvePrivateKey,
-    extension: x509.ExtensionType,
-) -> x509.Certificate:
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _VALID)
-        .not_valid_after(now + _VALID)
-        .add_extension(extension, critical=False)
-        .sign(issuers_key, hashes.SHA256())
-    )
-
-
-def _pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)
+        self._keystore.write_bytes(key + certificate + authority.pem)

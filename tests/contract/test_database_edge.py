@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy import databases
+from deploy.kafka.certificates import Authority
 from deploy.operations import error_messages
 from shared import database_url
 from shared.clock import SystemClock
@@ -24,7 +25,7 @@ from shared.database_url import DatabaseOptions, Host, NeedsSessions
 from shared.messaging import outbox
 from shared.messaging.transport import Message
 from tests import postgres_server
-from tests.postgres_server import Authority, Server, free_port, own_folder, require, running
+from tests.postgres_server import Server, free_port, own_folder, require, running
 
 QUICK = DatabaseOptions(pool_size=3, connect_s=3, command_s=6, statement_s=5)
 POOLED = replace(QUICK, pooled=True)
