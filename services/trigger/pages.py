@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import jinja2
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
@@ -15,14 +14,10 @@ from services.trigger.schemas import DecisionView
 from shared.config import StaffPages
 from shared.contract.vocabulary import respondent_id
 from shared.database.db import Sessions
+from shared.web.templates import template_environment
 
 _SHOWN = 50
-_environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-)
+_environment = template_environment(Path(__file__).parent / "templates")
 _Search = Annotated[str, Query(max_length=200)]
 
 

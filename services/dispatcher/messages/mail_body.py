@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import jinja2
-
 from services.dispatcher.messages import mime
 from services.dispatcher.messages.styles import filled
 from services.dispatcher.messages.texts import MailTexts
+from shared.web.templates import template_environment
 
-_TEMPLATES = Path(__file__).parent.parent / "templates"
 _SOFT_BREAK = b"=\r\n"
 GAPS = ("subject", "about", "date", "number", "store", "topic", "answer", "unsubscribe")
 _GAP = re.compile(f"\x02({'|'.join(GAPS)})\x03")
@@ -88,11 +86,6 @@ def _compiled(text: str) -> BodyPart:
     return BodyPart((*before_gaps, encoded[-1]), tuple(pieces[1::2]))
 
 
-_environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(_TEMPLATES),
-    autoescape=jinja2.select_autoescape(["html"], default=False),
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-)
+_environment = template_environment(Path(__file__).parent.parent / "templates")
 _html = _environment.get_template("mail.html")
 _plain = _environment.get_template("mail.txt")

@@ -3,15 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from fastapi.responses import HTMLResponse
 
-_environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent.parent / "templates"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-)
+from shared.web.templates import template_environment
+
+_environment = template_environment(Path(__file__).parent.parent / "templates")
 _MAIL_CSP = (
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; "
     "sandbox allow-popups allow-popups-to-escape-sandbox"

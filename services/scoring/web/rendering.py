@@ -8,10 +8,10 @@ from typing import Any
 
 from babel.dates import format_date
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.scoring.domain.periods import Days
 from services.scoring.domain.score import nps
+from shared.web.templates import template_environment
 from shared.zones import local_day, time_zone
 
 _MINUS, _SPACE = "−", "\N{NO-BREAK SPACE}"  # noqa: RUF001 - a real minus sign
@@ -47,13 +47,7 @@ def moment(at: datetime, zone_name: str, *, now: datetime) -> str:
     return f"{format_date(local.date(), 'd MMM', locale='en')} {local:%H:%M}"
 
 
-_environment = Environment(
-    loader=FileSystemLoader(Path(__file__).parent.parent / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_environment = template_environment(Path(__file__).parent.parent / "templates", lstrip_blocks=True)
 _environment.filters |= {"signed": signed, "percent": percent, "grouped": grouped, "nps": nps, "stretch": stretch}
 _environment.globals |= {"moment": moment}
 
