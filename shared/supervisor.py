@@ -78,5 +78,5 @@ class Supervisor:
         heartbeat = self.health.heartbeat("relay")
         relay = Relay(database, event_log, service=self.service, heartbeat=heartbeat, again=again)
         self.task("relay", relay.run(self.stop))
-        forget = partial(housekeeping.forget_old, database.sessions)
-        self.loop(self.health.heartbeat("housekeeping"), forget, longest_s=housekeeping.EVERY_S)
+        delete_old = partial(housekeeping.delete_old, database.sessions)
+        self.loop(self.health.heartbeat("housekeeping"), delete_old, longest_s=housekeeping.EVERY_S)

@@ -40,7 +40,7 @@ from shared.contract.events import (
 from shared.contract.topics import SURVEY_CALLS, SURVEY_DELIVERIES, SURVEY_PROGRAMS, SURVEY_REQUESTS
 from shared.contract.vocabulary import Service
 from shared.database import db
-from shared.messaging import inbox
+from shared.messaging import inbox, parking
 from shared.web import links
 from shared.web.links import Purpose
 from shared.zones import local_day
@@ -185,4 +185,4 @@ async def on_erased(session: AsyncSession, erased: Sequence[RespondentErased], *
     await callbacks.forget(session, ids, now=now)
     await erasure.erase(session, ids, pseudonyms={each: f"erased-{uuid4()}" for each in respondents})
     await webhooks.forget(session, ids)
-    await erasure.delete_parked(session, respondents)
+    await parking.delete_of(session, respondents, topics=[SurveyRequested.topic, CallRequested.topic])

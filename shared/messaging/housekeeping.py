@@ -1,4 +1,4 @@
-"""Forgets what a service no longer needs: old inbox ids and old parked messages."""
+"""Deletes old rows of the tables that every service has: the inbox and parked messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from shared.messaging import inbox, parking
 EVERY_S = 3600.0
 
 
-async def forget_old(sessions: Sessions) -> None:
+async def delete_old(sessions: Sessions) -> None:
     async with sessions.begin() as session:
-        await inbox.forget_old(session)
-        await parking.forget_old(session)
+        await inbox.delete_old(session)
+        await parking.delete_old(session)

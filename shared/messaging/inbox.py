@@ -34,6 +34,6 @@ async def fresh(session: AsyncSession, group: str, events: Sequence[Event[Payloa
     return [event for event in events if event.id in new and first[event.id] is event]
 
 
-async def forget_old(session: AsyncSession) -> None:
-    """Drop what is older than 30 days; our topics keep 7."""
+async def delete_old(session: AsyncSession) -> None:
+    """Delete the ids of events older than 30 days; our topics keep 7 days."""
     await db.fetch(session, "DELETE FROM inbox WHERE seen_at < clock_timestamp() - interval '30 days'")

@@ -129,9 +129,16 @@ async def explain(session: AsyncSession, parked_id: UUID, reason: str) -> None:
     await db.fetch(session, "UPDATE parked SET reason = $2 WHERE id = $1", parked_id, reason)
 
 
-async def unpark(session: AsyncSession, ids: Sequence[UUID]) -> None:
+async def delete(session: AsyncSession, ids: Sequence[UUID]) -> None:
     await db.fetch(session, "DELETE FROM parked WHERE id = ANY($1::uuid[])", list(ids))
 
 
-async def forget_old(session: AsyncSession) -> None:
+async def delete_of(session: AsyncSession, keys: Collection[str], *, topics: Sequence[str]) -> None:
+    """Delete what is parked of these keys, as an erasure must: a replay would store it again."""
+    await db.fetch(
+        session, "DELETE FROM parked WHERE topic = ANY($2::text[]) AND key = ANY($1::text[])", list(keys), list(topics)
+    )
+
+
+async def delete_old(session: AsyncSession) -> None:
     await db.fetch(session, "DELETE FROM parked WHERE parked_at < clock_timestamp() - interval '30 days'")

@@ -30,7 +30,7 @@ from shared.contract.events import (
     SurveyWithdrawn,
 )
 from shared.contract.vocabulary import CallOutcome, ChannelKind, InvitationOutcome, Service, SuppressionReason
-from shared.messaging import inbox
+from shared.messaging import inbox, parking
 from shared.web import links
 from shared.web.links import Purpose
 
@@ -184,7 +184,7 @@ async def on_erased(session: AsyncSession, found: Sequence[RespondentErased], *,
     await receipts.forget_phones(session, respondents)
     await suppressions.forget_addresses(session, respondents)
     await consents.wipe(session, respondents)
-    await invitations.forget_parked(session, respondents)
+    await parking.delete_of(session, respondents, topics=[SurveyRequested.topic])
 
 
 _ABOUT_RESPONDENTS = (RespondentOptedOut, RespondentConsentChanged, RespondentErased, CallClosed)

@@ -105,14 +105,6 @@ async def wipe(session: AsyncSession, respondents: Collection[str]) -> None:
     await db.fetch(session, _WIPE, list(respondents), _WIPED)
 
 
-_FORGET_PARKED = "DELETE FROM parked WHERE topic = $2 AND key = ANY($1::text[])"
-
-
-async def forget_parked(session: AsyncSession, respondents: Collection[str]) -> None:
-    """Forget their requests that could not be handled: a replay would bring the addresses back."""
-    await db.fetch(session, _FORGET_PARKED, list(respondents), SurveyRequested.topic)
-
-
 _HISTORY = """SELECT id, respondent_id, state, outcome, request::text, expires_at, closed_at, created_at
 FROM invitations WHERE id = $1"""
 

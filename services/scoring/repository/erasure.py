@@ -7,7 +7,6 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.contract.events import CallRequested, SurveyRequested
 from shared.database import db
 
 _LOCK_INVITATIONS = "SELECT id FROM invitations WHERE respondent_id = ANY($1::text[]) ORDER BY id FOR UPDATE"
@@ -34,11 +33,3 @@ async def erase(session: AsyncSession, ids: Sequence[UUID], *, pseudonyms: Mappi
         await db.fetch(session, statement, list(pseudonyms), list(pseudonyms.values()))
     for statement in _ERASE:
         await db.fetch(session, statement, list(ids))
-
-
-_DELETE_PARKED = "DELETE FROM parked WHERE topic = ANY($2::text[]) AND key = ANY($1::text[])"
-
-
-async def delete_parked(session: AsyncSession, respondents: Sequence[str]) -> None:
-    """Forget what of theirs could not be handled: a replay would bring them back."""
-    await db.fetch(session, _DELETE_PARKED, list(respondents), [SurveyRequested.topic, CallRequested.topic])

@@ -19,7 +19,7 @@ async def forget(session: AsyncSession, respondents: Collection[str]) -> None:
     if not respondents:
         return
     rows = await db.fetch(session, "SELECT id, body FROM parked WHERE topic = $1", CRM_EVENTS.name)
-    await parking.unpark(session, [row["id"] for row in rows if customer_of(row["body"]) in respondents])
+    await parking.delete(session, [row["id"] for row in rows if customer_of(row["body"]) in respondents])
 
 
 def customer_of(body: bytes) -> str | None:

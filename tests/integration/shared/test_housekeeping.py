@@ -42,7 +42,7 @@ async def test_old_event_ids_and_parked_messages_are_forgotten_and_no_others(tri
     await aged(trigger_db, "inbox", "seen_at")
     await aged(trigger_db, "parked", "parked_at")
 
-    await housekeeping.forget_old(trigger_db.sessions)
+    await housekeeping.delete_old(trigger_db.sessions)
 
     async with trigger_db.sessions.begin() as session:
         kept = [row.message.key for row in await parking.parked(session)]
@@ -57,7 +57,7 @@ async def test_inbox_remembers_longer_than_topics_keep(trigger_db: db.Database) 
     async with trigger_db.sessions.begin() as session:
         await inbox.fresh(session, GROUPS[0], [event(f"{days + 1}")])
     await aged(trigger_db, "inbox", "seen_at")
-    await housekeeping.forget_old(trigger_db.sessions)
+    await housekeeping.delete_old(trigger_db.sessions)
     async with trigger_db.sessions.begin() as session:
         assert await inbox.fresh(session, GROUPS[0], [event(f"{days + 1}")]) == []
 
@@ -80,7 +80,7 @@ async def test_only_the_named_are_unparked(trigger_db: db.Database) -> None:
         await parking.park(session, [(message, "x") for message in [*messages, messages[0]]])
         first, second, third = await parking.parked(session)
         assert [row.message for row in (first, second, third)] == messages, "the oldest first, each once"
-        await parking.unpark(session, [second.id])
+        await parking.delete(session, [second.id])
         assert [row.id for row in await parking.parked(session)] == [first.id, third.id]
-        await parking.unpark(session, [])
+        await parking.delete(session, [])
         assert len(await parking.parked(session, limit=1)) == 1
