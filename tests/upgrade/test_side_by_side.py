@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -181,6 +183,15 @@ async def _nothing_is_lost(stand: Stand) -> None:
     sent = await stand.rows("dispatcher", "SELECT invitation_id, step FROM mailbox WHERE channel = 'email'")
     assert {invitation for invitation, _ in sent} == asked
     assert len(sent) == len(set(sent))
+
+
+def test_an_earlier_version_runs_from_its_own_files(tmp_path: Path) -> None:
+    """The folders of the code have moved since: nothing of today's tree may take part."""
+    folder = versions.baseline(tmp_path)
+    names = ("deploy.cli", *(f"services.{service}.main" for service in Service))
+    program = f"import sys, {', '.join(names)}; print(*(sys.modules[name].__file__ for name in {names!r}))"
+    files = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True)
+    assert files.stdout.split() == [f"{folder}/{name.replace('.', '/')}.py" for name in names]
 
 
 async def test_both_versions_work_side_by_side_and_the_newer_takes_what_the_older_could_not(
