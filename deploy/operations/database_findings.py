@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 
 import asyncpg
 
@@ -15,9 +16,11 @@ from shared.database.commit_check import commit_once
 from shared.database.compared_clock import fault_of, seconds_apart
 from shared.database.opening import open_database
 from shared.database.schema import SchemaOlder, SchemaUnfit, fingerprint
+from shared.database_url import DatabaseOptions, NeedsSessions
 from shared.health import NotReady
 
 OLDEST_POSTGRES = 150_000
+_POOLED = "set EARSHOT_DATABASE_POOLED=transaction"
 
 
 async def examine(settings: Settings) -> AsyncIterator[Finding]:
@@ -32,7 +35,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
                 yield finding
     if settings.database_pooled:
         return  # the pooler has its own limits
-    with suppress(OSError, asyncpg.PostgresError):  # reported already
+    with suppress(OSError, asyncpg.PostgresError, NeedsSessions):  # reported already
         for room in await databases.rooms(urls, settings.database_options):
             text, _, cure = str(room).partition(": ")
             if room.is_too_small:
@@ -43,7 +46,12 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
 
 async def _database(schema: str, url: str, settings: Settings) -> list[Finding]:
     try:
+        if not settings.database_pooled and await _share_a_server(url, settings.database_options):
+            return [Finding.fail(f"{schema}: a pooler in transaction mode is in front of PostgreSQL", _POOLED)]
         connection = await database_url.connect(url, options=settings.database_options)
+    except NeedsSessions as error:
+        text, _, cure = str(error).partition(": ")
+        return [Finding.fail(f"{schema}: {text}", cure)]
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         cure = f"start it, or correct EARSHOT_{schema.upper()}_DATABASE_URL"
         return [Finding.fail(f"{schema}: no database ({type(error).__name__})", cure)]
@@ -57,6 +65,23 @@ async def _database(schema: str, url: str, settings: Settings) -> list[Finding]:
     if version < OLDEST_POSTGRES:
         return [Finding.fail(f"{schema}: PostgreSQL {version // 10_000}", "15 or newer is needed"), *clock]
     return [await _schema(schema, url, settings, server=f"PostgreSQL {version // 10_000}"), *commits, *clock]
+
+
+async def _share_a_server(url: str, options: DatabaseOptions) -> bool:
+    """Say whether one server process serves two open sessions: only a pooler in transaction mode does that.
+
+    The second session asks at once for the server that the first has just released, which PgBouncer hands out first.
+    """
+    served_by: set[int] = set()
+    async with AsyncExitStack() as resources:
+        sessions: list[asyncpg.Connection] = []
+        for _ in range(2):
+            sessions.append(await database_url.connect(url, options=replace(options, pooled=True)))
+            resources.push_async_callback(sessions[-1].close)
+        for session in sessions:
+            async with session.transaction():
+                served_by.add(await session.fetchval("SELECT pg_backend_pid()"))
+    return len(served_by) < len(sessions)
 
 
 async def _commits(schema: str, connection: asyncpg.Connection) -> list[Finding]:
