@@ -226,7 +226,7 @@ async def _webhooks(settings: AllSettings) -> AsyncIterator[Finding]:
     """Report webhook endpoints that are disabled."""
     try:
         async with _session(settings.trigger, Service.SCORING) as session:
-            listed = await webhooks.listed(session)
+            listed = await webhooks.summaries(session)
     except Exception as error:  # noqa: BLE001 - reported already with the databases
         if not error_messages.is_missing_table(error):
             yield Finding.note(f"webhooks cannot be read ({type(error).__name__})")

@@ -184,5 +184,5 @@ async def on_erased(session: AsyncSession, erased: Sequence[RespondentErased], *
     ids = await erasure.lock_invitations(session, respondents)
     await callbacks.forget(session, ids, now=now)
     await erasure.erase(session, ids, pseudonyms={each: f"erased-{uuid4()}" for each in respondents})
-    await webhooks.forget(session, ids)
+    await webhooks.delete_deliveries(session, ids)
     await parking.delete_of(session, respondents, topics=[SurveyRequested.topic, CallRequested.topic])

@@ -52,7 +52,7 @@ TICKS: Mapping[str, tuple[float, Callable[..., Awaitable[int]]]] = {  # by name:
     "calls": (0.5, callbacks.tick),
     "journeys": (0.2, count_journeys.count_journeys),
     "alerts": (5.0, alerts.tell_drops),
-    "old webhooks": (3600.0, delivery.forget_old),
+    "old webhooks": (3600.0, delivery.delete_old),
 }
 
 

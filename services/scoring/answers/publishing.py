@@ -21,4 +21,4 @@ async def publish(session: AsyncSession, events: Sequence[Event[Payload]]) -> No
 def publish_statements(events: Sequence[Event[Payload]]) -> tuple[db.Write | None, db.Write | None]:
     """Return the statements that `publish` executes, for a caller that combines them with its own."""
     added = outbox.add_statement([codec.encode(event) for event in events])
-    return added, added and webhooks.ENQUEUEING
+    return added, added and webhooks.ENQUEUE_STATEMENT

@@ -1,4 +1,4 @@
-"""Who is told by webhook, for how long it is tried, and when an endpoint is given up."""
+"""Webhook endpoints, their event types, and the retries of a delivery."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from uuid import UUID
 
 from shared.contract.events import AnswerAmended, DetractorReported, NpsDropped, NpsUpdated, SurveyAnswered
 
-OFFERED = tuple(each.type for each in (SurveyAnswered, AnswerAmended, DetractorReported, NpsDropped, NpsUpdated))
-USUAL = tuple(name for name in OFFERED if name != NpsUpdated.type)  # every changed figure is a flood
+EVENT_TYPES = tuple(each.type for each in (SurveyAnswered, AnswerAmended, DetractorReported, NpsDropped, NpsUpdated))
+DEFAULT_TYPES = tuple(name for name in EVENT_TYPES if name != NpsUpdated.type)  # too frequent
 RETRIES = (
     timedelta(seconds=5),
     timedelta(minutes=5),
@@ -25,13 +25,13 @@ RETRIES = (
     timedelta(hours=20),
     timedelta(hours=24),
 )
-OVERLAP = timedelta(hours=24)  # a rotated secret still signs so long
-KEPT = timedelta(days=7)  # what can be replayed
-MOST = 50
+SECRET_OVERLAP = timedelta(hours=24)  # in which a rotated secret still signs
+RETENTION = timedelta(days=7)  # of deliveries
+MAX_ENDPOINTS = 50
 
 
 class InvalidEndpoint(ValueError):
-    """Not an address or a choice of events that can be served; the text says why."""
+    """The URL or the event types are not valid; the text says why."""
 
 
 class DeliveryState(StrEnum):
@@ -42,7 +42,7 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where to send; `secrets` all sign, the newest first. `disabled` says why nothing is sent."""
+    """`secrets` all sign, the newest first; `disabled` says why nothing is sent, None while it is enabled."""
 
     id: UUID
     url: str
@@ -53,7 +53,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One event on its way to one endpoint; `tries` counts the one at hand."""
+    """One event for one endpoint; `tries` includes the current one."""
 
     event_id: str
     body: bytes
@@ -62,7 +62,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
-    """What became of a try: `outcome` is an HTTP status or why there is none; `wait` until the next try."""
+    """The result of one try: `outcome` is the HTTP status or why there is none, `wait` the time to the next try."""
 
     delivery: Delivery
     state: DeliveryState
@@ -70,8 +70,8 @@ class DeliveryResult:
     wait: timedelta = timedelta()
 
 
-def result(delivery: Delivery, outcome: int | str) -> DeliveryResult:
-    """Say what follows a status, or the reason there was none: delivered, another try, or no more."""
+def delivery_result(delivery: Delivery, outcome: int | str) -> DeliveryResult:
+    """Decide from an HTTP status, or the reason for none: delivered, due again, or failed."""
     if isinstance(outcome, int) and 200 <= outcome < 300:
         return DeliveryResult(delivery, DeliveryState.DELIVERED, str(outcome))
     if delivery.tries > len(RETRIES):
@@ -84,21 +84,21 @@ def new_secret() -> str:
 
 
 def checked_url(url: str) -> str:
-    """Return the address as it is when it can be one; raises InvalidEndpoint."""
+    """Return the URL unchanged when it is valid; raises InvalidEndpoint."""
     try:
         parts = urlsplit(url)
         port_is_one = parts.port != 0
     except ValueError:
-        raise InvalidEndpoint("the address cannot be read") from None
+        raise InvalidEndpoint("the address cannot be parsed") from None
     if parts.scheme not in ("https", "http") or not parts.hostname or not port_is_one:
-        raise InvalidEndpoint("an address that begins with https:// is wanted")
+        raise InvalidEndpoint("the address must begin with https://")
     if parts.username is not None or parts.fragment or not url.isascii() or not url.isprintable() or " " in url:
-        raise InvalidEndpoint("an address without user, fragment, spaces and foreign letters is wanted")
+        raise InvalidEndpoint("the address must be ASCII, without user, fragment and spaces")
     return url
 
 
 def checked_types(types: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the events asked for, once each; raises InvalidEndpoint."""
-    if unknown := [name for name in types if name not in OFFERED]:
-        raise InvalidEndpoint(f"{', '.join(unknown)} is not offered; these are: {', '.join(OFFERED)}")
-    return tuple(dict.fromkeys(types)) or USUAL
+    """Return the event types without repetitions, or the default ones for none; raises InvalidEndpoint."""
+    if unknown := [name for name in types if name not in EVENT_TYPES]:
+        raise InvalidEndpoint(f"{', '.join(unknown)} is not an event type; these are: {', '.join(EVENT_TYPES)}")
+    return tuple(dict.fromkeys(types)) or DEFAULT_TYPES

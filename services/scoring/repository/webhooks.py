@@ -1,4 +1,4 @@
-"""Webhook endpoints, and the queue of what each is still to be told. Its times are machine time."""
+"""Webhook endpoints and their queues of deliveries. All times are the database's clock."""
 
 from __future__ import annotations
 
@@ -11,28 +11,36 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.webhooks import KEPT, MOST, OVERLAP, Delivery, DeliveryResult, DeliveryState, Endpoint
+from services.scoring.domain.webhooks import (
+    MAX_ENDPOINTS,
+    RETENTION,
+    SECRET_OVERLAP,
+    Delivery,
+    DeliveryResult,
+    DeliveryState,
+    Endpoint,
+)
 from shared.database import db
 
 _ENQUEUE = """queued AS (INSERT INTO webhook_deliveries (endpoint_id, event_id, type, subject, body)
 SELECT w.id, e.said->>'id', e.said->>'type', e.said->>'subject', e.body FROM webhook_endpoints w,
 (SELECT id, body, convert_from(body, 'UTF8')::json AS said FROM added) e
 WHERE w.types ? (e.said->>'type') ORDER BY w.id, e.id)"""
-# what endpoints want of the outbox's new events; a disabled one may be enabled again
-ENQUEUEING = db.Write(_ENQUEUE, ())
+# queues the outbox's new events for every endpoint that takes their type, also for disabled ones
+ENQUEUE_STATEMENT = db.Write(_ENQUEUE, ())
 
 
-_FORGET = "DELETE FROM webhook_deliveries WHERE subject = ANY($1::text[])"
-_FORGET_OLD = "DELETE FROM webhook_deliveries WHERE created_at < clock_timestamp() - $1::interval RETURNING 1"
+_DELETE_DELIVERIES = "DELETE FROM webhook_deliveries WHERE subject = ANY($1::text[])"
+_DELETE_OLD = "DELETE FROM webhook_deliveries WHERE created_at < clock_timestamp() - $1::interval RETURNING 1"
 
 
-async def forget(session: AsyncSession, invitations: Sequence[UUID]) -> None:
-    """Drop what is queued or kept of these invitations: it holds what somebody wrote."""
-    await db.fetch(session, _FORGET, [str(each) for each in invitations])
+async def delete_deliveries(session: AsyncSession, invitations: Sequence[UUID]) -> None:
+    """Delete the deliveries about these invitations, because their bodies hold comments."""
+    await db.fetch(session, _DELETE_DELIVERIES, [str(each) for each in invitations])
 
 
-async def forget_old(session: AsyncSession) -> int:
-    return len(await db.fetch(session, _FORGET_OLD, KEPT))
+async def delete_old_deliveries(session: AsyncSession) -> int:
+    return len(await db.fetch(session, _DELETE_OLD, RETENTION))
 
 
 # --- endpoints
@@ -43,9 +51,9 @@ SELECT $1, $2, $3::jsonb, $4 WHERE (SELECT count(*) FROM webhook_endpoints) < $5
 
 
 async def add(session: AsyncSession, endpoint: Endpoint) -> bool:
-    """Store a new endpoint; False when there are as many as there may be."""
+    """Store a new endpoint; False when the maximum number is reached."""
     types = json.dumps(endpoint.types)
-    return bool(await db.fetch(session, _ADD, endpoint.id, endpoint.url, types, endpoint.secrets[0], MOST))
+    return bool(await db.fetch(session, _ADD, endpoint.id, endpoint.url, types, endpoint.secrets[0], MAX_ENDPOINTS))
 
 
 async def load(session: AsyncSession, endpoint_id: UUID) -> Endpoint | None:
@@ -59,8 +67,8 @@ def _endpoint(row: asyncpg.Record) -> Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """An endpoint with what became of the deliveries that are kept."""
+class EndpointSummary:
+    """An endpoint with counts of its stored deliveries."""
 
     endpoint: Endpoint
     due: int
@@ -79,9 +87,11 @@ ORDER BY created_at DESC LIMIT 1) AS last_outcome
 FROM webhook_endpoints e LEFT JOIN webhook_deliveries d ON d.endpoint_id = e.id GROUP BY e.id ORDER BY e.id"""  # noqa: S608 - column names only
 
 
-async def listed(session: AsyncSession) -> list[Listed]:
+async def summaries(session: AsyncSession) -> list[EndpointSummary]:
     return [
-        Listed(_endpoint(row), row["due"], row["delivered"], row["failed"], row["last_outcome"], row["succeeded_at"])
+        EndpointSummary(
+            _endpoint(row), row["due"], row["delivered"], row["failed"], row["last_outcome"], row["succeeded_at"]
+        )
         for row in await db.fetch(session, _LIST)
     ]
 
@@ -90,7 +100,7 @@ _DISABLE = "UPDATE webhook_endpoints SET disabled = $2 WHERE id = $1 AND disable
 _ENABLE = "UPDATE webhook_endpoints SET disabled = NULL WHERE id = $1 RETURNING id"
 _ROTATE = """UPDATE webhook_endpoints SET old_secret = secret, old_until = clock_timestamp() + $3::interval, secret = $2
 WHERE id = $1 RETURNING id"""
-_REMOVE = """WITH gone AS (DELETE FROM webhook_deliveries WHERE endpoint_id = $1)
+_REMOVE = """WITH deleted AS (DELETE FROM webhook_deliveries WHERE endpoint_id = $1)
 DELETE FROM webhook_endpoints WHERE id = $1 RETURNING id"""
 _REPLAY = """UPDATE webhook_deliveries SET state = 'due', tries = 0, due_at = clock_timestamp()
 WHERE endpoint_id = $1 AND created_at >= $2 AND (state <> 'delivered' OR $3) RETURNING 1"""
@@ -101,13 +111,13 @@ async def disable(session: AsyncSession, endpoint_id: UUID, *, reason: str) -> b
 
 
 async def enable(session: AsyncSession, endpoint_id: UUID) -> bool:
-    """Serve it again, with what still waits for it."""
+    """Resume an endpoint; False when it does not exist."""
     return bool(await db.fetch(session, _ENABLE, endpoint_id))
 
 
 async def rotate(session: AsyncSession, endpoint_id: UUID, *, secret: str) -> bool:
-    """Sign with a new secret; with the one before it as well for a while."""
-    return bool(await db.fetch(session, _ROTATE, endpoint_id, secret, OVERLAP))
+    """Set a new secret; deliveries are also signed with the old one for `SECRET_OVERLAP`."""
+    return bool(await db.fetch(session, _ROTATE, endpoint_id, secret, SECRET_OVERLAP))
 
 
 async def remove(session: AsyncSession, endpoint_id: UUID) -> bool:
@@ -115,13 +125,13 @@ async def remove(session: AsyncSession, endpoint_id: UUID) -> bool:
 
 
 async def replay(session: AsyncSession, endpoint_id: UUID, *, since: datetime, delivered_too: bool) -> int:
-    """Send again what was queued since then and is still kept; returns how many."""
+    """Make stored deliveries since this time due again; returns how many."""
     return len(await db.fetch(session, _REPLAY, endpoint_id, since, delivered_too))
 
 
 # --- deliveries
 
-_BUSY = """SELECT id FROM webhook_endpoints e WHERE disabled IS NULL AND EXISTS (SELECT 1 FROM webhook_deliveries d
+_WITH_DUE = """SELECT id FROM webhook_endpoints e WHERE disabled IS NULL AND EXISTS (SELECT 1 FROM webhook_deliveries d
 WHERE d.endpoint_id = e.id AND d.state = 'due' AND d.due_at <= clock_timestamp())"""
 _CLAIM = """WITH mine AS (SELECT endpoint_id, event_id FROM webhook_deliveries
 WHERE endpoint_id = $1 AND state = 'due' AND due_at <= clock_timestamp()
@@ -130,18 +140,18 @@ UPDATE webhook_deliveries d SET tries = tries + 1, due_at = clock_timestamp() + 
 WHERE d.endpoint_id = mine.endpoint_id AND d.event_id = mine.event_id RETURNING d.event_id, d.body, d.tries"""
 
 
-async def with_work(session: AsyncSession) -> list[UUID]:
-    """Name the enabled endpoints that something is due for."""
-    return [row["id"] for row in await db.fetch(session, _BUSY)]
+async def with_due_deliveries(session: AsyncSession) -> list[UUID]:
+    """Return the ids of enabled endpoints with due deliveries."""
+    return [row["id"] for row in await db.fetch(session, _WITH_DUE)]
 
 
 async def claim(session: AsyncSession, endpoint_id: UUID, *, limit: int, lease: timedelta) -> list[Delivery]:
-    """Take what is due for a try; unless it is recorded, it is due again when the lease ends."""
+    """Claim due deliveries; one whose result is not recorded is due again when the lease ends."""
     rows = await db.fetch(session, _CLAIM, endpoint_id, limit, lease)
     return [Delivery(row["event_id"], row["body"], row["tries"]) for row in rows]
 
 
-# a lease that ended was somebody else's to try: the count of tries tells
+# after its lease another process may have claimed the delivery: then `tries` differs
 _RECORD = """UPDATE webhook_deliveries d SET state = r.state, outcome = r.outcome, due_at = clock_timestamp() + r.wait
 FROM unnest($2::text[], $3::int[], $4::text[], $5::text[], $6::interval[]) AS r (event_id, tries, state, outcome, wait)
 WHERE d.endpoint_id = $1 AND d.event_id = r.event_id AND d.tries = r.tries AND d.state = 'due'
@@ -152,7 +162,7 @@ AND (succeeded_at IS NULL OR succeeded_at < $2) RETURNING id"""
 
 
 async def record(session: AsyncSession, endpoint_id: UUID, results: Sequence[DeliveryResult], *, reason: str) -> bool:
-    """Note how tries ended; True when the endpoint took nothing for as long as one was tried, and is given up."""
+    """Record results; True when this disabled the endpoint, because nothing succeeded since a failed one was queued."""
     rows = await db.fetch(
         session,
         _RECORD,

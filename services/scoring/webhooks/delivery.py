@@ -1,7 +1,7 @@
-"""Delivers webhooks: claim, send outside any transaction, record. One endpoint's slowness is nobody else's.
+"""Delivers webhooks: claim, send outside any transaction, record. A slow endpoint does not delay the others.
 
-Standard Webhooks (standardwebhooks.com): `webhook-id` is the event's id, and what is signed is what is sent, byte for
-byte, which is the event as Kafka carries it.
+Signed as Standard Webhooks (standardwebhooks.com) defines: `webhook-id` is the event's id, and the signature covers the
+body as sent, which is the event as in Kafka.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from standardwebhooks import Webhook
 from uuid_utils.compat import uuid7
 
-from services.scoring.domain.webhooks import Delivery, DeliveryResult, Endpoint, result
+from services.scoring.domain.webhooks import Delivery, DeliveryResult, Endpoint, delivery_result
 from services.scoring.repository import webhooks
 from shared import metrics
 from shared.contract.vocabulary import Service
@@ -35,52 +35,52 @@ from shared.web.client import MaybeSent, NotSent, post_pinned, tls
 
 log = structlog.get_logger()
 
-AT_ONCE = 8  # to one endpoint
-WITHIN_S = 15.0
-BUDGET_S = 10.0  # of a try at hand when told to stop
-LEASE = timedelta(seconds=60)
-EVERY_S = 0.5
-GIVEN_UP = "it took nothing for three days"
+MAX_CONCURRENT = 8  # deliveries to one endpoint
+TIMEOUT_S = 15.0  # of one delivery
+STOP_TIMEOUT_S = 10.0  # for deliveries in flight when the process stops
+LEASE = timedelta(seconds=60)  # after which an unrecorded delivery is due again
+POLL_S = 0.5
+GIVEN_UP = "no delivery succeeded for three days"
 GONE = 410
 
 
 class PlainHttp(ForbiddenAddress):
-    """Unencrypted is for networks that were named."""
+    """Plain HTTP is only allowed to the private networks in the settings."""
 
 
 @dataclass(slots=True)
 class WebhookSender:
-    """`networks` are private ones that endpoints may be in, and may be reached in without TLS."""
+    """`networks` are the private networks whose endpoints are allowed, also over plain HTTP."""
 
     sessions: Sessions
     networks: Sequence[Network] = ()
     resolve: Resolve = addresses.look_up
     context: ssl.SSLContext = field(default_factory=tls)
-    within_s: float = WITHIN_S
+    timeout_s: float = TIMEOUT_S
     _running: dict[UUID, asyncio.Task[None]] = field(default_factory=dict, init=False)
     _stop: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def run(self, stop: asyncio.Event, heartbeat: Heartbeat) -> None:
-        """Deliver until told to stop; tries at hand keep their budget and are recorded first."""
+        """Deliver until told to stop; deliveries in flight then have a few seconds to end and are recorded."""
         self._stop = stop
-        await until_stopped(self.start_due, stop, heartbeat=heartbeat, longest_s=EVERY_S)
+        await until_stopped(self.start_due, stop, heartbeat=heartbeat, longest_s=POLL_S)
         await self.finish()
 
     async def start_due(self) -> None:
-        """Begin with every endpoint that something is due for and that is not being served already."""
+        """Start a task for each endpoint that has due deliveries and no task yet."""
         async with self.sessions.begin() as session:
-            due = await webhooks.with_work(session)
+            due = await webhooks.with_due_deliveries(session)
         for done in [endpoint_id for endpoint_id, task in self._running.items() if task.done()]:
-            self._running.pop(done).result()  # whatever it could not wait out ends this process too
+            self._running.pop(done).result()  # an error that is not transient ends the process
         for endpoint_id in due:
             if endpoint_id not in self._running:
                 self._running[endpoint_id] = asyncio.create_task(self._serve(endpoint_id))
 
     async def finish(self) -> None:
-        """Let the tries at hand end within their budget; what takes longer comes again when its lease has ended."""
+        """Wait for deliveries in flight; those that take longer are cancelled and are due again after their lease."""
         running = list(self._running.values())
         if running:
-            await asyncio.wait(running, timeout=BUDGET_S)
+            await asyncio.wait(running, timeout=STOP_TIMEOUT_S)
         for task in running:
             if task.done():
                 task.result()
@@ -95,19 +95,19 @@ class WebhookSender:
         except Exception as error:
             if not is_transient(error):
                 raise
-            _waits(error)
+            _log_retry(error)
 
     async def _deliver_some(self, endpoint_id: UUID) -> bool:
-        """Try what is due; False when nothing was."""
+        """Send the due deliveries of one endpoint; False when there are none."""
         async with self.sessions.begin() as session:
             endpoint = await webhooks.load(session, endpoint_id)
             if endpoint is None or endpoint.disabled is not None:
                 return False
-            deliveries = await webhooks.claim(session, endpoint_id, limit=AT_ONCE, lease=LEASE)
+            deliveries = await webhooks.claim(session, endpoint_id, limit=MAX_CONCURRENT, lease=LEASE)
         if not deliveries:
             return False
         outcomes = await asyncio.gather(*(self.send(endpoint, delivery) for delivery in deliveries))
-        results = [result(*each) for each in zip(deliveries, outcomes, strict=True)]
+        results = [delivery_result(*each) for each in zip(deliveries, outcomes, strict=True)]
         async with self.sessions.begin() as session:
             given_up = await self._record(session, endpoint_id, results, gone=GONE in outcomes)
         self._count(endpoint_id, results, given_up=given_up)
@@ -127,16 +127,16 @@ class WebhookSender:
             log.error("webhook.disabled", endpoint_id=str(endpoint_id))
 
     async def send(self, endpoint: Endpoint, delivery: Delivery) -> int | str:
-        """Make one try; returns the status of the reply, or why there is none."""
+        """Send one delivery; returns the HTTP status of the reply, or why there is none."""
         about, event_id = str(endpoint.id), delivery.event_id
         with isolated("webhook", service=Service.SCORING, endpoint_id=about, event_id=event_id):
-            return await self._try(endpoint, delivery)
-        return "no request can be made of it"
+            return await self._post(endpoint, delivery)
+        return "the request cannot be built"
 
-    async def _try(self, endpoint: Endpoint, delivery: Delivery) -> int | str:
+    async def _post(self, endpoint: Endpoint, delivery: Delivery) -> int | str:
         headers = _headers(endpoint, delivery, at=datetime.now(UTC))
         try:
-            async with asyncio.timeout(self.within_s):
+            async with asyncio.timeout(self.timeout_s):
                 address = await self.permitted(endpoint.url)
                 return await post_pinned(
                     endpoint.url, delivery.body, address=address, headers=headers, context=self.context
@@ -147,7 +147,7 @@ class WebhookSender:
             return unreachable(error)
 
     async def permitted(self, url: str) -> str:
-        """Find the address to connect to; raises ForbiddenAddress, and OSError when the name leads nowhere."""
+        """Resolve the address to connect to; raises ForbiddenAddress, and OSError when the name does not resolve."""
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         address = await addresses.permitted(parts.hostname or "", port, networks=self.networks, resolve=self.resolve)
@@ -157,20 +157,20 @@ class WebhookSender:
 
 
 def unreachable(error: Exception) -> str:
-    """Say why nothing could be sent there."""
+    """Say why there is no connection to an endpoint."""
     match error:
         case PlainHttp():
-            return "plain http is only for networks in EARSHOT_WEBHOOK_NETWORKS"
+            return "plain http is only allowed to networks in EARSHOT_WEBHOOK_NETWORKS"
         case ForbiddenAddress():
-            return "the address is private, and in none of EARSHOT_WEBHOOK_NETWORKS"
+            return "the address is private and not in EARSHOT_WEBHOOK_NETWORKS"
         case socket.gaierror():
             return "the name does not resolve"
     return "no connection"
 
 
-def _waits(error: Exception) -> None:
+def _log_retry(error: Exception) -> None:
     metrics.RETRIES.labels(Service.SCORING).inc()
-    log.warning("webhooks.wait", exc_info=error)
+    log.warning("webhooks.retry", exc_info=error)
 
 
 def _headers(endpoint: Endpoint, delivery: Delivery, *, at: datetime) -> dict[str, str]:
@@ -185,8 +185,8 @@ def _headers(endpoint: Endpoint, delivery: Delivery, *, at: datetime) -> dict[st
     }
 
 
-def sample() -> Delivery:
-    """Make a delivery that says nothing, to try an endpoint with."""
+def sample_delivery() -> Delivery:
+    """Make a delivery of a test event without data."""
     event_id = str(uuid7())
     wire = {
         "specversion": "1.0",
@@ -199,6 +199,6 @@ def sample() -> Delivery:
     return Delivery(event_id, json.dumps(wire).encode())
 
 
-async def forget_old(session: AsyncSession, *, now: datetime) -> int:  # noqa: ARG001 - what is kept is kept in machine time
-    """Delete what is too old to be replayed."""
-    return await webhooks.forget_old(session)
+async def delete_old(session: AsyncSession, *, now: datetime) -> int:  # noqa: ARG001 - deliveries have the database's time
+    """Delete deliveries that are too old to replay; returns how many."""
+    return await webhooks.delete_old_deliveries(session)

@@ -1,4 +1,4 @@
-"""Webhook endpoints over HTTP, for staff: who is told, with which secret, and what became of it."""
+"""Routes for staff to manage webhook endpoints, their secrets and deliveries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from services.scoring.domain.webhooks import Endpoint, InvalidEndpoint, checked_types, checked_url, new_secret
 from services.scoring.repository import webhooks
-from services.scoring.webhooks.delivery import WebhookSender, sample, unreachable
+from services.scoring.webhooks.delivery import WebhookSender, sample_delivery, unreachable
 from services.scoring.webhooks.schemas import EndpointTest, Replay, Replayed, WebhookIn, WebhookListed, WebhookSecret
 from shared.database.db import Sessions
 from shared.web.addresses import ForbiddenAddress
@@ -23,7 +23,7 @@ BY_HAND = "by hand"
 @dataclass(frozen=True, slots=True)
 class Webhooks:
     sessions: Sessions
-    courier: WebhookSender
+    sender: WebhookSender
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
@@ -38,9 +38,9 @@ class Webhooks:
         return router
 
     async def list(self) -> list[WebhookListed]:
-        """Read all endpoints, with what became of their deliveries."""
+        """List all endpoints, with counts of their deliveries."""
         async with self.sessions.begin() as session:
-            found = await webhooks.listed(session)
+            found = await webhooks.summaries(session)
         return [
             WebhookListed(
                 id=each.endpoint.id,
@@ -57,17 +57,17 @@ class Webhooks:
         ]
 
     async def add(self, body: WebhookIn) -> WebhookSecret:
-        """Add an endpoint; the answer holds the secret its deliveries are signed with."""
+        """Add an endpoint; the response holds the secret that signs its deliveries."""
         try:
             endpoint = Endpoint(uuid7(), checked_url(body.url), checked_types(tuple(body.types)), (new_secret(),))
-            await self.courier.permitted(endpoint.url)
+            await self.sender.permitted(endpoint.url)
         except InvalidEndpoint as error:
-            raise Unprocessable("The request is not as it should be", str(error)) from None
+            raise Unprocessable("The endpoint is not valid", str(error)) from None
         except (ForbiddenAddress, OSError) as error:
             raise Unprocessable("The address cannot be sent to", unreachable(error)) from None
         async with self.sessions.begin() as session:
             if not await webhooks.add(session, endpoint):
-                raise Conflict("There are as many endpoints as there may be", "Remove one first.")
+                raise Conflict("The maximum number of endpoints is reached", "Remove one first.")
         return WebhookSecret(id=endpoint.id, secret=endpoint.secrets[0])
 
     async def remove(self, endpoint_id: UUID) -> None:
@@ -75,37 +75,37 @@ class Webhooks:
             _known(await webhooks.remove(session, endpoint_id))
 
     async def disable(self, endpoint_id: UUID) -> None:
-        """Stop sending; what happens meanwhile waits until it is enabled again, at most seven days."""
+        """Stop sending; events are kept for at most seven days and sent when the endpoint is enabled again."""
         async with self.sessions.begin() as session:
             _known(await webhooks.load(session, endpoint_id))
             await webhooks.disable(session, endpoint_id, reason=BY_HAND)
 
     async def enable(self, endpoint_id: UUID) -> None:
-        """Send again, and what still waited."""
+        """Resume sending, with the events kept meanwhile."""
         async with self.sessions.begin() as session:
             _known(await webhooks.enable(session, endpoint_id))
 
     async def rotate(self, endpoint_id: UUID) -> WebhookSecret:
-        """Make a new secret; for a day every delivery is signed with both."""
+        """Make a new secret; for 24 hours every delivery is signed with the old one as well."""
         secret = new_secret()
         async with self.sessions.begin() as session:
             _known(await webhooks.rotate(session, endpoint_id, secret=secret))
         return WebhookSecret(id=endpoint_id, secret=secret)
 
     async def replay(self, endpoint_id: UUID, body: Replay) -> Replayed:
-        """Send again what failed since then; the last seven days are kept."""
+        """Send failed deliveries again from a time on; deliveries of the last seven days are kept."""
         async with self.sessions.begin() as session:
             _known(await webhooks.load(session, endpoint_id))
             again = await webhooks.replay(session, endpoint_id, since=body.since, delivered_too=body.delivered_too)
         return Replayed(deliveries=again)
 
     async def test(self, endpoint_id: UUID) -> EndpointTest:
-        """Send one signed sample now, and say what came back."""
+        """Send one signed test event now and return the outcome."""
         async with self.sessions.begin() as session:
             endpoint = await webhooks.load(session, endpoint_id)
         if endpoint is None:
             raise NotFound("No such endpoint")
-        return EndpointTest(outcome=await self.courier.send(endpoint, sample()))
+        return EndpointTest(outcome=await self.sender.send(endpoint, sample_delivery()))
 
 
 def _known(found: object) -> None:

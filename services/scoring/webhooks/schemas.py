@@ -1,4 +1,4 @@
-"""What the webhook routes take and return."""
+"""Requests and responses of the webhook routes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.contract.events import Id, Instant
 
 
 class WebhookIn(StrictInput):
-    """`types` left out are those of answers and alerts."""
+    """Without `types`, the endpoint gets answers and alerts."""
 
     url: Annotated[str, StringConstraints(max_length=2000)]
     types: Annotated[list[Id], Field(max_length=20)] = Field(default_factory=list)
@@ -27,14 +27,14 @@ class WebhookOut(BaseModel):
 
 
 class WebhookSecret(BaseModel):
-    """The secret is told once: keep it."""
+    """The secret is shown only once."""
 
     id: UUID
     secret: str
 
 
 class WebhookListed(WebhookOut):
-    """With what became of the deliveries of the last seven days."""
+    """With counts of the deliveries of the last seven days."""
 
     due: int
     delivered: int
@@ -44,7 +44,7 @@ class WebhookListed(WebhookOut):
 
 
 class Replay(StrictInput):
-    """`delivered_too` sends again what was taken as well."""
+    """`delivered_too` also repeats deliveries that succeeded."""
 
     since: Instant
     delivered_too: bool = False
@@ -55,6 +55,6 @@ class Replayed(BaseModel):
 
 
 class EndpointTest(BaseModel):
-    """An HTTP status, or why there was none."""
+    """`outcome` is an HTTP status, or why there is none."""
 
     outcome: int | str

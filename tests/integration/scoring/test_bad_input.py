@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.scoring.commands import imports
-from services.scoring.domain.webhooks import USUAL
+from services.scoring.domain.webhooks import DEFAULT_TYPES
 from shared.contract.vocabulary import Service
 from tests.integration.scoring.receiver import receiver
 from tests.integration.scoring.stand import NOW, Scoring, call_for
@@ -46,7 +46,7 @@ async def test_endpoint_nothing_can_be_sent_to_stops_no_other(scoring: Scoring, 
 
 async def test_delivery_that_cannot_be_sent_takes_none_beside_it(scoring: Scoring) -> None:
     async with receiver() as hook:
-        await endpoint(scoring, hook.url, types=USUAL)
+        await endpoint(scoring, hook.url, types=DEFAULT_TYPES)
         for score in (9, 10):
             await scoring.score(await scoring.asked(), score)
         first = "SELECT min(event_id) FROM webhook_deliveries"
@@ -56,7 +56,7 @@ async def test_delivery_that_cannot_be_sent_takes_none_beside_it(scoring: Scorin
         assert len(hook.taken) == 1
     assert counted("webhook") == before + 1
     rows = await scoring.rows("SELECT state, outcome FROM webhook_deliveries ORDER BY event_id")
-    assert [tuple(row.values()) for row in rows] == [("due", "no request can be made of it"), ("delivered", "204")]
+    assert [tuple(row.values()) for row in rows] == [("due", "the request cannot be built"), ("delivered", "204")]
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,8 @@ async def test_webhook_is_added_tried_and_listed(scoring: Scoring, typed: Type) 
         tried = await asyncio.to_thread(typed, "webhooks", "test", endpoint)
         hook.status = lambda _taken: 500
         refused = await asyncio.to_thread(typed, "webhooks", "test", endpoint)
-    assert (tried.stdout, tried.exit_code) == ("204: taken\n", 0)
-    assert (refused.stdout, refused.exit_code) == ("500: not taken\n", 1)
+    assert (tried.stdout, tried.exit_code) == ("204: accepted\n", 0)
+    assert (refused.stdout, refused.exit_code) == ("500: not accepted\n", 1)
     assert (await asyncio.to_thread(typed, "webhooks", "rotate", endpoint)).stdout.strip() not in ("", secret)
     for command in ("disable", "enable", "replay"):
         assert (await asyncio.to_thread(typed, "webhooks", command, endpoint)).exit_code == 0
@@ -83,5 +83,5 @@ async def test_file_that_cannot_be_written_is_said_in_one_line(scoring: Scoring,
 def test_help_says_that_a_disabled_webhook_misses_nothing(typed: Type) -> None:
     for words in (("--help",), ("disable", "--help")):
         said = " ".join(typed("webhooks", *words).stdout.split())
-        assert "what happens meanwhile waits" in said
+        assert "events are kept for seven days" in said
         assert "not queued" not in said

@@ -13,7 +13,7 @@ import pytest
 from services.scoring.config import ScoringSettings
 from services.scoring.domain.score import Definition
 from services.scoring.domain.slices import Slice
-from services.scoring.domain.webhooks import Endpoint, new_secret, result
+from services.scoring.domain.webhooks import Endpoint, delivery_result, new_secret
 from services.scoring.repository import call_queue, webhooks
 from services.scoring.repository.scores import counting
 from shared.contract.events import ProgramPublished, SurveyWithdrawn
@@ -121,7 +121,7 @@ async def test_result_of_an_ended_lease_is_not_recorded_while_the_next_try_runs(
             tries += await webhooks.claim(session, made.id, limit=8, lease=lease)
     for delivery, state in zip(tries, ("due", "delivered"), strict=True):
         async with scoring.database.sessions.begin() as session:
-            await webhooks.record(session, made.id, [result(delivery, 204)], reason="")
+            await webhooks.record(session, made.id, [delivery_result(delivery, 204)], reason="")
         assert [row["state"] for row in await scoring.rows(DELIVERIES)] == [state]
 
 

@@ -22,7 +22,7 @@ from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook
 from uuid_utils.compat import uuid7
 
-from services.scoring.domain.webhooks import RETRIES, USUAL, Endpoint, new_secret, result
+from services.scoring.domain.webhooks import DEFAULT_TYPES, RETRIES, Endpoint, delivery_result, new_secret
 from services.scoring.repository import webhooks
 from services.scoring.webhooks import delivery
 from services.scoring.webhooks.delivery import WebhookSender
@@ -43,7 +43,7 @@ async def hook() -> AsyncIterator[Receiver]:
         yield fake
 
 
-async def endpoint(scoring: Scoring, url: str, *, types: Sequence[str] = USUAL) -> Endpoint:
+async def endpoint(scoring: Scoring, url: str, *, types: Sequence[str] = DEFAULT_TYPES) -> Endpoint:
     made = Endpoint(uuid7(), url, tuple(types), (new_secret(),))
     async with scoring.database.sessions.begin() as session:
         assert await webhooks.add(session, made)
@@ -209,7 +209,7 @@ async def test_endpoint_that_hangs_delays_nobody_else(scoring: Scoring, hook: Re
         await sender.start_due()
         async with asyncio.timeout(10):
             await all_taken.wait()
-        assert len(slow.taken) <= delivery.AT_ONCE
+        assert len(slow.taken) <= delivery.MAX_CONCURRENT
         for task in sender._running.values():
             task.cancel()
         await asyncio.gather(*sender._running.values(), return_exceptions=True)
@@ -217,7 +217,7 @@ async def test_endpoint_that_hangs_delays_nobody_else(scoring: Scoring, hook: Re
 
 async def test_backlog_holds_no_stop(scoring: Scoring, hook: Receiver) -> None:
     await endpoint(scoring, hook.url)
-    for _ in range(delivery.AT_ONCE * 3):
+    for _ in range(delivery.MAX_CONCURRENT * 3):
         await scoring.score(await scoring.asked(), 9)
     stop = asyncio.Event()
 
@@ -229,15 +229,15 @@ async def test_backlog_holds_no_stop(scoring: Scoring, hook: Receiver) -> None:
     sender = WebhookSender(scoring.database.sessions, LOOPBACK)
     async with asyncio.timeout(20):
         await sender.run(stop, Heartbeat("scoring.webhooks"))
-    assert len(hook.taken) == delivery.AT_ONCE
+    assert len(hook.taken) == delivery.MAX_CONCURRENT
     [states] = await scoring.rows("SELECT count(*) FILTER (WHERE state = 'delivered') AS n FROM webhook_deliveries")
-    assert states["n"] == delivery.AT_ONCE
+    assert states["n"] == delivery.MAX_CONCURRENT
 
 
 async def test_silent_endpoint_holds_a_stop_for_the_budget_only(
     scoring: Scoring, hook: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "BUDGET_S", 0.1)
+    monkeypatch.setattr(delivery, "STOP_TIMEOUT_S", 0.1)
     await endpoint(scoring, hook.url)
     await scoring.score(await scoring.asked(), 9)
     stop = asyncio.Event()
@@ -246,7 +246,7 @@ async def test_silent_endpoint_holds_a_stop_for_the_budget_only(
         stop.set()
 
     hook.status = taken
-    sender = WebhookSender(scoring.database.sessions, LOOPBACK, within_s=20)
+    sender = WebhookSender(scoring.database.sessions, LOOPBACK, timeout_s=20)
     async with asyncio.timeout(10):
         await sender.run(stop, Heartbeat("scoring.webhooks"))
     assert len(hook.taken) == 1
@@ -256,7 +256,7 @@ async def test_silence_is_another_try_later(scoring: Scoring, hook: Receiver) ->
     await endpoint(scoring, hook.url)
     hook.status = lambda _taken: None
     await scoring.score(await scoring.asked(), 9)
-    await deliver(scoring, within_s=0.2)
+    await deliver(scoring, timeout_s=0.2)
     assert await scoring.rows(DELIVERIES) == [{"state": "due", "tries": 1, "outcome": "no reply in time"}]
 
 
@@ -290,7 +290,7 @@ async def test_reply_without_end_costs_a_moment(
     async with await _endless(reply, more) as server:
         await endpoint(scoring, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
         await scoring.score(await scoring.asked(), 9)
-        await deliver(scoring, within_s=1)
+        await deliver(scoring, timeout_s=1)
         assert await scoring.rows(DELIVERIES) == [{"state": state, "tries": 1, "outcome": outcome}]
 
 
@@ -301,7 +301,7 @@ async def test_lease_that_ended_is_tried_again_and_counted_once(scoring: Scoring
         [lost] = await webhooks.claim(session, made.id, limit=8, lease=timedelta())
     await deliver(scoring)
     async with scoring.database.sessions.begin() as session:
-        late = result(lost, 500)
+        late = delivery_result(lost, 500)
         assert await webhooks.record(session, made.id, [late], reason="") is False
     assert await scoring.rows(DELIVERIES) == [{"state": "delivered", "tries": 2, "outcome": "204"}]
 
@@ -309,8 +309,8 @@ async def test_lease_that_ended_is_tried_again_and_counted_once(scoring: Scoring
 @pytest.mark.parametrize(
     ("url", "outcome"),
     [
-        ("https://intranet.example.com/", "the address is private, and in none of EARSHOT_WEBHOOK_NETWORKS"),
-        ("http://public.example.com/", "plain http is only for networks in EARSHOT_WEBHOOK_NETWORKS"),
+        ("https://intranet.example.com/", "the address is private and not in EARSHOT_WEBHOOK_NETWORKS"),
+        ("http://public.example.com/", "plain http is only allowed to networks in EARSHOT_WEBHOOK_NETWORKS"),
         ("https://nowhere.example.com/", "no connection"),
     ],
 )
@@ -382,7 +382,7 @@ async def test_old_deliveries_are_forgotten(scoring: Scoring, hook: Receiver) ->
 WHERE event_id = (SELECT min(event_id) FROM webhook_deliveries)"""
     )
     async with scoring.database.sessions.begin() as session:
-        assert await delivery.forget_old(session, now=NOW) == 1
+        assert await delivery.delete_old(session, now=NOW) == 1
     assert len(await scoring.rows(DELIVERIES)) == 1
 
 
@@ -390,7 +390,7 @@ async def test_endpoints_are_managed_over_http(scoring: Scoring, hook: Receiver,
     refused = await client.post("/v1/webhooks", json={"url": hook.url})
     assert (refused.status_code, refused.json()["detail"]) == (
         422,
-        "the address is private, and in none of EARSHOT_WEBHOOK_NETWORKS",
+        "the address is private and not in EARSHOT_WEBHOOK_NETWORKS",
     )
     for wrong in ({"url": "ftp://x/"}, {"url": "https://u:p@x/"}, {"url": "https://x/", "types": ["nope"]}):
         assert (await client.post("/v1/webhooks", json=wrong)).status_code == 422
@@ -401,11 +401,11 @@ async def test_endpoints_are_managed_over_http(scoring: Scoring, hook: Receiver,
     assert rotated["secret"].startswith("whsec_")
     assert (await client.post(f"{path}/disable")).status_code == 204
     [listed] = (await client.get("/v1/webhooks")).json()
-    assert (listed["disabled"], listed["types"], "secret" in listed) == ("by hand", list(USUAL), False)
+    assert (listed["disabled"], listed["types"], "secret" in listed) == ("by hand", list(DEFAULT_TYPES), False)
     assert (await client.post(f"{path}/enable")).status_code == 204
     assert (await client.post(f"{path}/replay", json={"since": NOW.isoformat()})).json() == {"deliveries": 0}
     assert (await client.post(f"{path}/test")).json() == {
-        "outcome": "the address is private, and in none of EARSHOT_WEBHOOK_NETWORKS"
+        "outcome": "the address is private and not in EARSHOT_WEBHOOK_NETWORKS"
     }
     assert (await client.delete(path)).status_code == 204
     for gone in ("disable", "enable", "rotate", "test"):
@@ -424,7 +424,7 @@ def test_documented_sample_is_the_one_that_is_posted() -> None:
     [documented] = [
         json.loads(line) for line in page.splitlines() if line.startswith("    {") and "webhook.tested" in line
     ]
-    posted = json.loads(delivery.sample().body)
+    posted = json.loads(delivery.sample_delivery().body)
     assert [*documented] == [*posted]
     assert documented == posted | {"id": documented["id"], "time": documented["time"]}
 
