@@ -11,14 +11,14 @@ from pathlib import Path
 
 import structlog
 import tenacity
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.trigger.api.events import MAX_EVENTS, events_router
+from services.trigger.api.events import MAX_EVENTS, EventApi
 from services.trigger.api.keys import ApiKeyVerifier
-from services.trigger.api.programs import programs_router
-from services.trigger.api.respondents import respondents_router
+from services.trigger.api.programs import ProgramApi
+from services.trigger.api.respondents import RespondentApi
 from services.trigger.config import TriggerSettings, load_sources
 from services.trigger.domain.programs.reading import read_program
 from services.trigger.domain.sources.source import Source, SourceKind
@@ -28,7 +28,7 @@ from services.trigger.handlers.intake import EventIntake
 from services.trigger.handlers.mapped_events import ForeignLog, read_message
 from services.trigger.handlers.programs import install, publish_again
 from services.trigger.jobs.cadence import CadenceJob
-from services.trigger.pages import decision_pages
+from services.trigger.pages import DecisionPages
 from services.trigger.sources.bitrix24 import IDLE_S, DealFetcher
 from services.trigger.sources.webhooks import SourceWebhooks
 from shared.clock import Clock
@@ -51,10 +51,10 @@ log = structlog.get_logger()
 CRM_TOPICS = (topics.CRM_EVENTS.name,)
 FEEDBACK_TOPICS = (topics.SURVEY_ANSWERS.name, topics.SURVEY_DELIVERIES.name)
 PROGRAMS = Path(__file__).parent / "programs"
-HOOKS = ("/v1/hooks",)  # each is signed
+HOOKS = ("/v1/hooks",)  # signed by the vendor
 MIGRATIONS = Path(__file__).parent / "migrations"
-PUBLIC = ("/v1/events", *HOOKS)  # served outside too, events to whoever has a key
-MAX_BODY = 4_000_000  # a thousand events
+PUBLIC = ("/v1/events", *HOOKS)  # also on the public listener; events need an API key
+MAX_BODY = 4_000_000  # bytes; a batch of MAX_EVENTS events
 
 
 def build_app(settings: TriggerSettings, database: Database, clock: Clock, *, health: Health | None = None) -> FastAPI:
@@ -67,22 +67,32 @@ def build_app(settings: TriggerSettings, database: Database, clock: Clock, *, he
         admit=keys.admit,
         max_body=MAX_BODY,
     )
-    intake = EventIntake(database.sessions, clock, settings.installation)
-    hooks = SourceWebhooks(intake, load_sources(settings))
-    for router in (hooks.router(), events_router(intake, keys), respondents_router(intake), programs_router(intake)):
+    for router in _routers(settings, database, clock, keys=keys):
         app.include_router(router)
-    app.include_router(decision_pages(database.sessions, settings.staff_pages))
-
-    @app.get("/", include_in_schema=False)
-    async def root() -> RedirectResponse:
-        return RedirectResponse("/decisions")
-
+    app.add_api_route("/", _root, include_in_schema=False)
     return app
+
+
+def _routers(
+    settings: TriggerSettings, database: Database, clock: Clock, *, keys: ApiKeyVerifier
+) -> Sequence[APIRouter]:
+    intake = EventIntake(database.sessions, clock, settings.installation)
+    return [
+        SourceWebhooks(intake, load_sources(settings)).router(),
+        EventApi(intake, keys).router(),
+        RespondentApi(intake).router(),
+        ProgramApi(database.sessions, clock).router(),
+        DecisionPages(database.sessions, settings.staff_pages).router(),
+    ]
+
+
+async def _root() -> RedirectResponse:
+    return RedirectResponse("/decisions")
 
 
 @dataclass(frozen=True, slots=True)
 class EventLogs:
-    """Our own topics; `crm.events`, which may be elsewhere; and that cluster's topics under their own names."""
+    """The log of our own topics, the log of `crm.events`, and the log of foreign topics, whose names have no prefix."""
 
     ours: EventLog
     crm: EventLog
@@ -97,13 +107,14 @@ def consumers(
     sources: Mapping[str, Source],
     clock: Clock,
 ) -> dict[str, Consumer]:
-    """Make each consumer, by name."""
+    """Return the consumers by name."""
+    installation = settings.installation
 
     async def crm(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
-        await on_crm_events(session, events, now=clock.now(), settings=settings.installation)
+        await on_crm_events(session, events, now=clock.now(), settings=installation)
 
     async def feedback(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
-        await on_feedback(session, events, now=clock.now(), settings=settings.installation)
+        await on_feedback(session, events, now=clock.now(), settings=installation)
 
     def decode(message: Message) -> Event[CrmPayload] | None:
         return read_message(message, sources, received=clock.now())
@@ -120,12 +131,12 @@ def consumers(
 
 
 def open_logs(settings: TriggerSettings, ours: EventLog, resources: AsyncExitStack) -> EventLogs:
-    """Open the CRM's cluster, where it is another or has topics of another form; ours is open already."""
+    """Open the CRM's cluster, if it is another one or has topics of sources; `ours` is open already."""
 
     def opened(topic_prefix: str) -> EventLog:
-        found = open_event_log(settings.for_crm(topic_prefix), url)
-        resources.push_async_callback(found.close)
-        return found
+        event_log = open_event_log(settings.for_crm(topic_prefix), url)
+        resources.push_async_callback(event_log.close)
+        return event_log
 
     url = settings.crm_events_url or settings.events_url
     crm = opened(settings.topic_prefix) if settings.crm_events_url else ours
@@ -133,33 +144,33 @@ def open_logs(settings: TriggerSettings, ours: EventLog, resources: AsyncExitSta
 
 
 async def install_programs(database: Database, clock: Clock) -> None:
-    """Give a new installation the program it comes with."""
+    """Apply the built-in programs if no program was ever applied."""
     documents = [read_program(path.read_bytes()) for path in sorted(PROGRAMS.glob("*.yaml"))]
     async with database.sessions.begin() as session:
         await install(session, documents, now=clock.now())
 
 
-def _say_so(state: tenacity.RetryCallState) -> None:
-    log.warning("start.waits", attempt=state.attempt_number, cure="earshot doctor")
+def _log_wait(state: tenacity.RetryCallState) -> None:
+    log.warning("database.unreachable", attempt=state.attempt_number, cure="earshot doctor")
 
 
-async def run(settings: TriggerSettings, around: ServiceContext) -> None:
-    """Run API, consumers, relay and housekeeping until told to stop."""
+async def run(settings: TriggerSettings, context: ServiceContext) -> None:
+    """Run the API, consumers, relay and jobs until the context says stop."""
     sources = load_sources(settings)
-    database = Database(around.database_url, schema=Service.TRIGGER, options=settings.database_options)
-    event_log, health = around.event_log, around.health
+    database = Database(context.database_url, schema=Service.TRIGGER, options=settings.database_options)
+    event_log, health = context.event_log, context.health
     async with AsyncExitStack() as resources:
         resources.push_async_callback(database.close)
         logs = open_logs(settings, event_log, resources)
-        await until_it_answers(before_sleep=_say_so)(install_programs, database, around.clock)
-        clock = await compared(around.clock, database)
+        await until_it_answers(before_sleep=_log_wait)(install_programs, database, context.clock)
+        clock = await compared(context.clock, database)
         hooks = SourceWebhooks(EventIntake(database.sessions, clock, settings.installation), sources)
-        rereading = DealFetcher(database.sessions, sources, hooks.decide)
-        resources.push_async_callback(rereading.close)
+        fetcher = DealFetcher(database.sessions, sources, hooks.decide)
+        resources.push_async_callback(fetcher.close)
         if logs.crm is not event_log:
             health.require("crm event log", logs.crm.ping)
         async with asyncio.TaskGroup() as tasks:
-            running = Supervisor(tasks, around, Service.TRIGGER)
+            running = Supervisor(tasks, context, Service.TRIGGER)
             app = build_app(settings, database, clock, health=health)
             again = partial(publish_again, clock=clock)
             running.start(app, database, public=PUBLIC, migrations=MIGRATIONS, again=again)
@@ -167,9 +178,9 @@ async def run(settings: TriggerSettings, around: ServiceContext) -> None:
             for name, consumer in consumers(settings, database, logs, sources=sources, clock=clock).items():
                 running.consume(f"consumer.{name}", consumer)
             if any(source.kind is SourceKind.BITRIX24 for source in sources.values()):
-                asking = health.heartbeat("bitrix24", silent_s=OUTSIDE_SILENT_S)
-                running.loop(asking, while_busy(rereading.tick), longest_s=IDLE_S)
+                heartbeat = health.heartbeat("bitrix24", silent_s=OUTSIDE_SILENT_S)
+                running.loop(heartbeat, while_busy(fetcher.tick), longest_s=IDLE_S)
             cadences = CadenceJob(
-                database.sessions, clock, settings.installation, around.stop, health.heartbeat("cadences")
+                database.sessions, clock, settings.installation, context.stop, health.heartbeat("cadences")
             )
             running.loop(cadences.heartbeat, cadences.tick, longest_s=settings.cadence_tick_s)

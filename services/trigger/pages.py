@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -21,30 +22,34 @@ _environment = template_environment(Path(__file__).parent / "templates")
 _Search = Annotated[str, Query(max_length=200)]
 
 
-def decision_pages(sessions: Sessions, staff_pages: StaffPages) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+@dataclass(frozen=True, slots=True)
+class DecisionPages:
+    sessions: Sessions
+    staff_pages: StaffPages
 
-    @router.get("/decisions")
-    async def show(customer: _Search = "", event: _Search = "") -> HTMLResponse:
-        """Show the newest decisions, of a customer or about an event."""
-        who, which = customer.strip(), event.strip()
-        async with sessions() as session:
+    def router(self) -> APIRouter:
+        router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+        router.add_api_route("/decisions", self.show, methods=["GET"])
+        return router
+
+    async def show(self, customer: _Search = "", event: _Search = "") -> HTMLResponse:
+        """Show the newest decisions, all or those about a customer or an event."""
+        customer, event = customer.strip(), event.strip()
+        async with self.sessions() as session:
             found = await decisions.search(
-                session, respondent_id=respondent_id(who) if who else None, event_id=which or None, limit=_SHOWN
+                session,
+                respondent_id=respondent_id(customer) if customer else None,
+                event_id=event or None,
+                limit=_SHOWN,
             )
-        page = _environment.get_template("decisions.html")
-        views = [DecisionView.of(stored) for stored in found]
-        return HTMLResponse(
-            page.render(
-                decisions=views,
-                titles=TITLES,
-                title=title,
-                format_facts=format_facts,
-                customer=who,
-                event=which,
-                pages=staff_pages,
-                searched=bool(who or which),
-            )
+        page = _environment.get_template("decisions.html").render(
+            decisions=[DecisionView.of(stored) for stored in found],
+            titles=TITLES,
+            title=title,
+            format_facts=format_facts,
+            customer=customer,
+            event=event,
+            pages=self.staff_pages,
+            searched=bool(customer or event),
         )
-
-    return router
+        return HTMLResponse(page)

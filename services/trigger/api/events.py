@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
@@ -66,26 +68,40 @@ _BODY = {
 }
 
 
-def events_router(intake: EventIntake, keys: ApiKeyVerifier) -> APIRouter:
-    router = APIRouter(tags=["events"])
+@dataclass(frozen=True, slots=True)
+class EventApi:
+    intake: EventIntake
+    keys: ApiKeyVerifier
 
-    @router.post("/v1/events", status_code=HTTPStatus.ACCEPTED, openapi_extra={"requestBody": _BODY})
-    async def post_events(request: Request) -> Decided | BatchResults:
-        """Take one event (structured or binary) or up to 1,000 in an array; answer each with its decision."""
+    def router(self) -> APIRouter:
+        router = APIRouter(tags=["events"])
+        router.add_api_route(
+            "/v1/events",
+            self.post_events,
+            methods=["POST"],
+            status_code=HTTPStatus.ACCEPTED,
+            openapi_extra={"requestBody": _BODY},
+        )
+        return router
+
+    async def post_events(self, request: Request) -> Decided | BatchResults:
+        """Accept one event (structured or binary) or an array of up to 1,000, and return the decision about each."""
         body = await request.body()
         if not _is_array(request.headers, body):
-            keys.count(request, 1)
-            return Decided.of(await intake.decide_one(_read_one(request.headers, body, now=intake.clock.now())))
+            self.keys.count(request, 1)
+            event = _read_one(request.headers, body, now=self.intake.clock.now())
+            return Decided.of(await self.intake.decide_one(event))
         items = _items(body)
-        keys.count(request, len(items))
-        now = intake.clock.now()
+        self.keys.count(request, len(items))
+        return await self._decide_batch(items)
+
+    async def _decide_batch(self, items: Sequence[msgspec.Raw]) -> BatchResults:
+        now = self.intake.clock.now()
         read = [_read_item(item, now=now) for item in items]
-        verdicts = iter(await intake.decide_each([event for event in read if isinstance(event, Event)]))
+        verdicts = iter(await self.intake.decide_each([event for event in read if isinstance(event, Event)]))
         return BatchResults(
             results=[_result(next(verdicts)) if isinstance(one, Event) else _refused(one) for one in read]
         )
-
-    return router
 
 
 def _media_type(headers: Headers) -> str:
@@ -100,8 +116,8 @@ def _is_array(headers: Headers, body: bytes) -> bool:
 
 def _read_one(headers: Headers, body: bytes, *, now: datetime) -> Event[CrmPayload]:
     if "ce-specversion" not in headers and _media_type(headers) not in _STRUCTURED:
-        raise problems.Unprocessable(INVALID, "content-type: application/cloudevents+json is wanted")
-    # the Kafka binding, which the contract reads, says ce_ and plain UTF-8; HTTP says ce- and percent-encoding
+        raise problems.Unprocessable(INVALID, "content-type: expected application/cloudevents+json")
+    # `read_event` expects headers of the Kafka binding: `ce_` and plain UTF-8; in HTTP, `ce-` and percent-encoding
     wire = {
         f"ce_{name.removeprefix('ce-')}" if name.startswith("ce-") else name: unquote(value)
         for name, value in headers.items()
@@ -120,7 +136,7 @@ def _items(body: bytes) -> list[msgspec.Raw]:
     except RecursionError:
         raise problems.Unprocessable(INVALID, "body: nested too deeply") from None
     if len(items) > MAX_EVENTS:
-        raise problems.Unprocessable("Too many events", f"At most {MAX_EVENTS} are taken at once.")
+        raise problems.Unprocessable("Too many events", f"A batch holds at most {MAX_EVENTS} events.")
     return items
 
 
@@ -135,7 +151,7 @@ def _result(verdict: StoredDecision | EventIdConflict | Exception) -> Decided | 
     if isinstance(verdict, Exception):
         problem = problems.as_problem(verdict)
         return RefusedEvent(
-            status=problem.status, title=problem.title, detail="It was not stored; the other events were."
+            status=problem.status, title=problem.title, detail="This event was not stored; the others were."
         )
     if isinstance(verdict, EventIdConflict):
         title, detail = REUSED

@@ -1,4 +1,4 @@
-"""Machines come in by a key of theirs: with the right scope, not expired, not revoked, and not too often."""
+"""Checks the API keys of machines: scope, expiry, revocation and rate limit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from fastapi import Request
-from starlette.types import Scope as Asgi
+from starlette.types import Scope as AsgiScope
 
 from services.trigger.domain.keys import ApiKey, KeyScope, digest
 from services.trigger.repository import keys
@@ -16,8 +16,8 @@ from shared.web.gate import Paths
 from shared.web.problems import Forbidden, Unauthorized
 from shared.web.rate_limit import RateLimit
 
-REMEMBERED_S = 5.0  # a revoked key may work for so long
-REMEMBERED = 1000
+CACHE_S = 5.0  # for so long a revoked key may still work
+CACHE_SIZE = 1000
 
 _ALLOWED = (
     ("POST", Paths(["/v1/events"]), KeyScope.EVENTS_WRITE),
@@ -30,17 +30,17 @@ _ALLOWED = (
 
 
 class ApiKeyVerifier:
-    """Checks keys for the gate and remembers those it found for a few seconds."""
+    """Checks keys for the gate, with a cache of a few seconds."""
 
     def __init__(
         self, sessions: Sessions, *, per_second: float, burst: int, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._sessions, self._monotonic = sessions, monotonic
         self._limit = RateLimit(per_second=per_second, burst=burst)
-        self._found: OrderedDict[bytes, tuple[ApiKey, float]] = OrderedDict()
+        self._cache: OrderedDict[bytes, tuple[ApiKey, float]] = OrderedDict()
 
-    async def admit(self, request: Asgi, token: str) -> None:
-        """Let a request pass, or raise Unauthorized or Forbidden."""
+    async def admit(self, request: AsgiScope, token: str) -> None:
+        """Check the key of a request; raises Unauthorized or Forbidden."""
         key = await self._find(digest(token))
         if key is None:
             raise Unauthorized(
@@ -48,32 +48,32 @@ class ApiKeyVerifier:
                 "It is unknown, expired or revoked.",
                 headers={"www-authenticate": 'Bearer error="invalid_token"'},
             )
-        wanted = _wanted(request)
-        if wanted not in key.scopes:
-            needed = f"{wanted} is wanted" if wanted else "No key opens this"
-            raise Forbidden("This key may not do that", f"{needed}; its scopes are {', '.join(sorted(key.scopes))}.")
+        needed = _needed_scope(request)
+        if needed not in key.scopes:
+            reason = f"This needs the scope {needed}" if needed else "No key gives access to this path"
+            raise Forbidden("This key may not do that", f"{reason}; its scopes are {', '.join(sorted(key.scopes))}.")
         request.setdefault("state", {})["key"] = key.id
 
     def count(self, request: Request, events: int) -> None:
-        """Count events against their key's limit; raises TooManyRequests. Staff has none."""
+        """Count events against the rate limit of their key; raises TooManyRequests. Staff have no limit."""
         key = getattr(request.state, "key", None)
         if key is not None:
             self._limit.check(key, events)
 
     async def _find(self, hashed: bytes) -> ApiKey | None:
         now = self._monotonic()
-        key, until = self._found.get(hashed, (None, 0.0))
+        key, until = self._cache.get(hashed, (None, 0.0))
         if now < until:
             return key
         async with self._sessions() as session:
             key = await keys.valid(session, hashed)
         if key is not None:
-            self._found[hashed] = key, now + REMEMBERED_S
-            if len(self._found) > REMEMBERED:
-                self._found.popitem(last=False)
+            self._cache[hashed] = key, now + CACHE_S
+            if len(self._cache) > CACHE_SIZE:
+                self._cache.popitem(last=False)
         return key
 
 
-def _wanted(request: Asgi) -> KeyScope | None:
+def _needed_scope(request: AsgiScope) -> KeyScope | None:
     method = "GET" if request["method"] == "HEAD" else request["method"]
     return next((scope for verb, paths, scope in _ALLOWED if verb == method and request["path"] in paths), None)

@@ -1,7 +1,9 @@
-"""Why was this customer asked, or not? And forgetting them."""
+"""`/v1/decisions` and the erasure of a respondent."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
 
@@ -19,18 +21,25 @@ from shared.contract.vocabulary import Service, respondent_id
 from shared.messaging.codec import InvalidEvent, explain
 from shared.web import problems
 
+_Search = Annotated[str | None, Query(max_length=200)]
 
-def respondents_router(intake: EventIntake) -> APIRouter:
-    router = APIRouter(prefix="/v1", tags=["respondents"])
 
-    @router.get("/decisions")
+@dataclass(frozen=True, slots=True)
+class RespondentApi:
+    intake: EventIntake
+
+    def router(self) -> APIRouter:
+        router = APIRouter(prefix="/v1", tags=["respondents"])
+        router.add_api_route("/decisions", self.get_decisions, methods=["GET"])
+        path = "/respondents/{customer_id:path}/erase"
+        router.add_api_route(path, self.erase_respondent, methods=["POST"], status_code=HTTPStatus.ACCEPTED)
+        return router
+
     async def get_decisions(
-        customer: Annotated[str | None, Query(max_length=200)] = None,
-        event: Annotated[str | None, Query(max_length=200)] = None,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        self, customer: _Search = None, event: _Search = None, limit: Annotated[int, Query(ge=1, le=1000)] = 100
     ) -> Decisions:
-        """Answer "why?" for a customer or an event, newest first."""
-        async with intake.sessions() as session:
+        """Return the decisions about a customer or an event, newest first, each with the reason and the facts used."""
+        async with self.intake.sessions() as session:
             found = await decisions.search(
                 session,
                 respondent_id=None if customer is None else respondent_id(customer),
@@ -39,18 +48,15 @@ def respondents_router(intake: EventIntake) -> APIRouter:
             )
         return Decisions(decisions=[DecisionView.of(stored) for stored in found])
 
-    @router.post("/respondents/{customer_id:path}/erase", status_code=HTTPStatus.ACCEPTED)
-    async def erase_respondent(customer_id: str) -> Decided:
-        """Forget a customer here and downstream, as `crm.customer.erased` does."""
-        return Decided.of(await intake.decide_one(_erasure(customer_id, intake)))
-
-    return router
+    async def erase_respondent(self, customer_id: str) -> Decided:
+        """Erase a customer's data here and in the other services, as the event `crm.customer.erased` does."""
+        return Decided.of(await self.intake.decide_one(_erasure(customer_id, now=self.intake.clock.now())))
 
 
-def _erasure(customer_id: str, intake: EventIntake) -> Event[CustomerErased]:
+def _erasure(customer_id: str, *, now: datetime) -> Event[CustomerErased]:
     try:
         payload = CustomerErased(customer=CustomerRef(id=customer_id))
-        event = Event(str(uuid7()), Service.TRIGGER.source, intake.clock.now(), payload)
+        event = Event(str(uuid7()), Service.TRIGGER.source, now, payload)
         checked(event)
     except ValidationError as error:
         raise problems.Unprocessable(INVALID, explain(error)) from None

@@ -81,7 +81,7 @@ class FileIngest:
 
     async def _reached(self, digest: bytes) -> Position:
         async with self.intake.sessions() as session:
-            return await files.reached(session, digest, self.mode)
+            return await files.find(session, digest, self.mode)
 
     async def _take(self, batch: Sequence[FileRecord], report: IngestReport, digest: bytes) -> list[tuple[int, str]]:
         """Decide a batch, remember how far we are, and return the lines that were refused."""
@@ -103,7 +103,7 @@ class FileIngest:
         before = await self._known([event for _, event in events])
         made = await self._decide(events, refused)
         async with self.intake.sessions.begin() as session:
-            await files.note(session, digest, self.mode, batch[-1].after)
+            await files.save(session, digest, self.mode, batch[-1].after)
         report.reasons += Counter(each.reason for each in made)
         report.known += sum(each.key in before for each in made)
         report.ignored += ignored

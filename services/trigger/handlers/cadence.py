@@ -1,4 +1,4 @@
-"""Relational programs: each known customer's turn, in batches, decided once per program and period."""
+"""Relational programs: decides about the customers who are due, in batches, once per program and period."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ BATCH = 500
 async def ask_next(
     session: AsyncSession, program: CompiledProgram, *, now: datetime, settings: InstallationSettings
 ) -> bool:
-    """Decide about the next customers whose turn it is; False when there are none left today.
+    """Decide about the next batch of customers who are due; return False when nobody is left today.
 
-    One process at a time works on a program; another one meets a locked row and leaves it alone.
+    A lock lets one process at a time work on a program; in the others this returns False.
     """
     progress = await cadences.hold(session, program.id)
     if progress is None:
         return False
-    turn, progress = _turn(program, progress, now)
-    if turn is None:
+    day, progress = _day_to_work_on(program, progress, now)
+    if day is None:
         return False
-    found = await cadences.whose_turn(session, turn, after=progress, limit=BATCH)
+    found = await cadences.due_respondents(session, day, after=progress, limit=BATCH)
     locked = await respondents.lock(session, [id_ for _, id_ in found])
-    events = [_event(program, turn, id_) for id_ in sorted(locked)]
+    events = [_event(program, day, id_) for id_ in sorted(locked)]
     await decide_internal(session, events, locked, now=now, settings=settings)
     done = len(found) < BATCH
     spread, id_ = (None, None) if done else found[-1]
-    await cadences.keep(session, program.id, CadenceProgress(turn.day, spread, id_))
+    await cadences.save(session, program.id, CadenceProgress(day.day, spread, id_))
     return True
 
 
-def _turn(
+def _day_to_work_on(
     program: CompiledProgram, progress: CadenceProgress, now: datetime
 ) -> tuple[CadenceDay | None, CadenceProgress]:
     cadence = program.document.cadence
@@ -52,14 +52,14 @@ def _turn(
     if progress.day is not None and progress.after_spread is not None:
         return CadenceDay.of(progress.day, cadence=cadence), progress
     today = local_day(now, program.document.time_zone)
-    day = next_day(progress.day, today=today, cadence=cadence)
-    if day is None:
+    date = next_day(progress.day, today=today, cadence=cadence)
+    if date is None:
         return None, progress
-    turn = CadenceDay.of(day, cadence=cadence)
-    return turn, replace(progress, day=day, after_spread=turn.first - 1, after_id="")
+    day = CadenceDay.of(date, cadence=cadence)
+    return day, replace(progress, day=date, after_spread=day.first - 1, after_id="")
 
 
-def _event(program: CompiledProgram, turn: CadenceDay, respondent_id: str) -> Event[CadenceDue]:
-    payload = CadenceDue(respondent_id=respondent_id, program_id=program.id, period=turn.period)
-    at = turn.begins_at(program.document.time_zone)
-    return Event(f"{program.id}:{turn.period}:{respondent_id}", Service.TRIGGER.source, at, payload)
+def _event(program: CompiledProgram, day: CadenceDay, respondent_id: str) -> Event[CadenceDue]:
+    payload = CadenceDue(respondent_id=respondent_id, program_id=program.id, period=day.period)
+    at = day.begins_at(program.document.time_zone)
+    return Event(f"{program.id}:{day.period}:{respondent_id}", Service.TRIGGER.source, at, payload)

@@ -1,4 +1,4 @@
-"""One batch around the decisions: facts for all of it in one query each before, one statement per table after."""
+"""Loads the facts of a batch with one query per table, and saves its decisions with one statement per table."""
 
 from __future__ import annotations
 
@@ -30,31 +30,31 @@ async def open_batch(
     now: datetime,
     settings: InstallationSettings,
 ) -> DecisionBatch:
-    """Load what these events are decided by; their respondents are locked already, the quotas are now.
+    """Load what these events are decided by, and lock the quotas; the respondents are locked already.
 
-    Who is not among the locked is new: whoever stores them first wins, see `respondents.add`.
+    A respondent who is not in `locked` has no row yet; two transactions that add the same one race, see `Raced`.
     """
     current = await programs.current(session)
-    tried = by_priority(current)
+    active = by_priority(current)
     ids = [event.payload.key for event in events]
     people = {**{id_: Respondent(id_) for id_ in ids}, **locked}
-    places = {touchpoint_key(event.payload) for event, id_ in zip(events, ids, strict=True) if id_ in locked}
-    found = await touchpoints.find(session, [place for place in places if place])
+    keys = {touchpoint_key(event.payload) for event, id_ in zip(events, ids, strict=True) if id_ in locked}
+    found = await touchpoints.find(session, [key for key in keys if key])
     return DecisionBatch(
-        programs=tried,
+        programs=active,
         groups={program.id: program.document.group for program in current.values() if program.document.group},
         respondents=people,
         touchpoints=found,
         stored=frozenset[str | TouchpointKey]({*locked, *found}),
         suppressions=dict(await suppressions.find(session, people)),
-        quotas_used=await quotas.hold(session, _with_quotas(tried, events), now=now),
+        quotas_used=await quotas.hold(session, _with_quotas(active, events), now=now),
         now=now,
         settings=settings,
     )
 
 
-def _with_quotas(tried: Iterable[CompiledProgram], events: Sequence[Event[TriggerPayload]]) -> list[str]:
-    limited = [program for program in tried if program.document.quotas]
+def _with_quotas(active: Iterable[CompiledProgram], events: Sequence[Event[TriggerPayload]]) -> list[str]:
+    limited = [program for program in active if program.document.quotas]
     return [program.id for program in limited if any(program.starts_on(event.payload) for event in events)]
 
 
@@ -66,7 +66,7 @@ async def decide_internal(
     now: datetime,
     settings: InstallationSettings,
 ) -> None:
-    """Decide what nobody outside told us of, once."""
+    """Decide about internal events (answers and cadence turns), skip those decided before, and store the decisions."""
     known = await decisions.find(session, [EventKey(event.source, event.id) for event in events])
     batch = await open_batch(session, events, locked, now=now, settings=settings)
     for event in events:
@@ -76,7 +76,7 @@ async def decide_internal(
 
 
 async def save(session: AsyncSession, batch: DecisionBatch) -> None:
-    """Store what was decided; it is counted once it is committed. Raises Raced."""
+    """Store a batch and publish its events; metrics are counted after the commit. Raises Raced."""
     await respondents.add(session, [known for id_, known in batch.respondents.items() if id_ not in batch.stored])
     await respondents.save(session, [batch.respondents[id_] for id_ in batch.changed_respondents & batch.stored])
     await decisions.add(session, batch.decisions)
@@ -86,8 +86,8 @@ async def save(session: AsyncSession, batch: DecisionBatch) -> None:
     await quotas.save(session, {key: batch.quotas_used[key] for key in batch.changed_quotas})
     await outbox.add(session, batch.events)
     if erased := {event.payload.key for event in batch.events if isinstance(event.payload, RespondentErased)}:
-        await parked.forget(session, erased)
-        await touchpoints.forget_details(session, erased)
+        await parked.delete(session, erased)
+        await touchpoints.delete_details(session, erased)
     made = Counter((decision.program_id or "", decision.reason) for decision in batch.decisions)
     missing = Counter(batch.missing)
     db.after_commit(session, lambda: _count(made, missing))

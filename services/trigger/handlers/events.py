@@ -1,4 +1,4 @@
-"""Events of shops and CRMs: each gets exactly one stored decision, whichever door it came through."""
+"""Events of shops and CRMs: each gets exactly one stored decision, whether it came by HTTP, log or file."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from shared.messaging.transport import Message
 
 log = structlog.get_logger()
 
-_HISTORIC = b"historic"  # in place of a digest: a file of past orders says less of one than the shop did
+_HISTORIC = b"historic"  # instead of a digest: a backfill has less data about an order than the shop's event had
 
 
 @dataclass(frozen=True, slots=True)
 class EventIdConflict:
-    """The same source and id once named another event: that one stands."""
+    """The source and id were used before for another event, whose decision stays."""
 
     source: str
     event_id: str
@@ -47,29 +47,29 @@ class _Incoming(msgspec.Struct, frozen=True):
 
 
 # looked up by type: isinstance() of a pydantic model is slow
-_TAKEN = frozenset(model for model in BY_TYPE.values() if issubclass(model, CrmPayload))
+_ACCEPTED = frozenset(model for model in BY_TYPE.values() if issubclass(model, CrmPayload))
 
 
 def read_event(message: Message, *, now: datetime | None = None) -> Event[CrmPayload]:
-    """Read an event somebody else may send us, of any time where it is not decided now; raises InvalidEvent."""
+    """Parse an event that shops and CRMs may send; raises InvalidEvent, also if it is more than a day after `now`."""
     event = checked(codec.parse(message))
     if now is not None and event.time > now + MOST_AHEAD:
-        raise InvalidEvent("time: more than a day in the future, so a clock or a date is wrong")
+        raise InvalidEvent("time: more than a day in the future; check the clock and the date")
     return event
 
 
 def checked(event: Event[Payload]) -> Event[CrmPayload]:
-    if type(event.payload) not in _TAKEN:
-        raise InvalidEvent(f"type: {event.type} is not taken here, only crm.* is")
+    if type(event.payload) not in _ACCEPTED:
+        raise InvalidEvent(f"type: {event.type} is not accepted here, only crm.* is")
     if not 1 <= len(event.payload.key) <= 200:
-        raise InvalidEvent("customer.id: 1 to 200 characters are wanted, in lower case too")
+        raise InvalidEvent("customer.id: expected 1 to 200 characters, also in lower case")
     return cast("Event[CrmPayload]", event)
 
 
 async def decide_events(
     session: AsyncSession, events: Sequence[Event[CrmPayload]], *, now: datetime, settings: InstallationSettings
 ) -> list[StoredDecision | EventIdConflict]:
-    """Decide a batch and store it; answers are in order. A repeated event gets the decision it got before.
+    """Decide a batch, store it, and return the verdicts in order; a repeated event gets its earlier decision.
 
     Raises Raced: roll back and try again.
     """
@@ -88,7 +88,7 @@ async def decide_events(
 async def on_crm_events(
     session: AsyncSession, events: Sequence[Event[Payload]], *, now: datetime, settings: InstallationSettings
 ) -> None:
-    """Decide what came through the log; where an id was used before for another event, that one stands."""
+    """Decide events from the log; one whose id was used before for another event is only logged and counted."""
     crm_events = cast("Sequence[Event[CrmPayload]]", events)  # `read_event` has checked them
     for verdict, event in zip(
         await decide_events(session, crm_events, now=now, settings=settings), events, strict=True
@@ -102,8 +102,8 @@ async def _decide_fresh(
     session: AsyncSession, fresh: Sequence[_Incoming], *, now: datetime, settings: InstallationSettings
 ) -> dict[EventKey, StoredDecision]:
     locked = await respondents.lock(session, {one.respondent_id for one in fresh})
-    waited_for = [one.key for one in fresh if one.respondent_id in locked]
-    known = await decisions.find(session, waited_for)  # another door may have had the lock before us
+    existing = [one.key for one in fresh if one.respondent_id in locked]
+    known = await decisions.find(session, existing)  # another transaction may have decided them before we got the lock
     batch = await open_batch(session, [one.event for one in fresh], locked, now=now, settings=settings)
     for one in fresh:
         if one.key not in known:
@@ -113,9 +113,9 @@ async def _decide_fresh(
 
 
 def _digest(event: Event[CrmPayload]) -> bytes:
-    """Tell two bodies apart by what they say, not by how it was written: the doors write differently.
+    """Hash the parsed payload, because HTTP, log and file may encode the same event differently.
 
-    What is null is left out, so that a field which the contract gets later changes no digest.
+    Null fields are left out, so that adding an optional field to the contract changes no digest.
     """
     if is_historic(event.payload):
         return _HISTORIC

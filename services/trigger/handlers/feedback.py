@@ -1,4 +1,4 @@
-"""What became of our invitations, told by dispatcher and scoring; their topics are not ordered among each other.
+"""Events of dispatcher and scoring about our invitations: answers, ends, suppressions; in no order across topics.
 
 An answer may also start a follow-up program.
 """
@@ -30,7 +30,7 @@ from shared.contract.events import (
 from shared.contract.vocabulary import InvitationOutcome, Service, SuppressionReason, address_fingerprint
 from shared.messaging import inbox
 
-_OF_INTEREST = (AnswerPayload, InvitationClosed, RespondentOptedOut, RespondentSuppressed, RespondentReleased)
+_HANDLED = (AnswerPayload, InvitationClosed, RespondentOptedOut, RespondentSuppressed, RespondentReleased)
 
 _STATES = {
     InvitationOutcome.ANSWERED: TouchpointState.ANSWERED,
@@ -41,47 +41,51 @@ _STATES = {
 async def on_feedback(
     session: AsyncSession, events: Sequence[Event[Payload]], *, now: datetime, settings: InstallationSettings
 ) -> None:
-    """Remember answers, ends of invitations, and who must not be contacted; then ask what follows an answer."""
-    interesting = [event for event in events if _matters(event.payload)]
-    fresh = await inbox.fresh(session, Service.TRIGGER.group, interesting)
+    """Store answers, ends of invitations and suppressions; then decide about follow-ups to the answers."""
+    handled = [event for event in events if _is_handled(event.payload)]
+    fresh = await inbox.fresh(session, Service.TRIGGER.group, handled)
     if not fresh:
         return
     people = {event.payload.respondent_id for event in fresh if isinstance(event.payload, SurveyPayload)}
     locked = await respondents.lock(session, people)
     payloads = [event.payload for event in fresh]
-    await touchpoints.settle(session, _states(payloads))
-    await _note(session, fresh, locked)
-    await _suppress(session, payloads, locked)
+    await touchpoints.set_states(session, _states(payloads))
+    await _update_respondents(session, fresh, locked)
+    await _apply_suppressions(session, payloads, locked)
     await _follow_up(session, fresh, locked, now=now, settings=settings)
 
 
-def _matters(payload: Payload) -> bool:
-    """A suspect answer says nothing of the customer; scoring amends it if it was theirs."""
-    return isinstance(payload, _OF_INTEREST) and not getattr(payload, "suspect", False)
+def _is_handled(payload: Payload) -> bool:
+    """Leave out suspect answers: scoring sends an amendment if one turns out to be the customer's own."""
+    return isinstance(payload, _HANDLED) and not getattr(payload, "suspect", False)
 
 
-async def _note(session: AsyncSession, events: Sequence[Event[Payload]], locked: dict[str, Respondent]) -> None:
-    """Keep what caps and conditions ask about; `locked` holds the changed ones afterwards."""
+async def _update_respondents(
+    session: AsyncSession, events: Sequence[Event[Payload]], locked: dict[str, Respondent]
+) -> None:
+    """Save what caps and conditions use; `locked` holds the updated respondents afterwards."""
     invitations = {id_ for event in events if (id_ := getattr(event.payload, "invitation_id", None))}
-    came_from = await touchpoints.programs_of(session, invitations)
+    programs_by_invitation = await touchpoints.programs_of(session, invitations)
     before = dict(locked)
     for event in events:
         known = locked.get(event.payload.key)
         if known is not None:
-            locked[known.id] = _noted(known, event, came_from)
+            locked[known.id] = _updated(known, event, programs_by_invitation)
     await respondents.save(session, [after for id_, after in locked.items() if after is not before[id_]])
 
 
-def _noted(known: Respondent, event: Event[Payload], came_from: Mapping[UUID, str]) -> Respondent:
+def _updated(known: Respondent, event: Event[Payload], programs_by_invitation: Mapping[UUID, str]) -> Respondent:
     match event.payload:
         case AnswerPayload() as answer:
             known = known.with_answer(answer.category, answer.score, answer.answered_at)
             return known.with_contact(ContactCause.ANSWER, answer.program.id, answer.answered_at)
         case InvitationClosed(outcome=InvitationOutcome.DECLINED) as closed:
-            return known.with_contact(ContactCause.DECLINE, came_from.get(closed.invitation_id, ANY_PROGRAM), closed.at)
+            return known.with_contact(
+                ContactCause.DECLINE, programs_by_invitation.get(closed.invitation_id, ANY_PROGRAM), closed.at
+            )
         case RespondentOptedOut() as opted_out:
             return known.with_contact(
-                ContactCause.UNSUBSCRIBE, came_from.get(opted_out.invitation_id, ANY_PROGRAM), opted_out.at
+                ContactCause.UNSUBSCRIBE, programs_by_invitation.get(opted_out.invitation_id, ANY_PROGRAM), opted_out.at
             )
         case RespondentSuppressed(reason=SuppressionReason.OPT_OUT) as suppressed:
             return known.with_contact(ContactCause.UNSUBSCRIBE, suppressed.program or ANY_PROGRAM, event.time)
@@ -102,21 +106,23 @@ async def _follow_up(
     now: datetime,
     settings: InstallationSettings,
 ) -> None:
-    """Decide about answers, where a program starts on them; an answer to a follow-up starts no other."""
-    following = {p.id for p in (await programs.current(session)).values() if p.follows_answers and p.document.active}
+    """Decide about answers if a program starts on them, except answers to a follow-up."""
+    follow_ups = {p.id for p in (await programs.current(session)).values() if p.follows_answers and p.document.active}
     answers = [
         Event(event.id, event.source, event.time, event.payload, event.subject)
         for event in events
         if isinstance(event.payload, AnswerPayload)
-        and event.payload.program.id not in following
+        and event.payload.program.id not in follow_ups
         and event.payload.respondent_id in locked
     ]
-    if following and answers:
+    if follow_ups and answers:
         await decide_internal(session, answers, locked, now=now, settings=settings)
 
 
-async def _suppress(session: AsyncSession, payloads: Sequence[Payload], locked: Mapping[str, Respondent]) -> None:
-    """Apply the last word about each suppression of this batch, but for those of addresses replaced meanwhile."""
+async def _apply_suppressions(
+    session: AsyncSession, payloads: Sequence[Payload], locked: Mapping[str, Respondent]
+) -> None:
+    """Apply the last event about each suppression, except those about an address that was replaced meanwhile."""
     put: dict[SuppressionKey, datetime | None] = {}
     lifted: set[SuppressionKey] = set()
     for payload in payloads:
@@ -138,7 +144,6 @@ async def _suppress(session: AsyncSession, payloads: Sequence[Payload], locked: 
 
 
 def _is_of_another_address(suppressed: RespondentSuppressed, known: Respondent | None) -> bool:
-    """Say whether it is about an address that its respondent no longer has: that says nothing of the new one."""
     current = known.address(suppressed.channel) if known and suppressed.channel else None
     if current is None or suppressed.address is None:
         return False

@@ -1,4 +1,4 @@
-"""The way in for requests: answers exist only after commit; what comes at once is committed together."""
+"""Decides events of requests and files; single events that arrive at the same time share one transaction."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ from shared.database.group_commit import GroupCommitter
 from shared.database.isolated import bisect_failures, refuse
 from shared.web import problems
 
-INVALID = "The event is not as it should be"
-REUSED = ("This id was used before", "Source and id name one event for ever: send another event under another id.")
+INVALID = "The event is not valid"
+REUSED = ("This id was used before", "Source and id identify one event forever: send another event under another id.")
 
 Verdict = StoredDecision | EventIdConflict
 
 
 @dataclass(slots=True)
 class EventIntake:
+    """Every method returns after the commit."""
+
     sessions: Sessions
     clock: Clock
     settings: InstallationSettings
@@ -39,25 +41,25 @@ class EventIntake:
         self._group = GroupCommitter(self.decide)
 
     async def decide(self, events: Sequence[Event[CrmPayload]]) -> list[Verdict]:
-        """Decide these in one transaction, in order."""
-        raced = tenacity.AsyncRetrying(
+        """Decide the events in one transaction, in order; an event that lost a race is tried again."""
+        retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(Raced), stop=tenacity.stop_after_attempt(20), reraise=True
         )
-        verdicts: list[Verdict] = await raced(self._decide_once, events)
+        verdicts: list[Verdict] = await retrying(self._decide_once, events)
         for kind, number in Counter(event.type for event in events).items():
             metrics.EVENTS.labels(Service.TRIGGER, kind, "handled").inc(number)
         return verdicts
 
     async def decide_each(self, events: Sequence[Event[CrmPayload]]) -> list[Verdict | Exception]:
-        """Decide these together; one that cannot be handled stops no other, and what it raised is in its place."""
-        found = await bisect_failures(events, self.decide)
-        for event, verdict in zip(events, found, strict=True):
+        """Decide the events; the verdict on one that cannot be handled is the exception, and the others are decided."""
+        verdicts = await bisect_failures(events, self.decide)
+        for event, verdict in zip(events, verdicts, strict=True):
             if isinstance(verdict, Exception):
                 refuse("event", verdict, service=Service.TRIGGER, type=event.type)
-        return found
+        return verdicts
 
     async def decide_one(self, event: Event[CrmPayload]) -> StoredDecision:
-        """Decide a single event: while one transaction commits, the next events gather for theirs."""
+        """Decide a single event, in one transaction with others that arrive at the same time; raises Conflict."""
         verdict = await self._group.do(event)
         if isinstance(verdict, EventIdConflict):
             raise problems.Conflict(*REUSED)

@@ -1,4 +1,4 @@
-"""Messages in somebody else's form become events of ours, by the mapping of their source."""
+"""Turns messages in a foreign format into our events, by the mapping of their source."""
 
 from __future__ import annotations
 
@@ -25,53 +25,53 @@ from shared.health import Heartbeat
 from shared.messaging.codec import MAX_BODY, InvalidEvent
 from shared.messaging.transport import Batch, EventLog, Message
 
-SOURCE = "earshot-source"  # the header that says whose form a message is in; a parked one keeps it for its replay
+SOURCE = "earshot-source"  # the header that names the source; a parked message keeps it for its replay
 
 _BINARY = ("avro", "protobuf")
 
 
 @dataclass(frozen=True, slots=True)
 class EventWithoutCustomer:
-    """An event that names no customer, only an earlier event of the same source: that one's is meant."""
+    """A mapped event without a customer: its customer is that of an earlier event of the same source."""
 
     mapped: MappedEvent
     source: Source
     earlier: EventKey
     received: datetime
 
-    def of(self, customer: str) -> Event[CrmPayload]:
-        """Complete it; raises InvalidEvent."""
+    def with_customer(self, customer: str) -> Event[CrmPayload]:
+        """Return the event of this customer; raises InvalidEvent."""
         event = {**self.mapped.event, "data": {**self.mapped.event["data"], "customer": {"id": customer}}}
         return _checked(replace(self.mapped, event=event), self.source, received=self.received)
 
 
-async def complete(session: AsyncSession, nameless: EventWithoutCustomer) -> Event[CrmPayload]:
-    """Find the customer of an event that names none; raises InvalidEvent."""
-    earlier = (await decisions.find(session, [nameless.earlier])).get(nameless.earlier)
+async def find_customer(session: AsyncSession, event: EventWithoutCustomer) -> Event[CrmPayload]:
+    """Complete an event with the customer of the earlier one; raises InvalidEvent if that is not known."""
+    earlier = (await decisions.find(session, [event.earlier])).get(event.earlier)
     if earlier is None:
-        raise InvalidEvent(f"customer.id: no event {nameless.mapped.places['customer.id']} is known yet")
-    return nameless.of(earlier.respondent_id)
+        raise InvalidEvent(f"customer.id: no event {event.mapped.places['customer.id']} is known yet")
+    return event.with_customer(earlier.respondent_id)
 
 
 def read_message(message: Message, sources: Mapping[str, Source], *, received: datetime) -> Event[CrmPayload] | None:
-    """Read a message of any source from a log; None is of no interest. Raises InvalidEvent."""
+    """Read a message of any source from a log, None if its mapping ignores it; raises InvalidEvent."""
     read = read_mapped(message, sources, received=received)
     if isinstance(read, EventWithoutCustomer):
-        raise InvalidEvent("customer.id: only a webhook can look up the customer of an earlier event")
+        raise InvalidEvent("customer.id: only a webhook can take the customer of an earlier event")
     return read
 
 
 def read_mapped(
     message: Message, sources: Mapping[str, Source], *, received: datetime
 ) -> Event[CrmPayload] | EventWithoutCustomer | None:
-    """Read a message of any source; None is of no interest. Raises InvalidEvent."""
+    """Read a message of any source, None if its mapping ignores it; raises InvalidEvent."""
     _refuse_binary(message)
     name = message.headers.get(SOURCE)
     if name is None:
         return read_event(message, now=received)
     source = sources.get(name)
     if source is None:
-        raise InvalidEvent(f"{SOURCE}: there is no such source any more")
+        raise InvalidEvent(f"{SOURCE}: this source is not configured any more")
     if source.read is None:
         return read_event(message, now=received)
     event = _map(source, message, received=received)
@@ -81,15 +81,15 @@ def read_mapped(
 
 
 def from_source(source: Source, message: Message) -> Message:
-    """Put a message as one of ours that says whose form it is in."""
+    """Return the message under our topic, with a header that names its source."""
     return replace(message, topic=CRM_EVENTS.name, headers={**message.headers, SOURCE: source.id})
 
 
 def _refuse_binary(message: Message) -> None:
-    """Name Avro and Protobuf, which begin with the registry's magic byte 0 and the schema's number."""
+    """Reject Avro and Protobuf: by their content type, or the byte 0 that a schema registry's encoders begin with."""
     types = [value.lower() for name, value in message.headers.items() if name.lower() == "content-type"]
     if message.body[:1] == b"\0" or (types and any(name in types[0] for name in _BINARY)):
-        raise InvalidEvent("body: Avro or Protobuf cannot be read, send JSON")
+        raise InvalidEvent("body: Avro and Protobuf are not supported, send JSON")
 
 
 def _map(source: Source, message: Message, *, received: datetime) -> Event[CrmPayload] | EventWithoutCustomer | None:
@@ -106,11 +106,11 @@ def _map(source: Source, message: Message, *, received: datetime) -> Event[CrmPa
 
 
 def _document(message: Message, received: datetime) -> Any:
-    """Decode the body; headers, key and time of arrival stand beside its fields."""
+    """Decode the body, and add the headers, the key and the time of arrival to its fields."""
     if not message.body:
         return None
     if len(message.body) > MAX_BODY:
-        raise InvalidEvent(f"body: {len(message.body)} bytes, at most {MAX_BODY} are taken")
+        raise InvalidEvent(f"body: {len(message.body)} bytes, at most {MAX_BODY} are allowed")
     try:
         found = msgspec.json.decode(message.body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -124,11 +124,11 @@ def _document(message: Message, received: datetime) -> Any:
 
 
 def _checked(mapped: MappedEvent, source: Source, *, received: datetime) -> Event[CrmPayload]:
-    """Hold what was made against the contract; an error names the place in the foreign document too."""
+    """Validate a mapped event by the contract; an error also names the path in the foreign document."""
     try:
         body = msgspec.json.encode({**mapped.event, "source": source.id})
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
-        raise InvalidEvent("body: holds a value that cannot be written as JSON") from None
+        raise InvalidEvent("body: contains a value that cannot be encoded as JSON") from None
     try:
         return read_event(Message(CRM_EVENTS.name, "", body), now=received)
     except InvalidEvent as error:
@@ -138,7 +138,7 @@ def _checked(mapped: MappedEvent, source: Source, *, received: datetime) -> Even
 
 @dataclass(frozen=True, slots=True)
 class ForeignLog:
-    """A foreign cluster's topics, read under their own names by a group of this installation."""
+    """Reads the topics of sources under their own names; only the consumer group has this installation's prefix."""
 
     inner: EventLog
     source_of: Callable[[str], Source]

@@ -1,4 +1,4 @@
-"""Programs: every version is kept, and each new one is published."""
+"""Applies programs: every version is stored, and each new one is published."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from shared.messaging import outbox
 async def apply_program(
     session: AsyncSession, document: ProgramDocument, *, now: datetime
 ) -> tuple[CompiledProgram, bool]:
-    """Make a document the current version of its program; also say whether it is a new one.
+    """Make a document the current version of its program; also return whether that is a new version.
 
-    The document that is already current makes no version.
+    An unchanged document makes no new version.
     """
     await programs.lock(session)
-    known = (await programs.current(session)).get(document.id)
-    if known is not None and known.document == document:
-        return known, False
-    program = compile_program(known.version + 1 if known else 1, document)
+    current = (await programs.current(session)).get(document.id)
+    if current is not None and current.document == document:
+        return current, False
+    program = compile_program(current.version + 1 if current else 1, document)
     await programs.add(session, program, now=now)
     await outbox.add(session, [_published(program, now=now)])
     return program, True
@@ -44,15 +44,15 @@ def _published(program: CompiledProgram, *, now: datetime) -> Event[Payload]:
 
 
 async def publish_again(session: AsyncSession, rows: Sequence[db.Row], *, clock: Clock) -> None:
-    """Publish the programs that these rows of the outbox tell of, as they are now."""
-    told = {row["key"] for row in rows if row["topic"] == ProgramPublished.topic}
-    if told:
+    """Publish again, in their current versions, the programs that these outbox rows are about."""
+    ids = {row["key"] for row in rows if row["topic"] == ProgramPublished.topic}
+    if ids:
         current = (await programs.current(session)).items()
-        await outbox.add(session, [_published(one, now=clock.now()) for id_, one in current if id_ in told])
+        await outbox.add(session, [_published(one, now=clock.now()) for id_, one in current if id_ in ids])
 
 
 async def install(session: AsyncSession, documents: Sequence[ProgramDocument], *, now: datetime) -> None:
-    """Apply these where no program was ever applied."""
+    """Apply these programs if none was ever applied."""
     await programs.lock(session)
     if not await programs.current(session):
         for document in documents:

@@ -1,4 +1,4 @@
-"""The clock tick: relational programs ask whose turn it is."""
+"""The job of relational programs: decides about the customers who are due."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CadenceJob:
     heartbeat: Heartbeat = field(default_factory=partial(Heartbeat, "cadences"))
 
     async def tick(self) -> None:
-        """Work through every day that is due, a transaction for each batch."""
+        """Decide about everybody who is due in every relational program, a transaction for each batch."""
         async with self.sessions() as session:
             current = by_priority(await programs.current(session))
         for program in current:

@@ -1,4 +1,4 @@
-"""How far each relational program has come: a day, and a place among the respondents whose turn it is on that day."""
+"""The progress of each relational program: the day it works on, and the last respondent done on that day."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ from shared.database import db
 
 @dataclass(frozen=True, slots=True)
 class CadenceProgress:
-    """The day at work and the last respondent done; without a place the day is done, without a day none is."""
+    """The day and the last respondent done; `after_spread` None: the day is finished, `day` None: none was begun."""
 
     day: date | None = None
     after_spread: int | None = None
     after_id: str | None = None
 
 
-_HOLD = """SELECT pg_try_advisory_xact_lock($1) AS ours"""
+_HOLD = "SELECT pg_try_advisory_xact_lock($1) AS locked"
 
 _FIND = "SELECT day, after_spread, after_id FROM cadences WHERE program_id = $1"
 
-_KEEP = """INSERT INTO cadences (program_id, day, after_spread, after_id) VALUES ($1, $2, $3, $4)
+_SAVE = """INSERT INTO cadences (program_id, day, after_spread, after_id) VALUES ($1, $2, $3, $4)
 ON CONFLICT (program_id) DO UPDATE SET day = EXCLUDED.day, after_spread = EXCLUDED.after_spread,
 after_id = EXCLUDED.after_id"""
 
-_TURN = """SELECT spread, id FROM respondents
+_DUE = """SELECT spread, id FROM respondents
 WHERE spread >= $1 AND spread < $2 AND (spread, id) > ($3, $4) AND known_at IS NOT NULL
 ORDER BY spread, id LIMIT $5"""
 
 
 async def hold(session: AsyncSession, program_id: str) -> CadenceProgress | None:
-    """Take a program to the end of the transaction; None when another process has it."""
+    """Lock a program to the end of the transaction and load its progress; None if another process holds the lock."""
     (row,) = await db.fetch(session, _HOLD, db.lock_number("trigger", "cadence", program_id))
-    if not row["ours"]:
+    if not row["locked"]:
         return None
     rows = await db.fetch(session, _FIND, program_id)
     return CadenceProgress(**rows[0]) if rows else CadenceProgress()
 
 
-async def keep(session: AsyncSession, program_id: str, progress: CadenceProgress) -> None:
-    await db.fetch(session, _KEEP, program_id, progress.day, progress.after_spread, progress.after_id)
+async def save(session: AsyncSession, program_id: str, progress: CadenceProgress) -> None:
+    await db.fetch(session, _SAVE, program_id, progress.day, progress.after_spread, progress.after_id)
 
 
-async def whose_turn(
-    session: AsyncSession, turn: CadenceDay, *, after: CadenceProgress, limit: int
+async def due_respondents(
+    session: AsyncSession, day: CadenceDay, *, after: CadenceProgress, limit: int
 ) -> list[tuple[int, str]]:
-    """Find the next respondents of a turn, those we know something of: (spread, id), in that order."""
-    rows = await db.fetch(session, _TURN, turn.first, turn.last, after.after_spread, after.after_id, limit)
+    """Find the next respondents due on a day: (spread, id), in that order; those without customer data are left out."""
+    rows = await db.fetch(session, _DUE, day.first, day.last, after.after_spread, after.after_id, limit)
     return [(row["spread"], row["id"]) for row in rows]

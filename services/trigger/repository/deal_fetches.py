@@ -1,4 +1,4 @@
-"""What is still to be asked of a CRM whose webhooks carry only numbers; machine time."""
+"""The queue of deals to fetch from a CRM whose webhooks contain only ids; due times are machine time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.database import db
 
 @dataclass(frozen=True, slots=True)
 class DealFetch:
-    """A version is one notice: what is noticed while we ask is asked again."""
+    """One queued deal; each notice raises `version`, so that a deal which changes during its fetch is fetched again."""
 
     source: str
     ref: str
@@ -37,15 +37,15 @@ async def add(session: AsyncSession, source: str, ref: str) -> None:
 
 
 async def claim(session: AsyncSession, *, lease_s: float) -> DealFetch | None:
-    """Take what is due longest; it is due again after the lease, should we not come back."""
+    """Claim the deal that has been due longest; it is due again after the lease, unless `done` is called."""
     rows = await db.fetch(session, _CLAIM, lease_s)
     return DealFetch(**rows[0]) if rows else None
 
 
-async def put_off(session: AsyncSession, reread: DealFetch, *, seconds: float) -> None:
-    await db.fetch(session, _LATER, reread.source, reread.ref, reread.version, seconds)
+async def put_off(session: AsyncSession, fetch: DealFetch, *, seconds: float) -> None:
+    await db.fetch(session, _LATER, fetch.source, fetch.ref, fetch.version, seconds)
 
 
-async def done(session: AsyncSession, reread: DealFetch) -> None:
-    """Forget it, unless it was noticed again meanwhile."""
-    await db.fetch(session, _DONE, reread.source, reread.ref, reread.version)
+async def done(session: AsyncSession, fetch: DealFetch) -> None:
+    """Remove a deal from the queue, unless another notice came during its fetch."""
+    await db.fetch(session, _DONE, fetch.source, fetch.ref, fetch.version)

@@ -1,4 +1,4 @@
-"""Decisions: one for each event for ever, the permanent memory of what was already decided."""
+"""Decisions: one for each event, kept forever, so that a repeated event is recognized."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _JSON = msgspec.json.Encoder()
 
 _COLUMNS = tuple(column.name for column in models.decisions.columns)
 
-# the limit keeps PostgreSQL from reading the whole table where there are few rows yet
+# without the limit, PostgreSQL would scan the whole table while it is small
 _FIND = f"""SELECT d.* FROM unnest($1::text[], $2::text[]) AS wanted (source, event_id)
 CROSS JOIN LATERAL (SELECT {", ".join(_COLUMNS)} FROM decisions WHERE decisions.event_id = wanted.event_id
 AND decisions.source = wanted.source LIMIT 1) AS d"""  # noqa: S608 - column names only
@@ -50,7 +50,7 @@ async def add(session: AsyncSession, decisions: Sequence[StoredDecision]) -> Non
             d.invitation_id,
             _JSON.encode(d.trail).decode(),
         )
-        for d in sorted(decisions, key=_IN_ORDER)  # two batches must not wait for each other
+        for d in sorted(decisions, key=_IN_ORDER)  # in one order in every transaction, to avoid deadlocks
     ]
     await new_rows.add(session, "decisions", _COLUMNS, rows)
 

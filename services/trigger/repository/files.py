@@ -1,4 +1,4 @@
-"""How far each file was taken, by its digest: a second run goes on where the first one ended."""
+"""The progress of each file, by its digest: a second run continues where the first one ended."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from shared.database import db
 
 
 class Position(NamedTuple):
-    """Bytes and lines taken so far."""
+    """The bytes and lines done so far."""
 
     offset: int = 0
     line: int = 0
 
 
-_REACHED = "SELECT position, line FROM files WHERE digest = $1 AND mode = $2"
+_FIND = "SELECT position, line FROM files WHERE digest = $1 AND mode = $2"
 
-_NOTE = """INSERT INTO files (digest, mode, position, line) VALUES ($1, $2, $3, $4)
+_SAVE = """INSERT INTO files (digest, mode, position, line) VALUES ($1, $2, $3, $4)
 ON CONFLICT (digest, mode) DO UPDATE SET position = EXCLUDED.position, line = EXCLUDED.line"""
 
 
-async def reached(session: AsyncSession, digest: bytes, mode: str) -> Position:
-    rows = await db.fetch(session, _REACHED, digest, mode)
+async def find(session: AsyncSession, digest: bytes, mode: str) -> Position:
+    rows = await db.fetch(session, _FIND, digest, mode)
     return Position(rows[0]["position"], rows[0]["line"]) if rows else Position()
 
 
-async def note(session: AsyncSession, digest: bytes, mode: str, position: Position) -> None:
-    await db.fetch(session, _NOTE, digest, mode, *position)
+async def save(session: AsyncSession, digest: bytes, mode: str, position: Position) -> None:
+    await db.fetch(session, _SAVE, digest, mode, *position)

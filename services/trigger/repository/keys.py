@@ -1,4 +1,4 @@
-"""API keys, by digest; machine time."""
+"""API keys, stored as digests; times are machine time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _REVOKE = "UPDATE api_keys SET revoked_at = clock_timestamp() WHERE id = $1 AND 
 async def add(
     session: AsyncSession, name: str, *, digest: bytes, scopes: Collection[KeyScope], lasting: timedelta | None
 ) -> ApiKey:
-    """Keep a key that expires after so long; None is never."""
+    """Store a key that expires after `lasting`, None: never."""
     (row,) = await db.fetch(session, _ADD, uuid7(), name, digest, [str(scope) for scope in scopes], lasting)
     return _key(row)
 
@@ -43,7 +43,7 @@ async def every(session: AsyncSession) -> list[ApiKey]:
 
 
 async def revoke(session: AsyncSession, id_: UUID) -> bool:
-    """Say whether there was such a key, not revoked yet."""
+    """Revoke a key; return False if there is none or it was revoked before."""
     return bool(await db.fetch(session, _REVOKE, id_))
 
 

@@ -1,4 +1,4 @@
-"""Rows nobody has stored before, in bulk."""
+"""Bulk inserts of rows that another transaction may insert at the same time."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from shared.database import db
 
 
 class Raced(asyncpg.SerializationError):
-    """Another transaction stored one of these just now: roll back, try again, and see it."""
+    """Another transaction inserted one of these rows: roll back and try again, which will find it."""
 
 
 async def add(session: AsyncSession, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Store new rows; raises Raced."""
+    """Insert the rows; raises Raced."""
     try:
         await db.copy(session, table, columns, rows)
     except asyncpg.UniqueViolationError:
-        raise Raced(f"one of these {table} was stored meanwhile") from None
+        raise Raced(f"another transaction inserted one of these {table}") from None

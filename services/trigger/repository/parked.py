@@ -1,4 +1,4 @@
-"""Events of shops nobody could handle, as far as an erasure is concerned."""
+"""Deletes the parked events of erased respondents."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from shared.database import db
 from shared.messaging import parking
 
 
-async def forget(session: AsyncSession, respondents: Collection[str]) -> None:
-    """Forget what is parked of these; what is no JSON names nobody and goes after 30 days."""
+async def delete(session: AsyncSession, respondents: Collection[str]) -> None:
+    """Delete the parked events of these respondents; one that is not JSON cannot be matched and expires in 30 days."""
     if not respondents:
         return
     rows = await db.fetch(session, "SELECT id, body FROM parked WHERE topic = $1", CRM_EVENTS.name)
@@ -23,7 +23,7 @@ async def forget(session: AsyncSession, respondents: Collection[str]) -> None:
 
 
 def customer_of(body: bytes) -> str | None:
-    """Say whose event this is, whatever else is wrong with it; in binary mode the body is the customer's part."""
+    """Return the respondent's id from a body that may be invalid, else None; in binary mode the body is the data."""
     try:
         document: Any = msgspec.json.decode(body)
         return respondent_id(str(document.get("data", document)["customer"]["id"]))

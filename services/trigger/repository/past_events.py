@@ -1,4 +1,4 @@
-"""Past events as far as they were kept, to be decided again: what their orders said, and who is known now."""
+"""Loads past events and respondents for a simulation, as far as they are stored."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _KINDS = {
 
 
 async def events_since(session: AsyncSession, since: datetime) -> list[Event[TriggerPayload]]:
-    """Load the purchases, services, deliveries and reversals since then, oldest first."""
+    """Load the purchases, services, deliveries and reversals since a time, oldest first."""
     rows = await db.fetch(session, _EVENTS, since, list(_KINDS))
     return [_event(row) for row in rows]
 
@@ -42,25 +42,25 @@ async def events_since(session: AsyncSession, since: datetime) -> list[Event[Tri
 async def respondents_at(
     session: AsyncSession, since: datetime, events: list[Event[TriggerPayload]]
 ) -> Mapping[str, Respondent]:
-    """Load everybody, without what happened to them since then: addresses and consent are those of today."""
+    """Load all respondents without their purchases and contacts since a time; addresses and consent are today's."""
     bought = Counter(event.payload.key for event in events if event.type == "crm.purchase.completed")
     return {
         known.id: replace(
             known,
             purchases=max(known.purchases - bought[known.id], 0),
             last_contacts={
-                cause: {program: at for program, at in places.items() if at < since}
-                for cause, places in known.last_contacts.items()
+                cause: {program: at for program, at in by_program.items() if at < since}
+                for cause, by_program in known.last_contacts.items()
             },
         )
-        for known in await respondents.everybody(session)
+        for known in await respondents.load_all(session)
     }
 
 
 def _event(row: asyncpg.Record) -> Event[TriggerPayload]:
     model = BY_TYPE[row["type"]]
-    said: dict[str, Any] = row["details"] if row["type"].endswith(".completed") and row["details"] else {}
-    about = {_KINDS[row["type"]]: {"id": row["subject"]}, **said, "customer": {"id": row["respondent_id"]}}
-    payload = model.model_validate(about)
+    details: dict[str, Any] = row["details"] if row["type"].endswith(".completed") and row["details"] else {}
+    fields = {_KINDS[row["type"]]: {"id": row["subject"]}, **details, "customer": {"id": row["respondent_id"]}}
+    payload = model.model_validate(fields)
     assert isinstance(payload, CrmPayload)
     return Event(row["event_id"], row["source"], row["event_time"], payload)

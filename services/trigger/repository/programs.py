@@ -1,4 +1,4 @@
-"""Every version of every program."""
+"""Programs: every version of each is kept."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.database import db
 
 
 async def lock(session: AsyncSession) -> None:
-    """Let one transaction at a time apply programs."""
+    """Lock the programs to the end of the transaction, so that versions are numbered one by one."""
     await db.fetch(session, "SELECT pg_advisory_xact_lock($1)", db.lock_number("trigger", "programs"))
 
 

@@ -1,4 +1,4 @@
-"""Quota counters: a row for each program, quota, segment value and day."""
+"""Quota counters: one row per program, quota, segment value and day."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ON CONFLICT (program_id, name, value, day) DO UPDATE SET used = EXCLUDED.used"""
 
 
 async def hold(session: AsyncSession, programs: Collection[str], *, now: datetime) -> dict[QuotaKey, int]:
-    """Lock the counters of these programs to the end of the transaction, and load those of the days around now."""
+    """Lock the counters of these programs to the end of the transaction, and load those since yesterday."""
     if not programs:
         return {}
     await db.fetch(session, _LOCK, sorted(db.lock_number("trigger", "quotas", program) for program in programs))

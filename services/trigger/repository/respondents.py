@@ -1,4 +1,4 @@
-"""Respondents: one row each, locked before anything about them is read or published."""
+"""Respondents: the row of each is locked before anything about them is decided or published."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ AS new ({_COLUMNS}) WHERE respondents.id = new.id"""  # noqa: S608 - constants o
 
 
 async def lock(session: AsyncSession, ids: Collection[str]) -> dict[str, Respondent]:
-    """Lock those who are there, in sorted order so that two batches cannot wait for each other."""
+    """Lock and load the respondents that have rows, in one order in every transaction, to avoid deadlocks."""
     return {row["id"]: _respondent(row) for row in await db.fetch(session, _LOCK, sorted(ids))}
 
 
-async def everybody(session: AsyncSession) -> list[Respondent]:
+async def load_all(session: AsyncSession) -> list[Respondent]:
     rows = await db.fetch(session, f"SELECT {_SELECTED} FROM respondents")  # noqa: S608 - constants of this file
     return [_respondent(row) for row in rows]
 
 
 async def add(session: AsyncSession, respondents: Sequence[Respondent]) -> None:
-    """Store new ones; raises Raced."""
-    in_order = sorted(respondents, key=lambda respondent: respondent.id)  # two batches must not wait for each other
+    """Insert new respondents; raises Raced."""
+    in_order = sorted(respondents, key=lambda respondent: respondent.id)  # avoids deadlocks
     rows = [(*row, spread_of(row[0])) for row in _rows(in_order)]
     await new_rows.add(session, "respondents", (*_COLUMNS.split(", "), "spread"), rows)
 

@@ -1,4 +1,4 @@
-"""Who must not be contacted, as dispatcher and scoring say."""
+"""Suppressions: copies of those that dispatcher and scoring publish."""
 
 from __future__ import annotations
 

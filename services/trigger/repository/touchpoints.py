@@ -1,4 +1,4 @@
-"""Orders and services: which event decided them, and what became of their survey."""
+"""Touchpoints: the event each was decided by, and the state of its survey."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid
 $9::timestamptz[], $10::timestamptz[], $11::jsonb[]) AS new ({", ".join(_COLUMNS)})
 WHERE (t.respondent_id, t.kind, t.ref) = (new.respondent_id, new.kind, new.ref)"""  # noqa: S608 - constants of this file
 
-_SETTLE = """UPDATE touchpoints SET state = new.state
+_SET_STATES = """UPDATE touchpoints SET state = new.state
 FROM unnest($1::uuid[], $2::text[]) AS new (invitation_id, state)
 WHERE touchpoints.invitation_id = new.invitation_id AND touchpoints.state <> 'answered'"""
 
 _PROGRAMS = "SELECT invitation_id, program_id FROM touchpoints WHERE invitation_id = ANY($1::uuid[])"
 
-_FORGET = "UPDATE touchpoints SET details = NULL WHERE respondent_id = ANY($1::text[]) AND details IS NOT NULL"
+_DELETE_DETAILS = "UPDATE touchpoints SET details = NULL WHERE respondent_id = ANY($1::text[]) AND details IS NOT NULL"
 
 
 async def find(session: AsyncSession, keys: Collection[TouchpointKey]) -> dict[TouchpointKey, TouchpointRecord]:
@@ -59,7 +59,7 @@ async def find(session: AsyncSession, keys: Collection[TouchpointKey]) -> dict[T
 
 
 async def add(session: AsyncSession, touchpoints: Sequence[TouchpointRecord]) -> None:
-    """Store new ones; raises Raced."""
+    """Insert new touchpoints; raises Raced."""
     await new_rows.add(session, "touchpoints", _COLUMNS, _rows(touchpoints))
 
 
@@ -87,17 +87,17 @@ def _rows(touchpoints: Sequence[TouchpointRecord]) -> list[tuple[Any, ...]]:
     ]
 
 
-async def settle(session: AsyncSession, states: Mapping[UUID, TouchpointState]) -> None:
-    """Record what became of invitations; an answer is the last word."""
+async def set_states(session: AsyncSession, states: Mapping[UUID, TouchpointState]) -> None:
+    """Set the states of the surveys of these invitations; one that is answered stays answered."""
     if states:
-        await db.fetch(session, _SETTLE, list(states), list(states.values()))
+        await db.fetch(session, _SET_STATES, list(states), list(states.values()))
 
 
 async def programs_of(session: AsyncSession, invitations: Collection[UUID]) -> dict[UUID, str]:
-    """Name the program each of these invitations came from."""
+    """Return the program id of each of these invitations."""
     rows = await db.fetch(session, _PROGRAMS, list(invitations)) if invitations else []
     return {row["invitation_id"]: row["program_id"] for row in rows}
 
 
-async def forget_details(session: AsyncSession, respondents: Collection[str]) -> None:
-    await db.fetch(session, _FORGET, list(respondents))
+async def delete_details(session: AsyncSession, respondents: Collection[str]) -> None:
+    await db.fetch(session, _DELETE_DETAILS, list(respondents))

@@ -1,4 +1,4 @@
-"""Bitrix24 says only that a deal changed; what it is now is read by REST, outside every transaction.
+"""Bitrix24: its webhooks say only which deal changed, so the deal is fetched by REST, outside every transaction.
 
 Formats: apidocs.bitrix24.com, events onCrmDealAdd, onCrmDealUpdate and onCrmDealMoveToCategory, methods crm.deal.get
 and crm.contact.get over an incoming webhook.
@@ -27,11 +27,11 @@ from shared.web.problems import Unauthorized
 log = structlog.get_logger()
 
 _EVENTS = ("ONCRMDEALADD", "ONCRMDEALUPDATE", "ONCRMDEALMOVETOCATEGORY")
-LEASE_S = 60.0  # longer than to read a deal and its contact, and to decide
-WITHIN_S = 10.0
+LEASE_S = 60.0  # longer than fetching a deal and its contact and deciding takes
+TIMEOUT_S = 10.0
 IDLE_S = 0.5
-LONGEST_PAUSE_S = 3600.0
-GIVE_UP_AFTER = 100  # about four days
+MAX_BACKOFF_S = 3600.0
+MAX_ATTEMPTS = 100  # about four days
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,11 @@ class DealNotice:
 
 
 class FetchFailed(Exception):
-    """The CRM did not tell: try again later."""
+    """The CRM did not return the deal: try again later."""
 
 
 def read_notice(body: bytes, tokens: Sequence[str]) -> DealNotice | None:
-    """Read the form; None is an event of no interest. Raises Unauthorized."""
+    """Read the form of a webhook, None if it is not about a changed deal; raises Unauthorized if the token is wrong."""
     try:
         form = dict(parse_qsl(body.decode(), max_num_fields=200))
     except ValueError:
@@ -60,9 +60,9 @@ def read_notice(body: bytes, tokens: Sequence[str]) -> DealNotice | None:
 
 @dataclass(slots=True)
 class DealFetcher:
-    """Asks for what was noticed, one deal after another, and hands each to the door.
+    """Fetches the queued deals, one after another, and calls `decide` with each: (source, body, headers).
 
-    `decide` takes (source, body, headers). A deal that cannot be read is tried again for days, then given up.
+    A deal that cannot be fetched or decided is tried again with growing pauses, up to MAX_ATTEMPTS times.
     """
 
     sessions: Sessions
@@ -75,46 +75,46 @@ class DealFetcher:
             await client.close()
 
     async def tick(self) -> int:
-        """Ask for what is due longest; say how many deals that were. Its lease begins when it is its turn."""
+        """Fetch the deal that has been due longest; return the number of deals fetched, 0 or 1."""
         async with self.sessions.begin() as session:
-            reread = await deal_fetches.claim(session, lease_s=LEASE_S)
-        if reread is None:
+            fetch = await deal_fetches.claim(session, lease_s=LEASE_S)
+        if fetch is None:
             return 0
-        await self._perform(reread)
+        await self._perform(fetch)
         return 1
 
-    async def _perform(self, reread: DealFetch) -> None:
+    async def _perform(self, fetch: DealFetch) -> None:
         try:
             with isolated(
-                "deal", service=Service.TRIGGER, passing=(FetchFailed,), outages=True, ref=reread.ref
+                "deal", service=Service.TRIGGER, passing=(FetchFailed,), outages=True, ref=fetch.ref
             ) as guarded:
-                await self._read(reread)
+                await self._read(fetch)
         except FetchFailed as error:
-            await self._put_off(reread, str(error))
+            await self._put_off(fetch, str(error))
             return
         if guarded.error is not None:
-            await self._put_off(reread, type(guarded.error).__name__)
+            await self._put_off(fetch, type(guarded.error).__name__)
             return
         async with self.sessions.begin() as session:
-            await deal_fetches.done(session, reread)
+            await deal_fetches.done(session, fetch)
 
-    async def _read(self, reread: DealFetch) -> None:
-        if source := self.sources.get(reread.source):
-            found = await self._ask(source, reread.ref)
+    async def _read(self, fetch: DealFetch) -> None:
+        if source := self.sources.get(fetch.source):
+            found = await self._fetch(source, fetch.ref)
             await self.decide(source, json.dumps(found).encode(), {})
 
-    async def _put_off(self, reread: DealFetch, why: str) -> None:
-        given_up = reread.attempts >= GIVE_UP_AFTER
-        report = log.error if given_up else log.warning
-        report("reread.failed", source=reread.source, ref=reread.ref, attempts=reread.attempts, why=why)
+    async def _put_off(self, fetch: DealFetch, reason: str) -> None:
+        given_up = fetch.attempts >= MAX_ATTEMPTS
+        write = log.error if given_up else log.warning
+        write("deal_fetch.failed", source=fetch.source, ref=fetch.ref, attempts=fetch.attempts, reason=reason)
         async with self.sessions.begin() as session:
             if given_up:
-                await deal_fetches.done(session, reread)
+                await deal_fetches.done(session, fetch)
             else:
-                await deal_fetches.put_off(session, reread, seconds=min(2.0**reread.attempts, LONGEST_PAUSE_S))
+                await deal_fetches.put_off(session, fetch, seconds=min(2.0**fetch.attempts, MAX_BACKOFF_S))
 
-    async def _ask(self, source: Source, deal_id: str) -> dict[str, Any]:
-        """Read a deal and its contact; raises Unread."""
+    async def _fetch(self, source: Source, deal_id: str) -> dict[str, Any]:
+        """Fetch a deal and its contact; raises FetchFailed."""
         client = self._clients.get(source.id)
         if client is None:
             client = self._clients[source.id] = HttpClient(source.url, max_connections=2)
@@ -128,7 +128,7 @@ class DealFetcher:
 
 async def _call(client: HttpClient, method: str, id_: str) -> dict[str, Any]:
     try:
-        reply = await client.post_form(method, {"id": id_}, within_s=WITHIN_S)
+        reply = await client.post_form(method, {"id": id_}, within_s=TIMEOUT_S)
     except (NotSent, MaybeSent) as error:
         raise FetchFailed(type(error).__name__) from error
     found = reply.json().get("result")

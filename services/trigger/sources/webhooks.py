@@ -1,6 +1,6 @@
-"""`POST /v1/hooks/{source}`: webhooks of shops and CRMs, each checked by its signature.
+"""`POST /v1/hooks/{source}`: webhooks of shops and CRMs, verified by their signatures.
 
-Who is let in always gets 202, whatever becomes of the message: vendors switch off a webhook that fails. What cannot be
+A verified webhook is always answered with 202, because vendors disable webhooks that fail. A message that cannot be
 mapped is parked with the path that failed.
 """
 
@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from services.trigger.domain.sources.signatures import is_signed
 from services.trigger.domain.sources.source import Source, SourceKind
 from services.trigger.handlers.intake import EventIntake
-from services.trigger.handlers.mapped_events import EventWithoutCustomer, complete, from_source, read_mapped
+from services.trigger.handlers.mapped_events import EventWithoutCustomer, find_customer, from_source, read_mapped
 from services.trigger.repository import deal_fetches
 from services.trigger.sources.bitrix24 import DealNotice, read_notice
 from shared import metrics
@@ -37,15 +37,15 @@ from shared.web.problems import Conflict, NotFound, Unauthorized
 
 log = structlog.get_logger()
 
-_PING = re.compile(rb"webhook_id=\d{1,20}")  # WooCommerce asks whether anybody is there, unsigned, as a form
+_PING = re.compile(rb"webhook_id=\d{1,20}")  # WooCommerce tests the URL by an unsigned form
 
 
 class WebhookResult(StrEnum):
     DECIDED = "decided"
-    KNOWN = "known"  # its id was used before: the first message stands
+    KNOWN = "known"  # its id was used for another event, whose decision stays
     IGNORED = "ignored"
     PARKED = "parked"
-    QUEUED = "queued"  # the CRM is to be asked for the rest
+    QUEUED = "queued"  # the deal will be fetched from the CRM
     REFUSED = "refused"
 
 
@@ -62,39 +62,39 @@ class SourceWebhooks:
 
     def router(self) -> APIRouter:
         router = APIRouter(tags=["events"])
-
-        @router.post("/v1/hooks/{source}", status_code=HTTPStatus.ACCEPTED)
-        async def post_hook(source: str, request: Request) -> AcceptedWebhook:
-            """Take a webhook of a configured source."""
-            found = self.sources.get(source)
-            if found is None or not found.kind.is_webhook:
-                raise NotFound("No such source")
-            return AcceptedWebhook(result=await self._take(found, await request.body(), dict(request.headers)))
-
+        path = "/v1/hooks/{source}"
+        router.add_api_route(path, self.post_hook, methods=["POST"], status_code=HTTPStatus.ACCEPTED)
         return router
 
-    async def _take(self, source: Source, body: bytes, headers: Mapping[str, str]) -> WebhookResult:
+    async def post_hook(self, source: str, request: Request) -> AcceptedWebhook:
+        """Accept a webhook of a configured source."""
+        found = self.sources.get(source)
+        if found is None or not found.kind.is_webhook:
+            raise NotFound("No such source")
+        return AcceptedWebhook(result=await self._measured(found, await request.body(), dict(request.headers)))
+
+    async def _measured(self, source: Source, body: bytes, headers: Mapping[str, str]) -> WebhookResult:
         try:
-            result = await self._result(source, body, headers)
+            result = await self._handle(source, body, headers)
         except Unauthorized:
             metrics.HOOKS.labels(Service.TRIGGER, source.id, WebhookResult.REFUSED).inc()
             raise
         metrics.HOOKS.labels(Service.TRIGGER, source.id, result).inc()
         return result
 
-    async def _result(self, source: Source, body: bytes, headers: Mapping[str, str]) -> WebhookResult:
+    async def _handle(self, source: Source, body: bytes, headers: Mapping[str, str]) -> WebhookResult:
         if source.kind is SourceKind.BITRIX24:
-            return await self._note(source, read_notice(body, source.secrets))
+            return await self._queue(source, read_notice(body, source.secrets))
         if source.kind is SourceKind.WOOCOMMERCE and _PING.fullmatch(body):
             return WebhookResult.IGNORED
         if source.signature is None or not is_signed(
             body, headers, signature=source.signature, secrets=source.secrets, at=time.time()
         ):
-            raise Unauthorized("The signature is wrong", "It is made with another secret, or of another body.")
+            raise Unauthorized("The signature is wrong", "It was made with another secret or over another body.")
         return await self.decide(source, body, {name: headers[name] for name in headers if name.startswith("x-")})
 
-    async def _note(self, source: Source, notice: DealNotice | None) -> WebhookResult:
-        """Keep what is to be asked of the CRM; the notice itself says only its number."""
+    async def _queue(self, source: Source, notice: DealNotice | None) -> WebhookResult:
+        """Queue a deal to be fetched from the CRM, because the notice contains only its id."""
         if notice is None:
             return WebhookResult.IGNORED
         async with self.intake.sessions.begin() as session:
@@ -102,7 +102,7 @@ class SourceWebhooks:
         return WebhookResult.QUEUED
 
     async def decide(self, source: Source, body: bytes, headers: Mapping[str, str]) -> WebhookResult:
-        """Decide a message of a source, or park it."""
+        """Decide about a message of a source, or park it."""
         position = f"hooks/{source.id}/{hashlib.sha256(body).hexdigest()[:16]}"
         message = from_source(source, Message("", "", body, headers, position))
         passing, ids = (InvalidEvent, Conflict), {"source": source.id, "position": position}
@@ -127,7 +127,7 @@ class SourceWebhooks:
         if not isinstance(read, EventWithoutCustomer):
             return read
         async with self.intake.sessions() as session:
-            return await complete(session, read)
+            return await find_customer(session, read)
 
     async def _park(self, source: Source, message: Message, reason: str) -> None:
         async with self.intake.sessions.begin() as session:

@@ -133,7 +133,7 @@ class Deals(DealFetcher):
 
     found: Mapping[str, Any]
 
-    async def _ask(self, source: Source, deal_id: str) -> dict[str, Any]:
+    async def _fetch(self, source: Source, deal_id: str) -> dict[str, Any]:
         assert source is DEALS
         return {"deal": self.found[deal_id], "contact": BITRIX_CONTACT}
 

@@ -95,8 +95,8 @@ async def test_foreign_topic_is_mapped_and_what_fails_is_parked_with_its_path(
     async with installed.sessions() as session:
         parked = await parking.parked(session)
     assert sorted(row.reason for row in parked) == [
-        "body: Avro or Protobuf cannot be read, send JSON",
-        "body: Avro or Protobuf cannot be read, send JSON",
+        "body: Avro and Protobuf are not supported, send JSON",
+        "body: Avro and Protobuf are not supported, send JSON",
         "body: Input data was truncated",
         "body: an object is wanted",
         "customer.id: nothing is found at after.customer_id",
@@ -124,7 +124,7 @@ async def test_parked_message_is_replayed_by_a_mended_mapping(
     assert await count(installed, "decisions") == 1
     async with installed.sessions() as session:
         assert [one.reason for one in await parking.parked(session)][1:] == [
-            "earshot-source: there is no such source any more"
+            "earshot-source: this source is not configured any more"
         ]
 
 

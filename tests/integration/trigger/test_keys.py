@@ -26,7 +26,7 @@ OUTSIDE = {"x-forwarded-for": "203.0.113.9"}
 async def outside(
     installed: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[httpx.AsyncClient]:
-    monkeypatch.setattr(api_keys, "REMEMBERED_S", 0.0)
+    monkeypatch.setattr(api_keys, "CACHE_S", 0.0)
     settings = TriggerSettings(_env_file=None, staff_secret="staff", events_per_second=0.01)
     transport = httpx.ASGITransport(build_app(settings, installed, clock))
     async with httpx.AsyncClient(transport=transport, base_url="http://earshot.example", headers=OUTSIDE) as http:
@@ -53,7 +53,7 @@ async def test_key_opens_what_its_scopes_say_and_nothing_else(outside: httpx.Asy
     refused = await outside.get("/v1/decisions", headers=key)
     assert (refused.status_code, refused.json()["detail"]) == (
         403,
-        "decisions:read is wanted; its scopes are events:write.",
+        "This needs the scope decisions:read; its scopes are events:write.",
     )
     for path in ("/docs", "/metrics", "/v1/events/other"):
         assert (await outside.get(path, headers=key)).status_code == 403
