@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -182,14 +182,20 @@ _TRANSIENT = (
 )
 
 
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Go from an error to what caused it, and so on; the driver's error is below the one SQLAlchemy wraps it in."""
+    while error is not None:
+        yield error
+        error = getattr(error, "orig", None) or error.__cause__
+
+
 def is_transient(error: BaseException | None) -> bool:
     """Say whether the same transaction may succeed later, unchanged. A failed COMMIT may have committed."""
-    while error is not None:
-        if isinstance(error, asyncpg.DataError):
+    for each in causes(error):
+        if isinstance(each, asyncpg.DataError):
             return False  # an InterfaceError by inheritance, but the value is what is wrong
-        if isinstance(error, _TRANSIENT):
+        if isinstance(each, _TRANSIENT):
             return True
-        error = getattr(error, "orig", None) or error.__cause__
     return False
 
 

@@ -13,7 +13,7 @@ import structlog
 
 from shared import metrics
 from shared.contract.vocabulary import Service
-from shared.database.db import is_transient
+from shared.database.db import causes, is_transient
 
 log = structlog.get_logger()
 
@@ -71,20 +71,12 @@ async def bisect_failures(
     try:
         return [result for _, result in zip(items, await work(items), strict=True)]
     except Exception as error:
-        if is_transient(error) or _is_of_the_schema(error):
+        if is_transient(error) or any(isinstance(each, asyncpg.SyntaxOrAccessError) for each in causes(error)):
             raise
         if len(items) <= 1:
             return [error] * len(items)
     middle = len(items) // 2
     return [*await bisect_failures(items[:middle], work), *await bisect_failures(items[middle:], work)]
-
-
-def _is_of_the_schema(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, asyncpg.SyntaxOrAccessError):
-            return True
-        error = getattr(error, "orig", None) or error.__cause__
-    return False
 
 
 def storable(text: str) -> str:

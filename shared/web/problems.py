@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from shared.clock import ClockIsWrong
-from shared.database.db import is_transient
+from shared.database.db import causes, is_transient
 
 
 class Problem(Exception):
@@ -71,6 +71,9 @@ def problem_response(problem: Problem) -> JSONResponse:
     return JSONResponse(body, problem.status, problem.headers, media_type="application/problem+json")
 
 
+_UNSTORABLE = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
+
+
 def as_problem(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
@@ -79,7 +82,7 @@ def as_problem(error: Exception) -> Problem:
     if isinstance(error, RequestValidationError):
         places = [{"where": ".".join(map(str, e["loc"])), "what": e["msg"]} for e in error.errors()]
         return Unprocessable("The request is not as it should be", errors=places[:20])
-    if _is_unstorable(error):
+    if any(isinstance(each, _UNSTORABLE) for each in causes(error)):
         return Unprocessable("The request holds a character that cannot be stored")
     if is_transient(error):
         why = "The machine's clock is wrong." if isinstance(error, ClockIsWrong) else "The database does not answer."
@@ -94,11 +97,3 @@ def _with_status(error: Exception) -> Problem:
     problem = Problem(status.phrase, headers=headers)
     problem.status = status
     return problem
-
-
-def _is_unstorable(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, asyncpg.CharacterNotInRepertoireError | asyncpg.UntranslatableCharacterError):
-            return True
-        error = getattr(error, "orig", None) or error.__cause__
-    return False

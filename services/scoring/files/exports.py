@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +11,7 @@ import asyncpg
 
 from services.scoring.domain.dimensions import BucketKey
 from services.scoring.files import tables
-from services.scoring.files.tables import Cell, Format, Table
+from services.scoring.files.tables import Cell, Format, Sheet, Table
 from services.scoring.repository import listing
 from services.scoring.repository.listing import AnswerFilter
 from shared.database.db import Sessions
@@ -45,24 +45,11 @@ async def answers(sessions: Sessions, wanted: AnswerFilter, path: Path, *, kind:
         total = await listing.count_answers(session, wanted)
     columns = {name: _ANSWER_TYPES.get(name, str) for name in _ANSWER_COLUMNS}
     columns |= {SEGMENT + name: str for name in names}
-    rows = 0
+    pages = _pages(sessions, wanted, listing.answers, lambda row: row["answer_id"])
     with tables.opened(path, kind, Table("answers", columns)) as sheet:
-        async for page in _answer_pages(sessions, wanted):
-            sheet.write([_answer(row, names) for row in page])
-            rows += len(page)
-            progress(rows, max(total, rows))
-    return rows
-
-
-async def _answer_pages(sessions: Sessions, wanted: AnswerFilter) -> AsyncIterator[list[asyncpg.Record]]:
-    after = None
-    while True:
-        async with sessions.begin() as session:
-            page = await listing.answers(session, wanted, after=after, limit=PAGE)
-        if not page:
-            return
-        yield page
-        after = page[-1]["answer_id"]
+        return await _write(
+            sheet, pages, lambda row: _answer(row, names), lambda rows: progress(rows, max(total, rows))
+        )
 
 
 def _answer(row: asyncpg.Record, names: Sequence[str]) -> list[Cell]:
@@ -75,27 +62,42 @@ async def nps(sessions: Sessions, wanted: AnswerFilter, path: Path, *, kind: For
     async with sessions.begin() as session:
         total = await listing.count_nps_days(session, wanted)
     columns = {name: str if name in _NPS_TEXTS else int for name in [*_NPS_COLUMNS, *_SCORES]}
-    rows = 0
-    table = Table("nps", columns | {"day": date, "nps": float})
-    with tables.opened(path, kind, table) as sheet:
-        async for page in _nps_pages(sessions, wanted):
-            sheet.write([_figures(row) for row in page])
-            rows += len(page)
-            progress(rows, max(total, rows))
-    return rows
-
-
-async def _nps_pages(sessions: Sessions, wanted: AnswerFilter) -> AsyncIterator[list[asyncpg.Record]]:
-    after = None
-    while True:
-        async with sessions.begin() as session:
-            page = await listing.nps_days(session, wanted, after=after, limit=PAGE)
-        if not page:
-            return
-        yield page
-        after = BucketKey(*page[-1][:4])
+    pages = _pages(sessions, wanted, listing.nps_days, lambda row: BucketKey(*row[:4]))
+    with tables.opened(path, kind, Table("nps", columns | {"day": date, "nps": float})) as sheet:
+        return await _write(sheet, pages, _figures, lambda rows: progress(rows, max(total, rows)))
 
 
 def _figures(row: asyncpg.Record) -> list[Cell]:
     own = [float(row[name]) if isinstance(row[name], Decimal) else row[name] for name in _NPS_COLUMNS]
     return [*own, *row["by_score"]]
+
+
+async def _pages(
+    sessions: Sessions,
+    wanted: AnswerFilter,
+    read: Callable[..., Awaitable[list[asyncpg.Record]]],
+    key_of: Callable[[asyncpg.Record], object],
+) -> AsyncIterator[list[asyncpg.Record]]:
+    """Read page after page, each in a transaction of its own and behind the key of the last row before it."""
+    after = None
+    while True:
+        async with sessions.begin() as session:
+            page = await read(session, wanted, after=after, limit=PAGE)
+        if not page:
+            return
+        yield page
+        after = key_of(page[-1])
+
+
+async def _write(
+    sheet: Sheet,
+    pages: AsyncIterator[list[asyncpg.Record]],
+    cells_of: Callable[[asyncpg.Record], list[Cell]],
+    progress: Callable[[int], None],
+) -> int:
+    rows = 0
+    async for page in pages:
+        sheet.write([cells_of(row) for row in page])
+        rows += len(page)
+        progress(rows)
+    return rows
