@@ -1,4 +1,4 @@
-"""Providers at the network edge: real loopback servers that remember what they took and misbehave when told to."""
+"""Fake providers: loopback servers that record what they receive and misbehave when told to."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ class Gateway:
     )
     swallowing: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def hear(self, request: Request) -> Response:
+    async def respond(self, request: Request) -> Response:
         body = await request.body()
         form = dict(parse_qsl(body.decode())) if b"{" not in body[:1] else {}
         self.paths.append(f"{request.method} {request.url.path}")
@@ -209,7 +209,7 @@ class _Server(uvicorn.Server):
 @contextlib.asynccontextmanager
 async def gateway() -> AsyncIterator[Gateway]:
     fake = Gateway()
-    app = Starlette(routes=[Route("/{path:path}", fake.hear, methods=["GET", "POST", "PUT"])])
+    app = Starlette(routes=[Route("/{path:path}", fake.respond, methods=["GET", "POST", "PUT"])])
     config = uvicorn.Config(app, port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
     server = _Server(config)
     serving = asyncio.create_task(server.serve())
@@ -227,10 +227,10 @@ async def gateway() -> AsyncIterator[Gateway]:
 
 @dataclass
 class Imap:
-    """An IMAP mailbox of letters by uid. Speaks as much of RFC 3501 as a reader of bounces needs."""
+    """An IMAP mailbox of mails by uid, with the commands that the reader of bounces uses (RFC 3501)."""
 
     port: int = 0
-    letters: dict[int, bytes] = field(default_factory=dict)
+    mails: dict[int, bytes] = field(default_factory=dict)
     seen: set[int] = field(default_factory=set)
     commands: list[str] = field(default_factory=list)
     password: str = "secret"
@@ -254,12 +254,12 @@ class Imap:
         if words[0] == "CAPABILITY":
             yield b"* CAPABILITY IMAP4rev1\r\n"
         elif words[0] == "SELECT":
-            yield f"* {len(self.letters)} EXISTS\r\n".encode()
+            yield f"* {len(self.mails)} EXISTS\r\n".encode()
         elif words[:2] == ["UID", "SEARCH"]:
-            yield f"* SEARCH {' '.join(str(uid) for uid in sorted(self.letters.keys() - self.seen))}\r\n".encode()
+            yield f"* SEARCH {' '.join(str(uid) for uid in sorted(self.mails.keys() - self.seen))}\r\n".encode()
         elif words[:2] == ["UID", "FETCH"]:
             for number, uid in enumerate(map(int, words[2].split(",")), 1):
-                content = self.letters[uid]
+                content = self.mails[uid]
                 yield f"* {number} FETCH (UID {uid} BODY[]<0> {{{len(content)}}}\r\n".encode() + content + b")\r\n"
         elif words[:2] == ["UID", "STORE"]:
             self.seen |= set(map(int, words[2].split(",")))

@@ -1,4 +1,4 @@
-"""What dispatcher serves as JSON. No contact address in clear."""
+"""Schemas of the JSON API; contact addresses are masked."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class StepHistory(BaseModel):
 
 
 class InvitationHistory(BaseModel):
-    """Everything that happened to an invitation, in order; times are those where the respondent is."""
+    """Steps and attempts in order; times are in the respondent's time zone."""
 
     id: UUID
     respondent_id: str
@@ -104,7 +104,7 @@ class InvitationList(BaseModel):
 
 
 class LinkRequest(BaseModel):
-    """An invitation, or the customer whose newest open one is meant; `step` says where the answer came from."""
+    """Either an invitation, or a customer whose newest open one is meant; `step` is recorded with the answer."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -113,9 +113,9 @@ class LinkRequest(BaseModel):
     step: Annotated[int, Field(strict=True, ge=0, le=100)] = 0
 
     @model_validator(mode="after")
-    def _names_one(self) -> Self:
+    def _check_target(self) -> Self:
         if (self.invitation_id is None) is (self.customer is None):
-            raise ValueError("either invitation_id or customer is wanted")
+            raise ValueError("give either invitation_id or customer")
         return self
 
 
@@ -126,7 +126,7 @@ class LinkResponse(BaseModel):
 
 
 class Suppressed(BaseModel):
-    """`channel` and `program` null mean all; `until` null means for ever."""
+    """`channel` and `program` null mean all; `until` null means no end."""
 
     id: UUID
     respondent_id: str
@@ -150,16 +150,16 @@ def invitation_history(
     invitation: asyncpg.Record, steps: Sequence[asyncpg.Record], attempts: Sequence[asyncpg.Record]
 ) -> InvitationHistory:
     request = SurveyRequested.model_validate_json(invitation["request"])
-    there = partial(_local, zone=time_zone(request.time_zone))
+    local = partial(_local_times, zone=time_zone(request.time_zone))
     by_step: dict[int, list[AttemptHistory]] = {}
     for row in attempts:
         attempt = AttemptHistory(
-            attempt_id=row["id"], number=row["try"], **there({name: row[name] for name in _ATTEMPT})
+            attempt_id=row["id"], number=row["try"], **local({name: row[name] for name in _ATTEMPT})
         )
         by_step.setdefault(row["step"], []).append(attempt)
     return InvitationHistory(
-        **there({name: invitation[name] for name in _INVITATION}),
-        **there({"send_at": request.send_at}),
+        **local({name: invitation[name] for name in _INVITATION}),
+        **local({"send_at": request.send_at}),
         respondent_id=masked(invitation["respondent_id"]) or "",
         customer_id=masked(request.customer_id) or "",
         program=request.program,
@@ -168,12 +168,12 @@ def invitation_history(
         time_zone=request.time_zone,
         contact=Contact(email=masked(request.contact.email), phone=masked(request.contact.phone)),
         consent=request.consent,
-        steps=[StepHistory(**there(dict(row)), attempts=by_step.get(row["step"], [])) for row in steps],
+        steps=[StepHistory(**local(dict(row)), attempts=by_step.get(row["step"], [])) for row in steps],
     )
 
 
-def _local(row: Mapping[str, Any], *, zone: ZoneInfo) -> dict[str, Any]:
-    """Turn every time of a row to the clock of a place."""
+def _local_times(row: Mapping[str, Any], *, zone: ZoneInfo) -> dict[str, Any]:
+    """Convert every time of a row to a time zone."""
     return {name: value.astimezone(zone) if isinstance(value, datetime) else value for name, value in row.items()}
 
 
@@ -182,7 +182,7 @@ _ATTEMPT = ("revision", "provider", "state", "reason", "provider_message_id", "a
 
 
 def masked(value: str | None) -> str | None:
-    """Show enough of an address to recognise it: `a***@example.com`, `+7***12`; what is no address stays."""
+    """Mask an address so that it can still be recognised: `a***@example.com`, `+7***12`; other values stay."""
     if not value:
         return None
     name, at, domain = value.rpartition("@")

@@ -1,4 +1,4 @@
-"""Settings of dispatcher; `wiring.py` opens what they describe."""
+"""Settings of dispatcher."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _COUNTRY = re.compile(r"[A-Z]{2}|\*")
 
 
 class DispatcherSettings(Settings):
-    send: SendMode = SendMode.MAILBOX  # nothing leaves the machine
-    send_allowlist: Annotated[tuple[str, ...], NoDecode] = ()  # mail domains and phone numbers, commas between them
+    send: SendMode = SendMode.MAILBOX  # messages are kept here, nothing is sent
+    send_allowlist: Annotated[tuple[str, ...], NoDecode] = ()  # mail domains and phone numbers, separated by commas
     send_daily_ceiling: Annotated[int, Field(ge=0)] = 1000  # per account and UTC day, in live mode
     contact_caps: Annotated[tuple[ContactCap, ...], NoDecode] = ()  # such as: 4 in 30 days, sms 1 in 7 days
     mail_from: str = "Earshot <survey@localhost>"
     mail_texts: Path | None = None  # YAML: texts and senders per brand, locale and template
     smtp_url: SecretStr = SecretStr("")  # smtp://, smtp+starttls:// or smtps://[user:password@]host[:port]
     smtp_connections: Annotated[int, Field(ge=1, le=50)] = 4
-    smtp_accounts: tuple[SmtpAccountSettings, ...] = ()  # several, as JSON; beside the one of smtp_url
+    smtp_accounts: tuple[SmtpAccountSettings, ...] = ()  # more accounts beside the one of smtp_url, as JSON
     smtp_ca_file: Path | None = None
-    provider_patience_hours: Annotated[float, Field(gt=0)] = 6  # then steps spend their tries on one that is away
+    provider_patience_hours: Annotated[float, Field(gt=0)] = 6  # away longer: each failure counts as a try
     twilio_url: str = "https://api.twilio.com"
     twilio_account_sid: str = ""
     twilio_auth_token: SecretStr = SecretStr("")
@@ -45,22 +45,22 @@ class DispatcherSettings(Settings):
     smsc_password: SecretStr = SecretStr("")
     smsc_sender: str = ""
     smsc_secret: SecretStr = SecretStr("")  # signs the callbacks
-    sms_gateway: SecretStr = SecretStr("")  # any other gateway, described in JSON: docs/providers/generic-sms.md
+    sms_gateway: SecretStr = SecretStr("")  # any other gateway, as JSON: docs/providers/generic-sms.md
     sms_gateway_secret: SecretStr = SecretStr("")  # signs its receipts
     sms_routes: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)  # RU:smsc,*:twilio
     sms_country_ceilings: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)  # RU:500,*:0, a UTC day
     postmark_hook: SecretStr = SecretStr("")  # user:password, as in the address Postmark calls
-    ses_topics: Annotated[tuple[str, ...], NoDecode] = ()  # ARNs of the SNS topics that are listened to
-    imap_url: SecretStr = SecretStr("")  # where bounces come back to: imaps://user:password@host[:port][/folder]
+    ses_topics: Annotated[tuple[str, ...], NoDecode] = ()  # ARNs of the accepted SNS topics
+    imap_url: SecretStr = SecretStr("")  # the mailbox of bounces: imaps://user:password@host[:port][/folder]
     bitrix24_url: SecretStr = SecretStr("")  # an incoming webhook: https://portal.bitrix24.ru/rest/1/code
-    bitrix24_responsible: Annotated[int, Field(ge=1)] = 1  # the user who gets the calls
+    bitrix24_responsible: Annotated[int, Field(ge=1)] = 1  # the user to whom calls are assigned
     bitrix24_token: SecretStr = SecretStr("")  # the outgoing webhook's application token
     desk_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known['scoring_port']}/desk")
-    hooks_url: str = ""  # how providers reach dispatcher, https://…; empty: they are not asked to call
+    hooks_url: str = ""  # where providers reach dispatcher, https://…; empty: no callbacks
 
     @field_validator("send_allowlist", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
+    def _parse_allowlist(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         entries = (entry.strip().removeprefix("@") for entry in value.split(","))
@@ -68,51 +68,83 @@ class DispatcherSettings(Settings):
 
     @field_validator("ses_topics", mode="before")
     @classmethod
-    def _topics(cls, value: object) -> object:
+    def _parse_topics(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
     @field_validator("sms_routes", "sms_country_ceilings", mode="before")
     @classmethod
-    def _by_country(cls, value: object) -> object:
-        """Read `RU:smsc,*:twilio`: two letters of a country, `*` for all others."""
+    def _parse_countries(cls, value: object) -> object:
+        """Parse `RU:smsc,*:twilio`: a country of two letters, or `*` for all others."""
         if not isinstance(value, str):
             return value
         pairs = [entry.strip().partition(":") for entry in value.split(",") if entry.strip()]
         if not all(_COUNTRY.fullmatch(country) and what.strip() for country, _, what in pairs):
-            raise ValueError("XX:… pairs are wanted, with commas between them and * for every other country")
+            raise ValueError("must be XX:… pairs, separated by commas, with * for every other country")
         return {country: what.strip() for country, _, what in pairs}
 
     @field_validator("imap_url")
     @classmethod
-    def _is_imap(cls, value: SecretStr) -> SecretStr:
+    def _check_imap(cls, value: SecretStr) -> SecretStr:
         if value.get_secret_value():
             BounceMailbox.from_url(value.get_secret_value())
         return value
+
+    @field_validator("sms_gateway")
+    @classmethod
+    def _check_gateway(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value():
+            GatewayDescription.model_validate_json(value.get_secret_value())
+        return value
+
+    @field_validator("contact_caps", mode="before")
+    @classmethod
+    def _parse_caps(cls, value: object) -> object:
+        return caps.read_caps(value) if isinstance(value, str) else value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _check_sender(cls, value: str) -> str:
+        envelope_sender(value)
+        return value
+
+    @field_validator("mail_texts")
+    @classmethod
+    def _check_mail_texts(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            read_styles(value)
+        return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _check_smtp(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value():
+            SmtpServer.from_url(value.get_secret_value())
+        return value
+
+    @field_validator("smtp_accounts")
+    @classmethod
+    def _check_names(cls, accounts: tuple[SmtpAccountSettings, ...]) -> tuple[SmtpAccountSettings, ...]:
+        names = [account.name for account in accounts]
+        if len({*names, "smtp"}) <= len(names):
+            raise ValueError("every account needs its own name, and not smtp: that is EARSHOT_SMTP_URL")
+        return accounts
+
+    @model_validator(mode="after")
+    def _check_routes(self) -> Self:
+        configured = self.sms_gateways
+        if unknown := set(self.sms_routes.values()) - configured:
+            raise ValueError(f"EARSHOT_SMS_ROUTES names {', '.join(sorted(unknown))}, which is not configured")
+        if len(configured) > 1 and not self.sms_routes:
+            raise ValueError("several SMS gateways are configured: set EARSHOT_SMS_ROUTES")
+        return self
 
     @property
     def bounce_mailbox(self) -> BounceMailbox | None:
         url = self.imap_url.get_secret_value()
         return BounceMailbox.from_url(url) if url and self.send is not SendMode.MAILBOX else None
 
-    @field_validator("sms_gateway")
-    @classmethod
-    def _is_described(cls, value: SecretStr) -> SecretStr:
-        if value.get_secret_value():
-            GatewayDescription.model_validate_json(value.get_secret_value())
-        return value
-
-    @model_validator(mode="after")
-    def _routes_lead_somewhere(self) -> Self:
-        configured = self.sms_gateways
-        if unknown := set(self.sms_routes.values()) - configured:
-            raise ValueError(f"EARSHOT_SMS_ROUTES names {', '.join(sorted(unknown))}, which is not configured")
-        if len(configured) > 1 and not self.sms_routes:
-            raise ValueError("several SMS gateways are configured: say in EARSHOT_SMS_ROUTES which serves what")
-        return self
-
     @property
     def sms_gateways(self) -> set[str]:
-        """The names of the gateways that are configured."""
         return {
             name
             for name, is_set in {
@@ -122,31 +154,6 @@ class DispatcherSettings(Settings):
             }.items()
             if is_set
         }
-
-    @field_validator("contact_caps", mode="before")
-    @classmethod
-    def _read_caps(cls, value: object) -> object:
-        return caps.read_caps(value) if isinstance(value, str) else value
-
-    @field_validator("mail_from")
-    @classmethod
-    def _has_address(cls, value: str) -> str:
-        envelope_sender(value)
-        return value
-
-    @field_validator("mail_texts")
-    @classmethod
-    def _can_be_read(cls, value: Path | None) -> Path | None:
-        if value is not None:
-            read_styles(value)
-        return value
-
-    @field_validator("smtp_url")
-    @classmethod
-    def _is_smtp(cls, value: SecretStr) -> SecretStr:
-        if value.get_secret_value():
-            SmtpServer.from_url(value.get_secret_value())
-        return value
 
     @property
     def send_policy(self) -> SendPolicy:
@@ -169,20 +176,12 @@ class DispatcherSettings(Settings):
             styles=self.styles,
         )
 
-    @field_validator("smtp_accounts")
-    @classmethod
-    def _have_names_of_their_own(cls, accounts: tuple[SmtpAccountSettings, ...]) -> tuple[SmtpAccountSettings, ...]:
-        names = [account.name for account in accounts]
-        if len({*names, "smtp"}) <= len(names):
-            raise ValueError("every account wants a name of its own, and smtp is that of EARSHOT_SMTP_URL")
-        return accounts
-
     @property
     def mail_accounts(self) -> list[SmtpAccountSettings]:
         if not self.smtp_url.get_secret_value():
             return list(self.smtp_accounts)
-        one = SmtpAccountSettings(name="smtp", url=self.smtp_url, connections=self.smtp_connections)
-        return [one, *self.smtp_accounts]
+        default = SmtpAccountSettings(name="smtp", url=self.smtp_url, connections=self.smtp_connections)
+        return [default, *self.smtp_accounts]
 
     @property
     def gateway_description(self) -> GatewayDescription:

@@ -1,4 +1,4 @@
-"""Mail accounts and texts, as their settings are written."""
+"""Settings of mail accounts (JSON) and of mail texts (YAML)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from services.dispatcher.messages.styles import Style, unknown_placeholders
 
 
 class WarmUp(BaseModel):
-    """A new account sends `first_day` messages on the day `since`, and `growth` times as many each day after."""
+    """The daily limit of a new account: `first_day` mails on the day `since`, `growth` times as many each day after."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -35,7 +35,7 @@ class WarmUp(BaseModel):
 
 
 class SmtpAccountSettings(BaseModel):
-    """One SMTP account; limits are for it alone, `per_domain` for each recipient's domain, `*` for those not named."""
+    """An SMTP account and its limits; `per_domain` is mails a second by recipient domain, `*` for all others."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -50,7 +50,7 @@ class SmtpAccountSettings(BaseModel):
 
     @field_validator("url")
     @classmethod
-    def _is_smtp(cls, value: SecretStr) -> SecretStr:
+    def _check_smtp(cls, value: SecretStr) -> SecretStr:
         SmtpServer.from_url(value.get_secret_value())
         return value
 
@@ -60,7 +60,7 @@ class SmtpAccountSettings(BaseModel):
 
 
 class MailStyle(BaseModel):
-    """Texts of one's own for mails: of a brand, in a language, of a template; what is left out holds for all."""
+    """Texts that replace ours in mails of a brand, locale and template; one that is left out means any."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -78,7 +78,7 @@ class MailStyle(BaseModel):
     privacy: str | None = None
 
     @model_validator(mode="after")
-    def _means_something(self) -> Self:
+    def _check_texts(self) -> Self:
         if self.sender:
             envelope_sender(self.sender)
         for name, text in self.texts.items():
@@ -92,5 +92,5 @@ class MailStyle(BaseModel):
 
 
 def read_styles(path: Path) -> tuple[Style, ...]:
-    written = TypeAdapter(list[MailStyle]).validate_python(yaml.safe_load(path.read_text()) or [])
-    return tuple(Style(each.brand, each.locale, each.template, each.sender, each.texts) for each in written)
+    styles = TypeAdapter(list[MailStyle]).validate_python(yaml.safe_load(path.read_text()) or [])
+    return tuple(Style(each.brand, each.locale, each.template, each.sender, each.texts) for each in styles)

@@ -1,4 +1,4 @@
-"""Mails that come back, in the shapes of several mail servers: `mails/*.eml`, damaged by chance."""
+"""Bounces in the formats of several mail servers (`mails/*.eml`), and damaged ones."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 
 from tests.corpora import damaged
 
-REPORTS = ("postfix", "exim", "exchange", "gmail", "yandex")  # each says that a mail of ours failed
+REPORTS = ("postfix", "exim", "exchange", "gmail", "yandex")  # reports of a failed mail
 OTHERS = ("delayed", "read", "abuse", "qmail", "vacation", "forwarded")
 _TEXTS = {path.stem: path.read_text(encoding="utf-8") for path in (Path(__file__).parent / "mails").glob("*.eml")}
 
 
 def mail(shape: str, reference: str, *, own: int = 0) -> bytes:
-    """Make a mail about a message of ours; `own` makes it another one than those before."""
+    """Make a mail about a message of ours; `own` makes it differ from the others."""
     return _TEXTS[shape].replace("{reference}", reference).replace("{own}", str(own)).replace("\n", "\r\n").encode()
 
 
 def broken(reference: str, chance: random.Random) -> bytes:
-    """Make a mail and damage it: nested too deeply, with foreign headers, charsets, encodings, or byte by byte."""
+    """Make a mail and damage it: deep nesting, invalid headers, charsets, encodings, or changed bytes."""
     text = mail(chance.choice(REPORTS + OTHERS), reference, own=chance.randrange(10**9))
     match chance.randrange(8):
         case 0:

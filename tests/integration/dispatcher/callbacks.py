@@ -1,4 +1,4 @@
-"""What providers post, as each signs it: as it should be, or damaged before it was signed, or after."""
+"""Callbacks as each provider signs them: valid, damaged before signing, or damaged after."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Callback:
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 BASIC = {"authorization": "Basic " + base64.b64encode(b"postmark:pass").decode()}
 
-# other providers' callbacks, as a described gateway may post them, or a door that was set up for another
+# callbacks of other providers, as an unknown gateway may post them, or to the wrong webhook
 OTHERS: tuple[Any, ...] = (
     {
         "message_uuid": "aaaaaaaa-bbbb",
@@ -68,7 +68,7 @@ def of_twilio(reference: str, chance: random.Random | None) -> Callback:
     return Callback(path, body, {**FORM, "x-twilio-signature": twilio.signature(SECRET, PUBLIC + path, fields)})
 
 
-def of_sms_c(reference: str, chance: random.Random | None) -> Callback:
+def of_smsc_(reference: str, chance: random.Random | None) -> Callback:
     number = str(int(hashlib.sha256(reference.encode()).hexdigest()[:7], 16))
     form, names = {"id": number, "phone": "79161234567", "status": "1", "time": "1"}, ("id", "phone", "status")
     if chance:
@@ -79,7 +79,7 @@ def of_sms_c(reference: str, chance: random.Random | None) -> Callback:
 
 
 def of_gateway(reference: str, chance: random.Random | None) -> Callback:
-    """A batch: one item as it should be, among others."""
+    """A batch with one valid item among others."""
     good = {"dlr": {"status": "DELIVRD", "ref": reference}}
     if chance is None:
         others: list[Any] = [{"dlr": {"status": "DELIVRD"}, "from": "\ud800", "text": "stop"}, None, [], {"dlr": 7}]
@@ -116,7 +116,7 @@ def of_bitrix24(_reference: str, chance: random.Random | None) -> Callback:
 
 PROVIDERS: Mapping[str, Callable[[str, random.Random | None], Callback]] = {
     "twilio": of_twilio,
-    "smsc": of_sms_c,
+    "smsc": of_smsc_,
     "gateway": of_gateway,
     "postmark": of_postmark_,
     "ses": of_ses,
@@ -125,7 +125,7 @@ PROVIDERS: Mapping[str, Callable[[str, random.Random | None], Callback]] = {
 
 
 def broken(reference: str, chance: random.Random) -> Callback:
-    """Make a callback and damage it: what is said, or what is sent, or what is in the headers."""
+    """Make a callback and damage its content, its body or its headers."""
     made = chance.choice(list(PROVIDERS.values()))(reference, chance)
     if chance.random() < 0.1:
         return Callback(made.path, damaged(made.body, chance), made.headers)

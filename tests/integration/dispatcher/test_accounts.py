@@ -1,4 +1,4 @@
-"""Several mail accounts: their shares and limits, one that goes away and comes back, TLS and passwords."""
+"""Several mail accounts: weights, limits, an outage of a server, TLS and passwords."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ManualMonotonic:
         return self.seconds
 
 
-def port_nobody_has() -> int:
+def unused_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port: int = closed.getsockname()[1]
     return port
@@ -55,7 +55,7 @@ def results(dispositions: list[Disposition]) -> list[SendResult]:
     return [each.result for each in dispositions]
 
 
-async def test_nothing_begins_after_the_stop() -> None:
+async def test_no_message_is_started_after_the_stop() -> None:
     stop, messages = asyncio.Event(), [mail(f"r{number}@example.com") for number in range(3)]
     async with smtp_sink() as sink:
         sink.on_data = stop.set
@@ -65,7 +65,7 @@ async def test_nothing_begins_after_the_stop() -> None:
     assert results(found) == [SendResult.SENT, SendResult.NOT_STARTED, SendResult.NOT_STARTED]
 
 
-async def test_stop_ends_the_wait_for_a_turn() -> None:
+async def test_stop_ends_the_wait_for_the_rate_limit() -> None:
     stop = asyncio.Event()
     async with smtp_sink() as sink:
         sink.on_data = stop.set
@@ -79,9 +79,9 @@ async def test_stop_ends_the_wait_for_a_turn() -> None:
 # --- a provider that is away
 
 
-async def test_provider_away_for_fifteen_minutes_spends_no_try_and_loses_no_mail(chain: Chain) -> None:
+async def test_provider_away_for_fifteen_minutes_costs_no_try_and_no_mail(chain: Chain) -> None:
     await chain.take(*(request(f"r{number}") for number in range(30)))
-    port, watch = port_nobody_has(), ManualMonotonic()
+    port, watch = unused_port(), ManualMonotonic()
     sender = account(port, breaker=Breaker(monotonic=watch))
     lane = chain.lane(EMAIL, sender)
     for minute in range(15):
@@ -101,9 +101,9 @@ async def test_provider_away_for_fifteen_minutes_spends_no_try_and_loses_no_mail
     assert await chain.rows("SELECT DISTINCT state, tries FROM steps WHERE step = 1") == [{"state": "sent", "tries": 1}]
 
 
-async def test_account_rests_after_three_failures_and_then_asks_with_one_message() -> None:
+async def test_account_rests_after_three_failures_and_then_tries_one_message() -> None:
     watch = ManualMonotonic()
-    sender = account(port_nobody_has(), breaker=Breaker(monotonic=watch))
+    sender = account(unused_port(), breaker=Breaker(monotonic=watch))
     found = await sender.send_all([mail() for _ in range(10)], within_s=10)
     assert Counter(results(found)) == {SendResult.UNAVAILABLE: 3, SendResult.NOT_STARTED: 7}
     assert sender.free_slots == 0
@@ -113,11 +113,11 @@ async def test_account_rests_after_three_failures_and_then_asks_with_one_message
     assert sender.free_slots == 0
 
 
-async def test_provider_away_for_hours_has_its_steps_spend_their_tries(chain: Chain) -> None:
+async def test_each_failure_of_a_provider_away_for_hours_counts_as_a_try(chain: Chain) -> None:
     asked = request()
     await chain.take(asked)
     watch = ManualMonotonic()
-    lane = chain.lane(EMAIL, account(port_nobody_has(), breaker=Breaker(monotonic=watch, patience_s=3600)))
+    lane = chain.lane(EMAIL, account(unused_port(), breaker=Breaker(monotonic=watch, patience_s=3600)))
     for minute in range(0, 100, 10):
         chain.clock.moment = NOW + timedelta(minutes=minute)
         watch.seconds += 600
@@ -131,7 +131,7 @@ async def test_provider_away_for_hours_has_its_steps_spend_their_tries(chain: Ch
 
 
 async def test_server_that_is_back_after_hours_gets_the_mail_at_once() -> None:
-    port, watch = port_nobody_has(), ManualMonotonic()
+    port, watch = unused_port(), ManualMonotonic()
     sender = account(port, breaker=Breaker(monotonic=watch, patience_s=60))
     await sender.send_all([mail() for _ in range(3)], within_s=10)
     watch.seconds += 61
@@ -168,8 +168,8 @@ def lanes(chain: Chain, *accounts: RememberingAccount, **weights: int) -> list[C
     ]
 
 
-def trickle(rota: AccountBalancer, accounts: list[RememberingAccount], *, messages: int) -> Counter[str]:
-    """Hand out messages one at a time: each account asks in turn, and the first that may take it does."""
+def one_at_a_time(rota: AccountBalancer, accounts: list[RememberingAccount], *, messages: int) -> Counter[str]:
+    """Hand out messages one at a time: the accounts ask in turn, and the first that may take it gets it."""
     taken: Counter[str] = Counter()
     while taken.total() < messages:
         for account in accounts:
@@ -180,24 +180,24 @@ def trickle(rota: AccountBalancer, accounts: list[RememberingAccount], *, messag
     return taken
 
 
-def test_accounts_share_a_trickle_by_weight() -> None:
+def test_accounts_share_single_messages_by_weight() -> None:
     accounts = [RememberingAccount("main"), RememberingAccount("spare")]
-    taken = trickle(AccountBalancer(accounts, weights={"main": 3}), accounts, messages=1000)
+    taken = one_at_a_time(AccountBalancer(accounts, weights={"main": 3}), accounts, messages=1000)
     assert 720 <= taken["main"] <= 780
 
 
-async def test_others_take_over_from_an_account_that_is_away_and_leave_it_no_debt(chain: Chain) -> None:
+async def test_others_take_over_from_an_account_that_is_away_and_it_catches_up_nothing_later(chain: Chain) -> None:
     main, spare = RememberingAccount("main", free_slots=0), RememberingAccount("spare")
     both = lanes(chain, main, spare)
     await chain.take(*(request(f"r{number}") for number in range(100)))
     await chain.tick_idle(both)
     assert (len(main.taken), len(spare.taken)) == (0, 100)
     main.free_slots = 100
-    taken = trickle(both[0].rota, [spare, main], messages=400)
+    taken = one_at_a_time(both[0].rota, [spare, main], messages=400)
     assert abs(taken["main"] - taken["spare"]) <= 41
 
 
-async def test_account_that_is_slow_holds_up_no_other(chain: Chain) -> None:
+async def test_slow_account_delays_no_other(chain: Chain) -> None:
     going, go_on = asyncio.Event(), asyncio.Event()
 
     async def stall() -> None:
@@ -219,7 +219,7 @@ async def test_account_that_is_slow_holds_up_no_other(chain: Chain) -> None:
 # --- limits
 
 
-async def test_day_of_an_account_that_is_warmed_up_ends_early_and_the_other_goes_on(chain: Chain) -> None:
+async def test_account_in_warm_up_reaches_its_limit_and_the_other_goes_on(chain: Chain) -> None:
     new, old = RememberingAccount("new"), RememberingAccount("old")
     rota = AccountBalancer([new, old])
     warm = DailyLimit(since=NOW.date(), first_day=5, growth=2)
@@ -247,7 +247,7 @@ def test_warm_up_grows_day_by_day_to_the_limit() -> None:
     assert DailyLimit().on(date(2026, 3, 2)) is None
 
 
-async def test_domain_limit_holds_back_its_own_domain_only(chain: Chain) -> None:
+async def test_domain_limit_delays_its_own_domain_only(chain: Chain) -> None:
     crowd = [request(f"r{number}", contact=Contact(email=f"r{number}@busy.test")) for number in range(12)]
     others = [request(f"o{number}") for number in range(6)]
     await chain.take(*crowd, *others)
@@ -263,7 +263,7 @@ async def test_domain_limit_holds_back_its_own_domain_only(chain: Chain) -> None
     assert [row["due_at"] - NOW for row in held] == [timedelta(seconds=number / 2) for number in range(1, 11)]
 
 
-def test_domain_pace_gives_each_its_own_place() -> None:
+def test_domain_pace_gives_each_message_a_time_of_its_own() -> None:
     watch = ManualMonotonic()
     pace = DomainPace({"*": 2.0}, watch)
     assert [pace.wait("a.test") for _ in range(4)] == [0, 0, 0.5, 1.0]
@@ -283,7 +283,7 @@ async def test_account_sends_no_faster_than_its_rate() -> None:
     assert results(found) == [SendResult.SENT] * 30
 
 
-async def test_rate_that_leaves_no_time_hands_back() -> None:
+async def test_messages_beyond_the_rate_are_not_started() -> None:
     async with smtp_sink() as sink:
         sender = account(sink.port, per_second=0.1)
         found = await sender.send_all([mail(), mail()], within_s=6)
@@ -322,7 +322,7 @@ async def test_accounts_are_read_from_one_setting(monkeypatch: pytest.MonkeyPatc
         [{"name": "a", "url": "smtp://m", "speed": 1}],
     ],
 )
-def test_accounts_that_cannot_work_are_refused_at_the_start(wrong: object) -> None:
+def test_invalid_accounts_are_refused_at_the_start(wrong: object) -> None:
     with pytest.raises(ValidationError, match="smtp_accounts"):
         settings(smtp_accounts=wrong)
 
@@ -332,7 +332,7 @@ def test_accounts_that_cannot_work_are_refused_at_the_start(wrong: object) -> No
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a certificate of our own for localhost, which no system trusts."""
+    """Make a self-signed certificate for localhost."""
     folder = tmp_path_factory.mktemp("tls")
     made = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout key.pem -out ca.pem -subj /CN=localhost"
     command = [*made.split(), "-addext", "subjectAltName=DNS:localhost"]
@@ -353,7 +353,7 @@ async def test_mail_goes_out_over_tls_with_a_password(certificate: Path, scheme:
     async with smtp_sink(tls=tls, starttls=starttls, password="p%") as sink:
         for url, ca_file, expected in (
             (f"{scheme}://u:p%25@localhost:{sink.port}", certificate / "ca.pem", SendResult.SENT),
-            (f"{scheme}://u:p%25@localhost:{sink.port}", None, SendResult.UNAVAILABLE),  # nobody we know signed it
+            (f"{scheme}://u:p%25@localhost:{sink.port}", None, SendResult.UNAVAILABLE),  # signed by an unknown CA
             (
                 f"{scheme}://u:p%25@127.0.0.1:{sink.port}",
                 certificate / "ca.pem",

@@ -46,7 +46,7 @@ async def test_nested_bounce_is_counted_and_marked_and_the_others_are_read(
     chain: Chain, server: Imap, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked, before = await sent(chain), counted("bounce")
-    server.letters = {7: nested(1000), 8: report(reference_of(asked)), 9: nested(150)}
+    server.mails = {7: nested(1000), 8: report(reference_of(asked)), 9: nested(150)}
     assert await reader(chain, server)() == 3
     assert server.seen == {7, 8, 9}
     receiver = Receiver(chain)
@@ -61,7 +61,7 @@ async def test_message_id_that_cannot_be_stored_does_not_lose_the_bounce(
     chain: Chain, server: Imap, message_id: bytes
 ) -> None:
     asked = await sent(chain)
-    server.letters = {7: with_message_id(reference_of(asked), message_id)}
+    server.mails = {7: with_message_id(reference_of(asked), message_id)}
     assert await reader(chain, server)() == 1
     assert server.seen == {7}
     receiver = Receiver(chain)

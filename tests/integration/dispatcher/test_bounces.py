@@ -1,4 +1,4 @@
-"""Delivery reports by mail: read from a loopback IMAP server, and nothing else taken for one."""
+"""Bounces: delivery reports read from a loopback IMAP server; other mails are ignored."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ SOME = "0198d3a0-0000-7000-8000-00000000beef.1"
         ("2.0.0", "relayed", None),
     ],
 )
-def test_status_of_a_report_says_what_it_was(status: str, action: str, kind: str | None) -> None:
+def test_kind_of_a_bounce_follows_its_status(status: str, action: str, kind: str | None) -> None:
     found = dsn.receipts(report(SOME, status=status, action=action))
     assert [(each.kind, each.reason) for each in found] == ([(kind, f"dsn_{status}")] if kind else [])
 
@@ -92,18 +92,18 @@ def test_status_of_a_report_says_what_it_was(status: str, action: str, kind: str
         (NOTHING, "", False),
     ],
 )
-def test_our_message_is_found_in_what_is_returned(returned: str, head: str, known: bool) -> None:  # noqa: FBT001 - a case
+def test_our_message_id_is_found_in_the_returned_mail(returned: str, head: str, known: bool) -> None:  # noqa: FBT001 - a case
     assert [str(each.reference) for each in dsn.receipts(report(SOME, returned=returned, head=head))] == [SOME] * known
 
 
-@pytest.mark.parametrize("letter", [AUTO_REPLY % SOME.encode(), b"", b"\xff\x00 no mail", b"Subject: hello\r\n\r\n"])
-def test_letter_that_is_no_report_says_nothing(letter: bytes) -> None:
-    assert dsn.receipts(letter) == []
+@pytest.mark.parametrize("mail", [AUTO_REPLY % SOME.encode(), b"", b"\xff\x00 no mail", b"Subject: hello\r\n\r\n"])
+def test_mail_that_is_no_report_gives_no_receipt(mail: bytes) -> None:
+    assert dsn.receipts(mail) == []
 
 
 async def test_bounce_is_read_stored_and_only_then_marked(chain: Chain, server: Imap) -> None:
     asked = await sent(chain)
-    server.letters = {7: report(reference_of(asked)), 9: AUTO_REPLY % reference_of(asked).encode()}
+    server.mails = {7: report(reference_of(asked)), 9: AUTO_REPLY % reference_of(asked).encode()}
     assert await reader(chain, server)() == 2
     assert server.seen == {7, 9}
     receiver = Receiver(chain)
@@ -115,7 +115,7 @@ async def test_bounce_is_read_stored_and_only_then_marked(chain: Chain, server: 
 
 async def test_bounce_read_twice_counts_once(chain: Chain, server: Imap) -> None:
     asked = await sent(chain)
-    server.letters = {7: report(reference_of(asked))}
+    server.mails = {7: report(reference_of(asked))}
     await asyncio.gather(reader(chain, server)(), reader(chain, server)())
     server.seen.clear()  # the process died before it could mark
     await reader(chain, server)()
@@ -124,16 +124,16 @@ async def test_bounce_read_twice_counts_once(chain: Chain, server: Imap) -> None
     assert (await receiver.attempt(asked))[2] == 2
 
 
-async def test_what_could_not_be_stored_stays_unread(chain: Chain, server: Imap) -> None:
-    server.letters = {7: report(SOME)}
+async def test_bounce_that_could_not_be_stored_stays_unread(chain: Chain, server: Imap) -> None:
+    server.mails = {7: report(SOME)}
     await chain.rows("ALTER TABLE receipts RENAME TO away")
     with pytest.raises(Exception, match="receipts"):
         await reader(chain, server)()
     assert server.seen == set()
 
 
-async def test_wrong_password_is_waited_out(chain: Chain, server: Imap) -> None:
-    server.letters = {7: report(SOME)}
+async def test_wrong_password_is_tried_again_later(chain: Chain, server: Imap) -> None:
+    server.mails = {7: report(SOME)}
     wrong = reader(chain, server, password="wrong")
     assert await wrong() == 0
     with pytest.raises(MailboxUnavailable):
@@ -141,10 +141,10 @@ async def test_wrong_password_is_waited_out(chain: Chain, server: Imap) -> None:
     assert server.seen == set()
 
 
-async def test_step_of_the_returned_mail_is_the_one_that_bounced(chain: Chain, server: Imap) -> None:
+async def test_bounce_is_recorded_for_the_step_of_the_returned_mail(chain: Chain, server: Imap) -> None:
     asked = request()
     await sent(chain, asked, email=RememberingAccount())
-    server.letters = {1: report(reference_of(asked, 2))}  # not sent yet: nothing of ours
+    server.mails = {1: report(reference_of(asked, 2))}  # step 2 was not sent yet
     await reader(chain, server)()
     receiver = Receiver(chain)
     await receiver.apply()

@@ -1,4 +1,4 @@
-"""E-mail and text messages against real loopback servers that refuse, stall and hang up."""
+"""E-mail against loopback servers that refuse, stall and disconnect."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def results(sender: SmtpAccount, *messages: OutgoingMessage, within_s: flo
 
 @contextlib.asynccontextmanager
 async def stalled(sink: SmtpSink, sender: SmtpAccount, message: OutgoingMessage) -> AsyncIterator[asyncio.Task[Any]]:
-    """Have a customer's mail on its way that the server took over a kept connection and does not answer yet."""
+    """A mail whose final dot is written over a kept connection, and which the server has not answered yet."""
     await sender.send_all([mail("before@example.com")], within_s=10)
     sink.stalled = {message.recipient}
     sending = asyncio.create_task(sender.send_all([message], within_s=10))
@@ -57,23 +57,23 @@ async def stalled(sink: SmtpSink, sender: SmtpAccount, message: OutgoingMessage)
     await sender.close()
 
 
-async def test_test_mail_beside_one_the_server_is_slow_to_answer_sends_that_one_once(sink: SmtpSink) -> None:
+async def test_test_mail_during_a_slow_reply_does_not_make_the_other_mail_leave_twice(sink: SmtpSink) -> None:
     sender, customers = account(sink.port), mail("customer@example.com")
     async with stalled(sink, sender, customers) as sending:
-        told = await send_test(mail("me@example.com"), [sender], lambda _: True)
+        replies = await send_test(mail("me@example.com"), [sender], lambda _: True)
         sink.go_on.set()
         assert await sending == [Disposition(SendResult.SENT)]
-    assert [(each.account, each.accepted) for each in told] == [("smtp", True)]
+    assert [(each.account, each.accepted) for each in replies] == [("smtp", True)]
     assert Counter(sink.recipients) == {"before@example.com": 1, "customer@example.com": 1, "me@example.com": 1}
 
 
-async def test_mail_that_waits_for_a_connection_changes_nothing_about_the_one_before_it(sink: SmtpSink) -> None:
-    """What is known of the first, whose final dot is written, was kept in flags that the second one cleared."""
+async def test_mail_that_waits_for_a_connection_does_not_change_the_result_of_the_one_before_it(sink: SmtpSink) -> None:
+    """The phase of the first mail was kept in flags that the second one cleared."""
     sender = account(sink.port)
     async with stalled(sink, sender, mail("customer@example.com")) as sending:
         second = asyncio.create_task(sender.send_all([mail("second@example.com")], within_s=10))
         for _ in range(10):
-            await asyncio.sleep(0)  # far enough to write, if it does not wait
+            await asyncio.sleep(0)  # enough turns to write, if it did not wait
         sink.verdict = ""
         sink.go_on.set()
         assert await sending == [Disposition(SendResult.UNKNOWN, "no_reply")]
@@ -81,7 +81,7 @@ async def test_mail_that_waits_for_a_connection_changes_nothing_about_the_one_be
     assert sink.recipients.count("customer@example.com") == 1
 
 
-async def test_mail_that_finds_its_connection_taken_until_its_time_is_over_is_not_started(sink: SmtpSink) -> None:
+async def test_mail_whose_connection_stays_busy_until_the_deadline_is_not_started(sink: SmtpSink) -> None:
     sender = account(sink.port)
     async with stalled(sink, sender, mail("customer@example.com")) as sending:
         connection = sender._connections[0]
@@ -92,7 +92,7 @@ async def test_mail_that_finds_its_connection_taken_until_its_time_is_over_is_no
     assert "late@example.com" not in sink.recipients
 
 
-async def test_mail_that_is_cancelled_leaves_no_reply_behind_for_the_next(sink: SmtpSink) -> None:
+async def test_reply_to_a_cancelled_mail_is_not_read_as_that_of_the_next(sink: SmtpSink) -> None:
     sender = account(sink.port)
     async with stalled(sink, sender, mail("customer@example.com")) as sending:
         sending.cancel()
@@ -112,7 +112,7 @@ async def test_mails_go_out_over_a_kept_connection(sink: SmtpSink) -> None:
     assert sink.mails[0].get_payload() == ".dot\r\n"
 
 
-async def test_refused_recipient_holds_up_nobody(sink: SmtpSink) -> None:
+async def test_refused_recipient_delays_no_other_mail(sink: SmtpSink) -> None:
     sink.replies = {"gone@example.com": "550 no such user", "busy@example.com": "451 later"}
     found = await results(
         account(sink.port),
@@ -140,19 +140,19 @@ async def test_refused_recipient_holds_up_nobody(sink: SmtpSink) -> None:
         ("452 4.2.2", Disposition(SendResult.NOT_ACCEPTED, "smtp_452_4.2.2")),
     ],
 )
-async def test_refused_content_certainly_was_not_accepted(
+async def test_refused_content_was_certainly_not_accepted(
     sink: SmtpSink, verdict: str, disposition: Disposition
 ) -> None:
     sink.verdict = verdict
     assert await results(account(sink.port), mail()) == [disposition]
 
 
-async def test_silence_after_the_final_dot_is_unknown() -> None:
+async def test_no_reply_after_the_final_dot_is_unknown() -> None:
     async with smtp_that_hangs_up(after_dot=True) as port:
         assert await results(account(port), mail()) == [Disposition(SendResult.UNKNOWN, "no_reply")]
 
 
-async def test_hanging_up_before_the_final_dot_is_certain() -> None:
+async def test_mail_disconnected_before_the_final_dot_was_certainly_not_accepted() -> None:
     """The mail is larger than what sockets buffer, so its end cannot have left this process."""
     large = b"Subject: large\r\n\r\n" + b"x" * 70 + b"\r\n" + (b"y" * 70 + b"\r\n") * 400_000
     async with smtp_that_hangs_up(after_dot=False) as port:
@@ -161,13 +161,13 @@ async def test_hanging_up_before_the_final_dot_is_certain() -> None:
         ]
 
 
-async def test_nobody_listening_is_certain() -> None:
+async def test_mail_to_a_closed_port_was_certainly_not_accepted() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     assert await results(account(port), mail()) == [Disposition(SendResult.UNAVAILABLE, "smtp_disconnected")]
 
 
-async def test_server_that_refuses_us_refuses_no_recipient() -> None:
+async def test_server_that_refuses_the_connection_refuses_no_recipient() -> None:
     async def converse(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"554 go away\r\n")
         writer.close()
@@ -188,12 +188,12 @@ async def test_connection_lost_between_mails_is_opened_again(sink: SmtpSink) -> 
     assert sink.connections == 2
 
 
-async def test_what_finds_no_time_is_not_started(sink: SmtpSink) -> None:
+async def test_mail_without_time_left_is_not_started(sink: SmtpSink) -> None:
     assert await results(account(sink.port), mail(), within_s=0) == [Disposition(SendResult.NOT_STARTED)]
     assert sink.mails == []
 
 
-async def test_silent_server_costs_the_budget_and_no_more() -> None:
+async def test_silent_server_costs_the_given_time_and_no_more() -> None:
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
@@ -224,11 +224,11 @@ async def test_server_that_goes_away_at_any_phase_accepted_nothing(verb: str) ->
         ("GREETING", SendResult.UNAVAILABLE),
         ("EHLO", SendResult.UNAVAILABLE),
         ("MAIL", SendResult.UNAVAILABLE),
-        ("RCPT", SendResult.NOT_ACCEPTED),  # perhaps because of this recipient: it must not be tried for ever
+        ("RCPT", SendResult.NOT_ACCEPTED),  # may be about this recipient: the tries must be limited
         ("DATA", SendResult.NOT_ACCEPTED),
     ],
 )
-async def test_connection_dropped_before_the_content_is_certain(verb: str, result: SendResult) -> None:
+async def test_mail_disconnected_before_the_content_was_certainly_not_accepted(verb: str, result: SendResult) -> None:
     async with scripted_smtp(**{verb: [None]}) as server:
         found = await results(account(server.port), mail())
     assert found == [Disposition(result, "smtp_disconnected")]
@@ -255,13 +255,13 @@ async def test_reply_decides_by_its_phase(verb: str, reply: bytes, disposition: 
     async with scripted_smtp(**{verb: [reply]}) as server:
         sender = account(server.port)
         assert await sender.send_all([mail()], within_s=10) == [disposition]
-        assert await results(sender, mail()) == [Disposition(SendResult.SENT)]  # it spoils nothing for the next
+        assert await results(sender, mail()) == [Disposition(SendResult.SENT)]  # the next mail is not affected
 
 
 PIPELINING = b"250-here\r\n250 PIPELINING"
 
 
-async def test_commands_go_out_together_where_the_server_takes_that() -> None:
+async def test_commands_are_pipelined_where_the_server_supports_it() -> None:
     async with scripted_smtp(EHLO=[PIPELINING], MAIL=[b"", b"250 fine"], RCPT=[b"250 fine\r\n250 fine"]) as server:
         found = await results(account(server.port), mail(), mail())
     assert found == [Disposition(SendResult.SENT)] * 2
@@ -286,27 +286,27 @@ async def test_commands_go_out_together_where_the_server_takes_that() -> None:
         ("CONTENT", None, Disposition(SendResult.UNKNOWN, "no_reply")),
     ],
 )
-async def test_reply_decides_by_its_phase_when_commands_go_out_together(
+async def test_reply_decides_by_its_phase_when_commands_are_pipelined(
     verb: str, reply: bytes | None, disposition: Disposition
 ) -> None:
     async with scripted_smtp(EHLO=[PIPELINING, PIPELINING], **{verb: [reply]}) as server:
         sender = account(server.port)
         assert await sender.send_all([mail()], within_s=10) == [disposition]
-        assert await results(sender, mail()) == [Disposition(SendResult.SENT)]  # it spoils nothing for the next
+        assert await results(sender, mail()) == [Disposition(SendResult.SENT)]  # the next mail is not affected
 
 
 @pytest.mark.parametrize(
     ("answer", "connections"),
     [(b"554 no valid recipients", 1), (b"354 go on", 2), (None, 2), (b"what?", 2)],
 )
-async def test_data_behind_a_refused_recipient_is_no_message(answer: bytes | None, connections: int) -> None:
+async def test_pipelined_data_after_a_refused_recipient_sends_nothing(answer: bytes | None, connections: int) -> None:
     async with scripted_smtp(EHLO=[PIPELINING] * 2, RCPT=[b"550 no such user"], DATA=[answer]) as server:
         found = await results(account(server.port), mail(), mail())
     assert found == [Disposition(SendResult.REFUSED, "smtp_550"), Disposition(SendResult.SENT)]
     assert (server.accepted, server.connections) == (1, connections)
 
 
-async def test_refused_starttls_is_certain() -> None:
+async def test_mail_after_a_refused_starttls_was_certainly_not_accepted() -> None:
     async with scripted_smtp(EHLO=[b"250-here\r\n250 STARTTLS"], STARTTLS=[b"454 not now"]) as server:
         sender = SmtpAccount(SmtpServer.from_url(f"smtp+starttls://127.0.0.1:{server.port}"), sender=SENDER)
         found = await results(sender, mail())
@@ -314,7 +314,7 @@ async def test_refused_starttls_is_certain() -> None:
     assert "MAIL" not in server.verbs
 
 
-async def test_server_without_starttls_gets_nothing_in_clear() -> None:
+async def test_server_without_starttls_gets_nothing_unencrypted() -> None:
     async with scripted_smtp() as server:
         sender = SmtpAccount(SmtpServer.from_url(f"smtp+starttls://u:p@127.0.0.1:{server.port}"), sender=SENDER)
         found = await results(sender, mail())
@@ -322,7 +322,7 @@ async def test_server_without_starttls_gets_nothing_in_clear() -> None:
     assert not {"AUTH", "MAIL"} & set(server.verbs)
 
 
-async def test_refused_password_is_certain_and_the_next_mail_logs_in_again() -> None:
+async def test_mail_after_a_refused_password_was_not_accepted_and_the_next_logs_in_again() -> None:
     async with scripted_smtp(AUTH=[b"535 wrong"]) as server:
         url = f"smtp://u:p@127.0.0.1:{server.port}"
         sender = SmtpAccount(SmtpServer.from_url(url), sender=SENDER, connections=1)
@@ -331,17 +331,17 @@ async def test_refused_password_is_certain_and_the_next_mail_logs_in_again() -> 
     assert server.verbs.count("AUTH") == 2
 
 
-@pytest.mark.parametrize("farewell", [None, b"421 idle too long"])
+@pytest.mark.parametrize("last_reply", [None, b"421 idle too long"])
 @pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA"])
-async def test_kept_connection_that_ended_is_replaced_at_once(verb: str, farewell: bytes | None) -> None:
+async def test_kept_connection_that_was_closed_is_replaced_at_once(verb: str, last_reply: bytes | None) -> None:
     usual = b"354 go on" if verb == "DATA" else b"250 fine"
-    async with scripted_smtp(**{verb: [usual, farewell]}) as server:
+    async with scripted_smtp(**{verb: [usual, last_reply]}) as server:
         found = await results(account(server.port), mail(), mail())
     assert found == [Disposition(SendResult.SENT)] * 2
     assert (server.accepted, server.connections) == (2, 2)
 
 
-async def test_mail_that_may_have_been_accepted_is_not_sent_again_on_a_fresh_connection() -> None:
+async def test_mail_that_may_have_been_accepted_is_not_sent_again_on_a_new_connection() -> None:
     async with scripted_smtp(CONTENT=[b"250 taken", None]) as server:
         found = await results(account(server.port), mail(), mail())
     assert found == [Disposition(SendResult.SENT), Disposition(SendResult.UNKNOWN, "no_reply")]
@@ -356,7 +356,7 @@ async def test_server_silent_after_a_refusal_costs_no_more_than_a_second() -> No
     assert found == [Disposition(SendResult.REFUSED, "smtp_550")]
 
 
-async def test_message_that_no_wire_can_carry_holds_up_nobody(sink: SmtpSink) -> None:
+async def test_invalid_message_delays_no_other(sink: SmtpSink) -> None:
     found = await results(account(sink.port), mail("a\x00@example.com"), mail())
     assert found == [Disposition(SendResult.NOT_ACCEPTED, "smtp_error"), Disposition(SendResult.SENT)]
 

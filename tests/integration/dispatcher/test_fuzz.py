@@ -1,4 +1,4 @@
-"""Whatever mail servers and providers send: nothing ends a loop or is answered with a fault of ours."""
+"""Damaged bounces, callbacks and stored requests: no loop ends, and no reply is a 500."""
 
 from __future__ import annotations
 
@@ -63,23 +63,21 @@ def test_reports_of_every_mail_server_are_read(shape: str) -> None:
 
 
 @pytest.mark.parametrize("shape", bounces.OTHERS)
-def test_other_mails_say_nothing(shape: str) -> None:
+def test_other_mails_give_no_receipt(shape: str) -> None:
     assert dsn.receipts(bounces.mail(shape, REFERENCE)) == []
 
 
-async def test_whatever_mails_come_back_they_are_read_once_and_the_reports_among_them_are_stored(
-    chain: Chain, server: Imap
-) -> None:
+async def test_damaged_mails_are_read_once_and_the_reports_among_them_are_stored(chain: Chain, server: Imap) -> None:
     chance, before = random.Random(corpora.SEED), counted("bounce")
     for number in range(corpora.SIZE):
-        server.letters[number] = bounces.broken(REFERENCE, chance)
+        server.mails[number] = bounces.broken(REFERENCE, chance)
     whole = range(0, corpora.SIZE, 10)
     for number in whole:
-        server.letters[number] = bounces.mail(chance.choice(bounces.REPORTS), str(reference(number)), own=number)
+        server.mails[number] = bounces.mail(chance.choice(bounces.REPORTS), str(reference(number)), own=number)
     read = reader(chain, server)
     while await read():
         continue
-    assert server.seen == server.letters.keys()
+    assert server.seen == server.mails.keys()
     assert 0 < counted("bounce") - before < corpora.SIZE / 10
     stored = {
         (row["invitation_id"], row["step"]) for row in await chain.rows("SELECT invitation_id, step FROM receipts")
@@ -89,9 +87,7 @@ async def test_whatever_mails_come_back_they_are_read_once_and_the_reports_among
     assert await chain.rows("SELECT 1 FROM receipts WHERE looks = 0") == []
 
 
-async def test_whatever_providers_post_it_is_refused_or_stored_and_the_good_items_are_stored(
-    chain: Chain, aws: Aws
-) -> None:
+async def test_damaged_callbacks_are_refused_or_stored_and_the_valid_ones_are_stored(chain: Chain, aws: Aws) -> None:
     chance = random.Random(corpora.SEED)
     settings = DispatcherSettings(_env_file=None, **SETTINGS)  # type: ignore[arg-type]
     known = {**verifiers(settings), "ses": SnsVerifier(aws, topics=[TOPIC]), "bitrix24": Bitrix24Verifier("crm")}
@@ -118,14 +114,14 @@ async def test_whatever_providers_post_it_is_refused_or_stored_and_the_good_item
     assert await chain.rows("SELECT 1 FROM receipts WHERE looks = 0 AND look_at IS NOT NULL") == []
 
 
-UNNAMED = (callbacks.of_sms_c, callbacks.of_bitrix24)  # they know our message by another name
+UNNAMED = (callbacks.of_smsc_, callbacks.of_bitrix24)  # they do not send our reference back
 
 
 STORABLE = [value for value in corpora.STRANGE if not re.search(r"\\u(0000|d[89a-f])", json.dumps(value))]
 PLAN = plan((ChannelKind.EMAIL, 0), (ChannelKind.SMS, 1), (ChannelKind.CALL, 1))
 
 
-async def test_whatever_is_stored_of_requests_every_loop_goes_on_and_the_others_are_sent(chain: Chain) -> None:
+async def test_damaged_stored_requests_end_no_loop_and_the_others_are_sent(chain: Chain) -> None:
     chance, asked = random.Random(corpora.SEED), [request(f"r{number}", plan=PLAN) for number in range(STORED)]
     await chain.take(*asked)
     strange = {each.invitation_id: each for number, each in enumerate(asked) if number % 5}
@@ -139,7 +135,7 @@ async def test_whatever_is_stored_of_requests_every_loop_goes_on_and_the_others_
         for days in range(4):
             chain.clock.moment = NOW + days * DAY
             await chain.tick(email=mails, sms=texts)
-            await _errands(chain, crm)
+            await _run_jobs(chain, crm)
         await crm.http.close()
     good = [each.invitation_id for each in asked if each.invitation_id not in strange]
     for sent in (mails.taken, texts.taken):
@@ -167,7 +163,7 @@ def _stored(asked: SurveyRequested, chance: random.Random) -> str:
     return json.dumps(left_out)
 
 
-async def _errands(chain: Chain, crm: Bitrix24) -> None:
+async def _run_jobs(chain: Chain, crm: Bitrix24) -> None:
     sessions = chain.database.sessions
     await chain.rows("UPDATE attempts SET ask_at = clock_timestamp() WHERE state = 'unknown' RETURNING 1")
     await chain.rows("UPDATE crm_tasks SET look_at = clock_timestamp() WHERE look_at IS NOT NULL RETURNING 1")
@@ -179,7 +175,7 @@ async def _errands(chain: Chain, crm: Bitrix24) -> None:
 
 
 class Silent:
-    """A provider that knows nothing of any message."""
+    """A provider that does not know any message."""
 
     async def ask(self, inquiry: Inquiry) -> None:
         assert inquiry.link

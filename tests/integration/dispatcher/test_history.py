@@ -1,4 +1,4 @@
-"""A stored request that no longer reads hides the story of its own invitation and of no other."""
+"""An invalid stored request hides the history of its own invitation and of no other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.integration.dispatcher.conftest import Chain, request
 
 
 @pytest.mark.parametrize("damaged", ["{}", "[1]", '{"customer_id": 5, "send_at": "never"}'])
-async def test_request_that_no_longer_reads_hides_no_other_story(chain: Chain, damaged: str) -> None:
+async def test_invalid_stored_request_hides_no_other_history(chain: Chain, damaged: str) -> None:
     bad, good = request("bad"), request("good")
     await chain.take(bad, good)
     await chain.rows("UPDATE invitations SET request = $2::text::jsonb WHERE id = $1", bad.invitation_id, damaged)

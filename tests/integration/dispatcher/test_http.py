@@ -1,4 +1,4 @@
-"""The story of an invitation, the mailbox, and the unsubscribe page."""
+"""The history of an invitation, the mailbox, and the unsubscribe page."""
 
 from __future__ import annotations
 
@@ -58,27 +58,27 @@ def unsubscribe_path(invitation: object) -> str:
     return f"/u/{token}"
 
 
-async def test_story_tells_steps_and_attempts_without_addresses(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_history_has_steps_and_attempts_and_masks_addresses(chain: Chain, client: httpx.AsyncClient) -> None:
     asked = request()
     await chain.take(asked)
     await chain.tick()
     reply = await client.get(f"/v1/invitations/{asked.invitation_id}")
-    story = reply.json()
-    assert [(step["channel"], step["state"]) for step in story["steps"]] == [
+    history = reply.json()
+    assert [(step["channel"], step["state"]) for step in history["steps"]] == [
         ("email", "sent"),
         ("email", "planned"),
         ("sms", "waiting"),
         ("call", "waiting"),
     ]
-    (attempt,) = story["steps"][0]["attempts"]
+    (attempt,) = history["steps"][0]["attempts"]
     assert (attempt["number"], attempt["provider"], attempt["state"]) == (1, "mailbox", "sent")
-    assert (story["state"], story["outcome"]) == ("open", None)
-    assert story["contact"] == {"email": "r***@example.com", "phone": "+1***01"}
+    assert (history["state"], history["outcome"]) == ("open", None)
+    assert history["contact"] == {"email": "r***@example.com", "phone": "+1***01"}
     assert "r1@example.com" not in reply.text
     assert "Petrova" not in reply.text
 
 
-async def test_story_of_a_silent_respondent_is_told_in_their_time(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_history_of_a_silent_respondent_is_in_their_time_zone(chain: Chain, client: httpx.AsyncClient) -> None:
     late = Window(start=time(18), end=time(21))
     asked = request(
         contact=Contact(email="r1@example.com"),
@@ -89,11 +89,11 @@ async def test_story_of_a_silent_respondent_is_told_in_their_time(chain: Chain, 
     await chain.take(asked)
     await chain.tick()
     await chain.tick_at(NOW + timedelta(days=2))
-    story = (await client.get(f"/v1/invitations/{asked.invitation_id}")).json()
-    assert story["send_at"] == "2026-03-02T21:00:00+09:00"
-    assert story["steps"][0]["attempts"][0]["at"] == "2026-03-02T21:00:00+09:00"
+    history = (await client.get(f"/v1/invitations/{asked.invitation_id}")).json()
+    assert history["send_at"] == "2026-03-02T21:00:00+09:00"
+    assert history["steps"][0]["attempts"][0]["at"] == "2026-03-02T21:00:00+09:00"
     page = (await client.get(f"/invitations/{asked.invitation_id}")).text
-    for told in (
+    for text in (
         "times are those in Asia/Tokyo",
         "1. E-mail: sent",
         "mailbox · sent",
@@ -103,11 +103,11 @@ async def test_story_of_a_silent_respondent_is_told_in_their_time(chain: Chain, 
         "waits for the respondent&#39;s contact hours",
         "Thu 05 Mar 2026, 18:00",
     ):
-        assert told in page
+        assert text in page
     assert "r1@example.com" not in page
 
 
-async def test_story_of_an_answer_leads_to_it(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_history_of_an_answered_invitation_links_to_the_answer(chain: Chain, client: httpx.AsyncClient) -> None:
     asked = request()
     await chain.take(asked)
     leads = f'href="http://127.0.0.1:8000/v1/answers?invitation={asked.invitation_id}"'
@@ -129,7 +129,7 @@ async def test_invitations_are_found_by_customer_and_from_the_mailbox(chain: Cha
         listed = (await client.get("/v1/invitations", params={"outcome": outcome})).json()["invitations"]
         assert {each["id"] for each in listed} == {str(each.invitation_id) for each in those}
     assert (await client.get("/v1/invitations", params={"outcome": "lost"})).status_code == 422
-    assert "There is none like that." in (await client.get("/invitations?customer=anna&outcome=answered")).text
+    assert "No invitation has this outcome." in (await client.get("/invitations?customer=anna&outcome=answered")).text
     none = (await client.get("/invitations", params={"customer": "<b>nobody"})).text
     assert "no invitation here" in none
     assert 'href="http://127.0.0.1:8001/decisions?customer=%3Cb%3Enobody"' in none
@@ -157,7 +157,7 @@ async def test_shop_gets_the_link_of_an_open_invitation_only(chain: Chain, clien
 
 
 @pytest.mark.parametrize(("id_", "status"), [("0198d3a0-0000-7000-8000-00000000dead", 404), ("x", 422)])
-async def test_unknown_story_is_a_problem(client: httpx.AsyncClient, id_: str, status: int) -> None:
+async def test_history_of_an_unknown_invitation_is_a_problem(client: httpx.AsyncClient, id_: str, status: int) -> None:
     reply = await client.get(f"/v1/invitations/{id_}")
     assert (reply.status_code, reply.headers["content-type"]) == (status, "application/problem+json")
 
@@ -177,7 +177,7 @@ async def test_mailbox_is_read_by_cursor_in_order_of_arrival(chain: Chain, clien
     }  # fmt: skip
 
 
-async def test_mail_is_shown_as_it_would_be_read_and_runs_nothing(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_mail_is_shown_as_respondents_see_it_and_runs_nothing(chain: Chain, client: httpx.AsyncClient) -> None:
     await chain.take(request())
     await chain.tick()
     (message,) = (await client.get("/v1/mailbox")).json()["messages"]
@@ -203,7 +203,7 @@ async def test_text_message_is_shown_with_its_link(chain: Chain, client: httpx.A
     assert (await client.get(f"/mailbox/{message['id']}/html")).status_code == 404
 
 
-async def test_looking_at_the_unsubscribe_page_writes_nothing(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_opening_the_unsubscribe_page_writes_nothing(chain: Chain, client: httpx.AsyncClient) -> None:
     asked = request()
     await chain.take(asked)
     for method in ("HEAD", "GET", "OPTIONS", "PUT"):
@@ -230,7 +230,7 @@ async def test_respondent_stops_every_question(chain: Chain, client: httpx.Async
 
 
 @pytest.mark.parametrize("form", [{"List-Unsubscribe": "One-Click"}, {"what": "email"}, {"what": "nonsense"}, {}])
-async def test_one_click_of_a_mail_reader_stops_all_mail(
+async def test_one_click_unsubscribe_of_a_mail_client_stops_all_mail(
     chain: Chain, client: httpx.AsyncClient, form: dict[str, str]
 ) -> None:
     asked = request()
@@ -240,8 +240,8 @@ async def test_one_click_of_a_mail_reader_stops_all_mail(
     await chain.tick()
     assert await chain.rows("SELECT 1 FROM mailbox WHERE channel = 'email'") == []
     assert await chain.states(asked.invitation_id) == ["skipped", "skipped", "sent", "planned"]
-    (told,) = await chain.published("respondent.suppressed")
-    assert (told.channel, told.program, told.reason) == ("email", None, "opt_out")
+    (event,) = await chain.published("respondent.suppressed")
+    assert (event.channel, event.program, event.reason) == ("email", None, "opt_out")
 
 
 async def test_respondent_stops_one_kind_of_question(chain: Chain, client: httpx.AsyncClient) -> None:
@@ -251,8 +251,8 @@ async def test_respondent_stops_one_kind_of_question(chain: Chain, client: httpx
     await chain.tick()
     assert await chain.outcome(asked.invitation_id) == "declined"
     assert (await chain.states(other.invitation_id))[0] == "sent"
-    (told,) = await chain.published("respondent.suppressed")
-    assert (told.channel, told.program) == (None, "after-purchase")
+    (event,) = await chain.published("respondent.suppressed")
+    assert (event.channel, event.program) == (None, "after-purchase")
 
 
 async def test_invented_unsubscribe_link_does_nothing(chain: Chain, client: httpx.AsyncClient) -> None:
@@ -261,12 +261,19 @@ async def test_invented_unsubscribe_link_does_nothing(chain: Chain, client: http
     assert await chain.rows("SELECT 1 FROM suppressions") == []
 
 
-async def test_staff_pages_want_the_secret_and_the_unsubscribe_page_does_not(chain: Chain) -> None:
+async def test_staff_pages_need_the_secret_and_the_unsubscribe_page_does_not(chain: Chain) -> None:
     asked = request()
     await chain.take(asked)
-    story = f"/invitations/{asked.invitation_id}"
+    page = f"/invitations/{asked.invitation_id}"
     async with browser(chain, staff_secret="secret") as stranger:
-        for path in ("/mailbox", "/v1/mailbox", "/invitations", story, f"/v1{story}", "/v1/invitations?customer=r1"):
+        for path in (
+            "/mailbox",
+            "/v1/mailbox",
+            "/invitations",
+            page,
+            f"/v1{page}",
+            "/v1/invitations?customer=r1",
+        ):
             assert (await stranger.get(path)).status_code == 401
         assert (await stranger.post("/v1/links", json={"customer": "r1"})).status_code == 401
         assert (await stranger.get(unsubscribe_path(asked.invitation_id))).status_code == 200

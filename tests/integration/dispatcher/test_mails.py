@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 - Russian texts
-"""Texts of one's own, and mails that are looked at and tried before anybody gets one."""
+"""Custom mail texts, previews, and test mails."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def composed(texts: Path, *, step: int = 1, **changes: Any) -> tuple[Any, str, s
     return message_from_bytes(mail.body, policy=policy.default), *mime.read_alternative(mail.body)
 
 
-def test_texts_of_a_brand_are_laid_over_ours(texts: Path) -> None:
+def test_texts_of_a_brand_replace_ours(texts: Path) -> None:
     mail, text, html = composed(texts)
     assert mail["From"] == "Кофе Пойнт <hello@kofe.test>"
     assert mail["Subject"] == "Kofe Point: one question about your order of 2 March"
@@ -64,7 +64,7 @@ def test_texts_of_a_brand_are_laid_over_ours(texts: Path) -> None:
     assert mail["Message-ID"].endswith("@localhost>")
 
 
-def test_texts_of_a_language_and_of_a_template_bind_only_those(texts: Path) -> None:
+def test_texts_of_a_language_or_template_apply_only_to_it(texts: Path) -> None:
     assert composed(texts, locale="ru-RU")[0]["Subject"] == "Kofe Point: как вам заказ 48213 от 2 марта?"
     nudging = plan((ChannelKind.EMAIL, 0), (ChannelKind.EMAIL, 1), template="nudge")
     mail, _, html = composed(texts, step=2, plan=nudging, brand=Brand(name="Tea"))
@@ -77,7 +77,7 @@ def test_texts_of_a_language_and_of_a_template_bind_only_those(texts: Path) -> N
     "wrong",
     ["- subject: '{password}'", "- sender: nobody", "- colour: red", "brand: x"],
 )
-def test_texts_that_cannot_work_are_refused_at_the_start(tmp_path: Path, wrong: str) -> None:
+def test_invalid_texts_are_refused_at_the_start(tmp_path: Path, wrong: str) -> None:
     written = tmp_path / "texts.yaml"
     written.write_text(wrong)
     with pytest.raises(ValidationError):
@@ -132,11 +132,11 @@ async def test_mail_is_previewed_in_every_language_and_kind(chain: Chain) -> Non
         assert shown.headers["content-security-policy"].startswith("default-src 'none'")
 
 
-async def test_test_goes_to_the_address_that_was_typed(chain: Chain, sink: SmtpSink) -> None:
+async def test_test_mail_goes_to_the_address_in_the_form(chain: Chain, sink: SmtpSink) -> None:
     allowed = {"send": "allowlist", "send_allowlist": "ours.test", "smtp_url": f"smtp://127.0.0.1:{sink.port}"}
     async with browser(chain, **allowed) as client:
-        told = (await client.post("/mail", data={"address": "me@ours.test", "locale": "ru"})).text
-        assert "smtp: accepted" in told
+        page = (await client.post("/mail", data={"address": "me@ours.test", "locale": "ru"})).text
+        assert "smtp: accepted" in page
         assert "EARSHOT_SEND_ALLOWLIST lacks" in (await client.post("/mail", data={"address": "a@theirs.test"})).text
         assert (await client.post("/mail", data={"address": "nobody"})).status_code == 422
         assert (await client.get("/mail", params={"address": "me@ours.test"})).status_code == 200
@@ -158,19 +158,19 @@ async def test_only_staff_send_tests(chain: Chain) -> None:
 def test_command_line_shows_a_mail_and_says_why_a_test_was_not_sent() -> None:
     shown = CliRunner().invoke(app, ["mail", "preview", "--brand", "Tea"])
     assert "one question about your order of 2 March" in shown.output.replace("\n ", " ")
-    doubted = CliRunner().invoke(app, ["mail", "preview", "--locale", "de-AT", "--template", "vip"])
-    assert "no words in de-AT" in doubted.stderr
-    assert "no text is set for the template vip" in doubted.stderr
+    unknown = CliRunner().invoke(app, ["mail", "preview", "--locale", "de-AT", "--template", "vip"])
+    assert "no words in de-AT" in unknown.stderr
+    assert "no text is set for the template vip" in unknown.stderr
     assert "there are" not in shown.stderr
     kept = CliRunner().invoke(app, ["mail", "test", "me@ours.test"])
     assert (kept.exit_code, "Nothing was sent: EARSHOT_SEND keeps it here" in kept.output) == (1, True)
     assert CliRunner().invoke(app, ["mail", "test", "nobody"]).exit_code == 2
 
 
-def test_command_line_says_by_its_exit_code_that_a_test_was_not_accepted() -> None:
+def test_command_exits_with_1_when_a_test_mail_was_not_accepted() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         nobody = f"smtp://127.0.0.1:{closed.getsockname()[1]}"
-    told = CliRunner().invoke(
+    result = CliRunner().invoke(
         app, ["mail", "test", "me@ours.test"], env={"EARSHOT_SEND": "live", "EARSHOT_SMTP_URL": nobody}
     )
-    assert (told.exit_code, "smtp: smtp_disconnected" in told.output) == (1, True)
+    assert (result.exit_code, "smtp: smtp_disconnected" in result.output) == (1, True)

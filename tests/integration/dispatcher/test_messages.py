@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 - Russian texts
-"""What a respondent reads, and which headers carry it."""
+"""The text and the headers of rendered messages."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def content(mail: EmailMessage, kind: str) -> str:
 
 
 class Nesting(HTMLParser):
-    """Every element is closed where it was opened."""
+    """Checks that elements are properly nested."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ def test_mail_asks_with_eleven_links_in_both_parts() -> None:
         assert "Petrova" not in text
 
 
-def test_repeat_says_that_it_is_one() -> None:
+def test_repeat_has_the_subject_of_a_reminder() -> None:
     _, mail = composed(step=2)
     assert mail["Subject"] == "Kofe Point: a reminder, one question about your order of 2 March"
 
@@ -126,7 +126,7 @@ def test_privacy_link_when_the_brand_has_one() -> None:
     assert Links(content(mail, "html")).found[-1] == "https://kofe.test/privacy"
 
 
-def test_mail_asks_for_nothing_from_elsewhere() -> None:
+def test_mail_loads_nothing_from_elsewhere() -> None:
     html = content(composed()[1], "html")
     assert not any(tag in html for tag in ("<img", "<script", "<link", "url(", "@import"))
 

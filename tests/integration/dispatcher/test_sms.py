@@ -1,4 +1,4 @@
-"""Text messages against a loopback gateway that speaks each provider's format, errors and silence included."""
+"""SMS against a loopback gateway in each provider's format, with errors and missing replies."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from shared.contract.vocabulary import ChannelKind
 from shared.web.client import HttpClient
 from tests.fakes import Gateway, gateway
 from tests.integration.dispatcher.conftest import NOW, Chain, plan, request
-from tests.integration.dispatcher.test_accounts import ManualMonotonic, port_nobody_has
+from tests.integration.dispatcher.test_accounts import ManualMonotonic, unused_port
 
 SMS = ChannelKind.SMS
 INVITATION = UUID("0198d3a0-0000-7000-8000-00000000beef")
@@ -68,7 +68,7 @@ def sms(url: str, **fields: str) -> SmsAccount:
     return SmsAccount(Twilio(http, **{"sid": "AC1", "sender": "+15559999", **fields}))
 
 
-async def test_text_message_is_posted_as_twilio_wants_it(gateway: Gateway) -> None:
+async def test_text_message_is_posted_in_twilios_format(gateway: Gateway) -> None:
     assert await results(sms(gateway.url), text_message()) == [
         Disposition(SendResult.SENT, message_id="SM1", bill=ONE_SEGMENT)
     ]
@@ -99,7 +99,7 @@ async def test_reply_that_is_no_json_is_read_by_its_status(gateway: Gateway) -> 
     assert await results(sms(gateway.url), text_message()) == [Disposition(SendResult.UNKNOWN, "twilio_502")]
 
 
-async def test_swallowed_reply_is_unknown_and_holds_up_nobody(gateway: Gateway) -> None:
+async def test_missing_reply_is_unknown_and_delays_no_other_message(gateway: Gateway) -> None:
     ok = gateway.answer
     gateway.answer = lambda form: None if form["To"] == "+1" else ok(form)
     sender = sms(gateway.url)
@@ -108,14 +108,14 @@ async def test_swallowed_reply_is_unknown_and_holds_up_nobody(gateway: Gateway) 
         Disposition(SendResult.UNKNOWN, "no_reply"),
         Disposition(SendResult.SENT, message_id="SM1", bill=ONE_SEGMENT),
     ]
-    assert sender.free_slots == 19  # the one without a reply still has its connection
+    assert sender.free_slots == 19  # the request without a reply still holds its connection
     assert [form["To"] for form in gateway.taken].count("+1") == 1
     gateway.swallowing.set()
     await sender.close()
     assert sender.free_slots == 20
 
 
-async def test_text_message_that_finds_no_time_is_not_started(gateway: Gateway) -> None:
+async def test_text_message_without_time_left_is_not_started(gateway: Gateway) -> None:
     sender = sms(gateway.url)
     assert await sender.send_all([text_message()], within_s=0) == [Disposition(SendResult.NOT_STARTED)]
     assert await results(sender, text_message()) == [Disposition(SendResult.SENT, message_id="SM1", bill=ONE_SEGMENT)]
@@ -129,8 +129,8 @@ async def test_message_id_that_could_not_be_stored_is_left_out(gateway: Gateway,
     assert (found.result, found.message_id) == (SendResult.SENT, None)
 
 
-async def test_gateway_that_is_away_is_certain() -> None:
-    found = await results(sms(f"http://127.0.0.1:{port_nobody_has()}"), text_message())
+async def test_message_to_an_unreachable_gateway_was_certainly_not_accepted() -> None:
+    found = await results(sms(f"http://127.0.0.1:{unused_port()}"), text_message())
     assert found == [Disposition(SendResult.UNAVAILABLE, "unreachable")]
 
 
@@ -141,9 +141,9 @@ async def test_messaging_service_and_callback_are_named(gateway: Gateway) -> Non
     assert form["StatusCallback"] == f"https://nps.example.com/hooks/twilio?ref={INVITATION}.3"
 
 
-async def test_price_is_recorded_when_twilio_says_it(gateway: Gateway) -> None:
-    said = {"sid": "SM1", "num_segments": "2", "price": "-0.0150", "price_unit": "USD"}
-    gateway.answer = lambda _form: JSONResponse(said, 201)
+async def test_price_is_recorded_when_twilio_reports_it(gateway: Gateway) -> None:
+    body = {"sid": "SM1", "num_segments": "2", "price": "-0.0150", "price_unit": "USD"}
+    gateway.answer = lambda _form: JSONResponse(body, 201)
     (found,) = await results(sms(gateway.url), text_message())
     assert found.bill == Bill(2, Decimal("0.0150"), "USD")
 
@@ -164,7 +164,7 @@ def smsc(url: str, **fields: str) -> SmsAccount:
 OWN_ID = own_id(Reference(INVITATION, 3))
 
 
-async def test_text_message_is_posted_as_smsc_wants_it(gateway: Gateway) -> None:
+async def test_text_message_is_posted_in_smscs_format(gateway: Gateway) -> None:
     gateway.answer = lambda _form: JSONResponse({"id": int(OWN_ID), "cnt": 1, "cost": "4.1", "balance": "83.6"})
     found = await results(smsc(gateway.url, sender="Kofe"), text_message())
     assert found == [Disposition(SendResult.SENT, message_id=OWN_ID, bill=Bill(1, Decimal("4.1"), "RUB"))]
@@ -212,13 +212,15 @@ async def test_smsc_errors_come_with_status_200(gateway: Gateway, body: dict[str
 @pytest.mark.parametrize(
     ("status", "result"), [(200, SendResult.UNKNOWN), (503, SendResult.UNAVAILABLE), (502, SendResult.UNKNOWN)]
 )
-async def test_page_instead_of_a_reply_of_smsc(gateway: Gateway, status: int, result: SendResult) -> None:
+async def test_html_page_as_smscs_reply_is_read_by_its_status(
+    gateway: Gateway, status: int, result: SendResult
+) -> None:
     gateway.answer = lambda _form: Response("<html>", status)
     found = await results(smsc(gateway.url), text_message())
     assert found == [Disposition(result, f"smsc_http_{status}", message_id=OWN_ID)]
 
 
-async def test_swallowed_reply_of_smsc_keeps_the_id_it_can_be_asked_by(gateway: Gateway) -> None:
+async def test_missing_reply_of_smsc_keeps_the_id_to_ask_its_status_by(gateway: Gateway) -> None:
     gateway.answer = lambda _form: None
     sender = smsc(gateway.url)
     assert await sender.send_all([text_message()], within_s=0.3) == [
@@ -310,7 +312,7 @@ async def test_countries_go_through_the_gateway_they_are_routed_to(gateway: Gate
 # --- a gateway that is away
 
 
-async def test_gateway_away_for_fifteen_minutes_spends_no_try_of_a_text(chain: Chain, gateway: Gateway) -> None:
+async def test_gateway_away_for_fifteen_minutes_costs_no_try(chain: Chain, gateway: Gateway) -> None:
     await chain.take(*(request(f"r{number}", plan=plan((SMS, 0))) for number in range(30)))
     gateway.answer = lambda _form: JSONResponse({"code": 20003}, 401)
     watch = ManualMonotonic()
@@ -329,12 +331,12 @@ async def test_gateway_away_for_fifteen_minutes_spends_no_try_of_a_text(chain: C
         await lane.perform_due()
     assert await chain.rows("SELECT state, count(*) FROM steps GROUP BY 1") == [{"state": "sent", "count": 30}]
     used = await chain.rows("SELECT DISTINCT used FROM allowance")
-    assert used == [{"used": 30}]  # what never left was given back, to the account and to the country
+    assert used == [{"used": 30}]  # unsent messages do not count against the limits of the account and the country
     await sender.close()
 
 
-async def test_gateway_that_is_away_holds_up_no_other_country(gateway: Gateway) -> None:
-    away = sms(f"http://127.0.0.1:{port_nobody_has()}")
+async def test_gateway_that_is_away_delays_no_other_country(gateway: Gateway) -> None:
+    away = sms(f"http://127.0.0.1:{unused_port()}")
     gateway.answer = lambda _form: JSONResponse({"id": 1, "cnt": 1})
     router = SmsRouter({"twilio": away, "smsc": smsc(gateway.url)}, {"RU": "smsc", "*": "twilio"})
     far, near = text_message("+4915112345678"), text_message("+79161234567")
@@ -349,9 +351,9 @@ async def test_gateway_that_is_away_holds_up_no_other_country(gateway: Gateway) 
     await router.close()
 
 
-async def test_gateway_away_for_hours_has_its_texts_spend_their_tries() -> None:
+async def test_each_failure_of_a_gateway_away_for_hours_counts_as_a_try() -> None:
     watch = ManualMonotonic()
-    account = sms(f"http://127.0.0.1:{port_nobody_has()}")
+    account = sms(f"http://127.0.0.1:{unused_port()}")
     account = replace(account, breaker=Breaker(failures=1, patience_s=60, monotonic=watch))
     await account.send_all([text_message()], within_s=10)
     watch.seconds += 61

@@ -1,4 +1,4 @@
-"""Suppressions seen and lifted by staff, and what an erasure leaves of them."""
+"""Suppressions on the staff page and in the API, and after an erasure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def client(chain: Chain) -> AsyncIterator[httpx.AsyncClient]:
         yield opened
 
 
-async def test_staff_see_suppressions_without_addresses_and_lift_one(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_api_lists_masked_suppressions_and_releases_one(chain: Chain, client: httpx.AsyncClient) -> None:
     receiver = Receiver(chain)
     for number in range(2):
         await receiver.told(ReceiptKind.COMPLAINT, await sent(chain, request(f"r{number}@example.com")))
@@ -41,7 +41,7 @@ async def test_staff_see_suppressions_without_addresses_and_lift_one(chain: Chai
     assert (await client.delete(f"/v1/suppressions/{uuid4()}")).status_code == 404
 
 
-async def test_staff_lift_a_suppression_on_its_page(chain: Chain, client: httpx.AsyncClient) -> None:
+async def test_staff_release_a_suppression_on_its_page(chain: Chain, client: httpx.AsyncClient) -> None:
     await Receiver(chain).told(ReceiptKind.HARD_BOUNCE, await sent(chain, request()))
     shown = (await client.get("/suppressions", params={"customer": "R1"})).text
     assert "no such address" in shown
@@ -58,7 +58,7 @@ async def test_longer_suppression_replaces_a_shorter_one_and_never_the_reverse(c
     await receiver.told(ReceiptKind.HARD_BOUNCE, asked)
     ((_, _, first),) = await receiver.suppressions()
     chain.clock.moment = first.replace(year=first.year - 1, hour=first.hour + 1)
-    again = await sent(chain, request(contact={"email": "R1@Example.com "}))  # the same address, written otherwise
+    again = await sent(chain, request(contact={"email": "R1@Example.com "}))  # the same address, spelled differently
     assert (await chain.step(again.invitation_id, 1))["state"] == "skipped"
     await receiver.told(ReceiptKind.HARD_BOUNCE, asked)
     ((_, _, second),) = await receiver.suppressions()
@@ -66,7 +66,7 @@ async def test_longer_suppression_replaces_a_shorter_one_and_never_the_reverse(c
     assert len(await chain.published("respondent.suppressed")) == 2
 
 
-async def test_erasure_forgets_fingerprints_and_still_contacts_nobody(chain: Chain) -> None:
+async def test_erasure_deletes_fingerprints_and_keeps_the_suppression(chain: Chain) -> None:
     receiver = Receiver(chain)
     asked = request(plan=plan((ChannelKind.EMAIL, 0), (ChannelKind.SMS, 0)))
     await sent(chain, asked, email=RememberingAccount(), sms=RememberingAccount(channel=ChannelKind.SMS))

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 - Russian texts
-"""Headers and parts: whatever somebody is called, a mail has the headers we gave it and no other."""
+"""Headers and parts of mails: no name or subject can inject a header."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_no_text_at_all_injects_a_header(name: str, subject: str) -> None:
     assert b"\n" not in raw.replace(b"\r\n", b"")
 
 
-def test_names_are_read_as_they_were_written() -> None:
+def test_names_are_decoded_as_they_were_given() -> None:
     parsed = message_from_bytes(
         built("Кофе Пойнт", "Один вопрос о заказе от 18 ноября, Тверская"), policy=policy.default
     )
@@ -74,7 +74,7 @@ def test_quoted_parts_joined_by_soft_breaks_are_one_text_on_short_lines(parts: l
 @example("a" * 61)
 @example("😀" * 30)
 def test_no_encoded_word_is_longer_than_75_characters(text: str) -> None:
-    """RFC 2047, 2; with the name of the header before it, the line stays within 78."""
+    """RFC 2047, 2: also, the line with the header's name has at most 78 characters."""
     words = mime.text_header(text.encode(errors="ignore").decode()).split("\r\n ")
     assert all(len(word) <= 75 for word in words)
 
@@ -116,5 +116,5 @@ def test_broken_address_is_refused(address: str) -> None:
         mime.checked_address(address)
 
 
-def test_domain_of_other_letters_becomes_ascii() -> None:
+def test_international_domain_becomes_ascii() -> None:
     assert mime.checked_address(" anna@почта.рф ") == "anna@xn--80a1acny.xn--p1ai"
