@@ -1,4 +1,4 @@
-"""The three services in one process, or any of them alone: the same code that runs as many processes on a cluster."""
+"""Runs the three services in one process, or any of them alone, as on a cluster."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from deploy import databases
 from services.dispatcher import main as dispatcher
@@ -23,17 +22,16 @@ from shared.contract.vocabulary import Service
 from shared.database.until_stopped import supervised
 from shared.health import Health
 from shared.runtime import ServiceContext, listen, open_event_log
+from shared.waiting import first_of
+from shared.web.front import Front
 
 _RUN: Mapping[Service, Callable[..., Coroutine[Any, Any, None]]] = {
     Service.TRIGGER: trigger.run,
     Service.DISPATCHER: dispatcher.run,
     Service.SCORING: scoring.run,
 }
-Door = tuple[socket.socket, socket.socket | None]
 ALL = (Service.SCORING, Service.TRIGGER, Service.DISPATCHER)
-
-
-_OF_ITS_OWN: Mapping[str, object] = {
+_DEMO_SETTINGS: Mapping[str, object] = {  # whatever the environment says
     "environment": "development",
     "database_url": "",
     "database_pooled": "",
@@ -51,9 +49,17 @@ _OF_ITS_OWN: Mapping[str, object] = {
     "public_host": "",
     "staff_secret": "",
     "short_url": "",
+    "unsubscribe_url": "",
+    "dashboard_url": "",
+    "decisions_url": "",
+    "mailbox_url": "",
+    "invitations_url": "",
+    "desk_url": "",
+    "hooks_url": "",
     "link_keys": DEVELOPMENT_LINK_KEYS,
     "send": "mailbox",
 }
+_Listeners = tuple[socket.socket, socket.socket | None]  # the service's, and the one for public paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +73,13 @@ class AllSettings:
         return cls(TriggerSettings(**overrides), DispatcherSettings(**overrides), ScoringSettings(**overrides))  # type: ignore[arg-type]
 
     @classmethod
-    def for_play(cls, **overrides: object) -> AllSettings:
-        """Make those of a demo or a replay: whatever the environment says, nothing leaves, nobody's data is touched."""
-        usual = cls.from_environment().trigger
-        scoring = overrides.get("scoring_port", usual.scoring_port)
-        trigger = overrides.get("trigger_port", usual.trigger_port)
-        dispatcher = overrides.get("dispatcher_port", usual.dispatcher_port)
-        addresses = {
-            "public_url": f"http://127.0.0.1:{scoring}",
-            "unsubscribe_url": f"http://127.0.0.1:{dispatcher}",
-            "dashboard_url": f"http://127.0.0.1:{scoring}",
-            "decisions_url": f"http://127.0.0.1:{trigger}/decisions",
-            "mailbox_url": f"http://127.0.0.1:{dispatcher}/mailbox",
-            "invitations_url": f"http://127.0.0.1:{dispatcher}/invitations",
-        }
-        return cls.from_environment(**{**_OF_ITS_OWN, **addresses, **overrides})
+    def for_demo(cls, **overrides: object) -> AllSettings:
+        """Return the settings of a demo or a replay: nothing is sent, and no database or log of the environment used.
+
+        Ports, logging and limits are the environment's.
+        """
+        port = overrides.get("scoring_port", cls.from_environment().scoring.scoring_port)
+        return cls.from_environment(**{**_DEMO_SETTINGS, "public_url": f"http://127.0.0.1:{port}", **overrides})
 
     def port(self, service: Service) -> int:
         return int(getattr(self.trigger, f"{service}_port"))
@@ -94,17 +92,24 @@ async def run(
     services: Sequence[Service] = ALL,
     ready: Callable[[dict[str, str]], None] = lambda _urls: None,
 ) -> None:
-    """Start PostgreSQL if need be, migrate or wait for it, and run these services until told to stop."""
+    """Start PostgreSQL if need be, migrate or wait for it, and run these services until `stop` is set.
+
+    All three together have one address, scoring's port; each port goes on serving its own service. `ready` is called
+    with the databases' URLs when every part runs.
+    """
     with ExitStack() as sockets:
-        doors = {service: _open_door(settings, service, sockets) for service in services}
-        await _run(settings, stop, doors, ready)
+        listeners = {service: _listen(settings, service, sockets) for service in services}
+        await _run(settings, stop, listeners, ready)
 
 
 async def _run(
-    settings: AllSettings, stop: asyncio.Event, doors: Mapping[Service, Door], ready: Callable[[dict[str, str]], None]
+    settings: AllSettings,
+    stop: asyncio.Event,
+    listeners: Mapping[Service, _Listeners],
+    ready: Callable[[dict[str, str]], None],
 ) -> None:
     base = settings.trigger
-    schemas = [*map(str, doors), *([] if base.events_url else [databases.TRANSPORT])]
+    schemas = [*map(str, listeners), *([] if base.events_url else [databases.TRANSPORT])]
     urls = await databases.urls_for(base, schemas)
     if base.migrate_on_start:
         databases.refuse_migration(base.database_options)
@@ -113,28 +118,33 @@ async def _run(
         return
     await databases.check_rooms(urls, base.database_options)
     await databases.check_search_paths(urls, base.database_options)
-    clock = open_clock(base.clock)
-    events_url = base.events_url or urls[databases.TRANSPORT]
-    health = Health()
+    clock, health = open_clock(base.clock), Health()
+    front = Front() if set(listeners) == set(ALL) else None
     async with AsyncExitStack() as resources, asyncio.TaskGroup() as tasks:
-        for service, (listener, public_listener) in doors.items():
-            event_log = open_event_log(base, events_url)
+        contexts = []
+        for service, (listener, public_listener) in listeners.items():
+            event_log = open_event_log(base, base.events_url or urls[databases.TRANSPORT])
             resources.push_async_callback(event_log.close)
             own = health.part(service)
-            own.require("start", own.has_started)
-            around = ServiceContext(urls[service], event_log, clock, stop, listener, public_listener, own)
-            running = _RUN[service](getattr(settings, service), around)
+            context = ServiceContext(urls[service], event_log, clock, stop, listener, public_listener, own, front)
+            own.require("start", context.has_started)
+            contexts.append(context)
+            running = _RUN[service](getattr(settings, service), context)
             tasks.create_task(supervised(running, stop, name=service), name=service)
-        ready(urls)
+        await _until_started(contexts, stop)
+        if not stop.is_set():
+            ready(urls)
 
 
-def _open_door(settings: AllSettings, service: Service, sockets: ExitStack) -> Door:
-    host, outside = settings.trigger.host, settings.trigger.public_host
+async def _until_started(contexts: Sequence[ServiceContext], stop: asyncio.Event) -> None:
+    for context in contexts:
+        while not (context.started.is_set() or stop.is_set()):
+            await first_of(context.started, stop, timeout_s=60)
+
+
+def _listen(settings: AllSettings, service: Service, sockets: ExitStack) -> _Listeners:
+    host, public_host = settings.trigger.host, settings.trigger.public_host
     setting = f"EARSHOT_{service.upper()}_PORT"
     port = settings.port(service)
     inner = sockets.enter_context(listen(host, port, setting=setting))
-    return inner, sockets.enter_context(listen(outside, port, setting=setting)) if outside else None
-
-
-def is_loopback(url: str) -> bool:
-    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+    return inner, sockets.enter_context(listen(public_host, port, setting=setting)) if public_host else None

@@ -30,7 +30,7 @@ from shared import logging
 from shared.config import Settings
 from shared.contract import topics
 from shared.contract.vocabulary import Service
-from shared.runtime import kafka_security, run_until_told, tune_gc
+from shared.runtime import kafka_security, run_until_signal, tune_gc
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Event-driven NPS.")
 app.add_typer(trigger_commands)
@@ -78,7 +78,7 @@ def run(which: Annotated[Which, typer.Argument()] = Which.ALL) -> None:
             settings, stop, services=services, ready=lambda _urls: shop.print_addresses(settings, services)
         )
 
-    _run(lambda: run_until_told(work))
+    _run(lambda: run_until_signal(work))
 
 
 @app.command()

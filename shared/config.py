@@ -1,45 +1,19 @@
-"""Settings every service has. Each service adds its own in `services/<name>/config.py`; only `main.py` makes one."""
+"""Settings that every service has; each adds its own in `services/<name>/config.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urljoin
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared import database_url
 from shared.database_url import DatabaseOptions
 
 DEVELOPMENT_LINK_KEYS = {"dev": "only-for-this-machine"}
-
-
-@dataclass(frozen=True, slots=True)
-class StaffPages:
-    """Where the services' pages for staff are, to lead from one to another."""
-
-    dashboard: str
-    decisions: str
-    mailbox: str
-    invitations: str
-
-    @property
-    def menu(self) -> Mapping[str, str]:
-        """Every page by its name, in the order in which each of them shows the others."""
-        scoring = f"{self.dashboard.rstrip('/')}/"
-        return {
-            "Dashboard": scoring,
-            "Desk": urljoin(scoring, "desk"),
-            "Suspects": urljoin(scoring, "suspects"),
-            "Decisions": self.decisions,
-            "Mailbox": self.mailbox,
-            "Invitations": self.invitations,
-            "Mails": urljoin(self.invitations, "mail"),
-            "Suppressions": urljoin(self.invitations, "suppressions"),
-        }
+_DERIVED = Field(default="", validate_default=True)
 
 
 class Settings(BaseSettings):
@@ -75,20 +49,19 @@ class Settings(BaseSettings):
     kafka_key_file: Path | None = None
     clock: Path | None = None  # a stored business clock, for demo and replay
     host: str = "127.0.0.1"
-    public_host: str = ""  # when set, public paths are served there as well, and nothing else is
+    public_host: str = ""  # where set, it serves all paths but those for staff
     staff_secret: SecretStr = SecretStr("")
     scoring_port: int = Field(default=8000, ge=0, le=65535)
     trigger_port: int = Field(default=8001, ge=0, le=65535)
     dispatcher_port: int = Field(default=8002, ge=0, le=65535)
     public_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known['scoring_port']}")
-    short_url: str = ""  # empty: public_url
-    unsubscribe_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known['dispatcher_port']}")
-    dashboard_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known['scoring_port']}")
-    decisions_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known['trigger_port']}/decisions")
-    mailbox_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known['dispatcher_port']}/mailbox")
-    invitations_url: str = Field(
-        default_factory=lambda known: f"http://127.0.0.1:{known['dispatcher_port']}/invitations"
-    )
+    # where it is not one address for all; empty: derived from public_url
+    short_url: str = _DERIVED
+    unsubscribe_url: str = _DERIVED
+    dashboard_url: str = _DERIVED  # and with it all other pages for staff
+    decisions_url: str = _DERIVED
+    mailbox_url: str = _DERIVED
+    invitations_url: str = _DERIVED
     link_keys: Annotated[dict[str, SecretStr], NoDecode] = Field(
         default_factory=lambda: {name: SecretStr(secret) for name, secret in DEVELOPMENT_LINK_KEYS.items()}
     )
@@ -109,6 +82,17 @@ class Settings(BaseSettings):
         if url and not url.startswith("kafka://"):
             database_url.parse(url)
         return url
+
+    @field_validator("short_url", "unsubscribe_url", "dashboard_url")
+    @classmethod
+    def _same_as_public(cls, url: str, info: ValidationInfo) -> str:
+        return url or str(info.data.get("public_url", ""))
+
+    @field_validator("decisions_url", "mailbox_url", "invitations_url")
+    @classmethod
+    def _beside_dashboard(cls, url: str, info: ValidationInfo) -> str:
+        page = str(info.field_name).removesuffix("_url")
+        return url or f"{str(info.data.get('dashboard_url', '')).rstrip('/')}/{page}"
 
     @field_validator("link_keys", mode="before")
     @classmethod
@@ -133,13 +117,13 @@ class Settings(BaseSettings):
         )
 
     @property
-    def staff_pages(self) -> StaffPages:
-        return StaffPages(self.dashboard_url, self.decisions_url, self.mailbox_url, self.invitations_url)
-
-    @property
     def link_secrets(self) -> dict[str, str]:
         return {name: secret.get_secret_value() for name, secret in self.link_keys.items()}
 
     @property
     def signing_key(self) -> str:
         return next(iter(self.link_keys))
+
+
+def is_loopback(url: str) -> bool:
+    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")

@@ -104,11 +104,6 @@ class Health:
             raise ValueError(f"{full} is watched already")
         return full
 
-    async def has_started(self) -> None:
-        """Check that this part runs; a process is not ready while one of its services has yet to begin."""
-        if not any(name.startswith(self.prefix) for name in self._heartbeats):
-            raise NotReady("has not started yet")
-
     def silent(self) -> list[str]:
         """Name the loops of the process that stand still."""
         return sorted(each.name for each in self._heartbeats.values() if each.is_silent)

@@ -1,4 +1,4 @@
-"""What every process needs around its parts: signals, listening sockets, servers that stop when told to."""
+"""What every process has: signal handlers, listening sockets, HTTP servers, the event log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import faulthandler
 import gc
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,11 @@ from starlette.types import ASGIApp
 
 from shared.clock import Clock
 from shared.config import Settings
+from shared.contract.vocabulary import Service
 from shared.database.until_stopped import supervised
-from shared.health import Health
+from shared.health import Health, NotReady
 from shared.messaging.transport import EventLog, open_log
+from shared.web.front import Front
 from shared.web.gate import PublicOnly
 
 if TYPE_CHECKING:
@@ -36,7 +38,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(frozen=True, slots=True)
 class ServiceContext:
-    """What a process hands to each service it runs; public paths are served on the second listener as well."""
+    """What a process gives to each service it runs.
+
+    `public_listener` serves the paths that are not for staff. `front`, where all services run in this process, is
+    served on scoring's listeners in place of scoring's app. A service sets `started` when all its parts run.
+    """
 
     database_url: str
     event_log: EventLog
@@ -45,35 +51,42 @@ class ServiceContext:
     listener: socket.socket
     public_listener: socket.socket | None = None
     health: Health = field(default_factory=Health)
+    front: Front | None = None
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def has_started(self) -> None:
+        """Raise NotReady until all parts of the service run: a check for `Health.require`."""
+        if not self.started.is_set():
+            raise NotReady("has not started yet")
 
 
 class StoppedLate(Exception):
-    """Some task did not end in time after the signal; the text names it. What it had in flight may be unknown."""
+    """A task did not end in time after the signal; the text names it. The outcome of its sends may be unknown."""
 
 
 class PortBusy(Exception):
-    """Somebody listens there already; the text names the cure."""
+    """A port cannot be used; the text names the setting to change."""
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:
-    """Let Ctrl-C, SIGTERM and a closed terminal ask every part to finish what it has begun; a second one kills."""
+    """Set `stop` on SIGINT, SIGTERM and SIGHUP; a second signal kills the process."""
     loop = asyncio.get_running_loop()
 
-    def told() -> None:
-        faulthandler.dump_traceback_later(END_S + CANCEL_S + 0.5, exit=True)  # whatever holds this process then
+    def on_signal() -> None:
+        faulthandler.dump_traceback_later(END_S + CANCEL_S + 0.5, exit=True)  # if something blocks the event loop
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
         stop.set()
 
     for number in _SIGNALS:
-        loop.add_signal_handler(number, told)
+        loop.add_signal_handler(number, on_signal)
 
 
-async def run_until_told(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
-    """Run a process until it ends or is told to; raises StoppedLate when some task did not end in time.
+async def run_until_signal(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    """Run a process until it ends or a signal comes; raises StoppedLate when a task does not end in time.
 
-    What is in flight keeps its budget; then the rest is cancelled, and what cannot be cancelled is left.
+    After a signal, tasks have END_S seconds to finish; then they are cancelled, and waited for CANCEL_S seconds more.
     """
     stop = asyncio.Event()
     stop_on_signals(stop)
@@ -91,12 +104,12 @@ async def run_until_told(work: Callable[[asyncio.Event], Coroutine[Any, Any, Non
 
 
 def listen(host: str, port: int, *, setting: str) -> socket.socket:
-    """Bind at once, so that a busy port is one clear line and not a trace; raises PortBusy."""
+    """Bind and listen; raises PortBusy, whose text names the setting."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen()  # who comes before the server is up waits, and is not turned away
+        listener.listen()  # connections made before the server is up wait for it
     except OSError as error:
         listener.close()
         raise PortBusy(f"{host}:{port} cannot be used ({error.strerror}): stop who has it or set {setting}") from error
@@ -104,25 +117,26 @@ def listen(host: str, port: int, *, setting: str) -> socket.socket:
 
 
 def tune_gc() -> None:
-    """Look for garbage seldom: a batch makes very many objects, nearly none of them in circles."""
+    """Run garbage collection less often: a batch makes very many objects, and few reference cycles."""
     gc.freeze()
-    gc.set_threshold(100_000, 20, 20)  # the usual 700 took a fifth of the time of a decision
+    gc.set_threshold(100_000, 20, 20)  # with the default of 700 it took a fifth of the time of a decision
 
 
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        yield  # several servers share a process: the process decides when to stop
+        yield  # no handlers: several servers share a process, and `stop_on_signals` serves all
 
 
-async def serve(app: ASGIApp, surroundings: ServiceContext, *, public: Sequence[str]) -> None:
-    """Serve until told to stop, then finish the requests at hand."""
+async def serve(app: ASGIApp, context: ServiceContext, *, service: Service) -> None:
+    """Serve until `stop` is set, then finish the requests in progress."""
+    stop, front = context.stop, context.front if service is Service.SCORING else None
+    served = front or app
     async with asyncio.TaskGroup() as tasks:
-        stop = surroundings.stop
-        tasks.create_task(supervised(_serve(app, surroundings.listener, stop), stop, name="server"))
-        if surroundings.public_listener is not None:
-            outside = PublicOnly(app, public)
-            serving = _serve(outside, surroundings.public_listener, stop)
+        tasks.create_task(supervised(_serve(served, context.listener, stop), stop, name="server"))
+        if context.public_listener is not None:
+            outside = PublicOnly(served, service=None if front else service)
+            serving = _serve(outside, context.public_listener, stop)
             tasks.create_task(supervised(serving, stop, name="public server"))
 
 
@@ -146,14 +160,14 @@ async def _serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event) -> 
         await asyncio.shield(serving)
     finally:
         stopped.cancel()
-        if not serving.done():  # another part of the service failed; a server left behind would keep its socket
+        if not serving.done():  # another task failed; a server that goes on would keep its socket
             server.should_exit = server.force_exit = True
             await asyncio.wait((serving,), timeout=1)
             serving.cancel()
 
 
 def open_event_log(settings: Settings, url: str) -> EventLog:
-    """Open the log behind a URL with the topic prefix and, on Kafka, the credentials of these settings."""
+    """Open the event log at a URL with the topic prefix and, on Kafka, the credentials of these settings."""
     security = kafka_security(settings) if url.startswith("kafka:") else None
     return open_log(url, topic_prefix=settings.topic_prefix, security=security, options=settings.database_options)
 

@@ -1,15 +1,15 @@
-"""Runs the long-lived tasks of one service: each with a name and a heartbeat, and none may end unasked."""
+"""Runs the long-lived tasks of one service, each with a name; one that ends by itself ends the process."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from starlette.types import ASGIApp
+from fastapi import FastAPI
 
 from shared.clock import Clock
 from shared.contract.vocabulary import Service
@@ -32,19 +32,19 @@ class Supervisor:
     """Starts tasks in a group; one that ends before `stop` is set ends all of them, and so the process."""
 
     tasks: asyncio.TaskGroup
-    around: ServiceContext
+    context: ServiceContext
     service: Service
 
     @property
     def stop(self) -> asyncio.Event:
-        return self.around.stop
+        return self.context.stop
 
     @property
     def health(self) -> Health:
-        return self.around.health
+        return self.context.health
 
     def task(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """Run this; it ends some time after `stop` was set."""
+        """Run this until it ends, which it may do only after `stop` is set."""
         self._start(f"{self.service}.{name}", work)
 
     def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
@@ -61,20 +61,20 @@ class Supervisor:
         self.loop(heartbeat, Readmission(consumer).round, longest_s=readmission.EVERY_S)
 
     def watch(self, clock: Clock) -> None:
-        """Compare the clock now and then, where it is the machine's."""
+        """Compare the machine's clock with the database's regularly; a stored clock is not compared."""
         if isinstance(clock, ComparedClock):
             self.health.require("clock", clock.check)
             self.loop(self.health.heartbeat("clock"), clock.compare, longest_s=EVERY_S)
 
-    def start(
-        self, app: ASGIApp, database: Database, *, public: Sequence[str], migrations: Path, again: Again = nothing_again
-    ) -> None:
+    def start(self, app: FastAPI, database: Database, *, migrations: Path, again: Again = nothing_again) -> None:
         """Start what every service has: its server, its relay, housekeeping, and the checks of `/readyz`."""
-        event_log = self.around.event_log
+        event_log, front = self.context.event_log, self.context.front
+        if front is not None:
+            front.add(self.service, app)
         self.health.require("database", partial(check_commit, database))
         self.health.require("event log", event_log.ping)
         self.health.require("schema", partial(schema.check, database, migrations))
-        self.task("server", serve(app, self.around, public=public))
+        self.task("server", serve(app, self.context, service=self.service))
         heartbeat = self.health.heartbeat("relay")
         relay = Relay(database, event_log, service=self.service, heartbeat=heartbeat, again=again)
         self.task("relay", relay.run(self.stop))

@@ -28,6 +28,7 @@ from shared.clock import StoredClock
 from shared.contract.vocabulary import Service
 from shared.runtime import stop_on_signals
 from shared.waiting import wait_for
+from shared.web.routes import TABLE
 
 FOLDER = Path(".data/demo")
 SPEED = timedelta(days=1) / timedelta(seconds=1.5)
@@ -134,7 +135,7 @@ async def demo(*, kafka: bool, seconds: int, folder: Path = FOLDER) -> None:
             asyncio.get_running_loop().call_later(seconds, stop.set)
         console.print("Earshot demo: starting PostgreSQL and three services …")
         try:
-            await _run_demo(AllSettings.for_play(**overrides), clock, stop)
+            await _run_demo(AllSettings.for_demo(**overrides), clock, stop)
         finally:
             clock.anchor(clock.now(), speed=0)
     console.print("Stopped. `make demo` continues from here; delete .data/demo to start again.")
@@ -264,17 +265,10 @@ def address(settings: AllSettings, service: Service) -> str:
 
 
 def print_addresses(settings: AllSettings, services: Sequence[Service]) -> None:
-    """Print the addresses of the pages."""
-    pages = (
-        ("Dashboard", Service.SCORING, "/"),
-        ("Mailbox", Service.DISPATCHER, "/mailbox"),
-        ("Desk", Service.SCORING, "/desk"),
-        ("Send an event, API docs", Service.TRIGGER, "/docs"),
-        ("API docs, dispatcher", Service.DISPATCHER, "/docs"),
-        ("API docs, scoring", Service.SCORING, "/docs"),
-    )
+    """Print the pages of one service, or of all, which have one address: that of the first."""
+    origin = address(settings, services[0])
     console.print()
-    for name, service, path in pages:
-        if service in services:
-            console.print(f"  {name:<24}{address(settings, service)}{path}")
-    console.print()
+    for prefix in TABLE:
+        if prefix.label and prefix.service in services:
+            console.print(f"  {prefix.label:<14}{origin}{prefix.path}")
+    console.print(f"  {'API docs':<14}{origin}/docs\n")

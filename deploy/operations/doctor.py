@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.markup import escape
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from deploy import all_in_one
 from deploy.all_in_one import AllSettings
 from deploy.kafka import broker
 from deploy.operations import database_findings, error_messages, ledger_findings, links, running_findings
@@ -24,7 +23,7 @@ from services.dispatcher import repository as dispatcher
 from services.scoring.repository import webhooks
 from services.trigger.repository import programs
 from shared.clock import open_clock
-from shared.config import DEVELOPMENT_LINK_KEYS, Settings
+from shared.config import DEVELOPMENT_LINK_KEYS, Settings, is_loopback
 from shared.contract import topics
 from shared.contract.vocabulary import Service
 from shared.database.opening import open_for_command
@@ -103,7 +102,7 @@ def _sending(settings: AllSettings) -> Iterator[Finding]:
             yield Finding.fail(
                 "no provider is configured: every step is skipped", "set EARSHOT_SMTP_URL, EARSHOT_TWILIO_…"
             )
-    if not all_in_one.is_loopback(settings.trigger.public_url) or mode == "mailbox":
+    if not is_loopback(settings.trigger.public_url) or mode == "mailbox":
         return
     yield Finding.fail(
         f"links in messages lead to {settings.trigger.public_url}", "set EARSHOT_PUBLIC_URL to what phones can open"

@@ -130,7 +130,7 @@ def isolated_settings(folder: Path, **overrides: object) -> AllSettings:
     """Settings for all services on free ports, with clock and database in this folder."""
     scoring, trigger, dispatcher = free_ports(3)
     own = {"scoring_port": scoring, "trigger_port": trigger, "dispatcher_port": dispatcher}
-    return AllSettings.for_play(data_dir=folder, clock=folder / "clock.json", **{**own, **overrides})
+    return AllSettings.for_demo(data_dir=folder, clock=folder / "clock.json", **{**own, **overrides})
 
 
 async def replay(

@@ -52,10 +52,10 @@ from shared.messaging.transport import EventLog
 from shared.runtime import ServiceContext
 from shared.supervisor import Supervisor
 from shared.web.app import create_app
+from shared.web.menu import StaffPages
 
 TOPICS = ("survey.requests", "survey.answers", "survey.messages")
 MIGRATIONS = Path(__file__).parent / "migrations"
-PUBLIC = ("/u", "/hooks")
 
 
 def build_app(
@@ -69,7 +69,6 @@ def build_app(
     app = create_app(
         Service.DISPATCHER,
         health=health or Health(),
-        public=PUBLIC,
         staff_secret=settings.staff_secret.get_secret_value(),
     )
     for router in _routers(settings, database.sessions, clock, accounts):
@@ -80,7 +79,7 @@ def build_app(
 def _routers(
     settings: DispatcherSettings, sessions: Sessions, clock: Clock, accounts: Sequence[ChannelAccount]
 ) -> list[APIRouter]:
-    staff_pages, composer = settings.staff_pages, settings.composer
+    staff_pages, composer = StaffPages.of(settings), settings.composer
     mails = MailPages(
         composer=composer,
         accounts=accounts,
@@ -190,22 +189,22 @@ def jobs_of(
     return found
 
 
-async def run(settings: DispatcherSettings, around: ServiceContext) -> None:
+async def run(settings: DispatcherSettings, context: ServiceContext) -> None:
     """Run until told to stop; the batches at hand are finished first."""
-    database = Database(around.database_url, schema=Service.DISPATCHER, options=settings.database_options)
-    stop, health = around.stop, around.health
-    clock = await compared(around.clock, database)
+    database = Database(context.database_url, schema=Service.DISPATCHER, options=settings.database_options)
+    stop, health = context.stop, context.health
+    clock = await compared(context.clock, database)
     accounts, crm = wiring.open_accounts(settings, stop), wiring.open_crm(settings)
-    guard = RestoreGuard(database.sessions, around.event_log)
+    guard = RestoreGuard(database.sessions, context.event_log)
     health.require("ledger", guard.ready)
     health.require("link keys", LinkKeys(settings.link_secrets, database.sessions).check, advisory=True)
     bell = Wakeup()
-    consumer = build_consumer(settings, database, around.event_log, clock, bell)
+    consumer = build_consumer(settings, database, context.event_log, clock, bell)
     try:
         async with asyncio.TaskGroup() as tasks:
-            running = Supervisor(tasks, around, Service.DISPATCHER)
-            app = build_app(settings, database, around.clock, accounts, health=health)
-            running.start(app, database, public=PUBLIC, migrations=MIGRATIONS)
+            running = Supervisor(tasks, context, Service.DISPATCHER)
+            app = build_app(settings, database, context.clock, accounts, health=health)
+            running.start(app, database, migrations=MIGRATIONS)
             running.watch(clock)
             running.consume("consumer", consumer)
             running.loop(health.heartbeat("ledger"), guard.look, longest_s=LOOK_S)
@@ -219,6 +218,7 @@ async def run(settings: DispatcherSettings, around: ServiceContext) -> None:
             for name, (errand, every_s) in jobs_of(settings, database, clock, accounts, crm).items():
                 heartbeat = health.heartbeat(name, silent_s=OUTSIDE_SILENT_S)
                 running.loop(heartbeat, while_busy(guard.held(errand)), longest_s=every_s)
+            context.started.set()
     finally:
         for account in accounts:
             await account.close()

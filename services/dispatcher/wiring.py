@@ -97,7 +97,7 @@ def verifiers(settings: DispatcherSettings) -> dict[str, WebhookVerifier]:
     """Make a verifier for each provider whose secret is known, by the provider's name in `POST /hooks/{provider}`."""
     found: dict[str, WebhookVerifier] = {}
     if token := settings.twilio_auth_token.get_secret_value():
-        address = settings.hooks_url or settings.unsubscribe_url
+        address = settings.hooks_url or settings.unsubscribe_url  # the former is empty on loopback only
         found["twilio"] = TwilioVerifier(f"{address.rstrip('/')}/hooks/twilio", token)
     if secret := settings.smsc_secret.get_secret_value():
         found["smsc"] = SmscVerifier(secret)

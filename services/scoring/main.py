@@ -42,10 +42,10 @@ from shared.messaging.transport import EventLog
 from shared.runtime import ServiceContext
 from shared.supervisor import Supervisor
 from shared.web.app import create_app
+from shared.web.menu import StaffPages
 from shared.web.rate_limit import RateLimit
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-PUBLIC = ("/s", "/static", "/logos")
 MAX_BODY = 100_000
 TICKS: Mapping[str, tuple[float, Callable[..., Awaitable[int]]]] = {  # by name: how often in seconds, and what
     "publisher": (0.05, publish_scores.publish_changes),
@@ -71,20 +71,20 @@ def build_app(
     app = create_app(
         Service.SCORING,
         health=health,
-        public=PUBLIC,
         plain=AnswerPages(sessions, resolver, writer, clock, PageViewWriter(sessions), _limits(settings)).routes(),
         staff_secret=settings.staff_secret.get_secret_value(),
         max_body=MAX_BODY,
     )
+    staff_pages = StaffPages.of(settings)
     app.mount("/logos", StaticFiles(directory=settings.logos_dir, check_dir=False), name="logos")
-    app.include_router(Desk(sessions, writer, clock, settings.staff_pages, settings.desk_lease).router())
-    app.include_router(manual.router(settings.staff_pages))
-    app.include_router(Suspects(sessions, writer, clock, settings.staff_pages).router())
+    app.include_router(Desk(sessions, writer, clock, staff_pages, settings.desk_lease).router())
+    app.include_router(manual.router(staff_pages))
+    app.include_router(Suspects(sessions, writer, clock, staff_pages).router())
     app.include_router(AnswersApi(sessions, writer, clock, settings.desk_lease).router())
     app.include_router(ScoreApi(sessions, clock).router())
     app.include_router(SettingsForms(sessions).router())
     app.include_router(Webhooks(sessions, WebhookSender(sessions, settings.webhook_networks)).router())
-    app.include_router(Dashboard(sessions, clock, settings.staff_pages).router())
+    app.include_router(Dashboard(sessions, clock, staff_pages).router())
     app.include_router(Live(sessions, stop or asyncio.Event(), health).router())
     return app
 
@@ -101,25 +101,26 @@ def build_consumer(settings: ScoringSettings, database: Database, event_log: Eve
     return Consumer(Service.SCORING, TOPICS, event_log, database.sessions, handlers, decode=keys.parse)
 
 
-async def run(settings: ScoringSettings, around: ServiceContext) -> None:
+async def run(settings: ScoringSettings, context: ServiceContext) -> None:
     """Serve, consume, publish and tick until told to stop."""
-    database = Database(around.database_url, schema=Service.SCORING, options=settings.database_options)
-    stop, health = around.stop, around.health
-    clock = await compared(around.clock, database)
-    app = build_app(settings, database=database, clock=around.clock, health=health, stop=stop)
-    consumer = build_consumer(settings, database, around.event_log, clock)
+    database = Database(context.database_url, schema=Service.SCORING, options=settings.database_options)
+    stop, health = context.stop, context.health
+    clock = await compared(context.clock, database)
+    app = build_app(settings, database=database, clock=context.clock, health=health, stop=stop)
+    consumer = build_consumer(settings, database, context.event_log, clock)
     health.require("link keys", LinkKeys(settings.link_secrets, database.sessions).check, advisory=True)
     sender = WebhookSender(database.sessions, settings.webhook_networks)
     try:
         async with asyncio.TaskGroup() as tasks:
-            running = Supervisor(tasks, around, Service.SCORING)
+            running = Supervisor(tasks, context, Service.SCORING)
             again = publish_scores.publish_again
-            running.start(app, database, public=PUBLIC, migrations=MIGRATIONS, again=again)
+            running.start(app, database, migrations=MIGRATIONS, again=again)
             running.watch(clock)
             running.consume("consumer", consumer)
             for name, (seconds, tick) in TICKS.items():
                 work = every(seconds, tick, sessions=database.sessions, clock=clock)
                 running.loop(health.heartbeat(name), work, longest_s=seconds)
             running.task("webhooks", sender.run(stop, health.heartbeat("webhooks")))
+            context.started.set()
     finally:
         await database.close()

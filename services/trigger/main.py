@@ -45,15 +45,14 @@ from shared.messaging.transport import EventLog, Message
 from shared.runtime import ServiceContext, open_event_log
 from shared.supervisor import Supervisor
 from shared.web.app import create_app
+from shared.web.menu import StaffPages
 
 log = structlog.get_logger()
 
 CRM_TOPICS = (topics.CRM_EVENTS.name,)
 FEEDBACK_TOPICS = (topics.SURVEY_ANSWERS.name, topics.SURVEY_DELIVERIES.name)
 PROGRAMS = Path(__file__).parent / "programs"
-HOOKS = ("/v1/hooks",)  # signed by the vendor
 MIGRATIONS = Path(__file__).parent / "migrations"
-PUBLIC = ("/v1/events", *HOOKS)  # also on the public listener; events need an API key
 MAX_BODY = 4_000_000  # bytes; a batch of MAX_EVENTS events
 
 
@@ -62,7 +61,6 @@ def build_app(settings: TriggerSettings, database: Database, clock: Clock, *, he
     app = create_app(
         Service.TRIGGER,
         health=health or Health(),
-        public=HOOKS,
         staff_secret=settings.staff_secret.get_secret_value(),
         admit=keys.admit,
         max_body=MAX_BODY,
@@ -82,7 +80,7 @@ def _routers(
         EventApi(intake, keys).router(),
         RespondentApi(intake).router(),
         ProgramApi(database.sessions, clock).router(),
-        DecisionPages(database.sessions, settings.staff_pages).router(),
+        DecisionPages(database.sessions, StaffPages.of(settings)).router(),
     ]
 
 
@@ -173,7 +171,7 @@ async def run(settings: TriggerSettings, context: ServiceContext) -> None:
             running = Supervisor(tasks, context, Service.TRIGGER)
             app = build_app(settings, database, clock, health=health)
             again = partial(publish_again, clock=clock)
-            running.start(app, database, public=PUBLIC, migrations=MIGRATIONS, again=again)
+            running.start(app, database, migrations=MIGRATIONS, again=again)
             running.watch(clock)
             for name, consumer in consumers(settings, database, logs, sources=sources, clock=clock).items():
                 running.consume(f"consumer.{name}", consumer)
@@ -184,3 +182,4 @@ async def run(settings: TriggerSettings, context: ServiceContext) -> None:
                 database.sessions, clock, settings.installation, context.stop, health.heartbeat("cadences")
             )
             running.loop(cadences.heartbeat, cadences.tick, longest_s=settings.cadence_tick_s)
+            context.started.set()

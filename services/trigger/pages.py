@@ -12,9 +12,9 @@ from fastapi.responses import HTMLResponse
 from services.trigger.domain.deciding.explanations import TITLES, format_facts, title
 from services.trigger.repository import decisions
 from services.trigger.schemas import DecisionView
-from shared.config import StaffPages
 from shared.contract.vocabulary import respondent_id
 from shared.database.db import Sessions
+from shared.web.menu import StaffPages
 from shared.web.templates import template_environment
 
 _SHOWN = 50

@@ -1,4 +1,4 @@
-"""The one way to make an HTTP app: health, metrics, problem details, bounded bodies, security headers, a gate."""
+"""Makes every HTTP app: health, metrics, problem details, a limit for bodies, security headers, the gate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
@@ -27,13 +27,14 @@ from shared.health import Health
 from shared.metrics import HTTP_SECONDS
 from shared.web.gate import Admit, Gate
 from shared.web.problems import BadRequest, Problem, TooLarge, Unavailable, as_problem, problem_response
+from shared.web.routes import identity_paths
 
 log = structlog.get_logger()
 
 MAX_BODY = 1_000_000
-ANSWER_S = 20.0  # the longest until an answer begins
+ANSWER_S = 20.0  # the longest time until a response begins
 _OPERATIONS = ("/healthz", "/livez", "/readyz", "/metrics")
-_HEADERS = {  # as ASGI has them: names in small letters, all in bytes
+_HEADERS = {  # in ASGI's form: lower-case names, bytes
     b"content-security-policy": b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
     b"connect-src 'self'; form-action 'self'; frame-src 'self'; base-uri 'none'; frame-ancestors 'self'",
     b"referrer-policy": b"no-referrer",
@@ -54,37 +55,35 @@ def create_app(  # noqa: PLR0913 - every app decides each of these
     service: Service,
     *,
     health: Health,
-    public: Sequence[str] = (),
     plain: Sequence[PlainRoute] = (),
     staff_secret: str = "",
     admit: Admit | None = None,
     max_body: int = MAX_BODY,
 ) -> FastAPI:
-    """Make a service's app.
+    """Make a service's app; the table of routes says which of its paths need the staff secret, or a key for `admit`.
 
-    `public` path prefixes are for everybody; every other path is for staff, and for the keys that `admit` knows.
-    `plain` routes are served in front of FastAPI, inside every layer of ours.
+    `plain` routes are served without FastAPI's router, inside all layers of this module. `max_body` is in bytes.
     """
-    # FastAPI's own traces would name paths, and a path may hold a token
+    # FastAPI's traces would name paths, and a path may hold a token
     telemetry: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
     app = FastAPIOffline(title=f"Earshot {service}", version="0.1.0", redoc_url=None, telemetry=telemetry)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     _add_operations(app, health)
     for kind in (Problem, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _on_error)
-    app.router.routes.extend(plain)  # that say which methods they take
-    app.add_middleware(_PlainFirst, routes=plain)
+    app.router.routes.extend(plain)  # so that another method gets 405 with the methods there are
+    app.add_middleware(_PlainRoutes, routes=plain, service=service)
     app.add_middleware(_Deadline)
     app.add_middleware(_Errors)
     app.add_middleware(_Measured, service=service)
-    app.add_middleware(Gate, public=public, secret=staff_secret, admit=admit)
+    app.add_middleware(Gate, service=service, secret=staff_secret, admit=admit)
     app.add_middleware(_Bounds, max_body=max_body)
     app.add_middleware(_SecurityHeaders)
     return app
 
 
 class PlainRoute(Route):
-    """A route whose endpoint takes the request as it is; metrics and logs name it as they name FastAPI's."""
+    """A route without FastAPI's parameters and models; metrics and logs name it as they name FastAPI's."""
 
     def __init__(self, path: str, endpoint: Callable[[Request], Awaitable[Response]], *, methods: list[str]) -> None:
         super().__init__(path, endpoint, methods=methods)
@@ -93,7 +92,7 @@ class PlainRoute(Route):
             response = await endpoint(Request(scope, receive))
             await response(scope, receive, send)
 
-        self.app = answer  # without Starlette's own handling of errors: `_Errors` does that
+        self.app = answer  # in place of Starlette's, which handles errors too: `_Errors` does that
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["route"] = self
@@ -103,12 +102,12 @@ class PlainRoute(Route):
 def _add_operations(app: FastAPI, health: Health) -> None:
     @app.get("/healthz", tags=["operations"])
     async def healthz() -> dict[str, str]:
-        """Say that the process answers requests."""
+        """The process answers requests."""
         return {"status": "ok"}
 
     @app.get("/livez", tags=["operations"])
     async def livez() -> dict[str, str]:
-        """Say that no loop of the process stands still; 503 names those that do, and only a restart helps them."""
+        """No loop of the process is stuck; 503 names those that are, and only a restart helps them."""
         if silent := health.silent():
             log.error("loops.stand_still", loops=silent)
             raise Unavailable("Not alive", f"These loops stand still: {', '.join(silent)}.", loops=silent)
@@ -116,9 +115,9 @@ def _add_operations(app: FastAPI, health: Health) -> None:
 
     @app.get("/readyz", tags=["operations"])
     async def readyz() -> dict[str, str | dict[str, str]]:
-        """Say that the process can do its work; 503 names what keeps it from that, each with the reason.
+        """The process can do its work; 503 names what prevents it, each with the reason.
 
-        Warnings name what keeps it from a part of its work only.
+        Warnings name what prevents a part of the work only.
         """
         found = await health.state()
         if found.warnings:
@@ -131,7 +130,7 @@ def _add_operations(app: FastAPI, health: Health) -> None:
 
     @app.get("/metrics", tags=["operations"], response_class=PlainTextResponse)
     async def metrics() -> Response:
-        """Every metric of this process, in the text format of Prometheus."""
+        """All metrics of this process, in the text format of Prometheus."""
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -143,14 +142,24 @@ async def _on_error(request: Request, error: Exception) -> Response:
     return problem_response(problem)
 
 
-class _PlainFirst:
-    """Serves plain routes without FastAPI's router and layers, which cost as much as such a route itself."""
+class _PlainRoutes:
+    """Serves plain routes, and the paths at which the service says its name, without FastAPI's router and layers.
 
-    def __init__(self, app: ASGIApp, *, routes: Sequence[PlainRoute]) -> None:
+    Those cost as much time as such a route itself.
+    """
+
+    def __init__(self, app: ASGIApp, *, routes: Sequence[PlainRoute], service: Service) -> None:
         self._app, self._routes = app, routes
+        self._service, self._identity_paths = service, identity_paths(service)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        for route in self._routes if scope["type"] == "http" else ():
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if scope["path"] in self._identity_paths and scope["method"] in ("GET", "HEAD"):
+            await JSONResponse({"service": self._service})(scope, receive, send)
+            return
+        for route in self._routes:
             match, found = route.matches(scope)
             if match is Match.FULL:
                 scope.update(found)
@@ -160,7 +169,7 @@ class _PlainFirst:
 
 
 class _Errors:
-    """Turns what nobody caught into a problem, inside the other layers so that their headers are on it too."""
+    """Answers an unhandled error with a problem, inside the layers that add headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -183,7 +192,7 @@ class _Errors:
 
 
 class _Deadline:
-    """Ends a request whose answer has not begun in time, as when a database hangs; a stream may go on for ever."""
+    """Ends a request whose response has not begun in time, as when a database hangs; a begun stream has no limit."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -202,7 +211,7 @@ _seconds = lru_cache(maxsize=1000)(HTTP_SECONDS.labels)
 
 
 class _Measured:
-    """Measures requests by route, never by path: a path may hold a token."""
+    """Measures the time of requests by route, never by path: a path may hold a token."""
 
     def __init__(self, app: ASGIApp, *, service: Service) -> None:
         self._app, self._service = app, service
@@ -222,14 +231,12 @@ class _Measured:
         try:
             await self._app(scope, receive, watched)
         finally:
-            route = (
-                getattr(scope.get("route"), "path", None) or scope.get("root_path") or "none"
-            )  # a mount's is its root
+            route = getattr(scope.get("route"), "path", None) or scope.get("root_path") or "none"  # a mount has a root
             _seconds(self._service, scope["method"], route, status).observe(time.perf_counter() - began)
 
 
 class _SecurityHeaders:
-    """Adds what a response does not set itself."""
+    """Adds each security header that a response does not set itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -251,7 +258,7 @@ class _SecurityHeaders:
 
 
 class _Bounds:
-    """Refuses bodies over the limit, whether their length was announced or not, and NUL in addresses."""
+    """Refuses bodies over the limit, with a Content-Length or without, and NUL in paths and queries."""
 
     def __init__(self, app: ASGIApp, *, max_body: int) -> None:
         self._app, self._max_body = app, max_body
@@ -282,4 +289,4 @@ class _Bounds:
         return counted
 
     def _too_large(self) -> Problem:
-        return TooLarge("The body is too large", f"At most {self._max_body} bytes are taken.")
+        return TooLarge("The body is too large", f"At most {self._max_body} bytes are accepted.")

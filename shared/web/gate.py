@@ -1,48 +1,39 @@
-"""Who may see what: public paths are for everybody, all others for staff."""
+"""Who may see what, by the table of routes: staff paths want a secret, a key or this machine."""
 
 from __future__ import annotations
 
 import base64
 import hmac
 import ipaddress
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from shared.contract.vocabulary import KEY_PREFIX
+from shared.contract.vocabulary import KEY_PREFIX, Service
+from shared.web import routes
 from shared.web.problems import Forbidden, NotFound, Problem, Unauthorized, as_problem, problem_response
 
-_OPEN = ("/healthz", "/livez", "/readyz", "/static/")
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 Admit = Callable[[Scope, str], Awaitable[None]]
 
 
-class Paths:
-    """All paths that are one of the prefixes, or under it."""
-
-    def __init__(self, prefixes: Sequence[str]) -> None:
-        self._exact = frozenset(prefixes)
-        self._under = tuple(prefix.rstrip("/") + "/" for prefix in prefixes)
-
-    def __contains__(self, path: str) -> bool:
-        return path in self._exact or path.startswith(self._under)
-
-
 class Gate:
-    """Staff paths want the shared secret; without one they serve loopback only, and nothing that came by a proxy.
+    """Lets requests for respondents, providers and probes pass; all others want the staff secret.
 
-    A machine sends a key instead; `admit` raises a Problem unless that key opens this path.
+    Where no secret is set, they must come from this machine and through no proxy. A machine may send an API key
+    instead; `admit` raises a Problem unless that key opens this path.
     """
 
-    def __init__(self, app: ASGIApp, *, public: Sequence[str], secret: str, admit: Admit | None = None) -> None:
-        self._app, self._public, self._secret, self._admit = app, Paths((*public, *_OPEN)), secret, admit
+    def __init__(self, app: ASGIApp, *, service: Service, secret: str, admit: Admit | None = None) -> None:
+        self._app, self._secret, self._admit = app, secret, admit
+        self._without_secret = routes.without_secret(service)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in self._public:
+        if scope["type"] == "http" and scope["path"] not in self._without_secret:
             refusal = await self._refused(scope, Headers(scope=scope))
             if refusal is not None:
                 await problem_response(refusal)(scope, receive, send)
@@ -55,7 +46,7 @@ class Gate:
             return self._refusal(scope, headers)
         try:
             await self._admit(scope, token)
-        except Exception as error:  # noqa: BLE001 - this stands before what turns errors into answers
+        except Exception as error:  # noqa: BLE001 - the layer that turns errors into answers is further inside
             return as_problem(error)
         return None
 
@@ -85,7 +76,7 @@ def _is_local(scope: Scope, headers: Headers) -> bool:
         return False
     client = (scope.get("client") or ("", 0))[0]
     named = urlsplit(f"//{headers.get('host', '')}").hostname or ""
-    return _is_loopback(client) and (named == "localhost" or _is_loopback(named))  # a rebound name is not ours
+    return _is_loopback(client) and (named == "localhost" or _is_loopback(named))  # else DNS rebinding gets in
 
 
 def _is_loopback(host: str) -> bool:
@@ -104,10 +95,10 @@ def _is_cross_site(headers: Headers) -> bool:
 
 
 class PublicOnly:
-    """Serves public paths of an app and nothing else, for a listener that faces outside."""
+    """Answers all paths but those for staff, for a listener that faces outside; `service` None: those of all."""
 
-    def __init__(self, app: ASGIApp, public: Sequence[str]) -> None:
-        self._app, self._public = app, Paths((*public, *_OPEN))
+    def __init__(self, app: ASGIApp, *, service: Service | None) -> None:
+        self._app, self._public = app, routes.public(service)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in self._public:

@@ -74,12 +74,12 @@ async def test_proxy_reaches_no_staff_page_and_every_public_one(stage: Stage, he
 
 
 async def test_every_staff_page_leads_to_all_others(stage: Stage) -> None:
-    pages = (f"{stage.scoring}/", f"{stage.dispatcher}/mailbox", f"{stage.trigger}/decisions")
+    pages = (f"{stage.scoring}/", f"{stage.scoring}/mailbox", f"{stage.scoring}/decisions")
     menus = [await menu_of(stage, page) for page in pages]
     apis = {menu.pop("API") for menu in menus}
     assert menus[0] == menus[1] == menus[2]
     statuses = {url: (await stage.web.get(url)).status_code for url in (*menus[0].values(), *apis)}
-    assert len(statuses) == len(menus[0]) + len(pages)
+    assert len(statuses) == len(menus[0]) + 1
     assert set(statuses.values()) == {200}
 
 

@@ -47,7 +47,7 @@ async def test_event_becomes_an_invitation_through_a_pool_of_transactions(
     prefix = f"p{uuid4().hex[:8]}."
     await create_topics(kafka_url, TOPICS, topic_prefix=prefix)
     scoring, trigger, dispatcher = free_ports(3)
-    settings = AllSettings.for_play(
+    settings = AllSettings.for_demo(
         **{f"{name}_database_url": url for name, url in through.items()},
         database_pooled="transaction",
         migrate_on_start=False,

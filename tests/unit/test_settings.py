@@ -79,12 +79,13 @@ def test_demo_touches_nothing_of_anybodys(monkeypatch: pytest.MonkeyPatch) -> No
     }
     for name, value in real.items():
         monkeypatch.setenv(f"EARSHOT_{name}", value)
-    settings = AllSettings.for_play(dispatcher_port=9002)
+    settings = AllSettings.for_demo(dispatcher_port=9002)
     assert open_accounts(settings.dispatcher) == []
     assert settings.trigger.host == "127.0.0.1"
     assert settings.trigger.staff_secret.get_secret_value() == ""
     assert settings.dispatcher.public_url == "http://127.0.0.1:9000"
-    assert settings.scoring.mailbox_url == "http://127.0.0.1:9002/mailbox"
+    assert settings.scoring.mailbox_url == "http://127.0.0.1:9000/mailbox"
+    assert settings.dispatcher.unsubscribe_url == "http://127.0.0.1:9000"
     for part in (settings.trigger, settings.dispatcher, settings.scoring):
         assert (part.database_url, part.scoring_database_url, part.events_url) == ("", "", "")
     assert settings.trigger.crm_events_url == ""

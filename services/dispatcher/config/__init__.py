@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from services.dispatcher.channels.email import SmtpServer
@@ -17,7 +17,7 @@ from services.dispatcher.domain import caps
 from services.dispatcher.domain.send_mode import SendMode, SendPolicy
 from services.dispatcher.messages.composer import Composer, envelope_sender
 from services.dispatcher.messages.styles import Style
-from shared.config import Settings
+from shared.config import Settings, is_loopback
 from shared.contract.events import ContactCap
 
 _COUNTRY = re.compile(r"[A-Z]{2}|\*")
@@ -55,8 +55,19 @@ class DispatcherSettings(Settings):
     bitrix24_url: SecretStr = SecretStr("")  # an incoming webhook: https://portal.bitrix24.ru/rest/1/code
     bitrix24_responsible: Annotated[int, Field(ge=1)] = 1  # the user to whom calls are assigned
     bitrix24_token: SecretStr = SecretStr("")  # the outgoing webhook's application token
-    desk_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known['scoring_port']}/desk")
-    hooks_url: str = ""  # where providers reach dispatcher, https://…; empty: no callbacks
+    desk_url: str = Field(default="", validate_default=True)  # for the link in a CRM's task
+    hooks_url: str = Field(default="", validate_default=True)  # how providers reach dispatcher; empty: they cannot
+
+    @field_validator("desk_url")
+    @classmethod
+    def _beside_the_dashboard(cls, url: str, info: ValidationInfo) -> str:
+        return url or f"{str(info.data.get('dashboard_url', '')).rstrip('/')}/desk"
+
+    @field_validator("hooks_url")
+    @classmethod
+    def _where_dispatcher_is_reached(cls, url: str, info: ValidationInfo) -> str:
+        reached = str(info.data.get("unsubscribe_url", ""))
+        return url or ("" if is_loopback(reached) else reached)
 
     @field_validator("send_allowlist", mode="before")
     @classmethod
@@ -170,7 +181,7 @@ class DispatcherSettings(Settings):
         return Composer(
             link_keys=self.link_secrets,
             public_url=self.public_url.rstrip("/"),
-            short_url=(self.short_url or self.public_url).rstrip("/"),
+            short_url=self.short_url.rstrip("/"),
             unsubscribe_url=self.unsubscribe_url.rstrip("/"),
             mail_from=self.mail_from,
             styles=self.styles,

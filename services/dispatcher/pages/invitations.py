@@ -10,8 +10,8 @@ from fastapi.responses import HTMLResponse
 from services.dispatcher import history
 from services.dispatcher.pages.rendering import page
 from services.dispatcher.schemas import OutcomeFilter
-from shared.config import StaffPages
 from shared.database.db import Sessions
+from shared.web.menu import StaffPages
 
 _OUTCOMES = {
     "open": "open",

@@ -11,10 +11,10 @@ from services.dispatcher.pages.rendering import mail_response, page
 from services.dispatcher.repository import mailbox
 from services.dispatcher.repository.mailbox import MailboxMessage
 from shared.clock import Clock
-from shared.config import StaffPages
 from shared.contract.vocabulary import ChannelKind
 from shared.database.db import Sessions
 from shared.web import problems
+from shared.web.menu import StaffPages
 
 _SHOWN = 100
 

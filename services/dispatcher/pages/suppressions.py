@@ -13,9 +13,9 @@ from services.dispatcher.handlers import apply_receipts
 from services.dispatcher.pages.rendering import page
 from services.dispatcher.repository import suppressions
 from shared.clock import Clock
-from shared.config import StaffPages
 from shared.contract.vocabulary import SuppressionReason, respondent_id
 from shared.database.db import Sessions
+from shared.web.menu import StaffPages
 
 _SHOWN = 100
 _REASONS = {

@@ -22,9 +22,9 @@ from services.scoring.repository.scores.comments import MOST_SCANNED, CommentFil
 from services.scoring.web import rendering
 from services.scoring.web.score_queries import DaysQuery
 from shared.clock import Clock
-from shared.config import StaffPages
 from shared.contract.vocabulary import Category
 from shared.database.db import Sessions
+from shared.web.menu import StaffPages
 from shared.zones import local_day
 
 PERIODS = (7, 30, 90, 365)

@@ -25,9 +25,9 @@ from services.scoring.domain.phone_numbers import readable
 from services.scoring.repository import call_queue, calls, invitations
 from services.scoring.web import forms, rendering, texts
 from shared.clock import Clock
-from shared.config import StaffPages
 from shared.contract.vocabulary import CallDisposition, Category, category_of
 from shared.database.db import Sessions
+from shared.web.menu import StaffPages
 from shared.zones import time_zone
 
 COOKIE = "operator"

@@ -16,8 +16,8 @@ from services.scoring.domain.bot_detection import Suspicion
 from services.scoring.repository import answers
 from services.scoring.web import rendering
 from shared.clock import Clock
-from shared.config import StaffPages
 from shared.database.db import Sessions
+from shared.web.menu import StaffPages
 from shared.web.problems import Conflict, NotFound
 
 LIMIT = 200

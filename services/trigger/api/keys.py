@@ -12,9 +12,9 @@ from starlette.types import Scope as AsgiScope
 from services.trigger.domain.keys import ApiKey, KeyScope, digest
 from services.trigger.repository import keys
 from shared.database.db import Sessions
-from shared.web.gate import Paths
 from shared.web.problems import Forbidden, Unauthorized
 from shared.web.rate_limit import RateLimit
+from shared.web.routes import Paths
 
 CACHE_S = 5.0  # for so long a revoked key may still work
 CACHE_SIZE = 1000

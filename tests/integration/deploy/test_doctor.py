@@ -59,7 +59,7 @@ async def test_healthy_installation_has_nothing_to_mend(
 
 async def test_clock_that_is_wrong_is_a_fault(urls: Mapping[str, str]) -> None:
     databases = {f"{service}_database_url": urls[service] for service in Service}
-    settings = AllSettings.for_play(**databases, database_url=urls["transport"])
+    settings = AllSettings.for_demo(**databases, database_url=urls["transport"])
     found = await findings(settings)
     assert sum("the clocks agree to" in finding.text for finding in found if finding.severity is Severity.OK) == len(
         urls
@@ -192,7 +192,7 @@ async def listening(urls: Mapping[str, str], health: Health) -> AsyncIterator[in
     with socket.create_server(("127.0.0.1", 0)) as listener:
         app = create_app(Service.SCORING, health=health)
         around = ServiceContext(urls["scoring"], event_log, SystemClock(), stop, listener)
-        serving = asyncio.create_task(serve(app, around, public=()))
+        serving = asyncio.create_task(serve(app, around, service=Service.SCORING))
         try:
             yield listener.getsockname()[1]
         finally:

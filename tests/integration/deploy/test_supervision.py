@@ -27,7 +27,7 @@ from shared.runtime import ServiceContext
 from tests.integration.deploy.processes import black_hole
 from tests.integration.dispatcher.conftest import NOW, request
 
-SETTINGS = all_in_one.AllSettings.for_play()
+SETTINGS = all_in_one.AllSettings.for_demo()
 
 
 @asynccontextmanager

@@ -12,7 +12,6 @@ from uuid import UUID
 import pytest
 from starlette.responses import JSONResponse
 
-from services.dispatcher import main
 from services.dispatcher.channels.feedback import dsn
 from services.dispatcher.channels.sms import Inquiry
 from services.dispatcher.config import DispatcherSettings
@@ -91,7 +90,7 @@ async def test_damaged_callbacks_are_refused_or_stored_and_the_valid_ones_are_st
     chance = random.Random(corpora.SEED)
     settings = DispatcherSettings(_env_file=None, **SETTINGS)  # type: ignore[arg-type]
     known = {**verifiers(settings), "ses": SnsVerifier(aws, topics=[TOPIC]), "bitrix24": Bitrix24Verifier("crm")}
-    app = create_app(Service.DISPATCHER, health=Health(), public=main.PUBLIC)
+    app = create_app(Service.DISPATCHER, health=Health())
     app.include_router(WebhookRoutes(chain.database.sessions, known).router())
     makers, statuses = list(callbacks.PROVIDERS.values()), Counter[int]()
     async with client_of(app) as client:

@@ -132,7 +132,7 @@ async def test_invitations_are_found_by_customer_and_from_the_mailbox(chain: Cha
     assert "No invitation has this outcome." in (await client.get("/invitations?customer=anna&outcome=answered")).text
     none = (await client.get("/invitations", params={"customer": "<b>nobody"})).text
     assert "no invitation here" in none
-    assert 'href="http://127.0.0.1:8001/decisions?customer=%3Cb%3Enobody"' in none
+    assert 'href="http://127.0.0.1:8000/decisions?customer=%3Cb%3Enobody"' in none
     latest = (await client.get("/invitations")).text
     assert all(f"/invitations/{each.invitation_id}" in latest for each in (asked, other))
     assert ">somebody<" in latest

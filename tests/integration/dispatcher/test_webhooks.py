@@ -307,7 +307,7 @@ def aws() -> Aws:
 
 @pytest.fixture
 async def sns(chain: Chain, aws: Aws) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(Service.DISPATCHER, health=Health(), public=main.PUBLIC)
+    app = create_app(Service.DISPATCHER, health=Health())
     app.include_router(WebhookRoutes(chain.database.sessions, {"ses": SnsVerifier(aws, topics=[TOPIC])}).router())
     async with client_of(app) as opened:
         yield opened

@@ -233,4 +233,4 @@ async def test_role_that_works_in_another_schema_is_named(urls: Mapping[str, str
 def test_a_demo_is_never_pooled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EARSHOT_DATABASE_POOLED", "transaction")
     assert AllSettings.from_environment().scoring.database_options.pooled
-    assert not AllSettings.for_play().scoring.database_options.pooled
+    assert not AllSettings.for_demo().scoring.database_options.pooled

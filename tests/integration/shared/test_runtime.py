@@ -15,6 +15,8 @@ from starlette.types import Receive, Scope, Send
 
 from shared import runtime
 from shared.clock import SystemClock
+from shared.contract.vocabulary import Service
+from shared.health import Health
 from shared.runtime import ServiceContext
 from shared.web.gate import Gate
 
@@ -31,12 +33,14 @@ async def served(**options: Any) -> AsyncIterator[str]:
     listener, outside = (runtime.listen("127.0.0.1", 0, setting="A_PORT") for _ in range(2))
     here = ServiceContext("", log, SystemClock(), stop, listener, outside)  # type: ignore[arg-type]
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
-        tasks.create_task(runtime.serve(Gate(who_asks, public=["/open"], **options), here, public=["/open"]))
+        tasks.create_task(
+            runtime.serve(Gate(who_asks, service=Service.DISPATCHER, **options), here, service=Service.DISPATCHER)
+        )
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         stop.set()
 
 
-@pytest.mark.parametrize("path", ["/open", "/open/page"])
+@pytest.mark.parametrize("path", ["/u", "/u/page"])
 async def test_headers_of_a_proxy_change_nothing_about_who_asks(path: str) -> None:
     """What a rate limit or a gate goes by must not be what the client may write."""
     said = {
@@ -55,3 +59,17 @@ async def test_process_of_this_machine_that_names_another_reaches_no_staff_page(
         for name in ("X-Forwarded-For", "X-Forwarded-Proto"):
             assert (await asking.get(f"{url}/staff", headers={name: "127.0.0.1"})).status_code == 403
         assert (await asking.get(f"{url}/staff")).status_code == 200
+
+
+async def test_process_is_not_ready_while_a_service_of_it_has_not_started() -> None:
+    health, stop = Health(), asyncio.Event()
+    contexts = []
+    for name in ("trigger", "scoring"):
+        with runtime.listen("127.0.0.1", 0, setting="A_PORT") as listener:
+            own = health.part(name)
+            contexts.append(ServiceContext("", None, SystemClock(), stop, listener, health=own))  # type: ignore[arg-type]
+            own.require("start", contexts[-1].has_started)
+    contexts[0].started.set()
+    assert await health.problems() == {"scoring.start": "has not started yet"}
+    contexts[1].started.set()
+    assert await health.problems() == {}

@@ -28,30 +28,29 @@ def app_with(secret: str = "", *, health: Health | None = None) -> FastAPI:
         return Response()
 
     app = create_app(
-        Service.TRIGGER,
+        Service.DISPATCHER,
         health=health or Health(),
-        public=["/open"],
-        plain=[PlainRoute("/open/plain/{link}", plain, methods=["GET"])],
+        plain=[PlainRoute("/u/plain/{link}", plain, methods=["GET"])],
         staff_secret=secret,
         max_body=1000,
     )
 
-    @app.get("/open/page")
-    @app.get("/openly")
+    @app.get("/u/page")
+    @app.get("/uly")
     @app.get("/staff")
     @app.post("/staff")
     async def page() -> str:
         return "here"
 
-    @app.post("/open/count")
+    @app.post("/u/count")
     async def count(number: int = Body(embed=True)) -> int:
         return number
 
-    @app.get("/open/hangs")
+    @app.get("/u/hangs")
     async def hangs() -> None:
         await asyncio.Event().wait()
 
-    @app.get("/open/stream")
+    @app.get("/u/stream")
     async def stream() -> StreamingResponse:
         async def slow() -> AsyncIterator[str]:
             yield "begun"
@@ -60,7 +59,7 @@ def app_with(secret: str = "", *, health: Health | None = None) -> FastAPI:
 
         return StreamingResponse(slow())
 
-    @app.get("/open/broken/{kind}")
+    @app.get("/u/broken/{kind}")
     async def broken(kind: str) -> None:
         raise {
             "bug": RuntimeError("olga@example.com"),
@@ -89,16 +88,16 @@ async def test_this_machine_is_staff_without_a_secret(local: httpx.AsyncClient) 
 
 @pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP", "X-Forwarded-Host"])
 async def test_proxied_request_reaches_no_staff_page(local: httpx.AsyncClient, name: str) -> None:
-    for path in ("/staff", "/openly", "/metrics", "/docs", "/openapi.json"):
+    for path in ("/staff", "/uly", "/metrics", "/docs", "/openapi.json"):
         assert (await local.get(path, headers={name: "127.0.0.1"})).status_code == 403
-    assert (await local.get("/open/page", headers={name: "127.0.0.1"})).status_code == 200
+    assert (await local.get("/u/page", headers={name: "127.0.0.1"})).status_code == 200
 
 
 @pytest.mark.parametrize(("peer", "host"), [("10.0.0.9", "127.0.0.1"), ("127.0.0.1", "rebound.example")])
 async def test_other_machines_and_names_are_not_staff(peer: str, host: str) -> None:
     async with client(app_with(), peer=peer, host=host) as outside:
         assert (await outside.get("/staff")).status_code == 403
-        assert (await outside.get("/open/page")).status_code == 200
+        assert (await outside.get("/u/page")).status_code == 200
         assert (await outside.get("/healthz")).status_code == 200
 
 
@@ -122,13 +121,13 @@ async def test_body_over_the_limit_is_refused_announced_or_not(local: httpx.Asyn
         for _ in range(20):
             yield b"x" * 100
 
-    announced = await local.post("/open/count", content=b"x" * 1001)
-    streamed = await local.post("/open/count", content=pieces(), headers={"content-type": "application/json"})
+    announced = await local.post("/u/count", content=b"x" * 1001)
+    streamed = await local.post("/u/count", content=pieces(), headers={"content-type": "application/json"})
     assert (announced.status_code, streamed.status_code) == (413, 413)
 
 
 async def test_errors_are_problem_details_and_quote_nothing(local: httpx.AsyncClient) -> None:
-    answers = {kind: await local.get(f"/open/broken/{kind}") for kind in ("bug", "database", "unstorable", "problem")}
+    answers = {kind: await local.get(f"/u/broken/{kind}") for kind in ("bug", "database", "unstorable", "problem")}
     assert {kind: answer.status_code for kind, answer in answers.items()} == {
         "bug": 500,
         "database": 503,
@@ -147,19 +146,19 @@ async def test_errors_are_problem_details_and_quote_nothing(local: httpx.AsyncCl
 
 
 async def test_wrong_input_names_the_place_and_not_the_value(local: httpx.AsyncClient) -> None:
-    answer = await local.post("/open/count", json={"number": "olga@example.com"})
+    answer = await local.post("/u/count", json={"number": "olga@example.com"})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["where"] == "body.number"
     assert "olga" not in answer.text
 
 
 async def test_nul_in_an_address_is_refused(local: httpx.AsyncClient) -> None:
-    assert (await local.get("/open/page?x=%00")).status_code == 400
-    assert (await local.get("/open/broken/%00")).status_code == 400
+    assert (await local.get("/u/page?x=%00")).status_code == 400
+    assert (await local.get("/u/broken/%00")).status_code == 400
 
 
 async def test_every_answer_carries_security_headers(local: httpx.AsyncClient) -> None:
-    for path in ("/open/page", "/nowhere", "/open/broken/bug"):
+    for path in ("/u/page", "/nowhere", "/u/broken/bug"):
         headers = (await local.get(path)).headers
         assert "default-src 'none'" in headers["content-security-policy"]
         assert headers["referrer-policy"] == "no-referrer"
@@ -207,32 +206,32 @@ async def test_answer_that_does_not_begin_in_time_is_try_again(
     local: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(web_app, "ANSWER_S", 0.05)
-    told = await local.get("/open/hangs")
+    told = await local.get("/u/hangs")
     assert (told.status_code, told.headers["retry-after"]) == (503, "5")
-    assert (await local.get("/open/stream")).text == "begun, done"
+    assert (await local.get("/u/stream")).text == "begun, done"
 
 
 async def test_metrics_count_by_route_and_service(local: httpx.AsyncClient) -> None:
-    await local.get("/open/broken/problem")
+    await local.get("/u/broken/problem")
     text = (await local.get("/metrics")).text
-    assert 'route="/open/broken/{kind}",service="trigger",status="409"' in text
+    assert 'route="/u/broken/{kind}",service="dispatcher",status="409"' in text
 
 
 async def test_outside_listener_serves_public_paths_only() -> None:
     inside = app_with()
-    transport = httpx.ASGITransport(gate.PublicOnly(inside, ["/open"]), client=("127.0.0.1", 1))
+    transport = httpx.ASGITransport(gate.PublicOnly(inside, service=Service.DISPATCHER), client=("127.0.0.1", 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as outside:
-        assert (await outside.get("/open/page")).status_code == 200
+        assert (await outside.get("/u/page")).status_code == 200
         assert (await outside.get("/staff")).status_code == 404
 
 
 async def test_requests_are_measured_by_route_and_never_by_path(local: httpx.AsyncClient) -> None:
-    for path in ("/open/broken/bug", "/open/page/", "/open/plain/a-token", "/static/nothing", "/nowhere/a-token"):
+    for path in ("/u/broken/bug", "/u/page/", "/u/plain/a-token", "/static/nothing", "/nowhere/a-token"):
         await local.get(path)
     measured = [line for line in (await local.get("/metrics")).text.splitlines() if "http_seconds_count" in line]
     assert {line.split('route="')[1].split('"')[0] for line in measured} >= {
-        "/open/broken/{kind}",
-        "/open/plain/{link}",
+        "/u/broken/{kind}",
+        "/u/plain/{link}",
         "/static",
         "none",
     }
@@ -253,6 +252,6 @@ async def test_no_trace_names_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(trace, "get_tracer_provider", Provider)  # as when somebody starts us with OpenTelemetry's agent
     async with client(app_with()) as asking:
-        await asking.get("/open/page")
-        await asking.get("/open/plain/a-token")
+        await asking.get("/u/page")
+        await asking.get("/u/plain/a-token")
     assert named == []

@@ -8,13 +8,14 @@ import httpx
 import pytest
 from starlette.responses import Response
 
+from shared.contract.vocabulary import Service
 from shared.web.gate import Gate
 
 SECRET = "a-long-secret"
 
 
 def client(secret: str = "", *, peer: str = "127.0.0.1", host: str = "127.0.0.1:8001") -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(Gate(Response("here"), public=["/open"], secret=secret), client=(peer, 5000))
+    transport = httpx.ASGITransport(Gate(Response("here"), service=Service.TRIGGER, secret=secret), client=(peer, 5000))
     return httpx.AsyncClient(transport=transport, base_url=f"http://{host}")
 
 

@@ -65,17 +65,6 @@ async def test_check_that_hangs_is_not_begun_again_and_holds_nobody(monkeypatch:
     assert begun == 1
 
 
-async def test_process_is_not_ready_while_a_part_of_it_has_not_started() -> None:
-    whole = Health()
-    parts = [whole.part(name) for name in ("trigger", "scoring")]
-    for part in parts:
-        part.require("start", part.has_started)
-    parts[0].heartbeat("relay")
-    assert await parts[0].problems() == {"scoring.start": "has not started yet"}
-    parts[1].heartbeat("relay")
-    assert await parts[0].problems() == {}
-
-
 async def test_advisory_check_warns_and_takes_nothing_out_of_service() -> None:
     """Answer pages go on for the keys that are there while requests wait for another one."""
 

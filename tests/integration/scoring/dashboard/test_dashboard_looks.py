@@ -23,7 +23,7 @@ from services.scoring.domain.answers import Entry
 from services.scoring.domain.bot_detection import Device
 from services.scoring.main import build_app
 from shared.contract.events import EventRef, Payload, ProgramPublished, RespondentPurchased
-from shared.contract.vocabulary import category_of
+from shared.contract.vocabulary import Service, category_of
 from shared.messaging.transport import open_log
 from shared.runtime import ServiceContext, serve
 from tests.browser import DESKTOP, PHONE, SCREENSHOTS, SIDEWAYS, photograph, schemes_of, watched
@@ -105,7 +105,7 @@ async def served(scoring: Scoring, urls: Mapping[str, str]) -> AsyncIterator[str
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         around = ServiceContext(urls["scoring"], log, scoring.clock, stop, listener)
-        serving = asyncio.create_task(serve(app, around, public=()))
+        serving = asyncio.create_task(serve(app, around, service=Service.SCORING))
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:

@@ -1,0 +1,153 @@
+"""The one table of routes against the three apps: nothing is served that is not in it, and nothing in it is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+
+from deploy.all_in_one import AllSettings
+from services.dispatcher import main as dispatcher
+from services.scoring import main as scoring
+from services.trigger import main as trigger
+from shared.clock import SystemClock
+from shared.contract.vocabulary import Service
+from shared.database.db import Database
+from shared.web import routes
+from shared.web.menu import StaffPages
+from shared.web.routes import TABLE, Audience
+
+
+@pytest.fixture(scope="module")
+def apps() -> Mapping[Service, FastAPI]:
+    settings, clock = AllSettings.from_environment(), SystemClock()
+    options = settings.trigger.database_options
+    nowhere = {each: Database("postgresql://nobody@127.0.0.1:1/x", schema=each, options=options) for each in Service}
+    return {
+        Service.TRIGGER: trigger.build_app(settings.trigger, nowhere[Service.TRIGGER], clock),
+        Service.DISPATCHER: dispatcher.build_app(settings.dispatcher, nowhere[Service.DISPATCHER], clock),
+        Service.SCORING: scoring.build_app(settings.scoring, database=nowhere[Service.SCORING], clock=clock),
+    }
+
+
+def paths_of(app: FastAPI) -> set[str]:
+    return {str(route.path) for route in iter_route_contexts(app.routes)}
+
+
+@pytest.mark.parametrize("service", Service)
+def test_every_route_of_an_app_lies_under_a_prefix_of_its_service(
+    apps: Mapping[Service, FastAPI], service: Service
+) -> None:
+    strange = {
+        path
+        for path in paths_of(apps[service])
+        if (prefix := routes.find(path)) is None or not prefix.answered_by(service)
+    }
+    assert strange == set()
+    assert len(paths_of(apps[service])) > 10
+
+
+@pytest.mark.parametrize("service", Service)
+def test_every_prefix_of_a_service_has_a_route_in_its_app(apps: Mapping[Service, FastAPI], service: Service) -> None:
+    served = {prefix.path for path in paths_of(apps[service]) if (prefix := routes.find(path))}
+    assert {prefix.path for prefix in TABLE if prefix.answered_by(service)} == served
+
+
+def test_no_prefix_for_staff_lies_under_a_public_one_nor_the_other_way_round() -> None:
+    """So the gate may look whether a path lies under any public prefix, in place of the longest one."""
+    for outer in TABLE:
+        inner = [each.path for each in TABLE if each.path.startswith(f"{outer.path}/")]
+        assert inner == []
+    assert len({prefix.path for prefix in TABLE}) == len(TABLE)
+    assert max(prefix.path.count("/") for prefix in TABLE) <= 2
+
+
+def test_what_is_open_without_a_secret_is_what_respondents_providers_and_probes_ask_for() -> None:
+    shared = {"/static", "/healthz", "/livez", "/readyz"}
+    opened = {
+        service: {prefix.path for prefix in TABLE if prefix.path in routes.without_secret(service)}
+        for service in Service
+    }
+    assert opened == {
+        Service.TRIGGER: {"/v1/hooks", *shared},
+        Service.DISPATCHER: {"/u", "/hooks", *shared},
+        Service.SCORING: {"/s", "/logos", *shared},
+    }
+
+
+def test_public_listener_serves_events_too_and_nothing_for_staff() -> None:
+    shared = {"/static", "/healthz", "/livez", "/readyz"}
+    own = {service: {p.path for p in TABLE if p.path in routes.public(service)} - shared for service in Service}
+    assert own == {
+        Service.TRIGGER: {"/v1/events", "/v1/hooks"},
+        Service.DISPATCHER: {"/u", "/hooks"},
+        Service.SCORING: {"/s", "/logos"},
+    }
+    assert {p.path for p in TABLE if p.path in routes.public()} == set.union(shared, *own.values())
+
+
+@pytest.mark.parametrize(
+    ("path", "service"),
+    [
+        ("/", Service.SCORING),
+        ("/s/token.1/stop", Service.SCORING),
+        ("/u/token", Service.DISPATCHER),
+        ("/u", Service.DISPATCHER),
+        ("/mail", Service.DISPATCHER),
+        ("/mailbox/1/html", Service.DISPATCHER),
+        ("/v1/events", Service.TRIGGER),
+        ("/v1/events/", Service.TRIGGER),
+        ("/v1/respondents/a/b/erase", Service.TRIGGER),
+        ("/v1/suppressions", Service.DISPATCHER),
+    ],
+)
+def test_path_is_answered_by_the_service_of_its_longest_prefix(path: str, service: Service) -> None:
+    assert routes.find(path) is not None
+    assert routes.service_of(path) is service
+
+
+@pytest.mark.parametrize(
+    "path", ["", "*", "/v1", "/v1/", "//v1/events", "//", "/unknown", "/ux", "/S/token", "/v1/eventsx"]
+)
+def test_unknown_path_has_no_prefix_and_gets_its_404_from_scoring(path: str) -> None:
+    assert routes.find(path) is None
+    assert routes.service_of(path) is Service.SCORING
+
+
+async def test_each_service_says_its_name_under_its_public_prefixes(apps: Mapping[Service, FastAPI]) -> None:
+    for service, app in apps.items():
+        transport = httpx.ASGITransport(app, client=("127.0.0.1", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as web:
+            for prefix in (p for p in TABLE if p.audience not in (Audience.STAFF, Audience.PROBE) and not p.everywhere):
+                answer = await web.get(f"{prefix.path}/service")
+                named = answer.json().get("service") if answer.status_code == 200 else None
+                assert named == (service if prefix.service is service else None)
+
+
+def test_menu_shows_every_labelled_page_at_the_one_address() -> None:
+    settings = AllSettings.from_environment(public_url="https://nps.example", scoring_port=1).scoring
+    assert StaffPages.of(settings).menu == {
+        prefix.label: f"https://nps.example{prefix.path}" for prefix in TABLE if prefix.label
+    }
+
+
+def test_menu_follows_the_addresses_that_are_set() -> None:
+    settings = AllSettings.from_environment(
+        public_url="https://nps.example",
+        dashboard_url="http://staff.example:8000",
+        decisions_url="http://trigger.example/decisions",
+        invitations_url="http://dispatcher.example/invitations",
+    ).trigger
+    assert StaffPages.of(settings).menu == {
+        "Dashboard": "http://staff.example:8000/",
+        "Desk": "http://staff.example:8000/desk",
+        "Suspects": "http://staff.example:8000/suspects",
+        "Decisions": "http://trigger.example/decisions",
+        "Mailbox": "http://staff.example:8000/mailbox",
+        "Invitations": "http://dispatcher.example/invitations",
+        "Mails": "http://dispatcher.example/mail",
+        "Suppressions": "http://dispatcher.example/suppressions",
+    }
