@@ -14,7 +14,7 @@ from uuid import uuid4
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.answers import callbacks
+from services.scoring.answers import calls
 from services.scoring.answers.record import answered_series, invited_series
 from services.scoring.domain.dimensions import BucketKey, DimensionValue, counted_dimensions, segment_values
 from services.scoring.domain.invitations import Content, Invitation, InvitationState, TriggerEvent
@@ -85,8 +85,8 @@ class Handlers:
             (RespondentPurchased, journeys.keep_purchases),
             (ContactAttempted, deliveries.keep_attempts),
             (InvitationClosed, deliveries.keep_outcomes),
-            (CallRequested, partial(callbacks.request, now=now)),
-            (CallWithdrawn, partial(callbacks.withdraw, now=now)),
+            (CallRequested, partial(calls.add_requested, now=now)),
+            (CallWithdrawn, partial(calls.withdraw_requested, now=now)),
             (RespondentErased, partial(on_erased, now=now)),
         ]
         for kind, handle in in_order:
@@ -182,7 +182,7 @@ async def on_withdrawn(session: AsyncSession, withdrawn: Sequence[SurveyWithdraw
 async def on_erased(session: AsyncSession, erased: Sequence[RespondentErased], *, now: datetime) -> None:
     respondents = [each.respondent_id for each in erased]
     ids = await erasure.lock_invitations(session, respondents)
-    await callbacks.forget(session, ids, now=now)
+    await calls.erase(session, ids, now=now)
     await erasure.erase(session, ids, pseudonyms={each: f"erased-{uuid4()}" for each in respondents})
     await webhooks.delete_deliveries(session, ids)
     await parking.delete_of(session, respondents, topics=[SurveyRequested.topic, CallRequested.topic])

@@ -12,7 +12,7 @@ from fastapi.staticfiles import StaticFiles
 from services.scoring.answer_page.page_views import PageViewWriter
 from services.scoring.answer_page.rate_limits import RateLimits
 from services.scoring.answer_page.routes import AnswerPages
-from services.scoring.answers import callbacks
+from services.scoring.answers import calls
 from services.scoring.answers.writer import Writer
 from services.scoring.api.answers import AnswersApi
 from services.scoring.api.scores import ScoreApi
@@ -49,7 +49,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 MAX_BODY = 100_000
 TICKS: Mapping[str, tuple[float, Callable[..., Awaitable[int]]]] = {  # by name: how often in seconds, and what
     "publisher": (0.05, publish_scores.publish_changes),
-    "calls": (0.5, callbacks.tick),
+    "calls": (0.5, calls.update_overdue),
     "journeys": (0.2, count_journeys.count_journeys),
     "alerts": (5.0, alerts.tell_drops),
     "old webhooks": (3600.0, delivery.delete_old),

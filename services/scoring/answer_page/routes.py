@@ -121,7 +121,7 @@ class AnswerPages:
         if invitation.genuine_answer is None or not invitation.genuine_answer.callback_wanted:
             return None
         async with self.sessions.begin() as session:
-            return await callbacks.asked_for(session, invitation.id)
+            return await callbacks.open_callback(session, invitation.id)
 
     def _saved(self, opened: Link, invitation: Invitation, entry: Entry, result: Recorded) -> Response:
         """Redirect to the next page, also for a suspect answer: its sender may be a person."""

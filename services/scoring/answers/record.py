@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from services.scoring.answers import callbacks, publishing
+from services.scoring.answers import callbacks, calls, publishing
 from services.scoring.domain.alerts import is_reported
 from services.scoring.domain.answer_form import Submission, read_form
 from services.scoring.domain.answers import AnswerVersion, Entry, Refusal, amended, suspicion
@@ -64,7 +64,7 @@ class _Batch:
     earlier: defaultdict[UUID, list[Answer]]
     current: dict[UUID, Answer] = field(default_factory=dict)
     versions: list[AnswerVersion] = field(default_factory=list)
-    tries: list[CallAttempt] = field(default_factory=list)
+    attempts: list[CallAttempt] = field(default_factory=list)
     callback_changes: list[callbacks.CallbackChange] = field(default_factory=list)
 
 
@@ -93,14 +93,14 @@ async def _record(
     tasks = await lock(session, [entry.task_id for entry in entries if entry.task_id])
     batch = _Batch(known, tasks, await answers.versions(session, _answers_from_pages(entries, known)))
     results = [_apply(entry, batch) for entry in entries]
-    await callbacks.follow(session, batch.callback_changes)
+    await callbacks.apply(session, batch.callback_changes)
     await db.write(
         session,
         answers.add_statement(batch.versions),
         _counters_statement([version for version in batch.versions if version.invitation.counted]),
         *publishing.publish_statements([_event(version) for version in batch.versions] + _alerts(batch.versions)),
     )
-    await callbacks.finish(session, batch.tries)
+    await calls.close_answered(session, batch.attempts)
     return results
 
 
@@ -125,7 +125,7 @@ def _apply(entry: Entry, batch: _Batch) -> Recorded | Refusal:
     if isinstance(after, Refusal):
         return after
     if task is not None and entry.operator is not None:
-        batch.tries.append(CallAttempt(task, CallDisposition.ANSWERED, entry.operator, entry.at))
+        batch.attempts.append(CallAttempt(task, CallDisposition.ANSWERED, entry.operator, entry.at))
         batch.tasks[task.task_id] = replace(task, held_by=None)
     change = callbacks.callback_change(invitation, after, None if suspected else entry.callback, at=entry.at)
     if change.before or change.after:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from services.scoring.answers.callbacks import CallReport, LeaseLost, report
+from services.scoring.answers.calls import CallReport, LeaseLost, report_call
 from services.scoring.answers.record import Recorded
 from services.scoring.answers.writer import Writer
 from services.scoring.api.answer_schemas import (
@@ -107,7 +107,7 @@ class AnswersApi:
         said = CallReport(task_id, body.operator, body.disposition, timedelta(minutes=body.minutes))
         try:
             async with self.sessions.begin() as session:
-                task = await report(session, said, now=self.clock.now())
+                task = await report_call(session, said, now=self.clock.now())
         except LeaseLost:
             raise refused(Refusal.LEASE_LOST) from None
         return DeskOutcomeOut(

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.datastructures import FormData
 
-from services.scoring.answers.callbacks import CallReport, LeaseLost, report
+from services.scoring.answers.calls import CallReport, LeaseLost, report_call
 from services.scoring.answers.record import Recorded
 from services.scoring.answers.writer import Writer
 from services.scoring.domain.answer_form import MAX_TEXT, clean, score_of
@@ -145,7 +145,7 @@ class Desk:
         said = CallReport(task_id, _operator(request), disposition, later)
         try:
             async with self.sessions.begin() as session:
-                after = await report(session, said, now=now)
+                after = await report_call(session, said, now=now)
         except LeaseLost:
             return _to_desk("lost")
         moved = disposition is CallDisposition.CALL_LATER and after.due_at > now + later

@@ -1,4 +1,4 @@
-"""What an answer is: one current per invitation, whichever channel it came by; every change is a version."""
+"""Answers: each invitation has one current answer, from any channel; every change makes a new version."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from shared.zones import local_day
 
 
 class Entry(Struct, frozen=True):
-    """What somebody says; None keeps what was said before.
+    """A new or changed answer as it was entered; None keeps the value of the version before.
 
-    `signals` when it came by the answer page, `task_id` and `operator` when it was said on the phone. An entry that
-    `confirms` says that the suspect answer is a person's.
+    Entries of the answer page have `signals`, those of a call `task_id` and `operator`. An entry with `confirms`
+    changes nothing but that a suspect answer is a person's.
     """
 
     invitation_id: UUID
@@ -44,7 +44,7 @@ class Entry(Struct, frozen=True):
 
 
 class AnswerVersion(Struct, frozen=True):
-    """A new version of an answer with what it replaces."""
+    """A new version of an answer, with the entry that made it and the version it replaces."""
 
     invitation: Invitation
     entry: Entry
@@ -63,7 +63,7 @@ class Refusal(StrEnum):
 
 
 def suspicion(entry: Entry, earlier: Sequence[Answer]) -> Suspicion | None:
-    """Say why this entry looks automatic, given earlier versions of the answer; None when it does not."""
+    """Return why this entry looks automatic, given earlier versions of the answer; None when it does not."""
     if entry.signals is None:
         return None
     scores = [each.score for each in earlier if each.answered_at > entry.at - SCORE_RUN_WINDOW]
@@ -78,9 +78,10 @@ def amended(
     suspected: Suspicion | None = None,
     earlier: Sequence[Answer] = (),
 ) -> Answer | Refusal:
-    """Say what the answer is after this entry: the current one itself when it says nothing new.
+    """Return the answer after this entry: the current one itself when the entry changes nothing.
 
-    What looks automatic never replaces what a person said, and what it replaced before it gave itself away comes back.
+    A suspect entry never replaces a genuine answer. When the last of several entries shows that a bot sent them all,
+    the genuine answer before them is restored.
     """
     if invitation.state is not InvitationState.OPEN:
         return Refusal.WITHDRAWN
@@ -90,10 +91,10 @@ def amended(
         return Refusal.CLOSED
     if suspected is None:
         return _next_version(invitation, entry, new_id=new_id)
-    kept = _heard_before(invitation, entry, suspected, earlier)
-    if kept is None:
+    genuine = _last_genuine(invitation, entry, suspected, earlier)
+    if genuine is None:
         return _next_version(invitation, entry, new_id=new_id, suspect=True)
-    return _restored(invitation, kept, at=entry.at)
+    return _restored(invitation, genuine, at=entry.at)
 
 
 def _confirmed(invitation: Invitation, entry: Entry) -> Answer | Refusal:
@@ -105,46 +106,46 @@ def _confirmed(invitation: Invitation, entry: Entry) -> Answer | Refusal:
     return replace(before, version=before.version + 1, suspect=False, answered_at=entry.at)
 
 
-def _heard_before(
+def _last_genuine(
     invitation: Invitation, entry: Entry, suspected: Suspicion, earlier: Sequence[Answer]
 ) -> Answer | None:
-    """Find the last version a person gave; of a run of scores none is a person's, its unsuspected start included."""
+    """Find the last genuine version; a run of several scores is a bot's from its first score, which was not suspect."""
     if suspected is not Suspicion.SEVERAL_SCORES:
         return invitation.genuine_answer
-    began = entry.at - SCORE_RUN_WINDOW
+    run_began = entry.at - SCORE_RUN_WINDOW
     for each in reversed(earlier):
-        if each.suspect and each.answered_at > began:  # the run was known for one then already
-            began = each.answered_at - SCORE_RUN_WINDOW
-    before_the_run = [each for each in earlier if not each.suspect and each.answered_at <= began]
+        if each.suspect and each.answered_at > run_began:  # an earlier entry of the same run
+            run_began = each.answered_at - SCORE_RUN_WINDOW
+    before_the_run = [each for each in earlier if not each.suspect and each.answered_at <= run_began]
     return max(before_the_run, key=lambda each: each.version, default=None)
 
 
-def _restored(invitation: Invitation, kept: Answer, *, at: datetime) -> Answer:
-    now = invitation.answer
-    if now is None or (not now.suspect and _content(now) == _content(kept)):
-        return now or kept
-    return replace(kept, version=now.version + 1, answered_at=at)
+def _restored(invitation: Invitation, genuine: Answer, *, at: datetime) -> Answer:
+    current = invitation.answer
+    if current is None or (not current.suspect and _content(current) == _content(genuine)):
+        return current or genuine
+    return replace(genuine, version=current.version + 1, answered_at=at)
 
 
 def _next_version(invitation: Invitation, entry: Entry, *, new_id: UUID, suspect: bool = False) -> Answer | Refusal:
-    now = invitation.answer
-    is_first_word = now is None or (now.suspect and not suspect and entry.score is not None)
-    before = None if is_first_word else now  # a person's first word owes nothing to a machine's
+    current = invitation.answer
+    starts_anew = current is None or (current.suspect and not suspect and entry.score is not None)
+    before = None if starts_anew else current  # a genuine answer keeps nothing of a suspect one
     score = entry.score if entry.score is not None or before is None else before.score
     if score is None:
         return Refusal.NO_SCORE
-    if entry.callback is not None and not _can_be_met(invitation, entry.callback):
+    if entry.callback is not None and not _has_number(invitation, entry.callback):
         return Refusal.NO_NUMBER
-    said = _said(invitation.content, entry, before, score=score)
+    content = _merged(invitation.content, entry, before, score=score)
     wanted = entry.callback.wanted if entry.callback else before is not None and before.callback_wanted
-    unchanged = before is not None and _content(before) == said and before.callback_wanted == wanted
+    unchanged = before is not None and _content(before) == content and before.callback_wanted == wanted
     if before is not None and unchanged and before.suspect == suspect:
         return before
-    step, channel = _attributed(invitation.content, entry)
+    step, channel = _step_and_channel(invitation.content, entry)
     return Answer(
-        now.answer_id if now else new_id,
-        now.version + 1 if now else 1,
-        *said,
+        current.answer_id if current else new_id,
+        current.version + 1 if current else 1,
+        *content,
         mode=entry.mode,
         step=step,
         channel=channel,
@@ -156,30 +157,30 @@ def _next_version(invitation: Invitation, entry: Entry, *, new_id: UUID, suspect
     )
 
 
-def _can_be_met(invitation: Invitation, callback: Callback) -> bool:
-    """Say whether there is a number to call; who asked for a call before gave one then."""
+def _has_number(invitation: Invitation, callback: Callback) -> bool:
+    """Return whether there is a number to call back; a callback requested before has one."""
     asked_before = invitation.genuine_answer is not None and invitation.genuine_answer.callback_wanted
     known = bool(callback.phone or invitation.phone or asked_before)
     return not callback.wanted or (callback.dialable and known)
 
 
-_Said = tuple[int, tuple[str, ...], str | None, Mapping[str, str]]
+_AnswerContent = tuple[int, tuple[str, ...], str | None, Mapping[str, str]]
 
 
-def _content(answer: Answer) -> _Said:
+def _content(answer: Answer) -> _AnswerContent:
     return answer.score, answer.reasons, answer.comment, answer.extra
 
 
-def _said(content: Content, entry: Entry, before: Answer | None, *, score: int) -> _Said:
+def _merged(content: Content, entry: Entry, before: Answer | None, *, score: int) -> _AnswerContent:
     reasons = _reasons(content, entry, before, score=score)
     comment = entry.comment if entry.comment is not None or before is None else before.comment
     asked = {question.id for question in content.extra_questions}
-    extra = {**(before.extra if before else {}), **{name: said for name, said in entry.extra.items() if name in asked}}
+    extra = {**(before.extra if before else {}), **{name: text for name, text in entry.extra.items() if name in asked}}
     return score, reasons, (comment or "").strip() or None, extra
 
 
 def _reasons(content: Content, entry: Entry, before: Answer | None, *, score: int) -> tuple[str, ...]:
-    """Take what was ticked; of what was ticked before, keep what this score is asked about in the same words."""
+    """Return the ticked reasons, or the earlier ones that the new score is asked about with the same text."""
     if entry.reasons is not None:
         return tuple(dict.fromkeys(reason for reason in entry.reasons if reason in content.all_reasons))
     if before is None:
@@ -189,8 +190,8 @@ def _reasons(content: Content, entry: Entry, before: Answer | None, *, score: in
     return tuple(reason for reason in before.reasons if reason in same)
 
 
-def _attributed(content: Content, entry: Entry) -> tuple[int, ChannelKind | None]:
-    """Believe the step of a link only when the plan has it: the link does not sign it."""
+def _step_and_channel(content: Content, entry: Entry) -> tuple[int, ChannelKind | None]:
+    """Return step and channel; a step that is not in the plan counts as 0, because the link does not sign it."""
     channel = content.channel_of(entry.step)
     if channel is not None:
         return entry.step, channel

@@ -1,4 +1,4 @@
-"""Who is at the other end of the answer page: which device, and whether it is a person at all."""
+"""Detects devices and bots on the answer page."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ class Device(StrEnum):
 class Suspicion(StrEnum):
     """Why a submission looks automatic."""
 
-    CRAWLER = "crawler"  # it says so
-    TRAP = "trap"  # it pressed a button nobody sees
-    NO_PAGE = "no_page"  # soon after a message, and it never saw the form it filled in
-    INSTANT = "instant"  # soon after a message, and faster than anybody reads
-    EVERY_LINK = "every_link"  # soon after a message whose links were all being fetched
+    CRAWLER = "crawler"  # its user agent names one
+    TRAP = "trap"  # it pressed an invisible button
+    NO_PAGE = "no_page"  # soon after a message, without the time the form was shown
+    INSTANT = "instant"  # soon after a message, less than a second after the form was shown
+    EVERY_LINK = "every_link"  # soon after a message, while the links of several scores were fetched
     SEVERAL_SCORES = "several_scores"
 
 
 @dataclass(frozen=True, slots=True)
 class PageView:
-    """One request for the answer page; `score` is the one its link carried, `automatic` who was no person."""
+    """A request for the answer page; `score` is that of the link, `automatic` marks a bot."""
 
     step: int
     method: str
@@ -52,10 +52,11 @@ class PageView:
 
 
 class BotSignals(msgspec.Struct, frozen=True):
-    """What is known of who sends a form; `trapped` who pressed what nobody sees, `browser` who claims to be one.
+    """What tells whether a bot sent a form.
 
-    `dwell` is the time since the form was shown, None when nothing says that it was; `links` how many scores had
-    their link fetched lately; `soon` that a message had just gone out.
+    `trapped`: an invisible button was pressed. `browser`: the user agent is that of a browser. `dwell`: the time since
+    the form was shown, None when unknown. `links`: how many scores had their links fetched within the last
+    `LINK_FETCH_WINDOW`. `soon`: a message was sent within the last `SOON_AFTER_MESSAGE`.
     """
 
     crawler: bool = False
@@ -66,16 +67,16 @@ class BotSignals(msgspec.Struct, frozen=True):
     soon: bool = False
 
     def suspicion(self, scores: Collection[int]) -> Suspicion | None:
-        """Say why this looks automatic, given the different scores sent in the last moment; None when it does not."""
+        """Return why a submission looks automatic, given the scores sent lately; None when it does not."""
         if self.crawler:
             return Suspicion.CRAWLER
         if self.trapped:
             return Suspicion.TRAP
         if len(set(scores)) >= SEVERAL:
             return Suspicion.SEVERAL_SCORES
-        return self._at_delivery() if self.soon else None
+        return self._soon_after_message() if self.soon else None
 
-    def _at_delivery(self) -> Suspicion | None:
+    def _soon_after_message(self) -> Suspicion | None:
         if self.links >= SEVERAL:
             return Suspicion.EVERY_LINK
         if self.dwell is None:
@@ -85,7 +86,7 @@ class BotSignals(msgspec.Struct, frozen=True):
 
 @lru_cache(maxsize=4096)
 def device_of(user_agent: str, *, mobile: str = "") -> Device | None:
-    """Tell by the browser's name and its `Sec-CH-UA-Mobile`; an iPad that asks for desktop pages passes for one."""
+    """Detect the device from `User-Agent` and `Sec-CH-UA-Mobile`; an iPad in desktop mode counts as a desktop."""
     if _TABLET.search(user_agent):
         return Device.TABLET
     if mobile == "?1" or _PHONE.search(user_agent):
@@ -95,6 +96,6 @@ def device_of(user_agent: str, *, mobile: str = "") -> Device | None:
 
 @lru_cache(maxsize=4096)
 def is_crawler(user_agent: str) -> bool:
-    """Know crawlers and automated browsers by name; a program with a library's name is somebody's integration."""
+    """Recognize crawlers and headless browsers; plain HTTP libraries are no crawlers, because integrations use them."""
     known = [CRAWLER_USER_AGENTS_DATA[number] for number in matching_crawlers(user_agent)]
     return any("http-library" not in crawler["tags"] for crawler in known)

@@ -1,4 +1,4 @@
-"""When a call is due, and what follows a try."""
+"""Call tasks: when a call is due, and what follows an attempt."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from msgspec import Struct
 from services.scoring.domain.invitations import Invitation
 from shared.contract.vocabulary import CallDisposition, CallOutcome
 
-CALLBACK_FOR = timedelta(days=7)
-CALLBACK_TRIES = 5
+CALLBACK_LIFETIME = timedelta(days=7)
+CALLBACK_MAX_ATTEMPTS = 5
 
-_AGAIN = {
+_RETRY_AFTER = {
     CallDisposition.NO_ANSWER: timedelta(minutes=180),
     CallDisposition.MACHINE: timedelta(minutes=180),
     CallDisposition.BUSY: timedelta(minutes=15),
 }
-_CLOSES = {
+_CLOSING_OUTCOMES = {
     CallDisposition.REFUSED: CallOutcome.REFUSED,
     CallDisposition.WRONG_NUMBER: CallOutcome.WRONG_NUMBER,
     CallDisposition.DO_NOT_CALL: CallOutcome.DO_NOT_CALL,
@@ -30,13 +30,13 @@ _CLOSES = {
 
 
 class TaskKind(StrEnum):
-    SURVEY = "survey"  # somebody silent is asked by phone
-    CALLBACK = "callback"  # somebody dissatisfied asked to be called
+    SURVEY = "survey"  # asks a respondent who did not answer other channels
+    CALLBACK = "callback"  # a dissatisfied respondent asked to be called
 
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """The hours of the respondent's day in which a call may be made."""
+    """The local hours of the respondent in which a call is allowed."""
 
     start: time
     end: time
@@ -54,7 +54,7 @@ class BestTime(StrEnum):
 
     @classmethod
     def of(cls, hours: Hours) -> BestTime:
-        """Name hours; those no time of today's has are any."""
+        """Find the best time with these hours; ANY for hours of an earlier version."""
         return next((time for time, known in _BEST_HOURS.items() if known == hours), cls.ANY)
 
 
@@ -68,7 +68,7 @@ _BEST_HOURS = {
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """Whether somebody wants to be called back, and where and when if they said so; not `dialable` is no number."""
+    """Whether a respondent wants to be called, with number and time if given; `dialable` is False for no number."""
 
     wanted: bool
     phone: str = ""
@@ -85,7 +85,7 @@ class Slot:
 
 
 class CallTask(Struct, frozen=True):
-    """`held_by` is who holds its lease at this moment."""
+    """`held_by` is the operator with a valid lease; `due_at` and `expires_at` are UTC, `hours` are local."""
 
     task_id: UUID
     invitation_id: UUID
@@ -122,9 +122,9 @@ class CallAttempt:
 
 @dataclass(frozen=True, slots=True)
 class CallbackRequest:
-    """A call somebody asked for: whom, at which number, in which hours; `newly` unless only the rest may change.
+    """A callback task to add or, unless it is `newly` requested, to change.
 
-    Without a `phone` the number asked for before is meant, or the one we were given.
+    An empty `phone` means the number of the open task, or that of the invitation.
     """
 
     task_id: UUID
@@ -137,7 +137,7 @@ class CallbackRequest:
 
 
 def next_slot(earliest: datetime, *, hours: Hours | None, zone: ZoneInfo, expires_at: datetime) -> Slot:
-    """Find the first stretch of allowed hours that ends after `earliest`; without hours any time is allowed."""
+    """Find the first allowed slot that ends after `earliest`; without hours any time until `expires_at` is allowed."""
     if hours is None:
         return Slot(earliest, expires_at)
     day = earliest.astimezone(zone).date()
@@ -150,17 +150,17 @@ def next_slot(earliest: datetime, *, hours: Hours | None, zone: ZoneInfo, expire
         day += timedelta(days=1)
 
 
-def after_try(
+def after_attempt(
     disposition: CallDisposition, *, tries: int, max_attempts: int, later: timedelta
 ) -> timedelta | CallOutcome:
-    """Say in how long to try again, or how the task ends; `tries` counts this one."""
+    """Return the delay until the next attempt, or the outcome that closes the task; `tries` includes this attempt."""
     if disposition is CallDisposition.CALL_LATER:
         return later
-    if disposition in _CLOSES:
-        return _CLOSES[disposition]
-    return CallOutcome.UNREACHABLE if tries >= max_attempts else _AGAIN[disposition]
+    if disposition in _CLOSING_OUTCOMES:
+        return _CLOSING_OUTCOMES[disposition]
+    return CallOutcome.UNREACHABLE if tries >= max_attempts else _RETRY_AFTER[disposition]
 
 
 def masked(phone: str) -> str:
-    """Show which country and which of several numbers it is, not the number."""
+    """Show the first and the last two characters of a phone number."""
     return f"{phone[:2]} ··· {phone[-2:]}" if len(phone) > 6 else "···"

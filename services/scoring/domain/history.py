@@ -1,4 +1,4 @@
-"""Scores an older tool collected: answers without an invitation of ours."""
+"""Scores of an older tool as answers, each with an invitation that was never sent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SOURCE = "earshot/import"
 NOTHING_ASKED = Content(
     call_back=False, brand=Brand(name=""), question="", reasons=Reasons(), extra_questions=[], thanks=Thanks(), plan=[]
 )
-_IDS = UUID("7ce1f1f7-6ab4-4f3b-9c0e-1f4f0a4f3d52")  # ours alone: the same score imported twice has one id
+_IDS = UUID("7ce1f1f7-6ab4-4f3b-9c0e-1f4f0a4f3d52")  # the same score imported twice has one id
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class PublishedProgram:
 
 @dataclass(frozen=True, slots=True)
 class ImportedScore:
-    """One line of history; `external_id` is the old tool's own and tells repetitions."""
+    """A score of an older tool; `external_id` is its id there and identifies repetitions."""
 
     external_id: str
     score: int
@@ -42,12 +42,12 @@ class ImportedScore:
 
     @property
     def customer(self) -> str:
-        """Who said it; somebody of their own where the old tool did not know."""
+        """The customer, or a new one for this score when the older tool did not know."""
         return self.customer_id or f"imported-{self.external_id}"
 
 
 def invitation_of(said: ImportedScore, program: PublishedProgram, *, known: set[DimensionValue]) -> Invitation:
-    """Make what an answer hangs on: open to nobody, and no part of any response rate."""
+    """Make the invitation of an imported score; nobody can answer it and no response rate counts it."""
     day, segments = local_day(said.at, program.time_zone), said.segments or {}
     return Invitation(
         id=uuid5(_IDS, f"{program.id}|{said.external_id}"),

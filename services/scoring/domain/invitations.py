@@ -1,4 +1,4 @@
-"""What an invitation asks, whose answer it may take, and how far it has come."""
+"""Invitations, their contents and current answers."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class InvitationState(StrEnum):
     OPEN = "open"
     WITHDRAWN = "withdrawn"
     ERASED = "erased"
-    IMPORTED = "imported"  # of an older tool: nobody was asked by us
+    IMPORTED = "imported"  # made for a score of an older tool
 
 
 class TriggerEvent(Struct, frozen=True):
     """The event an invitation is about; `subject` is its order or service.
 
-    The contract's `EventRef` has the same fields and takes longer to read, and every answer reads one.
+    It has the fields of the contract's `EventRef` and is faster to parse, as every answer needs.
     """
 
     source: str
@@ -39,14 +39,14 @@ class TriggerEvent(Struct, frozen=True):
 
 
 class Content(Part):
-    """What the answer page and the desk show of a request, the same for all of a program's version and language."""
+    """What answer page and desk show; all invitations of a program's version and language have it in common."""
 
     brand: Brand
     question: str
     reasons: Reasons
     extra_questions: list[ExtraQuestion]
     thanks: Thanks
-    call_back: bool = True  # what was stored before there was a choice
+    call_back: bool = True  # the default of documents stored before the field existed
     plan: list[PlanStep]
 
     def reasons_for(self, score: int) -> list[Reason]:
@@ -54,7 +54,7 @@ class Content(Part):
 
     @property
     def all_reasons(self) -> dict[str, str]:
-        """Every reason with its text; the words for the dissatisfied where both lists have one."""
+        """Texts of all reasons by id; for an id in both lists, the text for passives and detractors."""
         return {reason.id: reason.text for reason in (*self.reasons.promoter, *self.reasons.other)}
 
     def channel_of(self, step: int) -> ChannelKind | None:
@@ -62,9 +62,9 @@ class Content(Part):
 
 
 class Answer(Struct, frozen=True):
-    """The current answer; `first_day` is the day it counts on, `answered_at` the time of this version.
+    """A version of an answer; `first_day` is the day it counts on, `answered_at` the time of this version.
 
-    A suspect answer is kept and shown, and not counted until a person amends it or somebody confirms it.
+    A suspect answer is stored and shown, but not counted until a person amends it or staff confirm it.
     """
 
     answer_id: UUID
@@ -104,7 +104,7 @@ class Invitation(Struct, frozen=True):
     occasion: TriggerEvent
     content: Content
     segments: Mapping[str, str]
-    dimensions: Mapping[str, str]  # under which values it is counted
+    dimensions: Mapping[str, str]  # the values it is counted under, by dimension
     expires_at: datetime
     invited_day: date
     state: InvitationState

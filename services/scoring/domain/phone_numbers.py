@@ -1,4 +1,4 @@
-"""Phone numbers as people write them, and how they are shown."""
+"""Parsing and formatting of phone numbers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import re
 import phonenumbers
 
 _WRITTEN = re.compile(r"[+0-9 ().\-]{5,30}")
-_REGIONS = {"ru": "RU"}  # whose people leave the country out
+_REGIONS = {"ru": "RU"}  # by language: where people omit the country code
 
 
 def given(text: str, *, locale: str) -> str | None:
-    """Read a number: E.164 where it is one, "" where nothing was written, None where it cannot be dialled."""
+    """Parse a phone number to E.164; "" for an empty text, None for one that cannot be dialled.
+
+    A number without a known country is returned as written.
+    """
     written = text.strip()
     if not written:
         return ""
@@ -33,6 +36,6 @@ def readable(phone: str) -> str:
 
 
 def hinted(phone: str) -> str:
-    """Show enough for its owner to know the number, and not the number: a link may be forwarded."""
+    """Show the last four digits only, because an answer link may be forwarded."""
     digits = re.sub(r"[^0-9]", "", phone)
     return f"··· {digits[-4:-2]}-{digits[-2:]}" if len(digits) > 8 else "···" if phone else ""

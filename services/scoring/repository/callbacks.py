@@ -1,4 +1,4 @@
-"""Calls that people asked for: tasks of the desk beside those of dispatcher."""
+"""Callback tasks: calls that respondents asked for."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.calls import CALLBACK_TRIES, BestTime, Callback, CallbackRequest, Hours
+from services.scoring.domain.calls import CALLBACK_MAX_ATTEMPTS, BestTime, Callback, CallbackRequest, Hours
 from shared.database import db
 
-_WANT = """INSERT INTO call_tasks (task_id, kind, invitation_id, respondent_id, phone, name, time_zone, window_start,
+_UPSERT = """INSERT INTO call_tasks (task_id, kind, invitation_id, respondent_id, phone, name, time_zone, window_start,
 window_end, max_attempts, due_at, due_until, expires_at)
 SELECT w.task_id, 'callback', w.invitation_id, w.respondent_id, coalesce(nullif(w.phone, ''), t.phone, w.own), w.name,
 w.time_zone, w.window_start, w.window_end, $14, w.due_at, w.due_until, w.expires_at
@@ -27,10 +27,10 @@ WHERE (call_tasks.phone, call_tasks.window_start, call_tasks.window_end)
 <> (excluded.phone, excluded.window_start, excluded.window_end)"""
 
 
-async def want(session: AsyncSession, wanted: Sequence[CallbackRequest]) -> None:
-    """Put calls on the desk that were asked for; one that is there already gets the new number and hours.
+async def upsert(session: AsyncSession, requests: Sequence[CallbackRequest]) -> None:
+    """Add callback tasks; an open one gets the new number and hours.
 
-    Who asks for the same again leaves it where it is: an operator may have agreed on a time with them.
+    A repeated request changes nothing: an operator may have agreed on a time.
     """
     rows = [
         (
@@ -48,30 +48,30 @@ async def want(session: AsyncSession, wanted: Sequence[CallbackRequest]) -> None
             each.expires_at,
             each.newly,
         )
-        for each in wanted
+        for each in requests
     ]
     if rows:
-        await db.fetch(session, _WANT, *(list(column) for column in zip(*rows, strict=True)), CALLBACK_TRIES)
+        await db.fetch(session, _UPSERT, *(list(column) for column in zip(*rows, strict=True)), CALLBACK_MAX_ATTEMPTS)
 
 
-_ASKED_FOR = """SELECT phone, window_start, window_end FROM call_tasks
+_OPEN = """SELECT phone, window_start, window_end FROM call_tasks
 WHERE invitation_id = $1 AND kind = 'callback' AND state = 'open'"""
 
 
-async def asked_for(session: AsyncSession, invitation_id: UUID) -> Callback | None:
-    """Find where and when somebody is to be called back; None when no such call is left to make."""
-    rows = await db.fetch(session, _ASKED_FOR, invitation_id)
+async def open_callback(session: AsyncSession, invitation_id: UUID) -> Callback | None:
+    """Read the number and time of an open callback; None when there is none."""
+    rows = await db.fetch(session, _OPEN, invitation_id)
     if not rows:
         return None
     hours = Hours(rows[0]["window_start"], rows[0]["window_end"])
     return Callback(wanted=True, phone=rows[0]["phone"], best_time=BestTime.of(hours))
 
 
-_UNWANT = """UPDATE call_tasks SET state = 'closed', outcome = 'withdrawn' WHERE invitation_id = ANY($1::uuid[])
+_WITHDRAW = """UPDATE call_tasks SET state = 'closed', outcome = 'withdrawn' WHERE invitation_id = ANY($1::uuid[])
 AND kind = 'callback' AND state = 'open'"""
 
 
-async def unwant(session: AsyncSession, invitation_ids: Sequence[UUID]) -> None:
-    """Take calls off the desk that are not wanted any more; who is on the phone keeps the lease."""
+async def withdraw(session: AsyncSession, invitation_ids: Sequence[UUID]) -> None:
+    """Close callback tasks that are no longer wanted; an operator on the phone keeps the lease."""
     if invitation_ids:
-        await db.fetch(session, _UNWANT, list(invitation_ids))
+        await db.fetch(session, _WITHDRAW, list(invitation_ids))

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from services.scoring.answers import callbacks
+from services.scoring.answers import calls
 from services.scoring.answers.record import Recorded
 from services.scoring.answers.writer import EntryResult, Writer
 from services.scoring.domain.answers import Entry
@@ -138,7 +138,7 @@ class Scoring:
     async def tick(self) -> int:
         now = self.clock.now()
         done = 0
-        for tick in (publish_scores.publish_changes, callbacks.tick, count_journeys.count_journeys):
+        for tick in (publish_scores.publish_changes, calls.update_overdue, count_journeys.count_journeys):
             async with self.database.sessions.begin() as session:
                 done += await tick(session, now=now)
         return done

@@ -145,5 +145,5 @@ async def test_named_network_opens_no_plain_http_to_other_addresses(scoring: Sco
     await endpoint(scoring, "http://public.example.com/")
     await scoring.score(await scoring.asked(), 9)
     await deliver(scoring, resolve=resolve, networks=(ip_network("10.0.0.0/8"),))
-    refused = "plain http is only for networks in EARSHOT_WEBHOOK_NETWORKS"
+    refused = "plain http is only allowed to networks in EARSHOT_WEBHOOK_NETWORKS"
     assert await scoring.rows(DELIVERIES) == [{"state": "due", "tries": 1, "outcome": refused}]

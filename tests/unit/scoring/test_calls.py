@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.scoring.domain.calls import Hours, Slot, after_try, masked, next_slot
+from services.scoring.domain.calls import Hours, Slot, after_attempt, masked, next_slot
 from shared.contract.vocabulary import CallDisposition, CallOutcome
 
 HOURS = Hours(time(9), time(21))
@@ -55,7 +55,7 @@ def test_without_hours_any_time_will_do() -> None:
     ],
 )
 def test_what_follows_a_try(disposition: CallDisposition, tries: int, follows: timedelta | CallOutcome) -> None:
-    assert after_try(disposition, tries=tries, max_attempts=3, later=timedelta(hours=2)) == follows
+    assert after_attempt(disposition, tries=tries, max_attempts=3, later=timedelta(hours=2)) == follows
 
 
 def test_masked_number_cannot_be_called() -> None:

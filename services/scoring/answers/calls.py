@@ -1,0 +1,177 @@
+"""Call tasks: what an operator reports, requests and withdrawals; each task is closed exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.scoring.domain.calls import (
+    CallAttempt,
+    CallTask,
+    Hours,
+    Slot,
+    TaskKind,
+    after_attempt,
+    next_slot,
+)
+from services.scoring.domain.invitations import InvitationState
+from services.scoring.repository import calls, invitations
+from shared.contract import cloudevents
+from shared.contract.events import CallAttempted, CallClosed, CallRequested, CallWithdrawn, Payload, RespondentOptedOut
+from shared.contract.vocabulary import CallDisposition, CallOutcome, ChannelKind, Service
+from shared.messaging import outbox
+from shared.zones import time_zone
+
+MAX_OVERDUE = 500  # tasks per tick
+
+
+class LeaseLost(Exception):
+    """The operator has no lease on this task, or it was closed meanwhile: take another."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallReport:
+    """How a call without an answer ended; `later` is the delay until the next one after `CALL_LATER`."""
+
+    task_id: UUID
+    operator: str
+    disposition: CallDisposition
+    later: timedelta = timedelta(hours=1)
+
+
+async def report_call(session: AsyncSession, report: CallReport, *, now: datetime) -> CallTask:
+    """Record a call; returns the changed task. Raises LeaseLost."""
+    task = (await calls.lock(session, [report.task_id])).get(report.task_id)
+    if task is None or not task.open or task.held_by != report.operator:
+        raise LeaseLost
+    await _conclude(session, [CallAttempt(task, report.disposition, report.operator, now)], later=report.later)
+    return (await calls.lock(session, [report.task_id]))[report.task_id]
+
+
+async def close_answered(session: AsyncSession, attempts: Sequence[CallAttempt]) -> None:
+    """Close tasks whose call gave an answer; the caller records the answer."""
+    await _conclude(session, attempts, later=timedelta())
+
+
+async def _conclude(session: AsyncSession, attempts: Sequence[CallAttempt], *, later: timedelta) -> None:
+    if not attempts:
+        return
+    await calls.add_attempts(session, attempts)
+    await outbox.add(session, [_attempted(each) for each in attempts if each.task.kind is TaskKind.SURVEY])
+    next_steps = {
+        each.task.task_id: after_attempt(
+            each.disposition, tries=each.number, max_attempts=each.task.max_attempts, later=later
+        )
+        for each in attempts
+    }
+    retries = [(each, after) for each in attempts if isinstance(after := next_steps[each.task.task_id], timedelta)]
+    await calls.reschedule(session, {each.task.task_id: _slot(each.task, each.at + after) for each, after in retries})
+    outcomes = {task_id: after for task_id, after in next_steps.items() if isinstance(after, CallOutcome)}
+    await _close(session, {each.task.task_id: each.task for each in attempts}, outcomes, now=attempts[-1].at)
+
+
+def _slot(task: CallTask, earliest: datetime) -> Slot:
+    return next_slot(earliest, hours=task.hours, zone=time_zone(task.time_zone), expires_at=task.expires_at)
+
+
+async def _close(
+    session: AsyncSession,
+    tasks: Mapping[UUID, CallTask | CallRequested | CallWithdrawn],
+    outcomes: Mapping[UUID, CallOutcome],
+    *,
+    now: datetime,
+) -> None:
+    """Close the tasks that are still open and publish an event for each of these."""
+    closed = await calls.close(session, dict(outcomes))
+    events = [_closing_event(tasks[each], outcomes[each], now) for each in outcomes if each in closed]
+    await outbox.add(session, [event for event in events if event is not None])
+
+
+def _closing_event(
+    task: CallTask | CallRequested | CallWithdrawn, outcome: CallOutcome, now: datetime
+) -> cloudevents.Event[Payload] | None:
+    """Tell dispatcher about the calls it requested; about callbacks it only hears of opt-outs."""
+    if not isinstance(task, CallTask) or task.kind is TaskKind.SURVEY:
+        return _closed(task, outcome, now)
+    if outcome is not CallOutcome.DO_NOT_CALL:
+        return None
+    payload = RespondentOptedOut(
+        respondent_id=task.respondent_id, invitation_id=task.invitation_id, channel=ChannelKind.CALL, at=now
+    )
+    return cloudevents.new(payload, service=Service.SCORING, at=now)
+
+
+def _attempted(each: CallAttempt) -> cloudevents.Event[Payload]:
+    payload = CallAttempted(
+        respondent_id=each.task.respondent_id,
+        invitation_id=each.task.invitation_id,
+        task_id=each.task.task_id,
+        attempt=each.number,
+        disposition=each.disposition,
+        at=each.at,
+    )
+    return cloudevents.new(payload, service=Service.SCORING, at=each.at)
+
+
+def _closed(
+    task: CallTask | CallRequested | CallWithdrawn, outcome: CallOutcome, now: datetime
+) -> cloudevents.Event[Payload]:
+    payload = CallClosed(
+        respondent_id=task.respondent_id,
+        invitation_id=task.invitation_id,
+        task_id=task.task_id,
+        outcome=outcome,
+        at=now,
+    )
+    return cloudevents.new(payload, service=Service.SCORING, at=now)
+
+
+async def add_requested(session: AsyncSession, requested: Sequence[CallRequested], *, now: datetime) -> None:
+    """Add tasks; close at once those whose invitation is answered or no longer open."""
+    new = {call.task_id: call for call in requested}
+    added = await calls.add(session, [(call, _first_slot(call, now)) for call in new.values()])
+    asked = await invitations.lock_and_load(session, [call.invitation_id for call in new.values()])
+    ends = {
+        call.task_id: CallOutcome.ANSWERED if invitation.genuine_answer else CallOutcome.WITHDRAWN
+        for call in new.values()
+        if call.task_id in added
+        and (invitation := asked.get(call.invitation_id))
+        and (invitation.genuine_answer or invitation.state is not InvitationState.OPEN)
+    }
+    await _close(session, new, ends, now=now)
+    await calls.wipe_erased(session, list(asked))
+
+
+def _first_slot(call: CallRequested, now: datetime) -> Slot:
+    hours = Hours(call.window.start, call.window.end) if call.window else None
+    return next_slot(now, hours=hours, zone=time_zone(call.time_zone), expires_at=call.expires_at)
+
+
+async def withdraw_requested(session: AsyncSession, withdrawn: Sequence[CallWithdrawn], *, now: datetime) -> None:
+    """Close tasks, also those whose request has not arrived yet."""
+    by_task = {call.task_id: call for call in withdrawn}
+    await calls.lock(session, by_task)
+    added = await calls.add_withdrawn(session, list(by_task.values()), now=now)
+    await outbox.add(session, [_closed(by_task[task_id], CallOutcome.WITHDRAWN, now) for task_id in added])
+    await _close(session, by_task, dict.fromkeys(by_task.keys() - added, CallOutcome.WITHDRAWN), now=now)
+    await calls.wipe_erased(session, [call.invitation_id for call in by_task.values()])
+
+
+async def erase(session: AsyncSession, invitation_ids: Sequence[UUID], *, now: datetime) -> None:
+    """Close the tasks of erased respondents and remove their personal data."""
+    tasks = await calls.lock_open(session, invitation_ids)
+    await _close(session, tasks, dict.fromkeys(tasks, CallOutcome.WITHDRAWN), now=now)
+    await calls.wipe(session, invitation_ids)
+
+
+async def update_overdue(session: AsyncSession, *, now: datetime) -> int:
+    """Close expired tasks and move those whose allowed hours have passed to the next ones; returns how many."""
+    overdue = await calls.lock_overdue(session, now=now, limit=MAX_OVERDUE)
+    expired = {task.task_id: task for task in overdue if task.expires_at <= now}
+    await _close(session, expired, dict.fromkeys(expired, CallOutcome.EXPIRED), now=now)
+    await calls.reschedule(session, {task.task_id: _slot(task, now) for task in overdue if task.task_id not in expired})
+    return len(overdue)
