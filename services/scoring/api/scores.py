@@ -186,7 +186,7 @@ class ScoreApi:
         programs = await programs_by_use(session)
         zones = {each.zone for id_, each in programs.items() if asked.program in (None, id_)} or {"UTC"}
         today = max(local_day(self.clock.now(), zone) for zone in zones)
-        return asked.stretch(today, count=DEFAULT_DAYS)
+        return asked.resolve_days(today, count=DEFAULT_DAYS)
 
 
 def _slice(asked: SegmentQuery) -> Slice:

@@ -1,18 +1,27 @@
-"""Where the lines, bars and dots of the dashboard's pictures lie; templates draw them as SVG."""
+"""Coordinates of the dashboard's SVG pictures; the template only writes them down."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import ceil, floor
+from typing import NamedTuple
 
+from services.scoring.dashboard.cards import BenchmarkRow, FunnelRow, HourRow, ReasonRow, ValueRow
+from services.scoring.dashboard.rows import DashboardRows, TrendRow
 from services.scoring.domain.periods import label_year_before
 from services.scoring.domain.score import Figure, ScoreInterval, Tally
 from shared.contract.vocabulary import Category, category_of
 
+SCALE_WIDTH, FUNNEL_WIDTH, SHARES_WIDTH = 240.0, 150, 298
+BARS_HEIGHT, BAR_STEP = 60, 27
+HOURS_HEIGHT, HOUR_STEP = 48, 24
+MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM = 40.0, 24.0, 26.0, 48.0
+GRID = 20  # score points between two lines
+
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class ScoreBar:
     score: int
     count: int
     x: float
@@ -21,42 +30,66 @@ class Bar:
     category: Category
 
 
-def distribution(tally: Tally, *, height: float, step: float) -> list[Bar]:
-    """Eleven bars, the highest as high as there is room."""
+def distribution(tally: Tally) -> list[ScoreBar]:
+    """Draw a bar for each score 0 to 10; the highest fills the height, an empty one is one unit high."""
     highest = max(*tally.by_score, 1)
     return [
-        Bar(score, count, score * step, height - (tall := height * count / highest), tall, category_of(score))
+        ScoreBar(
+            score,
+            count,
+            score * BAR_STEP,
+            BARS_HEIGHT - (height := BARS_HEIGHT * count / highest),
+            max(height, 1),
+            category_of(score),
+        )
         for score, count in enumerate(tally.by_score)
     ]
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class CategoryBar:
     category: Category
     share: float
     x: float
     width: float
 
 
-def shares(tally: Tally, *, width: float, of: int | None = None) -> list[Share]:
-    """Promoters, passives and detractors side by side; as wide as their part `of` so many answers."""
-    parts = [
-        (Category.PROMOTER, tally.promoters),
-        (Category.PASSIVE, tally.passives),
-        (Category.DETRACTOR, tally.detractors),
-    ]
-    found, x = [], 0.0
-    for category, count in parts:
-        share = count / tally.n if tally.n else 0.0
+def shares(tally: Tally, *, width: float, of: int | None = None) -> list[CategoryBar]:
+    """Draw promoters, passives and detractors side by side; `width` stands for `of` answers, by default for all."""
+    counts = (tally.promoters, tally.passives, tally.detractors)
+    bars, x = [], 0.0
+    for category, count in zip((Category.PROMOTER, Category.PASSIVE, Category.DETRACTOR), counts, strict=True):
         wide = width * count / (of or max(tally.n, 1))
-        found.append(Share(category, share, x, wide))
+        bars.append(CategoryBar(category, count / tally.n if tally.n else 0.0, x, wide))
         x += wide
-    return found
+    return bars
+
+
+class _Point(NamedTuple):
+    figure: Figure
+    score: float
+    interval: ScoreInterval
 
 
 @dataclass(frozen=True, slots=True)
-class Trend:
-    """Points in a picture's units; `grid` holds (y, score), `labels` (x, period, its n), `marks` (x, name)."""
+class Dot:
+    x: float
+    y: float
+    figure: Figure
+    unfinished: bool
+    radius: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    x: float
+    text: str
+    anchor: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrendChart:
+    """`grid` holds (y, score), `labels` (x, period, number of answers); `line`, `band` and `year_before` SVG points."""
 
     width: float
     height: float
@@ -64,64 +97,80 @@ class Trend:
     bottom: float
     line: str
     band: str
-    dots: list[tuple[float, float, Figure]]
+    dots: list[Dot]
     grid: list[tuple[float, int]]
     labels: list[tuple[float, str, int]]
-    year_before: str = ""
-    target: float | None = None
-    marks: list[tuple[float, str]] = field(default_factory=list)
-
-
-MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM, GRID = 40.0, 24.0, 26.0, 48.0, 20
+    year_before: str
+    target: float | None
+    marks: list[Mark]
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """What a trend is drawn beside: a target, last year's periods, marks by their period."""
+class _Scale:
+    """Scores from `low` to `high` over the height of a picture."""
 
-    target: float | None = None
-    year_before: Sequence[Figure] = ()
-    marks: Mapping[str, str] = field(default_factory=dict)
+    low: int
+    high: int
+    height: float
+
+    def y(self, score: float) -> float:
+        room = self.height - MARGIN_TOP - MARGIN_BOTTOM
+        return round(MARGIN_TOP + (self.high - score) / max(self.high - self.low, 1) * room, 1)
 
 
-def trend(
-    series: Sequence[Figure], *, width: float, height: float, most_labels: int = 8, beside: Beside | None = None
-) -> Trend | None:
-    """Draw the periods that have answers, on a scale of twenties that holds all their intervals."""
-    beside = beside or Beside()
-    known = [(figure, figure.nps, figure.interval) for figure in series]
-    points = [(figure, score, interval) for figure, score, interval in known if score is not None and interval]
+def trend(row: TrendRow, *, width: float, height: float, most_labels: int = 8) -> TrendChart | None:
+    """Draw the periods that have answers, on a scale that holds all their intervals; None for fewer than two."""
+    known = [(figure, figure.nps, figure.interval) for figure in row.figures]
+    points = [_Point(figure, score, interval) for figure, score, interval in known if score is not None and interval]
     if len(points) < 2:
         return None
-    earlier = {figure.period: score for figure in beside.year_before if (score := figure.nps) is not None}
-    drawn = [beside.target] if beside.target is not None else []
-    low = floor(min([*drawn, *earlier.values(), *(interval.low for _, _, interval in points)]) / GRID) * GRID
-    high = ceil(max([*drawn, *earlier.values(), *(interval.high for _, _, interval in points)]) / GRID) * GRID
+    earlier = {figure.period: score for figure in row.year_before if (score := figure.nps) is not None}
+    scale = _scale(points, [*earlier.values(), *([] if row.target is None else [row.target])], height=height)
     step = (width - MARGIN_LEFT - MARGIN_RIGHT) / (len(points) - 1)
-
-    def y(score: float) -> float:
-        return round(MARGIN_TOP + (high - score) / max(high - low, 1) * (height - MARGIN_TOP - MARGIN_BOTTOM), 1)
-
-    xs = [round(MARGIN_LEFT + index * step, 1) for index in range(len(points))]
-    upper = [f"{x},{y(interval.high)}" for x, (_, _, interval) in zip(xs, points, strict=True)]
-    lower = [f"{x},{y(interval.low)}" for x, (_, _, interval) in zip(xs, points, strict=True)]
-    last_first = list(zip(xs, points, strict=True))[:: -ceil(len(points) / most_labels)]
-    places = {figure.period or "": x for x, (figure, _, _) in zip(xs, points, strict=True)}
-    before = {label: earlier.get(label_year_before(label)) for label in places}
-    return Trend(
+    placed = [(round(MARGIN_LEFT + index * step, 1), point) for index, point in enumerate(points)]
+    x_of = {point.figure.period or "": x for x, point in placed}
+    before = {label: earlier.get(label_year_before(label)) for label in x_of}
+    return TrendChart(
         width=width,
         height=height,
         right=width - MARGIN_RIGHT,
         bottom=height - MARGIN_BOTTOM,
-        line=" ".join(f"{x},{y(score)}" for x, (_, score, _) in zip(xs, points, strict=True)),
-        band=" ".join(upper + lower[::-1]),
-        dots=[(x, y(score), figure) for x, (figure, score, _) in zip(xs, points, strict=True)],
-        grid=[(y(score), score) for score in range(low, high + 1, GRID)],
-        labels=[(x, _short(figure.period or ""), figure.tally.n) for x, (figure, _, _) in last_first],
-        year_before=" ".join(f"{places[at]},{y(score)}" for at, score in before.items() if score is not None),
-        target=None if beside.target is None else y(beside.target),
-        marks=[(places[label], name) for label, name in beside.marks.items() if label in places],
+        line=" ".join(f"{x},{scale.y(point.score)}" for x, point in placed),
+        band=_band(placed, scale),
+        dots=_dots(placed, scale, unfinished=row.unfinished),
+        grid=[(scale.y(score), score) for score in range(scale.low, scale.high + 1, GRID)],
+        labels=[
+            (x, _short(point.figure.period or ""), point.figure.tally.n)
+            for x, point in placed[:: -ceil(len(points) / most_labels)]
+        ],
+        year_before=" ".join(f"{x_of[at]},{scale.y(score)}" for at, score in before.items() if score is not None),
+        target=None if row.target is None else scale.y(row.target),
+        marks=[
+            Mark(x_of[label], text, "end" if x_of[label] > width / 2 else "start")
+            for label, text in row.annotations.items()
+            if label in x_of
+        ],
     )
+
+
+def _scale(points: Sequence[_Point], others: Sequence[float], *, height: float) -> _Scale:
+    low = floor(min([*others, *(point.interval.low for point in points)]) / GRID) * GRID
+    high = ceil(max([*others, *(point.interval.high for point in points)]) / GRID) * GRID
+    return _Scale(low, high, height)
+
+
+def _band(placed: Sequence[tuple[float, _Point]], scale: _Scale) -> str:
+    upper = [f"{x},{scale.y(point.interval.high)}" for x, point in placed]
+    lower = [f"{x},{scale.y(point.interval.low)}" for x, point in placed]
+    return " ".join(upper + lower[::-1])
+
+
+def _dots(placed: Sequence[tuple[float, _Point]], scale: _Scale, *, unfinished: str) -> list[Dot]:
+    last = len(placed) - 1
+    return [
+        Dot(x, scale.y(score), figure, figure.period == unfinished, 5 if index == last else 2.5)
+        for index, (x, (figure, score, _)) in enumerate(placed)
+    ]
 
 
 def _short(label: str) -> str:
@@ -130,21 +179,79 @@ def _short(label: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Whisker:
+    """A score and its interval on the scale from -100 to 100."""
+
     low: float
     dot: float
     high: float
     zero: float
 
 
-def whisker(score: float, interval: ScoreInterval, *, width: float) -> Whisker:
-    """Place a score and its interval on the whole scale, so that rows can be compared."""
-
-    def x(points: float) -> float:
-        return round(6 + (points + 100) / 200 * (width - 12), 1)
-
-    return Whisker(x(interval.low), x(score), x(interval.high), x(0))
+def whisker(score: float, interval: ScoreInterval | None) -> Whisker:
+    """Draw on the whole scale, so that rows can be compared; a score without an interval is a dot."""
+    known = interval or ScoreInterval(score, score)
+    return Whisker(_scale_x(known.low), _scale_x(score), _scale_x(known.high), _scale_x(0))
 
 
-def point(score: float, *, width: float) -> Whisker:
-    """Place a score nobody gave an interval for."""
-    return whisker(score, ScoreInterval(score, score), width=width)
+def _scale_x(points: float) -> float:
+    return round(6 + (points + 100) / 200 * (SCALE_WIDTH - 12), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class HourBar:
+    x: float
+    y: float
+    label_y: float
+    height: float
+    row: HourRow
+
+
+def hours(rows: Sequence[HourRow]) -> list[HourBar]:
+    """Draw the share answered by hour; the highest fills the height."""
+    highest = max((row.share for row in rows), default=0) or 1
+    heights = [HOURS_HEIGHT * row.share / highest for row in rows]
+    return [
+        HourBar(index * HOUR_STEP, 64 - height, 60 - height, max(height, 1), row)
+        for index, (height, row) in enumerate(zip(heights, rows, strict=True))
+    ]
+
+
+def reasons(rows: Sequence[ReasonRow]) -> list[tuple[ReasonRow, list[CategoryBar]]]:
+    """Draw all bars on the scale of the longest."""
+    most = max((row.tally.n for row in rows), default=1)
+    return [(row, shares(row.tally, width=SCALE_WIDTH, of=most)) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Charts:
+    """Everything that is drawn; rows of a table come with what is drawn in them."""
+
+    distribution: Sequence[ScoreBar] = ()
+    shares: Sequence[CategoryBar] = ()
+    trend: TrendChart | None = None
+    narrow_trend: TrendChart | None = None
+    funnel: Sequence[tuple[FunnelRow, float]] = ()
+    hours: Sequence[HourBar] = ()
+    values: Sequence[tuple[ValueRow, Whisker]] = ()
+    praised: Sequence[tuple[ReasonRow, Sequence[CategoryBar]]] = ()
+    missed: Sequence[tuple[ReasonRow, Sequence[CategoryBar]]] = ()
+    benchmarks: Sequence[tuple[BenchmarkRow, Whisker]] = ()
+
+
+def svg(page: DashboardRows) -> Charts:
+    """Draw every picture of the page; none without a score."""
+    score = page.score
+    if score is None:
+        return Charts()
+    return Charts(
+        distribution=distribution(score.figure.tally),
+        shares=shares(score.figure.tally, width=SHARES_WIDTH),
+        trend=trend(score.trend, width=760, height=330),
+        narrow_trend=trend(score.trend, width=320, height=260, most_labels=4),
+        funnel=[(row, FUNNEL_WIDTH * row.count / score.funnel[0].count) for row in score.funnel],
+        hours=hours(score.hours),
+        values=[(row, whisker(row.nps, row.interval)) for row in score.values],
+        praised=reasons(score.praised),
+        missed=reasons(score.missed),
+        benchmarks=[(row, whisker(row.nps, row.interval)) for row in score.benchmarks],
+    )

@@ -1,10 +1,14 @@
-"""Everything the dashboard shows of a slice, read in one transaction from what is kept per day."""
+"""What the dashboard is asked for, and everything it shows of it, read in one transaction from daily counters."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Annotated, Literal
+from urllib.parse import urlencode
 
+from pydantic import Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.changes import REASON, ScoreChanges
@@ -13,132 +17,177 @@ from services.scoring.domain.funnel import Funnel, ReturnGroup, funnel, reason_c
 from services.scoring.domain.journeys import JourneyParts
 from services.scoring.domain.periods import Against, Days, Period
 from services.scoring.domain.score import FEW, Definition, Figure, Tally
-from services.scoring.domain.slices import Slice
+from services.scoring.domain.slices import Slice, split_segment
 from services.scoring.repository import benchmarks, programs, targets
 from services.scoring.repository.annotations import read_annotations
 from services.scoring.repository.benchmarks import Benchmark
 from services.scoring.repository.scores import comments, comparisons, counting, dimensions, figures, journeys
 from services.scoring.repository.scores.comments import CommentFilter, Comments
 from services.scoring.repository.scores.comparisons import AnnotationEffect
+from services.scoring.web.score_queries import DaysQuery
 from shared.contract.events import PlanStep, Reasons
+from shared.zones import local_day
 
-OWN_SPLITS = ("answering_device", "mode", "step", "version")
-MOST_EFFECTS, FEW_WORDS = 4, 8
-MOST_COUNTED = 20_000  # answers one by one for one page, which counts them several times
+ANSWER_SPLITS = ("answering_device", "mode", "step", "version")
+MOST_EFFECTS, FEW_COMMENTS, MOST_COMMENTS = 4, 8, 500
+MOST_COUNTED = 20_000  # answers counted one by one for one page, which counts them several times
+DAILY_UNTIL, WEEKLY_UNTIL = 31, 200  # days
+
+
+class DashboardQuery(DaysQuery):
+    """Query parameters of the page: everything a reader chose, so that an address shows everybody the same view."""
+
+    days: Annotated[int, Field(ge=1, le=3660)] = 90
+    period: Period | None = None
+    against: Against = "previous"
+    segment: Annotated[str | None, Field(max_length=401)] = None
+    by: Annotated[str | None, Field(max_length=200)] = None
+    definition: Definition = Definition.EVERY_ANSWER
+    group: Literal["promoter", "passive", "detractor"] | None = None
+    reason: Annotated[str | None, Field(max_length=200)] = None
+    comments: Annotated[int | None, Field(ge=1, le=MOST_COMMENTS)] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_empty(cls, parameters: Mapping[str, object]) -> Mapping[str, object]:
+        """Ignore empty parameters, as a form sends them for fields left blank."""
+        return {name: value for name, value in parameters.items() if value != ""}
+
+    def link(self, **changes: object) -> str:
+        """Return the address of this view with some parameters changed; None removes one."""
+        parameters = self.model_dump(mode="json", by_alias=True, exclude_defaults=True) | changes
+        return "/?" + urlencode({name: value for name, value in parameters.items() if value is not None})
+
+    def period_of(self, days: Days) -> Period:
+        """Return the chosen period of the trend, or one that suits so many days."""
+        if self.period:
+            return self.period
+        return "day" if days.count <= DAILY_UNTIL else "week" if days.count <= WEEKLY_UNTIL else "month"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What of the slice is asked for beside the score: `by` a dimension, `only` some comments, and how many."""
-
-    which: Slice
-    days: Days
+class TrendData:
     period: Period
-    against: Against
-    by: str | None = None
-    only: CommentFilter = field(default_factory=CommentFilter)
-    comments: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Trend:
-    now: Sequence[Figure]
+    figures: Sequence[Figure]
     year_before: Sequence[Figure]
     effects: Sequence[AnnotationEffect]
     target: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class Overview:
-    """Funnel, reasons, groups and moves are empty for a segment that only answers tell, such as a device."""
+class ScoreData:
+    """Figures of one slice; funnel, groups and changes are empty for a segment by a property of answers (`mode`)."""
 
-    which: Slice
+    selected: Slice
     whole: Figure
     change: ScoreDifference | None
-    trend: Trend
     suspects: Tally
+    trend: TrendData
     splits: Sequence[str]
     by: str
     values: Sequence[Figure]
     reasons: Mapping[str, Tally]
     reason_texts: Reasons
-    moves: ScoreChanges
+    changes: ScoreChanges
     funnel: Funnel
     plan: Sequence[PlanStep]
     groups: Sequence[ReturnGroup]
     comments: Comments
-    most_words: int
+    comment_limit: int
     benchmarks: Sequence[Benchmark]
 
 
-async def affordable(session: AsyncSession, wanted: Wanted) -> Wanted:
-    """Count every answer where there are too many to look for the latest of each customer."""
-    every = replace(wanted.which, definition=Definition.EVERY_ANSWER)
-    if every == wanted.which or (await figures.whole(session, every)).tally.n <= MOST_COUNTED:
-        return wanted
-    return replace(wanted, which=every)
+@dataclass(frozen=True, slots=True)
+class DashboardData:
+    """`programs` by id, the most recently used first; `today` is the chosen program's; `score` None without one."""
+
+    query: DashboardQuery
+    now: datetime
+    today: date
+    days: Days
+    programs: Mapping[str, programs.ProgramInUse]
+    program: str | None
+    score: ScoreData | None
 
 
-async def read(session: AsyncSession, wanted: Wanted) -> Overview:
-    which, program = wanted.which, wanted.which.program or ""
-    then = which.during(wanted.days.against(wanted.against))
-    whole, before = await figures.whole(session, which), await figures.whole(session, then)
-    splits = [*await dimensions.names(session, program), *OWN_SPLITS]
-    by = wanted.by if wanted.by in splits else next(iter(_first_known(splits)))
-    sums, few = await journeys.sums(session, which), whole.tally.n < FEW
-    most_words = wanted.comments or (FEW if few else FEW_WORDS)
-    return Overview(
-        which=which,
+async def read(session: AsyncSession, query: DashboardQuery, *, now: datetime) -> DashboardData:
+    """Read everything the page shows; an unknown program is replaced by the most recently used one."""
+    known = await programs.programs_by_use(session)
+    program = query.program if query.program in known else next(iter(known), None)
+    today = local_day(now, known[program].zone if program else "UTC")
+    days = query.resolve_days(today, count=query.days)
+    score = await _score(session, query, program=program, days=days) if program else None
+    return DashboardData(query, now, today, days, known, program, score)
+
+
+async def _score(session: AsyncSession, query: DashboardQuery, *, program: str, days: Days) -> ScoreData:
+    selected = await _selected(session, query, program=program, days=days)
+    then = selected.during(days.against(query.against))
+    whole, before = await figures.whole(session, selected), await figures.whole(session, then)
+    parts, few = await journeys.sums(session, selected), whole.tally.n < FEW
+    splits = [*await dimensions.names(session, program), *ANSWER_SPLITS]
+    by = query.by if query.by in splits else _default_split(splits)
+    comment_limit = query.comments or (FEW if few else FEW_COMMENTS)
+    shown = CommentFilter(query.group, query.reason)
+    return ScoreData(
+        selected=selected,
         whole=whole,
         change=difference(before.tally, whole.tally),
-        trend=await _trend(session, wanted),
-        suspects=await counting.suspects(session, which),
+        suspects=await counting.suspects(session, selected),
+        trend=await _trend(session, selected, days=days, period=query.period_of(days)),
         splits=splits,
         by=by,
-        values=await figures.series(session, replace(which, segment=None), dimensions=[by]),
-        reasons=await _reasons(session, which, sums),
+        values=await figures.series(session, replace(selected, segment=None), dimensions=[by]),
+        reasons=await _reasons(session, selected, parts),
         reason_texts=await programs.reason_texts(session, program),
-        moves=await _moves(session, wanted, sums),
-        funnel=funnel(sums),
+        changes=await _changes(session, selected, parts, now=days, then=days.against(query.against)),
+        funnel=funnel(parts),
         plan=await programs.plan(session, program),
-        groups=returns(sums),
+        groups=returns(parts),
         comments=await comments.latest(
-            session,
-            which,
-            wanted.only,
-            wordless_too=few or bool(wanted.only.reason),
-            limit=most_words,
+            session, selected, shown, with_empty=few or bool(query.reason), limit=comment_limit
         ),
-        most_words=most_words,
+        comment_limit=comment_limit,
         benchmarks=await benchmarks.read(session),
     )
 
 
-def _first_known(splits: Sequence[str]) -> list[str]:
-    return [name for name in ("store", "channel", *splits) if name in splits]
+async def _selected(session: AsyncSession, query: DashboardQuery, *, program: str, days: Days) -> Slice:
+    """Return the slice; it counts every answer where too many would be searched for each customer's latest."""
+    segment = split_segment(query.segment)
+    every_answer = Slice(program, days.first, days.last, segment)
+    if query.definition is Definition.EVERY_ANSWER:
+        return every_answer
+    few_enough = (await figures.whole(session, every_answer)).tally.n <= MOST_COUNTED
+    return replace(every_answer, definition=query.definition) if few_enough else every_answer
 
 
-async def _reasons(session: AsyncSession, which: Slice, sums: JourneyParts) -> Mapping[str, Tally]:
-    """Count reasons by the day of the answer; in a segment by that of the invitation."""
-    if which.segment:
-        return reason_tallies(sums)
-    return {value: tally for (_, value), tally in (await figures.tallies(session, which, [REASON])).items()}
+def _default_split(splits: Sequence[str]) -> str:
+    return next(name for name in ("store", "channel", *splits) if name in splits)
 
 
-async def _moves(session: AsyncSession, wanted: Wanted, sums: JourneyParts) -> ScoreChanges:
-    """Say which parts of the program moved; in a segment, which of its reasons."""
-    which, then = wanted.which, wanted.days.against(wanted.against)
-    if which.segment is None:
-        return await comparisons.changes(session, which, now=wanted.days, then=then)
-    return reason_changes(await journeys.sums(session, which.during(then)), sums)
+async def _reasons(session: AsyncSession, selected: Slice, parts: JourneyParts) -> Mapping[str, Tally]:
+    """Count reasons by the day of the answer; in a segment by the day of the invitation."""
+    if selected.segment:
+        return reason_tallies(parts)
+    return {value: tally for (_, value), tally in (await figures.tallies(session, selected, [REASON])).items()}
 
 
-async def _trend(session: AsyncSession, wanted: Wanted) -> Trend:
-    which, days = wanted.which, wanted.days
-    annotated = await read_annotations(session, which.program, days.first, days.last)
-    return Trend(
-        await figures.series(session, which, period=wanted.period),
-        await figures.series(session, which.during(days.year_before), period=wanted.period),
-        await comparisons.effects(session, which, annotated[-MOST_EFFECTS:], days=days),
-        await targets.read(session, which.program or ""),
+async def _changes(
+    session: AsyncSession, selected: Slice, parts: JourneyParts, *, now: Days, then: Days
+) -> ScoreChanges:
+    """Compare the parts of the whole program; in a segment only its reasons, the rest is not kept per day."""
+    if selected.segment is None:
+        return await comparisons.changes(session, selected, now=now, then=then)
+    return reason_changes(await journeys.sums(session, selected.during(then)), parts)
+
+
+async def _trend(session: AsyncSession, selected: Slice, *, days: Days, period: Period) -> TrendData:
+    annotations = await read_annotations(session, selected.program, days.first, days.last)
+    return TrendData(
+        period,
+        await figures.series(session, selected, period=period),
+        await figures.series(session, selected.during(days.year_before), period=period),
+        await comparisons.effects(session, selected, annotations[-MOST_EFFECTS:], days=days),
+        await targets.read(session, selected.program or ""),
     )

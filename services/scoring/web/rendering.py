@@ -10,30 +10,39 @@ from babel.dates import format_date
 from fastapi.responses import HTMLResponse
 
 from services.scoring.domain.periods import Days
-from services.scoring.domain.score import nps
+from services.scoring.domain.score import ScoreInterval
 from shared.web.templates import template_environment
 from shared.zones import local_day, time_zone
 
 _MINUS, _SPACE = "−", "\N{NO-BREAK SPACE}"  # noqa: RUF001 - a real minus sign
+NO_FIGURE = "–"  # noqa: RUF001 - a real dash
 
 
 def signed(points: float | None) -> str:
     """Write a score in whole points, always with its sign."""
     if points is None:
-        return "–"  # noqa: RUF001 - a dash where there is no figure
+        return NO_FIGURE
     whole = round(points)
     return f"+{whole}" if whole > 0 else str(whole).replace("-", _MINUS)
 
 
+def interval(of: ScoreInterval | None) -> str:
+    return "" if of is None else f"{signed(of.low)} … {signed(of.high)}"
+
+
 def percent(share: float | None) -> str:
-    return "–" if share is None else f"{share * 100:.0f}{_SPACE}%"  # noqa: RUF001 - see above
+    return NO_FIGURE if share is None else f"{share * 100:.0f}{_SPACE}%"
 
 
 def grouped(count: int) -> str:
     return f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
-def stretch(days: Days) -> str:
+def answers(count: int) -> str:
+    return f"{grouped(count)} {'answer' if count == 1 else 'answers'}"
+
+
+def date_range(days: Days) -> str:
     """Write the first and the last day, the year once where it is the same."""
     first = "d MMM" if days.first.year == days.last.year else "d MMM y"
     return f"{format_date(days.first, first, locale='en')} to {format_date(days.last, 'd MMM y', locale='en')}"
@@ -48,8 +57,14 @@ def moment(at: datetime, zone_name: str, *, now: datetime) -> str:
 
 
 _environment = template_environment(Path(__file__).parent.parent / "templates", lstrip_blocks=True)
-_environment.filters |= {"signed": signed, "percent": percent, "grouped": grouped, "nps": nps, "stretch": stretch}
-_environment.globals |= {"moment": moment}
+_environment.filters |= {
+    "signed": signed,
+    "interval": interval,
+    "percent": percent,
+    "grouped": grouped,
+    "answers": answers,
+    "date_range": date_range,
+}
 
 
 def page(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:

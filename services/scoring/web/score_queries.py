@@ -30,7 +30,7 @@ class DaysQuery(BaseModel):
     from_: Annotated[date | None, Field(alias="from", ge=EARLIEST, le=LATEST)] = None
     to: Annotated[date | None, Field(ge=EARLIEST, le=LATEST)] = None
 
-    def stretch(self, today: date, *, count: int) -> Days:
+    def resolve_days(self, today: date, *, count: int) -> Days:
         """Read the days, by default so many that end today; the other way round they are the same days."""
         last = self.to or max(today, self.from_ or today)
         first = self.from_ or last - timedelta(days=count - 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.scoring.dashboard.rows import hour_bars
+from services.scoring.dashboard.cards import hour_rows
 from services.scoring.domain.funnel import Funnel, StepCounts
 from services.scoring.domain.score import FEW
 
@@ -13,5 +13,5 @@ def test_hour_of_a_few_messages_is_left_out() -> None:
         10: StepCounts(reached=FEW - 1, answered=FEW - 1),
         None: StepCounts(reached=FEW),
     }
-    bars = hour_bars(Funnel(by_hour=hours), height=10, step=24)
-    assert [(bar.hour, bar.sent, bar.share) for bar in bars] == [(9, FEW, 0.2)]
+    rows = hour_rows(Funnel(by_hour=hours))
+    assert [(row.hour, row.sent, row.share) for row in rows] == [(9, FEW, 0.2)]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from services.scoring.dashboard import charts
+from services.scoring.dashboard.rows import TrendRow
 from services.scoring.domain.score import Figure, Tally
 from services.scoring.web import rendering, texts
 from shared.zones import local_day, time_zone
@@ -52,8 +53,8 @@ def test_plurals_are_those_of_the_language(questions: int, language: str, text: 
 
 def test_trend_needs_two_periods_with_answers() -> None:
     empty, some = Figure(period="2026-W46"), Figure(period="2026-W47", tally=Tally.of_one(9) * 5)
-    assert charts.trend([empty, some], width=760, height=290) is None
-    drawn = charts.trend([some, empty, some], width=760, height=290)
+    assert charts.trend(TrendRow("week", [empty, some]), width=760, height=290) is None
+    drawn = charts.trend(TrendRow("week", [some, empty, some]), width=760, height=290)
     assert drawn is not None
     assert len(drawn.dots) == 2
     assert all(0 <= y <= 290 for y, _ in drawn.grid)

@@ -40,10 +40,8 @@ class Comments:
     complete: bool
 
 
-async def latest(
-    session: AsyncSession, which: Slice, only: CommentFilter, *, wordless_too: bool, limit: int
-) -> Comments:
-    """Read the newest answers of a slice: those with a comment or `wordless_too`."""
+async def latest(session: AsyncSession, which: Slice, only: CommentFilter, *, with_empty: bool, limit: int) -> Comments:
+    """Read the newest answers of a slice: those with a comment or `with_empty`."""
     segment = which.segment if which.segment and which.segment[0] not in ANSWER_DIMENSIONS else None
     ever = await figures.whole(session, Slice(which.program, segment=segment))
     few = max(ever.invited, ever.tally.n) <= MOST_SCANNED
@@ -52,7 +50,7 @@ async def latest(
         session,
         (_BY_INVITATION if few else _BY_TIME).format(
             columns=_COLUMNS,
-            answers=_answers(which, only, arguments, wordless_too=wordless_too),
+            answers=_answers(which, only, arguments, with_empty=with_empty),
             invitations="i.program = $1 AND i.counted" + in_segment(replace(which, segment=segment), arguments),
             most=MOST_SCANNED,
             limit=arguments.add(limit),
@@ -62,9 +60,9 @@ async def latest(
     return Comments(rows, complete=few or len(rows) == limit)
 
 
-def _answers(which: Slice, only: CommentFilter, arguments: Arguments, *, wordless_too: bool) -> str:
+def _answers(which: Slice, only: CommentFilter, arguments: Arguments, *, with_empty: bool) -> str:
     conditions = ["a.first_day BETWEEN $2 AND $3"]
-    if not wordless_too:
+    if not with_empty:
         conditions.append("a.comment IS NOT NULL")  # an index holds those
     if only.group:
         low, high = _GROUPS[only.group]

@@ -84,7 +84,7 @@ async def test_comments_of_a_segment_are_found_either_way(
     await ask(scoring, "Arbat", 9, comment="Fast")
     which = Slice("after-purchase", (NOW - timedelta(days=30)).date(), NOW.date(), ("store", "Khimki"))
     async with scoring.database.sessions.begin() as session:
-        found = await comments.latest(session, which, CommentFilter("detractor"), wordless_too=False, limit=8)
+        found = await comments.latest(session, which, CommentFilter("detractor"), with_empty=False, limit=8)
     assert ([row["comment"] for row in found.rows], found.complete) == ((["Slow"], True) if most else ([], False))
 
 
@@ -93,7 +93,7 @@ async def test_comments_of_operators_are_a_segment_too(scoring: Scoring) -> None
     await ask(scoring, "Khimki", 9, comment="Fast")
     which = Slice("after-purchase", (NOW - timedelta(days=30)).date(), NOW.date(), ("mode", "operator"))
     async with scoring.database.sessions.begin() as session:
-        found = await comments.latest(session, which, CommentFilter(), wordless_too=False, limit=8)
+        found = await comments.latest(session, which, CommentFilter(), with_empty=False, limit=8)
     assert [row["comment"] for row in found.rows] == ["Slow"]
 
 

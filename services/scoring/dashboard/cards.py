@@ -1,0 +1,267 @@
+"""One row type for each card of the dashboard, and how it is made from what was read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from services.scoring.dashboard.query import MOST_COMMENTS, DashboardQuery, ScoreData
+from services.scoring.dashboard.reason_texts import reason_text, reason_texts
+from services.scoring.domain.changes import PRAISE, REASON, ScoreChange
+from services.scoring.domain.funnel import Funnel, ReturnGroup
+from services.scoring.domain.journeys import SILENT
+from services.scoring.domain.score import FEW, Figure, ScoreInterval, Tally
+from services.scoring.repository.benchmarks import Benchmark
+from services.scoring.web import rendering
+from shared.contract.events import PlanStep, Reasons
+from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, category_of
+
+MOST_VALUES, MORE_COMMENTS = 20, 50
+_STEP_NAMES = {ChannelKind.EMAIL: ("E-mail", "Repeat"), ChannelKind.SMS: ("SMS",), ChannelKind.CALL: ("Call desk",)}
+_DIMENSION_NAMES = {"answering_device": "device of the answer", "version": "program version", "mode": "who typed it"}
+
+
+def dimension_name(dimension: str) -> str:
+    return _DIMENSION_NAMES.get(dimension, dimension.replace("_", " "))
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One option of a list; None as its value means no limit."""
+
+    value: str | int | None
+    label: str
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelRow:
+    label: str
+    count: int
+    kind: str
+    note: str = ""
+
+
+def funnel_rows(funnel: Funnel, plan: Sequence[PlanStep]) -> list[FunnelRow]:
+    """Count who was asked, reached, opened, answered by which step, and did not answer; empty when nobody was asked."""
+    if not funnel.asked:
+        return []
+    return [
+        FunnelRow("Asked", funnel.asked, "asked"),
+        FunnelRow("Reached", funnel.reached, "asked"),
+        FunnelRow("Opened the page", funnel.opened, "asked"),
+        *(
+            FunnelRow(name, count, "operator" if name.startswith("Call") else "self")
+            for name, count in _answered_by_step(funnel, plan).items()
+        ),
+        FunnelRow("Silent", funnel.silent, "silent", rendering.percent(funnel.silent / funnel.asked)),
+        FunnelRow("Still waiting", funnel.waiting, "silent"),
+    ]
+
+
+def _answered_by_step(funnel: Funnel, plan: Sequence[PlanStep]) -> dict[str, int]:
+    names = {step.step: _step_name(plan, step) for step in plan}
+    answered = dict.fromkeys(names.values(), 0)
+    for (step, channel), counts in funnel.by_step.items():
+        name = names.get(step) or ("Call desk" if channel == ChannelKind.CALL else "Another link")
+        answered[name] = answered.get(name, 0) + counts.answered
+    return answered
+
+
+def _step_name(plan: Sequence[PlanStep], step: PlanStep) -> str:
+    nth = [each.step for each in plan if each.channel is step.channel].index(step.step)
+    names = _STEP_NAMES[step.channel]
+    return names[nth] if nth < len(names) else f"{names[-1]} {nth + 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class HourRow:
+    """The share of the messages sent in an hour of the respondent's day that were answered."""
+
+    hour: int
+    sent: int
+    share: float
+
+    @property
+    def percent(self) -> str:
+        return f"{self.share * 100:.0f}"
+
+
+def hour_rows(funnel: Funnel) -> list[HourRow]:
+    """Leave out hours of fewer than FEW messages, whose share says little."""
+    return [
+        HourRow(hour, counts.reached, counts.answered / counts.reached)
+        for hour, counts in sorted((hour, counts) for hour, counts in funnel.by_hour.items() if hour is not None)
+        if counts.reached >= FEW
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRow:
+    """One value of the dimension the score is split by; `below` when its interval ends below that of the whole."""
+
+    figure: Figure
+    nps: float
+    interval: ScoreInterval
+    few: bool
+    below: bool
+    chosen: bool
+    segment: str
+
+
+def value_rows(score: ScoreData) -> list[ValueRow]:
+    """Sort values by their number of answers, so that a store of two answers does not lead the list."""
+    ordered = sorted(score.values, key=lambda figure: -figure.tally.n)[:MOST_VALUES]
+    whole = score.whole.interval
+    return [
+        ValueRow(
+            figure,
+            figure.nps,
+            interval,
+            few=figure.tally.n < FEW,
+            below=whole is not None and interval.high < whole.low,
+            chosen=score.selected.segment == (score.by, figure.value),
+            segment=f"{score.by}:{figure.value}",
+        )
+        for figure in ordered
+        if figure.nps is not None and (interval := figure.interval)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonRow:
+    id: str
+    text: str
+    tally: Tally
+    share: float
+
+
+def reason_rows(score: ScoreData, *, praise: bool) -> list[ReasonRow]:
+    """Sort reasons by how many promoters (`praise`), or how many of the others, ticked them."""
+    tallies = {reason: _part(tally, praise=praise) for reason, tally in score.reasons.items()}
+    people = {group.name: group.people for group in score.groups}
+    asked = people[Category.PROMOTER] if praise else people[Category.PASSIVE] + people[Category.DETRACTOR]
+    answers = asked if score.selected.segment else _part(score.whole.tally, praise=praise).n
+    return [
+        ReasonRow(reason, reason_text(reason, score.reason_texts, praise=praise), tally, tally.n / max(answers, 1))
+        for reason, tally in sorted(tallies.items(), key=lambda each: -each[1].n)
+        if tally.n
+    ]
+
+
+def _part(tally: Tally, *, praise: bool) -> Tally:
+    """Keep the promoters' answers, or those of all others."""
+    return Tally((*(0,) * 9, *tally.by_score[9:]) if praise else (*tally.by_score[:9], 0, 0))
+
+
+def change_text(change: ScoreChange, texts: Reasons) -> str:
+    """Say in one sentence what changed, with the interval of the difference."""
+    interval = f"({rendering.interval(change.difference.interval)})"
+    if change.dimension in (REASON, PRAISE):
+        text = reason_text(change.value, texts, praise=change.dimension == PRAISE)
+        kind = "praise" if change.dimension == PRAISE else "complaint"
+        return f"“{text}” is the {kind} of {change.after:.0f} % of answers, was {change.before:.0f} % {interval}"
+    verb, points = "rose" if change.difference.points > 0 else "fell", abs(round(change.difference.points))
+    return f"{dimension_name(change.dimension).capitalize()} {change.value} {verb} by {points} {interval}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnRow:
+    label: str
+    people: int
+    returned: int
+    share: float | None
+    revenue: str
+
+
+def return_row(group: ReturnGroup) -> ReturnRow:
+    name = group.name if group.name == SILENT else f"{group.name}s"
+    sums = [f"{rendering.grouped(round(amount))} {currency}" for currency, amount in group.revenue.items()]
+    return ReturnRow(
+        name.capitalize(), group.people, group.returned, group.share, ", ".join(sums) or rendering.NO_FIGURE
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkRow:
+    """`interval` only for the program's own score, which stands among the benchmarks."""
+
+    name: str
+    nps: float
+    source: str
+    interval: ScoreInterval | None = None
+
+
+def benchmark_rows(benchmarks: Sequence[Benchmark], *, own: Figure) -> list[BenchmarkRow]:
+    """Put the own score among the benchmarks, highest first."""
+    rows = [BenchmarkRow(each.name, each.nps, each.source) for each in benchmarks]
+    if own.nps is not None and own.interval:
+        rows.append(BenchmarkRow("This score", own.nps, "", own.interval))
+    return sorted(rows, key=lambda row: -row.nps)
+
+
+@dataclass(frozen=True, slots=True)
+class CommentRow:
+    score: int
+    category: Category
+    text: str | None
+    store: str | None
+    at: str
+    source: str
+    suspect: bool
+    callback: bool
+    reasons: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class CommentsRow:
+    """`more` is how many to show next, None at the end; `reason` the text of the reason they are limited to."""
+
+    groups: Sequence[Choice]
+    reason: str | None
+    rows: Sequence[CommentRow]
+    more: int | None
+    complete: bool
+    filtered: bool
+
+
+def comments_row(score: ScoreData, query: DashboardQuery, *, now: datetime) -> CommentsRow:
+    found, limit = score.comments, score.comment_limit
+    may_be_more = len(found.rows) == limit < MOST_COMMENTS
+    return CommentsRow(
+        groups=[
+            Choice(group, f"{group}s".capitalize() if group else "All", group == query.group)
+            for group in (None, "detractor", "passive", "promoter")
+        ],
+        reason=reason_texts(query.reason, score.reason_texts, query.group) if query.reason else None,
+        rows=[_comment(row, score.reason_texts, now) for row in found.rows],
+        more=min(limit + MORE_COMMENTS, MOST_COMMENTS) if may_be_more else None,
+        complete=found.complete,
+        filtered=bool(query.group or query.reason),
+    )
+
+
+def _comment(row: asyncpg.Record, texts: Reasons, now: datetime) -> CommentRow:
+    category, own = category_of(row["score"]), Reasons.model_validate(row["texts"])
+    praise = category is Category.PROMOTER
+    return CommentRow(
+        score=row["score"],
+        category=category,
+        text=row["comment"],
+        store=row["segments"].get("store"),
+        at=rendering.moment(row["answered_at"], row["program_zone"], now=now),
+        source=_source(row["mode"], row["channel"]),
+        suspect=row["suspect"],
+        callback=row["callback_wanted"],
+        reasons=[reason_text(reason, texts, own, praise=praise) for reason in row["reasons"]],
+    )
+
+
+def _source(mode: str, channel: str | None) -> str:
+    if mode == AnswerMode.OPERATOR:
+        return "the desk"
+    channels = {ChannelKind.EMAIL.value: "e-mail", ChannelKind.SMS.value: "SMS"}
+    return channels.get(channel or "") or ("an import" if mode == AnswerMode.IMPORTED else "a link")
