@@ -17,7 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from deploy.all_in_one import AllSettings
 from deploy.kafka import broker
-from deploy.operations import database_findings, error_messages, ledger_findings, links, running_findings
+from deploy.operations import (
+    address_findings,
+    database_findings,
+    error_messages,
+    ledger_findings,
+    links,
+    running_findings,
+)
 from deploy.operations.findings import Finding, Severity
 from services.dispatcher import repository as dispatcher
 from services.scoring.repository import webhooks
@@ -54,6 +61,8 @@ async def examine(settings: AllSettings) -> AsyncIterator[Finding]:
     for finding in (*_secrets(base), *_sending(settings), *_folder(base), *_tools()):
         yield finding
     async for finding in running_findings.examine(settings):
+        yield finding
+    async for finding in address_findings.examine(settings.dispatcher):
         yield finding
     async for finding in database_findings.examine(base):
         yield finding

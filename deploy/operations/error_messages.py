@@ -22,6 +22,7 @@ from shared.database_url import NeedsSessions
 from shared.health import NotReady
 from shared.migrations import ModelsDiffer
 from shared.runtime import PortBusy, StoppedLate
+from shared.web.public_urls import WrongAddress
 
 _MESSAGE_IS_ENOUGH = (
     PortBusy,
@@ -35,6 +36,7 @@ _MESSAGE_IS_ENOUGH = (
     NotReady,
     InvalidSource,
     ClockIsWrong,
+    WrongAddress,
 )
 _NO_DATABASE = (ConnectionError, socket.gaierror, TimeoutError, asyncpg.PostgresConnectionError)
 _REFUSED = (

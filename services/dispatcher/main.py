@@ -21,7 +21,7 @@ from services.dispatcher.channels.email import SmtpAccount
 from services.dispatcher.channels.sms import SmsAccount, SmsRouter
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.domain.limits import DailyLimit
-from services.dispatcher.domain.send_mode import may_leave
+from services.dispatcher.domain.send_mode import SendMode, may_leave
 from services.dispatcher.jobs import receipts
 from services.dispatcher.jobs.bitrix24 import Bitrix24
 from services.dispatcher.jobs.crm_tasks import CrmTasks
@@ -53,6 +53,7 @@ from shared.runtime import ServiceContext
 from shared.supervisor import Supervisor
 from shared.web.app import create_app
 from shared.web.menu import StaffPages
+from shared.web.public_urls import PublicUrlCheck
 
 TOPICS = ("survey.requests", "survey.answers", "survey.messages")
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -189,6 +190,17 @@ def jobs_of(
     return found
 
 
+async def check_public_urls(settings: DispatcherSettings, health: Health) -> None:
+    """In live mode, raise WrongAddress if links in messages would lead to a service that does not answer them.
+
+    The server must run already: the URLs may be its own.
+    """
+    if settings.send is SendMode.LIVE:
+        check = PublicUrlCheck(wiring.public_urls(settings))
+        health.require("public urls", check.check, advisory=True)
+        await check.at_start()
+
+
 async def run(settings: DispatcherSettings, context: ServiceContext) -> None:
     """Run until told to stop; the batches at hand are finished first."""
     database = Database(context.database_url, schema=Service.DISPATCHER, options=settings.database_options)
@@ -205,6 +217,7 @@ async def run(settings: DispatcherSettings, context: ServiceContext) -> None:
             running = Supervisor(tasks, context, Service.DISPATCHER)
             app = build_app(settings, database, context.clock, accounts, health=health)
             running.start(app, database, migrations=MIGRATIONS)
+            await check_public_urls(settings, health)
             running.watch(clock)
             running.consume("consumer", consumer)
             running.loop(health.heartbeat("ledger"), guard.look, longest_s=LOOK_S)

@@ -24,6 +24,7 @@ from services.dispatcher.webhooks.verifiers import (
     TwilioVerifier,
 )
 from shared.web.client import HttpClient
+from shared.web.public_urls import PublicUrl
 
 
 def open_accounts(settings: DispatcherSettings, stop: asyncio.Event | None = None) -> list[ChannelAccount]:
@@ -91,6 +92,19 @@ def open_crm(settings: DispatcherSettings) -> Bitrix24 | None:
     if not url or settings.send is SendMode.MAILBOX:
         return None
     return Bitrix24(HttpClient(url.rstrip("/") + "/"), responsible=settings.bitrix24_responsible)
+
+
+def public_urls(settings: DispatcherSettings) -> list[PublicUrl]:
+    """Return what must be reached from outside: links in messages, and callbacks where a provider's are verified."""
+    found = [
+        PublicUrl("EARSHOT_PUBLIC_URL", settings.public_url, "/s"),
+        PublicUrl("EARSHOT_UNSUBSCRIBE_URL", settings.unsubscribe_url, "/u"),
+    ]
+    if settings.short_url != settings.public_url:
+        found.append(PublicUrl("EARSHOT_SHORT_URL", settings.short_url, "/s"))
+    if settings.hooks_url and verifiers(settings):
+        found.append(PublicUrl("EARSHOT_HOOKS_URL", settings.hooks_url, "/hooks"))
+    return found
 
 
 def verifiers(settings: DispatcherSettings) -> dict[str, WebhookVerifier]:

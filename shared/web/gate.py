@@ -15,6 +15,7 @@ from shared.contract.vocabulary import KEY_PREFIX, Service
 from shared.web import routes
 from shared.web.problems import Forbidden, NotFound, Problem, Unauthorized, as_problem, problem_response
 
+STAFF_ONLY = "Staff only"
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -53,10 +54,10 @@ class Gate:
     def _refusal(self, scope: Scope, headers: Headers) -> Problem | None:
         if self._secret and not self._knows_secret(headers):
             return Unauthorized(
-                "Staff only", "Send the staff secret.", headers={"www-authenticate": 'Basic realm="Earshot"'}
+                STAFF_ONLY, "Send the staff secret.", headers={"www-authenticate": 'Basic realm="Earshot"'}
             )
         if not self._secret and not _is_local(scope, headers):
-            return Forbidden("Staff only", "Without EARSHOT_STAFF_SECRET only this machine is served, and no proxy.")
+            return Forbidden(STAFF_ONLY, "Without EARSHOT_STAFF_SECRET only this machine is served, and no proxy.")
         if scope["method"] not in _SAFE and _is_cross_site(headers):
             return Forbidden("Another site sent this", "Staff forms are sent from their own pages only.")
         return None
