@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.deciding.batch import InstallationSettings
 from services.trigger.domain.deciding.stored_decision import EventKey, StoredDecision
-from services.trigger.domain.programs.timing import MOST_AHEAD
+from services.trigger.domain.programs.timing import MAX_AHEAD
 from services.trigger.domain.touchpoints import is_historic, touchpoint_key
 from services.trigger.handlers.deciding import open_batch, save
 from services.trigger.repository import decisions, respondents
@@ -53,7 +53,7 @@ _ACCEPTED = frozenset(model for model in BY_TYPE.values() if issubclass(model, C
 def read_event(message: Message, *, now: datetime | None = None) -> Event[CrmPayload]:
     """Parse an event that shops and CRMs may send; raises InvalidEvent, also if it is more than a day after `now`."""
     event = checked(codec.parse(message))
-    if now is not None and event.time > now + MOST_AHEAD:
+    if now is not None and event.time > now + MAX_AHEAD:
         raise InvalidEvent("time: more than a day in the future; check the clock and the date")
     return event
 

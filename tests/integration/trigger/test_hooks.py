@@ -159,7 +159,7 @@ async def test_what_cannot_be_mapped_is_parked_once_with_the_path_that_failed(
     assert await shop(outside, "orders/fulfilled", {**SHOPIFY_ORDER, "currency": "dollar"}) == (202, "parked")
     assert await shop(outside, "fulfillment_events/create", SHOPIFY_DELIVERED) == (202, "parked")
     assert await parked(installed) == [
-        "customer.id: nothing is found at customer.id or email",
+        "customer.id: no value at customer.id or email",
         "order.currency: String should match pattern '^[A-Z]{3}$' (from currency)",
         "customer.id: no event order-{order_id}-fulfilled is known yet",
     ]

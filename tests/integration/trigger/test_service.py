@@ -123,14 +123,14 @@ async def test_programs_are_applied_listed_and_shown_from_the_command_line(
     (tmp_path / "shop.yaml").write_text(DOCUMENT + "quarantine: 30d\ncaps: [{name: rest, days: 20}]\n")
     difference = await earshot("diff", str(tmp_path))
     assert {"-quarantine: 90d", "+quarantine: 30d", "+- name: rest"} <= set(difference.splitlines())
-    assert "caps.0: cannot be reached, quarantine is 30 days" in await earshot("lint", str(tmp_path))
+    assert "caps.0: has no effect, quarantine is 30 days" in await earshot("lint", str(tmp_path))
     (tmp_path / "shop.yaml").write_text(DOCUMENT)
     assert "unchanged" in await earshot("diff", str(tmp_path))
     assert "shop\tversion 1\tpriority 0\tOur shop" in await earshot("list")
     assert yaml.safe_load((await earshot("show", "shop")).removeprefix("0 "))["quarantine"] == "90d"
     assert (await earshot("show", "none")).startswith("2 ")
     (tmp_path / "wrong.yaml").write_text(DOCUMENT + "delay: soon\n")
-    assert "wrong.yaml: line 5: delay: a number and a unit are wanted" in await earshot("apply", str(tmp_path))
+    assert "wrong.yaml: line 5: delay: expected a number and a unit" in await earshot("apply", str(tmp_path))
     assert await count(trigger_db, "programs") == 1
     assert await earshot("switch-off", "shop") == "0 shop version 2 is off\n"
     assert "priority 0 (off)" in await earshot("list")

@@ -95,10 +95,10 @@ def test_json_and_words_that_look_like_something_else_are_read() -> None:
         (SHORTEST + "time_zone: Mars", "time_zone", "Europe/Moscow"),
         (SHORTEST + "default_locale: de", "default_locale", "texts has no de, only en, ru"),
         (SHORTEST + "texts: {de: {thanks: {}}}", "texts.de.question", "Field required"),
-        (SHORTEST + "texts: {en: words}", "texts.en", "fields with their values are wanted"),
-        (SHORTEST + "texts: words", "texts", "fields with their values are wanted"),
+        (SHORTEST + "texts: {en: words}", "texts.en", "expected fields with their values"),
+        (SHORTEST + "texts: words", "texts", "expected fields with their values"),
         (SHORTEST + "plan: []", "plan", "at least 1"),
-        (SHORTEST + "plan: [words]", "plan.0", "fields with their values are wanted"),
+        (SHORTEST + "plan: [words]", "plan.0", "expected fields with their values"),
         (SHORTEST + "plan: [{channel: fax}]", "plan.0.channel", "'email', 'sms' or 'call'"),
         (SHORTEST + "conditions: {all: [{field: order.x, value: 1}]}", "conditions.all.0.field", "order.amount"),
         (SHORTEST + "colour: red", "colour", "no such field; docs/programs.md lists them all"),
@@ -106,18 +106,18 @@ def test_json_and_words_that_look_like_something_else_are_read() -> None:
         (
             SHORTEST + "conditions: [{field: order.amount, value: 5}]",
             "conditions",
-            "fields with their values are wanted",
+            "expected fields with their values",
         ),
-        (SHORTEST + "plan: [email]", "plan.0", "fields with their values are wanted"),
+        (SHORTEST + "plan: [email]", "plan.0", "expected fields with their values"),
         ("id: Shop", "id", "match pattern"),
         ("id: shop", "brand", "Field required"),
-        ("id: shop\nbrand: {name: Shop}", "starts_on", "one of the two"),
+        ("id: shop\nbrand: {name: Shop}", "starts_on", "expected either"),
         ("a: b: c", "document", "not allowed here"),
         (b"\xff", "document", "cannot be read as YAML"),
         ("id: \x07", "document", "cannot be read as YAML"),
-        ("id: &a x\nbrand: *a", "document", "aliases are not taken"),
-        ("- id", "document", "fields with their values are wanted"),
-        ("", "document", "fields with their values are wanted"),
+        ("id: &a x\nbrand: *a", "document", "aliases are not allowed"),
+        ("- id", "document", "expected fields with their values"),
+        ("", "document", "expected fields with their values"),
         ("[" * 50_000, "document", "nested too deeply"),
         ("#" * 100_001, "document", "at most 100000"),
     ],
@@ -148,17 +148,17 @@ def test_mistake_names_its_line(written: str, line: int | None) -> None:
 @pytest.mark.parametrize(
     ("written", "where", "what"),
     [
-        ("cadence: 36h", "starts_on", "one of the two"),
+        ("cadence: 36h", "starts_on", "expected either"),
         ("sample: 120%", "sample", "less than or equal to 1"),
         ("holdout: some", "holdout", "such as 25% or 0.25"),
-        ("caps: [{name: a, days: 1, scope: group}]", "caps", "wants the program to have a group"),
+        ("caps: [{name: a, days: 1, scope: group}]", "caps", "needs the program to have a group"),
         ("caps: [{name: a, days: 1}, {name: a, days: 2}]", "caps", "the name a is used twice"),
         ("quotas: [{name: a, limit: 1, by: planet}]", "quotas", "no segment planet, only store"),
         ("fallback: {kk: tr}", "fallback", "texts has no tr"),
         ("plan: [{channel: call, holidays: XX}]", "plan.0.holidays", "such as RU or DE"),
-        ("plan: [{channel: call, holidays: DE-XX}]", "plan.0.holidays", "as in US-CA"),
+        ("plan: [{channel: call, holidays: DE-XX}]", "plan.0.holidays", "such as US-CA"),
         ("segments: [{name: age, field: customer.age}]", "segments.0.field", "no such field"),
-        ("segments: [{name: age, field: order.amount, ranges: [5, 1]}]", "segments.0", "ranges: rising"),
+        ("segments: [{name: age, field: order.amount, ranges: [5, 1]}]", "segments.0", "ranges: expected rising"),
         ("target: 101", "target", "less than or equal to 100"),
     ],
 )
@@ -189,7 +189,7 @@ def test_cadence_is_whole_days_and_rests_a_day_less() -> None:
 def test_conditions_are_bounded() -> None:
     leaf = "{field: order.amount, value: 1}"
     assert "at most 200" in problems(f"{SHORTEST}conditions: {{all: [{', '.join([leaf] * 201)}]}}")["conditions"]
-    assert "10 deep" in problems(f"{SHORTEST}conditions: {'{not: ' * 10}{leaf}{'}' * 10}")["conditions"]
+    assert "10 levels" in problems(f"{SHORTEST}conditions: {'{not: ' * 10}{leaf}{'}' * 10}")["conditions"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Asking caps: how long to leave a respondent alone after something happened."""
+"""Caps: how many days after a contact a respondent must not be asked again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.contract.events import Id
 
 
 class CapScope(StrEnum):
-    """Whose invitations, answers and declines count: every program's, this one's, or its group's."""
+    """The programs whose contacts count: all, this one, or those of its group."""
 
     ALL = "all"
     PROGRAM = "program"
@@ -22,7 +22,7 @@ class CapScope(StrEnum):
 
 
 class Cap(BaseModel):
-    """For `days` after a cause, `skip` the customer or `delay` the survey until the days are over."""
+    """For `days` after a contact, `skip` the survey, or `delay` it until they are over."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,7 +34,7 @@ class Cap(BaseModel):
 
 
 def last_of(respondent: Respondent, cause: ContactCause, *, counts: Callable[[str], bool]) -> datetime | None:
-    """Find when the cause last happened in a program that counts; what is for no program counts for each."""
+    """Return the time of the last contact of a kind in the programs that count; contacts of no program always count."""
     known = respondent.last_contacts.get(cause)
     if not known:
         return None

@@ -46,14 +46,14 @@ class _Condition(BaseModel):
 
 
 class Comparison(_Condition):
-    """One field against one value; a field that is missing, or of another kind, is no match."""
+    """Compares one field with a value; a field that is missing or of another type never matches."""
 
     field: Annotated[str, StringConstraints(max_length=200), AfterValidator(known_field)]
     operator: ComparisonOperator = ComparisonOperator.EQ
     value: ComparisonValue | Annotated[list[ComparisonValue], Field(min_length=1, max_length=1000)] | None = None
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _value_fits_operator(self) -> Self:
         match self.operator, self.value:
             case (
                 (ComparisonOperator.EXISTS, None)
@@ -64,20 +64,20 @@ class Comparison(_Condition):
             case ComparisonOperator.EXISTS, _:
                 raise ValueError("exists takes no value")
             case ComparisonOperator.IN, _:
-                raise ValueError("in wants a list of values")
+                raise ValueError("in takes a list of values")
             case ComparisonOperator.BETWEEN, _:
-                raise ValueError("between wants a list of two values, the least and the most")
+                raise ValueError("between takes a list of two values, the minimum and the maximum")
             case operator_, list() | None:
-                raise ValueError(f"{operator_} wants one value")
+                raise ValueError(f"{operator_} takes one value")
         return self
 
     @model_validator(mode="after")
-    def _can_be_equal(self) -> Self:
-        """Refuse a value the field never equals; what attributes hold is the shop's own."""
-        types, wrong = expected_types(self.field)
+    def _value_fits_field(self) -> Self:
+        """Reject a value of a type the field never has; attributes may have any type."""
+        types, message = expected_types(self.field)
         values = self.value if isinstance(self.value, list) else [self.value]
         if types and any(value is not None and type(value) not in types for value in values):
-            raise ValueError(f"{self.field} {wrong}")
+            raise ValueError(f"{self.field} {message}")
         return self
 
 
@@ -140,7 +140,7 @@ def depth(condition: Condition) -> int:
 
 
 def fields_in(condition: Condition) -> frozenset[str]:
-    """Name the fields a condition wants to find; one it asks the existence of may well be missing."""
+    """Return the fields a condition compares, without those it only tests for existence, which may be missing."""
     match condition:
         case AllOf(all=parts) | AnyOf(any=parts):
             return frozenset().union(*map(fields_in, parts))
@@ -150,27 +150,27 @@ def fields_in(condition: Condition) -> frozenset[str]:
 
 
 def compile_check(condition: Condition) -> ConditionCheck:
-    """Make a function that returns None where the condition holds, else the part of it that does not, as written."""
-    miss = condition.model_dump(mode="json", exclude_none=True)
+    """Return a function that returns None if the condition holds, else the part that does not, as JSON."""
+    unmet = condition.model_dump(mode="json", exclude_none=True)
     match condition:
         case AllOf(all=parts):
             checks = [compile_check(part) for part in parts]
             return lambda fields: next((found for check in checks if (found := check(fields)) is not None), None)
         case AnyOf(any=parts):
             checks = [compile_check(part) for part in parts]
-            return lambda fields: miss if all(check(fields) is not None for check in checks) else None
+            return lambda fields: unmet if all(check(fields) is not None for check in checks) else None
         case NotThis(negated=part):
             inner = compile_check(part)
-            return lambda fields: miss if inner(fields) is None else None
-    return _comparison(condition, miss)
+            return lambda fields: unmet if inner(fields) is None else None
+    return _compile_comparison(condition, unmet)
 
 
-def _comparison(condition: Comparison, miss: UnmetCondition) -> ConditionCheck:
-    holds, field = _test(condition.operator, condition.value), condition.field
+def _compile_comparison(condition: Comparison, unmet: UnmetCondition) -> ConditionCheck:
+    holds, field = _compile_operator(condition.operator, condition.value), condition.field
 
     def check(fields: Fields) -> UnmetCondition | None:
         found = fields.get(field)
-        return None if found is not None and holds(_comparable(found)) else miss
+        return None if found is not None and holds(_comparable(found)) else unmet
 
     return check
 
@@ -185,7 +185,7 @@ _COMPARE: dict[ComparisonOperator, Callable[[Any, Any], bool]] = {
 }
 
 
-def _test(kind: ComparisonOperator, value: Any) -> Callable[[Any], bool]:
+def _compile_operator(kind: ComparisonOperator, value: Any) -> Callable[[Any], bool]:
     if kind is ComparisonOperator.EXISTS:
         return lambda _found: True
     if kind is ComparisonOperator.IN:
@@ -202,11 +202,11 @@ def _test(kind: ComparisonOperator, value: Any) -> Callable[[Any], bool]:
     return lambda found: type(found) is type(wanted) and compare(found, wanted)
 
 
-_AS_THEY_ARE = (str, bool, Decimal, tuple)
+_COMPARABLE = (str, bool, Decimal, tuple)
 
 
 def _comparable(value: Any) -> str | bool | Decimal | tuple[str, ...]:
-    """Bring every number to one type: 10.1 of a document is the 10.1 of an event."""
-    if isinstance(value, _AS_THEY_ARE):
+    """Convert numbers to Decimal, so that the float 10.1 of a document equals the decimal 10.1 of an event."""
+    if isinstance(value, _COMPARABLE):
         return value
     return Decimal(repr(value) if isinstance(value, float) else value)

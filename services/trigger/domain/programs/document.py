@@ -21,7 +21,7 @@ from services.trigger.domain.programs.field_types import (
     TimeZone,
 )
 from services.trigger.domain.programs.quotas import Quota
-from services.trigger.domain.programs.segments import Segment, usual_segments
+from services.trigger.domain.programs.segments import Segment, default_segments
 from services.trigger.domain.programs.wording import WORDING
 from shared.contract.events import Brand, ContactCap, ExtraQuestion, Id, Name, Reasons, Text, Thanks, Window
 from shared.contract.vocabulary import ChannelKind
@@ -44,7 +44,7 @@ class Texts(_Document):
 
 
 class StepDocument(_Document):
-    """One contact, `after` so much time since the step before; SMS and calls keep to 09:00-21:00 unless told."""
+    """One contact, `after` so much time since the previous one; the default window of SMS and calls is 09:00-21:00."""
 
     channel: ChannelKind
     after: Duration = timedelta()
@@ -55,29 +55,29 @@ class StepDocument(_Document):
 
     @model_validator(mode="before")
     @classmethod
-    def _decent_hours(cls, given: Any) -> Any:
+    def _default_window(cls, given: Any) -> Any:
         if isinstance(given, dict) and given.get("channel") in (ChannelKind.SMS, ChannelKind.CALL):
             return {"window": {}, **given}
         return given
 
 
-def _usual_plan() -> list[StepDocument]:
-    usual = [("email", "0"), ("email", "3d"), ("sms", "2d"), ("call", "2d")]
-    return [StepDocument.model_validate({"channel": channel, "after": after}) for channel, after in usual]
+def _default_plan() -> list[StepDocument]:
+    steps = [("email", "0"), ("email", "3d"), ("sms", "2d"), ("call", "2d")]
+    return [StepDocument.model_validate({"channel": channel, "after": after}) for channel, after in steps]
 
 
-def _usual_quarantine(given: Mapping[str, Any]) -> timedelta:
-    """Rest 90 days; a relational program a day less than its cadence; a follow-up comes right after an answer."""
-    cadence: timedelta | None = given.get("cadence")
+def _default_quarantine(fields: Mapping[str, Any]) -> timedelta:
+    """Default: 90 days; a day less than the cadence for a relational program; none for a follow-up to an answer."""
+    cadence: timedelta | None = fields.get("cadence")
     if cadence is not None:
         return max(cadence - timedelta(days=1), timedelta())
-    return timedelta() if given.get("starts_on") == ["survey.answered"] else timedelta(days=90)
+    return timedelta() if fields.get("starts_on") == ["survey.answered"] else timedelta(days=90)
 
 
 class ProgramDocument(_Document):
-    """What is written; of several programs the one with the highest priority is tried first.
+    """The fields of a document; docs/programs.md describes each.
 
-    Transactional ones name what they start on, relational ones a cadence.
+    A transactional program has `starts_on`, a relational one `cadence`.
     """
 
     id: Identifier
@@ -95,7 +95,7 @@ class ProgramDocument(_Document):
     delay_from: DelayFrom = DelayFrom.EVENT
     at: time | None = None
     max_age: Duration = timedelta(days=7)
-    quarantine: Duration = Field(default_factory=_usual_quarantine)
+    quarantine: Duration = Field(default_factory=_default_quarantine)
     caps: Annotated[list[Cap], Field(max_length=20)] = []
     quotas: Annotated[list[Quota], Field(max_length=20)] = []
     assume_consent: list[ChannelKind] = [ChannelKind.EMAIL]
@@ -105,16 +105,16 @@ class ProgramDocument(_Document):
     texts: Annotated[dict[LocaleTag, Texts], Field(min_length=1, max_length=50)] = Field(
         default_factory=lambda: {locale: Texts.model_validate(words) for locale, words in WORDING.items()}
     )
-    plan: Annotated[list[StepDocument], Field(min_length=1, max_length=20)] = Field(default_factory=_usual_plan)
+    plan: Annotated[list[StepDocument], Field(min_length=1, max_length=20)] = Field(default_factory=_default_plan)
     contact_caps: Annotated[list[ContactCap], Field(max_length=20)] = []
     expires_after: Annotated[Duration, Field(gt=timedelta())] = timedelta(days=21)
-    segments: Annotated[list[Segment], Field(max_length=50)] = Field(default_factory=usual_segments)
+    segments: Annotated[list[Segment], Field(max_length=50)] = Field(default_factory=default_segments)
     target: Annotated[int, Field(strict=True, ge=-100, le=100)] | None = None
     call_back: bool = True
 
     @field_validator("texts", mode="before")
     @classmethod
-    def _with_our_wording(cls, given: Any) -> Any:
+    def _with_default_wording(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
         return {
@@ -123,23 +123,23 @@ class ProgramDocument(_Document):
         }
 
     @model_validator(mode="after")
-    def _starts_somehow(self) -> Self:
+    def _valid_start(self) -> Self:
         if bool(self.starts_on) == (self.cadence is not None):
-            raise ValueError("starts_on: name the events it starts on, or give a cadence, one of the two")
+            raise ValueError("starts_on: expected either the events it starts on, or a cadence")
         if self.cadence is not None and self.cadence % timedelta(days=1):
-            raise ValueError("cadence: whole days are wanted, such as 90d")
+            raise ValueError("cadence: expected whole days, such as 90d")
         if self.delay_from is DelayFrom.DELIVERY and "crm.purchase.completed" not in self.starts_on:
             raise ValueError("delay_from: only a purchase is delivered; add crm.purchase.completed to starts_on")
         return self
 
     @model_validator(mode="after")
-    def _names_are_known(self) -> Self:
+    def _valid_names(self) -> Self:
         for part in ("caps", "quotas", "segments"):
             names = [named.name for named in getattr(self, part)]
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"{part}: the name {twice[0]} is used twice")
         if self.group is None and any(cap.scope is CapScope.GROUP for cap in self.caps):
-            raise ValueError("caps: scope group wants the program to have a group")
+            raise ValueError("caps: the scope group needs the program to have a group")
         segments = [segment.name for segment in self.segments]
         if unknown := [quota.by for quota in self.quotas if quota.by and quota.by not in segments]:
             raise ValueError(f"quotas: no segment {', '.join(unknown)}, only {', '.join(segments)}")
@@ -148,11 +148,11 @@ class ProgramDocument(_Document):
         return self
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _valid_texts_and_conditions(self) -> Self:
         if self.default_locale not in self.texts:
             raise ValueError(f"default_locale: texts has no {self.default_locale}, only {', '.join(self.texts)}")
         if self.conditions is not None and count(self.conditions) > MAX_CONDITIONS:
-            raise ValueError(f"conditions: at most {MAX_CONDITIONS} are taken")
+            raise ValueError(f"conditions: at most {MAX_CONDITIONS} comparisons are allowed")
         if self.conditions is not None and depth(self.conditions) > MAX_DEPTH:
-            raise ValueError(f"conditions: nested at most {MAX_DEPTH} deep")
+            raise ValueError(f"conditions: at most {MAX_DEPTH} levels of nesting are allowed")
         return self

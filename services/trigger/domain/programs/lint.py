@@ -1,4 +1,4 @@
-"""Lint: what is allowed in a program, and probably not meant."""
+"""Lint: warns about what is valid in a program but probably a mistake."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Iterator
 from services.trigger.domain.programs.document import ProgramDocument, Texts
 from shared.contract.vocabulary import ChannelKind
 
-LONGEST_QUESTION = 120
-MOST_ITEMS = 5
+MAX_QUESTION_LENGTH = 120
+MAX_ITEMS = 5
 _YES_OR_NO = re.compile(
     r"(?i)^(do|does|did|is|are|was|were|have|has|had|can|could|will|would|should)\b|^(вы\s+\w+|\w+\s+ли)\b"
 )
 
 
 def lint(document: ProgramDocument) -> list[str]:
-    """Say what is worth a second look, each with its field."""
-    found = [*_texts(document), *_channels(document), *_caps(document), *_shares(document)]
-    return sorted(set(found), key=found.index)
+    """Return the warnings, each with its field."""
+    warnings = [*_texts(document), *_channels(document), *_caps(document), *_shares(document)]
+    return sorted(set(warnings), key=warnings.index)
 
 
 def _texts(document: ProgramDocument) -> Iterator[str]:
@@ -26,11 +26,11 @@ def _texts(document: ProgramDocument) -> Iterator[str]:
         for where, question in _questions(texts):
             if _YES_OR_NO.match(question.strip()):
                 yield f"texts.{locale}.{where}: a yes/no question; ask how likely, how, or what"
-            if len(question) > LONGEST_QUESTION:
-                yield f"texts.{locale}.{where}: {len(question)} characters; at most {LONGEST_QUESTION} fit a phone"
+            if len(question) > MAX_QUESTION_LENGTH:
+                yield f"texts.{locale}.{where}: {len(question)} characters; a phone shows at most {MAX_QUESTION_LENGTH}"
         for where, items in _lists(texts):
-            if items > MOST_ITEMS:
-                yield f"texts.{locale}.{where}: {items} items; more than {MOST_ITEMS} are not read"
+            if items > MAX_ITEMS:
+                yield f"texts.{locale}.{where}: {items} items; customers rarely read more than {MAX_ITEMS}"
 
 
 def _questions(texts: Texts) -> Iterator[tuple[str, str]]:
@@ -47,25 +47,25 @@ def _lists(texts: Texts) -> Iterator[tuple[str, int]]:
 
 
 def _channels(document: ProgramDocument) -> Iterator[str]:
-    planned = list(dict.fromkeys(step.channel for step in document.plan))
-    if not set(planned) & set(document.assume_consent):
+    channels = list(dict.fromkeys(step.channel for step in document.plan))
+    if not set(channels) & set(document.assume_consent):
         yield (
-            f"plan: only {', '.join(planned)}, and assume_consent allows none of them: "
-            "nobody is asked whose events do not say consent"
+            f"plan: only {', '.join(channels)}, and assume_consent has none of them: "
+            "customers whose events carry no consent are never asked"
         )
     for channel in document.assume_consent:
         if channel is not ChannelKind.EMAIL:
-            yield f"assume_consent: {channel} without a recorded consent is against the law in many countries"
+            yield f"assume_consent: {channel} without a recorded consent is illegal in many countries"
 
 
 def _caps(document: ProgramDocument) -> Iterator[str]:
     if document.cadence is not None and document.quarantine >= document.cadence:
-        yield "quarantine: as long as the cadence or longer, so that every second survey is skipped"
+        yield "quarantine: not shorter than the cadence, so every second survey is skipped"
     for number, cap in enumerate(document.caps):
         if cap.after == "invitation" and cap.scope == "all" and cap.days <= document.quarantine.days:
-            yield f"caps.{number}: cannot be reached, quarantine is {document.quarantine.days} days"
+            yield f"caps.{number}: has no effect, quarantine is {document.quarantine.days} days"
         if cap.then == "delay" and cap.days > document.max_age.days and cap.days > 1:
-            yield f"caps.{number}: delays at most max_age, {document.max_age.days} days, and skips beyond that"
+            yield f"caps.{number}: delays a survey by at most max_age, {document.max_age.days} days, else skips it"
     for number, quota in enumerate(document.quotas):
         if quota.limit == 0:
             yield f"quotas.{number}: a limit of 0 asks nobody"

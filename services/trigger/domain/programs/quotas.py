@@ -1,4 +1,4 @@
-"""Quotas: at most so many surveys a day, of a program or of each value of one of its segments."""
+"""Quotas: the most surveys per day, of a program or of each value of one of its segments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.contract.events import Id
 
 
 class Quota(BaseModel):
-    """`by` names a segment of the program; the day is that of the decision in the program's zone."""
+    """`by` names a segment of the program; a survey counts on the day it is decided, in the program's time zone."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -21,7 +21,7 @@ class Quota(BaseModel):
 
 
 class QuotaKey(NamedTuple):
-    """One counter; the value is empty where the quota is for all, or the event says none."""
+    """The key of one counter; `value` is empty if the quota has no `by`, or the event has no value for the segment."""
 
     program_id: str
     name: str

@@ -1,4 +1,4 @@
-"""Reading a program from YAML or JSON: bounded, and errors say where and what would be right."""
+"""Reads a program from YAML or JSON, of limited size; errors name the line, the field and the valid values."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pydantic_core import ErrorDetails, from_json
 from services.trigger.domain.programs.document import ProgramDocument
 
 MAX_DOCUMENT = 100_000
-WANTED = "fields with their values are wanted"
+EXPECTED_FIELDS = "expected fields with their values"
 
 
 class Mistake(NamedTuple):
-    """`where` is a path such as plan.0.channel; the line is None where the text is no YAML."""
+    """`where` is a path such as plan.0.channel; `line` is None if it is not known."""
 
     where: str
     what: str
@@ -31,7 +31,7 @@ class Mistake(NamedTuple):
 
 
 class InvalidProgram(ValueError):
-    """Not a program; every mistake that was found, 20 at most."""
+    """The document is not valid; `mistakes` has at most 20."""
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         super().__init__("; ".join(map(str, mistakes)))
@@ -39,13 +39,13 @@ class InvalidProgram(ValueError):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's core types: `no` is a word, and so is 21:00. No aliases: ten lines of them could fill the memory."""
+    """Reads the core types of YAML 1.2, so `no` and 21:00 are text; rejects aliases, which could fill the memory."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012 - PyYAML wants it on the class
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.composer.ComposerError(None, None, "aliases are not taken", None)
+            raise yaml.composer.ComposerError(None, None, "aliases are not allowed", None)
         return super().compose_node(parent, index)
 
 
@@ -59,12 +59,12 @@ for _tag, _pattern, _first in (
 
 
 def read_program(text: bytes) -> ProgramDocument:
-    """Read a document, YAML or JSON; raises InvalidProgram."""
+    """Read a program document; raises InvalidProgram."""
     if len(text) > MAX_DOCUMENT:
-        raise InvalidProgram([Mistake("document", f"{len(text)} bytes, at most {MAX_DOCUMENT} are taken")])
+        raise InvalidProgram([Mistake("document", f"{len(text)} bytes, at most {MAX_DOCUMENT} are allowed")])
     document = load_yaml(text)
     if not isinstance(document, dict):
-        raise InvalidProgram([Mistake("document", f"{WANTED}, such as id: after-purchase")])
+        raise InvalidProgram([Mistake("document", f"{EXPECTED_FIELDS}, such as id: after-purchase")])
     try:
         return ProgramDocument.model_validate(document)
     except ValidationError as error:
@@ -72,29 +72,31 @@ def read_program(text: bytes) -> ProgramDocument:
 
 
 def mistakes_in(text: bytes, error: ValidationError, *, of: type[BaseModel], manual: str) -> list[Mistake]:
-    """Say what is wrong with a document, YAML or JSON, in its order; `manual` is where its fields are described."""
+    """Return the mistakes of a document in its order; `manual` is the page that describes its fields."""
     tree = _tree(text)
     errors = [e for e in error.errors(include_url=False) if e["type"] != "default_factory_not_called"][:20]
-    mistakes = [_mistake(e["loc"], _said(e, of, manual), tree) for e in errors]
-    return sorted(mistakes, key=lambda mistake: mistake.line or math.inf)  # what is missing comes last
+    mistakes = [_mistake(e["loc"], _message(e, of, manual), tree) for e in errors]
+    return sorted(
+        mistakes, key=lambda mistake: mistake.line or math.inf
+    )  # missing fields, which have no line, come last
 
 
-def _said(error: ErrorDetails, of: type[BaseModel], manual: str) -> str:
+def _message(error: ErrorDetails, of: type[BaseModel], manual: str) -> str:
     match error["type"]:
         case "extra_forbidden":
-            meant = (
+            close = (
                 get_close_matches(str(error["loc"][-1]), of.model_fields, cutoff=0.8) if len(error["loc"]) == 1 else []
             )
-            return f"no such field; did you mean {meant[0]}?" if meant else f"no such field; {manual} lists them all"
+            return f"no such field; did you mean {close[0]}?" if close else f"no such field; {manual} lists them all"
         case "model_type" | "dict_type":
-            return WANTED
+            return EXPECTED_FIELDS
     return error["msg"]
 
 
 def load_yaml(text: bytes) -> object:
-    """Read YAML or JSON, whatever it says; raises InvalidProgram."""
+    """Parse YAML or JSON of any content; raises InvalidProgram."""
     if text.lstrip().startswith(b"{"):
-        with contextlib.suppress(ValueError):  # then it is YAML in braces
+        with contextlib.suppress(ValueError):  # else it is YAML in braces
             return from_json(text, allow_inf_nan=False)
     try:
         return yaml.load(text.decode(), Loader=_Loader)  # noqa: S506 - a SafeLoader
@@ -108,7 +110,7 @@ def load_yaml(text: bytes) -> object:
 
 
 def _tree(text: bytes) -> yaml.Node | None:
-    """Read the document again, as nodes that know their lines; JSON is YAML too, but for a few odd escapes."""
+    """Parse the document to nodes that have line numbers; that works for nearly all JSON too."""
     try:
         return yaml.compose(text.decode(), Loader=_Loader)
     except (yaml.YAMLError, ValueError, RecursionError):
@@ -116,17 +118,18 @@ def _tree(text: bytes) -> yaml.Node | None:
 
 
 def _mistake(path: Sequence[int | str], what: str, tree: yaml.Node | None) -> Mistake:
-    """Say where and what in a writer's words: pydantic's path and message, and the document's nodes."""
     named = [part for part in path if not str(part).startswith("<")]
     where = ".".join(map(str, named)).encode(errors="replace").decode() or "document"
     what = what.removeprefix("Value error, ")
-    if not named and (field := re.match(r"([a-z_]+): ", what)):  # a rule over several fields says which it is about
+    if not named and (
+        field := re.match(r"([a-z_]+): ", what)
+    ):  # a rule over several fields begins its message with one
         where, what, named = field[1], what[field.end() :], [field[1]]
     return Mistake(where, what, _line(named, tree))
 
 
 def _line(path: Sequence[int | str], node: yaml.Node | None) -> int | None:
-    """Find the line of the deepest part of the path that is there."""
+    """Return the line of the deepest node of the path that exists."""
     line = None
     for part in path:
         found = _child(node, part)

@@ -1,4 +1,4 @@
-"""Segments a score is reported by: plain values, or ranges of a number."""
+"""Segments that scores are reported by: the values of a field, or ranges of a number."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TO = "\N{EN DASH}"
 
 
 class Segment(BaseModel):
-    """`store` alone is short for the field `touchpoint.store`; `ranges` are the lower ends of each."""
+    """`store` alone is short for the field `touchpoint.store`; `ranges` are the lower bounds of the ranges."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -26,15 +26,15 @@ class Segment(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _short(cls, given: Any) -> Any:
+    def _from_short_form(cls, given: Any) -> Any:
         if isinstance(given, str):
             return {"name": given, "field": given if "." in given else f"touchpoint.{given}"}
         return given
 
     @model_validator(mode="after")
-    def _rising(self) -> Self:
+    def _rising_ranges(self) -> Self:
         if self.ranges and self.ranges != sorted(set(self.ranges)):
-            raise ValueError("ranges: rising numbers are wanted, such as [18, 25, 35, 50]")
+            raise ValueError("ranges: expected rising numbers, such as [18, 25, 35, 50]")
         return self
 
     def value(self, fields: Fields) -> str | None:
@@ -46,7 +46,7 @@ class Segment(BaseModel):
         return _range(self.ranges, float(found))
 
 
-def usual_segments() -> list[Segment]:
+def default_segments() -> list[Segment]:
     return [Segment.model_validate(name) for name in TOUCHPOINT_FIELDS]
 
 

@@ -1,4 +1,4 @@
-"""When a survey goes out: from the event's own time or its delivery, and at the hour the customer has."""
+"""When a survey goes out: counted from the event or the delivery, at a time of day in the customer's zone."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from datetime import UTC, datetime, time, timedelta
 
 from shared.zones import time_zone
 
-MOST_AHEAD = timedelta(days=1)  # a clock may be wrong, or a time zone; beyond that a date is
+MAX_AHEAD = timedelta(days=1)  # explained by a wrong clock or time zone; more is a wrong date
 
 
 def not_ahead(moment: datetime, now: datetime) -> datetime:
-    """Count a time in the future as now."""
+    """Return the moment, or now if it is in the future."""
     return min(moment, now)
 
 
 def goes_out_at(moment: datetime, *, at: time | None, zone: str, now: datetime) -> datetime:
-    """Find the moment something due then goes out: never in the past, and at the next `at` where the customer is."""
+    """Return when a survey due at `moment` goes out: not before now, and if `at` is set, at that time in the zone."""
     moment = max(moment, now)
     if at is None:
         return moment

@@ -1,4 +1,4 @@
-"""The words a program has in English and Russian before anybody writes their own."""
+"""The default texts of programs, in English and Russian."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""From somebody else's JSON to an event of ours, by a declared mapping: data, compiled once to closures.
+"""Mappings: declared as data and compiled once to closures, they turn foreign JSON into events of ours.
 
-A mapping makes at most one event of one document: the first of its `events` whose `when` holds. What it makes is a
-CloudEvent still to be checked against the contract; `places` says where each field was taken from.
+A mapping makes at most one event of a document: the first of its `events` whose `when` holds. The result is a
+CloudEvent that is not validated yet; `places` has the path that each field was taken from.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from services.trigger.domain.sources.mapping_rules import (
     Rule,
     Unmappable,
     compile_rule,
-    described,
+    describe,
     path_of,
 )
 
@@ -49,7 +49,7 @@ class Exists(_Part):
 
 
 class EventRule(_Part):
-    """One kind of event: when it is meant, and where its parts are found; `data` names fields by their dotted path."""
+    """One kind of event: when a document is one, and the rule of each field; `data` has fields by their dotted path."""
 
     type: str
     when: Annotated[
@@ -70,11 +70,11 @@ class EventRule(_Part):
     def _complete(self) -> Self:
         for target, rule in self.data.items():
             if target.partition(".")[0] not in _PARTS:
-                raise ValueError(f"data.{target}: fields of {', '.join(_PARTS)} are wanted")
+                raise ValueError(f"data.{target}: expected fields of {', '.join(_PARTS)}")
             if isinstance(rule, CustomerOf) and target != "customer.id":
-                raise ValueError(f"data.{target}: customer_of is for customer.id")
+                raise ValueError(f"data.{target}: customer_of is only allowed for customer.id")
             if inside := next((other for other in self.data if _is_inside(target, other)), None):
-                raise ValueError(f"data.{target}: data.{inside} is one value already, leave one of the two out")
+                raise ValueError(f"data.{target}: data.{inside} is a single value, remove one of the two")
         missing = [target for target, types in _NEEDED.items() if self.type in types and target not in self.data]
         if missing:
             raise ValueError(f"data: {self.type} needs {', '.join(missing)}")
@@ -82,7 +82,7 @@ class EventRule(_Part):
 
 
 class MappingDocument(_Part):
-    """`debezium` reads change events: `before`, `after`, `op`, with the schema around them or without."""
+    """`debezium` reads change events (`before`, `after`, `op`), with or without their schema."""
 
     envelope: Literal["none", "debezium"] = "none"
     events: Annotated[list[EventRule], Field(min_length=1, max_length=50)]
@@ -90,9 +90,9 @@ class MappingDocument(_Part):
 
 @dataclass(frozen=True, slots=True)
 class MappedEvent:
-    """A structured CloudEvent without its `source`, and the place each field came from.
+    """A structured CloudEvent without `source`, and the path that each field was taken from.
 
-    `customer_of` names the earlier event whose customer this one is about; then it has no customer of its own yet.
+    `customer_of` is the id of the earlier event whose customer this event is about; then it has no customer yet.
     """
 
     event: Mapping[str, Any]
@@ -101,13 +101,13 @@ class MappedEvent:
 
 
 CompiledMapping = Callable[[Any], MappedEvent | None]
-_Fill = Sequence[tuple[tuple[str, ...], str, Getter]]
+_FieldGetters = Sequence[tuple[tuple[str, ...], str, Getter]]
 
 
 def compile_mapping(document: MappingDocument) -> CompiledMapping:
-    """Make a function of a decoded JSON object; it returns None for what is of no interest, and raises Unmappable."""
-    rules = [(_test(event.when), _maker(event)) for event in document.events]
-    unwrap = _debezium if document.envelope == "debezium" else _as_it_is
+    """Return a function of a decoded JSON object; it returns None if no event rule matches, and raises Unmappable."""
+    rules = [(_compile_when(event.when), _compile_event(event)) for event in document.events]
+    unwrap = _debezium if document.envelope == "debezium" else _require_object
 
     def apply(given: Any) -> MappedEvent | None:
         found = unwrap(given)
@@ -118,26 +118,26 @@ def compile_mapping(document: MappingDocument) -> CompiledMapping:
     return apply
 
 
-def _as_it_is(given: Any) -> dict[str, Any]:
+def _require_object(given: Any) -> dict[str, Any]:
     if not isinstance(given, dict):
-        raise Unmappable("body", "an object is wanted")
+        raise Unmappable("body", "expected an object")
     return given
 
 
 def _debezium(given: Any) -> dict[str, Any] | None:
-    """Take off the schema, if any; a tombstone is nothing."""
+    """Return the change event without its schema; None for a tombstone."""
     if given is None:
         return None
-    around = _as_it_is(given)
-    inner = around.get("payload", around) if "schema" in around else around
+    envelope = _require_object(given)
+    inner = envelope.get("payload", envelope) if "schema" in envelope else envelope
     if inner is None:
         return None
     if not isinstance(inner, dict) or "op" not in inner:
         raise Unmappable("op", "not a Debezium change event")
-    return {**{name: value for name, value in around.items() if name.startswith("$")}, **inner}
+    return {**{name: value for name, value in envelope.items() if name.startswith("$")}, **inner}
 
 
-def _test(when: Mapping[str, Any]) -> Callable[[Any], bool]:
+def _compile_when(when: Mapping[str, Any]) -> Callable[[Any], bool]:
     tests = [(path_of(path), wanted) for path, wanted in when.items()]
 
     def holds(found: Any) -> bool:
@@ -152,47 +152,47 @@ def _meets(value: Any, wanted: Any) -> bool:
     return any(type(value) is type(one) and value == one for one in (wanted if isinstance(wanted, list) else [wanted]))
 
 
-def _maker(rule: EventRule) -> Callable[[Any], MappedEvent]:
+def _compile_event(rule: EventRule) -> Callable[[Any], MappedEvent]:
     identity, time = compile_rule("id", rule.id), compile_rule("time", rule.time)
-    fills: _Fill = [(_names(target), target, compile_rule(target, one)) for target, one in rule.data.items()]
-    places = {"id": described(rule.id), "time": described(rule.time)}
-    places |= {target: described(one) for target, one in rule.data.items()}
+    fields: _FieldGetters = [(_names(target), target, compile_rule(target, one)) for target, one in rule.data.items()]
+    places = {"id": describe(rule.id), "time": describe(rule.time)}
+    places |= {target: describe(one) for target, one in rule.data.items()}
     needed = {target for target, types in _NEEDED.items() if rule.type in types}
-    looked_up = isinstance(rule.data["customer.id"], CustomerOf)
+    has_customer_of = isinstance(rule.data["customer.id"], CustomerOf)
 
     def make(found: Any) -> MappedEvent:
         event = {"specversion": "1.0", "type": rule.type, "id": identity(found), "time": time(found)}
         for name in ("id", "time"):
             if event[name] is None:
-                raise Unmappable(name, f"nothing is found at {places[name]}")
-        filled = _filled(found, fills, needed, places)
-        earlier = filled.pop("customer")["id"] if looked_up else None
-        return MappedEvent({**event, "data": filled}, places, earlier)
+                raise Unmappable(name, f"no value at {places[name]}")
+        data = _data(found, fields, needed, places)
+        earlier = data.pop("customer")["id"] if has_customer_of else None
+        return MappedEvent({**event, "data": data}, places, earlier)
 
     return make
 
 
 def _names(target: str) -> tuple[str, ...]:
-    """Split a dotted path; names in `attributes` may hold dots themselves."""
+    """Split a dotted path; the names of attributes may contain dots."""
     depth = 2 if target.startswith("customer.attributes.") else 1 if target.startswith("attributes.") else -1
     return tuple(target.split(".", depth))
 
 
 def _is_inside(target: str, other: str) -> bool:
-    path, around = _names(target), _names(other)
-    return len(around) < len(path) and path[: len(around)] == around
+    path, outer = _names(target), _names(other)
+    return len(outer) < len(path) and path[: len(outer)] == outer
 
 
-def _filled(found: Any, fills: _Fill, needed: set[str], places: Mapping[str, str]) -> dict[str, Any]:
-    filled: dict[str, Any] = {}
-    for path, target, get in fills:
+def _data(found: Any, fields: _FieldGetters, needed: set[str], places: Mapping[str, str]) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    for path, target, get in fields:
         value = get(found)
         if value is None:
             if target in needed:
-                raise Unmappable(target, f"nothing is found at {places[target]}")
+                raise Unmappable(target, f"no value at {places[target]}")
             continue
-        place = filled
+        place = data
         for name in path[:-1]:
             place = place.setdefault(name, {})
         place[path[-1]] = value
-    return filled
+    return data

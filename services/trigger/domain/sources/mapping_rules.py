@@ -1,6 +1,6 @@
-"""Where one field of an event comes from: a path, a text with paths in it, a constant, a list, or alternatives.
+"""Rules of mappings: a field is taken from a path, a text with paths in it, a constant, a list, or alternatives.
 
-Null and empty text count as absent.
+Null and empty text count as missing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
 
 class Unmappable(ValueError):
-    """One document cannot become an event: the field that fails, and why; no value is quoted."""
+    """A document cannot be mapped: the field that fails, and why; the text quotes no value of the document."""
 
     def __init__(self, field: str, why: str) -> None:
         super().__init__(f"{field}: {why}")
@@ -36,7 +36,7 @@ class Constant(_Rule):
 
 
 class PathRule(_Rule):
-    """`path` may be a text with `{paths}` in it, as a bare one may."""
+    """`path` is a path, or a text with `{paths}` in it."""
 
     path: _Text
     transform: Annotated[list[Transform], Field(max_length=10)] = []
@@ -44,7 +44,7 @@ class PathRule(_Rule):
 
     @field_validator("transform", mode="before")
     @classmethod
-    def _one_is_a_list(cls, given: object) -> object:
+    def _single_to_list(cls, given: object) -> object:
         return given if isinstance(given, list) else [given]
 
     @field_validator("transform")
@@ -57,13 +57,13 @@ class PathRule(_Rule):
 
 
 class CustomerOf(_Rule):
-    """The customer of an earlier event of this source, whose id is this text: for what names only an order."""
+    """The customer of an earlier event of the same source, whose id is this text; for documents with only an order."""
 
     customer_of: _Text
 
 
 class Each(_Rule):
-    """A list made of a list: `fields` of every element."""
+    """A list made from a list: each element has these `fields`."""
 
     each: _Text
     fields: Annotated[dict[str, ValueRule], Field(min_length=1, max_length=20)]
@@ -108,20 +108,20 @@ Rule = Annotated[
 Each.model_rebuild()
 
 
-def described(rule: Any) -> str:
-    """Name the places a rule looks at."""
+def describe(rule: Any) -> str:
+    """Describe the paths of a rule for error texts."""
     match rule:
         case Constant():
             return "a constant"
         case PathRule(path=path) | Each(each=path) | CustomerOf(customer_of=path):
             return path
         case list():
-            return " or ".join(map(described, rule))
+            return " or ".join(map(describe, rule))
     return str(rule)
 
 
 def compile_rule(target: str, rule: Any) -> Getter:
-    """Make a function of a document that returns the value for a target or None; it raises Unmappable."""
+    """Return a function that returns the value of a target in a document, or None; it raises Unmappable."""
     match rule:
         case Constant(const=value):
             return lambda _found: value
@@ -130,16 +130,16 @@ def compile_rule(target: str, rule: Any) -> Getter:
         case Each():
             return _list(target, rule)
         case PathRule():
-            return _taken(target, rule)
+            return _compile_path(target, rule)
         case CustomerOf(customer_of=text):
             return _source(text)
     return _as_id(target, _source(rule))
 
 
-def _taken(target: str, rule: PathRule) -> Getter:
+def _compile_path(target: str, rule: PathRule) -> Getter:
     get, change = _source(rule.path), compile_transforms(rule.transform)
 
-    def taken(found: Any) -> Any:
+    def transformed(found: Any) -> Any:
         value = get(found)
         if value is None:
             return rule.default
@@ -149,11 +149,11 @@ def _taken(target: str, rule: PathRule) -> Getter:
             raise Unmappable(target, f"{error} (from {rule.path})") from None
         return rule.default if changed is None or changed == "" else changed
 
-    return _as_id(target, taken)
+    return _as_id(target, transformed)
 
 
 def _as_id(target: str, get: Getter) -> Getter:
-    """Write an id that is a number as text: most shops count."""
+    """Convert ids that are numbers to text."""
     if target.rpartition(".")[2] != "id":
         return get
 
@@ -177,7 +177,7 @@ def _list(target: str, rule: Each) -> Getter:
         if items is None:
             return None
         if not isinstance(items, list):
-            raise Unmappable(target, f"a list is wanted (from {rule.each})")
+            raise Unmappable(target, f"expected a list (from {rule.each})")
         return [{name: value for name, one in fields.items() if (value := one(item)) is not None} for item in items]
 
     return listed
@@ -188,7 +188,7 @@ def _source(text: str) -> Getter:
 
 
 def _text(template: str) -> Getter:
-    """Fill a text; where one of its paths leads nowhere, the whole is absent."""
+    """Insert the values of its paths into a text; if one is missing, the whole text is."""
     pieces = _NAMED.split(template)
     getters = [path_of(path) for path in pieces[1::2]]
 
@@ -205,10 +205,10 @@ def _text(template: str) -> Getter:
 
 
 def path_of(path: str) -> Getter:
-    """Make a function that follows a dotted path; a number is a place in a list."""
+    """Return a function that follows a dotted path; a number is an index of a list."""
     names = path.split(".")
     if path.startswith("$headers."):
-        names = ["$headers", path.removeprefix("$headers.").lower()]  # a header's name may hold dots
+        names = ["$headers", path.removeprefix("$headers.").lower()]  # the name of a header may contain dots
 
     def follow(found: Any) -> Any:
         for name in names:

@@ -1,4 +1,4 @@
-"""Is a webhook from whom it says it is? Signatures over the raw body; two secrets may be good while one is replaced."""
+"""Verifies the signatures of webhooks over the raw body; several secrets may be valid while one is replaced."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _Header = Annotated[str, StringConstraints(min_length=1, max_length=100, to_lowe
 
 
 class Signature(BaseModel):
-    """An HMAC in a header; `signed` says over what.
+    """An HMAC in a header, over the text `signed`.
 
-    With a `timestamp_header`, what is older or newer than `tolerance_s` is wrong. The time is the sender's own, in Unix
-    seconds, and is compared with machine time.
+    With a `timestamp_header`, a webhook whose time (Unix seconds) differs from machine time by more than `tolerance_s`
+    is rejected.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -32,9 +32,9 @@ class Signature(BaseModel):
 
     @field_validator("signed")
     @classmethod
-    def _holds_the_body(cls, signed: str) -> str:
+    def _contains_the_body(cls, signed: str) -> str:
         if signed.count("{body}") != 1 or signed.replace("{body}", "").replace("{timestamp}", "").count("{"):
-            raise ValueError("a text with {body} and, if need be, {timestamp} in it is wanted")
+            raise ValueError("expected a text with {body} and optionally {timestamp} in it")
         return signed
 
 
@@ -45,7 +45,7 @@ WOOCOMMERCE = Signature(header="x-wc-webhook-signature", encoding="base64")
 def is_signed(
     body: bytes, headers: Mapping[str, str], *, signature: Signature, secrets: Sequence[str], at: float
 ) -> bool:
-    """Say whether one of the secrets signed this body; `at` is machine time, Unix seconds."""
+    """Whether the body is signed with one of the secrets; `at` is machine time in Unix seconds."""
     given = headers.get(signature.header, "")
     timestamp = headers.get(signature.timestamp_header, "") if signature.timestamp_header else ""
     if signature.timestamp_header and not _is_recent(timestamp, at=at, tolerance_s=signature.tolerance_s):

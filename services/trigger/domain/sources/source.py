@@ -1,4 +1,4 @@
-"""Where events come from in somebody else's form: a shop's webhooks, a CRM's, the topics of a foreign Kafka."""
+"""Sources of events in foreign formats: webhooks of shops and CRMs, topics of a foreign Kafka cluster."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T", bound=BaseModel)
 
 
 class InvalidSource(ValueError):
-    """Not a source, or not complete; the text says where and what would be right."""
+    """A source or mapping is not valid or incomplete; the text names the field and the valid values."""
 
 
 class SourceKind(StrEnum):
@@ -35,7 +35,7 @@ class SourceKind(StrEnum):
 
 
 class SourceDocument(BaseModel):
-    """Without a mapping the vendor's own is taken; topics of CloudEvents need none."""
+    """Without a mapping, the built-in one of the vendor is used; topics of CloudEvents need none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,17 +50,17 @@ class SourceDocument(BaseModel):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if (self.kind is SourceKind.KAFKA) != bool(self.topics):
-            raise ValueError("topics: a source of kind kafka names them, and no other does")
+            raise ValueError("topics: required for the kind kafka, not allowed for others")
         if (self.kind is SourceKind.GENERIC) != (self.signature is not None):
-            raise ValueError("signature: a source of kind generic says how it signs, and no other does")
+            raise ValueError("signature: required for the kind generic, not allowed for others")
         if self.kind is SourceKind.GENERIC and self.mapping is None:
-            raise ValueError("mapping: a source of kind generic needs one")
+            raise ValueError("mapping: required for the kind generic")
         return self
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A source ready for use. `url` is where more can be asked, for a vendor whose webhooks carry only ids."""
+    """A source with its compiled mapping. `url` is the REST API of a vendor whose webhooks contain only ids."""
 
     id: str
     kind: SourceKind
@@ -75,13 +75,11 @@ _SIGNATURES = {SourceKind.SHOPIFY: SHOPIFY, SourceKind.WOOCOMMERCE: WOOCOMMERCE}
 
 
 def source_of(document: SourceDocument, *, vendors: MappingDocument | None, secrets: Sequence[str], url: str) -> Source:
-    """Make a source of its document, the vendor's own mapping and what only the environment knows."""
+    """Build a source from its document, the vendor's mapping, and the secrets and URL of the environment."""
     if document.kind.is_webhook and not secrets:
-        raise InvalidSource(f"{document.id}: its secret is missing: EARSHOT_SOURCE_SECRETS={document.id}:…")
+        raise InvalidSource(f"{document.id}: the secret is missing, set EARSHOT_SOURCE_SECRETS={document.id}:…")
     if document.kind is SourceKind.BITRIX24 and not url:
-        raise InvalidSource(
-            f"{document.id}: where to read deals is missing: EARSHOT_SOURCE_URLS={document.id}:https://…"
-        )
+        raise InvalidSource(f"{document.id}: the REST URL is missing, set EARSHOT_SOURCE_URLS={document.id}:https://…")
     mapping = document.mapping or vendors
     return Source(
         id=document.id,
@@ -95,18 +93,18 @@ def source_of(document: SourceDocument, *, vendors: MappingDocument | None, secr
 
 
 def read_source(text: bytes) -> SourceDocument:
-    """Read a source, YAML or JSON; raises InvalidSource."""
+    """Read the document of a source, YAML or JSON; raises InvalidSource."""
     return _read(text, SourceDocument)
 
 
 def read_mapping(text: bytes) -> MappingDocument:
-    """Read a mapping that stands alone; raises InvalidSource."""
+    """Read a mapping from a file of its own, YAML or JSON; raises InvalidSource."""
     return _read(text, MappingDocument)
 
 
 def _read(text: bytes, kind: type[T]) -> T:
     if len(text) > MAX_DOCUMENT:
-        raise InvalidSource(f"document: {len(text)} bytes, at most {MAX_DOCUMENT} are taken")
+        raise InvalidSource(f"document: {len(text)} bytes, at most {MAX_DOCUMENT} are allowed")
     try:
         return kind.model_validate(load_yaml(text))
     except InvalidProgram as error:

@@ -1,4 +1,4 @@
-"""The few changes a mapping may make to a value. None means: there is nothing after all."""
+"""The transforms that mappings may apply to a value; a result of None means that the value is missing."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _UNITS = {"unix": 1, "unix_ms": 1_000, "unix_us": 1_000_000}
 
 
 class CannotTransform(ValueError):
-    """The value is not what this transform wants; it is not quoted."""
+    """The value does not fit the transform; the text does not quote it."""
 
 
 def unknown_transform(transform: Transform) -> str | None:
-    """Say what is wrong with a transform, if anything is."""
+    """Return the error of a transform, None if it is valid."""
     try:
-        _compiled(transform)
+        _compile(transform)
     except (KeyError, TypeError, ValueError, zoneinfo.ZoneInfoNotFoundError):
         return (
             "no such transform; there are trim, lower, upper, to_string, to_number, to_boolean, {minor_units: 2}, "
@@ -32,8 +32,8 @@ def unknown_transform(transform: Transform) -> str | None:
 
 
 def compile_transforms(transforms: Sequence[Transform]) -> _Change:
-    """Make one function of several; it raises CannotTransform."""
-    changes = [_compiled(transform) for transform in transforms]
+    """Return a function that applies the transforms in order; it raises CannotTransform."""
+    changes = [_compile(transform) for transform in transforms]
 
     def change(value: Any) -> Any:
         for one in changes:
@@ -45,7 +45,7 @@ def compile_transforms(transforms: Sequence[Transform]) -> _Change:
     return change
 
 
-def _compiled(transform: Transform) -> _Change:
+def _compile(transform: Transform) -> _Change:
     if isinstance(transform, str):
         return _SIMPLE[transform]
     match transform:
@@ -62,13 +62,13 @@ def _compiled(transform: Transform) -> _Change:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise CannotTransform("a text is wanted")
+        raise CannotTransform("expected a text")
     return value
 
 
 def _as_text(value: Any) -> str:
     if isinstance(value, dict | list):
-        raise CannotTransform("one value is wanted, not several")
+        raise CannotTransform("expected a single value")
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
@@ -78,9 +78,9 @@ def _number(value: Any) -> int | float:
     try:
         number = Decimal(_as_text(value))
     except InvalidOperation:
-        raise CannotTransform("a number is wanted") from None
+        raise CannotTransform("expected a number") from None
     if not number.is_finite() or number.adjusted() > 18:
-        raise CannotTransform("a number of at most 18 digits is wanted")
+        raise CannotTransform("expected a number of at most 18 digits")
     return int(number) if number == number.to_integral_value() else float(number)
 
 
@@ -90,13 +90,13 @@ def _boolean(value: Any) -> bool:
         return True
     if text in ("false", "no", "n", "0"):
         return False
-    raise CannotTransform("yes or no is wanted")
+    raise CannotTransform("expected yes or no")
 
 
 def _minor_units(value: Any, digits: int) -> str:
     text = _as_text(value)
     if not text.removeprefix("-").isdecimal() or len(text) > 20:
-        raise CannotTransform("a whole number of minor units is wanted")
+        raise CannotTransform("expected a whole number of minor units")
     return str(Decimal(text).scaleb(-digits))
 
 
@@ -105,25 +105,25 @@ def _absent_if(unwanted: Sequence[Any]) -> _Change:
 
 
 def _time(format_: str, *, zone: str | None) -> _Change:
-    here = zoneinfo.ZoneInfo(zone) if zone else None
+    default_zone = zoneinfo.ZoneInfo(zone) if zone else None
     datetime(2026, 1, 1, tzinfo=UTC).strftime(format_)
 
     def read(value: Any) -> str:
-        moment = _moment(value, format_)
-        if moment.tzinfo is None and here is None:
+        moment = _parse_time(value, format_)
+        if moment.tzinfo is None and default_zone is None:
             raise CannotTransform("the time has no zone: add one, such as zone: Europe/Moscow")
-        return (moment if moment.tzinfo else moment.replace(tzinfo=here)).isoformat()
+        return (moment if moment.tzinfo else moment.replace(tzinfo=default_zone)).isoformat()
 
     return read
 
 
-def _moment(value: Any, format_: str) -> datetime:
+def _parse_time(value: Any, format_: str) -> datetime:
     try:
         if format_ in _UNITS:
             return datetime.fromtimestamp(float(Decimal(_as_text(value)) / _UNITS[format_]), tz=UTC)
         if format_ == "iso":
             return datetime.fromisoformat(_text(value))
-        return datetime.strptime(_text(value), format_)  # noqa: DTZ007 - a zone follows where the text has none
+        return datetime.strptime(_text(value), format_)  # noqa: DTZ007 - `read` adds the zone
     except (ValueError, OverflowError, OSError, ArithmeticError):
         raise CannotTransform(f"not a time as {format_}") from None
 
