@@ -1,4 +1,4 @@
-"""Settings of trigger, and the sources of events they name."""
+"""Settings of trigger, and the sources of events that they configure."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ MAPPINGS = Path(__file__).parent / "mappings"
 
 
 class TriggerSettings(Settings):
-    crm_events_url: str = ""  # where crm.events lives; empty: with our own topics
-    crm_kafka_protocol: Literal["", "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = ""  # empty: as our own cluster
+    crm_events_url: str = ""  # the event log with crm.events; empty: our own
+    crm_kafka_protocol: Literal["", "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = ""  # empty: as our own
     crm_kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = "PLAIN"
     crm_kafka_username: str = ""
     crm_kafka_password: SecretStr = SecretStr("")
@@ -34,38 +34,37 @@ class TriggerSettings(Settings):
     crm_kafka_ca_file: Path | None = None
     crm_kafka_cert_file: Path | None = None
     crm_kafka_key_file: Path | None = None
-    sources: Path | None = None  # a folder of YAML files: webhooks, and topics of another form
+    sources: Path | None = None  # a folder of YAML files, each a webhook source or topics in a foreign format
     source_secrets: Annotated[tuple[tuple[str, SecretStr], ...], NoDecode] = ()
     source_urls: Annotated[tuple[tuple[str, SecretStr], ...], NoDecode] = ()
-    events_per_second: float = Field(default=500.0, gt=0)  # for each API key, on average; a thousand come at once
-    phone_region: str = ""  # country of numbers written without one, such as RU; empty: only +… can be read
-    cadence_tick_s: float = Field(default=5.0, gt=0)  # how often relational programs look whose turn it is
+    events_per_second: float = Field(default=500.0, gt=0)  # average per API key; a burst may have 1,000
+    phone_region: str = ""  # country of numbers without a code, such as RU; empty: only +… is read
+    cadence_tick_s: float = Field(default=5.0, gt=0)  # interval of relational programs
 
     @property
     def installation(self) -> InstallationSettings:
-        """The settings that decisions need."""
         return InstallationSettings(link_key=self.signing_key, phone_region=self.phone_region)
 
     @field_validator("phone_region")
     @classmethod
     def _known_region(cls, region: str) -> str:
         if region and region not in phonenumbers.SUPPORTED_REGIONS:
-            raise ValueError("a country of two capital letters is wanted, such as RU")
+            raise ValueError("expected a country of two capital letters, such as RU")
         return region
 
     @field_validator("source_secrets", "source_urls", mode="before")
     @classmethod
     def _split_pairs(cls, value: object) -> object:
-        """Read `source:secret` pairs; a source may have two secrets while one is replaced."""
+        """Parse `source:secret` pairs; a source may have several secrets while one is replaced."""
         if not isinstance(value, str):
             return value
         pairs = [pair.partition(":") for pair in value.split(",") if pair.strip()]
         if not all(name.strip() and secret.strip() for name, _, secret in pairs):
-            raise ValueError("source:value pairs with commas between them are wanted")
+            raise ValueError("expected source:value pairs separated by commas")
         return tuple((name.strip(), secret.strip()) for name, _, secret in pairs)
 
     def for_crm(self, topic_prefix: str) -> Settings:
-        """Put the CRM's cluster, where it has credentials of its own, in the place of ours."""
+        """Return these settings with the credentials of the CRM's cluster, if it has its own."""
         theirs = {name.removeprefix("crm_"): getattr(self, name) for name in _CRM_KAFKA if self.crm_kafka_protocol}
         return self.model_copy(update={**theirs, "topic_prefix": topic_prefix})
 
@@ -74,7 +73,7 @@ _CRM_KAFKA = [name for name in TriggerSettings.model_fields if name.startswith("
 
 
 def load_sources(settings: TriggerSettings) -> dict[str, Source]:
-    """Read the folder of sources; raises InvalidSource, which names the file."""
+    """Read the folder of sources; raises InvalidSource with the file's name."""
     found: dict[str, Source] = {}
     for path in sorted(settings.sources.glob("*.y*ml")) if settings.sources else ():
         try:
@@ -82,7 +81,7 @@ def load_sources(settings: TriggerSettings) -> dict[str, Source]:
         except (InvalidSource, OSError) as error:
             raise InvalidSource(f"{path}: {error}") from None
         if source.id in found:
-            raise InvalidSource(f"{path}: there is another source {source.id}")
+            raise InvalidSource(f"{path}: another file has the source {source.id}")
         found[source.id] = source
     return found
 
@@ -96,6 +95,6 @@ def _with_secrets(document: SourceDocument, settings: TriggerSettings) -> Source
 
 
 def vendors_mapping(kind: str) -> MappingDocument | None:
-    """Read the mapping a vendor's webhooks come with."""
+    """Read the built-in mapping of a vendor's webhooks; None for other kinds."""
     path = MAPPINGS / f"{kind}.yaml"
     return read_mapping(path.read_bytes()) if path.is_file() else None

@@ -1,4 +1,4 @@
-"""Tables of trigger."""
+"""The tables of trigger."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ respondents = sa.Table(
     sa.Column("last_answered_at", _Time),
     sa.Column("last_category", sa.Text),
     sa.Column("last_score", sa.Integer),
-    sa.Column("moments", JSONB, nullable=False, server_default="{}"),  # last time of each cause by program, for caps
+    sa.Column("moments", JSONB, nullable=False, server_default="{}"),  # last contacts by kind and program, for caps
     sa.Column("erased_at", _Time),
-    sa.Column("spread", sa.Integer, nullable=False),  # their place in every cadence
+    sa.Column("spread", sa.Integer, nullable=False),  # position within every cadence, see domain/sampling
     sa.Index("respondents_spread", "spread", "id"),
 )
 
@@ -72,8 +72,8 @@ suppressions = sa.Table(
     "suppressions",
     metadata,
     sa.Column("respondent_id", sa.Text, nullable=False),
-    sa.Column("channel", sa.Text),  # NULL: all of them
-    sa.Column("program", sa.Text),  # NULL: all of them
+    sa.Column("channel", sa.Text),  # NULL: every channel
+    sa.Column("program", sa.Text),  # NULL: every program
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("until", _Time),
     sa.UniqueConstraint(
@@ -98,7 +98,7 @@ decisions = sa.Table(
     sa.Column("program_version", sa.Integer),
     sa.Column("invitation_id", sa.Uuid),
     sa.Column("trail", JSONB, nullable=False),
-    # the event id first: "why?" is asked by it alone
+    # the event id first, because decisions are searched by it alone
     sa.UniqueConstraint("event_id", "source", name="decisions_once"),
     sa.Index("decisions_respondent", "respondent_id", "id"),
 )
@@ -148,7 +148,7 @@ cadences = sa.Table(
     "cadences",
     metadata,
     sa.Column("program_id", sa.Text, primary_key=True),
-    sa.Column("day", sa.Date, nullable=False),  # the one at work, or the last one done
-    sa.Column("after_spread", sa.Integer),  # NULL: that day is done
+    sa.Column("day", sa.Date, nullable=False),  # the day in work, or the last one done
+    sa.Column("after_spread", sa.Integer),  # NULL: the day is done
     sa.Column("after_id", sa.Text),
 )

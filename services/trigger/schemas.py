@@ -1,4 +1,4 @@
-"""What the API answers."""
+"""The responses of the HTTP API."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from services.trigger.domain.programs.program import CompiledProgram
 
 
 class Decided(BaseModel):
-    """The decision about one event, new or from before."""
+    """The decision about one event, new or made before."""
 
     id: str = Field(description="The event's id.")
     source: str
     decision_id: UUID
-    reason: str = Field(description="`asked`, or the rule that got furthest.")
+    reason: str = Field(description="`asked`, or the rule that stopped the event.")
     program: str | None
     invitation_id: UUID | None
 
@@ -38,7 +38,7 @@ class Decided(BaseModel):
 
 
 class RefusedEvent(BaseModel):
-    """Why one event of several was not taken."""
+    """Why one event of a batch was rejected."""
 
     status: int
     title: str
@@ -46,7 +46,7 @@ class RefusedEvent(BaseModel):
 
 
 class BatchResults(BaseModel):
-    """One result for each event, in the order they were sent."""
+    """One result per event, in the order of the request."""
 
     results: list[Decided | RefusedEvent]
 
@@ -62,7 +62,7 @@ class TrialView(BaseModel):
     program: str | None
     version: int | None
     rule: str = Field(description="The rule that stopped it, or `asked`.")
-    facts: dict[str, Any] = Field(description="What that rule used.")
+    facts: dict[str, Any] = Field(description="The facts that this rule used.")
     rules: list[RuleView] = Field(description="Every rule in order.")
     would_change: str
 
@@ -86,7 +86,7 @@ class DecisionView(Decided):
     program_version: int | None
     event_time: datetime
     decided_at: datetime
-    would_change: str = Field(description="What would have let the event pass; empty where it did what it was for.")
+    would_change: str = Field(description="What would have let the event pass; empty if nothing stopped it.")
     trail: list[TrialView] = Field(description="Every program tried, in order.")
 
     @classmethod
@@ -139,4 +139,4 @@ class ProgramHistory(ProgramView):
 
 
 class AppliedProgram(ProgramView):
-    changed: bool = Field(description="False where this very document was current already.")
+    changed: bool = Field(description="False if this document was current already.")

@@ -1,4 +1,4 @@
-"""Trigger's part of the command line."""
+"""`earshot programs`, and the other commands of trigger."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from services.trigger.domain.programs.lint import lint
 from services.trigger.domain.programs.program import CompiledProgram
 from services.trigger.domain.programs.reading import InvalidProgram, read_program
 from services.trigger.handlers.programs import apply_program
-from services.trigger.repository import programs as stored
-from shared.contract.vocabulary import Service
+from services.trigger.repository import programs as stored_programs
+from shared.contract.vocabulary import Service, counted
 from shared.database.compared_clock import clock_of_command
 from shared.database.db import Database
 from shared.database.opening import open_for_command
@@ -34,7 +34,7 @@ app.add_typer(simulation_app)
 def apply_files(
     paths: Annotated[list[Path], typer.Argument(exists=True, help="YAML files, or folders of them.")],
 ) -> None:
-    """Make these documents the current versions; all of them or, where one is wrong, none."""
+    """Make these documents the current versions of their programs; if one is not valid, none is applied."""
     documents = [(path, _read(path)) for path in _files(paths)]
     settings = TriggerSettings()
 
@@ -52,22 +52,22 @@ def apply_files(
 def lint_files(
     paths: Annotated[list[Path], typer.Argument(exists=True, help="YAML files, or folders of them.")],
 ) -> None:
-    """Say what is wrong, and what is allowed but probably not meant; ends with 1 where something is wrong."""
+    """Print errors, and warnings about probable mistakes; the exit code is 1 if there are errors."""
     documents = [(path, _read(path)) for path in _files(paths)]
     warnings = [f"{path}: {warning}" for path, document in documents for warning in lint(document)]
-    print("\n".join([*warnings, f"{len(documents)} read, {len(warnings)} worth a second look"]))
+    print("\n".join([*warnings, f"{len(documents)} read, {counted(len(warnings), 'warning')}"]))
 
 
 @programs.command("diff")
 def diff_files(
     paths: Annotated[list[Path], typer.Argument(exists=True, help="YAML files, or folders of them.")],
 ) -> None:
-    """Show what applying these would change; nothing is changed."""
+    """Show what applying these documents would change, without applying them."""
     documents = [(path, _read(path)) for path in _files(paths)]
 
     async def work(database: Database) -> None:
         async with database.sessions() as session:
-            current = await stored.current(session)
+            current = await stored_programs.current(session)
         for path, document in documents:
             print(_difference(current.get(document.id), document, path=path), end="")
 
@@ -80,7 +80,7 @@ def list_current() -> None:
 
     async def work(database: Database) -> None:
         async with database.sessions() as session:
-            for program in (await stored.current(session)).values():
+            for program in (await stored_programs.current(session)).values():
                 document = program.document
                 state = "" if document.active else " (off)"
                 print(f"{program.id}\tversion {program.version}\tpriority {document.priority}{state}\t{document.title}")
@@ -90,11 +90,11 @@ def list_current() -> None:
 
 @programs.command("show")
 def show(program_id: str) -> None:
-    """Print the current document of one program, with everything it left to the defaults."""
+    """Print the current document of a program with all defaults."""
 
     async def work(database: Database) -> None:
         async with database.sessions() as session:
-            program = _known(await stored.current(session), program_id)
+            program = _find(await stored_programs.current(session), program_id)
         print(_as_yaml(program.document), end="")
 
     _with_database(TriggerSettings(), work)
@@ -102,13 +102,13 @@ def show(program_id: str) -> None:
 
 @programs.command("switch-off")
 def switch_off(program_id: str) -> None:
-    """Ask nobody any more because of this program; what was asked goes on."""
+    """Stop asking because of this program; open surveys continue."""
     _switch(program_id, active=False)
 
 
 @programs.command("switch-on")
 def switch_on(program_id: str) -> None:
-    """Let a program that was switched off ask again."""
+    """Let a switched-off program ask again."""
     _switch(program_id, active=True)
 
 
@@ -118,7 +118,7 @@ def _switch(program_id: str, *, active: bool) -> None:
     async def work(database: Database) -> None:
         now = (await clock_of_command(settings.clock, database)).now()
         async with database.sessions.begin() as session:
-            document = _known(await stored.current(session), program_id).document
+            document = _find(await stored_programs.current(session), program_id).document
             switched = document.model_copy(update={"active": active})
             program, _ = await apply_program(session, switched, now=now)
         print(f"{program.id} version {program.version} is {'on' if active else 'off'}")
@@ -126,9 +126,9 @@ def _switch(program_id: str, *, active: bool) -> None:
     _with_database(settings, work)
 
 
-def _known(current: Mapping[str, CompiledProgram], program_id: str) -> CompiledProgram:
+def _find(current: Mapping[str, CompiledProgram], program_id: str) -> CompiledProgram:
     if program_id not in current:
-        raise typer.BadParameter(f"no program {program_id}; `earshot programs list` names them")
+        raise typer.BadParameter(f"no program {program_id}; `earshot programs list` lists them")
     return current[program_id]
 
 

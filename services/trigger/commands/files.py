@@ -17,7 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from services.trigger.config import TriggerSettings
 from services.trigger.domain.sources.mapping import compile_mapping
 from services.trigger.domain.sources.source import InvalidSource, Source, SourceKind, read_mapping
-from services.trigger.files.ingest import FileIngest, IngestMode, IngestReport, free
+from services.trigger.files.ingest import FileIngest, IngestMode, IngestReport, unused_path
 from services.trigger.files.reading import SUFFIXES, InvalidFile
 from services.trigger.handlers.intake import EventIntake
 from shared.contract.vocabulary import Service, counted
@@ -26,23 +26,23 @@ from shared.database.opening import open_for_command
 
 app = typer.Typer()
 
-LOOK_S = 1.0
-SETTLED_S = 2.0  # a file that was written to just now may not be whole yet
+POLL_S = 1.0
+SETTLED_S = 2.0  # a file modified since then may be incomplete
 
 _File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV or JSON lines.")]
 _Mapping = Annotated[
-    Path | None, typer.Option(exists=True, dir_okay=False, help="A mapping, for files of another form.")
+    Path | None, typer.Option(exists=True, dir_okay=False, help="A mapping, for files in another format.")
 ]
-_Name = Annotated[str, typer.Option("--source", help="Where events come from that do not say so themselves.")]
-_Again = Annotated[bool, typer.Option("--again", help="From the first line, not from where an earlier run ended.")]
+_Name = Annotated[str, typer.Option("--source", help="The source of events that do not name one.")]
+_Again = Annotated[bool, typer.Option("--again", help="Start at the first line instead of where an earlier run ended.")]
 
 T = TypeVar("T")
 
 
 @app.command("backfill")
 def backfill(file: _File, *, mapping: _Mapping = None, source: _Name = "file", again: _Again = False) -> None:
-    """Fill the history from a file of past events: nobody is asked because of them."""
-    _take_one(file, IngestMode.BACKFILL, _source(source, mapping), again=again)
+    """Add past events from a file to the history; they start no surveys."""
+    _process_one(file, IngestMode.BACKFILL, _source(source, mapping), again=again)
 
 
 @app.command("ingest")
@@ -52,14 +52,16 @@ def ingest(
     mapping: _Mapping = None,
     source: _Name = "file",
     again: _Again = False,
-    watch: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="Take what is put there.")] = None,
+    watch: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="A folder whose new files are read.")
+    ] = None,
 ) -> None:
-    """Take events from a file as from any door; or from every file put into a folder, until Ctrl-C."""
+    """Decide the events of a file, or of every file put into a folder until Ctrl-C."""
     if (file is None) == (watch is None):
-        raise typer.BadParameter("name a file, or a folder with --watch")
+        raise typer.BadParameter("give either a file, or a folder with --watch")
     where = _source(source, mapping)
     if file is not None:
-        _take_one(file, IngestMode.INGEST, where, again=again)
+        _process_one(file, IngestMode.INGEST, where, again=again)
     elif watch is not None:
         _with_intake(lambda intake: _watch(intake, watch, where))
 
@@ -73,68 +75,70 @@ def _source(name: str, mapping: Path | None) -> Source:
     return Source(name, SourceKind.GENERIC, read=read)
 
 
-def _take_one(path: Path, mode: IngestMode, source: Source, *, again: bool) -> None:
-    report = _with_intake(lambda intake: _take(FileIngest(intake, path, mode, source), again=again))
+def _process_one(path: Path, mode: IngestMode, source: Source, *, again: bool) -> None:
+    report = _with_intake(lambda intake: _process(FileIngest(intake, path, mode, source), again=again))
     raise typer.Exit(1 if report.refused else 0)
 
 
-async def _take(taking: FileIngest, *, again: bool = False) -> IngestReport:
+async def _process(ingestion: FileIngest, *, again: bool = False) -> IngestReport:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task(taking.path.name, total=taking.path.stat().st_size)
-        report = await taking.run(again=again, progress=lambda offset: progress.update(task, completed=offset))
-    _print(taking, report)
+        task = progress.add_task(ingestion.path.name, total=ingestion.path.stat().st_size)
+        report = await ingestion.run(again=again, progress=lambda offset: progress.update(task, completed=offset))
+    _print(ingestion, report)
     return report
 
 
-def _print(taking: FileIngest, report: IngestReport) -> None:
+def _print(ingestion: FileIngest, report: IngestReport) -> None:
     if report.resumed_at:
-        print(f"{taking.path}: taken up after line {report.resumed_at}")
+        print(f"{ingestion.path}: resumed after line {report.resumed_at}")
     reasons = ", ".join(f"{reason} {number}" for reason, number in report.reasons.most_common())
     total = report.reasons.total()
     seen = f", {total - report.known} new, {report.known} known" if report.known else ""
-    print(f"{taking.path}: {counted(total, 'event')} decided{seen}{f': {reasons}' if reasons else ''}")
+    print(f"{ingestion.path}: {counted(total, 'event')} decided{seen}{f': {reasons}' if reasons else ''}")
     if report.ignored:
-        print(f"{taking.path}: {counted(report.ignored, 'record')} of no interest to the mapping")
+        print(f"{ingestion.path}: {counted(report.ignored, 'record')} ignored by the mapping")
     if report.refused:
-        print(f"{taking.path}: {counted(report.refused, 'line')} refused, see {taking.refusals}")
+        print(f"{ingestion.path}: {counted(report.refused, 'line')} refused, see {ingestion.refusals_path}")
     if report.refused_before:
-        print(f"{taking.path}: {counted(report.refused_before, 'line')} refused before, see {taking.refusals}")
+        print(
+            f"{ingestion.path}: {counted(report.refused_before, 'line')} refused before, see {ingestion.refusals_path}"
+        )
 
 
 async def _watch(intake: EventIntake, folder: Path, source: Source) -> None:
     (folder / "done").mkdir(exist_ok=True)
     print(f"waiting for files in {folder}", flush=True)
     while True:
-        await take_waiting(intake, folder, source, at=time.time())
-        await asyncio.sleep(LOOK_S)
+        await process_waiting(intake, folder, source, at=time.time())
+        await asyncio.sleep(POLL_S)
 
 
-async def take_waiting(intake: EventIntake, folder: Path, source: Source, *, at: float) -> None:
-    """Take every file that is there and whole, and put it aside; `at` is machine time, Unix seconds."""
-    for path in _whole(folder, at=at):
-        taking = FileIngest(intake, path, IngestMode.INGEST, source)
+async def process_waiting(intake: EventIntake, folder: Path, source: Source, *, at: float) -> None:
+    """Process every complete file in the folder and move it to `done`; `at` is machine time, Unix seconds."""
+    for path in _complete_files(folder, at=at):
+        ingestion = FileIngest(intake, path, IngestMode.INGEST, source)
         try:
-            await _take(taking)
+            await _process(ingestion)
         except InvalidFile as error:
             typer.echo(str(error), err=True)
-        except OSError as error:  # it stays where it is, and is tried again
+        except OSError as error:  # it stays in the folder and is tried again
             typer.echo(f"{path}: {error.strerror}", err=True)
             continue
-        path.rename(free(folder / "done" / path.name, stem=path.stem))
+        path.rename(unused_path(folder / "done" / path.name, stem=path.stem))
 
 
-def _whole(folder: Path, *, at: float) -> list[Path]:
+def _complete_files(folder: Path, *, at: float) -> list[Path]:
     named = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES)
     wanted = (path for path in named if not path.name.startswith(".") and not path.name.endswith(".refused.csv"))
-    return [path for path in wanted if _is_whole(path, at=at)]
+    return [path for path in wanted if _is_complete(path, at=at)]
 
 
-def _is_whole(path: Path, *, at: float) -> bool:
-    """Say whether nobody writes this file any more; a folder, a pipe and a link that leads nowhere are no files."""
+def _is_complete(path: Path, *, at: float) -> bool:
+    """Whether this is a regular file that was not modified within SETTLED_S."""
     try:
         status = path.stat()
-    except OSError:  # it is gone again, or cannot be looked at
+    except OSError:  # deleted meanwhile, or not accessible
         return False
     return stat.S_ISREG(status.st_mode) and at - status.st_mtime >= SETTLED_S
 

@@ -1,4 +1,4 @@
-"""`earshot keys`: who may send events from outside."""
+"""`earshot keys`: API keys for machines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.config import TriggerSettings
 from services.trigger.domain.keys import ApiKey, KeyScope, digest, new_token
-from services.trigger.repository import keys as stored
+from services.trigger.repository import keys as stored_keys
 from shared.contract.vocabulary import Service
 from shared.database.opening import open_for_command
 
@@ -24,35 +24,35 @@ T = TypeVar("T")
 
 @app.command("create")
 def create(
-    name: Annotated[str, typer.Argument(help="Whose key it is, for the list.")],
-    scope: Annotated[list[KeyScope] | None, typer.Option(help="What it is good for; may be repeated.")] = None,
-    days: Annotated[int, typer.Option(min=0, max=3650, help="Expires after so many days; 0 is never.")] = 365,
+    name: Annotated[str, typer.Argument(help="A name for the list, such as that of the machine.")],
+    scope: Annotated[list[KeyScope] | None, typer.Option(help="What the key allows; may be repeated.")] = None,
+    days: Annotated[int, typer.Option(min=0, max=3650, help="Days until the key expires; 0: never.")] = 365,
 ) -> None:
-    """Make a key and print it: it is shown this once."""
+    """Create a key and print it; it cannot be shown again."""
     token, scopes = new_token(), scope or [KeyScope.EVENTS_WRITE]
     lasting = timedelta(days=days) if days else None
-    key = _run(lambda session: stored.add(session, name, digest=digest(token), scopes=scopes, lasting=lasting))
+    key = _run(lambda session: stored_keys.add(session, name, digest=digest(token), scopes=scopes, lasting=lasting))
     typer.echo(_line(key), err=True)
     print(token)
 
 
 @app.command("list")
 def list_keys() -> None:
-    """List every key with its scopes and until when it is good."""
-    for key in _run(stored.every):
+    """List every key with its scopes and its expiry."""
+    for key in _run(stored_keys.every):
         print(_line(key))
 
 
 @app.command("revoke")
 def revoke(key: Annotated[UUID, typer.Argument(help="The id in `earshot keys list`.")]) -> None:
-    """Make a key worthless; a running service stops taking it within seconds."""
-    if not _run(lambda session: stored.revoke(session, key)):
-        raise typer.BadParameter("no such key, or revoked before; `earshot keys list` shows them")
+    """Revoke a key; running services reject it within seconds."""
+    if not _run(lambda session: stored_keys.revoke(session, key)):
+        raise typer.BadParameter("no such key, or already revoked; `earshot keys list` lists them")
     print(f"{key} revoked")
 
 
 def _line(key: ApiKey) -> str:
-    state = "for ever" if key.expires_at is None else f"until {key.expires_at:%Y-%m-%d}"
+    state = "never expires" if key.expires_at is None else f"until {key.expires_at:%Y-%m-%d}"
     if key.revoked_at is not None:
         state = f"revoked {key.revoked_at:%Y-%m-%d}"
     return f"{key.id}\t{key.name}\t{' '.join(sorted(key.scopes))}\t{state}"

@@ -1,4 +1,4 @@
-"""`earshot simulate`: what a program would have done, without sending anything."""
+"""`earshot simulate`: what a program would have decided about past events."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from services.trigger.domain.programs.reading import InvalidProgram, read_progra
 from services.trigger.domain.respondents import Respondent
 from services.trigger.domain.touchpoints import TriggerPayload
 from services.trigger.handlers.events import read_event
-from services.trigger.repository import past_events, programs, suppressions
+from services.trigger.repository import past_events, suppressions
+from services.trigger.repository import programs as stored_programs
 from services.trigger.simulation import report
 from services.trigger.simulation.simulate import Simulation, SimulationOutcome
 from shared.clock import open_clock
@@ -45,7 +46,7 @@ _Amount = Annotated[str, typer.Option(help="In your currency, such as 0.05.")]
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """What a simulation starts from."""
+    """The input of a simulation."""
 
     programs: Mapping[str, CompiledProgram] = field(default_factory=dict)
     events: Sequence[Event[TriggerPayload]] = ()
@@ -55,60 +56,60 @@ class _Past:
 
 @app.command()
 def simulate(  # noqa: PLR0913 - options of a command
-    program: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The program to try, a YAML file.")],
+    program: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The program to simulate, a YAML file.")],
     *,
     events: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="CloudEvents as JSON, one a line.")
+        Path | None, typer.Option(exists=True, dir_okay=False, help="CloudEvents, one JSON object per line.")
     ] = None,
-    since: Annotated[str, typer.Option(help="Decide about what happened here since then, such as 90d.")] = "",
-    alone: Annotated[bool, typer.Option("--alone", help="Leave out the other programs; needs no database.")] = False,
+    since: Annotated[str, typer.Option(help="Decide about the stored events since then, such as 90d.")] = "",
+    alone: Annotated[bool, typer.Option("--alone", help="Without the other programs; needs no database.")] = False,
     sms_price: _Amount = "0",
     call_price: _Amount = "0",
-    out: Annotated[Path | None, typer.Option(file_okay=False, help="Write asked.csv and days.csv there.")] = None,
+    out: Annotated[Path | None, typer.Option(file_okay=False, help="A folder for asked.csv and days.csv.")] = None,
 ) -> None:
-    """Decide about past events without sending: who would be asked, when, why not, and at what cost."""
+    """Decide about past events without sending: who is asked and when, why not, and the cost."""
     if (events is None) == (not since) or (since and alone):
-        raise typer.BadParameter("give --events FILE or --since 90d, one of the two; --alone goes with --events")
-    tried, settings = _read(program), TriggerSettings()
+        raise typer.BadParameter("give either --events FILE or --since 90d; --alone only works with --events")
+    candidate, settings = _read(program), TriggerSettings()
     prices = report.Prices(_price(sms_price), _price(call_price))
-    before = asyncio.run(_load(settings, _duration(since) if since else None)) if not alone else _Past()
+    past = asyncio.run(_load(settings, _duration(since) if since else None)) if not alone else _Past()
     if events is not None:
-        before = _Past(before.programs, _from_file(events))
-    if not before.events:
-        typer.echo("there is no event to try it on: none is known since then, or the file is empty", err=True)
+        past = _Past(past.programs, _from_file(events))
+    if not past.events:
+        typer.echo("no events: none are stored since then, or the file is empty", err=True)
         raise typer.Exit(1)
-    new = _run({**before.programs, tried.id: tried}, before, settings=settings.installation, name="this")
-    now = None if alone else _run(before.programs, before, settings=settings.installation, name="now")
-    report.show(console, tried, new=new, now=now, current=before.programs.get(tried.id), prices=prices)
+    new = _run({**past.programs, candidate.id: candidate}, past, settings=settings.installation, name="this")
+    now = None if alone else _run(past.programs, past, settings=settings.installation, name="now")
+    report.show(console, candidate, new=new, now=now, current=past.programs.get(candidate.id), prices=prices)
     if out is not None:
-        report.write(out, new.of(tried.id))
+        report.write(out, new.of(candidate.id))
 
 
 def _run(
-    tried: Mapping[str, CompiledProgram], before: _Past, *, settings: InstallationSettings, name: str
+    programs: Mapping[str, CompiledProgram], past: _Past, *, settings: InstallationSettings, name: str
 ) -> SimulationOutcome:
-    simulation = Simulation(tried, respondents=before.respondents, suppressions=before.suppressions, settings=settings)
+    simulation = Simulation(programs, respondents=past.respondents, suppressions=past.suppressions, settings=settings)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    gc.freeze()  # the past stays as it is: nothing in it needs to be collected
+    gc.freeze()  # the input lives until the end, so collecting it would only cost time
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        for event in progress.track(before.events, description=name):
+        for event in progress.track(past.events, description=name):
             simulation.take(event)
     return simulation.outcome
 
 
 async def _load(settings: TriggerSettings, since: timedelta | None) -> _Past:
     async with open_for_command(settings, Service.TRIGGER) as database, database.sessions() as session:
-        current = await programs.current(session)
+        current = await stored_programs.current(session)
         if since is None:
             return _Past(current)
-        begins = open_clock(settings.clock).now() - since
-        happened = await past_events.events_since(session, begins)
-        people = await past_events.respondents_at(session, begins, happened)
-        return _Past(current, happened, people, await suppressions.find(session, people))
+        start = open_clock(settings.clock).now() - since
+        events = await past_events.events_since(session, start)
+        people = await past_events.respondents_at(session, start, events)
+        return _Past(current, events, people, await suppressions.find(session, people))
 
 
 def _from_file(path: Path) -> list[Event[TriggerPayload]]:
-    """Read the events and bring them into the order of their times; what cannot be read is said and left out."""
+    """Read the events and sort them by time; invalid lines are printed and left out."""
     read: list[Event[TriggerPayload]] = []
     with rich.progress.open(path, "rb", description="read", console=Console(stderr=True)) as lines:
         for number, line in enumerate(lines, start=1):
@@ -134,11 +135,11 @@ def _duration(written: str) -> timedelta:
     try:
         return TypeAdapter(Duration).validate_python(written)
     except ValidationError:
-        raise typer.BadParameter("--since wants a number and a unit, such as 90d") from None
+        raise typer.BadParameter("--since: expected a number and a unit, such as 90d") from None
 
 
 def _price(written: str) -> Decimal:
     try:
         return Decimal(written)
     except ArithmeticError:
-        raise typer.BadParameter("a price is a number, such as 0.05") from None
+        raise typer.BadParameter("expected a price as a number, such as 0.05") from None

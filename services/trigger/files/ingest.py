@@ -1,4 +1,4 @@
-"""Takes a file: batch by batch through the same decisions as every other door."""
+"""Reads a file of events, decides them in batches as events of requests are, and resumes where it was interrupted."""
 
 from __future__ import annotations
 
@@ -36,25 +36,25 @@ _ATTRIBUTES = TypeAdapter(Attributes)
 
 
 class IngestMode(StrEnum):
-    INGEST = "ingest"  # asks, as every door does
-    BACKFILL = "backfill"  # fills the history and never sends
+    INGEST = "ingest"  # decides about surveys
+    BACKFILL = "backfill"  # only adds to the history
 
 
 @dataclass(slots=True)
 class IngestReport:
-    """What became of a file's records; `reasons` counts decisions."""
+    """Counts the records of a file by their outcome, and decisions by reason."""
 
     reasons: Counter[str] = field(default_factory=Counter)
-    known: int = 0  # of these decisions: made before, for the same event
+    known: int = 0  # decisions that existed before, for the same event
     ignored: int = 0
     refused: int = 0
-    refused_before: int = 0  # by an earlier run, which this one goes on from
+    refused_before: int = 0  # by the run that this one resumes
     resumed_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class FileIngest:
-    """One file on its way in. `source` names those events that do not say where they come from."""
+    """One file; `source` is the source of its events that do not name one."""
 
     intake: EventIntake
     path: Path
@@ -62,29 +62,32 @@ class FileIngest:
     source: Source
 
     @property
-    def refusals(self) -> Path:
+    def refusals_path(self) -> Path:
         return self.path.with_name(f"{self.path.name}.refused.csv")
 
     async def run(self, *, again: bool = False, progress: Callable[[int], None] = lambda _offset: None) -> IngestReport:
-        """Take what was not taken yet, or all of it again; raises InvalidFile. `progress` hears of bytes."""
+        """Process the rest of the file, or with `again` all of it; `progress` is called with the bytes done.
+
+        Raises InvalidFile.
+        """
         digest, report = digest_of(self.path), IngestReport()
-        start = Position() if again else await self._reached(digest)
+        start = Position() if again else await self._position(digest)
         report.resumed_at = start.line
         if start.offset:
-            report.refused_before = self._refused_before()
-        elif self.refusals.exists():  # of a file of this name that was another, or that is taken anew
-            self.refusals.rename(free(self.refusals, stem=self.path.name))
+            report.refused_before = self._count_refusals()
+        elif self.refusals_path.exists():  # of another file of this name, or of an earlier run
+            self.refusals_path.rename(unused_path(self.refusals_path, stem=self.path.name))
         for batch in _batched(read_records(self.path, start)):
-            self._write_refusals(await until_it_answers()(self._take, batch, report, digest))
+            self._write_refusals(await until_it_answers()(self._process, batch, report, digest))
             progress(batch[-1].after.offset)
         return report
 
-    async def _reached(self, digest: bytes) -> Position:
+    async def _position(self, digest: bytes) -> Position:
         async with self.intake.sessions() as session:
             return await files.find(session, digest, self.mode)
 
-    async def _take(self, batch: Sequence[FileRecord], report: IngestReport, digest: bytes) -> list[tuple[int, str]]:
-        """Decide a batch, remember how far we are, and return the lines that were refused."""
+    async def _process(self, batch: Sequence[FileRecord], report: IngestReport, digest: bytes) -> list[tuple[int, str]]:
+        """Decide a batch, save the position after it, and return the refused lines with their reasons."""
         refused: list[tuple[int, str]] = []
         events: list[tuple[int, Event[CrmPayload]]] = []
         ignored = 0
@@ -100,12 +103,12 @@ class FileIngest:
                 continue
             ignored += event is None
             events += [] if event is None else [(record.line, event)]
-        before = await self._known([event for _, event in events])
-        made = await self._decide(events, refused)
+        known = await self._known([event for _, event in events])
+        decided = await self._decide(events, refused)
         async with self.intake.sessions.begin() as session:
             await files.save(session, digest, self.mode, batch[-1].after)
-        report.reasons += Counter(each.reason for each in made)
-        report.known += sum(each.key in before for each in made)
+        report.reasons += Counter(each.reason for each in decided)
+        report.known += sum(each.key in known for each in decided)
         report.ignored += ignored
         report.refused += len(refused)
         return sorted(refused)
@@ -117,18 +120,18 @@ class FileIngest:
     async def _decide(
         self, events: Sequence[tuple[int, Event[CrmPayload]]], refused: list[tuple[int, str]]
     ) -> list[StoredDecision]:
-        """Decide together; a line that cannot be handled is refused."""
-        made: list[StoredDecision] = []
+        """Decide the events; add those that cannot be handled to `refused`."""
+        decided: list[StoredDecision] = []
         verdicts = await self.intake.decide_each([event for _, event in events])
         for (line, _), verdict in zip(events, verdicts, strict=True):
             match verdict:
                 case StoredDecision():
-                    made.append(verdict)
+                    decided.append(verdict)
                 case EventIdConflict():
                     refused.append((line, REUSED[0]))
                 case _:
                     refused.append((line, f"could not be handled: {type(verdict).__name__}"))
-        return made
+        return decided
 
     def _read(self, record: FileRecord) -> Event[CrmPayload] | None:
         if record.problem:
@@ -145,23 +148,23 @@ class FileIngest:
             return read_event(Message("", "", json.dumps(event).encode()), now=now)
         return read_event(message, now=now)
 
-    def _refused_before(self) -> int:
-        if not self.refusals.exists():
+    def _count_refusals(self) -> int:
+        if not self.refusals_path.exists():
             return 0
-        with self.refusals.open(newline="") as file:
+        with self.refusals_path.open(newline="") as file:
             return sum(1 for _ in csv.reader(file)) - 1
 
     def _write_refusals(self, refused: Sequence[tuple[int, str]]) -> None:
         if not refused:
             return
-        new = not self.refusals.exists()
-        with self.refusals.open("a", newline="") as file:
+        new = not self.refusals_path.exists()
+        with self.refusals_path.open("a", newline="") as file:
             writer = csv.writer(file)
             writer.writerows([*([("line", "reason")] if new else []), *refused])
 
 
-def free(wanted: Path, *, stem: str) -> Path:
-    """Find a name nobody has for a file: the one that is wanted, or with a number behind its stem."""
+def unused_path(wanted: Path, *, stem: str) -> Path:
+    """Return the path, or if a file is there, the first free one with a number after its stem."""
     rest = wanted.name.removeprefix(stem)
     numbered = (wanted.with_name(f"{stem}.{number}{rest}") for number in count(2))
     return next(path for path in chain([wanted], numbered) if not path.exists())
@@ -173,7 +176,7 @@ def _batched(records: Iterator[FileRecord]) -> Iterator[Sequence[FileRecord]]:
 
 
 def _historic(event: Event[CrmPayload]) -> Event[CrmPayload]:
-    """Mark what may start a survey, so that it never does."""
+    """Mark an event that could start a survey as historic."""
     attributes: dict[str, Any] | None = getattr(event.payload, "attributes", None)
     if attributes is None:
         return event

@@ -1,4 +1,4 @@
-"""A file as records with their line numbers; what cannot be read is a record too, with the reason."""
+"""Reads CSV and JSON-lines files as records with line numbers, in constant memory; invalid lines are records too."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _DELIMITERS = ",;\t|"
 
 
 class InvalidFile(ValueError):
-    """Not a file that can be taken at all; the text says why."""
+    """The whole file cannot be read; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """One record, as JSON; `line` is where it begins, `after` what follows it. `problem` says why it cannot be read."""
+    """One record as JSON, or the problem with it; `line` is its first line, `after` the position behind it."""
 
     line: int
     after: Position
@@ -38,16 +38,16 @@ def digest_of(path: Path) -> bytes:
 
 
 def read_records(path: Path, start: Position) -> Iterator[FileRecord]:
-    """Read on from a position; raises InvalidFile."""
+    """Yield the records from a position on; raises InvalidFile."""
     if path.suffix.lower() not in SUFFIXES:
-        raise InvalidFile(f"{path}: a name that ends in {', '.join(SUFFIXES)} is wanted")
+        raise InvalidFile(f"{path}: expected a name that ends in {', '.join(SUFFIXES)}")
     with path.open("rb") as file:
         yield from _csv(path, file, start) if path.suffix.lower() == ".csv" else _json_lines(file, start)
 
 
 @dataclass(slots=True)
 class _Lines:
-    """The lines of a file with a count of what was read; one that is too long is cut short and remembered."""
+    """Iterates over the lines of a file and counts bytes and lines; a line that is too long is cut, see `overlong`."""
 
     file: IO[bytes]
     offset: int
@@ -71,6 +71,7 @@ class _Lines:
         return Position(self.offset, self.line)
 
     def overlong(self) -> bool:
+        """Whether a line was too long since the last call."""
         was, self.too_long = self.too_long, False
         return was
 
@@ -120,7 +121,7 @@ def _header(path: Path, lines: _Lines) -> tuple[Sequence[str], str]:
 
 def _row(header: Sequence[str], row: Sequence[str], *, line: int, after: Position) -> FileRecord:
     if len(row) != len(header):
-        return FileRecord(line, after, problem=f"{len(row)} cells, the first line names {len(header)} columns")
+        return FileRecord(line, after, problem=f"{len(row)} cells, the first line has {len(header)} columns")
     if any("\ufffd" in cell for cell in row):
         return FileRecord(line, after, problem="not UTF-8")
     cells = {name: cell.strip() for name, cell in zip(header, row, strict=True) if cell.strip()}
@@ -128,18 +129,18 @@ def _row(header: Sequence[str], row: Sequence[str], *, line: int, after: Positio
 
 
 def event_of(cells: dict[str, Any], *, source: str) -> dict[str, Any]:
-    """Make a CloudEvent of a row whose columns are called as the fields are, such as `time` and `customer.email`.
+    """Build a CloudEvent from a row whose columns have the names of fields, such as `time` and `customer.email`.
 
-    Without a `type` it is a purchase; without an `id` the order, service or customer names the event.
+    The default `type` is a purchase; the default `id` is made of the type and the order, service or customer.
     """
-    about = {name: cells.pop(name, None) for name in ("id", "type", "time", "source", "subject")}
-    type_ = about["type"] or "crm.purchase.completed"
+    attributes = {name: cells.pop(name, None) for name in ("id", "type", "time", "source", "subject")}
+    type_ = attributes["type"] or "crm.purchase.completed"
     ref = cells.get("order.id") or cells.get("service.id") or cells.get("customer.id")
     return {
         "specversion": "1.0",
-        **{name: value for name, value in about.items() if value is not None},
-        "id": about["id"] or f"{type_}:{ref}",
-        "source": about["source"] or source,
+        **{name: value for name, value in attributes.items() if value is not None},
+        "id": attributes["id"] or f"{type_}:{ref}",
+        "source": attributes["source"] or source,
         "type": type_,
         "data": _nested(cells),
     }

@@ -1,4 +1,4 @@
-"""The tables of a simulation, and its files."""
+"""The report of a simulation: tables for the terminal and CSV files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DAYS_SHOWN = 31
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Of one message or call, in whatever currency."""
+    """The price of one message or call, in any currency."""
 
     sms: Decimal
     call: Decimal
@@ -41,12 +41,15 @@ def show(  # noqa: PLR0913 - what a report is about
     current: CompiledProgram | None,
     prices: Prices,
 ) -> None:
-    """Print what would have happened beside what the programs there are, `current` among them, would have done."""
+    """Print the results with the program (`new`) and with the stored programs (`now`), and their difference.
+
+    `current` is the stored version of the program.
+    """
     name = f"version {current.version} now" if current else "without it now"
     console.print(_figures(program, name, new=new, before=now, prices=prices))
     console.print(_reasons(name, new=new, before=now))
     console.print(_calendar(new.of(program.id)))
-    console.print("Contacts and cost are at most: as if nobody answered and every step went out.")
+    console.print("Contacts and cost are upper limits: they assume that nobody answers and every step is sent.")
 
 
 def _figures(
@@ -123,7 +126,7 @@ def _first(asked: SimulatedSurvey) -> ChannelKind:
 
 
 def write(folder: Path, asked: Sequence[SimulatedSurvey]) -> None:
-    """Write asked.csv, a line for each survey, and days.csv, a line for each day and channel."""
+    """Write asked.csv, one line per survey, and days.csv, one line per day and first channel."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "asked.csv").open("w", newline="") as file:
         lines = csv.writer(file)

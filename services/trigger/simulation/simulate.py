@@ -1,6 +1,7 @@
-"""What programs would have decided about past events: the same code as for real, on a history kept in memory.
+"""Simulates programs on past events: the same code as in production, with the history in memory.
 
-Every event is decided at its own time. Nobody answers, so caps after an answer or a decline never bind.
+Every event is decided at its own time. No simulated survey is answered, so caps after an answer or a decline have no
+effect.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from shared.zones import local_day
 
 @dataclass(frozen=True, slots=True)
 class SimulatedSurvey:
-    """One survey that would have been; `contacts` are the steps that could reach the customer."""
+    """One simulated survey; `contacts` are the channels of the steps that can reach the customer, in order."""
 
     event_id: str
     customer_id: str
@@ -48,7 +49,7 @@ def _can_reach(request: SurveyRequested, channel: ChannelKind) -> bool:
 
 @dataclass(slots=True)
 class SimulationOutcome:
-    """What a simulation counted; reasons by (program, reason), the program empty where none starts on the event."""
+    """The result of a simulation; `reasons` counts by (program id, reason), with an empty id if no program started."""
 
     events: int = 0
     reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -58,25 +59,25 @@ class SimulationOutcome:
         return [asked for asked in self.asked if asked.program_id == program_id]
 
 
-class _Everybody(dict[str, Respondent]):
-    """Customers as they become known; their places in a cadence are kept in order."""
+class _Respondents(dict[str, Respondent]):
+    """Respondents by id, added on first access, and sorted by their position in a cadence."""
 
     def __init__(self, known: Mapping[str, Respondent]) -> None:
         super().__init__(known)
-        self._places = sorted((spread_of(id_), id_) for id_ in known)
+        self._by_spread = sorted((spread_of(id_), id_) for id_ in known)
 
     def __missing__(self, id_: str) -> Respondent:
         self[id_] = Respondent(id_)
-        insort(self._places, (spread_of(id_), id_))
+        insort(self._by_spread, (spread_of(id_), id_))
         return self[id_]
 
-    def whose_turn(self, turn: CadenceDay) -> list[str]:
-        first, last = (bisect_left(self._places, (place, "")) for place in (turn.first, turn.last))
-        return [id_ for _, id_ in self._places[first:last] if self[id_].known_at is not None]
+    def due_on(self, day: CadenceDay) -> list[str]:
+        first, last = (bisect_left(self._by_spread, (spread, "")) for spread in (day.first, day.last))
+        return [id_ for _, id_ in self._by_spread[first:last] if self[id_].known_at is not None]
 
 
 class Simulation:
-    """One set of programs, fed with events in the order of their times."""
+    """Simulates one set of programs; events have to be added in the order of their times."""
 
     def __init__(
         self,
@@ -86,13 +87,13 @@ class Simulation:
         suppressions: Mapping[str, Sequence[StoredSuppression]],
         settings: InstallationSettings,
     ) -> None:
-        self._everybody = _Everybody(respondents)
+        self._respondents = _Respondents(respondents)
         self._relational = [program for program in by_priority(programs) if program.document.cadence is not None]
         self._days: dict[str, date] = {}
         self._batch = DecisionBatch(
             programs=by_priority(programs),
             groups={program.id: program.document.group for program in programs.values() if program.document.group},
-            respondents=self._everybody,
+            respondents=self._respondents,
             touchpoints={},
             suppressions=dict(suppressions),
             quotas_used={},
@@ -102,8 +103,8 @@ class Simulation:
         self.outcome = SimulationOutcome()
 
     def take(self, event: Event[TriggerPayload]) -> None:
-        """Decide an event at its own time, after the turns of the days before it."""
-        for due in list(self._turns_until(event.time)):
+        """Decide an event at its own time, after the relational programs of the days before it."""
+        for due in list(self._due_until(event.time)):
             self._decide(due)
         self._decide(event)
         self.outcome.events += 1
@@ -116,20 +117,22 @@ class Simulation:
         if decision.reason == DecisionReason.ASKED:
             requests = (e.payload for e in batch.events if isinstance(e.payload, SurveyRequested))
             self.outcome.asked += map(SimulatedSurvey.of, requests)
-        for gathered in (batch.decisions, batch.events, batch.missing):
-            gathered.clear()
+        for collected in (batch.decisions, batch.events, batch.missing):
+            collected.clear()
 
-    def _turns_until(self, now: datetime) -> Iterator[Event[CadenceDue]]:
+    def _due_until(self, now: datetime) -> Iterator[Event[CadenceDue]]:
         for program in self._relational:
             cadence, zone = program.document.cadence, program.document.time_zone
             assert cadence is not None
             today = local_day(now, zone)
             day = self._days.get(program.id, today)
             while day < today:
-                turn = CadenceDay.of(day, cadence=cadence)
-                for id_ in self._everybody.whose_turn(turn):
-                    payload = CadenceDue(respondent_id=id_, program_id=program.id, period=turn.period)
-                    id_of_event = f"{program.id}:{turn.period}:{id_}"
-                    yield Event(id_of_event, Service.TRIGGER.source, turn.begins_at(zone), payload)
+                yield from self._due_on(program, CadenceDay.of(day, cadence=cadence))
                 day += timedelta(days=1)
             self._days[program.id] = today
+
+    def _due_on(self, program: CompiledProgram, day: CadenceDay) -> Iterator[Event[CadenceDue]]:
+        at = day.begins_at(program.document.time_zone)
+        for id_ in self._respondents.due_on(day):
+            payload = CadenceDue(respondent_id=id_, program_id=program.id, period=day.period)
+            yield Event(f"{program.id}:{day.period}:{id_}", Service.TRIGGER.source, at, payload)

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from services.trigger.commands import files
-from services.trigger.commands.files import take_waiting
+from services.trigger.commands.files import process_waiting
 from services.trigger.domain.sources.source import Source, SourceKind
 from services.trigger.files import ingest as taking_module
 from services.trigger.files.ingest import FileIngest, IngestMode
@@ -53,7 +53,7 @@ async def test_table_is_ingested_and_refused_lines_are_named_by_number(
     taking = FileIngest(intake, table(tmp_path / "sales.csv", 5, wrong=frozenset({1, 3})), IngestMode.INGEST, SHOP)
     report = await taking.run()
     assert (report.reasons, report.refused) == (Counter(asked=3), 2)
-    with taking.refusals.open(newline="") as file:
+    with taking.refusals_path.open(newline="") as file:
         header, *refused = csv.reader(file)
     assert header == ["line", "reason"]
     assert [line for line, _ in refused] == ["4", "8"], "a cell holds a line break"
@@ -173,7 +173,7 @@ async def test_files_in_a_watched_folder_are_taken_and_put_aside(
     fresh.write_text("x")
     later_than_both = time.time() + 10
     os.utime(fresh, (later_than_both, later_than_both))
-    await take_waiting(intake, tmp_path, SHOP, at=later_than_both)
+    await process_waiting(intake, tmp_path, SHOP, at=later_than_both)
     left = names(tmp_path)
     assert left == ["a.csv.refused.csv", "done", "notes.txt", "still-being-written.csv"]
     assert names(tmp_path / "done") == ["a.csv", "b.jsonl", "broken.csv"]
@@ -188,7 +188,7 @@ async def test_what_is_no_file_in_a_watched_folder_is_passed_over(
     (tmp_path / "folder.csv").mkdir()
     os.mkfifo(tmp_path / "pipe.csv")
     (tmp_path / "sales.jsonl").write_text(json.dumps(purchase("e1")))
-    await take_waiting(intake, tmp_path, SHOP, at=time.time() + 10)
+    await process_waiting(intake, tmp_path, SHOP, at=time.time() + 10)
     assert await count(installed, "decisions") == 1
     assert names(tmp_path / "done") == ["sales.jsonl"]
 
@@ -200,7 +200,7 @@ async def test_second_file_of_a_name_takes_the_place_of_nothing(
     for day in range(3):
         lines = [json.dumps(purchase(f"e{day}")), f"refused on day {day}"]
         (tmp_path / "sales.jsonl").write_text("\n".join(lines))
-        await take_waiting(intake, tmp_path, SHOP, at=time.time() + 10)
+        await process_waiting(intake, tmp_path, SHOP, at=time.time() + 10)
     assert await count(installed, "decisions") == 3
     taken = ["sales.jsonl", "sales.2.jsonl", "sales.3.jsonl"]
     assert names(tmp_path / "done") == sorted(taken)
@@ -209,7 +209,7 @@ async def test_second_file_of_a_name_takes_the_place_of_nothing(
     refused = ["done", "sales.jsonl.2.refused.csv", "sales.jsonl.3.refused.csv", "sales.jsonl.refused.csv"]
     assert names(tmp_path) == refused
     assert [(tmp_path / name).read_text().count("2,body") for name in refused[1:]] == [1, 1, 1]
-    await take_waiting(intake, tmp_path, SHOP, at=time.time() + 10)
+    await process_waiting(intake, tmp_path, SHOP, at=time.time() + 10)
     assert names(tmp_path) == refused, "what was refused is no file of events"
 
 
@@ -239,13 +239,13 @@ async def test_commands_say_what_became_of_a_file(
     code, output = await earshot("ingest", str(path), *mapped)
     assert code == 1
     assert f"{path}: 1 event decided: too_old 1" in output
-    assert f"{path}: 1 record of no interest to the mapping" in output
+    assert f"{path}: 1 record ignored by the mapping" in output
     assert f"{path}: 1 line refused, see {path}.refused.csv" in output
     assert "4,time: not a time as %d.%m.%Y (from tag)" in (tmp_path / "jobs.csv.refused.csv").read_text()
     assert await earshot("ingest", str(path), *mapped) == (
         0,
         (
-            f"{path}: taken up after line 4\n{path}: 0 events decided\n"
+            f"{path}: resumed after line 4\n{path}: 0 events decided\n"
             f"{path}: 1 line refused before, see {path}.refused.csv\n"
         ),
     )

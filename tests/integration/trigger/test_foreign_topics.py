@@ -131,12 +131,12 @@ async def test_parked_message_is_replayed_by_a_mended_mapping(
 @pytest.mark.parametrize(
     ("document", "problem"),
     [
-        ("{id: a, kind: kafka}", "topics: a source of kind kafka names them"),
+        ("{id: a, kind: kafka}", "topics: required for the kind kafka"),
         ("{id: a, kind: shopify, topics: [x]}", "topics: "),
-        ("{id: a, kind: generic, signature: {header: x}}", "mapping: a source of kind generic needs one"),
+        ("{id: a, kind: generic, signature: {header: x}}", "mapping: required for the kind generic"),
         ("{id: a, kind: generic}", "signature: "),
-        ("{id: a, kind: shopify}", "its secret is missing: EARSHOT_SOURCE_SECRETS=a:"),
-        ("{id: crm, kind: bitrix24}", "where to read deals is missing: EARSHOT_SOURCE_URLS=crm:https://"),
+        ("{id: a, kind: shopify}", "the secret is missing, set EARSHOT_SOURCE_SECRETS=a:"),
+        ("{id: crm, kind: bitrix24}", "the REST URL is missing, set EARSHOT_SOURCE_URLS=crm:https://"),
         ("{id: A, kind: kafka, topics: [x]}", "id: "),
         ("id: [", "line 1: "),
     ],
@@ -153,7 +153,7 @@ def test_wrong_source_is_refused_at_the_start(tmp_path: Path, document: str, pro
 def test_two_sources_of_one_name_and_half_a_secret_are_refused(tmp_path: Path) -> None:
     for name in ("a.yaml", "b.yml"):
         (tmp_path / name).write_text("{id: same, kind: kafka, topics: [x]}")
-    with pytest.raises(InvalidSource, match="there is another source same"):
+    with pytest.raises(InvalidSource, match="another file has the source same"):
         load_sources(TriggerSettings(_env_file=None, sources=tmp_path))
     with pytest.raises(ValidationError, match="source:value pairs"):
         TriggerSettings(_env_file=None, source_secrets="shop")

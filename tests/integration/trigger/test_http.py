@@ -314,6 +314,6 @@ async def test_page_tells_why_in_words_and_escapes_what_was_sent(client: httpx.A
     assert "&lt;b&gt;e2" in shown
     assert "<b>e2" not in shown
     assert "ann@shop.example" not in shown
-    assert "Nothing was decided about this" in (await client.get("/decisions", params={"event": "none"})).text
+    assert "No decision found" in (await client.get("/decisions", params={"event": "none"})).text
     proxied = {"x-forwarded-for": "203.0.113.9"}
     assert (await client.get("/decisions", headers=proxied)).status_code == 403

@@ -54,7 +54,10 @@ SIX = [{"id": str(number), "text": "x"} for number in range(6)]
         ({"plan": [{"channel": "sms"}]}, "plan: only sms, and assume_consent has none"),
         ({"assume_consent": ["email", "call"]}, "assume_consent: call without a recorded consent"),
         ({"caps": [{"name": "a", "days": 90}]}, "caps.0: has no effect, quarantine is 90 days"),
-        ({"quarantine": "0", "caps": [{"name": "a", "days": 9, "then": "delay"}]}, "caps.0: delays a survey by at most max_age"),
+        (
+            {"quarantine": "0", "caps": [{"name": "a", "days": 9, "then": "delay"}]},
+            "caps.0: delays a survey by at most max_age",
+        ),
         ({"cadence": "30d", "quarantine": "30d"}, "quarantine: not shorter than the cadence"),
         ({"quotas": [{"name": "a", "limit": 0}]}, "quotas.0: a limit of 0"),
         ({"sample": 0}, "sample: asks nobody"),

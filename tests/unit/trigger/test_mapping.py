@@ -211,10 +211,16 @@ def erasure(**other: Any) -> str:
         (erasure(type="crm.purchase.completed"), "needs order.id"),
         (erasure(data={"customer.id": "c", "colour": "d"}), "data.colour"),
         (erasure(data={"customer.id": {"path": "c", "transform": "rot13"}}), "no such transform; there are trim"),
-        (erasure(data={"customer.id": "c", "order.id": {"customer_of": "a"}}), "customer_of is only allowed for customer.id"),
+        (
+            erasure(data={"customer.id": "c", "order.id": {"customer_of": "a"}}),
+            "customer_of is only allowed for customer.id",
+        ),
         (erasure(time={"path": "b", "transform": {"time": "iso", "zone": "Mars"}}), "no such transform"),
         (erasure(data={"order.id": "o"}), "needs customer.id"),
-        (erasure(data={"customer.id": "c", "order": "o", "order.id": "p"}), "data.order.id: data.order is a single value"),
+        (
+            erasure(data={"customer.id": "c", "order": "o", "order.id": "p"}),
+            "data.order.id: data.order is a single value",
+        ),
         (erasure(data={"customer.id": "c", "order.id": "o", "order.id.x": "p"}), "data.order.id.x: data.order.id is"),
         ("x" * 100_001, "at most"),
     ],

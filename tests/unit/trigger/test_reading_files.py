@@ -26,8 +26,8 @@ def test_strange_tables_name_the_line(tmp_path: Path) -> None:
         b'{"b": "3"}',
     ]
     assert [(one.line, one.problem) for one in records(path, b"a,b\n1\n1,2,3\n\xff,1\n1,2\n")] == [
-        (2, "1 cells, the first line names 2 columns"),
-        (3, "3 cells, the first line names 2 columns"),
+        (2, "1 cells, the first line has 2 columns"),
+        (3, "3 cells, the first line has 2 columns"),
         (4, "not UTF-8"),
         (5, ""),
     ]
