@@ -16,13 +16,13 @@ from shared.web.addresses import Network
 
 class ScoringSettings(Settings):
     logos_dir: Path = Path(".data/logos")
-    answer_link_rate: float = Field(default=2, gt=0)  # requests per second for one link
+    answer_link_rate: float = Field(default=2, gt=0)  # requests per second
     answer_link_burst: int = Field(default=120, ge=1)
-    answer_client_rate: float = Field(default=50, gt=0)  # and from one address of the internet
+    answer_client_rate: float = Field(default=50, gt=0)  # requests per second of one public address
     answer_client_burst: int = Field(default=1000, ge=1)
     client_address_header: str = ""
     desk_lease_minutes: int = Field(default=15, ge=1, le=240)
-    webhook_networks: Annotated[tuple[Network, ...], NoDecode] = ()  # private networks a webhook may lead to
+    webhook_networks: Annotated[tuple[Network, ...], NoDecode] = ()  # private networks allowed for webhooks
 
     @field_validator("webhook_networks", mode="before")
     @classmethod

@@ -1,4 +1,4 @@
-"""What scoring does with the events it reads: a batch in, one statement per table."""
+"""Handlers of consumed events: a batch in one transaction, with one statement per table."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ TOPICS = [topic.name for topic in (SURVEY_REQUESTS, SURVEY_PROGRAMS, SURVEY_DELI
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a batch adds to the series."""
+    """What a batch of events adds to the counters."""
 
     tallies: defaultdict[BucketKey, Tally] = field(default_factory=lambda: defaultdict(Tally))
     invited: Counter[BucketKey] = field(default_factory=Counter)
 
 
 class Handlers:
-    """The consumer's handler; `link_secrets` are needed to know the links of what is requested."""
+    """The consumer's handler; `link_secrets` sign answer links, whose fingerprints are stored."""
 
     def __init__(self, *, link_secrets: Mapping[str, str], clock: Clock) -> None:
         self._link_secrets = link_secrets
@@ -65,15 +65,15 @@ class Handlers:
 
     async def __call__(self, session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
         fresh = [event.payload for event in await inbox.fresh(session, Service.SCORING.group, events)]
-        about = [p.invitation_id for p in fresh if isinstance(p, InvitationPayload)]
+        invitation_ids = [p.invitation_id for p in fresh if isinstance(p, InvitationPayload)]
         erased = [p.respondent_id for p in fresh if isinstance(p, RespondentErased)]
         if any(isinstance(p, SurveyRequested | SurveyWithdrawn) for p in fresh):
             await withdrawals.lock_requests(session, alone=any(isinstance(p, SurveyWithdrawn) for p in fresh))
-        await invitations.lock(session, about, respondents=erased)
+        await invitations.lock(session, invitation_ids, respondents=erased)
         changes = Changes()
         for part in _until_erasures(fresh):
             await self._handle(session, part, changes)
-        # once and last: locks have an order
+        # once and last: all transactions lock invitations before counters, so none deadlock
         await db.write(session, buckets.add_statement(changes.tallies, invited=changes.invited))
 
     async def _handle(self, session: AsyncSession, payloads: Sequence[Payload], changes: Changes) -> None:
@@ -83,8 +83,8 @@ class Handlers:
             (SurveyRequested, partial(on_requested, link_secrets=self._link_secrets, changes=changes)),
             (SurveyWithdrawn, partial(on_withdrawn, changes=changes)),
             (RespondentPurchased, journeys.keep_purchases),
-            (ContactAttempted, deliveries.keep_attempts),
-            (InvitationClosed, deliveries.keep_outcomes),
+            (ContactAttempted, deliveries.store_attempts),
+            (InvitationClosed, deliveries.store_outcomes),
             (CallRequested, partial(calls.add_requested, now=now)),
             (CallWithdrawn, partial(calls.withdraw_requested, now=now)),
             (RespondentErased, partial(on_erased, now=now)),
@@ -95,7 +95,7 @@ class Handlers:
 
 
 def _until_erasures(payloads: Sequence[Payload]) -> list[list[Payload]]:
-    """Cut after each erasure: a survey requested after it is of somebody who came back."""
+    """Split after each erasure: a survey requested later belongs to a respondent who came back."""
     parts: list[list[Payload]] = [[]]
     for payload in payloads:
         parts[-1].append(payload)
@@ -117,7 +117,10 @@ async def on_requested(
     link_secrets: Mapping[str, str],
     changes: Changes,
 ) -> None:
-    """Know the link, and count who is asked on the day they are asked. Raises UnknownLinkKey."""
+    """Store invitations with the fingerprints of their links, and count them on the day they are sent.
+
+    Raises UnknownLinkKey.
+    """
     zones = await programs.program_zones(session)
     known = await dimensions.admit(
         session, [value for request in requested for value in segment_values(request.program.id, request.segments)]
@@ -127,9 +130,9 @@ async def on_requested(
         for request in {request.invitation_id: request for request in requested}.values()
     ]
     added = await invitations.add(session, new)
-    gone = await withdrawals.marked(session, list(added))
-    await withdrawals.withdraw(session, list(gone))
-    asked = [linked.invitation for linked in new if linked.invitation.id in added - gone]
+    withdrawn = await withdrawals.marked(session, list(added))
+    await withdrawals.withdraw(session, list(withdrawn))
+    asked = [linked.invitation for linked in new if linked.invitation.id in added - withdrawn]
     changes.invited.update(invited_series([invitation for invitation in asked if invitation.counted]))
     await journeys.mark_pending(session, added)
 
@@ -168,15 +171,15 @@ def _invitation(request: SurveyRequested, zones: Mapping[str, str], known: set[D
 
 
 async def on_withdrawn(session: AsyncSession, withdrawn: Sequence[SurveyWithdrawn], *, changes: Changes) -> None:
-    """Who was withdrawn unanswered was not asked; an answer that is there stays, unless it is suspect."""
+    """Withdraw invitations without a genuine answer and no longer count them as asked."""
     ids = [each.invitation_id for each in withdrawn]
     await withdrawals.mark(session, ids)
     known = await invitations.lock_and_load(session, ids)
-    taken = [known[each] for each in await withdrawals.withdraw(session, list(known)) if known[each].counted]
-    changes.invited.subtract(invited_series(taken))
-    for key, tally in answered_series(taken):
+    uncounted = [known[each] for each in await withdrawals.withdraw(session, list(known)) if known[each].counted]
+    changes.invited.subtract(invited_series(uncounted))
+    for key, tally in answered_series(uncounted):
         changes.tallies[key] += -tally
-    await journeys.mark_pending(session, [each.id for each in taken])
+    await journeys.mark_pending(session, [each.id for each in uncounted])
 
 
 async def on_erased(session: AsyncSession, erased: Sequence[RespondentErased], *, now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""Composition root of scoring: makes everything once, runs it in one task group."""
+"""Composition root of scoring: builds its parts and runs them in one task group."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from shared.web.rate_limit import RateLimit
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 MAX_BODY = 100_000
-TICKS: Mapping[str, tuple[float, Callable[..., Awaitable[int]]]] = {  # by name: how often in seconds, and what
+JOBS: Mapping[str, tuple[float, Callable[..., Awaitable[int]]]] = {  # by name: seconds between runs, and what runs
     "publisher": (0.05, publish_scores.publish_changes),
     "calls": (0.5, calls.update_overdue),
     "journeys": (0.2, count_journeys.count_journeys),
@@ -64,7 +64,7 @@ def build_app(
     health: Health | None = None,
     stop: asyncio.Event | None = None,
 ) -> FastAPI:
-    """Make the app; `stop` ends what pages listen to."""
+    """Build the app; `stop` ends the event streams of open pages."""
     health = health or Health()
     sessions, writer = database.sessions, Writer(database.sessions)
     resolver = GroupCommitter(in_transaction(sessions, links.resolve))
@@ -102,7 +102,7 @@ def build_consumer(settings: ScoringSettings, database: Database, event_log: Eve
 
 
 async def run(settings: ScoringSettings, context: ServiceContext) -> None:
-    """Serve, consume, publish and tick until told to stop."""
+    """Run the web server, the consumer and the jobs until told to stop."""
     database = Database(context.database_url, schema=Service.SCORING, options=settings.database_options)
     stop, health = context.stop, context.health
     clock = await compared(context.clock, database)
@@ -117,7 +117,7 @@ async def run(settings: ScoringSettings, context: ServiceContext) -> None:
             running.start(app, database, migrations=MIGRATIONS, again=again)
             running.watch(clock)
             running.consume("consumer", consumer)
-            for name, (seconds, tick) in TICKS.items():
+            for name, (seconds, tick) in JOBS.items():
                 work = every(seconds, tick, sessions=database.sessions, clock=clock)
                 running.loop(health.heartbeat(name), work, longest_s=seconds)
             running.task("webhooks", sender.run(stop, health.heartbeat("webhooks")))

@@ -1,4 +1,4 @@
-"""Page views, written apart: what gathers while one transaction commits goes with the next."""
+"""Stores page views in group commits, apart from answers."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from shared.database.db import Sessions, is_transient
 
 log = structlog.get_logger()
 
-AT_MOST = 10_000  # waiting; a flood is not worth remembering view by view
+MAX_WAITING = 10_000  # views; further ones are dropped
 
 
 class PageViewWriter:
-    """The only one in this process who notes page views; that a note may be lost is nobody's problem."""
+    """Stores the page views of this process; views are dropped when too many wait or the database is away."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
         self._waiting: list[tuple[UUID, PageView]] = []
         self._writing: asyncio.Task[None] | None = None
 
-    async def note(self, invitation_id: UUID, view: PageView) -> None:
-        """Note a view; returns when what waits is written or lost."""
-        if len(self._waiting) < AT_MOST:
+    async def add(self, invitation_id: UUID, view: PageView) -> None:
+        """Add a view; returns when all waiting views are stored or dropped."""
+        if len(self._waiting) < MAX_WAITING:
             self._waiting.append((invitation_id, view))
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write())
-        await asyncio.shield(self._writing)  # or who leaves would cancel what others wait for
+        await asyncio.shield(self._writing)  # a cancelled caller must not cancel the others' views
 
     async def _write(self) -> None:
         while self._waiting:

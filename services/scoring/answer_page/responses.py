@@ -1,4 +1,4 @@
-"""What respondents are shown: question, reasons, thanks, and kind words when there is nothing to answer."""
+"""Responses of the answer page: question, reasons, thanks, and notices when there is nothing to answer."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from services.scoring.web import rendering, texts
 from shared.contract.vocabulary import Category, category_of
 from shared.web.problems import Gone, NotFound, Problem, TooManyRequests, Unprocessable, problem_response
 
-MAX_TRIES = 3
-HEADING_LENGTH = 100  # a longer thanks is a paragraph
+MAX_RELOADS = 3  # of a link that is not known yet
+HEADING_LENGTH = 100  # characters; a longer text of thanks is a paragraph
 _LOGO_FILE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*\.(svg|png|webp|jpg|jpeg|gif)")
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link as it was opened; the step is what it claims."""
+    """A parsed answer link; its step is not signed."""
 
     path: str
     token: str
@@ -41,7 +41,7 @@ class Link:
 
 
 def open_page(
-    query: Mapping[str, str], opened: Link, invitation: Invitation, now: datetime, *, asked_for: Callback | None
+    query: Mapping[str, str], opened: Link, invitation: Invitation, now: datetime, *, open_callback: Callback | None
 ) -> Response:
     answer = invitation.answer if query.keys() & {"saved", "done"} else invitation.genuine_answer
     until = texts.day(invitation, invitation.expires_at, now=now)
@@ -55,17 +55,21 @@ def open_page(
     if "done" in query:
         return _thanks(opened, invitation, answer, until)
     offered = category_of(answer.score) is Category.DETRACTOR and invitation.content.call_back
-    wish = asked_for or Callback(answer.callback_wanted, invitation.phone)
-    callback = _offer(wish, known=wish.phone) if offered else None
+    callback = open_callback or Callback(answer.callback_wanted, invitation.phone)
+    offer = _offer(callback, known=callback.phone) if offered else None
     return form(
-        "saved.html", invitation, opened, now=now, **_why(invitation, answer, score=answer.score, callback=callback)
+        "reasons.html",
+        invitation,
+        opened,
+        now=now,
+        **_second_page(invitation, answer, score=answer.score, callback=offer),
     )
 
 
 def ask_number(
-    request: Request, opened: Link, invitation: Invitation, entry: Entry, *, asked_for: Callback | None
+    request: Request, opened: Link, invitation: Invitation, entry: Entry, *, open_callback: Callback | None
 ) -> Response:
-    """Show the reasons again with all that was typed, and say what is wrong with the number."""
+    """Show the second page again with everything that was typed, and say what is wrong with the number."""
     before, callback = invitation.answer, entry.callback
     score = before.score if entry.score is None and before is not None else entry.score
     if score is None or callback is None:
@@ -74,19 +78,19 @@ def ask_number(
     wrong = words["number_missing" if callback.dialable else "number_wrong"]
     if _wants_problem(request):
         return problem_response(Unprocessable("There is no number to call", wrong))
-    known = asked_for.phone if asked_for else invitation.phone
+    known = open_callback.phone if open_callback else invitation.phone
     offer = _offer(callback, known=known, wrong=wrong)
-    shown = _why(invitation, entry, score=score, callback=offer)
-    response = form("saved.html", invitation, opened, now=entry.at, **shown)
+    shown = _second_page(invitation, entry, score=score, callback=offer)
+    response = form("reasons.html", invitation, opened, now=entry.at, **shown)
     response.status_code = Unprocessable.status
     return response
 
 
-def _why(
-    invitation: Invitation, said: Answer | Entry, *, score: int, callback: Mapping[str, Any] | None
+def _second_page(
+    invitation: Invitation, answer: Answer | Entry, *, score: int, callback: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     return {
-        "said": said,
+        "answer": answer,
         "promoter": category_of(score) is Category.PROMOTER,
         "reasons": invitation.content.reasons_for(score),
         "more": texts.more(len(invitation.content.extra_questions), texts.language_of(invitation.locale)),
@@ -95,9 +99,9 @@ def _why(
 
 
 def _offer(callback: Callback, *, known: str, wrong: str | None = None) -> dict[str, Any]:
-    """Offer a call to the number that is known; what was written in its place is shown when it is `wrong`."""
+    """Values for the callback fields; `wrong` says what is wrong with the number that was entered."""
     written = callback.phone if wrong else ""
-    return {"said": callback, "hint": hinted(known), "written": written, "wrong": wrong, "times": list(BestTime)}
+    return {"callback": callback, "hint": hinted(known), "written": written, "wrong": wrong, "times": list(BestTime)}
 
 
 def _thanks(opened: Link, invitation: Invitation, answer: Answer, until: str) -> Response:
@@ -108,7 +112,7 @@ def _thanks(opened: Link, invitation: Invitation, answer: Answer, until: str) ->
 
 
 def form(template: str, invitation: Invitation, opened: Link, *, now: datetime, **values: Any) -> Response:
-    """Show a page with a form on it, which remembers when it was shown."""
+    """Render a page with a form that holds the time it was shown."""
     return page(template, invitation, path=opened.path, shown_ms=int(now.timestamp() * 1000), **values)
 
 
@@ -121,26 +125,26 @@ def page(template: str, invitation: Invitation | None, *, language: str = "en", 
         language = texts.language_of(invitation.locale)
         brand = invitation.content.brand
         values |= {"logo": _logo(brand.logo_url), "bright": _is_bright(brand.color)}
-    values = {"again": None, "back": None, **values}
+    values = {"reload_url": None, "back": None, **values}
     words = texts.LANGUAGES[language]
     return rendering.page(template, language=language, words=words, invitation=invitation, **values)
 
 
 def _logo(url: str | None) -> str | None:
-    """Accept what loads nothing from elsewhere: a file of our own, or the picture itself."""
+    """Return the URL of a logo: a file of ours or a data URL; None for any other, which would load from elsewhere."""
     if url and _LOGO_FILE.fullmatch(url):
         return f"/logos/{url}"
     return url if url and url.startswith("data:image/") else None
 
 
 def _is_bright(color: str) -> bool:
-    """Say whether white letters could not be read on it."""
+    """Return whether white text would be unreadable on this color."""
     red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
     return 0.299 * red + 0.587 * green + 0.114 * blue > 150
 
 
 def _notice(request: Request, problem: Problem, invitation: Invitation | None, **values: Any) -> Response:
-    """Say it in HTML to a browser, as problem details to a machine."""
+    """Respond in HTML, or with problem details to a client that prefers JSON."""
     if _wants_problem(request):
         return problem_response(problem)
     response = page("notice.html", invitation, **values)
@@ -154,21 +158,21 @@ def _wants_problem(request: Request) -> bool:
 
 
 def unknown(request: Request, opened: Link) -> Response:
-    """Say "one moment" first: a link may be opened before its request has arrived."""
-    tried = request.query_params.get("try", "0")
-    number = int(tried) if re.fullmatch("[0-9]", tried) else MAX_TRIES
+    """Ask to wait and reload a few times first: a link may be opened before its survey request has arrived."""
+    sent = request.query_params.get("try", "0")
+    number = int(sent) if re.fullmatch("[0-9]", sent) else MAX_RELOADS
     language = texts.preferred(request.headers.get("accept-language", ""))
     words = texts.LANGUAGES[language]
-    if request.method != "POST" and number < MAX_TRIES:
-        heading, text, again = words["moment"], words["moment_text"], f"{opened.path}?try={number + 1}"
+    if request.method != "POST" and number < MAX_RELOADS:
+        heading, text, reload_url = words["moment"], words["moment_text"], f"{opened.path}?try={number + 1}"
     else:
-        heading, text, again = words["unknown"], words["unknown_text"], None
+        heading, text, reload_url = words["unknown"], words["unknown_text"], None
     problem = NotFound("This link does not work", words["unknown_text"])
-    return _notice(request, problem, None, language=language, heading=heading, text=text, again=again)
+    return _notice(request, problem, None, language=language, heading=heading, text=text, reload_url=reload_url)
 
 
 def busy(request: Request, wait: float) -> Response:
-    """Ask for patience; says nothing about the link."""
+    """Ask to wait, without saying whether the link exists."""
     language = texts.preferred(request.headers.get("accept-language", ""))
     words, seconds = texts.LANGUAGES[language], ceil(wait)
     text = words["busy_text"].format(seconds=seconds)
@@ -180,7 +184,7 @@ def busy(request: Request, wait: float) -> Response:
 
 
 def closed(request: Request, invitation: Invitation, now: datetime) -> Response | None:
-    """Say kindly that there is nothing to answer any more; None when there is."""
+    """Say that the survey is over or withdrawn; None while it can be answered."""
     if invitation.state is not InvitationState.OPEN:
         return withdrawn(request, invitation)
     if now < invitation.expires_at:

@@ -64,9 +64,9 @@ class AnswerPages:
         opened, invitation = found[0], found[1].invitation
         if (closed := responses.closed(request, invitation, now)) is not None:
             return closed
-        asked_for = await self._asked_for(invitation)
-        response = responses.open_page(request.query_params, opened, invitation, now, asked_for=asked_for)
-        response.background = BackgroundTask(self.page_views.note, invitation.id, _view(request, opened, now))
+        open_callback = await self._open_callback(invitation)
+        response = responses.open_page(request.query_params, opened, invitation, now, open_callback=open_callback)
+        response.background = BackgroundTask(self.page_views.add, invitation.id, _view(request, opened, now))
         return response
 
     async def save(self, request: Request) -> Response:
@@ -81,8 +81,8 @@ class AnswerPages:
         if entry is None or result is Refusal.NO_SCORE:
             return responses.invalid(request, opened, invitation)
         if result is Refusal.NO_NUMBER:
-            asked_for = await self._asked_for(invitation)
-            return responses.ask_number(request, opened, invitation, entry, asked_for=asked_for)
+            open_callback = await self._open_callback(invitation)
+            return responses.ask_number(request, opened, invitation, entry, open_callback=open_callback)
         if isinstance(result, Recorded):
             return self._saved(opened, invitation, entry, result)
         return responses.closed(request, invitation, now) or responses.withdrawn(request, invitation)
@@ -92,7 +92,7 @@ class AnswerPages:
         if isinstance(found, Response):
             return found
         opened, invitation = found[0], found[1].invitation
-        return responses.form("stop.html", invitation, opened, now=self.clock.now(), sure=False)
+        return responses.form("stop.html", invitation, opened, now=self.clock.now(), confirm=False)
 
     async def stop(self, request: Request) -> Response:
         found, now = await self._open(request), self.clock.now()
@@ -102,7 +102,7 @@ class AnswerPages:
         form = dict(await _fields(request))
         signals = bot_signals(form, found[1], user_agent=_user_agent(request), at=now)
         if "sure" not in form and _looks_automatic(signals, invitation, now):
-            return responses.form("stop.html", invitation, opened, now=now, sure=True)
+            return responses.form("stop.html", invitation, opened, now=now, confirm=True)
         async with self.sessions.begin() as session:
             await opt_out(session, invitation, now=now)
         return responses.stopped(invitation)
@@ -117,7 +117,7 @@ class AnswerPages:
             return responses.unknown(request, opened)
         return opened, found
 
-    async def _asked_for(self, invitation: Invitation) -> Callback | None:
+    async def _open_callback(self, invitation: Invitation) -> Callback | None:
         if invitation.genuine_answer is None or not invitation.genuine_answer.callback_wanted:
             return None
         async with self.sessions.begin() as session:
@@ -128,8 +128,8 @@ class AnswerPages:
         response = Response(status_code=303, headers={"location": opened.path + _next(entry, result)})
         if result.suspected:
             log.info("answer.suspected", invitation_id=str(invitation.id), reason=result.suspected)
-            seen = PageView(opened.step, "POST", entry.score, automatic=True, at=entry.at)
-            response.background = BackgroundTask(self.page_views.note, invitation.id, seen)
+            view = PageView(opened.step, "POST", entry.score, automatic=True, at=entry.at)
+            response.background = BackgroundTask(self.page_views.add, invitation.id, view)
         return response
 
 

@@ -1,4 +1,4 @@
-"""Record what respondents and operators say: answer, versions, buckets, outbox, and the call it came by."""
+"""Records answers of respondents and operators: versions, counters, events, callbacks and the call they came by."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from shared.messaging import outbox
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """The answer as it stands now; `new` when this entry changed it, `suspected` when it looks automatic."""
+    """The current answer; `new` when this entry changed it, `suspected` says why the entry looks automatic."""
 
     answer: Answer
     new: bool
@@ -48,7 +48,7 @@ class Recorded(msgspec.Struct, frozen=True):
 
 
 class SubmissionResult(msgspec.Struct, frozen=True):
-    """Whose form it was, what it said and what became of that."""
+    """The result of a form; `entry` is None when the form is invalid."""
 
     invitation: Invitation
     entry: Entry | None
@@ -164,12 +164,13 @@ def _counters_statement(versions: Sequence[AnswerVersion]) -> db.Write | None:
 
 
 def _counted_by(version: AnswerVersion) -> Hashable:
-    """Name all that decides what a version adds to which series: most of a group have it in common."""
-    of = version.invitation
-    return of.program, of.invited_day, tuple(of.dimensions.items()), _said(version.before), _said(version.after)
+    """Key of the versions that add the same to the same series: most versions of a batch share one."""
+    invitation = version.invitation
+    series = invitation.program, invitation.invited_day, tuple(invitation.dimensions.items())
+    return series, _countable(version.before), _countable(version.after)
 
 
-def _said(answer: Answer | None) -> Hashable:
+def _countable(answer: Answer | None) -> Hashable:
     return answer and (
         answer.first_day,
         answer.score,
@@ -191,7 +192,7 @@ def _keys(invitation: Invitation, answer: Answer) -> list[BucketKey]:
 
 
 def answered_series(asked: Sequence[Invitation]) -> Iterator[tuple[BucketKey, Tally]]:
-    """Name every series the answers of these count in, with what they add to it."""
+    """Yield each series that the answers of these invitations count in, with what they add."""
     for each in asked:
         if each.answer is not None:
             for key in _keys(each, each.answer):
@@ -226,9 +227,9 @@ def _event(version: AnswerVersion) -> cloudevents.Event[Payload]:
 
 
 def _alerts(versions: Sequence[AnswerVersion]) -> list[cloudevents.Event[Payload]]:
-    """Tell of news; what only comes back after a machine was told of when it was said."""
-    said = [each for each in versions if each.invitation.counted and each.suspicion is None]
-    return [_alert(each) for each in said if is_reported(each.before, each.after)]
+    """Make alerts for new detractors; a restored answer had its alert when it was given."""
+    candidates = [each for each in versions if each.invitation.counted and each.suspicion is None]
+    return [_alert(each) for each in candidates if is_reported(each.before, each.after)]
 
 
 def _alert(version: AnswerVersion) -> cloudevents.Event[Payload]:
@@ -247,7 +248,7 @@ def _alert(version: AnswerVersion) -> cloudevents.Event[Payload]:
 
 
 async def opt_out(session: AsyncSession, invitation: Invitation, *, now: datetime) -> None:
-    """Tell everybody, once, that this respondent is not to be asked again."""
+    """Publish, once, that this respondent opted out."""
     await invitations.lock(session, [invitation.id])
     if await invitations.opt_out(session, invitation.id, now=now):
         payload = RespondentOptedOut(respondent_id=invitation.respondent_id, invitation_id=invitation.id, at=now)

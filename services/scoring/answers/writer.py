@@ -1,4 +1,4 @@
-"""The only one in a process who records answers: many in one transaction."""
+"""Records the answers of one process in group commits."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Writer:
         )
 
     async def record(self, entry: Entry) -> EntryResult:
-        """Record what somebody says; returns once it is committed, and may be called again with the same."""
+        """Record an entry; returns once it is committed. A repeated call changes nothing."""
         result = await self._entries.do(entry)
         _count(entry, result)
         return result
 
     async def submit(self, submission: Submission) -> SubmissionResult | None:
-        """Record the form that came by a link, likewise; None when the link is not known."""
+        """Record a form; returns once it is committed, None for an unknown link."""
         submitted = await self._submissions.do(submission)
         if submitted and submitted.entry:
             _count(submitted.entry, submitted.result)

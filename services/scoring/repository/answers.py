@@ -34,7 +34,7 @@ _TYPES = {
 }
 _COLUMNS = ", ".join([*_TYPES, "comment"])
 _SET = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", "))
-# one JSON text, because the driver looks at every value of every array; a comment may hold what JSON cannot
+# one JSON text, because the driver encodes arrays value by value; comments apart, for JSON cannot hold some
 _ADD = f"""new AS (SELECT * FROM ROWS FROM (
 json_to_recordset($1::json) AS ({", ".join(f"{name} {kind}" for name, kind in _TYPES.items())}),
 unnest($2::text[], $3::uuid[], $4::text[], $5::text[], $6::boolean[]))
@@ -47,7 +47,7 @@ ON CONFLICT (invitation_id) DO UPDATE SET {_SET})"""  # noqa: S608 - column name
 
 
 def add_statement(versions: Sequence[AnswerVersion]) -> db.Write | None:
-    """Say how to store versions, of each invitation the last as the current answer, and that its journey changed."""
+    """Return the statement that stores versions, the last of each invitation as its current answer; None for none."""
     if not versions:
         return None
     last = {version.invitation.id: version for version in versions}
@@ -68,7 +68,7 @@ ORDER BY v.version"""  # noqa: S608 - column names only
 
 
 async def versions(session: AsyncSession, current: Mapping[UUID, Answer]) -> defaultdict[UUID, list[Answer]]:
-    """Load the latest versions, in order, of answers given by their invitations; nothing of any other."""
+    """Load the latest versions of answers in order, by invitation; `current` has the answers by invitation."""
     found: defaultdict[UUID, list[Answer]] = defaultdict(list)
     if current:
         about = {answer.answer_id: invitation_id for invitation_id, answer in current.items()}
@@ -103,7 +103,7 @@ WHERE a.suspect AND i.state = 'open' ORDER BY a.answered_at DESC LIMIT $1"""
 
 
 async def suspects(session: AsyncSession, *, limit: int) -> list[asyncpg.Record]:
-    """The newest answers that look automatic, with why."""
+    """Load the newest suspect answers with their suspicion."""
     return await db.fetch(session, _SUSPECTS, limit)
 
 

@@ -1,4 +1,4 @@
-"""The call desk's queue: due tasks, their leases, and what operators did."""
+"""The queue of the call desk: due tasks, leases and the counts of an operator."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ FROM next WHERE t.task_id = next.task_id RETURNING t.*, t.leased_by AS held_by""
 async def take(
     session: AsyncSession, operator: str, *, now: datetime, lease: timedelta, task_id: UUID | None = None
 ) -> CallTask | None:
-    """Lease one due task, this one or the next: one's own, who asked for it, appointments, priority, the oldest."""
+    """Lease this task or the next due one; None when there is none.
+
+    Order: the operator's own task, callbacks, appointments, priority, the longest due.
+    """
     rows = await db.fetch(session, _TAKE, now, operator, task_id, lease)
     return calls.of_row(rows[0]) if rows else None
 
@@ -44,7 +47,7 @@ WHERE t.state = 'open' AND i.state = 'open' AND t.expires_at > $1"""
 
 
 async def queue(session: AsyncSession, operator: str, *, now: datetime) -> tuple[list[CallTask], asyncpg.Record]:
-    """List what this operator may take now, best first, with counts of what is due and what comes later."""
+    """List the tasks this operator can take now, in the order of `take`, with counts of due and later tasks."""
     due = await db.fetch(session, _QUEUE, now, operator)
     counts = await db.fetch(session, _COUNT, now, operator)
     return calls.of_rows(due), counts[0]
@@ -55,7 +58,7 @@ ORDER BY attempt DESC LIMIT 1"""
 
 
 async def answered_by(session: AsyncSession, task_id: UUID) -> str | None:
-    """Name the operator whose call gave the answer."""
+    """Return the operator whose call gave the answer."""
     rows = await db.fetch(session, _ANSWERED_BY, task_id)
     return rows[0]["operator"] if rows else None
 
@@ -66,5 +69,5 @@ count(*) FILTER (WHERE disposition = 'answered') AS answers FROM call_attempts W
 
 
 async def made_since(session: AsyncSession, operator: str, since: datetime) -> asyncpg.Record:
-    """Count this operator's calls, whom they reached, and the answers they got."""
+    """Count this operator's calls, those that reached somebody, and those with an answer."""
     return (await db.fetch(session, _COUNT_CALLS, operator, since))[0]

@@ -1,4 +1,4 @@
-"""Call tasks, their leases and their tries."""
+"""Call tasks and their attempts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ON CONFLICT DO NOTHING RETURNING task_id"""
 
 
 async def add(session: AsyncSession, requested: Sequence[tuple[CallRequested, Slot]]) -> set[UUID]:
-    """Insert what is not there yet, a task withdrawn before its request included; return the ids of the new."""
+    """Insert the tasks that are not stored yet; return their ids. A stored one may be the mark of a withdrawal."""
     rows = [
         (
             call.task_id,
@@ -57,7 +57,7 @@ ON CONFLICT DO NOTHING RETURNING task_id"""
 
 
 async def add_withdrawn(session: AsyncSession, withdrawn: Sequence[CallWithdrawn], *, now: datetime) -> set[UUID]:
-    """Keep a mark for tasks that were withdrawn before they were requested; return which those are."""
+    """Insert closed tasks for withdrawals whose request has not arrived yet; return their ids."""
     rows = await db.fetch(
         session,
         _ADD_WITHDRAWN,
@@ -76,7 +76,7 @@ WHERE t.task_id = c.task_id AND t.state = 'open' RETURNING t.task_id"""
 
 
 async def close(session: AsyncSession, outcomes: dict[UUID, CallOutcome]) -> set[UUID]:
-    """Close tasks and return those that were open. Who is on the phone keeps the lease of a withdrawn one."""
+    """Close tasks and return the ids of those that were open; an operator keeps the lease of a withdrawn one."""
     rows = await db.fetch(session, _CLOSE, list(outcomes), list(outcomes.values()))
     return {row["task_id"] for row in rows}
 
@@ -87,7 +87,7 @@ _LOCK = f"SELECT t.*, {HELD} FROM call_tasks t WHERE task_id = ANY($1::uuid[]) O
 
 
 async def lock(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, CallTask]:
-    """Hold tasks, and their invitations before them, until the end of the transaction."""
+    """Lock the invitations of tasks, then the tasks, until the end of the transaction."""
     wanted = sorted(set(ids))
     if not wanted:
         return {}
@@ -111,14 +111,16 @@ WHERE t.task_id = c.task_id"""
 
 
 async def add_attempts(session: AsyncSession, attempts: Sequence[CallAttempt]) -> None:
-    """Store tries and give the tasks back."""
-    what = (
+    """Store attempts and release the leases of their tasks."""
+    columns = (
         [each.task.task_id for each in attempts],
         [each.number for each in attempts],
         [each.disposition for each in attempts],
     )
-    await db.fetch(session, _ADD_ATTEMPTS, *what, [each.operator for each in attempts], [each.at for each in attempts])
-    await db.fetch(session, _RELEASE, *what)
+    await db.fetch(
+        session, _ADD_ATTEMPTS, *columns, [each.operator for each in attempts], [each.at for each in attempts]
+    )
+    await db.fetch(session, _RELEASE, *columns)
 
 
 _RESCHEDULE = """UPDATE call_tasks t SET due_at = c.due_at, due_until = c.due_until
@@ -136,7 +138,7 @@ ORDER BY task_id LIMIT $2"""
 
 
 async def lock_overdue(session: AsyncSession, *, now: datetime, limit: int) -> list[CallTask]:
-    """Hold open tasks that have expired or whose hours have passed."""
+    """Lock open tasks that have expired or whose allowed hours have passed."""
     rows = await db.fetch(session, _OVERDUE, now, limit)
     locked = await lock(session, [row["task_id"] for row in rows])
     return [task for task in locked.values() if task.open]
@@ -153,7 +155,7 @@ async def lock_open(session: AsyncSession, invitation_ids: Sequence[UUID]) -> di
 
 
 async def wipe(session: AsyncSession, invitation_ids: Sequence[UUID]) -> None:
-    """Forget whom to call and what was to be said."""
+    """Remove the personal data of tasks."""
     await db.fetch(session, _WIPE, list(invitation_ids))
 
 
@@ -161,12 +163,12 @@ _WIPE_ERASED = f"{_WIPE} AND invitation_id IN (SELECT id FROM invitations WHERE 
 
 
 async def wipe_erased(session: AsyncSession, invitation_ids: Sequence[UUID]) -> None:
-    """Wipe those of these whose respondent was erased before their call was told of."""
+    """Remove the personal data of tasks whose respondent was erased before the request arrived."""
     await db.fetch(session, _WIPE_ERASED, list(invitation_ids))
 
 
 def of_rows(rows: Sequence[asyncpg.Record]) -> list[CallTask]:
-    """Read what can be read: one row that another version wrote must not take the others."""
+    """Parse rows; one that cannot be parsed, written by another version, is logged and left out."""
     found: list[CallTask] = []
     for row in rows:
         with isolated("stored_call", service=Service.SCORING, task_id=str(row["task_id"])):

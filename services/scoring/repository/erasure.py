@@ -23,12 +23,12 @@ WHERE answer_id IN (SELECT answer_id FROM answers WHERE invitation_id = ANY($1::
 
 
 async def lock_invitations(session: AsyncSession, respondents: Sequence[str]) -> list[UUID]:
-    """Hold every invitation of these respondents."""
+    """Lock all invitations of these respondents; return their ids."""
     return [row["id"] for row in await db.fetch(session, _LOCK_INVITATIONS, list(respondents))]
 
 
 async def erase(session: AsyncSession, ids: Sequence[UUID], *, pseudonyms: Mapping[str, str]) -> None:
-    """Forget who was asked and what they wrote; their scores stay counted, and are known to be of one person."""
+    """Delete texts and replace identities by pseudonyms; scores stay counted and keep belonging to one respondent."""
     for statement in (_PSEUDONYMISE, _PSEUDONYMISE_PURCHASES):
         await db.fetch(session, statement, list(pseudonyms), list(pseudonyms.values()))
     for statement in _ERASE:

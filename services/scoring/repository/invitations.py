@@ -1,4 +1,4 @@
-"""Invitations as scoring knows them, with their current answer; programs."""
+"""Invitations with their current answers."""
 
 from __future__ import annotations
 
@@ -32,19 +32,21 @@ ON CONFLICT DO NOTHING RETURNING id"""
 
 @dataclass(frozen=True, slots=True)
 class LinkedInvitation:
-    """A new invitation with what may be stored of its link."""
+    """A new invitation with the hash of its link's token; the token itself is not stored."""
 
     invitation: Invitation
     fingerprint: bytes
 
 
 async def add(session: AsyncSession, new: Sequence[LinkedInvitation]) -> set[UUID]:
-    """Insert what is not there yet; return the ids of those."""
+    """Insert the invitations that are not stored yet; return their ids."""
     each = [linked.invitation for linked in new]
     contents = [codec.written(invitation.content) for invitation in each]
     digests = [hashlib.sha256(content).digest() for content in contents]
-    different = sorted(set(zip(digests, contents, strict=True)))  # locks have an order
-    await db.fetch(session, _ADD_CONTENTS, [digest for digest, _ in different], [of.decode() for _, of in different])
+    unique = sorted(set(zip(digests, contents, strict=True)))  # in one order everywhere, or inserts deadlock
+    await db.fetch(
+        session, _ADD_CONTENTS, [digest for digest, _ in unique], [content.decode() for _, content in unique]
+    )
     rows = await db.fetch(
         session,
         _ADD,
@@ -67,7 +69,7 @@ async def add(session: AsyncSession, new: Sequence[LinkedInvitation]) -> set[UUI
         [invitation.name for invitation in each],
         [invitation.phone for invitation in each],
         [json.dumps(dict(invitation.dimensions)) for invitation in each],
-        [not invitation.counted for invitation in each],  # nothing new is withdrawn yet
+        [not invitation.counted for invitation in each],  # a new invitation is not counted only when it is a test
     )
     return {row["id"] for row in rows}
 
@@ -84,12 +86,12 @@ _LOAD = f"SELECT {COLUMNS} FROM invitations i {JOINS} WHERE i.id = ANY($1::uuid[
 
 
 async def lock(session: AsyncSession, ids: Iterable[UUID], *, respondents: Sequence[str] = ()) -> list[UUID]:
-    """Hold these, and all of these respondents, until the end of the transaction; return which are there."""
+    """Lock these invitations and all of these respondents until the end of the transaction; return the ids found."""
     return [row["id"] for row in await db.fetch(session, _LOCK, list(set(ids)), list(respondents))]
 
 
 async def lock_and_load(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Invitation]:
-    """Lock and load; what commits between the two is not held, so it is left out."""
+    """Lock and load invitations; one that commits between the two statements is not locked and left out."""
     return await load(session, await lock(session, ids))
 
 
@@ -99,13 +101,13 @@ async def load(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Invitat
 
 
 _occasion = msgspec.json.Decoder(TriggerEvent).decode
-# most of the work is what many have in common
+# many rows share these, and parsing them is most of the work
 _content: Callable[[str], Content] = lru_cache(maxsize=2000)(Content.model_validate_json)
 _mapping: Callable[[str], Mapping[str, str]] = lru_cache(maxsize=2000)(json.loads)
 
 
 def of_rows(rows: Sequence[asyncpg.Record]) -> list[Invitation]:
-    new = [row for row in rows if row["document"]]  # it is told where it is another than the row's before
+    new = [row for row in rows if row["document"]]  # the query gives it only where it differs from the row before
     contents = {row["content"]: _content(row["document"]) for row in new}
     return [_invitation(row, contents[row["content"]]) for row in rows]
 
@@ -141,6 +143,6 @@ async def known(session: AsyncSession, ids: Sequence[UUID]) -> set[UUID]:
 
 
 async def opt_out(session: AsyncSession, invitation_id: UUID, *, now: datetime) -> bool:
-    """Remember that this respondent asked to be left alone; False when they had already."""
+    """Store the opt-out; False when it was stored before."""
     sql = "UPDATE invitations SET opted_out_at = $2 WHERE id = $1 AND opted_out_at IS NULL RETURNING id"
     return bool(await db.fetch(session, sql, invitation_id, now))

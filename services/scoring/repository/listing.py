@@ -1,4 +1,4 @@
-"""Answers and daily figures row by row, in a stable order and a page at a time, from the views others may read too."""
+"""Pages of answers and daily figures in a stable order, read from the public SQL views."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NPS_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class AnswerFilter:
-    """Which answers; None is no limit, days are inclusive."""
+    """Which answers; None does not filter, days are inclusive."""
 
     program: str | None = None
     first: date | None = None
@@ -51,7 +51,7 @@ _NAMES = "SELECT DISTINCT jsonb_object_keys(segments) AS name FROM answers_v WHE
 async def answers(
     session: AsyncSession, wanted: AnswerFilter, *, after: UUID | None, limit: int
 ) -> list[asyncpg.Record]:
-    """Read current answers in the order they were first stored."""
+    """Read a page of current answers in the order they were first stored; `after` is the last id of the page before."""
     of = Arguments()
     return await db.fetch(session, _PAGE.format(which=_which(wanted, of, after=after), limit=of.add(limit)), *of)
 
@@ -67,7 +67,7 @@ async def segment_names(session: AsyncSession, wanted: AnswerFilter) -> list[str
 
 
 def _which(wanted: AnswerFilter, arguments: Arguments, *, after: UUID | None = None) -> str:
-    """Write the condition of what is asked for, and of nothing else: that would hide an index."""
+    """Return the condition with only the filters that are set: others would keep PostgreSQL from using an index."""
     tests: Mapping[str, Any] = {
         "program = {}": wanted.program,
         "day >= {}": wanted.first,
@@ -95,7 +95,7 @@ ORDER BY program, dimension, value, day LIMIT $8"""
 async def nps_days(
     session: AsyncSession, wanted: AnswerFilter, *, after: BucketKey | None, limit: int
 ) -> list[asyncpg.Record]:
-    """Read the figures of every series and day; program and days of the filter count."""
+    """Read a page of figures per series and day; of the filter, program and days apply."""
     key = tuple(after) if after else (None, None, None, None)
     return await db.fetch(session, _NPS_PAGE, wanted.program, wanted.first, wanted.last, *key, limit)
 

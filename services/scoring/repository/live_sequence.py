@@ -1,4 +1,4 @@
-"""Which programs' figures changed: one number each, that only rises."""
+"""A sequence number per program that rises whenever its figures change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ON CONFLICT (program) DO UPDATE SET sequence = c.sequence + 1"""
 
 
 async def note(session: AsyncSession, programs: Iterable[str]) -> None:
-    """Say that these programs' figures are not what they were; the last statement of its transaction."""
+    """Raise the numbers of these programs; must be the last statement of a transaction, because it locks their rows."""
     if names := sorted(set(programs)):
         await db.fetch(session, _NOTE, names)
 

@@ -1,7 +1,4 @@
-"""Page views: observations apart from everything that counts.
-
-The funnel's "opened" is the first of an invitation that was not automatic; `page_views_invitation` finds it.
-"""
+"""Page views; the first of an invitation that is not automatic is the funnel's stage "opened"."""
 
 from __future__ import annotations
 

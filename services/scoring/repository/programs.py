@@ -28,7 +28,7 @@ WHERE excluded.version >= programs.version"""
 
 
 async def store_programs(session: AsyncSession, documents: Sequence[tuple[str, int, str]]) -> None:
-    """Keep the newest document of each program; one row per program."""
+    """Store program documents, each unless a newer version is stored."""
     await db.fetch(session, _PUBLISH_PROGRAMS, *(list(column) for column in zip(*documents, strict=True)))
 
 
@@ -55,7 +55,7 @@ class ProgramInUse:
 
 
 async def programs_by_use(session: AsyncSession) -> dict[str, ProgramInUse]:
-    """Every program anybody published or was asked for; first that which asks and asked last."""
+    """Read all programs that were published or have invitations; active and latest used first."""
     return {
         row["id"]: ProgramInUse(row["title"] or row["id"], row["active"], row["zone"])
         for row in await db.fetch(session, _TITLES)
@@ -82,6 +82,6 @@ _REASON_TEXTS = """SELECT coalesce(
 
 
 async def reason_texts(session: AsyncSession, program: str) -> Reasons:
-    """Read the words of each reason in the program's own language, or as its newest invitation in that one has them."""
+    """Read the texts of reasons in the program's default language, from its document or its newest invitations."""
     [found] = await db.fetch(session, _REASON_TEXTS, program)
     return Reasons.model_validate(found["texts"] or {})

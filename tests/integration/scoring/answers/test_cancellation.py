@@ -121,8 +121,8 @@ async def test_page_views_of_others_are_stored_when_one_of_them_leaves(
     beside: dict[int, asyncio.Task[None]] = {}
 
     async def work(turn: int) -> None:
-        beside[turn] = asyncio.create_task(views.note(asked[-1 - turn], view))
-        await views.note(asked[turn], view)
+        beside[turn] = asyncio.create_task(views.add(asked[-1 - turn], view))
+        await views.add(asked[turn], view)
 
     async def kept(turn: int, _: None) -> None:
         assert await scoring.rows("SELECT 1 FROM page_views WHERE invitation_id = $1", asked[turn])
@@ -140,7 +140,7 @@ async def test_page_views_that_a_lost_connection_loses_are_nobodys_error(tried: 
     await tried.rows(
         "CREATE RULE lost AS ON INSERT TO page_views DO INSTEAD SELECT pg_terminate_backend(pg_backend_pid())"
     )
-    await views.note(asked[0], view)
+    await views.add(asked[0], view)
     assert await tried.rows("SELECT 1 FROM elsewhere") == []
 
 
