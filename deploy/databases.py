@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import structlog
-import tenacity
 
 from shared import database_url, migrations
 from shared.config import Settings
@@ -45,7 +44,7 @@ async def migrate(urls: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for schema, url in urls.items():
         async with open_database(url, schema=schema, options=PATIENT) as database:
-            upgrade = until_it_answers(before_sleep=_log_unreachable)
+            upgrade = until_it_answers(url)
             found[schema] = await upgrade(migrations.upgrade, database, MIGRATIONS[schema])
     return found
 
@@ -62,7 +61,7 @@ def refuse_migration(options: DatabaseOptions) -> None:
 async def check_search_paths(urls: Mapping[str, str], options: DatabaseOptions) -> None:
     """Raise NeedsSessions when a pooled session, whose search_path we cannot set, would use another schema."""
     for schema, url in urls.items() if options.pooled else ():
-        found: str | None = await until_it_answers(before_sleep=_log_unreachable)(_current_schema, url, schema, options)
+        found: str | None = await until_it_answers(url)(_current_schema, url, schema, options)
         if found != schema:
             role = database_url.parse(url).user
             raise NeedsSessions(
@@ -91,7 +90,7 @@ async def check_rooms(urls: Mapping[str, str], options: DatabaseOptions) -> None
     """Raise TooFewConnections when a server's limit is too low for this process; warn when too few are free now."""
     if options.pooled:
         return  # the pooler has its own limits
-    found: list[Room] = await until_it_answers(before_sleep=_log_unreachable)(rooms, urls, options)
+    found: list[Room] = await until_it_answers(*urls.values())(rooms, urls, options)
     for room in found:
         if room.is_too_small:
             raise TooFewConnections(str(room))
@@ -120,14 +119,10 @@ async def _until_migrated(database: Database, stop: asyncio.Event) -> bool:
         else:
             return True
         if reason != said:
-            log.warning("start.waits", schema=database.schema, reason=reason)
+            log.warning("start.waits", schema=database.schema, servers=database.url.where, reason=reason)
         said = reason
         await wait_for(stop, RETRY_S)
     return False
-
-
-def _log_unreachable(state: tenacity.RetryCallState) -> None:
-    log.warning("database.unreachable", attempt=state.attempt_number, cure="earshot doctor")
 
 
 async def check_migrations() -> None:

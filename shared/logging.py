@@ -13,6 +13,8 @@ import structlog
 
 Line = MutableMapping[str, Any]
 
+_WITHOUT_PERSONAL_DATA = frozenset({"aiokafka"})  # its messages name nodes, groups, topics and errors
+
 
 def configure(level: str = "info", *, service: str = "earshot") -> None:
     """Set up once per process; libraries that use the standard module come out the same way, warnings and up."""
@@ -58,13 +60,29 @@ def describe(failure: BaseException) -> str:
 
 def _one(failure: BaseException, trace: TracebackType | None) -> str:
     frames = traceback.extract_tb(trace)[-4:]
-    places = " > ".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}" for frame in frames)
+    places = " > ".join(f"{_place(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames)
     return f"{type(failure).__name__} ({places})"
+
+
+def _place(filename: str) -> str:
+    """Shorten a path to its folder and file: many folders have a `routes.py`."""
+    return "/".join(filename.rsplit("/", 2)[-2:])
 
 
 class _ToStructlog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         log = structlog.get_logger().bind(logger=record.name)
-        # the arguments of somebody else's message may hold anything: only its constant text is kept
-        text = record.msg if isinstance(record.msg, str) and record.args else record.name
-        log.log(record.levelno, "library.message", text=text, exc_info=record.exc_info or None)
+        log.log(record.levelno, "library.message", text=_text(record), exc_info=record.exc_info or None)
+
+
+def _text(record: logging.LogRecord) -> str:
+    """Return the message with its arguments where they name brokers and topics only, else its constant text.
+
+    Other libraries' arguments may hold addresses, and a message without arguments may have them in its text.
+    """
+    if record.name.partition(".")[0] in _WITHOUT_PERSONAL_DATA:
+        try:
+            return record.getMessage()
+        except (TypeError, ValueError):  # the arguments do not fit the text
+            pass
+    return record.msg if isinstance(record.msg, str) and record.args else record.name

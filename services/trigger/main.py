@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 import structlog
-import tenacity
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -148,10 +147,6 @@ async def install_programs(database: Database, clock: Clock) -> None:
         await install(session, documents, now=clock.now())
 
 
-def _log_wait(state: tenacity.RetryCallState) -> None:
-    log.warning("database.unreachable", attempt=state.attempt_number, cure="earshot doctor")
-
-
 async def run(settings: TriggerSettings, context: ServiceContext) -> None:
     """Run the API, consumers, relay and jobs until the context says stop."""
     sources = load_sources(settings)
@@ -160,7 +155,7 @@ async def run(settings: TriggerSettings, context: ServiceContext) -> None:
     async with AsyncExitStack() as resources:
         resources.push_async_callback(database.close)
         logs = open_logs(settings, event_log, resources)
-        await until_it_answers(before_sleep=_log_wait)(install_programs, database, context.clock)
+        await until_it_answers(database.url)(install_programs, database, context.clock)
         clock = await compared(context.clock, database)
         hooks = SourceWebhooks(EventIntake(database.sessions, clock, settings.installation), sources)
         fetcher = DealFetcher(database.sessions, sources, hooks.decide)

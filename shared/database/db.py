@@ -7,10 +7,11 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, cast
 
 import asyncpg
+import structlog
 import tenacity
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -19,7 +20,9 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 from shared import database_url
 from shared.clock import ClockIsWrong
 from shared.database import transactions
-from shared.database_url import USUAL, DatabaseOptions
+from shared.database_url import USUAL, DatabaseOptions, DatabaseUrl
+
+log = structlog.get_logger()
 
 Sessions = async_sessionmaker[AsyncSession]
 _DRIVER = object()  # where a session keeps its driver's connection
@@ -191,21 +194,37 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def is_transient(error: BaseException | None) -> bool:
     """Say whether the same transaction may succeed later, unchanged. A failed COMMIT may have committed."""
+    return transient_cause(error) is not None
+
+
+def transient_cause(error: BaseException | None) -> BaseException | None:
+    """Find the transient error that an error wraps, or is; None when the same transaction would fail again."""
     for each in causes(error):
         if isinstance(each, asyncpg.DataError):
-            return False  # an InterfaceError by inheritance, but the value is what is wrong
+            return None  # an InterfaceError by inheritance, but the value is what is wrong
         if isinstance(each, _TRANSIENT):
-            return True
-    return False
+            return each
+    return None
 
 
-def until_it_answers(
-    *, at_most_s: float = 5.0, before_sleep: Callable[[tenacity.RetryCallState], None] | None = None
-) -> tenacity.AsyncRetrying:
-    """Retry without end, backing off: for what must outlive an outage."""
+def until_it_answers(*urls: DatabaseUrl | str, at_most_s: float = 5.0) -> tenacity.AsyncRetrying:
+    """Retry transient errors without end, with a growing pause; each is logged with the servers of `urls`, if given."""
     return tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception(is_transient),
         wait=tenacity.wait_random_exponential(multiplier=0.1, max=at_most_s),
-        before_sleep=before_sleep,
+        before_sleep=partial(_log_unreachable, urls) if urls else None,
         reraise=True,
+    )
+
+
+def _log_unreachable(urls: Sequence[DatabaseUrl | str], state: tenacity.RetryCallState) -> None:
+    parsed = [database_url.parse(url) if isinstance(url, str) else url for url in urls]
+    servers = ",".join(dict.fromkeys(url.where for url in parsed))
+    cause = transient_cause(state.outcome.exception() if state.outcome else None)
+    log.warning(
+        "database.unreachable",
+        servers=servers,
+        error=type(cause).__name__,
+        attempt=state.attempt_number,
+        cure="earshot doctor",
     )

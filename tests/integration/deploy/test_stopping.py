@@ -77,7 +77,8 @@ async def test_what_takes_connections_and_never_answers_holds_no_stop(
     async with black_hole() as port:
         url: dict[str, Any] = {away: f"postgresql://nobody@127.0.0.1:{port}/nothing"}
         async with earshot(urls, tmp_path, **url) as running:
-            await running.until_it_says("database.unreachable" if away == "scoring_database_url" else "")
+            says = f'"servers": "127.0.0.1:{port}", "error": "TimeoutError"' if away == "scoring_database_url" else ""
+            await running.until_it_says(says)
             assert await running.told_to_stop() < WITHIN_S
             assert running.process.returncode != 0
 

@@ -36,7 +36,7 @@ def test_exception_says_where_and_not_what(capsys: pytest.CaptureFixture[str]) -
     except ValueError as error:
         structlog.get_logger().error("request.failed", exc_info=error)
     line = capsys.readouterr().err
-    assert "ValueError (test_logging.py:" in line
+    assert "ValueError (shared/test_logging.py:" in line
     assert "olga" not in line
 
 
@@ -46,6 +46,22 @@ def test_library_line_keeps_its_constant_text_only(capsys: pytest.CaptureFixture
     line = capsys.readouterr().err
     assert "cannot deliver to %s" in line
     assert "olga" not in line
+
+
+def test_line_of_the_kafka_driver_names_the_node(capsys: pytest.CaptureFixture[str]) -> None:
+    logging.configure()
+    driver = standard.getLogger("aiokafka.client")
+    driver.error("Unable connect to node with id %s: %s", 3, "Connection at broker-3:9092 closed")
+    driver.error("Heartbeat session expired - marking coordinator dead")
+    first, second = capsys.readouterr().err.splitlines()
+    assert "Unable connect to node with id 3: Connection at broker-3:9092 closed" in first
+    assert "Heartbeat session expired - marking coordinator dead" in second
+
+
+def test_library_line_with_wrong_arguments_is_still_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    logging.configure()
+    standard.getLogger("aiokafka.client").error("lag of %d messages", "many")
+    assert "lag of %d messages" in capsys.readouterr().err
 
 
 def test_group_and_cause_are_described() -> None:

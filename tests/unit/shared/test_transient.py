@@ -8,9 +8,10 @@ import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from structlog.testing import capture_logs
 
 from services.trigger.repository.new_rows import Raced
-from shared.database.db import is_transient
+from shared.database.db import is_transient, until_it_answers
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,20 @@ def test_error_passes_by_itself_or_not_however_it_is_wrapped(error: BaseExceptio
     caused.__cause__ = error
     for given in (error, caused, DBAPIError("SELECT", None, error) if error else None):
         assert is_transient(given) is passes
+
+
+async def test_outage_names_server_and_kind_of_error_and_no_password() -> None:
+    errors: list[Exception] = [DBAPIError("SELECT", None, ConnectionRefusedError("refused")), TimeoutError()]
+
+    async def work() -> str:
+        if errors:
+            raise errors.pop(0)
+        return "done"
+
+    urls = ["postgresql://shop:secret@db-1.example:6432/earshot", "postgresql://db-2.example/earshot"]
+    with capture_logs() as lines:
+        assert await until_it_answers(*urls)(work) == "done"
+    assert [line["event"] for line in lines] == ["database.unreachable"] * 2
+    assert [line["error"] for line in lines] == ["ConnectionRefusedError", "TimeoutError"]
+    assert {line["servers"] for line in lines} == {"db-1.example:6432,db-2.example:5432"}
+    assert "secret" not in str(lines)
