@@ -175,7 +175,7 @@ async def every_page(stage: Stage) -> Places:
     (await stage.web.post(unsubscribing.group(), data={"what": "email"})).raise_for_status()
     await silence(stage)
     taken = await stage.web.post(f"{stage.scoring}/v1/desk/take", json={"operator": "Operator 7"})
-    story = (await stage.web.get(f"{stage.dispatcher}/v1/invitations?customer=customer-1")).raise_for_status().json()
+    listed = (await stage.web.get(f"{stage.dispatcher}/v1/invitations?customer=customer-1")).raise_for_status().json()
     messages = {message["channel"]: message["id"] for message in await stage.mailbox()}
     found = re.search(r"https?://\S+/u/[\w-]{22}", mails["olga7@example.com"]["text"])
     assert found is not None
@@ -202,7 +202,7 @@ async def every_page(stage: Stage) -> Places:
         "mail": f"{stage.dispatcher}/mailbox/{messages['email']}",
         "sms": f"{stage.dispatcher}/mailbox/{messages['sms']}",
         "invitations": f"{stage.dispatcher}/invitations?customer=customer-1",
-        "story": f"{stage.dispatcher}/invitations/{story['invitations'][0]['id']}",
+        "invitation": f"{stage.dispatcher}/invitations/{listed['invitations'][0]['id']}",
         "mails": f"{stage.dispatcher}/mail",
         "suppressions": f"{stage.dispatcher}/suppressions",
     }

@@ -46,14 +46,14 @@ class InvitationApi:
         """Read the link to an open invitation's answer page, for the shop's own page, chat or receipt."""
         respondent = respondent_id(asked.customer) if asked.customer else None
         async with self.sessions.begin() as session:
-            found = await invitations.open_one(
+            request = await invitations.open_one(
                 session, invitation_id=asked.invitation_id, respondent_id=respondent, now=self.clock.now()
             )
-        if found is None:
-            raise problems.NotFound("No open invitation", "Nobody was asked, or it has been answered or ended.")
-        _check_step(found, asked.step)
-        url = self.composer.answer_link(found, step=asked.step)
-        return schemas.LinkResponse(invitation_id=found.invitation_id, url=url, expires_at=found.expires_at)
+        if request is None:
+            raise problems.NotFound("No open invitation", "There is none, or it has been answered or has ended.")
+        _check_step(request, asked.step)
+        url = self.composer.answer_link(request, step=asked.step)
+        return schemas.LinkResponse(invitation_id=request.invitation_id, url=url, expires_at=request.expires_at)
 
     async def messages(
         self,

@@ -71,8 +71,8 @@ def quoted(text: str) -> bytes:
     """Encode text as quoted-printable, RFC 2045, 6.7; encoded parts may be joined by a soft line break."""
     if _AS_IS.fullmatch(text):
         return text.encode()
-    found = text.replace("\r\n", "\n").replace("\r", "\n")
-    *lines, last = binascii.b2a_qp(found.encode(errors="replace")).split(b"\n")  # it keeps the line ends it finds
+    normalized = text.replace("\r\n", "\n").replace("\r", "\n")
+    *lines, last = binascii.b2a_qp(normalized.encode(errors="replace")).split(b"\n")  # it keeps the line ends it finds
     return b"\r\n".join((*(_folded(line, _LINE) for line in lines), _folded(last, _LINE - 1)))
 
 
@@ -108,11 +108,11 @@ def read_alternative(mail: bytes) -> tuple[str, str]:
         if part.get_content_maintype() == "text":
             content = part.get_payload(decode=True)
             assert isinstance(content, bytes)
-            found = content.decode().replace("\r\n", "\n")
+            decoded = content.decode().replace("\r\n", "\n")
             if part.get_content_subtype() == "html":
-                html = found
+                html = decoded
             else:
-                text = found
+                text = decoded
     return text, html
 
 

@@ -23,8 +23,8 @@ _REASONS = {
     SuppressionReason.STOP: "replied STOP",
     SuppressionReason.COMPLAINT: "reported a mail as spam",
     SuppressionReason.HARD_BOUNCE: "no such address",
-    SuppressionReason.SOFT_BOUNCE: "three messages in a month were not taken",
-    SuppressionReason.BLOCKED: "the provider takes nothing for this address",
+    SuppressionReason.SOFT_BOUNCE: "three soft bounces within 30 days",
+    SuppressionReason.BLOCKED: "the provider blocks this address",
     SuppressionReason.DO_NOT_CALL: "asked not to be called",
     SuppressionReason.WRONG_NUMBER: "somebody else's number",
 }

@@ -40,12 +40,12 @@ class WebhookRequest:
     @cached_property
     def json(self) -> dict[str, Any]:
         try:
-            found = json.loads(self.body)
+            body = json.loads(self.body)
         except (ValueError, RecursionError) as error:
             raise BadRequest("The body must be JSON") from error
-        if not isinstance(found, dict):
+        if not isinstance(body, dict):
             raise BadRequest("The body must be a JSON object")
-        return found
+        return body
 
     @property
     def basic(self) -> str:

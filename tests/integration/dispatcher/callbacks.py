@@ -18,7 +18,7 @@ from tests.integration.dispatcher.test_webhooks import PUBLIC, SECRET, bounce, n
 
 
 @dataclass(frozen=True)
-class Callback:
+class SignedCallback:
     path: str
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -57,7 +57,7 @@ OTHERS: tuple[Any, ...] = (
 )
 
 
-def of_twilio(reference: str, chance: random.Random | None) -> Callback:
+def of_twilio(reference: str, chance: random.Random | None) -> SignedCallback:
     form = {"MessageSid": f"SM{reference}", "MessageStatus": "delivered", "To": "+15550001", "ErrorCode": ""}
     if chance:
         form = chance.choice((form, {"MessageSid": "SM9", "From": "+15550001", "Body": "STOP"}))
@@ -65,20 +65,20 @@ def of_twilio(reference: str, chance: random.Random | None) -> Callback:
     path = f"/hooks/twilio?{urlencode({'ref': reference})}"
     body = _form(form, chance)
     fields = parse_qsl(body.decode(errors="replace"), keep_blank_values=True)
-    return Callback(path, body, {**FORM, "x-twilio-signature": twilio.signature(SECRET, PUBLIC + path, fields)})
+    return SignedCallback(path, body, {**FORM, "x-twilio-signature": twilio.signature(SECRET, PUBLIC + path, fields)})
 
 
-def of_smsc_(reference: str, chance: random.Random | None) -> Callback:
+def of_smsc_(reference: str, chance: random.Random | None) -> SignedCallback:
     number = str(int(hashlib.sha256(reference.encode()).hexdigest()[:7], 16))
     form, names = {"id": number, "phone": "79161234567", "status": "1", "time": "1"}, ("id", "phone", "status")
     if chance:
         form = {name: _strange(chance) if chance.random() < 0.4 else value for name, value in form.items()}
         if chance.random() < 0.3:
             form, names = {**form, "mes": chance.choice(("стоп", _strange(chance))), "to": "7"}, ("phone", "mes", "to")
-    return Callback("/hooks/smsc", _form(of_smsc(*names, **form), chance), FORM)
+    return SignedCallback("/hooks/smsc", _form(of_smsc(*names, **form), chance), FORM)
 
 
-def of_gateway(reference: str, chance: random.Random | None) -> Callback:
+def of_gateway(reference: str, chance: random.Random | None) -> SignedCallback:
     """A batch with one valid item among others."""
     good = {"dlr": {"status": "DELIVRD", "ref": reference}}
     if chance is None:
@@ -87,34 +87,38 @@ def of_gateway(reference: str, chance: random.Random | None) -> Callback:
     else:
         base = chance.choice((good, {"from": "79161234567", "text": "stop"}, *OTHERS))
         body = written(chance.choice(([changed(base, chance), base], changed(base, chance))), chance)
-    return Callback("/hooks/generic", body, {"x-signature": hmac.new(b"shared", body, hashlib.sha256).hexdigest()})
+    return SignedCallback(
+        "/hooks/generic", body, {"x-signature": hmac.new(b"shared", body, hashlib.sha256).hexdigest()}
+    )
 
 
-def of_postmark_(reference: str, chance: random.Random | None) -> Callback:
+def of_postmark_(reference: str, chance: random.Random | None) -> SignedCallback:
     event = {**of_postmark("Delivery"), "MessageID": reference, "Metadata": {"attempt": reference}}
     if chance:
         records = (of_postmark("Bounce", Type="HardBounce"), of_postmark("SubscriptionChange", SuppressSending=True))
         event = changed(chance.choice((event, *records, *OTHERS)), chance)
-    return Callback("/hooks/postmark", written(event, chance) if chance else json.dumps(event).encode(), BASIC)
+    return SignedCallback("/hooks/postmark", written(event, chance) if chance else json.dumps(event).encode(), BASIC)
 
 
-def of_ses(reference: str, chance: random.Random | None) -> Callback:
+def of_ses(reference: str, chance: random.Random | None) -> SignedCallback:
     event: Any = {**bounce("Permanent"), "mail": {"headers": [{"name": "Message-ID", "value": f"<{reference}@x>"}]}}
     if chance is None:
-        return Callback("/hooks/ses", json.dumps(notification(event, MessageId=reference)).encode())
+        return SignedCallback("/hooks/ses", json.dumps(notification(event, MessageId=reference)).encode())
     if chance.random() < 0.7:
-        return Callback("/hooks/ses", json.dumps(notification(changed(event, chance), MessageId=reference)).encode())
-    return Callback("/hooks/ses", written(changed(notification(event, MessageId=reference), chance), chance))
+        return SignedCallback(
+            "/hooks/ses", json.dumps(notification(changed(event, chance), MessageId=reference)).encode()
+        )
+    return SignedCallback("/hooks/ses", written(changed(notification(event, MessageId=reference), chance), chance))
 
 
-def of_bitrix24(_reference: str, chance: random.Random | None) -> Callback:
+def of_bitrix24(_reference: str, chance: random.Random | None) -> SignedCallback:
     form = {"event": "ONTASKUPDATE", "data[FIELDS_AFTER][ID]": "7", "auth[application_token]": "crm"}
     if chance:
         form["data[FIELDS_AFTER][ID]"] = _strange(chance)
-    return Callback("/hooks/bitrix24", _form(form, chance), FORM)
+    return SignedCallback("/hooks/bitrix24", _form(form, chance), FORM)
 
 
-PROVIDERS: Mapping[str, Callable[[str, random.Random | None], Callback]] = {
+PROVIDERS: Mapping[str, Callable[[str, random.Random | None], SignedCallback]] = {
     "twilio": of_twilio,
     "smsc": of_smsc_,
     "gateway": of_gateway,
@@ -124,18 +128,20 @@ PROVIDERS: Mapping[str, Callable[[str, random.Random | None], Callback]] = {
 }
 
 
-def broken(reference: str, chance: random.Random) -> Callback:
+def broken(reference: str, chance: random.Random) -> SignedCallback:
     """Make a callback and damage its content, its body or its headers."""
     made = chance.choice(list(PROVIDERS.values()))(reference, chance)
     if chance.random() < 0.1:
-        return Callback(made.path, damaged(made.body, chance), made.headers)
+        return SignedCallback(made.path, damaged(made.body, chance), made.headers)
     if chance.random() < 0.1:
         headers = {
             name: chance.choice(("", "Basic", "Basic ====", "sha256=", "é", "%", "x" * 3000)) for name in made.headers
         }
-        return Callback(made.path, made.body, headers)
+        return SignedCallback(made.path, made.body, headers)
     if chance.random() < 0.05:
-        return Callback(f"{made.path.partition('?')[0]}?{quote(_strange(chance)[:300], errors='replace')}", made.body)
+        return SignedCallback(
+            f"{made.path.partition('?')[0]}?{quote(_strange(chance)[:300], errors='replace')}", made.body
+        )
     return made
 
 

@@ -52,8 +52,8 @@ def _recipients(report: Message) -> list[Message]:
 
 
 def _status(block: Message) -> str:
-    found = _STATUS.search(str(block.get("Status", ""))) or _STATUS.search(str(block.get("Diagnostic-Code", "")))
-    return found[1] if found else "unknown"
+    match = _STATUS.search(str(block.get("Status", ""))) or _STATUS.search(str(block.get("Diagnostic-Code", "")))
+    return match[1] if match else "unknown"
 
 
 def _kind(block: Message, status: str) -> ReceiptKind | None:

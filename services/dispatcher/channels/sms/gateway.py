@@ -119,8 +119,9 @@ class SmsAccount:
             return Disposition(SendResult.UNAVAILABLE, "unreachable")
         except MaybeSent:
             return Disposition(SendResult.UNKNOWN, "no_reply", own_id)
-        found = self.gateway.disposition(reply)
-        return structs.replace(found, message_id=own_id or found.message_id, reason=_bounded(found.reason))
+        disposition = self.gateway.disposition(reply)
+        message_id = own_id or disposition.message_id
+        return structs.replace(disposition, message_id=message_id, reason=_bounded(disposition.reason))
 
     async def ask(self, inquiry: Inquiry) -> Receipt | None:
         """Ask for a message's status; None when the provider cannot be asked or its reply says nothing new."""
