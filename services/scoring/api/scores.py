@@ -79,12 +79,12 @@ class ScoreApi:
 
     async def nps(self, asked: Annotated[NpsQuery, Query()]) -> Nps:
         """Read the score with its intervals: of everything, or by dimensions and period; days are inclusive."""
-        which = replace(_slice(asked), definition=asked.definition)
+        selected = replace(_slice(asked), definition=asked.definition)
         split = asked.by.split(",") if asked.by else []
         async with self.sessions.begin() as session:
-            await _check(session, split, which)
+            await _check(session, split, selected)
             try:
-                found = await figures.series(session, which, dimensions=split, period=asked.period)
+                found = await figures.series(session, selected, dimensions=split, period=asked.period)
             except TooManyToCount as error:
                 raise Unprocessable("Too many answers to be counted one by one", TOO_MANY.format(error)) from error
         whole = found or ([] if asked.by or asked.period else [Figure()])
@@ -98,20 +98,20 @@ class ScoreApi:
 
     async def moves(self, asked: Annotated[ChangesQuery, Query()]) -> ChangesOut:
         """Compare with the period before, or with the same days last year: the whole, and what moved significantly."""
-        which = Slice(asked.program)
+        selected = Slice(asked.program)
         async with self.sessions.begin() as session:
             now = await self._days(session, asked)
             then = now.against(asked.against)
-            before, after = [await figures.whole(session, which.during(days)) for days in (then, now)]
-            moved = await comparisons.changes(session, which, now=now, then=then)
+            before, after = [await figures.whole(session, selected.during(days)) for days in (then, now)]
+            moved = await comparisons.changes(session, selected, now=now, then=then)
         return ChangesOut(
             program=asked.program,
             from_=now.first,
             to=now.last,
             before_from=then.first,
             before_to=then.last,
-            before=SeriesOut.of(before, which.definition),
-            after=SeriesOut.of(after, which.definition),
+            before=SeriesOut.of(before, selected.definition),
+            after=SeriesOut.of(after, selected.definition),
             difference=DifferenceOut.of(difference(before.tally, after.tally)),
             compared=moved.compared,
             by_chance=moved.by_chance,
@@ -131,9 +131,9 @@ class ScoreApi:
 
         A segment has no hours, and of the steps only who answered.
         """
-        which = _slice(asked)
+        selected = _slice(asked)
         async with self.sessions.begin() as session:
-            return FunnelOut.of(funnel(await _journeys(session, which)), of_segment=which.segment is not None)
+            return FunnelOut.of(funnel(await _journeys(session, selected)), of_segment=selected.segment is not None)
 
     async def returns(self, asked: Annotated[SegmentQuery, Query()]) -> ReturnsOut:
         """Say who of those asked in a period bought again within 90 days, by group and for the silent."""
@@ -143,15 +143,15 @@ class ScoreApi:
 
     async def annotations(self, asked: Annotated[PeriodQuery, Query()]) -> list[AnnotationOut]:
         """Read annotated days with the score before and after them."""
-        which = Slice(asked.program)
+        selected = Slice(asked.program)
         async with self.sessions.begin() as session:
             days = await self._days(session, asked)
             found = await read_annotations(session, asked.program, days.first, days.last)
-            effects = await comparisons.effects(session, which, found, days=days)
-        return [AnnotationOut.of(effect, which.definition) for effect in effects]
+            effects = await comparisons.effects(session, selected, found, days=days)
+        return [AnnotationOut.of(effect, selected.definition) for effect in effects]
 
     async def annotate(self, body: AnnotationIn) -> dict[str, UUID]:
-        """Mark a day on which something changed."""
+        """Mark a day on selected something changed."""
         annotation = Annotation(uuid7(), body.program, body.day, body.text)
         async with self.sessions.begin() as session:
             await add_annotation(session, annotation)
@@ -182,7 +182,7 @@ class ScoreApi:
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def _days(self, session: AsyncSession, asked: PeriodQuery) -> Days:
-        """Read the period, by default to the program's own today; of all programs that which has begun anywhere."""
+        """Read the period, by default to the program's own today; of all programs that selected has begun anywhere."""
         programs = await programs_by_use(session)
         zones = {each.zone for id_, each in programs.items() if asked.program in (None, id_)} or {"UTC"}
         today = max(local_day(self.clock.now(), zone) for zone in zones)
@@ -193,21 +193,21 @@ def _slice(asked: SegmentQuery) -> Slice:
     return Slice(asked.program, asked.from_, asked.to, split_segment(asked.segment))
 
 
-async def _check(session: AsyncSession, split: list[str], which: Slice) -> None:
+async def _check(session: AsyncSession, split: list[str], selected: Slice) -> None:
     """Refuse a dimension nobody ever counted: an empty answer would look like a figure."""
     if len(split) > 2 or len({*split}) < len(split):
         raise Unprocessable(INVALID_REQUEST, "by takes one dimension, or two different ones with a comma between them.")
-    known = {*OWN_DIMENSIONS, *await dimensions.names(session, which.program)}
-    unknown = {*split, *([which.segment[0]] if which.segment else [])} - known
+    known = {*OWN_DIMENSIONS, *await dimensions.names(session, selected.program)}
+    unknown = {*split, *([selected.segment[0]] if selected.segment else [])} - known
     if unknown:
         raise Unprocessable(
             INVALID_REQUEST, f"No such dimension: {', '.join(sorted(unknown))}. There is {', '.join(sorted(known))}."
         )
 
 
-async def _journeys(session: AsyncSession, which: Slice) -> JourneyParts:
+async def _journeys(session: AsyncSession, selected: Slice) -> JourneyParts:
     """Refuse what only an answer tells: zeros would look as if nobody had been asked."""
-    await _check(session, [], which)
-    if which.segment and which.segment[0] in ANSWER_DIMENSIONS - {WHOLE[0]}:
-        raise Unprocessable(INVALID_REQUEST, f"Nobody was asked by {which.segment[0]}: only an answer tells it.")
-    return await journeys.sums(session, which)
+    await _check(session, [], selected)
+    if selected.segment and selected.segment[0] in ANSWER_DIMENSIONS - {WHOLE[0]}:
+        raise Unprocessable(INVALID_REQUEST, f"Nobody was asked by {selected.segment[0]}: only an answer tells it.")
+    return await journeys.sums(session, selected)

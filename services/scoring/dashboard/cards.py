@@ -29,7 +29,7 @@ def dimension_name(dimension: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Option:
     """One option of a list; None as its value means no limit."""
 
     value: str | int | None
@@ -220,7 +220,7 @@ class CommentRow:
 class CommentsRow:
     """`more` is how many to show next, None at the end; `reason` the text of the reason they are limited to."""
 
-    groups: Sequence[Choice]
+    groups: Sequence[Option]
     reason: str | None
     rows: Sequence[CommentRow]
     more: int | None
@@ -233,7 +233,7 @@ def comments_row(score: ScoreData, query: DashboardQuery, *, now: datetime) -> C
     may_be_more = len(found.rows) == limit < MOST_COMMENTS
     return CommentsRow(
         groups=[
-            Choice(group, f"{group}s".capitalize() if group else "All", group == query.group)
+            Option(group, f"{group}s".capitalize() if group else "All", group == query.group)
             for group in (None, "detractor", "passive", "promoter")
         ],
         reason=reason_texts(query.reason, score.reason_texts, query.group) if query.reason else None,

@@ -139,17 +139,10 @@ def trend(row: TrendRow, *, width: float, height: float, most_labels: int = 8) -
         band=_band(placed, scale),
         dots=_dots(placed, scale, unfinished=row.unfinished),
         grid=[(scale.y(score), score) for score in range(scale.low, scale.high + 1, GRID)],
-        labels=[
-            (x, _short(point.figure.period or ""), point.figure.tally.n)
-            for x, point in placed[:: -ceil(len(points) / most_labels)]
-        ],
+        labels=_labels(placed, most=most_labels),
         year_before=" ".join(f"{x_of[at]},{scale.y(score)}" for at, score in before.items() if score is not None),
         target=None if row.target is None else scale.y(row.target),
-        marks=[
-            Mark(x_of[label], text, "end" if x_of[label] > width / 2 else "start")
-            for label, text in row.annotations.items()
-            if label in x_of
-        ],
+        marks=[_mark(x_of[label], text, width) for label, text in row.annotations.items() if label in x_of],
     )
 
 
@@ -173,8 +166,18 @@ def _dots(placed: Sequence[tuple[float, _Point]], scale: _Scale, *, unfinished: 
     ]
 
 
+def _labels(placed: Sequence[tuple[float, _Point]], *, most: int) -> list[tuple[float, str, int]]:
+    every = ceil(len(placed) / most)
+    return [(x, _short(point.figure.period or ""), point.figure.tally.n) for x, point in placed[::-every]]
+
+
 def _short(label: str) -> str:
+    """Leave out the year of days and weeks."""
     return label[5:] if "W" in label or len(label) > 7 else label
+
+
+def _mark(x: float, text: str, width: float) -> Mark:
+    return Mark(x, text, "end" if x > width / 2 else "start")
 
 
 @dataclass(frozen=True, slots=True)

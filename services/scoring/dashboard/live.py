@@ -1,4 +1,4 @@
-"""What an open dashboard hears: when figures changed, and whether changes can arrive at all."""
+"""Server-sent events for open dashboards: when figures changed, and whether changes are being processed at all."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from shared.database.db import Sessions, is_transient
 from shared.health import Health
 from shared.waiting import wait_for
 
-LOOK_S, SILENCE_S = 1.0, 5.0
-ANSWER_S = 3.0  # the longest look at the database
-LATE_S = 10.0  # a loop that changes come through and that has not beaten for so long holds them up
+POLL_S, STATE_S = 1.0, 5.0
+TIMEOUT_S = 3.0  # of one query
+LATE_S = 10.0  # a loop without a heartbeat for so long is reported as late
 LIVE = "live"
-_ON_THE_WAY = {"consumer": "events", "publisher": "scores"}
+_LOOPS = {"consumer": "events", "publisher": "scores"}
 
 
 @dataclass(slots=True)
 class Live:
-    """Server-sent events for every open page; all pages together ask the database one thing at a time."""
+    """Server-sent events for every open page; all pages share one query at a time."""
 
     sessions: Sessions
     stop: asyncio.Event
     health: Health = field(default_factory=Health)
-    _looking: asyncio.Task[Mapping[str, int] | None] | None = field(default=None, init=False)
+    _query: asyncio.Task[Mapping[str, int] | None] | None = field(default=None, init=False)
 
     def router(self) -> APIRouter:
         router = APIRouter(include_in_schema=False)
@@ -37,34 +37,34 @@ class Live:
         return router
 
     async def live(self, program: Annotated[str, Query(max_length=200)] = "") -> Response:
-        """Tell an open page, as server-sent events, when the program's figures changed."""
+        """Stream server-sent events to a page: `figures` when the program's figures changed, `state` regularly."""
         return StreamingResponse(self.changes_of(program), media_type="text/event-stream")
 
     async def changes_of(self, program: str) -> AsyncGenerator[str, None]:
-        """Look every second; say at least every SILENCE_S seconds whether changes can arrive."""
+        """Poll every POLL_S seconds; send the state when it changes and at least every STATE_S seconds."""
         seen, state, silent = None, "", 0.0
         while not self.stop.is_set():
-            sequences = await self._look()
+            sequences = await self._poll()
             now = self._state(sequences)
             if sequences is not None and (sequence := sequences.get(program, 0)) != seen:
                 seen = sequence
                 yield f"event: figures\ndata: {sequence}\n\n"
-            silent += LOOK_S
-            if now != state or silent >= SILENCE_S:
+            silent += POLL_S
+            if now != state or silent >= STATE_S:
                 state, silent = now, 0.0
                 yield f"event: state\ndata: {state}\n\n"
-            await wait_for(self.stop, LOOK_S)
+            await wait_for(self.stop, POLL_S)
 
-    async def _look(self) -> Mapping[str, int] | None:
-        """Return each program's number, None when the database does not answer in time.
+    async def _poll(self) -> Mapping[str, int] | None:
+        """Return each program's sequence number; None when the database does not answer in time.
 
-        The query is a task of its own: a page that goes away cancels nothing, and one that hangs is not repeated.
+        The query runs as its own task: a closed page does not cancel it, and no second one starts while it hangs.
         """
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._read())
-        looking = self._looking
-        await asyncio.wait((looking,), timeout=ANSWER_S)
-        return looking.result() if looking.done() else None
+        if self._query is None or self._query.done():
+            self._query = asyncio.create_task(self._read())
+        query = self._query
+        await asyncio.wait((query,), timeout=TIMEOUT_S)
+        return query.result() if query.done() else None
 
     async def _read(self) -> Mapping[str, int] | None:
         try:
@@ -78,5 +78,5 @@ class Live:
     def _state(self, sequences: Mapping[str, int] | None) -> str:
         if sequences is None:
             return "not live: the database does not answer"
-        late = [what for loop, what in _ON_THE_WAY.items() if self.health.is_late(loop, LATE_S)]
+        late = [label for loop, label in _LOOPS.items() if self.health.is_late(loop, LATE_S)]
         return f"not live: {' and '.join(late)} are held up" if late else LIVE

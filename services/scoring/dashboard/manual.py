@@ -1,4 +1,4 @@
-"""What the figures mean: `docs/statistics.md`, beside the dashboard that shows them."""
+"""The page `/statistics`: `docs/statistics.md` as HTML."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "statistics.md"
 def router(staff_pages: StaffPages) -> APIRouter:
     title, _, text = DOCUMENT.read_text(encoding="utf-8").partition("\n")
     html = MarkdownIt("js-default").render(text)
-    made = APIRouter()
+    page = APIRouter()
 
-    @made.get("/statistics", include_in_schema=False)
+    @page.get("/statistics", include_in_schema=False)
     async def show() -> Response:
         return rendering.page("statistics.html", title=title.removeprefix("# "), html=html, pages=staff_pages)
 
-    return made
+    return page

@@ -59,7 +59,7 @@ class ScoreRows:
     changes: ChangesRow | None
     funnel: Sequence[cards.FunnelRow]
     hours: Sequence[cards.HourRow]
-    splits: Sequence[cards.Choice]
+    splits: Sequence[cards.Option]
     by: str
     values: Sequence[cards.ValueRow]
     all_values: int
@@ -77,11 +77,11 @@ class DashboardRows:
     query: DashboardQuery
     program: str | None
     title: str
-    programs: Sequence[cards.Choice]
+    programs: Sequence[cards.Option]
     days: Days
-    day_choices: Sequence[cards.Choice]
-    against: Sequence[cards.Choice]
-    periods: Sequence[cards.Choice]
+    day_choices: Sequence[cards.Option]
+    against: Sequence[cards.Option]
+    periods: Sequence[cards.Option]
     today: date
     segment: str
     score: ScoreRows | None
@@ -96,11 +96,11 @@ def of(data: DashboardData) -> DashboardRows:
         query=query,
         program=data.program,
         title=titles[data.program] if data.program else "",
-        programs=[cards.Choice(id_, title, id_ == data.program) for id_, title in titles.items()],
+        programs=[cards.Option(id_, title, id_ == data.program) for id_, title in titles.items()],
         days=data.days,
-        day_choices=[cards.Choice(count, f"Last {count} days", count == query.days) for count in counts],
-        against=[cards.Choice(value, f"vs {label}", value == query.against) for value, label in _AGAINST.items()],
-        periods=[cards.Choice(period, f"By {period}", period == query.period) for period in _PERIODS],
+        day_choices=[cards.Option(count, f"Last {count} days", count == query.days) for count in counts],
+        against=[cards.Option(value, f"vs {label}", value == query.against) for value, label in _AGAINST.items()],
+        periods=[cards.Option(period, f"By {period}", period == query.period) for period in _PERIODS],
         today=data.today,
         segment=(query.segment or "").replace(":", " "),
         score=_score(data, data.score) if data.score and _is_known(data.score.whole) else None,
@@ -129,7 +129,7 @@ def _score(data: DashboardData, score: ScoreData) -> ScoreRows:
         changes=_changes(score),
         funnel=cards.funnel_rows(score.funnel, score.plan),
         hours=cards.hour_rows(score.funnel),
-        splits=[cards.Choice(name, cards.dimension_name(name), name == score.by) for name in score.splits],
+        splits=[cards.Option(name, cards.dimension_name(name), name == score.by) for name in score.splits],
         by=cards.dimension_name(score.by),
         values=cards.value_rows(score),
         all_values=len(score.values),

@@ -1,4 +1,4 @@
-"""Forms of the dashboard: mark a day, set a target, add a benchmark. Each leads back to the view it was sent from."""
+"""Forms of the dashboard for annotations, targets and benchmarks; each redirects to the view it was form from."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ from services.scoring.web.strict_input import ScorePoints, ShortText
 from shared.database.db import Sessions
 
 
-class _Sent(BaseModel):
-    """`back` is an address of the dashboard, and of nothing else."""
+class _SettingsForm(BaseModel):
+    """`back` must be an address of the dashboard, so that the redirect cannot lead to another site."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     back: Annotated[str, Field(pattern=r"^/(\?[^\s\\]*)?$", max_length=2000)] = "/"
 
-    def done(self) -> Response:
+    def redirect(self) -> Response:
         return RedirectResponse(self.back, HTTPStatus.SEE_OTHER)
 
 
-class AnnotationForm(_Sent):
-    """Without a program it is about all of them."""
+class AnnotationForm(_SettingsForm):
+    """Without a program the annotation is shown for all programs."""
 
     program: ShortText | None = None
     day: date
     text: ShortText
 
 
-class TargetForm(_Sent):
-    """Without a number the program's own document counts again."""
+class TargetForm(_SettingsForm):
+    """Without a number the target of the program's document is used again."""
 
     program: ShortText
     nps: ScorePoints | None = None
 
 
-class BenchmarkForm(_Sent):
+class BenchmarkForm(_SettingsForm):
     name: ShortText
     nps: ScorePoints
     source: ShortText
 
 
-class BenchmarkName(_Sent):
+class BenchmarkName(_SettingsForm):
     name: ShortText
 
 
@@ -69,27 +69,27 @@ class SettingsForms:
         router.add_api_route("/benchmarks/remove", self.remove_benchmark, methods=["POST"])
         return router
 
-    async def annotate(self, sent: Annotated[AnnotationForm, Form()]) -> Response:
+    async def annotate(self, form: Annotated[AnnotationForm, Form()]) -> Response:
         async with self.sessions.begin() as session:
-            await add_annotation(session, Annotation(uuid7(), sent.program, sent.day, sent.text))
-        return sent.done()
+            await add_annotation(session, Annotation(uuid7(), form.program, form.day, form.text))
+        return form.redirect()
 
-    async def remove_annotation(self, annotation_id: UUID, sent: Annotated[_Sent, Form()]) -> Response:
+    async def remove_annotation(self, annotation_id: UUID, form: Annotated[_SettingsForm, Form()]) -> Response:
         async with self.sessions.begin() as session:
             await remove_annotation(session, annotation_id)
-        return sent.done()
+        return form.redirect()
 
-    async def set_target(self, sent: Annotated[TargetForm, Form()]) -> Response:
+    async def set_target(self, form: Annotated[TargetForm, Form()]) -> Response:
         async with self.sessions.begin() as session:
-            await targets.put(session, sent.program, sent.nps)
-        return sent.done()
+            await targets.put(session, form.program, form.nps)
+        return form.redirect()
 
-    async def put_benchmark(self, sent: Annotated[BenchmarkForm, Form()]) -> Response:
+    async def put_benchmark(self, form: Annotated[BenchmarkForm, Form()]) -> Response:
         async with self.sessions.begin() as session:
-            await benchmarks.put(session, Benchmark(sent.name, sent.nps, sent.source))
-        return sent.done()
+            await benchmarks.put(session, Benchmark(form.name, form.nps, form.source))
+        return form.redirect()
 
-    async def remove_benchmark(self, sent: Annotated[BenchmarkName, Form()]) -> Response:
+    async def remove_benchmark(self, form: Annotated[BenchmarkName, Form()]) -> Response:
         async with self.sessions.begin() as session:
-            await benchmarks.remove(session, sent.name)
-        return sent.done()
+            await benchmarks.remove(session, form.name)
+        return form.redirect()

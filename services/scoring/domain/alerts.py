@@ -1,4 +1,4 @@
-"""When somebody should look: an unhappy customer, or a score that fell further than chance explains."""
+"""Alerts: an unhappy customer, or a score that dropped significantly."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from services.scoring.domain.score import FEW, ScoreInterval, Tally
 from shared.contract.vocabulary import Category, category_of
 
 WINDOW = timedelta(days=7)
-CONFIDENCE = 0.99  # many values are compared every day: 95 % would cry wolf
-ANYWHERE = timedelta(hours=12)  # a day is over in every zone half a day after it is over in UTC
-PLACES_NOT = OWN_DIMENSIONS - {WHOLE[0]}  # how an answer came is no place where a score can drop
-SHARE_OF_DROP = 0.25  # a reason that explains less of a drop is not its reason
+CONFIDENCE = 0.99  # many values are compared every day: 95 % would give too many false alarms
+LAST_ZONE = timedelta(hours=12)  # a day is over in every time zone 12 hours after it is over in UTC
+NOT_CHECKED = OWN_DIMENSIONS - {WHOLE[0]}  # drops are looked for in the whole and in segments only
+SHARE_OF_DROP = 0.25  # a reason that explains a smaller share of a drop is not named
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedWeeks:
-    """Seven days that are over everywhere, and the seven before them; days are inclusive."""
+    """The latest seven days that are over in every zone, after `middle` to `last`; the seven before from `first`."""
 
     first: date
     middle: date
@@ -30,18 +30,18 @@ class ComparedWeeks:
 
     @property
     def period(self) -> date:
-        """The Monday of the calendar week it ends in: of each value one drop is told in it."""
+        """The Monday of the calendar week of `last`; each value is reported at most once in it."""
         return self.last - timedelta(days=self.last.weekday())
 
 
 def compared_weeks(now: datetime) -> ComparedWeeks:
-    last = (now - ANYWHERE).date() - timedelta(days=1)
+    last = (now - LAST_ZONE).date() - timedelta(days=1)
     return ComparedWeeks(last - 2 * WINDOW + timedelta(days=1), last - WINDOW, last)
 
 
 @dataclass(frozen=True, slots=True)
 class WeeklyChange:
-    """One series in the week before and in this one."""
+    """Answers of one series in both weeks."""
 
     program: str
     dimension: str
@@ -51,7 +51,7 @@ class WeeklyChange:
 
     @property
     def points(self) -> float:
-        """By how many points the score went up."""
+        """The change of the score, negative for a drop."""
         return score_of(self.after) - score_of(self.before)
 
 
@@ -62,20 +62,21 @@ class ScoreDrop:
 
 
 def drops(changes: Sequence[WeeklyChange]) -> list[ScoreDrop]:
-    """Keep what fell: enough answers in both weeks, and an interval of the difference that lies under zero."""
+    """Keep series with FEW answers in both weeks whose score dropped significantly, at CONFIDENCE."""
     found = []
     for change in changes:
-        if change.dimension not in PLACES_NOT and min(change.before.n, change.after.n) >= FEW:
-            moved = difference(change.before, change.after, confidence=CONFIDENCE)
-            if moved is not None and moved.interval.high < 0:
-                found.append(ScoreDrop(change, moved.interval))
+        if change.dimension not in NOT_CHECKED and min(change.before.n, change.after.n) >= FEW:
+            found_difference = difference(change.before, change.after, confidence=CONFIDENCE)
+            if found_difference is not None and found_difference.interval.high < 0:
+                found.append(ScoreDrop(change, found_difference.interval))
     return found
 
 
 def driver(drop: WeeklyChange, *, among: Sequence[ScoreDrop], changes: Sequence[WeeklyChange]) -> str | None:
-    """Name what made a whole program fall: what fell further, `store=Tverskaya`, or else `reason=wait`.
+    """Name what drove the drop of a whole program: a segment that dropped further, `store=Tverskaya`, else a reason.
 
-    A reason is one that so many more detractors tick that it explains a good part of the drop.
+    A reason, `reason=wait`, is named when the rise in detractors who tick it explains SHARE_OF_DROP of the drop.
+    None for the drop of a segment, or when nothing explains it.
     """
     if drop.dimension != WHOLE[0]:
         return None
@@ -93,7 +94,7 @@ def driver(drop: WeeklyChange, *, among: Sequence[ScoreDrop], changes: Sequence[
 
 
 def is_reported(before: Answer | None, after: Answer) -> bool:
-    """Whether this version makes a detractor of somebody who was none, or of one who is to be called back."""
+    """Whether this version turns somebody into a detractor, or a detractor newly asks to be called back."""
     if not _counts_as_detractor(after):
         return False
     if before is None or not _counts_as_detractor(before):

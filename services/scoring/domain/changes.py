@@ -1,4 +1,4 @@
-"""What moved between two periods: the values of a dimension whose score, or reasons whose share, really changed."""
+"""Significant changes between two periods: of the score of a value of a dimension, or of the share of a reason."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PRAISE = "praise"  # ticked by promoters, who read another list
 
 @dataclass(frozen=True, slots=True)
 class ScoreChange:
-    """`before` and `after` are scores, or of a reason the percentage of all answers that ticked it."""
+    """`before` and `after` are scores; for a reason, percentages of all answers that ticked it."""
 
     dimension: str
     value: str
@@ -27,20 +27,21 @@ class ScoreChange:
 
 @dataclass(frozen=True, slots=True)
 class ScoreChanges:
-    """What changed significantly, surest first. Of `compared` series one in twenty would by chance alone."""
+    """Significant changes, the smallest p-value first; `compared` is how many series were tested."""
 
     compared: int = 0
     significant: list[ScoreChange] = field(default_factory=list)
 
     @property
     def by_chance(self) -> float:
+        """How many of the compared series are expected to be significant by chance alone, at 95 %."""
         return self.compared / 20
 
 
 def significant_changes(
     before: Mapping[SeriesKey, Tally], after: Mapping[SeriesKey, Tally], *, enough: int = FEW
 ) -> ScoreChanges:
-    """Compare what has `enough` answers in both periods; a reason as a share of WHOLE, which is itself not compared."""
+    """Compare every series with `enough` answers in both periods, reasons as a share of WHOLE; not WHOLE itself."""
     compared = list(_compare(before, after, enough=enough))
     significant = [each for each in compared if each.difference.significant]
     return ScoreChanges(

@@ -1,8 +1,8 @@
-"""How two scores differ, and how many answers a wanted margin needs.
+"""The difference of two scores, and the sample size for a margin of error.
 
 J. Lewis and J. Sauro, "How to Statistically Compare Two Net Promoter Scores" (2021): adjust both as for the adjusted
-Wald interval, then test their difference against a normal distribution. Shares: A. Agresti and B. Caffo, "Simple and
-Effective Confidence Intervals for Proportions and Differences of Proportions", The American Statistician 54 (2000).
+Wald interval, then test their difference against a normal distribution. Proportions: A. Agresti and B. Caffo, "Simple
+and Effective Confidence Intervals for Proportions and Differences of Proportions", The American Statistician 54 (2000).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from services.scoring.domain.score import CONFIDENCE, Estimate, ScoreInterval, T
 
 @dataclass(frozen=True, slots=True)
 class ScoreDifference:
-    """After less before, in points; `p_value` is how often chance alone does as much or more, both ways."""
+    """After minus before, in points; `p_value` is two-sided."""
 
     points: float
     interval: ScoreInterval
@@ -28,7 +28,7 @@ class ScoreDifference:
 
 
 def difference(before: Tally, after: Tally, *, confidence: float = CONFIDENCE) -> ScoreDifference | None:
-    """Compare two scores of different answers; None when either has none."""
+    """Compare two scores of independent answers (Lewis and Sauro); None when either has none."""
     old, new = nps(before), nps(after)
     if old is None or new is None:
         return None
@@ -51,7 +51,7 @@ class Proportion:
 def proportion_difference(
     before: Proportion, after: Proportion, *, confidence: float = CONFIDENCE
 ) -> ScoreDifference | None:
-    """Compare two shares in percentage points (Agresti and Caffo); None when either is of nothing."""
+    """Compare two proportions in percentage points (Agresti and Caffo); None when either has no answers."""
     if not (before.whole and after.whole):
         return None
     was, is_ = [(share.part + 1) / (share.whole + 2) for share in (before, after)]
@@ -67,6 +67,11 @@ def _difference(points: float, adjusted: float, error: float, *, confidence: flo
 
 
 def smallest_sample(margin: float, *, like: Tally | None = None, confidence: float = CONFIDENCE) -> int:
-    """Count the answers an interval of ± `margin` points needs, were they spread as `like`; else at worst."""
-    variance = Estimate.adjusted(like).variance if like and like.n else 1.0  # half promoters, half detractors
+    """Return how many answers give an interval of ± `margin` points, if distributed as `like`, else in the worst case.
+
+    The adjusted Wald interval of `score` solved for n.
+    """
+    variance = (
+        Estimate.adjusted(like).variance if like and like.n else 1.0
+    )  # the worst case: half promoters, half detractors
     return max(ceil(variance * (100 * deviations(confidence) / margin) ** 2 - 3), 1)

@@ -1,4 +1,4 @@
-"""What a score is kept for: every segment of the request, and what is known of the answer itself."""
+"""Dimensions a score is kept by: every segment of the request, and properties of the answer."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from typing import NamedTuple
 
 from services.scoring.domain.invitations import Answer
 
-# our own names; a segment called like one of them is kept with the answer and not counted
+# reserved: a segment with one of these names is stored with the answer and not counted
 OWN_DIMENSIONS = frozenset({"all", "mode", "step", "version", "reason", "answering_device"})
 OTHER = "(other)"
-MOST_VALUES = 2000  # of one dimension of one program; what comes later counts as OTHER
-
-Counted = Mapping[str, str]
+MOST_VALUES = 2000  # per dimension of a program; further values are counted as OTHER
 
 
 class BucketKey(NamedTuple):
-    """A bucket: one value of one dimension of one program on one day."""
+    """Identifies a bucket: one value of one dimension of one program on one day."""
 
     program: str
     dimension: str
@@ -32,7 +30,7 @@ class DimensionValue(NamedTuple):
 
 
 def segment_values(program: str, segments: Mapping[str, str]) -> list[DimensionValue]:
-    """Name what these segments would be counted as."""
+    """Return the value of each dimension these segments name."""
     return [
         DimensionValue(program, name, value) for name, value in segments.items() if name not in OWN_DIMENSIONS and value
     ]
@@ -41,34 +39,34 @@ def segment_values(program: str, segments: Mapping[str, str]) -> list[DimensionV
 def admitted(
     values: Iterable[DimensionValue], *, known: set[DimensionValue], sizes: Mapping[tuple[str, str], int]
 ) -> set[DimensionValue]:
-    """Say which unknown values still find room; `sizes` is how many values each (program, dimension) has."""
-    room = dict(sizes)
+    """Return the unknown values that fit under MOST_VALUES; `sizes` counts the values of each (program, dimension)."""
+    counts = dict(sizes)
     new: set[DimensionValue] = set()
     for value in sorted(set(values) - known):
-        size = room.get(value[:2], 0)
+        size = counts.get(value[:2], 0)
         if size < MOST_VALUES:
             new.add(value)
-            room[value[:2]] = size + 1
+            counts[value[:2]] = size + 1
     return new
 
 
 def counted_dimensions(
     program: str, segments: Mapping[str, str], *, version: int, known: set[DimensionValue]
 ) -> dict[str, str]:
-    """Say under which value of each dimension an invitation is counted, for ever."""
+    """Return the value of each dimension an invitation is counted under; stored, so that it never changes."""
     of = {each.dimension: each.value if each in known else OTHER for each in segment_values(program, segments)}
     return {**of, "version": str(version)}
 
 
-def invited_keys(program: str, dimensions: Counted, day: date) -> list[BucketKey]:
-    """Name every series an invitation counts in."""
+def invited_keys(program: str, dimensions: Mapping[str, str], day: date) -> list[BucketKey]:
+    """Return the key of every bucket an invitation counts in."""
     return [BucketKey(program, "all", "", day)] + [
         BucketKey(program, name, value, day) for name, value in dimensions.items()
     ]
 
 
-def answer_keys(program: str, dimensions: Counted, answer: Answer) -> list[BucketKey]:
-    """Name every series an answer counts in; one per reason it names."""
+def answer_keys(program: str, dimensions: Mapping[str, str], answer: Answer) -> list[BucketKey]:
+    """Return the key of every bucket an answer counts in, one for each of its reasons."""
     day = answer.first_day
     own = [("mode", answer.mode.value), ("step", str(answer.step)), ("answering_device", answer.device or "")]
     reasons = [("reason", reason) for reason in answer.reasons]

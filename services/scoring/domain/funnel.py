@@ -1,4 +1,4 @@
-"""From asked to answered, why, and who came back, read from the counters of journeys."""
+"""Funnel, reasons and returning customers, computed from the counters of journeys."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GROUPS = (Category.PROMOTER.value, Category.PASSIVE.value, Category.DETRACTOR.va
 
 @dataclass(frozen=True, slots=True)
 class StepCounts:
-    """How many of the contacts of one kind reached, had their page opened first, and got the answer."""
+    """Contacts of one kind: how many were delivered, how many led to the first page view, how many to the answer."""
 
     reached: int = 0
     opened: int = 0
@@ -28,7 +28,7 @@ class StepCounts:
 
 @dataclass(frozen=True, slots=True)
 class Funnel:
-    """Of those asked in a period; steps are (step, channel), hours those of the respondent's day, None unknown."""
+    """Counts of those asked, by (step, channel), channel and hour of the respondent's zone (None unknown)."""
 
     asked: int = 0
     reached: int = 0
@@ -45,7 +45,7 @@ class Funnel:
 
     @property
     def waiting(self) -> int:
-        """The silent who may still be asked again."""
+        """Those who did not answer and whose invitation is still open."""
         return self.silent - self.ended
 
 
@@ -57,11 +57,11 @@ def funnel(sums: Mapping[JourneyPart, Decimal]) -> Funnel:
         if part.stage not in ("reached", "opened", "answered") or not part.detail or not amount:
             continue
         step, channel, hour = part.detail.split()
-        came = StepCounts(**{part.stage: int(amount)})
-        at = int(hour) if hour.isdigit() else None
-        by_step[int(step), channel] = by_step.get((int(step), channel), StepCounts()) + came
-        by_channel[channel] = by_channel.get(channel, StepCounts()) + came
-        by_hour[at] = by_hour.get(at, StepCounts()) + came
+        counts = StepCounts(**{part.stage: int(amount)})
+        at_hour = int(hour) if hour.isdigit() else None
+        by_step[int(step), channel] = by_step.get((int(step), channel), StepCounts()) + counts
+        by_channel[channel] = by_channel.get(channel, StepCounts()) + counts
+        by_hour[at_hour] = by_hour.get(at_hour, StepCounts()) + counts
     whole = {
         stage: int(sums.get(JourneyPart(stage), 0)) for stage in ("asked", "reached", "opened", "answered", "ended")
     }
@@ -70,7 +70,7 @@ def funnel(sums: Mapping[JourneyPart, Decimal]) -> Funnel:
 
 @dataclass(frozen=True, slots=True)
 class ReturnGroup:
-    """What one group did: `spent` on what they were asked about, `revenue` within 90 days of it, by currency."""
+    """Purchases of one group: `spent` on what they were asked about, `revenue` in the 90 days after, by currency."""
 
     name: str
     people: int
@@ -84,7 +84,7 @@ class ReturnGroup:
 
 
 def returns(sums: Mapping[JourneyPart, Decimal]) -> list[ReturnGroup]:
-    """Say who bought again, by group and for the silent."""
+    """Sum up purchases by group: promoters, passives, detractors and those who did not answer."""
     return [
         ReturnGroup(
             name,
@@ -103,7 +103,7 @@ def _money(sums: Mapping[JourneyPart, Decimal], stage: str, group: str) -> dict[
 
 
 def reason_tallies(sums: Mapping[JourneyPart, Decimal]) -> dict[str, Tally]:
-    """Say who named which reason, of those asked in a period."""
+    """Count the answers that name each reason, by the day of the invitation."""
     found: dict[str, Tally] = {}
     for part, amount in sorted(sums.items()):
         if part.stage == "reason" and amount:
@@ -113,10 +113,12 @@ def reason_tallies(sums: Mapping[JourneyPart, Decimal]) -> dict[str, Tally]:
 
 
 def reason_changes(before: Mapping[JourneyPart, Decimal], after: Mapping[JourneyPart, Decimal]) -> ScoreChanges:
-    """Say which reasons are named really more or less often, of all answers."""
+    """Find reasons that are named significantly more or less often, as a share of all answers."""
     return significant_changes(_named(before), _named(after))
 
 
 def _named(sums: Mapping[JourneyPart, Decimal]) -> dict[SeriesKey, Tally]:
-    answered = Tally((int(sums.get(JourneyPart("answered"), 0)), *(0,) * 10))  # how many is what counts here, not which
+    answered = Tally(
+        (int(sums.get(JourneyPart("answered"), 0)), *(0,) * 10)
+    )  # only the number of answers is used, not their scores
     return {WHOLE: answered} | {(REASON, reason): tally for reason, tally in reason_tallies(sums).items()}

@@ -1,9 +1,10 @@
-"""How far an invitation came, and what its respondent bought since: what it adds to the counters of its day.
+"""Journeys: which stages an invitation reached and what its respondent bought since, as parts of daily sums.
 
-A part is a stage and its detail. `asked`, `reached`, `opened`, `answered` and `ended` (over without an answer) have no
-detail for the whole, and "<step> <channel> <hour>" for the contact they are owed to; hours are the respondent's, `?`
-when no contact is known. `reason` is by "<score> <reason>", `people` and `returned` are by group, `spent` (the purchase
-asked about) and `revenue` (what was bought within 90 days of it) by "<group> <currency>".
+A part is a stage and a detail. `asked`, `reached`, `opened`, `answered` and `ended` (closed without an answer) have no
+detail for the whole invitation, and "<step> <channel> <hour>" for the contact that led to them; hours are in the
+respondent's time zone, `?` when the contact is unknown. The detail of `reason` is "<score> <reason>", of `people` and
+`returned` the group, of `spent` (the purchase asked about) and `revenue` (purchases within 90 days of it)
+"<group> <currency>".
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ JourneyParts = dict[JourneyPart, Decimal]
 
 @dataclass(frozen=True, slots=True)
 class ReachedContact:
-    """A contact that was accepted and did not come back."""
+    """A contact that was accepted and did not bounce."""
 
     step: int
     channel: str
@@ -42,7 +43,7 @@ class ReachedContact:
 
 @dataclass(frozen=True, slots=True)
 class JourneyAnswer:
-    """A counted answer."""
+    """An answer that counts."""
 
     score: int
     step: int
@@ -61,38 +62,38 @@ class Purchase:
 
 @dataclass(frozen=True, slots=True)
 class Journey:
-    """What is known of one counted invitation; `opened` is the step whose link was opened first."""
+    """What is known of one invitation that counts; `opened` is the step whose link was opened first."""
 
     occasion: TriggerEvent
     time_zone: str
     reached: Sequence[ReachedContact] = ()
     opened: int | None = None
-    said: JourneyAnswer | None = None
+    answer: JourneyAnswer | None = None
     ended: bool = False
     purchases: Sequence[Purchase] = ()
 
     @property
     def group(self) -> str:
-        return category_of(self.said.score).value if self.said else SILENT
+        return category_of(self.answer.score).value if self.answer else SILENT
 
     @property
     def returns(self) -> list[Purchase]:
         until = self.occasion.time + RETURN_WITHIN
         about = self.occasion.source, self.occasion.id
         return [
-            bought
-            for bought in self.purchases
-            if self.occasion.time < bought.at <= until and (bought.source, bought.event_id) != about
+            purchase
+            for purchase in self.purchases
+            if self.occasion.time < purchase.at <= until and (purchase.source, purchase.event_id) != about
         ]
 
 
 def journey_parts(journey: Journey) -> JourneyParts:
-    """Say what this invitation adds."""
+    """Return the parts of an invitation with the amount it adds to each."""
     return {**dict.fromkeys(_stages(journey), ONE), **_money(journey)}
 
 
 def segment_parts(parts: JourneyParts) -> JourneyParts:
-    """Keep less of what a segment counts: no hours, and of the contacts only the one that was answered."""
+    """Reduce parts to those counted by segment: without hours, and of the contacts only the answered one."""
     return {_without_hour(part): amount for part, amount in parts.items() if _in_segments(part)}
 
 
@@ -109,7 +110,7 @@ def _without_hour(part: JourneyPart) -> JourneyPart:
 def _stages(journey: Journey) -> list[JourneyPart]:
     contacts = {contact.step: contact for contact in sorted(journey.reached, key=lambda contact: contact.at)[::-1]}
 
-    def owed(stage: str, step: int, channel: str = "") -> JourneyPart:
+    def contact_part(stage: str, step: int, channel: str = "") -> JourneyPart:
         contact = contacts.get(step)
         if contact is None:
             return JourneyPart(stage, f"{step} {channel or 'link'} ?")
@@ -117,14 +118,14 @@ def _stages(journey: Journey) -> list[JourneyPart]:
         return JourneyPart(stage, f"{step} {contact.channel} {hour:02}")
 
     stages = [JourneyPart("asked"), JourneyPart("people", journey.group)]
-    if journey.reached or journey.opened is not None or journey.said:
+    if journey.reached or journey.opened is not None or journey.answer:
         stages.append(JourneyPart("reached"))
-    stages += [owed("reached", step) for step in contacts]
+    stages += [contact_part("reached", step) for step in contacts]
     if journey.opened is not None:
-        stages += [JourneyPart("opened"), owed("opened", journey.opened)]
-    if journey.said:
-        stages += [JourneyPart("answered"), owed("answered", journey.said.step, journey.said.channel)]
-        stages += [JourneyPart("reason", f"{journey.said.score} {reason}") for reason in journey.said.reasons]
+        stages += [JourneyPart("opened"), contact_part("opened", journey.opened)]
+    if journey.answer:
+        stages += [JourneyPart("answered"), contact_part("answered", journey.answer.step, journey.answer.channel)]
+        stages += [JourneyPart("reason", f"{journey.answer.score} {reason}") for reason in journey.answer.reasons]
     elif journey.ended:
         stages.append(JourneyPart("ended"))
     return stages
@@ -134,7 +135,7 @@ def _money(journey: Journey) -> JourneyParts:
     group, occasion = journey.group, journey.occasion
     sums: JourneyParts = {JourneyPart("returned", group): ONE} if journey.returns else {}
     paid = [("spent", occasion.amount, occasion.currency)]
-    paid += [("revenue", bought.amount, bought.currency) for bought in journey.returns]
+    paid += [("revenue", purchase.amount, purchase.currency) for purchase in journey.returns]
     for stage, amount, currency in paid:
         if amount is not None and currency:
             part = JourneyPart(stage, f"{group} {currency}")

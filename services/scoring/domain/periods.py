@@ -1,4 +1,4 @@
-"""Stretches of days that are compared with each other."""
+"""Ranges of days, and the days, weeks, months and quarters they are divided into."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Days:
 
     @property
     def before(self) -> Days:
-        """As many days, right before."""
+        """The same number of days immediately before."""
         return Days(self.first - timedelta(days=self.count), self.first - timedelta(days=1))
 
     @property
@@ -34,7 +34,7 @@ class Days:
         return self.before if other == "previous" else self.year_before
 
     def around(self, day: date) -> tuple[Days, Days] | None:
-        """Cut in two, as many days on either side as there are on the shorter; `day` begins the second."""
+        """Return equally many days before `day` and from `day` on, as many as fit; None when none fit on one side."""
         length = min((day - self.first).days, (self.last - day).days + 1)
         if length < 1:
             return None
@@ -50,7 +50,7 @@ def _year_before(day: date) -> date:
 
 
 def label_of(day: date, period: Period) -> str:
-    """Name the day, week, month or quarter a day is in, as the figures do."""
+    """Return the label figures have for the period a day is in: 2026-11-18, 2026-W47, 2026-11 or 2026-Q4."""
     if period == "week":
         year, week, _ = day.isocalendar()
         return f"{year}-W{week:02}"
@@ -60,5 +60,5 @@ def label_of(day: date, period: Period) -> str:
 
 
 def label_year_before(label: str) -> str:
-    """Name the same day, week, month or quarter of the year before."""
+    """Return the label of the same day, week, month or quarter of the year before."""
     return f"{int(label[:4]) - 1:04}{label[4:]}"

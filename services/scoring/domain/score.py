@@ -1,4 +1,4 @@
-"""Net Promoter Score of counted answers, and how far it can be trusted.
+"""Net Promoter Score of counted answers, and its confidence interval.
 
 Adjusted Wald: B. Rocks, "Interval Estimation for the Net Promoter Score", The American Statistician 70 (2016): add
 3/4 promoter, 3/2 passives and 3/4 detractor, then take the plain Wald interval of a difference of proportions.
@@ -16,7 +16,7 @@ from typing import Self
 from shared.contract.vocabulary import AnswerMode
 
 CONFIDENCE = 0.95
-FEW = 30  # under so many answers the answers themselves say more than their score
+FEW = 30  # with fewer answers pages show the answers before their score
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class ScoreInterval:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Counted answers: `by_score` 0 to 10, of them typed by `operators` or `imported`; `suspects` are not in it.
+    """Counts of answers: `by_score` 0 to 10, of these typed by `operators` or `imported`; `suspects` are not in it.
 
-    Of the operators' answers the promoters and detractors are kept too, so that a score can be told without them.
+    Operators' promoters and detractors are counted too, so that a score without operators can be computed.
     """
 
     by_score: tuple[int, ...] = (0,) * 11
@@ -84,7 +84,7 @@ class Tally:
 
     @property
     def themselves(self) -> int:
-        """How many respondents typed themselves."""
+        """Answers that respondents typed themselves."""
         return self.n - self.operators - self.imported
 
     @property
@@ -107,7 +107,7 @@ class Tally:
 
 
 class Definition(StrEnum):
-    """Which answers count: all of them, or of each customer the latest in the period."""
+    """Which answers count: all, or only the latest of each customer in the period."""
 
     EVERY_ANSWER = "every_answer"
     LATEST_PER_CUSTOMER = "latest_per_customer"
@@ -115,7 +115,7 @@ class Definition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One series over one period, `values` one per dimension; `invited` and `answered` are of those asked in it."""
+    """Counts of one series in one period: `values` one per dimension; `invited` and `answered` by the day of asking."""
 
     values: tuple[str, ...] = ("",)
     period: str | None = None
@@ -125,7 +125,7 @@ class Figure:
 
     @property
     def value(self) -> str:
-        return " × ".join(self.values)  # noqa: RUF001 - the sign of a crossing
+        return " × ".join(self.values)  # noqa: RUF001 - a multiplication sign
 
     @property
     def nps(self) -> float | None:
@@ -145,7 +145,10 @@ class Figure:
 
 
 def nps(tally: Tally) -> float | None:
-    """Share of promoters less share of detractors in points; None without answers."""
+    """Percentage of promoters minus percentage of detractors, -100 to 100; None without answers.
+
+    F. Reichheld, "The One Number You Need to Grow", Harvard Business Review, December 2003.
+    """
     return 100 * (tally.promoters - tally.detractors) / tally.n if tally.n else None
 
 
@@ -177,7 +180,7 @@ class Estimate:
 
 
 def deviations(confidence: float) -> float:
-    """Standard deviations on either side that hold this share of a normal distribution."""
+    """Return z: this share of a normal distribution lies within z standard deviations of its mean."""
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
@@ -190,16 +193,16 @@ def adjusted_wald(tally: Tally, *, confidence: float = CONFIDENCE) -> ScoreInter
 
 
 def _interval(estimate: Estimate, tally: Tally, *, confidence: float) -> ScoreInterval:
-    """Put the interval on the scale; a unanimous handful of answers stretches it to their own score."""
+    """Cut the interval at ±100; widen it to include the score itself, which few unanimous answers would leave out."""
     half = deviations(confidence) * estimate.error
-    own = 100 * (tally.promoters - tally.detractors) / tally.n
-    return ScoreInterval(max(min(estimate.score - half, own), -100.0), min(max(estimate.score + half, own), 100.0))
+    score = 100 * (tally.promoters - tally.detractors) / tally.n
+    return ScoreInterval(max(min(estimate.score - half, score), -100.0), min(max(estimate.score + half, score), 100.0))
 
 
 def bounds(tally: Tally, *, silent: int) -> ScoreInterval | None:
-    """Where the score would be had all the silent been detractors, or all promoters."""
-    everybody = tally.n + silent
-    if not everybody:
+    """The score if all `silent` were detractors, and if all were promoters; None without answers and silent."""
+    asked = tally.n + silent
+    if not asked:
         return None
     lead = tally.promoters - tally.detractors
-    return ScoreInterval(100 * (lead - silent) / everybody, 100 * (lead + silent) / everybody)
+    return ScoreInterval(100 * (lead - silent) / asked, 100 * (lead + silent) / asked)

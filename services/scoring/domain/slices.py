@@ -1,4 +1,4 @@
-"""Which answers a figure is about."""
+"""Slices: which answers a figure counts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ALL = ("all", "")
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """None is no limit, days are inclusive; `segment` is one value of one dimension."""
+    """None is no limit, days are inclusive; `segment` is a dimension and its value."""
 
     program: str | None = None
     first: date | None = None
@@ -24,7 +24,10 @@ class Slice:
     definition: Definition = Definition.EVERY_ANSWER
 
     def kept_as(self, dimensions: Sequence[str]) -> tuple[str, str | None] | None:
-        """Name the dimension, and its one value if only one is wanted, that is kept per day; None for a crossing."""
+        """Return the (dimension, value) whose buckets hold this split of the slice, None any value.
+
+        None when no buckets do: two dimensions crossed, or a dimension within a segment.
+        """
         if len(dimensions) > 1:
             return None
         dimension = dimensions[0] if dimensions else "all"
@@ -37,10 +40,11 @@ class Slice:
         return self.program, self.first, self.last
 
     def during(self, days: Days) -> Slice:
-        """Take the same answers of other days."""
+        """Return the same slice of other days."""
         return replace(self, first=days.first, last=days.last)
 
 
 def split_segment(segment: str | None) -> tuple[str, str] | None:
+    """Split `store:Arbat`."""
     dimension, _, value = (segment or "").partition(":")
     return (dimension, value) if segment else None

@@ -1,4 +1,4 @@
-"""What alerts are made of, and which were told already."""
+"""Weekly sums that drops are found in, and the drops that were already reported."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FORGET = "DELETE FROM alert_days WHERE day < $1"
 
 
 async def begin_day(session: AsyncSession, day: date) -> bool:
-    """Say whether this day is ours to look at: each is looked at once, by one process."""
+    """Claim a day for one check; false when it was checked before or another process claimed it."""
     if not await db.fetch(session, _BEGIN, day):
         return False
     await db.fetch(session, _FORGET, day)
@@ -32,22 +32,22 @@ FROM buckets WHERE day BETWEEN $1 AND $3 GROUP BY 1, 2, 3, 4"""  # noqa: S608 - 
 
 
 async def weekly_changes(session: AsyncSession, week: ComparedWeeks) -> list[WeeklyChange]:
-    """Every series that had answers in either week."""
+    """Read every series that had answers in either week."""
     sums: defaultdict[tuple[str, str, str], dict[bool, Tally]] = defaultdict(dict)
     for row in await db.fetch(session, _WEEKS, week.first, week.middle, week.last):
         sums[row["program"], row["dimension"], row["value"]][row["recent"]] = tally_of_row(row)
     return [WeeklyChange(*key, both.get(False, Tally()), both.get(True, Tally())) for key, both in sums.items()]
 
 
-_TELL = """INSERT INTO alerts (program, dimension, value, period)
+_MARK_TOLD = """INSERT INTO alerts (program, dimension, value, period)
 SELECT *, $4::date FROM unnest($1::text[], $2::text[], $3::text[]) ON CONFLICT DO NOTHING
 RETURNING program, dimension, value"""
 
 
 async def mark_told(session: AsyncSession, drops: Sequence[ScoreDrop], *, period: date) -> list[ScoreDrop]:
-    """Mark drops as told in this period and return those that were not yet."""
+    """Mark drops as reported in this period; returns those that were not reported before."""
     keys = {(each.change.program, each.change.dimension, each.change.value): each for each in drops}
     if not keys:
         return []
     columns = [list(column) for column in zip(*sorted(keys), strict=True)]
-    return [keys[tuple(row)] for row in await db.fetch(session, _TELL, *columns, period)]
+    return [keys[tuple(row)] for row in await db.fetch(session, _MARK_TOLD, *columns, period)]

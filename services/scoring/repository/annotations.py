@@ -1,4 +1,4 @@
-"""Annotations: events of our own at a date, shown in the charts."""
+"""Annotations: texts at a date, such as a new delivery service, shown in the trend."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.database import db
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """Something that happened on a day; to one program, or without one to all."""
+    """`program` None means all programs."""
 
     id: UUID
     program: str | None
@@ -38,5 +38,5 @@ AND ($3::date IS NULL OR day <= $3) ORDER BY day, id"""
 async def read_annotations(
     session: AsyncSession, program: str | None, first: date | None = None, last: date | None = None
 ) -> list[Annotation]:
-    """Read what happened to a program between two days, what happened to all included."""
+    """Read the annotations of a program and of all programs, by day; days are inclusive, None is no limit."""
     return [Annotation(**row) for row in await db.fetch(session, _ANNOTATIONS, program, first, last)]

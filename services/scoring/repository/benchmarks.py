@@ -1,4 +1,4 @@
-"""What a score is held against: a program's target, marked days, other companies' scores."""
+"""Benchmarks: published scores of other companies or industries."""
 
 from __future__ import annotations
 

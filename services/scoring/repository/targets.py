@@ -1,4 +1,4 @@
-"""The target of a program's score."""
+"""Targets: the score a program aims at."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _PUT_TARGET = (
 
 
 async def read(session: AsyncSession, program: str) -> float | None:
-    """Read the score a program aims at: set by hand, else as its document says."""
+    """Read the target set on the dashboard, else that of the program's document, else None."""
     [found] = await db.fetch(session, _TARGETS, program)
-    wanted = found["written"] if found["set"] is None else found["set"]
-    return float(wanted) if isinstance(wanted, int | float) and -100 <= wanted <= 100 else None
+    target = found["written"] if found["set"] is None else found["set"]
+    return float(target) if isinstance(target, int | float) and -100 <= target <= 100 else None
 
 
 async def put(session: AsyncSession, program: str, nps: int | None) -> None:
-    """Set a target by hand; None goes back to what the document says."""
+    """Set a target; None returns to that of the program's document."""
     if nps is None:
         await db.fetch(session, "DELETE FROM targets WHERE program = $1", program)
     else:

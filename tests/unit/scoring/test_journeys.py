@@ -33,7 +33,7 @@ def again(days: float, **changes: Any) -> Purchase:
 
 
 def test_answer_is_owed_to_its_step_at_the_respondents_hour() -> None:
-    journey = Journey(EVENT, "Europe/Moscow", [EMAIL], opened=1, said=JourneyAnswer(9, 1, "email"))
+    journey = Journey(EVENT, "Europe/Moscow", [EMAIL], opened=1, answer=JourneyAnswer(9, 1, "email"))
     assert journey_parts(journey) == {
         JourneyPart("asked"): 1,
         JourneyPart("people", "promoter"): 1,
@@ -48,7 +48,7 @@ def test_answer_is_owed_to_its_step_at_the_respondents_hour() -> None:
 
 
 def test_answer_without_a_known_contact_is_counted_all_the_same() -> None:
-    added = journey_parts(Journey(EVENT, "UTC", said=JourneyAnswer(3, 4, "call")))
+    added = journey_parts(Journey(EVENT, "UTC", answer=JourneyAnswer(3, 4, "call")))
     assert added[JourneyPart("answered", "4 call ?")] == 1
     assert added[JourneyPart("reached")] == 1
 
@@ -64,7 +64,7 @@ def test_silent_are_a_group_and_end_one_day() -> None:
 
 def test_only_what_was_bought_within_ninety_days_is_a_return() -> None:
     bought = [again(-1), again(0, event_id="e1"), again(10), again(90), again(90.01), again(20, amount=None)]
-    added = journey_parts(Journey(EVENT, "UTC", said=JourneyAnswer(2, 1, "email"), purchases=bought))
+    added = journey_parts(Journey(EVENT, "UTC", answer=JourneyAnswer(2, 1, "email"), purchases=bought))
     assert added[JourneyPart("returned", "detractor")] == 1
     assert added[JourneyPart("revenue", "detractor RUB")] == 200
     assert JourneyPart("returned", "silent") not in added

@@ -1,4 +1,7 @@
-"""Counters per program, dimension, value and day: answers on the day they were given, invitations on theirs."""
+"""Buckets: counters per program, dimension, value and day.
+
+Table `buckets` counts answers on the day they were given, table `invited` invitations on the day they were made.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from shared.database import db
 NO_COUNTS: Counter[BucketKey] = Counter()
 _KEY = "program, dimension, value, day"
 _KEY_TYPES = "$1::text[], $2::text[], $3::text[], $4::date[]"
-# Python sorts by code point, so PostgreSQL must too: all writers lock rows in one order
+# Python sorts by code point, so PostgreSQL must too: all writers lock rows in the same order, or they deadlock
 _KEY_ORDER = 'program COLLATE "C", dimension COLLATE "C", value COLLATE "C", day'
 
 _ADD = f"""added_up AS (INSERT INTO buckets AS b ({_KEY}, {", ".join(COUNTERS)})
@@ -27,7 +30,7 @@ revision = b.revision + 1 RETURNING 1)"""  # noqa: S608 - column names only
 
 _INVITED = len(COUNTERS) + 4
 _INVITED_TYPES = ("text[]", "text[]", "text[]", "date[]", "int[]", "int[]")
-# it reads what the other did, because all writers lock buckets before invited
+# reading from added_up makes PostgreSQL run it first: all writers must lock buckets before invited
 _ADD_INVITED = f"""invited_more AS (INSERT INTO invited AS b ({_KEY}, invited, answered)
 SELECT k.* FROM unnest({", ".join(f"${_INVITED + n}::{kind}" for n, kind in enumerate(_INVITED_TYPES, 1))}) AS k,
 (SELECT count(*) FROM added_up) AS first
@@ -41,7 +44,7 @@ def add_statement(
     invited: Counter[BucketKey] = NO_COUNTS,
     answered: Counter[BucketKey] = NO_COUNTS,
 ) -> db.Write | None:
-    """Say how to add to every bucket; negative counters take away."""
+    """Build the statement that adds to buckets, negative counts subtract; None when there is nothing to add."""
     if not (tallies or invited or answered):
         return None
     keys, asked = sorted(tallies), sorted({*invited, *answered})
@@ -83,7 +86,7 @@ _AGAIN_BUCKETS, _AGAIN_INVITED = (
 
 @dataclass(frozen=True, slots=True)
 class ChangedBucket:
-    """A series on one day as it is now; `sequence` grows with every change of its answers or its invitations."""
+    """A bucket as it is now; `sequence` grows with every change of its answers or its invitations."""
 
     key: BucketKey
     tally: Tally
@@ -92,13 +95,14 @@ class ChangedBucket:
 
 
 async def claim_changed(session: AsyncSession, *, limit: int) -> list[ChangedBucket]:
-    """Mark changed series published and return them; nothing while another process does."""
+    """Mark changed buckets as published and return them; returns none while another process is doing so."""
     if not (await db.fetch(session, "SELECT pg_try_advisory_xact_lock($1) AS ours", _PUBLISHING))[0]["ours"]:
         return []
     keys = [BucketKey(*row) for row in await db.fetch(session, _CHANGED, limit)]
     if not keys:
         return []
-    # both halves of a series, and nothing read after: what is told must be what was marked, under a number of its own
+    # from both tables, as an event tells of both; what is published must be exactly the revision that was marked, so
+    # nothing is read after the UPDATE
     answers, asked = [
         {BucketKey(*row[:4]): row for row in await db.fetch(session, claim, *_columns(keys, 4))}
         for claim in (_CLAIM_BUCKETS, _CLAIM_INVITED)
@@ -107,7 +111,7 @@ async def claim_changed(session: AsyncSession, *, limit: int) -> list[ChangedBuc
 
 
 async def mark_changed(session: AsyncSession, keys: Sequence[BucketKey]) -> None:
-    """Have these series published once more although nothing changed."""
+    """Have these buckets published once more although nothing changed."""
     if keys:
         for again in (_AGAIN_BUCKETS, _AGAIN_INVITED):
             await db.fetch(session, again, *_columns(keys, 4))

@@ -1,4 +1,4 @@
-"""The newest answers of a slice as they were given."""
+"""The newest answers of a slice, with comment and reasons."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_SCANNED = 10_000
 _GROUPS = {"promoter": (9, 10), "passive": (7, 8), "detractor": (0, 6)}
 _COLUMNS = """a.score, a.reasons, a.comment, a.mode, a.channel, a.suspect, a.callback_wanted, a.answered_at, i.segments,
 i.program_zone, (SELECT document->'reasons' FROM contents WHERE digest = i.content) AS texts"""
-# either in the order of an index, looking up one invitation after another, or all answers of a few invitations
+# by time for many invitations: an index gives the newest answers; by invitation when all of them can be read
 _BY_TIME = """SELECT {columns} FROM (SELECT * FROM answers a WHERE {answers} ORDER BY a.answered_at DESC LIMIT {most}) a
 JOIN LATERAL (SELECT * FROM invitations i WHERE i.id = a.invitation_id AND {invitations} OFFSET 0) i ON true
 ORDER BY a.answered_at DESC LIMIT {limit}"""
@@ -26,7 +26,7 @@ WHERE {invitations} AND {answers} ORDER BY a.answered_at DESC LIMIT {limit}"""
 
 @dataclass(frozen=True, slots=True)
 class CommentFilter:
-    """Answers of one group, naming one reason; None is any."""
+    """Only answers of one group or with one reason; None is no limit."""
 
     group: str | None = None
     reason: str | None = None
@@ -34,24 +34,26 @@ class CommentFilter:
 
 @dataclass(frozen=True, slots=True)
 class Comments:
-    """Newest first; when not `complete`, only the newest LOOKED_THROUGH of the period were looked through."""
+    """Newest first; when not `complete`, only the newest MOST_SCANNED answers of the period were searched."""
 
     rows: list[asyncpg.Record]
     complete: bool
 
 
-async def latest(session: AsyncSession, which: Slice, only: CommentFilter, *, with_empty: bool, limit: int) -> Comments:
-    """Read the newest answers of a slice: those with a comment or `with_empty`."""
-    segment = which.segment if which.segment and which.segment[0] not in ANSWER_DIMENSIONS else None
-    ever = await figures.whole(session, Slice(which.program, segment=segment))
-    few = max(ever.invited, ever.tally.n) <= MOST_SCANNED
-    arguments = Arguments(which.days)
+async def latest(
+    session: AsyncSession, selected: Slice, only: CommentFilter, *, with_empty: bool, limit: int
+) -> Comments:
+    """Read the newest answers of a slice, those without a comment only `with_empty`."""
+    segment = selected.segment if selected.segment and selected.segment[0] not in ANSWER_DIMENSIONS else None
+    total = await figures.whole(session, Slice(selected.program, segment=segment))
+    few = max(total.invited, total.tally.n) <= MOST_SCANNED
+    arguments = Arguments(selected.days)
     rows = await db.fetch(
         session,
         (_BY_INVITATION if few else _BY_TIME).format(
             columns=_COLUMNS,
-            answers=_answers(which, only, arguments, with_empty=with_empty),
-            invitations="i.program = $1 AND i.counted" + in_segment(replace(which, segment=segment), arguments),
+            answers=_answers(selected, only, arguments, with_empty=with_empty),
+            invitations="i.program = $1 AND i.counted" + in_segment(replace(selected, segment=segment), arguments),
             most=MOST_SCANNED,
             limit=arguments.add(limit),
         ),
@@ -60,14 +62,14 @@ async def latest(session: AsyncSession, which: Slice, only: CommentFilter, *, wi
     return Comments(rows, complete=few or len(rows) == limit)
 
 
-def _answers(which: Slice, only: CommentFilter, arguments: Arguments, *, with_empty: bool) -> str:
+def _answers(selected: Slice, only: CommentFilter, arguments: Arguments, *, with_empty: bool) -> str:
     conditions = ["a.first_day BETWEEN $2 AND $3"]
     if not with_empty:
-        conditions.append("a.comment IS NOT NULL")  # an index holds those
+        conditions.append("a.comment IS NOT NULL")  # a partial index has this condition
     if only.group:
         low, high = _GROUPS[only.group]
         conditions.append(f"a.score BETWEEN {low} AND {high}")
     if only.reason:
         conditions.append(f"a.reasons ? {arguments.add(only.reason)}")
-    told = which.segment is not None and which.segment[0] in ANSWER_DIMENSIONS
-    return " AND ".join(conditions) + (in_segment(which, arguments) if told else "")
+    by_answer = selected.segment is not None and selected.segment[0] in ANSWER_DIMENSIONS
+    return " AND ".join(conditions) + (in_segment(selected, arguments) if by_answer else "")

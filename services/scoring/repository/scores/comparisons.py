@@ -1,4 +1,4 @@
-"""Scores held against each other: this period and another, before and after an annotated day."""
+"""Comparisons of scores: of two periods, and before and after an annotated day."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from services.scoring.repository.scores import figures
 COMPARED_DIMENSIONS = (WHOLE[0], "store", "region", "channel", REASON)
 
 
-async def changes(session: AsyncSession, which: Slice, *, now: Days, then: Days) -> ScoreChanges:
-    """Say which stores, regions, channels and reasons changed from one period to the other."""
+async def changes(session: AsyncSession, selected: Slice, *, now: Days, then: Days) -> ScoreChanges:
+    """Find the stores, regions, channels and reasons that changed significantly between two periods."""
     before, after = [
-        await figures.tallies(session, which.during(days), [WHOLE[0], *COMPARED_DIMENSIONS]) for days in (then, now)
+        await figures.tallies(session, selected.during(days), [WHOLE[0], *COMPARED_DIMENSIONS]) for days in (then, now)
     ]
     return significant_changes(before, after)
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotationEffect:
-    """What an annotation changed: as many days before as after, as far as the period reaches."""
+    """Scores of as many days before an annotation as after it, within the period."""
 
     annotation: Annotation
     before: Figure
@@ -37,14 +37,14 @@ class AnnotationEffect:
 
 
 async def effects(
-    session: AsyncSession, which: Slice, annotations: Sequence[Annotation], *, days: Days
+    session: AsyncSession, selected: Slice, annotations: Sequence[Annotation], *, days: Days
 ) -> list[AnnotationEffect]:
-    """Hold the score after each annotated day against the one before it."""
+    """Compare the score from each annotated day on with the score before it."""
     found = []
     for annotation in annotations:
         halves = days.around(annotation.day)
         before, after = (
-            [await figures.whole(session, which.during(half)) for half in halves] if halves else [Figure()] * 2
+            [await figures.whole(session, selected.during(half)) for half in halves] if halves else [Figure()] * 2
         )
         found.append(AnnotationEffect(annotation, before, after, difference(before.tally, after.tally)))
     return found

@@ -1,4 +1,4 @@
-"""Counts of the answers themselves, for what buckets do not hold: crossings, the latest answer of each customer.
+"""Counts answers one by one, for what buckets do not hold: two dimensions crossed, the latest answer per customer.
 
 Cost grows with the answers in the period: seconds for a million (docs/performance.md).
 """
@@ -18,24 +18,24 @@ from services.scoring.domain.slices import Slice
 from shared.contract.vocabulary import AnswerMode
 from shared.database import db
 
-_OF_THE_ANSWER = {
+_ANSWER_EXPRESSIONS = {
     "all": "''",
     "mode": "a.mode",
     "step": "a.step::text",
     "answering_device": "a.device",
     "reason": "r.id",
 }
-ANSWER_DIMENSIONS = frozenset(_OF_THE_ANSWER)
+ANSWER_DIMENSIONS = frozenset(_ANSWER_EXPRESSIONS)
 _DAYS = (
     "($1::text IS NULL OR i.program = $1) AND ($2::date IS NULL OR {day} >= $2) AND ($3::date IS NULL OR {day} <= $3)"
 )
-# of each customer and period the latest answer that counts, by the day it counts on
+# the latest answer of each customer and period, by the day it counts on; suspect answers only where there is no other
 _LATEST = "DISTINCT ON (label, i.program, i.respondent_id)"
 _LATEST_ORDER = "ORDER BY label, i.program, i.respondent_id, a.suspect, a.first_day DESC, a.answer_id DESC"
 
 
 class Arguments(list[Any]):
-    """Arguments of a statement; adding one returns the name it has there."""
+    """Arguments of a statement; `add` returns the placeholder of the added one, `$4`."""
 
     def add(self, value: object) -> str:
         self.append(value)
@@ -43,24 +43,24 @@ class Arguments(list[Any]):
 
 
 def _expression(dimension: str, arguments: Arguments) -> str:
-    return _OF_THE_ANSWER.get(dimension) or f"i.dimensions->>{arguments.add(dimension)}::text"
+    return _ANSWER_EXPRESSIONS.get(dimension) or f"i.dimensions->>{arguments.add(dimension)}::text"
 
 
 async def tallies(
-    session: AsyncSession, which: Slice, *, dimensions: Sequence[str], period: Period | None
+    session: AsyncSession, selected: Slice, *, dimensions: Sequence[str], period: Period | None
 ) -> dict[tuple[str, ...], Tally]:
-    """Count answers by the values of dimensions, of none for the whole, and the label of the period."""
+    """Count answers by (value of each dimension …, label of the period); without dimensions everything by label."""
     of = dimensions or ["all"]
-    arguments = Arguments(which.days)
+    arguments = Arguments(selected.days)
     values = [f"{_expression(each, arguments)} AS v{number}" for number, each in enumerate(of)]
-    condition = _DAYS.format(day="a.first_day") + in_segment(which, arguments)
-    latest = which.definition is Definition.LATEST_PER_CUSTOMER
+    condition = _DAYS.format(day="a.first_day") + in_segment(selected, arguments)
+    latest = selected.definition is Definition.LATEST_PER_CUSTOMER
     of_reasons = "reason" in of
     inner = f"""SELECT {_LATEST if latest else ""}
 i.dimensions, a.score, a.mode, a.step, a.device, a.suspect, a.reasons,
 {_label("a.first_day", period, arguments)} AS label FROM answers a JOIN invitations i ON i.id = a.invitation_id
 WHERE i.counted AND {condition} {_LATEST_ORDER if latest else ""}"""  # noqa: S608 - our own expressions
-    # the outer query names the inner one both a and i, so that one expression serves both
+    # the outer query calls the inner one both a and i, so that the same expressions work in both
     rows = await db.fetch(
         session,
         f"""WITH chosen AS ({inner}) SELECT {", ".join(values)}, a.label, score, mode, suspect, count(*) AS n
@@ -82,15 +82,15 @@ def _label(day: str, period: Period | None, arguments: Arguments) -> str:
 
 
 async def invited(
-    session: AsyncSession, which: Slice, *, dimensions: Sequence[str], period: Period | None
+    session: AsyncSession, selected: Slice, *, dimensions: Sequence[str], period: Period | None
 ) -> dict[tuple[str, ...], tuple[int, int]]:
-    """Count who was asked, unless the answer itself is what is asked about."""
-    about = [*dimensions, *([which.segment[0]] if which.segment else [])]
-    if any(each in _OF_THE_ANSWER for each in about):
+    """Count (invited, answered) by the same keys as `tallies`; empty for dimensions that only answers have."""
+    used = [*dimensions, *([selected.segment[0]] if selected.segment else [])]
+    if any(each in _ANSWER_EXPRESSIONS for each in used):
         return {}
-    arguments = Arguments(which.days)
+    arguments = Arguments(selected.days)
     values = [f"{_expression(each, arguments)} AS v{number}" for number, each in enumerate(dimensions)]
-    condition = _DAYS.format(day="i.invited_day") + in_segment(which, arguments)
+    condition = _DAYS.format(day="i.invited_day") + in_segment(selected, arguments)
     rows = await db.fetch(
         session,
         f"""SELECT {", ".join(values)}, {_label("i.invited_day", period, arguments)} AS label,
@@ -104,15 +104,15 @@ GROUP BY {", ".join(f"v{number}" for number in range(len(values)))}, label""",  
     return {(*row[:width], row["label"]): (row["invited"], row["answered"]) for row in rows if None not in row[:width]}
 
 
-def in_segment(which: Slice, arguments: Arguments) -> str:
-    """Write the condition that an answer `a` of an invitation `i` is in the segment; nothing without one."""
-    if which.segment is None:
+def in_segment(selected: Slice, arguments: Arguments) -> str:
+    """Build the condition, ` AND …`, that answer `a` of invitation `i` is in the segment; empty without a segment."""
+    if selected.segment is None:
         return ""
-    dimension, value = which.segment
+    dimension, value = selected.segment
     if dimension == "reason":
         return f" AND a.reasons ? {arguments.add(value)}"
-    if dimension in _OF_THE_ANSWER:
-        return f" AND {_OF_THE_ANSWER[dimension]} = {arguments.add(value)}"
+    if dimension in _ANSWER_EXPRESSIONS:
+        return f" AND {_ANSWER_EXPRESSIONS[dimension]} = {arguments.add(value)}"
     return f" AND i.dimensions @> {arguments.add(json.dumps({dimension: value}))}::jsonb"
 
 
@@ -122,10 +122,10 @@ WHERE a.suspect AND i.counted AND {_DAYS.format(day="a.first_day")} AND ($4::tex
 """  # noqa: S608 - our own expressions
 
 
-async def suspects(session: AsyncSession, which: Slice) -> Tally:
-    """Count suspect answers as if they counted; few rows, by an index of their own."""
-    segment = which.segment or (None, None)
-    return Tally(tuple((await db.fetch(session, _SUSPECTS, *which.days, *segment))[0]))
+async def suspects(session: AsyncSession, selected: Slice) -> Tally:
+    """Count suspect answers by score; few rows, read by a partial index."""
+    segment = selected.segment or (None, None)
+    return Tally(tuple((await db.fetch(session, _SUSPECTS, *selected.days, *segment))[0]))
 
 
 LABELS: dict[Period, str] = {"day": "YYYY-MM-DD", "week": 'IYYY-"W"IW', "month": "YYYY-MM", "quarter": 'YYYY-"Q"Q'}

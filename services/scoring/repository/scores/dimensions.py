@@ -1,4 +1,4 @@
-"""The values each dimension has, up to the most it may have."""
+"""The values of each dimension that are counted by name, up to a limit."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) ON CONFLICT DO NOTHING"
 _NAMES = "SELECT DISTINCT dimension FROM dimension_values WHERE $1::text IS NULL OR program = $1 ORDER BY dimension"
 
 
-async def admit(session: AsyncSession, wanted: Iterable[DimensionValue]) -> set[DimensionValue]:
-    """Return which of these values are counted by name; new ones are admitted while there is room."""
-    values = sorted(set(wanted))
-    known = {DimensionValue(*row) for row in await db.fetch(session, _KNOWN, *_columns(values))} if values else set()
-    if known.issuperset(values):
+async def admit(session: AsyncSession, values: Iterable[DimensionValue]) -> set[DimensionValue]:
+    """Return which of these values are counted by name; new ones are admitted up to the limit of their dimension."""
+    unique = sorted(set(values))
+    known = {DimensionValue(*row) for row in await db.fetch(session, _KNOWN, *_columns(unique))} if unique else set()
+    if known.issuperset(unique):
         return known
-    dimensions = sorted({value[:2] for value in values})
+    dimensions = sorted({value[:2] for value in unique})
     rows = await db.fetch(session, _SIZES, [program for program, _ in dimensions], [name for _, name in dimensions])
-    new = admitted(values, known=known, sizes={(row["program"], row["dimension"]): row["n"] for row in rows})
+    new = admitted(unique, known=known, sizes={(row["program"], row["dimension"]): row["n"] for row in rows})
     if new:
         await db.fetch(session, _ADMIT, *_columns(sorted(new)))
     return known | new
@@ -37,5 +37,5 @@ def _columns(values: list[DimensionValue]) -> list[list[str]]:
 
 
 async def names(session: AsyncSession, program: str | None) -> list[str]:
-    """Read which segments a program's requests, or any, ever had."""
+    """Read the names of all segments that requests of a program, or of any, ever had."""
     return [row["dimension"] for row in await db.fetch(session, _NAMES, program)]

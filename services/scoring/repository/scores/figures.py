@@ -1,4 +1,4 @@
-"""What the score pages read: sums of buckets where buckets hold it, else a count of the answers themselves."""
+"""Figures of a slice: sums of buckets where these are kept, else counted answer by answer."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from services.scoring.repository.scores.counting import LABELS
 from shared.database import db
 
 FigureKey = tuple[str, ...]  # the values, and the label of the period
-MOST_COUNTED = 300_000  # answers, one by one; some seconds (docs/performance.md)
+MOST_COUNTED = 300_000  # answers counted one by one; takes some seconds (docs/performance.md)
 
 
 class TooManyToCount(Exception):
-    """What is asked for is not kept per day, and has too many answers to be counted now: ask for fewer days."""
+    """The figure is not kept per day and has more than MOST_COUNTED answers: the caller should ask for fewer days."""
 
     def __init__(self, answers: int) -> None:
         super().__init__(f"{answers} answers")
@@ -40,24 +40,27 @@ FROM invited WHERE {_DAYS} AND {_ONE} GROUP BY 1, 2"""  # noqa: S608 - our own c
 
 
 async def series(
-    session: AsyncSession, which: Slice, *, dimensions: Sequence[str] = (), period: Period | None = None
+    session: AsyncSession, selected: Slice, *, dimensions: Sequence[str] = (), period: Period | None = None
 ) -> list[Figure]:
-    """Sum up each value of a dimension, or each pair of two, and each period of it, in order."""
-    kept = which.kept_as(dimensions)
-    of = *which.days, *(kept or ()), LABELS[period] if period else ""
-    if kept and which.definition is Definition.EVERY_ANSWER:
+    """Read a figure per value of a dimension, or pair of values of two, and per period, in the order of these.
+
+    Raises TooManyToCount.
+    """
+    kept = selected.kept_as(dimensions)
+    of = *selected.days, *(kept or ()), LABELS[period] if period else ""
+    if kept and selected.definition is Definition.EVERY_ANSWER:
         tallies: dict[FigureKey, Tally] = {
             (row["value"], row["period"]): tally_of_row(row) for row in await db.fetch(session, _SUMS, *of)
         }
     else:
-        tallies = await _counted(session, which, dimensions, period)
+        tallies = await _counted(session, selected, dimensions, period)
     if kept:
         rows = await db.fetch(session, _INVITED, *of)
         asked: dict[FigureKey, tuple[int, int]] = {
             (row["value"], row["period"]): (row["invited"], row["answered"]) for row in rows
         }
     else:
-        asked = await counting.invited(session, which, dimensions=dimensions, period=period)
+        asked = await counting.invited(session, selected, dimensions=dimensions, period=period)
     return [
         Figure(key[:-1], key[-1] or None, tallies.get(key, Tally()), *asked.get(key, (0, 0)))
         for key in sorted({*tallies, *asked})
@@ -65,24 +68,24 @@ async def series(
 
 
 async def _counted(
-    session: AsyncSession, which: Slice, dimensions: Sequence[str], period: Period | None
+    session: AsyncSession, selected: Slice, dimensions: Sequence[str], period: Period | None
 ) -> dict[FigureKey, Tally]:
-    size = (await whole(session, replace(which, definition=Definition.EVERY_ANSWER))).tally.n
+    size = (await whole(session, replace(selected, definition=Definition.EVERY_ANSWER))).tally.n
     if size > MOST_COUNTED:
         raise TooManyToCount(size)
-    return await counting.tallies(session, which, dimensions=dimensions, period=period)
+    return await counting.tallies(session, selected, dimensions=dimensions, period=period)
 
 
-async def whole(session: AsyncSession, which: Slice) -> Figure:
-    """Sum up everything in the slice."""
-    return next(iter(await series(session, which)), Figure())
+async def whole(session: AsyncSession, selected: Slice) -> Figure:
+    """Read the figure of the whole slice."""
+    return next(iter(await series(session, selected)), Figure())
 
 
 _TALLIES = f"""SELECT dimension, value, {_TALLY} FROM buckets
 WHERE {_DAYS} AND dimension = ANY($4::text[]) GROUP BY 1, 2"""  # noqa: S608 - column names only
 
 
-async def tallies(session: AsyncSession, which: Slice, dimensions: Sequence[str]) -> dict[SeriesKey, Tally]:
-    """Sum up several dimensions at once; the slice's segment and definition are not looked at."""
-    rows = await db.fetch(session, _TALLIES, *which.days, list(dimensions))
+async def tallies(session: AsyncSession, selected: Slice, dimensions: Sequence[str]) -> dict[SeriesKey, Tally]:
+    """Sum up all values of several dimensions in one query; ignores the segment and definition of the slice."""
+    rows = await db.fetch(session, _TALLIES, *selected.days, list(dimensions))
     return {(row["dimension"], row["value"]): tally_of_row(row) for row in rows}

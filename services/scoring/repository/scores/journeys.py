@@ -1,8 +1,8 @@
-"""Counters of how far invitations came, by their day, and what each invitation has put into them.
+"""Counters of funnel and returns by the day of the invitation, and what each invitation has added to them.
 
-Whoever changes a fact of an invitation says so in `journeys_pending`, in the same transaction; one process at a time
-takes those rows, looks what the invitation adds now, and adds the difference. So the counters never scan invitations,
-and no fact has to arrive in order.
+A transaction that changes a fact of an invitation also adds its id to `journeys_pending`. One process at a time takes
+these ids, computes what each invitation contributes now, and adds the difference to its stored contribution. So no scan
+of invitations is needed, and facts may arrive in any order.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class JourneyCounter(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class JourneyCounts:
-    """What an invitation adds to the counters of its program and its segments on its day."""
+    """What one invitation contributes to the counters of its program and its segments on its day."""
 
     program: str
     dimensions: Mapping[str, str]
@@ -60,10 +60,10 @@ class JourneyCounts:
     @property
     def counters(self) -> dict[JourneyCounter, Decimal]:
         whole, *segments = invited_keys(self.program, self.dimensions, self.day)
-        less = segment_parts(self.parts)
+        of_segments = segment_parts(self.parts)
         return {
             JourneyCounter(*key, *part): amount
-            for key, of_key in [(whole, self.parts), *((key, less) for key in segments)]
+            for key, of_key in [(whole, self.parts), *((key, of_segments) for key in segments)]
             for part, amount in of_key.items()
         }
 
@@ -72,7 +72,7 @@ _PENDING = "INSERT INTO journeys_pending (invitation_id) SELECT unnest($1::uuid[
 
 
 async def mark_pending(session: AsyncSession, ids: Iterable[UUID]) -> None:
-    """Say that something became known of these invitations."""
+    """Have these invitations counted again, because a fact about them changed."""
     if unique := sorted(set(ids)):
         await db.fetch(session, _PENDING, unique)
 
@@ -83,7 +83,7 @@ RETURNING invitation_id"""
 
 
 async def take_pending(session: AsyncSession, *, limit: int) -> set[UUID]:
-    """Take invitations to be counted again; nothing while another process does."""
+    """Take invitations to be counted again; returns none while another process is counting."""
     if not (await db.fetch(session, "SELECT pg_try_advisory_xact_lock($1) AS ours", _COUNTING))[0]["ours"]:
         return set()
     return {row["invitation_id"] for row in await db.fetch(session, _TAKE, limit)}
@@ -102,7 +102,7 @@ FROM invitations i JOIN purchases p USING (respondent_id) WHERE i.id = ANY($1::u
 
 
 async def current(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, JourneyCounts]:
-    """Look what each invitation that counts adds, by what is known now."""
+    """Compute what each counted invitation contributes, by what is known now."""
     of = list(ids)
     reached: defaultdict[UUID, list[ReachedContact]] = defaultdict(list)
     for row in await db.fetch(session, _REACHED, of):
@@ -145,7 +145,7 @@ ON CONFLICT (program, dimension, value, day, stage, detail) DO UPDATE SET amount
 
 
 async def stored(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, JourneyCounts]:
-    """Read what invitations have added."""
+    """Read what invitations have contributed so far."""
     rows = await db.fetch(session, _STORED, list(ids))
     return {
         row["invitation_id"]: JourneyCounts(row["program"], row["dimensions"], row["day"], _read(row["parts"]))
@@ -154,7 +154,7 @@ async def stored(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Journ
 
 
 async def store(session: AsyncSession, now: Mapping[UUID, JourneyCounts], *, gone: Iterable[UUID]) -> None:
-    """Keep what invitations have added, and nothing of those that count no more."""
+    """Store the contributions of invitations, and delete those of `gone`, which do not count any more."""
     if now:
         of = sorted(now.items())
         columns = zip(*((id_, each.program, each.day, _written(each.parts)) for id_, each in of), strict=True)
@@ -180,28 +180,28 @@ WHERE ($1::text IS NULL OR program = $1) AND ($2::date IS NULL OR day >= $2) AND
 AND dimension = $4 AND value = $5 GROUP BY 1, 2"""
 
 
-async def sums(session: AsyncSession, which: Slice) -> JourneyParts:
-    """Add up the counters of the invitations of a slice; nothing where its segment is told by answers only."""
+async def sums(session: AsyncSession, selected: Slice) -> JourneyParts:
+    """Sum up the counters of a slice; empty for a segment that only answers have, such as `mode`."""
     return {
         JourneyPart(*row[:2]): row["amount"]
-        for row in await db.fetch(session, _SUMS, *which.days, *(which.segment or ALL))
+        for row in await db.fetch(session, _SUMS, *selected.days, *(selected.segment or ALL))
     }
 
 
-_BUY = """INSERT INTO purchases (source, event_id, respondent_id, at, amount, currency)
+_STORE_PURCHASES = """INSERT INTO purchases (source, event_id, respondent_id, at, amount, currency)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::numeric[], $6::text[])
 ON CONFLICT DO NOTHING"""
-_OF_BUYERS = """INSERT INTO journeys_pending (invitation_id)
+_MARK_BUYERS = """INSERT INTO journeys_pending (invitation_id)
 SELECT id FROM invitations WHERE respondent_id = ANY($1::text[])"""
 
 
 async def keep_purchases(session: AsyncSession, bought: Sequence[RespondentPurchased]) -> None:
-    """Keep who bought again, once per event, and have their invitations counted again."""
+    """Store purchases, each event once, and have the invitations of their buyers counted again."""
     rows = [
         (p.event.source, p.event.id, p.respondent_id, p.event.time, p.event.amount, p.event.currency) for p in bought
     ]
-    await db.fetch(session, _BUY, *(list(column) for column in zip(*rows, strict=True)))
-    await db.fetch(session, _OF_BUYERS, sorted({each.respondent_id for each in bought}))
+    await db.fetch(session, _STORE_PURCHASES, *(list(column) for column in zip(*rows, strict=True)))
+    await db.fetch(session, _MARK_BUYERS, sorted({each.respondent_id for each in bought}))
 
 
 _ALL = "SELECT id FROM invitations WHERE id > $1 ORDER BY id LIMIT $2"

@@ -1,4 +1,4 @@
-"""Figures as a recomputation from answers and invitations gives them, and as they are stored."""
+"""Buckets as stored, and as recomputed from answers and invitations, for `earshot verify`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def stored(session: AsyncSession) -> dict[BucketKey, Tally]:
 
 
 async def recomputed(session: AsyncSession) -> dict[BucketKey, Tally]:
-    """Count every answer again."""
+    """Compute all buckets from the answers."""
     sums: defaultdict[BucketKey, Tally] = defaultdict(Tally)
     for row in await db.fetch(session, _ANSWERS):
         answer = answers.of_row(row)
@@ -42,7 +42,7 @@ async def stored_invited(session: AsyncSession) -> dict[BucketKey, tuple[int, in
 
 
 async def recomputed_invited(session: AsyncSession) -> dict[BucketKey, tuple[int, int]]:
-    """Count every invitation again; who was withdrawn unanswered was not asked, a suspect answer is none."""
+    """Compute (invited, answered) from the invitations; withdrawn unanswered ones and suspect answers do not count."""
     sums: defaultdict[BucketKey, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for row in await db.fetch(session, _INVITATIONS):
         for key in invited_keys(row["program"], row["dimensions"], row["invited_day"]):

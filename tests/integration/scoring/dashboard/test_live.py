@@ -33,7 +33,7 @@ async def count_answer(scoring: Scoring, program: str) -> None:
 
 
 async def test_page_hears_of_its_own_program_and_of_no_other(scoring: Scoring, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "LOOK_S", 0.01)
+    monkeypatch.setattr(live, "POLL_S", 0.01)
     async with asyncio.timeout(10), stream(scoring) as said:
         assert await anext(said) == "event: figures\ndata: 0\n\n"
         assert await anext(said) == IS_LIVE
@@ -50,8 +50,8 @@ async def test_page_hears_of_its_own_program_and_of_no_other(scoring: Scoring, m
 
 
 async def test_page_hears_that_the_line_lives(scoring: Scoring, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "LOOK_S", 0.01)
-    monkeypatch.setattr(live, "SILENCE_S", 0.03)
+    monkeypatch.setattr(live, "POLL_S", 0.01)
+    monkeypatch.setattr(live, "STATE_S", 0.03)
     async with asyncio.timeout(10), stream(scoring) as said:
         assert [await anext(said) for _ in range(3)][1:] == [IS_LIVE] * 2
 
@@ -59,7 +59,7 @@ async def test_page_hears_that_the_line_lives(scoring: Scoring, monkeypatch: pyt
 async def test_page_hears_that_the_database_does_not_answer_and_that_it_does_again(
     scoring: Scoring, postgres: embedded.Embedded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "LOOK_S", 0.01)
+    monkeypatch.setattr(live, "POLL_S", 0.01)
     async with asyncio.timeout(20), stream(scoring) as said:
         assert [await anext(said) for _ in range(2)][1] == IS_LIVE
         async with database_closed(postgres.admin_url, scoring.database.url.database):
@@ -70,8 +70,8 @@ async def test_page_hears_that_the_database_does_not_answer_and_that_it_does_aga
 async def test_page_hears_that_a_query_hangs_and_leaves_the_pool_alone(
     scoring: Scoring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "LOOK_S", 0.01)
-    monkeypatch.setattr(live, "ANSWER_S", 0.1)
+    monkeypatch.setattr(live, "POLL_S", 0.01)
+    monkeypatch.setattr(live, "TIMEOUT_S", 0.1)
     pages = Live(scoring.database.sessions, asyncio.Event())
     async with asyncio.timeout(20), aclosing(pages.changes_of("a")) as one, aclosing(pages.changes_of("b")) as two:
         async with scoring.database.sessions.begin() as session:
@@ -86,7 +86,7 @@ async def test_page_hears_that_a_query_hangs_and_leaves_the_pool_alone(
 async def test_page_hears_that_a_loop_holds_changes_up(
     scoring: Scoring, monkeypatch: pytest.MonkeyPatch, loop: str, what: str
 ) -> None:
-    monkeypatch.setattr(live, "LOOK_S", 0.01)
+    monkeypatch.setattr(live, "POLL_S", 0.01)
     health = Health().part("scoring")
     heartbeat = health.heartbeat(loop)
     async with asyncio.timeout(10), stream(scoring, health=health) as said:
