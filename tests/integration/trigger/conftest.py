@@ -1,4 +1,4 @@
-"""A trigger with its built-in program, its HTTP door, and a clock that stands still."""
+"""Fixtures: trigger with its built-in program, an HTTP client, and a clock that stands still."""
 
 from __future__ import annotations
 

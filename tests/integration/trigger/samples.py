@@ -1,4 +1,4 @@
-"""Events a shop sends, and a look at what trigger made of them."""
+"""Sample events of a shop, and helpers that decide them and read the results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CUSTOMER: dict[str, Any] = {"id": "c1", "name": "Ann", "email": "ann@shop.exampl
 
 
 def body(kind: str, id_: str, *, at: datetime = NOW, source: str = "shop", **data: Any) -> dict[str, Any]:
-    """Put an event as it is sent; the customer is Ann unless said otherwise."""
+    """Return an event as a shop sends it; the default customer is Ann."""
     return {
         "specversion": "1.0",
         "id": id_,
@@ -52,7 +52,7 @@ def message(sent: dict[str, Any]) -> Message:
 async def decide(
     database: db.Database, sent: Sequence[dict[str, Any]], *, now: datetime = NOW
 ) -> list[StoredDecision | EventIdConflict]:
-    """Decide as a door does: a race that was lost is run again."""
+    """Decide events; a lost race is tried again."""
     async for attempt in tenacity.AsyncRetrying(retry=tenacity.retry_if_exception_type(Raced)):
         with attempt:
             async with database.sessions.begin() as session:

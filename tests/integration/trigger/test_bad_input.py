@@ -1,4 +1,4 @@
-"""One event, deal or line that cannot be handled is refused, parked or put off; the others go on."""
+"""An event, deal or line that cannot be handled is rejected, parked or tried again later; the others are decided."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ BEGIN IF NEW.event_id LIKE '%poison%' THEN RAISE EXCEPTION 'poison' USING ERRCOD
 
 @pytest.fixture
 async def poisoned(installed: Database) -> Database:
-    """A trigger that can handle every event but those with `poison` in their id."""
+    """A database that rejects events with `poison` in their id."""
     async with installed.sessions.begin() as session:
         await db.fetch(session, POISON)
         sql = "CREATE TRIGGER poison BEFORE INSERT ON decisions FOR EACH ROW EXECUTE FUNCTION poison()"
@@ -85,9 +85,7 @@ async def test_event_of_a_batch_that_cannot_be_handled_is_answered_alone(
     assert await decided(poisoned) == ["e1", "e2", "e3"]
 
 
-async def test_event_that_cannot_be_handled_takes_none_that_comes_beside_it(
-    poisoned: Database, intake: EventIntake
-) -> None:
+async def test_event_that_cannot_be_handled_fails_no_concurrent_one(poisoned: Database, intake: EventIntake) -> None:
     hooks = SourceWebhooks(intake, {"s": Source("s", SourceKind.GENERIC)})
     ids = ["e1", "poison", *(f"f{number}" for number in range(10))]
     sent = [json.dumps(purchase(id_, customer={"id": id_})).encode() for id_ in ids]
@@ -129,7 +127,7 @@ async def test_mapping_that_raises_parks_each_message_and_ends_no_consumer(
 
 
 class Deals(DealFetcher):
-    """Reads deals out of memory."""
+    """Takes deals from memory instead of fetching them."""
 
     found: Mapping[str, Any]
 
@@ -164,8 +162,8 @@ async def test_deal_that_cannot_be_read_is_put_off_and_the_others_are_decided(
     assert [tuple(row) for row in rows] == [("2", True)]
 
 
-async def test_lease_of_a_deal_begins_when_it_is_its_turn(poisoned: Database, intake: EventIntake) -> None:
-    """While one process reads a slow deal, another reads the next ones."""
+async def test_lease_of_a_deal_begins_when_it_is_fetched(poisoned: Database, intake: EventIntake) -> None:
+    """While one process fetches a slow deal, another fetches the next ones."""
     await noticed(poisoned, "1", "2")
     slow, going_on = asyncio.Event(), asyncio.Event()
 
@@ -203,7 +201,7 @@ def woo_order(number: int, _chance: random.Random) -> tuple[Any, dict[str, str]]
 
 
 @pytest.mark.parametrize(("name", "make"), [("bitrix24", deal), ("shopify", shop_order), ("woocommerce", woo_order)])
-async def test_whatever_a_vendor_sends_it_is_decided_or_parked_and_the_good_ones_decided(
+async def test_every_message_of_a_vendor_is_decided_or_parked_and_valid_ones_are_decided(
     poisoned: Database, event_log: EventLog, clock: ManualClock, name: str, make: Make
 ) -> None:
     chance, source, logs = random.Random(corpora.SEED), vendor(name), main.EventLogs(event_log, event_log, event_log)

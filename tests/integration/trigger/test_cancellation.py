@@ -1,4 +1,4 @@
-"""Whoever leaves at any moment: a decision that was answered is stored with what follows from it."""
+"""Cancellation at any await: a decision that was answered is stored together with its effects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.integration.trigger.samples import body, decide, purchase
 
 @pytest.fixture
 async def tried(installed: Database, urls: Mapping[str, str]) -> AsyncIterator[Database]:
-    """The service that is cancelled, with few connections; `installed` looks at it from outside."""
+    """The database of the service that is cancelled, with few connections; `installed` reads it separately."""
     database = Database(urls["trigger"], schema=installed.schema, pool_size=2)
     yield database
     await database.close()
@@ -28,7 +28,7 @@ async def tried(installed: Database, urls: Mapping[str, str]) -> AsyncIterator[D
 
 @pytest.fixture
 async def leaving(tried: Database, settings: TriggerSettings, clock: ManualClock) -> AsyncIterator[httpx.AsyncClient]:
-    """A shop that may hang up at any moment."""
+    """A request that is cancelled at a given await."""
     transport = httpx.ASGITransport(build_app(settings, tried, clock))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8001") as client:
         yield client
@@ -76,7 +76,7 @@ async def test_events_of_others_are_decided_when_one_of_them_leaves(
 
 
 async def test_batch_that_was_decided_is_stored(tried: Database, installed: Database) -> None:
-    """Through every statement of a decision: rows copied in, rows changed, suppressions lifted, an outbox."""
+    """Cancels in every statement of a batch: inserts, updates, lifted suppressions and the outbox."""
 
     async def work(turn: int) -> list[str]:
         names = [f"e{turn}.{number}" for number in range(3)]

@@ -1,4 +1,4 @@
-"""Every door at once: nobody waits in a circle, nobody is asked twice."""
+"""All inputs at the same time: no deadlock, and nobody is asked twice."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def sent_by_a_shop(chance: random.Random) -> list[dict[str, Any]]:
 
 
 def told_of(sent: Sequence[Event[Payload]]) -> list[Payload]:
-    """Put what dispatcher and scoring tell of these surveys."""
+    """Return the events of dispatcher and scoring about these surveys."""
     told: list[Payload] = []
     for request in (event.payload for event in sent):
         if isinstance(request, SurveyRequested):
@@ -78,7 +78,7 @@ def told_of(sent: Sequence[Event[Payload]]) -> list[Payload]:
     return told
 
 
-async def test_every_door_at_once(installed: Database, client: httpx.AsyncClient) -> None:
+async def test_all_inputs_at_once_ask_nobody_twice(installed: Database, client: httpx.AsyncClient) -> None:
     chance = random.Random(5)
     sent = sent_by_a_shop(chance)
     document = read_program(next(iter(PROGRAMS.glob("*.yaml"))).read_bytes())
@@ -116,7 +116,7 @@ async def test_every_door_at_once(installed: Database, client: httpx.AsyncClient
     assert max(Counter(request.respondent_id for request in requests).values()) == 1
 
 
-async def test_erasure_forgets_what_was_parked(installed: Database) -> None:
+async def test_erasure_deletes_parked_events(installed: Database) -> None:
     hers = message(purchase("e1", customer={**CUSTOMER, "id": "Olga"}))
     others = message(purchase("e2"))
     misshapen = message({**purchase("e3"), "data": {"customer": {**CUSTOMER, "id": " OLGA "}}})

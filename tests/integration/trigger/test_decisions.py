@@ -70,8 +70,8 @@ async def test_repeated_event_gets_its_first_decision(installed: Database) -> No
     assert len(await published(installed)) == 1
 
 
-async def test_event_is_told_by_what_it_says_and_not_by_fields_that_it_leaves_out(installed: Database) -> None:
-    """Or a field that the contract gets later would make a conflict of every event sent again."""
+async def test_event_is_recognized_by_its_values_and_not_by_absent_fields(installed: Database) -> None:
+    """Otherwise adding a field to the contract would turn every repeated event into a conflict."""
     (verdict,) = await decide(installed, [purchase("e1", order="1", customer={"id": "c1", "name": None})])
     assert isinstance(verdict, StoredDecision)
     customer, order = '{"id":"c1","consent":{},"attributes":{}}', '{"id":"1","items":[]}'
@@ -107,7 +107,7 @@ async def test_same_order_under_another_id_is_a_duplicate(installed: Database) -
     ]
 
 
-async def test_customer_rests_between_surveys(installed: Database) -> None:
+async def test_customer_is_quarantined_between_surveys(installed: Database) -> None:
     sent = [purchase("e1"), purchase("e2", customer={**CUSTOMER, "id": " C1 "})]
     assert await reasons(installed, sent) == ["asked", "quarantined"]
     assert await reasons(installed, [purchase("e3", at=later(days=89))], now=later(days=89)) == ["quarantined"]

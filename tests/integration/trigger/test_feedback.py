@@ -1,4 +1,4 @@
-"""What dispatcher and scoring tell: answers, ends of invitations, suppressions."""
+"""Events of dispatcher and scoring: answers, ends of invitations, suppressions."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ async def test_answered_survey_is_not_withdrawn(installed: db.Database) -> None:
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
-async def test_answer_is_the_last_word_whatever_the_order(installed: db.Database, order: Sequence[int]) -> None:
+async def test_answered_state_is_final_in_any_order_of_events(installed: db.Database, order: Sequence[int]) -> None:
     invitation = await asked(installed)
     events = told(
         closed(invitation, InvitationOutcome.EXPIRED),
@@ -136,7 +136,7 @@ async def test_last_category_is_that_of_the_newest_answer(installed: db.Database
     assert (row["last_category"], row["last_answered_at"]) == ("promoter", later(hours=1))
 
 
-async def test_suspect_answer_says_nothing_of_the_customer(installed: db.Database) -> None:
+async def test_suspect_answer_is_ignored(installed: db.Database) -> None:
     invitation = await asked(installed)
     await handle(installed, told(answer(invitation, 0).model_copy(update={"suspect": True})))
     assert await state(installed, invitation) == "open"
@@ -162,7 +162,7 @@ async def test_suppressed_customer_is_not_asked_until_released(installed: db.Dat
     assert await reasons(installed, [purchase("e2")]) == ["asked"]
 
 
-async def test_suppression_and_release_in_one_batch_leave_the_last_word(installed: db.Database) -> None:
+async def test_last_of_suppression_and_release_in_one_batch_counts(installed: db.Database) -> None:
     release = RespondentReleased(respondent_id="c1", reason=SuppressionReason.HARD_BOUNCE)
     await handle(installed, told(suppressed(), release, suppressed(until=later(days=1))))
     assert await reasons(installed, [purchase("e1")]) == ["suppressed"]
@@ -176,7 +176,7 @@ async def test_one_suppressed_channel_leaves_the_others(installed: db.Database) 
     assert await reasons(installed, sent) == ["suppressed", "asked"]
 
 
-async def test_what_was_said_of_an_address_ends_with_it(installed: db.Database) -> None:
+async def test_suppression_of_an_address_ends_with_it(installed: db.Database) -> None:
     bounced = suppressed(channel=ChannelKind.EMAIL)
     opted_out = bounced.model_copy(update={"reason": SuppressionReason.COMPLAINT, "program": "other"})
     await handle(installed, told(bounced, opted_out, suppressed(channel=ChannelKind.SMS)))
@@ -188,7 +188,7 @@ async def test_what_was_said_of_an_address_ends_with_it(installed: db.Database) 
     assert [tuple(row) for row in rows] == [("email", "complaint"), ("sms", "hard_bounce")]
 
 
-async def test_bounce_of_an_address_that_was_replaced_meanwhile_binds_nobody(installed: db.Database) -> None:
+async def test_bounce_of_an_address_that_was_replaced_meanwhile_suppresses_nobody(installed: db.Database) -> None:
     moved = {**CUSTOMER, "email": "ann@new.example"}
     assert await reasons(installed, [purchase("e1"), purchase("e2", customer=moved)]) == ["asked", "quarantined"]
     bounced = suppressed(channel=ChannelKind.EMAIL)
@@ -199,7 +199,7 @@ async def test_bounce_of_an_address_that_was_replaced_meanwhile_binds_nobody(ins
     assert await reasons(installed, [purchase("e4", customer=moved)]) == ["suppressed"]
 
 
-async def test_bounce_stays_where_the_old_address_is_not_known_any_more(installed: db.Database) -> None:
+async def test_bounce_stays_if_the_old_address_is_not_known_any_more(installed: db.Database) -> None:
     await handle(installed, told(suppressed(channel=ChannelKind.EMAIL)))
     assert await reasons(installed, [purchase("e1")]) == ["suppressed"]
 

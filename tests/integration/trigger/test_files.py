@@ -1,4 +1,4 @@
-"""Files of events: read in little memory, taken up where a run ended, refused lines named by number."""
+"""Files of events: ingest, backfill, resumption and rejected lines."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def intake(installed: Database, clock: ManualClock) -> EventIntake:
 
 
 def table(path: Path, rows: int, *, wrong: frozenset[int] = frozenset()) -> Path:
-    """Write a CSV of purchases, a customer each; the rows in `wrong` have a time nobody can read."""
+    """Write a CSV of purchases, one customer each; the rows in `wrong` have an invalid time."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file, delimiter=";")
         writer.writerow(["customer.id", "customer.email", "order.id", "order.amount", "time", "touchpoint.store"])
@@ -77,7 +77,7 @@ async def test_second_run_of_a_file_does_nothing_and_again_changes_nothing(
     assert (longer.reasons.total(), longer.known) == (4, 3)
 
 
-async def test_interrupted_run_is_taken_up_where_it_ended(
+async def test_interrupted_run_is_resumed_where_it_ended(
     intake: EventIntake, installed: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(taking_module, "BATCH", 10)
@@ -101,7 +101,7 @@ async def test_interrupted_run_is_taken_up_where_it_ended(
 
 
 class Killed(BaseException):
-    """As by kill -9: nothing catches it."""
+    """Stands for kill -9: no handler catches it."""
 
 
 @pytest.mark.parametrize("decided", [False, True], ids=["before it is decided", "after it is decided"])
@@ -129,7 +129,7 @@ async def test_process_killed_around_a_batch_loses_and_repeats_no_record(
     assert (await count(installed, "decisions"), len(await published(installed))) == (25, 25)
 
 
-async def test_backfill_of_recent_purchases_fills_the_history_and_asks_nobody(
+async def test_backfill_of_recent_purchases_adds_to_the_history_and_asks_nobody(
     intake: EventIntake, installed: Database, tmp_path: Path
 ) -> None:
     path = tmp_path / "year.jsonl"
@@ -161,7 +161,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-async def test_files_in_a_watched_folder_are_taken_and_put_aside(
+async def test_files_in_a_watched_folder_are_processed_and_moved(
     intake: EventIntake, installed: Database, tmp_path: Path
 ) -> None:
     (tmp_path / "done").mkdir()
@@ -180,7 +180,7 @@ async def test_files_in_a_watched_folder_are_taken_and_put_aside(
     assert await count(installed, "decisions") == 2
 
 
-async def test_what_is_no_file_in_a_watched_folder_is_passed_over(
+async def test_what_is_no_file_in_a_watched_folder_is_ignored(
     intake: EventIntake, installed: Database, tmp_path: Path
 ) -> None:
     (tmp_path / "done").mkdir()
@@ -193,9 +193,7 @@ async def test_what_is_no_file_in_a_watched_folder_is_passed_over(
     assert names(tmp_path / "done") == ["sales.jsonl"]
 
 
-async def test_second_file_of_a_name_takes_the_place_of_nothing(
-    intake: EventIntake, installed: Database, tmp_path: Path
-) -> None:
+async def test_second_file_of_a_name_replaces_nothing(intake: EventIntake, installed: Database, tmp_path: Path) -> None:
     (tmp_path / "done").mkdir()
     for day in range(3):
         lines = [json.dumps(purchase(f"e{day}")), f"refused on day {day}"]
@@ -221,7 +219,7 @@ events:
 
 
 @pytest.mark.usefixtures("installed")
-async def test_commands_say_what_became_of_a_file(
+async def test_commands_print_the_result_of_a_file(
     urls: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EARSHOT_TRIGGER_DATABASE_URL", urls["trigger"])

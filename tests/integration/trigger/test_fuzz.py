@@ -1,6 +1,6 @@
-"""Whatever comes through a door is decided, parked or refused: never a fault of ours, never a partition that stalls.
+"""Fuzzing: any input is decided, parked or rejected, with no server error and no blocked partition.
 
-`make fuzz` throws more: `EARSHOT_TEST_FUZZ` says how many inputs, forty-nine in fifty of them at the log.
+`make fuzz` uses more inputs: `EARSHOT_TEST_FUZZ` sets how many, of which 49 in 50 come by the log.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from shared.database.db import Database
 from shared.messaging.codec import InvalidEvent
 from shared.messaging.transport import EventLog, Message
 from tests.integration.trigger.samples import NOW, body, purchase
-from tests.unit.trigger.test_mapping import ORDERS, ROW
+from tests.unit.trigger.test_mappings import ORDERS, ROW
 
 INPUTS = int(os.environ.get("EARSHOT_TEST_FUZZ", "5000"))
 AT_ONCE = 100
@@ -79,7 +79,7 @@ CHANGE = {"op": "u", "before": None, "after": ROW}
 
 
 def places(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Name every place in a document."""
+    """Yield the path of every value in a document."""
     yield path
     if isinstance(document, dict):
         for name, inner in document.items():
@@ -87,7 +87,7 @@ def places(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...
 
 
 def mutated(document: dict[str, Any], chance: random.Random, pool: Sequence[Any]) -> Any:
-    """Put one of a pool somewhere into a document, or take something out."""
+    """Replace a random value of a document by one of a pool, or remove it."""
     copy = json.loads(json.dumps(document))
     path = chance.choice(list(places(copy)))
     if not path:
@@ -139,7 +139,7 @@ def crm(installed: Database, event_log: EventLog, clock: ManualClock) -> Any:
 
 
 def outcome(message: Message) -> Event[CrmPayload] | Literal["ignored"] | None:
-    """Say what must become of a message: it is decided, ignored, or parked."""
+    """Return the expected outcome of a message: decided, ignored, or parked."""
     try:
         return read_message(message, SOURCES, received=NOW) or "ignored"
     except InvalidEvent:
@@ -148,7 +148,7 @@ def outcome(message: Message) -> Event[CrmPayload] | Literal["ignored"] | None:
 
 @settings(fuzzed, max_examples=INPUTS * 49 // 50 // AT_ONCE)
 @given(seed=st.integers(0, 2**32), pool=st.lists(anything, min_size=4, max_size=10))
-async def test_log_door_decides_or_parks_whatever_comes(
+async def test_any_message_of_the_log_is_decided_or_parked(
     crm: Any, installed: Database, seed: int, pool: list[Any]
 ) -> None:
     batch = list(some_messages(random.Random(seed), [*pool, *STRANGE]))
@@ -176,7 +176,7 @@ def test_every_kind_of_event_is_among_what_is_fuzzed() -> None:
 
 @settings(fuzzed, max_examples=INPUTS // 50)
 @given(data=st.data())
-async def test_no_request_is_answered_with_a_fault_of_ours(client: httpx.AsyncClient, data: st.DataObject) -> None:
+async def test_no_request_causes_a_server_error(client: httpx.AsyncClient, data: st.DataObject) -> None:
     if not OPERATIONS:
         document = (await client.get("/openapi.json")).json()
         schema = schemathesis.openapi.from_dict(document)

@@ -1,4 +1,4 @@
-"""A thousand events of one customer through both doors at once: the cap says one survey, and there is one."""
+"""Concurrent events of one customer by HTTP and log: the cap allows one survey, and there is one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def crm_log(request: pytest.FixtureRequest, urls: Mapping[str, str]) -> As
     await log.close()
 
 
-async def test_thousand_events_of_one_customer_through_both_doors_ask_once(  # noqa: PLR0917 - fixtures
+async def test_thousand_concurrent_events_of_one_customer_ask_once(  # noqa: PLR0917 - fixtures
     settings: TriggerSettings,
     installed: Database,
     client: httpx.AsyncClient,

@@ -1,4 +1,4 @@
-"""The whole service: log in, log out, start, stop; its tables and its commands."""
+"""The whole service: consumers, start and stop, tables and commands."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ async def test_programs_are_applied_listed_and_shown_from_the_command_line(
     assert (await earshot("switch-off", "none")).startswith("2 ")
 
 
-async def test_start_waits_for_a_database_that_went_away_just_then(
+async def test_start_waits_for_a_database_that_is_gone(
     settings: TriggerSettings,
     urls: Mapping[str, str],
     postgres: embedded.Embedded,

@@ -1,4 +1,4 @@
-"""Webhooks as the vendors' documents show them, shortened, and a Bitrix24 to ask."""
+"""Sample webhooks from the vendors' documentation, shortened, and a fake Bitrix24."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def signed(body: bytes, secret: str) -> str:
 
 @dataclass
 class Bitrix24:
-    """Its REST methods over an incoming webhook; `failures` are answered first."""
+    """A fake of the REST methods; the first `failures` calls fail."""
 
     url: str = ""
     deal: dict[str, Any] = field(default_factory=lambda: dict(BITRIX_DEAL))

@@ -1,4 +1,4 @@
-"""Conditions: declared, compiled once, and a missing field is no match."""
+"""Conditions: compilation, comparison and validation."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def why(
 def requested(
     event: Event[TriggerPayload], asking: CompiledProgram, respondent: Respondent = REACHABLE, **rest: Any
 ) -> SurveyRequested:
-    """Decide, and put the request of the program that asks."""
+    """Decide about the event and return the request of the program that asks."""
     decision = decide(event, [asking], facts(respondent, **rest), now=NOW)
     assert decision.case is not None
     assert decision.send_at is not None
@@ -190,7 +190,7 @@ def test_met_condition_lets_the_event_pass() -> None:
     assert why(event, programs=[program(conditions=AMOUNT)]) == "asked"
 
 
-def test_unusable_fields_are_named_in_the_trail() -> None:
+def test_invalid_fields_are_named_in_the_trail() -> None:
     (trial,) = decide(PURCHASE, [program()], facts(invalid_fields=["phone"]), now=NOW).trail
     assert trial.facts == {"channels": [ChannelKind.EMAIL], "send_at": NOW, "unusable": ["phone"]}
 

@@ -1,4 +1,4 @@
-"""Why, in words: every reason has a title, and every stop says what would have changed it."""
+"""Explanations of decisions."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def test_every_reason_has_a_title_and_all_but_asked_a_remedy() -> None:
     assert would_change(DecisionReason.ASKED, {}, event_type="x") == ""
 
 
-def test_reversal_that_withdrew_a_survey_did_what_it_was_for() -> None:
+def test_reversal_that_withdrew_a_survey_needs_no_remedy() -> None:
     assert title(DecisionReason.WITHDRAWN, event_type="crm.purchase.cancelled") == "The survey was withdrawn"
     assert would_change(DecisionReason.WITHDRAWN, {}, event_type="crm.purchase.cancelled") == ""
     assert title(DecisionReason.WITHDRAWN, event_type="crm.purchase.completed") == "It was cancelled"
 
 
-def test_facts_are_put_as_a_person_reads_them() -> None:
+def test_facts_are_formatted_for_people() -> None:
     facts = {
         "last_asked_at": "2026-03-01T12:00:00.123+02:00",
         "max_age_s": 604_800,

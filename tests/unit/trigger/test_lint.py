@@ -1,4 +1,4 @@
-"""Lint, and the examples: they read, they raise no eyebrow, and they decide as their comments say."""
+"""Lint, and the example programs: they have no warnings and decide as their comments say."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ SIX = [{"id": str(number), "text": "x"} for number in range(6)]
         ({"contact_caps": [{"name": "a", "limit": 0, "days": 1}]}, "contact_caps: a limit of 0"),
     ],
 )
-def test_what_is_probably_not_meant_is_said(written: dict[str, Any], warning: str) -> None:
+def test_probable_mistake_is_a_warning(written: dict[str, Any], warning: str) -> None:
     (found,) = lint(document(**written))
     assert warning in found
 
 
-def test_usual_program_raises_no_eyebrow() -> None:
+def test_usual_program_has_no_warnings() -> None:
     assert lint(document()) == []
     assert lint(document(cadence="90d")) == []
 

@@ -1,4 +1,4 @@
-"""A request's JSON is that of its model, however it was put together."""
+"""The JSON of survey requests."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_json_is_that_of_the_model(
     assert request_json(request, asking) == request.model_dump_json().encode()
 
 
-def test_what_is_kept_of_a_program_names_nobody() -> None:
+def test_cached_json_of_a_program_has_no_personal_data() -> None:
     asking = program("kept")
     event = Event(
         "e1",

@@ -1,4 +1,4 @@
-"""What an event adds to what is known of its customer."""
+"""Updates of respondents by events."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_phone_number(written: str, region: str, read: str | None) -> None:
         ("\x00", None),
     ],
 )
-def test_name_loses_what_cannot_be_seen(written: str, read: str | None) -> None:
+def test_name_loses_invisible_characters(written: str, read: str | None) -> None:
     assert clean_name(written) == read
 
 
@@ -116,7 +116,7 @@ def test_older_event_only_fills_gaps() -> None:
     assert learned.known_at == NOW
 
 
-def test_unusable_fields_are_named_and_leave_what_was_known() -> None:
+def test_invalid_fields_are_named_and_keep_their_values() -> None:
     customer = Customer(id="c1", email="x", phone="y", locale="english please", time_zone="Mars", name=" ")
     learned, unusable = merge_customer(KNOWN, customer, at=NOW, phone_region="")
     assert unusable == ["email", "phone", "locale", "time_zone"]

@@ -1,4 +1,4 @@
-"""Caps, delays, shares and quotas: every rule by what it lets pass and what it stops."""
+"""The rules: what each lets pass and what it stops."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_delaying_cap_asks_when_it_ends_and_not_later_than_the_maximum_age() -> 
 
 
 def test_cap_may_delay_to_the_end_of_the_maximum_age_and_not_a_second_beyond() -> None:
-    """The maximum age is the last moment at which a survey still makes sense, for an event and for a delay alike."""
+    """max_age limits both the age of an event and the delay of a survey."""
     asking = program(quarantine="0", max_age="7d", caps=[{"name": "rest", "days": 10, "then": "delay"}])
     at_the_end = decided(asking, ANN.with_contact(ContactCause.INVITATION, "shop", ago(3)))
     assert (at_the_end.reason.value, at_the_end.send_at) == ("asked", NOW + timedelta(days=7))
@@ -108,7 +108,7 @@ def test_of_several_delaying_caps_the_longest_counts(names: tuple[str, str]) -> 
     assert (decision.send_at, decision.trail[0].facts["delayed_by"]) == (NOW + timedelta(days=5), "long")
 
 
-def test_rest_is_counted_to_the_day_the_survey_goes_out() -> None:
+def test_quarantine_is_counted_to_the_day_the_survey_goes_out() -> None:
     respondent = ANN.with_contact(ContactCause.INVITATION, "shop", ago(85))
     assert decided(program(), respondent).reason.value == "quarantined"
     assert decided(program(delay="6d"), respondent).reason.value == "asked"
@@ -123,7 +123,7 @@ def test_rest_is_counted_to_the_day_the_survey_goes_out() -> None:
         (datetime(2026, 3, 28, 12, tzinfo=UTC), "Europe/Berlin", datetime(2026, 3, 29, 8, tzinfo=UTC)),
     ],
 )
-def test_survey_waits_for_the_hour_the_customer_has(moment: datetime, zone: str, expected: datetime) -> None:
+def test_survey_waits_for_the_time_of_day_of_the_customer(moment: datetime, zone: str, expected: datetime) -> None:
     assert goes_out_at(moment, at=time(10), zone=zone, now=moment) == expected
 
 
@@ -177,14 +177,14 @@ def test_holdout_keeps_the_same_customers_out_for_ever() -> None:
     assert held == [decided(asking, person, event=purchase("2")).reason.value == "holdout" for person in people]
 
 
-def test_sample_draws_for_each_order_anew() -> None:
+def test_sample_is_drawn_for_each_order() -> None:
     asking = program(sample=0.25)
     drawn = [decided(asking, event=purchase(str(n))).reason.value == "asked" for n in range(500)]
     assert 90 < sum(drawn) < 160
 
 
-def test_draw_is_of_the_program_the_customer_and_for_a_sample_the_order() -> None:
-    """Fixed, as who was held out or drawn stays so through every release; a share of all is exact at its edge."""
+def test_holdout_depends_on_program_and_customer_and_a_sample_also_on_the_order() -> None:
+    """The numbers are fixed, because customers in a holdout must stay there in every release."""
     held = decided(program(holdout=0.6))
     assert (held.reason.value, held.trail[0].facts) == ("holdout", {"holdout": 0.6, "drawn": 0.5911})
     out = decided(program(sample=0.5), event=purchase("48213"))
@@ -275,7 +275,7 @@ def test_locale_falls_back_along_the_declared_chain() -> None:
     assert program(fallback={"be": "uk", "uk": "be"}).locale_for("be") == "en"
 
 
-def test_every_respondent_has_one_turn_in_each_cadence() -> None:
+def test_every_respondent_is_due_once_in_each_cadence() -> None:
     cadence = timedelta(days=7)
     days = [date(2026, 3, 1) + timedelta(days=n) for n in range(14)]
     turns = [CadenceDay.of(day, cadence=cadence) for day in days]
@@ -286,7 +286,7 @@ def test_every_respondent_has_one_turn_in_each_cadence() -> None:
         assert mine[1].period == mine[0].period + 1
 
 
-def test_turns_are_spread_evenly() -> None:
+def test_respondents_are_spread_evenly_over_a_cadence() -> None:
     places = [spread_of(f"customer {n}") for n in range(7000)]
     sizes = [
         sum(turn.first <= place < turn.last for place in places)

@@ -1,4 +1,4 @@
-"""`earshot simulate`: the same decisions as for real, and nothing is sent or stored."""
+"""`earshot simulate`: the same decisions as in production, without sending or storing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SHOP: dict[str, Any] = {
 
 
 def some_weeks() -> list[dict[str, Any]]:
-    """Six customers buy every five days; one has no address, one a phone and no mail."""
+    """Return the purchases of six customers every five days; one has no address, one only a phone."""
     sent = []
     for day in range(0, 40, 5):
         for number in range(6):
@@ -81,7 +81,7 @@ async def _stored_document(database: Database) -> str:
         return (await programs.current(session))["after-purchase"].document.model_dump_json()
 
 
-def test_simulated_relational_program_gives_everybody_one_turn_a_cadence() -> None:
+def test_simulated_relational_program_decides_about_everybody_once_a_cadence() -> None:
     document = ProgramDocument.model_validate({"id": "q", "brand": {"name": "Shop"}, "cadence": "7d"})
     simulation = Simulation(
         {"q": compile_program(1, document)}, respondents={}, suppressions={}, settings=InstallationSettings("k")
@@ -94,8 +94,8 @@ def test_simulated_relational_program_gives_everybody_one_turn_a_cadence() -> No
     assert turns == {f"c{n}": 2 for n in range(30)}
 
 
-async def test_what_happened_at_the_very_beginning_belongs_to_what_is_decided_again(installed: Database) -> None:
-    """It is among the events since then: counted as history too, an event would be kept from asking by itself."""
+async def test_event_at_the_start_time_is_simulated_and_not_counted_as_history(installed: Database) -> None:
+    """It is one of the simulated events; if it also counted as history, it would block its own survey."""
     assert await reasons(installed, [purchase("before", at=later(days=-8)), purchase("first")]) == ["too_old", "asked"]
     async with installed.sessions() as session:
         events = await past_events.events_since(session, later())
@@ -116,7 +116,7 @@ def program(tmp_path: Path) -> str:
 
 
 def cells(output: str, start: str) -> list[str]:
-    """Read the figures of a row of a table."""
+    """Return the figures of a table row."""
     row = next(line for line in output.splitlines() if start in line)
     return [cell.strip() for cell in row.replace("┃", "│").split("│")[2:-1]]
 
@@ -163,7 +163,7 @@ async def test_new_version_is_compared_with_the_current_one_since_a_time(
     assert await count(installed, "decisions") == before
 
 
-async def test_simulate_says_what_it_wants(program: str, tmp_path: Path) -> None:
+async def test_simulate_explains_missing_options(program: str, tmp_path: Path) -> None:
     assert (await simulate("--program", program)).startswith("2 ")
     assert (await simulate("--program", program, "--since", "soon")).startswith("2 ")
     (tmp_path / "wrong.yaml").write_text("id: shop\ndelay: soon\n")

@@ -1,4 +1,4 @@
-"""What is remembered of a customer, an order and an answer, and what conditions, segments and requests make of it."""
+"""The history of respondents and touchpoints, and how conditions, segments and requests use it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ ANSWER = SurveyAnswered(
 )
 
 
-def test_older_moments_and_answers_change_nothing() -> None:
+def test_older_contacts_and_answers_change_nothing() -> None:
     asked = ANN.with_contact(ContactCause.INVITATION, "shop", NOW)
     assert asked.with_contact(ContactCause.INVITATION, "shop", NOW - DAY) is asked
     assert asked.with_contact(ContactCause.INVITATION, "other", NOW - DAY).last_asked_at == NOW
@@ -78,7 +78,7 @@ def test_first_and_last_purchase_are_by_their_own_times() -> None:
         (Consent(email=True, sms=False), Consent(sms=True), Consent(email=True, sms=True)),
     ],
 )
-def test_consent_not_spoken_of_stays(known: Consent, said: Consent, consent: Consent) -> None:
+def test_consent_that_is_not_mentioned_stays(known: Consent, said: Consent, consent: Consent) -> None:
     learned, _ = merge_customer(
         Respondent("c1", consent=known), Customer(id="c1", consent=said), at=NOW, phone_region=""
     )
@@ -127,7 +127,7 @@ def test_survey_about_no_order_names_its_customer_and_no_subject(
     assert (request.customer_id, request.event.subject) == (customer_id.strip(), None)
 
 
-def test_cap_of_a_delaying_kind_that_has_ended_delays_nothing() -> None:
+def test_delaying_cap_that_has_ended_delays_nothing() -> None:
     caps = [{"name": "a", "days": 1, "then": "delay"}, {"name": "b", "days": 1}]
     asking = program(starts_on=["survey.answered"], caps=caps)
     decision = decide(
@@ -149,7 +149,7 @@ def test_details_of_a_service_leave_out_what_is_not_said() -> None:
     assert said == {"service": {"id": "7"}, "touchpoint": {"store": "Riga"}}
 
 
-def test_ranges_of_fractions_say_where_they_end() -> None:
+def test_range_between_fractions_names_its_upper_bound() -> None:
     segment = Segment(name="weight", field="attributes.weight", ranges=[0.5, 1.5])
     assert [segment.value({"attributes.weight": found}) for found in (0.4, 0.5, 2)] == [
         "<0.5",
@@ -160,7 +160,7 @@ def test_ranges_of_fractions_say_where_they_end() -> None:
     assert Segment.model_validate("answer.reasons").value({"answer.reasons": ("staff",)}) is None
 
 
-def test_turn_begins_at_midnight_where_the_program_is() -> None:
+def test_cadence_day_begins_at_midnight_in_the_zone_of_the_program() -> None:
     turn = CadenceDay.of(date(2026, 3, 1), cadence=timedelta(days=7))
     assert turn.begins_at("Europe/Moscow").isoformat() == "2026-02-28T21:00:00+00:00"
 

@@ -1,4 +1,4 @@
-"""Programs on a real database: caps, quotas, deliveries, follow-ups."""
+"""Programs with a database: caps, quotas, deliveries, follow-ups."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ async def test_cancelled_order_is_not_asked_about_when_it_is_delivered(trigger_d
     assert await reasons(trigger_db, sent) == ["waiting", "nothing_to_withdraw", "withdrawn"]
 
 
-async def test_erasure_forgets_what_an_order_said(trigger_db: Database) -> None:
+async def test_erasure_deletes_the_details_of_an_order(trigger_db: Database) -> None:
     await apply(trigger_db)
     await decide(trigger_db, [purchase("e1"), body("customer.erased", "e2", customer={"id": "c1"})])
     async with trigger_db.sessions() as session:
@@ -261,7 +261,7 @@ async def test_answer_to_a_follow_up_or_from_an_old_tool_starts_none(trigger_db:
     assert row["reason"] == "historic"
 
 
-async def test_purchase_of_somebody_asked_lately_is_told(trigger_db: Database) -> None:
+async def test_purchase_within_the_return_window_is_published(trigger_db: Database) -> None:
     await apply(trigger_db)
     await decide(trigger_db, [purchase("e1")])
     for number, days in enumerate((89, 91)):

@@ -1,4 +1,4 @@
-"""Relational programs: every known customer once a cadence, whoever is at work and whatever was missed."""
+"""Relational programs: every known customer is decided once a cadence, with several processes and after outages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shared.clock import ManualClock
 from shared.database import db
 from shared.database.db import Database
 from tests.integration.trigger.samples import CUSTOMER, NOW, SETTINGS, body, decide, later
-from tests.integration.trigger.test_programs_at_work import apply, asked, requests, somebody
+from tests.integration.trigger.test_programs import apply, asked, requests, somebody
 
 
 async def test_relational_program_asks_every_known_customer_once_a_cadence(trigger_db: Database) -> None:
@@ -52,7 +52,7 @@ async def test_relational_program_keeps_to_the_caps_of_all(trigger_db: Database)
     assert (row["reason"], row["program_id"]) == ("quarantined", "quarterly")
 
 
-async def test_relational_program_asks_at_the_hour_the_customer_has(trigger_db: Database) -> None:
+async def test_relational_program_asks_at_the_time_of_day_of_the_customer(trigger_db: Database) -> None:
     await apply(trigger_db, "quarterly", cadence="1d", at="10:00")
     there = {**CUSTOMER, "time_zone": "Asia/Tokyo"}
     await decide(trigger_db, [body("customer.updated", "e1", customer=there)])
@@ -61,8 +61,8 @@ async def test_relational_program_asks_at_the_hour_the_customer_has(trigger_db: 
     assert request.send_at == NOW + timedelta(hours=13)
 
 
-async def test_who_is_only_a_name_has_no_turn(trigger_db: Database) -> None:
-    """A delivery names its customer and says nothing of them: there is nothing to decide about yet."""
+async def test_customer_of_whom_only_the_id_is_known_is_never_due(trigger_db: Database) -> None:
+    """A delivery has only the customer's id, so there is no data to decide by."""
     await apply(trigger_db, "quarterly", cadence="1d")
     nameless = body("order.delivered", "e1", order={"id": "1"}, customer={"id": "only-a-name"})
     await decide(trigger_db, [nameless, body("customer.updated", "e2", customer=somebody(1))])

@@ -1,4 +1,4 @@
-"""What order, duplication and batching may change, and what they may not: docs/programs.md says the same in words."""
+"""What the order, repetition and batching of events may change; docs/programs.md promises the same."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ told = st.tuples(st.sampled_from(KINDS), st.integers(1, CUSTOMERS), st.integers(
 
 
 def events(run: str, several: list[Told]) -> list[dict[str, Any]]:
-    """Write them as events of customers nobody else has; the id is the place in the list."""
+    """Return them as events of customers of their own; the id is the index in the list."""
     return [event(run, number, one) for number, one in enumerate(several)]
 
 
@@ -42,7 +42,7 @@ def event(run: str, number: int, told_of: Told) -> dict[str, Any]:
 
 
 async def decided(database: Database, sent: list[dict[str, Any]], sizes: list[int]) -> dict[str, str]:
-    """Send them in batches of these sizes, over and over; event → reason, by the place it had."""
+    """Decide them in batches of these sizes in turn; return the reasons by index."""
     found: dict[str, str] = {}
     while sent:
         size, sizes = sizes[0], [*sizes[1:], sizes[0]]

@@ -1,4 +1,4 @@
-"""Chance that is no chance: holdouts, samples and places in a cadence outlive every process and every release."""
+"""Sampling: holdouts, samples and positions in a cadence are the same in every process and release."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from services.trigger.domain.sampling import sample, spread_of
         (("holdout", "магазин", "ö"), 0.06350573258984582),
     ],
 )
-def test_words_draw_the_number_they_have_always_drawn(words: tuple[str, ...], number: float) -> None:
-    """Another number would ask who was held out, and nobody could compare the groups any more."""
+def test_keys_give_the_same_number_in_every_release(words: tuple[str, ...], number: float) -> None:
+    """Other numbers would ask customers of the holdout, and the groups could not be compared any more."""
     assert sample(*words) == pytest.approx(number, abs=1e-12)
 
 
 @pytest.mark.parametrize(("respondent", "place"), [("c1", 892957796), ("ö", 938148397), ("", 531343196)])
-def test_respondent_keeps_the_place_they_have_in_every_cadence(respondent: str, place: int) -> None:
-    """It is stored with each respondent: with another one somebody would be asked twice in a period, or never."""
+def test_respondent_has_the_same_position_in_every_release(respondent: str, place: int) -> None:
+    """The position is stored with each respondent; if it changed, some would be asked twice in a period or never."""
     assert spread_of(respondent) == place
 
 
-def test_words_are_apart() -> None:
+def test_keys_are_separated() -> None:
     assert len({sample("a", "bc"), sample("ab", "c"), sample("abc"), sample("bc", "a")}) == 4

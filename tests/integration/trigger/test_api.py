@@ -1,4 +1,4 @@
-"""The HTTP door: answers after commit, and a clear answer to whatever comes."""
+"""The HTTP API."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ async def test_too_many_events_and_too_large_a_body_are_refused(client: httpx.As
     assert (await client.post(EVENTS, content=b" " * 5_000_000)).status_code == 413
 
 
-async def test_both_doors_decide_an_event_once(client: httpx.AsyncClient, installed: Database) -> None:
+async def test_event_by_http_and_log_is_decided_once(client: httpx.AsyncClient, installed: Database) -> None:
     sent = [purchase(f"e{number}", customer={**CUSTOMER, "id": f"c{number % 5}"}) for number in range(40)]
     through_log = asyncio.gather(*(reasons(installed, sent[start : start + 10]) for start in range(0, 40, 10)))
     answers = await asyncio.gather(*(client.post(EVENTS, json=one) for one in sent))
@@ -187,7 +187,7 @@ async def test_one_id_for_many_customers_at_once_never_fails(client: httpx.Async
     assert sorted(answer.status_code for answer in answers) == [202] + [409] * 11
 
 
-async def test_why_is_one_query(client: httpx.AsyncClient, clock: ManualClock) -> None:
+async def test_decisions_are_searched_by_customer_or_event(client: httpx.AsyncClient, clock: ManualClock) -> None:
     await client.post(EVENTS, json=[purchase("e1"), purchase("e2")])
     clock.moment = later(days=1)
     await client.post(EVENTS, json=purchase("e3", customer={**CUSTOMER, "id": "c2"}))
@@ -296,7 +296,7 @@ async def test_proxied_request_reaches_nothing_without_the_secret(client: httpx.
         assert (await client.get(path, headers=proxied)).status_code == 403
 
 
-async def test_log_door_reads_the_same_event(client: httpx.AsyncClient, installed: Database) -> None:
+async def test_log_reads_the_same_event(client: httpx.AsyncClient, installed: Database) -> None:
     sent = body("service.completed", "e1", service={"id": "1"})
     decided = (await client.post(EVENTS, content=message(sent).body)).json()
     assert decided["reason"] == "asked"
@@ -304,7 +304,7 @@ async def test_log_door_reads_the_same_event(client: httpx.AsyncClient, installe
     assert await count(installed, "decisions") == 1
 
 
-async def test_page_tells_why_in_words_and_escapes_what_was_sent(client: httpx.AsyncClient) -> None:
+async def test_page_explains_decisions_and_escapes_input(client: httpx.AsyncClient) -> None:
     await client.post(EVENTS, json=[purchase("e1"), purchase("<b>e2</b>"), cancellation("e3", order="order of e1")])
     shown = (await client.get("/decisions", params={"customer": "C1"})).text
     assert "A cap blocks the survey" in shown

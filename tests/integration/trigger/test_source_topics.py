@@ -1,4 +1,4 @@
-"""Topics in somebody else's form: mapped, parked with the path that failed, replayed."""
+"""Kafka topics in a foreign format: mapped, parked with the path that failed, replayed."""
 
 from __future__ import annotations
 

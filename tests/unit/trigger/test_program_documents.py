@@ -1,4 +1,4 @@
-"""Program documents: what may be left out, and how a wrong one is explained."""
+"""Program documents: defaults, and the errors of invalid ones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def problems(written: str | bytes) -> dict[str, str]:
     return {mistake.where: mistake.what for mistake in caught.value.mistakes}
 
 
-def test_what_is_left_out_has_a_default() -> None:
+def test_omitted_fields_have_defaults() -> None:
     document = program().document
     assert (document.max_age, document.quarantine) == (timedelta(days=7), timedelta(days=90))
     assert document.assume_consent == [ChannelKind.EMAIL]
@@ -46,7 +46,7 @@ def test_holidays_are_those_of_a_country_or_a_part_of_one() -> None:
     assert [step.holidays for step in steps] == ["RU", "US-CA"]
 
 
-def test_hours_may_be_set_or_lifted() -> None:
+def test_window_may_be_set_or_removed() -> None:
     written = 'plan: [{channel: sms, window: null}, {channel: email, window: {start: 10:00, end: "21:30"}}]'
     windows = [step.window for step in program(written).document.plan]
     assert windows == [None, Window(start=time(10), end=time(21, 30))]
@@ -177,7 +177,7 @@ def test_list_too_long_is_refused_with_the_limit() -> None:
     assert "at most 1000" in str(problems(SHORTEST + written))
 
 
-def test_cadence_is_whole_days_and_rests_a_day_less() -> None:
+def test_cadence_is_whole_days_and_its_quarantine_a_day_shorter() -> None:
     relational = SHORTEST.replace("starts_on: [crm.purchase.completed]", "cadence: 90d")
     assert read_program(relational.encode()).quarantine == timedelta(days=89)
     assert "whole days" in problems(relational.replace("90d", "36h"))["cadence"]

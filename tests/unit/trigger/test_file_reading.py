@@ -1,4 +1,4 @@
-"""A file as records: strange lines are named by number, and reading goes on from any of them."""
+"""Reading files as records: invalid lines are reported by number, and reading can resume after any record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Machines come in by a key: what it opens, what it does not, and how it ends."""
+"""API keys: scopes, expiry, revocation and rate limits."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def earshot(urls: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> CliRunn
 
 
 async def made(runner: CliRunner, *words: str) -> tuple[dict[str, str], str]:
-    """Make a key; return the header that carries it, and its id."""
+    """Create a key; return the header with it, and its id."""
     result = await asyncio.to_thread(runner.invoke, app, ["create", "shop", *words])
     assert result.exit_code == 0, result.output
     return {"authorization": f"Bearer {result.stdout.strip()}"}, result.stderr.split("\t")[0]
 
 
-async def test_key_opens_what_its_scopes_say_and_nothing_else(outside: httpx.AsyncClient, earshot: CliRunner) -> None:
+async def test_key_allows_what_its_scopes_say_and_nothing_else(outside: httpx.AsyncClient, earshot: CliRunner) -> None:
     key, _ = await made(earshot)
     assert (await outside.post(EVENTS, json=purchase("e1"))).status_code == 401
     assert (await outside.post(EVENTS, json=purchase("e1"), headers=key)).json()["reason"] == "asked"
@@ -93,9 +93,7 @@ async def test_only_a_digest_of_a_key_is_kept(earshot: CliRunner, trigger_db: Da
     assert row["expires_at"] is None
 
 
-async def test_key_that_sends_too_much_is_told_when_to_come_back(
-    outside: httpx.AsyncClient, earshot: CliRunner
-) -> None:
+async def test_key_over_its_rate_limit_is_told_when_to_retry(outside: httpx.AsyncClient, earshot: CliRunner) -> None:
     key, _ = await made(earshot)
     other, _ = await made(earshot)
     assert (await outside.post(EVENTS, json=[purchase("e1")] * 1000, headers=key)).status_code == 202

@@ -1,4 +1,4 @@
-"""Webhooks of shops and CRMs: signatures, mappings, replays, and what cannot be mapped."""
+"""Webhooks of shops and CRMs: signatures, mappings, repetition, and what cannot be mapped."""
 
 from __future__ import annotations
 
@@ -101,7 +101,9 @@ async def test_shopify_order_is_asked_about_when_it_is_fulfilled(
     assert request.payload.segments["store"] == "shop.myshopify.com"
 
 
-async def test_shopify_story_of_an_order_to_its_end(outside: httpx.AsyncClient, installed: Database) -> None:
+async def test_shopify_order_is_fulfilled_delivered_cancelled_and_redacted(
+    outside: httpx.AsyncClient, installed: Database
+) -> None:
     cancelled = {**SHOPIFY_ORDER, "cancelled_at": "2026-03-01T06:40:00-05:00", "cancel_reason": "customer"}
     assert await shop(outside, "orders/fulfilled", SHOPIFY_ORDER) == (202, "decided")
     assert await shop(outside, "fulfillment_events/create", {**SHOPIFY_DELIVERED, "status": "in_transit"}) == (
@@ -133,7 +135,7 @@ async def test_replayed_webhook_changes_nothing(outside: httpx.AsyncClient, inst
     assert await count(installed, "decisions") == 1
 
 
-async def test_both_secrets_are_good_while_one_is_replaced_and_any_other_is_refused_and_counted(
+async def test_both_secrets_are_valid_while_one_is_replaced_and_any_other_is_refused_and_counted(
     outside: httpx.AsyncClient, installed: Database
 ) -> None:
     labels = {"service": "trigger", "source": "my-shopify", "result": "refused"}
@@ -184,12 +186,12 @@ async def test_woocommerce_order_is_asked_about_when_it_is_completed_not_paid(
     assert withdrawal.type == "survey.withdrawn"
 
 
-async def test_woocommerce_ping_is_answered_though_nobody_signs_it(outside: httpx.AsyncClient) -> None:
+async def test_unsigned_woocommerce_ping_is_answered(outside: httpx.AsyncClient) -> None:
     assert (await outside.post("/my-woocommerce", content=b"webhook_id=3")).json() == {"result": "ignored"}
     assert (await outside.post("/my-woocommerce", content=b"webhook_id=3&x=1")).status_code == 401
 
 
-async def test_generic_source_wants_its_signature_and_a_fresh_time(
+async def test_generic_source_needs_its_signature_and_a_recent_time(
     outside: httpx.AsyncClient, installed: Database
 ) -> None:
     job = {
@@ -216,28 +218,28 @@ async def test_generic_source_wants_its_signature_and_a_fresh_time(
 async def asking(
     sources: TriggerSettings, database: Database, *, decide: Any = None
 ) -> AsyncIterator[tuple[vendors.Bitrix24, DealFetcher]]:
-    """Put a Bitrix24 there, and what asks it."""
+    """Run a fake Bitrix24 and a fetcher for it."""
     async with vendors.bitrix24() as crm:
         urls = TriggerSettings(_env_file=None, source_urls=f"my-bitrix24:{crm.url}").source_urls
         known = load_sources(sources.model_copy(update={"source_urls": urls}))
         hooks = SourceWebhooks(EventIntake(database.sessions, ManualClock(NOW), SETTINGS), known)
-        rereading = DealFetcher(database.sessions, known, decide or hooks.decide)
-        yield crm, rereading
-        await rereading.close()
+        fetcher = DealFetcher(database.sessions, known, decide or hooks.decide)
+        yield crm, fetcher
+        await fetcher.close()
 
 
-async def test_bitrix24_deal_is_read_again_before_it_is_decided(
+async def test_bitrix24_deal_is_fetched_before_it_is_decided(
     sources: TriggerSettings, outside: httpx.AsyncClient, installed: Database
 ) -> None:
-    async with asking(sources, installed) as (crm, rereading):
+    async with asking(sources, installed) as (crm, fetcher):
         for _ in range(3):
             notice = await outside.post("/my-bitrix24", content=vendors.bitrix("410", token="old"))
             assert (notice.status_code, notice.json()["result"]) == (202, "queued")
-        assert [await rereading.tick(), await rereading.tick()] == [1, 0]
+        assert [await fetcher.tick(), await fetcher.tick()] == [1, 0]
         assert crm.asked == [("crm.deal.get.json", "410"), ("crm.contact.get.json", "84")]
         await outside.post("/my-bitrix24", content=vendors.bitrix("410", token="new"))
         crm.deal["STAGE_SEMANTIC_ID"] = "F"
-        assert await rereading.tick() == 1
+        assert await fetcher.tick() == 1
     assert await stored(installed) == [
         ("crm.purchase.completed", "84", "deal-410-won"),
         ("crm.purchase.cancelled", "84", "deal-410-lost"),
@@ -247,31 +249,31 @@ async def test_bitrix24_deal_is_read_again_before_it_is_decided(
     assert request.payload.contact.model_dump() == {"email": "anna@example.com", "phone": "+79261234567"}
 
 
-async def test_bitrix24_that_is_busy_is_asked_again_later_and_given_up_in_the_end(
+async def test_bitrix24_that_is_busy_is_asked_again_later_and_given_up_after_the_last_attempt(
     sources: TriggerSettings, outside: httpx.AsyncClient, installed: Database
 ) -> None:
-    async with asking(sources, installed) as (crm, rereading):
+    async with asking(sources, installed) as (crm, fetcher):
         await outside.post("/my-bitrix24", content=vendors.bitrix("410", token="new"))
         crm.failures = 1
-        assert [await rereading.tick(), await rereading.tick()] == [1, 0]
+        assert [await fetcher.tick(), await fetcher.tick()] == [1, 0]
         assert await count(installed, "rereads") == 1
         async with installed.sessions.begin() as session:
             await db.fetch(session, "UPDATE rereads SET due_at = clock_timestamp(), attempts = 99")
         crm.failures = 1
-        assert await rereading.tick() == 1
+        assert await fetcher.tick() == 1
         assert await count(installed, "rereads") == 0
     assert await count(installed, "decisions") == 0
 
 
-async def test_notice_that_comes_while_we_ask_is_asked_about_again(
+async def test_notice_during_a_fetch_causes_another_fetch(
     sources: TriggerSettings, outside: httpx.AsyncClient, installed: Database
 ) -> None:
     async def while_asking(*_: object) -> None:
         await outside.post("/my-bitrix24", content=vendors.bitrix("410", token="new"))
 
-    async with asking(sources, installed, decide=while_asking) as (_, rereading):
+    async with asking(sources, installed, decide=while_asking) as (_, fetcher):
         await outside.post("/my-bitrix24", content=vendors.bitrix("410", token="new"))
-        assert [await rereading.tick(), await rereading.tick()] == [1, 1]
+        assert [await fetcher.tick(), await fetcher.tick()] == [1, 1]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What is stored reads back whole, is found by an index, and is gone after an erasure."""
+"""Repositories: rows read back completely, are found by indexes, and are deleted by an erasure."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ async def test_every_field_of_a_respondent_is_stored_and_changed(trigger_db: Dat
 
 
 async def test_decision_of_an_event_is_found_by_its_index(trigger_db: Database) -> None:
-    """Every event of every door is looked up: reading the whole table would be slower with each one decided."""
+    """Every incoming event is looked up; a sequential scan would get slower with every decision."""
     await decide(trigger_db, [purchase(f"e{number}") for number in range(1500)])
     async with trigger_db.sessions.begin() as session:
         await db.fetch(session, "ANALYZE decisions")
@@ -104,7 +104,7 @@ async def test_decision_of_an_event_is_found_by_its_index(trigger_db: Database) 
 
 
 async def _reads(session: Any) -> tuple[int, int]:
-    """Say how often this transaction read the table as a whole, and by an index."""
+    """Return the number of sequential and index scans of the table in this transaction."""
     (row,) = await db.fetch(
         session, "SELECT seq_scan, idx_scan FROM pg_stat_xact_user_tables WHERE relname = 'decisions'"
     )
@@ -112,7 +112,7 @@ async def _reads(session: Any) -> tuple[int, int]:
 
 
 async def test_erasure_leaves_a_person_in_no_column_of_any_table(trigger_db: Database) -> None:
-    """Reads the schema, so that a column that comes later is looked at as well."""
+    """Reads the schema, so that new columns are checked too."""
     person = {
         "id": "OLGA-17",
         "name": "Olga Petrova",

@@ -1,4 +1,4 @@
-"""Declared mappings: foreign JSON in, an event or the path that failed out."""
+"""Mappings from foreign JSON to events."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_change_event_becomes_a_purchase(wrap: Any) -> None:
     }
 
 
-def test_deletion_is_another_event_and_what_does_not_concern_us_is_none() -> None:
+def test_deletion_is_another_event_and_what_no_rule_matches_is_none() -> None:
     deleted = mapped(ORDERS, {"op": "d", "ts_ms": 0, "before": {"id": 7, "customer_id": 1}, "after": None})
     assert deleted is not None
     assert (deleted["type"], deleted["id"]) == ("crm.purchase.cancelled", "orders-7-deleted")
