@@ -170,11 +170,16 @@ async def run(settings: TriggerSettings, context: ServiceContext) -> None:
             running.watch(clock)
             for name, consumer in consumers(settings, database, logs, sources=sources, clock=clock).items():
                 running.consume(f"consumer.{name}", consumer)
-            if any(source.kind is SourceKind.BITRIX24 for source in sources.values()):
-                heartbeat = health.heartbeat("bitrix24", silent_s=OUTSIDE_SILENT_S)
-                running.loop(heartbeat, while_busy(fetcher.tick), longest_s=IDLE_S)
-            cadences = CadenceJob(
-                database.sessions, clock, settings.installation, context.stop, health.heartbeat("cadences")
-            )
-            running.loop(cadences.heartbeat, cadences.tick, longest_s=settings.cadence_tick_s)
+            _start_jobs(running, settings, database, clock, fetcher=fetcher)
             context.started.set()
+
+
+def _start_jobs(
+    running: Supervisor, settings: TriggerSettings, database: Database, clock: Clock, *, fetcher: DealFetcher
+) -> None:
+    if any(source.kind is SourceKind.BITRIX24 for source in fetcher.sources.values()):
+        heartbeat = running.health.heartbeat("bitrix24", silent_s=OUTSIDE_SILENT_S)
+        running.loop(heartbeat, while_busy(fetcher.tick), longest_s=IDLE_S)
+    heartbeat = running.health.heartbeat("cadences")
+    cadences = CadenceJob(database.sessions, clock, settings.installation, running.stop, heartbeat)
+    running.loop(heartbeat, cadences.tick, longest_s=settings.cadence_tick_s)

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from services.trigger.config import TriggerSettings
 from services.trigger.domain.deciding.batch import InstallationSettings
-from services.trigger.domain.deciding.suppressions import StoredSuppression
+from services.trigger.domain.deciding.suppressions import KnownSuppression
 from services.trigger.domain.programs.field_types import Duration
 from services.trigger.domain.programs.program import CompiledProgram, compile_program
 from services.trigger.domain.programs.reading import InvalidProgram, read_program
@@ -51,7 +51,7 @@ class _Past:
     programs: Mapping[str, CompiledProgram] = field(default_factory=dict)
     events: Sequence[Event[TriggerPayload]] = ()
     respondents: Mapping[str, Respondent] = field(default_factory=dict)
-    suppressions: Mapping[str, Sequence[StoredSuppression]] = field(default_factory=dict)
+    suppressions: Mapping[str, Sequence[KnownSuppression]] = field(default_factory=dict)
 
 
 @app.command()

@@ -1,1 +1,0 @@
-"""Whom to ask, and why: pure, no I/O."""

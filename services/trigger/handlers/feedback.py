@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.deciding.batch import InstallationSettings
-from services.trigger.domain.deciding.suppressions import SuppressionKey
+from services.trigger.domain.deciding.suppressions import KnownSuppressionKey
 from services.trigger.domain.respondents import ANY_PROGRAM, ContactCause, Respondent
 from services.trigger.domain.touchpoints import TouchpointState
 from services.trigger.handlers.deciding import decide_internal
@@ -123,20 +123,20 @@ async def _apply_suppressions(
     session: AsyncSession, payloads: Sequence[Payload], locked: Mapping[str, Respondent]
 ) -> None:
     """Apply the last event about each suppression, except those about an address that was replaced meanwhile."""
-    put: dict[SuppressionKey, datetime | None] = {}
-    lifted: set[SuppressionKey] = set()
+    put: dict[KnownSuppressionKey, datetime | None] = {}
+    lifted: set[KnownSuppressionKey] = set()
     for payload in payloads:
         match payload:
             case RespondentSuppressed() if not _is_of_another_address(payload, locked.get(payload.respondent_id)):
-                key = SuppressionKey(payload.respondent_id, payload.channel, payload.program, payload.reason)
+                key = KnownSuppressionKey(payload.respondent_id, payload.channel, payload.program, payload.reason)
                 put[key] = payload.until
                 lifted.discard(key)
             case RespondentOptedOut():
-                key = SuppressionKey(payload.respondent_id, payload.channel, None, SuppressionReason.OPT_OUT)
+                key = KnownSuppressionKey(payload.respondent_id, payload.channel, None, SuppressionReason.OPT_OUT)
                 put[key] = None
                 lifted.discard(key)
             case RespondentReleased():
-                key = SuppressionKey(payload.respondent_id, payload.channel, payload.program, payload.reason)
+                key = KnownSuppressionKey(payload.respondent_id, payload.channel, payload.program, payload.reason)
                 put.pop(key, None)
                 lifted.add(key)
     await suppressions.put(session, put)

@@ -25,7 +25,7 @@ from shared.web import problems
 INVALID = "The event is not valid"
 REUSED = ("This id was used before", "Source and id identify one event forever: send another event under another id.")
 
-Verdict = StoredDecision | EventIdConflict
+EventVerdict = StoredDecision | EventIdConflict
 
 
 @dataclass(slots=True)
@@ -35,22 +35,22 @@ class EventIntake:
     sessions: Sessions
     clock: Clock
     settings: InstallationSettings
-    _group: GroupCommitter[Event[CrmPayload], Verdict] = field(init=False)
+    _group: GroupCommitter[Event[CrmPayload], EventVerdict] = field(init=False)
 
     def __post_init__(self) -> None:
         self._group = GroupCommitter(self.decide)
 
-    async def decide(self, events: Sequence[Event[CrmPayload]]) -> list[Verdict]:
+    async def decide(self, events: Sequence[Event[CrmPayload]]) -> list[EventVerdict]:
         """Decide the events in one transaction, in order; an event that lost a race is tried again."""
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(Raced), stop=tenacity.stop_after_attempt(20), reraise=True
         )
-        verdicts: list[Verdict] = await retrying(self._decide_once, events)
+        verdicts: list[EventVerdict] = await retrying(self._decide_once, events)
         for kind, number in Counter(event.type for event in events).items():
             metrics.EVENTS.labels(Service.TRIGGER, kind, "handled").inc(number)
         return verdicts
 
-    async def decide_each(self, events: Sequence[Event[CrmPayload]]) -> list[Verdict | Exception]:
+    async def decide_each(self, events: Sequence[Event[CrmPayload]]) -> list[EventVerdict | Exception]:
         """Decide the events; the verdict on one that cannot be handled is the exception, and the others are decided."""
         verdicts = await bisect_failures(events, self.decide)
         for event, verdict in zip(events, verdicts, strict=True):
@@ -65,6 +65,6 @@ class EventIntake:
             raise problems.Conflict(*REUSED)
         return verdict
 
-    async def _decide_once(self, events: Sequence[Event[CrmPayload]]) -> list[Verdict]:
+    async def _decide_once(self, events: Sequence[Event[CrmPayload]]) -> list[EventVerdict]:
         async with self.sessions.begin() as session:
             return await decide_events(session, events, now=self.clock.now(), settings=self.settings)

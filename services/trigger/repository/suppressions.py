@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.trigger.domain.deciding.suppressions import StoredSuppression, SuppressionKey
+from services.trigger.domain.deciding.suppressions import KnownSuppression, KnownSuppressionKey
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db
 
@@ -25,19 +25,19 @@ AND suppressions.channel IS NOT DISTINCT FROM lifted.channel
 AND suppressions.program IS NOT DISTINCT FROM lifted.program"""
 
 
-async def find(session: AsyncSession, respondents: Collection[str]) -> dict[str, list[StoredSuppression]]:
-    found: dict[str, list[StoredSuppression]] = defaultdict(list)
+async def find(session: AsyncSession, respondents: Collection[str]) -> dict[str, list[KnownSuppression]]:
+    found: dict[str, list[KnownSuppression]] = defaultdict(list)
     for row in await db.fetch(session, _FIND, list(respondents)):
         channel = row["channel"] and ChannelKind(row["channel"])
-        found[row["respondent_id"]].append(StoredSuppression(channel, row["program"], row["reason"], row["until"]))
+        found[row["respondent_id"]].append(KnownSuppression(channel, row["program"], row["reason"], row["until"]))
     return found
 
 
-async def put(session: AsyncSession, until: Mapping[SuppressionKey, datetime | None]) -> None:
+async def put(session: AsyncSession, until: Mapping[KnownSuppressionKey, datetime | None]) -> None:
     if until:
         await db.fetch(session, _PUT, *zip(*((*key, end) for key, end in until.items()), strict=True))
 
 
-async def lift(session: AsyncSession, keys: Collection[SuppressionKey]) -> None:
+async def lift(session: AsyncSession, keys: Collection[KnownSuppressionKey]) -> None:
     if keys:
         await db.fetch(session, _LIFT, *zip(*keys, strict=True))

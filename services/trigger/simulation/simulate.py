@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta
 from services.trigger.domain.deciding.batch import DecisionBatch, InstallationSettings
 from services.trigger.domain.deciding.cadence import CadenceDay
 from services.trigger.domain.deciding.cases import DecisionReason
-from services.trigger.domain.deciding.suppressions import StoredSuppression
+from services.trigger.domain.deciding.suppressions import KnownSuppression
 from services.trigger.domain.programs.program import CompiledProgram, by_priority
 from services.trigger.domain.respondents import Respondent
 from services.trigger.domain.sampling import spread_of
@@ -84,7 +84,7 @@ class Simulation:
         programs: Mapping[str, CompiledProgram],
         *,
         respondents: Mapping[str, Respondent],
-        suppressions: Mapping[str, Sequence[StoredSuppression]],
+        suppressions: Mapping[str, Sequence[KnownSuppression]],
         settings: InstallationSettings,
     ) -> None:
         self._respondents = _Respondents(respondents)

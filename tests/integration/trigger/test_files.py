@@ -20,7 +20,7 @@ from services.trigger.domain.sources.source import Source, SourceKind
 from services.trigger.files import ingest as taking_module
 from services.trigger.files.ingest import FileIngest, IngestMode
 from services.trigger.handlers.events import EventIdConflict
-from services.trigger.handlers.intake import EventIntake, Verdict
+from services.trigger.handlers.intake import EventIntake, EventVerdict
 from shared.clock import ManualClock
 from shared.contract.cloudevents import Event
 from shared.contract.events import CrmPayload
@@ -113,7 +113,7 @@ async def test_process_killed_around_a_batch_loses_and_repeats_no_record(
     decided: bool,  # noqa: FBT001 - a case
 ) -> None:
     class DyingDoor(EventIntake):
-        async def decide(self, events: Sequence[Event[CrmPayload]]) -> list[Verdict]:
+        async def decide(self, events: Sequence[Event[CrmPayload]]) -> list[EventVerdict]:
             if await count(installed, "decisions") >= 10:
                 if decided:
                     await super().decide(events)

@@ -14,7 +14,7 @@ from msgspec import structs
 from services.trigger.domain.deciding.cases import Decision, DecisionFacts, DecisionReason
 from services.trigger.domain.deciding.decide import decide, updated_touchpoint
 from services.trigger.domain.deciding.requests import survey_request
-from services.trigger.domain.deciding.suppressions import StoredSuppression
+from services.trigger.domain.deciding.suppressions import KnownSuppression
 from services.trigger.domain.programs.document import ProgramDocument
 from services.trigger.domain.programs.program import CompiledProgram, compile_program
 from services.trigger.domain.respondents import ContactCause, Respondent
@@ -91,7 +91,7 @@ def requested(
 
 
 AMOUNT = {"field": "order.amount", "operator": "ge", "value": 10}
-STOPPED = StoredSuppression(None, None, "opt_out", None)
+STOPPED = KnownSuppression(None, None, "opt_out", None)
 
 
 @pytest.mark.parametrize(

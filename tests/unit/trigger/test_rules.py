@@ -12,7 +12,7 @@ import pytest
 from services.trigger.domain.deciding.cadence import CadenceDay, next_day
 from services.trigger.domain.deciding.cases import Decision, DecisionFacts
 from services.trigger.domain.deciding.decide import decide, updated_touchpoint
-from services.trigger.domain.deciding.suppressions import StoredSuppression
+from services.trigger.domain.deciding.suppressions import KnownSuppression
 from services.trigger.domain.programs.document import ProgramDocument
 from services.trigger.domain.programs.program import CompiledProgram, compile_program
 from services.trigger.domain.programs.quotas import QuotaKey
@@ -206,9 +206,9 @@ def test_holdout_depends_on_program_and_customer_and_a_sample_also_on_the_order(
 )
 def test_survey_is_suppressed_when_no_channel_is_left(stopped: Sequence[ChannelKind | None], reason: str) -> None:
     both = Respondent("c1", email="ann@shop.example", phone="+79161234567", consent=Consent(email=True, sms=True))
-    suppressions = [StoredSuppression(channel, None, "hard_bounce", NOW + timedelta(seconds=1)) for channel in stopped]
+    suppressions = [KnownSuppression(channel, None, "hard_bounce", NOW + timedelta(seconds=1)) for channel in stopped]
     assert decided(program(), both, suppressions=suppressions).reason.value == reason
-    over = [StoredSuppression(channel, None, "hard_bounce", NOW) for channel in stopped]  # it ends at that moment
+    over = [KnownSuppression(channel, None, "hard_bounce", NOW) for channel in stopped]  # it ends at that moment
     assert decided(program(), both, suppressions=over).reason.value == "asked"
 
 

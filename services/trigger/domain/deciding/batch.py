@@ -15,7 +15,7 @@ from services.trigger.domain.deciding.cases import Case, Decision, DecisionFacts
 from services.trigger.domain.deciding.decide import decide, updated_touchpoint
 from services.trigger.domain.deciding.requests import event_ref, request_json, survey_request
 from services.trigger.domain.deciding.stored_decision import StoredDecision
-from services.trigger.domain.deciding.suppressions import StoredSuppression, SuppressionKey
+from services.trigger.domain.deciding.suppressions import KnownSuppression, KnownSuppressionKey
 from services.trigger.domain.programs.program import CompiledProgram
 from services.trigger.domain.programs.quotas import QuotaKey
 from services.trigger.domain.respondents import ContactCause, Respondent, merge_customer
@@ -43,7 +43,7 @@ from shared.contract.events import (
 )
 from shared.contract.vocabulary import Service
 
-RETURN_WINDOW = timedelta(days=90)  # a purchase this long after an invitation is reported to scoring
+RETURN_WINDOW = timedelta(days=90)  # purchases within it after an invitation are reported to scoring
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class DecisionBatch:
     groups: Mapping[str, str]
     respondents: dict[str, Respondent]
     touchpoints: dict[TouchpointKey, TouchpointRecord]
-    suppressions: dict[str, Sequence[StoredSuppression]]
+    suppressions: dict[str, Sequence[KnownSuppression]]
     quotas_used: dict[QuotaKey, int]
     now: datetime
     settings: InstallationSettings
@@ -76,7 +76,7 @@ class DecisionBatch:
     changed_respondents: set[str] = field(default_factory=set)
     changed_touchpoints: set[TouchpointKey] = field(default_factory=set)
     changed_quotas: set[QuotaKey] = field(default_factory=set)
-    lifted: set[SuppressionKey] = field(default_factory=set)
+    lifted: set[KnownSuppressionKey] = field(default_factory=set)
 
     def decide(self, event: Event[TriggerPayload], digest: bytes) -> StoredDecision:
         key = touchpoint_key(event.payload)
@@ -128,7 +128,7 @@ class DecisionBatch:
         obsolete = [one for one in known if one.is_obsolete(before, after)]
         if obsolete:
             self.suppressions[after.id] = [one for one in known if one not in obsolete]
-            self.lifted |= {SuppressionKey(after.id, one.channel, one.program, one.reason) for one in obsolete}
+            self.lifted |= {KnownSuppressionKey(after.id, one.channel, one.program, one.reason) for one in obsolete}
 
     def _count_purchase(self, event: Event[TriggerPayload], respondent: Respondent, *, at: datetime) -> Respondent:
         """Count a purchase, and report it to scoring if the customer was asked within RETURN_WINDOW before it."""

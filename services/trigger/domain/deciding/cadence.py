@@ -13,7 +13,7 @@ EPOCH = date(2000, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class CadenceDay:
-    """One day of a cadence: the customers with `first <= spread < last` are due, for this period."""
+    """One day of a cadence: the customers with `first <= spread < last` are due, in the period with this number."""
 
     day: date
     period: int

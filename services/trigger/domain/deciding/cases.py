@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from services.trigger.domain.deciding.suppressions import StoredSuppression
+from services.trigger.domain.deciding.suppressions import KnownSuppression
 from services.trigger.domain.programs.event_fields import EventFields, Fields
 from services.trigger.domain.programs.program import CompiledProgram
 from services.trigger.domain.programs.quotas import Quota, QuotaKey
@@ -52,7 +52,7 @@ class DecisionFacts(msgspec.Struct, frozen=True):
 
     respondent: Respondent
     touchpoint: TouchpointRecord | None
-    suppressions: Sequence[StoredSuppression] = ()
+    suppressions: Sequence[KnownSuppression] = ()
     invalid_fields: Sequence[str] = ()
     groups: Mapping[str, str] = msgspec.field(default_factory=dict)
     quotas_used: Mapping[QuotaKey, int] = msgspec.field(default_factory=dict)

@@ -10,7 +10,7 @@ from services.trigger.domain.respondents import Respondent
 from shared.contract.vocabulary import ChannelKind, SuppressionReason
 
 
-class SuppressionKey(NamedTuple):
+class KnownSuppressionKey(NamedTuple):
     """`channel` and `program` None mean all."""
 
     respondent_id: str
@@ -20,7 +20,7 @@ class SuppressionKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class StoredSuppression:
+class KnownSuppression:
     """`channel` and `program` None mean all; `until` None means for ever."""
 
     channel: ChannelKind | None

@@ -16,7 +16,7 @@ from services.trigger.domain.programs.field_types import (
     HolidayCalendar,
     Identifier,
     LocaleTag,
-    Proportion,
+    SamplingShare,
     StartingEvent,
     TimeZone,
 )
@@ -89,8 +89,8 @@ class ProgramDocument(_Document):
     starts_on: list[StartingEvent] = []
     cadence: Annotated[Duration, Field(ge=timedelta(days=1))] | None = None
     conditions: Condition | None = None
-    sample: Proportion = 1
-    holdout: Proportion = 0
+    sample: SamplingShare = 1
+    holdout: SamplingShare = 0
     delay: Duration = timedelta()
     delay_from: DelayFrom = DelayFrom.EVENT
     at: time | None = None

@@ -1,4 +1,4 @@
-"""Types of the fields of a program document: durations, proportions, time zones, locales, holiday calendars."""
+"""Types of the fields of a program document: durations, shares, time zones, locales, holiday calendars."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _known_calendar(name: str) -> str:
     return name
 
 
-def _parse_proportion(given: object) -> object:
+def _parse_share(given: object) -> object:
     if isinstance(given, str) and (found := re.fullmatch(r"(\d{1,3}(?:\.\d+)?) *%", given.strip())):
         return float(found[1]) / 100
     if isinstance(given, bool) or not isinstance(given, int | float):
@@ -52,7 +52,7 @@ def _parse_proportion(given: object) -> object:
     return given
 
 
-Proportion = Annotated[float, BeforeValidator(_parse_proportion), Field(ge=0, le=1)]
+SamplingShare = Annotated[float, BeforeValidator(_parse_share), Field(ge=0, le=1)]
 Duration = Annotated[
     timedelta, BeforeValidator(_parse_duration), Field(le=MAX_DURATION), PlainSerializer(_format_duration)
 ]

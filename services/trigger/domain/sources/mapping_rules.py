@@ -188,7 +188,7 @@ def _source(text: str) -> Getter:
 
 
 def _text(template: str) -> Getter:
-    """Insert the values of its paths into a text; if one is missing, the whole text is."""
+    """Insert the values of its paths into a text; if one is missing, the text is missing too."""
     pieces = _NAMED.split(template)
     getters = [path_of(path) for path in pieces[1::2]]
 
