@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 import uvloop
 
-from services.scoring.models import SCORE_COLUMNS
+from services.scoring.models.scores import SCORE_COLUMNS
 from services.scoring.repository.scores import figures
 from shared import logging
 from shared.database.db import Database

@@ -17,7 +17,7 @@ import uvloop
 
 from services.scoring.config import ScoringSettings
 from services.scoring.main import build_app
-from services.scoring.models import SCORE_COLUMNS
+from services.scoring.models.scores import SCORE_COLUMNS
 from shared import logging
 from shared.clock import ManualClock
 from shared.database.db import Database

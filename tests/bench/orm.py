@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import registry
 
-from services.scoring.models import buckets
+from services.scoring.models.scores import buckets
 from shared import database_url
 
 ROW = ("peer", "all", "", date(2026, 1, 1))

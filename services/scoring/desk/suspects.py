@@ -1,4 +1,4 @@
-"""Answers that look automatic: shown with the reason, and counted after all when staff confirms them."""
+"""The page of suspect answers, where staff can confirm one as a person's so that it counts."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from shared.web.problems import Conflict, NotFound
 
 LIMIT = 200
 WHY = {
-    Suspicion.CRAWLER: "sent by a program that says it is one",
-    Suspicion.TRAP: "pressed a button that nobody sees",
-    Suspicion.NO_PAGE: "sent right after the message, without seeing the page",
-    Suspicion.INSTANT: "sent right after the message, faster than anybody reads",
-    Suspicion.EVERY_LINK: "sent right after the message, while all its links were opened",
+    Suspicion.CRAWLER: "sent by a known crawler",
+    Suspicion.TRAP: "an invisible button was pressed",
+    Suspicion.NO_PAGE: "sent right after the message, without the page being shown",
+    Suspicion.INSTANT: "sent right after the message, less than a second after the page was shown",
+    Suspicion.EVERY_LINK: "sent right after the message, while several of its links were opened",
     Suspicion.SEVERAL_SCORES: "several different scores within half a minute",
 }
 
@@ -41,7 +41,9 @@ class Suspects:
     def router(self) -> APIRouter:
         router = APIRouter()
         router.add_api_route("/suspects", self.show, methods=["GET"], include_in_schema=False)
-        router.add_api_route("/suspects/{answer_id}/confirm", self.press, methods=["POST"], include_in_schema=False)
+        router.add_api_route(
+            "/suspects/{answer_id}/confirm", self.confirm_and_return, methods=["POST"], include_in_schema=False
+        )
         router.add_api_route("/v1/answers/{answer_id}/confirm", self.confirm, methods=["POST"], tags=["score"])
         return router
 
@@ -55,12 +57,12 @@ class Suspects:
         ]
         return rendering.page("suspects.html", lines=lines, limit=LIMIT, pages=self.staff_pages)
 
-    async def press(self, answer_id: UUID) -> Response:
+    async def confirm_and_return(self, answer_id: UUID) -> Response:
         await self.confirm(answer_id)
         return RedirectResponse("/suspects", status_code=303)
 
     async def confirm(self, answer_id: UUID) -> ConfirmedOut:
-        """Count an answer that was held for automatic; one that counts already stays as it is."""
+        """Count a suspect answer; one that counts already stays unchanged."""
         async with self.sessions.begin() as session:
             invitation_id = await answers.invitation_of(session, answer_id)
         if invitation_id is None:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.alerts import ComparedWeeks, ScoreDrop, WeeklyChange
 from services.scoring.domain.score import Tally
-from services.scoring.models import COUNTERS
+from services.scoring.models.scores import COUNTERS
 from services.scoring.repository.scores.buckets import tally_of_row
 from shared.database import db
 

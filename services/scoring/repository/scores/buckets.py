@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.dimensions import BucketKey
 from services.scoring.domain.score import Tally
-from services.scoring.models import COUNTERS, OTHER_COUNTERS, SCORE_COLUMNS
+from services.scoring.models.scores import COUNTERS, OTHER_COUNTERS, SCORE_COLUMNS
 from shared.database import db
 
 NO_COUNTS: Counter[BucketKey] = Counter()

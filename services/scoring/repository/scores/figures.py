@@ -11,7 +11,7 @@ from services.scoring.domain.changes import SeriesKey
 from services.scoring.domain.periods import Period
 from services.scoring.domain.score import Definition, Figure, Tally
 from services.scoring.domain.slices import Slice
-from services.scoring.models import COUNTERS
+from services.scoring.models.scores import COUNTERS
 from services.scoring.repository.scores import counting
 from services.scoring.repository.scores.buckets import tally_of_row
 from services.scoring.repository.scores.counting import LABELS

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.dimensions import BucketKey, answer_keys, invited_keys
 from services.scoring.domain.score import Tally
-from services.scoring.models import COUNTERS
+from services.scoring.models.scores import COUNTERS
 from services.scoring.repository import answers
 from services.scoring.repository.scores.buckets import tally_of_row
 from shared.database import db

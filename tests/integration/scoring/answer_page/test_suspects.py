@@ -109,7 +109,7 @@ async def test_suspect_is_shown_with_its_reason_and_counts_when_confirmed(
     request = await mailed(scoring)
     await client.post(link_of(request.invitation_id), data={"score": "9"}, headers=BOT)
     shown = (await client.get("/suspects")).text
-    assert "sent by a program that says it is one" in shown
+    assert "sent by a known crawler" in shown
     [answer] = await scoring.rows("SELECT answer_id FROM answers")
     scoring.clock.moment = request.expires_at + timedelta(days=1)  # late, and still a person's word
     for _ in range(2):

@@ -308,11 +308,11 @@ async def test_appointment_is_kept_by_the_respondents_clock(scoring: Scoring, cl
         ),
         (
             {"disposition": "call_later", "at": "2026-11-19T03:00"},
-            "It is moved into the hours they may be called in: it comes back 19 Nov 09:00 their time.",
+            "It is moved into the hours in which they may be called: it comes back 19 Nov 09:00 their time.",
         ),
         (
             {"disposition": "call_later", "at": "2026-11-30T10:00"},
-            "Noted: call later. The time for this call is over before then: it does not come back.",
+            "Noted: call later. The call expires before then and does not come back.",
         ),
     ],
 )

@@ -1,0 +1,104 @@
+"""What the call desk's page shows: the queue, the call at hand, and notices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from services.scoring.desk.forms import MAX_LATER, reasons_field
+from services.scoring.domain.calls import CallTask, TaskKind, masked
+from services.scoring.domain.invitations import Invitation
+from services.scoring.domain.phone_numbers import readable
+from services.scoring.web import rendering, texts
+from shared.contract.vocabulary import CallDisposition
+from shared.zones import time_zone
+
+OUTCOMES = [
+    (CallDisposition.ANSWERED, "Talked", "K"),
+    (CallDisposition.NO_ANSWER, "No answer", "A"),
+    (CallDisposition.BUSY, "Busy", "B"),
+    (CallDisposition.MACHINE, "Machine", "M"),
+    (CallDisposition.REFUSED, "Refused", "R"),
+    (CallDisposition.WRONG_NUMBER, "Wrong number", "W"),
+    (CallDisposition.DO_NOT_CALL, "Do not call again", "D"),
+]
+LABELS = {value.value: label.lower() for value, label, _ in OUTCOMES} | {CallDisposition.CALL_LATER.value: "call later"}
+DELAYS = [(15, "in 15 minutes"), (60, "in 1 hour"), (180, "in 3 hours"), (1440, "tomorrow"), (4320, "in 3 days")]
+NOTICES = {
+    "answered": "Saved. The call is closed.",
+    "none": "No call is due at the moment.",
+    "taken": "Another operator has this call, or it is no longer due. Take the next one.",
+    "lost": "Not saved: your time for this call is over, or the call was closed. Take the next one.",
+    "over": "Not saved: the survey was withdrawn or is over.",
+    "score": "Not saved: choose a score from 0 to 10.",
+    "when": "Not saved: choose a time from five minutes to two weeks ahead.",
+    "name": "Enter your name first.",
+}
+
+
+def outcome_notice(task: CallTask, query: Mapping[str, str], now: datetime) -> str | None:
+    """Say how a call ended and what happens next."""
+    label = LABELS.get(query.get("noted", ""))
+    return label and f"Noted: {label}. {_what_follows(task, now, moved='moved' in query)}"
+
+
+def _what_follows(task: CallTask, now: datetime, *, moved: bool) -> str:
+    if not task.open:
+        return "The call is closed."
+    if task.due_at >= task.expires_at:
+        return "The call expires before then and does not come back."
+    back = f"comes back {rendering.moment(task.due_at, task.time_zone, now=now)} their time."
+    return f"It is moved into the hours in which they may be called: it {back}" if moved else f"The call {back}"
+
+
+def queue_line(task: CallTask, operator: str, now: datetime) -> dict[str, Any]:
+    return {
+        "task_id": task.task_id,
+        "name": _short(task.name) or "No name",
+        "phone": masked(task.phone),
+        "there": f"{now.astimezone(time_zone(task.time_zone)):%H:%M}",
+        "try": task.tries + 1,
+        "callback": task.kind is TaskKind.CALLBACK,
+        "appointment": f"{task.due_at.astimezone(time_zone(task.time_zone)):%H:%M}" if task.appointed else "",
+        "mine": task.held_by is not None and task.held_by == operator,
+    }
+
+
+def _short(name: str) -> str:
+    """Shorten to the first name and one letter of the last."""
+    first, _, rest = name.strip().partition(" ")
+    return f"{first} {rest.strip()[:1]}." if rest.strip() else first
+
+
+def call_values(task: CallTask, invitation: Invitation, now: datetime) -> dict[str, Any]:
+    here = now.astimezone(time_zone(task.time_zone))
+    return {
+        "task": task,
+        "invitation": invitation,
+        "phone": readable(task.phone),
+        "name": _short(task.name),
+        "place": task.time_zone.rpartition("/")[2].replace("_", " "),
+        "there": f"{here:%H:%M}",
+        "earliest": f"{here + timedelta(minutes=5):%Y-%m-%dT%H:%M}",
+        "latest": f"{here + MAX_LATER:%Y-%m-%dT%H:%M}",
+        "try": task.tries + 1,
+        "tries": max(task.max_attempts, task.tries + 1),
+        "callback": task.kind is TaskKind.CALLBACK,
+        "about": texts.about(invitation, now=now),
+        "script": _script(task, invitation, now),
+        "reasons": invitation.content.all_reasons,
+        "lists": {field: list(scores) for field, scores in groupby(range(11), reasons_field)},
+    }
+
+
+def _script(task: CallTask, invitation: Invitation, now: datetime) -> tuple[str, str, str]:
+    """Split what to say into the part before the question, the question, and the part after it."""
+    words = texts.LANGUAGES[texts.language_of(invitation.locale)]
+    brand, question = invitation.content.brand.name, invitation.content.question
+    if task.kind is TaskKind.CALLBACK:
+        return words["hello_back"].format(brand=brand), "", ""
+    before, spoken, after = task.script.partition(question)
+    hello = words["hello"].format(brand=brand, about=texts.about(invitation, now=now))
+    return before if before.strip() else f"{hello} ", spoken or question, after

@@ -1,0 +1,8 @@
+"""Tables of scoring."""
+
+from __future__ import annotations
+
+from services.scoring.models import alerts, answers, calls, invitations, journeys, scores, webhooks
+from services.scoring.models.columns import metadata
+
+__all__ = ["alerts", "answers", "calls", "invitations", "journeys", "metadata", "scores", "webhooks"]

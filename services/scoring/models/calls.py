@@ -1,0 +1,53 @@
+"""Call tasks and their attempts."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from services.scoring.models.columns import Moment, metadata
+
+call_tasks = sa.Table(
+    "call_tasks",
+    metadata,
+    sa.Column("task_id", sa.Uuid, primary_key=True),
+    sa.Column("invitation_id", sa.Uuid, nullable=False),
+    sa.Column("respondent_id", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False, server_default="survey"),
+    sa.Column("state", sa.Text, nullable=False, server_default="open"),
+    sa.Column("outcome", sa.Text),
+    sa.Column("step", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("phone", sa.Text, nullable=False, server_default=""),
+    sa.Column("name", sa.Text, nullable=False, server_default=""),
+    sa.Column("script", sa.Text, nullable=False, server_default=""),
+    sa.Column("summary", sa.Text, nullable=False, server_default=""),
+    sa.Column("time_zone", sa.Text, nullable=False, server_default="UTC"),
+    sa.Column("window_start", sa.Time),
+    sa.Column("window_end", sa.Time),
+    sa.Column("priority", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("max_attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("appointed", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("due_at", Moment, nullable=False),
+    sa.Column("due_until", Moment, nullable=False),
+    sa.Column("expires_at", Moment, nullable=False),
+    sa.Column("leased_by", sa.Text),
+    sa.Column("lease_until", Moment),  # the database's clock
+    sa.Index("call_tasks_due", "due_at", postgresql_where=sa.text("state = 'open'")),
+    sa.Index("call_tasks_invitation", "invitation_id"),
+    sa.Index(
+        "call_tasks_callback",
+        "invitation_id",
+        unique=True,
+        postgresql_where=sa.text("kind = 'callback' AND state = 'open'"),
+    ),
+)
+
+call_attempts = sa.Table(
+    "call_attempts",
+    metadata,
+    sa.Column("task_id", sa.Uuid, primary_key=True),
+    sa.Column("attempt", sa.Integer, primary_key=True),
+    sa.Column("disposition", sa.Text, nullable=False),
+    sa.Column("operator", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)

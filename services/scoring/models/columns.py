@@ -1,0 +1,21 @@
+"""Metadata of the tables, and columns that several of them have."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from shared.migrations import messaging_tables
+
+metadata = sa.MetaData()
+messaging_tables(metadata)
+
+Moment = sa.DateTime(timezone=True)
+
+
+def series() -> list[sa.Column[object]]:
+    return [
+        sa.Column("program", sa.Text, primary_key=True),
+        sa.Column("dimension", sa.Text, primary_key=True),
+        sa.Column("value", sa.Text, primary_key=True),
+        sa.Column("day", sa.Date, primary_key=True),
+    ]

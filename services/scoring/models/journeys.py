@@ -1,0 +1,79 @@
+"""What happened to invitations before and after the answer, and its daily counts."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+from services.scoring.models.columns import Moment, metadata, series
+
+page_views = sa.Table(
+    "page_views",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("invitation_id", sa.Uuid, nullable=False),
+    sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("method", sa.Text, nullable=False),
+    sa.Column("score", sa.SmallInteger),  # of the link
+    sa.Column("automatic", sa.Boolean, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Index("page_views_invitation", "invitation_id", "at"),
+)
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("attempt_id", sa.Uuid, primary_key=True),
+    sa.Column("invitation_id", sa.Uuid, nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Index("attempts_invitation", "invitation_id"),
+)
+
+outcomes = sa.Table(
+    "outcomes",
+    metadata,
+    sa.Column("invitation_id", sa.Uuid, primary_key=True),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+)
+
+purchases = sa.Table(
+    "purchases",
+    metadata,
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("event_id", sa.Text, primary_key=True),
+    sa.Column("respondent_id", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("amount", sa.Numeric),
+    sa.Column("currency", sa.Text),
+    sa.Index("purchases_respondent", "respondent_id"),
+)
+
+journeys = sa.Table(
+    "journeys",
+    metadata,
+    *series(),
+    sa.Column("stage", sa.Text, primary_key=True),
+    sa.Column("detail", sa.Text, primary_key=True),
+    sa.Column("amount", sa.Numeric, nullable=False, server_default="0"),
+)
+
+journey_parts = sa.Table(
+    "journey_parts",
+    metadata,
+    sa.Column("invitation_id", sa.Uuid, primary_key=True),
+    sa.Column("program", sa.Text, nullable=False),
+    sa.Column("day", sa.Date, nullable=False),
+    sa.Column("parts", JSONB, nullable=False),  # what this invitation adds to `journeys`
+)
+
+journeys_pending = sa.Table(
+    "journeys_pending",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("invitation_id", sa.Uuid, nullable=False),
+)

@@ -1,0 +1,84 @@
+"""Daily counters of answers and invitations, and what they are compared with."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from services.scoring.models.columns import metadata, series
+
+SCORE_COLUMNS = [f"s{score}" for score in range(11)]
+
+OTHER_COUNTERS = ["operators", "suspects", "imported", "operator_promoters", "operator_detractors"]
+
+COUNTERS = [*SCORE_COLUMNS, *OTHER_COUNTERS]
+
+
+def _zero(name: str) -> sa.Column[int]:
+    return sa.Column(name, sa.Integer, nullable=False, server_default="0")
+
+
+def _revisions() -> list[sa.Column[int]]:
+    return [
+        sa.Column("revision", sa.BigInteger, nullable=False, server_default="1"),
+        sa.Column("published_revision", sa.BigInteger, nullable=False, server_default="0"),
+    ]
+
+
+buckets = sa.Table(
+    "buckets",
+    metadata,
+    *series(),
+    *(_zero(name) for name in COUNTERS),
+    *_revisions(),
+    sa.Index("buckets_unpublished", "program", postgresql_where=sa.text("revision > published_revision")),
+)
+
+invited = sa.Table(
+    "invited",
+    metadata,
+    *series(),
+    _zero("invited"),
+    _zero("answered"),
+    *_revisions(),
+    sa.Index("invited_unpublished", "program", postgresql_where=sa.text("revision > published_revision")),
+)
+
+dimension_values = sa.Table(
+    "dimension_values",
+    metadata,
+    sa.Column("program", sa.Text, primary_key=True),
+    sa.Column("dimension", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, primary_key=True),
+)
+
+annotated = sa.Table(
+    "annotations",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("program", sa.Text),  # NULL: all programs
+    sa.Column("day", sa.Date, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+)
+
+targets = sa.Table(  # set by staff; overrides the target in the program's document
+    "targets",
+    metadata,
+    sa.Column("program", sa.Text, primary_key=True),
+    sa.Column("nps", sa.Integer, nullable=False),
+)
+
+benchmarks = sa.Table(
+    "benchmarks",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("nps", sa.Integer, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+)
+
+# the sequence rises with every change of a program's figures, so that open pages reload only then
+changes = sa.Table(
+    "changes",
+    metadata,
+    sa.Column("program", sa.Text, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, nullable=False, server_default="1"),
+)
