@@ -1,4 +1,4 @@
-"""`make bench [STAGE=relay]`: run the stages and exit with 1 when one is under its gate or not right."""
+"""`make bench [STAGE=relay]`: runs the stages, and exits with 1 when one is below its gate or gave a wrong result."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def main(names: list[str]) -> bool:
 
 
 async def cost(names: list[str], runs: int) -> bool:
-    """Print the counters of so many runs of ours, a line for each stage: for comparing two states of the code."""
+    """Run only our side so often, and print a line of counters for each stage: to compare two states of the code."""
     for name in names:
         async with STAGES[name]() as bench:
             for _ in range(runs):
@@ -43,7 +43,7 @@ if __name__ == "__main__":
     logging.configure("warning", service="bench")
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("stage", nargs="?", choices=STAGES)
-    parser.add_argument("--cost", type=int, metavar="RUNS", help="only what ours costs, as JSON: no limit, no peers")
+    parser.add_argument("--cost", type=int, metavar="RUNS", help="only our side, counters as JSON: no limit, no peers")
     given = parser.parse_args()
     chosen = [given.stage] if given.stage else list(STAGES)
     runtime.tune_gc()  # as in production

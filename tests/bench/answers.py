@@ -1,7 +1,7 @@
-"""Stage answers: scores posted to the answer page of one hot program, acknowledged after commit, sums exact.
+"""Stage answers: scores posted to the answer page of one program, acknowledged after commit, all counted.
 
-The limit is the same route, application and client without a database; the ORM peer is a FastAPI route that loads one
-counter for update, changes and commits it, for the same client.
+The limit is the same route, application and client without a database. The ORM peer is a FastAPI route that loads one
+counter for update, changes it and commits, with the same client.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from shared.database import db, embedded
 from shared.web import links
 from shared.web.links import Purpose
 from tests.bench import cost, orm
-from tests.bench.frame import Measure, NotRight
+from tests.bench.frame import Measure, WrongResult
 from tests.integration.scoring.stand import Scoring, requested
 
 ITEMS = 2000
@@ -78,14 +78,14 @@ class AnswersBench:
         return rate
 
     async def ours(self) -> float:
-        rate, waits = await self._measure(lambda _number: "Tverskaya", self._meter.of(ITEMS))
+        rate, waits = await self._measure(lambda _number: "Tverskaya", self._meter.measure(ITEMS))
         self._waits = sorted([*self._waits, *waits])  # of all repetitions
         self.counters["p99_ms"] = self._waits[int(len(self._waits) * 0.99) - 1] * 1000
         self.counters["p50_ms"] = statistics.median(self._waits) * 1000
         return rate
 
     async def spread(self) -> float:
-        """The same over a thousand stores."""
+        """Measure the same with answers of a thousand stores."""
         rate, _ = await self._measure(lambda number: f"Store {number % STORES}", nullcontext())
         return rate
 
@@ -104,11 +104,11 @@ class AnswersBench:
         with measured:
             rate, waits = await post_all(OURS_PORT, [each.invitation_id for each in asked])
         if (counted := await self._counted() - before) != ITEMS * DIMENSIONS:
-            raise NotRight(f"{counted} counted in {DIMENSIONS} dimensions, of {ITEMS} answers")
+            raise WrongResult(f"{counted} counted in {DIMENSIONS} dimensions, of {ITEMS} answers")
         return rate, waits
 
     async def count(self) -> None:
-        """Count the statements of answers that come one by one, for how many come together is chance."""
+        """Count the statements of answers that come one by one, because the size of a group is random."""
         asked = [await self._scoring.asked(segments=SEGMENTS, link_key="dev") for _ in range(ALONE)]
         async with cost.statements(self._scoring.database, self.counters, items=ALONE):
             for each in asked:
@@ -123,16 +123,16 @@ class AnswersBench:
         return int(rows[0]["n"])
 
     async def one_row(self) -> float:
-        """Count answers one by one in one row."""
+        """Measure the ORM peer, which counts every answer in one row."""
         before = await self._counted()
         rate, _ = await post_all(ROW_PORT, [uuid7() for _ in range(PEER_ITEMS)])
         if (counted := await self._counted() - before) != PEER_ITEMS:
-            raise NotRight(f"{counted} counted of {PEER_ITEMS} answers")
+            raise WrongResult(f"{counted} counted of {PEER_ITEMS} answers")
         return rate
 
 
 async def post_all(port: int, invitations: Sequence[UUID]) -> tuple[float, list[float]]:
-    """Post a 9 for each over kept connections; returns answers per second and how long each waited."""
+    """Post a 9 for each over persistent connections; return answers per second, and each response time in seconds."""
     waiting = iter(invitations)
     waits: list[float] = []
     began = time.perf_counter()
@@ -152,18 +152,18 @@ async def _post(port: int, waiting: Iterator[UUID], waits: list[float]) -> None:
         began = time.perf_counter()
         writer.write(head.encode() + body)
         answer = await reader.readuntil(b"\r\n\r\n")
-        if number:  # with the first, fifty connect at once
+        if number:  # without the first of each connection, when fifty connect at once
             waits.append(time.perf_counter() - began)
         if not answer.startswith(b"HTTP/1.1 303") or b"content-length: 0" not in answer.lower():
-            raise NotRight(answer.splitlines()[0].decode())
+            raise WrongResult(answer.splitlines()[0].decode())
     writer.close()
 
 
-# --- the two servers, each in a process of its own
+# --- the servers, each in its own process
 
 
-class _Nobody(Writer):
-    """Knows every link as that of one invitation, takes every answer and stores none."""
+class _StoringNothing(Writer):
+    """Resolves every link to one invitation, accepts every answer and stores none."""
 
     def __init__(self, invitation: Invitation) -> None:
         self._found = ResolvedLink(invitation, links=1, soon=False)
@@ -171,7 +171,7 @@ class _Nobody(Writer):
     async def submit(self, submission: Submission) -> SubmissionResult:
         entry = read_form(submission, self._found)
         if entry is None:
-            raise NotRight("the form was not understood")
+            raise WrongResult("the form was not understood")
         return SubmissionResult(self._found.invitation, entry, Recorded(_answer(entry, entry.at.date()), new=True))
 
 
@@ -182,10 +182,10 @@ def _answer(entry: Entry, day: date) -> Answer:
 
 
 def _serve(urls: Mapping[str, str], invitation: Invitation | None, port: int) -> None:
-    """Serve the whole application; what is given an invitation reads and writes nothing to answer for it."""
+    """Serve the whole application; given an invitation, it reads and writes nothing when it is answered."""
     logging.configure("warning", service="bench")
     if invitation is not None:
-        patch.object(main, "Writer", lambda _sessions: _Nobody(invitation)).start()
+        patch.object(main, "Writer", lambda _sessions: _StoringNothing(invitation)).start()
     database = db.Database(urls["scoring"], schema="scoring")
     app = main.build_app(ScoringSettings(), database=database, clock=SystemClock())
     _run(app, port)
@@ -214,7 +214,7 @@ def _serving(
         process.join()
 
 
-async def _until_open(port: int) -> None:
+async def _wait_for_port(port: int) -> None:
     async with asyncio.timeout(30):
         while True:
             try:
@@ -226,8 +226,8 @@ async def _until_open(port: int) -> None:
                 return
 
 
-async def _age(admin_url: str) -> None:
-    """Let the server have log files to use again, as one has that runs for a while: making one takes 15 ms."""
+async def _recycle_wal(admin_url: str) -> None:
+    """Give the server WAL files to recycle, as one has after a while: creating a file takes 15 ms."""
     admin = await database_url.connect(admin_url)
     await admin.execute("ALTER SYSTEM SET min_wal_size = '1GB'")
     await admin.execute("SELECT pg_reload_conf()")
@@ -241,7 +241,7 @@ async def _age(admin_url: str) -> None:
 async def open_bench() -> AsyncIterator[AnswersBench]:
     folder = Path(tempfile.mkdtemp(prefix="ea-"))
     server = embedded.start(folder / "pg")
-    await _age(server.admin_url)
+    await _recycle_wal(server.admin_url)
     urls = await embedded.prepare(server)
     await databases.migrate({name: urls[name] for name in ("scoring", "transport")})
     database = db.Database(urls["scoring"], schema="scoring")
@@ -257,7 +257,7 @@ async def open_bench() -> AsyncIterator[AnswersBench]:
             _serving(_serve_row, urls, None, ROW_PORT),
         ):
             for port in (OURS_PORT, LIMIT_PORT, ROW_PORT):
-                await _until_open(port)
+                await _wait_for_port(port)
             bench = AnswersBench(scoring, server, serving=serving)
             await bench.count()
             yield bench

@@ -1,4 +1,4 @@
-"""`python -m tests.bench.arrival`: how long an answer takes from its commit in scoring to others, on real Kafka.
+"""`python -m tests.bench.arrival`: how long an answer takes from its commit in scoring to its readers, on real Kafka.
 
 Real processes, two dispatchers; answers are posted to the answer page at a steady rate. The event's id, a UUIDv7 made
 just before scoring's commit, is compared with the start of dispatcher's transaction, and with when a consumer got the
@@ -30,7 +30,7 @@ from shared.database import db, embedded
 from shared.messaging import codec
 from shared.messaging.transport import open_log
 from shared.messaging.transport.kafka import create_topics
-from tests.journey.cluster import Sink, open_cluster
+from tests.journey.cluster import MailSink, open_cluster
 from tests.journey.stage import Stage, purchase
 
 AT_ONCE = 100
@@ -39,11 +39,11 @@ _SEEN = "SELECT event_id, seen_at FROM inbox WHERE group_name = $1 AND event_id 
 
 
 async def measure(*, answers: int, per_second: float) -> tuple[list[float], list[float]]:
-    """Return each answer's way to dispatcher and to a published score in milliseconds, sorted."""
+    """Return the milliseconds of each answer to dispatcher and to a published score, each sorted."""
     folder = Path(tempfile.mkdtemp(prefix="ea-"))
     server = embedded.start(folder / "pg")
     try:
-        with Broker() as broker, Sink() as sink:
+        with Broker() as broker, MailSink() as sink:
             urls = await embedded.prepare(server)
             await databases.migrate(urls)
             await create_topics(broker.url, TOPICS)
@@ -106,7 +106,7 @@ def _made_at(event_id: str) -> int:
 
 
 async def _answer(stage: Stage, links: list[str], per_second: float) -> list[float]:
-    database = stage.chain.databases[Service.DISPATCHER]
+    database = stage.watch.databases[Service.DISPATCHER]
     async with database.sessions.begin() as session:
         last = (await db.fetch(session, "SELECT max(event_id) AS id FROM inbox"))[0]["id"]
     async with asyncio.TaskGroup() as tasks:

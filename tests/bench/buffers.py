@@ -20,7 +20,7 @@ from services.scoring.models.scores import SCORE_COLUMNS
 from services.scoring.repository.scores import figures
 from shared import logging
 from shared.database.db import Database
-from tests.bench.frame import scratch
+from tests.bench.frame import temporary_database
 
 TODAY = datetime(2026, 11, 22, tzinfo=UTC).date()
 DAYS = 90
@@ -36,12 +36,12 @@ _ANSWER = f"""INSERT INTO answers (invitation_id, answer_id, version, score, rea
 channel, suspect, answered_at, first_day, device, callback_wanted)
 SELECT lpad(to_hex(n), 32, '0')::uuid, lpad(to_hex(n), 32, '0')::uuid, 1, n % 11, '[]', NULL, '{{}}', 'self', 1,
 'email', false, $3::date - n % {DAYS} + time '12:00', $3::date - n % {DAYS}, 'phone', false
-FROM generate_series($1::int, $2::int) n"""  # noqa: S608 - a number of ours
+FROM generate_series($1::int, $2::int) n"""  # noqa: S608 - a constant
 _SERIES = f"""WITH said AS (SELECT $2::date - n % {DAYS} AS day, n % 11 AS score, n / {DAYS} % 5 AS store,
 n / {DAYS} % 3 AS channel, count(*) AS n FROM generate_series(1, $1::int) n GROUP BY 1, 2, 3, 4)
 SELECT 'p' AS program, d.dimension, d.value, day, score, n FROM said, LATERAL (VALUES ('all', ''),
 ('store', 's' || store), ('channel', 'c' || channel), ('version', '1'), ('mode', 'self'),
-('step', '1'), ('answering_device', 'phone')) AS d (dimension, value)"""  # noqa: S608 - a number of ours
+('step', '1'), ('answering_device', 'phone')) AS d (dimension, value)"""  # noqa: S608 - a constant
 _SCORES = ", ".join(f"coalesce(sum(n) FILTER (WHERE score = {score}), 0)" for score in range(11))
 _BUCKETS = f"""INSERT INTO buckets (program, dimension, value, day, {", ".join(SCORE_COLUMNS)})
 SELECT program, dimension, value, day, {_SCORES} FROM ({_SERIES}) s GROUP BY 1, 2, 3, 4 ORDER BY 4, 1, 2, 3
@@ -55,7 +55,7 @@ AT_ONCE = 1_000_000
 
 
 async def fill(connection: asyncpg.Connection, answers: int) -> None:
-    """Write so many answers in place of those that are there, and everything counted of them."""
+    """Replace all answers by so many new ones, with their buckets."""
     await connection.execute("TRUNCATE answers, buckets, invited")
     for first in range(1, answers + 1, AT_ONCE):
         await connection.execute(_ANSWER, first, min(first + AT_ONCE - 1, answers), TODAY)
@@ -69,7 +69,7 @@ async def fill(connection: asyncpg.Connection, answers: int) -> None:
 
 
 async def touched(connection: asyncpg.Connection, *of: object) -> tuple[int, float]:
-    """Read one score; returns the buffers touched and the milliseconds taken, warm."""
+    """Read one score with a warm cache; return the buffers touched and the milliseconds."""
     buffers, taken = 0, 0.0
     for statement in (figures._SUMS, figures._INVITED):
         await connection.fetch(statement, *of)
@@ -81,7 +81,7 @@ async def touched(connection: asyncpg.Connection, *of: object) -> tuple[int, flo
 
 
 async def main(many: int) -> bool:
-    async with scratch() as urls:
+    async with temporary_database() as urls:
         database = Database(urls["scoring"], schema="scoring")
         connection = await database.connect()
         found = []

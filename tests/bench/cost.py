@@ -1,4 +1,4 @@
-"""What items cost, beside the time they take: CPU time of our processes and of PostgreSQL's, statements and commits."""
+"""The cost of an item apart from its time: CPU of our processes and of PostgreSQL's, statements and commits."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _TICKS_S = 1 / os.sysconf("SC_CLK_TCK")
 
 @dataclass(slots=True)
 class Meter:
-    """Adds what PostgreSQL and these processes spent to a stage's counters; of all repetitions, the median counts."""
+    """Adds the CPU time of PostgreSQL and of these processes to a stage's counters: the median of all repetitions."""
 
     counters: dict[str, float]
     server: Embedded
     processes: Sequence[int] = field(default_factory=lambda: [os.getpid()])
-    _seen: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    _measured: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     @contextmanager
-    def of(self, items: int) -> Iterator[None]:
-        """Measure what is done here to so many items."""
+    def measure(self, items: int) -> Iterator[None]:
+        """Measure the CPU time of the `with` block, which handles so many items."""
         before = self._spent_s()
         yield
         for name, spent in self._spent_s().items():
-            self._seen[name].append((spent - before[name]) * 1000 / items * 1000)
-            self.counters[f"cpu_ms_per_1000_{name}"] = statistics.median(self._seen[name])
+            self._measured[name].append((spent - before[name]) * 1000 / items * 1000)
+            self.counters[f"cpu_ms_per_1000_{name}"] = statistics.median(self._measured[name])
 
     def _spent_s(self) -> dict[str, float]:
         ours = sum(map(_running_s, self.processes))
@@ -47,20 +47,20 @@ class Meter:
 
 
 def _running_s(process: int) -> float:
-    """Sum what every thread spent, to the nanosecond (https://docs.kernel.org/scheduler/sched-stats.html)."""
+    """Return the CPU seconds of all threads of a process (https://docs.kernel.org/scheduler/sched-stats.html)."""
     threads = _PROC.glob(f"{process}/task/*/schedstat")
     return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
 
 def _server_s(postmaster: int) -> float:
-    """Sum what the server's processes spent, also those that ended: the postmaster inherits it (proc_pid_stat(5))."""
+    """Return the CPU seconds of the server's processes, also of ended ones: see cutime in proc_pid_stat(5)."""
     ended = _stat(postmaster)[15:17]  # cutime, cstime
     children = [int(path.name) for path in _PROC.glob("[0-9]*") if _parent(path) == postmaster]
     return sum(map(_running_s, [postmaster, *children])) + sum(map(int, ended)) * _TICKS_S
 
 
 def _stat(process: int) -> list[str]:
-    """Read the fields of proc_pid_stat(5), from the first on; the name, which may hold anything, is left empty."""
+    """Return the fields of proc_pid_stat(5); the name, which may contain anything, is empty."""
     number, _, rest = (_PROC / str(process) / "stat").read_text().partition(" (")
     return [number, "", *rest.rpartition(") ")[2].split()]
 
@@ -73,7 +73,7 @@ def _parent(path: Path) -> int:
 
 
 @dataclass(slots=True)
-class Statements:
+class StatementCount:
     sent: int = 0
     commits: int = 0
 
@@ -84,8 +84,8 @@ class Statements:
 
 @asynccontextmanager
 async def statements(database: Database, counters: dict[str, float], *, items: int) -> AsyncIterator[None]:
-    """Count what the pool sends for so many items, apart from the timed runs: to listen costs time."""
-    counted = Statements()
+    """Count what the pool sends for so many items; not in timed runs, because counting takes time."""
+    counted = StatementCount()
 
     def listen(connection: Any, _record: object) -> None:
         connection.driver_connection.add_query_logger(counted.count)

@@ -1,7 +1,7 @@
-"""`python -m tests.bench.dashboard [answers]`: how long the dashboard takes with so many answers, a million at first.
+"""`python -m tests.bench.dashboard [answers]`: response times of the dashboard with a million answers, or so many.
 
-Answers are written by SQL, spread over a year, five stores, forty employees, three ages; buckets as the service keeps
-them. Prints milliseconds of whole requests in this process, database included.
+Answers are written by SQL, spread over a year, five stores, forty employees and three ages, with the buckets that the
+service would keep. Prints the milliseconds of whole requests in this process, database included.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from services.scoring.models.scores import SCORE_COLUMNS
 from shared import logging
 from shared.clock import ManualClock
 from shared.database.db import Database
-from tests.bench.frame import scratch
+from tests.bench.frame import temporary_database
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TIMES = 15
@@ -82,7 +82,7 @@ _PROGRAM = 'INSERT INTO programs (id, version, document) VALUES (\'p\', 1, \'{"t
 
 
 async def fill(connection: asyncpg.Connection, answers: int) -> None:
-    """Write a year of answers and everything counted of them."""
+    """Write a year of answers with their buckets."""
     today = NOW.date()
     await connection.execute(_PROGRAM)
     await connection.execute(_CONTENT)
@@ -95,7 +95,7 @@ async def fill(connection: asyncpg.Connection, answers: int) -> None:
 
 
 async def measure(client: httpx.AsyncClient, path: str) -> tuple[float, float]:
-    """Ask again and again; returns the median and the slowest in milliseconds."""
+    """Request a page TIMES times; return the median and the slowest in milliseconds."""
     taken = []
     for _ in range(TIMES):
         began = time.perf_counter()
@@ -105,7 +105,7 @@ async def measure(client: httpx.AsyncClient, path: str) -> tuple[float, float]:
 
 
 async def main(answers: int) -> None:
-    async with scratch() as urls:
+    async with temporary_database() as urls:
         database = Database(urls["scoring"], schema="scoring")
         connection = await database.connect()
         await fill(connection, answers)

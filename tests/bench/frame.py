@@ -1,7 +1,7 @@
-"""The frame of every benchmark: limit, ours, peers, limit; five repetitions; a table and `build/bench.json`.
+"""Runs a benchmark: five repetitions of limit, ours and peers, limit; prints a table and writes `build/bench.json`.
 
-A ratio is ours ÷ the mean of the two limits of the same repetition; a repetition whose two limits differ by more
-than 1.5 is void. A number counts only if the run is right.
+A ratio is ours ÷ the mean of the two limits of the same repetition; a repetition whose two limits differ by a factor
+of more than 1.5 is void. A run with a wrong result fails.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Measure = Callable[[], Awaitable[float]]
 
 
 class Bench(Protocol):
-    """One stage, set up and ready; every measure returns items per second and raises when the run is not right."""
+    """A stage that is set up; every measure returns items per second and raises WrongResult."""
 
     name: str
     gate: float
@@ -50,8 +50,8 @@ OpenBench = Callable[[], AbstractAsyncContextManager[Bench]]
 
 
 @asynccontextmanager
-async def scratch() -> AsyncIterator[Mapping[str, str]]:
-    """Start a migrated database, one URL per schema; it is gone afterwards."""
+async def temporary_database() -> AsyncIterator[Mapping[str, str]]:
+    """Start a migrated database and return one URL per schema; it is deleted at the end."""
     folder = Path(tempfile.mkdtemp(prefix="eb-", dir="/tmp"))
     server = embedded.start(folder)
     try:
@@ -63,8 +63,8 @@ async def scratch() -> AsyncIterator[Mapping[str, str]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-class NotRight(Exception):
-    """What went in did not come out: the speed means nothing."""
+class WrongResult(Exception):
+    """The result of a measured run is wrong, so its speed means nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Repetition:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class BenchResult:
     stage: str
     ours_per_s: float
     limit_per_s: float
@@ -95,7 +95,7 @@ class Result:
     peers: Mapping[str, float] = field(default_factory=dict)
     counters: Mapping[str, float] = field(default_factory=dict)
     valid: bool = True
-    least: Mapping[str, float] = field(default_factory=dict)  # how many times a peer's rate ours has to be
+    least: Mapping[str, float] = field(default_factory=dict)  # the least factor over a peer's rate
 
     @property
     def passed(self) -> bool:
@@ -103,26 +103,26 @@ class Result:
         return self.valid and faster and self.ratio >= self.gate
 
 
-async def run(bench: Bench, *, repetitions: int = REPETITIONS, seed: int = 7) -> Result:
-    """Measure a stage; the order of what stands between the two limits is shuffled each time."""
-    chance = random.Random(seed)
-    measured = [await _repeat(bench, chance) for _ in range(repetitions)]
+async def run(bench: Bench, *, repetitions: int = REPETITIONS, seed: int = 7) -> BenchResult:
+    """Measure a stage; the order of ours and the peers is shuffled in each repetition."""
+    rng = random.Random(seed)
+    measured = [await _repeat(bench, rng) for _ in range(repetitions)]
     counted = [repetition for repetition in measured if not repetition.void]
     return summarise(bench, counted or measured, valid=bool(counted))
 
 
-async def _repeat(bench: Bench, chance: random.Random) -> Repetition:
+async def _repeat(bench: Bench, rng: random.Random) -> Repetition:
     first = await bench.limit()
     between: list[tuple[str, Measure]] = [("", bench.ours), *bench.peers.items()]
-    chance.shuffle(between)
+    rng.shuffle(between)
     rates = {name: await measure() for name, measure in between}
     ours = rates.pop("")
     return Repetition((first, await bench.limit()), ours, rates)
 
 
-def summarise(bench: Bench, repetitions: Sequence[Repetition], *, valid: bool) -> Result:
+def summarise(bench: Bench, repetitions: Sequence[Repetition], *, valid: bool) -> BenchResult:
     ratios = [repetition.ratio for repetition in repetitions]
-    return Result(
+    return BenchResult(
         stage=bench.name,
         ours_per_s=round(statistics.median(repetition.ours for repetition in repetitions)),
         limit_per_s=round(statistics.median(statistics.mean(repetition.limits) for repetition in repetitions)),
@@ -140,8 +140,8 @@ def summarise(bench: Bench, repetitions: Sequence[Repetition], *, valid: bool) -
     )
 
 
-def report(results: Sequence[Result], *, output: Path = OUTPUT) -> bool:
-    """Print the table, write the JSON, and say whether every stage is right and over its gate."""
+def report(results: Sequence[BenchResult], *, output: Path = OUTPUT) -> bool:
+    """Print the table, write the JSON, and return whether every stage passed."""
     table = Table("stage", "ours /s", "limit /s", "ratio", "range", "gate", "goal", "peers /s", "right")
     for result in results:
         table.add_row(

@@ -1,6 +1,6 @@
-"""The peer of answers, what one writes first: a FastAPI route that reads, changes and writes one row by the ORM.
+"""The ORM peer of stage answers: a FastAPI route that loads, changes and saves one row.
 
-Nothing of ours is in it but the table: SQLAlchemy's own engine, pool and session, as they are by default.
+Only the table is ours; engine, pool and session are SQLAlchemy's defaults.
 """
 
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ registry().map_imperatively(Bucket, buckets)
 
 
 def build_app(url: str) -> FastAPI:
-    """Count every score that is posted in one row."""
+    """Return an application that counts every posted score in one row."""
     of_schema = {"async_creator_fn": partial(database_url.connect, url, server_settings={"search_path": "scoring"})}
     sessions = async_sessionmaker(create_async_engine("postgresql+asyncpg://", connect_args=of_schema))
     app = FastAPI()

@@ -1,4 +1,4 @@
-"""Stage relay: outbox rows → Kafka, against the same client that only publishes; and how long a commit waits."""
+"""Stage relay: outbox rows → Kafka. The limit is the same client, which only publishes."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from shared.messaging import codec, outbox, relay_turn
 from shared.messaging.transport import EventLog, Message, open_log
 from shared.messaging.transport.kafka import create_topics
 from tests.bench import cost
-from tests.bench.frame import Measure, NotRight
+from tests.bench.frame import Measure, WrongResult
 
 ITEMS = 20_000
 COMMITS = 400
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-class Counting:
-    """Passes appends on, remembers what was acknowledged and when, and says when all of it was."""
+class CountingLog:
+    """Forwards appends, and remembers when each was acknowledged; `done` is set after the last."""
 
     def __init__(self, inner: EventLog, *, expected: int) -> None:
         self._inner = inner
@@ -76,7 +76,7 @@ class RelayBench:
         return ITEMS / (time.perf_counter() - began)
 
     async def one_by_one(self) -> float:
-        """Publish a message at a time and wait for each, as a relay without batches would."""
+        """Publish each message alone and wait for it, as a relay without batches would."""
         began = time.perf_counter()
         for message in self._messages[:500]:
             await self._log.append([message])
@@ -85,14 +85,14 @@ class RelayBench:
     async def ours(self) -> float:
         await self._fill(self._events)
         wal = await self._wal()
-        counting = Counting(self._log, expected=ITEMS)
+        counting = CountingLog(self._log, expected=ITEMS)
         began = time.perf_counter()
-        with self._meter.of(ITEMS):
+        with self._meter.measure(ITEMS):
             async with self._relaying(counting):
                 await counting.done.wait()
         rate = ITEMS / (time.perf_counter() - began)
         if counting.acknowledged != ITEMS:
-            raise NotRight(f"{counting.acknowledged} of {ITEMS} rows were published")
+            raise WrongResult(f"{counting.acknowledged} of {ITEMS} rows were published")
         self.counters["wal_bytes_per_item"] = (await self._wal() - wal) / ITEMS
         self.counters["bytes_per_item"] = statistics.mean(len(message.body) for message in self._messages)
         await self._measure_delay()
@@ -104,7 +104,7 @@ class RelayBench:
                 await outbox.add(session, events[start : start + relay_turn.BATCH])
 
     @asynccontextmanager
-    async def _relaying(self, event_log: Counting) -> AsyncIterator[None]:
+    async def _relaying(self, event_log: CountingLog) -> AsyncIterator[None]:
         stop = asyncio.Event()
         relay = outbox.Relay(self._database, event_log, service=Service.SCORING)  # type: ignore[arg-type]
         running = asyncio.create_task(relay.run(stop))
@@ -113,8 +113,8 @@ class RelayBench:
         await running
 
     async def _measure_delay(self) -> None:
-        """One row per commit, commit after commit: how long until the log has acknowledged it."""
-        counting = Counting(self._log, expected=COMMITS)
+        """Commit rows one by one, and measure the time from each commit to its acknowledgement."""
+        counting = CountingLog(self._log, expected=COMMITS)
         committed: dict[str, float] = {}
         async with self._relaying(counting):
             for event in self._events[:COMMITS]:

@@ -1,8 +1,8 @@
-"""Stage sending: due step → rendered → accepted by SMTP → recorded, against a pipelined client on the same raw sink.
+"""Stage sending: due step → rendered → accepted by SMTP → recorded. The limit is a pipelined client of the same sink.
 
-Ours is two dispatchers, each with connections of its own; a peer is one of them. The gate is ten times a client that
+Ours is two dispatchers, each with its own connections; one of them is a peer. The gate is ten times a client that
 opens a connection and builds an `EmailMessage` for every mail, without a database.
-EARSHOT_TEST_MAILS=1000000 says how much memory grows while that many leave.
+EARSHOT_TEST_MAILS=1000000 measures the growth of memory while that many are sent.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from shared.contract.events import Brand, Consent, Contact, EventRef, PlanStep, 
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db, embedded
 from tests.bench import cost
-from tests.bench.frame import Measure, NotRight
+from tests.bench.frame import Measure, WrongResult
 
 ITEMS = 2_000
 NAIVE = 100
@@ -60,7 +60,7 @@ class SendingBench:
         self._composer = Composer(DEVELOPMENT_LINK_KEYS, "http://pub", "http://sh", "http://un", f"Earshot <{FROM}>")
         sink = SmtpServer.from_url(f"smtp://127.0.0.1:{port}")
         self._accounts = [SmtpAccount(sink, sender=FROM, connections=CONNECTIONS) for _ in range(DISPATCHERS)]
-        self._lanes = [self._lane(account) for account in self._accounts]
+        self._senders = [self._sender(account) for account in self._accounts]
         self.counters: dict[str, float] = {}
         self._meter = cost.Meter(self.counters, server)
         self.peers: Mapping[str, Measure] = {
@@ -68,7 +68,7 @@ class SendingBench:
             "one dispatcher": self.one_dispatcher,
         }
 
-    def _lane(self, account: SmtpAccount) -> ChannelSender:
+    def _sender(self, account: SmtpAccount) -> ChannelSender:
         return ChannelSender(
             channel=ChannelKind.EMAIL,
             sessions=self._database.sessions,
@@ -80,18 +80,18 @@ class SendingBench:
 
     async def limit(self) -> float:
         message = self._composer.compose(_request(0), step=1, channel=ChannelKind.EMAIL)
-        conversation = f"MAIL FROM:<{FROM}>\r\nRCPT TO:<{TO}>\r\nDATA\r\n".encode() + message.body + b".\r\n"
+        dialogue = f"MAIL FROM:<{FROM}>\r\nRCPT TO:<{TO}>\r\nDATA\r\n".encode() + message.body + b".\r\n"
         began = time.perf_counter()
-        await asyncio.gather(*(self._pipeline(conversation, ITEMS // CONNECTIONS) for _ in range(CONNECTIONS)))
+        await asyncio.gather(*(self._pipeline(dialogue, ITEMS // CONNECTIONS) for _ in range(CONNECTIONS)))
         return ITEMS / (time.perf_counter() - began)
 
-    async def _pipeline(self, conversation: bytes, count: int) -> None:
+    async def _pipeline(self, dialogue: bytes, count: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
         await reader.readline()
 
         async def write() -> None:
             for _ in range(count):
-                writer.write(conversation)
+                writer.write(dialogue)
                 await writer.drain()
 
         writing = asyncio.create_task(write())
@@ -101,16 +101,16 @@ class SendingBench:
         writer.close()
 
     async def ours(self) -> float:
-        return await self._send(self._lanes, self._meter.of(ITEMS))
+        return await self._send(self._senders, self._meter.measure(ITEMS))
 
     async def one_dispatcher(self) -> float:
-        return await self._send(self._lanes[:1], nullcontext())
+        return await self._send(self._senders[:1], nullcontext())
 
-    async def _send(self, lanes: Sequence[ChannelSender], measured: AbstractContextManager[None]) -> float:
+    async def _send(self, senders: Sequence[ChannelSender], measured: AbstractContextManager[None]) -> float:
         await self._fill(ITEMS)
         began = time.perf_counter()
         with measured:
-            await asyncio.gather(*map(_until_nothing_is_due, lanes))
+            await asyncio.gather(*map(_send_all_due, senders))
         rate = ITEMS / (time.perf_counter() - began)
         await self._check(ITEMS)
         return rate
@@ -127,7 +127,7 @@ class SendingBench:
         return NAIVE / (time.perf_counter() - began)
 
     async def _fill(self, count: int) -> None:
-        """Put so many invitations whose only mail is due, in place of the last ones."""
+        """Replace all invitations by so many new ones, whose only mail is due."""
         requests = [_request(number) for number in range(count)]
         async with self._database.sessions.begin() as session:
             await db.fetch(session, "TRUNCATE invitations, outbox CASCADE")
@@ -141,10 +141,10 @@ class SendingBench:
         async with self._database.sessions.begin() as session:
             (row,) = await db.fetch(session, sql)
         if tuple(row) != (count, count):
-            raise NotRight(f"of {count} mails {row[0]} were sent and {row[1]} are in the ledger")
+            raise WrongResult(f"of {count} mails {row[0]} were sent and {row[1]} are in the ledger")
 
     async def grow(self) -> None:
-        """Send many mails, batch after batch, and see whether memory grows."""
+        """Send MAILS mails in batches, and measure how much memory grows."""
         before = 0
         for sent in range(0, MAILS, ITEMS):
             await self.ours()
@@ -159,8 +159,8 @@ class SendingBench:
             await account.close()
 
 
-async def _until_nothing_is_due(lane: ChannelSender) -> None:
-    while await lane.perform_due():
+async def _send_all_due(sender: ChannelSender) -> None:
+    while await sender.perform_due():
         pass
 
 

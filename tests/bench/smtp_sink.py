@@ -1,4 +1,4 @@
-"""A raw SMTP sink in a process of its own: answers without looking, counts final dots. Prints its port, then serves."""
+"""A minimal SMTP server in its own process, which accepts every mail unread. Prints its port, then serves."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import uvloop
 _REPLIES = {b"EHLO": b"250-here\r\n250 PIPELINING\r\n", b"DATA": b"354 go on\r\n", b"QUIT": b"221 bye\r\n"}
 
 
-class Sink(asyncio.Protocol):
-    """Handles commands and contents however they are cut into packets; a pipelined client is fine."""
+class MinimalSmtp(asyncio.Protocol):
+    """Answers commands and contents, however they are split into packets, and pipelined."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
@@ -34,8 +34,8 @@ class Sink(asyncio.Protocol):
 
 
 async def main() -> None:
-    server = await asyncio.get_running_loop().create_server(Sink, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - whoever started it reads this
+    server = await asyncio.get_running_loop().create_server(MinimalSmtp, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - the process that started it reads this
     await server.serve_forever()
 
 

@@ -1,8 +1,8 @@
-"""Stage timers: lease 500, complete 100 and plan what follows with the next mark, against three bulk UPDATEs by range.
+"""Stage timers: lease 500 steps, complete 100 and plan the following with the next mark. The limit: three bulk UPDATEs.
 
-The statements are the repository's own, in the transactions of two dispatchers; a peer is one of them. It is measured
-with ten thousand steps of the future beside the due ones; `with_future` is the rate with 300,000
-(EARSHOT_TEST_FUTURE=5000000 for five) as a part of that, and buffers are what one claimed step reads in both.
+The statements are the repository's own, in the transactions of two dispatchers; one of them is a peer. Ours is measured
+with ten thousand future steps; `with_future` is the rate with 300,000 (or EARSHOT_TEST_FUTURE) divided by that, and
+`buffers_per_step` what one claimed step reads.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from shared import database_url
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db, embedded
 from tests.bench import cost
-from tests.bench.frame import Measure, NotRight
+from tests.bench.frame import Measure, WrongResult
 
 ITEMS = 5_000
 FEW = 10_000
@@ -85,7 +85,7 @@ class TimersBench:
         return rate
 
     async def ours(self) -> float:
-        return await self._dispatched_by(DISPATCHERS, self._meter.of(ITEMS))
+        return await self._dispatched_by(DISPATCHERS, self._meter.measure(ITEMS))
 
     async def one_dispatcher(self) -> float:
         return await self._dispatched_by(1, nullcontext())
@@ -104,7 +104,7 @@ class TimersBench:
         return rate
 
     async def one_by_one(self) -> float:
-        """Claim, mark and complete a step at a time, as a job queue would."""
+        """Claim, mark and complete each step alone, as a job queue would."""
         await self._fill(300)
         began = time.perf_counter()
         await self._perform(1, 1)
@@ -117,31 +117,31 @@ class TimersBench:
         await asyncio.gather(*(self._dispatch(claim, mark, seen) for _ in range(dispatchers)))
 
     async def _dispatch(self, claim: int, mark: int, seen: set[UUID]) -> None:
-        while held := await self._claim(claim):
-            if not seen.isdisjoint(step.invitation_id for step in held):
-                raise NotRight("a step was claimed twice")
-            seen |= {step.invitation_id for step in held}
+        while leased := await self._claim(claim):
+            if not seen.isdisjoint(step.invitation_id for step in leased):
+                raise WrongResult("a step was claimed twice")
+            seen |= {step.invitation_id for step in leased}
             sent: list[LeasedStep] = []
-            for start in range(0, len(held), mark):
-                sent = await self._complete_and_mark(sent, held[start : start + mark])
+            for start in range(0, len(leased), mark):
+                sent = await self._complete_and_mark(sent, leased[start : start + mark])
             await self._complete_and_mark(sent, [])
 
     async def _claim(self, limit: int) -> list[LeasedStep]:
         async with self._database.sessions.begin() as session:
             return await steps.claim_due(session, EMAIL, now=NOW, limit=limit)
 
-    async def _complete_and_mark(self, sent: list[LeasedStep], held: list[LeasedStep]) -> list[LeasedStep]:
+    async def _complete_and_mark(self, sent: list[LeasedStep], leased: list[LeasedStep]) -> list[LeasedStep]:
         async with self._database.sessions.begin() as session:
             if sent:
                 await steps.end(session, [StepResult(step, StepState.SENT, tries=1, account="smtp") for step in sent])
                 following = {step.invitation_id: PlannedStep(2, NOW + DAY) for step in sent}
                 await db.write(session, steps.plan_statement(following))
-            if held:
-                await steps.mark_in_flight(session, held, account="smtp")
-        return held
+            if leased:
+                await steps.mark_in_flight(session, leased, account="smtp")
+        return leased
 
     async def _fill(self, count: int) -> int:
-        """Put so many due steps, each with a waiting successor, in place of the last; return the first one's number."""
+        """Replace the due steps by so many new ones, each with a waiting successor; return the first one's number."""
         async with self._database.sessions.begin() as session:
             await db.fetch(session, "DELETE FROM invitations WHERE program = 'p' AND expires_at = $1", NOW)
             first, self._next = self._next, self._next + count
@@ -162,7 +162,7 @@ class TimersBench:
         async with self._database.sessions.begin() as session:
             (row,) = await db.fetch(session, sql, NOW, count, planned)
         if tuple(row) != (0, 0):
-            raise NotRight(f"sent and planned differ by {tuple(row)}")
+            raise WrongResult(f"sent and planned differ by {tuple(row)}")
 
     async def _one(self, sql: str) -> float:
         async with self._database.sessions.begin() as session:
@@ -171,7 +171,7 @@ class TimersBench:
     # --- growth
 
     async def grow(self) -> None:
-        """Measure with few steps of the future, then with many."""
+        """Measure with few future steps, then with many."""
         few, few_buffers = await self._rate(FEW, 0)
         many, many_buffers = await self._rate(FUTURE, FEW)
         self.counters["future_steps"] = FUTURE
@@ -180,7 +180,7 @@ class TimersBench:
         self.counters["buffers_per_step_with_future"] = many_buffers
 
     async def count(self) -> None:
-        """Count the statements of one dispatcher, for two share theirs by chance."""
+        """Count the statements of one dispatcher, because two divide the work at random."""
         await self._fill(ITEMS)
         async with cost.statements(self._database, self.counters, items=ITEMS):
             await self._perform(CLAIM, MARK)
@@ -194,7 +194,7 @@ class TimersBench:
         return rates[1], await self._buffers()
 
     async def _buffers(self) -> float:
-        """Count the buffers one claim of 500 touches, per step."""
+        """Return the buffers that a claim of 500 steps touches, per step."""
         await self._fill(ITEMS)
         explain = f"EXPLAIN (ANALYZE, BUFFERS) {steps._CLAIM}"
         async with self._database.sessions() as session:

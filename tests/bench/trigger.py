@@ -1,8 +1,8 @@
-"""Stage trigger: Kafka → decision, request and outbox committed, against COPY of the very rows that are written.
+"""Stage trigger: Kafka → decision, request and outbox committed. The limit is a COPY of the same rows.
 
-One event in five is asked about, one in ten comes twice. Both write the same rows of the same tables, a thousand events
-a commit in the limit. Ours is two processes of one group, as many as there are cores. `EARSHOT_TEST_SEEN=5000000` adds
-the rate with so many events seen before, `EARSHOT_TEST_EVENTS=1000000` decides so many first.
+One event in five is asked about, one in ten comes twice. The limit writes the same rows to the same tables, a thousand
+events a commit. Ours is two processes of one group, one for each core. `EARSHOT_TEST_SEEN=5000000` stores so many
+earlier decisions first, `EARSHOT_TEST_EVENTS=1000000` decides so many first.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from shared.messaging import relay_turn
 from shared.messaging.transport import EventLog, Message, open_log
 from shared.messaging.transport.kafka import create_topics
 from tests.bench import cost
-from tests.bench.deciders import NOW, Deciders, consumer_of, open_deciders
-from tests.bench.frame import Measure, NotRight
+from tests.bench.frame import Measure, WrongResult
+from tests.bench.trigger_processes import NOW, TriggerProcesses, consumer_of, open_trigger_processes
 
 ITEMS = 16_000
 TWICE = ITEMS // 10
@@ -67,7 +67,7 @@ class TriggerBench:
         self._database, self._log, self._clock = database, event_log, ManualClock(NOW)
         self._settings = TriggerSettings(_env_file=None)
         self._run = 0
-        self._deciders: Deciders | None = None
+        self._processes: TriggerProcesses | None = None
         self._decided: list[dict[str, Any]] = []
         self._rows: dict[str, list[tuple[Any, ...]]] = {}
         self.counters: dict[str, float] = {}
@@ -79,7 +79,7 @@ class TriggerBench:
         }
 
     async def prepare(self) -> None:
-        """Apply the program, keep the rows of one run for the limit, and count what a run in this process costs."""
+        """Apply the program, keep the rows of one run for the limit, and count its statements."""
         async with self._database.sessions.begin() as session:
             await apply_program(session, read_program(PROGRAM), now=NOW)
         await self._decide_fresh(self._alone)
@@ -88,16 +88,16 @@ class TriggerBench:
         if seen := int(os.environ.get("EARSHOT_TEST_SEEN", "0")):
             await self._fill(seen)
 
-    async def employ(self, deciders: Deciders) -> None:
-        """Measure with these processes from here on; decide many events first, if so many are wanted."""
-        self._deciders = deciders
-        self._meter.processes = [process.pid for process in deciders.processes]
+    async def use_processes(self, processes: TriggerProcesses) -> None:
+        """Measure with these processes from now on; first decide EARSHOT_TEST_EVENTS events."""
+        self._processes = processes
+        self._meter.processes = [process.pid for process in processes.processes]
         await self.ours()
-        self.counters["peak_mb"] = deciders.peak_mb()
+        self.counters["peak_mb"] = processes.peak_mb()
         if events := int(os.environ.get("EARSHOT_TEST_EVENTS", "0")):
             for _ in range(ITEMS, events, ITEMS):
                 await self.ours()
-            self.counters["peak_mb_then"] = deciders.peak_mb()
+            self.counters["peak_mb_then"] = processes.peak_mb()
 
     async def limit(self) -> float:
         await self._execute(f"TRUNCATE {', '.join(f'limit_{table}' for table in TABLES)}", "CHECKPOINT")
@@ -117,11 +117,11 @@ class TriggerBench:
         return await self._decide_fresh(self._measured)
 
     async def duplicates(self) -> float:
-        """Read a run again that was decided before."""
+        """Measure a run whose events were all decided before."""
         before = await self._counted()
         rate = await self._together(self._decided)
         if await self._counted() != before:
-            raise NotRight("a duplicate was decided anew")
+            raise WrongResult("a duplicate was decided anew")
         return rate
 
     async def _decide_fresh(self, measure: Callable[[Sequence[dict[str, Any]]], Awaitable[float]]) -> float:
@@ -130,25 +130,25 @@ class TriggerBench:
         rate = await measure(self._decided)
         decided, requests = (now - then for now, then in zip(await self._counted(), before, strict=True))
         if (decided, requests) != (FRESH, FRESH // 5):
-            raise NotRight(f"{decided} of {FRESH} decided, {requests} of {FRESH // 5} asked")
+            raise WrongResult(f"{decided} of {FRESH} decided, {requests} of {FRESH // 5} asked")
         return rate
 
     async def _measured(self, events: Sequence[dict[str, Any]]) -> float:
-        return await self._released(events, self._meter.of(len(events)))
+        return await self._released(events, self._meter.measure(len(events)))
 
     async def _together(self, events: Sequence[dict[str, Any]]) -> float:
         return await self._released(events, nullcontext())
 
     async def _released(self, events: Sequence[dict[str, Any]], measured: AbstractContextManager[None]) -> float:
-        assert self._deciders is not None
-        self._deciders.hold()
+        assert self._processes is not None
+        self._processes.hold()
         await self._append(events)
         await self._execute("CHECKPOINT")
         with measured:
-            return len(events) / await self._deciders.decide(len(events))
+            return len(events) / await self._processes.decide(len(events))
 
     async def _alone(self, events: Sequence[dict[str, Any]]) -> float:
-        """Read until nothing is left; the clock starts with the first batch, joining the group is no work."""
+        """Handle all events in this process; timed from the first batch, without joining the group."""
         await self._append(events)
         await self._execute("CHECKPOINT")
         consumer, stop, left, began = consumer_of(self._database, self._log), asyncio.Event(), len(events), 0.0
@@ -217,7 +217,7 @@ class TriggerBench:
         await connection.close()
 
     async def _count(self) -> None:
-        """Count statements and WAL of a run in this process, apart from the timed ones."""
+        """Count statements and WAL of a run in this process; it is not one of the timed runs."""
         wal = await self._wal()
         async with cost.statements(self._database, self.counters, items=ITEMS):
             self.counters["one_process_per_s"] = await self._decide_fresh(self._alone)
@@ -229,7 +229,7 @@ class TriggerBench:
         return float(rows[0]["bytes"])
 
     async def _fill(self, seen: int) -> None:
-        """Store decisions of earlier days, in the form of ours."""
+        """Store so many decisions of earlier days."""
         connection = await self._database.connect()
         sample = await connection.fetchrow("SELECT * FROM decisions LIMIT 1")
         assert sample is not None
@@ -294,6 +294,6 @@ async def open_bench() -> AsyncIterator[TriggerBench]:
         resources.push_async_callback(event_log.close)
         bench = TriggerBench(database, event_log, server)
         await bench.prepare()
-        async with open_deciders(urls["trigger"], broker.url, processes=PROCESSES) as deciders:
-            await bench.employ(deciders)
+        async with open_trigger_processes(urls["trigger"], broker.url, processes=PROCESSES) as processes:
+            await bench.use_processes(processes)
             yield bench

@@ -1,7 +1,7 @@
-"""`make chaos`: kill and cut while thousands of invitations are on their way, then let an oracle count.
+"""`make chaos`: kills processes and cuts connections while thousands of invitations are on their way, then checks.
 
-Prints the table, writes build/chaos.json, and exits with 1 when anything was lost, sent twice, stood still unseen or
-cannot be explained.
+Prints a table, writes build/chaos.json, and exits with 1 when anything was lost, sent twice, stalled without being
+reported, or cannot be explained.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from rich.table import Table
 from shared import logging
 from tests import postgres_server
 from tests.chaos import run
-from tests.chaos.run import Report
-from tests.chaos.stand import Plan
+from tests.chaos.run import ChaosReport
+from tests.chaos.setup import Plan
 
 OUTPUT = Path("build/chaos.json")
 LOGS = Path("build/chaos-logs")
-MOST_SHOWN = 20
-MOST_KEPT = 1000
+SHOWN = 20
+KEPT = 1000
 
 
 def main() -> bool:
@@ -36,8 +36,8 @@ def main() -> bool:
     parser.add_argument("--failover", action=argparse.BooleanOptionalAction, default=postgres_server.is_installed())
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     chosen = parser.parse_args()
-    logging.configure("critical", service="chaos")  # what goes away is said in the table
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is stopped in any case
+    logging.configure("critical", service="chaos")  # the table reports the faults
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that all servers are stopped
     plan = Plan(chosen.invitations, chosen.kills, chosen.seed, LOGS, chosen.transport, chosen.failover)
     report = uvloop.run(run.run(plan))
     _print(report)
@@ -45,7 +45,7 @@ def main() -> bool:
     return report.passed
 
 
-def _print(report: Report) -> None:
+def _print(report: ChaosReport) -> None:
     table, verdict = Table("", "", title=f"seed {report.plan.seed}, {report.plan.transport}"), report.verdict
     rows = {
         "invitations": report.plan.invitations,
@@ -54,26 +54,26 @@ def _print(report: Report) -> None:
         "accepted": verdict.accepted,
         "lost": verdict.lost,
         "duplicates": verdict.duplicates,
-        "answers thanked for": verdict.answers,
+        "answers acknowledged": verdict.answers,
         "answers lost": verdict.answers_lost,
         "events acknowledged": verdict.posts,
-        "unseen": report.unseen,
+        "undetected stalls": report.undetected,
         **{f"unknown, {reason}": count for reason, count in sorted(verdict.unknown.items())},
-        "unknown at most": verdict.unknown_bound,
+        "unknown, limit": verdict.unknown_bound,
         "kills": report.kills,
         **dict(sorted(report.faults.items())),
-        **{f"longest still, s: {name}": round(longest) for name, longest in sorted(report.longest.items())},
+        **{f"longest stall, s: {name}": round(seconds) for name, seconds in sorted(report.longest_stall_s.items())},
         "seconds": round(report.seconds),
     }
     for name, value in rows.items():
         table.add_row(name, f"{value:,}")
     console = Console(width=100)
     console.print(table)
-    for line in verdict.wrong[:MOST_SHOWN]:
+    for line in verdict.wrong[:SHOWN]:
         console.print(line)
 
 
-def _write(report: Report) -> None:
+def _write(report: ChaosReport) -> None:
     verdict = report.verdict
     found = {
         "seed": report.plan.seed,
@@ -91,8 +91,8 @@ def _write(report: Report) -> None:
         "answers_lost": verdict.answers_lost,
         "posts": verdict.posts,
         "posts_lost": verdict.posts_lost,
-        "unseen": report.unseen,
-        "wrong": verdict.wrong[:MOST_KEPT],
+        "unseen": report.undetected,
+        "wrong": verdict.wrong[:KEPT],
         "seconds": round(report.seconds, 1),
     }
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Says of a finished chaos run whether anything was lost or sent twice. It knows what was asked, said and accepted."""
+"""Checks a finished chaos run: compares the databases and the log with what customers did and providers accepted."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ from shared.contract.vocabulary import Service
 from shared.database import db
 from shared.messaging import codec
 from shared.messaging.transport import EventLog
+from tests.chaos.participants import SCORE, Participants
 from tests.chaos.providers import Ledger
-from tests.chaos.respondents import SCORE, Crowd
 
-IN_FLIGHT = 120  # at most, of one process: 100 mails and 20 text messages
-BUDGET_S = 10.0
-BY_ITSELF = {"exhausted", "undeliverable", "expired"}
-ENDS = {"answered": {"answered"}, "withdrawn": {"withdrawn", *BY_ITSELF}, "declined": {"declined", *BY_ITSELF}}
+IN_FLIGHT = 120  # messages of one process at most: 100 mails and 20 SMS
+SEND_S = 10.0  # the longest a send may take
+WITHOUT_RESPONSE = {"exhausted", "undeliverable", "expired"}
+ENDS = {
+    "answered": {"answered"},
+    "withdrawn": {"withdrawn", *WITHOUT_RESPONSE},
+    "declined": {"declined", *WITHOUT_RESPONSE},
+}
 _NOT_ASKED = """SELECT reason, count(*) FROM decisions
 WHERE type = 'crm.purchase.completed' AND reason <> 'asked' GROUP BY 1"""
 AMBIGUOUS = ("connection cut", "SMS", "mail reply")
@@ -48,101 +52,105 @@ class Verdict:
 
 @dataclass
 class Oracle:
-    crowd: Crowd
+    participants: Participants
     ledger: Ledger
     databases: Mapping[Service, db.Database]
     closed_seen: dict[UUID, float] = field(default_factory=dict)  # when an invitation was first seen closed
 
-    async def look(self) -> None:
-        """Note which invitations are closed by now."""
+    async def note_closed(self) -> None:
+        """Note which invitations are closed now."""
         rows = await self._rows(Service.DISPATCHER, "SELECT id FROM invitations WHERE outcome IS NOT NULL")
         seen = time.monotonic()
         for row in rows:
             self.closed_seen.setdefault(row["id"], seen)
 
-    async def judge(self, event_log: EventLog, *, deaths: int) -> Verdict:
-        """Compare everything; `deaths` is how often a sender was killed, ended or stopped."""
-        await self.crowd.learn()
-        self.ledger.resolve(self.crowd.invited.values())
-        customers = set(self.crowd.invited.values())
-        verdict = Verdict(self.crowd.sold, accepted=self.ledger.total)
+    async def judge(self, event_log: EventLog, *, kills: int) -> Verdict:
+        """Compare everything; `kills` is how often a dispatcher was killed, terminated or paused."""
+        await self.participants.find_invited()
+        self.ledger.resolve(self.participants.invited.values())
+        customers = set(self.participants.invited.values())
+        verdict = Verdict(self.participants.sold, accepted=self.ledger.total)
         verdict.duplicates = sum(invitation in customers for invitation, _ in self.ledger.twice)
-        verdict.unknown_bound = IN_FLIGHT * deaths + sum(
+        verdict.unknown_bound = IN_FLIGHT * kills + sum(
             count for fault, count in self.ledger.faults.items() if fault.startswith(AMBIGUOUS)
         )
         await self._find(verdict)
         steps = await self._rows(Service.DISPATCHER, "SELECT invitation_id, step, channel, state, reason FROM steps")
         verdict.unknown.update(row["reason"] or "none" for row in steps if row["state"] == "unknown")
         events = await _Published.read(event_log)
-        await self._count_posts(verdict)
+        await self._count_events(verdict)
         await self._count_answers(verdict, events)
         verdict.wrong += [*self._wrong_steps(steps), *self._too_late(customers), *self._wrong_unknown(verdict)]
         verdict.wrong += await self._wrong_events(events)
         return verdict
 
     async def _find(self, verdict: Verdict) -> None:
-        """Find the invitation of each purchase, and whether its end is one that what was said allows."""
+        """Count the purchases whose invitation exists with an outcome that the customer's response allows."""
         rows = await self._rows(Service.DISPATCHER, "SELECT id, outcome FROM invitations")
         outcomes: dict[UUID, str | None] = {row["id"]: row["outcome"] for row in rows}
-        called = {invitation for invitation, _ in self.crowd.calls.values()}
-        allowed = {each: self._allowed(each, called) for each in self.crowd.invited.values()}
+        called = {invitation for invitation, _ in self.participants.calls.values()}
+        allowed = {each: self._allowed(each, called) for each in self.participants.invited.values()}
         lost = [each for each, ends in allowed.items() if outcomes.get(each) not in ends]
-        verdict.found = len(self.crowd.invited) - len(lost)
+        verdict.found = len(self.participants.invited) - len(lost)
         verdict.wrong += [
-            f"{each} is {outcomes.get(each)}, and may be {sorted(map(str, allowed[each]))}" for each in lost
+            f"{each} is {outcomes.get(each)}, allowed is {sorted(map(str, allowed[each]))}" for each in lost
         ]
-        if missing := self.crowd.sold - len(self.crowd.invited):
+        if missing := self.participants.sold - len(self.participants.invited):
             reasons = {row["reason"]: row["count"] for row in await self._rows(Service.TRIGGER, _NOT_ASKED)}
             verdict.wrong.append(f"{missing} customers were never asked: {reasons or 'undecided'}")
 
     def _allowed(self, invitation: UUID, called: set[UUID]) -> set[str | None]:
-        """Which ends are right: what was said, or before it what the desk or time ended; an answer is never late.
+        """Return the outcomes that are right: by the response, or one that the desk or time caused before it.
 
-        What somebody began to say, and nobody acknowledged, may have been heard or not.
+        An answer always counts. A response that was not acknowledged may have been handled or not.
         """
-        ends: set[str | None] = {*ENDS.get(self.crowd.said.get(invitation, ""), BY_ITSELF)}
-        if begun := self.crowd.tried.get(invitation):
+        ends: set[str | None] = {*ENDS.get(self.participants.acknowledged.get(invitation, ""), WITHOUT_RESPONSE)}
+        if begun := self.participants.responses.get(invitation):
             ends.add(begun)
         if invitation in called:
             ends.add("declined")
         return ends
 
-    async def _count_posts(self, verdict: Verdict) -> None:
-        """Each event that was taken has the decision that was promised."""
+    async def _count_events(self, verdict: Verdict) -> None:
+        """Check that each acknowledged event has the decision that its sender was told."""
         rows = await self._rows(Service.TRIGGER, "SELECT event_id, id FROM decisions")
         stored = {row["event_id"]: str(row["id"]) for row in rows}
-        lost = [each for each, told in self.crowd.posts.items() if stored.get(each) != (told or stored.get(each, ""))]
-        verdict.posts, verdict.posts_lost = len(self.crowd.posts), len(lost)
-        verdict.wrong += [f"{each} was promised decision {self.crowd.posts[each]}, {stored.get(each)}" for each in lost]
+        lost = [
+            each for each, told in self.participants.posts.items() if stored.get(each) != (told or stored.get(each, ""))
+        ]
+        verdict.posts, verdict.posts_lost = len(self.participants.posts), len(lost)
+        verdict.wrong += [
+            f"{each} was promised decision {self.participants.posts[each]}, {stored.get(each)}" for each in lost
+        ]
 
     async def _count_answers(self, verdict: Verdict, events: _Published) -> None:
-        """Each answer somebody was thanked for is stored with its score, and published."""
-        thanked = {each for each, said in self.crowd.said.items() if said == "answered"}
+        """Check that each acknowledged answer is stored with its score, and published."""
+        acknowledged = {each for each, said in self.participants.acknowledged.items() if said == "answered"}
         rows = await self._rows(Service.SCORING, "SELECT invitation_id, score FROM answers")
         stored = {row["invitation_id"] for row in rows if row["score"] == SCORE}
-        verdict.answers, verdict.answers_lost = len(thanked), len(thanked - (stored & events.answered))
+        verdict.answers, verdict.answers_lost = len(acknowledged), len(acknowledged - (stored & events.answered))
         verdict.wrong += [
             f"the answer of {each} is lost: stored {each in stored}, published {each in events.answered}"
-            for each in thanked - (stored & events.answered)
+            for each in acknowledged - (stored & events.answered)
         ]
 
     def _wrong_steps(self, steps: list[db.Row]) -> Iterator[str]:
-        """What we believe against what the providers know."""
-        may_be = {"sent": {1}, "unknown": {0, 1}}
+        """Compare the state of each step with how often the providers accepted it."""
+        allowed = {"sent": {1}, "unknown": {0, 1}}
         for row in steps:
             if row["channel"] == "call":
                 continue
             times = len(self.ledger.accepted.get((row["invitation_id"], row["step"]), ()))
-            if times not in may_be.get(row["state"], {0}):
+            if times not in allowed.get(row["state"], {0}):
                 yield f"{row['invitation_id']}.{row['step']} is {row['state']}, accepted {times} times"
             if row["state"] in ("planned", "leased", "in_flight", "waiting"):
                 yield f"{row['invitation_id']}.{row['step']} is still {row['state']}"
 
     def _too_late(self, customers: set[UUID]) -> Iterator[str]:
-        """Nothing may be accepted when an end is committed for longer than a send may take."""
+        """Find messages that were accepted more than SEND_S after their invitation was closed."""
         for (invitation, step), times in self.ledger.accepted.items():
             late = max(times) - self.closed_seen.get(invitation, float("inf"))
-            if late > BUDGET_S and invitation in customers:
+            if late > SEND_S and invitation in customers:
                 yield f"{invitation}.{step} was accepted {late:.1f} s after its invitation's end"
 
     def _wrong_unknown(self, verdict: Verdict) -> Iterator[str]:
@@ -152,7 +160,7 @@ class Oracle:
             yield f"{verdict.unknown.total()} unknown, and at most {verdict.unknown_bound} were in flight"
 
     async def _wrong_events(self, events: _Published) -> list[str]:
-        """What was published against what is stored: each change once, but for what is published again."""
+        """Compare what was published with what is stored; the same event may be published again."""
         attempts = await self._rows(Service.DISPATCHER, "SELECT id FROM attempts")
         invitations = await self._rows(Service.DISPATCHER, "SELECT id, outcome FROM invitations")
         wrong = [
@@ -162,7 +170,7 @@ class Oracle:
         ]
         if {row["id"] for row in attempts} != events.attempts:
             wrong.append(f"{len(attempts)} attempts are stored, {len(events.attempts)} published")
-        called = Counter(self.crowd.calls.values())
+        called = Counter(self.participants.calls.values())
         return wrong + [f"{call} was asked for {times} times" for call, times in called.items() if times > 1]
 
     async def _rows(self, service: Service, sql: str) -> list[db.Row]:
@@ -192,7 +200,7 @@ class _Published:
 
 
 async def _read_all(event_log: EventLog, topic: str) -> Any:
-    """Yield every event of a topic from its beginning to its present end."""
+    """Yield every event of a topic from its beginning to its current end."""
     group = f"chaos-oracle-{topic}"
     async with aclosing(event_log.read(group, [topic])) as batches:
         while await event_log.lag(group, [topic]):

@@ -1,4 +1,4 @@
-"""What goes away under a chaos run: PostgreSQL, its sessions and connections, one broker or two at once."""
+"""Outages of a chaos run: of PostgreSQL, its sessions and connections, and of one Kafka broker or two."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ import asyncpg
 from deploy.kafka.cluster import Cluster
 from shared import database_url
 from shared.database import db
-from tests.chaos.servers import Pair, Postgres
+from tests.chaos.servers import Postgres, PrimaryAndStandby
 
 PAUSE_S = (2.0, 6.0)
-HANGS_S = (5.0, 20.0)
-AWAY_S = (4.0, 10.0)
+HANG_S = (5.0, 20.0)
+DOWN_S = (4.0, 10.0)
 USED_UP_S = 8.0
-IN_STEP_S = 120.0
+STANDBY_SYNC_S = 120.0
 _SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'earshot-%'"
 
 
@@ -33,30 +33,30 @@ _SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE applic
 class Outages:
     postgres: Postgres
     cluster: Cluster | None
-    chance: random.Random
-    once_each: asyncio.Event = field(default_factory=asyncio.Event)
+    rng: random.Random
+    each_happened: asyncio.Event = field(default_factory=asyncio.Event)
     faults: Counter[str] = field(default_factory=Counter)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Let one thing after another go away and come back, until told to stop."""
+        """Cause one outage after another, in random order, until `stop` is set."""
         kinds: list[Callable[[], Awaitable[None]]] = [
             self._terminate_sessions,
             self._hang_commits,
-            self._restart_fast,
+            self._restart,
             self._use_up_connections,
-            self._stand_still,
-            self._restart_at_once,
+            self._pause_server,
+            self._crash,
         ]
         if self.cluster is not None:
             kinds += [self._kill_two_brokers, self._kill_a_broker]
-        if isinstance(self.postgres, Pair):
+        if isinstance(self.postgres, PrimaryAndStandby):
             kinds.append(self._fail_over)
-        self.chance.shuffle(kinds)
+        self.rng.shuffle(kinds)
         for number, kind in enumerate(itertools.cycle(kinds)):
             if number == len(kinds):
-                self.once_each.set()
+                self.each_happened.set()
             try:
-                async with asyncio.timeout(self.chance.uniform(*PAUSE_S)):
+                async with asyncio.timeout(self.rng.uniform(*PAUSE_S)):
                     await stop.wait()
             except TimeoutError:
                 await kind()
@@ -73,10 +73,10 @@ class Outages:
         self.faults["sessions terminated"] += 1
 
     async def _hang_commits(self) -> None:
-        """Have every commit wait for a standby that does not exist."""
+        """Make every commit wait for a standby that does not exist."""
         try:
             await self._configure("SET synchronous_standby_names = 'ghost'")
-            await asyncio.sleep(self.chance.uniform(*HANGS_S))
+            await asyncio.sleep(self.rng.uniform(*HANG_S))
         finally:
             await self._configure("RESET synchronous_standby_names")
         self.faults["commits hung"] += 1
@@ -88,7 +88,7 @@ class Outages:
         await admin.close()
 
     async def _use_up_connections(self) -> None:
-        """End the sessions and take every connection the server has, for a while."""
+        """Terminate the sessions and take every connection of the server, for USED_UP_S."""
         async with AsyncExitStack() as taken:
             ends = time.monotonic() + USED_UP_S
             admin = await self._admin()
@@ -105,31 +105,31 @@ class Outages:
                     await asyncio.sleep(0.2)
         self.faults["connections used up"] += 1
 
-    async def _stand_still(self) -> None:
-        """Stop every process of the server, so that it neither answers nor refuses."""
-        stopped = _family(int((self.postgres.data / "postmaster.pid").read_text().split()[0]))
+    async def _pause_server(self) -> None:
+        """Pause every process of the server, so that it neither answers nor refuses."""
+        stopped = _process_tree(int((self.postgres.data / "postmaster.pid").read_text().split()[0]))
         try:
             _signal(stopped, signal.SIGSTOP)
-            await asyncio.sleep(self.chance.uniform(*HANGS_S))
+            await asyncio.sleep(self.rng.uniform(*HANG_S))
         finally:
             _signal(reversed(stopped), signal.SIGCONT)
-        self.faults["PostgreSQL stood still"] += 1
+        self.faults["PostgreSQL paused"] += 1
 
-    async def _restart_fast(self) -> None:
+    async def _restart(self) -> None:
         await asyncio.to_thread(self.postgres.restart)
         self.faults["PostgreSQL restarted"] += 1
 
-    async def _restart_at_once(self) -> None:
+    async def _crash(self) -> None:
         await asyncio.to_thread(self.postgres.restart, crash=True)
         self.faults["PostgreSQL crashed"] += 1
 
     async def _fail_over(self) -> None:
-        """Let the standby take over, and the server that was the primary become its standby."""
-        assert isinstance(self.postgres, Pair)
+        """Promote the standby, and make the former primary its standby."""
+        assert isinstance(self.postgres, PrimaryAndStandby)
         await asyncio.to_thread(self.postgres.fail_over)
-        await asyncio.sleep(self.chance.uniform(*AWAY_S))
+        await asyncio.sleep(self.rng.uniform(*DOWN_S))
         await asyncio.to_thread(self.postgres.add_standby)
-        async with asyncio.timeout(IN_STEP_S):
+        async with asyncio.timeout(STANDBY_SYNC_S):
             while not await self._has_standby():  # noqa: ASYNC110 - the server sets no event
                 await asyncio.sleep(0.2)
         self.faults["failover"] += 1
@@ -150,14 +150,14 @@ class Outages:
 
     async def _kill_brokers(self, count: int) -> None:
         assert self.cluster is not None
-        killed = self.chance.sample(self.cluster.brokers, count)
+        killed = self.rng.sample(self.cluster.brokers, count)
         self.cluster.kill(killed)
-        await asyncio.sleep(self.chance.uniform(*AWAY_S))
+        await asyncio.sleep(self.rng.uniform(*DOWN_S))
         await asyncio.to_thread(self.cluster.start, killed)
 
 
-def _family(pid: int) -> list[int]:
-    """Return a process and its children, itself first, so that it starts no more."""
+def _process_tree(pid: int) -> list[int]:
+    """Return a process and its children; itself first, so that it starts no new ones."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [pid, *map(int, children)]
 

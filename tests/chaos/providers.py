@@ -1,6 +1,6 @@
-"""The world outside, in a process that is never killed: a mail server, a proxy that cuts connections to it, Twilio.
+"""The providers of a chaos run, in a process that is never killed: a mail server behind a faulty proxy, and Twilio.
 
-What they accepted stands in one ledger, by link or invitation and by step, whether or not the sender ever heard of it.
+A ledger has every message they accepted, by invitation and step, whether or not the sender got the reply.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from tests import fakes
 
 MESSAGE_ID = re.compile(rb"Message-ID: <([0-9a-f-]{36})\.(\d+)@")
 LINK = re.compile(r"/s/([\w-]{22})\.(\d+)")
-LATER = 0.02  # of the recipients, each time
-REFUSED = b"refused"  # in an address: it never existed
-LATE_S = 6.0  # after the dot, longer than a sender waits for most replies
+DEFERRED = 0.02  # of the recipients, at each try
+REFUSED = b"refused"  # in an address that never existed
+LATE_S = 6.0  # after the final dot, longer than a sender waits for most replies
 
 Contact = tuple[UUID, int]
 
@@ -42,7 +42,7 @@ class Ledger:
         self.accepted[invitation, step].append(time.monotonic())
 
     def resolve(self, invitations: Iterable[UUID]) -> None:
-        """Say whose the links in text messages were."""
+        """Find the invitations of the links in text messages."""
         known = {links.token(DEVELOPMENT_LINK_KEYS, "dev", Purpose.ANSWER, each): each for each in invitations}
         for (link, step), times in self.texts.items():
             self.accepted[known[link], step] += times
@@ -60,17 +60,17 @@ class Ledger:
 @dataclass
 class MailServer:
     ledger: Ledger
-    chance: random.Random
-    late: float = 0.0  # how often a mail is taken and the reply comes late
+    rng: random.Random
+    late: float = 0.0  # the share of mails that are accepted with a late reply
 
-    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 here\r\n")
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             while line := await reader.readline():
                 writer.write(self._reply(line))
                 if line == b"DATA\r\n":
                     self._take(await reader.readuntil(b"\r\n.\r\n"))
-                    if self.chance.random() < self.late:
+                    if self.rng.random() < self.late:
                         self.ledger.faults["mail reply late"] += 1
                         await asyncio.sleep(LATE_S)
                     writer.write(b"250 taken\r\n")
@@ -80,7 +80,7 @@ class MailServer:
         verb = line[:4].upper()
         if verb == b"RCPT" and REFUSED in line:
             return b"550 5.1.1 no such user\r\n"
-        if verb == b"RCPT" and self.chance.random() < LATER:
+        if verb == b"RCPT" and self.rng.random() < DEFERRED:
             return b"451 4.3.0 later\r\n"
         return {b"DATA": b"354 go on\r\n", b"QUIT": b"221 bye\r\n"}.get(verb, b"250 fine\r\n")
 
@@ -92,44 +92,44 @@ class MailServer:
 
 @dataclass
 class Proxy:
-    """Passes SMTP on, and cuts a connection before, during or after DATA; `cutting` is how often."""
+    """Forwards SMTP, and cuts the share `cutting` of connections before, during or after DATA."""
 
     port: int
     ledger: Ledger
-    chance: random.Random
+    rng: random.Random
     cutting: float = 0.0
 
-    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inner_reader, inner = await asyncio.open_connection("127.0.0.1", self.port)
-        passing_back = asyncio.create_task(_pass_back(inner_reader, writer))
+        forwarding = asyncio.create_task(_forward_replies(inner_reader, writer))
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             while line := await reader.readline():
-                fate = self._fate() if line == b"DATA\r\n" else None
-                if fate == "before":
+                cut = self._choose_cut() if line == b"DATA\r\n" else None
+                if cut == "before":
                     break
                 inner.write(line)
-                if fate == "during":
+                if cut == "during":
                     inner.write(await reader.read(200))
                     break
                 if line == b"DATA\r\n":
                     content = await reader.readuntil(b"\r\n.\r\n")
-                    if fate == "after":
-                        await _swallow_reply(content, inner_reader, inner, passing_back)
+                    if cut == "after":
+                        await _swallow_reply(content, inner_reader, inner, forwarding)
                         break
                     inner.write(content)
-        passing_back.cancel()
+        forwarding.cancel()
         writer.transport.abort()
         inner.transport.abort()
 
-    def _fate(self) -> str | None:
-        if self.chance.random() >= self.cutting:
+    def _choose_cut(self) -> str | None:
+        if self.rng.random() >= self.cutting:
             return None
-        fate = self.chance.choice(("before", "during", "after"))
-        self.ledger.faults[f"connection cut {fate} DATA"] += 1
-        return fate
+        cut = self.rng.choice(("before", "during", "after"))
+        self.ledger.faults[f"connection cut {cut} DATA"] += 1
+        return cut
 
 
-async def _pass_back(inner: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _forward_replies(inner: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with suppress(ConnectionError):
         while some := await inner.read(65536):
             writer.write(some)
@@ -137,10 +137,10 @@ async def _pass_back(inner: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 
 
 async def _swallow_reply(
-    content: bytes, reader: asyncio.StreamReader, inner: asyncio.StreamWriter, passing_back: asyncio.Task[None]
+    content: bytes, reader: asyncio.StreamReader, inner: asyncio.StreamWriter, forwarding: asyncio.Task[None]
 ) -> None:
-    passing_back.cancel()
-    await asyncio.wait({passing_back})
+    forwarding.cancel()
+    await asyncio.wait({forwarding})
     inner.write(content)
     await reader.readline()
 
@@ -151,13 +151,13 @@ class Providers:
     mail: MailServer
     proxy: Proxy
     twilio: fakes.Gateway
-    chance: random.Random
+    rng: random.Random
     smtp_url: str
     swallowing: float = 0.0
 
-    def misbehave(self, often: float) -> None:
-        self.proxy.cutting = self.swallowing = often
-        self.mail.late = often / 4
+    def set_fault_rate(self, share: float) -> None:
+        self.proxy.cutting = self.swallowing = share
+        self.mail.late = share / 4
 
     def take_text(self, form: dict[str, str]) -> Response | None:
         if "Body" not in form:
@@ -165,29 +165,29 @@ class Providers:
         found = LINK.search(form["Body"])
         assert found is not None
         self.ledger.texts[found[1], int(found[2])].append(time.monotonic())
-        if self.chance.random() < self.swallowing:
+        if self.rng.random() < self.swallowing:
             self.ledger.faults["SMS reply swallowed"] += 1
             return None
         return JSONResponse({"sid": f"SM{self.ledger.total}", "status": "queued", "error_code": None}, 201)
 
     def _listed(self, phone: str) -> Response:
-        """Say what was taken for a phone: dispatcher asks where a reply never came."""
+        """List what was accepted for a phone: dispatcher asks for it when it got no reply."""
         taken = [form["Body"] for form in self.twilio.taken if form["To"] == phone and "Body" in form]
         return JSONResponse({"messages": [{"sid": "SM0", "status": "sent", "body": body} for body in taken[-50:]]})
 
 
 @asynccontextmanager
 async def open_providers(seed: int) -> AsyncIterator[Providers]:
-    ledger, chance = Ledger(), random.Random(seed)
+    ledger, rng = Ledger(), random.Random(seed)
     async with AsyncExitStack() as resources:
         twilio = await resources.enter_async_context(fakes.gateway())
-        mail = MailServer(ledger, chance)
-        inner = await asyncio.start_server(mail.converse, "127.0.0.1", 0, limit=1_000_000)
+        mail = MailServer(ledger, rng)
+        inner = await asyncio.start_server(mail.serve, "127.0.0.1", 0, limit=1_000_000)
         resources.callback(inner.close)
-        proxy = Proxy(inner.sockets[0].getsockname()[1], ledger, chance)
-        outer = await asyncio.start_server(proxy.converse, "127.0.0.1", 0, limit=1_000_000)
+        proxy = Proxy(inner.sockets[0].getsockname()[1], ledger, rng)
+        outer = await asyncio.start_server(proxy.serve, "127.0.0.1", 0, limit=1_000_000)
         resources.callback(outer.close)
         smtp_url = f"smtp://127.0.0.1:{outer.sockets[0].getsockname()[1]}"
-        providers = Providers(ledger, mail, proxy, twilio, chance, smtp_url)
+        providers = Providers(ledger, mail, proxy, twilio, rng, smtp_url)
         twilio.answer = providers.take_text
         yield providers

@@ -1,4 +1,4 @@
-"""The PostgreSQL under a crash run: one of the wheel, or Debian's with a synchronous standby that takes over."""
+"""PostgreSQL for a chaos run: the embedded one, or Debian's with a synchronous standby."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Postgres(Protocol):
 
     @property
     def data(self) -> Path:
-        """Where the data of the server that takes writes is."""
+        """The data folder of the server that accepts writes."""
 
     def restart(self, *, crash: bool = False) -> None:
-        """End every session and start again; returns when it takes connections."""
+        """Restart, which ends every session; returns when it accepts connections."""
 
 
 @dataclass
-class One:
-    """A server of the wheel."""
+class SingleServer:
+    """The embedded server."""
 
     server: embedded.Embedded
 
@@ -49,8 +49,8 @@ class One:
 
 
 @dataclass
-class Pair:
-    """A primary and its synchronous standby; the URL names both, and whichever takes writes is meant."""
+class PrimaryAndStandby:
+    """A primary and its synchronous standby; the URL names both, and connects to the one that accepts writes."""
 
     primary: Server
     standby: Server
@@ -68,13 +68,13 @@ class Pair:
         self.primary.restart(crash=crash)
 
     def fail_over(self) -> None:
-        """Let the primary end at once and the standby take its place."""
+        """Stop the primary and promote the standby."""
         self.primary.stop()
         self.standby.promote()
         self.primary, self.standby = self.standby, self.primary
 
     def add_standby(self) -> None:
-        """Make the other one a standby of the primary, and have every commit wait for it."""
+        """Make the other server a standby of the primary, and make every commit wait for it."""
         shutil.rmtree(self.standby.folder / "data", ignore_errors=True)
         self.standby.copy_of(self.primary, name=STANDBY)
         self.standby.start()
@@ -83,16 +83,16 @@ class Pair:
 
 
 @contextmanager
-def open_one(folder: Path) -> Iterator[One]:
+def open_single_server(folder: Path) -> Iterator[SingleServer]:
     server = embedded.start(folder)
     try:
-        yield One(server)
+        yield SingleServer(server)
     finally:
         server.stop()
 
 
 @contextmanager
-def open_pair() -> Iterator[Pair]:
+def open_primary_and_standby() -> Iterator[PrimaryAndStandby]:
     with ExitStack() as resources:
         folders = [resources.enter_context(own_folder()) for _ in range(2)]
         primary, standby = (Server(folder, free_port()) for folder in folders)
@@ -101,11 +101,11 @@ def open_pair() -> Iterator[Pair]:
         primary.make()
         primary.configure(max_connections="100", fsync="on")
         primary.start()
-        pair = Pair(primary, standby, tuple(Host("127.0.0.1", each.port) for each in (primary, standby)))
+        pair = PrimaryAndStandby(primary, standby, tuple(Host("127.0.0.1", each.port) for each in (primary, standby)))
         pair.add_standby()
         yield pair
 
 
 def _stop(server: Server) -> None:
-    with suppress(CalledProcessError):  # it may be away already
+    with suppress(CalledProcessError):  # it may be stopped already
         server.stop()

@@ -24,7 +24,7 @@ from services.dispatcher.sending.account_balancer import CLAIM
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db, embedded
 
-BEGINS = datetime(2026, 3, 2, tzinfo=UTC)
+START = datetime(2026, 3, 2, tzinfo=UTC)
 DAYS = 60
 PER_INVITATION = 10
 CLAIMERS = 2
@@ -42,27 +42,27 @@ class Fired:
     times: Counter[tuple[UUID, int]] = field(default_factory=Counter)
     early: int = 0
 
-    def wrong(self, count: int) -> list[str]:
-        """Say what is not as it should be after all days went by."""
+    def errors(self, count: int) -> list[str]:
+        """Return an error for each kind of timer that did not fire exactly once, on time."""
         twice = sum(times > 1 for times in self.times.values())
         found = {"never": count - len(self.times), "twice": twice, "early": self.early}
         return [f"{number} fired {how}" for how, number in found.items() if number]
 
 
 async def plant(database: db.Database, count: int, *, seed: int) -> None:
-    """Put so many steps, due at random moments of the sixty days."""
+    """Insert so many steps, due at random moments of the sixty days."""
     async with database.sessions.begin() as session:
         await db.fetch(session, "SELECT setseed($1)", seed % 1000 / 1000)
-        await db.fetch(session, _INVITATIONS, count // PER_INVITATION, BEGINS)
-        await db.fetch(session, _STEPS, count // PER_INVITATION, BEGINS, float(DAYS))
+        await db.fetch(session, _INVITATIONS, count // PER_INVITATION, START)
+        await db.fetch(session, _STEPS, count // PER_INVITATION, START, float(DAYS))
 
 
 async def fire(database: db.Database, *, seed: int) -> Fired:
-    """Let time leap through the days, at most twelve hours at once, and two claimers take what is due."""
-    chance, fired = random.Random(seed), Fired()
-    now, end = BEGINS, BEGINS + timedelta(days=DAYS)
+    """Advance time in steps of at most twelve hours, and let two claimers take the due steps."""
+    rng, fired = random.Random(seed), Fired()
+    now, end = START, START + timedelta(days=DAYS)
     while now < end:
-        now = min(end, now + timedelta(minutes=chance.randint(1, 720)))
+        now = min(end, now + timedelta(minutes=rng.randint(1, 720)))
         await asyncio.gather(*(_take_due(database, now, fired) for _ in range(CLAIMERS)))
         while await _end_leases(database):
             await _take_due(database, now, fired)
@@ -70,7 +70,7 @@ async def fire(database: db.Database, *, seed: int) -> Fired:
 
 
 async def _end_leases(database: db.Database) -> int:
-    """Free what a claimer could not mark because the other one looked at it at that moment."""
+    """Free steps that a claimer could not mark because the other one had them locked."""
     async with database.sessions.begin() as session:
         await db.fetch(session, "UPDATE steps SET leased_until = '-infinity' WHERE state = 'leased'")
         return await steps.free_expired_leases(session)
@@ -106,7 +106,7 @@ async def command(count: int, seed: int) -> Sequence[str]:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
     print(f"{len(fired.times):,} of {count:,} fired in {took:.0f} s, seed {seed}")  # noqa: T201 - a command
-    return fired.wrong(count)
+    return fired.errors(count)
 
 
 if __name__ == "__main__":

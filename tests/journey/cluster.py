@@ -1,4 +1,4 @@
-"""Separate processes on real Kafka: one of each service and a second dispatcher, sending real SMTP to a sink."""
+"""The services as processes on a real Kafka, with two dispatchers and a mail server that keeps what it gets."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from tests.journey.stage import MONDAY, Stage
 LINK = re.compile(r"http://\S+/s/[\w-]{22}\.\d+")
 
 
-class Sink:
-    """A mail server that accepts everything except the addresses it refuses, and remembers."""
+class MailSink:
+    """A mail server that keeps every mail, except to the addresses it refuses."""
 
     def __init__(self, *, refused: frozenset[str] = frozenset()) -> None:
         self.mails: list[tuple[str, str, str]] = []
@@ -76,7 +76,7 @@ class Sink:
 
 
 @dataclass(slots=True)
-class Cluster:
+class ServiceCluster:
     environment: Mapping[str, str]
     logs: Path
     processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
@@ -102,14 +102,14 @@ class Cluster:
         return await process.wait()
 
     async def stop(self) -> dict[str, int]:
-        """End every process politely and return their exit codes."""
+        """Stop every process with SIGTERM, and return their exit codes."""
         return {name: await self.kill(name, signal.SIGTERM) for name in list(self.processes)}
 
 
 @asynccontextmanager
 async def open_cluster(
     urls: Mapping[str, str], folder: Path, *, events_url: str, smtp_url: str
-) -> AsyncIterator[tuple[Stage, Cluster]]:
+) -> AsyncIterator[tuple[Stage, ServiceCluster]]:
     service_urls = {f"{service}_database_url": urls[service] for service in all_in_one.ALL}
     settings = isolated_settings(folder, events_url=events_url, **service_urls)
     assert settings.trigger.clock is not None
@@ -127,7 +127,7 @@ async def open_cluster(
         "smtp_url": smtp_url,
     }
     environment = {**os.environ, **{f"EARSHOT_{name.upper()}": str(value) for name, value in own.items()}}
-    cluster = Cluster(environment, folder)
+    cluster = ServiceCluster(environment, folder)
     second = {"EARSHOT_DISPATCHER_PORT": str(free_ports(1)[0])}
     async with AsyncExitStack() as resources:
         try:
@@ -138,8 +138,8 @@ async def open_cluster(
             web = await resources.enter_async_context(httpx.AsyncClient(timeout=30))
             event_log = open_event_log(settings.trigger, events_url)
             resources.push_async_callback(event_log.close)
-            chain = await resources.enter_async_context(quiescence.watch(urls, event_log, clock))
-            stage = Stage(settings, clock, chain, web, urls)
+            watch = await resources.enter_async_context(quiescence.watch(urls, event_log, clock))
+            stage = Stage(settings, clock, watch, web, urls)
             for base in (stage.scoring, stage.trigger, stage.dispatcher):
                 await until_ready(web, base)
             yield stage, cluster

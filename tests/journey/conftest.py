@@ -18,7 +18,7 @@ async def stage(urls: Mapping[str, str], tmp_path: Path) -> AsyncIterator[Stage]
 
 @pytest.fixture
 def broker() -> Iterator[Broker]:
-    """A broker with no topics, which the story may kill."""
+    """A broker without topics, which the test may kill."""
     require_broker()
     with Broker() as own:
         yield own

@@ -1,4 +1,4 @@
-"""The whole product in this process, on a business clock that stands until the story moves it."""
+"""All services in this process, with a business clock that stands still until the test advances it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MONDAY = datetime(2026, 3, 2, 10, tzinfo=UTC)
 class Stage:
     settings: AllSettings
     clock: StoredClock
-    chain: quiescence.QuiescenceWatch
+    watch: quiescence.QuiescenceWatch
     web: httpx.AsyncClient
     urls: Mapping[str, str]
 
@@ -47,7 +47,7 @@ class Stage:
         return address(self.settings, Service.SCORING)
 
     async def happens(self, *events: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Send events through the public door and let their consequences happen."""
+        """Post events to trigger, wait until all services are idle, and return the results."""
         answer = await self.web.post(f"{self.trigger}/v1/events", json=list(events))
         await self.settle()
         results: list[dict[str, Any]] = answer.raise_for_status().json()["results"]
@@ -59,7 +59,7 @@ class Stage:
 
     async def settle(self) -> None:
         async with asyncio.timeout(60):
-            await self.chain.until_quiescent()
+            await self.watch.until_quiescent()
 
     async def mailbox(self) -> list[dict[str, Any]]:
         answer = await self.web.get(f"{self.dispatcher}/v1/mailbox", params={"limit": 500})
@@ -68,8 +68,8 @@ class Stage:
 
     async def invitation(self, invitation_id: str) -> dict[str, Any]:
         answer = await self.web.get(f"{self.dispatcher}/v1/invitations/{invitation_id}")
-        story: dict[str, Any] = answer.raise_for_status().json()
-        return story
+        history: dict[str, Any] = answer.raise_for_status().json()
+        return history
 
     async def score(self, **query: str) -> dict[str, Any]:
         answer = await self.web.get(f"{self.scoring}/v1/nps", params=query)
@@ -116,7 +116,7 @@ def purchase(number: int = 1, *, at: datetime = MONDAY, store: str = "Tverskaya"
 
 @asynccontextmanager
 async def open_stage(urls: Mapping[str, str], folder: Path, *, events_url: str = "") -> AsyncIterator[Stage]:
-    """Run the three services on this database until the story ends."""
+    """Run the three services on this database until the test ends."""
     databases = {f"{service}_database_url": urls[service] for service in all_in_one.ALL}
     settings = isolated_settings(folder, events_url=events_url or urls["transport"], **databases)
     assert settings.trigger.clock is not None
@@ -129,9 +129,9 @@ async def open_stage(urls: Mapping[str, str], folder: Path, *, events_url: str =
         try:
             event_log = open_event_log(settings.trigger, events_url or urls["transport"])
             resources.push_async_callback(event_log.close)
-            chain = await resources.enter_async_context(quiescence.watch(urls, event_log, clock))
+            watch = await resources.enter_async_context(quiescence.watch(urls, event_log, clock))
             web = await resources.enter_async_context(httpx.AsyncClient(timeout=30))
-            stage = Stage(settings, clock, chain, web, urls)
+            stage = Stage(settings, clock, watch, web, urls)
             await stage.settle()
             yield stage
         finally:

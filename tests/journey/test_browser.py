@@ -1,4 +1,4 @@
-"""What people see of the whole product: a real browser, at the size of a phone and of a desk."""
+"""What people see, in a real browser, at the size of a phone and of a desktop."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ MAX_ANSWER_PAGE = 50_000
 
 
 async def silence(stage: Stage) -> None:
-    """Let mail, repeat and SMS pass without an answer until the call is due."""
+    """Advance time past mail, repeat and SMS without an answer, until the call is due."""
     for _ in range(8):
         await stage.after(days=1)
 
 
 async def test_two_customers_are_heard(stage: Stage, browser: Browser) -> None:
-    """One answers by mail, the other when an operator calls; the open dashboard shows both by itself."""
+    """One customer answers by mail, another on a call; the open dashboard shows both without a reload."""
     async with watched(browser, viewport=DESKTOP) as context:
         dashboard = await context.new_page()
         await dashboard.goto(stage.scoring)
@@ -69,7 +69,7 @@ async def follow_mail(context: BrowserContext, stage: Stage, address: str, *, sc
 
 
 async def answer_on_phone(page: Page) -> None:
-    """Choose another score than was tapped in the mail, send it, say why."""
+    """Choose another score than was tapped in the mail, send it, and give reasons."""
     await page.set_viewport_size(PHONE)
     await expect(page.get_by_role("button")).to_have_text("Send 8")
     await page.get_by_role("radio", name="9", exact=True).check()
@@ -152,7 +152,7 @@ async def test_first_screen_of_a_phone_holds_the_whole_question(stage: Stage, br
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Every page there is, by name; some are shown with another status than 200."""
+    """Return every page by name; some have another status than 200."""
 
     pages: dict[str, str]
     for_respondents: frozenset[str]
@@ -162,7 +162,7 @@ class Places:
 
 
 async def every_page(stage: Stage) -> Places:
-    """Bring the chain to a state in which every page has something to show, and an operator holds a call."""
+    """Bring the services to a state in which every page shows something, and an operator has a call."""
     languages = {n: "ru" if n % 2 else "en" for n in range(1, 8)}
     await stage.happens(*(purchase(n, name="Olga Smirnova", locale=language) for n, language in languages.items()))
     await stage.happens(event("crm.purchase.cancelled", {"id": "customer-6"}, order={"id": "order-6"}))
@@ -231,7 +231,7 @@ async def test_every_page_is_fit_to_be_shown(stage: Stage, browser: Browser) -> 
 
 
 async def test_every_page_is_accessible(stage: Stage, browser: Browser) -> None:
-    """axe-core finds nothing, light and dark; it needs our content security policy out of its way."""
+    """axe-core finds nothing, light and dark; it can run only without our content security policy."""
     places, faults = await every_page(stage), list[str]()
     context = await browser.new_context(bypass_csp=True)
     await as_operator(context, stage)
@@ -249,7 +249,7 @@ async def test_every_page_is_accessible(stage: Stage, browser: Browser) -> None:
 
 
 async def faults_of(page: Page, name: str, *, apart: Sequence[str] = ()) -> list[str]:
-    """Name what axe finds, some rules apart: a mail is no page."""
+    """Return what axe finds, without rules that do not hold for mails."""
     faults: list[str] = []
     options = {"resultTypes": ["violations"], "rules": {rule: {"enabled": False} for rule in apart}}
     async for scheme in schemes_of(page):

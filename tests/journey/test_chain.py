@@ -1,4 +1,4 @@
-"""Stories through the whole product, over the embedded transport."""
+"""From an event to a score through all services, over the postgres transport."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.journey.stage import MONDAY, Stage, event, link_in, purchase
 
 
 async def published(stage: Stage, topic: str, kind: type) -> list[object]:
-    """Read a topic from its start, as a system downstream would."""
+    """Read a topic from its start, as another system would."""
     log = open_event_log(stage.settings.trigger, stage.settings.trigger.events_url)
     found: list[object] = []
     try:
@@ -132,7 +132,7 @@ async def test_unsubscribing_ends_the_chain_and_is_remembered(stage: Stage) -> N
     assert found is not None
     assert (await stage.web.get(found.group())).status_code == 200
     await stage.after(days=3)
-    assert len(await stage.mailbox()) == 2  # looking changed nothing
+    assert len(await stage.mailbox()) == 2  # reading changes nothing
     assert (await stage.web.post(found.group(), data={"what": "all"})).is_success
     await stage.settle()
     for _ in range(8):

@@ -1,4 +1,4 @@
-"""`make chaos`, short: processes die at every named point while everything around them goes away and comes back."""
+"""A short `make chaos`: processes are killed at crash points while the servers around them fail and return."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import run
-from tests.chaos.stand import Plan
+from tests.chaos.setup import Plan
 from tests.kafka_broker import require_broker
 
 
@@ -15,12 +15,17 @@ from tests.kafka_broker import require_broker
     ("transport", "kills"),
     [("postgres", 8), pytest.param("kafka", 5, marks=[pytest.mark.kafka, pytest.mark.xdist_group("kafka")])],
 )
-async def test_nothing_is_lost_and_nothing_is_sent_twice_while_processes_die(
+async def test_nothing_is_lost_and_nothing_is_sent_twice_while_processes_are_killed(
     transport: str, kills: int, tmp_path: Path
 ) -> None:
     if transport == "kafka":
         require_broker()
     report = await run.run(Plan(invitations=300, kills=kills, seed=4, logs=tmp_path / "logs", transport=transport))
     assert report.verdict.wrong == []
-    assert (report.verdict.lost, report.verdict.duplicates, report.verdict.answers_lost, report.unseen) == (0, 0, 0, 0)
+    assert (report.verdict.lost, report.verdict.duplicates, report.verdict.answers_lost, report.undetected) == (
+        0,
+        0,
+        0,
+        0,
+    )
     assert report.kills >= kills

@@ -1,4 +1,4 @@
-"""`make demo` as a person runs it: it shows something, stops at once, and goes on from the same data."""
+"""`make demo` as a person runs it: it shows something, stops at once, and continues with the same data."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ class Demo:
     def __init__(self, process: asyncio.subprocess.Process, *, trigger: int, dispatcher: int) -> None:
         self._process = process
         self.trigger, self.dispatcher = (f"http://127.0.0.1:{port}" for port in (trigger, dispatcher))
-        self.said = ""
+        self.output = ""
 
-    async def says(self, words: str) -> str:
-        """Read on until a line holds these words; return that line."""
+    async def reads(self, pattern: str) -> str:
+        """Read the output up to a line that matches, and return it."""
         assert self._process.stdout is not None
         async with asyncio.timeout(60):
             while line := (await self._process.stdout.readline()).decode():
-                self.said += line
-                if re.search(words, line):
+                self.output += line
+                if re.search(pattern, line):
                     return line
-        raise AssertionError(f"ended without saying {words!r}: {self.said[-2000:]}")
+        raise AssertionError(f"ended without printing {pattern!r}: {self.output[-2000:]}")
 
     async def stop(self) -> int:
         assert self._process.stdout is not None
         self._process.send_signal(signal.SIGINT)
         async with asyncio.timeout(STOPS_WITHIN_S):
-            self.said += (await self._process.stdout.read()).decode()
+            self.output += (await self._process.stdout.read()).decode()
             return await self._process.wait()
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """One of its own: sockets want it short, and other test runs close pytest's to the user PostgreSQL runs as."""
+    """A folder with a short path, for sockets; pytest's may be closed to the user that PostgreSQL runs as."""
     with tempfile.TemporaryDirectory(prefix="es-", dir="/tmp", ignore_cleanup_errors=True) as path:
         yield Path(path)
 
@@ -91,42 +91,42 @@ def answers_in(line: str) -> int:
 
 async def test_demo_moves_the_score_stops_at_once_and_goes_on(folder: Path) -> None:
     async with demo(folder) as first:
-        before = answers_in(await first.says(r"[1-9][\d,]* repeats?.*answers? in all"))
+        before = answers_in(await first.reads(r"[1-9][\d,]* repeats?.*answers? in all"))
         assert await first.stop() == 0
     async with demo(folder) as second:
-        await second.says("Dashboard")
+        await second.reads("Dashboard")
         assert await second.stop() == 0
     async with demo(folder) as third:
-        assert answers_in(await third.says("answers? in all")) >= before
+        assert answers_in(await third.reads("answers? in all")) >= before
         assert await third.stop() == 0
     for run in (first, second, third):
-        assert "Stopped." in run.said
-        assert "Traceback" not in run.said
+        assert "Stopped." in run.output
+        assert "Traceback" not in run.output
 
 
 async def test_demo_leaves_the_mail_of_whoever_tries_it_to_them(folder: Path) -> None:
-    """A purchase like the README's, while the sample shop sells: its people neither answer for Olga nor stumble."""
+    """A purchase like the README's while the sample shop sells: the simulated people do not answer for Olga."""
     async with demo(folder) as running, httpx.AsyncClient() as web:
-        await running.says("answers? in all")
+        await running.reads("answers? in all")
         now = StoredClock(folder / ".data/demo/clock.json").now()
         event = purchase(at=now, id="c-1", email="olga@example.com", phone=None)
         assert (await web.post(f"{running.trigger}/v1/events", json=event)).status_code == 202
         invitations = f"{running.dispatcher}/v1/invitations"
         while not (asked := (await web.get(invitations, params={"customer": "c-1"})).json()["invitations"]):
-            await running.says("sold")
-        while (story := (await web.get(f"{invitations}/{asked[0]['id']}")).json())["steps"][1]["state"] == "waiting":
-            await running.says("sold")
+            await running.reads("sold")
+        while (history := (await web.get(f"{invitations}/{asked[0]['id']}")).json())["steps"][1]["state"] == "waiting":
+            await running.reads("sold")
         assert await running.stop() == 0
-    assert story["steps"][0]["state"] == "sent"
-    assert story["state"] == "open"
-    assert "Traceback" not in running.said
+    assert history["steps"][0]["state"] == "sent"
+    assert history["state"] == "open"
+    assert "Traceback" not in running.output
 
 
 async def test_killed_demo_starts_again_and_leaves_no_postgres_behind(folder: Path) -> None:
     async with demo(folder) as killed:
-        await killed.says("answers? in all")
+        await killed.reads("answers? in all")
     async with demo(folder) as again:
-        await again.says("answers? in all")
+        await again.reads("answers? in all")
         assert await again.stop() == 0
     assert not (folder / ".data/demo/postgres/postmaster.pid").exists()
 

@@ -1,4 +1,4 @@
-"""Who reaches what: outside only the public paths, staff pages never through a proxy."""
+"""Access: the outside listener serves public paths only, and staff pages are never served through a proxy."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def test_every_staff_page_leads_to_all_others(stage: Stage) -> None:
 
 
 async def test_whatever_is_chosen_on_a_page_can_be_shown(stage: Stage) -> None:
-    """Each form that asks for a view is sent as it stands, and with every other choice it offers."""
+    """Each form that changes the view is sent as it is, and with every other choice it offers."""
     await stage.happens(purchase())
     sent = {
         urljoin(page, f"{path}?{urlencode(fields)}")
@@ -102,7 +102,7 @@ FIELD = r'<(input|select)[^>]* name="([^"]+)"(?:[^>]* value="([^"]*)")?[^>]*>(.*
 
 
 def views_of(form: str) -> list[dict[str, str]]:
-    """Name the fields as they are sent at first, then with one other choice at a time."""
+    """Yield the fields of a form as it is, then with one other choice at a time."""
     fields = {name: (value, options) for _, name, value, options in re.findall(FIELD, form, re.DOTALL)}
     choices = {name: re.findall('<option value="([^"]*)"', options) for name, (_, options) in fields.items()}
     first = {name: (choices[name] or [value])[0] for name, (value, _) in fields.items()}

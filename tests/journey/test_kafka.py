@@ -1,4 +1,4 @@
-"""The chain on real Kafka: separate processes, two dispatchers in one group, real SMTP, and a broker that goes away."""
+"""From an event to a score on a real Kafka: processes, two dispatchers, real SMTP, and a broker that is killed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.database import db
 from shared.messaging import codec
 from shared.messaging.transport.kafka import create_topics
 from shared.runtime import open_event_log
-from tests.journey.cluster import Cluster, Sink, open_cluster
+from tests.journey.cluster import MailSink, ServiceCluster, open_cluster
 from tests.journey.stage import Stage, purchase
 
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka")]
@@ -26,33 +26,33 @@ REFUSED = "olga7@example.com"
 
 
 @pytest.fixture
-def sink() -> Iterator[Sink]:
-    with Sink(refused=frozenset({REFUSED})) as listening:
+def sink() -> Iterator[MailSink]:
+    with MailSink(refused=frozenset({REFUSED})) as listening:
         yield listening
 
 
 @pytest.fixture
 async def cluster(
-    urls: Mapping[str, str], tmp_path: Path, broker: Broker, sink: Sink
-) -> AsyncIterator[tuple[Stage, Cluster]]:
+    urls: Mapping[str, str], tmp_path: Path, broker: Broker, sink: MailSink
+) -> AsyncIterator[tuple[Stage, ServiceCluster]]:
     await create_topics(broker.url, TOPICS)
     async with open_cluster(urls, tmp_path, events_url=broker.url, smtp_url=sink.url) as opened:
         yield opened
 
 
 async def outcomes(stage: Stage) -> dict[str, int]:
-    async with stage.chain.databases[Service.DISPATCHER].sessions.begin() as session:
+    async with stage.watch.databases[Service.DISPATCHER].sessions.begin() as session:
         rows = await db.fetch(session, "SELECT coalesce(outcome, state) AS name, count(*) FROM invitations GROUP BY 1")
     return {row["name"]: row["count"] for row in rows}
 
 
 async def test_chain_on_kafka_with_two_dispatchers_one_of_them_killed(
-    cluster: tuple[Stage, Cluster], sink: Sink
+    cluster: tuple[Stage, ServiceCluster], sink: MailSink
 ) -> None:
     stage, processes = cluster
     results = await stage.happens(*[purchase(number) for number in range(1, 61)])
     assert {result["reason"] for result in results} == {"asked"}
-    assert len(sink.mails) == 59  # one address is refused and holds up nobody
+    assert len(sink.mails) == 59  # one address is refused and does not delay the others
 
     for number in range(1, 11):
         if number != 7:
@@ -70,13 +70,13 @@ async def test_chain_on_kafka_with_two_dispatchers_one_of_them_killed(
 
 
 async def test_broker_away_for_a_while_loses_nothing_and_sends_nothing_twice(
-    cluster: tuple[Stage, Cluster], sink: Sink, broker: Broker
+    cluster: tuple[Stage, ServiceCluster], sink: MailSink, broker: Broker
 ) -> None:
     stage, _ = cluster
     await stage.happens(purchase(1))
     broker.kill()
     answers = await stage.web.post(f"{stage.trigger}/v1/events", json=[purchase(number) for number in range(2, 20)])
-    assert answers.status_code == 202  # accepted means committed, with or without a broker
+    assert answers.status_code == 202  # accepted means committed, also without a broker
     await asyncio.to_thread(broker.restart)
     await stage.settle()
     assert len(sink.mails) == 18  # olga7 is refused
@@ -86,7 +86,7 @@ async def test_broker_away_for_a_while_loses_nothing_and_sends_nothing_twice(
 
 
 async def last_update(stage: Stage) -> dict[str, object]:
-    """What a system downstream arrives at when it reads nps.updates from the start."""
+    """Return the score that another system computes from nps.updates, read from the start."""
     log = open_event_log(stage.settings.trigger, stage.settings.trigger.events_url)
     latest: NpsUpdated | None = None
     try:

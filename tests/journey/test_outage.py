@@ -1,4 +1,4 @@
-"""The database goes away: the product waits and goes on, nothing accepted is lost, nothing sent twice."""
+"""The database goes away: the services wait and continue, nothing accepted is lost, nothing is sent twice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.journey.stage import Stage, link_in, purchase
 async def parked(stage: Stage) -> int:
     total = 0
     for service in Service:
-        async with stage.chain.databases[service].sessions.begin() as session:
+        async with stage.watch.databases[service].sessions.begin() as session:
             total += (await db.fetch(session, "SELECT count(*) FROM parked"))[0][0]
     return total
 
@@ -23,7 +23,7 @@ async def test_database_away_and_back(stage: Stage, postgres: embedded.Embedded)
     await stage.happens(*[purchase(number) for number in range(1, 31)])
     links = [link_in(message) for message in await stage.mailbox()]
     database = database_url.parse(stage.urls["trigger"]).database
-    stage.clock.anchor(stage.clock.now().replace(day=6), speed=0)  # every reminder is due just when it goes away
+    stage.clock.anchor(stage.clock.now().replace(day=6), speed=0)  # every reminder is due at the moment of the outage
 
     async with database_closed(postgres.admin_url, database):
         refused = await stage.web.post(f"{stage.trigger}/v1/events", json=[purchase(99)])

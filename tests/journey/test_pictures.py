@@ -1,4 +1,4 @@
-"""Twelve weeks of five shops, as the pictures of the documentation show them; EARSHOT_TEST_PICTURES=1 takes them."""
+"""Twelve weeks of five shops, for the pictures of the documentation; EARSHOT_TEST_PICTURES=1 saves them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ AFTER_THE_MOVE = {**SHARES, "Khimki": (0.1, 0.25, 0.65)}
 REASONS = {True: ("staff", "quality", "speed", "choice"), False: ("speed", "speed", "staff", "price", "choice")}
 VISITORS = (24, 20, 28, 16, 12)
 NAMES = ("Olga Smirnova", "Rustam Karimov", "Elena Volkova", "Pavel Morozov", "Anna Belova")
-ANSWERED = {"email 1": 0.26, "email 2": 0.14, "sms 3": 0.1, "call": 0.07}  # of those it reached
+ANSWERED = {"email 1": 0.26, "email 2": 0.14, "sms 3": 0.1, "call": 0.07}  # the share of those who got the message
 LAST_WORDS = (
     ("Online", 8, (), "Fine, but the courier came an hour late."),
     ("Sokol", 6, ("choice",), "No pastries left at eleven in the morning."),
@@ -59,7 +59,7 @@ LAST_WORDS = (
 
 @dataclass
 class Season:
-    """The shops' customers: what each of them does is drawn from a fixed seed."""
+    """The shops' customers; what each of them does is drawn with a fixed seed."""
 
     stage: Stage
     chance: random.Random = field(default_factory=lambda: random.Random(7))
@@ -81,7 +81,7 @@ class Season:
         await self.speak_out()
 
     async def move(self) -> None:
-        """Let one shop do worse from this day on, which is marked."""
+        """Let one shop get worse from this day on, and annotate the day."""
         self.shares = AFTER_THE_MOVE
         note = {"day": str(self.stage.clock.now().date()), "text": "Khimki moves house"}
         (await self.stage.web.post(f"{self.stage.scoring}/v1/annotations", json=note)).raise_for_status()
@@ -137,7 +137,7 @@ class Season:
         return answer.raise_for_status()
 
     async def speak_out(self) -> None:
-        """Let the newest answers be worth reading."""
+        """Give the newest answers comments worth reading."""
         for store, score, reasons, words in LAST_WORDS:
             await self.unread()
             await self.stage.happens(self.sale(store))
@@ -214,7 +214,7 @@ async def show_question(page: Page, stage: Stage, mail: Mapping[str, Any]) -> No
 
 
 async def take(page: Page, name: str, *, until: Locator | None = None) -> None:
-    """Keep a picture for the documentation when pictures are wanted, of the whole page or of what is above a part."""
+    """Save a picture of the page, or of the part above an element, when EARSHOT_TEST_PICTURES is set."""
     end = await until.bounding_box() if until else None
     clip: FloatRect | None = end and {"x": 0, "y": 0, "width": DESKTOP["width"], "height": end["y"]}
     picture = await page.screenshot(full_page=True, clip=clip)

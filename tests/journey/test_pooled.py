@@ -1,4 +1,4 @@
-"""Every service through PgBouncer's pool of transactions, over real Kafka, by the machine's own clock."""
+"""All services behind PgBouncer in transaction mode, over a real Kafka, by the machine's own clock."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.postgres_server import Server, free_port, own_folder, require, runnin
 
 @pytest.fixture
 async def through() -> AsyncIterator[Mapping[str, str]]:
-    """Give each service's URL through a pool of transactions; the schemas are migrated round it."""
+    """Each service's URL through PgBouncer in transaction mode; the schemas are migrated without it."""
     require("postgresql", "pgbouncer")
     with own_folder() as folder:
         server = Server(folder, free_port())
@@ -41,7 +41,7 @@ async def through() -> AsyncIterator[Mapping[str, str]]:
             yield {name: replace(database_url.parse(url), hosts=pooler).text for name, url in own.items()}
 
 
-async def test_event_becomes_an_invitation_through_a_pool_of_transactions(
+async def test_event_becomes_an_invitation_behind_a_pooler_in_transaction_mode(
     through: Mapping[str, str], kafka_url: str, tmp_path: Path
 ) -> None:
     prefix = f"p{uuid4().hex[:8]}."

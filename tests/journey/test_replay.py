@@ -1,4 +1,4 @@
-"""The first 5,000 baskets of a real shop's year give the same table over either transport, and it adds up."""
+"""The first 5,000 baskets of a real shop's year give the same table over either transport, and its counts agree."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_year_is_the_one_documented() -> None:
 
 @pytest.fixture(scope="module")
 def reports() -> dict[str, ReplayReport]:
-    """What was replayed before: one replay over PostgreSQL serves both tests."""
+    """The reports so far: one replay over PostgreSQL serves both tests."""
     return {}
 
 

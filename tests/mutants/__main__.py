@@ -1,7 +1,7 @@
-"""`make mutants`: plant bugs in changed files, one at a time, and name those that no test sees.
+"""`make mutants`: plants bugs in changed files, one at a time, and prints those that no test detects.
 
-Everything happens in a copy of the tree, so that whatever ends a run, nothing stays planted. A survivor is a question:
-is a test missing, or is the change no bug?
+It works on a copy of the tree, so that an interrupted run leaves no bug behind. For a survivor, either a test is
+missing or the change is no bug.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from rich.console import Console
 from tests.mutants.planting import mutants
 
 ROOT = Path(__file__).parents[2]
-PLACES = ("services", "shared", "deploy")
-TO_CLEAN_UP_S = 30.0
+FOLDERS = ("services", "shared", "deploy")
+CLEANUP_S = 30.0
 
 
 def main(arguments: Sequence[str] | None = None, *, root: Path = ROOT) -> int:
     """Print every survivor; return how many there are."""
     parser = argparse.ArgumentParser(prog="make mutants")
-    parser.add_argument("files", nargs="*", help="where to plant; by default what changed since the base")
+    parser.add_argument("files", nargs="*", help="files to plant bugs in (those changed since the base)")
     parser.add_argument("--base", default="HEAD~1", help="a revision (HEAD~1)")
-    parser.add_argument("--tests", nargs="+", help="what to run; by default the unit and integration tests of the part")
-    parser.add_argument("--most", type=int, default=50, help="so many for each file, drawn at random (50)")
+    parser.add_argument("--tests", nargs="+", help="tests to run (unit and integration tests of the part)")
+    parser.add_argument("--most", type=int, default=50, help="at most so many bugs a file, chosen at random (50)")
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
@@ -50,8 +50,8 @@ def _git(root: Path, *words: str) -> list[str]:
 
 def _changed(root: Path, base: str) -> list[str]:
     changed = {
-        *_git(root, "diff", "--name-only", "--diff-filter=d", base, "--", *PLACES),
-        *_git(root, "ls-files", "--others", "--exclude-standard", "--", *PLACES),
+        *_git(root, "diff", "--name-only", "--diff-filter=d", base, "--", *FOLDERS),
+        *_git(root, "ls-files", "--others", "--exclude-standard", "--", *FOLDERS),
     }
     return sorted(file for file in changed if file.endswith(".py") and "/migrations/" not in file)
 
@@ -68,7 +68,7 @@ def _survivors(folder: Path, file: str, chosen: argparse.Namespace) -> int:
     console = Console(highlight=False, markup=False, soft_wrap=True)
     tests, started = chosen.tests or _tests_of(folder, file), time.monotonic()
     if not tests or not _passes(folder, tests, limit_s=None):
-        raise SystemExit(f"{file}: {' '.join(tests) or 'its tests'}: these must exist and pass without a planted bug")
+        raise SystemExit(f"{file}: {' '.join(tests) or 'its tests'}: must exist, and pass without a planted bug")
     limit_s = 20 + 3 * (time.monotonic() - started)
     target = folder / file
     original = target.read_text()
@@ -77,12 +77,12 @@ def _survivors(folder: Path, file: str, chosen: argparse.Namespace) -> int:
     survived = 0
     for mutant in planted:
         target.write_text(mutant.source)
-        Path(cache_from_source(str(target))).unlink(missing_ok=True)  # one of this second and size would still do
+        Path(cache_from_source(str(target))).unlink(missing_ok=True)  # one of the same second and size would be used
         if _passes(folder, tests, limit_s=limit_s):
             survived += 1
             console.print(f"{file}:{mutant.line}: {mutant.change}")
     target.write_text(original)
-    console.print(f"{file}: {survived} of {len(planted)} planted were not seen by {' '.join(tests)}")
+    console.print(f"{file}: {survived} of {len(planted)} planted bugs were not detected by {' '.join(tests)}")
     return survived
 
 
@@ -93,10 +93,10 @@ def _tests_of(folder: Path, file: str) -> list[str]:
 
 
 def _passes(folder: Path, tests: Sequence[str], *, limit_s: float | None) -> bool:
-    """Say whether all tests pass in time; one that hangs has seen the bug."""
+    """Return whether all tests pass in time; a test that hangs has detected the bug."""
     command = (sys.executable, "-m", "pytest", "-x", "-q", "-m", "not kafka and not browser", *tests)
     quiet = subprocess.DEVNULL
-    # a session of its own: Ctrl-C reaches it once, from `_end`
+    # a session of its own, so that Ctrl-C reaches it only through `_end`
     run = subprocess.Popen(command, cwd=folder, stdout=quiet, stderr=quiet, start_new_session=True)
     try:
         return run.wait(limit_s) == 0
@@ -107,10 +107,10 @@ def _passes(folder: Path, tests: Sequence[str], *, limit_s: float | None) -> boo
 
 
 def _end(run: subprocess.Popen[bytes]) -> None:
-    """Interrupt it, so that it stops the servers it started, and kill what does not listen."""
+    """Interrupt the run, so that it stops its servers, and kill it after CLEANUP_S."""
     with suppress(subprocess.TimeoutExpired):
         run.send_signal(signal.SIGINT)
-        run.wait(TO_CLEAN_UP_S)
+        run.wait(CLEANUP_S)
     run.kill()
     run.wait()
 

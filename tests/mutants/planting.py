@@ -1,4 +1,4 @@
-"""Changes of one place in a source file, each of which a test should see."""
+"""Small changes of a source file, each of which a test should detect."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SHOWN = 100
 
 
 class Mutant(NamedTuple):
-    """A whole file with one place changed."""
+    """A source file with one change."""
 
     line: int
     change: str
@@ -43,7 +43,7 @@ class Mutant(NamedTuple):
 
 
 def mutants(source: str) -> Iterator[Mutant]:
-    """Plant one change after the other."""
+    """Yield the file with one change after another."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         for field, value in _changes(node):
@@ -54,14 +54,14 @@ def mutants(source: str) -> Iterator[Mutant]:
 
 
 def _shown(before: str, after: str) -> str:
-    """Quote what differs; of a long statement only what stands around it."""
+    """Return the change as text; of a long statement only the part around it."""
     same = next((place for place, (one, other) in enumerate(zip(before, after, strict=False)) if one != other), 0)
     start = max(same - 30, 0) if len(before) > SHOWN else 0
     return f"{before[start : start + SHOWN]} → {after[start : start + SHOWN]}"
 
 
 def _changes(node: ast.AST) -> Iterator[tuple[str, Any]]:
-    """Name the fields of a node that may be changed, with another value for each."""
+    """Yield the fields of a node that can be changed, each with another value."""
     match node:
         case ast.Compare(ops=ops):
             for place, operator in enumerate(ops):
@@ -72,7 +72,7 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, Any]]:
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             yield "operand", ast.UnaryOp(ast.Not(), operand)
         case ast.Call(func=ast.Name(id="min" | "max")):
-            return  # of any order
+            return  # the order of arguments does not matter
         case ast.Call(args=[first, second, *rest]) if ast.dump(first) != ast.dump(second):
             yield "args", [second, first, *rest]
         case ast.Name(id=name) if name in _OTHER_NAME:

@@ -1,4 +1,4 @@
-"""`make mutants`: what it plants, and that it plants nothing in the tree it is called in."""
+"""`make mutants`: which changes it plants, and that it leaves the working tree unchanged."""
 
 from __future__ import annotations
 
@@ -49,6 +49,6 @@ def test_survivor_is_named_and_nothing_stays_planted(
     assert main(["shared/same.py"], root=tmp_path) == 1
     assert capsys.readouterr().out.splitlines() == [
         "shared/same.py:6: a is b → a is not b",
-        "shared/same.py: 1 of 2 planted were not seen by tests/unit/shared",
+        "shared/same.py: 1 of 2 planted bugs were not detected by tests/unit/shared",
     ]
     assert (tmp_path / "shared" / "same.py").read_text() == source

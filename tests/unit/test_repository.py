@@ -1,4 +1,4 @@
-"""What must stay true of the files around the code: locks, CI, image and compose file."""
+"""The files around the code: locks, CI, image and compose file."""
 
 import re
 import shutil
@@ -25,13 +25,13 @@ LOOPBACK = ("127.0.0.1:", "[::1]:")
 
 
 def entries(lock: str) -> list[list[str]]:
-    """Read a lock as one list of words per package: its pin, then its hashes."""
+    """Return a list for each package of a lock: its pin, then its hashes."""
     joined = (ROOT / lock).read_text().replace("\\\n", "")
     return [re.split(r"\s+(?=--)", line.strip()) for line in joined.splitlines() if line.strip()]
 
 
 def pins(lock: str) -> dict[str, set[str]]:
-    """Name every package with its versions; Python versions may need different ones."""
+    """Return the versions of each package; Python versions may need different ones."""
     versions: dict[str, set[str]] = {}
     for pin, *_ in entries(lock):
         found = PACKAGE.fullmatch(pin)
@@ -41,7 +41,7 @@ def pins(lock: str) -> dict[str, set[str]]:
 
 
 def asked_for(lock: str) -> list[Requirement]:
-    """Collect what pyproject.toml wants a lock to hold."""
+    """Return the requirements of pyproject.toml that a lock must satisfy."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted: list[str] = list(project["project"]["dependencies"])
     if lock == DEV:
@@ -114,7 +114,7 @@ def test_ci_lets_no_broker_browser_or_upgrade_test_be_skipped() -> None:
 
 @pytest.mark.parametrize("code", [0, 1, 5])
 def test_ci_ends_with_the_line_and_code_of_pytest(tmp_path: Path, code: int) -> None:
-    """In a tree whose tools are all there and whose tests end with a given code."""
+    """In a tree that has all tools, and whose tests end with the given code."""
     closing = "===== 3 passed in 0.10s ====="
     shutil.copytree(ROOT / ".ci", tmp_path / ".ci")
     (tmp_path / "Makefile").write_text(
@@ -169,7 +169,7 @@ def test_compose_publishes_on_loopback_only() -> None:
             assert address.startswith(LOOPBACK), f"{name} publishes {port} beyond this machine"
 
 
-def test_compose_knows_no_secret_by_heart() -> None:
+def test_compose_has_no_secret_of_its_own() -> None:
     for name, service in compose()["services"].items():
         for key, value in service.get("environment", {}).items():
             if re.search(r"PASSWORD|SECRET|LINK_KEYS|DATABASE_URL", key):
@@ -214,8 +214,8 @@ def test_image_installs_from_the_lock_with_hashes() -> None:
     assert all("--require-hashes" in line for line in installs)
 
 
-def test_nobody_is_told_to_install_a_package_of_our_name() -> None:
-    """We publish none, so it would be a stranger's."""
+def test_no_text_tells_to_install_a_package_named_earshot() -> None:
+    """We publish none, so it would be somebody else's."""
     told = re.compile(r"pip3? install[^\n]*\bearshot\b")
     folders = ("docs", "services", "shared", "deploy", ".ci")
     files = [*ROOT.glob("*"), *(path for folder in folders for path in (ROOT / folder).rglob("*"))]

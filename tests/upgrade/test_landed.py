@@ -1,4 +1,4 @@
-"""A migration that landed is never edited: `landed.sha256` holds the hash of each file, and a new one adds its line."""
+"""Migrations on main are never edited: `landed.sha256` has the hash of each file, and a new file adds its line."""
 
 import ast
 import hashlib
@@ -16,7 +16,7 @@ FROZEN = {"alembic", "sqlalchemy"} | sys.stdlib_module_names
 
 
 def _landed() -> dict[str, str]:
-    """Read lines such as those of sha256sum: the hash, two blanks, the path."""
+    """Return the hash of each path; the file has the format of sha256sum."""
     return {name: digest for digest, name in (line.split("  ") for line in LANDED.read_text().splitlines())}
 
 
@@ -27,7 +27,7 @@ def test_every_migration_has_its_line() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_landed_migration_was_not_edited(name: str) -> None:
     digest = hashlib.sha256((ROOT / name).read_bytes()).hexdigest()
-    assert _landed()[name] == digest, "databases have run this file as it was: write a new migration"
+    assert _landed()[name] == digest, "databases have already run this file: write a new migration"
 
 
 @pytest.mark.parametrize("name", NAMES)

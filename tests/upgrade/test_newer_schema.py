@@ -1,4 +1,4 @@
-"""This version works on the schema of the next one, where every table has a column more."""
+"""This version works on the schema of the next one, where every table has one more column."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A schema is worked on only when it is what the migrations make, or when the newer version that made it says so."""
+"""A service uses a schema only when it is what the migrations make, or when a newer version that made it allows it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EACH = [(name, revision) for name, folder in MIGRATIONS.items() for revision in 
 
 @pytest.fixture
 async def empty(postgres: embedded.Embedded) -> Mapping[str, str]:
-    """A database with empty schemas."""
+    """A database whose schemas have no tables."""
     return await embedded.prepare(postgres, f"e{uuid4().hex[:12]}")
 
 
@@ -47,7 +47,7 @@ async def _check(url: str, folder: Path = TRIGGER, *, name: str = "trigger") -> 
 
 
 def newer(folder: Path, *, oldest_reader: str = "") -> Path:
-    """Copy trigger's migrations and add a revision, as a later version has it; the code of today reads it or not."""
+    """Copy trigger's migrations and add a later revision; `oldest_reader` says whether today's code may use it."""
     copied = folder / "migrations"
     shutil.copytree(TRIGGER, copied)
     versions.add_revision(copied, oldest_reader=oldest_reader)

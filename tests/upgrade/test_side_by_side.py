@@ -1,4 +1,4 @@
-"""An upgrade under load: data of an earlier version, both on one database, the newer one alone, and this one again."""
+"""An upgrade under load: an earlier version alone, both on one database, the newer one alone, and a rollback."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from shared.database.db import Database, fetch
 from shared.messaging.transport import EventLog, Message, open_log
 from tests.journey.stage import MONDAY, purchase
 from tests.upgrade import versions
-from tests.upgrade.versions import Running, until
+from tests.upgrade.versions import RunningVersion, until
 
 BEFORE, LOAD = 12, 60  # purchases
-LAST = 5000  # the number of the one after the upgrade was taken back
-INJECTED = (2, 10)  # messages of an unknown type, and as many with an unknown value: before, and under load
-_PARKED_BY = 2  # both topics have two groups
+LAST = 5000  # the purchase after the rollback
+INJECTED = (2, 10)  # messages of an unknown type, and as many with an unknown value: before the load, and under it
+_PARKED_BY = 2  # services that read each topic
 
 
 @dataclass(frozen=True, slots=True)
-class Stand:
+class UpgradeSetup:
     urls: Mapping[str, str]
     settings: Mapping[str, str]
     clock: StoredClock
@@ -66,7 +66,7 @@ class Stand:
         return not await self.parked()
 
     async def until_read(self) -> None:
-        """Wait until every group has read all there is."""
+        """Wait until no group has unread messages."""
 
         async def read() -> bool:
             lags = [
@@ -76,7 +76,7 @@ class Stand:
 
         await until(read)
 
-    async def until_mails(self, version: Running, number: int) -> list[str]:
+    async def until_mails(self, version: RunningVersion, number: int) -> list[str]:
         """Wait for so many mails, and return the link of each."""
 
         async def are_there() -> bool:
@@ -89,23 +89,23 @@ class Stand:
         async with asyncio.timeout(60), quiescence.watch(self.urls, self.event_log, self.clock) as watch:
             await watch.until_quiescent()
 
-    async def buy(self, version: Running, *events: Mapping[str, Any]) -> list[str]:
+    async def buy(self, version: RunningVersion, *events: Mapping[str, Any]) -> list[str]:
         answer = await self.web.post(f"{version.at(Service.TRIGGER)}/v1/events", json=list(events))
         return [result["reason"] for result in answer.raise_for_status().json()["results"]]
 
-    async def answer(self, version: Running, link: str, score: int) -> None:
+    async def answer(self, version: RunningVersion, link: str, score: int) -> None:
         path = urlsplit(link).path
         answer = await self.web.post(f"{version.at(Service.SCORING)}{path}", data={"score": str(score)})
         assert answer.status_code < httpx.codes.BAD_REQUEST, answer.text
 
-    async def links(self, version: Running) -> list[str]:
+    async def links(self, version: RunningVersion) -> list[str]:
         """Find the link of each mail, oldest first."""
         answer = await self.web.get(f"{version.at(Service.DISPATCHER)}/v1/mailbox", params={"limit": 500})
         found = [LINK.search(message["text"]) for message in answer.raise_for_status().json()["messages"]]
         return [match.group() for match in found if match]
 
     async def inject(self, number: int) -> None:
-        """Append what only a later version knows."""
+        """Append messages with a type and with a value that only a later version knows."""
         await self.event_log.append(
             [message for _ in range(number) for message in (_of_unknown_type(), _of_unknown_value())]
         )
@@ -127,7 +127,7 @@ def _message(topic: str, kind: str, **more: str) -> Message:
 
 
 @pytest.fixture
-async def stand(postgres: embedded.Embedded, tmp_path: Path) -> AsyncIterator[Stand]:
+async def setup(postgres: embedded.Embedded, tmp_path: Path) -> AsyncIterator[UpgradeSetup]:
     name = f"u{uuid4().hex[:12]}"
     await embedded.prepare(postgres, name)
     folder = parse_qs(urlsplit(postgres.admin_url).query)["host"][0]
@@ -137,56 +137,56 @@ async def stand(postgres: embedded.Embedded, tmp_path: Path) -> AsyncIterator[St
     clock = StoredClock.create(tmp_path / "clock.json", start=MONDAY, speed=0)
     event_log = open_log(urls["transport"])
     async with httpx.AsyncClient(timeout=30) as web:
-        yield Stand(urls, settings, clock, event_log, web)
+        yield UpgradeSetup(urls, settings, clock, event_log, web)
     await event_log.close()
 
 
-async def _with_data(stand: Stand, older: Running) -> None:
-    """Let the older version ask, remind, count answers and leave invitations open."""
-    reasons = await stand.buy(older, *(purchase(number) for number in range(BEFORE)))
+async def _with_data(setup: UpgradeSetup, older: RunningVersion) -> None:
+    """Let the older version ask, remind, count answers, and leave some invitations open."""
+    reasons = await setup.buy(older, *(purchase(number) for number in range(BEFORE)))
     assert reasons == ["asked"] * BEFORE
-    links = await stand.until_mails(older, BEFORE)
+    links = await setup.until_mails(older, BEFORE)
     for score, link in enumerate(links[: BEFORE // 3]):
-        await stand.answer(older, link, score)
-    await until(lambda: stand.has_closed(BEFORE // 3))
-    stand.clock.anchor(MONDAY + timedelta(days=4), speed=0)
-    await stand.until_mails(older, BEFORE + BEFORE - BEFORE // 3)
+        await setup.answer(older, link, score)
+    await until(lambda: setup.has_closed(BEFORE // 3))
+    setup.clock.anchor(MONDAY + timedelta(days=4), speed=0)
+    await setup.until_mails(older, BEFORE + BEFORE - BEFORE // 3)
 
 
-async def _under_load(stand: Stand, both: Sequence[Running], links: Sequence[str]) -> None:
-    """Tell every purchase to both versions at once, and answer at one and the other."""
+async def _under_load(setup: UpgradeSetup, both: Sequence[RunningVersion], links: Sequence[str]) -> None:
+    """Send every purchase to both versions at once, and answers alternately."""
 
-    async def tell(number: int) -> None:
-        event = purchase(number, at=stand.clock.now())
-        reasons = await asyncio.gather(*(stand.buy(version, event) for version in both))
+    async def send(number: int) -> None:
+        event = purchase(number, at=setup.clock.now())
+        reasons = await asyncio.gather(*(setup.buy(version, event) for version in both))
         assert all(reason == ["asked"] for reason in reasons)
 
     async def answer(number: int, link: str) -> None:
-        await stand.answer(both[number % len(both)], link, number % 11)
+        await setup.answer(both[number % len(both)], link, number % 11)
 
     async with asyncio.TaskGroup() as tasks:
         for number in range(LOAD):
-            tasks.create_task(tell(1000 + number))
+            tasks.create_task(send(1000 + number))
         for number, link in enumerate(links):
             tasks.create_task(answer(number, link))
-        tasks.create_task(stand.inject(INJECTED[1]))
+        tasks.create_task(setup.inject(INJECTED[1]))
 
 
-async def _nothing_is_lost(stand: Stand) -> None:
-    decided = await stand.rows("trigger", "SELECT event_id, invitation_id FROM decisions")
+async def _nothing_is_lost(setup: UpgradeSetup) -> None:
+    decided = await setup.rows("trigger", "SELECT event_id, invitation_id FROM decisions")
     assert len(decided) == len({event for event, _ in decided}) == BEFORE + LOAD + 1
     asked = {invitation for _, invitation in decided}
     assert len(asked) == len(decided)
     for schema in ("dispatcher", "scoring"):
         table = "id FROM invitations"
-        assert set(await stand.column(schema, f"SELECT {table}")) == asked
-    sent = await stand.rows("dispatcher", "SELECT invitation_id, step FROM mailbox WHERE channel = 'email'")
+        assert set(await setup.column(schema, f"SELECT {table}")) == asked
+    sent = await setup.rows("dispatcher", "SELECT invitation_id, step FROM mailbox WHERE channel = 'email'")
     assert {invitation for invitation, _ in sent} == asked
     assert len(sent) == len(set(sent))
 
 
 def test_an_earlier_version_runs_from_its_own_files(tmp_path: Path) -> None:
-    """The folders of the code have moved since: nothing of today's tree may take part."""
+    """Its files may lie in other folders than today's; nothing of today's tree may be imported."""
     folder = versions.baseline(tmp_path)
     names = ("deploy.cli", *(f"services.{service}.main" for service in Service))
     program = f"import sys, {', '.join(names)}; print(*(sys.modules[name].__file__ for name in {names!r}))"
@@ -195,39 +195,39 @@ def test_an_earlier_version_runs_from_its_own_files(tmp_path: Path) -> None:
 
 
 async def test_both_versions_work_side_by_side_and_the_newer_takes_what_the_older_could_not(
-    stand: Stand, tmp_path: Path
+    setup: UpgradeSetup, tmp_path: Path
 ) -> None:
     older_code = versions.baseline(tmp_path / "older")
     newer_code = versions.later(tmp_path / "newer")
     async with AsyncExitStack() as processes:
-        older = await versions.start(older_code, stand.web, stand.settings)
+        older = await versions.start(older_code, setup.web, setup.settings)
         processes.push_async_callback(older.stop)
-        await _with_data(stand, older)
-        await stand.inject(INJECTED[0])
-        await stand.until_read()
-        assert len(await stand.parked()) == INJECTED[0] * 2 * _PARKED_BY
+        await _with_data(setup, older)
+        await setup.inject(INJECTED[0])
+        await setup.until_read()
+        assert len(await setup.parked()) == INJECTED[0] * 2 * _PARKED_BY
 
-        assert "trigger: 0" in await versions.migrate(newer_code, stand.settings)
-        newer = await versions.start(newer_code, stand.web, {**stand.settings, "EARSHOT_MIGRATE_ON_START": "false"})
+        assert "trigger: 0" in await versions.migrate(newer_code, setup.settings)
+        newer = await versions.start(newer_code, setup.web, {**setup.settings, "EARSHOT_MIGRATE_ON_START": "false"})
         processes.push_async_callback(newer.stop)
-        answered = (await stand.links(newer))[BEFORE // 3 : BEFORE]
-        await _under_load(stand, (older, newer), answered)
-        await stand.until_quiescent()
-        assert await older.is_ready(stand.web)
-        assert await newer.is_ready(stand.web)
+        answered = (await setup.links(newer))[BEFORE // 3 : BEFORE]
+        await _under_load(setup, (older, newer), answered)
+        await setup.until_quiescent()
+        assert await older.is_ready(setup.web)
+        assert await newer.is_ready(setup.web)
 
         assert await older.stop() == 0
         assert await newer.stop() == 0
-        newest = await versions.start(newer_code, stand.web, stand.settings)
+        newest = await versions.start(newer_code, setup.web, setup.settings)
         processes.push_async_callback(newest.stop)
-        await until(stand.nothing_parked)
-        await stand.until_quiescent()
+        await until(setup.nothing_parked)
+        await setup.until_quiescent()
         assert await newest.stop() == 0
 
-        taken_back = await versions.start(databases.ROOT, stand.web, stand.settings)
+        taken_back = await versions.start(databases.ROOT, setup.web, setup.settings)
         processes.push_async_callback(taken_back.stop)
-        assert await stand.buy(taken_back, purchase(LAST, at=stand.clock.now())) == ["asked"]
-        await stand.until_quiescent()
+        assert await setup.buy(taken_back, purchase(LAST, at=setup.clock.now())) == ["asked"]
+        await setup.until_quiescent()
         assert await taken_back.stop() == 0
-    await _nothing_is_lost(stand)
-    assert len(await stand.column("scoring", "SELECT answer_id FROM answers")) == BEFORE
+    await _nothing_is_lost(setup)
+    assert len(await setup.column("scoring", "SELECT answer_id FROM answers")) == BEFORE

@@ -1,4 +1,4 @@
-"""Versions of Earshot in folders of their own, run as processes on one database and one event log."""
+"""Several versions of Earshot, each in its own folder, run as processes on one database and one event log."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ def downgrade() -> None:
     op.drop_column("respondents", "mood")
 '''
 _EVENT = '\nclass SurveyPostponed(InvitationPayload):\n    type = "survey.postponed"\n    topic = "survey.requests"\n\n'
-_PATCHES = (  # what a later version has beyond this one: an event type, and a value of an enum; before which line
+_PATCHES = (  # a later version has one more event type and enum value: file, the line to insert before, text
     ("shared/contract/events.py", "\nclass RespondentConsentChanged(", _EVENT),
     ("shared/contract/vocabulary.py", "    COMPLAINT =", '    ON_HOLIDAY = "on_holiday"\n'),
 )
 
 
 async def until(holds: Callable[[], Awaitable[bool]], *, seconds: float = 60.0) -> None:
-    """Ask again and again until it holds."""
+    """Poll until the condition holds; raises TimeoutError."""
     async with asyncio.timeout(seconds):
         while not await holds():  # noqa: ASYNC110 - other processes set no event of ours
             await asyncio.sleep(0.1)
 
 
 def baseline(folder: Path) -> Path:
-    """Put the commit of BASELINE into a folder; skips where there is no history, and fails there in CI."""
+    """Unpack the commit of BASELINE into a folder; without a git history the test is skipped, and fails in CI."""
     git = ("git", "-c", "safe.directory=*", "-C", str(ROOT), "archive", BASELINE)
     try:
         archived = subprocess.run(git, capture_output=True, check=True).stdout
@@ -69,7 +69,7 @@ def baseline(folder: Path) -> Path:
 
 
 def later(folder: Path) -> Path:
-    """Copy this version and let it know a type and a value that nobody writes yet, and have one more column."""
+    """Copy this version, and add an event type, an enum value and a column."""
     for part in ("deploy", "docs", "services", "shared"):
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
     for name, line, added in _PATCHES:
@@ -82,7 +82,7 @@ def later(folder: Path) -> Path:
 
 
 def add_revision(folder: Path, *, oldest_reader: str = "") -> None:
-    """Give trigger's migrations in this folder one more revision; without a name, older code cannot work on it."""
+    """Add a revision to trigger's migrations; without `oldest_reader`, older code must refuse the schema."""
     known = Migrations(folder)
     before, revision = known.head, f"{int(known.head) + 1:04}"
     text = _REVISION.format(revision=revision, before=before, oldest_reader=oldest_reader or revision)
@@ -91,7 +91,7 @@ def add_revision(folder: Path, *, oldest_reader: str = "") -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningVersion:
     """The three services of one version in one process."""
 
     process: asyncio.subprocess.Process
@@ -110,14 +110,14 @@ class Running:
         return all(answer.is_success for answer in answers)
 
     async def stop(self) -> int:
-        """Ask it to stop, and return its exit code."""
+        """Stop it with SIGTERM, and return its exit code."""
         if self.process.returncode is None:
             self.process.terminate()
         return await self.process.wait()
 
 
 async def migrate(code: Path, settings: Mapping[str, str]) -> str:
-    """Migrate as the version in this folder does, and return what it says."""
+    """Run `earshot migrate` of the version in this folder, and return its output."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "deploy.cli", "migrate"),
         cwd=code,
@@ -130,7 +130,7 @@ async def migrate(code: Path, settings: Mapping[str, str]) -> str:
     return said.decode()
 
 
-async def start(code: Path, web: httpx.AsyncClient, settings: Mapping[str, str]) -> Running:
+async def start(code: Path, web: httpx.AsyncClient, settings: Mapping[str, str]) -> RunningVersion:
     """Start all services of the version in this folder, and wait until they are ready."""
     ports = dict(zip(Service, free_ports(3), strict=True))
     own = {f"EARSHOT_{service.upper()}_PORT": str(port) for service, port in ports.items()}
@@ -143,7 +143,7 @@ async def start(code: Path, web: httpx.AsyncClient, settings: Mapping[str, str])
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    running = Running(process, ports, log)
+    running = RunningVersion(process, ports, log)
     try:
         await until(lambda: running.is_ready(web), seconds=START_S)
     except BaseException:

@@ -1,4 +1,4 @@
-"""A database as a newer version may leave it: every table has one more column, of which this code knows nothing."""
+"""A database as a newer version may leave it: every table has one more column, which this code does not know."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SELECT '9999', max(oldest_reader), string_agg(catalogue, '') FROM schema_revisio
 
 
 async def widen(urls: Mapping[str, str]) -> None:
-    """Add a nullable column to every table, and say that a newer version did."""
+    """Add a nullable column to every table, and record it as the revision of a newer version."""
     for schema, url in urls.items():
         connection = await database_url.connect(url, server_settings={"search_path": schema})
         try:

@@ -1,6 +1,6 @@
-"""Whom a chaos run asks, and what they, the shop and the desk do, through the doors that everybody uses.
+"""The shop, the respondents and the desk of a chaos run; they use the public interfaces.
 
-Whatever was acknowledged is remembered; what was not is said again, as a shop and a respondent would.
+They remember what was acknowledged, and repeat what was not, as a shop and a respondent would.
 """
 
 from __future__ import annotations
@@ -27,32 +27,32 @@ from shared.messaging import codec
 from shared.messaging.transport import EventLog, Message, TransportUnavailable
 from shared.web import links
 from shared.web.links import Purpose
-from tests.chaos.processes import GONE, Processes
+from tests.chaos.processes import CONNECTION_ERRORS, Processes
 
 POSTED_AT_ONCE = 100
 APPENDED_AT_ONCE = 500
-SPEAK_AT_ONCE = 8
+RESPOND_AT_ONCE = 8
 PAUSE_S = 0.3
-WITHIN_S = 30.0
+TIMEOUT_S = 30.0
 SCORE = 9
 ENDS = ("answered", "withdrawn", "declined")
 _ASKED = "SELECT event_id, invitation_id FROM decisions WHERE type = 'crm.purchase.completed' AND reason = 'asked'"
 
 
 @dataclass
-class Crowd:
-    """Makes the events and requests of a run, and remembers what was acknowledged of them."""
+class Participants:
+    """Sends the events and requests of a run, and remembers which were acknowledged."""
 
     event_log: EventLog
     clock: StoredClock
-    chance: random.Random
+    rng: random.Random
     processes: Processes
     trigger: db.Database
     sold: int = 0
-    posts: dict[str, str | None] = field(default_factory=dict)  # event → the decision that was promised, None: appended
+    posts: dict[str, str | None] = field(default_factory=dict)  # event → decision its sender was told; None: appended
     invited: dict[str, UUID] = field(default_factory=dict)  # purchase event → invitation
-    tried: dict[UUID, str] = field(default_factory=dict)  # what somebody said, or began to say
-    said: dict[UUID, str] = field(default_factory=dict)  # what was acknowledged
+    responses: dict[UUID, str] = field(default_factory=dict)  # the response of each invitation, acknowledged or not
+    acknowledged: dict[UUID, str] = field(default_factory=dict)  # the acknowledged responses
     calls: dict[UUID, tuple[UUID, int]] = field(default_factory=dict)  # task → invitation and step
     refused: Counter[str] = field(default_factory=Counter)
 
@@ -61,14 +61,14 @@ class Crowd:
         return f"/s/{links.token(DEVELOPMENT_LINK_KEYS, 'dev', Purpose.ANSWER, invitation)}.{step}"
 
     async def sell(self, web: httpx.AsyncClient, count: int) -> None:
-        """Let so many customers buy: half of the shop's events come by HTTP, half by the log."""
+        """Send so many purchases, half by HTTP, half by the event log."""
         events = [self._purchase(number) for number in range(self.sold, self.sold + count)]
         self.sold += count
         half = count // 2
         await asyncio.gather(self._append(events[:half]), self._post(web, events[half:]))
 
-    async def learn(self) -> None:
-        """Look up who was asked."""
+    async def find_invited(self) -> None:
+        """Look up which purchases were asked about."""
         if len(self.invited) == self.sold:
             return
         async with self.trigger.sessions.begin() as session:
@@ -81,7 +81,7 @@ class Crowd:
         self.posts |= dict.fromkeys((each["id"] for each in events), None)
 
     async def _publish(self, messages: Sequence[Message]) -> None:
-        """Append until the log has it; an append that failed may have come, and comes again."""
+        """Append until the log has every message; one whose append failed may be there twice."""
         while messages:
             try:
                 await self.event_log.append(messages[:APPENDED_AT_ONCE])
@@ -91,7 +91,7 @@ class Crowd:
                 messages = messages[APPENDED_AT_ONCE:]
 
     async def _post(self, web: httpx.AsyncClient, events: Sequence[dict[str, Any]]) -> None:
-        """Post until each is acknowledged with its decision."""
+        """Post until each event is acknowledged with its decision."""
         waiting = list(events)
         while waiting:
             batch = waiting[:POSTED_AT_ONCE]
@@ -104,41 +104,41 @@ class Crowd:
             waiting = [each for each in waiting if each["id"] not in told]
 
     async def ask(self, web: httpx.AsyncClient, service: Service, path: str, **request: Any) -> httpx.Response | None:
-        """Send a POST to some process of the service; None when nobody answered."""
+        """Send a POST to a random process of the service; None without an answer."""
         if not (up := self.processes.up(service)):
             return None
         try:
-            answer = await web.post(self.chance.choice(up).url + path, timeout=WITHIN_S, **request)
-        except GONE as error:
+            answer = await web.post(self.rng.choice(up).url + path, timeout=TIMEOUT_S, **request)
+        except CONNECTION_ERRORS as error:
             self.refused[type(error).__name__] += 1
             return None
         if not answer.is_success and not answer.is_redirect:
             self.refused[f"{service} {answer.status_code}"] += 1
         return answer
 
-    async def speak(self, web: httpx.AsyncClient, share: float) -> None:
-        """Let some who were asked and said nothing yet say something, and whoever was not heard repeat it."""
-        silent = {each: event for event, each in self.invited.items() if each not in self.tried}
-        chosen = self.chance.sample(list(silent), int(len(silent) * share))
-        self.tried |= {each: self.chance.choices(ENDS, (6, 2, 1))[0] for each in chosen}
-        unheard = {each: said for each, said in self.tried.items() if each not in self.said}
+    async def respond(self, web: httpx.AsyncClient, share: float) -> None:
+        """Let a share of those without a response respond, and repeat every response that was not acknowledged."""
+        pending = {each: event for event, each in self.invited.items() if each not in self.responses}
+        chosen = self.rng.sample(list(pending), int(len(pending) * share))
+        self.responses |= {each: self.rng.choices(ENDS, (6, 2, 1))[0] for each in chosen}
+        repeated = {each: response for each, response in self.responses.items() if each not in self.acknowledged}
         events = {each: event for event, each in self.invited.items()}
-        slots = asyncio.Semaphore(SPEAK_AT_ONCE)
+        slots = asyncio.Semaphore(RESPOND_AT_ONCE)
 
-        async def say(invitation: UUID, what: str) -> None:
+        async def send(invitation: UUID, response: str) -> None:
             async with slots:
-                if await self._say(web, invitation, what, events[invitation]):
-                    self.said[invitation] = what
+                if await self._send_response(web, invitation, response, events[invitation]):
+                    self.acknowledged[invitation] = response
 
-        await asyncio.gather(*(say(each, what) for each, what in unheard.items()))
+        await asyncio.gather(*(send(each, response) for each, response in repeated.items()))
 
-    async def _say(self, web: httpx.AsyncClient, invitation: UUID, what: str, event: str) -> bool:
-        """Say it once; True when it was acknowledged."""
+    async def _send_response(self, web: httpx.AsyncClient, invitation: UUID, response: str, event: str) -> bool:
+        """Send a response once; True when it was acknowledged."""
         link = self.link(invitation)
-        if what == "answered":
+        if response == "answered":
             answer = await self.ask(web, Service.SCORING, link, data={"score": str(SCORE)})
             return answer is not None and answer.status_code == httpx.codes.SEE_OTHER
-        if what == "declined":
+        if response == "declined":
             answer = await self.ask(web, Service.SCORING, f"{link}/stop", data={"sure": "1"})
             return answer is not None and answer.is_success
         cancelled = self._cancelled(event)
@@ -149,13 +149,13 @@ class Crowd:
         return False
 
     async def work_desk(self) -> None:
-        """Read call tasks for ever and close most of them: once a task, however often it is read."""
+        """Read call tasks without end, and close most of them; each task once, however often it is read."""
         async with aclosing(self.event_log.read("chaos-desk", ["survey.calls"])) as batches:
             async for batch in batches:
                 events = [codec.parse(message).payload for message in batch.messages]
                 new = [each for each in events if isinstance(each, CallRequested) and each.task_id not in self.calls]
                 self.calls |= {each.task_id: (each.invitation_id, each.step) for each in new}
-                closed = [self._close(each) for each in new if self.chance.random() < 0.7]
+                closed = [self._close(each) for each in new if self.rng.random() < 0.7]
                 now = self.clock.now()
                 await self._publish(
                     [codec.encode(cloudevents.new(each, service=Service.SCORING, at=now)) for each in closed]
@@ -167,7 +167,7 @@ class Crowd:
             respondent_id=call.respondent_id,
             invitation_id=call.invitation_id,
             task_id=call.task_id,
-            outcome=self.chance.choice((CallOutcome.REFUSED, CallOutcome.UNREACHABLE)),
+            outcome=self.rng.choice((CallOutcome.REFUSED, CallOutcome.UNREACHABLE)),
             at=self.clock.now(),
         )
 

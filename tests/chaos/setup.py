@@ -1,4 +1,4 @@
-"""What a chaos run stands on: PostgreSQL, brokers, providers, a clock, and everybody who acts or looks."""
+"""Everything a chaos run needs: PostgreSQL, brokers, providers, clock, processes, participants and checks."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from shared.database import embedded
 from shared.messaging.transport import EventLog, open_log
 from shared.messaging.transport.kafka import create_topics
 from tests.chaos.browsers import Browsers
+from tests.chaos.health_monitor import HealthMonitor, open_databases
 from tests.chaos.oracle import Oracle
 from tests.chaos.outages import Outages
+from tests.chaos.participants import Participants
 from tests.chaos.processes import DISPATCHERS, ROLES, Processes, Role
 from tests.chaos.providers import Providers, open_providers
-from tests.chaos.respondents import Crowd
-from tests.chaos.servers import Postgres, open_one, open_pair
-from tests.chaos.witness import Witness, open_databases
+from tests.chaos.servers import Postgres, open_primary_and_standby, open_single_server
 
 LONG = 20  # kills
-BEGINS = datetime(2026, 3, 2, 10, tzinfo=UTC)
+START = datetime(2026, 3, 2, 10, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,32 +42,31 @@ class Plan:
     invitations: int
     kills: int
     seed: int
-    logs: Path  # what the processes say goes there
+    logs: Path  # the folder for the processes' logs
     transport: str = "kafka"
-
-    fails_over: bool = False  # wants the distribution's PostgreSQL
+    fails_over: bool = False  # needs the distribution's PostgreSQL
 
     @property
     def is_long(self) -> bool:
-        """Whether everything has to happen at least once, or what comes in a short time is enough."""
+        """Whether every fault must happen at least once; a short run ends before that."""
         return self.kills >= LONG
 
     @property
-    def every_point_of(self) -> Sequence[Role]:
-        """Whose points are all waited for; the brokers of a short run leave little time for that."""
+    def roles_to_cover(self) -> Sequence[Role]:
+        """The roles whose crash points must all be reached; a short run on Kafka has no time for that."""
         short = DISPATCHERS if self.transport == "postgres" else ()
         return ROLES if self.is_long else short
 
 
 @dataclass
-class Stand:
+class ChaosSetup:
     plan: Plan
-    crowd: Crowd
+    participants: Participants
     providers: Providers
     processes: Processes
     outages: Outages
     browsers: Browsers
-    witness: Witness
+    monitor: HealthMonitor
     oracle: Oracle
     event_log: EventLog
     clock: StoredClock
@@ -76,19 +75,21 @@ class Stand:
     wrong: list[str] = field(default_factory=list)
 
     def faults(self) -> Counter[str]:
-        own = (self.processes, self.outages, self.browsers, self.witness, self.providers.ledger)
+        own = (self.processes, self.outages, self.browsers, self.monitor, self.providers.ledger)
         return sum((each.faults for each in own), Counter())
 
 
 @asynccontextmanager
-async def open_stand(plan: Plan) -> AsyncIterator[Stand]:
-    chance = random.Random(plan.seed)
+async def open_setup(plan: Plan) -> AsyncIterator[ChaosSetup]:
+    rng = random.Random(plan.seed)
     async with AsyncExitStack() as resources:
         folder = Path(tempfile.mkdtemp(prefix="ec-"))
         resources.callback(shutil.rmtree, folder, ignore_errors=True)
         shutil.rmtree(plan.logs, ignore_errors=True)
         plan.logs.mkdir(parents=True)
-        opened: AbstractContextManager[Postgres] = open_pair() if plan.fails_over else open_one(folder / "pg")
+        opened: AbstractContextManager[Postgres] = (
+            open_primary_and_standby() if plan.fails_over else open_single_server(folder / "pg")
+        )
         postgres = resources.enter_context(opened)
         urls = await embedded.prepare(embedded.Embedded(postgres.admin_url, folder))
         await databases.migrate(urls)
@@ -96,25 +97,25 @@ async def open_stand(plan: Plan) -> AsyncIterator[Stand]:
         events_url = cluster.url if cluster else urls["transport"]
         if cluster:
             await create_topics(events_url, TOPICS)
-        clock = StoredClock.create(folder / "clock.json", start=BEGINS, speed=0)
+        clock = StoredClock.create(folder / "clock.json", start=START, speed=0)
         event_log = open_log(events_url)
         resources.push_async_callback(event_log.close)
         own_databases = await resources.enter_async_context(open_databases(urls))
         providers = await resources.enter_async_context(open_providers(plan.seed))
         web = await resources.enter_async_context(httpx.AsyncClient())
         environment = _environment(folder, urls, events_url, providers)
-        processes = Processes(environment, plan.logs, chance, plan.kills, plan.every_point_of)
-        resources.callback(processes.end)
-        crowd = Crowd(event_log, clock, chance, processes, own_databases[Service.TRIGGER])
-        yield Stand(
+        processes = Processes(environment, plan.logs, rng, plan.kills, plan.roles_to_cover)
+        resources.callback(processes.kill_all)
+        participants = Participants(event_log, clock, rng, processes, own_databases[Service.TRIGGER])
+        yield ChaosSetup(
             plan,
-            crowd,
+            participants,
             providers,
             processes,
-            Outages(postgres, cluster, chance),
-            Browsers(crowd, chance),
-            Witness(processes, own_databases, event_log, clock, web, cluster.url if cluster else ""),
-            Oracle(crowd, providers.ledger, own_databases),
+            Outages(postgres, cluster, rng),
+            Browsers(participants, rng),
+            HealthMonitor(processes, own_databases, event_log, clock, web, cluster.url if cluster else ""),
+            Oracle(participants, providers.ledger, own_databases),
             event_log,
             clock,
             web,

@@ -1,7 +1,7 @@
-"""`python -m tests.bench.deciders DATABASE KAFKA`: trigger's consumer in a process of its own, held between runs.
+"""`python -m tests.bench.trigger_processes DATABASE KAFKA`: trigger's consumer, paused between runs.
 
-It says `ready` when it has a batch and is held, and how many messages it acknowledged, a line each. Lines it takes:
-`go`, `hold`; at their end it stops.
+It prints `ready` when it has a batch and is paused, and the number of messages it acknowledged, each on a line. It
+reads the lines `go` and `hold`, and stops at the end of its input.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from shared.messaging.transport.kafka import admin_client
 from shared.messaging.transport.kafka.connection import Connection
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-PATIENCE_S = 60
+TIMEOUT_S = 60
 
 
 def consumer_of(database: db.Database, event_log: EventLog) -> Consumer:
@@ -42,8 +42,8 @@ def consumer_of(database: db.Database, event_log: EventLog) -> Consumer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    """A log whose batches wait for `go`, and whose acknowledgements are told."""
+class _PausedLog:
+    """A log whose batches wait for `go`, and which reports acknowledgements."""
 
     inner: Readable
     go: asyncio.Event = field(default_factory=asyncio.Event)
@@ -54,17 +54,17 @@ class _Held:
         async with aclosing(self.inner.read(group, topics, limit=limit, heartbeat=heartbeat)) as batches:
             async for batch in batches:
                 if not self.go.is_set():
-                    _say("ready")
+                    _report("ready")
                     await self.go.wait()
                 yield Batch(batch.messages, partial(self._acknowledge, batch))
 
     async def _acknowledge(self, batch: Batch) -> None:
         await batch.ack()
-        _say(str(len(batch.messages)))
+        _report(str(len(batch.messages)))
 
 
-def _say(line: str) -> None:
-    os.write(sys.stdout.fileno(), f"{line}\n".encode())  # at once: another process writes to the same pipe
+def _report(line: str) -> None:
+    os.write(sys.stdout.fileno(), f"{line}\n".encode())  # one write: other processes write to the same pipe
 
 
 async def _work(database_url: str, kafka_url: str) -> None:
@@ -74,57 +74,59 @@ async def _work(database_url: str, kafka_url: str) -> None:
         resources.push_async_callback(database.close)
         event_log = open_log(kafka_url)
         resources.push_async_callback(event_log.close)
-        consumer, held = consumer_of(database, event_log), _Held(event_log)
-        consumer.event_log = held
+        consumer, paused = consumer_of(database, event_log), _PausedLog(event_log)
+        consumer.event_log = paused
 
         async def listen() -> None:
             while line := await asyncio.to_thread(sys.stdin.readline):
-                held.go.set() if line == "go\n" else held.go.clear()
-            held.go.set()
+                paused.go.set() if line == "go\n" else paused.go.clear()
+            paused.go.set()
             stop.set()
 
         await asyncio.gather(listen(), consumer.run(stop))
 
 
 @dataclass(frozen=True, slots=True)
-class Deciders:
-    """Processes of one group, each with partitions of its own; what they say comes on one pipe."""
+class TriggerProcesses:
+    """Consumers of one group, each with its own partitions; their output comes on one pipe."""
 
     processes: Sequence[Process]
-    said: asyncio.StreamReader
+    output: asyncio.StreamReader
 
     def hold(self) -> None:
-        self._tell(b"hold\n")
+        self._send(b"hold\n")
 
     async def decide(self, messages: int) -> float:
-        """Let them go once each has a batch; return the seconds until so many messages are acknowledged."""
-        async with asyncio.timeout(PATIENCE_S):
+        """Resume them once each has a batch; return the seconds until so many messages are acknowledged."""
+        async with asyncio.timeout(TIMEOUT_S):
             for _ in self.processes:
-                if (said := await self.said.readline()) != b"ready\n":
-                    raise RuntimeError(f"a process that should be held said {said!r}")
+                if (line := await self.output.readline()) != b"ready\n":
+                    raise RuntimeError(f"a process that should be paused printed {line!r}")
             began = time.perf_counter()
-            self._tell(b"go\n")
+            self._send(b"go\n")
             while messages > 0:
-                messages -= int(await self.said.readline())
+                messages -= int(await self.output.readline())
             return time.perf_counter() - began
 
     def peak_mb(self) -> float:
-        """Return the most memory one of them has had, in MB."""
+        """Return the highest peak memory of one of them, in MB."""
         return max(map(_peak_mb, self.processes))
 
-    def _tell(self, line: bytes) -> None:
+    def _send(self, line: bytes) -> None:
         for process in self.processes:
             assert process.stdin is not None
             process.stdin.write(line)
 
 
 @asynccontextmanager
-async def open_deciders(database_url: str, kafka_url: str, *, processes: int) -> AsyncIterator[Deciders]:
-    """Start them and wait until each has its partitions."""
+async def open_trigger_processes(
+    database_url: str, kafka_url: str, *, processes: int
+) -> AsyncIterator[TriggerProcesses]:
+    """Start them, and wait until each has its partitions."""
     reading, writing = os.pipe()
-    said = asyncio.StreamReader()
+    output = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(said), os.fdopen(reading, "rb"))
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(output), os.fdopen(reading, "rb"))
     command = (sys.executable, "-m", __name__, database_url, kafka_url)
     started = [
         await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE, stdout=writing)
@@ -132,9 +134,9 @@ async def open_deciders(database_url: str, kafka_url: str, *, processes: int) ->
     ]
     os.close(writing)
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(TIMEOUT_S):
             await _joined(kafka_url, processes)
-        yield Deciders(started, said)
+        yield TriggerProcesses(started, output)
     finally:
         for process in started:
             assert process.stdin is not None
