@@ -128,6 +128,7 @@ def _environment(folder: Path, urls: Mapping[str, str], events_url: str, provide
         "migrate_on_start": "false",
         "events_url": events_url,
         "clock": folder / "clock.json",
+        "public_url": "http://127.0.0.1:1",  # the processes have no fixed ports; links are asked for by path
         "send": "live",
         "send_daily_ceiling": 10**9,
         "smtp_url": providers.smtp_url,

@@ -21,9 +21,11 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from deploy import all_in_one, databases
 from deploy.demo import quiescence
+from deploy.demo.shop import address
 from deploy.operations.replay import isolated_settings
 from deploy.ports import free_ports
 from shared.clock import StoredClock
+from shared.contract.vocabulary import Service
 from shared.runtime import open_event_log
 from tests.journey.stage import MONDAY, Stage
 
@@ -122,7 +124,7 @@ async def open_cluster(
         "trigger_port": settings.trigger.trigger_port,
         "dispatcher_port": settings.dispatcher.dispatcher_port,
         "public_url": settings.trigger.public_url,
-        "unsubscribe_url": settings.trigger.unsubscribe_url,
+        "unsubscribe_url": address(settings, Service.DISPATCHER),  # no proxy makes these processes one address
         "send": "live",
         "smtp_url": smtp_url,
     }

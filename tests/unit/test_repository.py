@@ -105,10 +105,11 @@ def test_ci_runs_check_and_then_test() -> None:
     assert "set -euo pipefail" in script[:check]
 
 
-def test_ci_lets_no_broker_browser_or_upgrade_test_be_skipped() -> None:
+def test_ci_lets_no_broker_browser_proxy_or_upgrade_test_be_skipped() -> None:
     exported = " ".join(line for line in commands(".ci/run") if line.startswith("export "))
     assert "EARSHOT_REQUIRE_KAFKA=1" in exported
     assert "EARSHOT_REQUIRE_BROWSER=1" in exported
+    assert "EARSHOT_REQUIRE_PROXY=1" in exported
     assert "EARSHOT_REQUIRE_HISTORY=1" in exported
 
 
@@ -122,7 +123,7 @@ def test_ci_ends_with_the_line_and_code_of_pytest(tmp_path: Path, code: int) -> 
     )
     tools = tmp_path / "bin"
     tools.mkdir()
-    for tool in ("git", "java", "mvn", "chromium", "fc-list"):
+    for tool in ("git", "java", "mvn", "chromium", "caddy", "fc-list"):
         (tools / tool).write_text("#!/bin/sh\necho there\n")
         (tools / tool).chmod(0o755)
     make = Path(shutil.which("make") or "/usr/bin/make").parent

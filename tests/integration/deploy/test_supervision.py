@@ -81,6 +81,7 @@ async def test_provider_that_is_stuck_holds_no_stop(
     async with black_hole() as port, surroundings(urls["dispatcher"], event_log, stop) as around:
         smtp_url = f"smtp://127.0.0.1:{port}"
         given = {"data_dir": tmp_path, "send": "live", "smtp_url": smtp_url, "link_keys": f"{asked.link_key}:secret"}
+        given["public_url"] = "http://127.0.0.1:1"
         settings = DispatcherSettings.model_validate(given)
         async with asyncio.timeout(40), asyncio.TaskGroup() as tasks:
             tasks.create_task(dispatcher.run(settings, around))
