@@ -22,7 +22,7 @@ from shared.contract.vocabulary import Service
 from shared.database.until_stopped import supervised
 from shared.health import Health
 from shared.runtime import ServiceContext, listen, open_event_log
-from shared.waiting import first_of
+from shared.waiting import wait_for_any
 from shared.web.front import Front
 
 _RUN: Mapping[Service, Callable[..., Coroutine[Any, Any, None]]] = {
@@ -116,7 +116,7 @@ async def _run(
         await databases.migrate(urls)
     elif not await databases.until_migrated(urls, stop, base.database_options):
         return
-    await databases.check_rooms(urls, base.database_options)
+    await databases.check_capacities(urls, base.database_options)
     await databases.check_search_paths(urls, base.database_options)
     clock, health = open_clock(base.clock), Health()
     front = Front() if set(listeners) == set(ALL) else None
@@ -125,7 +125,7 @@ async def _run(
         for service, (listener, public_listener) in listeners.items():
             event_log = open_event_log(base, base.events_url or urls[databases.TRANSPORT])
             resources.push_async_callback(event_log.close)
-            own = health.part(service)
+            own = health.for_service(service)
             context = ServiceContext(urls[service], event_log, clock, stop, listener, public_listener, own, front)
             own.require("start", context.has_started)
             contexts.append(context)
@@ -139,7 +139,7 @@ async def _run(
 async def _until_started(contexts: Sequence[ServiceContext], stop: asyncio.Event) -> None:
     for context in contexts:
         while not (context.started.is_set() or stop.is_set()):
-            await first_of(context.started, stop, timeout_s=60)
+            await wait_for_any(context.started, stop, timeout_s=60)
 
 
 def _listen(settings: AllSettings, service: Service, sockets: ExitStack) -> _Listeners:

@@ -12,11 +12,11 @@ import structlog
 from shared import database_url, migrations
 from shared.config import Settings
 from shared.database import capacity, embedded
-from shared.database.capacity import Room, TooFewConnections
-from shared.database.db import Database, fetch, is_transient, until_it_answers
+from shared.database.capacity import ConnectionCapacity, TooFewConnections
+from shared.database.db import Database, fetch, is_transient, retry_outages
 from shared.database.opening import open_database
 from shared.database.schema import SchemaOlder, check
-from shared.database_url import PATIENT, DatabaseOptions, Host, NeedsSessions
+from shared.database_url import UNLIMITED, DatabaseOptions, Host, NeedsSessions
 from shared.waiting import wait_for
 
 log = structlog.get_logger()
@@ -43,8 +43,8 @@ async def migrate(urls: Mapping[str, str]) -> dict[str, str]:
     """Bring each schema to its newest revision; return the fingerprint of each."""
     found: dict[str, str] = {}
     for schema, url in urls.items():
-        async with open_database(url, schema=schema, options=PATIENT) as database:
-            upgrade = until_it_answers(url)
+        async with open_database(url, schema=schema, options=UNLIMITED) as database:
+            upgrade = retry_outages(url)
             found[schema] = await upgrade(migrations.upgrade, database, MIGRATIONS[schema])
     return found
 
@@ -61,7 +61,7 @@ def refuse_migration(options: DatabaseOptions) -> None:
 async def check_search_paths(urls: Mapping[str, str], options: DatabaseOptions) -> None:
     """Raise NeedsSessions when a pooled session, whose search_path we cannot set, would use another schema."""
     for schema, url in urls.items() if options.pooled else ():
-        found: str | None = await until_it_answers(url)(_current_schema, url, schema, options)
+        found: str | None = await retry_outages(url)(_current_schema, url, schema, options)
         if found != schema:
             role = database_url.parse(url).user
             raise NeedsSessions(
@@ -75,7 +75,7 @@ async def _current_schema(url: str, schema: str, options: DatabaseOptions) -> st
     return found
 
 
-async def rooms(urls: Mapping[str, str], options: DatabaseOptions) -> list[Room]:
+async def connection_capacities(urls: Mapping[str, str], options: DatabaseOptions) -> list[ConnectionCapacity]:
     """Compare how many connections this process may open on each server with how many the server accepts."""
     wanted: dict[tuple[Host, ...], int] = {}
     for schema, url in urls.items():
@@ -83,14 +83,17 @@ async def rooms(urls: Mapping[str, str], options: DatabaseOptions) -> list[Room]
         own = (len(urls) - 1) * LOG_CONNECTIONS if schema == TRANSPORT else options.pool_size + OWN_CONNECTIONS
         wanted[server] = wanted.get(server, 0) + own
     one_url_each = {database_url.parse(url).hosts: url for url in urls.values()}
-    return [await capacity.room(url, wanted=wanted[server], options=options) for server, url in one_url_each.items()]
+    return [
+        await capacity.read_capacity(url, wanted=wanted[server], options=options)
+        for server, url in one_url_each.items()
+    ]
 
 
-async def check_rooms(urls: Mapping[str, str], options: DatabaseOptions) -> None:
+async def check_capacities(urls: Mapping[str, str], options: DatabaseOptions) -> None:
     """Raise TooFewConnections when a server's limit is too low for this process; warn when too few are free now."""
     if options.pooled:
         return  # the pooler has its own limits
-    found: list[Room] = await until_it_answers(*urls.values())(rooms, urls, options)
+    found: list[ConnectionCapacity] = await retry_outages(*urls.values())(connection_capacities, urls, options)
     for room in found:
         if room.is_too_small:
             raise TooFewConnections(str(room))
@@ -139,6 +142,6 @@ async def _on_empty_server(action: Callable[[Database, Path], Awaitable[None]]) 
     with tempfile.TemporaryDirectory(prefix="earshot-", ignore_cleanup_errors=True) as folder:
         server = await asyncio.to_thread(embedded.start, Path(folder))
         for schema, url in (await embedded.prepare(server)).items():
-            async with open_database(url, schema=schema, options=PATIENT) as database:
+            async with open_database(url, schema=schema, options=UNLIMITED) as database:
                 await action(database, MIGRATIONS[schema])
         server.stop()

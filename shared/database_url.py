@@ -233,19 +233,19 @@ class DatabaseOptions:
         return {name: f"{limit * 1000:.0f}" for name, limit in seconds.items() if limit is not None}
 
     @property
-    def patient(self) -> DatabaseOptions:
+    def unlimited(self) -> DatabaseOptions:
         """What a migration or a command wants, which may run for long, and one connection is enough."""
         return replace(self, pool_size=1, command_s=None, statement_s=None, idle_s=None)
 
 
 USUAL = DatabaseOptions()
-PATIENT = USUAL.patient
+UNLIMITED = USUAL.unlimited
 
 
 async def connect(
     url: DatabaseUrl | str,
     *,
-    options: DatabaseOptions = PATIENT,
+    options: DatabaseOptions = UNLIMITED,
     server_settings: Mapping[str, str] = MappingProxyType({}),
 ) -> asyncpg.Connection:
     """Connect to the first host that is what is wanted; each gets the whole time, so that a silent one hides no other.

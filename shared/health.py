@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from shared.waiting import own_cancellation_only
+from shared.waiting import convert_stray_cancellation
 
 log = structlog.get_logger()
 
@@ -79,7 +79,7 @@ class Health:
     _running: dict[str, asyncio.Task[str]] = field(default_factory=dict)
     _advisory: set[str] = field(default_factory=set)
 
-    def part(self, name: str) -> Health:
+    def for_service(self, name: str) -> Health:
         """Make the health of one service in this process: its names begin with the service's, all else is shared."""
         return Health(f"{self.prefix}{name}.", self._heartbeats, self._checks, self._running, self._advisory)
 
@@ -141,7 +141,7 @@ class Health:
 
 async def _reason(name: str, check: Check) -> str:
     try:
-        with own_cancellation_only():
+        with convert_stray_cancellation():
             async with asyncio.timeout(CHECK_S):
                 await check()
     except NotReady as error:

@@ -23,7 +23,7 @@ from shared.messaging import housekeeping, readmission
 from shared.messaging.consumer import Consumer
 from shared.messaging.outbox import Relay
 from shared.messaging.readmission import Readmission
-from shared.messaging.relay_turn import Again, nothing_again
+from shared.messaging.relay_leadership import Republish, republish_nothing
 from shared.runtime import ServiceContext, serve
 
 
@@ -66,7 +66,9 @@ class Supervisor:
             self.health.require("clock", clock.check)
             self.loop(self.health.heartbeat("clock"), clock.compare, longest_s=EVERY_S)
 
-    def start(self, app: FastAPI, database: Database, *, migrations: Path, again: Again = nothing_again) -> None:
+    def start(
+        self, app: FastAPI, database: Database, *, migrations: Path, republish: Republish = republish_nothing
+    ) -> None:
         """Start what every service has: its server, its relay, housekeeping, and the checks of `/readyz`."""
         event_log, front = self.context.event_log, self.context.front
         if front is not None:
@@ -76,7 +78,7 @@ class Supervisor:
         self.health.require("schema", partial(schema.check, database, migrations))
         self.task("server", serve(app, self.context, service=self.service))
         heartbeat = self.health.heartbeat("relay")
-        relay = Relay(database, event_log, service=self.service, heartbeat=heartbeat, again=again)
+        relay = Relay(database, event_log, service=self.service, heartbeat=heartbeat, republish=republish)
         self.task("relay", relay.run(self.stop))
         delete_old = partial(housekeeping.delete_old, database.sessions)
         self.loop(self.health.heartbeat("housekeeping"), delete_old, longest_s=housekeeping.EVERY_S)

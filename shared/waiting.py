@@ -18,7 +18,7 @@ def is_cancelled() -> bool:
 
 
 @contextmanager
-def own_cancellation_only() -> Iterator[None]:
+def convert_stray_cancellation() -> Iterator[None]:
     """Let only a cancellation of the running task through; any other CancelledError becomes StrayCancellation."""
     try:
         yield
@@ -38,7 +38,7 @@ async def wait_for(event: asyncio.Event, seconds: float) -> bool:
     return True
 
 
-async def first_of(*events: asyncio.Event, timeout_s: float) -> None:
+async def wait_for_any(*events: asyncio.Event, timeout_s: float) -> None:
     """Wait until one of the events is set, at most so long."""
     waiting = [asyncio.create_task(event.wait()) for event in events]
     try:

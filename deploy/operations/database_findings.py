@@ -36,7 +36,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     if settings.database_pooled:
         return  # the pooler has its own limits
     with suppress(OSError, asyncpg.PostgresError, NeedsSessions):  # reported already
-        for room in await databases.rooms(urls, settings.database_options):
+        for room in await databases.connection_capacities(urls, settings.database_options):
             text, _, cure = str(room).partition(": ")
             if room.is_too_small:
                 yield Finding.fail(text, cure)

@@ -19,7 +19,7 @@ from services.scoring.repository import invitations as scored
 from shared.config import Settings
 from shared.contract import cloudevents
 from shared.contract.vocabulary import Service
-from shared.database.compared_clock import clock_of_command
+from shared.database.compared_clock import open_command_clock
 from shared.database.db import Database
 from shared.database.opening import open_for_command
 from shared.messaging import codec
@@ -88,7 +88,7 @@ async def _mend() -> int:
     event_log = open_event_log(settings, url)
     try:
         async with open_databases(settings) as surveys:
-            now = (await clock_of_command(settings.clock, surveys.dispatcher)).now()
+            now = (await open_command_clock(settings.clock, surveys.dispatcher)).now()
             dead = await surveys.dead_links()
             for start in range(0, len(dead), BATCH):
                 async with surveys.dispatcher.sessions.begin() as session:

@@ -25,7 +25,7 @@ from services.trigger.config import TriggerSettings, load_sources
 from shared.clock import Clock
 from shared.config import Settings
 from shared.contract.vocabulary import Service
-from shared.database.compared_clock import clock_of_command
+from shared.database.compared_clock import open_command_clock
 from shared.database.db import Database
 from shared.database.opening import open_for_command
 from shared.messaging import parking
@@ -65,21 +65,21 @@ def replay(
 
 async def _parked(service: Service, limit: int) -> list[Parked]:
     async with open_for_command(Settings(), service) as database, database.sessions.begin() as session:
-        return await parking.parked(session, limit=limit)
+        return await parking.list_parked(session, limit=limit)
 
 
 async def _replay(service: Service, only: Sequence[UUID] | None) -> tuple[int, list[tuple[Parked, str]]]:
     """Handle them in order, one transaction each; return how many were handled, and the others with the reason."""
     handled, still_parked = 0, list[tuple[Parked, str]]()
     async with open_for_command(Settings(), service) as database, _event_log() as event_log:
-        clock = await clock_of_command(Settings().clock, database)
+        clock = await open_command_clock(Settings().clock, database)
         consumers = _consumers(service, database, event_log, clock)
         readers = {topic: Readmission(consumer) for consumer in consumers for topic in consumer.topics}
         after: UUID | None = None
         while rows := await _page(database, after, only):
             for row in rows:
                 reader = readers.get(row.message.topic)
-                reason = await reader.again(row) if reader else "this service does not read its topic"
+                reason = await reader.replay(row) if reader else "this service does not read its topic"
                 handled += not reason
                 still_parked += [(row, reason)] if reason else []
             after = rows[-1].id
@@ -88,7 +88,7 @@ async def _replay(service: Service, only: Sequence[UUID] | None) -> tuple[int, l
 
 async def _page(database: Database, after: UUID | None, only: Sequence[UUID] | None) -> list[Parked]:
     async with database.sessions.begin() as session:
-        return await parking.parked(session, limit=PAGE, after=after, ids=only)
+        return await parking.list_parked(session, limit=PAGE, after=after, ids=only)
 
 
 @asynccontextmanager

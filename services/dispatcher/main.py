@@ -42,7 +42,7 @@ from shared.clock import Clock
 from shared.contract.cloudevents import Event
 from shared.contract.events import Payload, SurveyAnswered
 from shared.contract.vocabulary import ChannelKind, Service
-from shared.database.compared_clock import compared
+from shared.database.compared_clock import guard_clock
 from shared.database.db import Database, Sessions
 from shared.database.until_stopped import while_busy
 from shared.health import OUTSIDE_SILENT_S, Health
@@ -205,7 +205,7 @@ async def run(settings: DispatcherSettings, context: ServiceContext) -> None:
     """Run until told to stop; the batches at hand are finished first."""
     database = Database(context.database_url, schema=Service.DISPATCHER, options=settings.database_options)
     stop, health = context.stop, context.health
-    clock = await compared(context.clock, database)
+    clock = await guard_clock(context.clock, database)
     accounts, crm = wiring.open_accounts(settings, stop), wiring.open_crm(settings)
     guard = RestoreGuard(database.sessions, context.event_log)
     health.require("ledger", guard.ready)

@@ -64,7 +64,7 @@ class Handlers:
         self._clock = clock
 
     async def __call__(self, session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
-        fresh = [event.payload for event in await inbox.fresh(session, Service.SCORING.group, events)]
+        fresh = [event.payload for event in await inbox.unseen(session, Service.SCORING.group, events)]
         invitation_ids = [p.invitation_id for p in fresh if isinstance(p, InvitationPayload)]
         erased = [p.respondent_id for p in fresh if isinstance(p, RespondentErased)]
         if any(isinstance(p, SurveyRequested | SurveyWithdrawn) for p in fresh):

@@ -32,7 +32,7 @@ from services.scoring.webhooks.delivery import WebhookSender
 from services.scoring.webhooks.routes import Webhooks
 from shared.clock import Clock
 from shared.contract.vocabulary import Service
-from shared.database.compared_clock import compared
+from shared.database.compared_clock import guard_clock
 from shared.database.db import Database
 from shared.database.group_commit import GroupCommitter, in_transaction
 from shared.health import Health
@@ -105,7 +105,7 @@ async def run(settings: ScoringSettings, context: ServiceContext) -> None:
     """Run the web server, the consumer and the jobs until told to stop."""
     database = Database(context.database_url, schema=Service.SCORING, options=settings.database_options)
     stop, health = context.stop, context.health
-    clock = await compared(context.clock, database)
+    clock = await guard_clock(context.clock, database)
     app = build_app(settings, database=database, clock=context.clock, health=health, stop=stop)
     consumer = build_consumer(settings, database, context.event_log, clock)
     health.require("link keys", LinkKeys(settings.link_secrets, database.sessions).check, advisory=True)
@@ -114,7 +114,7 @@ async def run(settings: ScoringSettings, context: ServiceContext) -> None:
         async with asyncio.TaskGroup() as tasks:
             running = Supervisor(tasks, context, Service.SCORING)
             again = publish_scores.publish_again
-            running.start(app, database, migrations=MIGRATIONS, again=again)
+            running.start(app, database, migrations=MIGRATIONS, republish=again)
             running.watch(clock)
             running.consume("consumer", consumer)
             for name, (seconds, tick) in JOBS.items():

@@ -35,8 +35,8 @@ from shared.contract import topics
 from shared.contract.cloudevents import Event
 from shared.contract.events import CrmPayload, Payload
 from shared.contract.vocabulary import Service
-from shared.database.compared_clock import compared
-from shared.database.db import Database, until_it_answers
+from shared.database.compared_clock import guard_clock
+from shared.database.db import Database, retry_outages
 from shared.database.until_stopped import while_busy
 from shared.health import OUTSIDE_SILENT_S, Health
 from shared.messaging.consumer import Consumer
@@ -155,8 +155,8 @@ async def run(settings: TriggerSettings, context: ServiceContext) -> None:
     async with AsyncExitStack() as resources:
         resources.push_async_callback(database.close)
         logs = open_logs(settings, event_log, resources)
-        await until_it_answers(database.url)(install_programs, database, context.clock)
-        clock = await compared(context.clock, database)
+        await retry_outages(database.url)(install_programs, database, context.clock)
+        clock = await guard_clock(context.clock, database)
         hooks = SourceWebhooks(EventIntake(database.sessions, clock, settings.installation), sources)
         fetcher = DealFetcher(database.sessions, sources, hooks.decide)
         resources.push_async_callback(fetcher.close)
@@ -166,7 +166,7 @@ async def run(settings: TriggerSettings, context: ServiceContext) -> None:
             running = Supervisor(tasks, context, Service.TRIGGER)
             app = build_app(settings, database, clock, health=health)
             again = partial(publish_again, clock=clock)
-            running.start(app, database, migrations=MIGRATIONS, again=again)
+            running.start(app, database, migrations=MIGRATIONS, republish=again)
             running.watch(clock)
             for name, consumer in consumers(settings, database, logs, sources=sources, clock=clock).items():
                 running.consume(f"consumer.{name}", consumer)

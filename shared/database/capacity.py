@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shared import database_url
 from shared.database_url import DatabaseOptions
 
-_ROOM = """SELECT least(
+_CONNECTIONS = """SELECT least(
     current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
         - coalesce(current_setting('reserved_connections', true), '0')::int,
     nullif((SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user), -1),
@@ -20,7 +20,7 @@ class TooFewConnections(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class ConnectionCapacity:
     """Connections of one server: all it lets in for us, those anybody has now, and those this process may open."""
 
     where: str
@@ -44,11 +44,11 @@ class Room:
         )
 
 
-async def room(url: str, *, wanted: int, options: DatabaseOptions) -> Room:
+async def read_capacity(url: str, *, wanted: int, options: DatabaseOptions) -> ConnectionCapacity:
     """Ask the server; other processes may take more at any time."""
     connection = await database_url.connect(url, options=options)
     try:
-        allowed, taken = await connection.fetchrow(_ROOM)  # type: ignore[misc]
+        allowed, taken = await connection.fetchrow(_CONNECTIONS)  # type: ignore[misc]
     finally:
         await connection.close()
-    return Room(database_url.parse(url).where, allowed, taken, wanted)
+    return ConnectionCapacity(database_url.parse(url).where, allowed, taken, wanted)

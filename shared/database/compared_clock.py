@@ -68,7 +68,7 @@ class ComparedClock:
         return found
 
 
-async def compared(clock: Clock, database: Database) -> Clock:
+async def guard_clock(clock: Clock, database: Database) -> Clock:
     """Hold a system clock against the database's; a business clock of a demo or a test is nobody's but its own."""
     if not isinstance(clock, SystemClock):
         return clock
@@ -82,9 +82,9 @@ async def compared(clock: Clock, database: Database) -> Clock:
     return held
 
 
-async def clock_of_command(path: Path | None, database: Database) -> Clock:
+async def open_command_clock(path: Path | None, database: Database) -> Clock:
     """Open the clock a command goes by; raises ClockIsWrong where it and the database's are apart."""
-    clock = await compared(open_clock(path), database)
+    clock = await guard_clock(open_clock(path), database)
     clock.now()
     return clock
 

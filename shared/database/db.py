@@ -71,7 +71,7 @@ class Database:
         await transactions.send(connection, command="BEGIN")
         return connection
 
-    async def own_connection(self) -> asyncpg.Connection:
+    async def open_unpooled(self) -> asyncpg.Connection:
         """Open a connection beside the pool; where the server lets in no more, the pool gives one of its own."""
         try:
             return await self.connect()
@@ -144,9 +144,9 @@ def _transaction(session: AsyncSession) -> object:
     return session.sync_session.get_nested_transaction() or session.sync_session.get_transaction()
 
 
-def after_commit(session: AsyncSession, told: Callable[[], None]) -> None:
+def after_commit(session: AsyncSession, action: Callable[[], None]) -> None:
     """Call this when the session's transaction has committed, and never when it has not: for counting."""
-    event.listen(session.sync_session, "after_commit", lambda _session: told(), once=True)
+    event.listen(session.sync_session, "after_commit", lambda _session: action(), once=True)
 
 
 def lock_number(*names: str) -> int:
@@ -207,7 +207,7 @@ def transient_cause(error: BaseException | None) -> BaseException | None:
     return None
 
 
-def until_it_answers(*urls: DatabaseUrl | str, at_most_s: float = 5.0) -> tenacity.AsyncRetrying:
+def retry_outages(*urls: DatabaseUrl | str, at_most_s: float = 5.0) -> tenacity.AsyncRetrying:
     """Retry transient errors without end, with a growing pause; each is logged with the servers of `urls`, if given."""
     return tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception(is_transient),

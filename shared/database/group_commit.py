@@ -44,13 +44,13 @@ class GroupCommitter(Generic[Item, Result]):
 
     async def do(self, item: Item) -> Result:
         """Have it done with others; returns once that is committed."""
-        heard: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, heard))
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
         if len(self._waiting) >= self._expected:
             self._all_here.set()
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._run())
-        return await heard
+        return await future
 
     async def _run(self) -> None:
         while self._waiting:
@@ -60,7 +60,7 @@ class GroupCommitter(Generic[Item, Result]):
             self._expected = len(batch) + len(self._waiting)
 
     async def _gather(self) -> None:
-        """Let who heard of the last group come again: every group costs, however few are in it."""
+        """Let who future of the last group come again: every group costs, however few are in it."""
         if len(self._waiting) < self._expected:
             self._all_here.clear()
             await wait_for(self._all_here, GATHER_S)
@@ -72,10 +72,10 @@ class GroupCommitter(Generic[Item, Result]):
             results = await bisect_failures([item for item, _ in batch], self._work)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
             results = [error] * len(batch)
-        for (_, heard), result in zip(batch, results, strict=True):
-            if heard.done():
+        for (_, future), result in zip(batch, results, strict=True):
+            if future.done():
                 continue
             if isinstance(result, Exception):
-                heard.set_exception(result)
+                future.set_exception(result)
             else:
-                heard.set_result(result)
+                future.set_result(result)

@@ -51,10 +51,10 @@ def isolated(
         if isinstance(error, passing) or (outages and is_transient(error)):
             raise
         guarded.error = error
-        refuse(kind, error, service=service, **ids)
+        report_refused(kind, error, service=service, **ids)
 
 
-def refuse(kind: str, error: Exception, *, service: Service, **ids: object) -> None:
+def report_refused(kind: str, error: Exception, *, service: Service, **ids: object) -> None:
     """Count and log an item that cannot be handled. The log line holds the error's type and place, and no content."""
     metrics.BAD_INPUT.labels(service, kind).inc()
     log.warning("input.refused", kind=kind, exc_info=error, **ids)

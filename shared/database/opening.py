@@ -33,6 +33,6 @@ async def open_for_command(
     """
     url = await embedded.url_of(schema, settings)
     async with open_database(
-        url, schema=schema, options=options or settings.database_options.patient, pool_size=pool_size
+        url, schema=schema, options=options or settings.database_options.unlimited, pool_size=pool_size
     ) as database:
         yield database

@@ -21,7 +21,7 @@ RECORD = "schema_revisions"
 _SHOWN = 3  # differences named in one sentence
 _HARMLESS = "index CREATE INDEX "  # an additional one refuses no row
 
-_STANDING = sa.text("SELECT to_regclass(:schema || '.alembic_version'), to_regclass(:schema || '.schema_revisions')")
+_STATE = sa.text("SELECT to_regclass(:schema || '.alembic_version'), to_regclass(:schema || '.schema_revisions')")
 _CATALOGUE = sa.text("""
 WITH relations AS (
     SELECT oid, relname FROM pg_class WHERE relnamespace = to_regnamespace(:schema) AND relkind IN ('r', 'p', 'v', 'm')
@@ -94,7 +94,7 @@ def _table(line: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class RevisionRecord:
     """What the version that made a revision wrote beside it."""
 
     oldest_reader: str
@@ -102,13 +102,13 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SchemaState:
     """Where a schema stands in its database; no revision where nothing has been migrated yet."""
 
     schema: str
     revision: str | None
     catalogue: Catalogue
-    record: Record | None
+    record: RevisionRecord | None
 
     @property
     def fingerprint(self) -> str:
@@ -138,36 +138,36 @@ class Migrations:
         except FileNotFoundError as error:
             raise CatalogueMissing(f"{self.path(revision)} is missing: run `earshot migrate --write`") from error
 
-    def knows(self, standing: Standing) -> bool:
-        return standing.revision is None or standing.revision in self.revisions
+    def knows(self, state: SchemaState) -> bool:
+        return state.revision is None or state.revision in self.revisions
 
-    def check(self, standing: Standing) -> None:
+    def check(self, state: SchemaState) -> None:
         """Return when this code works on the schema; raises SchemaOlder and SchemaUnfit."""
-        if self.knows(standing) and standing.revision != self.head:
-            at = f"at revision {standing.revision}" if standing.revision else "empty"
+        if self.knows(state) and state.revision != self.head:
+            at = f"at revision {state.revision}" if state.revision else "empty"
             raise SchemaOlder(
-                f"schema {standing.schema} is {at} and this version needs {self.head}; run `earshot migrate`"
+                f"schema {state.schema} is {at} and this version needs {self.head}; run `earshot migrate`"
             )
-        self.check_unedited(standing)
+        self.check_unedited(state)
 
-    def check_unedited(self, standing: Standing) -> None:
+    def check_unedited(self, state: SchemaState) -> None:
         """Return when the schema is what the migrations up to its revision make; raises SchemaUnfit."""
-        if standing.revision is None:
+        if state.revision is None:
             return
-        expected = self.catalogue(standing.revision) if self.knows(standing) else self._of_newer(standing)
-        if differences := expected.differences(standing.catalogue):
+        expected = self.catalogue(state.revision) if self.knows(state) else self._of_newer(state)
+        if differences := expected.differences(state.catalogue):
             raise SchemaUnfit(
-                f"schema {standing.schema} is not what its migrations make at revision {standing.revision}: it "
+                f"schema {state.schema} is not what its migrations make at revision {state.revision}: it "
                 f"{_in_short(differences)}; restore it from a backup, or make it by hand what it should be"
             )
 
-    def _of_newer(self, standing: Standing) -> Catalogue:
-        if standing.record is None or standing.record.oldest_reader > self.head:
+    def _of_newer(self, state: SchemaState) -> Catalogue:
+        if state.record is None or state.record.oldest_reader > self.head:
             raise SchemaUnfit(
-                f"schema {standing.schema} is at revision {standing.revision}, made by a newer version of Earshot, and "
+                f"schema {state.schema} is at revision {state.revision}, made by a newer version of Earshot, and "
                 f"this one knows up to {self.head}, which cannot work on it; start the newer version"
             )
-        return standing.record.catalogue
+        return state.record.catalogue
 
 
 def _in_short(differences: Iterable[str]) -> str:
@@ -176,21 +176,21 @@ def _in_short(differences: Iterable[str]) -> str:
     return ", ".join(f"“{each}”" for each in listed[:_SHOWN]) + more
 
 
-async def standing_of(connection: AsyncConnection, schema: str) -> Standing:
+async def read_state(connection: AsyncConnection, schema: str) -> SchemaState:
     """Read where a schema stands."""
-    migrated, recorded = (await connection.execute(_STANDING, {"schema": schema})).one()
+    migrated, recorded = (await connection.execute(_STATE, {"schema": schema})).one()
     revision = await connection.scalar(sa.text("SELECT version_num FROM alembic_version")) if migrated else None
     lines = (await connection.scalars(_CATALOGUE, {"schema": schema})).all()
     record = await _recorded(connection, revision) if recorded and revision else None
-    return Standing(schema, revision, Catalogue(frozenset(lines)), record)
+    return SchemaState(schema, revision, Catalogue(frozenset(lines)), record)
 
 
-async def _recorded(connection: AsyncConnection, revision: str) -> Record | None:
+async def _recorded(connection: AsyncConnection, revision: str) -> RevisionRecord | None:
     row = (await connection.execute(_OLDEST_READER, {"revision": revision})).one_or_none()
-    return Record(row.oldest_reader, Catalogue.of(row.catalogue)) if row else None
+    return RevisionRecord(row.oldest_reader, Catalogue.of(row.catalogue)) if row else None
 
 
-async def record(connection: AsyncConnection, revision: str, what: Record) -> None:
+async def store_record(connection: AsyncConnection, revision: str, what: RevisionRecord) -> None:
     """Tell versions that do not know a revision what it looks like, and which of them work on it."""
     await connection.execute(_MAKE_RECORD)
     await connection.execute(
@@ -202,9 +202,9 @@ async def record(connection: AsyncConnection, revision: str, what: Record) -> No
 async def fingerprint(database: Database, folder: Path) -> str:
     """Return revision and fingerprint of a schema that this code works on; raises SchemaOlder and SchemaUnfit."""
     async with database.engine.connect() as connection:
-        standing = await standing_of(connection, database.schema)
-    Migrations(folder).check(standing)
-    return standing.fingerprint
+        state = await read_state(connection, database.schema)
+    Migrations(folder).check(state)
+    return state.fingerprint
 
 
 async def check(database: Database, folder: Path) -> None:

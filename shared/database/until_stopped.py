@@ -11,7 +11,7 @@ import structlog
 from shared import metrics
 from shared.database.db import is_transient
 from shared.health import Heartbeat
-from shared.waiting import StrayCancellation, first_of, own_cancellation_only, wait_for
+from shared.waiting import StrayCancellation, convert_stray_cancellation, wait_for, wait_for_any
 
 log = structlog.get_logger()
 
@@ -21,7 +21,7 @@ Round = Callable[[], Awaitable[float | None]]
 """Works once and returns in how many seconds it is due again: 0 is at once, None when it does not know."""
 
 
-class EndedUnasked(Exception):
+class EndedUnexpectedly(Exception):
     """A long-lived task ended before it was told to, so its work stands still: the process has to end."""
 
 
@@ -57,7 +57,7 @@ async def _rest(seconds: float, stop: asyncio.Event, wake: asyncio.Event | None)
     if wake is None or not seconds:
         await wait_for(stop, seconds)
     else:
-        await first_of(wake, stop, timeout_s=seconds)
+        await wait_for_any(wake, stop, timeout_s=seconds)
 
 
 def while_busy(work: Callable[[], Awaitable[int]]) -> Round:
@@ -70,14 +70,14 @@ def while_busy(work: Callable[[], Awaitable[int]]) -> Round:
 
 
 async def supervised(work: Coroutine[Any, Any, None], stop: asyncio.Event, *, name: str) -> None:
-    """Await long-lived work; raises EndedUnasked when it returns, or is cancelled from inside, before `stop` is set.
+    """Await long-lived work; raises EndedUnexpectedly when it returns or cancels itself before `stop` is set.
 
     A task group takes a cancelled child for a finished one.
     """
     try:
-        with own_cancellation_only():
+        with convert_stray_cancellation():
             await work
     except StrayCancellation as error:
-        raise EndedUnasked(f"{name} was cancelled from inside") from error
+        raise EndedUnexpectedly(f"{name} was cancelled from inside") from error
     if not stop.is_set():
-        raise EndedUnasked(f"{name} ended before it was told to")
+        raise EndedUnexpectedly(f"{name} ended before it was told to")

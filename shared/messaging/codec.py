@@ -49,7 +49,7 @@ def encode(event: Event[Payload]) -> Message:
         time=event.time.astimezone(UTC),
         subject=event.subject,
         datacontenttype="application/json",
-        data=msgspec.Raw(event.data or written(event.payload)),
+        data=msgspec.Raw(event.data or encode_part(event.payload)),
     )
     return Message(
         topic=event.payload.topic,
@@ -59,7 +59,7 @@ def encode(event: Event[Payload]) -> Message:
     )
 
 
-def written(part: Part) -> bytes:
+def encode_part(part: Part) -> bytes:
     """Write a part of an event as pydantic would, in a third of the time."""
     return msgspec.json.encode(part, enc_hook=vars)
 
@@ -132,7 +132,7 @@ def _payload(model: type[Payload], raw: bytes) -> Payload:
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
-        raise InvalidEvent(explain(error)) from None
+        raise InvalidEvent(describe_errors(error)) from None
     except RecursionError:
         raise InvalidEvent("data: nested too deeply") from None
 
@@ -150,7 +150,7 @@ def _texts(value: object) -> list[str]:
     return [text for part in value for text in _texts(part)] if isinstance(value, list) else []
 
 
-def explain(error: ValidationError) -> str:
+def describe_errors(error: ValidationError) -> str:
     """Say where and what, never the value: it may be somebody's address."""
     found = [
         f"{'.'.join(map(str, e['loc'])) or 'data'}: {e['msg']}"

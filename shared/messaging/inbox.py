@@ -26,7 +26,7 @@ _REMEMBER = """INSERT INTO inbox (group_name, event_id) SELECT $1, unnest($2::te
 ON CONFLICT DO NOTHING RETURNING event_id"""
 
 
-async def fresh(session: AsyncSession, group: str, events: Sequence[Event[Payload]]) -> list[Event[Payload]]:
+async def unseen(session: AsyncSession, group: str, events: Sequence[Event[Payload]]) -> list[Event[Payload]]:
     """Remember these events and return, in order, those this group has not handled yet."""
     first = {event.id: event for event in reversed(events)}
     rows = await db.fetch(session, _REMEMBER, group, sorted(first))

@@ -34,7 +34,7 @@ class LinkKeys:
     async def check(self) -> None:
         """Raise NotReady while requests wait for a key."""
         async with self.sessions.begin() as session:
-            waiting = await parking.waiting_for_keys(session)
+            waiting = await parking.count_waiting_for_keys(session)
         if waiting:
             keys, count = ", ".join(sorted(waiting)), sum(waiting.values())
             raise NotReady(f"link key {keys} is not in EARSHOT_LINK_KEYS: {count} requests wait for it")

@@ -23,7 +23,13 @@ from shared.database import db
 from shared.database.until_stopped import until_stopped
 from shared.health import Heartbeat
 from shared.messaging import codec, parking
-from shared.messaging.relay_turn import Again, LeaseTurn, LockTurn, RelayTurn, nothing_again
+from shared.messaging.relay_leadership import (
+    LeaseLeadership,
+    LockLeadership,
+    RelayLeadership,
+    Republish,
+    republish_nothing,
+)
 from shared.messaging.transport import EventLog, Message, MessageTooLarge, TransportUnavailable
 
 log = structlog.get_logger()
@@ -67,7 +73,7 @@ def add_statement(messages: Sequence[Message]) -> db.Write | None:
 
 
 class Relay:
-    """Moves one service's outbox to the log. One at a time works, others stand by; see `relay_turn`."""
+    """Moves one service's outbox to the log. One at a time works, others stand by; see `relay_leadership`."""
 
     def __init__(
         self,
@@ -76,17 +82,17 @@ class Relay:
         *,
         service: Service,
         heartbeat: Heartbeat | None = None,
-        again: Again = nothing_again,
+        republish: Republish = republish_nothing,
     ) -> None:
         self._database = database
         self._log = event_log
         self._service = service
         self._heartbeat = heartbeat or Heartbeat(f"{service}.relay")
         self._wake = asyncio.Event()
-        self._turn: RelayTurn = (
-            LeaseTurn(database, again=again)
+        self._leadership: RelayLeadership = (
+            LeaseLeadership(database, republish=republish)
             if database.options.pooled
-            else LockTurn(database, name=service, wake=self._wake)
+            else LockLeadership(database, name=service, wake=self._wake)
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -94,12 +100,12 @@ class Relay:
         try:
             await until_stopped(self._round, stop, heartbeat=self._heartbeat, longest_s=STANDBY_S, wake=self._wake)
         finally:
-            await self._turn.let_go()
+            await self._leadership.release()
 
     async def _round(self) -> float:
         """Publish a batch, once it is our turn; say when to come again."""
         try:
-            rows = await self._turn.take()
+            rows = await self._leadership.next_rows()
             if rows is not None:
                 metrics.OUTBOX_ROWS.labels(self._service).set(len(rows))
             if rows:
@@ -107,7 +113,7 @@ class Relay:
         except TransportUnavailable:
             raise  # it stays our turn
         except Exception:
-            await self._turn.let_go()
+            await self._leadership.release()
             raise
         return STANDBY_S if rows is None else 0.0 if rows else POLL_S
 
@@ -116,7 +122,7 @@ class Relay:
         if refused := await self._publish(messages):
             await self._park(refused)
         crash.point("published")
-        await self._turn.done(rows)
+        await self._leadership.delete(rows)
         for message in messages:
             metrics.PUBLISHED.labels(self._service, message.topic).inc()
 

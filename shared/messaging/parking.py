@@ -82,7 +82,7 @@ _PARKED = """SELECT * FROM parked WHERE ($2::uuid IS NULL OR id > $2) AND ($3::u
 ORDER BY id LIMIT $1"""
 
 
-async def parked(
+async def list_parked(
     session: AsyncSession, *, limit: int = 100, after: UUID | None = None, ids: Collection[UUID] | None = None
 ) -> list[Parked]:
     """Read the oldest ones first, behind one of them; with ids only those."""
@@ -97,7 +97,7 @@ AND reason LIKE ANY (ARRAY['type: % is not an event of this contract%', '%: Inpu
 ORDER BY id LIMIT $3"""
 
 
-async def unknown(session: AsyncSession, topics: Sequence[str], *, after: UUID | None, limit: int) -> list[Parked]:
+async def list_unknown(session: AsyncSession, topics: Sequence[str], *, after: UUID | None, limit: int) -> list[Parked]:
     """Read what was refused for a type, a value or a key that a newer start may know, oldest first."""
     return [_parked(row) for row in await db.fetch(session, _UNKNOWN, list(topics), after, limit)]
 
@@ -106,7 +106,7 @@ _WAITING = """SELECT substring(reason FROM '^link_key: (.*) is not in EARSHOT_LI
 FROM parked WHERE reason LIKE 'link_key: % is not in EARSHOT_LINK_KEYS' GROUP BY 1"""
 
 
-async def waiting_for_keys(session: AsyncSession) -> dict[str, int]:
+async def count_waiting_for_keys(session: AsyncSession) -> dict[str, int]:
     """Count what waits for each key."""
     return {row["key"]: row["count"] for row in await db.fetch(session, _WAITING)}
 
@@ -125,7 +125,7 @@ async def claim(session: AsyncSession, parked_id: UUID) -> bool:
     return bool(await db.fetch(session, "DELETE FROM parked WHERE id = $1 RETURNING id", parked_id))
 
 
-async def explain(session: AsyncSession, parked_id: UUID, reason: str) -> None:
+async def set_reason(session: AsyncSession, parked_id: UUID, reason: str) -> None:
     await db.fetch(session, "UPDATE parked SET reason = $2 WHERE id = $1", parked_id, reason)
 
 

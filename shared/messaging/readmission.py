@@ -38,7 +38,7 @@ class Readmission:
 
     async def _page(self, after: UUID | None) -> list[Parked]:
         async with self.consumer.sessions.begin() as session:
-            return await parking.unknown(session, self.consumer.topics, after=after, limit=PAGE)
+            return await parking.list_unknown(session, self.consumer.topics, after=after, limit=PAGE)
 
     async def _readmit(self, row: Parked) -> None:
         try:
@@ -47,7 +47,7 @@ class Readmission:
             return
         await self._handle(row, event)
 
-    async def again(self, row: Parked) -> str:
+    async def replay(self, row: Parked) -> str:
         """Handle one as if it had been read just now; it is forgotten in the same transaction. Returns why it stays."""
         try:
             event = self.consumer.read(row.message)
@@ -74,4 +74,4 @@ class Readmission:
 
     async def _explain(self, row: Parked, reason: str) -> None:
         async with self.consumer.sessions.begin() as session:
-            await parking.explain(session, row.id, reason)
+            await parking.set_reason(session, row.id, reason)

@@ -21,11 +21,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database import schema
 from shared.database.db import Database, lock_number
-from shared.database.schema import Migrations, Record, Standing
+from shared.database.schema import Migrations, RevisionRecord, SchemaState
 from shared.messaging.inbox import inbox_table
 from shared.messaging.outbox import outbox_table
 from shared.messaging.parking import parked_table
-from shared.messaging.relay_turn import leases_table
+from shared.messaging.relay_leadership import leases_table
 
 log = structlog.get_logger()
 
@@ -51,25 +51,25 @@ async def upgrade(database: Database, folder: Path, *, to: str = "head") -> str:
     """
     migrations = Migrations(folder)
     async with _alone(database) as connection:
-        standing = await schema.standing_of(connection, database.schema)
-        migrations.check_unedited(standing)
-        if not migrations.knows(standing):
-            log.info("schema.newer", schema=standing.schema, revision=standing.revision)
-            return standing.fingerprint
-        if standing.revision != (migrations.head if to == "head" else to):
+        state = await schema.read_state(connection, database.schema)
+        migrations.check_unedited(state)
+        if not migrations.knows(state):
+            log.info("schema.newer", schema=state.schema, revision=state.revision)
+            return state.fingerprint
+        if state.revision != (migrations.head if to == "head" else to):
             await _run(connection, folder, lambda config: command.upgrade(config, to))
-            standing = await schema.standing_of(connection, database.schema)
-            migrations.check_unedited(standing)
-        await _record(connection, folder, standing)
-    return standing.fingerprint
+            state = await schema.read_state(connection, database.schema)
+            migrations.check_unedited(state)
+        await _record(connection, folder, state)
+    return state.fingerprint
 
 
-async def _record(connection: AsyncConnection, folder: Path, standing: Standing) -> None:
-    assert standing.revision is not None
-    script = ScriptDirectory(str(folder)).get_revision(standing.revision)
-    told = Record(script.module.oldest_reader, Migrations(folder).catalogue(standing.revision))
-    if told != standing.record:
-        await schema.record(connection, standing.revision, told)
+async def _record(connection: AsyncConnection, folder: Path, state: SchemaState) -> None:
+    assert state.revision is not None
+    script = ScriptDirectory(str(folder)).get_revision(state.revision)
+    expected = RevisionRecord(script.module.oldest_reader, Migrations(folder).catalogue(state.revision))
+    if expected != state.record:
+        await schema.store_record(connection, state.revision, expected)
         await connection.commit()
 
 
@@ -87,9 +87,9 @@ async def write_catalogue(database: Database, folder: Path) -> None:
     migrations = Migrations(folder)
     async with _alone(database) as connection:
         await _run(connection, folder, lambda config: command.upgrade(config, "head"))
-        standing = await schema.standing_of(connection, database.schema)
+        state = await schema.read_state(connection, database.schema)
     migrations.path(migrations.head).parent.mkdir(exist_ok=True)
-    migrations.path(migrations.head).write_text(standing.catalogue.text)
+    migrations.path(migrations.head).write_text(state.catalogue.text)
 
 
 def _check(config: Config) -> None:

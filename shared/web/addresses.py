@@ -29,7 +29,9 @@ async def look_up(host: str, port: int) -> list[str]:
     return [str(address[0]) for *_, address in found]
 
 
-async def permitted(host: str, port: int, *, networks: Sequence[Network], resolve: Resolve = look_up) -> Address:
+async def permitted_address(
+    host: str, port: int, *, networks: Sequence[Network], resolve: Resolve = look_up
+) -> Address:
     """Resolve a name once and return an address to connect to, if all of its addresses are permitted.
 
     Connect to what is returned and not to the name, which may lead elsewhere a moment later. Raises ForbiddenAddress

@@ -23,7 +23,7 @@ from shared.contract.events import AnswerPayload, Payload, ProgramRef, SurveyAns
 from shared.contract.topics import SURVEY_ANSWERS
 from shared.contract.vocabulary import AnswerMode, Category, Service
 from shared.database import db, embedded
-from shared.messaging import codec, outbox, relay_turn
+from shared.messaging import codec, outbox, relay_leadership
 from shared.messaging.transport import EventLog, Message, open_log
 from shared.messaging.transport.kafka import create_topics
 from tests.bench import cost
@@ -71,8 +71,8 @@ class RelayBench:
 
     async def limit(self) -> float:
         began = time.perf_counter()
-        for start in range(0, ITEMS, relay_turn.BATCH):
-            await self._log.append(self._messages[start : start + relay_turn.BATCH])
+        for start in range(0, ITEMS, relay_leadership.BATCH):
+            await self._log.append(self._messages[start : start + relay_leadership.BATCH])
         return ITEMS / (time.perf_counter() - began)
 
     async def one_by_one(self) -> float:
@@ -100,8 +100,8 @@ class RelayBench:
 
     async def _fill(self, events: Sequence[Event[Payload]]) -> None:
         async with self._database.sessions.begin() as session:
-            for start in range(0, len(events), relay_turn.BATCH):
-                await outbox.add(session, events[start : start + relay_turn.BATCH])
+            for start in range(0, len(events), relay_leadership.BATCH):
+                await outbox.add(session, events[start : start + relay_leadership.BATCH])
 
     @asynccontextmanager
     async def _relaying(self, event_log: CountingLog) -> AsyncIterator[None]:

@@ -33,7 +33,7 @@ from shared import database_url
 from shared.clock import ManualClock
 from shared.contract.topics import CRM_EVENTS
 from shared.database import db, embedded
-from shared.messaging import relay_turn
+from shared.messaging import relay_leadership
 from shared.messaging.transport import EventLog, Message, open_log
 from shared.messaging.transport.kafka import create_topics
 from tests.bench import cost
@@ -193,8 +193,8 @@ class TriggerBench:
         )
 
     async def _append(self, events: Sequence[dict[str, Any]]) -> None:
-        for start in range(0, len(events), relay_turn.BATCH):
-            await self._log.append([_message(event) for event in events[start : start + relay_turn.BATCH]])
+        for start in range(0, len(events), relay_leadership.BATCH):
+            await self._log.append([_message(event) for event in events[start : start + relay_leadership.BATCH]])
 
     def _events(self) -> list[dict[str, Any]]:
         self._run += 1

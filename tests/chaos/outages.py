@@ -64,7 +64,7 @@ class Outages:
                 return
 
     async def _admin(self) -> asyncpg.Connection:
-        return await db.until_it_answers(at_most_s=0.5)(database_url.connect, self.postgres.admin_url)
+        return await db.retry_outages(at_most_s=0.5)(database_url.connect, self.postgres.admin_url)
 
     async def _terminate_sessions(self) -> None:
         admin = await self._admin()

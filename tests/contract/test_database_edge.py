@@ -17,9 +17,9 @@ from shared import database_url
 from shared.clock import SystemClock
 from shared.contract.vocabulary import Service
 from shared.database import db, embedded
-from shared.database.capacity import room
+from shared.database.capacity import read_capacity
 from shared.database.commit_check import check_commit
-from shared.database.compared_clock import compared
+from shared.database.compared_clock import guard_clock
 from shared.database.embedded import Embedded
 from shared.database_url import DatabaseOptions, Host, NeedsSessions
 from shared.messaging import outbox
@@ -155,7 +155,7 @@ async def _fail_over(primary: Server, standby: Server) -> None:
             if number == 10:
                 await asyncio.to_thread(primary.stop)
                 await asyncio.to_thread(standby.promote)
-            await db.until_it_answers(at_most_s=0.5)(_add, database, f"k{number}")
+            await db.retry_outages(at_most_s=0.5)(_add, database, f"k{number}")
     assert set(log.keys) == {f"k{number}" for number in range(20)}
     await database.close()
 
@@ -184,7 +184,7 @@ async def test_pool_of_sessions_serves_as_a_server_does(urls: Mapping[str, str],
     await _add(database, "k")
     assert await _relayed(database) == ["k"]
     await check_commit(database)
-    assert (await room(url, wanted=4, options=QUICK)).allowed == 57
+    assert (await read_capacity(url, wanted=4, options=QUICK)).allowed == 57
     await database.close()
 
 
@@ -207,7 +207,7 @@ async def test_pool_of_transactions_serves_many_with_few_servers(urls: Mapping[s
             tasks.create_task(work(database, name))
     assert sorted(log.keys) == sorted(f"{name}-{number}" for name in range(6) for number in range(30))
     await check_commit(processes[0])
-    assert (await compared(SystemClock(), processes[0])).now().tzinfo is not None
+    assert (await guard_clock(SystemClock(), processes[0])).now().tzinfo is not None
     for database in processes:
         await database.close()
 
@@ -217,5 +217,5 @@ async def test_pool_of_transactions_is_refused_in_words_where_the_setting_does_n
     urls: Mapping[str, str], pooler: int
 ) -> None:
     with pytest.raises(NeedsSessions, match="set EARSHOT_DATABASE_POOLED=transaction") as refused:
-        await databases.check_rooms({"scoring": _through(urls["scoring"], pooler)}, QUICK)
+        await databases.check_capacities({"scoring": _through(urls["scoring"], pooler)}, QUICK)
     assert error_messages.explain(refused.value) == str(refused.value)

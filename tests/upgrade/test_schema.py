@@ -61,7 +61,7 @@ async def test_migrations_make_what_is_written_down_for_each_revision(
     database = Database(empty[name], schema=name, pool_size=1)
     await migrations.upgrade(database, MIGRATIONS[name], to=revision)
     async with database.engine.connect() as connection:
-        standing = await schema.standing_of(connection, name)
+        standing = await schema.read_state(connection, name)
     await database.close()
     assert standing.revision == revision
     assert standing.catalogue.text == Migrations(MIGRATIONS[name]).path(revision).read_text()
@@ -176,7 +176,7 @@ async def test_a_database_that_recorded_nothing_yet_is_taken_over_as_it_is(trigg
     await migrations.upgrade(trigger_db, TRIGGER)
     assert await schema.fingerprint(trigger_db, TRIGGER) == before
     async with trigger_db.engine.connect() as connection:
-        standing = await schema.standing_of(connection, "trigger")
+        standing = await schema.read_state(connection, "trigger")
     assert standing.record is not None
     assert standing.record.catalogue == standing.catalogue
 

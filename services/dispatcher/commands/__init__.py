@@ -24,7 +24,7 @@ from services.dispatcher.repository import suppressions
 from services.dispatcher.schemas import Suppressed
 from services.dispatcher.wiring import open_accounts
 from shared.contract.vocabulary import Service, SuppressionReason, respondent_id
-from shared.database.compared_clock import clock_of_command
+from shared.database.compared_clock import open_command_clock
 from shared.database.opening import open_for_command
 from shared.web import problems
 
@@ -142,7 +142,7 @@ async def _suppressions(respondent: str | None, reason: SuppressionReason | None
 async def _release(suppression_id: UUID) -> bool:
     settings = DispatcherSettings()
     async with open_for_command(settings, Service.DISPATCHER) as database:
-        now = (await clock_of_command(settings.clock, database)).now()
+        now = (await open_command_clock(settings.clock, database)).now()
         async with database.sessions.begin() as session:
             return await apply_receipts.release(session, suppression_id, now=now)
 

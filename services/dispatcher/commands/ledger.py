@@ -28,7 +28,7 @@ from shared.contract.topics import (
 )
 from shared.contract.vocabulary import Service
 from shared.database import embedded
-from shared.database.compared_clock import clock_of_command
+from shared.database.compared_clock import open_command_clock
 from shared.database.db import Sessions
 from shared.database.opening import open_for_command
 from shared.messaging import codec
@@ -91,7 +91,7 @@ async def _with(work: Callable[[Adoption], Awaitable[LedgerDifference]]) -> Ledg
     async with open_for_command(settings, Service.DISPATCHER, options=options) as database:
         event_log = open_event_log(settings, settings.events_url or await embedded.url_of("transport", settings))
         try:
-            now = (await clock_of_command(settings.clock, database)).now()
+            now = (await open_command_clock(settings.clock, database)).now()
             return await work(Adoption(database.sessions, event_log, settings.link_secrets, now))
         finally:
             await event_log.close()

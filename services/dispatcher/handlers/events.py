@@ -41,7 +41,7 @@ async def handle(
     session: AsyncSession, events: Sequence[Event[Payload]], *, link_keys: Mapping[str, str], now: datetime
 ) -> None:
     """Handle a batch from our topics; events seen before and types of no concern here do nothing."""
-    fresh = await inbox.fresh(session, Service.DISPATCHER.group, events)
+    fresh = await inbox.unseen(session, Service.DISPATCHER.group, events)
     await _lock(session, [event.payload for event in fresh])
     for kind, run in groupby(fresh, key=lambda event: type(event.payload)):
         if kind is SurveyRequested:

@@ -23,7 +23,7 @@ from shared.clock import Clock
 from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import Service
 from shared.database.db import Row, Sessions, is_transient
-from shared.database.isolated import bisect_failures, isolated, refuse
+from shared.database.isolated import bisect_failures, isolated, report_refused
 from shared.web import links
 from shared.web.links import Purpose, UnknownLinkKey
 
@@ -63,7 +63,7 @@ async def _apply_apart(sessions: Sessions, clock: Clock) -> int:
         id_: error for id_, error in zip(ids, await bisect_failures(ids, apply), strict=True) if error is not None
     }
     for id_, error in refused.items():
-        refuse("receipt", error, service=Service.DISPATCHER, receipt_id=str(id_))
+        report_refused("receipt", error, service=Service.DISPATCHER, receipt_id=str(id_))
     async with sessions.begin() as session:
         await receipts.set_aside(session, refused)
     return len(ids)

@@ -25,7 +25,7 @@ from shared.database.db import Sessions
 from shared.health import NotReady
 from shared.messaging import codec
 from shared.messaging.codec import InvalidEvent
-from shared.messaging.transport import Message, Remembering
+from shared.messaging.transport import Message, Replayable
 
 log = structlog.get_logger()
 
@@ -48,7 +48,7 @@ class LedgerDifference:
         return f"{SURVEY_DELIVERIES.name} has {self.attempts} attempts and {self.ends} ends that the database lacks"
 
 
-async def compare(sessions: Sessions, event_log: Remembering) -> LedgerDifference:
+async def compare(sessions: Sessions, event_log: Replayable) -> LedgerDifference:
     """Hold the end of the log against the ledger; raises TransportUnavailable."""
     tried: dict[UUID, UUID] = {}
     ended: set[UUID] = set()
@@ -78,7 +78,7 @@ class RestoreGuard:
     """Says whether steps may go out; at first none may."""
 
     sessions: Sessions
-    event_log: Remembering
+    event_log: Replayable
     difference: LedgerDifference = field(default_factory=LedgerDifference, init=False)
     _compared: DatabaseIdentity | None = field(default=None, init=False)
 

@@ -29,7 +29,7 @@ from shared.contract.events import Id, Segments
 from shared.contract.vocabulary import Service
 from shared.database.db import Sessions
 from shared.database.opening import open_for_command
-from shared.messaging.codec import explain
+from shared.messaging.codec import describe_errors
 from shared.zones import time_zone
 
 app = typer.Typer(no_args_is_help=True, help="What an older tool collected.")
@@ -133,7 +133,7 @@ async def load(
             try:
                 scores.append(_parsed(fields).score_in(home))
             except ValueError as error:
-                refuse(number, explain(error) if isinstance(error, ValidationError) else str(error))
+                refuse(number, describe_errors(error) if isinstance(error, ValidationError) else str(error))
                 report.refused += 1
         async with sessions.begin() as session:
             stored = await imports.store(session, program, scores)

@@ -41,7 +41,7 @@ class LinkedInvitation:
 async def add(session: AsyncSession, new: Sequence[LinkedInvitation]) -> set[UUID]:
     """Insert the invitations that are not stored yet; return their ids."""
     each = [linked.invitation for linked in new]
-    contents = [codec.written(invitation.content) for invitation in each]
+    contents = [codec.encode_part(invitation.content) for invitation in each]
     digests = [hashlib.sha256(content).digest() for content in contents]
     unique = sorted(set(zip(digests, contents, strict=True)))  # in one order everywhere, or inserts deadlock
     await db.fetch(

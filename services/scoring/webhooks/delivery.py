@@ -150,7 +150,9 @@ class WebhookSender:
         """Resolve the address to connect to; raises ForbiddenAddress, and OSError when the name does not resolve."""
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        address = await addresses.permitted(parts.hostname or "", port, networks=self.networks, resolve=self.resolve)
+        address = await addresses.permitted_address(
+            parts.hostname or "", port, networks=self.networks, resolve=self.resolve
+        )
         if parts.scheme == "http" and not addresses.is_in(address, self.networks):
             raise PlainHttp
         return str(address)

@@ -18,7 +18,7 @@ from services.trigger.schemas import Decided, Decisions, DecisionView
 from shared.contract.cloudevents import Event
 from shared.contract.events import CustomerErased, CustomerRef
 from shared.contract.vocabulary import Service, respondent_id
-from shared.messaging.codec import InvalidEvent, explain
+from shared.messaging.codec import InvalidEvent, describe_errors
 from shared.web import problems
 
 _Search = Annotated[str | None, Query(max_length=200)]
@@ -59,7 +59,7 @@ def _erasure(customer_id: str, *, now: datetime) -> Event[CustomerErased]:
         event = Event(str(uuid7()), Service.TRIGGER.source, now, payload)
         checked(event)
     except ValidationError as error:
-        raise problems.Unprocessable(INVALID, explain(error)) from None
+        raise problems.Unprocessable(INVALID, describe_errors(error)) from None
     except InvalidEvent as error:
         raise problems.Unprocessable(INVALID, str(error)) from None
     return event

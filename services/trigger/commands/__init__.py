@@ -20,7 +20,7 @@ from services.trigger.domain.programs.reading import InvalidProgram, read_progra
 from services.trigger.handlers.programs import apply_program
 from services.trigger.repository import programs as stored_programs
 from shared.contract.vocabulary import Service, counted
-from shared.database.compared_clock import clock_of_command
+from shared.database.compared_clock import open_command_clock
 from shared.database.db import Database
 from shared.database.opening import open_for_command
 
@@ -39,7 +39,7 @@ def apply_files(
     settings = TriggerSettings()
 
     async def work(database: Database) -> None:
-        now = (await clock_of_command(settings.clock, database)).now()
+        now = (await open_command_clock(settings.clock, database)).now()
         async with database.sessions.begin() as session:
             for path, document in documents:
                 program, changed = await apply_program(session, document, now=now)
@@ -116,7 +116,7 @@ def _switch(program_id: str, *, active: bool) -> None:
     settings = TriggerSettings()
 
     async def work(database: Database) -> None:
-        now = (await clock_of_command(settings.clock, database)).now()
+        now = (await open_command_clock(settings.clock, database)).now()
         async with database.sessions.begin() as session:
             document = _find(await stored_programs.current(session), program_id).document
             switched = document.model_copy(update={"active": active})

@@ -21,7 +21,7 @@ from services.trigger.files.ingest import FileIngest, IngestMode, IngestReport, 
 from services.trigger.files.reading import SUFFIXES, InvalidFile
 from services.trigger.handlers.intake import EventIntake
 from shared.contract.vocabulary import Service, counted
-from shared.database.compared_clock import clock_of_command
+from shared.database.compared_clock import open_command_clock
 from shared.database.opening import open_for_command
 
 app = typer.Typer()
@@ -155,5 +155,5 @@ def _with_intake(work: Callable[[EventIntake], Awaitable[T]]) -> T:
 
 async def _open_and_work(settings: TriggerSettings, work: Callable[[EventIntake], Awaitable[T]]) -> T:
     async with open_for_command(settings, Service.TRIGGER, pool_size=2) as database:
-        clock = await clock_of_command(settings.clock, database)
+        clock = await open_command_clock(settings.clock, database)
         return await work(EventIntake(database.sessions, clock, settings.installation))

@@ -26,7 +26,7 @@ from services.trigger.repository.files import Position
 from shared.contract.cloudevents import Event
 from shared.contract.events import Attributes, CrmPayload
 from shared.contract.vocabulary import Service
-from shared.database.db import until_it_answers
+from shared.database.db import retry_outages
 from shared.database.isolated import isolated
 from shared.messaging.codec import InvalidEvent
 from shared.messaging.transport import Message
@@ -78,7 +78,7 @@ class FileIngest:
         elif self.refusals_path.exists():  # of another file of this name, or of an earlier run
             self.refusals_path.rename(unused_path(self.refusals_path, stem=self.path.name))
         for batch in _batched(read_records(self.path, start)):
-            self._write_refusals(await until_it_answers()(self._process, batch, report, digest))
+            self._write_refusals(await retry_outages()(self._process, batch, report, digest))
             progress(batch[-1].after.offset)
         return report
 

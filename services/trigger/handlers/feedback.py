@@ -43,7 +43,7 @@ async def on_feedback(
 ) -> None:
     """Store answers, ends of invitations and suppressions; then decide about follow-ups to the answers."""
     handled = [event for event in events if _is_handled(event.payload)]
-    fresh = await inbox.fresh(session, Service.TRIGGER.group, handled)
+    fresh = await inbox.unseen(session, Service.TRIGGER.group, handled)
     if not fresh:
         return
     people = {event.payload.respondent_id for event in fresh if isinstance(event.payload, SurveyPayload)}

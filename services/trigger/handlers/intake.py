@@ -19,7 +19,7 @@ from shared.contract.events import CrmPayload
 from shared.contract.vocabulary import Service
 from shared.database.db import Sessions
 from shared.database.group_commit import GroupCommitter
-from shared.database.isolated import bisect_failures, refuse
+from shared.database.isolated import bisect_failures, report_refused
 from shared.web import problems
 
 INVALID = "The event is not valid"
@@ -55,7 +55,7 @@ class EventIntake:
         verdicts = await bisect_failures(events, self.decide)
         for event, verdict in zip(events, verdicts, strict=True):
             if isinstance(verdict, Exception):
-                refuse("event", verdict, service=Service.TRIGGER, type=event.type)
+                report_refused("event", verdict, service=Service.TRIGGER, type=event.type)
         return verdicts
 
     async def decide_one(self, event: Event[CrmPayload]) -> StoredDecision:

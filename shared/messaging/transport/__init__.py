@@ -56,7 +56,7 @@ class Readable(Protocol):
         """
 
 
-class Remembering(Protocol):
+class Replayable(Protocol):
     def history(self, topic: str, *, last: int | None = None) -> AsyncGenerator[Sequence[Message], None]:
         """Yield what the log has of a topic now, in order per key, of each partition at most the `last` messages.
 
@@ -65,7 +65,7 @@ class Remembering(Protocol):
         """
 
 
-class EventLog(Readable, Remembering, Protocol):
+class EventLog(Readable, Replayable, Protocol):
     async def append(self, messages: Sequence[Message]) -> None:
         """Append in order and return once all are durable.
 

@@ -38,7 +38,7 @@ async def earshot(*words: str) -> Result:
 
 async def rows(database: db.Database) -> list[Parked]:
     async with database.sessions.begin() as session:
-        return await parking.parked(session)
+        return await parking.list_parked(session)
 
 
 async def park(database: db.Database, messages: Sequence[Message]) -> list[Parked]:

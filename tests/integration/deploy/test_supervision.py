@@ -19,7 +19,7 @@ from shared.clock import ManualClock
 from shared.contract import cloudevents
 from shared.contract.vocabulary import Service
 from shared.database.db import Database, fetch
-from shared.database.until_stopped import EndedUnasked
+from shared.database.until_stopped import EndedUnexpectedly
 from shared.health import Health
 from shared.messaging import codec
 from shared.messaging.transport import Batch, EventLog, open_log
@@ -69,7 +69,7 @@ async def test_consumer_that_ends_unseen_ends_the_process(
     assert asyncio.all_tasks() - before == set(), "a server left behind keeps its socket"
     ended = caught.value.exceptions
     assert ended
-    assert all(isinstance(error, EndedUnasked) and f"{service}.consumer" in str(error) for error in ended)
+    assert all(isinstance(error, EndedUnexpectedly) and f"{service}.consumer" in str(error) for error in ended)
 
 
 async def test_provider_that_is_stuck_holds_no_stop(

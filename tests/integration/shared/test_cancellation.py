@@ -195,7 +195,7 @@ async def test_message_that_was_acknowledged_was_handled_once(
         event, stop = _event(), asyncio.Event()
 
         async def handle(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
-            fresh = await inbox.fresh(session, "earshot-scoring", events)
+            fresh = await inbox.unseen(session, "earshot-scoring", events)
             await db.fetch(session, "INSERT INTO handled SELECT unnest($1::text[])", [each.id for each in fresh])
             stop.set()
 

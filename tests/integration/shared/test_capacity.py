@@ -38,26 +38,26 @@ async def test_server_that_can_never_let_in_the_pool_is_refused_in_words(
 ) -> None:
     one = {"scoring": urls["scoring"]}
     async with limited(postgres, "scoring", 9):
-        await databases.check_rooms(one, DatabaseOptions(pool_size=7))
+        await databases.check_capacities(one, DatabaseOptions(pool_size=7))
         with pytest.raises(TooFewConnections, match=r"lets in 9 connections, .* may open 10: raise") as refused:
-            await databases.check_rooms(one, DatabaseOptions(pool_size=8))
+            await databases.check_capacities(one, DatabaseOptions(pool_size=8))
     assert error_messages.explain(refused.value) == str(refused.value)
 
 
 async def test_what_others_have_taken_is_a_warning(urls: Mapping[str, str]) -> None:
     options = DatabaseOptions()
-    (room,) = await databases.rooms({"scoring": urls["scoring"]}, options)
+    (room,) = await databases.connection_capacities({"scoring": urls["scoring"]}, options)
     with capture_logs() as lines:
-        await databases.check_rooms(
+        await databases.check_capacities(
             {"scoring": urls["scoring"]}, DatabaseOptions(pool_size=room.allowed - databases.OWN_CONNECTIONS)
         )
     assert [line["event"] for line in lines] == ["database.few_connections"]
 
 
 async def test_services_on_one_server_are_added_up(urls: Mapping[str, str]) -> None:
-    (room,) = await databases.rooms(urls, DatabaseOptions(pool_size=5))
+    (room,) = await databases.connection_capacities(urls, DatabaseOptions(pool_size=5))
     assert room.wanted == 3 * (5 + databases.OWN_CONNECTIONS) + 3 * databases.LOG_CONNECTIONS
-    alone = await capacity.room(urls["scoring"], wanted=6, options=DatabaseOptions())
+    alone = await capacity.read_capacity(urls["scoring"], wanted=6, options=DatabaseOptions())
     assert not alone.is_short
 
 

@@ -46,7 +46,7 @@ class Collector:
         self._enough, self._stop = enough, stop
 
     async def __call__(self, session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
-        for event in await inbox.fresh(session, "earshot-dispatcher", events):
+        for event in await inbox.unseen(session, "earshot-dispatcher", events):
             if event.id in self.poison:
                 raise ValueError("poison")
             self.seen.append(event)
@@ -60,7 +60,7 @@ def consumer(event_log: EventLog, database: db.Database, handler: Collector) -> 
 
 async def parked_reasons(database: db.Database) -> list[str]:
     async with database.sessions.begin() as session:
-        return [row.reason for row in await parking.parked(session)]
+        return [row.reason for row in await parking.list_parked(session)]
 
 
 async def test_committed_events_travel_from_outbox_to_consumer(
@@ -117,7 +117,7 @@ async def test_whatever_a_message_holds_it_is_parked_and_listed(trigger_db: db.D
     async with trigger_db.sessions.begin() as session:
         await parking.park(session, [(message, f"reason {value}")])
     async with trigger_db.sessions.begin() as session:
-        (row,) = await parking.parked(session)
+        (row,) = await parking.list_parked(session)
     kept = value.replace("\0", "\ufffd").replace("\ud800", "\ufffd")
     assert row.message == Message(f"crm.{kept}", kept, b"\0", {f"n{kept}": kept}, f"crm/0/{kept}")
     assert row.reason == f"reason {kept}"
@@ -129,7 +129,7 @@ async def test_headers_that_were_stored_broken_hide_no_other_message(trigger_db:
         await parking.park(session, messages)
         await db.fetch(session, """UPDATE parked SET headers = '{"a": "\\"}' WHERE position = '0'""")
     async with trigger_db.sessions.begin() as session:
-        assert [row.message.headers for row in await parking.parked(session)] == [{}, {"a": "b"}]
+        assert [row.message.headers for row in await parking.list_parked(session)] == [{}, {"a": "b"}]
 
 
 async def test_event_that_breaks_the_handler_is_parked_alone(dispatcher_db: db.Database, event_log: EventLog) -> None:

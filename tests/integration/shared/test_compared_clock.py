@@ -18,7 +18,7 @@ from shared import database_url
 from shared.clock import ClockIsWrong, ManualClock, StoredClock, SystemClock, now_or
 from shared.contract.vocabulary import ChannelKind
 from shared.database import compared_clock, db
-from shared.database.compared_clock import ComparedClock, clock_of_command, compared
+from shared.database.compared_clock import ComparedClock, guard_clock, open_command_clock
 from shared.database.until_stopped import until_stopped
 from shared.database_url import DatabaseOptions, Host
 from shared.health import Health, Heartbeat, NotReady
@@ -75,12 +75,12 @@ async def test_clock_that_is_a_little_off_is_believed(dispatcher_db: db.Database
 async def test_command_goes_by_no_wrong_clock(
     dispatcher_db: db.Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert (await clock_of_command(None, dispatcher_db)).now() > NOW
+    assert (await open_command_clock(None, dispatcher_db)).now() > NOW
     monkeypatch.setattr(compared_clock, "MOST_APART_S", -1.0)
     with pytest.raises(ClockIsWrong):
-        await clock_of_command(None, dispatcher_db)
+        await open_command_clock(None, dispatcher_db)
     StoredClock.create(tmp_path / "clock.json", start=NOW, speed=1)
-    assert (await clock_of_command(tmp_path / "clock.json", dispatcher_db)).now() >= NOW
+    assert (await open_command_clock(tmp_path / "clock.json", dispatcher_db)).now() >= NOW
 
 
 async def test_clock_that_jumps_is_seen_before_it_is_compared_again(dispatcher_db: db.Database, wall: Wall) -> None:
@@ -104,13 +104,13 @@ async def test_wrong_clock_is_logged_once_and_its_end_as_well(dispatcher_db: db.
 
 async def test_a_business_clock_is_not_compared(dispatcher_db: db.Database) -> None:
     clock = ManualClock(NOW)
-    assert await compared(clock, dispatcher_db) is clock
+    assert await guard_clock(clock, dispatcher_db) is clock
 
 
 async def test_before_the_database_has_answered_nothing_goes_by_the_clock(urls: Mapping[str, str]) -> None:
     away = replace(database_url.parse(urls["scoring"]), hosts=(Host("/nowhere"),)).text
     database = db.Database(away, schema="scoring", options=DatabaseOptions(connect_s=0.1))
-    clock = await compared(SystemClock(), database)
+    clock = await guard_clock(SystemClock(), database)
     with pytest.raises(ClockIsWrong, match="not been compared") as refused:
         clock.now()
     assert db.is_transient(refused.value)

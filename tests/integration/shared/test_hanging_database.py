@@ -167,7 +167,7 @@ async def test_transaction_that_does_nothing_is_ended_by_the_server(urls: Mappin
 
 
 async def test_commands_and_migrations_may_take_their_time(urls: Mapping[str, str]) -> None:
-    database = db.Database(urls["scoring"], schema="scoring", options=OPTIONS.patient)
+    database = db.Database(urls["scoring"], schema="scoring", options=OPTIONS.unlimited)
     async with database.sessions.begin() as session:
         rows = await db.fetch(session, "SELECT current_setting('statement_timeout'), pg_sleep(1.6)")
     assert rows[0][0] == "0"

@@ -36,7 +36,7 @@ async def test_old_event_ids_and_parked_messages_are_forgotten_and_no_others(tri
     events = [event(str(days)) for days in every]
     async with trigger_db.sessions.begin() as session:
         for group in GROUPS:
-            assert await inbox.fresh(session, group, events) == events
+            assert await inbox.unseen(session, group, events) == events
         refused = [(Message("crm.events", str(days), b"olga@example.org", {}, f"crm/0/{days}"), "x") for days in every]
         await parking.park(session, refused)
     await aged(trigger_db, "inbox", "seen_at")
@@ -45,42 +45,42 @@ async def test_old_event_ids_and_parked_messages_are_forgotten_and_no_others(tri
     await housekeeping.delete_old(trigger_db.sessions)
 
     async with trigger_db.sessions.begin() as session:
-        kept = [row.message.key for row in await parking.parked(session)]
+        kept = [row.message.key for row in await parking.list_parked(session)]
         assert kept == [str(days) for days in KEPT_DAYS]
         for group in GROUPS:
-            assert await inbox.fresh(session, group, events) == [event(str(days)) for days in FORGOTTEN_DAYS]
+            assert await inbox.unseen(session, group, events) == [event(str(days)) for days in FORGOTTEN_DAYS]
 
 
 async def test_inbox_remembers_longer_than_topics_keep(trigger_db: db.Database) -> None:
     """Or what is read again from the beginning of a topic would be handled again."""
     days = RETENTION / timedelta(days=1)
     async with trigger_db.sessions.begin() as session:
-        await inbox.fresh(session, GROUPS[0], [event(f"{days + 1}")])
+        await inbox.unseen(session, GROUPS[0], [event(f"{days + 1}")])
     await aged(trigger_db, "inbox", "seen_at")
     await housekeeping.delete_old(trigger_db.sessions)
     async with trigger_db.sessions.begin() as session:
-        assert await inbox.fresh(session, GROUPS[0], [event(f"{days + 1}")]) == []
+        assert await inbox.unseen(session, GROUPS[0], [event(f"{days + 1}")]) == []
 
 
 @pytest.mark.parametrize("repeats", [0, 2])
 async def test_event_is_fresh_once_for_each_group(trigger_db: db.Database, repeats: int) -> None:
     one, other = event("1"), event("2")
     async with trigger_db.sessions.begin() as session:
-        assert await inbox.fresh(session, GROUPS[0], [other, one, *(event("1") for _ in range(repeats))]) == [
+        assert await inbox.unseen(session, GROUPS[0], [other, one, *(event("1") for _ in range(repeats))]) == [
             other,
             one,
         ]
-        assert await inbox.fresh(session, GROUPS[0], [one, other]) == []
-        assert await inbox.fresh(session, GROUPS[1], [one, *(event("1") for _ in range(repeats))]) == [one]
+        assert await inbox.unseen(session, GROUPS[0], [one, other]) == []
+        assert await inbox.unseen(session, GROUPS[1], [one, *(event("1") for _ in range(repeats))]) == [one]
 
 
 async def test_only_the_named_are_unparked(trigger_db: db.Database) -> None:
     messages = [Message("crm.events", "k", f"{number}".encode(), {}, f"crm/0/{number}") for number in range(3)]
     async with trigger_db.sessions.begin() as session:
         await parking.park(session, [(message, "x") for message in [*messages, messages[0]]])
-        first, second, third = await parking.parked(session)
+        first, second, third = await parking.list_parked(session)
         assert [row.message for row in (first, second, third)] == messages, "the oldest first, each once"
         await parking.delete(session, [second.id])
-        assert [row.id for row in await parking.parked(session)] == [first.id, third.id]
+        assert [row.id for row in await parking.list_parked(session)] == [first.id, third.id]
         await parking.delete(session, [])
-        assert len(await parking.parked(session, limit=1)) == 1
+        assert len(await parking.list_parked(session, limit=1)) == 1

@@ -70,7 +70,7 @@ async def test_requests_of_an_unknown_key_wait_for_it_and_hold_up_nobody(
     assert await invitations(database) == 1
     await Readmission(before).round()
     async with database.sessions.begin() as session:
-        reasons = {row.reason for row in await parking.parked(session, limit=1000)}
+        reasons = {row.reason for row in await parking.list_parked(session, limit=1000)}
     assert reasons == {"link_key: k2 is not in EARSHOT_LINK_KEYS"}
     check = LinkKeys({"k1"}, database.sessions).check
     with pytest.raises(NotReady, match=f"link key k2 is not in EARSHOT_LINK_KEYS: {many} requests wait for it"):

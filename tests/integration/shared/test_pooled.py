@@ -25,7 +25,7 @@ from shared.clock import ManualClock
 from shared.contract.vocabulary import Service
 from shared.database import db
 from shared.database_url import DatabaseOptions, NeedsSessions
-from shared.messaging import outbox, relay_turn
+from shared.messaging import outbox, relay_leadership
 from shared.messaging.transport import Message, open_log
 from tests.integration.deploy.test_cli import earshot
 
@@ -89,39 +89,41 @@ async def _add(database: db.Database, *keys: str) -> None:
         await db.write(session, outbox.add_statement([Message("survey.answers", key, b"{}") for key in keys]))
 
 
-def _turn(database: db.Database, again: relay_turn.Again = relay_turn.nothing_again) -> relay_turn.LeaseTurn:
-    return relay_turn.LeaseTurn(database, again=again)
+def _leadership(
+    database: db.Database, republish: relay_leadership.Republish = relay_leadership.republish_nothing
+) -> relay_leadership.LeaseLeadership:
+    return relay_leadership.LeaseLeadership(database, republish=republish)
 
 
 async def test_one_relay_has_the_lease_and_the_next_gets_it_when_it_is_given_back(pooled: db.Database) -> None:
     await _add(pooled, "a", "b")
-    first, second = _turn(pooled), _turn(pooled)
-    rows = await first.take()
+    first, second = _leadership(pooled), _leadership(pooled)
+    rows = await first.next_rows()
     assert rows is not None
-    assert await second.take() is None
-    await first.done(rows[:1])
-    await first.let_go()
-    assert [row["key"] for row in await second.take() or []] == ["b"]
+    assert await second.next_rows() is None
+    await first.delete(rows[:1])
+    await first.release()
+    assert [row["key"] for row in await second.next_rows() or []] == ["b"]
 
 
 async def test_lease_that_ran_out_goes_to_who_asks(pooled: db.Database) -> None:
     await _add(pooled, "a")
-    first, second = _turn(pooled), _turn(pooled)
-    assert await first.take()
-    await first.let_go()  # it has not said what became of the row, so nothing is given back
-    assert await second.take() is None
+    first, second = _leadership(pooled), _leadership(pooled)
+    assert await first.next_rows()
+    await first.release()  # it has not said what became of the row, so nothing is given back
+    assert await second.next_rows() is None
     await _rows(pooled, ENDED)
-    assert await second.take()
-    assert await first.take() is None
+    assert await second.next_rows()
+    assert await first.next_rows() is None
 
 
 async def test_holder_that_is_late_forgets_nothing(pooled: db.Database) -> None:
     await _add(pooled, "a")
-    first = _turn(pooled)
-    rows = await first.take()
+    first = _leadership(pooled)
+    rows = await first.next_rows()
     assert rows
     await _rows(pooled, ENDED)
-    await first.done(rows)
+    await first.delete(rows)
     assert len(await _rows(pooled, "SELECT FROM outbox")) == 1
 
 
@@ -129,8 +131,8 @@ async def test_nothing_is_begun_in_the_last_part_of_a_lease(
     pooled: db.Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await _add(pooled, "a")
-    monkeypatch.setattr(relay_turn, "SEND_BUDGET_S", relay_turn.LEASE.total_seconds())
-    assert await _turn(pooled).take() == []
+    monkeypatch.setattr(relay_leadership, "SEND_BUDGET_S", relay_leadership.LEASE.total_seconds())
+    assert await _leadership(pooled).next_rows() == []
 
 
 async def _counted(database: db.Database, answers: int) -> None:
@@ -149,7 +151,7 @@ async def test_relay_stopped_past_its_lease_leaves_the_newest_score_in_the_log(s
     topic, stop = Topic(), asyncio.Event()
     logs = [Log(topic), Log(topic)]
     stopped, next_one = (
-        outbox.Relay(scoring, log, service=Service.SCORING, again=publish_scores.publish_again)  # type: ignore[arg-type]
+        outbox.Relay(scoring, log, service=Service.SCORING, republish=publish_scores.publish_again)  # type: ignore[arg-type]
         for log in logs
     )
     logs[1].going_on.set()
@@ -179,12 +181,12 @@ async def test_takeover_publishes_the_newest_program_again(urls: Mapping[str, st
     async with database.sessions.begin() as session:
         await apply_program(session, document, now=NOW)
     again = partial(publish_again, clock=clock)
-    stopped, next_one = _turn(database, again), _turn(database, again)
-    assert await stopped.take()
+    stopped, next_one = _leadership(database, again), _leadership(database, again)
+    assert await stopped.next_rows()
     async with database.sessions.begin() as session:
         await apply_program(session, document.model_copy(update={"delay": timedelta(days=1)}), now=NOW)
     await _rows(database, ENDED)
-    assert await next_one.take()
+    assert await next_one.next_rows()
     bodies = [json.loads(row["body"])["data"] for row in await _rows(database, "SELECT body FROM outbox ORDER BY id")]
     assert [body["program_version"] for body in bodies] == [1, 2, 2]
     await database.close()

@@ -62,7 +62,7 @@ async def park(database: db.Database, *refused: tuple[Message, str]) -> None:
 
 async def reasons(database: db.Database) -> list[str]:
     async with database.sessions.begin() as session:
-        return [row.reason for row in await parking.parked(session)]
+        return [row.reason for row in await parking.list_parked(session)]
 
 
 UNKNOWN_TYPE = "type: 'survey.withdrawn' is not an event of this contract; did you mean survey.answered?"
@@ -134,8 +134,8 @@ async def test_one_whose_decoder_fails_stays_and_hinders_no_other(
     assert handler(again).seen == [codec.parse(good)]
     assert await reasons(dispatcher_db) == [UNKNOWN_TYPE]
     async with dispatcher_db.sessions.begin() as session:
-        (row,) = await parking.parked(session)
-    assert await again.again(row) == "cannot be read: KeyError"
+        (row,) = await parking.list_parked(session)
+    assert await again.replay(row) == "cannot be read: KeyError"
 
 
 async def test_two_processes_that_start_at_once_handle_each_once(

@@ -16,7 +16,7 @@ from shared.contract.events import SurveyWithdrawn
 from shared.contract.vocabulary import Service
 from shared.database import db
 from shared.database_url import DatabaseOptions
-from shared.messaging import outbox, relay_turn
+from shared.messaging import outbox, relay_leadership
 from shared.messaging.transport import Message, TransportUnavailable
 from tests.integration.trigger.samples import NOW, count
 
@@ -76,7 +76,7 @@ async def trigger_db(urls: Mapping[str, str], request: pytest.FixtureRequest) ->
 
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay_turn, "BATCH", 5)
+    monkeypatch.setattr(relay_leadership, "BATCH", 5)
 
 
 async def test_events_are_published_in_the_order_they_were_numbered(trigger_db: db.Database) -> None:

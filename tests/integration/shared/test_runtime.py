@@ -66,7 +66,7 @@ async def test_process_is_not_ready_while_a_service_of_it_has_not_started() -> N
     contexts = []
     for name in ("trigger", "scoring"):
         with runtime.listen("127.0.0.1", 0, setting="A_PORT") as listener:
-            own = health.part(name)
+            own = health.for_service(name)
             contexts.append(ServiceContext("", None, SystemClock(), stop, listener, health=own))  # type: ignore[arg-type]
             own.require("start", contexts[-1].has_started)
     contexts[0].started.set()

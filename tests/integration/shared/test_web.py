@@ -180,7 +180,7 @@ async def test_readiness_tells_of_an_outage() -> None:
         raise NotReady("does not commit")
 
     health = Health()
-    health.part("trigger").require("database", away)
+    health.for_service("trigger").require("database", away)
     health.require("event log", broken)
     async with client(app_with(health=health)) as local:
         told = await local.get("/readyz")
@@ -193,7 +193,7 @@ async def test_readiness_tells_of_an_outage() -> None:
 
 async def test_loop_that_stands_still_is_named() -> None:
     health = Health()
-    health.part("dispatcher").heartbeat("relay", silent_s=-1)
+    health.for_service("dispatcher").heartbeat("relay", silent_s=-1)
     health.heartbeat("consumer").beat(rest_s=3600)
     async with client(app_with(health=health)) as local:
         alive, ready = await local.get("/livez"), await local.get("/readyz")

@@ -66,7 +66,7 @@ async def decided(database: Database) -> list[str]:
 
 async def parked(database: Database) -> list[str]:
     async with database.sessions() as session:
-        return [row.reason for row in await parking.parked(session)]
+        return [row.reason for row in await parking.list_parked(session)]
 
 
 async def test_event_of_a_batch_that_cannot_be_handled_is_answered_alone(

@@ -67,7 +67,7 @@ async def test_event_in_the_log_becomes_a_request_in_the_log(
     assert isinstance(request, SurveyRequested)
     assert request.event.id == "e1"
     async with trigger_db.sessions() as session:
-        assert len(await parking.parked(session)) == 2
+        assert len(await parking.list_parked(session)) == 2
     assert REGISTRY.get_sample_value("earshot_events_total", labels) == before + 1
     assert await count(trigger_db, "decisions") == 1
 

@@ -93,7 +93,7 @@ async def test_foreign_topic_is_mapped_and_what_fails_is_parked_with_its_path(
     async with consuming(settings, installed, event_log, clock):
         await until_read(event_log, "shop.public.orders", "erp.events")
     async with installed.sessions() as session:
-        parked = await parking.parked(session)
+        parked = await parking.list_parked(session)
     assert sorted(row.reason for row in parked) == [
         "body: Avro and Protobuf are not supported, send JSON",
         "body: Avro and Protobuf are not supported, send JSON",
@@ -114,7 +114,7 @@ async def test_parked_message_is_replayed_by_a_mended_mapping(
     async with consuming(settings, installed, event_log, clock):
         await until_read(event_log, "shop.public.orders")
     async with installed.sessions() as session:
-        (row,) = await parking.parked(session)
+        (row,) = await parking.list_parked(session)
     assert settings.sources is not None
     (settings.sources / "shop.yaml").write_text(SHOP.replace("after.currency", "{const: EUR}"))
     gone = Message("crm.events", "", b"{}", {SOURCE: "gone"})
@@ -123,7 +123,7 @@ async def test_parked_message_is_replayed_by_a_mended_mapping(
         await until_read(event_log, "crm.events")
     assert await count(installed, "decisions") == 1
     async with installed.sessions() as session:
-        assert [one.reason for one in await parking.parked(session)][1:] == [
+        assert [one.reason for one in await parking.list_parked(session)][1:] == [
             "earshot-source: this source is not configured any more"
         ]
 

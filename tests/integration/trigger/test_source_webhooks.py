@@ -83,7 +83,7 @@ async def stored(database: Database) -> list[tuple[str, str, str]]:
 
 async def parked(database: Database) -> list[str]:
     async with database.sessions() as session:
-        return [row.reason for row in await parking.parked(session)]
+        return [row.reason for row in await parking.list_parked(session)]
 
 
 async def test_shopify_order_is_asked_about_when_it_is_fulfilled(

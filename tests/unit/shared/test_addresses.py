@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from shared.web.addresses import ForbiddenAddress, permitted
+from shared.web.addresses import ForbiddenAddress, permitted_address
 
 PRIVATE = [
     "127.0.0.1",
@@ -41,7 +41,7 @@ async def test_private_address_is_refused_even_beside_a_public_one(address: str)
         return ["93.184.216.34", address]
 
     with pytest.raises(ForbiddenAddress):
-        await permitted("hooks.example.com", 443, networks=(), resolve=resolve)
+        await permitted_address("hooks.example.com", 443, networks=(), resolve=resolve)
 
 
 @pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946", "64:ff9b::5db8:d822"])
@@ -49,7 +49,7 @@ async def test_public_address_is_permitted(address: str) -> None:
     async def resolve(_host: str, _port: int) -> list[str]:
         return [address]
 
-    assert str(await permitted("hooks.example.com", 443, networks=(), resolve=resolve)) == address
+    assert str(await permitted_address("hooks.example.com", 443, networks=(), resolve=resolve)) == address
 
 
 async def test_named_network_is_permitted_and_no_other() -> None:
@@ -57,15 +57,15 @@ async def test_named_network_is_permitted_and_no_other() -> None:
         return [host]
 
     named = (ip_network("10.1.0.0/16"),)
-    assert str(await permitted("10.1.2.3", 443, networks=named, resolve=resolve)) == "10.1.2.3"
+    assert str(await permitted_address("10.1.2.3", 443, networks=named, resolve=resolve)) == "10.1.2.3"
     with pytest.raises(ForbiddenAddress):
-        await permitted("10.2.0.1", 443, networks=named, resolve=resolve)
+        await permitted_address("10.2.0.1", 443, networks=named, resolve=resolve)
 
 
 @pytest.mark.parametrize("spelling", ["127.1", "0x7f000001", "2130706433", "localhost"])
 async def test_other_spellings_of_this_machine_are_refused(spelling: str) -> None:
     with pytest.raises(ForbiddenAddress):
-        await permitted(spelling, 443, networks=())
+        await permitted_address(spelling, 443, networks=())
 
 
 async def test_name_that_leads_nowhere_is_refused() -> None:
@@ -73,4 +73,4 @@ async def test_name_that_leads_nowhere_is_refused() -> None:
         return []
 
     with pytest.raises(ForbiddenAddress):
-        await permitted("hooks.example.com", 443, networks=(), resolve=resolve)
+        await permitted_address("hooks.example.com", 443, networks=(), resolve=resolve)

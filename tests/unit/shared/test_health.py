@@ -35,13 +35,13 @@ async def test_parts_of_a_process_share_what_they_know_under_names_of_their_own(
 
     whole = Health()
     for service in ("trigger", "scoring"):
-        whole.part(service).require("database", away)
-    assert await whole.part("trigger").problems() == {
+        whole.for_service(service).require("database", away)
+    assert await whole.for_service("trigger").problems() == {
         "trigger.database": "does not commit",
         "scoring.database": "does not commit",
     }
     with pytest.raises(ValueError, match=r"trigger\.database is watched already"):
-        whole.part("trigger").require("database", away)
+        whole.for_service("trigger").require("database", away)
 
 
 async def test_check_that_hangs_is_not_begun_again_and_holds_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +74,7 @@ async def test_advisory_check_warns_and_takes_nothing_out_of_service() -> None:
     async def away() -> None:
         raise NotReady("does not commit")
 
-    scoring = Health().part("scoring")
+    scoring = Health().for_service("scoring")
     scoring.require("link keys", lacking, advisory=True)
     scoring.require("database", away)
     found = await scoring.state()

@@ -10,9 +10,9 @@ from aiokafka import errors
 
 from shared.messaging.transport import TransportUnavailable
 from shared.messaging.transport.kafka import producer as module
-from shared.messaging.transport.kafka.producer import Producer, Record
+from shared.messaging.transport.kafka.producer import OutgoingRecord, Producer
 
-RECORD = Record("topic", None, b"x", [])
+RECORD = OutgoingRecord("topic", None, b"x", [])
 
 
 class Client:

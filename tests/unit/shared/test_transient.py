@@ -11,7 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from structlog.testing import capture_logs
 
 from services.trigger.repository.new_rows import Raced
-from shared.database.db import is_transient, until_it_answers
+from shared.database.db import is_transient, retry_outages
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ async def test_outage_names_server_and_kind_of_error_and_no_password() -> None:
 
     urls = ["postgresql://shop:secret@db-1.example:6432/earshot", "postgresql://db-2.example/earshot"]
     with capture_logs() as lines:
-        assert await until_it_answers(*urls)(work) == "done"
+        assert await retry_outages(*urls)(work) == "done"
     assert [line["event"] for line in lines] == ["database.unreachable"] * 2
     assert [line["error"] for line in lines] == ["ConnectionRefusedError", "TimeoutError"]
     assert {line["servers"] for line in lines} == {"db-1.example:6432,db-2.example:5432"}

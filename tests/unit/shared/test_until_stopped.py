@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.database.until_stopped import EndedUnasked, supervised, until_stopped, while_busy
+from shared.database.until_stopped import EndedUnexpectedly, supervised, until_stopped, while_busy
 from shared.health import Heartbeat
 from shared.messaging.transport import TransportUnavailable
 
@@ -84,7 +84,7 @@ async def test_task_that_ends_unasked_ends_its_group(work: Any) -> None:
     with pytest.raises(ExceptionGroup) as caught:
         await service()
     [error] = caught.value.exceptions
-    assert isinstance(error, EndedUnasked)
+    assert isinstance(error, EndedUnexpectedly)
     assert "scoring.consumer" in str(error)
 
 
@@ -92,7 +92,7 @@ async def test_cancellation_from_inside_is_an_error_after_stop_too() -> None:
     stop = asyncio.Event()
     stop.set()
     await supervised(returns(), stop, name="scoring.relay")
-    with pytest.raises(EndedUnasked):
+    with pytest.raises(EndedUnexpectedly):
         await supervised(is_cancelled_inside(), stop, name="scoring.relay")
 
 

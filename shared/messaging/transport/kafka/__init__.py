@@ -15,9 +15,9 @@ from shared.messaging.transport.kafka.closing import close_admin
 from shared.messaging.transport.kafka.connection import Connection, KafkaSecurity, why_unreachable
 from shared.messaging.transport.kafka.history import history
 from shared.messaging.transport.kafka.lag import LagMeter
-from shared.messaging.transport.kafka.producer import Producer, Record
+from shared.messaging.transport.kafka.producer import OutgoingRecord, Producer
 from shared.messaging.transport.kafka.reader import GroupReader
-from shared.waiting import StrayCancellation, own_cancellation_only
+from shared.waiting import StrayCancellation, convert_stray_cancellation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
@@ -72,7 +72,7 @@ class KafkaLog:
     async def ping(self) -> None:
         # a connection of its own: an old one can be deaf while the cluster is well
         try:
-            with own_cancellation_only():
+            with convert_stray_cancellation():
                 async with asyncio.timeout(PING_SECONDS), admin_client(self._connection) as admin:
                     await admin.describe_cluster()
         except (KafkaError, TimeoutError, StrayCancellation) as error:
@@ -88,9 +88,9 @@ class KafkaLog:
     def _wire(self, topics: Iterable[str]) -> list[str]:
         return [self._prefix + topic for topic in topics]
 
-    def _record(self, message: Message) -> Record:
+    def _record(self, message: Message) -> OutgoingRecord:
         # a message without a key goes to any partition, one with an empty key would always go to the same
-        return Record(
+        return OutgoingRecord(
             topic=self._prefix + message.topic,
             key=message.key.encode() or None,
             value=message.body,

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from shared.messaging.transport import TransportUnavailable
 from shared.messaging.transport.kafka.closing import close_consumer
 from shared.messaging.transport.kafka.lag import partitions_of
-from shared.waiting import StrayCancellation, own_cancellation_only
+from shared.waiting import StrayCancellation, convert_stray_cancellation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -34,12 +34,12 @@ async def history(
     """
     consumer = AIOKafkaConsumer(**connection.options(), enable_auto_commit=False, isolation_level="read_committed")
     try:
-        with own_cancellation_only():
+        with convert_stray_cancellation():
             async with asyncio.timeout(ANSWER_SECONDS):
                 await consumer.start()
                 ends = await _seek(connection, consumer, topic, last)
         while ends:
-            with own_cancellation_only():
+            with convert_stray_cancellation():
                 fetched = await _next(consumer, ends, at_once)
             for records in fetched.values():
                 yield records

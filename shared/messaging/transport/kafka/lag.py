@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from shared.messaging.transport import TransportUnavailable
 from shared.messaging.transport.kafka.closing import close_admin, close_consumer
 from shared.messaging.transport.kafka.connection import Connection
-from shared.waiting import StrayCancellation, own_cancellation_only
+from shared.waiting import StrayCancellation, convert_stray_cancellation
 
 ANSWER_SECONDS = 5.0
 
@@ -38,7 +38,7 @@ class LagMeter:
         """Count messages not acknowledged; on a compacted or transactional topic an upper bound."""
         async with self._asking:
             try:
-                with own_cancellation_only():
+                with convert_stray_cancellation():
                     async with asyncio.timeout(ANSWER_SECONDS):
                         return await _patiently(self._ask, group, topics)
             except (KafkaError, TimeoutError, StrayCancellation) as error:

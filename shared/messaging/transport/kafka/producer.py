@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeEr
 
 from shared.messaging.transport import MessageTooLarge, TransportUnavailable
 from shared.messaging.transport.kafka.closing import close_producer
-from shared.waiting import StrayCancellation, own_cancellation_only
+from shared.waiting import StrayCancellation, convert_stray_cancellation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 APPEND_SECONDS = 6.0
-DEAF_SECONDS = 60.0
+SILENT_SECONDS = 60.0
 BATCH_BYTES = 256 * 1024
 # What brokers take unless told otherwise (message.max.bytes).
 MESSAGE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class OutgoingRecord:
     """A message as it goes over the wire."""
 
     topic: str
@@ -51,16 +51,16 @@ class Producer:
         self._client: Any = None
         self._starting = asyncio.Lock()
         self._discarding: asyncio.Task[None] | None = None
-        self._unheard: set[asyncio.Future[Any]] = set()
-        self._heard_at = time.monotonic()
+        self._unacknowledged: set[asyncio.Future[Any]] = set()
+        self._acknowledged_at = time.monotonic()
 
-    async def append(self, records: Sequence[Record]) -> None:
+    async def append(self, records: Sequence[OutgoingRecord]) -> None:
         """Return once all records are durable; raises TransportUnavailable within seconds, MessageTooLarge."""
         sent: list[asyncio.Future[Any]] = []
         try:
-            with own_cancellation_only():
+            with convert_stray_cancellation():
                 async with asyncio.timeout(APPEND_SECONDS):
-                    await self._hear_of_earlier()
+                    await self._await_earlier()
                     await self._send(records, sent)
         except StrayCancellation as error:
             self._discard("cancelled")
@@ -70,7 +70,7 @@ class Producer:
         except MessageSizeTooLargeError as error:
             raise MessageTooLarge("a message is larger than Kafka takes") from error
         except KafkaError as error:
-            self._judge(error)
+            self._discard_if_broken(error)
             raise TransportUnavailable(f"Kafka: {type(error).__name__}") from error
         finally:
             for future in sent:
@@ -84,7 +84,7 @@ class Producer:
             client, self._client = self._client, None
             await close_producer(client)
 
-    async def _send(self, records: Sequence[Record], sent: list[asyncio.Future[Any]]) -> None:
+    async def _send(self, records: Sequence[OutgoingRecord], sent: list[asyncio.Future[Any]]) -> None:
         client = await self._ready()
         for record in records:
             # returns as soon as there is room; the broker's word comes with the future
@@ -94,34 +94,34 @@ class Producer:
             await asyncio.wait(sent)
         for future in sent:
             future.result()
-        self._heard_at = time.monotonic()
+        self._acknowledged_at = time.monotonic()
 
-    async def _hear_of_earlier(self) -> None:
-        while self._unheard:
-            remaining = self._heard_at + DEAF_SECONDS - time.monotonic()
+    async def _await_earlier(self) -> None:
+        while self._unacknowledged:
+            remaining = self._acknowledged_at + SILENT_SECONDS - time.monotonic()
             if remaining <= 0:
-                self._discard("deaf")
+                self._discard("silent")
                 return
-            await asyncio.wait(self._unheard, timeout=remaining)
+            await asyncio.wait(self._unacknowledged, timeout=remaining)
 
     def _follow(self, future: asyncio.Future[Any]) -> None:
         if not future.done():
-            if not self._unheard:
-                self._heard_at = time.monotonic()
-            self._unheard.add(future)
-            future.add_done_callback(self._heard)
+            if not self._unacknowledged:
+                self._acknowledged_at = time.monotonic()
+            self._unacknowledged.add(future)
+            future.add_done_callback(self._on_done)
         elif not future.cancelled():
             future.exception()  # retrieved, or asyncio complains about those after the first
 
-    def _heard(self, future: asyncio.Future[Any]) -> None:
-        self._unheard.discard(future)
+    def _on_done(self, future: asyncio.Future[Any]) -> None:
+        self._unacknowledged.discard(future)
         error = None if future.cancelled() else future.exception()
         if error is None:
-            self._heard_at = time.monotonic()
+            self._acknowledged_at = time.monotonic()
         elif isinstance(error, KafkaError):
-            self._judge(error)
+            self._discard_if_broken(error)
 
-    def _judge(self, error: KafkaError) -> None:
+    def _discard_if_broken(self, error: KafkaError) -> None:
         # After a refusal the producer's sequence numbers no longer fit the broker's, and every later send fails too
         # (OutOfOrderSequenceNumber). A full buffer (KafkaTimeoutError) is only an outage.
         if not error.retriable and not isinstance(error, KafkaTimeoutError | ProducerClosed):
@@ -130,7 +130,7 @@ class Producer:
     def _discard(self, reason: str) -> None:
         if self._client is not None:
             client, self._client = self._client, None
-            self._unheard.clear()
+            self._unacknowledged.clear()
             log.warning("kafka.producer_discarded", reason=reason)
             self._discarding = asyncio.create_task(close_producer(client))
 
@@ -141,7 +141,7 @@ class Producer:
                 await asyncio.wait({self._discarding})
             if self._client is None:
                 self._client = await _started(self._connection)
-                self._heard_at = time.monotonic()
+                self._acknowledged_at = time.monotonic()
             return self._client
 
 

@@ -16,7 +16,7 @@ from shared.health import Heartbeat
 from shared.messaging.transport.kafka.closing import close_consumer
 from shared.messaging.transport.kafka.connection import SESSION_MS
 from shared.messaging.transport.kafka.unread import UnreadRanges
-from shared.waiting import StrayCancellation, own_cancellation_only
+from shared.waiting import StrayCancellation, convert_stray_cancellation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -69,7 +69,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._stall_s = stall_s
         self._heartbeat = heartbeat or Heartbeat("reader")
         self._consumer: Any = None
-        self._singly = 0  # how many records are still to be read one by one
+        self._single_reads = 0  # how many records are still to be read one by one
         self._epoch = 0
         self._unacknowledged: dict[TopicPartition, int] = {}
         self._committing = asyncio.Lock()
@@ -88,7 +88,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         self._epoch += 1
         self._unacknowledged = {}
-        self._unread.forget()
+        self._unread.reset()
         async with self._committing:
             self._log.info("kafka.partitions_revoked", count=len(revoked))
 
@@ -100,7 +100,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         pauses = _pauses()
         while True:
             try:
-                with own_cancellation_only():
+                with convert_stray_cancellation():
                     return await self._fetch()
             except (KafkaError, ConsumerStoppedError, TimeoutError, Stalled, StrayCancellation) as error:
                 self._log.warning("kafka.read_interrupted", error=type(error).__name__, topics=self._topics)
@@ -108,7 +108,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             except UnicodeDecodeError:
                 # aiokafka raises it for a header whose name is not UTF-8, and drops what it had read with it
                 self._log.warning("kafka.reads_one_by_one", topics=self._topics)
-                self._singly = SINGLE_READS
+                self._single_reads = SINGLE_READS
             await self._leave()
             await asyncio.sleep(next(pauses))
 
@@ -126,7 +126,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             # a rebalance that never ends would block getmany in spite of its own timeout
             async with asyncio.timeout(JOIN_SECONDS):
                 fetched = await self._read()
-                await self._unread.look(self._consumer, fetched)
+                await self._unread.update(self._consumer, fetched)
             self._heartbeat.beat()
             if any(fetched.values()):
                 return dict(fetched)
@@ -135,7 +135,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 silent_since = time.monotonic()
 
     async def _read(self) -> Mapping[TopicPartition, list[Any]]:
-        if self._singly:
+        if self._single_reads:
             return await self._read_one()
         found: Mapping[TopicPartition, list[Any]] = await self._consumer.getmany(
             timeout_ms=POLL_MS, max_records=self._limit
@@ -153,16 +153,16 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             except UnicodeDecodeError:
                 offset = await self._consumer.position(partition)
                 self._consumer.seek(partition, offset + 1)
-                self._pass_over(partition, offset)
+                self._skip(partition, offset)
                 continue
             if any(found.values()):
-                self._singly -= 1
+                self._single_reads -= 1
                 return found
         await asyncio.sleep(SINGLE_PAUSE_SECONDS)
         return {}
 
-    def _pass_over(self, partition: TopicPartition, offset: int) -> None:
-        self._singly = SINGLE_READS
+    def _skip(self, partition: TopicPartition, offset: int) -> None:
+        self._single_reads = SINGLE_READS
         metrics.BAD_INPUT.labels(self._heartbeat.name.partition(".")[0], "kafka_record").inc()
         position = f"{partition.topic}/{partition.partition}/{offset}"
         self._log.error("kafka.record_unreadable", position=position)
@@ -198,7 +198,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     async def _commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         self._unacknowledged = {}
         try:
-            with own_cancellation_only():
+            with convert_stray_cancellation():
                 async with asyncio.timeout(COMMIT_SECONDS):
                     await self._consumer.commit(offsets)
         except (CommitFailedError, IllegalStateError) as error:
@@ -226,7 +226,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     async def _leave(self) -> None:
         consumer, self._consumer = self._consumer, None
-        self._unread.forget()
+        self._unread.reset()
         self._epoch += 1
         self._unacknowledged = {}
         if consumer is not None:

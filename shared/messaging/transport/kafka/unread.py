@@ -23,11 +23,11 @@ class UnreadRanges:
         self._group = group
         self._next: dict[TopicPartition, int] = {}
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Know nothing any more: partitions were taken away, or the group was left."""
         self._next = {}
 
-    async def look(self, consumer: Any, fetched: Mapping[TopicPartition, Sequence[Any]]) -> None:
+    async def update(self, consumer: Any, fetched: Mapping[TopicPartition, Sequence[Any]]) -> None:
         """Compare new partitions with what their group acknowledged, and what was fetched with what came before it."""
         new = consumer.assignment() - self._next.keys()
         gaps = [each for each, records in fetched.items() if records and records[0].offset > self._next.get(each, 0)]

@@ -87,7 +87,7 @@ async def test_page_hears_that_a_loop_holds_changes_up(
     scoring: Scoring, monkeypatch: pytest.MonkeyPatch, loop: str, what: str
 ) -> None:
     monkeypatch.setattr(live, "POLL_S", 0.01)
-    health = Health().part("scoring")
+    health = Health().for_service("scoring")
     heartbeat = health.heartbeat(loop)
     async with asyncio.timeout(10), stream(scoring, health=health) as said:
         assert [await anext(said) for _ in range(2)][1] == IS_LIVE

@@ -38,7 +38,7 @@ _STILL_OURS = """SELECT 1 FROM leases
 WHERE name = 'relay' AND holder = $1 AND until > clock_timestamp() FOR UPDATE"""
 _GIVE_BACK = "UPDATE leases SET holder = NULL WHERE name = 'relay' AND holder = $1"
 
-Again = Callable[[AsyncSession, Sequence[db.Row]], Awaitable[None]]
+Republish = Callable[[AsyncSession, Sequence[db.Row]], Awaitable[None]]
 """Publishes the newest state of what these rows of the outbox are about, where a topic keeps only the newest."""
 
 
@@ -52,22 +52,22 @@ def leases_table(metadata: sa.MetaData) -> sa.Table:
     )
 
 
-async def nothing_again(_session: AsyncSession, _rows: Sequence[db.Row]) -> None:
+async def republish_nothing(_session: AsyncSession, _rows: Sequence[db.Row]) -> None:
     """Publish nothing again: no topic of this service keeps only the newest."""
 
 
-class RelayTurn(Protocol):
+class RelayLeadership(Protocol):
     """Takes rows while it is our turn; `done` forgets them once they are published."""
 
-    async def take(self) -> Sequence[db.Row] | None:
+    async def next_rows(self) -> Sequence[db.Row] | None:
         """Return the next rows; None while it is another's turn."""
 
-    async def done(self, rows: Sequence[db.Row]) -> None: ...
+    async def delete(self, rows: Sequence[db.Row]) -> None: ...
 
-    async def let_go(self) -> None: ...
+    async def release(self) -> None: ...
 
 
-class LockTurn:
+class LockLeadership:
     """Ours while a connection of our own lives. It listens as well, and wakes the relay."""
 
     def __init__(self, database: db.Database, *, name: str, wake: asyncio.Event) -> None:
@@ -77,9 +77,9 @@ class LockTurn:
         self._connection: asyncpg.Connection | None = None
         self._holds = False
 
-    async def take(self) -> Sequence[db.Row] | None:
+    async def next_rows(self) -> Sequence[db.Row] | None:
         if self._connection is None:
-            self._connection = await self._database.own_connection()
+            self._connection = await self._database.open_unpooled()
         if not self._holds and not await self._lock(self._connection):
             return None
         rows: list[db.Row] = await self._connection.fetch(_NEXT, BATCH)
@@ -91,26 +91,26 @@ class LockTurn:
             await connection.add_listener(f"outbox_{self._database.schema}", lambda *_: self._wake.set())
         return self._holds
 
-    async def done(self, rows: Sequence[db.Row]) -> None:
+    async def delete(self, rows: Sequence[db.Row]) -> None:
         if self._connection is not None:
             await self._connection.execute(_DELETE, [row["id"] for row in rows])
 
-    async def let_go(self) -> None:
+    async def release(self) -> None:
         connection, self._connection, self._holds = self._connection, None, False
         if connection is not None:
             await connection.close(timeout=1)
 
 
-class LeaseTurn:
+class LeaseLeadership:
     """Ours until the lease ends, by the database's clock; every batch renews it."""
 
-    def __init__(self, database: db.Database, *, again: Again) -> None:
+    def __init__(self, database: db.Database, *, republish: Republish) -> None:
         self._sessions = database.sessions
-        self._again = again
+        self._republish = republish
         self._holder = uuid4()
         self._publishes = False
 
-    async def take(self) -> Sequence[db.Row] | None:
+    async def next_rows(self) -> Sequence[db.Row] | None:
         asked = time.monotonic()
         async with self._sessions.begin() as session:
             leased = await db.fetch(session, _LEASE, self._holder, LEASE)
@@ -119,12 +119,12 @@ class LeaseTurn:
             rows = await db.fetch(session, _NEXT, BATCH)
             if leased[0]["taken_over"]:
                 log.warning("relay.took_over", rows=len(rows))
-                await self._again(session, rows)  # the other may have begun to publish these, and no others
+                await self._republish(session, rows)  # the other may have begun to publish these, and no others
         late = time.monotonic() - asked > LEASE.total_seconds() - SEND_BUDGET_S
         self._publishes = bool(rows) and not late
         return [] if late else rows
 
-    async def done(self, rows: Sequence[db.Row]) -> None:
+    async def delete(self, rows: Sequence[db.Row]) -> None:
         await self._forget(rows)
         self._publishes = False
 
@@ -134,9 +134,9 @@ class LeaseTurn:
                 await db.fetch(session, _DELETE, [row["id"] for row in rows])
                 return
             log.warning("relay.was_late", rows=len(rows))
-            await self._again(session, rows)
+            await self._republish(session, rows)
 
-    async def let_go(self) -> None:
+    async def release(self) -> None:
         """Give the lease back, unless something may still be on its way: then it runs out."""
         if self._publishes:
             return
