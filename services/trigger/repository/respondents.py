@@ -70,7 +70,7 @@ def _rows(respondents: Sequence[Respondent]) -> list[tuple[Any, ...]]:
             r.phone,
             r.locale,
             r.time_zone,
-            _JSON.encode({channel: said for channel, said in vars(r.consent).items() if said is not None}).decode(),
+            _JSON.encode({channel: known for channel, known in vars(r.consent).items() if known is not None}).decode(),
             _JSON.encode(r.attributes).decode(),
             r.purchases,
             r.first_purchase_at,

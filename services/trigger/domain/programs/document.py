@@ -103,7 +103,7 @@ class ProgramDocument(_Document):
     default_locale: LocaleTag = "en"
     fallback: Annotated[dict[LocaleTag, LocaleTag], Field(max_length=50)] = {}
     texts: Annotated[dict[LocaleTag, Texts], Field(min_length=1, max_length=50)] = Field(
-        default_factory=lambda: {locale: Texts.model_validate(words) for locale, words in WORDING.items()}
+        default_factory=lambda: {locale: Texts.model_validate(texts) for locale, texts in WORDING.items()}
     )
     plan: Annotated[list[StepDocument], Field(min_length=1, max_length=20)] = Field(default_factory=_default_plan)
     contact_caps: Annotated[list[ContactCap], Field(max_length=20)] = []

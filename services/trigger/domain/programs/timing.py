@@ -19,7 +19,7 @@ def goes_out_at(moment: datetime, *, at: time | None, zone: str, now: datetime) 
     moment = max(moment, now)
     if at is None:
         return moment
-    there = time_zone(zone)
-    day = moment.astimezone(there).date()
-    candidates = (datetime.combine(day + timedelta(days=n), at, there).astimezone(UTC) for n in range(2))
+    local = time_zone(zone)
+    day = moment.astimezone(local).date()
+    candidates = (datetime.combine(day + timedelta(days=n), at, local).astimezone(UTC) for n in range(2))
     return next(candidate for candidate in candidates if candidate >= moment)
