@@ -1,4 +1,4 @@
-"""JSON of the API."""
+"""JSON of answers and of the call desk."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Operator = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1,
 
 
 class AnswerOut(BaseModel):
-    """`test` answers are in no score, nor are suspect ones."""
+    """Answers with `test` or `suspect` do not count in any score."""
 
     answer_id: UUID
     invitation_id: UUID
@@ -41,7 +41,7 @@ class AnswerOut(BaseModel):
 
 
 class AnswersPage(BaseModel):
-    """`next` is the `after` of the page that follows; null at the end."""
+    """`next` is the `after` of the following page; null at the end."""
 
     answers: list[AnswerOut]
     next: str | None
@@ -81,7 +81,7 @@ class DeskAnswerOut(BaseModel):
 
 
 class DeskOutcome(StrictInput):
-    """`minutes` until a call to be made later."""
+    """`minutes` until the next call, where one is to be made."""
 
     operator: Operator
     disposition: CallDisposition
@@ -89,7 +89,7 @@ class DeskOutcome(StrictInput):
 
 
 class DeskOutcomeOut(BaseModel):
-    """What became of the task: open and due again, or closed with its outcome."""
+    """The state of the task: open and due again at `due_at`, or closed with an outcome."""
 
     task_id: UUID
     open: bool

@@ -1,4 +1,4 @@
-"""The JSON API: answers, and the desk for machines; scores are in `score_api.py`."""
+"""The JSON API of answers and of the call desk."""
 
 from __future__ import annotations
 
@@ -33,8 +33,7 @@ from shared.contract.vocabulary import CallDisposition, category_of
 from shared.database.db import Sessions
 from shared.web.problems import Conflict, Gone, NotFound, Unprocessable
 
-_Program = Annotated[str | None, Query(max_length=200)]
-_LEASE_LOST = "Another operator has it, its time is over, or it was closed: take the next one."
+_LEASE_LOST = "Another operator has taken it, its lease has expired, or it was closed: take the next call."
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +56,13 @@ class AnswersApi:
 
     async def answers(
         self,
-        wanted: Annotated[AnswersQuery, Query()],
+        query: Annotated[AnswersQuery, Query()],
     ) -> AnswersPage:
-        """Read current answers in the order they were first given; `after` is the `next` of the page before."""
+        """Read current answers in the order they were first given; `after` is the `next` of the previous page."""
         async with self.sessions.begin() as session:
-            rows = await listing.answers(session, wanted.filter(), after=wanted.answer_id(), limit=wanted.limit)
+            rows = await listing.answers(session, query.filter(), after=query.answer_id(), limit=query.limit)
         found = [AnswerOut.model_validate(dict(row)) for row in rows]
-        last = cursor_of(found[-1].answer_id) if len(found) == wanted.limit else None
+        last = cursor_of(found[-1].answer_id) if len(found) == query.limit else None
         return AnswersPage(answers=found, next=last)
 
     async def take(self, body: Take) -> TaskOut | Response:
@@ -100,7 +99,7 @@ class AnswersApi:
         )
 
     async def outcome(self, task_id: UUID, body: DeskOutcome) -> DeskOutcomeOut:
-        """Note a try that gave no answer."""
+        """Record a call that gave no answer."""
         task = await self._load(task_id)
         if body.disposition is CallDisposition.ANSWERED and task.kind is TaskKind.SURVEY:
             raise Unprocessable(INVALID_REQUEST, "Send an answer to /answer.")
@@ -126,8 +125,8 @@ def refused(refusal: Refusal) -> Exception:
     if refusal is Refusal.LEASE_LOST:
         return Conflict("This call is not yours", _LEASE_LOST)
     if refusal is Refusal.UNKNOWN:
-        return NotFound("No such invitation", "Its request has not arrived yet: try again shortly.")
-    return Gone("Answers are not taken any more", "The survey was withdrawn or is over.")
+        return NotFound("No such invitation", "Its request has not arrived yet: try again in a few seconds.")
+    return Gone("Answers are no longer accepted", "The survey was withdrawn or is over.")
 
 
 def _task(task: CallTask) -> TaskOut:

@@ -1,10 +1,8 @@
-"""JSON of the score: figures, differences, funnel, returns, yardsticks."""
+"""JSON of scores: figures, changes, annotations, benchmarks."""
 
 from __future__ import annotations
 
 from datetime import date
-from decimal import Decimal
-from functools import partial
 from typing import Self
 from uuid import UUID
 
@@ -12,7 +10,6 @@ from pydantic import BaseModel, Field
 
 from services.scoring.domain.changes import ScoreChange
 from services.scoring.domain.comparison import ScoreDifference
-from services.scoring.domain.funnel import Funnel, ReturnGroup, StepCounts
 from services.scoring.domain.score import Definition, Figure, ScoreInterval, wald
 from services.scoring.repository.scores.comparisons import AnnotationEffect
 from services.scoring.web.strict_input import ScorePoints, ShortText, StrictInput
@@ -34,7 +31,7 @@ class ModeCounts(BaseModel):
 
 
 class SeriesOut(BaseModel):
-    """One value of the dimension, or of two crossed, in one period of it when a period was asked for."""
+    """Figures of one value of a dimension, or of a pair of values of two, in one period when periods were requested."""
 
     value: str
     values: list[str]
@@ -85,11 +82,11 @@ class Nps(BaseModel):
     definition: Definition
     confidence: float
     series: list[SeriesOut]
-    next: str | None = Field(default=None, exclude_if=lambda none: none is None)  # only where the list goes on
+    next: str | None = Field(default=None, exclude_if=lambda value: value is None)  # absent on the last page
 
 
 class DifferenceOut(BaseModel):
-    """After less before in points; significant when the interval leaves 0 out."""
+    """After minus before in points; significant when the interval excludes 0."""
 
     points: float
     interval: IntervalOut
@@ -110,7 +107,7 @@ class DifferenceOut(BaseModel):
 
 
 class ChangeOut(BaseModel):
-    """`before` and `after` are scores; of `reason` and `praise`, the percentage of answers that name it."""
+    """`before` and `after` are scores; for `reason` and `praise`, percentages of answers that name it."""
 
     dimension: str
     value: str
@@ -130,7 +127,7 @@ class ChangeOut(BaseModel):
 
 
 class ChangesOut(BaseModel):
-    """Of `compared` series about `by_chance` would show here although nothing changed."""
+    """Of `compared` series about `by_chance` are expected in `moved` by chance alone."""
 
     program: str
     from_: date = Field(serialization_alias="from")
@@ -145,92 +142,6 @@ class ChangesOut(BaseModel):
     moved: list[ChangeOut]
 
 
-class StepCountsOut(BaseModel):
-    """Of a segment only `answered` is counted by contact; the rest is null."""
-
-    reached: int | None
-    opened: int | None
-    answered: int
-
-    @classmethod
-    def of(cls, came: StepCounts, *, of_segment: bool) -> Self:
-        reached, opened = (None, None) if of_segment else (came.reached, came.opened)
-        return cls(reached=reached, opened=opened, answered=came.answered)
-
-
-class StepOut(StepCountsOut):
-    step: int
-    channel: str
-
-
-class HourOut(StepCountsOut):
-    """`hour` of the respondent's day; null when no contact is known to which the answer is owed."""
-
-    hour: int | None
-
-
-class FunnelOut(BaseModel):
-    """`by_hour` is null of a segment."""
-
-    asked: int
-    reached: int
-    opened: int
-    answered: int
-    silent: int
-    silent_share: float | None
-    waiting: int
-    by_channel: dict[str, StepCountsOut]
-    by_step: list[StepOut]
-    by_hour: list[HourOut] | None
-
-    @classmethod
-    def of(cls, funnel: Funnel, *, of_segment: bool) -> Self:
-        came_of = partial(StepCountsOut.of, of_segment=of_segment)
-        hours = sorted(funnel.by_hour.items(), key=lambda item: (item[0] is None, item[0] or 0))
-        return cls(
-            asked=funnel.asked,
-            reached=funnel.reached,
-            opened=funnel.opened,
-            answered=funnel.answered,
-            silent=funnel.silent,
-            silent_share=round(funnel.silent / funnel.asked, 4) if funnel.asked else None,
-            waiting=funnel.waiting,
-            by_channel={channel: came_of(came) for channel, came in funnel.by_channel.items()},
-            by_step=[
-                StepOut(step=step, channel=channel, **came_of(came).model_dump())
-                for (step, channel), came in funnel.by_step.items()
-            ],
-            by_hour=None if of_segment else [HourOut(hour=hour, **came_of(came).model_dump()) for hour, came in hours],
-        )
-
-
-class ReturnGroupOut(BaseModel):
-    group: str
-    people: int
-    returned: int
-    share: float | None
-    spent: dict[str, Decimal]
-    revenue: dict[str, Decimal]
-
-    @classmethod
-    def of(cls, group: ReturnGroup) -> Self:
-        return cls(
-            group=group.name,
-            people=group.people,
-            returned=group.returned,
-            share=None if group.share is None else round(group.share, 4),
-            spent=dict(group.spent),
-            revenue=dict(group.revenue),
-        )
-
-
-class ReturnsOut(BaseModel):
-    """Who bought again within `days` of the purchase they were asked about."""
-
-    days: int
-    groups: list[ReturnGroupOut]
-
-
 class AnnotationIn(StrictInput):
     """`program` null means all programs."""
 
@@ -240,7 +151,7 @@ class AnnotationIn(StrictInput):
 
 
 class AnnotationOut(BaseModel):
-    """With as many days before as after, as far as the period reaches."""
+    """With the scores of equally many days before and after it, within the period."""
 
     id: UUID
     program: str | None
@@ -252,12 +163,12 @@ class AnnotationOut(BaseModel):
 
     @classmethod
     def of(cls, effect: AnnotationEffect, definition: Definition) -> Self:
-        note = effect.annotation
+        annotation = effect.annotation
         return cls(
-            id=note.id,
-            program=note.program,
-            day=note.day,
-            text=note.text,
+            id=annotation.id,
+            program=annotation.program,
+            day=annotation.day,
+            text=annotation.text,
             before=SeriesOut.of(effect.before, definition),
             after=SeriesOut.of(effect.after, definition),
             difference=DifferenceOut.of(effect.difference),
@@ -276,7 +187,7 @@ class BenchmarkOut(BaseModel):
 
 
 class SampleOut(BaseModel):
-    """How many answers an interval of ± `margin` points needs: at worst, and were they spread as they are now."""
+    """How many answers an interval of ± `margin` points needs: in the worst case, and distributed as now."""
 
     margin: float
     confidence: float

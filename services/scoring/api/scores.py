@@ -1,4 +1,4 @@
-"""The JSON API of the score: figures, what moved, funnel, returns, annotations, benchmarks."""
+"""The JSON API of scores: figures, changes, funnel, returns, annotations, benchmarks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
+from services.scoring.api.funnel_schemas import FunnelOut, ReturnGroupOut, ReturnsOut
 from services.scoring.api.score_schemas import (
     AnnotationIn,
     AnnotationOut,
@@ -19,10 +20,7 @@ from services.scoring.api.score_schemas import (
     ChangeOut,
     ChangesOut,
     DifferenceOut,
-    FunnelOut,
     Nps,
-    ReturnGroupOut,
-    ReturnsOut,
     SampleOut,
     SeriesOut,
 )
@@ -49,7 +47,7 @@ from shared.database.db import Sessions
 from shared.web.problems import NotFound, Unprocessable
 from shared.zones import local_day
 
-TOO_MANY = f"There are {{}}, and at most {MOST_COUNTED} are taken: ask for fewer days, or for one segment."
+TOO_MANY = f"There are {{}}, and at most {MOST_COUNTED} are counted: choose fewer days, or one segment."
 DEFAULT_DAYS = 90
 
 
@@ -59,53 +57,53 @@ class ScoreApi:
     clock: Clock
 
     def router(self) -> APIRouter:
-        asking = APIRouter(dependencies=[Depends(SingleValued())])
-        asking.add_api_route("/nps", self.nps, methods=["GET"])
-        asking.add_api_route("/nps/moves", self.moves, methods=["GET"])
-        asking.add_api_route("/nps/sample", self.sample, methods=["GET"])
-        asking.add_api_route("/funnel", self.funnel, methods=["GET"])
-        asking.add_api_route("/returns", self.returns, methods=["GET"])
-        asking.add_api_route("/annotations", self.annotations, methods=["GET"])
-        bare = APIRouter(dependencies=[Depends(strict_input.refuse_parameters)])
-        bare.add_api_route("/annotations", self.annotate, methods=["POST"], status_code=HTTPStatus.CREATED)
-        bare.add_api_route("/annotations/{annotation_id}", self.erase_annotation, methods=["DELETE"], status_code=204)
-        bare.add_api_route("/benchmarks", self.benchmarks, methods=["GET"])
-        bare.add_api_route("/benchmarks/{name}", self.put_benchmark, methods=["PUT"])
-        bare.add_api_route("/benchmarks/{name}", self.erase_benchmark, methods=["DELETE"], status_code=204)
+        reading = APIRouter(dependencies=[Depends(SingleValued())])
+        reading.add_api_route("/nps", self.nps, methods=["GET"])
+        reading.add_api_route("/nps/moves", self.moves, methods=["GET"])
+        reading.add_api_route("/nps/sample", self.sample, methods=["GET"])
+        reading.add_api_route("/funnel", self.funnel, methods=["GET"])
+        reading.add_api_route("/returns", self.returns, methods=["GET"])
+        reading.add_api_route("/annotations", self.annotations, methods=["GET"])
+        strict = APIRouter(dependencies=[Depends(strict_input.refuse_parameters)])
+        strict.add_api_route("/annotations", self.annotate, methods=["POST"], status_code=HTTPStatus.CREATED)
+        strict.add_api_route("/annotations/{annotation_id}", self.erase_annotation, methods=["DELETE"], status_code=204)
+        strict.add_api_route("/benchmarks", self.benchmarks, methods=["GET"])
+        strict.add_api_route("/benchmarks/{name}", self.put_benchmark, methods=["PUT"])
+        strict.add_api_route("/benchmarks/{name}", self.erase_benchmark, methods=["DELETE"], status_code=204)
         router = APIRouter(prefix="/v1", tags=["score"])
-        router.include_router(asking)
-        router.include_router(bare)
+        router.include_router(reading)
+        router.include_router(strict)
         return router
 
-    async def nps(self, asked: Annotated[NpsQuery, Query()]) -> Nps:
-        """Read the score with its intervals: of everything, or by dimensions and period; days are inclusive."""
-        selected = replace(_slice(asked), definition=asked.definition)
-        split = asked.by.split(",") if asked.by else []
+    async def nps(self, query: Annotated[NpsQuery, Query()]) -> Nps:
+        """Read the score with its intervals, of everything or by dimensions and period; days are inclusive."""
+        selected = replace(_slice(query), definition=query.definition)
+        split = query.by.split(",") if query.by else []
         async with self.sessions.begin() as session:
             await _check(session, split, selected)
             try:
-                found = await figures.series(session, selected, dimensions=split, period=asked.period)
+                found = await figures.series(session, selected, dimensions=split, period=query.period)
             except TooManyToCount as error:
                 raise Unprocessable("Too many answers to be counted one by one", TOO_MANY.format(error)) from error
-        whole = found or ([] if asked.by or asked.period else [Figure()])
-        page, following = asked.page(whole)
+        whole = found or ([] if query.by or query.period else [Figure()])
+        page, following = query.page(whole)
         return Nps(
-            **asked.model_dump(exclude={"period", "after", "limit"}),
+            **query.model_dump(exclude={"period", "after", "limit"}),
             confidence=CONFIDENCE,
-            series=[SeriesOut.of(each, asked.definition) for each in page],
+            series=[SeriesOut.of(each, query.definition) for each in page],
             next=following,
         )
 
-    async def moves(self, asked: Annotated[ChangesQuery, Query()]) -> ChangesOut:
-        """Compare with the period before, or with the same days last year: the whole, and what moved significantly."""
-        selected = Slice(asked.program)
+    async def moves(self, query: Annotated[ChangesQuery, Query()]) -> ChangesOut:
+        """Compare with the previous period or the same days last year: the whole, and what changed significantly."""
+        selected = Slice(query.program)
         async with self.sessions.begin() as session:
-            now = await self._days(session, asked)
-            then = now.against(asked.against)
+            now = await self._days(session, query)
+            then = now.against(query.against)
             before, after = [await figures.whole(session, selected.during(days)) for days in (then, now)]
             moved = await comparisons.changes(session, selected, now=now, then=then)
         return ChangesOut(
-            program=asked.program,
+            program=query.program,
             from_=now.first,
             to=now.last,
             before_from=then.first,
@@ -118,40 +116,40 @@ class ScoreApi:
             moved=[ChangeOut.of(each) for each in moved.significant],
         )
 
-    async def sample(self, asked: Annotated[SampleQuery, Query()]) -> SampleOut:
-        """Say how many answers a wanted margin needs."""
+    async def sample(self, query: Annotated[SampleQuery, Query()]) -> SampleOut:
+        """Compute how many answers a margin of error needs."""
         async with self.sessions.begin() as session:
-            now = (await figures.whole(session, Slice(asked.program, asked.from_, asked.to))).tally
-        as_now = smallest_sample(asked.margin, like=now) if now.n else None
-        worst = smallest_sample(asked.margin)
-        return SampleOut(margin=asked.margin, confidence=CONFIDENCE, at_worst=worst, as_now=as_now)
+            now = (await figures.whole(session, Slice(query.program, query.from_, query.to))).tally
+        as_now = smallest_sample(query.margin, like=now) if now.n else None
+        worst = smallest_sample(query.margin)
+        return SampleOut(margin=query.margin, confidence=CONFIDENCE, at_worst=worst, as_now=as_now)
 
-    async def funnel(self, asked: Annotated[SegmentQuery, Query()]) -> FunnelOut:
-        """Count who was asked in a period, reached, opened the page and answered: by channel, step and send hour.
+    async def funnel(self, query: Annotated[SegmentQuery, Query()]) -> FunnelOut:
+        """Count who was asked in the period, was reached, opened the page and answered: by channel, step and send hour.
 
-        A segment has no hours, and of the steps only who answered.
+        A segment has no hours, and by channel and step only who answered.
         """
-        selected = _slice(asked)
+        selected = _slice(query)
         async with self.sessions.begin() as session:
             return FunnelOut.of(funnel(await _journeys(session, selected)), of_segment=selected.segment is not None)
 
-    async def returns(self, asked: Annotated[SegmentQuery, Query()]) -> ReturnsOut:
-        """Say who of those asked in a period bought again within 90 days, by group and for the silent."""
+    async def returns(self, query: Annotated[SegmentQuery, Query()]) -> ReturnsOut:
+        """Count who of those asked in the period bought again within 90 days, by group, `silent` without an answer."""
         async with self.sessions.begin() as session:
-            groups = returns(await _journeys(session, _slice(asked)))
+            groups = returns(await _journeys(session, _slice(query)))
         return ReturnsOut(days=RETURN_WITHIN.days, groups=[ReturnGroupOut.of(group) for group in groups])
 
-    async def annotations(self, asked: Annotated[PeriodQuery, Query()]) -> list[AnnotationOut]:
-        """Read annotated days with the score before and after them."""
-        selected = Slice(asked.program)
+    async def annotations(self, query: Annotated[PeriodQuery, Query()]) -> list[AnnotationOut]:
+        """Read annotations with the score before and after each."""
+        selected = Slice(query.program)
         async with self.sessions.begin() as session:
-            days = await self._days(session, asked)
-            found = await read_annotations(session, asked.program, days.first, days.last)
+            days = await self._days(session, query)
+            found = await read_annotations(session, query.program, days.first, days.last)
             effects = await comparisons.effects(session, selected, found, days=days)
         return [AnnotationOut.of(effect, selected.definition) for effect in effects]
 
     async def annotate(self, body: AnnotationIn) -> dict[str, UUID]:
-        """Mark a day on selected something changed."""
+        """Add an annotation."""
         annotation = Annotation(uuid7(), body.program, body.day, body.text)
         async with self.sessions.begin() as session:
             await add_annotation(session, annotation)
@@ -164,13 +162,13 @@ class ScoreApi:
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def benchmarks(self) -> list[BenchmarkOut]:
-        """Read what the score is held against."""
+        """Read all benchmarks."""
         async with self.sessions.begin() as session:
             known = await benchmarks.read(session)
         return [BenchmarkOut(name=each.name, nps=each.nps, source=each.source) for each in known]
 
     async def put_benchmark(self, name: ShortText, body: BenchmarkIn) -> BenchmarkOut:
-        """Add a benchmark, a competitor for one, or change it."""
+        """Add a benchmark, such as a competitor's score, or change it."""
         async with self.sessions.begin() as session:
             await benchmarks.put(session, Benchmark(name, body.nps, body.source))
         return BenchmarkOut(name=name, nps=body.nps, source=body.source)
@@ -181,20 +179,20 @@ class ScoreApi:
                 raise NotFound("No such benchmark")
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
-    async def _days(self, session: AsyncSession, asked: PeriodQuery) -> Days:
-        """Read the period, by default to the program's own today; of all programs that selected has begun anywhere."""
+    async def _days(self, session: AsyncSession, query: PeriodQuery) -> Days:
+        """Return the days, by default 90 to the program's today; for all programs the latest today of any."""
         programs = await programs_by_use(session)
-        zones = {each.zone for id_, each in programs.items() if asked.program in (None, id_)} or {"UTC"}
+        zones = {each.zone for id_, each in programs.items() if query.program in (None, id_)} or {"UTC"}
         today = max(local_day(self.clock.now(), zone) for zone in zones)
-        return asked.resolve_days(today, count=DEFAULT_DAYS)
+        return query.resolve_days(today, count=DEFAULT_DAYS)
 
 
-def _slice(asked: SegmentQuery) -> Slice:
-    return Slice(asked.program, asked.from_, asked.to, split_segment(asked.segment))
+def _slice(query: SegmentQuery) -> Slice:
+    return Slice(query.program, query.from_, query.to, split_segment(query.segment))
 
 
 async def _check(session: AsyncSession, split: list[str], selected: Slice) -> None:
-    """Refuse a dimension nobody ever counted: an empty answer would look like a figure."""
+    """Reject dimensions nothing was ever counted by: an empty result would look like a figure."""
     if len(split) > 2 or len({*split}) < len(split):
         raise Unprocessable(INVALID_REQUEST, "by takes one dimension, or two different ones with a comma between them.")
     known = {*OWN_DIMENSIONS, *await dimensions.names(session, selected.program)}
@@ -206,8 +204,8 @@ async def _check(session: AsyncSession, split: list[str], selected: Slice) -> No
 
 
 async def _journeys(session: AsyncSession, selected: Slice) -> JourneyParts:
-    """Refuse what only an answer tells: zeros would look as if nobody had been asked."""
+    """Read journeys; rejects segments that only answers have: zeros would look as if nobody had been query."""
     await _check(session, [], selected)
     if selected.segment and selected.segment[0] in ANSWER_DIMENSIONS - {WHOLE[0]}:
-        raise Unprocessable(INVALID_REQUEST, f"Nobody was asked by {selected.segment[0]}: only an answer tells it.")
+        raise Unprocessable(INVALID_REQUEST, f"Nobody was asked by {selected.segment[0]}: only answers have it.")
     return await journeys.sums(session, selected)

@@ -1,4 +1,4 @@
-"""Templates, and how figures are written in them."""
+"""Renders templates, and formats figures and dates for them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NO_FIGURE = "–"  # noqa: RUF001 - a real dash
 
 
 def signed(points: float | None) -> str:
-    """Write a score in whole points, always with its sign."""
+    """Format a score in whole points, always with its sign."""
     if points is None:
         return NO_FIGURE
     whole = round(points)
@@ -43,13 +43,13 @@ def answers(count: int) -> str:
 
 
 def date_range(days: Days) -> str:
-    """Write the first and the last day, the year once where it is the same."""
+    """Format the first and the last day, with the year only once when it is the same."""
     first = "d MMM" if days.first.year == days.last.year else "d MMM y"
     return f"{format_date(days.first, first, locale='en')} to {format_date(days.last, 'd MMM y', locale='en')}"
 
 
 def moment(at: datetime, zone_name: str, *, now: datetime) -> str:
-    """Write a time of day, with its day unless that is today."""
+    """Format a time in the zone, with its day unless that is today there."""
     local = at.astimezone(time_zone(zone_name))
     if local.date() == local_day(now, zone_name):
         return f"today {local:%H:%M}"

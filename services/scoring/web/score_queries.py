@@ -1,4 +1,4 @@
-"""What is asked of the score and its answers: parameters of an address."""
+"""Query parameters of the scores and answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from services.scoring.repository.listing import AnswerFilter
 from shared.contract.events import Id
 from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, respondent_id
 
-EARLIEST, LATEST = date(1900, 1, 1), date(2199, 12, 31)  # far from the ends of the calendar
+EARLIEST, LATEST = date(1900, 1, 1), date(2199, 12, 31)  # far enough from the ends of the calendar to calculate with
 Pair = Annotated[str, StringConstraints(pattern=r"^[^:]+:.+$", max_length=420)]
 
 
@@ -31,14 +31,14 @@ class DaysQuery(BaseModel):
     to: Annotated[date | None, Field(ge=EARLIEST, le=LATEST)] = None
 
     def resolve_days(self, today: date, *, count: int) -> Days:
-        """Read the days, by default so many that end today; the other way round they are the same days."""
+        """Return the days from `from` to `to`, in either order; by default `count` days that end today."""
         last = self.to or max(today, self.from_ or today)
         first = self.from_ or last - timedelta(days=count - 1)
         return Days(min(first, last), max(first, last))
 
 
 class PeriodQuery(DaysQuery):
-    """Of the API, which refuses what it does not take; the address of a page may hold what a mail program added."""
+    """For the API, which rejects unknown parameters; pages ignore them, since mail programs add some to links."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=False)
 
@@ -72,7 +72,7 @@ class NpsQuery(SegmentQuery):
         return text
 
     def page(self, found: Sequence[Figure]) -> tuple[Sequence[Figure], str | None]:
-        """Cut what is in order to the page that is wanted; returns it with its `next`."""
+        """Cut sorted figures to the requested page; returns it with its `next`, None at the end."""
         place = _place(self.after) if self.after else []
         rest = [each for each in found if _key(each) > place]
         page = rest[: self.limit]
@@ -91,24 +91,24 @@ def _place(cursor: str) -> list[str]:
     try:
         return msgspec.json.decode(base64.urlsafe_b64decode(f"{cursor}=="), type=list[str])
     except (ValueError, msgspec.MsgspecError):
-        raise ValueError("the `next` of another page is wanted") from None
+        raise ValueError("must be the `next` of another page") from None
 
 
 class ChangesQuery(PeriodQuery):
-    """The parts of the whole are compared; those of a segment are not kept day by day, so none is taken."""
+    """Takes no segment, because the parts of a segment are not kept per day."""
 
     program: Annotated[str, Field(max_length=200)]
     against: Against = "previous"
 
 
 class SampleQuery(PeriodQuery):
-    """`margin` is what may be on either side, in points."""
+    """`margin` of error on either side, in points."""
 
     margin: Annotated[float, Field(ge=0.5, le=100)]
 
 
 class AnswersQuery(PeriodQuery):
-    """Which answers; days are inclusive, `segment` is name:value and may be given several times."""
+    """Days are inclusive; `segment` is `name:value`, may be repeated, and all must hold."""
 
     category: Category | None = None
     channel: ChannelKind | None = None
@@ -124,14 +124,14 @@ class AnswersQuery(PeriodQuery):
     @classmethod
     def _is_a_cursor(cls, text: str | None) -> str | None:
         if text is not None and len(base64.urlsafe_b64decode(f"{text}==")) != 16:
-            raise ValueError("the `next` of another page is wanted")
+            raise ValueError("must be the `next` of another page")
         return text
 
     @field_validator("segment")
     @classmethod
     def _names_each_dimension_once(cls, pairs: list[str]) -> list[str]:
         if len({pair.split(":", 1)[0] for pair in pairs}) < len(pairs):
-            raise ValueError("an answer has one value of a dimension")
+            raise ValueError("must name each dimension once")
         return pairs
 
     def answer_id(self) -> UUID | None:

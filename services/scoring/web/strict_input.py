@@ -1,4 +1,4 @@
-"""Parameters an address is refused for: left unread, the score of something else would pass for what was asked."""
+"""Rejects unknown and repeated query parameters: when ignored, the answer would be to another question than asked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INVALID_REQUEST = "The request is not as it should be"
 
 @dataclass(frozen=True, slots=True)
 class SingleValued:
-    """Refuses a second value, of which only the last would count, unless the parameter is one of `several`."""
+    """Dependency that rejects a repeated parameter, of which only the last value would count, unless in `several`."""
 
     several: frozenset[str] = frozenset()
 
@@ -27,8 +27,8 @@ class SingleValued:
 
 
 def refuse_parameters(request: Request) -> None:
-    """Refuse any parameter."""
-    _refuse(request.query_params.keys(), "No parameter is taken here")
+    """Dependency that rejects every query parameter."""
+    _refuse(request.query_params.keys(), "This address takes no parameters")
 
 
 def _refuse(names: Iterable[str], why: str) -> None:
@@ -37,7 +37,7 @@ def _refuse(names: Iterable[str], why: str) -> None:
 
 
 class StrictInput(BaseModel):
-    """A body that may hold the fields of its model and no others."""
+    """A body in which unknown fields are an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -1,4 +1,4 @@
-"""The words of the pages a respondent sees; a brand's own question, reasons and thanks come with the request."""
+"""Texts of the pages respondents see, by language; question, reasons and thanks are the brand's, from the request."""
 
 from __future__ import annotations
 
@@ -133,24 +133,24 @@ LANGUAGES: Mapping[str, Mapping[str, str]] = {"en": _EN, "ru": _RU}
 
 
 def language_of(locale: str) -> str:
-    """Choose a language we have; English where we have not."""
+    """Return the language of a locale if there are texts in it, else English."""
     language = locale[:2].lower()
     return language if language in LANGUAGES else "en"
 
 
 def preferred(accept_language: str) -> str:
-    """Choose a language for somebody of whom nothing is known but the browser."""
+    """Return the language of an Accept-Language header, for visitors whose invitation is unknown."""
     return language_of(accept_language.strip())
 
 
 def more(questions: int, language: str) -> str:
-    """Say how many questions follow, in the plural form of the language."""
+    """Say how many more questions follow, in the right plural form."""
     words = LANGUAGES[language]
     return words[f"more_{Locale(language).plural_form(questions)}"].format(n=questions)
 
 
 def about(invitation: Invitation, *, now: datetime) -> str:
-    """Name purchase, date and shop, and nobody."""
+    """Describe the purchase by number, date and shop; without personal data."""
     occasion = invitation.occasion
     words = LANGUAGES[language_of(invitation.locale)]
     kind = "service" if occasion.type.startswith("crm.service") else "order"
@@ -161,7 +161,7 @@ def about(invitation: Invitation, *, now: datetime) -> str:
 
 
 def day(invitation: Invitation, moment: datetime, *, now: datetime) -> str:
-    """Write a day as the respondent would; the year only when it is another."""
+    """Format a day in the respondent's zone and language, with the year unless it is the current one."""
     local = moment.astimezone(time_zone(invitation.time_zone)).date()
     pattern = "d MMMM" if local.year == now.year else "d MMMM y"
     return format_date(local, pattern, locale=language_of(invitation.locale))
