@@ -17,8 +17,8 @@ from services.dispatcher.jobs.receipts import SmsStatusPoller
 from shared.contract.vocabulary import ChannelKind
 from shared.web.client import Call, HttpClient
 from tests.fakes import Imap, gateway, imap
+from tests.integration.dispatcher.channels.test_bounces import reader, reference_of, report
 from tests.integration.dispatcher.conftest import LINK_KEYS, Chain, counted, plan, request
-from tests.integration.dispatcher.test_bounces import reader, reference_of, report
 from tests.integration.dispatcher.test_receipts import Receiver, UnknownAccount, sent
 
 SMS = ChannelKind.SMS

@@ -18,6 +18,7 @@ from shared.contract.events import RespondentSuppressed
 from shared.contract.vocabulary import AttemptState, ChannelKind, SuppressionReason, address_fingerprint
 from shared.database import db
 from tests.fakes import gateway
+from tests.integration.dispatcher.channels.test_sms import results, sms
 from tests.integration.dispatcher.conftest import (
     DAY,
     LINK_KEYS,
@@ -29,7 +30,6 @@ from tests.integration.dispatcher.conftest import (
     request,
 )
 from tests.integration.dispatcher.test_receipts import Receiver, sent
-from tests.integration.dispatcher.test_sms import results, sms
 
 MAIL, SMS = ChannelKind.EMAIL, ChannelKind.SMS
 

@@ -31,11 +31,12 @@ from shared.web.app import create_app
 from shared.web.client import HttpClient
 from tests import corpora
 from tests.fakes import Imap, gateway, imap
-from tests.integration.dispatcher import bounces, callbacks
+from tests.integration.dispatcher.channels import bounces
+from tests.integration.dispatcher.channels.test_bounces import reader
 from tests.integration.dispatcher.conftest import DAY, LINK_KEYS, NOW, Chain, RememberingAccount, counted, plan, request
-from tests.integration.dispatcher.test_bounces import reader
 from tests.integration.dispatcher.test_receipts import Receiver, UnknownAccount
-from tests.integration.dispatcher.test_webhooks import SETTINGS, TOPIC, Aws, client_of
+from tests.integration.dispatcher.webhooks import callbacks
+from tests.integration.dispatcher.webhooks.test_webhooks import SETTINGS, TOPIC, Aws, client_of
 
 REFERENCE = "0198d3a0-0000-7000-8000-00000000beef.1"
 

@@ -14,7 +14,14 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from services.dispatcher.channels.sms import twilio
 from tests.corpora import STRANGE, changed, damaged, written
-from tests.integration.dispatcher.test_webhooks import PUBLIC, SECRET, bounce, notification, of_postmark, of_smsc
+from tests.integration.dispatcher.webhooks.test_webhooks import (
+    PUBLIC,
+    SECRET,
+    bounce,
+    notification,
+    of_postmark,
+    of_smsc,
+)
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from services.dispatcher.wiring import open_accounts
 from shared.contract.events import Contact
 from shared.contract.vocabulary import ChannelKind
 from tests.fakes import smtp_sink
+from tests.integration.dispatcher.channels.test_smtp import SENDER, mail
 from tests.integration.dispatcher.conftest import DAY, NOW, Chain, RememberingAccount, request
-from tests.integration.dispatcher.test_channels import SENDER, mail
 
 EMAIL = ChannelKind.EMAIL
 

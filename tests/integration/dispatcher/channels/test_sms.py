@@ -29,8 +29,8 @@ from services.dispatcher.domain.steps import Bill, Disposition, OutgoingMessage,
 from shared.contract.vocabulary import ChannelKind
 from shared.web.client import HttpClient
 from tests.fakes import Gateway, gateway
+from tests.integration.dispatcher.channels.test_mail_accounts import ManualMonotonic, unused_port
 from tests.integration.dispatcher.conftest import NOW, Chain, plan, request
-from tests.integration.dispatcher.test_accounts import ManualMonotonic, unused_port
 
 SMS = ChannelKind.SMS
 INVITATION = UUID("0198d3a0-0000-7000-8000-00000000beef")
