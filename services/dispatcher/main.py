@@ -1,10 +1,11 @@
-"""Wires dispatcher together and runs its parts until told to stop."""
+"""Builds the parts of the dispatcher and runs them until told to stop."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from uuid import UUID
@@ -33,7 +34,7 @@ from services.dispatcher.pages.mails import MailPages
 from services.dispatcher.pages.suppressions import SuppressionPages
 from services.dispatcher.pages.unsubscribe import UnsubscribePages
 from services.dispatcher.sending.account_balancer import AccountBalancer
-from services.dispatcher.sending.restore_guard import LOOK_S, RestoreGuard
+from services.dispatcher.sending.restore_guard import CHECK_EVERY_S, RestoreGuard
 from services.dispatcher.sending.sender import ChannelSender
 from services.dispatcher.sending.wakeup import POLL_S, Wakeup
 from services.dispatcher.webhooks.routes import WebhookRoutes
@@ -100,10 +101,10 @@ def _routers(
     ]
 
 
-def build_handler(settings: DispatcherSettings, clock: Clock, bell: Wakeup) -> Handler:
+def build_handler(settings: DispatcherSettings, clock: Clock, wakeup: Wakeup) -> Handler:
     async def handle(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
         def committed(_: object) -> None:
-            bell.ring()
+            wakeup.notify()
             observe_arrival(events)
 
         sa.event.listen(session.sync_session, "after_commit", committed, once=True)
@@ -113,14 +114,14 @@ def build_handler(settings: DispatcherSettings, clock: Clock, bell: Wakeup) -> H
 
 
 def build_consumer(
-    settings: DispatcherSettings, database: Database, event_log: EventLog, clock: Clock, bell: Wakeup
+    settings: DispatcherSettings, database: Database, event_log: EventLog, clock: Clock, wakeup: Wakeup
 ) -> Consumer:
-    handler, keys = build_handler(settings, clock, bell), LinkKeys(settings.link_secrets, database.sessions)
+    handler, keys = build_handler(settings, clock, wakeup), LinkKeys(settings.link_secrets, database.sessions)
     return Consumer(Service.DISPATCHER, TOPICS, event_log, database.sessions, handler, decode=keys.parse)
 
 
 def observe_arrival(events: Sequence[Event[Payload]]) -> None:
-    """Measure how old answers are: an event's id, a UUIDv7, is made just before its commit, in machine time."""
+    """Measure the age of answers on arrival: their id is a UUIDv7 of machine time, made just before the commit."""
     for event in events:
         if isinstance(event.payload, SurveyAnswered) and (made_ms := _made_ms(event.id)):
             metrics.ANSWER_ARRIVAL.labels(Service.DISPATCHER).observe(max(0.0, time.time() - made_ms / 1000))
@@ -134,38 +135,36 @@ def _made_ms(event_id: str) -> int | None:
     return number.int >> 80 if number.version == 7 else None
 
 
-def build_senders(  # noqa: PLR0913 - what lanes are made of
+def build_senders(  # noqa: PLR0913 - what senders are made of
     settings: DispatcherSettings,
     database: Database,
     clock: Clock,
     accounts: Sequence[ChannelAccount],
     health: Health,
     *,
-    guard: RestoreGuard | None = None,
+    restore_guard: RestoreGuard | None = None,
 ) -> list[ChannelSender]:
-    """Make a lane for each account, and one for a channel that has none: the mailbox and the desk are served anyway."""
-    composer, policy, lanes = settings.composer, settings.send_policy, []
+    """Make a sender for each account, and one for each channel without any, which serves the mailbox and the desk."""
+    weights = {account.name: account.weight for account in accounts if isinstance(account, SmtpAccount)}
+    daily = {account.name: account.daily for account in accounts if isinstance(account, SmtpAccount)}
+    senders: list[ChannelSender] = []
     for channel in ChannelKind:
-        own: list[ChannelAccount] = [account for account in accounts if account.channel is channel]
-        nobody: list[ChannelAccount | None] = [None]
-        mail = {account.name: account for account in own if isinstance(account, SmtpAccount)}
-        rota = AccountBalancer(own, weights={name: account.weight for name, account in mail.items()})
-        lanes += [
-            ChannelSender(
-                channel=channel,
-                sessions=database.sessions,
-                clock=clock,
-                composer=composer,
-                policy=policy,
-                account=account,
-                heartbeat=health.heartbeat(f"sender.{account.name if account is not None else channel}"),
-                rota=rota,
-                guard=guard,
-                daily=mail[account.name].daily if account is not None and account.name in mail else DailyLimit(),
-            )
-            for account in own or nobody
-        ]
-    return lanes
+        own = [account for account in accounts if account.channel is channel]
+        shared = ChannelSender(
+            channel=channel,
+            sessions=database.sessions,
+            clock=clock,
+            composer=settings.composer,
+            policy=settings.send_policy,
+            balancer=AccountBalancer(own, weights=weights),
+            restore_guard=restore_guard,
+        )
+        served: Sequence[ChannelAccount | None] = own or [None]
+        for account in served:
+            heartbeat = health.heartbeat(f"sender.{channel if account is None else account.name}")
+            limit = daily.get(account.name, DailyLimit()) if account is not None else DailyLimit()
+            senders.append(replace(shared, account=account, heartbeat=heartbeat, daily=limit))
+    return senders
 
 
 def jobs_of(
@@ -175,19 +174,19 @@ def jobs_of(
     accounts: Sequence[ChannelAccount],
     crm: Bitrix24 | None,
 ) -> dict[str, tuple[Callable[[], Awaitable[int]], float]]:
-    """What is done beside the steps, by name, and how often in seconds."""
+    """Return the periodic jobs by name, each with its period in seconds."""
     sessions, mailbox = database.sessions, settings.bounce_mailbox
-    found: dict[str, tuple[Callable[[], Awaitable[int]], float]] = {
+    jobs: dict[str, tuple[Callable[[], Awaitable[int]], float]] = {
         "receipts": (partial(receipts.apply_due, sessions, clock), 0.2),
         "suppressions": (partial(receipts.release_expired, sessions, clock), 30),
     }
-    texts = [account for account in accounts if isinstance(account, SmsAccount | SmsRouter)]
-    found |= {f"inquiries.{text.name}": (SmsStatusPoller(sessions, text, settings.link_secrets), 5) for text in texts}
+    texting = [account for account in accounts if isinstance(account, SmsAccount | SmsRouter)]
+    jobs |= {f"inquiries.{each.name}": (SmsStatusPoller(sessions, each, settings.link_secrets), 5) for each in texting}
     if mailbox is not None:
-        found["bounces"] = (BounceReader(sessions, mailbox), 60)
+        jobs["bounces"] = (BounceReader(sessions, mailbox), 60)
     if crm is not None:
-        found["crm tasks"] = (CrmTasks(sessions, clock, crm, settings.desk_url), 2)
-    return found
+        jobs["crm tasks"] = (CrmTasks(sessions, clock, crm, settings.desk_url), 2)
+    return jobs
 
 
 async def check_public_urls(settings: DispatcherSettings, health: Health) -> None:
@@ -202,35 +201,14 @@ async def check_public_urls(settings: DispatcherSettings, health: Health) -> Non
 
 
 async def run(settings: DispatcherSettings, context: ServiceContext) -> None:
-    """Run until told to stop; the batches at hand are finished first."""
+    """Run until told to stop; batches that were started are finished first."""
     database = Database(context.database_url, schema=Service.DISPATCHER, options=settings.database_options)
-    stop, health = context.stop, context.health
     clock = await guard_clock(context.clock, database)
-    accounts, crm = wiring.open_accounts(settings, stop), wiring.open_crm(settings)
-    guard = RestoreGuard(database.sessions, context.event_log)
-    health.require("ledger", guard.ready)
-    health.require("link keys", LinkKeys(settings.link_secrets, database.sessions).check, advisory=True)
-    bell = Wakeup()
-    consumer = build_consumer(settings, database, context.event_log, clock, bell)
+    accounts, crm = wiring.open_accounts(settings, context.stop), wiring.open_crm(settings)
     try:
         async with asyncio.TaskGroup() as tasks:
-            running = Supervisor(tasks, context, Service.DISPATCHER)
-            app = build_app(settings, database, context.clock, accounts, health=health)
-            running.start(app, database, migrations=MIGRATIONS)
-            await check_public_urls(settings, health)
-            running.watch(clock)
-            running.consume("consumer", consumer)
-            running.loop(health.heartbeat("ledger"), guard.look, longest_s=LOOK_S)
-            for lane in build_senders(settings, database, clock, accounts, health, guard=guard):
-                work = bell.rung_by(partial(lane.perform_due, stop))
-                running.loop(lane.heartbeat, work, longest_s=POLL_S, wake=bell.listen())
-            keep = bell.rung_by(guard.held(LeaseReaper(database.sessions, clock)))
-            running.loop(health.heartbeat("keeper"), keep, longest_s=POLL_S, wake=bell.listen())
-            reconcile = Reconciler(database.sessions).round
-            running.loop(health.heartbeat("reconciler"), reconcile, longest_s=RECONCILE_S)
-            for name, (errand, every_s) in jobs_of(settings, database, clock, accounts, crm).items():
-                heartbeat = health.heartbeat(name, silent_s=OUTSIDE_SILENT_S)
-                running.loop(heartbeat, while_busy(guard.held(errand)), longest_s=every_s)
+            parts = DispatcherParts(settings, database, clock, accounts, crm)
+            await parts.start(Supervisor(tasks, context, Service.DISPATCHER), context)
             context.started.set()
     finally:
         for account in accounts:
@@ -238,3 +216,51 @@ async def run(settings: DispatcherSettings, context: ServiceContext) -> None:
         if crm is not None:
             await crm.http.close()
         await database.close()
+
+
+@dataclass(frozen=True, slots=True)
+class DispatcherParts:
+    """Starts the long-lived parts of the service."""
+
+    settings: DispatcherSettings
+    database: Database
+    clock: Clock
+    accounts: Sequence[ChannelAccount]
+    crm: Bitrix24 | None
+
+    async def start(self, supervisor: Supervisor, context: ServiceContext) -> None:
+        restore_guard, wakeup = RestoreGuard(self.database.sessions, context.event_log), Wakeup()
+        self._start_app(supervisor, context, restore_guard)
+        await check_public_urls(self.settings, context.health)
+        supervisor.watch(self.clock)
+        consumer = build_consumer(self.settings, self.database, context.event_log, self.clock, wakeup)
+        supervisor.consume("consumer", consumer)
+        ledger = context.health.heartbeat("ledger")
+        supervisor.loop(ledger, restore_guard.check, longest_s=CHECK_EVERY_S)
+        self._start_sending(supervisor, restore_guard, wakeup)
+        self._start_jobs(supervisor, restore_guard)
+
+    def _start_app(self, supervisor: Supervisor, context: ServiceContext, restore_guard: RestoreGuard) -> None:
+        context.health.require("ledger", restore_guard.ready)
+        link_keys = LinkKeys(self.settings.link_secrets, self.database.sessions)
+        context.health.require("link keys", link_keys.check, advisory=True)
+        app = build_app(self.settings, self.database, context.clock, self.accounts, health=context.health)
+        supervisor.start(app, self.database, migrations=MIGRATIONS)
+
+    def _start_sending(self, supervisor: Supervisor, restore_guard: RestoreGuard, wakeup: Wakeup) -> None:
+        senders = build_senders(
+            self.settings, self.database, self.clock, self.accounts, supervisor.health, restore_guard=restore_guard
+        )
+        for sender in senders:
+            work = wakeup.notified_by(partial(sender.perform_due, supervisor.stop))
+            supervisor.loop(sender.heartbeat, work, longest_s=POLL_S, wake=wakeup.listen())
+        reap = wakeup.notified_by(restore_guard.guarded(LeaseReaper(self.database.sessions, self.clock)))
+        supervisor.loop(supervisor.health.heartbeat("reaper"), reap, longest_s=POLL_S, wake=wakeup.listen())
+
+    def _start_jobs(self, supervisor: Supervisor, restore_guard: RestoreGuard) -> None:
+        reconcile = Reconciler(self.database.sessions).round
+        supervisor.loop(supervisor.health.heartbeat("reconciler"), reconcile, longest_s=RECONCILE_S)
+        jobs = jobs_of(self.settings, self.database, self.clock, self.accounts, self.crm)
+        for name, (job, every_s) in jobs.items():
+            heartbeat = supervisor.health.heartbeat(name, silent_s=OUTSIDE_SILENT_S)
+            supervisor.loop(heartbeat, while_busy(restore_guard.guarded(job)), longest_s=every_s)

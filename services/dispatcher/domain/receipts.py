@@ -171,7 +171,7 @@ _REFUSALS = {
 NO_SUCH_ADDRESS = ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1")
 
 
-def learned_from_refusal(reason: str | None) -> ReceiptKind | None:
+def kind_of_refusal(reason: str | None) -> ReceiptKind | None:
     """What a provider's no to a message teaches about the address; most teach nothing."""
     provider, _, code = (reason or "").partition("_")
     if provider == "smtp" and code.rpartition("_")[2] in NO_SUCH_ADDRESS:

@@ -24,7 +24,7 @@ def is_try(result: SendResult) -> bool:
     return result not in (SendResult.NOT_STARTED, SendResult.UNAVAILABLE, SendResult.THROTTLED)
 
 
-def uses_a_place(result: SendResult) -> bool:
+def counts_towards_ceiling(result: SendResult) -> bool:
     """Say whether this counts towards a day's ceiling: what a provider took in hand does, even to refuse it."""
     return result in (SendResult.SENT, SendResult.REFUSED, SendResult.UNKNOWN)
 

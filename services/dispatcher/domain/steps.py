@@ -134,7 +134,7 @@ class SendFacts(msgspec.Struct, frozen=True):
 class StepResult(msgspec.Struct, frozen=True):
     """How a held step ended, or, with state planned, when it is tried again."""
 
-    held: LeasedStep
+    leased: LeasedStep
     state: StepState
     tries: int
     account: str | None
@@ -146,10 +146,10 @@ class StepResult(msgspec.Struct, frozen=True):
 class FinishedStep(msgspec.Struct, frozen=True):
     """The end of a held step with what it leaves behind: a message for the mailbox, a task for the desk."""
 
-    end: StepResult
+    result: StepResult
     message_id: str | None = None
     bill: Bill | None = None
-    kept: OutgoingMessage | None = None
+    for_mailbox: OutgoingMessage | None = None
     call: CallRequested | None = None
 
 

@@ -21,10 +21,10 @@ BATCH = 500
 
 
 async def publish(session: AsyncSession, payloads: Sequence[Payload], *, now: datetime) -> None:
-    await db.write(session, publishing(payloads, now=now))
+    await db.write(session, publish_statement(payloads, now=now))
 
 
-def publishing(payloads: Sequence[Payload], *, now: datetime) -> db.Write | None:
+def publish_statement(payloads: Sequence[Payload], *, now: datetime) -> db.Write | None:
     """Say how to write events of ours beside the change they tell of."""
     events = [cloudevents.new(payload, service=Service.DISPATCHER, at=now) for payload in payloads]
     return outbox.add_statement([codec.encode(event) for event in events])

@@ -1,9 +1,10 @@
-"""What became of steps somebody held: ledger, next step and events in one transaction."""
+"""Records how steps ended: the ledger, the next step of each chain and the events, in one transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -11,10 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.dispatcher.domain import chain
-from services.dispatcher.domain.receipts import Receipt, Reference, learned_from_refusal
+from services.dispatcher.domain.receipts import Receipt, Reference, kind_of_refusal
 from services.dispatcher.domain.steps import (
     FINISHED,
     FinishedStep,
+    LeasedStep,
     LedgerEntry,
     PlannedStep,
     StepResult,
@@ -27,97 +29,110 @@ from shared.contract.vocabulary import InvitationOutcome
 from shared.database import db
 
 
-async def record(session: AsyncSession, done: Sequence[FinishedStep], *, now: datetime) -> list[FinishedStep]:
-    """Record what is still ours and let each chain go on; return what was recorded."""
-    if not done:
+class _Continuation(NamedTuple):
+    """What comes next: the step that is due, or the outcome, of each invitation that has one."""
+
+    planned: dict[UUID, PlannedStep]
+    outcomes: dict[UUID, InvitationOutcome]
+
+
+async def record(session: AsyncSession, given: Sequence[FinishedStep], *, now: datetime) -> list[FinishedStep]:
+    """Record the steps whose lease is still held, and continue each chain; return what was recorded."""
+    if not given:
         return []
-    here = await invitations.lock(session, {each.end.held.invitation_id for each in done})
-    done = [_not_again(each) if not here[each.end.held.invitation_id].is_open else each for each in done]
-    ours = await steps.end(session, [each.end for each in done])
-    recorded = [each for each in done if each.end.held.key in ours]
-    finished = [each for each in recorded if each.end.state in FINISHED]
-    await mailbox.keep(session, [each.kept for each in finished if each.kept], at=now)
-    await receipts.add(session, _lessons(finished))
-    going_on = [each.end for each in finished if here[each.end.held.invitation_id].is_open]
-    planned, closing = await _followed(session, going_on, now=now)
-    ledger = [_entry(each, here[each.end.held.invitation_id].respondent_id, now=now) for each in finished]
-    told: list[Payload] = [*(entry.event for entry in ledger), *(each.call for each in finished if each.call)]
-    await db.write(
-        session,
-        attempts.add_statement(ledger),
-        close_invitations.publishing(told, now=now),
-        steps.plan_statement(planned),
-    )
-    await close_invitations.close(session, closing, now=now)
+    locked = await invitations.lock(session, {each.result.leased.invitation_id for each in given})
+    open_ones = {id_ for id_, invitation in locked.items() if invitation.is_open}
+    given = [each if each.result.leased.invitation_id in open_ones else _without_retry(each) for each in given]
+    held = await steps.end(session, [each.result for each in given])
+    recorded = [each for each in given if each.result.leased.key in held]
+    finished = [each for each in recorded if each.result.state in FINISHED]
+    await mailbox.keep(session, [each.for_mailbox for each in finished if each.for_mailbox], at=now)
+    await receipts.add(session, _refusal_receipts(finished))
+    following = await _following(session, [each.result for each in finished], open_ones, now=now)
+    ledger = [_entry(each, locked[each.result.leased.invitation_id].respondent_id, now=now) for each in finished]
+    await _write(session, ledger, finished, following, now=now)
+    await close_invitations.close(session, following.outcomes, now=now)
     return recorded
 
 
-def _not_again(done: FinishedStep) -> FinishedStep:
-    """A step that would be tried again ends with its invitation, closed while it was in flight."""
-    if done.end.state is not StepState.PLANNED:
-        return done
-    return replace(done, end=replace(done.end, state=StepState.SKIPPED, reason="closed", due_at=None))
+def _without_retry(finished: FinishedStep) -> FinishedStep:
+    """A step that would be tried again ends when its invitation was closed while it was in flight."""
+    if finished.result.state is not StepState.PLANNED:
+        return finished
+    return replace(finished, result=replace(finished.result, state=StepState.SKIPPED, reason="closed", due_at=None))
 
 
-def _lessons(finished: Sequence[FinishedStep]) -> list[Receipt]:
-    """What refusals at the door teach about the address is applied as a receipt of them."""
+def _refusal_receipts(finished: Sequence[FinishedStep]) -> list[Receipt]:
+    """Make receipts of refusals that say something about the address; they are applied like those of a provider."""
     found = []
-    for end in (each.end for each in finished):
-        kind = learned_from_refusal(end.reason) if end.state is StepState.REFUSED else None
+    for result in (each.result for each in finished):
+        kind = kind_of_refusal(result.reason) if result.state is StepState.REFUSED else None
         if kind is not None:
-            reference = Reference(*end.held.key)
-            key = f"{reference}:refused"
-            found.append(Receipt(end.account or "none", key, kind, end.held.channel, end.reason, reference))
+            reference = Reference(*result.leased.key)
+            provider, channel = result.account or "none", result.leased.channel
+            found.append(Receipt(provider, f"{reference}:refused", kind, channel, result.reason, reference))
     return found
 
 
-def _entry(done: FinishedStep, respondent_id: str, *, now: datetime) -> LedgerEntry:
-    end, state = done.end, done.end.state.attempt
+async def _following(
+    session: AsyncSession, results: Sequence[StepResult], open_ones: Collection[UUID], *, now: datetime
+) -> _Continuation:
+    ended = [each.leased for each in results if each.leased.invitation_id in open_ones]
+    chains = await steps.chains(session, {each.invitation_id for each in ended})
+    following = _Continuation({}, {})
+    for invitation, number in (each.key for each in ended):
+        next_one = chain.follow(chains[invitation], number, now=now)
+        if isinstance(next_one, PlannedStep):
+            following.planned[invitation] = next_one
+        elif next_one is not None:
+            following.outcomes[invitation] = next_one
+    return following
+
+
+async def _write(
+    session: AsyncSession,
+    ledger: Sequence[LedgerEntry],
+    finished: Sequence[FinishedStep],
+    following: _Continuation,
+    *,
+    now: datetime,
+) -> None:
+    events: list[Payload] = [*(entry.event for entry in ledger), *(each.call for each in finished if each.call)]
+    await db.write(
+        session,
+        attempts.add_statement(ledger),
+        close_invitations.publish_statement(events, now=now),
+        steps.plan_statement(following.planned),
+    )
+
+
+def _entry(finished: FinishedStep, respondent_id: str, *, now: datetime) -> LedgerEntry:
+    result, state = finished.result, finished.result.state.attempt
     assert state is not None
     attempt = ContactAttempted(
         respondent_id=respondent_id,
-        invitation_id=end.held.invitation_id,
+        invitation_id=result.leased.invitation_id,
         attempt_id=uuid7(),
         revision=1,
-        step=end.held.step,
-        channel=end.held.channel,
-        provider=end.account or "none",
+        step=result.leased.step,
+        channel=result.leased.channel,
+        provider=result.account or "none",
         state=state,
-        reason=end.reason,
+        reason=result.reason,
         at=now,
     )
-    return LedgerEntry(attempt, end.tries, done.message_id, done.bill)
-
-
-async def _followed(
-    session: AsyncSession, ended: Sequence[StepResult], *, now: datetime
-) -> tuple[dict[UUID, PlannedStep], dict[UUID, InvitationOutcome]]:
-    """Say which chains go on with which step, and which are through with which outcome."""
-    chains = await steps.chains(session, {end.held.invitation_id for end in ended})
-    planned: dict[UUID, PlannedStep] = {}
-    closing: dict[UUID, InvitationOutcome] = {}
-    for end in ended:
-        invitation = end.held.invitation_id
-        following = chain.follow(chains[invitation], end.held.step, now=now)
-        if isinstance(following, PlannedStep):
-            planned[invitation] = following
-        elif following is not None:
-            closing[invitation] = following
-    return planned, closing
+    return LedgerEntry(attempt, result.tries, finished.message_id, finished.bill)
 
 
 async def give_up_lost(
     session: AsyncSession, *, now: datetime, limit: int = close_invitations.BATCH
 ) -> list[FinishedStep]:
-    """Turn steps whose sender never came back into `unknown`; the next step is their retry."""
+    """End steps whose sender never recorded them as `unknown`: they are not sent again, the chain continues."""
     lost = await steps.lost_in_flight(session, limit=limit)
-    return await record(
-        session,
-        [
-            FinishedStep(
-                StepResult(held, StepState.UNKNOWN, tries=held.tries + 1, account=held.account, reason="sender_lost")
-            )
-            for held in lost
-        ],
-        now=now,
+    return await record(session, [_lost(leased) for leased in lost], now=now)
+
+
+def _lost(leased: LeasedStep) -> FinishedStep:
+    return FinishedStep(
+        StepResult(leased, StepState.UNKNOWN, tries=leased.tries + 1, account=leased.account, reason="sender_lost")
     )

@@ -14,19 +14,19 @@ from shared.database import db
 
 
 class DatabaseIdentity(NamedTuple):
-    """Which database a transaction was in: another one, or an older copy in its place, differs in one of these."""
+    """What tells databases apart: another one, or a restored copy in its place, differs in at least one of these."""
 
     started_at: str
     database: int
     attempts: int
 
 
-_SERVER = """SELECT pg_postmaster_start_time()::text AS started_at, d.oid::bigint AS database,
+_IDENTITY = """SELECT pg_postmaster_start_time()::text AS started_at, d.oid::bigint AS database,
 'attempts'::regclass::oid::bigint AS attempts FROM pg_database d WHERE d.datname = current_database()"""
 
 
-async def server(session: AsyncSession) -> DatabaseIdentity:
-    return DatabaseIdentity(**(await db.fetch(session, _SERVER))[0])
+async def database_identity(session: AsyncSession) -> DatabaseIdentity:
+    return DatabaseIdentity(**(await db.fetch(session, _IDENTITY))[0])
 
 
 # an invitation whose end came before its request will do nothing: nothing of it is lacking

@@ -164,7 +164,7 @@ async def end(session: AsyncSession, ends: Sequence[StepResult]) -> set[tuple[UU
     rows = await db.fetch(
         session,
         _END,
-        *_columns([row.held for row in ends]),
+        *_columns([row.leased for row in ends]),
         [row.state for row in ends],
         [row.tries for row in ends],
         [row.account for row in ends],

@@ -9,61 +9,61 @@ from datetime import date
 from services.dispatcher.channels import ChannelAccount
 
 CLAIM = 500
-_AHEAD = 20  # how many messages, per weight, an account may be ahead of another that is idle
+_LEAD = 20  # how many messages, per weight, an account may be ahead of one that is idle
 
 
 class AccountBalancer:
-    """Whose turn it is. Who is busy, away or through with its day leaves its share to the others."""
+    """Bounds how much each account claims. Accounts that are busy, away or exhausted leave their share to others."""
 
     def __init__(self, accounts: Sequence[ChannelAccount] = (), *, weights: Mapping[str, int] | None = None) -> None:
         self._accounts, self._weights = accounts, weights or {}
-        self._share = {account.name: 0.0 for account in accounts}  # messages taken, divided by the weight
+        self._share = {account.name: 0.0 for account in accounts}  # messages sent, divided by the weight
         self._busy: set[str] = set()
-        self._through: dict[str, date] = {}
+        self._exhausted_on: dict[str, date] = {}
 
     @contextmanager
     def turn(self, account: ChannelAccount, *, day: date) -> Iterator[int]:
-        """Yield how many steps this account may claim now, and have the others count it as busy meanwhile."""
-        places = self._places(account, day)
+        """Yield how many steps this account may claim now; until the end of the context it counts as busy."""
+        limit = self._claim_limit(account, day)
         self._busy.add(account.name)
         try:
-            yield places
+            yield limit
         finally:
             self._busy.discard(account.name)
 
-    def _places(self, account: ChannelAccount, day: date) -> int:
+    def _claim_limit(self, account: ChannelAccount, day: date) -> int:
         if not account.free_slots:
-            return 0  # claiming only to give back would never rest
-        others = self._idle_beside(account, day)
+            return 0  # it would claim steps and give them back in an endless loop
+        others = self._idle_others(account, day)
         if not others:
             return CLAIM
-        if self._through.get(account.name) == day:
+        if self._exhausted_on.get(account.name) == day:
             return 0
-        behind = min(self._share[other.name] for other in others)
-        return max(0, min(CLAIM, int((behind + _AHEAD - self._share[account.name]) * self._weight(account))))
+        least = min(self._share[other.name] for other in others)
+        return max(0, min(CLAIM, int((least + _LEAD - self._share[account.name]) * self._weight(account))))
 
-    def took(self, account: ChannelAccount, messages: int, *, day: date) -> None:
-        """Count what an account sends; those that could not have sent it have no claim to it later."""
+    def add_sent(self, account: ChannelAccount, messages: int, *, day: date) -> None:
+        """Count messages of an account. Accounts that could not have sent them do not catch up on them later."""
         if account.name not in self._share:
             return
         self._share[account.name] += messages / self._weight(account)
-        idle = {account.name, *(other.name for other in self._idle_beside(account, day))}
+        idle = {account.name, *(other.name for other in self._idle_others(account, day))}
         for name in self._share.keys() - idle:
             self._share[name] = max(self._share[name], self._share[account.name])
 
-    def is_through(self, account: ChannelAccount, *, day: date) -> bool:
-        """Note that an account has sent all it may on this day; say whether no other could send more."""
-        self._through[account.name] = day
-        return all(self._through.get(other.name) == day for other in self._accounts)
+    def exhaust(self, account: ChannelAccount, *, day: date) -> bool:
+        """Note that an account has sent all it may on this day; return whether the other accounts have, too."""
+        self._exhausted_on[account.name] = day
+        return all(self._exhausted_on.get(other.name) == day for other in self._accounts)
 
-    def _idle_beside(self, account: ChannelAccount, day: date) -> list[ChannelAccount]:
+    def _idle_others(self, account: ChannelAccount, day: date) -> list[ChannelAccount]:
         return [
             other
             for other in self._accounts
             if other is not account
             and other.free_slots
             and other.name not in self._busy
-            and self._through.get(other.name) != day
+            and self._exhausted_on.get(other.name) != day
         ]
 
     def _weight(self, account: ChannelAccount) -> int:

@@ -1,4 +1,4 @@
-"""How many messages may leave on a business day, UTC: of an account in live mode, and to a country in any."""
+"""How many messages may be sent on a business day, UTC: over an account in live mode, and to a country in any mode."""
 
 from __future__ import annotations
 
@@ -18,74 +18,79 @@ from services.dispatcher.domain.send_mode import SendMode, SendPolicy
 from services.dispatcher.domain.steps import MoveReason, OutgoingMessage
 from services.dispatcher.repository import allowance, steps
 from services.dispatcher.sending.account_balancer import AccountBalancer
-from services.dispatcher.sending.triage import ReadyStep
+from services.dispatcher.sending.rendering import RenderedStep
 from shared.contract.vocabulary import ChannelKind
 
 log = structlog.get_logger()
 
-Leaving = tuple[ReadyStep, OutgoingMessage]
-
 
 @dataclass(frozen=True, slots=True)
 class DailyCeilings:
-    """What an account may still send today. What was taken and not sent is to be given back."""
+    """What an account may still send today. Allowance that was taken and not used is given back."""
 
     policy: SendPolicy
     account: ChannelAccount
-    rota: AccountBalancer
+    balancer: AccountBalancer
     daily: DailyLimit
 
     @property
     def are_counted(self) -> bool:
-        return self.policy.mode is SendMode.LIVE or self._by_country
+        return self.policy.mode is SendMode.LIVE or self._count_countries
 
     @property
-    def _by_country(self) -> bool:
+    def _count_countries(self) -> bool:
         return self.account.channel is ChannelKind.SMS and bool(self.policy.country_ceilings)
 
-    async def take(self, session: AsyncSession, batch: Sequence[Leaving], now: datetime) -> Sequence[Leaving]:
-        """Keep what may leave today; move the rest."""
-        if self._by_country:
+    async def take(self, session: AsyncSession, batch: Sequence[RenderedStep], now: datetime) -> Sequence[RenderedStep]:
+        """Take allowance for a batch; return the steps that got some. The others are moved to a later time."""
+        if self._count_countries:
             batch = await self._within_countries(session, batch, now)
         return await self._within_day(session, batch, now) if self.policy.mode is SendMode.LIVE else batch
 
     async def give_back(self, session: AsyncSession, unused: Sequence[OutgoingMessage], now: datetime) -> None:
-        if self._by_country:
+        if self._count_countries:
             await self._give_back_countries(session, unused, now)
         if self.policy.mode is SendMode.LIVE:
             await allowance.give_back(session, self.account.name, now, len(unused))
 
     async def _within_countries(
-        self, session: AsyncSession, batch: Sequence[Leaving], now: datetime
-    ) -> Sequence[Leaving]:
-        """Keep what each country may still get: a flood to far numbers ends here, whoever started it."""
-        by_country: dict[str, list[Leaving]] = {}
+        self, session: AsyncSession, batch: Sequence[RenderedStep], now: datetime
+    ) -> Sequence[RenderedStep]:
+        """Keep what each country may still get, which bounds the cost of a flood of messages to far numbers."""
+        by_country: dict[str, list[RenderedStep]] = {}
         for each in batch:
-            by_country.setdefault(country_of(each[1].recipient), []).append(each)
-        kept: list[Leaving] = []
+            by_country.setdefault(country_of(each.message.recipient), []).append(each)
+        kept: list[RenderedStep] = []
         ceilings = self.policy.country_ceilings
-        for country, there in sorted(by_country.items()):
+        for country, wanted in sorted(by_country.items()):
             ceiling = ceilings.get(country, ceilings.get(EVERYWHERE, 0))
-            size = await allowance.take(session, _name(country), now, wanted=len(there), ceiling=ceiling)
-            kept += there[:size]
-            if over := [(ready.held, hours.next_day(now), MoveReason.COUNTRY_CEILING) for ready, _ in there[size:]]:
+            size = await allowance.take(session, _name(country), now, wanted=len(wanted), ceiling=ceiling)
+            kept += wanted[:size]
+            if over := wanted[size:]:
                 log.warning("sending.country_ceiling_reached", country=country, moved=len(over))
-                await steps.move(session, over)
+                tomorrow = hours.next_day(now)
+                await steps.move(session, [(each.step.leased, tomorrow, MoveReason.COUNTRY_CEILING) for each in over])
         return kept
 
-    async def _within_day(self, session: AsyncSession, batch: Sequence[Leaving], now: datetime) -> Sequence[Leaving]:
-        """Keep what the account may still send; the rest is left to other accounts, or moved to tomorrow."""
+    async def _within_day(
+        self, session: AsyncSession, batch: Sequence[RenderedStep], now: datetime
+    ) -> Sequence[RenderedStep]:
         own = self.daily.on(now.date())
         ceiling = self.policy.daily_ceiling if own is None else min(own, self.policy.daily_ceiling)
         size = await allowance.take(session, self.account.name, now, wanted=len(batch), ceiling=ceiling)
         if over := batch[size:]:
-            log.warning("sending.ceiling_reached", account=self.account.name, moved=len(over))
-            tomorrow = hours.next_day(now) if self.rota.is_through(self.account, day=now.date()) else None
-            held = [ready.held for ready, _ in over]
-            await steps.move(session, [(step, tomorrow or step.due_at, MoveReason.DAILY_CEILING) for step in held])
-            if self._by_country:
-                await self._give_back_countries(session, [message for _, message in over], now)
+            await self._move_over_day(session, over, now)
         return batch[:size]
+
+    async def _move_over_day(self, session: AsyncSession, over: Sequence[RenderedStep], now: datetime) -> None:
+        """Leave steps over the day's ceiling to other accounts; where all are exhausted, move them to tomorrow."""
+        log.warning("sending.ceiling_reached", account=self.account.name, moved=len(over))
+        all_exhausted = self.balancer.exhaust(self.account, day=now.date())
+        tomorrow = hours.next_day(now) if all_exhausted else None
+        leased = [each.step.leased for each in over]
+        await steps.move(session, [(each, tomorrow or each.due_at, MoveReason.DAILY_CEILING) for each in leased])
+        if self._count_countries:
+            await self._give_back_countries(session, [each.message for each in over], now)
 
     async def _give_back_countries(
         self, session: AsyncSession, unused: Sequence[OutgoingMessage], now: datetime

@@ -1,8 +1,8 @@
-"""Keeps an older copy of the database from sending again what was sent since.
+"""Keeps a database restored from a backup from sending again what was sent after the backup was made.
 
-The log is not set back with the database: where the newest of our own deliveries on it are not in the ledger, no step
-goes out until a person has looked. It is compared at the start, and again whenever the database turns out to be
-another than the one that was compared: after a restart, a failover, a restore.
+The event log is not restored with the database. When its newest delivery events are missing in the ledger, no step is
+performed until a person has repaired that. The two are compared at the start, and again when the database is no longer
+the one that was compared: after a restart, a failover or a restore.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from shared.messaging.transport import Message, Replayable
 
 log = structlog.get_logger()
 
-LOOK_S = 5.0
-COMPARED = 500  # of each partition's newest messages: what was lost is among them unless they are all suppressions
+CHECK_EVERY_S = 5.0
+COMPARED = 500  # newest messages of each partition: they show a loss unless all of them are suppressions
 CURE = "run `earshot ledger adopt` (docs/operate.md, After a restore)"
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerDifference:
-    """How many attempts and ends of ours the end of the log has, and the ledger has not."""
+    """How many contact attempts and closed invitations the end of the log has and the ledger lacks."""
 
     attempts: int = 0
     ends: int = 0
@@ -49,18 +49,19 @@ class LedgerDifference:
 
 
 async def compare(sessions: Sessions, event_log: Replayable) -> LedgerDifference:
-    """Hold the end of the log against the ledger; raises TransportUnavailable."""
-    tried: dict[UUID, UUID] = {}
-    ended: set[UUID] = set()
+    """Compare the end of the log with the ledger; raises TransportUnavailable."""
+    attempts: dict[UUID, UUID] = {}
+    closed: set[UUID] = set()
     async with aclosing(event_log.history(SURVEY_DELIVERIES.name, last=COMPARED)) as batches:
         async for messages in batches:
             for payload in _payloads(messages):
                 if isinstance(payload, ContactAttempted):
-                    tried[payload.attempt_id] = payload.invitation_id
+                    attempts[payload.attempt_id] = payload.invitation_id
                 elif isinstance(payload, InvitationClosed):
-                    ended.add(payload.invitation_id)
+                    closed.add(payload.invitation_id)
     async with sessions.begin() as session:
-        return LedgerDifference(len(await ledger.lacking(session, tried)), len(await ledger.not_closed(session, ended)))
+        lacking, not_closed = await ledger.lacking(session, attempts), await ledger.not_closed(session, closed)
+    return LedgerDifference(len(lacking), len(not_closed))
 
 
 def _payloads(messages: Sequence[Message]) -> list[Payload]:
@@ -75,7 +76,7 @@ def _payloads(messages: Sequence[Message]) -> list[Payload]:
 
 @dataclass(slots=True)
 class RestoreGuard:
-    """Says whether steps may go out; at first none may."""
+    """Says whether steps may be performed: not before the first comparison."""
 
     sessions: Sessions
     event_log: Replayable
@@ -87,32 +88,32 @@ class RestoreGuard:
         return self._compared is not None
 
     async def allows(self, session: AsyncSession) -> bool:
-        """Say whether this transaction is in the database that was compared; one statement."""
-        if self.is_open and self._compared != await ledger.server(session):
+        """Say whether this transaction runs in the database that was compared; costs one statement."""
+        if self.is_open and self._compared != await ledger.database_identity(session):
             self._compared = None
             log.warning("ledger.database_changed")
         return self.is_open
 
-    async def look(self) -> None:
-        """Compare, where that is still to be done."""
+    async def check(self) -> None:
+        """Compare the log with the ledger unless that has been done for this database."""
         if self.is_open:
             return
-        before = await self._server()
+        before = await self._database()
         found = await compare(self.sessions, self.event_log)
         if found and found != self.difference:
             log.error("ledger.lacks", attempts=found.attempts, ends=found.ends, cure=CURE)
         self.difference = found
         metrics.LEDGER_LACKS.labels(Service.DISPATCHER).set(found.attempts + found.ends)
-        if not found and before == await self._server():  # one that changed meanwhile may lack something newer
+        if not found and before == await self._database():  # a database restored meanwhile may lack more
             self._compared = before
             log.info("ledger.complete")
 
-    async def _server(self) -> DatabaseIdentity:
+    async def _database(self) -> DatabaseIdentity:
         async with self.sessions.begin() as session:
-            return await ledger.server(session)
+            return await ledger.database_identity(session)
 
     async def ready(self) -> None:
-        """Raise NotReady while nothing may go out."""
+        """Raise NotReady while no step may be performed."""
         async with self.sessions.begin() as session:
             if await self.allows(session):
                 return
@@ -120,8 +121,8 @@ class RestoreGuard:
             raise NotReady(f"nothing is sent: {self.difference}, it may be an older copy: {CURE}")
         raise NotReady("nothing is sent before the ledger was compared with the log")
 
-    def held(self, work: Callable[[], Awaitable[int]]) -> Callable[[], Awaitable[int]]:
-        """Make work that is done only while steps may go out."""
+    def guarded(self, work: Callable[[], Awaitable[int]]) -> Callable[[], Awaitable[int]]:
+        """Return the same work, done only while steps may be performed."""
 
         async def once() -> int:
             return await work() if self.is_open else 0

@@ -1,67 +1,57 @@
-"""One channel's due steps: claimed, sorted, sent, recorded.
+"""Performs one channel's due steps: claims and triages them, renders and sends their messages, records the results.
 
-Claim (only leased), decide, mark what can start now, commit, send within the budget, record with the next mark. Nothing
-is sent inside a transaction, and nothing is in flight that is not being sent.
+Nothing is sent inside a transaction, and only what starts now is marked as in flight.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from uuid import UUID
+from typing import NamedTuple
 
 import structlog
-import tenacity
 from sqlalchemy.ext.asyncio import AsyncSession
-from uuid_utils.compat import uuid7
 
-from services.dispatcher.channels import ChannelAccount, call_center
-from services.dispatcher.domain import caps, retries
+from services.dispatcher.channels import ChannelAccount
+from services.dispatcher.domain import retries
 from services.dispatcher.domain.limits import DailyLimit
-from services.dispatcher.domain.send_mode import SendPolicy, may_leave
-from services.dispatcher.domain.steps import (
-    Disposition,
-    FinishedStep,
-    OutgoingMessage,
-    SendResult,
-    SkipReason,
-    StepResult,
-    StepState,
-)
-from services.dispatcher.handlers import record_results
+from services.dispatcher.domain.send_mode import SendPolicy
+from services.dispatcher.domain.steps import Disposition, FinishedStep, LeasedStep, OutgoingMessage, SendResult
 from services.dispatcher.messages.composer import Composer
-from services.dispatcher.messages.mime import BadAddress
 from services.dispatcher.repository import contacts, steps
 from services.dispatcher.sending.account_balancer import CLAIM, AccountBalancer
-from services.dispatcher.sending.rate_ceilings import DailyCeilings, Leaving
+from services.dispatcher.sending.deferred_recording import DeferredRecording
+from services.dispatcher.sending.rate_ceilings import DailyCeilings
+from services.dispatcher.sending.recorder import ResultRecorder
+from services.dispatcher.sending.rendering import RenderedStep, StepRenderer, finished_step
 from services.dispatcher.sending.restore_guard import RestoreGuard
-from services.dispatcher.sending.triage import ReadyStep, TriagedSteps, hold_to_caps, skipped, sort_claimed
-from services.dispatcher.sending.wakeup import POLL_S
-from shared import crash, metrics
+from services.dispatcher.sending.triage import TriagedSteps, apply_caps, longest_cap, triage_steps
+from shared import crash
 from shared.clock import Clock, ClockIsWrong, now_or
-from shared.contract.vocabulary import ChannelKind, Service
-from shared.database.db import Sessions, is_transient
-from shared.database.isolated import bisect_failures
+from shared.contract.vocabulary import ChannelKind
+from shared.database.db import Sessions
 from shared.health import Heartbeat
-from shared.web.links import UnknownLinkKey
 
 log = structlog.get_logger()
 
 MARK = 100
 BUDGET_S = 10.0
-_RENDER = 20  # messages rendered, a few milliseconds, before others have their turn
-MAILBOX = "mailbox"
-_GRACE_S = 1.0  # for what is known but not recorded when told to stop during an outage
+
+
+class SentSteps(NamedTuple):
+    """Results of the last batch, which nothing has recorded yet, and steps that were not sent."""
+
+    unrecorded: Sequence[FinishedStep]
+    unsent: Sequence[RenderedStep]
 
 
 @dataclass(frozen=True)
 class ChannelSender:
-    """Everything one channel needs; without an account only the mailbox and the desk can be served."""
+    """Performs the steps of a channel over one account; without one, only in the mailbox and at the desk."""
 
     channel: ChannelKind
     sessions: Sessions
@@ -69,250 +59,153 @@ class ChannelSender:
     composer: Composer
     policy: SendPolicy
     account: ChannelAccount | None = None
-    rota: AccountBalancer = field(default_factory=AccountBalancer)
+    balancer: AccountBalancer = field(default_factory=AccountBalancer)
     daily: DailyLimit = field(default_factory=DailyLimit)
     budget_s: float = BUDGET_S
     heartbeat: Heartbeat = field(default_factory=partial(Heartbeat, "sender"))
-    guard: RestoreGuard | None = None
+    restore_guard: RestoreGuard | None = None
+
+    @property
+    def recorder(self) -> ResultRecorder:
+        return ResultRecorder(self.channel, self.sessions, self.heartbeat)
+
+    @property
+    def renderer(self) -> StepRenderer:
+        return StepRenderer(self.channel, self.composer, self.policy, has_account=self.account is not None)
 
     async def perform_due(self, stop: asyncio.Event | None = None) -> int:
-        """Perform what is due; return how many steps were claimed. Stops between two batches when told to."""
-        if self.guard is not None and not self.guard.is_open:
+        """Perform due steps; return how many were claimed. No batch starts after `stop` is set."""
+        if self.restore_guard is not None and not self.restore_guard.is_open:
             return 0
         now = self.clock.now()
         if self.account is None:
             return await self._perform(CLAIM, now, stop)
-        with self.rota.turn(self.account, day=now.date()) as places:
-            return await self._perform(places, now, stop) if places else 0
+        with self.balancer.turn(self.account, day=now.date()) as limit:
+            return await self._perform(limit, now, stop) if limit else 0
 
     async def _perform(self, limit: int, now: datetime, stop: asyncio.Event | None) -> int:
-        found = await self._claim(now, limit)
-        await self._record(found.done, now)
-        local, leaving = await self._local(found.ready, now)
-        await self._record(local, now)
-        await self._send(leaving, now, stop)
-        return len(found.ready) + len(found.moved) + len(found.done)
+        triaged = await self.claim(limit, now)
+        rendered = await self.renderer.render(triaged.ready, now)
+        await self.recorder.record([*triaged.finished, *rendered.finished], now)
+        if self.account is not None:
+            sent = await self.send(self.account, rendered.outgoing, now, stop)
+            await self.recorder.record_until_stored(sent.unrecorded, now_or(self.clock, now), stop=stop)
+            await self._give_back(sent.unsent)
+        return len(triaged.ready) + len(triaged.postponed) + len(triaged.finished)
 
-    async def _claim(self, now: datetime, limit: int = CLAIM) -> TriagedSteps:
+    async def claim(self, limit: int, now: datetime) -> TriagedSteps:
+        """Lease due steps and sort them; those that have to wait are given back in the same transaction."""
         async with self.sessions.begin() as session:
-            held = await steps.claim_due(session, self.channel, now=now, limit=limit)
-            if not held:
-                return TriagedSteps([], [], [])
-            if self.guard is not None and not await self.guard.allows(session):
-                # what is marked later needs no such look: the lease is in no older copy
-                await steps.move(session, [(each, each.due_at, None) for each in held])
-                return TriagedSteps([], [], [])
-            facts = await steps.facts(session, held, self.channel, now=now)
-            found = sort_claimed(held, facts, channel=self.channel, now=now)
-            await self._hold_to_caps(session, found, now)
-            await steps.move(session, found.moved)
+            leased = await steps.claim_due(session, self.channel, now=now, limit=limit)
+            if not leased:
+                return TriagedSteps()
+            if self.restore_guard is not None and not await self.restore_guard.allows(session):
+                # a later mark needs no such check: an older copy of the database does not have these leases
+                await steps.move(session, [(each, each.due_at, None) for each in leased])
+                return TriagedSteps()
+            triaged = await self._triage(session, leased, now)
+            await steps.move(session, triaged.postponed)
         crash.point("leased")
-        return found
+        return triaged
 
-    async def _hold_to_caps(self, session: AsyncSession, found: TriagedSteps, now: datetime) -> None:
+    async def _triage(self, session: AsyncSession, leased: Sequence[LeasedStep], now: datetime) -> TriagedSteps:
+        facts = await steps.facts(session, leased, self.channel, now=now)
+        triaged = triage_steps(leased, facts, channel=self.channel, now=now)
         everywhere = self.policy.contact_caps
-        spans = [caps.span(cap) for each in found.ready for cap in (*everywhere, *each.request.contact_caps)]
-        if spans:
-            respondents = {each.request.respondent_id for each in found.ready}
-            claim = found.ready[0].held.token
-            past = await contacts.past(session, respondents, claim=claim, since=now - max(spans))
-            hold_to_caps(found, past, everywhere=everywhere, channel=self.channel, now=now)
+        longest = longest_cap(triaged.ready, everywhere=everywhere)
+        if longest is None:
+            return triaged
+        respondents = {each.request.respondent_id for each in triaged.ready}
+        past = await contacts.past(session, respondents, claim=leased[0].token, since=now - longest)
+        return apply_caps(triaged, past, everywhere=everywhere, channel=self.channel, now=now)
 
-    async def _local(self, ready: Sequence[ReadyStep], now: datetime) -> tuple[list[FinishedStep], list[Leaving]]:
-        """Finish here what never leaves the machine; return that, and the messages that have to be sent."""
-        done: list[FinishedStep] = []
-        leaving: list[Leaving] = []
-        for number, each in enumerate(ready):
-            if number % _RENDER == 0:
-                await asyncio.sleep(0)  # answers are served by the same process
-            message = self._prepared(each)
-            if isinstance(message, Disposition):
-                done.append(_ended(each, message, account=None, now=now))
-            elif isinstance(message, FinishedStep):
-                done.append(message)
-            elif not may_leave(self.policy.mode, message.recipient, allowed=self.policy.allowed):
-                done.append(_kept(each, message))
-            elif self.account is None:
-                done.append(skipped(each.held, SkipReason.NO_ACCOUNT))
-            else:
-                leaving.append((each, message))
-        return done, leaving
-
-    def _prepared(self, ready: ReadyStep) -> OutgoingMessage | FinishedStep | Disposition:
-        try:
-            if self.channel is ChannelKind.CALL:
-                return _call(ready)
-            return self.composer.compose(ready.request, step=ready.held.step, channel=self.channel)
-        except BadAddress:
-            return Disposition(SendResult.REFUSED, "bad_address")
-        except UnknownLinkKey as error:
-            log.error("step.waits_for_key", invitation_id=str(ready.held.invitation_id), link_key=str(error))  # noqa: TRY400 - all is said
-            return Disposition(SendResult.UNAVAILABLE, "unknown_link_key")
-        except Exception:
-            log.exception("step.not_rendered", invitation_id=str(ready.held.invitation_id), step=ready.held.step)
-            return Disposition(SendResult.NOT_ACCEPTED, "not_rendered")
-
-    async def _send(self, leaving: Sequence[Leaving], now: datetime, stop: asyncio.Event | None) -> None:
-        """Send in batches; what is out of its hours by the time of its turn, or has none, is handed back."""
-        left, late, sent = list(leaving), list[Leaving](), list[FinishedStep]()
-        while left and self.account is not None:
-            self.heartbeat.beat()
-            size = min(MARK, self.account.free_slots)
-            if not size or (stop is not None and stop.is_set()):
-                break
-            try:
-                at = self.clock.now()
-            except ClockIsWrong:  # what was sent is recorded all the same
-                break
-            batch, left = left[:size], left[size:]
-            in_hours = list[Leaving]()
+    async def send(
+        self, account: ChannelAccount, rendered: Sequence[RenderedStep], now: datetime, stop: asyncio.Event | None
+    ) -> SentSteps:
+        """Send in batches, each recorded with the next; steps whose hours end before their turn are not sent."""
+        waiting, closed = list(rendered), list[RenderedStep]()
+        results: Sequence[FinishedStep] = ()
+        while waiting and (at := self._next_batch_at(account, stop)) is not None:
+            size = min(MARK, account.free_slots)
+            batch, waiting = waiting[:size], waiting[size:]
+            in_hours = list[RenderedStep]()
             for each in batch:
-                (in_hours if each[0].opening(at) == at else late).append(each)
+                (in_hours if each.step.next_opening(at) == at else closed).append(each)
             if in_hours:
-                sent = await self._send_batch(self.account, in_hours, now, sent, stop)
-        await self._record(sent, now_or(self.clock, now), stop=stop, known=True)
-        if late or left:
-            async with self.sessions.begin() as session:
-                await steps.move(session, [(ready.held, ready.held.due_at, None) for ready, _ in (*late, *left)])
+                results = await self._send_batch(account, in_hours, results, now, stop)
+        return SentSteps(results, [*closed, *waiting])
+
+    def _next_batch_at(self, account: ChannelAccount, stop: asyncio.Event | None) -> datetime | None:
+        """Return the time by which the next batch is judged; None when none may start now."""
+        self.heartbeat.beat()
+        if not account.free_slots or (stop is not None and stop.is_set()):
+            return None
+        try:
+            return self.clock.now()
+        except ClockIsWrong:  # results of earlier batches are recorded all the same
+            return None
 
     async def _send_batch(
         self,
         account: ChannelAccount,
-        batch: Sequence[Leaving],
+        batch: Sequence[RenderedStep],
+        previous: Sequence[FinishedStep],
         now: datetime,
-        sent: Sequence[FinishedStep],
         stop: asyncio.Event | None,
-    ) -> list[FinishedStep]:
-        """Send a batch and return what became of it, to be recorded next; records `sent`, the batch before it."""
-        ceilings = DailyCeilings(self.policy, account, self.rota, self.daily)
-        deadline = time.monotonic() + self.budget_s  # from before the mark: who stands still after it sends nothing
-        granted, marked = await self._mark(ceilings, batch, now, sent, stop)
+    ) -> Sequence[FinishedStep]:
+        """Send a batch and return its results, to be recorded; records those of the previous batch."""
+        deadline = time.monotonic() + self.budget_s  # from before the mark: time lost while marking is not sent in
+        ceilings = DailyCeilings(self.policy, account, self.balancer, self.daily)
+        at = now_or(self.clock, now)
+        deferred = DeferredRecording(self.recorder, ceilings, stop)
+        marked = await deferred.mark(batch, previous, now=now, at=at)
         crash.point("marked")
-        started = [each for each in granted if each[0].held.key in marked]
-        self.rota.took(account, len(started), day=now.date())
+        started = marked.started
+        self.balancer.add_sent(account, len(started), day=now.date())
         if stop is not None and stop.is_set():
-            deadline = 0.0  # no new send begins
-        dispositions = await self._dispositions(account, [message for _, message in started], deadline)
+            deadline = 0.0  # nothing is sent any more
+        dispositions = await _dispositions(account, [each.message for each in started], deadline)
         crash.point("sent")
         at = now_or(self.clock, now)
-        ended = list(zip(started, dispositions, strict=True))
-        ends = [_ended(ready, disposition, account=account.name, now=at) for (ready, _), disposition in ended]
-        spent = {ready.held.key for (ready, _), disposition in ended if retries.uses_a_place(disposition.result)}
-        unused = [message for ready, message in granted if ready.held.key not in spent]
-        if not unused or not ceilings.are_counted:
-            return ends
-        await self._record(ends, at, stop=stop, known=True)
+        results = [
+            finished_step(each.step, disposition, account=account.name, now=at)
+            for each, disposition in zip(started, dispositions, strict=True)
+        ]
+        unused = _unused(marked.granted, started, dispositions) if ceilings.are_counted else []
+        if not unused:
+            return results
+        await self.recorder.record_until_stored(results, at, stop=stop)
         async with self.sessions.begin() as session:
             await ceilings.give_back(session, unused, now)
-        return []
+        return ()
 
-    async def _mark(
-        self,
-        ceilings: DailyCeilings,
-        batch: Sequence[Leaving],
-        now: datetime,
-        sent: Sequence[FinishedStep],
-        stop: asyncio.Event | None,
-    ) -> tuple[Sequence[Leaving], set[tuple[UUID, int]]]:
-        """Put in flight what the ceilings grant; return that, and what of it was still ours.
-
-        The batch before it is recorded in the same transaction, which saves a commit. Should that fail, it is
-        recorded alone, however long it takes.
-        """
-        at = now_or(self.clock, now)
-        try:
+    async def _give_back(self, unsent: Sequence[RenderedStep]) -> None:
+        if unsent:
+            leased = [each.step.leased for each in unsent]
             async with self.sessions.begin() as session:
-                recorded = await self._recorded(session, sent, at)
-                granted = await ceilings.take(session, batch, now)
-                held = [ready.held for ready, _ in granted]
-                marked = await steps.mark_in_flight(session, held, account=ceilings.account.name)
-        except Exception as error:
-            if not sent:
-                raise
-            log.warning("lane.records_alone", exc_info=error)
-            await self._record(sent, at, stop=stop, known=True)
-            return await self._mark(ceilings, batch, now, [], stop)
-        self._count(recorded)
-        return granted, marked
-
-    async def _dispositions(
-        self, account: ChannelAccount, messages: Sequence[OutgoingMessage], deadline: float
-    ) -> list[Disposition]:
-        within_s = deadline - time.monotonic()
-        if not messages or within_s <= 0:
-            return [Disposition(SendResult.NOT_STARTED)] * len(messages)
-        try:
-            return await account.send_all(messages, within_s=within_s)
-        except Exception:
-            log.exception("account.failed", account=account.name, messages=len(messages))
-            return [Disposition(SendResult.UNKNOWN, "account_failed")] * len(messages)
-
-    async def _record(
-        self, done: Sequence[FinishedStep], now: datetime, *, stop: asyncio.Event | None = None, known: bool = False
-    ) -> None:
-        """Record; what providers said is `known` only here, so it is tried again until the database is back.
-
-        A step that cannot be stored stays leased until its lease ends; the others are recorded.
-        """
-        if not done:
-            return
-
-        def give_up(state: tenacity.RetryCallState) -> bool:
-            return not known or (stop is not None and stop.is_set() and (state.seconds_since_start or 0) > _GRACE_S)
-
-        attempts_left = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception(is_transient),
-            wait=tenacity.wait_fixed(POLL_S),
-            stop=give_up,
-            before_sleep=lambda _state: self.heartbeat.waits("what providers said is not recorded"),
-            reraise=True,
-        )
-
-        async def record(part: Sequence[FinishedStep]) -> Sequence[None]:
-            self._count(await attempts_left(self._record_once, part, now))
-            return [None] * len(part)
-
-        for step, error in zip(done, await bisect_failures(done, record), strict=True):
-            if error is not None:
-                held = step.end.held
-                log.error("step.not_recorded", invitation_id=str(held.invitation_id), step=held.step, exc_info=error)
-
-    async def _record_once(self, done: Sequence[FinishedStep], now: datetime) -> list[FinishedStep]:
-        async with self.sessions.begin() as session:
-            return await self._recorded(session, done, now)
-
-    async def _recorded(self, session: AsyncSession, done: Sequence[FinishedStep], now: datetime) -> list[FinishedStep]:
-        recorded = await record_results.record(session, done, now=now)
-        if done:
-            crash.point("recording")
-        return recorded
-
-    def _count(self, recorded: Sequence[FinishedStep]) -> None:
-        if recorded:
-            crash.point("recorded")
-        for state, count in Counter(each.end.state for each in recorded).items():
-            metrics.STEPS.labels(Service.DISPATCHER, self.channel, state).inc(count)
+                await steps.move(session, [(each, each.due_at, None) for each in leased])
 
 
-def _kept(ready: ReadyStep, message: OutgoingMessage) -> FinishedStep:
-    return FinishedStep(
-        StepResult(ready.held, StepState.SENT, tries=ready.held.tries + 1, account=MAILBOX), kept=message
-    )
+async def _dispositions(
+    account: ChannelAccount, messages: Sequence[OutgoingMessage], deadline: float
+) -> list[Disposition]:
+    within_s = deadline - time.monotonic()
+    if not messages or within_s <= 0:
+        return [Disposition(SendResult.NOT_STARTED)] * len(messages)
+    try:
+        return await account.send_all(messages, within_s=within_s)
+    except Exception:
+        log.exception("account.failed", account=account.name, messages=len(messages))
+        return [Disposition(SendResult.UNKNOWN, "account_failed")] * len(messages)
 
 
-def _call(ready: ReadyStep) -> FinishedStep:
-    task_id = uuid7()
-    call = call_center.call_task(ready.request, ready.planned, task_id=task_id, sent_before=ready.sent_before)
-    end = StepResult(
-        ready.held, StepState.SENT, tries=ready.held.tries + 1, account=call_center.ACCOUNT, call_task=task_id
-    )
-    return FinishedStep(end, call=call)
-
-
-def _ended(ready: ReadyStep, disposition: Disposition, *, account: str | None, now: datetime) -> FinishedStep:
-    tries = ready.held.tries + retries.is_try(disposition.result)
-    state = retries.after_result(disposition.result, tries=tries, max_attempts=ready.planned.max_attempts)
-    again = retries.again_at(disposition, tries=tries, now=now) if state is StepState.PLANNED else None
-    account = disposition.account or account
-    end = StepResult(ready.held, state, tries=tries, account=account, reason=disposition.reason, due_at=again)
-    return FinishedStep(end, message_id=disposition.message_id, bill=disposition.bill)
+def _unused(
+    granted: Sequence[RenderedStep], started: Sequence[RenderedStep], dispositions: Sequence[Disposition]
+) -> list[OutgoingMessage]:
+    """Return the messages that a ceiling granted and no provider may have taken."""
+    counted = {
+        each.step.leased.key
+        for each, disposition in zip(started, dispositions, strict=True)
+        if retries.counts_towards_ceiling(disposition.result)
+    }
+    return [each.message for each in granted if each.step.leased.key not in counted]

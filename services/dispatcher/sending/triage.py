@@ -1,10 +1,10 @@
-"""What becomes of claimed steps: out now, at another time, or not at all."""
+"""Sorts claimed steps: ready to be sent, postponed, or finished without being sent."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -29,100 +29,110 @@ log = structlog.get_logger()
 
 
 class ReadyStep(msgspec.Struct, frozen=True):
-    """A claimed step that may go out now."""
+    """A claimed step that may be sent now."""
 
-    held: LeasedStep
+    leased: LeasedStep
     request: SurveyRequested
     sent_before: int
 
     @property
-    def planned(self) -> PlanStep:
-        return next(step for step in self.request.plan if step.step == self.held.step)
+    def plan_step(self) -> PlanStep:
+        return next(step for step in self.request.plan if step.step == self.leased.step)
 
-    def opening(self, now: datetime) -> datetime | None:
-        """When its hours let it out: now or later, None for never."""
-        planned = self.planned
-        return hours.next_opening(now, zone=self.request.time_zone, window=planned.window, calendar=planned.holidays)
+    def next_opening(self, now: datetime) -> datetime | None:
+        """Return when its contact hours allow it: now or later, None for never."""
+        step = self.plan_step
+        return hours.next_opening(now, zone=self.request.time_zone, window=step.window, calendar=step.holidays)
 
 
 @dataclass(slots=True)
 class TriagedSteps:
-    """Claimed steps by what becomes of them."""
+    """Claimed steps by what happens to them; postponed ones with their new due time and the reason."""
 
-    ready: list[ReadyStep]
-    moved: list[tuple[LeasedStep, datetime, str | None]]
-    done: list[FinishedStep]
+    ready: list[ReadyStep] = field(default_factory=list)
+    postponed: list[tuple[LeasedStep, datetime, str | None]] = field(default_factory=list)
+    finished: list[FinishedStep] = field(default_factory=list)
 
-    def put_off(self, ready: ReadyStep, until: datetime | None, reason: MoveReason) -> None:
-        """Move a step; one that would wait past its invitation's end is skipped, so that the next has its turn."""
+    def postpone(self, ready: ReadyStep, until: datetime | None, reason: MoveReason) -> None:
+        """Postpone a step; one that would wait past its invitation's end is skipped, so that the next step is due."""
         if until is None or until >= ready.request.expires_at:
-            self.done.append(skipped(ready.held, reason))
+            self.finished.append(skipped(ready.leased, reason))
         else:
-            self.moved.append((ready.held, until, reason))
+            self.postponed.append((ready.leased, until, reason))
 
 
-def sort_claimed(
-    held: Sequence[LeasedStep], facts: Mapping[UUID, SendFacts], *, channel: ChannelKind, now: datetime
+def triage_steps(
+    leased: Sequence[LeasedStep], facts: Mapping[UUID, SendFacts], *, channel: ChannelKind, now: datetime
 ) -> TriagedSteps:
-    found = TriagedSteps([], [], [])
-    for step in held:
+    """Sort steps by consent, suppression, address and contact hours; a step whose request cannot be read fails.
+
+    Steps without facts are past their invitation's end: they stay leased until the expiry stops them, a moment later.
+    """
+    triaged = TriagedSteps()
+    for step in leased:
         if step.invitation_id not in facts:
-            continue  # past its end: it stays leased until the expiry, a moment later, stops it
+            continue
         try:
-            _place(found, step, facts[step.invitation_id], channel=channel, now=now)
+            _place(triaged, step, facts[step.invitation_id], channel=channel, now=now)
         except Exception:
             log.exception("step.not_read", invitation_id=str(step.invitation_id), step=step.step)
-            found.done.append(
-                FinishedStep(StepResult(step, StepState.FAILED, tries=step.tries, account=None, reason="not_read"))
-            )
-    return found
+            result = StepResult(step, StepState.FAILED, tries=step.tries, account=None, reason="not_read")
+            triaged.finished.append(FinishedStep(result))
+    return triaged
 
 
-def _place(found: TriagedSteps, step: LeasedStep, facts: SendFacts, *, channel: ChannelKind, now: datetime) -> None:
+def _place(triaged: TriagedSteps, step: LeasedStep, facts: SendFacts, *, channel: ChannelKind, now: datetime) -> None:
     request = SurveyRequested.model_validate_json(facts.request)
     ready = ReadyStep(step, request, facts.sent_before)
     reason = skip_reason(channel, request.contact, request.consent, suppressed=facts.suppressed)
-    opening = ready.opening(now)
+    opening = ready.next_opening(now)
     if reason is not None:
-        found.done.append(skipped(step, reason))
+        triaged.finished.append(skipped(step, reason))
     elif opening != now:
-        found.put_off(ready, opening, MoveReason.CONTACT_HOURS)
+        triaged.postpone(ready, opening, MoveReason.CONTACT_HOURS)
     else:
-        found.ready.append(ready)
+        triaged.ready.append(ready)
 
 
-def hold_to_caps(
-    found: TriagedSteps,
+def longest_cap(ready: Sequence[ReadyStep], *, everywhere: Sequence[ContactCap]) -> timedelta | None:
+    """Return how far back the contact caps of these steps look; None when no cap applies."""
+    return max((caps.span(cap) for each in ready for cap in (*everywhere, *each.request.contact_caps)), default=None)
+
+
+def apply_caps(
+    triaged: TriagedSteps,
     contacts: Mapping[str, Sequence[PastContact]],
     *,
     everywhere: Sequence[ContactCap],
     channel: ChannelKind,
     now: datetime,
-) -> None:
-    """Put off what the caps of its program, or those that hold everywhere, do not let out.
+) -> TriagedSteps:
+    """Postpone ready steps that a contact cap of their program, or one of `everywhere`, does not allow now.
 
-    `contacts` holds the past of the respondents we have to ourselves; somebody else is about to contact the others.
+    `contacts` holds the earlier contacts of the respondents that this transaction has locked. The others are locked by
+    another sender, which may be about to contact them: their steps are postponed if any cap applies.
     """
-    ready, found.ready = found.ready, []
+    capped = TriagedSteps([], [*triaged.postponed], [*triaged.finished])
     past = {respondent: list(known) for respondent, known in contacts.items()}
-    for each in ready:
+    for each in triaged.ready:
         known = past.get(each.request.respondent_id)
-        until = _allowed(known, [*everywhere, *each.request.contact_caps], channel=channel, now=now)
+        until = _next_allowed(known, [*everywhere, *each.request.contact_caps], channel=channel, now=now)
         if until != now:
-            found.put_off(each, until, MoveReason.CONTACT_CAP)
+            capped.postpone(each, until, MoveReason.CONTACT_CAP)
             continue
-        found.ready.append(each)
+        capped.ready.append(each)
         if known is not None:
             known.append(PastContact(channel, now))
+    return capped
 
 
-def _allowed(
-    known: Sequence[PastContact] | None, binding: Sequence[ContactCap], *, channel: ChannelKind, now: datetime
+def _next_allowed(
+    known: Sequence[PastContact] | None, applying: Sequence[ContactCap], *, channel: ChannelKind, now: datetime
 ) -> datetime | None:
-    if not binding:
+    if not applying:
         return now
-    return now + caps.LOOK_AGAIN if known is None else caps.next_allowed(known, binding, channel, now=now)
+    return now + caps.LOOK_AGAIN if known is None else caps.next_allowed(known, applying, channel, now=now)
 
 
-def skipped(held: LeasedStep, reason: SkipReason | MoveReason) -> FinishedStep:
-    return FinishedStep(StepResult(held, StepState.SKIPPED, tries=held.tries, account=None, reason=reason))
+def skipped(leased: LeasedStep, reason: SkipReason | MoveReason) -> FinishedStep:
+    return FinishedStep(StepResult(leased, StepState.SKIPPED, tries=leased.tries, account=None, reason=reason))

@@ -1,4 +1,4 @@
-"""The bell that wakes the lanes and the keeper."""
+"""Wakes the loops of this process when there may be work, so that they need not wait for their next poll."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ POLL_S = 0.1
 
 
 class Wakeup:
-    """Wakes every loop of this process; a hint only, they look by themselves ten times a second."""
+    """Wakes every loop that listens. It is only a hint: each loop polls every `POLL_S` seconds anyway."""
 
     def __init__(self) -> None:
         self._events: list[asyncio.Event] = []
 
     def listen(self) -> asyncio.Event:
-        """Make an event that each ring sets."""
+        """Return a new event, which each `notify` sets."""
         self._events.append(event := asyncio.Event())
         return event
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         for event in self._events:
             event.set()
 
-    def rung_by(self, work: Callable[[], Awaitable[int]]) -> Round:
-        """Make a round of work that returns how much it did: the others are woken when that was something."""
+    def notified_by(self, work: Callable[[], Awaitable[int]]) -> Round:
+        """Make a round of work that returns how much it did; when that is not 0, every loop is woken."""
 
         async def once() -> float | None:
             if not await work():
                 return None
-            self.ring()
+            self.notify()
             return 0.0
 
         return once

@@ -99,9 +99,9 @@ def test_step_that_would_wait_to_the_very_end_is_skipped_and_one_before_it_moved
     found = TriagedSteps([], [], [])
     before = asked.expires_at - timedelta(seconds=1)
     for until in (asked.expires_at, before):
-        found.put_off(ReadyStep(held, asked, 0), until, MoveReason.CONTACT_CAP)
-    assert [each.end.state for each in found.done] == [StepState.SKIPPED]
-    assert [until for _, until, _ in found.moved] == [before]
+        found.postpone(ReadyStep(held, asked, 0), until, MoveReason.CONTACT_CAP)
+    assert [each.result.state for each in found.finished] == [StepState.SKIPPED]
+    assert [until for _, until, _ in found.postponed] == [before]
 
 
 async def test_suspect_answer_ends_no_chain(chain: Chain) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from deploy import databases
-from services.dispatcher import domain
+from services.dispatcher.domain import chain, retries
 from services.dispatcher.domain.steps import ChainStep, SendResult, StepState
 from services.dispatcher.handlers import record_results
 from services.dispatcher.repository import invitations, receipts, steps
@@ -117,12 +117,12 @@ BUGS = [
     sql("a bounce leaves its step as sent", "_CORRECT", "('sent', ", "(", where=receipts),
     sql("a step due later is not brought forward", "_BRING", "s.due_at >", "s.due_at <", where=receipts),
     Bug("a late answer is lost", invitations, "_REVISABLE", lambda _: []),
-    Bug("an unknown send is sent again", domain, "after_result", _resends_unknown),
-    Bug("one try too many", domain, "after_result", _one_try_too_many),
-    Bug("a try follows at once", domain, "backoff", lambda _: lambda _tries: timedelta(0)),
-    Bug("the step after a skipped one waits", domain, "follow", _skipped_waits),
-    Bug("a step comes back to a closed invitation", record_results, "_not_again", lambda _: lambda done: done),
-    Bug("nobody is undeliverable", domain, "is_undeliverable", lambda _: lambda _steps: False),
+    Bug("an unknown send is sent again", retries, "after_result", _resends_unknown),
+    Bug("one try too many", retries, "after_result", _one_try_too_many),
+    Bug("a try follows at once", retries, "backoff", lambda _: lambda _tries: timedelta(0)),
+    Bug("the step after a skipped one waits", chain, "follow", _skipped_waits),
+    Bug("a step comes back to a closed invitation", record_results, "_without_retry", lambda _: lambda done: done),
+    Bug("nobody is undeliverable", chain, "is_undeliverable", lambda _: lambda _steps: False),
 ]  # fmt: skip
 
 

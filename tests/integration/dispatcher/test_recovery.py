@@ -22,7 +22,7 @@ from services.dispatcher.handlers import close_invitations
 from services.dispatcher.jobs.maintenance import LeaseReaper, Reconciler, keep
 from services.dispatcher.repository import steps
 from services.dispatcher.sending.sender import BUDGET_S, ChannelSender
-from services.dispatcher.sending.triage import sort_claimed
+from services.dispatcher.sending.triage import triage_steps
 from shared import database_url
 from shared.contract import cloudevents
 from shared.contract.events import (
@@ -119,9 +119,9 @@ async def test_time_lost_while_marking_is_taken_from_the_budget(chain: Chain) ->
     await chain.take(request())
     account = RememberingAccount()
     lane = chain.lane(EMAIL, account)
-    found = await lane._claim(NOW)
-    _, leaving = await lane._local(found.ready, NOW)
-    async with held_up(chain, lambda: lane._send(leaving, NOW, None)):
+    claimed = await lane.claim(10, NOW)
+    rendered = await lane.renderer.render(claimed.ready, NOW)
+    async with held_up(chain, lambda: lane.send(account, rendered.outgoing, NOW, None)):
         waiting = time.monotonic()
         await chain.rows("SELECT 1 FROM invitations")
         waited = time.monotonic() - waiting
@@ -272,10 +272,10 @@ async def test_erasure_between_claim_and_record_leaves_no_address_behind(chain: 
     asked = request()
     await chain.take(asked)
     lane = chain.lane(EMAIL)
-    found = await lane._claim(NOW)
-    done, _ = await lane._local(found.ready, NOW)
+    claimed = await lane.claim(10, NOW)
+    rendered = await lane.renderer.render(claimed.ready, NOW)
     await chain.take(RespondentErased(respondent_id="r1"))
-    await lane._record(done, NOW)
+    await lane.recorder.record(rendered.finished, NOW)
     assert await chain.rows("SELECT 1 FROM mailbox") == []
     assert await chain.published("contact.attempted") == []
 
@@ -505,7 +505,7 @@ async def test_daily_ceiling_holds_across_processes(chain: Chain) -> None:
     held = [await _claim_some(lane, 20) for lane in lanes]
     async with asyncio.TaskGroup() as tasks:
         for lane, found in zip(lanes, held, strict=True):
-            tasks.create_task(lane._send(found, NOW, None))
+            tasks.create_task(lane.send(account, found, NOW, None))
     assert len(account.taken) == 20
     moved = await chain.rows("SELECT due_at FROM steps WHERE reason = 'daily_ceiling'")
     assert [row["due_at"] for row in moved] == [NOW.replace(hour=0) + DAY] * 20
@@ -515,8 +515,8 @@ async def _claim_some(lane: ChannelSender, limit: int) -> Any:
     async with lane.sessions.begin() as session:
         held = await steps.claim_due(session, lane.channel, now=NOW, limit=limit)
         facts = await steps.facts(session, held, lane.channel, now=NOW)
-    _, leaving = await lane._local(sort_claimed(held, facts, channel=lane.channel, now=NOW).ready, NOW)
-    return leaving
+    triaged = triage_steps(held, facts, channel=lane.channel, now=NOW)
+    return (await lane.renderer.render(triaged.ready, NOW)).outgoing
 
 
 async def test_ceiling_counts_only_what_the_provider_may_have_taken(chain: Chain) -> None:

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -73,10 +73,7 @@ class Site:
 
     @property
     def lane(self) -> ChannelSender:
-        fields = {
-            name: getattr(self.chain.lane(EMAIL, self.provider), name) for name in ChannelSender.__dataclass_fields__
-        }
-        return ChannelSender(**{**fields, "guard": self.guard})
+        return replace(self.chain.lane(EMAIL, self.provider), restore_guard=self.guard)
 
     async def take(self, *payloads: Payload) -> None:
         events = [cloudevents.new(each, service=Service.TRIGGER, at=self.chain.clock.now()) for each in payloads]
@@ -86,7 +83,7 @@ class Site:
     async def send_at(self, moment: datetime) -> None:
         """Send all that is due, and publish what became of it."""
         self.chain.clock.moment = moment
-        await self.guard.look()
+        await self.guard.check()
         await self.chain.tick_idle([self.lane])
         rows = await self.chain.rows("DELETE FROM outbox RETURNING id, topic, key, body, headers::text")
         rows.sort(key=lambda row: row["id"])
@@ -204,7 +201,7 @@ async def test_database_that_is_replaced_while_dispatcher_runs_is_compared_befor
             await connection.execute(f"ALTER DATABASE {copy} RENAME TO {name(urls)}")
         assert await site.lane.perform_due() == 0
         assert not site.guard.is_open
-        await site.guard.look()
+        await site.guard.check()
         assert await site.lane.perform_due() == 0
         with pytest.raises(NotReady, match="attempts"):
             await site.guard.ready()
@@ -246,7 +243,7 @@ async def test_procedure_without_a_log_sends_nothing_twice_and_stalls_nothing(
             again.guard.event_log = open_log(postgres.urls(copy)["transport"])
             await again.chain.rows(the_procedure().replace("due_at < now()", f"due_at < '{NOW + HOUR}'"))
             await keep(again.chain.database.sessions, again.chain.clock)
-            await again.guard.look()
+            await again.guard.check()
             assert await again.lane.perform_due() == 0
             again.chain.clock.moment = NOW + 5 * DAY
             await again.chain.tick_idle([again.lane])
@@ -277,7 +274,7 @@ async def test_nothing_is_sent_before_the_log_could_be_read(site: Site) -> None:
     await site.take(*mailed_twice(range(5)))
     site.guard.event_log = Away()
     with pytest.raises(TransportUnavailable):
-        await site.guard.look()
+        await site.guard.check()
     assert await site.lane.perform_due() == 0
     with pytest.raises(NotReady, match="before the ledger was compared"):
         await site.guard.ready()
@@ -288,5 +285,5 @@ async def test_nothing_is_sent_before_the_log_could_be_read(site: Site) -> None:
 
 async def test_empty_log_says_nothing_against_a_ledger(site: Site) -> None:
     await site.chain.take(*mailed_twice(range(5)))
-    await site.guard.look()
+    await site.guard.check()
     await site.guard.ready()

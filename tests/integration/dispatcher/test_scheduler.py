@@ -281,12 +281,12 @@ async def test_loop_waits_out_an_outage_and_ends_when_told() -> None:
         return 0
 
     async with asyncio.timeout(10):
-        await until_stopped(Wakeup().rung_by(work), stop, heartbeat=Heartbeat("keeper"), longest_s=10)
+        await until_stopped(Wakeup().notified_by(work), stop, heartbeat=Heartbeat("keeper"), longest_s=10)
     assert next(failures, None) is None
 
 
 async def test_loop_performs_what_a_handler_committed(chain: Chain) -> None:
-    bell, stop = Wakeup(), asyncio.Event()
+    wakeup, stop = Wakeup(), asyncio.Event()
     account = RememberingAccount()
 
     async def stop_soon() -> None:
@@ -295,11 +295,11 @@ async def test_loop_performs_what_a_handler_committed(chain: Chain) -> None:
     account.on_send = stop_soon
     lane = chain.lane(EMAIL, account)
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-        work = bell.rung_by(lambda: lane.perform_due(stop))
-        loop = until_stopped(work, stop, heartbeat=Heartbeat("lane"), longest_s=10, wake=bell.listen())
+        work = wakeup.notified_by(lambda: lane.perform_due(stop))
+        loop = until_stopped(work, stop, heartbeat=Heartbeat("lane"), longest_s=10, wake=wakeup.listen())
         tasks.create_task(loop)
         await chain.take(request())
-        bell.ring()
+        wakeup.notify()
     assert len(account.taken) == 1
 
 

@@ -132,12 +132,11 @@ class Worker:
         if not self.claimed:
             self.claimed, self.at = True, model.now
             self.ready, self.skipped = model.claim(self.channel, self)
-        elif self.skipped:
+        elif self.skipped or self.channel is ChannelKind.CALL:
             for key, reason in self.skipped:
                 model.record(key, self, "skipped", at=self.at, reason=reason)
             self.skipped = []
-        elif self.channel is ChannelKind.CALL:
-            for key in self.ready:
+            for key in self.ready if self.channel is ChannelKind.CALL else ():
                 model.record(key, self, "sent", at=self.at)
         elif not self.marked and (in_hours := [key for key in self.ready if key not in self.late]):
             self.marked, self.started = True, model.mark(in_hours, self)

@@ -141,8 +141,8 @@ def test_provider_that_is_away_spends_no_try() -> None:
     assert retries.again_at(throttled, tries=0, now=NOW) == NOW + timedelta(seconds=2.5)
 
 
-def test_what_a_provider_took_in_hand_uses_a_place_of_the_day() -> None:
-    using = {result for result in SendResult if retries.uses_a_place(result)}
+def test_message_that_a_provider_may_have_taken_counts_towards_the_ceiling() -> None:
+    using = {result for result in SendResult if retries.counts_towards_ceiling(result)}
     assert using == {SendResult.SENT, SendResult.REFUSED, SendResult.UNKNOWN}
 
 

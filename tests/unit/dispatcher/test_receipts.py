@@ -117,7 +117,7 @@ def test_only_complaints_and_stop_are_for_ever() -> None:
     ],
 )
 def test_some_refusals_teach_about_the_address(reason: str | None, kind: ReceiptKind | None) -> None:
-    assert receipts.learned_from_refusal(reason) is kind
+    assert receipts.kind_of_refusal(reason) is kind
 
 
 @pytest.mark.parametrize(

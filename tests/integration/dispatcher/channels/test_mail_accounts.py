@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 from collections import Counter
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from services.dispatcher.channels.email import SmtpAccount, SmtpServer
 from services.dispatcher.channels.pace import DomainPace
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.domain.limits import DailyLimit
+from services.dispatcher.domain.send_mode import SendMode
 from services.dispatcher.domain.steps import Disposition, SendResult
 from services.dispatcher.sending.account_balancer import AccountBalancer
 from services.dispatcher.sending.sender import ChannelSender
@@ -160,22 +162,18 @@ def test_any_reply_of_the_provider_ends_its_rest(result: SendResult) -> None:
 
 
 def lanes(chain: Chain, *accounts: RememberingAccount, **weights: int) -> list[ChannelSender]:
-    rota = AccountBalancer(accounts, weights=weights)
-    made = [chain.lane(EMAIL, each, daily_ceiling=10_000) for each in accounts]
-    return [
-        ChannelSender(**{**{name: getattr(lane, name) for name in ChannelSender.__dataclass_fields__}, "rota": rota})
-        for lane in made
-    ]
+    balancer = AccountBalancer(accounts, weights=weights)
+    return [replace(chain.lane(EMAIL, each, daily_ceiling=10_000), balancer=balancer) for each in accounts]
 
 
-def one_at_a_time(rota: AccountBalancer, accounts: list[RememberingAccount], *, messages: int) -> Counter[str]:
+def one_at_a_time(balancer: AccountBalancer, accounts: list[RememberingAccount], *, messages: int) -> Counter[str]:
     """Hand out messages one at a time: the accounts ask in turn, and the first that may take it gets it."""
     taken: Counter[str] = Counter()
     while taken.total() < messages:
         for account in accounts:
-            with rota.turn(account, day=NOW.date()) as places:
+            with balancer.turn(account, day=NOW.date()) as places:
                 if places and taken.total() < messages:
-                    rota.took(account, 1, day=NOW.date())
+                    balancer.add_sent(account, 1, day=NOW.date())
                     taken[account.name] += 1
     return taken
 
@@ -193,7 +191,7 @@ async def test_others_take_over_from_an_account_that_is_away_and_it_catches_up_n
     await chain.tick_idle(both)
     assert (len(main.taken), len(spare.taken)) == (0, 100)
     main.free_slots = 100
-    taken = one_at_a_time(both[0].rota, [spare, main], messages=400)
+    taken = one_at_a_time(both[0].balancer, [spare, main], messages=400)
     assert abs(taken["main"] - taken["spare"]) <= 41
 
 
@@ -221,15 +219,10 @@ async def test_slow_account_delays_no_other(chain: Chain) -> None:
 
 async def test_account_in_warm_up_reaches_its_limit_and_the_other_goes_on(chain: Chain) -> None:
     new, old = RememberingAccount("new"), RememberingAccount("old")
-    rota = AccountBalancer([new, old])
+    balancer = AccountBalancer([new, old])
     warm = DailyLimit(since=NOW.date(), first_day=5, growth=2)
-    fields = {
-        name: getattr(chain.lane(EMAIL, new, daily_ceiling=30), name) for name in ChannelSender.__dataclass_fields__
-    }
-    both = [
-        ChannelSender(**{**fields, "rota": rota, "daily": warm}),
-        ChannelSender(**{**fields, "rota": rota, "account": old}),
-    ]
+    shared = replace(chain.lane(EMAIL, daily_ceiling=30, mode=SendMode.LIVE), balancer=balancer)
+    both = [replace(shared, account=new, daily=warm), replace(shared, account=old)]
     await chain.take(*(request(f"r{number}") for number in range(60)))
     await chain.tick_idle(both)
     assert (len(new.taken), len(old.taken)) == (5, 30)
