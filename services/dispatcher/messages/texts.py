@@ -57,7 +57,7 @@ ENGLISH = MailTexts(
     crm_title="{brand}: ask {name} one question",
     crm_text="Call {phone}.\n\n{script}\n\nEnter the answer here: {link}\n\n{summary}",
     ask_title="Do not ask me again?",
-    ask_text="Say what {brand} should leave out.",
+    ask_text="Choose what {brand} should no longer send.",
     choices={
         "all": "Every question: no e-mail, no text message, no call",
         "email": "Every e-mail; a text message or a call may still come",
