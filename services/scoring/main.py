@@ -51,7 +51,7 @@ JOBS: Mapping[str, tuple[float, Callable[..., Awaitable[int]]]] = {  # by name: 
     "publisher": (0.05, publish_scores.publish_changes),
     "calls": (0.5, calls.update_overdue),
     "journeys": (0.2, count_journeys.count_journeys),
-    "alerts": (5.0, alerts.tell_drops),
+    "alerts": (5.0, alerts.publish_drops),
     "old webhooks": (3600.0, delivery.delete_old),
 }
 
@@ -113,12 +113,11 @@ async def run(settings: ScoringSettings, context: ServiceContext) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
             running = Supervisor(tasks, context, Service.SCORING)
-            again = publish_scores.publish_again
-            running.start(app, database, migrations=MIGRATIONS, republish=again)
+            running.start(app, database, migrations=MIGRATIONS, republish=publish_scores.republish)
             running.watch(clock)
             running.consume("consumer", consumer)
-            for name, (seconds, tick) in JOBS.items():
-                work = every(seconds, tick, sessions=database.sessions, clock=clock)
+            for name, (seconds, job) in JOBS.items():
+                work = every(seconds, job, sessions=database.sessions, clock=clock)
                 running.loop(health.heartbeat(name), work, longest_s=seconds)
             running.task("webhooks", sender.run(stop, health.heartbeat("webhooks")))
             context.started.set()

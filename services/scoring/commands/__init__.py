@@ -1,4 +1,4 @@
-"""Scoring's part of the command line."""
+"""Commands of scoring."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ app.add_typer(webhooks.app, name="webhooks")
 
 @app.command("verify")
 def verify_command() -> None:
-    """Count every answer again and compare with the published figures; exits with 1 when they differ."""
+    """Recompute all figures from the answers and compare; exits with 1 when they differ."""
     differences = asyncio.run(_verify(ScoringSettings()))
     for difference in differences:
         typer.echo(difference)

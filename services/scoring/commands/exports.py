@@ -13,18 +13,18 @@ import typer
 from services.scoring.commands.progress import Advance, progress_bar
 from services.scoring.config import ScoringSettings
 from services.scoring.files import exports
-from services.scoring.files.tables import CannotWrite, Format, NoParquet
+from services.scoring.files.tables import CannotWrite, Format, ParquetMissing
 from services.scoring.repository.listing import AnswerFilter
 from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, Service, counted
 from shared.database.db import Sessions
 from shared.database.opening import open_for_command
 
-app = typer.Typer(no_args_is_help=True, help="Answers and figures as files.")
+app = typer.Typer(no_args_is_help=True, help="Export answers and figures to files.")
 
 Out = Annotated[
-    Path, typer.Argument(metavar="FILE", dir_okay=False, help="What is there is replaced once it is whole.")
+    Path, typer.Argument(metavar="FILE", dir_okay=False, help="A complete export replaces an existing file.")
 ]
-Kind = Annotated[Format | None, typer.Option("--format", help="By default what the file's name ends with.")]
+Kind = Annotated[Format | None, typer.Option("--format", help="By default, from the file's extension.")]
 Program = Annotated[str | None, typer.Option(help="Only this program.")]
 From = Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"])]
 To = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
@@ -43,7 +43,7 @@ def export_answers(  # noqa: PLR0913 - one option each
     mode: AnswerMode | None = None,
     suspect: Annotated[bool | None, typer.Option("--suspect/--no-suspect")] = None,
 ) -> None:
-    """One row per answer."""
+    """Export one row per answer."""
     first, last = from_ and from_.date(), to and to.date()
     wanted = AnswerFilter(program, first, last, category, channel, mode, suspect)
     _export(
@@ -60,7 +60,7 @@ def export_nps(
     from_: From = None,
     to: To = None,
 ) -> None:
-    """One row per program, dimension, value and day."""
+    """Export one row per program, dimension, value and day."""
     wanted = AnswerFilter(program, from_ and from_.date(), to and to.date())
     _export(file, kind, program, lambda sessions, of, bar: exports.nps(sessions, wanted, file, kind=of, progress=bar))
 
@@ -70,21 +70,21 @@ def _export(
 ) -> None:
     async def run(bar: Advance) -> int:
         async with open_for_command(ScoringSettings(), Service.SCORING, pool_size=2) as database:
-            return await write(database.sessions, kind or _named(file), bar)
+            return await write(database.sessions, kind or _format_of(file), bar)
 
     try:
         with progress_bar("rows") as bar:
             rows = asyncio.run(run(bar))
-    except (NoParquet, CannotWrite) as error:
+    except (ParquetMissing, CannotWrite) as error:
         typer.echo(f"earshot: {error}", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"{counted(rows, 'row')} in {file}")
     if not rows and program:
-        typer.echo(f"nothing is known of {program} then; `earshot programs list` names the programs", err=True)
+        typer.echo(f"no rows of program {program}; `earshot programs list` shows the programs", err=True)
 
 
-def _named(file: Path) -> Format:
+def _format_of(file: Path) -> Format:
     ending = file.suffix.removeprefix(".")
     if ending not in {*Format}:
-        raise typer.BadParameter(f"name the file .csv, .xlsx or .parquet, or give --format: {file.name}")
+        raise typer.BadParameter(f"the name must end in .csv, .xlsx or .parquet, or give --format: {file.name}")
     return Format(ending)

@@ -1,4 +1,4 @@
-"""`earshot import answers`: an older tool's scores, from CSV or JSON lines."""
+"""`earshot import answers`: scores of an older tool, from CSV or JSON lines."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from shared.database.opening import open_for_command
 from shared.messaging.codec import describe_errors
 from shared.zones import time_zone
 
-app = typer.Typer(no_args_is_help=True, help="What an older tool collected.")
+app = typer.Typer(no_args_is_help=True, help="Import the scores of an older tool.")
 
 BATCH = 500
 _Text = Annotated[str, StringConstraints(max_length=4000, pattern=r"^[^\x00]*$")]
 
 
 class _Line(BaseModel):
-    """One line of the file; a day without a time is noon in the program's zone."""
+    """One line of the file; a date without a time means noon in the program's time zone."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -51,9 +51,9 @@ class _Line(BaseModel):
     reasons: Annotated[list[Id], Field(max_length=50)] = []
     segments: Segments = {}
 
-    def score_in(self, home: ZoneInfo) -> ImportedScore:
+    def score_in(self, zone: ZoneInfo) -> ImportedScore:
         day = self.answered_at
-        at = day if isinstance(day, datetime) else datetime.combine(day, time(12), home)
+        at = day if isinstance(day, datetime) else datetime.combine(day, time(12), zone)
         return ImportedScore(
             self.external_id,
             self.score,
@@ -65,23 +65,23 @@ class _Line(BaseModel):
         )
 
 
-Lines = Iterator[tuple[int, Mapping[str, Any] | str]]  # number, and fields or why there are none
+Lines = Iterator[tuple[int, Mapping[str, Any] | str]]  # line number, and its fields or why it cannot be read
 
 
 @dataclass(slots=True)
 class ImportReport:
     stored: int = 0
-    there: int = 0
+    repeated: int = 0
     refused: int = 0
 
 
 @app.command("answers")
 def import_answers(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV with a header, or .jsonl.")],
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV with a header line, or .jsonl.")],
     *,
-    program: Annotated[str, typer.Option(help="Whose scores these are; it must be published.")],
+    program: Annotated[str, typer.Option(help="Program of the scores; it must be published.")],
 ) -> None:
-    """Store scores by their own days, apart from ours by mode; the same file twice changes nothing."""
+    """Store scores on their own days, with the mode `imported`; the same file twice changes nothing."""
     refusals = file.with_name(file.name + ".refused.csv")
     try:
         with progress_bar("bytes") as advance:
@@ -90,34 +90,34 @@ def import_answers(
         why = "the file is not UTF-8" if isinstance(error, UnicodeDecodeError) else error.args[0]
         typer.echo(f"earshot: {why}", err=True)
         raise typer.Exit(1) from None
-    typer.echo(f"{report.stored} stored, {report.there} were there, {report.refused} refused")
+    typer.echo(f"{report.stored} stored, {report.repeated} were stored before, {report.refused} refused")
     if not report.refused:
         refusals.unlink()
         return
-    typer.echo(f"why: {refusals}")
+    typer.echo(f"reasons: {refusals}")
     raise typer.Exit(1)
 
 
 async def _import(file: Path, program: str, refusals: Path, advance: Advance) -> ImportReport:
     async with open_for_command(ScoringSettings(), Service.SCORING, pool_size=2) as database:
         async with database.sessions.begin() as session:
-            of = await programs.published(session, program)
-        if of is None:
-            raise LookupError(f"no program {program} was published")
-        tables.make(refusals, wanted=refusals)
-        with file.open("rb") as source, refusals.open("w", newline="") as kept:
-            writer = csv.writer(kept)
+            published = await programs.published(session, program)
+        if published is None:
+            raise LookupError(f"program {program} is not published")
+        tables.create_empty(refusals, name=refusals)
+        with file.open("rb") as source, refusals.open("w", newline="") as report_file:
+            writer = csv.writer(report_file)
             writer.writerow(["line", "why"])
-            return await load(
+            return await import_lines(
                 database.sessions,
-                of,
-                lines_of(source, file.suffix),
+                published,
+                read_lines(source, file.suffix),
                 refuse=lambda number, why: writer.writerow([number, why]),
                 advance=lambda: advance(source.tell(), os.fstat(source.fileno()).st_size),
             )
 
 
-async def load(
+async def import_lines(
     sessions: Sessions,
     program: PublishedProgram,
     lines: Lines,
@@ -125,36 +125,36 @@ async def load(
     refuse: Callable[[int, str], object],
     advance: Callable[[], None] = lambda: None,
 ) -> ImportReport:
-    """Read to the end, a few hundred lines a transaction; a refused line is named by its number, never quoted."""
-    report, home = ImportReport(), time_zone(program.time_zone)
+    """Import all lines, `BATCH` in a transaction; a refused line is reported by number, without its contents."""
+    report, zone = ImportReport(), time_zone(program.time_zone)
     while chunk := list(islice(lines, BATCH)):
         scores = []
         for number, fields in chunk:
             try:
-                scores.append(_parsed(fields).score_in(home))
+                scores.append(_parsed(fields).score_in(zone))
             except ValueError as error:
                 refuse(number, describe_errors(error) if isinstance(error, ValidationError) else str(error))
                 report.refused += 1
         async with sessions.begin() as session:
             stored = await imports.store(session, program, scores)
         report.stored += stored
-        report.there += len(scores) - stored
+        report.repeated += len(scores) - stored
         advance()
     return report
 
 
 def _parsed(fields: Mapping[str, Any] | str) -> _Line:
-    """Check one line; raises ValueError."""
+    """Validate one line; raises ValueError."""
     if isinstance(fields, str):
-        raise ValueError(fields)  # noqa: TRY004 - what could not even be read as fields
+        raise ValueError(fields)  # noqa: TRY004 - the line could not be split into fields
     return _Line.model_validate(fields)
 
 
-def lines_of(source: BinaryIO, suffix: str) -> Lines:
+def read_lines(source: BinaryIO, suffix: str) -> Lines:
     """Read a file line by line; raises UnicodeDecodeError."""
     text = io.TextIOWrapper(source, "utf-8-sig", newline="")
     yield from _jsonl(text) if suffix in (".jsonl", ".ndjson") else _csv(text)
-    text.detach()  # or the file would be closed with it
+    text.detach()  # otherwise the wrapper closes the file
 
 
 def _jsonl(text: io.TextIOWrapper) -> Lines:
@@ -169,7 +169,7 @@ def _jsonl(text: io.TextIOWrapper) -> Lines:
 
 
 def _csv(text: io.TextIOWrapper) -> Lines:
-    """Rows by column name; `segment.<name>` columns are segments, several reasons stand between semicolons."""
+    """Read rows by column name; `segment.<name>` columns are segments, reasons are separated by semicolons."""
     reader = csv.DictReader(text, strict=False)
     while True:
         try:
@@ -180,7 +180,7 @@ def _csv(text: io.TextIOWrapper) -> Lines:
             yield reader.line_num, f"not CSV: {error}"
             continue
         if None in row or None in row.values():
-            yield reader.line_num, "more or fewer cells than the header has"
+            yield reader.line_num, "more or fewer cells than the header"
             continue
         filled = {name: value for name, value in row.items() if value != ""}
         fields: dict[str, Any] = {name: value for name, value in filled.items() if not name.startswith(SEGMENT)}

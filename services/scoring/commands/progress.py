@@ -1,4 +1,4 @@
-"""A bar for commands that take a while."""
+"""Progress bars of commands."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-Advance = Callable[[int, int], None]  # so much, of so much
+Advance = Callable[[int, int], None]  # done, total
 
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Advance]:
-    """Show a bar on standard error while there is somebody to see it."""
+    """Show a progress bar on standard error if that is a terminal."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

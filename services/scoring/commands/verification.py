@@ -1,4 +1,4 @@
-"""Proof that incremental figures are those a recomputation from the answers gives."""
+"""Compares the incremental counters with a recomputation from the answers."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ PAGE = 5000
 
 
 async def verify(session: AsyncSession) -> list[str]:
-    """Name every series and day where counters and answers disagree; the session must read one snapshot."""
+    """Return a line for each counter that differs from its recomputation; the session must read one snapshot."""
     answers = _differences(await recomputed.stored(session), await recomputed.recomputed(session), nothing=Tally())
-    asked = _differences(
+    invited = _differences(
         await recomputed.stored_invited(session), await recomputed.recomputed_invited(session), nothing=(0, 0)
     )
     return [
         *(f"answers: {each}" for each in answers),
-        *(f"invited: {each}" for each in asked),
+        *(f"invited: {each}" for each in invited),
         *[f"journeys: {each}" async for each in _journeys(session)],
     ]
 
 
 async def _journeys(session: AsyncSession) -> AsyncIterator[str]:
-    """Count every journey again; of those that wait to be counted, take what they have added."""
-    waiting, after = await journeys.pending(session), NIL
+    """Recompute all journeys; for those whose update is pending, use what is stored."""
+    pending, after = await journeys.pending(session), NIL
     sums: defaultdict[JourneyCounter, Decimal] = defaultdict(Decimal)
     while ids := await journeys.page(session, after, limit=PAGE):
         stored = await journeys.stored(session, ids)
-        known = await journeys.current(session, set(ids) - waiting)
-        for each in [*known.values(), *(stored[id_] for id_ in waiting & stored.keys())]:
+        known = await journeys.current(session, set(ids) - pending)
+        for each in [*known.values(), *(stored[id_] for id_ in pending & stored.keys())]:
             for counter, amount in each.counters.items():
                 sums[counter] += amount
         after = ids[-1]

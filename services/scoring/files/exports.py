@@ -1,4 +1,4 @@
-"""Answers and daily figures as files: page after page in short transactions, so that nothing waits for an export."""
+"""Exports answers and daily figures to files, page by page in short transactions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shared.database.db import Sessions
 PAGE = 5000
 SEGMENT = "segment."
 
-Progress = Callable[[int, int], None]  # rows so far, of so many
+Progress = Callable[[int, int], None]  # rows written so far, rows in total
 
 _ANSWER_TYPES: dict[str, type] = {
     "program_version": int,
@@ -39,14 +39,14 @@ _SCORES = [f"score_{score}" for score in range(11)]
 
 
 async def answers(sessions: Sessions, wanted: AnswerFilter, path: Path, *, kind: Format, progress: Progress) -> int:
-    """Write one row per current answer, each segment in a column of its own; returns how many."""
+    """Write one row per current answer, with a column per segment; returns the number of rows."""
     async with sessions.begin() as session:
         names = await listing.segment_names(session, wanted)
         total = await listing.count_answers(session, wanted)
     columns = {name: _ANSWER_TYPES.get(name, str) for name in _ANSWER_COLUMNS}
     columns |= {SEGMENT + name: str for name in names}
     pages = _pages(sessions, wanted, listing.answers, lambda row: row["answer_id"])
-    with tables.opened(path, kind, Table("answers", columns)) as sheet:
+    with tables.write_table(path, kind, Table("answers", columns)) as sheet:
         return await _write(
             sheet, pages, lambda row: _answer(row, names), lambda rows: progress(rows, max(total, rows))
         )
@@ -58,12 +58,12 @@ def _answer(row: asyncpg.Record, names: Sequence[str]) -> list[Cell]:
 
 
 async def nps(sessions: Sessions, wanted: AnswerFilter, path: Path, *, kind: Format, progress: Progress) -> int:
-    """Write one row per program, dimension, value and day; returns how many."""
+    """Write one row per program, dimension, value and day; returns the number of rows."""
     async with sessions.begin() as session:
         total = await listing.count_nps_days(session, wanted)
     columns = {name: str if name in _NPS_TEXTS else int for name in [*_NPS_COLUMNS, *_SCORES]}
     pages = _pages(sessions, wanted, listing.nps_days, lambda row: BucketKey(*row[:4]))
-    with tables.opened(path, kind, Table("nps", columns | {"day": date, "nps": float})) as sheet:
+    with tables.write_table(path, kind, Table("nps", columns | {"day": date, "nps": float})) as sheet:
         return await _write(sheet, pages, _figures, lambda rows: progress(rows, max(total, rows)))
 
 
@@ -78,7 +78,7 @@ async def _pages(
     read: Callable[..., Awaitable[list[asyncpg.Record]]],
     key_of: Callable[[asyncpg.Record], object],
 ) -> AsyncIterator[list[asyncpg.Record]]:
-    """Read page after page, each in a transaction of its own and behind the key of the last row before it."""
+    """Read pages, each in a transaction of its own; a page starts after the key of the last row before it."""
     after = None
     while True:
         async with sessions.begin() as session:

@@ -1,4 +1,4 @@
-"""Takes an older tool's scores: counted by their own day and apart by mode, told to nobody, stored once."""
+"""Imports scores of an older tool: counted on their own days under their own mode, stored once, never published."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from shared.database import db
 
 
 async def store(session: AsyncSession, program: PublishedProgram, scores: Sequence[ImportedScore]) -> int:
-    """Store and count the scores that are not there yet; returns how many those were."""
+    """Store and count the scores that are not stored yet; returns how many."""
     known = await dimensions.admit(
         session, [value for said in scores for value in segment_values(program.id, said.segments or {})]
     )
     made_of = [(invitation_of(said, program, known=known), said) for said in reversed(scores)]
-    each = {made.id: (made, said) for made, said in made_of}  # of a repetition the first
-    # nobody was sent a link: what would be its fingerprint is one of nothing
+    each = {made.id: (made, said) for made, said in made_of}  # of repeated scores the first
+    # no link was sent: a random fingerprint matches none
     added = await invitations.add(
         session, [LinkedInvitation(made, secrets.token_bytes(32)) for made, _ in each.values()]
     )

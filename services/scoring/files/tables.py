@@ -1,4 +1,4 @@
-"""Files of rows: CSV, XLSX, Parquet. Each takes rows as they come and keeps no more than a few of them in memory."""
+"""Writes tables as CSV, XLSX or Parquet, row by row and without keeping them in memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import xlsxwriter
 
 Cell = str | int | float | bool | date | datetime | list[str] | None
 EXCEL_ROWS = 1_048_576
-WIDEST = 60  # letters; a comment may have thousands
+MAX_WIDTH = 60  # characters of a column; a comment may have thousands
 _MOMENT = "yyyy-mm-dd hh:mm:ss"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -30,18 +30,18 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What is exported: its name, and its columns with what stands in them."""
+    """The name of a table, and its columns with the types of their cells."""
 
     name: str
     columns: Mapping[str, type]
 
 
-class NoParquet(Exception):
-    """The library for Parquet is not installed; it is an extra."""
+class ParquetMissing(Exception):
+    """The optional library for Parquet is not installed."""
 
 
 class CannotWrite(Exception):
-    """There can be no file of that name; the text says why."""
+    """The file cannot be created; the text says why."""
 
 
 class Sheet(Protocol):
@@ -49,7 +49,7 @@ class Sheet(Protocol):
 
 
 def cell(value: object) -> Cell:
-    """Turn what the database gives into what a cell can hold: objects as JSON, times in UTC."""
+    """Convert a database value to a cell: objects to JSON, times to UTC."""
     if isinstance(value, datetime):
         return value.astimezone(UTC)
     if value is None or isinstance(value, str | int | float | date | list):
@@ -57,24 +57,24 @@ def cell(value: object) -> Cell:
     return str(value) if isinstance(value, UUID) else json.dumps(value, ensure_ascii=False)
 
 
-def _in_one(value: Cell) -> Cell:
-    """Write a list as import reads it."""
+def _joined(value: Cell) -> Cell:
+    """Join a list as the import reads it."""
     return ";".join(value) if isinstance(value, list) else value
 
 
-def make(path: Path, *, wanted: Path) -> None:
-    """Make an empty file on the way to the one that is wanted; raises CannotWrite."""
+def create_empty(path: Path, *, name: Path) -> None:
+    """Create an empty file, at first under a temporary name; raises CannotWrite."""
     try:
         path.write_bytes(b"")
     except OSError as error:
-        raise CannotWrite(f"{wanted} cannot be written: {error.strerror}") from error
+        raise CannotWrite(f"{name} cannot be written: {error.strerror}") from error
 
 
 @contextmanager
-def opened(path: Path, kind: Format, table: Table) -> Iterator[Sheet]:
-    """Write a file under another name, and give it its own once it is whole. Raises NoParquet, CannotWrite."""
+def write_table(path: Path, kind: Format, table: Table) -> Iterator[Sheet]:
+    """Write a file under a temporary name and rename it when it is complete. Raises ParquetMissing, CannotWrite."""
     unfinished = path.with_name(path.name + ".part")
-    make(unfinished, wanted=path)  # a workbook would find out after its last row
+    create_empty(unfinished, name=path)  # a workbook opens its file only after the last row
     try:
         with _KINDS[kind](unfinished, table) as sheet:
             yield sheet
@@ -88,11 +88,11 @@ class _Csv:
         self._writer = writer
 
     def write(self, rows: Sequence[Sequence[Cell]]) -> None:
-        self._writer.writerows([[_harmless(_in_one(each)) for each in row] for row in rows])
+        self._writer.writerows([[_without_formula(_joined(each)) for each in row] for row in rows])
 
 
-def _harmless(value: Cell) -> Cell:
-    """Keep a spreadsheet from running what somebody wrote as a comment."""
+def _without_formula(value: Cell) -> Cell:
+    """Quote text that a spreadsheet would run as a formula."""
     if isinstance(value, datetime):
         return value.isoformat()
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
@@ -107,7 +107,7 @@ def _csv(path: Path, table: Table) -> Iterator[Sheet]:
 
 
 class _Xlsx:
-    """Rows of a workbook; beyond what one worksheet holds they go on in the next."""
+    """A workbook; rows beyond the limit of a worksheet continue in the next one."""
 
     def __init__(self, book: Any, table: Table) -> None:
         self._book, self._table = book, table
@@ -115,9 +115,9 @@ class _Xlsx:
         self._moment = book.add_format({"num_format": _MOMENT})
         self._day = book.add_format({"num_format": "yyyy-mm-dd"})
         self._widths = [0] * len(table.columns)
-        self._begin()
+        self._add_worksheet()
 
-    def _begin(self) -> None:
+    def _add_worksheet(self) -> None:
         before, name = len(self._book.worksheets()), self._table.name
         self._sheet, self._row = self._book.add_worksheet(f"{name} {before + 1}" if before else name), 0
         self._sheet.freeze_panes(1, 0)
@@ -127,11 +127,11 @@ class _Xlsx:
     def write(self, rows: Sequence[Sequence[Cell]]) -> None:
         for row in rows:
             if self._row >= EXCEL_ROWS:
-                self._begin()
+                self._add_worksheet()
             self._write_row(row)
 
     def _write_row(self, row: Sequence[Cell]) -> None:
-        for column, value in enumerate(map(_in_one, row)):
+        for column, value in enumerate(map(_joined, row)):
             if isinstance(value, datetime):
                 self._sheet.write_datetime(self._row, column, value.replace(tzinfo=None), self._moment)
             elif isinstance(value, date):
@@ -141,11 +141,11 @@ class _Xlsx:
             self._widths[column] = max(self._widths[column], _width(value))
         self._row += 1
 
-    def widen(self) -> None:
-        """Make each column as wide as the longest that was written, which is known only now."""
+    def set_widths(self) -> None:
+        """Set the widths of columns to their longest values, after all rows are written."""
         for sheet in self._book.worksheets():
             for column, width in enumerate(self._widths):
-                sheet.set_column(column, column, min(width, WIDEST) + 2)
+                sheet.set_column(column, column, min(width, MAX_WIDTH) + 2)
 
 
 def _width(value: Cell) -> int:
@@ -160,7 +160,7 @@ def _xlsx(path: Path, table: Table) -> Iterator[Sheet]:
     with xlsxwriter.Workbook(path, options) as book:
         sheet = _Xlsx(book, table)
         yield sheet
-        sheet.widen()
+        sheet.set_widths()
 
 
 class _Parquet:
@@ -180,10 +180,10 @@ class _Parquet:
 @contextmanager
 def _parquet(path: Path, table: Table) -> Iterator[Sheet]:
     try:
-        import pyarrow as pa  # noqa: PLC0415 - an extra, loaded where it is wanted
-        from pyarrow import parquet  # noqa: PLC0415 - an extra, loaded where it is wanted
+        import pyarrow as pa  # noqa: PLC0415 - optional, loaded where it is needed
+        from pyarrow import parquet  # noqa: PLC0415 - optional, loaded where it is needed
     except ImportError:
-        raise NoParquet("Parquet wants one more library: .venv/bin/pip install 'pyarrow>=21'") from None
+        raise ParquetMissing("Parquet needs one more library: .venv/bin/pip install 'pyarrow>=21'") from None
     kinds = {
         str: pa.string(),
         int: pa.int64(),

@@ -1,4 +1,4 @@
-"""Tells of scores that dropped: once a day, of each value at most once a week."""
+"""Publishes drops of the score: looks once a day, and publishes each series at most once a week."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from shared.contract.events import Interval, NpsDropped
 from shared.contract.vocabulary import Service
 
 
-async def tell_drops(session: AsyncSession, *, now: datetime) -> int:
-    """Compare the last seven days that are over with the seven before; returns how many drops were told."""
+async def publish_drops(session: AsyncSession, *, now: datetime) -> int:
+    """Compare the last seven whole days with the seven before; returns how many drops were published."""
     week = compared_weeks(now)
     if not await alerts.begin_day(session, week.last):
         return 0
     changes = await alerts.weekly_changes(session, week)
     found = drops(changes)
-    told = await alerts.mark_told(session, found, period=week.period)
-    payloads = [_dropped(each, driver(each.change, among=found, changes=changes), now=now) for each in told]
+    new = await alerts.mark_told(session, found, period=week.period)
+    payloads = [_dropped(each, driver(each.change, among=found, changes=changes), now=now) for each in new]
     await publishing.publish(
         session, [cloudevents.new(each, service=Service.SCORING, at=now, subject=each.program) for each in payloads]
     )
-    return len(told)
+    return len(new)
 
 
 def _dropped(drop: ScoreDrop, cause: str | None, *, now: datetime) -> NpsDropped:

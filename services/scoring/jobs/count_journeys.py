@@ -1,4 +1,4 @@
-"""Counts how far invitations came: whatever became known since the last tick."""
+"""Updates the funnel's counters for invitations that changed since the last run."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from services.scoring.repository.scores.journeys import JourneyCounter, JourneyC
 LIMIT = 2000
 
 
-async def count_journeys(session: AsyncSession, *, now: datetime) -> int:  # noqa: ARG001 - a tick is told the time
-    """Count changed invitations again; returns how many. One process at a time does it."""
+async def count_journeys(session: AsyncSession, *, now: datetime) -> int:  # noqa: ARG001 - every job gets the time
+    """Count changed invitations again; returns how many. Only one process at a time does this."""
     ids = await journeys.take_pending(session, limit=LIMIT)
     if not ids:
         return 0
@@ -32,7 +32,7 @@ async def count_journeys(session: AsyncSession, *, now: datetime) -> int:  # noq
 
 
 def total(counted: Iterable[JourneyCounts]) -> defaultdict[JourneyCounter, Decimal]:
-    """Add up what invitations add."""
+    """Sum the counters of invitations."""
     sums: defaultdict[JourneyCounter, Decimal] = defaultdict(Decimal)
     for each in counted:
         for counter, amount in each.counters.items():

@@ -1,4 +1,4 @@
-"""Publishes one `nps.updated` per series that changed since the last tick."""
+"""Publishes one `nps.updated` for each series that changed since the last run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LIMIT = 1000
 
 
 async def publish_changes(session: AsyncSession, *, now: datetime) -> int:
-    """Write what changed to the outbox; returns how many series. One process at a time does it."""
+    """Publish changed series; returns how many. Only one process at a time does this."""
     changed = await buckets.claim_changed(session, limit=LIMIT)
     await publishing.publish(
         session,
@@ -35,12 +35,12 @@ async def publish_changes(session: AsyncSession, *, now: datetime) -> int:
     return len(changed)
 
 
-async def publish_again(session: AsyncSession, rows: Sequence[db.Row]) -> None:
-    """Let the next tick publish the series that these rows of the outbox tell of, as they are then."""
-    told = [codec.parse_body(row["body"]).payload for row in rows if row["topic"] == events.NpsUpdated.topic]
+async def republish(session: AsyncSession, rows: Sequence[db.Row]) -> None:
+    """Mark the series of these outbox rows as changed, so that the next run publishes their current figures."""
+    payloads = [codec.parse_body(row["body"]).payload for row in rows if row["topic"] == events.NpsUpdated.topic]
     keys = {
         BucketKey(each.program, each.dimension, each.value, each.day)
-        for each in told
+        for each in payloads
         if type(each) is events.NpsUpdated
     }
     await buckets.mark_changed(session, sorted(keys))

@@ -1,4 +1,4 @@
-"""What scoring does by the clock: publish changed scores, close and move call tasks."""
+"""Runs a job at a fixed interval."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from shared.database.db import Sessions
 from shared.database.until_stopped import Round
 
 
-def every(seconds: float, tick: Callable[..., Awaitable[int]], *, sessions: Sessions, clock: Clock) -> Round:
-    """Make a round that begins every so many seconds and is a transaction of its own."""
+def every(seconds: float, job: Callable[..., Awaitable[int]], *, sessions: Sessions, clock: Clock) -> Round:
+    """Make a round that runs the job in a transaction and returns the seconds until the next one."""
 
     async def once() -> float:
         began = time.monotonic()
         async with sessions.begin() as session:
-            await tick(session, now=clock.now())
+            await job(session, now=clock.now())
         return max(began + seconds - time.monotonic(), 0)
 
     return once

@@ -92,6 +92,6 @@ def test_cell_that_is_too_long_is_a_refused_line(tmp_path: Path) -> None:
     with path.open("rb") as source:
         found = [
             fields if isinstance(fields, str) else fields["external_id"]
-            for _, fields in imports.lines_of(source, ".csv")
+            for _, fields in imports.read_lines(source, ".csv")
         ]
     assert found == ["1", "not CSV: field larger than field limit (131072)", "3"]

@@ -49,14 +49,14 @@ async def test_history_goes_in_and_comes_out(scoring: Scoring, typed: Type, tmp_
     old, out = tmp_path / "old.csv", tmp_path / "out.csv"
     old.write_text("external_id,score,answered_at\n1,9,2025-03-01\n2,x,2025-03-01\n")
     unknown = await asyncio.to_thread(typed, "import", "answers", old, "--program", "shop")
-    assert (unknown.exit_code, "no program shop" in unknown.stderr) == (1, True)
+    assert (unknown.exit_code, "program shop is not published" in unknown.stderr) == (1, True)
     await scoring.receive(ProgramPublished(program_id="shop", program_version=1, document={"title": "Shop"}))
     taken = await asyncio.to_thread(typed, "import", "answers", old, "--program", "shop")
-    assert (taken.exit_code, taken.stdout.splitlines()[0]) == (1, "1 stored, 0 were there, 1 refused")
+    assert (taken.exit_code, taken.stdout.splitlines()[0]) == (1, "1 stored, 0 were stored before, 1 refused")
     assert (tmp_path / "old.csv.refused.csv").read_text().startswith('line,why\n3,"score: ')
     old.write_text("external_id,score,answered_at\n1,9,2025-03-01\n")
     again = await asyncio.to_thread(typed, "import", "answers", old, "--program", "shop")
-    assert (again.exit_code, again.stdout) == (0, "0 stored, 1 were there, 0 refused\n")
+    assert (again.exit_code, again.stdout) == (0, "0 stored, 1 were stored before, 0 refused\n")
     assert sorted(path.name for path in (old, out, tmp_path / "old.csv.refused.csv") if path.exists()) == ["old.csv"]
     for what in ("answers", "nps"):
         given = ("--from", "2025-01-01", "--to", "2025-12-31", "--program", "shop")

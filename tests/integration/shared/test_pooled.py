@@ -151,7 +151,7 @@ async def test_relay_stopped_past_its_lease_leaves_the_newest_score_in_the_log(s
     topic, stop = Topic(), asyncio.Event()
     logs = [Log(topic), Log(topic)]
     stopped, next_one = (
-        outbox.Relay(scoring, log, service=Service.SCORING, republish=publish_scores.publish_again)  # type: ignore[arg-type]
+        outbox.Relay(scoring, log, service=Service.SCORING, republish=publish_scores.republish)  # type: ignore[arg-type]
         for log in logs
     )
     logs[1].going_on.set()

@@ -22,7 +22,7 @@ import httpx
 import pytest
 from pyarrow import parquet
 
-from services.scoring.commands.imports import lines_of, load
+from services.scoring.commands.imports import import_lines, read_lines
 from services.scoring.commands.verification import verify
 from services.scoring.domain.history import PublishedProgram
 from services.scoring.files import exports, tables
@@ -70,9 +70,9 @@ def imported(*lines: str) -> io.BytesIO:
 
 async def take_in(scoring: Scoring, source: io.BytesIO, suffix: str = ".csv") -> Taken:
     refused: list[tuple[int, str]] = []
-    lines = lines_of(source, suffix)
-    report = await load(scoring.database.sessions, SHOP, lines, refuse=lambda *each: refused.append(each))
-    return (report.stored, report.there, report.refused), refused
+    lines = read_lines(source, suffix)
+    report = await import_lines(scoring.database.sessions, SHOP, lines, refuse=lambda *each: refused.append(each))
+    return (report.stored, report.repeated, report.refused), refused
 
 
 async def test_csv_runs_nothing_in_a_spreadsheet(
@@ -93,7 +93,7 @@ async def test_csv_runs_nothing_in_a_spreadsheet(
 
 @pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r"])
 def test_every_first_character_of_a_formula_is_disarmed(tmp_path: Path, first: str) -> None:
-    with tables.opened(tmp_path / "a.csv", Format.CSV, Table("t", {"text": str, "number": float})) as sheet:
+    with tables.write_table(tmp_path / "a.csv", Format.CSV, Table("t", {"text": str, "number": float})) as sheet:
         sheet.write([[f"{first}cmd", -1.5]])
     with (tmp_path / "a.csv").open(newline="") as file:
         assert list(csv.reader(file))[1] == [f"'{first}cmd", "-1.5"]
@@ -112,7 +112,7 @@ async def test_workbook_holds_text_as_text(scoring: Scoring, tmp_path: Path) -> 
 def test_workbook_can_be_read_as_it_opens(tmp_path: Path) -> None:
     """Its header is bold and stays, its columns are as wide as what stands in them, up to a limit."""
     columns = {"score": int, "day": date, "comment": str, "extra": str}
-    with tables.opened(tmp_path / "a.xlsx", Format.XLSX, Table("answers", columns)) as sheet:
+    with tables.write_table(tmp_path / "a.xlsx", Format.XLSX, Table("answers", columns)) as sheet:
         sheet.write([[9, date(2026, 11, 18), "Nice", "x" * 500], [10, None, "Slow, and nobody said why", None]])
     with zipfile.ZipFile(tmp_path / "a.xlsx") as book:
         page, styles = (book.read(f"xl/{name}.xml").decode() for name in ("worksheets/sheet1", "styles"))
@@ -152,7 +152,7 @@ async def test_parquet_keeps_reasons_as_a_list(scoring: Scoring, tmp_path: Path)
 
 async def test_rows_beyond_a_worksheet_go_on_in_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "EXCEL_ROWS", 3)  # Excel's own limit is a million
-    with tables.opened(tmp_path / "a.xlsx", Format.XLSX, Table("n", {"n": int})) as sheet:
+    with tables.write_table(tmp_path / "a.xlsx", Format.XLSX, Table("n", {"n": int})) as sheet:
         sheet.write([[number] for number in range(5)])
     with zipfile.ZipFile(tmp_path / "a.xlsx") as book:
         counts = [book.read(f"xl/worksheets/sheet{number}.xml").count(b"<row ") for number in (1, 2, 3)]

@@ -8,7 +8,7 @@ from typing import Any
 
 from services.scoring.domain.answers import Entry
 from services.scoring.domain.calls import Callback
-from services.scoring.jobs.alerts import tell_drops
+from services.scoring.jobs.alerts import publish_drops
 from shared.contract.events import DetractorReported, NpsDropped
 from tests.integration.scoring.stand import NOW, Scoring, requested
 
@@ -19,7 +19,7 @@ async def alerts(scoring: Scoring, kind: str) -> list[Any]:
 
 async def tell(scoring: Scoring) -> int:
     async with scoring.database.sessions.begin() as session:
-        return await tell_drops(session, now=scoring.clock.now())
+        return await publish_drops(session, now=scoring.clock.now())
 
 
 async def week(scoring: Scoring, *scores: int, days_ago: int, reasons: tuple[str, ...] = (), **asked: Any) -> None:
