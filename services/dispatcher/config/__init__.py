@@ -49,25 +49,25 @@ class DispatcherSettings(Settings):
     sms_gateway_secret: SecretStr = SecretStr("")  # signs its receipts
     sms_routes: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)  # RU:smsc,*:twilio
     sms_country_ceilings: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)  # RU:500,*:0, a UTC day
-    postmark_hook: SecretStr = SecretStr("")  # user:password, as in the address Postmark calls
+    postmark_hook: SecretStr = SecretStr("")  # user:password in the URL Postmark calls
     ses_topics: Annotated[tuple[str, ...], NoDecode] = ()  # ARNs of the accepted SNS topics
     imap_url: SecretStr = SecretStr("")  # the mailbox of bounces: imaps://user:password@host[:port][/folder]
     bitrix24_url: SecretStr = SecretStr("")  # an incoming webhook: https://portal.bitrix24.ru/rest/1/code
     bitrix24_responsible: Annotated[int, Field(ge=1)] = 1  # the user to whom calls are assigned
     bitrix24_token: SecretStr = SecretStr("")  # the outgoing webhook's application token
-    desk_url: str = Field(default="", validate_default=True)  # for the link in a CRM's task
-    hooks_url: str = Field(default="", validate_default=True)  # how providers reach dispatcher; empty: they cannot
+    desk_url: str = Field(default="", validate_default=True)  # for the link in a CRM task; empty: the dashboard's /desk
+    hooks_url: str = Field(default="", validate_default=True)  # empty: unsubscribe_url, unless it is this machine's
 
     @field_validator("desk_url")
     @classmethod
-    def _beside_the_dashboard(cls, url: str, info: ValidationInfo) -> str:
+    def _default_desk_url(cls, url: str, info: ValidationInfo) -> str:
         return url or f"{str(info.data.get('dashboard_url', '')).rstrip('/')}/desk"
 
     @field_validator("hooks_url")
     @classmethod
-    def _where_dispatcher_is_reached(cls, url: str, info: ValidationInfo) -> str:
-        reached = str(info.data.get("unsubscribe_url", ""))
-        return url or ("" if is_loopback(reached) else reached)
+    def _default_hooks_url(cls, url: str, info: ValidationInfo) -> str:
+        default = str(info.data.get("unsubscribe_url", ""))
+        return url or ("" if is_loopback(default) else default)
 
     @field_validator("send_allowlist", mode="before")
     @classmethod

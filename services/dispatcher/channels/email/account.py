@@ -95,6 +95,7 @@ class SmtpAccount:
         return disposition
 
     async def _wait_for_rate(self, deadline: float) -> bool:
+        """Wait until the rate allows a message; False when there is no time left for it, or at the stop."""
         while self._rate is not None and (wait := self._rate.take(self.name)):
             if time.monotonic() + wait >= deadline - _LAST_START_S:
                 return False

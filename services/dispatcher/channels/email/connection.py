@@ -90,7 +90,7 @@ class SmtpConnection:
         if 400 <= reply.code < 600:
             raise aiosmtplib.SMTPDataError(reply.code, reply.message)
         if not 200 <= reply.code < 300:
-            raise aiosmtplib.SMTPResponseException(reply.code, reply.message)  # not a valid reply to DATA
+            raise aiosmtplib.SMTPResponseException(reply.code, reply.message)  # not a valid reply to a message
         return Disposition(SendResult.SENT)
 
     async def _envelope(self, dialogue: Dialogue, message: OutgoingMessage) -> None:
