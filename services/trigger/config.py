@@ -65,8 +65,8 @@ class TriggerSettings(Settings):
 
     def for_crm(self, topic_prefix: str) -> Settings:
         """Return these settings with the credentials of the CRM's cluster, if it has its own."""
-        theirs = {name.removeprefix("crm_"): getattr(self, name) for name in _CRM_KAFKA if self.crm_kafka_protocol}
-        return self.model_copy(update={**theirs, "topic_prefix": topic_prefix})
+        overrides = {name.removeprefix("crm_"): getattr(self, name) for name in _CRM_KAFKA if self.crm_kafka_protocol}
+        return self.model_copy(update={**overrides, "topic_prefix": topic_prefix})
 
 
 _CRM_KAFKA = [name for name in TriggerSettings.model_fields if name.startswith("crm_kafka_")]

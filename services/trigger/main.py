@@ -117,14 +117,14 @@ def consumers(
         return read_message(message, sources, received=clock.now())
 
     by_topic = {topic: source for source in sources.values() for topic in source.topics}
-    made = {
+    by_name = {
         "crm": Consumer(Service.TRIGGER, CRM_TOPICS, logs.crm, database.sessions, crm, decode=decode, batch_size=1000),
         "feedback": Consumer(Service.TRIGGER, FEEDBACK_TOPICS, logs.ours, database.sessions, feedback),
     }
     if by_topic:
         foreign = ForeignLog(logs.foreign, by_topic.__getitem__, settings.topic_prefix)
-        made["foreign"] = Consumer(Service.TRIGGER, list(by_topic), foreign, database.sessions, crm, decode=decode)
-    return made
+        by_name["foreign"] = Consumer(Service.TRIGGER, list(by_topic), foreign, database.sessions, crm, decode=decode)
+    return by_name
 
 
 def open_logs(settings: TriggerSettings, ours: EventLog, resources: AsyncExitStack) -> EventLogs:
@@ -163,23 +163,23 @@ async def run(settings: TriggerSettings, context: ServiceContext) -> None:
         if logs.crm is not event_log:
             health.require("crm event log", logs.crm.ping)
         async with asyncio.TaskGroup() as tasks:
-            running = Supervisor(tasks, context, Service.TRIGGER)
+            supervisor = Supervisor(tasks, context, Service.TRIGGER)
             app = build_app(settings, database, clock, health=health)
             again = partial(publish_again, clock=clock)
-            running.start(app, database, migrations=MIGRATIONS, republish=again)
-            running.watch(clock)
+            supervisor.start(app, database, migrations=MIGRATIONS, republish=again)
+            supervisor.watch(clock)
             for name, consumer in consumers(settings, database, logs, sources=sources, clock=clock).items():
-                running.consume(f"consumer.{name}", consumer)
-            _start_jobs(running, settings, database, clock, fetcher=fetcher)
+                supervisor.consume(f"consumer.{name}", consumer)
+            _start_jobs(supervisor, settings, database, clock, fetcher=fetcher)
             context.started.set()
 
 
 def _start_jobs(
-    running: Supervisor, settings: TriggerSettings, database: Database, clock: Clock, *, fetcher: DealFetcher
+    supervisor: Supervisor, settings: TriggerSettings, database: Database, clock: Clock, *, fetcher: DealFetcher
 ) -> None:
     if any(source.kind is SourceKind.BITRIX24 for source in fetcher.sources.values()):
-        heartbeat = running.health.heartbeat("bitrix24", silent_s=OUTSIDE_SILENT_S)
-        running.loop(heartbeat, while_busy(fetcher.tick), longest_s=IDLE_S)
-    heartbeat = running.health.heartbeat("cadences")
-    cadences = CadenceJob(database.sessions, clock, settings.installation, running.stop, heartbeat)
-    running.loop(heartbeat, cadences.tick, longest_s=settings.cadence_tick_s)
+        heartbeat = supervisor.health.heartbeat("bitrix24", silent_s=OUTSIDE_SILENT_S)
+        supervisor.loop(heartbeat, while_busy(fetcher.tick), longest_s=IDLE_S)
+    heartbeat = supervisor.health.heartbeat("cadences")
+    cadences = CadenceJob(database.sessions, clock, settings.installation, supervisor.stop, heartbeat)
+    supervisor.loop(heartbeat, cadences.tick, longest_s=settings.cadence_tick_s)

@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from services.trigger.domain.deciding.cases import DecisionReason
-from services.trigger.domain.deciding.explanations import RuleOutcome, rules_of, would_change
+from services.trigger.domain.deciding.explanations import RuleOutcome, rule_outcomes, would_change
 from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.domain.programs.program import CompiledProgram
 
@@ -74,7 +74,7 @@ class TrialView(BaseModel):
             version=trial.get("version"),
             rule=reason,
             facts=facts,
-            rules=[RuleView(rule=rule, outcome=outcome) for rule, outcome in rules_of(reason)],
+            rules=[RuleView(rule=rule, outcome=outcome) for rule, outcome in rule_outcomes(reason)],
             would_change=would_change(reason, facts, event_type=event_type),
         )
 

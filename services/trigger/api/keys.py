@@ -66,7 +66,7 @@ class ApiKeyVerifier:
         if now < until:
             return key
         async with self._sessions() as session:
-            key = await keys.valid(session, hashed)
+            key = await keys.find_valid(session, hashed)
         if key is not None:
             self._cache[hashed] = key, now + CACHE_S
             if len(self._cache) > CACHE_SIZE:

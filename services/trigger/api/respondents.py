@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query
 from pydantic import ValidationError
 from uuid_utils.compat import uuid7
 
-from services.trigger.handlers.events import checked
+from services.trigger.handlers.events import check_crm_event
 from services.trigger.handlers.intake import INVALID, EventIntake
 from services.trigger.repository import decisions
 from services.trigger.schemas import Decided, Decisions, DecisionView
@@ -57,7 +57,7 @@ def _erasure(customer_id: str, *, now: datetime) -> Event[CustomerErased]:
     try:
         payload = CustomerErased(customer=CustomerRef(id=customer_id))
         event = Event(str(uuid7()), Service.TRIGGER.source, now, payload)
-        checked(event)
+        check_crm_event(event)
     except ValidationError as error:
         raise problems.Unprocessable(INVALID, describe_errors(error)) from None
     except InvalidEvent as error:

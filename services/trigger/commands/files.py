@@ -59,11 +59,11 @@ def ingest(
     """Decide the events of a file, or of every file put into a folder until Ctrl-C."""
     if (file is None) == (watch is None):
         raise typer.BadParameter("give either a file, or a folder with --watch")
-    where = _source(source, mapping)
+    source_ = _source(source, mapping)
     if file is not None:
-        _process_one(file, IngestMode.INGEST, where, again=again)
+        _process_one(file, IngestMode.INGEST, source_, again=again)
     elif watch is not None:
-        _with_intake(lambda intake: _watch(intake, watch, where))
+        _with_intake(lambda intake: _watch(intake, watch, source_))
 
 
 def _source(name: str, mapping: Path | None) -> Source:

@@ -39,7 +39,7 @@ def create(
 @app.command("list")
 def list_keys() -> None:
     """List every key with its scopes and its expiry."""
-    for key in _run(stored_keys.every):
+    for key in _run(stored_keys.load_all):
         print(_line(key))
 
 

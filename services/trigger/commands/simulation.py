@@ -78,11 +78,11 @@ def simulate(  # noqa: PLR0913 - options of a command
     if not past.events:
         typer.echo("no events: none are stored since then, or the file is empty", err=True)
         raise typer.Exit(1)
-    new = _run({**past.programs, candidate.id: candidate}, past, settings=settings.installation, name="this")
-    now = None if alone else _run(past.programs, past, settings=settings.installation, name="now")
-    report.show(console, candidate, new=new, now=now, current=past.programs.get(candidate.id), prices=prices)
+    after = _run({**past.programs, candidate.id: candidate}, past, settings=settings.installation, name="this")
+    before = None if alone else _run(past.programs, past, settings=settings.installation, name="now")
+    report.show(console, candidate, after=after, before=before, current=past.programs.get(candidate.id), prices=prices)
     if out is not None:
-        report.write(out, new.of(candidate.id))
+        report.write(out, after.of(candidate.id))
 
 
 def _run(
@@ -93,7 +93,7 @@ def _run(
     gc.freeze()  # the input lives until the end, so collecting it would only cost time
     with Progress(*columns, console=Console(stderr=True)) as progress:
         for event in progress.track(past.events, description=name):
-            simulation.take(event)
+            simulation.add(event)
     return simulation.outcome
 
 

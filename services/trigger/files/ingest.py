@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from services.trigger.domain.deciding.stored_decision import EventKey, StoredDecision
 from services.trigger.domain.sources.source import Source
 from services.trigger.files.reading import FileRecord, digest_of, event_of, read_records
-from services.trigger.handlers.events import EventIdConflict, checked, read_event
+from services.trigger.handlers.events import EventIdConflict, check_crm_event, read_event
 from services.trigger.handlers.intake import REUSED, EventIntake
 from services.trigger.handlers.mapped_events import from_source, read_message
 from services.trigger.repository import decisions, files
@@ -183,4 +183,4 @@ def _historic(event: Event[CrmPayload]) -> Event[CrmPayload]:
     marked = event.payload.model_copy(
         update={"attributes": _ATTRIBUTES.validate_python({**attributes, "historic": True})}
     )
-    return checked(replace(event, payload=marked))
+    return check_crm_event(replace(event, payload=marked))

@@ -21,7 +21,7 @@ from shared.zones import local_day
 BATCH = 500
 
 
-async def ask_next(
+async def decide_next_batch(
     session: AsyncSession, program: CompiledProgram, *, now: datetime, settings: InstallationSettings
 ) -> bool:
     """Decide about the next batch of customers who are due; return False when nobody is left today.

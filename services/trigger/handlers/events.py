@@ -52,13 +52,13 @@ _ACCEPTED = frozenset(model for model in BY_TYPE.values() if issubclass(model, C
 
 def read_event(message: Message, *, now: datetime | None = None) -> Event[CrmPayload]:
     """Parse an event that shops and CRMs may send; raises InvalidEvent, also if it is more than a day after `now`."""
-    event = checked(codec.parse(message))
+    event = check_crm_event(codec.parse(message))
     if now is not None and event.time > now + MAX_AHEAD:
         raise InvalidEvent("time: more than a day in the future; check the clock and the date")
     return event
 
 
-def checked(event: Event[Payload]) -> Event[CrmPayload]:
+def check_crm_event(event: Event[Payload]) -> Event[CrmPayload]:
     if type(event.payload) not in _ACCEPTED:
         raise InvalidEvent(f"type: {event.type} is not accepted here, only crm.* is")
     if not 1 <= len(event.payload.key) <= 200:

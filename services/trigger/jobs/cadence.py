@@ -8,7 +8,7 @@ from functools import partial
 
 from services.trigger.domain.deciding.batch import InstallationSettings
 from services.trigger.domain.programs.program import CompiledProgram, by_priority
-from services.trigger.handlers.cadence import ask_next
+from services.trigger.handlers.cadence import decide_next_batch
 from services.trigger.repository import programs
 from shared.clock import Clock
 from shared.contract.vocabulary import Service
@@ -37,4 +37,4 @@ class CadenceJob:
 
     async def _one_batch(self, program: CompiledProgram) -> bool:
         async with self.sessions.begin() as session:
-            return await ask_next(session, program, now=self.clock.now(), settings=self.settings)
+            return await decide_next_batch(session, program, now=self.clock.now(), settings=self.settings)

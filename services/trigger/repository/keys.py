@@ -33,12 +33,12 @@ async def add(
     return _key(row)
 
 
-async def valid(session: AsyncSession, digest: bytes) -> ApiKey | None:
+async def find_valid(session: AsyncSession, digest: bytes) -> ApiKey | None:
     rows = await db.fetch(session, _VALID, digest)
     return _key(rows[0]) if rows else None
 
 
-async def every(session: AsyncSession) -> list[ApiKey]:
+async def load_all(session: AsyncSession) -> list[ApiKey]:
     return [_key(row) for row in await db.fetch(session, _ALL)]
 
 

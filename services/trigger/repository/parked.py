@@ -19,10 +19,10 @@ async def delete(session: AsyncSession, respondents: Collection[str]) -> None:
     if not respondents:
         return
     rows = await db.fetch(session, "SELECT id, body FROM parked WHERE topic = $1", CRM_EVENTS.name)
-    await parking.delete(session, [row["id"] for row in rows if customer_of(row["body"]) in respondents])
+    await parking.delete(session, [row["id"] for row in rows if respondent_of(row["body"]) in respondents])
 
 
-def customer_of(body: bytes) -> str | None:
+def respondent_of(body: bytes) -> str | None:
     """Return the respondent's id from a body that may be invalid, else None; in binary mode the body is the data."""
     try:
         document: Any = msgspec.json.decode(body)

@@ -36,45 +36,45 @@ def show(  # noqa: PLR0913 - what a report is about
     console: Console,
     program: CompiledProgram,
     *,
-    new: SimulationOutcome,
-    now: SimulationOutcome | None,
+    after: SimulationOutcome,
+    before: SimulationOutcome | None,
     current: CompiledProgram | None,
     prices: Prices,
 ) -> None:
-    """Print the results with the program (`new`) and with the stored programs (`now`), and their difference.
+    """Print the results with the program (`after`) and with the stored programs (`before`), and their difference.
 
     `current` is the stored version of the program.
     """
     name = f"version {current.version} now" if current else "without it now"
-    console.print(_figures(program, name, new=new, before=now, prices=prices))
-    console.print(_reasons(name, new=new, before=now))
-    console.print(_calendar(new.of(program.id)))
+    console.print(_figures(program, name, after=after, before=before, prices=prices))
+    console.print(_reasons(name, after=after, before=before))
+    console.print(_calendar(after.of(program.id)))
     console.print("Contacts and cost are upper limits: they assume that nobody answers and every step is sent.")
 
 
 def _figures(
-    program: CompiledProgram, name: str, *, new: SimulationOutcome, before: SimulationOutcome | None, prices: Prices
+    program: CompiledProgram, name: str, *, after: SimulationOutcome, before: SimulationOutcome | None, prices: Prices
 ) -> Table:
-    table = Table("", name, "this", "difference", title=f"{program.id}, tried on {counted(new.events, 'event')}")
+    table = Table("", name, "this", "difference", title=f"{program.id}, tried on {counted(after.events, 'event')}")
     _right(table)
-    _add(table, "asked by it", _asked(before, program.id), len(new.of(program.id)))
-    _add(table, "asked by all programs", len(before.asked) if before else None, len(new.asked))
-    ours, theirs = _contacts(new.of(program.id)), _contacts(before.of(program.id)) if before else None
+    _add(table, "asked by it", _asked(before, program.id), len(after.of(program.id)))
+    _add(table, "asked by all programs", len(before.asked) if before else None, len(after.asked))
+    new, old = _contacts(after.of(program.id)), _contacts(before.of(program.id)) if before else None
     for channel in ChannelKind:
-        _add(table, f"contacts by {channel}", theirs[channel] if theirs is not None else None, ours[channel])
-    _add(table, "cost", prices.of(theirs) if theirs is not None else None, prices.of(ours))
-    busiest = _busiest(new.of(program.id))
+        _add(table, f"contacts by {channel}", old[channel] if old is not None else None, new[channel])
+    _add(table, "cost", prices.of(old) if old is not None else None, prices.of(new))
+    busiest = _busiest(after.of(program.id))
     _add(table, "on the busiest day", _busiest(before.of(program.id)) if before else None, busiest)
     return table
 
 
-def _reasons(name: str, *, new: SimulationOutcome, before: SimulationOutcome | None) -> Table:
+def _reasons(name: str, *, after: SimulationOutcome, before: SimulationOutcome | None) -> Table:
     table = Table("", name, "this", "difference", title="Every event, by the rule that got furthest in any program")
     _right(table)
-    ours, theirs = _by_reason(new), _by_reason(before) if before else None
+    new, old = _by_reason(after), _by_reason(before) if before else None
     for reason in DecisionReason:
-        if ours[reason] or (theirs and theirs[reason]):
-            _add(table, f"{reason}: {TITLES[reason]}", theirs[reason] if theirs is not None else None, ours[reason])
+        if new[reason] or (old and old[reason]):
+            _add(table, f"{reason}: {TITLES[reason]}", old[reason] if old is not None else None, new[reason])
     return table
 
 
@@ -95,11 +95,11 @@ def _right(table: Table) -> None:
         column.justify = "right"
 
 
-def _add(table: Table, name: str, before: Decimal | int | None, now: Decimal | int) -> None:
+def _add(table: Table, name: str, before: Decimal | int | None, after: Decimal | int) -> None:
     if before is None:
-        table.add_row(name, "", f"{now:,}", "")
+        table.add_row(name, "", f"{after:,}", "")
     else:
-        table.add_row(name, f"{before:,}", f"{now:,}", f"{now - before:+,}")
+        table.add_row(name, f"{before:,}", f"{after:,}", f"{after - before:+,}")
 
 
 def _asked(outcome: SimulationOutcome | None, program_id: str) -> int | None:

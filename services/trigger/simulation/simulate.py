@@ -102,7 +102,7 @@ class Simulation:
         )
         self.outcome = SimulationOutcome()
 
-    def take(self, event: Event[TriggerPayload]) -> None:
+    def add(self, event: Event[TriggerPayload]) -> None:
         """Decide an event at its own time, after the relational programs of the days before it."""
         for due in list(self._due_until(event.time)):
             self._decide(due)

@@ -25,7 +25,7 @@ from services.trigger.config import TriggerSettings
 from services.trigger.domain.sources.mapping import compile_mapping
 from services.trigger.domain.sources.source import Source, SourceKind, read_mapping
 from services.trigger.handlers.mapped_events import SOURCE, read_message
-from services.trigger.repository.parked import customer_of
+from services.trigger.repository.parked import respondent_of
 from shared.clock import ManualClock
 from shared.contract.cloudevents import Event
 from shared.contract.events import BY_TYPE, CrmPayload, CustomerErased
@@ -165,7 +165,7 @@ async def test_any_message_of_the_log_is_decided_or_parked(
     parked = {row["position"] for row in rows}
     assert parked <= refused.keys()
     gone = [message for position, message in refused.items() if position not in parked]
-    assert {customer_of(message.body) for message in gone} <= erased, "nothing but an erasure takes them away"
+    assert {respondent_of(message.body) for message in gone} <= erased, "nothing but an erasure takes them away"
     assert not [row["reason"] for row in rows if row["reason"].startswith("the handler failed")]
 
 

@@ -65,7 +65,7 @@ async def test_simulation_decides_as_the_service_does(installed: Database) -> No
         {built_in.id: compile_program(1, built_in)}, respondents={}, suppressions={}, settings=InstallationSettings("k")
     )
     for event in occasions(some_weeks()):
-        simulation.take(event)
+        simulation.add(event)
     assert Counter(real) == _by_reason(simulation)
 
 
@@ -89,7 +89,7 @@ def test_simulated_relational_program_decides_about_everybody_once_a_cadence() -
     known = [body("customer.updated", f"e{n}", customer={"id": f"c{n}", "email": "a@b.test"}) for n in range(30)]
     end = body("customer.updated", "end", at=later(days=14), customer={"id": "c0"})
     for event in occasions([*known, end]):
-        simulation.take(event)
+        simulation.add(event)
     turns = Counter(asked.customer_id for asked in simulation.outcome.asked)
     assert turns == {f"c{n}": 2 for n in range(30)}
 

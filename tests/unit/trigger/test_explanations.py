@@ -11,7 +11,7 @@ from services.trigger.domain.deciding.explanations import (
     TITLES,
     RuleOutcome,
     format_facts,
-    rules_of,
+    rule_outcomes,
     title,
     would_change,
 )
@@ -85,8 +85,8 @@ def test_facts_are_formatted_for_people() -> None:
 
 
 def test_rules_before_the_stop_passed_and_those_after_it_were_not_tried() -> None:
-    outcomes = dict(rules_of(DecisionReason.CONDITION))
+    outcomes = dict(rule_outcomes(DecisionReason.CONDITION))
     assert outcomes[DecisionReason.SUPPRESSED] is RuleOutcome.PASSED
     assert outcomes[DecisionReason.CONDITION] is RuleOutcome.STOPPED
     assert outcomes[DecisionReason.OVER_QUOTA] is RuleOutcome.NOT_TRIED
-    assert {outcome for _, outcome in rules_of(DecisionReason.ASKED)} == {RuleOutcome.PASSED}
+    assert {outcome for _, outcome in rule_outcomes(DecisionReason.ASKED)} == {RuleOutcome.PASSED}

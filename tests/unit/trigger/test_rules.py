@@ -17,7 +17,7 @@ from services.trigger.domain.programs.document import ProgramDocument
 from services.trigger.domain.programs.program import CompiledProgram, compile_program
 from services.trigger.domain.programs.quotas import QuotaKey
 from services.trigger.domain.programs.segments import Segment
-from services.trigger.domain.programs.timing import goes_out_at
+from services.trigger.domain.programs.timing import first_send_time
 from services.trigger.domain.respondents import ANY_PROGRAM, ContactCause, Respondent
 from services.trigger.domain.sampling import SPREAD, sample, spread_of
 from services.trigger.domain.touchpoints import TouchpointKey, TouchpointKind, TouchpointRecord, TriggerPayload
@@ -124,7 +124,7 @@ def test_quarantine_is_counted_to_the_day_the_survey_goes_out() -> None:
     ],
 )
 def test_survey_waits_for_the_time_of_day_of_the_customer(moment: datetime, zone: str, expected: datetime) -> None:
-    assert goes_out_at(moment, at=time(10), zone=zone, now=moment) == expected
+    assert first_send_time(moment, at=time(10), zone=zone, now=moment) == expected
 
 
 def test_delivery_completes_the_purchase_it_follows() -> None:

@@ -93,12 +93,12 @@ class DecisionBatch:
         )
         decision = decide(event, self.programs, facts, now=self.now)
         self.missing += [(t.program.id, name) for t in decision.trail if t.program and t.missing for name in t.missing]
-        invitation_id = self._act(event, decision, facts)
+        invitation_id = self._publish_outcome(event, decision, facts)
         if touchpoint is not None:
-            self._keep_touchpoint(
+            self._record_touchpoint(
                 updated_touchpoint(touchpoint, event, decision, invitation_id=invitation_id), touchpoint
             )
-        stored = self._stored(event, digest, decision, key=key, invitation_id=invitation_id)
+        stored = self._stored_decision(event, digest, decision, key=key, invitation_id=invitation_id)
         self.decisions.append(stored)
         return stored
 
@@ -119,7 +119,7 @@ class DecisionBatch:
                 self._publish(RespondentConsentChanged(respondent_id=known.id, consent=updated.consent))
         if is_completion(payload) and touchpoint is not None and touchpoint.event_id is None:
             updated = self._count_purchase(event, updated, at=at)
-        self._keep_respondent(updated, known)
+        self._record_respondent(updated, known)
         return invalid_fields
 
     def _lift_obsolete_suppressions(self, before: Respondent, after: Respondent) -> None:
@@ -138,10 +138,10 @@ class DecisionBatch:
             self._publish(RespondentPurchased(respondent_id=respondent.id, event=reference))
         return respondent.with_purchase(at) if isinstance(event.payload, PurchaseCompleted) else respondent
 
-    def _act(self, event: Event[TriggerPayload], decision: Decision, facts: DecisionFacts) -> UUID | None:
+    def _publish_outcome(self, event: Event[TriggerPayload], decision: Decision, facts: DecisionFacts) -> UUID | None:
         """Publish the request or the withdrawal that follows from a decision; return its invitation's id."""
         if decision.reason is DecisionReason.ASKED and decision.case is not None and decision.send_at is not None:
-            return self._ask(decision.case, decision.send_at)
+            return self._request_survey(decision.case, decision.send_at)
         touchpoint = facts.touchpoint
         if (
             is_reversal(event.payload)
@@ -156,11 +156,11 @@ class DecisionBatch:
             return touchpoint.invitation_id
         return None
 
-    def _ask(self, case: Case, send_at: datetime) -> UUID:
+    def _request_survey(self, case: Case, send_at: datetime) -> UUID:
         invitation_id, respondent = uuid7(), case.facts.respondent
         request = survey_request(case, invitation_id=invitation_id, send_at=send_at, link_key=self.settings.link_key)
         self._publish(request, request_json(request, case.program))
-        self._keep_respondent(respondent.with_contact(ContactCause.INVITATION, case.program.id, send_at), respondent)
+        self._record_respondent(respondent.with_contact(ContactCause.INVITATION, case.program.id, send_at), respondent)
         for key in map(case.quota_key, case.program.document.quotas):
             self.quotas_used[key] = self.quotas_used.get(key, 0) + 1
             self.changed_quotas.add(key)
@@ -169,17 +169,17 @@ class DecisionBatch:
     def _publish(self, payload: Payload, data: bytes | None = None) -> None:
         self.events.append(cloudevents.new(payload, service=Service.TRIGGER, at=self.now, data=data))
 
-    def _keep_respondent(self, after: Respondent, before: Respondent) -> None:
+    def _record_respondent(self, after: Respondent, before: Respondent) -> None:
         if after != before:
             self.respondents[after.id] = after
             self.changed_respondents.add(after.id)
 
-    def _keep_touchpoint(self, after: TouchpointRecord, before: TouchpointRecord) -> None:
+    def _record_touchpoint(self, after: TouchpointRecord, before: TouchpointRecord) -> None:
         if after != before:
             self.touchpoints[after.key] = after
             self.changed_touchpoints.add(after.key)
 
-    def _stored(
+    def _stored_decision(
         self,
         event: Event[TriggerPayload],
         digest: bytes,

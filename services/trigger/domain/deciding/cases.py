@@ -14,7 +14,7 @@ from services.trigger.domain.programs.event_fields import EventFields, Fields
 from services.trigger.domain.programs.program import CompiledProgram
 from services.trigger.domain.programs.quotas import Quota, QuotaKey
 from services.trigger.domain.programs.segments import segments_of
-from services.trigger.domain.programs.timing import goes_out_at, not_ahead
+from services.trigger.domain.programs.timing import clamp_to_now, first_send_time
 from services.trigger.domain.respondents import Respondent
 from services.trigger.domain.touchpoints import TouchpointRecord, TriggerPayload, is_completion, with_details
 from shared.contract.cloudevents import Event
@@ -111,8 +111,8 @@ class Case(msgspec.Struct, frozen=True, dict=True):
         """The time that age and delay are counted from: the event's, or the delivery's if the program waits for it."""
         delivered = self.facts.touchpoint.delivered_at if self.facts.touchpoint else None
         if delivered is not None and self.waits_for_delivery and is_completion(self.event.payload):
-            return not_ahead(delivered, self.now)
-        return not_ahead(self.event.time, self.now)
+            return clamp_to_now(delivered, self.now)
+        return clamp_to_now(self.event.time, self.now)
 
     @property
     def ahead_s(self) -> int:
@@ -155,7 +155,7 @@ class Case(msgspec.Struct, frozen=True, dict=True):
 
     def next_send_time(self, moment: datetime) -> datetime:
         """Return the first time from `moment` on at which this program sends."""
-        return goes_out_at(moment, at=self.program.document.at, zone=self.zone, now=self.now)
+        return first_send_time(moment, at=self.program.document.at, zone=self.zone, now=self.now)
 
     def quota_key(self, quota: Quota) -> QuotaKey:
         value = self.segments.get(quota.by, "") if quota.by else ""

@@ -46,7 +46,7 @@ def title(reason: DecisionReason | str, *, event_type: str) -> str:
     return TITLES[DecisionReason(reason)]
 
 
-def rules_of(reason: DecisionReason) -> list[tuple[DecisionReason, RuleOutcome]]:
+def rule_outcomes(reason: DecisionReason) -> list[tuple[DecisionReason, RuleOutcome]]:
     """Return the outcome of every rule, in order, in a trial that ended with this reason."""
     order = [rule for rule, _ in RULES]
     stopped_at = order.index(reason) if reason in order else len(order)

@@ -75,12 +75,12 @@ def _suppressed(case: Case) -> TrialFacts | None:
 
 
 def _condition(case: Case) -> TrialFacts | None:
-    miss = case.program.check(case.fields) if case.program.document.conditions else None
-    if miss is None:
+    unmet = case.program.check(case.fields) if case.program.document.conditions else None
+    if unmet is None:
         return None
-    field = miss.get("field", "")
+    field = unmet.get("field", "")
     found = None if field.startswith("customer.") else case.fields.get(field)
-    return {"unmet": miss} if found is None else {"unmet": miss, "found": found}
+    return {"unmet": unmet} if found is None else {"unmet": unmet, "found": found}
 
 
 def _holdout(case: Case) -> TrialFacts | None:

@@ -9,12 +9,12 @@ from shared.zones import time_zone
 MAX_AHEAD = timedelta(days=1)  # explained by a wrong clock or time zone; more is a wrong date
 
 
-def not_ahead(moment: datetime, now: datetime) -> datetime:
+def clamp_to_now(moment: datetime, now: datetime) -> datetime:
     """Return the moment, or now if it is in the future."""
     return min(moment, now)
 
 
-def goes_out_at(moment: datetime, *, at: time | None, zone: str, now: datetime) -> datetime:
+def first_send_time(moment: datetime, *, at: time | None, zone: str, now: datetime) -> datetime:
     """Return when a survey due at `moment` goes out: not before now, and if `at` is set, at that time in the zone."""
     moment = max(moment, now)
     if at is None:

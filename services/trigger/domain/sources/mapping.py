@@ -141,12 +141,12 @@ def _compile_when(when: Mapping[str, Any]) -> Callable[[Any], bool]:
     tests = [(path_of(path), wanted) for path, wanted in when.items()]
 
     def holds(found: Any) -> bool:
-        return all(_meets(get(found), wanted) for get, wanted in tests)
+        return all(_matches(get(found), wanted) for get, wanted in tests)
 
     return holds
 
 
-def _meets(value: Any, wanted: Any) -> bool:
+def _matches(value: Any, wanted: Any) -> bool:
     if isinstance(wanted, Exists):
         return (value is not None) is wanted.exists
     return any(type(value) is type(one) and value == one for one in (wanted if isinstance(wanted, list) else [wanted]))
@@ -154,7 +154,9 @@ def _meets(value: Any, wanted: Any) -> bool:
 
 def _compile_event(rule: EventRule) -> Callable[[Any], MappedEvent]:
     identity, time = compile_rule("id", rule.id), compile_rule("time", rule.time)
-    fields: _FieldGetters = [(_names(target), target, compile_rule(target, one)) for target, one in rule.data.items()]
+    fields: _FieldGetters = [
+        (_split_path(target), target, compile_rule(target, one)) for target, one in rule.data.items()
+    ]
     places = {"id": describe(rule.id), "time": describe(rule.time)}
     places |= {target: describe(one) for target, one in rule.data.items()}
     needed = {target for target, types in _NEEDED.items() if rule.type in types}
@@ -172,14 +174,14 @@ def _compile_event(rule: EventRule) -> Callable[[Any], MappedEvent]:
     return make
 
 
-def _names(target: str) -> tuple[str, ...]:
+def _split_path(target: str) -> tuple[str, ...]:
     """Split a dotted path; the names of attributes may contain dots."""
     depth = 2 if target.startswith("customer.attributes.") else 1 if target.startswith("attributes.") else -1
     return tuple(target.split(".", depth))
 
 
 def _is_inside(target: str, other: str) -> bool:
-    path, outer = _names(target), _names(other)
+    path, outer = _split_path(target), _split_path(other)
     return len(outer) < len(path) and path[: len(outer)] == outer
 
 

@@ -126,18 +126,18 @@ def compile_rule(target: str, rule: Any) -> Getter:
         case Constant(const=value):
             return lambda _found: value
         case list():
-            return _first([compile_rule(target, one) for one in rule])
+            return _first_of([compile_rule(target, one) for one in rule])
         case Each():
-            return _list(target, rule)
+            return _list_of(target, rule)
         case PathRule():
             return _compile_path(target, rule)
         case CustomerOf(customer_of=text):
-            return _source(text)
-    return _as_id(target, _source(rule))
+            return _path_or_template(text)
+    return _as_id(target, _path_or_template(rule))
 
 
 def _compile_path(target: str, rule: PathRule) -> Getter:
-    get, change = _source(rule.path), compile_transforms(rule.transform)
+    get, change = _path_or_template(rule.path), compile_transforms(rule.transform)
 
     def transformed(found: Any) -> Any:
         value = get(found)
@@ -164,11 +164,11 @@ def _as_id(target: str, get: Getter) -> Getter:
     return as_text
 
 
-def _first(getters: Sequence[Getter]) -> Getter:
+def _first_of(getters: Sequence[Getter]) -> Getter:
     return lambda found: next((value for get in getters if (value := get(found)) is not None), None)
 
 
-def _list(target: str, rule: Each) -> Getter:
+def _list_of(target: str, rule: Each) -> Getter:
     get = path_of(rule.each)
     fields = {name: compile_rule(f"{target}.{name}", one) for name, one in rule.fields.items()}
 
@@ -183,11 +183,11 @@ def _list(target: str, rule: Each) -> Getter:
     return listed
 
 
-def _source(text: str) -> Getter:
-    return _text(text) if "{" in text else path_of(text)
+def _path_or_template(text: str) -> Getter:
+    return _template(text) if "{" in text else path_of(text)
 
 
-def _text(template: str) -> Getter:
+def _template(template: str) -> Getter:
     """Insert the values of its paths into a text; if one is missing, the text is missing too."""
     pieces = _NAMED.split(template)
     getters = [path_of(path) for path in pieces[1::2]]
