@@ -1,4 +1,4 @@
-"""The score from every side: crossings, definitions, funnel, returns, what moved, yardsticks."""
+"""The score API: crossings, definitions, funnel, returns, significant changes, benchmarks."""
 
 from __future__ import annotations
 
