@@ -39,7 +39,7 @@ def earshot(urls: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> CliRunn
     return CliRunner()
 
 
-async def made(runner: CliRunner, *words: str) -> tuple[dict[str, str], str]:
+async def create_key(runner: CliRunner, *words: str) -> tuple[dict[str, str], str]:
     """Create a key; return the header with it, and its id."""
     result = await asyncio.to_thread(runner.invoke, app, ["create", "shop", *words])
     assert result.exit_code == 0, result.output
@@ -47,7 +47,7 @@ async def made(runner: CliRunner, *words: str) -> tuple[dict[str, str], str]:
 
 
 async def test_key_allows_what_its_scopes_say_and_nothing_else(outside: httpx.AsyncClient, earshot: CliRunner) -> None:
-    key, _ = await made(earshot)
+    key, _ = await create_key(earshot)
     assert (await outside.post(EVENTS, json=purchase("e1"))).status_code == 401
     assert (await outside.post(EVENTS, json=purchase("e1"), headers=key)).json()["reason"] == "asked"
     refused = await outside.get("/v1/decisions", headers=key)
@@ -57,7 +57,7 @@ async def test_key_allows_what_its_scopes_say_and_nothing_else(outside: httpx.As
     )
     for path in ("/docs", "/metrics", "/v1/events/other"):
         assert (await outside.get(path, headers=key)).status_code == 403
-    wider, _ = await made(earshot, "--scope", "decisions:read", "--scope", "programs:read")
+    wider, _ = await create_key(earshot, "--scope", "decisions:read", "--scope", "programs:read")
     assert len((await outside.get("/v1/decisions", headers=wider)).json()["decisions"]) == 1
     assert (await outside.get("/v1/programs/after-purchase", headers=wider)).status_code == 200
     assert (await outside.put("/v1/programs", headers=wider)).status_code == 403
@@ -67,12 +67,12 @@ async def test_key_allows_what_its_scopes_say_and_nothing_else(outside: httpx.As
 async def test_revoked_expired_and_unknown_keys_are_refused_alike(
     outside: httpx.AsyncClient, earshot: CliRunner, installed: Database
 ) -> None:
-    revoked, id_ = await made(earshot)
+    revoked, id_ = await create_key(earshot)
     assert (await outside.post(EVENTS, json=purchase("e1"), headers=revoked)).status_code == 202
     result = await asyncio.to_thread(earshot.invoke, app, ["revoke", id_])
     assert result.output == f"{id_} revoked\n"
     assert (await asyncio.to_thread(earshot.invoke, app, ["revoke", id_])).exit_code == 2
-    expired, other = await made(earshot)
+    expired, other = await create_key(earshot)
     async with installed.sessions.begin() as session:
         await db.fetch(session, "UPDATE api_keys SET expires_at = clock_timestamp() WHERE id = $1::text::uuid", other)
     answers = [
@@ -86,7 +86,7 @@ async def test_revoked_expired_and_unknown_keys_are_refused_alike(
 
 
 async def test_only_a_digest_of_a_key_is_kept(earshot: CliRunner, trigger_db: Database) -> None:
-    key, _ = await made(earshot, "--days", "0")
+    key, _ = await create_key(earshot, "--days", "0")
     async with trigger_db.sessions() as session:
         (row,) = await db.fetch(session, "SELECT k::text AS kept, expires_at FROM api_keys AS k")
     assert key["authorization"].removeprefix("Bearer esk_") not in row["kept"]
@@ -94,8 +94,8 @@ async def test_only_a_digest_of_a_key_is_kept(earshot: CliRunner, trigger_db: Da
 
 
 async def test_key_over_its_rate_limit_is_told_when_to_retry(outside: httpx.AsyncClient, earshot: CliRunner) -> None:
-    key, _ = await made(earshot)
-    other, _ = await made(earshot)
+    key, _ = await create_key(earshot)
+    other, _ = await create_key(earshot)
     assert (await outside.post(EVENTS, json=[purchase("e1")] * 1000, headers=key)).status_code == 202
     refused = await outside.post(EVENTS, json=purchase("e2"), headers=key)
     assert refused.status_code == 429

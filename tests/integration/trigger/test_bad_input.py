@@ -126,7 +126,7 @@ async def test_mapping_that_raises_parks_each_message_and_ends_no_consumer(
 # --- deals
 
 
-class Deals(DealFetcher):
+class FakeDealFetcher(DealFetcher):
     """Takes deals from memory instead of fetching them."""
 
     found: Mapping[str, Any]
@@ -136,14 +136,14 @@ class Deals(DealFetcher):
         return {"deal": self.found[deal_id], "contact": BITRIX_CONTACT}
 
 
-async def noticed(database: Database, *deals: str) -> None:
+async def queue_deals(database: Database, *deals: str) -> None:
     for deal in deals:
         async with database.sessions.begin() as session:
             await deal_fetches.add(session, "crm", deal)
 
 
-def deals(intake: EventIntake, found: Mapping[str, Any]) -> Deals:
-    made = Deals(intake.sessions, {"crm": DEALS}, SourceWebhooks(intake, {"crm": DEALS}).decide)
+def fetcher_of(intake: EventIntake, found: Mapping[str, Any]) -> FakeDealFetcher:
+    made = FakeDealFetcher(intake.sessions, {"crm": DEALS}, SourceWebhooks(intake, {"crm": DEALS}).decide)
     made.found = found
     return made
 
@@ -152,8 +152,8 @@ async def test_deal_that_cannot_be_read_is_put_off_and_the_others_are_decided(
     poisoned: Database, intake: EventIntake
 ) -> None:
     found = {"1": BITRIX_DEAL, "3": {**BITRIX_DEAL, "ID": "poison"}, "4": {**BITRIX_DEAL, "ID": "4"}}
-    await noticed(poisoned, "1", "2", "3", "4")  # the second raises KeyError
-    reading = deals(intake, found)
+    await queue_deals(poisoned, "1", "2", "3", "4")  # the second raises KeyError
+    reading = fetcher_of(intake, found)
     assert [await reading.tick() for _ in range(5)] == [1, 1, 1, 1, 0]
     assert await decided(poisoned) == ["deal-410-won", "deal-4-won"]
     assert await parked(poisoned) == ["could not be handled: DataError"]
@@ -164,7 +164,7 @@ async def test_deal_that_cannot_be_read_is_put_off_and_the_others_are_decided(
 
 async def test_lease_of_a_deal_begins_when_it_is_fetched(poisoned: Database, intake: EventIntake) -> None:
     """While one process fetches a slow deal, another fetches the next ones."""
-    await noticed(poisoned, "1", "2")
+    await queue_deals(poisoned, "1", "2")
     slow, going_on = asyncio.Event(), asyncio.Event()
 
     async def slowly(_source: Source, _body: bytes, _headers: Mapping[str, str]) -> None:
@@ -172,11 +172,11 @@ async def test_lease_of_a_deal_begins_when_it_is_fetched(poisoned: Database, int
         await going_on.wait()
 
     found = {number: {**BITRIX_DEAL, "ID": number} for number in ("1", "2")}
-    one = Deals(intake.sessions, {"crm": DEALS}, slowly)
+    one = FakeDealFetcher(intake.sessions, {"crm": DEALS}, slowly)
     one.found = found
     reading = asyncio.create_task(one.tick())
     await slow.wait()
-    assert [await deals(intake, found).tick() for _ in range(2)] == [1, 0]
+    assert [await fetcher_of(intake, found).tick() for _ in range(2)] == [1, 0]
     assert await decided(poisoned) == ["deal-2-won"]
     going_on.set()
     await reading

@@ -19,7 +19,7 @@ from tests.integration.trigger.samples import body, decide, purchase
 
 
 @pytest.fixture
-async def tried(installed: Database, urls: Mapping[str, str]) -> AsyncIterator[Database]:
+async def service_db(installed: Database, urls: Mapping[str, str]) -> AsyncIterator[Database]:
     """The database of the service that is cancelled, with few connections; `installed` reads it separately."""
     database = Database(urls["trigger"], schema=installed.schema, pool_size=2)
     yield database
@@ -27,9 +27,11 @@ async def tried(installed: Database, urls: Mapping[str, str]) -> AsyncIterator[D
 
 
 @pytest.fixture
-async def leaving(tried: Database, settings: TriggerSettings, clock: ManualClock) -> AsyncIterator[httpx.AsyncClient]:
+async def cancellable(
+    service_db: Database, settings: TriggerSettings, clock: ManualClock
+) -> AsyncIterator[httpx.AsyncClient]:
     """A request that is cancelled at a given await."""
-    transport = httpx.ASGITransport(build_app(settings, tried, clock))
+    transport = httpx.ASGITransport(build_app(settings, service_db, clock))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8001") as client:
         yield client
 
@@ -47,45 +49,45 @@ async def _is_asked(outside: Database, *names: str) -> None:
 
 
 async def test_event_that_was_answered_is_decided(
-    leaving: httpx.AsyncClient, tried: Database, installed: Database
+    cancellable: httpx.AsyncClient, service_db: Database, installed: Database
 ) -> None:
     async def kept(turn: int, response: httpx.Response) -> None:
         assert response.status_code == 202
         await _is_asked(installed, f"e{turn}")
 
     await cancelled_at_every_turn(
-        lambda turn: leaving.post("/v1/events", json=_sale(f"e{turn}")), database=tried, kept=kept
+        lambda turn: cancellable.post("/v1/events", json=_sale(f"e{turn}")), database=service_db, kept=kept
     )
 
 
 async def test_events_of_others_are_decided_when_one_of_them_leaves(
-    leaving: httpx.AsyncClient, tried: Database, installed: Database
+    cancellable: httpx.AsyncClient, service_db: Database, installed: Database
 ) -> None:
     beside: dict[str, asyncio.Task[httpx.Response]] = {}
 
     async def work(turn: int) -> None:
-        beside[f"o{turn}"] = asyncio.create_task(leaving.post("/v1/events", json=_sale(f"o{turn}")))
-        await leaving.post("/v1/events", json=_sale(f"e{turn}"))
+        beside[f"o{turn}"] = asyncio.create_task(cancellable.post("/v1/events", json=_sale(f"o{turn}")))
+        await cancellable.post("/v1/events", json=_sale(f"e{turn}"))
 
     async def kept(turn: int, _: None) -> None:
         await _is_asked(installed, f"e{turn}")
 
-    await cancelled_at_every_turn(work, database=tried, kept=kept)
+    await cancelled_at_every_turn(work, database=service_db, kept=kept)
     assert {other.result().status_code for other in beside.values()} == {202}
     await _is_asked(installed, *beside)
 
 
-async def test_batch_that_was_decided_is_stored(tried: Database, installed: Database) -> None:
+async def test_batch_that_was_decided_is_stored(service_db: Database, installed: Database) -> None:
     """Cancels in every statement of a batch: inserts, updates, lifted suppressions and the outbox."""
 
     async def work(turn: int) -> list[str]:
         names = [f"e{turn}.{number}" for number in range(3)]
         erased = body("customer.erased", f"gone{turn}", customer={"id": f"e{turn - 1}.0"})
-        verdicts = await decide(tried, [*map(_sale, names), erased])
+        verdicts = await decide(service_db, [*map(_sale, names), erased])
         assert all(isinstance(verdict, StoredDecision) for verdict in verdicts)
         return names
 
     async def kept(_: int, names: list[str]) -> None:
         await _is_asked(installed, *names)
 
-    await cancelled_at_every_turn(work, database=tried, kept=kept)
+    await cancelled_at_every_turn(work, database=service_db, kept=kept)

@@ -62,7 +62,7 @@ def sent_by_a_shop(chance: random.Random) -> list[dict[str, Any]]:
     return events
 
 
-def told_of(sent: Sequence[Event[Payload]]) -> list[Payload]:
+def feedback_about(sent: Sequence[Event[Payload]]) -> list[Payload]:
     """Return the events of dispatcher and scoring about these surveys."""
     told: list[Payload] = []
     for request in (event.payload for event in sent):
@@ -94,7 +94,7 @@ async def test_all_inputs_at_once_ask_nobody_twice(installed: Database, client: 
 
     async def feedback() -> None:
         for _ in range(20):
-            told = told_of(await published(installed))
+            told = feedback_about(await published(installed))
             chance.shuffle(told)
             events = [cloudevents.new(payload, service=Service.SCORING, at=NOW) for payload in told]
             async with installed.sessions.begin() as session:

@@ -19,16 +19,16 @@ SOME = settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
-Told = tuple[str, int, int]  # kind, customer, order
+OrderEvent = tuple[str, int, int]  # kind, customer, order
 told = st.tuples(st.sampled_from(KINDS), st.integers(1, CUSTOMERS), st.integers(1, ORDERS))
 
 
-def events(run: str, several: list[Told]) -> list[dict[str, Any]]:
+def events(run: str, several: list[OrderEvent]) -> list[dict[str, Any]]:
     """Return them as events of customers of their own; the id is the index in the list."""
     return [event(run, number, one) for number, one in enumerate(several)]
 
 
-def event(run: str, number: int, told_of: Told) -> dict[str, Any]:
+def event(run: str, number: int, told_of: OrderEvent) -> dict[str, Any]:
     kind, customer, order = told_of
     who = {"id": f"{run} c{customer}", "email": f"c{customer}@shop.example"}
     id_, about = f"{run} e{number}", f"c{customer} o{order}"
@@ -60,7 +60,7 @@ def new_run() -> str:
 @SOME
 @given(several=st.lists(told, min_size=1, max_size=12), chosen=st.data())
 async def test_batching_and_repeating_change_no_decision(
-    installed: Database, several: list[Told], chosen: st.DataObject
+    installed: Database, several: list[OrderEvent], chosen: st.DataObject
 ) -> None:
     one_by_one = await decided(installed, events(new_run(), several), [1])
     again = events(new_run(), several)
@@ -72,7 +72,7 @@ async def test_batching_and_repeating_change_no_decision(
 @SOME
 @given(several=st.lists(told, min_size=1, max_size=12), chosen=st.data())
 async def test_order_among_different_customers_changes_no_decision(
-    installed: Database, several: list[Told], chosen: st.DataObject
+    installed: Database, several: list[OrderEvent], chosen: st.DataObject
 ) -> None:
     straight = await decided(installed, events(new_run(), several), [len(several)])
     sent = events(new_run(), several)
@@ -87,7 +87,7 @@ async def test_order_among_different_customers_changes_no_decision(
 @SOME
 @given(several=st.lists(told, min_size=1, max_size=12), chosen=st.data())
 async def test_any_order_decides_each_once_asks_once_and_leaves_no_cancelled_survey_open(
-    installed: Database, several: list[Told], chosen: st.DataObject
+    installed: Database, several: list[OrderEvent], chosen: st.DataObject
 ) -> None:
     run = new_run()
     sent = chosen.draw(st.permutations(events(run, several)))

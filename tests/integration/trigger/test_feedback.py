@@ -46,7 +46,7 @@ from tests.integration.trigger.samples import (
 )
 
 
-def told(*payloads: Payload) -> list[Event[Payload]]:
+def events_of(*payloads: Payload) -> list[Event[Payload]]:
     return [cloudevents.new(payload, service=Service.SCORING, at=NOW) for payload in payloads]
 
 
@@ -96,7 +96,7 @@ async def state(database: db.Database, invitation: UUID) -> str:
 
 async def test_answered_survey_is_not_withdrawn(installed: db.Database) -> None:
     invitation = await asked(installed)
-    await handle(installed, told(answer(invitation, 9)))
+    await handle(installed, events_of(answer(invitation, 9)))
     assert await reasons(installed, [cancellation("e2", order="1")]) == ["nothing_to_withdraw"]
     assert await state(installed, invitation) == "answered"
 
@@ -104,7 +104,7 @@ async def test_answered_survey_is_not_withdrawn(installed: db.Database) -> None:
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 async def test_answered_state_is_final_in_any_order_of_events(installed: db.Database, order: Sequence[int]) -> None:
     invitation = await asked(installed)
-    events = told(
+    events = events_of(
         closed(invitation, InvitationOutcome.EXPIRED),
         answer(invitation, 3),
         closed(invitation, InvitationOutcome.ANSWERED),
@@ -122,15 +122,15 @@ async def test_closed_invitation_is_remembered(
     installed: db.Database, outcome: InvitationOutcome, expected: str
 ) -> None:
     invitation = await asked(installed)
-    await handle(installed, told(closed(invitation, outcome)))
+    await handle(installed, events_of(closed(invitation, outcome)))
     assert await state(installed, invitation) == expected
 
 
 async def test_last_category_is_that_of_the_newest_answer(installed: db.Database) -> None:
     invitation = await asked(installed)
     newest = answer(invitation, 10, kind=AnswerAmended, at=later(hours=1))
-    await handle(installed, told(newest))
-    await handle(installed, told(answer(invitation, 2)))
+    await handle(installed, events_of(newest))
+    await handle(installed, events_of(answer(invitation, 2)))
     async with installed.sessions() as session:
         (row,) = await db.fetch(session, "SELECT last_category, last_answered_at FROM respondents WHERE id = 'c1'")
     assert (row["last_category"], row["last_answered_at"]) == ("promoter", later(hours=1))
@@ -138,7 +138,7 @@ async def test_last_category_is_that_of_the_newest_answer(installed: db.Database
 
 async def test_suspect_answer_is_ignored(installed: db.Database) -> None:
     invitation = await asked(installed)
-    await handle(installed, told(answer(invitation, 0).model_copy(update={"suspect": True})))
+    await handle(installed, events_of(answer(invitation, 0).model_copy(update={"suspect": True})))
     assert await state(installed, invitation) == "open"
     async with installed.sessions() as session:
         (row,) = await db.fetch(session, "SELECT last_category, moments FROM respondents WHERE id = 'c1'")
@@ -147,8 +147,8 @@ async def test_suspect_answer_is_ignored(installed: db.Database) -> None:
 
 
 async def test_repeated_event_is_handled_once(installed: db.Database) -> None:
-    events = told(suppressed())
-    release = told(RespondentReleased(respondent_id="c1", reason=SuppressionReason.HARD_BOUNCE))
+    events = events_of(suppressed())
+    release = events_of(RespondentReleased(respondent_id="c1", reason=SuppressionReason.HARD_BOUNCE))
     await handle(installed, events)
     await handle(installed, release)
     await handle(installed, [*events, *release])
@@ -156,21 +156,21 @@ async def test_repeated_event_is_handled_once(installed: db.Database) -> None:
 
 
 async def test_suppressed_customer_is_not_asked_until_released(installed: db.Database) -> None:
-    await handle(installed, told(suppressed()))
+    await handle(installed, events_of(suppressed()))
     assert await reasons(installed, [purchase("e1")]) == ["suppressed"]
-    await handle(installed, told(RespondentReleased(respondent_id="c1", reason=SuppressionReason.HARD_BOUNCE)))
+    await handle(installed, events_of(RespondentReleased(respondent_id="c1", reason=SuppressionReason.HARD_BOUNCE)))
     assert await reasons(installed, [purchase("e2")]) == ["asked"]
 
 
 async def test_last_of_suppression_and_release_in_one_batch_counts(installed: db.Database) -> None:
     release = RespondentReleased(respondent_id="c1", reason=SuppressionReason.HARD_BOUNCE)
-    await handle(installed, told(suppressed(), release, suppressed(until=later(days=1))))
+    await handle(installed, events_of(suppressed(), release, suppressed(until=later(days=1))))
     assert await reasons(installed, [purchase("e1")]) == ["suppressed"]
     assert await reasons(installed, [purchase("e2")], now=later(days=1)) == ["asked"]
 
 
 async def test_one_suppressed_channel_leaves_the_others(installed: db.Database) -> None:
-    await handle(installed, told(suppressed(channel=ChannelKind.EMAIL)))
+    await handle(installed, events_of(suppressed(channel=ChannelKind.EMAIL)))
     reachable = {**CUSTOMER, "phone": "+79161234567", "consent": {"sms": True}}
     sent = [purchase("e1"), purchase("e2", customer=reachable)]
     assert await reasons(installed, sent) == ["suppressed", "asked"]
@@ -179,7 +179,7 @@ async def test_one_suppressed_channel_leaves_the_others(installed: db.Database) 
 async def test_suppression_of_an_address_ends_with_it(installed: db.Database) -> None:
     bounced = suppressed(channel=ChannelKind.EMAIL)
     opted_out = bounced.model_copy(update={"reason": SuppressionReason.COMPLAINT, "program": "other"})
-    await handle(installed, told(bounced, opted_out, suppressed(channel=ChannelKind.SMS)))
+    await handle(installed, events_of(bounced, opted_out, suppressed(channel=ChannelKind.SMS)))
     assert await reasons(installed, [purchase("e1"), purchase("e2", customer={"id": "c1"})]) == ["suppressed"] * 2
     moved = {**CUSTOMER, "email": "ann@new.example"}
     assert await reasons(installed, [purchase("e3", customer=moved)]) == ["asked"]
@@ -193,23 +193,23 @@ async def test_bounce_of_an_address_that_was_replaced_meanwhile_suppresses_nobod
     assert await reasons(installed, [purchase("e1"), purchase("e2", customer=moved)]) == ["asked", "quarantined"]
     bounced = suppressed(channel=ChannelKind.EMAIL)
     of_old, of_new = (address_fingerprint(address).hex() for address in (CUSTOMER["email"], "Ann@New.example"))
-    await handle(installed, told(bounced.model_copy(update={"address": of_old})))
+    await handle(installed, events_of(bounced.model_copy(update={"address": of_old})))
     assert await reasons(installed, [purchase("e3", customer=moved)]) == ["quarantined"]
-    await handle(installed, told(bounced.model_copy(update={"address": of_new})))
+    await handle(installed, events_of(bounced.model_copy(update={"address": of_new})))
     assert await reasons(installed, [purchase("e4", customer=moved)]) == ["suppressed"]
 
 
 async def test_bounce_stays_if_the_old_address_is_not_known_any_more(installed: db.Database) -> None:
-    await handle(installed, told(suppressed(channel=ChannelKind.EMAIL)))
+    await handle(installed, events_of(suppressed(channel=ChannelKind.EMAIL)))
     assert await reasons(installed, [purchase("e1")]) == ["suppressed"]
 
 
 async def test_opt_out_on_the_answer_page_is_for_every_channel(installed: db.Database) -> None:
     invitation = await asked(installed)
-    await handle(installed, told(RespondentOptedOut(respondent_id="c1", invitation_id=invitation, at=NOW)))
+    await handle(installed, events_of(RespondentOptedOut(respondent_id="c1", invitation_id=invitation, at=NOW)))
     assert await reasons(installed, [purchase("e2", at=later(days=99))], now=later(days=99)) == ["suppressed"]
 
 
 async def test_feedback_about_somebody_unknown_changes_nothing_else(installed: db.Database) -> None:
-    await handle(installed, told(answer(uuid4(), 5), closed(uuid4(), InvitationOutcome.EXPIRED)))
+    await handle(installed, events_of(answer(uuid4(), 5), closed(uuid4(), InvitationOutcome.EXPIRED)))
     assert await count(installed, "respondents") == 0

@@ -50,7 +50,7 @@ async def apply(database: Database, id_: str = "shop", **written: Any) -> None:
         await apply_program(session, document, now=NOW)
 
 
-async def tell(database: Database, *payloads: Payload, now: datetime = NOW) -> None:
+async def handle_feedback(database: Database, *payloads: Payload, now: datetime = NOW) -> None:
     events = [cloudevents.new(payload, service=Service.SCORING, at=NOW) for payload in payloads]
     async with database.sessions.begin() as session:
         await on_feedback(session, events, now=now, settings=SETTINGS)
@@ -98,13 +98,13 @@ async def test_caps_count_answers_and_declines_by_program(trigger_db: Database) 
     await apply(trigger_db, quarantine="0", caps=caps)
     invitation = await asked(trigger_db)
     assert await reasons(trigger_db, [purchase("e2")]) == ["asked"]
-    await tell(trigger_db, answer(invitation, 9))
+    await handle_feedback(trigger_db, answer(invitation, 9))
     assert await reasons(trigger_db, [purchase("e3")]) == ["quarantined"]
     assert await reasons(trigger_db, [purchase("e4", at=later(days=20))], now=later(days=20)) == ["asked"]
     declined = InvitationClosed(
         respondent_id="c1", invitation_id=invitation, outcome=InvitationOutcome.DECLINED, at=NOW
     )
-    await tell(trigger_db, declined)
+    await handle_feedback(trigger_db, declined)
     (verdict,) = await decide(trigger_db, [purchase("e5", at=later(days=30))], now=later(days=30))
     assert isinstance(verdict, StoredDecision)
     assert verdict.trail[0]["facts"]["cap"] == "after a no"
@@ -223,9 +223,9 @@ async def test_answer_starts_its_follow_up_once(trigger_db: Database) -> None:
     await apply(trigger_db, "unhappy", **FOLLOW_UP)
     invitation = await asked(trigger_db)
     unhappy = answer(invitation, 3)
-    await tell(trigger_db, unhappy)
-    await tell(trigger_db, unhappy)
-    await tell(trigger_db, answer(uuid4(), 10))
+    await handle_feedback(trigger_db, unhappy)
+    await handle_feedback(trigger_db, unhappy)
+    await handle_feedback(trigger_db, answer(uuid4(), 10))
     first, follow_up = await requests(trigger_db)
     assert (first.program.id, follow_up.program.id) == ("shop", "unhappy")
     assert (follow_up.customer_id, follow_up.send_at, follow_up.event.subject) == ("C1", later(days=7), None)
@@ -238,9 +238,9 @@ async def test_follow_up_waits_for_the_reasons_that_come_after_the_score(trigger
     await apply(trigger_db)
     await apply(trigger_db, "unhappy", **FOLLOW_UP)
     told = answer(await asked(trigger_db), 3)
-    await tell(trigger_db, told.model_copy(update={"reasons": []}))
+    await handle_feedback(trigger_db, told.model_copy(update={"reasons": []}))
     for version in (2, 3):
-        await tell(trigger_db, AnswerAmended(**{**told.model_dump(), "version": version}))
+        await handle_feedback(trigger_db, AnswerAmended(**{**told.model_dump(), "version": version}))
     async with trigger_db.sessions() as session:
         rows = await db.fetch(session, "SELECT type, reason FROM decisions WHERE program_id = 'unhappy' ORDER BY id")
     assert [tuple(row) for row in rows] == [
@@ -254,7 +254,9 @@ async def test_answer_to_a_follow_up_or_from_an_old_tool_starts_none(trigger_db:
     await apply(trigger_db)
     await apply(trigger_db, "unhappy", **FOLLOW_UP)
     await asked(trigger_db)
-    await tell(trigger_db, answer(uuid4(), 3, program="unhappy"), answer(uuid4(), 3, mode=AnswerMode.IMPORTED))
+    await handle_feedback(
+        trigger_db, answer(uuid4(), 3, program="unhappy"), answer(uuid4(), 3, mode=AnswerMode.IMPORTED)
+    )
     assert len(await requests(trigger_db)) == 1
     async with trigger_db.sessions() as session:
         (row,) = await db.fetch(session, "SELECT reason FROM decisions WHERE type = 'survey.answered'")

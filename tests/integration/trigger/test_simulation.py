@@ -35,7 +35,7 @@ SHOP: dict[str, Any] = {
 }
 
 
-def some_weeks() -> list[dict[str, Any]]:
+def weeks_of_purchases() -> list[dict[str, Any]]:
     """Return the purchases of six customers every five days; one has no address, one only a phone."""
     sent = []
     for day in range(0, 40, 5):
@@ -50,21 +50,21 @@ def some_weeks() -> list[dict[str, Any]]:
     return sent
 
 
-def occasions(sent: list[dict[str, Any]]) -> list[Event[TriggerPayload]]:
+def as_trigger_events(sent: list[dict[str, Any]]) -> list[Event[TriggerPayload]]:
     read = [read_event(message(one)) for one in sent]
     return [Event(event.id, event.source, event.time, event.payload) for event in read]
 
 
 async def test_simulation_decides_as_the_service_does(installed: Database) -> None:
     real: list[str] = []
-    for one in some_weeks():
+    for one in weeks_of_purchases():
         at = read_event(message(one)).time
         real += await reasons(installed, [one], now=at)
     built_in = ProgramDocument.model_validate_json(await _stored_document(installed))
     simulation = Simulation(
         {built_in.id: compile_program(1, built_in)}, respondents={}, suppressions={}, settings=InstallationSettings("k")
     )
-    for event in occasions(some_weeks()):
+    for event in as_trigger_events(weeks_of_purchases()):
         simulation.add(event)
     assert Counter(real) == _by_reason(simulation)
 
@@ -88,7 +88,7 @@ def test_simulated_relational_program_decides_about_everybody_once_a_cadence() -
     )
     known = [body("customer.updated", f"e{n}", customer={"id": f"c{n}", "email": "a@b.test"}) for n in range(30)]
     end = body("customer.updated", "end", at=later(days=14), customer={"id": "c0"})
-    for event in occasions([*known, end]):
+    for event in as_trigger_events([*known, end]):
         simulation.add(event)
     turns = Counter(asked.customer_id for asked in simulation.outcome.asked)
     assert turns == {f"c{n}": 2 for n in range(30)}
@@ -122,7 +122,7 @@ def cells(output: str, start: str) -> list[str]:
 
 
 async def test_file_is_simulated_alone_with_costs_and_files(tmp_path: Path, program: str) -> None:
-    lines = [json.dumps(one) for one in some_weeks()] + ["nonsense"]
+    lines = [json.dumps(one) for one in weeks_of_purchases()] + ["nonsense"]
     (tmp_path / "events.jsonl").write_text("\n".join(lines))
     out = str(tmp_path / "out")
     output = await simulate(
@@ -146,7 +146,7 @@ async def test_new_version_is_compared_with_the_current_one_since_a_time(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for one in some_weeks():
+    for one in weeks_of_purchases():
         await reasons(installed, [one], now=read_event(message(one)).time)
     before = await count(installed, "decisions")
     StoredClock.create(tmp_path / "clock.json", start=later(days=40), speed=0)

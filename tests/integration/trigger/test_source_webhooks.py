@@ -215,7 +215,7 @@ async def test_generic_source_needs_its_signature_and_a_recent_time(
 
 
 @asynccontextmanager
-async def asking(
+async def running_bitrix24(
     sources: TriggerSettings, database: Database, *, decide: Any = None
 ) -> AsyncIterator[tuple[vendors.Bitrix24, DealFetcher]]:
     """Run a fake Bitrix24 and a fetcher for it."""
@@ -231,7 +231,7 @@ async def asking(
 async def test_bitrix24_deal_is_fetched_before_it_is_decided(
     sources: TriggerSettings, outside: httpx.AsyncClient, installed: Database
 ) -> None:
-    async with asking(sources, installed) as (crm, fetcher):
+    async with running_bitrix24(sources, installed) as (crm, fetcher):
         for _ in range(3):
             notice = await outside.post("/my-bitrix24", content=vendors.bitrix("410", token="old"))
             assert (notice.status_code, notice.json()["result"]) == (202, "queued")
@@ -252,7 +252,7 @@ async def test_bitrix24_deal_is_fetched_before_it_is_decided(
 async def test_bitrix24_that_is_busy_is_asked_again_later_and_given_up_after_the_last_attempt(
     sources: TriggerSettings, outside: httpx.AsyncClient, installed: Database
 ) -> None:
-    async with asking(sources, installed) as (crm, fetcher):
+    async with running_bitrix24(sources, installed) as (crm, fetcher):
         await outside.post("/my-bitrix24", content=vendors.bitrix("410", token="new"))
         crm.failures = 1
         assert [await fetcher.tick(), await fetcher.tick()] == [1, 0]
@@ -271,7 +271,7 @@ async def test_notice_during_a_fetch_causes_another_fetch(
     async def while_asking(*_: object) -> None:
         await outside.post("/my-bitrix24", content=vendors.bitrix("410", token="new"))
 
-    async with asking(sources, installed, decide=while_asking) as (_, fetcher):
+    async with running_bitrix24(sources, installed, decide=while_asking) as (_, fetcher):
         await outside.post("/my-bitrix24", content=vendors.bitrix("410", token="new"))
         assert [await fetcher.tick(), await fetcher.tick()] == [1, 1]
 

@@ -71,7 +71,7 @@ def facts(respondent: Respondent = REACHABLE, **rest: Any) -> DecisionFacts:
     return DecisionFacts(respondent, **{"touchpoint": None, **rest})
 
 
-def why(
+def reason_of(
     event: Event[TriggerPayload] = PURCHASE,
     *,
     programs: Sequence[CompiledProgram] = (program(),),
@@ -122,7 +122,7 @@ STOPPED = KnownSuppression(None, None, "opt_out", None)
     ],
 )
 def test_reason(event: Event[TriggerPayload], given: DecisionFacts, reason: str) -> None:
-    assert why(event, given=given) == reason
+    assert reason_of(event, given=given) == reason
 
 
 def test_rules_are_tried_in_order() -> None:
@@ -132,10 +132,10 @@ def test_rules_are_tried_in_order() -> None:
         suppressions=[STOPPED],
     )
     choosy = program(conditions=AMOUNT)
-    assert why(replace(PURCHASE, time=NOW - timedelta(days=8)), programs=[choosy], given=everything) == "too_old"
-    assert why(programs=[choosy], given=everything) == "duplicate"
+    assert reason_of(replace(PURCHASE, time=NOW - timedelta(days=8)), programs=[choosy], given=everything) == "too_old"
+    assert reason_of(programs=[choosy], given=everything) == "duplicate"
     resting = facts(asked_at(NOW))
-    assert why(programs=[choosy], given=resting) == "condition"
+    assert reason_of(programs=[choosy], given=resting) == "condition"
 
 
 def test_no_program_starts_on_the_event() -> None:
@@ -187,7 +187,7 @@ def test_unmet_condition_is_shown_without_what_is_known_of_the_customer(
 def test_met_condition_lets_the_event_pass() -> None:
     order = Order.model_validate({"id": "1", "amount": "10"})
     event = sent(PurchaseCompleted(customer=Customer(id="c1"), order=order))
-    assert why(event, programs=[program(conditions=AMOUNT)]) == "asked"
+    assert reason_of(event, programs=[program(conditions=AMOUNT)]) == "asked"
 
 
 def test_invalid_fields_are_named_in_the_trail() -> None:
