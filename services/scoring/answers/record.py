@@ -57,7 +57,7 @@ class SubmissionResult(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """What is locked, the current answers after the entries applied so far, and the rows to add."""
+    """Locked rows, the current answers after the entries applied so far, and the rows to store."""
 
     known: dict[UUID, Invitation]
     tasks: dict[UUID, CallTask]
@@ -191,17 +191,17 @@ def _keys(invitation: Invitation, answer: Answer) -> list[BucketKey]:
     return answer_keys(invitation.program, invitation.dimensions, answer)
 
 
-def answered_series(asked: Sequence[Invitation]) -> Iterator[tuple[BucketKey, Tally]]:
+def answered_series(answered: Sequence[Invitation]) -> Iterator[tuple[BucketKey, Tally]]:
     """Yield each series that the answers of these invitations count in, with what they add."""
-    for each in asked:
-        if each.answer is not None:
-            for key in _keys(each, each.answer):
-                yield key, each.answer.tally
+    for invitation in answered:
+        if invitation.answer is not None:
+            for key in _keys(invitation, invitation.answer):
+                yield key, invitation.answer.tally
 
 
-def invited_series(asked: Sequence[Invitation]) -> Counter[BucketKey]:
+def invited_series(invited: Sequence[Invitation]) -> Counter[BucketKey]:
     """Count invitations in every series they belong to."""
-    return Counter(key for each in asked for key in invited_keys(each.program, each.dimensions, each.invited_day))
+    return Counter(key for each in invited for key in invited_keys(each.program, each.dimensions, each.invited_day))
 
 
 def _event(version: AnswerVersion) -> cloudevents.Event[Payload]:

@@ -1,1 +1,1 @@
-"""Rules of scoring: what an answer is, what a score says, when a call is due. No I/O."""
+"""Rules of scoring for answers, scores and calls. No I/O."""

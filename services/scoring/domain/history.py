@@ -46,24 +46,24 @@ class ImportedScore:
         return self.customer_id or f"imported-{self.external_id}"
 
 
-def invitation_of(said: ImportedScore, program: PublishedProgram, *, known: set[DimensionValue]) -> Invitation:
+def invitation_of(imported: ImportedScore, program: PublishedProgram, *, known: set[DimensionValue]) -> Invitation:
     """Make the invitation of an imported score; nobody can answer it and no response rate counts it."""
-    day, segments = local_day(said.at, program.time_zone), said.segments or {}
+    day, segments = local_day(imported.at, program.time_zone), imported.segments or {}
     return Invitation(
-        id=uuid5(_IDS, f"{program.id}|{said.external_id}"),
-        respondent_id=respondent_id(said.customer),
-        customer_id=said.customer,
+        id=uuid5(_IDS, f"{program.id}|{imported.external_id}"),
+        respondent_id=respondent_id(imported.customer),
+        customer_id=imported.customer,
         program=program.id,
         program_version=program.version,
         program_title=program.title,
         locale="en",
         time_zone=program.time_zone,
         program_zone=program.time_zone,
-        occasion=TriggerEvent(SOURCE, said.external_id, "imported", said.at),
+        occasion=TriggerEvent(SOURCE, imported.external_id, "imported", imported.at),
         content=NOTHING_ASKED,
         segments=segments,
         dimensions=counted_dimensions(program.id, segments, version=program.version, known=known),
-        expires_at=said.at,
+        expires_at=imported.at,
         invited_day=day,
         state=InvitationState.IMPORTED,
         opted_out=False,
@@ -72,18 +72,18 @@ def invitation_of(said: ImportedScore, program: PublishedProgram, *, known: set[
     )
 
 
-def answer_of(said: ImportedScore, invitation: Invitation, *, new_id: UUID) -> Answer:
+def answer_of(imported: ImportedScore, invitation: Invitation, *, new_id: UUID) -> Answer:
     return Answer(
         answer_id=new_id,
         version=1,
-        score=said.score,
-        reasons=tuple(dict.fromkeys(said.reasons)),
-        comment=said.comment,
+        score=imported.score,
+        reasons=tuple(dict.fromkeys(imported.reasons)),
+        comment=imported.comment,
         extra={},
         mode=AnswerMode.IMPORTED,
         step=0,
         channel=None,
         suspect=False,
-        answered_at=said.at,
+        answered_at=imported.at,
         first_day=invitation.invited_day,
     )

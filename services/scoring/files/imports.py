@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 from services.scoring.domain.answers import AnswerVersion, Entry
 from services.scoring.domain.dimensions import BucketKey, answer_keys, segment_values
 from services.scoring.domain.history import ImportedScore, PublishedProgram, answer_of, invitation_of
+from services.scoring.domain.invitations import Invitation
 from services.scoring.domain.score import Tally
 from services.scoring.repository import answers, invitations
 from services.scoring.repository.invitations import LinkedInvitation
@@ -22,22 +23,23 @@ from shared.database import db
 async def store(session: AsyncSession, program: PublishedProgram, scores: Sequence[ImportedScore]) -> int:
     """Store and count the scores that are not stored yet; returns how many."""
     known = await dimensions.admit(
-        session, [value for said in scores for value in segment_values(program.id, said.segments or {})]
+        session, [value for score in scores for value in segment_values(program.id, score.segments or {})]
     )
-    made_of = [(invitation_of(said, program, known=known), said) for said in reversed(scores)]
-    each = {made.id: (made, said) for made, said in made_of}  # of repeated scores the first
+    pairs = [(invitation_of(score, program, known=known), score) for score in reversed(scores)]
+    new = {invitation.id: (invitation, score) for invitation, score in pairs}  # of repeated scores the first
     # no link was sent: a random fingerprint matches none
     added = await invitations.add(
-        session, [LinkedInvitation(made, secrets.token_bytes(32)) for made, _ in each.values()]
+        session, [LinkedInvitation(invitation, secrets.token_bytes(32)) for invitation, _ in new.values()]
     )
-    versions = [
-        AnswerVersion(made, Entry(made.id, said.at, said.score), None, answer_of(said, made, new_id=uuid7()))
-        for made, said in each.values()
-        if made.id in added
-    ]
+    versions = [_version(invitation, score) for invitation, score in new.values() if invitation.id in added]
     changes: defaultdict[BucketKey, Tally] = defaultdict(Tally)
     for version in versions:
         for key in answer_keys(program.id, version.invitation.dimensions, version.after):
             changes[key] += version.after.tally
     await db.write(session, answers.add_statement(versions), buckets.add_statement(changes))
     return len(versions)
+
+
+def _version(invitation: Invitation, score: ImportedScore) -> AnswerVersion:
+    entry = Entry(invitation.id, score.at, score.score)
+    return AnswerVersion(invitation, entry, None, answer_of(score, invitation, new_id=uuid7()))

@@ -1,7 +1,7 @@
-"""All SQL of scoring, by noun. Functions take the session first, never commit, and lock in one order.
+"""All SQL of scoring, by noun. Functions take the session first and never commit.
 
-That order: the guard of requests, invitations by id, dimension values, call tasks by id, buckets by key, invited by
-key.
+Against deadlocks, all transactions lock in this order: requests (an advisory lock), invitations by id, dimension
+values, call tasks by id, buckets by key, invited by key.
 """
 
 from __future__ import annotations
@@ -19,6 +19,6 @@ _WORK_LEFT = """SELECT (SELECT count(*) FROM buckets WHERE revision > published_
 
 
 async def work_left(session: AsyncSession, now: datetime) -> int:
-    """Count what the ticks still have to do at this business time: series to publish, tasks to close or move."""
+    """Count the work left for the jobs at this business time: series, journeys and tasks."""
     rows = await db.fetch(session, _WORK_LEFT, now)
     return int(rows[0]["left"])

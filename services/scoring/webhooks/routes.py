@@ -96,8 +96,8 @@ class Webhooks:
         """Send failed deliveries again from a time on; deliveries of the last seven days are kept."""
         async with self.sessions.begin() as session:
             _known(await webhooks.load(session, endpoint_id))
-            again = await webhooks.replay(session, endpoint_id, since=body.since, delivered_too=body.delivered_too)
-        return Replayed(deliveries=again)
+            count = await webhooks.replay(session, endpoint_id, since=body.since, delivered_too=body.delivered_too)
+        return Replayed(deliveries=count)
 
     async def test(self, endpoint_id: UUID) -> EndpointTest:
         """Send one signed test event now and return the outcome."""

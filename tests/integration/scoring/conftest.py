@@ -18,7 +18,7 @@ def scoring(scoring_db: Database) -> Scoring:
 
 @pytest.fixture
 async def client(scoring: Scoring) -> AsyncIterator[httpx.AsyncClient]:
-    """A browser or machine on the same host."""
+    """An HTTP client of the application."""
     app = build_app(ScoringSettings(), database=scoring.database, clock=scoring.clock)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:

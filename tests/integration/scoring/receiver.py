@@ -1,4 +1,4 @@
-"""A machine that takes webhooks: a real loopback server that verifies nothing and remembers everything."""
+"""A loopback server that records webhooks without verifying them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ReceivedWebhook:
     path: str
     headers: dict[str, str]
     body: bytes
@@ -18,12 +18,12 @@ class Taken:
 
 @dataclass
 class Receiver:
-    """`status` decides each reply; None says nothing at all."""
+    """`status` returns the status of each reply; None means no reply."""
 
     port: int = 0
     scheme: str = "http"
-    taken: list[Taken] = field(default_factory=list)
-    status: Callable[[Taken], int | None] = lambda _taken: 204
+    taken: list[ReceivedWebhook] = field(default_factory=list)
+    status: Callable[[ReceivedWebhook], int | None] = lambda _taken: 204
     extra: bytes = b""
     hung: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -36,7 +36,7 @@ class Receiver:
             head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
             body = await reader.readexactly(int(headers["content-length"]))
-            taken = Taken(head[0].split(" ")[1], headers, body)
+            taken = ReceivedWebhook(head[0].split(" ")[1], headers, body)
             self.taken.append(taken)
             status = self.status(taken)
             if status is None:

@@ -1,4 +1,4 @@
-"""What the tests of scoring share: events as trigger and dispatcher send them, and a service to send them to."""
+"""Shared by the tests of scoring: events as trigger and dispatcher publish them, and a service that handles them."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def link_of(invitation_id: UUID, *, step: int = 1) -> str:
 
 @dataclass
 class Scoring:
-    """The service without its loops: events in, entries in, what it published out."""
+    """The service without its loops: takes events and entries, returns what it published."""
 
     database: db.Database
     clock: ManualClock = field(default_factory=lambda: ManualClock(NOW))
@@ -152,7 +152,7 @@ class Scoring:
             return [dict(row) for row in await db.fetch(session, sql, *args)]
 
     async def published(self, kind: str | None = None) -> list[Event[Payload]]:
-        """Take what waits in the outbox, in order."""
+        """Return the events in the outbox, in order."""
         rows = await self.rows("SELECT topic, key, body, headers FROM outbox ORDER BY id")
         events = [codec.parse(Message(row["topic"], row["key"], row["body"])) for row in rows]
         return [event for event in events if kind in (None, event.type)]

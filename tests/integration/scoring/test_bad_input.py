@@ -1,4 +1,4 @@
-"""One endpoint, delivery or stored row that cannot be handled is counted; the others go on."""
+"""An endpoint, delivery or stored row that cannot be handled is counted and does not stop the others."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-async def test_endpoint_nothing_can_be_sent_to_stops_no_other(scoring: Scoring, broken: str) -> None:
+async def test_broken_endpoint_does_not_stop_others(scoring: Scoring, broken: str) -> None:
     async with receiver() as hook:
         bad, _ = await endpoint(scoring, hook.url), await endpoint(scoring, hook.url)
         await scoring.rows(f"UPDATE webhook_endpoints SET {broken} WHERE id = $1", bad.id)  # noqa: S608 - a case
@@ -44,7 +44,7 @@ async def test_endpoint_nothing_can_be_sent_to_stops_no_other(scoring: Scoring, 
     assert {row["bad"]: row["state"] for row in rows} == {True: "due", False: "delivered"}
 
 
-async def test_delivery_that_cannot_be_sent_takes_none_beside_it(scoring: Scoring) -> None:
+async def test_broken_delivery_does_not_stop_others(scoring: Scoring) -> None:
     async with receiver() as hook:
         await endpoint(scoring, hook.url, types=DEFAULT_TYPES)
         for score in (9, 10):
@@ -62,7 +62,7 @@ async def test_delivery_that_cannot_be_sent_takes_none_beside_it(scoring: Scorin
 @pytest.mark.parametrize(
     "occasion", ["{}", "[]", '{"source": 1}', '{"source": "s", "id": "i", "type": "t", "time": "soon"}']
 )
-async def test_stored_occasion_that_cannot_be_read_stops_no_count(scoring: Scoring, occasion: str) -> None:
+async def test_unreadable_stored_event_does_not_stop_the_count(scoring: Scoring, occasion: str) -> None:
     bad, good = await scoring.asked(), await scoring.asked()
     sql = "UPDATE invitations SET occasion = $2::text::jsonb WHERE id = $1"
     await scoring.rows(sql, bad.invitation_id, occasion)
@@ -74,7 +74,7 @@ async def test_stored_occasion_that_cannot_be_read_stops_no_count(scoring: Scori
     assert await scoring.rows("SELECT 1 FROM journeys_pending") == []
 
 
-async def test_call_of_a_kind_nobody_knows_stops_no_other(scoring: Scoring) -> None:
+async def test_call_of_an_unknown_kind_does_not_stop_others(scoring: Scoring) -> None:
     calls = [call_for(await scoring.asked()) for _ in range(2)]
     await scoring.receive(*calls)
     await scoring.rows("UPDATE call_tasks SET kind = 'hologram' WHERE task_id = $1", calls[0].task_id)

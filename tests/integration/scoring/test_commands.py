@@ -1,4 +1,4 @@
-"""Scoring's commands as a person types them."""
+"""The commands of scoring, run through the command line."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def test_webhook_is_added_tried_and_listed(scoring: Scoring, typed: Type) 
     assert await scoring.rows("SELECT * FROM webhook_endpoints") == []
 
 
-async def test_history_goes_in_and_comes_out(scoring: Scoring, typed: Type, tmp_path: Path) -> None:
+async def test_history_is_imported_and_exported(scoring: Scoring, typed: Type, tmp_path: Path) -> None:
     old, out = tmp_path / "old.csv", tmp_path / "out.csv"
     old.write_text("external_id,score,answered_at\n1,9,2025-03-01\n2,x,2025-03-01\n")
     unknown = await asyncio.to_thread(typed, "import", "answers", old, "--program", "shop")
@@ -65,7 +65,9 @@ async def test_history_goes_in_and_comes_out(scoring: Scoring, typed: Type, tmp_
     assert (await asyncio.to_thread(typed, "export", "answers", tmp_path / "out.pdf")).exit_code == 2
 
 
-async def test_file_that_cannot_be_written_is_said_in_one_line(scoring: Scoring, typed: Type, tmp_path: Path) -> None:
+async def test_file_that_cannot_be_written_is_reported_in_one_line(
+    scoring: Scoring, typed: Type, tmp_path: Path
+) -> None:
     for what, name in (("answers", "b.csv"), ("nps", "b.xlsx"), ("nps", "b.parquet")):
         out = tmp_path / "nowhere" / name
         found = await asyncio.to_thread(typed, "export", what, out)
@@ -80,7 +82,7 @@ async def test_file_that_cannot_be_written_is_said_in_one_line(scoring: Scoring,
     assert (found.exit_code, found.stderr) == (1, f"earshot: {old}.refused.csv cannot be written: Is a directory\n")
 
 
-def test_help_says_that_a_disabled_webhook_misses_nothing(typed: Type) -> None:
+def test_help_says_that_a_disabled_webhook_keeps_its_events(typed: Type) -> None:
     for words in (("--help",), ("disable", "--help")):
         said = " ".join(typed("webhooks", *words).stdout.split())
         assert "events are kept for seven days" in said

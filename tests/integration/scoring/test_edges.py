@@ -1,4 +1,4 @@
-"""The edges: whose day an answer counts on, when a lease or a secret ends, which side of a comparison came before."""
+"""Edge cases of days, leases, secrets and comparisons."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ async def test_lease_of_a_call_lasts_as_long_as_the_setting_says(scoring: Scorin
     assert lease - timedelta(minutes=1) < row["left"] <= lease
 
 
-async def test_call_of_a_withdrawn_survey_is_offered_to_nobody(scoring: Scoring, client: httpx.AsyncClient) -> None:
-    """Dispatcher's word that the call is withdrawn comes later, by another topic."""
+async def test_call_of_a_withdrawn_survey_is_not_in_the_queue(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    """Dispatcher's withdrawal of the call arrives later, on another topic."""
     request = await scoring.asked()
     await scoring.receive(call_for(request))
     await scoring.receive(withdrawal(request))
@@ -138,7 +138,7 @@ async def test_rotated_secret_signs_for_a_day(scoring: Scoring) -> None:
         assert (len(loaded.secrets), made.secrets[0] in loaded.secrets) == (secrets, secrets == 2)
 
 
-async def test_named_network_opens_no_plain_http_to_other_addresses(scoring: Scoring) -> None:
+async def test_configured_network_allows_no_plain_http_to_other_addresses(scoring: Scoring) -> None:
     async def resolve(_host: str, _port: int) -> list[str]:
         return ["93.184.216.34"]
 

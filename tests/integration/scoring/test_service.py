@@ -1,4 +1,4 @@
-"""The whole service, with its loops, over a real event log and a real socket."""
+"""The whole service with its loops, a real event log and a real socket."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def test_hours_follow_the_clocks_of_the_zone() -> None:
     assert (before.due_at.hour, after.due_at.hour) == (8, 7)
 
 
-def test_without_hours_any_time_will_do() -> None:
+def test_without_hours_any_time_is_allowed() -> None:
     now = _at("2026-11-18T23:00")
     assert next_slot(now, hours=None, zone=ZoneInfo("UTC"), expires_at=END) == Slot(now, END)
 
@@ -54,11 +54,13 @@ def test_without_hours_any_time_will_do() -> None:
         (CallDisposition.ANSWERED, 1, CallOutcome.ANSWERED),
     ],
 )
-def test_what_follows_a_try(disposition: CallDisposition, tries: int, follows: timedelta | CallOutcome) -> None:
+def test_disposition_decides_the_next_attempt_or_the_outcome(
+    disposition: CallDisposition, tries: int, follows: timedelta | CallOutcome
+) -> None:
     assert after_attempt(disposition, tries=tries, max_attempts=3, later=timedelta(hours=2)) == follows
 
 
-def test_masked_number_cannot_be_called() -> None:
+def test_masked_number_hides_the_number() -> None:
     assert masked("+79161234567") == "+7 ··· 67"
     assert masked("12345") == "···"
 

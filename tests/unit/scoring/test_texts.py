@@ -14,7 +14,7 @@ from shared.zones import local_day, time_zone
 
 
 @pytest.mark.parametrize("name", ["Mars/Base", "", "../etc/passwd", "Europe"])
-def test_zone_nobody_knows_is_utc(name: str) -> None:
+def test_unknown_zone_is_utc(name: str) -> None:
     assert time_zone(name).key == "UTC"
 
 

@@ -1,4 +1,4 @@
-"""The public route: bounded, and it tells nothing to who guesses."""
+"""The public route is rate limited, and guessed links learn nothing from it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ GUESSES = 300
 
 
 def guess(number: int) -> str:
-    """A well-formed token, one too short, one too long, junk, another step."""
+    """Well-formed, too short, too long and malformed tokens, and another step."""
     token = secrets.token_urlsafe(16)
     return (f"{token}.1", f"{token[:9]}.1", f"{token}{token}.2", f"%00{number}"[3:] + ".x", token)[number % 5]
 
 
-async def test_guesses_all_get_the_same_answer_for_the_same_work(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_unknown_links_all_get_the_same_response_for_the_same_work(
+    scoring: Scoring, client: httpx.AsyncClient
+) -> None:
     await scoring.asked()
     queries: list[str] = []
 
@@ -62,7 +64,7 @@ async def test_token_is_in_no_log_and_no_metric(scoring: Scoring, client: httpx.
     assert "/s/{link}" in generate_latest().decode()
 
 
-async def test_link_that_is_opened_without_end_has_to_wait(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_link_is_rate_limited(scoring: Scoring, client: httpx.AsyncClient) -> None:
     link, other = link_of((await scoring.asked()).invitation_id), link_of((await scoring.asked()).invitation_id)
     statuses = [(await client.get(link)).status_code for _ in range(140)]
     assert set(statuses) == {200, 429}
@@ -84,27 +86,27 @@ def asks(host: str, **headers: str) -> Request:
     [
         ("198.51.100.7", "", "", False),  # documentation addresses are not global either
         ("8.8.8.8", "", "", True),
-        ("127.0.0.1", "8.8.8.8", "", False),  # nobody said that the header may be believed
+        ("127.0.0.1", "8.8.8.8", "", False),  # no trusted header is configured
         ("127.0.0.1", "1.1.1.1, 8.8.8.8", "x-forwarded-for", True),
         ("2001:4860:4860::8888", "", "", True),
         ("127.0.0.1", "junk", "x-forwarded-for", False),
     ],
 )
-def test_client_is_who_the_proxy_says_when_it_may(host: str, forwarded: str, header: str, limited: bool) -> None:  # noqa: FBT001 - a column of the table
+def test_client_address_is_that_of_a_trusted_proxy(host: str, forwarded: str, header: str, limited: bool) -> None:  # noqa: FBT001 - a column of the table
     limits = RateLimits(RateLimit(per_second=1, burst=100), RateLimit(per_second=1, burst=2), header)
     headers = {"x_forwarded_for": forwarded} if forwarded else {}
     waits = [limits.wait(asks(host, **headers), secrets.token_hex(8)) for _ in range(3)]
     assert (waits[-1] > 0) is limited
 
 
-def test_nobody_escapes_the_limit_by_writing_addresses_of_their_own() -> None:
-    """The last one is the proxy's; those before it came with the request."""
+def test_forged_forwarding_header_does_not_escape_the_rate_limit() -> None:
+    """The proxy writes the last address; the client sent those before it."""
     limits = RateLimits(RateLimit(per_second=1, burst=100), RateLimit(per_second=1, burst=2), "x-forwarded-for")
     invented = [asks("127.0.0.1", x_forwarded_for=f"9.9.9.{number}, 8.8.8.8") for number in range(3)]
     assert [limits.wait(each, secrets.token_hex(8)) > 0 for each in invented] == [False, False, True]
 
 
-def test_a_network_of_ipv6_counts_as_one() -> None:
+def test_ipv6_clients_are_limited_by_their_64_network() -> None:
     limits = RateLimits(RateLimit(per_second=1, burst=100), RateLimit(per_second=1, burst=1))
     assert limits.wait(asks("2001:4860:4860::1"), "a") == 0
     assert limits.wait(asks("2001:4860:4860::2"), "b") > 0

@@ -1,4 +1,4 @@
-"""The answer page: what it shows, what it refuses, and that only a POST counts."""
+"""The answer page: what it shows and refuses; only a POST records an answer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ async def test_score_is_saved_at_once_and_the_reasons_after(scoring: Scoring, cl
     assert "We are sorry." in (await client.get(why.headers["location"])).text
 
 
-async def test_page_names_shop_purchase_and_date_and_nobody(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_page_shows_shop_purchase_and_date_and_no_personal_data(
+    scoring: Scoring, client: httpx.AsyncClient
+) -> None:
     request = await scoring.asked(customer_id="olga@example.com")
     page = unescape((await client.get(link_of(request.invitation_id))).text)
     for text in ("Kofe Point", "Your order 48213 of 18 November, Tverskaya", QUESTION, "until 9 December", "Send"):
@@ -52,7 +54,7 @@ async def test_page_speaks_russian(scoring: Scoring, client: httpx.AsyncClient) 
     assert "Что понравилось больше всего?" in (await client.get(link_of(request.invitation_id))).text
 
 
-async def test_another_link_of_the_mail_says_what_was_answered(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_another_link_of_the_mail_shows_the_saved_answer(scoring: Scoring, client: httpx.AsyncClient) -> None:
     request = await scoring.asked()
     link = link_of(request.invitation_id)
     assert "so far" not in (await client.get(f"{link}?score=0")).text
@@ -83,13 +85,13 @@ async def test_reading_every_link_counts_nothing(scoring: Scoring, client: httpx
     await client.get(link_of(request.invitation_id) + "/stop")
     assert (await scoring.invitation(request.invitation_id)).answer is None
     assert await scoring.rows("SELECT 1 FROM buckets") == []
-    await scoring.tick()  # counts who opened
+    await scoring.tick()  # counts page views
     assert len(await scoring.published()) == before
     assert await scoring.rows("SELECT count(*) AS n FROM page_views") == [{"n": 22}]
 
 
 @pytest.mark.parametrize("score", ["11", "true", "", "-1", "9.5", "٩", "9 ", "1e1", "\0"])
-async def test_what_is_no_score_is_refused(score: str, scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_invalid_score_is_refused(score: str, scoring: Scoring, client: httpx.AsyncClient) -> None:
     request = await scoring.asked()
     refused = await client.post(link_of(request.invitation_id), data={"score": score}, headers={"accept": "text/html"})
     assert refused.status_code == 422
@@ -99,7 +101,7 @@ async def test_what_is_no_score_is_refused(score: str, scoring: Scoring, client:
     assert (await scoring.invitation(request.invitation_id)).answer is None
 
 
-async def test_too_long_a_comment_and_junk_are_refused(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_too_long_comment_and_invalid_fields_are_refused(scoring: Scoring, client: httpx.AsyncClient) -> None:
     link = link_of((await scoring.asked()).invitation_id)
     assert (await client.post(link, data={"score": "9", "comment": "x" * 4001})).status_code == 422
     assert (await client.post(link, content=b"\xff\x00", headers={"content-type": "text/plain"})).status_code == 422
@@ -108,7 +110,7 @@ async def test_too_long_a_comment_and_junk_are_refused(scoring: Scoring, client:
     assert (await client.post(link, content=b"--junk", headers=junk)).status_code in (400, 422)
 
 
-async def test_control_characters_leave_a_comment(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_control_characters_are_removed_from_a_comment(scoring: Scoring, client: httpx.AsyncClient) -> None:
     request = await scoring.asked()
     form = {"score": "9", "comment": "a\0b\x1bc"}
     assert (await client.post(link_of(request.invitation_id), data=form)).status_code == 303
@@ -117,7 +119,7 @@ async def test_control_characters_leave_a_comment(scoring: Scoring, client: http
     assert answer.comment == "abc"
 
 
-async def test_unknown_link_waits_a_moment_and_then_says_so(client: httpx.AsyncClient) -> None:
+async def test_unknown_link_reloads_a_few_times_and_then_responds_404(client: httpx.AsyncClient) -> None:
     invented = link_of(requested().invitation_id)
     first = await client.get(invented)
     assert (first.status_code, "One moment" in first.text) == (404, True)
@@ -129,7 +131,7 @@ async def test_unknown_link_waits_a_moment_and_then_says_so(client: httpx.AsyncC
     assert (await client.get("/s/x", headers={"accept": "application/json"})).json()["status"] == 404
 
 
-async def test_expired_and_withdrawn_links_say_so_kindly(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_expired_and_withdrawn_links_respond_410(scoring: Scoring, client: httpx.AsyncClient) -> None:
     expired, withdrawn = await scoring.asked(), await scoring.asked()
     await scoring.receive(
         SurveyWithdrawn(
@@ -144,7 +146,7 @@ async def test_expired_and_withdrawn_links_say_so_kindly(scoring: Scoring, clien
     assert (await client.post(link_of(expired.invitation_id), data={"score": "9"})).status_code == 410
 
 
-async def test_stop_is_asked_once_more_and_published_once(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_opt_out_is_confirmed_and_published_once(scoring: Scoring, client: httpx.AsyncClient) -> None:
     link = link_of((await scoring.asked()).invitation_id)
     asked = await client.get(f"{link}/stop")
     assert "Shall we stop asking you?" in asked.text
@@ -169,7 +171,7 @@ async def test_texts_of_a_brand_are_escaped(scoring: Scoring, client: httpx.Asyn
     assert "<i>" not in page
 
 
-async def test_step_nobody_planned_is_not_believed(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_step_that_is_not_in_the_plan_is_ignored(scoring: Scoring, client: httpx.AsyncClient) -> None:
     for step in ("99", "x", "", "9999999999"):
         request = await scoring.asked()
         link = link_of(request.invitation_id).removesuffix("1") + step
@@ -179,7 +181,7 @@ async def test_step_nobody_planned_is_not_believed(scoring: Scoring, client: htt
         assert (answer.step, answer.channel) == (0, None)
 
 
-async def test_answer_knows_its_device(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_answer_has_its_device(scoring: Scoring, client: httpx.AsyncClient) -> None:
     request = await scoring.asked()
     agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) Mobile/15E148 Safari/604.1"
     await client.post(link_of(request.invitation_id), data={"score": "9"}, headers={"user-agent": agent})
@@ -187,7 +189,7 @@ async def test_answer_knows_its_device(scoring: Scoring, client: httpx.AsyncClie
     assert await scoring.rows("SELECT device FROM answer_versions") == [{"device": "phone"}]
 
 
-async def test_first_opening_is_known_and_no_crawlers(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_first_page_view_is_stored_and_crawlers_are_marked(scoring: Scoring, client: httpx.AsyncClient) -> None:
     request = await scoring.asked()
     link = link_of(request.invitation_id)
     await client.get(f"{link}?score=9", headers={"user-agent": "Googlebot/2.1"})

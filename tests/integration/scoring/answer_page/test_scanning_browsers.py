@@ -1,4 +1,4 @@
-"""Scanners that are browsers: one runs the scripts of every page, one presses every button of every link."""
+"""Mail scanners that are real browsers: one runs the scripts of every page, one presses every button of every link."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def run_scripts(page: Page, link: str) -> None:
 
 
 async def answer(context: BrowserContext, scoring: Scoring, link: str, score: int) -> None:
-    """As a person does: open, read, choose, send; the clock of the story stands meanwhile."""
+    """Open the page, choose a score and send it, as a person does."""
     page = await context.new_page()
     await page.goto(f"{link}?score={score}")
     scoring.clock.moment += timedelta(seconds=3)
@@ -70,7 +70,7 @@ async def test_scanning_browser_counts_nothing_and_loses_nothing(
     await answer(person, scoring, links[0], 9)  # before the scanner
     scoring.clock.moment += timedelta(minutes=5)
 
-    scanner = await browser.new_context(user_agent=HUMAN)  # it does not say what it is
+    scanner = await browser.new_context(user_agent=HUMAN)  # with the user agent of a person
     tabs = [await scanner.new_page() for _ in range(4)]
 
     async def work(number: int) -> None:

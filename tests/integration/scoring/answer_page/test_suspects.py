@@ -1,4 +1,4 @@
-"""What looks automatic is kept, shown and not counted; what a person says is never lost to it."""
+"""Suspect answers are stored and shown but not counted, and never replace a genuine answer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COUNTED = "SELECT s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10 FROM buckets WHERE
 
 
 async def mailed(scoring: Scoring) -> SurveyRequested:
-    """Ask somebody whose mail has just gone out."""
+    """Make an invitation whose mail was just sent."""
     request = await scoring.asked()
     await scoring.receive(sent(scoring, request))
     return request
@@ -47,12 +47,12 @@ def sent(scoring: Scoring, request: SurveyRequested) -> ContactAttempted:
 
 
 def form(scoring: Scoring, score: int, *, read_for: float = 3.0) -> dict[str, str]:
-    """What a browser sends that showed the page so many seconds ago."""
+    """The form of a browser that showed the page this many seconds ago."""
     return {"score": str(score), "shown": str(int((scoring.clock.now().timestamp() - read_for) * 1000))}
 
 
 async def counted(scoring: Scoring) -> dict[int, int]:
-    """How many answers count, by score; what is stored must agree with what is counted again."""
+    """Return the number of counted answers by score, after comparing them with a recomputation."""
     async with scoring.database.sessions.begin() as session:
         assert await verify(session) == []
     sums = await _sums(scoring)
@@ -75,7 +75,7 @@ async def test_crawler_is_suspect_and_a_person_counts_after_it(scoring: Scoring,
     assert isinstance(told.payload, events.SurveyAnswered)
     assert told.payload.suspect
     page = (await client.get(f"{link}?score=10")).text
-    assert "is saved" not in page  # nobody has been heard yet
+    assert "is saved" not in page  # the answer is suspect
 
     scoring.clock.moment += timedelta(days=2)
     await client.post(link, data=form(scoring, 10), headers=BROWSER)
@@ -89,10 +89,10 @@ async def test_crawler_is_suspect_and_a_person_counts_after_it(scoring: Scoring,
 
 
 @pytest.mark.parametrize("test", [False, True])
-async def test_only_the_answer_of_a_test_is_told_as_one(
+async def test_only_answers_of_test_surveys_are_marked_as_tests(
     scoring: Scoring, client: httpx.AsyncClient, *, test: bool
 ) -> None:
-    """A survey that was withdrawn is not counted either, and no test for that."""
+    """Answers of withdrawn surveys are not counted either, but are no tests."""
     request = await scoring.asked(test=test)
     await scoring.receive(sent(scoring, request))
     await client.post(link_of(request.invitation_id), data={"score": "9"}, headers=BOT)
@@ -111,7 +111,7 @@ async def test_suspect_is_shown_with_its_reason_and_counts_when_confirmed(
     shown = (await client.get("/suspects")).text
     assert "sent by a known crawler" in shown
     [answer] = await scoring.rows("SELECT answer_id FROM answers")
-    scoring.clock.moment = request.expires_at + timedelta(days=1)  # late, and still a person's word
+    scoring.clock.moment = request.expires_at + timedelta(days=1)  # confirming is possible after the end of the survey
     for _ in range(2):
         pressed = await client.post(f"/suspects/{answer['answer_id']}/confirm")
         assert pressed.headers["location"] == "/suspects"
@@ -126,8 +126,8 @@ async def test_suspect_is_shown_with_its_reason_and_counts_when_confirmed(
     assert (await client.post(f"/v1/answers/{uuid7()}/confirm")).status_code == 404
 
 
-async def test_machine_never_replaces_a_person(scoring: Scoring, client: httpx.AsyncClient) -> None:
-    """An archive opens the mail a day later and sends every score there is."""
+async def test_suspect_answer_never_replaces_a_genuine_one(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    """A scanner of archived mail sends every score a day later."""
     request = await mailed(scoring)
     link = link_of(request.invitation_id)
     scoring.clock.moment += timedelta(minutes=4)
@@ -147,7 +147,7 @@ async def test_machine_never_replaces_a_person(scoring: Scoring, client: httpx.A
     assert await counted(scoring) == {8: 1}
 
 
-async def test_every_button_at_once_counts_nothing(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_scanner_that_presses_every_button_counts_nothing(scoring: Scoring, client: httpx.AsyncClient) -> None:
     request = await mailed(scoring)
     scoring.clock.moment += timedelta(hours=1)
     link = link_of(request.invitation_id)
@@ -156,7 +156,7 @@ async def test_every_button_at_once_counts_nothing(scoring: Scoring, client: htt
     assert (await scoring.invitation(request.invitation_id)).genuine_answer is None
 
 
-async def test_person_who_changes_their_mind_is_believed(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_score_changed_every_twenty_seconds_is_not_suspect(scoring: Scoring, client: httpx.AsyncClient) -> None:
     request = await mailed(scoring)
     link = link_of(request.invitation_id)
     for score in (8, 9, 3, 7):
@@ -165,7 +165,7 @@ async def test_person_who_changes_their_mind_is_believed(scoring: Scoring, clien
     assert await counted(scoring) == {7: 1}
 
 
-async def test_fiddling_person_sees_what_was_saved_and_counts_with_the_reasons(
+async def test_person_who_tries_several_scores_counts_with_the_second_page(
     scoring: Scoring, client: httpx.AsyncClient
 ) -> None:
     request = await mailed(scoring)
@@ -182,7 +182,7 @@ async def test_fiddling_person_sees_what_was_saved_and_counts_with_the_reasons(
     assert await counted(scoring) == {3: 1}
 
 
-async def test_last_word_of_a_run_is_kept_shown_and_may_be_confirmed(
+async def test_last_score_of_a_run_is_stored_shown_and_can_be_confirmed(
     scoring: Scoring, client: httpx.AsyncClient
 ) -> None:
     link = link_of((await mailed(scoring)).invitation_id)
@@ -205,7 +205,7 @@ async def test_last_word_of_a_run_is_kept_shown_and_may_be_confirmed(
 
 
 async def test_slow_scanner_counts_nothing(scoring: Scoring, client: httpx.AsyncClient) -> None:
-    """Its first score left the last half minute long before its last."""
+    """A run that takes longer than the window in which scores are compared."""
     link = link_of((await mailed(scoring)).invitation_id)
     for score in range(11):
         scoring.clock.moment += timedelta(seconds=12)
@@ -213,7 +213,7 @@ async def test_slow_scanner_counts_nothing(scoring: Scoring, client: httpx.Async
     assert await counted(scoring) == {}
 
 
-async def test_answer_that_comes_back_is_shown_beside_what_was_sent_and_alarms_nobody_again(
+async def test_restored_answer_is_shown_with_the_sent_score_and_alerts_only_once(
     scoring: Scoring, client: httpx.AsyncClient
 ) -> None:
     link = link_of((await mailed(scoring)).invitation_id)
@@ -238,10 +238,10 @@ async def test_answer_that_comes_back_is_shown_beside_what_was_sent_and_alarms_n
     [
         ({"score": "9"}, BROWSER, "no_page"),
         ({"score": "9", "trap": "1"}, {}, "trap"),
-        ({"score": "9"}, {"user-agent": "python-httpx/0.28"}, None),  # somebody's own program
+        ({"score": "9"}, {"user-agent": "python-httpx/0.28"}, None),  # an integration
     ],
 )
-async def test_what_comes_with_the_mail_is_looked_at(
+async def test_form_sent_soon_after_a_message_is_checked_for_bots(
     said: dict[str, str], headers: dict[str, str], suspicion: str | None, scoring: Scoring, client: httpx.AsyncClient
 ) -> None:
     request = await mailed(scoring)
@@ -253,7 +253,7 @@ async def test_what_comes_with_the_mail_is_looked_at(
 @pytest.mark.parametrize(
     ("since_mail", "read_for", "suspicion"), [(5, 0.2, "instant"), (5, 3, None), (90, 0.2, None), (90, 3, None)]
 )
-async def test_faster_than_anybody_reads(
+async def test_answer_within_a_second_of_showing_the_page_is_suspect(
     since_mail: int, read_for: float, suspicion: str | None, scoring: Scoring, client: httpx.AsyncClient
 ) -> None:
     request = await mailed(scoring)
@@ -262,7 +262,7 @@ async def test_faster_than_anybody_reads(
     assert await scoring.rows("SELECT suspicion FROM answer_versions") == [{"suspicion": suspicion}]
 
 
-async def test_answer_amid_the_fetching_of_every_link_is_suspect(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_answer_while_several_links_are_fetched_is_suspect(scoring: Scoring, client: httpx.AsyncClient) -> None:
     early, late = await mailed(scoring), await mailed(scoring)
     for request in (early, late):
         for score in range(11):
@@ -288,7 +288,7 @@ async def test_suspect_answer_ends_neither_survey_nor_call(scoring: Scoring, cli
     assert await scoring.rows("SELECT DISTINCT invited, answered FROM invited") == [{"invited": 0, "answered": 0}]
 
 
-async def test_machine_unsubscribes_nobody(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_suspect_opt_out_must_be_confirmed(scoring: Scoring, client: httpx.AsyncClient) -> None:
     request = await mailed(scoring)
     stop = f"{link_of(request.invitation_id)}/stop"
     for headers, said in ((BOT, {}), (BROWSER, {}), (BROWSER, {"trap": "1"})):
@@ -300,7 +300,7 @@ async def test_machine_unsubscribes_nobody(scoring: Scoring, client: httpx.Async
 
 
 async def fetch(client: httpx.AsyncClient, method: str, path: str, query: str) -> int:
-    """Ask the application itself and return the status: fifteen thousand times, a client is most of the work."""
+    """Call the application itself and return the status: for 15,000 requests a client would take most of the time."""
     assert isinstance(client._transport, httpx.ASGITransport)
     headers = [(b"host", b"127.0.0.1:8000"), (b"user-agent", BROWSER["user-agent"].encode())]
     scope = {"type": "http", "http_version": "1.1", "method": method, "scheme": "http", "root_path": ""} | {
@@ -327,7 +327,7 @@ async def fetch(client: httpx.AsyncClient, method: str, path: str, query: str) -
 async def test_scanners_of_a_thousand_mails_count_nothing_and_lose_nothing(
     scoring: Scoring, client: httpx.AsyncClient
 ) -> None:
-    """One fetches heads, one every link, one every link twice; every tenth person answers before or after it."""
+    """Three scanners: HEAD only, every link once, every link twice; every tenth person answers before or after them."""
     requests = [requested() for _ in range(MAILS)]
     await scoring.receive(*requests, *(sent(scoring, request) for request in requests))
     people = {request.invitation_id: number % 11 for number, request in enumerate(requests) if number % 10 == 0}

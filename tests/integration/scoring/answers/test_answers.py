@@ -31,7 +31,7 @@ async def test_score_is_recorded_once_and_published_once(scoring: Scoring) -> No
     assert answered.payload.customer_id == request.customer_id
 
 
-async def test_what_everybody_reads_is_stored_once_and_everybody_reads_their_own(scoring: Scoring) -> None:
+async def test_content_is_stored_once_per_program_version_and_language(scoring: Scoring) -> None:
     questions = ("Would you recommend us?", "Порекомендуете нас?")
     asked = [requested(question=questions[number % 2]) for number in range(6)]
     await scoring.receive(*asked)
@@ -87,7 +87,7 @@ async def test_second_answer_amends_on_the_day_of_the_first(scoring: Scoring) ->
     ]
 
 
-async def test_reason_is_kept_only_where_it_says_the_same(scoring: Scoring) -> None:
+async def test_reason_is_kept_only_where_its_text_is_the_same(scoring: Scoring) -> None:
     price = Reason(id="price", text="Price")
     promoter = [Reason(id="speed", text="Quick service"), price]
     request = await scoring.asked(

@@ -1,4 +1,4 @@
-"""Whoever leaves at any moment: what was acknowledged is stored, and nobody else loses anything by it."""
+"""Requests cancelled at every await: what was acknowledged is stored, and other requests are not affected."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from shared.database.db import Database
 from tests.cancellation import cancelled_at_every_turn
 from tests.integration.scoring.stand import NOW, Scoring, call_for, link_of, requested
 
-MOST = 400  # turns that any of these may take
+MOST = 400  # awaits of any of these
 
 
 @pytest.fixture
 async def tried(urls: Mapping[str, str]) -> AsyncIterator[Scoring]:
-    """The service that is cancelled, with few connections; `scoring` looks at it from outside."""
+    """The service whose calls are cancelled, with few connections; `scoring` observes the database."""
     database = Database(urls["scoring"], schema="scoring", pool_size=2)
     yield Scoring(database)
     await database.close()
@@ -34,7 +34,7 @@ async def tried(urls: Mapping[str, str]) -> AsyncIterator[Scoring]:
 
 @pytest.fixture
 async def leaving(tried: Scoring) -> AsyncIterator[httpx.AsyncClient]:
-    """A browser that may leave at any moment."""
+    """A client whose requests are cancelled."""
     settings = ScoringSettings(answer_client_burst=100_000)
     app = build_app(settings, database=tried.database, clock=tried.clock)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -44,7 +44,7 @@ async def leaving(tried: Scoring) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def asked(scoring: Scoring) -> list[UUID]:
-    """One invitation for each turn."""
+    """One invitation for each cancelled call."""
     requests = [requested() for _ in range(MOST)]
     await scoring.receive(*requests)
     return [request.invitation_id for request in requests]
@@ -52,7 +52,7 @@ async def asked(scoring: Scoring) -> list[UUID]:
 
 @pytest.fixture
 async def tasks(scoring: Scoring) -> list[UUID]:
-    """One call on the desk for each turn."""
+    """One call task for each cancelled call."""
     requests = [requested() for _ in range(MOST)]
     calls = [call_for(request) for request in requests]
     await scoring.receive(*requests)
@@ -73,7 +73,7 @@ async def test_answer_that_was_recorded_is_stored(tried: Scoring, scoring: Scori
     await cancelled_at_every_turn(lambda turn: tried.say(asked[turn], 9), database=tried.database, kept=kept)
 
 
-async def test_answers_of_others_are_stored_when_one_of_them_leaves(
+async def test_answers_of_the_same_batch_are_stored_when_one_request_is_cancelled(
     tried: Scoring, scoring: Scoring, asked: list[UUID]
 ) -> None:
     beside: dict[int, asyncio.Task[Any]] = {}
@@ -92,7 +92,7 @@ async def test_answers_of_others_are_stored_when_one_of_them_leaves(
         assert await _score(scoring, asked[-1 - turn]) == 3
 
 
-async def test_answer_that_was_thanked_for_is_stored(
+async def test_answer_that_got_its_response_is_stored(
     tried: Scoring, scoring: Scoring, leaving: httpx.AsyncClient, asked: list[UUID]
 ) -> None:
     async def kept(turn: int, response: httpx.Response) -> None:
@@ -104,7 +104,7 @@ async def test_answer_that_was_thanked_for_is_stored(
     )
 
 
-async def test_page_view_that_was_noted_is_stored(
+async def test_page_view_that_got_its_response_is_stored(
     tried: Scoring, scoring: Scoring, leaving: httpx.AsyncClient, asked: list[UUID]
 ) -> None:
     async def kept(turn: int, response: httpx.Response) -> None:
@@ -114,7 +114,7 @@ async def test_page_view_that_was_noted_is_stored(
     await cancelled_at_every_turn(lambda turn: leaving.get(link_of(asked[turn])), database=tried.database, kept=kept)
 
 
-async def test_page_views_of_others_are_stored_when_one_of_them_leaves(
+async def test_page_views_of_the_same_batch_are_stored_when_one_request_is_cancelled(
     tried: Scoring, scoring: Scoring, asked: list[UUID]
 ) -> None:
     views, view = PageViewWriter(tried.database.sessions), PageView(1, "GET", None, automatic=False, at=NOW)
@@ -133,7 +133,7 @@ async def test_page_views_of_others_are_stored_when_one_of_them_leaves(
         assert await scoring.rows("SELECT 1 FROM page_views WHERE invitation_id = $1", asked[-1 - turn])
 
 
-async def test_page_views_that_a_lost_connection_loses_are_nobodys_error(tried: Scoring, asked: list[UUID]) -> None:
+async def test_page_views_lost_with_a_connection_raise_no_error(tried: Scoring, asked: list[UUID]) -> None:
     views, view = PageViewWriter(tried.database.sessions), PageView(1, "GET", None, automatic=False, at=NOW)
     await tried.rows("ALTER TABLE page_views RENAME TO elsewhere")
     await tried.rows("CREATE VIEW page_views AS SELECT * FROM elsewhere")
@@ -144,7 +144,7 @@ async def test_page_views_that_a_lost_connection_loses_are_nobodys_error(tried: 
     assert await tried.rows("SELECT 1 FROM elsewhere") == []
 
 
-async def test_call_that_was_taken_is_held(
+async def test_taken_call_is_leased(
     tried: Scoring, scoring: Scoring, leaving: httpx.AsyncClient, tasks: list[UUID]
 ) -> None:
     def work(turn: int) -> Coroutine[Any, Any, httpx.Response]:
@@ -159,7 +159,7 @@ async def test_call_that_was_taken_is_held(
     await cancelled_at_every_turn(work, database=tried.database, kept=kept)
 
 
-async def test_outcome_that_was_noted_is_stored(
+async def test_reported_outcome_is_stored(
     tried: Scoring, scoring: Scoring, leaving: httpx.AsyncClient, tasks: list[UUID]
 ) -> None:
     await scoring.rows("UPDATE call_tasks SET leased_by = 'Anna', lease_until = clock_timestamp() + interval '1 day'")
@@ -224,7 +224,7 @@ async def test_events_that_were_handled_are_stored(tried: Scoring, scoring: Scor
     await cancelled_at_every_turn(work, database=tried.database, kept=kept)
 
 
-async def test_page_that_stays_open_may_be_left_at_any_moment(tried: Scoring) -> None:
+async def test_event_stream_can_be_cancelled_at_any_await(tried: Scoring) -> None:
     pages = Live(tried.database.sessions, asyncio.Event())
 
     async def work(_: int) -> str:

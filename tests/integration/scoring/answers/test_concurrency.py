@@ -1,4 +1,4 @@
-"""Everybody at once, in any order: no deadlock, and the same figures."""
+"""Concurrent work in any order: no deadlock, and the same figures."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from tests.integration.scoring.stand import NOW, Scoring, call_for, requested
 
 
 def story(request: SurveyRequested, call: CallRequested, chance: random.Random) -> list[Payload]:
-    """Put what may be told of one survey, in no order."""
+    """Make events that can follow one survey request, in random order."""
     about = {"respondent_id": request.respondent_id, "invitation_id": request.invitation_id}
     told: list[Payload] = [call]
     if chance.random() < 0.5:
@@ -61,14 +61,14 @@ def story(request: SurveyRequested, call: CallRequested, chance: random.Random) 
 
 
 def partitions(told: Sequence[Payload]) -> list[list[Payload]]:
-    """Deal topics out to two processes by their keys."""
+    """Split events between two processes by topic and key."""
     parts: list[list[Payload]] = [[], []]
     for payload in told:
         parts[zlib.crc32(f"{payload.topic} {payload.key}".encode()) % 2].append(payload)
     return parts
 
 
-async def test_nobody_waits_for_each_other_in_a_circle(scoring: Scoring) -> None:
+async def test_concurrent_work_does_not_deadlock(scoring: Scoring) -> None:
     chance = random.Random(11)
     requests = [
         requested(
@@ -116,10 +116,10 @@ async def test_nobody_waits_for_each_other_in_a_circle(scoring: Scoring) -> None
     assert await sequences_grow_to_the_last(scoring)
 
 
-async def test_answer_to_a_survey_that_commits_meanwhile_waits_for_it(
+async def test_answer_to_an_invitation_that_commits_meanwhile_is_refused(
     scoring: Scoring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was not there to be locked is not there to be answered: its withdrawal would not see the answer."""
+    """An invitation that was not locked cannot be answered: its withdrawal would not see the answer."""
     request = requested()
     load = invitations.load
 
@@ -140,7 +140,7 @@ async def test_answer_to_a_survey_that_commits_meanwhile_waits_for_it(
 
 
 async def sequences_grow_to_the_last(scoring: Scoring) -> bool:
-    """Say whether each series was published under growing numbers, last of all as it is."""
+    """Return whether each series was published under rising numbers, the last time with its current figures."""
     updates = [event.payload for event in await scoring.published("nps.updated")]
     keyed = sorted((u for u in updates if isinstance(u, events.NpsUpdated)), key=lambda u: u.key)
     series = {key: list(group) for key, group in groupby(keyed, key=lambda u: u.key)}
@@ -180,7 +180,7 @@ FACTS = (
 
 @pytest.mark.parametrize("batch", [1, 2, 5])
 async def test_order_between_topics_and_batches_change_nothing(batch: int, scoring: Scoring) -> None:
-    """The topics are not ordered among each other; within one, a key is."""
+    """Only events of one topic and key are in order."""
     seen = set()
     for order in permutations(range(5)):
         if order.index(0) > order.index(1) or order.index(3) > order.index(4):
@@ -214,7 +214,7 @@ async def test_order_between_topics_and_batches_change_nothing(batch: int, scori
 async def test_erasure_leaves_nothing_whenever_it_comes(batch: int, scoring: Scoring) -> None:
     for order in permutations(range(4)):
         if order.index(0) > order.index(3):
-            continue  # who is asked after an erasure came back
+            continue  # a survey after the erasure belongs to a respondent who came back
         request = requested(customer_id="olga@example.com")
         call, about = call_for(request), {"respondent_id": request.respondent_id}
         withdrawn = CallWithdrawn(
@@ -228,7 +228,7 @@ async def test_erasure_leaves_nothing_whenever_it_comes(batch: int, scoring: Sco
             assert not [row for row in kept if "olga" in row["row"].casefold() or "+7916" in row["row"]], (table, order)
 
 
-async def test_erasure_forgets_what_was_parked(scoring: Scoring) -> None:
+async def test_erasure_deletes_parked_messages(scoring: Scoring) -> None:
     request, other = requested(customer_id="olga@example.com"), requested()
     told = [cloudevents.new(each, service=Service.TRIGGER, at=NOW) for each in (request, call_for(request), other)]
     async with scoring.database.sessions.begin() as session:

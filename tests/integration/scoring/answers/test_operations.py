@@ -1,4 +1,4 @@
-"""Thousands of random operations: figures equal a recomputation at every checkpoint, and a model beside them.
+"""Thousands of random operations: figures equal a recomputation and a model at every checkpoint.
 
 EARSHOT_TEST_OPERATIONS=100000 runs as many.
 """
@@ -55,7 +55,7 @@ PROGRAM = PublishedProgram("after-purchase", 3, "After purchase", "Europe/Moscow
 
 @dataclass
 class World:
-    """What happens, and a model of what must come of it: the score of every invitation."""
+    """Random operations, and a model of the expected score of every invitation."""
 
     scoring: Scoring
     chance: random.Random = field(default_factory=lambda: random.Random(5))
@@ -102,7 +102,7 @@ class World:
         )
 
     async def say(self, times: int) -> None:
-        """Let new and old respondents answer, change their mind, and answer late."""
+        """Record first, changed and late answers."""
         said_by: list[dict[str, Any]] = [
             {"operator": "Anna"},
             {"signals": BotSignals(crawler=True)},
@@ -124,7 +124,7 @@ class World:
         await self.record(entries)
 
     async def confirm(self, times: int) -> None:
-        """Let staff count answers after all, whether they were held for automatic or not."""
+        """Confirm answers, whether they are suspect or not."""
         now = self.scoring.clock.now()
         asked = [self.chance.choice(self.asked[-400:]).invitation_id for _ in range(times)]
         await self.record([Entry(invitation_id, now, confirms=True) for invitation_id in asked])
@@ -134,12 +134,12 @@ class World:
             results = await record(session, entries)
         for entry, result in zip(entries, results, strict=True):
             if isinstance(result, Recorded):
-                self.scores.pop(entry.invitation_id, None)  # several scores in one moment are nobody's
+                self.scores.pop(entry.invitation_id, None)  # several scores within the window are suspect
                 if not result.answer.suspect:
                     self.scores[entry.invitation_id] = result.answer.score
 
     async def import_old(self, times: int) -> None:
-        """Import scores of an old tool, some of them once more."""
+        """Import scores of an older tool, some of them twice."""
         now = self.scoring.clock.now()
         scores = []
         for _ in range(times):

@@ -1,4 +1,4 @@
-"""Who is dissatisfied may ask to be called; the desk has them on top."""
+"""Detractors can ask for a callback, which is first in the desk's queue."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TASKS = "SELECT kind, state, outcome, phone, name, window_start, due_at FROM cal
 async def complained(
     scoring: Scoring, client: httpx.AsyncClient, *, score: int = 3, contact: Contact = REACHED, **said: str
 ) -> SurveyRequested:
-    """Answer, and send the second form with what was ticked there."""
+    """Send a score and then the second page's form with these fields."""
     request = await scoring.asked(time_zone="UTC", contact=contact)
     link = link_of(request.invitation_id)
     await client.post(link, data={"score": str(score)})
@@ -48,12 +48,12 @@ async def test_program_may_offer_no_call(scoring: Scoring, client: httpx.AsyncCl
     link = link_of(asked.invitation_id)
     await client.post(link, data={"score": "2"})
     assert "Call me back" not in (await client.get(link)).text
-    form = {"score": "2", "comment": "", "best_time": "any", "callback": "1"}  # of a page from before, or made up
+    form = {"score": "2", "comment": "", "best_time": "any", "callback": "1"}  # from an older page or forged
     assert (await client.post(link, data=form)).status_code == 303
     assert await scoring.rows(TASKS) == []
 
 
-async def test_wish_becomes_a_task_of_the_desk(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_callback_request_becomes_a_call_task(scoring: Scoring, client: httpx.AsyncClient) -> None:
     request = await complained(scoring, client, callback="1", best_time="evening", comment="Cold soup.", reasons="wait")
     [task] = await scoring.rows(TASKS)
     assert (task["kind"], task["state"], task["phone"], task["name"]) == (
@@ -76,33 +76,33 @@ async def test_wish_becomes_a_task_of_the_desk(scoring: Scoring, client: httpx.A
     talked = await client.post(f"/desk/{taken['task_id']}/outcome", data={"disposition": "answered"})
     assert "Noted: talked. The call is closed." in (await client.get(talked.headers["location"])).text
     assert (await scoring.rows(TASKS))[0]["outcome"] == "answered"
-    assert await scoring.published("call.closed") == []  # dispatcher never asked for this call
+    assert await scoring.published("call.closed") == []  # dispatcher did not request this call
     await client.post(link, data={"comment": "Cold soup!", "best_time": "any", "callback": "1"})
     assert len(await scoring.rows(TASKS)) == 1  # they were called
 
 
-async def test_wish_may_be_changed_and_taken_back(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_callback_request_can_be_changed_and_withdrawn(scoring: Scoring, client: httpx.AsyncClient) -> None:
     request = await complained(scoring, client, callback="1")
     link = link_of(request.invitation_id)
     again = {"comment": "", "best_time": "morning", "callback": "1", "phone": "+7 (495) 123-45-67"}
     await client.post(link, data=again)
     [task] = await scoring.rows(TASKS)
     assert (task["phone"], task["window_start"].hour) == ("+74951234567", 9)
-    await client.post(link, data={"score": "2"})  # says nothing of the call
+    await client.post(link, data={"score": "2"})  # has no callback fields
     assert (await scoring.rows(TASKS))[0]["state"] == "open"
     await client.post(link, data={"comment": "", "best_time": "any"})
     assert (await scoring.rows(TASKS))[0]["outcome"] == "withdrawn"
     assert await scoring.rows("SELECT callback_wanted FROM answers") == [{"callback_wanted": False}]
 
 
-async def test_who_types_a_number_wants_to_be_called(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_entering_a_number_requests_a_callback(scoring: Scoring, client: httpx.AsyncClient) -> None:
     await complained(scoring, client, phone="+7 495 765-43-21", best_time="evening")
     [task] = await scoring.rows(TASKS)
     assert (task["state"], task["phone"], task["window_start"].hour) == ("open", "+74957654321", 17)
     assert await scoring.rows("SELECT callback_wanted FROM answers") == [{"callback_wanted": True}]
 
 
-async def test_machine_moves_no_call(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_suspect_answer_changes_no_callback(scoring: Scoring, client: httpx.AsyncClient) -> None:
     link = link_of((await complained(scoring, client, callback="1")).invitation_id)
     before = await scoring.rows(TASKS)
     pressed = {"comment": "", "callback": "1", "phone": "+7 495 765-43-21", "best_time": "evening", "trap": "1"}
@@ -111,7 +111,7 @@ async def test_machine_moves_no_call(scoring: Scoring, client: httpx.AsyncClient
 
 
 @pytest.mark.parametrize("contact", [REACHED, Contact(email="olga@example.com")])
-async def test_form_comes_back_with_what_was_asked_for_and_sent_again_changes_nothing(
+async def test_form_shows_the_open_callback_and_a_repeated_request_changes_nothing(
     contact: Contact, scoring: Scoring, client: httpx.AsyncClient
 ) -> None:
     request = await complained(
@@ -146,7 +146,7 @@ async def test_form_comes_back_with_what_was_asked_for_and_sent_again_changes_no
         ({"contact": Contact(email="olga@example.com")}, "", "Which number shall we call?"),
     ],
 )
-async def test_number_nobody_can_call_is_told_and_nothing_typed_is_lost(
+async def test_invalid_number_is_reported_and_the_typed_text_is_kept(
     asked: dict[str, Any], phone: str, told: str, scoring: Scoring, client: httpx.AsyncClient
 ) -> None:
     link = link_of((await scoring.asked(**asked)).invitation_id)
@@ -172,7 +172,9 @@ async def test_form_with_a_wrong_number_still_carries_its_score(scoring: Scoring
     assert (unread.status_code, "Your answer was not understood" in unread.text) == (422, True)
 
 
-async def test_asked_for_calls_come_first_and_a_refusal_is_heard(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_callbacks_are_first_in_the_queue_and_a_refusal_is_published(
+    scoring: Scoring, client: httpx.AsyncClient
+) -> None:
     await complained(scoring, client, callback="1")
     page = (await client.get("/desk")).text
     assert "1 asked to be called" in page
@@ -184,7 +186,7 @@ async def test_asked_for_calls_come_first_and_a_refusal_is_heard(scoring: Scorin
     assert opted.payload.channel == "call"
 
 
-async def test_erasure_forgets_number_and_name(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_erasure_deletes_number_and_name(scoring: Scoring, client: httpx.AsyncClient) -> None:
     request = await complained(scoring, client, callback="1")
     await scoring.receive(RespondentErased(respondent_id=request.respondent_id))
     assert (await scoring.rows(TASKS))[0] | {"due_at": None, "window_start": None} == {
@@ -197,4 +199,4 @@ async def test_erasure_forgets_number_and_name(scoring: Scoring, client: httpx.A
         "due_at": None,
     }
     assert await scoring.rows("SELECT name, phone FROM invitations") == [{"name": "", "phone": ""}]
-    assert (await client.get(link_of(request.invitation_id))).status_code == 404  # leaks nothing
+    assert (await client.get(link_of(request.invitation_id))).status_code == 404  # the same as for an unknown link

@@ -1,4 +1,4 @@
-"""The call desk: one operator per task, tries, outcomes, and exactly one end."""
+"""The call desk: a task has one operator at a time, attempts and outcomes, and is closed exactly once."""
 
 from __future__ import annotations
 
@@ -77,7 +77,9 @@ async def test_no_answer_comes_back_and_ends_unreachable(scoring: Scoring, clien
     assert [payload.attempt for payload in tries if isinstance(payload, CallAttempted)] == [1, 2, 3]
 
 
-async def test_busy_returns_soon_and_later_when_told(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_busy_call_is_retried_soon_and_call_later_after_the_chosen_delay(
+    scoring: Scoring, client: httpx.AsyncClient
+) -> None:
     task_id = await on_desk(scoring, window=None)
     await take(client)
     await report(client, task_id, "busy")
@@ -89,7 +91,7 @@ async def test_busy_returns_soon_and_later_when_told(scoring: Scoring, client: h
 
 
 @pytest.mark.parametrize("disposition", ["refused", "wrong_number", "do_not_call"])
-async def test_final_word_closes_at_once(disposition: str, scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_final_disposition_closes_the_task(disposition: str, scoring: Scoring, client: httpx.AsyncClient) -> None:
     task_id = await on_desk(scoring)
     await take(client)
     assert (await report(client, task_id, disposition)).json()["outcome"] == disposition
@@ -113,7 +115,7 @@ async def test_answer_closes_the_task_in_operator_mode(scoring: Scoring, client:
 
 
 @pytest.mark.parametrize("score", [11, -1, True, "9", 9.5, None])
-async def test_operators_cannot_type_what_is_no_score(
+async def test_invalid_score_of_an_operator_is_refused(
     score: object, scoring: Scoring, client: httpx.AsyncClient
 ) -> None:
     task_id = await on_desk(scoring)
@@ -140,7 +142,7 @@ async def test_answered_online_while_on_the_phone(scoring: Scoring, client: http
 
 
 @pytest.mark.parametrize("first", ["request", "withdrawal"])
-async def test_withdrawn_call_is_off_the_desk_in_either_order(
+async def test_withdrawn_call_is_closed_in_either_order_of_events(
     first: str, scoring: Scoring, client: httpx.AsyncClient
 ) -> None:
     call = call_for(await scoring.asked())
@@ -153,7 +155,7 @@ async def test_withdrawn_call_is_off_the_desk_in_either_order(
     assert await outcomes(scoring) == ["withdrawn"]
 
 
-async def test_call_to_somebody_who_answered_is_closed_at_once(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_call_for_an_answered_invitation_is_closed_at_once(scoring: Scoring, client: httpx.AsyncClient) -> None:
     request = await scoring.asked()
     await scoring.score(request, 9)
     call = call_for(request)
@@ -195,7 +197,7 @@ async def test_erased_respondent_is_not_called(scoring: Scoring, client: httpx.A
     assert "Olga" not in str(kept)
 
 
-async def test_desk_by_hand(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_operator_takes_a_call_and_saves_an_answer(scoring: Scoring, client: httpx.AsyncClient) -> None:
     task_id = await on_desk(scoring)
     listed = (await client.get("/desk")).text
     assert "Olga P." in listed
@@ -244,9 +246,11 @@ async def test_other_operators_call_is_not_shown(scoring: Scoring, client: httpx
     assert lost.headers["location"] == "/desk?said=lost"
 
 
-async def test_form_of_a_real_browser_is_taken(scoring: Scoring, client: httpx.AsyncClient) -> None:
+async def test_same_origin_form_is_accepted_and_a_cross_site_one_refused(
+    scoring: Scoring, client: httpx.AsyncClient
+) -> None:
     await on_desk(scoring)
-    sent = {"origin": "null", "sec-fetch-site": "same-origin"}  # what our referrer policy makes of a form
+    sent = {"origin": "null", "sec-fetch-site": "same-origin"}  # as browsers send it under our referrer policy
     assert (await client.post("/desk/take", data={"operator": "Anna"}, headers=sent)).status_code == 303
     sent["sec-fetch-site"] = "cross-site"
     assert (await client.post("/desk/take", data={"operator": "Anna"}, headers=sent)).status_code == 403
@@ -316,7 +320,7 @@ async def test_appointment_is_kept_by_the_respondents_clock(scoring: Scoring, cl
         ),
     ],
 )
-async def test_desk_says_what_was_noted_and_when_the_call_comes_back(
+async def test_desk_shows_the_outcome_and_when_the_call_is_due_again(
     said: dict[str, str], told: str, scoring: Scoring, client: httpx.AsyncClient
 ) -> None:
     task_id = await on_desk(scoring, expires_at=scoring.clock.moment + timedelta(days=7))

@@ -1,4 +1,4 @@
-"""Answers and figures as pages, files and views; an older tool's scores as answers."""
+"""Answers and figures as API pages, files and SQL views; imports of an older tool's scores."""
 
 from __future__ import annotations
 
@@ -75,9 +75,7 @@ async def take_in(scoring: Scoring, source: io.BytesIO, suffix: str = ".csv") ->
     return (report.stored, report.repeated, report.refused), refused
 
 
-async def test_csv_runs_nothing_in_a_spreadsheet(
-    scoring: Scoring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_csv_quotes_formulas(scoring: Scoring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "PAGE", 3)  # several pages of few answers
     await some_answers(scoring)
     assert await export(scoring, tmp_path / "a.csv", Format.CSV) == [(3, 8), (6, 8), (8, 8)]
@@ -110,7 +108,7 @@ async def test_workbook_holds_text_as_text(scoring: Scoring, tmp_path: Path) -> 
 
 
 def test_workbook_can_be_read_as_it_opens(tmp_path: Path) -> None:
-    """Its header is bold and stays, its columns are as wide as what stands in them, up to a limit."""
+    """The header is bold and frozen, and columns are as wide as their contents, up to a limit."""
     columns = {"score": int, "day": date, "comment": str, "extra": str}
     with tables.write_table(tmp_path / "a.xlsx", Format.XLSX, Table("answers", columns)) as sheet:
         sheet.write([[9, date(2026, 11, 18), "Nice", "x" * 500], [10, None, "Slow, and nobody said why", None]])
@@ -125,7 +123,7 @@ def test_workbook_can_be_read_as_it_opens(tmp_path: Path) -> None:
 
 
 async def test_exported_answers_can_be_imported_as_documented(scoring: Scoring, tmp_path: Path) -> None:
-    """Rename one column, keep those that import knows."""
+    """Rename one column and keep those that the import accepts."""
     await scoring.score(await scoring.asked(), 3, comment="Slow", reasons=("wait", "staff"))
     await scoring.score(await scoring.asked(), 9)
     await export(scoring, tmp_path / "a.csv", Format.CSV)
@@ -150,7 +148,7 @@ async def test_parquet_keeps_reasons_as_a_list(scoring: Scoring, tmp_path: Path)
     assert [row["reasons"] for row in rows] == [["wait", "staff"], []]
 
 
-async def test_rows_beyond_a_worksheet_go_on_in_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_rows_beyond_a_worksheet_continue_in_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "EXCEL_ROWS", 3)  # Excel's own limit is a million
     with tables.write_table(tmp_path / "a.xlsx", Format.XLSX, Table("n", {"n": int})) as sheet:
         sheet.write([[number] for number in range(5)])
@@ -255,7 +253,7 @@ WHERE dimension = 'all' ORDER BY day"""
     ]
     modes = await scoring.rows("SELECT value, sum(n) AS n FROM nps_v WHERE dimension = 'mode' GROUP BY 1 ORDER BY 1")
     assert [(row["value"], row["n"]) for row in modes] == [("imported", 2), ("self", 1)]
-    assert [event.type for event in await scoring.published()] == ["survey.answered"]  # no alarm about last year
+    assert [event.type for event in await scoring.published()] == ["survey.answered"]  # no alert for imported scores
 
     await scoring.receive(RespondentErased(respondent_id="c-1"))
     async with scoring.database.sessions.begin() as session:
@@ -263,7 +261,7 @@ WHERE dimension = 'all' ORDER BY day"""
     assert await scoring.rows("SELECT 1 FROM answers_v WHERE comment IS NOT NULL OR customer_id = 'c-1'") == []
 
 
-async def test_refused_lines_are_named_and_never_quoted(scoring: Scoring) -> None:
+async def test_refused_lines_are_reported_by_number_without_their_contents(scoring: Scoring) -> None:
     csv_lines = [
         "external_id,score,answered_at,comment",
         "1,11,2025-03-01,",
@@ -280,7 +278,7 @@ async def test_refused_lines_are_named_and_never_quoted(scoring: Scoring) -> Non
     assert not any("olga" in why for _, why in refused)
 
 
-async def test_json_lines_are_taken_too(scoring: Scoring) -> None:
+async def test_json_lines_are_imported_too(scoring: Scoring) -> None:
     good = {"external_id": "a", "score": 7, "answered_at": "2025-03-01T10:00:00+03:00", "segments": {"store": "S"}}
     wrong = [{**good, "unknown": 1}, {**good, "score": 7.5}, {**good, "comment": "\0"}, {**good, "comment": "\ud800"}]
     lines = [json.dumps(good), "", "[1]", "{", *map(json.dumps, wrong)]
@@ -292,7 +290,7 @@ async def test_json_lines_are_taken_too(scoring: Scoring) -> None:
 async def test_documented_role_reads_the_views_and_nothing_else(
     scoring: Scoring, postgres: embedded.Embedded, urls: Mapping[str, str]
 ) -> None:
-    """The statements of docs/sql.md, as they stand there."""
+    """The statements of docs/sql.md, unchanged."""
     page = (Path(__file__).parents[4] / "docs/sql.md").read_text()
     role = f"reports_{uuid4().hex[:8]}"
     statements = [

@@ -1,4 +1,4 @@
-"""Alerts leave with the answer, or once a day, and never twice."""
+"""Alerts are published with the answer or once a day, and never twice."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def tell(scoring: Scoring) -> int:
 
 
 async def week(scoring: Scoring, *scores: int, days_ago: int, reasons: tuple[str, ...] = (), **asked: Any) -> None:
-    """Answers of one day."""
+    """Record answers on one day."""
     requests = [requested(**asked) for _ in scores]
     await scoring.receive(*requests)
     at = NOW - timedelta(days=days_ago)
@@ -48,7 +48,7 @@ async def test_detractor_is_reported_once_with_the_answer(scoring: Scoring) -> N
     ]
 
 
-async def test_who_becomes_a_detractor_again_is_reported_again(scoring: Scoring) -> None:
+async def test_respondent_who_becomes_a_detractor_again_is_reported_again(scoring: Scoring) -> None:
     request = await scoring.asked()
     for score in (9, 3, 9, 4):
         await scoring.score(request, score)
@@ -63,12 +63,12 @@ async def test_detractor_who_asks_for_a_call_afterwards_is_reported_once_more(sc
     assert [report.callback_wanted for report in await alerts(scoring, "detractor.reported")] == [False, True]
 
 
-async def test_test_survey_alarms_nobody(scoring: Scoring) -> None:
+async def test_test_survey_publishes_no_alert(scoring: Scoring) -> None:
     await scoring.score(await scoring.asked(test=True), 0)
     assert await alerts(scoring, "detractor.reported") == []
 
 
-async def test_drop_is_told_once_a_week_with_the_store_that_moved(scoring: Scoring) -> None:
+async def test_drop_is_published_once_a_week_with_the_store_that_caused_it(scoring: Scoring) -> None:
     stores = {name: {"store": name, "channel": "shop"} for name in ("Arbat", "Tverskaya")}
     for store in stores.values():
         await week(scoring, *[9] * 30, *[7] * 10, days_ago=10, segments=store)
@@ -89,14 +89,14 @@ async def test_drop_is_told_once_a_week_with_the_store_that_moved(scoring: Scori
     assert store.difference.low < store.after - store.before < store.difference.high < 0
 
 
-async def test_two_processes_tell_a_drop_once(scoring: Scoring) -> None:
+async def test_two_processes_publish_a_drop_once(scoring: Scoring) -> None:
     await week(scoring, *[9] * 40, days_ago=10)
     await week(scoring, *[3] * 40, days_ago=3)
     told = await asyncio.gather(*(tell(scoring) for _ in range(4)))
     assert sorted(told) == [0, 0, 0, 3]
 
 
-async def test_silence_is_no_drop(scoring: Scoring) -> None:
+async def test_week_without_answers_is_no_drop(scoring: Scoring) -> None:
     await week(scoring, *[9] * 40, days_ago=10)
     assert await tell(scoring) == 0
     assert await alerts(scoring, "nps.dropped") == []

@@ -1,4 +1,4 @@
-"""A tick outlives an outage and nothing else."""
+"""A job continues after a database outage; any other error stops the process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def ticking(scoring: Scoring, tick: Callable[..., Awaitable[int]], stop: a
     await until_stopped(once, stop, heartbeat=Heartbeat("scoring.tick"), longest_s=1)
 
 
-async def test_tick_goes_on_after_an_outage(scoring: Scoring) -> None:
+async def test_job_continues_after_an_outage(scoring: Scoring) -> None:
     stop, ticks = asyncio.Event(), 0
 
     async def tick(_: AsyncSession, *, now: datetime) -> int:
@@ -36,7 +36,7 @@ async def test_tick_goes_on_after_an_outage(scoring: Scoring) -> None:
     assert ticks == 2
 
 
-async def test_tick_that_is_wrong_stops_the_process(scoring: Scoring) -> None:
+async def test_failing_job_stops_the_process(scoring: Scoring) -> None:
     async def tick(_: AsyncSession, *, now: datetime) -> int:
         raise ValueError(now)
 

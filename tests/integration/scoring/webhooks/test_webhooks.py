@@ -1,4 +1,4 @@
-"""Webhooks: signed, delivered again until taken, never to where they must not go."""
+"""Webhooks: signed, retried until accepted, and sent to permitted addresses only."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from services.scoring.webhooks.routes import Webhooks
 from shared.contract.events import RespondentErased
 from shared.health import Heartbeat
 from shared.web.client import tls
-from tests.integration.scoring.receiver import Receiver, Taken, receiver
+from tests.integration.scoring.receiver import ReceivedWebhook, Receiver, receiver
 from tests.integration.scoring.stand import NOW, Scoring
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
@@ -51,7 +51,7 @@ async def endpoint(scoring: Scoring, url: str, *, types: Sequence[str] = DEFAULT
 
 
 async def deliver(scoring: Scoring, **changes: Any) -> WebhookSender:
-    """One round: everything that is due is tried once."""
+    """Run one round, in which everything due is tried once."""
     sender = WebhookSender(scoring.database.sessions, **{"networks": LOOPBACK, **changes})
     await sender.start_due()
     async with asyncio.timeout(20):
@@ -63,7 +63,7 @@ async def make_due(scoring: Scoring) -> None:
     await scoring.rows("UPDATE webhook_deliveries SET due_at = clock_timestamp()")
 
 
-def verified(taken: Taken, secret: str) -> Any:
+def verified(taken: ReceivedWebhook, secret: str) -> Any:
     return Webhook(secret).verify(taken.body, taken.headers)
 
 
@@ -84,7 +84,7 @@ async def test_answer_is_delivered_signed_as_the_public_library_verifies(scoring
     assert len(hook.taken) == 1
 
 
-async def test_each_endpoint_hears_what_it_asked_for(scoring: Scoring, hook: Receiver) -> None:
+async def test_each_endpoint_gets_its_event_types(scoring: Scoring, hook: Receiver) -> None:
     await endpoint(scoring, hook.url + "&a", types=["detractor.reported"])
     await endpoint(scoring, hook.url + "&b", types=["nps.updated"])
     off = await endpoint(scoring, hook.url + "&c")
@@ -132,7 +132,7 @@ async def test_refused_delivery_is_tried_for_days_and_then_the_endpoint_is_disab
     assert hook.taken[-1].headers["webhook-id"] == hook.taken[0].headers["webhook-id"]
 
 
-async def test_one_event_nobody_takes_does_not_disable_an_endpoint_that_takes_others(
+async def test_one_refused_event_does_not_disable_an_endpoint_that_accepts_others(
     scoring: Scoring, hook: Receiver
 ) -> None:
     await endpoint(scoring, hook.url)
@@ -153,7 +153,7 @@ async def test_gone_disables_at_once(scoring: Scoring, hook: Receiver) -> None:
     assert await scoring.rows("SELECT disabled FROM webhook_endpoints") == [{"disabled": "it answered 410 Gone"}]
 
 
-async def test_what_happens_while_an_endpoint_is_disabled_waits_for_it(scoring: Scoring, hook: Receiver) -> None:
+async def test_events_wait_while_an_endpoint_is_disabled(scoring: Scoring, hook: Receiver) -> None:
     made = await endpoint(scoring, hook.url)
     async with scoring.database.sessions.begin() as session:
         assert await webhooks.disable(session, made.id, reason="by hand")
@@ -190,7 +190,7 @@ async def test_rotated_secret_and_the_one_before_both_verify_for_a_day(scoring: 
     assert verified(hook.taken[1], newer)["type"] == "survey.answered"
 
 
-async def test_endpoint_that_hangs_delays_nobody_else(scoring: Scoring, hook: Receiver) -> None:
+async def test_hanging_endpoint_does_not_delay_others(scoring: Scoring, hook: Receiver) -> None:
     async with receiver() as slow:
         slow.status = lambda _taken: None
         await endpoint(scoring, slow.url)
@@ -199,7 +199,7 @@ async def test_endpoint_that_hangs_delays_nobody_else(scoring: Scoring, hook: Re
             await scoring.score(await scoring.asked(), 9)
         all_taken = asyncio.Event()
 
-        def taken(_taken: Taken) -> int:
+        def taken(_taken: ReceivedWebhook) -> int:
             if len(hook.taken) == 20:
                 all_taken.set()
             return 204
@@ -215,13 +215,13 @@ async def test_endpoint_that_hangs_delays_nobody_else(scoring: Scoring, hook: Re
         await asyncio.gather(*sender._running.values(), return_exceptions=True)
 
 
-async def test_backlog_holds_no_stop(scoring: Scoring, hook: Receiver) -> None:
+async def test_backlog_does_not_delay_a_stop(scoring: Scoring, hook: Receiver) -> None:
     await endpoint(scoring, hook.url)
     for _ in range(delivery.MAX_CONCURRENT * 3):
         await scoring.score(await scoring.asked(), 9)
     stop = asyncio.Event()
 
-    def taken(_taken: Taken) -> int:
+    def taken(_taken: ReceivedWebhook) -> int:
         stop.set()
         return 204
 
@@ -234,7 +234,7 @@ async def test_backlog_holds_no_stop(scoring: Scoring, hook: Receiver) -> None:
     assert states["n"] == delivery.MAX_CONCURRENT
 
 
-async def test_silent_endpoint_holds_a_stop_for_the_budget_only(
+async def test_hanging_endpoint_delays_a_stop_for_the_timeout_only(
     scoring: Scoring, hook: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delivery, "STOP_TIMEOUT_S", 0.1)
@@ -242,7 +242,7 @@ async def test_silent_endpoint_holds_a_stop_for_the_budget_only(
     await scoring.score(await scoring.asked(), 9)
     stop = asyncio.Event()
 
-    def taken(_taken: Taken) -> None:
+    def taken(_taken: ReceivedWebhook) -> None:
         stop.set()
 
     hook.status = taken
@@ -252,7 +252,7 @@ async def test_silent_endpoint_holds_a_stop_for_the_budget_only(
     assert len(hook.taken) == 1
 
 
-async def test_silence_is_another_try_later(scoring: Scoring, hook: Receiver) -> None:
+async def test_timeout_is_retried_later(scoring: Scoring, hook: Receiver) -> None:
     await endpoint(scoring, hook.url)
     hook.status = lambda _taken: None
     await scoring.score(await scoring.asked(), 9)
@@ -261,7 +261,7 @@ async def test_silence_is_another_try_later(scoring: Scoring, hook: Receiver) ->
 
 
 async def _endless(reply: bytes, more: bytes) -> asyncio.Server:
-    """Take a request, begin a reply, and never come to an end of it."""
+    """Accept a request and begin a reply that never ends."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -284,7 +284,7 @@ async def _endless(reply: bytes, more: bytes) -> asyncio.Server:
     ],
     ids=["endless body", "dripping header", "endless header"],
 )
-async def test_reply_without_end_costs_a_moment(
+async def test_endless_reply_is_cut_off_at_the_timeout(
     scoring: Scoring, reply: bytes, more: bytes, outcome: str, state: str
 ) -> None:
     async with await _endless(reply, more) as server:
@@ -314,7 +314,7 @@ async def test_lease_that_ended_is_tried_again_and_counted_once(scoring: Scoring
         ("https://nowhere.example.com/", "no connection"),
     ],
 )
-async def test_addresses_nobody_named_are_not_talked_to(scoring: Scoring, url: str, outcome: str) -> None:
+async def test_private_addresses_are_refused_unless_configured(scoring: Scoring, url: str, outcome: str) -> None:
     async def resolve(host: str, _port: int) -> list[str]:
         if host.startswith("nowhere"):
             raise OSError
@@ -329,7 +329,7 @@ async def test_addresses_nobody_named_are_not_talked_to(scoring: Scoring, url: s
 async def test_name_that_is_rebound_is_looked_up_once_and_pinned_with_its_certificate(
     scoring: Scoring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second answer of the resolver would lead elsewhere: it is never asked for."""
+    """A second look-up would return another address; there must be none."""
     context, authority = certified("hooks.example.com", tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(authority))
     asked: list[str] = []
@@ -365,7 +365,7 @@ async def test_certificate_of_another_name_is_refused(
     assert await scoring.rows(DELIVERIES) == [{"state": "due", "tries": 1, "outcome": "no connection"}]
 
 
-async def test_erasure_takes_what_is_queued(scoring: Scoring, hook: Receiver) -> None:
+async def test_erasure_deletes_queued_deliveries(scoring: Scoring, hook: Receiver) -> None:
     await endpoint(scoring, hook.url)
     request = await scoring.asked()
     await scoring.score(request, 9, comment="My name is Olga")
@@ -373,7 +373,7 @@ async def test_erasure_takes_what_is_queued(scoring: Scoring, hook: Receiver) ->
     assert await scoring.rows(DELIVERIES) == []
 
 
-async def test_old_deliveries_are_forgotten(scoring: Scoring, hook: Receiver) -> None:
+async def test_old_deliveries_are_deleted(scoring: Scoring, hook: Receiver) -> None:
     await endpoint(scoring, hook.url)
     for score in (9, 10):
         await scoring.score(await scoring.asked(), score)
@@ -430,7 +430,7 @@ def test_documented_sample_is_the_one_that_is_posted() -> None:
 
 
 def certified(name: str, folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """Make a server's context for a name, and the file of the authority that vouches for it."""
+    """Make a TLS context for a host name, and the file of its certificate authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
