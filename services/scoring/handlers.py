@@ -82,7 +82,7 @@ class Handlers:
             (ProgramPublished, on_program_published),
             (SurveyRequested, partial(on_requested, link_secrets=self._link_secrets, changes=changes)),
             (SurveyWithdrawn, partial(on_withdrawn, changes=changes)),
-            (RespondentPurchased, journeys.keep_purchases),
+            (RespondentPurchased, journeys.store_purchases),
             (ContactAttempted, deliveries.store_attempts),
             (InvitationClosed, deliveries.store_outcomes),
             (CallRequested, partial(calls.add_requested, now=now)),

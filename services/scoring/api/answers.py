@@ -61,9 +61,9 @@ class AnswersApi:
         """Read current answers in the order they were first given; `after` is the `next` of the previous page."""
         async with self.sessions.begin() as session:
             rows = await listing.answers(session, query.filter(), after=query.answer_id(), limit=query.limit)
-        found = [AnswerOut.model_validate(dict(row)) for row in rows]
-        last = cursor_of(found[-1].answer_id) if len(found) == query.limit else None
-        return AnswersPage(answers=found, next=last)
+        page = [AnswerOut.model_validate(dict(row)) for row in rows]
+        last = cursor_of(page[-1].answer_id) if len(page) == query.limit else None
+        return AnswersPage(answers=page, next=last)
 
     async def take(self, body: Take) -> TaskOut | Response:
         """Lease the next call; 204 when none is due."""
@@ -88,14 +88,14 @@ class AnswersApi:
         )
         if not isinstance(result, Recorded):
             raise refused(result)
-        said = result.answer
+        answer = result.answer
         return DeskAnswerOut(
             task_id=task_id,
             invitation_id=task.invitation_id,
-            answer_id=said.answer_id,
-            version=said.version,
-            score=said.score,
-            category=category_of(said.score),
+            answer_id=answer.answer_id,
+            version=answer.version,
+            score=answer.score,
+            category=category_of(answer.score),
         )
 
     async def outcome(self, task_id: UUID, body: DeskOutcome) -> DeskOutcomeOut:
@@ -103,10 +103,10 @@ class AnswersApi:
         task = await self._load(task_id)
         if body.disposition is CallDisposition.ANSWERED and task.kind is TaskKind.SURVEY:
             raise Unprocessable(INVALID_REQUEST, "Send an answer to /answer.")
-        said = CallReport(task_id, body.operator, body.disposition, timedelta(minutes=body.minutes))
+        outcome = CallReport(task_id, body.operator, body.disposition, timedelta(minutes=body.minutes))
         try:
             async with self.sessions.begin() as session:
-                task = await report_call(session, said, now=self.clock.now())
+                task = await report_call(session, outcome, now=self.clock.now())
         except LeaseLost:
             raise refused(Refusal.LEASE_LOST) from None
         return DeskOutcomeOut(

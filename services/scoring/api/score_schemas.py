@@ -94,15 +94,15 @@ class DifferenceOut(BaseModel):
     significant: bool
 
     @classmethod
-    def of(cls, found: ScoreDifference | None) -> Self | None:
-        if found is None:
+    def of(cls, difference: ScoreDifference | None) -> Self | None:
+        if difference is None:
             return None
-        low, high = round(found.interval.low, 2), round(found.interval.high, 2)
+        low, high = round(difference.interval.low, 2), round(difference.interval.high, 2)
         return cls(
-            points=round(found.points, 2),
+            points=round(difference.points, 2),
             interval=IntervalOut(low=low, high=high),
-            p_value=round(found.p_value, 6),
-            significant=found.significant,
+            p_value=round(difference.p_value, 6),
+            significant=difference.significant,
         )
 
 

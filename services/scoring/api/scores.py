@@ -80,12 +80,12 @@ class ScoreApi:
         selected = replace(_slice(query), definition=query.definition)
         split = query.by.split(",") if query.by else []
         async with self.sessions.begin() as session:
-            await _check(session, split, selected)
+            await _check_dimensions(session, split, selected)
             try:
-                found = await figures.series(session, selected, dimensions=split, period=query.period)
+                series = await figures.series(session, selected, dimensions=split, period=query.period)
             except TooManyToCount as error:
                 raise Unprocessable("Too many answers to be counted one by one", TOO_MANY.format(error)) from error
-        whole = found or ([] if query.by or query.period else [Figure()])
+        whole = series or ([] if query.by or query.period else [Figure()])
         page, following = query.page(whole)
         return Nps(
             **query.model_dump(exclude={"period", "after", "limit"}),
@@ -131,12 +131,14 @@ class ScoreApi:
         """
         selected = _slice(query)
         async with self.sessions.begin() as session:
-            return FunnelOut.of(funnel(await _journeys(session, selected)), of_segment=selected.segment is not None)
+            return FunnelOut.of(
+                funnel(await _read_journeys(session, selected)), of_segment=selected.segment is not None
+            )
 
     async def returns(self, query: Annotated[SegmentQuery, Query()]) -> ReturnsOut:
         """Count who of those asked in the period bought again within 90 days, by group, `silent` without an answer."""
         async with self.sessions.begin() as session:
-            groups = returns(await _journeys(session, _slice(query)))
+            groups = returns(await _read_journeys(session, _slice(query)))
         return ReturnsOut(days=RETURN_WITHIN.days, groups=[ReturnGroupOut.of(group) for group in groups])
 
     async def annotations(self, query: Annotated[PeriodQuery, Query()]) -> list[AnnotationOut]:
@@ -144,8 +146,8 @@ class ScoreApi:
         selected = Slice(query.program)
         async with self.sessions.begin() as session:
             days = await self._days(session, query)
-            found = await read_annotations(session, query.program, days.first, days.last)
-            effects = await comparisons.effects(session, selected, found, days=days)
+            marked = await read_annotations(session, query.program, days.first, days.last)
+            effects = await comparisons.effects(session, selected, marked, days=days)
         return [AnnotationOut.of(effect, selected.definition) for effect in effects]
 
     async def annotate(self, body: AnnotationIn) -> dict[str, UUID]:
@@ -191,7 +193,7 @@ def _slice(query: SegmentQuery) -> Slice:
     return Slice(query.program, query.from_, query.to, split_segment(query.segment))
 
 
-async def _check(session: AsyncSession, split: list[str], selected: Slice) -> None:
+async def _check_dimensions(session: AsyncSession, split: list[str], selected: Slice) -> None:
     """Reject dimensions nothing was ever counted by: an empty result would look like a figure."""
     if len(split) > 2 or len({*split}) < len(split):
         raise Unprocessable(INVALID_REQUEST, "by takes one dimension, or two different ones with a comma between them.")
@@ -203,9 +205,9 @@ async def _check(session: AsyncSession, split: list[str], selected: Slice) -> No
         )
 
 
-async def _journeys(session: AsyncSession, selected: Slice) -> JourneyParts:
-    """Read journeys; rejects segments that only answers have: zeros would look as if nobody had been query."""
-    await _check(session, [], selected)
+async def _read_journeys(session: AsyncSession, selected: Slice) -> JourneyParts:
+    """Read journeys; rejects segments that only answers have: zeros would look as if nobody had been asked."""
+    await _check_dimensions(session, [], selected)
     if selected.segment and selected.segment[0] in ANSWER_DIMENSIONS - {WHOLE[0]}:
         raise Unprocessable(INVALID_REQUEST, f"Nobody was asked by {selected.segment[0]}: only answers have it.")
     return await journeys.sums(session, selected)

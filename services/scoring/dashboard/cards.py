@@ -229,17 +229,17 @@ class CommentsRow:
 
 
 def comments_row(score: ScoreData, query: DashboardQuery, *, now: datetime) -> CommentsRow:
-    found, limit = score.comments, score.comment_limit
-    may_be_more = len(found.rows) == limit < MOST_COMMENTS
+    comments, limit = score.comments, score.comment_limit
+    may_be_more = len(comments.rows) == limit < MOST_COMMENTS
     return CommentsRow(
         groups=[
             Option(group, f"{group}s".capitalize() if group else "All", group == query.group)
             for group in (None, "detractor", "passive", "promoter")
         ],
         reason=reason_texts(query.reason, score.reason_texts, query.group) if query.reason else None,
-        rows=[_comment(row, score.reason_texts, now) for row in found.rows],
+        rows=[_comment(row, score.reason_texts, now) for row in comments.rows],
         more=min(limit + MORE_COMMENTS, MOST_COMMENTS) if may_be_more else None,
-        complete=found.complete,
+        complete=comments.complete,
         filtered=bool(query.group or query.reason),
     )
 

@@ -1,4 +1,4 @@
-"""Forms of the dashboard for annotations, targets and benchmarks; each redirects to the view it was form from."""
+"""Forms of the dashboard for annotations, targets and benchmarks; each redirects to the view it was sent from."""
 
 from __future__ import annotations
 

@@ -63,13 +63,13 @@ class ScoreDrop:
 
 def drops(changes: Sequence[WeeklyChange]) -> list[ScoreDrop]:
     """Keep series with FEW answers in both weeks whose score dropped significantly, at CONFIDENCE."""
-    found = []
+    dropped = []
     for change in changes:
         if change.dimension not in NOT_CHECKED and min(change.before.n, change.after.n) >= FEW:
-            found_difference = difference(change.before, change.after, confidence=CONFIDENCE)
-            if found_difference is not None and found_difference.interval.high < 0:
-                found.append(ScoreDrop(change, found_difference.interval))
-    return found
+            fall = difference(change.before, change.after, confidence=CONFIDENCE)
+            if fall is not None and fall.interval.high < 0:
+                dropped.append(ScoreDrop(change, fall.interval))
+    return dropped
 
 
 def driver(drop: WeeklyChange, *, among: Sequence[ScoreDrop], changes: Sequence[WeeklyChange]) -> str | None:

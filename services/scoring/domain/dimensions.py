@@ -54,8 +54,8 @@ def counted_dimensions(
     program: str, segments: Mapping[str, str], *, version: int, known: set[DimensionValue]
 ) -> dict[str, str]:
     """Return the value of each dimension an invitation is counted under; stored, so that it never changes."""
-    of = {each.dimension: each.value if each in known else OTHER for each in segment_values(program, segments)}
-    return {**of, "version": str(version)}
+    counted = {each.dimension: each.value if each in known else OTHER for each in segment_values(program, segments)}
+    return {**counted, "version": str(version)}
 
 
 def invited_keys(program: str, dimensions: Mapping[str, str], day: date) -> list[BucketKey]:

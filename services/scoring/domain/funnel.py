@@ -16,7 +16,7 @@ GROUPS = (Category.PROMOTER.value, Category.PASSIVE.value, Category.DETRACTOR.va
 
 @dataclass(frozen=True, slots=True)
 class StepCounts:
-    """Contacts of one kind: how many were delivered, how many led to the first page view, how many to the answer."""
+    """How many contacts of one kind were accepted without a bounce, led to the first page view, led to the answer."""
 
     reached: int = 0
     opened: int = 0
@@ -99,17 +99,17 @@ def returns(sums: Mapping[JourneyPart, Decimal]) -> list[ReturnGroup]:
 
 def _money(sums: Mapping[JourneyPart, Decimal], stage: str, group: str) -> dict[str, Decimal]:
     paid = [(part.detail.split(" ", 1), amount) for part, amount in sorted(sums.items()) if part.stage == stage]
-    return {currency: amount for (of, currency), amount in paid if of == group and amount}
+    return {currency: amount for (name, currency), amount in paid if name == group and amount}
 
 
 def reason_tallies(sums: Mapping[JourneyPart, Decimal]) -> dict[str, Tally]:
     """Count the answers that name each reason, by the day of the invitation."""
-    found: dict[str, Tally] = {}
+    tallies: dict[str, Tally] = {}
     for part, amount in sorted(sums.items()):
         if part.stage == "reason" and amount:
             score, reason = part.detail.split(" ", 1)
-            found[reason] = found.get(reason, Tally()) + Tally.of_one(int(score)) * int(amount)
-    return found
+            tallies[reason] = tallies.get(reason, Tally()) + Tally.of_one(int(score)) * int(amount)
+    return tallies
 
 
 def reason_changes(before: Mapping[JourneyPart, Decimal], after: Mapping[JourneyPart, Decimal]) -> ScoreChanges:

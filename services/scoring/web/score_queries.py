@@ -56,7 +56,7 @@ class SegmentQuery(PeriodQuery):
 
 
 class NpsQuery(SegmentQuery):
-    """`by` is a dimension, or two with a comma between them; `after` is the `next` of the page before."""
+    """`by` is a dimension, or two with a comma between them; `after` is the `next` of the previous page."""
 
     by: Annotated[str | None, Field(max_length=401)] = None
     period: Period | None = None
@@ -71,10 +71,10 @@ class NpsQuery(SegmentQuery):
             _place(text)
         return text
 
-    def page(self, found: Sequence[Figure]) -> tuple[Sequence[Figure], str | None]:
+    def page(self, figures: Sequence[Figure]) -> tuple[Sequence[Figure], str | None]:
         """Cut sorted figures to the requested page; returns it with its `next`, None at the end."""
         place = _place(self.after) if self.after else []
-        rest = [each for each in found if _key(each) > place]
+        rest = [each for each in figures if _key(each) > place]
         page = rest[: self.limit]
         return page, _cursor(page[-1]) if len(rest) > len(page) else None
 

@@ -40,11 +40,11 @@ async def effects(
     session: AsyncSession, selected: Slice, annotations: Sequence[Annotation], *, days: Days
 ) -> list[AnnotationEffect]:
     """Compare the score from each annotated day on with the score before it."""
-    found = []
+    compared = []
     for annotation in annotations:
         halves = days.around(annotation.day)
         before, after = (
             [await figures.whole(session, selected.during(half)) for half in halves] if halves else [Figure()] * 2
         )
-        found.append(AnnotationEffect(annotation, before, after, difference(before.tally, after.tally)))
-    return found
+        compared.append(AnnotationEffect(annotation, before, after, difference(before.tally, after.tally)))
+    return compared

@@ -50,12 +50,12 @@ async def tallies(
     session: AsyncSession, selected: Slice, *, dimensions: Sequence[str], period: Period | None
 ) -> dict[tuple[str, ...], Tally]:
     """Count answers by (value of each dimension …, label of the period); without dimensions everything by label."""
-    of = dimensions or ["all"]
+    split = dimensions or ["all"]
     arguments = Arguments(selected.days)
-    values = [f"{_expression(each, arguments)} AS v{number}" for number, each in enumerate(of)]
+    values = [f"{_expression(each, arguments)} AS v{number}" for number, each in enumerate(split)]
     condition = _DAYS.format(day="a.first_day") + in_segment(selected, arguments)
     latest = selected.definition is Definition.LATEST_PER_CUSTOMER
-    of_reasons = "reason" in of
+    of_reasons = "reason" in split
     inner = f"""SELECT {_LATEST if latest else ""}
 i.dimensions, a.score, a.mode, a.step, a.device, a.suspect, a.reasons,
 {_label("a.first_day", period, arguments)} AS label FROM answers a JOIN invitations i ON i.id = a.invitation_id

@@ -47,15 +47,15 @@ async def series(
     Raises TooManyToCount.
     """
     kept = selected.kept_as(dimensions)
-    of = *selected.days, *(kept or ()), LABELS[period] if period else ""
+    arguments = *selected.days, *(kept or ()), LABELS[period] if period else ""
     if kept and selected.definition is Definition.EVERY_ANSWER:
         tallies: dict[FigureKey, Tally] = {
-            (row["value"], row["period"]): tally_of_row(row) for row in await db.fetch(session, _SUMS, *of)
+            (row["value"], row["period"]): tally_of_row(row) for row in await db.fetch(session, _SUMS, *arguments)
         }
     else:
         tallies = await _counted(session, selected, dimensions, period)
     if kept:
-        rows = await db.fetch(session, _INVITED, *of)
+        rows = await db.fetch(session, _INVITED, *arguments)
         asked: dict[FigureKey, tuple[int, int]] = {
             (row["value"], row["period"]): (row["invited"], row["answered"]) for row in rows
         }

@@ -103,34 +103,34 @@ FROM invitations i JOIN purchases p USING (respondent_id) WHERE i.id = ANY($1::u
 
 async def current(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, JourneyCounts]:
     """Compute what each counted invitation contributes, by what is known now."""
-    of = list(ids)
+    invitations = list(ids)
     reached: defaultdict[UUID, list[ReachedContact]] = defaultdict(list)
-    for row in await db.fetch(session, _REACHED, of):
+    for row in await db.fetch(session, _REACHED, invitations):
         reached[row["invitation_id"]].append(ReachedContact(row["step"], row["channel"], row["at"]))
-    opened = {row["invitation_id"]: row["step"] for row in await db.fetch(session, _OPENED, of)}
+    opened = {row["invitation_id"]: row["step"] for row in await db.fetch(session, _OPENED, invitations)}
     bought: defaultdict[UUID, list[Purchase]] = defaultdict(list)
-    for row in await db.fetch(session, _BOUGHT, of):
+    for row in await db.fetch(session, _BOUGHT, invitations):
         bought[row["id"]].append(Purchase(row["source"], row["event_id"], row["at"], row["amount"], row["currency"]))
-    found: dict[UUID, JourneyCounts] = {}
-    for row in await db.fetch(session, _INVITATIONS, of):
+    counts: dict[UUID, JourneyCounts] = {}
+    for row in await db.fetch(session, _INVITATIONS, invitations):
         if not row["counted"]:
             continue
         with isolated("stored_invitation", service=Service.SCORING, invitation_id=str(row["id"])):
             journey = _journey(row, reached[row["id"]], opened.get(row["id"]), bought[row["id"]])
-            found[row["id"]] = JourneyCounts(
+            counts[row["id"]] = JourneyCounts(
                 row["program"], row["dimensions"], row["invited_day"], journey_parts(journey)
             )
-    return found
+    return counts
 
 
 def _journey(
     row: asyncpg.Record, reached: Sequence[ReachedContact], opened: int | None, bought: Sequence[Purchase]
 ) -> Journey:
-    said = (
+    answer = (
         None if row["score"] is None else JourneyAnswer(row["score"], row["step"], row["channel"] or "", row["reasons"])
     )
     occasion = msgspec.convert(row["occasion"], TriggerEvent)
-    return Journey(occasion, row["time_zone"], reached, opened, said, row["ended"], bought)
+    return Journey(occasion, row["time_zone"], reached, opened, answer, row["ended"], bought)
 
 
 _STORED = """SELECT invitation_id, p.program, i.dimensions, day, parts
@@ -156,8 +156,10 @@ async def stored(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Journ
 async def store(session: AsyncSession, now: Mapping[UUID, JourneyCounts], *, gone: Iterable[UUID]) -> None:
     """Store the contributions of invitations, and delete those of `gone`, which do not count any more."""
     if now:
-        of = sorted(now.items())
-        columns = zip(*((id_, each.program, each.day, _written(each.parts)) for id_, each in of), strict=True)
+        contributions = sorted(now.items())
+        columns = zip(
+            *((id_, each.program, each.day, _written(each.parts)) for id_, each in contributions), strict=True
+        )
         await db.fetch(session, _STORE, *(list(column) for column in columns))
     await db.fetch(session, _FORGET, list(gone))
 
@@ -167,8 +169,8 @@ async def add(session: AsyncSession, changes: Mapping[JourneyCounter, Decimal]) 
         await db.fetch(session, _ADD, *(list(column) for column in zip(*rows, strict=True)))
 
 
-def _written(of: JourneyParts) -> str:
-    return json.dumps([[*part, str(amount)] for part, amount in of.items()])
+def _written(parts: JourneyParts) -> str:
+    return json.dumps([[*part, str(amount)] for part, amount in parts.items()])
 
 
 def _read(written: Sequence[tuple[str, str, str]]) -> JourneyParts:
@@ -195,7 +197,7 @@ _MARK_BUYERS = """INSERT INTO journeys_pending (invitation_id)
 SELECT id FROM invitations WHERE respondent_id = ANY($1::text[])"""
 
 
-async def keep_purchases(session: AsyncSession, bought: Sequence[RespondentPurchased]) -> None:
+async def store_purchases(session: AsyncSession, bought: Sequence[RespondentPurchased]) -> None:
     """Store purchases, each event once, and have the invitations of their buyers counted again."""
     rows = [
         (p.event.source, p.event.id, p.respondent_id, p.event.time, p.event.amount, p.event.currency) for p in bought
