@@ -7,21 +7,21 @@ STAGE   ?=
 INPUTS  ?= 100000
 ARGS    ?=
 
-# The first Python that is new enough; `make PYTHON=/path/to/python3` decides it by hand.
+# The first Python that is new enough; `make PYTHON=/path/to/python3` names another.
 PYTHON ?= $(shell for python in python3.11 python3; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$python"; break; }; done)
 
-# Always .venv's own interpreter and modules, so that a checkout needs no installing and may be moved.
+# Always the interpreter of .venv and its modules, so that a checkout is not installed and may be moved.
 PY      := .venv/bin/python
 EARSHOT := $(PY) -m deploy.cli
 PIP     := $(PY) -m pip --disable-pip-version-check install --quiet --require-hashes
 
-# What .venv holds is remembered in files named after the lock's checksum: a changed lock has another name.
+# Files named after the checksum of a lock say what is installed in .venv: a changed lock has another name.
 checksum = $(shell cksum < $(1) | tr ' ' '-')
 RUNTIME := .venv/runtime-$(call checksum,requirements.lock)
 DEV     := .venv/dev-$(call checksum,requirements-dev.lock)
 
-# A .venv whose interpreter is gone (Python was upgraded, say) is made anew.
+# A .venv whose interpreter is missing (after an upgrade of Python) is created again.
 ifneq ($(shell $(PY) -c 'print("works")' 2>/dev/null),works)
 .PHONY: $(PY) $(RUNTIME) $(DEV)
 endif
@@ -33,16 +33,16 @@ help:
 ## Using it
 
 .PHONY: demo run replay doctor
-demo: $(RUNTIME) ## a sample shop, weeks of surveys in a minute (EVENTS=postgres|kafka)
+demo: $(RUNTIME) ## a sample shop on which weeks pass in a minute, at http://127.0.0.1:8000 (EVENTS=postgres|kafka)
 	$(EARSHOT) demo --events $(EVENTS) $(ARGS)
 
-run: $(RUNTIME) ## the services on this machine, nothing else needed (SERVICE=all|trigger|dispatcher|scoring)
+run: $(RUNTIME) ## the services on this machine, at http://127.0.0.1:8000 (SERVICE=all|trigger|dispatcher|scoring)
 	$(EARSHOT) run $(SERVICE) $(ARGS)
 
 replay: $(DEV) ## a recorded year of purchases through the whole system
 	$(EARSHOT) replay $(ARGS)
 
-doctor: $(RUNTIME) ## what is missing or set wrong here, and its cure
+doctor: $(RUNTIME) ## what is missing or set wrong here, and how to repair it
 	$(EARSHOT) doctor $(ARGS)
 
 ## Changing it
@@ -84,16 +84,16 @@ format: $(DEV) ## rewrite the code in the house format, repairing what ruff can
 schemas: $(DEV) ## write the JSON Schemas of all events to docs/events/
 	$(EARSHOT) schemas
 
-chaos: $(DEV) ## kill and cut while surveys are on their way, then count (ARGS="--invitations 2000 --kills 10")
+chaos: $(DEV) ## kill processes and cut connections during surveys, then count (ARGS="--invitations 2000 --kills 10")
 	$(PY) -m tests.chaos $(ARGS)
 
 bench: $(DEV) ## measure throughput (STAGE=trigger|timers|sending|answers|relay|desk, all by default)
 	$(PY) -m tests.bench $(STAGE) $(ARGS)
 
-fuzz: $(DEV) ## throw malformed events, requests, mails and callbacks at the doors (INPUTS=100000, EARSHOT_TEST_SEED=…)
+fuzz: $(DEV) ## send malformed events, requests, mails and callbacks to every input (INPUTS=100000, EARSHOT_TEST_SEED=…)
 	EARSHOT_TEST_FUZZ=$(INPUTS) $(PY) -m pytest -q $(FUZZED) $(ARGS)
 
-mutants: $(DEV) ## plant bugs in changed files, one at a time, and name those no test sees (ARGS="--base main")
+mutants: $(DEV) ## change the code of changed files, one place at a time, and list what no test notices (ARGS="--base main")
 	$(PY) -m tests.mutants $(ARGS)
 
 COMPILE = $(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \

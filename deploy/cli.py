@@ -1,4 +1,4 @@
-"""The command `earshot`. Each service mounts its own commands; what spans several stands here."""
+"""The command `earshot`: the commands of each service, and those that concern several."""
 
 from __future__ import annotations
 
@@ -83,21 +83,23 @@ def run(which: Annotated[Which, typer.Argument()] = Which.ALL) -> None:
 
 @app.command()
 def demo(
-    events: Annotated[Transport, typer.Option(help="What carries the events.")] = Transport.POSTGRES,
-    seconds: Annotated[int, typer.Option(help="Stop after so many seconds; 0 goes on until Ctrl-C.")] = 0,
+    events: Annotated[Transport, typer.Option(help="How events are transported.")] = Transport.POSTGRES,
+    seconds: Annotated[int, typer.Option(help="Stop after so many seconds; 0: run until Ctrl-C.")] = 0,
 ) -> None:
-    """Play a sample shop: weeks of surveys in a minute."""
+    """Run a sample shop on which weeks of surveys pass in a minute."""
     logging.configure("error", service="demo")
     _run(lambda: shop.demo(kafka=events is Transport.KAFKA, seconds=seconds))
 
 
 @app.command("replay")
 def replay_year(
-    events: Annotated[Transport, typer.Option(help="What carries the events.")] = Transport.POSTGRES,
-    baskets: Annotated[int, typer.Option(help="Only the first so many; 0 is the whole year.")] = 0,
-    write: Annotated[Path | None, typer.Option(help="Only write the events there, one a line, to simulate.")] = None,
+    events: Annotated[Transport, typer.Option(help="How events are transported.")] = Transport.POSTGRES,
+    baskets: Annotated[int, typer.Option(help="Only the first so many baskets; 0: the whole year.")] = 0,
+    write: Annotated[
+        Path | None, typer.Option(help="Only write the events to this file, one a line, for `earshot simulate`.")
+    ] = None,
 ) -> None:
-    """Feed a real shop's year through the whole chain and print one reconciled table."""
+    """Send a recorded year of a real shop through all services and print a table that compares their numbers."""
     if write is not None:
         replay.write_events(write, baskets=baskets)
         return
@@ -107,12 +109,14 @@ def replay_year(
 
 @app.command()
 def migrate(
-    which: Annotated[list[Schema] | None, typer.Argument(help="Only these; all that are used here by default.")] = None,
+    which: Annotated[
+        list[Schema] | None, typer.Argument(help="Only these schemas; by default all that are used here.")
+    ] = None,
     *,
-    check: Annotated[bool, typer.Option("--check", help="On an empty server of its own, up, down and up.")] = False,
-    write: Annotated[bool, typer.Option("--write", help="Write down the catalogue of a new revision.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Migrate a temporary empty server up, down and up.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Write the catalogue file of a new revision.")] = False,
 ) -> None:
-    """Bring schemas to their newest revision, as the role of EARSHOT_MIGRATE_URL where that is set."""
+    """Migrate schemas to their newest revision, with EARSHOT_MIGRATE_URL where that is set."""
     if check:
         _run(databases.check_migrations)
     elif write:
@@ -134,9 +138,12 @@ async def _migrate(settings: Settings, which: Sequence[Schema] | None) -> None:
 
 @app.command("topics")
 def kafka_topics(
-    *, create: Annotated[bool, typer.Option("--create/--print", help="Create them, or print the commands.")] = False
+    *,
+    create: Annotated[
+        bool, typer.Option("--create/--print", help="Create the topics, or print the commands that do.")
+    ] = False,
 ) -> None:
-    """Show or create the topics, with partitions, retention and clean-up of each."""
+    """Print or create the Kafka topics with their partitions, retention and clean-up policy."""
     settings = Settings()
     if create:
         _run(lambda: _create_topics(settings))
@@ -153,12 +160,12 @@ async def _create_topics(settings: Settings) -> None:
         topic_prefix=settings.topic_prefix,
         security=kafka_security(settings),
     )
-    print(f"{len(made)} topics made, {len(topics.TOPICS) - len(made)} were there")
+    print(f"{len(made)} topics created, {len(topics.TOPICS) - len(made)} existed")
 
 
 @app.command()
 def schemas(
-    *, check: Annotated[bool, typer.Option("--check", help="Only say whether docs/events/ is up to date.")] = False
+    *, check: Annotated[bool, typer.Option("--check", help="Only check that docs/events/ is up to date.")] = False
 ) -> None:
     """Write the contract's JSON Schemas to docs/events/."""
     if not check:
@@ -169,12 +176,12 @@ def schemas(
 
 @app.command("doctor")
 def examine() -> None:
-    """Say what is missing or set wrong, and how to mend it."""
+    """Check settings, databases, the event log and running services, and say how to repair what is wrong."""
     _run(doctor.command)
 
 
 def unknown_settings(environment: Mapping[str, str]) -> list[str]:
-    """Names that start like a setting and are none: a typing error would go unnoticed otherwise."""
+    """Return the names that begin with EARSHOT_ and are no setting, such as misspelt ones."""
     kinds = (TriggerSettings, DispatcherSettings, ScoringSettings)
     known = {f"EARSHOT_{field.upper()}" for kind in kinds for field in kind.model_fields}
     ours = (name for name in environment if name.startswith("EARSHOT_") and not name.startswith(_RESERVED))
@@ -185,7 +192,7 @@ def _run(work: Callable[[], Awaitable[None]]) -> None:
     try:
         tune_gc()
         uvloop.run(work())  # type: ignore[arg-type]
-    except KeyboardInterrupt:  # before the signals had handlers
+    except KeyboardInterrupt:  # the signal handlers were not installed yet
         raise SystemExit(130) from None
 
 

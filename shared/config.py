@@ -17,7 +17,7 @@ _DERIVED = Field(default="", validate_default=True)
 
 
 class Settings(BaseSettings):
-    """Every default works with nothing installed."""
+    """With the defaults everything runs on one machine, with an embedded PostgreSQL."""
 
     model_config = SettingsConfigDict(
         env_prefix="EARSHOT_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
@@ -36,8 +36,8 @@ class Settings(BaseSettings):
     database_idle_s: float = Field(default=60.0, gt=0)
     database_pooled: Literal["", "transaction"] = ""
     migrate_on_start: bool = Field(default_factory=lambda known: known["environment"] == "development")
-    migrate_url: str = ""  # `earshot migrate` connects with it; empty: as the services do
-    events_url: str = ""  # empty: the postgres transport beside the services' database
+    migrate_url: str = ""  # `earshot migrate` connects with it; empty: the services' URLs
+    events_url: str = ""  # empty: the postgres transport
     topic_prefix: str = ""
     kafka_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = "PLAIN"
@@ -49,16 +49,16 @@ class Settings(BaseSettings):
     kafka_key_file: Path | None = None
     clock: Path | None = None  # a stored business clock, for demo and replay
     host: str = "127.0.0.1"
-    public_host: str = ""  # where set, it serves all paths but those for staff
+    public_host: str = ""  # a second address that serves all paths but those for staff
     staff_secret: SecretStr = SecretStr("")
     scoring_port: int = Field(default=8000, ge=0, le=65535)
     trigger_port: int = Field(default=8001, ge=0, le=65535)
     dispatcher_port: int = Field(default=8002, ge=0, le=65535)
     public_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known['scoring_port']}")
-    # where it is not one address for all; empty: derived from public_url
+    # other addresses of the same; empty: derived from public_url
     short_url: str = _DERIVED
     unsubscribe_url: str = _DERIVED
-    dashboard_url: str = _DERIVED  # and with it all other pages for staff
+    dashboard_url: str = _DERIVED  # of all pages for staff
     decisions_url: str = _DERIVED
     mailbox_url: str = _DERIVED
     invitations_url: str = _DERIVED
@@ -97,7 +97,7 @@ class Settings(BaseSettings):
     @field_validator("link_keys", mode="before")
     @classmethod
     def _split_keys(cls, value: object) -> object:
-        """Read `k2:secret,k1:older secret`; the first one signs new links."""
+        """Read `k2:secret,k1:older secret`; the first key signs new links."""
         if not isinstance(value, str):
             return value
         pairs = [pair.partition(":") for pair in value.split(",") if pair.strip()]

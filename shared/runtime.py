@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 GRACE_S = 5
-END_S = 12.0  # after a signal: what is in flight keeps its budget of 10 s and is recorded
+END_S = 12.0  # after a signal: a send may take 10 s, and is recorded
 CANCEL_S = 2.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -51,7 +51,7 @@ class Supervisor:
         self.tasks.create_task(supervised(work, self.stop, name=name), name=name)
 
     def loop(self, heartbeat: Heartbeat, work: Round, *, longest_s: float, wake: asyncio.Event | None = None) -> None:
-        """Run this round after round; see `until_stopped`."""
+        """Run `work` repeatedly, as `until_stopped` does."""
         self._start(heartbeat.name, until_stopped(work, self.stop, heartbeat=heartbeat, longest_s=longest_s, wake=wake))
 
     def consume(self, name: str, consumer: Consumer) -> None:
