@@ -1,1 +1,1 @@
-"""What happens to an invitation, and when: rules only, no I/O. Times are business times, UTC."""
+"""The rules of contacting respondents, without I/O. Times are business times, UTC."""

@@ -1,4 +1,4 @@
-"""The chain of steps: when each is due, what follows from an attempt, and which step may still be performed."""
+"""The chain of steps: when each is due, what follows a step that ended, and which steps must be skipped."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def first_due(request: SurveyRequested) -> datetime:
 
 
 def follow(steps: Sequence[ChainStep], finished: int, *, now: datetime) -> PlannedStep | InvitationOutcome | None:
-    """Say what comes after a step that ended: the next one, the end, or nothing until an answer or the expiry.
+    """Return what follows a step that ended: the next step, the outcome, or None: an answer or the expiry ends it.
 
-    After a contact its successor waits its delay; after a step that reached nobody it takes that step's place in time.
+    After a contact the next step waits its delay; after a step that reached nobody it gets that step's due time.
     """
-    done = next(step for step in steps if step.number == finished)
-    following = [step for step in steps if step.number > finished and step.state is StepState.WAITING]
-    if following:
-        successor = min(following, key=lambda step: step.number)
-        at_once = done.state not in REACHED
-        return PlannedStep(successor.number, (done.due_at or now) if at_once else now + successor.delay)
+    ended = next(step for step in steps if step.number == finished)
+    waiting = [step for step in steps if step.number > finished and step.state is StepState.WAITING]
+    if waiting:
+        successor = min(waiting, key=lambda step: step.number)
+        due_at = now + successor.delay if ended.state in REACHED else ended.due_at or now
+        return PlannedStep(successor.number, due_at)
     return InvitationOutcome.UNDELIVERABLE if is_undeliverable(steps) else None
 
 
@@ -57,10 +57,10 @@ _AFTER_CALL = {
 
 
 def after_call(outcome: CallOutcome, steps: Sequence[ChainStep]) -> InvitationOutcome | None:
-    """What a closed call makes of its invitation; a call that reached nobody leaves the steps behind it their turn.
+    """Return the outcome that a closed call gives its invitation; None while later steps or calls may reach somebody.
 
-    One that nobody made in time makes nothing of it: its invitation ends at the same moment, by `outcome_at_expiry`,
-    and the outcome must not depend on which of the two is seen first.
+    A call that expired gives none: its invitation expires at the same moment, by `outcome_at_expiry`, and the outcome
+    must not depend on which of the two is handled first.
     """
     closing = _AFTER_CALL.get(outcome)
     if closing in (InvitationOutcome.ANSWERED, InvitationOutcome.DECLINED):
@@ -69,7 +69,7 @@ def after_call(outcome: CallOutcome, steps: Sequence[ChainStep]) -> InvitationOu
 
 
 def late_answer_counts(outcome: InvitationOutcome) -> bool:
-    """Say whether an answer after the end changes the outcome; what the respondent or the shop ended stays ended."""
+    """Say whether a late answer replaces this outcome: not when the respondent declined or the shop withdrew."""
     return outcome in (InvitationOutcome.EXHAUSTED, InvitationOutcome.EXPIRED, InvitationOutcome.UNDELIVERABLE)
 
 
@@ -86,5 +86,5 @@ def address_of(channel: ChannelKind, contact: Contact) -> str | None:
 
 
 def merged_consent(consent: Consent, change: Consent) -> Consent:
-    """Yes and no replace what was known; unknown leaves it."""
+    """Apply a change of consent: yes and no replace the known value, unknown keeps it."""
     return consent.model_copy(update=change.model_dump(exclude_none=True))

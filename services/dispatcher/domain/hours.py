@@ -1,4 +1,4 @@
-"""When a respondent may be disturbed: hours of their own day, and no public holiday. Times are UTC."""
+"""When a respondent may be contacted: in a window of their local day, not on a public holiday. Times are UTC."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import holidays
 from shared.contract.events import Window
 from shared.zones import time_zone
 
-_FAR = 90  # days: further ahead than any row of holidays
+_DAYS_AHEAD = 90  # more than any number of holidays in a row
 
 
 def next_opening(moment: datetime, *, zone: str, window: Window | None, calendar: str | None = None) -> datetime | None:
-    """Return the first instant from `moment` on that lies in the window of a working day where the respondent is.
+    """Return the first instant from `moment` on that lies in the window and on no public holiday, in local time.
 
-    `calendar` names whose public holidays count: a country, or country-subdivision, as in "RU" or "US-CA"; ISO 3166.
-    None when there is no such instant, as in a window that ends before it begins to open.
+    `calendar` names the holidays: an ISO 3166 country or subdivision, such as "RU" or "US-CA".
+    Returns None when there is no such instant, for example when the window ends before it starts.
     """
     if window is None and calendar is None:
         return moment
@@ -30,7 +30,7 @@ def next_opening(moment: datetime, *, zone: str, window: Window | None, calendar
         datetime.combine(today + timedelta(days=ahead), window.start if window else time.min, place)
         .replace(fold=fold)
         .astimezone(UTC)
-        for ahead in range(_FAR)
+        for ahead in range(_DAYS_AHEAD)
         for fold in (0, 1)
     )
     return next((at for at in openings if at >= moment and _is_open(at, place, window, calendar)), None)
@@ -43,7 +43,7 @@ def _is_open(moment: datetime, place: ZoneInfo, window: Window | None, calendar:
 
 
 def is_holiday(day: date, calendar: str) -> bool:
-    """Say whether this is a public holiday there; a calendar nobody knows has none."""
+    """Say whether this is a public holiday of the calendar; an unknown calendar has no holidays."""
     known = _calendar(calendar)
     return known is not None and day in known
 

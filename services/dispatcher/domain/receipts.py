@@ -1,7 +1,7 @@
-"""What providers say of a message after they took it, and what follows from it: rules only, no I/O.
+"""What providers report about a message after they accepted it, and what follows from that.
 
-A receipt may come twice, out of order, or before our own record of the send. So what it does to the ledger depends
-only on where the attempt stands: a state moves forward along `ORDER`, never back.
+A receipt may come twice, out of order, or before our own record of the send. So its effect on the ledger depends only
+on the state of the attempt, which moves forward along `ORDER`, never back.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from shared.contract.vocabulary import AttemptState, ChannelKind, SuppressionRea
 
 
 class ReceiptKind(StrEnum):
-    ACCEPTED = "accepted"  # the provider has it after all
+    ACCEPTED = "accepted"  # the provider has accepted it
     DELIVERED = "delivered"
-    HARD_BOUNCE = "hard_bounce"  # this address does not exist
-    SOFT_BOUNCE = "soft_bounce"  # it does, and did not take this message: full, away, too slow
-    BLOCKED = "blocked"  # the provider takes nothing for this address
-    UNDELIVERED = "undelivered"  # says nothing about the address: the text, our account, the operator
-    NOT_ACCEPTED = "not_accepted"  # the provider was asked and has never seen it
+    HARD_BOUNCE = "hard_bounce"  # the address does not exist
+    SOFT_BOUNCE = "soft_bounce"  # the address exists: mailbox full, server down or too slow
+    BLOCKED = "blocked"  # the provider accepts no message for this address
+    UNDELIVERED = "undelivered"  # for a reason other than the address: the text, our account, the operator
+    NOT_ACCEPTED = "not_accepted"  # the provider was asked and does not know the message
     COMPLAINT = "complaint"
-    STOP = "stop"  # the respondent wants nothing more over this channel
-    START = "start"  # and wants it again
+    STOP = "stop"  # the respondent wants no more messages over this channel
+    START = "start"  # the respondent wants them again
 
 
 _STATES = {
@@ -52,7 +52,7 @@ ORDER = (
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Which of our messages is meant: the step it was sent for."""
+    """Identifies a message of ours by the step it was sent for."""
 
     invitation_id: UUID
     step: int
@@ -72,7 +72,7 @@ def reference_in(text: str) -> Reference | None:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """`key` names it for ever, so that a repetition is known. One of the last three says which message is meant."""
+    """A provider's report. `key` is unique per provider and report; one of the last three fields names its subject."""
 
     provider: str
     key: str
@@ -80,29 +80,29 @@ class Receipt:
     channel: ChannelKind
     reason: str | None = None  # a code, never the provider's free text
     reference: Reference | None = None
-    message_id: str | None = None  # the provider's own
-    phone: bytes | None = None  # a fingerprint, where a respondent wrote to us
+    message_id: str | None = None  # the provider's id of the message
+    phone: bytes | None = None  # a fingerprint of the number from which a respondent replied
 
 
 def state_of(kind: ReceiptKind) -> AttemptState | None:
-    """The ledger's word for a receipt; None when it is about the respondent, not about a message."""
+    """Return the state that a receipt gives its attempt; None when it is about the respondent, not a message."""
     return _STATES.get(kind)
 
 
 def furthest(receipts: Iterable[Receipt]) -> Receipt | None:
-    """The one receipt of several for a message that decides."""
-    telling = [(ORDER.index(state), receipt) for receipt in receipts if (state := state_of(receipt.kind))]
-    return max(telling, key=lambda each: each[0])[1] if telling else None
+    """Return the receipt with the last state along `ORDER`, of several for one message; None when none has a state."""
+    ranked = [(ORDER.index(state), receipt) for receipt in receipts if (state := state_of(receipt.kind))]
+    return max(ranked, key=lambda each: each[0])[1] if ranked else None
 
 
 def reason_of(receipt: Receipt) -> str | None:
-    """What the ledger says beside the state: the kind of a bounce first, since soft ones are counted by it."""
+    """Return the reason to store with the state; it begins with the kind of a bounce, since soft ones are counted."""
     if state_of(receipt.kind) in (AttemptState.BOUNCED, AttemptState.COMPLAINED):
         return f"{receipt.kind} {receipt.reason}" if receipt.reason else receipt.kind.value
     return receipt.reason
 
 
-# --- the step and the chain
+# --- effect on the step and the chain
 
 STEP_STATES = {
     AttemptState.FAILED: StepState.FAILED,
@@ -115,7 +115,7 @@ _REACHES_NOBODY = frozenset({ReceiptKind.HARD_BOUNCE, ReceiptKind.BLOCKED, Recei
 
 
 def brought_forward(steps: Iterable[ChainStep], kind: ReceiptKind, number: int, *, now: datetime) -> PlannedStep | None:
-    """The step that is due at once because the one before it turns out to have reached nobody."""
+    """Return the next step, due now, when the receipt says that step `number` reached nobody; None without a change."""
     following = [step for step in steps if step.number > number]
     if kind not in _REACHES_NOBODY or any(step.state not in _WAITING for step in following):
         return None
@@ -127,7 +127,7 @@ def brought_forward(steps: Iterable[ChainStep], kind: ReceiptKind, number: int, 
 
 _WAITING = (StepState.WAITING, StepState.PLANNED)
 
-# --- whom it suppresses, and for how long
+# --- suppressions
 
 SOFT_BOUNCES = 3
 SOFT_WITHIN = timedelta(days=30)
@@ -135,14 +135,14 @@ SOFT_WITHIN = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class SuppressionRule:
-    """A suppression to be: `lasts` None is for ever; `of_address` ends with the address, not with the person."""
+    """A suppression to make. `lasts` None is for ever; with `of_address` it ends when the address changes."""
 
     reason: SuppressionReason
     lasts: timedelta | None
     of_address: bool
 
 
-_SILENCES = {
+_SUPPRESSION_RULES = {
     ReceiptKind.HARD_BOUNCE: SuppressionRule(SuppressionReason.HARD_BOUNCE, timedelta(days=365), of_address=True),
     ReceiptKind.BLOCKED: SuppressionRule(SuppressionReason.BLOCKED, timedelta(days=180), of_address=True),
     ReceiptKind.SOFT_BOUNCE: SuppressionRule(SuppressionReason.SOFT_BOUNCE, timedelta(days=14), of_address=True),
@@ -152,13 +152,13 @@ _SILENCES = {
 
 
 def suppression_for(kind: ReceiptKind, *, soft_bounces: int) -> SuppressionRule | None:
-    """Whom a receipt silences. A soft bounce does when it is the third in thirty days, and for two weeks only."""
+    """Return the suppression a receipt leads to, if any. Of soft bounces only the third within thirty days does."""
     if kind is ReceiptKind.SOFT_BOUNCE and soft_bounces < SOFT_BOUNCES:
         return None
-    return _SILENCES.get(kind)
+    return _SUPPRESSION_RULES.get(kind)
 
 
-# --- refusals at the door that say something about the address
+# --- refusals of the provider that say something about the address
 
 _REFUSALS = {
     "twilio_21610": ReceiptKind.STOP,  # the recipient replied STOP to this sender
@@ -167,19 +167,19 @@ _REFUSALS = {
     "smsc_7": ReceiptKind.HARD_BOUNCE,  # the number's format
     "smsc_8": ReceiptKind.BLOCKED,  # cannot be delivered to this number
 }
-# no such mailbox, no such domain, no valid address, it moved, no mail wanted there, it was closed; RFC 3463 and 7505
+# RFC 3463 and 7505: no such mailbox, no such domain, invalid address, moved, accepts no mail, disabled
 NO_SUCH_ADDRESS = ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1")
 
 
 def kind_of_refusal(reason: str | None) -> ReceiptKind | None:
-    """What a provider's no to a message teaches about the address; most teach nothing."""
+    """Return what a refused message says about the address, as a kind of receipt; most refusals say nothing."""
     provider, _, code = (reason or "").partition("_")
     if provider == "smtp" and code.rpartition("_")[2] in NO_SUCH_ADDRESS:
         return ReceiptKind.HARD_BOUNCE
     return _REFUSALS.get(reason or "")
 
 
-# --- words a text message may consist of
+# --- replies by text message
 
 _STOP = {
     *("stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout"),
@@ -190,27 +190,8 @@ _START = {"start", "unstop", "yes", "старт", "подписаться"}
 
 
 def keyword_in(text: str) -> ReceiptKind | None:
-    """Read a reply: STOP in several languages, whatever the case and the punctuation around it; or START."""
+    """Read STOP, in several languages, or START from a reply; case and punctuation are ignored."""
     word = re.sub(r"[\W_]+", "", text.strip().lower())
     if word in _STOP:
         return ReceiptKind.STOP
     return ReceiptKind.START if word in _START else None
-
-
-@dataclass(frozen=True, slots=True)
-class MatchedReceipt:
-    """A receipt with the attempt, or only the respondent, it is about."""
-
-    id: UUID
-    receipt: Receipt
-    respondent_id: str
-    attempt_id: UUID | None = None
-    invitation_id: UUID | None = None
-    step: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptAdvance:
-    attempt_id: UUID
-    state: AttemptState
-    reason: str | None

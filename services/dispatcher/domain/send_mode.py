@@ -1,4 +1,4 @@
-"""Whether a message may leave: the sending mode of this installation."""
+"""The sending mode of the installation: which messages may be sent, and which are kept in the mailbox."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from shared.contract.events import ContactCap
 
 
 class SendMode(StrEnum):
-    MAILBOX = "mailbox"  # nothing leaves the machine
+    MAILBOX = "mailbox"  # nothing is sent
     ALLOWLIST = "allowlist"
     LIVE = "live"
 
 
 def may_leave(mode: SendMode, address: str, *, allowed: Sequence[str]) -> bool:
-    """Say whether a message to this address may leave the machine.
+    """Say whether a message to this address may be sent.
 
-    `allowed` holds mail domains, each without those below it, and phone numbers, which begin with a plus.
+    `allowed` holds mail domains, which do not include their subdomains, and phone numbers, which begin with a plus.
     """
     if mode is not SendMode.ALLOWLIST:
         return mode is SendMode.LIVE
@@ -28,10 +28,12 @@ def may_leave(mode: SendMode, address: str, *, allowed: Sequence[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SendPolicy:
-    """What may leave the machine; the rest is kept in the mailbox."""
+    """Which messages may be sent; the others are kept in the mailbox."""
 
     mode: SendMode = SendMode.MAILBOX
     allowed: Sequence[str] = ()
     daily_ceiling: int = 1000
-    contact_caps: Sequence[ContactCap] = ()  # for every program, beside its own
-    country_ceilings: Mapping[str, int] = field(default_factory=dict)  # text messages a day; empty: no limit of its own
+    contact_caps: Sequence[ContactCap] = ()  # for every program, in addition to its own
+    country_ceilings: Mapping[str, int] = field(
+        default_factory=dict
+    )  # text messages per day; empty: no limit by country

@@ -1,4 +1,4 @@
-"""The text of an SMS: how many segments it takes, and how it is cut to fit."""
+"""The text of an SMS: how many segments it takes, and how it is shortened."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def sms_segments(text: str) -> int:
 
 
 def _segments(widths: Sequence[int], *, alone: int, joined: int) -> int:
-    """Count the parts of a text; no character is parted between two."""
+    """Count the segments of a text; a character is never split between two."""
     if sum(widths) <= alone:
         return 1
     parts, length = 1, 0
@@ -32,7 +32,7 @@ def _segments(widths: Sequence[int], *, alone: int, joined: int) -> int:
 
 
 def fit_sms(prefix: str, link: str, *, segments: int = 2) -> str:
-    """Join a text and its link; the text is cut, word by word, before the link ever is."""
+    """Join a text and its link; words are cut off the text until it fits, the link stays whole."""
     words = prefix.split()
     text = f"{' '.join(words)} {link}"
     while words and sms_segments(text) > segments:

@@ -1,4 +1,4 @@
-"""The steps of an invitation: their states, the results of an attempt, and what a channel is given to send."""
+"""The steps of an invitation: their states, the messages to send, and the results of sending."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from shared.contract.vocabulary import AttemptState, ChannelKind
 
 
 class StepState(StrEnum):
-    WAITING = "waiting"  # for the step before it
+    WAITING = "waiting"  # until the step before it has ended
     PLANNED = "planned"
     LEASED = "leased"
     IN_FLIGHT = "in_flight"
     SENT = "sent"
     REFUSED = "refused"
     FAILED = "failed"
-    UNKNOWN = "unknown"  # may have been accepted; never sent again
+    UNKNOWN = "unknown"  # may have been accepted, so it is never sent again
     SKIPPED = "skipped"
 
     @property
     def attempt(self) -> AttemptState | None:
-        """How the ledger calls the end of a step; None while it has not ended."""
+        """The ledger's state for a step that ended; None while it has not ended."""
         return AttemptState(self.value) if self in FINISHED else None
 
 
@@ -40,11 +40,11 @@ class SkipReason(StrEnum):
     NO_ADDRESS = "no_address"
     NO_CONSENT = "no_consent"
     SUPPRESSED = "suppressed"
-    NO_ACCOUNT = "no_account"  # nothing is configured that could send it
+    NO_ACCOUNT = "no_account"  # no account is configured that could send it
 
 
 class MoveReason(StrEnum):
-    """Why a step waits; one that would wait past its invitation's end is skipped for it instead."""
+    """Why a step is postponed. A step that would be postponed past its invitation's end is skipped for this reason."""
 
     CONTACT_HOURS = "contact_hours"
     CONTACT_CAP = "contact_cap"
@@ -53,19 +53,19 @@ class MoveReason(StrEnum):
 
 
 class SendResult(StrEnum):
-    """What a channel says of one message."""
+    """What became of one message at the provider."""
 
     SENT = "sent"
-    REFUSED = "refused"  # for good: this address, this text
-    NOT_ACCEPTED = "not_accepted"  # certainly not; may be tried again
-    UNAVAILABLE = "unavailable"  # certainly not, and not for its own sake: the provider or the way to it is away
+    REFUSED = "refused"  # permanently: because of the address or the text
+    NOT_ACCEPTED = "not_accepted"  # certainly not accepted; may be tried again
+    UNAVAILABLE = "unavailable"  # certainly not accepted: the provider cannot be reached or does not work
     UNKNOWN = "unknown"  # may have been accepted
-    NOT_STARTED = "not_started"  # no time was left: it was never tried
-    THROTTLED = "throttled"  # by a limit, ours or the provider's: certainly not accepted, and waits
+    NOT_STARTED = "not_started"  # not tried, since no time was left
+    THROTTLED = "throttled"  # certainly not accepted: a rate limit, ours or the provider's, was reached
 
 
 class OutgoingMessage(msgspec.Struct, frozen=True):
-    """One rendered message: `body` is a whole mail with its headers, or the text of a text message."""
+    """A rendered message; `body` is a mail with its headers, or the text of a text message."""
 
     invitation_id: UUID
     step: int
@@ -77,7 +77,7 @@ class OutgoingMessage(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What a text message took: its segments, and its cost where the provider says so at once."""
+    """What a text message cost: its segments, and the price if the provider returns it."""
 
     segments: int | None = None
     cost: Decimal | None = None
@@ -85,12 +85,14 @@ class Bill:
 
 
 class Disposition(msgspec.Struct, frozen=True):
+    """What a provider did with a message."""
+
     result: SendResult
-    reason: str | None = None  # a code, never the provider's free text: it may quote an address
+    reason: str | None = None  # a code; the provider's free text may quote an address and is never kept
     message_id: str | None = None
-    wait_s: float = 0.0  # how long a throttled one should wait
+    wait_s: float = 0.0  # how long a throttled message should wait
     bill: Bill | None = None
-    account: str | None = None  # which of several accounts it was, where one stands for them
+    account: str | None = None  # the account that was used, when one account object stands for several
 
 
 class ChainStep(msgspec.Struct, frozen=True):
@@ -108,7 +110,7 @@ class PlannedStep(msgspec.Struct, frozen=True):
 
 
 class LeasedStep(msgspec.Struct, frozen=True):
-    """A step somebody holds: only who knows the token may move it on."""
+    """A step that one sender has leased; only the holder of the token may change it."""
 
     invitation_id: UUID
     step: int
@@ -124,15 +126,15 @@ class LeasedStep(msgspec.Struct, frozen=True):
 
 
 class SendFacts(msgspec.Struct, frozen=True):
-    """What decides about a claimed step, and how many earlier ones may have reached the respondent."""
+    """What decides whether a leased step is sent, and how many earlier steps may have reached the respondent."""
 
-    request: str  # as stored: one that cannot be read any more must not hold up the others
+    request: str  # as stored: reading it may fail, which must not affect other steps
     suppressed: bool
     sent_before: int
 
 
 class StepResult(msgspec.Struct, frozen=True):
-    """How a held step ended, or, with state planned, when it is tried again."""
+    """How a leased step ended; with state `planned`, when it is tried again."""
 
     leased: LeasedStep
     state: StepState
@@ -144,7 +146,7 @@ class StepResult(msgspec.Struct, frozen=True):
 
 
 class FinishedStep(msgspec.Struct, frozen=True):
-    """The end of a held step with what it leaves behind: a message for the mailbox, a task for the desk."""
+    """The result of a leased step with what is stored beside it: a message for the mailbox, a call for the desk."""
 
     result: StepResult
     message_id: str | None = None
@@ -154,7 +156,7 @@ class FinishedStep(msgspec.Struct, frozen=True):
 
 
 class LedgerEntry(msgspec.Struct, frozen=True):
-    """An attempt as published, with its try and what only the ledger keeps."""
+    """A row of the ledger: the attempt as published, the number of the try, and what is not published."""
 
     event: ContactAttempted
     number: int

@@ -1,4 +1,4 @@
-"""What events, ticks and requests do to invitations: batches in, one transaction, never a commit."""
+"""Changes to invitations, caused by events, jobs and requests. Handlers run in a transaction of their caller."""
 
 from services.dispatcher.handlers.events import handle
 

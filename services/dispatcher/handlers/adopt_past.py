@@ -1,11 +1,11 @@
-"""Takes back from the log what a database that was set back to an older copy has lost of our own past.
+"""Restores from the log what a database restored from a backup lacks of the dispatcher's own events.
 
-What is in the log was told already: nothing is published again.
+The events are on the log already, so nothing is published again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -23,49 +23,52 @@ from shared.database import db
 
 
 async def adopt(session: AsyncSession, events: Sequence[Event[Payload]], *, now: datetime) -> None:
-    """Adopt what these events of ours tell and the ledger lacks; what it has stays as it is."""
-    told = [event.payload for event in events]
-    tried = _newest([each for each in told if isinstance(each, ContactAttempted)])
-    ended = {each.invitation_id: each.outcome for each in told if isinstance(each, InvitationClosed)}
-    here = await invitations.lock(session, {*ended, *(each.invitation_id for each in tried)})
-    missed = await ledger.lacking(session, {each.attempt_id: each.invitation_id for each in tried})
-    lacking = [each for each in tried if each.attempt_id in missed]
-    await _adopt_attempts(session, [each for each in lacking if each.invitation_id in here])
-    await _close(session, {each: outcome for each, outcome in ended.items() if each in here}, now=now)
-    # whose request is gone may come again, and must not be asked again; an answer still counts
-    asked = dict.fromkeys((each.invitation_id for each in lacking), InvitationOutcome.EXHAUSTED)
-    gone = {each: outcome for each, outcome in (asked | ended).items() if each not in here}
+    """Store what these events of ours tell and the ledger lacks; what it has stays as it is."""
+    payloads = [event.payload for event in events]
+    attempted = _latest_revisions([each for each in payloads if isinstance(each, ContactAttempted)])
+    outcomes = {each.invitation_id: each.outcome for each in payloads if isinstance(each, InvitationClosed)}
+    locked = await invitations.lock(session, {*outcomes, *(each.invitation_id for each in attempted)})
+    missing = await ledger.lacking(session, {each.attempt_id: each.invitation_id for each in attempted})
+    lacking = [each for each in attempted if each.attempt_id in missing]
+    await _adopt_attempts(session, [each for each in lacking if each.invitation_id in locked])
+    await _close(session, {each: outcome for each, outcome in outcomes.items() if each in locked}, now=now)
+    # a request that is gone may be received again and must not be sent again; an answer to it still counts
+    exhausted = dict.fromkeys((each.invitation_id for each in lacking), InvitationOutcome.EXHAUSTED)
+    gone = {each: outcome for each, outcome in (exhausted | outcomes).items() if each not in locked}
     await invitations.remember_early(session, gone, at=now)
-    await _adopt_suppressions(session, told, now=now)
+    await _adopt_suppressions(session, payloads, now=now)
 
 
-def _newest(told: Sequence[ContactAttempted]) -> list[ContactAttempted]:
-    """Leave one of each attempt, its highest revision, in the order they were made."""
-    highest: dict[UUID, ContactAttempted] = {}
-    for each in told:
-        known = highest.get(each.attempt_id)
+def _latest_revisions(attempted: Sequence[ContactAttempted]) -> list[ContactAttempted]:
+    """Keep the highest revision of each attempt, in the order in which the attempts were made."""
+    latest: dict[UUID, ContactAttempted] = {}
+    for each in attempted:
+        known = latest.get(each.attempt_id)
         if known is None or known.revision < each.revision:
-            highest[each.attempt_id] = each
-    return list(highest.values())
+            latest[each.attempt_id] = each
+    return list(latest.values())
 
 
-async def _adopt_attempts(session: AsyncSession, made: Sequence[ContactAttempted]) -> None:
-    if not made:
+async def _adopt_attempts(session: AsyncSession, attempted: Sequence[ContactAttempted]) -> None:
+    if not attempted:
         return
-    tries = await ledger.tries(session, {each.invitation_id for each in made})
+    tries = await ledger.tries(session, {each.invitation_id for each in attempted})
     entries: list[LedgerEntry] = []
-    ends: dict[tuple[UUID, int], tuple[ContactAttempted, StepState, int]] = {}
-    for each in made:
+    ended: dict[tuple[UUID, int], tuple[ContactAttempted, StepState, int]] = {}
+    for each in attempted:
         key = each.invitation_id, each.step
         tries[key] = tries.get(key, 0) + 1
         entries.append(LedgerEntry(each, tries[key]))
-        ends[key] = each, STEP_STATES.get(each.state) or StepState(each.state.value), tries[key]
+        ended[key] = each, STEP_STATES.get(each.state) or StepState(each.state.value), tries[key]
     await db.write(session, attempts.add_statement(entries))
-    await ledger.end_steps(session, ends)
-    last = {each.invitation_id: each for each in made}
+    await ledger.end_steps(session, ended)
+    await _continue_chains(session, {each.invitation_id: each for each in attempted})
+
+
+async def _continue_chains(session: AsyncSession, last: Mapping[UUID, ContactAttempted]) -> None:
     chains = await steps.chains(session, last)
-    following = {each: chain.follow(chains[each], tried.step, now=tried.at) for each, tried in last.items()}
-    planned = {each: step for each, step in following.items() if isinstance(step, PlannedStep)}
+    following = {id_: chain.follow(chains[id_], attempt.step, now=attempt.at) for id_, attempt in last.items()}
+    planned = {id_: step for id_, step in following.items() if isinstance(step, PlannedStep)}
     await db.write(session, steps.plan_statement(planned))
 
 
@@ -74,7 +77,7 @@ async def _close(session: AsyncSession, outcomes: dict[UUID, InvitationOutcome],
     await steps.stop(session, {each: outcomes[each] for each in closed})
 
 
-async def _adopt_suppressions(session: AsyncSession, told: Sequence[Payload], *, now: datetime) -> None:
-    last = {key_of(each): each for each in told if isinstance(each, RespondentSuppressed | RespondentReleased)}
+async def _adopt_suppressions(session: AsyncSession, payloads: Sequence[Payload], *, now: datetime) -> None:
+    last = {key_of(each): each for each in payloads if isinstance(each, RespondentSuppressed | RespondentReleased)}
     await suppressions.add(session, [each for each in last.values() if isinstance(each, RespondentSuppressed)], at=now)
     await suppressions.lift(session, [key for key, each in last.items() if isinstance(each, RespondentReleased)])

@@ -1,4 +1,4 @@
-"""How invitations end, and what ends with them. Callers have locked their rows."""
+"""Closes invitations, and stops or recalls what belongs to them. Callers have locked the invitations' rows."""
 
 from __future__ import annotations
 
@@ -25,43 +25,43 @@ async def publish(session: AsyncSession, payloads: Sequence[Payload], *, now: da
 
 
 def publish_statement(payloads: Sequence[Payload], *, now: datetime) -> db.Write | None:
-    """Say how to write events of ours beside the change they tell of."""
+    """Return the statement that stores events, to be run in the transaction of the change they describe."""
     events = [cloudevents.new(payload, service=Service.DISPATCHER, at=now) for payload in payloads]
     return outbox.add_statement([codec.encode(event) for event in events])
 
 
 async def close(session: AsyncSession, outcomes: Mapping[UUID, InvitationOutcome], *, now: datetime) -> None:
-    """Close locked invitations: what is not in flight stops, an open call is recalled, the outcome is published."""
+    """Close locked invitations: stop steps that are not in flight, recall open calls, publish the outcome."""
     if not outcomes:
         return
     closed = {row["id"]: row["respondent_id"] for row in await invitations.close(session, outcomes, at=now)}
     await steps.stop(session, {invitation: outcomes[invitation] for invitation in closed})
-    told = [
+    events = [
         InvitationClosed(respondent_id=respondent, invitation_id=invitation, outcome=outcomes[invitation], at=now)
         for invitation, respondent in closed.items()
     ]
-    await publish(session, told, now=now)
+    await publish(session, events, now=now)
     await recall(session, closed, reasons=outcomes, now=now)
 
 
 async def recall(
     session: AsyncSession, respondents: Mapping[UUID, str], *, reasons: Mapping[UUID, str], now: datetime
 ) -> None:
-    """Take the open calls of locked invitations, given with their respondents, back from the desk."""
+    """Recall the open calls of locked invitations from the desk; `respondents` by invitation."""
     recalled = await steps.recall_calls(session, respondents)
-    told = [
+    events = [
         CallWithdrawn(
             respondent_id=respondents[invitation], invitation_id=invitation, task_id=task, reason=reasons[invitation]
         )
         for invitation, task in recalled
     ]
-    await publish(session, told, now=now)
+    await publish(session, events, now=now)
 
 
 async def end_call(session: AsyncSession, invitation_id: UUID, *, reason: str, now: datetime) -> None:
-    """End an open call that reached nobody elsewhere: the desk is told, and the chain goes on or is exhausted."""
-    here = await invitations.lock(session, [invitation_id])
-    respondents = {id_: row.respondent_id for id_, row in here.items() if row.is_open}
+    """End an open call that reached nobody, done in the CRM: recall it from the desk and continue the chain."""
+    locked = await invitations.lock(session, [invitation_id])
+    respondents = {id_: row.respondent_id for id_, row in locked.items() if row.is_open}
     await recall(session, respondents, reasons=dict.fromkeys(respondents, reason), now=now)
     chains = await steps.chains(session, respondents)
     outcomes = {id_: after_call(CallOutcome.UNREACHABLE, chain) for id_, chain in chains.items()}
@@ -75,7 +75,7 @@ async def recall_where(
     *,
     now: datetime,
 ) -> None:
-    """Take calls back from the desk that the respondent no longer wants."""
+    """Recall the calls of those locked invitations for which `forbids` is true: the respondent does not want them."""
     unwanted = {each.id: each.respondent_id for each in locked if forbids(each)}
     await recall(session, unwanted, reasons=dict.fromkeys(unwanted, "unwanted"), now=now)
 
@@ -83,26 +83,27 @@ async def recall_where(
 async def close_or_remember(
     session: AsyncSession, outcomes: Mapping[UUID, InvitationOutcome], *, now: datetime
 ) -> None:
-    """Close invitations that are here; keep the end of those whose request is still on its way."""
-    here = await invitations.lock(session, outcomes)
-    early = {invitation: outcome for invitation, outcome in outcomes.items() if invitation not in here}
+    """Close known invitations; remember the outcome of the others, whose request has not been received yet."""
+    locked = await invitations.lock(session, outcomes)
+    early = {invitation: outcome for invitation, outcome in outcomes.items() if invitation not in locked}
     if early:
         await invitations.remember_early(session, early, at=now)
-    await close(session, {invitation: outcomes[invitation] for invitation in here}, now=now)
+    await close(session, {invitation: outcomes[invitation] for invitation in locked}, now=now)
 
 
 async def suppress(session: AsyncSession, found: Sequence[Suppression], *, now: datetime) -> None:
-    """Store and publish suppressions; one for everything ends the respondent's open invitations.
+    """Store and publish suppressions. One for all channels and programs closes the respondent's open invitations.
 
-    The others only have their due steps looked at again, and unwanted calls recalled: another channel may be allowed.
+    The other suppressions recall unwanted calls and release leases, so that due steps are checked again: another
+    channel may still be allowed.
     """
     open_ones = await invitations.lock(session, open_of={each.respondent_id for each in found})
     wanted = [RespondentSuppressed(**each.model_dump()) for each in found]
     await publish(session, await suppressions.add(session, wanted, at=now), now=now)
-    ended = {each.respondent_id for each in found if each.channel is None and each.program is None}
+    entirely = {each.respondent_id for each in found if each.channel is None and each.program is None}
     await close(
         session,
-        {row.id: InvitationOutcome.DECLINED for row in open_ones.values() if row.respondent_id in ended},
+        {row.id: InvitationOutcome.DECLINED for row in open_ones.values() if row.respondent_id in entirely},
         now=now,
     )
     calls = {(each.respondent_id, each.program) for each in found if each.channel in (None, ChannelKind.CALL)}
@@ -116,11 +117,11 @@ async def suppress(session: AsyncSession, found: Sequence[Suppression], *, now: 
 
 
 async def expire(session: AsyncSession, *, now: datetime, limit: int = BATCH) -> int:
-    """Close invitations past their end; return how many there were."""
+    """Close invitations past their expiry; return how many there were."""
     due = await invitations.expired(session, now=now, limit=limit)
-    here = await invitations.lock(session, due)
-    chains = await steps.chains(session, here)
-    outcomes = {invitation: outcome_at_expiry(chains.get(invitation, [])) for invitation in here}
+    locked = await invitations.lock(session, due)
+    chains = await steps.chains(session, locked)
+    outcomes = {invitation: outcome_at_expiry(chains.get(invitation, [])) for invitation in locked}
     await close(session, outcomes, now=now)
     return len(due)
 
@@ -133,8 +134,8 @@ async def opt_out(
     channel: ChannelKind | None = None,
     program: str | None = None,
 ) -> None:
-    """Ask this respondent nothing any more: at all, over a channel, or within a program, whose open chains end."""
-    await invitations.let_requests_finish(session)  # one half stored would be neither closed nor looked at again
+    """Suppress a respondent after an opt-out: everywhere, for a channel, or for a program, whose invitations close."""
+    await invitations.let_requests_finish(session)  # a request not committed yet would neither be closed nor checked
     opted_out = Suppression(
         respondent_id=respondent_id, channel=channel, program=program, reason=SuppressionReason.OPT_OUT
     )

@@ -1,4 +1,4 @@
-"""One function per event of ours; a batch is handled in runs of one type, so that their order is kept."""
+"""Handles the events of our topics, one function per type. A batch is handled in runs of one type, in its order."""
 
 from __future__ import annotations
 
@@ -40,25 +40,24 @@ P = TypeVar("P", bound=Payload)
 async def handle(
     session: AsyncSession, events: Sequence[Event[Payload]], *, link_keys: Mapping[str, str], now: datetime
 ) -> None:
-    """Handle a batch from our topics; events seen before and types of no concern here do nothing."""
+    """Handle a batch; events that were handled before and types that do not concern the dispatcher are ignored."""
     fresh = await inbox.unseen(session, Service.DISPATCHER.group, events)
     await _lock(session, [event.payload for event in fresh])
     for kind, run in groupby(fresh, key=lambda event: type(event.payload)):
         if kind is SurveyRequested:
-            await on_requested(session, _told(run, SurveyRequested), link_keys=link_keys, now=now)
+            await on_requested(session, _payloads_and_times(run, SurveyRequested), link_keys=link_keys, now=now)
         elif kind is RespondentConsentChanged:
-            await on_consent_changed(session, _told(run, RespondentConsentChanged), now=now)
+            await on_consent_changed(session, _payloads_and_times(run, RespondentConsentChanged), now=now)
         elif kind in _BY_TYPE:
             await _BY_TYPE[kind](session, [event.payload for event in run], now=now)
 
 
-def _told(run: Iterable[Event[Payload]], kind: type[P]) -> list[tuple[P, datetime]]:
-    """Pair what was said with when it was."""
+def _payloads_and_times(run: Iterable[Event[Payload]], kind: type[P]) -> list[tuple[P, datetime]]:
     return [(event.payload, event.time) for event in run if isinstance(event.payload, kind)]
 
 
 async def _lock(session: AsyncSession, payloads: Sequence[Payload]) -> None:
-    """Lock all that a batch concerns at once: run by run, two transactions would wait for each other."""
+    """Lock all invitations of a batch at once, in one order: locking them run by run could deadlock."""
     requested = {each.invitation_id for each in payloads if isinstance(each, SurveyRequested)}
     concerned = {
         each.invitation_id for each in payloads if isinstance(each, InvitationPayload) and type(each) in _BY_TYPE
@@ -83,12 +82,12 @@ async def on_requested(
     link_keys: Mapping[str, str],
     now: datetime,
 ) -> None:
-    """Make one invitation of each request, given with the time it was made; raises UnknownLinkKey.
+    """Store an invitation for each request, given with the time of its event; raises UnknownLinkKey.
 
-    One that was parked, or is replayed, takes the consent its respondent gave or withdrew meanwhile.
+    A request that was parked or is replayed gets the consent that its respondent gave or withdrew meanwhile.
     """
-    said = await consents.newer(session, requests)
-    once = {request.invitation_id: _with_consent(request, said) for request, _ in reversed(requests)}
+    newer = await consents.newer(session, requests)
+    once = {request.invitation_id: _with_consent(request, newer) for request, _ in reversed(requests)}
     new = await invitations.insert(
         session, [(request, _unsubscribe_fingerprint(request, link_keys)) for request in once.values()]
     )
@@ -97,8 +96,8 @@ async def on_requested(
     await close_invitations.close(session, await invitations.take_early(session, new), now=now)
 
 
-def _with_consent(request: SurveyRequested, said: Mapping[UUID, Consent]) -> SurveyRequested:
-    change = said.get(request.invitation_id)
+def _with_consent(request: SurveyRequested, newer: Mapping[UUID, Consent]) -> SurveyRequested:
+    change = newer.get(request.invitation_id)
     if change is None:
         return request
     return request.model_copy(update={"consent": merged_consent(request.consent, change)})
@@ -115,13 +114,13 @@ async def on_withdrawn(session: AsyncSession, found: Sequence[SurveyWithdrawn], 
 
 
 async def on_answered(session: AsyncSession, found: Sequence[AnswerPayload], *, now: datetime) -> None:
-    """End what a person answered; a suspect answer ends nothing."""
+    """Close answered invitations; a suspect answer, which may be a bot's, closes none."""
     outcomes = {each.invitation_id: InvitationOutcome.ANSWERED for each in found if not each.suspect}
     await close_invitations.close_or_remember(session, outcomes, now=now)
 
 
 async def on_opted_out(session: AsyncSession, found: Sequence[RespondentOptedOut], *, now: datetime) -> None:
-    """Never ask again: the invitation it was said about is declined, whichever channel was meant."""
+    """Suppress respondents who opted out; the invitation of the opt-out is declined, whatever channel it names."""
     outcomes = {each.invitation_id: InvitationOutcome.DECLINED for each in found}
     await close_invitations.close_or_remember(session, outcomes, now=now)
     await close_invitations.suppress(
@@ -146,11 +145,11 @@ async def on_call_closed(session: AsyncSession, found: Sequence[CallClosed], *, 
         for each in found
         if each.outcome in _SUPPRESSING
     ]
-    here = await invitations.lock(session, {each.invitation_id for each in found})
+    locked = await invitations.lock(session, {each.invitation_id for each in found})
     await steps.close_calls(session, [(each.invitation_id, each.task_id) for each in found])
     if suppressing:
         await close_invitations.suppress(session, suppressing, now=now)
-    chains = await steps.chains(session, here)
+    chains = await steps.chains(session, locked)
     outcomes = {
         each.invitation_id: outcome
         for each in found
@@ -162,13 +161,13 @@ async def on_call_closed(session: AsyncSession, found: Sequence[CallClosed], *, 
 async def on_consent_changed(
     session: AsyncSession, found: Sequence[tuple[RespondentConsentChanged, datetime]], *, now: datetime
 ) -> None:
-    """Change what open invitations know, and keep it for requests that come late; given with the time it was said."""
+    """Change the consent of open invitations, and store it, with the event's time, for requests received later."""
     changes: dict[str, Consent] = {}
     for each, _ in found:
         changes[each.respondent_id] = merged_consent(changes.get(each.respondent_id, Consent()), each.consent)
-    said_at = {each.respondent_id: at for each, at in found}
+    changed_at = {each.respondent_id: at for each, at in found}
     open_ones = await invitations.lock(session, open_of=changes)
-    await consents.remember(session, {who: (consent, said_at[who]) for who, consent in changes.items()})
+    await consents.remember(session, {who: (consent, changed_at[who]) for who, consent in changes.items()})
     await invitations.change_consent(session, changes)
     await close_invitations.recall_where(
         session, open_ones.values(), lambda row: changes[row.respondent_id].call is False, now=now

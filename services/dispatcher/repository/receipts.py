@@ -10,7 +10,8 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from services.dispatcher.domain.receipts import ORDER, AttemptAdvance, MatchedReceipt, Receipt, ReceiptKind, Reference
+from services.dispatcher.domain.receipt_effects import AttemptAdvance, MatchedReceipt
+from services.dispatcher.domain.receipts import ORDER, Receipt, ReceiptKind, Reference
 from services.dispatcher.domain.steps import StepState
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db

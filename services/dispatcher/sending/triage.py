@@ -131,7 +131,7 @@ def _next_allowed(
 ) -> datetime | None:
     if not applying:
         return now
-    return now + caps.LOOK_AGAIN if known is None else caps.next_allowed(known, applying, channel, now=now)
+    return now + caps.RETRY_AFTER if known is None else caps.next_allowed(known, applying, channel, now=now)
 
 
 def skipped(leased: LeasedStep, reason: SkipReason | MoveReason) -> FinishedStep:

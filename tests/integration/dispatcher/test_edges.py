@@ -9,7 +9,8 @@ import pytest
 from starlette.responses import JSONResponse
 
 from services.dispatcher.channels.sms import Inquiry
-from services.dispatcher.domain.receipts import AttemptAdvance, Receipt, ReceiptKind, Reference
+from services.dispatcher.domain.receipt_effects import AttemptAdvance
+from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference
 from services.dispatcher.domain.steps import LeasedStep, MoveReason, OutgoingMessage, SendResult, StepState
 from services.dispatcher.jobs.receipts import SmsStatusPoller, release_expired
 from services.dispatcher.repository import counts, receipts, steps, suppressions

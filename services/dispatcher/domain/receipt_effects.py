@@ -1,0 +1,86 @@
+"""What matched receipts change: the states of attempts, and suppressions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from services.dispatcher.domain.receipts import Receipt, ReceiptKind, SuppressionRule, furthest, reason_of, state_of
+from shared.contract.events import Suppression
+from shared.contract.vocabulary import AttemptState, ChannelKind
+
+_REPLIES = (ReceiptKind.STOP, ReceiptKind.START)
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedReceipt:
+    """A receipt with the attempt it is about; a reply has only its respondent."""
+
+    id: UUID
+    receipt: Receipt
+    respondent_id: str
+    attempt_id: UUID | None = None
+    invitation_id: UUID | None = None
+    step: int = 0
+
+    @property
+    def sender(self) -> tuple[str, ChannelKind]:
+        return self.respondent_id, self.receipt.channel
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptAdvance:
+    """A new state of an attempt; it applies only if it is further along than the stored one."""
+
+    attempt_id: UUID
+    state: AttemptState
+    reason: str | None
+
+
+def without_older_replies(matched: Sequence[MatchedReceipt]) -> list[MatchedReceipt]:
+    """Leave out all but the last STOP or START of each respondent and channel; ids are in the order of arrival."""
+    last: dict[tuple[str, ChannelKind], UUID] = {}
+    for each in matched:
+        if each.receipt.kind in _REPLIES:
+            last[each.sender] = max(each.id, last.get(each.sender, each.id))
+    return [each for each in matched if each.receipt.kind not in _REPLIES or last[each.sender] == each.id]
+
+
+def deciding_receipts(matched: Iterable[MatchedReceipt]) -> dict[UUID, Receipt]:
+    """Return, by attempt, the receipt with the state that is furthest along."""
+    by_attempt: dict[UUID, list[Receipt]] = {}
+    for each in matched:
+        if each.attempt_id is not None:
+            by_attempt.setdefault(each.attempt_id, []).append(each.receipt)
+    furthest_of = {attempt: furthest(receipts) for attempt, receipts in by_attempt.items()}
+    return {attempt: receipt for attempt, receipt in furthest_of.items() if receipt is not None}
+
+
+def advances(deciding: Mapping[UUID, Receipt]) -> list[AttemptAdvance]:
+    return [
+        AttemptAdvance(attempt, state, reason_of(receipt))
+        for attempt, receipt in deciding.items()
+        if (state := state_of(receipt.kind)) is not None
+    ]
+
+
+def suppression_of(
+    matched: MatchedReceipt,
+    rule: SuppressionRule,
+    addresses: Mapping[tuple[UUID, ChannelKind], bytes | None],
+    *,
+    now: datetime,
+) -> Suppression:
+    """Make the suppression of a receipt; `addresses` holds fingerprints by invitation and channel."""
+    address = None
+    if rule.of_address and matched.invitation_id is not None:
+        address = addresses.get((matched.invitation_id, matched.receipt.channel))
+    return Suppression(
+        respondent_id=matched.respondent_id,
+        channel=matched.receipt.channel,
+        reason=rule.reason,
+        until=now + rule.lasts if rule.lasts else None,
+        address=address.hex() if address else None,
+    )
