@@ -1,8 +1,8 @@
-"""Tables of dispatcher.
+"""Tables of the dispatcher.
 
-Business time: due_at, expires_at, closed_at, until, at. Machine time: leased_until, created_at. An invitation's row is
-the lock for all that changes its fate; whoever changes what decides about a step also touches its planned and leased
-rows, so that a claim or a mark under way sees it.
+Business time: due_at, expires_at, closed_at, until, at. Machine time: leased_until, created_at. Whoever closes an
+invitation or continues its chain locks its row. Whoever changes what decides whether a step is sent also updates the
+step's planned and leased rows, so that a claim or a mark under way conflicts with the change.
 """
 
 from __future__ import annotations
@@ -76,16 +76,16 @@ sa.Table(
     sa.Column("segments", sa.Integer),
     sa.Column("cost", sa.Numeric),
     sa.Column("currency", sa.Text),
-    sa.Column("phone", sa.LargeBinary),  # a fingerprint of where a text message went
+    sa.Column("phone", sa.LargeBinary),  # a fingerprint of the number a text message was sent to
     sa.Column("asked", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("ask_at", _INSTANT),  # when to ask the provider what became of an unknown one; machine time
+    sa.Column("ask_at", _INSTANT),  # when to ask the provider for the status of an unknown one; machine time
     sa.Index("attempts_once", "invitation_id", "step", "try", unique=True),
     sa.Index("attempts_message", "provider_message_id", postgresql_where=sa.text("provider_message_id IS NOT NULL")),
     sa.Index("attempts_phone", "phone", postgresql_where=sa.text("phone IS NOT NULL")),
     sa.Index("attempts_unknown", "ask_at", postgresql_where=sa.text("state = 'unknown' AND ask_at IS NOT NULL")),
 )
 
-# what providers reported, applied by a tick; one that came before our own record waits until `look_at`, machine time
+# receipts of providers, applied by a job; one received before our own record waits until `look_at`, machine time
 sa.Table(
     "receipts",
     metadata,
@@ -100,23 +100,23 @@ sa.Table(
     sa.Column("message_id", sa.Text),
     sa.Column("phone", sa.LargeBinary),
     sa.Column("looks", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("look_at", _INSTANT, server_default=sa.text("clock_timestamp()")),  # none: done with
+    sa.Column("look_at", _INSTANT, server_default=sa.text("clock_timestamp()")),  # null: applied or given up
     sa.Column("stored_at", _INSTANT, nullable=False, server_default=sa.text("clock_timestamp()")),
     sa.Index("receipts_once", "provider", "key", unique=True),
     sa.Index("receipts_due", "look_at", postgresql_where=sa.text("look_at IS NOT NULL")),
     sa.Index("receipts_age", "stored_at"),
 )
 
-# calls that are tasks in a CRM too; all times are machine times
+# calls that are also tasks in a CRM; all times are machine times
 sa.Table(
     "crm_tasks",
     metadata,
     sa.Column("call_task", sa.Uuid, primary_key=True),
     sa.Column("invitation_id", sa.Uuid, sa.ForeignKey("invitations.id", ondelete="CASCADE"), nullable=False),
     sa.Column("step", sa.Integer, nullable=False),
-    sa.Column("number", sa.Text),  # the CRM's own, once it is there
+    sa.Column("number", sa.Text),  # the CRM's id, once there is one
     sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("look_at", _INSTANT, server_default=sa.text("clock_timestamp()")),  # none: nothing to do now
+    sa.Column("look_at", _INSTANT, server_default=sa.text("clock_timestamp()")),  # null: finished
     sa.Column("finished_at", _INSTANT),
     sa.Index("crm_tasks_due", "look_at", postgresql_where=sa.text("look_at IS NOT NULL")),
     sa.Index("crm_tasks_open", "number", postgresql_where=sa.text("finished_at IS NULL")),
@@ -127,11 +127,11 @@ sa.Table(
     metadata,
     sa.Column("id", sa.Uuid, primary_key=True),
     sa.Column("respondent_id", sa.Text, nullable=False),
-    sa.Column("channel", sa.Text),  # none: all
-    sa.Column("program", sa.Text),  # none: all
+    sa.Column("channel", sa.Text),  # null: all
+    sa.Column("program", sa.Text),  # null: all
     sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("until", _INSTANT),  # none: for ever
-    sa.Column("address", sa.LargeBinary),  # a fingerprint: another address of theirs is not meant
+    sa.Column("until", _INSTANT),  # null: for ever
+    sa.Column("address", sa.LargeBinary),  # a fingerprint: other addresses of the respondent are not suppressed
     sa.Column("at", _INSTANT, nullable=False),
     sa.Index(
         "suppressions_once",
@@ -145,7 +145,7 @@ sa.Table(
     sa.Index("suppressions_end", "until", postgresql_where=sa.text("until IS NOT NULL")),
 )
 
-# messages let out per account and day: one row, so that processes wait for each other at the ceiling
+# messages sent per account and day: one row, whose lock makes processes wait for each other at the ceiling
 sa.Table(
     "allowance",
     metadata,
@@ -154,7 +154,7 @@ sa.Table(
     sa.Column("used", sa.BigInteger, nullable=False),
 )
 
-# an end that came before its request: topics are not ordered among each other
+# outcomes received before their request: there is no order between topics
 sa.Table(
     "early",
     metadata,
@@ -163,7 +163,7 @@ sa.Table(
     sa.Column("at", _INSTANT, nullable=False),
 )
 
-# what respondents said last of consent: a request that was parked meanwhile knows an older answer
+# the last change of each respondent's consent: a request parked meanwhile has an older value
 sa.Table(
     "consents",
     metadata,
@@ -182,7 +182,7 @@ sa.Table(
     sa.Column("channel", sa.Text, nullable=False),
     sa.Column("recipient", sa.Text, nullable=False),
     sa.Column("subject", sa.Text, nullable=False),
-    sa.Column("body", sa.LargeBinary, nullable=False),  # the mail as it would leave, or the text message
+    sa.Column("body", sa.LargeBinary, nullable=False),  # the mail with its headers, or the text of a text message
     sa.Column("at", _INSTANT, nullable=False),
     sa.Index("mailbox_cursor", "cursor", unique=True),
     sa.Index("mailbox_once", "invitation_id", "step", unique=True),

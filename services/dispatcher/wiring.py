@@ -1,4 +1,4 @@
-"""Opens what the settings describe: mail accounts, SMS gateways, the CRM, and verifiers of callbacks."""
+"""Opens what the settings configure: mail accounts, SMS gateways, the CRM, and verifiers of callbacks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from shared.web.public_urls import PublicUrl
 
 
 def open_accounts(settings: DispatcherSettings, stop: asyncio.Event | None = None) -> list[ChannelAccount]:
-    """Open the accounts that are configured; in mailbox mode none, so that nothing can leave. `stop` ends sending."""
+    """Open the configured accounts; none in mailbox mode, so that nothing can be sent. `stop` ends sending."""
     if settings.send is SendMode.MAILBOX:
         return []
     accounts: list[ChannelAccount] = [_mail_account(settings, account, stop) for account in settings.mail_accounts]
@@ -87,7 +87,7 @@ def _twilio(settings: DispatcherSettings) -> Twilio:
 
 
 def open_crm(settings: DispatcherSettings) -> Bitrix24 | None:
-    """Open the CRM that gets calls as tasks; none in mailbox mode."""
+    """Open the CRM in which calls become tasks; none in mailbox mode."""
     url = settings.bitrix24_url.get_secret_value()
     if not url or settings.send is SendMode.MAILBOX:
         return None

@@ -1,4 +1,4 @@
-"""Dispatcher's part of the command line."""
+"""The dispatcher's commands."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from shared.database.compared_clock import open_command_clock
 from shared.database.opening import open_for_command
 from shared.web import problems
 
-mail = typer.Typer(help="Look at a mail, or send a test of it.", no_args_is_help=True)
-app = typer.Typer(help="What was sent, to whom, and what became of it.", no_args_is_help=True)
+mail = typer.Typer(help="Print a sample mail, or send it as a test.", no_args_is_help=True)
+app = typer.Typer(help="Invitations, their steps and attempts, and suppressions.", no_args_is_help=True)
 
 app.add_typer(mail, name="mail")
 
@@ -43,7 +43,7 @@ Repeat = Annotated[bool, typer.Option("--repeat", help="The reminder instead of 
 def preview(
     brand: Brand = "Kofe Point", locale: Locale = "en", template: Template = "default", *, repeat: Repeat = False
 ) -> None:
-    """Print a mail as it would leave, headers and all; redirected to a file `x.eml` any mail reader opens it."""
+    """Print a mail with its headers; redirected to a file `x.eml` it opens in any mail program."""
     settings = DispatcherSettings()
     sample = SampleMail(brand=brand, locale=locale, template=template, repeat=repeat)
     for warning in sample.warnings(settings.styles):
@@ -60,7 +60,7 @@ def send_a_test(
     *,
     repeat: Repeat = False,
 ) -> None:
-    """Send a test to this address over every mail account that is set up, if EARSHOT_SEND lets it out.
+    """Send a test mail to this address over every configured mail account, if EARSHOT_SEND allows the address.
 
     Exits with 1 when an account did not accept it.
     """
@@ -100,13 +100,13 @@ def counts() -> None:
 
 @app.command()
 def stalled() -> None:
-    """Name open invitations that nothing more would happen to; exit with 1 when there is one."""
+    """Print stalled invitations: open ones for which nothing is planned. Exits with 1 when there is one."""
     found = asyncio.run(_stalled())
     print("\n".join(map(str, found)) or "every open invitation goes on")
     raise typer.Exit(bool(found))
 
 
-suppressions_app = typer.Typer(help="Whom we write to no more, and why.", no_args_is_help=True)
+suppressions_app = typer.Typer(help="Respondents who are not contacted, and why.", no_args_is_help=True)
 app.add_typer(suppressions_app, name="suppressions")
 
 
@@ -127,7 +127,7 @@ def list_suppressions(
 
 @suppressions_app.command("release")
 def release_suppression(suppression_id: UUID) -> None:
-    """Lift one suppression: this respondent may be asked again."""
+    """Lift one suppression, so that the respondent may be contacted again."""
     if not asyncio.run(_release(suppression_id)):
         raise typer.BadParameter("no such suppression")
     print("released")

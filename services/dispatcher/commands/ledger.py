@@ -1,4 +1,4 @@
-"""`earshot ledger`: what a database that was set back lacks, and how it gets that back from the log."""
+"""`earshot ledger`: finds what a restored database lacks, and restores it from the log."""
 
 from __future__ import annotations
 
@@ -36,29 +36,29 @@ from shared.messaging.consumer import Consumer, Handler
 from shared.messaging.transport import EventLog, Message
 from shared.runtime import open_event_log
 
-app = typer.Typer(help="The ledger of what was sent, held against the log.", no_args_is_help=True)
+app = typer.Typer(help="Compare the ledger of what was sent with the event log, and repair it.", no_args_is_help=True)
 
 
 @app.command()
 def compare() -> None:
-    """Say what the end of the log has and the database lacks; exit with 1 when there is something."""
-    _tell(asyncio.run(_with(lambda adoption: restore_guard.compare(adoption.sessions, adoption.event_log))))
+    """Print what the end of the log has and the database lacks. Exits with 1 when something is lacking."""
+    _report(asyncio.run(_with(lambda adoption: restore_guard.compare(adoption.sessions, adoption.event_log))))
 
 
 @app.command()
 def adopt() -> None:
-    """Take back from the log what the database lacks: requests, answers, attempts, ends and suppressions."""
-    _tell(asyncio.run(_with(Adoption.run)))
+    """Restore from the log what the database lacks: requests, answers, attempts, outcomes and suppressions."""
+    _report(asyncio.run(_with(Adoption.run)))
 
 
-def _tell(found: LedgerDifference) -> None:
-    print(found or "the database has all that the end of the log tells")
+def _report(found: LedgerDifference) -> None:
+    print(found or "the database lacks nothing that is at the end of the log")
     raise typer.Exit(bool(found))
 
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """Reads the whole log again: what is known does nothing. Nothing goes out before the ledger is complete."""
+    """Handles the whole log again. Known events change nothing, and nothing is sent before the ledger is complete."""
 
     sessions: Sessions
     event_log: EventLog
@@ -66,9 +66,9 @@ class Adoption:
     now: datetime
 
     async def run(self) -> LedgerDifference:
-        """Adopt, and say what is lacking still."""
+        """Restore, and return what is still lacking."""
         handle = partial(handlers.handle, link_keys=self.link_keys, now=self.now)
-        for topic in (SURVEY_REQUESTS, SURVEY_ANSWERS, SURVEY_MESSAGES):  # first, so that attempts are of something
+        for topic in (SURVEY_REQUESTS, SURVEY_ANSWERS, SURVEY_MESSAGES):  # first, since attempts need their invitations
             await self._read(topic.name, handle)
         await self._read(SURVEY_DELIVERIES.name, partial(adopt_past.adopt, now=self.now))
         return await restore_guard.compare(self.sessions, self.event_log)
@@ -80,7 +80,7 @@ class Adoption:
                 await consumer.handle(messages, asyncio.Event())
 
     def _decode(self, message: Message) -> Event[Payload] | None:
-        """Leave out the oldest: the log may have dropped what became of it, a segment earlier."""
+        """Leave out the oldest events: the log may have deleted what followed them, up to a segment earlier."""
         event = codec.parse(message)
         return event if event.time > self.now - (RETENTION - SEGMENT) else None
 

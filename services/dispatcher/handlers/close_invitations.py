@@ -113,7 +113,7 @@ async def suppress(session: AsyncSession, found: Sequence[Suppression], *, now: 
         lambda row: not calls.isdisjoint({(row.respondent_id, None), (row.respondent_id, row.program)}),
         now=now,
     )
-    await steps.take_leases_away(session, open_ones)
+    await steps.release_leases(session, open_ones)
 
 
 async def expire(session: AsyncSession, *, now: datetime, limit: int = BATCH) -> int:

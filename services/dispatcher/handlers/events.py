@@ -172,7 +172,7 @@ async def on_consent_changed(
     await close_invitations.recall_where(
         session, open_ones.values(), lambda row: changes[row.respondent_id].call is False, now=now
     )
-    await steps.take_leases_away(session, open_ones)
+    await steps.release_leases(session, open_ones)
 
 
 async def on_erased(session: AsyncSession, found: Sequence[RespondentErased], *, now: datetime) -> None:

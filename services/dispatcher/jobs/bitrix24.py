@@ -1,7 +1,7 @@
-"""Tasks in Bitrix24, by way of an incoming webhook.
+"""Tasks in Bitrix24, over an incoming webhook whose URL is the secret.
 
-Source: https://apidocs.bitrix24.com/api-reference/tasks/. The webhook's address is its secret. Two requests a second
-are allowed; over that comes 503 with `QUERY_LIMIT_EXCEEDED`, and nothing was done.
+Source: https://apidocs.bitrix24.com/api-reference/tasks/. Two requests a second are allowed; more are refused with 503
+and `QUERY_LIMIT_EXCEEDED`.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ _COMPLETED = "5"
 
 
 class Unanswered(Exception):
-    """Bitrix24 said no, or nothing: whether it did what was asked is open. Ask again later, and look before adding."""
+    """Bitrix24 refused a request or did not reply; it may have been carried out. Try later, `find` before `add`."""
 
 
 class TaskGone(Exception):
-    """Somebody deleted the task there."""
+    """The task was deleted in Bitrix24."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bitrix24Task:
-    title: str  # ours alone: a task whose reply was lost is found by it
+    title: str  # unique, so that a task whose reply was lost can be found
     description: str
     deadline: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Bitrix24:
-    """`http` leads to https://portal.bitrix24.ru/rest/1/code; `responsible` is a user's number."""
+    """The base URL of `http` is like https://portal.bitrix24.ru/rest/1/code; `responsible` is a user's id."""
 
     http: HttpClient
     responsible: int
 
     async def add(self, task: Bitrix24Task) -> str:
-        """Make a task and return its number; raises Unanswered."""
+        """Create a task and return its id; raises Unanswered."""
         fields = {
             "TITLE": task.title,
             "DESCRIPTION": task.description,
@@ -53,13 +53,13 @@ class Bitrix24:
         return _number(result.get("task"))
 
     async def find(self, title: str) -> str | None:
-        """Find a task made before; raises Unanswered."""
+        """Return the id of a task by its title; raises Unanswered."""
         result = await self._call("tasks.task.list", {"filter": {"TITLE": title}, "select": ["ID", "TITLE"]})
         found = result.get("tasks")
         return _number(found[0]) if isinstance(found, list) and found else None
 
     async def is_completed(self, number: str) -> bool:
-        """Read a task again; raises TaskGone or Unanswered."""
+        """Say whether a task is completed; raises TaskGone or Unanswered."""
         result = await self._call("tasks.task.get", {"taskId": number, "select": ["ID", "STATUS"]})
         task = result.get("task")
         if not isinstance(task, dict):
@@ -67,7 +67,7 @@ class Bitrix24:
         return str(task.get("status")) == _COMPLETED
 
     async def complete(self, number: str) -> None:
-        """Close a task nobody needs any more; raises TaskGone or Unanswered."""
+        """Complete a task; raises TaskGone or Unanswered."""
         await self._call("tasks.task.complete", {"taskId": number})
 
     async def _call(self, method: str, body: dict[str, Any]) -> dict[str, Any]:

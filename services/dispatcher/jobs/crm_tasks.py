@@ -1,4 +1,4 @@
-"""Keeps the calls of the desk and their tasks in Bitrix24 in step. No call to it happens inside a transaction."""
+"""Synchronizes the calls of the desk with tasks in Bitrix24. Its API is never called inside a transaction."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from shared.database.isolated import Guarded, isolated
 
 log = structlog.get_logger()
 
-AT_ONCE = 4  # Bitrix24 allows two requests a second, and this runs every two
+TASKS_AT_ONCE = 4  # Bitrix24 allows two requests a second, and this job runs every two seconds
 
 
 @dataclass(frozen=True, slots=True)
 class CrmTasks:
-    """Makes a task of each open call, closes it when the call is over, and ends the call when the task is done."""
+    """Creates a task for each open call, closes it when the call is over, and ends the call when the task is done."""
 
     sessions: Sessions
     clock: Clock
@@ -35,27 +35,27 @@ class CrmTasks:
 
     async def __call__(self) -> int:
         async with self.sessions.begin() as session:
-            due = await crm_tasks.take_due(session, limit=AT_ONCE)
+            due = await crm_tasks.take_due(session, limit=TASKS_AT_ONCE)
         for task in due:
             try:
                 with self._guarded(task) as guarded:
-                    await self._attend(task)
+                    await self._handle(task)
             except Unanswered:
                 log.warning("crm.unanswered", invitation_id=str(task.invitation_id), tries=task.tries)
-                break  # each comes again later
+                break  # the tasks are due again later
             except TaskGone:
                 await self._finish(task)
             else:
                 if guarded.error is not None:
-                    await self._finish(task)  # no task can be made of what is stored: the desk has the call
-        return 0  # never in a hurry: the CRM counts requests
+                    await self._finish(task)  # no task can be made of the stored request; the desk has the call anyway
+        return 0  # never runs again at once, since the CRM limits requests
 
     def _guarded(self, task: CrmTask) -> AbstractContextManager[Guarded]:
         passing = (Unanswered, TaskGone)
         id_ = str(task.invitation_id)
         return isolated("crm_task", service=Service.DISPATCHER, passing=passing, outages=True, invitation_id=id_)
 
-    async def _attend(self, task: CrmTask) -> None:
+    async def _handle(self, task: CrmTask) -> None:
         if not task.is_open:
             if task.number is not None:
                 await self.crm.complete(task.number)
@@ -68,7 +68,7 @@ class CrmTasks:
             await self._settle(task, task.number)
 
     async def _make(self, task: CrmTask) -> None:
-        """Look before adding again: the reply to the first try may have been lost."""
+        """Create the task; from the second try on it is searched for first, since only the reply may have been lost."""
         wanted = self._wanted(task)
         number = await self.crm.find(wanted.title) if task.tries > 1 else None
         await self._settle(task, number or await self.crm.add(wanted))
@@ -90,7 +90,7 @@ class CrmTasks:
             await crm_tasks.settle(session, task, number=number)
 
     async def _done(self, task: CrmTask) -> None:
-        """Done there and no answer here: the call reached nobody. An answer that comes later still counts."""
+        """End a call whose task is done without an answer here: it reached nobody. A later answer still counts."""
         async with self.sessions.begin() as session:
             await close_invitations.end_call(session, task.invitation_id, reason="done_in_crm", now=self.clock.now())
             await crm_tasks.finish(session, task.call_task)

@@ -1,4 +1,4 @@
-"""What no step asks for: ended leases, senders that never came back, invitations past their end, stalled chains."""
+"""Maintenance: frees expired leases, ends steps of lost senders, closes expired invitations, finds stalled ones."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from shared.database.db import Sessions
 
 log = structlog.get_logger()
 
-PATIENCE_S = 5.0
+PATIENCE_S = 5.0  # how long the database must have answered before senders are given up
 RECONCILE_S = 60.0
-_NAMED = 20
+_MOST_LOGGED = 20
 _EARLY_KEPT = timedelta(days=30)
 
 
-async def keep(sessions: Sessions, clock: Clock, *, give_up: bool = True) -> int:
-    """Do what no step asks for: free leases, give up lost senders, close what expired; return how much it was."""
+async def reap(sessions: Sessions, clock: Clock, *, give_up: bool = True) -> int:
+    """Free expired leases, give up lost senders and close expired invitations; return how many of all these."""
     now = clock.now()
     async with sessions.begin() as session:
         freed = await steps.free_expired_leases(session)
@@ -41,7 +41,7 @@ async def keep(sessions: Sessions, clock: Clock, *, give_up: bool = True) -> int
 
 @dataclass(slots=True)
 class LeaseReaper:
-    """Keeps, but gives nobody up before the database has answered for a while: after an outage senders record first."""
+    """Runs `reap`, but gives up no sender right after an outage of the database: senders record their results first."""
 
     sessions: Sessions
     clock: Clock
@@ -50,15 +50,15 @@ class LeaseReaper:
 
     async def __call__(self) -> int:
         since, self._answers_since = self._answers_since, None
-        patient = since is None or time.monotonic() - since < self.patience_s
-        kept = await keep(self.sessions, self.clock, give_up=not patient)
+        is_stable = since is not None and time.monotonic() - since >= self.patience_s
+        reaped = await reap(self.sessions, self.clock, give_up=is_stable)
         self._answers_since = time.monotonic() if since is None else since
-        return kept
+        return reaped
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciler:
-    """Looks, now and then, for open invitations that nothing more would happen to; there must be none."""
+    """Finds stalled invitations, for which nothing is planned, and reports them; each is the result of a fault."""
 
     sessions: Sessions
 
@@ -66,7 +66,7 @@ class Reconciler:
         async with self.sessions.begin() as session:
             found = await counts.stalled(session)
         metrics.STALLED.labels(Service.DISPATCHER).set(len(found))
-        for invitation in found[:_NAMED]:
+        for invitation in found[:_MOST_LOGGED]:
             log.error("invitation.stalled", invitation_id=str(invitation))
         return found
 

@@ -1,4 +1,4 @@
-"""What is done beside the steps: receipts are applied, providers asked, suppressions lifted when their time is over."""
+"""Periodic jobs about receipts: apply them, ask providers and mailboxes for them, lift expired suppressions."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ from shared.web.links import Purpose, UnknownLinkKey
 
 log = structlog.get_logger()
 
-ASKED_AT_ONCE = 20
-LETTERS_AT_ONCE = 50
-SETTLED = timedelta(minutes=10)  # after this long a provider that knows nothing of a message never had it
+_INQUIRIES_AT_ONCE = 20
+_MAILS_AT_ONCE = 50
+_SETTLED = timedelta(minutes=10)  # after this time a provider that does not know a message has not accepted it
 
 
 class StatusProvider(Protocol):
-    """An account that can say later what became of a message."""
+    """An account that can be asked for the status of a message."""
 
     async def ask(self, inquiry: Inquiry) -> Receipt | None: ...
 
 
 async def apply_due(sessions: Sessions, clock: Clock) -> int:
-    """Apply what is due; return how many receipts were looked at. One that cannot be applied is set aside."""
+    """Apply due receipts and return how many there were. A receipt that cannot be applied is not due again."""
     try:
         async with sessions.begin() as session:
             return await apply_receipts.apply(session, now=clock.now())
     except Exception as error:
         if is_transient(error):
             raise
-        return await _apply_apart(sessions, clock)
+        return await _apply_isolated(sessions, clock)
 
 
-async def _apply_apart(sessions: Sessions, clock: Clock) -> int:
+async def _apply_isolated(sessions: Sessions, clock: Clock) -> int:
     async def apply(ids: Sequence[UUID]) -> Sequence[None]:
         async with sessions.begin() as session:
             await apply_receipts.apply(session, now=clock.now(), among=ids)
@@ -77,7 +77,7 @@ async def release_expired(sessions: Sessions, clock: Clock) -> int:
 
 @dataclass(frozen=True, slots=True)
 class SmsStatusPoller:
-    """Asks the provider about text messages that may have been accepted. Nothing is ever sent again because of it."""
+    """Asks the provider for the status of text messages that it may have accepted. None is sent again because of it."""
 
     sessions: Sessions
     account: StatusProvider
@@ -99,20 +99,20 @@ class SmsStatusPoller:
 
     async def _inquiries(self, session: AsyncSession) -> list[Inquiry]:
         inquiries = []
-        for row in await receipts.to_ask(session, limit=ASKED_AT_ONCE):
+        for row in await receipts.to_ask(session, limit=_INQUIRIES_AT_ONCE):
             with isolated("stored_request", service=Service.DISPATCHER, attempt_id=str(row["id"])):
                 inquiries.append(self._inquiry(row))
         return [inquiry for inquiry in inquiries if inquiry is not None]
 
     def _inquiry(self, row: Row) -> Inquiry | None:
         request = SurveyRequested.model_validate_json(row["request"])
-        recorded = datetime.fromtimestamp((row["id"].int >> 80) / 1000, UTC)  # a UUIDv7 begins with its time
+        recorded = datetime.fromtimestamp((row["id"].int >> 80) / 1000, UTC)  # a UUIDv7 starts with its time
         link = self._link(request, row["step"])
         if link is None or not request.contact.phone:
             return None
-        settled = datetime.now(UTC) - recorded > SETTLED
+        settled = datetime.now(UTC) - recorded > _SETTLED
         reference = Reference(request.invitation_id, row["step"])
-        day = (recorded - timedelta(minutes=5)).date()  # it left before it was recorded
+        day = (recorded - timedelta(minutes=5)).date()  # it was sent before it was recorded
         return Inquiry(reference, request.contact.phone, link, day, settled, row["provider"])
 
     def _link(self, request: SurveyRequested, step: int) -> str | None:
@@ -125,27 +125,27 @@ class SmsStatusPoller:
 
 @dataclass(frozen=True, slots=True)
 class BounceReader:
-    """Reads delivery reports; a letter is marked as read only when what it says is stored, or when it is unreadable."""
+    """Reads delivery reports from a mailbox; a mail is marked as read when its receipts are stored or unreadable."""
 
     sessions: Sessions
     mailbox: BounceMailbox
 
     async def __call__(self) -> int:
         try:
-            letters = await asyncio.to_thread(self.mailbox.unread, limit=LETTERS_AT_ONCE)
-            found = [receipt for letter in letters for receipt in _receipts(letter)]
+            mails = await asyncio.to_thread(self.mailbox.unread, limit=_MAILS_AT_ONCE)
+            found = [receipt for mail in mails for receipt in _receipts(mail)]
             async with self.sessions.begin() as session:
                 await receipts.add(session, found)
-            await asyncio.to_thread(self.mailbox.mark_read, [letter.uid for letter in letters])
+            await asyncio.to_thread(self.mailbox.mark_read, [mail.uid for mail in mails])
         except MailboxUnavailable as error:
             log.warning("bounces.mailbox_unavailable", reason=str(error))
             return 0
         for receipt in found:
             metrics.RECEIPTS.labels(Service.DISPATCHER, receipt.provider, receipt.kind).inc()
-        return len(letters)
+        return len(mails)
 
 
-def _receipts(letter: BounceMail) -> Sequence[Receipt]:
-    with isolated("bounce", service=Service.DISPATCHER, uid=letter.uid):
-        return dsn.receipts(letter.content)
+def _receipts(mail: BounceMail) -> Sequence[Receipt]:
+    with isolated("bounce", service=Service.DISPATCHER, uid=mail.uid):
+        return dsn.receipts(mail.content)
     return ()

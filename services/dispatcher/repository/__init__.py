@@ -1,4 +1,4 @@
-"""All SQL of dispatcher, by noun. Nothing here commits."""
+"""The SQL of the dispatcher, by noun. Functions run in a transaction of their caller and never commit."""
 
 from services.dispatcher.repository.counts import invitation_counts, oldest_due, stalled, step_counts, work_left
 

@@ -1,4 +1,4 @@
-"""How many messages an account has let out on a business day, UTC, over all processes."""
+"""How many messages were sent on a business day, UTC, by account or country, over all processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GIVE_BACK = "UPDATE allowance SET used = used - $3 WHERE account = $1 AND day =
 
 
 async def take(session: AsyncSession, account: str, now: datetime, *, wanted: int, ceiling: int) -> int:
-    """Take from what is left under the ceiling; return how many there were. Others wait until this commits."""
+    """Take what is left under the ceiling, at most `wanted`, and return it. The row is locked until the commit."""
     used = (await db.fetch(session, _TAKE, account, now.astimezone(UTC).date(), wanted))[0]["used"]
     over = min(wanted, max(0, used - ceiling))
     await give_back(session, account, now, over)

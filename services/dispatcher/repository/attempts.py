@@ -1,4 +1,4 @@
-"""The ledger of contact attempts: one row per try that ended a step."""
+"""The ledger of contact attempts: one row for each try that ended a step."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[], $5::int[], $6::text[],
 
 
 def add_statement(entries: Sequence[LedgerEntry]) -> db.Write | None:
-    """Say how to write the ends of tries. A text message that may have been accepted is asked about in a minute."""
+    """Return the statement that stores entries. The provider is asked about `unknown` text messages a minute later."""
     if not entries:
         return None
     events, bills = [entry.event for entry in entries], [entry.bill or _NO_BILL for entry in entries]

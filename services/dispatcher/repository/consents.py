@@ -1,4 +1,4 @@
-"""What respondents said last of consent, for requests that come late."""
+"""The last change of each respondent's consent, for requests that are received after it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _WIPE = "DELETE FROM consents WHERE respondent_id = ANY($1::text[])"
 
 
 async def remember(session: AsyncSession, changes: Mapping[str, tuple[Consent, datetime]]) -> None:
-    """Keep changes with their time; yes and no replace what was known, unknown leaves it."""
-    rows = sorted(changes.items(), key=lambda change: change[0])  # in one order, so that nobody waits in a circle
+    """Store changes with their time; yes and no replace the known value, unknown keeps it."""
+    rows = sorted(changes.items(), key=lambda change: change[0])  # in one order, which prevents deadlocks
     dumped = [consent.model_dump_json(exclude_none=True) for _, (consent, _) in rows]
     await db.fetch(session, _REMEMBER, [who for who, _ in rows], dumped, [at for _, (_, at) in rows])
 
 
 async def newer(session: AsyncSession, requests: Sequence[tuple[SurveyRequested, datetime]]) -> dict[UUID, Consent]:
-    """Return, by invitation, what respondents said after their request was made."""
+    """Return, by invitation, the consent that changed after the request was made."""
     rows = await db.fetch(
         session,
         _NEWER,

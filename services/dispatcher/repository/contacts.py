@@ -1,4 +1,4 @@
-"""What a respondent was sent before, over all surveys, and how two senders keep from adding to it at once."""
+"""Earlier contacts of a respondent over all surveys, and the locks that keep two senders from adding some at once."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ WHERE i.respondent_id = ANY($1::text[]) AND s.state IN ('leased', 'in_flight') A
 async def past(
     session: AsyncSession, respondents: Collection[str], *, claim: UUID, since: datetime
 ) -> dict[str, list[PastContact]]:
-    """Have these respondents to ourselves until this transaction ends, and read what they were sent.
+    """Lock these respondents until this transaction ends, and return their earlier contacts.
 
-    Those another claim has at this moment are left out: nobody waits, so nobody waits in a circle. What others hold
-    or send counts as a contact under way; a statement of its own after the locks sees all they committed.
+    Respondents that another claim has locked are left out: waiting for them could deadlock. Steps that other senders
+    have leased or in flight count as contacts under way. The contacts are read by a second statement, which sees what
+    was committed before the locks were taken.
     """
     numbers = [db.lock_number("dispatcher", "contacts", each) for each in respondents]
     ours = [row["respondent_id"] for row in await db.fetch(session, _RESERVE, list(respondents), numbers)]

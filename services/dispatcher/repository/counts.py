@@ -1,4 +1,4 @@
-"""How much there is, and how much of it should have happened by now."""
+"""Counts of invitations and steps, and of work that is due."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _OLDEST_DUE = """SELECT min(first.due_at) FROM unnest($2::text[]) AS c (channel)
     SELECT due_at FROM steps WHERE state = 'planned' AND channel = c.channel AND due_at <= $1
     ORDER BY due_at LIMIT 1
 ) AS first"""
-_CHANNELS = list(ChannelKind)  # named, so that the index on them is of use
+_CHANNELS = list(ChannelKind)  # named, so that the index by channel is used
 _INVITATIONS = "SELECT coalesce(outcome, state) AS name, count(*) FROM invitations GROUP BY 1"
 _STEPS = "SELECT channel, state, count(*) FROM steps GROUP BY 1, 2"
 
 
 async def work_left(session: AsyncSession, now: datetime) -> int:
-    """Count what is due or running at this business time: 0 means dispatcher waits for time or for somebody else."""
+    """Count what is due or running at this business time. 0: the dispatcher waits for time to pass, or for events."""
     return int((await db.fetch(session, _WORK_LEFT, now, _CHANNELS))[0][0])
 
 
@@ -34,7 +34,7 @@ async def oldest_due(session: AsyncSession, now: datetime) -> datetime | None:
 
 
 async def invitation_counts(session: AsyncSession) -> dict[str, int]:
-    """Count invitations by outcome; those without one are `open`."""
+    """Count invitations by outcome; those without an outcome are counted as `open`."""
     return {row["name"]: row["count"] for row in await db.fetch(session, _INVITATIONS)}
 
 
@@ -53,8 +53,9 @@ _STALLED = """SELECT i.id FROM invitations i WHERE i.state = 'open' AND NOT EXIS
 
 
 async def stalled(session: AsyncSession) -> list[UUID]:
-    """Find open invitations for which nothing more would happen; there must be none.
+    """Return open invitations for which nothing is planned; each is the result of a fault.
 
-    One whose steps are all done and may have reached somebody is not: it waits for an answer, and ends by itself.
+    An invitation whose steps have all ended and may have reached the respondent is not stalled: it waits for an answer
+    and expires.
     """
     return [row["id"] for row in await db.fetch(session, _STALLED)]

@@ -1,4 +1,4 @@
-"""Calls that are tasks in a CRM too. `look_at` is machine time: when there is something to do about a task."""
+"""Calls that are also tasks in a CRM. `look_at` is the machine time at which a task is due to be handled."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ class CrmTask:
     call_task: UUID
     invitation_id: UUID
     step: int
-    number: str | None  # the CRM's, once it is there
+    number: str | None  # the CRM's id of the task, once there is one
     tries: int
     look_at: datetime
     request: str
     respondent_id: str
-    is_open: bool  # the call is still wanted
+    is_open: bool  # whether the call is still to be made
 
 
 async def take_due(session: AsyncSession, *, limit: int) -> list[CrmTask]:
-    """Take tasks to be made, looked at or closed; each comes again later unless `settle` or `finish` is told."""
+    """Take tasks that are due to be made, read or closed; each is due again unless `settle` or `finish` is called."""
     await db.fetch(session, _NEW, limit)
     await db.fetch(session, _RECALLED)
     return [CrmTask(**row) for row in await db.fetch(session, _TAKE, limit, _PATIENCE)]
@@ -60,7 +60,7 @@ _LOOK = "UPDATE crm_tasks SET look_at = clock_timestamp() WHERE number = ANY($1:
 
 
 async def settle(session: AsyncSession, task: CrmTask, *, number: str) -> None:
-    """Note that the task is in the CRM; it is read again within the hour, or at once if it changed meanwhile."""
+    """Store that the task is in the CRM; it is due again in an hour, or at once if it changed there meanwhile."""
     await db.fetch(session, _SETTLE, task.call_task, number, task.look_at)
 
 
@@ -68,6 +68,6 @@ async def finish(session: AsyncSession, call_task: UUID) -> None:
     await db.fetch(session, _FINISH, call_task)
 
 
-async def look_again(session: AsyncSession, numbers: Collection[str]) -> None:
-    """Have tasks read again: the CRM says that they changed."""
+async def make_due(session: AsyncSession, numbers: Collection[str]) -> None:
+    """Make tasks due now, by their ids in the CRM, which reported a change of them."""
     await db.fetch(session, _LOOK, list(numbers))

@@ -1,4 +1,4 @@
-"""Invitations, and the ends that came before their request."""
+"""Invitations, and outcomes that were received before their request."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ WHERE i.respondent_id = c.respondent_id AND i.state = 'open'"""
 
 
 async def change_consent(session: AsyncSession, changes: Mapping[str, Consent]) -> None:
-    """Yes and no replace what open invitations know; unknown leaves it."""
+    """Change the consent of open invitations: yes and no replace the known value, unknown keeps it."""
     dumped = [consent.model_dump_json(exclude_none=True) for consent in changes.values()]
     await db.fetch(session, _CONSENT, list(changes), dumped)
 
@@ -101,7 +101,7 @@ _WIPE = "UPDATE invitations SET request = request || $2::jsonb WHERE respondent_
 
 
 async def wipe(session: AsyncSession, respondents: Collection[str]) -> None:
-    """Forget addresses and names in everything that was ever asked of them."""
+    """Delete the addresses and names of respondents from all their requests."""
     await db.fetch(session, _WIPE, list(respondents), _WIPED)
 
 
@@ -137,7 +137,7 @@ WHERE state = 'open' AND expires_at > $3 AND (id = $1 OR respondent_id = $2) ORD
 async def open_one(
     session: AsyncSession, *, invitation_id: UUID | None, respondent_id: str | None, now: datetime
 ) -> SurveyRequested | None:
-    """Return the request of this invitation, or of somebody's newest one, while it can be answered."""
+    """Return the request of this invitation, or of a respondent's newest one, if it can still be answered."""
     rows = await db.fetch(session, _LINKABLE, invitation_id, respondent_id, now)
     return SurveyRequested.model_validate_json(rows[0]["request"]) if rows else None
 
@@ -148,7 +148,7 @@ ORDER BY id LIMIT $2"""
 
 
 async def open_ids(session: AsyncSession, *, after: UUID | None, limit: int) -> list[UUID]:
-    """Page through open invitations whose request every service must have by now."""
+    """Return a page of open invitations, at least ten minutes old: every service has received their request by then."""
     return [row["id"] for row in await db.fetch(session, _OPEN_IDS, after, limit)]
 
 
@@ -157,7 +157,7 @@ async def requests(session: AsyncSession, ids: Collection[UUID]) -> list[SurveyR
     return [SurveyRequested.model_validate_json(row["request"]) for row in rows]
 
 
-# --- ends that came before their request
+# --- outcomes received before their request
 
 _EARLY = db.lock_number("dispatcher", "early")
 _REMEMBER = """INSERT INTO early (invitation_id, outcome, at)
@@ -168,12 +168,12 @@ _FORGET = "DELETE FROM early WHERE at < $1"
 
 
 async def let_requests_finish(session: AsyncSession) -> None:
-    """Wait until no request is half stored, and keep new ones out until this transaction ends."""
+    """Wait for transactions that store requests, and block new ones until this transaction ends."""
     await db.fetch(session, "SELECT pg_advisory_xact_lock($1)", _EARLY)
 
 
 async def announce_requests(session: AsyncSession) -> None:
-    """Say that this transaction stores requests: see `let_requests_finish`."""
+    """Mark this transaction as one that stores requests, for `let_requests_finish`."""
     await db.fetch(session, "SELECT pg_advisory_xact_lock_shared($1)", _EARLY)
 
 

@@ -1,4 +1,4 @@
-"""The ledger held against what the log says of our own past: a database set back to an older copy lacks some of it."""
+"""Compares the ledger with our events on the log: a database restored from a backup lacks some of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def database_identity(session: AsyncSession) -> DatabaseIdentity:
     return DatabaseIdentity(**(await db.fetch(session, _IDENTITY))[0])
 
 
-# an invitation whose end came before its request will do nothing: nothing of it is lacking
+# an invitation whose outcome is remembered in `early` will not be performed, so its attempts are not lacking
 _LACKING = """SELECT a.id FROM unnest($1::uuid[], $2::uuid[]) AS a (id, invitation_id)
 WHERE NOT EXISTS (SELECT FROM attempts t WHERE t.id = a.id)
     AND NOT EXISTS (SELECT FROM early e WHERE e.invitation_id = a.invitation_id)"""
@@ -39,14 +39,14 @@ WHERE NOT EXISTS (SELECT FROM invitations i WHERE i.id = c.id AND i.state = 'clo
 
 
 async def lacking(session: AsyncSession, attempts: Mapping[UUID, UUID]) -> set[UUID]:
-    """Return which of these attempts, given with their invitations, the ledger has not."""
+    """Return those of these attempts, given with their invitations, that the ledger lacks."""
     rows = await db.fetch(session, _LACKING, list(attempts), list(attempts.values()))
     return {row["id"] for row in rows}
 
 
-async def not_closed(session: AsyncSession, ended: Collection[UUID]) -> set[UUID]:
-    """Return which of these invitations, once closed, are not."""
-    return {row["id"] for row in await db.fetch(session, _NOT_CLOSED, list(ended))}
+async def not_closed(session: AsyncSession, closed: Collection[UUID]) -> set[UUID]:
+    """Return those of these closed invitations that are not closed here."""
+    return {row["id"] for row in await db.fetch(session, _NOT_CLOSED, list(closed))}
 
 
 _TRIES = """SELECT invitation_id, step, max(try) AS tries FROM attempts
@@ -54,7 +54,7 @@ WHERE invitation_id = ANY($1::uuid[]) GROUP BY invitation_id, step"""
 
 
 async def tries(session: AsyncSession, invitations: Collection[UUID]) -> dict[tuple[UUID, int], int]:
-    """Count the tries the ledger has of each step."""
+    """Return the number of tries of each step in the ledger."""
     rows = await db.fetch(session, _TRIES, list(invitations))
     return {(row["invitation_id"], row["step"]): row["tries"] for row in rows}
 
@@ -69,15 +69,15 @@ WHERE s.invitation_id = e.invitation_id AND s.step = e.step"""
 async def end_steps(
     session: AsyncSession, ends: Mapping[tuple[UUID, int], tuple[ContactAttempted, StepState, int]]
 ) -> None:
-    """End steps of locked invitations as their last attempt says, given with the step's state and its tries."""
-    told = list(ends.values())
+    """End steps of locked invitations with the result of their last attempt, given with state and number of tries."""
+    results = list(ends.values())
     await db.fetch(
         session,
         _END,
         [invitation for invitation, _ in ends],
         [step for _, step in ends],
-        [state for _, state, _ in told],
-        [attempt.reason for attempt, _, _ in told],
-        [attempt.provider for attempt, _, _ in told],
-        [tries for _, _, tries in told],
+        [state for _, state, _ in results],
+        [attempt.reason for attempt, _, _ in results],
+        [attempt.provider for attempt, _, _ in results],
+        [tries for _, _, tries in results],
     )

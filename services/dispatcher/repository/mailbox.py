@@ -1,4 +1,4 @@
-"""Messages kept instead of sent."""
+"""Messages that were kept instead of being sent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shared.database import db
 
 @dataclass(frozen=True, slots=True)
 class MailboxMessage:
-    """A mail's body is the whole message as it would leave, a text message's is its text."""
+    """A message that was kept. The body is a mail with its headers, or the text of a text message."""
 
     id: UUID
     cursor: int

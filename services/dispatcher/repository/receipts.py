@@ -1,4 +1,4 @@
-"""What providers reported, the attempts it is about, and the questions asked of providers."""
+"""Receipts of providers, the attempts they are about, and attempts whose status is asked for."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from shared.contract.vocabulary import ChannelKind
 from shared.database import db
 from shared.database.isolated import storable
 
-KEPT = timedelta(days=30)  # a receipt repeated later than this would be taken for a new one
-_MOST_LOOKS = 14  # the waits double from a second on: about four and a half hours
+KEPT = timedelta(days=30)  # a receipt repeated after this time is handled as a new one
+_MOST_LOOKS = 14  # waits of 1, 2, 4 … seconds, which are about four and a half hours
 
 _ADD = """INSERT INTO receipts (id, provider, key, kind, channel, reason, invitation_id, step, message_id, phone)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::int[],
@@ -27,7 +27,7 @@ ON CONFLICT DO NOTHING"""
 
 
 async def add(session: AsyncSession, found: Sequence[Receipt]) -> None:
-    """Store receipts to be applied; repetitions are passed over."""
+    """Store receipts to be applied; those stored before are ignored."""
     if not found:
         return
     await db.fetch(
@@ -47,7 +47,7 @@ async def add(session: AsyncSession, found: Sequence[Receipt]) -> None:
 
 
 def _text(given: str | None, most: int) -> str | None:
-    """Bound what a provider wrote, and keep nothing that a text column or an event could not hold."""
+    """Shorten a provider's text, and replace characters that a text column or an event cannot hold."""
     return storable(given[:most]).strip() or None if given is not None else None
 
 
@@ -67,18 +67,18 @@ JOIN attempts a ON a.phone = r.phone JOIN invitations i ON i.id = a.invitation_i
 
 
 async def due(session: AsyncSession, *, limit: int) -> list[UUID]:
-    """Name receipts that wait to be applied."""
+    """Return the ids of due receipts."""
     return [row["id"] for row in await db.fetch(session, _DUE_IDS, limit)]
 
 
 async def take_due(session: AsyncSession, *, limit: int, among: Collection[UUID] | None = None) -> dict[UUID, Receipt]:
-    """Lock receipts that wait to be applied, or those of them among these; what another process holds is left to it."""
+    """Lock and return due receipts, only those of `among` if given; receipts locked by others are skipped."""
     among = None if among is None else list(among)
     return {row["id"]: _receipt(row) for row in await db.fetch(session, _DUE, limit, among)}
 
 
 async def matched(session: AsyncSession, due: Mapping[UUID, Receipt]) -> list[MatchedReceipt]:
-    """Find the attempt of each receipt, by our reference or the provider's id; a reply's writers by their phone."""
+    """Find the attempt of each receipt, by our reference or the provider's id; the respondent of a reply, by phone."""
     about = {id_: each for id_, each in due.items() if each.phone is None}
     written = {id_: each.phone for id_, each in due.items() if each.phone is not None}
     references = [each.reference for each in about.values()]
@@ -102,12 +102,12 @@ WHERE id = ANY($1::uuid[])"""
 
 
 async def set_aside(session: AsyncSession, ids: Collection[UUID]) -> None:
-    """Look at these no more; they stay where they are for as long as receipts are kept."""
+    """Make receipts never due again; they stay stored as long as receipts are kept."""
     await db.fetch(session, _DONE, list(ids))
 
 
 async def put_away(session: AsyncSession, done: Collection[UUID], *, unmatched: Collection[UUID]) -> None:
-    """Be done with receipts; those whose message is not known yet are looked at again, and given up in the end."""
+    """Finish applied receipts; those whose message is unknown yet are due again later, at most 14 times."""
     await db.fetch(session, _DONE, list(done))
     await db.fetch(session, _LATER, list(unmatched), _MOST_LOOKS)
 
@@ -120,7 +120,7 @@ RETURNING a.id, a.invitation_id, a.step, a.channel, a.provider, a.state, a.reaso
 
 
 async def advance(session: AsyncSession, moves: Sequence[AttemptAdvance]) -> list[asyncpg.Record]:
-    """Move attempts of locked invitations forward; return those that moved. When the contact was stays as it is."""
+    """Advance attempts of locked invitations; return those that changed. Their time of contact stays."""
     return await db.fetch(
         session,
         _ADVANCE,
@@ -142,7 +142,7 @@ WHERE s.invitation_id = p.invitation_id AND s.step = p.step AND s.state = 'plann
 async def correct_steps(
     session: AsyncSession, corrected: Mapping[tuple[UUID, int], tuple[StepState, str | None]]
 ) -> None:
-    """Let ended steps say what is known of them by now."""
+    """Correct the state and reason of steps that have ended."""
     ends = list(corrected.values())
     await db.fetch(
         session,
@@ -178,7 +178,7 @@ _ADDRESSES = """SELECT i.id, c.channel, sha256(convert_to(lower(trim(
 async def addresses(
     session: AsyncSession, wanted: Collection[tuple[UUID, ChannelKind]]
 ) -> dict[tuple[UUID, ChannelKind], bytes | None]:
-    """Fingerprints of the addresses that invitations went to; none where the address was erased."""
+    """Return fingerprints of the addresses that invitations were sent to; None where the address was erased."""
     rows = await db.fetch(session, _ADDRESSES, [each for each, _ in wanted], [channel for _, channel in wanted])
     return {(row["id"], ChannelKind(row["channel"])): row["address"] for row in rows}
 
@@ -217,9 +217,9 @@ def _receipt(row: asyncpg.Record) -> Receipt:
     )
 
 
-# --- questions
+# --- status of text messages
 
-_ASK_LATER = (60, 600, 1800, 7200, 28800, 86400)  # seconds after the last question
+_POLL_AFTER = (60, 600, 1800, 7200, 28800, 86400)  # seconds since the last inquiry
 _UNANSWERED = """UPDATE attempts a SET asked = a.asked + 1,
     ask_at = clock_timestamp() + ($2::int[])[a.asked + 1] * interval '1 second'
 FROM (
@@ -232,5 +232,5 @@ RETURNING a.id, a.step, a.provider, a.provider_message_id, a.asked, asked.reques
 
 
 async def to_ask(session: AsyncSession, *, limit: int) -> list[asyncpg.Record]:
-    """Take attempts to ask the provider about, each again later while it stays unknown; the waits grow, then end."""
-    return await db.fetch(session, _UNANSWERED, limit, list(_ASK_LATER))
+    """Take `unknown` attempts whose provider is due to be asked; each is due again after growing waits, six times."""
+    return await db.fetch(session, _UNANSWERED, limit, list(_POLL_AFTER))

@@ -1,4 +1,4 @@
-"""Steps: claim, mark, end, plan. Leases are machine time, due times are business time."""
+"""Steps: claim, mark, end and plan them. Leases are in machine time, due times in business time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ON CONFLICT DO NOTHING"""
 
 
 async def insert(session: AsyncSession, requests: Sequence[SurveyRequested]) -> None:
-    """Freeze the plans: the first step of each is planned, the others wait for the one before."""
+    """Store the plans of requests: the first step of each is planned, each other one waits for the step before it."""
     rows = [
         (request, step, step.step == min(planned.step for planned in request.plan))
         for request in requests
@@ -54,12 +54,12 @@ RETURNING s.invitation_id, s.step, s.token, s.channel, s.tries, s.due_at, s.acco
 
 
 async def claim_due(session: AsyncSession, channel: ChannelKind, *, now: datetime, limit: int) -> list[LeasedStep]:
-    """Lease due steps, oldest first; what another transaction touches right now is left for the next time."""
+    """Lease due steps, the longest due first; steps locked by other transactions are skipped."""
     rows = await db.fetch(session, _CLAIM, channel, now, limit, uuid7(), LEASE)
-    return sorted((_held(row) for row in rows), key=lambda step: step.due_at)
+    return sorted((_leased(row) for row in rows), key=lambda step: step.due_at)
 
 
-def _held(row: asyncpg.Record) -> LeasedStep:
+def _leased(row: asyncpg.Record) -> LeasedStep:
     return LeasedStep(
         invitation_id=row["invitation_id"],
         step=row["step"],
@@ -85,18 +85,18 @@ FROM unnest($1::uuid[]) AS claimed (id) JOIN invitations i USING (id) WHERE i.ex
 
 
 async def facts(
-    session: AsyncSession, held: Sequence[LeasedStep], channel: ChannelKind, *, now: datetime
+    session: AsyncSession, leased: Sequence[LeasedStep], channel: ChannelKind, *, now: datetime
 ) -> dict[UUID, SendFacts]:
-    """Read what decides about claimed steps.
+    """Read what decides whether leased steps are sent; invitations past their expiry are left out.
 
-    A statement of its own, after the claim has its locks: a change committed before is seen, a later one waits for
-    the claim and then takes the lease away. Invitations past their end are left out.
+    This must be a statement after the one that claims: it sees changes committed before the claim took its locks, and
+    later changes wait for the claim and then release the lease.
     """
-    rows = await db.fetch(session, _FACTS, [step.invitation_id for step in held], channel, now)
+    rows = await db.fetch(session, _FACTS, [step.invitation_id for step in leased], channel, now)
     return {row["id"]: SendFacts(row["request"], row["suppressed"], row["sent_before"]) for row in rows}
 
 
-# whoever touches a leased row takes its lease away: nobody has to wait for that, and so nobody waits in a circle
+# a row locked by another transaction is losing its lease there: it is skipped, since waiting could deadlock
 _OURS = """WITH ours AS MATERIALIZED (
     SELECT ours.* FROM unnest($1::uuid[], $2::int[], $3::uuid[]) AS m (invitation_id, step, token), LATERAL (
         SELECT s.ctid AS place, s.invitation_id, s.step FROM steps s
@@ -104,16 +104,16 @@ _OURS = """WITH ours AS MATERIALIZED (
         FOR UPDATE SKIP LOCKED
     ) ours
 )"""
-# a join would be planned as a scan of all that is open where there are no statistics yet
+# without statistics, a join with invitations would be planned as a scan of all open ones
 _MARK = f"""{_OURS}
 UPDATE steps s SET state = 'in_flight', account = $4, leased_until = clock_timestamp() + $5::interval
 FROM ours WHERE s.ctid = ours.place AND (SELECT i.state = 'open' FROM invitations i WHERE i.id = s.invitation_id)
 RETURNING s.invitation_id, s.step"""  # noqa: S608 - constants
 
 
-async def mark_in_flight(session: AsyncSession, held: Sequence[LeasedStep], *, account: str) -> set[tuple[UUID, int]]:
-    """Put leased steps in flight; return those that were still ours, of invitations still open."""
-    return _keys(await db.fetch(session, _MARK, *_columns(held), account, LEASE))
+async def mark_in_flight(session: AsyncSession, leased: Sequence[LeasedStep], *, account: str) -> set[tuple[UUID, int]]:
+    """Put leased steps in flight; return the keys of those whose lease was still held and whose invitation is open."""
+    return _keys(await db.fetch(session, _MARK, *_columns(leased), account, LEASE))
 
 
 _MOVE = f"""{_OURS}
@@ -124,20 +124,20 @@ WHERE s.ctid = ours.place"""  # noqa: S608 - constants
 
 
 async def move(session: AsyncSession, moves: Sequence[tuple[LeasedStep, datetime, str | None]]) -> None:
-    """Give leased steps back, to be due at another time."""
+    """Give leased steps back, each with its new due time and the reason."""
     if not moves:
         return
-    held = [step for step, _, _ in moves]
+    leased = [step for step, _, _ in moves]
     times = [due_at for _, due_at, _ in moves]
-    await db.fetch(session, _MOVE, *_columns(held), times, [reason for _, _, reason in moves])
+    await db.fetch(session, _MOVE, *_columns(leased), times, [reason for _, _, reason in moves])
 
 
 _LOSE_LEASES = """UPDATE steps SET state = 'planned', token = NULL, leased_until = NULL
 WHERE invitation_id = ANY($1::uuid[]) AND state IN ('planned', 'leased')"""
 
 
-async def take_leases_away(session: AsyncSession, invitations: Collection[UUID]) -> None:
-    """Have due steps looked at again. Planned rows are touched too: a claim of them under way must wait or be seen."""
+async def release_leases(session: AsyncSession, invitations: Collection[UUID]) -> None:
+    """Release leases, so that steps are checked again; updating planned rows, too, conflicts with claims under way."""
     await db.fetch(session, _LOSE_LEASES, list(invitations))
 
 
@@ -147,7 +147,7 @@ WHERE s.invitation_id = c.id AND s.state IN ('waiting', 'planned', 'leased')"""
 
 
 async def stop(session: AsyncSession, outcomes: Mapping[UUID, str]) -> None:
-    """End every step that is not in flight, with the invitation's outcome as reason."""
+    """Skip every step that has not been sent and is not in flight, with the invitation's outcome as reason."""
     await db.fetch(session, _STOP, list(outcomes), list(outcomes.values()))
 
 
@@ -159,18 +159,18 @@ WHERE s.invitation_id = e.invitation_id AND s.step = e.step AND s.token = e.toke
 RETURNING s.invitation_id, s.step"""
 
 
-async def end(session: AsyncSession, ends: Sequence[StepResult]) -> set[tuple[UUID, int]]:
-    """Record what became of held steps; return those that were still ours."""
+async def end(session: AsyncSession, results: Sequence[StepResult]) -> set[tuple[UUID, int]]:
+    """Store the results of leased steps; return the keys of those whose lease was still held."""
     rows = await db.fetch(
         session,
         _END,
-        *_columns([row.leased for row in ends]),
-        [row.state for row in ends],
-        [row.tries for row in ends],
-        [row.account for row in ends],
-        [row.reason for row in ends],
-        [row.due_at for row in ends],
-        [row.call_task for row in ends],
+        *_columns([each.leased for each in results]),
+        [each.state for each in results],
+        [each.tries for each in results],
+        [each.account for each in results],
+        [each.reason for each in results],
+        [each.due_at for each in results],
+        [each.call_task for each in results],
     )
     return _keys(rows)
 
@@ -200,7 +200,7 @@ WHERE s.invitation_id = p.invitation_id AND s.step = p.step AND s.state = 'waiti
 
 
 def plan_statement(planned: Mapping[UUID, PlannedStep]) -> db.Write | None:
-    """Say how to let waiting steps become due."""
+    """Return the statement that plans waiting steps."""
     if not planned:
         return None
     following = planned.values()
@@ -222,8 +222,8 @@ async def free_expired_leases(session: AsyncSession) -> int:
 
 
 async def lost_in_flight(session: AsyncSession, *, limit: int) -> list[LeasedStep]:
-    """Steps whose sender never came back: they may have been accepted."""
-    return [_held(row) for row in await db.fetch(session, _LOST, limit)]
+    """Return steps in flight whose lease has ended: their sender was lost, and a provider may have accepted them."""
+    return [_leased(row) for row in await db.fetch(session, _LOST, limit)]
 
 
 _CLOSE_CALLS = """UPDATE steps s SET call_task = NULL
@@ -236,12 +236,12 @@ RETURNING o.invitation_id, o.call_task"""
 
 
 async def close_calls(session: AsyncSession, tasks: Sequence[tuple[UUID, UUID]]) -> None:
-    """Note that the desk is done with tasks, given as (invitation, task)."""
+    """Store that the desk has closed calls, given as (invitation, task)."""
     await db.fetch(session, _CLOSE_CALLS, [invitation for invitation, _ in tasks], [task for _, task in tasks])
 
 
 async def recall_calls(session: AsyncSession, invitations: Collection[UUID]) -> list[tuple[UUID, UUID]]:
-    """Forget open calls; return them as (invitation, task)."""
+    """Remove open calls from steps; return them as (invitation, task)."""
     rows = await db.fetch(session, _RECALL, list(invitations))
     return [(row["invitation_id"], row["call_task"]) for row in rows]
 
@@ -254,8 +254,8 @@ async def history(session: AsyncSession, invitation_id: UUID) -> list[asyncpg.Re
     return await db.fetch(session, _HISTORY, invitation_id)
 
 
-def _columns(held: Sequence[LeasedStep]) -> tuple[list[UUID], list[int], list[UUID]]:
-    return [step.invitation_id for step in held], [step.step for step in held], [step.token for step in held]
+def _columns(leased: Sequence[LeasedStep]) -> tuple[list[UUID], list[int], list[UUID]]:
+    return [step.invitation_id for step in leased], [step.step for step in leased], [step.token for step in leased]
 
 
 def _keys(rows: Sequence[asyncpg.Record]) -> set[tuple[UUID, int]]:

@@ -1,4 +1,4 @@
-"""Whom never to contact, where, and why."""
+"""Suppressions: which respondents are not contacted, over which channels, and why."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shared.contract.events import RespondentReleased, RespondentSuppressed, Sur
 from shared.contract.vocabulary import ChannelKind, SuppressionReason, address_fingerprint
 from shared.database import db
 
-# one that lasts longer, or is about another address, replaces the one that is there
+# a suppression that lasts longer or is of another address replaces the stored one
 _ADD = """INSERT INTO suppressions AS s (id, respondent_id, channel, program, reason, until, address, at)
 SELECT id, respondent_id, channel, program, reason, until, address, $8
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::bytea[])
@@ -31,7 +31,7 @@ RETURNING respondent_id, channel, program, reason"""
 async def add(
     session: AsyncSession, suppressions: Sequence[RespondentSuppressed], *, at: datetime
 ) -> list[RespondentSuppressed]:
-    """Store suppressions; return those that were new or reach further."""
+    """Store suppressions; return those that are new, last longer or are of another address."""
     longest: dict[SuppressionKey, RespondentSuppressed] = {}
     for each in suppressions:
         known = longest.get(key_of(each))
@@ -80,7 +80,7 @@ async def release(
     channel: ChannelKind | None = None,
     reason: SuppressionReason | None = None,
 ) -> list[RespondentReleased]:
-    """Lift what binds these respondents; a channel or a reason narrows it."""
+    """Lift the suppressions of respondents, only of a channel or a reason if given; return what was lifted."""
     return _released(await db.fetch(session, _LIFT, list(respondents), channel, reason))
 
 
@@ -91,7 +91,7 @@ WHERE s.respondent_id = k.respondent_id AND s.channel IS NOT DISTINCT FROM k.cha
 
 
 async def lift(session: AsyncSession, keys: Sequence[SuppressionKey]) -> None:
-    """Lift exactly these."""
+    """Lift exactly these suppressions."""
     await db.fetch(session, _LIFT_EXACTLY, *([list(column) for column in zip(*keys, strict=True)] or [[]] * 4))
 
 
@@ -100,7 +100,7 @@ async def remove(session: AsyncSession, id_: UUID) -> list[RespondentReleased]:
 
 
 async def release_moved(session: AsyncSession, requests: Sequence[SurveyRequested]) -> list[RespondentReleased]:
-    """Lift what was said of an address that a new request no longer names."""
+    """Lift suppressions of an address when a new request names another address."""
     latest = {request.respondent_id: request.contact for request in requests}
     emails = [address_fingerprint(contact.email) if contact.email else None for contact in latest.values()]
     phones = [address_fingerprint(contact.phone) if contact.phone else None for contact in latest.values()]
@@ -116,7 +116,7 @@ _FORGET_ADDRESSES = "UPDATE suppressions SET address = NULL WHERE respondent_id 
 
 
 async def forget_addresses(session: AsyncSession, respondents: Collection[str]) -> None:
-    """Let what binds an address of erased respondents bind them whatever their address."""
+    """Make suppressions of an address of erased respondents apply to any address of theirs."""
     await db.fetch(session, _FORGET_ADDRESSES, list(respondents))
 
 

@@ -44,7 +44,7 @@ class WebhookRoutes:
         if parsed.receipts or parsed.changed_tasks:
             async with self.sessions.begin() as session:
                 await receipts.add(session, parsed.receipts)
-                await crm_tasks.look_again(session, parsed.changed_tasks)
+                await crm_tasks.make_due(session, parsed.changed_tasks)
         for receipt in parsed.receipts:
             metrics.RECEIPTS.labels(Service.DISPATCHER, receipt.provider, receipt.kind).inc()
 

@@ -15,7 +15,7 @@ from services.dispatcher import handlers
 from services.dispatcher.channels import ChannelAccount
 from services.dispatcher.domain.send_mode import SendMode, SendPolicy
 from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
-from services.dispatcher.jobs.maintenance import keep
+from services.dispatcher.jobs.maintenance import reap
 from services.dispatcher.messages.composer import Composer
 from services.dispatcher.sending.sender import ChannelSender
 from shared.clock import ManualClock
@@ -161,7 +161,7 @@ class Chain:
         lanes = [self.lane(channel, accounts.get(channel.value)) for channel in ChannelKind]
         while True:
             worked = [await lane.perform_due() for lane in lanes]
-            if not any([*worked, await keep(self.database.sessions, self.clock)]):
+            if not any([*worked, await reap(self.database.sessions, self.clock)]):
                 return
 
     async def tick_idle(self, lanes: Sequence[ChannelSender]) -> None:

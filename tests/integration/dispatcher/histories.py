@@ -20,7 +20,7 @@ from uuid_utils.compat import uuid7
 from services.dispatcher import handlers
 from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference
 from services.dispatcher.handlers import apply_receipts
-from services.dispatcher.jobs.maintenance import keep
+from services.dispatcher.jobs.maintenance import reap
 from services.dispatcher.repository import receipts
 from shared.clock import ManualClock
 from shared.contract import cloudevents
@@ -183,7 +183,7 @@ class History:
             self.workers = {name: each for name, each in self.workers.items() if each is not worker}
 
     async def _keep(self) -> None:
-        await keep(self.database.sessions, self.clock)
+        await reap(self.database.sessions, self.clock)
         self.model.keep()
 
     async def _end_leases(self) -> None:

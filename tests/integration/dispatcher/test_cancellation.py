@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from services.dispatcher.domain.steps import LeasedStep
-from services.dispatcher.jobs.maintenance import keep
+from services.dispatcher.jobs.maintenance import reap
 from services.dispatcher.repository import steps
 from shared.clock import ManualClock
 from shared.contract.vocabulary import ChannelKind
@@ -80,7 +80,7 @@ async def test_invitation_that_expired_is_closed(tried: Chain, chain: Chain) -> 
         asked = request(f"r{turn}", expires_at=NOW + DAY)
         await chain.take(asked)
         tried.clock.moment = NOW + 2 * DAY
-        await keep(tried.database.sessions, tried.clock)
+        await reap(tried.database.sessions, tried.clock)
         return asked.invitation_id
 
     async def kept(_: int, invitation: UUID) -> None:

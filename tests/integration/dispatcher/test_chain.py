@@ -11,7 +11,7 @@ import pytest
 
 from services.dispatcher import repository
 from services.dispatcher.domain.steps import SendResult
-from services.dispatcher.jobs.maintenance import keep
+from services.dispatcher.jobs.maintenance import reap
 from services.dispatcher.repository import steps
 from shared.contract.events import (
     CallClosed,
@@ -396,5 +396,5 @@ async def test_temporary_refusal_is_tried_again_until_its_tries_are_spent(chain:
 
 
 async def test_keeping_order_does_nothing_when_there_is_nothing(chain: Chain) -> None:
-    assert await keep(chain.database.sessions, chain.clock) == 0
+    assert await reap(chain.database.sessions, chain.clock) == 0
     assert InvitationOutcome.EXPIRED not in await outcomes(chain)

@@ -19,7 +19,7 @@ from prometheus_client import REGISTRY
 from services.dispatcher import handlers, repository
 from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
 from services.dispatcher.handlers import close_invitations
-from services.dispatcher.jobs.maintenance import LeaseReaper, Reconciler, keep
+from services.dispatcher.jobs.maintenance import LeaseReaper, Reconciler, reap
 from services.dispatcher.repository import steps
 from services.dispatcher.sending.sender import BUDGET_S, ChannelSender
 from services.dispatcher.sending.triage import triage_steps
@@ -561,7 +561,7 @@ async def test_lanes_keeper_and_mixed_batches_never_wait_in_a_circle(chain: Chai
                 answers={f"r{n}@example.com": draw.choice(list(SendResult)) for n in range(100)}
             )
             tasks.create_task(repeat(chain.lane(EMAIL, account, daily_ceiling=10_000).perform_due))
-        tasks.create_task(repeat(lambda: keep(chain.database.sessions, chain.clock)))
+        tasks.create_task(repeat(lambda: reap(chain.database.sessions, chain.clock)))
         for _ in range(6):
             await chain.take(*(event(each) for each in draw.sample(asked, 80)))
         done.set()

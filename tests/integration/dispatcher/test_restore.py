@@ -17,7 +17,7 @@ import pytest
 
 from services.dispatcher import repository
 from services.dispatcher.commands.ledger import Adoption
-from services.dispatcher.jobs.maintenance import keep
+from services.dispatcher.jobs.maintenance import reap
 from services.dispatcher.sending.restore_guard import RestoreGuard
 from services.dispatcher.sending.sender import ChannelSender
 from shared import database_url
@@ -242,7 +242,7 @@ async def test_procedure_without_a_log_sends_nothing_twice_and_stalls_nothing(
         async with restored(site, postgres, copy) as again:
             again.guard.event_log = open_log(postgres.urls(copy)["transport"])
             await again.chain.rows(the_procedure().replace("due_at < now()", f"due_at < '{NOW + HOUR}'"))
-            await keep(again.chain.database.sessions, again.chain.clock)
+            await reap(again.chain.database.sessions, again.chain.clock)
             await again.guard.check()
             assert await again.lane.perform_due() == 0
             again.chain.clock.moment = NOW + 5 * DAY

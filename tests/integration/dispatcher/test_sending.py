@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from services.dispatcher.domain.send_mode import SendMode
 from services.dispatcher.domain.steps import SendResult
-from services.dispatcher.jobs.maintenance import keep
+from services.dispatcher.jobs.maintenance import reap
 from services.dispatcher.messages.styles import Style
 from services.dispatcher.repository import steps
 from services.dispatcher.sending.wakeup import Wakeup
@@ -64,7 +64,7 @@ async def test_sender_that_comes_back_too_late_changes_nothing(chain: Chain) -> 
 
     async def take_over() -> None:
         await expire_leases(chain)
-        await keep(chain.database.sessions, chain.clock)
+        await reap(chain.database.sessions, chain.clock)
 
     account = RememberingAccount(on_send=take_over)
     await chain.lane(EMAIL, account).perform_due()
