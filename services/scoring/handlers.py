@@ -49,7 +49,7 @@ TOPICS = [topic.name for topic in (SURVEY_REQUESTS, SURVEY_PROGRAMS, SURVEY_DELI
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class CounterChanges:
     """What a batch of events adds to the counters."""
 
     tallies: defaultdict[BucketKey, Tally] = field(default_factory=lambda: defaultdict(Tally))
@@ -70,13 +70,13 @@ class Handlers:
         if any(isinstance(p, SurveyRequested | SurveyWithdrawn) for p in fresh):
             await withdrawals.lock_requests(session, alone=any(isinstance(p, SurveyWithdrawn) for p in fresh))
         await invitations.lock(session, invitation_ids, respondents=erased)
-        changes = Changes()
+        changes = CounterChanges()
         for part in _until_erasures(fresh):
             await self._handle(session, part, changes)
         # once and last: all transactions lock invitations before counters, so none deadlock
         await db.write(session, buckets.add_statement(changes.tallies, invited=changes.invited))
 
-    async def _handle(self, session: AsyncSession, payloads: Sequence[Payload], changes: Changes) -> None:
+    async def _handle(self, session: AsyncSession, payloads: Sequence[Payload], changes: CounterChanges) -> None:
         now = self._clock.now()
         in_order: list[tuple[type[Payload], Callable[[AsyncSession, Any], Awaitable[None]]]] = [
             (ProgramPublished, on_program_published),
@@ -115,7 +115,7 @@ async def on_requested(
     requested: Sequence[SurveyRequested],
     *,
     link_secrets: Mapping[str, str],
-    changes: Changes,
+    changes: CounterChanges,
 ) -> None:
     """Store invitations with the fingerprints of their links, and count them on the day they are sent.
 
@@ -170,7 +170,7 @@ def _invitation(request: SurveyRequested, zones: Mapping[str, str], known: set[D
     )
 
 
-async def on_withdrawn(session: AsyncSession, withdrawn: Sequence[SurveyWithdrawn], *, changes: Changes) -> None:
+async def on_withdrawn(session: AsyncSession, withdrawn: Sequence[SurveyWithdrawn], *, changes: CounterChanges) -> None:
     """Withdraw invitations without a genuine answer and no longer count them as asked."""
     ids = [each.invitation_id for each in withdrawn]
     await withdrawals.mark(session, ids)

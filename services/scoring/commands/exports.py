@@ -45,9 +45,12 @@ def export_answers(  # noqa: PLR0913 - one option each
 ) -> None:
     """Export one row per answer."""
     first, last = from_ and from_.date(), to and to.date()
-    wanted = AnswerFilter(program, first, last, category, channel, mode, suspect)
+    answer_filter = AnswerFilter(program, first, last, category, channel, mode, suspect)
     _export(
-        file, kind, program, lambda sessions, of, bar: exports.answers(sessions, wanted, file, kind=of, progress=bar)
+        file,
+        kind,
+        program,
+        lambda sessions, of, bar: exports.answers(sessions, answer_filter, file, kind=of, progress=bar),
     )
 
 
@@ -61,8 +64,10 @@ def export_nps(
     to: To = None,
 ) -> None:
     """Export one row per program, dimension, value and day."""
-    wanted = AnswerFilter(program, from_ and from_.date(), to and to.date())
-    _export(file, kind, program, lambda sessions, of, bar: exports.nps(sessions, wanted, file, kind=of, progress=bar))
+    answer_filter = AnswerFilter(program, from_ and from_.date(), to and to.date())
+    _export(
+        file, kind, program, lambda sessions, of, bar: exports.nps(sessions, answer_filter, file, kind=of, progress=bar)
+    )
 
 
 def _export(

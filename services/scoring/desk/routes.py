@@ -61,10 +61,10 @@ class Desk:
         operator = name_of(form.get("operator")) or operator_of(request)
         if not operator:
             return _to_desk("name")
-        wanted = task_id_of(form.get("task_id"))
+        chosen = task_id_of(form.get("task_id"))
         async with self.sessions.begin() as session:
-            task = await call_queue.take(session, operator, now=self.clock.now(), lease=self.lease, task_id=wanted)
-        response = _to_desk("taken" if wanted else "none") if task is None else _to(f"/desk/{task.task_id}")
+            task = await call_queue.take(session, operator, now=self.clock.now(), lease=self.lease, task_id=chosen)
+        response = _to_desk("taken" if chosen else "none") if task is None else _to(f"/desk/{task.task_id}")
         response.set_cookie(COOKIE, quote(operator), max_age=86400 * 30, httponly=True, samesite="strict")
         return response
 

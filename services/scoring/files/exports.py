@@ -38,14 +38,16 @@ _NPS_COLUMNS = [name for name in listing.NPS_COLUMNS.split(", ") if name != "by_
 _SCORES = [f"score_{score}" for score in range(11)]
 
 
-async def answers(sessions: Sessions, wanted: AnswerFilter, path: Path, *, kind: Format, progress: Progress) -> int:
+async def answers(
+    sessions: Sessions, answer_filter: AnswerFilter, path: Path, *, kind: Format, progress: Progress
+) -> int:
     """Write one row per current answer, with a column per segment; returns the number of rows."""
     async with sessions.begin() as session:
-        names = await listing.segment_names(session, wanted)
-        total = await listing.count_answers(session, wanted)
+        names = await listing.segment_names(session, answer_filter)
+        total = await listing.count_answers(session, answer_filter)
     columns = {name: _ANSWER_TYPES.get(name, str) for name in _ANSWER_COLUMNS}
     columns |= {SEGMENT + name: str for name in names}
-    pages = _pages(sessions, wanted, listing.answers, lambda row: row["answer_id"])
+    pages = _pages(sessions, answer_filter, listing.answers, lambda row: row["answer_id"])
     with tables.write_table(path, kind, Table("answers", columns)) as sheet:
         return await _write(
             sheet, pages, lambda row: _answer(row, names), lambda rows: progress(rows, max(total, rows))
@@ -57,12 +59,12 @@ def _answer(row: asyncpg.Record, names: Sequence[str]) -> list[Cell]:
     return own + [row["segments"].get(name) for name in names]
 
 
-async def nps(sessions: Sessions, wanted: AnswerFilter, path: Path, *, kind: Format, progress: Progress) -> int:
+async def nps(sessions: Sessions, answer_filter: AnswerFilter, path: Path, *, kind: Format, progress: Progress) -> int:
     """Write one row per program, dimension, value and day; returns the number of rows."""
     async with sessions.begin() as session:
-        total = await listing.count_nps_days(session, wanted)
+        total = await listing.count_nps_days(session, answer_filter)
     columns = {name: str if name in _NPS_TEXTS else int for name in [*_NPS_COLUMNS, *_SCORES]}
-    pages = _pages(sessions, wanted, listing.nps_days, lambda row: BucketKey(*row[:4]))
+    pages = _pages(sessions, answer_filter, listing.nps_days, lambda row: BucketKey(*row[:4]))
     with tables.write_table(path, kind, Table("nps", columns | {"day": date, "nps": float})) as sheet:
         return await _write(sheet, pages, _figures, lambda rows: progress(rows, max(total, rows)))
 
@@ -74,7 +76,7 @@ def _figures(row: asyncpg.Record) -> list[Cell]:
 
 async def _pages(
     sessions: Sessions,
-    wanted: AnswerFilter,
+    answer_filter: AnswerFilter,
     read: Callable[..., Awaitable[list[asyncpg.Record]]],
     key_of: Callable[[asyncpg.Record], object],
 ) -> AsyncIterator[list[asyncpg.Record]]:
@@ -82,7 +84,7 @@ async def _pages(
     after = None
     while True:
         async with sessions.begin() as session:
-            page = await read(session, wanted, after=after, limit=PAGE)
+            page = await read(session, answer_filter, after=after, limit=PAGE)
         if not page:
             return
         yield page

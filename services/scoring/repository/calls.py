@@ -88,11 +88,11 @@ _LOCK = f"SELECT t.*, {HELD} FROM call_tasks t WHERE task_id = ANY($1::uuid[]) O
 
 async def lock(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, CallTask]:
     """Lock the invitations of tasks, then the tasks, until the end of the transaction."""
-    wanted = sorted(set(ids))
-    if not wanted:
+    task_ids = sorted(set(ids))
+    if not task_ids:
         return {}
-    await db.fetch(session, _LOCK_INVITATIONS, wanted)
-    return {task.task_id: task for task in of_rows(await db.fetch(session, _LOCK, wanted))}
+    await db.fetch(session, _LOCK_INVITATIONS, task_ids)
+    return {task.task_id: task for task in of_rows(await db.fetch(session, _LOCK, task_ids))}
 
 
 _LOAD = f"SELECT t.*, {HELD} FROM call_tasks t WHERE task_id = $1"  # noqa: S608 - constants only

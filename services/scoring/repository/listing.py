@@ -49,36 +49,36 @@ _NAMES = "SELECT DISTINCT jsonb_object_keys(segments) AS name FROM answers_v WHE
 
 
 async def answers(
-    session: AsyncSession, wanted: AnswerFilter, *, after: UUID | None, limit: int
+    session: AsyncSession, answer_filter: AnswerFilter, *, after: UUID | None, limit: int
 ) -> list[asyncpg.Record]:
     """Read a page of current answers in the order they were first stored; `after` is the last id of the page before."""
     of = Arguments()
-    return await db.fetch(session, _PAGE.format(which=_which(wanted, of, after=after), limit=of.add(limit)), *of)
+    return await db.fetch(session, _PAGE.format(which=_which(answer_filter, of, after=after), limit=of.add(limit)), *of)
 
 
-async def count_answers(session: AsyncSession, wanted: AnswerFilter) -> int:
+async def count_answers(session: AsyncSession, answer_filter: AnswerFilter) -> int:
     of = Arguments()
-    return int((await db.fetch(session, _COUNT.format(which=_which(wanted, of)), *of))[0]["n"])
+    return int((await db.fetch(session, _COUNT.format(which=_which(answer_filter, of)), *of))[0]["n"])
 
 
-async def segment_names(session: AsyncSession, wanted: AnswerFilter) -> list[str]:
+async def segment_names(session: AsyncSession, answer_filter: AnswerFilter) -> list[str]:
     of = Arguments()
-    return [row["name"] for row in await db.fetch(session, _NAMES.format(which=_which(wanted, of)), *of)]
+    return [row["name"] for row in await db.fetch(session, _NAMES.format(which=_which(answer_filter, of)), *of)]
 
 
-def _which(wanted: AnswerFilter, arguments: Arguments, *, after: UUID | None = None) -> str:
+def _which(answer_filter: AnswerFilter, arguments: Arguments, *, after: UUID | None = None) -> str:
     """Return the condition with only the filters that are set: others would keep PostgreSQL from using an index."""
     tests: Mapping[str, Any] = {
-        "program = {}": wanted.program,
-        "day >= {}": wanted.first,
-        "day <= {}": wanted.last,
-        "category = {}": wanted.category and str(wanted.category),
-        "channel = {}": wanted.channel and str(wanted.channel),
-        "mode = {}": wanted.mode and str(wanted.mode),
-        "suspect = {}": wanted.suspect,
-        "segments @> {}::jsonb": json.dumps(dict(wanted.segments)) if wanted.segments else None,
-        "invitation_id = {}": wanted.invitation,
-        "invitation_id IN (SELECT id FROM invitations WHERE respondent_id = {})": wanted.respondent,
+        "program = {}": answer_filter.program,
+        "day >= {}": answer_filter.first,
+        "day <= {}": answer_filter.last,
+        "category = {}": answer_filter.category and str(answer_filter.category),
+        "channel = {}": answer_filter.channel and str(answer_filter.channel),
+        "mode = {}": answer_filter.mode and str(answer_filter.mode),
+        "suspect = {}": answer_filter.suspect,
+        "segments @> {}::jsonb": json.dumps(dict(answer_filter.segments)) if answer_filter.segments else None,
+        "invitation_id = {}": answer_filter.invitation,
+        "invitation_id IN (SELECT id FROM invitations WHERE respondent_id = {})": answer_filter.respondent,
         "answer_id > {}": after,
     }
     given = [test.format(arguments.add(value)) for test, value in tests.items() if value is not None]
@@ -93,13 +93,17 @@ ORDER BY program, dimension, value, day LIMIT $8"""
 
 
 async def nps_days(
-    session: AsyncSession, wanted: AnswerFilter, *, after: BucketKey | None, limit: int
+    session: AsyncSession, answer_filter: AnswerFilter, *, after: BucketKey | None, limit: int
 ) -> list[asyncpg.Record]:
     """Read a page of figures per series and day; of the filter, program and days apply."""
     key = tuple(after) if after else (None, None, None, None)
-    return await db.fetch(session, _NPS_PAGE, wanted.program, wanted.first, wanted.last, *key, limit)
+    return await db.fetch(
+        session, _NPS_PAGE, answer_filter.program, answer_filter.first, answer_filter.last, *key, limit
+    )
 
 
-async def count_nps_days(session: AsyncSession, wanted: AnswerFilter) -> int:
-    rows = await db.fetch(session, f"SELECT count(*) AS n {_NPS}", wanted.program, wanted.first, wanted.last)
+async def count_nps_days(session: AsyncSession, answer_filter: AnswerFilter) -> int:
+    rows = await db.fetch(
+        session, f"SELECT count(*) AS n {_NPS}", answer_filter.program, answer_filter.first, answer_filter.last
+    )
     return int(rows[0]["n"])
