@@ -1,7 +1,7 @@
-"""The two times. Business time is `Clock.now()`; machine time stays with the database and the event loop.
+"""Business time is `Clock.now()`; machine time is the database's and the event loop's.
 
-A stored clock lets every process of a demo or a replay share one business time that may run faster than the
-wall's: `business + (wall - anchored) * speed`. Only demo, replay and tests use one; see `docs/decisions/`.
+All processes of a demo or a replay share one business time, which may run faster than the wall clock:
+`business + (wall - anchored) * speed`. Only demo, replay and tests use it; see `docs/decisions/`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Clock(Protocol):
 
 
 class ClockIsWrong(Exception):
-    """Nobody can say what time it is, and waiting helps: whoever keeps the machine has to set it right."""
+    """The machine's clock cannot be trusted until its administrator has corrected it: try again later."""
 
 
 class SystemClock:
@@ -31,7 +31,7 @@ class SystemClock:
 
 @dataclass(slots=True)
 class ManualClock:
-    """Stands still until somebody moves it."""
+    """Stands still; tests set `moment`."""
 
     moment: datetime
 
@@ -40,7 +40,7 @@ class ManualClock:
 
 
 class StoredClock:
-    """Business time kept in a small file, shared by all processes on the machine and resumed where it stopped."""
+    """Business time stored in a small file, which all processes on the machine share and which outlives them."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -49,7 +49,7 @@ class StoredClock:
 
     @classmethod
     def create(cls, path: Path, *, start: datetime, speed: float) -> StoredClock:
-        """Make the file, or resume the time it holds at the given speed."""
+        """Create the file, or continue from the time it holds, at the given speed."""
         clock = cls(path)
         clock.anchor(clock._stored()[0] if path.exists() else start, speed=speed)
         return clock
@@ -63,7 +63,7 @@ class StoredClock:
         return business + timedelta(seconds=(time.time() - anchored) * speed)
 
     def anchor(self, moment: datetime, *, speed: float) -> None:
-        """Go on from this moment at this speed; 0 stands still."""
+        """Continue from this moment at this speed; 0 stands still."""
         written = self._path.with_suffix(f".{os.getpid()}")
         written.write_text(json.dumps({"business": moment.isoformat(), "anchored": time.time(), "speed": speed}))
         written.replace(self._path)
@@ -74,7 +74,7 @@ class StoredClock:
 
 
 def now_or(clock: Clock, known: datetime) -> datetime:
-    """Say when something happened that must be recorded: now, or while the clock is wrong the last moment known."""
+    """Return the time of something that must be recorded: now, or `known` while the clock is wrong."""
     try:
         return clock.now()
     except ClockIsWrong:

@@ -1,7 +1,7 @@
-"""Named points where a chaos run ends or stops this process, as a power cut or a stalled machine would.
+"""Named points at which a chaos test kills or stops this process.
 
-`EARSHOT_TEST_CRASH_AT=sent:3` kills it at the third passing of `sent`, `sent:3:STOP` stops it there. Without the
-variable a point is one comparison.
+`EARSHOT_TEST_CRASH_AT=sent:3` kills it the third time it reaches `sent`; `sent:3:STOP` sends SIGSTOP instead. Without
+the variable a point costs one string comparison.
 """
 
 from __future__ import annotations
@@ -15,6 +15,6 @@ _passings = iter(range(1, int(_count or 1) + 1))
 
 
 def point(name: str) -> None:
-    """Crash here when it was asked for."""
+    """Send the signal to this process when EARSHOT_TEST_CRASH_AT names this point."""
     if name == _wanted and next(_passings, None) == int(_count or 1):
         os.kill(os.getpid(), signal.Signals[f"SIG{_signal or 'KILL'}"])

@@ -1,7 +1,7 @@
-"""The URL of a PostgreSQL database, read once for every connection a process makes: pool, relay, migrations, doctor.
+"""The URL of a PostgreSQL database, parsed in one way for every connection: pool, relay, migrations, doctor.
 
-It follows libpq (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING), with asyncpg's `ssl`
-and SQLAlchemy's repeated `host=name:port` beside it.
+It follows libpq (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING), and accepts asyncpg's
+`ssl` and SQLAlchemy's repeated `host=name:port` too.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ _ENCODE = "a password with one of : / ? # @ % in it must be percent-encoded"
 
 
 class InvalidDatabaseUrl(ValueError):
-    """This URL cannot be used; the text says why and never quotes a password."""
+    """This URL cannot be used; the text says why and quotes no password."""
 
 
 class NeedsSessions(Exception):
-    """This needs a session of its own, and the URL is pooled by transaction; the text names the cure."""
+    """This needs a database session, and the URL leads to a pooler in transaction mode; the text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A name, an address, or the folder of a socket."""
+    """A host name, an IP address, or the folder of a Unix socket."""
 
     address: str
     port: int = PORT
@@ -59,7 +59,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseUrl:
-    """Where a database is and how it is spoken to. Without a host, the driver looks where libpq would."""
+    """Where a database is and how to connect to it. Without a host, the driver uses libpq's default."""
 
     hosts: tuple[Host, ...] = ()
     database: str = ""
@@ -72,11 +72,11 @@ class DatabaseUrl:
 
     @property
     def where(self) -> str:
-        """Name the servers, for people."""
+        """Hosts and ports, for messages and logs."""
         return ",".join(map(str, self.hosts)) or "this machine"
 
     def of(self, *, user: str | None = None, database: str | None = None) -> DatabaseUrl:
-        """Name another database or role of the same server."""
+        """Return the URL of another database or role of the same server."""
         return replace(self, user=user or self.user, database=database or self.database)
 
     @property
@@ -91,7 +91,7 @@ class DatabaseUrl:
         return self._written({**several, **self.driver, **self.server})
 
     def dsn(self, host: Host | None) -> str:
-        """Write what asyncpg reads, for one of the hosts."""
+        """Return the URL that asyncpg gets, for one of the hosts."""
         where = {} if host is None else {"host": host.bracketed, "port": str(host.port)}
         return self._written({**where, **self.driver, "target_session_attrs": self.target})
 
@@ -102,15 +102,15 @@ class DatabaseUrl:
 
 
 def parse(url: str) -> DatabaseUrl:
-    """Read a URL; raises InvalidDatabaseUrl."""
+    """Parse a URL; raises InvalidDatabaseUrl."""
     scheme, separator, rest = url.partition("://")
     if scheme not in SCHEMES or not separator:
-        _refuse("postgresql://user:password@host:port/database is wanted")
+        _refuse("it must be postgresql://user:password@host:port/database")
     place, _, query = rest.partition("?")
     authority, _, path = place.partition("/")
     role, _, listed = authority.rpartition("@")
     if any(("/" in path, *("@" in part for part in (role, path, query)))):
-        _refuse(f"it cannot be taken apart: {_ENCODE}")
+        _refuse(f"it cannot be parsed: {_ENCODE}")
     user, _, password = role.partition(":")
     given, hosts = _parameters(query)
     return DatabaseUrl(
@@ -130,7 +130,7 @@ def _refuse(why: str) -> NoReturn:
 
 
 def _parameters(query: str) -> tuple[dict[str, str], list[str]]:
-    """Split the query into its parameters and the hosts, which may be named again and again."""
+    """Split the query into its parameters and its hosts; `host` may be repeated."""
     given: dict[str, str] = {}
     hosts: list[str] = []
     for part in filter(None, query.split("&")):
@@ -190,7 +190,7 @@ def _driver(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _ssl_mode(given: Mapping[str, str]) -> str:
-    """Say which of libpq's modes is meant; without one the driver prefers TLS and takes what it gets."""
+    """Return libpq's name of the TLS mode; empty, the driver prefers TLS."""
     named = [given[name] for name in ("sslmode", "ssl") if given.get(name)]
     modes = {_SSL_WORDS.get(word, "") for word in named}
     if "" in modes or (given.get("sslmode") and given["sslmode"] not in _SSL_MODES):
@@ -203,12 +203,14 @@ def _ssl_mode(given: Mapping[str, str]) -> str:
 def _target(given: Mapping[str, str], *, several: bool) -> str:
     target = given.get("target_session_attrs") or ("read-write" if several else "any")
     if target not in _TARGETS:
-        _refuse(f"target_session_attrs is none of {', '.join(_TARGETS)}: Earshot writes, so a standby is of no use")
+        _refuse(
+            f"target_session_attrs is none of {', '.join(_TARGETS)}: Earshot writes, which a standby does not allow"
+        )
     return target
 
 
 def _seconds(text: str) -> float | None:
-    """Read `connect_timeout`; 0 stands for the usual time."""
+    """Read `connect_timeout`; 0 is the default timeout."""
     if not re.fullmatch(r"\d{1,4}", text, re.ASCII):
         _refuse("connect_timeout is no number of seconds")
     return float(text) or None
@@ -216,14 +218,14 @@ def _seconds(text: str) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseOptions:
-    """How a process uses a database: connections in its pool, and seconds it waits. None waits without end."""
+    """A process's connections in its pool, and its timeouts in seconds; None is no timeout."""
 
     pool_size: int = 8
     connect_s: float = 5.0  # for each host
-    command_s: float | None = 25.0  # until this side gives up
-    statement_s: float | None = 20.0  # until the server gives up, sooner and in words
-    idle_s: float | None = 60.0  # in a transaction, until the server ends it
-    pooled: bool = False  # by transaction: a session is nobody's, so it has no settings, no lock and no statement kept
+    command_s: float | None = 25.0  # until the driver gives up
+    statement_s: float | None = 20.0  # until the server gives up, before the driver does
+    idle_s: float | None = 60.0  # without a statement in a transaction, until the server ends the session
+    pooled: bool = False  # by a pooler in transaction mode: no session settings, session locks or prepared statements
 
     @property
     def server_settings(self) -> Mapping[str, str]:
@@ -234,12 +236,12 @@ class DatabaseOptions:
 
     @property
     def unlimited(self) -> DatabaseOptions:
-        """What a migration or a command wants, which may run for long, and one connection is enough."""
+        """One connection, and no timeout after connecting: for migrations and commands, which may run for long."""
         return replace(self, pool_size=1, command_s=None, statement_s=None, idle_s=None)
 
 
-USUAL = DatabaseOptions()
-UNLIMITED = USUAL.unlimited
+DEFAULT = DatabaseOptions()
+UNLIMITED = DEFAULT.unlimited
 
 
 async def connect(
@@ -248,9 +250,9 @@ async def connect(
     options: DatabaseOptions = UNLIMITED,
     server_settings: Mapping[str, str] = MappingProxyType({}),
 ) -> asyncpg.Connection:
-    """Connect to the first host that is what is wanted; each gets the whole time, so that a silent one hides no other.
+    """Connect to the first host that answers and is of the wanted kind; the timeout counts for each host.
 
-    Raises what asyncpg raises, of the last host, and NeedsSessions where a pooler takes no settings of a session.
+    Raises asyncpg's error for the last host, and NeedsSessions where a pooler refuses session settings.
     """
     url = parse(url) if isinstance(url, str) else url
     hosts: tuple[Host | None, ...] = url.hosts or (None,)
@@ -265,7 +267,7 @@ async def connect(
             )
         except asyncpg.ProtocolViolationError as error:
             if "startup parameter" in str(error):
-                raise NeedsSessions(_POOLER) from None  # its cause would pass for an outage
+                raise NeedsSessions(_POOLER) from None  # its cause counts as transient
             raise
         except _NEXT_HOST:
             if not left:

@@ -1,4 +1,4 @@
-"""What a process knows of its own state: `/livez`, `/readyz`, the pages' `live` and `earshot doctor` read it."""
+"""State of a process: heartbeats of its loops and readiness checks, for `/livez`, `/readyz` and `earshot doctor`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from shared.waiting import convert_stray_cancellation
 
 log = structlog.get_logger()
 
-SILENT_S = 120.0  # a loop without a beat for so long stands still: a pool, a connect and a command may each take 30 s
-OUTSIDE_SILENT_S = 600.0  # likewise of one that asks many things of a slow provider in a round
-WAITING_S = 5.0  # an outage of a loop that is shorter says nothing about the process
+SILENT_S = 120.0  # a loop without a beat for so long counts as stuck: pool, connect and command may each take 30 s
+OUTSIDE_SILENT_S = 600.0  # likewise, for a loop that makes many calls to a slow provider in one round
+WAITING_S = 5.0  # shorter outages of a loop are not reported
 CHECK_S = 5.0  # the longest one check may take
 
 Check = Callable[[], Awaitable[None]]
@@ -27,7 +27,7 @@ class NotReady(Exception):
 
 @dataclass(slots=True)
 class Heartbeat:
-    """The sign of life of one loop. It beats once a round, and also while it waits for a database, log or provider."""
+    """Sign of life of one loop, which beats once a round, and also while it waits for a database, log or provider."""
 
     name: str
     silent_s: float = SILENT_S
@@ -35,11 +35,11 @@ class Heartbeat:
     _waiting: tuple[float, str] | None = field(default=None, init=False)  # since when, and for what
 
     def beat(self, *, rest_s: float = 0.0) -> None:
-        """Say that the loop works; `rest_s` is how long it may sleep now before it beats again."""
+        """Note that the loop works; `rest_s` is how many seconds it may sleep now before the next beat."""
         self._due_at, self._waiting = time.monotonic() + rest_s, None
 
     def waits(self, reason: str) -> None:
-        """Say that the loop lives and cannot work: it tries again after an outage."""
+        """Note that the loop runs but cannot work, because of an outage after which it tries again."""
         self._due_at = time.monotonic()
         self._waiting = self._waiting or (self._due_at, reason)
 
@@ -49,12 +49,12 @@ class Heartbeat:
 
     @property
     def late_s(self) -> float:
-        """Since when, in seconds, the loop should have worked and has not, because it waits or stands still."""
+        """For how many seconds the loop has not worked, because it waits for an outage to end or is stuck."""
         return time.monotonic() - (self._waiting[0] if self._waiting else self._due_at)
 
     @property
     def problem(self) -> str:
-        """Say why the loop does not work now; empty when it does."""
+        """Why the loop does not work now; empty when it does."""
         if self.is_silent:
             return "stands still"
         since, reason = self._waiting or (time.monotonic(), "")
@@ -63,7 +63,7 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a process finds of itself, by name, with reasons: problems keep it from its work, warnings from a part."""
+    """Failed checks and loops of a process, by name, with the reason: problems stop its work, warnings a part of it."""
 
     problems: dict[str, str]
     warnings: dict[str, str]
@@ -71,7 +71,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The loops of a process and the checks that must pass before it is ready; the parts of a process share them."""
+    """The loops of a process, and the checks that must pass before it is ready; its services share them."""
 
     prefix: str = ""
     _heartbeats: dict[str, Heartbeat] = field(default_factory=dict)
@@ -80,19 +80,19 @@ class Health:
     _advisory: set[str] = field(default_factory=set)
 
     def for_service(self, name: str) -> Health:
-        """Make the health of one service in this process: its names begin with the service's, all else is shared."""
+        """Return a view whose names begin with the service's; loops and checks are shared with the process."""
         return Health(f"{self.prefix}{name}.", self._heartbeats, self._checks, self._running, self._advisory)
 
     def heartbeat(self, name: str, *, silent_s: float = SILENT_S) -> Heartbeat:
-        """Watch one more loop; it is said to stand still after `silent_s` seconds without a beat."""
+        """Add a loop; after `silent_s` seconds without a beat it counts as stuck."""
         name = self._new(name, self._heartbeats)
         self._heartbeats[name] = heartbeat = Heartbeat(name, silent_s)
         return heartbeat
 
     def require(self, name: str, check: Check, *, advisory: bool = False) -> None:
-        """Add a check of `/readyz`; it raises NotReady with the reason. Any other error is a failure too.
+        """Add a check of `/readyz`, which raises NotReady with the reason; any other error fails it too.
 
-        One that is `advisory` only warns: the process does the rest of its work, and must not be taken out of service.
+        An `advisory` check only warns: the process can do the rest of its work and stays in service.
         """
         full = self._new(name, self._checks)
         self._checks[full] = check
@@ -105,26 +105,26 @@ class Health:
         return full
 
     def silent(self) -> list[str]:
-        """Name the loops of the process that stand still."""
+        """Name the loops of the process that are stuck."""
         return sorted(each.name for each in self._heartbeats.values() if each.is_silent)
 
     def loop_problems(self) -> dict[str, str]:
-        """Return the loops of the process that do not work now, by name, with the reason."""
+        """Return why loops of the process do not work now, by name."""
         return {each.name: each.problem for each in self._heartbeats.values() if each.problem}
 
     def is_late(self, name: str, seconds: float) -> bool:
-        """Say whether a loop of this part has not worked for so many seconds; one that is not watched is never late."""
+        """Say whether a loop of this service has not worked for so many seconds; False for an unknown name."""
         heartbeat = self._heartbeats.get(self.prefix + name)
         return heartbeat is not None and heartbeat.late_s > seconds
 
     async def problems(self) -> dict[str, str]:
-        """Return what keeps the process from its work, by name, with the reason."""
+        """Return why the process cannot do its work, by the name of the check or loop."""
         return (await self.state()).problems
 
     async def state(self) -> State:
         """Run every check; takes at most CHECK_S seconds.
 
-        All checks run at once. One that runs already, for another caller or since it hangs, is not begun again.
+        Checks run concurrently. One that still runs, for another caller or because it hangs, is not started again.
         """
         for name, check in self._checks.items():
             if name not in self._running or self._running[name].done():

@@ -1,4 +1,4 @@
-"""Structured logs: constant text plus fields, ids only. Addresses, names and comments never reach a line."""
+"""Structured logs: constant text plus fields. Fields hold ids, and no address, name or comment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WITHOUT_PERSONAL_DATA = frozenset({"aiokafka"})  # its messages name nodes, gro
 
 
 def configure(level: str = "info", *, service: str = "earshot") -> None:
-    """Set up once per process; libraries that use the standard module come out the same way, warnings and up."""
+    """Set up logging, once per process; warnings and errors of libraries are logged in the same form."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -37,7 +37,7 @@ def configure(level: str = "info", *, service: str = "earshot") -> None:
 
 
 def _without_values(_logger: object, _method: str, line: Line) -> Line:
-    """Replace an exception by its type and place: a driver's message quotes the row it stumbled over."""
+    """Replace an exception by its type and place: a driver's message may quote a row."""
     failure = line.pop("exc_info", None)
     if failure is True:
         failure = sys.exc_info()[1]
@@ -49,7 +49,7 @@ def _without_values(_logger: object, _method: str, line: Line) -> Line:
 
 
 def describe(failure: BaseException) -> str:
-    """Say which exception came from where, innermost last, without its message."""
+    """Name the types of an exception and its causes, each with its last four frames, and without their messages."""
     if isinstance(failure, BaseExceptionGroup):
         return f"{type(failure).__name__}[{'; '.join(describe(inner) for inner in failure.exceptions)}]"
     chain = [_one(failure, failure.__traceback__)]

@@ -1,4 +1,4 @@
-"""Every metric of Earshot, defined once: several services in one process share one registry and differ by label."""
+"""Every metric of Earshot. Services in one process share one registry and differ by the label `service`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for one of several things, each with a limit; and telling a cancellation of ours from a stray one."""
+"""Waiting for events with a time limit, and telling the running task's own cancellation from another one."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from contextlib import contextmanager
 
 
 class StrayCancellation(Exception):
-    """What was awaited had been cancelled by somebody else; the task that awaited it was not, and goes on."""
+    """An awaited future was cancelled, and the task that awaited it was not."""
 
 
 def is_cancelled() -> bool:
-    """Say whether the running task itself was told to end."""
+    """Say whether the running task itself was cancelled."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 @contextmanager
 def convert_stray_cancellation() -> Iterator[None]:
-    """Let only a cancellation of the running task through; any other CancelledError becomes StrayCancellation."""
+    """Turn a CancelledError into StrayCancellation, unless the running task itself was cancelled."""
     try:
         yield
     except asyncio.CancelledError as error:
@@ -29,7 +29,7 @@ def convert_stray_cancellation() -> Iterator[None]:
 
 
 async def wait_for(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event at most so long; say whether it came."""
+    """Wait for an event, at most so long; return whether it was set."""
     try:
         async with asyncio.timeout(seconds):  # asyncio.wait_for swallows cancellations on Python 3.11
             await event.wait()

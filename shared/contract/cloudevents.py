@@ -17,9 +17,9 @@ P_co = TypeVar("P_co", bound=Payload, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Event(Generic[P_co]):
-    """`source` and `id` identify it for ever; `time` is when it happened, in business time, UTC.
+    """`source` and `id` together are unique; `time` is when it happened, in business time, UTC.
 
-    `data` is the payload as JSON, where that was written before.
+    `data` is the payload as JSON, if that has been serialized before.
     """
 
     id: str
@@ -42,6 +42,6 @@ def new(
     subject: UUID | str | None = None,
     data: bytes | None = None,
 ) -> Event[Payload]:
-    """Make an event of ours; without a subject, its invitation's id is taken."""
+    """Make an event of a service; its subject is by default the invitation's id."""
     about = subject or getattr(payload, "invitation_id", None)
     return Event(str(uuid7()), service.source, at, payload, None if about is None else str(about), data)

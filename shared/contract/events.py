@@ -1,8 +1,8 @@
 """The contract: every event the services exchange, with its topic, key and version.
 
-Consumers ignore unknown fields; events only grow. JSON Schemas are generated from these models into `docs/events/`
-(`earshot schemas`), and samples of every version ever published stay in `tests/contract/samples/`. How an event
-looks on the wire (CloudEvents 1.0) is `shared/contract/cloudevents.py`.
+Consumers ignore unknown fields, and fields are only added. JSON Schemas are generated from these models into
+`docs/events/` (`earshot schemas`), and samples of every published version are kept in `tests/contract/samples/`.
+`shared/messaging/codec.py` writes and reads events as CloudEvents 1.0.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ def _utc(moment: datetime) -> datetime:
 
 
 def _empty(kind: type[Any]) -> Any:
-    """Default to an empty list or dict; a literal one pydantic copies deeply for every event."""
+    """Default to an empty list or dict; pydantic would make a deep copy of a literal one for every event."""
     return Field(default_factory=kind, json_schema_extra={"default": kind()})
 
 
 def _by_name(attributes: dict[str, Scalar]) -> dict[str, Scalar]:
-    """Sort, so that what says the same is written the same."""
+    """Sort by name, so that equal attributes are serialized equally."""
     return dict(sorted(attributes.items()))
 
 
@@ -66,7 +66,7 @@ Segments = Annotated[dict[Id, Id], Field(max_length=50)]
 
 
 class Part(BaseModel):
-    """A piece of an event: frozen, unknown fields ignored, no NaN and no infinity."""
+    """A part of an event: frozen, ignores unknown fields, allows no NaN and no infinity."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, str_max_length=20_000)
 
@@ -80,7 +80,7 @@ class Payload(Part):
 
     @property
     def key(self) -> str:
-        """What the topic is ordered by."""
+        """The message key: messages of one key keep their order."""
         raise NotImplementedError
 
 
@@ -88,7 +88,7 @@ class Payload(Part):
 
 
 class Consent(Part):
-    """Per channel: yes, no, or unknown."""
+    """Consent to each channel: true, false, or null for unknown."""
 
     email: bool | None = None
     sms: bool | None = None
@@ -153,7 +153,7 @@ class CrmPayload(Payload):
 
 
 class PurchaseCompleted(CrmPayload):
-    """Handed over or delivered."""
+    """A purchase was handed over or delivered."""
 
     type = "crm.purchase.completed"
     customer: Customer
@@ -163,6 +163,8 @@ class PurchaseCompleted(CrmPayload):
 
 
 class ServiceCompleted(CrmPayload):
+    """A service was completed."""
+
     type = "crm.service.completed"
     customer: Customer
     service: ServiceJob
@@ -171,14 +173,14 @@ class ServiceCompleted(CrmPayload):
 
 
 class OrderDelivered(CrmPayload):
-    """Starts the delay where the shop ships."""
+    """An order was delivered; programs can count their delay from it."""
 
     type = "crm.order.delivered"
     order: OrderRef
 
 
 class PurchaseCancelled(CrmPayload):
-    """Withdraws a survey not yet answered."""
+    """A purchase was cancelled; a survey about it that is not answered yet is withdrawn."""
 
     type = "crm.purchase.cancelled"
     order: OrderRef
@@ -186,7 +188,7 @@ class PurchaseCancelled(CrmPayload):
 
 
 class ServiceReopened(CrmPayload):
-    """Withdraws a survey not yet answered."""
+    """A service was reopened; a survey about it that is not answered yet is withdrawn."""
 
     type = "crm.service.reopened"
     service: ServiceRef
@@ -194,13 +196,15 @@ class ServiceReopened(CrmPayload):
 
 
 class CustomerUpdated(CrmPayload):
-    """New addresses or consent; what is absent stays as it was."""
+    """New addresses or consent; absent fields keep their values."""
 
     type = "crm.customer.updated"
     customer: Customer
 
 
 class CustomerErased(CrmPayload):
+    """A customer is to be erased: their addresses, names and comments are deleted."""
+
     type = "crm.customer.erased"
 
 
@@ -251,7 +255,7 @@ class Reason(Part):
 
 
 class Reasons(Part):
-    """What may be ticked after the score; promoters see another list than the rest."""
+    """Reasons to choose from after the score, one list for promoters and one for the others."""
 
     promoter: list[Reason] = _empty(list)
     other: list[Reason] = _empty(list)
@@ -270,7 +274,7 @@ class Thanks(Part):
 
 
 class Window(Part):
-    """Hours of the respondent's day in which a step may go out."""
+    """Hours of the respondent's local day in which a step may be sent."""
 
     start: time = time(9)
     end: time = time(21)
@@ -278,7 +282,7 @@ class Window(Part):
     @field_validator("start", "end")
     @classmethod
     def _of_the_respondents_day(cls, hour: time) -> time:
-        """Take the hour as it is written: it has no zone but the respondent's."""
+        """Drop a zone: the hour is in the respondent's time zone."""
         return hour.replace(tzinfo=None)
 
     @model_validator(mode="after")
@@ -289,7 +293,7 @@ class Window(Part):
 
 
 class PlanStep(Part):
-    """One contact; `delay_s` seconds of business time after the step before it, `max_attempts` tries of it."""
+    """A planned contact: `delay_s` seconds of business time after the step before it, at most `max_attempts` tries."""
 
     step: Annotated[int, Field(strict=True, ge=1, le=100)]
     channel: ChannelKind
@@ -315,6 +319,8 @@ class Contact(Part):
 
 
 class SurveyRequested(InvitationPayload):
+    """A survey of one respondent about one event, with everything that is needed to ask and to answer it."""
+
     type = "survey.requested"
     topic = "survey.requests"
     customer_id: Id
@@ -341,24 +347,30 @@ class SurveyRequested(InvitationPayload):
 
 
 class SurveyWithdrawn(InvitationPayload):
+    """A survey is not wanted any more, as after a cancelled purchase."""
+
     type = "survey.withdrawn"
     topic = "survey.requests"
     reason: Id
 
 
 class RespondentConsentChanged(SurveyPayload):
+    """A respondent's consent changed; null leaves what is known."""
+
     type = "respondent.consent_changed"
     topic = "survey.requests"
     consent: Consent
 
 
 class RespondentErased(SurveyPayload):
+    """A respondent is erased; their open surveys end."""
+
     type = "respondent.erased"
     topic = "survey.requests"
 
 
 class RespondentPurchased(SurveyPayload):
-    """A purchase or service by somebody asked in the 90 days before it, so that scoring can tell who came back."""
+    """A purchase or service of a respondent who was asked in the 90 days before it; scoring counts who came back."""
 
     type = "respondent.purchased"
     topic = "survey.requests"
@@ -366,7 +378,7 @@ class RespondentPurchased(SurveyPayload):
 
 
 class ProgramPublished(Payload):
-    """The whole document, for settings that must not block a request; the topic is compacted."""
+    """The whole document of a program version; the topic is compacted."""
 
     type = "program.published"
     topic = "survey.programs"
@@ -380,7 +392,7 @@ class ProgramPublished(Payload):
 
 
 class ContactAttempted(InvitationPayload):
-    """One change of the attempt ledger; a higher revision replaces a lower one."""
+    """The state of a contact attempt; a higher revision replaces a lower one."""
 
     type = "contact.attempted"
     topic = "survey.deliveries"
@@ -395,7 +407,7 @@ class ContactAttempted(InvitationPayload):
 
 
 class InvitationClosed(InvitationPayload):
-    """The end of a chain; a late answer may turn exhausted or expired into answered."""
+    """An invitation has ended; a late answer may change exhausted or expired to answered."""
 
     type = "invitation.closed"
     topic = "survey.deliveries"
@@ -404,9 +416,9 @@ class InvitationClosed(InvitationPayload):
 
 
 class Suppression(SurveyPayload):
-    """`channel` and `program` None mean all; `until` None means for ever.
+    """A suppression; null means all channels, all programs, and no end.
 
-    `address` is the fingerprint of the only address it is about, in hex; None where it is about the person.
+    `address` is the SHA-256 of the only address it is about, in hex; null where it is about the respondent.
     """
 
     channel: ChannelKind | None = None
@@ -417,16 +429,22 @@ class Suppression(SurveyPayload):
 
 
 class RespondentSuppressed(Suppression):
+    """Contacts of a respondent or to an address are not allowed any more."""
+
     type = "respondent.suppressed"
     topic = "survey.deliveries"
 
 
 class RespondentReleased(Suppression):
+    """A suppression was lifted or has ended."""
+
     type = "respondent.released"
     topic = "survey.deliveries"
 
 
 class CallRequested(InvitationPayload):
+    """A task for the call centre."""
+
     type = "call.requested"
     topic = "survey.calls"
     task_id: UUID
@@ -444,6 +462,8 @@ class CallRequested(InvitationPayload):
 
 
 class CallWithdrawn(InvitationPayload):
+    """A call task is not wanted any more."""
+
     type = "call.withdrawn"
     topic = "survey.calls"
     task_id: UUID
@@ -468,14 +488,20 @@ class AnswerPayload(InvitationPayload):
 
 
 class SurveyAnswered(AnswerPayload):
+    """The first answer to a survey."""
+
     type = "survey.answered"
 
 
 class AnswerAmended(AnswerPayload):
+    """A newer version of an answer; it replaces the earlier one."""
+
     type = "answer.amended"
 
 
 class CallAttempted(InvitationPayload):
+    """The result of one call."""
+
     type = "call.attempted"
     topic = "survey.answers"
     task_id: UUID
@@ -485,7 +511,7 @@ class CallAttempted(InvitationPayload):
 
 
 class CallClosed(InvitationPayload):
-    """Exactly one per task."""
+    """A call task has ended; published once for each task."""
 
     type = "call.closed"
     topic = "survey.answers"
@@ -495,7 +521,7 @@ class CallClosed(InvitationPayload):
 
 
 class RespondentOptedOut(InvitationPayload):
-    """Said on the answer page or to an operator; `channel` None means never ask again at all."""
+    """The respondent opted out, on the answer page or on the phone; a null `channel` means all channels."""
 
     type = "respondent.opted_out"
     topic = "survey.answers"
@@ -507,7 +533,7 @@ class RespondentOptedOut(InvitationPayload):
 
 
 class Interval(Part):
-    """Score points, -100 to 100; adjusted Wald (+3/4 promoters, +3/2 passives, +3/4 detractors)."""
+    """An interval in NPS points, -100 to 100; adjusted Wald (+3/4 promoters, +3/2 passives, +3/4 detractors)."""
 
     low: float
     high: float
@@ -521,7 +547,7 @@ class ByMode(Part):
 
 
 class NpsUpdated(Payload):
-    """One bucket after a change: replaces every lower `sequence` of the same key. Rolling figures are sums of days."""
+    """Figures of one series and day, which replace those of the same key with a lower `sequence`."""
 
     type = "nps.updated"
     topic = "nps.updates"
@@ -548,6 +574,8 @@ class NpsUpdated(Payload):
 
 
 class DetractorReported(Payload):
+    """A respondent became a detractor, or a detractor newly asked to be called back."""
+
     type = "detractor.reported"
     topic = "nps.alerts"
     program: Id
@@ -565,6 +593,8 @@ class DetractorReported(Payload):
 
 
 class NpsDropped(Payload):
+    """The score of one series dropped significantly from one week to the next."""
+
     type = "nps.dropped"
     topic = "nps.alerts"
     program: Id
@@ -582,7 +612,7 @@ class NpsDropped(Payload):
 
 
 class MessageRequested(SurveyPayload):
-    """Reserved for follow-ups: nothing publishes it yet."""
+    """Reserved for follow-up messages; not published yet."""
 
     type = "message.requested"
     topic = "survey.messages"

@@ -1,4 +1,4 @@
-"""Every topic Earshot uses, with what a Kafka cluster must know to create it."""
+"""Every topic of Earshot, with the settings to create it in a Kafka cluster."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SEGMENT = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic; one without a retention is compacted: the latest message of each key stays for good."""
+    """A topic; without a retention it is compacted: the latest message of each key is kept for ever."""
 
     name: str
     partitions: int = PARTITIONS
@@ -25,8 +25,8 @@ class Topic:
     @property
     def settings(self) -> dict[str, str]:
         """Kafka's topic configuration."""
-        # Kafka neither deletes from nor compacts the segment it writes to, by default a whole week: a quiet
-        # topic would keep personal data for two weeks.
+        # Kafka neither deletes from nor compacts the segment it writes to, which by default lasts a week: a topic with
+        # few messages would keep personal data for two weeks.
         segment = {"segment.ms": _milliseconds(SEGMENT)}
         if self.retention is None:
             return {"cleanup.policy": "compact", **segment}
@@ -63,7 +63,7 @@ def create_commands(
     topic_prefix: str = "",
     replication_factor: int | None = None,
 ) -> list[str]:
-    """Render one `kafka-topics.sh --create` line per topic; without a replication factor the cluster's own holds."""
+    """Return one `kafka-topics.sh --create` line per topic; without a replication factor, the cluster's."""
     replicas = f" --replication-factor {replication_factor}" if replication_factor else ""
     return [
         f"kafka-topics.sh --bootstrap-server {bootstrap} --create --if-not-exists"

@@ -1,4 +1,4 @@
-"""Words several services speak; the glossary is in `docs/flow.md`."""
+"""Enumerations and small functions that several services share; the glossary is in `docs/flow.md`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import unicodedata
 from enum import StrEnum
 from functools import lru_cache
 
-KEY_PREFIX = "esk_"  # what a machine's key begins with, so that it is never taken for the staff secret
+KEY_PREFIX = "esk_"  # API keys begin with it, which tells them from the staff secret
 
 
 class Service(StrEnum):
@@ -22,7 +22,7 @@ class Service(StrEnum):
 
     @property
     def group(self) -> str:
-        """The consumer group this service reads as."""
+        """The consumer group of this service."""
         return f"earshot-{self.value}"
 
 
@@ -47,12 +47,12 @@ class AnswerMode(StrEnum):
 
 
 class AttemptState(StrEnum):
-    """What became of one contact attempt; a receipt may still move `sent` to `delivered`, `bounced` or `complained`."""
+    """State of a contact attempt; a receipt may still change `sent` to `delivered`, `bounced` or `complained`."""
 
     SENT = "sent"
     DELIVERED = "delivered"
     REFUSED = "refused"  # the provider said no for good: this address, this text
-    FAILED = "failed"  # certainly not accepted, and the tries are spent
+    FAILED = "failed"  # not accepted, and no tries are left
     UNKNOWN = "unknown"  # may have been accepted; never sent again
     SKIPPED = "skipped"
     BOUNCED = "bounced"
@@ -79,7 +79,7 @@ class CallOutcome(StrEnum):
 
 
 class CallDisposition(StrEnum):
-    """What an operator says of one try."""
+    """Result of one call, as the operator reports it."""
 
     ANSWERED = "answered"
     NO_ANSWER = "no_answer"
@@ -97,7 +97,7 @@ class SuppressionReason(StrEnum):
     HARD_BOUNCE = "hard_bounce"
     SOFT_BOUNCE = "soft_bounce"
     STOP = "stop"
-    BLOCKED = "blocked"  # the provider itself takes nothing for this address any more
+    BLOCKED = "blocked"  # the provider refuses this address
     WRONG_NUMBER = "wrong_number"
     DO_NOT_CALL = "do_not_call"
 
@@ -108,21 +108,21 @@ def category_of(score: int) -> Category:
     return Category.PASSIVE if score >= 7 else Category.DETRACTOR
 
 
-@lru_cache(maxsize=10_000)  # asked many times of one event
+@lru_cache(maxsize=10_000)  # called many times for one event
 def counted(number: int, noun: str) -> str:
-    """Write 1 event, 2,000 events."""
+    """Write a number with its noun: 1 event, 2,000 events."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def respondent_id(customer_id: str) -> str:
-    """One person, however a system spells the id: trimmed, NFC, case-folded."""
+    """Normalize a customer id, so that its spellings in several systems are one: trimmed, NFC, case-folded."""
     if customer_id.isascii():
         return customer_id.strip().lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", customer_id.strip()).casefold())
 
 
 def address_fingerprint(address: str) -> bytes:
-    """What is kept and told of an address to know it again: SHA-256 of it, trimmed and in lower case.
+    """Return the SHA-256 of an address, trimmed and in lower case, by which it is recognized without being stored.
 
     Dispatcher's statements compute the same in PostgreSQL.
     """

@@ -1,4 +1,4 @@
-"""How many connections a server lets in, against how many a process may open."""
+"""Compares the connections that a server accepts with those that a process may open."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _CONNECTIONS = """SELECT least(
 
 
 class TooFewConnections(Exception):
-    """The server can never let in what this process may open; the text names the cure."""
+    """The server accepts fewer connections than this process may open; the text says what to change."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionCapacity:
-    """Connections of one server: all it lets in for us, those anybody has now, and those this process may open."""
+    """Connections of one server: the most it accepts for our role, those open now, and those this process may open."""
 
     where: str
     allowed: int
@@ -34,18 +34,18 @@ class ConnectionCapacity:
 
     @property
     def is_short(self) -> bool:
-        """Others have so many that not all of ours would be let in now."""
+        """Other processes hold so many connections that ours would not all be accepted now."""
         return self.wanted > self.allowed - self.taken
 
     def __str__(self) -> str:
         return (
-            f"PostgreSQL at {self.where} lets in {self.allowed} connections, {self.taken} are taken, "
+            f"PostgreSQL at {self.where} accepts {self.allowed} connections, {self.taken} are taken, "
             f"and this process may open {self.wanted}: raise max_connections, or lower EARSHOT_DATABASE_POOL_SIZE"
         )
 
 
 async def read_capacity(url: str, *, wanted: int, options: DatabaseOptions) -> ConnectionCapacity:
-    """Ask the server; other processes may take more at any time."""
+    """Ask the server; other processes may open more connections at any time."""
     connection = await database_url.connect(url, options=options)
     try:
         allowed, taken = await connection.fetchrow(_CONNECTIONS)  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Whether a database commits: what hangs at COMMIT answers every SELECT."""
+"""Checks that a database commits: one that hangs at COMMIT, as without its standby, still answers every SELECT."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from shared.database.db import Database
 from shared.health import NotReady
 
 WITHIN_S = 3.0
-# writes to the log of the database and to no table: a transaction that wrote nothing would not wait for its standby
+# writes to the write-ahead log and to no table: a transaction that wrote nothing would not wait for its standby
 _COMMIT = "SELECT pg_logical_emit_message(true, 'earshot', 'ready')"
 
 
 async def check_commit(database: Database) -> None:
-    """Commit once, over a connection of its own so that the pool is left to the work; raises NotReady."""
+    """Commit once, over a connection outside the pool; raises NotReady."""
     try:
         async with asyncio.timeout(WITHIN_S):
             connection = await database.connect()
@@ -32,16 +32,16 @@ async def check_commit(database: Database) -> None:
 
 
 async def commit_once(connection: asyncpg.Connection) -> None:
-    """Commit over this connection; raises NotReady when that takes too long."""
+    """Commit over this connection; raises NotReady when it takes longer than WITHIN_S seconds."""
     try:
-        # asyncpg's own limit asks the server to give up; a closed socket would leave the backend waiting for ever
+        # asyncpg's timeout cancels the statement in the server; closing the socket would leave the backend waiting
         await connection.execute(_COMMIT, timeout=WITHIN_S)
     except TimeoutError:
         raise NotReady(_LATE) from None
 
 
 async def _commit_pooled(database: Database) -> None:
-    """Commit as the work does, where the server lets in nobody else."""
+    """Commit over a pooled connection, where the server accepts no more of them."""
     try:
         async with asyncio.timeout(WITHIN_S), database.sessions.begin() as session:
             await session.execute(text(_COMMIT))

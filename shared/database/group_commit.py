@@ -1,4 +1,4 @@
-"""Work in groups: while one transaction runs, what comes gathers for the next; a caller hears after its own commit."""
+"""Group commit: items that arrive while one transaction runs are done together in the next one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.database.isolated import bisect_failures
 from shared.waiting import wait_for
 
 AT_ONCE = 500
-GATHER_S = 0.002  # the longest that who comes first waits for who comes again
+GATHER_S = 0.002  # the longest wait for callers of the last group to send their next item
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,7 +23,7 @@ Work = Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]
 def in_transaction(
     sessions: Sessions, work: Callable[[AsyncSession, Sequence[Item]], Awaitable[Sequence[Result]]]
 ) -> Work[Item, Result]:
-    """Make work that is committed when it is done."""
+    """Run the work on a batch in a transaction of its own."""
 
     async def committed(items: Sequence[Item]) -> Sequence[Result]:
         async with sessions.begin() as session:
@@ -43,7 +43,7 @@ class GroupCommitter(Generic[Item, Result]):
         self._running: asyncio.Task[None] | None = None
 
     async def do(self, item: Item) -> Result:
-        """Have it done with others; returns once that is committed."""
+        """Do the work on one item, together with other callers' items; returns its result after the commit."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if len(self._waiting) >= self._expected:
@@ -60,7 +60,7 @@ class GroupCommitter(Generic[Item, Result]):
             self._expected = len(batch) + len(self._waiting)
 
     async def _gather(self) -> None:
-        """Let who future of the last group come again: every group costs, however few are in it."""
+        """Wait shortly for callers of the last group: every group costs a commit, however few items it has."""
         if len(self._waiting) < self._expected:
             self._all_here.clear()
             await wait_for(self._all_here, GATHER_S)
@@ -70,7 +70,7 @@ class GroupCommitter(Generic[Item, Result]):
         results: Sequence[Result | Exception]
         try:
             results = await bisect_failures([item for item, _ in batch], self._work)
-        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+        except Exception as error:  # noqa: BLE001 - every error is passed to the callers
             results = [error] * len(batch)
         for (_, future), result in zip(batch, results, strict=True):
             if future.done():

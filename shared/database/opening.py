@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from shared.config import Settings
 from shared.database import embedded
 from shared.database.db import Database
-from shared.database_url import USUAL, DatabaseOptions
+from shared.database_url import DEFAULT, DatabaseOptions
 
 
 @asynccontextmanager
 async def open_database(
-    url: str, *, schema: str, options: DatabaseOptions = USUAL, pool_size: int = 1
+    url: str, *, schema: str, options: DatabaseOptions = DEFAULT, pool_size: int = 1
 ) -> AsyncIterator[Database]:
     """Open one schema by its URL, and close every connection at the end."""
     database = Database(url, schema=schema, options=options, pool_size=pool_size)

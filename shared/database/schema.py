@@ -19,7 +19,7 @@ from shared.health import NotReady
 
 RECORD = "schema_revisions"
 _SHOWN = 3  # differences named in one sentence
-_HARMLESS = "index CREATE INDEX "  # an additional one refuses no row
+_HARMLESS = "index CREATE INDEX "  # an additional index that is not unique refuses no row
 
 _STATE = sa.text("SELECT to_regclass(:schema || '.alembic_version'), to_regclass(:schema || '.schema_revisions')")
 _CATALOGUE = sa.text("""
@@ -52,20 +52,20 @@ SET oldest_reader = excluded.oldest_reader, catalogue = excluded.catalogue""")
 
 
 class SchemaUnfit(NotReady):
-    """This code cannot work on the schema as it is; the text says which, why and what to do."""
+    """This version of the code cannot work on the schema; the text says why and what to do."""
 
 
 class SchemaOlder(SchemaUnfit):
-    """The schema waits for its migrations: `earshot migrate` mends it."""
+    """Migrations of the schema have not run yet: run `earshot migrate`."""
 
 
 class CatalogueMissing(Exception):
-    """Nobody wrote down yet what a new revision looks like."""
+    """A new revision has no catalogue file yet: run `earshot migrate --write`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The columns, constraints and indexes of a schema's tables and views, a line each, beginning with the table."""
+    """Columns, constraints and indexes of a schema's tables and views: one line each, which begins with the table."""
 
     lines: frozenset[str]
 
@@ -82,7 +82,7 @@ class Catalogue:
         return hashlib.sha256(self.text.encode()).hexdigest()[:12]
 
     def differences(self, found: Catalogue) -> list[str]:
-        """Say what differs. Additional tables do not matter, nor do additional indexes that are not unique."""
+        """List the differences, without additional tables and without additional indexes that are not unique."""
         ours = {_table(line) for line in self.lines}
         more = {line for line in found.lines - self.lines if _table(line) in ours}
         lacking = [f"lacks {line}" for line in sorted(self.lines - found.lines)]
@@ -95,7 +95,7 @@ def _table(line: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RevisionRecord:
-    """What the version that made a revision wrote beside it."""
+    """What the version that made a revision stored with it: the oldest revision that works on it, and its catalogue."""
 
     oldest_reader: str
     catalogue: Catalogue
@@ -103,7 +103,7 @@ class RevisionRecord:
 
 @dataclass(frozen=True, slots=True)
 class SchemaState:
-    """Where a schema stands in its database; no revision where nothing has been migrated yet."""
+    """The revision and the catalogue that a schema has in its database; no revision before the first migration."""
 
     schema: str
     revision: str | None
@@ -158,7 +158,7 @@ class Migrations:
         if differences := expected.differences(state.catalogue):
             raise SchemaUnfit(
                 f"schema {state.schema} is not what its migrations make at revision {state.revision}: it "
-                f"{_in_short(differences)}; restore it from a backup, or make it by hand what it should be"
+                f"{_in_short(differences)}; restore it from a backup, or change it by hand to what it should be"
             )
 
     def _of_newer(self, state: SchemaState) -> Catalogue:
@@ -177,7 +177,7 @@ def _in_short(differences: Iterable[str]) -> str:
 
 
 async def read_state(connection: AsyncConnection, schema: str) -> SchemaState:
-    """Read where a schema stands."""
+    """Read the revision and the catalogue of a schema."""
     migrated, recorded = (await connection.execute(_STATE, {"schema": schema})).one()
     revision = await connection.scalar(sa.text("SELECT version_num FROM alembic_version")) if migrated else None
     lines = (await connection.scalars(_CATALOGUE, {"schema": schema})).all()
@@ -191,7 +191,7 @@ async def _recorded(connection: AsyncConnection, revision: str) -> RevisionRecor
 
 
 async def store_record(connection: AsyncConnection, revision: str, what: RevisionRecord) -> None:
-    """Tell versions that do not know a revision what it looks like, and which of them work on it."""
+    """Store a revision's catalogue and its oldest reader, for older versions that do not know the revision."""
     await connection.execute(_MAKE_RECORD)
     await connection.execute(
         _REMEMBER,

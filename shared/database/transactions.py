@@ -1,8 +1,8 @@
-"""BEGIN, COMMIT and ROLLBACK of every pooled connection, sent from one place that survives a cancellation at any await.
+"""Sends BEGIN, COMMIT and ROLLBACK for every pooled connection, safely when cancelled at any await.
 
-SQLAlchemy begins with the first statement that goes through its cursor, and our hot statements do not. So it is told
-that its connections commit by themselves (`isolation_level="AUTOCOMMIT"`): it sends none of the three, and calls here
-where it would.
+SQLAlchemy begins a transaction with the first statement that goes through its cursor, and statements that we run on
+asyncpg directly do not. So its engine has `isolation_level="AUTOCOMMIT"`, which makes it send none of the three, and
+listeners to its events send them here.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ log = structlog.get_logger()
 
 
 class NotCommitted(Exception):
-    """A statement had failed and the error was swallowed, so PostgreSQL rolled back instead: nothing is stored."""
+    """PostgreSQL rolled back instead of committing, because a statement had failed earlier: nothing is stored."""
 
 
 def send_by_driver(engine: Engine) -> None:
-    """Begin and end this engine's transactions here, and keep connections that are in one out of its pool."""
+    """Send this engine's BEGIN, COMMIT and ROLLBACK, and close connections that return to its pool in a transaction."""
     event.listen(engine, "begin", partial(_send, command="BEGIN"))
     event.listen(engine, "commit", partial(_send, command="COMMIT"))
     event.listen(engine, "rollback", _roll_back)
@@ -40,7 +40,7 @@ def _send(connection: Connection, *, command: str) -> None:
 
 def _roll_back(connection: Connection) -> None:
     if not connection.invalidated and not cast("Any", connection.connection).driver_connection.is_closed():
-        _send(connection, command="ROLLBACK")  # of a closed connection the server has done so by itself
+        _send(connection, command="ROLLBACK")  # the server rolls back for a closed connection
 
 
 def roll_back_setup(pooled: Any, _record: object) -> None:
@@ -49,18 +49,18 @@ def roll_back_setup(pooled: Any, _record: object) -> None:
 
 
 async def send(driver: asyncpg.Connection, *, command: str) -> None:
-    """Send BEGIN, COMMIT or ROLLBACK; what interrupts it closes the connection. Raises NotCommitted."""
+    """Send BEGIN, COMMIT or ROLLBACK; an error or a cancellation closes the connection. Raises NotCommitted."""
     try:
         done = await driver.execute(command)
     except BaseException:
-        driver.terminate()  # nobody knows whether the server has obeyed or still will
+        driver.terminate()  # whether the server has run the command is unknown
         raise
     if done != command:
         raise NotCommitted(f"{command} was answered with {done}")
 
 
 def _drop_unowned(pooled: Any, _record: object) -> None:
-    """Close a connection that comes back in a transaction: whoever got it next would believe to have begun."""
+    """Close a connection that is in a transaction: its next user's statements would belong to it."""
     driver = pooled and pooled.driver_connection
     if driver and not driver.is_closed() and driver.is_in_transaction():
         metrics.UNOWNED_TRANSACTIONS.inc()
@@ -69,7 +69,7 @@ def _drop_unowned(pooled: Any, _record: object) -> None:
 
 
 def _replace_closed(pooled: Any, record: object, _proxy: object) -> None:
-    """Let the pool reconnect what is closed or in a transaction; unlike a ping, this costs no round trip."""
+    """Make the pool replace a connection that is closed or in a transaction; unlike a ping, without a round trip."""
     _drop_unowned(pooled, record)
     if pooled.driver_connection.is_closed():
         raise DisconnectionError

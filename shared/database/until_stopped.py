@@ -1,4 +1,4 @@
-"""The one way to run a loop, and what takes the end of a long-lived task for the error that it is."""
+"""Runs loops until the process stops, and makes the unexpected end of a long-lived task an error."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ log = structlog.get_logger()
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 
 Round = Callable[[], Awaitable[float | None]]
-"""Works once and returns in how many seconds it is due again: 0 is at once, None when it does not know."""
+"""Works once and returns the seconds until it is due again: 0 for at once, None when it does not know."""
 
 
 class EndedUnexpectedly(Exception):
-    """A long-lived task ended before it was told to, so its work stands still: the process has to end."""
+    """A long-lived task ended before the process was stopped: nobody does its work, so the process must end."""
 
 
 async def until_stopped(
     work: Round, stop: asyncio.Event, *, heartbeat: Heartbeat, longest_s: float, wake: asyncio.Event | None = None
 ) -> None:
-    """Work round after round until told to stop, resting for at most `longest_s` seconds or until woken.
+    """Repeat `work` until `stop` is set, with pauses of at most `longest_s` seconds, or until `wake` is set.
 
-    Outages are waited out, with a growing pause; any other error ends the loop.
+    After a transient error the work is repeated, with growing pauses; any other error ends the loop.
     """
     pause = FIRST_PAUSE_S
     while not stop.is_set():
@@ -61,7 +61,7 @@ async def _rest(seconds: float, stop: asyncio.Event, wake: asyncio.Event | None)
 
 
 def while_busy(work: Callable[[], Awaitable[int]]) -> Round:
-    """Make a round of work that returns how much it did: again at once until that is nothing."""
+    """Make a Round of work that returns how much it did; it is repeated at once until that is 0."""
 
     async def once() -> float | None:
         return 0.0 if await work() else None

@@ -1,4 +1,4 @@
-"""The only consume loop: read a batch, handle it in one transaction, acknowledge.
+"""The consume loop: read a batch, handle it in one transaction, acknowledge it.
 
 A batch that fails with a transient error is tried again without end. One that fails with another error is bisected:
 the messages that cause it are parked, the others are handled.
@@ -31,18 +31,18 @@ from shared.waiting import wait_for
 log = structlog.get_logger()
 
 Handler = Callable[[AsyncSession, Sequence[Event[Payload]]], Awaitable[None]]
-Decoder = Callable[[Message], Event[Payload] | None]  # None: nothing to do
+Decoder = Callable[[Message], Event[Payload] | None]  # None: ignore the message
 
 MAX_FAILURES_IN_A_ROW = 100
 
 
 class HandlerBroken(Exception):
-    """Valid event after valid event fails: the fault is ours. The process stops so that a person looks."""
+    """Many valid events in a row failed, so the handler is broken: the process stops and an operator has to look."""
 
 
 @dataclass(slots=True)
 class Consumer:
-    """Reads topics as a service's group. The handler must be idempotent: what it saw may come again."""
+    """Reads topics as a service's group. The handler must be idempotent: it may get an event again."""
 
     service: Service
     topics: Sequence[str]
@@ -56,7 +56,7 @@ class Consumer:
     _failures: int = field(default=0, init=False)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Consume until told to stop; the batch at hand is finished first."""
+        """Consume until stopped; the current batch is finished first."""
         reading = self.event_log.read(self.service.group, self.topics, limit=self.batch_size, heartbeat=self.heartbeat)
         async with aclosing(reading) as batches:
             following = asyncio.ensure_future(anext(batches, None))
@@ -67,7 +67,7 @@ class Consumer:
                     if not following.done():
                         break
                     if (batch := following.result()) is None:
-                        return  # the log came to an end, which `supervised` takes for the error that it is
+                        return  # the log ended, which `supervised` reports as an error
                     if await self.handle(batch.messages, stop):
                         crash.point("handled")
                         await batch.ack()
@@ -79,7 +79,7 @@ class Consumer:
 
     async def handle(self, messages: Sequence[Message], stop: asyncio.Event) -> bool:
         """Handle and commit these messages; False when stopped before an outage ended."""
-        delay = 0.0  # whoever lost a race may go on at once
+        delay = 0.0  # a transaction that lost a race may be repeated at once
         while not stop.is_set():
             try:
                 with metrics.BATCH_SECONDS.labels(self.service).time():

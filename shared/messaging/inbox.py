@@ -1,4 +1,4 @@
-"""Deduplication of events from our own topics: an event id is handled once per group, remembered for 30 days."""
+"""Deduplication of events from our own topics: ids that a group has handled are stored for 30 days."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ON CONFLICT DO NOTHING RETURNING event_id"""
 
 
 async def unseen(session: AsyncSession, group: str, events: Sequence[Event[Payload]]) -> list[Event[Payload]]:
-    """Remember these events and return, in order, those this group has not handled yet."""
+    """Store the ids of these events and return, in order, the events that this group has not handled yet."""
     first = {event.id: event for event in reversed(events)}
     rows = await db.fetch(session, _REMEMBER, group, sorted(first))
     new = {row["event_id"] for row in rows}

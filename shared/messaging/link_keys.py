@@ -1,6 +1,6 @@
-"""Requests signed by a key that this process lacks: they wait, parked, and go through once it has the key.
+"""Survey requests that name a link key which this process lacks: they are parked, and handled once it has the key.
 
-A consumer that waited for the key would hold up answers and opt-outs too, which stand behind the request in its topics.
+A consumer that waited for the key would delay the answers and opt-outs behind the request in its topics.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from shared.messaging.transport import Message
 
 @dataclass(frozen=True, slots=True)
 class LinkKeys:
-    """The ids of the keys this process has, and its service's database."""
+    """`known` are the ids of the keys that this process has; `sessions` are those of its service's database."""
 
     known: Collection[str]
     sessions: Sessions
 
     def parse(self, message: Message) -> Event[Payload]:
-        """Read a message; raises InvalidEvent, also for a request whose link could not be made here."""
+        """Parse a message; raises InvalidEvent, also for a request with an unknown link key."""
         event = codec.parse(message)
         if isinstance(event.payload, SurveyRequested) and event.payload.link_key not in self.known:
             raise InvalidEvent(parking.UNKNOWN_KEY.format(event.payload.link_key))
         return event
 
     async def check(self) -> None:
-        """Raise NotReady while requests wait for a key."""
+        """Raise NotReady while parked requests wait for a key."""
         async with self.sessions.begin() as session:
             waiting = await parking.count_waiting_for_keys(session)
         if waiting:

@@ -1,7 +1,7 @@
-"""Publish if and only if the state change committed: a row beside the change, and a relay that moves rows to the log.
+"""Transactional outbox: events are stored with the change they report, and a relay moves them to the event log.
 
-At least once, in order per key: lock the key's row before adding its event, or two transactions may commit in the
-other order than their rows were numbered.
+Events are published at least once, in order per key. Lock the key's row before adding its event: otherwise two
+transactions may commit in another order than their rows were numbered.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ _WAKE = "pg_notify('outbox_' || current_schema(), '')"
 
 
 async def add(session: AsyncSession, events: Sequence[cloudevents.Event[Payload]]) -> None:
-    """Write events beside the change they tell of; the relay is woken when the transaction commits."""
+    """Store events in the transaction of the change they report; the relay is notified when it commits."""
     await db.write(session, add_statement([codec.encode(event) for event in events]))
 
 
 def add_statement(messages: Sequence[Message]) -> db.Write | None:
-    """Say how to write messages beside the change they tell of; what else is written reads them in `added`."""
+    """Return the statement part that stores messages; other parts can read their ids and bodies as `added`."""
     if not messages:
         return None
     columns = (
@@ -73,7 +73,7 @@ def add_statement(messages: Sequence[Message]) -> db.Write | None:
 
 
 class Relay:
-    """Moves one service's outbox to the log. One at a time works, others stand by; see `relay_leadership`."""
+    """Moves one service's outbox to the event log. One relay works at a time; see `relay_leadership`."""
 
     def __init__(
         self,
@@ -96,14 +96,14 @@ class Relay:
         )
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Publish until told to stop; outages of the database or the log are waited out."""
+        """Publish until stopped, also across outages of the database or the log."""
         try:
             await until_stopped(self._round, stop, heartbeat=self._heartbeat, longest_s=STANDBY_S, wake=self._wake)
         finally:
             await self._leadership.release()
 
     async def _round(self) -> float:
-        """Publish a batch, once it is our turn; say when to come again."""
+        """Publish a batch if this relay is the leader; return the seconds until the next round."""
         try:
             rows = await self._leadership.next_rows()
             if rows is not None:
@@ -111,7 +111,7 @@ class Relay:
             if rows:
                 await self._publish_batch(rows)
         except TransportUnavailable:
-            raise  # it stays our turn
+            raise  # and stay the leader
         except Exception:
             await self._leadership.release()
             raise
@@ -127,7 +127,7 @@ class Relay:
             metrics.PUBLISHED.labels(self._service, message.topic).inc()
 
     async def _publish(self, messages: Sequence[Message]) -> list[Message]:
-        """Append, and return the messages the log will never take."""
+        """Append the messages, and return those that are too large for the log."""
         try:
             await self._log.append(messages)
         except MessageTooLarge:

@@ -1,4 +1,4 @@
-"""Messages nobody could handle: kept raw, with the reason, for 30 days; `earshot parked list|replay`."""
+"""Messages that could not be handled, stored with the reason for 30 days; see `earshot parked list|replay`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def parked_table(metadata: sa.MetaData) -> sa.Table:
         sa.Column("body", sa.LargeBinary, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("parked_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
-        # a topic made anew counts from 0 again, so the position alone does not tell two messages apart
+        # offsets of a topic that was deleted and created again start from 0, so the position alone is not unique
         sa.Index("parked_once", "topic", "position", sa.text("md5(body)"), unique=True),
     )
 
@@ -48,7 +48,7 @@ ON CONFLICT DO NOTHING"""
 
 
 async def park(session: AsyncSession, refused: Sequence[tuple[Message, str]]) -> None:
-    """Keep messages with the reason for each; the same position is kept once."""
+    """Store messages with the reason for each; the same message at the same position is stored once."""
     if not refused:
         return
     messages = [message for message, _ in refused]
@@ -70,7 +70,7 @@ def _written(headers: Mapping[str, str]) -> str:
 
 
 def _headers(written: str) -> dict[str, str]:
-    """Read stored headers; earlier versions stored some that are no JSON, which must not hide the other messages."""
+    """Read stored headers; headers that an earlier version stored in another form count as none."""
     try:
         found: dict[str, str] = json.loads(written)
     except ValueError:
@@ -85,12 +85,12 @@ ORDER BY id LIMIT $1"""
 async def list_parked(
     session: AsyncSession, *, limit: int = 100, after: UUID | None = None, ids: Collection[UUID] | None = None
 ) -> list[Parked]:
-    """Read the oldest ones first, behind one of them; with ids only those."""
+    """Return the oldest first, those after the id `after`; with `ids` only these."""
     return [_parked(row) for row in await db.fetch(session, _PARKED, limit, after, None if ids is None else list(ids))]
 
 
 UNKNOWN_KEY = "link_key: {} is not in EARSHOT_LINK_KEYS"
-# as cloudevents says it, and Pydantic of an enum, a literal and a tagged union; at last a key
+# the texts of the codec, of Pydantic for an enum, a literal and a tagged union, and of an unknown key
 _UNKNOWN = """SELECT * FROM parked WHERE topic = ANY($1::text[]) AND ($2::uuid IS NULL OR id > $2)
 AND reason LIKE ANY (ARRAY['type: % is not an event of this contract%', '%: Input should be ''%', '%: Input tag %',
     'link_key: % is not in EARSHOT_LINK_KEYS'])
@@ -98,7 +98,7 @@ ORDER BY id LIMIT $3"""
 
 
 async def list_unknown(session: AsyncSession, topics: Sequence[str], *, after: UUID | None, limit: int) -> list[Parked]:
-    """Read what was refused for a type, a value or a key that a newer start may know, oldest first."""
+    """Return messages refused for a type, value or key that a newer version or start may know, oldest first."""
     return [_parked(row) for row in await db.fetch(session, _UNKNOWN, list(topics), after, limit)]
 
 
@@ -107,7 +107,7 @@ FROM parked WHERE reason LIKE 'link_key: % is not in EARSHOT_LINK_KEYS' GROUP BY
 
 
 async def count_waiting_for_keys(session: AsyncSession) -> dict[str, int]:
-    """Count what waits for each key."""
+    """Count the messages that wait for each link key, by its id."""
     return {row["key"]: row["count"] for row in await db.fetch(session, _WAITING)}
 
 
@@ -121,7 +121,7 @@ def _parked(row: db.Row) -> Parked:
 
 
 async def claim(session: AsyncSession, parked_id: UUID) -> bool:
-    """Take one away, to handle it in the same transaction; False when somebody else has."""
+    """Delete a message that is handled in the same transaction; False when it is gone already."""
     return bool(await db.fetch(session, "DELETE FROM parked WHERE id = $1 RETURNING id", parked_id))
 
 

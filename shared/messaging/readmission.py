@@ -1,4 +1,4 @@
-"""What an older version parked because it did not know a type or a value goes through as soon as a version does."""
+"""Handles messages that an older version parked because it did not know a type or value, once a version knows them."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from shared.messaging.parking import Parked
 
 log = structlog.get_logger()
 
-EVERY_S = 600.0  # an older version may go on for a while beside this one, and park more
+EVERY_S = 600.0  # an older version may run beside this one for a while, and park more
 PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Readmission:
-    """Reads again what one consumer's service parked from its topics."""
+    """Handles parked messages of one consumer's topics again."""
 
     consumer: Consumer
 
     async def round(self) -> None:
-        """Read every candidate once; what is still unknown stays parked."""
+        """Try every parked message whose type, value or key was unknown; those still unknown stay parked."""
         after: UUID | None = None
         while rows := await self._page(after):
             for row in rows:
@@ -48,7 +48,7 @@ class Readmission:
         await self._handle(row, event)
 
     async def replay(self, row: Parked) -> str:
-        """Handle one as if it had been read just now; it is forgotten in the same transaction. Returns why it stays."""
+        """Handle a message and delete it in the same transaction; returns why it stays parked, empty if it does not."""
         try:
             event = self.consumer.read(row.message)
         except InvalidEvent as error:

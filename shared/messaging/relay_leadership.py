@@ -1,8 +1,8 @@
-"""Whose turn it is to move one service's outbox to the log: one relay works, the others stand by.
+"""Leader election among a service's relays: one moves the outbox to the log, the others stand by.
 
-A session lock says so where a connection is one's own. Where the URL is pooled by transaction it is nobody's, so a row
-is leased instead: its holder begins nothing in the last part of the lease, and what it finds to have written too late,
-as after a pause of its process, is published again as it is now.
+The leader holds an advisory lock of its session. Behind a pooler in transaction mode there is no session, so the
+leader holds a lease, a row, instead. It starts nothing in the last part of its lease; rows that it published after the
+lease had ended, as after a pause of its process, are published again in their newest state.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ WHERE name = 'relay' AND holder = $1 AND until > clock_timestamp() FOR UPDATE"""
 _GIVE_BACK = "UPDATE leases SET holder = NULL WHERE name = 'relay' AND holder = $1"
 
 Republish = Callable[[AsyncSession, Sequence[db.Row]], Awaitable[None]]
-"""Publishes the newest state of what these rows of the outbox are about, where a topic keeps only the newest."""
+"""Publishes the newest state of the keys of these outbox rows, for compacted topics."""
 
 
 def leases_table(metadata: sa.MetaData) -> sa.Table:
@@ -53,14 +53,14 @@ def leases_table(metadata: sa.MetaData) -> sa.Table:
 
 
 async def republish_nothing(_session: AsyncSession, _rows: Sequence[db.Row]) -> None:
-    """Publish nothing again: no topic of this service keeps only the newest."""
+    """For services without compacted topics."""
 
 
 class RelayLeadership(Protocol):
-    """Takes rows while it is our turn; `done` forgets them once they are published."""
+    """Reads outbox rows while this relay is the leader, and deletes them once they are published."""
 
     async def next_rows(self) -> Sequence[db.Row] | None:
-        """Return the next rows; None while it is another's turn."""
+        """Return the next rows; None while another relay is the leader."""
 
     async def delete(self, rows: Sequence[db.Row]) -> None: ...
 
@@ -68,7 +68,7 @@ class RelayLeadership(Protocol):
 
 
 class LockLeadership:
-    """Ours while a connection of our own lives. It listens as well, and wakes the relay."""
+    """Leader while its own connection holds the lock. The connection also listens for new rows and wakes the relay."""
 
     def __init__(self, database: db.Database, *, name: str, wake: asyncio.Event) -> None:
         self._database = database
@@ -102,7 +102,7 @@ class LockLeadership:
 
 
 class LeaseLeadership:
-    """Ours until the lease ends, by the database's clock; every batch renews it."""
+    """Leader until the lease ends, by the database's clock; every batch renews it."""
 
     def __init__(self, database: db.Database, *, republish: Republish) -> None:
         self._sessions = database.sessions
@@ -119,7 +119,7 @@ class LeaseLeadership:
             rows = await db.fetch(session, _NEXT, BATCH)
             if leased[0]["taken_over"]:
                 log.warning("relay.took_over", rows=len(rows))
-                await self._republish(session, rows)  # the other may have begun to publish these, and no others
+                await self._republish(session, rows)  # the leader before may have published these rows, and no others
         late = time.monotonic() - asked > LEASE.total_seconds() - SEND_BUDGET_S
         self._publishes = bool(rows) and not late
         return [] if late else rows
@@ -137,7 +137,7 @@ class LeaseLeadership:
             await self._republish(session, rows)
 
     async def release(self) -> None:
-        """Give the lease back, unless something may still be on its way: then it runs out."""
+        """Give the lease back, unless messages may still be on their way: then it runs out."""
         if self._publishes:
             return
         try:

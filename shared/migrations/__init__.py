@@ -1,7 +1,6 @@
-"""Alembic, once per schema: safe when ten processes start at once, and usable from an event loop.
+"""Runs Alembic for one schema, from an event loop, and safely when several processes start at once.
 
-A migration folder holds `env.py` (three lines, calling `run`), `versions/`, and in `catalogues/` what each revision
-looks like.
+A migration folder has `env.py` (which calls `run`), `versions/`, and the tables of each revision in `catalogues/`.
 """
 
 from __future__ import annotations
@@ -41,13 +40,13 @@ def messaging_tables(metadata: sa.MetaData) -> None:
 
 
 class ModelsDiffer(Exception):
-    """The tables of the models are not the tables of the migrations: write the missing migration."""
+    """The models and the migrations make different tables: write the missing migration."""
 
 
 async def upgrade(database: Database, folder: Path, *, to: str = "head") -> str:
     """Bring a schema to the newest revision and return its fingerprint; concurrent callers wait for the first.
 
-    Raises SchemaUnfit when the schema was edited, or a newer version made one that this code does not work on.
+    Raises SchemaUnfit when the schema was edited by hand, or is one of a newer version that this code cannot use.
     """
     migrations = Migrations(folder)
     async with _alone(database) as connection:
@@ -74,7 +73,7 @@ async def _record(connection: AsyncConnection, folder: Path, state: SchemaState)
 
 
 async def round_trip(database: Database, folder: Path) -> None:
-    """Prove an empty schema goes up, agrees with the models, comes down and goes up again."""
+    """Upgrade an empty schema, compare it with the models, downgrade and upgrade it again."""
     await upgrade(database, folder)
     async with _alone(database) as connection:
         await _run(connection, folder, _check)
@@ -83,7 +82,7 @@ async def round_trip(database: Database, folder: Path) -> None:
 
 
 async def write_catalogue(database: Database, folder: Path) -> None:
-    """Write down what the newest revision makes of an empty schema."""
+    """Write the catalogue file of the newest revision."""
     migrations = Migrations(folder)
     async with _alone(database) as connection:
         await _run(connection, folder, lambda config: command.upgrade(config, "head"))
@@ -101,7 +100,7 @@ def _check(config: Config) -> None:
 
 @asynccontextmanager
 async def _alone(database: Database) -> AsyncIterator[AsyncConnection]:
-    """Hold the lock of a schema's migrations, and make the schema where it is missing."""
+    """Hold the lock of a schema's migrations, and create the schema if it is missing."""
     number = lock_number("migrate", database.schema)
     async with database.engine.connect() as connection:
         await connection.execute(sa.text("SELECT pg_advisory_lock(:number)"), {"number": number})
@@ -126,13 +125,13 @@ async def _run(connection: AsyncConnection, folder: Path, action: Callable[[Conf
         config.set_main_option("path_separator", "os")
         action(config)
 
-    await connection.commit()  # Alembic begins a transaction of its own
+    await connection.commit()  # Alembic begins its own transaction
     await connection.run_sync(work)
     await connection.commit()
 
 
 def run(metadata: sa.MetaData) -> None:
-    """Do what Alembic's `env.py` does, on the connection handed in."""
+    """Run migrations on the connection of the configuration; called by `env.py`."""
     context.configure(
         connection=context.config.attributes["connection"],
         target_metadata=metadata,

@@ -1,4 +1,4 @@
-"""Which addresses somebody else's URL may make this machine talk to: public ones, and networks named for it."""
+"""The addresses that this machine may connect to for URLs of others: public ones and those of given networks."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ Address = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 _NAT64 = ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in its last 32 bits
-_UNICAST = ip_network("2000::/3")  # all of IPv6 that is public; what the standard library calls global is more
+_UNICAST = ip_network("2000::/3")  # the public part of IPv6; `is_global` is true for more
 _PROTOCOLS = ip_network("192.0.0.0/24")  # RFC 6890
 
 
 class ForbiddenAddress(Exception):
-    """The name leads to a machine that is nobody else's business."""
+    """The name resolves to an address that is neither public nor in a given network."""
 
 
 async def look_up(host: str, port: int) -> list[str]:
-    """Ask the system's resolver; raises OSError."""
+    """Resolve a name with the system's resolver; raises OSError."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError as error:  # a label that is empty or longer than 63 characters
-        raise socket.gaierror(socket.EAI_NONAME, "no name of a host") from error
+        raise socket.gaierror(socket.EAI_NONAME, "not a host name") from error
     return [str(address[0]) for *_, address in found]
 
 
@@ -34,8 +34,8 @@ async def permitted_address(
 ) -> Address:
     """Resolve a name once and return an address to connect to, if all of its addresses are permitted.
 
-    Connect to what is returned and not to the name, which may lead elsewhere a moment later. Raises ForbiddenAddress
-    and OSError.
+    Connect to the address and not to the name, which may resolve to another one a moment later. Raises
+    ForbiddenAddress and OSError.
     """
     found = [ip_address(text.partition("%")[0]) for text in await resolve(host, port)]
     if not found or not all(_is_public(each) or is_in(each, networks) for each in found):
@@ -57,7 +57,7 @@ def _is_public(address: Address) -> bool:
 
 
 def _embedded(address: Address) -> IPv4Address | None:
-    """Find the IPv4 address an IPv6 one stands for: mapped, 6to4, Teredo, NAT64."""
+    """Return the IPv4 address that an IPv6 address contains: mapped, 6to4, Teredo, NAT64."""
     if isinstance(address, IPv4Address):
         return None
     if address.teredo:

@@ -1,7 +1,7 @@
-"""The only module that knows httpx: one provider, a bounded number of connections, and certainty about what was sent.
+"""HTTP client for providers, and the only module that uses httpx. Its errors tell whether a request may have been read.
 
-httpx 0.28 loses pool slots for good when a request is cancelled or times out waiting for the pool. So a semaphore as
-wide as the pool waits instead, the pool never does, and a request that outlives its budget is left to end by itself.
+httpx 0.28 loses pool slots for good when a request is cancelled or times out waiting for the pool. So requests wait
+for a semaphore of the pool's size, never for the pool, and one that exceeds its time is left to end by itself.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import httpx
 import tenacity
 
 MOST_BYTES = 5_000_000  # of a reply
-LATE_S = 10.0  # how long a reply nobody waits for any more is read to its end
+LATE_S = 10.0  # how long after its deadline a reply is still read to its end
 
 
 class NotSent(Exception):
-    """Certainly nothing was read by the other side: it may be tried again."""
+    """The other side has read nothing of the request: it may be tried again."""
 
 
 class MaybeSent(Exception):
-    """The request may have been read and acted on, and no reply came: never repeat it blindly."""
+    """No reply came, and the other side may have read the request and acted on it: do not repeat it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Reply:
     body: bytes
 
     def json(self) -> dict[str, Any]:
-        """Read the body as a JSON object; anything else is an empty one."""
+        """Parse the body as a JSON object; empty if it is none."""
         try:
             found = json.loads(self.body)
         except (ValueError, RecursionError):
@@ -57,7 +57,7 @@ class Call:
 
 
 class HttpClient:
-    """Talks to one base URL with HTTP Basic authentication, if any, and follows no redirect."""
+    """Client of one base URL, with optional HTTP Basic authentication; follows no redirects."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class HttpClient:
         return await self.send(Call("POST", path, form=form), within_s=within_s)
 
     async def send(self, call: Call, *, within_s: float) -> Reply:
-        """Send and wait at most so long, after which nothing begins; raises NotSent or MaybeSent."""
+        """Send and wait at most so long; a request not begun by then is not sent. Raises NotSent or MaybeSent."""
         request = asyncio.create_task(self._send(call, time.monotonic() + within_s))
         self._running.add(request)
         request.add_done_callback(self._forget)
@@ -99,7 +99,7 @@ class HttpClient:
     def _forget(self, request: asyncio.Task[Reply]) -> None:
         self._running.discard(request)
         if not request.cancelled():
-            request.exception()  # asked for, so that one nobody waits for any more is not reported
+            request.exception()  # retrieved, so that asyncio does not log that of a request which timed out
 
     async def _send(self, call: Call, deadline: float) -> Reply:
         async with self._slots:
@@ -129,18 +129,18 @@ class HttpClient:
             return Reply(response.status_code, await _bounded(response, until=deadline + self._late_s))
 
     async def close(self, *, within_s: float = LATE_S) -> None:
-        """Let what is under way end, for a while, then close the connections."""
+        """Wait for running requests, at most so long, then close the connections."""
         running = set(self._running)
         if running:
             await asyncio.wait(running, timeout=within_s)
             for request in running:
-                request.cancel()  # no place of the pool is needed any more
+                request.cancel()  # lost pool slots do not matter any more
             await asyncio.wait(running)
         await self._client.aclose()
 
 
 async def _bounded(response: httpx.Response, *, until: float) -> bytes:
-    """Read a body; one longer than any reply should be, or that takes until then, is no reply. Raises MaybeSent."""
+    """Read a body; raises MaybeSent when it is longer than MOST_BYTES or takes until then."""
     body = bytearray()
     async for chunk in response.aiter_bytes():
         body += chunk
@@ -150,7 +150,7 @@ async def _bounded(response: httpx.Response, *, until: float) -> bytes:
 
 
 def _connecting() -> tenacity.AsyncRetrying:
-    """Try again only where no byte of the body can have been read."""
+    """Retry once, only where the other side cannot have read anything."""
     return tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception_type((httpx.ConnectError, httpx.ConnectTimeout)),
         stop=tenacity.stop_after_attempt(2),
@@ -160,17 +160,17 @@ def _connecting() -> tenacity.AsyncRetrying:
 
 
 def tls() -> ssl.SSLContext:
-    """Make what checks certificates; `SSL_CERT_FILE` names authorities of one's own."""
+    """Make a TLS context that verifies certificates; `SSL_CERT_FILE` names additional authorities."""
     return httpx.create_ssl_context()
 
 
 async def post_pinned(
     url: str, body: bytes, *, address: str, headers: Mapping[str, str], context: ssl.SSLContext
 ) -> int:
-    """Post to somebody else's URL at an address of our choice, wherever its name leads by now; returns the status.
+    """Post to a URL at a given address, whatever its name resolves to now; returns the status.
 
-    Follows no redirect and reads no body. A client of its own, so that giving up costs nobody a connection: bound the
-    time with `asyncio.timeout`. Raises NotSent or MaybeSent.
+    Follows no redirect and reads no body. It uses a client of its own, so that it may be cancelled: limit the time
+    with `asyncio.timeout`. Raises NotSent or MaybeSent.
     """
     there = httpx.URL(url)
     try:

@@ -1,7 +1,7 @@
-"""Capability links: who holds one may answer (or unsubscribe), and nobody can guess one.
+"""Capability links: their token cannot be guessed and lets its holder answer or unsubscribe.
 
 token = base64url(HMAC-SHA256(link key, purpose "|" invitation id)[:16]), 22 characters. Dispatcher derives it for
-every send; scoring stores only its SHA-256. No event ever carries one.
+every send; scoring stores only its SHA-256. No event contains a token.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Purpose(StrEnum):
 
 
 class UnknownLinkKey(Exception):
-    """A request names a key id that EARSHOT_LINK_KEYS does not hold: add it, it must outlive its invitations."""
+    """A request names a key id that EARSHOT_LINK_KEYS does not have: add it, a key must outlive its invitations."""
 
 
 def token(keys: Mapping[str, str], key_id: str, purpose: Purpose, invitation_id: UUID) -> str:
@@ -34,5 +34,5 @@ def token(keys: Mapping[str, str], key_id: str, purpose: Purpose, invitation_id:
 
 
 def fingerprint(link_token: str) -> bytes:
-    """What may be stored of a token."""
+    """Return the SHA-256 of a token, which may be stored."""
     return hashlib.sha256(link_token.encode()).digest()

@@ -1,4 +1,4 @@
-"""Answers other than success, RFC 9457. HTTP statuses live here, and nothing that was sent is quoted."""
+"""Error responses, RFC 9457. They quote nothing of the request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.database.db import causes, is_transient
 
 
 class Problem(Exception):
-    """An answer other than success, RFC 9457. `title` is the same for every occurrence, `detail` says what to do."""
+    """An error response. `title` is the same for every occurrence, `detail` says what to do."""
 
     status = HTTPStatus.BAD_REQUEST
 
@@ -78,7 +78,7 @@ def as_problem(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error.__cause__, Problem):
-        return error.__cause__  # FastAPI hides what was raised while the body was read
+        return error.__cause__  # FastAPI wraps errors that are raised while the body is read
     if isinstance(error, RequestValidationError):
         places = [{"where": ".".join(map(str, e["loc"])), "what": e["msg"]} for e in error.errors()]
         return Unprocessable("The request is not as it should be", errors=places[:20])

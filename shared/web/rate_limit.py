@@ -11,7 +11,7 @@ from shared.web.problems import TooManyRequests
 
 
 class RateLimit:
-    """`per_second` on average and at most `burst` at once, for each key; remembers the `keys` seen last."""
+    """At most `per_second` on average and `burst` at once, for each of the last `keys` keys."""
 
     def __init__(
         self, *, per_second: float, burst: int, keys: int = 10_000, monotonic: Callable[[], float] = time.monotonic
@@ -20,7 +20,7 @@ class RateLimit:
         self._full_at: OrderedDict[Hashable, float] = OrderedDict()
 
     def take(self, key: Hashable, amount: int = 1) -> float:
-        """Take and return 0, or take nothing and return the seconds to wait; inf when `amount` never fits."""
+        """Take `amount` and return 0, or take nothing and return the seconds to wait: inf for more than a burst."""
         if amount > self._burst:
             return math.inf
         now = self._monotonic()
@@ -35,7 +35,7 @@ class RateLimit:
         return 0.0
 
     def check(self, key: Hashable, amount: int = 1) -> None:
-        """Take, or raise TooManyRequests with `Retry-After`."""
+        """Take `amount`, or raise TooManyRequests with `Retry-After`."""
         wait = self.take(key, amount)
         if wait:
             seconds = math.ceil(min(wait, 3600))

@@ -82,7 +82,7 @@ async def test_event_becomes_an_invitation_behind_a_pooler_in_transaction_mode(
 
 
 async def _invitations(url: str, schema: str) -> int:
-    options = replace(database_url.USUAL, pooled=True)
+    options = replace(database_url.DEFAULT, pooled=True)
     database = db.Database(url, schema=schema, options=options, pool_size=1)
     try:
         async with database.sessions.begin() as session:

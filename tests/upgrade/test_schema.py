@@ -17,7 +17,7 @@ from shared import migrations
 from shared.database import embedded, schema
 from shared.database.db import Database
 from shared.database.schema import Migrations, SchemaOlder, SchemaUnfit
-from shared.database_url import USUAL
+from shared.database_url import DEFAULT
 from tests.integration.deploy.test_cli import earshot
 from tests.journey.stage import open_stage
 from tests.upgrade import versions
@@ -202,7 +202,7 @@ async def test_a_role_that_may_only_read_and_write_rows_works_on_what_another_mi
 
 async def test_a_start_that_may_not_migrate_waits_until_somebody_has(empty: Mapping[str, str]) -> None:
     url, stop = {"trigger": empty["trigger"]}, asyncio.Event()
-    waiting = asyncio.create_task(databases.until_migrated(url, stop, USUAL))
+    waiting = asyncio.create_task(databases.until_migrated(url, stop, DEFAULT))
     await asyncio.wait((waiting,), timeout=0.1)
     assert not waiting.done()
     await databases.migrate(url)
@@ -211,7 +211,7 @@ async def test_a_start_that_may_not_migrate_waits_until_somebody_has(empty: Mapp
 
 async def test_a_start_that_waits_ends_when_told_to(empty: Mapping[str, str]) -> None:
     stop = asyncio.Event()
-    waiting = asyncio.create_task(databases.until_migrated(empty, stop, USUAL))
+    waiting = asyncio.create_task(databases.until_migrated(empty, stop, DEFAULT))
     await asyncio.wait((waiting,), timeout=0.1)
     stop.set()
     assert await waiting is False

@@ -1,7 +1,7 @@
 """The event log in a PostgreSQL schema: an append-only table and one cursor per group and topic.
 
-Ids become visible out of commit order, and a cursor would step over a late commit for ever. So every append is its
-own short transaction under a lock per topic. Nothing more than the embedded default: scale means Kafka.
+Ids become visible out of commit order, and a cursor would skip a late commit for ever. So every append is its own
+short transaction under a lock per topic. It is the embedded default; larger installations use Kafka.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import structlog
 
 from shared.database.db import Database, is_transient, lock_number
 from shared.database.schema import check
-from shared.database_url import USUAL, DatabaseOptions, NeedsSessions
+from shared.database_url import DEFAULT, DatabaseOptions, NeedsSessions
 from shared.health import Heartbeat, NotReady
 from shared.messaging.transport import Batch, Message, TransportUnavailable
 
@@ -53,7 +53,7 @@ WHERE m.topic = ANY($2::text[]) AND m.id > coalesce(c.position, 0)"""
 
 
 class PostgresLog:
-    def __init__(self, url: str, *, topic_prefix: str = "", options: DatabaseOptions = USUAL) -> None:
+    def __init__(self, url: str, *, topic_prefix: str = "", options: DatabaseOptions = DEFAULT) -> None:
         if options.pooled:
             raise NeedsSessions(
                 "EARSHOT_DATABASE_POOLED=transaction: events through PostgreSQL need sessions of their own: "
@@ -73,7 +73,7 @@ class PostgresLog:
                     await self._append_topic(self._prefix + topic, list(group))
                 await self._prune_sometimes()
             except BaseException as error:
-                self._drop_writer()  # after a cancellation too: it may be in a transaction
+                self._drop_writer()  # also after a cancellation: it may be in a transaction
                 if isinstance(error, Exception) and is_transient(error):
                     raise TransportUnavailable from error
                 raise
@@ -128,7 +128,7 @@ class PostgresLog:
                 await reader.close()
 
     async def history(self, topic: str, *, last: int | None = None) -> AsyncGenerator[Sequence[Message], None]:
-        """Read by a connection of its own; the topic counts as one partition."""
+        """See Replayable; reads over a connection of its own, and the topic counts as one partition."""
         wire = self._prefix + topic
         try:
             connection = await self._database.connect()
@@ -171,9 +171,9 @@ class PostgresLog:
 
 
 class _Reader:
-    """One member of a group. A topic is read by whoever holds its session lock; the rest stand by.
+    """One member of a group. The member that holds a topic's session lock reads it; the others stand by.
 
-    The lock and the cursor live on one connection: who lost the lock cannot acknowledge.
+    The lock is held by the connection that writes the cursor: a member that lost the lock cannot acknowledge.
     """
 
     def __init__(self, group: str, topics: Sequence[str], *, prefix: str, limit: int, heartbeat: Heartbeat) -> None:

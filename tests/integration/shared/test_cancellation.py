@@ -19,7 +19,7 @@ from shared.contract.cloudevents import Event
 from shared.contract.events import Payload, SurveyWithdrawn
 from shared.contract.vocabulary import Service
 from shared.database import db
-from shared.database_url import USUAL, DatabaseOptions
+from shared.database_url import DEFAULT, DatabaseOptions
 from shared.messaging import codec, inbox, outbox
 from shared.messaging.consumer import Consumer
 from shared.messaging.transport import EventLog, Message, open_log
@@ -28,13 +28,13 @@ from tests.cancellation import cancelled_at_every_turn
 TOPIC = "survey.requests"
 
 in_both_ways = pytest.mark.parametrize(
-    "options", [USUAL, replace(USUAL, pooled=True)], ids=["a session of its own", "pooled by transaction"]
+    "options", [DEFAULT, replace(DEFAULT, pooled=True)], ids=["a session of its own", "pooled by transaction"]
 )
 
 
 @pytest.fixture
 def options() -> DatabaseOptions:
-    return USUAL
+    return DEFAULT
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ async def test_server_that_can_never_let_in_the_pool_is_refused_in_words(
     one = {"scoring": urls["scoring"]}
     async with limited(postgres, "scoring", 9):
         await databases.check_capacities(one, DatabaseOptions(pool_size=7))
-        with pytest.raises(TooFewConnections, match=r"lets in 9 connections, .* may open 10: raise") as refused:
+        with pytest.raises(TooFewConnections, match=r"accepts 9 connections, .* may open 10: raise") as refused:
             await databases.check_capacities(one, DatabaseOptions(pool_size=8))
     assert error_messages.explain(refused.value) == str(refused.value)
 

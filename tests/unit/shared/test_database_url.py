@@ -29,7 +29,7 @@ HOSTS: list[tuple[str, list[Host]]] = [
 ]
 
 REFUSED = [
-    ("mysql://u:s3cret@db/nps", "postgresql://user:password@host:port/database is wanted"),
+    ("mysql://u:s3cret@db/nps", "must be postgresql://user:password@host:port/database"),
     ("postgresql://u:s3/cret@db/nps", "percent-encoded"),
     ("postgresql://u:s3?cret@db/nps", "percent-encoded"),
     ("postgresql://u:s3@cret@db/nps", "percent-encoded"),
@@ -46,7 +46,7 @@ REFUSED = [
     ("postgresql://u:s3cret@db/nps?sslmode=true", "sslmode is none of disable, allow, prefer, "),
     ("postgresql://u:s3cret@db/nps?sslrootcert=/no/such.pem", r"sslrootcert names no file .*\(/no/such.pem\)"),
     ("postgresql://u:s3cret@db/nps?channel_binding=require", "channel_binding=require is not possible"),
-    ("postgresql://u:s3cret@db/nps?target_session_attrs=standby", "a standby is of no use"),
+    ("postgresql://u:s3cret@db/nps?target_session_attrs=standby", "a standby does not allow"),
     ("postgresql://u:s3cret@db/nps?connect_timeout=soon", "connect_timeout is no number of seconds"),
 ]
 

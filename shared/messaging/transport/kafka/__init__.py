@@ -29,12 +29,12 @@ __all__ = ["KafkaLog", "KafkaSecurity", "create_topics"]
 
 PING_SECONDS = 2.5
 
-# At debug level it prints keys and bodies, and bodies are personal data.
+# At debug level it logs keys and bodies, which hold personal data.
 logging.getLogger("aiokafka.producer.producer").setLevel(logging.INFO)
 
 
 class KafkaLog:
-    """Topics of one Kafka cluster; every topic name gets `topic_prefix` on the wire."""
+    """The topics of one Kafka cluster whose names begin with `topic_prefix`."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class KafkaLog:
     async def read(
         self, group: str, topics: Sequence[str], *, limit: int = 500, heartbeat: Heartbeat | None = None
     ) -> AsyncGenerator[Batch, None]:
-        """Yield batches for ever; a batch left without `ack` comes again, here or at another reader."""
+        """See Readable; a batch without `ack` is read again, here or by another reader."""
         reader = GroupReader(
             self._connection, self._prefix + group, self._wire(topics), limit=limit, heartbeat=heartbeat
         )
@@ -70,7 +70,7 @@ class KafkaLog:
                 yield [self._message(record) for record in records]
 
     async def ping(self) -> None:
-        # a connection of its own: an old one can be deaf while the cluster is well
+        # a new connection: an old one can be dead while the cluster works
         try:
             with convert_stray_cancellation():
                 async with asyncio.timeout(PING_SECONDS), admin_client(self._connection) as admin:
@@ -108,7 +108,7 @@ class KafkaLog:
         )
 
 
-COPIES = 3  # survive the loss of a broker while another is being restarted
+COPIES = 3  # so that a broker may fail while another one restarts
 
 
 async def create_topics(
@@ -121,7 +121,7 @@ async def create_topics(
 ) -> list[str]:
     """Create the topics that do not exist yet and return their names; raises KafkaError when one is refused.
 
-    Without a replication factor there are three copies, or as many as there are brokers.
+    Without a replication factor each topic has COPIES copies, or as many as there are brokers.
     """
     async with admin_client(Connection(url, security=security)) as admin:
         replicas = replication_factor or min(COPIES, len((await admin.describe_cluster())["brokers"]))

@@ -1,8 +1,8 @@
-"""Closing aiokafka's clients: always to the end, in bounded time. The only place that touches private members of it.
+"""Closes aiokafka's clients completely and in bounded time; the only file that uses private members of aiokafka.
 
-`stop()` gives up half-way: a CancelledError of a task it cancelled itself comes out of it, an error of its coordination
-too, and it waits for ever for a broker that is away. Sockets stay open then, and a group member that nobody reads
-for keeps its partitions. So it runs in a task of its own, for a limited time, and what it left is closed by hand.
+`stop()` may end half-way: with the CancelledError of a task that it cancelled itself, or with an error of its group
+coordination; and it waits without end for a broker that is away. Then sockets stay open, and a group member that reads
+nothing keeps its partitions. So `stop()` runs in a task, for a limited time, and what it left open is closed here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 CLOSE_SECONDS = 5.0
 
-# what is used below, by class; a test fails when one of them is gone
+# the private members used below, by class; a test fails when one of them is missing
 PRIVATE = {
     "AIOKafkaConsumer": ("_client", "_coordinator", "_fetcher"),
     "GroupCoordinator": ("_coordination_task", "_heartbeat_task", "_commit_refresh_task"),
@@ -32,12 +32,12 @@ PRIVATE = {
 
 
 async def close_consumer(consumer: Any) -> None:
-    """Leave the group, if it is in one, and close every connection; raises nothing but our own cancellation."""
+    """Leave the group, if there is one, and close every connection; raises only the running task's cancellation."""
     await _finish(consumer.stop(), lambda: _drop_consumer(consumer))
 
 
 async def close_producer(producer: Any) -> None:
-    """Close every connection without delivering what is pending: that would wait for ever while a broker is away."""
+    """Close every connection without delivering pending records: that would not end while a broker is away."""
     await _finish(_stop_producer(producer), lambda: _drop_producer(producer))
 
 
@@ -60,7 +60,7 @@ async def _finish(stopping: Coroutine[Any, Any, None], drop: Callable[[], None])
         if error := _error_of(task):
             log.warning("kafka.close_failed", error=error)
             task.cancel()
-            drop()  # not awaited, so that our own cancellation does not cut it short
+            drop()  # without an await, so that a cancellation cannot interrupt it
 
 
 def _error_of(task: asyncio.Future[None]) -> str:

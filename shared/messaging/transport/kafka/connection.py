@@ -1,4 +1,4 @@
-"""How to reach a Kafka cluster: addresses, TLS, credentials; as aiokafka's clients want it."""
+"""How to connect to a Kafka cluster: addresses, TLS and credentials, as arguments of aiokafka's clients."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aiokafka.abc import AbstractTokenProvider
 from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError
 
-# Longer than a rebalance (session timeout below), during which the broker holds back its reply.
+# Longer than a rebalance (the session timeout below), during which the broker delays its reply.
 REQUEST_MS = 15_000
 SESSION_MS = 10_000
 PROBE_SECONDS = 2.0
@@ -26,7 +26,7 @@ Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
 class KafkaSecurity:
     """Credentials for one cluster; a private CA is `cafile`, mTLS is `certfile` and `keyfile` (PEM files).
 
-    `token_file` is read anew for every connection, so whoever rotates the OAUTHBEARER token only replaces the file.
+    `token_file` is read again for every connection, so to rotate the OAUTHBEARER token is to replace the file.
     """
 
     protocol: Protocol = "PLAINTEXT"
@@ -48,7 +48,7 @@ class KafkaSecurity:
             raise ValueError(f"{self.mechanism} needs a username and a password")
 
     def options(self) -> dict[str, Any]:
-        """Translate into the arguments every aiokafka client takes."""
+        """Arguments for every aiokafka client."""
         options: dict[str, Any] = {"security_protocol": self.protocol}
         if self.protocol.endswith("SSL"):
             options["ssl_context"] = self._ssl_context()
@@ -78,7 +78,7 @@ class TokenFile(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Where the cluster is and who we are there."""
+    """Addresses of a cluster, and our client id and credentials there."""
 
     url: str
     client_id: str = "earshot"
@@ -89,7 +89,7 @@ class Connection:
         return urlsplit(self.url).netloc.split(",")
 
     def options(self) -> dict[str, Any]:
-        """Arguments of a new client; certificates are read anew, so a replaced one is picked up."""
+        """Arguments of a new client; certificate files are read again, so that replaced ones are used."""
         return {
             "bootstrap_servers": self.bootstrap,
             "client_id": self.client_id,
@@ -99,7 +99,7 @@ class Connection:
 
 
 async def why_unreachable(connection: Connection) -> str:
-    """Say what the first broker answers: aiokafka's clients only say that none could be reached."""
+    """Return the error of connecting to the first broker: aiokafka's clients only say that none could be reached."""
     host, _, port = connection.bootstrap[0].rpartition(":")
     options = {name: value for name, value in connection.options().items() if name != "bootstrap_servers"}
     try:

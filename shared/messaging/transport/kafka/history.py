@@ -1,4 +1,4 @@
-"""What Kafka still has of a topic, read by no group: nothing is acknowledged and nobody is disturbed."""
+"""Reads the records that a Kafka topic has now, outside any consumer group."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
     from shared.messaging.transport.kafka.connection import Connection
 
-ANSWER_SECONDS = 6.0  # with the time to close, less than a process has after it was told to stop
+ANSWER_SECONDS = 6.0  # with the time to close, less than a process has to stop
 POLL_MS = 1_000
 
 
 async def history(
     connection: Connection, topic: str, *, last: int | None, at_once: int = 500
 ) -> AsyncGenerator[list[Any], None]:
-    """Yield the records that are there now, in order per partition, of each at most the `last` ones.
+    """Yield the records that are there now, in order per partition, at most the `last` ones of each.
 
     A topic that does not exist has none. Raises TransportUnavailable.
     """
@@ -50,7 +50,7 @@ async def history(
 
 
 async def _seek(connection: Connection, consumer: Any, topic: str, last: int | None) -> dict[TopicPartition, int]:
-    """Go to where reading begins; return where it ends, without partitions that have nothing."""
+    """Seek to the first offsets; return the end offsets, without those of empty partitions."""
     try:
         partitions = await partitions_of(connection, topic)
     except UnknownTopicOrPartitionError:
@@ -64,7 +64,7 @@ async def _seek(connection: Connection, consumer: Any, topic: str, last: int | N
 
 
 async def _next(consumer: Any, ends: dict[TopicPartition, int], at_once: int) -> Mapping[TopicPartition, list[Any]]:
-    """Read on and drop from `ends` what was read to its end; raises TimeoutError when nothing moves."""
+    """Read the next records, and remove finished partitions from `ends`; raises TimeoutError without progress."""
     silent_since = time.monotonic()
     while True:
         async with asyncio.timeout(ANSWER_SECONDS):

@@ -1,4 +1,4 @@
-"""How far a group is behind. Asked often by a replay, so the clients are kept; one that fails is made anew."""
+"""The lag of a consumer group. A replay asks often, so the clients are kept, and replaced after an error."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class LagMeter:
         self._clients: _Clients | None = None
 
     async def lag(self, group: str, topics: Sequence[str]) -> int:
-        """Count messages not acknowledged; on a compacted or transactional topic an upper bound."""
+        """Count the messages not acknowledged; an upper bound for compacted and transactional topics."""
         async with self._asking:
             try:
                 with convert_stray_cancellation():
@@ -90,7 +90,7 @@ def _partitions(topics: Iterable[Any]) -> list[TopicPartition]:
 
 
 async def partitions_of(connection: Connection, topic: str) -> list[TopicPartition]:
-    """Ask which partitions a topic has; raises UnknownTopicOrPartitionError."""
+    """List the partitions of a topic; raises UnknownTopicOrPartitionError."""
     admin = AIOKafkaAdminClient(**connection.options())
     try:
         await admin.start()

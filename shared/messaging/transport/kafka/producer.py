@@ -1,4 +1,4 @@
-"""Writing to Kafka: idempotent, in order, and never for longer than a caller can wait."""
+"""Writes to Kafka: idempotent, in order, and in bounded time."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ log = structlog.get_logger()
 APPEND_SECONDS = 6.0
 SILENT_SECONDS = 60.0
 BATCH_BYTES = 256 * 1024
-# What brokers take unless told otherwise (message.max.bytes).
+# The default of brokers (message.max.bytes).
 MESSAGE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingRecord:
-    """A message as it goes over the wire."""
+    """A message as it is sent to Kafka."""
 
     topic: str
     key: bytes | None
@@ -40,10 +40,10 @@ class OutgoingRecord:
 
 
 class Producer:
-    """One idempotent producer, replaced by a new one when it cannot go on.
+    """One idempotent producer, replaced by a new one after an error that it cannot recover from.
 
-    A producer that was not heard of in time is kept, because it goes on sending, in order and once; records it has
-    not reported on are waited for before anything is added, so that an outage makes at most one copy of them.
+    After a timeout the producer is kept, because it goes on sending, in order and once. Unacknowledged records are
+    waited for before new ones are sent, so that an outage duplicates each of them at most once.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -55,7 +55,7 @@ class Producer:
         self._acknowledged_at = time.monotonic()
 
     async def append(self, records: Sequence[OutgoingRecord]) -> None:
-        """Return once all records are durable; raises TransportUnavailable within seconds, MessageTooLarge."""
+        """Return once all records are durable; raises MessageTooLarge, and in bounded time TransportUnavailable."""
         sent: list[asyncio.Future[Any]] = []
         try:
             with convert_stray_cancellation():
@@ -77,7 +77,7 @@ class Producer:
                 self._follow(future)
 
     async def close(self) -> None:
-        """Close the connections; what an append is still waiting for fails."""
+        """Close the connections; pending appends fail."""
         if self._discarding is not None:
             await self._discarding
         if self._client is not None:
@@ -87,7 +87,7 @@ class Producer:
     async def _send(self, records: Sequence[OutgoingRecord], sent: list[asyncio.Future[Any]]) -> None:
         client = await self._ready()
         for record in records:
-            # returns as soon as there is room; the broker's word comes with the future
+            # returns as soon as the record is buffered; the future has the broker's answer
             future = await client.send(record.topic, record.value, key=record.key, headers=record.headers)
             sent.append(future)
         if sent:
@@ -122,8 +122,8 @@ class Producer:
             self._discard_if_broken(error)
 
     def _discard_if_broken(self, error: KafkaError) -> None:
-        # After a refusal the producer's sequence numbers no longer fit the broker's, and every later send fails too
-        # (OutOfOrderSequenceNumber). A full buffer (KafkaTimeoutError) is only an outage.
+        # After a refusal the producer's sequence numbers differ from the broker's, and every later send fails
+        # (OutOfOrderSequenceNumber). A full buffer (KafkaTimeoutError) is an outage.
         if not error.retriable and not isinstance(error, KafkaTimeoutError | ProducerClosed):
             self._discard(type(error).__name__)
 

@@ -1,4 +1,4 @@
-"""Reading from Kafka as a member of a consumer group, with explicit acknowledgements."""
+"""Reads from Kafka as a member of a consumer group, with explicit acknowledgements."""
 
 from __future__ import annotations
 
@@ -31,25 +31,26 @@ HEARTBEAT_MS = 1_000
 POLL_MS = 1_000
 JOIN_SECONDS = 60.0
 STALL_SECONDS = 30.0
-# A commit holds up a rebalance, which must be over within the session timeout.
+# A commit delays a rebalance, which must end within the session timeout.
 COMMIT_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 5.0
-METADATA_MS = 5_000  # how soon a topic that was deleted and made anew is read again
-SINGLE_READS = 1_000  # one by one, after a record that could not be read: others like it may follow
+METADATA_MS = 5_000  # how soon a topic that was deleted and created again is read
+SINGLE_READS = 1_000  # records read one by one after one that could not be read: others like it may follow
 SINGLE_PAUSE_SECONDS = 0.01
 FETCH_BYTES = 8 * 1024 * 1024
 PARTITION_FETCH_BYTES = 512 * 1024
 
 
 class Stalled(Exception):
-    """Messages are there but none come; internal, the reader answers by joining the group anew."""
+    """Messages exist but none are fetched; the reader joins the group again."""
 
 
 class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no type hints
     """One member of a group.
 
-    The epoch counts what makes an older acknowledgement void: a rebalance, a newer batch, having left. Offsets alone
-    do not tell: after a partition was lost and won back, the broker would take a stale commit.
+    The epoch is increased by everything that invalidates earlier acknowledgements: a rebalance, a newer batch, leaving
+    the group. Offsets alone do not suffice: after a partition was lost and assigned again, the broker would accept a
+    stale commit.
     """
 
     def __init__(  # noqa: PLR0913 - a member of a group is all of these
@@ -77,7 +78,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._log = log.bind(group=group)
 
     async def batches(self) -> AsyncGenerator[tuple[list[Any], Callable[[], Awaitable[None]]], None]:
-        """Yield records, in order per partition, and what acknowledges them; leaves the group when closed."""
+        """Yield records, in order per partition, with the function that acknowledges them. Closing leaves the group."""
         try:
             while True:
                 fetched = await self._next()
@@ -106,14 +107,14 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 self._log.warning("kafka.read_interrupted", error=type(error).__name__, topics=self._topics)
                 self._heartbeat.waits(f"Kafka: {type(error).__name__}")
             except UnicodeDecodeError:
-                # aiokafka raises it for a header whose name is not UTF-8, and drops what it had read with it
+                # aiokafka raises it for a header whose name is not UTF-8, and drops the records read with it
                 self._log.warning("kafka.reads_one_by_one", topics=self._topics)
                 self._single_reads = SINGLE_READS
             await self._leave()
             await asyncio.sleep(next(pauses))
 
     def _rewind(self) -> None:
-        """Go back to a batch that was handed out and not acknowledged: its reader could not finish it."""
+        """Seek back to a batch that was yielded and not acknowledged."""
         for partition in self._unacknowledged.keys() & (self._consumer.assignment() if self._consumer else set()):
             self._consumer.seek(partition, self._unacknowledged[partition])
         self._unacknowledged = {}
@@ -123,7 +124,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             await self._join()
         silent_since = time.monotonic()
         while True:
-            # a rebalance that never ends would block getmany in spite of its own timeout
+            # a rebalance that does not end blocks getmany, whatever its timeout
             async with asyncio.timeout(JOIN_SECONDS):
                 fetched = await self._read()
                 await self._unread.update(self._consumer, fetched)
@@ -143,9 +144,9 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         return found
 
     async def _read_one(self) -> Mapping[TopicPartition, list[Any]]:
-        """Read one record, and pass over what cannot be read: with one partition it is known where that stands.
+        """Read one record, and skip one that cannot be read: with a single partition its offset is known.
 
-        Records behind it in the same batch of its producer cannot be read either.
+        Later records in the same batch of its producer cannot be read either.
         """
         for partition in self._consumer.assignment():
             try:
@@ -168,8 +169,8 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._log.error("kafka.record_unreadable", position=position)
 
     async def _check_stall(self) -> None:
-        # aiokafka can stop fetching without a word after a broker's restart; only a fresh connection can tell that
-        # from a quiet topic
+        # aiokafka can stop fetching without an error after a broker's restart; only a new connection can tell that
+        # from a topic without new messages
         partitions = self._consumer.assignment()
         if not partitions:
             return
@@ -186,7 +187,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         offsets = {partition: records[-1].offset + 1 for partition, records in fetched.items() if records}
 
         async def acknowledge() -> None:
-            # the lock keeps a rebalance from finishing between the look at the epoch and the commit
+            # the lock keeps a rebalance from finishing between the check of the epoch and the commit
             async with self._committing:
                 if epoch == self._epoch:
                     await self._commit(offsets)
@@ -204,7 +205,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         except (CommitFailedError, IllegalStateError) as error:
             self._log.warning("kafka.stale_acknowledgement_dropped", error=type(error).__name__)
         except (KafkaError, TimeoutError, StrayCancellation) as error:
-            # a later one covers it; otherwise the batch is read again
+            # a later commit covers it; otherwise the batch is read again
             self._log.warning("kafka.acknowledgement_dropped", error=type(error).__name__)
 
     async def _join(self) -> None:
@@ -234,7 +235,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
 
 async def end_offsets(connection: Connection, partitions: set[TopicPartition]) -> Mapping[TopicPartition, int]:
-    """Ask, over a connection of its own, for the offset each partition's next message will get."""
+    """Ask over a new connection for the end offset of each partition."""
     consumer = AIOKafkaConsumer(**connection.options())
     try:
         await consumer.start()

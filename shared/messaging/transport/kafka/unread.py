@@ -1,4 +1,4 @@
-"""What a topic dropped before its group had read it: nobody else says so, for reading simply goes on behind it."""
+"""Detects messages that a topic dropped before its group had read them: Kafka reads on behind them without an error."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ log = structlog.get_logger()
 
 
 class UnreadRanges:
-    """Knows, for each partition a member of a group has, which offset comes next."""
+    """The next offset of each partition that a member of a group has."""
 
     def __init__(self, group: str) -> None:
         self._group = group
         self._next: dict[TopicPartition, int] = {}
 
     def reset(self) -> None:
-        """Know nothing any more: partitions were taken away, or the group was left."""
+        """Forget all offsets: partitions were revoked, or the member left the group."""
         self._next = {}
 
     async def update(self, consumer: Any, fetched: Mapping[TopicPartition, Sequence[Any]]) -> None:
-        """Compare new partitions with what their group acknowledged, and what was fetched with what came before it."""
+        """Look for messages missing before new partitions and before fetched records."""
         new = consumer.assignment() - self._next.keys()
         gaps = [each for each, records in fetched.items() if records and records[0].offset > self._next.get(each, 0)]
         if new or gaps:
@@ -36,7 +36,7 @@ class UnreadRanges:
         self._next |= {each: records[-1].offset + 1 for each, records in fetched.items() if records}
 
     async def _compare(self, consumer: Any, new: set[TopicPartition], gaps: Sequence[TopicPartition]) -> None:
-        """Tell what is before the first message that is left; a compacted topic has gaps behind it, which are none."""
+        """Count and log messages missing before a partition's first; later gaps are those of a compacted topic."""
         first: Mapping[TopicPartition, int] = await consumer.beginning_offsets([*new.union(gaps)])
         for each in new:
             acknowledged = await consumer.committed(each)
