@@ -111,7 +111,7 @@ async def until_migrated(urls: Mapping[str, str], stop: asyncio.Event, options: 
 
 
 async def _until_migrated(database: Database, stop: asyncio.Event) -> bool:
-    said = ""
+    logged = ""
     while not stop.is_set():
         try:
             await check(database, MIGRATIONS[database.schema])
@@ -121,9 +121,9 @@ async def _until_migrated(database: Database, stop: asyncio.Event) -> bool:
             reason = str(error) if isinstance(error, SchemaOlder) else type(error).__name__
         else:
             return True
-        if reason != said:
+        if reason != logged:
             log.warning("start.waits", schema=database.schema, servers=database.url.where, reason=reason)
-        said = reason
+        logged = reason
         await wait_for(stop, RETRY_S)
     return False
 

@@ -104,7 +104,7 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
 def _sending(settings: AllSettings) -> Iterator[Finding]:
     mode = settings.dispatcher.send
     if mode == "mailbox":
-        yield Finding.note("EARSHOT_SEND=mailbox: nothing leaves, every message is on the mailbox page")
+        yield Finding.note("EARSHOT_SEND=mailbox: messages are only shown on the mailbox page")
     else:
         yield Finding.ok(f"EARSHOT_SEND={mode}")
         if not (settings.dispatcher.mail_accounts or settings.dispatcher.twilio_account_sid):
@@ -158,7 +158,7 @@ async def _events(settings: Settings) -> Finding:
             await event_log.lag("earshot-doctor", [topic.name for topic in topics.TOPICS])
     except (TransportUnavailable, TimeoutError):
         return Finding.fail(
-            "events: no answer, or topics are missing", "mend EARSHOT_EVENTS_URL, then earshot topics --create"
+            "events: no answer, or topics are missing", "correct EARSHOT_EVENTS_URL, then run earshot topics --create"
         )
     finally:
         await event_log.close()
@@ -186,7 +186,7 @@ async def _assumed_consent(settings: Settings) -> AsyncIterator[Finding]:
     for program in current.values():
         if channels := ", ".join(program.document.assume_consent):
             yield Finding.note(
-                f"program {program.id} assumes consent to {channels} when an event says nothing",
+                f"program {program.id} assumes consent to {channels} when an event does not state it",
                 "state consent in your events, or set assume_consent: [] in the program",
             )
 
@@ -209,10 +209,10 @@ async def _open_invitations(settings: AllSettings) -> AsyncIterator[Finding]:
         )
     elif oldest is not None and now - oldest > LATE:
         yield Finding.note(
-            f"a step has been due for {now - oldest}", "run dispatcher; a provider that is away holds its channel"
+            f"a step has been due for {now - oldest}", "start dispatcher, or check the provider of its channel"
         )
     else:
-        yield Finding.ok("every open invitation goes on")
+        yield Finding.ok("every open invitation has a next step, and none is late")
 
 
 async def _dead_links(settings: Settings) -> AsyncIterator[Finding]:
@@ -226,7 +226,8 @@ async def _dead_links(settings: Settings) -> AsyncIterator[Finding]:
         return
     if dead:
         yield Finding.fail(
-            f"scoring never got the requests of {len(dead)} open surveys: their links are dead", "earshot links mend"
+            f"scoring never got the requests of {len(dead)} open surveys: their links are dead",
+            "run earshot links mend",
         )
 
 
@@ -243,5 +244,5 @@ async def _webhooks(settings: AllSettings) -> AsyncIterator[Finding]:
         if each.endpoint.disabled:
             yield Finding.note(
                 f"webhook {each.endpoint.id} is disabled: {each.endpoint.disabled}",
-                f"mend it, then earshot webhooks enable {each.endpoint.id}; webhooks replay sends what failed",
+                f"repair it, then run earshot webhooks enable {each.endpoint.id}; webhooks replay sends what failed",
             )

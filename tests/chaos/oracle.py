@@ -32,7 +32,7 @@ AMBIGUOUS = ("connection cut", "SMS", "mail reply")
 
 
 @dataclass
-class Verdict:
+class ChaosVerdict:
     expected: int
     found: int = 0
     accepted: int = 0
@@ -64,12 +64,12 @@ class Oracle:
         for row in rows:
             self.closed_seen.setdefault(row["id"], seen)
 
-    async def judge(self, event_log: EventLog, *, kills: int) -> Verdict:
+    async def judge(self, event_log: EventLog, *, kills: int) -> ChaosVerdict:
         """Compare everything; `kills` is how often a dispatcher was killed, terminated or paused."""
         await self.participants.find_invited()
         self.ledger.resolve(self.participants.invited.values())
         customers = set(self.participants.invited.values())
-        verdict = Verdict(self.participants.sold, accepted=self.ledger.total)
+        verdict = ChaosVerdict(self.participants.sold, accepted=self.ledger.total)
         verdict.duplicates = sum(invitation in customers for invitation, _ in self.ledger.twice)
         verdict.unknown_bound = IN_FLIGHT * kills + sum(
             count for fault, count in self.ledger.faults.items() if fault.startswith(AMBIGUOUS)
@@ -84,7 +84,7 @@ class Oracle:
         verdict.wrong += await self._wrong_events(events)
         return verdict
 
-    async def _find(self, verdict: Verdict) -> None:
+    async def _find(self, verdict: ChaosVerdict) -> None:
         """Count the purchases whose invitation exists with an outcome that the customer's response allows."""
         rows = await self._rows(Service.DISPATCHER, "SELECT id, outcome FROM invitations")
         outcomes: dict[UUID, str | None] = {row["id"]: row["outcome"] for row in rows}
@@ -111,7 +111,7 @@ class Oracle:
             ends.add("declined")
         return ends
 
-    async def _count_events(self, verdict: Verdict) -> None:
+    async def _count_events(self, verdict: ChaosVerdict) -> None:
         """Check that each acknowledged event has the decision that its sender was told."""
         rows = await self._rows(Service.TRIGGER, "SELECT event_id, id FROM decisions")
         stored = {row["event_id"]: str(row["id"]) for row in rows}
@@ -123,7 +123,7 @@ class Oracle:
             f"{each} was promised decision {self.participants.posts[each]}, {stored.get(each)}" for each in lost
         ]
 
-    async def _count_answers(self, verdict: Verdict, events: _Published) -> None:
+    async def _count_answers(self, verdict: ChaosVerdict, events: _Published) -> None:
         """Check that each acknowledged answer is stored with its score, and published."""
         acknowledged = {each for each, said in self.participants.acknowledged.items() if said == "answered"}
         rows = await self._rows(Service.SCORING, "SELECT invitation_id, score FROM answers")
@@ -153,7 +153,7 @@ class Oracle:
             if late > SEND_S and invitation in customers:
                 yield f"{invitation}.{step} was accepted {late:.1f} s after its invitation's end"
 
-    def _wrong_unknown(self, verdict: Verdict) -> Iterator[str]:
+    def _wrong_unknown(self, verdict: ChaosVerdict) -> Iterator[str]:
         if unexplained := set(verdict.unknown) - {"sender_lost", "no_reply"}:
             yield f"unknown for another reason: {unexplained}"
         if verdict.unknown.total() > verdict.unknown_bound:

@@ -15,7 +15,7 @@ from datetime import timedelta
 
 from shared.database import db
 from tests.chaos.browsers import BROWSERS
-from tests.chaos.oracle import Verdict
+from tests.chaos.oracle import ChaosVerdict
 from tests.chaos.processes import ROLES
 from tests.chaos.setup import START, ChaosSetup, Plan, open_setup
 
@@ -31,7 +31,7 @@ KILL_S = 90.0  # one kill takes less, even when a crash point has to be reached 
 @dataclass
 class ChaosReport:
     plan: Plan
-    verdict: Verdict
+    verdict: ChaosVerdict
     faults: Counter[str]
     kills: int
     undetected: int
@@ -56,7 +56,7 @@ async def run(plan: Plan) -> ChaosReport:
         )
 
 
-async def _run_phases(setup: ChaosSetup) -> Verdict:
+async def _run_phases(setup: ChaosSetup) -> ChaosVerdict:
     no_faults = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         for role in ROLES:
