@@ -1,4 +1,4 @@
-"""The AsyncAPI document: whole in itself, and true of what is published."""
+"""The AsyncAPI document: its references resolve, and it describes what is published."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 async def urls(server: Server) -> AsyncIterator[Mapping[str, str]]:
-    """A migrated database on that server: one URL per schema."""
+    """Migrate a database on that server; one URL per schema."""
     found = await embedded.prepare(Embedded(server.url, server.folder), "edge")
     await databases.migrate({"scoring": found["scoring"]})
     yield found
@@ -53,7 +53,7 @@ async def urls(server: Server) -> AsyncIterator[Mapping[str, str]]:
 
 
 class Collecting:
-    """An event log that keeps what it is given, and stops the relay when it has enough."""
+    """An event log that stores what is appended, and stops the relay when it has enough."""
 
     def __init__(self, *, enough: int = 1) -> None:
         self.keys: list[str] = []
@@ -80,7 +80,7 @@ async def _relayed(database: db.Database, *, enough: int = 1) -> list[str]:
 
 @pytest.fixture(scope="module")
 def secured(server: Server) -> Iterator[Path]:
-    """Let the server speak TLS and nothing else to role scoring; give the CA's file."""
+    """Make the server accept only TLS from role scoring; return the CA's file."""
     authority = Authority.make()
     certificate, key = authority.signed("127.0.0.1")
     server.put("server.crt", certificate)
@@ -143,7 +143,10 @@ async def test_failover_to_a_synchronous_standby_loses_nothing_that_was_said_to_
 
 async def _fail_over(primary: Server, standby: Server) -> None:
     own = (await embedded.prepare(Embedded(primary.url, primary.folder), "edge"))["scoring"]
-    hosts = (Host("127.0.0.1", standby.port), Host("127.0.0.1", primary.port))  # the first only reads, as yet
+    hosts = (
+        Host("127.0.0.1", standby.port),
+        Host("127.0.0.1", primary.port),
+    )  # the first is read-only until the failover
     url = replace(database_url.parse(own), hosts=hosts, target="read-write").text
     await databases.migrate({"scoring": url})
     database = db.Database(url, schema="scoring", options=QUICK)

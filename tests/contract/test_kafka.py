@@ -1,4 +1,4 @@
-"""What only Kafka can do to us: rebalances, stalls, producers that died, topics to create."""
+"""Behaviour of the Kafka transport alone: rebalances, stalls, failed producers, creating topics."""
 
 from __future__ import annotations
 
@@ -85,12 +85,12 @@ async def test_an_older_batch_cannot_be_acknowledged_after_a_newer_one(stand: St
         await newer.ack()
         await older.ack()
         assert await stand.lag() == 6
-    await newer.ack()  # the group is left: dropped, not an error
+    await newer.ack()  # the member has left the group: the acknowledgement is dropped without an error
     assert await stand.lag() == 6
 
 
 async def drop_all_records(stand: Stand) -> None:
-    """Let the topic lose what it has, as its retention does."""
+    """Delete the topic's records, as its retention does."""
     topic = stand.prefix + FIRST
     async with admin_client(Connection(stand.url)) as admin:
         partitions = [TopicPartition(topic, number) for number in range(4)]
@@ -129,7 +129,7 @@ async def test_messages_that_expire_while_their_reader_is_held_up_are_counted(st
     await stand.log.append(numbered("a", range(1)))
     async with reading(stand.log, stand.group, limit=1) as batches:
         await take(batches, 1)
-        reader_is_away = 5_000  # more than it fetches ahead
+        reader_is_away = 5_000  # more than it prefetches
         large = b"x" * 1_000
         await stand.log.append([Message(FIRST, "a", large) for _ in range(reader_is_away)])
         await drop_all_records(stand)
@@ -153,7 +153,7 @@ async def test_group_that_is_new_or_reads_a_compacted_topic_has_lost_nothing(sta
 
 @within(60)
 async def test_stalled_reader_joins_anew(stand: Stand) -> None:
-    """A consumer that stopped fetching without a word (aiokafka #1154) is replaced."""
+    """A consumer that stopped fetching without an error (aiokafka #1154) is replaced."""
     reader = GroupReader(
         Connection(stand.url), stand.prefix + stand.group, [stand.prefix + FIRST], limit=500, stall_s=0.1
     )
@@ -224,7 +224,7 @@ async def test_unknown_topic_does_not_answer(stand: Stand) -> None:
 
 @within(60)
 async def test_foreign_bytes_are_read_without_failing(stand: Stand) -> None:
-    """A CRM may use keys, headers and null bodies as it likes."""
+    """Producers outside may send any keys, headers and null bodies."""
     await stand.log.append(numbered("warm", range(1)))
     assert isinstance(stand.log, KafkaLog)
     client = stand.log._producer._client
@@ -302,7 +302,7 @@ async def for_ever() -> None:
 
 @within(60)
 async def test_cancellation_that_comes_out_of_aiokafka_ends_no_reader(stand: Stand) -> None:
-    """Its fetcher awaits what it cancelled itself when it closes: two brokers away ended every consumer."""
+    """The fetcher awaits tasks that it cancelled itself; with two brokers away it ended every consumer."""
     reader = GroupReader(Connection(stand.url), stand.prefix + stand.group, [stand.prefix + FIRST], limit=500)
     await stand.log.append(numbered("a", range(1)))
     async with aclosing(reader.batches()) as batches:
@@ -340,7 +340,7 @@ async def test_topic_that_was_deleted_and_made_anew_is_read_again_within_seconds
 
 
 async def recreated(stand: Stand) -> None:
-    """Make the topic anew and append; a broker deletes in its own time."""
+    """Create the topic again and append; brokers delete asynchronously."""
     for attempt in range(200):
         await create_topics(stand.url, [Topic(FIRST, partitions=4)], topic_prefix=stand.prefix)
         try:

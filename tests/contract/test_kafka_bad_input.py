@@ -1,4 +1,4 @@
-"""A record that the client library cannot read: it is passed over, and those around it are read."""
+"""A record that the client library cannot read is skipped, and those around it are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Three brokers, of which two go away together: nothing that was acknowledged is lost, and reading goes on."""
+"""Three brokers, two of which fail together: nothing acknowledged is lost, and reading continues afterwards."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def event_log(kafka_cluster: Cluster) -> AsyncIterator[EventLog]:
 
 
 async def append(log: EventLog, number: int) -> None:
-    """Append until the log has it."""
+    """Append, and repeat it until it succeeds."""
     async with asyncio.timeout(60):
         while True:
             try:

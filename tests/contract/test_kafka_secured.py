@@ -1,4 +1,4 @@
-"""A cluster that wants TLS and SASL/SCRAM: events go through it, and what is wrong is said."""
+"""A cluster with TLS and SASL/SCRAM: events pass, and configuration errors are named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whoever reads `nps.updates` from the start arrives at the live score: shown with Kafka's own console consumer."""
+"""Reading `nps.updates` from its beginning gives the current score; shown with Kafka's console consumer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STORES = ("Arbat", "Tverskaya", "Лубянка")
 
 
 async def answers_of_three_days(scoring: Scoring) -> None:
-    """Answers, amendments and figures published in between, so that a key has many messages."""
+    """Store answers and amendments and publish figures in between, so that each key has many messages."""
     chance = random.Random(5)
     requests = [requested(segments={"store": STORES[number % 3], "channel": "shop"}) for number in range(60)]
     await scoring.receive(*requests)
@@ -63,7 +63,7 @@ async def relay_all(database: Database, url: str, *, prefix: str) -> int:
 
 
 async def consumed(url: str, topic: str, *, messages: int) -> list[tuple[str, dict[str, Any]]]:
-    """Read a topic from its beginning with Kafka's own command; keys and values in the order they were printed."""
+    """Read a topic from its beginning with Kafka's console consumer; return keys and values in order."""
     command = [
         "java", *broker.JVM, "-cp", f"{broker.fetch()}/*", "org.apache.kafka.tools.consumer.ConsoleConsumer",
         "--bootstrap-server", urlsplit(url).netloc, "--topic", topic, "--from-beginning",
@@ -80,7 +80,7 @@ async def consumed(url: str, topic: str, *, messages: int) -> list[tuple[str, di
 
 
 def rolling(days: list[dict[str, Any]], *, dimension: str) -> dict[str, tuple[list[int], int]]:
-    """Rolling figures are sums of days."""
+    """Figures of a period are sums of those of its days."""
     sums: dict[str, tuple[list[int], int]] = {}
     for day in days:
         if day["dimension"] == dimension:

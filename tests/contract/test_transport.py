@@ -1,4 +1,4 @@
-"""What the event log promises, on PostgreSQL and on Kafka alike."""
+"""The guarantees of the event log, tested on PostgreSQL and on Kafka."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def log_url(transport: str, request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def outage(transport: str, log_url: str, request: pytest.FixtureRequest) -> Outage:
-    """Give a context inside which the broker or the database cannot be reached."""
+    """Return a context manager within which the broker or the database cannot be reached."""
     if transport == "kafka":
         broker: Broker = request.getfixturevalue("restartable_kafka")
         return lambda: broker_killed(broker)
@@ -116,7 +116,7 @@ async def test_each_key_is_read_in_order(stand: Stand) -> None:
 
 @within(120)
 async def test_nothing_is_skipped_while_many_append(stand: Stand) -> None:
-    """Late commits must not be stepped over: with a plain cursor on PostgreSQL this loses rows."""
+    """Late commits must not be skipped: a plain cursor on PostgreSQL loses rows here."""
     reader = Reader(stand.log, stand.group)
 
     async def append(log: EventLog, key: str) -> None:
@@ -169,7 +169,7 @@ async def test_unacknowledged_batch_comes_again_to_the_next_reader(stand: Stand)
 
 @within(60)
 async def test_unacknowledged_batch_comes_again_to_the_same_reader(stand: Stand) -> None:
-    """Or the next acknowledgement would cover a batch nobody finished."""
+    """Otherwise the next acknowledgement would cover a batch that was not handled."""
     await stand.log.append(numbered("a", range(10)))
 
     async with reading(stand.log, stand.group, limit=4) as batches:

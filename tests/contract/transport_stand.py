@@ -1,4 +1,4 @@
-"""What the contract tests of the event log share: a log per test on either transport, readers, deadlines."""
+"""Helpers for the contract tests of the event log: a log per test on each transport, readers, deadlines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIRST, SECOND = "test.first", "test.second"
 
 
 def within(seconds: float) -> Callable[[Callable[P, Awaitable[None]]], Callable[P, Awaitable[None]]]:
-    """Fail an async test that is not over by then; tests wait for conditions, never for a time."""
+    """Fail an async test after a time limit; tests wait for conditions and not for times."""
 
     def decorate(test: Callable[P, Awaitable[None]]) -> Callable[P, Awaitable[None]]:
         @functools.wraps(test)
@@ -40,7 +40,7 @@ def within(seconds: float) -> Callable[[Callable[P, Awaitable[None]]], Callable[
 
 @dataclass(slots=True)
 class Stand:
-    """One test's corner of a transport: topics and a group nobody else uses."""
+    """Topics and a group of a transport that belong to one test."""
 
     url: str
     prefix: str = field(default_factory=lambda: f"t{uuid4().hex[:10]}.")
@@ -52,7 +52,7 @@ class Stand:
         return self._logs[0] if self._logs else self.another_log()
 
     def another_log(self) -> EventLog:
-        """Open what another process would: connections of its own."""
+        """Open the log with new connections, as another process would."""
         self._logs.append(open_log(self.url, topic_prefix=self.prefix))
         return self._logs[-1]
 
@@ -78,7 +78,7 @@ async def reading(
 
 
 async def take(batches: AsyncIterator[Batch], count: int) -> list[Message]:
-    """Read and acknowledge until there are so many."""
+    """Read and acknowledge until so many messages were read."""
     taken: list[Message] = []
     while len(taken) < count:
         batch = await anext(batches)
@@ -89,7 +89,7 @@ async def take(batches: AsyncIterator[Batch], count: int) -> list[Message]:
 
 
 class Reader:
-    """A reader in the background, acknowledging all it reads; remembers it in order."""
+    """A reader in the background that acknowledges all messages and keeps them in order."""
 
     def __init__(self, log: EventLog, group: str) -> None:
         self.read: list[Message] = []
@@ -123,7 +123,7 @@ async def until(condition: Callable[[], bool], *readers: Reader) -> None:
 
 
 async def warm_up(stand: Stand, readers: list[Reader], *, all_take_part: bool) -> None:
-    """Append until each reader of the group has got something, or where only one is active, any."""
+    """Append until each reader of the group has got a message, or any reader where only one is active."""
     sides = all if all_take_part else any
     rounds = 0
     while not sides(reader.read for reader in readers):
@@ -149,7 +149,7 @@ def by_key(messages: Sequence[Message]) -> dict[str, list[int]]:
 
 
 def once(numbers: Sequence[int]) -> list[int]:
-    """Drop repetitions, as a consumer's inbox does."""
+    """Drop duplicates, as a consumer's inbox does."""
     return list(dict.fromkeys(numbers))
 
 
@@ -167,7 +167,7 @@ async def broker_killed(broker: Broker) -> AsyncIterator[None]:
 async def database_closed(admin_url: str, database: str) -> AsyncIterator[None]:
     admin = await database_url.connect(admin_url)
     try:
-        # nobody but a superuser gets in
+        # only a superuser can connect
         await admin.execute(f'ALTER DATABASE "{database}" CONNECTION LIMIT 0')
         await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", database)
         yield

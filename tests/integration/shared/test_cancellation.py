@@ -1,4 +1,4 @@
-"""A cancellation may come at any await: what returned is stored, and no connection is left in a transaction."""
+"""Cancellation at every await: committed work is stored, and no connection is left in a transaction."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ async def test_message_that_was_appended_is_in_the_log(event_log: EventLog, urls
     async def kept(turn: int, _: None) -> None:
         assert await outside.fetchval("SELECT count(*) FROM messages WHERE key = $1", f"turn {turn}") == 1
 
-    await work(-1)  # a writer that is there already
+    await work(-1)  # opens the writer
     await cancelled_at_every_turn(work, database=database, kept=kept)
     await outside.close()
     await database.close()
@@ -152,7 +152,7 @@ async def _in_log(urls: Mapping[str, str]) -> set[str]:
 
 @dataclass
 class Stopping:
-    """An event log that tells its relay to stop once something was appended."""
+    """An event log that stops its relay after the first append."""
 
     log: EventLog
     stop: asyncio.Event = field(default_factory=asyncio.Event)

@@ -1,4 +1,4 @@
-"""A process that could never open its connections does not start; a relay does not starve beside its own pool."""
+"""A process that may open more connections than the server accepts does not start; a relay works beside a full pool."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def test_services_on_one_server_are_added_up(urls: Mapping[str, str]) -> N
 
 
 class Collecting:
-    """An event log that keeps what it is given, and stops the relay."""
+    """An event log that stores what is appended, and stops the relay."""
 
     def __init__(self, stop: asyncio.Event) -> None:
         self.taken: list[Message] = []

@@ -38,7 +38,7 @@ async def event_log(urls: Mapping[str, str]) -> AsyncIterator[EventLog]:
 
 
 class Collector:
-    """A handler that remembers what committed, stops when it has enough, and can be told to fail."""
+    """A handler that notes committed events, stops after enough of them, and can be made to fail."""
 
     def __init__(self, *, enough: int, stop: asyncio.Event) -> None:
         self.seen: list[Event[Payload]] = []
@@ -168,7 +168,7 @@ async def test_process_stops_when_so_many_fail_in_a_row_and_not_when_so_many_fai
 async def test_deadlock_or_race_parks_nothing_and_is_tried_again(
     dispatcher_db: db.Database, event_log: EventLog, state: str
 ) -> None:
-    """Raised by the server itself: a deadlock's SQLSTATE is 40P01, that of a lost race 40001."""
+    """The server raises the error: SQLSTATE 40P01 is a deadlock, 40001 a serialization failure."""
     events = [withdrawn() for _ in range(4)]
     inner, tries = Collector(enough=4, stop=asyncio.Event()), list[int]()
 
@@ -206,7 +206,7 @@ async def test_error_of_the_decoder_parks_its_message_alone(dispatcher_db: db.Da
 
 
 class Narrow:
-    """A log that takes no long message."""
+    """A log that refuses long messages."""
 
     def __init__(self, inner: EventLog, *, stop: asyncio.Event, enough: int) -> None:
         self._inner, self._stop, self._left = inner, stop, enough

@@ -1,4 +1,4 @@
-"""A process whose clock is wrong sends nothing, lets nothing expire and claims nothing until it is mended."""
+"""A process whose clock is wrong sends nothing, expires nothing and claims nothing until the clock is right."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FOUR_DAYS = timedelta(days=4).total_seconds()
 
 
 class Wall:
-    """The time on the machine's wall, which somebody may set."""
+    """The machine's wall clock, which the test sets."""
 
     def __init__(self) -> None:
         self.ahead_s = 0.0

@@ -1,4 +1,4 @@
-"""Every connection of a process goes the same way: the pool's, the relay's and a migration's."""
+"""All connections of a process use the same hosts: the pool's, the relay's and a migration's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QUICK = DatabaseOptions(connect_s=1)
 
 @pytest.fixture
 async def silent() -> AsyncIterator[Host]:
-    """Give a server that takes connections and never says a word."""
+    """Start a server that accepts connections and sends nothing."""
     server = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0)
     yield Host("127.0.0.1", server.sockets[0].getsockname()[1])
     server.close()

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: a schema and a role per service, and one line when it cannot start."""
+"""The embedded PostgreSQL: a schema and a role per service, and a one-line error when it cannot start."""
 
 from __future__ import annotations
 

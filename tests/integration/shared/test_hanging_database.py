@@ -1,4 +1,4 @@
-"""A database that hangs is not waited for without end, and nothing it has not confirmed is called saved."""
+"""Timeouts for a database that hangs; nothing it has not committed is reported as saved."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.integration.scoring.stand import Scoring, link_of
 from tests.integration.trigger.samples import NOW, purchase
 
 OPTIONS = DatabaseOptions(pool_size=2, connect_s=2, command_s=1.5, statement_s=1, idle_s=1)
-LONGEST_S = 30.0  # of a request: far less than without a limit, far more than the options add up to
+LONGEST_S = 30.0  # of a request: far less than without timeouts, far more than the sum of the options
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ async def admin(postgres: Embedded) -> AsyncIterator[asyncpg.Connection]:
 
 @asynccontextmanager
 async def hanging(admin: asyncpg.Connection) -> AsyncIterator[None]:
-    """Let every COMMIT that waits for a standby wait for one that never comes."""
+    """Make every COMMIT wait for a standby that does not exist."""
     await admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'ghost'")
     await admin.execute("SELECT pg_reload_conf()")
     try:
@@ -89,7 +89,7 @@ async def test_answer_that_a_hanging_database_has_not_confirmed_is_not_called_sa
 
 
 class Line:
-    """A line to the server that can fall silent, as when a machine loses its network: nothing is closed."""
+    """A proxy to the server that can stop forwarding without closing connections, as after a network failure."""
 
     def __init__(self, socket_path: str) -> None:
         self._path = socket_path

@@ -1,4 +1,4 @@
-"""What is forgotten, and above all what is not: an inbox that is too short handles a replayed event twice."""
+"""Which rows housekeeping deletes, and which it must keep: without its inbox row a replayed event is handled twice."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def event(id_: str) -> Event[Payload]:
 
 
 async def aged(database: db.Database, table: str, column: str) -> None:
-    """Put every row back by the days its key begins with."""
+    """Make every row older by the number of days that its key begins with."""
     key = {"inbox": "event_id", "parked": "key"}[table]
     async with database.sessions.begin() as session:
         await db.fetch(session, f"UPDATE {table} SET {column} = now() - {key}::float8 * interval '1 day'")  # noqa: S608 - constants
@@ -52,7 +52,7 @@ async def test_old_event_ids_and_parked_messages_are_forgotten_and_no_others(tri
 
 
 async def test_inbox_remembers_longer_than_topics_keep(trigger_db: db.Database) -> None:
-    """Or what is read again from the beginning of a topic would be handled again."""
+    """Otherwise events that are read again from the beginning of a topic would be handled again."""
     days = RETENTION / timedelta(days=1)
     async with trigger_db.sessions.begin() as session:
         await inbox.unseen(session, GROUPS[0], [event(f"{days + 1}")])

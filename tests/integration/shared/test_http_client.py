@@ -1,4 +1,4 @@
-"""A provider that hangs up: what it has read may have been acted on."""
+"""A provider that closes the connection: it may have acted on what it has read."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def _with_nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWri
 
 @asynccontextmanager
 async def provider(behaviour: Behaviour) -> AsyncIterator[tuple[str, list[int]]]:
-    """Serve one connection after the other like this, and hang up; gives the URL and the connections so far."""
+    """Serve each connection with `behaviour` and close it; yields the URL and the connections so far."""
     came: list[int] = []
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -106,7 +106,7 @@ async def test_reply_without_end_is_read_no_further_than_a_reply_may_be_long() -
 
 
 async def _drop_by_drop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Never be silent for as long as a reader waits, and never end."""
+    """Send a byte before each read timeout, without end."""
     await reader.readuntil(BODY)
     writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 9000000000\r\n\r\n")
     with contextlib.suppress(ConnectionError):

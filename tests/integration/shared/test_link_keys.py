@@ -1,4 +1,4 @@
-"""A request signed by a key that a service lacks waits for it: nothing else does, and no process ends."""
+"""A request with an unknown link key waits, parked, for the key; other events are handled, and the process goes on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A URL that is pooled by transaction: a leased row in place of a session's lock, and no state of a session."""
+"""A pooler in transaction mode: the relay holds a lease in place of a session lock, and no session state is used."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ENDED = "UPDATE leases SET until = clock_timestamp() - interval '1 s'"
 
 
 class Topic:
-    """What is in the log, whoever put it there."""
+    """The messages of the log, of all relays."""
 
     def __init__(self) -> None:
         self.counts: list[int] = []
@@ -53,7 +53,7 @@ class Topic:
 
 
 class Log:
-    """One process's way to the topic; it can stand still in the middle, as a stopped process does."""
+    """The log of one process; an append can pause half-way, as in a stopped process."""
 
     def __init__(self, topic: Topic) -> None:
         self._topic = topic
@@ -110,7 +110,7 @@ async def test_lease_that_ran_out_goes_to_who_asks(pooled: db.Database) -> None:
     await _add(pooled, "a")
     first, second = _leadership(pooled), _leadership(pooled)
     assert await first.next_rows()
-    await first.release()  # it has not said what became of the row, so nothing is given back
+    await first.release()  # the row may still be on its way, so the lease is kept
     assert await second.next_rows() is None
     await _rows(pooled, ENDED)
     assert await second.next_rows()
@@ -136,7 +136,7 @@ async def test_nothing_is_begun_in_the_last_part_of_a_lease(
 
 
 async def _counted(database: db.Database, answers: int) -> None:
-    """Count so many answers and let the publisher tell of them."""
+    """Count so many answers and publish the figures."""
     async with database.sessions.begin() as session:
         await db.write(session, buckets.add_statement({KEY: Tally((0,) * 10 + (answers,))}))
     await _published(database)
@@ -163,9 +163,9 @@ async def test_relay_stopped_past_its_lease_leaves_the_newest_score_in_the_log(s
         await _counted(scoring, 1)
         tasks.create_task(next_one.run(stop))
         await topic.shows([1, 2])
-        await _published(scoring)  # the takeover asked for it
+        await _published(scoring)  # requested by the takeover
         await topic.shows([1, 2, 2])
-        logs[0].going_on.set()  # SIGCONT: what it had in its hands goes out now
+        logs[0].going_on.set()  # SIGCONT: it appends the rest of its batch now
         await topic.shows([1, 2, 2, 1])
         while not await _rows(scoring, "SELECT FROM buckets WHERE revision > published_revision"):
             continue

@@ -1,4 +1,4 @@
-"""The embedded log: how long it keeps messages, and that a late acknowledgement takes nothing back."""
+"""The embedded log: how long it keeps messages; a late acknowledgement does not move the cursor back."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def test_messages_are_kept_for_seven_days(
     await log.append([Message(topic, str(age), b"x") for age in days for topic in (FIRST, SECOND)])
     await admin.execute("UPDATE messages SET appended_at = now() - key::float8 * interval '1 day'")
 
-    another = PostgresLog(urls["transport"])  # each process looks with its first append, and then hourly
+    another = PostgresLog(urls["transport"])  # each process prunes with its first append, and then hourly
     await another.append([Message(FIRST, "0", b"y")])
     await another.close()
 

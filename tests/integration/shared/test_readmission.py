@@ -1,4 +1,4 @@
-"""What was parked because its type or a value was unknown goes through by itself once a version knows it."""
+"""Messages parked for an unknown type or value are handled once a version knows it."""
 
 from __future__ import annotations
 

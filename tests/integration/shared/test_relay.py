@@ -1,4 +1,4 @@
-"""The relay: in the order of the outbox, by one process at a time, and nothing leaves before it is in the log."""
+"""The relay publishes in the outbox's order, one process at a time, and deletes rows only after they are published."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.integration.trigger.samples import NOW, count
 
 @dataclass
 class Log:
-    """Remembers what is appended; `meets` is called first and may fail."""
+    """Stores what is appended; `meets` is called first and may fail."""
 
     enough: int
     database: db.Database
@@ -37,7 +37,7 @@ class Log:
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         for _ in range(3):
-            await self.database.ping()  # as long as a real log takes, so that another relay has time to come
+            await self.database.ping()  # takes as long as a real log, so that another relay could interfere
         self.at_once -= 1
         if self.fails:
             raise self.fails.pop()
@@ -82,7 +82,7 @@ def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_events_are_published_in_the_order_they_were_numbered(trigger_db: db.Database) -> None:
     keys = [f"{number:02}" for number in range(20)]
     await add(trigger_db, *keys)
-    async with trigger_db.sessions.begin() as session:  # where a row lies in the table says nothing
+    async with trigger_db.sessions.begin() as session:  # the physical order of rows is not their id's
         await db.fetch(session, "UPDATE outbox SET headers = headers || ' ' WHERE key < '13'")
         await db.fetch(session, "UPDATE outbox SET headers = headers || ' ' WHERE key < '07'")
     log = Log(20, trigger_db)

@@ -1,4 +1,4 @@
-"""The server every process runs: who asks is who is connected, whatever their headers say."""
+"""The HTTP server of every process: the client's address is that of its connection, whatever its headers say."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def served(**options: Any) -> AsyncIterator[str]:
 
 @pytest.mark.parametrize("path", ["/u", "/u/page"])
 async def test_headers_of_a_proxy_change_nothing_about_who_asks(path: str) -> None:
-    """What a rate limit or a gate goes by must not be what the client may write."""
+    """The address that rate limits and the gate use must not come from a header of the client."""
     said = {
         "X-Forwarded-For": "203.0.113.9",
         "X-Forwarded-Proto": "https",

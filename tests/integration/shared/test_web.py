@@ -250,7 +250,9 @@ async def test_no_trace_names_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
         def get_tracer(self, *_args: Any, **_options: Any) -> trace.Tracer:
             return Tracer()
 
-    monkeypatch.setattr(trace, "get_tracer_provider", Provider)  # as when somebody starts us with OpenTelemetry's agent
+    monkeypatch.setattr(
+        trace, "get_tracer_provider", Provider
+    )  # as when a process is started with OpenTelemetry's agent
     async with client(app_with()) as asking:
         await asking.get("/u/page")
         await asking.get("/u/plain/a-token")

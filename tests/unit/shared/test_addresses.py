@@ -1,4 +1,4 @@
-"""Where somebody else's URL may lead."""
+"""Addresses that URLs of others may resolve to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PRIVATE = [
     "10.1.2.3",
     "172.16.0.1",
     "192.168.1.1",
-    "169.254.169.254",  # where clouds tell secrets
+    "169.254.169.254",  # the metadata service of clouds
     "100.64.0.1",
     "0.0.0.0",  # noqa: S104 - an address to refuse
     "224.0.0.1",
@@ -26,10 +26,10 @@ PRIVATE = [
     "::ffff:127.0.0.1",
     "2002:7f00:1::",  # 6to4 of 127.0.0.1
     "64:ff9b::a00:1",  # NAT64 of 10.0.0.1
-    "64:ff9b:1::a00:1",  # NAT64 of a network's own
-    "::10.0.0.1",  # "IPv4-compatible", long gone
+    "64:ff9b:1::a00:1",  # local-use NAT64, RFC 8215
+    "::10.0.0.1",  # "IPv4-compatible", deprecated
     "::ffff:0:10.0.0.1",  # SIIT
-    "fec0::1",  # site-local, long gone
+    "fec0::1",  # site-local, deprecated
     "192.0.0.8",
     "2001:0:53aa:64c:0:0:f5ff:fffe",  # Teredo of 10.0.0.1
 ]

@@ -31,7 +31,7 @@ def test_every_process_sees_the_same_time(tmp_path: Path) -> None:
 
 
 def test_reader_of_the_file_never_meets_half_a_time(tmp_path: Path) -> None:
-    """It is replaced and never rewritten: who has it open keeps reading the time before."""
+    """The file is replaced, not written in place: a process that has it open reads a whole time."""
     clock = StoredClock.create(tmp_path / "clock", start=START, speed=0)
     before = (tmp_path / "clock").read_text()
     with (tmp_path / "clock").open() as reading:

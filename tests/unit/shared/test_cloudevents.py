@@ -1,4 +1,4 @@
-"""What is read from the wire, what is refused, and that a refusal names the place and never the value."""
+"""Parsing of CloudEvents: what is accepted and refused; an error names the field and not its value."""
 
 from __future__ import annotations
 

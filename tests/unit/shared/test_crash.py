@@ -1,4 +1,4 @@
-"""A crash point is nothing until it is asked for, and then it is the end."""
+"""A crash point does nothing unless the environment names it; then it kills the process."""
 
 from __future__ import annotations
 

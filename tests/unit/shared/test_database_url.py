@@ -1,4 +1,4 @@
-"""Database URLs: libpq's forms are understood, whatever else is refused without quoting a password."""
+"""Database URLs: libpq's forms are parsed; others are refused, and no password is quoted."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ async def test_nothing_but_the_whole_secret_opens(given: str) -> None:
 async def test_secret_is_compared_in_a_time_that_does_not_tell_how_much_of_it_was_right(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What `hmac` says decides alone: no comparison before it or beside it can leak."""
+    """Only the result of `hmac.compare_digest` decides: another comparison could leak by its time."""
     seen: list[tuple[bytes, bytes]] = []
 
     def other_way_round(given: bytes, wanted: bytes) -> bool:

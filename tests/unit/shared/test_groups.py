@@ -1,4 +1,4 @@
-"""Groups: who waits for whom, and who hears what."""
+"""Group commit: which items are done together, and which caller gets which result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.database.group_commit import GroupCommitter
 
 
 class Work:
-    """Takes everything but a 13, and notes how many came together."""
+    """Fails for 13, and notes the size of each batch."""
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
@@ -24,8 +24,8 @@ class Work:
         return [2 * item for item in items]
 
 
-async def come(group: GroupCommitter[int, int], *items: int) -> list[int | BaseException]:
-    """Come one after the other, each once the loop has turned once more."""
+async def submit(group: GroupCommitter[int, int], *items: int) -> list[int | BaseException]:
+    """Submit items one after the other, each in a later turn of the event loop."""
 
     async def one(item: int, turns: int) -> int:
         for _ in range(turns):
@@ -39,9 +39,9 @@ async def come(group: GroupCommitter[int, int], *items: int) -> list[int | BaseE
 async def test_group_waits_for_those_who_heard_of_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     work = Work()
     group: GroupCommitter[int, int] = GroupCommitter(work)
-    monkeypatch.setattr(group_commit, "GATHER_S", 60)  # nobody is to wait so long
+    monkeypatch.setattr(group_commit, "GATHER_S", 60)  # the test fails if anything waits for it
     await asyncio.gather(*(group.do(item) for item in range(10)))
-    assert await come(group, *range(10)) == list(range(0, 20, 2))
+    assert await submit(group, *range(10)) == list(range(0, 20, 2))
     assert work.sizes == [10, 10]
 
 
@@ -50,9 +50,9 @@ async def test_group_does_not_wait_long_for_those_who_stay_away(monkeypatch: pyt
     group: GroupCommitter[int, int] = GroupCommitter(work)
     await asyncio.gather(*(group.do(item) for item in range(10)))
     monkeypatch.setattr(group_commit, "GATHER_S", 0.001)
-    assert await come(group, 1) == [2]
+    assert await submit(group, 1) == [2]
     monkeypatch.setattr(group_commit, "GATHER_S", 60)
-    assert await come(group, 2) == [4]
+    assert await submit(group, 2) == [4]
     assert work.sizes == [10, 1, 1]
 
 
@@ -93,5 +93,5 @@ async def test_work_that_returns_too_little_is_an_error_for_everybody() -> None:
     async def short(items: Sequence[int]) -> Sequence[int]:
         return items[1:]
 
-    heard = await come(GroupCommitter(short), 1, 2)
+    heard = await submit(GroupCommitter(short), 1, 2)
     assert [type(each) for each in heard] == [ValueError, ValueError]

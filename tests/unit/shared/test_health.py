@@ -1,4 +1,4 @@
-"""What a process says of itself."""
+"""Heartbeats and readiness checks of a process."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def test_check_that_hangs_is_not_begun_again_and_holds_nobody(monkeypatch:
             try:
                 await never.wait()
             except asyncio.CancelledError:
-                continue  # as a driver does that waits for its server
+                continue  # a driver that ignores cancellation
 
     watched.require("database", hangs)
     async with asyncio.timeout(10):
@@ -66,7 +66,7 @@ async def test_check_that_hangs_is_not_begun_again_and_holds_nobody(monkeypatch:
 
 
 async def test_advisory_check_warns_and_takes_nothing_out_of_service() -> None:
-    """Answer pages go on for the keys that are there while requests wait for another one."""
+    """Answer pages work for known keys while requests wait for another key."""
 
     async def lacking() -> None:
         raise NotReady("link key k2 is missing")

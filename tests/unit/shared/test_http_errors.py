@@ -1,4 +1,4 @@
-"""Whether a provider may have read a request decides whether it is sent again: twice is worse than never."""
+"""Which HTTP errors mean that a provider may have read a request: such a request is not sent again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def kinds(of: type[httpx.RequestError]) -> Iterator[type[httpx.RequestError]]:
 async def test_only_an_error_before_the_first_byte_says_that_nothing_was_sent(
     kind: type[httpx.RequestError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Asks httpx for all its errors, so that one it gets later is taken for the worse until somebody looks."""
+    """Covers all errors of httpx: a new one counts as MaybeSent until somebody decides."""
     tries: list[str] = []
 
     def fail(request: httpx.Request) -> httpx.Response:

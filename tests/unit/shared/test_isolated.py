@@ -1,4 +1,4 @@
-"""The guard around outside input: what is the item's fault stays with it, what will pass goes through."""
+"""The guard around outside input: an item's own error is suppressed, a transient one is raised."""
 
 from __future__ import annotations
 

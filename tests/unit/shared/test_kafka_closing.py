@@ -1,4 +1,4 @@
-"""aiokafka's clients are closed to the end, whatever comes out of its own `stop()`."""
+"""aiokafka's clients are closed completely, whatever error their own `stop()` raises."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Client:
 
 @dataclass
 class Consumer:
-    """What closing sees of aiokafka's consumer, with a `stop` that fails as aiokafka's does."""
+    """The members of aiokafka's consumer that closing uses, with a `stop` that fails like aiokafka's."""
 
     stop: Callable[[], Awaitable[None]]
     _client: Client

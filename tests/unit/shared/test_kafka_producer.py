@@ -1,4 +1,4 @@
-"""A producer that met a passing error goes on, for it knows what is on its way; after a refusal it is replaced."""
+"""After a transient error the producer is kept, because it still has unsent records; after a refusal it is replaced."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RECORD = OutgoingRecord("topic", None, b"x", [])
 
 
 class Client:
-    """Stands for aiokafka's producer; every record meets what `fails` says."""
+    """A fake of aiokafka's producer; every record fails with the error in `fails`."""
 
     made = 0
     fails: errors.KafkaError | None = None

@@ -1,4 +1,4 @@
-"""What we ask a Kafka cluster for: topics as described, credentials as aiokafka wants them."""
+"""Settings for a Kafka cluster: topics, and credentials as arguments of aiokafka."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No personal data in a log line, whatever an exception quotes."""
+"""The form of log lines, and that exceptions and libraries bring no personal data into them."""
 
 from __future__ import annotations
 

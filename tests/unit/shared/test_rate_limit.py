@@ -1,4 +1,4 @@
-"""A bucket never gives more than its burst and its rate, and forgets keys it has no room for."""
+"""A token bucket gives at most its burst and its rate, and drops the keys used longest ago."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_keys_are_apart_and_bounded() -> None:
     limit = RateLimit(per_second=1, burst=1, keys=2, monotonic=Machine())
     assert [limit.take(key) for key in "abab"] == [0, 0, 1, 1]
     assert limit.take("c") == 0
-    assert limit.take("a") == 0  # forgotten for c
+    assert limit.take("a") == 0  # dropped for c
 
 
 def test_check_says_when_to_come_back() -> None:

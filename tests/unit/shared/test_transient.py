@@ -1,4 +1,4 @@
-"""Which errors of a database will pass by themselves: those are tried again, and no event is parked for them."""
+"""Which database errors are transient: work is tried again after them, and no event is parked."""
 
 from __future__ import annotations
 

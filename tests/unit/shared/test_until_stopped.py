@@ -1,4 +1,4 @@
-"""A loop outlives outages and nothing else; a long-lived task that ends unasked ends the process."""
+"""A loop continues after transient errors only; a long-lived task that ends early ends the process."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def test_wake_during_a_round_is_not_lost() -> None:
     async def work() -> None:
         if next(rounds) == 2:
             stop.set()
-        wake.set()  # somebody has more work, while this round still runs
+        wake.set()  # more work comes while this round still runs
 
     async with asyncio.timeout(10):
         await until_stopped(work, stop, heartbeat=Heartbeat("scoring.relay"), longest_s=3600, wake=wake)
