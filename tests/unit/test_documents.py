@@ -12,6 +12,7 @@ PATH = re.compile(r"(?<![\w/.-])(?:services|shared|deploy|tests|docs|\.ci)/[\w./
 MODULE = re.compile(r"python -m ((?:services|shared|deploy|tests)[\w.]*)")
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
 PLACE = re.compile(r"^\|[^|]*\| (trigger|dispatcher|scoring) \|([^|]*)\|$", re.MULTILINE)
+PYTHON_FILE = re.compile(r"`([\w/]+\.py)`")
 ROOM = re.compile(r"^\| `([a-z_]+)/?`", re.MULTILINE)
 
 
@@ -49,3 +50,19 @@ def test_every_top_folder_is_explained(part: str) -> None:
     folders = {path.parent.name for path in (ROOT / part).glob("*/*") if path.parent.name != "__pycache__"}
     assert folders
     assert set(ROOM.findall(section)) == folders
+
+
+def test_python_files_named_in_code_and_documents_exist() -> None:
+    """By their name alone or with folders, in backquotes."""
+    parts = ("services", "shared", "deploy", "tests")
+    files = {str(path.relative_to(ROOT)) for part in parts for path in (ROOT / part).rglob("*.py")}
+    ends = {end for file in files for end in _ends(file)}
+    texts = {name: (ROOT / name).read_text() for name in {*files, *NAMES}}
+    named = {(name, file) for name, text in texts.items() for file in PYTHON_FILE.findall(text)}
+    assert len(named) > 10
+    assert sorted((name, file) for name, file in named if file not in ends) == []
+
+
+def _ends(file: str) -> set[str]:
+    folders = file.split("/")
+    return {"/".join(folders[start:]) for start in range(len(folders))}
