@@ -1,12 +1,24 @@
-"""A loopback server that records webhooks without verifying them."""
+"""Helpers of webhook tests: endpoints, rounds of deliveries, and a loopback server that records them."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_network
+from typing import Any
+
+from uuid_utils.compat import uuid7
+
+from services.scoring.domain.webhooks import DEFAULT_TYPES, Endpoint, new_secret
+from services.scoring.repository import webhooks
+from services.scoring.webhooks.delivery import WebhookSender
+from tests.integration.scoring.stand import Scoring
+
+LOOPBACK = (ip_network("127.0.0.0/8"),)
+DELIVERIES = "SELECT state, tries, outcome FROM webhook_deliveries ORDER BY event_id, endpoint_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +71,19 @@ async def receiver(context: ssl.SSLContext | None = None) -> AsyncIterator[Recei
     finally:
         fake.hung.set()
         server.close()
+
+
+async def endpoint(scoring: Scoring, url: str, *, types: Sequence[str] = DEFAULT_TYPES) -> Endpoint:
+    made = Endpoint(uuid7(), url, tuple(types), (new_secret(),))
+    async with scoring.database.sessions.begin() as session:
+        assert await webhooks.add(session, made)
+    return made
+
+
+async def deliver(scoring: Scoring, **changes: Any) -> WebhookSender:
+    """Run one round, in which everything due is tried once."""
+    sender = WebhookSender(scoring.database.sessions, **{"networks": LOOPBACK, **changes})
+    await sender.start_due()
+    async with asyncio.timeout(20):
+        await sender.finish()
+    return sender

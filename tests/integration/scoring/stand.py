@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import httpx
 from uuid_utils.compat import uuid7
 
 from services.scoring.answers import calls
 from services.scoring.answers.record import Recorded
 from services.scoring.answers.writer import EntryResult, Writer
+from services.scoring.commands.verification import verify
 from services.scoring.domain.answers import Entry
 from services.scoring.domain.invitations import Invitation
 from services.scoring.handlers import Handlers
@@ -156,3 +158,29 @@ class Scoring:
         rows = await self.rows("SELECT topic, key, body, headers FROM outbox ORDER BY id")
         events = [codec.parse(Message(row["topic"], row["key"], row["body"])) for row in rows]
         return [event for event in events if kind in (None, event.type)]
+
+
+async def answer_all(scoring: Scoring, scores: list[int], **changes: object) -> list[SurveyRequested]:
+    requests = [requested(**changes) for _ in scores]
+    await scoring.receive(*requests)
+    for request, score in zip(requests, scores, strict=True):
+        await scoring.score(request, score)
+    return requests
+
+
+async def differences(scoring: Scoring) -> list[str]:
+    """Compare the counters with a recomputation; [] when they agree."""
+    async with scoring.database.sessions.begin() as session:
+        return await verify(session)
+
+
+async def on_desk(scoring: Scoring, **changes: Any) -> UUID:
+    request = await scoring.asked()
+    call = call_for(request, **changes)
+    await scoring.receive(call)
+    return call.task_id
+
+
+async def take(client: httpx.AsyncClient, operator: str = "Anna") -> dict[str, Any] | None:
+    response = await client.post("/v1/desk/take", json={"operator": operator})
+    return response.json() if response.status_code == 200 else None

@@ -10,9 +10,8 @@ from prometheus_client import REGISTRY
 from services.scoring.commands import imports
 from services.scoring.domain.webhooks import DEFAULT_TYPES
 from shared.contract.vocabulary import Service
-from tests.integration.scoring.receiver import receiver
+from tests.integration.scoring.receiver import deliver, endpoint, receiver
 from tests.integration.scoring.stand import NOW, Scoring, call_for
-from tests.integration.scoring.webhooks.test_webhooks import deliver, endpoint
 
 
 def counted(kind: str) -> float:

@@ -17,11 +17,9 @@ from services.scoring.domain.webhooks import Endpoint, delivery_result, new_secr
 from services.scoring.repository import call_queue, webhooks
 from services.scoring.repository.scores import counting
 from shared.contract.events import ProgramPublished, SurveyWithdrawn
-from tests.integration.scoring.api.test_figures import answer_all
 from tests.integration.scoring.api.test_score_api import get
-from tests.integration.scoring.desk.test_desk import on_desk, take
-from tests.integration.scoring.stand import NOW, Scoring, call_for, requested
-from tests.integration.scoring.webhooks.test_webhooks import DELIVERIES, deliver, endpoint
+from tests.integration.scoring.receiver import DELIVERIES, deliver, endpoint
+from tests.integration.scoring.stand import NOW, Scoring, answer_all, call_for, on_desk, requested, take
 
 WHOLE = Slice("after-purchase", date(2026, 1, 1), date(2026, 12, 31))
 

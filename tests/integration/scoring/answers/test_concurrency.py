@@ -39,8 +39,7 @@ from shared.database import db
 from shared.database.group_commit import GroupCommitter, in_transaction
 from shared.messaging import codec, parking
 from shared.web.problems import Unavailable, as_problem
-from tests.integration.scoring.api.test_figures import differences
-from tests.integration.scoring.stand import NOW, Scoring, call_for, requested
+from tests.integration.scoring.stand import NOW, Scoring, call_for, differences, requested
 
 
 def story(request: SurveyRequested, call: CallRequested, chance: random.Random) -> list[Payload]:

@@ -33,8 +33,7 @@ from shared.contract.events import (
     SurveyWithdrawn,
 )
 from shared.contract.vocabulary import AttemptState, ChannelKind, InvitationOutcome
-from tests.integration.scoring.api.test_figures import differences
-from tests.integration.scoring.stand import Scoring, requested
+from tests.integration.scoring.stand import Scoring, differences, requested
 
 OPERATIONS = int(os.environ.get("EARSHOT_TEST_OPERATIONS", "6000"))
 BATCH, CHECKPOINTS = 250, 4

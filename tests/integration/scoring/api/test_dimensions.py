@@ -8,8 +8,7 @@ import pytest
 from services.scoring.domain import dimensions
 from services.scoring.domain.bot_detection import Device
 from shared.contract.vocabulary import AnswerMode
-from tests.integration.scoring.api.test_figures import answer_all, differences
-from tests.integration.scoring.stand import Scoring
+from tests.integration.scoring.stand import Scoring, answer_all, differences
 
 SEGMENTS = {
     "store": "Arbat",

@@ -8,25 +8,11 @@ import httpx
 import pytest
 
 from services.scoring import repository
-from services.scoring.commands.verification import verify
 from services.scoring.domain.bot_detection import PageView
 from services.scoring.repository import page_views
-from shared.contract.events import ContactAttempted, InvitationClosed, ProgramPublished, SurveyRequested
+from shared.contract.events import ContactAttempted, InvitationClosed, ProgramPublished
 from shared.contract.vocabulary import AttemptState, ChannelKind, InvitationOutcome
-from tests.integration.scoring.stand import NOW, Scoring, call_for, requested
-
-
-async def differences(scoring: Scoring) -> list[str]:
-    async with scoring.database.sessions.begin() as session:
-        return await verify(session)
-
-
-async def answer_all(scoring: Scoring, scores: list[int], **changes: object) -> list[SurveyRequested]:
-    requests = [requested(**changes) for _ in scores]
-    await scoring.receive(*requests)
-    for request, score in zip(requests, scores, strict=True):
-        await scoring.score(request, score)
-    return requests
+from tests.integration.scoring.stand import NOW, Scoring, answer_all, call_for, differences
 
 
 async def test_nps_has_the_agreed_shape(scoring: Scoring, client: httpx.AsyncClient) -> None:

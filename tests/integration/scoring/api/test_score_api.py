@@ -29,8 +29,7 @@ from shared.contract.events import (
     RespondentPurchased,
 )
 from shared.contract.vocabulary import AttemptState, ChannelKind
-from tests.integration.scoring.api.test_figures import answer_all, differences
-from tests.integration.scoring.stand import NOW, REASONS, Scoring
+from tests.integration.scoring.stand import NOW, REASONS, Scoring, answer_all, differences
 
 PROGRAM = {"program": "after-purchase"}
 

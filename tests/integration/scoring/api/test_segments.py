@@ -12,9 +12,8 @@ from services.scoring.domain.slices import Slice
 from services.scoring.repository.scores import comments, figures
 from services.scoring.repository.scores.comments import CommentFilter
 from shared.contract.events import EventRef, RespondentPurchased
-from tests.integration.scoring.api.test_figures import differences
 from tests.integration.scoring.api.test_score_api import sent
-from tests.integration.scoring.stand import NOW, Scoring, requested
+from tests.integration.scoring.stand import NOW, Scoring, differences, requested
 
 DAYS = "?segment=store:Khimki"
 

@@ -9,8 +9,7 @@ import httpx
 import pytest
 
 from shared.contract.events import ProgramPublished, Reason, Reasons
-from tests.integration.scoring.api.test_figures import answer_all
-from tests.integration.scoring.stand import Scoring
+from tests.integration.scoring.stand import Scoring, answer_all
 
 SPEED = Reasons(
     promoter=[Reason(id="speed", text="Quick service")],

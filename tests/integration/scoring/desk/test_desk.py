@@ -4,27 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import Any
-from uuid import UUID
 
 import httpx
 import pytest
 
 from shared.contract.events import CallAttempted, CallClosed, CallWithdrawn, RespondentErased, SurveyAnswered
 from shared.contract.vocabulary import AnswerMode
-from tests.integration.scoring.stand import Scoring, call_for
-
-
-async def on_desk(scoring: Scoring, **changes: Any) -> UUID:
-    request = await scoring.asked()
-    call = call_for(request, **changes)
-    await scoring.receive(call)
-    return call.task_id
-
-
-async def take(client: httpx.AsyncClient, operator: str = "Anna") -> dict[str, Any] | None:
-    response = await client.post("/v1/desk/take", json={"operator": operator})
-    return response.json() if response.status_code == 200 else None
+from tests.integration.scoring.stand import Scoring, call_for, on_desk, take
 
 
 async def report(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook
-from uuid_utils.compat import uuid7
 
-from services.scoring.domain.webhooks import DEFAULT_TYPES, RETRIES, Endpoint, delivery_result, new_secret
+from services.scoring.domain.webhooks import DEFAULT_TYPES, RETRIES, delivery_result, new_secret
 from services.scoring.repository import webhooks
 from services.scoring.webhooks import delivery
 from services.scoring.webhooks.delivery import WebhookSender
@@ -30,33 +29,22 @@ from services.scoring.webhooks.routes import Webhooks
 from shared.contract.events import RespondentErased
 from shared.health import Heartbeat
 from shared.web.client import tls
-from tests.integration.scoring.receiver import ReceivedWebhook, Receiver, receiver
+from tests.integration.scoring.receiver import (
+    DELIVERIES,
+    LOOPBACK,
+    ReceivedWebhook,
+    Receiver,
+    deliver,
+    endpoint,
+    receiver,
+)
 from tests.integration.scoring.stand import NOW, Scoring
-
-LOOPBACK = (ip_network("127.0.0.0/8"),)
-DELIVERIES = "SELECT state, tries, outcome FROM webhook_deliveries ORDER BY event_id, endpoint_id"
 
 
 @pytest.fixture
 async def hook() -> AsyncIterator[Receiver]:
     async with receiver() as fake:
         yield fake
-
-
-async def endpoint(scoring: Scoring, url: str, *, types: Sequence[str] = DEFAULT_TYPES) -> Endpoint:
-    made = Endpoint(uuid7(), url, tuple(types), (new_secret(),))
-    async with scoring.database.sessions.begin() as session:
-        assert await webhooks.add(session, made)
-    return made
-
-
-async def deliver(scoring: Scoring, **changes: Any) -> WebhookSender:
-    """Run one round, in which everything due is tried once."""
-    sender = WebhookSender(scoring.database.sessions, **{"networks": LOOPBACK, **changes})
-    await sender.start_due()
-    async with asyncio.timeout(20):
-        await sender.finish()
-    return sender
 
 
 async def make_due(scoring: Scoring) -> None:
