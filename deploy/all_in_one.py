@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ from services.scoring.config import ScoringSettings
 from services.trigger import main as trigger
 from services.trigger.config import TriggerSettings
 from shared.clock import open_clock
-from shared.config import DEVELOPMENT_LINK_KEYS
+from shared.config import DEVELOPMENT_LINK_KEYS, Settings
 from shared.contract.vocabulary import Service
 from shared.database.until_stopped import supervised
 from shared.health import Health
@@ -109,15 +109,9 @@ async def _run(
     ready: Callable[[dict[str, str]], None],
 ) -> None:
     base = settings.trigger
-    schemas = [*map(str, listeners), *([] if base.events_url else [databases.TRANSPORT])]
-    urls = await databases.urls_for(base, schemas)
-    if base.migrate_on_start:
-        databases.refuse_migration(base.database_options)
-        await databases.migrate(urls)
-    elif not await databases.until_migrated(urls, stop, base.database_options):
+    urls = await _prepared(base, listeners, stop)
+    if urls is None:
         return
-    await databases.check_capacities(urls, base.database_options)
-    await databases.check_search_paths(urls, base.database_options)
     clock, health = open_clock(base.clock), Health()
     front = Front() if set(listeners) == set(ALL) else None
     async with AsyncExitStack() as resources, asyncio.TaskGroup() as tasks:
@@ -134,6 +128,20 @@ async def _run(
         await _until_started(contexts, stop)
         if not stop.is_set():
             ready(urls)
+
+
+async def _prepared(base: Settings, services: Iterable[Service], stop: asyncio.Event) -> dict[str, str] | None:
+    """Return the URLs of migrated databases; None when told to stop while waiting for `earshot migrate`."""
+    schemas = [*map(str, services), *([] if base.events_url else [databases.TRANSPORT])]
+    urls = await databases.urls_for(base, schemas)
+    if base.migrate_on_start:
+        databases.refuse_migration(base.database_options)
+        await databases.migrate(urls)
+    elif not await databases.until_migrated(urls, stop, base.database_options):
+        return None
+    await databases.check_capacities(urls, base.database_options)
+    await databases.check_search_paths(urls, base.database_options)
+    return urls
 
 
 async def _until_started(contexts: Sequence[ServiceContext], stop: asyncio.Event) -> None:
