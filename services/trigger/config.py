@@ -25,8 +25,8 @@ MAPPINGS = Path(__file__).parent / "mappings"
 
 
 class TriggerSettings(Settings):
-    crm_events_url: str = ""  # the event log with crm.events; empty: our own
-    crm_kafka_protocol: Literal["", "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = ""  # empty: as our own
+    crm_events_url: str = ""  # the event log with the topic crm.events; empty: that of Earshot
+    crm_kafka_protocol: Literal["", "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = ""  # empty: as for Earshot
     crm_kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = "PLAIN"
     crm_kafka_username: str = ""
     crm_kafka_password: SecretStr = SecretStr("")
@@ -37,9 +37,9 @@ class TriggerSettings(Settings):
     sources: Path | None = None  # a folder of YAML files, each a webhook source or topics in a foreign format
     source_secrets: Annotated[tuple[tuple[str, SecretStr], ...], NoDecode] = ()
     source_urls: Annotated[tuple[tuple[str, SecretStr], ...], NoDecode] = ()
-    events_per_second: float = Field(default=500.0, gt=0)  # average per API key; a burst may have 1,000
-    phone_region: str = ""  # country of numbers without a code, such as RU; empty: only +… is read
-    cadence_tick_s: float = Field(default=5.0, gt=0)  # interval of relational programs
+    events_per_second: float = Field(default=500.0, gt=0)  # average per API key; a burst may have 1,000 events
+    phone_region: str = ""  # country of numbers without a country code, such as RU; empty: they are invalid
+    cadence_tick_s: float = Field(default=5.0, gt=0)  # seconds between two runs of the job of relational programs
 
     @property
     def installation(self) -> InstallationSettings:

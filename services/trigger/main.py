@@ -1,4 +1,4 @@
-"""Composition root of trigger."""
+"""Builds the parts of trigger and runs them until told to stop."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ CRM_TOPICS = (topics.CRM_EVENTS.name,)
 FEEDBACK_TOPICS = (topics.SURVEY_ANSWERS.name, topics.SURVEY_DELIVERIES.name)
 PROGRAMS = Path(__file__).parent / "programs"
 MIGRATIONS = Path(__file__).parent / "migrations"
-MAX_BODY = 4_000_000  # bytes; a batch of MAX_EVENTS events
+MAX_BODY = 4_000_000  # bytes; enough for MAX_EVENTS events of 4,000 bytes
 
 
 def build_app(settings: TriggerSettings, database: Database, clock: Clock, *, health: Health | None = None) -> FastAPI:
@@ -89,7 +89,11 @@ async def _root() -> RedirectResponse:
 
 @dataclass(frozen=True, slots=True)
 class EventLogs:
-    """The log of our own topics, the log of `crm.events`, and the log of foreign topics, whose names have no prefix."""
+    """The event logs that trigger reads.
+
+    `ours` has the topics of Earshot, `crm` the topic crm.events, and `foreign` the topics of the configured sources,
+    whose names have no prefix.
+    """
 
     ours: EventLog
     crm: EventLog
@@ -104,7 +108,7 @@ def consumers(
     sources: Mapping[str, Source],
     clock: Clock,
 ) -> dict[str, Consumer]:
-    """Return the consumers by name."""
+    """Return the consumers by name; there is a consumer `foreign` only if a source has topics."""
     installation = settings.installation
 
     async def crm(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
@@ -128,7 +132,10 @@ def consumers(
 
 
 def open_logs(settings: TriggerSettings, ours: EventLog, resources: AsyncExitStack) -> EventLogs:
-    """Open the CRM's cluster, if it is another one or has topics of sources; `ours` is open already."""
+    """Open the event logs of the CRM and of the sources if the settings name them, else reuse `ours`, which is open.
+
+    `resources` closes the logs that were opened.
+    """
 
     def opened(topic_prefix: str) -> EventLog:
         event_log = open_event_log(settings.for_crm(topic_prefix), url)
@@ -148,7 +155,7 @@ async def install_programs(database: Database, clock: Clock) -> None:
 
 
 async def run(settings: TriggerSettings, context: ServiceContext) -> None:
-    """Run the API, consumers, relay and jobs until the context says stop."""
+    """Run the API, consumers, relay and jobs until `context.stop` is set."""
     sources = load_sources(settings)
     database = Database(context.database_url, schema=Service.TRIGGER, options=settings.database_options)
     event_log, health = context.event_log, context.health
@@ -165,8 +172,8 @@ async def run(settings: TriggerSettings, context: ServiceContext) -> None:
         async with asyncio.TaskGroup() as tasks:
             supervisor = Supervisor(tasks, context, Service.TRIGGER)
             app = build_app(settings, database, clock, health=health)
-            again = partial(publish_again, clock=clock)
-            supervisor.start(app, database, migrations=MIGRATIONS, republish=again)
+            republish = partial(publish_again, clock=clock)
+            supervisor.start(app, database, migrations=MIGRATIONS, republish=republish)
             supervisor.watch(clock)
             for name, consumer in consumers(settings, database, logs, sources=sources, clock=clock).items():
                 supervisor.consume(f"consumer.{name}", consumer)

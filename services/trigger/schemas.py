@@ -16,7 +16,7 @@ from services.trigger.domain.programs.program import CompiledProgram
 
 
 class Decided(BaseModel):
-    """The decision about one event, new or made before."""
+    """The decision about one event; a repeated event gets the decision that was made before."""
 
     id: str = Field(description="The event's id.")
     source: str
@@ -61,7 +61,7 @@ class TrialView(BaseModel):
 
     program: str | None
     version: int | None
-    rule: str = Field(description="The rule that stopped it, or `asked`.")
+    rule: str = Field(description="The rule that stopped the event, or `asked`.")
     facts: dict[str, Any] = Field(description="The facts that this rule used.")
     rules: list[RuleView] = Field(description="Every rule in order.")
     would_change: str

@@ -16,7 +16,7 @@ from shared.web.problems import Forbidden, Unauthorized
 from shared.web.rate_limit import RateLimit
 from shared.web.routes import Paths
 
-CACHE_S = 5.0  # for so long a revoked key may still work
+CACHE_S = 5.0  # for this long a revoked key may still work
 CACHE_SIZE = 1000
 
 _ALLOWED = (
@@ -30,7 +30,7 @@ _ALLOWED = (
 
 
 class ApiKeyVerifier:
-    """Checks keys for the gate, with a cache of a few seconds."""
+    """Checks the API keys of requests; a valid key is cached for CACHE_S seconds."""
 
     def __init__(
         self, sessions: Sessions, *, per_second: float, burst: int, monotonic: Callable[[], float] = time.monotonic

@@ -25,7 +25,7 @@ from shared.database.db import Database
 from shared.database.opening import open_for_command
 
 app = typer.Typer()
-programs = typer.Typer(no_args_is_help=True, help="Survey definitions: whom, when, what, how often.")
+programs = typer.Typer(no_args_is_help=True, help="Programs, which define who is asked what, when and how often.")
 app.add_typer(programs, name="programs")
 app.add_typer(simulation_app)
 
@@ -102,13 +102,13 @@ def show(program_id: str) -> None:
 
 @programs.command("switch-off")
 def switch_off(program_id: str) -> None:
-    """Stop asking because of this program; open surveys continue."""
+    """Switch a program off: it starts no new surveys. Open surveys continue."""
     _switch(program_id, active=False)
 
 
 @programs.command("switch-on")
 def switch_on(program_id: str) -> None:
-    """Let a switched-off program ask again."""
+    """Switch a program on again."""
     _switch(program_id, active=True)
 
 

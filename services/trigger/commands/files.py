@@ -27,7 +27,7 @@ from shared.database.opening import open_for_command
 app = typer.Typer()
 
 POLL_S = 1.0
-SETTLED_S = 2.0  # a file modified since then may be incomplete
+SETTLED_S = 2.0  # a file modified within this time may be incomplete
 
 _File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV or JSON lines.")]
 _Mapping = Annotated[
@@ -122,7 +122,7 @@ async def process_waiting(intake: EventIntake, folder: Path, source: Source, *, 
             await _process(ingestion)
         except InvalidFile as error:
             typer.echo(str(error), err=True)
-        except OSError as error:  # it stays in the folder and is tried again
+        except OSError as error:  # the file stays in the folder and is tried again
             typer.echo(f"{path}: {error.strerror}", err=True)
             continue
         path.rename(unused_path(folder / "done" / path.name, stem=path.stem))

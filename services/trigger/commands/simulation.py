@@ -67,7 +67,7 @@ def simulate(  # noqa: PLR0913 - options of a command
     call_price: _Amount = "0",
     out: Annotated[Path | None, typer.Option(file_okay=False, help="A folder for asked.csv and days.csv.")] = None,
 ) -> None:
-    """Decide about past events without sending: who is asked and when, why not, and the cost."""
+    """Decide about past events without sending: print who would be asked, when and at what cost, and who would not."""
     if (events is None) == (not since) or (since and alone):
         raise typer.BadParameter("give either --events FILE or --since 90d; --alone only works with --events")
     candidate, settings = _read(program), TriggerSettings()

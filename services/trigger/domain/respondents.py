@@ -1,4 +1,4 @@
-"""Respondents: what is known of a person we may ask, and how events update it."""
+"""Respondents: what is known about a customer who may be surveyed, and how events update it."""
 
 from __future__ import annotations
 

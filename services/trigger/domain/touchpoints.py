@@ -1,4 +1,4 @@
-"""Touchpoints: the orders, services, answers and periods that surveys are about, and what each event says of them."""
+"""Touchpoints: the orders, services, answers and periods that surveys are about, and what events add to them."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def touchpoint_key(payload: TriggerPayload) -> TouchpointKey | None:
 
 
 def details_of(payload: TriggerPayload) -> dict[str, Any] | None:
-    """Return what a later event about the same touchpoint is decided by, without personal data."""
+    """Return the data of a completed purchase or service that later events need, without personal data; else None."""
     match payload:
         case PurchaseCompleted():
             details = {"order": _fields(payload.order)}
@@ -145,7 +145,7 @@ def _fields(part: Part) -> dict[str, Any]:
 
 
 def with_details(payload: TriggerPayload, touchpoint: TouchpointRecord | None) -> TriggerPayload:
-    """Return the purchase that a delivery completes, if that is known; else the payload as it is."""
+    """Return the purchase of a delivery if its details are known, else the payload as it is."""
     if not is_delivery(payload) or touchpoint is None or touchpoint.details is None:
         return payload
     return PurchaseCompleted.model_validate(

@@ -1,4 +1,4 @@
-"""Reads a file of events, decides them in batches as events of requests are, and resumes where it was interrupted."""
+"""Decides the events of a file in batches, like events of HTTP requests, and resumes an interrupted file."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def _batched(records: Iterator[FileRecord]) -> Iterator[Sequence[FileRecord]]:
 
 
 def _historic(event: Event[CrmPayload]) -> Event[CrmPayload]:
-    """Mark an event that could start a survey as historic."""
+    """Set `attributes.historic`, so that the event starts no survey; an event without attributes is left as it is."""
     attributes: dict[str, Any] | None = getattr(event.payload, "attributes", None)
     if attributes is None:
         return event

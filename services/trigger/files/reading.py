@@ -47,7 +47,7 @@ def read_records(path: Path, start: Position) -> Iterator[FileRecord]:
 
 @dataclass(slots=True)
 class _Lines:
-    """Iterates over the lines of a file and counts bytes and lines; a line that is too long is cut, see `overlong`."""
+    """Iterates over the lines of a file and counts bytes and lines; cuts lines longer than MAX_BODY, see `overlong`."""
 
     file: IO[bytes]
     offset: int

@@ -30,9 +30,9 @@ async def open_batch(
     now: datetime,
     settings: InstallationSettings,
 ) -> DecisionBatch:
-    """Load what these events are decided by, and lock the quotas; the respondents are locked already.
+    """Load the facts about these events, and lock the quotas; the caller has locked the respondents in `locked`.
 
-    A respondent who is not in `locked` has no row yet; two transactions that add the same one race, see `Raced`.
+    A respondent who is not in `locked` has no row yet; if another transaction inserts it first, `save` raises Raced.
     """
     current = await programs.current(session)
     active = by_priority(current)
@@ -66,7 +66,7 @@ async def decide_internal(
     now: datetime,
     settings: InstallationSettings,
 ) -> None:
-    """Decide about internal events (answers and cadence turns), skip those decided before, and store the decisions."""
+    """Decide internal events (answers and due cadences) and store the decisions; skip events decided before."""
     known = await decisions.find(session, [EventKey(event.source, event.id) for event in events])
     batch = await open_batch(session, events, locked, now=now, settings=settings)
     for event in events:

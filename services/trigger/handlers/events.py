@@ -28,12 +28,12 @@ from shared.messaging.transport import Message
 
 log = structlog.get_logger()
 
-_HISTORIC = b"historic"  # instead of a digest: a backfill has less data about an order than the shop's event had
+_HISTORIC = b"historic"  # instead of a digest: a backfilled event may have less data than the original one
 
 
 @dataclass(frozen=True, slots=True)
 class EventIdConflict:
-    """The source and id were used before for another event, whose decision stays."""
+    """The source and id of the event belong to another event, whose decision is kept."""
 
     source: str
     event_id: str

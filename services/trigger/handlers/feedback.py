@@ -1,6 +1,6 @@
-"""Events of dispatcher and scoring about our invitations: answers, ends, suppressions; in no order across topics.
+"""Handles events of dispatcher and scoring: answers, closed invitations and suppressions.
 
-An answer may also start a follow-up program.
+Events of different topics may arrive in any order. An answer may also start a follow-up program.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _STATES = {
 async def on_feedback(
     session: AsyncSession, events: Sequence[Event[Payload]], *, now: datetime, settings: InstallationSettings
 ) -> None:
-    """Store answers, ends of invitations and suppressions; then decide about follow-ups to the answers."""
+    """Store answers, outcomes of invitations and suppressions; then decide about follow-ups to the answers."""
     handled = [event for event in events if _is_handled(event.payload)]
     fresh = await inbox.unseen(session, Service.TRIGGER.group, handled)
     if not fresh:
@@ -63,7 +63,7 @@ def _is_handled(payload: Payload) -> bool:
 async def _update_respondents(
     session: AsyncSession, events: Sequence[Event[Payload]], locked: dict[str, Respondent]
 ) -> None:
-    """Save what caps and conditions use; `locked` holds the updated respondents afterwards."""
+    """Update the last answers and contacts, which caps and conditions use, in the database and in `locked`."""
     invitations = {id_ for event in events if (id_ := getattr(event.payload, "invitation_id", None))}
     programs_by_invitation = await touchpoints.programs_of(session, invitations)
     before = dict(locked)
@@ -106,7 +106,7 @@ async def _follow_up(
     now: datetime,
     settings: InstallationSettings,
 ) -> None:
-    """Decide about answers if a program starts on them, except answers to a follow-up."""
+    """Decide about answers if a program starts on them; answers to a follow-up program start no other one."""
     follow_ups = {p.id for p in (await programs.current(session)).values() if p.follows_answers and p.document.active}
     answers = [
         Event(event.id, event.source, event.time, event.payload, event.subject)
@@ -122,7 +122,7 @@ async def _follow_up(
 async def _apply_suppressions(
     session: AsyncSession, payloads: Sequence[Payload], locked: Mapping[str, Respondent]
 ) -> None:
-    """Apply the last event about each suppression, except those about an address that was replaced meanwhile."""
+    """Store or lift each suppression as its last event says; ignore suppressions of an address that was replaced."""
     put: dict[KnownSuppressionKey, datetime | None] = {}
     lifted: set[KnownSuppressionKey] = set()
     for payload in payloads:

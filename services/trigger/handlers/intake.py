@@ -1,4 +1,4 @@
-"""Decides events of requests and files; single events that arrive at the same time share one transaction."""
+"""Decides events of HTTP requests and files; single events that arrive at the same time share one transaction."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EventVerdict = StoredDecision | EventIdConflict
 
 @dataclass(slots=True)
 class EventIntake:
-    """Every method returns after the commit."""
+    """Decides events; every method commits before it returns."""
 
     sessions: Sessions
     clock: Clock
@@ -41,7 +41,7 @@ class EventIntake:
         self._group = GroupCommitter(self.decide)
 
     async def decide(self, events: Sequence[Event[CrmPayload]]) -> list[EventVerdict]:
-        """Decide the events in one transaction, in order; an event that lost a race is tried again."""
+        """Decide the events in order in one transaction, repeated while another one inserts the same row first."""
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(Raced), stop=tenacity.stop_after_attempt(20), reraise=True
         )
@@ -51,7 +51,7 @@ class EventIntake:
         return verdicts
 
     async def decide_each(self, events: Sequence[Event[CrmPayload]]) -> list[EventVerdict | Exception]:
-        """Decide the events; the verdict on one that cannot be handled is the exception, and the others are decided."""
+        """Decide the events; the verdict of an event that cannot be handled is its exception, others are decided."""
         verdicts = await bisect_failures(events, self.decide)
         for event, verdict in zip(events, verdicts, strict=True):
             if isinstance(verdict, Exception):

@@ -40,13 +40,13 @@ class EventWithoutCustomer:
     received: datetime
 
     def with_customer(self, customer: str) -> Event[CrmPayload]:
-        """Return the event of this customer; raises InvalidEvent."""
+        """Return the event with this customer id; raises InvalidEvent if it is not valid."""
         event = {**self.mapped.event, "data": {**self.mapped.event["data"], "customer": {"id": customer}}}
         return _checked(replace(self.mapped, event=event), self.source, received=self.received)
 
 
 async def find_customer(session: AsyncSession, event: EventWithoutCustomer) -> Event[CrmPayload]:
-    """Complete an event with the customer of the earlier one; raises InvalidEvent if that is not known."""
+    """Add the customer of the earlier event; raises InvalidEvent if there is no decision about that event."""
     earlier = (await decisions.find(session, [event.earlier])).get(event.earlier)
     if earlier is None:
         raise InvalidEvent(f"customer.id: no event {event.mapped.places['customer.id']} is known yet")
@@ -81,12 +81,12 @@ def read_mapped(
 
 
 def from_source(source: Source, message: Message) -> Message:
-    """Return the message under our topic, with a header that names its source."""
+    """Return the message with the topic crm.events and a header that names its source."""
     return replace(message, topic=CRM_EVENTS.name, headers={**message.headers, SOURCE: source.id})
 
 
 def _refuse_binary(message: Message) -> None:
-    """Reject Avro and Protobuf: by their content type, or the byte 0 that a schema registry's encoders begin with."""
+    """Raise InvalidEvent for Avro and Protobuf: by content type, or by the zero byte that schema registries prepend."""
     types = [value.lower() for name, value in message.headers.items() if name.lower() == "content-type"]
     if message.body[:1] == b"\0" or (types and any(name in types[0] for name in _BINARY)):
         raise InvalidEvent("body: Avro and Protobuf are not supported, send JSON")

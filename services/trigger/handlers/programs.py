@@ -44,7 +44,7 @@ def _published(program: CompiledProgram, *, now: datetime) -> Event[Payload]:
 
 
 async def publish_again(session: AsyncSession, rows: Sequence[db.Row], *, clock: Clock) -> None:
-    """Publish again, in their current versions, the programs that these outbox rows are about."""
+    """Publish the current version of each program in these outbox rows again."""
     ids = {row["key"] for row in rows if row["topic"] == ProgramPublished.topic}
     if ids:
         current = (await programs.current(session)).items()

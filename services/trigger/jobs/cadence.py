@@ -1,4 +1,4 @@
-"""The job of relational programs: decides about the customers who are due."""
+"""The job of relational programs, which ask each customer once per period (cadence) instead of after an event."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CadenceJob:
     heartbeat: Heartbeat = field(default_factory=partial(Heartbeat, "cadences"))
 
     async def tick(self) -> None:
-        """Decide about everybody who is due in every relational program, a transaction for each batch."""
+        """Decide about every customer who is due in a relational program, in batches of one transaction each."""
         async with self.sessions() as session:
             current = by_priority(await programs.current(session))
         for program in current:

@@ -13,7 +13,10 @@ from shared.database import db
 
 @dataclass(frozen=True, slots=True)
 class CadenceProgress:
-    """The day and the last respondent done; `after_spread` None: the day is finished, `day` None: none was begun."""
+    """The day, and the (spread, id) of the last respondent done on it.
+
+    `after_spread` is None when the day is finished; `day` is None before the first day.
+    """
 
     day: date | None = None
     after_spread: int | None = None

@@ -11,7 +11,7 @@ from shared.database import db
 
 @dataclass(frozen=True, slots=True)
 class DealFetch:
-    """One queued deal; each notice raises `version`, so that a deal which changes during its fetch is fetched again."""
+    """A queued deal with the id `ref`. Each webhook about it raises `version`, so that a running fetch is repeated."""
 
     source: str
     ref: str
@@ -37,7 +37,10 @@ async def add(session: AsyncSession, source: str, ref: str) -> None:
 
 
 async def claim(session: AsyncSession, *, lease_s: float) -> DealFetch | None:
-    """Claim the deal that has been due longest; it is due again after the lease, unless `done` is called."""
+    """Claim the deal that has been due longest; None if none is due.
+
+    It is due again `lease_s` seconds later, unless `done` is called.
+    """
     rows = await db.fetch(session, _CLAIM, lease_s)
     return DealFetch(**rows[0]) if rows else None
 
@@ -47,5 +50,5 @@ async def put_off(session: AsyncSession, fetch: DealFetch, *, seconds: float) ->
 
 
 async def done(session: AsyncSession, fetch: DealFetch) -> None:
-    """Remove a deal from the queue, unless another notice came during its fetch."""
+    """Remove a deal from the queue, unless another webhook about it came during its fetch."""
     await db.fetch(session, _DONE, fetch.source, fetch.ref, fetch.version)

@@ -12,7 +12,7 @@ from shared.database import db
 
 
 class Raced(asyncpg.SerializationError):
-    """Another transaction inserted one of these rows: roll back and try again, which will find it."""
+    """Another transaction inserted a row with the same key: roll back and repeat, and that row is found by its key."""
 
 
 async def add(session: AsyncSession, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

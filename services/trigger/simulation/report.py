@@ -57,7 +57,7 @@ def _figures(
 ) -> Table:
     table = Table("", name, "this", "difference", title=f"{program.id}, tried on {counted(after.events, 'event')}")
     _right(table)
-    _add(table, "asked by it", _asked(before, program.id), len(after.of(program.id)))
+    _add(table, "asked by this program", _asked(before, program.id), len(after.of(program.id)))
     _add(table, "asked by all programs", len(before.asked) if before else None, len(after.asked))
     new, old = _contacts(after.of(program.id)), _contacts(before.of(program.id)) if before else None
     for channel in ChannelKind:

@@ -1,4 +1,4 @@
-"""Bitrix24: its webhooks say only which deal changed, so the deal is fetched by REST, outside every transaction.
+"""Bitrix24: a webhook contains only the id of the changed deal, which is then fetched by REST, in no transaction.
 
 Formats: apidocs.bitrix24.com, events onCrmDealAdd, onCrmDealUpdate and onCrmDealMoveToCategory, methods crm.deal.get
 and crm.contact.get over an incoming webhook.
@@ -27,7 +27,7 @@ from shared.web.problems import Unauthorized
 log = structlog.get_logger()
 
 _EVENTS = ("ONCRMDEALADD", "ONCRMDEALUPDATE", "ONCRMDEALMOVETOCATEGORY")
-LEASE_S = 60.0  # longer than fetching a deal and its contact and deciding takes
+LEASE_S = 60.0  # more than it takes to fetch a deal and its contact and to decide
 TIMEOUT_S = 10.0
 IDLE_S = 0.5
 MAX_BACKOFF_S = 3600.0

@@ -37,7 +37,7 @@ from shared.web.problems import Conflict, NotFound, Unauthorized
 
 log = structlog.get_logger()
 
-_PING = re.compile(rb"webhook_id=\d{1,20}")  # WooCommerce tests the URL by an unsigned form
+_PING = re.compile(rb"webhook_id=\d{1,20}")  # WooCommerce tests the URL with an unsigned form
 
 
 class WebhookResult(StrEnum):

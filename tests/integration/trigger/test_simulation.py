@@ -129,7 +129,7 @@ async def test_file_is_simulated_alone_with_costs_and_files(tmp_path: Path, prog
         "--program", program, "--events", str(tmp_path / "events.jsonl"), "--alone", "--sms-price", "0.5", "--out", out
     )
     assert "line 57: body:" in output
-    assert cells(output, "asked by it")[1] == "20"
+    assert cells(output, "asked by this program")[1] == "20"
     assert cells(output, "contacts by sms")[1] == "4"
     assert cells(output, "cost")[1] == "2.0"
     assert cells(output, "unreachable:")[1] == "8"
@@ -154,11 +154,11 @@ async def test_new_version_is_compared_with_the_current_one_since_a_time(
     monkeypatch.setenv("EARSHOT_CLOCK", str(tmp_path / "clock.json"))
     output = await simulate("--program", program, "--since", "60d")
     assert output.startswith("0 ")
-    assert cells(output, "asked by it") == ["5", "20", "+15"]
+    assert cells(output, "asked by this program") == ["5", "20", "+15"]
     assert cells(output, "quarantined:") == ["35", "20", "-15"]
     (tmp_path / "new.json").write_text(json.dumps({**SHOP, "id": "another", "priority": -1}))
     output = await simulate("--program", str(tmp_path / "new.json"), "--since", "60d")
-    assert cells(output, "asked by it") == ["0", "15", "+15"]
+    assert cells(output, "asked by this program") == ["0", "15", "+15"]
     assert cells(output, "asked by all programs") == ["5", "20", "+15"]
     assert await count(installed, "decisions") == before
 

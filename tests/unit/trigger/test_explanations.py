@@ -37,8 +37,8 @@ CHANGES: list[tuple[DecisionReason, dict[str, Any], str]] = [
         "A value for a, which is missing",
     ),
     (DecisionReason.CONDITION, {"unmet": {"any": []}}, "any"),
-    (DecisionReason.HOLDOUT, {"holdout": 0.05, "drawn": 0.01}, "0.01 or less"),
-    (DecisionReason.SAMPLED_OUT, {"sample": 0.2, "drawn": 0.3}, "over 0.3"),
+    (DecisionReason.HOLDOUT, {"holdout": 0.05, "drawn": 0.01}, "up to 0.01"),
+    (DecisionReason.SAMPLED_OUT, {"sample": 0.2, "drawn": 0.3}, "above 0.3"),
     (DecisionReason.QUARANTINED, {"cap": "rest", "until": "then"}, "the cap rest runs until then"),
     (DecisionReason.QUARANTINED, {"cap": "rest", "until": "then", "too_long_to_wait": True}, "max_age is shorter"),
     (DecisionReason.OVER_QUOTA, {"quota": "daily", "limit": 5, "day": "2026-03-01"}, "limit of daily over 5"),
@@ -60,7 +60,7 @@ def test_every_reason_has_a_title_and_all_but_asked_a_remedy() -> None:
 def test_reversal_that_withdrew_a_survey_needs_no_remedy() -> None:
     assert title(DecisionReason.WITHDRAWN, event_type="crm.purchase.cancelled") == "The survey was withdrawn"
     assert would_change(DecisionReason.WITHDRAWN, {}, event_type="crm.purchase.cancelled") == ""
-    assert title(DecisionReason.WITHDRAWN, event_type="crm.purchase.completed") == "It was cancelled"
+    assert title(DecisionReason.WITHDRAWN, event_type="crm.purchase.completed") == "The order or service was cancelled"
 
 
 def test_facts_are_formatted_for_people() -> None:

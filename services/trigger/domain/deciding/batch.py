@@ -43,7 +43,7 @@ from shared.contract.events import (
 )
 from shared.contract.vocabulary import Service
 
-RETURN_WINDOW = timedelta(days=90)  # purchases within it after an invitation are reported to scoring
+RETURN_WINDOW = timedelta(days=90)  # a purchase within this time after an invitation is reported to scoring
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,10 @@ class InstallationSettings:
 
 @dataclass(slots=True)
 class DecisionBatch:
-    """Holds the state the events are decided by, and collects what has to be stored and published.
+    """Holds the facts that events are decided by, and collects what has to be stored and published.
 
-    `stored` names the respondents and touchpoints that have a row already.
+    `stored` has the keys of respondents and touchpoints that have a row already; `missing` collects, as (program id,
+    field), the fields that conditions needed and events lacked.
     """
 
     programs: Sequence[CompiledProgram]
@@ -123,7 +124,7 @@ class DecisionBatch:
         return invalid_fields
 
     def _lift_obsolete_suppressions(self, before: Respondent, after: Respondent) -> None:
-        """Lift the suppressions of a replaced address here; dispatcher lifts its own with the next request."""
+        """Lift suppressions of a replaced address in trigger's copy; dispatcher lifts its own at the next request."""
         known = self.suppressions.get(after.id, ())
         obsolete = [one for one in known if one.is_obsolete(before, after)]
         if obsolete:

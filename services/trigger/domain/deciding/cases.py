@@ -44,7 +44,7 @@ class DecisionReason(StrEnum):
 
 
 class DecisionFacts(msgspec.Struct, frozen=True):
-    """What one event is decided by.
+    """The data that the decision about one event uses.
 
     `invalid_fields` names the customer's fields that could not be parsed, `groups` has the group of each program that
     belongs to one, `quotas_used` the counter of each quota.
@@ -58,7 +58,7 @@ class DecisionFacts(msgspec.Struct, frozen=True):
     quotas_used: Mapping[QuotaKey, int] = msgspec.field(default_factory=dict)
 
 
-TrialFacts = Mapping[str, Any]  # never an address or a name: it is stored and shown
+TrialFacts = Mapping[str, Any]  # without addresses and names, because they are stored and shown to staff
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -71,7 +71,7 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """`program` is the one whose rule decided; `case` and `send_at` are set only when it asks."""
+    """`program` is the program that decided; `case` and `send_at` are set only if a survey is sent."""
 
     reason: DecisionReason
     trail: Sequence[Trial] = ()

@@ -28,7 +28,7 @@ def _duplicate(case: Case) -> TrialFacts | None:
     touchpoint = case.facts.touchpoint
     if touchpoint is None:
         return None
-    if is_answer(case.event.payload):  # decided again when an amendment adds reasons, until one is asked
+    if is_answer(case.event.payload):  # an amended answer is decided again, until it has led to a survey
         return {"invitation": touchpoint.invitation_id} if touchpoint.invitation_id is not None else None
     if not is_delivery(case.event.payload):
         decided_by = {"source": touchpoint.source, "event": touchpoint.event_id}

@@ -36,7 +36,7 @@ class KnownSuppression:
         )
 
     def is_obsolete(self, before: Respondent, after: Respondent) -> bool:
-        """Whether it is about an address (a bounce, a block) that the respondent has replaced by another."""
+        """Whether this is a suppression of an address (a bounce, a block) that the respondent has replaced."""
         if self.channel is None or self.reason not in _OF_AN_ADDRESS:
             return False
         old, new = before.address(self.channel), after.address(self.channel)

@@ -22,7 +22,7 @@ class CapScope(StrEnum):
 
 
 class Cap(BaseModel):
-    """For `days` after a contact, `skip` the survey, or `delay` it until they are over."""
+    """For `days` after a contact, `skip` the survey, or `delay` it until those days are over."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

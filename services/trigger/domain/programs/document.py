@@ -44,7 +44,7 @@ class Texts(_Document):
 
 
 class StepDocument(_Document):
-    """One contact, `after` so much time since the previous one; the default window of SMS and calls is 09:00-21:00."""
+    """One contact; `after` is the time since the previous one. The default window of SMS and calls is 09:00-21:00."""
 
     channel: ChannelKind
     after: Duration = timedelta()

@@ -1,4 +1,4 @@
-"""Lint: warns about what is valid in a program but probably a mistake."""
+"""Warns about parts of a program document that are valid but probably a mistake."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def read_program(text: bytes) -> ProgramDocument:
 
 
 def mistakes_in(text: bytes, error: ValidationError, *, of: type[BaseModel], manual: str) -> list[Mistake]:
-    """Return the mistakes of a document in its order; `manual` is the page that describes its fields."""
+    """Return the mistakes of a document in the order of its lines; `manual` is the page that describes its fields."""
     tree = _tree(text)
     errors = [e for e in error.errors(include_url=False) if e["type"] != "default_factory_not_called"][:20]
     mistakes = [_mistake(e["loc"], _message(e, of, manual), tree) for e in errors]
@@ -123,7 +123,7 @@ def _mistake(path: Sequence[int | str], what: str, tree: yaml.Node | None) -> Mi
     what = what.removeprefix("Value error, ")
     if not named and (
         field := re.match(r"([a-z_]+): ", what)
-    ):  # a rule over several fields begins its message with one
+    ):  # the message of a rule about several fields begins with one of them
         where, what, named = field[1], what[field.end() :], [field[1]]
     return Mistake(where, what, _line(named, tree))
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time, timedelta
 
 from shared.zones import time_zone
 
-MAX_AHEAD = timedelta(days=1)  # explained by a wrong clock or time zone; more is a wrong date
+MAX_AHEAD = timedelta(days=1)  # accepted, as a wrong clock or time zone explains it; more is a wrong date
 
 
 def clamp_to_now(moment: datetime, now: datetime) -> datetime:

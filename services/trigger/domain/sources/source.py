@@ -35,7 +35,7 @@ class SourceKind(StrEnum):
 
 
 class SourceDocument(BaseModel):
-    """Without a mapping, the built-in one of the vendor is used; topics of CloudEvents need none."""
+    """Without a mapping, the built-in one of the vendor is used; topics with CloudEvents need no mapping."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
