@@ -43,7 +43,7 @@ class InvitationApi:
             return await history.of_invitation(session, invitation_id)
 
     async def link(self, asked: schemas.LinkRequest) -> schemas.LinkResponse:
-        """Read the link to an open invitation's answer page, for the shop's own page, chat or receipt."""
+        """Return the link to an open invitation's answer page, for the shop's own page, chat or receipt."""
         respondent = respondent_id(asked.customer) if asked.customer else None
         async with self.sessions.begin() as session:
             request = await invitations.open_one(
@@ -71,6 +71,6 @@ class InvitationApi:
 
 
 def _check_step(request: SurveyRequested, step: int) -> None:
-    """Raise Unprocessable for a step that is not in the plan; 0 stands for none."""
+    """Raise Unprocessable for a step that is not in the plan; 0 means a link outside a message."""
     if step and step not in (steps := [planned.step for planned in request.plan]):
-        raise problems.Unprocessable("No such step", f"Its plan has {', '.join(map(str, steps))}; 0 is none of them.")
+        raise problems.Unprocessable("No such step", f"The plan has {', '.join(map(str, steps))}; 0 means no step.")

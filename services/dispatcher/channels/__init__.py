@@ -10,20 +10,20 @@ from shared.contract.vocabulary import ChannelKind
 
 
 class ChannelAccount(Protocol):
-    """An account at a provider. Sending never raises for a message: its disposition says what happened."""
+    """An account at a provider. Sending raises nothing; each message gets a disposition."""
 
     @property
     def name(self) -> str:
-        """Its name in stored attempts, logs and metrics."""
+        """The name of the account in stored attempts, logs and metrics."""
 
     @property
     def channel(self) -> ChannelKind: ...
 
     @property
     def free_slots(self) -> int:
-        """How many messages `send_all` may be given now."""
+        """How many messages may be passed to `send_all` now."""
 
     async def send_all(self, messages: Sequence[OutgoingMessage], *, within_s: float) -> list[Disposition]:
-        """Send the messages that can be started within the time; dispositions are in the order of the messages."""
+        """Start the messages for which `within_s` seconds suffice; return a disposition of every message, in order."""
 
     async def close(self) -> None: ...

@@ -1,4 +1,4 @@
-"""A circuit breaker for a provider account: per process, in machine time."""
+"""A circuit breaker for a provider account. Each process has its own; it uses machine time."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _AWAY = Disposition(SendResult.NOT_ACCEPTED, "provider_away")
 class ProviderHealth(StrEnum):
     WELL = "well"
     RESTING = "resting"
-    TRYING = "trying"  # one message is sent, to find out whether the provider is back
-    LOST = "lost"  # away for so long that each failure counts as a try of the step, so that chains go on
+    TRYING = "trying"  # one message at a time is sent, to find out whether the provider works again
+    LOST = "lost"  # failed for `patience_s`: each failure counts as a try, so that chains continue
 
 
 @dataclass(slots=True)
 class Breaker:
-    """Stops sending for `rest_s` after `failures` in a row, then sends one message at a time until one is answered.
+    """Stops sending for `rest_s` seconds after `failures` in a row, then one message at a time until one succeeds.
 
-    After `patience_s` of failures the provider counts as lost.
+    When the provider has failed for `patience_s` seconds, it counts as lost.
     """
 
     failures: int = 3
@@ -45,7 +45,7 @@ class Breaker:
         return ProviderHealth.RESTING if now < self._resting_until else ProviderHealth.TRYING
 
     def allowed(self, most: int) -> int:
-        """How many of `most` messages may be sent now: none while it rests, one while it tries."""
+        """Return how many of `most` messages may be sent now: none while RESTING, one while TRYING."""
         health = self.health
         if health in (ProviderHealth.RESTING, ProviderHealth.TRYING):
             return int(health is ProviderHealth.TRYING)
@@ -54,13 +54,13 @@ class Breaker:
     async def probe(
         self, send: Callable[[OutgoingMessage], Awaitable[Disposition]], messages: Sequence[OutgoingMessage]
     ) -> list[Disposition]:
-        """Send the first message to a lost provider; if that fails, the others fail with it and count as tries."""
+        """Send only the first message to a lost provider; if that fails, all fail, which counts as a try of each."""
         first = await send(messages[0])
         others = _AWAY if self.health is ProviderHealth.LOST else _NOT_STARTED
         return [_AWAY if first.result is SendResult.UNAVAILABLE else first, *[others] * (len(messages) - 1)]
 
     def record(self, result: SendResult) -> None:
-        """Count a failure, or end the rest; no reply after a message (UNKNOWN) counts as a failure."""
+        """Count UNAVAILABLE and UNKNOWN (no reply) as failures in a row; any other result resets the count."""
         if result not in (SendResult.UNAVAILABLE, SendResult.UNKNOWN):
             self._failures_in_a_row = 0
             return

@@ -1,4 +1,4 @@
-"""Rate limits per mail domain: per process, in machine time."""
+"""Rate limits by mail domain. Each process has its own; they use machine time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _REMEMBERED = 1000
 
 @dataclass(slots=True)
 class DomainPace:
-    """`per_second` is by domain, `*` for all others; without `*` the others have no limit."""
+    """`per_second` is mails per second by recipient domain; `*` is for all others, which else have no limit."""
 
     per_second: Mapping[str, float]
     monotonic: Callable[[], float] = time.monotonic

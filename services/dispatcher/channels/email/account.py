@@ -22,7 +22,7 @@ _NOT_STARTED = Disposition(SendResult.NOT_STARTED)
 
 
 class SmtpAccount:
-    """`weight` is its share among the accounts of its channel; `daily`, `per_second` and `domains` are its limits.
+    """An SMTP account. `weight` is its share of its channel's mails; `daily`, `per_second` and `domains` limit it.
 
     When `stop` is set, messages that have not started stay NOT_STARTED.
     """
@@ -54,7 +54,7 @@ class SmtpAccount:
 
     @property
     def free_slots(self) -> int:
-        """How many messages its connections and its rate can send within the time of a batch."""
+        """How many messages the connections and the rate limit can send within the time of a batch."""
         most = 25 * len(self._connections)
         if self._per_second is not None:
             most = max(1, min(most, int(self._per_second * _LAST_START_S)))
@@ -78,7 +78,7 @@ class SmtpAccount:
         return dispositions
 
     async def send_apart(self, message: OutgoingMessage, *, within_s: float) -> Disposition:
-        """Send a test over a connection of its own; no limit applies to it and it uses up none."""
+        """Send a test mail over a new connection; limits neither apply to it nor count it."""
         connection = SmtpConnection(self._server, self._sender)
         try:
             return await connection.send(message, deadline=time.monotonic() + within_s)
@@ -95,7 +95,7 @@ class SmtpAccount:
         return disposition
 
     async def _wait_for_rate(self, deadline: float) -> bool:
-        """Wait until the rate allows a message; False when there is no time left for it, or at the stop."""
+        """Wait until the rate limit allows a message; return False if the deadline is too close or `stop` is set."""
         while self._rate is not None and (wait := self._rate.take(self.name)):
             if time.monotonic() + wait >= deadline - _LAST_START_S:
                 return False

@@ -39,7 +39,7 @@ class SmtpConnection:
         self._lock = asyncio.Lock()
 
     async def send(self, message: OutgoingMessage, *, deadline: float) -> Disposition:
-        """Send as soon as the connection is free; once more over a new one when the server had closed a kept one."""
+        """Send when the connection is free; if the server had closed the kept connection, once more over a new one."""
         try:
             async with asyncio.timeout_at(deadline):
                 await self._lock.acquire()
@@ -134,7 +134,7 @@ class SmtpConnection:
         if transport.is_closing():
             raise aiosmtplib.SMTPServerDisconnected("lost before the final dot")
         if time.monotonic() >= deadline:
-            raise TimeoutError  # this process stood still: the step's lease may have ended
+            raise TimeoutError  # this process was paused: the lease of the step may have ended
         self._dot_written = True
         dialogue.write(b".\r\n")
         return await dialogue.reply(within_s=None)  # no timeout but the deadline: a slow server may have accepted it
@@ -166,7 +166,7 @@ class SmtpConnection:
             await self._quit()
 
     async def _quit(self) -> None:
-        """An error on QUIT is ignored: it is not a failed send."""
+        """Send QUIT and close; errors are ignored, because no mail is being sent."""
         try:
             with contextlib.suppress(*_CONNECTION_ERRORS):
                 await self._ask(b"QUIT\r\n")
@@ -189,7 +189,7 @@ def _command(verb: str, address: str) -> bytes:
 
 
 def _refusal(error: aiosmtplib.SMTPResponseException) -> Disposition:
-    """The disposition of a refusing reply: 5xx is final unless it is about our account; others may be tried again."""
+    """Return the disposition of an error reply: 5xx is final unless it is about our account, others may be retried."""
     enhanced = _ENHANCED.match(error.message)
     reason = f"smtp_{error.code}_{enhanced[1]}" if enhanced else f"smtp_{error.code}"
     if error.code == _CLOSING or error.code in _ABOUT_US:

@@ -37,7 +37,7 @@ class Dialogue(asyncio.Protocol):
         return cls(cast("asyncio.Transport", smtp.protocol.transport), pipelines=smtp.supports_extension("pipelining"))
 
     def drop_unsolicited(self) -> None:
-        """Drop replies that no command asked for, such as the 421 of a server that closes idle connections."""
+        """Drop replies that belong to no command, such as the 421 of a server that closes idle connections."""
         self._replies.clear()
 
     def write(self, written: bytes) -> None:

@@ -22,7 +22,7 @@ class TooManyParts(ValueError):
 
 
 def receipts(mail: bytes) -> list[Receipt]:
-    """Parse a report; no receipts for a mail that is no report (an auto-reply), or not about a mail of ours.
+    """Parse a report; no receipts for a mail that is not a report (an auto-reply), or not about a mail of ours.
 
     Raises TooManyParts, and for a damaged mail whatever Python's mail parser raises.
     """
@@ -45,7 +45,7 @@ def _is_report(mail: Message) -> bool:
 
 
 def _recipients(report: Message) -> list[Message]:
-    """The per-recipient blocks of the status part; its first block is about the mail as a whole."""
+    """Return the blocks of the status part that are about a recipient; its first block is about the whole mail."""
     status = next((part for part in report.walk() if part.get_content_type() == "message/delivery-status"), None)
     blocks = status.get_payload() if status is not None else []
     return [block for block in blocks if isinstance(block, Message) and "Action" in block]
@@ -57,7 +57,7 @@ def _status(block: Message) -> str:
 
 
 def _kind(block: Message, status: str) -> ReceiptKind | None:
-    """None for `delayed`, `relayed` and `expanded`, which are not final."""
+    """Return the kind of a recipient's status; None for `delayed`, `relayed` and `expanded`, which are not final."""
     action = str(block["Action"]).strip().lower()
     if action == "delivered":
         return ReceiptKind.DELIVERED

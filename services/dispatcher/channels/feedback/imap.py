@@ -21,7 +21,7 @@ class BadImapUrl(ValueError):
 
 
 class MailboxUnavailable(Exception):
-    """The mailbox cannot be read: try again later, nothing was marked as read."""
+    """The mailbox cannot be opened or read; try again later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class BounceMailbox:
 
 
 def _bounce_mail(item: object) -> BounceMail | None:
-    """Read an item of a FETCH reply: a mail is a pair of its UID and content, all else is None."""
+    """Return the mail in an item of a FETCH reply, which is a tuple of UID and content; None for other items."""
     if not isinstance(item, tuple) or len(item) < 2 or not (uid := _UID.search(item[0])):
         return None
     return BounceMail(uid[1].decode(), item[1])

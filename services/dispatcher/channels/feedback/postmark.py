@@ -1,6 +1,7 @@
 """Postmark's webhooks. Source: https://postmarkapp.com/developer/webhooks/webhooks-overview.
 
-Postmark does not sign; the URL it calls holds a user name and a password. Our reference comes back in `Metadata`.
+Postmark does not sign its webhooks; their URL contains a user name and a password. They return our reference in
+`Metadata`.
 """
 
 from __future__ import annotations

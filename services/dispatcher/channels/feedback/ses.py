@@ -39,11 +39,11 @@ _ABOUT_CONTENT = ("MessageTooLarge", "ContentRejected", "AttachmentRejected")
 
 
 class NotFromSns(ValueError):
-    """The message, its certificate or its topic is not genuine: refuse it."""
+    """The message, its certificate or its topic is not genuine; the text names which."""
 
 
 def is_sns_address(url: str) -> bool:
-    """Whether a URL is one of SNS itself: a forged message may hold any other."""
+    """Whether a URL has a host of SNS; a forged message may contain other URLs, which must not be fetched."""
     try:
         parts = urlsplit(url)
     except ValueError:  # such as https://[
@@ -52,7 +52,7 @@ def is_sns_address(url: str) -> bool:
 
 
 def certificate_address(message: Mapping[str, Any]) -> str:
-    """The URL of the signing certificate; raises NotFromSns."""
+    """Return the URL of the signing certificate; raises NotFromSns."""
     url = str(message.get("SigningCertURL"))
     if not is_sns_address(url) or not urlsplit(url).path.endswith(".pem"):
         raise NotFromSns("certificate")
@@ -77,7 +77,7 @@ def verify(message: Mapping[str, Any], certificate: bytes, *, at: datetime) -> N
 
 
 def sent_at(message: Mapping[str, Any]) -> datetime:
-    """The message's timestamp, in UTC; raises NotFromSns."""
+    """Return the message's timestamp, in UTC; raises NotFromSns."""
     try:
         return datetime.fromisoformat(str(message.get("Timestamp"))).astimezone(UTC)
     except (ValueError, OverflowError) as error:

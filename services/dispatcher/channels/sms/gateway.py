@@ -1,4 +1,4 @@
-"""What all SMS gateways share: one HTTP request per message, its reply, and a status request later."""
+"""An SMS account over a gateway: sends a message by one HTTP request, and asks for its status by another."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PRICE_LIMIT, _MILLIONTH = Decimal(10**9), Decimal("0.000001")
 
 @dataclass(frozen=True, slots=True)
 class Inquiry:
-    """A message whose status is asked. `link` is unique to its text; `sent_on` is a UTC day.
+    """A message whose status is asked for. `link` occurs only in its text; `sent_on` is a UTC day.
 
     `settled` says that enough time has passed for the provider to know the message if it was accepted.
     """
@@ -42,7 +42,7 @@ class Inquiry:
     provider: str  # the name of the account it was sent through
 
     def never_seen(self, provider: str) -> Receipt | None:
-        """The receipt of a message the provider does not know; None while it may still come to know it."""
+        """Return the receipt of a message that the provider does not know; None until the inquiry is settled."""
         if not self.settled:
             return None
         key = f"{self.reference}:never_seen"
@@ -61,12 +61,12 @@ class SmsGateway(Protocol):
     def call(self, message: OutgoingMessage) -> Call: ...
 
     def own_id(self, message: OutgoingMessage) -> str | None:
-        """The message id that we chose, known even when no reply came; None where the provider chooses it."""
+        """Return the message id if we choose it, which is known without a reply; None if the provider chooses it."""
 
     def disposition(self, reply: Reply) -> Disposition: ...
 
     def status_call(self, inquiry: Inquiry) -> Call | None:
-        """The request for a message's status; None where the provider has none."""
+        """Return the request for a message's status; None if the provider has no such request."""
 
     def read_status(self, reply: Reply, inquiry: Inquiry) -> Receipt | None: ...
 
@@ -88,7 +88,7 @@ class SmsAccount:
         return self.breaker.allowed(self.gateway.http.free_slots)
 
     async def send_all(self, messages: Sequence[OutgoingMessage], *, within_s: float) -> list[Disposition]:
-        """Send as many as the breaker allows; the others are throttled until its rest ends."""
+        """Send as many messages as the breaker allows; the others are THROTTLED until its rest ends."""
         if within_s <= 0:
             return [Disposition(SendResult.NOT_STARTED)] * len(messages)
         send = partial(self._send, within_s=within_s)
@@ -143,13 +143,13 @@ def _bounded(reason: str | None) -> str | None:
 
 
 def segments_in(value: object) -> int | None:
-    """The number of segments a provider reports; None when it is not a number up to 9999."""
+    """Return the number of segments that a provider reports; None if it is not a number up to 9999."""
     text = str(value) if isinstance(value, int | str) else ""
     return int(text) if re.fullmatch("[0-9]{1,4}", text) else None
 
 
 def price_in(value: object) -> Decimal | None:
-    """The price a provider reports, rounded to a millionth; None when it is no number below 1,000 million."""
+    """Return the price that a provider reports, rounded to a millionth; None if it is not a number below 10^9."""
     text = str(value) if isinstance(value, int | float | str) else ""
     try:
         price = Decimal(text[:50])
@@ -161,5 +161,5 @@ def price_in(value: object) -> Decimal | None:
 
 
 def printable(value: object) -> str | None:
-    """A provider's message id, at most 100 characters; None when it is not printable ASCII."""
+    """Return a provider's message id, at most 100 characters; None if it is not printable ASCII."""
     return value[:100] if isinstance(value, str) and value.isascii() and value.isprintable() else None

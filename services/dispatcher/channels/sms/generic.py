@@ -41,7 +41,7 @@ class _Frozen(BaseModel):
 
 
 class ReplyDescription(_Frozen):
-    """Paths to the values in a reply, and the meaning of its error codes; other codes are tried again."""
+    """Paths to the values in a reply, and the meaning of its error codes; after other codes the message is retried."""
 
     message_id: str = ""
     error: str = ""  # a code here that is not in `no_error`: not accepted, whatever the HTTP status
@@ -56,7 +56,7 @@ class ReplyDescription(_Frozen):
 
 
 class CallbackDescription(_Frozen):
-    """Paths to the values in a receipt the gateway posts, and what its statuses mean."""
+    """Paths to the values in a receipt that the gateway posts, and the kind of receipt for each status."""
 
     signature_header: str = "x-signature"
     reference: str = ""
@@ -107,7 +107,7 @@ class GenericGateway:
         return None
 
     def disposition(self, reply: Reply) -> Disposition:
-        """Read the reply by its description; without an error code in it the HTTP status decides."""
+        """Read a reply by the description; if it contains no error code, the HTTP status decides."""
         body, where = _parsed(reply.body), self.description.reply
         code = _text_at(body, where.error)
         if code is not None and code not in where.no_error:
@@ -140,7 +140,7 @@ def _not_sent(result: SendResult, reason: str) -> Disposition:
 
 
 def _result_of_status(status: int) -> SendResult:
-    """What a status other than 2xx means: only after a 5xx but 503 may the message have been accepted."""
+    """Return what an HTTP status other than 2xx means; after a 5xx except 503 the message may have been accepted."""
     if status in _AWAY:
         return SendResult.UNAVAILABLE
     if status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -155,7 +155,7 @@ def is_genuine(body: bytes, given: str, secret: str) -> bool:
 
 
 def receipts(body: bytes, where: CallbackDescription) -> list[Receipt]:
-    """Parse receipts and incoming messages, one or a list; raises ValueError or RecursionError for no JSON."""
+    """Parse one or a list of receipts and incoming messages; raises ValueError or RecursionError if it is not JSON."""
     given = json.loads(body)
     entries: Sequence[Any] = given if isinstance(given, list) else [given]
     found = []
@@ -203,7 +203,7 @@ def _parsed(body: bytes) -> Any:
 
 
 def _text_at(found: Any, path: str) -> str | None:
-    """Follow a path such as `messages.0.status`; None when it leads nowhere."""
+    """Return the value at a path such as `messages.0.status` as text; None if there is no single value."""
     if not path:
         return None
     for part in path.split("."):

@@ -18,7 +18,7 @@ EVERYWHERE = "*"
 
 
 def country_of(phone: str) -> str:
-    """The country of a number in E.164, as two letters; `ZZ` when it is unknown."""
+    """Return the country of a number in E.164, as two letters; `ZZ` if it is unknown."""
     try:
         return phonenumbers.region_code_for_number(phonenumbers.parse(phone)) or "ZZ"
     except phonenumbers.NumberParseException:
@@ -27,7 +27,7 @@ def country_of(phone: str) -> str:
 
 @dataclass(frozen=True)
 class SmsRouter:
-    """Several gateways as one account; `routes` names the account of a country, `*` that of all others."""
+    """Several gateways as one account; `routes` has the account's name by country, `*` for all other countries."""
 
     accounts: Mapping[str, SmsAccount]
     routes: Mapping[str, str]
@@ -36,7 +36,7 @@ class SmsRouter:
 
     @property
     def free_slots(self) -> int:
-        """The largest of all: messages to a gateway that is away are throttled and hold up no other."""
+        """The most that any gateway has; messages to an unavailable gateway are throttled and delay no others."""
         return max(account.free_slots for account in self.accounts.values())
 
     async def send_all(self, messages: Sequence[OutgoingMessage], *, within_s: float) -> list[Disposition]:
@@ -55,7 +55,7 @@ class SmsRouter:
         return found
 
     async def ask(self, inquiry: Inquiry) -> Receipt | None:
-        """Ask the gateway of the attempt; where the attempt names none (its sender died), the one of the route."""
+        """Ask the gateway of the attempt, or that of the route if the attempt names only this router (sender lost)."""
         account = self.accounts.get(inquiry.provider)
         if inquiry.provider == self.name:
             account = self._account(inquiry.phone)

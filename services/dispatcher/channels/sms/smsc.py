@@ -71,7 +71,7 @@ class Smsc:
         return own_id(Reference(message.invitation_id, message.step))
 
     def disposition(self, reply: Reply) -> Disposition:
-        """Read a reply; with any error code but 9 the message was not accepted."""
+        """Read a reply; after any error code except 9 the message was not accepted."""
         body = reply.json()
         code = body.get("error_code")
         if isinstance(code, int):
@@ -102,7 +102,7 @@ class Smsc:
 
 
 def own_id(reference: Reference) -> str:
-    """The id of a message at SMSC, 1 to 2147483647; with the phone number it is unique."""
+    """Return our id of a message at SMSC, from 1 to 2147483647; it is unique together with the phone number."""
     digest = hashlib.sha256(str(reference).encode()).digest()
     return str(int.from_bytes(digest[:4]) % 2147483647 + 1)
 

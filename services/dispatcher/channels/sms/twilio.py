@@ -2,7 +2,7 @@
 
 Sources: https://www.twilio.com/docs/messaging/api/message-resource (sending, reading),
 https://www.twilio.com/docs/usage/security (signatures). Twilio has no idempotency key, so without a reply the
-result is `unknown`; but its callback URL holds our reference, and messages can be listed by recipient and day.
+result is `unknown`. Its callbacks return our reference, and messages can be listed by recipient and day.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Twilio:
         return Call("GET", f"/2010-04-01/Accounts/{self.sid}/Messages.json", query=query)
 
     def read_status(self, reply: Reply, inquiry: Inquiry) -> Receipt | None:
-        """Find our message by the link in it; where Twilio redacts bodies, a missing message proves nothing."""
+        """Find our message by the link in its body; if Twilio redacts bodies, a message that is not found may exist."""
         messages = reply.json().get("messages")
         if reply.status != HTTPStatus.OK or not isinstance(messages, list):
             return None
@@ -86,7 +86,7 @@ class Twilio:
 
 
 def signature(token: str, url: str, form: Sequence[tuple[str, str]]) -> str:
-    """The X-Twilio-Signature: HMAC-SHA1 of the URL and the sorted fields, names and values joined."""
+    """Return the X-Twilio-Signature: HMAC-SHA1 of the URL and the sorted fields, names and values joined."""
     signed = url + "".join(f"{name}{value}" for name, value in sorted(set(form)))
     return base64.b64encode(hmac.digest(token.encode(), signed.encode(), hashlib.sha1)).decode()
 
@@ -145,7 +145,7 @@ def reply_of_respondent(form: Mapping[str, str]) -> Receipt | None:
 
 
 def _bill(body: Mapping[str, object]) -> Bill:
-    """The number of segments is there at once; the price is null until the carrier was paid, then negative."""
+    """Return the segments and, if known, the price; Twilio reports it later, as a negative number, and null before."""
     price = price_in(body.get("price"))
     currency = printable(body.get("price_unit")) if price is not None else None
     return Bill(segments_in(body.get("num_segments")), None if price is None else abs(price), currency)
