@@ -17,7 +17,7 @@ _MOST = 100
 
 
 async def of_invitation(session: AsyncSession, invitation_id: UUID) -> schemas.InvitationHistory:
-    """Read one; raises NotFound, and Unprocessable where its stored request is no longer valid."""
+    """Return the history of one invitation; raises NotFound, and Unprocessable if its stored request is not valid."""
     found = await invitations.history(session, invitation_id)
     if found is None:
         raise problems.NotFound("No such invitation")
@@ -38,7 +38,7 @@ async def newest(
 
 
 def _summary(row: Row) -> schemas.InvitationSummary:
-    """Summarize one; where the stored request is no longer valid the summary lacks the customer's id."""
+    """Summarize an invitation; if its request is invalid, without customer id and with `created_at` as `send_at`."""
     with isolated("stored_request", service=Service.DISPATCHER, invitation_id=str(row["id"])):
         return schemas.InvitationSummary(**row)
     return schemas.InvitationSummary(**{**row, "customer_id": "", "send_at": row["created_at"]})

@@ -104,7 +104,7 @@ class InvitationList(BaseModel):
 
 
 class LinkRequest(BaseModel):
-    """Either an invitation, or a customer whose newest open one is meant; `step` is recorded with the answer."""
+    """Names an invitation, or a customer, whose newest open invitation is used; `step` is recorded with the answer."""
 
     model_config = ConfigDict(extra="forbid")
 

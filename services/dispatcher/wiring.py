@@ -95,7 +95,7 @@ def open_crm(settings: DispatcherSettings) -> Bitrix24 | None:
 
 
 def public_urls(settings: DispatcherSettings) -> list[PublicUrl]:
-    """Return what must be reached from outside: links in messages, and callbacks where a provider's are verified."""
+    """Return the URLs that must be reachable from outside: links in messages, and callbacks if any is configured."""
     found = [
         PublicUrl("EARSHOT_PUBLIC_URL", settings.public_url, "/s"),
         PublicUrl("EARSHOT_UNSUBSCRIBE_URL", settings.unsubscribe_url, "/u"),

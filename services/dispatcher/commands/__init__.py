@@ -33,10 +33,10 @@ app = typer.Typer(help="Invitations, their steps and attempts, and suppressions.
 
 app.add_typer(mail, name="mail")
 
-Brand = Annotated[str, typer.Option(help="The brand it is from.")]
-Locale = Annotated[str, typer.Option(help="en or ru.")]
-Template = Annotated[str, typer.Option(help="The template of a step.")]
-Repeat = Annotated[bool, typer.Option("--repeat", help="The reminder instead of the first mail.")]
+Brand = Annotated[str, typer.Option(help="The brand shown in the mail.")]
+Locale = Annotated[str, typer.Option(help="The locale of the mail: en or ru.")]
+Template = Annotated[str, typer.Option(help="The mail template that a step of a program names.")]
+Repeat = Annotated[bool, typer.Option("--repeat", help="Use the reminder instead of the first mail.")]
 
 
 @mail.command()
@@ -80,7 +80,7 @@ async def _test(sample: SampleMail) -> list[AccountReply]:
         typer.echo(f"earshot: {error}", err=True)
         raise typer.Exit(1) from None
     except BadAddress:
-        raise typer.BadParameter("not an address a mail could be sent to") from None
+        raise typer.BadParameter("not a valid mail address") from None
     finally:
         for account in accounts:
             await account.close()
@@ -102,7 +102,7 @@ def counts() -> None:
 def stalled() -> None:
     """Print stalled invitations: open ones for which nothing is planned. Exits with 1 when there is one."""
     found = asyncio.run(_stalled())
-    print("\n".join(map(str, found)) or "every open invitation goes on")
+    print("\n".join(map(str, found)) or "no open invitation is stalled")
     raise typer.Exit(bool(found))
 
 

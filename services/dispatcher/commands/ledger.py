@@ -66,7 +66,7 @@ class Adoption:
     now: datetime
 
     async def run(self) -> LedgerDifference:
-        """Restore, and return what is still lacking."""
+        """Restore what the log has, and return what the database still lacks."""
         handle = partial(handlers.handle, link_keys=self.link_keys, now=self.now)
         for topic in (SURVEY_REQUESTS, SURVEY_ANSWERS, SURVEY_MESSAGES):  # first, since attempts need their invitations
             await self._read(topic.name, handle)

@@ -32,9 +32,9 @@ class DispatcherSettings(Settings):
     mail_texts: Path | None = None  # YAML: texts and senders per brand, locale and template
     smtp_url: SecretStr = SecretStr("")  # smtp://, smtp+starttls:// or smtps://[user:password@]host[:port]
     smtp_connections: Annotated[int, Field(ge=1, le=50)] = 4
-    smtp_accounts: tuple[SmtpAccountSettings, ...] = ()  # more accounts beside the one of smtp_url, as JSON
+    smtp_accounts: tuple[SmtpAccountSettings, ...] = ()  # accounts in addition to that of smtp_url, as JSON
     smtp_ca_file: Path | None = None
-    provider_patience_hours: Annotated[float, Field(gt=0)] = 6  # away longer: each failure counts as a try
+    provider_patience_hours: Annotated[float, Field(gt=0)] = 6  # after failing for longer, each failure counts as a try
     twilio_url: str = "https://api.twilio.com"
     twilio_account_sid: str = ""
     twilio_auth_token: SecretStr = SecretStr("")
@@ -56,7 +56,7 @@ class DispatcherSettings(Settings):
     bitrix24_responsible: Annotated[int, Field(ge=1)] = 1  # the user to whom calls are assigned
     bitrix24_token: SecretStr = SecretStr("")  # the outgoing webhook's application token
     desk_url: str = Field(default="", validate_default=True)  # for the link in a CRM task; empty: the dashboard's /desk
-    hooks_url: str = Field(default="", validate_default=True)  # empty: unsubscribe_url, unless it is this machine's
+    hooks_url: str = Field(default="", validate_default=True)  # empty: unsubscribe_url unless it is loopback
 
     @field_validator("desk_url")
     @classmethod
@@ -137,7 +137,7 @@ class DispatcherSettings(Settings):
     def _check_names(cls, accounts: tuple[SmtpAccountSettings, ...]) -> tuple[SmtpAccountSettings, ...]:
         names = [account.name for account in accounts]
         if len({*names, "smtp"}) <= len(names):
-            raise ValueError("every account needs its own name, and not smtp: that is EARSHOT_SMTP_URL")
+            raise ValueError("every account needs a name of its own; smtp is the account of EARSHOT_SMTP_URL")
         return accounts
 
     @model_validator(mode="after")

@@ -35,7 +35,7 @@ class WarmUp(BaseModel):
 
 
 class SmtpAccountSettings(BaseModel):
-    """An SMTP account and its limits; `per_domain` is mails a second by recipient domain, `*` for all others."""
+    """An SMTP account and its limits; `per_domain` is mails per second by recipient domain, `*` for all others."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -60,7 +60,7 @@ class SmtpAccountSettings(BaseModel):
 
 
 class MailStyle(BaseModel):
-    """Texts that replace ours in mails of a brand, locale and template; one that is left out means any."""
+    """Texts that replace ours in mails of a brand, locale and template; each of these is any if left out."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

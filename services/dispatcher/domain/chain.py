@@ -21,9 +21,10 @@ def first_due(request: SurveyRequested) -> datetime:
 
 
 def follow(steps: Sequence[ChainStep], finished: int, *, now: datetime) -> PlannedStep | InvitationOutcome | None:
-    """Return what follows a step that ended: the next step, the outcome, or None: an answer or the expiry ends it.
+    """Return what follows a step that ended: the next step, or the outcome if no step can have reached anybody.
 
-    After a contact the next step waits its delay; after a step that reached nobody it gets that step's due time.
+    None means waiting for an answer or the expiry. After a contact the next step waits its delay; after a step that
+    reached nobody it gets that step's due time.
     """
     ended = next(step for step in steps if step.number == finished)
     waiting = [step for step in steps if step.number > finished and step.state is StepState.WAITING]

@@ -10,7 +10,7 @@ _NO_LIMIT = 10**9
 
 @dataclass(frozen=True, slots=True)
 class DailyLimit:
-    """How many messages a day an account may send. A new account is warmed up: `first_day`, times `growth` each day."""
+    """How many messages a day an account may send. A new one is warmed up from `first_day`, times `growth` each day."""
 
     per_day: int | None = None
     since: date | None = None

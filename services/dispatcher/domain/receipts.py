@@ -152,7 +152,7 @@ _SUPPRESSION_RULES = {
 
 
 def suppression_for(kind: ReceiptKind, *, soft_bounces: int) -> SuppressionRule | None:
-    """Return the suppression a receipt leads to, if any. Of soft bounces only the third within thirty days does."""
+    """Return the suppression a receipt leads to, if any. Soft bounces lead to one from the third within 30 days on."""
     if kind is ReceiptKind.SOFT_BOUNCE and soft_bounces < SOFT_BOUNCES:
         return None
     return _SUPPRESSION_RULES.get(kind)

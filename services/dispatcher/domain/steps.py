@@ -53,7 +53,7 @@ class MoveReason(StrEnum):
 
 
 class SendResult(StrEnum):
-    """What became of one message at the provider."""
+    """The result of sending one message."""
 
     SENT = "sent"
     REFUSED = "refused"  # permanently: because of the address or the text
@@ -77,7 +77,7 @@ class OutgoingMessage(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What a text message cost: its segments, and the price if the provider returns it."""
+    """The segments and the price of a text message, as far as the provider returns them."""
 
     segments: int | None = None
     cost: Decimal | None = None
@@ -85,7 +85,7 @@ class Bill:
 
 
 class Disposition(msgspec.Struct, frozen=True):
-    """What a provider did with a message."""
+    """The result of sending one message, with its details."""
 
     result: SendResult
     reason: str | None = None  # a code; the provider's free text may quote an address and is never kept

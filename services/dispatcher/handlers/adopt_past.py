@@ -23,7 +23,7 @@ from shared.database import db
 
 
 async def adopt(session: AsyncSession, events: Sequence[Event[Payload]], *, now: datetime) -> None:
-    """Store what these events of ours tell and the ledger lacks; what it has stays as it is."""
+    """Store the attempts, outcomes and suppressions of these events that the database lacks; change no others."""
     payloads = [event.payload for event in events]
     attempted = _latest_revisions([each for each in payloads if isinstance(each, ContactAttempted)])
     outcomes = {each.invitation_id: each.outcome for each in payloads if isinstance(each, InvitationClosed)}

@@ -59,7 +59,7 @@ async def recall(
 
 
 async def end_call(session: AsyncSession, invitation_id: UUID, *, reason: str, now: datetime) -> None:
-    """End an open call that reached nobody, done in the CRM: recall it from the desk and continue the chain."""
+    """Recall an open call whose CRM task was done without an answer; close the invitation if no step is left."""
     locked = await invitations.lock(session, [invitation_id])
     respondents = {id_: row.respondent_id for id_, row in locked.items() if row.is_open}
     await recall(session, respondents, reasons=dict.fromkeys(respondents, reason), now=now)

@@ -1,4 +1,4 @@
-"""Records how steps ended: the ledger, the next step of each chain and the events, in one transaction."""
+"""Records the results of steps: writes the ledger, plans the next step of each chain and publishes the events."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from shared.database import db
 
 
 class _Continuation(NamedTuple):
-    """What comes next: the step that is due, or the outcome, of each invitation that has one."""
+    """What follows the steps that ended: the next planned step, or the outcome, by invitation."""
 
     planned: dict[UUID, PlannedStep]
     outcomes: dict[UUID, InvitationOutcome]
@@ -56,7 +56,7 @@ async def record(session: AsyncSession, given: Sequence[FinishedStep], *, now: d
 
 
 def _without_retry(finished: FinishedStep) -> FinishedStep:
-    """A step that would be tried again ends when its invitation was closed while it was in flight."""
+    """Skip a step instead of trying it again: its invitation was closed while it was in flight."""
     if finished.result.state is not StepState.PLANNED:
         return finished
     return replace(finished, result=replace(finished.result, state=StepState.SKIPPED, reason="closed", due_at=None))
@@ -127,7 +127,7 @@ def _entry(finished: FinishedStep, respondent_id: str, *, now: datetime) -> Ledg
 async def give_up_lost(
     session: AsyncSession, *, now: datetime, limit: int = close_invitations.BATCH
 ) -> list[FinishedStep]:
-    """End steps whose sender never recorded them as `unknown`: they are not sent again, the chain continues."""
+    """End steps whose lease ended in flight, as `unknown`: they are not sent again, and their chain continues."""
     lost = await steps.lost_in_flight(session, limit=limit)
     return await record(session, [_lost(leased) for leased in lost], now=now)
 

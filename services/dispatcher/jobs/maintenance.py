@@ -25,7 +25,7 @@ _EARLY_KEPT = timedelta(days=30)
 
 
 async def reap(sessions: Sessions, clock: Clock, *, give_up: bool = True) -> int:
-    """Free expired leases, give up lost senders and close expired invitations; return how many of all these."""
+    """Free expired leases, give up lost senders and close expired invitations; return the sum of the three counts."""
     now = clock.now()
     async with sessions.begin() as session:
         freed = await steps.free_expired_leases(session)

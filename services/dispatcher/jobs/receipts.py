@@ -125,7 +125,7 @@ class SmsStatusPoller:
 
 @dataclass(frozen=True, slots=True)
 class BounceReader:
-    """Reads delivery reports from a mailbox; a mail is marked as read when its receipts are stored or unreadable."""
+    """Reads delivery reports from a mailbox; it marks a mail as read once its receipts are stored, or if invalid."""
 
     sessions: Sessions
     mailbox: BounceMailbox

@@ -44,7 +44,7 @@ class Composer:
         return self._mail(request, step, mime.checked_address(address))
 
     def answer_link(self, request: SurveyRequested, *, step: int) -> str:
-        """The URL of an invitation's answer page; the step says which message led there, 0 none."""
+        """Return the URL of the answer page; `step` is that of the message with the link, 0 for no message."""
         return f"{self.public_url}/s/{self._token(request, Purpose.ANSWER)}.{step}"
 
     def _text_message(self, request: SurveyRequested, step: int, phone: str) -> OutgoingMessage:
@@ -89,7 +89,7 @@ def _date_header(second: int) -> str:
 
 
 def envelope_sender(mail_from: str) -> str:
-    """The address of `Name <address>`, without the name; raises BadAddress."""
+    """Return the address of `Name <address>`; raises BadAddress."""
     return mime.checked_address(mail_from.rpartition("<")[2].rstrip("> "))
 
 

@@ -17,7 +17,7 @@ BOUNDARY = "=_earshot_alternative"  # in quoted-printable, no underscore follows
 
 
 class BadAddress(ValueError):
-    """Not a valid mail address for a header or the envelope: refuse the message."""
+    """Not a valid mail address for a header or the envelope."""
 
 
 def text_header(value: str) -> str:

@@ -1,4 +1,4 @@
-"""Sample mails, for previews and tests: a made-up request, whose links lead nowhere."""
+"""Sample mails for previews and tests: their request is invented, so their links do not work."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ class SampleMail(BaseModel):
     address: ShortText = "anna@example.com"
 
     def compose(self, composer: Composer, link_key: str) -> OutgoingMessage:
-        """Render it; raises BadAddress."""
+        """Render the mail; raises BadAddress."""
         return composer.compose(self._request(link_key), step=2 if self.repeat else 1, channel=ChannelKind.EMAIL)
 
     def warnings(self, styles: Sequence[Style]) -> list[str]:
-        """Say which of its values are unknown and therefore change nothing."""
+        """Return a warning for each value that is unknown and therefore has no effect."""
         found = []
         if self.template not in {_DEFAULT_TEMPLATE, *(style.template for style in styles)}:
-            found.append(f"no text is set for the template {self.template}: it reads like any other")
+            found.append(f"no texts are set for the template {self.template}: the default ones are used")
         if language_of(self.locale) != self.locale.partition("-")[0].lower():
-            found.append(f"there are no words in {self.locale}: they are English")
+            found.append(f"there are no texts for the locale {self.locale}: the English ones are used")
         return found
 
     def _request(self, link_key: str) -> SurveyRequested:
-        """Make a request that is mailed twice with the same template."""
+        """Make a request with two mails, which have the same template."""
         steps = (1, 2)
         return SurveyRequested(
             respondent_id="sample",

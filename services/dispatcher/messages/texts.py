@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 - Russian texts
-"""Our texts in messages and on the unsubscribe page, per language; the question is the program's."""
+"""Our texts in messages and on the unsubscribe page, per language; the question comes from the program."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class InvitationPages:
 
 
 def _explained(reason: str) -> str:
-    """Put the reason of a step or an attempt into words; a provider's own code follows in brackets."""
+    """Describe the reason of a step or an attempt; a provider's own code follows in brackets."""
     kind, _, code = reason.partition(" ")
     text = _REASONS.get(kind, kind.replace("_", " "))
     return f"{text} ({code})" if code else text

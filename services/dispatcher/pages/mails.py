@@ -1,4 +1,4 @@
-"""The staff page of mails: a preview of each, and a test to an address that is typed in."""
+"""The staff page of mails: previews a sample mail, and sends it as a test to an address."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class MailPages:
         try:
             mail = sample.compose(self.composer, self.link_key)
         except mime.BadAddress:
-            raise problems.Unprocessable("This is no address a mail could be sent to") from None
+            raise problems.Unprocessable("This is not a valid mail address") from None
         try:
             result = ", ".join(map(str, await send_test(mail, self.accounts, self.may_send)))
         except SendingDisabled as error:

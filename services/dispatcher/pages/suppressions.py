@@ -19,7 +19,7 @@ from shared.web.menu import StaffPages
 
 _SHOWN = 100
 _REASONS = {
-    SuppressionReason.OPT_OUT: "asked not to be asked",
+    SuppressionReason.OPT_OUT: "opted out of surveys",
     SuppressionReason.STOP: "replied STOP",
     SuppressionReason.COMPLAINT: "reported a mail as spam",
     SuppressionReason.HARD_BOUNCE: "no such address",
@@ -47,10 +47,10 @@ class SuppressionPages:
             return await self._page(session, customer.strip())
 
     async def release(self, suppression_id: UUID) -> str:
-        """Release one; a second press finds nothing to release and shows the same page."""
+        """Release one suppression; a repeated request finds none and shows the same page."""
         async with self.sessions.begin() as session:
             await apply_receipts.release(session, suppression_id, now=self.clock.now())
-            return await self._page(session, "", result="It is lifted: this customer may be asked again.")
+            return await self._page(session, "", result="The suppression is lifted: this customer may be asked again.")
 
     async def _page(self, session: AsyncSession, customer: str, *, result: str = "") -> str:
         known = respondent_id(customer) if customer else None

@@ -18,7 +18,7 @@ class SendingDisabled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AccountReply:
-    """How an account replied to a test mail; as text, one line for people."""
+    """The result of a test mail over one account; `str` gives one line for staff."""
 
     account: str
     disposition: Disposition
@@ -35,7 +35,7 @@ class AccountReply:
 async def send_test(
     mail: OutgoingMessage, accounts: Sequence[ChannelAccount], may_send: Callable[[str], bool]
 ) -> list[AccountReply]:
-    """Send over every mail account; raises SendingDisabled where the settings forbid the address or name no account."""
+    """Send over every mail account; raises SendingDisabled if the settings forbid the address or no account exists."""
     if not may_send(mail.recipient):
         raise SendingDisabled(
             "Nothing was sent: EARSHOT_SEND keeps it here, or EARSHOT_SEND_ALLOWLIST lacks this address."

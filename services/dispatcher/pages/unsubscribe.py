@@ -46,7 +46,7 @@ class UnsubscribePages:
     async def unsubscribe(self, token: str, what: Annotated[str, Form()] = "") -> Response:
         """Unsubscribe at once, without a cookie or redirect.
 
-        A mail client's own button (RFC 8058) posts no choice of ours: it means all mail.
+        The button of a mail program (RFC 8058) posts none of our choices; it unsubscribes from all mail.
         """
         choice = Choice(what) if what in set(Choice) else Choice.EMAIL
         async with self.sessions.begin() as session:

@@ -1,4 +1,4 @@
-"""Earlier contacts of a respondent over all surveys, and the locks that keep two senders from adding some at once."""
+"""Earlier contacts of a respondent over all surveys, and locks that keep two senders from contacting one at once."""
 
 from __future__ import annotations
 

@@ -116,13 +116,13 @@ async def history(session: AsyncSession, invitation_id: UUID) -> asyncpg.Record 
 
 _SUMMARY = """SELECT id, request->>'customer_id' AS customer_id, program, state, outcome,
 request->>'send_at' AS send_at, created_at, closed_at FROM invitations"""
-_OUTCOME = "coalesce(outcome, state)"  # as an index has it: a rare one would be looked for among all
+_OUTCOME = "coalesce(outcome, state)"  # the expression of an index: without it, a rare outcome is searched in all rows
 
 
 async def newest(
     session: AsyncSession, *, limit: int, outcome: str | None, respondent_id: str | None
 ) -> list[asyncpg.Record]:
-    """List what somebody, or anybody, was asked and how it ended, the newest first."""
+    """Return the newest invitations first: of one respondent or of all, with one outcome (or `open`) or any."""
     wanted = {_OUTCOME: outcome, "respondent_id": respondent_id}
     given = {column: value for column, value in wanted.items() if value is not None}
     conditions = " AND ".join(f"{column} = ${number}" for number, column in enumerate(given, 2)) or "true"

@@ -14,7 +14,7 @@ from shared.database import db
 
 
 class DatabaseIdentity(NamedTuple):
-    """What tells databases apart: another one, or a restored copy in its place, differs in at least one of these."""
+    """Identifies a database: another one, or a restored copy in its place, differs in at least one of the fields."""
 
     started_at: str
     database: int

@@ -147,7 +147,7 @@ WHERE s.invitation_id = c.id AND s.state IN ('waiting', 'planned', 'leased')"""
 
 
 async def stop(session: AsyncSession, outcomes: Mapping[UUID, str]) -> None:
-    """Skip every step that has not been sent and is not in flight, with the invitation's outcome as reason."""
+    """Skip every step that is waiting, planned or leased, with the invitation's outcome as reason."""
     await db.fetch(session, _STOP, list(outcomes), list(outcomes.values()))
 
 

@@ -13,7 +13,7 @@ _LEAD = 20  # how many messages, per weight, an account may be ahead of one that
 
 
 class AccountBalancer:
-    """Bounds how much each account claims. Accounts that are busy, away or exhausted leave their share to others."""
+    """Bounds how much each account claims. Busy, unavailable or exhausted ones leave their share to others."""
 
     def __init__(self, accounts: Sequence[ChannelAccount] = (), *, weights: Mapping[str, int] | None = None) -> None:
         self._accounts, self._weights = accounts, weights or {}

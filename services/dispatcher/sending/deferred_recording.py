@@ -49,7 +49,7 @@ class DeferredRecording:
     ) -> MarkedBatch:
         """Record the previous results, as of `at`, and put in flight what the ceilings grant of this batch.
 
-        When that fails, the results are recorded alone, for as long as it takes, and the batch is marked after that.
+        When that fails, the results are recorded alone, retried until they are stored, and then the batch is marked.
         """
         sessions = self.recorder.sessions
         try:

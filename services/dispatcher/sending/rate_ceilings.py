@@ -56,7 +56,7 @@ class DailyCeilings:
     async def _within_countries(
         self, session: AsyncSession, batch: Sequence[RenderedStep], now: datetime
     ) -> Sequence[RenderedStep]:
-        """Keep what each country may still get, which bounds the cost of a flood of messages to far numbers."""
+        """Return the steps within the ceilings of their countries, which limit costs; move the others to tomorrow."""
         by_country: dict[str, list[RenderedStep]] = {}
         for each in batch:
             by_country.setdefault(country_of(each.message.recipient), []).append(each)

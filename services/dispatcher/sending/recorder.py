@@ -1,4 +1,4 @@
-"""Records what became of steps, also when the database is away for a while."""
+"""Records the results of steps, also across an outage of the database."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class ResultRecorder:
     async def record_until_stored(
         self, finished: Sequence[FinishedStep], now: datetime, *, stop: asyncio.Event | None
     ) -> None:
-        """Record what providers said, which only this process knows: try until the database is back.
+        """Record results that only this process knows, retried until the database is available again.
 
-        After `stop` it is tried for one more second, then the transient error is raised.
+        After `stop` is set, they are retried for one more second; then the transient error is raised.
         """
 
         def give_up(state: tenacity.RetryCallState) -> bool:
@@ -54,7 +54,7 @@ class ResultRecorder:
             retry=tenacity.retry_if_exception(is_transient),
             wait=tenacity.wait_fixed(POLL_S),
             stop=give_up,
-            before_sleep=lambda _state: self.heartbeat.waits("what providers said is not recorded"),
+            before_sleep=lambda _state: self.heartbeat.waits("results of sending are not recorded"),
             reraise=True,
         )
         await self._record(finished, partial(retrying, self._store, now=now))

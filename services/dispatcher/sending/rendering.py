@@ -87,7 +87,7 @@ class StepRenderer:
         except BadAddress:
             return Disposition(SendResult.REFUSED, "bad_address")
         except UnknownLinkKey as error:
-            log.error("step.waits_for_key", invitation_id=str(ready.leased.invitation_id), link_key=str(error))  # noqa: TRY400 - all is said
+            log.error("step.waits_for_key", invitation_id=str(ready.leased.invitation_id), link_key=str(error))  # noqa: TRY400 - the traceback adds nothing
             return Disposition(SendResult.UNAVAILABLE, "unknown_link_key")
         except Exception:
             log.exception("step.not_rendered", invitation_id=str(ready.leased.invitation_id), step=ready.leased.step)
@@ -109,7 +109,7 @@ def _finished_call(ready: ReadyStep) -> FinishedStep:
 
 
 def finished_step(ready: ReadyStep, disposition: Disposition, *, account: str | None, now: datetime) -> FinishedStep:
-    """Turn what a channel said of a step's message into the step's result."""
+    """Return the result of a step for the disposition of its message."""
     tries = ready.leased.tries + retries.is_try(disposition.result)
     state = retries.after_result(disposition.result, tries=tries, max_attempts=ready.plan_step.max_attempts)
     result = StepResult(

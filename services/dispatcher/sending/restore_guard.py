@@ -1,7 +1,7 @@
 """Keeps a database restored from a backup from sending again what was sent after the backup was made.
 
 The event log is not restored with the database. When its newest delivery events are missing in the ledger, no step is
-performed until a person has repaired that. The two are compared at the start, and again when the database is no longer
+performed until a person has repaired it. The two are compared at the start, and again when the database is no longer
 the one that was compared: after a restart, a failover or a restore.
 """
 
@@ -76,7 +76,7 @@ def _payloads(messages: Sequence[Message]) -> list[Payload]:
 
 @dataclass(slots=True)
 class RestoreGuard:
-    """Says whether steps may be performed: not before the first comparison."""
+    """Blocks steps until the ledger of this database was compared with the log and lacked nothing."""
 
     sessions: Sessions
     event_log: Replayable
@@ -88,7 +88,7 @@ class RestoreGuard:
         return self._compared is not None
 
     async def allows(self, session: AsyncSession) -> bool:
-        """Say whether this transaction runs in the database that was compared; costs one statement."""
+        """Whether steps may be performed and this is still the database that was compared; runs one statement."""
         if self.is_open and self._compared != await ledger.database_identity(session):
             self._compared = None
             log.warning("ledger.database_changed")
@@ -119,7 +119,7 @@ class RestoreGuard:
                 return
         if self.difference:
             raise NotReady(f"nothing is sent: {self.difference}, it may be an older copy: {CURE}")
-        raise NotReady("nothing is sent before the ledger was compared with the log")
+        raise NotReady("nothing is sent until the ledger has been compared with the log")
 
     def guarded(self, work: Callable[[], Awaitable[int]]) -> Callable[[], Awaitable[int]]:
         """Return the same work, done only while steps may be performed."""

@@ -43,7 +43,7 @@ BUDGET_S = 10.0
 
 
 class SentSteps(NamedTuple):
-    """Results of the last batch, which nothing has recorded yet, and steps that were not sent."""
+    """The results of the last batch, which are not recorded yet, and the steps that were not sent."""
 
     unrecorded: Sequence[FinishedStep]
     unsent: Sequence[RenderedStep]
@@ -122,7 +122,7 @@ class ChannelSender:
     async def send(
         self, account: ChannelAccount, rendered: Sequence[RenderedStep], now: datetime, stop: asyncio.Event | None
     ) -> SentSteps:
-        """Send in batches, each recorded with the next; steps whose hours end before their turn are not sent."""
+        """Send in batches, each recorded when the next is marked; steps whose contact hours have ended are not sent."""
         waiting, closed = list(rendered), list[RenderedStep]()
         results: Sequence[FinishedStep] = ()
         while waiting and (at := self._next_batch_at(account, stop)) is not None:
@@ -136,7 +136,7 @@ class ChannelSender:
         return SentSteps(results, [*closed, *waiting])
 
     def _next_batch_at(self, account: ChannelAccount, stop: asyncio.Event | None) -> datetime | None:
-        """Return the time by which the next batch is judged; None when none may start now."""
+        """Return the time for checking the contact hours of the next batch; None if no batch may start now."""
         self.heartbeat.beat()
         if not account.free_slots or (stop is not None and stop.is_set()):
             return None
@@ -154,7 +154,7 @@ class ChannelSender:
         stop: asyncio.Event | None,
     ) -> Sequence[FinishedStep]:
         """Send a batch and return its results, to be recorded; records those of the previous batch."""
-        deadline = time.monotonic() + self.budget_s  # from before the mark: time lost while marking is not sent in
+        deadline = time.monotonic() + self.budget_s  # set before the mark, so that a slow mark leaves less time to send
         ceilings = DailyCeilings(self.policy, account, self.balancer, self.daily)
         at = now_or(self.clock, now)
         deferred = DeferredRecording(self.recorder, ceilings, stop)

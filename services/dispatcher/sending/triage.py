@@ -66,7 +66,7 @@ def triage_steps(
 ) -> TriagedSteps:
     """Sort steps by consent, suppression, address and contact hours; a step whose request cannot be read fails.
 
-    Steps without facts are past their invitation's end: they stay leased until the expiry stops them, a moment later.
+    Steps without facts are past their invitation's end: they stay leased until the reaper closes the invitation.
     """
     triaged = TriagedSteps()
     for step in leased:

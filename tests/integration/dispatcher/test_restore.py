@@ -276,7 +276,7 @@ async def test_nothing_is_sent_before_the_log_could_be_read(site: Site) -> None:
     with pytest.raises(TransportUnavailable):
         await site.guard.check()
     assert await site.lane.perform_due() == 0
-    with pytest.raises(NotReady, match="before the ledger was compared"):
+    with pytest.raises(NotReady, match="until the ledger has been compared"):
         await site.guard.ready()
     site.guard.event_log = site.log
     await site.send_at(NOW)
