@@ -67,16 +67,26 @@ async def examine(settings: AllSettings) -> AsyncIterator[Finding]:
     async for finding in database_findings.examine(base):
         yield finding
     yield await _events(base)
-    async for finding in _assumed_consent(base):
+    async for finding in _data(settings):
         yield finding
-    async for finding in _open_invitations(settings):
-        yield finding
-    async for finding in ledger_findings.examine(settings.dispatcher):
-        yield finding
-    async for finding in _dead_links(base):
-        yield finding
-    async for finding in _webhooks(settings):
-        yield finding
+
+
+async def _data(settings: AllSettings) -> AsyncIterator[Finding]:
+    """Check stored data; what cannot be read is a note only, for the databases are reported already."""
+    checks = (
+        ("programs cannot be read", _assumed_consent(settings.trigger)),
+        ("invitations cannot be read", _open_invitations(settings)),
+        ("the ledger cannot be compared with the log", ledger_findings.examine(settings.dispatcher)),
+        ("links cannot be compared", _dead_links(settings.trigger)),
+        ("webhooks cannot be read", _webhooks(settings)),
+    )
+    for failure, check in checks:
+        try:
+            async for finding in check:
+                yield finding
+        except Exception as error:  # noqa: BLE001 - reported already with the databases and the log
+            if not error_messages.is_missing_table(error):
+                yield Finding.note(f"{failure} ({type(error).__name__})")
 
 
 def problem_of_secrets(settings: Settings) -> str | None:
@@ -176,13 +186,8 @@ async def _session(settings: Settings, service: Service) -> AsyncIterator[AsyncS
 
 async def _assumed_consent(settings: Settings) -> AsyncIterator[Finding]:
     """Report programs that contact people whose consent was never recorded."""
-    try:
-        async with _session(settings, Service.TRIGGER) as session:
-            current = await programs.current(session)
-    except Exception as error:  # noqa: BLE001 - reported already with the databases
-        if not error_messages.is_missing_table(error):
-            yield Finding.note(f"programs cannot be read ({type(error).__name__})")
-        return
+    async with _session(settings, Service.TRIGGER) as session:
+        current = await programs.current(session)
     for program in current.values():
         if channels := ", ".join(program.document.assume_consent):
             yield Finding.note(
@@ -193,16 +198,11 @@ async def _assumed_consent(settings: Settings) -> AsyncIterator[Finding]:
 
 async def _open_invitations(settings: AllSettings) -> AsyncIterator[Finding]:
     """Check that every open invitation has a next step, and that no step is late."""
-    try:
-        async with _session(settings.dispatcher, Service.DISPATCHER) as session:
-            stalled = await dispatcher.stalled(session)
-            stored = settings.dispatcher.clock
-            now = open_clock(stored if stored and stored.exists() else None).now()
-            oldest = await dispatcher.oldest_due(session, now)
-    except Exception as error:  # noqa: BLE001 - reported already with the databases
-        if not error_messages.is_missing_table(error):
-            yield Finding.note(f"invitations cannot be read ({type(error).__name__})")
-        return
+    async with _session(settings.dispatcher, Service.DISPATCHER) as session:
+        stalled = await dispatcher.stalled(session)
+        stored = settings.dispatcher.clock
+        now = open_clock(stored if stored and stored.exists() else None).now()
+        oldest = await dispatcher.oldest_due(session, now)
     if stalled:
         yield Finding.fail(
             f"{len(stalled)} open invitations are stalled", "earshot stalled names them; report it as a bug"
@@ -217,13 +217,8 @@ async def _open_invitations(settings: AllSettings) -> AsyncIterator[Finding]:
 
 async def _dead_links(settings: Settings) -> AsyncIterator[Finding]:
     """Report links that were sent and that scoring does not know."""
-    try:
-        async with links.open_databases(settings) as surveys:
-            dead = await surveys.dead_links()
-    except Exception as error:  # noqa: BLE001 - reported already with the databases
-        if not error_messages.is_missing_table(error):
-            yield Finding.note(f"links cannot be compared ({type(error).__name__})")
-        return
+    async with links.open_databases(settings) as surveys:
+        dead = await surveys.dead_links()
     if dead:
         yield Finding.fail(
             f"scoring never got the requests of {len(dead)} open surveys: their links are dead",
@@ -233,13 +228,8 @@ async def _dead_links(settings: Settings) -> AsyncIterator[Finding]:
 
 async def _webhooks(settings: AllSettings) -> AsyncIterator[Finding]:
     """Report webhook endpoints that are disabled."""
-    try:
-        async with _session(settings.trigger, Service.SCORING) as session:
-            listed = await webhooks.summaries(session)
-    except Exception as error:  # noqa: BLE001 - reported already with the databases
-        if not error_messages.is_missing_table(error):
-            yield Finding.note(f"webhooks cannot be read ({type(error).__name__})")
-        return
+    async with _session(settings.trigger, Service.SCORING) as session:
+        listed = await webhooks.summaries(session)
     for each in listed:
         if each.endpoint.disabled:
             yield Finding.note(
