@@ -44,6 +44,8 @@ class ChangesRow:
 
 @dataclass(frozen=True, slots=True)
 class ScoreRows:
+    """All cards; `samples` holds (margin, answers it needs); `too_many` the limit that was exceeded."""
+
     few: bool
     figure: Figure
     change: ScoreDifference | None

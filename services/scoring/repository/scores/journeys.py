@@ -156,11 +156,8 @@ async def stored(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Journ
 async def store(session: AsyncSession, now: Mapping[UUID, JourneyCounts], *, gone: Iterable[UUID]) -> None:
     """Store the contributions of invitations, and delete those of `gone`, which do not count any more."""
     if now:
-        contributions = sorted(now.items())
-        columns = zip(
-            *((id_, each.program, each.day, _written(each.parts)) for id_, each in contributions), strict=True
-        )
-        await db.fetch(session, _STORE, *(list(column) for column in columns))
+        rows = [(id_, each.program, each.day, _written(each.parts)) for id_, each in sorted(now.items())]
+        await db.fetch(session, _STORE, *(list(column) for column in zip(*rows, strict=True)))
     await db.fetch(session, _FORGET, list(gone))
 
 
