@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -162,6 +163,18 @@ async def test_process_stops_when_so_many_fail_in_a_row_and_not_when_so_many_fai
         with pytest.raises(HandlerBroken):
             await one.handle([codec.encode(event) for event in (good[2], *bad[3:])], asyncio.Event())
     assert {event.id for event in handler.seen} == {event.id for event in good}
+
+
+async def test_statement_that_does_not_fit_the_schema_is_raised_and_parks_nothing(
+    dispatcher_db: db.Database, event_log: EventLog
+) -> None:
+    async def broken(session: AsyncSession, _: Sequence[Event[Payload]]) -> None:
+        await db.fetch(session, "SELECT FROM missing")
+
+    one = Consumer(Service.DISPATCHER, [TOPIC], event_log, dispatcher_db.sessions, broken)
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await one.handle([codec.encode(withdrawn()) for _ in range(3)], asyncio.Event())
+    assert await parked_reasons(dispatcher_db) == []
 
 
 @pytest.mark.parametrize("state", ["40P01", "40001", "55P03", "57014", "53200"])
