@@ -144,7 +144,7 @@ def build_senders(  # noqa: PLR0913 - what senders are made of
     *,
     restore_guard: RestoreGuard | None = None,
 ) -> list[ChannelSender]:
-    """Make a sender for each account, and one for each channel without any, which serves the mailbox and the desk."""
+    """Make a sender for each account; a channel without accounts gets one that fills the mailbox or publishes calls."""
     weights = {account.name: account.weight for account in accounts if isinstance(account, SmtpAccount)}
     daily = {account.name: account.daily for account in accounts if isinstance(account, SmtpAccount)}
     senders: list[ChannelSender] = []

@@ -52,7 +52,7 @@ sa.Table(
     sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
     sa.Column("reason", sa.Text),
     sa.Column("account", sa.Text),
-    sa.Column("call_task", sa.Uuid),  # while a call is open at the desk
+    sa.Column("call_task", sa.Uuid),  # the task of an open call at the desk
     sa.Index("steps_due", "channel", "due_at", postgresql_where=sa.text("state = 'planned'")),
     sa.Index("steps_calls", "call_task", postgresql_where=sa.text("call_task IS NOT NULL")),
     sa.Index("steps_running", "leased_until", postgresql_where=sa.text("leased_until IS NOT NULL")),

@@ -126,7 +126,7 @@ class LinkResponse(BaseModel):
 
 
 class Suppressed(BaseModel):
-    """`channel` and `program` null mean all; `until` null means no end."""
+    """`channel` null means every channel, `program` null every program, `until` null for ever."""
 
     id: UUID
     respondent_id: str

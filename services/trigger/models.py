@@ -148,7 +148,7 @@ cadences = sa.Table(
     "cadences",
     metadata,
     sa.Column("program_id", sa.Text, primary_key=True),
-    sa.Column("day", sa.Date, nullable=False),  # the day in work, or the last one done
-    sa.Column("after_spread", sa.Integer),  # NULL: the day is done
+    sa.Column("day", sa.Date, nullable=False),  # the day that is being worked on, or the last finished day
+    sa.Column("after_spread", sa.Integer),  # NULL: the day is finished
     sa.Column("after_id", sa.Text),
 )

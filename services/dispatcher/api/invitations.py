@@ -50,7 +50,7 @@ class InvitationApi:
                 session, invitation_id=asked.invitation_id, respondent_id=respondent, now=self.clock.now()
             )
         if request is None:
-            raise problems.NotFound("No open invitation", "There is none, or it has been answered or has ended.")
+            raise problems.NotFound("No open invitation", "It does not exist, was answered, or has ended.")
         _check_step(request, asked.step)
         url = self.composer.answer_link(request, step=asked.step)
         return schemas.LinkResponse(invitation_id=request.invitation_id, url=url, expires_at=request.expires_at)

@@ -13,7 +13,7 @@ _REMEMBERED = 1000
 
 @dataclass(slots=True)
 class DomainPace:
-    """`per_second` is mails per second by recipient domain; `*` is for all others, which else have no limit."""
+    """`per_second` is mails per second by recipient domain; `*` is for all others; without it they have no limit."""
 
     per_second: Mapping[str, float]
     monotonic: Callable[[], float] = time.monotonic

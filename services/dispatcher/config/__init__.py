@@ -90,7 +90,7 @@ class DispatcherSettings(Settings):
             return value
         pairs = [entry.strip().partition(":") for entry in value.split(",") if entry.strip()]
         if not all(_COUNTRY.fullmatch(country) and what.strip() for country, _, what in pairs):
-            raise ValueError("must be XX:… pairs, separated by commas, with * for every other country")
+            raise ValueError("expected pairs such as RU:…, separated by commas, with * for all other countries")
         return {country: what.strip() for country, _, what in pairs}
 
     @field_validator("imap_url")

@@ -72,7 +72,7 @@ def reference_in(text: str) -> Reference | None:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A provider's report. `key` is unique per provider and report; one of the last three fields names its subject."""
+    """A provider's report with a `key` unique per provider; `reference`, `message_id` or `phone` names its subject."""
 
     provider: str
     key: str

@@ -1,4 +1,4 @@
-"""What a suppression is stored under: one per respondent, channel, program and reason."""
+"""The key of a suppression: respondent, channel, program and reason."""
 
 from __future__ import annotations
 

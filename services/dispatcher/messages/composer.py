@@ -27,7 +27,7 @@ from shared.zones import time_zone
 
 @dataclass(frozen=True)
 class Composer:
-    """`link_keys` are secrets by id; the URLs are those under which respondents reach us."""
+    """`link_keys` has the secrets of links by key id; the URLs are the beginnings of the links in messages."""
 
     link_keys: Mapping[str, str]
     public_url: str
@@ -110,7 +110,7 @@ def _variant(request: SurveyRequested, texts: MailTexts) -> MailVariant:
 
 
 def _values(request: SurveyRequested) -> dict[str, str]:
-    """The values of the placeholders in `PLACEHOLDERS`."""
+    """Return the value of each placeholder in `PLACEHOLDERS`."""
     date_ = _date(request)
     return {
         "brand": request.brand.name,

@@ -33,7 +33,7 @@ class MailVariant:
 
 @dataclass(frozen=True, slots=True)
 class BodyPart:
-    """Quoted-printable bytes, with a named gap between each two of them."""
+    """Pieces of quoted-printable bytes; `gaps` names the value between each piece and the next."""
 
     bytes_: tuple[bytes, ...]
     gaps: tuple[str, ...]

@@ -72,7 +72,8 @@ def quoted(text: str) -> bytes:
     if _AS_IS.fullmatch(text):
         return text.encode()
     normalized = text.replace("\r\n", "\n").replace("\r", "\n")
-    *lines, last = binascii.b2a_qp(normalized.encode(errors="replace")).split(b"\n")  # it keeps the line ends it finds
+    encoded = binascii.b2a_qp(normalized.encode(errors="replace"))  # which keeps the line ends
+    *lines, last = encoded.split(b"\n")
     return b"\r\n".join((*(_folded(line, _LINE) for line in lines), _folded(last, _LINE - 1)))
 
 

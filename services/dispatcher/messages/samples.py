@@ -26,7 +26,7 @@ ShortText = Annotated[str, StringConstraints(max_length=300, strip_whitespace=Tr
 
 
 class SampleMail(BaseModel):
-    """Which mail to show: `repeat` is the reminder instead of a survey's first mail."""
+    """The options of a sample mail; `repeat` selects the reminder instead of the first mail."""
 
     brand: ShortText = "Kofe Point"
     locale: ShortText = "en"

@@ -116,5 +116,5 @@ def texts_of(locale: str) -> MailTexts:
 
 
 def language_of(locale: str) -> str:
-    """The language of our texts for a locale: ru, or en for all others."""
+    """Return the language of our texts for a locale: `ru`, or `en` for all other languages."""
     return "ru" if locale.lower().replace("_", "-").split("-")[0] == "ru" else "en"

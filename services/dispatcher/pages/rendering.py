@@ -19,5 +19,5 @@ def page(template: str, **fields: Any) -> str:
 
 
 def mail_response(html: str) -> HTMLResponse:
-    """Answer with a mail's HTML, which may hold its own styles and nothing that runs or loads."""
+    """Respond with a mail's HTML; inline styles are allowed, scripts and loading of resources are not."""
     return HTMLResponse(html, headers={"content-security-policy": _MAIL_CSP})

@@ -1,4 +1,4 @@
-"""The page where a respondent unsubscribes: `/u/{token}`. Opening it changes nothing, because link scanners do."""
+"""The page where a respondent unsubscribes: `/u/{token}`. Opening it changes nothing: link scanners open it, too."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,7 +24,7 @@ from shared.web import links
 class Choice(StrEnum):
     ALL = "all"
     EMAIL = "email"
-    SURVEY = "survey"  # this program's questions
+    SURVEY = "survey"  # all surveys of this program
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ _GIVE_BACK = "UPDATE allowance SET used = used - $3 WHERE account = $1 AND day =
 
 
 async def take(session: AsyncSession, account: str, now: datetime, *, wanted: int, ceiling: int) -> int:
-    """Take what is left under the ceiling, at most `wanted`, and return it. The row is locked until the commit."""
+    """Take what is left under the ceiling, at most `wanted`, and return how many. Locks the row until the commit."""
     used = (await db.fetch(session, _TAKE, account, now.astimezone(UTC).date(), wanted))[0]["used"]
     over = min(wanted, max(0, used - ceiling))
     await give_back(session, account, now, over)

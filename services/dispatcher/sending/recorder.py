@@ -24,7 +24,7 @@ from shared.health import Heartbeat
 
 log = structlog.get_logger()
 
-_GRACE_S = 1.0  # how long results are still tried to be recorded after a stop during an outage
+_GRACE_S = 1.0  # how long recording is still retried after a stop during an outage
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,11 +57,11 @@ class StepRenderer:
     has_account: bool
 
     async def render(self, ready: Sequence[ReadyStep], now: datetime) -> RenderedSteps:
-        """Render messages, and finish the steps whose message does not leave this machine."""
+        """Render messages, and finish the steps that send nothing over an account."""
         rendered = RenderedSteps([], [])
         for number, each in enumerate(ready):
             if number % _YIELD_EVERY == 0:
-                await asyncio.sleep(0)  # answers are served by the same process
+                await asyncio.sleep(0)  # let other work of this process run, such as answer pages
             one = self._render_one(each, now)
             if isinstance(one, FinishedStep):
                 rendered.finished.append(one)

@@ -122,7 +122,7 @@ class RestoreGuard:
         raise NotReady("nothing is sent until the ledger has been compared with the log")
 
     def guarded(self, work: Callable[[], Awaitable[int]]) -> Callable[[], Awaitable[int]]:
-        """Return the same work, done only while steps may be performed."""
+        """Wrap work: while no step may be performed, nothing is done and the result is 0."""
 
         async def once() -> int:
             return await work() if self.is_open else 0

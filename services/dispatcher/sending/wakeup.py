@@ -26,7 +26,7 @@ class Wakeup:
             event.set()
 
     def notified_by(self, work: Callable[[], Awaitable[int]]) -> Round:
-        """Make a round of work that returns how much it did; when that is not 0, every loop is woken."""
+        """Wrap work that returns how much it did: if that is not 0, wake every loop and run the work again at once."""
 
         async def once() -> float | None:
             if not await work():

@@ -34,7 +34,7 @@ class WebhookRoutes:
         """Verify before the transaction begins: SNS's certificate may have to be fetched."""
         verifier = self.verifiers.get(provider)
         if verifier is None:
-            raise problems.NotFound("No such provider", "Its secret is not set.")
+            raise problems.NotFound("No such provider", "The provider is unknown, or its secret is not set.")
         callback = WebhookRequest(request.url.query, request.headers, await request.body())
         parsed = await _verified(verifier, callback, provider)
         await self._store(parsed)

@@ -34,7 +34,7 @@ class TwilioVerifier:
         return self._incoming_text(request)
 
     def _incoming_text(self, request: WebhookRequest) -> ParsedCallback:
-        """Read a respondent's SMS, and confirm a STOP that Twilio does not: it sets `OptOutType` where it does."""
+        """Read a respondent's SMS; confirm a STOP unless Twilio has confirmed it, which sets `OptOutType`."""
         receipt = twilio.reply_of_respondent(request.form)
         if receipt is None:
             return ParsedCallback(reply=_TWIML.format(""))
@@ -77,7 +77,7 @@ class PostmarkVerifier:
 
 @dataclass(frozen=True, slots=True)
 class Bitrix24Verifier:
-    """An outgoing webhook on ONTASKUPDATE; the task it names is read again over the API."""
+    """Verifies the outgoing webhook for ONTASKUPDATE; the task in it is read again over the API."""
 
     token: str
 

@@ -65,7 +65,7 @@ class TouchpointKey(NamedTuple):
 
 
 class TouchpointRecord(msgspec.Struct, frozen=True):
-    """What is known of a touchpoint.
+    """The stored facts about a touchpoint.
 
     `source` and `event_id` name the event it was decided by. `details` are the order or service, touchpoint and
     attributes of that event, see `details_of`.
@@ -82,7 +82,7 @@ class TouchpointRecord(msgspec.Struct, frozen=True):
     details: Mapping[str, Any] | None = None
 
 
-# looked up by type: isinstance() of a pydantic model is slow where the answer is no
+# looked up by type: isinstance() of a pydantic model is slow when it is false
 _REVERSALS = (PurchaseCancelled, ServiceReopened)
 _COMPLETIONS = (PurchaseCompleted, ServiceCompleted)
 _ANSWERS = (SurveyAnswered, AnswerAmended)
@@ -105,7 +105,7 @@ def is_answer(payload: TriggerPayload) -> TypeGuard[AnswerPayload]:
 
 
 def is_historic(payload: TriggerPayload) -> bool:
-    """Whether an event only adds to the history and asks nobody: `attributes.historic` is true, as in a backfill."""
+    """Whether `attributes.historic` is true, as in a backfill: the event adds to the history and starts no survey."""
     return getattr(payload, "attributes", {}).get("historic") is True
 
 

@@ -48,7 +48,7 @@ class IngestReport:
     known: int = 0  # decisions that existed before, for the same event
     ignored: int = 0
     refused: int = 0
-    refused_before: int = 0  # by the run that this one resumes
+    refused_before: int = 0  # in the earlier run that this run resumes
     resumed_at: int = 0
 
 
@@ -75,7 +75,7 @@ class FileIngest:
         report.resumed_at = start.line
         if start.offset:
             report.refused_before = self._count_refusals()
-        elif self.refusals_path.exists():  # of another file of this name, or of an earlier run
+        elif self.refusals_path.exists():  # from another file with this name, or from an earlier run
             self.refusals_path.rename(unused_path(self.refusals_path, stem=self.path.name))
         for batch in _batched(read_records(self.path, start)):
             self._write_refusals(await retry_outages()(self._process, batch, report, digest))

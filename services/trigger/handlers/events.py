@@ -62,7 +62,7 @@ def check_crm_event(event: Event[Payload]) -> Event[CrmPayload]:
     if type(event.payload) not in _ACCEPTED:
         raise InvalidEvent(f"type: {event.type} is not accepted here, only crm.* is")
     if not 1 <= len(event.payload.key) <= 200:
-        raise InvalidEvent("customer.id: expected 1 to 200 characters, also in lower case")
+        raise InvalidEvent("customer.id: expected 1 to 200 characters, also after conversion to lower case")
     return cast("Event[CrmPayload]", event)
 
 

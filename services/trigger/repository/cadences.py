@@ -52,6 +52,6 @@ async def save(session: AsyncSession, program_id: str, progress: CadenceProgress
 async def due_respondents(
     session: AsyncSession, day: CadenceDay, *, after: CadenceProgress, limit: int
 ) -> list[tuple[int, str]]:
-    """Find the next respondents due on a day: (spread, id), in that order; those without customer data are left out."""
+    """Return (spread, id) of the next respondents due on a day, in order; leave out those without customer data."""
     rows = await db.fetch(session, _DUE, day.first, day.last, after.after_spread, after.after_id, limit)
     return [(row["spread"], row["id"]) for row in rows]

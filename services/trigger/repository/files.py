@@ -10,7 +10,7 @@ from shared.database import db
 
 
 class Position(NamedTuple):
-    """The bytes and lines done so far."""
+    """The numbers of bytes and lines that were processed."""
 
     offset: int = 0
     line: int = 0

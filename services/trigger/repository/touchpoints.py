@@ -1,4 +1,4 @@
-"""Touchpoints: the event each was decided by, and the state of its survey."""
+"""Touchpoints, each with the event it was decided by and the state of its survey."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _rows(touchpoints: Sequence[TouchpointRecord]) -> list[tuple[Any, ...]]:
 
 
 async def set_states(session: AsyncSession, states: Mapping[UUID, TouchpointState]) -> None:
-    """Set the states of the surveys of these invitations; one that is answered stays answered."""
+    """Set the survey states of the touchpoints of these invitations; an answered one stays answered."""
     if states:
         await db.fetch(session, _SET_STATES, list(states), list(states.values()))
 

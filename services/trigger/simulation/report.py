@@ -69,7 +69,7 @@ def _figures(
 
 
 def _reasons(name: str, *, after: SimulationOutcome, before: SimulationOutcome | None) -> Table:
-    table = Table("", name, "this", "difference", title="Every event, by the rule that got furthest in any program")
+    table = Table("", name, "this", "difference", title="Events by the last rule tried in any program")
     _right(table)
     new, old = _by_reason(after), _by_reason(before) if before else None
     for reason in DecisionReason:

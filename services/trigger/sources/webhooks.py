@@ -42,7 +42,7 @@ _PING = re.compile(rb"webhook_id=\d{1,20}")  # WooCommerce tests the URL with an
 
 class WebhookResult(StrEnum):
     DECIDED = "decided"
-    KNOWN = "known"  # its id was used for another event, whose decision stays
+    KNOWN = "known"  # the id belongs to another event, whose decision is kept
     IGNORED = "ignored"
     PARKED = "parked"
     QUEUED = "queued"  # the deal will be fetched from the CRM

@@ -22,7 +22,7 @@ from shared.database.isolated import isolated
 from shared.web.client import Call, HttpClient, MaybeSent, NotSent, Reply
 
 MOST_SEGMENTS = 4
-THROTTLE_WAIT_S = 30.0  # how long a message waits after 429
+THROTTLE_WAIT_S = 30.0  # how long a message waits after HTTP status 429
 _STATUS_TIMEOUT_S = 8.0
 _PRICE_LIMIT, _MILLIONTH = Decimal(10**9), Decimal("0.000001")
 
@@ -73,7 +73,7 @@ class SmsGateway(Protocol):
 
 @dataclass(frozen=True)
 class SmsAccount:
-    """A gateway as a channel account."""
+    """A channel account that sends through a gateway."""
 
     gateway: SmsGateway
     breaker: Breaker = field(default_factory=Breaker)

@@ -1,4 +1,4 @@
-"""The types of a decision: its input (facts), one event tried for one program (case), reasons and the trail."""
+"""The types of a decision: its facts (input), its cases (one event tried for one program), reasons and trail."""
 
 from __future__ import annotations
 

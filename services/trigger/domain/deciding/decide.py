@@ -27,7 +27,7 @@ _RANK = {reason: rank for rank, reason in enumerate(DecisionReason)}
 def decide(
     event: Event[TriggerPayload], programs: Sequence[CompiledProgram], facts: DecisionFacts, *, now: datetime
 ) -> Decision:
-    """Try the programs in the order given; the first that asks wins.
+    """Try the programs in the order given, until one asks for a survey.
 
     If none asks, the reason is that of the trial that passed the most rules.
     """
@@ -78,7 +78,7 @@ _BEFORE_CONDITIONS = frozenset(reason for reason in DecisionReason if _RANK[reas
 def updated_touchpoint(
     touchpoint: TouchpointRecord, event: Event[TriggerPayload], decision: Decision, *, invitation_id: UUID | None
 ) -> TouchpointRecord:
-    """Return the touchpoint as it is after an event about it was decided."""
+    """Return the touchpoint with the changes of an event about it and of the event's decision."""
     if is_reversal(event.payload):
         withdrawn = decision.reason is DecisionReason.WITHDRAWN
         state = TouchpointState.WITHDRAWN if withdrawn else touchpoint.state

@@ -11,7 +11,7 @@ from shared.contract.vocabulary import ChannelKind, SuppressionReason
 
 
 class KnownSuppressionKey(NamedTuple):
-    """`channel` and `program` None mean all."""
+    """`channel` None means every channel, `program` None every program."""
 
     respondent_id: str
     channel: ChannelKind | None
@@ -21,7 +21,7 @@ class KnownSuppressionKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class KnownSuppression:
-    """`channel` and `program` None mean all; `until` None means for ever."""
+    """`channel` None means every channel, `program` None every program, `until` None for ever."""
 
     channel: ChannelKind | None
     program: str | None

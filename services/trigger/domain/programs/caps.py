@@ -34,7 +34,7 @@ class Cap(BaseModel):
 
 
 def last_of(respondent: Respondent, cause: ContactCause, *, counts: Callable[[str], bool]) -> datetime | None:
-    """Return the time of the last contact of a kind in the programs that count; contacts of no program always count."""
+    """Return the time of the last contact with this cause, of no program or of one for which `counts` returns true."""
     known = respondent.last_contacts.get(cause)
     if not known:
         return None

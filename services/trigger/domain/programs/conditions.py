@@ -1,4 +1,4 @@
-"""Conditions of a program: declared as data, compiled once to closures."""
+"""Conditions of a program: declared in the document, compiled once to functions."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def known_field(field: str) -> str:
 
 
 def expected_types(field: str) -> tuple[tuple[type, ...], str]:
-    """Return the types a field's values can have, none for an attribute, and the message for a value of another."""
+    """Return the types a field's values can have, none for an attribute, and the error text for other types."""
     if field in _TEXTS:
         return (str,), "is text: put it in quotes"
     if field in _NUMBERS:

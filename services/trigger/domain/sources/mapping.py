@@ -1,6 +1,6 @@
-"""Mappings: declared as data and compiled once to closures, they turn foreign JSON into events of ours.
+"""Mappings turn foreign JSON into Earshot's events; they are declared in YAML and compiled once to functions.
 
-A mapping makes at most one event of a document: the first of its `events` whose `when` holds. The result is a
+A mapping makes at most one event of a JSON document: the first of its `events` whose `when` holds. The result is a
 CloudEvent that is not validated yet; `places` has the path that each field was taken from.
 """
 
@@ -49,7 +49,7 @@ class Exists(_Part):
 
 
 class EventRule(_Part):
-    """One kind of event: when a document is one, and the rule of each field; `data` has fields by their dotted path."""
+    """Maps a document that meets `when` to an event of this type; `data` has the rule of each field by dotted path."""
 
     type: str
     when: Annotated[
@@ -92,7 +92,7 @@ class MappingDocument(_Part):
 class MappedEvent:
     """A structured CloudEvent without `source`, and the path that each field was taken from.
 
-    `customer_of` is the id of the earlier event whose customer this event is about; then it has no customer yet.
+    `customer_of` is the id of an earlier event with the same customer; if it is set, this event has no customer yet.
     """
 
     event: Mapping[str, Any]

@@ -20,7 +20,7 @@ _Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
 
 class Unmappable(ValueError):
-    """A document cannot be mapped: the field that fails, and why; the text quotes no value of the document."""
+    """A document cannot be mapped. The text names the field and the reason, and quotes no value of the document."""
 
     def __init__(self, field: str, why: str) -> None:
         super().__init__(f"{field}: {why}")
@@ -57,7 +57,7 @@ class PathRule(_Rule):
 
 
 class CustomerOf(_Rule):
-    """The customer of an earlier event of the same source, whose id is this text; for documents with only an order."""
+    """Takes the customer of the earlier event of the source with this id; for documents that name only an order."""
 
     customer_of: _Text
 
@@ -188,7 +188,7 @@ def _path_or_template(text: str) -> Getter:
 
 
 def _template(template: str) -> Getter:
-    """Insert the values of its paths into a text; if one is missing, the text is missing too."""
+    """Return a function that inserts the values of paths into a text; it returns None if one of them is missing."""
     pieces = _NAMED.split(template)
     getters = [path_of(path) for path in pieces[1::2]]
 

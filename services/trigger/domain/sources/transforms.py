@@ -15,7 +15,7 @@ _UNITS = {"unix": 1, "unix_ms": 1_000, "unix_us": 1_000_000}
 
 
 class CannotTransform(ValueError):
-    """The value does not fit the transform; the text does not quote it."""
+    """The value does not fit the transform; the text does not quote the value."""
 
 
 def unknown_transform(transform: Transform) -> str | None:
