@@ -1,4 +1,4 @@
-"""What tests of dispatcher share: a request, a chain that can be driven by hand, an account that remembers."""
+"""Shared by tests of the dispatcher: a request, a dispatcher run step by step, an account that records messages."""
 
 from __future__ import annotations
 
@@ -95,14 +95,14 @@ def withdrawn(asked: SurveyRequested) -> SurveyWithdrawn:
 
 
 def counted(kind: str) -> float:
-    """Say how many bad items of a kind were counted so far."""
+    """Return how many bad items of a kind were counted so far."""
     labels = {"service": Service.DISPATCHER, "kind": kind}
     return REGISTRY.get_sample_value("earshot_bad_input_total", labels) or 0.0
 
 
 @dataclass
 class RememberingAccount:
-    """Takes every message, unless told otherwise for a recipient; `on_send` runs while messages are in flight."""
+    """Accepts every message, unless `answers` says otherwise; `on_send` runs while messages are in flight."""
 
     name: str = "remembering"
     channel: ChannelKind = ChannelKind.EMAIL
@@ -131,12 +131,12 @@ class RememberingAccount:
 
 @dataclass
 class Chain:
-    """Dispatcher without its loops: events in, ticks by hand, what it stored and would publish."""
+    """A dispatcher without its loops: it handles events, runs tick by tick, and shows what it stored."""
 
     database: db.Database
     clock: ManualClock
 
-    def lane(self, channel: ChannelKind, account: ChannelAccount | None = None, **policy: Any) -> ChannelSender:
+    def sender(self, channel: ChannelKind, account: ChannelAccount | None = None, **policy: Any) -> ChannelSender:
         mode = SendMode.LIVE if account is not None else SendMode.MAILBOX
         return ChannelSender(
             channel=channel,
@@ -157,16 +157,16 @@ class Chain:
             await handlers.handle(session, events, link_keys=LINK_KEYS, now=self.clock.now())
 
     async def tick(self, **accounts: RememberingAccount) -> None:
-        """Let every loop run until nothing is left to do now."""
-        lanes = [self.lane(channel, accounts.get(channel.value)) for channel in ChannelKind]
+        """Run all work until nothing is due now."""
+        senders = [self.sender(channel, accounts.get(channel.value)) for channel in ChannelKind]
         while True:
-            worked = [await lane.perform_due() for lane in lanes]
+            worked = [await sender.perform_due() for sender in senders]
             if not any([*worked, await reap(self.database.sessions, self.clock)]):
                 return
 
-    async def tick_idle(self, lanes: Sequence[ChannelSender]) -> None:
-        """Let these lanes run until none finds anything to do now."""
-        while any([await lane.perform_due() for lane in lanes]):
+    async def tick_idle(self, senders: Sequence[ChannelSender]) -> None:
+        """Run these senders until no step is due now."""
+        while any([await sender.perform_due() for sender in senders]):
             continue
 
     async def tick_at(self, moment: datetime, **accounts: RememberingAccount) -> None:

@@ -1,7 +1,7 @@
 """Random histories played on dispatcher and on the model side by side: a hundred invitations at once, two workers.
 
 A round is one act for all (an event batch, a worker's next transaction, a kill, a leap of time) and one byte for each
-invitation: its event, or what its provider says. Workers are real lanes; a gate before every transaction and every
+invitation: its event, or what its provider says. Workers are real senders; a gate before every transaction and every
 send holds them there, so that anything can happen in between.
 """
 
@@ -42,7 +42,7 @@ from shared.messaging import codec
 from shared.messaging.transport import Message
 from tests.integration.dispatcher.conftest import LINK_KEYS, NOW, answered, plan, request, withdrawn
 from tests.integration.dispatcher.model import RECEIPTS, Invitation, Key, Model, Step
-from tests.integration.dispatcher.workers import TOGETHER, Difference, Worker
+from tests.integration.dispatcher.workers import TOGETHER, ModelDifference, Worker
 
 TRIES = 2
 OPENS = 9
@@ -125,7 +125,7 @@ class History:
         )
 
     async def play(self, acts: Sequence[Act]) -> None:
-        """Raise Difference where dispatcher and model part."""
+        """Raise ModelDifference where dispatcher and model differ."""
         await self._clean()
         chance = random.Random(self.seed)
         try:
@@ -193,7 +193,7 @@ class History:
         self.model.abandon()
 
     async def _receipts(self, choices: bytes) -> None:
-        """Have providers say something of every third invitation's steps that ended."""
+        """Make receipts for the ended steps of every third invitation."""
         told = [
             (self.model.invitations[asked.invitation_id], 1 + choice // 3 % 4, KINDS[choice % len(KINDS)])
             for asked, choice in zip(self.requests, choices, strict=True)
@@ -212,7 +212,7 @@ class History:
     # --- events
 
     async def _take_requests(self, choices: bytes) -> None:
-        """Most requests come first; the others may be overtaken by what is said about them."""
+        """Most requests come first; the others may come after events about them."""
         early = [asked for asked, choice in zip(self.requests, choices, strict=True) if choice >= 30]
         for asked in early:
             self.model.request(self.model.invitations[asked.invitation_id], NOW)
@@ -232,7 +232,7 @@ class History:
         await self._handle(events)
 
     async def _event(self, number: int, choice: int) -> Event[Payload] | None:
-        """One invitation's event: mostly its request, when that has not come; otherwise mostly none."""
+        """Return the next event of an invitation: mostly its request, if it has not come yet; otherwise mostly none."""
         asked, model = self.requests[number], self.model
         here = model.invitations[asked.invitation_id]
         payload: Payload
@@ -295,7 +295,7 @@ class History:
         }
         if found != expected:
             key = next(key for key in found | expected if found.get(key) != expected.get(key))
-            raise Difference(f"after {act}: step {key.number} is {found.get(key)}, the model {expected.get(key)}")
+            raise ModelDifference(f"after {act}: step {key.number} is {found.get(key)}, the model {expected.get(key)}")
         assert not self.model.stalled()
 
     async def _compare_told(self) -> None:
@@ -304,7 +304,7 @@ class History:
         events = [codec.parse(Message(row["topic"], row["key"], row["body"])) for row in rows]
         found = Counter(_said(event.payload) for event in events)
         if found != Counter(self.model.told):
-            raise Difference(
+            raise ModelDifference(
                 f"published {found - Counter(self.model.told)}, the model {Counter(self.model.told) - found}"
             )
 

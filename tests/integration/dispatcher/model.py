@@ -1,4 +1,4 @@
-"""A small model of the step machine, written from the promises and not from the code: no SQL, no batches."""
+"""A small model of the step machine, written from its specification and not from the code: no SQL, no batches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uuid import UUID
 FINISHED = {"sent", "refused", "failed", "unknown", "skipped"}
 REACHED = {"sent", "unknown"}
 NO_ANSWER = {"exhausted", "expired", "undeliverable"}
-AGAIN = {  # what is tried again, and when; None leaves it due
+AGAIN = {  # which results are tried again, and when; None keeps the due time
     "not_accepted": timedelta(minutes=5),
     "unavailable": timedelta(minutes=1),
     "throttled": timedelta(seconds=90),
@@ -19,7 +19,7 @@ AGAIN = {  # what is tried again, and when; None leaves it due
 }
 EARLY_KEPT = timedelta(days=30)
 ORDER = ("unknown", "failed", "sent", "delivered", "bounced", "complained")
-RECEIPTS = {  # what each makes of the ledger and of the step
+RECEIPTS = {  # the state each gives the attempt and the step
     "accepted": ("sent", "sent"),
     "delivered": ("delivered", "sent"),
     "undelivered": ("bounced", "refused"),
@@ -38,15 +38,15 @@ class Step:
     channel: str
     delay: timedelta
     max_attempts: int
-    opens: int | None = None  # the hour, UTC, before which it may not go out
+    opens: int | None = None  # the hour, UTC, before which it may not be sent
     state: str = "waiting"
     due: datetime | None = None
     tries: int = 0
     reason: str | None = None
     holder: object | None = None
-    abandoned: bool = False  # its lease ran out
+    abandoned: bool = False  # its lease has ended
     call: bool = False
-    attempt: str | None = None  # how the ledger says it ended
+    attempt: str | None = None  # the state of its attempt in the ledger
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Invitation:
     consent: dict[str, bool]
     has_address: bool
     outcome: str | None = None
-    here: bool = False  # its request has come
+    here: bool = False  # its request was received
     early: str | None = None
     early_at: datetime | None = None
 
@@ -88,7 +88,7 @@ class Model:
             self.end(invitation, invitation.early)
 
     def end(self, invitation: Invitation, outcome: str) -> None:
-        """Close what is open; an answer also turns the ends that nobody wished for; an end may come first."""
+        """Close an open invitation; a late answer replaces some outcomes; an outcome may come before the request."""
         if not invitation.here:
             if invitation.early is None:
                 invitation.early, invitation.early_at = outcome, self.now
@@ -155,7 +155,7 @@ class Model:
             self.end(invitation, "exhausted")
 
     def receipts(self, told: list[tuple[Invitation, int, str]]) -> None:
-        """Let what providers say later move the ledger, only forward, and the step and the chain with it."""
+        """Apply receipts to the attempt, only forward, and to the step and the chain."""
         for invitation, number, kind in told:
             self._receipt(invitation, number, kind)
         for invitation, number, kind in told:
@@ -187,7 +187,7 @@ class Model:
                 yield invitation, Key(invitation.id, number), step
 
     def claim(self, channel: str, holder: object) -> tuple[list[Key], list[tuple[Key, str]]]:
-        """Lease what is due; return what may go out now, and what is skipped and why."""
+        """Lease due steps; return those that may be sent now, and those that are skipped, with the reason."""
         ready: list[Key] = []
         skipped: list[tuple[Key, str]] = []
         for invitation, key, step in self.all_steps():
@@ -237,7 +237,7 @@ class Model:
         return self.invitations[key.invitation].steps[key.number]
 
     def record(self, key: Key, holder: object, result: str, *, at: datetime, reason: str | None = None) -> None:
-        """Record what became of a held step and let the chain go on, unless it is nobody's or somebody else's now."""
+        """Record the result of a leased step and continue the chain, unless the lease was lost."""
         invitation, step = self.invitations[key.invitation], self.step(key)
         if step.holder is not holder or step.state not in ("leased", "in_flight"):
             return
@@ -276,14 +276,14 @@ class Model:
         elif {step.state for step in invitation.steps.values()} <= FINISHED - REACHED:
             self.end(invitation, "undeliverable")
 
-    # --- the keeper
+    # --- the reaper
 
     def abandon(self) -> None:
         for _, _, step in self.all_steps():
             step.abandoned = step.state in ("leased", "in_flight")
 
     def keep(self) -> None:
-        """Free leases, give up lost senders, close what expired, forget ends whose request never came."""
+        """Free leases, give up lost senders, close expired invitations, delete outcomes whose request never came."""
         for _, key, step in list(self.all_steps()):
             if step.abandoned and step.state == "leased":
                 step.state, step.holder = "planned", None
@@ -301,10 +301,10 @@ class Model:
             return "undeliverable"
         return "exhausted" if states <= FINISHED | {"in_flight"} else "expired"
 
-    # --- promises the model itself has to keep
+    # --- invariants of the model itself
 
     def stalled(self) -> list[UUID]:
-        """Open invitations with nothing to happen next, though a step of theirs still waits."""
+        """Return open invitations for which nothing is planned though one of their steps waits."""
         going = {"planned", "leased", "in_flight"}
         return [
             each.id

@@ -158,7 +158,7 @@ async def test_whatever_a_gateway_charges_the_message_is_recorded_as_sent(
         account = SmsAccount(Twilio(HttpClient(twilio.url), sid="AC1", sender="+1"))
         asked = request(plan=plan((SMS, 0)))
         await chain.take(asked)
-        await chain.lane(SMS, account).perform_due()
+        await chain.sender(SMS, account).perform_due()
         await account.close()
     assert await chain.states(asked.invitation_id) == ["sent"]
     (row,) = await chain.rows("SELECT segments, cost FROM attempts")
@@ -172,7 +172,7 @@ async def test_whatever_error_a_gateway_names_the_step_goes_on(chain: Chain, cod
         account = SmsAccount(Twilio(HttpClient(twilio.url), sid="AC1", sender="+1"))
         asked = request(plan=plan((SMS, 0)))
         await chain.take(asked)
-        await chain.lane(SMS, account).perform_due()
+        await chain.sender(SMS, account).perform_due()
         await account.close()
     assert await chain.states(asked.invitation_id) == ["refused"]
 
@@ -191,7 +191,7 @@ async def test_text_that_cannot_be_sent_takes_none_of_its_batch(chain: Chain) ->
     async with gateway() as twilio:
         account = SmsAccount(Particular(HttpClient(twilio.url), sid="AC1", sender="+1"))
         await chain.take(*asked)
-        await chain.lane(SMS, account).perform_due()
+        await chain.sender(SMS, account).perform_due()
         await account.close()
         assert len(twilio.taken) == 2
     assert [await chain.states(each.invitation_id) for each in asked] == [["sent"], ["unknown"], ["sent"]]

@@ -1,4 +1,4 @@
-"""Whatever is cancelled at any moment: what was recorded is stored, and nothing is sent twice."""
+"""Work cancelled at any moment: what was reported as done is stored, and nothing is sent twice."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EMAIL = ChannelKind.EMAIL
 
 @pytest.fixture
 async def tried(urls: Mapping[str, str]) -> AsyncIterator[Chain]:
-    """The service that is cancelled, with few connections; `chain` looks at it from outside."""
+    """The service that is cancelled, with few connections; `chain` reads its database from outside."""
     database = Database(urls["dispatcher"], schema="dispatcher", pool_size=2)
     yield Chain(database, ManualClock(NOW))
     await database.close()
@@ -41,14 +41,14 @@ async def test_events_that_were_handled_are_stored(tried: Chain, chain: Chain) -
 
 
 async def test_step_that_was_sent_is_recorded_and_sent_once(tried: Chain, chain: Chain) -> None:
-    """Claim, mark, send and record; a claim that was cancelled stands until its lease ends, and is done then."""
+    """Claim, mark, send and record; steps of a cancelled claim are sent when their lease has ended."""
     account = RememberingAccount()
-    lane = tried.lane(EMAIL, account, daily_ceiling=10_000)
+    sender = tried.sender(EMAIL, account, daily_ceiling=10_000)
 
     async def work(turn: int) -> UUID:
         asked = request(f"r{turn}")
         await chain.take(asked)
-        await lane.perform_due()
+        await sender.perform_due()
         return asked.invitation_id
 
     async def kept(_: int, invitation: UUID) -> None:

@@ -1,4 +1,4 @@
-"""However many surveys, steps, channels and processes: one person is contacted no more often than the caps say."""
+"""A respondent is contacted no more often than the caps allow, over all surveys, channels and processes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def waits(chain: Chain, asked: SurveyRequested, number: int) -> tuple[str,
     return step["state"], step["due_at"], step["reason"]
 
 
-async def test_reminder_waits_until_the_cap_frees(chain: Chain) -> None:
+async def test_reminder_waits_until_the_cap_allows_it(chain: Chain) -> None:
     asked = capped(ONE_A_WEEK)
     await chain.take(asked)
     await chain.tick()
@@ -50,14 +50,14 @@ async def test_every_channel_counts_towards_a_cap_of_all(chain: Chain, channel: 
     assert await waits(chain, second, 1) == ("planned", NOW + 7 * DAY, "contact_cap")
 
 
-async def test_cap_of_one_channel_leaves_the_others_alone(chain: Chain) -> None:
+async def test_cap_of_one_channel_does_not_apply_to_others(chain: Chain) -> None:
     asked = capped(ContactCap(name="mail", channel=EMAIL, limit=1, days=2), plan=plan((EMAIL, 0), (SMS, 0), (EMAIL, 0)))
     await chain.take(asked)
     await chain.tick()
     assert await chain.states(asked.invitation_id) == ["sent", "sent", "planned"]
 
 
-async def test_cap_that_frees_after_the_end_skips_the_step_and_the_chain_goes_on(chain: Chain) -> None:
+async def test_step_that_a_cap_allows_only_after_the_expiry_is_skipped(chain: Chain) -> None:
     mails = ContactCap(name="mail", channel=EMAIL, limit=1, days=30)
     asked = capped(mails)
     await chain.take(asked)
@@ -67,7 +67,7 @@ async def test_cap_that_frees_after_the_end_skips_the_step_and_the_chain_goes_on
     assert (await chain.step(asked.invitation_id, 3))["state"] == "sent"
 
 
-async def test_cap_of_nothing_lets_nothing_out(chain: Chain) -> None:
+async def test_cap_of_zero_allows_no_contact(chain: Chain) -> None:
     asked = capped(ContactCap(name="never", limit=0, days=1))
     await chain.take(asked)
     await chain.tick()
@@ -75,7 +75,7 @@ async def test_cap_of_nothing_lets_nothing_out(chain: Chain) -> None:
     assert await chain.outcome(asked.invitation_id) == "undeliverable"
 
 
-async def test_what_reached_nobody_fills_no_cap(chain: Chain) -> None:
+async def test_contact_that_reached_nobody_does_not_count_towards_a_cap(chain: Chain) -> None:
     asked = capped(ONE_A_WEEK, plan=plan((EMAIL, 0), (SMS, 0)))
     await chain.take(asked)
     await chain.tick(email=RememberingAccount(answers={"r1@example.com": SendResult.REFUSED}))
@@ -89,13 +89,13 @@ async def test_surveys_of_one_batch_share_the_cap(chain: Chain) -> None:
     assert len(await chain.rows("SELECT 1 FROM mailbox")) == 2
 
 
-async def test_caps_of_the_installation_bind_every_program(chain: Chain) -> None:
+async def test_caps_of_the_installation_apply_to_every_program(chain: Chain) -> None:
     await chain.take(request(), request())
-    await chain.lane(EMAIL, contact_caps=[ONE_A_WEEK]).perform_due()
+    await chain.sender(EMAIL, contact_caps=[ONE_A_WEEK]).perform_due()
     assert len(await chain.rows("SELECT 1 FROM mailbox")) == 1
 
 
-async def test_moved_step_still_keeps_to_the_hours(chain: Chain) -> None:
+async def test_postponed_step_still_keeps_to_the_contact_hours(chain: Chain) -> None:
     window = Window(start=time(18), end=time(20))
     asked = capped(
         ContactCap(name="one a day", limit=1, days=1),
@@ -111,7 +111,7 @@ async def test_moved_step_still_keeps_to_the_hours(chain: Chain) -> None:
     assert await waits(chain, asked, 2) == ("planned", NOW + DAY + timedelta(hours=6), "contact_hours")
 
 
-async def test_two_dispatchers_and_every_lane_keep_to_one_cap(chain: Chain) -> None:
+async def test_two_dispatchers_and_all_senders_keep_to_one_cap(chain: Chain) -> None:
     people = [f"r{number}" for number in range(60)]
     channels = (EMAIL, SMS, EMAIL, CALL)
     surveys = [
@@ -119,13 +119,13 @@ async def test_two_dispatchers_and_every_lane_keep_to_one_cap(chain: Chain) -> N
     ]
     await chain.take(*surveys)
     accounts = [RememberingAccount(), RememberingAccount(channel=SMS)] * 2
-    lanes = [chain.lane(account.channel, account, daily_ceiling=10_000) for account in accounts]
-    lanes += [chain.lane(CALL), chain.lane(CALL)]
+    senders = [chain.sender(account.channel, account, daily_ceiling=10_000) for account in accounts]
+    senders += [chain.sender(CALL), chain.sender(CALL)]
     for minutes in range(3):  # who was looked at by two at once is looked at again
         chain.clock.moment = NOW + timedelta(minutes=minutes)
         async with asyncio.TaskGroup() as tasks:
-            for lane in lanes:
-                tasks.create_task(lane.perform_due())
+            for sender in senders:
+                tasks.create_task(sender.perform_due())
     sent = await chain.rows(
         """SELECT i.respondent_id FROM attempts a JOIN invitations i ON i.id = a.invitation_id WHERE a.state = 'sent'"""
     )
@@ -134,31 +134,31 @@ async def test_two_dispatchers_and_every_lane_keep_to_one_cap(chain: Chain) -> N
     assert left == [{"n": 180}]
 
 
-async def test_who_is_claimed_elsewhere_is_looked_at_again_in_a_minute(chain: Chain) -> None:
+async def test_respondent_locked_by_another_claim_is_checked_again_in_a_minute(chain: Chain) -> None:
     asked = capped(ONE_A_WEEK)
     await chain.take(asked)
     async with chain.database.sessions.begin() as session:
         await contacts.past(session, ["r1"], claim=asked.invitation_id, since=NOW)
-        await chain.lane(EMAIL).perform_due()
+        await chain.sender(EMAIL).perform_due()
     assert await waits(chain, asked, 1) == ("planned", NOW + timedelta(minutes=1), "contact_cap")
 
 
-async def test_step_on_its_way_counts_until_it_is_known_to_have_failed(chain: Chain) -> None:
+async def test_step_in_flight_counts_until_it_has_failed(chain: Chain) -> None:
     first, second = capped(ONE_A_WEEK), capped(ONE_A_WEEK, plan=plan((SMS, 0)))
     await chain.take(first)
     async with chain.database.sessions.begin() as session:
         held = await steps.claim_due(session, EMAIL, now=NOW, limit=1)
         await steps.mark_in_flight(session, held, account="smtp")
     await chain.take(second)
-    await chain.lane(SMS).perform_due()
+    await chain.sender(SMS).perform_due()
     assert await waits(chain, second, 1) == ("planned", NOW + timedelta(minutes=1), "contact_cap")
     await chain.rows("UPDATE steps SET state = 'failed', token = NULL WHERE state = 'in_flight'")
     chain.clock.moment = NOW + timedelta(minutes=1)
-    await chain.lane(SMS).perform_due()
+    await chain.sender(SMS).perform_due()
     assert await chain.states(second.invitation_id) == ["sent"]
 
 
-def test_cap_frees_when_the_oldest_that_counts_is_old_enough() -> None:
+def test_cap_allows_a_contact_when_the_oldest_counted_one_is_old_enough() -> None:
     past = [PastContact(EMAIL, NOW - days * DAY) for days in (9, 5, 2, 1)]
     two_a_week = ContactCap(name="two", limit=2, days=7)
     assert caps.next_allowed(past, [two_a_week], EMAIL, now=NOW) == NOW + 5 * DAY
@@ -166,7 +166,7 @@ def test_cap_frees_when_the_oldest_that_counts_is_old_enough() -> None:
     assert caps.next_allowed(past, [two_a_week, ONE_A_WEEK], EMAIL, now=NOW) == NOW + 6 * DAY
 
 
-def test_caps_are_read_as_they_are_said() -> None:
+def test_caps_are_read_from_their_text() -> None:
     found = caps.read_caps("4 in 30 days, sms 1 in 1 day")
     assert [(cap.channel, cap.limit, cap.days) for cap in found] == [(None, 4, 30), (SMS, 1, 1)]
     assert caps.read_caps("") == ()

@@ -62,7 +62,7 @@ async def outcomes(chain: Chain) -> list[str]:
     return [closed.outcome for closed in await chain.published("invitation.closed")]
 
 
-async def test_silent_respondent_walks_from_mail_to_call(chain: Chain) -> None:
+async def test_respondent_who_does_not_answer_gets_every_step_from_mail_to_call(chain: Chain) -> None:
     asked = request(send_at=NOW + timedelta(hours=2))
     await chain.take(asked)
     await chain.tick()
@@ -89,7 +89,7 @@ async def test_silent_respondent_walks_from_mail_to_call(chain: Chain) -> None:
     assert await chain.outcome(asked.invitation_id) is None
 
 
-async def test_answer_stops_everything_and_recalls_the_call(chain: Chain) -> None:
+async def test_answer_stops_all_steps_and_recalls_the_call(chain: Chain) -> None:
     asked = request()
     await reach_the_desk(chain, asked)
     await chain.take(answered(asked))
@@ -135,7 +135,7 @@ async def test_step_in_flight_is_recorded_after_an_answer(chain: Chain) -> None:
 
 
 @pytest.mark.parametrize(("end", "outcome"), [(answered, "answered"), (withdrawn, "withdrawn")])
-async def test_end_before_its_request_sends_nothing(chain: Chain, end: object, outcome: str) -> None:
+async def test_outcome_received_before_its_request_sends_nothing(chain: Chain, end: object, outcome: str) -> None:
     asked = request()
     await chain.take(end(asked))  # type: ignore[operator]
     await chain.take(asked)
@@ -145,7 +145,7 @@ async def test_end_before_its_request_sends_nothing(chain: Chain, end: object, o
     assert await chain.rows("SELECT 1 FROM early") == []
 
 
-async def test_end_and_request_at_the_same_moment_lose_nothing(chain: Chain) -> None:
+async def test_outcome_and_request_at_the_same_moment_lose_nothing(chain: Chain) -> None:
     pairs = [request(f"r{number}") for number in range(40)]
     async with asyncio.TaskGroup() as tasks:
         for asked in pairs:
@@ -182,7 +182,9 @@ async def test_withdrawal_ends_the_chain(chain: Chain) -> None:
         ({"send_at": NOW + 5 * DAY, "expires_at": NOW + 4 * DAY}, "undeliverable"),
     ],
 )
-async def test_silence_ends_with_an_outcome(chain: Chain, changes: dict[str, Any], outcome: str) -> None:
+async def test_invitation_without_an_answer_ends_with_an_outcome(
+    chain: Chain, changes: dict[str, Any], outcome: str
+) -> None:
     asked = request(**changes)
     await chain.take(asked)
     for days in range(22):
@@ -236,10 +238,8 @@ async def test_closed_call_ends_the_chain(chain: Chain, call: CallOutcome, outco
 
 
 @pytest.mark.parametrize("desk_is_first", [True, False])
-async def test_call_that_nobody_made_in_time_ends_the_same_whoever_sees_it_first(
-    chain: Chain, *, desk_is_first: bool
-) -> None:
-    """The call and its invitation end at one moment, which two services look for."""
+async def test_expired_call_has_the_same_outcome_in_either_order(chain: Chain, *, desk_is_first: bool) -> None:
+    """The call and its invitation expire at the same moment, which two services handle."""
     asked = request()
     await reach_the_desk(chain, asked)
     chain.clock.moment = NOW + 21 * DAY
@@ -252,7 +252,7 @@ async def test_call_that_nobody_made_in_time_ends_the_same_whoever_sees_it_first
     assert await outcomes(chain) == ["exhausted"]
 
 
-async def test_unreachable_by_phone_leaves_later_steps_their_turn(chain: Chain) -> None:
+async def test_unreachable_call_lets_later_steps_be_performed(chain: Chain) -> None:
     asked = request(plan=plan((CALL, 0), (EMAIL, 2)))
     await chain.take(asked)
     await chain.tick()
@@ -262,7 +262,7 @@ async def test_unreachable_by_phone_leaves_later_steps_their_turn(chain: Chain) 
     assert await outcomes(chain) == []
 
 
-async def test_opting_out_declines_everything_open_and_binds_what_comes_later(chain: Chain) -> None:
+async def test_opting_out_declines_open_invitations_and_suppresses_later_ones(chain: Chain) -> None:
     asked, other, later = request(), request(), request()
     await chain.take(asked, other)
     await chain.take(RespondentOptedOut(respondent_id="r1", invitation_id=asked.invitation_id, at=NOW))
@@ -286,7 +286,7 @@ async def test_opting_out_declines_everything_open_and_binds_what_comes_later(ch
         ({"consent": Consent(email=None, sms=True, call=True)}, "no_consent"),
     ],
 )
-async def test_step_that_cannot_go_is_skipped_and_the_chain_goes_on_at_once(
+async def test_step_that_cannot_be_sent_is_skipped_and_the_chain_continues_at_once(
     chain: Chain, changes: dict[str, Any], reason: str
 ) -> None:
     asked = request(**changes)
@@ -302,13 +302,13 @@ async def test_step_that_cannot_go_is_skipped_and_the_chain_goes_on_at_once(
     assert (await chain.step(asked.invitation_id, 4))["due_at"] == NOW + 2 * DAY
 
 
-async def test_nobody_to_reach_is_undeliverable_at_once(chain: Chain) -> None:
+async def test_respondent_without_an_address_is_undeliverable_at_once(chain: Chain) -> None:
     await chain.take(request(contact=Contact()))
     await chain.tick()
     assert await outcomes(chain) == ["undeliverable"]
 
 
-async def test_changed_consent_binds_a_leased_step_and_the_later_ones(chain: Chain) -> None:
+async def test_changed_consent_applies_to_a_leased_step_and_later_ones(chain: Chain) -> None:
     asked = request()
     await chain.take(asked)
     async with chain.database.sessions.begin() as session:
@@ -320,7 +320,7 @@ async def test_changed_consent_binds_a_leased_step_and_the_later_ones(chain: Cha
     assert await chain.states(asked.invitation_id) == ["skipped", "skipped", "sent", "planned"]
 
 
-async def test_erasure_withdraws_and_forgets(chain: Chain) -> None:
+async def test_erasure_withdraws_invitations_and_deletes_addresses(chain: Chain) -> None:
     asked = request()
     await chain.take(asked)
     await chain.tick()
@@ -381,7 +381,7 @@ async def test_closed_call_of_an_unknown_invitation_changes_nothing(chain: Chain
     assert await outcomes(chain) == []
 
 
-async def test_temporary_refusal_is_tried_again_until_its_tries_are_spent(chain: Chain) -> None:
+async def test_temporary_refusal_is_tried_again_up_to_the_maximum(chain: Chain) -> None:
     asked = request()
     await chain.take(asked)
     account = RememberingAccount(answers={"r1@example.com": SendResult.NOT_ACCEPTED})
@@ -395,6 +395,6 @@ async def test_temporary_refusal_is_tried_again_until_its_tries_are_spent(chain:
     assert [each.state for each in await chain.published("contact.attempted")] == ["failed"]
 
 
-async def test_keeping_order_does_nothing_when_there_is_nothing(chain: Chain) -> None:
+async def test_maintenance_does_nothing_when_nothing_is_due(chain: Chain) -> None:
     assert await reap(chain.database.sessions, chain.clock) == 0
     assert InvitationOutcome.EXPIRED not in await outcomes(chain)

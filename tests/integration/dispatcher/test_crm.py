@@ -1,4 +1,4 @@
-"""Calls as tasks in Bitrix24: made once, read back, closed when the call is over."""
+"""Calls as tasks in Bitrix24: created once, read again, closed when the call is over."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LIMIT = JSONResponse({"error": "QUERY_LIMIT_EXCEEDED", "error_description": "Too
 
 @dataclass
 class Portal:
-    """Bitrix24 with its tasks; `swallow` makes it act and answer nothing that can be read."""
+    """A fake Bitrix24 with its tasks; with `swallow` it carries out requests and sends unreadable replies."""
 
     server: Gateway
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -85,7 +85,9 @@ async def due_again(chain: Chain) -> None:
     await chain.rows("UPDATE crm_tasks SET look_at = clock_timestamp() WHERE look_at IS NOT NULL RETURNING 1")
 
 
-async def test_call_becomes_one_task_with_script_number_and_link(chain: Chain, portal: Portal, crm: CrmTasks) -> None:
+async def test_call_becomes_one_task_with_script_phone_number_and_link(
+    chain: Chain, portal: Portal, crm: CrmTasks
+) -> None:
     asked = await called(chain)
     for _ in range(3):
         await crm()
@@ -99,7 +101,7 @@ async def test_call_becomes_one_task_with_script_number_and_link(chain: Chain, p
     assert portal.server.paths == ["POST /rest/1/code/tasks.task.add"]
 
 
-async def test_task_whose_reply_was_lost_is_found_and_not_made_again(
+async def test_task_whose_reply_was_lost_is_found_and_not_created_again(
     chain: Chain, portal: Portal, crm: CrmTasks
 ) -> None:
     await called(chain)
@@ -112,7 +114,7 @@ async def test_task_whose_reply_was_lost_is_found_and_not_made_again(
     assert await chain.rows("SELECT number FROM crm_tasks") == [{"number": "1"}]
 
 
-async def test_limit_is_waited_out(chain: Chain, portal: Portal, crm: CrmTasks) -> None:
+async def test_task_is_tried_again_after_the_rate_limit(chain: Chain, portal: Portal, crm: CrmTasks) -> None:
     await called(chain, respondent="r1")
     await called(chain, respondent="r2")
     portal.limited = True
@@ -126,7 +128,7 @@ async def test_limit_is_waited_out(chain: Chain, portal: Portal, crm: CrmTasks) 
     assert len(portal.tasks) == 2
 
 
-async def test_done_there_without_an_answer_exhausts_the_chain(chain: Chain, portal: Portal, crm: CrmTasks) -> None:
+async def test_task_completed_without_an_answer_exhausts_the_chain(chain: Chain, portal: Portal, crm: CrmTasks) -> None:
     asked = await called(chain)
     await crm()
     portal.tasks["1"]["status"] = "5"
@@ -138,7 +140,7 @@ async def test_done_there_without_an_answer_exhausts_the_chain(chain: Chain, por
     assert await chain.outcome(asked.invitation_id) == "answered"
 
 
-async def test_task_in_work_ends_nothing(chain: Chain, portal: Portal, crm: CrmTasks) -> None:
+async def test_task_in_progress_ends_nothing(chain: Chain, portal: Portal, crm: CrmTasks) -> None:
     asked = await called(chain)
     await crm()
     portal.tasks["1"]["status"] = "3"
@@ -157,7 +159,7 @@ async def test_answer_closes_the_task(chain: Chain, portal: Portal, crm: CrmTask
     assert portal.asked("task.complete") == 1
 
 
-async def test_call_that_is_over_before_its_task_was_made_leaves_none(
+async def test_call_that_is_over_before_its_task_was_created_leaves_none(
     chain: Chain, portal: Portal, crm: CrmTasks
 ) -> None:
     asked = await called(chain)
@@ -170,7 +172,7 @@ async def test_call_that_is_over_before_its_task_was_made_leaves_none(
     assert portal.tasks == {}
 
 
-async def test_deleted_task_is_forgotten(chain: Chain, portal: Portal, crm: CrmTasks) -> None:
+async def test_deleted_task_is_finished(chain: Chain, portal: Portal, crm: CrmTasks) -> None:
     asked = await called(chain)
     await crm()
     portal.tasks.clear()
@@ -181,7 +183,7 @@ async def test_deleted_task_is_forgotten(chain: Chain, portal: Portal, crm: CrmT
     assert await chain.outcome(asked.invitation_id) is None  # the desk still has it
 
 
-async def test_outgoing_webhook_has_the_task_read_again(chain: Chain, portal: Portal, crm: CrmTasks) -> None:
+async def test_callback_makes_the_task_due_again(chain: Chain, portal: Portal, crm: CrmTasks) -> None:
     asked = await called(chain)
     await crm()
     portal.tasks["1"]["status"] = "5"

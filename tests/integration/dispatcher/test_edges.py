@@ -1,4 +1,4 @@
-"""The edges: which step is claimed first, when a suppression ends, what is kept and for how long."""
+"""Boundary cases: which step is claimed first, when a suppression ends, how long receipts are kept."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def test_oldest_due_step_is_claimed_first(chain: Chain) -> None:
 
 
 async def test_oldest_due_step_is_found_by_its_index(chain: Chain) -> None:
-    """It is asked for many times a second."""
+    """It is read many times a second."""
     await chain.take(*(request(f"r{number}", send_at=NOW + DAY) for number in range(400)))
     await chain.rows("ANALYZE steps")
     channels = list(ChannelKind)
@@ -59,7 +59,7 @@ async def test_oldest_due_step_is_found_by_its_index(chain: Chain) -> None:
     assert "Index Cond: ((channel = " in text
 
 
-async def test_suppression_is_over_at_its_end(chain: Chain) -> None:
+async def test_suppression_ends_at_its_time(chain: Chain) -> None:
     for until, states in ((NOW + timedelta(seconds=1), ["skipped"]), (NOW, ["sent"])):
         asked = request(f"r{until.second}", plan=plan((MAIL, 0)))
         suppressed = RespondentSuppressed(
@@ -68,7 +68,7 @@ async def test_suppression_is_over_at_its_end(chain: Chain) -> None:
         async with chain.database.sessions.begin() as session:
             await suppressions.add(session, [suppressed], at=NOW - DAY)
         await chain.take(asked)
-        await chain.lane(MAIL, RememberingAccount()).perform_due()
+        await chain.sender(MAIL, RememberingAccount()).perform_due()
         assert await chain.states(asked.invitation_id) == states
 
 
@@ -87,14 +87,14 @@ async def test_bounce_of_a_new_address_replaces_that_of_the_old_one(chain: Chain
     account = RememberingAccount()
     to_new, to_old = (request(contact={"email": each}, plan=plan((MAIL, 0))) for each in (new, old))
     await chain.take(to_new)
-    await chain.lane(MAIL, account).perform_due()
+    await chain.sender(MAIL, account).perform_due()
     assert (await chain.step(to_new.invitation_id, 1))["reason"] == "suppressed"
     await chain.take(to_old)
-    await chain.lane(MAIL, account).perform_due()
+    await chain.sender(MAIL, account).perform_due()
     assert [message.recipient for message in account.taken] == [old]
 
 
-def test_step_that_would_wait_to_the_very_end_is_skipped_and_one_before_it_moved() -> None:
+def test_step_postponed_to_the_expiry_is_skipped_and_one_before_it_postponed() -> None:
     asked = request()
     held = LeasedStep(asked.invitation_id, 1, asked.invitation_id, MAIL, 0, NOW)
     found = TriagedSteps([], [], [])
@@ -105,7 +105,7 @@ def test_step_that_would_wait_to_the_very_end_is_skipped_and_one_before_it_moved
     assert [until for _, until, _ in found.postponed] == [before]
 
 
-async def test_suspect_answer_ends_no_chain(chain: Chain) -> None:
+async def test_suspect_answer_closes_no_invitation(chain: Chain) -> None:
     asked = request()
     await chain.take(asked)
     await chain.take(answered(asked).model_copy(update={"suspect": True}))
@@ -117,7 +117,7 @@ async def test_suspect_answer_ends_no_chain(chain: Chain) -> None:
     assert await chain.outcome(asked.invitation_id) == "answered"
 
 
-async def test_state_that_an_attempt_has_already_moves_nothing(chain: Chain) -> None:
+async def test_state_that_an_attempt_already_has_changes_nothing(chain: Chain) -> None:
     receiver = Receiver(chain)
     asked = await sent(chain)
     await receiver.told(ReceiptKind.DELIVERED, asked)
@@ -128,7 +128,7 @@ async def test_state_that_an_attempt_has_already_moves_nothing(chain: Chain) -> 
     assert await receiver.attempt(asked) == ("delivered", None, 2)
 
 
-async def test_receipts_are_forgotten_when_they_are_old_and_not_before(chain: Chain) -> None:
+async def test_receipts_are_deleted_when_they_are_old_and_not_before(chain: Chain) -> None:
     receiver = Receiver(chain)
     asked = await sent(chain)
     await receiver.told(ReceiptKind.DELIVERED, asked, key="old")
@@ -143,7 +143,7 @@ async def test_receipts_are_forgotten_when_they_are_old_and_not_before(chain: Ch
 
 
 class Asking:
-    """A provider's account that remembers what it was asked."""
+    """A provider's account that records its inquiries."""
 
     def __init__(self) -> None:
         self.days: list[date] = []
@@ -154,7 +154,7 @@ class Asking:
 
 
 def recorded_at(moment: datetime) -> UUID:
-    """Make a UUIDv7 of this moment: the id of an attempt tells when it was recorded."""
+    """Make a UUIDv7 of this moment, as the id of an attempt recorded then."""
     return UUID(int=(int(moment.timestamp() * 1000) << 80) | (7 << 76) | (2 << 62))
 
 
@@ -165,7 +165,9 @@ def recorded_at(moment: datetime) -> UUID:
         (datetime(2026, 3, 2, 0, 6, tzinfo=UTC), date(2026, 3, 2)),
     ],
 )
-async def test_provider_is_asked_about_the_day_the_message_left(chain: Chain, recorded: datetime, day: date) -> None:
+async def test_provider_is_asked_about_the_day_the_message_was_sent(
+    chain: Chain, recorded: datetime, day: date
+) -> None:
     account = RememberingAccount(channel=SMS, answers={"+15550001": SendResult.UNKNOWN})
     await sent(chain, request(plan=plan((SMS, 0))), sms=account)
     await chain.rows("UPDATE attempts SET id = $1, ask_at = clock_timestamp()", recorded_at(recorded))
@@ -175,7 +177,7 @@ async def test_provider_is_asked_about_the_day_the_message_left(chain: Chain, re
 
 
 @pytest.mark.parametrize(("listed", "proven"), [(49, True), (50, False)])
-async def test_full_page_of_twilio_does_not_prove_that_a_message_was_never_there(listed: int, *, proven: bool) -> None:
+async def test_full_page_of_twilio_does_not_prove_that_a_message_was_not_accepted(listed: int, *, proven: bool) -> None:
     async with gateway() as server:
         account = sms(server.url)
         others = [{"sid": f"SM{number}", "body": "another", "status": "sent"} for number in range(listed)]

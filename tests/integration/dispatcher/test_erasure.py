@@ -1,4 +1,4 @@
-"""An erasure leaves nothing of the person, in whatever column it stood: the schema itself is read, not a list."""
+"""An erasure leaves no personal data in any column; the columns are read from the schema, not from a list."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WHERE table_schema = current_schema() AND table_name <> 'outbox' ORDER BY 1, 2""
 
 
 async def places(chain: Chain) -> set[str]:
-    """Name every column of the schema that holds a mark of the person."""
+    """Return every column of the schema that contains one of the marks."""
     found = set()
     for column in await chain.rows(_COLUMNS):
         table, name = column["table_name"], column["column_name"]
@@ -32,7 +32,7 @@ async def places(chain: Chain) -> set[str]:
     return found
 
 
-async def test_erasure_leaves_no_column_that_tells_of_the_person(chain: Chain) -> None:
+async def test_erasure_leaves_no_personal_data_in_any_column(chain: Chain) -> None:
     receiver = Receiver(chain)
     everywhere = plan((ChannelKind.EMAIL, 0), (ChannelKind.SMS, 0), (ChannelKind.CALL, 0), (ChannelKind.EMAIL, 5))
     contact = Contact(email=EMAIL, phone=PHONE)
@@ -56,7 +56,7 @@ async def test_erasure_leaves_no_column_that_tells_of_the_person(chain: Chain) -
     assert await places(chain) == set()
 
 
-async def test_erasure_of_one_leaves_others_as_they_were(chain: Chain) -> None:
+async def test_erasure_of_one_respondent_does_not_change_others(chain: Chain) -> None:
     account = RememberingAccount()
     erased, other = request("r1"), request("r2")
     await chain.take(erased, other)

@@ -23,7 +23,7 @@ from services.dispatcher.repository import invitations, receipts, steps
 from shared.database import db
 from shared.messaging import inbox
 from tests.integration.dispatcher.histories import Act, History
-from tests.integration.dispatcher.workers import TOGETHER, Difference
+from tests.integration.dispatcher.workers import TOGETHER, ModelDifference
 
 HISTORIES = int(os.environ.get("EARSHOT_TEST_HISTORIES", "10000"))
 OFTEN = (
@@ -53,7 +53,7 @@ ABOUT_RECEIPTS = (*STEPS_ONLY, Act.RECEIPTS, Act.RECEIPTS, Act.RECEIPTS)
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(seed=st.integers(0, 2**64), acts=st.lists(st.sampled_from(ABOUT_RECEIPTS), min_size=30, max_size=40))
-async def test_dispatcher_and_the_model_do_the_same(dispatcher_db: db.Database, seed: int, acts: list[Act]) -> None:
+async def test_dispatcher_agrees_with_the_model(dispatcher_db: db.Database, seed: int, acts: list[Act]) -> None:
     await History(dispatcher_db, seed).play(acts)
 
 
@@ -62,7 +62,7 @@ async def test_dispatcher_and_the_model_do_the_same(dispatcher_db: db.Database, 
 
 @dataclass(frozen=True)
 class Bug:
-    """A mistake somebody could make: a piece of SQL, or a rule, replaced."""
+    """A possible fault: a part of a statement, or a rule, is replaced."""
 
     name: str
     where: ModuleType
@@ -141,7 +141,7 @@ RARE = {
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 async def test_planted_bug_is_caught(dispatcher_db: db.Database, bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bug.where, bug.attribute, bug.change(getattr(bug.where, bug.attribute)))
-    with pytest.raises(Difference):
+    with pytest.raises(ModelDifference):
         await play_some(dispatcher_db, RARE.get(bug.name, 0), ABOUT_RECEIPTS if bug.where is receipts else STEPS_ONLY)
 
 

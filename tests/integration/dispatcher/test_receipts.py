@@ -1,4 +1,4 @@
-"""Receipts in any order, twice, and before our own commit: what they make of the ledger, the chain and the person."""
+"""Receipts in any order, repeated, and before our own commit: their effect on ledger, chain and suppressions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MAIL, SMS, CALL = ChannelKind.EMAIL, ChannelKind.SMS, ChannelKind.CALL
 
 
 class Receiver:
-    """Brings receipts of a chain's messages in and applies them."""
+    """Stores and applies receipts of a chain's messages."""
 
     def __init__(self, chain: Chain) -> None:
         self.chain, self.count = chain, 0
@@ -83,7 +83,7 @@ async def sent(chain: Chain, asked: SurveyRequested | None = None, **accounts: R
 @pytest.mark.parametrize(
     "kinds", list(permutations([ReceiptKind.DELIVERED, ReceiptKind.HARD_BOUNCE, ReceiptKind.COMPLAINT]))
 )
-async def test_states_move_forward_in_whatever_order_receipts_come(
+async def test_states_move_forward_in_any_order_of_receipts(
     chain: Chain, receiver: Receiver, kinds: tuple[ReceiptKind, ...]
 ) -> None:
     asked = await sent(chain)
@@ -94,7 +94,7 @@ async def test_states_move_forward_in_whatever_order_receipts_come(
     assert revisions == sorted(set(revisions))
 
 
-async def test_receipt_that_comes_twice_counts_once(chain: Chain, receiver: Receiver) -> None:
+async def test_receipt_received_twice_counts_once(chain: Chain, receiver: Receiver) -> None:
     asked = await sent(chain)
     for _ in range(2):
         await receiver.told(ReceiptKind.DELIVERED, asked, key="same")
@@ -102,7 +102,7 @@ async def test_receipt_that_comes_twice_counts_once(chain: Chain, receiver: Rece
     assert [each.state for each in await chain.published("contact.attempted")] == ["sent", "delivered"]
 
 
-async def test_receipt_before_our_own_commit_waits_for_it(chain: Chain, receiver: Receiver) -> None:
+async def test_receipt_received_before_our_own_commit_waits_for_it(chain: Chain, receiver: Receiver) -> None:
     asked = request()
     await chain.take(asked)
 
@@ -117,7 +117,7 @@ async def test_receipt_before_our_own_commit_waits_for_it(chain: Chain, receiver
     assert (await receiver.attempt(asked))[0] == "delivered"
 
 
-async def test_receipt_of_no_message_of_ours_is_given_up_in_the_end(chain: Chain, receiver: Receiver) -> None:
+async def test_receipt_of_an_unknown_message_is_given_up_in_the_end(chain: Chain, receiver: Receiver) -> None:
     asked = request()
     await receiver.bring(receiver.receipt(ReceiptKind.DELIVERED, asked))
     for _ in range(20):
@@ -126,14 +126,14 @@ async def test_receipt_of_no_message_of_ours_is_given_up_in_the_end(chain: Chain
     assert await chain.rows("SELECT looks, look_at FROM receipts") == [{"looks": 15, "look_at": None}]
 
 
-async def test_providers_own_id_is_enough(chain: Chain, receiver: Receiver) -> None:
+async def test_message_is_found_by_the_providers_id(chain: Chain, receiver: Receiver) -> None:
     asked = await sent(chain, request(plan=plan((SMS, 0))), sms=RememberingAccount(channel=SMS, message_id="SM7"))
     await receiver.told(ReceiptKind.DELIVERED, asked, reference=None, message_id="SM7")
     await receiver.told(ReceiptKind.DELIVERED, asked, reference=None, message_id="SM8")
     assert (await receiver.attempt(asked))[0] == "delivered"
 
 
-async def test_hard_bounce_suppresses_the_address_and_hurries_the_next_channel(
+async def test_hard_bounce_suppresses_the_address_and_brings_the_next_step_forward(
     chain: Chain, receiver: Receiver
 ) -> None:
     asked = await sent(chain)
@@ -153,7 +153,7 @@ async def test_hard_bounce_suppresses_the_address_and_hurries_the_next_channel(
     assert len(account.taken) == 1
 
 
-async def test_new_address_is_free_of_what_was_said_of_the_old_one(chain: Chain, receiver: Receiver) -> None:
+async def test_new_address_is_not_suppressed_like_the_old_one(chain: Chain, receiver: Receiver) -> None:
     asked = await sent(chain)
     await receiver.told(ReceiptKind.HARD_BOUNCE, asked)
     same, moved = request(), request(contact={"email": "new@example.com"})
@@ -168,7 +168,7 @@ async def test_new_address_is_free_of_what_was_said_of_the_old_one(chain: Chain,
     assert (released.respondent_id, released.channel, released.reason) == ("r1", MAIL, SuppressionReason.HARD_BOUNCE)
 
 
-async def test_third_soft_bounce_within_thirty_days_rests_the_address_and_no_longer(
+async def test_third_soft_bounce_within_thirty_days_suppresses_the_address_for_two_weeks(
     chain: Chain, receiver: Receiver
 ) -> None:
     for number in range(3):
@@ -195,7 +195,7 @@ async def test_soft_bounces_far_apart_suppress_nobody(chain: Chain, receiver: Re
     assert await receiver.suppressions() == []
 
 
-async def test_complaint_silences_mail_for_ever_and_not_the_phone(chain: Chain, receiver: Receiver) -> None:
+async def test_complaint_suppresses_mail_for_ever_and_not_text_messages(chain: Chain, receiver: Receiver) -> None:
     asked = await sent(chain)
     await receiver.told(ReceiptKind.COMPLAINT, asked)
     assert await receiver.suppressions() == [("complaint", "email", None)]
@@ -203,7 +203,7 @@ async def test_complaint_silences_mail_for_ever_and_not_the_phone(chain: Chain, 
     assert await chain.states(asked.invitation_id) == ["sent", "skipped", "sent", "planned"]
 
 
-async def test_bounce_of_the_last_hope_ends_the_chain(chain: Chain, receiver: Receiver) -> None:
+async def test_bounce_of_the_last_step_ends_the_chain(chain: Chain, receiver: Receiver) -> None:
     asked = await sent(chain, request(plan=plan((MAIL, 0))))
     await receiver.told(ReceiptKind.HARD_BOUNCE, asked)
     assert await chain.outcome(asked.invitation_id) == "undeliverable"
@@ -217,7 +217,9 @@ async def test_bounce_after_the_answer_changes_no_outcome(chain: Chain, receiver
     assert (await receiver.attempt(asked))[0] == "bounced"
 
 
-async def test_stop_by_phone_silences_texts_for_everybody_it_was_written_to(chain: Chain, receiver: Receiver) -> None:
+async def test_stop_suppresses_text_messages_for_every_respondent_with_the_number(
+    chain: Chain, receiver: Receiver
+) -> None:
     one = request("r1", plan=plan((SMS, 0), (SMS, 1), (CALL, 1)))
     two = request("r2", plan=plan((SMS, 0), (SMS, 1)))
     await chain.take(one, two, request("r3", contact={"phone": "+15550009"}, plan=plan((SMS, 0))))
@@ -231,7 +233,7 @@ async def test_stop_by_phone_silences_texts_for_everybody_it_was_written_to(chai
     assert await receiver.suppressions() == []
 
 
-async def test_last_word_counts_when_stop_and_start_come_together(chain: Chain, receiver: Receiver) -> None:
+async def test_last_reply_counts_when_stop_and_start_come_together(chain: Chain, receiver: Receiver) -> None:
     asked = await sent(chain, request(plan=plan((SMS, 0))), sms=RememberingAccount(channel=SMS))
     phone: dict[str, Any] = {"reference": None, "phone": address_fingerprint("+15550001")}
     await receiver.bring(
@@ -242,7 +244,7 @@ async def test_last_word_counts_when_stop_and_start_come_together(chain: Chain, 
 
 
 class RefusingAccount(RememberingAccount):
-    """Refuses everything for this reason."""
+    """Refuses every message with this reason."""
 
     reason = ""
 
@@ -251,7 +253,7 @@ class RefusingAccount(RememberingAccount):
         return [Disposition(SendResult.REFUSED, self.reason)] * len(messages)
 
 
-async def test_what_a_provider_blocks_is_learned_from_its_refusal(chain: Chain, receiver: Receiver) -> None:
+async def test_refusal_that_names_a_blocked_number_suppresses_it(chain: Chain, receiver: Receiver) -> None:
     account = RefusingAccount(channel=SMS)
     account.reason = "smsc_8"
     asked = await sent(chain, request(plan=plan((SMS, 0), (SMS, 1))), sms=account)
@@ -312,7 +314,7 @@ async def test_twilio_is_asked_and_the_ledger_moves_forward(
         assert len(await chain.published("call.requested")) == 1  # the next step is the retry, and is due at once
 
 
-async def test_silent_provider_is_asked_again_later_and_not_for_ever(chain: Chain) -> None:
+async def test_provider_without_a_status_is_asked_again_later_and_not_for_ever(chain: Chain) -> None:
     await unknown(chain)
     asked = 0
     async with gateway() as twilio:
@@ -336,7 +338,7 @@ async def test_two_processes_apply_a_receipt_once(chain: Chain, receiver: Receiv
     assert {(await receiver.attempt(asked))[2] for asked in invitations} == {2}
 
 
-async def test_gateway_is_not_asked_about_what_went_through_another(chain: Chain, receiver: Receiver) -> None:
+async def test_gateway_is_not_asked_about_messages_of_another(chain: Chain, receiver: Receiver) -> None:
     asked, _ = await unknown(chain, minutes_ago=15, provider="smsc")
     async with gateway() as twilio:
         twilio.answer = lambda _query: JSONResponse({"messages": []})
@@ -362,7 +364,7 @@ async def test_gateway_is_not_asked_about_what_went_through_another(chain: Chain
 @pytest.mark.parametrize(
     ("kind", "due"), [(ReceiptKind.DELIVERED, NOW + 7 * DAY), (ReceiptKind.SOFT_BOUNCE, NOW + 5 * DAY)]
 )
-async def test_receipt_moves_no_contact_in_time_and_a_bounce_is_none(
+async def test_receipt_keeps_the_time_of_the_contact_and_a_bounce_is_no_contact(
     chain: Chain, receiver: Receiver, kind: ReceiptKind, due: datetime
 ) -> None:
     asked = await sent(chain, request(plan=plan((MAIL, 0))))
@@ -378,14 +380,14 @@ async def test_receipt_moves_no_contact_in_time_and_a_bounce_is_none(
 # --- a country's ceiling
 
 
-async def test_flood_to_one_country_ends_at_its_ceiling(chain: Chain) -> None:
+async def test_messages_to_one_country_end_at_its_ceiling(chain: Chain) -> None:
     numbers = ["+79161234567", "+79161234568", "+79161234569", "+4915112345678", "+88213000000"]
     await chain.take(
         *(request(f"r{i}", contact={"phone": phone}, plan=plan((SMS, 0))) for i, phone in enumerate(numbers))
     )
     account = RememberingAccount(channel=SMS)
-    lane = chain.lane(SMS, account, country_ceilings={"RU": 2, "DE": 5})
-    await lane.perform_due()
+    sender = chain.sender(SMS, account, country_ceilings={"RU": 2, "DE": 5})
+    await sender.perform_due()
     assert sorted(message.recipient[:3] for message in account.taken) == ["+49", "+79", "+79"]
     moved = await chain.rows("SELECT reason, due_at FROM steps WHERE state = 'planned'")
     assert {(row["reason"], row["due_at"].date()) for row in moved} == {("country_ceiling", (NOW + DAY).date())}

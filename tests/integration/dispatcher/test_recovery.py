@@ -1,4 +1,4 @@
-"""Crashes, outages, stand-stills and poison: nothing is sent twice, nothing is forgotten, nobody waits for another."""
+"""After crashes, outages and bad data nothing is sent twice, nothing is lost, and no step delays another."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ async def test_killed_after_the_provider_accepted_is_never_sent_again(chain: Cha
         await asyncio.Event().wait()
 
     account = RememberingAccount(on_send=hang)
-    killed = asyncio.create_task(chain.lane(EMAIL, account).perform_due())
+    killed = asyncio.create_task(chain.sender(EMAIL, account).perform_due())
     await accepted.wait()
     killed.cancel()
     await asyncio.wait({killed})
@@ -87,7 +87,7 @@ async def test_killed_after_the_provider_accepted_is_never_sent_again(chain: Cha
     assert await chain.states(asked.invitation_id) == ["unknown", "planned", "waiting", "waiting"]
 
 
-async def test_batch_recorded_but_never_acknowledged_changes_nothing_when_it_comes_again(chain: Chain) -> None:
+async def test_batch_that_is_delivered_again_changes_nothing(chain: Chain) -> None:
     asked, other = request(), request("r2")
     events = [
         cloudevents.new(each, service=Service.TRIGGER, at=NOW)
@@ -103,7 +103,7 @@ async def test_batch_recorded_but_never_acknowledged_changes_nothing_when_it_com
 
 @asynccontextmanager
 async def held_up(chain: Chain, work: Callable[[], Awaitable[Any]]) -> AsyncIterator[asyncio.Task[Any]]:
-    """Start something while steps are locked, and let it go on afterwards."""
+    """Start work while the steps table is locked; it continues after the context."""
     async with chain.database.sessions.begin() as session:
         await db.fetch(session, "LOCK TABLE steps IN EXCLUSIVE MODE")
         running = asyncio.ensure_future(work())
@@ -115,13 +115,13 @@ async def held_up(chain: Chain, work: Callable[[], Awaitable[Any]]) -> AsyncIter
 
 
 async def test_time_lost_while_marking_is_taken_from_the_budget(chain: Chain) -> None:
-    """A process may stand still anywhere between its mark and its send: the budget runs from before the mark."""
+    """A process may be suspended between mark and send, so the budget runs from before the mark."""
     await chain.take(request())
     account = RememberingAccount()
-    lane = chain.lane(EMAIL, account)
-    claimed = await lane.claim(10, NOW)
-    rendered = await lane.renderer.render(claimed.ready, NOW)
-    async with held_up(chain, lambda: lane.send(account, rendered.outgoing, NOW, None)):
+    sender = chain.sender(EMAIL, account)
+    claimed = await sender.claim(10, NOW)
+    rendered = await sender.renderer.render(claimed.ready, NOW)
+    async with held_up(chain, lambda: sender.send(account, rendered.outgoing, NOW, None)):
         waiting = time.monotonic()
         await chain.rows("SELECT 1 FROM invitations")
         waited = time.monotonic() - waiting
@@ -129,11 +129,11 @@ async def test_time_lost_while_marking_is_taken_from_the_budget(chain: Chain) ->
     assert within_s <= BUDGET_S - waited
 
 
-async def test_lane_that_stood_still_past_its_budget_sends_nothing(chain: Chain) -> None:
+async def test_sender_that_was_suspended_past_its_budget_sends_nothing(chain: Chain) -> None:
     asked = request()
     await chain.take(asked)
     account = RememberingAccount()
-    await replace(chain.lane(EMAIL, account), budget_s=0).perform_due()
+    await replace(chain.sender(EMAIL, account), budget_s=0).perform_due()
     assert account.taken == []
     step = await chain.step(asked.invitation_id, 1)
     assert (step["state"], step["tries"], step["token"]) == ("planned", 0, None)
@@ -155,10 +155,10 @@ async def outage(chain: Chain, postgres: embedded.Embedded) -> AsyncIterator[Non
         await admin.close()
 
 
-async def test_known_disposition_is_recorded_once_the_database_is_back(
+async def test_known_disposition_is_recorded_when_the_database_is_back(
     chain: Chain, postgres: embedded.Embedded
 ) -> None:
-    """However long it takes; here it is back when recording has failed for longer than any lease."""
+    """Recording is tried for as long as it takes; here the lease has ended meanwhile."""
     asked = request()
     await chain.take(asked)
     sent, back = asyncio.Event(), asyncio.Event()
@@ -168,23 +168,23 @@ async def test_known_disposition_is_recorded_once_the_database_is_back(
         await back.wait()
 
     account = RememberingAccount(on_send=send)
-    performing = asyncio.create_task(chain.lane(EMAIL, account).perform_due())
+    performing = asyncio.create_task(chain.sender(EMAIL, account).perform_due())
     await sent.wait()
     await expire_leases(chain)
     async with outage(chain, postgres):
         back.set()
-        keeper = LeaseReaper(chain.database.sessions, chain.clock)
+        reaper = LeaseReaper(chain.database.sessions, chain.clock)
         with pytest.raises(Exception) as failed:  # noqa: PT011 - whichever error it is, it is one of those that pass
-            await keeper()
+            await reaper()
         assert db.is_transient(failed.value)
         assert not performing.done()
-    await keeper()
+    await reaper()
     await performing
     assert len(account.taken) == 1
     assert (await chain.step(asked.invitation_id, 1))["state"] == "sent"
 
 
-async def test_known_disposition_outlives_an_outage_that_keeps_the_next_batch_from_starting(
+async def test_known_disposition_is_recorded_after_an_outage_while_the_next_batch_is_marked(
     chain: Chain, postgres: embedded.Embedded
 ) -> None:
     await chain.take(request("r1"), request("r2"))
@@ -195,7 +195,7 @@ async def test_known_disposition_outlives_an_outage_that_keeps_the_next_batch_fr
         await back.wait()
 
     account = RememberingAccount(on_send=send, free_slots=1)
-    performing = asyncio.create_task(chain.lane(EMAIL, account).perform_due())
+    performing = asyncio.create_task(chain.sender(EMAIL, account).perform_due())
     await sent.wait()
     async with outage(chain, postgres):
         back.set()
@@ -207,29 +207,29 @@ async def test_known_disposition_outlives_an_outage_that_keeps_the_next_batch_fr
     assert [row["state"] for row in await chain.rows("SELECT state FROM steps WHERE step = 1")] == ["sent"] * 2
 
 
-async def test_keeper_gives_nobody_up_until_the_database_has_answered_for_a_while(chain: Chain) -> None:
+async def test_reaper_gives_up_no_sender_until_the_database_has_answered_for_a_while(chain: Chain) -> None:
     asked = request()
     await chain.take(asked)
     async with chain.database.sessions.begin() as session:
         held = await steps.claim_due(session, EMAIL, now=NOW, limit=10)
         await steps.mark_in_flight(session, held, account="smtp")
     await expire_leases(chain)
-    keeper = LeaseReaper(chain.database.sessions, chain.clock)
-    await keeper()
+    reaper = LeaseReaper(chain.database.sessions, chain.clock)
+    await reaper()
     assert (await chain.step(asked.invitation_id, 1))["state"] == "in_flight"
-    keeper.patience_s = 0
-    await keeper()
+    reaper.patience_s = 0
+    await reaper()
     assert (await chain.step(asked.invitation_id, 1))["state"] == "unknown"
 
 
-async def test_lane_outlives_an_outage_at_every_moment(chain: Chain, postgres: embedded.Embedded) -> None:
+async def test_sender_goes_on_after_an_outage(chain: Chain, postgres: embedded.Embedded) -> None:
     asked = [request(f"r{number}") for number in range(10)]
     await chain.take(*asked)
     account, stop = RememberingAccount(), asyncio.Event()
     async with outage(chain, postgres):
-        lane = chain.lane(EMAIL, account)
+        sender = chain.sender(EMAIL, account)
         with pytest.raises(Exception) as failed:  # noqa: PT011 - see above
-            await lane.perform_due(stop)
+            await sender.perform_due(stop)
         assert db.is_transient(failed.value)
     await chain.tick(email=account)
     assert len(account.taken) == 10
@@ -240,13 +240,13 @@ async def test_lane_outlives_an_outage_at_every_moment(chain: Chain, postgres: e
 
 @pytest.mark.parametrize("result", [SendResult.NOT_ACCEPTED, SendResult.NOT_STARTED])
 @pytest.mark.parametrize("end", [answered, withdrawn])
-async def test_step_that_comes_back_to_a_closed_invitation_is_not_planned_again(
+async def test_step_to_be_tried_again_is_not_planned_when_its_invitation_was_closed(
     chain: Chain, end: Callable[[SurveyRequested], Any], result: SendResult
 ) -> None:
     asked = request()
     await chain.take(asked)
     account = RememberingAccount(on_send=lambda: chain.take(end(asked)), answers={"r1@example.com": result})
-    await chain.lane(EMAIL, account).perform_due()
+    await chain.sender(EMAIL, account).perform_due()
     assert await chain.states(asked.invitation_id) == ["skipped"] * 4
     for days in (1, 30):
         await chain.tick_at(NOW + days * DAY)
@@ -261,26 +261,26 @@ async def test_consent_withdrawn_in_flight_stops_the_next_try(chain: Chain) -> N
         on_send=lambda: chain.take(RespondentConsentChanged(respondent_id="r1", consent=Consent(email=False))),
         answers={"r1@example.com": SendResult.NOT_ACCEPTED},
     )
-    await chain.lane(EMAIL, account).perform_due()
+    await chain.sender(EMAIL, account).perform_due()
     account.on_send = None
     await chain.tick_at(NOW + timedelta(minutes=5), email=account)
     assert len(account.taken) == 1
     assert (await chain.states(asked.invitation_id))[:3] == ["skipped", "skipped", "sent"]
 
 
-async def test_erasure_between_claim_and_record_leaves_no_address_behind(chain: Chain) -> None:
+async def test_erasure_between_claim_and_record_leaves_no_address(chain: Chain) -> None:
     asked = request()
     await chain.take(asked)
-    lane = chain.lane(EMAIL)
-    claimed = await lane.claim(10, NOW)
-    rendered = await lane.renderer.render(claimed.ready, NOW)
+    sender = chain.sender(EMAIL)
+    claimed = await sender.claim(10, NOW)
+    rendered = await sender.renderer.render(claimed.ready, NOW)
     await chain.take(RespondentErased(respondent_id="r1"))
-    await lane.recorder.record(rendered.finished, NOW)
+    await sender.recorder.record(rendered.finished, NOW)
     assert await chain.rows("SELECT 1 FROM mailbox") == []
     assert await chain.published("contact.attempted") == []
 
 
-async def test_erasure_forgets_parked_requests_too_so_that_no_replay_brings_them_back(chain: Chain) -> None:
+async def test_erasure_deletes_parked_requests_so_that_no_replay_restores_them(chain: Chain) -> None:
     asked, other = request(), request("r2")
     for each in (asked, other):
         encoded = codec.encode(cloudevents.new(each, service=Service.TRIGGER, at=NOW))
@@ -291,14 +291,14 @@ async def test_erasure_forgets_parked_requests_too_so_that_no_replay_brings_them
     assert await chain.rows("SELECT key FROM parked") == [{"key": "r2"}]
 
 
-async def test_erasure_forgets_what_was_said_of_consent(chain: Chain) -> None:
+async def test_erasure_deletes_the_stored_consent(chain: Chain) -> None:
     for who in ("r1", "r2"):
         await chain.take(RespondentConsentChanged(respondent_id=who, consent=Consent(email=False)))
     await chain.take(RespondentErased(respondent_id="r1"))
     assert await chain.rows("SELECT respondent_id FROM consents") == [{"respondent_id": "r2"}]
 
 
-async def test_replayed_request_takes_the_consent_withdrawn_while_it_was_parked(chain: Chain) -> None:
+async def test_replayed_request_gets_the_consent_withdrawn_while_it_was_parked(chain: Chain) -> None:
     parked, other, later = request(), request("r2"), request()
     made = [cloudevents.new(each, service=Service.TRIGGER, at=NOW) for each in (parked, other)]
     chain.clock.moment = NOW + timedelta(minutes=1)
@@ -313,8 +313,8 @@ async def test_replayed_request_takes_the_consent_withdrawn_while_it_was_parked(
     assert [(await chain.states(each.invitation_id))[0] for each in (other, later)] == ["sent", "sent"]
 
 
-async def test_unsubscribing_waits_for_a_request_half_stored_and_declines_it(chain: Chain) -> None:
-    """Or it could be claimed in between, and go in flight after the suppression was committed."""
+async def test_unsubscribing_waits_for_a_request_being_stored_and_declines_it(chain: Chain) -> None:
+    """Otherwise it could be claimed in between, and be sent after the suppression was committed."""
     asked = request()
     async with chain.database.sessions.begin() as session:
         event = cloudevents.new(asked, service=Service.TRIGGER, at=NOW)
@@ -348,7 +348,7 @@ async def at_the_desk(chain: Chain, *requests: SurveyRequested) -> list[Any]:
         RespondentOptedOut(respondent_id="r1", invitation_id=uuid4(), channel=CALL, at=NOW),
     ],
 )
-async def test_who_wants_no_calls_any_more_leaves_the_desk(chain: Chain, change: Any) -> None:
+async def test_call_of_a_respondent_who_wants_no_calls_is_recalled(chain: Chain, change: Any) -> None:
     both = [request(name, plan=plan((CALL, 0), (EMAIL, 1))) for name in ("r1", "r2")]
     (task,) = [each for each in await at_the_desk(chain, *both) if each.respondent_id == "r1"]
     await chain.take(change)
@@ -357,7 +357,7 @@ async def test_who_wants_no_calls_any_more_leaves_the_desk(chain: Chain, change:
     assert await chain.states(task.invitation_id) == ["sent", "sent"]
 
 
-async def test_do_not_call_takes_the_respondents_other_calls_from_the_desk(chain: Chain) -> None:
+async def test_do_not_call_recalls_the_respondents_other_calls(chain: Chain) -> None:
     asked, other = request(plan=plan((CALL, 0))), request(plan=plan((CALL, 0)))
     tasks = {task.invitation_id: task.task_id for task in await at_the_desk(chain, asked, other)}
     await chain.take(
@@ -404,7 +404,7 @@ async def test_closed_call_of_a_closed_invitation_changes_nothing(chain: Chain) 
     assert await chain.outcome(asked.invitation_id) == "withdrawn"
 
 
-async def test_first_end_counts_in_whichever_order_the_request_comes(chain: Chain) -> None:
+async def test_first_outcome_counts_whenever_the_request_is_received(chain: Chain) -> None:
     asked, other = request(), request("r2")
     await chain.take(asked, withdrawn(asked), answered(asked))
     await chain.take(withdrawn(other), answered(other), other)
@@ -423,7 +423,7 @@ POISON = [
 
 @pytest.mark.parametrize("channel", [EMAIL, CALL])
 @pytest.mark.parametrize("poison", POISON)
-async def test_request_that_cannot_be_read_stalls_nobody(chain: Chain, poison: str, channel: ChannelKind) -> None:
+async def test_request_that_cannot_be_read_stalls_no_other(chain: Chain, poison: str, channel: ChannelKind) -> None:
     bad, good = request("bad", plan=plan((channel, 0), (EMAIL, 1))), request("good", plan=plan((channel, 0)))
     await chain.take(bad, good)
     await chain.rows("UPDATE invitations SET request = request || $1::jsonb WHERE respondent_id = 'bad'", poison)
@@ -433,7 +433,7 @@ async def test_request_that_cannot_be_read_stalls_nobody(chain: Chain, poison: s
     assert await chain.outcome(bad.invitation_id) == "undeliverable"
 
 
-async def test_offset_of_a_window_is_left_out(chain: Chain) -> None:
+async def test_offset_of_a_window_is_ignored(chain: Chain) -> None:
     window = Window.model_validate({"start": "09:00:00+10:00", "end": "21:00:00"})
     late = Window.model_validate({"start": "21:00:00+10:00", "end": "22:00:00+10:00"})
     odd, waiting = (request(str(hours.start.hour), plan=plan((EMAIL, 0), window=hours)) for hours in (window, late))
@@ -443,7 +443,7 @@ async def test_offset_of_a_window_is_left_out(chain: Chain) -> None:
     assert (await chain.step(waiting.invitation_id, 1))["due_at"] == NOW.replace(hour=18)  # 21:00 in Moscow
 
 
-async def test_disposition_that_cannot_be_stored_holds_up_no_other(chain: Chain) -> None:
+async def test_disposition_that_cannot_be_stored_delays_no_other(chain: Chain) -> None:
     await chain.take(*(request(f"r{number}") for number in range(8)))
 
     class Odd(RememberingAccount):
@@ -452,7 +452,7 @@ async def test_disposition_that_cannot_be_stored_holds_up_no_other(chain: Chain)
             return [Disposition(SendResult.SENT, message_id="\0"), *found[1:]]
 
     account = Odd()
-    await chain.lane(EMAIL, account).perform_due()
+    await chain.sender(EMAIL, account).perform_due()
     found = await chain.rows("SELECT state FROM steps WHERE step = 1")
     assert Counter(row["state"] for row in found) == {"sent": 7, "in_flight": 1}
     await expire_leases(chain)
@@ -460,7 +460,7 @@ async def test_disposition_that_cannot_be_stored_holds_up_no_other(chain: Chain)
     assert len(account.taken) == 8
 
 
-async def test_disposition_that_cannot_be_stored_holds_up_no_batch_behind_it(chain: Chain) -> None:
+async def test_disposition_that_cannot_be_stored_delays_no_later_batch(chain: Chain) -> None:
     await chain.take(*(request(f"r{number}") for number in range(9)))
 
     class Odd(RememberingAccount):
@@ -469,13 +469,13 @@ async def test_disposition_that_cannot_be_stored_holds_up_no_batch_behind_it(cha
             return [*found[1:], Disposition(SendResult.SENT, message_id="\0")]
 
     account = Odd(free_slots=3)
-    await chain.lane(EMAIL, account).perform_due()
+    await chain.sender(EMAIL, account).perform_due()
     found = await chain.rows("SELECT state FROM steps WHERE step = 1")
     assert Counter(row["state"] for row in found) == {"sent": 6, "in_flight": 3}
     assert len(account.taken) == 9
 
 
-async def test_account_that_breaks_ends_its_messages_as_unknown(chain: Chain) -> None:
+async def test_account_that_raises_ends_its_messages_as_unknown(chain: Chain) -> None:
     async def break_down() -> None:
         raise ZeroDivisionError
 
@@ -488,10 +488,10 @@ async def test_account_that_breaks_ends_its_messages_as_unknown(chain: Chain) ->
     assert (step["state"], step["reason"]) == ("unknown", "account_failed")
 
 
-async def test_lane_without_a_free_slot_rests(chain: Chain) -> None:
+async def test_sender_without_a_free_slot_claims_nothing(chain: Chain) -> None:
     asked = request()
     await chain.take(asked)
-    assert await chain.lane(EMAIL, RememberingAccount(free_slots=0)).perform_due() == 0
+    assert await chain.sender(EMAIL, RememberingAccount(free_slots=0)).perform_due() == 0
     assert (await chain.states(asked.invitation_id))[0] == "planned"
 
 
@@ -501,41 +501,41 @@ async def test_lane_without_a_free_slot_rests(chain: Chain) -> None:
 async def test_daily_ceiling_holds_across_processes(chain: Chain) -> None:
     await chain.take(*(request(f"r{number}") for number in range(40)))
     account = RememberingAccount(free_slots=7)
-    lanes = [chain.lane(EMAIL, account, daily_ceiling=20) for _ in range(2)]
-    held = [await _claim_some(lane, 20) for lane in lanes]
+    senders = [chain.sender(EMAIL, account, daily_ceiling=20) for _ in range(2)]
+    held = [await _claim_some(sender, 20) for sender in senders]
     async with asyncio.TaskGroup() as tasks:
-        for lane, found in zip(lanes, held, strict=True):
-            tasks.create_task(lane.send(account, found, NOW, None))
+        for sender, found in zip(senders, held, strict=True):
+            tasks.create_task(sender.send(account, found, NOW, None))
     assert len(account.taken) == 20
     moved = await chain.rows("SELECT due_at FROM steps WHERE reason = 'daily_ceiling'")
     assert [row["due_at"] for row in moved] == [NOW.replace(hour=0) + DAY] * 20
 
 
-async def _claim_some(lane: ChannelSender, limit: int) -> Any:
-    async with lane.sessions.begin() as session:
-        held = await steps.claim_due(session, lane.channel, now=NOW, limit=limit)
-        facts = await steps.facts(session, held, lane.channel, now=NOW)
-    triaged = triage_steps(held, facts, channel=lane.channel, now=NOW)
-    return (await lane.renderer.render(triaged.ready, NOW)).outgoing
+async def _claim_some(sender: ChannelSender, limit: int) -> Any:
+    async with sender.sessions.begin() as session:
+        held = await steps.claim_due(session, sender.channel, now=NOW, limit=limit)
+        facts = await steps.facts(session, held, sender.channel, now=NOW)
+    triaged = triage_steps(held, facts, channel=sender.channel, now=NOW)
+    return (await sender.renderer.render(triaged.ready, NOW)).outgoing
 
 
-async def test_ceiling_counts_only_what_the_provider_may_have_taken(chain: Chain) -> None:
+async def test_ceiling_counts_only_messages_that_the_provider_may_have_accepted(chain: Chain) -> None:
     await chain.take(*(request(f"r{number}") for number in range(6)))
     account = RememberingAccount(
         answers={"r0@example.com": SendResult.NOT_STARTED, "r1@example.com": SendResult.NOT_ACCEPTED}
     )
-    lane = chain.lane(EMAIL, account, daily_ceiling=6)
-    await lane.perform_due()
+    sender = chain.sender(EMAIL, account, daily_ceiling=6)
+    await sender.perform_due()
     account.answers.clear()
-    await lane.perform_due()
+    await sender.perform_due()
     chain.clock.moment = NOW + timedelta(minutes=5)
-    await lane.perform_due()
+    await sender.perform_due()
     found = await chain.rows("SELECT state FROM steps WHERE step = 1")
     assert [row["state"] for row in found] == ["sent"] * 6
 
 
-async def test_lanes_keeper_and_mixed_batches_never_wait_in_a_circle(chain: Chain) -> None:
-    """A deadlock would raise here; in a running process it costs a second, and 500 steps half a minute."""
+async def test_senders_reaper_and_mixed_batches_never_deadlock(chain: Chain) -> None:
+    """A deadlock would raise here; in production it costs a second, and delays 500 steps by half a minute."""
     draw = random.Random(7)
     asked = [request(f"r{number % 100}") for number in range(600)]
     await chain.take(*asked)
@@ -560,15 +560,15 @@ async def test_lanes_keeper_and_mixed_batches_never_wait_in_a_circle(chain: Chai
             account = RememberingAccount(
                 answers={f"r{n}@example.com": draw.choice(list(SendResult)) for n in range(100)}
             )
-            tasks.create_task(repeat(chain.lane(EMAIL, account, daily_ceiling=10_000).perform_due))
+            tasks.create_task(repeat(chain.sender(EMAIL, account, daily_ceiling=10_000).perform_due))
         tasks.create_task(repeat(lambda: reap(chain.database.sessions, chain.clock)))
         for _ in range(6):
             await chain.take(*(event(each) for each in draw.sample(asked, 80)))
         done.set()
 
 
-async def test_every_open_invitation_goes_on_whatever_happens(chain: Chain) -> None:
-    """Promise 4, over a mixture of ends, refusals and losses."""
+async def test_no_invitation_stalls_whatever_happens(chain: Chain) -> None:
+    """With a mixture of outcomes, refusals and lost senders."""
     asked = [request(f"r{number}", contact=Contact(email=f"r{number}@x.test", phone="+1")) for number in range(24)]
     await chain.take(*asked)
     kinds = [SendResult.SENT, SendResult.REFUSED, SendResult.NOT_ACCEPTED, SendResult.UNKNOWN, SendResult.NOT_STARTED]
@@ -579,7 +579,7 @@ async def test_every_open_invitation_goes_on_whatever_happens(chain: Chain) -> N
         }
         account = RememberingAccount(answers=answers)
         chain.clock.moment = NOW + days * DAY
-        await chain.lane(EMAIL, account).perform_due()
+        await chain.sender(EMAIL, account).perform_due()
         await chain.tick()
         assert await Reconciler(chain.database.sessions)() == []
         assert await work_left(chain) == 0
@@ -595,7 +595,7 @@ async def test_every_open_invitation_goes_on_whatever_happens(chain: Chain) -> N
         "DELETE FROM steps WHERE invitation_id = $1",
     ],
 )
-async def test_planted_stall_is_reported(chain: Chain, plant: str) -> None:
+async def test_stalled_invitation_is_reported(chain: Chain, plant: str) -> None:
     lost, mailed = request("lost"), request("mailed")
     waiting = request("waiting", plan=plan((EMAIL, 0)))
     calling = request("calling", plan=plan((CALL, 0), (EMAIL, 2)))

@@ -1,4 +1,4 @@
-"""A database that was set back to an older copy: what was sent since is not sent again, and nothing is lost."""
+"""A database restored from a backup sends nothing again that was sent after the backup, and loses nothing."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ HOUR = timedelta(hours=1)
 
 @dataclass
 class Provider(RememberingAccount):
-    """Remembers mails of every database that sent through it."""
+    """Records the mails sent from every copy of the database."""
 
     free_slots: int = 1000
 
@@ -61,7 +61,7 @@ class Provider(RememberingAccount):
 
 @dataclass
 class Site:
-    """Dispatcher on one database, with a log that outlives it."""
+    """A dispatcher on one copy of the database, with an event log that is not restored."""
 
     chain: Chain
     log: EventLog
@@ -72,8 +72,8 @@ class Site:
         self.guard = RestoreGuard(self.chain.database.sessions, self.log)
 
     @property
-    def lane(self) -> ChannelSender:
-        return replace(self.chain.lane(EMAIL, self.provider), restore_guard=self.guard)
+    def sender(self) -> ChannelSender:
+        return replace(self.chain.sender(EMAIL, self.provider), restore_guard=self.guard)
 
     async def take(self, *payloads: Payload) -> None:
         events = [cloudevents.new(each, service=Service.TRIGGER, at=self.chain.clock.now()) for each in payloads]
@@ -84,7 +84,7 @@ class Site:
         """Send all that is due, and publish what became of it."""
         self.chain.clock.moment = moment
         await self.guard.check()
-        await self.chain.tick_idle([self.lane])
+        await self.chain.tick_idle([self.sender])
         rows = await self.chain.rows("DELETE FROM outbox RETURNING id, topic, key, body, headers::text")
         rows.sort(key=lambda row: row["id"])
         await self.log.append([Message(row["topic"], row["key"], row["body"]) for row in rows])
@@ -96,7 +96,7 @@ class Site:
 
 @pytest.fixture(params=["postgres", pytest.param("kafka", marks=pytest.mark.kafka)])
 async def log(request: pytest.FixtureRequest, other_urls: Mapping[str, str]) -> AsyncIterator[EventLog]:
-    """Give a log that is not set back with the database."""
+    """Yield an event log that is not restored with the database."""
     if request.param == "postgres":
         log = open_log(other_urls["transport"])
     else:
@@ -121,7 +121,7 @@ async def admin(postgres: embedded.Embedded) -> AsyncIterator[asyncpg.Connection
 
 @asynccontextmanager
 async def backup(site: Site, postgres: embedded.Embedded, name_of: Mapping[str, str]) -> AsyncIterator[str]:
-    """Copy the database as it is now; give the copy's name."""
+    """Copy the database as it is now; return the name of the copy."""
     copy = f"t{uuid4().hex[:12]}"
     await site.chain.database.close()
     async with admin(postgres) as connection:
@@ -136,7 +136,7 @@ def name(urls: Mapping[str, str]) -> str:
 
 @asynccontextmanager
 async def restored(site: Site, postgres: embedded.Embedded, copy: str) -> AsyncIterator[Site]:
-    """Start dispatcher anew, on a copy, with the log and the provider as they are."""
+    """Start another dispatcher on a copy, with the same log and provider."""
     database = db.Database(postgres.urls(copy)["dispatcher"], schema="dispatcher")
     yield Site(Chain(database, ManualClock(site.chain.clock.now())), site.log, site.provider)
     await database.close()
@@ -147,7 +147,7 @@ def mailed_twice(respondents: range) -> list[SurveyRequested]:
 
 
 async def an_hour_of_work(site: Site) -> list[SurveyRequested]:
-    """Mail what waits, take new requests and mail them, hear an answer and an opt-out."""
+    """Send due mails, handle and send new requests, handle an answer and an opt-out."""
     later = mailed_twice(range(60, 90))
     await site.send_at(NOW + HOUR)
     await site.take(*later)
@@ -159,7 +159,7 @@ async def an_hour_of_work(site: Site) -> list[SurveyRequested]:
     return later
 
 
-async def test_database_set_back_by_an_hour_sends_nothing_twice_and_goes_on_once_the_log_was_adopted(
+async def test_restored_database_sends_nothing_twice_and_goes_on_after_adopting_the_log(
     site: Site, postgres: embedded.Embedded, urls: Mapping[str, str]
 ) -> None:
     first = mailed_twice(range(60))
@@ -199,17 +199,17 @@ async def test_database_that_is_replaced_while_dispatcher_runs_is_compared_befor
         async with admin(postgres) as connection:
             await connection.execute(f"DROP DATABASE {name(urls)} WITH (FORCE)")
             await connection.execute(f"ALTER DATABASE {copy} RENAME TO {name(urls)}")
-        assert await site.lane.perform_due() == 0
+        assert await site.sender.perform_due() == 0
         assert not site.guard.is_open
         await site.guard.check()
-        assert await site.lane.perform_due() == 0
+        assert await site.sender.perform_due() == 0
         with pytest.raises(NotReady, match="attempts"):
             await site.guard.ready()
     assert (len(site.provider.taken), site.provider.most) == (90, 1)
     assert await site.chain.rows("SELECT DISTINCT state FROM steps WHERE step = 1") == [{"state": "planned"}]
 
 
-async def test_contact_whose_request_is_in_no_log_any_more_is_not_asked_when_it_comes_again(
+async def test_request_deleted_from_the_log_is_not_sent_again_when_it_is_received_again(
     site: Site, postgres: embedded.Embedded, urls: Mapping[str, str]
 ) -> None:
     async with backup(site, postgres, urls) as copy:
@@ -232,10 +232,10 @@ def the_procedure() -> str:
     return found[0]
 
 
-async def test_procedure_without_a_log_sends_nothing_twice_and_stalls_nothing(
+async def test_procedure_for_a_lost_log_sends_nothing_twice_and_stalls_nothing(
     site: Site, postgres: embedded.Embedded, urls: Mapping[str, str]
 ) -> None:
-    """The log was set back together with the database, and tells nothing."""
+    """The log was restored together with the database, so it shows no difference."""
     await site.take(*mailed_twice(range(60)))
     async with backup(site, postgres, urls) as copy:
         await an_hour_of_work(site)
@@ -244,16 +244,16 @@ async def test_procedure_without_a_log_sends_nothing_twice_and_stalls_nothing(
             await again.chain.rows(the_procedure().replace("due_at < now()", f"due_at < '{NOW + HOUR}'"))
             await reap(again.chain.database.sessions, again.chain.clock)
             await again.guard.check()
-            assert await again.lane.perform_due() == 0
+            assert await again.sender.perform_due() == 0
             again.chain.clock.moment = NOW + 5 * DAY
-            await again.chain.tick_idle([again.lane])
+            await again.chain.tick_idle([again.sender])
             async with again.chain.database.sessions.begin() as session:
                 assert await repository.stalled(session) == []
             await again.guard.event_log.close()
     assert (site.provider.most, sum(mail.step == 2 for mail in site.provider.taken)) == (1, 60)
 
 
-async def test_adopting_what_is_known_changes_nothing(site: Site) -> None:
+async def test_adopting_known_events_changes_nothing(site: Site) -> None:
     await site.take(*mailed_twice(range(60)))
     await an_hour_of_work(site)
     before = await everything(site)
@@ -266,7 +266,7 @@ async def everything(site: Site) -> list[list[dict[str, Any]]]:
     return [sorted(await site.chain.rows("TABLE " + table), key=str) for table in tables]
 
 
-async def test_nothing_is_sent_before_the_log_could_be_read(site: Site) -> None:
+async def test_nothing_is_sent_before_the_log_was_read(site: Site) -> None:
     class Away:
         def history(self, topic: str, *, last: int | None = None) -> Any:
             raise TransportUnavailable(f"{topic} {last}")
@@ -275,7 +275,7 @@ async def test_nothing_is_sent_before_the_log_could_be_read(site: Site) -> None:
     site.guard.event_log = Away()
     with pytest.raises(TransportUnavailable):
         await site.guard.check()
-    assert await site.lane.perform_due() == 0
+    assert await site.sender.perform_due() == 0
     with pytest.raises(NotReady, match="until the ledger has been compared"):
         await site.guard.ready()
     site.guard.event_log = site.log
@@ -283,7 +283,7 @@ async def test_nothing_is_sent_before_the_log_could_be_read(site: Site) -> None:
     assert len(site.provider.taken) == 5
 
 
-async def test_empty_log_says_nothing_against_a_ledger(site: Site) -> None:
+async def test_empty_log_shows_no_difference_to_a_ledger(site: Site) -> None:
     await site.chain.take(*mailed_twice(range(5)))
     await site.guard.check()
     await site.guard.ready()

@@ -1,4 +1,4 @@
-"""Claiming, sending and recording under competition and after crashes."""
+"""Claiming, sending and recording steps, with competing senders and after crashes."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ async def expire_leases(chain: Chain) -> None:
     await chain.rows("UPDATE steps SET leased_until = clock_timestamp() - interval '1 s' WHERE token IS NOT NULL")
 
 
-async def test_two_schedulers_send_each_of_1000_steps_once(chain: Chain) -> None:
+async def test_two_senders_send_each_of_1000_steps_once(chain: Chain) -> None:
     await chain.take(*(request(f"r{number}") for number in range(1000)))
     accounts = [RememberingAccount(), RememberingAccount()]
-    lanes = [chain.lane(EMAIL, account, daily_ceiling=10_000) for account in accounts]
+    senders = [chain.sender(EMAIL, account, daily_ceiling=10_000) for account in accounts]
     async with asyncio.TaskGroup() as tasks:
-        for lane in lanes * 2:
-            tasks.create_task(lane.perform_due())
+        for sender in senders * 2:
+            tasks.create_task(sender.perform_due())
     taken = Counter(message.invitation_id for account in accounts for message in account.taken)
     assert len(taken) == 1000
     assert set(taken.values()) == {1}
@@ -58,7 +58,7 @@ async def test_crash_in_flight_becomes_unknown_and_the_next_step_follows(chain: 
     assert (attempt.state, attempt.reason, attempt.provider) == ("unknown", "sender_lost", "smtp")
 
 
-async def test_sender_that_comes_back_too_late_changes_nothing(chain: Chain) -> None:
+async def test_sender_that_records_after_its_lease_ended_changes_nothing(chain: Chain) -> None:
     asked = request()
     await chain.take(asked)
 
@@ -67,7 +67,7 @@ async def test_sender_that_comes_back_too_late_changes_nothing(chain: Chain) -> 
         await reap(chain.database.sessions, chain.clock)
 
     account = RememberingAccount(on_send=take_over)
-    await chain.lane(EMAIL, account).perform_due()
+    await chain.sender(EMAIL, account).perform_due()
     assert len(account.taken) == 1
     assert (await chain.step(asked.invitation_id, 1))["state"] == "unknown"
     assert [each.state for each in await chain.published("contact.attempted")] == ["unknown"]
@@ -86,7 +86,7 @@ async def test_crash_before_the_mark_is_sent_once_by_the_next(chain: Chain) -> N
     assert [message.invitation_id for message in account.taken] == [asked.invitation_id]
 
 
-async def test_refused_address_does_not_hold_up_the_others(chain: Chain) -> None:
+async def test_refused_address_does_not_delay_the_others(chain: Chain) -> None:
     respondents = [f"r{number}" for number in range(20)]
     asked = [request(name) for name in respondents]
     broken = request("broken", contact=Contact(email="not an address", phone="+15550001"))
@@ -99,7 +99,7 @@ async def test_refused_address_does_not_hold_up_the_others(chain: Chain) -> None
     assert len(account.taken) == 21  # the refused one goes on at once, to its second step
 
 
-async def test_no_more_is_in_flight_than_there_are_slots(chain: Chain) -> None:
+async def test_no_more_steps_are_in_flight_than_there_are_slots(chain: Chain) -> None:
     await chain.take(*(request(f"r{number}") for number in range(25)))
     in_flight: list[int] = []
 
@@ -111,16 +111,16 @@ async def test_no_more_is_in_flight_than_there_are_slots(chain: Chain) -> None:
     assert in_flight == [10, 10, 5]
 
 
-async def test_what_could_not_start_is_handed_back_and_counts_as_no_try(chain: Chain) -> None:
+async def test_message_that_was_not_started_is_given_back_and_counts_as_no_try(chain: Chain) -> None:
     asked = request()
     await chain.take(asked)
     account = RememberingAccount(answers={"r1@example.com": SendResult.NOT_STARTED})
-    await chain.lane(EMAIL, account).perform_due()
+    await chain.sender(EMAIL, account).perform_due()
     step = await chain.step(asked.invitation_id, 1)
     assert (step["state"], step["tries"], step["token"], step["due_at"]) == ("planned", 0, None, NOW)
 
 
-async def test_stopping_gives_back_what_was_not_sent(chain: Chain) -> None:
+async def test_stopping_gives_back_steps_that_were_not_sent(chain: Chain) -> None:
     await chain.take(*(request(f"r{number}") for number in range(20)))
     stop = asyncio.Event()
 
@@ -128,17 +128,17 @@ async def test_stopping_gives_back_what_was_not_sent(chain: Chain) -> None:
         stop.set()
 
     account = RememberingAccount(free_slots=5, on_send=stop_now)
-    await chain.lane(EMAIL, account).perform_due(stop)
+    await chain.sender(EMAIL, account).perform_due(stop)
     found = await chain.rows("SELECT state, count(*) AS n FROM steps WHERE step = 1 GROUP BY 1 ORDER BY 1")
     assert found == [{"state": "planned", "n": 15}, {"state": "sent", "n": 5}]
 
 
-async def test_what_was_marked_when_the_stop_came_is_not_sent(chain: Chain) -> None:
+async def test_step_marked_when_the_stop_came_is_not_sent(chain: Chain) -> None:
     asked = request()
     await chain.take(asked)
     stop, account = asyncio.Event(), RememberingAccount()
-    lane = chain.lane(EMAIL, account)
-    original = lane.clock
+    sender = chain.sender(EMAIL, account)
+    original = sender.clock
 
     class Stopping:
         """Its third reading is that of the mark."""
@@ -151,13 +151,13 @@ async def test_what_was_marked_when_the_stop_came_is_not_sent(chain: Chain) -> N
                 stop.set()
             return original.now()
 
-    await replace(lane, clock=Stopping()).perform_due(stop)
+    await replace(sender, clock=Stopping()).perform_due(stop)
     assert account.taken == []
     step = await chain.step(asked.invitation_id, 1)
     assert (step["state"], step["tries"]) == ("planned", 0)
 
 
-async def test_what_is_claimed_in_hours_and_has_its_turn_after_them_waits(chain: Chain) -> None:
+async def test_step_claimed_within_its_hours_whose_turn_comes_after_them_waits(chain: Chain) -> None:
     window = Window(start=time(9), end=time(21))
     await chain.take(*(request(f"r{n}", time_zone="UTC", plan=plan((EMAIL, 0), window=window)) for n in range(2)))
 
@@ -165,31 +165,31 @@ async def test_what_is_claimed_in_hours_and_has_its_turn_after_them_waits(chain:
         chain.clock.moment = NOW.replace(hour=21)
 
     account = RememberingAccount(free_slots=1, on_send=last_until_night)
-    lane = chain.lane(EMAIL, account)
-    await lane.perform_due()
-    await lane.perform_due()
+    sender = chain.sender(EMAIL, account)
+    await sender.perform_due()
+    await sender.perform_due()
     assert len(account.taken) == 1
     waiting = await chain.rows("SELECT due_at, reason FROM steps WHERE state = 'planned'")
     assert waiting == [{"due_at": NOW.replace(hour=9) + DAY, "reason": "contact_hours"}]
 
 
-async def test_mailbox_mode_sends_nothing_out(chain: Chain) -> None:
+async def test_mailbox_mode_sends_nothing(chain: Chain) -> None:
     await chain.take(request(plan=plan((EMAIL, 0), (SMS, 1))))
     accounts = {"email": RememberingAccount(), "sms": RememberingAccount(channel=SMS)}
     for moment in (NOW, NOW + DAY):
         chain.clock.moment = moment
         for channel in (EMAIL, SMS):
-            await chain.lane(channel, accounts[channel], mode=SendMode.MAILBOX).perform_due()
+            await chain.sender(channel, accounts[channel], mode=SendMode.MAILBOX).perform_due()
     assert [account.taken for account in accounts.values()] == [[], []]
     kept = await chain.rows("SELECT channel, recipient FROM mailbox ORDER BY cursor")
     assert [(row["channel"], row["recipient"]) for row in kept] == [("email", "r1@example.com"), ("sms", "+15550001")]
 
 
-async def test_allowlist_keeps_the_rest_in_the_mailbox(chain: Chain) -> None:
+async def test_allowlist_keeps_other_messages_in_the_mailbox(chain: Chain) -> None:
     ours = request("ours", contact=Contact(email="a@ours.test"))
     await chain.take(ours, request("theirs"))
     account = RememberingAccount()
-    await chain.lane(EMAIL, account, mode=SendMode.ALLOWLIST, allowed=("ours.test",)).perform_due()
+    await chain.sender(EMAIL, account, mode=SendMode.ALLOWLIST, allowed=("ours.test",)).perform_due()
     assert [message.recipient for message in account.taken] == ["a@ours.test"]
     assert [row["recipient"] for row in await chain.rows("SELECT recipient FROM mailbox")] == ["theirs@example.com"]
 
@@ -197,7 +197,7 @@ async def test_allowlist_keeps_the_rest_in_the_mailbox(chain: Chain) -> None:
 async def test_channel_without_an_account_is_skipped_with_its_reason(chain: Chain) -> None:
     asked = request(plan=plan((SMS, 0), (EMAIL, 1)))
     await chain.take(asked)
-    await chain.lane(SMS, None, mode=SendMode.LIVE).perform_due()
+    await chain.sender(SMS, None, mode=SendMode.LIVE).perform_due()
     step = await chain.step(asked.invitation_id, 1)
     assert (step["state"], step["reason"]) == ("skipped", "no_account")
     assert await chain.states(asked.invitation_id) == ["skipped", "planned"]
@@ -206,14 +206,14 @@ async def test_channel_without_an_account_is_skipped_with_its_reason(chain: Chai
 async def test_daily_ceiling_moves_the_rest_to_tomorrow(chain: Chain) -> None:
     await chain.take(*(request(f"r{number}") for number in range(8)))
     account = RememberingAccount()
-    lane = chain.lane(EMAIL, account, daily_ceiling=5)
-    await lane.perform_due()
-    await lane.perform_due()
+    sender = chain.sender(EMAIL, account, daily_ceiling=5)
+    await sender.perform_due()
+    await sender.perform_due()
     assert len(account.taken) == 5
     moved = await chain.rows("SELECT due_at FROM steps WHERE reason = 'daily_ceiling'")
     assert [row["due_at"] for row in moved] == [NOW.replace(hour=0) + DAY] * 3
     chain.clock.moment = NOW + timedelta(hours=12)
-    await lane.perform_due()
+    await sender.perform_due()
     assert len(account.taken) == 8
 
 
@@ -221,19 +221,19 @@ async def test_message_that_cannot_be_rendered_stops_neither_the_others_nor_its_
     bad, good = request("bad", brand=Brand(name="Broken")), request("good")
     await chain.take(bad, good)
     account = RememberingAccount()
-    lane = chain.lane(EMAIL, account)
+    sender = chain.sender(EMAIL, account)
     broken = Style("Broken", texts={"no such text": ""})
-    lane = replace(lane, composer=replace(lane.composer, styles=(broken,)))
+    sender = replace(sender, composer=replace(sender.composer, styles=(broken,)))
     for minutes in (0, 5, 15):
         chain.clock.moment = NOW + timedelta(minutes=minutes)
-        await lane.perform_due()
+        await sender.perform_due()
     assert [message.invitation_id for message in account.taken] == [good.invitation_id]
     first = await chain.step(bad.invitation_id, 1)
     assert (first["state"], first["reason"]) == ("failed", "not_rendered")
     assert (await chain.step(bad.invitation_id, 2))["state"] == "planned"
 
 
-async def test_message_whose_key_is_not_here_waits_for_it_and_spends_no_try(chain: Chain) -> None:
+async def test_message_whose_link_key_is_unknown_waits_for_it_and_costs_no_try(chain: Chain) -> None:
     asked = request()
     await chain.take(asked)
     await chain.rows("UPDATE invitations SET request = request || $1::jsonb", '{"link_key": "lost"}')
@@ -247,7 +247,7 @@ async def test_message_whose_key_is_not_here_waits_for_it_and_spends_no_try(chai
     assert len(account.taken) == 1
 
 
-async def test_step_stopped_while_it_was_leased_cannot_be_given_back(chain: Chain) -> None:
+async def test_step_skipped_while_it_was_leased_cannot_be_given_back(chain: Chain) -> None:
     asked = request()
     await chain.take(asked)
     async with chain.database.sessions.begin() as session:
@@ -258,7 +258,7 @@ async def test_step_stopped_while_it_was_leased_cannot_be_given_back(chain: Chai
     assert (await chain.states(asked.invitation_id))[0] == "skipped"
 
 
-async def test_opting_out_of_a_channel_takes_its_leases_away(chain: Chain) -> None:
+async def test_opting_out_of_a_channel_releases_its_leases(chain: Chain) -> None:
     asked, other = request(), request()
     await chain.take(asked, other)
     async with chain.database.sessions.begin() as session:
@@ -271,7 +271,7 @@ async def test_opting_out_of_a_channel_takes_its_leases_away(chain: Chain) -> No
     assert await chain.states(other.invitation_id) == ["skipped", "skipped", "sent", "planned"]
 
 
-async def test_loop_waits_out_an_outage_and_ends_when_told() -> None:
+async def test_loop_retries_after_an_outage_and_ends_when_told() -> None:
     stop, failures = asyncio.Event(), iter([ConnectionError, TimeoutError])
 
     async def work() -> int:
@@ -281,11 +281,11 @@ async def test_loop_waits_out_an_outage_and_ends_when_told() -> None:
         return 0
 
     async with asyncio.timeout(10):
-        await until_stopped(Wakeup().notified_by(work), stop, heartbeat=Heartbeat("keeper"), longest_s=10)
+        await until_stopped(Wakeup().notified_by(work), stop, heartbeat=Heartbeat("reaper"), longest_s=10)
     assert next(failures, None) is None
 
 
-async def test_loop_performs_what_a_handler_committed(chain: Chain) -> None:
+async def test_loop_performs_a_step_that_a_handler_committed(chain: Chain) -> None:
     wakeup, stop = Wakeup(), asyncio.Event()
     account = RememberingAccount()
 
@@ -293,10 +293,10 @@ async def test_loop_performs_what_a_handler_committed(chain: Chain) -> None:
         stop.set()
 
     account.on_send = stop_soon
-    lane = chain.lane(EMAIL, account)
+    sender = chain.sender(EMAIL, account)
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-        work = wakeup.notified_by(lambda: lane.perform_due(stop))
-        loop = until_stopped(work, stop, heartbeat=Heartbeat("lane"), longest_s=10, wake=wakeup.listen())
+        work = wakeup.notified_by(lambda: sender.perform_due(stop))
+        loop = until_stopped(work, stop, heartbeat=Heartbeat("sender"), longest_s=10, wake=wakeup.listen())
         tasks.create_task(loop)
         await chain.take(request())
         wakeup.notify()
@@ -304,7 +304,7 @@ async def test_loop_performs_what_a_handler_committed(chain: Chain) -> None:
 
 
 async def test_mark_and_end_find_their_steps_by_key(dispatcher_db: db.Database, chain: Chain) -> None:
-    """Not by reading all that runs, and all that ran since the last vacuum: that grew with every batch."""
+    """They once read all running steps, and those that ran since the last vacuum, which grew with every batch."""
     await chain.take(*(request(f"r{number}") for number in range(500)))
     connection = await dispatcher_db.connect()
     await connection.execute("VACUUM ANALYZE steps")
@@ -321,10 +321,10 @@ async def test_mark_and_end_find_their_steps_by_key(dispatcher_db: db.Database, 
     await connection.close()
 
 
-async def test_mark_looks_at_its_own_steps_and_invitations_though_statistics_are_old(
+async def test_mark_reads_only_its_own_steps_and_invitations_with_old_statistics(
     dispatcher_db: db.Database, chain: Chain
 ) -> None:
-    """It read all steps once, and compared each leased one with each to be marked; then all open invitations."""
+    """It once read all steps and compared each leased one with each to be marked, and later all open invitations."""
     await chain.take(*(request(f"r{number}") for number in range(500)))
     connection = await dispatcher_db.connect()
     await connection.execute("VACUUM ANALYZE steps")
@@ -339,7 +339,7 @@ async def test_mark_looks_at_its_own_steps_and_invitations_though_statistics_are
     await connection.close()
 
 
-async def test_claim_reads_only_what_is_due(dispatcher_db: db.Database, chain: Chain) -> None:
+async def test_claim_reads_only_due_steps(dispatcher_db: db.Database, chain: Chain) -> None:
     """The statement itself, over many steps of the future and of the past."""
     asked = request()
     await chain.take(asked)

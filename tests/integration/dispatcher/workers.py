@@ -1,4 +1,4 @@
-"""Real lanes as workers of a history: a gate before each of their transactions and sends holds them there."""
+"""Real senders as workers of a history; a gate stops them before each of their transactions and sends."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ RESULTS = tuple(SendResult)
 THROTTLED_S = 90.0
 
 
-class Difference(AssertionError):
-    """Dispatcher did not do what the model says."""
+class ModelDifference(AssertionError):
+    """The dispatcher and the model differ."""
 
 
 class Gate:
-    """Holds a worker before each of its transactions and sends."""
+    """Stops a worker before each of its transactions and sends."""
 
     def __init__(self, sessions: db.Sessions) -> None:
         self._sessions = sessions
@@ -43,7 +43,7 @@ class Gate:
         await self._go.acquire()
 
     async def open(self) -> str:
-        """Let the worker go on; return where it stands next."""
+        """Let the worker go on; return where it stops next."""
         self._go.release()
         return await self.arrivals.get()
 
@@ -56,7 +56,7 @@ class Gate:
 
 @dataclass
 class HeldAccount:
-    """A provider that says of each message what the round says, once it is let to."""
+    """A provider that returns the results chosen by the round, when the gate opens."""
 
     gate: Gate
     channel: ChannelKind
@@ -77,14 +77,14 @@ class HeldAccount:
 
 @dataclass
 class Worker:
-    """A lane at work and what the model knows of it."""
+    """A running sender, and what the model knows about it."""
 
     history: History
     channel: ChannelKind
     stands: str = "transaction"
     skipped: list[tuple[Key, str]] = field(default_factory=list)
     ready: list[Key] = field(default_factory=list)
-    late: list[Key] = field(default_factory=list)  # out of their hours when their turn came
+    late: list[Key] = field(default_factory=list)  # outside their hours when their turn came
     marked: bool = False
     started: set[Key] = field(default_factory=set)
     ended: list[tuple[Key, str]] = field(default_factory=list)
@@ -94,7 +94,7 @@ class Worker:
     async def start(self) -> None:
         self.gate = Gate(self.history.database.sessions)
         self.account = HeldAccount(self.gate, self.channel)
-        lane = ChannelSender(
+        sender = ChannelSender(
             channel=self.channel,
             sessions=cast("db.Sessions", self.gate),
             clock=self.history.clock,
@@ -102,12 +102,12 @@ class Worker:
             policy=SendPolicy(SendMode.ALLOWLIST, allowed=("example.com", "+15550001")),
             account=None if self.channel is ChannelKind.CALL else self.account,
         )
-        self._task = asyncio.create_task(lane.perform_due())
+        self._task = asyncio.create_task(sender.perform_due())
         self._task.add_done_callback(lambda _: self.gate.arrivals.put_nowait("end"))
         self.stands = await self.gate.arrivals.get()
 
     async def go_on(self, choices: bytes) -> None:
-        """Let the lane do one more transaction, or its provider speak, and the model the same."""
+        """Let the sender run one more transaction, or its provider reply, and do the same in the model."""
         if self.stands == "send":
             self._says(choices)
         else:
@@ -116,7 +116,7 @@ class Worker:
         if self.claimed and not self.skipped and not self.marked:
             self.late = [key for key in self.ready if not self.history.model.in_hours(key)]
         if self.stands == "send" and set(self.account.sending) != self.started:
-            raise Difference(f"sent {len(self.account.sending)}, the model {len(self.started)}")
+            raise ModelDifference(f"sent {len(self.account.sending)}, the model {len(self.started)}")
         if self.stands == "end":
             self._task.result()
 

@@ -123,19 +123,19 @@ async def test_dispatcher_with_a_wrong_clock_sends_nothing_and_expires_nothing(c
     clock, account, stop = ComparedClock(chain.database, wall=wall), RememberingAccount(), asyncio.Event()
     wall.ahead_s = FOUR_DAYS
     await clock.compare()
-    lane = replace(chain.lane(ChannelKind.EMAIL, account), clock=clock)
-    beats = {"sender": Heartbeat("sender"), "keeper": Heartbeat("keeper")}
-    keeper = LeaseReaper(chain.database.sessions, clock, patience_s=0)
+    sender = replace(chain.sender(ChannelKind.EMAIL, account), clock=clock)
+    beats = {"sender": Heartbeat("sender"), "reaper": Heartbeat("reaper")}
+    reaper = LeaseReaper(chain.database.sessions, clock, patience_s=0)
     with capture_logs() as lines, suppress(TimeoutError):
         async with asyncio.timeout(0.5), asyncio.TaskGroup() as tasks:
-            for name, work in (("sender", lane.perform_due), ("keeper", keeper)):
+            for name, work in (("sender", sender.perform_due), ("reaper", reaper)):
                 tasks.create_task(until_stopped(work, stop, heartbeat=beats[name], longest_s=0.05))
     assert {line["event"] for line in lines} == {"loop.waits"}
     assert account.taken == []
     assert await chain.outcome(asked.invitation_id) is None
     wall.ahead_s = 0
     await clock.compare()
-    assert await lane.perform_due() == 1
+    assert await sender.perform_due() == 1
     assert len(account.taken) == 1
 
 
@@ -149,7 +149,7 @@ async def test_what_was_sent_while_the_clock_jumped_is_recorded(chain: Chain, wa
         wall.ahead_s = FOUR_DAYS
 
     account = RememberingAccount(on_send=jump)
-    await replace(chain.lane(ChannelKind.EMAIL, account, daily_ceiling=1000), clock=clock).perform_due()
+    await replace(chain.sender(ChannelKind.EMAIL, account, daily_ceiling=1000), clock=clock).perform_due()
     assert len(account.taken) == 100
     found = await chain.rows("SELECT state, count(*) AS n FROM steps WHERE step = 1 GROUP BY state")
     assert {row["state"]: row["n"] for row in found} == {"sent": 100, "planned": 50}

@@ -37,7 +37,7 @@ def test_next_step_waits_its_delay_after_a_contact(state: StepState) -> None:
 
 
 @pytest.mark.parametrize("state", [StepState.SKIPPED, StepState.REFUSED, StepState.FAILED])
-def test_next_step_takes_the_place_of_one_that_reached_nobody(state: StepState) -> None:
+def test_next_step_gets_the_due_time_of_one_that_reached_nobody(state: StepState) -> None:
     steps = [step(1, state), step(3, StepState.WAITING), step(2, StepState.WAITING)]
     assert chain.follow(steps, 1, now=NOW) == PlannedStep(2, EARLIER)
 
@@ -84,7 +84,7 @@ def test_closed_call_ends_its_invitation(call: CallOutcome, last: StepState, out
     assert after_call(call, [step(1, StepState.SENT), step(2, last)]) is outcome
 
 
-def test_late_answer_changes_only_what_silence_ended() -> None:
+def test_late_answer_changes_only_outcomes_of_no_answer() -> None:
     changed = {outcome for outcome in InvitationOutcome if late_answer_counts(outcome)}
     assert changed == {InvitationOutcome.EXHAUSTED, InvitationOutcome.EXPIRED, InvitationOutcome.UNDELIVERABLE}
 
@@ -106,7 +106,7 @@ def test_skip_reason(
     assert skip_reason(channel, contact, consent, suppressed=bool(suppressed)) is reason
 
 
-def test_unknown_consent_leaves_what_was_known() -> None:
+def test_unknown_consent_keeps_the_known_value() -> None:
     changed = merged_consent(Consent(email=True, sms=True), Consent(sms=False, call=True))
     assert changed == Consent(email=True, sms=False, call=True)
 
@@ -123,7 +123,7 @@ def test_unknown_consent_leaves_what_was_known() -> None:
         (SendResult.NOT_ACCEPTED, 3, StepState.FAILED),
     ],
 )
-def test_step_after_what_its_channel_said(result: SendResult, tries: int, state: StepState) -> None:
+def test_state_of_a_step_after_a_result(result: SendResult, tries: int, state: StepState) -> None:
     assert retries.after_result(result, tries=tries, max_attempts=3) is state
 
 
@@ -132,7 +132,7 @@ def test_backoff_doubles() -> None:
     assert again == [NOW + timedelta(minutes=minutes) for minutes in (5, 10, 20)]
 
 
-def test_provider_that_is_away_spends_no_try() -> None:
+def test_unavailable_provider_costs_no_try() -> None:
     spent = {result for result in SendResult if retries.is_try(result)}
     assert spent == {SendResult.SENT, SendResult.REFUSED, SendResult.NOT_ACCEPTED, SendResult.UNKNOWN}
     assert retries.again_at(Disposition(SendResult.UNAVAILABLE), tries=0, now=NOW) == NOW + timedelta(minutes=1)
@@ -173,7 +173,7 @@ def test_endless_delay_stays_within_the_calendar() -> None:
         (SendMode.LIVE, "a@theirs.test", True),
     ],
 )
-def test_what_may_leave_the_machine(mode: SendMode, address: str, leaves: object) -> None:
+def test_addresses_to_which_messages_may_be_sent(mode: SendMode, address: str, leaves: object) -> None:
     assert may_leave(mode, address, allowed=["ours.test", "+15550001"]) is leaves
 
 

@@ -31,7 +31,7 @@ def local(zone: str, *parts: int, fold: int = 0) -> datetime:
         ((2026, 10, 24, 22), (2026, 10, 25, 9)),  # the night it goes back
     ],
 )
-def test_message_waits_for_the_respondents_hours(moment: tuple[int, ...], opening: tuple[int, ...]) -> None:
+def test_message_waits_for_the_respondents_contact_hours(moment: tuple[int, ...], opening: tuple[int, ...]) -> None:
     found = hours.next_opening(local("Europe/Berlin", *moment), zone="Europe/Berlin", window=DAYTIME)
     assert found == local("Europe/Berlin", *opening)
 
@@ -85,7 +85,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def changes(zone: ZoneInfo) -> list[datetime]:
-    """Find where the year's offset changes; one that has no change is looked at all the same."""
+    """Return the days on which the zone's offset changes, or one day if there are none."""
     days = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day) for day in range(366)]
     found = [
         day for day, after in pairwise(days) if day.astimezone(zone).utcoffset() != after.astimezone(zone).utcoffset()
@@ -94,7 +94,7 @@ def changes(zone: ZoneInfo) -> list[datetime]:
 
 
 @pytest.mark.parametrize("zone", ZONES)
-def test_around_every_clock_change_nothing_is_early_and_nothing_in_quiet_hours(zone: str) -> None:
+def test_around_every_clock_change_no_opening_is_early_or_outside_the_window(zone: str) -> None:
     """Against an oracle that walks back over every minute."""
     for change in changes(ZoneInfo(zone)):
         opens = None
@@ -131,13 +131,13 @@ def test_next_day_begins_at_midnight_utc() -> None:
         ("US-XX", (2026, 1, 1, 12), (2026, 1, 1, 12)),
     ],
 )
-def test_nothing_goes_out_on_a_holiday(calendar: str, moment: tuple[int, ...], opening: tuple[int, ...]) -> None:
+def test_nothing_is_sent_on_a_holiday(calendar: str, moment: tuple[int, ...], opening: tuple[int, ...]) -> None:
     zone = "Europe/Moscow"
     found = hours.next_opening(local(zone, *moment), zone=zone, window=DAYTIME, calendar=calendar)
     assert found == local(zone, *opening)
 
 
-def test_holiday_is_the_respondents_not_ours() -> None:
+def test_holiday_is_that_of_the_respondents_local_day() -> None:
     """In Kamchatka Victory Day begins while Moscow still has the 8th."""
     moment = local("Europe/Moscow", 2026, 5, 8, 16)
     found = hours.next_opening(moment, zone="Asia/Kamchatka", window=None, calendar="RU")

@@ -1,4 +1,4 @@
-"""What a receipt makes of an attempt, a chain and a person, as tables of cases."""
+"""The effects of receipts on attempts, chains and suppressions, as tables of cases."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def receipt(kind: ReceiptKind, reason: str | None = None) -> Receipt:
         ("", None),
     ],
 )
-def test_our_reference_is_found_in_what_comes_back(text: str, reference: Reference | None) -> None:
+def test_our_reference_is_found_in_texts_of_providers(text: str, reference: Reference | None) -> None:
     assert receipts.reference_in(text) == reference
 
 
-def test_of_several_receipts_the_furthest_decides_in_any_order() -> None:
+def test_of_several_receipts_the_one_furthest_along_decides() -> None:
     told = [receipt(ReceiptKind.DELIVERED), receipt(ReceiptKind.COMPLAINT), receipt(ReceiptKind.ACCEPTED)]
     assert receipts.furthest(told) == receipts.furthest(reversed(told)) == told[1]
 
 
-def test_what_is_about_a_person_decides_nothing_about_a_message() -> None:
+def test_receipt_about_a_respondent_does_not_decide_about_a_message() -> None:
     assert receipts.furthest([receipt(ReceiptKind.STOP)]) is None
 
 
@@ -58,7 +58,7 @@ def test_ledger_names_the_kind_of_a_bounce_first(kind: ReceiptKind, reason: str 
 
 
 @pytest.mark.parametrize("state", sorted(set(AttemptState) & set(receipts.ORDER)))
-def test_every_state_a_receipt_can_bring_has_its_place_in_the_order(state: AttemptState) -> None:
+def test_every_state_of_a_receipt_is_in_the_order(state: AttemptState) -> None:
     brought = {receipts.state_of(kind) for kind in ReceiptKind} - {None}
     assert state in brought or state is AttemptState.UNKNOWN
 
@@ -68,7 +68,7 @@ def chain(*states: StepState) -> list[ChainStep]:
     return [ChainStep(n, ChannelKind.EMAIL, state, later, timedelta(days=3)) for n, state in enumerate(states, 1)]
 
 
-def test_next_step_is_due_at_once_when_the_address_is_dead() -> None:
+def test_next_step_is_due_at_once_when_the_address_does_not_exist() -> None:
     steps = chain(StepState.REFUSED, StepState.PLANNED, StepState.WAITING)
     assert receipts.brought_forward(steps, ReceiptKind.HARD_BOUNCE, 1, now=NOW) == PlannedStep(2, NOW)
 
@@ -83,18 +83,18 @@ def test_next_step_is_due_at_once_when_the_address_is_dead() -> None:
         (ReceiptKind.HARD_BOUNCE, (StepState.REFUSED,)),
     ],
 )
-def test_nothing_is_hurried_otherwise(kind: ReceiptKind, states: tuple[StepState, ...]) -> None:
+def test_no_step_is_brought_forward_otherwise(kind: ReceiptKind, states: tuple[StepState, ...]) -> None:
     assert receipts.brought_forward(chain(*states), kind, 1, now=NOW) is None
 
 
-def test_step_that_is_due_already_is_not_put_off() -> None:
+def test_step_that_is_due_already_is_not_postponed() -> None:
     steps = chain(StepState.REFUSED, StepState.PLANNED)
     late = NOW + timedelta(days=4)
     assert receipts.brought_forward(steps, ReceiptKind.BLOCKED, 1, now=late) is None
 
 
 @pytest.mark.parametrize("soft_bounces", [0, 1, 2])
-def test_a_soft_bounce_silences_nobody(soft_bounces: int) -> None:
+def test_single_soft_bounce_suppresses_nobody(soft_bounces: int) -> None:
     assert receipts.suppression_for(ReceiptKind.SOFT_BOUNCE, soft_bounces=soft_bounces) is None
 
 
@@ -116,7 +116,7 @@ def test_only_complaints_and_stop_are_for_ever() -> None:
         (None, None),
     ],
 )
-def test_some_refusals_teach_about_the_address(reason: str | None, kind: ReceiptKind | None) -> None:
+def test_some_refusals_say_something_about_the_address(reason: str | None, kind: ReceiptKind | None) -> None:
     assert receipts.kind_of_refusal(reason) is kind
 
 
@@ -148,7 +148,7 @@ def test_every_word_that_operators_require_stops(word: str) -> None:
     assert receipts.keyword_in(word) is ReceiptKind.STOP
 
 
-def test_no_delivery_wins_over_a_bounce_and_no_bounce_over_a_complaint() -> None:
+def test_bounce_outranks_a_delivery_and_a_complaint_a_bounce() -> None:
     ends = [ReceiptKind.ACCEPTED, ReceiptKind.DELIVERED, ReceiptKind.HARD_BOUNCE, ReceiptKind.COMPLAINT]
     for weaker, stronger in itertools.pairwise(ends):
         told = [receipt(weaker), receipt(stronger)]

@@ -85,11 +85,11 @@ async def test_provider_away_for_fifteen_minutes_costs_no_try_and_no_mail(chain:
     await chain.take(*(request(f"r{number}") for number in range(30)))
     port, watch = unused_port(), ManualMonotonic()
     sender = account(port, breaker=Breaker(monotonic=watch))
-    lane = chain.lane(EMAIL, sender)
+    channel_sender = chain.sender(EMAIL, sender)
     for minute in range(15):
         chain.clock.moment = NOW + timedelta(minutes=minute)
         watch.seconds += 60
-        await lane.perform_due()
+        await channel_sender.perform_due()
     assert await chain.rows("SELECT DISTINCT state, tries FROM steps WHERE step = 1") == [
         {"state": "planned", "tries": 0}
     ]
@@ -97,7 +97,7 @@ async def test_provider_away_for_fifteen_minutes_costs_no_try_and_no_mail(chain:
         for minute in range(15, 19):
             chain.clock.moment = NOW + timedelta(minutes=minute)
             watch.seconds += 60
-            await lane.perform_due()
+            await channel_sender.perform_due()
         await sender.close()
     assert len(sink.mails) == 30
     assert await chain.rows("SELECT DISTINCT state, tries FROM steps WHERE step = 1") == [{"state": "sent", "tries": 1}]
@@ -119,12 +119,12 @@ async def test_each_failure_of_a_provider_away_for_hours_counts_as_a_try(chain: 
     asked = request()
     await chain.take(asked)
     watch = ManualMonotonic()
-    lane = chain.lane(EMAIL, account(unused_port(), breaker=Breaker(monotonic=watch, patience_s=3600)))
+    channel_sender = chain.sender(EMAIL, account(unused_port(), breaker=Breaker(monotonic=watch, patience_s=3600)))
     for minute in range(0, 100, 10):
         chain.clock.moment = NOW + timedelta(minutes=minute)
         watch.seconds += 600
         for _ in range(3):
-            await lane.perform_due()
+            await channel_sender.perform_due()
             chain.clock.moment += timedelta(minutes=1)
         if minute < 50:
             assert (await chain.step(asked.invitation_id, 1))["tries"] == 0
@@ -161,9 +161,9 @@ def test_any_reply_of_the_provider_ends_its_rest(result: SendResult) -> None:
 # --- shares
 
 
-def lanes(chain: Chain, *accounts: RememberingAccount, **weights: int) -> list[ChannelSender]:
+def senders(chain: Chain, *accounts: RememberingAccount, **weights: int) -> list[ChannelSender]:
     balancer = AccountBalancer(accounts, weights=weights)
-    return [replace(chain.lane(EMAIL, each, daily_ceiling=10_000), balancer=balancer) for each in accounts]
+    return [replace(chain.sender(EMAIL, each, daily_ceiling=10_000), balancer=balancer) for each in accounts]
 
 
 def one_at_a_time(balancer: AccountBalancer, accounts: list[RememberingAccount], *, messages: int) -> Counter[str]:
@@ -186,7 +186,7 @@ def test_accounts_share_single_messages_by_weight() -> None:
 
 async def test_others_take_over_from_an_account_that_is_away_and_it_catches_up_nothing_later(chain: Chain) -> None:
     main, spare = RememberingAccount("main", free_slots=0), RememberingAccount("spare")
-    both = lanes(chain, main, spare)
+    both = senders(chain, main, spare)
     await chain.take(*(request(f"r{number}") for number in range(100)))
     await chain.tick_idle(both)
     assert (len(main.taken), len(spare.taken)) == (0, 100)
@@ -203,7 +203,7 @@ async def test_slow_account_delays_no_other(chain: Chain) -> None:
         await go_on.wait()
 
     slow, quick = RememberingAccount("slow", on_send=stall), RememberingAccount("quick")
-    both = lanes(chain, slow, quick)
+    both = senders(chain, slow, quick)
     await chain.take(*(request(f"r{number}") for number in range(100)))
     stalled = asyncio.create_task(both[0].perform_due())
     await going.wait()
@@ -221,7 +221,7 @@ async def test_account_in_warm_up_reaches_its_limit_and_the_other_goes_on(chain:
     new, old = RememberingAccount("new"), RememberingAccount("old")
     balancer = AccountBalancer([new, old])
     warm = DailyLimit(since=NOW.date(), first_day=5, growth=2)
-    shared = replace(chain.lane(EMAIL, daily_ceiling=30, mode=SendMode.LIVE), balancer=balancer)
+    shared = replace(chain.sender(EMAIL, daily_ceiling=30, mode=SendMode.LIVE), balancer=balancer)
     both = [replace(shared, account=new, daily=warm), replace(shared, account=old)]
     await chain.take(*(request(f"r{number}") for number in range(60)))
     await chain.tick_idle(both)
@@ -246,7 +246,7 @@ async def test_domain_limit_delays_its_own_domain_only(chain: Chain) -> None:
     await chain.take(*crowd, *others)
     async with smtp_sink() as sink:
         sender = account(sink.port, domains=DomainPace({"busy.test": 2}, ManualMonotonic()))
-        await chain.lane(EMAIL, sender).perform_due()
+        await chain.sender(EMAIL, sender).perform_due()
         await sender.close()
     taken = Counter(recipient.rpartition("@")[2] for recipient in sink.recipients)
     assert taken["example.com"] == 6

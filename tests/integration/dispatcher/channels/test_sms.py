@@ -317,18 +317,18 @@ async def test_gateway_away_for_fifteen_minutes_costs_no_try(chain: Chain, gatew
     gateway.answer = lambda _form: JSONResponse({"code": 20003}, 401)
     watch = ManualMonotonic()
     sender = replace(sms(gateway.url), breaker=Breaker(monotonic=watch))
-    lane = chain.lane(SMS, sender, country_ceilings={"*": 60})
+    channel_sender = chain.sender(SMS, sender, country_ceilings={"*": 60})
     for minute in range(15):
         chain.clock.moment = NOW + timedelta(minutes=minute)
         watch.seconds += 60
-        await lane.perform_due()
+        await channel_sender.perform_due()
     assert await chain.rows("SELECT DISTINCT state, tries FROM steps") == [{"state": "planned", "tries": 0}]
     assert len(gateway.taken) < 60
     gateway.answer = lambda _form: JSONResponse({"sid": "SM1"}, 201)
     for minute in range(15, 19):
         chain.clock.moment = NOW + timedelta(minutes=minute)
         watch.seconds += 60
-        await lane.perform_due()
+        await channel_sender.perform_due()
     assert await chain.rows("SELECT state, count(*) FROM steps GROUP BY 1") == [{"state": "sent", "count": 30}]
     used = await chain.rows("SELECT DISTINCT used FROM allowance")
     assert used == [{"used": 30}]  # unsent messages do not count against the limits of the account and the country
