@@ -157,8 +157,7 @@ class ChannelSender:
         deadline = time.monotonic() + self.budget_s  # set before the mark, so that a slow mark leaves less time to send
         ceilings = DailyCeilings(self.policy, account, self.balancer, self.daily)
         at = now_or(self.clock, now)
-        deferred = DeferredRecording(self.recorder, ceilings, stop)
-        marked = await deferred.mark(batch, previous, now=now, at=at)
+        marked = await DeferredRecording(self.recorder, ceilings, stop).mark(batch, previous, now=now, at=at)
         crash.point("marked")
         started = marked.started
         self.balancer.add_sent(account, len(started), day=now.date())
@@ -167,10 +166,7 @@ class ChannelSender:
         dispositions = await _dispositions(account, [each.message for each in started], deadline)
         crash.point("sent")
         at = now_or(self.clock, now)
-        results = [
-            finished_step(each.step, disposition, account=account.name, now=at)
-            for each, disposition in zip(started, dispositions, strict=True)
-        ]
+        results = _results(started, dispositions, account=account.name, now=at)
         unused = _unused(marked.granted, started, dispositions) if ceilings.are_counted else []
         if not unused:
             return results
@@ -197,6 +193,15 @@ async def _dispositions(
     except Exception:
         log.exception("account.failed", account=account.name, messages=len(messages))
         return [Disposition(SendResult.UNKNOWN, "account_failed")] * len(messages)
+
+
+def _results(
+    started: Sequence[RenderedStep], dispositions: Sequence[Disposition], *, account: str, now: datetime
+) -> list[FinishedStep]:
+    return [
+        finished_step(each.step, disposition, account=account, now=now)
+        for each, disposition in zip(started, dispositions, strict=True)
+    ]
 
 
 def _unused(
