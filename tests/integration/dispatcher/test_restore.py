@@ -172,7 +172,9 @@ async def test_restored_database_sends_nothing_twice_and_goes_on_after_adopting_
         async with restored(site, postgres, copy) as again:
             await again.send_at(NOW + 2 * HOUR)
             assert len(site.provider.taken) == 90
-            with pytest.raises(NotReady, match=r"60 attempts and 2 ends that the database lacks.*earshot ledger adopt"):
+            with pytest.raises(
+                NotReady, match=r"60 attempts and 2 closed invitations that the database lacks.*earshot ledger adopt"
+            ):
                 await again.guard.ready()
             await again.adopt()
             await again.send_at(NOW + 2 * HOUR)
