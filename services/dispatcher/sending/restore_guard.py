@@ -45,7 +45,8 @@ class LedgerDifference:
         return bool(self.attempts or self.ends)
 
     def __str__(self) -> str:
-        return f"{SURVEY_DELIVERIES.name} has {self.attempts} attempts and {self.ends} closed invitations that the database lacks"
+        lacking = f"{self.attempts} attempts and {self.ends} closed invitations"
+        return f"{SURVEY_DELIVERIES.name} has {lacking} that the database lacks"
 
 
 async def compare(sessions: Sessions, event_log: Replayable) -> LedgerDifference:
