@@ -51,26 +51,26 @@ async def measure(*, answers: int, per_second: float) -> tuple[list[float], list
                 for first in range(1, answers + 1, AT_ONCE):
                     await stage.happens(*(purchase(number) for number in range(first, first + AT_ONCE)))
                 links = [sink.link_to(f"olga{number}@example.com") for number in range(1, answers + 1)]
-                told = Told(answers)
-                reading = asyncio.create_task(told.listen(broker.url))
+                reader = ScoreReader(answers)
+                reading = asyncio.create_task(reader.listen(broker.url))
                 try:
                     to_dispatcher = await _answer(stage, links, per_second)
                     async with asyncio.timeout(30):
-                        await told.everything.wait()
+                        await reader.complete.wait()
                 finally:
                     reading.cancel()
-                return to_dispatcher, told.waits()
+                return to_dispatcher, reader.waits()
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a consumer downstream was told: answers by the millisecond of their event, and counts by arrival."""
+class ScoreReader:
+    """What a consumer read: the creation time of each answer in ms, and each published count with its arrival in ms."""
 
     answers: int
-    everything: asyncio.Event = field(default_factory=asyncio.Event)
+    complete: asyncio.Event = field(default_factory=asyncio.Event)
     answered: list[int] = field(default_factory=list)
     counted: list[tuple[int, float]] = field(default_factory=list)
 
@@ -86,16 +86,16 @@ class Told:
                         self.counted.append((event.payload.n, now))
                 await batch.ack()
                 if len(self.answered) == self.answers == max((count for count, _ in self.counted), default=0):
-                    self.everything.set()
+                    self.complete.set()
 
     def waits(self) -> list[float]:
-        """Return how long each answer took until a score counted as many as there were with it."""
-        told = iter(sorted(self.counted))
-        count, at = next(told)
+        """Return, for each answer, the milliseconds until a published score included it, sorted."""
+        scores = iter(sorted(self.counted))
+        count, at = next(scores)
         found = []
         for number, made in enumerate(sorted(self.answered), 1):
             while count < number:
-                count, at = next(told)
+                count, at = next(scores)
             found.append(at - made)
         return sorted(found)
 

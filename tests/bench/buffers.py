@@ -1,8 +1,8 @@
-"""`python -m tests.bench.buffers [answers]`: what reading a score touches at a thousand answers and at ten million.
+"""`python -m tests.bench.buffers [answers]`: the buffers that reading a score touches, with few answers and with many.
 
-Answers are written by SQL, spread over 90 days, five stores and three channels, with the buckets the service would
-keep of them. Prints buffers and milliseconds of the statements behind `GET /v1/nps`, warm; exits with 1 when the
-larger number of answers touches more than a twentieth more.
+Answers are written by SQL, spread over 90 days, five stores and three channels, with the buckets that the service
+would keep. Prints buffers and milliseconds of the statements behind `GET /v1/nps`, with a warm cache; exits with 1
+when the larger number of answers touches over 5 % more.
 """
 
 from __future__ import annotations

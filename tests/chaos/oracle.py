@@ -116,7 +116,9 @@ class Oracle:
         rows = await self._rows(Service.TRIGGER, "SELECT event_id, id FROM decisions")
         stored = {row["event_id"]: str(row["id"]) for row in rows}
         lost = [
-            each for each, told in self.participants.posts.items() if stored.get(each) != (told or stored.get(each, ""))
+            each
+            for each, decision in self.participants.posts.items()
+            if stored.get(each) != (decision or stored.get(each, ""))
         ]
         verdict.posts, verdict.posts_lost = len(self.participants.posts), len(lost)
         verdict.wrong += [

@@ -99,9 +99,9 @@ class Participants:
             if answer is None or not answer.is_success:
                 await asyncio.sleep(PAUSE_S)
                 continue
-            told = {each["id"]: each["decision_id"] for each in answer.json()["results"] if "decision_id" in each}
-            self.posts |= told
-            waiting = [each for each in waiting if each["id"] not in told]
+            decided = {each["id"]: each["decision_id"] for each in answer.json()["results"] if "decision_id" in each}
+            self.posts |= decided
+            waiting = [each for each in waiting if each["id"] not in decided]
 
     async def ask(self, web: httpx.AsyncClient, service: Service, path: str, **request: Any) -> httpx.Response | None:
         """Send a POST to a random process of the service; None without an answer."""

@@ -107,8 +107,8 @@ async def test_nobody_answers_and_every_chain_ends(stage: Stage) -> None:
     for _ in range(3):
         taken = await stage.web.post(f"{stage.scoring}/v1/desk/take", json={"operator": "7"})
         task = taken.raise_for_status().json()
-        said = {"operator": "7", "disposition": "no_answer"}
-        await stage.web.post(f"{stage.scoring}/v1/desk/{task['task_id']}/outcome", json=said)
+        call_result = {"operator": "7", "disposition": "no_answer"}
+        await stage.web.post(f"{stage.scoring}/v1/desk/{task['task_id']}/outcome", json=call_result)
         await stage.after(minutes=181)
     assert (await stage.invitation(result["invitation_id"]))["outcome"] == "exhausted"
 

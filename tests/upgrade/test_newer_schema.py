@@ -28,8 +28,8 @@ async def test_every_service_works_on_tables_that_a_newer_version_added_columns_
         for _ in range(8):
             await stage.after(days=1)
         task = (await stage.web.post(f"{stage.scoring}/v1/desk/take", json={"operator": "7"})).json()
-        said = {"operator": "7", "score": 4, "reasons": [], "comment": "Too slow"}
-        await stage.web.post(f"{stage.scoring}/v1/desk/{task['task_id']}/answer", json=said)
+        call_result = {"operator": "7", "score": 4, "reasons": [], "comment": "Too slow"}
+        await stage.web.post(f"{stage.scoring}/v1/desk/{task['task_id']}/answer", json=call_result)
         await stage.settle()
         outcomes = [(await stage.invitation(each["invitation_id"]))["outcome"] for each in asked]
         assert outcomes == ["answered", "answered", "withdrawn"]

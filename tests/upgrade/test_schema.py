@@ -79,7 +79,7 @@ async def test_an_older_schema_is_named_with_its_cure(empty: Mapping[str, str], 
 
 
 @pytest.mark.parametrize(
-    ("statement", "said"),
+    ("statement", "message"),
     [
         ("ALTER TABLE decisions DROP COLUMN trail", "lacks decisions column trail jsonb not null"),
         ("ALTER TABLE decisions ALTER subject SET NOT NULL", "has decisions column subject text not null"),
@@ -92,7 +92,7 @@ async def test_an_older_schema_is_named_with_its_cure(empty: Mapping[str, str], 
     ],
 )
 async def test_an_edited_schema_is_refused_by_name_and_not_migrated(
-    trigger_db: Database, tmp_path: Path, statement: str, said: str
+    trigger_db: Database, tmp_path: Path, statement: str, message: str
 ) -> None:
     await _execute(trigger_db, statement)
     for attempt in (
@@ -102,7 +102,7 @@ async def test_an_edited_schema_is_refused_by_name_and_not_migrated(
     ):
         with pytest.raises(SchemaUnfit) as refused:
             await attempt
-        assert said in str(refused.value)
+        assert message in str(refused.value)
         assert str(refused.value).startswith("schema trigger is not what its migrations make at revision 0")
 
 
@@ -110,20 +110,20 @@ async def test_an_edited_schema_is_one_line_for_the_person_who_starts_it(
     urls: Mapping[str, str], trigger_db: Database
 ) -> None:
     await _execute(trigger_db, "ALTER TABLE decisions DROP COLUMN trail")
-    code, said = await earshot("migrate", "trigger", EARSHOT_MIGRATE_URL=urls["trigger"])
-    assert (code, said.count("\n")) == (1, 1)
-    assert said.startswith("earshot: schema trigger is not what its migrations make at revision 0")
+    code, message = await earshot("migrate", "trigger", EARSHOT_MIGRATE_URL=urls["trigger"])
+    assert (code, message.count("\n")) == (1, 1)
+    assert message.startswith("earshot: schema trigger is not what its migrations make at revision 0")
 
 
 async def test_migrate_says_where_each_schema_stands(empty: Mapping[str, str]) -> None:
-    code, said = await earshot("migrate", "trigger", EARSHOT_MIGRATE_URL=empty["trigger"])
-    assert (code, said) == (0, f"trigger: {await _check(empty['trigger'])}\n")
+    code, message = await earshot("migrate", "trigger", EARSHOT_MIGRATE_URL=empty["trigger"])
+    assert (code, message) == (0, f"trigger: {await _check(empty['trigger'])}\n")
 
 
 async def test_a_role_that_may_not_look_is_told_so_in_one_line(empty: Mapping[str, str]) -> None:
-    code, said = await earshot("migrate", "trigger", EARSHOT_MIGRATE_URL=empty["scoring"])
-    assert (code, said.count("\n")) == (1, 1)
-    assert "permission denied for schema trigger" in said
+    code, message = await earshot("migrate", "trigger", EARSHOT_MIGRATE_URL=empty["scoring"])
+    assert (code, message.count("\n")) == (1, 1)
+    assert "permission denied for schema trigger" in message
 
 
 async def test_readyz_names_an_edited_schema_and_the_process_goes_on(

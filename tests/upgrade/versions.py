@@ -125,9 +125,9 @@ async def migrate(code: Path, settings: Mapping[str, str]) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    said, _ = await process.communicate()
-    assert process.returncode == 0, said.decode()
-    return said.decode()
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+    return output.decode()
 
 
 async def start(code: Path, web: httpx.AsyncClient, settings: Mapping[str, str]) -> RunningVersion:
