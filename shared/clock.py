@@ -1,7 +1,7 @@
 """Business time is `Clock.now()`; machine time is the database's and the event loop's.
 
-All processes of a demo or a replay share one business time, which may run faster than the wall clock:
-`business + (wall - anchored) * speed`. Only demo, replay and tests use it; see `docs/decisions/`.
+All processes of a demo or a replay share one stored clock, whose business time may run faster than the wall clock:
+`business + (wall - anchored) * speed`. Only demo, replay and tests use a stored clock; see `docs/decisions/`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Protocol
 
 class Clock(Protocol):
     def now(self) -> datetime:
-        """Business time, aware, UTC."""
+        """Return business time, aware and in UTC; raises ClockIsWrong."""
 
 
 class ClockIsWrong(Exception):
@@ -49,7 +49,7 @@ class StoredClock:
 
     @classmethod
     def create(cls, path: Path, *, start: datetime, speed: float) -> StoredClock:
-        """Create the file, or continue from the time it holds, at the given speed."""
+        """Create the file with the business time `start`, or continue from the time in it, at the given speed."""
         clock = cls(path)
         clock.anchor(clock._stored()[0] if path.exists() else start, speed=speed)
         return clock
@@ -63,7 +63,7 @@ class StoredClock:
         return business + timedelta(seconds=(time.time() - anchored) * speed)
 
     def anchor(self, moment: datetime, *, speed: float) -> None:
-        """Continue from this moment at this speed; 0 stands still."""
+        """Set business time to this moment; `speed` is business seconds per second, and 0 stops the clock."""
         written = self._path.with_suffix(f".{os.getpid()}")
         written.write_text(json.dumps({"business": moment.isoformat(), "anchored": time.time(), "speed": speed}))
         written.replace(self._path)
@@ -74,7 +74,7 @@ class StoredClock:
 
 
 def now_or(clock: Clock, known: datetime) -> datetime:
-    """Return the time of something that must be recorded: now, or `known` while the clock is wrong."""
+    """Return the current time, or `known` while the clock is wrong: for records that must be stored all the same."""
     try:
         return clock.now()
     except ClockIsWrong:

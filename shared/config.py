@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     trigger_database_url: str = ""
     dispatcher_database_url: str = ""
     scoring_database_url: str = ""
-    database_pool_size: int = Field(default=8, ge=2, le=1000)  # of each service
+    database_pool_size: int = Field(default=8, ge=2, le=1000)  # connections of each service
     database_connect_s: float = Field(default=5.0, gt=0)
     database_command_s: float = Field(default=25.0, gt=0)
     database_statement_s: float = Field(default=20.0, gt=0)
@@ -55,10 +55,10 @@ class Settings(BaseSettings):
     trigger_port: int = Field(default=8001, ge=0, le=65535)
     dispatcher_port: int = Field(default=8002, ge=0, le=65535)
     public_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known['scoring_port']}")
-    # other addresses of the same; empty: derived from public_url
+    # URLs for particular links and pages; empty: derived from public_url
     short_url: str = _DERIVED
     unsubscribe_url: str = _DERIVED
-    dashboard_url: str = _DERIVED  # of all pages for staff
+    dashboard_url: str = _DERIVED  # the staff URLs below are derived from it
     decisions_url: str = _DERIVED
     mailbox_url: str = _DERIVED
     invitations_url: str = _DERIVED
@@ -102,7 +102,7 @@ class Settings(BaseSettings):
             return value
         pairs = [pair.partition(":") for pair in value.split(",") if pair.strip()]
         if not pairs or not all(name.strip() and secret.strip() for name, _, secret in pairs):
-            raise ValueError("EARSHOT_LINK_KEYS wants id:secret pairs with commas between them")
+            raise ValueError("EARSHOT_LINK_KEYS must be id:secret pairs separated by commas")
         return {name.strip(): secret.strip() for name, _, secret in pairs}
 
     @property

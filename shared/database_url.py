@@ -39,7 +39,7 @@ class InvalidDatabaseUrl(ValueError):
 
 
 class NeedsSessions(Exception):
-    """This needs a database session, and the URL leads to a pooler in transaction mode; the text says what to do."""
+    """An operation needs a database session, and a pooler in transaction mode is in front; the text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +59,14 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseUrl:
-    """Where a database is and how to connect to it. Without a host, the driver uses libpq's default."""
+    """The parts of a database URL. Without a host, asyncpg connects to libpq's default host."""
 
     hosts: tuple[Host, ...] = ()
     database: str = ""
     user: str = ""
     password: str = field(default="", repr=False)
-    driver: Mapping[str, str] = field(default_factory=dict, repr=False)  # TLS: what asyncpg reads from its own URL
-    server: Mapping[str, str] = field(default_factory=dict)
+    driver: Mapping[str, str] = field(default_factory=dict, repr=False)  # TLS options, for asyncpg's DSN
+    server: Mapping[str, str] = field(default_factory=dict)  # startup parameters  # startup parameters
     target: str = "any"
     connect_timeout_s: float | None = None
 
@@ -81,7 +81,7 @@ class DatabaseUrl:
 
     @property
     def text(self) -> str:
-        """Write it as one URL, with its password."""
+        """The whole URL, with the password."""
         several = {
             "host": ",".join(host.bracketed for host in self.hosts),
             "port": ",".join(str(host.port) for host in self.hosts),
@@ -91,7 +91,7 @@ class DatabaseUrl:
         return self._written({**several, **self.driver, **self.server})
 
     def dsn(self, host: Host | None) -> str:
-        """Return the URL that asyncpg gets, for one of the hosts."""
+        """Return the DSN for asyncpg to connect to one of the hosts; None: libpq's default host."""
         where = {} if host is None else {"host": host.bracketed, "port": str(host.port)}
         return self._written({**where, **self.driver, "target_session_attrs": self.target})
 
@@ -190,7 +190,7 @@ def _driver(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _ssl_mode(given: Mapping[str, str]) -> str:
-    """Return libpq's name of the TLS mode; empty, the driver prefers TLS."""
+    """Return libpq's name of the TLS mode; empty if none is given, which asyncpg treats as `prefer`."""
     named = [given[name] for name in ("sslmode", "ssl") if given.get(name)]
     modes = {_SSL_WORDS.get(word, "") for word in named}
     if "" in modes or (given.get("sslmode") and given["sslmode"] not in _SSL_MODES):
@@ -210,7 +210,7 @@ def _target(given: Mapping[str, str], *, several: bool) -> str:
 
 
 def _seconds(text: str) -> float | None:
-    """Read `connect_timeout`; 0 is the default timeout."""
+    """Parse `connect_timeout`; None for 0, which means the default timeout."""
     if not re.fullmatch(r"\d{1,4}", text, re.ASCII):
         _refuse("connect_timeout is no number of seconds")
     return float(text) or None
@@ -218,14 +218,14 @@ def _seconds(text: str) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseOptions:
-    """A process's connections in its pool, and its timeouts in seconds; None is no timeout."""
+    """Size and timeouts of a connection pool; timeouts are in seconds, None means no timeout."""
 
     pool_size: int = 8
-    connect_s: float = 5.0  # for each host
-    command_s: float | None = 25.0  # until the driver gives up
-    statement_s: float | None = 20.0  # until the server gives up, before the driver does
-    idle_s: float | None = 60.0  # without a statement in a transaction, until the server ends the session
-    pooled: bool = False  # by a pooler in transaction mode: no session settings, session locks or prepared statements
+    connect_s: float = 5.0  # to connect to each host
+    command_s: float | None = 25.0  # until asyncpg gives up a statement
+    statement_s: float | None = 20.0  # until the server cancels a statement; shorter than command_s
+    idle_s: float | None = 60.0  # until the server ends a session that is idle in a transaction
+    pooled: bool = False  # through a pooler in transaction mode: no session settings, session locks, named statements
 
     @property
     def server_settings(self) -> Mapping[str, str]:
@@ -236,7 +236,7 @@ class DatabaseOptions:
 
     @property
     def unlimited(self) -> DatabaseOptions:
-        """One connection, and no timeout after connecting: for migrations and commands, which may run for long."""
+        """These options with one connection and no timeout after connecting: for migrations and long commands."""
         return replace(self, pool_size=1, command_s=None, statement_s=None, idle_s=None)
 
 
@@ -250,9 +250,9 @@ async def connect(
     options: DatabaseOptions = UNLIMITED,
     server_settings: Mapping[str, str] = MappingProxyType({}),
 ) -> asyncpg.Connection:
-    """Connect to the first host that answers and is of the wanted kind; the timeout counts for each host.
+    """Connect to the first host that answers and matches `target_session_attrs`; the timeout applies to each host.
 
-    Raises asyncpg's error for the last host, and NeedsSessions where a pooler refuses session settings.
+    Raises asyncpg's error for the last host, or NeedsSessions when a pooler rejects a startup parameter.
     """
     url = parse(url) if isinstance(url, str) else url
     hosts: tuple[Host | None, ...] = url.hosts or (None,)
@@ -267,7 +267,7 @@ async def connect(
             )
         except asyncpg.ProtocolViolationError as error:
             if "startup parameter" in str(error):
-                raise NeedsSessions(_POOLER) from None  # its cause counts as transient
+                raise NeedsSessions(_POOLER) from None  # as a cause, asyncpg's error would make it transient
             raise
         except _NEXT_HOST:
             if not left:

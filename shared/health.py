@@ -27,7 +27,10 @@ class NotReady(Exception):
 
 @dataclass(slots=True)
 class Heartbeat:
-    """Sign of life of one loop, which beats once a round, and also while it waits for a database, log or provider."""
+    """Sign of life of one loop, which calls `beat` once a round, or `waits` while a database, log or provider is away.
+
+    `silent_s` is after how many seconds without either the loop counts as stuck.
+    """
 
     name: str
     silent_s: float = SILENT_S
@@ -39,7 +42,7 @@ class Heartbeat:
         self._due_at, self._waiting = time.monotonic() + rest_s, None
 
     def waits(self, reason: str) -> None:
-        """Note that the loop runs but cannot work, because of an outage after which it tries again."""
+        """Note that the loop runs, but an outage keeps it from working; `reason` says what does not answer."""
         self._due_at = time.monotonic()
         self._waiting = self._waiting or (self._due_at, reason)
 
@@ -49,7 +52,7 @@ class Heartbeat:
 
     @property
     def late_s(self) -> float:
-        """For how many seconds the loop has not worked, because it waits for an outage to end or is stuck."""
+        """For how many seconds the loop has not worked, because of an outage or because it is stuck."""
         return time.monotonic() - (self._waiting[0] if self._waiting else self._due_at)
 
     @property
@@ -63,7 +66,7 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Failed checks and loops of a process, by name, with the reason: problems stop its work, warnings a part of it."""
+    """Reasons why checks fail or loops do not work, by name: `problems` stop the process's work, `warnings` a part."""
 
     problems: dict[str, str]
     warnings: dict[str, str]
@@ -71,7 +74,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The loops of a process, and the checks that must pass before it is ready; its services share them."""
+    """The loops of a process and the checks of its readiness; all services of the process share them."""
 
     prefix: str = ""
     _heartbeats: dict[str, Heartbeat] = field(default_factory=dict)
@@ -80,7 +83,7 @@ class Health:
     _advisory: set[str] = field(default_factory=set)
 
     def for_service(self, name: str) -> Health:
-        """Return a view whose names begin with the service's; loops and checks are shared with the process."""
+        """Return a view that prefixes names with the service's name; loops and checks are shared with the process."""
         return Health(f"{self.prefix}{name}.", self._heartbeats, self._checks, self._running, self._advisory)
 
     def heartbeat(self, name: str, *, silent_s: float = SILENT_S) -> Heartbeat:
@@ -101,7 +104,7 @@ class Health:
 
     def _new(self, name: str, known: dict[str, Heartbeat] | dict[str, Check]) -> str:
         if (full := self.prefix + name) in known:
-            raise ValueError(f"{full} is watched already")
+            raise ValueError(f"{full} is registered already")
         return full
 
     def silent(self) -> list[str]:

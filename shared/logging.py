@@ -13,7 +13,7 @@ import structlog
 
 Line = MutableMapping[str, Any]
 
-_WITHOUT_PERSONAL_DATA = frozenset({"aiokafka"})  # its messages name nodes, groups, topics and errors
+_WITHOUT_PERSONAL_DATA = frozenset({"aiokafka"})  # its messages name only nodes, groups, topics and errors
 
 
 def configure(level: str = "info", *, service: str = "earshot") -> None:
@@ -76,9 +76,10 @@ class _ToStructlog(logging.Handler):
 
 
 def _text(record: logging.LogRecord) -> str:
-    """Return the message with its arguments where they name brokers and topics only, else its constant text.
+    """Return the whole message of a library in _WITHOUT_PERSONAL_DATA, and the unformatted text of other libraries.
 
-    Other libraries' arguments may hold addresses, and a message without arguments may have them in its text.
+    Their arguments may hold addresses. A message without arguments may hold them in its text, so for it the logger's
+    name is returned.
     """
     if record.name.partition(".")[0] in _WITHOUT_PERSONAL_DATA:
         try:

@@ -8,17 +8,17 @@ EVENTS = Counter("earshot_events_total", "Events handled", ["service", "type", "
 BATCH_SECONDS = Histogram("earshot_batch_seconds", "Time to handle and commit one batch", ["service"])
 PARKED = Counter("earshot_parked_total", "Messages parked", ["service", "reason"])
 BAD_INPUT = Counter("earshot_bad_input_total", "Items from outside that could not be handled", ["service", "kind"])
-EXPIRED_UNREAD = Counter("earshot_expired_unread_total", "Messages dropped by a topic unread", ["group", "topic"])
-RETRIES = Counter("earshot_retries_total", "Batches and rounds tried again after an outage", ["service"])
+EXPIRED_UNREAD = Counter("earshot_expired_unread_total", "Messages deleted before they were read", ["group", "topic"])
+RETRIES = Counter("earshot_retries_total", "Batches and rounds retried after a transient error", ["service"])
 OUTBOX_ROWS = Gauge("earshot_outbox_rows", "Outbox rows not yet published", ["service"])
 PUBLISHED = Counter("earshot_published_total", "Events published", ["service", "topic"])
 DECISIONS = Counter("earshot_decisions_total", "Decisions by program and reason", ["service", "program", "reason"])
 MISSING_FIELDS = Counter("earshot_missing_fields_total", "Condition fields not found", ["service", "program", "field"])
 STEPS = Counter("earshot_steps_total", "Steps finished, by channel and state", ["service", "channel", "state"])
 OLDEST_DUE = Gauge("earshot_oldest_due_step_seconds", "Age of the oldest overdue step, business time", ["service"])
-RECEIPTS = Counter("earshot_receipts_total", "Receipts taken in", ["service", "provider", "kind"])
-STALLED = Gauge("earshot_stalled_invitations", "Open invitations nothing more would happen to", ["service"])
-LEDGER_LACKS = Gauge("earshot_ledger_lacks", "Attempts and ends the log has and the database lacks", ["service"])
+RECEIPTS = Counter("earshot_receipts_total", "Provider receipts handled", ["service", "provider", "kind"])
+STALLED = Gauge("earshot_stalled_invitations", "Open invitations without a next step", ["service"])
+LEDGER_LACKS = Gauge("earshot_ledger_lacks", "Attempts and ends in the log but not in the database", ["service"])
 ANSWER_ARRIVAL = Histogram(
     "earshot_answer_arrival_seconds",
     "From an answer's commit in scoring to its commit in dispatcher, machine time",
@@ -26,10 +26,10 @@ ANSWER_ARRIVAL = Histogram(
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
 )
 ANSWERS = Counter("earshot_answers_total", "Answers stored, by mode", ["service", "mode"])
-WEBHOOKS = Counter("earshot_webhooks_total", "Tries to deliver a webhook, by what became of it", ["service", "state"])
-WEBHOOKS_DISABLED = Counter("earshot_webhooks_disabled_total", "Webhook endpoints given up", ["service"])
+WEBHOOKS = Counter("earshot_webhooks_total", "Attempts to deliver a webhook, by result", ["service", "state"])
+WEBHOOKS_DISABLED = Counter("earshot_webhooks_disabled_total", "Webhook endpoints disabled", ["service"])
 UNOWNED_TRANSACTIONS = Counter(
-    "earshot_unowned_transactions_total", "Connections closed because they were in a transaction nobody owned"
+    "earshot_unowned_transactions_total", "Pooled connections closed because they were in a transaction"
 )
 HTTP_SECONDS = Histogram(
     "earshot_http_seconds", "Requests by route, never by path", ["service", "method", "route", "status"]

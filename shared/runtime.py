@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 GRACE_S = 5
-END_S = 12.0  # after a signal: a send may take 10 s, and is recorded
+END_S = 12.0  # for tasks to end after a signal: a send may take 10 s, and its result must be stored
 CANCEL_S = 2.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceContext:
-    """What a process gives to each service it runs.
+    """What a process passes to each service it runs.
 
-    `public_listener` serves the paths that are not for staff. `front`, where all services run in this process, is
-    served on scoring's listeners in place of scoring's app. A service sets `started` when all its parts run.
+    `public_listener` serves only the paths that are not for staff. `front` is set when all services run in this
+    process: scoring's listeners serve it in place of scoring's app. A service sets `started` when all its tasks run.
     """
 
     database_url: str
@@ -55,7 +55,7 @@ class ServiceContext:
     started: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def has_started(self) -> None:
-        """Raise NotReady until all parts of the service run: a check for `Health.require`."""
+        """Raise NotReady until `started` is set: a check for `Health.require`."""
         if not self.started.is_set():
             raise NotReady("has not started yet")
 
@@ -84,7 +84,7 @@ def stop_on_signals(stop: asyncio.Event) -> None:
 
 
 async def run_until_signal(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
-    """Run a process until it ends or a signal comes; raises StoppedLate when a task does not end in time.
+    """Run `work` until it ends or a signal arrives; raises StoppedLate when a task does not end in time.
 
     After a signal, tasks have END_S seconds to finish; then they are cancelled, and waited for CANCEL_S seconds more.
     """
@@ -112,14 +112,14 @@ def listen(host: str, port: int, *, setting: str) -> socket.socket:
         listener.listen()  # connections made before the server is up wait for it
     except OSError as error:
         listener.close()
-        raise PortBusy(f"{host}:{port} cannot be used ({error.strerror}): stop who has it or set {setting}") from error
+        raise PortBusy(f"{host}:{port} cannot be used ({error.strerror}): free the port or set {setting}") from error
     return listener
 
 
 def tune_gc() -> None:
     """Run garbage collection less often: a batch makes very many objects, and few reference cycles."""
     gc.freeze()
-    gc.set_threshold(100_000, 20, 20)  # with the default of 700 it took a fifth of the time of a decision
+    gc.set_threshold(100_000, 20, 20)  # with the default of 700, collection took a fifth of a decision's time
 
 
 class _Server(uvicorn.Server):

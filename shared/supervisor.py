@@ -1,4 +1,4 @@
-"""Runs the long-lived tasks of one service, each with a name; one that ends by itself ends the process."""
+"""Runs the long-lived tasks of one service under names; a task that ends by itself ends the process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from shared.runtime import ServiceContext, serve
 
 @dataclass(frozen=True, slots=True)
 class Supervisor:
-    """Starts tasks in a group; one that ends before `stop` is set ends all of them, and so the process."""
+    """Starts a service's tasks in a task group; one that ends before `stop` is set ends the process with an error."""
 
     tasks: asyncio.TaskGroup
     context: ServiceContext
@@ -44,7 +44,7 @@ class Supervisor:
         return self.context.health
 
     def task(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """Run this until it ends, which it may do only after `stop` is set."""
+        """Run `work` as a task of this service; it must not end before `stop` is set."""
         self._start(f"{self.service}.{name}", work)
 
     def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
@@ -55,6 +55,8 @@ class Supervisor:
         self._start(heartbeat.name, until_stopped(work, self.stop, heartbeat=heartbeat, longest_s=longest_s, wake=wake))
 
     def consume(self, name: str, consumer: Consumer) -> None:
+        """Run a consumer, and a loop that handles its parked messages again."""
+        """Run a consumer, and a loop that handles its parked messages again."""
         consumer.heartbeat = self.health.heartbeat(name)
         self.task(name, consumer.run(self.stop))
         heartbeat = self.health.heartbeat(f"{name}.readmission")

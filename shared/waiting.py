@@ -1,4 +1,4 @@
-"""Waiting for events with a time limit, and telling the running task's own cancellation from another one."""
+"""Waiting for events with a time limit, and distinguishing a task's own cancellation from that of what it awaits."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def convert_stray_cancellation() -> Iterator[None]:
     except asyncio.CancelledError as error:
         if is_cancelled():
             raise
-        raise StrayCancellation("a future that was awaited is cancelled") from error
+        raise StrayCancellation("an awaited future was cancelled") from error
 
 
 async def wait_for(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event, at most so long; return whether it was set."""
+    """Wait for an event for at most `seconds`; return whether it was set."""
     try:
         async with asyncio.timeout(seconds):  # asyncio.wait_for swallows cancellations on Python 3.11
             await event.wait()
@@ -39,7 +39,7 @@ async def wait_for(event: asyncio.Event, seconds: float) -> bool:
 
 
 async def wait_for_any(*events: asyncio.Event, timeout_s: float) -> None:
-    """Wait until one of the events is set, at most so long."""
+    """Wait until one of the events is set, for at most `timeout_s` seconds."""
     waiting = [asyncio.create_task(event.wait()) for event in events]
     try:
         await asyncio.wait(waiting, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)

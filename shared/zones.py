@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 
 def time_zone(name: str) -> ZoneInfo:
-    """Find a time zone; UTC where the name is unknown, empty, a folder or a path out of the database."""
+    """Return the time zone with this name; UTC where the name is empty, unknown or no name of a zone (`Europe`)."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

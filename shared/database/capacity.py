@@ -1,4 +1,4 @@
-"""Compares the connections that a server accepts with those that a process may open."""
+"""Compares how many connections a PostgreSQL server accepts with how many a process may open."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ConnectionCapacity:
 
     @property
     def is_short(self) -> bool:
-        """Other processes hold so many connections that ours would not all be accepted now."""
+        """Whether the free connections do not suffice now, because other processes hold the rest."""
         return self.wanted > self.allowed - self.taken
 
     def __str__(self) -> str:
@@ -45,7 +45,7 @@ class ConnectionCapacity:
 
 
 async def read_capacity(url: str, *, wanted: int, options: DatabaseOptions) -> ConnectionCapacity:
-    """Ask the server; other processes may open more connections at any time."""
+    """Read the limit and the open connections of the server; `wanted` is how many this process may open."""
     connection = await database_url.connect(url, options=options)
     try:
         allowed, taken = await connection.fetchrow(_CONNECTIONS)  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Checks that a database commits: one that hangs at COMMIT, as without its standby, still answers every SELECT."""
+"""Checks that a database commits: without its synchronous standby, COMMIT hangs while every SELECT still works."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def check_commit(database: Database) -> None:
         async with asyncio.timeout(WITHIN_S):
             connection = await database.connect()
     except TimeoutError:
-        raise NotReady(f"takes no connection within {WITHIN_S:g} s") from None
+        raise NotReady(f"accepts no connection within {WITHIN_S:g} s") from None
     except asyncpg.TooManyConnectionsError:
         await _commit_pooled(database)
         return
@@ -41,7 +41,7 @@ async def commit_once(connection: asyncpg.Connection) -> None:
 
 
 async def _commit_pooled(database: Database) -> None:
-    """Commit over a pooled connection, where the server accepts no more of them."""
+    """Commit over a connection of the pool, because the server accepts no new connection; raises NotReady."""
     try:
         async with asyncio.timeout(WITHIN_S), database.sessions.begin() as session:
             await session.execute(text(_COMMIT))

@@ -1,4 +1,4 @@
-"""The machine's clock, compared with the database's: while they differ, nothing is done by time."""
+"""A clock that compares the machine's time with the database's: while they differ, it refuses to tell the time."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ComparedClock:
 
     @property
     def fault(self) -> str:
-        """What is wrong with the clock; empty when nothing is."""
+        """What is wrong with the clock and how to repair it; empty when nothing is wrong."""
         if self._apart_s is None:
             return "the machine's clock has not been compared with the database's yet"
         jumped = self._wall() - time.monotonic() - self._since_boot
@@ -78,7 +78,7 @@ async def guard_clock(clock: Clock, database: Database) -> Clock:
     except Exception as error:
         if not db.is_transient(error):
             raise
-        log.warning("clock.not_compared", exc_info=error)  # `now` raises until it is
+        log.warning("clock.not_compared", exc_info=error)  # `now` raises until `compare` has succeeded
     return held
 
 
@@ -90,7 +90,7 @@ async def open_command_clock(path: Path | None, database: Database) -> Clock:
 
 
 async def seconds_apart(ask: Ask, *, wall: Callable[[], float] = time.time) -> float:
-    """Measure by how many seconds this machine is ahead of the database, half a round trip being taken off."""
+    """Return how many seconds this machine's clock is ahead of the database's, measured at half the round trip."""
     before = wall()
     theirs = await ask()
     return (before + wall()) / 2 - theirs.timestamp()
@@ -100,4 +100,4 @@ def fault_of(apart_s: float) -> str:
     if abs(apart_s) <= MOST_APART_S:
         return ""
     way = "ahead of" if apart_s > 0 else "behind"
-    return f"the machine's clock is {abs(apart_s):.0f} s {way} the database's: set the wrong one right"
+    return f"the machine's clock is {abs(apart_s):.0f} s {way} the database's: correct the wrong one"

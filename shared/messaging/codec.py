@@ -23,7 +23,7 @@ _STRUCTURED = "application/cloudevents"
 
 
 class InvalidEvent(ValueError):
-    """Not an event of the contract; the text says which field is wrong and why, and quotes no value."""
+    """A message is not an event of the contract; the text says which field is wrong and why, and quotes no `data`."""
 
 
 class _Wire(msgspec.Struct, omit_defaults=True):
@@ -37,7 +37,7 @@ class _Wire(msgspec.Struct, omit_defaults=True):
     datacontenttype: str | None = None
 
 
-_TIME = "time: RFC 3339 with a zone is wanted, such as 2026-03-02T09:30:00Z, in the years 1900 to 2199"
+_TIME = "time: must be RFC 3339 with a zone, such as 2026-03-02T09:30:00Z, in the years 1900 to 2199"
 
 
 def encode(event: Event[Payload]) -> Message:
@@ -70,8 +70,10 @@ def parse(message: Message) -> Event[Payload]:
 
 
 def parse_body(body: bytes, headers: Mapping[str, str] | None = None) -> Event[Payload]:
+    """Parse the body of a message or request, in structured mode when there are no headers; raises InvalidEvent."""
+    """Parse the body of a message or request, in structured mode when there are no headers; raises InvalidEvent."""
     if len(body) > MAX_BODY:
-        raise InvalidEvent(f"body: {len(body)} bytes, at most {MAX_BODY} are taken")
+        raise InvalidEvent(f"body: {len(body)} bytes, at most {MAX_BODY} are accepted")
     named = {name.lower(): value for name, value in (headers or {}).items()}
     binary = "ce_specversion" in named and not named.get("content-type", "").startswith(_STRUCTURED)
     wire = _from_headers(body, named) if binary else _decode(body, _Wire)
@@ -105,7 +107,7 @@ T = TypeVar("T")
 
 def _decode(body: bytes, kind: type[T]) -> T:
     try:
-        body.decode()  # msgspec does not check text that it skips, and PostgreSQL would refuse it
+        body.decode()  # msgspec does not check the encoding of what it skips, and PostgreSQL stores only UTF-8
         return msgspec.json.decode(body, type=kind)
     except UnicodeDecodeError:
         raise InvalidEvent("body: not UTF-8") from None
@@ -117,11 +119,11 @@ def _decode(body: bytes, kind: type[T]) -> T:
 
 def _check_attributes(wire: _Wire) -> None:
     if wire.specversion != "1.0":
-        raise InvalidEvent("specversion: only 1.0 is read")
+        raise InvalidEvent("specversion: only 1.0 is supported")
     named = ("id", wire.id), ("source", wire.source), ("type", wire.type), ("subject", wire.subject)
     for name, value in named:
         if value is not None and (not value.strip() or len(value) > 200 or not value.isprintable()):
-            raise InvalidEvent(f"{name}: 1 to 200 printable characters are wanted")
+            raise InvalidEvent(f"{name}: must be 1 to 200 printable characters")
     if wire.time.tzinfo is None or not 1900 <= wire.time.year < 2200:
         raise InvalidEvent(_TIME)
 
@@ -151,7 +153,7 @@ def _texts(value: object) -> list[str]:
 
 
 def describe_errors(error: ValidationError) -> str:
-    """Name fields and what is wrong with them, and no value: it may be personal data."""
+    """Describe the first five wrong fields without their values, which may be personal data."""
     found = [
         f"{'.'.join(map(str, e['loc'])) or 'data'}: {e['msg']}"
         for e in error.errors(include_input=False, include_url=False)

@@ -1,7 +1,7 @@
 """The consume loop: read a batch, handle it in one transaction, acknowledge it.
 
-A batch that fails with a transient error is tried again without end. One that fails with another error is bisected:
-the messages that cause it are parked, the others are handled.
+A batch that fails with a transient error is retried without end. A batch that fails with another error is bisected:
+the messages that cause the error are parked, the others are handled.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class HandlerBroken(Exception):
 
 @dataclass(slots=True)
 class Consumer:
-    """Reads topics as a service's group. The handler must be idempotent: it may get an event again."""
+    """Reads topics as a service's consumer group. `handler` must be idempotent: it may get the same event twice."""
 
     service: Service
     topics: Sequence[str]
@@ -56,7 +56,7 @@ class Consumer:
     _failures: int = field(default=0, init=False)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Consume until stopped; the current batch is finished first."""
+        """Consume until `stop` is set; the current batch is finished first."""
         reading = self.event_log.read(self.service.group, self.topics, limit=self.batch_size, heartbeat=self.heartbeat)
         async with aclosing(reading) as batches:
             following = asyncio.ensure_future(anext(batches, None))
@@ -78,8 +78,8 @@ class Consumer:
                 await asyncio.wait((following,))
 
     async def handle(self, messages: Sequence[Message], stop: asyncio.Event) -> bool:
-        """Handle and commit these messages; False when stopped before an outage ended."""
-        delay = 0.0  # a transaction that lost a race may be repeated at once
+        """Handle and commit messages, with retries during an outage; False if `stop` was set before the commit."""
+        delay = 0.0  # after a deadlock or serialization error the first retry needs no pause
         while not stop.is_set():
             try:
                 with metrics.BATCH_SECONDS.labels(self.service).time():
@@ -101,7 +101,7 @@ class Consumer:
             if error is None:
                 self._failures = 0
             else:
-                await self._park_culprit(message, error)
+                await self._park_failed(message, error)
 
     async def _commit(self, messages: Sequence[Message]) -> Sequence[None]:
         events, refused = self._decode(messages)
@@ -130,7 +130,7 @@ class Consumer:
         return events, refused
 
     def read(self, message: Message) -> Event[Payload] | None:
-        """Decode a message; raises InvalidEvent, and nothing else whatever the decoder raises."""
+        """Decode a message, None if the service ignores it; any error of the decoder is raised as InvalidEvent."""
         with isolated(
             "event",
             service=self.service,
@@ -141,7 +141,7 @@ class Consumer:
             return self.decode(message)
         raise InvalidEvent(f"cannot be read: {type(guarded.error).__name__}")
 
-    async def _park_culprit(self, message: Message, error: Exception) -> None:
+    async def _park_failed(self, message: Message, error: Exception) -> None:
         reason = f"the handler failed: {type(error).__name__}"
         async with self.sessions.begin() as session:
             await parking.park(session, [(message, reason)])

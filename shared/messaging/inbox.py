@@ -35,5 +35,5 @@ async def unseen(session: AsyncSession, group: str, events: Sequence[Event[Paylo
 
 
 async def delete_old(session: AsyncSession) -> None:
-    """Delete the ids of events older than 30 days; our topics keep 7 days."""
+    """Delete ids stored more than 30 days ago; topics keep messages for 7 days, so those events cannot come again."""
     await db.fetch(session, "DELETE FROM inbox WHERE seen_at < clock_timestamp() - interval '30 days'")

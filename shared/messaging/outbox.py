@@ -1,7 +1,7 @@
 """Transactional outbox: events are stored with the change they report, and a relay moves them to the event log.
 
-Events are published at least once, in order per key. Lock the key's row before adding its event: otherwise two
-transactions may commit in another order than their rows were numbered.
+Events are published at least once, in order per key. A caller must lock a row that belongs to the key before it adds
+an event: otherwise two transactions may commit in another order than their outbox rows got ids.
 """
 
 from __future__ import annotations
@@ -60,7 +60,10 @@ async def add(session: AsyncSession, events: Sequence[cloudevents.Event[Payload]
 
 
 def add_statement(messages: Sequence[Message]) -> db.Write | None:
-    """Return the statement part that stores messages; other parts can read their ids and bodies as `added`."""
+    """Return the CTE `added` for `db.write`, which stores messages; other CTEs can select `id` and `body` from it.
+
+    Returns None when there are no messages.
+    """
     if not messages:
         return None
     columns = (
@@ -111,7 +114,7 @@ class Relay:
             if rows:
                 await self._publish_batch(rows)
         except TransportUnavailable:
-            raise  # and stay the leader
+            raise  # this relay stays the leader
         except Exception:
             await self._leadership.release()
             raise

@@ -70,7 +70,7 @@ def _written(headers: Mapping[str, str]) -> str:
 
 
 def _headers(written: str) -> dict[str, str]:
-    """Read stored headers; headers that an earlier version stored in another form count as none."""
+    """Parse stored headers; headers that an earlier version stored in another format are left out."""
     try:
         found: dict[str, str] = json.loads(written)
     except ValueError:
@@ -85,12 +85,13 @@ ORDER BY id LIMIT $1"""
 async def list_parked(
     session: AsyncSession, *, limit: int = 100, after: UUID | None = None, ids: Collection[UUID] | None = None
 ) -> list[Parked]:
-    """Return the oldest first, those after the id `after`; with `ids` only these."""
+    """Return at most `limit` parked messages, oldest first, after the id `after`; with `ids`, only those."""
     return [_parked(row) for row in await db.fetch(session, _PARKED, limit, after, None if ids is None else list(ids))]
 
 
 UNKNOWN_KEY = "link_key: {} is not in EARSHOT_LINK_KEYS"
-# the texts of the codec, of Pydantic for an enum, a literal and a tagged union, and of an unknown key
+# matches the codec's text for an unknown type, Pydantic's for an unknown value of an enum, literal or tagged union, and
+# UNKNOWN_KEY
 _UNKNOWN = """SELECT * FROM parked WHERE topic = ANY($1::text[]) AND ($2::uuid IS NULL OR id > $2)
 AND reason LIKE ANY (ARRAY['type: % is not an event of this contract%', '%: Input should be ''%', '%: Input tag %',
     'link_key: % is not in EARSHOT_LINK_KEYS'])
@@ -98,7 +99,10 @@ ORDER BY id LIMIT $3"""
 
 
 async def list_unknown(session: AsyncSession, topics: Sequence[str], *, after: UUID | None, limit: int) -> list[Parked]:
-    """Return messages refused for a type, value or key that a newer version or start may know, oldest first."""
+    """Return messages parked for an unknown type, value or link key, oldest first.
+
+    They can be handled after an upgrade, or after a restart with that key.
+    """
     return [_parked(row) for row in await db.fetch(session, _UNKNOWN, list(topics), after, limit)]
 
 
@@ -107,7 +111,7 @@ FROM parked WHERE reason LIKE 'link_key: % is not in EARSHOT_LINK_KEYS' GROUP BY
 
 
 async def count_waiting_for_keys(session: AsyncSession) -> dict[str, int]:
-    """Count the messages that wait for each link key, by its id."""
+    """Count the parked messages that wait for each missing link key, by the id of the key."""
     return {row["key"]: row["count"] for row in await db.fetch(session, _WAITING)}
 
 
@@ -134,7 +138,7 @@ async def delete(session: AsyncSession, ids: Sequence[UUID]) -> None:
 
 
 async def delete_of(session: AsyncSession, keys: Collection[str], *, topics: Sequence[str]) -> None:
-    """Delete what is parked of these keys, as an erasure must: a replay would store it again."""
+    """Delete parked messages of these keys and topics, as an erasure must: a replay would store their data again."""
     await db.fetch(
         session, "DELETE FROM parked WHERE topic = ANY($2::text[]) AND key = ANY($1::text[])", list(keys), list(topics)
     )

@@ -1,4 +1,4 @@
-"""Handles messages that an older version parked because it did not know a type or value, once a version knows them."""
+"""Handles messages that were parked for an unknown type, value or link key, once the running version knows it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Readmission:
         try:
             event = self.consumer.read(row.message)
         except InvalidEvent as error:
-            await self._explain(row, str(error))
+            await self._store_reason(row, str(error))
             return str(error)
         return await self._handle(row, event)
 
@@ -66,12 +66,12 @@ class Readmission:
                 raise
             log.exception("message.parked", topic=row.message.topic, position=row.message.position)
             reason = f"the handler failed: {type(error).__name__}"
-            await self._explain(row, reason)
+            await self._store_reason(row, reason)
             return reason
         metrics.EVENTS.labels(self.consumer.service, event.type if event else "", "readmitted").inc()
         log.info("message.readmitted", topic=row.message.topic, position=row.message.position)
         return ""
 
-    async def _explain(self, row: Parked, reason: str) -> None:
+    async def _store_reason(self, row: Parked, reason: str) -> None:
         async with self.consumer.sessions.begin() as session:
             await parking.set_reason(session, row.id, reason)

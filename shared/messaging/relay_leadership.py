@@ -1,8 +1,9 @@
-"""Leader election among a service's relays: one moves the outbox to the log, the others stand by.
+"""Leader election among a service's relays: the leader moves the outbox to the event log, the others stand by.
 
-The leader holds an advisory lock of its session. Behind a pooler in transaction mode there is no session, so the
-leader holds a lease, a row, instead. It starts nothing in the last part of its lease; rows that it published after the
-lease had ended, as after a pause of its process, are published again in their newest state.
+The leader holds a session-level advisory lock. Behind a pooler in transaction mode there are no sessions, so the leader
+holds a lease instead: a row with an end time. It starts no batch in the last SEND_BUDGET_S seconds of its lease. If it
+published rows after its lease had ended, because its process was paused, `republish` publishes the newest state of
+their keys again.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class RelayLeadership(Protocol):
 
 
 class LockLeadership:
-    """Leader while its own connection holds the lock. The connection also listens for new rows and wakes the relay."""
+    """Is the leader while its connection holds the lock. The connection also listens for new rows and sets `wake`."""
 
     def __init__(self, database: db.Database, *, name: str, wake: asyncio.Event) -> None:
         self._database = database
@@ -102,7 +103,7 @@ class LockLeadership:
 
 
 class LeaseLeadership:
-    """Leader until the lease ends, by the database's clock; every batch renews it."""
+    """Is the leader until its lease ends by the database's clock; every call of `next_rows` renews the lease."""
 
     def __init__(self, database: db.Database, *, republish: Republish) -> None:
         self._sessions = database.sessions
@@ -119,16 +120,16 @@ class LeaseLeadership:
             rows = await db.fetch(session, _NEXT, BATCH)
             if leased[0]["taken_over"]:
                 log.warning("relay.took_over", rows=len(rows))
-                await self._republish(session, rows)  # the leader before may have published these rows, and no others
+                await self._republish(session, rows)  # the previous leader published at most these
         late = time.monotonic() - asked > LEASE.total_seconds() - SEND_BUDGET_S
         self._publishes = bool(rows) and not late
         return [] if late else rows
 
     async def delete(self, rows: Sequence[db.Row]) -> None:
-        await self._forget(rows)
+        await self._delete_or_republish(rows)
         self._publishes = False
 
-    async def _forget(self, rows: Sequence[db.Row]) -> None:
+    async def _delete_or_republish(self, rows: Sequence[db.Row]) -> None:
         async with self._sessions.begin() as session:
             if await db.fetch(session, _STILL_OURS, self._holder):
                 await db.fetch(session, _DELETE, [row["id"] for row in rows])
@@ -137,7 +138,7 @@ class LeaseLeadership:
             await self._republish(session, rows)
 
     async def release(self) -> None:
-        """Give the lease back, unless messages may still be on their way: then it runs out."""
+        """End the lease; if a batch may still be on its way to the log, keep the lease until it runs out."""
         if self._publishes:
             return
         try:

@@ -39,29 +39,31 @@ class Batch:
 
 
 class TransportUnavailable(ConnectionError):
-    """The broker or its database does not answer: try again later; nothing is lost."""
+    """The Kafka cluster, or the database that holds the log, cannot be reached: try again later."""
 
 
 class MessageTooLarge(Exception):
-    """The log will never take this message: park it, do not try again."""
+    """A message is larger than the log accepts, so a retry would fail too: park the message."""
 
 
 class Readable(Protocol):
     def read(
         self, group: str, topics: Sequence[str], *, limit: int = 500, heartbeat: Heartbeat | None = None
     ) -> AsyncGenerator[Batch, None]:
-        """Yield batches without end, none of them empty, also across outages. Close it with `aclosing`.
+        """Yield non-empty batches of at most `limit` messages without end; an outage only delays the next batch.
 
-        The heartbeat beats while there is nothing to read, and is told when the log is away.
+        `heartbeat` gets a beat at every poll, also an empty one, and `waits` with the reason while the log cannot be
+        reached. Close the generator with `aclosing`.
         """
 
 
 class Replayable(Protocol):
     def history(self, topic: str, *, last: int | None = None) -> AsyncGenerator[Sequence[Message], None]:
-        """Yield the messages that a topic has now, in order per key, at most the `last` ones of each partition.
+        """Yield, in batches, the messages that a topic holds at the time of the call, in order per key.
 
-        No group is involved and nothing is acknowledged; a topic that does not exist has no messages. Close it with
-        `aclosing`. Raises TransportUnavailable.
+        With `last`, only the newest `last` messages of each partition. No group is involved and nothing is
+        acknowledged; a topic that does not exist has no messages. Raises TransportUnavailable. Close the generator with
+        `aclosing`.
         """
 
 
@@ -69,7 +71,7 @@ class EventLog(Readable, Replayable, Protocol):
     async def append(self, messages: Sequence[Message]) -> None:
         """Append in order and return once all are durable.
 
-        Raises TransportUnavailable, after which any of the messages may be stored, and MessageTooLarge.
+        Raises TransportUnavailable, after which some or all of the messages may be stored, and MessageTooLarge.
         """
 
     async def ping(self) -> None:

@@ -1,7 +1,8 @@
 """The event log in a PostgreSQL schema: an append-only table and one cursor per group and topic.
 
-Ids become visible out of commit order, and a cursor would skip a late commit for ever. So every append is its own
-short transaction under a lock per topic. It is the embedded default; larger installations use Kafka.
+Concurrent transactions may commit in another order than their rows got ids, and a cursor would skip the rows of a late
+commit. So every append is a short transaction of its own under an advisory lock per topic. This transport is the
+embedded default; larger installations use Kafka.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ class PostgresLog:
     def __init__(self, url: str, *, topic_prefix: str = "", options: DatabaseOptions = DEFAULT) -> None:
         if options.pooled:
             raise NeedsSessions(
-                "EARSHOT_DATABASE_POOLED=transaction: events through PostgreSQL need sessions of their own: "
-                "set EARSHOT_EVENTS_URL to a Kafka, or to a URL that is not pooled"
+                "EARSHOT_DATABASE_POOLED=transaction: the event log in PostgreSQL needs database sessions, which a "
+                "pooler in transaction mode does not keep: set EARSHOT_EVENTS_URL to a Kafka cluster"
             )
         self._database = Database(url, schema=SCHEMA, options=options, pool_size=1)
         self._prefix = topic_prefix
@@ -73,7 +74,7 @@ class PostgresLog:
                     await self._append_topic(self._prefix + topic, list(group))
                 await self._prune_sometimes()
             except BaseException as error:
-                self._drop_writer()  # also after a cancellation: it may be in a transaction
+                self._drop_writer()  # after a cancellation too: the connection may be in a transaction
                 if isinstance(error, Exception) and is_transient(error):
                     raise TransportUnavailable from error
                 raise
@@ -128,7 +129,7 @@ class PostgresLog:
                 await reader.close()
 
     async def history(self, topic: str, *, last: int | None = None) -> AsyncGenerator[Sequence[Message], None]:
-        """See Replayable; reads over a connection of its own, and the topic counts as one partition."""
+        """See Replayable. Opens a connection for this call; a topic has one partition."""
         wire = self._prefix + topic
         try:
             connection = await self._database.connect()
@@ -171,9 +172,10 @@ class PostgresLog:
 
 
 class _Reader:
-    """One member of a group. The member that holds a topic's session lock reads it; the others stand by.
+    """One member of a consumer group. The member that holds a topic's advisory lock reads that topic.
 
-    The lock is held by the connection that writes the cursor: a member that lost the lock cannot acknowledge.
+    The others try to get the lock every _STANDBY_S seconds. The connection that holds the locks also writes the
+    cursors, so a member that lost its locks with its connection cannot acknowledge.
     """
 
     def __init__(self, group: str, topics: Sequence[str], *, prefix: str, limit: int, heartbeat: Heartbeat) -> None:

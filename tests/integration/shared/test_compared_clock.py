@@ -56,7 +56,7 @@ async def test_clock_that_is_wrong_is_not_believed_until_it_is_mended(
     await clock.compare()
     with pytest.raises(ClockIsWrong, match=f"{abs(ahead_s):.0f} s {'ahead of' if ahead_s > 0 else 'behind'} the"):
         clock.now()
-    with pytest.raises(NotReady, match="set the wrong one right"):
+    with pytest.raises(NotReady, match="correct the wrong one"):
         await clock.check()
     wall.ahead_s = 0
     await clock.compare()

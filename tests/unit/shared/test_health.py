@@ -40,7 +40,7 @@ async def test_parts_of_a_process_share_what_they_know_under_names_of_their_own(
         "trigger.database": "does not commit",
         "scoring.database": "does not commit",
     }
-    with pytest.raises(ValueError, match=r"trigger\.database is watched already"):
+    with pytest.raises(ValueError, match=r"trigger\.database is registered already"):
         whole.for_service("trigger").require("database", away)
 
 

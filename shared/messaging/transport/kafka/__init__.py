@@ -29,7 +29,7 @@ __all__ = ["KafkaLog", "KafkaSecurity", "create_topics"]
 
 PING_SECONDS = 2.5
 
-# At debug level it logs keys and bodies, which hold personal data.
+# At debug level aiokafka's producer logs keys and bodies, which hold personal data.
 logging.getLogger("aiokafka.producer.producer").setLevel(logging.INFO)
 
 
@@ -56,7 +56,7 @@ class KafkaLog:
     async def read(
         self, group: str, topics: Sequence[str], *, limit: int = 500, heartbeat: Heartbeat | None = None
     ) -> AsyncGenerator[Batch, None]:
-        """See Readable; a batch without `ack` is read again, here or by another reader."""
+        """See Readable; a batch that is not acknowledged is read again, by this reader or another one."""
         reader = GroupReader(
             self._connection, self._prefix + group, self._wire(topics), limit=limit, heartbeat=heartbeat
         )
@@ -89,7 +89,7 @@ class KafkaLog:
         return [self._prefix + topic for topic in topics]
 
     def _record(self, message: Message) -> OutgoingRecord:
-        # a message without a key goes to any partition, one with an empty key would always go to the same
+        # Kafka spreads messages without a key over all partitions, and puts those with an empty key into one
         return OutgoingRecord(
             topic=self._prefix + message.topic,
             key=message.key.encode() or None,

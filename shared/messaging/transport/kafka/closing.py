@@ -1,8 +1,9 @@
 """Closes aiokafka's clients completely and in bounded time; the only file that uses private members of aiokafka.
 
 `stop()` may end half-way: with the CancelledError of a task that it cancelled itself, or with an error of its group
-coordination; and it waits without end for a broker that is away. Then sockets stay open, and a group member that reads
-nothing keeps its partitions. So `stop()` runs in a task, for a limited time, and what it left open is closed here.
+coordination; and it waits without end for a broker that cannot be reached. Then sockets stay open, and a group member
+that reads nothing keeps its partitions. So `stop()` runs in a task, for a limited time; then this module cancels the
+tasks and closes the connections that are left.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ async def close_consumer(consumer: Any) -> None:
 
 
 async def close_producer(producer: Any) -> None:
-    """Close every connection without delivering pending records: that would not end while a broker is away."""
+    """Close every connection without delivering pending records: during an outage their delivery would not end."""
     await _finish(_stop_producer(producer), lambda: _drop_producer(producer))
 
 

@@ -24,9 +24,9 @@ Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
 
 @dataclass(frozen=True, slots=True)
 class KafkaSecurity:
-    """Credentials for one cluster; a private CA is `cafile`, mTLS is `certfile` and `keyfile` (PEM files).
+    """Protocol, credentials and PEM files of one cluster: a private CA in `cafile`, mTLS in `certfile` and `keyfile`.
 
-    `token_file` is read again for every connection, so to rotate the OAUTHBEARER token is to replace the file.
+    `token_file` holds the OAUTHBEARER token. It is read again for every connection: replace it to rotate the token.
     """
 
     protocol: Protocol = "PLAINTEXT"
@@ -78,7 +78,7 @@ class TokenFile(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Addresses of a cluster, and our client id and credentials there."""
+    """Addresses of a cluster, and the client id and credentials to use there."""
 
     url: str
     client_id: str = "earshot"
@@ -99,7 +99,7 @@ class Connection:
 
 
 async def why_unreachable(connection: Connection) -> str:
-    """Return the error of connecting to the first broker: aiokafka's clients only say that none could be reached."""
+    """Connect to the first broker and describe the error: aiokafka's clients only report that none could be reached."""
     host, _, port = connection.bootstrap[0].rpartition(":")
     options = {name: value for name, value in connection.options().items() if name != "bootstrap_servers"}
     try:
@@ -107,4 +107,4 @@ async def why_unreachable(connection: Connection) -> str:
             (await create_conn(host, int(port), **options)).close()
     except (KafkaError, OSError, TimeoutError) as error:
         return f"{type(error).__name__}: {error}".partition(" (_ssl")[0]
-    return "it takes connections and does not answer"
+    return "the broker accepts connections and does not answer"

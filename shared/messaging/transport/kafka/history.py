@@ -21,16 +21,17 @@ if TYPE_CHECKING:
 
     from shared.messaging.transport.kafka.connection import Connection
 
-ANSWER_SECONDS = 6.0  # with the time to close, less than a process has to stop
+ANSWER_SECONDS = 6.0  # this plus CLOSE_SECONDS is less than the time that a process has to stop
 POLL_MS = 1_000
 
 
 async def history(
     connection: Connection, topic: str, *, last: int | None, at_once: int = 500
 ) -> AsyncGenerator[list[Any], None]:
-    """Yield the records that are there now, in order per partition, at most the `last` ones of each.
+    """Yield the records that a topic holds at the time of the call, in order per partition.
 
-    A topic that does not exist has none. Raises TransportUnavailable.
+    With `last`, only the newest `last` records of each partition. A topic that does not exist has no records. Raises
+    TransportUnavailable.
     """
     consumer = AIOKafkaConsumer(**connection.options(), enable_auto_commit=False, isolation_level="read_committed")
     try:
@@ -50,7 +51,7 @@ async def history(
 
 
 async def _seek(connection: Connection, consumer: Any, topic: str, last: int | None) -> dict[TopicPartition, int]:
-    """Seek to the first offsets; return the end offsets, without those of empty partitions."""
+    """Assign the partitions that are not empty and seek to the first offsets to read; return their end offsets."""
     try:
         partitions = await partitions_of(connection, topic)
     except UnknownTopicOrPartitionError:
@@ -64,7 +65,7 @@ async def _seek(connection: Connection, consumer: Any, topic: str, last: int | N
 
 
 async def _next(consumer: Any, ends: dict[TopicPartition, int], at_once: int) -> Mapping[TopicPartition, list[Any]]:
-    """Read the next records, and remove finished partitions from `ends`; raises TimeoutError without progress."""
+    """Read the next records and remove finished partitions from `ends`; raises TimeoutError when no records arrive."""
     silent_since = time.monotonic()
     while True:
         async with asyncio.timeout(ANSWER_SECONDS):

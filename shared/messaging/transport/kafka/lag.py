@@ -1,4 +1,4 @@
-"""The lag of a consumer group. A replay asks often, so the clients are kept, and replaced after an error."""
+"""The lag of a consumer group. A replay polls it, so the clients stay connected, and are replaced after an error."""
 
 from __future__ import annotations
 
@@ -35,12 +35,15 @@ class LagMeter:
         self._clients: _Clients | None = None
 
     async def lag(self, group: str, topics: Sequence[str]) -> int:
-        """Count the messages not acknowledged; an upper bound for compacted and transactional topics."""
+        """Count the messages that the group has not acknowledged; raises TransportUnavailable.
+
+        For compacted and transactional topics the result is an upper bound.
+        """
         async with self._asking:
             try:
                 with convert_stray_cancellation():
                     async with asyncio.timeout(ANSWER_SECONDS):
-                        return await _patiently(self._ask, group, topics)
+                        return await _retried(self._ask, group, topics)
             except (KafkaError, TimeoutError, StrayCancellation) as error:
                 await self._drop()
                 raise TransportUnavailable(f"Kafka: {type(error).__name__}") from error
@@ -74,7 +77,7 @@ class LagMeter:
             await self._drop()
 
 
-_patiently = tenacity.AsyncRetrying(  # a new cluster has no group coordinator for a moment
+_retried = tenacity.AsyncRetrying(  # a new cluster has no group coordinator for a moment
     retry=tenacity.retry_if_exception(lambda error: isinstance(error, KafkaError) and error.retriable),
     wait=tenacity.wait_fixed(0.1),
 )

@@ -42,8 +42,9 @@ class OutgoingRecord:
 class Producer:
     """One idempotent producer, replaced by a new one after an error that it cannot recover from.
 
-    After a timeout the producer is kept, because it goes on sending, in order and once. Unacknowledged records are
-    waited for before new ones are sent, so that an outage duplicates each of them at most once.
+    After a timeout the producer is kept, because it goes on sending its buffered records, in order and without
+    duplicates. New records are sent only after earlier ones are acknowledged or have failed, so that an outage
+    duplicates each record at most once.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -55,7 +56,7 @@ class Producer:
         self._acknowledged_at = time.monotonic()
 
     async def append(self, records: Sequence[OutgoingRecord]) -> None:
-        """Return once all records are durable; raises MessageTooLarge, and in bounded time TransportUnavailable."""
+        """Return once all records are durable; raises MessageTooLarge, or TransportUnavailable in APPEND_SECONDS."""
         sent: list[asyncio.Future[Any]] = []
         try:
             with convert_stray_cancellation():
@@ -68,7 +69,7 @@ class Producer:
         except TimeoutError as error:
             raise TransportUnavailable("Kafka did not acknowledge in time") from error
         except MessageSizeTooLargeError as error:
-            raise MessageTooLarge("a message is larger than Kafka takes") from error
+            raise MessageTooLarge("a message is larger than Kafka accepts") from error
         except KafkaError as error:
             self._discard_if_broken(error)
             raise TransportUnavailable(f"Kafka: {type(error).__name__}") from error
@@ -111,7 +112,7 @@ class Producer:
             self._unacknowledged.add(future)
             future.add_done_callback(self._on_done)
         elif not future.cancelled():
-            future.exception()  # retrieved, or asyncio complains about those after the first
+            future.exception()  # asyncio logs errors that are never retrieved, and `_send` raises only the first
 
     def _on_done(self, future: asyncio.Future[Any]) -> None:
         self._unacknowledged.discard(future)
@@ -123,7 +124,7 @@ class Producer:
 
     def _discard_if_broken(self, error: KafkaError) -> None:
         # After a refusal the producer's sequence numbers differ from the broker's, and every later send fails
-        # (OutOfOrderSequenceNumber). A full buffer (KafkaTimeoutError) is an outage.
+        # (OutOfOrderSequenceNumber). A full buffer (KafkaTimeoutError) only means that there is an outage.
         if not error.retriable and not isinstance(error, KafkaTimeoutError | ProducerClosed):
             self._discard(type(error).__name__)
 
@@ -137,7 +138,7 @@ class Producer:
     async def _ready(self) -> Any:
         async with self._starting:
             if self._discarding is not None:
-                # two producers at once could swap the order of one key
+                # two producers at once could reorder the messages of a key
                 await asyncio.wait({self._discarding})
             if self._client is None:
                 self._client = await _started(self._connection)

@@ -35,7 +35,7 @@ STALL_SECONDS = 30.0
 COMMIT_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 5.0
 METADATA_MS = 5_000  # how soon a topic that was deleted and created again is read
-SINGLE_READS = 1_000  # records read one by one after one that could not be read: others like it may follow
+SINGLE_READS = 1_000  # how many records are read one by one after an unreadable record: more of them may follow
 SINGLE_PAUSE_SECONDS = 0.01
 FETCH_BYTES = 8 * 1024 * 1024
 PARTITION_FETCH_BYTES = 512 * 1024
@@ -46,14 +46,14 @@ class Stalled(Exception):
 
 
 class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no type hints
-    """One member of a group.
+    """One member of a consumer group.
 
-    The epoch is increased by everything that invalidates earlier acknowledgements: a rebalance, a newer batch, leaving
+    `_epoch` increases with everything that invalidates earlier acknowledgements: a rebalance, a newer batch, leaving
     the group. Offsets alone do not suffice: after a partition was lost and assigned again, the broker would accept a
     stale commit.
     """
 
-    def __init__(  # noqa: PLR0913 - a member of a group is all of these
+    def __init__(  # noqa: PLR0913 - independent settings
         self,
         connection: Connection,
         group: str,
@@ -78,7 +78,10 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._log = log.bind(group=group)
 
     async def batches(self) -> AsyncGenerator[tuple[list[Any], Callable[[], Awaitable[None]]], None]:
-        """Yield records, in order per partition, with the function that acknowledges them. Closing leaves the group."""
+        """Yield non-empty lists of records, in order per partition, each with the function that acknowledges it.
+
+        Closing the generator leaves the group.
+        """
         try:
             while True:
                 fetched = await self._next()
@@ -107,14 +110,14 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 self._log.warning("kafka.read_interrupted", error=type(error).__name__, topics=self._topics)
                 self._heartbeat.waits(f"Kafka: {type(error).__name__}")
             except UnicodeDecodeError:
-                # aiokafka raises it for a header whose name is not UTF-8, and drops the records read with it
+                # aiokafka raises this for a header whose name is not UTF-8, and drops the other records of the fetch
                 self._log.warning("kafka.reads_one_by_one", topics=self._topics)
                 self._single_reads = SINGLE_READS
             await self._leave()
             await asyncio.sleep(next(pauses))
 
     def _rewind(self) -> None:
-        """Seek back to a batch that was yielded and not acknowledged."""
+        """Seek back to the start of a batch that was yielded and not acknowledged."""
         for partition in self._unacknowledged.keys() & (self._consumer.assignment() if self._consumer else set()):
             self._consumer.seek(partition, self._unacknowledged[partition])
         self._unacknowledged = {}
@@ -144,9 +147,9 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         return found
 
     async def _read_one(self) -> Mapping[TopicPartition, list[Any]]:
-        """Read one record, and skip one that cannot be read: with a single partition its offset is known.
+        """Read one record from one partition; a record that cannot be decoded is skipped, since its offset is known.
 
-        Later records in the same batch of its producer cannot be read either.
+        Later records of the same producer batch cannot be decoded either, and are skipped one by one.
         """
         for partition in self._consumer.assignment():
             try:
@@ -178,7 +181,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             ends = await end_offsets(self._connection, partitions)
             for partition in partitions & self._consumer.assignment():
                 if await self._consumer.position(partition) < ends[partition]:
-                    raise Stalled(f"{partition} does not move")
+                    raise Stalled(f"the position of {partition} does not advance")
 
     def _remember(self, fetched: Mapping[TopicPartition, list[Any]]) -> Callable[[], Awaitable[None]]:
         self._epoch += 1
@@ -205,7 +208,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         except (CommitFailedError, IllegalStateError) as error:
             self._log.warning("kafka.stale_acknowledgement_dropped", error=type(error).__name__)
         except (KafkaError, TimeoutError, StrayCancellation) as error:
-            # a later commit covers it; otherwise the batch is read again
+            # a later commit acknowledges these offsets too; without one the batch is read again
             self._log.warning("kafka.acknowledgement_dropped", error=type(error).__name__)
 
     async def _join(self) -> None:
@@ -235,7 +238,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
 
 async def end_offsets(connection: Connection, partitions: set[TopicPartition]) -> Mapping[TopicPartition, int]:
-    """Ask over a new connection for the end offset of each partition."""
+    """Read the end offset of each partition over a new connection."""
     consumer = AIOKafkaConsumer(**connection.options())
     try:
         await consumer.start()

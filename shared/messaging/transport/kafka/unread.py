@@ -1,4 +1,4 @@
-"""Detects messages that a topic dropped before its group had read them: Kafka reads on behind them without an error."""
+"""Detects messages that retention deleted before a group had read them: Kafka skips them without an error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 
 class UnreadRanges:
-    """The next offset of each partition that a member of a group has."""
+    """Keeps the next offset to read of each partition assigned to one member of a consumer group."""
 
     def __init__(self, group: str) -> None:
         self._group = group
@@ -28,7 +28,7 @@ class UnreadRanges:
         self._next = {}
 
     async def update(self, consumer: Any, fetched: Mapping[TopicPartition, Sequence[Any]]) -> None:
-        """Look for messages missing before new partitions and before fetched records."""
+        """Note the fetched offsets; count and log messages deleted unread, also those of newly assigned partitions."""
         new = consumer.assignment() - self._next.keys()
         gaps = [each for each, records in fetched.items() if records and records[0].offset > self._next.get(each, 0)]
         if new or gaps:
@@ -36,7 +36,7 @@ class UnreadRanges:
         self._next |= {each: records[-1].offset + 1 for each, records in fetched.items() if records}
 
     async def _compare(self, consumer: Any, new: set[TopicPartition], gaps: Sequence[TopicPartition]) -> None:
-        """Count and log messages missing before a partition's first; later gaps are those of a compacted topic."""
+        """Count and log offsets missing before a partition's first record; later gaps are made by compaction."""
         first: Mapping[TopicPartition, int] = await consumer.beginning_offsets([*new.union(gaps)])
         for each in new:
             acknowledged = await consumer.committed(each)
