@@ -90,7 +90,7 @@ async def _running(*command: str, port: int, log: Path, environment: Mapping[str
 
 
 async def _until_it_answers(process: asyncio.subprocess.Process, port: int, log: Path) -> None:
-    async with asyncio.timeout(30), httpx.AsyncClient() as web:
+    async with asyncio.timeout(60), httpx.AsyncClient() as web:
         while process.returncode is None:
             try:
                 await web.get(f"http://127.0.0.1:{port}/healthz")
