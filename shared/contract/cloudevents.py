@@ -19,7 +19,7 @@ P_co = TypeVar("P_co", bound=Payload, covariant=True)
 class Event(Generic[P_co]):
     """`source` and `id` together are unique; `time` is when it happened, in business time, UTC.
 
-    `data` is the payload as JSON, if that has been serialized before.
+    `data` is the payload as JSON, None if it has not been serialized yet.
     """
 
     id: str
@@ -42,6 +42,6 @@ def new(
     subject: UUID | str | None = None,
     data: bytes | None = None,
 ) -> Event[Payload]:
-    """Make an event of a service; its subject is by default the invitation's id."""
+    """Make an event that a service publishes; by default its subject is the payload's invitation id, if it has one."""
     about = subject or getattr(payload, "invitation_id", None)
     return Event(str(uuid7()), service.source, at, payload, None if about is None else str(about), data)

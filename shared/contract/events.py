@@ -44,7 +44,7 @@ def _utc(moment: datetime) -> datetime:
 
 
 def _empty(kind: type[Any]) -> Any:
-    """Default to an empty list or dict; pydantic would make a deep copy of a literal one for every event."""
+    """Default to an empty list or dict; pydantic would deep-copy a literal default for every event."""
     return Field(default_factory=kind, json_schema_extra={"default": kind()})
 
 
@@ -84,7 +84,7 @@ class Payload(Part):
         raise NotImplementedError
 
 
-# --- crm.events: what happened to a customer; any key, any producer
+# --- crm.events: what happened to a customer; any system may write them, with any message key
 
 
 class Consent(Part):
@@ -203,7 +203,7 @@ class CustomerUpdated(CrmPayload):
 
 
 class CustomerErased(CrmPayload):
-    """A customer is to be erased: their addresses, names and comments are deleted."""
+    """A customer asked to be erased: Earshot deletes their addresses, names and comments."""
 
     type = "crm.customer.erased"
 
@@ -224,7 +224,7 @@ class InvitationPayload(SurveyPayload):
 
 
 class EventRef(Part):
-    """The event an invitation is about; `subject` is its order or service."""
+    """The event that an invitation is about; `subject` is the id of its order or service."""
 
     source: Id
     id: Id
@@ -282,7 +282,7 @@ class Window(Part):
     @field_validator("start", "end")
     @classmethod
     def _of_the_respondents_day(cls, hour: time) -> time:
-        """Drop a zone: the hour is in the respondent's time zone."""
+        """Drop the zone of a time: it is always in the respondent's time zone."""
         return hour.replace(tzinfo=None)
 
     @model_validator(mode="after")
@@ -305,7 +305,7 @@ class PlanStep(Part):
 
 
 class ContactCap(Part):
-    """At most `limit` contacts in `days` days, over one channel or all."""
+    """At most `limit` contacts in `days` days, over `channel`, or over all channels if it is null."""
 
     name: Id
     channel: ChannelKind | None = None
@@ -347,7 +347,7 @@ class SurveyRequested(InvitationPayload):
 
 
 class SurveyWithdrawn(InvitationPayload):
-    """A survey is not wanted any more, as after a cancelled purchase."""
+    """A survey was withdrawn, for example after its purchase was cancelled: it can no longer be sent or answered."""
 
     type = "survey.withdrawn"
     topic = "survey.requests"
@@ -355,7 +355,7 @@ class SurveyWithdrawn(InvitationPayload):
 
 
 class RespondentConsentChanged(SurveyPayload):
-    """A respondent's consent changed; null leaves what is known."""
+    """A respondent's consent changed; consent to a channel that is null here stays as it was."""
 
     type = "respondent.consent_changed"
     topic = "survey.requests"
@@ -370,7 +370,7 @@ class RespondentErased(SurveyPayload):
 
 
 class RespondentPurchased(SurveyPayload):
-    """A purchase or service of a respondent who was asked in the 90 days before it; scoring counts who came back."""
+    """A purchase or service of a respondent asked in the 90 days before it; scoring counts returning customers."""
 
     type = "respondent.purchased"
     topic = "survey.requests"
@@ -416,9 +416,9 @@ class InvitationClosed(InvitationPayload):
 
 
 class Suppression(SurveyPayload):
-    """A suppression; null means all channels, all programs, and no end.
+    """A suppression: contacts that are not allowed. A null `channel`, `program` or `until` means all, all, and no end.
 
-    `address` is the SHA-256 of the only address it is about, in hex; null where it is about the respondent.
+    `address` is the SHA-256, in hex, of the one address that is suppressed; null if the respondent is.
     """
 
     channel: ChannelKind | None = None
@@ -462,7 +462,7 @@ class CallRequested(InvitationPayload):
 
 
 class CallWithdrawn(InvitationPayload):
-    """A call task is not wanted any more."""
+    """A call task was withdrawn: the call must not be made any more."""
 
     type = "call.withdrawn"
     topic = "survey.calls"
@@ -547,7 +547,7 @@ class ByMode(Part):
 
 
 class NpsUpdated(Payload):
-    """Figures of one series and day, which replace those of the same key with a lower `sequence`."""
+    """Figures of one series and day; they replace figures of the same message key with a lower `sequence`."""
 
     type = "nps.updated"
     topic = "nps.updates"

@@ -63,7 +63,7 @@ def create_commands(
     topic_prefix: str = "",
     replication_factor: int | None = None,
 ) -> list[str]:
-    """Return one `kafka-topics.sh --create` line per topic; without a replication factor, the cluster's."""
+    """Return one `kafka-topics.sh --create` line per topic; by default with the cluster's replication factor."""
     replicas = f" --replication-factor {replication_factor}" if replication_factor else ""
     return [
         f"kafka-topics.sh --bootstrap-server {bootstrap} --create --if-not-exists"

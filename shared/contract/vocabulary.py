@@ -7,7 +7,7 @@ import unicodedata
 from enum import StrEnum
 from functools import lru_cache
 
-KEY_PREFIX = "esk_"  # API keys begin with it, which tells them from the staff secret
+KEY_PREFIX = "esk_"  # of every API key, to distinguish it from the staff secret
 
 
 class Service(StrEnum):
@@ -43,7 +43,7 @@ class Category(StrEnum):
 class AnswerMode(StrEnum):
     SELF = "self"
     OPERATOR = "operator"
-    IMPORTED = "imported"  # an old tool's score
+    IMPORTED = "imported"  # from another survey tool
 
 
 class AttemptState(StrEnum):
@@ -51,7 +51,7 @@ class AttemptState(StrEnum):
 
     SENT = "sent"
     DELIVERED = "delivered"
-    REFUSED = "refused"  # the provider said no for good: this address, this text
+    REFUSED = "refused"  # the provider permanently rejected the address or the text
     FAILED = "failed"  # not accepted, and no tries are left
     UNKNOWN = "unknown"  # may have been accepted; never sent again
     SKIPPED = "skipped"
@@ -62,10 +62,10 @@ class AttemptState(StrEnum):
 class InvitationOutcome(StrEnum):
     ANSWERED = "answered"
     DECLINED = "declined"
-    EXHAUSTED = "exhausted"  # every step done, no answer
-    UNDELIVERABLE = "undeliverable"  # no step could reach anybody
+    EXHAUSTED = "exhausted"  # every step is done and no answer came
+    UNDELIVERABLE = "undeliverable"  # no step reached the respondent
     WITHDRAWN = "withdrawn"
-    EXPIRED = "expired"  # time ran out before every step was done
+    EXPIRED = "expired"  # its time ended before every step was done
 
 
 class CallOutcome(StrEnum):

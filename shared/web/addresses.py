@@ -1,4 +1,4 @@
-"""The addresses that this machine may connect to for URLs of others: public ones and those of given networks."""
+"""Which IP addresses may be connected to for URLs from outside: public addresses and those of permitted networks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PROTOCOLS = ip_network("192.0.0.0/24")  # RFC 6890
 
 
 class ForbiddenAddress(Exception):
-    """The name resolves to an address that is neither public nor in a given network."""
+    """The name resolves to an address that is neither public nor in a permitted network."""
 
 
 async def look_up(host: str, port: int) -> list[str]:
@@ -32,10 +32,10 @@ async def look_up(host: str, port: int) -> list[str]:
 async def permitted_address(
     host: str, port: int, *, networks: Sequence[Network], resolve: Resolve = look_up
 ) -> Address:
-    """Resolve a name once and return an address to connect to, if all of its addresses are permitted.
+    """Resolve a name once and return its first address; raises ForbiddenAddress unless all of them are permitted.
 
-    Connect to the address and not to the name, which may resolve to another one a moment later. Raises
-    ForbiddenAddress and OSError.
+    Connect to this address and not to the name, which may resolve to another address a moment later. Raises OSError
+    when the name cannot be resolved.
     """
     found = [ip_address(text.partition("%")[0]) for text in await resolve(host, port)]
     if not found or not all(_is_public(each) or is_in(each, networks) for each in found):

@@ -1,4 +1,4 @@
-"""Makes one OpenAPI document of those of all services."""
+"""Merges the OpenAPI documents of all services into one."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _REFERENCE = "#/components/schemas/"
 
 
 def merged(documents: Mapping[Service, Document]) -> Document:
-    """Return a document of all paths, each as the service describes it that answers it at the one address.
+    """Return one document with each path as described by the service that answers it on the common address.
 
-    Schemas of one name and different content get the name of their service in front.
+    Schemas with the same name and different content are prefixed with the name of their service.
     """
     parts = dict(documents)
-    while clashing := _clashing(parts):  # a renamed schema makes those differ that refer to it
+    while clashing := _clashing(parts):  # schemas that refer to a renamed one differ after it
         parts = {service: _renamed(part, clashing, service) for service, part in parts.items()}
     first = next(iter(parts.values()))
     return {

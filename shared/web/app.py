@@ -1,4 +1,4 @@
-"""Makes every HTTP app: health, metrics, problem details, a limit for bodies, security headers, the gate."""
+"""Makes a service's HTTP app: health, metrics, problem details, body limit, security headers, access control."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _DOCS_HEADERS = {
 }
 
 
-def create_app(  # noqa: PLR0913 - every app decides each of these
+def create_app(  # noqa: PLR0913 - independent settings of each app
     service: Service,
     *,
     health: Health,
@@ -71,7 +71,7 @@ def create_app(  # noqa: PLR0913 - every app decides each of these
     _add_operations(app, health)
     for kind in (Problem, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _on_error)
-    app.router.routes.extend(plain)  # so that another method gets 405 with the methods there are
+    app.router.routes.extend(plain)  # so that other methods get 405 with the allowed methods
     app.add_middleware(_PlainRoutes, routes=plain, service=service)
     app.add_middleware(_Deadline)
     app.add_middleware(_Errors)
@@ -117,7 +117,7 @@ def _add_operations(app: FastAPI, health: Health) -> None:
     async def readyz() -> dict[str, str | dict[str, str]]:
         """The process can do its work; 503 names what prevents it, each with the reason.
 
-        Warnings name what prevents a part of the work only.
+        Warnings name what prevents only a part of its work.
         """
         found = await health.state()
         if found.warnings:
@@ -143,9 +143,9 @@ async def _on_error(request: Request, error: Exception) -> Response:
 
 
 class _PlainRoutes:
-    """Serves plain routes, and the paths at which the service says its name, without FastAPI's router and layers.
+    """Serves plain routes and the identity paths without FastAPI's router and layers.
 
-    Those cost as much time as such a route itself.
+    The router and layers cost as much time as a plain route itself.
     """
 
     def __init__(self, app: ASGIApp, *, routes: Sequence[PlainRoute], service: Service) -> None:
@@ -169,7 +169,7 @@ class _PlainRoutes:
 
 
 class _Errors:
-    """Answers an unhandled error with a problem, inside the layers that add headers."""
+    """Answers an unhandled error with problem details; it runs inside the layers that add headers to the response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -192,7 +192,7 @@ class _Errors:
 
 
 class _Deadline:
-    """Ends a request whose response has not begun in time, as when a database hangs; a begun stream has no limit."""
+    """Ends a request whose response has not begun after ANSWER_S, as when a database hangs; then there is no limit."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,7 +1,8 @@
-"""HTTP client for providers, and the only module that uses httpx. Its errors tell whether a request may have been read.
+"""HTTP client for providers, and the only module that uses httpx. Its errors say whether a request may have been read.
 
-httpx 0.28 loses pool slots for good when a request is cancelled or times out waiting for the pool. So requests wait
-for a semaphore of the pool's size, never for the pool, and one that exceeds its time is left to end by itself.
+httpx 0.28 loses pool slots permanently when a request is cancelled or times out waiting for the pool. So requests wait
+for a semaphore of the pool's size, never for the pool, and a request that exceeds its time is not cancelled: it ends by
+itself.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import httpx
 import tenacity
 
 MOST_BYTES = 5_000_000  # of a reply
-LATE_S = 10.0  # how long after its deadline a reply is still read to its end
+LATE_S = 10.0  # how long a reply is still read after the deadline of its request
 
 
 class NotSent(Exception):
@@ -35,7 +36,7 @@ class Reply:
     body: bytes
 
     def json(self) -> dict[str, Any]:
-        """Parse the body as a JSON object; empty if it is none."""
+        """Parse the body as a JSON object; returns an empty dict if the body is something else."""
         try:
             found = json.loads(self.body)
         except (ValueError, RecursionError):
@@ -87,7 +88,10 @@ class HttpClient:
         return await self.send(Call("POST", path, form=form), within_s=within_s)
 
     async def send(self, call: Call, *, within_s: float) -> Reply:
-        """Send and wait at most so long; a request not begun by then is not sent. Raises NotSent or MaybeSent."""
+        """Send a request and wait at most `within_s` seconds for its reply; raises NotSent or MaybeSent.
+
+        A request that still waits for a free connection after that time is never sent.
+        """
         request = asyncio.create_task(self._send(call, time.monotonic() + within_s))
         self._running.add(request)
         request.add_done_callback(self._forget)
@@ -99,7 +103,7 @@ class HttpClient:
     def _forget(self, request: asyncio.Task[Reply]) -> None:
         self._running.discard(request)
         if not request.cancelled():
-            request.exception()  # retrieved, so that asyncio does not log that of a request which timed out
+            request.exception()  # asyncio would log the error of a timed-out request if it were never retrieved
 
     async def _send(self, call: Call, deadline: float) -> Reply:
         async with self._slots:
@@ -129,18 +133,18 @@ class HttpClient:
             return Reply(response.status_code, await _bounded(response, until=deadline + self._late_s))
 
     async def close(self, *, within_s: float = LATE_S) -> None:
-        """Wait for running requests, at most so long, then close the connections."""
+        """Wait at most `within_s` seconds for running requests, then cancel them and close the connections."""
         running = set(self._running)
         if running:
             await asyncio.wait(running, timeout=within_s)
             for request in running:
-                request.cancel()  # lost pool slots do not matter any more
+                request.cancel()  # the pool is closed next, so lost slots do not matter
             await asyncio.wait(running)
         await self._client.aclose()
 
 
 async def _bounded(response: httpx.Response, *, until: float) -> bytes:
-    """Read a body; raises MaybeSent when it is longer than MOST_BYTES or takes until then."""
+    """Read a body; raises MaybeSent when it is longer than MOST_BYTES or still arrives at `until`, machine time."""
     body = bytearray()
     async for chunk in response.aiter_bytes():
         body += chunk
@@ -150,7 +154,7 @@ async def _bounded(response: httpx.Response, *, until: float) -> bytes:
 
 
 def _connecting() -> tenacity.AsyncRetrying:
-    """Retry once, only where the other side cannot have read anything."""
+    """Retry once after a failed connection: the other side cannot have read anything."""
     return tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception_type((httpx.ConnectError, httpx.ConnectTimeout)),
         stop=tenacity.stop_after_attempt(2),
@@ -167,9 +171,9 @@ def tls() -> ssl.SSLContext:
 async def post_pinned(
     url: str, body: bytes, *, address: str, headers: Mapping[str, str], context: ssl.SSLContext
 ) -> int:
-    """Post to a URL at a given address, whatever its name resolves to now; returns the status.
+    """Post to a URL at this IP address, whatever its host name resolves to now; returns the status of the response.
 
-    Follows no redirect and reads no body. It uses a client of its own, so that it may be cancelled: limit the time
+    Follows no redirect and reads no body. Each call uses a client of its own, so it may be cancelled: limit its time
     with `asyncio.timeout`. Raises NotSent or MaybeSent.
     """
     there = httpx.URL(url)

@@ -14,14 +14,14 @@ from shared.web.problems import Unavailable, problem_response
 
 
 class Front:
-    """Passes requests on as they are, by the table of routes; `/docs` describes the APIs of all services."""
+    """Passes each request unchanged to the service that the table of routes names; `/docs` shows all APIs."""
 
     def __init__(self) -> None:
         self._apps: dict[Service, ASGIApp] = {}
         self._documents: dict[Service, Callable[[], dict[str, Any]]] = {}
 
     def add(self, service: Service, app: FastAPI) -> None:
-        """Answer a service's paths from now on; until then they get 503."""
+        """Start to pass requests to a service; before this call its paths answer 503."""
         self._apps[service], self._documents[service] = app, app.openapi
         if routes.service_of("/openapi.json") is service:
             app.title = "Earshot"

@@ -1,4 +1,4 @@
-"""Who may see what, by the table of routes: staff paths want a secret, a key or this machine."""
+"""Access control by the table of routes: staff paths need the staff secret, an API key, or a local client."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Admit = Callable[[Scope, str], Awaitable[None]]
 
 
 class Gate:
-    """Lets requests for respondents, providers and probes pass; all others want the staff secret.
+    """Lets requests to the paths of respondents, providers and probes pass; all other requests need the staff secret.
 
-    Where no secret is set, they must come from this machine and through no proxy. A machine may send an API key
-    instead; `admit` raises a Problem unless that key opens this path.
+    Where no secret is set, they must come from this machine and through no proxy. A program may send an API key
+    instead; `admit` raises a Problem unless the key permits the path.
     """
 
     def __init__(self, app: ASGIApp, *, service: Service, secret: str, admit: Admit | None = None) -> None:
@@ -47,7 +47,7 @@ class Gate:
             return self._refusal(scope, headers)
         try:
             await self._admit(scope, token)
-        except Exception as error:  # noqa: BLE001 - the layer that turns errors into answers is further inside
+        except Exception as error:  # noqa: BLE001 - only an inner layer turns errors into responses
             return as_problem(error)
         return None
 
@@ -57,7 +57,7 @@ class Gate:
                 STAFF_ONLY, "Send the staff secret.", headers={"www-authenticate": 'Basic realm="Earshot"'}
             )
         if not self._secret and not _is_local(scope, headers):
-            return Forbidden(STAFF_ONLY, "Without EARSHOT_STAFF_SECRET only this machine is served, and no proxy.")
+            return Forbidden(STAFF_ONLY, "Without EARSHOT_STAFF_SECRET only direct local requests are served.")
         if scope["method"] not in _SAFE and _is_cross_site(headers):
             return Forbidden("Another site sent this", "Staff forms are sent from their own pages only.")
         return None
@@ -77,7 +77,7 @@ def _is_local(scope: Scope, headers: Headers) -> bool:
         return False
     client = (scope.get("client") or ("", 0))[0]
     named = urlsplit(f"//{headers.get('host', '')}").hostname or ""
-    return _is_loopback(client) and (named == "localhost" or _is_loopback(named))  # else DNS rebinding gets in
+    return _is_loopback(client) and (named == "localhost" or _is_loopback(named))  # the name, against DNS rebinding
 
 
 def _is_loopback(host: str) -> bool:
@@ -89,14 +89,17 @@ def _is_loopback(host: str) -> bool:
 
 def _is_cross_site(headers: Headers) -> bool:
     site = headers.get("sec-fetch-site")
-    if site is not None:  # the origin of a form is "null" under our own referrer policy, so this decides
+    if site is not None:  # our referrer policy makes a form's Origin "null", so it is only used without this header
         return site not in ("same-origin", "none")
     origin = headers.get("origin")
     return origin is not None and urlsplit(origin).netloc != headers.get("host", "")
 
 
 class PublicOnly:
-    """Answers all paths but those for staff, for a listener that faces outside; `service` None: those of all."""
+    """Serves the paths of a service that are not for staff, for the public listener; others get 404.
+
+    With `service` None, the paths of all services.
+    """
 
     def __init__(self, app: ASGIApp, *, service: Service | None) -> None:
         self._app, self._public = app, routes.public(service)

@@ -1,4 +1,4 @@
-"""Where the pages for staff are, so that each leads to all others."""
+"""The URLs of the staff pages, for the menu on each of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StaffPages:
 
     @property
     def menu(self) -> Mapping[str, str]:
-        """The URL of every page by its label; a page without a setting lies beside one of its service that has it."""
+        """The URL of every page by its label; without a setting it is derived from another page of the same service."""
         given = {"/decisions": self.decisions, "/mailbox": self.mailbox, "/invitations": self.invitations}
         beside = {
             Service.SCORING: f"{self.dashboard.rstrip('/')}/",

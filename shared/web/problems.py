@@ -1,4 +1,4 @@
-"""Error responses, RFC 9457. They quote nothing of the request."""
+"""Error responses as problem details (RFC 9457). They quote no value of the request."""
 
 from __future__ import annotations
 
@@ -75,6 +75,7 @@ _UNSTORABLE = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableChar
 
 
 def as_problem(error: Exception) -> Problem:
+    """Return the error response for any exception; 500 for one that is not expected."""
     if isinstance(error, Problem):
         return error
     if isinstance(error.__cause__, Problem):

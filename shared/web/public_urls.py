@@ -1,4 +1,4 @@
-"""Checks that the URLs in messages lead to the services that answer them: separate processes need a proxy for that."""
+"""Checks that the URLs in messages lead to the services that answer them; separate processes need a proxy for that."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shared.web.gate import STAFF_ONLY
 log = structlog.get_logger()
 
 WITHIN_S = 3.0
-KNOWN_S, RETRY_S = 60.0, 10.0  # how long results are used again; the latter when one is not right
+KNOWN_S, RETRY_S = 60.0, 10.0  # how long results are reused: when all are right, and when one is not
 
 
 class WrongAddress(Exception):
@@ -29,8 +29,8 @@ class WrongAddress(Exception):
 
 class Verdict(StrEnum):
     RIGHT = "right"
-    WRONG = "wrong"  # another service, or none of ours
-    UNKNOWN = "unknown"  # no answer, or one that says nothing about who is behind it
+    WRONG = "wrong"  # answered by another service, or not by Earshot
+    UNKNOWN = "unknown"  # no answer, or one that does not show what answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +53,18 @@ class PublicUrl:
 class Result:
     url: PublicUrl
     verdict: Verdict
-    answer: str = ""  # what came in place of the service's name
+    answer: str = ""  # the name of another service, or what came in place of a name
 
     def __str__(self) -> str:
         if self.verdict is Verdict.RIGHT:
             return f"{self.url} is answered by {self.url.service}"
         if self.verdict is Verdict.UNKNOWN:
             return f"{self.url} cannot be checked from here ({self.answer})"
-        return f"{self.url} must be answered by {self.url.service}, and is by {self.answer}"
+        return f"{self.url} must be answered by {self.url.service}, but is answered by {self.answer}"
 
     @property
     def cure(self) -> str:
-        return f"lead {self.url.path} there, as deploy/proxy does, or set {self.url.setting}"
+        return f"route {self.url.path} to {self.url.service}, as deploy/proxy does, or correct {self.url.setting}"
 
 
 async def ask(urls: Sequence[PublicUrl]) -> list[Result]:
@@ -100,6 +100,8 @@ def _result(url: PublicUrl, reply: Reply) -> Result:
 
 @dataclass(slots=True)
 class PublicUrlCheck:
+    """Checks URLs at the start and for `/readyz`; results are kept for KNOWN_S or RETRY_S seconds."""
+
     urls: Sequence[PublicUrl]
     _results: Sequence[Result] = field(default=(), init=False)
     _until: float = field(default=0.0, init=False)
@@ -107,7 +109,7 @@ class PublicUrlCheck:
     async def at_start(self) -> None:
         """Raise WrongAddress if a URL leads to another service; log a warning for each that cannot be checked.
 
-        The process must listen already: it may be asking itself.
+        The process must listen already, because a URL may lead to the process itself.
         """
         for result in await self._asked():
             if result.verdict is Verdict.WRONG:

@@ -11,7 +11,7 @@ from shared.web.problems import TooManyRequests
 
 
 class RateLimit:
-    """At most `per_second` on average and `burst` at once, for each of the last `keys` keys."""
+    """At most `per_second` on average and `burst` at once for each key; the `keys` most recent keys are remembered."""
 
     def __init__(
         self, *, per_second: float, burst: int, keys: int = 10_000, monotonic: Callable[[], float] = time.monotonic
@@ -20,7 +20,7 @@ class RateLimit:
         self._full_at: OrderedDict[Hashable, float] = OrderedDict()
 
     def take(self, key: Hashable, amount: int = 1) -> float:
-        """Take `amount` and return 0, or take nothing and return the seconds to wait: inf for more than a burst."""
+        """Take `amount` and return 0, or take nothing and return the seconds to wait; inf if it exceeds the burst."""
         if amount > self._burst:
             return math.inf
         now = self._monotonic()

@@ -1,7 +1,7 @@
-"""The one table of routes: which service answers which path, and for whom.
+"""The table of routes: which service answers each path, and who may use it.
 
-The gate, the public listener, the front of one address and the menu of staff pages read it; tests hold every app's
-routes and the files of `deploy/proxy` against it.
+`Gate`, `PublicOnly`, `Front` and the menu of the staff pages use the table; tests compare every app's routes and the
+files in `deploy/proxy` with it.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _NEEDS_NO_SECRET = (Audience.RESPONDENT, Audience.PROVIDER, Audience.PROBE)
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """A path and everything under it; `/` is only itself."""
+    """A path and all paths under it; `/` stands only for itself."""
 
     path: str
-    service: Service  # answers it where all services have one address
+    service: Service  # answers the path on the common address of all services
     audience: Audience
     label: str = ""  # in the menu of staff pages
-    everywhere: bool = False  # each service answers it on its own port too, about itself
+    everywhere: bool = False  # on its own port, every service answers the path about itself
 
     def answered_by(self, service: Service) -> bool:
         """Say whether this service's app answers the prefix."""
@@ -108,13 +108,13 @@ def find(path: str) -> Prefix | None:
 
 
 def service_of(path: str) -> Service:
-    """Return who answers a path at the one address; scoring answers what nobody knows, with 404."""
+    """Return the service that answers a path on the common address; scoring answers unknown paths, with 404."""
     prefix = find(path)
     return prefix.service if prefix else Service.SCORING
 
 
 def without_secret(service: Service) -> Paths:
-    """Return the paths of a service's app that its gate opens to everybody."""
+    """Return the paths of a service's app that its gate serves without a secret."""
     return Paths(p.path for p in TABLE if p.answered_by(service) and p.audience in _NEEDS_NO_SECRET)
 
 
@@ -127,7 +127,7 @@ def public(service: Service | None = None) -> Paths:
 def identity_paths(service: Service) -> frozenset[str]:
     """Return the paths at which this service answers GET with its name, one for each public prefix of its own.
 
-    No token has such a name, and hooks and events take POST only.
+    They hide no other path: no token is `service`, and hooks and events accept only POST.
     """
     own = (p for p in TABLE if p.service is service and not p.everywhere)
     return frozenset(f"{p.path}/service" for p in own if p.audience is not Audience.STAFF)

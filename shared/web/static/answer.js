@@ -1,4 +1,4 @@
-// The button says what it will send. Without this script it says "Send", and works as well.
+// Shows the chosen score on the submit button. Without this script the button reads "Send", and works too.
 const button = document.querySelector("button[data-label]");
 const label = () => {
   const chosen = document.querySelector("input[name=score]:checked");

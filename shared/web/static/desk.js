@@ -1,5 +1,5 @@
-// One key for everything an operator does; without this script the buttons do.
-const TEN_MS = 1500; // 1 and then 0 is a ten, as it is spoken and typed
+// Keyboard shortcuts of the call desk. Without this script the buttons do the same.
+const TEN_MS = 1500; // 1 followed by 0 within this time is a score of 10
 let oneAt = -Infinity;
 document.addEventListener("keydown", (event) => {
   const typing = event.target.matches("textarea, select, input[type=text], input[type=datetime-local]");
@@ -19,7 +19,7 @@ document.addEventListener("keydown", (event) => {
   else if (key === "N") (document.querySelector("#take button") || document.querySelector(".queue button:enabled"))?.click();
 });
 
-// Only the reasons of the chosen score; without this script both lists are there under their headings.
+// Shows only the reasons for the chosen score. Without this script both lists are shown under their headings.
 const offer = () => {
   const chosen = document.querySelector("input[name=score]:checked")?.value;
   for (const list of document.querySelectorAll("[data-scores]")) list.hidden = !list.dataset.scores.split(" ").includes(chosen);

@@ -1,5 +1,5 @@
-// Shows what changed without a reload: when the page's stream says so, else by looking every two seconds.
-// Swaps only what differs. Who is on a link stays on it.
+// Updates the page without a reload: after an event of the page's stream, or every two seconds on a page without a stream.
+// Replaces only parts that differ, and keeps the focus on the focused link or button.
 const nameOf = (element) => element.getAttribute("href") || element.value;
 const swap = (old, fresh) => {
   const focused = old.contains(document.activeElement) && nameOf(document.activeElement);

@@ -33,8 +33,8 @@ async def test_live_start_is_refused_when_unsubscribe_links_lead_to_another_serv
         assert await running.process.wait() == 1
         said = running.log.read_text()
     assert said.splitlines()[-1] == (
-        f"earshot: {wrong}/u must be answered by dispatcher, and is by something else (status 404): "
-        "lead /u there, as deploy/proxy does, or set EARSHOT_UNSUBSCRIBE_URL"
+        f"earshot: {wrong}/u must be answered by dispatcher, but is answered by something else (status 404): "
+        "route /u to dispatcher, as deploy/proxy does, or correct EARSHOT_UNSUBSCRIBE_URL"
     )
     assert "Traceback" not in said
     assert "Dashboard" not in said

@@ -65,8 +65,8 @@ async def test_wrong_url_refuses_the_start_with_its_setting() -> None:
         with pytest.raises(WrongAddress) as refused:
             await check.at_start()
         assert str(refused.value) == (
-            f"{url.url}s must be answered by scoring, and is by dispatcher: "
-            "lead /s there, as deploy/proxy does, or set EARSHOT_PUBLIC_URL"
+            f"{url.url}s must be answered by scoring, but is answered by dispatcher: "
+            "route /s to scoring, as deploy/proxy does, or correct EARSHOT_PUBLIC_URL"
         )
         with pytest.raises(NotReady, match="must be answered by scoring"):
             await check.check()
