@@ -1,4 +1,4 @@
-"""Runs the three services in one process, or any of them alone, as on a cluster."""
+"""Runs the three services in one process, or any of them in a process of its own."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _RUN: Mapping[Service, Callable[..., Coroutine[Any, Any, None]]] = {
     Service.SCORING: scoring.run,
 }
 ALL = (Service.SCORING, Service.TRIGGER, Service.DISPATCHER)
-_DEMO_SETTINGS: Mapping[str, object] = {  # whatever the environment says
+_DEMO_SETTINGS: Mapping[str, object] = {  # they override the environment
     "environment": "development",
     "database_url": "",
     "database_pooled": "",
@@ -74,9 +74,9 @@ class AllSettings:
 
     @classmethod
     def for_demo(cls, **overrides: object) -> AllSettings:
-        """Return the settings of a demo or a replay: nothing is sent, and no database or log of the environment used.
+        """Return the settings of a demo or a replay: nothing is sent, and configured databases and logs stay unused.
 
-        Ports, logging and limits are the environment's.
+        Ports, logging and limits are taken from the environment.
         """
         port = overrides.get("scoring_port", cls.from_environment().scoring.scoring_port)
         return cls.from_environment(**{**_DEMO_SETTINGS, "public_url": f"http://127.0.0.1:{port}", **overrides})
@@ -92,10 +92,11 @@ async def run(
     services: Sequence[Service] = ALL,
     ready: Callable[[dict[str, str]], None] = lambda _urls: None,
 ) -> None:
-    """Start PostgreSQL if need be, migrate or wait for it, and run these services until `stop` is set.
+    """Migrate the databases, or wait until they are migrated, and run these services until `stop` is set.
 
-    All three together have one address, scoring's port; each port goes on serving its own service. `ready` is called
-    with the databases' URLs when every part runs.
+    Starts the embedded PostgreSQL for a schema without a configured URL. If all three services run, scoring's port
+    serves the paths of all, and the other ports those of their own service. `ready` is called with the URL of each
+    schema's database when every service has started.
     """
     with ExitStack() as sockets:
         listeners = {service: _listen(settings, service, sockets) for service in services}
@@ -131,7 +132,7 @@ async def _run(
 
 
 async def _prepared(base: Settings, services: Iterable[Service], stop: asyncio.Event) -> dict[str, str] | None:
-    """Return the URLs of migrated databases; None when told to stop while waiting for `earshot migrate`."""
+    """Return the URL of each migrated schema; None if `stop` is set while this waits for `earshot migrate`."""
     schemas = [*map(str, services), *([] if base.events_url else [databases.TRANSPORT])]
     urls = await databases.urls_for(base, schemas)
     if base.migrate_on_start:

@@ -26,7 +26,7 @@ _ENVELOPE: dict[str, Any] = {
         "source": {"type": "string", "description": "`earshot/<service>`; in crm.events the shop's own name."},
         "type": {"type": "string"},
         "time": {"type": "string", "format": "date-time"},
-        "subject": {"type": "string", "description": "The invitation, if there is one."},
+        "subject": {"type": "string", "description": "The id of the invitation, if there is one."},
         "datacontenttype": {"type": "string"},
         "data": {"type": "object"},
     },

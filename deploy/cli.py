@@ -1,4 +1,4 @@
-"""The command `earshot`: the commands of each service, and those that concern several."""
+"""The command `earshot`: the commands of each service, and commands that concern several services."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def examine() -> None:
 
 
 def unknown_settings(environment: Mapping[str, str]) -> list[str]:
-    """Return the names that begin with EARSHOT_ and are no setting, such as misspelt ones."""
+    """Return the names that begin with EARSHOT_ and are not settings, such as misspelt ones."""
     kinds = (TriggerSettings, DispatcherSettings, ScoringSettings)
     known = {f"EARSHOT_{field.upper()}" for kind in kinds for field in kind.model_fields}
     ours = (name for name in environment if name.startswith("EARSHOT_") and not name.startswith(_RESERVED))

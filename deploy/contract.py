@@ -46,7 +46,7 @@ def write(folder: Path = FOLDER) -> None:
 
 
 def drift(folder: Path = FOLDER) -> list[str]:
-    """Return the names of files that differ from what `write` would write; missing and left-over ones too."""
+    """Return the names of files that differ from what `write` would write, or are missing, or do not belong there."""
     wanted = documents()
     present = {path.name: path.read_text() for path in folder.glob("*")}
     return sorted(name for name in wanted.keys() | present.keys() if wanted.get(name) != present.get(name))

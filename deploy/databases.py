@@ -24,7 +24,7 @@ log = structlog.get_logger()
 RETRY_S = 1.0
 ROOT = Path(__file__).parent.parent
 TRANSPORT = "transport"
-OWN_CONNECTIONS = 2  # of each service, beside its pool: the relay, and the commit check of `/readyz`
+OWN_CONNECTIONS = 2  # of each service, besides its pool: the relay, and the commit check of `/readyz`
 LOG_CONNECTIONS = 5  # of each service to the postgres transport: writing, lag, history, and two readers
 
 MIGRATIONS = {
@@ -59,13 +59,13 @@ def refuse_migration(options: DatabaseOptions) -> None:
 
 
 async def check_search_paths(urls: Mapping[str, str], options: DatabaseOptions) -> None:
-    """Raise NeedsSessions when a pooled session, whose search_path we cannot set, would use another schema."""
+    """Raise NeedsSessions when a role's default schema is another one: behind a pooler, search_path cannot be set."""
     for schema, url in urls.items() if options.pooled else ():
         found: str | None = await retry_outages(url)(_current_schema, url, schema, options)
         if found != schema:
             role = database_url.parse(url).user
             raise NeedsSessions(
-                f"{schema}: its role uses the schema {found}: ALTER ROLE {role} SET search_path = {schema}"
+                f"{schema}: its role uses the schema {found}: run ALTER ROLE {role} SET search_path = {schema}"
             )
 
 
@@ -102,7 +102,10 @@ async def check_capacities(urls: Mapping[str, str], options: DatabaseOptions) ->
 
 
 async def until_migrated(urls: Mapping[str, str], stop: asyncio.Event, options: DatabaseOptions) -> bool:
-    """Wait until every schema is migrated; False when stopped first. Raises SchemaUnfit for one that cannot be."""
+    """Wait until every schema is migrated; return False if `stop` is set first.
+
+    Raises SchemaUnfit for a schema on which this version cannot work.
+    """
     for schema, url in urls.items():
         async with open_database(url, schema=schema, options=options) as database:
             if not await _until_migrated(database, stop):
@@ -129,7 +132,7 @@ async def _until_migrated(database: Database, stop: asyncio.Event) -> bool:
 
 
 async def check_migrations() -> None:
-    """Upgrade, compare with the models, downgrade and upgrade an empty server; raises ModelsDiffer and SchemaUnfit."""
+    """Upgrade an empty server, compare it with the models, downgrade, upgrade; raises ModelsDiffer or SchemaUnfit."""
     await _on_empty_server(migrations.round_trip)
 
 

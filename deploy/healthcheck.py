@@ -9,7 +9,7 @@ TIMEOUT_S = 3
 
 
 def is_alive(port: int) -> bool:
-    """Ask for /livez on loopback, ignoring the proxies of the environment."""
+    """Say whether /livez on this loopback port answers 200; proxies of the environment are not used."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with direct.open(f"http://127.0.0.1:{port}/livez", timeout=TIMEOUT_S) as response:
@@ -19,7 +19,7 @@ def is_alive(port: int) -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    """Check the given ports, or PORTS; one healthy port is enough, because a container runs one service."""
+    """Check the given ports, or PORTS; one that answers is enough, because a container may run one service only."""
     ports = [int(argument) for argument in arguments] or list(PORTS)
     return 0 if any(is_alive(port) for port in ports) else 1
 

@@ -1,4 +1,4 @@
-"""The progress lines of the demo: business date, sales, contacts and score."""
+"""The progress lines of the demo: business date, number of sales, contacts by channel, and NPS."""
 
 from __future__ import annotations
 

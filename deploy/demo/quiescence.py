@@ -49,7 +49,7 @@ class QuiescenceWatch:
             await asyncio.sleep(poll_every_s)
 
     async def _written_when_idle(self) -> int | None:
-        """Count the events ever written to the outboxes; None while work is left."""
+        """Return how many events were ever written to the outboxes; None while work is left."""
         written = 0
         for service in ALL:
             waiting, total = await self._outbox(service)
@@ -72,7 +72,7 @@ class QuiescenceWatch:
 
 @asynccontextmanager
 async def watch(urls: Mapping[str, str], event_log: EventLog, clock: Clock) -> AsyncIterator[QuiescenceWatch]:
-    """Open the services' databases for as long as the watch is used."""
+    """Yield a QuiescenceWatch, and close its database connections afterwards."""
     async with AsyncExitStack() as resources:
         databases = {
             service: await resources.enter_async_context(open_database(urls[service], schema=service))

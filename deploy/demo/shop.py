@@ -1,6 +1,7 @@
 """`earshot demo`: a sample shop sells, weeks of surveys pass in about a minute, and the score changes.
 
-From today on time passes at its normal speed, and calls at the desk are left to the person who tries the demo.
+Once business time has caught up with the present, it passes at normal speed, and the person who tries the demo makes
+the calls at the desk.
 """
 
 from __future__ import annotations
@@ -204,7 +205,10 @@ async def _day_of_decline(web: httpx.AsyncClient, scoring: str, clock: StoredClo
 
 
 def store_quality(decline: date) -> StoreQuality:
-    """Return a function of text and time: the quality of the store named in the text; one store declines on a day."""
+    """Return a function that maps a text and a time to the quality of the store named in the text.
+
+    From the day `decline`, DECLINING_STORE is worse by DECLINE.
+    """
 
     def of(text: str, at: datetime) -> float:
         store = next((store for store in STORE_QUALITY if store in text), "")
@@ -234,13 +238,13 @@ async def _repeat(action: Callable[[], Awaitable[object]], stop: asyncio.Event, 
 
 
 async def _make_call(people: SimulatedPeople, clock: StoredClock) -> None:
-    """Let an operator make a call; from today on the person who tries the demo makes them."""
+    """Let an operator make a call, unless business time has caught up: then the person at the demo makes the calls."""
     if not is_today(clock):
         await people.make_one_call(clock.now())
 
 
 async def _run_clock(clock: StoredClock, stop: asyncio.Event) -> None:
-    """Run the clock fast until now, then at normal speed; store it every second, so that a killed demo can continue."""
+    """Run the clock fast up to the present, then at normal speed; store it every second, for a demo that is killed."""
     await catch_up(clock, stop)
     if not stop.is_set():
         console.print("Today: time now passes at its normal speed. Answer a mail, take a call at the desk.")
@@ -250,7 +254,7 @@ async def _run_clock(clock: StoredClock, stop: asyncio.Event) -> None:
 
 
 async def catch_up(clock: StoredClock, stop: asyncio.Event) -> None:
-    """Run the clock fast until now, slower towards the end, because business time must not pass now."""
+    """Run the clock fast up to the present, slower towards the end: business time must not overtake real time."""
     while (left := (datetime.now(UTC) - clock.now()).total_seconds()) > 1 and not stop.is_set():
         clock.anchor(clock.now(), speed=min(SPEED, 1 + left * 0.9))
         await wait_for(stop, 1.0)
@@ -265,7 +269,7 @@ def address(settings: AllSettings, service: Service) -> str:
 
 
 def print_addresses(settings: AllSettings, services: Sequence[Service]) -> None:
-    """Print the pages of one service, or of all, which have one address: that of the first."""
+    """Print the URLs of these services' staff pages, all on the port of the first service."""
     origin = address(settings, services[0])
     console.print()
     for prefix in TABLE:

@@ -22,7 +22,7 @@ OPERATORS = tuple(f"Operator {seat}" for seat in range(1, 9))
 PAGE = 50
 
 _REASONS_SHARE, _CALL_BACK_SHARE = 0.7, 0.3
-_NO_ANSWER = 0.8  # the chance number of a call that nobody answers
+_NO_ANSWER = 0.8  # in place of a random number, for a real phone number: the simulated call is not answered
 _SCANNER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 HeadlessChrome/140.0.0.0 Safari/537.36"
 _PHONE = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/140.0.0.0 Mobile Safari/537.36"
 _DESKTOP = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36"
@@ -50,7 +50,7 @@ class Person:
 
     @classmethod
     def from_address(cls, address: str) -> Person | None:
-        """Return the person with this address; None for a real one, whose owner answers for themselves."""
+        """Return the person with this mail address or phone number; None if it is not a made-up one."""
         found = _MADE_UP_ADDRESS.fullmatch(address)
         return cls(int(found[1] or found[2])) if found else None
 
@@ -81,7 +81,7 @@ class Person:
         return self._chance("scanner") < 0.05
 
     def score(self, at: datetime, *, quality: float = 0.0) -> int:
-        """Return 0 to 10; a `quality` above 0 makes it higher."""
+        """Return a score from 0 to 10; a higher `quality` makes it higher."""
         satisfaction = self._chance("score", at) + quality
         limits = (0.03, 0.05, 0.07, 0.09, 0.12, 0.16, 0.22, 0.34, 0.52, 0.76)
         return sum(satisfaction >= limit for limit in limits)
@@ -108,9 +108,9 @@ StoreQuality = Callable[[str, datetime], float]
 class SimulatedPeople:
     """Reads the mailbox and the desk, and answers and calls over the public HTTP interfaces.
 
-    `quality` takes the text of a message and a time, and says how well the store named in it treats its customers.
-    `reading_time_s` says how long people look at a page. With it they also use browsers, have mail scanners and ask for
-    a call back, for which the business clock must move.
+    `quality` maps the text of a message and a time to the quality of the store named in the text. `reading_time_s`
+    returns how long people look at a page. If it is given, people also send a browser's user agent and the forms'
+    hidden fields, have mail scanners and ask for call backs: for this the business clock must run.
     """
 
     def __init__(
@@ -183,7 +183,7 @@ class SimulatedPeople:
             await self._web.post(link, data=form, headers=browser)
 
     def _hidden_fields(self, page: httpx.Response) -> dict[str, str]:
-        """Return a form's hidden fields; none while the clock stands still, for they would show an instant answer."""
+        """Return a form's hidden fields; none without `reading_time_s`, because they would show an instant answer."""
         hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page.text)
         return dict(hidden) if self._lifelike else {}
 

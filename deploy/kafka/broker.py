@@ -42,7 +42,7 @@ class BrokerFailed(Exception):
 
 
 def missing_tool() -> str | None:
-    """Name in one line what is not installed and how to install it; None when a broker can run."""
+    """Return in one line which program is missing and how to install it; None when a broker can be started."""
     if shutil.which("java") is None:
         return "Java is missing: install Java 17 or newer (Debian: apt-get install default-jre-headless)"
     if not _fetched() and shutil.which("mvn") is None:
@@ -51,7 +51,7 @@ def missing_tool() -> str | None:
 
 
 def fetch() -> Path:
-    """Return the folder of jars; Maven fetches them unless those of this pom are there already."""
+    """Return the folder of Kafka's jars; Maven fetches them unless they are there already. Raises BrokerFailed."""
     with _locked():
         if not _fetched():
             shutil.rmtree(JARS, ignore_errors=True)
@@ -84,10 +84,10 @@ def _run(command: list[str]) -> None:
 
 
 class Broker:
-    """One broker; a context manager that starts and stops it. Without a folder its topics are lost at the end.
+    """One broker, as a context manager that starts and stops it. Without a folder its topics are lost at the end.
 
-    `settings` are added to server.properties, `secured` adds a listener. Start it from a thread that lives as long as
-    the broker: the broker ends with that thread.
+    `settings` are added to server.properties, `secured` adds a listener. Start the broker from a thread that lives as
+    long: when that thread ends, the broker is killed.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Broker:
             )
 
     def wait_until_ready(self, *, brokers: int = 1) -> None:
-        """Return when it answers requests and knows so many brokers of its cluster; raises BrokerFailed."""
+        """Wait until it answers requests and knows `brokers` brokers of its cluster; raises BrokerFailed."""
         deadline = time.monotonic() + START_SECONDS
         while _brokers_known(self.port) < brokers:
             if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
@@ -167,7 +167,7 @@ class Broker:
             self._process = None
 
     def kill(self) -> None:
-        """Kill it with SIGKILL; what it had acknowledged is there after the next start."""
+        """Kill it with SIGKILL; acknowledged messages are there after the next start."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -232,7 +232,7 @@ class Broker:
             "transaction.state.log.min.isr": "1",
             "share.coordinator.state.topic.num.partitions": "1",
             "share.coordinator.state.topic.replication.factor": "1",
-            # a killed broker may come back as soon as its old registration has expired
+            # short, because a killed broker can restart only when its old registration has expired
             "broker.heartbeat.interval.ms": "500",
             "broker.session.timeout.ms": "1500",
             **(self._secured.settings() if self._secured else {}),
@@ -255,7 +255,7 @@ def _end_with_parent() -> list[str]:
 
 
 def _brokers_known(port: int) -> int:
-    """Count the brokers named in a Metadata response (v1, KIP-4); a broker that names itself answers requests."""
+    """Count the brokers in a Metadata response (v1, KIP-4); 0 while the broker does not answer."""
     request = struct.pack(">hhih", 3, 1, 1, -1) + struct.pack(">i", 0)
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:

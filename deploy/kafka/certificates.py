@@ -1,4 +1,4 @@
-"""A private certificate authority, for TLS with servers that are started for tests and for a try."""
+"""A private certificate authority, for TLS with servers that tests and local trials start."""
 
 from __future__ import annotations
 

@@ -40,12 +40,12 @@ class Cluster:
         return "kafka://" + ",".join(f"127.0.0.1:{broker.port}" for broker in self.brokers)
 
     def kill(self, brokers: Sequence[Broker]) -> None:
-        """Kill these with SIGKILL; one that does not run is left alone."""
+        """Kill these brokers with SIGKILL; those that do not run are skipped."""
         for broker in brokers:
             broker.kill()
 
     def start(self, brokers: Sequence[Broker] | None = None) -> None:
-        """Start these, or all, and return when each knows the whole cluster; the other brokers must run."""
+        """Start these brokers, or all, and wait until each knows the whole cluster; the other brokers must run."""
         wanted = self.brokers if brokers is None else brokers
         for broker in wanted:
             broker.launch()
@@ -54,7 +54,7 @@ class Cluster:
 
     def __enter__(self) -> Self:
         try:
-            with ThreadPoolExecutor(SIZE) as pool:  # each takes a second, and no broker is started here
+            with ThreadPoolExecutor(SIZE) as pool:  # a second each; this starts no broker
                 list(pool.map(Broker.prepare, self.brokers))
             self.start()
         except BaseException:

@@ -1,4 +1,4 @@
-"""A second listener of the broker for tests, which requires TLS and SCRAM; its certificate is from a private CA."""
+"""A second listener of the test broker that requires TLS and SCRAM, with a certificate of a private CA."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MECHANISM: Final = "SCRAM-SHA-512"
 
 @dataclass(frozen=True, slots=True)
 class SecuredListener:
-    """The one user of the listener; `ca.pem` and the broker's key and certificate are written to `folder`."""
+    """The listener's only user; `ca.pem` and `keystore.pem` (key and certificate of the broker) are in `folder`."""
 
     folder: Path
     username: str
@@ -37,7 +37,7 @@ class SecuredListener:
         return f"{MECHANISM}=[name={self.username},password={self.password}]"
 
     def settings(self) -> Mapping[str, str]:
-        """What server.properties needs for this listener."""
+        """The settings of this listener for server.properties."""
         prefix = f"listener.name.{LISTENER.lower()}."
         login = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
         return {

@@ -1,4 +1,4 @@
-"""What `earshot doctor` finds out about the URLs in messages: which service is behind each."""
+"""`earshot doctor`: whether each URL in messages is answered by its service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def examine(settings: DispatcherSettings) -> AsyncIterator[Finding]:
 
 
 def _finding(result: Result, mode: SendMode) -> Finding | None:
-    """Return nothing about a URL that does not answer while nothing is sent: perhaps nothing has been started."""
+    """Return a finding; None for an unanswered URL while nothing is sent, because the services may not run."""
     is_sent = mode is not SendMode.MAILBOX
     match result.verdict:
         case Verdict.RIGHT:
@@ -26,4 +26,4 @@ def _finding(result: Result, mode: SendMode) -> Finding | None:
         case Verdict.WRONG:
             return (Finding.fail if is_sent else Finding.note)(str(result), result.cure)
         case Verdict.UNKNOWN:
-            return Finding.note(str(result), "open it from outside, or start what answers it") if is_sent else None
+            return Finding.note(str(result), "open it from outside, or start its service") if is_sent else None

@@ -29,7 +29,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
         try:
             urls |= await databases.urls_for(settings, [schema])
         except Exception as error:  # noqa: BLE001 - whatever stops it from starting is the finding
-            yield Finding.fail(f"PostgreSQL: {error}", f"see above, or set EARSHOT_{schema.upper()}_DATABASE_URL")
+            yield Finding.fail(f"PostgreSQL: {error}", f"repair this, or set EARSHOT_{schema.upper()}_DATABASE_URL")
         else:
             for finding in await _database(schema, urls[schema], settings):
                 yield finding
@@ -70,7 +70,8 @@ async def _database(schema: str, url: str, settings: Settings) -> list[Finding]:
 async def _share_a_server(url: str, options: DatabaseOptions) -> bool:
     """Say whether one server process serves two open sessions: only a pooler in transaction mode does that.
 
-    The second session asks at once for the server that the first has just released, which PgBouncer hands out first.
+    The second session begins a transaction right after the first has ended one, so PgBouncer gives it the same server
+    process.
     """
     served_by: set[int] = set()
     async with AsyncExitStack() as resources:
@@ -98,7 +99,7 @@ async def _schema(schema: str, url: str, settings: Settings, *, server: str) -> 
         async with open_database(url, schema=schema, options=settings.database_options) as database:
             found = await fingerprint(database, databases.MIGRATIONS[schema])
     except SchemaOlder as error:
-        return Finding.note(str(error), "earshot migrate, or a start with EARSHOT_MIGRATE_ON_START=true")
+        return Finding.note(str(error), "run earshot migrate, or start with EARSHOT_MIGRATE_ON_START=true")
     except SchemaUnfit as error:
         what, _, cure = str(error).rpartition("; ")
         return Finding.fail(what, cure)

@@ -90,7 +90,7 @@ async def _data(settings: AllSettings) -> AsyncIterator[Finding]:
 
 
 def problem_of_secrets(settings: Settings) -> str | None:
-    """Why a start in production would be refused, in one line with its cure; None when the secrets are set."""
+    """Return in one line why production does not start, and what to set; None when the secrets are set."""
     if settings.link_secrets == DEVELOPMENT_LINK_KEYS:
         return "EARSHOT_LINK_KEYS is the development key: set id:secret, for example k1:$(openssl rand -hex 32)"
     if not settings.staff_secret.get_secret_value():
@@ -124,7 +124,7 @@ def _sending(settings: AllSettings) -> Iterator[Finding]:
     if not is_loopback(settings.trigger.public_url) or mode == "mailbox":
         return
     yield Finding.fail(
-        f"links in messages lead to {settings.trigger.public_url}", "set EARSHOT_PUBLIC_URL to what phones can open"
+        f"links in messages lead to {settings.trigger.public_url}", "set EARSHOT_PUBLIC_URL to one that phones can open"
     )
 
 
@@ -216,7 +216,7 @@ async def _open_invitations(settings: AllSettings) -> AsyncIterator[Finding]:
 
 
 async def _dead_links(settings: Settings) -> AsyncIterator[Finding]:
-    """Report links that were sent and that scoring does not know."""
+    """Report open surveys whose links are dead, because scoring does not know them."""
     async with links.open_databases(settings) as surveys:
         dead = await surveys.dead_links()
     if dead:

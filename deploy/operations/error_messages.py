@@ -49,7 +49,7 @@ _FIELD = re.compile(r'field "(\w+)"')
 
 
 def explain(error: Exception) -> str | None:
-    """Return what to repair in one line; None for a bug of ours, which needs its traceback."""
+    """Return in one line what is wrong and what to do; None for a bug, whose traceback must be shown."""
     return next((text for cause in _causes(error) if (text := _message_for(cause))), None)
 
 

@@ -1,4 +1,4 @@
-"""What `earshot doctor` reports: one finding is one line, and how to repair it."""
+"""A finding of `earshot doctor`: one line of text, and how to repair it."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Finding:
 
     @classmethod
     def note(cls, text: str, cure: str = "") -> Self:
-        """Worth knowing; nothing has to be repaired."""
+        """Report something worth knowing that need not be repaired."""
         return cls(Severity.NOTE, text, cure)
 
     @classmethod
     def fail(cls, text: str, cure: str) -> Self:
-        """Has to be repaired; `earshot doctor` exits with 1."""
+        """Report something that must be repaired; `earshot doctor` exits with 1."""
         return cls(Severity.FAIL, text, cure)

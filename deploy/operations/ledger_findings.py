@@ -14,7 +14,7 @@ from shared.runtime import open_event_log
 
 
 async def examine(settings: DispatcherSettings) -> AsyncIterator[Finding]:
-    """Check that dispatcher's database has every message the log says was sent: a restored copy would send again."""
+    """Check that the ledger has every message that was sent according to the log: a restored backup may lack some."""
     difference = await _compare(settings)
     yield (
         Finding.fail(f"nothing is sent: {difference}", restore_guard.CURE)

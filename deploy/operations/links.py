@@ -1,6 +1,6 @@
-"""`earshot links`: finds surveys whose links are dead, because scoring never got their request, and repairs them.
+"""`earshot links`: finds and repairs surveys with dead links, which scoring does not know because it got no request.
 
-This happens when a topic was deleted, or dropped messages before scoring had read them.
+This happens when a topic was deleted, or its retention deleted messages before scoring had read them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`earshot parked`: lists messages that could not be handled, and handles them again.
 
-The service's own consumers handle them in this process and delete them in the same transaction. They are not
-published again, because they may have come from a webhook, or from a cluster that belongs to somebody else.
+The service's own consumers handle the messages in this process and delete them in the same transaction. The messages
+are not published again, because they may have come from a webhook, or from a Kafka cluster of another owner.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ async def _parked(service: Service, limit: int) -> list[Parked]:
 
 
 async def _replay(service: Service, only: Sequence[UUID] | None) -> tuple[int, list[tuple[Parked, str]]]:
-    """Handle them in order, one transaction each; return how many were handled, and the others with the reason."""
+    """Handle parked messages in order, each in a transaction; return how many were handled, and why others were not."""
     handled, still_parked = 0, list[tuple[Parked, str]]()
     async with open_for_command(Settings(), service) as database, _event_log() as event_log:
         clock = await open_command_clock(Settings().clock, database)

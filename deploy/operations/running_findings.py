@@ -1,4 +1,4 @@
-"""`earshot doctor`: who listens on the services' ports, and whether a running service is alive and ready."""
+"""`earshot doctor`: what listens on the services' ports, and whether a running service is alive and ready."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deploy.operations.findings import Finding
 
 TIMEOUT_S = 8.0  # longer than a service's own checks may take
 _LOOP_STOPPED = "restart it, and report it as a bug"
-_NOT_READY = "repair what it names; it continues by itself"
+_NOT_READY = "repair the cause; the service continues by itself"
 
 
 async def examine(settings: AllSettings) -> AsyncIterator[Finding]:
@@ -28,7 +28,8 @@ async def examine(settings: AllSettings) -> AsyncIterator[Finding]:
             found = await _ask(web, f"http://{settings.trigger.host}:{port}")
             if found is None:
                 yield Finding.note(
-                    f"{service}: port {port} is in use", f"not by Earshot: stop it, or EARSHOT_{service.upper()}_PORT"
+                    f"{service}: port {port} is in use",
+                    f"another program listens there: stop it, or set EARSHOT_{service.upper()}_PORT",
                 )
                 continue
             if not found:
@@ -46,7 +47,7 @@ def _is_busy(host: str, port: int) -> bool:
 
 
 async def _ask(web: httpx.AsyncClient, address: str) -> list[Finding] | None:
-    """Ask a service for its health; None when the port is not Earshot's, or there is no answer."""
+    """Ask a service for its health; None when no service of Earshot answers at this address."""
     try:
         alive, ready = await web.get(f"{address}/livez"), await web.get(f"{address}/readyz")
         loops: list[str] = alive.json().get("loops", [])
