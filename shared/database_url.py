@@ -66,7 +66,7 @@ class DatabaseUrl:
     user: str = ""
     password: str = field(default="", repr=False)
     driver: Mapping[str, str] = field(default_factory=dict, repr=False)  # TLS options, for asyncpg's DSN
-    server: Mapping[str, str] = field(default_factory=dict)  # startup parameters  # startup parameters
+    server: Mapping[str, str] = field(default_factory=dict)  # startup parameters
     target: str = "any"
     connect_timeout_s: float | None = None
 

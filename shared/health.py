@@ -127,7 +127,7 @@ class Health:
     async def state(self) -> State:
         """Run every check; takes at most CHECK_S seconds.
 
-        Checks run concurrently. One that still runs, for another caller or because it hangs, is not started again.
+        Checks run concurrently. A check that still runs, for another caller or because it hangs, is not started again.
         """
         for name, check in self._checks.items():
             if name not in self._running or self._running[name].done():

@@ -56,7 +56,6 @@ class Supervisor:
 
     def consume(self, name: str, consumer: Consumer) -> None:
         """Run a consumer, and a loop that handles its parked messages again."""
-        """Run a consumer, and a loop that handles its parked messages again."""
         consumer.heartbeat = self.health.heartbeat(name)
         self.task(name, consumer.run(self.stop))
         heartbeat = self.health.heartbeat(f"{name}.readmission")

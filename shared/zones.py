@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 
 def time_zone(name: str) -> ZoneInfo:
-    """Return the time zone with this name; UTC where the name is empty, unknown or no name of a zone (`Europe`)."""
+    """Return the time zone with this IANA name; UTC for an empty, unknown or otherwise invalid name."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -86,8 +86,8 @@ def _run(command: list[str]) -> None:
 class Broker:
     """One broker, as a context manager that starts and stops it. Without a folder its topics are lost at the end.
 
-    `settings` are added to server.properties, `secured` adds a listener. Start the broker from a thread that lives as
-    long: when that thread ends, the broker is killed.
+    `settings` are added to server.properties, `secured` adds a listener. Start the broker from a thread that outlives
+    it: when that thread ends, the broker is killed.
     """
 
     def __init__(

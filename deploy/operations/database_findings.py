@@ -28,7 +28,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     for schema in [*map(str, all_in_one.ALL), *([] if settings.events_url else [databases.TRANSPORT])]:
         try:
             urls |= await databases.urls_for(settings, [schema])
-        except Exception as error:  # noqa: BLE001 - whatever stops it from starting is the finding
+        except Exception as error:  # noqa: BLE001 - every error of the start is a finding
             yield Finding.fail(f"PostgreSQL: {error}", f"repair this, or set EARSHOT_{schema.upper()}_DATABASE_URL")
         else:
             for finding in await _database(schema, urls[schema], settings):
@@ -56,7 +56,7 @@ async def _database(schema: str, url: str, settings: Settings) -> list[Finding]:
         cure = f"start it, or correct EARSHOT_{schema.upper()}_DATABASE_URL"
         return [Finding.fail(f"{schema}: no database ({type(error).__name__})", cure)]
     try:
-        async with connection.transaction():  # a transaction pooler keeps one server within it
+        async with connection.transaction():  # in it, a pooler in transaction mode uses one server connection
             version = int(await connection.fetchval("SHOW server_version_num"))
             clock = [] if settings.clock else [await _clock(schema, connection)]
         commits = await _commits(schema, connection)

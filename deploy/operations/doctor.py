@@ -72,7 +72,7 @@ async def examine(settings: AllSettings) -> AsyncIterator[Finding]:
 
 
 async def _data(settings: AllSettings) -> AsyncIterator[Finding]:
-    """Check stored data; what cannot be read is a note only, for the databases are reported already."""
+    """Check stored data. A check that fails is only a note: errors of databases and log are reported already."""
     checks = (
         ("programs cannot be read", _assumed_consent(settings.trigger)),
         ("invitations cannot be read", _open_invitations(settings)),

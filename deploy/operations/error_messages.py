@@ -87,7 +87,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _wrong_settings(error: ValidationError) -> str:
     wrong = error.errors(include_input=False, include_url=False)
-    messages = [each for each in wrong if each["type"] != "default_factory_not_called"]  # follows from the others
+    messages = [each for each in wrong if each["type"] != "default_factory_not_called"]  # caused by the others
     return "; ".join(f"{_setting(str(e['loc'][0]))}: {e['msg']}" if e["loc"] else e["msg"] for e in messages)
 
 

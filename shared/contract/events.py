@@ -173,7 +173,7 @@ class ServiceCompleted(CrmPayload):
 
 
 class OrderDelivered(CrmPayload):
-    """An order was delivered; programs can count their delay from it."""
+    """An order was delivered; programs with `delay_from: delivery` count their delay from this event."""
 
     type = "crm.order.delivered"
     order: OrderRef
@@ -416,10 +416,7 @@ class InvitationClosed(InvitationPayload):
 
 
 class Suppression(SurveyPayload):
-    """A suppression: contacts that are not allowed. A null `channel`, `program` or `until` means all, all, and no end.
-
-    `address` is the SHA-256, in hex, of the one address that is suppressed; null if the respondent is.
-    """
+    """See RespondentSuppressed for the meaning of null."""
 
     channel: ChannelKind | None = None
     program: Id | None = None
@@ -429,21 +426,25 @@ class Suppression(SurveyPayload):
 
 
 class RespondentSuppressed(Suppression):
-    """Contacts of a respondent or to an address are not allowed any more."""
+    """Contacts with a respondent, or with one of their addresses, are forbidden.
+
+    Over all channels if `channel` is null, in all programs if `program` is null, without end if `until` is null.
+    `address` is the SHA-256, in hex, of that one address; null if the respondent is suppressed.
+    """
 
     type = "respondent.suppressed"
     topic = "survey.deliveries"
 
 
 class RespondentReleased(Suppression):
-    """A suppression was lifted or has ended."""
+    """A suppression was lifted or has ended; its fields are those of `respondent.suppressed`."""
 
     type = "respondent.released"
     topic = "survey.deliveries"
 
 
 class CallRequested(InvitationPayload):
-    """A task for the call centre."""
+    """A task for the call centre: to ask the question of the survey by phone."""
 
     type = "call.requested"
     topic = "survey.calls"

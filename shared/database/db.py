@@ -66,7 +66,7 @@ class Database:
         return await database_url.connect(self.url, options=self.options, server_settings=self._server_settings)
 
     async def _begun(self) -> asyncpg.Connection:
-        """Open a connection inside a transaction, so that SQLAlchemy's first statements go to one server."""
+        """Open a connection and begin a transaction: a pooler then runs SQLAlchemy's first statements on one server."""
         connection = await self.connect()
         await transactions.send(connection, command="BEGIN")
         return connection

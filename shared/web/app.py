@@ -83,7 +83,7 @@ def create_app(  # noqa: PLR0913 - independent settings of each app
 
 
 class PlainRoute(Route):
-    """A route without FastAPI's parameters and models; metrics and logs name it as they name FastAPI's."""
+    """A route without FastAPI's parameters and models; metrics and logs name its path, as for routes of FastAPI."""
 
     def __init__(self, path: str, endpoint: Callable[[Request], Awaitable[Response]], *, methods: list[str]) -> None:
         super().__init__(path, endpoint, methods=methods)
@@ -192,7 +192,7 @@ class _Errors:
 
 
 class _Deadline:
-    """Ends a request whose response has not begun after ANSWER_S, as when a database hangs; then there is no limit."""
+    """Ends a request whose response has not begun after ANSWER_S, as when a database hangs; streams have no limit."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -231,7 +231,7 @@ class _Measured:
         try:
             await self._app(scope, receive, watched)
         finally:
-            route = getattr(scope.get("route"), "path", None) or scope.get("root_path") or "none"  # a mount has a root
+            route = getattr(scope.get("route"), "path", None) or scope.get("root_path") or "none"  # of a mounted app
             _seconds(self._service, scope["method"], route, status).observe(time.perf_counter() - began)
 
 

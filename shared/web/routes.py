@@ -100,7 +100,7 @@ class Paths:
 
 
 def find(path: str) -> Prefix | None:
-    """Return the longest prefix that this path is or lies under; prefixes have at most two segments."""
+    """Return the longest prefix that equals this path or contains it; prefixes have at most two segments."""
     if path.startswith("//"):
         return None
     segments = path.split("/", 3)

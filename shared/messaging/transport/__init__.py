@@ -69,7 +69,7 @@ class Replayable(Protocol):
 
 class EventLog(Readable, Replayable, Protocol):
     async def append(self, messages: Sequence[Message]) -> None:
-        """Append in order and return once all are durable.
+        """Append messages in order and return once all are durable.
 
         Raises TransportUnavailable, after which some or all of the messages may be stored, and MessageTooLarge.
         """

@@ -56,7 +56,7 @@ class Producer:
         self._acknowledged_at = time.monotonic()
 
     async def append(self, records: Sequence[OutgoingRecord]) -> None:
-        """Return once all records are durable; raises MessageTooLarge, or TransportUnavailable in APPEND_SECONDS."""
+        """Return once all records are durable; raises MessageTooLarge, or TransportUnavailable after APPEND_SECONDS."""
         sent: list[asyncio.Future[Any]] = []
         try:
             with convert_stray_cancellation():
