@@ -20,6 +20,7 @@ from shared.web.gate import STAFF_ONLY
 log = structlog.get_logger()
 
 WITHIN_S = 3.0
+_OUR_STYLES = b"/static/earshot.css"
 KNOWN_S, RETRY_S = 60.0, 10.0  # how long results are reused: when all are right, and when one is not
 
 
@@ -90,6 +91,8 @@ def _result(url: PublicUrl, reply: Reply) -> Result:
             return Result(url, Verdict.RIGHT)
         case HTTPStatus.OK if body.get("service") in tuple(Service):
             return Result(url, Verdict.WRONG, str(body["service"]))
+        case HTTPStatus.NOT_FOUND if _OUR_STYLES in reply.body:  # the page of an unknown link
+            return Result(url, Verdict.UNKNOWN, "an earlier version of Earshot answers")
         case HTTPStatus.OK | HTTPStatus.NOT_FOUND | HTTPStatus.METHOD_NOT_ALLOWED:
             return Result(url, Verdict.WRONG, f"something else (status {reply.status})")
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN if body.get("title") == STAFF_ONLY:

@@ -43,6 +43,7 @@ async def answering(status: int, body: str) -> AsyncIterator[tuple[PublicUrl, li
         (200, "<html>A parked domain</html>", Verdict.WRONG),
         (200, "[]", Verdict.WRONG),
         (404, "", Verdict.WRONG),
+        (404, '<link rel="stylesheet" href="/static/earshot.css">', Verdict.UNKNOWN),
         (405, "", Verdict.WRONG),
         (403, '{"title": "Staff only"}', Verdict.WRONG),
         (401, '{"title": "Staff only"}', Verdict.WRONG),
