@@ -59,7 +59,7 @@ class Heartbeat:
     def problem(self) -> str:
         """Why the loop does not work now; empty when it does."""
         if self.is_silent:
-            return "stands still"
+            return "is stuck"
         since, reason = self._waiting or (time.monotonic(), "")
         return reason if time.monotonic() - since > WAITING_S else ""
 

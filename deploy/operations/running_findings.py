@@ -58,7 +58,7 @@ async def _ask(web: httpx.AsyncClient, address: str) -> list[Finding] | None:
     if HTTPStatus.NOT_FOUND in (alive.status_code, ready.status_code):
         return None
     return [
-        *(Finding.fail(f"running: {loop} stands still", _LOOP_STOPPED) for loop in loops),
+        *(Finding.fail(f"running: {loop} is stuck", _LOOP_STOPPED) for loop in loops),
         *(
             Finding.fail(f"running: {name}: {reason}", _NOT_READY)
             for name, reason in problems.items()

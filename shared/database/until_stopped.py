@@ -22,7 +22,7 @@ Round = Callable[[], Awaitable[float | None]]
 
 
 class EndedUnexpectedly(Exception):
-    """A long-lived task ended before the process was stopped: nobody does its work, so the process must end."""
+    """A long-lived task ended before the process was stopped. Its work is no longer done, so the process must end."""
 
 
 async def until_stopped(

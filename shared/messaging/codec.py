@@ -140,7 +140,7 @@ def _payload(model: type[Payload], raw: bytes) -> Payload:
 
 def _refuse_nul(raw: bytes) -> None:
     if any("\0" in text for text in _texts(_decode(raw, object))):
-        raise InvalidEvent("data: holds a NUL character")
+        raise InvalidEvent("data: contains a NUL character")
 
 
 def _texts(value: object) -> list[str]:

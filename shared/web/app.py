@@ -109,8 +109,8 @@ def _add_operations(app: FastAPI, health: Health) -> None:
     async def livez() -> dict[str, str]:
         """No loop of the process is stuck; 503 names those that are, and only a restart helps them."""
         if silent := health.silent():
-            log.error("loops.stand_still", loops=silent)
-            raise Unavailable("Not alive", f"These loops stand still: {', '.join(silent)}.", loops=silent)
+            log.error("loops.stuck", loops=silent)
+            raise Unavailable("Not alive", f"These loops are stuck: {', '.join(silent)}.", loops=silent)
         return {"status": "alive"}
 
     @app.get("/readyz", tags=["operations"])
@@ -269,7 +269,7 @@ class _Bounds:
             return
         announced = Headers(scope=scope).get("content-length", "0")
         if "\0" in scope["path"] or b"%00" in scope["query_string"]:
-            await problem_response(BadRequest("The address holds a NUL character"))(scope, receive, send)
+            await problem_response(BadRequest("The URL contains a NUL character"))(scope, receive, send)
         elif not announced.isdigit() or int(announced) > self._max_body:
             await problem_response(self._too_large())(scope, receive, send)
         else:

@@ -59,7 +59,7 @@ class Gate:
         if not self._secret and not _is_local(scope, headers):
             return Forbidden(STAFF_ONLY, "Without EARSHOT_STAFF_SECRET only direct local requests are served.")
         if scope["method"] not in _SAFE and _is_cross_site(headers):
-            return Forbidden("Another site sent this", "Staff forms are sent from their own pages only.")
+            return Forbidden("Another site sent this request", "Only Earshot's own pages may send forms for staff.")
         return None
 
     def _knows_secret(self, headers: Headers) -> bool:

@@ -82,7 +82,7 @@ def as_problem(error: Exception) -> Problem:
         return error.__cause__  # FastAPI wraps errors that are raised while the body is read
     if isinstance(error, RequestValidationError):
         places = [{"where": ".".join(map(str, e["loc"])), "what": e["msg"]} for e in error.errors()]
-        return Unprocessable("The request is not as it should be", errors=places[:20])
+        return Unprocessable("The request is invalid", errors=places[:20])
     if any(isinstance(each, _UNSTORABLE) for each in causes(error)):
         return Unprocessable("The request holds a character that cannot be stored")
     if is_transient(error):

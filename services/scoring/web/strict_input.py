@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from shared.web.problems import Unprocessable
 
-INVALID_REQUEST = "The request is not as it should be"
+INVALID_REQUEST = "The request is invalid"
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,7 +213,7 @@ async def test_service_that_runs_is_asked_how_it_is(urls: Mapping[str, str], tmp
         health.heartbeat("relay", silent_s=-1)
         found = await findings(own(urls, tmp_path, scoring_port=port, trigger_port=port))
     assert [finding.text for finding in found if finding.severity is Severity.FAIL] == [
-        "running: relay stands still",
+        "running: relay is stuck",
         "running: database: does not commit within 3 s",
     ]
 

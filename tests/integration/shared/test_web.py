@@ -198,7 +198,7 @@ async def test_loop_that_stands_still_is_named() -> None:
     async with client(app_with(health=health)) as local:
         alive, ready = await local.get("/livez"), await local.get("/readyz")
         assert (alive.status_code, alive.json()["loops"]) == (503, ["dispatcher.relay"])
-        assert (ready.status_code, ready.json()["problems"]) == (503, {"dispatcher.relay": "stands still"})
+        assert (ready.status_code, ready.json()["problems"]) == (503, {"dispatcher.relay": "is stuck"})
         assert (await local.get("/healthz")).status_code == 200
 
 

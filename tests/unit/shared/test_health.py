@@ -15,7 +15,7 @@ def test_rest_is_no_silence() -> None:
     heartbeat.beat(rest_s=3600)
     assert not heartbeat.is_silent
     heartbeat.beat(rest_s=-1)
-    assert (heartbeat.is_silent, heartbeat.problem) == (True, "stands still")
+    assert (heartbeat.is_silent, heartbeat.problem) == (True, "is stuck")
 
 
 def test_outage_is_told_when_it_lasts_and_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Reads the records that a Kafka topic has now, outside any consumer group."""
+"""Reads the records that a Kafka topic holds, outside any consumer group."""
 
 from __future__ import annotations
 
