@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
@@ -12,11 +13,10 @@ from pathlib import Path
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
@@ -26,12 +26,14 @@ from shared.contract.vocabulary import Service
 from shared.health import Health
 from shared.metrics import HTTP_SECONDS
 from shared.web.gate import Admit, Gate
+from shared.web.operations import Operations
 from shared.web.problems import BadRequest, Problem, TooLarge, Unavailable, as_problem, problem_response
 from shared.web.routes import identity_paths
 
 log = structlog.get_logger()
 
 MAX_BODY = 1_000_000
+MAX_DISCARDED, DISCARD_S = 8_000_000, 5.0  # bytes and seconds spent on a body that is refused
 ANSWER_S = 20.0  # the longest time until a response begins
 _OPERATIONS = ("/healthz", "/livez", "/readyz", "/metrics")
 _HEADERS = {  # in ASGI's form: lower-case names, bytes
@@ -68,7 +70,7 @@ def create_app(  # noqa: PLR0913 - independent settings of each app
     telemetry: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
     app = FastAPIOffline(title=f"Earshot {service}", version="0.1.0", redoc_url=None, telemetry=telemetry)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
-    _add_operations(app, health)
+    app.include_router(Operations(health).router())
     for kind in (Problem, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _on_error)
     app.router.routes.extend(plain)  # so that other methods get 405 with the allowed methods
@@ -97,41 +99,6 @@ class PlainRoute(Route):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["route"] = self
         await super().handle(scope, receive, send)
-
-
-def _add_operations(app: FastAPI, health: Health) -> None:
-    @app.get("/healthz", tags=["operations"])
-    async def healthz() -> dict[str, str]:
-        """The process answers requests."""
-        return {"status": "ok"}
-
-    @app.get("/livez", tags=["operations"])
-    async def livez() -> dict[str, str]:
-        """No loop of the process is stuck; 503 names those that are, and only a restart helps them."""
-        if silent := health.silent():
-            log.error("loops.stuck", loops=silent)
-            raise Unavailable("Not alive", f"These loops are stuck: {', '.join(silent)}.", loops=silent)
-        return {"status": "alive"}
-
-    @app.get("/readyz", tags=["operations"])
-    async def readyz() -> dict[str, str | dict[str, str]]:
-        """The process can do its work; 503 names what prevents it, each with the reason.
-
-        Warnings name what prevents only a part of its work.
-        """
-        found = await health.state()
-        if found.warnings:
-            log.warning("ready.with_warnings", warnings=found.warnings)
-        if problems := found.problems:
-            log.warning("not.ready", problems=problems)
-            text = "; ".join(f"{name}: {reason}" for name, reason in problems.items())
-            raise Unavailable("Not ready", text, problems=problems, warnings=found.warnings)
-        return {"status": "ready", **({"warnings": found.warnings} if found.warnings else {})}
-
-    @app.get("/metrics", tags=["operations"], response_class=PlainTextResponse)
-    async def metrics() -> Response:
-        """All metrics of this process, in the text format of Prometheus."""
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
@@ -271,6 +238,8 @@ class _Bounds:
         if "\0" in scope["path"] or b"%00" in scope["query_string"]:
             await problem_response(BadRequest("The URL contains a NUL character"))(scope, receive, send)
         elif not announced.isdigit() or int(announced) > self._max_body:
+            if "expect" not in Headers(scope=scope):
+                await _discard_body(receive)
             await problem_response(self._too_large())(scope, receive, send)
         else:
             await self._app(scope, self._counting(receive), send)
@@ -283,6 +252,8 @@ class _Bounds:
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > self._max_body:
+                if message.get("more_body", False):
+                    await _discard_body(receive)
                 raise self._too_large()
             return message
 
@@ -290,3 +261,14 @@ class _Bounds:
 
     def _too_large(self) -> Problem:
         return TooLarge("The body is too large", f"At most {self._max_body} bytes are accepted.")
+
+
+async def _discard_body(receive: Receive) -> None:
+    """Read a body to its end, within limits: a proxy that cannot finish sending it answers 502 in place of ours."""
+    discarded, more = 0, True
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_S):
+            while more and discarded < MAX_DISCARDED:
+                message = await receive()
+                discarded += len(message.get("body", b""))
+                more = message.get("more_body", False)
