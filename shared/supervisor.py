@@ -21,8 +21,8 @@ from shared.database.until_stopped import Round, supervised, until_stopped
 from shared.health import Health, Heartbeat
 from shared.messaging import housekeeping, readmission
 from shared.messaging.consumer import Consumer
-from shared.messaging.outbox import Relay
 from shared.messaging.readmission import Readmission
+from shared.messaging.relay import Relay
 from shared.messaging.relay_leadership import Republish, republish_nothing
 from shared.runtime import ServiceContext, serve
 

@@ -57,7 +57,10 @@ class Gate:
                 STAFF_ONLY, "Send the staff secret.", headers={"www-authenticate": 'Basic realm="Earshot"'}
             )
         if not self._secret and not _is_local(scope, headers):
-            return Forbidden(STAFF_ONLY, "Without EARSHOT_STAFF_SECRET only direct local requests are served.")
+            return Forbidden(
+                STAFF_ONLY,
+                "Without EARSHOT_STAFF_SECRET only requests of this machine to localhost are served, none of a proxy.",
+            )
         if scope["method"] not in _SAFE and _is_cross_site(headers):
             return Forbidden("Another site sent this request", "Only Earshot's own pages may send forms for staff.")
         return None

@@ -24,6 +24,7 @@ from shared.contract.topics import SURVEY_ANSWERS
 from shared.contract.vocabulary import AnswerMode, Category, Service
 from shared.database import db, embedded
 from shared.messaging import codec, outbox, relay_leadership
+from shared.messaging.relay import Relay
 from shared.messaging.transport import EventLog, Message, open_log
 from shared.messaging.transport.kafka import create_topics
 from tests.bench import cost
@@ -106,7 +107,7 @@ class RelayBench:
     @asynccontextmanager
     async def _relaying(self, event_log: CountingLog) -> AsyncIterator[None]:
         stop = asyncio.Event()
-        relay = outbox.Relay(self._database, event_log, service=Service.SCORING)  # type: ignore[arg-type]
+        relay = Relay(self._database, event_log, service=Service.SCORING)  # type: ignore[arg-type]
         running = asyncio.create_task(relay.run(stop))
         yield
         stop.set()

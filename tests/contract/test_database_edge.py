@@ -23,6 +23,7 @@ from shared.database.compared_clock import guard_clock
 from shared.database.embedded import Embedded
 from shared.database_url import DatabaseOptions, Host, NeedsSessions
 from shared.messaging import outbox
+from shared.messaging.relay import Relay
 from shared.messaging.transport import Message
 from tests import postgres_server
 from tests.postgres_server import Server, free_port, own_folder, require, running
@@ -74,7 +75,7 @@ async def _add(database: db.Database, *keys: str) -> None:
 async def _relayed(database: db.Database, *, enough: int = 1) -> list[str]:
     log = Collecting(enough=enough)
     async with asyncio.timeout(30):
-        await outbox.Relay(database, log, service=Service.SCORING).run(log.stop)  # type: ignore[arg-type]
+        await Relay(database, log, service=Service.SCORING).run(log.stop)  # type: ignore[arg-type]
     return log.keys
 
 
@@ -152,7 +153,7 @@ async def _fail_over(primary: Server, standby: Server) -> None:
     database = db.Database(url, schema="scoring", options=QUICK)
     log = Collecting(enough=20)
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        relay = outbox.Relay(database, log, service=Service.SCORING)  # type: ignore[arg-type]
+        relay = Relay(database, log, service=Service.SCORING)  # type: ignore[arg-type]
         tasks.create_task(relay.run(log.stop))
         for number in range(20):
             if number == 10:
@@ -202,7 +203,7 @@ async def test_pool_of_transactions_serves_many_with_few_servers(urls: Mapping[s
             await database.ping()
 
     log = Collecting(enough=180)
-    relays = [outbox.Relay(each, log, service=Service.SCORING) for each in processes[:2]]  # type: ignore[arg-type]
+    relays = [Relay(each, log, service=Service.SCORING) for each in processes[:2]]  # type: ignore[arg-type]
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         for relay in relays:
             tasks.create_task(relay.run(log.stop))

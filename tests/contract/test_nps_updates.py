@@ -20,7 +20,7 @@ from services.scoring.repository.scores import figures
 from shared.contract.topics import NPS_UPDATES
 from shared.contract.vocabulary import Service
 from shared.database.db import Database
-from shared.messaging.outbox import Relay
+from shared.messaging.relay import Relay
 from shared.messaging.transport import open_log
 from shared.messaging.transport.kafka import create_topics
 from tests.integration.scoring.stand import NOW, Scoring, requested

@@ -22,6 +22,7 @@ from shared.database import db
 from shared.database_url import DEFAULT, DatabaseOptions
 from shared.messaging import codec, inbox, outbox
 from shared.messaging.consumer import Consumer
+from shared.messaging.relay import Relay
 from shared.messaging.transport import EventLog, Message, open_log
 from tests.cancellation import cancelled_at_every_turn
 
@@ -175,7 +176,7 @@ async def test_event_that_left_the_outbox_is_in_the_log(
         async with database.sessions.begin() as session:
             await outbox.add(session, [event])
         added.add(event.id)
-        await outbox.Relay(database, cast("EventLog", log), service=Service.SCORING).run(log.stop)
+        await Relay(database, cast("EventLog", log), service=Service.SCORING).run(log.stop)
         return event.id
 
     async def kept(_: int, id_: str) -> None:

@@ -19,6 +19,7 @@ from shared.database.commit_check import check_commit
 from shared.database.embedded import Embedded
 from shared.database_url import DatabaseOptions
 from shared.messaging import outbox
+from shared.messaging.relay import Relay
 from shared.messaging.transport import Message
 
 
@@ -82,7 +83,7 @@ async def test_relay_publishes_when_the_pool_has_the_last_connection(
             await db.write(session, outbox.add_statement([Message("survey.answers", "k", b"{}")]))
         log = Collecting(stop := asyncio.Event())
         async with asyncio.timeout(10):
-            await outbox.Relay(database, log, service=Service.SCORING).run(stop)  # type: ignore[arg-type]
+            await Relay(database, log, service=Service.SCORING).run(stop)  # type: ignore[arg-type]
     assert [message.key for message in log.taken] == ["k"]
     await database.close()
 

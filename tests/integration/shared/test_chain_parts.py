@@ -20,6 +20,7 @@ from shared.database import db
 from shared.messaging import codec, inbox, outbox, parking
 from shared.messaging import consumer as consumer_module
 from shared.messaging.consumer import Consumer, HandlerBroken
+from shared.messaging.relay import Relay
 from shared.messaging.transport import EventLog, Message, MessageTooLarge, open_log
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -73,7 +74,7 @@ async def test_committed_events_travel_from_outbox_to_consumer(
     stop = asyncio.Event()
     handler = Collector(enough=50, stop=stop)
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
-        tasks.create_task(outbox.Relay(trigger_db, event_log, service=Service.TRIGGER).run(stop))
+        tasks.create_task(Relay(trigger_db, event_log, service=Service.TRIGGER).run(stop))
         tasks.create_task(consumer(event_log, dispatcher_db, handler).run(stop))
     assert handler.seen == events
     async with trigger_db.sessions.begin() as session:
@@ -245,5 +246,5 @@ async def test_message_the_log_never_takes_is_parked_and_the_rest_goes_on(
     stop = asyncio.Event()
     async with asyncio.timeout(20):
         narrow = Narrow(event_log, stop=stop, enough=2)
-        await outbox.Relay(trigger_db, narrow, service=Service.TRIGGER).run(stop)  # type: ignore[arg-type]
+        await Relay(trigger_db, narrow, service=Service.TRIGGER).run(stop)  # type: ignore[arg-type]
     assert await parked_reasons(trigger_db) == ["larger than the event log takes"]

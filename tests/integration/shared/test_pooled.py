@@ -26,6 +26,7 @@ from shared.contract.vocabulary import Service
 from shared.database import db
 from shared.database_url import DatabaseOptions, NeedsSessions
 from shared.messaging import outbox, relay_leadership
+from shared.messaging.relay import Relay
 from shared.messaging.transport import Message, open_log
 from tests.integration.deploy.test_cli import earshot
 
@@ -151,7 +152,7 @@ async def test_relay_stopped_past_its_lease_leaves_the_newest_score_in_the_log(s
     topic, stop = Topic(), asyncio.Event()
     logs = [Log(topic), Log(topic)]
     stopped, next_one = (
-        outbox.Relay(scoring, log, service=Service.SCORING, republish=publish_scores.republish)  # type: ignore[arg-type]
+        Relay(scoring, log, service=Service.SCORING, republish=publish_scores.republish)  # type: ignore[arg-type]
         for log in logs
     )
     logs[1].going_on.set()

@@ -17,6 +17,7 @@ from shared.contract.vocabulary import Service
 from shared.database import db
 from shared.database_url import DatabaseOptions
 from shared.messaging import outbox, relay_leadership
+from shared.messaging.relay import Relay
 from shared.messaging.transport import Message, TransportUnavailable
 from tests.integration.trigger.samples import NOW, count
 
@@ -59,7 +60,7 @@ async def running(database: db.Database, log: Log, *, relays: int = 1) -> AsyncI
     stop = asyncio.Event()
     async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
         for _ in range(relays):
-            relay = outbox.Relay(database, log, service=Service.TRIGGER)  # type: ignore[arg-type]
+            relay = Relay(database, log, service=Service.TRIGGER)  # type: ignore[arg-type]
             tasks.create_task(relay.run(stop))
         try:
             yield
@@ -127,7 +128,7 @@ async def test_two_services_do_not_wait_for_each_other(trigger_db: db.Database, 
         await add(trigger_db, "a")
         await first.done.wait()
         stop = asyncio.Event()
-        relay = outbox.Relay(dispatcher_db, second, service=Service.DISPATCHER)  # type: ignore[arg-type]
+        relay = Relay(dispatcher_db, second, service=Service.DISPATCHER)  # type: ignore[arg-type]
         running_too = asyncio.create_task(relay.run(stop))
         await add(dispatcher_db, "b")
         await second.done.wait()
