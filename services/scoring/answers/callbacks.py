@@ -1,4 +1,4 @@
-"""Callbacks: respondents who want to be called, as their answers change it."""
+"""Callbacks: calls that answers request, change and withdraw."""
 
 from __future__ import annotations
 

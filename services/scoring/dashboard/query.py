@@ -1,4 +1,4 @@
-"""What the dashboard is asked for, and everything it shows of it, read in one transaction from daily counters."""
+"""The dashboard's query parameters, and everything it shows, read in one transaction from daily counters."""
 
 from __future__ import annotations
 

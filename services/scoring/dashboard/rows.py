@@ -35,7 +35,7 @@ class TrendRow:
 
 @dataclass(frozen=True, slots=True)
 class ChangesRow:
-    """Sentences about what changed; of `compared` parts about `by_chance` would show although nothing changed."""
+    """Sentences about significant changes; of the `compared` series `by_chance` are expected by chance alone."""
 
     lines: Sequence[str]
     compared: int

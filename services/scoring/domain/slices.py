@@ -15,7 +15,7 @@ ALL = ("all", "")
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """None is no limit, days are inclusive; `segment` is a dimension and its value."""
+    """Which answers count. None is no limit, days are inclusive; `segment` is a dimension and its value."""
 
     program: str | None = None
     first: date | None = None
@@ -24,9 +24,9 @@ class Slice:
     definition: Definition = Definition.EVERY_ANSWER
 
     def kept_as(self, dimensions: Sequence[str]) -> tuple[str, str | None] | None:
-        """Return the (dimension, value) whose buckets hold this split of the slice, None any value.
+        """Return the dimension and value whose buckets sum up to this slice split by `dimensions`; value None for all.
 
-        None when no buckets do: two dimensions crossed, or a dimension within a segment.
+        Returns None when no buckets do: for two dimensions, or a dimension within a segment.
         """
         if len(dimensions) > 1:
             return None
@@ -45,6 +45,6 @@ class Slice:
 
 
 def split_segment(segment: str | None) -> tuple[str, str] | None:
-    """Split `store:Arbat`."""
+    """Parse `store:Arbat` into dimension and value; None for no segment."""
     dimension, _, value = (segment or "").partition(":")
     return (dimension, value) if segment else None

@@ -1,4 +1,4 @@
-"""Rejects unknown and repeated query parameters: when ignored, the answer would be to another question than asked."""
+"""Rejects unknown and repeated query parameters: a response that ignored one would pass for what was requested."""
 
 from __future__ import annotations
 
