@@ -161,7 +161,7 @@ def _hosts(listed: list[str], ports: str) -> tuple[Host, ...]:
 
 
 def _host(entry: str) -> tuple[str, int | None]:
-    """Read `name`, `name:port`, `[::1]:port` or a folder, percent-encoded or not."""
+    """Parse one host, percent-encoded or not: `name`, `name:port`, `[::1]:port`, or the folder of a Unix socket."""
     plain = decoded(entry)
     if plain.startswith("/"):
         return plain, None

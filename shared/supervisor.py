@@ -70,7 +70,11 @@ class Supervisor:
     def start(
         self, app: FastAPI, database: Database, *, migrations: Path, republish: Republish = republish_nothing
     ) -> None:
-        """Start what every service has: its server, its relay, housekeeping, and the checks of `/readyz`."""
+        """Start what every service has: its server, its relay, housekeeping, and the checks of `/readyz`.
+
+        One check compares the schema with `migrations`. The relay calls `republish` with outbox rows that another
+        relay may have published after its lease had ended.
+        """
         event_log, front = self.context.event_log, self.context.front
         if front is not None:
             front.add(self.service, app)

@@ -70,9 +70,9 @@ def top_rooms(service: str) -> list[str]:
 
 
 def draw(seed: int) -> tuple[list[Place], list[Place]]:
-    """Draw ten functions of four lines or more and twenty docstrings of functions and classes."""
+    """Draw ten functions of two statements or more, and twenty docstrings of functions and classes."""
     paths, chance = files(), random.Random(seed)
-    functions = [_place(path, each) for path in paths for each in _functions(path) if len(each.body) > 1]
+    functions = [place for path in paths for place in _drawable(path)]
     docstrings = [place for path in paths for place in _docstrings(path)]
     return chance.sample(functions, FUNCTIONS), chance.sample(docstrings, DOCSTRINGS)
 
@@ -114,8 +114,14 @@ def _signature(node: Function | ast.ClassDef) -> str:
     return f"def {node.name}({ast.unparse(node.args)}){returns}"
 
 
-def _place(path: Path, node: Function) -> Place:
-    return Place(path, node.lineno, ast.unparse(node))
+def _drawable(path: Path) -> Iterator[Place]:
+    """Yield the functions of two statements or more, a method below the name of its class."""
+    tree = ast.parse(path.read_text())
+    classes = {id(each): node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for each in node.body}
+    for node in ast.walk(tree):
+        if isinstance(node, Function) and len(node.body) > 1:
+            head = f"class {classes[id(node)]}:\n" if id(node) in classes else ""
+            yield Place(path, node.lineno, head + ast.unparse(node))
 
 
 def _lines(path: Path) -> int:

@@ -23,7 +23,7 @@ from services.dispatcher.webhooks.verifiers import (
     SmscVerifier,
     TwilioVerifier,
 )
-from shared.web.client import HttpClient
+from shared.web.http_client import HttpClient
 from shared.web.public_urls import PublicUrl
 
 

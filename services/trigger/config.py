@@ -64,7 +64,7 @@ class TriggerSettings(Settings):
         return tuple((name.strip(), secret.strip()) for name, _, secret in pairs)
 
     def for_crm(self, topic_prefix: str) -> Settings:
-        """Return these settings with the credentials of the CRM's cluster, if it has its own."""
+        """Return the settings for the cluster of `crm.events`: its own credentials, if set, and its topic prefix."""
         overrides = {name.removeprefix("crm_"): getattr(self, name) for name in _CRM_KAFKA if self.crm_kafka_protocol}
         return self.model_copy(update={**overrides, "topic_prefix": topic_prefix})
 

@@ -83,7 +83,10 @@ async def guard_clock(clock: Clock, database: Database) -> Clock:
 
 
 async def open_command_clock(path: Path | None, database: Database) -> Clock:
-    """Open the clock of a command; raises ClockIsWrong where it differs from the database's."""
+    """Open a command's business clock: the one stored at `path`, else this machine's.
+
+    Raises ClockIsWrong if this machine's clock is more than MOST_APART_S seconds from the database's.
+    """
     clock = await guard_clock(open_clock(path), database)
     clock.now()
     return clock

@@ -25,7 +25,10 @@ class NotCommitted(Exception):
 
 
 def send_by_driver(engine: Engine) -> None:
-    """Send this engine's BEGIN, COMMIT and ROLLBACK, and close pooled connections that are left in a transaction."""
+    """Make an engine send BEGIN, COMMIT and ROLLBACK as statements, in place of SQLAlchemy's asyncpg transactions.
+
+    Those can be lost when a task is cancelled. Pooled connections that are left in a transaction are closed.
+    """
     event.listen(engine, "begin", partial(_send, command="BEGIN"))
     event.listen(engine, "commit", partial(_send, command="COMMIT"))
     event.listen(engine, "rollback", _roll_back)

@@ -12,7 +12,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from shared.web.client import Call, HttpClient, MaybeSent, NotSent, Reply
+from shared.web.http_client import Call, HttpClient, MaybeSent, NotSent, Reply
 
 NAME = "bitrix24"
 _WITHIN_S = 10.0

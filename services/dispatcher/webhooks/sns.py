@@ -12,7 +12,7 @@ from services.dispatcher.channels.feedback import ses
 from services.dispatcher.channels.feedback.ses import NotFromSns
 from services.dispatcher.repository.receipts import KEPT
 from services.dispatcher.webhooks.verifier import ParsedCallback, WebhookRequest
-from shared.web.client import Call, HttpClient, MaybeSent, NotSent
+from shared.web.http_client import Call, HttpClient, MaybeSent, NotSent
 from shared.web.problems import Forbidden, Unavailable
 
 log = structlog.get_logger()

@@ -31,7 +31,7 @@ from shared.database.until_stopped import until_stopped
 from shared.health import Heartbeat
 from shared.web import addresses
 from shared.web.addresses import ForbiddenAddress, Network, Resolve
-from shared.web.client import MaybeSent, NotSent, post_pinned, tls
+from shared.web.http_client import MaybeSent, NotSent, post_pinned, tls
 
 log = structlog.get_logger()
 

@@ -21,7 +21,7 @@ from services.trigger.repository.deal_fetches import DealFetch
 from shared.contract.vocabulary import Service
 from shared.database.db import Sessions
 from shared.database.isolated import isolated
-from shared.web.client import HttpClient, MaybeSent, NotSent
+from shared.web.http_client import HttpClient, MaybeSent, NotSent
 from shared.web.problems import Unauthorized
 
 log = structlog.get_logger()
@@ -62,7 +62,8 @@ def read_notice(body: bytes, tokens: Sequence[str]) -> DealNotice | None:
 class DealFetcher:
     """Fetches the queued deals, one after another, and calls `decide` with each: (source, body, headers).
 
-    A deal that cannot be fetched or decided is tried again with growing pauses, up to MAX_ATTEMPTS times.
+    A deal that cannot be fetched or decided is tried again with growing pauses. After MAX_ATTEMPTS it is dropped, with
+    an error in the log.
     """
 
     sessions: Sessions

@@ -15,7 +15,7 @@ from services.dispatcher.domain.receipts import Receipt, ReceiptKind
 from services.dispatcher.domain.steps import OutgoingMessage
 from services.dispatcher.jobs.receipts import SmsStatusPoller
 from shared.contract.vocabulary import ChannelKind
-from shared.web.client import Call, HttpClient
+from shared.web.http_client import Call, HttpClient
 from tests.fakes import Imap, gateway, imap
 from tests.integration.dispatcher.channels.test_bounces import reader, reference_of, report
 from tests.integration.dispatcher.conftest import LINK_KEYS, Chain, counted, plan, request

@@ -17,7 +17,7 @@ from services.dispatcher.jobs.bitrix24 import Bitrix24
 from services.dispatcher.jobs.crm_tasks import CrmTasks
 from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import ChannelKind
-from shared.web.client import HttpClient
+from shared.web.http_client import HttpClient
 from tests.fakes import Gateway, gateway
 from tests.integration.dispatcher.conftest import Chain, answered, counted, plan, request
 

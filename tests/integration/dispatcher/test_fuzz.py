@@ -28,7 +28,7 @@ from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import ChannelKind, Service
 from shared.health import Health
 from shared.web.app import create_app
-from shared.web.client import HttpClient
+from shared.web.http_client import HttpClient
 from tests import corpora
 from tests.fakes import Imap, gateway, imap
 from tests.integration.dispatcher.channels import bounces

@@ -18,7 +18,7 @@ from services.dispatcher.jobs.receipts import SmsStatusPoller, apply_due, releas
 from services.dispatcher.repository import receipts
 from shared.contract.events import ContactCap, RespondentReleased, RespondentSuppressed, SurveyRequested
 from shared.contract.vocabulary import ChannelKind, SuppressionReason, address_fingerprint
-from shared.web.client import HttpClient
+from shared.web.http_client import HttpClient
 from tests.fakes import gateway
 from tests.integration.dispatcher.conftest import (
     DAY,

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from shared.web.client import MOST_BYTES, Call, HttpClient, MaybeSent, NotSent, post_pinned
+from shared.web.http_client import MOST_BYTES, Call, HttpClient, MaybeSent, NotSent, post_pinned
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 BODY = b"to=%2B1"

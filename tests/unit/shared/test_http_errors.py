@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from shared.web.client import Call, HttpClient, MaybeSent, NotSent, post_pinned
+from shared.web.http_client import Call, HttpClient, MaybeSent, NotSent, post_pinned
 
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol)
 

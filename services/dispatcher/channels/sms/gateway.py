@@ -19,7 +19,7 @@ from services.dispatcher.domain.sms_text import sms_segments
 from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
 from shared.contract.vocabulary import ChannelKind, Service
 from shared.database.isolated import isolated
-from shared.web.client import Call, HttpClient, MaybeSent, NotSent, Reply
+from shared.web.http_client import Call, HttpClient, MaybeSent, NotSent, Reply
 
 MOST_SEGMENTS = 4
 THROTTLE_WAIT_S = 30.0  # how long a message waits after HTTP status 429

@@ -22,7 +22,7 @@ from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference,
 from services.dispatcher.domain.steps import Bill, Disposition, OutgoingMessage, SendResult
 from shared.contract.vocabulary import ChannelKind, Service, address_fingerprint
 from shared.database.isolated import isolated
-from shared.web.client import Call, HttpClient, Reply
+from shared.web.http_client import Call, HttpClient, Reply
 
 NAME = "generic"
 _AWAY = (

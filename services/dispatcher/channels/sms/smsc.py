@@ -18,7 +18,7 @@ from services.dispatcher.channels.sms.gateway import THROTTLE_WAIT_S, Inquiry, p
 from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference, keyword_in
 from services.dispatcher.domain.steps import Bill, Disposition, OutgoingMessage, SendResult
 from shared.contract.vocabulary import ChannelKind, address_fingerprint
-from shared.web.client import Call, HttpClient, Reply
+from shared.web.http_client import Call, HttpClient, Reply
 
 NAME = "smsc"
 _ABOUT_MESSAGE = (7, 8)  # invalid number; cannot be delivered to this number

@@ -36,7 +36,7 @@ class Constant(_Rule):
 
 
 class PathRule(_Rule):
-    """`path` is a path, or a text with `{paths}` in it."""
+    """Takes the value at `path` in the document (`order.id`), or fills in a text that contains such paths in braces."""
 
     path: _Text
     transform: Annotated[list[Transform], Field(max_length=10)] = []
@@ -57,7 +57,10 @@ class PathRule(_Rule):
 
 
 class CustomerOf(_Rule):
-    """Takes the customer of the earlier event of the source with this id; for documents that name only an order."""
+    """Takes the customer from an earlier event of the same source; `customer_of` gives the id of that event.
+
+    For documents that contain an order id but no customer.
+    """
 
     customer_of: _Text
 

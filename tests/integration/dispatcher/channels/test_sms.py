@@ -27,7 +27,7 @@ from services.dispatcher.channels.sms.smsc import own_id
 from services.dispatcher.domain.receipts import Reference
 from services.dispatcher.domain.steps import Bill, Disposition, OutgoingMessage, SendResult
 from shared.contract.vocabulary import ChannelKind
-from shared.web.client import HttpClient
+from shared.web.http_client import HttpClient
 from tests.fakes import Gateway, gateway
 from tests.integration.dispatcher.channels.test_mail_accounts import ManualMonotonic, unused_port
 from tests.integration.dispatcher.conftest import NOW, Chain, plan, request

@@ -30,7 +30,7 @@ from services.dispatcher.webhooks.sns import SnsVerifier
 from shared.contract.vocabulary import Service, address_fingerprint
 from shared.health import Health
 from shared.web.app import create_app
-from shared.web.client import Call, HttpClient, Reply
+from shared.web.http_client import Call, HttpClient, Reply
 from tests.integration.dispatcher.conftest import Chain
 
 REFERENCE = "0198d3a0-0000-7000-8000-00000000beef.2"

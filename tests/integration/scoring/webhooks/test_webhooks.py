@@ -28,7 +28,7 @@ from services.scoring.webhooks.delivery import WebhookSender
 from services.scoring.webhooks.routes import Webhooks
 from shared.contract.events import RespondentErased
 from shared.health import Heartbeat
-from shared.web.client import tls
+from shared.web.http_client import tls
 from tests.integration.scoring.receiver import (
     DELIVERIES,
     LOOPBACK,
