@@ -1,4 +1,4 @@
-"""Settings of scoring."""
+"""Settings of the scoring service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shared.web.addresses import Network
 
 class ScoringSettings(Settings):
     logos_dir: Path = Path(".data/logos")
-    answer_link_rate: float = Field(default=2, gt=0)  # requests per second
+    answer_link_rate: float = Field(default=2, gt=0)  # requests per second for one answer link
     answer_link_burst: int = Field(default=120, ge=1)
     answer_client_rate: float = Field(default=50, gt=0)  # requests per second of one public address
     answer_client_burst: int = Field(default=1000, ge=1)
@@ -27,7 +27,7 @@ class ScoringSettings(Settings):
     @field_validator("webhook_networks", mode="before")
     @classmethod
     def _split_networks(cls, value: object) -> object:
-        """Read `10.0.0.0/8,192.168.7.0/24`."""
+        """Parse comma-separated networks such as `10.0.0.0/8,192.168.7.0/24`; raises ValueError."""
         return (
             tuple(ip_network(each.strip()) for each in value.split(",") if each.strip())
             if isinstance(value, str)

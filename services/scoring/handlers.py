@@ -1,4 +1,4 @@
-"""Handlers of consumed events: a batch in one transaction, with one statement per table."""
+"""Handlers of consumed events; a batch of events is handled in one transaction."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ TOPICS = [topic.name for topic in (SURVEY_REQUESTS, SURVEY_PROGRAMS, SURVEY_DELI
 
 @dataclass(frozen=True, slots=True)
 class CounterChanges:
-    """What a batch of events adds to the counters."""
+    """The counter changes of a batch of events: answer tallies and numbers of invitations, by counter key."""
 
     tallies: defaultdict[BucketKey, Tally] = field(default_factory=lambda: defaultdict(Tally))
     invited: Counter[BucketKey] = field(default_factory=Counter)
 
 
 class Handlers:
-    """The consumer's handler; `link_secrets` sign answer links, whose fingerprints are stored."""
+    """Handles batches of consumed events; `link_secrets` are the secrets of answer links, by link key."""
 
     def __init__(self, *, link_secrets: Mapping[str, str], clock: Clock) -> None:
         self._link_secrets = link_secrets
@@ -73,7 +73,7 @@ class Handlers:
         changes = CounterChanges()
         for part in _until_erasures(fresh):
             await self._handle(session, part, changes)
-        # once and last: all transactions lock invitations before counters, so none deadlock
+        # counters are written last, because all transactions lock invitations before counters to avoid deadlocks
         await db.write(session, buckets.add_statement(changes.tallies, invited=changes.invited))
 
     async def _handle(self, session: AsyncSession, payloads: Sequence[Payload], changes: CounterChanges) -> None:
@@ -95,7 +95,7 @@ class Handlers:
 
 
 def _until_erasures(payloads: Sequence[Payload]) -> list[list[Payload]]:
-    """Split after each erasure: a survey requested later belongs to a respondent who came back."""
+    """Split payloads after each RespondentErased, so that an erasure does not affect surveys requested later."""
     parts: list[list[Payload]] = [[]]
     for payload in payloads:
         parts[-1].append(payload)
@@ -117,10 +117,7 @@ async def on_requested(
     link_secrets: Mapping[str, str],
     changes: CounterChanges,
 ) -> None:
-    """Store invitations with the fingerprints of their links, and count them on the day they are sent.
-
-    Raises UnknownLinkKey.
-    """
+    """Store invitations with their link fingerprints and count them on the day of `send_at`; raises UnknownLinkKey."""
     zones = await programs.program_zones(session)
     known = await dimensions.admit(
         session, [value for request in requested for value in segment_values(request.program.id, request.segments)]
@@ -171,7 +168,7 @@ def _invitation(request: SurveyRequested, zones: Mapping[str, str], known: set[D
 
 
 async def on_withdrawn(session: AsyncSession, withdrawn: Sequence[SurveyWithdrawn], *, changes: CounterChanges) -> None:
-    """Withdraw invitations without a genuine answer and no longer count them as asked."""
+    """Withdraw open invitations without a genuine answer and subtract them and their answers from the counters."""
     ids = [each.invitation_id for each in withdrawn]
     await withdrawals.mark(session, ids)
     known = await invitations.lock_and_load(session, ids)

@@ -1,4 +1,4 @@
-"""Composition root of scoring: builds its parts and runs them in one task group."""
+"""Composition root of the scoring service: builds its components and runs them in one task group."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from shared.web.rate_limit import RateLimit
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 MAX_BODY = 100_000
-JOBS: Mapping[str, tuple[float, Callable[..., Awaitable[int]]]] = {  # by name: seconds between runs, and what runs
+JOBS: Mapping[str, tuple[float, Callable[..., Awaitable[int]]]] = {  # by job name: seconds between runs, and the job
     "publisher": (0.05, publish_scores.publish_changes),
     "calls": (0.5, calls.update_overdue),
     "journeys": (0.2, count_journeys.count_journeys),
@@ -64,7 +64,7 @@ def build_app(
     health: Health | None = None,
     stop: asyncio.Event | None = None,
 ) -> FastAPI:
-    """Build the app; `stop` ends the event streams of open pages."""
+    """Build the web application; setting `stop` ends the event streams of open dashboard pages."""
     health = health or Health()
     sessions, writer = database.sessions, Writer(database.sessions)
     resolver = GroupCommitter(in_transaction(sessions, links.resolve))
@@ -102,7 +102,7 @@ def build_consumer(settings: ScoringSettings, database: Database, event_log: Eve
 
 
 async def run(settings: ScoringSettings, context: ServiceContext) -> None:
-    """Run the web server, the consumer and the jobs until told to stop."""
+    """Run the web server, the event consumer, the jobs and the webhook sender until `context.stop` is set."""
     database = Database(context.database_url, schema=Service.SCORING, options=settings.database_options)
     stop, health = context.stop, context.health
     clock = await guard_clock(context.clock, database)

@@ -1,4 +1,4 @@
-"""Stores page views in group commits, apart from answers."""
+"""Stores page views of the answer page in batches, in other transactions than answers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from shared.database.db import Sessions, is_transient
 
 log = structlog.get_logger()
 
-MAX_WAITING = 10_000  # views; further ones are dropped
+MAX_WAITING = 10_000  # queued page views; a view that arrives at a full queue is dropped
 
 
 class PageViewWriter:
-    """Stores the page views of this process; views are dropped when too many wait or the database is away."""
+    """Stores page views in batches; drops a view when `MAX_WAITING` are queued, and a batch on a transient error."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
@@ -25,12 +25,12 @@ class PageViewWriter:
         self._writing: asyncio.Task[None] | None = None
 
     async def add(self, invitation_id: UUID, view: PageView) -> None:
-        """Add a view; returns when all waiting views are stored or dropped."""
+        """Queue a view and return when all queued views are stored or dropped; raises errors that are not transient."""
         if len(self._waiting) < MAX_WAITING:
             self._waiting.append((invitation_id, view))
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write())
-        await asyncio.shield(self._writing)  # a cancelled caller must not cancel the others' views
+        await asyncio.shield(self._writing)  # a cancelled caller must not cancel the write of other callers' views
 
     async def _write(self) -> None:
         while self._waiting:

@@ -1,4 +1,4 @@
-"""Rate limits of the answer page: per link, and per client where its address is known."""
+"""Rate limits of the answer page: per link, and per client address when the address is known."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from shared.web.rate_limit import RateLimit
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """`address_header` names the header in which a trusted proxy writes the client's address; "" is for no proxy."""
+    """Rate limits; `address_header` is the header with the client address from a trusted proxy, "" without a proxy."""
 
     per_link: RateLimit
     per_client: RateLimit
     address_header: str = ""
 
     def wait(self, request: Request, token: str) -> float:
-        """Return the seconds to wait, or 0."""
+        """Count a request for the link token; return 0 when it is allowed, else the seconds to wait."""
         client = self._client(request)
         return (self.per_client.take(client) if client else 0.0) or self.per_link.take(hash(token))
 
     def _client(self, request: Request) -> str:
-        """Return the client's address, or its /64 network for IPv6; "" when a private address hides the client."""
+        """Return the client's IPv4 address or IPv6 /64 network; "" if invalid, or neither public nor from a proxy."""
         written = request.headers.get(self.address_header, "").rpartition(",")[2].strip() if self.address_header else ""
         connected = request.client.host if request.client else ""
         return _limited_as(written or connected, trusted=bool(written))

@@ -1,4 +1,4 @@
-"""Responses of the answer page: question, reasons, thanks, and notices when there is nothing to answer."""
+"""Responses of the answer page: the question, reasons and thanks pages, and notices such as an expired survey."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from services.scoring.web import rendering, texts
 from shared.contract.vocabulary import Category, category_of
 from shared.web.problems import Gone, NotFound, Problem, TooManyRequests, Unprocessable, problem_response
 
-MAX_RELOADS = 3  # of a link that is not known yet
-HEADING_LENGTH = 100  # characters; a longer text of thanks is a paragraph
+MAX_RELOADS = 3  # automatic reloads of the page of an unknown link
+HEADING_LENGTH = 100  # characters; a longer thanks text is shown as a paragraph instead of a heading
 _LOGO_FILE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*\.(svg|png|webp|jpg|jpeg|gif)")
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A parsed answer link; its step is not signed."""
+    """A parsed answer link `<token>.<step>`; `step` is not signed, and 0 when missing or invalid."""
 
     path: str
     token: str
@@ -69,7 +69,7 @@ def open_page(
 def ask_number(
     request: Request, opened: Link, invitation: Invitation, entry: Entry, *, open_callback: Callback | None
 ) -> Response:
-    """Show the second page again with everything that was typed, and say what is wrong with the number."""
+    """Respond 422 with the reasons page, the values of the entry and the error of its phone number."""
     before, callback = invitation.answer, entry.callback
     score = before.score if entry.score is None and before is not None else entry.score
     if score is None or callback is None:
@@ -99,7 +99,7 @@ def _second_page(
 
 
 def _offer(callback: Callback, *, known: str, wrong: str | None = None) -> dict[str, Any]:
-    """Values for the callback fields; `wrong` says what is wrong with the number that was entered."""
+    """Return the template values of the callback fields; `wrong` is the error message for the entered phone number."""
     written = callback.phone if wrong else ""
     return {"callback": callback, "hint": hinted(known), "written": written, "wrong": wrong, "times": list(BestTime)}
 
@@ -112,7 +112,7 @@ def _thanks(opened: Link, invitation: Invitation, answer: Answer, until: str) ->
 
 
 def form(template: str, invitation: Invitation, opened: Link, *, now: datetime, **values: Any) -> Response:
-    """Render a page with a form that holds the time it was shown."""
+    """Render a page with a form; `shown_ms` is the time of rendering in Unix milliseconds."""
     return page(template, invitation, path=opened.path, shown_ms=int(now.timestamp() * 1000), **values)
 
 
@@ -131,20 +131,20 @@ def page(template: str, invitation: Invitation | None, *, language: str = "en", 
 
 
 def _logo(url: str | None) -> str | None:
-    """Return the URL of a logo: a file of ours or a data URL; None for any other, which would load from elsewhere."""
+    """Return the URL of a logo: a path under `/logos/` or an image data URL; None for any other URL."""
     if url and _LOGO_FILE.fullmatch(url):
         return f"/logos/{url}"
     return url if url and url.startswith("data:image/") else None
 
 
 def _is_bright(color: str) -> bool:
-    """Return whether white text would be unreadable on this color."""
+    """Return whether a `#rrggbb` color has a luma above 150 of 255, on which white text is hard to read."""
     red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
     return 0.299 * red + 0.587 * green + 0.114 * blue > 150
 
 
 def _notice(request: Request, problem: Problem, invitation: Invitation | None, **values: Any) -> Response:
-    """Respond in HTML, or with problem details to a client that prefers JSON."""
+    """Respond with an HTML notice, or with problem details when the client accepts JSON and not HTML."""
     if _wants_problem(request):
         return problem_response(problem)
     response = page("notice.html", invitation, **values)
@@ -158,7 +158,7 @@ def _wants_problem(request: Request) -> bool:
 
 
 def unknown(request: Request, opened: Link) -> Response:
-    """Ask to wait and reload a few times first: a link may be opened before its survey request has arrived."""
+    """Respond 404 for an unknown link; the first `MAX_RELOADS` pages reload, as the survey request may arrive later."""
     sent = request.query_params.get("try", "0")
     number = int(sent) if re.fullmatch("[0-9]", sent) else MAX_RELOADS
     language = texts.preferred(request.headers.get("accept-language", ""))
@@ -172,7 +172,7 @@ def unknown(request: Request, opened: Link) -> Response:
 
 
 def busy(request: Request, wait: float) -> Response:
-    """Ask to wait, without saying whether the link exists."""
+    """Respond 429 with `Retry-After`, the same for existing and unknown links; `wait` is in seconds."""
     language = texts.preferred(request.headers.get("accept-language", ""))
     words, seconds = texts.LANGUAGES[language], ceil(wait)
     text = words["busy_text"].format(seconds=seconds)
@@ -184,7 +184,7 @@ def busy(request: Request, wait: float) -> Response:
 
 
 def closed(request: Request, invitation: Invitation, now: datetime) -> Response | None:
-    """Say that the survey is over or withdrawn; None while it can be answered."""
+    """Return a 410 response when the survey is withdrawn or expired; None while it can be answered."""
     if invitation.state is not InvitationState.OPEN:
         return withdrawn(request, invitation)
     if now < invitation.expires_at:

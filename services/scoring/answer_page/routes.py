@@ -1,4 +1,4 @@
-"""The answer page: GET shows it, only POST records; it works without JavaScript."""
+"""Routes of the answer page: GET shows the survey, POST records an answer or an opt-out, without JavaScript."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class AnswerPages:
         return responses.stopped(invitation)
 
     async def _open(self, request: Request) -> tuple[Link, ResolvedLink] | Response:
-        """Resolve the link; an invented, a not yet known and an erased one get the same response."""
+        """Resolve the link of a request; return a 429 response, or the same 404 for unknown and erased links."""
         opened = _link(request)
         if wait := self.limits.wait(request, opened.token):
             return responses.busy(request, wait)
@@ -124,7 +124,7 @@ class AnswerPages:
             return await callbacks.open_callback(session, invitation.id)
 
     def _saved(self, opened: Link, invitation: Invitation, entry: Entry, result: Recorded) -> Response:
-        """Redirect to the next page, also for a suspect answer: its sender may be a person."""
+        """Redirect to the next page, also after a suspect entry, because a person may have sent it."""
         response = Response(status_code=303, headers={"location": opened.path + _next(entry, result)})
         if result.suspected:
             log.info("answer.suspected", invitation_id=str(invitation.id), reason=result.suspected)
@@ -134,7 +134,7 @@ class AnswerPages:
 
 
 def _next(entry: Entry, result: Recorded) -> str:
-    """Choose the query of the next page; where an earlier answer stands instead, it offers the sent score again."""
+    """Return the query of the next page; when a suspect entry left a genuine answer current, it has the sent score."""
     if result.suspected and result.answer.counts:
         return "" if entry.score is None else f"?score={entry.score}"
     if entry.reasons is not None:

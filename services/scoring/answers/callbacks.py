@@ -22,7 +22,7 @@ from shared.zones import time_zone
 
 @dataclass(frozen=True, slots=True)
 class CallbackChange:
-    """Whether a callback was wanted before an entry and after it; `callback` has the number and time it gives."""
+    """Whether a callback was wanted before and after an entry; `callback` has the entry's number and best time."""
 
     invitation: Invitation
     before: bool
@@ -34,13 +34,13 @@ class CallbackChange:
 def callback_change(
     invitation: Invitation, after: Answer, callback: Callback | None, *, at: datetime
 ) -> CallbackChange:
-    """Compare the answer before an entry with the one after it; a suspect answer asks for no call."""
+    """Compare the answers before and after an entry; a suspect answer never requests a callback."""
     before = invitation.genuine_answer is not None and invitation.genuine_answer.callback_wanted
     return CallbackChange(invitation, before, after.counts and after.callback_wanted, callback, at)
 
 
 async def apply(session: AsyncSession, changes: Sequence[CallbackChange]) -> None:
-    """Add, change and withdraw callback tasks; of several changes of an invitation the last counts."""
+    """Add, change and withdraw callback tasks; the last of several changes of one invitation is applied."""
     first = {each.invitation.id: each.before for each in reversed(changes)}
     last = {each.invitation.id: each for each in changes}
     await callbacks.withdraw(session, [invitation_id for invitation_id, each in last.items() if not each.after])

@@ -1,4 +1,4 @@
-"""Call tasks: what an operator reports, requests and withdrawals; each task is closed exactly once."""
+"""Changes call tasks after operator reports, call requests and withdrawals; each task is closed exactly once."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from shared.contract.vocabulary import CallDisposition, CallOutcome, ChannelKind
 from shared.messaging import outbox
 from shared.zones import time_zone
 
-MAX_OVERDUE = 500  # tasks per tick
+MAX_OVERDUE = 500  # tasks per call of `update_overdue`
 
 
 class LeaseLost(Exception):
-    """The operator has no lease on this task, or it was closed meanwhile: take another."""
+    """The operator has no lease on this call task, or the task is unknown or closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallReport:
-    """How a call without an answer ended; `later` is the delay until the next one after `CALL_LATER`."""
+    """The disposition of a call without a survey answer; `later` is the delay to the next call after `CALL_LATER`."""
 
     task_id: UUID
     operator: str
@@ -44,7 +44,7 @@ class CallReport:
 
 
 async def report_call(session: AsyncSession, report: CallReport, *, now: datetime) -> CallTask:
-    """Record a call; returns the changed task. Raises LeaseLost."""
+    """Store a call attempt, close or reschedule its task, and return the changed task; raises LeaseLost."""
     task = (await calls.lock(session, [report.task_id])).get(report.task_id)
     if task is None or not task.open or task.held_by != report.operator:
         raise LeaseLost
@@ -53,7 +53,7 @@ async def report_call(session: AsyncSession, report: CallReport, *, now: datetim
 
 
 async def close_answered(session: AsyncSession, attempts: Sequence[CallAttempt]) -> None:
-    """Close tasks whose call gave an answer; the caller records the answer."""
+    """Store the attempts and close their tasks as answered; the caller records the answers."""
     await _conclude(session, attempts, later=timedelta())
 
 
@@ -85,7 +85,7 @@ async def _close(
     *,
     now: datetime,
 ) -> None:
-    """Close the tasks that are still open and publish an event for each of these."""
+    """Close those of the tasks that are open, and add their closing events to the outbox."""
     closed = await calls.close(session, dict(outcomes))
     events = [_closing_event(tasks[each], outcomes[each], now) for each in outcomes if each in closed]
     await outbox.add(session, [event for event in events if event is not None])
@@ -94,7 +94,7 @@ async def _close(
 def _closing_event(
     task: CallTask | CallRequested | CallWithdrawn, outcome: CallOutcome, now: datetime
 ) -> cloudevents.Event[Payload] | None:
-    """Tell dispatcher about the calls it requested; about callbacks it only hears of opt-outs."""
+    """Return CallClosed for a survey call; for a callback, RespondentOptedOut after `DO_NOT_CALL`, else None."""
     if not isinstance(task, CallTask) or task.kind is TaskKind.SURVEY:
         return _closed(task, outcome, now)
     if outcome is not CallOutcome.DO_NOT_CALL:
@@ -131,7 +131,7 @@ def _closed(
 
 
 async def add_requested(session: AsyncSession, requested: Sequence[CallRequested], *, now: datetime) -> None:
-    """Add tasks; close at once those whose invitation is answered or no longer open."""
+    """Add call tasks and close those whose invitation has a genuine answer or is no longer open."""
     new = {call.task_id: call for call in requested}
     added = await calls.add(session, [(call, _first_slot(call, now)) for call in new.values()])
     asked = await invitations.lock_and_load(session, [call.invitation_id for call in new.values()])
@@ -152,7 +152,7 @@ def _first_slot(call: CallRequested, now: datetime) -> Slot:
 
 
 async def withdraw_requested(session: AsyncSession, withdrawn: Sequence[CallWithdrawn], *, now: datetime) -> None:
-    """Close tasks, also those whose request has not arrived yet."""
+    """Close call tasks as withdrawn; a task whose request has not arrived yet is stored as closed."""
     by_task = {call.task_id: call for call in withdrawn}
     await calls.lock(session, by_task)
     added = await calls.add_withdrawn(session, list(by_task.values()), now=now)
@@ -162,14 +162,14 @@ async def withdraw_requested(session: AsyncSession, withdrawn: Sequence[CallWith
 
 
 async def erase(session: AsyncSession, invitation_ids: Sequence[UUID], *, now: datetime) -> None:
-    """Close the tasks of erased respondents and remove their personal data."""
+    """Close the call tasks of erased invitations as withdrawn and remove personal data from them."""
     tasks = await calls.lock_open(session, invitation_ids)
     await _close(session, tasks, dict.fromkeys(tasks, CallOutcome.WITHDRAWN), now=now)
     await calls.wipe(session, invitation_ids)
 
 
 async def update_overdue(session: AsyncSession, *, now: datetime) -> int:
-    """Close expired tasks and move those whose allowed hours have passed to the next ones; returns how many."""
+    """Close expired tasks, move tasks past their allowed hours to the next slot, and return the number of both."""
     overdue = await calls.lock_overdue(session, now=now, limit=MAX_OVERDUE)
     expired = {task.task_id: task for task in overdue if task.expires_at <= now}
     await _close(session, expired, dict.fromkeys(expired, CallOutcome.EXPIRED), now=now)

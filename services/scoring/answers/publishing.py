@@ -1,4 +1,4 @@
-"""Publishes events to the event log and to the webhooks, in the transaction of the change."""
+"""Adds events to the outbox and to the webhook deliveries, in the transaction that changes the answers."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ async def publish(session: AsyncSession, events: Sequence[Event[Payload]]) -> No
 
 
 def publish_statements(events: Sequence[Event[Payload]]) -> tuple[db.Write | None, db.Write | None]:
-    """Return the statements that `publish` executes, for a caller that combines them with its own."""
+    """Return the statements for the outbox and for webhook deliveries, to execute in this order."""
     added = outbox.add_statement([codec.encode(event) for event in events])
     return added, added and webhooks.ENQUEUE_STATEMENT

@@ -1,4 +1,4 @@
-"""Records answers of respondents and operators: versions, counters, events, callbacks and the call they came by."""
+"""Records answers: their versions, counters, events and callbacks, and the call attempts of operators' answers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from shared.messaging import outbox
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """The current answer; `new` when this entry changed it, `suspected` says why the entry looks automatic."""
+    """The answer after an entry; `new` is whether the entry changed it, `suspected` why the entry looks automatic."""
 
     answer: Answer
     new: bool
@@ -48,7 +48,7 @@ class Recorded(msgspec.Struct, frozen=True):
 
 
 class SubmissionResult(msgspec.Struct, frozen=True):
-    """The result of a form; `entry` is None when the form is invalid."""
+    """The result of a submitted form; when the form is invalid, `entry` is None and `result` is `NO_SCORE`."""
 
     invitation: Invitation
     entry: Entry | None
@@ -57,7 +57,7 @@ class SubmissionResult(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Locked rows, the current answers after the entries applied so far, and the rows to store."""
+    """Locked invitations and tasks, the answers after the entries applied so far, and the rows to store."""
 
     known: dict[UUID, Invitation]
     tasks: dict[UUID, CallTask]
@@ -69,13 +69,13 @@ class _Batch:
 
 
 async def record(session: AsyncSession, entries: Sequence[Entry]) -> list[Recorded | Refusal]:
-    """Apply entries in order; returns one result for each, in the same order."""
+    """Apply entries in order; return one result per entry, in the same order."""
     known = await invitations.lock_and_load(session, [entry.invitation_id for entry in entries])
     return await _record(session, entries, known)
 
 
 async def submit(session: AsyncSession, submissions: Sequence[Submission]) -> list[SubmissionResult | None]:
-    """Read and apply forms in order; returns one result for each, in the same order, None for an unknown link."""
+    """Parse and apply forms in order; return one result per form, in the same order, None for an unknown link."""
     found = await links.resolve_and_lock(session, submissions)
     entries = [read_form(each, link) if link else None for each, link in zip(submissions, found, strict=True)]
     known = {link.invitation.id: link.invitation for link in found if link}
@@ -105,7 +105,7 @@ async def _record(
 
 
 def _answers_from_pages(entries: Sequence[Entry], known: Mapping[UUID, Invitation]) -> dict[UUID, Answer]:
-    """Return the current answers that entries of the answer page are about, by invitation."""
+    """Return the stored answers of invitations with an entry from the answer page, by invitation id."""
     about = {entry.invitation_id for entry in entries if entry.signals is not None} & known.keys()
     return {each: answer for each in about if (answer := known[each].answer) is not None}
 
@@ -149,7 +149,7 @@ def _counters_statement(versions: Sequence[AnswerVersion]) -> db.Write | None:
         if before:
             _add(times[-before.tally], _keys(invitation, before), count)
         _add(times[after.tally], _keys(invitation, after), count)
-        gained = after.counts - (before is not None and before.counts)  # -1 when it no longer counts
+        gained = after.counts - (before is not None and before.counts)  # -1 when the answer no longer counts
         if gained:
             _add(
                 answered,
@@ -164,7 +164,7 @@ def _counters_statement(versions: Sequence[AnswerVersion]) -> db.Write | None:
 
 
 def _counted_by(version: AnswerVersion) -> Hashable:
-    """Key of the versions that add the same to the same series: most versions of a batch share one."""
+    """Return a key that is equal for versions with the same counter changes, so that each change is computed once."""
     invitation = version.invitation
     series = invitation.program, invitation.invited_day, tuple(invitation.dimensions.items())
     return series, _countable(version.before), _countable(version.after)
@@ -192,7 +192,7 @@ def _keys(invitation: Invitation, answer: Answer) -> list[BucketKey]:
 
 
 def answered_series(answered: Sequence[Invitation]) -> Iterator[tuple[BucketKey, Tally]]:
-    """Yield each series that the answers of these invitations count in, with what they add."""
+    """Yield the counter keys of each invitation's answer, each with the tally that the answer adds."""
     for invitation in answered:
         if invitation.answer is not None:
             for key in _keys(invitation, invitation.answer):
@@ -200,7 +200,7 @@ def answered_series(answered: Sequence[Invitation]) -> Iterator[tuple[BucketKey,
 
 
 def invited_series(invited: Sequence[Invitation]) -> Counter[BucketKey]:
-    """Count invitations in every series they belong to."""
+    """Return the number of invitations for each counter key."""
     return Counter(key for each in invited for key in invited_keys(each.program, each.dimensions, each.invited_day))
 
 
@@ -227,7 +227,7 @@ def _event(version: AnswerVersion) -> cloudevents.Event[Payload]:
 
 
 def _alerts(versions: Sequence[AnswerVersion]) -> list[cloudevents.Event[Payload]]:
-    """Make alerts for new detractors; a restored answer had its alert when it was given."""
+    """Return DetractorReported events of counted invitations, without versions that a suspect entry caused."""
     candidates = [each for each in versions if each.invitation.counted and each.suspicion is None]
     return [_alert(each) for each in candidates if is_reported(each.before, each.after)]
 
@@ -248,7 +248,7 @@ def _alert(version: AnswerVersion) -> cloudevents.Event[Payload]:
 
 
 async def opt_out(session: AsyncSession, invitation: Invitation, *, now: datetime) -> None:
-    """Publish, once, that this respondent opted out."""
+    """Store the opt-out of an invitation and add RespondentOptedOut to the outbox; a repeated call changes nothing."""
     await invitations.lock(session, [invitation.id])
     if await invitations.opt_out(session, invitation.id, now=now):
         payload = RespondentOptedOut(respondent_id=invitation.respondent_id, invitation_id=invitation.id, at=now)

@@ -23,13 +23,13 @@ class Writer:
         )
 
     async def record(self, entry: Entry) -> EntryResult:
-        """Record an entry; returns once it is committed. A repeated call changes nothing."""
+        """Record an entry and return its result after the commit; repeating the same entry changes nothing."""
         result = await self._entries.do(entry)
         _count(entry, result)
         return result
 
     async def submit(self, submission: Submission) -> SubmissionResult | None:
-        """Record a form; returns once it is committed, None for an unknown link."""
+        """Record a submitted form and return its result after the commit; None for an unknown link."""
         submitted = await self._submissions.do(submission)
         if submitted and submitted.entry:
             _count(submitted.entry, submitted.result)

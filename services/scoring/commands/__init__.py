@@ -1,4 +1,4 @@
-"""Commands of scoring."""
+"""Command-line commands of the scoring service."""
 
 from __future__ import annotations
 

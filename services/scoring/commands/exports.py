@@ -1,4 +1,4 @@
-"""`earshot export`: answers and figures as files."""
+"""`earshot export`: writes answers and daily scores to files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`earshot import answers`: scores of an older tool, from CSV or JSON lines."""
+"""`earshot import answers`: imports scores of another survey tool from CSV or JSON Lines files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _Text = Annotated[str, StringConstraints(max_length=4000, pattern=r"^[^\x00]*$")
 
 
 class _Line(BaseModel):
-    """One line of the file; a date without a time means noon in the program's time zone."""
+    """The fields of one imported line; `answered_at` without a time is read as noon in the program's time zone."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -65,7 +65,7 @@ class _Line(BaseModel):
         )
 
 
-Lines = Iterator[tuple[int, Mapping[str, Any] | str]]  # line number, and its fields or why it cannot be read
+Lines = Iterator[tuple[int, Mapping[str, Any] | str]]  # line number, and the fields of the line or its parse error
 
 
 @dataclass(slots=True)
@@ -125,7 +125,7 @@ async def import_lines(
     refuse: Callable[[int, str], object],
     advance: Callable[[], None] = lambda: None,
 ) -> ImportReport:
-    """Import all lines, `BATCH` in a transaction; a refused line is reported by number, without its contents."""
+    """Import lines in transactions of `BATCH`; `refuse` gets the line number and error of each invalid line."""
     report, zone = ImportReport(), time_zone(program.time_zone)
     while chunk := list(islice(lines, BATCH)):
         scores = []
@@ -144,14 +144,14 @@ async def import_lines(
 
 
 def _parsed(fields: Mapping[str, Any] | str) -> _Line:
-    """Validate one line; raises ValueError."""
+    """Validate the fields of a line; raises ValueError for a parse error or an invalid field."""
     if isinstance(fields, str):
         raise ValueError(fields)  # noqa: TRY004 - the line could not be split into fields
     return _Line.model_validate(fields)
 
 
 def read_lines(source: BinaryIO, suffix: str) -> Lines:
-    """Read a file line by line; raises UnicodeDecodeError."""
+    """Yield the lines of a JSON Lines file (`.jsonl`, `.ndjson`) or else a CSV file; raises UnicodeDecodeError."""
     text = io.TextIOWrapper(source, "utf-8-sig", newline="")
     yield from _jsonl(text) if suffix in (".jsonl", ".ndjson") else _csv(text)
     text.detach()  # otherwise the wrapper closes the file
@@ -169,7 +169,7 @@ def _jsonl(text: io.TextIOWrapper) -> Lines:
 
 
 def _csv(text: io.TextIOWrapper) -> Lines:
-    """Read rows by column name; `segment.<name>` columns are segments, reasons are separated by semicolons."""
+    """Yield the non-empty cells of CSV rows by column name, with `segments` as a dict and `reasons` as a list."""
     reader = csv.DictReader(text, strict=False)
     while True:
         try:

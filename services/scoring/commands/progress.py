@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-Advance = Callable[[int, int], None]  # done, total
+Advance = Callable[[int, int], None]  # called with the amount done and the total
 
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Advance]:
-    """Show a progress bar on standard error if that is a terminal."""
+    """Show a progress bar when standard error is a terminal; yields the function that updates the bar."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

@@ -1,4 +1,4 @@
-"""Compares the incremental counters with a recomputation from the answers."""
+"""Compares the stored counters with counters recomputed from answers, invitations and journeys."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PAGE = 5000
 
 
 async def verify(session: AsyncSession) -> list[str]:
-    """Return a line for each counter that differs from its recomputation; the session must read one snapshot."""
+    """Return one line per counter that differs from its recomputed value; needs a REPEATABLE READ transaction."""
     answers = _differences(await recomputed.stored(session), await recomputed.recomputed(session), nothing=Tally())
     invited = _differences(
         await recomputed.stored_invited(session), await recomputed.recomputed_invited(session), nothing=(0, 0)
@@ -34,7 +34,7 @@ async def verify(session: AsyncSession) -> list[str]:
 
 
 async def _journeys(session: AsyncSession) -> AsyncIterator[str]:
-    """Recompute all journeys; for those whose update is pending, use what is stored."""
+    """Yield a line per journey counter that differs; journeys with a pending update add their stored counters."""
     pending, after = await journeys.pending(session), NIL
     sums: defaultdict[JourneyCounter, Decimal] = defaultdict(Decimal)
     while ids := await journeys.page(session, after, limit=PAGE):

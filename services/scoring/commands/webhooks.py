@@ -1,4 +1,4 @@
-"""`earshot webhooks`: the operations of `/v1/webhooks`, on the database itself."""
+"""`earshot webhooks`: the operations of `/v1/webhooks`, run directly on the database without the web server."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def task_id_of(value: object) -> UUID | None:
 
 
 def delay_of(form: FormData, task: CallTask, now: datetime) -> timedelta:
-    """Read the delay until the next call, given in minutes or as the respondent's local time. Raises ValueError."""
+    """Return the delay to the next call, from `at` in the respondent's local time or `minutes`; raises ValueError."""
     at = form.get("at")
     if isinstance(at, str) and at:
         later = datetime.fromisoformat(at).replace(tzinfo=time_zone(task.time_zone)) - now
@@ -47,7 +47,7 @@ def delay_of(form: FormData, task: CallTask, now: datetime) -> timedelta:
 
 
 def entry_of(form: FormData, task: CallTask, score: int, *, operator: str, at: datetime) -> Entry:
-    """Read an answer that was given on the phone; without reasons or comment, earlier ones are kept."""
+    """Return the entry of an answer given on the phone; missing reasons or comment keep the earlier ones."""
     comment = form.get("comment")
     reasons = tuple(reason for reason in form.getlist(reasons_field(score)) if isinstance(reason, str))
     return Entry(
@@ -63,5 +63,5 @@ def entry_of(form: FormData, task: CallTask, score: int, *, operator: str, at: d
 
 
 def reasons_field(score: int) -> str:
-    """Return the form field of the reasons for this score: an id may have another text in the other list."""
+    """Return the name of the form field with the reasons for a score; promoters have their own list of reasons."""
     return "reasons.promoter" if category_of(score) is Category.PROMOTER else "reasons.other"

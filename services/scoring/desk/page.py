@@ -1,4 +1,4 @@
-"""What the call desk's page shows: the queue, the call at hand, and notices."""
+"""Template values of the call desk: the queue, the operator's current call, and notices."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NOTICES = {
 
 
 def outcome_notice(task: CallTask, query: Mapping[str, str], now: datetime) -> str | None:
-    """Say how a call ended and what happens next."""
+    """Return a notice with the call's disposition and the next step of its task; None for an unknown disposition."""
     label = LABELS.get(query.get("noted", ""))
     return label and f"Noted: {label}. {_what_follows(task, now, moved='moved' in query)}"
 
@@ -67,7 +67,7 @@ def queue_line(task: CallTask, operator: str, now: datetime) -> dict[str, Any]:
 
 
 def _short(name: str) -> str:
-    """Shorten to the first name and one letter of the last."""
+    """Return the first name and the first letter of the rest, such as `Ada L.`."""
     first, _, rest = name.strip().partition(" ")
     return f"{first} {rest.strip()[:1]}." if rest.strip() else first
 
@@ -94,7 +94,7 @@ def call_values(task: CallTask, invitation: Invitation, now: datetime) -> dict[s
 
 
 def _script(task: CallTask, invitation: Invitation, now: datetime) -> tuple[str, str, str]:
-    """Split what to say into the part before the question, the question, and the part after it."""
+    """Return the operator's script as the text before the question, the question, and the text after the question."""
     words = texts.LANGUAGES[texts.language_of(invitation.locale)]
     brand, question = invitation.content.brand.name, invitation.content.question
     if task.kind is TaskKind.CALLBACK:

@@ -1,4 +1,4 @@
-"""The call desk for operators: plain forms that work with keys alone."""
+"""Routes of the call desk, where operators take calls and report answers and outcomes in HTML forms."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Desk:
         return _to_desk("lost" if result is Refusal.LEASE_LOST else "over")
 
     async def _was_saved(self, task_id: UUID, operator: str) -> bool:
-        """Return whether this operator's answer is stored: a button may be pressed twice."""
+        """Return whether this operator already answered the task, as when the form is submitted twice."""
         async with self.sessions.begin() as session:
             return await call_queue.answered_by(session, task_id) == operator
 

@@ -1,4 +1,4 @@
-"""The page of suspect answers, where staff can confirm one as a person's so that it counts."""
+"""Routes to list suspect answers and to confirm one, so that it counts in the scores."""
 
 from __future__ import annotations
 

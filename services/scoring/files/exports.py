@@ -1,4 +1,4 @@
-"""Exports answers and daily figures to files, page by page in short transactions."""
+"""Exports answers and daily scores to files, reading each page of rows in a separate transaction."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ async def _pages(
     read: Callable[..., Awaitable[list[asyncpg.Record]]],
     key_of: Callable[[asyncpg.Record], object],
 ) -> AsyncIterator[list[asyncpg.Record]]:
-    """Read pages, each in a transaction of its own; a page starts after the key of the last row before it."""
+    """Yield pages of up to `PAGE` rows by keyset pagination, each read in a separate transaction."""
     after = None
     while True:
         async with sessions.begin() as session:

@@ -1,4 +1,4 @@
-"""Imports scores of an older tool: counted on their own days under their own mode, stored once, never published."""
+"""Stores scores of another survey tool as answers with the mode `imported`, without publishing answer events."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from shared.database import db
 
 
 async def store(session: AsyncSession, program: PublishedProgram, scores: Sequence[ImportedScore]) -> int:
-    """Store and count the scores that are not stored yet; returns how many."""
+    """Store and count the scores that are not stored yet; return the number of scores stored."""
     known = await dimensions.admit(
         session, [value for score in scores for value in segment_values(program.id, score.segments or {})]
     )
     pairs = [(invitation_of(score, program, known=known), score) for score in reversed(scores)]
-    new = {invitation.id: (invitation, score) for invitation, score in pairs}  # of repeated scores the first
-    # no link was sent: a random fingerprint matches none
+    new = {invitation.id: (invitation, score) for invitation, score in pairs}  # keeps the first of repeated scores
+    # imported invitations have no answer link, so their fingerprint is random
     added = await invitations.add(
         session, [LinkedInvitation(invitation, secrets.token_bytes(32)) for invitation, _ in new.values()]
     )

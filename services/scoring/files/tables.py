@@ -1,4 +1,4 @@
-"""Writes tables as CSV, XLSX or Parquet, row by row and without keeping them in memory."""
+"""Writes tables as CSV, XLSX or Parquet files without holding all rows in memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import xlsxwriter
 
 Cell = str | int | float | bool | date | datetime | list[str] | None
 EXCEL_ROWS = 1_048_576
-MAX_WIDTH = 60  # characters of a column; a comment may have thousands
+MAX_WIDTH = 60  # of a worksheet column, in characters
 _MOMENT = "yyyy-mm-dd hh:mm:ss"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -30,7 +30,7 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The name of a table, and its columns with the types of their cells."""
+    """A table name, and the Python type of the cells of each column by column name."""
 
     name: str
     columns: Mapping[str, type]
@@ -41,7 +41,7 @@ class ParquetMissing(Exception):
 
 
 class CannotWrite(Exception):
-    """The file cannot be created; the text says why."""
+    """The file cannot be created; the message has the operating system's reason."""
 
 
 class Sheet(Protocol):
@@ -49,7 +49,7 @@ class Sheet(Protocol):
 
 
 def cell(value: object) -> Cell:
-    """Convert a database value to a cell: objects to JSON, times to UTC."""
+    """Convert a database value to a cell: datetimes to UTC, UUIDs to text, and other objects to JSON text."""
     if isinstance(value, datetime):
         return value.astimezone(UTC)
     if value is None or isinstance(value, str | int | float | date | list):
@@ -58,12 +58,12 @@ def cell(value: object) -> Cell:
 
 
 def _joined(value: Cell) -> Cell:
-    """Join a list as the import reads it."""
+    """Join a list with semicolons, the separator that `earshot import answers` reads."""
     return ";".join(value) if isinstance(value, list) else value
 
 
 def create_empty(path: Path, *, name: Path) -> None:
-    """Create an empty file, at first under a temporary name; raises CannotWrite."""
+    """Create or empty the file at `path`; raises CannotWrite, whose message contains `name`."""
     try:
         path.write_bytes(b"")
     except OSError as error:
@@ -72,7 +72,7 @@ def create_empty(path: Path, *, name: Path) -> None:
 
 @contextmanager
 def write_table(path: Path, kind: Format, table: Table) -> Iterator[Sheet]:
-    """Write a file under a temporary name and rename it when it is complete. Raises ParquetMissing, CannotWrite."""
+    """Write to `<path>.part` and rename it to `path` when complete; raises ParquetMissing or CannotWrite."""
     unfinished = path.with_name(path.name + ".part")
     create_empty(unfinished, name=path)  # a workbook opens its file only after the last row
     try:
@@ -92,7 +92,7 @@ class _Csv:
 
 
 def _without_formula(value: Cell) -> Cell:
-    """Quote text that a spreadsheet would run as a formula."""
+    """Prefix text that a spreadsheet would evaluate as a formula with an apostrophe; convert datetimes to ISO 8601."""
     if isinstance(value, datetime):
         return value.isoformat()
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
@@ -107,7 +107,7 @@ def _csv(path: Path, table: Table) -> Iterator[Sheet]:
 
 
 class _Xlsx:
-    """A workbook; rows beyond the limit of a worksheet continue in the next one."""
+    """Writes rows to a workbook, and starts another worksheet after `EXCEL_ROWS` rows."""
 
     def __init__(self, book: Any, table: Table) -> None:
         self._book, self._table = book, table
@@ -142,7 +142,7 @@ class _Xlsx:
         self._row += 1
 
     def set_widths(self) -> None:
-        """Set the widths of columns to their longest values, after all rows are written."""
+        """Set each column width to its longest value, at most `MAX_WIDTH`; call after all rows are written."""
         for sheet in self._book.worksheets():
             for column, width in enumerate(self._widths):
                 sheet.set_column(column, column, min(width, MAX_WIDTH) + 2)

@@ -11,7 +11,7 @@ from shared.database.until_stopped import Round
 
 
 def every(seconds: float, job: Callable[..., Awaitable[int]], *, sessions: Sessions, clock: Clock) -> Round:
-    """Make a round that runs the job in a transaction and returns the seconds until the next one."""
+    """Return a function that runs `job` in a transaction and returns the seconds until the next run is due."""
 
     async def once() -> float:
         began = time.monotonic()

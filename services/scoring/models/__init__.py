@@ -1,4 +1,4 @@
-"""Tables of scoring."""
+"""Database tables of the scoring service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alerts that were published."""
+"""Tables of published alerts and of alert days."""
 
 from __future__ import annotations
 

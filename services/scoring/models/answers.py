@@ -1,4 +1,4 @@
-"""Answers and their versions."""
+"""Tables of current answers and of all answer versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Call tasks and their attempts."""
+"""Tables of call tasks and call attempts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ call_tasks = sa.Table(
     sa.Column("due_until", Moment, nullable=False),
     sa.Column("expires_at", Moment, nullable=False),
     sa.Column("leased_by", sa.Text),
-    sa.Column("lease_until", Moment),  # the database's clock
+    sa.Column("lease_until", Moment),  # by the database clock
     sa.Index("call_tasks_due", "due_at", postgresql_where=sa.text("state = 'open'")),
     sa.Index("call_tasks_invitation", "invitation_id"),
     sa.Index(

@@ -1,4 +1,4 @@
-"""Metadata of the tables, and columns that several of them have."""
+"""The metadata of all scoring tables, and columns that several tables share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs, invitations and their contents."""
+"""Tables of programs, invitations, invitation contents and early withdrawals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ programs = sa.Table(
     sa.Column("document", JSONB, nullable=False),
 )
 
-contents = sa.Table(  # shared by the invitations of a program's version and language
+contents = sa.Table(  # one row is shared by all invitations with the same content digest
     "contents",
     metadata,
     sa.Column("digest", sa.LargeBinary, primary_key=True),
@@ -40,10 +40,10 @@ invitations = sa.Table(
     sa.Column("occasion", JSONB, nullable=False),
     sa.Column("content", sa.LargeBinary, nullable=False),
     sa.Column("segments", JSONB, nullable=False),
-    sa.Column("dimensions", JSONB, nullable=False),  # the values it is counted under
+    sa.Column("dimensions", JSONB, nullable=False),  # the dimension values under which the invitation is counted
     sa.Column("expires_at", Moment, nullable=False),
     sa.Column("invited_day", sa.Date, nullable=False),
-    sa.Column("counted", sa.Boolean, nullable=False),  # not a test, not withdrawn
+    sa.Column("counted", sa.Boolean, nullable=False),  # false for test and withdrawn invitations
     sa.Column("test", sa.Boolean),  # NULL in rows older than the column
     sa.Column("state", sa.Text, nullable=False, server_default="open"),
     sa.Column("opted_out_at", Moment),
@@ -58,7 +58,7 @@ invitations = sa.Table(
     ),
 )
 
-withdrawn = sa.Table(  # ids whose request may arrive later
+withdrawn = sa.Table(  # invitations withdrawn before their survey request arrived
     "withdrawn",
     metadata,
     sa.Column("invitation_id", sa.Uuid, primary_key=True),

@@ -1,4 +1,4 @@
-"""What happened to invitations before and after the answer, and its daily counts."""
+"""Tables of page views, contact attempts, outcomes and purchases, and the daily journey counters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ page_views = sa.Table(
     sa.Column("invitation_id", sa.Uuid, nullable=False),
     sa.Column("step", sa.Integer, nullable=False),
     sa.Column("method", sa.Text, nullable=False),
-    sa.Column("score", sa.SmallInteger),  # of the link
+    sa.Column("score", sa.SmallInteger),  # the `score` parameter of the opened link, or the score of a suspect entry
     sa.Column("automatic", sa.Boolean, nullable=False),
     sa.Column("at", Moment, nullable=False),
     sa.Index("page_views_invitation", "invitation_id", "at"),
@@ -68,7 +68,7 @@ journey_parts = sa.Table(
     sa.Column("invitation_id", sa.Uuid, primary_key=True),
     sa.Column("program", sa.Text, nullable=False),
     sa.Column("day", sa.Date, nullable=False),
-    sa.Column("parts", JSONB, nullable=False),  # what this invitation adds to `journeys`
+    sa.Column("parts", JSONB, nullable=False),  # the amounts that this invitation adds to `journeys`
 )
 
 journeys_pending = sa.Table(

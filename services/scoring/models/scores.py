@@ -1,4 +1,4 @@
-"""Daily counters of answers and invitations, and what they are compared with."""
+"""Tables of daily answer and invitation counters, annotations, targets and benchmarks."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ annotated = sa.Table(
     "annotations",
     metadata,
     sa.Column("id", sa.Uuid, primary_key=True),
-    sa.Column("program", sa.Text),  # NULL: all programs
+    sa.Column("program", sa.Text),  # NULL for an annotation of all programs
     sa.Column("day", sa.Date, nullable=False),
     sa.Column("text", sa.Text, nullable=False),
 )
@@ -75,7 +75,7 @@ benchmarks = sa.Table(
     sa.Column("source", sa.Text, nullable=False),
 )
 
-# the sequence rises with every change of a program's figures, so that open pages reload only then
+# `sequence` is incremented when the figures of a program change, and open dashboard pages then reload
 changes = sa.Table(
     "changes",
     metadata,

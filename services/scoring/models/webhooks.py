@@ -1,4 +1,4 @@
-"""Webhook endpoints and their deliveries."""
+"""Tables of webhook endpoints and webhook deliveries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ webhook_endpoints = sa.Table(
     sa.Column("secret", sa.Text, nullable=False),
     sa.Column("old_secret", sa.Text),
     sa.Column("old_until", Moment),  # the database's clock
-    sa.Column("disabled", sa.Text),  # the reason; NULL while enabled
+    sa.Column("disabled", sa.Text),  # the reason for disabling; NULL while the endpoint is enabled
     sa.Column("succeeded_at", Moment),
     sa.Column("created_at", Moment, nullable=False, server_default=sa.func.clock_timestamp()),
 )

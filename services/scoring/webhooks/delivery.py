@@ -1,7 +1,7 @@
-"""Delivers webhooks: claim, send outside any transaction, record. A slow endpoint does not delay the others.
+"""Delivers webhooks: claims due deliveries, sends them outside a transaction, and records the results.
 
-Signed as Standard Webhooks (standardwebhooks.com) defines: `webhook-id` is the event's id, and the signature covers the
-body as sent, which is the event as in Kafka.
+Each endpoint has its own task. Requests are signed as in Standard Webhooks (standardwebhooks.com), with the event id as
+`webhook-id`.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ from shared.web.http_client import MaybeSent, NotSent, post_pinned, tls
 log = structlog.get_logger()
 
 MAX_CONCURRENT = 8  # deliveries to one endpoint
-TIMEOUT_S = 15.0  # of one delivery
+TIMEOUT_S = 15.0  # of one delivery, with name resolution
 STOP_TIMEOUT_S = 10.0  # for deliveries in flight when the process stops
-LEASE = timedelta(seconds=60)  # after which an unrecorded delivery is due again
+LEASE = timedelta(seconds=60)  # a claimed delivery without a recorded result is due again after this time
 POLL_S = 0.5
 GIVEN_UP = "no delivery succeeded for three days"
 GONE = 410
 
 
 class PlainHttp(ForbiddenAddress):
-    """Plain HTTP is only allowed to the private networks in the settings."""
+    """The endpoint uses plain HTTP and its address is not in the allowed private networks."""
 
 
 @dataclass(slots=True)
 class WebhookSender:
-    """`networks` are the private networks whose endpoints are allowed, also over plain HTTP."""
+    """Sends due deliveries; `networks` are the private networks allowed for endpoints, also over plain HTTP."""
 
     sessions: Sessions
     networks: Sequence[Network] = ()
@@ -61,13 +61,13 @@ class WebhookSender:
     _stop: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def run(self, stop: asyncio.Event, heartbeat: Heartbeat) -> None:
-        """Deliver until told to stop; deliveries in flight then have a few seconds to end and are recorded."""
+        """Send due deliveries until `stop` is set, then wait up to `STOP_TIMEOUT_S` for deliveries in flight."""
         self._stop = stop
         await until_stopped(self.start_due, stop, heartbeat=heartbeat, longest_s=POLL_S)
         await self.finish()
 
     async def start_due(self) -> None:
-        """Start a task for each endpoint that has due deliveries and no task yet."""
+        """Start a task for each endpoint with due deliveries and no running task; raises the error of a failed task."""
         async with self.sessions.begin() as session:
             due = await webhooks.with_due_deliveries(session)
         for done in [endpoint_id for endpoint_id, task in self._running.items() if task.done()]:
@@ -77,7 +77,7 @@ class WebhookSender:
                 self._running[endpoint_id] = asyncio.create_task(self._serve(endpoint_id))
 
     async def finish(self) -> None:
-        """Wait for deliveries in flight; those that take longer are cancelled and are due again after their lease."""
+        """Wait up to `STOP_TIMEOUT_S` for deliveries in flight; cancelled ones are due again after `LEASE`."""
         running = list(self._running.values())
         if running:
             await asyncio.wait(running, timeout=STOP_TIMEOUT_S)
@@ -98,7 +98,7 @@ class WebhookSender:
             _log_retry(error)
 
     async def _deliver_some(self, endpoint_id: UUID) -> bool:
-        """Send the due deliveries of one endpoint; False when there are none."""
+        """Send up to `MAX_CONCURRENT` due deliveries; False when none is due or the endpoint is removed or disabled."""
         async with self.sessions.begin() as session:
             endpoint = await webhooks.load(session, endpoint_id)
             if endpoint is None or endpoint.disabled is not None:
@@ -127,7 +127,7 @@ class WebhookSender:
             log.error("webhook.disabled", endpoint_id=str(endpoint_id))
 
     async def send(self, endpoint: Endpoint, delivery: Delivery) -> int | str:
-        """Send one delivery; returns the HTTP status of the reply, or why there is none."""
+        """Send one delivery; return the HTTP status of the response, or the reason why there is no response."""
         about, event_id = str(endpoint.id), delivery.event_id
         with isolated("webhook", service=Service.SCORING, endpoint_id=about, event_id=event_id):
             return await self._post(endpoint, delivery)
@@ -147,7 +147,7 @@ class WebhookSender:
             return unreachable(error)
 
     async def permitted(self, url: str) -> str:
-        """Resolve the address to connect to; raises ForbiddenAddress, and OSError when the name does not resolve."""
+        """Return the IP address to connect to; raises ForbiddenAddress, or OSError if the name does not resolve."""
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         address = await addresses.permitted_address(
@@ -159,7 +159,7 @@ class WebhookSender:
 
 
 def unreachable(error: Exception) -> str:
-    """Say why there is no connection to an endpoint."""
+    """Return a message for the error that prevented the connection to an endpoint."""
     match error:
         case PlainHttp():
             return "plain http is only allowed to networks in EARSHOT_WEBHOOK_NETWORKS"
@@ -188,7 +188,7 @@ def _headers(endpoint: Endpoint, delivery: Delivery, *, at: datetime) -> dict[st
 
 
 def sample_delivery() -> Delivery:
-    """Make a delivery of a test event without data."""
+    """Return a delivery of a `webhook.tested` event with empty data."""
     event_id = str(uuid7())
     wire = {
         "specversion": "1.0",
@@ -202,5 +202,5 @@ def sample_delivery() -> Delivery:
 
 
 async def delete_old(session: AsyncSession, *, now: datetime) -> int:  # noqa: ARG001 - deliveries have the database's time
-    """Delete deliveries that are too old to replay; returns how many."""
+    """Delete deliveries older than the retention period, by the database clock; return the number deleted."""
     return await webhooks.delete_old_deliveries(session)
