@@ -1,4 +1,4 @@
-"""Tables of published alerts and of alert days."""
+"""Tables of published alerts and of the days whose score drops were already checked."""
 
 from __future__ import annotations
 
