@@ -52,7 +52,7 @@ async def test_links_that_scoring_never_heard_of_are_named_and_mended(
     await chain.rows(older, new.invitation_id)
     named = await earshot("check")
     assert (named.exit_code, set(named.stdout.split())) == (1, {str(each.invitation_id) for each in dead})
-    assert await faults() == ["earshot links mend"]
+    assert await faults() == ["run earshot links mend"]
 
     assert (await earshot("mend")).stdout == "2 requests published again\n"
     event_log = open_log(urls["transport"])

@@ -57,7 +57,7 @@ async def test_table_is_ingested_and_refused_lines_are_named_by_number(
         header, *refused = csv.reader(file)
     assert header == ["line", "reason"]
     assert [line for line, _ in refused] == ["4", "8"], "a cell holds a line break"
-    assert refused[0][1].startswith("time: RFC 3339 with a zone is wanted")
+    assert refused[0][1].startswith("time: must be RFC 3339 with a zone")
     (first, *_) = await published(installed)
     assert first.payload.model_dump()["event"]["id"] == "crm.purchase.completed:o0"
     assert first.payload.model_dump()["segments"]["store"] == "Riverside\nétage 2"
