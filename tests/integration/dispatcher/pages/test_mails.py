@@ -79,7 +79,7 @@ def test_command_line_shows_a_mail_and_says_why_a_test_was_not_sent() -> None:
     assert "one question about your order of 2 March" in shown.output.replace("\n ", " ")
     unknown = CliRunner().invoke(app, ["mail", "preview", "--locale", "de-AT", "--template", "vip"])
     assert "no texts for the locale de-AT" in unknown.stderr
-    assert "no text is set for the template vip" in unknown.stderr
+    assert "no texts are set for the template vip" in unknown.stderr
     assert "there are" not in shown.stderr
     kept = CliRunner().invoke(app, ["mail", "test", "me@ours.test"])
     assert (kept.exit_code, "Nothing was sent: EARSHOT_SEND keeps it here" in kept.output) == (1, True)
