@@ -55,7 +55,7 @@ class Supervisor:
         self._start(heartbeat.name, until_stopped(work, self.stop, heartbeat=heartbeat, longest_s=longest_s, wake=wake))
 
     def consume(self, name: str, consumer: Consumer) -> None:
-        """Run a consumer, and a loop that handles its parked messages again."""
+        """Start two background tasks: the consumer, and a loop that handles its parked messages again."""
         consumer.heartbeat = self.health.heartbeat(name)
         self.task(name, consumer.run(self.stop))
         heartbeat = self.health.heartbeat(f"{name}.readmission")

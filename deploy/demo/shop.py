@@ -238,7 +238,7 @@ async def _repeat(action: Callable[[], Awaitable[object]], stop: asyncio.Event, 
 
 
 async def _make_call(people: SimulatedPeople, clock: StoredClock) -> None:
-    """Let an operator make a call, unless business time has caught up: then the person at the demo makes the calls."""
+    """Let an operator make a call while business time is behind real time; then the demo's user makes the calls."""
     if not is_today(clock):
         await people.make_one_call(clock.now())
 

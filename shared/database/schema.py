@@ -96,7 +96,10 @@ def _table(line: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RevisionRecord:
-    """Stored in the database with a revision: the oldest revision whose code works on it, and its catalogue."""
+    """What a migration stores with its revision.
+
+    `oldest_reader` is the oldest revision whose code works on the schema, `catalogue` its tables, columns and indexes.
+    """
 
     oldest_reader: str
     catalogue: Catalogue

@@ -47,7 +47,10 @@ async def close(session: AsyncSession, outcomes: Mapping[UUID, InvitationOutcome
 async def recall(
     session: AsyncSession, respondents: Mapping[UUID, str], *, reasons: Mapping[UUID, str], now: datetime
 ) -> None:
-    """Recall the open calls of locked invitations from the desk; `respondents` by invitation."""
+    """Recall the open calls of locked invitations from the desk.
+
+    `respondents` and `reasons` have the ids of the same invitations as keys.
+    """
     recalled = await steps.recall_calls(session, respondents)
     events = [
         CallWithdrawn(

@@ -41,7 +41,10 @@ class StatusProvider(Protocol):
 
 
 async def apply_due(sessions: Sessions, clock: Clock) -> int:
-    """Apply due receipts and return how many there were. A receipt that cannot be applied is not due again."""
+    """Apply due receipts; return how many were due.
+
+    A receipt that fails with an error is logged and not tried again; it stays stored as long as receipts are kept.
+    """
     try:
         async with sessions.begin() as session:
             return await apply_receipts.apply(session, now=clock.now())

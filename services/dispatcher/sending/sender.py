@@ -207,7 +207,10 @@ def _results(
 def _unused(
     granted: Sequence[RenderedStep], started: Sequence[RenderedStep], dispositions: Sequence[Disposition]
 ) -> list[OutgoingMessage]:
-    """Return the messages that a ceiling granted and no provider may have taken."""
+    """Return the messages that a ceiling granted but that no provider can have accepted.
+
+    `dispositions` are those of `started`, in the same order.
+    """
     counted = {
         each.step.leased.key
         for each, disposition in zip(started, dispositions, strict=True)

@@ -167,7 +167,10 @@ def _default_split(splits: Sequence[str]) -> str:
 
 
 async def _reasons(session: AsyncSession, selected: Slice, parts: JourneyParts) -> Mapping[str, Tally]:
-    """Count reasons by the day of the answer; in a segment by the day of the invitation."""
+    """Return the counts of answers by reason id, for answers of the selected days.
+
+    In a segment, days are those of the invitation: buckets hold no reasons of segments, the journeys do.
+    """
     if selected.segment:
         return reason_tallies(parts)
     return {value: tally for (_, value), tally in (await figures.tallies(session, selected, [REASON])).items()}

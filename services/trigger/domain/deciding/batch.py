@@ -106,7 +106,10 @@ class DecisionBatch:
     def _update_respondent(
         self, event: Event[TriggerPayload], known: Respondent, touchpoint: TouchpointRecord | None
     ) -> list[str]:
-        """Update the respondent with the event's customer; return the names of the fields that were not valid."""
+        """Replace the batch's respondent by one updated from the event's customer.
+
+        Returns the names of the customer's fields that are not valid; these keep their earlier values.
+        """
         payload, invalid_fields = event.payload, list[str]()
         at = min(event.time, self.now)  # else an event from the future would make later ones look outdated
         updated, customer = known, getattr(payload, "customer", None)
