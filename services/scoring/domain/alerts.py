@@ -1,4 +1,4 @@
-"""Alerts: an unhappy customer, or a score that dropped significantly."""
+"""Rules of alerts: which answers are reported as a detractor's, and which scores dropped significantly."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ from shared.contract.vocabulary import Category, category_of
 WINDOW = timedelta(days=7)
 CONFIDENCE = 0.99  # many values are compared every day: 95 % would give too many false alarms
 LAST_ZONE = timedelta(hours=12)  # a day is over in every time zone 12 hours after it is over in UTC
-NOT_CHECKED = OWN_DIMENSIONS - {WHOLE[0]}  # drops are looked for in the whole and in segments only
+NOT_CHECKED = OWN_DIMENSIONS - {WHOLE[0]}  # only the whole program and segments are checked for drops
 SHARE_OF_DROP = 0.25  # a reason that explains a smaller share of a drop is not named
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedWeeks:
-    """The latest seven days that are over in every zone, after `middle` to `last`; the seven before from `first`."""
+    """Two consecutive weeks: `first` to `middle`, and the day after `middle` to `last`, all inclusive.
+
+    `last` is the latest day that is over in every time zone.
+    """
 
     first: date
     middle: date
@@ -41,7 +44,7 @@ def compared_weeks(now: datetime) -> ComparedWeeks:
 
 @dataclass(frozen=True, slots=True)
 class WeeklyChange:
-    """Answers of one series in both weeks."""
+    """Counts of one series in the earlier week (`before`) and in the latest one (`after`)."""
 
     program: str
     dimension: str
@@ -62,7 +65,7 @@ class ScoreDrop:
 
 
 def drops(changes: Sequence[WeeklyChange]) -> list[ScoreDrop]:
-    """Keep series with FEW answers in both weeks whose score dropped significantly, at CONFIDENCE."""
+    """Return significant drops of a score, at CONFIDENCE; series with fewer than FEW answers in a week are left out."""
     dropped = []
     for change in changes:
         if change.dimension not in NOT_CHECKED and min(change.before.n, change.after.n) >= FEW:
@@ -73,10 +76,11 @@ def drops(changes: Sequence[WeeklyChange]) -> list[ScoreDrop]:
 
 
 def driver(drop: WeeklyChange, *, among: Sequence[ScoreDrop], changes: Sequence[WeeklyChange]) -> str | None:
-    """Name what drove the drop of a whole program: a segment that dropped further, `store=Tverskaya`, else a reason.
+    """Return the main cause of the drop of a whole program: a segment (`store=Tverskaya`) or a reason (`reason=wait`).
 
-    A reason, `reason=wait`, is named when the rise in detractors who tick it explains SHARE_OF_DROP of the drop.
-    None for the drop of a segment, or when nothing explains it.
+    The segment is one of the drops in `among` that fell by more points than the program. Without one, the reason is
+    the one whose rise in detractors explains most of the drop, at least SHARE_OF_DROP. Returns None when there is
+    neither, and for the drop of a segment.
     """
     if drop.dimension != WHOLE[0]:
         return None
@@ -94,7 +98,7 @@ def driver(drop: WeeklyChange, *, among: Sequence[ScoreDrop], changes: Sequence[
 
 
 def is_reported(before: Answer | None, after: Answer) -> bool:
-    """Whether this version turns somebody into a detractor, or a detractor newly asks to be called back."""
+    """Return whether an alert is due: the answer became a detractor's, or a detractor newly asks to be called back."""
     if not _counts_as_detractor(after):
         return False
     if before is None or not _counts_as_detractor(before):

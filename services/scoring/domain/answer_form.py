@@ -1,4 +1,4 @@
-"""The answer page's form: what was sent, read into an entry."""
+"""Parses the form of the answer page into an entry."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UNSTORABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
 class Submission(LinkVisit, frozen=True, kw_only=True):
-    """A form sent from an answer page; `step` is what its link names, `fields` are in the order they were sent."""
+    """A form sent from an answer page; `step` is the step in its link, `fields` are (name, value) in the order sent."""
 
     step: int
     fields: Sequence[tuple[str, str]]
@@ -32,7 +32,7 @@ class _InvalidForm(ValueError):
 
 
 def read_form(submission: Submission, resolved: ResolvedLink) -> Entry | None:
-    """Read a form as an entry about the invitation of its link; None when a field is invalid."""
+    """Parse a form into an entry for the invitation of its link; None when a field is invalid."""
     form = dict(submission.fields)
     signals = bot_signals(form, resolved, user_agent=submission.user_agent, at=submission.at)
     try:
@@ -42,7 +42,7 @@ def read_form(submission: Submission, resolved: ResolvedLink) -> Entry | None:
 
 
 def bot_signals(form: Mapping[str, str], resolved: ResolvedLink, *, user_agent: str, at: datetime) -> BotSignals:
-    """Collect what tells a bot from a person; `at` is when the form was sent."""
+    """Collect the signs of a bot from a form; `at` is when it was sent."""
     return BotSignals(
         crawler=is_crawler(user_agent),
         trapped="trap" in form,
@@ -59,7 +59,7 @@ def score_of(text: str) -> int | None:
 
 
 def clean(text: str) -> str:
-    """Remove control characters except tab and line feed, and lone surrogates: PostgreSQL stores neither."""
+    """Remove control characters except tab and line feed, and lone surrogates: PostgreSQL cannot store all of them."""
     return _UNSTORABLE.sub("", text.replace("\r\n", "\n"))
 
 
@@ -97,7 +97,10 @@ def _extra(fields: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 
 def _callback(form: Mapping[str, str], invitation: Invitation) -> Callback | None:
-    """Read whether and where to call back; a phone number counts as a request, because the box is easily overlooked."""
+    """Parse the request to be called back; None when the form did not offer it.
+
+    A phone number counts as a request even without the ticked box, which is easily overlooked.
+    """
     if "best_time" not in form or not invitation.content.call_back:
         return None
     written = form.get("phone", "").strip()
@@ -122,8 +125,8 @@ def _text(value: str) -> str:
 
 
 def _dwell(shown: str, sent_at: datetime) -> timedelta | None:
-    """Return the time since the form was shown, from its own field in Unix milliseconds; None without a valid one.
+    """Return the time from showing the form to sending it; None when `shown` is no Unix time in milliseconds.
 
-    A sender can forge it: a mail scanner does not.
+    A sender can forge the field, but mail scanners do not.
     """
     return sent_at - datetime.fromtimestamp(int(shown) / 1000, UTC) if _MILLISECONDS.fullmatch(shown) else None

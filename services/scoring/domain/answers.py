@@ -20,8 +20,8 @@ from shared.zones import local_day
 class Entry(Struct, frozen=True):
     """A new or changed answer as it was entered; None keeps the value of the version before.
 
-    Entries of the answer page have `signals`, those of a call `task_id` and `operator`. An entry with `confirms`
-    changes nothing but that a suspect answer is a person's.
+    Entries of the answer page have `signals`, those of a call `task_id` and `operator`. An entry with `confirms` only
+    marks a suspect answer as genuine.
     """
 
     invitation_id: UUID
@@ -54,12 +54,14 @@ class AnswerVersion(Struct, frozen=True):
 
 
 class Refusal(StrEnum):
-    UNKNOWN = "unknown"
+    """Why an entry was not recorded."""
+
+    UNKNOWN = "unknown"  # no such invitation
     WITHDRAWN = "withdrawn"
-    CLOSED = "closed"
-    NO_SCORE = "no_score"
-    NO_NUMBER = "no_number"
-    LEASE_LOST = "lease_lost"
+    CLOSED = "closed"  # the invitation has expired
+    NO_SCORE = "no_score"  # neither the entry nor the answer before has one
+    NO_NUMBER = "no_number"  # a callback was requested without a number that can be called
+    LEASE_LOST = "lease_lost"  # the operator no longer leases the call task
 
 
 def suspicion(entry: Entry, earlier: Sequence[Answer]) -> Suspicion | None:
@@ -78,7 +80,7 @@ def amended(
     suspected: Suspicion | None = None,
     earlier: Sequence[Answer] = (),
 ) -> Answer | Refusal:
-    """Return the answer after this entry: the current one itself when the entry changes nothing.
+    """Return the answer after this entry, the current object when the entry changes nothing, or why it is refused.
 
     A suspect entry never replaces a genuine answer. When the last of several entries shows that a bot sent them all,
     the genuine answer before them is restored.
@@ -109,7 +111,10 @@ def _confirmed(invitation: Invitation, entry: Entry) -> Answer | Refusal:
 def _last_genuine(
     invitation: Invitation, entry: Entry, suspected: Suspicion, earlier: Sequence[Answer]
 ) -> Answer | None:
-    """Find the last genuine version; a run of several scores is a bot's from its first score, which was not suspect."""
+    """Return the last version by a person, or None.
+
+    The first scores of a bot that sends several were stored as not suspect, so the whole run of them is left out.
+    """
     if suspected is not Suspicion.SEVERAL_SCORES:
         return invitation.genuine_answer
     run_began = entry.at - SCORE_RUN_WINDOW
@@ -180,7 +185,7 @@ def _merged(content: Content, entry: Entry, before: Answer | None, *, score: int
 
 
 def _reasons(content: Content, entry: Entry, before: Answer | None, *, score: int) -> tuple[str, ...]:
-    """Return the ticked reasons, or the earlier ones that the new score is asked about with the same text."""
+    """Return the ticked reasons; without any, the earlier ones that the new score also offers, with the same text."""
     if entry.reasons is not None:
         return tuple(dict.fromkeys(reason for reason in entry.reasons if reason in content.all_reasons))
     if before is None:
@@ -191,7 +196,7 @@ def _reasons(content: Content, entry: Entry, before: Answer | None, *, score: in
 
 
 def _step_and_channel(content: Content, entry: Entry) -> tuple[int, ChannelKind | None]:
-    """Return step and channel; a step that is not in the plan counts as 0, because the link does not sign it."""
+    """Return step and channel; a step that is not in the plan becomes 0: the link's token does not protect the step."""
     channel = content.channel_of(entry.step)
     if channel is not None:
         return entry.step, channel

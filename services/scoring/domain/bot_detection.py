@@ -14,10 +14,10 @@ from crawleruseragents import CRAWLER_USER_AGENTS_DATA, matching_crawlers
 
 MAX_USER_AGENT = 500
 SOON_AFTER_MESSAGE = timedelta(minutes=1)
-MIN_DWELL = timedelta(seconds=1)  # from showing the form to sending it
-LINK_FETCH_WINDOW = timedelta(seconds=10)  # in which a mail scanner fetches several links of one mail
-SCORE_RUN_WINDOW = timedelta(seconds=30)  # in which a bot sends several scores
-SEVERAL = 3  # different scores
+MIN_DWELL = timedelta(seconds=1)  # the shortest time a person takes from seeing the form to sending it
+LINK_FETCH_WINDOW = timedelta(seconds=10)  # a mail scanner fetches several links of one mail within this time
+SCORE_RUN_WINDOW = timedelta(seconds=30)  # a bot sends several scores within this time
+SEVERAL = 3  # from so many different scores on, sent or in fetched links, the sender is a bot
 _TABLET = re.compile(r"iPad|Tablet|Kindle|Silk/|PlayBook|Android(?!.*Mobile)")
 _PHONE = re.compile(r"Mobi|iPhone|iPod")
 _DESKTOP = re.compile(r"Windows NT|Macintosh|X11|CrOS|Linux")
@@ -32,17 +32,17 @@ class Device(StrEnum):
 class Suspicion(StrEnum):
     """Why a submission looks automatic."""
 
-    CRAWLER = "crawler"  # its user agent names one
-    TRAP = "trap"  # it pressed an invisible button
+    CRAWLER = "crawler"  # the user agent is that of a crawler
+    TRAP = "trap"  # an invisible button was pressed
     NO_PAGE = "no_page"  # soon after a message, without the time the form was shown
     INSTANT = "instant"  # soon after a message, less than a second after the form was shown
-    EVERY_LINK = "every_link"  # soon after a message, while the links of several scores were fetched
-    SEVERAL_SCORES = "several_scores"
+    EVERY_LINK = "every_link"  # soon after a message, and links of several scores were fetched
+    SEVERAL_SCORES = "several_scores"  # different scores were sent within SCORE_RUN_WINDOW
 
 
 @dataclass(frozen=True, slots=True)
 class PageView:
-    """A request for the answer page; `score` is that of the link, `automatic` marks a bot."""
+    """A request for the answer page; `score` is the one in its link, `automatic` is true when a bot sent it."""
 
     step: int
     method: str
@@ -52,7 +52,7 @@ class PageView:
 
 
 class BotSignals(msgspec.Struct, frozen=True):
-    """What tells whether a bot sent a form.
+    """Signs by which a form sent by a bot is recognised.
 
     `trapped`: an invisible button was pressed. `browser`: the user agent is that of a browser. `dwell`: the time since
     the form was shown, None when unknown. `links`: how many scores had their links fetched within the last
@@ -67,7 +67,7 @@ class BotSignals(msgspec.Struct, frozen=True):
     soon: bool = False
 
     def suspicion(self, scores: Collection[int]) -> Suspicion | None:
-        """Return why a submission looks automatic, given the scores sent lately; None when it does not."""
+        """Return why a form looks automatic, or None; `scores` are all that were sent within SCORE_RUN_WINDOW."""
         if self.crawler:
             return Suspicion.CRAWLER
         if self.trapped:

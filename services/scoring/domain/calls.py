@@ -36,7 +36,7 @@ class TaskKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """The local hours of the respondent in which a call is allowed."""
+    """Hours in which a call is allowed, in the respondent's time zone."""
 
     start: time
     end: time
@@ -54,7 +54,7 @@ class BestTime(StrEnum):
 
     @classmethod
     def of(cls, hours: Hours) -> BestTime:
-        """Find the best time with these hours; ANY for hours of an earlier version."""
+        """Return the best time with these hours; ANY when there is none, as for a task stored by another release."""
         return next((time for time, known in _BEST_HOURS.items() if known == hours), cls.ANY)
 
 
@@ -68,7 +68,10 @@ _BEST_HOURS = {
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """Whether a respondent wants to be called, with number and time if given; `dialable` is False for no number."""
+    """Whether a respondent wants to be called back, and when; `phone` is empty when none was given.
+
+    `dialable` is False when the text in `phone` is no number that can be called.
+    """
 
     wanted: bool
     phone: str = ""
@@ -85,7 +88,10 @@ class Slot:
 
 
 class CallTask(Struct, frozen=True):
-    """`held_by` is the operator with a valid lease; `due_at` and `expires_at` are UTC, `hours` are local."""
+    """A call to make; `held_by` is the operator with a valid lease, `tries` the number of attempts so far.
+
+    `due_at` and `expires_at` are UTC, `hours` are in the respondent's time zone.
+    """
 
     task_id: UUID
     invitation_id: UUID
@@ -122,9 +128,9 @@ class CallAttempt:
 
 @dataclass(frozen=True, slots=True)
 class CallbackRequest:
-    """A callback task to add or, unless it is `newly` requested, to change.
+    """A request to be called back: changes the open callback task; without one adds a task, if it is `newly` requested.
 
-    An empty `phone` means the number of the open task, or that of the invitation.
+    With an empty `phone` the number of the open task is kept, or that of the invitation used.
     """
 
     task_id: UUID
@@ -153,7 +159,10 @@ def next_slot(earliest: datetime, *, hours: Hours | None, zone: ZoneInfo, expire
 def after_attempt(
     disposition: CallDisposition, *, tries: int, max_attempts: int, later: timedelta
 ) -> timedelta | CallOutcome:
-    """Return the delay until the next attempt, or the outcome that closes the task; `tries` includes this attempt."""
+    """Return the delay until the next attempt, or the outcome that closes the task.
+
+    `tries` includes this attempt; `later` is the delay after CALL_LATER.
+    """
     if disposition is CallDisposition.CALL_LATER:
         return later
     if disposition in _CLOSING_OUTCOMES:

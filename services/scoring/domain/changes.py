@@ -10,8 +10,8 @@ from services.scoring.domain.score import FEW, Tally
 
 SeriesKey = tuple[str, str]  # dimension, value
 WHOLE: SeriesKey = ("all", "")
-REASON = "reason"  # ticked by passives and detractors
-PRAISE = "praise"  # ticked by promoters, who read another list
+REASON = "reason"  # the dimension of reasons; in a ScoreChange, only those ticked by passives and detractors
+PRAISE = "praise"  # in a ScoreChange, reasons ticked by promoters, who are shown a list of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,10 @@ class ScoreChanges:
 def significant_changes(
     before: Mapping[SeriesKey, Tally], after: Mapping[SeriesKey, Tally], *, enough: int = FEW
 ) -> ScoreChanges:
-    """Compare every series with `enough` answers in both periods, reasons as a share of WHOLE; not WHOLE itself."""
+    """Compare the score of every series that has at least `enough` answers in both periods, except WHOLE.
+
+    Of reasons the share of all answers is compared, when the whole has `enough` answers in both periods.
+    """
     compared = list(_compare(before, after, enough=enough))
     significant = [each for each in compared if each.difference.significant]
     return ScoreChanges(

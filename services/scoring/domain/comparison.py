@@ -28,7 +28,7 @@ class ScoreDifference:
 
 
 def difference(before: Tally, after: Tally, *, confidence: float = CONFIDENCE) -> ScoreDifference | None:
-    """Compare two scores of independent answers (Lewis and Sauro); None when either has none."""
+    """Compare two scores of independent answers (Lewis and Sauro); None when either has no answers."""
     old, new = nps(before), nps(after)
     if old is None or new is None:
         return None
@@ -67,9 +67,10 @@ def _difference(points: float, adjusted: float, error: float, *, confidence: flo
 
 
 def smallest_sample(margin: float, *, like: Tally | None = None, confidence: float = CONFIDENCE) -> int:
-    """Return how many answers give an interval of ± `margin` points, if distributed as `like`, else in the worst case.
+    """Return how many answers an interval of ± `margin` points needs.
 
-    The adjusted Wald interval of `score` solved for n.
+    Scores are assumed to be distributed as in `like`; without it, in the worst case. The formula is the adjusted Wald
+    interval of `score.py` solved for n.
     """
     variance = (
         Estimate.adjusted(like).variance if like and like.n else 1.0

@@ -1,4 +1,4 @@
-"""Dimensions a score is kept by: every segment of the request, and properties of the answer."""
+"""Dimensions that answers are counted by: every segment of the survey request, and properties of the answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from services.scoring.domain.invitations import Answer
 
-# reserved: a segment with one of these names is stored with the answer and not counted
+# reserved names: a segment with one of these names is stored with the invitation, but not counted
 OWN_DIMENSIONS = frozenset({"all", "mode", "step", "version", "reason", "answering_device"})
 OTHER = "(other)"
 MOST_VALUES = 2000  # per dimension of a program; further values are counted as OTHER
@@ -30,7 +30,7 @@ class DimensionValue(NamedTuple):
 
 
 def segment_values(program: str, segments: Mapping[str, str]) -> list[DimensionValue]:
-    """Return the value of each dimension these segments name."""
+    """Return the values of segments as dimensions, without reserved names and empty values."""
     return [
         DimensionValue(program, name, value) for name, value in segments.items() if name not in OWN_DIMENSIONS and value
     ]
@@ -53,7 +53,10 @@ def admitted(
 def counted_dimensions(
     program: str, segments: Mapping[str, str], *, version: int, known: set[DimensionValue]
 ) -> dict[str, str]:
-    """Return the value of each dimension an invitation is counted under; stored, so that it never changes."""
+    """Return the value an invitation is counted under, by dimension; OTHER for a value that is not `known`.
+
+    It is stored with the invitation, so that answers are counted and uncounted under the same values.
+    """
     counted = {each.dimension: each.value if each in known else OTHER for each in segment_values(program, segments)}
     return {**counted, "version": str(version)}
 
@@ -66,7 +69,7 @@ def invited_keys(program: str, dimensions: Mapping[str, str], day: date) -> list
 
 
 def answer_keys(program: str, dimensions: Mapping[str, str], answer: Answer) -> list[BucketKey]:
-    """Return the key of every bucket an answer counts in, one for each of its reasons."""
+    """Return the key of every bucket an answer counts in; every reason of the answer has a bucket of its own."""
     day = answer.first_day
     own = [("mode", answer.mode.value), ("step", str(answer.step)), ("answering_device", answer.device or "")]
     reasons = [("reason", reason) for reason in answer.reasons]

@@ -16,7 +16,7 @@ GROUPS = (Category.PROMOTER.value, Category.PASSIVE.value, Category.DETRACTOR.va
 
 @dataclass(frozen=True, slots=True)
 class StepCounts:
-    """How many contacts of one kind were accepted without a bounce, led to the first page view, led to the answer."""
+    """Numbers of contacts: accepted without a bounce, followed by the first page view, followed by the answer."""
 
     reached: int = 0
     opened: int = 0
@@ -28,7 +28,11 @@ class StepCounts:
 
 @dataclass(frozen=True, slots=True)
 class Funnel:
-    """Counts of those asked, by (step, channel), channel and hour of the respondent's zone (None unknown)."""
+    """Numbers of invitations per stage; `ended` were closed without an answer.
+
+    `by_step` has the key (step, channel). The key of `by_hour` is the hour of the contact in the respondent's time
+    zone, None when it is unknown.
+    """
 
     asked: int = 0
     reached: int = 0
@@ -70,7 +74,10 @@ def funnel(sums: Mapping[JourneyPart, Decimal]) -> Funnel:
 
 @dataclass(frozen=True, slots=True)
 class ReturnGroup:
-    """Purchases of one group: `spent` on what they were asked about, `revenue` in the 90 days after, by currency."""
+    """Purchases of one group of respondents; amounts are by currency.
+
+    `spent` is the sum of the purchases they were asked about, `revenue` that of purchases in the 90 days after them.
+    """
 
     name: str
     people: int
@@ -103,7 +110,7 @@ def _money(sums: Mapping[JourneyPart, Decimal], stage: str, group: str) -> dict[
 
 
 def reason_tallies(sums: Mapping[JourneyPart, Decimal]) -> dict[str, Tally]:
-    """Count the answers that name each reason, by the day of the invitation."""
+    """Return the answers that name each reason, out of sums by the day of the invitation."""
     tallies: dict[str, Tally] = {}
     for part, amount in sorted(sums.items()):
         if part.stage == "reason" and amount:

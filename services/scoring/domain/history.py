@@ -1,4 +1,4 @@
-"""Scores of an older tool as answers, each with an invitation that was never sent."""
+"""Turns scores of an older tool into answers, each with an invitation that was never sent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ SOURCE = "earshot/import"
 NOTHING_ASKED = Content(
     call_back=False, brand=Brand(name=""), question="", reasons=Reasons(), extra_questions=[], thanks=Thanks(), plan=[]
 )
-_IDS = UUID("7ce1f1f7-6ab4-4f3b-9c0e-1f4f0a4f3d52")  # the same score imported twice has one id
+_IDS = UUID(
+    "7ce1f1f7-6ab4-4f3b-9c0e-1f4f0a4f3d52"
+)  # namespace of the ids: a score that is imported twice gets the same id
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class PublishedProgram:
 
 @dataclass(frozen=True, slots=True)
 class ImportedScore:
-    """A score of an older tool; `external_id` is its id there and identifies repetitions."""
+    """A score of an older tool; `external_id` is its id in that tool, by which a repeated import is recognised."""
 
     external_id: str
     score: int
@@ -42,7 +44,7 @@ class ImportedScore:
 
     @property
     def customer(self) -> str:
-        """The customer, or a new one for this score when the older tool did not know."""
+        """The customer's id; an id made up for this score when the older tool did not know the customer."""
         return self.customer_id or f"imported-{self.external_id}"
 
 

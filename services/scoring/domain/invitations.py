@@ -26,7 +26,7 @@ class InvitationState(StrEnum):
 class TriggerEvent(Struct, frozen=True):
     """The event an invitation is about; `subject` is its order or service.
 
-    It has the fields of the contract's `EventRef`. Every answer parses one, and a struct is parsed faster.
+    It has the fields of the contract's `EventRef`, but is a struct: one is parsed for every answer, and this is faster.
     """
 
     source: str
@@ -39,7 +39,7 @@ class TriggerEvent(Struct, frozen=True):
 
 
 class Content(Part):
-    """What answer page and desk show; all invitations of a program's version and language have it in common."""
+    """Texts and plan for answer page and call desk, equal in all invitations of a program version and language."""
 
     brand: Brand
     question: str
@@ -128,10 +128,10 @@ class LinkVisit(Struct, frozen=True):
 
 
 class ResolvedLink(Struct, frozen=True):
-    """The invitation of a link and what its recent traffic says of bots.
+    """The invitation of a link, with signs of a bot.
 
-    `links` counts the scores whose link was fetched in the last seconds; `soon` says that a message went out less
-    than a minute ago.
+    `links` is how many different scores had their links fetched within the last `LINK_FETCH_WINDOW`; `soon` is true
+    when a message was sent within the last `SOON_AFTER_MESSAGE`.
     """
 
     invitation: Invitation

@@ -1,10 +1,10 @@
 """Journeys: which stages an invitation reached and what its respondent bought since, as parts of daily sums.
 
-A part is a stage and a detail. `asked`, `reached`, `opened`, `answered` and `ended` (closed without an answer) have no
-detail for the whole invitation, and "<step> <channel> <hour>" for the contact that led to them; hours are in the
-respondent's time zone, `?` when the contact is unknown. The detail of `reason` is "<score> <reason>", of `people` and
-`returned` the group, of `spent` (the purchase asked about) and `revenue` (purchases within 90 days of it)
-"<group> <currency>".
+A part is a stage and a detail. `asked`, `reached`, `opened`, `answered` and `ended` (closed without an answer) are
+counted once per invitation, without a detail. `reached`, `opened` and `answered` are also counted per contact, with the
+detail "<step> <channel> <hour>"; the hour is in the respondent's time zone, `?` when the contact is unknown. The detail
+of `reason` is "<score> <reason>", of `people` and `returned` the group, of `spent` (the purchase asked about) and
+`revenue` (purchases within 90 days of it) "<group> <currency>".
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ReachedContact:
 
 @dataclass(frozen=True, slots=True)
 class JourneyAnswer:
-    """An answer that counts."""
+    """An answer that is not suspect."""
 
     score: int
     step: int
@@ -78,6 +78,7 @@ class Journey:
 
     @property
     def returns(self) -> list[Purchase]:
+        """Purchases after the one that was asked about, within RETURN_WITHIN."""
         until = self.occasion.time + RETURN_WITHIN
         about = self.occasion.source, self.occasion.id
         return [
@@ -93,7 +94,7 @@ def journey_parts(journey: Journey) -> JourneyParts:
 
 
 def segment_parts(parts: JourneyParts) -> JourneyParts:
-    """Reduce parts to those counted by segment: without hours, and of the contacts only the answered one."""
+    """Return the parts that are counted by segment: of those per contact only `answered`, without its hour."""
     return {_without_hour(part): amount for part, amount in parts.items() if _in_segments(part)}
 
 

@@ -50,7 +50,7 @@ def _year_before(day: date) -> date:
 
 
 def label_of(day: date, period: Period) -> str:
-    """Return the label figures have for the period a day is in: 2026-11-18, 2026-W47, 2026-11 or 2026-Q4."""
+    """Return the label of the period that contains a day: 2026-11-18, 2026-W47, 2026-11 or 2026-Q4."""
     if period == "week":
         year, week, _ = day.isocalendar()
         return f"{year}-W{week:02}"

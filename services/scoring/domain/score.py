@@ -21,7 +21,7 @@ FEW = 30  # with fewer answers pages show the answers before their score
 
 @dataclass(frozen=True, slots=True)
 class ScoreInterval:
-    """Score points, -100 to 100."""
+    """Bounds in points: -100 to 100 for a score, -200 to 200 for the difference of two."""
 
     low: float
     high: float
@@ -29,9 +29,10 @@ class ScoreInterval:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Counts of answers: `by_score` 0 to 10, of these typed by `operators` or `imported`; `suspects` are not in it.
+    """Counts of answers: `by_score` has one count per score, 0 to 10; suspect answers are only in `suspects`.
 
-    Operators' promoters and detractors are counted too, so that a score without operators can be computed.
+    Of the answers in `by_score`, `operators` were typed by operators and `imported` were imported. Promoters and
+    detractors among those typed by operators are counted too, so that a score without operators can be computed.
     """
 
     by_score: tuple[int, ...] = (0,) * 11
@@ -115,7 +116,10 @@ class Definition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Counts of one series in one period: `values` one per dimension; `invited` and `answered` by the day of asking."""
+    """Counts of one series in one period; `values` has one value per dimension, `period` is the period's label.
+
+    `tally` is by the day of the answer, `invited` and `answered` are by the day of the invitation.
+    """
 
     values: tuple[str, ...] = ("",)
     period: str | None = None
@@ -154,7 +158,7 @@ def nps(tally: Tally) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A score and the variance of one answer (promoter 1, passive 0, detractor -1), from `n` answers."""
+    """A score in points, the variance of one answer (promoter 1, passive 0, detractor -1) and how many answers."""
 
     score: float
     variance: float
@@ -180,7 +184,7 @@ class Estimate:
 
 
 def deviations(confidence: float) -> float:
-    """Return z: this share of a normal distribution lies within z standard deviations of its mean."""
+    """Return z, so that the share `confidence` of a normal distribution is within z standard deviations of its mean."""
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
@@ -200,7 +204,7 @@ def _interval(estimate: Estimate, tally: Tally, *, confidence: float) -> ScoreIn
 
 
 def bounds(tally: Tally, *, silent: int) -> ScoreInterval | None:
-    """The score if all `silent` were detractors, and if all were promoters; None without answers and silent."""
+    """Return the score if all `silent` were detractors, and if all were promoters; None when nobody was asked."""
     asked = tally.n + silent
     if not asked:
         return None

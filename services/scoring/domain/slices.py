@@ -37,6 +37,7 @@ class Slice:
 
     @property
     def days(self) -> tuple[Any, ...]:
+        """Program, first and last day: the first three arguments of the SQL statements about a slice."""
         return self.program, self.first, self.last
 
     def during(self, days: Days) -> Slice:

@@ -13,7 +13,7 @@ from uuid import UUID
 from shared.contract.events import AnswerAmended, DetractorReported, NpsDropped, NpsUpdated, SurveyAnswered
 
 EVENT_TYPES = tuple(each.type for each in (SurveyAnswered, AnswerAmended, DetractorReported, NpsDropped, NpsUpdated))
-DEFAULT_TYPES = tuple(name for name in EVENT_TYPES if name != NpsUpdated.type)  # too frequent
+DEFAULT_TYPES = tuple(name for name in EVENT_TYPES if name != NpsUpdated.type)  # it is too frequent
 RETRIES = (
     timedelta(seconds=5),
     timedelta(minutes=5),
@@ -25,8 +25,8 @@ RETRIES = (
     timedelta(hours=20),
     timedelta(hours=24),
 )
-SECRET_OVERLAP = timedelta(hours=24)  # in which a rotated secret still signs
-RETENTION = timedelta(days=7)  # of deliveries
+SECRET_OVERLAP = timedelta(hours=24)  # for so long deliveries are also signed with a replaced secret
+RETENTION = timedelta(days=7)  # after it, deliveries are deleted
 MAX_ENDPOINTS = 50
 
 
@@ -42,7 +42,7 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """`secrets` all sign, the newest first; `disabled` says why nothing is sent, None while it is enabled."""
+    """Deliveries are signed with all `secrets`, newest first; `disabled` is the reason, None while it is enabled."""
 
     id: UUID
     url: str
@@ -71,7 +71,10 @@ class DeliveryResult:
 
 
 def delivery_result(delivery: Delivery, outcome: int | str) -> DeliveryResult:
-    """Decide from an HTTP status, or the reason for none: delivered, due again, or failed."""
+    """Return the result of a try: delivered for a status 2xx, else due again, failed after the last retry.
+
+    `outcome` is the HTTP status, or why there is none.
+    """
     if isinstance(outcome, int) and 200 <= outcome < 300:
         return DeliveryResult(delivery, DeliveryState.DELIVERED, str(outcome))
     if delivery.tries > len(RETRIES):
@@ -87,10 +90,10 @@ def checked_url(url: str) -> str:
     """Return the URL unchanged when it is valid; raises InvalidEndpoint."""
     try:
         parts = urlsplit(url)
-        port_is_one = parts.port != 0
+        port_is_valid = parts.port != 0
     except ValueError:
         raise InvalidEndpoint("the address cannot be parsed") from None
-    if parts.scheme not in ("https", "http") or not parts.hostname or not port_is_one:
+    if parts.scheme not in ("https", "http") or not parts.hostname or not port_is_valid:
         raise InvalidEndpoint("the address must begin with https://")
     if parts.username is not None or parts.fragment or not url.isascii() or not url.isprintable() or " " in url:
         raise InvalidEndpoint("the address must be ASCII, without user, fragment and spaces")

@@ -1,4 +1,4 @@
-"""Rejects unknown and repeated query parameters: a response that ignored one would pass for what was requested."""
+"""Rejects unknown and repeated query parameters: ignoring one would return a result other than the requested one."""
 
 from __future__ import annotations
 
