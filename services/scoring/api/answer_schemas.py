@@ -81,7 +81,7 @@ class DeskAnswerOut(BaseModel):
 
 
 class DeskOutcome(StrictInput):
-    """`minutes` until the next call, where one is to be made."""
+    """`minutes` is the delay until the next call; only `call_later` uses it."""
 
     operator: Operator
     disposition: CallDisposition

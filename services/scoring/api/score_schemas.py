@@ -151,7 +151,7 @@ class AnnotationIn(StrictInput):
 
 
 class AnnotationOut(BaseModel):
-    """With the scores of equally many days before and after it, within the period."""
+    """An annotation with the scores of equally many days before it and from it on, within the period."""
 
     id: UUID
     program: str | None

@@ -136,7 +136,7 @@ class ScoreApi:
             )
 
     async def returns(self, query: Annotated[SegmentQuery, Query()]) -> ReturnsOut:
-        """Count who of those asked in the period bought again within 90 days, by group, `silent` without an answer."""
+        """Count those asked in the period, and who of them bought again within 90 days; `silent` did not answer."""
         async with self.sessions.begin() as session:
             groups = returns(await _read_journeys(session, _slice(query)))
         return ReturnsOut(days=RETURN_WITHIN.days, groups=[ReturnGroupOut.of(group) for group in groups])
@@ -182,7 +182,10 @@ class ScoreApi:
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def _days(self, session: AsyncSession, query: PeriodQuery) -> Days:
-        """Return the days, by default 90 to the program's today; for all programs the latest today of any."""
+        """Return the requested days, by default the last 90 up to today in the program's time zone.
+
+        For all programs, today is the latest date in any of their zones.
+        """
         programs = await programs_by_use(session)
         zones = {each.zone for id_, each in programs.items() if query.program in (None, id_)} or {"UTC"}
         today = max(local_day(self.clock.now(), zone) for zone in zones)

@@ -1,4 +1,4 @@
-"""One row type for each card of the dashboard, and how it is made from what was read."""
+"""Row types of the dashboard's cards, and functions that build them from the data that was read."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def hour_rows(funnel: Funnel) -> list[HourRow]:
 
 @dataclass(frozen=True, slots=True)
 class ValueRow:
-    """One value of the dimension the score is split by; `below` when its interval ends below that of the whole."""
+    """One value of the dimension the score is split by; `below` when its interval is below that of the whole."""
 
     figure: Figure
     nps: float
@@ -187,7 +187,7 @@ def return_row(group: ReturnGroup) -> ReturnRow:
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkRow:
-    """`interval` only for the program's own score, which stands among the benchmarks."""
+    """A benchmark or the program's own score; only the latter has an `interval`."""
 
     name: str
     nps: float
@@ -196,7 +196,7 @@ class BenchmarkRow:
 
 
 def benchmark_rows(benchmarks: Sequence[Benchmark], *, own: Figure) -> list[BenchmarkRow]:
-    """Put the own score among the benchmarks, highest first."""
+    """Return the benchmarks and the program's own score, highest first."""
     rows = [BenchmarkRow(each.name, each.nps, each.source) for each in benchmarks]
     if own.nps is not None and own.interval:
         rows.append(BenchmarkRow("This score", own.nps, "", own.interval))

@@ -1,4 +1,4 @@
-"""Coordinates of the dashboard's SVG pictures; the template only writes them down."""
+"""Computes the coordinates of the dashboard's SVG pictures; the template inserts them unchanged."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class CategoryBar:
 
 
 def shares(tally: Tally, *, width: float, of: int | None = None) -> list[CategoryBar]:
-    """Draw promoters, passives and detractors side by side; `width` stands for `of` answers, by default for all."""
+    """Draw promoters, passives and detractors side by side; `width` is that of `of` answers, by default of all."""
     counts = (tally.promoters, tally.passives, tally.detractors)
     bars, x = [], 0.0
     for category, count in zip((Category.PROMOTER, Category.PASSIVE, Category.DETRACTOR), counts, strict=True):
@@ -227,7 +227,7 @@ def reasons(rows: Sequence[ReasonRow]) -> list[tuple[ReasonRow, list[CategoryBar
 
 @dataclass(frozen=True, slots=True)
 class Charts:
-    """Everything that is drawn; rows of a table come with what is drawn in them."""
+    """All pictures of the page; the rows of a table are paired with the picture in them."""
 
     distribution: Sequence[ScoreBar] = ()
     shares: Sequence[CategoryBar] = ()

@@ -30,7 +30,7 @@ from shared.zones import local_day
 
 ANSWER_SPLITS = ("answering_device", "mode", "step", "version")
 MOST_EFFECTS, FEW_COMMENTS, MOST_COMMENTS = 4, 8, 500
-MOST_COUNTED = 20_000  # answers counted one by one for one page, which counts them several times
+MOST_COUNTED = 20_000  # limit of answers counted one by one; lower than the API's, as a page counts them often
 DAILY_UNTIL, WEEKLY_UNTIL = 31, 200  # days
 
 
@@ -153,7 +153,7 @@ async def _score(session: AsyncSession, query: DashboardQuery, *, program: str, 
 
 
 async def _selected(session: AsyncSession, query: DashboardQuery, *, program: str, days: Days) -> Slice:
-    """Return the slice; it counts every answer where too many would be searched for each customer's latest."""
+    """Return the slice of the query; above MOST_COUNTED answers it counts every answer, whatever the query says."""
     segment = split_segment(query.segment)
     every_answer = Slice(program, days.first, days.last, segment)
     if query.definition is Definition.EVERY_ANSWER:
@@ -179,7 +179,7 @@ async def _reasons(session: AsyncSession, selected: Slice, parts: JourneyParts) 
 async def _changes(
     session: AsyncSession, selected: Slice, parts: JourneyParts, *, now: Days, then: Days
 ) -> ScoreChanges:
-    """Compare the parts of the whole program; in a segment only its reasons, the rest is not kept per day."""
+    """Find significant changes; in a segment only of reasons, because buckets hold no other dimensions within one."""
     if selected.segment is None:
         return await comparisons.changes(session, selected, now=now, then=then)
     return reason_changes(await journeys.sums(session, selected.during(then)), parts)

@@ -1,4 +1,4 @@
-"""What the page shows: texts, numbers and choices, not yet drawn."""
+"""The dashboard's contents: texts, numbers and choices, without coordinates of pictures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ _PERIODS: tuple[Period, ...] = ("day", "week", "month", "quarter")
 
 @dataclass(frozen=True, slots=True)
 class TrendRow:
-    """Figures by period and what they are compared with; `annotations` by the label of their period."""
+    """Figures by period and what they are compared with.
+
+    `annotations` are texts by the label of their period; `unfinished` is the label of the current period.
+    """
 
     period: Period
     figures: Sequence[Figure]
@@ -90,7 +93,7 @@ class DashboardRows:
 
 
 def of(data: DashboardData) -> DashboardRows:
-    """Shape what was read into what each card shows."""
+    """Build the rows of all cards from the data that was read."""
     query = data.query
     titles = {id_: each.title if each.active else f"{each.title} (off)" for id_, each in data.programs.items()}
     counts = DAY_CHOICES if query.days in DAY_CHOICES else (*DAY_CHOICES, query.days)

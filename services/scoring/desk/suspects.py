@@ -62,7 +62,7 @@ class Suspects:
         return RedirectResponse("/suspects", status_code=303)
 
     async def confirm(self, answer_id: UUID) -> ConfirmedOut:
-        """Count a suspect answer; one that counts already stays unchanged."""
+        """Confirm a suspect answer, so that it counts; an answer that already counts is returned unchanged."""
         async with self.sessions.begin() as session:
             invitation_id = await answers.invitation_of(session, answer_id)
         if invitation_id is None:

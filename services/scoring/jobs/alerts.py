@@ -1,4 +1,4 @@
-"""Publishes drops of the score: looks once a day, and publishes each series at most once a week."""
+"""Publishes significant drops of a score: checks once a day, and reports each series at most once a calendar week."""
 
 from __future__ import annotations
 

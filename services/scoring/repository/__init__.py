@@ -1,7 +1,7 @@
-"""All SQL of scoring, by noun. Functions take the session first and never commit.
+"""All SQL of scoring, one module per kind of row. Functions take the session first and never commit.
 
-Against deadlocks, all transactions lock in this order: requests (an advisory lock), invitations by id, dimension
-values, call tasks by id, buckets by key, invited by key.
+To avoid deadlocks, all transactions lock in this order: requests (an advisory lock), invitations by id, dimension
+values, call tasks by id, rows of `buckets` by key, rows of `invited` by key.
 """
 
 from __future__ import annotations
@@ -19,6 +19,6 @@ _WORK_LEFT = """SELECT (SELECT count(*) FROM buckets WHERE revision > published_
 
 
 async def work_left(session: AsyncSession, now: datetime) -> int:
-    """Count the work left for the jobs at this business time: series, journeys and tasks."""
+    """Count unpublished series, pending journeys, and open call tasks that are expired or overdue at `now`."""
     rows = await db.fetch(session, _WORK_LEFT, now)
     return int(rows[0]["left"])

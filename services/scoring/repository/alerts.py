@@ -1,4 +1,4 @@
-"""Weekly sums that drops are found in, and the drops that were already reported."""
+"""Weekly counts to find drops of a score in, and the drops that were already reported."""
 
 from __future__ import annotations
 

@@ -34,7 +34,8 @@ _TYPES = {
 }
 _COLUMNS = ", ".join([*_TYPES, "comment"])
 _SET = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", "))
-# one JSON text, because the driver encodes arrays value by value; comments apart, for JSON cannot hold some
+# versions are one JSON text, because the driver encodes arrays value by value; comments are an array, because not every
+# comment can be written as JSON
 _ADD = f"""new AS (SELECT * FROM ROWS FROM (
 json_to_recordset($1::json) AS ({", ".join(f"{name} {kind}" for name, kind in _TYPES.items())}),
 unnest($2::text[], $3::uuid[], $4::text[], $5::text[], $6::boolean[]))
@@ -47,7 +48,7 @@ ON CONFLICT (invitation_id) DO UPDATE SET {_SET})"""  # noqa: S608 - column name
 
 
 def add_statement(versions: Sequence[AnswerVersion]) -> db.Write | None:
-    """Return the statement that stores versions, the last of each invitation as its current answer; None for none."""
+    """Return the statement that stores versions, the last of each invitation as its answer; None without versions."""
     if not versions:
         return None
     last = {version.invitation.id: version for version in versions}
@@ -68,7 +69,7 @@ ORDER BY v.version"""  # noqa: S608 - column names only
 
 
 async def versions(session: AsyncSession, current: Mapping[UUID, Answer]) -> defaultdict[UUID, list[Answer]]:
-    """Load the latest versions of answers in order, by invitation; `current` has the answers by invitation."""
+    """Load the latest versions of answers, at most RECENT of each, oldest first; keys are invitation ids."""
     found: defaultdict[UUID, list[Answer]] = defaultdict(list)
     if current:
         about = {answer.answer_id: invitation_id for invitation_id, answer in current.items()}

@@ -27,9 +27,9 @@ FROM next WHERE t.task_id = next.task_id RETURNING t.*, t.leased_by AS held_by""
 async def take(
     session: AsyncSession, operator: str, *, now: datetime, lease: timedelta, task_id: UUID | None = None
 ) -> CallTask | None:
-    """Lease this task or the next due one; None when there is none.
+    """Lease the task with `task_id`, or the next one without it; None when no such task is due.
 
-    Order: the operator's own task, callbacks, appointments, priority, the longest due.
+    First comes the task that the operator already leases, then callbacks, appointments, higher priority, longer due.
     """
     rows = await db.fetch(session, _TAKE, now, operator, task_id, lease)
     return calls.of_row(rows[0]) if rows else None
@@ -58,7 +58,7 @@ ORDER BY attempt DESC LIMIT 1"""
 
 
 async def answered_by(session: AsyncSession, task_id: UUID) -> str | None:
-    """Return the operator whose call gave the answer."""
+    """Return the operator whose call gave the answer; None when no call of this task did."""
     rows = await db.fetch(session, _ANSWERED_BY, task_id)
     return rows[0]["operator"] if rows else None
 

@@ -28,9 +28,9 @@ WHERE (call_tasks.phone, call_tasks.window_start, call_tasks.window_end)
 
 
 async def upsert(session: AsyncSession, requests: Sequence[CallbackRequest]) -> None:
-    """Add callback tasks; an open one gets the new number and hours.
+    """Add callback tasks, or change the number and hours of open ones.
 
-    A repeated request changes nothing: an operator may have agreed on a time.
+    A request with the same number and hours changes nothing, so that a time agreed with an operator is kept.
     """
     rows = [
         (

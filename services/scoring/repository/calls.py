@@ -25,7 +25,7 @@ ON CONFLICT DO NOTHING RETURNING task_id"""
 
 
 async def add(session: AsyncSession, requested: Sequence[tuple[CallRequested, Slot]]) -> set[UUID]:
-    """Insert the tasks that are not stored yet; return their ids. A stored one may be the mark of a withdrawal."""
+    """Insert the tasks that are not stored yet and return their ids; one withdrawn before is stored, as closed."""
     rows = [
         (
             call.task_id,
@@ -168,7 +168,7 @@ async def wipe_erased(session: AsyncSession, invitation_ids: Sequence[UUID]) -> 
 
 
 def of_rows(rows: Sequence[asyncpg.Record]) -> list[CallTask]:
-    """Parse rows; one that cannot be parsed, written by another version, is logged and left out."""
+    """Parse rows; a row that cannot be parsed, such as one written by another release, is logged and left out."""
     found: list[CallTask] = []
     for row in rows:
         with isolated("stored_call", service=Service.SCORING, task_id=str(row["task_id"])):

@@ -1,4 +1,4 @@
-"""Erasure of respondents: who they are and what they wrote."""
+"""Erasure of respondents' identities and texts."""
 
 from __future__ import annotations
 

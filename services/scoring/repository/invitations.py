@@ -86,12 +86,12 @@ _LOAD = f"SELECT {COLUMNS} FROM invitations i {JOINS} WHERE i.id = ANY($1::uuid[
 
 
 async def lock(session: AsyncSession, ids: Iterable[UUID], *, respondents: Sequence[str] = ()) -> list[UUID]:
-    """Lock these invitations and all of these respondents until the end of the transaction; return the ids found."""
+    """Lock invitations, by id or by respondent, until the end of the transaction; return the ids found."""
     return [row["id"] for row in await db.fetch(session, _LOCK, list(set(ids)), list(respondents))]
 
 
 async def lock_and_load(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Invitation]:
-    """Lock and load invitations; one that commits between the two statements is not locked and left out."""
+    """Lock and load invitations; one that another transaction commits after the lock statement is left out."""
     return await load(session, await lock(session, ids))
 
 
@@ -101,13 +101,13 @@ async def load(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Invitat
 
 
 _occasion = msgspec.json.Decoder(TriggerEvent).decode
-# many rows share these, and parsing them is most of the work
+# cached, because many rows share these texts and parsing them takes most of the time
 _content: Callable[[str], Content] = lru_cache(maxsize=2000)(Content.model_validate_json)
 _mapping: Callable[[str], Mapping[str, str]] = lru_cache(maxsize=2000)(json.loads)
 
 
 def of_rows(rows: Sequence[asyncpg.Record]) -> list[Invitation]:
-    new = [row for row in rows if row["document"]]  # the query gives it only where it differs from the row before
+    new = [row for row in rows if row["document"]]  # selected only where it differs from the row before
     contents = {row["content"]: _content(row["document"]) for row in new}
     return [_invitation(row, contents[row["content"]]) for row in rows]
 

@@ -35,7 +35,7 @@ async def resolve(session: AsyncSession, visits: Sequence[LinkVisit]) -> list[Re
 async def resolve_and_lock(session: AsyncSession, visits: Sequence[LinkVisit]) -> list[ResolvedLink | None]:
     """Resolve links and lock their invitations until the end of the transaction.
 
-    An invitation that commits between the two statements is not locked, so its link is None too.
+    An invitation that another transaction commits after the lock statement is not locked: its link is None, too.
     """
     locked = {row["id"] for row in await db.fetch(session, _LOCK, [visit.fingerprint for visit in visits])}
     return [each if each and each.invitation.id in locked else None for each in await resolve(session, visits)]

@@ -29,7 +29,7 @@ NPS_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class AnswerFilter:
-    """Which answers; None does not filter, days are inclusive."""
+    """Conditions that answers must all meet; None sets no condition, days are inclusive."""
 
     program: str | None = None
     first: date | None = None
@@ -95,7 +95,7 @@ ORDER BY program, dimension, value, day LIMIT $8"""
 async def nps_days(
     session: AsyncSession, answer_filter: AnswerFilter, *, after: BucketKey | None, limit: int
 ) -> list[asyncpg.Record]:
-    """Read a page of figures per series and day; of the filter, program and days apply."""
+    """Read a page of figures per series and day; only program and days of the filter are used."""
     key = tuple(after) if after else (None, None, None, None)
     return await db.fetch(
         session, _NPS_PAGE, answer_filter.program, answer_filter.first, answer_filter.last, *key, limit

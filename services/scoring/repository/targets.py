@@ -23,7 +23,7 @@ async def read(session: AsyncSession, program: str) -> float | None:
 
 
 async def put(session: AsyncSession, program: str, nps: int | None) -> None:
-    """Set a target; None returns to that of the program's document."""
+    """Set a target; None removes it, so that the target in the program's document applies again."""
     if nps is None:
         await db.fetch(session, "DELETE FROM targets WHERE program = $1", program)
     else:

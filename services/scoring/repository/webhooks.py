@@ -23,10 +23,10 @@ from services.scoring.domain.webhooks import (
 from shared.database import db
 
 _ENQUEUE = """queued AS (INSERT INTO webhook_deliveries (endpoint_id, event_id, type, subject, body)
-SELECT w.id, e.said->>'id', e.said->>'type', e.said->>'subject', e.body FROM webhook_endpoints w,
-(SELECT id, body, convert_from(body, 'UTF8')::json AS said FROM added) e
-WHERE w.types ? (e.said->>'type') ORDER BY w.id, e.id)"""
-# queues the outbox's new events for every endpoint that takes their type, also for disabled ones
+SELECT w.id, e.document->>'id', e.document->>'type', e.document->>'subject', e.body FROM webhook_endpoints w,
+(SELECT id, body, convert_from(body, 'UTF8')::json AS document FROM added) e
+WHERE w.types ? (e.document->>'type') ORDER BY w.id, e.id)"""
+# queues the events that the outbox's CTE `added` stores, for every endpoint with their type, also for disabled ones
 ENQUEUE_STATEMENT = db.Write(_ENQUEUE, ())
 
 
@@ -146,12 +146,12 @@ async def with_due_deliveries(session: AsyncSession) -> list[UUID]:
 
 
 async def claim(session: AsyncSession, endpoint_id: UUID, *, limit: int, lease: timedelta) -> list[Delivery]:
-    """Claim due deliveries; one whose result is not recorded is due again when the lease ends."""
+    """Claim due deliveries; a delivery whose result is not recorded is due again when the lease ends."""
     rows = await db.fetch(session, _CLAIM, endpoint_id, limit, lease)
     return [Delivery(row["event_id"], row["body"], row["tries"]) for row in rows]
 
 
-# after its lease another process may have claimed the delivery: then `tries` differs
+# when the lease has ended, another process may have claimed the delivery: `tries` differs, and the result is ignored
 _RECORD = """UPDATE webhook_deliveries d SET state = r.state, outcome = r.outcome, due_at = clock_timestamp() + r.wait
 FROM unnest($2::text[], $3::int[], $4::text[], $5::text[], $6::interval[]) AS r (event_id, tries, state, outcome, wait)
 WHERE d.endpoint_id = $1 AND d.event_id = r.event_id AND d.tries = r.tries AND d.state = 'due'
@@ -162,7 +162,10 @@ AND (succeeded_at IS NULL OR succeeded_at < $2) RETURNING id"""
 
 
 async def record(session: AsyncSession, endpoint_id: UUID, results: Sequence[DeliveryResult], *, reason: str) -> bool:
-    """Record results; True when this disabled the endpoint, because nothing succeeded since a failed one was queued."""
+    """Record results; returns whether this disabled the endpoint.
+
+    It is disabled when a delivery failed for good and none has succeeded since that delivery was queued.
+    """
     rows = await db.fetch(
         session,
         _RECORD,

@@ -22,7 +22,10 @@ _REQUESTS = db.lock_number("scoring", "requests")
 
 
 async def lock_requests(session: AsyncSession, *, alone: bool) -> None:
-    """Serialize withdrawals (`alone`) with requests: one of the two must see what the other stored."""
+    """Lock until the end of the transaction: withdrawals (`alone`) exclude requests and each other.
+
+    So of a request and its withdrawal, the later transaction sees what the earlier one stored.
+    """
     lock = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
     await db.fetch(session, f"SELECT {lock}($1)", _REQUESTS)
 

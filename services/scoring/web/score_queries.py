@@ -17,7 +17,7 @@ from services.scoring.repository.listing import AnswerFilter
 from shared.contract.events import Id
 from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, respondent_id
 
-EARLIEST, LATEST = date(1900, 1, 1), date(2199, 12, 31)  # far enough from the ends of the calendar to calculate with
+EARLIEST, LATEST = date(1900, 1, 1), date(2199, 12, 31)  # so far from date.min and date.max that sums do not overflow
 Pair = Annotated[str, StringConstraints(pattern=r"^[^:]+:.+$", max_length=420)]
 
 
@@ -38,7 +38,7 @@ class DaysQuery(BaseModel):
 
 
 class PeriodQuery(DaysQuery):
-    """For the API, which rejects unknown parameters; pages ignore them, since mail programs add some to links."""
+    """Days for the API, which rejects unknown parameters; pages ignore them, since mail programs add some to links."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=False)
 
@@ -95,7 +95,7 @@ def _place(cursor: str) -> list[str]:
 
 
 class ChangesQuery(PeriodQuery):
-    """Takes no segment, because the parts of a segment are not kept per day."""
+    """Has no `segment`, because buckets do not hold other dimensions within a segment."""
 
     program: Annotated[str, Field(max_length=200)]
     against: Against = "previous"

@@ -86,7 +86,7 @@ _AGAIN_BUCKETS, _AGAIN_INVITED = (
 
 @dataclass(frozen=True, slots=True)
 class ChangedBucket:
-    """A bucket as it is now; `sequence` grows with every change of its answers or its invitations."""
+    """The current counts of a bucket; `sequence` grows with every change of its answers or its invitations."""
 
     key: BucketKey
     tally: Tally
@@ -101,8 +101,7 @@ async def claim_changed(session: AsyncSession, *, limit: int) -> list[ChangedBuc
     keys = [BucketKey(*row) for row in await db.fetch(session, _CHANGED, limit)]
     if not keys:
         return []
-    # from both tables, as an event tells of both; what is published must be exactly the revision that was marked, so
-    # nothing is read after the UPDATE
+    # an event has the counts of both tables; the UPDATE returns them, so that exactly the marked revision is published
     answers, asked = [
         {BucketKey(*row[:4]): row for row in await db.fetch(session, claim, *_columns(keys, 4))}
         for claim in (_CLAIM_BUCKETS, _CLAIM_INVITED)
@@ -111,7 +110,7 @@ async def claim_changed(session: AsyncSession, *, limit: int) -> list[ChangedBuc
 
 
 async def mark_changed(session: AsyncSession, keys: Sequence[BucketKey]) -> None:
-    """Have these buckets published once more although nothing changed."""
+    """Mark these buckets as unpublished, so that they are published again."""
     if keys:
         for again in (_AGAIN_BUCKETS, _AGAIN_INVITED):
             await db.fetch(session, again, *_columns(keys, 4))

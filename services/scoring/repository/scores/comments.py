@@ -16,7 +16,7 @@ MOST_SCANNED = 10_000
 _GROUPS = {"promoter": (9, 10), "passive": (7, 8), "detractor": (0, 6)}
 _COLUMNS = """a.score, a.reasons, a.comment, a.mode, a.channel, a.suspect, a.callback_wanted, a.answered_at, i.segments,
 i.program_zone, (SELECT document->'reasons' FROM contents WHERE digest = i.content) AS texts"""
-# by time for many invitations: an index gives the newest answers; by invitation when all of them can be read
+# for many invitations an index on the time gives the newest answers; for few, all of them are read and sorted
 _BY_TIME = """SELECT {columns} FROM (SELECT * FROM answers a WHERE {answers} ORDER BY a.answered_at DESC LIMIT {most}) a
 JOIN LATERAL (SELECT * FROM invitations i WHERE i.id = a.invitation_id AND {invitations} OFFSET 0) i ON true
 ORDER BY a.answered_at DESC LIMIT {limit}"""
@@ -43,7 +43,7 @@ class Comments:
 async def latest(
     session: AsyncSession, selected: Slice, only: CommentFilter, *, with_empty: bool, limit: int
 ) -> Comments:
-    """Read the newest answers of a slice, those without a comment only `with_empty`."""
+    """Read the newest answers of a slice; those without a comment are left out unless `with_empty`."""
     segment = selected.segment if selected.segment and selected.segment[0] not in ANSWER_DIMENSIONS else None
     total = await figures.whole(session, Slice(selected.program, segment=segment))
     few = max(total.invited, total.tally.n) <= MOST_SCANNED

@@ -28,7 +28,7 @@ async def changes(session: AsyncSession, selected: Slice, *, now: Days, then: Da
 
 @dataclass(frozen=True, slots=True)
 class AnnotationEffect:
-    """Scores of as many days before an annotation as after it, within the period."""
+    """The scores of equally many days before an annotated day and from it on, within the period."""
 
     annotation: Annotation
     before: Figure

@@ -49,7 +49,10 @@ def _expression(dimension: str, arguments: Arguments) -> str:
 async def tallies(
     session: AsyncSession, selected: Slice, *, dimensions: Sequence[str], period: Period | None
 ) -> dict[tuple[str, ...], Tally]:
-    """Count answers by (value of each dimension …, label of the period); without dimensions everything by label."""
+    """Count answers by (value of each dimension …, label of the period).
+
+    Without dimensions the value is "", without a period the label is "".
+    """
     split = dimensions or ["all"]
     arguments = Arguments(selected.days)
     values = [f"{_expression(each, arguments)} AS v{number}" for number, each in enumerate(split)]
@@ -60,7 +63,7 @@ async def tallies(
 i.dimensions, a.score, a.mode, a.step, a.device, a.suspect, a.reasons,
 {_label("a.first_day", period, arguments)} AS label FROM answers a JOIN invitations i ON i.id = a.invitation_id
 WHERE i.counted AND {condition} {_LATEST_ORDER if latest else ""}"""  # noqa: S608 - our own expressions
-    # the outer query calls the inner one both a and i, so that the same expressions work in both
+    # the outer query has the aliases a and i, too, so that the same expressions work in both
     rows = await db.fetch(
         session,
         f"""WITH chosen AS ({inner}) SELECT {", ".join(values)}, a.label, score, mode, suspect, count(*) AS n
@@ -123,7 +126,7 @@ WHERE a.suspect AND i.counted AND {_DAYS.format(day="a.first_day")} AND ($4::tex
 
 
 async def suspects(session: AsyncSession, selected: Slice) -> Tally:
-    """Count suspect answers by score; few rows, read by a partial index."""
+    """Count suspect answers, in `by_score` of the tally; there are few, and a partial index finds them."""
     segment = selected.segment or (None, None)
     return Tally(tuple((await db.fetch(session, _SUSPECTS, *selected.days, *segment))[0]))
 

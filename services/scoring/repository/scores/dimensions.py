@@ -37,5 +37,5 @@ def _columns(values: list[DimensionValue]) -> list[list[str]]:
 
 
 async def names(session: AsyncSession, program: str | None) -> list[str]:
-    """Read the names of all segments that requests of a program, or of any, ever had."""
+    """Read the names of all segments that survey requests of a program ever had; None is for all programs."""
     return [row["dimension"] for row in await db.fetch(session, _NAMES, program)]

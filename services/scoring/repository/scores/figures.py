@@ -1,4 +1,4 @@
-"""Figures of a slice: sums of buckets where these are kept, else counted answer by answer."""
+"""Figures of a slice: summed up from buckets, or counted answer by answer for what buckets do not hold."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_COUNTED = 300_000  # answers counted one by one; takes some seconds (docs/p
 
 
 class TooManyToCount(Exception):
-    """The figure is not kept per day and has more than MOST_COUNTED answers: the caller should ask for fewer days."""
+    """More than MOST_COUNTED answers of a figure that buckets do not hold: the caller should ask for fewer days."""
 
     def __init__(self, answers: int) -> None:
         super().__init__(f"{answers} answers")
@@ -42,7 +42,7 @@ FROM invited WHERE {_DAYS} AND {_ONE} GROUP BY 1, 2"""  # noqa: S608 - our own c
 async def series(
     session: AsyncSession, selected: Slice, *, dimensions: Sequence[str] = (), period: Period | None = None
 ) -> list[Figure]:
-    """Read a figure per value of a dimension, or pair of values of two, and per period, in the order of these.
+    """Read a figure per value of the dimension, or per pair of values of two, and per period; sorted by these.
 
     Raises TooManyToCount.
     """

@@ -102,7 +102,7 @@ FROM invitations i JOIN purchases p USING (respondent_id) WHERE i.id = ANY($1::u
 
 
 async def current(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, JourneyCounts]:
-    """Compute what each counted invitation contributes, by what is known now."""
+    """Compute what each counted invitation contributes by the facts stored now; keys are invitation ids."""
     invitations = list(ids)
     reached: defaultdict[UUID, list[ReachedContact]] = defaultdict(list)
     for row in await db.fetch(session, _REACHED, invitations):
