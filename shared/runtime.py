@@ -8,7 +8,7 @@ import faulthandler
 import gc
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 from shared.clock import Clock
 from shared.config import Settings
 from shared.contract.vocabulary import Service
+from shared.database import embedded
 from shared.database.until_stopped import supervised
 from shared.health import Health, NotReady
 from shared.messaging.transport import EventLog, open_log
@@ -170,6 +171,16 @@ def open_event_log(settings: Settings, url: str) -> EventLog:
     """Open the event log at a URL with the topic prefix and, on Kafka, the credentials of these settings."""
     security = kafka_security(settings) if url.startswith("kafka:") else None
     return open_log(url, topic_prefix=settings.topic_prefix, security=security, options=settings.database_options)
+
+
+@contextlib.asynccontextmanager
+async def event_log_for_command(settings: Settings) -> AsyncIterator[EventLog]:
+    """Open the services' event log by the settings, and close it at the end; raises NoDatabase."""
+    event_log = open_event_log(settings, settings.events_url or await embedded.url_of("transport", settings))
+    try:
+        yield event_log
+    finally:
+        await event_log.close()
 
 
 def kafka_security(settings: Settings) -> KafkaSecurity:

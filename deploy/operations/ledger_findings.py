@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from deploy import databases
 from deploy.operations.findings import Finding
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.sending import restore_guard
 from shared.contract.vocabulary import Service
 from shared.database.opening import open_for_command
-from shared.runtime import open_event_log
+from shared.runtime import event_log_for_command
 
 
 async def examine(settings: DispatcherSettings) -> AsyncIterator[Finding]:
@@ -24,11 +23,9 @@ async def examine(settings: DispatcherSettings) -> AsyncIterator[Finding]:
 
 
 async def _compare(settings: DispatcherSettings) -> restore_guard.LedgerDifference:
-    events_url = settings.events_url or (await databases.urls_for(settings, [databases.TRANSPORT]))[databases.TRANSPORT]
     options = settings.database_options
-    async with open_for_command(settings, Service.DISPATCHER, options=options) as database:
-        event_log = open_event_log(settings, events_url)
-        try:
-            return await restore_guard.compare(database.sessions, event_log)
-        finally:
-            await event_log.close()
+    async with (
+        open_for_command(settings, Service.DISPATCHER, options=options) as database,
+        event_log_for_command(settings) as event_log,
+    ):
+        return await restore_guard.compare(database.sessions, event_log)

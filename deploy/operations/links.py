@@ -13,7 +13,6 @@ from uuid import UUID
 
 import typer
 
-from deploy import databases
 from services.dispatcher.repository import invitations as dispatched
 from services.scoring.repository import invitations as scored
 from shared.config import Settings
@@ -23,7 +22,7 @@ from shared.database.compared_clock import open_command_clock
 from shared.database.db import Database
 from shared.database.opening import open_for_command
 from shared.messaging import codec
-from shared.runtime import open_event_log
+from shared.runtime import event_log_for_command
 
 PAGE = 5_000
 BATCH = 500
@@ -84,17 +83,12 @@ async def _check() -> list[UUID]:
 
 async def _mend() -> int:
     settings = Settings()
-    url = settings.events_url or (await databases.urls_for(settings, [databases.TRANSPORT]))[databases.TRANSPORT]
-    event_log = open_event_log(settings, url)
-    try:
-        async with open_databases(settings) as surveys:
-            now = (await open_command_clock(settings.clock, surveys.dispatcher)).now()
-            dead = await surveys.dead_links()
-            for start in range(0, len(dead), BATCH):
-                async with surveys.dispatcher.sessions.begin() as session:
-                    found = await dispatched.requests(session, dead[start : start + BATCH])
-                events = [cloudevents.new(each, service=Service.TRIGGER, at=now) for each in found]
-                await event_log.append([codec.encode(event) for event in events])
-    finally:
-        await event_log.close()
+    async with open_databases(settings) as surveys, event_log_for_command(settings) as event_log:
+        now = (await open_command_clock(settings.clock, surveys.dispatcher)).now()
+        dead = await surveys.dead_links()
+        for start in range(0, len(dead), BATCH):
+            async with surveys.dispatcher.sessions.begin() as session:
+                found = await dispatched.requests(session, dead[start : start + BATCH])
+            events = [cloudevents.new(each, service=Service.TRIGGER, at=now) for each in found]
+            await event_log.append([codec.encode(event) for event in events])
     return len(dead)

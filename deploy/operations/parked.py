@@ -7,14 +7,12 @@ are not published again, because they may have come from a webhook, or from a Ka
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
 import typer
 
-from deploy import databases
 from services.dispatcher import main as dispatcher
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.sending.wakeup import Wakeup
@@ -33,7 +31,7 @@ from shared.messaging.consumer import Consumer
 from shared.messaging.parking import Parked
 from shared.messaging.readmission import Readmission
 from shared.messaging.transport import EventLog
-from shared.runtime import open_event_log
+from shared.runtime import event_log_for_command
 
 PAGE = 500
 
@@ -64,15 +62,17 @@ def replay(
 
 
 async def _parked(service: Service, limit: int) -> list[Parked]:
-    async with open_for_command(Settings(), service) as database, database.sessions.begin() as session:
+    settings = Settings()
+    async with open_for_command(settings, service) as database, database.sessions.begin() as session:
         return await parking.list_parked(session, limit=limit)
 
 
 async def _replay(service: Service, only: Sequence[UUID] | None) -> tuple[int, list[tuple[Parked, str]]]:
     """Handle parked messages in order, each in a transaction; return how many were handled, and why others were not."""
     handled, still_parked = 0, list[tuple[Parked, str]]()
-    async with open_for_command(Settings(), service) as database, _event_log() as event_log:
-        clock = await open_command_clock(Settings().clock, database)
+    settings = Settings()
+    async with open_for_command(settings, service) as database, event_log_for_command(settings) as event_log:
+        clock = await open_command_clock(settings.clock, database)
         consumers = _consumers(service, database, event_log, clock)
         readers = {topic: Readmission(consumer) for consumer in consumers for topic in consumer.topics}
         after: UUID | None = None
@@ -89,18 +89,6 @@ async def _replay(service: Service, only: Sequence[UUID] | None) -> tuple[int, l
 async def _page(database: Database, after: UUID | None, only: Sequence[UUID] | None) -> list[Parked]:
     async with database.sessions.begin() as session:
         return await parking.list_parked(session, limit=PAGE, after=after, ids=only)
-
-
-@asynccontextmanager
-async def _event_log() -> AsyncIterator[EventLog]:
-    """Open the log that consumers are constructed with; nothing is read from it here."""
-    settings = Settings()
-    url = settings.events_url or (await databases.urls_for(settings, [databases.TRANSPORT]))[databases.TRANSPORT]
-    event_log = open_event_log(settings, url)
-    try:
-        yield event_log
-    finally:
-        await event_log.close()
 
 
 def _consumers(service: Service, database: Database, event_log: EventLog, clock: Clock) -> list[Consumer]:

@@ -27,14 +27,13 @@ from shared.contract.topics import (
     SURVEY_REQUESTS,
 )
 from shared.contract.vocabulary import Service
-from shared.database import embedded
 from shared.database.compared_clock import open_command_clock
 from shared.database.db import Sessions
 from shared.database.opening import open_for_command
 from shared.messaging import codec
 from shared.messaging.consumer import Consumer, Handler
 from shared.messaging.transport import EventLog, Message
-from shared.runtime import open_event_log
+from shared.runtime import event_log_for_command
 
 app = typer.Typer(help="Compare the ledger of what was sent with the event log, and repair it.", no_args_is_help=True)
 
@@ -88,10 +87,9 @@ class Adoption:
 async def _with(work: Callable[[Adoption], Awaitable[LedgerDifference]]) -> LedgerDifference:
     settings = DispatcherSettings()
     options = settings.database_options
-    async with open_for_command(settings, Service.DISPATCHER, options=options) as database:
-        event_log = open_event_log(settings, settings.events_url or await embedded.url_of("transport", settings))
-        try:
-            now = (await open_command_clock(settings.clock, database)).now()
-            return await work(Adoption(database.sessions, event_log, settings.link_secrets, now))
-        finally:
-            await event_log.close()
+    async with (
+        open_for_command(settings, Service.DISPATCHER, options=options) as database,
+        event_log_for_command(settings) as event_log,
+    ):
+        now = (await open_command_clock(settings.clock, database)).now()
+        return await work(Adoption(database.sessions, event_log, settings.link_secrets, now))
