@@ -13,6 +13,8 @@ from starlette.exceptions import HTTPException
 from shared.clock import ClockIsWrong
 from shared.database.db import causes, is_transient
 
+INVALID_REQUEST = "The request is invalid"  # the title of a 422
+
 
 class Problem(Exception):
     """An error response. `title` is the same for every occurrence, `detail` says what to do."""
@@ -82,7 +84,7 @@ def as_problem(error: Exception) -> Problem:
         return error.__cause__  # FastAPI wraps errors that are raised while the body is read
     if isinstance(error, RequestValidationError):
         places = [{"where": ".".join(map(str, e["loc"])), "what": e["msg"]} for e in error.errors()]
-        return Unprocessable("The request is invalid", errors=places[:20])
+        return Unprocessable(INVALID_REQUEST, errors=places[:20])
     if any(isinstance(each, _UNSTORABLE) for each in causes(error)):
         return Unprocessable("The request holds a character that cannot be stored")
     if is_transient(error):

@@ -10,9 +10,7 @@ from typing import Annotated
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from shared.web.problems import Unprocessable
-
-INVALID_REQUEST = "The request is invalid"
+from shared.web.problems import INVALID_REQUEST, Unprocessable
 
 
 @dataclass(frozen=True, slots=True)
