@@ -67,7 +67,7 @@ async def _adopt_attempts(session: AsyncSession, attempted: Sequence[ContactAtte
 
 async def _continue_chains(session: AsyncSession, last: Mapping[UUID, ContactAttempted]) -> None:
     chains = await steps.chains(session, last)
-    following = {id_: chain.follow(chains[id_], attempt.step, now=attempt.at) for id_, attempt in last.items()}
+    following = {id_: chain.follow(steps_, last[id_].step, now=last[id_].at) for id_, steps_ in chains.items()}
     planned = {id_: step for id_, step in following.items() if isinstance(step, PlannedStep)}
     await db.write(session, steps.plan_statement(planned))
 

@@ -124,8 +124,8 @@ async def expire(session: AsyncSession, *, now: datetime, limit: int = BATCH) ->
     due = await invitations.expired(session, now=now, limit=limit)
     locked = await invitations.lock(session, due)
     chains = await steps.chains(session, locked)
-    outcomes = {invitation: outcome_at_expiry(chains.get(invitation, [])) for invitation in locked}
-    await close(session, outcomes, now=now)
+    outcomes = {invitation: outcome_at_expiry(chain) for invitation, chain in chains.items()}
+    await close(session, {**dict.fromkeys(locked, InvitationOutcome.EXPIRED), **outcomes}, now=now)
     return len(due)
 
 

@@ -80,7 +80,7 @@ async def _following(
     ended = [each.leased for each in results if each.leased.invitation_id in open_ones]
     chains = await steps.chains(session, {each.invitation_id for each in ended})
     following = _Continuation({}, {})
-    for invitation, number in (each.key for each in ended):
+    for invitation, number in (each.key for each in ended if each.invitation_id in chains):
         next_one = chain.follow(chains[invitation], number, now=now)
         if isinstance(next_one, PlannedStep):
             following.planned[invitation] = next_one

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from uuid import UUID
 
 import asyncpg
@@ -13,8 +15,9 @@ from uuid_utils.compat import uuid7
 from services.dispatcher.domain.chain import delay_of, first_due
 from services.dispatcher.domain.steps import ChainStep, LeasedStep, PlannedStep, SendFacts, StepResult, StepState
 from shared.contract.events import SurveyRequested
-from shared.contract.vocabulary import ChannelKind
+from shared.contract.vocabulary import ChannelKind, Service
 from shared.database import db
+from shared.database.isolated import isolated
 
 LEASE = timedelta(seconds=30)
 
@@ -180,18 +183,24 @@ FROM unnest($1::uuid[]) AS wanted (invitation_id) JOIN steps USING (invitation_i
 
 
 async def chains(session: AsyncSession, invitations: Collection[UUID]) -> dict[UUID, list[ChainStep]]:
+    """Read the steps of invitations, in order; an invitation with a step that cannot be read is left out."""
     found: dict[UUID, list[ChainStep]] = {}
-    for row in await db.fetch(session, _CHAINS, list(invitations)):
-        step = ChainStep(
-            number=row["step"],
-            channel=ChannelKind(row["channel"]),
-            state=StepState(row["state"]),
-            due_at=row["due_at"],
-            delay=timedelta(seconds=row["delay_s"]),
-            call_open=row["call_task"] is not None,
-        )
-        found.setdefault(row["invitation_id"], []).append(step)
+    rows = await db.fetch(session, _CHAINS, list(invitations))
+    for invitation, steps in groupby(rows, key=itemgetter("invitation_id")):
+        with isolated("stored_step", service=Service.DISPATCHER, invitation_id=str(invitation)):
+            found[invitation] = [_chain_step(row) for row in steps]
     return found
+
+
+def _chain_step(row: asyncpg.Record) -> ChainStep:
+    return ChainStep(
+        number=row["step"],
+        channel=ChannelKind(row["channel"]),
+        state=StepState(row["state"]),
+        due_at=row["due_at"],
+        delay=timedelta(seconds=row["delay_s"]),
+        call_open=row["call_task"] is not None,
+    )
 
 
 _PLAN = """gone_on AS (UPDATE steps s SET state = 'planned', due_at = p.due_at
@@ -215,6 +224,8 @@ UPDATE steps s SET state = 'planned', token = NULL, leased_until = NULL
 FROM expired WHERE s.invitation_id = expired.invitation_id AND s.step = expired.step RETURNING 1"""
 _LOST = """SELECT invitation_id, step, token, channel, tries, due_at, account FROM steps
 WHERE state = 'in_flight' AND leased_until < clock_timestamp() ORDER BY invitation_id LIMIT $1"""
+_END_UNREADABLE = """UPDATE steps SET state = 'unknown', reason = 'not_read', token = NULL, leased_until = NULL
+WHERE token = ANY($1::uuid[]) AND state = 'in_flight' AND leased_until < clock_timestamp()"""
 
 
 async def free_expired_leases(session: AsyncSession) -> int:
@@ -222,8 +233,19 @@ async def free_expired_leases(session: AsyncSession) -> int:
 
 
 async def lost_in_flight(session: AsyncSession, *, limit: int) -> list[LeasedStep]:
-    """Return steps in flight whose lease has ended: their sender was lost, and a provider may have accepted them."""
-    return [_leased(row) for row in await db.fetch(session, _LOST, limit)]
+    """Return steps in flight whose lease has ended: their sender was lost, and a provider may have accepted them.
+
+    A step that cannot be read is ended here as `unknown`, since nothing else could end it.
+    """
+    lost, unreadable = list[LeasedStep](), list[UUID]()
+    for row in await db.fetch(session, _LOST, limit):
+        with isolated("stored_step", service=Service.DISPATCHER, invitation_id=str(row["invitation_id"])) as guarded:
+            lost.append(_leased(row))
+        if guarded.error is not None:
+            unreadable.append(row["token"])
+    if unreadable:
+        await db.fetch(session, _END_UNREADABLE, unreadable)
+    return lost
 
 
 _CLOSE_CALLS = """UPDATE steps s SET call_task = NULL

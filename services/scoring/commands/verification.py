@@ -38,7 +38,9 @@ async def _journeys(session: AsyncSession) -> AsyncIterator[str]:
     pending, after = await journeys.pending(session), NIL
     sums: defaultdict[JourneyCounter, Decimal] = defaultdict(Decimal)
     while ids := await journeys.page(session, after, limit=PAGE):
-        stored = await journeys.stored(session, ids)
+        stored, unreadable = await journeys.stored(session, ids)
+        for id_ in sorted(unreadable):
+            yield f"the stored parts of invitation {id_} cannot be read"
         known = await journeys.current(session, set(ids) - pending)
         for each in [*known.values(), *(stored[id_] for id_ in pending & stored.keys())]:
             for counter, amount in each.counters.items():

@@ -64,15 +64,12 @@ class ScoreDrop:
     interval: ScoreInterval
 
 
-def drops(changes: Sequence[WeeklyChange]) -> list[ScoreDrop]:
-    """Return significant drops of a score, at CONFIDENCE; series with fewer than FEW answers in a week are left out."""
-    dropped = []
-    for change in changes:
-        if change.dimension not in NOT_CHECKED and min(change.before.n, change.after.n) >= FEW:
-            fall = difference(change.before, change.after, confidence=CONFIDENCE)
-            if fall is not None and fall.interval.high < 0:
-                dropped.append(ScoreDrop(change, fall.interval))
-    return dropped
+def significant_drop(change: WeeklyChange) -> ScoreDrop | None:
+    """Return a drop of a score that is significant at CONFIDENCE; None if a week has under FEW answers."""
+    if change.dimension in NOT_CHECKED or min(change.before.n, change.after.n) < FEW:
+        return None
+    fall = difference(change.before, change.after, confidence=CONFIDENCE)
+    return ScoreDrop(change, fall.interval) if fall is not None and fall.interval.high < 0 else None
 
 
 def driver(drop: WeeklyChange, *, among: Sequence[ScoreDrop], changes: Sequence[WeeklyChange]) -> str | None:

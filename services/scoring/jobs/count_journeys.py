@@ -21,7 +21,8 @@ async def count_journeys(session: AsyncSession, *, now: datetime) -> int:  # noq
     ids = await journeys.take_pending(session, limit=LIMIT)
     if not ids:
         return 0
-    before, after = await journeys.stored(session, ids), await journeys.current(session, ids)
+    before, unreadable = await journeys.stored(session, ids)
+    after = await journeys.current(session, set(ids) - unreadable)
     await journeys.store(session, after, gone=before.keys() - after.keys())
     differences = total(after.values())
     for counter, amount in total(before.values()).items():

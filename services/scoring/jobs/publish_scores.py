@@ -16,6 +16,7 @@ from services.scoring.repository.scores.buckets import ChangedBucket
 from shared.contract import cloudevents, events
 from shared.contract.vocabulary import Service
 from shared.database import db
+from shared.database.isolated import isolated
 from shared.messaging import codec
 
 LIMIT = 1000
@@ -24,12 +25,13 @@ LIMIT = 1000
 async def publish_changes(session: AsyncSession, *, now: datetime) -> int:
     """Publish changed series; returns how many. Only one process at a time does this."""
     changed = await buckets.claim_changed(session, limit=LIMIT)
+    updates: list[events.NpsUpdated] = []
+    for each in changed:
+        with isolated("stored_bucket", service=Service.SCORING, program=each.key.program, day=str(each.key.day)):
+            updates.append(_updated(each))
     await publishing.publish(
         session,
-        [
-            cloudevents.new(_updated(each), service=Service.SCORING, at=now, subject=each.key.program)
-            for each in changed
-        ],
+        [cloudevents.new(each, service=Service.SCORING, at=now, subject=each.program) for each in updates],
     )
     await live_sequence.note(session, {each.key.program for each in changed})
     return len(changed)

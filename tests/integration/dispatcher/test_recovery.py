@@ -606,3 +606,32 @@ async def test_stalled_invitation_is_reported(chain: Chain, plant: str) -> None:
     await chain.rows(plant, lost.invitation_id)
     assert await reconciler() == [lost.invitation_id]
     assert REGISTRY.get_sample_value("earshot_stalled_invitations", {"service": "dispatcher"}) == 1
+
+
+@pytest.mark.parametrize("column", ["state", "channel"])
+async def test_step_that_cannot_be_read_stops_no_other_invitation(chain: Chain, column: str) -> None:
+    """As a later version may have written it, which was replaced by this one again."""
+    strange, other = request("strange", plan=plan((EMAIL, 0), (SMS, 2))), request("other", plan=plan((EMAIL, 0)))
+    await chain.take(strange, other)
+    await chain.tick()
+    await chain.rows(
+        f"UPDATE steps SET {column} = 'pigeon' WHERE invitation_id = $1 AND step = 2",  # noqa: S608 - a constant
+        strange.invitation_id,
+    )
+    await chain.tick_at(other.expires_at + DAY)
+    assert await chain.outcome(other.invitation_id) == "exhausted"
+    assert await chain.outcome(strange.invitation_id) == "expired"
+
+
+async def test_lost_step_that_cannot_be_read_is_ended_and_stops_no_other(chain: Chain) -> None:
+    strange, other = request("strange", plan=plan((EMAIL, 0))), request("other", plan=plan((EMAIL, 0)))
+    await chain.take(strange, other)
+    await chain.rows(
+        "UPDATE steps SET state = 'in_flight', token = gen_random_uuid(), leased_until = clock_timestamp()"
+    )
+    await chain.rows("UPDATE steps SET channel = 'pigeon' WHERE invitation_id = $1", strange.invitation_id)
+    await expire_leases(chain)
+    await chain.tick()
+    assert await chain.states(other.invitation_id) == ["unknown"]
+    assert await chain.states(strange.invitation_id) == ["unknown"]
+    assert len(await chain.published("contact.attempted")) == 1

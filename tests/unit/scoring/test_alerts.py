@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from services.scoring.domain.alerts import WeeklyChange, compared_weeks, driver, drops
+from services.scoring.domain.alerts import ScoreDrop, WeeklyChange, compared_weeks, driver, significant_drop
 from services.scoring.domain.score import Tally
 
 
@@ -35,7 +35,7 @@ def test_drop_wants_enough_answers_and_more_than_chance(
     after: tuple[int, int, int],
     fell: bool,  # noqa: FBT001 - a table
 ) -> None:
-    assert bool(drops([change(before, after)])) is fell
+    assert bool(significant_drop(change(before, after))) is fell
 
 
 def test_week_is_over_in_every_zone() -> None:
@@ -46,9 +46,13 @@ def test_week_is_over_in_every_zone() -> None:
     assert (week.first, week.middle, week.period) == (date(2026, 11, 4), date(2026, 11, 10), date(2026, 11, 16))
 
 
+def drops_of(changes: list[WeeklyChange]) -> list[ScoreDrop]:
+    return [drop for each in changes if (drop := significant_drop(each)) is not None]
+
+
 def test_store_that_fell_further_than_the_whole_is_named() -> None:
     whole = change((120, 40, 40), (90, 40, 70))
-    found = drops(
+    found = drops_of(
         [
             whole,
             change((60, 20, 20), (60, 20, 20), dimension="store", value="Arbat"),
@@ -66,11 +70,11 @@ def ticked(reason: str, before: int, after: int) -> WeeklyChange:
 
 def test_where_everything_fell_alike_the_reason_is_named() -> None:
     whole = change((120, 40, 40), (90, 40, 70))
-    found = drops([whole, change((120, 40, 40), (90, 40, 70), dimension="channel", value="shop")])
+    found = drops_of([whole, change((120, 40, 40), (90, 40, 70), dimension="channel", value="shop")])
     assert driver(whole, among=found, changes=[ticked("wait", 5, 40), ticked("price", 5, 6)]) == "reason=wait"
     assert driver(whole, among=found, changes=[ticked("price", 5, 6)]) is None
     assert driver(whole, among=found, changes=[]) is None
 
 
 def test_how_an_answer_came_is_no_place_that_drops() -> None:
-    assert drops([change((60, 20, 20), (30, 20, 50), dimension="mode", value="self")]) == []
+    assert significant_drop(change((60, 20, 20), (30, 20, 50), dimension="mode", value="self")) is None

@@ -144,13 +144,17 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::text[],
 ON CONFLICT (program, dimension, value, day, stage, detail) DO UPDATE SET amount = j.amount + excluded.amount"""
 
 
-async def stored(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, JourneyCounts]:
-    """Read what invitations have contributed so far."""
-    rows = await db.fetch(session, _STORED, list(ids))
-    return {
-        row["invitation_id"]: JourneyCounts(row["program"], row["dimensions"], row["day"], _read(row["parts"]))
-        for row in rows
-    }
+async def stored(session: AsyncSession, ids: Iterable[UUID]) -> tuple[dict[UUID, JourneyCounts], set[UUID]]:
+    """Read what invitations have contributed so far, and the ids of those whose contribution cannot be read."""
+    found: dict[UUID, JourneyCounts] = {}
+    unreadable: set[UUID] = set()
+    for row in await db.fetch(session, _STORED, list(ids)):
+        id_ = row["invitation_id"]
+        with isolated("stored_journey", service=Service.SCORING, invitation_id=str(id_)) as guarded:
+            found[id_] = JourneyCounts(row["program"], row["dimensions"], row["day"], _read(row["parts"]))
+        if guarded.error is not None:
+            unreadable.add(id_)
+    return found, unreadable
 
 
 async def store(session: AsyncSession, now: Mapping[UUID, JourneyCounts], *, gone: Iterable[UUID]) -> None:
