@@ -177,21 +177,3 @@ def kind_of_refusal(reason: str | None) -> ReceiptKind | None:
     if provider == "smtp" and code.rpartition("_")[2] in NO_SUCH_ADDRESS:
         return ReceiptKind.HARD_BOUNCE
     return _REFUSALS.get(reason or "")
-
-
-# --- replies by text message
-
-_STOP = {
-    *("stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout"),
-    *("стоп", "отписка", "отписаться", "отмена", "отказ", "хватит"),
-    *("arret", "arrêt", "stopp", "parar", "baja", "alto", "durdur", "тоқта", "зупинити"),
-}
-_START = {"start", "unstop", "yes", "старт", "подписаться"}
-
-
-def keyword_in(text: str) -> ReceiptKind | None:
-    """Read STOP, in several languages, or START from a reply; case and punctuation are ignored."""
-    word = re.sub(r"[\W_]+", "", text.strip().lower())
-    if word in _STOP:
-        return ReceiptKind.STOP
-    return ReceiptKind.START if word in _START else None

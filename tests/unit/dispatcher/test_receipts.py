@@ -120,34 +120,6 @@ def test_some_refusals_say_something_about_the_address(reason: str | None, kind:
     assert receipts.kind_of_refusal(reason) is kind
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("STOP", ReceiptKind.STOP),
-        (" stop. ", ReceiptKind.STOP),
-        ("Стоп!", ReceiptKind.STOP),
-        ("СТОП", ReceiptKind.STOP),
-        ("UNSUBSCRIBE", ReceiptKind.STOP),
-        ("Arrêt", ReceiptKind.STOP),
-        ("«ОТПИСАТЬСЯ»", ReceiptKind.STOP),
-        ("Старт", ReceiptKind.START),
-        ("please stop by tomorrow", None),
-        ("9", None),
-        ("", None),
-    ],
-)
-def test_stop_is_understood_in_several_languages_and_nothing_else_is(text: str, said: ReceiptKind | None) -> None:
-    assert receipts.keyword_in(text) is said
-
-
-@pytest.mark.parametrize(
-    "word",
-    ["STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"],  # CTIA's list, as Twilio takes it
-)
-def test_every_word_that_operators_require_stops(word: str) -> None:
-    assert receipts.keyword_in(word) is ReceiptKind.STOP
-
-
 def test_bounce_outranks_a_delivery_and_a_complaint_a_bounce() -> None:
     ends = [ReceiptKind.ACCEPTED, ReceiptKind.DELIVERED, ReceiptKind.HARD_BOUNCE, ReceiptKind.COMPLAINT]
     for weaker, stronger in itertools.pairwise(ends):

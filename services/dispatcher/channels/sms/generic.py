@@ -18,7 +18,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.dispatcher.channels.sms.gateway import THROTTLE_WAIT_S, Inquiry, price_in, printable, segments_in
-from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference, keyword_in, reference_in
+from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference, reference_in
+from services.dispatcher.domain.replies import read_reply
 from services.dispatcher.domain.steps import Bill, Disposition, OutgoingMessage, SendResult
 from shared.contract.vocabulary import ChannelKind, Service, address_fingerprint
 from shared.database.isolated import isolated
@@ -169,7 +170,7 @@ def _receipt(entry: Any, where: CallbackDescription) -> Receipt | None:
     sender, text = _text_at(entry, where.sender), _text_at(entry, where.text)
     key = hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
     if sender and text:
-        keyword = keyword_in(text)
+        keyword = read_reply(text)
         phone = address_fingerprint("+" + sender.lstrip("+"))
         return Receipt(NAME, key, keyword, ChannelKind.SMS, phone=phone) if keyword else None
     status = _text_at(entry, where.status) or ""

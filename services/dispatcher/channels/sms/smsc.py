@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from services.dispatcher.channels.sms.gateway import THROTTLE_WAIT_S, Inquiry, price_in, segments_in
-from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference, keyword_in
+from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference
+from services.dispatcher.domain.replies import read_reply
 from services.dispatcher.domain.steps import Bill, Disposition, OutgoingMessage, SendResult
 from shared.contract.vocabulary import ChannelKind, address_fingerprint
 from shared.web.http_client import Call, HttpClient, Reply
@@ -118,7 +119,7 @@ def is_genuine(form: Mapping[str, str], secret: str) -> bool:
 def receipts(form: Mapping[str, str]) -> list[Receipt]:
     """Parse a callback: a status, or an incoming message."""
     if "mes" in form:
-        keyword = keyword_in(form["mes"])
+        keyword = read_reply(form["mes"])
         key = f"{form.get('id') or form.get('sms_id', '')}:{form.get('time', '')}:in"
         phone = address_fingerprint("+" + form.get("phone", "").lstrip("+"))
         return [Receipt(NAME, key, keyword, ChannelKind.SMS, phone=phone)] if keyword else []

@@ -17,7 +17,8 @@ from http import HTTPStatus
 from urllib.parse import urlencode
 
 from services.dispatcher.channels.sms.gateway import THROTTLE_WAIT_S, Inquiry, price_in, printable, segments_in
-from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference, keyword_in, reference_in
+from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference, reference_in
+from services.dispatcher.domain.replies import read_reply
 from services.dispatcher.domain.steps import Bill, Disposition, OutgoingMessage, SendResult
 from shared.contract.vocabulary import ChannelKind, address_fingerprint
 from shared.web.http_client import Call, HttpClient, Reply
@@ -137,7 +138,7 @@ def _receipt(kind: ReceiptKind, status: str, code: object, sid: str, reference: 
 
 def reply_of_respondent(form: Mapping[str, str]) -> Receipt | None:
     """Parse an incoming SMS; Twilio sets `OptOutType` when it recognised a keyword and replied itself."""
-    keyword = keyword_in(form.get("OptOutType", "")) or keyword_in(form.get("Body", ""))
+    keyword = read_reply(form.get("OptOutType", "")) or read_reply(form.get("Body", ""))
     sid, sender = form.get("MessageSid", ""), form.get("From", "")
     if keyword is None or not sid or not sender:
         return None

@@ -1,0 +1,100 @@
+"""What a respondent's own words ask for: no more messages, messages again, or something a person has to read."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from services.dispatcher.domain import reply_words
+from services.dispatcher.domain.receipts import ReceiptKind
+
+_MOST_READ = 2000  # characters: a request stands at the beginning
+_UNDECOMPOSED = str.maketrans({"ı": "i", "ł": "l", "ø": "o", "đ": "d", "ʼ": " "})
+_SENTENCES = re.compile(r"(?<=[.!?…。؟;\n])")
+_CLAUSES = re.compile(r"[,:–—]|\s-\s")
+_CYRILLIC = str.maketrans("aceopxytkmhb", "асеорхуткмнв")
+_LATIN = str.maketrans("асеорхуткмнвѕі", "aceopxytkmhbsi")
+
+
+def read_reply(text: str) -> ReceiptKind | None:
+    """Return STOP or START when the text asks for it, in one of several languages; None when a person must read it.
+
+    A keyword counts with courtesies around it (`Stop. Thank you`), a request also inside a sentence (`please take me
+    off your list`). A keyword inside a sentence about something else (`we have got to stop this`) does not count.
+    """
+    text = text[:_MOST_READ]
+    sentences = [each for each in _SENTENCES.split(text) if _words(each)]
+    if any(map(_asks_to_stop, sentences)) or (_is_keyword(text, _STOP | _STOP_ALONE) and not _is_question(text)):
+        return ReceiptKind.STOP
+    if _plain(text) in _START_ALONE or _is_keyword(text, _START):
+        return ReceiptKind.START
+    return None
+
+
+def _asks_to_stop(sentence: str) -> bool:
+    first, *others = _CLAUSES.split(sentence)
+    is_keyword = _is_keyword(sentence, _STOP) or (bool(others) and _is_keyword(first, _STOP))
+    return (is_keyword and not _is_question(sentence)) or _has_phrase(" ".join(_words(sentence)))
+
+
+def _is_question(text: str) -> bool:
+    return text.rstrip().endswith(("?", "؟"))
+
+
+def _has_phrase(words: str) -> bool:
+    """Say whether one of the phrases occurs that is neither negated nor limited by a condition."""
+    return any(
+        not _NEGATED.search(words[: found.start()]) and not _CONDITION.search(words[found.end() :])
+        for phrase in _PHRASES
+        for found in phrase.finditer(words)
+    )
+
+
+def _is_keyword(text: str, keywords: frozenset[str]) -> bool:
+    """Say whether a text is one of the keywords, also spaced out, repeated, or with courtesies and numbers around."""
+    words = _words(text)
+    if not words or "".join(words) in keywords:
+        return bool(words)
+    rest = " ".join(word for word in words if not word.isdecimal())
+    for keyword in sorted(keywords, key=len, reverse=True):
+        without = re.sub(rf"\b{re.escape(keyword)}\b", " ", rest)
+        if without != rest:
+            return all(word in _COURTESIES or word in keywords for word in without.split())
+    return False
+
+
+def _words(text: str) -> list[str]:
+    return [_one_alphabet(word) for word in _plain(text).split()]
+
+
+def _plain(text: str) -> str:
+    """Return a text in lower case, without diacritics; all but letters and digits is a space, apostrophes too."""
+    bare = _without_marks(unicodedata.normalize("NFKC", text).casefold()).translate(_UNDECOMPOSED)
+    return re.sub(r"[\W_]+", " ", bare).strip()
+
+
+def _without_marks(text: str) -> str:
+    return "".join(each for each in unicodedata.normalize("NFKD", text) if not unicodedata.combining(each))
+
+
+def _one_alphabet(word: str) -> str:
+    """Write a word that mixes Latin and Cyrillic letters of the same shape in one alphabet."""
+    if word.isascii() or not re.search("[a-z]", word):
+        return word
+    cyrillic, latin = word.translate(_CYRILLIC), word.translate(_LATIN)
+    return latin if latin.isascii() else cyrillic
+
+
+def _keywords(words: Iterable[str]) -> frozenset[str]:
+    """Return keywords as they are compared: with their spaces, and without."""
+    plain = [_plain(word) for word in words]
+    return frozenset((*plain, *(word.replace(" ", "") for word in plain)))
+
+
+_STOP, _STOP_ALONE = _keywords(reply_words.STOP_WORDS), _keywords(reply_words.STOP_ALONE)
+_START, _START_ALONE = _keywords(reply_words.START_WORDS), _keywords(reply_words.START_ALONE)
+_COURTESIES = frozenset(_plain(reply_words.COURTESIES).split())
+_PHRASES = [re.compile(rf"\b(?:{_without_marks(phrase)})") for phrase in reply_words.PHRASES]
+_NEGATED = re.compile(rf"\b(?:{_without_marks(reply_words.NEGATIONS)}) $")
+_CONDITION = re.compile(_without_marks(reply_words.CONDITIONS))
