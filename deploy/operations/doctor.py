@@ -28,6 +28,7 @@ from deploy.operations import (
 from deploy.operations.findings import Finding, Severity
 from services.dispatcher import repository as dispatcher
 from services.scoring.repository import webhooks
+from services.trigger.domain.programs.document import NO_ZONE
 from services.trigger.repository import programs
 from shared.clock import open_clock
 from shared.config import DEVELOPMENT_LINK_KEYS, Settings, is_loopback
@@ -74,7 +75,7 @@ async def examine(settings: AllSettings) -> AsyncIterator[Finding]:
 async def _data(settings: AllSettings) -> AsyncIterator[Finding]:
     """Check stored data. A check that fails is only a note: errors of databases and log are reported already."""
     checks = (
-        ("programs cannot be read", _assumed_consent(settings.trigger)),
+        ("programs cannot be read", _programs(settings.trigger)),
         ("invitations cannot be read", _open_invitations(settings)),
         ("the ledger cannot be compared with the log", ledger_findings.examine(settings.dispatcher)),
         ("links cannot be compared", _dead_links(settings.trigger)),
@@ -184,8 +185,8 @@ async def _session(settings: Settings, service: Service) -> AsyncIterator[AsyncS
         yield session
 
 
-async def _assumed_consent(settings: Settings) -> AsyncIterator[Finding]:
-    """Report programs that contact people whose consent was never recorded."""
+async def _programs(settings: Settings) -> AsyncIterator[Finding]:
+    """Report programs that contact people whose consent was never recorded, or at the hours of UTC."""
     async with _session(settings, Service.TRIGGER) as session:
         current = await programs.current(session)
     for program in current.values():
@@ -193,6 +194,11 @@ async def _assumed_consent(settings: Settings) -> AsyncIterator[Finding]:
             yield Finding.note(
                 f"program {program.id} assumes consent to {channels} when an event does not state it",
                 "state consent in your events, or set assume_consent: [] in the program",
+            )
+        if program.document.time_zone == NO_ZONE:
+            yield Finding.note(
+                f"program {program.id} has no time zone: it uses UTC where the customer's is unknown",
+                "set time_zone in the program, such as Europe/Moscow; Etc/UTC if it is UTC",
             )
 
 

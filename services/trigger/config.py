@@ -20,6 +20,7 @@ from services.trigger.domain.sources.source import (
     source_of,
 )
 from shared.config import Settings
+from shared.zones import is_time_zone
 
 MAPPINGS = Path(__file__).parent / "mappings"
 
@@ -39,11 +40,14 @@ class TriggerSettings(Settings):
     source_urls: Annotated[tuple[tuple[str, SecretStr], ...], NoDecode] = ()
     events_per_second: float = Field(default=500.0, gt=0)  # average per API key; a burst may have 1,000 events
     phone_region: str = ""  # country of numbers without a country code, such as RU; empty: they are invalid
+    store_zones: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)  # store:Asia/Omsk,…
     cadence_tick_s: float = Field(default=5.0, gt=0)  # seconds between two runs of the job of relational programs
 
     @property
     def installation(self) -> InstallationSettings:
-        return InstallationSettings(link_key=self.signing_key, phone_region=self.phone_region)
+        return InstallationSettings(
+            link_key=self.signing_key, phone_region=self.phone_region, store_zones=self.store_zones
+        )
 
     @field_validator("phone_region")
     @classmethod
@@ -51,6 +55,17 @@ class TriggerSettings(Settings):
         if region and region not in phonenumbers.SUPPORTED_REGIONS:
             raise ValueError("expected a country of two capital letters, such as RU")
         return region
+
+    @field_validator("store_zones", mode="before")
+    @classmethod
+    def _known_zones(cls, value: object) -> object:
+        """Parse `store:zone` pairs; the zone follows the last colon, since a store's code may have one."""
+        if not isinstance(value, str):
+            return value
+        pairs = [pair.rpartition(":") for pair in value.split(",") if pair.strip()]
+        if unknown := [zone for store, _, zone in pairs if not (store.strip() and is_time_zone(zone.strip()))]:
+            raise ValueError(f"expected pairs such as store:Europe/Moscow separated by commas, not {unknown[0]}")
+        return {store.strip(): zone.strip() for store, _, zone in pairs}
 
     @field_validator("source_secrets", "source_urls", mode="before")
     @classmethod

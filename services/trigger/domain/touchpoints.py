@@ -136,6 +136,13 @@ def details_of(payload: TriggerPayload) -> dict[str, Any] | None:
     return {name: value for name, value in details.items() if value}
 
 
+def store_of(payload: TriggerPayload) -> str | None:
+    """Return the store of an event; of an answer, the store of the survey that was answered."""
+    if isinstance(payload, AnswerPayload):
+        return payload.segments.get("store")
+    return getattr(getattr(payload, "touchpoint", None), "store", None)
+
+
 def _fields(part: Part) -> dict[str, Any]:
     return {
         name: str(value) if isinstance(value, Decimal) else value

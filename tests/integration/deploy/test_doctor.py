@@ -55,6 +55,7 @@ async def test_healthy_installation_has_nothing_to_mend(
     assert sum(", schema 000" in finding.text for finding in found) == len(urls)
     assert any("EARSHOT_SEND=mailbox" in finding.text for finding in found)
     assert any("email" in finding.text and "assume" in finding.text for finding in found)
+    assert any(finding.text.startswith("program after-purchase has no time zone") for finding in found)
 
 
 async def test_clock_that_is_wrong_is_a_fault(urls: Mapping[str, str]) -> None:

@@ -48,10 +48,15 @@ RETURN_WINDOW = timedelta(days=90)  # a purchase within this time after an invit
 
 @dataclass(frozen=True, slots=True)
 class InstallationSettings:
-    """The id of the key that new links are signed with, and the country of phone numbers without a country code."""
+    """What is the same for every program.
+
+    `link_key` is the id of the key that new links are signed with, `phone_region` the country of phone numbers without
+    a country code, `store_zones` has the time zone of each store.
+    """
 
     link_key: str
     phone_region: str = ""
+    store_zones: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -91,6 +96,7 @@ class DecisionBatch:
             invalid_fields,
             self.groups,
             self.quotas_used,
+            self.settings.store_zones,
         )
         decision = decide(event, self.programs, facts, now=self.now)
         self.missing += [(t.program.id, name) for t in decision.trail if t.program and t.missing for name in t.missing]

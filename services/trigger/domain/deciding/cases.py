@@ -10,14 +10,16 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from services.trigger.domain.deciding.suppressions import KnownSuppression
+from services.trigger.domain.phone_zones import PhoneZone, phone_zone
 from services.trigger.domain.programs.event_fields import EventFields, Fields
 from services.trigger.domain.programs.program import CompiledProgram
 from services.trigger.domain.programs.quotas import Quota, QuotaKey
 from services.trigger.domain.programs.segments import segments_of
 from services.trigger.domain.programs.timing import clamp_to_now, first_send_time
 from services.trigger.domain.respondents import Respondent
-from services.trigger.domain.touchpoints import TouchpointRecord, TriggerPayload, is_completion, with_details
+from services.trigger.domain.touchpoints import TouchpointRecord, TriggerPayload, is_completion, store_of, with_details
 from shared.contract.cloudevents import Event
+from shared.contract.events import PlanStep
 from shared.contract.vocabulary import ChannelKind
 from shared.zones import local_day
 
@@ -47,7 +49,8 @@ class DecisionFacts(msgspec.Struct, frozen=True):
     """The data that the decision about one event uses.
 
     `invalid_fields` names the customer's fields that could not be parsed, `groups` has the group of each program that
-    belongs to one, `quotas_used` the counter of each quota.
+    belongs to one, `quotas_used` the counter of each quota, and
+    `store_zones` the time zone of each store.
     """
 
     respondent: Respondent
@@ -56,6 +59,7 @@ class DecisionFacts(msgspec.Struct, frozen=True):
     invalid_fields: Sequence[str] = ()
     groups: Mapping[str, str] = msgspec.field(default_factory=dict)
     quotas_used: Mapping[QuotaKey, int] = msgspec.field(default_factory=dict)
+    store_zones: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 TrialFacts = Mapping[str, Any]  # without addresses and names, because they are stored and shown to staff
@@ -123,9 +127,32 @@ class Case(msgspec.Struct, frozen=True, dict=True):
     def waits_for_delivery(self) -> bool:
         return self.program.waits_for_delivery(self.event.payload)
 
-    @property
+    @_cached
     def zone(self) -> str:
-        return self.facts.respondent.time_zone or self.program.document.time_zone
+        """The zone of the customer: the known one, else that of the phone number, the store or the program."""
+        if self.phone_zone is not None:
+            return self.phone_zone.name
+        of_store = self.facts.store_zones.get(store_of(self.payload) or "")
+        return self.facts.respondent.time_zone or of_store or self.program.document.time_zone
+
+    @_cached
+    def phone_zone(self) -> PhoneZone | None:
+        """The zone of the customer's phone number, where it is needed: when the event states no zone."""
+        respondent = self.facts.respondent
+        if respondent.time_zone or not respondent.phone:
+            return None
+        return phone_zone(respondent.phone, window=self.program.shortest_window, at=self.now)
+
+    @property
+    def plan(self) -> Sequence[PlanStep]:
+        """The program's plan; if the customer may be in several zones, its windows are what they have in common."""
+        zone = self.phone_zone
+        if zone is None or not (zone.later or zone.sooner):
+            return self.program.plan
+        return [
+            step.model_copy(update={"window": zone.common_hours(step.window)}) if step.window else step
+            for step in self.program.plan
+        ]
 
     @_cached
     def fields(self) -> Fields:

@@ -37,7 +37,7 @@ def survey_request(case: Case, *, invitation_id: UUID, send_at: datetime, link_k
         call_back=document.call_back,
         send_at=send_at,
         expires_at=send_at + document.expires_after,
-        plan=program.plan,
+        plan=case.plan,
         contact_caps=document.contact_caps,
         contact=respondent.contact,
         consent=Consent(**{channel.value: consent_to(program, respondent, channel) for channel in ChannelKind}),
@@ -63,6 +63,8 @@ _SHARED_FIELDS = (
 
 def request_json(request: SurveyRequested, program: CompiledProgram) -> bytes:
     """Encode a request as `model_dump_json` does; the fields shared by a program and locale are encoded only once."""
+    if request.plan != program.plan:
+        return request.model_dump_json().encode()
     shared = program.shared_json.get(request.locale)
     if shared is None:
         fields = msgspec.json.decode(request.model_dump_json(), type=dict[str, msgspec.Raw])

@@ -26,6 +26,8 @@ from services.trigger.domain.programs.wording import WORDING
 from shared.contract.events import Brand, ContactCap, ExtraQuestion, Id, Name, Reasons, Text, Thanks, Window
 from shared.contract.vocabulary import ChannelKind
 
+NO_ZONE = "UTC"  # the zone of a program that names none; one that means UTC says Etc/UTC
+
 
 class DelayFrom(StrEnum):
     EVENT = "event"
@@ -99,7 +101,7 @@ class ProgramDocument(_Document):
     caps: Annotated[list[Cap], Field(max_length=20)] = []
     quotas: Annotated[list[Quota], Field(max_length=20)] = []
     assume_consent: list[ChannelKind] = [ChannelKind.EMAIL]
-    time_zone: TimeZone = "UTC"
+    time_zone: TimeZone = NO_ZONE
     default_locale: LocaleTag = "en"
     fallback: Annotated[dict[LocaleTag, LocaleTag], Field(max_length=50)] = {}
     texts: Annotated[dict[LocaleTag, Texts], Field(min_length=1, max_length=50)] = Field(

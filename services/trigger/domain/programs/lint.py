@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from services.trigger.domain.programs.document import ProgramDocument, Texts
+from services.trigger.domain.programs.document import NO_ZONE, ProgramDocument, Texts
 from shared.contract.vocabulary import ChannelKind
 
 MAX_QUESTION_LENGTH = 120
@@ -17,7 +17,7 @@ _YES_OR_NO = re.compile(
 
 def lint(document: ProgramDocument) -> list[str]:
     """Return the warnings, each with its field."""
-    warnings = [*_texts(document), *_channels(document), *_caps(document), *_shares(document)]
+    warnings = [*_texts(document), *_channels(document), *_caps(document), *_shares(document), *_zone(document)]
     return sorted(set(warnings), key=warnings.index)
 
 
@@ -76,3 +76,8 @@ def _shares(document: ProgramDocument) -> Iterator[str]:
         yield f"{'sample' if document.sample == 0 else 'holdout'}: asks nobody"
     if document.contact_caps and all(cap.limit == 0 for cap in document.contact_caps):
         yield "contact_caps: a limit of 0 sends nothing"
+
+
+def _zone(document: ProgramDocument) -> Iterator[str]:
+    if document.time_zone == NO_ZONE:
+        yield "time_zone: not set, so the hours of customers whose zone is unknown are those of UTC"

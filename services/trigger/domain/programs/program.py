@@ -9,8 +9,9 @@ import msgspec
 
 from services.trigger.domain.programs.conditions import ConditionCheck, compile_check, fields_in
 from services.trigger.domain.programs.document import DelayFrom, ProgramDocument
+from services.trigger.domain.programs.timing import length
 from services.trigger.domain.touchpoints import CadenceDue, TriggerPayload, is_completion
-from shared.contract.events import AnswerPayload, OrderDelivered, PlanStep, ProgramRef, PurchaseCompleted
+from shared.contract.events import AnswerPayload, OrderDelivered, PlanStep, ProgramRef, PurchaseCompleted, Window
 from shared.contract.vocabulary import ChannelKind
 
 
@@ -18,8 +19,9 @@ from shared.contract.vocabulary import ChannelKind
 class CompiledProgram:
     """One version of a program document.
 
-    `condition_fields` are the fields its conditions read, `channels` the distinct channels of its plan. `shared_json`
-    caches, by locale, the part that all requests of the program have in common, see `requests.request_json`.
+    `condition_fields` are the fields its conditions read, `channels` the distinct channels of its plan,
+    `shortest_window` the shortest contact hours of a step. `shared_json` caches, by locale, the part that all requests
+    of the program have in common, see `requests.request_json`.
     """
 
     ref: ProgramRef
@@ -28,6 +30,7 @@ class CompiledProgram:
     condition_fields: frozenset[str]
     plan: Sequence[PlanStep]
     channels: Sequence[ChannelKind]
+    shortest_window: Window
     shared_json: dict[str, Mapping[str, msgspec.Raw]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -73,11 +76,11 @@ class CompiledProgram:
 
 def compile_program(version: int, document: ProgramDocument) -> CompiledProgram:
     plan, ref = _plan(document), ProgramRef(id=document.id, version=version, title=document.title)
-    channels = list(dict.fromkeys(step.channel for step in plan))
+    channels, window = list(dict.fromkeys(step.channel for step in plan)), _shortest_window(plan)
     if document.conditions is None:
-        return CompiledProgram(ref, document, lambda _fields: None, frozenset(), plan, channels)
+        return CompiledProgram(ref, document, lambda _fields: None, frozenset(), plan, channels, window)
     check, condition_fields = compile_check(document.conditions), fields_in(document.conditions)
-    return CompiledProgram(ref, document, check, condition_fields, plan, channels)
+    return CompiledProgram(ref, document, check, condition_fields, plan, channels, window)
 
 
 def _plan(document: ProgramDocument) -> list[PlanStep]:
@@ -93,6 +96,11 @@ def _plan(document: ProgramDocument) -> list[PlanStep]:
         )
         for number, step in enumerate(document.plan, start=1)
     ]
+
+
+def _shortest_window(plan: Sequence[PlanStep]) -> Window:
+    windows = [step.window for step in plan if step.window is not None]
+    return min(windows, key=length, default=Window())
 
 
 def by_priority(programs: Mapping[str, CompiledProgram]) -> list[CompiledProgram]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
 
+from shared.contract.events import Window
 from shared.zones import time_zone
 
 MAX_AHEAD = timedelta(days=1)  # accepted, as a wrong clock or time zone explains it; more is a wrong date
@@ -12,6 +13,14 @@ MAX_AHEAD = timedelta(days=1)  # accepted, as a wrong clock or time zone explain
 def clamp_to_now(moment: datetime, now: datetime) -> datetime:
     """Return the moment, or now if it is in the future."""
     return min(moment, now)
+
+
+def length(window: Window) -> timedelta:
+    return since_midnight(window.end) - since_midnight(window.start)
+
+
+def since_midnight(hour: time) -> timedelta:
+    return timedelta(hours=hour.hour, minutes=hour.minute, seconds=hour.second, microseconds=hour.microsecond)
 
 
 def first_send_time(moment: datetime, *, at: time | None, zone: str, now: datetime) -> datetime:
