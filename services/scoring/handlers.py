@@ -19,6 +19,7 @@ from services.scoring.answers.record import answered_series, invited_series
 from services.scoring.domain.dimensions import BucketKey, DimensionValue, counted_dimensions, segment_values
 from services.scoring.domain.invitations import Content, Invitation, InvitationState, TriggerEvent
 from services.scoring.domain.score import Tally
+from services.scoring.domain.webhooks import FORWARDED
 from services.scoring.repository import deliveries, erasure, invitations, programs, webhooks, withdrawals
 from services.scoring.repository.invitations import LinkedInvitation
 from services.scoring.repository.scores import buckets, dimensions, journeys
@@ -64,7 +65,8 @@ class Handlers:
         self._clock = clock
 
     async def __call__(self, session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
-        fresh = [event.payload for event in await inbox.unseen(session, Service.SCORING.group, events)]
+        unseen = await inbox.unseen(session, Service.SCORING.group, events)
+        fresh = [event.payload for event in unseen]
         invitation_ids = [p.invitation_id for p in fresh if isinstance(p, InvitationPayload)]
         erased = [p.respondent_id for p in fresh if isinstance(p, RespondentErased)]
         if any(isinstance(p, SurveyRequested | SurveyWithdrawn) for p in fresh):
@@ -73,6 +75,7 @@ class Handlers:
         changes = CounterChanges()
         for part in _until_erasures(fresh):
             await self._handle(session, part, changes)
+        await webhooks.forward(session, [event for event in unseen if isinstance(event.payload, FORWARDED)])
         # counters are written last, because all transactions lock invitations before counters to avoid deadlocks
         await db.write(session, buckets.add_statement(changes.tallies, invited=changes.invited))
 
@@ -184,5 +187,5 @@ async def on_erased(session: AsyncSession, erased: Sequence[RespondentErased], *
     ids = await erasure.lock_invitations(session, respondents)
     await calls.erase(session, ids, now=now)
     await erasure.erase(session, ids, pseudonyms={each: f"erased-{uuid4()}" for each in respondents})
-    await webhooks.delete_deliveries(session, ids)
+    await webhooks.delete_deliveries(session, invitations=ids, respondents=respondents)
     await parking.delete_of(session, respondents, topics=[SurveyRequested.topic, CallRequested.topic])

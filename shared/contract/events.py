@@ -471,6 +471,14 @@ class CallWithdrawn(InvitationPayload):
     reason: Id
 
 
+class AnsweredEvent(Part):
+    """The event that the answered survey was about; `subject` is its order or service, null after an erasure."""
+
+    source: Id
+    id: Id
+    subject: Id | None = None
+
+
 class AnswerPayload(InvitationPayload):
     topic = "survey.answers"
     customer_id: Id
@@ -486,6 +494,7 @@ class AnswerPayload(InvitationPayload):
     step: Whole
     suspect: bool = False
     answered_at: Instant
+    event: AnsweredEvent | None = None
 
 
 class SurveyAnswered(AnswerPayload):

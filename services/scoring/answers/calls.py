@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.scoring.answers import publishing
 from services.scoring.domain.calls import (
     CallAttempt,
     CallTask,
@@ -88,7 +89,7 @@ async def _close(
     """Close those of the tasks that are open, and add their closing events to the outbox."""
     closed = await calls.close(session, dict(outcomes))
     events = [_closing_event(tasks[each], outcomes[each], now) for each in outcomes if each in closed]
-    await outbox.add(session, [event for event in events if event is not None])
+    await publishing.publish(session, [event for event in events if event is not None])
 
 
 def _closing_event(

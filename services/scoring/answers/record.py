@@ -28,6 +28,7 @@ from services.scoring.repository.scores import buckets
 from shared.contract import cloudevents
 from shared.contract.events import (
     AnswerAmended,
+    AnsweredEvent,
     DetractorReported,
     Payload,
     ProgramRef,
@@ -36,7 +37,6 @@ from shared.contract.events import (
 )
 from shared.contract.vocabulary import CallDisposition, Service, category_of
 from shared.database import db
-from shared.messaging import outbox
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -206,6 +206,7 @@ def invited_series(invited: Sequence[Invitation]) -> Counter[BucketKey]:
 
 def _event(version: AnswerVersion) -> cloudevents.Event[Payload]:
     invitation, answer = version.invitation, version.after
+    about = invitation.occasion
     payload = (SurveyAnswered if answer.version == 1 else AnswerAmended)(
         respondent_id=invitation.respondent_id,
         invitation_id=invitation.id,
@@ -222,6 +223,7 @@ def _event(version: AnswerVersion) -> cloudevents.Event[Payload]:
         step=answer.step,
         suspect=answer.suspect,
         answered_at=answer.answered_at,
+        event=AnsweredEvent(source=about.source, id=about.id, subject=about.subject),
     )
     return cloudevents.new(payload, service=Service.SCORING, at=answer.answered_at)
 
@@ -252,4 +254,4 @@ async def opt_out(session: AsyncSession, invitation: Invitation, *, now: datetim
     await invitations.lock(session, [invitation.id])
     if await invitations.opt_out(session, invitation.id, now=now):
         payload = RespondentOptedOut(respondent_id=invitation.respondent_id, invitation_id=invitation.id, at=now)
-        await outbox.add(session, [cloudevents.new(payload, service=Service.SCORING, at=now)])
+        await publishing.publish(session, [cloudevents.new(payload, service=Service.SCORING, at=now)])

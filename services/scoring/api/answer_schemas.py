@@ -10,18 +10,23 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from services.scoring.domain.calls import TaskKind
 from services.scoring.web.strict_input import StrictInput
-from shared.contract.events import Id, Score, Text
+from shared.contract.events import AnsweredEvent, Id, Score, Text
 from shared.contract.vocabulary import AnswerMode, CallDisposition, CallOutcome, Category, ChannelKind
 
 Operator = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 
 
 class AnswerOut(BaseModel):
-    """Answers with `test` or `suspect` do not count in any score."""
+    """Answers with `test` or `suspect` do not count in any score.
+
+    After an erasure `customer_id` and `respondent_id` are a pseudonym, the same for all answers of one customer.
+    """
 
     answer_id: UUID
     invitation_id: UUID
     customer_id: str
+    respondent_id: str
+    event: AnsweredEvent
     program: str
     program_version: int
     version: int

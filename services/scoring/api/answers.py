@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
+import asyncpg
 from fastapi import APIRouter, Depends, Query, Response
 
 from services.scoring.answers.calls import CallReport, LeaseLost, report_call
@@ -61,7 +62,7 @@ class AnswersApi:
         """Read current answers in the order they were first given; `after` is the `next` of the previous page."""
         async with self.sessions.begin() as session:
             rows = await listing.answers(session, query.filter(), after=query.answer_id(), limit=query.limit)
-        page = [AnswerOut.model_validate(dict(row)) for row in rows]
+        page = [_answer(row) for row in rows]
         last = cursor_of(page[-1].answer_id) if len(page) == query.limit else None
         return AnswersPage(answers=page, next=last)
 
@@ -127,6 +128,11 @@ def refused(refusal: Refusal) -> Exception:
     if refusal is Refusal.UNKNOWN:
         return NotFound("No such invitation", "Its request has not arrived yet: try again in a few seconds.")
     return Gone("Answers are no longer accepted", "The survey was withdrawn or is over.")
+
+
+def _answer(row: asyncpg.Record) -> AnswerOut:
+    event = {"source": row["event_source"], "id": row["event_id"], "subject": row["event_subject"]}
+    return AnswerOut.model_validate({**row, "event": event})
 
 
 def _task(task: CallTask) -> TaskOut:

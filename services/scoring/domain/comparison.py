@@ -7,6 +7,7 @@ and Effective Confidence Intervals for Proportions and Differences of Proportion
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from math import ceil, hypot, sqrt
 from statistics import NormalDist
@@ -69,10 +70,21 @@ def _difference(points: float, adjusted: float, error: float, *, confidence: flo
 def smallest_sample(margin: float, *, like: Tally | None = None, confidence: float = CONFIDENCE) -> int:
     """Return how many answers an interval of ± `margin` points needs.
 
-    Scores are assumed to be distributed as in `like`; without it, in the worst case. The formula is the adjusted Wald
-    interval of `score.py` solved for n.
+    Answers are assumed to be distributed as in `like`; without it, or without answers in it, in the worst case: half
+    promoters, half detractors. Where `like` is nearly unanimous the formula gives too few: then it is the smallest
+    number of such answers whose adjusted Wald interval is that narrow.
     """
-    variance = (
-        Estimate.adjusted(like).variance if like and like.n else 1.0
-    )  # the worst case: half promoters, half detractors
-    return max(ceil(variance * (100 * deviations(confidence) / margin) ** 2 - 3), 1)
+    most = (100 * deviations(confidence) / margin) ** 2
+    if like is None or not like.n:
+        return max(ceil(most - 3), 1)
+    by_formula = max(ceil(Estimate.plain(like).variance * most - 3), 1)
+    candidates = range(by_formula, ceil(most) + 1)
+    return candidates[
+        bisect_left(candidates, True, key=lambda n: deviations(confidence) * _grown(like, n).error <= margin)
+    ]
+
+
+def _grown(like: Tally, answers: int) -> Estimate:
+    """Return the adjusted estimate from so many answers that are distributed as in `like`."""
+    times = answers / like.n
+    return Estimate.of_counts(like.promoters * times + 0.75, like.detractors * times + 0.75, answers + 3)

@@ -166,14 +166,14 @@ class Estimate:
 
     @classmethod
     def plain(cls, tally: Tally) -> Self:
-        return cls._of(tally.promoters, tally.detractors, tally.n)
+        return cls.of_counts(tally.promoters, tally.detractors, tally.n)
 
     @classmethod
     def adjusted(cls, tally: Tally) -> Self:
-        return cls._of(tally.promoters + 0.75, tally.detractors + 0.75, tally.n + 3)
+        return cls.of_counts(tally.promoters + 0.75, tally.detractors + 0.75, tally.n + 3)
 
     @classmethod
-    def _of(cls, promoters: float, detractors: float, n: float) -> Self:
+    def of_counts(cls, promoters: float, detractors: float, n: float) -> Self:
         p, d = promoters / n, detractors / n
         return cls(100 * (p - d), max(p + d - (p - d) ** 2, 0.0), n)
 

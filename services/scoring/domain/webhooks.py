@@ -10,10 +10,23 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from shared.contract.events import AnswerAmended, DetractorReported, NpsDropped, NpsUpdated, SurveyAnswered
+from shared.contract.events import (
+    AnswerAmended,
+    DetractorReported,
+    NpsDropped,
+    NpsUpdated,
+    Payload,
+    RespondentErased,
+    RespondentOptedOut,
+    RespondentReleased,
+    RespondentSuppressed,
+    SurveyAnswered,
+)
 
-EVENT_TYPES = tuple(each.type for each in (SurveyAnswered, AnswerAmended, DetractorReported, NpsDropped, NpsUpdated))
-DEFAULT_TYPES = tuple(name for name in EVENT_TYPES if name != NpsUpdated.type)  # it is too frequent
+FORWARDED = (RespondentSuppressed, RespondentReleased, RespondentErased)  # events of other services
+_ANSWERS_AND_ALERTS: tuple[type[Payload], ...] = (SurveyAnswered, AnswerAmended, DetractorReported, NpsDropped)
+DEFAULT_TYPES = tuple(each.type for each in _ANSWERS_AND_ALERTS)
+EVENT_TYPES = (*DEFAULT_TYPES, *(each.type for each in (NpsUpdated, RespondentOptedOut, *FORWARDED)))
 RETRIES = (
     timedelta(seconds=5),
     timedelta(minutes=5),

@@ -35,6 +35,7 @@ _ANSWER_TYPES: dict[str, type] = {
 _ANSWER_COLUMNS = [name for name in listing.ANSWER_COLUMNS.split(", ") if name != "segments"]
 _NPS_TEXTS = ("program", "dimension", "value")
 _NPS_COLUMNS = [name for name in listing.NPS_COLUMNS.split(", ") if name != "by_score"]
+_POINTS = ("nps", "interval_low", "interval_high")
 _SCORES = [f"score_{score}" for score in range(11)]
 
 
@@ -65,7 +66,7 @@ async def nps(sessions: Sessions, answer_filter: AnswerFilter, path: Path, *, ki
         total = await listing.count_nps_days(session, answer_filter)
     columns = {name: str if name in _NPS_TEXTS else int for name in [*_NPS_COLUMNS, *_SCORES]}
     pages = _pages(sessions, answer_filter, listing.nps_days, lambda row: BucketKey(*row[:4]))
-    with tables.write_table(path, kind, Table("nps", columns | {"day": date, "nps": float})) as sheet:
+    with tables.write_table(path, kind, Table("nps", columns | {"day": date} | dict.fromkeys(_POINTS, float))) as sheet:
         return await _write(sheet, pages, _figures, lambda rows: progress(rows, max(total, rows)))
 
 

@@ -19,11 +19,12 @@ from shared.database import db
 
 ANSWER_COLUMNS = (
     "answer_id, invitation_id, customer_id, program, program_version, version, score, category, reasons, comment, "
-    "extra, segments, mode, step, channel, suspect, test, answered_at, day"
+    "extra, segments, mode, step, channel, suspect, test, answered_at, day, respondent_id, event_source, event_id, "
+    "event_subject"
 )
 NPS_COLUMNS = (
     "program, dimension, value, day, n, promoters, passives, detractors, nps, by_score, operators, imported, suspects, "
-    "invited, answered"
+    "invited, answered, interval_low, interval_high"
 )
 
 

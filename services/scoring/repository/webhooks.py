@@ -20,7 +20,10 @@ from services.scoring.domain.webhooks import (
     DeliveryState,
     Endpoint,
 )
+from shared.contract.cloudevents import Event
+from shared.contract.events import Payload
 from shared.database import db
+from shared.messaging import codec
 
 _ENQUEUE = """queued AS (INSERT INTO webhook_deliveries (endpoint_id, event_id, type, subject, body)
 SELECT w.id, e.document->>'id', e.document->>'type', e.document->>'subject', e.body FROM webhook_endpoints w,
@@ -29,14 +32,26 @@ WHERE w.types ? (e.document->>'type') ORDER BY w.id, e.id)"""
 # queues the events that the outbox's CTE `added` stores, for every endpoint with their type, also for disabled ones
 ENQUEUE_STATEMENT = db.Write(_ENQUEUE, ())
 
+_FORWARD = """INSERT INTO webhook_deliveries (endpoint_id, event_id, type, subject, body)
+SELECT w.id, e.id, e.type, e.respondent, e.body
+FROM webhook_endpoints w, unnest($1::text[], $2::text[], $3::text[], $4::bytea[]) AS e (id, type, respondent, body)
+WHERE w.types ? e.type ORDER BY w.id, e.id ON CONFLICT DO NOTHING"""
+
+
+async def forward(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
+    """Queue events of other services about respondents, for every endpoint with their type."""
+    rows = [(each.id, each.type, each.payload.key, codec.encode(each).body) for each in events]
+    if rows:
+        await db.fetch(session, _FORWARD, *(list(column) for column in zip(*rows, strict=True)))
+
 
 _DELETE_DELIVERIES = "DELETE FROM webhook_deliveries WHERE subject = ANY($1::text[])"
 _DELETE_OLD = "DELETE FROM webhook_deliveries WHERE created_at < clock_timestamp() - $1::interval RETURNING 1"
 
 
-async def delete_deliveries(session: AsyncSession, invitations: Sequence[UUID]) -> None:
-    """Delete the deliveries about these invitations, because their bodies hold comments."""
-    await db.fetch(session, _DELETE_DELIVERIES, [str(each) for each in invitations])
+async def delete_deliveries(session: AsyncSession, *, invitations: Sequence[UUID], respondents: Sequence[str]) -> None:
+    """Delete the deliveries about these invitations and respondents: their bodies hold comments and ids."""
+    await db.fetch(session, _DELETE_DELIVERIES, [*map(str, invitations), *respondents])
 
 
 async def delete_old_deliveries(session: AsyncSession) -> int:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.scoring.domain.comparison import Proportion, difference, proportion_difference, smallest_sample
-from services.scoring.domain.score import Estimate, Tally, adjusted_wald, bounds, deviations, nps, wald
+from services.scoring.domain.score import Tally, adjusted_wald, bounds, deviations, nps, wald
 
 COUNTS = st.lists(st.integers(0, 500), min_size=11, max_size=11).map(tuple)
 TALLIES = st.builds(Tally, COUNTS).filter(lambda tally: tally.n > 0)
@@ -82,14 +82,18 @@ def test_difference_turns_around_with_its_periods(before: Tally, after: Tally) -
 
 @given(TALLIES, st.floats(1, 60))
 def test_smallest_sample_is_enough_and_one_less_is_not(like: Tally, margin: float) -> None:
+    """Enough for the interval of so many answers distributed as now; the formula of the plain variance is the least."""
     n = smallest_sample(margin, like=like)
-    variance = Estimate.adjusted(like).variance
+    z, p, d = deviations(0.95), like.promoters / like.n, like.detractors / like.n
 
     def reached(answers: int) -> float:
-        return float(100 * deviations(0.95) * (variance / (answers + 3)) ** 0.5)
+        more, less = (answers * p + 0.75) / (answers + 3), (answers * d + 0.75) / (answers + 3)
+        return float(100 * z * ((more + less - (more - less) ** 2) / (answers + 3)) ** 0.5)
 
+    by_formula = (p + d - (p - d) ** 2) * (100 * z / margin) ** 2 - 3
     assert reached(n) <= margin + 1e-6
-    assert n == 1 or reached(n - 1) > margin - 1e-6
+    assert n >= by_formula
+    assert n == 1 or n - 1 < by_formula or reached(n - 1) > margin - 1e-6
 
 
 @given(TALLIES, st.integers(0, 5000))

@@ -32,7 +32,7 @@ from shared import database_url
 from shared.config import Settings
 from shared.contract.events import RespondentErased
 from shared.database import embedded
-from tests.integration.scoring.stand import Scoring
+from tests.integration.scoring.stand import Scoring, answer_all
 
 SHOP = PublishedProgram("after-purchase", 3, "After purchase", "Europe/Moscow")
 NASTY = ["=1+1", "+7", "-1", "@SUM(A1)", "ok", "well", 'fine, "quoted"\nand broken', "Привет"]
@@ -298,7 +298,7 @@ async def test_documented_role_reads_the_views_and_nothing_else(
         for line in page.splitlines()
         if line.startswith(("    CREATE", "    GRANT", "    ALTER"))
     ]
-    monthly = page.split("not the mean of their scores:")[1].split("## A role")[0]
+    monthly = page.split("not the mean of their scores:")[1].split("The score of the latest")[0]
     await some_answers(scoring)
     own = database_url.parse(urls["scoring"]).database
     connection = await database_url.connect(database_url.parse(postgres.admin_url).of(database=own))
@@ -317,6 +317,49 @@ async def test_documented_role_reads_the_views_and_nothing_else(
     finally:
         await connection.execute(f"RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}")
         await connection.close()
+
+
+async def test_documented_statement_counts_the_latest_of_each_customer_also_of_erased_ones(
+    scoring: Scoring, client: httpx.AsyncClient
+) -> None:
+    page = (Path(__file__).parents[4] / "docs/sql.md").read_text()
+    latest = page.split("(`definition=latest_per_customer` in the API):")[1].split("## A role")[0]
+    for customer, scores in (("gone", [9, 2, 2]), ("here", [2, 9]), ("also-gone", [10, 9])):
+        for score in scores:
+            request = await scoring.asked(respondent_id=customer, customer_id=customer)
+            await scoring.score(request, score)
+    await scoring.receive(RespondentErased(respondent_id="gone"), RespondentErased(respondent_id="also-gone"))
+    [row] = await scoring.rows(latest)
+    asked = {"program": "after-purchase", "definition": "latest_per_customer"}
+    [series] = (await client.get("/v1/nps", params=asked)).json()["series"]
+    assert float(row["nps"]) == pytest.approx(series["nps"], abs=0.05)
+    who = await scoring.rows(
+        "SELECT customer_id, respondent_id, count(*) AS n FROM answers_v GROUP BY 1, 2 ORDER BY 3, 1"
+    )
+    assert [row["n"] for row in who] == [2, 2, 3]
+    assert all(row["customer_id"] == row["respondent_id"] for row in who)
+    assert sum(row["customer_id"].startswith("erased-") for row in who) == 2
+
+
+@pytest.mark.parametrize("scores", [[9], [3, 3], [10, 9, 8, 7, 2], [9] * 40 + [3] * 11, [7]])
+async def test_view_has_the_interval_of_the_api(scoring: Scoring, client: httpx.AsyncClient, scores: list[int]) -> None:
+    await answer_all(scoring, scores)
+    [row] = await scoring.rows("SELECT nps, interval_low, interval_high FROM nps_v WHERE dimension = 'all'")
+    [series] = (await client.get("/v1/nps")).json()["series"]
+    assert float(row["nps"]) == series["nps"]
+    assert float(row["interval_low"]) == pytest.approx(series["interval"]["low"], abs=0.006)
+    assert float(row["interval_high"]) == pytest.approx(series["interval"]["high"], abs=0.006)
+
+
+async def test_view_has_no_interval_of_days_without_answers(scoring: Scoring) -> None:
+    await scoring.asked()
+    assert await scoring.rows("SELECT n, nps, interval_low, interval_high FROM nps_v WHERE dimension = 'all'") == [
+        {"n": 0, "nps": None, "interval_low": None, "interval_high": None}
+    ]
+    await scoring.score(await scoring.asked(), 9)
+    await scoring.rows("UPDATE buckets SET s0 = -4")
+    [row] = await scoring.rows("SELECT n, interval_low FROM nps_v WHERE dimension = 'all'")
+    assert row == {"n": -3, "interval_low": None}
 
 
 async def test_documented_command_reads_the_embedded_database(

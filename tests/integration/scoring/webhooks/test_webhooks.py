@@ -21,12 +21,20 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook
 
+from services.scoring.answers.record import opt_out
 from services.scoring.domain.webhooks import DEFAULT_TYPES, RETRIES, delivery_result, new_secret
 from services.scoring.repository import webhooks
 from services.scoring.webhooks import delivery
 from services.scoring.webhooks.delivery import WebhookSender
 from services.scoring.webhooks.routes import Webhooks
-from shared.contract.events import RespondentErased
+from shared.contract.events import (
+    AnsweredEvent,
+    RespondentErased,
+    RespondentReleased,
+    RespondentSuppressed,
+    SurveyAnswered,
+)
+from shared.contract.vocabulary import SuppressionReason
 from shared.health import Heartbeat
 from shared.web.http_client import tls
 from tests.integration.scoring.receiver import (
@@ -359,6 +367,35 @@ async def test_erasure_deletes_queued_deliveries(scoring: Scoring, hook: Receive
     await scoring.score(request, 9, comment="My name is Olga")
     await scoring.receive(RespondentErased(respondent_id=request.respondent_id))
     assert await scoring.rows(DELIVERIES) == []
+
+
+async def test_endpoints_hear_who_is_suppressed_released_opted_out_and_erased(scoring: Scoring, hook: Receiver) -> None:
+    kinds = ("respondent.suppressed", "respondent.released", "respondent.opted_out", "respondent.erased")
+    await endpoint(scoring, hook.url, types=kinds)
+    request = await scoring.asked()
+    who = {"respondent_id": request.respondent_id}
+    suppressed = scoring.events(RespondentSuppressed(**who, reason=SuppressionReason.STOP))
+    for _ in range(2):  # a consumer may get the same event again
+        async with scoring.database.sessions.begin() as session:
+            await scoring.handlers(session, suppressed)
+    await scoring.receive(RespondentReleased(**who, reason=SuppressionReason.STOP))
+    async with scoring.database.sessions.begin() as session:
+        await opt_out(session, await scoring.invitation(request.invitation_id), now=NOW)
+    rows = await scoring.rows("SELECT type FROM webhook_deliveries ORDER BY event_id")
+    assert [row["type"] for row in rows] == list(kinds[:3])
+    await scoring.receive(RespondentErased(**who))
+    assert await scoring.rows("SELECT type FROM webhook_deliveries") == [{"type": "respondent.erased"}]
+    assert (await scoring.rows("SELECT body FROM webhook_deliveries"))[0]["body"]
+
+
+async def test_published_answer_names_the_event_it_is_about(scoring: Scoring) -> None:
+    request = await scoring.asked()
+    await scoring.score(request, 9)
+    [answered] = [each.payload for each in await scoring.published("survey.answered")]
+    assert isinstance(answered, SurveyAnswered)
+    assert answered.event == AnsweredEvent(
+        source=request.event.source, id=request.event.id, subject=request.event.subject
+    )
 
 
 async def test_old_deliveries_are_deleted(scoring: Scoring, hook: Receiver) -> None:
