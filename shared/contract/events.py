@@ -177,6 +177,7 @@ class OrderDelivered(CrmPayload):
 
     type = "crm.order.delivered"
     order: OrderRef
+    attributes: Attributes | None = None
 
 
 class PurchaseCancelled(CrmPayload):

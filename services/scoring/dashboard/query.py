@@ -190,7 +190,7 @@ async def _trend(session: AsyncSession, selected: Slice, *, days: Days, period: 
     return TrendData(
         period,
         await figures.series(session, selected, period=period),
-        await figures.series(session, selected.during(days.year_before), period=period),
+        await figures.series(session, selected.during(days.year_before_by(period)), period=period),
         await comparisons.effects(session, selected, annotations[-MOST_EFFECTS:], days=days),
         await targets.read(session, selected.program or ""),
     )

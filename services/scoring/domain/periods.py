@@ -9,6 +9,8 @@ from typing import Literal
 Against = Literal["previous", "last_year"]
 Period = Literal["day", "week", "month", "quarter"]
 
+_WEEKS_OF_A_YEAR = timedelta(weeks=52)
+
 
 @dataclass(frozen=True, slots=True)
 class Days:
@@ -28,7 +30,19 @@ class Days:
 
     @property
     def year_before(self) -> Days:
-        return Days(_year_before(self.first), _year_before(self.last))
+        """A year earlier: whole months stay whole months, whole weeks keep their weekdays, other days their dates."""
+        if self.first.day == 1 and _ends_month(self.last):
+            return self.year_before_by("month")
+        return self.year_before_by("day" if self.count % 7 else "week")
+
+    def year_before_by(self, period: Period) -> Days:
+        """A year earlier, so that each period has its counterpart, see `label_year_before`."""
+        if period == "week":
+            return Days(self.first - _WEEKS_OF_A_YEAR, self.last - _WEEKS_OF_A_YEAR)
+        last = _year_before(self.last)
+        if period != "day" and _ends_month(self.last) and not _ends_month(last):  # 28 February, after a leap year
+            last = last.replace(day=29)
+        return Days(_year_before(self.first), last)
 
     def against(self, other: Against) -> Days:
         return self.before if other == "previous" else self.year_before
@@ -49,6 +63,10 @@ def _year_before(day: date) -> date:
         return day.replace(year=day.year - 1, day=28)
 
 
+def _ends_month(day: date) -> bool:
+    return (day + timedelta(days=1)).day == 1
+
+
 def label_of(day: date, period: Period) -> str:
     """Return the label of the period that contains a day: 2026-11-18, 2026-W47, 2026-11 or 2026-Q4."""
     if period == "week":
@@ -60,5 +78,12 @@ def label_of(day: date, period: Period) -> str:
 
 
 def label_year_before(label: str) -> str:
-    """Return the label of the same day, week, month or quarter of the year before."""
+    """Return the label of the same day, month or quarter of the year before, of a week the one 52 weeks earlier.
+
+    29 February is held against 28 February.
+    """
+    if "W" in label:
+        return label_of(date.fromisoformat(f"{label}-1") - _WEEKS_OF_A_YEAR, "week")
+    if len(label) == len("2026-11-18"):
+        return _year_before(date.fromisoformat(label)).isoformat()
     return f"{int(label[:4]) - 1:04}{label[4:]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,11 +14,12 @@ from uuid import UUID
 
 import xlsxwriter
 
+from shared.tables.writing import BOM, SpreadsheetWriter
+
 Cell = str | int | float | bool | date | datetime | list[str] | None
 EXCEL_ROWS = 1_048_576
 MAX_WIDTH = 60  # of a worksheet column, in characters
 _MOMENT = "yyyy-mm-dd hh:mm:ss"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Format(StrEnum):
@@ -84,25 +84,23 @@ def write_table(path: Path, kind: Format, table: Table) -> Iterator[Sheet]:
 
 
 class _Csv:
-    def __init__(self, writer: Any) -> None:
+    def __init__(self, writer: SpreadsheetWriter) -> None:
         self._writer = writer
 
     def write(self, rows: Sequence[Sequence[Cell]]) -> None:
-        self._writer.writerows([[_without_formula(_joined(each)) for each in row] for row in rows])
+        self._writer.write([_csv_cell(_joined(each)) for each in row] for row in rows)
 
 
-def _without_formula(value: Cell) -> Cell:
-    """Prefix text that a spreadsheet would evaluate as a formula with an apostrophe; convert datetimes to ISO 8601."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+def _csv_cell(value: Cell) -> Cell:
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 @contextmanager
 def _csv(path: Path, table: Table) -> Iterator[Sheet]:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(table.columns)
+        file.write(BOM)
+        writer = SpreadsheetWriter(file)
+        writer.write([table.columns])
         yield _Csv(writer)
 
 

@@ -106,7 +106,7 @@ def is_answer(payload: TriggerPayload) -> TypeGuard[AnswerPayload]:
 
 def is_historic(payload: TriggerPayload) -> bool:
     """Whether `attributes.historic` is true, as in a backfill: the event adds to the history and starts no survey."""
-    return getattr(payload, "attributes", {}).get("historic") is True
+    return (getattr(payload, "attributes", None) or {}).get("historic") is True
 
 
 def touchpoint_key(payload: TriggerPayload) -> TouchpointKey | None:

@@ -176,10 +176,10 @@ def _batched(records: Iterator[FileRecord]) -> Iterator[Sequence[FileRecord]]:
 
 
 def _historic(event: Event[CrmPayload]) -> Event[CrmPayload]:
-    """Set `attributes.historic`, so that the event starts no survey; an event without attributes is left as it is."""
-    attributes: dict[str, Any] | None = getattr(event.payload, "attributes", None)
-    if attributes is None:
+    """Set `attributes.historic`, so that the event starts no survey; types without attributes start none anyway."""
+    if "attributes" not in type(event.payload).model_fields:
         return event
+    attributes: dict[str, Any] = getattr(event.payload, "attributes", None) or {}
     marked = event.payload.model_copy(
         update={"attributes": _ATTRIBUTES.validate_python({**attributes, "historic": True})}
     )

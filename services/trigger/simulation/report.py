@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from services.trigger.domain.deciding.explanations import TITLES
 from services.trigger.domain.programs.program import CompiledProgram
 from services.trigger.simulation.simulate import SimulatedSurvey, SimulationOutcome
 from shared.contract.vocabulary import ChannelKind, counted
+from shared.tables.writing import SpreadsheetWriter
 
 _DAYS_SHOWN = 31
 
@@ -129,13 +129,14 @@ def write(folder: Path, asked: Sequence[SimulatedSurvey]) -> None:
     """Write asked.csv, one line per survey, and days.csv, one line per day and first channel."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "asked.csv").open("w", newline="") as file:
-        lines = csv.writer(file)
-        lines.writerow(["customer", "event", "program", "send_at", "contacts"])
-        for one in asked:
-            contacts = " ".join(one.contacts)
-            lines.writerow([one.customer_id, one.event_id, one.program_id, one.send_at.isoformat(), contacts])
+        lines = SpreadsheetWriter(file)
+        lines.write([["customer", "event", "program", "send_at", "contacts"]])
+        lines.write(
+            [one.customer_id, one.event_id, one.program_id, one.send_at.isoformat(), " ".join(one.contacts)]
+            for one in asked
+        )
     days = Counter((one.send_at.date(), _first(one)) for one in asked)
     with (folder / "days.csv").open("w", newline="") as file:
-        lines = csv.writer(file)
-        lines.writerow(["day", "channel", "asked"])
-        lines.writerows([day, channel, number] for (day, channel), number in sorted(days.items()))
+        lines = SpreadsheetWriter(file)
+        lines.write([["day", "channel", "asked"]])
+        lines.write([day, channel, number] for (day, channel), number in sorted(days.items()))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,9 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.domain.programs.document import ProgramDocument
+from services.trigger.domain.sources.source import Source, SourceKind
+from services.trigger.files.ingest import FileIngest, IngestMode
 from services.trigger.handlers.events import decide_events, read_event
 from services.trigger.handlers.feedback import on_feedback
+from services.trigger.handlers.intake import EventIntake
 from services.trigger.handlers.programs import apply_program
+from shared.clock import ManualClock
 from shared.contract import cloudevents
 from shared.contract.events import (
     AnswerAmended,
@@ -182,6 +189,17 @@ async def test_delivery_and_purchase_in_either_order_ask_once(
         later(hours=-1),
         {"store": "Riverside"},
     )
+
+
+async def test_backfilled_delivery_asks_nobody(trigger_db: Database, clock: ManualClock, tmp_path: Path) -> None:
+    await apply(trigger_db, delay_from="delivery", delay="2d")
+    assert await reasons(trigger_db, [purchase("e1", order="1", touchpoint={"store": "s"})]) == ["waiting"]
+    path = tmp_path / "year.jsonl"
+    path.write_text(json.dumps(delivered("e2", order="1", at=later(hours=-1))))
+    intake, source = EventIntake(trigger_db.sessions, clock, SETTINGS), Source("file", SourceKind.GENERIC)
+    report = await FileIngest(intake, path, IngestMode.BACKFILL, source).run()
+    assert report.reasons == Counter(historic=1)
+    assert await requests(trigger_db) == []
 
 
 async def test_delivery_told_twice_is_a_duplicate_although_the_first_asked_nobody(trigger_db: Database) -> None:

@@ -117,3 +117,58 @@ def test_periods_are_compared_with_as_many_days() -> None:
 def test_labels_are_those_of_the_figures(period: Period, label: str, before: str) -> None:
     assert label_of(date(2026, 11, 18), period) == label
     assert label_year_before(label) == before
+
+
+@pytest.mark.parametrize(
+    ("label", "before"),
+    [
+        ("2026-W53", "2026-W01"),  # from 28 December: the week from 29 December of the year before
+        ("2027-W01", "2026-W02"),
+        ("2026-W52", "2025-W52"),
+        ("2026-W01", "2025-W01"),
+        ("2021-W01", "2020-W02"),  # 2020 had 53 weeks
+        ("2020-W53", "2020-W01"),
+        ("2024-W09", "2023-W09"),  # holds 29 February
+        ("2024-02-29", "2023-02-28"),
+        ("2025-02-28", "2024-02-28"),
+        ("2024-01-01", "2023-01-01"),
+        ("2024-02", "2023-02"),
+        ("2024-Q1", "2023-Q1"),
+    ],
+)
+def test_every_period_has_a_counterpart_a_year_before(label: str, before: str) -> None:
+    assert label_year_before(label) == before
+
+
+def test_every_week_of_thirty_years_is_held_against_the_same_seven_days_52_weeks_earlier() -> None:
+    monday = date(2020, 1, 6)
+    for _ in range(30 * 53):
+        week = Days(monday, monday + timedelta(days=6))
+        assert week.year_before == Days(monday - timedelta(days=364), monday - timedelta(days=358))
+        assert label_year_before(label_of(monday, "week")) == label_of(week.year_before.first, "week")
+        assert label_of(week.year_before.first, "week") == label_of(week.year_before.last, "week")
+        monday += timedelta(days=7)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "before"),
+    [
+        ("2025-02-01", "2025-02-28", ("2024-02-01", "2024-02-29")),  # whole months stay whole
+        ("2024-02-01", "2024-02-29", ("2023-02-01", "2023-02-28")),
+        ("2024-01-01", "2024-12-31", ("2023-01-01", "2023-12-31")),
+        ("2026-12-28", "2027-01-03", ("2025-12-29", "2026-01-04")),  # 2026-W53
+        ("2027-01-04", "2027-01-10", ("2026-01-05", "2026-01-11")),  # 2027-W01
+        ("2026-11-02", "2026-11-11", ("2025-11-02", "2025-11-11")),  # neither months nor weeks: the same dates
+        ("2024-02-20", "2024-02-29", ("2023-02-20", "2023-02-28")),
+    ],
+)
+def test_range_is_compared_with_its_counterpart_of_last_year(first: str, last: str, before: tuple[str, str]) -> None:
+    days = Days(date.fromisoformat(first), date.fromisoformat(last))
+    assert days.against("last_year") == Days(*map(date.fromisoformat, before))
+
+
+def test_ranges_of_a_trend_cover_the_counterparts_of_their_periods() -> None:
+    days = Days(date(2025, 1, 15), date(2025, 2, 28))
+    assert days.year_before_by("month") == Days(date(2024, 1, 15), date(2024, 2, 29))
+    assert days.year_before_by("day") == Days(date(2024, 1, 15), date(2024, 2, 28))
+    assert days.year_before_by("week") == Days(date(2024, 1, 17), date(2024, 3, 1))

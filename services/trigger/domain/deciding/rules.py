@@ -14,7 +14,8 @@ from shared.contract.vocabulary import AnswerMode
 
 def _historic(case: Case) -> TrialFacts | None:
     imported = is_answer(case.payload) and case.payload.mode is AnswerMode.IMPORTED
-    return {"historic": True} if imported or is_historic(case.payload) else None
+    of_event = is_historic(case.event.payload)  # of a delivery, whose other payload is that of its purchase
+    return {"historic": True} if imported or of_event or is_historic(case.payload) else None
 
 
 def _too_old(case: Case) -> TrialFacts | None:

@@ -79,7 +79,7 @@ async def test_csv_quotes_formulas(scoring: Scoring, tmp_path: Path, monkeypatch
     monkeypatch.setattr(exports, "PAGE", 3)  # several pages of few answers
     await some_answers(scoring)
     assert await export(scoring, tmp_path / "a.csv", Format.CSV) == [(3, 8), (6, 8), (8, 8)]
-    with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
+    with (tmp_path / "a.csv").open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     written = [row["comment"] for row in rows]
     assert written[:4] == ["'=1+1", "'+7", "'-1", "'@SUM(A1)"]
@@ -89,12 +89,35 @@ async def test_csv_quotes_formulas(scoring: Scoring, tmp_path: Path, monkeypatch
     assert names(tmp_path) == ["a.csv"]
 
 
-@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("first", [*"=+-@\t\r\n", "\uff1d", "\uff0b", "\uff0d", "\uff20", " =", "\u00a0@"])
 def test_every_first_character_of_a_formula_is_disarmed(tmp_path: Path, first: str) -> None:
     with tables.write_table(tmp_path / "a.csv", Format.CSV, Table("t", {"text": str, "number": float})) as sheet:
         sheet.write([[f"{first}cmd", -1.5]])
-    with (tmp_path / "a.csv").open(newline="") as file:
+    with (tmp_path / "a.csv").open(newline="", encoding="utf-8-sig") as file:
         assert list(csv.reader(file))[1] == [f"'{first}cmd", "-1.5"]
+
+
+@pytest.mark.parametrize("separator", [";", "\t", ",", "|", "\n", "\r\n", '";', "; "])
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\uff1d"])
+def test_no_formula_begins_anywhere_however_a_spreadsheet_splits_the_file(
+    tmp_path: Path, separator: str, sign: str
+) -> None:
+    with tables.write_table(tmp_path / "a.csv", Format.CSV, Table("t", {"text": str})) as sheet:
+        sheet.write([[f'well{separator}{sign}HYPERLINK("x")'], ["so; so = fine, 1-2"]])
+    text = (tmp_path / "a.csv").read_text(encoding="utf-8-sig")
+    pieces = [piece.strip('" ') for line in text.splitlines() for piece in re.split("[;,\t|]", line)]
+    assert not [piece for piece in pieces if piece.startswith(tuple("=+-@\uff1d"))]
+    with (tmp_path / "a.csv").open(newline="", encoding="utf-8-sig") as file:
+        _, [formula], [harmless] = csv.reader(file)
+    assert formula.startswith("'well")
+    assert harmless == "so; so = fine, 1-2"
+
+
+def test_csv_opens_in_excel_as_it_is(tmp_path: Path) -> None:
+    """A byte order mark says that it is UTF-8, and every cell is quoted."""
+    with tables.write_table(tmp_path / "a.csv", Format.CSV, Table("t", {"comment": str, "score": int})) as sheet:
+        sheet.write([["Привет", 9], [None, None]])
+    assert (tmp_path / "a.csv").read_bytes() == '\ufeff"comment","score"\r\n"Привет","9"\r\n"",""\r\n'.encode()
 
 
 async def test_workbook_holds_text_as_text(scoring: Scoring, tmp_path: Path) -> None:
@@ -127,7 +150,7 @@ async def test_exported_answers_can_be_imported_as_documented(scoring: Scoring, 
     await scoring.score(await scoring.asked(), 3, comment="Slow", reasons=("wait", "staff"))
     await scoring.score(await scoring.asked(), 9)
     await export(scoring, tmp_path / "a.csv", Format.CSV)
-    with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
+    with (tmp_path / "a.csv").open(newline="", encoding="utf-8-sig") as file:
         rows = [{"external_id": row["answer_id"], **row} for row in csv.DictReader(file)]
     assert [row["reasons"] for row in rows] == ["wait;staff", ""]
     known = [name for name in rows[0] if name in KNOWN_TO_IMPORT or name.startswith("segment.")]
@@ -190,7 +213,7 @@ async def test_daily_figures_are_exported_with_their_sums(scoring: Scoring, tmp_
         kind=Format.CSV,
         progress=lambda _done, _total: None,
     )
-    with (tmp_path / "n.csv").open(newline="") as file:
+    with (tmp_path / "n.csv").open(newline="", encoding="utf-8-sig") as file:
         rows = {(row["dimension"], row["value"]): row for row in csv.DictReader(file)}
     whole = rows["all", ""]
     assert (whole["n"], whole["promoters"], whole["detractors"], whole["nps"]) == ("8", "1", "5", "-50.0")
