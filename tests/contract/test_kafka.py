@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from prometheus_client import REGISTRY
@@ -185,6 +185,56 @@ async def test_quiet_topic_is_no_stall(stand: Stand) -> None:
         await stand.log.append(numbered("a", range(1)))
         await following
 
+        assert reader._consumer is consumer
+
+
+@asynccontextmanager
+async def open_transaction(stand: Stand) -> AsyncIterator[Any]:
+    """A producer with a message in a transaction that is not committed yet."""
+    producer = AIOKafkaProducer(bootstrap_servers=stand.url.removeprefix("kafka://"), transactional_id=stand.group)
+    await producer.start()
+    try:
+        await producer.begin_transaction()
+        await producer.send_and_wait(stand.prefix + FIRST, key=b"a", value=b"0", partition=0)
+        yield producer
+    finally:
+        await producer.stop()
+
+
+@within(60)
+async def test_open_transaction_is_no_stall_and_is_read_once_it_is_committed(stand: Stand) -> None:
+    """As a stream processor holds one until its checkpoint."""
+    reader = GroupReader(Connection(stand.url), stand.prefix + stand.group, [stand.prefix + FIRST], limit=500)
+    async with aclosing(reader.batches()) as batches, open_transaction(stand) as producer:
+        following = asyncio.ensure_future(anext(batches))
+        while reader._consumer is None or not reader._consumer.assignment():
+            await stand.log.ping()
+        consumer = reader._consumer
+        await reader._check_stall()
+        await producer.commit_transaction()
+        async with asyncio.timeout(5):
+            records, acknowledge = await following
+        assert [record.value for record in records] == [b"0"]
+        await acknowledge()
+        await reader._check_stall()  # the marker of the commit stands behind the position
+        assert reader._consumer is consumer
+
+
+@within(60)
+async def test_aborted_transaction_is_no_stall(stand: Stand) -> None:
+    reader = GroupReader(
+        Connection(stand.url), stand.prefix + stand.group, [stand.prefix + FIRST], limit=500, stall_s=0.1
+    )
+    async with aclosing(reader.batches()) as batches, open_transaction(stand) as producer:
+        following = asyncio.ensure_future(anext(batches))
+        while reader._consumer is None or not reader._consumer.assignment():
+            await stand.log.ping()
+        consumer = reader._consumer
+        await producer.abort_transaction()
+        await reader._check_stall()
+        await stand.log.append(numbered("a", range(1, 2)))
+        records, _ = await following
+        assert [record.value for record in records] == [b"1"]
         assert reader._consumer is consumer
 
 

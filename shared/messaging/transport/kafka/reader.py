@@ -29,6 +29,7 @@ log = structlog.get_logger()
 
 HEARTBEAT_MS = 1_000
 POLL_MS = 1_000
+PROBE_MS = 3_000  # how long a new connection waits for a message that the group's reader does not get
 JOIN_SECONDS = 60.0
 STALL_SECONDS = 30.0
 # A commit delays a rebalance, which must end within the session timeout.
@@ -173,15 +174,16 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     async def _check_stall(self) -> None:
         # aiokafka can stop fetching without an error after a broker's restart; only a new connection can tell that
-        # from a topic without new messages
+        # from a topic without new messages, and from one whose new messages are in an open or aborted transaction
         partitions = self._consumer.assignment()
         if not partitions:
             return
         async with asyncio.timeout(JOIN_SECONDS):
             ends = await end_offsets(self._connection, partitions)
-            for partition in partitions & self._consumer.assignment():
-                if await self._consumer.position(partition) < ends[partition]:
-                    raise Stalled(f"the position of {partition} does not advance")
+            positions = {each: await self._consumer.position(each) for each in partitions & self._consumer.assignment()}
+            behind = {each: position for each, position in positions.items() if position < ends[each]}
+            if behind and await _can_read(self._connection, behind):
+                raise Stalled(f"{len(behind)} partitions have messages that are not fetched")
 
     def _remember(self, fetched: Mapping[TopicPartition, list[Any]]) -> Callable[[], Awaitable[None]]:
         self._epoch += 1
@@ -246,6 +248,19 @@ async def end_offsets(connection: Connection, partitions: set[TopicPartition]) -
     finally:
         await close_consumer(consumer)
     return offsets
+
+
+async def _can_read(connection: Connection, positions: Mapping[TopicPartition, int]) -> bool:
+    """Say whether a new connection gets a committed message from one of these positions on."""
+    consumer = AIOKafkaConsumer(**connection.options(), enable_auto_commit=False, isolation_level="read_committed")
+    try:
+        await consumer.start()
+        consumer.assign(list(positions))
+        for partition, position in positions.items():
+            consumer.seek(partition, position)
+        return any((await consumer.getmany(timeout_ms=PROBE_MS, max_records=1)).values())
+    finally:
+        await close_consumer(consumer)
 
 
 def _pauses() -> Iterator[float]:
