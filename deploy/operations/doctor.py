@@ -27,6 +27,8 @@ from deploy.operations import (
 )
 from deploy.operations.findings import Finding, Severity
 from services.dispatcher import repository as dispatcher
+from services.dispatcher.channels.sms import EVERYWHERE
+from services.dispatcher.config import DispatcherSettings
 from services.scoring.repository import webhooks
 from services.trigger.domain.programs.document import NO_ZONE
 from services.trigger.repository import programs
@@ -118,15 +120,25 @@ def _sending(settings: AllSettings) -> Iterator[Finding]:
         yield Finding.note("EARSHOT_SEND=mailbox: messages are only shown on the mailbox page")
     else:
         yield Finding.ok(f"EARSHOT_SEND={mode}")
-        if not (settings.dispatcher.mail_accounts or settings.dispatcher.twilio_account_sid):
+        yield from _sms_routes(settings.dispatcher)
+        if not (settings.dispatcher.mail_accounts or settings.dispatcher.sms_gateways):
             yield Finding.fail(
-                "no provider is configured: every step is skipped", "set EARSHOT_SMTP_URL, EARSHOT_TWILIO_…"
+                "no provider is configured: every step is skipped", "set EARSHOT_SMTP_URL, or an SMS gateway"
             )
     if not is_loopback(settings.trigger.public_url) or mode == "mailbox":
         return
     yield Finding.fail(
         f"links in messages lead to {settings.trigger.public_url}", "set EARSHOT_PUBLIC_URL to one that phones can open"
     )
+
+
+def _sms_routes(settings: DispatcherSettings) -> Iterator[Finding]:
+    """Say over which gateways SMS go to each country, and which would take over."""
+    for country, gateways in sorted(settings.sms_routes.items(), reverse=True):
+        where = "other countries" if country == EVERYWHERE else country
+        yield Finding.ok(f"SMS to {where}: {', then '.join(gateways)}")
+    if settings.sms_routes and EVERYWHERE not in settings.sms_routes:
+        yield Finding.note("SMS to other countries are refused", "add * to EARSHOT_SMS_ROUTES, if you send there")
 
 
 def _folder(settings: Settings) -> Iterator[Finding]:

@@ -47,7 +47,7 @@ class DispatcherSettings(Settings):
     smsc_secret: SecretStr = SecretStr("")  # signs the callbacks
     sms_gateway: SecretStr = SecretStr("")  # any other gateway, as JSON: docs/providers/generic-sms.md
     sms_gateway_secret: SecretStr = SecretStr("")  # signs its receipts
-    sms_routes: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)  # RU:smsc,*:twilio
+    sms_routes: Annotated[dict[str, tuple[str, ...]], NoDecode] = Field(default_factory=dict)  # RU:smsc+twilio,*:twilio
     sms_country_ceilings: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)  # RU:500,*:0, a UTC day
     postmark_hook: SecretStr = SecretStr("")  # user:password in the URL Postmark calls
     ses_topics: Annotated[tuple[str, ...], NoDecode] = ()  # ARNs of the accepted SNS topics
@@ -81,6 +81,17 @@ class DispatcherSettings(Settings):
     @classmethod
     def _parse_topics(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("sms_routes", mode="before")
+    @classmethod
+    def _parse_gateways(cls, value: object) -> object:
+        """Parse `smsc+twilio`, the gateways of a country in the order they are tried, after `_parse_countries`."""
+        if not isinstance(value, dict):
+            return value
+        routes = {country: names.split("+") if isinstance(names, str) else names for country, names in value.items()}
+        if any(len(set(names)) < len(names) or not all(names) for names in routes.values()):
+            raise ValueError("expected each gateway of a country once, joined by +, such as RU:smsc+twilio")
+        return routes
 
     @field_validator("sms_routes", "sms_country_ceilings", mode="before")
     @classmethod
@@ -143,7 +154,7 @@ class DispatcherSettings(Settings):
     @model_validator(mode="after")
     def _check_routes(self) -> Self:
         configured = self.sms_gateways
-        if unknown := set(self.sms_routes.values()) - configured:
+        if unknown := {name for names in self.sms_routes.values() for name in names} - configured:
             raise ValueError(f"EARSHOT_SMS_ROUTES names {', '.join(sorted(unknown))}, which is not configured")
         if len(configured) > 1 and not self.sms_routes:
             raise ValueError("several SMS gateways are configured: set EARSHOT_SMS_ROUTES")

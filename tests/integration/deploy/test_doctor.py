@@ -109,6 +109,14 @@ async def test_each_fault_is_named_with_its_cure(urls: Mapping[str, str], tmp_pa
     assert all(faults.values())
 
 
+async def test_gateways_that_take_over_are_shown(urls: Mapping[str, str], tmp_path: Path) -> None:
+    gateways = {"smsc_login": "shop", "twilio_account_sid": "AC1"}
+    settings = own(urls, tmp_path, send="allowlist", sms_routes="RU:smsc+twilio,DE:twilio", **gateways)
+    said = [finding.text for finding in await findings(settings)]
+    assert {"SMS to RU: smsc, then twilio", "SMS to DE: twilio", "SMS to other countries are refused"} <= {*said}
+    assert not any("no provider" in text for text in said)
+
+
 async def test_one_fault_ends_the_command_with_1_although_all_after_it_is_well(
     urls: Mapping[str, str],
     tmp_path: Path,

@@ -343,7 +343,7 @@ async def test_gateway_is_not_asked_about_messages_of_another(chain: Chain, rece
     async with gateway() as twilio:
         twilio.answer = lambda _query: JSONResponse({"messages": []})
         account = SmsAccount(Twilio(HttpClient(twilio.url), sid="AC1", sender="+1"))
-        router = SmsRouter({"twilio": account}, {"*": "twilio"})
+        router = SmsRouter({"twilio": account}, {"*": ["twilio"]})
         await SmsStatusPoller(chain.database.sessions, account, LINK_KEYS)()
         await chain.rows("UPDATE attempts SET ask_at = clock_timestamp() RETURNING 1")
         await SmsStatusPoller(chain.database.sessions, router, LINK_KEYS)()

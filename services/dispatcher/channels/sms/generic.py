@@ -33,6 +33,8 @@ _AWAY = (
     HTTPStatus.NOT_FOUND,
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
+# 303: see the result elsewhere; 408: it arrived late, but it arrived; 409: the same message is there already
+_MAY_BE_ACCEPTED = (HTTPStatus.SEE_OTHER, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT)
 _PLACEHOLDER = re.compile(r"\{(to|text|sender|reference)\}")
 Codes = Annotated[tuple[str, ...], Field(max_length=200)]
 
@@ -141,12 +143,13 @@ def _not_sent(result: SendResult, reason: str) -> Disposition:
 
 
 def _result_of_status(status: int) -> SendResult:
-    """Return what an HTTP status other than 2xx means; after a 5xx except 503 the message may have been accepted."""
+    """Return what an HTTP status other than 2xx means; after some the message may have been accepted."""
     if status in _AWAY:
         return SendResult.UNAVAILABLE
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return SendResult.THROTTLED
-    return SendResult.UNKNOWN if status >= HTTPStatus.INTERNAL_SERVER_ERROR else SendResult.NOT_ACCEPTED
+    open_ended = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _MAY_BE_ACCEPTED
+    return SendResult.UNKNOWN if open_ended else SendResult.NOT_ACCEPTED
 
 
 def is_genuine(body: bytes, given: str, secret: str) -> bool:

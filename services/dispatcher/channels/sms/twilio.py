@@ -24,9 +24,10 @@ from shared.contract.vocabulary import ChannelKind, address_fingerprint
 from shared.web.http_client import Call, HttpClient, Reply
 
 NAME = "twilio"
-_AWAY = (HTTPStatus.UNAUTHORIZED, HTTPStatus.SERVICE_UNAVAILABLE)
+_AWAY = (HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE)
 _ABOUT_ACCOUNT = range(20000, 21000)
-_ABOUT_SENDER = (21603, 21606, 21659, 21660)  # our sender number is not valid
+_ABOUT_SENDER = (21603, 21606, 21659, 21660, 21661, 21701, 21702, 21703, 21704, 21705)  # our sender is not valid
+_NOT_FROM_HERE = (21408, 21608, 21612)  # our account or number may not send to this country or number
 _TOO_FAST = (20429, 21611)  # too many requests a second; the queue of our number is full
 
 
@@ -64,6 +65,8 @@ class Twilio:
             return Disposition(SendResult.THROTTLED, f"twilio_{code}", wait_s=THROTTLE_WAIT_S)
         if reply.status in _AWAY or code in _ABOUT_ACCOUNT or code in _ABOUT_SENDER:
             return Disposition(SendResult.UNAVAILABLE, f"twilio_{code}")
+        if code in _NOT_FROM_HERE:
+            return Disposition(SendResult.NOT_ACCEPTED, f"twilio_{code}")
         refused = HTTPStatus.BAD_REQUEST <= reply.status < HTTPStatus.INTERNAL_SERVER_ERROR
         return Disposition(SendResult.REFUSED if refused else SendResult.UNKNOWN, f"twilio_{code}")
 

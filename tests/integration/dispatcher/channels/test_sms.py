@@ -298,7 +298,7 @@ async def test_countries_go_through_the_gateway_they_are_routed_to(gateway: Gate
     }
     gateway.answer = lambda form: next(answer() for name, answer in answers.items() if name in form)
     accounts = {"twilio": sms(gateway.url), "smsc": smsc(gateway.url)}
-    router = SmsRouter(accounts, {"RU": "smsc", "DE": "twilio"})
+    router = SmsRouter(accounts, {"RU": ["smsc"], "DE": ["twilio"]})
     found = await results(
         router, text_message("+79161234567"), text_message("+4915112345678"), text_message("+15005550006")
     )
@@ -338,7 +338,7 @@ async def test_gateway_away_for_fifteen_minutes_costs_no_try(chain: Chain, gatew
 async def test_gateway_that_is_away_delays_no_other_country(gateway: Gateway) -> None:
     away = sms(f"http://127.0.0.1:{unused_port()}")
     gateway.answer = lambda _form: JSONResponse({"id": 1, "cnt": 1})
-    router = SmsRouter({"twilio": away, "smsc": smsc(gateway.url)}, {"RU": "smsc", "*": "twilio"})
+    router = SmsRouter({"twilio": away, "smsc": smsc(gateway.url)}, {"RU": ["smsc"], "*": ["twilio"]})
     far, near = text_message("+4915112345678"), text_message("+79161234567")
     first = await router.send_all([far, far, far, near], within_s=10)
     then = await router.send_all([near, far], within_s=10)
