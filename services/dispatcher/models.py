@@ -187,3 +187,26 @@ sa.Table(
     sa.Index("mailbox_cursor", "cursor", unique=True),
     sa.Index("mailbox_once", "invitation_id", "step", unique=True),
 )
+
+# what respondents write back, by mail or text message; `asks` is the kind of receipt that follows from the words
+sa.Table(
+    "replies",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("provider", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("invitation_id", sa.Uuid, sa.ForeignKey("invitations.id", ondelete="CASCADE")),  # null: not known
+    sa.Column("sender", sa.Text, nullable=False),  # a mail address in lower case, or a phone number
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("asks", sa.Text),
+    sa.Column("at", _INSTANT, nullable=False),
+    sa.Column("read_at", _INSTANT),
+    sa.Column("stored_at", _INSTANT, nullable=False, server_default=sa.text("clock_timestamp()")),
+    sa.Index("replies_once", "provider", "key", unique=True),
+    sa.Index("replies_invitation", "invitation_id"),
+    sa.Index("replies_sender", "sender"),
+    sa.Index("replies_age", "stored_at"),
+    sa.Index("replies_unread", "id", postgresql_where=sa.text("read_at IS NULL")),
+)
