@@ -72,6 +72,7 @@ def build_app(
         Service.DISPATCHER,
         health=health or Health(),
         staff_secret=settings.staff_secret.get_secret_value(),
+        https=settings.public_url.startswith("https://"),
     )
     for router in _routers(settings, database.sessions, clock, accounts):
         app.include_router(router)

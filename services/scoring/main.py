@@ -73,6 +73,7 @@ def build_app(
         health=health,
         plain=AnswerPages(sessions, resolver, writer, clock, PageViewWriter(sessions), _limits(settings)).routes(),
         staff_secret=settings.staff_secret.get_secret_value(),
+        https=settings.public_url.startswith("https://"),
         max_body=MAX_BODY,
     )
     staff_pages = StaffPages.of(settings)

@@ -61,6 +61,7 @@ def build_app(settings: TriggerSettings, database: Database, clock: Clock, *, he
         Service.TRIGGER,
         health=health or Health(),
         staff_secret=settings.staff_secret.get_secret_value(),
+        https=settings.public_url.startswith("https://"),
         admit=keys.admit,
         max_body=MAX_BODY,
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
@@ -17,7 +16,6 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,13 +25,13 @@ from shared.health import Health
 from shared.metrics import HTTP_SECONDS
 from shared.web.gate import Admit, Gate
 from shared.web.operations import Operations
-from shared.web.problems import BadRequest, Problem, TooLarge, Unavailable, as_problem, problem_response
+from shared.web.problems import Problem, Unavailable, as_problem, problem_response
+from shared.web.request_bounds import HeadAsGet, RequestBounds, path_of_redirect
 from shared.web.routes import identity_paths
 
 log = structlog.get_logger()
 
 MAX_BODY = 1_000_000
-MAX_DISCARDED, DISCARD_S = 8_000_000, 5.0  # bytes and seconds spent on a body that is refused
 ANSWER_S = 20.0  # the longest time until a response begins
 _OPERATIONS = ("/healthz", "/livez", "/readyz", "/metrics")
 _HEADERS = {  # in ASGI's form: lower-case names, bytes
@@ -46,6 +44,7 @@ _HEADERS = {  # in ASGI's form: lower-case names, bytes
     b"permissions-policy": b"camera=(), microphone=(), geolocation=()",
     b"cross-origin-opener-policy": b"same-origin",
 }
+_HSTS = {b"strict-transport-security": b"max-age=31536000"}  # RFC 6797
 _DOCS_HEADERS = {
     **_HEADERS,
     b"content-security-policy": b"default-src 'self'; script-src 'self' 'unsafe-inline'; "
@@ -61,10 +60,12 @@ def create_app(  # noqa: PLR0913 - independent settings of each app
     staff_secret: str = "",
     admit: Admit | None = None,
     max_body: int = MAX_BODY,
+    https: bool = False,
 ) -> FastAPI:
     """Make a service's app; the table of routes says which of its paths need the staff secret, or a key for `admit`.
 
-    `plain` routes are served without FastAPI's router, inside all layers of this module. `max_body` is in bytes.
+    `plain` routes are served without FastAPI's router, inside all layers of this module. `max_body` is in bytes. With
+    `https`, which says that the public URL is one, browsers are told to use nothing else.
     """
     # FastAPI's traces would name paths, and a path may hold a token
     telemetry: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
@@ -75,12 +76,13 @@ def create_app(  # noqa: PLR0913 - independent settings of each app
         app.add_exception_handler(kind, _on_error)
     app.router.routes.extend(plain)  # so that other methods get 405 with the allowed methods
     app.add_middleware(_PlainRoutes, routes=plain, service=service)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(_Deadline)
     app.add_middleware(_Errors)
     app.add_middleware(_Measured, service=service)
     app.add_middleware(Gate, service=service, secret=staff_secret, admit=admit)
-    app.add_middleware(_Bounds, max_body=max_body)
-    app.add_middleware(_SecurityHeaders)
+    app.add_middleware(RequestBounds, max_body=max_body)
+    app.add_middleware(_SecurityHeaders, https=https)
     return app
 
 
@@ -159,19 +161,32 @@ class _Errors:
 
 
 class _Deadline:
-    """Ends a request whose response has not begun after ANSWER_S, as when a database hangs; streams have no limit."""
+    """Ends a request whose response has not begun after ANSWER_S, as when a database hangs; streams have no limit.
+
+    The wait for a body does not count: a phone may be slow, and the server bounds that time.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        now, begun = asyncio.get_running_loop().time, False
         async with asyncio.timeout(ANSWER_S) as limit:
 
             async def watched(message: Message) -> None:
+                nonlocal begun
+                begun = True
                 limit.reschedule(None)
                 await send(message)
 
-            await self._app(scope, receive, watched)
+            async def waited_for() -> Message:
+                limit.reschedule(None)
+                message = await receive()
+                if not begun:
+                    limit.reschedule(now() + ANSWER_S)
+                return message
+
+            await self._app(scope, waited_for, watched)
 
 
 _seconds = lru_cache(maxsize=1000)(HTTP_SECONDS.labels)
@@ -203,72 +218,29 @@ class _Measured:
 
 
 class _SecurityHeaders:
-    """Adds each security header that a response does not set itself."""
+    """Adds each security header that a response does not set itself, and takes the host out of the router's redirects.
 
-    def __init__(self, app: ASGIApp) -> None:
+    The router redirects to a path without its last slash, at the host that the request names.
+    """
+
+    def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self._app = app
+        always = _HSTS if https else {}
+        self._headers, self._docs_headers = {**_HEADERS, **always}, {**_DOCS_HEADERS, **always}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
 
-        wanted = _DOCS_HEADERS if scope["path"] == "/docs" else _HEADERS
+        wanted = self._docs_headers if scope["path"] == "/docs" else self._headers
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                own = {name for name, _ in message["headers"]}
-                message["headers"] = [*message["headers"], *(pair for pair in wanted.items() if pair[0] not in own)]
+                given, own = message["headers"], {name for name, _ in message["headers"]}
+                if message["status"] == HTTPStatus.TEMPORARY_REDIRECT:
+                    given = [(name, path_of_redirect(text) if name == b"location" else text) for name, text in given]
+                message["headers"] = [*given, *(pair for pair in wanted.items() if pair[0] not in own)]
             await send(message)
 
         await self._app(scope, receive, with_headers)
-
-
-class _Bounds:
-    """Refuses bodies over the limit, with a Content-Length or without, and NUL in paths and queries."""
-
-    def __init__(self, app: ASGIApp, *, max_body: int) -> None:
-        self._app, self._max_body = app, max_body
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        announced = Headers(scope=scope).get("content-length", "0")
-        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
-            await problem_response(BadRequest("The URL contains a NUL character"))(scope, receive, send)
-        elif not announced.isdigit() or int(announced) > self._max_body:
-            if "expect" not in Headers(scope=scope):
-                await _discard_body(receive)
-            await problem_response(self._too_large())(scope, receive, send)
-        else:
-            await self._app(scope, self._counting(receive), send)
-
-    def _counting(self, receive: Receive) -> Receive:
-        taken = 0
-
-        async def counted() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > self._max_body:
-                if message.get("more_body", False):
-                    await _discard_body(receive)
-                raise self._too_large()
-            return message
-
-        return counted
-
-    def _too_large(self) -> Problem:
-        return TooLarge("The body is too large", f"At most {self._max_body} bytes are accepted.")
-
-
-async def _discard_body(receive: Receive) -> None:
-    """Read a body to its end, within limits: a proxy that cannot finish sending it answers 502 in place of ours."""
-    discarded, more = 0, True
-    with suppress(TimeoutError):
-        async with asyncio.timeout(DISCARD_S):
-            while more and discarded < MAX_DISCARDED:
-                message = await receive()
-                discarded += len(message.get("body", b""))
-                more = message.get("more_body", False)

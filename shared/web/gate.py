@@ -79,8 +79,15 @@ def _is_local(scope: Scope, headers: Headers) -> bool:
     if any(name in headers for name in _FORWARDED):
         return False
     client = (scope.get("client") or ("", 0))[0]
-    named = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+    named = _hostname(headers.get("host", ""))
     return _is_loopback(client) and (named == "localhost" or _is_loopback(named))  # the name, against DNS rebinding
+
+
+def _hostname(netloc: str) -> str:
+    try:
+        return urlsplit(f"//{netloc}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _is_loopback(host: str) -> bool:
@@ -95,7 +102,15 @@ def _is_cross_site(headers: Headers) -> bool:
     if site is not None:  # our referrer policy makes a form's Origin "null", so it is only used without this header
         return site not in ("same-origin", "none")
     origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != headers.get("host", "")
+    return origin is not None and _netloc(origin) != (headers.get("host") or None)
+
+
+def _netloc(url: str) -> str:
+    """Return host and port of a URL, "" for what is no URL."""
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
 
 
 class PublicOnly:

@@ -9,6 +9,7 @@ import asyncpg
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from shared.clock import ClockIsWrong
 from shared.database.db import causes, is_transient
@@ -54,6 +55,10 @@ class TooLarge(Problem):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
+class UnsupportedMediaType(Problem):
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+
 class Unprocessable(Problem):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 
@@ -85,12 +90,20 @@ def as_problem(error: Exception) -> Problem:
     if isinstance(error, RequestValidationError):
         places = [{"where": ".".join(map(str, e["loc"])), "what": e["msg"]} for e in error.errors()]
         return Unprocessable(INVALID_REQUEST, errors=places[:20])
-    if any(isinstance(each, _UNSTORABLE) for each in causes(error)):
-        return Unprocessable("The request holds a character that cannot be stored")
+    if refusal := _of_input(error):
+        return refusal
     if is_transient(error):
         why = "The machine's clock is wrong." if isinstance(error, ClockIsWrong) else "The database does not answer."
         return Unavailable("Try again shortly", why, headers={"retry-after": "5"})
     return _with_status(error)
+
+
+def _of_input(error: Exception) -> Problem | None:
+    if isinstance(error, ClientDisconnect):
+        return BadRequest("The client closed the connection")
+    if any(isinstance(each, _UNSTORABLE) for each in causes(error)):
+        return Unprocessable("The request holds a character that cannot be stored")
+    return None
 
 
 def _with_status(error: Exception) -> Problem:

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Query
 from fastapi.responses import HTMLResponse, Response
+from pydantic import ValidationError
 
 from services.dispatcher.channels import ChannelAccount
 from services.dispatcher.domain.steps import OutgoingMessage
@@ -37,23 +38,29 @@ class MailPages:
         return router
 
     async def preview(self, sample: Annotated[SampleMail, Query()]) -> str:
-        return self._page(sample, sample.compose(self.composer, self.link_key))
+        return self._page(sample, self._compose(sample))
 
     async def html(self, sample: Annotated[SampleMail, Query()]) -> Response:
-        _, html = mime.read_alternative(sample.compose(self.composer, self.link_key).body)
+        _, html = mime.read_alternative(self._compose(sample).body)
         return mail_response(html)
 
     async def send_test(self, sample: Annotated[SampleMail, Form()]) -> str:
         """Send the mail to the address in the form, if the settings allow it."""
-        try:
-            mail = sample.compose(self.composer, self.link_key)
-        except mime.BadAddress:
-            raise problems.Unprocessable("This is not a valid mail address") from None
+        mail = self._compose(sample)
         try:
             result = ", ".join(map(str, await send_test(mail, self.accounts, self.may_send)))
         except SendingDisabled as error:
             result = str(error)
         return self._page(sample, mail, result=result)
+
+    def _compose(self, sample: SampleMail) -> OutgoingMessage:
+        try:
+            return sample.compose(self.composer, self.link_key)
+        except mime.BadAddress:
+            raise problems.Unprocessable("This is not a valid mail address") from None
+        except ValidationError:
+            reason = "Change the brand, the locale or the template."
+            raise problems.Unprocessable("No mail can have these values", reason) from None
 
     def _page(self, sample: SampleMail, mail: OutgoingMessage, *, result: str = "") -> str:
         query = urlencode(sample.model_dump(mode="json", exclude={"address"}))

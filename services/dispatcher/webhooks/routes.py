@@ -35,7 +35,9 @@ class WebhookRoutes:
         verifier = self.verifiers.get(provider)
         if verifier is None:
             raise problems.NotFound("No such provider", "The provider is unknown, or its secret is not set.")
-        callback = WebhookRequest(request.url.query, request.headers, await request.body())
+        callback = WebhookRequest(
+            request.scope["query_string"].decode("latin-1"), request.headers, await request.body()
+        )
         parsed = await _verified(verifier, callback, provider)
         await self._store(parsed)
         return Response(parsed.reply, media_type="text/xml") if parsed.reply else Response(status_code=204)

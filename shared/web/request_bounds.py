@@ -1,0 +1,163 @@
+"""Refuses, in front of every route, requests that no route may have to read: size, coding, Host, NUL.
+
+Names of codecs and quoted cookies of the sender are left out: Python's decoders for some of them take quadratic time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import suppress
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from python_multipart.multipart import parse_options_header
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.web.problems import BadRequest, Problem, TooLarge, UnsupportedMediaType, problem_response
+
+MAX_DISCARDED, DISCARD_S = 8_000_000, 5.0  # bytes and seconds spent on a body that is refused
+_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(?::[0-9]{0,5})?")
+_OWN_HEAD = ("/s/", "/u/", "/static/", "/logos/", "/static-offline-docs/")
+
+
+class RequestBounds:
+    """Refuses bodies over the limit or compressed ones, hosts that are none, and NUL in paths and queries.
+
+    The app gets every form as UTF-8, whatever codec the sender names.
+    """
+
+    def __init__(self, app: ASGIApp, *, max_body: int) -> None:
+        self._app, self._max_body = app, max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            bounded = self._bounded(scope)
+        except Problem as refusal:
+            if isinstance(refusal, TooLarge) and not any(name == b"expect" for name, _ in scope["headers"]):
+                await _discard_body(receive)
+            await problem_response(refusal)(scope, receive, send)
+        else:
+            await self._app(bounded, self._counting(receive), send)
+
+    def _bounded(self, scope: Scope) -> Scope:
+        """Return the scope, with other headers where they name a codec or quote a cookie; raises Problem."""
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            raise BadRequest("The URL contains a NUL character")
+        hosts, changed = 0, False
+        for name, value in scope["headers"]:
+            if name == b"host":
+                hosts += 1
+                _check_host(value)
+            elif name == b"content-length":
+                self._check_length(value)
+            elif name == b"content-encoding":
+                _check_coding(value)
+            elif name == b"content-type":
+                changed = changed or b"charset" in value.lower()
+            elif name == b"cookie":
+                changed = changed or b"\\" in value
+        if hosts > 1:
+            raise BadRequest("The request names two hosts")
+        return {**scope, "headers": [_cleaned(*header) for header in scope["headers"]]} if changed else scope
+
+    def _check_length(self, value: bytes) -> None:
+        if not value.isdigit() or len(value) > 15 or int(value) > self._max_body:
+            raise self._too_large()
+
+    def _counting(self, receive: Receive) -> Receive:
+        taken = 0
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self._max_body:
+                if message.get("more_body", False):
+                    await _discard_body(receive)
+                raise self._too_large()
+            return message
+
+        return counted
+
+    def _too_large(self) -> Problem:
+        return TooLarge("The body is too large", f"At most {self._max_body} bytes are accepted.")
+
+
+class HeadAsGet:
+    """Answers HEAD as GET without the body, for browsers and monitors; some routes answer HEAD themselves."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD" or _answers_head(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+
+        async def without_body(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        await self._app({**scope, "method": "GET"}, receive, without_body)
+
+
+def _answers_head(path: str) -> bool:
+    return path == "/live" or path.startswith(_OWN_HEAD)  # a stream has no end
+
+
+def path_of_redirect(location: bytes) -> bytes:
+    """Return the path and query of a URL: one built from the Host header leads where the sender wants."""
+    rest = re.sub(rb"^https?://[^/?#]*", b"", location)
+    return b"/" + rest.lstrip(b"/\\")
+
+
+@lru_cache(maxsize=1000)
+def _is_host(value: bytes) -> bool:
+    try:
+        _ = urlsplit(f"//{value.decode('latin-1')}").port
+    except ValueError:
+        return False
+    return _HOST.fullmatch(value) is not None
+
+
+def _check_host(value: bytes) -> None:
+    if len(value) > 300 or not _is_host(value):
+        raise BadRequest("The Host header is not a host")
+
+
+def _check_coding(value: bytes) -> None:
+    if value.strip().lower() not in (b"", b"identity"):
+        raise UnsupportedMediaType("The body is compressed", "Send it without Content-Encoding.")
+
+
+def _cleaned(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    match name:
+        case b"content-type":
+            return name, _without_charset(value)
+        case b"cookie":
+            return name, b";".join(cookie for cookie in value.split(b";") if b"\\" not in cookie)
+        case _:
+            return name, value
+
+
+def _without_charset(value: bytes) -> bytes:
+    """Return the media type with its boundary only, as Starlette reads them."""
+    media_type, options = parse_options_header(value)
+    boundary = options.get(b"boundary")
+    if boundary is None:
+        return media_type
+    return media_type + b'; boundary="' + boundary.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+
+
+async def _discard_body(receive: Receive) -> None:
+    """Read a body to its end, within limits: a proxy that cannot finish sending it answers 502 in place of ours."""
+    discarded, more = 0, True
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_S):
+            while more and discarded < MAX_DISCARDED:
+                message = await receive()
+                discarded += len(message.get("body", b""))
+                more = message.get("more_body", False)
