@@ -11,7 +11,7 @@ from pathlib import Path
 from uuid import UUID
 
 import sqlalchemy as sa
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher import handlers, wiring
@@ -55,6 +55,7 @@ from shared.supervisor import Supervisor
 from shared.web.app import create_app
 from shared.web.menu import StaffPages
 from shared.web.public_urls import PublicUrlCheck
+from shared.web.strict_input import SingleValued, refuse_unknown
 
 TOPICS = ("survey.requests", "survey.answers", "survey.messages")
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -74,12 +75,14 @@ def build_app(
         staff_secret=settings.staff_secret.get_secret_value(),
         https=settings.public_url.startswith("https://"),
     )
-    for router in _routers(settings, database.sessions, clock, accounts):
-        app.include_router(router)
+    for router in _staff_routers(settings, database.sessions, clock, accounts):
+        app.include_router(router, dependencies=[Depends(SingleValued()), Depends(refuse_unknown)])
+    app.include_router(UnsubscribePages(database.sessions, clock).router())
+    app.include_router(WebhookRoutes(database.sessions, wiring.verifiers(settings)).router())
     return app
 
 
-def _routers(
+def _staff_routers(
     settings: DispatcherSettings, sessions: Sessions, clock: Clock, accounts: Sequence[ChannelAccount]
 ) -> list[APIRouter]:
     staff_pages, composer = StaffPages.of(settings), settings.composer
@@ -97,8 +100,6 @@ def _routers(
         MailboxPages(sessions, clock, staff_pages).router(),
         InvitationPages(sessions, staff_pages).router(),
         mails.router(),
-        UnsubscribePages(sessions, clock).router(),
-        WebhookRoutes(sessions, wiring.verifiers(settings)).router(),
     ]
 
 

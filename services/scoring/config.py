@@ -21,10 +21,11 @@ class ScoringSettings(Settings):
     answer_client_rate: float = Field(default=50, gt=0)  # requests per second of one public address
     answer_client_burst: int = Field(default=1000, ge=1)
     client_address_header: str = ""
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()  # who may write it; empty: all that are not public
     desk_lease_minutes: int = Field(default=15, ge=1, le=240)
     webhook_networks: Annotated[tuple[Network, ...], NoDecode] = ()  # private networks allowed for webhooks
 
-    @field_validator("webhook_networks", mode="before")
+    @field_validator("webhook_networks", "trusted_proxies", mode="before")
     @classmethod
     def _split_networks(cls, value: object) -> object:
         """Parse comma-separated networks such as `10.0.0.0/8,192.168.7.0/24`; raises ValueError."""

@@ -42,6 +42,7 @@ from shared.messaging.transport import EventLog
 from shared.runtime import ServiceContext
 from shared.supervisor import Supervisor
 from shared.web.app import create_app
+from shared.web.client_address import ClientAddress
 from shared.web.menu import StaffPages
 from shared.web.rate_limit import RateLimit
 
@@ -93,7 +94,7 @@ def build_app(
 def _limits(settings: ScoringSettings) -> RateLimits:
     link = RateLimit(per_second=settings.answer_link_rate, burst=settings.answer_link_burst)
     client = RateLimit(per_second=settings.answer_client_rate, burst=settings.answer_client_burst)
-    return RateLimits(link, client, settings.client_address_header)
+    return RateLimits(link, client, ClientAddress(settings.client_address_header, settings.trusted_proxies))
 
 
 def build_consumer(settings: ScoringSettings, database: Database, event_log: EventLog, clock: Clock) -> Consumer:

@@ -19,6 +19,9 @@ class RateLimit:
         self._per_second, self._burst, self._keys, self._monotonic = per_second, burst, keys, monotonic
         self._full_at: OrderedDict[Hashable, float] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._full_at)
+
     def take(self, key: Hashable, amount: int = 1) -> float:
         """Take `amount` and return 0, or take nothing and return the seconds to wait; inf if it exceeds the burst."""
         if amount > self._burst:
@@ -27,6 +30,8 @@ class RateLimit:
         filling = max(self._full_at.get(key, now) - now, 0.0) + amount / self._per_second
         wait = filling - self._burst / self._per_second
         if wait > 0:
+            if key in self._full_at:
+                self._full_at.move_to_end(key)  # a key that is refused is not the one to forget
             return wait
         self._full_at[key] = now + filling
         self._full_at.move_to_end(key)

@@ -9,9 +9,9 @@ from uuid import UUID
 from pydantic import BaseModel, Field, StringConstraints
 
 from services.scoring.domain.calls import TaskKind
-from services.scoring.web.strict_input import StrictInput
 from shared.contract.events import AnsweredEvent, Id, Score, Text
 from shared.contract.vocabulary import AnswerMode, CallDisposition, CallOutcome, Category, ChannelKind
+from shared.web.strict_input import StrictInput
 
 Operator = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 

@@ -28,11 +28,11 @@ from services.scoring.domain.answers import Entry, Refusal
 from services.scoring.domain.calls import CallTask, TaskKind
 from services.scoring.repository import call_queue, calls, listing
 from services.scoring.web.score_queries import AnswersQuery, cursor_of
-from services.scoring.web.strict_input import SingleValued
 from shared.clock import Clock
 from shared.contract.vocabulary import CallDisposition, category_of
 from shared.database.db import Sessions
 from shared.web.problems import INVALID_REQUEST, Conflict, Gone, NotFound, Unprocessable
+from shared.web.strict_input import SingleValued
 
 _LEASE_LOST = "Another operator has taken it, its lease has expired, or it was closed: take the next call."
 

@@ -12,7 +12,7 @@ from services.scoring.domain.changes import ScoreChange
 from services.scoring.domain.comparison import ScoreDifference
 from services.scoring.domain.score import Definition, Figure, ScoreInterval, wald
 from services.scoring.repository.scores.comparisons import AnnotationEffect
-from services.scoring.web.strict_input import ScorePoints, ShortText, StrictInput
+from shared.web.strict_input import ScorePoints, ShortText, StrictInput
 
 
 class IntervalOut(BaseModel):

@@ -39,12 +39,12 @@ from services.scoring.repository.programs import programs_by_use
 from services.scoring.repository.scores import comparisons, dimensions, figures, journeys
 from services.scoring.repository.scores.counting import ANSWER_DIMENSIONS
 from services.scoring.repository.scores.figures import MOST_COUNTED, TooManyToCount
-from services.scoring.web import strict_input
 from services.scoring.web.score_queries import ChangesQuery, NpsQuery, PeriodQuery, SampleQuery, SegmentQuery
-from services.scoring.web.strict_input import ShortText, SingleValued
 from shared.clock import Clock
 from shared.database.db import Sessions
+from shared.web import strict_input
 from shared.web.problems import INVALID_REQUEST, NotFound, Unprocessable
+from shared.web.strict_input import ShortText, SingleValued
 from shared.zones import local_day
 
 TOO_MANY = f"There are {{}}, and at most {MOST_COUNTED} are counted: choose fewer days, or one segment."

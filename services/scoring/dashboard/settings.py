@@ -16,8 +16,8 @@ from uuid_utils.compat import uuid7
 from services.scoring.repository import benchmarks, targets
 from services.scoring.repository.annotations import Annotation, add_annotation, remove_annotation
 from services.scoring.repository.benchmarks import Benchmark
-from services.scoring.web.strict_input import ScorePoints, ShortText
 from shared.database.db import Sessions
+from shared.web.strict_input import ScorePoints, ShortText
 
 
 class _SettingsForm(BaseModel):

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from services.scoring.web.strict_input import StrictInput
 from shared.contract.events import Id, Instant
+from shared.web.strict_input import StrictInput
 
 
 class WebhookIn(StrictInput):

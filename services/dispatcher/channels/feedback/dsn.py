@@ -14,6 +14,9 @@ NAME = "dsn"
 _MOST_PARTS = 200
 _STATUS = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
 _CONTENT_TYPE = re.compile(rb"content-type\s*:", re.IGNORECASE)
+_LONG_PARAMETERS = re.compile(  # of a header with its continuation lines: Python takes quadratic time for quotes
+    rb"content-(?:type|disposition)\s*:(?:[^\r\n]|(?:\r\n|\r|\n)[ \t]){2000}", re.IGNORECASE
+)
 _ABOUT_US = ("5.3.4", "5.6", "5.7")  # size, content, policy: not about the mailbox
 
 
@@ -21,13 +24,19 @@ class TooManyParts(ValueError):
     """More MIME parts than any report has; Python's parser recurses into each nested part."""
 
 
+class TooLongParameters(ValueError):
+    """A Content-Type that is longer than any report has."""
+
+
 def receipts(mail: bytes) -> list[Receipt]:
     """Parse a report; no receipts for a mail that is not a report (an auto-reply), or not about a mail of ours.
 
-    Raises TooManyParts, and for a damaged mail whatever Python's mail parser raises.
+    Raises TooManyParts, TooLongParameters, and for a damaged mail whatever Python's mail parser raises.
     """
     if len(_CONTENT_TYPE.findall(mail)) > _MOST_PARTS:
         raise TooManyParts
+    if _LONG_PARAMETERS.search(mail):
+        raise TooLongParameters
     report = message_from_bytes(mail)
     reference = _reference(report)
     if not _is_report(report) or reference is None:

@@ -93,3 +93,56 @@ def test_command_exits_with_1_when_a_test_mail_was_not_accepted() -> None:
         app, ["mail", "test", "me@ours.test"], env={"EARSHOT_SEND": "live", "EARSHOT_SMTP_URL": nobody}
     )
     assert (result.exit_code, "smtp: smtp_disconnected" in result.output) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *(
+            "address=x",
+            "address=",
+            "address=%ff",
+            "address=a@%00",
+            "locale=",
+            "locale=%ED%A0%80",
+            "brand=",
+            "template=",
+        ),
+        *(
+            "address=" + "a" * 250 + "@" + "ä" * 49,
+            "address=a@" + "ä" * 290,
+            "locale=" + "x" * 300,
+            "repeat=2",
+            "what=1",
+        ),
+        *("brand=%0d%0aBcc:%20a@b.example", "address=a@b.example%0d%0aBcc:c@d.example", "locale=../../etc"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/mail", "/mail/html"])
+async def test_preview_of_odd_values_is_a_mail_or_names_what_is_wrong(chain: Chain, path: str, query: str) -> None:
+    async with browser(chain) as client:
+        shown = await client.get(f"{path}?{query}")
+        assert shown.status_code in (200, 400, 422)
+        fields = dict(part.split("=", 1) for part in [query])
+        sent = await client.post("/mail", data=fields)
+        assert sent.status_code in (200, 400, 422)
+
+
+@pytest.mark.parametrize(
+    "path", ["/mail", "/mail/html", "/mailbox", "/invitations", "/suppressions", "/v1/mailbox", "/v1/suppressions"]
+)
+async def test_parameter_that_is_not_known_is_refused(chain: Chain, path: str) -> None:
+    async with browser(chain) as client:
+        assert (await client.get(path)).status_code == 200
+        for query in ("costumer=7", "limits=5", "Customer=7"):
+            refused = await client.get(f"{path}?{query}")
+            assert (refused.status_code, refused.json()["errors"][0]["where"]) == (
+                422,
+                f"query.{query.partition('=')[0]}",
+            )
+
+
+async def test_link_in_a_mail_may_carry_parameters_of_others(chain: Chain) -> None:
+    """Mail programs and advertisers append their own."""
+    async with browser(chain) as client:
+        assert (await client.get("/u/x?utm_source=mail&fbclid=1")).status_code == 404

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Request
+from fastapi.dependencies.utils import get_flat_params
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from shared.web.problems import INVALID_REQUEST, Unprocessable
@@ -22,6 +23,12 @@ class SingleValued:
     def __call__(self, request: Request) -> None:
         given = Counter(name for name, _ in request.query_params.multi_items())
         _refuse((name for name, times in given.items() if times > 1 and name not in self.several), "It is taken once")
+
+
+def refuse_unknown(request: Request) -> None:
+    """Dependency that rejects query parameters that the route does not declare."""
+    declared = {field.alias for field in get_flat_params(request.scope["route"].dependant)}
+    _refuse(request.query_params.keys() - declared, "It is not known here")
 
 
 def refuse_parameters(request: Request) -> None:
