@@ -60,13 +60,13 @@ ENGLISH = MailTexts(
     ask_text="Choose what {brand} should no longer send.",
     choices={
         "all": "Every question: no e-mail, no text message, no call",
-        "email": "Every e-mail; a text message or a call may still come",
+        "email": "Every e-mail; after another purchase, a text message or a call may still come",
         "survey": "Only questions like this one: {about}",
     },
     done_title="Done",
     done_texts={
         "all": "{brand} will not ask you again.",
-        "email": "{brand} will send you no more questions by e-mail.",
+        "email": "{brand} will send you no more questions by e-mail, and will not ask this one again.",
         "survey": "{brand} will not ask you a question like this one again.",
     },
     unknown_title="This link does not work",
@@ -96,13 +96,13 @@ RUSSIAN = MailTexts(
     ask_text="Скажите, чего {brand} больше не присылать.",
     choices={
         "all": "Никаких вопросов: ни писем, ни СМС, ни звонков",
-        "email": "Никаких писем; СМС или звонок ещё возможны",
+        "email": "Никаких писем; после другой покупки СМС или звонок ещё возможны",
         "survey": "Только вопросы вроде этого: {about}",
     },
     done_title="Готово",
     done_texts={
         "all": "{brand} больше не будет вас спрашивать.",
-        "email": "{brand} больше не пришлёт вам писем с вопросами.",
+        "email": "{brand} больше не пришлёт вам писем с вопросами и не повторит этот вопрос.",
         "survey": "{brand} больше не задаст вам такого вопроса.",
     },
     unknown_title="Ссылка не работает",

@@ -16,7 +16,7 @@ from services.dispatcher.pages.rendering import page
 from services.dispatcher.repository import invitations
 from shared.clock import Clock
 from shared.contract.events import SurveyRequested
-from shared.contract.vocabulary import ChannelKind
+from shared.contract.vocabulary import ChannelKind, InvitationOutcome
 from shared.database.db import Sessions
 from shared.web import links
 
@@ -44,9 +44,9 @@ class UnsubscribePages:
         return _unknown_link() if request is None else _choices(request)
 
     async def unsubscribe(self, token: str, what: Annotated[str, Form()] = "") -> Response:
-        """Unsubscribe at once, without a cookie or redirect.
+        """Unsubscribe at once, without a cookie or redirect; the survey of the link ends with any choice.
 
-        The button of a mail program (RFC 8058) posts none of our choices; it unsubscribes from all mail.
+        The button of a mail program (RFC 8058) posts none of our choices; it also unsubscribes from all mail.
         """
         choice = Choice(what) if what in set(Choice) else Choice.EMAIL
         async with self.sessions.begin() as session:
@@ -64,6 +64,8 @@ class UnsubscribePages:
             channel=ChannelKind.EMAIL if choice is Choice.EMAIL else None,
             program=request.program.id if choice is Choice.SURVEY else None,
         )
+        declined = {request.invitation_id: InvitationOutcome.DECLINED}
+        await close_invitations.close_or_remember(session, declined, now=self.clock.now())
 
 
 def _choices(request: SurveyRequested) -> Response:

@@ -39,16 +39,19 @@ async def test_respondent_stops_every_question(chain: Chain, client: httpx.Async
 
 
 @pytest.mark.parametrize("form", [{"List-Unsubscribe": "One-Click"}, {"what": "email"}, {"what": "nonsense"}, {}])
-async def test_one_click_unsubscribe_of_a_mail_client_stops_all_mail(
+async def test_one_click_unsubscribe_of_a_mail_client_stops_all_mail_and_ends_the_survey(
     chain: Chain, client: httpx.AsyncClient, form: dict[str, str]
 ) -> None:
     asked = request()
-    await chain.take(asked, request(program={"id": "after-service", "version": 1}))
+    other = request(program={"id": "after-service", "version": 1})
+    await chain.take(asked, other)
     reply = await client.post(unsubscribe_path(asked.invitation_id), data=form)
     assert (reply.status_code, "location" in reply.headers) == (200, False)
     await chain.tick()
     assert await chain.rows("SELECT 1 FROM mailbox WHERE channel = 'email'") == []
-    assert await chain.states(asked.invitation_id) == ["skipped", "skipped", "sent", "planned"]
+    assert await chain.states(asked.invitation_id) == ["skipped"] * 4
+    assert await chain.outcome(asked.invitation_id) == "declined"
+    assert await chain.states(other.invitation_id) == ["skipped", "skipped", "sent", "planned"]
     (event,) = await chain.published("respondent.suppressed")
     assert (event.channel, event.program, event.reason) == ("email", None, "opt_out")
 
