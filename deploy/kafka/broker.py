@@ -6,8 +6,6 @@ are kept. Needs Java 17 and, the first time, Maven to fetch the jars.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import shutil
 import signal
 import socket
@@ -16,21 +14,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
+from deploy.kafka.maven import FetchedFolder, MavenFailed
 from deploy.kafka.security import LISTENER
 from deploy.ports import free_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from deploy.kafka.security import SecuredListener
 
 FOLDER = Path(__file__).parent
-POM = FOLDER / "pom.xml"
-JARS = FOLDER / "jars"
+JARS = FetchedFolder(FOLDER / "pom.xml", FOLDER / "jars")
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 JVM = ("-Xms64m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
@@ -43,38 +40,15 @@ class BrokerFailed(Exception):
 
 def missing_tool() -> str | None:
     """Return in one line which program is missing and how to install it; None when a broker can be started."""
-    if shutil.which("java") is None:
-        return "Java is missing: install Java 17 or newer (Debian: apt-get install default-jre-headless)"
-    if not _fetched() and shutil.which("mvn") is None:
-        return "Maven is missing and Kafka not fetched yet: install Maven (Debian: apt-get install maven)"
-    return None
+    return JARS.missing_tool()
 
 
 def fetch() -> Path:
     """Return the folder of Kafka's jars; Maven fetches them unless they are there already. Raises BrokerFailed."""
-    with _locked():
-        if not _fetched():
-            shutil.rmtree(JARS, ignore_errors=True)
-            _run(["mvn", "--batch-mode", "--quiet", "--file", str(POM), "generate-resources"])
-            (JARS / ".complete").write_text(_pom_digest())
-    return JARS
-
-
-def _fetched() -> bool:
-    stamp = JARS / ".complete"
-    return stamp.is_file() and stamp.read_text() == _pom_digest()
-
-
-def _pom_digest() -> str:
-    return hashlib.sha256(POM.read_bytes()).hexdigest()
-
-
-@contextmanager
-def _locked() -> Iterator[None]:
-    # parallel test workers must not fetch into the same folder at the same time
-    with POM.open() as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    try:
+        return JARS.fetch()
+    except MavenFailed as error:
+        raise BrokerFailed(str(error)) from error
 
 
 def _run(command: list[str]) -> None:
@@ -135,7 +109,7 @@ class Broker:
         self.prepare()
         with (self._folder / "broker.log").open("ab") as output:
             self._process = subprocess.Popen(
-                [*_end_with_parent(), *self._java("kafka.Kafka"), str(self._folder / "server.properties")],
+                [*end_with_parent(), *self._java("kafka.Kafka"), str(self._folder / "server.properties")],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -248,7 +222,8 @@ def _format_arguments(properties: Path, secured: SecuredListener | None) -> list
     return ["format", "--ignore-formatted", "--cluster-id", CLUSTER_ID, "--config", str(properties), *users]
 
 
-def _end_with_parent() -> list[str]:
+def end_with_parent() -> list[str]:
+    """Return what to put before a command, so that its process ends when the thread that started it does."""
     # setpriv (util-linux) asks the kernel to kill the broker when the thread that started it ends
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []

@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -30,8 +30,11 @@ from services.dispatcher import repository as dispatcher
 from services.dispatcher.channels.sms import EVERYWHERE
 from services.dispatcher.config import DispatcherSettings
 from services.scoring.repository import webhooks
+from services.trigger.config import TriggerSettings
 from services.trigger.domain.programs.document import NO_ZONE
+from services.trigger.main import open_registry
 from services.trigger.repository import programs
+from services.trigger.sources.schema_registry import RegistryUnavailable
 from shared.clock import open_clock
 from shared.config import DEVELOPMENT_LINK_KEYS, Settings, is_loopback
 from shared.contract import topics
@@ -70,8 +73,24 @@ async def examine(settings: AllSettings) -> AsyncIterator[Finding]:
     async for finding in database_findings.examine(base):
         yield finding
     yield await _events(base)
+    async for finding in _schema_registry(settings.trigger):
+        yield finding
     async for finding in _data(settings):
         yield finding
+
+
+async def _schema_registry(settings: TriggerSettings) -> AsyncIterator[Finding]:
+    async with AsyncExitStack() as resources:
+        registry = open_registry(settings, resources)
+        if registry is None:
+            return
+        try:
+            await registry.ping()
+        except RegistryUnavailable as error:
+            cure = "check EARSHOT_SCHEMA_REGISTRY_URL, _USERNAME and _PASSWORD: Avro messages wait for it"
+            yield Finding.fail(f"the schema registry does not answer: {error}", cure)
+        else:
+            yield Finding.ok("the schema registry answers")
 
 
 async def _data(settings: AllSettings) -> AsyncIterator[Finding]:

@@ -35,6 +35,9 @@ class TriggerSettings(Settings):
     crm_kafka_ca_file: Path | None = None
     crm_kafka_cert_file: Path | None = None
     crm_kafka_key_file: Path | None = None
+    schema_registry_url: str = ""  # of a registry with Confluent's API; empty: Avro messages are parked
+    schema_registry_username: str = ""
+    schema_registry_password: SecretStr = SecretStr("")
     sources: Path | None = None  # a folder of YAML files, each a webhook source or topics in a foreign format
     source_secrets: Annotated[tuple[tuple[str, SecretStr], ...], NoDecode] = ()
     source_urls: Annotated[tuple[tuple[str, SecretStr], ...], NoDecode] = ()
@@ -48,6 +51,13 @@ class TriggerSettings(Settings):
         return InstallationSettings(
             link_key=self.signing_key, phone_region=self.phone_region, store_zones=self.store_zones
         )
+
+    @field_validator("schema_registry_url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("expected http:// or https://")
+        return url
 
     @field_validator("phone_region")
     @classmethod

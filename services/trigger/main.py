@@ -29,6 +29,7 @@ from services.trigger.handlers.programs import install, publish_again
 from services.trigger.jobs.cadence import CadenceJob
 from services.trigger.pages import DecisionPages
 from services.trigger.sources.bitrix24 import IDLE_S, DealFetcher
+from services.trigger.sources.schema_registry import SchemaLog, SchemaRegistry
 from services.trigger.sources.webhooks import SourceWebhooks
 from shared.clock import Clock
 from shared.contract import topics
@@ -40,10 +41,11 @@ from shared.database.db import Database, retry_outages
 from shared.database.until_stopped import while_busy
 from shared.health import OUTSIDE_SILENT_S, Health
 from shared.messaging.consumer import Consumer
-from shared.messaging.transport import EventLog, Message
+from shared.messaging.transport import EventLog, Message, Readable
 from shared.runtime import ServiceContext, open_event_log
 from shared.supervisor import Supervisor
 from shared.web.app import create_app
+from shared.web.http_client import HttpClient
 from shared.web.menu import StaffPages
 
 log = structlog.get_logger()
@@ -93,12 +95,13 @@ class EventLogs:
     """The event logs that trigger reads.
 
     `ours` has the topics of Earshot, `crm` the topic crm.events, and `foreign` the topics of the configured sources,
-    whose names have no prefix.
+    whose names have no prefix. `registry` has the schemas of their Avro messages, if one is configured.
     """
 
     ours: EventLog
     crm: EventLog
     foreign: EventLog
+    registry: SchemaRegistry | None = None
 
 
 def consumers(
@@ -111,6 +114,7 @@ def consumers(
 ) -> dict[str, Consumer]:
     """Return the consumers by name; there is a consumer `foreign` only if a source has topics."""
     installation = settings.installation
+    registry = logs.registry
 
     async def crm(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
         await on_crm_events(session, events, now=clock.now(), settings=installation)
@@ -119,15 +123,20 @@ def consumers(
         await on_feedback(session, events, now=clock.now(), settings=installation)
 
     def decode(message: Message) -> Event[CrmPayload] | None:
-        return read_message(message, sources, received=clock.now())
+        return read_message(message, sources, received=clock.now(), schemas=registry.known if registry else None)
+
+    def with_schemas(event_log: Readable) -> Readable:
+        return SchemaLog(event_log, registry) if registry else event_log
 
     by_topic = {topic: source for source in sources.values() for topic in source.topics}
     by_name = {
-        "crm": Consumer(Service.TRIGGER, CRM_TOPICS, logs.crm, database.sessions, crm, decode=decode, batch_size=1000),
+        "crm": Consumer(
+            Service.TRIGGER, CRM_TOPICS, with_schemas(logs.crm), database.sessions, crm, decode=decode, batch_size=1000
+        ),
         "feedback": Consumer(Service.TRIGGER, FEEDBACK_TOPICS, logs.ours, database.sessions, feedback),
     }
     if by_topic:
-        foreign = ForeignLog(logs.foreign, by_topic.__getitem__, settings.topic_prefix)
+        foreign = ForeignLog(with_schemas(logs.foreign), by_topic.__getitem__, settings.topic_prefix)
         by_name["foreign"] = Consumer(Service.TRIGGER, list(by_topic), foreign, database.sessions, crm, decode=decode)
     return by_name
 
@@ -145,7 +154,19 @@ def open_logs(settings: TriggerSettings, ours: EventLog, resources: AsyncExitSta
 
     url = settings.crm_events_url or settings.events_url
     crm = opened(settings.topic_prefix) if settings.crm_events_url else ours
-    return EventLogs(ours, crm, opened("") if url and settings.sources else crm)
+    foreign = opened("") if url and settings.sources else crm
+    return EventLogs(ours, crm, foreign, open_registry(settings, resources))
+
+
+def open_registry(settings: TriggerSettings, resources: AsyncExitStack) -> SchemaRegistry | None:
+    """Open the client of the schema registry if the settings name one; `resources` closes it."""
+    if not settings.schema_registry_url:
+        return None
+    username, password = settings.schema_registry_username, settings.schema_registry_password.get_secret_value()
+    auth = (username, password) if username else None
+    client = HttpClient(settings.schema_registry_url, auth=auth, max_connections=4)
+    resources.push_async_callback(client.close)
+    return SchemaRegistry(client)
 
 
 async def install_programs(database: Database, clock: Clock) -> None:

@@ -12,6 +12,8 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.deciding.stored_decision import EventKey
+from services.trigger.domain.sources import avro
+from services.trigger.domain.sources.avro import Schemas, UndecodableAvro
 from services.trigger.domain.sources.mapping import MappedEvent, Unmappable
 from services.trigger.domain.sources.source import Source
 from services.trigger.handlers.events import read_event
@@ -23,7 +25,7 @@ from shared.contract.topics import CRM_EVENTS
 from shared.contract.vocabulary import Service
 from shared.health import Heartbeat
 from shared.messaging.codec import MAX_BODY, InvalidEvent
-from shared.messaging.transport import Batch, EventLog, Message
+from shared.messaging.transport import Batch, Message, Readable
 
 SOURCE = "earshot-source"  # the header that names the source; a parked message keeps it for its replay
 
@@ -53,9 +55,14 @@ async def find_customer(session: AsyncSession, event: EventWithoutCustomer) -> E
     return event.with_customer(earlier.respondent_id)
 
 
-def read_message(message: Message, sources: Mapping[str, Source], *, received: datetime) -> Event[CrmPayload] | None:
-    """Read a message of any source from a log, None if its mapping ignores it; raises InvalidEvent."""
-    read = read_mapped(message, sources, received=received)
+def read_message(
+    message: Message, sources: Mapping[str, Source], *, received: datetime, schemas: Schemas | None = None
+) -> Event[CrmPayload] | None:
+    """Read a message of any source from a log, None if its mapping ignores it; raises InvalidEvent.
+
+    `schemas` are those of the schema registry, None without one.
+    """
+    read = read_mapped(_as_json(message, schemas), sources, received=received)
     if isinstance(read, EventWithoutCustomer):
         raise InvalidEvent("customer.id: only a webhook can take the customer of an earlier event")
     return read
@@ -65,7 +72,6 @@ def read_mapped(
     message: Message, sources: Mapping[str, Source], *, received: datetime
 ) -> Event[CrmPayload] | EventWithoutCustomer | None:
     """Read a message of any source, None if its mapping ignores it; raises InvalidEvent."""
-    _refuse_binary(message)
     name = message.headers.get(SOURCE)
     if name is None:
         return read_event(message, now=received)
@@ -85,11 +91,26 @@ def from_source(source: Source, message: Message) -> Message:
     return replace(message, topic=CRM_EVENTS.name, headers={**message.headers, SOURCE: source.id})
 
 
-def _refuse_binary(message: Message) -> None:
-    """Raise InvalidEvent for Avro and Protobuf: by content type, or by the zero byte that schema registries prepend."""
-    types = [value.lower() for name, value in message.headers.items() if name.lower() == "content-type"]
-    if message.body[:1] == b"\0" or (types and any(name in types[0] for name in _BINARY)):
-        raise InvalidEvent("body: Avro and Protobuf are not supported, send JSON")
+def _as_json(message: Message, schemas: Schemas | None) -> Message:
+    """Decode a message of a schema registry to JSON; raises InvalidEvent for what is neither this nor JSON."""
+    types = {name: value.lower() for name, value in message.headers.items() if name.lower() == "content-type"}
+    if not avro.is_framed(message.body):
+        if any(name in value for name in _BINARY for value in types.values()):
+            raise InvalidEvent(
+                "body: Avro and Protobuf can only be read as serializers of a schema registry write them"
+            )
+        return message
+    if schemas is None:
+        raise InvalidEvent("body: set EARSHOT_SCHEMA_REGISTRY_URL to read Avro, or send JSON")
+    try:
+        body = avro.to_json(message.body, schemas)
+    except UndecodableAvro as error:
+        raise InvalidEvent(f"body: {error}") from None
+    return replace(message, body=body, headers={**message.headers, **{name: _json_type(types[name]) for name in types}})
+
+
+def _json_type(content_type: str) -> str:
+    return "application/cloudevents+json" if content_type.startswith("application/cloudevents") else "application/json"
 
 
 def _map(source: Source, message: Message, *, received: datetime) -> Event[CrmPayload] | EventWithoutCustomer | None:
@@ -140,7 +161,7 @@ def _checked(mapped: MappedEvent, source: Source, *, received: datetime) -> Even
 class ForeignLog:
     """Reads the topics of sources under their own names; only the consumer group has this installation's prefix."""
 
-    inner: EventLog
+    inner: Readable
     source_of: Callable[[str], Source]
     group_prefix: str = ""
 

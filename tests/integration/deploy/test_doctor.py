@@ -99,6 +99,7 @@ async def test_each_fault_is_named_with_its_cure(urls: Mapping[str, str], tmp_pa
         send="live",
         scoring_database_url="postgresql://nobody@127.0.0.1:1/nowhere",
         events_url="kafka://127.0.0.1:1",
+        schema_registry_url="http://127.0.0.1:1",
         kafka_protocol="PLAINTEXT",
     )
     faults = {finding.text: finding.cure for finding in await findings(settings) if finding.severity is Severity.FAIL}
@@ -106,6 +107,7 @@ async def test_each_fault_is_named_with_its_cure(urls: Mapping[str, str], tmp_pa
     assert any("links in messages" in text for text in faults)
     assert any(text.startswith("scoring: no database") for text in faults)
     assert any(text.startswith("events: no answer") for text in faults)
+    assert "the schema registry does not answer: no reply" in faults
     assert all(faults.values())
 
 

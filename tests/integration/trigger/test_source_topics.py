@@ -95,10 +95,10 @@ async def test_foreign_topic_is_mapped_and_what_fails_is_parked_with_its_path(
     async with installed.sessions() as session:
         parked = await parking.list_parked(session)
     assert sorted(row.reason for row in parked) == [
-        "body: Avro and Protobuf are not supported, send JSON",
-        "body: Avro and Protobuf are not supported, send JSON",
+        "body: Avro and Protobuf can only be read as serializers of a schema registry write them",
         "body: Input data was truncated",
         "body: expected an object",
+        "body: set EARSHOT_SCHEMA_REGISTRY_URL to read Avro, or send JSON",
         "customer.id: no value at after.customer_id",
         "order.currency: String should match pattern '^[A-Z]{3}$' (from after.currency)",
     ]
