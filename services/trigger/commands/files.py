@@ -7,22 +7,25 @@ import stat
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from services.trigger.config import TriggerSettings
 from services.trigger.domain.sources.mapping import compile_mapping
 from services.trigger.domain.sources.source import InvalidSource, Source, SourceKind, read_mapping
-from services.trigger.files.ingest import FileIngest, IngestMode, IngestReport, unused_path
-from services.trigger.files.reading import SUFFIXES, InvalidFile
+from services.trigger.files.ingest import FIELDS, FileIngest, IngestMode, IngestReport, unused_path
 from services.trigger.handlers.intake import EventIntake
 from shared.contract.vocabulary import Service, counted
 from shared.database.compared_clock import open_command_clock
 from shared.database.opening import open_for_command
+from shared.tables.commands import Columns, Dates, Decimals, Encoding, Header, Separator, Zone, options_of
+from shared.tables.layout import TableOptions
+from shared.tables.opening import InvalidFile, is_readable, suffix_of
 
 app = typer.Typer()
 
@@ -40,13 +43,27 @@ T = TypeVar("T")
 
 
 @app.command("backfill")
-def backfill(file: _File, *, mapping: _Mapping = None, source: _Name = "file", again: _Again = False) -> None:
+def backfill(  # noqa: PLR0913 - one option each
+    file: _File,
+    *,
+    mapping: _Mapping = None,
+    source: _Name = "file",
+    again: _Again = False,
+    columns: Columns = None,
+    zone: Zone = None,
+    encoding: Encoding = None,
+    separator: Separator = None,
+    header: Header = None,
+    dates: Dates = None,
+    decimals: Decimals = None,
+) -> None:
     """Add past events from a file to the history; they start no surveys."""
-    _process_one(file, IngestMode.BACKFILL, _source(source, mapping), again=again)
+    options = options_of(columns, zone, encoding, separator, header, dates, decimals)
+    _process_one(file, IngestMode.BACKFILL, _source(source, mapping), options, again=again)
 
 
 @app.command("ingest")
-def ingest(
+def ingest(  # noqa: PLR0913 - one option each
     file: Annotated[Path | None, typer.Argument(exists=True, dir_okay=False, help="CSV or JSON lines.")] = None,
     *,
     mapping: _Mapping = None,
@@ -55,15 +72,22 @@ def ingest(
     watch: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="A folder whose new files are read.")
     ] = None,
+    columns: Columns = None,
+    zone: Zone = None,
+    encoding: Encoding = None,
+    separator: Separator = None,
+    header: Header = None,
+    dates: Dates = None,
+    decimals: Decimals = None,
 ) -> None:
     """Decide the events of a file, or of every file put into a folder until Ctrl-C."""
     if (file is None) == (watch is None):
         raise typer.BadParameter("give either a file, or a folder with --watch")
-    source_ = _source(source, mapping)
+    options, source_ = options_of(columns, zone, encoding, separator, header, dates, decimals), _source(source, mapping)
     if file is not None:
-        _process_one(file, IngestMode.INGEST, source_, again=again)
+        _process_one(file, IngestMode.INGEST, source_, options, again=again)
     elif watch is not None:
-        _with_intake(lambda intake: _watch(intake, watch, source_))
+        _with_intake(lambda intake: _watch(intake, watch, source_, options))
 
 
 def _source(name: str, mapping: Path | None) -> Source:
@@ -75,49 +99,55 @@ def _source(name: str, mapping: Path | None) -> Source:
     return Source(name, SourceKind.GENERIC, read=read)
 
 
-def _process_one(path: Path, mode: IngestMode, source: Source, *, again: bool) -> None:
-    report = _with_intake(lambda intake: _process(FileIngest(intake, path, mode, source), again=again))
+def _process_one(path: Path, mode: IngestMode, source: Source, options: TableOptions, *, again: bool) -> None:
+    try:
+        suffix_of(path)
+    except InvalidFile as error:  # said before the database is opened
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    ingestion = _ingestion(path, mode, source, options)
+    report = _with_intake(lambda intake: _process(ingestion(intake), again=again))
     raise typer.Exit(1 if report.refused else 0)
 
 
+def _ingestion(
+    path: Path, mode: IngestMode, source: Source, options: TableOptions
+) -> Callable[[EventIntake], FileIngest]:
+    unique = FIELDS.unique if source.read is None else frozenset[str]()
+    return lambda intake: FileIngest(intake, path, mode, source, replace(options, unique=unique))
+
+
 async def _process(ingestion: FileIngest, *, again: bool = False) -> IngestReport:
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task(ingestion.path.name, total=ingestion.path.stat().st_size)
-        report = await ingestion.run(again=again, progress=lambda offset: progress.update(task, completed=offset))
+        task = progress.add_task(f"{ingestion.path.name}, lines", total=None)
+        report = await ingestion.run(again=again, progress=lambda line: progress.update(task, completed=line))
     _print(ingestion, report)
     return report
 
 
 def _print(ingestion: FileIngest, report: IngestReport) -> None:
-    if report.resumed_at:
-        print(f"{ingestion.path}: resumed after line {report.resumed_at}")
     reasons = ", ".join(f"{reason} {number}" for reason, number in report.reasons.most_common())
-    total = report.reasons.total()
-    seen = f", {total - report.known} new, {report.known} known" if report.known else ""
-    print(f"{ingestion.path}: {counted(total, 'event')} decided{seen}{f': {reasons}' if reasons else ''}")
-    if report.ignored:
-        print(f"{ingestion.path}: {counted(report.ignored, 'record')} ignored by the mapping")
-    if report.refused:
-        print(f"{ingestion.path}: {counted(report.refused, 'line')} refused, see {ingestion.refusals_path}")
-    if report.refused_before:
-        print(
-            f"{ingestion.path}: {counted(report.refused_before, 'line')} refused before, see {ingestion.refusals_path}"
-        )
+    known = f", {report.known} known before" if report.known else ""
+    decided = f"{counted(report.stored, 'event')} decided{known}{f': {reasons}' if reasons else ''}"
+    for text in report.texts(decided, refusals=ingestion.refusals_path):
+        print(f"{ingestion.path}: {text}")
 
 
-async def _watch(intake: EventIntake, folder: Path, source: Source) -> None:
+async def _watch(intake: EventIntake, folder: Path, source: Source, options: TableOptions) -> None:
     (folder / "done").mkdir(exist_ok=True)
     print(f"waiting for files in {folder}", flush=True)
     while True:
-        await process_waiting(intake, folder, source, at=time.time())
+        await process_waiting(intake, folder, source, options, at=time.time())
         await asyncio.sleep(POLL_S)
 
 
-async def process_waiting(intake: EventIntake, folder: Path, source: Source, *, at: float) -> None:
+async def process_waiting(
+    intake: EventIntake, folder: Path, source: Source, options: TableOptions = FIELDS, *, at: float
+) -> None:
     """Process every complete file in the folder and move it to `done`; `at` is machine time, Unix seconds."""
     for path in _complete_files(folder, at=at):
-        ingestion = FileIngest(intake, path, IngestMode.INGEST, source)
+        ingestion = _ingestion(path, IngestMode.INGEST, source, options)(intake)
         try:
             await _process(ingestion)
         except InvalidFile as error:
@@ -129,7 +159,7 @@ async def process_waiting(intake: EventIntake, folder: Path, source: Source, *, 
 
 
 def _complete_files(folder: Path, *, at: float) -> list[Path]:
-    named = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES)
+    named = (path for path in sorted(folder.iterdir()) if is_readable(path))
     wanted = (path for path in named if not path.name.startswith(".") and not path.name.endswith(".refused.csv"))
     return [path for path in wanted if _is_complete(path, at=at)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -12,17 +12,15 @@ from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from pydantic import TypeAdapter
 
 from services.trigger.domain.deciding.stored_decision import EventKey, StoredDecision
 from services.trigger.domain.sources.source import Source
-from services.trigger.files.reading import FileRecord, digest_of, event_of, read_records
+from services.trigger.files.rows import event_of
 from services.trigger.handlers.events import EventIdConflict, check_crm_event, read_event
 from services.trigger.handlers.intake import REUSED, EventIntake
 from services.trigger.handlers.mapped_events import from_source, read_message
 from services.trigger.repository import decisions, files
-from services.trigger.repository.files import Position
 from shared.contract.cloudevents import Event
 from shared.contract.events import Attributes, CrmPayload
 from shared.contract.vocabulary import Service
@@ -30,8 +28,12 @@ from shared.database.db import retry_outages
 from shared.database.isolated import isolated
 from shared.messaging.codec import InvalidEvent
 from shared.messaging.transport import Message
+from shared.tables.layout import LINE, TableOptions
+from shared.tables.records import FileRecord, Position, RecordFile, inspect, with_line
+from shared.tables.report import FileReport, Refusals
 
 BATCH = 500
+FIELDS = TableOptions(unique=None)  # columns are fields, so that none may be there twice
 _ATTRIBUTES = TypeAdapter(Attributes)
 
 
@@ -41,15 +43,10 @@ class IngestMode(StrEnum):
 
 
 @dataclass(slots=True)
-class IngestReport:
-    """Counts the records of a file by their outcome, and decisions by reason."""
+class IngestReport(FileReport):
+    """Counts also the decisions by reason, those about known events too."""
 
     reasons: Counter[str] = field(default_factory=Counter)
-    known: int = 0  # decisions that existed before, for the same event
-    ignored: int = 0
-    refused: int = 0
-    refused_before: int = 0  # in the earlier run that this run resumes
-    resumed_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,41 +57,67 @@ class FileIngest:
     path: Path
     mode: IngestMode
     source: Source
+    options: TableOptions = FIELDS
 
     @property
     def refusals_path(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.refused.csv")
+        return Refusals.of(self.path).path
 
-    async def run(self, *, again: bool = False, progress: Callable[[int], None] = lambda _offset: None) -> IngestReport:
-        """Process the rest of the file, or with `again` all of it; `progress` is called with the bytes done.
+    async def run(self, *, again: bool = False, progress: Callable[[int], None] = lambda _line: None) -> IngestReport:
+        """Process the rest of the file, or with `again` all of it; `progress` is called with the lines done.
 
         Raises InvalidFile.
         """
-        digest, report = digest_of(self.path), IngestReport()
+        digest, file = _digest_of(self.path), inspect(self.path, self.options)
+        report = IngestReport(layout=file.layout.describe())
         start = Position() if again else await self._position(digest)
         report.resumed_at = start.line
+        refusals = Refusals.of(self.path)
         if start.offset:
-            report.refused_before = self._count_refusals()
-        elif self.refusals_path.exists():  # from another file with this name, or from an earlier run
-            self.refusals_path.rename(unused_path(self.refusals_path, stem=self.path.name))
-        for batch in _batched(read_records(self.path, start)):
-            self._write_refusals(await retry_outages()(self._process, batch, report, digest))
-            progress(batch[-1].after.offset)
+            report.refused_before = refusals.count()
+        elif refusals.path.exists():  # from another file with this name, or from an earlier run
+            refusals.path.rename(unused_path(refusals.path, stem=self.path.name))
+        for batch in _batched(file.records(start)):
+            refused: list[tuple[int, str]] = await retry_outages()(self._process, batch, file, report, digest)
+            report.refuse(refused)
+            refusals.add(refused)
+            progress(batch[-1].after.line)
         return report
 
     async def _position(self, digest: bytes) -> Position:
         async with self.intake.sessions() as session:
             return await files.find(session, digest, self.mode)
 
-    async def _process(self, batch: Sequence[FileRecord], report: IngestReport, digest: bytes) -> list[tuple[int, str]]:
+    async def _process(
+        self, batch: Sequence[FileRecord], file: RecordFile, report: IngestReport, digest: bytes
+    ) -> list[tuple[int, str]]:
         """Decide a batch, save the position after it, and return the refused lines with their reasons."""
-        refused: list[tuple[int, str]] = []
+        events, refused, ignored = self._read_batch(batch, file)
+        known = set(await self._known([event for _, event in events]))
+        decided = await self._decide(events, refused)
+        async with self.intake.sessions.begin() as session:
+            await files.save(session, digest, self.mode, batch[-1].after)
+        report.read += len(batch)
+        report.ignored += ignored
+        report.reasons += Counter(each.reason for each in decided)
+        new = {each.key for each in decided} - known  # an event may stand in a file several times
+        report.stored += len(new)
+        report.known += len(decided) - len(new)
+        for field_, why in (each for _, event in events for each in _ignored_fields(event)):
+            report.ignore_field(field_, why)
+        return sorted(refused)
+
+    def _read_batch(
+        self, batch: Sequence[FileRecord], file: RecordFile
+    ) -> tuple[list[tuple[int, Event[CrmPayload]]], list[tuple[int, str]], int]:
+        """Return the events with their lines, the refused lines with their reasons, and the number ignored."""
         events: list[tuple[int, Event[CrmPayload]]] = []
+        refused: list[tuple[int, str]] = []
         ignored = 0
         for record in batch:
             try:
                 with isolated("line", service=Service.TRIGGER, passing=(InvalidEvent,), line=record.line) as guarded:
-                    event = self._read(record)
+                    event = self._read(record, file)
             except InvalidEvent as error:
                 refused.append((record.line, str(error)))
                 continue
@@ -103,15 +126,7 @@ class FileIngest:
                 continue
             ignored += event is None
             events += [] if event is None else [(record.line, event)]
-        known = await self._known([event for _, event in events])
-        decided = await self._decide(events, refused)
-        async with self.intake.sessions.begin() as session:
-            await files.save(session, digest, self.mode, batch[-1].after)
-        report.reasons += Counter(each.reason for each in decided)
-        report.known += sum(each.key in known for each in decided)
-        report.ignored += ignored
-        report.refused += len(refused)
-        return sorted(refused)
+        return events, refused, ignored
 
     async def _known(self, events: Sequence[Event[CrmPayload]]) -> Collection[EventKey]:
         async with self.intake.sessions() as session:
@@ -133,34 +148,37 @@ class FileIngest:
                     refused.append((line, f"could not be handled: {type(verdict).__name__}"))
         return decided
 
-    def _read(self, record: FileRecord) -> Event[CrmPayload] | None:
+    def _read(self, record: FileRecord, file: RecordFile) -> Event[CrmPayload] | None:
         if record.problem:
             raise InvalidEvent(record.problem)
-        event = self._event(record.body)
+        event = self._event(record, file)
         return _historic(event) if event and self.mode is IngestMode.BACKFILL else event
 
-    def _event(self, body: bytes) -> Event[CrmPayload] | None:
-        message, now = Message("", "", body), self.intake.clock.now()
+    def _event(self, record: FileRecord, file: RecordFile) -> Event[CrmPayload] | None:
+        now = self.intake.clock.now()
         if self.source.read is not None:
+            message = Message("", "", _document(record))
             return read_message(from_source(self.source, message), {self.source.id: self.source}, received=now)
-        if self.path.suffix.lower() == ".csv":
-            event = event_of(msgspec.json.decode(body), source=self.source.id)
-            return read_event(Message("", "", json.dumps(event).encode()), now=now)
-        return read_event(message, now=now)
+        if record.cells is None:
+            return read_event(Message("", "", record.body), now=now)
+        event = event_of(record.cells, source=self.source.id, options=self.options, decimals=file.layout.decimals)
+        return read_event(Message("", "", json.dumps(event).encode()), now=now)
 
-    def _count_refusals(self) -> int:
-        if not self.refusals_path.exists():
-            return 0
-        with self.refusals_path.open(newline="") as file:
-            return sum(1 for _ in csv.reader(file)) - 1
 
-    def _write_refusals(self, refused: Sequence[tuple[int, str]]) -> None:
-        if not refused:
-            return
-        new = not self.refusals_path.exists()
-        with self.refusals_path.open("a", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerows([*([("line", "reason")] if new else []), *refused])
+def _document(record: FileRecord) -> bytes:
+    """Return what a mapping reads: the cells or the JSON object, and the number of the line."""
+    if record.cells is None:
+        return with_line(record).body
+    return json.dumps({LINE: record.line, **record.cells}).encode()
+
+
+def _ignored_fields(event: Event[CrmPayload]) -> Iterator[tuple[str, str]]:
+    return ((each.path, each.why) for each in getattr(event, "ignored", ()))
+
+
+def _digest_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def unused_path(wanted: Path, *, stem: str) -> Path:

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database import db
-
-
-class Position(NamedTuple):
-    """The numbers of bytes and lines that were processed."""
-
-    offset: int = 0
-    line: int = 0
-
+from shared.tables.records import Position
 
 _FIND = "SELECT position, line FROM files WHERE digest = $1 AND mode = $2"
 

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - Russian texts
 """Files of events: ingest, backfill, resumption and rejected lines."""
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from typer.testing import CliRunner
 
 from services.trigger.commands import files
 from services.trigger.commands.files import process_waiting
-from services.trigger.domain.sources.source import Source, SourceKind
+from services.trigger.domain.sources.mapping import compile_mapping
+from services.trigger.domain.sources.source import Source, SourceKind, read_mapping
 from services.trigger.files import ingest as taking_module
 from services.trigger.files.ingest import FileIngest, IngestMode
 from services.trigger.handlers.events import EventIdConflict
@@ -26,6 +29,7 @@ from shared.contract.cloudevents import Event
 from shared.contract.events import CrmPayload
 from shared.database import db
 from shared.database.db import Database
+from shared.tables.layout import TableOptions
 from tests.integration.trigger.samples import NOW, SETTINGS, count, decide, later, published, purchase, reasons
 
 SHOP = Source("my-shop", SourceKind.GENERIC)
@@ -251,3 +255,104 @@ async def test_commands_print_the_result_of_a_file(
     assert (await earshot("ingest"))[0] == 2
     (tmp_path / "map.yaml").write_text("events: 1")
     assert (await earshot("ingest", str(path), *mapped))[0] == 2
+
+
+SALES_1C = (
+    "Дата;Номер;Контрагент;Телефон;Эл. почта;Сумма;Склад;\r\n"
+    "31.12.2025 23:59:59;УТ-000123;К-7;+7 999 123-45-67;olga@example.com;1\u00a0234,50;Тверская;\r\n"
+    "01.01.2026 10:05:00;УТ-000124;К-8;;ivan@example.com;99,90;Арбат;\r\n"
+)
+COLUMNS_1C = {
+    "time": ("дата",),
+    "order.id": ("Номер",),
+    "customer.id": ("Контрагент",),
+    "customer.phone": ("Телефон",),
+    "customer.email": ("эл.почта",),
+    "order.amount": ("Сумма",),
+    "touchpoint.store": ("Склад",),
+}
+
+
+async def test_table_of_another_program_is_read_by_its_own_columns(
+    intake: EventIntake, installed: Database, tmp_path: Path
+) -> None:
+    path = tmp_path / "sales.csv"
+    path.write_bytes(SALES_1C.encode("cp1251"))
+    options = TableOptions(columns=COLUMNS_1C, zone=ZoneInfo("Europe/Moscow"), unique=None)
+    report = await FileIngest(intake, path, IngestMode.BACKFILL, SHOP, options).run()
+    assert (report.stored, report.refused, report.reasons) == (2, 0, Counter(historic=2))
+    assert report.layout == "read as CP1251, separated by a semicolon, decimals with a comma"
+    async with installed.sessions() as session:
+        decided = await db.fetch(session, "SELECT event_id FROM decisions ORDER BY event_id")
+        people = await db.fetch(session, "SELECT email, phone FROM respondents ORDER BY email")
+    assert [row["event_id"] for row in decided] == [f"crm.purchase.completed:УТ-00012{n}" for n in (3, 4)]
+    assert [tuple(row) for row in people] == [("ivan@example.com", None), ("olga@example.com", "+79991234567")]
+
+
+async def test_report_counts_what_is_stored(intake: EventIntake, installed: Database, tmp_path: Path) -> None:
+    """An event that stands in a file several times is decided once."""
+    path = tmp_path / "year.jsonl"
+    events = [json.dumps(purchase(f"e{number % 700}", order=f"o{number % 700}")) for number in range(1100)]
+    path.write_text("\n".join(events))
+    report = await FileIngest(intake, path, IngestMode.BACKFILL, SHOP).run()
+    assert (report.read, report.stored, report.known) == (1100, 700, 400)
+    assert await count(installed, "decisions") == 700
+
+
+LINES = """
+events:
+  - {type: crm.purchase.completed, id: "sale-{$line}", time: {const: "2026-03-01T12:00:00Z"},
+     data: {customer.id: who, order.id: "{$line}"}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("a.csv", "who\nc1\nc1\n\nc2\n"), ("a.jsonl", '{"who":"c1"}\n{ "who":"c1"}\n\n{"who":"c2"}\n{}\n')],
+)
+async def test_number_of_a_line_can_be_a_part_of_an_id(
+    intake: EventIntake, installed: Database, tmp_path: Path, name: str, text: str
+) -> None:
+    source = Source("till", SourceKind.GENERIC, read=compile_mapping(read_mapping(LINES.encode())))
+    (tmp_path / name).write_text(text)
+    report = await FileIngest(intake, tmp_path / name, IngestMode.BACKFILL, source).run()
+    assert report.stored == 3
+    async with installed.sessions() as session:
+        rows = await db.fetch(session, "SELECT event_id FROM decisions ORDER BY event_id")
+    first = 2 if name == "a.csv" else 1
+    assert [row["event_id"] for row in rows] == [f"sale-{line}" for line in (first, first + 1, first + 3)]
+
+
+async def test_refused_lines_are_counted_by_reason_with_their_numbers(intake: EventIntake, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("customer.id;order.id;time\n" + "c;1\n" * 7 + f"c;2;soon\nc;3;{NOW.isoformat()}\n")
+    report = await FileIngest(intake, path, IngestMode.BACKFILL, SHOP).run()
+    texts = report.texts("x", refusals=path)
+    assert "  7 × 2 cells, the first line has 3 columns (line 2, 3, 4, 5, 6, …)" in texts
+    assert (report.read, report.stored, report.refused) == (9, 1, 8)
+    assert len(texts) == 5
+
+
+@pytest.mark.parametrize("command", ["ingest", "backfill"])
+def test_wrong_ending_is_refused_before_a_database_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    def refuse(*_given: object) -> None:
+        raise AssertionError("the database was opened")
+
+    monkeypatch.setattr(files, "_with_intake", refuse)
+    for name in ("sales.xlsx", "sales.txt", "sales", "sales.csv.bak"):
+        (tmp_path / name).write_text("a,b\n1,2\n")
+        result = CliRunner().invoke(files.app, [command, str(tmp_path / name)])
+        assert result.exit_code == 2
+        assert "expected a name that ends in .csv" in result.output
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["--map", "score"], ["--zone", "Mars/Olympus"], ["--separator", ";;"], ["--dates", "ymd"], ["--header", "0"]],
+)
+def test_wrong_option_is_refused_with_its_name(tmp_path: Path, wrong: list[str]) -> None:
+    (tmp_path / "a.csv").write_text("a\n1\n")
+    result = CliRunner().invoke(files.app, ["ingest", str(tmp_path / "a.csv"), *wrong])
+    assert (result.exit_code, wrong[0] in result.output) == (2, True)
