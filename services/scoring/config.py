@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
+from services.scoring.domain.bot_detection import ScannerWindows
 from shared.config import Settings
 from shared.web.addresses import Network
 
@@ -23,6 +24,9 @@ class ScoringSettings(Settings):
     client_address_header: str = ""
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()  # who may write it; empty: all that are not public
     desk_lease_minutes: int = Field(default=15, ge=1, le=240)
+    scanner_reading_s: float = Field(default=1, ge=0)  # nobody reads and sends the form in less
+    scanner_links_s: float = Field(default=10, ge=0)  # several links of one mail fetched within this time
+    scanner_after_send_s: float = Field(default=86_400, ge=0)  # a browser must have been shown the form
     webhook_networks: Annotated[tuple[Network, ...], NoDecode] = ()  # private networks allowed for webhooks
 
     @field_validator("webhook_networks", "trusted_proxies", mode="before")
@@ -33,6 +37,14 @@ class ScoringSettings(Settings):
             tuple(ip_network(each.strip()) for each in value.split(",") if each.strip())
             if isinstance(value, str)
             else value
+        )
+
+    @property
+    def scanner_windows(self) -> ScannerWindows:
+        return ScannerWindows(
+            reading=timedelta(seconds=self.scanner_reading_s),
+            links=timedelta(seconds=self.scanner_links_s),
+            after_send=timedelta(seconds=self.scanner_after_send_s),
         )
 
     @property

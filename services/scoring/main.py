@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -67,12 +68,15 @@ def build_app(
 ) -> FastAPI:
     """Build the web application; setting `stop` ends the event streams of open dashboard pages."""
     health = health or Health()
-    sessions, writer = database.sessions, Writer(database.sessions)
-    resolver = GroupCommitter(in_transaction(sessions, links.resolve))
+    sessions, windows = database.sessions, settings.scanner_windows
+    writer = Writer(sessions, windows)
+    resolver = GroupCommitter(in_transaction(sessions, partial(links.resolve, windows=windows)))
     app = create_app(
         Service.SCORING,
         health=health,
-        plain=AnswerPages(sessions, resolver, writer, clock, PageViewWriter(sessions), _limits(settings)).routes(),
+        plain=AnswerPages(
+            sessions, resolver, writer, clock, PageViewWriter(sessions), _limits(settings), windows
+        ).routes(),
         staff_secret=settings.staff_secret.get_secret_value(),
         https=settings.public_url.startswith("https://"),
         max_body=MAX_BODY,

@@ -22,8 +22,10 @@ from services.scoring.domain.bot_detection import (
     SCORE_RUN_WINDOW,
     BotSignals,
     PageView,
+    ScannerWindows,
     device_of,
     is_crawler,
+    is_prefetch,
 )
 from services.scoring.domain.calls import Callback
 from services.scoring.domain.invitations import Invitation, InvitationState, LinkVisit, ResolvedLink
@@ -48,6 +50,7 @@ class AnswerPages:
     clock: Clock
     page_views: PageViewWriter
     limits: RateLimits
+    windows: ScannerWindows
 
     def routes(self) -> list[PlainRoute]:
         return [
@@ -100,7 +103,7 @@ class AnswerPages:
             return found
         opened, invitation = found[0], found[1].invitation
         form = dict(await _fields(request))
-        signals = bot_signals(form, found[1], user_agent=_user_agent(request), at=now)
+        signals = bot_signals(form, found[1], user_agent=_user_agent(request), at=now, windows=self.windows)
         if "sure" not in form and _looks_automatic(signals, invitation, now):
             return responses.form("stop.html", invitation, opened, now=now, confirm=True)
         async with self.sessions.begin() as session:
@@ -170,7 +173,7 @@ def _looks_automatic(signals: BotSignals, invitation: Invitation, now: datetime)
 
 def _view(request: Request, opened: Link, now: datetime) -> PageView:
     score = score_of(request.query_params.get("score", ""))
-    automatic = request.method == "HEAD" or is_crawler(_user_agent(request))
+    automatic = request.method == "HEAD" or is_crawler(_user_agent(request)) or is_prefetch(request.headers)
     return PageView(opened.step, request.method, score, automatic, now)
 
 

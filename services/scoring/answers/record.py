@@ -17,7 +17,7 @@ from services.scoring.answers import callbacks, calls, publishing
 from services.scoring.domain.alerts import is_reported
 from services.scoring.domain.answer_form import Submission, read_form
 from services.scoring.domain.answers import AnswerVersion, Entry, Refusal, amended, suspicion
-from services.scoring.domain.bot_detection import Suspicion
+from services.scoring.domain.bot_detection import DEFAULT_WINDOWS, ScannerWindows, Suspicion
 from services.scoring.domain.calls import CallAttempt, CallTask
 from services.scoring.domain.dimensions import BucketKey, answer_keys, invited_keys
 from services.scoring.domain.invitations import Answer, Invitation
@@ -74,10 +74,14 @@ async def record(session: AsyncSession, entries: Sequence[Entry]) -> list[Record
     return await _record(session, entries, known)
 
 
-async def submit(session: AsyncSession, submissions: Sequence[Submission]) -> list[SubmissionResult | None]:
+async def submit(
+    session: AsyncSession, submissions: Sequence[Submission], *, windows: ScannerWindows = DEFAULT_WINDOWS
+) -> list[SubmissionResult | None]:
     """Parse and apply forms in order; return one result per form, in the same order, None for an unknown link."""
-    found = await links.resolve_and_lock(session, submissions)
-    entries = [read_form(each, link) if link else None for each, link in zip(submissions, found, strict=True)]
+    found = await links.resolve_and_lock(session, submissions, windows=windows)
+    entries = [
+        read_form(each, link, windows=windows) if link else None for each, link in zip(submissions, found, strict=True)
+    ]
     known = {link.invitation.id: link.invitation for link in found if link}
     results = iter(await _record(session, [entry for entry in entries if entry], known))
     return [

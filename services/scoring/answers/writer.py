@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from services.scoring.answers.record import Recorded, SubmissionResult, record, submit
 from services.scoring.domain.answer_form import Submission
 from services.scoring.domain.answers import Entry, Refusal
+from services.scoring.domain.bot_detection import DEFAULT_WINDOWS, ScannerWindows
 from shared import metrics
 from shared.contract.vocabulary import Service
 from shared.database.db import Sessions
@@ -16,10 +17,10 @@ EntryResult = Recorded | Refusal
 
 
 class Writer:
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, windows: ScannerWindows = DEFAULT_WINDOWS) -> None:
         self._entries: GroupCommitter[Entry, EntryResult] = GroupCommitter(in_transaction(sessions, record))
         self._submissions: GroupCommitter[Submission, SubmissionResult | None] = GroupCommitter(
-            in_transaction(sessions, submit)
+            in_transaction(sessions, partial(submit, windows=windows))
         )
 
     async def record(self, entry: Entry) -> EntryResult:

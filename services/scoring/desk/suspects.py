@@ -24,9 +24,9 @@ LIMIT = 200
 WHY = {
     Suspicion.CRAWLER: "sent by a known crawler",
     Suspicion.TRAP: "an invisible button was pressed",
-    Suspicion.NO_PAGE: "sent right after the message, without the page being shown",
-    Suspicion.INSTANT: "sent right after the message, less than a second after the page was shown",
-    Suspicion.EVERY_LINK: "sent right after the message, while several of its links were opened",
+    Suspicion.NO_PAGE: "sent without the page being shown",
+    Suspicion.INSTANT: "sent faster than anybody reads the page",
+    Suspicion.EVERY_LINK: "sent while several links of its message were opened",
     Suspicion.SEVERAL_SCORES: "several different scores within half a minute",
 }
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from services.scoring.domain import phone_numbers
 from services.scoring.domain.answers import Entry
-from services.scoring.domain.bot_detection import BotSignals, Device, is_crawler
+from services.scoring.domain.bot_detection import DEFAULT_WINDOWS, BotSignals, Device, ScannerWindows, is_crawler
 from services.scoring.domain.calls import BestTime, Callback
 from services.scoring.domain.invitations import Invitation, LinkVisit, ResolvedLink
 
@@ -31,17 +31,26 @@ class _InvalidForm(ValueError):
     pass
 
 
-def read_form(submission: Submission, resolved: ResolvedLink) -> Entry | None:
+def read_form(
+    submission: Submission, resolved: ResolvedLink, *, windows: ScannerWindows = DEFAULT_WINDOWS
+) -> Entry | None:
     """Parse a form into an entry for the invitation of its link; None when a field is invalid."""
     form = dict(submission.fields)
-    signals = bot_signals(form, resolved, user_agent=submission.user_agent, at=submission.at)
+    signals = bot_signals(form, resolved, user_agent=submission.user_agent, at=submission.at, windows=windows)
     try:
         return _entry(submission, form, resolved.invitation, signals)
     except _InvalidForm:
         return None
 
 
-def bot_signals(form: Mapping[str, str], resolved: ResolvedLink, *, user_agent: str, at: datetime) -> BotSignals:
+def bot_signals(
+    form: Mapping[str, str],
+    resolved: ResolvedLink,
+    *,
+    user_agent: str,
+    at: datetime,
+    windows: ScannerWindows = DEFAULT_WINDOWS,
+) -> BotSignals:
     """Collect the signs of a bot from a form; `at` is when it was sent."""
     return BotSignals(
         crawler=is_crawler(user_agent),
@@ -50,6 +59,7 @@ def bot_signals(form: Mapping[str, str], resolved: ResolvedLink, *, user_agent: 
         dwell=_dwell(form.get("shown", ""), at),
         links=resolved.links,
         soon=resolved.soon,
+        reading=windows.reading,
     )
 
 

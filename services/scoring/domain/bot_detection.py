@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,9 +13,6 @@ import msgspec
 from crawleruseragents import CRAWLER_USER_AGENTS_DATA, matching_crawlers
 
 MAX_USER_AGENT = 500
-SOON_AFTER_MESSAGE = timedelta(minutes=1)
-MIN_DWELL = timedelta(seconds=1)  # the shortest time a person takes from seeing the form to sending it
-LINK_FETCH_WINDOW = timedelta(seconds=10)  # a mail scanner fetches several links of one mail within this time
 SCORE_RUN_WINDOW = timedelta(seconds=30)  # a bot sends several scores within this time
 SEVERAL = 3  # from so many different scores on, sent or in fetched links, the sender is a bot
 _TABLET = re.compile(r"iPad|Tablet|Kindle|Silk/|PlayBook|Android(?!.*Mobile)")
@@ -34,10 +31,27 @@ class Suspicion(StrEnum):
 
     CRAWLER = "crawler"  # the user agent is that of a crawler
     TRAP = "trap"  # an invisible button was pressed
-    NO_PAGE = "no_page"  # soon after a message, without the time the form was shown
-    INSTANT = "instant"  # soon after a message, less than a second after the form was shown
-    EVERY_LINK = "every_link"  # soon after a message, and links of several scores were fetched
+    NO_PAGE = "no_page"  # sent by a browser that was never shown the form
+    INSTANT = "instant"  # sent faster than anybody reads
+    EVERY_LINK = "every_link"  # links of several scores were fetched at the same time
     SEVERAL_SCORES = "several_scores"  # different scores were sent within SCORE_RUN_WINDOW
+
+
+@dataclass(frozen=True, slots=True)
+class ScannerWindows:
+    """The times by which scanners are recognised, whenever they come.
+
+    `reading` is the least that a person takes from being shown the form to sending it. Within `links` of each other a
+    scanner fetches several links of one mail. Within `after_send` of a message a browser must have been shown the form;
+    later it may be somebody's own form, such as one in a shop's page.
+    """
+
+    reading: timedelta = timedelta(seconds=1)
+    links: timedelta = timedelta(seconds=10)
+    after_send: timedelta = timedelta(days=1)
+
+
+DEFAULT_WINDOWS = ScannerWindows()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +69,7 @@ class BotSignals(msgspec.Struct, frozen=True):
     """Signs by which a form sent by a bot is recognised.
 
     `trapped`: an invisible button was pressed. `browser`: the user agent is that of a browser. `dwell`: the time since
-    the form was shown, None when unknown. `links`: how many scores had their links fetched within the last
-    `LINK_FETCH_WINDOW`. `soon`: a message was sent within the last `SOON_AFTER_MESSAGE`.
+    the form was shown, None when unknown. `reading`, and what `links` and `soon` count: see `ScannerWindows`.
     """
 
     crawler: bool = False
@@ -65,6 +78,7 @@ class BotSignals(msgspec.Struct, frozen=True):
     dwell: timedelta | None = None
     links: int = 0
     soon: bool = False
+    reading: timedelta = DEFAULT_WINDOWS.reading
 
     def suspicion(self, scores: Collection[int]) -> Suspicion | None:
         """Return why a form looks automatic, or None; `scores` are all that were sent within SCORE_RUN_WINDOW."""
@@ -74,14 +88,20 @@ class BotSignals(msgspec.Struct, frozen=True):
             return Suspicion.TRAP
         if len(set(scores)) >= SEVERAL:
             return Suspicion.SEVERAL_SCORES
-        return self._soon_after_message() if self.soon else None
-
-    def _soon_after_message(self) -> Suspicion | None:
         if self.links >= SEVERAL:
             return Suspicion.EVERY_LINK
         if self.dwell is None:
-            return Suspicion.NO_PAGE if self.browser else None
-        return Suspicion.INSTANT if self.dwell < MIN_DWELL else None
+            return Suspicion.NO_PAGE if self.browser and self.soon else None
+        return Suspicion.INSTANT if self.dwell < self.reading else None
+
+
+_PURPOSES = ("sec-purpose", "purpose", "x-purpose", "x-moz")
+
+
+def is_prefetch(headers: Mapping[str, str]) -> bool:
+    """Say whether a page is loaded ahead of time or for a preview; header names are in lower case."""
+    purposes = " ".join(headers.get(name, "") for name in _PURPOSES).lower()
+    return any(purpose in purposes for purpose in ("prefetch", "prerender", "preview"))
 
 
 @lru_cache(maxsize=4096)

@@ -130,8 +130,8 @@ class LinkVisit(Struct, frozen=True):
 class ResolvedLink(Struct, frozen=True):
     """The invitation of a link, with signs of a bot.
 
-    `links` is how many different scores had their links fetched within the last `LINK_FETCH_WINDOW`; `soon` is true
-    when a message was sent within the last `SOON_AFTER_MESSAGE`.
+    `links` is how many different scores had their links fetched at about the same time; `soon` is true when a message
+    was sent not long ago. `ScannerWindows` has both times.
     """
 
     invitation: Invitation

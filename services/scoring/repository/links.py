@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.scoring.domain.bot_detection import LINK_FETCH_WINDOW, SOON_AFTER_MESSAGE
+from services.scoring.domain.bot_detection import DEFAULT_WINDOWS, ScannerWindows
 from services.scoring.domain.invitations import LinkVisit, ResolvedLink
 from services.scoring.repository import invitations
 from services.scoring.repository.invitations import COLUMNS, JOINS
@@ -21,10 +21,12 @@ JOIN invitations i USING (fingerprint) {JOINS}"""  # noqa: S608 - column names o
 _LOCK = "SELECT id FROM invitations WHERE fingerprint = ANY($1::bytea[]) ORDER BY id FOR UPDATE"
 
 
-async def resolve(session: AsyncSession, visits: Sequence[LinkVisit]) -> list[ResolvedLink | None]:
+async def resolve(
+    session: AsyncSession, visits: Sequence[LinkVisit], *, windows: ScannerWindows = DEFAULT_WINDOWS
+) -> list[ResolvedLink | None]:
     """Find the invitation of each link, in the order of the visits; None where no invitation has this link."""
     fingerprints, moments = [visit.fingerprint for visit in visits], [visit.at for visit in visits]
-    rows = await db.fetch(session, _RESOLVE, fingerprints, moments, LINK_FETCH_WINDOW, SOON_AFTER_MESSAGE)
+    rows = await db.fetch(session, _RESOLVE, fingerprints, moments, windows.links, windows.after_send)
     found = {
         row["place"]: ResolvedLink(invitation, row["links"], row["soon"])
         for row, invitation in zip(rows, invitations.of_rows(rows), strict=True)
@@ -32,10 +34,13 @@ async def resolve(session: AsyncSession, visits: Sequence[LinkVisit]) -> list[Re
     return [found.get(place) for place in range(1, len(visits) + 1)]
 
 
-async def resolve_and_lock(session: AsyncSession, visits: Sequence[LinkVisit]) -> list[ResolvedLink | None]:
+async def resolve_and_lock(
+    session: AsyncSession, visits: Sequence[LinkVisit], *, windows: ScannerWindows = DEFAULT_WINDOWS
+) -> list[ResolvedLink | None]:
     """Resolve links and lock their invitations until the end of the transaction.
 
     An invitation that another transaction commits after the lock statement is not locked: its link is None, too.
     """
     locked = {row["id"] for row in await db.fetch(session, _LOCK, [visit.fingerprint for visit in visits])}
-    return [each if each and each.invitation.id in locked else None for each in await resolve(session, visits)]
+    found = await resolve(session, visits, windows=windows)
+    return [each if each and each.invitation.id in locked else None for each in found]

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.scoring.domain.bot_detection import BotSignals, Device, Suspicion, device_of, is_crawler
+from services.scoring.domain.bot_detection import BotSignals, Device, Suspicion, device_of, is_crawler, is_prefetch
 
 IPHONE = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Version/18.1 Mobile/15E148 Safari/604"
@@ -60,11 +60,54 @@ def test_browsers_and_integrations_are_no_crawlers(user_agent: str) -> None:
     assert not is_crawler(user_agent)
 
 
+@pytest.mark.parametrize("soon", [True, False])
 @pytest.mark.parametrize(
-    ("milliseconds", "suspicion"), [(999, Suspicion.INSTANT), (1000, None)]
+    ("milliseconds", "suspicion"),
+    [
+        (-50, Suspicion.INSTANT),
+        (0, Suspicion.INSTANT),
+        (200, Suspicion.INSTANT),
+        (999, Suspicion.INSTANT),
+        (1000, None),
+    ],
 )  # a whole second is no longer faster than anybody reads
-def test_form_sent_within_a_second_of_a_delivery_looks_automatic(
-    milliseconds: int, suspicion: Suspicion | None
+def test_form_sent_within_a_second_looks_automatic_whenever_it_comes(
+    milliseconds: int, suspicion: Suspicion | None, *, soon: bool
 ) -> None:
-    visit = BotSignals(browser=True, dwell=timedelta(milliseconds=milliseconds), soon=True)
+    visit = BotSignals(browser=True, dwell=timedelta(milliseconds=milliseconds), soon=soon)
     assert visit.suspicion([9]) is suspicion
+
+
+@pytest.mark.parametrize(
+    ("signals", "suspicion"),
+    [
+        (BotSignals(browser=True, dwell=timedelta(seconds=3), links=3), Suspicion.EVERY_LINK),
+        (BotSignals(browser=True, dwell=timedelta(seconds=3), links=2), None),
+        (BotSignals(browser=True, soon=True), Suspicion.NO_PAGE),
+        (BotSignals(browser=True), None),  # perhaps a form in a shop's own page
+        (BotSignals(soon=True), None),  # an integration
+        (BotSignals(browser=True, dwell=timedelta(milliseconds=1500), reading=timedelta(seconds=2)), Suspicion.INSTANT),
+        (BotSignals(browser=True, dwell=timedelta(milliseconds=1), reading=timedelta(0)), None),
+    ],
+)
+def test_pace_and_missing_page(signals: BotSignals, suspicion: Suspicion | None) -> None:
+    assert signals.suspicion([9]) is suspicion
+
+
+@pytest.mark.parametrize(
+    ("headers", "prefetch"),
+    [
+        ({"sec-purpose": "prefetch"}, True),
+        ({"sec-purpose": "prefetch;prerender"}, True),
+        ({"sec-purpose": "prefetch; anonymous-client-ip"}, True),
+        ({"purpose": "prefetch"}, True),
+        ({"x-purpose": "preview"}, True),
+        ({"x-purpose": ": preview"}, True),
+        ({"x-moz": "Prefetch"}, True),
+        ({"sec-purpose": ""}, False),
+        ({"sec-fetch-dest": "document"}, False),
+        ({}, False),
+    ],
+)
+def test_page_loaded_ahead_of_time_is_no_visit(headers: dict[str, str], *, prefetch: bool) -> None:
+    assert is_prefetch(headers) is prefetch

@@ -11,6 +11,8 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from services.scoring.commands.verification import verify
+from services.scoring.config import ScoringSettings
+from services.scoring.main import build_app
 from shared.contract import events
 from shared.contract.events import ContactAttempted, SurveyRequested, SurveyWithdrawn
 from shared.contract.vocabulary import AttemptState, ChannelKind
@@ -251,9 +253,18 @@ async def test_form_sent_soon_after_a_message_is_checked_for_bots(
 
 
 @pytest.mark.parametrize(
-    ("since_mail", "read_for", "suspicion"), [(5, 0.2, "instant"), (5, 3, None), (90, 0.2, None), (90, 3, None)]
+    ("since_mail", "read_for", "suspicion"),
+    [
+        (5, 0.2, "instant"),
+        (5, 3, None),
+        (180, 0.2, "instant"),
+        (180, 3, None),
+        (86_400, 0.2, "instant"),
+        (9 * 86_400, 0.9, "instant"),
+        (9 * 86_400, 1.1, None),
+    ],
 )
-async def test_answer_within_a_second_of_showing_the_page_is_suspect(
+async def test_answer_within_a_second_of_showing_the_page_is_suspect_whenever_it_comes(
     since_mail: int, read_for: float, suspicion: str | None, scoring: Scoring, client: httpx.AsyncClient
 ) -> None:
     request = await mailed(scoring)
@@ -274,6 +285,75 @@ async def test_answer_while_several_links_are_fetched_is_suspect(scoring: Scorin
     assert await counted(scoring) == {7: 1}
     found = await scoring.rows("SELECT suspicion FROM answer_versions ORDER BY answered_at")
     assert [row["suspicion"] for row in found] == ["every_link", None]
+
+
+async def test_scanner_three_minutes_after_the_mail_alarms_nobody_and_the_person_is_asked_again(
+    scoring: Scoring, client: httpx.AsyncClient
+) -> None:
+    request = await mailed(scoring)
+    link = link_of(request.invitation_id)
+    scoring.clock.moment += timedelta(minutes=3)
+    await client.get(f"{link}?score=0", headers=BROWSER)
+    saved = await client.post(link, data=form(scoring, 0, read_for=0.2), headers=BROWSER)
+    assert (saved.status_code, await counted(scoring)) == (303, {})
+    assert await scoring.published("detractor.reported") == []
+    [told] = await scoring.published("survey.answered")
+    assert isinstance(told.payload, events.SurveyAnswered)
+    assert told.payload.suspect
+    assert "sent faster than anybody reads" in (await client.get("/suspects")).text
+    scoring.clock.moment += timedelta(hours=5)
+    await client.post(link, data=form(scoring, 9, read_for=1.5), headers=BROWSER)
+    assert await counted(scoring) == {9: 1}
+
+
+async def test_links_fetched_together_an_hour_later_make_the_answer_suspect(
+    scoring: Scoring, client: httpx.AsyncClient
+) -> None:
+    link = link_of((await mailed(scoring)).invitation_id)
+    scoring.clock.moment += timedelta(hours=1)
+    for score in (0, 5, 10):
+        await client.get(f"{link}?score={score}", headers=BROWSER)
+    scoring.clock.moment += timedelta(seconds=4)
+    await client.post(link, data=form(scoring, 0), headers=BROWSER)
+    assert await scoring.rows("SELECT suspicion FROM answer_versions") == [{"suspicion": "every_link"}]
+
+
+@pytest.mark.parametrize(
+    ("setting", "since_mail", "fields"),
+    [
+        ("scanner_reading_s", 180, {"shown_s_ago": 0.2}),
+        ("scanner_after_send_s", 180, {}),
+        ("scanner_links_s", 180, {"shown_s_ago": 4, "links": 3}),
+    ],
+)
+async def test_windows_are_settings(setting: str, since_mail: int, fields: dict[str, float], scoring: Scoring) -> None:
+    """With a window of no time, nothing is suspect because of it."""
+    suspicions = []
+    for settings in (ScoringSettings(), ScoringSettings(**{setting: 0})):  # type: ignore[arg-type]
+        app = build_app(settings, database=scoring.database, clock=scoring.clock)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8000") as client:
+            request = await mailed(scoring)
+            link = link_of(request.invitation_id)
+            scoring.clock.moment += timedelta(seconds=since_mail)
+            for score in range(int(fields.get("links", 0))):
+                await client.get(f"{link}?score={score}", headers=BROWSER)
+            data = form(scoring, 9, read_for=fields["shown_s_ago"]) if "shown_s_ago" in fields else {"score": "9"}
+            await client.post(link, data=data, headers=BROWSER)
+        rows = await scoring.rows("SELECT suspicion FROM answer_versions ORDER BY answered_at DESC LIMIT 1")
+        suspicions.append(rows[0]["suspicion"])
+    assert (suspicions[0] is not None, suspicions[1]) == (True, None)
+
+
+async def test_page_that_is_prefetched_or_previewed_does_not_count_as_opened(
+    scoring: Scoring, client: httpx.AsyncClient
+) -> None:
+    link = link_of((await mailed(scoring)).invitation_id)
+    for headers in ({"sec-purpose": "prefetch;prerender"}, {"x-purpose": "preview"}, {"x-moz": "prefetch"}, {}):
+        await client.get(link, headers=BROWSER | headers)
+    assert await scoring.rows("SELECT automatic FROM page_views ORDER BY automatic") == [
+        {"automatic": False},
+        *[{"automatic": True}] * 3,
+    ]
 
 
 async def test_suspect_answer_ends_neither_survey_nor_call(scoring: Scoring, client: httpx.AsyncClient) -> None:
