@@ -55,6 +55,10 @@ class Layout:
     offset: int = 0
     line: int = 0
 
+    @property
+    def names(self) -> Sequence[str]:
+        return [*(name for _, name in self.cells), *self.line_fields]
+
     def describe(self) -> str:
         """Say how the file is read, for the report."""
         encoding = self.encoding.removesuffix("-sig").upper()

@@ -84,12 +84,12 @@ class _Line(NamedTuple):
 class _Lines:
     """Iterates over the lines of a stream and counts bytes and lines; cuts lines longer than MAX_LINE.
 
-    After `begin` it keeps the lines it gives, so that `retreat` can give all but the first of them again.
+    `given` are the lines since `begin`, so that `retreat` can give all but the first of them again.
     """
 
     stream: BinaryIO
     position: Position
-    _given: list[_Line] = field(default_factory=list, init=False)
+    given: list[_Line] = field(default_factory=list, init=False)
     _again: deque[_Line] = field(default_factory=deque, init=False)
     _size: int = field(default=0, init=False)  # bytes given
 
@@ -97,13 +97,13 @@ class _Lines:
         _skip(self.stream, self.position.offset)
 
     def begin(self) -> None:
-        self._given, self._size = [], 0
+        self.given, self._size = [], 0
 
     def retreat(self) -> None:
         """Go back to the second line since `begin`."""
-        if len(self._given) > 1:
-            self.position = self._given[0].after
-            self._again.extendleft(reversed(self._given[1:]))
+        if len(self.given) > 1:
+            self.position = self.given[0].after
+            self._again.extendleft(reversed(self.given[1:]))
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -113,9 +113,9 @@ class _Lines:
         if not line.text:
             raise StopIteration
         self.position = line.after
-        self._given.append(line)
+        self.given.append(line)
         self._size += len(line.text)
-        if line.cut and len(self._given) == 1:
+        if line.cut and len(self.given) == 1:
             raise _LineTooLong
         if line.cut or self._size > MAX_LINE:
             raise _RecordTooLong
@@ -167,9 +167,10 @@ def _rows(lines: _Lines, layout: Layout) -> Iterator[FileRecord]:
         except StopIteration:
             return
         except csv.Error as error:
+            problem = _problem(error, several=len(lines.given) > 1)
             lines.retreat()
             rows = csv.reader(_decoded(lines), delimiter=layout.separator, strict=True)
-            yield FileRecord(line, lines.position, problem=_problem(error))
+            yield FileRecord(line, lines.position, problem=problem)
             continue
         if any(map(str.strip, row)):
             yield _record(row, layout, line=line, after=lines.position)
@@ -180,11 +181,12 @@ def _decoded(lines: _Lines) -> Iterator[str]:
         yield text.decode(errors="surrogateescape")
 
 
-def _problem(error: csv.Error) -> str:
+def _problem(error: csv.Error, *, several: bool) -> str:
+    """Say what is wrong; `several` lines were read as one record."""
     if isinstance(error, _LineTooLong):
         return _TOO_LONG
     text = str(error)
-    if isinstance(error, _RecordTooLong) or "unexpected end of data" in text or "field limit" in text:
+    if "unexpected end of data" in text or (several and (isinstance(error, _RecordTooLong) or "field limit" in text)):
         return "not CSV: a quote that opens in this line is not closed"
     return f"not CSV: {text}"
 

@@ -18,7 +18,7 @@ _LINES = 5  # numbers of lines shown for each reason
 class FileReport:
     """Counts the records of a file by their outcome; `known` are those that were stored before.
 
-    `ignored` are records that a mapping leaves out, `ignored_fields` columns and fields that could not be used.
+    `ignored` are records that were left out, `ignored_as` says why; `ignored_fields` are fields that were not used.
     """
 
     layout: str = ""
@@ -26,6 +26,7 @@ class FileReport:
     stored: int = 0
     known: int = 0
     ignored: int = 0
+    ignored_as: str = "by the mapping"
     refused: int = 0
     refused_before: int = 0  # in the earlier run that this run resumes
     resumed_at: int = 0
@@ -51,10 +52,10 @@ class FileReport:
         """Return the report as lines of text, what is zero left out; `refusals` is the file with the refused lines."""
         said = [f"resumed after line {self.resumed_at}"] if self.resumed_at else []
         said.append(summary)
-        if self.read:
+        if self.stored or self.refused or self.ignored_fields:
             said.append(f"{_counted(self.read, 'record')} {self.layout}")
         if self.ignored:
-            said.append(f"{_counted(self.ignored, 'record')} ignored by the mapping")
+            said.append(f"{_counted(self.ignored, 'record')} ignored {self.ignored_as}")
         if self.ignored_fields:
             said.append(f"fields ignored: {_named(self.ignored_fields)}")
         if self.refused:
@@ -84,10 +85,11 @@ class Refusals:
     """The refused lines of a file with their reasons, in a CSV file beside it."""
 
     path: Path
+    column: str = "reason"
 
     @classmethod
-    def of(cls, file: Path) -> Refusals:
-        return cls(file.with_name(f"{file.name}.refused.csv"))
+    def of(cls, file: Path, *, column: str = "reason") -> Refusals:
+        return cls(file.with_name(f"{file.name}.refused.csv"), column)
 
     def add(self, refused: Sequence[tuple[int, str]]) -> None:
         """Append lines, each a number and a reason; the first ones make the file."""
@@ -95,7 +97,7 @@ class Refusals:
             return
         new = not self.path.exists()
         with self.path.open("a", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([*([("line", "reason")] if new else []), *refused])
+            csv.writer(file).writerows([*([("line", self.column)] if new else []), *refused])
 
     def count(self) -> int:
         if not self.path.exists():

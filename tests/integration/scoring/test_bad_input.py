@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from services.scoring.commands import imports
 from services.scoring.domain.webhooks import DEFAULT_TYPES
 from shared.contract.vocabulary import Service
+from shared.tables.records import Position, inspect
 from tests.integration.scoring.receiver import deliver, endpoint, receiver
 from tests.integration.scoring.stand import NOW, Scoring, call_for
 
@@ -88,9 +88,5 @@ async def test_call_of_an_unknown_kind_does_not_stop_others(scoring: Scoring) ->
 def test_cell_that_is_too_long_is_a_refused_line(tmp_path: Path) -> None:
     path = tmp_path / "old.csv"
     path.write_text(f"external_id,score\n1,9\n2,{'x' * 200_000}\n3,8\n")
-    with path.open("rb") as source:
-        found = [
-            fields if isinstance(fields, str) else fields["external_id"]
-            for _, fields in imports.read_lines(source, ".csv")
-        ]
+    found = [one.problem or (one.cells or {})["external_id"] for one in inspect(path).records(Position())]
     assert found == ["1", "not CSV: field larger than field limit (131072)", "3"]

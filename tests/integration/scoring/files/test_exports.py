@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import io
-import json
 import os
 import re
 import zipfile
@@ -22,9 +20,6 @@ import httpx
 import pytest
 from pyarrow import parquet
 
-from services.scoring.commands.imports import import_lines, read_lines
-from services.scoring.commands.verification import verify
-from services.scoring.domain.history import PublishedProgram
 from services.scoring.files import exports, tables
 from services.scoring.files.tables import Format, Table
 from services.scoring.repository.listing import AnswerFilter
@@ -34,12 +29,7 @@ from shared.contract.events import RespondentErased
 from shared.database import embedded
 from tests.integration.scoring.stand import Scoring, answer_all
 
-SHOP = PublishedProgram("after-purchase", 3, "After purchase", "Europe/Moscow")
 NASTY = ["=1+1", "+7", "-1", "@SUM(A1)", "ok", "well", 'fine, "quoted"\nand broken', "Привет"]
-
-KNOWN_TO_IMPORT = ("external_id", "score", "answered_at", "customer_id", "comment", "reasons")
-
-Taken = tuple[tuple[int, int, int], list[tuple[int, str]]]
 
 
 def names(folder: Path) -> list[str]:
@@ -62,17 +52,6 @@ async def export(scoring: Scoring, path: Path, kind: Format, **wanted: Any) -> l
         progress=lambda done, total: steps.append((done, total)),
     )
     return steps
-
-
-def imported(*lines: str) -> io.BytesIO:
-    return io.BytesIO("\n".join(lines).encode())
-
-
-async def take_in(scoring: Scoring, source: io.BytesIO, suffix: str = ".csv") -> Taken:
-    refused: list[tuple[int, str]] = []
-    lines = read_lines(source, suffix)
-    report = await import_lines(scoring.database.sessions, SHOP, lines, refuse=lambda *each: refused.append(each))
-    return (report.stored, report.repeated, report.refused), refused
 
 
 async def test_csv_quotes_formulas(scoring: Scoring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,24 +122,6 @@ def test_workbook_can_be_read_as_it_opens(tmp_path: Path) -> None:
     assert "<b/>" in styles
     widths = [round(float(width)) for width in re.findall('<col [^>]*width="([^"]+)"', page)]
     assert widths == [len("score") + 3, len("2026-11-18") + 3, len("Slow, and nobody said why") + 3, 63]
-
-
-async def test_exported_answers_can_be_imported_as_documented(scoring: Scoring, tmp_path: Path) -> None:
-    """Rename one column and keep those that the import accepts."""
-    await scoring.score(await scoring.asked(), 3, comment="Slow", reasons=("wait", "staff"))
-    await scoring.score(await scoring.asked(), 9)
-    await export(scoring, tmp_path / "a.csv", Format.CSV)
-    with (tmp_path / "a.csv").open(newline="", encoding="utf-8-sig") as file:
-        rows = [{"external_id": row["answer_id"], **row} for row in csv.DictReader(file)]
-    assert [row["reasons"] for row in rows] == ["wait;staff", ""]
-    known = [name for name in rows[0] if name in KNOWN_TO_IMPORT or name.startswith("segment.")]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, known, extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(rows)
-    assert (await take_in(scoring, io.BytesIO(text.getvalue().encode()))) == ((2, 0, 0), [])
-    said = "SELECT score, reasons, comment, segments, day FROM answers_v WHERE mode = $1 ORDER BY score"
-    assert await scoring.rows(said, "imported") == await scoring.rows(said, "self")
 
 
 async def test_parquet_keeps_reasons_as_a_list(scoring: Scoring, tmp_path: Path) -> None:
@@ -252,62 +213,6 @@ async def test_answers_are_filtered_and_paged(scoring: Scoring, client: httpx.As
         "invitation=7",
     ):
         assert (await client.get(f"/v1/answers?{wrong}")).status_code == 422
-
-
-async def test_old_scores_are_imported_once_and_counted_apart(scoring: Scoring) -> None:
-    await scoring.score(await scoring.asked(), 9)
-    lines = [
-        "external_id,score,answered_at,customer_id,comment,reasons,segment.store",
-        "1,10,2025-03-01,c-1,Nice,staff;taste,Arbat",
-        "2,3,2025-03-01T22:30:00Z,,,,",
-        "2,4,2025-03-01T22:30:00Z,,,,",
-    ]
-    counts, _ = await take_in(scoring, imported(*lines))
-    assert counts == (2, 1, 0)
-    assert (await take_in(scoring, imported(*lines)))[0] == (0, 3, 0)
-    days = await scoring.rows(
-        """SELECT day::text, n, by_score[4] AS threes, imported, invited FROM nps_v
-WHERE dimension = 'all' ORDER BY day"""
-    )
-    assert days == [
-        {"day": "2025-03-01", "n": 1, "threes": 0, "imported": 1, "invited": 0},
-        {"day": "2025-03-02", "n": 1, "threes": 1, "imported": 1, "invited": 0},  # past midnight in Moscow
-        {"day": "2026-11-18", "n": 1, "threes": 0, "imported": 0, "invited": 1},
-    ]
-    modes = await scoring.rows("SELECT value, sum(n) AS n FROM nps_v WHERE dimension = 'mode' GROUP BY 1 ORDER BY 1")
-    assert [(row["value"], row["n"]) for row in modes] == [("imported", 2), ("self", 1)]
-    assert [event.type for event in await scoring.published()] == ["survey.answered"]  # no alert for imported scores
-
-    await scoring.receive(RespondentErased(respondent_id="c-1"))
-    async with scoring.database.sessions.begin() as session:
-        assert await verify(session) == []
-    assert await scoring.rows("SELECT 1 FROM answers_v WHERE comment IS NOT NULL OR customer_id = 'c-1'") == []
-
-
-async def test_refused_lines_are_reported_by_number_without_their_contents(scoring: Scoring) -> None:
-    csv_lines = [
-        "external_id,score,answered_at,comment",
-        "1,11,2025-03-01,",
-        "2,9,yesterday,",
-        "3,9,2025-03-01,fine",
-        "4,9",
-        ",9,2025-03-01,olga@example.com",
-        "5,9,2025-03-01T10:00:00,no zone",
-    ]
-    counts, refused = await take_in(scoring, imported(*csv_lines))
-    assert counts == (1, 0, 5)
-    assert [number for number, _ in refused] == [2, 3, 5, 6, 7]
-    assert refused[0][1].startswith("score: ")
-    assert not any("olga" in why for _, why in refused)
-
-
-async def test_json_lines_are_imported_too(scoring: Scoring) -> None:
-    good = {"external_id": "a", "score": 7, "answered_at": "2025-03-01T10:00:00+03:00", "segments": {"store": "S"}}
-    wrong = [{**good, "unknown": 1}, {**good, "score": 7.5}, {**good, "comment": "\0"}, {**good, "comment": "\ud800"}]
-    lines = [json.dumps(good), "", "[1]", "{", *map(json.dumps, wrong)]
-    counts, refused = await take_in(scoring, imported(*lines), ".jsonl")
-    assert counts == (1, 0, 6)
-    assert [number for number, _ in refused] == [3, 4, 5, 6, 7, 8]
 
 
 async def test_documented_role_reads_the_views_and_nothing_else(
