@@ -1,31 +1,44 @@
-"""Delivery status notifications (bounces), RFC 3464 and 3462; status codes are RFC 3463's."""
+"""Reports about a mail of ours: bounces (RFC 3464, and the texts of servers that do not follow it) and complaints.
+
+Status codes are RFC 3463's; complaints come in the format of RFC 5965.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from email import message_from_bytes
 from email.message import Message
 
-from services.dispatcher.domain.receipts import NO_SUCH_ADDRESS, Receipt, ReceiptKind, Reference, reference_in
+from services.dispatcher.channels.feedback import mime_parts
+from services.dispatcher.channels.feedback.mime_parts import TooLongParameters, TooManyParts
+from services.dispatcher.domain.bounces import Refusal, read_refusal
+from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference
 from shared.contract.vocabulary import ChannelKind
 
+__all__ = ["NAME", "TooLongParameters", "TooManyParts", "from_mail", "is_report", "receipts"]
+
 NAME = "dsn"
-_MOST_PARTS = 200
-_STATUS = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
-_CONTENT_TYPE = re.compile(rb"content-type\s*:", re.IGNORECASE)
-_LONG_PARAMETERS = re.compile(  # of a header with its continuation lines: Python takes quadratic time for quotes
-    rb"content-(?:type|disposition)\s*:(?:[^\r\n]|(?:\r\n|\r|\n)[ \t]){2000}", re.IGNORECASE
+_MOST_RECIPIENTS = 100
+_DAEMON = re.compile(
+    r"mailer-daemon|postmaster|mail delivery|maildelivery|mail ?daemon|bounce[sd]?@|no-?reply.*bounce", re.IGNORECASE
 )
-_ABOUT_US = ("5.3.4", "5.6", "5.7")  # size, content, policy: not about the mailbox
-
-
-class TooManyParts(ValueError):
-    """More MIME parts than any report has; Python's parser recurses into each nested part."""
-
-
-class TooLongParameters(ValueError):
-    """A Content-Type that is longer than any report has."""
+_FAILED = re.compile(
+    r"undeliver|(?:could|was|can|has|have) ?n[o'\u2019]?t (?:be |been |able to )?deliver"
+    r"|delivery (?:has )?(?:status notification \(failure\)"
+    r"|failed|failure|incomplete|to the following)|returned (?:mail|to sender|message)|failure notice"
+    r"|permanent (?:fatal )?(?:error|failure)"
+    r"|fail(?:ed|ure) (?:to deliver|delivery)|unable to deliver|not able to deliver|wasn't able to deliver"
+    r"|rejected your message"
+    r"|недоставленное|не (?:может быть |было |был |удалось )?достав|unzustellbar|nicht zugestellt|non (?:remis"
+    r"|distribu)"
+    r"|no se (?:pudo|ha podido) entregar|niedostarczon|não (?:foi |pôde ser )?entreg|mancato recapito",
+    re.IGNORECASE,
+)
+_DELAYED = re.compile(
+    r"\bdelay|will (?:continue|keep|be retried)|still (?:trying|being)|not yet been delivered|do not need to resend"
+    r"|warning|повторн|задерж|verzöger|retard[ée]|incomplete|temporarily delayed",
+    re.IGNORECASE,
+)
 
 
 def receipts(mail: bytes) -> list[Receipt]:
@@ -33,67 +46,77 @@ def receipts(mail: bytes) -> list[Receipt]:
 
     Raises TooManyParts, TooLongParameters, and for a damaged mail whatever Python's mail parser raises.
     """
-    if len(_CONTENT_TYPE.findall(mail)) > _MOST_PARTS:
-        raise TooManyParts
-    if _LONG_PARAMETERS.search(mail):
-        raise TooLongParameters
-    report = message_from_bytes(mail)
-    reference = _reference(report)
-    if not _is_report(report) or reference is None:
+    return from_mail(mime_parts.parsed(mail), mail)
+
+
+def from_mail(report: Message, raw: bytes) -> list[Receipt]:
+    """Parse a report that is parsed as a mail already."""
+    reference = mime_parts.reference_of(report) if is_report(report) else None
+    if reference is None:
         return []
-    key = report.get("Message-ID") or hashlib.sha256(mail).hexdigest()
+    key = f"{str(report.get('Message-ID') or hashlib.sha256(raw).hexdigest())[:150]}"
+    if _is_complaint(report):
+        return [_receipt(f"{key}:complaint", ReceiptKind.COMPLAINT, "arf", reference)]
+    blocks = _recipients(report)
+    found = [_of_block(block) for block in blocks[:_MOST_RECIPIENTS]] if blocks else [_of_text(report)]
     return [
-        Receipt(NAME, f"{str(key)[:150]}:{number}", kind, ChannelKind.EMAIL, f"dsn_{status}", reference)
-        for number, block in enumerate(_recipients(report)[:100])
-        if (kind := _kind(block, status := _status(block))) is not None
+        _receipt(f"{key}:{number}", kind, f"dsn_{status}", reference)
+        for number, (kind, status) in enumerate(found)
+        if kind is not None
     ]
 
 
-def _is_report(mail: Message) -> bool:
-    return mail.get_content_type() == "multipart/report" and mail.get_param("report-type") == "delivery-status"
+def is_report(mail: Message) -> bool:
+    """Say whether a mail was made by a mail server about another mail; a person did not write it."""
+    if mail.get_content_type() == "multipart/report":
+        return True
+    sender = f"{mail.get('From', '')} {mail.get('Return-Path', '')}"
+    is_returned = str(mail.get("Return-Path", "")).strip() == "<>" and "X-Failed-Recipients" in mail
+    return is_returned or bool(_DAEMON.search(sender))
+
+
+def _receipt(key: str, kind: ReceiptKind, reason: str, reference: Reference) -> Receipt:
+    return Receipt(NAME, key, kind, ChannelKind.EMAIL, reason, reference)
+
+
+def _is_complaint(report: Message) -> bool:
+    part = next((each for each in report.walk() if each.get_content_type() == "message/feedback-report"), None)
+    if part is None:
+        return False
+    feedback = re.search(r"feedback-type\s*:\s*([\w-]+)", mime_parts.raw_text(part), re.IGNORECASE)
+    return feedback is not None and feedback[1].lower() == "abuse"
 
 
 def _recipients(report: Message) -> list[Message]:
     """Return the blocks of the status part that are about a recipient; its first block is about the whole mail."""
-    status = next((part for part in report.walk() if part.get_content_type() == "message/delivery-status"), None)
-    blocks = status.get_payload() if status is not None else []
-    return [block for block in blocks if isinstance(block, Message) and "Action" in block]
+    types = ("message/delivery-status", "message/global-delivery-status")
+    status = next((part for part in report.walk() if part.get_content_type() in types), None)
+    blocks = mime_parts.blocks(status) if status is not None else []
+    return [block for block in blocks if "Action" in block or "Final-Recipient" in block]
 
 
-def _status(block: Message) -> str:
-    match = _STATUS.search(str(block.get("Status", ""))) or _STATUS.search(str(block.get("Diagnostic-Code", "")))
-    return match[1] if match else "unknown"
-
-
-def _kind(block: Message, status: str) -> ReceiptKind | None:
-    """Return the kind of a recipient's status; None for `delayed`, `relayed` and `expanded`, which are not final."""
-    action = str(block["Action"]).strip().lower()
+def _of_block(block: Message) -> tuple[ReceiptKind | None, str]:
+    """Return the kind and the code of a block; no kind for `delayed`, `relayed` and `expanded`, which are not final."""
+    diagnostic = " ".join(str(block.get("Diagnostic-Code", "")).split())
+    refusal = read_refusal(status=str(block.get("Status", "")), text=diagnostic)
+    action = str(block.get("Action", "failed")).strip().lower().partition(" ")[0].rstrip(";,")
     if action == "delivered":
-        return ReceiptKind.DELIVERED
-    if action != "failed":
-        return None
-    if status in NO_SUCH_ADDRESS:
-        return ReceiptKind.HARD_BOUNCE
-    about_us = any(status == code or status.startswith(f"{code}.") for code in _ABOUT_US)
-    return ReceiptKind.UNDELIVERED if about_us else ReceiptKind.SOFT_BOUNCE
+        return ReceiptKind.DELIVERED, _code(refusal)
+    return (refusal.bounce if action == "failed" else None), _code(refusal)
 
 
-def _reference(report: Message) -> Reference | None:
-    """Find our Message-ID in the returned mail or its headers, else in the headers that refer to it."""
-    parts = list(report.walk())
-    returned = [part for part in parts if part.get_content_type() in ("message/rfc822", "text/rfc822-headers")]
-    for part in returned:
-        payload = part.get_payload()
-        original = payload[0] if isinstance(payload, list) and payload else payload
-        text = str(original.get("Message-ID")) if isinstance(original, Message) else _message_id_line(part)
-        if reference := reference_in(text):
-            return reference
-    status = (part for part in parts if "Original-Envelope-Id" in part)
-    named = [report.get("In-Reply-To"), report.get("References"), *(part["Original-Envelope-Id"] for part in status)]
-    return next((found for name in named if name and (found := reference_in(str(name)))), None)
+def _of_text(report: Message) -> tuple[ReceiptKind | None, str]:
+    """Read a report without a status part, such as qmail's; no kind unless it says that the delivery failed."""
+    text = mime_parts.raw_text(mime_parts.first_text(report)).partition("\n--- Below this line is a copy")[0]
+    text = " ".join(text.split())
+    subject = mime_parts.header_text(report, "Subject")
+    has_failed = bool("X-Failed-Recipients" in report or _FAILED.search(f"{subject} {text}"))
+    is_read_receipt = report.get_param("report-type") == "disposition-notification"
+    if is_read_receipt or not has_failed or _DELAYED.search(f"{subject} {text[:1000]}"):
+        return None, ""
+    refusal = read_refusal(text=text)
+    return refusal.bounce, _code(refusal)
 
 
-def _message_id_line(part: Message) -> str:
-    raw = part.get_payload(decode=True)
-    headers = message_from_bytes(raw if isinstance(raw, bytes) else b"")
-    return str(headers.get("Message-ID"))
+def _code(refusal: Refusal) -> str:
+    return refusal.status or "unknown"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from services.dispatcher.domain.bounces import read_refusal
 from services.dispatcher.domain.receipts import Receipt, ReceiptKind, reference_in
 from shared.contract.vocabulary import ChannelKind
 
@@ -33,6 +34,7 @@ _BOUNCES = {
     "Unsubscribe": ReceiptKind.STOP,
     "SpamComplaint": ReceiptKind.COMPLAINT,
 }
+_NAMED_BY_SERVER = ("HardBounce", "SoftBounce", "Unknown")  # `Details` has the server's reply, which is more precise
 _SUPPRESSED_FOR = {
     "HardBounce": ReceiptKind.HARD_BOUNCE,
     "SpamComplaint": ReceiptKind.COMPLAINT,
@@ -70,4 +72,7 @@ def _read(body: Mapping[str, Any]) -> tuple[ReceiptKind | None, str, str]:
 
 def _bounce_kind(type_: str, body: Mapping[str, Any]) -> ReceiptKind | None:
     is_inactive = type_ == "SMTPApiError" and _INACTIVE in str(body.get("Details"))
-    return ReceiptKind.BLOCKED if is_inactive else _BOUNCES.get(type_)
+    kind = ReceiptKind.BLOCKED if is_inactive else _BOUNCES.get(type_)
+    if kind is None or type_ not in _NAMED_BY_SERVER:
+        return kind
+    return read_refusal(text=str(body.get("Details", ""))).bounce_unless_unclear(kind)

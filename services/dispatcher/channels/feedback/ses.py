@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from cryptography import x509
@@ -22,11 +22,13 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 
+from services.dispatcher.domain.bounces import read_refusal
 from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference, reference_in
 from shared.contract.vocabulary import ChannelKind, address_fingerprint
 from shared.database.isolated import storable
 
 NAME = "ses"
+_MOST = 100  # recipients, or headers, of a notification
 _HOST = re.compile(r"sns\.[a-z]{2}(?:-[a-z]+)+-[0-9]\.amazonaws\.com(?:\.cn)?")
 _NOTIFICATION = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
 _CONFIRMATION = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
@@ -92,30 +94,48 @@ def receipts(message: Mapping[str, Any]) -> list[Receipt]:
         return []
     if not isinstance(event, dict):
         return []
-    kind, reason, recipients = _read(event)
     reference = _reference(event.get("mail"))
-    if kind is None or reference is None:
+    if reference is None:
         return []
     id_ = str(message.get("MessageId"))[:100]
-    named = [storable(str(recipient)) for recipient in recipients[:100]]
-    keys = [f"{id_}:{address_fingerprint(recipient).hex()[:16]}" for recipient in named]
-    return [Receipt(NAME, key, kind, ChannelKind.EMAIL, reason, reference) for key in dict.fromkeys(keys)]
+    by_key = {f"{id_}:{address_fingerprint(each.recipient).hex()[:16]}": each for each in reversed(_read(event))}
+    return [
+        Receipt(NAME, key, each.kind, ChannelKind.EMAIL, each.reason, reference)
+        for key, each in reversed(by_key.items())
+    ]
 
 
-def _read(event: Mapping[str, Any]) -> tuple[ReceiptKind | None, str, list[Any]]:
+class _Reported(NamedTuple):
+    kind: ReceiptKind
+    reason: str
+    recipient: str
+
+
+def _read(event: Mapping[str, Any]) -> list[_Reported]:
+    """Return what is reported of each recipient."""
     match event.get("notificationType") or event.get("eventType"):
         case "Delivery":
-            return ReceiptKind.DELIVERED, "ses_delivery", _list(event.get("delivery"), "recipients")
+            recipients = _list(event.get("delivery"), "recipients")
+            return [_Reported(ReceiptKind.DELIVERED, "ses_delivery", _address(each)) for each in recipients]
         case "Complaint":
             recipients = _list(event.get("complaint"), "complainedRecipients")
-            return ReceiptKind.COMPLAINT, "ses_complaint", [_address(each) for each in recipients]
+            return [_Reported(ReceiptKind.COMPLAINT, "ses_complaint", _address(each)) for each in recipients]
         case "Bounce":
             bounce = event.get("bounce")
             recipients = _list(bounce, "bouncedRecipients")
-            kind, reason = _bounce(bounce if isinstance(bounce, dict) else {})
-            return kind, reason, [_address(each) for each in recipients]
+            return [_bounced(bounce, each) for each in recipients] if isinstance(bounce, dict) else []
         case _:
-            return None, "", []
+            return []
+
+
+def _bounced(bounce: Mapping[str, Any], recipient: Any) -> _Reported:
+    """Read a bounce: the server's codes and text are more precise than a general type of SES."""
+    kind, reason = _bounce(bounce)
+    is_general = bounce.get("bounceSubType") in ("General", "Undetermined", None)
+    if is_general and isinstance(recipient, dict) and recipient.get("diagnosticCode"):
+        refusal = read_refusal(status=str(recipient.get("status", "")), text=str(recipient["diagnosticCode"]))
+        kind = refusal.bounce_unless_unclear(kind)
+    return _Reported(kind, reason, _address(recipient))
 
 
 def _bounce(bounce: Mapping[str, Any]) -> tuple[ReceiptKind, str]:
@@ -136,8 +156,8 @@ def _reference(mail: Any) -> Reference | None:
 
 def _list(found: Any, name: str) -> list[Any]:
     listed = found.get(name) if isinstance(found, dict) else None
-    return listed if isinstance(listed, list) else []
+    return listed[:_MOST] if isinstance(listed, list) else []
 
 
-def _address(recipient: Any) -> Any:
-    return recipient.get("emailAddress") if isinstance(recipient, dict) else recipient
+def _address(recipient: Any) -> str:
+    return storable(str(recipient.get("emailAddress") if isinstance(recipient, dict) else recipient))

@@ -8,8 +8,16 @@ from pathlib import Path
 
 from tests.corpora import damaged
 
-REPORTS = ("postfix", "exim", "exchange", "gmail", "yandex")  # reports of a failed mail
-OTHERS = ("delayed", "read", "abuse", "qmail", "vacation", "forwarded")
+REPORTS = (
+    "postfix",
+    "exim",
+    "exchange",
+    "gmail",
+    "yandex",
+    "qmail",
+    "abuse",
+)  # reports of a failed mail, and a complaint
+OTHERS = ("delayed", "read", "vacation", "forwarded")
 _TEXTS = {path.stem: path.read_text(encoding="utf-8") for path in (Path(__file__).parent / "mails").glob("*.eml")}
 
 
