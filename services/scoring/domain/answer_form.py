@@ -119,7 +119,7 @@ def _callback(form: Mapping[str, str], invitation: Invitation) -> Callback | Non
     best_time = form["best_time"]
     if best_time not in set(BestTime):
         raise _InvalidForm
-    phone = phone_numbers.given(written, locale=invitation.locale)
+    phone = phone_numbers.given(written, locale=invitation.locale, known=invitation.phone)
     return Callback(
         wanted=True,
         phone=written if phone is None else phone,

@@ -6,25 +6,41 @@ import re
 
 import phonenumbers
 
-_WRITTEN = re.compile(r"[+0-9 ().\-]{5,30}")
+_WRITTEN = re.compile(r"[+\d\s()./\u2010-\u2015\u2212-]{5,30}")
 _REGIONS = {"ru": "RU"}  # by language: where people omit the country code
+_LOCAL_DIGITS = range(7, 16)  # of a number with an area code; shorter ones are extensions and short codes
 
 
-def given(text: str, *, locale: str) -> str | None:
+def given(text: str, *, locale: str, known: str = "") -> str | None:
     """Parse a phone number to E.164; "" for an empty text, None for one that cannot be dialled.
 
-    A number without a known country is returned as written.
+    A number without a country code is one of the country of the `known` number, else of the locale; if neither says a
+    country, it is returned as written.
     """
     written = text.strip()
     if not written:
         return ""
-    if not _WRITTEN.fullmatch(written) or sum(map(str.isdigit, written)) < 5:
+    if not _WRITTEN.fullmatch(written):
         return None
+    region = _region_of(known) or _REGIONS.get(locale[:2].lower())
+    if region is None and "+" not in written:
+        return written if sum(map(str.isdecimal, written)) in _LOCAL_DIGITS else None
     try:
-        number = phonenumbers.parse(written, _REGIONS.get(locale[:2].lower()))
+        number = phonenumbers.parse(written, region)
     except phonenumbers.NumberParseException:
-        return written
+        return None
+    if not phonenumbers.is_valid_number(number):
+        return None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _region_of(phone: str) -> str | None:
+    try:
+        country_code = phonenumbers.parse(phone).country_code
+    except phonenumbers.NumberParseException:
+        return None
+    region = phonenumbers.region_code_for_country_code(country_code or 0)
+    return region if region in phonenumbers.SUPPORTED_REGIONS else None
 
 
 def readable(phone: str) -> str:

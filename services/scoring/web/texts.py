@@ -34,7 +34,7 @@ _EN = {
     "callback_to": "Call me back",
     "number": "Phone number",
     "other_number": "Another number",
-    "number_wrong": "This is no phone number we can call. Correct it and send again: all the rest is as you wrote it.",
+    "number_wrong": "This is no phone number we can call. Correct it (+…) and send again: all the rest is still here.",
     "number_missing": "Which number shall we call? Write it and send again: all the rest is as you wrote it.",
     "best_time": "Best time",
     "time_any": "Any time",
@@ -94,7 +94,7 @@ _RU = {
     "callback_to": "Перезвоните мне",
     "number": "Номер телефона",
     "other_number": "Другой номер",
-    "number_wrong": "По этому номеру мы не сможем позвонить. Исправьте его и отправьте ещё раз: остальное на месте.",  # noqa: RUF001 - Cyrillic it is
+    "number_wrong": "По этому номеру мы не сможем позвонить. Исправьте (+…) и отправьте ещё раз: остальное на месте.",
     "number_missing": "По какому номеру позвонить? Впишите его и отправьте ещё раз: остальное на месте.",  # noqa: RUF001 - Cyrillic it is
     "best_time": "Когда удобно",
     "time_any": "В любое время",  # noqa: RUF001 - Cyrillic it is

@@ -160,6 +160,15 @@ def price_in(value: object) -> Decimal | None:
     return price if int(price.as_tuple().exponent) >= -6 else price.quantize(_MILLIONTH)
 
 
+def sender_number(text: str) -> str:
+    """Return the number of an incoming message in E.164, however the provider writes it: `0049 151…`, `4915…`, `+49…`.
+
+    It may be a short code or a name: then it is nobody's we wrote to.
+    """
+    digits = re.sub(r"\D", "", text)
+    return f"+{digits.removeprefix('00')}"
+
+
 def printable(value: object) -> str | None:
     """Return a provider's message id, at most 100 characters; None if it is not printable ASCII."""
     return value[:100] if isinstance(value, str) and value.isascii() and value.isprintable() else None

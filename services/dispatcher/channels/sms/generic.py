@@ -17,7 +17,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.dispatcher.channels.sms.gateway import THROTTLE_WAIT_S, Inquiry, price_in, printable, segments_in
+from services.dispatcher.channels.sms.gateway import (
+    THROTTLE_WAIT_S,
+    Inquiry,
+    price_in,
+    printable,
+    segments_in,
+    sender_number,
+)
 from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference, reference_in
 from services.dispatcher.domain.replies import read_reply
 from services.dispatcher.domain.steps import Bill, Disposition, OutgoingMessage, SendResult
@@ -174,7 +181,7 @@ def _receipt(entry: Any, where: CallbackDescription) -> Receipt | None:
     key = hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
     if sender and text:
         keyword = read_reply(text)
-        phone = address_fingerprint("+" + sender.lstrip("+"))
+        phone = address_fingerprint(sender_number(sender))
         return Receipt(NAME, key, keyword, ChannelKind.SMS, phone=phone) if keyword else None
     status = _text_at(entry, where.status) or ""
     kind = where.kinds.get(status)

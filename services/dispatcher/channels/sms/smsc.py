@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from services.dispatcher.channels.sms.gateway import THROTTLE_WAIT_S, Inquiry, price_in, segments_in
+from services.dispatcher.channels.sms.gateway import THROTTLE_WAIT_S, Inquiry, price_in, segments_in, sender_number
 from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference
 from services.dispatcher.domain.replies import read_reply
 from services.dispatcher.domain.steps import Bill, Disposition, OutgoingMessage, SendResult
@@ -121,7 +121,7 @@ def receipts(form: Mapping[str, str]) -> list[Receipt]:
     if "mes" in form:
         keyword = read_reply(form["mes"])
         key = f"{form.get('id') or form.get('sms_id', '')}:{form.get('time', '')}:in"
-        phone = address_fingerprint("+" + form.get("phone", "").lstrip("+"))
+        phone = address_fingerprint(sender_number(form.get("phone", "")))
         return [Receipt(NAME, key, keyword, ChannelKind.SMS, phone=phone)] if keyword else []
     number, status = form.get("id", ""), form.get("status", "")
     kind = _KINDS.get(int(status)) if re.fullmatch("-?[0-9]{1,3}", status) else None

@@ -16,7 +16,14 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlencode
 
-from services.dispatcher.channels.sms.gateway import THROTTLE_WAIT_S, Inquiry, price_in, printable, segments_in
+from services.dispatcher.channels.sms.gateway import (
+    THROTTLE_WAIT_S,
+    Inquiry,
+    price_in,
+    printable,
+    segments_in,
+    sender_number,
+)
 from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference, reference_in
 from services.dispatcher.domain.replies import read_reply
 from services.dispatcher.domain.steps import Bill, Disposition, OutgoingMessage, SendResult
@@ -145,7 +152,7 @@ def reply_of_respondent(form: Mapping[str, str]) -> Receipt | None:
     sid, sender = form.get("MessageSid", ""), form.get("From", "")
     if keyword is None or not sid or not sender:
         return None
-    return Receipt(NAME, f"{sid}:in", keyword, ChannelKind.SMS, phone=address_fingerprint(sender))
+    return Receipt(NAME, f"{sid}:in", keyword, ChannelKind.SMS, phone=address_fingerprint(sender_number(sender)))
 
 
 def _bill(body: Mapping[str, object]) -> Bill:

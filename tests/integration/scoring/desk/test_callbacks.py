@@ -142,6 +142,7 @@ async def test_form_shows_the_open_callback_and_a_repeated_request_changes_nothi
     ("asked", "phone", "told"),
     [
         ({}, "abc", "This is no phone number we can call."),
+        ({}, "12345", "This is no phone number we can call."),
         ({"locale": "ru"}, "12", "По этому номеру мы не сможем позвонить."),
         ({"contact": Contact(email="olga@example.com")}, "", "Which number shall we call?"),
     ],
