@@ -17,7 +17,7 @@ from services.scoring.config import ScoringSettings
 from services.trigger import main as trigger
 from services.trigger.config import TriggerSettings
 from shared.clock import open_clock
-from shared.config import DEVELOPMENT_LINK_KEYS, Settings
+from shared.config import DEVELOPMENT_ADDRESS_KEYS, DEVELOPMENT_LINK_KEYS, Settings
 from shared.contract.vocabulary import Service
 from shared.database.until_stopped import supervised
 from shared.health import Health
@@ -57,6 +57,7 @@ _DEMO_SETTINGS: Mapping[str, object] = {  # they override the environment
     "desk_url": "",
     "hooks_url": "",
     "link_keys": DEVELOPMENT_LINK_KEYS,
+    "address_keys": DEVELOPMENT_ADDRESS_KEYS,
     "send": "mailbox",
 }
 _Listeners = tuple[socket.socket, socket.socket | None]  # the service's, and the one for public paths

@@ -10,9 +10,11 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared import database_url
+from shared.contract.address_keys import AddressKeys
 from shared.database_url import DatabaseOptions
 
 DEVELOPMENT_LINK_KEYS = {"dev": "only-for-this-machine"}
+DEVELOPMENT_ADDRESS_KEYS = {"dev": "addresses-of-this-machine"}
 _DERIVED = Field(default="", validate_default=True)
 
 
@@ -65,6 +67,10 @@ class Settings(BaseSettings):
     link_keys: Annotated[dict[str, SecretStr], NoDecode] = Field(
         default_factory=lambda: {name: SecretStr(secret) for name, secret in DEVELOPMENT_LINK_KEYS.items()}
     )
+    address_keys: Annotated[dict[str, SecretStr], NoDecode] = Field(
+        default_factory=lambda: {name: SecretStr(secret) for name, secret in DEVELOPMENT_ADDRESS_KEYS.items()}
+    )
+    shared_address_ids: int = Field(default=10, ge=1)  # an address of more ids is no identity of a person
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator(
@@ -94,15 +100,15 @@ class Settings(BaseSettings):
         page = str(info.field_name).removesuffix("_url")
         return url or f"{str(info.data.get('dashboard_url', '')).rstrip('/')}/{page}"
 
-    @field_validator("link_keys", mode="before")
+    @field_validator("link_keys", "address_keys", mode="before")
     @classmethod
-    def _split_keys(cls, value: object) -> object:
-        """Read `k2:secret,k1:older secret`; the first key signs new links."""
+    def _split_keys(cls, value: object, info: ValidationInfo) -> object:
+        """Read `k2:secret,k1:older secret`; the first key is used for what is new."""
         if not isinstance(value, str):
             return value
         pairs = [pair.partition(":") for pair in value.split(",") if pair.strip()]
         if not pairs or not all(name.strip() and secret.strip() for name, _, secret in pairs):
-            raise ValueError("EARSHOT_LINK_KEYS must be id:secret pairs separated by commas")
+            raise ValueError(f"EARSHOT_{str(info.field_name).upper()} must be id:secret pairs separated by commas")
         return {name.strip(): secret.strip() for name, _, secret in pairs}
 
     @property
@@ -119,6 +125,10 @@ class Settings(BaseSettings):
     @property
     def link_secrets(self) -> dict[str, str]:
         return {name: secret.get_secret_value() for name, secret in self.link_keys.items()}
+
+    @property
+    def address_fingerprints(self) -> AddressKeys:
+        return AddressKeys({name: secret.get_secret_value() for name, secret in self.address_keys.items()})
 
     @property
     def signing_key(self) -> str:

@@ -36,7 +36,7 @@ from services.trigger.main import open_registry
 from services.trigger.repository import programs
 from services.trigger.sources.schema_registry import RegistryUnavailable
 from shared.clock import open_clock
-from shared.config import DEVELOPMENT_LINK_KEYS, Settings, is_loopback
+from shared.config import DEVELOPMENT_ADDRESS_KEYS, DEVELOPMENT_LINK_KEYS, Settings, is_loopback
 from shared.contract import topics
 from shared.contract.vocabulary import Service
 from shared.database.opening import open_for_command
@@ -115,6 +115,8 @@ def problem_of_secrets(settings: Settings) -> str | None:
     """Return in one line why production does not start, and what to set; None when the secrets are set."""
     if settings.link_secrets == DEVELOPMENT_LINK_KEYS:
         return "EARSHOT_LINK_KEYS is the development key: set id:secret, for example k1:$(openssl rand -hex 32)"
+    if settings.address_fingerprints.keys == DEVELOPMENT_ADDRESS_KEYS:
+        return "EARSHOT_ADDRESS_KEYS is the development key: set id:secret, for example a1:$(openssl rand -hex 32)"
     if not settings.staff_secret.get_secret_value():
         return "EARSHOT_STAFF_SECRET is empty: set one, or staff pages serve this machine only"
     return None

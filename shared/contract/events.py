@@ -62,6 +62,7 @@ Score = Annotated[int, Field(strict=True, ge=0, le=10)]
 Whole = Annotated[int, Field(strict=True, ge=0)]
 Scalar = Annotated[str, StringConstraints(max_length=1000)] | bool | int | float | None
 Attributes = Annotated[dict[Id, Scalar], Field(max_length=100), AfterValidator(_by_name)]
+Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]  # of an address, in hex
 Segments = Annotated[dict[Id, Id], Field(max_length=50)]
 
 
@@ -423,14 +424,16 @@ class Suppression(SurveyPayload):
     program: Id | None = None
     reason: SuppressionReason
     until: Instant | None = None
-    address: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    address: Fingerprint | None = None
+    addresses: list[Fingerprint] = _empty(list)
 
 
 class RespondentSuppressed(Suppression):
     """Contacts with a respondent, or with one of their addresses, are forbidden.
 
     Over all channels if `channel` is null, in all programs if `program` is null, without end if `until` is null.
-    `address` is the SHA-256, in hex, of that one address; null if the respondent is suppressed.
+    `address` is the SHA-256, in hex, of that one address; null if the respondent is suppressed. `addresses` are
+    fingerprints under `EARSHOT_ADDRESS_KEYS` of the addresses that are bound whatever respondent has them.
     """
 
     type = "respondent.suppressed"
@@ -438,7 +441,10 @@ class RespondentSuppressed(Suppression):
 
 
 class RespondentReleased(Suppression):
-    """A suppression was lifted or has ended; its fields are those of `respondent.suppressed`."""
+    """A suppression was lifted or has ended; its fields are those of `respondent.suppressed`.
+
+    `addresses` are those that are no longer bound; an address that is not named stays bound.
+    """
 
     type = "respondent.released"
     topic = "survey.deliveries"

@@ -173,7 +173,7 @@ def test_compose_publishes_on_loopback_only() -> None:
 def test_compose_has_no_secret_of_its_own() -> None:
     for name, service in compose()["services"].items():
         for key, value in service.get("environment", {}).items():
-            if re.search(r"PASSWORD|SECRET|LINK_KEYS|DATABASE_URL", key):
+            if re.search(r"PASSWORD|SECRET|LINK_KEYS|ADDRESS_KEYS|DATABASE_URL", key):
                 assert re.search(r"\$\{\w+:\?[^}]+\}", str(value)), f"{name}: {key} has a value of its own"
 
 

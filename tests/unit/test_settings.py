@@ -59,6 +59,10 @@ def test_production_wants_secrets_of_its_own(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("EARSHOT_LINK_KEYS", "k1:secret")
     fault = doctor.problem_of_secrets(Settings())
     assert fault is not None
+    assert "EARSHOT_ADDRESS_KEYS" in fault
+    monkeypatch.setenv("EARSHOT_ADDRESS_KEYS", "a1:secret")
+    fault = doctor.problem_of_secrets(Settings())
+    assert fault is not None
     assert "EARSHOT_STAFF_SECRET" in fault
     monkeypatch.setenv("EARSHOT_STAFF_SECRET", "secret")
     assert doctor.problem_of_secrets(Settings()) is None

@@ -85,6 +85,7 @@ async def test_production_never_writes_to_an_embedded_database(command: str, tmp
         *command.split(),
         EARSHOT_ENVIRONMENT="production",
         EARSHOT_LINK_KEYS="k1:secret",
+        EARSHOT_ADDRESS_KEYS="a1:secret",
         EARSHOT_STAFF_SECRET="secret",
         EARSHOT_DATA_DIR=str(tmp_path / "data"),
         EARSHOT_SCORING_PORT="0",

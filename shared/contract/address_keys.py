@@ -1,0 +1,61 @@
+"""Fingerprints of addresses under secret keys: an address is recognized by its fingerprint without being stored.
+
+The keyed hash is taken over the unkeyed one, so that fingerprints stored before there was a key can be converted.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from shared.contract.vocabulary import address_fingerprint
+
+PSEUDONYM_PREFIX = "guest-"
+_PSEUDONYM_LENGTH = 26  # base32 characters, 130 bits
+
+
+@dataclass(frozen=True, slots=True)
+class AddressKeys:
+    """`keys` maps ids to secrets. New fingerprints are made with the first; the others only recognize older ones."""
+
+    keys: Mapping[str, str] = field(repr=False)
+
+    @property
+    def current(self) -> str:
+        """The id of the key of new fingerprints."""
+        return next(iter(self.keys))
+
+    def fingerprint(self, address: str) -> bytes:
+        return self.wrapped(address_fingerprint(address))
+
+    def wrapped(self, sha256: bytes) -> bytes:
+        """Return the fingerprint of an address whose unkeyed SHA-256 is given."""
+        return _keyed(self.keys[self.current], sha256)
+
+    def matching(self, address: str) -> tuple[bytes, ...]:
+        """Return every form in which a fingerprint of this address may be stored, the current key's first."""
+        return self.matching_wrapped(address_fingerprint(address))
+
+    def matching_wrapped(self, sha256: bytes) -> tuple[bytes, ...]:
+        """Return the forms of an address whose unkeyed SHA-256 is given; the last is that one itself."""
+        return (*(_keyed(secret, sha256) for secret in self.keys.values()), sha256)
+
+    def pseudonym(self, address: str) -> str:
+        """Return the customer id for a guest whom a shop names by an address."""
+        return _pseudonym(self.keys[self.current], address)
+
+    def pseudonyms(self, address: str) -> tuple[str, ...]:
+        """Return the pseudonym of an address under each key, the current key's first."""
+        return tuple(_pseudonym(secret, address) for secret in self.keys.values())
+
+
+def _keyed(secret: str, message: bytes) -> bytes:
+    return hmac.digest(secret.encode(), message, "sha256")
+
+
+def _pseudonym(secret: str, address: str) -> str:
+    normalized = address.strip().lower().encode()
+    digest = _keyed(secret, normalized)
+    return PSEUDONYM_PREFIX + base64.b32encode(digest).decode().lower()[:_PSEUDONYM_LENGTH]
