@@ -23,6 +23,7 @@ from shared.database.until_stopped import supervised
 from shared.health import Health
 from shared.runtime import ServiceContext, listen, open_event_log
 from shared.waiting import wait_for_any
+from shared.web.connections import ConnectionLimits
 from shared.web.front import Front
 
 _RUN: Mapping[Service, Callable[..., Coroutine[Any, Any, None]]] = {
@@ -122,7 +123,17 @@ async def _run(
             event_log = open_event_log(base, base.events_url or urls[databases.TRANSPORT])
             resources.push_async_callback(event_log.close)
             own = health.for_service(service)
-            context = ServiceContext(urls[service], event_log, clock, stop, listener, public_listener, own, front)
+            context = ServiceContext(
+                urls[service],
+                event_log,
+                clock,
+                stop,
+                listener,
+                public_listener,
+                own,
+                front,
+                limits=ConnectionLimits.of(base),
+            )
             own.require("start", context.has_started)
             contexts.append(context)
             running = _RUN[service](getattr(settings, service), context)

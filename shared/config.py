@@ -56,6 +56,16 @@ class Settings(BaseSettings):
     scoring_port: int = Field(default=8000, ge=0, le=65535)
     trigger_port: int = Field(default=8001, ge=0, le=65535)
     dispatcher_port: int = Field(default=8002, ge=0, le=65535)
+    # bounds of each connection to the HTTP servers, in bytes and seconds
+    http_head_bytes: int = Field(default=32_768, ge=1024)
+    http_headers: int = Field(default=100, ge=10)
+    http_url_bytes: int = Field(default=8192, ge=512)
+    http_head_s: float = Field(default=30.0, gt=0)
+    http_body_s: float = Field(default=180.0, gt=0)
+    http_idle_s: float = Field(default=30.0, ge=1)
+    http_stalled_s: float = Field(default=120.0, gt=0)
+    http_connections: int = Field(default=500, ge=10)
+    http_client_connections: int = Field(default=100, ge=1)
     public_url: str = Field(default_factory=lambda known: f"http://127.0.0.1:{known['scoring_port']}")
     # URLs for particular links and pages; empty: derived from public_url
     short_url: str = _DERIVED

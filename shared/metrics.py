@@ -31,6 +31,9 @@ WEBHOOKS_DISABLED = Counter("earshot_webhooks_disabled_total", "Webhook endpoint
 UNOWNED_TRANSACTIONS = Counter(
     "earshot_unowned_transactions_total", "Pooled connections closed because they were in a transaction"
 )
+CONNECTIONS_CUT = Counter(
+    "earshot_connections_cut_total", "HTTP connections that the server ended, by reason", ["service", "reason"]
+)
 HTTP_SECONDS = Histogram(
     "earshot_http_seconds", "Requests by route, never by path", ["service", "method", "route", "status"]
 )

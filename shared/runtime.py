@@ -23,6 +23,7 @@ from shared.database import embedded
 from shared.database.until_stopped import supervised
 from shared.health import Health, NotReady
 from shared.messaging.transport import EventLog, open_log
+from shared.web.connections import CHECK_S, BoundedConfig, ConnectionLimits, cut_late
 from shared.web.front import Front
 from shared.web.gate import PublicOnly
 
@@ -54,6 +55,7 @@ class ServiceContext:
     health: Health = field(default_factory=Health)
     front: Front | None = None
     started: asyncio.Event = field(default_factory=asyncio.Event)
+    limits: ConnectionLimits = field(default_factory=ConnectionLimits)
 
     async def has_started(self) -> None:
         """Raise NotReady until `started` is set: a check for `Health.require`."""
@@ -134,29 +136,35 @@ async def serve(app: ASGIApp, context: ServiceContext, *, service: Service) -> N
     stop, front = context.stop, context.front if service is Service.SCORING else None
     served = front or app
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(supervised(_serve(served, context.listener, stop), stop, name="server"))
+        inside = _server(served, context, service)
+        tasks.create_task(supervised(_serve(inside, context.listener, stop), stop, name="server"))
         if context.public_listener is not None:
-            outside = PublicOnly(served, service=None if front else service)
-            serving = _serve(outside, context.public_listener, stop)
-            tasks.create_task(supervised(serving, stop, name="public server"))
+            outside = _server(PublicOnly(served, service=None if front else service), context, service)
+            tasks.create_task(supervised(_serve(outside, context.public_listener, stop), stop, name="public server"))
 
 
-async def _serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event) -> None:
-    config = uvicorn.Config(
+def _server(app: ASGIApp, context: ServiceContext, service: Service) -> _Server:
+    config = BoundedConfig(
         app,
+        limits=context.limits,
+        service=service,
         log_config=None,
         access_log=False,  # a path may hold a token
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=GRACE_S,
-        timeout_keep_alive=30,
         lifespan="off",
     )
-    server = _Server(config)
+    return _Server(config)
+
+
+async def _serve(server: _Server, listener: socket.socket, stop: asyncio.Event) -> None:
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     stopped = asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait((serving, stopped), return_when=asyncio.FIRST_COMPLETED)
+        while not (serving.done() or stopped.done()):
+            await asyncio.wait((serving, stopped), timeout=CHECK_S, return_when=asyncio.FIRST_COMPLETED)
+            cut_late(server.server_state.connections, now=asyncio.get_running_loop().time())
         server.should_exit = True
         await asyncio.shield(serving)
     finally:

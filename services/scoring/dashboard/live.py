@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -14,10 +15,12 @@ from services.scoring.repository import live_sequence
 from shared.database.db import Sessions, is_transient
 from shared.health import Health
 from shared.waiting import wait_for
+from shared.web.problems import Unavailable
 
 POLL_S, STATE_S = 1.0, 5.0
 TIMEOUT_S = 3.0  # of one query
 LATE_S = 10.0  # a loop without a heartbeat for so long is reported as late
+MAX_STREAMS = 200  # of a process; the server does not count them among its connections
 LIVE = "live"
 _LOOPS = {"consumer": "events", "publisher": "scores"}
 
@@ -29,6 +32,7 @@ class Live:
     sessions: Sessions
     stop: asyncio.Event
     health: Health = field(default_factory=Health)
+    _open: int = field(default=0, init=False)
     _query: asyncio.Task[Mapping[str, int] | None] | None = field(default=None, init=False)
 
     def router(self) -> APIRouter:
@@ -38,7 +42,18 @@ class Live:
 
     async def live(self, program: Annotated[str, Query(max_length=200)] = "") -> Response:
         """Stream server-sent events to a page: `figures` when the program's figures changed, `state` regularly."""
-        return StreamingResponse(self.changes_of(program), media_type="text/event-stream")
+        if self._open >= MAX_STREAMS:
+            raise Unavailable("Too many dashboards are open", headers={"retry-after": "60"})
+        return StreamingResponse(self._counted(program), media_type="text/event-stream")
+
+    async def _counted(self, program: str) -> AsyncGenerator[str, None]:
+        self._open += 1
+        try:
+            async with aclosing(self.changes_of(program)) as changes:
+                async for change in changes:
+                    yield change
+        finally:
+            self._open -= 1
 
     async def changes_of(self, program: str) -> AsyncGenerator[str, None]:
         """Poll every POLL_S seconds; send the state when it changes and at least every STATE_S seconds."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import pytest
+from fastapi.responses import StreamingResponse
 from sqlalchemy import text
 
 from services.scoring.dashboard import live
@@ -14,6 +15,7 @@ from services.scoring.dashboard.live import Live
 from shared.contract.events import ProgramRef
 from shared.database import embedded
 from shared.health import Health
+from shared.web.problems import Unavailable
 from tests.contract.transport_stand import database_closed
 from tests.integration.scoring.stand import Scoring
 
@@ -95,3 +97,19 @@ async def test_page_hears_that_a_loop_holds_changes_up(
         assert await anext(said) == f"event: state\ndata: not live: {what} are held up\n\n"
         heartbeat.beat(rest_s=3600)
         assert await anext(said) == IS_LIVE
+
+
+async def test_streams_are_bounded_and_one_that_ends_makes_room(
+    scoring: Scoring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "MAX_STREAMS", 1)
+    pages = Live(scoring.database.sessions, asyncio.Event())
+    first = await pages.live()
+    assert isinstance(first, StreamingResponse)
+    stream = first.body_iterator
+    assert isinstance(stream, AsyncGenerator)
+    await anext(stream)
+    with pytest.raises(Unavailable):
+        await pages.live()
+    await stream.aclose()
+    assert (await pages.live()).status_code == 200
