@@ -13,6 +13,7 @@ RETRIES = Counter("earshot_retries_total", "Batches and rounds retried after a t
 OUTBOX_ROWS = Gauge("earshot_outbox_rows", "Outbox rows not yet published", ["service"])
 PUBLISHED = Counter("earshot_published_total", "Events published", ["service", "topic"])
 DECISIONS = Counter("earshot_decisions_total", "Decisions by program and reason", ["service", "program", "reason"])
+IGNORED_FIELDS = Counter("earshot_ignored_fields_total", "Fields of events left out", ["service", "type", "field"])
 MISSING_FIELDS = Counter("earshot_missing_fields_total", "Condition fields not found", ["service", "program", "field"])
 STEPS = Counter("earshot_steps_total", "Steps finished, by channel and state", ["service", "channel", "state"])
 OLDEST_DUE = Gauge("earshot_oldest_due_step_seconds", "Age of the oldest overdue step, business time", ["service"])

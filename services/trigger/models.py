@@ -43,6 +43,7 @@ respondents = sa.Table(
     sa.Column("moments", JSONB, nullable=False, server_default="{}"),  # last contacts by kind and program, for caps
     sa.Column("erased_at", _Time),
     sa.Column("spread", sa.Integer, nullable=False),  # position within every cadence, see domain/sampling
+    sa.Column("cleared", JSONB),  # when details were taken away, so that an older event does not bring them back
     sa.Index("respondents_spread", "spread", "id"),
 )
 
@@ -98,6 +99,7 @@ decisions = sa.Table(
     sa.Column("program_version", sa.Integer),
     sa.Column("invitation_id", sa.Uuid),
     sa.Column("trail", JSONB, nullable=False),
+    sa.Column("ignored", JSONB),  # fields that were left out, NULL if there are none
     # the event id first, because decisions are searched by it alone
     sa.UniqueConstraint("event_id", "source", name="decisions_once"),
     sa.Index("decisions_respondent", "respondent_id", "id"),

@@ -15,6 +15,13 @@ from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.domain.programs.program import CompiledProgram
 
 
+class IgnoredView(BaseModel):
+    """A field that was left out, or not taken as it was sent."""
+
+    field: str
+    why: str
+
+
 class Decided(BaseModel):
     """The decision about one event; a repeated event gets the decision that was made before."""
 
@@ -24,10 +31,12 @@ class Decided(BaseModel):
     reason: str = Field(description="`asked`, or the rule that stopped the event.")
     program: str | None
     invitation_id: UUID | None
+    ignored: list[IgnoredView] = Field([], description="Fields that could not be read; the event was decided without.")
 
     @classmethod
     def of(cls, stored: StoredDecision) -> Self:
         return cls(
+            ignored=[IgnoredView(field=each["field"], why=each["why"]) for each in stored.ignored or ()],
             id=stored.event_id,
             source=stored.source,
             decision_id=stored.id,

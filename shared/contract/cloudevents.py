@@ -16,10 +16,24 @@ P_co = TypeVar("P_co", bound=Payload, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
+class IgnoredField:
+    """A field of an event that was left out or not taken as it is: its dotted path, and why, without its value."""
+
+    field: str
+    why: str
+
+
+def place_of(field: str) -> str:
+    """Return the path of a field without the name of an attribute and the number of an item, for a counter's label."""
+    before, attributes, _ = field.partition("attributes")
+    return ".".join(part for part in (before + attributes).split(".") if not part.isdigit())
+
+
+@dataclass(frozen=True, slots=True)
 class Event(Generic[P_co]):
     """`source` and `id` together are unique; `time` is when it happened, in business time, UTC.
 
-    `data` is the payload as JSON, None if it has not been serialized yet.
+    `data` is the payload as JSON, None if it has not been serialized yet; `ignored` names what could not be read.
     """
 
     id: str
@@ -28,6 +42,7 @@ class Event(Generic[P_co]):
     payload: P_co
     subject: str | None = None
     data: bytes | None = field(default=None, compare=False, repr=False)
+    ignored: tuple[IgnoredField, ...] = field(default=(), compare=False)
 
     @property
     def type(self) -> str:

@@ -107,7 +107,7 @@ class Customer(CustomerRef):
     locale: Name | None = None
     time_zone: Name | None = None
     consent: Consent = Consent()
-    attributes: Attributes = _empty(dict)
+    attributes: Attributes | None = _empty(dict)
 
 
 class Touchpoint(Part):
@@ -127,7 +127,10 @@ class Item(Part):
 
 
 class OrderRef(Part):
+    """`number` is the name that people know the order by, if it is not its id."""
+
     id: Id
+    number: Id | None = None
 
 
 class Order(OrderRef):
@@ -137,7 +140,10 @@ class Order(OrderRef):
 
 
 class ServiceRef(Part):
+    """`number` is the name that people know the service by, if it is not its id."""
+
     id: Id
+    number: Id | None = None
 
 
 class ServiceJob(ServiceRef):
@@ -198,7 +204,7 @@ class ServiceReopened(CrmPayload):
 
 
 class CustomerUpdated(CrmPayload):
-    """New addresses or consent; absent fields keep their values."""
+    """New addresses or consent: absent fields keep their values, null clears them (a merge patch, RFC 7396)."""
 
     type = "crm.customer.updated"
     customer: Customer
@@ -226,13 +232,14 @@ class InvitationPayload(SurveyPayload):
 
 
 class EventRef(Part):
-    """The event that an invitation is about; `subject` is the id of its order or service."""
+    """The event that an invitation is about; `subject` is the id of its order or service, `number` the known name."""
 
     source: Id
     id: Id
     type: Id
     time: Instant
     subject: Id | None = None
+    number: Id | None = None
     amount: Money | None = None
     currency: Id | None = None
 

@@ -5,17 +5,19 @@ Source: https://github.com/cloudevents/spec, `spec.md`, `formats/json-format.md`
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from pydantic import ValidationError
 
-from shared.contract.cloudevents import Event
-from shared.contract.events import BY_TYPE, Part, Payload
+from shared.contract.cloudevents import Event, IgnoredField
+from shared.contract.events import BY_TYPE, CrmPayload, Part, Payload
+from shared.messaging.lenient import Undecidable, decode_json, read_leniently
 from shared.messaging.transport import Message
 
 MAX_BODY = 1_000_000
@@ -32,11 +34,15 @@ class _Wire(msgspec.Struct, omit_defaults=True):
     source: str
     type: str
     time: datetime
-    data: msgspec.Raw
+    data: msgspec.Raw = msgspec.Raw()
     subject: str | None = None
     datacontenttype: str | None = None
+    data_base64: str | None = None
 
 
+_REQUIRED = ("specversion", "id", "source", "type", "time")
+_OPTIONAL = ("subject", "datacontenttype", "data_base64")
+_NO_NAME = "must be 1 to 200 printable characters"
 _TIME = "time: must be RFC 3339 with a zone, such as 2026-03-02T09:30:00Z, in the years 1900 to 2199"
 
 
@@ -70,17 +76,61 @@ def parse(message: Message) -> Event[Payload]:
 
 
 def parse_body(body: bytes, headers: Mapping[str, str] | None = None) -> Event[Payload]:
-    """Parse the body of a message or request, in structured mode when there are no headers; raises InvalidEvent."""
+    """Parse the body of a message or request, in structured mode when there are no headers; raises InvalidEvent.
+
+    Details of a crm.* event that cannot be read are left out and named in the event's `ignored`.
+    """
     if len(body) > MAX_BODY:
         raise InvalidEvent(f"body: {len(body)} bytes, at most {MAX_BODY} are accepted")
     named = {name.lower(): value for name, value in (headers or {}).items()}
     binary = "ce_specversion" in named and not named.get("content-type", "").startswith(_STRUCTURED)
-    wire = _from_headers(body, named) if binary else _decode(body, _Wire)
+    attributes = _attributes(named) if binary else None
+    try:
+        wire = _decode(body, _Wire) if attributes is None else _with_data(attributes, body)
+    except InvalidEvent as error:
+        return _parse_leniently(body, attributes, error)
     _check_attributes(wire)
+    model = _model(wire)
+    raw = bytes(wire.data)
+    if wire.data_base64 is not None and raw in (b"", b"null"):
+        raw = _from_base64(wire.data_base64)
+    return _event(wire, *_payload(model, raw))
+
+
+def _model(wire: _Wire) -> type[Payload]:
     model = BY_TYPE.get(wire.type)
     if model is None:
         raise InvalidEvent(_no_such_type(wire.type[:100]))
-    return Event(wire.id, wire.source, wire.time.astimezone(UTC), _payload(model, bytes(wire.data)), wire.subject)
+    return model
+
+
+def _event(wire: _Wire, payload: Payload, ignored: tuple[IgnoredField, ...] = ()) -> Event[Payload]:
+    subject = wire.subject
+    if subject is not None and not _is_name(subject):
+        ignored = (*ignored, IgnoredField("subject", _NO_NAME)) if subject.strip() else ignored
+        subject = None
+    return Event(wire.id, wire.source, wire.time.astimezone(UTC), payload, subject, ignored=ignored)
+
+
+def _parse_leniently(body: bytes, attributes: Mapping[str, str] | None, error: InvalidEvent) -> Event[Payload]:
+    """Parse a crm.* event that is not strictly JSON, or whose optional attributes are wrong; else raises `error`."""
+    try:
+        found = decode_json(body)
+    except (ValueError, RecursionError):
+        raise error from None
+    event = {**attributes, "data": found} if attributes is not None else found
+    if not isinstance(event, dict) or not issubclass(BY_TYPE.get(str(event.get("type")), Payload), CrmPayload):
+        raise error
+    wire = _convert({name: event[name] for name in _REQUIRED if name in event})
+    texts = {name: event[name] for name in _OPTIONAL if isinstance(event.get(name), str)}
+    wrong = [name for name in _OPTIONAL if name not in texts and event.get(name) is not None]
+    wire.subject, wire.data_base64 = texts.get("subject"), texts.get("data_base64")
+    _check_attributes(wire)
+    data = event.get("data")
+    if data is None and wire.data_base64 is not None:
+        data = _decoded(_from_base64(wire.data_base64))
+    payload, ignored = _read_leniently(_model(wire), data)
+    return _event(wire, payload, (*(IgnoredField(name, _NO_NAME) for name in wrong), *ignored))
 
 
 @lru_cache(maxsize=100)  # a producer sends the same wrong type many times
@@ -89,16 +139,35 @@ def _no_such_type(named: str) -> str:
     return f"type: {named!r} is not an event of this contract{meant}"
 
 
-def _from_headers(body: bytes, headers: Mapping[str, str]) -> _Wire:
+def _attributes(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the attributes of an event in binary mode; raises InvalidEvent if its data is not JSON."""
     content_type = headers.get("content-type", "application/json").split(";")[0].strip()
     if content_type != "application/json" and not content_type.endswith("+json"):
         raise InvalidEvent(f"content-type: {content_type[:100]!r} cannot be read, send JSON")
-    attributes = {name.removeprefix("ce_"): value for name, value in headers.items() if name.startswith("ce_")}
+    return {name.removeprefix("ce_"): value for name, value in headers.items() if name.startswith("ce_")}
+
+
+def _with_data(attributes: Mapping[str, str], body: bytes) -> _Wire:
     _decode(body, msgspec.Raw)
+    return _convert({**attributes, "data": msgspec.Raw(body)}, "CloudEvents headers")
+
+
+def _convert(event: Mapping[str, Any], place: str = "body") -> _Wire:
     try:
-        return msgspec.convert({**attributes, "data": msgspec.Raw(body)}, _Wire)
+        return msgspec.convert(event, _Wire)
     except msgspec.ValidationError as error:
-        raise InvalidEvent(_TIME if "RFC3339" in str(error) else f"CloudEvents headers: {error}") from None
+        raise InvalidEvent(_TIME if "RFC3339" in str(error) else f"{place}: {error}") from None
+    except UnicodeEncodeError:
+        raise InvalidEvent(f"{place}: an attribute is not Unicode") from None
+
+
+def _from_base64(text: str) -> bytes:
+    """Decode `data_base64` of the JSON format, also without padding and in the alphabet for URLs."""
+    plain = "".join(text.split()).rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except ValueError:
+        raise InvalidEvent("data_base64: not base64") from None
 
 
 T = TypeVar("T")
@@ -119,23 +188,47 @@ def _decode(body: bytes, kind: type[T]) -> T:
 def _check_attributes(wire: _Wire) -> None:
     if wire.specversion != "1.0":
         raise InvalidEvent("specversion: only 1.0 is supported")
-    named = ("id", wire.id), ("source", wire.source), ("type", wire.type), ("subject", wire.subject)
-    for name, value in named:
-        if value is not None and (not value.strip() or len(value) > 200 or not value.isprintable()):
-            raise InvalidEvent(f"{name}: must be 1 to 200 printable characters")
+    for name, value in ("id", wire.id), ("source", wire.source), ("type", wire.type):
+        if not _is_name(value):
+            raise InvalidEvent(f"{name}: {_NO_NAME}")
     if wire.time.tzinfo is None or not 1900 <= wire.time.year < 2200:
         raise InvalidEvent(_TIME)
 
 
-def _payload(model: type[Payload], raw: bytes) -> Payload:
-    if b"\\u0000" in raw:
-        _refuse_nul(raw)
+def _is_name(value: str) -> bool:
+    return bool(value.strip()) and len(value) <= 200 and value.isprintable()
+
+
+def _payload(model: type[Payload], raw: bytes) -> tuple[Payload, tuple[IgnoredField, ...]]:
     try:
-        return model.model_validate_json(raw)
+        if b"\\u0000" not in raw:
+            return model.model_validate_json(raw), ()
+        if not issubclass(model, CrmPayload):
+            _refuse_nul(raw)
+            return model.model_validate_json(raw), ()
     except ValidationError as error:
-        raise InvalidEvent(describe_errors(error)) from None
+        if not issubclass(model, CrmPayload):
+            raise InvalidEvent(describe_errors(error)) from None
     except RecursionError:
         raise InvalidEvent("data: nested too deeply") from None
+    return _read_leniently(model, _decoded(raw))
+
+
+def _decoded(raw: bytes) -> Any:
+    try:
+        found = decode_json(raw)
+        return decode_json(found.encode(errors="replace")) if isinstance(found, str) else found  # encoded twice
+    except ValueError:
+        raise InvalidEvent("data: not JSON") from None
+    except RecursionError:
+        raise InvalidEvent("data: nested too deeply") from None
+
+
+def _read_leniently(model: type[Payload], found: Any) -> tuple[Payload, tuple[IgnoredField, ...]]:
+    try:
+        return read_leniently(model, found)
+    except Undecidable as error:
+        raise InvalidEvent(str(error)) from None
 
 
 def _refuse_nul(raw: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -14,12 +14,24 @@ import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 from msgspec.structs import replace
 
+from shared.contract.cloudevents import IgnoredField
 from shared.contract.events import Consent, Contact, Customer, Scalar
 from shared.contract.vocabulary import ChannelKind
 from shared.zones import is_time_zone
 
 _PLAIN_LOCAL = re.compile(r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*")
+_WITH_AT = re.compile(r"[^\s,;|<>()\"@]+@[^\s,;|/<>()\"@]+")
+_BETWEEN_NUMBERS = re.compile(r"[,;|/\n]|\s+(?=\+)|[^\W\d]{2,}\.?:?")  # also words, such as "mobile" or "or"
 _LOCALE = re.compile(r"[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8}){0,3}")
+
+ONE_OF_SEVERAL = "only the first usable one in it is used"
+_NOT_VALID = {
+    "name": "has no visible character",
+    "email": "not a valid address",
+    "phone": "not a valid number",
+    "locale": "not a locale",
+    "time_zone": "not a time zone",
+}
 
 
 class ContactCause(StrEnum):
@@ -37,6 +49,8 @@ LastContacts = Mapping[str, Mapping[str, datetime]]  # time by program id by Con
 
 class Respondent(msgspec.Struct, frozen=True):  # `replace` costs a tenth of what it costs for a dataclass
     """Times are business time, UTC; `known_at` is the time of the newest event that carried customer data.
+
+    `cleared` has the time at which a field was taken away, such as `email`, `consent.sms` or `attributes`.
 
     The time of an invitation in `last_contacts` is when it goes out, so it may be in the future.
     """
@@ -59,6 +73,7 @@ class Respondent(msgspec.Struct, frozen=True):  # `replace` costs a tenth of wha
     last_score: int | None = None
     last_contacts: LastContacts = msgspec.field(default_factory=dict)
     erased_at: datetime | None = None
+    cleared: Mapping[str, datetime] = msgspec.field(default_factory=dict)
 
     @property
     def last_asked_at(self) -> datetime | None:
@@ -97,49 +112,116 @@ class Respondent(msgspec.Struct, frozen=True):  # `replace` costs a tenth of wha
 
 
 def merge_customer(
-    respondent: Respondent, customer: Customer, *, at: datetime, phone_region: str
-) -> tuple[Respondent, list[str]]:
-    """Update a respondent with an event's customer; also return the names of the fields that were not valid.
+    respondent: Respondent, customer: Customer, *, at: datetime, phone_region: str, is_patch: bool = False
+) -> tuple[Respondent, list[IgnoredField]]:
+    """Update a respondent with an event's customer; also return the fields that were not taken, and why.
 
-    Absent fields keep their values. An event older than `known_at` only sets fields that were empty, and an event
-    from before an erasure changes nothing.
+    Absent fields keep their values; in a patch, null clears them. An event older than `known_at` only sets fields that
+    were empty and not cleared since, and an event from before an erasure changes nothing.
     """
     if respondent.erased_at is not None and at <= respondent.erased_at:
         return respondent, []
-    valid, invalid = _valid_fields(customer, respondent, phone_region=phone_region)
-    older = respondent.known_at is not None and at < respondent.known_at
-    if older:
-        valid = {name: value for name, value in valid.items() if getattr(respondent, name) is None}
-    first, second = (customer, respondent) if older else (respondent, customer)  # the second overrides the first
-    attributes = {**first.attributes, **second.attributes} if customer.attributes else respondent.attributes
+    valid, ignored = _valid_fields(customer, respondent, phone_region=phone_region)
+    if respondent.known_at is not None and at < respondent.known_at:
+        return _with_gaps_filled(respondent, customer, valid, at=at), ignored
+    cleared = _cleared_fields(customer) if is_patch else []
+    values = {**valid, **{name: None for name in cleared if name in _PARSERS}}
     return replace(
         respondent,
-        customer_id=respondent.customer_id if older else customer.id,
-        consent=_merged(first.consent, second.consent),
-        attributes=attributes,
-        known_at=respondent.known_at if older else at,
-        **valid,
-    ), invalid
+        customer_id=customer.id,
+        consent=_merged(respondent.consent, customer.consent, cleared),
+        attributes=_merged_attributes(respondent.attributes, customer.attributes, is_patch=is_patch),
+        known_at=at,
+        cleared={**respondent.cleared, **dict.fromkeys(cleared, at)} if cleared else respondent.cleared,
+        **values,
+    ), ignored
 
 
-def _merged(first: Consent, second: Consent) -> Consent:
+def published_consent(before: Respondent, after: Respondent) -> Consent:
+    """Return the consent that applies to open surveys after an update.
+
+    Consent that was taken back to unknown is no there, and so is consent to a channel whose address was taken away:
+    open surveys keep the address that they began with.
+    """
+    gone = [
+        channel.value
+        for channel in ChannelKind
+        if (getattr(before.consent, channel) and getattr(after.consent, channel) is None)
+        or (before.address(channel) and not after.address(channel))
+    ]
+    return after.consent.model_copy(update=dict.fromkeys(gone, False)) if gone else after.consent
+
+
+def _with_gaps_filled(
+    respondent: Respondent, customer: Customer, valid: Mapping[str, str], *, at: datetime
+) -> Respondent:
+    kept = {name for name, cleared_at in respondent.cleared.items() if at <= cleared_at}
+    told = {name: known for name, known in vars(customer.consent).items() if f"consent.{name}" not in kept}
+    return replace(
+        respondent,
+        consent=_merged(Consent(**told), respondent.consent),
+        attributes={**_known(customer.attributes), **respondent.attributes}
+        if customer.attributes and "attributes" not in kept
+        else respondent.attributes,
+        **{name: value for name, value in valid.items() if getattr(respondent, name) is None and name not in kept},
+    )
+
+
+def _cleared_fields(customer: Customer) -> list[str]:
+    """Return the fields that a merge patch (RFC 7396) sets to null; those of the consent as `consent.email`."""
+    fields = [name for name in (*_PARSERS, "attributes") if name in customer.model_fields_set]
+    channels = customer.consent.model_fields_set
+    return [name for name in fields if getattr(customer, name) is None] + [
+        f"consent.{name}" for name in channels if getattr(customer.consent, name) is None
+    ]
+
+
+def _merged(first: Consent, second: Consent, cleared: Collection[str] = ()) -> Consent:
     known = {channel: consent for channel, consent in vars(second).items() if consent is not None}
+    known |= {name.removeprefix("consent."): None for name in cleared if name.startswith("consent.")}
     return Consent(**{**vars(first), **known}) if known else first
 
 
-def _valid_fields(customer: Customer, known: Respondent, *, phone_region: str) -> tuple[dict[str, str], list[str]]:
+def _merged_attributes(
+    known: Mapping[str, Scalar], told: Mapping[str, Scalar] | None, *, is_patch: bool
+) -> Mapping[str, Scalar]:
+    if told is None:
+        return {} if is_patch else known
+    if not told:
+        return known
+    return _known({**known, **told}) if is_patch else {**known, **_known(told)}
+
+
+def _known(attributes: Mapping[str, Scalar] | None) -> dict[str, Scalar]:
+    return {name: value for name, value in (attributes or {}).items() if value is not None}
+
+
+def _valid_fields(
+    customer: Customer, known: Respondent, *, phone_region: str
+) -> tuple[dict[str, str], list[IgnoredField]]:
     valid: dict[str, str] = {}
-    invalid: list[str] = []
+    ignored: list[IgnoredField] = []
     for name, parse in _PARSERS.items():
         text = (getattr(customer, name) or "").strip()
         if not text:
             continue
-        value = text if text == getattr(known, name) else parse(text, phone_region)  # parsing is costly
-        if value is None:
-            invalid.append(name)
-        else:
+        if text == getattr(known, name):  # parsing is costly
+            valid[name] = text
+            continue
+        value = parse(text, phone_region)
+        if value is None and (value := _first_in(text, name, parse, phone_region)):
+            ignored.append(IgnoredField(f"customer.{name}", ONE_OF_SEVERAL))
+        if value:
             valid[name] = value
-    return valid, invalid
+        else:
+            ignored.append(IgnoredField(f"customer.{name}", _NOT_VALID[name]))
+    return valid, ignored
+
+
+def _first_in(text: str, name: str, parse: Callable[[str, str], str | None], region: str) -> str | None:
+    """Return the first usable address or number in a text that holds several of them, or words beside it."""
+    parts = _PARTS[name](text) if name in _PARTS else ()
+    return next((value for part in parts if (value := parse(part, region))), None)
 
 
 def clean_name(text: str) -> str | None:
@@ -177,12 +259,12 @@ def _checked(text: str) -> str | None:
 
 
 def phone_number(text: str, *, region: str) -> str | None:
-    """Return the number in E.164, or None if it is not valid; without a region only `+…` can be parsed."""
+    """Return the number in E.164, or None if there is no such number; without a region only `+…` can be parsed."""
     try:
         number = phonenumbers.parse(text, region or None)
     except phonenumbers.NumberParseException:
         return None
-    if not phonenumbers.is_possible_number(number):
+    if not phonenumbers.is_valid_number(number):
         return None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
@@ -193,4 +275,8 @@ _PARSERS: Mapping[str, Callable[[str, str], str | None]] = {
     "phone": lambda text, region: phone_number(text, region=region),
     "locale": lambda text, _region: text if _LOCALE.fullmatch(text) else None,
     "time_zone": lambda text, _region: text if is_time_zone(text) else None,
+}
+_PARTS: Mapping[str, Callable[[str], Iterable[str]]] = {
+    "email": lambda text: (part.removeprefix("mailto:").strip(".:") for part in _WITH_AT.findall(text)),
+    "phone": _BETWEEN_NUMBERS.split,
 }

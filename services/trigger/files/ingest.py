@@ -12,8 +12,6 @@ from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from services.trigger.domain.deciding.stored_decision import EventKey, StoredDecision
 from services.trigger.domain.sources.source import Source
 from services.trigger.files.rows import event_of
@@ -21,8 +19,8 @@ from services.trigger.handlers.events import EventIdConflict, check_crm_event, r
 from services.trigger.handlers.intake import REUSED, EventIntake
 from services.trigger.handlers.mapped_events import from_source, read_message
 from services.trigger.repository import decisions, files
-from shared.contract.cloudevents import Event
-from shared.contract.events import Attributes, CrmPayload
+from shared.contract.cloudevents import Event, place_of
+from shared.contract.events import CrmPayload
 from shared.contract.vocabulary import Service
 from shared.database.db import retry_outages
 from shared.database.isolated import isolated
@@ -34,7 +32,7 @@ from shared.tables.report import FileReport, Refusals
 
 BATCH = 500
 FIELDS = TableOptions(unique=None)  # columns are fields, so that none may be there twice
-_ATTRIBUTES = TypeAdapter(Attributes)
+_MAX_OTHERS = 99  # attributes beside `historic`
 
 
 class IngestMode(StrEnum):
@@ -103,8 +101,8 @@ class FileIngest:
         new = {each.key for each in decided} - known  # an event may stand in a file several times
         report.stored += len(new)
         report.known += len(decided) - len(new)
-        for field_, why in (each for _, event in events for each in _ignored_fields(event)):
-            report.ignore_field(field_, why)
+        for each in (one for decision in decided for one in decision.ignored or ()):
+            report.ignore_field(place_of(each["field"]), each["why"])
         return sorted(refused)
 
     def _read_batch(
@@ -172,10 +170,6 @@ def _document(record: FileRecord) -> bytes:
     return json.dumps({LINE: record.line, **record.cells}).encode()
 
 
-def _ignored_fields(event: Event[CrmPayload]) -> Iterator[tuple[str, str]]:
-    return ((each.path, each.why) for each in getattr(event, "ignored", ()))
-
-
 def _digest_of(path: Path) -> bytes:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
@@ -199,6 +193,6 @@ def _historic(event: Event[CrmPayload]) -> Event[CrmPayload]:
         return event
     attributes: dict[str, Any] = getattr(event.payload, "attributes", None) or {}
     marked = event.payload.model_copy(
-        update={"attributes": _ATTRIBUTES.validate_python({**attributes, "historic": True})}
+        update={"attributes": dict(sorted({**dict(islice(attributes.items(), _MAX_OTHERS)), "historic": True}.items()))}
     )
     return check_crm_event(replace(event, payload=marked))

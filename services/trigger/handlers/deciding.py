@@ -15,7 +15,7 @@ from services.trigger.domain.respondents import Respondent
 from services.trigger.domain.touchpoints import TouchpointKey, TriggerPayload, touchpoint_key
 from services.trigger.repository import decisions, parked, programs, quotas, respondents, suppressions, touchpoints
 from shared import metrics
-from shared.contract.cloudevents import Event
+from shared.contract.cloudevents import Event, place_of
 from shared.contract.events import RespondentErased
 from shared.contract.vocabulary import Service
 from shared.database import db
@@ -90,11 +90,16 @@ async def save(session: AsyncSession, batch: DecisionBatch) -> None:
         await touchpoints.delete_details(session, erased)
     made = Counter((decision.program_id or "", decision.reason) for decision in batch.decisions)
     missing = Counter(batch.missing)
-    db.after_commit(session, lambda: _count(made, missing))
+    ignored = Counter((each.type, place_of(one["field"])) for each in batch.decisions for one in each.ignored or ())
+    db.after_commit(session, lambda: _count(made, missing, ignored))
 
 
-def _count(made: Counter[tuple[str, str]], missing: Counter[tuple[str, str]]) -> None:
+def _count(
+    made: Counter[tuple[str, str]], missing: Counter[tuple[str, str]], ignored: Counter[tuple[str, str]]
+) -> None:
     for labels, number in made.items():
         metrics.DECISIONS.labels(Service.TRIGGER, *labels).inc(number)
     for labels, number in missing.items():
         metrics.MISSING_FIELDS.labels(Service.TRIGGER, *labels).inc(number)
+    for labels, number in ignored.items():
+        metrics.IGNORED_FIELDS.labels(Service.TRIGGER, *labels).inc(number)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import cast
 
 import msgspec
@@ -19,7 +19,7 @@ from services.trigger.domain.touchpoints import is_historic, touchpoint_key
 from services.trigger.handlers.deciding import open_batch, save
 from services.trigger.repository import decisions, respondents
 from shared import metrics
-from shared.contract.cloudevents import Event
+from shared.contract.cloudevents import Event, IgnoredField
 from shared.contract.events import BY_TYPE, CrmPayload, Payload
 from shared.contract.vocabulary import Service
 from shared.messaging import codec
@@ -29,6 +29,8 @@ from shared.messaging.transport import Message
 log = structlog.get_logger()
 
 _HISTORIC = b"historic"  # instead of a digest: a backfilled event may have less data than the original one
+_CLOCK_SKEW = timedelta(minutes=1)  # between the clocks of two machines, not worth a word
+_AHEAD = IgnoredField("time", "ahead of the clock, counted as now")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,11 @@ _ACCEPTED = frozenset(model for model in BY_TYPE.values() if issubclass(model, C
 def read_event(message: Message, *, now: datetime | None = None) -> Event[CrmPayload]:
     """Parse an event that shops and CRMs may send; raises InvalidEvent, also if it is more than a day after `now`."""
     event = check_crm_event(codec.parse(message))
-    if now is not None and event.time > now + MAX_AHEAD:
+    if now is None or event.time <= now + _CLOCK_SKEW:
+        return event
+    if event.time > now + MAX_AHEAD:
         raise InvalidEvent("time: more than a day in the future; check the clock and the date")
-    return event
+    return replace(event, ignored=(*event.ignored, _AHEAD))
 
 
 def check_crm_event(event: Event[Payload]) -> Event[CrmPayload]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from shared.contract.topics import CRM_EVENTS
 from shared.contract.vocabulary import Service
 from shared.health import Heartbeat
 from shared.messaging.codec import MAX_BODY, InvalidEvent
+from shared.messaging.lenient import decode_json
 from shared.messaging.transport import Batch, Message, Readable
 
 SOURCE = "earshot-source"  # the header that names the source; a parked message keeps it for its replay
@@ -135,7 +137,7 @@ def _document(message: Message, received: datetime) -> Any:
     try:
         found = msgspec.json.decode(message.body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise InvalidEvent(f"body: {error}") from None
+        found = _decoded_leniently(message.body, error)
     except RecursionError:
         raise InvalidEvent("body: nested too deeply") from None
     if not isinstance(found, dict):
@@ -144,11 +146,25 @@ def _document(message: Message, received: datetime) -> Any:
     return {"$headers": headers, "$key": message.key, "$received": received.isoformat(), **found}
 
 
+def _decoded_leniently(body: bytes, error: Exception) -> Any:
+    try:
+        return decode_json(body)
+    except (ValueError, RecursionError):
+        raise InvalidEvent(f"body: {error}") from None
+
+
+def _encoded(event: Mapping[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(event)
+    except UnicodeEncodeError:  # broken Unicode, which only this encoder writes, and which the reader leaves out
+        return json.dumps(event).encode()
+
+
 def _checked(mapped: MappedEvent, source: Source, *, received: datetime) -> Event[CrmPayload]:
     """Validate a mapped event by the contract; an error also names the path in the foreign document."""
     try:
-        body = msgspec.json.encode({**mapped.event, "source": source.id})
-    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        body = _encoded({**mapped.event, "source": source.id})
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError, TypeError):
         raise InvalidEvent("body: contains a value that cannot be encoded as JSON") from None
     try:
         return read_event(Message(CRM_EVENTS.name, "", body), now=received)

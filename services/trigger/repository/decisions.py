@@ -49,6 +49,7 @@ async def add(session: AsyncSession, decisions: Sequence[StoredDecision]) -> Non
             d.program_version,
             d.invitation_id,
             _JSON.encode(d.trail).decode(),
+            _JSON.encode(d.ignored).decode() if d.ignored else None,
         )
         for d in sorted(decisions, key=_IN_ORDER)  # in one order in every transaction, to avoid deadlocks
     ]

@@ -20,7 +20,7 @@ _JSON = msgspec.json.Encoder()
 
 _COLUMNS = (
     "id, customer_id, name, email, phone, locale, time_zone, consent, attributes, purchases, first_purchase_at, "
-    "last_purchase_at, known_at, last_answered_at, last_category, last_score, moments, erased_at"
+    "last_purchase_at, known_at, last_answered_at, last_category, last_score, moments, erased_at, cleared"
 )
 
 _SELECTED = _COLUMNS.replace("moments", "moments AS last_contacts")
@@ -31,10 +31,11 @@ _SAVE = f"""UPDATE respondents SET customer_id = new.customer_id, name = new.nam
 phone = new.phone, locale = new.locale, time_zone = new.time_zone, consent = new.consent,
 attributes = new.attributes, purchases = new.purchases, first_purchase_at = new.first_purchase_at,
 last_purchase_at = new.last_purchase_at, known_at = new.known_at, last_answered_at = new.last_answered_at,
-last_category = new.last_category, last_score = new.last_score, moments = new.moments, erased_at = new.erased_at
+last_category = new.last_category, last_score = new.last_score, moments = new.moments, erased_at = new.erased_at,
+cleared = new.cleared
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[],
 $9::jsonb[], $10::int[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::text[],
-$16::int[], $17::jsonb[], $18::timestamptz[])
+$16::int[], $17::jsonb[], $18::timestamptz[], $19::jsonb[])
 AS new ({_COLUMNS}) WHERE respondents.id = new.id"""  # noqa: S608 - constants of this file
 
 
@@ -81,6 +82,7 @@ def _rows(respondents: Sequence[Respondent]) -> list[tuple[Any, ...]]:
             r.last_score,
             _JSON.encode(r.last_contacts).decode(),
             r.erased_at,
+            _JSON.encode(r.cleared).decode() if r.cleared else None,
         )
         for r in respondents
     ]
@@ -91,4 +93,6 @@ def _respondent(row: asyncpg.Record) -> Respondent:
         cause: {program: datetime.fromisoformat(at) for program, at in by_program.items()}
         for cause, by_program in row["last_contacts"].items()
     }
-    return Respondent(**{**row, "consent": Consent(**row["consent"]), "last_contacts": last_contacts})
+    cleared = {name: datetime.fromisoformat(at) for name, at in (row["cleared"] or {}).items()}
+    consent = Consent(**row["consent"])
+    return Respondent(**{**row, "consent": consent, "last_contacts": last_contacts, "cleared": cleared})

@@ -26,7 +26,7 @@ from services.trigger.domain.touchpoints import (
     TriggerPayload,
     touchpoint_key,
 )
-from shared.contract.cloudevents import Event
+from shared.contract.cloudevents import Event, IgnoredField
 from shared.contract.events import (
     Consent,
     Customer,
@@ -191,7 +191,12 @@ def test_met_condition_lets_the_event_pass() -> None:
 
 
 def test_invalid_fields_are_named_in_the_trail() -> None:
-    (trial,) = decide(PURCHASE, [program()], facts(invalid_fields=["phone"]), now=NOW).trail
+    (trial,) = decide(
+        PURCHASE,
+        [program()],
+        facts(ignored=[IgnoredField("customer.phone", "not a valid number"), IgnoredField("order", "")]),
+        now=NOW,
+    ).trail
     assert trial.facts == {"channels": [ChannelKind.EMAIL], "send_at": NOW, "unusable": ["phone"]}
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from email_validator import EmailNotValidError, validate_email
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from services.trigger.domain.respondents import (
     ContactCause,
@@ -16,6 +18,7 @@ from services.trigger.domain.respondents import (
     email_address,
     merge_customer,
     phone_number,
+    published_consent,
 )
 from shared.contract.events import Consent, Customer
 from shared.contract.vocabulary import ChannelKind
@@ -119,7 +122,9 @@ def test_older_event_only_fills_gaps() -> None:
 def test_invalid_fields_are_named_and_keep_their_values() -> None:
     customer = Customer(id="c1", email="x", phone="y", locale="english please", time_zone="Mars", name=" ")
     learned, unusable = merge_customer(KNOWN, customer, at=NOW, phone_region="")
-    assert unusable == ["email", "phone", "locale", "time_zone"]
+    assert [each.field for each in unusable] == [
+        f"customer.{each}" for each in ("email", "phone", "locale", "time_zone")
+    ]
     assert (learned.email, learned.phone, learned.name) == ("ann@shop.example", None, "Ann")
 
 
@@ -134,3 +139,103 @@ def test_erasure_forgets_and_earlier_events_bring_nothing_back() -> None:
 def test_sms_and_call_need_a_phone() -> None:
     assert [channel.value for channel in ChannelKind if KNOWN.address(channel)] == ["email"]
     assert (KNOWN.contact.email, KNOWN.contact.phone) == ("ann@shop.example", None)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("olga@example.com; buh@example.com", "olga@example.com"),
+        ("buh@, olga@example.com", "olga@example.com"),
+        ("olga@example.com buh@example.com", "olga@example.com"),
+        ("olga@example.com/buh@example.com", "olga@example.com"),
+        ("Olga P. <olga@example.com>", "olga@example.com"),
+        ("mailto:olga@example.com", "olga@example.com"),
+        ("olga@example.com.", "olga@example.com"),
+        ("e-mail: olga@example.com\nwork: buh@example.com", "olga@example.com"),
+        ("no address", None),
+    ],
+)
+def test_first_usable_address_of_several_is_used_and_named(written: str, read: str | None) -> None:
+    learned, ignored = merge_customer(Respondent("c"), Customer(id="c", email=written), at=NOW, phone_region="")
+    assert learned.email == read
+    assert [each.field for each in ignored] == ["customer.email"]
+
+
+@pytest.mark.parametrize(
+    ("written", "region", "read"),
+    [
+        ("+7 999 123-45-67, +7 495 765-43-21", "", "+79991234567"),
+        ("+7 999 123-45-67 +7 495 765-43-21", "", "+79991234567"),
+        ("8 (999) 123-45-67; 8 (495) 765-43-21", "RU", "+79991234567"),
+        ("12, 8 999 123-45-67", "RU", "+79991234567"),
+        ("тел. 8 999 123-45-67, дом. 8 495 765-43-21", "RU", "+79991234567"),
+        ("8 999 123-45-67 или 8 495 765-43-21", "RU", "+79991234567"),
+        ("(201) 555-0123", "RU", None),
+        ("+1 555 000 0000", "RU", None),
+        ("+7 000 000-00-00", "", None),
+        ("0000000000", "US", None),
+    ],
+)
+def test_first_usable_number_of_several_is_used_and_named(written: str, region: str, read: str | None) -> None:
+    learned, ignored = merge_customer(Respondent("c"), Customer(id="c", phone=written), at=NOW, phone_region=region)
+    assert learned.phone == read
+    assert [each.field for each in ignored] == ["customer.phone"]
+
+
+@pytest.mark.parametrize("written", ["(201) 555-0123", "+1 201-555-0123", "2015550123"])
+def test_number_that_is_valid_in_its_region_is_used_and_not_named(written: str) -> None:
+    learned, ignored = merge_customer(Respondent("c"), Customer(id="c", phone=written), at=NOW, phone_region="US")
+    assert (learned.phone, ignored) == ("+12015550123", [])
+
+
+FULL = replace(
+    KNOWN,
+    phone="+79161234567",
+    locale="ru",
+    time_zone="Europe/Moscow",
+    consent=Consent(email=True, sms=True),
+    attributes={"tier": "gold", "age": 41},
+)
+
+
+def patched(known: Respondent = FULL, *, days: int = 1, **customer: Any) -> Respondent:
+    told = Customer.model_validate({"id": "c1", **customer})
+    at = NOW + timedelta(days=days)
+    return merge_customer(known, told, at=at, phone_region="", is_patch=True)[0]
+
+
+@pytest.mark.parametrize("name", ["name", "email", "phone", "locale", "time_zone"])
+def test_null_in_an_update_clears_a_field_and_an_older_event_does_not_bring_it_back(name: str) -> None:
+    cleared = patched(FULL, days=1, **{name: None})
+    assert getattr(cleared, name) is None
+    assert replace(cleared, **{name: getattr(FULL, name)}, known_at=NOW, cleared={}) == FULL
+    assert getattr(patched(cleared, days=0, **{name: getattr(FULL, name)}), name) is None
+    assert getattr(patched(cleared, days=2, **{name: getattr(FULL, name)}), name) == getattr(FULL, name)
+
+
+def test_null_in_an_update_clears_single_attributes_and_consents() -> None:
+    assert patched(attributes={"tier": None, "vip": True}).attributes == {"age": 41, "vip": True}
+    assert patched(attributes=None).attributes == {}
+    cleared = patched(consent={"sms": None})
+    assert cleared.consent == Consent(email=True)
+    assert patched(cleared, days=0, consent={"sms": True}).consent == Consent(email=True)
+    assert patched(cleared, days=2, consent={"sms": True}).consent == Consent(email=True, sms=True)
+
+
+def test_null_in_an_older_update_clears_nothing() -> None:
+    assert patched(days=-1, email=None, attributes={"tier": None}, consent={"sms": None}) == FULL
+
+
+def test_null_and_blank_in_another_event_are_absent() -> None:
+    customer = Customer.model_validate(
+        {"id": "c1", "name": " ", "email": None, "attributes": {"tier": None}, "consent": {"sms": None}}
+    )
+    learned, ignored = merge_customer(FULL, customer, at=NOW, phone_region="")
+    assert (learned, ignored) == (FULL, [])
+
+
+def test_open_surveys_are_told_of_every_channel_that_was_taken_away() -> None:
+    assert published_consent(FULL, FULL) == FULL.consent
+    assert published_consent(FULL, patched(email=None)) == Consent(email=False, sms=True)
+    assert published_consent(FULL, patched(phone=None)) == Consent(email=True, sms=False, call=False)
+    assert published_consent(FULL, patched(consent={"sms": None})) == Consent(email=True, sms=False)

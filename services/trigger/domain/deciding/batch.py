@@ -18,7 +18,7 @@ from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.domain.deciding.suppressions import KnownSuppression, KnownSuppressionKey
 from services.trigger.domain.programs.program import CompiledProgram
 from services.trigger.domain.programs.quotas import QuotaKey
-from services.trigger.domain.respondents import ContactCause, Respondent, merge_customer
+from services.trigger.domain.respondents import ContactCause, Respondent, merge_customer, published_consent
 from services.trigger.domain.touchpoints import (
     TouchpointKey,
     TouchpointRecord,
@@ -29,10 +29,11 @@ from services.trigger.domain.touchpoints import (
     touchpoint_key,
 )
 from shared.contract import cloudevents
-from shared.contract.cloudevents import Event
+from shared.contract.cloudevents import Event, IgnoredField
 from shared.contract.events import (
     Customer,
     CustomerErased,
+    CustomerUpdated,
     Payload,
     PurchaseCancelled,
     PurchaseCompleted,
@@ -88,12 +89,12 @@ class DecisionBatch:
         key = touchpoint_key(event.payload)
         id_ = key.respondent_id if key else event.payload.key
         touchpoint = self.touchpoints.get(key, TouchpointRecord(key)) if key else None
-        invalid_fields = self._update_respondent(event, self.respondents[id_], touchpoint)
+        ignored = [*event.ignored, *self._update_respondent(event, self.respondents[id_], touchpoint)]
         facts = DecisionFacts(
             self.respondents[id_],
             touchpoint,
             self.suppressions.get(id_, ()),
-            invalid_fields,
+            ignored,
             self.groups,
             self.quotas_used,
             self.settings.store_zones,
@@ -105,32 +106,33 @@ class DecisionBatch:
             self._record_touchpoint(
                 updated_touchpoint(touchpoint, event, decision, invitation_id=invitation_id), touchpoint
             )
-        stored = self._stored_decision(event, digest, decision, key=key, invitation_id=invitation_id)
+        stored = self._stored_decision(event, digest, decision, facts, invitation_id=invitation_id)
         self.decisions.append(stored)
         return stored
 
     def _update_respondent(
         self, event: Event[TriggerPayload], known: Respondent, touchpoint: TouchpointRecord | None
-    ) -> list[str]:
+    ) -> list[IgnoredField]:
         """Replace the batch's respondent by one updated from the event's customer.
 
-        Returns the names of the customer's fields that are not valid; these keep their earlier values.
+        Returns the customer's fields that are not valid; these keep their earlier values.
         """
-        payload, invalid_fields = event.payload, list[str]()
+        payload, ignored = event.payload, list[IgnoredField]()
         at = min(event.time, self.now)  # else an event from the future would make later ones look outdated
         updated, customer = known, getattr(payload, "customer", None)
         if type(payload) is CustomerErased:
             updated = known.erased(at)
             self._publish(RespondentErased(respondent_id=known.id))
         elif type(customer) is Customer:
-            updated, invalid_fields = merge_customer(known, customer, at=at, phone_region=self.settings.phone_region)
+            region, is_patch = self.settings.phone_region, type(payload) is CustomerUpdated
+            updated, ignored = merge_customer(known, customer, at=at, phone_region=region, is_patch=is_patch)
             self._lift_obsolete_suppressions(known, updated)
-            if known.known_at is not None and updated.consent != known.consent:
-                self._publish(RespondentConsentChanged(respondent_id=known.id, consent=updated.consent))
+            if known.known_at is not None and (consent := published_consent(known, updated)) != known.consent:
+                self._publish(RespondentConsentChanged(respondent_id=known.id, consent=consent))
         if is_completion(payload) and touchpoint is not None and touchpoint.event_id is None:
             updated = self._count_purchase(event, updated, at=at)
         self._record_respondent(updated, known)
-        return invalid_fields
+        return ignored
 
     def _lift_obsolete_suppressions(self, before: Respondent, after: Respondent) -> None:
         """Lift suppressions of a replaced address in trigger's copy; dispatcher lifts its own at the next request."""
@@ -194,8 +196,8 @@ class DecisionBatch:
         event: Event[TriggerPayload],
         digest: bytes,
         decision: Decision,
+        facts: DecisionFacts,
         *,
-        key: TouchpointKey | None,
         invitation_id: UUID | None,
     ) -> StoredDecision:
         return StoredDecision(
@@ -205,7 +207,7 @@ class DecisionBatch:
             digest=digest,
             type=event.type,
             respondent_id=event.payload.key,
-            subject=key.ref if key else None,
+            subject=facts.touchpoint.key.ref if facts.touchpoint else None,
             event_time=event.time,
             decided_at=self.now,
             reason=decision.reason,
@@ -213,6 +215,7 @@ class DecisionBatch:
             program_version=decision.program.version if decision.program else None,
             invitation_id=invitation_id,
             trail=[_trail_entry(trial) for trial in decision.trail],
+            ignored=[{"field": each.field, "why": each.why} for each in facts.ignored] or None,
         )
 
 

@@ -18,7 +18,7 @@ from services.trigger.domain.programs.segments import segments_of
 from services.trigger.domain.programs.timing import clamp_to_now, first_send_time
 from services.trigger.domain.respondents import Respondent
 from services.trigger.domain.touchpoints import TouchpointRecord, TriggerPayload, is_completion, store_of, with_details
-from shared.contract.cloudevents import Event
+from shared.contract.cloudevents import Event, IgnoredField
 from shared.contract.events import PlanStep
 from shared.contract.vocabulary import ChannelKind
 from shared.zones import local_day
@@ -48,15 +48,14 @@ class DecisionReason(StrEnum):
 class DecisionFacts(msgspec.Struct, frozen=True):
     """The data that the decision about one event uses.
 
-    `invalid_fields` names the customer's fields that could not be parsed, `groups` has the group of each program that
-    belongs to one, `quotas_used` the counter of each quota, and
-    `store_zones` the time zone of each store.
+    `ignored` names the event's fields that could not be read, `groups` has the group of each program that belongs to
+    one, `quotas_used` the counter of each quota, and `store_zones` the time zone of each store.
     """
 
     respondent: Respondent
     touchpoint: TouchpointRecord | None
     suppressions: Sequence[KnownSuppression] = ()
-    invalid_fields: Sequence[str] = ()
+    ignored: Sequence[IgnoredField] = ()
     groups: Mapping[str, str] = msgspec.field(default_factory=dict)
     quotas_used: Mapping[QuotaKey, int] = msgspec.field(default_factory=dict)
     store_zones: Mapping[str, str] = msgspec.field(default_factory=dict)

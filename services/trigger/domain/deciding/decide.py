@@ -19,7 +19,7 @@ from services.trigger.domain.touchpoints import (
     is_delivery,
     is_reversal,
 )
-from shared.contract.cloudevents import Event
+from shared.contract.cloudevents import Event, IgnoredField
 
 _RANK = {reason: rank for rank, reason in enumerate(DecisionReason)}
 
@@ -67,9 +67,14 @@ def _trial(case: Case, reason: DecisionReason, facts: TrialFacts) -> Trial:
     reached_conditions = case.program.condition_fields and reason not in _BEFORE_CONDITIONS
     missing = case.missing if reached_conditions else []
     more = {"missing": missing} if missing else {}
-    more |= {"unusable": list(case.facts.invalid_fields)} if case.facts.invalid_fields else {}
+    if case.facts.ignored and (unusable := _names_of_customer(case.facts.ignored)):
+        more |= {"unusable": unusable}
     ahead = {"ahead_s": case.ahead_s} if case.ahead_s > 0 else {}
     return Trial(reason, {**facts, **more, **ahead}, case.program, missing)
+
+
+def _names_of_customer(ignored: Sequence[IgnoredField]) -> list[str]:
+    return [each.field.removeprefix("customer.") for each in ignored if each.field.startswith("customer.")]
 
 
 _BEFORE_CONDITIONS = frozenset(reason for reason in DecisionReason if _RANK[reason] < _RANK[DecisionReason.CONDITION])

@@ -84,6 +84,7 @@ def _customer_id(case: Case) -> str:
 def event_ref(event: Event[TriggerPayload], payload: TriggerPayload, *, at: datetime) -> EventRef:
     """Return the reference to an event, with its order or service, if it is about one."""
     key, order = touchpoint_key(payload), getattr(payload, "order", None)
+    about = order or getattr(payload, "service", None)
     has_subject = key is not None and key.kind in (TouchpointKind.ORDER, TouchpointKind.SERVICE)
     return EventRef(
         source=event.source,
@@ -91,6 +92,7 @@ def event_ref(event: Event[TriggerPayload], payload: TriggerPayload, *, at: date
         type=event.payload.type,
         time=at,
         subject=key.ref if key and has_subject else None,
+        number=getattr(about, "number", None),
         amount=getattr(order, "amount", None),
         currency=getattr(order, "currency", None),
     )

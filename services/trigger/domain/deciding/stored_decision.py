@@ -30,6 +30,7 @@ class StoredDecision(msgspec.Struct, frozen=True):
     program_version: int | None
     invitation_id: UUID | None
     trail: Sequence[Mapping[str, Any]]
+    ignored: Sequence[Mapping[str, str]] | None = None  # `field` and `why` of what was left out
 
     @property
     def key(self) -> EventKey:

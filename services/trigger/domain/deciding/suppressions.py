@@ -36,11 +36,11 @@ class KnownSuppression:
         )
 
     def is_obsolete(self, before: Respondent, after: Respondent) -> bool:
-        """Whether this is a suppression of an address (a bounce, a block) that the respondent has replaced."""
+        """Whether this is a suppression of an address (a bounce, a block) that was replaced or taken away."""
         if self.channel is None or self.reason not in _OF_AN_ADDRESS:
             return False
         old, new = before.address(self.channel), after.address(self.channel)
-        return old is not None and new is not None and old != new
+        return old is not None and old != new
 
 
 _OF_AN_ADDRESS = (SuppressionReason.HARD_BOUNCE, SuppressionReason.SOFT_BOUNCE, SuppressionReason.BLOCKED)
