@@ -71,6 +71,7 @@ class Bitrix24:
         await self._call("tasks.task.complete", {"taskId": number})
 
     async def _call(self, method: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the result, empty if it is no object; a reply of 200 without a result is no success."""
         try:
             reply = await self.http.send(Call("POST", method, json=body), within_s=_WITHIN_S)
         except (NotSent, MaybeSent) as error:
@@ -78,6 +79,8 @@ class Bitrix24:
         result = reply.json().get("result")
         if reply.status != HTTPStatus.OK:
             raise TaskGone if _is_gone(reply) else Unanswered
+        if result is None or result is False:
+            raise Unanswered
         return result if isinstance(result, dict) else {}
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
+import hashlib
 import json
+import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -21,7 +24,7 @@ from services.trigger.handlers.events import read_event
 from services.trigger.repository import decisions
 from shared import metrics
 from shared.contract.cloudevents import Event
-from shared.contract.events import CrmPayload
+from shared.contract.events import CrmPayload, CustomerErased
 from shared.contract.topics import CRM_EVENTS
 from shared.contract.vocabulary import Service
 from shared.health import Heartbeat
@@ -31,6 +34,7 @@ from shared.messaging.transport import Batch, Message, Readable
 
 SOURCE = "earshot-source"  # the header that names the source; a parked message keeps it for its replay
 
+_FORM = re.compile(rb"[\w.%+\[\]-]{1,80}=")
 _BINARY = ("avro", "protobuf")
 
 
@@ -53,7 +57,7 @@ async def find_customer(session: AsyncSession, event: EventWithoutCustomer) -> E
     """Add the customer of the earlier event; raises InvalidEvent if there is no decision about that event."""
     earlier = (await decisions.find(session, [event.earlier])).get(event.earlier)
     if earlier is None:
-        raise InvalidEvent(f"customer.id: no event {event.mapped.places['customer.id']} is known yet")
+        raise InvalidEvent(f"customer.id: no earlier event has the id at {event.mapped.places['customer.id']}")
     return event.with_customer(earlier.respondent_id)
 
 
@@ -123,19 +127,21 @@ def _map(source: Source, message: Message, *, received: datetime) -> Event[CrmPa
         raise InvalidEvent(str(error)) from None
     if mapped is None:
         return None
+    if mapped.by_header and mapped.event["type"] == CustomerErased.type and source.kind.is_webhook:
+        raise InvalidEvent("type: an erasure needs a condition on a field of the body, because headers are not signed")
     if mapped.customer_of is not None:
         return EventWithoutCustomer(mapped, source, EventKey(source.id, mapped.customer_of), received)
     return _checked(mapped, source, received=received)
 
 
 def _document(message: Message, received: datetime) -> Any:
-    """Decode the body, and add the headers, the key and the time of arrival to its fields."""
+    """Decode the body, and add the headers, the key, the time of arrival and the body's digest to its fields."""
     if not message.body:
         return None
     if len(message.body) > MAX_BODY:
         raise InvalidEvent(f"body: {len(message.body)} bytes, at most {MAX_BODY} are allowed")
     try:
-        found = msgspec.json.decode(message.body)
+        found = msgspec.json.decode(message.body.removeprefix(codecs.BOM_UTF8))
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         found = _decoded_leniently(message.body, error)
     except RecursionError:
@@ -143,14 +149,25 @@ def _document(message: Message, received: datetime) -> Any:
     if not isinstance(found, dict):
         return found
     headers = {name.lower(): value for name, value in message.headers.items()}
-    return {"$headers": headers, "$key": message.key, "$received": received.isoformat(), **found}
+    digest = hashlib.sha256(message.body).hexdigest()[:32]
+    return {**found, "$headers": headers, "$key": message.key, "$received": received.isoformat(), "$digest": digest}
+
+
+def _other_format(body: bytes) -> str | None:
+    """Name the format of a body that is not JSON, and what to do; None if it looks like JSON."""
+    start = body.removeprefix(codecs.BOM_UTF8).lstrip()[:100]
+    if start.startswith(b"<"):
+        return "expected JSON, found XML: choose JSON as the format of this webhook or topic"
+    if _FORM.match(start):
+        return "expected JSON, found a form: choose application/json as the content type of this webhook"
+    return None
 
 
 def _decoded_leniently(body: bytes, error: Exception) -> Any:
     try:
         return decode_json(body)
     except (ValueError, RecursionError):
-        raise InvalidEvent(f"body: {error}") from None
+        raise InvalidEvent(f"body: {_other_format(body) or error}") from None
 
 
 def _encoded(event: Mapping[str, Any]) -> bytes:

@@ -10,12 +10,13 @@ import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
 import structlog
 
-from services.trigger.domain.sources.source import Source
+from services.trigger.domain.sources.source import Source, SourceKind
 from services.trigger.repository import deal_fetches
 from services.trigger.repository.deal_fetches import DealFetch
 from shared.contract.vocabulary import Service
@@ -100,9 +101,15 @@ class DealFetcher:
             await deal_fetches.done(session, fetch)
 
     async def _read(self, fetch: DealFetch) -> None:
-        if source := self.sources.get(fetch.source):
-            found = await self._fetch(source, fetch.ref)
-            await self.decide(source, json.dumps(found).encode(), {})
+        source = self.sources.get(fetch.source)
+        if source is None or source.kind is not SourceKind.BITRIX24:
+            raise FetchFailed("the source is not configured")
+        deal = await _call(self._client(source), "crm.deal.get.json", fetch.ref)
+        if deal is None:
+            log.warning("deal_fetch.deleted", source=fetch.source, ref=fetch.ref)
+            return
+        found = {"deal": deal, "contact": await self._contact(source, deal)}
+        await self.decide(source, json.dumps(found).encode(), {})
 
     async def _put_off(self, fetch: DealFetch, reason: str) -> None:
         given_up = fetch.attempts >= MAX_ATTEMPTS
@@ -114,25 +121,28 @@ class DealFetcher:
             else:
                 await deal_fetches.put_off(session, fetch, seconds=min(2.0**fetch.attempts, MAX_BACKOFF_S))
 
-    async def _fetch(self, source: Source, deal_id: str) -> dict[str, Any]:
-        """Fetch a deal and its contact; raises FetchFailed."""
+    def _client(self, source: Source) -> HttpClient:
         client = self._clients.get(source.id)
         if client is None:
             client = self._clients[source.id] = HttpClient(source.url, max_connections=2)
-        deal = await _call(client, "crm.deal.get.json", deal_id)
-        contact = str(deal.get("CONTACT_ID") or "0")
-        return {
-            "deal": deal,
-            "contact": await _call(client, "crm.contact.get.json", contact) if contact != "0" else None,
-        }
+        return client
+
+    async def _contact(self, source: Source, deal: Mapping[str, Any]) -> dict[str, Any] | None:
+        contact = str(deal.get("CONTACT_ID") or "0").strip()
+        return await _call(self._client(source), "crm.contact.get.json", contact) if contact not in ("", "0") else None
 
 
-async def _call(client: HttpClient, method: str, id_: str) -> dict[str, Any]:
+async def _call(client: HttpClient, method: str, id_: str) -> dict[str, Any] | None:
+    """Return a deal or contact, None if it was deleted; raises FetchFailed, also for a 200 without a result."""
     try:
         reply = await client.post_form(method, {"id": id_}, within_s=TIMEOUT_S)
     except (NotSent, MaybeSent) as error:
         raise FetchFailed(type(error).__name__) from error
-    found = reply.json().get("result")
-    if reply.status != 200 or not isinstance(found, dict):
+    body = reply.json()
+    if reply.status == HTTPStatus.BAD_REQUEST and "not found" in str(body.get("error_description")).lower():
+        return None
+    if reply.status != HTTPStatus.OK:
         raise FetchFailed(f"HTTP {reply.status}")
+    if not isinstance(found := body.get("result"), dict):
+        raise FetchFailed("HTTP 200 without a result")
     return found

@@ -37,6 +37,12 @@ from shared.web.problems import Conflict, NotFound, Unauthorized
 
 log = structlog.get_logger()
 
+NOT_CONFIGURED = (
+    "The last part of the path is the id of a source: describe it in a file in the folder of EARSHOT_SOURCES "
+    "(id: my-shop, kind: shopify, woocommerce, bitrix24 or generic), set EARSHOT_SOURCE_SECRETS=my-shop:..., and "
+    "restart trigger. docs/sources has a page on each kind."
+)
+
 _PING = re.compile(rb"webhook_id=\d{1,20}")  # WooCommerce tests the URL with an unsigned form
 
 
@@ -70,7 +76,7 @@ class SourceWebhooks:
         """Accept a webhook of a configured source."""
         found = self.sources.get(source)
         if found is None or not found.kind.is_webhook:
-            raise NotFound("No such source")
+            raise NotFound("No such source", NOT_CONFIGURED)
         return AcceptedWebhook(result=await self._measured(found, await request.body(), dict(request.headers)))
 
     async def _measured(self, source: Source, body: bytes, headers: Mapping[str, str]) -> WebhookResult:

@@ -32,10 +32,13 @@ class Portal:
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
     swallow: bool = False
     limited: bool = False
+    empty: dict[str, Any] | None = None  # a reply of 200 that says nothing
 
     def answer(self, _fields: dict[str, str]) -> Response:
         if self.limited:
             return LIMIT
+        if self.empty is not None:
+            return JSONResponse(self.empty)
         method, body = self.server.paths[-1].rpartition("/")[2], json.loads(self.server.bodies[-1])
         reply = self._act(method, body)
         return Response("<html>", 502) if self.swallow else reply
@@ -112,6 +115,27 @@ async def test_task_whose_reply_was_lost_is_found_and_not_created_again(
     await crm()
     assert (portal.asked("task.add"), len(portal.tasks)) == (1, 1)
     assert await chain.rows("SELECT number FROM crm_tasks") == [{"number": "1"}]
+
+
+@pytest.mark.parametrize("empty", [{}, {"error": "expired_token"}, {"result": None}, {"result": False}])
+async def test_reply_of_200_without_a_result_is_no_success(
+    chain: Chain, portal: Portal, crm: CrmTasks, empty: dict[str, Any]
+) -> None:
+    asked = await called(chain)
+    portal.swallow = True
+    await crm()
+    portal.swallow, portal.empty = False, empty
+    await due_again(chain)
+    await crm()
+    assert await chain.rows("SELECT number FROM crm_tasks") == [{"number": None}]
+    portal.empty = None
+    await due_again(chain)
+    await crm()
+    assert (portal.asked("task.add"), len(portal.tasks)) == (1, 1)
+    portal.empty = empty
+    await due_again(chain)
+    await crm()
+    assert await chain.outcome(asked.invitation_id) is None
 
 
 async def test_task_is_tried_again_after_the_rate_limit(chain: Chain, portal: Portal, crm: CrmTasks) -> None:

@@ -141,6 +141,8 @@ async def test_parked_message_is_replayed_by_a_mended_mapping(
         ("{id: a, kind: shopify, topics: [x]}", "topics: "),
         ("{id: a, kind: generic, signature: {header: x}}", "mapping: required for the kind generic"),
         ("{id: a, kind: generic}", "signature: "),
+        ("{id: a, kind: generic, signature: {header: x, timestamp_header: y}}", "the signature must cover the time"),
+        ("{id: a, kind: generic, signature: {header: x, signed: '{timestamp}{body}'}}", "timestamp_header: "),
         ("{id: a, kind: shopify}", "the secret is missing, set EARSHOT_SOURCE_SECRETS=a:"),
         ("{id: crm, kind: bitrix24}", "the REST URL is missing, set EARSHOT_SOURCE_URLS=crm:https://"),
         ("{id: A, kind: kafka, topics: [x]}", "id: "),

@@ -113,12 +113,12 @@ async def test_shopify_order_is_fulfilled_delivered_cancelled_and_redacted(
     assert await shop(outside, "fulfillment_events/create", SHOPIFY_DELIVERED) == (202, "decided")
     assert await shop(outside, "orders/cancelled", cancelled) == (202, "decided")
     assert await shop(outside, "customers/redact", SHOPIFY_REDACT) == (202, "decided")
-    customer = "115310627314723954"
+    customer, redacted = "115310627314723954", hashlib.sha256(json.dumps(SHOPIFY_REDACT).encode()).hexdigest()
     assert await stored(installed) == [
         ("crm.purchase.completed", customer, "order-820982911946154508-fulfilled"),
         ("crm.order.delivered", customer, "order-820982911946154508-delivered-123456"),
         ("crm.purchase.cancelled", customer, "order-820982911946154508-cancelled"),
-        ("crm.customer.erased", customer, "redact-b54557e4-bdd9-4b37-8a5f-bf7d70bcd043"),
+        ("crm.customer.erased", customer, f"redact-{redacted[:32]}"),
     ]
     assert [event.type for event in await published(installed)] == [
         "survey.requested",
@@ -164,8 +164,115 @@ async def test_what_cannot_be_mapped_is_parked_once_with_the_path_that_failed(
     assert await parked(installed) == [
         "customer.id: no value at customer.id or email",
         "customer.id: String should have at most 200 characters (from customer.id or email)",
-        "customer.id: no event order-{order_id}-fulfilled is known yet",
+        "customer.id: no earlier event has the id at order_id",
     ]
+
+
+async def test_captured_order_replayed_as_an_erasure_erases_nobody(
+    outside: httpx.AsyncClient, installed: Database
+) -> None:
+    assert await shop(outside, "orders/fulfilled", SHOPIFY_ORDER) == (202, "decided")
+    for topic in ("customers/redact", "orders/cancelled", "orders/updated"):
+        assert await shop(outside, topic, SHOPIFY_ORDER) == (202, "ignored")
+    assert [event.type for event in await published(installed)] == ["survey.requested"]
+
+
+async def test_erasure_replayed_under_another_webhook_id_erases_once(
+    outside: httpx.AsyncClient, installed: Database
+) -> None:
+    body, headers = vendors.shopify("customers/redact", SHOPIFY_REDACT, secret="new")
+    for replayed in ("w1", "w2"):
+        answer = await outside.post("/my-shopify", content=body, headers={**headers, "X-Shopify-Webhook-Id": replayed})
+        assert answer.json() == {"result": "decided"}
+    assert await count(installed, "decisions") == 1
+
+
+async def test_erasure_that_only_a_header_asks_for_is_parked(
+    sources: TriggerSettings, installed: Database, clock: ManualClock
+) -> None:
+    assert sources.sources is not None
+    rule = """
+  events:
+    - when: {$headers.x-shopify-topic: customers/redact}
+      type: crm.customer.erased
+      id: "redact-{$headers.x-shopify-webhook-id}"
+      time: $received
+      data: {customer.id: customer.id}
+"""
+    (sources.sources / "shopify.yaml").write_text(f"id: my-shopify\nkind: shopify\nmapping:{rule}")
+    transport = httpx.ASGITransport(build_app(sources, installed, clock))
+    async with httpx.AsyncClient(transport=transport, base_url="https://hooks.example/v1/hooks") as http:
+        assert await shop(http, "customers/redact", SHOPIFY_ORDER) == (202, "parked")
+    assert await parked(installed) == [
+        "type: an erasure needs a condition on a field of the body, because headers are not signed"
+    ]
+
+
+@pytest.mark.parametrize("path", ["/shopify", "/no-such", "/erp-topic"])
+async def test_unknown_source_is_told_how_to_configure_one(
+    sources: TriggerSettings, installed: Database, clock: ManualClock, path: str
+) -> None:
+    assert sources.sources is not None
+    (sources.sources / "topic.yaml").write_text("{id: erp-topic, kind: kafka, topics: [t]}")
+    transport = httpx.ASGITransport(build_app(sources, installed, clock))
+    async with httpx.AsyncClient(transport=transport, base_url="https://hooks.example/v1/hooks") as http:
+        answer = await http.post(path, content=b"{}")
+    assert answer.status_code == 404
+    assert "EARSHOT_SOURCES" in answer.json()["detail"]
+    assert "EARSHOT_SOURCE_SECRETS" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"<?xml version='1.0'?><order/>", "body: expected JSON, found XML: choose JSON as the format"),
+        (b"\n <order></order>", "body: expected JSON, found XML: "),
+        (b"payload=%7B%22id%22%3A7%7D", "body: expected JSON, found a form: choose application/json"),
+        (b"data[id]=7&x=1", "body: expected JSON, found a form: "),
+        (b"{", "body: Input data was truncated"),
+        (b"x", "body: JSON is malformed"),
+    ],
+)
+async def test_body_of_another_format_is_parked_with_what_to_choose(
+    outside: httpx.AsyncClient, installed: Database, body: bytes, reason: str
+) -> None:
+    headers = {"X-Shopify-Hmac-Sha256": vendors.signed(body, "new"), "X-Shopify-Topic": "orders/fulfilled"}
+    assert (await outside.post("/my-shopify", content=body, headers=headers)).json() == {"result": "parked"}
+    ((told),) = await parked(installed)
+    assert told.startswith(reason)
+
+
+async def test_body_may_begin_with_a_byte_order_mark(outside: httpx.AsyncClient) -> None:
+    body = b"\xef\xbb\xbf" + json.dumps(SHOPIFY_ORDER).encode()
+    headers = {"X-Shopify-Hmac-Sha256": vendors.signed(body, "new"), "X-Shopify-Topic": "orders/fulfilled"}
+    assert (await outside.post("/my-shopify", content=body, headers=headers)).json() == {"result": "decided"}
+
+
+async def test_split_shipment_is_asked_about_when_its_last_parcel_left(
+    outside: httpx.AsyncClient, installed: Database
+) -> None:
+    parcels = [
+        {"id": 1, "created_at": "2026-01-01T06:00:00-05:00", "status": "success"},
+        {"id": 2, "created_at": "2026-03-01T06:00:00-05:00", "status": "success"},
+    ]
+    assert await shop(outside, "orders/partially_fulfilled", {**SHOPIFY_ORDER, "fulfillments": parcels[:1]}) == (
+        202,
+        "ignored",
+    )
+    assert await shop(outside, "orders/fulfilled", {**SHOPIFY_ORDER, "fulfillments": parcels}) == (202, "decided")
+    assert [event.type for event in await published(installed)] == ["survey.requested"]
+
+
+async def test_full_refund_withdraws_and_a_partial_one_does_not(
+    outside: httpx.AsyncClient, installed: Database
+) -> None:
+    assert await shop(outside, "orders/fulfilled", SHOPIFY_ORDER) == (202, "decided")
+    partial = {**SHOPIFY_ORDER, "financial_status": "partially_refunded", "current_total_price": "199.00"}
+    assert await shop(outside, "orders/updated", partial) == (202, "ignored")
+    assert len(await published(installed)) == 1
+    for _ in range(2):
+        assert await shop(outside, "orders/updated", {**partial, "financial_status": "refunded"}) == (202, "decided")
+    assert [event.type for event in await published(installed)] == ["survey.requested", "survey.withdrawn"]
 
 
 async def test_woocommerce_order_is_asked_about_when_it_is_completed_not_paid(
@@ -264,6 +371,59 @@ async def test_bitrix24_that_is_busy_is_asked_again_later_and_given_up_after_the
         assert await fetcher.tick() == 1
         assert await count(installed, "rereads") == 0
     assert await count(installed, "decisions") == 0
+
+
+@pytest.mark.parametrize("reply", [{"error": "expired_token"}, {"result": []}, {"result": None}, {"result": True}, {}])
+async def test_reply_of_bitrix24_without_a_deal_is_no_success(
+    sources: TriggerSettings, outside: httpx.AsyncClient, installed: Database, reply: dict[str, Any]
+) -> None:
+    async with running_bitrix24(sources, installed) as (crm, fetcher):
+        await outside.post("/my-bitrix24", content=vendors.bitrix("410", token="new"))
+        crm.replies["crm.deal.get.json"] = (200, reply)
+        assert await fetcher.tick() == 1
+    assert await count(installed, "rereads") == 1
+    assert await count(installed, "decisions") == 0
+
+
+async def test_deleted_contact_loses_no_deal_and_a_deleted_deal_is_asked_for_once(
+    sources: TriggerSettings, outside: httpx.AsyncClient, installed: Database
+) -> None:
+    async with running_bitrix24(sources, installed) as (crm, fetcher):
+        await outside.post("/my-bitrix24", content=vendors.bitrix("410", token="new"))
+        crm.replies["crm.contact.get.json"] = (400, {"error": "", "error_description": "Not found"})
+        assert await fetcher.tick() == 1
+        crm.replies["crm.deal.get.json"] = (400, {"error": "", "error_description": "Not found"})
+        await outside.post("/my-bitrix24", content=vendors.bitrix("410", token="new"))
+        assert await fetcher.tick() == 1
+    assert await count(installed, "rereads") == 0
+    assert await stored(installed) == [("crm.purchase.completed", "84", "deal-410-won")]
+
+
+async def test_queued_deal_of_a_source_that_is_not_configured_stays_queued(
+    sources: TriggerSettings, outside: httpx.AsyncClient, installed: Database
+) -> None:
+    async with running_bitrix24(sources, installed) as (crm, fetcher):
+        await outside.post("/my-bitrix24", content=vendors.bitrix("410", token="new"))
+        without = DealFetcher(installed.sessions, {}, fetcher.decide)
+        assert await without.tick() == 1
+        assert crm.asked == []
+        assert await count(installed, "rereads") == 1
+        async with installed.sessions.begin() as session:
+            await db.fetch(session, "UPDATE rereads SET due_at = clock_timestamp()")
+        assert await fetcher.tick() == 1
+    assert await count(installed, "decisions") == 1
+
+
+@pytest.mark.parametrize("nobody", [None, "", "0", 0])
+async def test_deal_without_contact_and_company_is_parked_with_the_paths(
+    sources: TriggerSettings, outside: httpx.AsyncClient, installed: Database, nobody: object
+) -> None:
+    async with running_bitrix24(sources, installed) as (crm, fetcher):
+        crm.deal |= {"CONTACT_ID": nobody, "COMPANY_ID": nobody}
+        await outside.post("/my-bitrix24", content=vendors.bitrix("410", token="new"))
+        assert await fetcher.tick() == 1
+        assert crm.asked == [("crm.deal.get.json", "410")]
+    assert await parked(installed) == ["customer.id: no value at deal.CONTACT_ID or deal.COMPANY_ID"]
 
 
 async def test_notice_during_a_fetch_causes_another_fetch(

@@ -147,12 +147,13 @@ def signed(body: bytes, secret: str) -> str:
 
 @dataclass
 class Bitrix24:
-    """A fake of the REST methods; the first `failures` calls fail."""
+    """A fake of the REST methods; the first `failures` calls fail, and `replies` has other replies by method."""
 
     url: str = ""
     deal: dict[str, Any] = field(default_factory=lambda: dict(BITRIX_DEAL))
     asked: list[tuple[str, str]] = field(default_factory=list)
     failures: int = 0
+    replies: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
 
     async def call(self, request: Request) -> JSONResponse:
         method = request.path_params["method"]
@@ -161,6 +162,9 @@ class Bitrix24:
         if self.failures:
             self.failures -= 1
             return JSONResponse({"error": "QUERY_LIMIT_EXCEEDED", "error_description": "Too many requests"}, 503)
+        if method in self.replies:
+            status, reply = self.replies[method]
+            return JSONResponse(reply, status)
         return JSONResponse({"result": self.deal if method == "crm.deal.get.json" else BITRIX_CONTACT})
 
 

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 
 from services.trigger.domain.sources.mapping import MappedEvent, Unmappable, compile_mapping
 from services.trigger.domain.sources.source import InvalidSource, read_mapping
@@ -104,18 +105,13 @@ def test_deletion_is_another_event_and_what_no_rule_matches_is_none() -> None:
 @pytest.mark.parametrize(
     ("document", "error"),
     [
-        ({"op": "u", "after": {**ROW, "id": None}}, "id: no value at orders-{after.id}-delivered"),
+        ({"op": "u", "after": {**ROW, "id": None}}, "id: no value at after.id"),
         (
             {"op": "u", "after": {**ROW, "email": ""}},
             "customer.id: no value at after.customer_id or after.email",
         ),
         ({"op": "u", "after": {**ROW, "email": 7}}, "customer.id: expected a text (from after.email)"),
-        (
-            {"op": "u", "after": {**ROW, "total_cents": "1.5"}},
-            "order.amount: expected a whole number of minor units (from after.total_cents)",
-        ),
         ({"op": "u", "after": {**ROW, "updated_at": "x"}}, "time: not a time as unix_ms (from after.updated_at)"),
-        ({"op": "u", "after": {**ROW, "lines": {}}}, "order.items: expected a list (from after.lines)"),
         ({"after": ROW}, "op: not a Debezium change event"),
         ([], "body: expected an object"),
     ],
@@ -126,10 +122,56 @@ def test_error_names_the_field_and_the_path(document: Any, error: str) -> None:
     assert str(raised.value) == error
 
 
+def test_detail_that_cannot_be_read_is_left_out_and_named() -> None:
+    made = compile_mapping(read_mapping(ORDERS.encode()))(
+        {"op": "u", "after": {**ROW, "customer_id": 5, "email": 7, "total_cents": "1.5", "lines": {}}}
+    )
+    assert made is not None
+    assert made.event["data"] == {
+        "customer": {"id": "5", "consent": {"sms": True}, "attributes": {"tier.name": "none"}},
+        "order": {"id": "7", "currency": "EUR"},
+        "touchpoint": {"store": "web"},
+    }
+    assert made.ignored == [
+        ("customer.email", "expected a text (from after.email)"),
+        ("order.amount", "expected a whole number of minor units (from after.total_cents)"),
+        ("order.items", "expected a list (from after.lines)"),
+    ]
+
+
+def test_alternative_that_cannot_be_read_is_passed_over_for_a_detail_but_never_for_an_id() -> None:
+    assert one("[{path: a, transform: lower}, b]", {"a": 7, "b": "second"}) == "second"
+    text = erasure(data={"customer.id": [{"path": "a", "transform": "lower"}, "b"]}, time={"const": "x"}, id="b")
+    with pytest.raises(Unmappable, match=r"customer\.id: expected a text"):
+        mapped(text, {"a": 7, "b": "second"})
+
+
 @pytest.mark.parametrize(
     ("transform", "value", "result"),
     [
         ("trim", " a ", "a"),
+        ("host", "https://Shop.example:8443/store?a=b", "shop.example"),
+        ("host", "shop.example/store", "shop.example"),
+        ("host", "my-shop.myshopify.com", "my-shop.myshopify.com"),
+        ("host", " ", None),
+        ("{decimal: 2}", "B80=", "19.97"),
+        ("{decimal: 2}", "AA==", "0.00"),
+        ("{decimal: 2}", "+DM=", "-19.97"),
+        ("{decimal: 0}", "B80=", "1997"),
+        ("{decimal: 2}", {"scale": 3, "value": "B80="}, "1.997"),
+        ("{decimal: 2}", {"scale": -2, "value": "B80="}, "199700"),
+        ("{decimal: 2}", "19.97", "19.97"),
+        ("{decimal: 2}", 19.97, 19.97),
+        ("{time: unix_ns}", 1_500_000_000, "1970-01-01T00:00:01.500000+00:00"),
+        ("{time: unix_days, zone: Europe/Moscow}", 20_513, "2026-03-01T00:00:00+03:00"),
+        ("{latest: at}", [{"at": "2026-03-02T00:00:00+03:00"}, {"at": "2026-03-01T22:00:00Z"}], "2026-03-01T22:00:00Z"),
+        (
+            "{latest: at, without: {state: [cancelled, error]}}",
+            [{"at": "2026-03-01T00:00:00Z", "state": "success"}, {"at": "2026-03-09T00:00:00Z", "state": "error"}],
+            "2026-03-01T00:00:00Z",
+        ),
+        ("{latest: at}", [], None),
+        ("{latest: at}", [{"at": None}, None, {}], None),
         ("upper", "a", "A"),
         ("to_string", 7, "7"),
         ("to_string", True, "true"),
@@ -164,7 +206,7 @@ def test_transforms(transform: str, value: Any, result: Any) -> None:
         ("to_string", {}),
         ("to_number", "1e999999999"),
         ("to_number", "nan"),
-        ("to_number", "x"),
+        ("to_number", "seven"),
         ("to_boolean", "maybe"),
         ("{minor_units: 2}", "1" * 30),
         ("{time: unix}", "1e999"),
@@ -173,11 +215,55 @@ def test_transforms(transform: str, value: Any, result: Any) -> None:
         ("{time: iso}", "2026-03-01T12:00:00"),
         ("{time: iso}", 7),
         ("{time: '%Y'}", "x"),
+        ("{time: unix_days, zone: UTC}", "1e5"),
+        ("{time: unix_days, zone: UTC}", 10**12),
+        ("{time: unix_days}", 20_513),
+        ("host", "https://["),
+        ("host", 7),
+        ("{decimal: 2}", "not base64"),
+        ("{decimal: 2}", True),
+        ("{decimal: 2}", {"scale": "2", "value": "B80="}),
+        ("{decimal: 2}", {"value": "B80="}),
+        ("{decimal: 2}", {"scale": 10**9, "value": "B80="}),
+        ("{decimal: 2}", "A" * 400),
+        ("{latest: at}", {}),
+        ("{latest: at}", [{"at": "yesterday"}]),
     ],
 )
 def test_value_a_transform_cannot_take_is_named_and_not_quoted(transform: str, value: Any) -> None:
-    with pytest.raises(Unmappable, match=r"^customer\.attributes\.x: .+ \(from v\)$"):
-        one(f"{{path: v, transform: {transform}}}", {"v": value})
+    text = erasure(data={"customer.id": "id", "customer.name": {"path": "v", "transform": yaml.safe_load(transform)}})
+    made = compile_mapping(read_mapping(text.encode()))({"id": 1, "v": value, "a": 1, "b": "x"})
+    assert made is not None
+    ((field, why),) = made.ignored
+    assert field == "customer.name"
+    assert why.endswith(" (from v)")
+    assert str(value) not in why
+
+
+@pytest.mark.parametrize(
+    ("condition", "value", "holds"),
+    [
+        ("{not: refunded}", "paid", True),
+        ("{not: refunded}", None, True),
+        ("{not: refunded}", "refunded", False),
+        ("{not: [refunded, voided]}", "voided", False),
+        ("{not: true}", True, False),
+        ("{not: true}", 1, True),
+        ("[1, true]", True, True),
+        ("[1, true]", "1", False),
+    ],
+)
+def test_condition_may_exclude_values(condition: str, value: Any, *, holds: bool) -> None:
+    text = erasure(when={"v": yaml.safe_load(condition)})
+    assert (mapped(text, {"a": 1, "b": "x", "c": 1, "v": value}) is not None) is holds
+
+
+def test_rule_may_ignore_what_a_later_one_would_take() -> None:
+    rules = json.loads(erasure())["events"]
+    text = json.dumps({"events": [{"when": {"kind": "walk-in"}, "ignore": "nobody is known"}, *rules]})
+    document = {"a": 1, "b": "x", "c": 1}
+    assert mapped(text, {**document, "kind": "walk-in"}) is None
+    assert mapped(text, document) is not None
 
 
 def test_paths_go_through_lists_and_stop_where_there_is_nothing() -> None:
@@ -222,6 +308,12 @@ def erasure(**other: Any) -> str:
             "data.order.id: data.order is a single value",
         ),
         (erasure(data={"customer.id": "c", "order.id": "o", "order.id.x": "p"}), "data.order.id.x: data.order.id is"),
+        (json.dumps({"events": [{"ignore": "everything"}]}), "events.0.when: "),
+        (erasure(when={"a": {"not": []}}), "events.0.when.a"),
+        (erasure(when={"a": {"nor": 1}}), "events.0.when.a"),
+        (erasure(data={"customer.id": {"path": "c", "transform": {"decimal": 99}}}), "no such transform"),
+        (erasure(data={"customer.id": {"path": "c", "transform": {"latest": "a", "but": {}}}}), "no such transform"),
+        (erasure(data={"customer.id": {"path": "c", "transform": {"latest": "a", "without": 7}}}), "no such transform"),
         ("x" * 100_001, "at most"),
     ],
 )

@@ -1,7 +1,8 @@
 """Mappings turn foreign JSON into Earshot's events; they are declared in YAML and compiled once to functions.
 
 A mapping makes at most one event of a JSON document: the first of its `events` whose `when` holds. The result is a
-CloudEvent that is not validated yet; `places` has the path that each field was taken from.
+CloudEvent that is not validated yet; `places` has the path that each field was taken from. Only the id, the time and
+the ids of customer, order and service decide whether there is an event; another field that cannot be read is left out.
 """
 
 from __future__ import annotations
@@ -10,9 +11,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
+from services.trigger.domain.sources.debezium import change_event
 from services.trigger.domain.sources.mapping_rules import (
+    DECIDING,
     CustomerOf,
     Getter,
     Rule,
@@ -48,13 +60,50 @@ class Exists(_Part):
     exists: bool
 
 
+class Unlike(_Part):
+    """Holds for a value that is none of these; an absent value is none of them either."""
+
+    values: Annotated[list[Plain], Field(min_length=1, max_length=100)] = Field(alias="not")
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _single_to_list(cls, given: object) -> object:
+        return given if isinstance(given, list) else [given]
+
+
+def _kind_of_condition(given: object) -> str:
+    match given:
+        case {"exists": _} | Exists():
+            return "<exists>"
+        case {"not": _} | Unlike():
+            return "<not>"
+        case list():
+            return "<one of>"
+    return "<value>"
+
+
+Condition = Annotated[
+    Annotated[Plain, Tag("<value>")]
+    | Annotated[list[Plain], Field(max_length=100), Tag("<one of>")]
+    | Annotated[Exists, Tag("<exists>")]
+    | Annotated[Unlike, Tag("<not>")],
+    Discriminator(_kind_of_condition),
+]
+Conditions = Annotated[dict[Path, Condition], Field(max_length=20)]
+
+
+class IgnoreRule(_Part):
+    """Makes no event of a document that meets `when`; `ignore` says why."""
+
+    when: Annotated[Conditions, Field(min_length=1)]
+    ignore: Annotated[str, StringConstraints(min_length=1, max_length=300)]
+
+
 class EventRule(_Part):
     """Maps a document that meets `when` to an event of this type; `data` has the rule of each field by dotted path."""
 
     type: str
-    when: Annotated[
-        dict[Path, Plain | Annotated[list[Plain], Field(max_length=100)] | Exists], Field(max_length=20)
-    ] = {}
+    when: Conditions = {}
     id: Rule
     time: Rule
     data: Annotated[dict[Path, Rule], Field(max_length=100)]
@@ -81,11 +130,21 @@ class EventRule(_Part):
         return self
 
 
+AnyRule = Annotated[
+    Annotated[IgnoreRule, Tag("<ignore>")] | Annotated[EventRule, Tag("<event>")],
+    Discriminator(lambda given: "<ignore>" if isinstance(given, IgnoreRule) or _has(given, "ignore") else "<event>"),
+]
+
+
+def _has(given: object, name: str) -> bool:
+    return isinstance(given, dict) and name in given
+
+
 class MappingDocument(_Part):
-    """`debezium` reads change events (`before`, `after`, `op`), with or without their schema."""
+    """`debezium` reads change events (`before`, `after`, `op`), with or without their schema, also flattened ones."""
 
     envelope: Literal["none", "debezium"] = "none"
-    events: Annotated[list[EventRule], Field(min_length=1, max_length=50)]
+    events: Annotated[list[AnyRule], Field(min_length=1, max_length=50)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +152,14 @@ class MappedEvent:
     """A structured CloudEvent without `source`, and the path that each field was taken from.
 
     `customer_of` is the id of an earlier event with the same customer; if it is set, this event has no customer yet.
+    `ignored` has (field, reason) of what could not be read. `by_header` says that a header alone chose the event.
     """
 
     event: Mapping[str, Any]
     places: Mapping[str, str]
     customer_of: str | None = None
+    ignored: Sequence[tuple[str, str]] = ()
+    by_header: bool = False
 
 
 CompiledMapping = Callable[[Any], MappedEvent | None]
@@ -106,8 +168,8 @@ _FieldGetters = Sequence[tuple[tuple[str, ...], str, Getter]]
 
 def compile_mapping(document: MappingDocument) -> CompiledMapping:
     """Return a function of a decoded JSON object; it returns None if no event rule matches, and raises Unmappable."""
-    rules = [(_compile_when(event.when), _compile_event(event)) for event in document.events]
-    unwrap = _debezium if document.envelope == "debezium" else _require_object
+    rules = [(_compile_when(rule.when), _compile_rule(rule)) for rule in document.events]
+    unwrap = change_event if document.envelope == "debezium" else _require_object
 
     def apply(given: Any) -> MappedEvent | None:
         found = unwrap(given)
@@ -124,19 +186,6 @@ def _require_object(given: Any) -> dict[str, Any]:
     return given
 
 
-def _debezium(given: Any) -> dict[str, Any] | None:
-    """Return the change event without its schema; None for a tombstone."""
-    if given is None:
-        return None
-    envelope = _require_object(given)
-    inner = envelope.get("payload", envelope) if "schema" in envelope else envelope
-    if inner is None:
-        return None
-    if not isinstance(inner, dict) or "op" not in inner:
-        raise Unmappable("op", "not a Debezium change event")
-    return {**{name: value for name, value in envelope.items() if name.startswith("$")}, **inner}
-
-
 def _compile_when(when: Mapping[str, Any]) -> Callable[[Any], bool]:
     tests = [(path_of(path), wanted) for path, wanted in when.items()]
 
@@ -149,7 +198,13 @@ def _compile_when(when: Mapping[str, Any]) -> Callable[[Any], bool]:
 def _matches(value: Any, wanted: Any) -> bool:
     if isinstance(wanted, Exists):
         return (value is not None) is wanted.exists
+    if isinstance(wanted, Unlike):
+        return not _matches(value, wanted.values)
     return any(type(value) is type(one) and value == one for one in (wanted if isinstance(wanted, list) else [wanted]))
+
+
+def _compile_rule(rule: EventRule | IgnoreRule) -> Callable[[Any], MappedEvent | None]:
+    return _compile_event(rule) if isinstance(rule, EventRule) else lambda _found: None
 
 
 def _compile_event(rule: EventRule) -> Callable[[Any], MappedEvent]:
@@ -161,15 +216,16 @@ def _compile_event(rule: EventRule) -> Callable[[Any], MappedEvent]:
     places |= {target: describe(one) for target, one in rule.data.items()}
     needed = {target for target, types in _NEEDED.items() if rule.type in types}
     has_customer_of = isinstance(rule.data["customer.id"], CustomerOf)
+    by_header = bool(rule.when) and all(path.startswith("$") for path in rule.when)
 
     def make(found: Any) -> MappedEvent:
         event = {"specversion": "1.0", "type": rule.type, "id": identity(found), "time": time(found)}
         for name in ("id", "time"):
             if event[name] is None:
                 raise Unmappable(name, f"no value at {places[name]}")
-        data = _data(found, fields, needed, places)
+        data, ignored = _data(found, fields, needed, places)
         earlier = data.pop("customer")["id"] if has_customer_of else None
-        return MappedEvent({**event, "data": data}, places, earlier)
+        return MappedEvent({**event, "data": data}, places, earlier, ignored, by_header)
 
     return make
 
@@ -185,10 +241,20 @@ def _is_inside(target: str, other: str) -> bool:
     return len(outer) < len(path) and path[: len(outer)] == outer
 
 
-def _data(found: Any, fields: _FieldGetters, needed: set[str], places: Mapping[str, str]) -> dict[str, Any]:
+def _data(
+    found: Any, fields: _FieldGetters, needed: set[str], places: Mapping[str, str]
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Return the data, and (field, reason) of what could not be read; raises Unmappable for a field that decides."""
     data: dict[str, Any] = {}
+    ignored: list[tuple[str, str]] = []
     for path, target, get in fields:
-        value = get(found)
+        try:
+            value = get(found)
+        except Unmappable as error:
+            if target in DECIDING:
+                raise
+            ignored.append((target, error.why))
+            continue
         if value is None:
             if target in needed:
                 raise Unmappable(target, f"no value at {places[target]}")
@@ -197,4 +263,4 @@ def _data(found: Any, fields: _FieldGetters, needed: set[str], places: Mapping[s
         for name in path[:-1]:
             place = place.setdefault(name, {})
         place[path[-1]] = value
-    return data
+    return data, ignored

@@ -15,6 +15,8 @@ from services.trigger.domain.sources.transforms import CannotTransform, Transfor
 
 Getter = Callable[[Any], Any]
 
+DECIDING = frozenset({"id", "time", "customer.id", "order.id", "service.id"})  # without them there is no event
+
 _NAMED = re.compile(r"\{([^{}]+)\}")
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
@@ -24,7 +26,7 @@ class Unmappable(ValueError):
 
     def __init__(self, field: str, why: str) -> None:
         super().__init__(f"{field}: {why}")
-        self.field = field
+        self.field, self.why = field, why
 
 
 class _Rule(BaseModel):
@@ -112,15 +114,15 @@ Each.model_rebuild()
 
 
 def describe(rule: Any) -> str:
-    """Describe the paths of a rule for error texts."""
+    """Name the paths of a rule for error texts."""
     match rule:
         case Constant():
             return "a constant"
         case PathRule(path=path) | Each(each=path) | CustomerOf(customer_of=path):
-            return path
+            return describe(path)
         case list():
             return " or ".join(map(describe, rule))
-    return str(rule)
+    return " and ".join(_NAMED.findall(rule)) or str(rule)
 
 
 def compile_rule(target: str, rule: Any) -> Getter:
@@ -129,7 +131,7 @@ def compile_rule(target: str, rule: Any) -> Getter:
         case Constant(const=value):
             return lambda _found: value
         case list():
-            return _first_of([compile_rule(target, one) for one in rule])
+            return _first_of(target, [compile_rule(target, one) for one in rule])
         case Each():
             return _list_of(target, rule)
         case PathRule():
@@ -149,15 +151,19 @@ def _compile_path(target: str, rule: PathRule) -> Getter:
         try:
             changed = change(value)
         except CannotTransform as error:
-            raise Unmappable(target, f"{error} (from {rule.path})") from None
+            raise Unmappable(target, f"{error} (from {describe(rule)})") from None
         return rule.default if changed is None or changed == "" else changed
 
     return _as_id(target, transformed)
 
 
+def _is_id(target: str) -> bool:
+    return target.rpartition(".")[2] == "id"
+
+
 def _as_id(target: str, get: Getter) -> Getter:
     """Convert ids that are numbers to text."""
-    if target.rpartition(".")[2] != "id":
+    if not _is_id(target):
         return get
 
     def as_text(found: Any) -> Any:
@@ -167,8 +173,24 @@ def _as_id(target: str, get: Getter) -> Getter:
     return as_text
 
 
-def _first_of(getters: Sequence[Getter]) -> Getter:
-    return lambda found: next((value for get in getters if (value := get(found)) is not None), None)
+def _first_of(target: str, getters: Sequence[Getter]) -> Getter:
+    """Return the first value there is; one that cannot be read is passed over, except in an id."""
+    if _is_id(target):
+        return lambda found: next((value for get in getters if (value := get(found)) is not None), None)
+
+    def first(found: Any) -> Any:
+        problem: Unmappable | None = None
+        for get in getters:
+            try:
+                if (value := get(found)) is not None:
+                    return value
+            except Unmappable as error:
+                problem = problem or error
+        if problem is not None:
+            raise problem
+        return None
+
+    return first
 
 
 def _list_of(target: str, rule: Each) -> Getter:

@@ -6,9 +6,9 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 _Header = Annotated[str, StringConstraints(min_length=1, max_length=100, to_lower=True)]
 
@@ -36,6 +36,15 @@ class Signature(BaseModel):
         if signed.count("{body}") != 1 or signed.replace("{body}", "").replace("{timestamp}", "").count("{"):
             raise ValueError("expected a text with {body} and optionally {timestamp} in it")
         return signed
+
+    @model_validator(mode="after")
+    def _time_is_signed(self) -> Self:
+        """Refuse a time that the signature does not cover: whoever sends a captured webhook again would change it."""
+        if ("{timestamp}" in self.signed) != (self.timestamp_header is not None):
+            raise ValueError(
+                "timestamp_header: the signature must cover the time: write {timestamp} into signed, or omit both"
+            )
+        return self
 
 
 SHOPIFY = Signature(header="x-shopify-hmac-sha256", encoding="base64")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import zoneinfo
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from urllib.parse import urlsplit
 
 Transform = str | dict[str, Any]
 _Change = Callable[[Any], Any]
 
-_UNITS = {"unix": 1, "unix_ms": 1_000, "unix_us": 1_000_000}
+_UNITS = {"unix": 1, "unix_ms": 1_000, "unix_us": 1_000_000, "unix_ns": 1_000_000_000}
+_DAY_S = 86_400
 
 
 class CannotTransform(ValueError):
@@ -24,9 +27,10 @@ def unknown_transform(transform: Transform) -> str | None:
         _compile(transform)
     except (KeyError, TypeError, ValueError, zoneinfo.ZoneInfoNotFoundError):
         return (
-            "no such transform; there are trim, lower, upper, to_string, to_number, to_boolean, {minor_units: 2}, "
-            "{time: iso | unix | unix_ms | unix_us | a format such as '%d.%m.%Y %H:%M', zone: Europe/Moscow}, "
-            "{lookup: {theirs: ours}}, {absent_if: [values]}"
+            "no such transform; there are trim, lower, upper, to_string, to_number, to_boolean, host, "
+            "{minor_units: 2}, {decimal: 2}, {time: iso | unix | unix_ms | unix_us | unix_ns | unix_days | "
+            "a format such as '%d.%m.%Y %H:%M', zone: Europe/Moscow}, {lookup: {theirs: ours}}, {absent_if: [values]}, "
+            "{latest: created_at, without: {status: [cancelled]}}"
         )
     return None
 
@@ -48,16 +52,8 @@ def compile_transforms(transforms: Sequence[Transform]) -> _Change:
 def _compile(transform: Transform) -> _Change:
     if isinstance(transform, str):
         return _SIMPLE[transform]
-    match transform:
-        case {"minor_units": int(digits), **rest} if not rest and 0 <= digits <= 4:
-            return lambda value: _minor_units(value, digits)
-        case {"lookup": dict(table), **rest} if not rest:
-            return lambda value: table.get(value if isinstance(value, str) else _as_text(value))
-        case {"absent_if": unwanted, **rest} if not rest:
-            return _absent_if(unwanted if isinstance(unwanted, list) else [unwanted])
-        case {"time": str(format_), **rest} if rest.keys() <= {"zone"}:
-            return _time(format_, zone=rest.get("zone"))
-    raise ValueError("no such transform")
+    name = next((name for name in _WITH_VALUE if name in transform), "")
+    return _WITH_VALUE[name](transform[name], **{key: value for key, value in transform.items() if key != name})
 
 
 def _text(value: Any) -> str:
@@ -93,6 +89,17 @@ def _boolean(value: Any) -> bool:
     raise CannotTransform("expected yes or no")
 
 
+def _with_digits(change: Callable[[Any, int], Any], *, most: int) -> Callable[[Any], _Change]:
+    """Return a function that compiles a transform whose argument is a number of digits."""
+
+    def compiled(digits: Any) -> _Change:
+        if type(digits) is not int or not 0 <= digits <= most:
+            raise ValueError("no such number of digits")
+        return lambda value: change(value, digits)
+
+    return compiled
+
+
 def _minor_units(value: Any, digits: int) -> str:
     text = _as_text(value)
     if not text.removeprefix("-").isdecimal() or len(text) > 20:
@@ -100,11 +107,64 @@ def _minor_units(value: Any, digits: int) -> str:
     return str(Decimal(text).scaleb(-digits))
 
 
-def _absent_if(unwanted: Sequence[Any]) -> _Change:
+def _decimal(value: Any, scale: int) -> str | int | float:
+    """Read a NUMERIC as Kafka Connect writes it: the bytes of a whole number, or {scale, value} with its own scale.
+
+    A number, and a text with a decimal point, are what the other modes of Debezium write; they are returned unchanged.
+    """
+    if (isinstance(value, int | float) and not isinstance(value, bool)) or (isinstance(value, str) and "." in value):
+        return value
+    digits, text = (value.get("scale"), value.get("value")) if isinstance(value, Mapping) else (scale, value)
+    try:
+        unscaled = base64.b64decode(_text(text), validate=True)
+    except ValueError:
+        raise CannotTransform("expected the bytes of a decimal in Base64") from None
+    if not unscaled or len(unscaled) > 16 or type(digits) is not int or not -18 <= digits <= 18:
+        raise CannotTransform("expected a decimal of at most 38 digits")
+    return f"{Decimal(int.from_bytes(unscaled, signed=True)).scaleb(-digits):f}"
+
+
+def _host(value: Any) -> str | None:
+    """Return the name of the host in an address such as https://shop.example/; it may lack the scheme."""
+    text = _text(value).strip()
+    try:
+        return urlsplit(text if "//" in text else f"//{text}").hostname
+    except ValueError:
+        raise CannotTransform("expected the address of a site") from None
+
+
+def _latest(name: Any, *, without: Mapping[str, Any] | None = None) -> _Change:
+    unwanted = {key: no if isinstance(no, list) else [no] for key, no in dict(without or {}).items()}
+    if not isinstance(name, str):
+        raise TypeError("expected the name of a field")
+
+    def latest(value: Any) -> str | None:
+        if not isinstance(value, list):
+            raise CannotTransform("expected a list")
+        wanted = (
+            one for one in value if isinstance(one, dict) and not any(one.get(k) in no for k, no in unwanted.items())
+        )
+        times = [one[name] for one in wanted if one.get(name)]
+        return max(times, key=_moment, default=None)
+
+    return latest
+
+
+def _moment(text: Any) -> float:
+    return _parse_time(text, "iso").timestamp()
+
+
+def _lookup(table: Any) -> _Change:
+    known = dict(table)
+    return lambda value: known.get(value if isinstance(value, str) else _as_text(value))
+
+
+def _absent_if(given: Any) -> _Change:
+    unwanted = given if isinstance(given, list) else [given]
     return lambda value: None if any(type(value) is type(one) and value == one for one in unwanted) else value
 
 
-def _time(format_: str, *, zone: str | None) -> _Change:
+def _time(format_: str, *, zone: str | None = None) -> _Change:
     default_zone = zoneinfo.ZoneInfo(zone) if zone else None
     datetime(2026, 1, 1, tzinfo=UTC).strftime(format_)
 
@@ -121,6 +181,8 @@ def _parse_time(value: Any, format_: str) -> datetime:
     try:
         if format_ in _UNITS:
             return datetime.fromtimestamp(float(Decimal(_as_text(value)) / _UNITS[format_]), tz=UTC)
+        if format_ == "unix_days":
+            return datetime.fromtimestamp(int(_as_text(value)) * _DAY_S, tz=UTC).replace(tzinfo=None)
         if format_ == "iso":
             return datetime.fromisoformat(_text(value))
         return datetime.strptime(_text(value), format_)  # noqa: DTZ007 - `read` adds the zone
@@ -135,4 +197,14 @@ _SIMPLE: dict[str, _Change] = {
     "to_string": _as_text,
     "to_number": _number,
     "to_boolean": _boolean,
+    "host": _host,
+}
+
+_WITH_VALUE: Mapping[str, Callable[..., _Change]] = {
+    "minor_units": _with_digits(_minor_units, most=4),
+    "decimal": _with_digits(_decimal, most=18),
+    "latest": _latest,
+    "lookup": _lookup,
+    "absent_if": _absent_if,
+    "time": _time,
 }
