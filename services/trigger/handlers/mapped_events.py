@@ -120,7 +120,7 @@ def _json_type(content_type: str) -> str:
 
 
 def _map(source: Source, message: Message, *, received: datetime) -> Event[CrmPayload] | EventWithoutCustomer | None:
-    found = _document(message, received)
+    found = _document(message, received, is_webhook=source.kind.is_webhook)
     try:
         mapped = source.read(found) if source.read else None
     except Unmappable as error:
@@ -134,8 +134,8 @@ def _map(source: Source, message: Message, *, received: datetime) -> Event[CrmPa
     return _checked(mapped, source, received=received)
 
 
-def _document(message: Message, received: datetime) -> Any:
-    """Decode the body, and add the headers, the key, the time of arrival and the body's digest to its fields."""
+def _document(message: Message, received: datetime, *, is_webhook: bool) -> Any:
+    """Decode the body, and add the headers, the key, the time of arrival and a webhook's digest to its fields."""
     if not message.body:
         return None
     if len(message.body) > MAX_BODY:
@@ -149,8 +149,10 @@ def _document(message: Message, received: datetime) -> Any:
     if not isinstance(found, dict):
         return found
     headers = {name.lower(): value for name, value in message.headers.items()}
-    digest = hashlib.sha256(message.body).hexdigest()[:32]
-    return {**found, "$headers": headers, "$key": message.key, "$received": received.isoformat(), "$digest": digest}
+    added = {"$headers": headers, "$key": message.key, "$received": received.isoformat()}
+    if is_webhook:
+        added["$digest"] = hashlib.sha256(message.body).hexdigest()[:32]
+    return {**found, **added}
 
 
 def _other_format(body: bytes) -> str | None:
