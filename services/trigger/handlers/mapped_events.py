@@ -23,7 +23,7 @@ from services.trigger.domain.sources.source import Source
 from services.trigger.handlers.events import read_event
 from services.trigger.repository import decisions
 from shared import metrics
-from shared.contract.cloudevents import Event
+from shared.contract.cloudevents import Event, IgnoredField
 from shared.contract.events import CrmPayload, CustomerErased
 from shared.contract.topics import CRM_EVENTS
 from shared.contract.vocabulary import Service
@@ -186,10 +186,13 @@ def _checked(mapped: MappedEvent, source: Source, *, received: datetime) -> Even
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError, TypeError):
         raise InvalidEvent("body: contains a value that cannot be encoded as JSON") from None
     try:
-        return read_event(Message(CRM_EVENTS.name, "", body), now=received)
+        event = read_event(Message(CRM_EVENTS.name, "", body), now=received)
     except InvalidEvent as error:
         place = mapped.places.get(str(error).partition(":")[0])
         raise InvalidEvent(f"{error} (from {place})" if place else str(error)) from None
+    if not mapped.ignored:
+        return event
+    return replace(event, ignored=(*event.ignored, *(IgnoredField(field, why) for field, why in mapped.ignored)))
 
 
 @dataclass(frozen=True, slots=True)

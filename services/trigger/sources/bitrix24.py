@@ -6,6 +6,7 @@ and crm.contact.get over an incoming webhook.
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -42,6 +43,10 @@ class DealNotice:
 
 class FetchFailed(Exception):
     """The CRM did not return the deal: try again later."""
+
+
+class Deleted(Exception):
+    """The CRM has no such deal or contact any more."""
 
 
 def read_notice(body: bytes, tokens: Sequence[str]) -> DealNotice | None:
@@ -104,11 +109,11 @@ class DealFetcher:
         source = self.sources.get(fetch.source)
         if source is None or source.kind is not SourceKind.BITRIX24:
             raise FetchFailed("the source is not configured")
-        deal = await _call(self._client(source), "crm.deal.get.json", fetch.ref)
-        if deal is None:
+        try:
+            found = await self._fetch(source, fetch.ref)
+        except Deleted:
             log.warning("deal_fetch.deleted", source=fetch.source, ref=fetch.ref)
             return
-        found = {"deal": deal, "contact": await self._contact(source, deal)}
         await self.decide(source, json.dumps(found).encode(), {})
 
     async def _put_off(self, fetch: DealFetch, reason: str) -> None:
@@ -121,26 +126,29 @@ class DealFetcher:
             else:
                 await deal_fetches.put_off(session, fetch, seconds=min(2.0**fetch.attempts, MAX_BACKOFF_S))
 
-    def _client(self, source: Source) -> HttpClient:
+    async def _fetch(self, source: Source, deal_id: str) -> dict[str, Any]:
+        """Fetch a deal and its contact, which may be deleted; raises FetchFailed, or Deleted for the deal."""
         client = self._clients.get(source.id)
         if client is None:
             client = self._clients[source.id] = HttpClient(source.url, max_connections=2)
-        return client
-
-    async def _contact(self, source: Source, deal: Mapping[str, Any]) -> dict[str, Any] | None:
+        deal = await _call(client, "crm.deal.get.json", deal_id)
         contact = str(deal.get("CONTACT_ID") or "0").strip()
-        return await _call(self._client(source), "crm.contact.get.json", contact) if contact not in ("", "0") else None
+        if contact in ("", "0"):
+            return {"deal": deal, "contact": None}
+        with contextlib.suppress(Deleted):
+            return {"deal": deal, "contact": await _call(client, "crm.contact.get.json", contact)}
+        return {"deal": deal, "contact": None}
 
 
-async def _call(client: HttpClient, method: str, id_: str) -> dict[str, Any] | None:
-    """Return a deal or contact, None if it was deleted; raises FetchFailed, also for a 200 without a result."""
+async def _call(client: HttpClient, method: str, id_: str) -> dict[str, Any]:
+    """Return a deal or contact; raises Deleted, or FetchFailed, also for a reply of 200 without a result."""
     try:
         reply = await client.post_form(method, {"id": id_}, within_s=TIMEOUT_S)
     except (NotSent, MaybeSent) as error:
         raise FetchFailed(type(error).__name__) from error
     body = reply.json()
     if reply.status == HTTPStatus.BAD_REQUEST and "not found" in str(body.get("error_description")).lower():
-        return None
+        raise Deleted
     if reply.status != HTTPStatus.OK:
         raise FetchFailed(f"HTTP {reply.status}")
     if not isinstance(found := body.get("result"), dict):
