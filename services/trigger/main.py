@@ -26,6 +26,7 @@ from services.trigger.handlers.feedback import on_feedback
 from services.trigger.handlers.intake import EventIntake
 from services.trigger.handlers.mapped_events import ForeignLog, read_message
 from services.trigger.handlers.programs import install, publish_again
+from services.trigger.handlers.survey_links import SurveyLinks
 from services.trigger.jobs.cadence import CadenceJob
 from services.trigger.pages import DecisionPages
 from services.trigger.sources.bitrix24 import IDLE_S, DealFetcher
@@ -79,7 +80,7 @@ def _routers(
     intake = EventIntake(database.sessions, clock, settings.installation)
     return [
         SourceWebhooks(intake, load_sources(settings)).router(),
-        EventApi(intake, keys).router(),
+        EventApi(intake, keys, SurveyLinks(settings.public_url, settings.link_secrets)).router(),
         RespondentApi(intake).router(),
         ProgramApi(database.sessions, clock).router(),
         DecisionPages(database.sessions, StaffPages.of(settings)).router(),

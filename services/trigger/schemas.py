@@ -13,6 +13,19 @@ from services.trigger.domain.deciding.cases import DecisionReason
 from services.trigger.domain.deciding.explanations import RuleOutcome, rule_outcomes, would_change
 from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.domain.programs.program import CompiledProgram
+from shared.web.qr import qr_svg
+
+
+class ShownLink(BaseModel):
+    """The link to the question, for the shop to show; only for plans with the step `link`."""
+
+    url: str
+    qr_url: str = Field(description="The link's QR code as SVG.")
+    qr_svg: str | None = Field(description="The same picture; null in the results of a batch.")
+
+    @classmethod
+    def of(cls, url: str, *, with_picture: bool) -> Self:
+        return cls(url=url, qr_url=f"{url}/qr.svg", qr_svg=qr_svg(url) if with_picture else None)
 
 
 class IgnoredView(BaseModel):
@@ -32,6 +45,7 @@ class Decided(BaseModel):
     program: str | None
     invitation_id: UUID | None
     ignored: list[IgnoredView] = Field([], description="Fields that could not be read; the event was decided without.")
+    link: ShownLink | None = None
 
     @classmethod
     def of(cls, stored: StoredDecision) -> Self:

@@ -45,10 +45,10 @@ class Composer:
 
     def answer_link(self, request: SurveyRequested, *, step: int) -> str:
         """Return the URL of the answer page; `step` is that of the message with the link, 0 for no message."""
-        return f"{self.public_url}/s/{self._token(request, Purpose.ANSWER)}.{step}"
+        return self._answer_url(self.public_url, request, step)
 
     def _text_message(self, request: SurveyRequested, step: int, phone: str) -> OutgoingMessage:
-        link = f"{self.short_url}/s/{self._token(request, Purpose.ANSWER)}.{step}"
+        link = self._answer_url(self.short_url, request, step)
         text = fit_sms(f"{request.brand.name}: {request.question}", link)
         return OutgoingMessage(request.invitation_id, step, ChannelKind.SMS, phone, "", text.encode())
 
@@ -74,6 +74,9 @@ class Composer:
         }
         body = mime.alternative(headers, text=text, html=html)
         return OutgoingMessage(request.invitation_id, step, ChannelKind.EMAIL, address, subject, body)
+
+    def _answer_url(self, base: str, request: SurveyRequested, step: int) -> str:
+        return links.answer_url(base, self.link_keys, request.link_key, request.invitation_id, step=step)
 
     def _token(self, request: SurveyRequested, purpose: Purpose) -> str:
         return links.token(self.link_keys, request.link_key, purpose, request.invitation_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -35,9 +36,12 @@ from shared.clock import Clock
 from shared.database.db import Sessions
 from shared.database.group_commit import GroupCommitter
 from shared.web.app import PlainRoute
-from shared.web.links import fingerprint
+from shared.web.links import TOKEN_LENGTH, fingerprint
+from shared.web.qr import qr_svg
 
 log = structlog.get_logger()
+
+_TOKEN = re.compile(rf"[A-Za-z0-9_-]{{{TOKEN_LENGTH}}}")
 
 LinkResolver = GroupCommitter[LinkVisit, ResolvedLink | None]
 
@@ -51,11 +55,13 @@ class AnswerPages:
     page_views: PageViewWriter
     limits: RateLimits
     windows: ScannerWindows
+    public_url: str
 
     def routes(self) -> list[PlainRoute]:
         return [
             PlainRoute("/s/{link}", self.show, methods=["GET"]),
             PlainRoute("/s/{link}", self.save, methods=["POST"]),
+            PlainRoute("/s/{link}/qr.svg", self.qr_picture, methods=["GET"]),
             PlainRoute("/s/{link}/stop", self.ask_to_stop, methods=["GET"]),
             PlainRoute("/s/{link}/stop", self.stop, methods=["POST"]),
         ]
@@ -89,6 +95,15 @@ class AnswerPages:
         if isinstance(result, Recorded):
             return self._saved(opened, invitation, entry, result)
         return responses.closed(request, invitation, now) or responses.withdrawn(request, invitation)
+
+    async def qr_picture(self, request: Request) -> Response:
+        """Return the QR code of a link, also of an unknown one: nothing is looked up."""
+        opened = _link(request)
+        if wait := self.limits.wait(request, opened.token):
+            return responses.busy(request, wait)
+        if not _TOKEN.fullmatch(opened.token):
+            return responses.unknown(request, opened)
+        return Response(qr_svg(self.public_url + opened.path), media_type="image/svg+xml")
 
     async def ask_to_stop(self, request: Request) -> Response:
         found = await self._open(request)

@@ -16,8 +16,9 @@ from starlette.datastructures import Headers
 from services.trigger.api.keys import ApiKeyVerifier
 from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.handlers.events import EventIdConflict, read_event
-from services.trigger.handlers.intake import INVALID, REUSED, EventIntake
-from services.trigger.schemas import BatchResults, Decided, RefusedEvent
+from services.trigger.handlers.intake import INVALID, REUSED, EventIntake, EventVerdict
+from services.trigger.handlers.survey_links import SurveyLinks
+from services.trigger.schemas import BatchResults, Decided, RefusedEvent, ShownLink
 from shared.contract.cloudevents import Event
 from shared.contract.events import BY_TYPE, CrmPayload
 from shared.contract.topics import CRM_EVENTS
@@ -72,6 +73,7 @@ _BODY = {
 class EventApi:
     intake: EventIntake
     keys: ApiKeyVerifier
+    links: SurveyLinks
 
     def router(self) -> APIRouter:
         router = APIRouter(tags=["events"])
@@ -90,7 +92,7 @@ class EventApi:
         if not _is_array(request.headers, body):
             self.keys.count(request, 1)
             event = _read_one(request.headers, body, now=self.intake.clock.now())
-            return Decided.of(await self.intake.decide_one(event))
+            return self._decided(await self.intake.decide_one(event), with_picture=True)
         items = _items(body)
         self.keys.count(request, len(items))
         return await self._decide_batch(items)
@@ -100,8 +102,17 @@ class EventApi:
         read = [_read_item(item, now=now) for item in items]
         verdicts = iter(await self.intake.decide_each([event for event in read if isinstance(event, Event)]))
         return BatchResults(
-            results=[_result(next(verdicts)) if isinstance(one, Event) else _refused(one) for one in read]
+            results=[self._result(next(verdicts)) if isinstance(one, Event) else _refused(one) for one in read]
         )
+
+    def _decided(self, stored: StoredDecision, *, with_picture: bool) -> Decided:
+        decided, url = Decided.of(stored), self.links.of(stored)
+        if url is None:
+            return decided
+        return decided.model_copy(update={"link": ShownLink.of(url, with_picture=with_picture)})
+
+    def _result(self, verdict: EventVerdict | Exception) -> Decided | RefusedEvent:
+        return self._decided(verdict, with_picture=False) if isinstance(verdict, StoredDecision) else _failed(verdict)
 
 
 def _media_type(headers: Headers) -> str:
@@ -147,16 +158,14 @@ def _read_item(item: msgspec.Raw, *, now: datetime) -> Event[CrmPayload] | Inval
         return error
 
 
-def _result(verdict: StoredDecision | EventIdConflict | Exception) -> Decided | RefusedEvent:
+def _failed(verdict: EventIdConflict | Exception) -> RefusedEvent:
     if isinstance(verdict, Exception):
         problem = problems.as_problem(verdict)
         return RefusedEvent(
             status=problem.status, title=problem.title, detail="This event was not stored; the others were."
         )
-    if isinstance(verdict, EventIdConflict):
-        title, detail = REUSED
-        return RefusedEvent(status=HTTPStatus.CONFLICT, title=title, detail=detail)
-    return Decided.of(verdict)
+    title, detail = REUSED
+    return RefusedEvent(status=HTTPStatus.CONFLICT, title=title, detail=detail)
 
 
 def _refused(error: InvalidEvent) -> RefusedEvent:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from shared.contract.cloudevents import IgnoredField
 from shared.contract.events import Consent, Contact, Customer, Scalar
-from shared.contract.vocabulary import ChannelKind
+from shared.contract.vocabulary import CONTACT_CHANNELS, ChannelKind
 from shared.zones import is_time_zone
 
 _PLAIN_LOCAL = re.compile(r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*")
@@ -104,6 +104,8 @@ class Respondent(msgspec.Struct, frozen=True):  # `replace` costs a tenth of wha
         return Contact(email=self.email, phone=self.phone)
 
     def address(self, channel: ChannelKind) -> str | None:
+        if not channel.contacts:
+            return None
         return self.email if channel is ChannelKind.EMAIL else self.phone
 
     def erased(self, at: datetime) -> Respondent:
@@ -145,7 +147,7 @@ def published_consent(before: Respondent, after: Respondent) -> Consent:
     """
     gone = [
         channel.value
-        for channel in ChannelKind
+        for channel in CONTACT_CHANNELS
         if (getattr(before.consent, channel) and getattr(after.consent, channel) is None)
         or (before.address(channel) and not after.address(channel))
     ]

@@ -214,11 +214,13 @@ class DecisionBatch:
             program_id=decision.program.id if decision.program else None,
             program_version=decision.program.version if decision.program else None,
             invitation_id=invitation_id,
-            trail=[_trail_entry(trial) for trial in decision.trail],
+            trail=[_trail_entry(trial, link_key=self.settings.link_key) for trial in decision.trail],
             ignored=[{"field": each.field, "why": each.why} for each in facts.ignored] or None,
         )
 
 
-def _trail_entry(trial: Trial) -> dict[str, Any]:
+def _trail_entry(trial: Trial, *, link_key: str) -> dict[str, Any]:
     program = {"program": trial.program.id, "version": trial.program.version} if trial.program else {}
-    return {**program, "rule": trial.reason, "facts": trial.facts}
+    step = trial.program.link_step if trial.program and trial.reason is DecisionReason.ASKED else None
+    link = {} if step is None else {"link": {"step": step, "key": link_key}}  # from which its address is derived
+    return {**program, "rule": trial.reason, "facts": {**trial.facts, **link}}
