@@ -63,6 +63,7 @@ Whole = Annotated[int, Field(strict=True, ge=0)]
 Scalar = Annotated[str, StringConstraints(max_length=1000)] | bool | int | float | None
 Attributes = Annotated[dict[Id, Scalar], Field(max_length=100), AfterValidator(_by_name)]
 Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]  # of an address, in hex
+Labels = Annotated[dict[Id, Annotated[str, StringConstraints(max_length=500)]], Field(max_length=200)]
 Segments = Annotated[dict[Id, Id], Field(max_length=50)]
 
 
@@ -343,6 +344,7 @@ class SurveyRequested(InvitationPayload):
     reasons: Reasons = Reasons()
     extra_questions: Annotated[list[ExtraQuestion], Field(max_length=2)] = _empty(list)
     thanks: Thanks = Thanks()
+    labels: Labels = _empty(dict)
     call_back: bool = True
     send_at: Instant
     expires_at: Instant

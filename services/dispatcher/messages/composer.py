@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import cached_property, lru_cache
-
-from babel.dates import format_date
 
 from services.dispatcher.domain.chain import address_of
 from services.dispatcher.domain.sms_text import fit_sms
@@ -17,9 +15,10 @@ from services.dispatcher.domain.steps import OutgoingMessage
 from services.dispatcher.messages import mime
 from services.dispatcher.messages.mail_body import MailVariant, mail_body
 from services.dispatcher.messages.styles import Style, chosen, filled
-from services.dispatcher.messages.texts import MailTexts, language_of, texts_of
+from services.dispatcher.messages.texts import MailTexts, language_of, texts_for, worded
 from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import ChannelKind
+from shared.locales import day_in, language_tag
 from shared.web import links
 from shared.web.links import Purpose
 from shared.zones import time_zone
@@ -55,7 +54,7 @@ class Composer:
     def _mail(self, request: SurveyRequested, step: int, address: str) -> OutgoingMessage:
         template = next((planned.template for planned in request.plan if planned.step == step), "default")
         texts, sender = chosen(self.styles, brand=request.brand.name, locale=request.locale, template=template)
-        values = _values(request)
+        texts, values = worded(texts, request.labels), _values(request)
         subject = filled(texts.subject if _is_first(request, step) else texts.reminder, values)
         unsubscribe = f"{self.unsubscribe_url}/u/{self._token(request, Purpose.UNSUBSCRIBE)}"
         text, html = mail_body(_variant(request, texts)).fill(
@@ -103,7 +102,7 @@ def _from(sender: str) -> str:
 def _variant(request: SurveyRequested, texts: MailTexts) -> MailVariant:
     brand = request.brand
     return MailVariant(
-        language=language_of(request.locale),
+        language=language_tag(request.locale),
         texts=texts,
         brand=brand.name,
         color=brand.color,
@@ -127,7 +126,7 @@ def _values(request: SurveyRequested) -> dict[str, str]:
 
 
 def _topic(request: SurveyRequested, date_: str) -> str:
-    texts = texts_of(request.locale)
+    texts = texts_for(request)
     return (texts.service_topic if _is_service(request) else texts.order_topic).format(date=date_)
 
 
@@ -141,7 +140,7 @@ def about(request: SurveyRequested) -> str:
 
 
 def _about(request: SurveyRequested, date_: str) -> str:
-    texts, event = texts_of(request.locale), request.event
+    texts, event = texts_for(request), request.event
     form = texts.service if _is_service(request) else texts.order
     text = (form if event.subject else texts.order_without_number).format(number=event.subject, date=date_)
     store = request.segments.get("store")
@@ -153,12 +152,8 @@ def _is_service(request: SurveyRequested) -> bool:
 
 
 def _date(request: SurveyRequested) -> str:
-    return _day(request.event.time.astimezone(time_zone(request.time_zone)).date(), language_of(request.locale))
-
-
-@lru_cache(maxsize=1000)
-def _day(day: date, language: str) -> str:
-    return format_date(day, "d MMMM", locale=language)
+    day, language = request.event.time.astimezone(time_zone(request.time_zone)).date(), language_of(request.locale)
+    return day_in(language_tag(request.locale) if request.labels else language, day, otherwise=language)
 
 
 def _web_address(url: str | None) -> str | None:

@@ -16,7 +16,7 @@ from services.scoring.answer_page.rate_limits import RateLimits
 from services.scoring.answer_page.responses import Link
 from services.scoring.answers.record import Recorded, opt_out
 from services.scoring.answers.writer import Writer
-from services.scoring.domain.answer_form import Submission, bot_signals, score_of
+from services.scoring.domain.answer_form import Submission, bot_signals, refused_form, score_of
 from services.scoring.domain.answers import Entry, Refusal
 from services.scoring.domain.bot_detection import (
     MAX_USER_AGENT,
@@ -88,7 +88,7 @@ class AnswerPages:
             return responses.unknown(request, opened)
         invitation, entry, result = submitted.invitation, submitted.entry, submitted.result
         if entry is None or result is Refusal.NO_SCORE:
-            return responses.invalid(request, opened, invitation)
+            return responses.invalid(request, opened, invitation, refused_form(submission.fields), now=now)
         if result is Refusal.NO_NUMBER:
             open_callback = await self._open_callback(invitation)
             return responses.ask_number(request, opened, invitation, entry, open_callback=open_callback)

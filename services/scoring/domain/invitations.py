@@ -9,10 +9,11 @@ from enum import StrEnum
 from uuid import UUID
 
 from msgspec import Struct
+from pydantic import Field
 
 from services.scoring.domain.bot_detection import Device
 from services.scoring.domain.score import Tally
-from shared.contract.events import Brand, ExtraQuestion, Part, PlanStep, Reason, Reasons, Thanks
+from shared.contract.events import Brand, ExtraQuestion, Labels, Part, PlanStep, Reason, Reasons, Thanks
 from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, category_of
 
 
@@ -46,6 +47,7 @@ class Content(Part):
     reasons: Reasons
     extra_questions: list[ExtraQuestion]
     thanks: Thanks
+    labels: Labels = Field(default_factory=dict)
     call_back: bool = True  # the default of documents stored before the field existed
     plan: list[PlanStep]
 
