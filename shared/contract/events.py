@@ -381,11 +381,15 @@ class RespondentErased(SurveyPayload):
 
 
 class RespondentPurchased(SurveyPayload):
-    """A purchase or service of a respondent asked in the 90 days before it; scoring counts returning customers."""
+    """A purchase or service of a respondent asked in the 90 days before it; scoring counts returning customers.
+
+    `cancelled` takes back the purchase of this event, if it was counted.
+    """
 
     type = "respondent.purchased"
     topic = "survey.requests"
     event: EventRef
+    cancelled: bool = False
 
 
 class ProgramPublished(Payload):

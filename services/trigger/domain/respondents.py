@@ -99,6 +99,13 @@ class Respondent(msgspec.Struct, frozen=True):  # `replace` costs a tenth of wha
             last_purchase_at=max(self.last_purchase_at or at, at),
         )
 
+    def without_purchase(self) -> Respondent:
+        """Take back a purchase that was cancelled; the times of purchases are kept while another one is left."""
+        left = max(self.purchases - 1, 0)
+        if left:
+            return replace(self, purchases=left)
+        return replace(self, purchases=0, first_purchase_at=None, last_purchase_at=None)
+
     @property
     def contact(self) -> Contact:
         return Contact(email=self.email, phone=self.phone)
