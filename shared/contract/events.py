@@ -244,6 +244,11 @@ class EventRef(Part):
     amount: Money | None = None
     currency: Id | None = None
 
+    @property
+    def known_as(self) -> str | None:
+        """What people call the order or service: its number, or its id if it has none."""
+        return self.number or self.subject
+
 
 class ProgramRef(Part):
     id: Id

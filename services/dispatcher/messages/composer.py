@@ -119,7 +119,7 @@ def _values(request: SurveyRequested) -> dict[str, str]:
         "question": request.question,
         "about": _about(request, date_),
         "date": date_,
-        "number": request.event.subject or "",
+        "number": request.event.known_as or "",
         "store": request.segments.get("store", ""),
         "topic": _topic(request, date_),
     }
@@ -142,7 +142,7 @@ def about(request: SurveyRequested) -> str:
 def _about(request: SurveyRequested, date_: str) -> str:
     texts, event = texts_for(request), request.event
     form = texts.service if _is_service(request) else texts.order
-    text = (form if event.subject else texts.order_without_number).format(number=event.subject, date=date_)
+    text = (form if event.known_as else texts.order_without_number).format(number=event.known_as, date=date_)
     store = request.segments.get("store")
     return f"{text}, {store}" if store else text
 

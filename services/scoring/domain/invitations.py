@@ -25,7 +25,7 @@ class InvitationState(StrEnum):
 
 
 class TriggerEvent(Struct, frozen=True):
-    """The event an invitation is about; `subject` is its order or service.
+    """The event an invitation is about; `subject` is its order or service, `number` what people call it.
 
     It has the fields of the contract's `EventRef`, but is a struct: one is parsed for every answer, and this is faster.
     """
@@ -37,6 +37,11 @@ class TriggerEvent(Struct, frozen=True):
     subject: str | None = None
     amount: Decimal | None = None
     currency: str | None = None
+    number: str | None = None
+
+    @property
+    def known_as(self) -> str | None:
+        return self.number or self.subject
 
 
 class Content(Part):

@@ -162,7 +162,7 @@ def about(invitation: Invitation, *, now: datetime) -> str:
     occasion = invitation.occasion
     words = words_of(invitation)
     kind = "service" if occasion.type.startswith("crm.service") else "order"
-    number = f"{occasion.subject} " if occasion.subject else ""
+    number = f"{occasion.known_as} " if occasion.known_as else ""
     what = words[kind].format(number=number, date=day(invitation, occasion.time, now=now))
     store = invitation.segments.get("store")
     return f"{what}, {store}" if store else what

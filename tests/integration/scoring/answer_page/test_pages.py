@@ -8,8 +8,8 @@ from html import unescape
 import httpx
 import pytest
 
-from shared.contract.events import ExtraQuestion, Reason, SurveyWithdrawn
-from tests.integration.scoring.stand import QUESTION, Scoring, link_of, requested
+from shared.contract.events import EventRef, ExtraQuestion, Reason, RespondentErased, SurveyWithdrawn
+from tests.integration.scoring.stand import NOW, QUESTION, Scoring, link_of, requested
 
 
 async def test_score_is_saved_at_once_and_the_reasons_after(scoring: Scoring, client: httpx.AsyncClient) -> None:
@@ -43,6 +43,19 @@ async def test_page_shows_shop_purchase_and_date_and_no_personal_data(
         assert text in page
     for secret in ("Olga", "Petrova", "olga@example.com", "9161234567"):
         assert secret not in page
+
+
+async def test_page_speaks_of_the_number_that_people_know_until_an_erasure(
+    scoring: Scoring, client: httpx.AsyncClient
+) -> None:
+    event = EventRef(source="shop", id="1", type="crm.purchase.completed", time=NOW, subject="584392", number="#1030")
+    request = await scoring.asked(event=event)
+    page = unescape((await client.get(link_of(request.invitation_id))).text)
+    assert "Your order #1030 of" in page
+    assert "584392" not in page
+    await scoring.receive(RespondentErased(respondent_id=request.respondent_id))
+    occasion = (await scoring.invitation(request.invitation_id)).occasion
+    assert (occasion.subject, occasion.number) == (None, None)
 
 
 async def test_page_speaks_russian(scoring: Scoring, client: httpx.AsyncClient) -> None:
