@@ -79,6 +79,11 @@ async def test_cancelled_return_is_taken_back(installed: Database) -> None:
     ]
 
 
+async def test_cancellation_of_the_only_purchase_tells_scoring_of_no_return(installed: Database) -> None:
+    await decide(installed, [bought("e1"), cancelled("e2")])
+    assert [event.type for event in await published(installed)] == ["survey.requested", "survey.withdrawn"]
+
+
 async def test_simulation_begins_without_the_purchases_of_its_time(installed: Database) -> None:
     await decide(installed, [bought("e0", "o0", at=later(days=-3))], now=later(days=-3))
     await decide(installed, [bought("e1"), bought("e2", "o2"), cancelled("e3")])

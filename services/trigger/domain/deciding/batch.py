@@ -151,7 +151,7 @@ class DecisionBatch:
             return self._count_purchase(event, respondent, at=at) if is_completion(event.payload) else respondent
         if type(event.payload) is not PurchaseCancelled:
             return respondent
-        if touchpoint.source is not None and respondent.last_contacts.get(ContactCause.INVITATION):
+        if touchpoint.source is not None and _may_be_return(respondent, touchpoint):
             counted = EventRef(
                 source=touchpoint.source,
                 id=touchpoint.event_id,
@@ -237,6 +237,12 @@ class DecisionBatch:
             trail=[_trail_entry(trial, link_key=self.settings.link_key) for trial in decision.trail],
             ignored=[{"field": each.field, "why": each.why} for each in facts.ignored] or None,
         )
+
+
+def _may_be_return(respondent: Respondent, touchpoint: TouchpointRecord) -> bool:
+    """Whether the customer may have been asked about something else before this counted purchase."""
+    asked_by = respondent.last_contacts.get(ContactCause.INVITATION, {}).keys()
+    return bool(asked_by - {touchpoint.program_id}) or (bool(asked_by) and respondent.purchases > 1)
 
 
 def _trail_entry(trial: Trial, *, link_key: str) -> dict[str, Any]:
