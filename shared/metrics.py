@@ -18,6 +18,9 @@ MISSING_FIELDS = Counter("earshot_missing_fields_total", "Condition fields not f
 STEPS = Counter("earshot_steps_total", "Steps finished, by channel and state", ["service", "channel", "state"])
 OLDEST_DUE = Gauge("earshot_oldest_due_step_seconds", "Age of the oldest overdue step, business time", ["service"])
 RECEIPTS = Counter("earshot_receipts_total", "Provider receipts handled", ["service", "provider", "kind"])
+ACCOUNT_REFUSALS = Counter(
+    "earshot_account_refusals_total", "Replies of a provider that refuse our account", ["service", "account", "reason"]
+)
 STALLED = Gauge("earshot_stalled_invitations", "Open invitations without a next step", ["service"])
 LEDGER_LACKS = Gauge("earshot_ledger_lacks", "Attempts and ends in the log but not in the database", ["service"])
 ANSWER_ARRIVAL = Histogram(

@@ -242,6 +242,12 @@ async def _open_invitations(settings: AllSettings) -> AsyncIterator[Finding]:
         stored = settings.dispatcher.clock
         now = open_clock(stored if stored and stored.exists() else None).now()
         oldest = await dispatcher.oldest_due(session, now)
+        refused = await dispatcher.refused_accounts(session, now)
+    for each in refused:
+        yield Finding.fail(
+            f"{each.waiting} messages wait: the provider of {each.account} refuses our account ({each.code})",
+            "look the code up in the provider's documents: quota, credentials, or a block of our address",
+        )
     if stalled:
         yield Finding.fail(
             f"{len(stalled)} open invitations are stalled", "earshot stalled names them; report it as a bug"

@@ -59,8 +59,11 @@ class Breaker:
         others = _AWAY if self.health is ProviderHealth.LOST else _NOT_STARTED
         return [_AWAY if first.result is SendResult.UNAVAILABLE else first, *[others] * (len(messages) - 1)]
 
-    def record(self, result: SendResult) -> None:
-        """Count UNAVAILABLE and UNKNOWN (no reply) as failures in a row; any other result resets the count."""
+    def record(self, result: SendResult, *, wait_s: float = 0.0) -> None:
+        """Count UNAVAILABLE and UNKNOWN (no reply) as failures in a row; any other result resets the count.
+
+        `wait_s` is how long the provider asks us to rest.
+        """
         if result not in (SendResult.UNAVAILABLE, SendResult.UNKNOWN):
             self._failures_in_a_row = 0
             return
@@ -68,4 +71,4 @@ class Breaker:
         if not self._failures_in_a_row:
             self._failing_since = now
         self._failures_in_a_row += 1
-        self._resting_until = now + self.rest_s
+        self._resting_until = now + max(self.rest_s, wait_s)

@@ -19,7 +19,8 @@ class RefusalCause(StrEnum):
 
     NO_SUCH_ADDRESS = "no_such_address"
     MAILBOX = "mailbox"  # it exists: full, over its quota, or not reachable now
-    ABOUT_US = "about_us"  # our rate, quota, credentials, reputation, sender, or the content of all our mails
+    ABOUT_US = "about_us"  # our rate, quota, credentials, reputation or sender
+    CONTENT = "content"  # a filter or a policy: about us, if several recipients in a row get it
     GREYLISTED = "greylisted"  # each recipient's first mail is accepted later
     UNCLEAR = "unclear"
 
@@ -37,8 +38,7 @@ class Refusal:
         """The kind of bounce when this refusal is final, because nobody tries again."""
         if self.cause is RefusalCause.NO_SUCH_ADDRESS:
             return ReceiptKind.HARD_BOUNCE
-        not_the_mailbox = self.cause is RefusalCause.UNCLEAR and _NOT_THE_MAILBOX.fullmatch(self.status or "")
-        if self.cause is RefusalCause.ABOUT_US or not_the_mailbox:
+        if self.cause in (RefusalCause.ABOUT_US, RefusalCause.CONTENT):
             return ReceiptKind.UNDELIVERED
         return ReceiptKind.SOFT_BOUNCE
 
@@ -77,9 +77,9 @@ _OUR_NAME = _any(
     r"|proofpoint\.com/?\?ip|abusix|mailspike",
     r"dnsbl|\brbl\b|block ?-?list|black ?-?list|deny ?-?list|blocked using|\bS3[13][45]\d\b|\bSC-00\d|\b(?:TSS"
     r"|CS|HVU|RLY|DY)[0-9]{1,3}\b",
-    r"(?:\bip\b|client|host|network|server|address range)[\w\s:\[\]().]{0,60}(?:\bblocked|\blisted|banned"
-    r"|blacklisted|poor|reputation|rejected)",
-    r"reputation|unsolicited|\bspam\b|likely spam|spam ?message|bulk mail|abus(?:e|ive)\b",
+    r"(?:\bip\b|client host|(?:your|sending|connecting|sender) (?:host|server|network|mta)|address range|their network)"
+    r"(?:(?!said)[\w\s:\[\]().]){0,60}(?:\bblocked|\blisted|banned|poor|rejected|deferred)",
+    r"reputation",
     r"reverse (?:dns|lookup|hostname)|\bptr\b|\brdns\b|\bhelo\b|\behlo\b|cannot find your (?:reverse )?hostname",
     r"\bspf\b|\bdkim\b|\bdmarc\b|unauthenticated|not authenticated|authentication (?:required|failed|failure"
     r"|expired|credentials)",
@@ -95,6 +95,10 @@ _OUR_NAME = _any(
     r"|paused|locked|restricted|expired|over)",
     r"sending (?:paused|disabled|suspended)|identities failed the check|not verified|trial account|plan limit"
     r"|insufficient (?:credit|funds|balance)",
+)
+_TOO_LARGE = _any(r"message[\w ]{0,10} (?:size|too (?:large|big|long))|size (?:exceeds|limit)|too large")
+_CONTENT = _any(
+    r"unsolicited|\bspam\b|likely spam|spam ?message|bulk mail|abus(?:e|ive)\b",
     r"policy|prohibit|administrative(?:ly)? (?:denied|blocked)|content (?:rejected|blocked|filter)"
     r"|message (?:content )?(?:rejected|refused|blocked)",
     r"virus|malware|phishing|envelope blocked|attachment",
@@ -127,14 +131,15 @@ _NOBODY = _any(
     r"|host)[\w ]{0,20} (?:does not accept|accepts no) mail",
     r"cannot deliver mail for|(?:recipient|address|mailbox)[\w ]{0,20}(?:has moved|changed)"
     r"|weren'?t able to find the recipient domain",
-    r"dns domain[\w ']{0,40}does not exist|адресат не найден|пользователь не найден|no valid recipients",
+    r"dns domain[\w ']{0,40}does not exist|адресат не найден|пользователь не найден",
 )
 _CODES = {
     RefusalCause.NO_SUCH_ADDRESS: ("1.0", "1.1", "1.2", "1.3", "1.6", "1.10", "1.351", "2.1", "4.310"),
     RefusalCause.ABOUT_US: ("1.7", "1.8", "4.5", "5.3"),
+    RefusalCause.CONTENT: ("3.4",),  # too large
     RefusalCause.MAILBOX: ("2.0", "2.2", "2.3", "2.4"),
 }
-_NOT_THE_MAILBOX = re.compile(r"5\.(?:3\.4|[67]\.\d+)")  # size, content, policy
+_CONTENT_SUBJECTS = ("6", "7")
 
 
 def read_refusal(*, code: int | None = None, status: str = "", text: str = "") -> Refusal:
@@ -169,11 +174,13 @@ def _cause(text: str, precise: tuple[str, ...] | None, *, is_temporary: bool) ->
         return RefusalCause.GREYLISTED
     if _FULL.search(text) and not re.search("sending|outgoing|daily", text, re.IGNORECASE):
         return RefusalCause.MAILBOX
+    if _TOO_LARGE.search(text) and not re.search("mailbox", text, re.IGNORECASE):
+        return RefusalCause.CONTENT
     if _OUR_SENDING.search(text) or _OUR_NAME.search(text):
         return RefusalCause.ABOUT_US
     if _NOBODY.search(text):
         return RefusalCause.MAILBOX if is_temporary else RefusalCause.NO_SUCH_ADDRESS
-    return _cause_of_code(precise, is_temporary=is_temporary)
+    return RefusalCause.CONTENT if _CONTENT.search(text) else _cause_of_code(precise, is_temporary=is_temporary)
 
 
 def _cause_of_code(precise: tuple[str, ...] | None, *, is_temporary: bool) -> RefusalCause:
@@ -183,4 +190,5 @@ def _cause_of_code(precise: tuple[str, ...] | None, *, is_temporary: bool) -> Re
     named = next((cause for cause, codes in _CODES.items() if f"{subject}.{detail}" in codes), RefusalCause.UNCLEAR)
     if is_temporary and named is RefusalCause.NO_SUCH_ADDRESS:
         return RefusalCause.MAILBOX
-    return named
+    is_policy = named is RefusalCause.UNCLEAR and subject in _CONTENT_SUBJECTS and not is_temporary
+    return RefusalCause.CONTENT if is_policy else named

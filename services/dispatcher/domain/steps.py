@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -58,7 +59,7 @@ class SendResult(StrEnum):
     SENT = "sent"
     REFUSED = "refused"  # permanently: because of the address or the text
     NOT_ACCEPTED = "not_accepted"  # certainly not accepted; may be tried again
-    UNAVAILABLE = "unavailable"  # certainly not accepted: the provider cannot be reached or does not work
+    UNAVAILABLE = "unavailable"  # certainly not accepted: the provider cannot be reached, or refuses our account
     UNKNOWN = "unknown"  # may have been accepted
     NOT_STARTED = "not_started"  # not tried, since no time was left
     THROTTLED = "throttled"  # certainly not accepted: a rate limit, ours or the provider's, was reached
@@ -84,15 +85,25 @@ class Bill:
     currency: str | None = None
 
 
+ACCOUNT_REFUSED = "account_refused"  # begins the reason of a step that waits because a provider refuses our account
+_REPLY_CODE = re.compile(r"_\d")  # as in smtp_454 or twilio_20003; smtp_timeout is no reply
+
+
 class Disposition(msgspec.Struct, frozen=True):
     """The result of sending one message, with its details."""
 
     result: SendResult
     reason: str | None = None  # a code; the provider's free text may quote an address and is never kept
     message_id: str | None = None
-    wait_s: float = 0.0  # how long a throttled message should wait
+    wait_s: float = 0.0  # how long the message should wait, and the account if it is unavailable
     bill: Bill | None = None
     account: str | None = None  # the account that was used, when one account object stands for several
+    unclear: bool = False  # a refusal that may be about our account: it is, if several recipients in a row get it
+
+    @property
+    def refuses_account(self) -> bool:
+        """Whether the provider answered that it refuses our account, whoever the recipient is."""
+        return self.result is SendResult.UNAVAILABLE and bool(_REPLY_CODE.search(self.reason or ""))
 
 
 class ChainStep(msgspec.Struct, frozen=True):

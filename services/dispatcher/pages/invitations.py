@@ -9,7 +9,9 @@ from fastapi.responses import HTMLResponse
 
 from services.dispatcher import history
 from services.dispatcher.pages.rendering import page
+from services.dispatcher.repository import counts
 from services.dispatcher.schemas import OutcomeFilter
+from shared.clock import Clock
 from shared.database.db import Sessions
 from shared.web.menu import StaffPages
 
@@ -32,6 +34,8 @@ _REASONS = {
     "daily_ceiling": "waits because the daily limit is reached",
     "country_ceiling": "waits because the daily limit of the country is reached",
     "domain_rate": "waits because of the rate limit of this mail domain",
+    "domain_refuses": "waits because this mail domain refuses our mails",
+    "account_refused": "waits because the provider refuses our account",
     "provider_away": "the provider was unavailable for too long",
     "sender_lost": "the sending process stopped before the reply: the message may have arrived",
     "no_reply": "the provider did not reply: the message may have arrived",
@@ -55,6 +59,7 @@ _REASONS = {
 @dataclass(frozen=True, slots=True)
 class InvitationPages:
     sessions: Sessions
+    clock: Clock
     staff_pages: StaffPages
 
     def router(self) -> APIRouter:
@@ -69,6 +74,7 @@ class InvitationPages:
         customer = customer.strip()
         async with self.sessions.begin() as session:
             found = await history.newest(session, customer=customer, outcome=outcome or None)
+            refused = await counts.refused_accounts(session, self.clock.now())
         return page(
             "invitations.html",
             pages=self.staff_pages,
@@ -76,6 +82,7 @@ class InvitationPages:
             outcome=outcome,
             outcomes=_OUTCOMES,
             invitations=found.invitations,
+            refused=refused,
         )
 
     async def invitation(self, invitation_id: UUID) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -41,6 +42,24 @@ async def invitation_counts(session: AsyncSession) -> dict[str, int]:
 async def step_counts(session: AsyncSession) -> dict[tuple[str, str], int]:
     """Count steps by channel and state."""
     return {(row["channel"], row["state"]): row["count"] for row in await db.fetch(session, _STEPS)}
+
+
+_REFUSED = """SELECT account, reason, count(*) FROM steps
+WHERE state = 'planned' AND channel = ANY($2::text[]) AND due_at BETWEEN $1::timestamptz - interval '1 hour'
+AND $1::timestamptz + interval '1 hour' AND reason LIKE 'account\\_refused %' GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 20"""
+
+
+class RefusedAccount(NamedTuple):
+    """An account that a provider refuses: the code of its reply, and how many steps wait for it."""
+
+    account: str
+    code: str
+    waiting: int
+
+
+async def refused_accounts(session: AsyncSession, now: datetime) -> list[RefusedAccount]:
+    rows = await db.fetch(session, _REFUSED, now, _CHANNELS)
+    return [RefusedAccount(row["account"] or "", row["reason"].partition(" ")[2], row["count"]) for row in rows]
 
 
 _STALLED = """SELECT i.id FROM invitations i WHERE i.state = 'open' AND NOT EXISTS (

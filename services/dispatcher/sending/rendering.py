@@ -15,6 +15,7 @@ from services.dispatcher.channels import call_center
 from services.dispatcher.domain import retries
 from services.dispatcher.domain.send_mode import SendPolicy, may_leave
 from services.dispatcher.domain.steps import (
+    ACCOUNT_REFUSED,
     Disposition,
     FinishedStep,
     OutgoingMessage,
@@ -117,7 +118,7 @@ def finished_step(ready: ReadyStep, disposition: Disposition, *, account: str | 
         state,
         tries=tries,
         account=disposition.account or account,
-        reason=disposition.reason,
+        reason=f"{ACCOUNT_REFUSED} {disposition.reason}" if disposition.refuses_account else disposition.reason,
         due_at=retries.again_at(disposition, tries=tries, now=now) if state is StepState.PLANNED else None,
     )
     return FinishedStep(result, message_id=disposition.message_id, bill=disposition.bill)

@@ -23,6 +23,7 @@ from services.dispatcher.domain.send_mode import SendPolicy
 from services.dispatcher.domain.steps import Disposition, FinishedStep, LeasedStep, OutgoingMessage, SendResult
 from services.dispatcher.messages.composer import Composer
 from services.dispatcher.repository import contacts, steps
+from services.dispatcher.sending.account_alerts import AccountAlerts
 from services.dispatcher.sending.account_balancer import CLAIM, AccountBalancer
 from services.dispatcher.sending.deferred_recording import DeferredRecording
 from services.dispatcher.sending.rate_ceilings import DailyCeilings
@@ -64,6 +65,7 @@ class ChannelSender:
     budget_s: float = BUDGET_S
     heartbeat: Heartbeat = field(default_factory=partial(Heartbeat, "sender"))
     restore_guard: RestoreGuard | None = None
+    alerts: AccountAlerts = field(default_factory=AccountAlerts)
 
     @property
     def recorder(self) -> ResultRecorder:
@@ -165,6 +167,7 @@ class ChannelSender:
             deadline = 0.0  # nothing is sent any more
         dispositions = await _dispositions(account, [each.message for each in started], deadline)
         crash.point("sent")
+        self.alerts.note(account.name, dispositions)
         at = now_or(self.clock, now)
         results = _results(started, dispositions, account=account.name, now=at)
         unused = _unused(marked.granted, started, dispositions) if ceilings.are_counted else []

@@ -9,6 +9,7 @@ from functools import partial
 
 from services.dispatcher.channels.breaker import Breaker, ProviderHealth
 from services.dispatcher.channels.email.connection import SmtpConnection
+from services.dispatcher.channels.email.refusals import RefusalRuns
 from services.dispatcher.channels.email.server import SmtpServer
 from services.dispatcher.channels.pace import DomainPace
 from services.dispatcher.domain.limits import DailyLimit
@@ -50,6 +51,7 @@ class SmtpAccount:
         self._rate = RateLimit(per_second=per_second, burst=max(1, int(per_second))) if per_second else None
         self._domains = domains or DomainPace({})
         self._breaker = breaker or Breaker()
+        self._refusals = RefusalRuns(patience_s=self._breaker.patience_s, monotonic=self._breaker.monotonic)
         self._stop = stop or asyncio.Event()
 
     @property
@@ -75,7 +77,7 @@ class SmtpAccount:
                 dispositions[number] = await self._send(connection, message, deadline=deadline)
 
         await asyncio.gather(*(work(connection, queue) for connection in self._connections[: len(messages)]))
-        return dispositions
+        return [self._refusals.settle(*each) for each in zip(messages, dispositions, strict=True)]
 
     async def send_apart(self, message: OutgoingMessage, *, within_s: float) -> Disposition:
         """Send a test mail over a new connection; limits neither apply to it nor count it."""
@@ -86,12 +88,15 @@ class SmtpAccount:
             await connection.close()
 
     async def _send(self, connection: SmtpConnection, message: OutgoingMessage, *, deadline: float) -> Disposition:
-        if wait := self._domains.wait(message.recipient.rpartition("@")[2].lower()):
+        domain = message.recipient.rpartition("@")[2].lower()
+        if wait := self._refusals.wait(domain):
+            return Disposition(SendResult.THROTTLED, "domain_refuses", wait_s=wait)
+        if wait := self._domains.wait(domain):
             return Disposition(SendResult.THROTTLED, "domain_rate", wait_s=wait)
         if not await self._wait_for_rate(deadline):
             return _NOT_STARTED
-        disposition = await connection.send(message, deadline=deadline)
-        self._breaker.record(disposition.result)
+        disposition = self._refusals.judge(message, await connection.send(message, deadline=deadline))
+        self._breaker.record(disposition.result, wait_s=disposition.wait_s)
         return disposition
 
     async def _wait_for_rate(self, deadline: float) -> bool:

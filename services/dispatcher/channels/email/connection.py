@@ -17,6 +17,7 @@ import structlog
 
 from services.dispatcher.channels.email.dialogue import Dialogue
 from services.dispatcher.channels.email.server import SmtpServer
+from services.dispatcher.domain.bounces import RefusalCause, read_refusal
 from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
 
 _IDLE_S = 20.0
@@ -24,6 +25,8 @@ _FLUSH_POLL_S = 0.01
 _CONNECTION_ERRORS = (aiosmtplib.SMTPException, OSError, TimeoutError)
 _ABOUT_US = frozenset({500, 502, 503, 504, 530, 534, 535, 538})  # commands and authentication, RFC 5321 and 4954
 _CLOSING = 421
+_MAY_BE_ABOUT_US = (RefusalCause.UNCLEAR, RefusalCause.CONTENT)
+_TEMPORARY_REST_S, _PERMANENT_REST_S = 60.0, 900.0
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s|$)")  # at the start of a reply's text, RFC 2034
 
 log = structlog.get_logger()
@@ -81,7 +84,8 @@ class SmtpConnection:
             if self._dot_written:
                 return Disposition(SendResult.UNKNOWN, "no_reply")
             is_away = isinstance(error, _CONNECTION_ERRORS) and (not self._addressed or _code(error) == _CLOSING)
-            return Disposition(SendResult.UNAVAILABLE if is_away else SendResult.NOT_ACCEPTED, f"smtp_{_kind(error)}")
+            result = SendResult.UNAVAILABLE if is_away else SendResult.NOT_ACCEPTED
+            return Disposition(result, f"smtp_{_kind(error)}", wait_s=_rest_s(error) if is_away else 0.0)
 
     async def _transact(self, message: OutgoingMessage, deadline: float) -> Disposition:
         dialogue = await self._connected()
@@ -190,11 +194,28 @@ def _command(verb: str, address: str) -> bytes:
 
 def _refusal(error: aiosmtplib.SMTPResponseException) -> Disposition:
     """Return the disposition of an error reply: 5xx is final unless it is about our account, others may be retried."""
-    enhanced = _ENHANCED.match(error.message)
-    reason = f"smtp_{error.code}_{enhanced[1]}" if enhanced else f"smtp_{error.code}"
+    refusal, reason = read_refusal(code=error.code, text=error.message), _reason(error)
+    if refusal.cause is RefusalCause.ABOUT_US:
+        return Disposition(SendResult.UNAVAILABLE, reason, wait_s=_rest_s(error))
     if error.code == _CLOSING or error.code in _ABOUT_US:
         return Disposition(SendResult.UNAVAILABLE, reason)
-    return Disposition(SendResult.REFUSED if 500 <= error.code < 600 else SendResult.NOT_ACCEPTED, reason)
+    if 500 <= error.code < 600:
+        return Disposition(SendResult.REFUSED, reason, unclear=refusal.cause is RefusalCause.CONTENT)
+    return Disposition(SendResult.NOT_ACCEPTED, reason, unclear=refusal.cause in _MAY_BE_ABOUT_US)
+
+
+def _reason(error: aiosmtplib.SMTPResponseException) -> str:
+    enhanced = _ENHANCED.match(error.message)
+    return f"smtp_{error.code}_{enhanced[1]}" if enhanced else f"smtp_{error.code}"
+
+
+def _rest_s(error: Exception) -> float:
+    """Return how long an account rests that is refused in words: a permanent refusal is not soon lifted."""
+    if not isinstance(error, aiosmtplib.SMTPResponseException):
+        return 0.0
+    if read_refusal(code=error.code, text=error.message).cause is not RefusalCause.ABOUT_US:
+        return 0.0
+    return _PERMANENT_REST_S if 500 <= error.code < 600 else _TEMPORARY_REST_S
 
 
 def _code(error: BaseException) -> int | None:

@@ -14,6 +14,7 @@ from aiosmtplib import SMTP, SMTPResponse, SMTPResponseException, SMTPServerDisc
 
 _REPLY_S = 5.0
 _LONGEST_LINE = 8192
+_MOST_TEXT = 1000
 _UNREADABLE = SMTPResponse(SMTPStatus.invalid_response, "not an SMTP reply")
 
 
@@ -22,7 +23,7 @@ class Dialogue(asyncio.Protocol):
 
     def __init__(self, transport: asyncio.Transport, *, pipelines: bool) -> None:
         self.transport, self.pipelines = transport, pipelines
-        self._unread, self._first_line = b"", b""
+        self._unread, self._text = b"", b""
         self._replies: deque[SMTPResponse] = deque()
         self._received = asyncio.Event()
         self._ended = False
@@ -46,7 +47,7 @@ class Dialogue(asyncio.Protocol):
         self.transport.write(written)
 
     async def reply(self, *, within_s: float | None = _REPLY_S) -> SMTPResponse:
-        """Wait for the next reply; the text of a multiline reply is its first line."""
+        """Wait for the next reply; the lines of a multiline reply are joined by spaces, up to 1,000 characters."""
         if not self._replies:
             async with asyncio.timeout(within_s):
                 await self._next()
@@ -72,14 +73,15 @@ class Dialogue(asyncio.Protocol):
         self._received.set()
 
     def _read(self, line: bytes) -> None:
-        first = self._first_line = self._first_line or line
+        if len(self._text) < _MOST_TEXT:
+            self._text += b" " + line[4:].strip()
         if not line[:3].isdigit() or len(line) > _LONGEST_LINE:
             self._replies.append(_UNREADABLE)
         elif line[3:4] != b"-":
-            self._replies.append(SMTPResponse(int(line[:3]), first[4:].strip().decode(errors="replace")))
+            self._replies.append(SMTPResponse(int(line[:3]), self._text[:_MOST_TEXT].strip().decode(errors="replace")))
         else:
             return
-        self._first_line = b""
+        self._text = b""
 
     def eof_received(self) -> None:
         self.connection_lost(None)
