@@ -234,6 +234,8 @@ class Imap:
     seen: set[int] = field(default_factory=set)
     commands: list[str] = field(default_factory=list)
     password: str = "secret"
+    refused: set[int] = field(default_factory=set)  # a FETCH that names one of these is answered with NO
+    read_only: bool = False  # STORE is answered with NO
 
     async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"* OK here\r\n")
@@ -243,14 +245,24 @@ class Imap:
                 self.commands.append(command)
                 for reply in self._replies(command):
                     writer.write(reply)
-                ok = b"NO wrong" if command.startswith("LOGIN") and self.password not in command else b"OK done"
+                ok = b"NO wrong" if self._refuses(command) else b"OK done"
                 writer.write(tag.encode() + b" " + ok + b"\r\n")
                 if command == "LOGOUT":
                     break
         writer.close()
 
+    def _refuses(self, command: str) -> bool:
+        words = command.split()
+        if words[0] == "LOGIN":
+            return self.password not in command
+        if words[:2] == ["UID", "FETCH"]:
+            return bool(self.refused & set(map(int, words[2].split(","))))
+        return words[:2] == ["UID", "STORE"] and self.read_only
+
     def _replies(self, command: str) -> Iterator[bytes]:
         words = command.split()
+        if self._refuses(command):
+            return
         if words[0] == "CAPABILITY":
             yield b"* CAPABILITY IMAP4rev1\r\n"
         elif words[0] == "SELECT":

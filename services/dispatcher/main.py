@@ -31,6 +31,7 @@ from services.dispatcher.jobs.receipts import BounceReader, SmsStatusPoller
 from services.dispatcher.pages.invitations import InvitationPages
 from services.dispatcher.pages.mailbox import MailboxPages
 from services.dispatcher.pages.mails import MailPages
+from services.dispatcher.pages.replies import ReplyPages
 from services.dispatcher.pages.suppressions import SuppressionPages
 from services.dispatcher.pages.unsubscribe import UnsubscribePages
 from services.dispatcher.sending.account_balancer import AccountBalancer
@@ -42,7 +43,7 @@ from shared import metrics
 from shared.clock import Clock
 from shared.contract.cloudevents import Event
 from shared.contract.events import Payload, SurveyAnswered
-from shared.contract.vocabulary import CONTACT_CHANNELS, Service
+from shared.contract.vocabulary import ChannelKind, Service
 from shared.database.compared_clock import guard_clock
 from shared.database.db import Database, Sessions
 from shared.database.until_stopped import while_busy
@@ -97,8 +98,9 @@ def _staff_routers(
         InvitationApi(sessions, composer, clock).router(),
         SuppressionApi(sessions, clock).router(),
         SuppressionPages(sessions, clock, staff_pages).router(),
+        ReplyPages(sessions, staff_pages).router(),
         MailboxPages(sessions, clock, staff_pages).router(),
-        InvitationPages(sessions, staff_pages).router(),
+        InvitationPages(sessions, clock, staff_pages).router(),
         mails.router(),
     ]
 
@@ -150,7 +152,7 @@ def build_senders(  # noqa: PLR0913 - what senders are made of
     weights = {account.name: account.weight for account in accounts if isinstance(account, SmtpAccount)}
     daily = {account.name: account.daily for account in accounts if isinstance(account, SmtpAccount)}
     senders: list[ChannelSender] = []
-    for channel in CONTACT_CHANNELS:
+    for channel in ChannelKind:
         own = [account for account in accounts if account.channel is channel]
         shared = ChannelSender(
             channel=channel,
@@ -180,7 +182,7 @@ def jobs_of(
     sessions, mailbox = database.sessions, settings.bounce_mailbox
     jobs: dict[str, tuple[Callable[[], Awaitable[int]], float]] = {
         "receipts": (partial(receipts.apply_due, sessions, clock), 0.2),
-        "suppressions": (partial(receipts.release_expired, sessions, clock), 30),
+        "suppressions": (partial(receipts.release_expired, sessions, clock, replies_kept=settings.replies_kept), 30),
     }
     texting = [account for account in accounts if isinstance(account, SmsAccount | SmsRouter)]
     jobs |= {f"inquiries.{each.name}": (SmsStatusPoller(sessions, each, settings.link_secrets), 5) for each in texting}

@@ -57,6 +57,7 @@ TABLE = (
     Prefix("/suspects", _S, Audience.STAFF, "Suspects"),
     Prefix("/decisions", _T, Audience.STAFF, "Decisions"),
     Prefix("/mailbox", _D, Audience.STAFF, "Mailbox"),
+    Prefix("/replies", _D, Audience.STAFF, "Replies"),
     Prefix("/invitations", _D, Audience.STAFF, "Invitations"),
     Prefix("/mail", _D, Audience.STAFF, "Mails"),
     Prefix("/suppressions", _D, Audience.STAFF, "Suppressions"),

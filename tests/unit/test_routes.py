@@ -147,6 +147,7 @@ def test_menu_follows_the_addresses_that_are_set() -> None:
         "Suspects": "http://staff.example:8000/suspects",
         "Decisions": "http://trigger.example/decisions",
         "Mailbox": "http://staff.example:8000/mailbox",
+        "Replies": "http://dispatcher.example/replies",
         "Invitations": "http://dispatcher.example/invitations",
         "Mails": "http://dispatcher.example/mail",
         "Suppressions": "http://dispatcher.example/suppressions",

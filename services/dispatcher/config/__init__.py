@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -51,6 +52,8 @@ class DispatcherSettings(Settings):
     sms_country_ceilings: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)  # RU:500,*:0, a UTC day
     postmark_hook: SecretStr = SecretStr("")  # user:password in the URL Postmark calls
     ses_topics: Annotated[tuple[str, ...], NoDecode] = ()  # ARNs of the accepted SNS topics
+    mail_reply_to: str = ""  # where answers to our mails go; empty: to the sender, whose mailbox imap_url should read
+    replies_kept_days: Annotated[int, Field(ge=1, le=3650)] = 90  # what respondents write back is deleted then
     imap_url: SecretStr = SecretStr("")  # the mailbox of bounces: imaps://user:password@host[:port][/folder]
     bitrix24_url: SecretStr = SecretStr("")  # an incoming webhook: https://portal.bitrix24.ru/rest/1/code
     bitrix24_responsible: Annotated[int, Field(ge=1)] = 1  # the user to whom calls are assigned
@@ -129,6 +132,15 @@ class DispatcherSettings(Settings):
         envelope_sender(value)
         return value
 
+    @field_validator("mail_reply_to")
+    @classmethod
+    def _check_reply_to(cls, value: str) -> str:
+        return envelope_sender(value) if value else ""
+
+    @property
+    def replies_kept(self) -> timedelta:
+        return timedelta(days=self.replies_kept_days)
+
     @field_validator("mail_texts")
     @classmethod
     def _check_mail_texts(cls, value: Path | None) -> Path | None:
@@ -196,6 +208,7 @@ class DispatcherSettings(Settings):
             unsubscribe_url=self.unsubscribe_url.rstrip("/"),
             mail_from=self.mail_from,
             styles=self.styles,
+            reply_to=self.mail_reply_to,
         )
 
     @property

@@ -68,6 +68,7 @@ class MailStyle(BaseModel):
     locale: str | None = None
     template: str | None = None
     sender: str | None = None
+    reply_to: str | None = None
     subject: str | None = None
     reminder: str | None = None
     preheader: str | None = None
@@ -81,6 +82,8 @@ class MailStyle(BaseModel):
     def _check_texts(self) -> Self:
         if self.sender:
             envelope_sender(self.sender)
+        if self.reply_to:
+            envelope_sender(self.reply_to)
         for name, text in self.texts.items():
             if unknown := unknown_placeholders(text):
                 raise ValueError(f"{name}: no such placeholder: {', '.join(sorted(unknown))}")
@@ -88,9 +91,11 @@ class MailStyle(BaseModel):
 
     @property
     def texts(self) -> dict[str, str]:
-        return self.model_dump(exclude={"brand", "locale", "template", "sender"}, exclude_none=True)
+        return self.model_dump(exclude={"brand", "locale", "template", "sender", "reply_to"}, exclude_none=True)
 
 
 def read_styles(path: Path) -> tuple[Style, ...]:
     styles = TypeAdapter(list[MailStyle]).validate_python(yaml.safe_load(path.read_text()) or [])
-    return tuple(Style(each.brand, each.locale, each.template, each.sender, each.texts) for each in styles)
+    return tuple(
+        Style(each.brand, each.locale, each.template, each.sender, each.texts, each.reply_to) for each in styles
+    )

@@ -5,16 +5,50 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 
 from services.dispatcher.domain import reply_words
-from services.dispatcher.domain.receipts import ReceiptKind
+from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference
+from shared.contract.vocabulary import ChannelKind
 
+_KEYWORD_WORDS = 3  # as in: Stop. Thank you
 _MOST_READ = 2000  # characters: a request stands at the beginning
 _UNDECOMPOSED = str.maketrans({"ı": "i", "ł": "l", "ø": "o", "đ": "d", "ʼ": " "})
 _SENTENCES = re.compile(r"(?<=[.!?…。؟;\n])")
 _CLAUSES = re.compile(r"[,:–—]|\s-\s")
 _CYRILLIC = str.maketrans("aceopxytkmhb", "асеорхуткмнв")
 _LATIN = str.maketrans("асеорхуткмнвѕі", "aceopxytkmhbsi")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a person wrote back; `key` is unique per provider.
+
+    `reference` or `phone`, a fingerprint, names what it is a reply to; `asks` is what the words were understood as.
+    """
+
+    provider: str
+    key: str
+    channel: ChannelKind
+    sender: str  # a mail address in lower case, or a phone number; empty if unknown
+    text: str
+    at: datetime
+    subject: str = ""
+    asks: ReceiptKind | None = None
+    reference: Reference | None = None
+    phone: bytes | None = None
+
+    @property
+    def is_for_a_reader(self) -> bool:
+        """Whether somebody has to read it: all but a text that is only a keyword."""
+        return bool(self.text) and (self.asks is None or len(self.text.split()) > _KEYWORD_WORDS)
+
+    @property
+    def receipt(self) -> Receipt:
+        """The receipt of a reply that asks for something."""
+        assert self.asks is not None
+        return Receipt(self.provider, f"{self.key}:in", self.asks, self.channel, None, self.reference, phone=self.phone)
 
 
 def read_reply(text: str) -> ReceiptKind | None:

@@ -11,8 +11,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.domain.chain import after_call, merged_consent
-from services.dispatcher.handlers import close_invitations, record_results
-from services.dispatcher.repository import consents, invitations, mailbox, receipts, steps, suppressions
+from services.dispatcher.handlers import close_invitations
+from services.dispatcher.repository import consents, invitations, mailbox, receipts, replies, steps, suppressions
 from shared.contract.cloudevents import Event
 from shared.contract.events import (
     AnswerAmended,
@@ -92,7 +92,6 @@ async def on_requested(
         session, [(request, _unsubscribe_fingerprint(request, link_keys)) for request in once.values()]
     )
     await steps.insert(session, [once[invitation] for invitation in new])
-    await record_results.record_shown_links(session, [once[invitation] for invitation in new], now=now)
     await close_invitations.publish(session, await suppressions.release_moved(session, list(once.values())), now=now)
     await close_invitations.close(session, await invitations.take_early(session, new), now=now)
 
@@ -179,6 +178,7 @@ async def on_consent_changed(
 async def on_erased(session: AsyncSession, found: Sequence[RespondentErased], *, now: datetime) -> None:
     respondents = {each.respondent_id for each in found}
     await close_invitations.withdraw_respondents(session, respondents, now=now)
+    await replies.wipe(session, respondents)
     await invitations.wipe(session, respondents)
     await mailbox.wipe(session, respondents)
     await receipts.forget_phones(session, respondents)

@@ -12,12 +12,13 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.dispatcher.channels.feedback import dsn
+from services.dispatcher.channels.feedback import incoming
 from services.dispatcher.channels.feedback.imap import BounceMail, BounceMailbox, MailboxUnavailable
+from services.dispatcher.channels.feedback.incoming import IncomingMail
 from services.dispatcher.channels.sms import Inquiry
 from services.dispatcher.domain.receipts import Receipt, Reference
 from services.dispatcher.handlers import apply_receipts
-from services.dispatcher.repository import receipts
+from services.dispatcher.repository import receipts, replies
 from shared import metrics
 from shared.clock import Clock
 from shared.contract.events import SurveyRequested
@@ -31,7 +32,12 @@ log = structlog.get_logger()
 
 _INQUIRIES_AT_ONCE = 20
 _MAILS_AT_ONCE = 50
+REPLIES_KEPT = timedelta(days=90)
 _SETTLED = timedelta(minutes=10)  # after this time a provider that does not know a message has not accepted it
+
+
+class MailNotGivenOut(Exception):
+    """The IMAP server refuses to give out a mail; it stays in the mailbox for a person to look at."""
 
 
 class StatusProvider(Protocol):
@@ -72,9 +78,11 @@ async def _apply_isolated(sessions: Sessions, clock: Clock) -> int:
     return len(ids)
 
 
-async def release_expired(sessions: Sessions, clock: Clock) -> int:
+async def release_expired(sessions: Sessions, clock: Clock, *, replies_kept: timedelta = REPLIES_KEPT) -> int:
+    """Lift expired suppressions, and delete receipts and replies that were kept long enough."""
     async with sessions.begin() as session:
         await receipts.forget_old(session)
+        await replies.forget_old(session, kept=replies_kept)
         return await apply_receipts.release_expired(session, now=clock.now())
 
 
@@ -128,7 +136,7 @@ class SmsStatusPoller:
 
 @dataclass(frozen=True, slots=True)
 class BounceReader:
-    """Reads delivery reports from a mailbox; it marks a mail as read once its receipts are stored, or if invalid."""
+    """Reads delivery reports and replies from a mailbox; marks mails as read once these are stored, or if invalid."""
 
     sessions: Sessions
     mailbox: BounceMailbox
@@ -136,9 +144,11 @@ class BounceReader:
     async def __call__(self) -> int:
         try:
             mails = await asyncio.to_thread(self.mailbox.unread, limit=_MAILS_AT_ONCE)
-            found = [receipt for mail in mails for receipt in _receipts(mail)]
+            read = [_read(mail) for mail in mails]
+            found = [receipt for each in read for receipt in each.receipts]
             async with self.sessions.begin() as session:
                 await receipts.add(session, found)
+                await replies.keep(session, [each.reply for each in read if each.reply is not None])
             await asyncio.to_thread(self.mailbox.mark_read, [mail.uid for mail in mails])
         except MailboxUnavailable as error:
             log.warning("bounces.mailbox_unavailable", reason=str(error))
@@ -148,7 +158,9 @@ class BounceReader:
         return len(mails)
 
 
-def _receipts(mail: BounceMail) -> Sequence[Receipt]:
+def _read(mail: BounceMail) -> IncomingMail:
     with isolated("bounce", service=Service.DISPATCHER, uid=mail.uid):
-        return dsn.receipts(mail.content)
-    return ()
+        if mail.content is None:
+            raise MailNotGivenOut
+        return incoming.read(mail.content)
+    return IncomingMail([])

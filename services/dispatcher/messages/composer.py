@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from email.utils import format_datetime
 from functools import cached_property, lru_cache
+
+from babel.dates import format_date
 
 from services.dispatcher.domain.chain import address_of
 from services.dispatcher.domain.sms_text import fit_sms
@@ -15,10 +17,9 @@ from services.dispatcher.domain.steps import OutgoingMessage
 from services.dispatcher.messages import mime
 from services.dispatcher.messages.mail_body import MailVariant, mail_body
 from services.dispatcher.messages.styles import Style, chosen, filled
-from services.dispatcher.messages.texts import MailTexts, language_of, texts_for, worded
+from services.dispatcher.messages.texts import MailTexts, language_of, texts_of
 from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import ChannelKind
-from shared.locales import day_in, language_tag
 from shared.web import links
 from shared.web.links import Purpose
 from shared.zones import time_zone
@@ -34,6 +35,7 @@ class Composer:
     unsubscribe_url: str
     mail_from: str
     styles: Sequence[Style] = ()
+    reply_to: str = ""
 
     def compose(self, request: SurveyRequested, *, step: int, channel: ChannelKind) -> OutgoingMessage:
         """Render one step; raises BadAddress or UnknownLinkKey."""
@@ -44,17 +46,19 @@ class Composer:
 
     def answer_link(self, request: SurveyRequested, *, step: int) -> str:
         """Return the URL of the answer page; `step` is that of the message with the link, 0 for no message."""
-        return self._answer_url(self.public_url, request, step)
+        return f"{self.public_url}/s/{self._token(request, Purpose.ANSWER)}.{step}"
 
     def _text_message(self, request: SurveyRequested, step: int, phone: str) -> OutgoingMessage:
-        link = self._answer_url(self.short_url, request, step)
+        link = f"{self.short_url}/s/{self._token(request, Purpose.ANSWER)}.{step}"
         text = fit_sms(f"{request.brand.name}: {request.question}", link)
         return OutgoingMessage(request.invitation_id, step, ChannelKind.SMS, phone, "", text.encode())
 
     def _mail(self, request: SurveyRequested, step: int, address: str) -> OutgoingMessage:
         template = next((planned.template for planned in request.plan if planned.step == step), "default")
-        texts, sender = chosen(self.styles, brand=request.brand.name, locale=request.locale, template=template)
-        texts, values = worded(texts, request.labels), _values(request)
+        texts, sender, reply_to = chosen(
+            self.styles, brand=request.brand.name, locale=request.locale, template=template
+        )
+        values = _values(request)
         subject = filled(texts.subject if _is_first(request, step) else texts.reminder, values)
         unsubscribe = f"{self.unsubscribe_url}/u/{self._token(request, Purpose.UNSUBSCRIBE)}"
         text, html = mail_body(_variant(request, texts)).fill(
@@ -62,6 +66,7 @@ class Composer:
         )
         headers = {
             "From": _from(sender) if sender else mime.mailbox(request.brand.name, self._sender),
+            **({"Reply-To": envelope_sender(reply_to)} if (reply_to := reply_to or self.reply_to) else {}),
             "To": address,
             "Subject": mime.text_header(subject),
             "Date": _date_header(int(time.time())),
@@ -73,9 +78,6 @@ class Composer:
         }
         body = mime.alternative(headers, text=text, html=html)
         return OutgoingMessage(request.invitation_id, step, ChannelKind.EMAIL, address, subject, body)
-
-    def _answer_url(self, base: str, request: SurveyRequested, step: int) -> str:
-        return links.answer_url(base, self.link_keys, request.link_key, request.invitation_id, step=step)
 
     def _token(self, request: SurveyRequested, purpose: Purpose) -> str:
         return links.token(self.link_keys, request.link_key, purpose, request.invitation_id)
@@ -102,7 +104,7 @@ def _from(sender: str) -> str:
 def _variant(request: SurveyRequested, texts: MailTexts) -> MailVariant:
     brand = request.brand
     return MailVariant(
-        language=language_tag(request.locale),
+        language=language_of(request.locale),
         texts=texts,
         brand=brand.name,
         color=brand.color,
@@ -119,14 +121,14 @@ def _values(request: SurveyRequested) -> dict[str, str]:
         "question": request.question,
         "about": _about(request, date_),
         "date": date_,
-        "number": request.event.known_as or "",
+        "number": request.event.subject or "",
         "store": request.segments.get("store", ""),
         "topic": _topic(request, date_),
     }
 
 
 def _topic(request: SurveyRequested, date_: str) -> str:
-    texts = texts_for(request)
+    texts = texts_of(request.locale)
     return (texts.service_topic if _is_service(request) else texts.order_topic).format(date=date_)
 
 
@@ -140,9 +142,9 @@ def about(request: SurveyRequested) -> str:
 
 
 def _about(request: SurveyRequested, date_: str) -> str:
-    texts, event = texts_for(request), request.event
+    texts, event = texts_of(request.locale), request.event
     form = texts.service if _is_service(request) else texts.order
-    text = (form if event.known_as else texts.order_without_number).format(number=event.known_as, date=date_)
+    text = (form if event.subject else texts.order_without_number).format(number=event.subject, date=date_)
     store = request.segments.get("store")
     return f"{text}, {store}" if store else text
 
@@ -152,8 +154,12 @@ def _is_service(request: SurveyRequested) -> bool:
 
 
 def _date(request: SurveyRequested) -> str:
-    day, language = request.event.time.astimezone(time_zone(request.time_zone)).date(), language_of(request.locale)
-    return day_in(language_tag(request.locale) if request.labels else language, day, otherwise=language)
+    return _day(request.event.time.astimezone(time_zone(request.time_zone)).date(), language_of(request.locale))
+
+
+@lru_cache(maxsize=1000)
+def _day(day: date, language: str) -> str:
+    return format_date(day, "d MMMM", locale=language)
 
 
 def _web_address(url: str | None) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.dispatcher.messages.texts import MailTexts, language_of, texts_of
 
@@ -31,16 +31,26 @@ class Style:
     template: str | None = None
     sender: str | None = None
     texts: Mapping[str, str] = field(default_factory=dict)
+    reply_to: str | None = None
 
     def fits(self, *, brand: str, locale: str, template: str) -> bool:
         wanted = (self.brand or brand, language_of(self.locale or locale), self.template or template)
         return wanted == (brand, language_of(locale), template)
 
 
-def chosen(styles: Sequence[Style], *, brand: str, locale: str, template: str) -> tuple[MailTexts, str | None]:
-    """Return the texts of a mail and its sender, None for the default; a later style overrides an earlier one."""
-    texts, sender = texts_of(locale), None
+class ChosenStyle(NamedTuple):
+    """The texts of a mail, and its sender and Reply-To, each None for the default."""
+
+    texts: MailTexts
+    sender: str | None
+    reply_to: str | None
+
+
+def chosen(styles: Sequence[Style], *, brand: str, locale: str, template: str) -> ChosenStyle:
+    """Return the style of a mail; a later one overrides an earlier one."""
+    texts, sender, reply_to = texts_of(locale), None, None
     for style in styles:
         if style.fits(brand=brand, locale=locale, template=template):
             texts, sender = replace(texts, **dict[str, Any](style.texts)), style.sender or sender
-    return texts, sender
+            reply_to = style.reply_to or reply_to
+    return ChosenStyle(texts, sender, reply_to)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from services.dispatcher.repository import crm_tasks, receipts
+from services.dispatcher.repository import crm_tasks, receipts, replies
 from services.dispatcher.webhooks.verifier import ParsedCallback, WebhookRequest, WebhookVerifier
 from shared import metrics
 from shared.contract.vocabulary import Service
@@ -43,8 +43,9 @@ class WebhookRoutes:
         return Response(parsed.reply, media_type="text/xml") if parsed.reply else Response(status_code=204)
 
     async def _store(self, parsed: ParsedCallback) -> None:
-        if parsed.receipts or parsed.changed_tasks:
+        if parsed.receipts or parsed.changed_tasks or parsed.texts:
             async with self.sessions.begin() as session:
+                await replies.keep(session, parsed.texts)
                 await receipts.add(session, parsed.receipts)
                 await crm_tasks.make_due(session, parsed.changed_tasks)
         for receipt in parsed.receipts:

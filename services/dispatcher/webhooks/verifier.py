@@ -8,10 +8,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 from urllib.parse import parse_qsl
 
 from services.dispatcher.domain.receipts import Receipt
+from services.dispatcher.domain.replies import Reply
 from shared.web.problems import BadRequest, Forbidden
 
 
@@ -64,6 +65,15 @@ class ParsedCallback:
     receipts: Sequence[Receipt] = ()
     reply: str = ""
     changed_tasks: Sequence[str] = ()  # ids of CRM tasks to read again
+    texts: Sequence[Reply] = ()  # what respondents wrote, for somebody to read
+
+    @classmethod
+    def of(cls, found: Sequence[Receipt | Reply], *, reply: str = "") -> Self:
+        """Make it of receipts and of what respondents wrote, which may be a receipt, a text to read, or both."""
+        texts = [each for each in found if isinstance(each, Reply)]
+        asking = [each.receipt for each in texts if each.asks is not None]
+        receipts = [each for each in found if isinstance(each, Receipt)]
+        return cls([*receipts, *asking], reply, texts=[each for each in texts if each.is_for_a_reader])
 
 
 class WebhookVerifier(Protocol):

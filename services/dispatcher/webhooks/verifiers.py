@@ -35,13 +35,13 @@ class TwilioVerifier:
 
     def _incoming_text(self, request: WebhookRequest) -> ParsedCallback:
         """Read a respondent's SMS; confirm a STOP unless Twilio has confirmed it, which sets `OptOutType`."""
-        receipt = twilio.reply_of_respondent(request.form)
-        if receipt is None:
+        written = twilio.reply_of_respondent(request.form)
+        if written is None:
             return ParsedCallback(reply=_TWIML.format(""))
-        confirmation, text = "", request.form.get("Body", "")
-        if receipt.kind is ReceiptKind.STOP and not text.isascii() and not request.form.get("OptOutType"):
+        confirmation = ""
+        if written.asks is ReceiptKind.STOP and not written.text.isascii() and not request.form.get("OptOutType"):
             confirmation = f"<Message>{escape(texts_of('ru').stop_confirmed)}</Message>"
-        return ParsedCallback([receipt], reply=_TWIML.format(confirmation))
+        return ParsedCallback.of([written], reply=_TWIML.format(confirmation))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,8 @@ class SmscVerifier:
     async def verify(self, request: WebhookRequest) -> ParsedCallback:
         if not smsc.is_genuine(request.form, self.secret):
             raise Forbidden("Not genuine", "The md5 does not match EARSHOT_SMSC_SECRET.")
-        return ParsedCallback(smsc.receipts(request.form))
+        written = smsc.reply_of_respondent(request.form)
+        return ParsedCallback.of([written] if written else smsc.receipts(request.form))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class GenericVerifier:
         given = request.headers.get(self.callbacks.signature_header.lower(), "")
         if not generic.is_genuine(request.body, given, self.secret):
             raise Forbidden("Not genuine", "The signature does not match EARSHOT_SMS_GATEWAY_SECRET.")
-        return ParsedCallback(generic.receipts(request.body, self.callbacks))
+        return ParsedCallback.of(generic.receipts(request.body, self.callbacks))
 
 
 @dataclass(frozen=True, slots=True)

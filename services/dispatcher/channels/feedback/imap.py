@@ -26,8 +26,10 @@ class MailboxUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BounceMail:
+    """A mail of the mailbox; `content` is None if the server does not give it out."""
+
     uid: str
-    content: bytes
+    content: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +56,26 @@ class BounceMailbox:
         )
 
     def unread(self, *, limit: int) -> list[BounceMail]:
-        """Fetch at most `limit` unread mails and leave them unread; raises MailboxUnavailable."""
+        """Fetch at most `limit` unread mails, oldest first, and leave them unread; raises MailboxUnavailable.
+
+        A server that refuses one mail of several refuses the command: then each is fetched alone.
+        """
         with self._opened() as imap:
             _, found = imap.uid("SEARCH", "UNSEEN")
-            uids = (found[0] or b"").split()[:limit] if found else []
-            if not uids:
-                return []
-            _, fetched = imap.uid("FETCH", b",".join(uids).decode(), f"(UID BODY.PEEK[]<0.{_MOST_BYTES}>)")
-            return [mail for item in fetched if (mail := _bounce_mail(item)) is not None]
+            uids = [uid.decode() for uid in (found[0] or b"").split()[:limit]] if found else []
+            mails = _fetched(imap, uids)
+            return mails if len(mails) == len(uids) else [mail for uid in uids for mail in self._alone(imap, uid)]
+
+    def _alone(self, imap: imaplib.IMAP4, uid: str) -> list[BounceMail]:
+        return _fetched(imap, [uid]) or [BounceMail(uid, None)]
 
     def mark_read(self, uids: Sequence[str]) -> None:
-        """Mark mails as read; raises MailboxUnavailable."""
+        """Mark mails as read; raises MailboxUnavailable, also when the server refuses it."""
         if uids:
             with self._opened() as imap:
-                imap.uid("STORE", ",".join(uids), "+FLAGS.SILENT", r"(\Seen)")
+                status, _ = imap.uid("STORE", ",".join(uids), "+FLAGS.SILENT", r"(\Seen)")
+                if status != "OK":
+                    raise MailboxUnavailable("mails cannot be marked as read")
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[imaplib.IMAP4]:
@@ -86,6 +94,19 @@ class BounceMailbox:
             context = ssl.create_default_context()
             return imaplib.IMAP4_SSL(self.host, self.port, ssl_context=context, timeout=_TIMEOUT_S)
         return imaplib.IMAP4(self.host, self.port, timeout=_TIMEOUT_S)
+
+
+def _fetched(imap: imaplib.IMAP4, uids: Sequence[str]) -> list[BounceMail]:
+    """Fetch mails; none if the server refuses the command."""
+    if not uids:
+        return []
+    try:
+        _, fetched = imap.uid("FETCH", ",".join(uids), f"(UID BODY.PEEK[]<0.{_MOST_BYTES}>)")
+    except imaplib.IMAP4.abort:
+        raise
+    except imaplib.IMAP4.error:  # BAD; after NO the reply has no mails
+        return []
+    return [mail for item in fetched if (mail := _bounce_mail(item)) is not None and mail.uid in uids]
 
 
 def _bounce_mail(item: object) -> BounceMail | None:

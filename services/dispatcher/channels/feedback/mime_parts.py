@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-import contextlib
 import re
 from email import message_from_bytes, message_from_string
 from email.errors import HeaderParseError
-from email.header import decode_header, make_header
+from email.header import decode_header
 from email.message import Message
 from html import unescape
 
@@ -47,11 +46,22 @@ def parsed(mail: bytes) -> Message:
 
 
 def header_text(mail: Message, name: str) -> str:
-    """Return a header with its encoded words decoded, in one line; empty when absent."""
-    value = str(mail.get(name, ""))
-    with contextlib.suppress(HeaderParseError, LookupError, ValueError):
-        value = str(make_header(decode_header(value)))
-    return " ".join(value.split())
+    """Return a header with its encoded words decoded, in one line; empty when absent. Bytes are read as UTF-8."""
+    value = mail.get(name, "")
+    try:
+        chunks = decode_header(value)
+    except (HeaderParseError, ValueError):
+        return " ".join(str(value).split())
+    return " ".join("".join(_chunk(*each) for each in chunks).split())
+
+
+def _chunk(text: bytes | str, charset: str | None) -> str:
+    if isinstance(text, str):
+        return text
+    try:
+        return text.decode(charset or "utf-8", errors="replace")
+    except LookupError:  # also the name that Python gives to bytes without a charset
+        return text.decode(errors="replace")
 
 
 def raw_text(part: Message) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Protocol
@@ -15,15 +15,18 @@ from msgspec import structs
 
 from services.dispatcher.channels.breaker import Breaker, ProviderHealth
 from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference
+from services.dispatcher.domain.replies import Reply as WrittenReply
+from services.dispatcher.domain.replies import read_reply
 from services.dispatcher.domain.sms_text import sms_segments
 from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
-from shared.contract.vocabulary import ChannelKind, Service
+from shared.contract.vocabulary import ChannelKind, Service, address_fingerprint
 from shared.database.isolated import isolated
 from shared.web.http_client import Call, HttpClient, MaybeSent, NotSent, Reply
 
 MOST_SEGMENTS = 4
 THROTTLE_WAIT_S = 30.0  # how long a message waits after HTTP status 429
 _STATUS_TIMEOUT_S = 8.0
+_MOST_TEXT = 2000  # characters of an incoming message
 _PRICE_LIMIT, _MILLIONTH = Decimal(10**9), Decimal("0.000001")
 
 
@@ -167,6 +170,21 @@ def sender_number(text: str) -> str:
     """
     digits = re.sub(r"\D", "", text)
     return f"+{digits.removeprefix('00')}"
+
+
+def incoming_text(provider: str, key: str, *, sender: str, text: str, asks: ReceiptKind | None = None) -> WrittenReply:
+    """Make the reply of a respondent who wrote a text message; `asks` is what the provider understood."""
+    number = sender_number(sender)
+    return WrittenReply(
+        provider=provider,
+        key=key[:200],
+        channel=ChannelKind.SMS,
+        sender=number,
+        text=text.strip()[:_MOST_TEXT],
+        at=datetime.now(UTC),
+        asks=asks or read_reply(text),
+        phone=address_fingerprint(number),
+    )
 
 
 def printable(value: object) -> str | None:

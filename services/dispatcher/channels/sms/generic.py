@@ -6,7 +6,6 @@ path into a reply is written `messages.0.status`.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import json
@@ -21,15 +20,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.dispatcher.channels.sms.gateway import (
     THROTTLE_WAIT_S,
     Inquiry,
+    incoming_text,
     price_in,
     printable,
     segments_in,
-    sender_number,
 )
 from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference, reference_in
-from services.dispatcher.domain.replies import read_reply
+from services.dispatcher.domain.replies import Reply as WrittenReply
 from services.dispatcher.domain.steps import Bill, Disposition, OutgoingMessage, SendResult
-from shared.contract.vocabulary import ChannelKind, Service, address_fingerprint
+from shared.contract.vocabulary import ChannelKind, Service
 from shared.database.isolated import isolated
 from shared.web.http_client import Call, HttpClient, Reply
 
@@ -43,7 +42,6 @@ _AWAY = (
 )
 # 303: see the result elsewhere; 408: it arrived late, but it arrived; 409: the same message is there already
 _MAY_BE_ACCEPTED = (HTTPStatus.SEE_OTHER, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT)
-_PREFIX, _HEX = re.compile("(?i)^sha256="), re.compile("[0-9a-fA-F]{64}")
 _PLACEHOLDER = re.compile(r"\{(to|text|sender|reference)\}")
 Codes = Annotated[tuple[str, ...], Field(max_length=200)]
 
@@ -162,17 +160,12 @@ def _result_of_status(status: int) -> SendResult:
 
 
 def is_genuine(body: bytes, given: str, secret: str) -> bool:
-    """Check the signature of a receipt: HMAC-SHA256 over its raw body, with or without `sha256=` before it.
-
-    It is hexadecimal in upper or lower case, or base64, where case counts.
-    """
-    expected, signature = hmac.digest(secret.encode(), body, hashlib.sha256), _PREFIX.sub("", given)
-    is_hex = _HEX.fullmatch(signature)
-    genuine = expected.hex() if is_hex else base64.b64encode(expected).decode()
-    return bool(secret) and hmac.compare_digest(genuine.encode(), (signature.lower() if is_hex else signature).encode())
+    """Check the signature of a receipt: hexadecimal HMAC-SHA256 over its raw body, with or without `sha256=`."""
+    expected = hmac.digest(secret.encode(), body, hashlib.sha256).hex()
+    return bool(secret) and hmac.compare_digest(expected.encode(), given.lower().removeprefix("sha256=").encode())
 
 
-def receipts(body: bytes, where: CallbackDescription) -> list[Receipt]:
+def receipts(body: bytes, where: CallbackDescription) -> list[Receipt | WrittenReply]:
     """Parse one or a list of receipts and incoming messages; raises ValueError or RecursionError if it is not JSON."""
     given = json.loads(body)
     entries: Sequence[Any] = given if isinstance(given, list) else [given]
@@ -183,13 +176,11 @@ def receipts(body: bytes, where: CallbackDescription) -> list[Receipt]:
     return [receipt for receipt in found if receipt is not None]
 
 
-def _receipt(entry: Any, where: CallbackDescription) -> Receipt | None:
+def _receipt(entry: Any, where: CallbackDescription) -> Receipt | WrittenReply | None:
     sender, text = _text_at(entry, where.sender), _text_at(entry, where.text)
     key = hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
     if sender and text:
-        keyword = read_reply(text)
-        phone = address_fingerprint(sender_number(sender))
-        return Receipt(NAME, key, keyword, ChannelKind.SMS, phone=phone) if keyword else None
+        return incoming_text(NAME, key, sender=sender, text=text)
     status = _text_at(entry, where.status) or ""
     kind = where.kinds.get(status)
     if kind is None:

@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from services.dispatcher.channels.sms.gateway import THROTTLE_WAIT_S, Inquiry, price_in, segments_in, sender_number
+from services.dispatcher.channels.sms.gateway import THROTTLE_WAIT_S, Inquiry, incoming_text, price_in, segments_in
 from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference
-from services.dispatcher.domain.replies import read_reply
+from services.dispatcher.domain.replies import Reply as WrittenReply
 from services.dispatcher.domain.steps import Bill, Disposition, OutgoingMessage, SendResult
-from shared.contract.vocabulary import ChannelKind, address_fingerprint
+from shared.contract.vocabulary import ChannelKind
 from shared.web.http_client import Call, HttpClient, Reply
 
 NAME = "smsc"
@@ -116,13 +116,16 @@ def is_genuine(form: Mapping[str, str], secret: str) -> bool:
     return bool(secret) and hmac.compare_digest(expected.encode(), form.get("md5", "").lower().encode())
 
 
+def reply_of_respondent(form: Mapping[str, str]) -> WrittenReply | None:
+    """Parse an incoming message; None for a status."""
+    if "mes" not in form:
+        return None
+    key = f"{form.get('id') or form.get('sms_id', '')}:{form.get('time', '')}"
+    return incoming_text(NAME, key, sender=form.get("phone", ""), text=form["mes"])
+
+
 def receipts(form: Mapping[str, str]) -> list[Receipt]:
-    """Parse a callback: a status, or an incoming message."""
-    if "mes" in form:
-        keyword = read_reply(form["mes"])
-        key = f"{form.get('id') or form.get('sms_id', '')}:{form.get('time', '')}:in"
-        phone = address_fingerprint(sender_number(form.get("phone", "")))
-        return [Receipt(NAME, key, keyword, ChannelKind.SMS, phone=phone)] if keyword else []
+    """Parse the callback of a status."""
     number, status = form.get("id", ""), form.get("status", "")
     kind = _KINDS.get(int(status)) if re.fullmatch("-?[0-9]{1,3}", status) else None
     if kind is None or not re.fullmatch("[0-9]{1,10}", number):

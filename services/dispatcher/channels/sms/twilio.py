@@ -19,15 +19,16 @@ from urllib.parse import urlencode
 from services.dispatcher.channels.sms.gateway import (
     THROTTLE_WAIT_S,
     Inquiry,
+    incoming_text,
     price_in,
     printable,
     segments_in,
-    sender_number,
 )
 from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference, reference_in
+from services.dispatcher.domain.replies import Reply as WrittenReply
 from services.dispatcher.domain.replies import read_reply
 from services.dispatcher.domain.steps import Bill, Disposition, OutgoingMessage, SendResult
-from shared.contract.vocabulary import ChannelKind, address_fingerprint
+from shared.contract.vocabulary import ChannelKind
 from shared.web.http_client import Call, HttpClient, Reply
 
 NAME = "twilio"
@@ -146,13 +147,13 @@ def _receipt(kind: ReceiptKind, status: str, code: object, sid: str, reference: 
     return Receipt(NAME, f"{sid}:{status}", kind, ChannelKind.SMS, reason, reference, message_id)
 
 
-def reply_of_respondent(form: Mapping[str, str]) -> Receipt | None:
+def reply_of_respondent(form: Mapping[str, str]) -> WrittenReply | None:
     """Parse an incoming SMS; Twilio sets `OptOutType` when it recognised a keyword and replied itself."""
-    keyword = read_reply(form.get("OptOutType", "")) or read_reply(form.get("Body", ""))
     sid, sender = form.get("MessageSid", ""), form.get("From", "")
-    if keyword is None or not sid or not sender:
+    if not sid or not sender:
         return None
-    return Receipt(NAME, f"{sid}:in", keyword, ChannelKind.SMS, phone=address_fingerprint(sender_number(sender)))
+    asks = read_reply(form.get("OptOutType", ""))
+    return incoming_text(NAME, sid, sender=sender, text=form.get("Body", ""), asks=asks)
 
 
 def _bill(body: Mapping[str, object]) -> Bill:

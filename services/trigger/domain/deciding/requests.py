@@ -12,7 +12,7 @@ from services.trigger.domain.programs.program import CompiledProgram
 from services.trigger.domain.touchpoints import TouchpointKind, TriggerPayload, touchpoint_key
 from shared.contract.cloudevents import Event
 from shared.contract.events import AnswerPayload, Consent, CrmPayload, EventRef, SurveyRequested
-from shared.contract.vocabulary import CONTACT_CHANNELS
+from shared.contract.vocabulary import ChannelKind
 
 
 def survey_request(case: Case, *, invitation_id: UUID, send_at: datetime, link_key: str) -> SurveyRequested:
@@ -34,14 +34,13 @@ def survey_request(case: Case, *, invitation_id: UUID, send_at: datetime, link_k
         reasons=texts.reasons,
         extra_questions=texts.extra_questions,
         thanks=texts.thanks,
-        labels=texts.labels,
         call_back=document.call_back,
         send_at=send_at,
         expires_at=send_at + document.expires_after,
         plan=case.plan,
         contact_caps=document.contact_caps,
         contact=respondent.contact,
-        consent=Consent(**{channel.value: consent_to(program, respondent, channel) for channel in CONTACT_CHANNELS}),
+        consent=Consent(**{channel.value: consent_to(program, respondent, channel) for channel in ChannelKind}),
         segments=case.segments,
         link_key=link_key,
     )
@@ -56,7 +55,6 @@ _SHARED_FIELDS = (
     "extra_questions",
     "reasons",
     "thanks",
-    "labels",
     "call_back",
     "plan",
     "contact_caps",

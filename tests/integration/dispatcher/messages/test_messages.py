@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from services.dispatcher.domain.sms_text import sms_segments
-from services.dispatcher.messages.composer import Composer, about
+from services.dispatcher.messages.composer import Composer
 from services.dispatcher.messages.mime import BadAddress
 from shared.contract.events import Brand, Contact, EventRef
 from shared.contract.vocabulary import ChannelKind
@@ -102,16 +102,6 @@ def test_mail_in_russian() -> None:
     assert mail["Subject"] == "Кофе Пойнт: один вопрос об обращении от 2 марта"
     assert "Ваше обращение 77 от 2 марта, Tverskaya" in content(mail, "html")
     assert 'lang="ru"' in content(mail, "html")
-
-
-@pytest.mark.parametrize("kind", ["crm.purchase.completed", "crm.service.completed"])
-def test_message_speaks_of_the_number_that_people_know(kind: str) -> None:
-    event = EventRef(source="shop", id="1", type=kind, time=NOW, subject="5843927359234", number="#1030")
-    for step, channel in ((1, ChannelKind.EMAIL), (3, ChannelKind.SMS)):
-        text = COMPOSER.compose(request(event=event), step=step, channel=channel).body.decode()
-        assert "5843927359234" not in text
-    assert "#1030" in content(composed(event=event)[1], "html")
-    assert about(request(event=event)).startswith(("Your order #1030 of", "Your service request #1030 of"))
 
 
 def test_markup_in_texts_stays_text() -> None:

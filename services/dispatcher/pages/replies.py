@@ -1,0 +1,52 @@
+"""The staff page of replies: what respondents wrote back by mail or text message, until somebody has read it."""
+
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import quote, urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from services.dispatcher.pages.rendering import page
+from services.dispatcher.repository import replies
+from services.dispatcher.repository.replies import KeptReply
+from shared.contract.vocabulary import ChannelKind
+from shared.database.db import Sessions
+from shared.web.menu import StaffPages
+
+_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyPages:
+    sessions: Sessions
+    staff_pages: StaffPages
+
+    def router(self) -> APIRouter:
+        router = APIRouter(prefix="/replies", include_in_schema=False, default_response_class=HTMLResponse)
+        router.add_api_route("", self.newest, methods=["GET"])
+        router.add_api_route("/{reply_id}/read", self.mark_read, methods=["POST"])
+        return router
+
+    async def newest(self, *, read: Annotated[bool, Query()] = False) -> str:
+        """Show the unread replies, newest first; with `read` also those that were read."""
+        async with self.sessions.begin() as session:
+            found = await replies.newest(session, limit=_SHOWN, also_read=read)
+        return page("replies.html", pages=self.staff_pages, replies=found, also_read=read, answer_link=answer_link)
+
+    async def mark_read(self, reply_id: UUID) -> Response:
+        """Mark a reply as read; a repeated request changes nothing."""
+        async with self.sessions.begin() as session:
+            await replies.mark_read(session, reply_id)
+        return RedirectResponse("/replies", status_code=303)
+
+
+def answer_link(reply: KeptReply) -> str:
+    """Return a link that opens an answer in the reader's mail program or phone; empty without address."""
+    if not reply.sender:
+        return ""
+    if reply.channel is not ChannelKind.EMAIL:
+        return f"sms:{quote(reply.sender, safe='+')}"
+    subject = reply.subject if reply.subject.lower().startswith("re:") else f"Re: {reply.subject}"
+    return f"mailto:{quote(reply.sender, safe='@')}?{urlencode({'subject': subject}, quote_via=quote)}"
