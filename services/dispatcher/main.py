@@ -43,7 +43,7 @@ from shared import metrics
 from shared.clock import Clock
 from shared.contract.cloudevents import Event
 from shared.contract.events import Payload, SurveyAnswered
-from shared.contract.vocabulary import ChannelKind, Service
+from shared.contract.vocabulary import CONTACT_CHANNELS, Service
 from shared.database.compared_clock import guard_clock
 from shared.database.db import Database, Sessions
 from shared.database.until_stopped import while_busy
@@ -152,7 +152,7 @@ def build_senders(  # noqa: PLR0913 - what senders are made of
     weights = {account.name: account.weight for account in accounts if isinstance(account, SmtpAccount)}
     daily = {account.name: account.daily for account in accounts if isinstance(account, SmtpAccount)}
     senders: list[ChannelSender] = []
-    for channel in ChannelKind:
+    for channel in CONTACT_CHANNELS:
         own = [account for account in accounts if account.channel is channel]
         shared = ChannelSender(
             channel=channel,

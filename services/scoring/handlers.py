@@ -19,7 +19,7 @@ from services.scoring.answers.record import answered_series, invited_series
 from services.scoring.domain.dimensions import BucketKey, DimensionValue, counted_dimensions, segment_values
 from services.scoring.domain.invitations import Content, Invitation, InvitationState, TriggerEvent
 from services.scoring.domain.score import Tally
-from services.scoring.domain.webhooks import FORWARDED
+from services.scoring.domain.webhooks import FORWARDED, LINK_READY
 from services.scoring.repository import deliveries, erasure, invitations, programs, webhooks, withdrawals
 from services.scoring.repository.invitations import LinkedInvitation
 from services.scoring.repository.scores import buckets, dimensions, journeys
@@ -32,6 +32,7 @@ from shared.contract.events import (
     InvitationClosed,
     InvitationPayload,
     Payload,
+    PlanStep,
     ProgramPublished,
     RespondentErased,
     RespondentPurchased,
@@ -58,11 +59,15 @@ class CounterChanges:
 
 
 class Handlers:
-    """Handles batches of consumed events; `link_secrets` are the secrets of answer links, by link key."""
+    """Handles batches of consumed events.
 
-    def __init__(self, *, link_secrets: Mapping[str, str], clock: Clock) -> None:
+    `link_secrets` are the secrets of answer links, by link key; answer pages are below `public_url`.
+    """
+
+    def __init__(self, *, link_secrets: Mapping[str, str], clock: Clock, public_url: str = "") -> None:
         self._link_secrets = link_secrets
         self._clock = clock
+        self._public_url = public_url
 
     async def __call__(self, session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
         unseen = await inbox.unseen(session, Service.SCORING.group, events)
@@ -84,6 +89,7 @@ class Handlers:
         in_order: list[tuple[type[Payload], Callable[[AsyncSession, Any], Awaitable[None]]]] = [
             (ProgramPublished, on_program_published),
             (SurveyRequested, partial(on_requested, link_secrets=self._link_secrets, changes=changes)),
+            (SurveyRequested, self._tell_links),
             (SurveyWithdrawn, partial(on_withdrawn, changes=changes)),
             (RespondentPurchased, journeys.store_purchases),
             (ContactAttempted, deliveries.store_attempts),
@@ -95,6 +101,37 @@ class Handlers:
         for kind, handle in in_order:
             if of_kind := [payload for payload in payloads if isinstance(payload, kind)]:
                 await handle(session, of_kind)
+
+    async def _tell_links(self, session: AsyncSession, requested: Sequence[SurveyRequested]) -> None:
+        """Queue webhooks with the links that shops show themselves."""
+        shown = [(each, step) for each in requested for step in each.plan if not step.channel.contacts]
+        await webhooks.queue(session, [_link_ready(*each, self._link_secrets, self._public_url) for each in shown])
+
+
+def _link_ready(
+    request: SurveyRequested, step: PlanStep, secrets: Mapping[str, str], public_url: str
+) -> tuple[str, str, str, bytes]:
+    """Return the id, type, subject and body of the webhook with the link of a survey."""
+    invitation_id = str(request.invitation_id)
+    event_id = f"{invitation_id}.{step.step}"
+    url = links.answer_url(public_url, secrets, request.link_key, request.invitation_id, step=step.step)
+    body = {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": Service.SCORING.source,
+        "type": LINK_READY,
+        "time": request.event.time,
+        "subject": invitation_id,
+        "data": {
+            "invitation_id": invitation_id,
+            "customer_id": request.customer_id,
+            "event": {name: getattr(request.event, name) for name in ("source", "id", "subject")},
+            "url": url,
+            "qr_url": f"{url}/qr.svg",
+            "expires_at": request.expires_at,
+        },
+    }
+    return event_id, LINK_READY, invitation_id, msgspec.json.encode(body)
 
 
 def _until_erasures(payloads: Sequence[Payload]) -> list[list[Payload]]:

@@ -75,7 +75,7 @@ def build_app(
         Service.SCORING,
         health=health,
         plain=AnswerPages(
-            sessions, resolver, writer, clock, PageViewWriter(sessions), _limits(settings), windows
+            sessions, resolver, writer, clock, PageViewWriter(sessions), _limits(settings), windows, settings.public_url
         ).routes(),
         staff_secret=settings.staff_secret.get_secret_value(),
         https=settings.public_url.startswith("https://"),
@@ -102,7 +102,7 @@ def _limits(settings: ScoringSettings) -> RateLimits:
 
 
 def build_consumer(settings: ScoringSettings, database: Database, event_log: EventLog, clock: Clock) -> Consumer:
-    handlers = Handlers(link_secrets=settings.link_secrets, clock=clock)
+    handlers = Handlers(link_secrets=settings.link_secrets, clock=clock, public_url=settings.public_url)
     keys = LinkKeys(settings.link_secrets, database.sessions)
     return Consumer(Service.SCORING, TOPICS, event_log, database.sessions, handlers, decode=keys.parse)
 

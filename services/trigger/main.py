@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import structlog
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -26,6 +26,7 @@ from services.trigger.handlers.feedback import on_feedback
 from services.trigger.handlers.intake import EventIntake
 from services.trigger.handlers.mapped_events import ForeignLog, read_message
 from services.trigger.handlers.programs import install, publish_again
+from services.trigger.handlers.survey_links import SurveyLinks
 from services.trigger.jobs.cadence import CadenceJob
 from services.trigger.pages import DecisionPages
 from services.trigger.sources.bitrix24 import IDLE_S, DealFetcher
@@ -47,6 +48,7 @@ from shared.supervisor import Supervisor
 from shared.web.app import create_app
 from shared.web.http_client import HttpClient
 from shared.web.menu import StaffPages
+from shared.web.strict_input import SingleValued, refuse_unknown
 
 log = structlog.get_logger()
 
@@ -67,21 +69,21 @@ def build_app(settings: TriggerSettings, database: Database, clock: Clock, *, he
         admit=keys.admit,
         max_body=MAX_BODY,
     )
-    for router in _routers(settings, database, clock, keys=keys):
-        app.include_router(router)
+    intake = EventIntake(database.sessions, clock, settings.installation)
+    app.include_router(SourceWebhooks(intake, load_sources(settings)).router())  # a vendor may add parameters
+    for router in _routers(settings, database, intake, keys=keys):
+        app.include_router(router, dependencies=[Depends(SingleValued()), Depends(refuse_unknown)])
     app.add_api_route("/", _root, include_in_schema=False)
     return app
 
 
 def _routers(
-    settings: TriggerSettings, database: Database, clock: Clock, *, keys: ApiKeyVerifier
+    settings: TriggerSettings, database: Database, intake: EventIntake, *, keys: ApiKeyVerifier
 ) -> Sequence[APIRouter]:
-    intake = EventIntake(database.sessions, clock, settings.installation)
     return [
-        SourceWebhooks(intake, load_sources(settings)).router(),
-        EventApi(intake, keys).router(),
+        EventApi(intake, keys, SurveyLinks(settings.public_url, settings.link_secrets)).router(),
         RespondentApi(intake).router(),
-        ProgramApi(database.sessions, clock).router(),
+        ProgramApi(database.sessions, intake.clock).router(),
         DecisionPages(database.sessions, StaffPages.of(settings)).router(),
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -13,6 +13,19 @@ from services.trigger.domain.deciding.cases import DecisionReason
 from services.trigger.domain.deciding.explanations import RuleOutcome, rule_outcomes, would_change
 from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.domain.programs.program import CompiledProgram
+from shared.web.qr import qr_svg
+
+
+class ShownLink(BaseModel):
+    """The link to the question, for the shop to show; only for plans with the step `link`."""
+
+    url: str
+    qr_url: str = Field(description="The link's QR code as SVG.")
+    qr_svg: str | None = Field(description="The same picture; null in the results of a batch.")
+
+    @classmethod
+    def of(cls, url: str, *, with_picture: bool) -> Self:
+        return cls(url=url, qr_url=f"{url}/qr.svg", qr_svg=qr_svg(url) if with_picture else None)
 
 
 class IgnoredView(BaseModel):
@@ -32,6 +45,7 @@ class Decided(BaseModel):
     program: str | None
     invitation_id: UUID | None
     ignored: list[IgnoredView] = Field([], description="Fields that could not be read; the event was decided without.")
+    link: ShownLink | None = None
 
     @classmethod
     def of(cls, stored: StoredDecision) -> Self:
@@ -44,20 +58,6 @@ class Decided(BaseModel):
             program=stored.program_id,
             invitation_id=stored.invitation_id,
         )
-
-
-class RefusedEvent(BaseModel):
-    """Why one event of a batch was rejected."""
-
-    status: int
-    title: str
-    detail: str
-
-
-class BatchResults(BaseModel):
-    """One result per event, in the order of the request."""
-
-    results: list[Decided | RefusedEvent]
 
 
 class RuleView(BaseModel):
@@ -117,6 +117,38 @@ def _headline(stored: StoredDecision) -> str:
     reason = DecisionReason(stored.reason)
     facts: Mapping[str, Any] = next((trial["facts"] for trial in stored.trail if trial["rule"] == reason), {})
     return would_change(reason, facts, event_type=stored.type)
+
+
+class TriedEvent(BaseModel):
+    """The decision that would be made about an event; nothing of it was stored."""
+
+    id: str = Field(description="The event's id.")
+    source: str
+    dry_run: Literal[True] = True
+    reason: str = Field(description="`asked`, or the rule that would stop the event.")
+    program: str | None
+    ignored: list[IgnoredView] = Field(description="Fields that could not be read.")
+    would_change: str = Field(description="What would let the event pass; empty if nothing stops it.")
+    trail: list[TrialView] = Field(description="Every program tried, in order.")
+
+    @classmethod
+    def of(cls, stored: StoredDecision) -> Self:
+        names = ("id", "source", "reason", "program", "ignored", "would_change", "trail")
+        return cls(**DecisionView.of(stored).model_dump(include=set(names)))
+
+
+class RefusedEvent(BaseModel):
+    """Why one event of a batch was rejected."""
+
+    status: int
+    title: str
+    detail: str
+
+
+class BatchResults(BaseModel):
+    """One result per event, in the order of the request."""
+
+    results: list[Decided | TriedEvent | RefusedEvent]
 
 
 class Decisions(BaseModel):

@@ -63,6 +63,7 @@ Whole = Annotated[int, Field(strict=True, ge=0)]
 Scalar = Annotated[str, StringConstraints(max_length=1000)] | bool | int | float | None
 Attributes = Annotated[dict[Id, Scalar], Field(max_length=100), AfterValidator(_by_name)]
 Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]  # of an address, in hex
+Labels = Annotated[dict[Id, Annotated[str, StringConstraints(max_length=500)]], Field(max_length=200)]
 Segments = Annotated[dict[Id, Id], Field(max_length=50)]
 
 
@@ -243,6 +244,11 @@ class EventRef(Part):
     amount: Money | None = None
     currency: Id | None = None
 
+    @property
+    def known_as(self) -> str | None:
+        """What people call the order or service: its number, or its id if it has none."""
+        return self.number or self.subject
+
 
 class ProgramRef(Part):
     id: Id
@@ -343,6 +349,7 @@ class SurveyRequested(InvitationPayload):
     reasons: Reasons = Reasons()
     extra_questions: Annotated[list[ExtraQuestion], Field(max_length=2)] = _empty(list)
     thanks: Thanks = Thanks()
+    labels: Labels = _empty(dict)
     call_back: bool = True
     send_at: Instant
     expires_at: Instant
@@ -379,11 +386,15 @@ class RespondentErased(SurveyPayload):
 
 
 class RespondentPurchased(SurveyPayload):
-    """A purchase or service of a respondent asked in the 90 days before it; scoring counts returning customers."""
+    """A purchase or service of a respondent asked in the 90 days before it; scoring counts returning customers.
+
+    `cancelled` takes back the purchase of this event, if it was counted.
+    """
 
     type = "respondent.purchased"
     topic = "survey.requests"
     event: EventRef
+    cancelled: bool = False
 
 
 class ProgramPublished(Payload):

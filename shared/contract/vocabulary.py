@@ -30,6 +30,15 @@ class ChannelKind(StrEnum):
     EMAIL = "email"
     SMS = "sms"
     CALL = "call"
+    LINK = "link"  # the shop shows the link itself: on a receipt, a screen or in a chat
+
+    @property
+    def contacts(self) -> bool:
+        """Whether Earshot contacts the respondent over this channel, which takes an address and consent."""
+        return self is not ChannelKind.LINK
+
+
+CONTACT_CHANNELS = tuple(channel for channel in ChannelKind if channel.contacts)
 
 
 class Category(StrEnum):

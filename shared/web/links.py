@@ -33,6 +33,14 @@ def token(keys: Mapping[str, str], key_id: str, purpose: Purpose, invitation_id:
     return base64.urlsafe_b64encode(digest[:16]).rstrip(b"=").decode()
 
 
+def answer_url(base: str, keys: Mapping[str, str], key_id: str, invitation_id: UUID, *, step: int) -> str:
+    """Return the URL of the answer page below `base`; `step` is that of the message with the link, 0 for no message.
+
+    Raises UnknownLinkKey.
+    """
+    return f"{base}/s/{token(keys, key_id, Purpose.ANSWER, invitation_id)}.{step}"
+
+
 def fingerprint(link_token: str) -> bytes:
     """Return the SHA-256 of a token, which may be stored."""
     return hashlib.sha256(link_token.encode()).digest()

@@ -27,6 +27,8 @@ class SingleValued:
 
 def refuse_unknown(request: Request) -> None:
     """Dependency that rejects query parameters that the route does not declare."""
+    if not request.url.query:
+        return
     declared = {field.alias for field in get_flat_params(request.scope["route"].dependant)}
     _refuse(request.query_params.keys() - declared, "It is not known here")
 

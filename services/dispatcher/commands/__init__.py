@@ -14,6 +14,7 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher import history, repository, schemas
+from services.dispatcher.commands.suppression_files import import_suppressions
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.domain.send_mode import may_leave
 from services.dispatcher.handlers import apply_receipts
@@ -123,6 +124,9 @@ def list_suppressions(
         print(each.model_dump_json())
     if not found:
         typer.echo("nobody is suppressed" if known is reason is None else "no such suppression", err=True)
+
+
+suppressions_app.command("import")(import_suppressions)
 
 
 @suppressions_app.command("release")

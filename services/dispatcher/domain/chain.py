@@ -16,8 +16,17 @@ def delay_of(step: PlanStep) -> timedelta:
     return timedelta(seconds=min(step.delay_s, LONGEST_DELAY.total_seconds()))
 
 
-def first_due(request: SurveyRequested) -> datetime:
-    return request.send_at + delay_of(min(request.plan, key=lambda step: step.step))
+def first_due(request: SurveyRequested) -> tuple[int, datetime] | None:
+    """Return the number and the due time of the first step that contacts the respondent; None without such a step.
+
+    Steps before it are links that the shop shows itself: their delays are added.
+    """
+    due_at = request.send_at
+    for step in sorted(request.plan, key=lambda step: step.step):
+        due_at += delay_of(step)
+        if step.channel.contacts:
+            return step.step, due_at
+    return None
 
 
 def follow(steps: Sequence[ChainStep], finished: int, *, now: datetime) -> PlannedStep | InvitationOutcome | None:
@@ -77,7 +86,7 @@ def late_answer_counts(outcome: InvitationOutcome) -> bool:
 def skip_reason(channel: ChannelKind, contact: Contact, consent: Consent, *, suppressed: bool) -> SkipReason | None:
     if suppressed:
         return SkipReason.SUPPRESSED
-    if getattr(consent, channel.value) is not True:
+    if channel.contacts and getattr(consent, channel.value) is not True:
         return SkipReason.NO_CONSENT
     return None if address_of(channel, contact) else SkipReason.NO_ADDRESS
 

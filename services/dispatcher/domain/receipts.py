@@ -151,6 +151,9 @@ _SUPPRESSION_RULES = {
 }
 
 
+REFUSING = frozenset({ReceiptKind.COMPLAINT, ReceiptKind.STOP})  # they also end the survey, over every channel
+
+
 def suppression_for(kind: ReceiptKind, *, soft_bounces: int) -> SuppressionRule | None:
     """Return the suppression a receipt leads to, if any. Soft bounces lead to one from the third within 30 days on."""
     if kind is ReceiptKind.SOFT_BOUNCE and soft_bounces < SOFT_BOUNCES:

@@ -19,6 +19,7 @@ from services.dispatcher.domain.receipt_effects import (
     without_older_replies,
 )
 from services.dispatcher.domain.receipts import (
+    REFUSING,
     SOFT_BOUNCES,
     SOFT_WITHIN,
     STEP_STATES,
@@ -54,6 +55,7 @@ async def apply(session: AsyncSession, *, now: datetime, among: Collection[UUID]
     )
     await _advance(session, applied, locked, now=now)
     await _suppress(session, applied, now=now)
+    await _decline(session, applied, now=now)
     await _release(session, applied, now=now)
     known = {each.id for each in matched}
     await receipts.put_away(session, known, unmatched=due.keys() - known)
@@ -125,6 +127,13 @@ async def _suppress(session: AsyncSession, applied: Sequence[MatchedReceipt], *,
     addresses = await receipts.addresses(session, of_address) if of_address else {}
     found = [suppression_of(each, rule, addresses, now=now) for each, rule in rules]
     await close_invitations.suppress(session, found, now=now)
+
+
+async def _decline(session: AsyncSession, applied: Collection[MatchedReceipt], *, now: datetime) -> None:
+    """Close the open surveys that a respondent got over the channel of a complaint or STOP: the call is not made."""
+    if senders := {each.sender for each in applied if each.receipt.kind in REFUSING}:
+        declined = await receipts.surveyed(session, senders)
+        await close_invitations.close(session, dict.fromkeys(declined, InvitationOutcome.DECLINED), now=now)
 
 
 async def _release(session: AsyncSession, applied: Collection[MatchedReceipt], *, now: datetime) -> None:

@@ -94,15 +94,16 @@ async def close_or_remember(
     await close(session, {invitation: outcomes[invitation] for invitation in locked}, now=now)
 
 
-async def suppress(session: AsyncSession, found: Sequence[Suppression], *, now: datetime) -> None:
-    """Store and publish suppressions. One for all channels and programs closes the respondent's open invitations.
+async def suppress(session: AsyncSession, found: Sequence[Suppression], *, now: datetime) -> list[RespondentSuppressed]:
+    """Store and publish suppressions, and return those that are new.
 
-    The other suppressions recall unwanted calls and release leases, so that due steps are checked again: another
-    channel may still be allowed.
+    One for all channels and programs closes the respondent's open invitations. The others recall unwanted calls and
+    release leases, so that due steps are checked again: another channel may still be allowed.
     """
     open_ones = await invitations.lock(session, open_of={each.respondent_id for each in found})
     wanted = [RespondentSuppressed(**each.model_dump()) for each in found]
-    await publish(session, await suppressions.add(session, wanted, at=now), now=now)
+    new = await suppressions.add(session, wanted, at=now)
+    await publish(session, new, now=now)
     entirely = {each.respondent_id for each in found if each.channel is None and each.program is None}
     await close(
         session,
@@ -117,6 +118,7 @@ async def suppress(session: AsyncSession, found: Sequence[Suppression], *, now: 
         now=now,
     )
     await steps.release_leases(session, open_ones)
+    return new
 
 
 async def expire(session: AsyncSession, *, now: datetime, limit: int = BATCH) -> int:

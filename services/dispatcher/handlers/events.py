@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.domain.chain import after_call, merged_consent
-from services.dispatcher.handlers import close_invitations
+from services.dispatcher.handlers import close_invitations, record_results
 from services.dispatcher.repository import consents, invitations, mailbox, receipts, replies, steps, suppressions
 from shared.contract.cloudevents import Event
 from shared.contract.events import (
@@ -92,6 +92,7 @@ async def on_requested(
         session, [(request, _unsubscribe_fingerprint(request, link_keys)) for request in once.values()]
     )
     await steps.insert(session, [once[invitation] for invitation in new])
+    await record_results.record_shown_links(session, [once[invitation] for invitation in new], now=now)
     await close_invitations.publish(session, await suppressions.release_moved(session, list(once.values())), now=now)
     await close_invitations.close(session, await invitations.take_early(session, new), now=now)
 

@@ -24,9 +24,11 @@ from services.dispatcher.domain.steps import (
 )
 from services.dispatcher.handlers import close_invitations
 from services.dispatcher.repository import attempts, invitations, mailbox, receipts, steps
-from shared.contract.events import ContactAttempted, Payload
-from shared.contract.vocabulary import InvitationOutcome
+from shared.contract.events import ContactAttempted, Payload, SurveyRequested
+from shared.contract.vocabulary import AttemptState, InvitationOutcome
 from shared.database import db
+
+SHOP = "shop"  # the provider of a link that the shop shows itself
 
 
 class _Continuation(NamedTuple):
@@ -122,6 +124,28 @@ def _entry(finished: FinishedStep, respondent_id: str, *, now: datetime) -> Ledg
         at=now,
     )
     return LedgerEntry(attempt, result.tries, finished.message_id, finished.bill)
+
+
+async def record_shown_links(session: AsyncSession, requests: Sequence[SurveyRequested], *, now: datetime) -> None:
+    """Write the steps `link` of new invitations to the ledger: the shop got the link with the decision."""
+    shown = [
+        ContactAttempted(
+            respondent_id=request.respondent_id,
+            invitation_id=request.invitation_id,
+            attempt_id=uuid7(),
+            revision=1,
+            step=step.step,
+            channel=step.channel,
+            provider=SHOP,
+            state=AttemptState.SENT,
+            at=now,
+        )
+        for request in requests
+        for step in request.plan
+        if not step.channel.contacts
+    ]
+    ledger = attempts.add_statement([LedgerEntry(each, 1) for each in shown])
+    await db.write(session, ledger, close_invitations.publish_statement(shown, now=now))
 
 
 async def give_up_lost(

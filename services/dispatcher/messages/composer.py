@@ -5,23 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import cached_property, lru_cache
 
-from babel.dates import format_date
-
 from services.dispatcher.domain.chain import address_of
-from services.dispatcher.domain.receipts import Reference
 from services.dispatcher.domain.sms_text import fit_sms
 from services.dispatcher.domain.steps import OutgoingMessage
-from services.dispatcher.domain.unsubscribe_mails import unsubscribe_mailto
 from services.dispatcher.messages import mime
 from services.dispatcher.messages.mail_body import MailVariant, mail_body
 from services.dispatcher.messages.styles import Style, chosen, filled
-from services.dispatcher.messages.texts import MailTexts, language_of, texts_of
+from services.dispatcher.messages.texts import MailTexts, language_of, texts_for, worded
 from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import ChannelKind
+from shared.locales import day_in, language_tag
 from shared.web import links
 from shared.web.links import Purpose
 from shared.zones import time_zone
@@ -37,7 +34,6 @@ class Composer:
     unsubscribe_url: str
     mail_from: str
     styles: Sequence[Style] = ()
-    reads_mail: bool = False  # whether a mail to the sender's address arrives: a mailbox is configured
     reply_to: str = ""
 
     def compose(self, request: SurveyRequested, *, step: int, channel: ChannelKind) -> OutgoingMessage:
@@ -49,10 +45,10 @@ class Composer:
 
     def answer_link(self, request: SurveyRequested, *, step: int) -> str:
         """Return the URL of the answer page; `step` is that of the message with the link, 0 for no message."""
-        return f"{self.public_url}/s/{self._token(request, Purpose.ANSWER)}.{step}"
+        return self._answer_url(self.public_url, request, step)
 
     def _text_message(self, request: SurveyRequested, step: int, phone: str) -> OutgoingMessage:
-        link = f"{self.short_url}/s/{self._token(request, Purpose.ANSWER)}.{step}"
+        link = self._answer_url(self.short_url, request, step)
         text = fit_sms(f"{request.brand.name}: {request.question}", link)
         return OutgoingMessage(request.invitation_id, step, ChannelKind.SMS, phone, "", text.encode())
 
@@ -61,7 +57,7 @@ class Composer:
         texts, sender, reply_to = chosen(
             self.styles, brand=request.brand.name, locale=request.locale, template=template
         )
-        values = _values(request)
+        texts, values = worded(texts, request.labels), _values(request)
         subject = filled(texts.subject if _is_first(request, step) else texts.reminder, values)
         unsubscribe = f"{self.unsubscribe_url}/u/{self._token(request, Purpose.UNSUBSCRIBE)}"
         text, html = mail_body(_variant(request, texts)).fill(
@@ -74,7 +70,7 @@ class Composer:
             "Subject": mime.text_header(subject),
             "Date": _date_header(int(time.time())),
             "Message-ID": f"<{request.invitation_id}.{step}@{self._sender.rpartition('@')[2]}>",
-            "List-Unsubscribe": f"<{unsubscribe}>{self._mailto(request, step)}",
+            "List-Unsubscribe": f"<{unsubscribe}>",
             "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
             "Auto-Submitted": "auto-generated",
             "X-PM-Metadata-attempt": f"{request.invitation_id}.{step}",  # comes back in Postmark's webhooks
@@ -82,9 +78,8 @@ class Composer:
         body = mime.alternative(headers, text=text, html=html)
         return OutgoingMessage(request.invitation_id, step, ChannelKind.EMAIL, address, subject, body)
 
-    def _mailto(self, request: SurveyRequested, step: int) -> str:
-        reference = Reference(request.invitation_id, step)
-        return f",\r\n <{unsubscribe_mailto(self._sender, reference)}>" if self.reads_mail else ""
+    def _answer_url(self, base: str, request: SurveyRequested, step: int) -> str:
+        return links.answer_url(base, self.link_keys, request.link_key, request.invitation_id, step=step)
 
     def _token(self, request: SurveyRequested, purpose: Purpose) -> str:
         return links.token(self.link_keys, request.link_key, purpose, request.invitation_id)
@@ -111,7 +106,7 @@ def _from(sender: str) -> str:
 def _variant(request: SurveyRequested, texts: MailTexts) -> MailVariant:
     brand = request.brand
     return MailVariant(
-        language=language_of(request.locale),
+        language=language_tag(request.locale),
         texts=texts,
         brand=brand.name,
         color=brand.color,
@@ -128,14 +123,14 @@ def _values(request: SurveyRequested) -> dict[str, str]:
         "question": request.question,
         "about": _about(request, date_),
         "date": date_,
-        "number": request.event.subject or "",
+        "number": request.event.known_as or "",
         "store": request.segments.get("store", ""),
         "topic": _topic(request, date_),
     }
 
 
 def _topic(request: SurveyRequested, date_: str) -> str:
-    texts = texts_of(request.locale)
+    texts = texts_for(request)
     return (texts.service_topic if _is_service(request) else texts.order_topic).format(date=date_)
 
 
@@ -149,9 +144,9 @@ def about(request: SurveyRequested) -> str:
 
 
 def _about(request: SurveyRequested, date_: str) -> str:
-    texts, event = texts_of(request.locale), request.event
+    texts, event = texts_for(request), request.event
     form = texts.service if _is_service(request) else texts.order
-    text = (form if event.subject else texts.order_without_number).format(number=event.subject, date=date_)
+    text = (form if event.known_as else texts.order_without_number).format(number=event.known_as, date=date_)
     store = request.segments.get("store")
     return f"{text}, {store}" if store else text
 
@@ -161,12 +156,8 @@ def _is_service(request: SurveyRequested) -> bool:
 
 
 def _date(request: SurveyRequested) -> str:
-    return _day(request.event.time.astimezone(time_zone(request.time_zone)).date(), language_of(request.locale))
-
-
-@lru_cache(maxsize=1000)
-def _day(day: date, language: str) -> str:
-    return format_date(day, "d MMMM", locale=language)
+    day, language = request.event.time.astimezone(time_zone(request.time_zone)).date(), language_of(request.locale)
+    return day_in(language_tag(request.locale) if request.labels else language, day, otherwise=language)
 
 
 def _web_address(url: str | None) -> str | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from services.dispatcher.messages import mime
 from services.dispatcher.messages.styles import filled
 from services.dispatcher.messages.texts import MailTexts
+from shared.locales import direction
 from shared.web.templates import template_environment
 
 _SOFT_BREAK = b"=\r\n"
@@ -70,6 +71,7 @@ def mail_body(variant: MailVariant) -> MailBody:
         "text_unsubscribe": filled(variant.texts.text_unsubscribe, values),
         "privacy_text": filled(variant.texts.privacy, values),
         "language": variant.language,
+        "direction": direction(variant.language),
         "brand": variant.brand,
         "brand_color": variant.color,
         "privacy": variant.privacy,

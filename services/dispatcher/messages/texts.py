@@ -4,7 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from shared.contract.events import SurveyRequested
+from shared.contract.labels import usable
+from shared.locales import primary_language
+
+_MAIL = "mail."
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +122,24 @@ def texts_of(locale: str) -> MailTexts:
     return RUSSIAN if language_of(locale) == "ru" else ENGLISH
 
 
+def texts_for(request: SurveyRequested) -> MailTexts:
+    return worded(texts_of(request.locale), request.labels)
+
+
+def worded(texts: MailTexts, labels: Mapping[str, str]) -> MailTexts:
+    """Replace the texts that a program says itself, by its labels `mail.…`."""
+    if not labels:
+        return texts
+    own = {name.removeprefix(_MAIL): text for name, text in usable(labels).items() if name.startswith(_MAIL)}
+    simple = {name: text for name, text in own.items() if "." not in name}
+    nested = {part: {**getattr(texts, part), **_of(part, own)} for part in ("choices", "done_texts")}
+    return replace(texts, **dict[str, Any](simple), **dict[str, Any](nested))
+
+
+def _of(part: str, labels: Mapping[str, str]) -> Mapping[str, str]:
+    return {name.partition(".")[2]: text for name, text in labels.items() if name.startswith(f"{part}.")}
+
+
 def language_of(locale: str) -> str:
     """Return the language of our texts for a locale: `ru`, or `en` for all other languages."""
-    return "ru" if locale.lower().replace("_", "-").split("-")[0] == "ru" else "en"
+    return "ru" if primary_language(locale) == "ru" else "en"

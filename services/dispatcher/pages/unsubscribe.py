@@ -11,13 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.handlers import close_invitations
 from services.dispatcher.messages.composer import about
-from services.dispatcher.messages.texts import MailTexts, language_of, texts_of
+from services.dispatcher.messages.texts import MailTexts, texts_for, texts_of
 from services.dispatcher.pages.rendering import page
 from services.dispatcher.repository import invitations
 from shared.clock import Clock
 from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import ChannelKind, InvitationOutcome
 from shared.database.db import Sessions
+from shared.locales import direction, language_tag
 from shared.web import links
 
 
@@ -69,13 +70,13 @@ class UnsubscribePages:
 
 
 def _choices(request: SurveyRequested) -> Response:
-    texts = texts_of(request.locale)
+    texts = texts_for(request)
     choices = {choice: texts.choices[choice].format(about=about(request)) for choice in Choice}
     return _page(request, texts.ask_title, texts.ask_text, texts=texts, choices=choices)
 
 
 def _done(request: SurveyRequested, choice: Choice) -> Response:
-    texts = texts_of(request.locale)
+    texts = texts_for(request)
     return _page(request, texts.done_title, texts.done_texts[choice], texts=texts)
 
 
@@ -84,7 +85,8 @@ def _page(
 ) -> Response:
     shown = page(
         "unsubscribe.html",
-        language=language_of(request.locale),
+        language=language_tag(request.locale),
+        direction=direction(request.locale),
         brand=request.brand,
         title=title,
         text=text.format(brand=request.brand.name),
@@ -99,6 +101,7 @@ def _unknown_link() -> Response:
     shown = page(
         "unsubscribe.html",
         language="en",
+        direction="ltr",
         brand=None,
         title=texts.unknown_title,
         text=texts.unknown_text,

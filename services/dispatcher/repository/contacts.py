@@ -16,6 +16,7 @@ _RESERVE = """SELECT respondent_id FROM unnest($1::text[], $2::bigint[]) AS r (r
 WHERE pg_try_advisory_xact_lock(number)"""
 _PAST = """SELECT i.respondent_id, a.channel, a.at FROM invitations i JOIN attempts a ON a.invitation_id = i.id
 WHERE i.respondent_id = ANY($1::text[]) AND a.at > $2 AND a.state NOT IN ('refused', 'failed', 'skipped', 'bounced')
+    AND a.channel <> 'link'
 UNION ALL
 SELECT i.respondent_id, s.channel, NULL FROM invitations i JOIN steps s ON s.invitation_id = i.id
 WHERE i.respondent_id = ANY($1::text[]) AND s.state IN ('leased', 'in_flight') AND s.token <> $3"""

@@ -95,6 +95,18 @@ async def matched(session: AsyncSession, due: Mapping[UUID, Receipt]) -> list[Ma
     return [MatchedReceipt(receipt=due[row["id"]], **row) for row in (*found, *writers)]
 
 
+_SURVEYED = """SELECT DISTINCT i.id FROM unnest($1::text[], $2::text[]) AS s (respondent_id, channel)
+JOIN invitations i ON i.respondent_id = s.respondent_id AND i.state = 'open'
+JOIN attempts a ON a.invitation_id = i.id AND a.channel = s.channel
+    AND a.state IN ('sent', 'delivered', 'complained', 'unknown')"""
+
+
+async def surveyed(session: AsyncSession, senders: Collection[tuple[str, ChannelKind]]) -> list[UUID]:
+    """Return the open invitations of respondents from which they may have got a message over a channel."""
+    respondents, channels = [sender for sender, _ in senders], [channel for _, channel in senders]
+    return [row["id"] for row in await db.fetch(session, _SURVEYED, respondents, channels)]
+
+
 _DONE = "UPDATE receipts SET look_at = NULL WHERE id = ANY($1::uuid[])"
 _LATER = """UPDATE receipts SET looks = looks + 1,
     look_at = CASE WHEN looks < $2 THEN clock_timestamp() + (1 << looks) * interval '1 second' END

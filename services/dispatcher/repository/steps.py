@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 
 from services.dispatcher.domain.chain import delay_of, first_due
 from services.dispatcher.domain.steps import ChainStep, LeasedStep, PlannedStep, SendFacts, StepResult, StepState
-from shared.contract.events import SurveyRequested
+from shared.contract.events import PlanStep, SurveyRequested
 from shared.contract.vocabulary import ChannelKind, Service
 from shared.database import db
 from shared.database.isolated import isolated
@@ -28,22 +28,33 @@ ON CONFLICT DO NOTHING"""
 
 
 async def insert(session: AsyncSession, requests: Sequence[SurveyRequested]) -> None:
-    """Store the plans of requests: the first step of each is planned, each other one waits for the step before it."""
+    """Store the plans of requests: the first step of each is planned, each other one waits for the step before it.
+
+    A step `link` has happened: the shop got the link with the decision.
+    """
     rows = [
-        (request, step, step.step == min(planned.step for planned in request.plan))
+        (request.invitation_id, step, *_initial(step, first_due(request)))
         for request in requests
         for step in request.plan
     ]
     await db.fetch(
         session,
         _INSERT,
-        [request.invitation_id for request, _, _ in rows],
-        [step.step for _, step, _ in rows],
-        [step.channel for _, step, _ in rows],
-        [StepState.PLANNED if first else StepState.WAITING for _, _, first in rows],
-        [int(delay_of(step).total_seconds()) for _, step, _ in rows],
-        [first_due(request) if first else None for request, _, first in rows],
+        [invitation for invitation, *_ in rows],
+        [step.step for _, step, *_ in rows],
+        [step.channel for _, step, *_ in rows],
+        [state for *_, state, _ in rows],
+        [int(delay_of(step).total_seconds()) for _, step, *_ in rows],
+        [due_at for *_, due_at in rows],
     )
+
+
+def _initial(step: PlanStep, first: tuple[int, datetime] | None) -> tuple[StepState, datetime | None]:
+    if not step.channel.contacts:
+        return StepState.SENT, None
+    if first is not None and first[0] == step.step:
+        return StepState.PLANNED, first[1]
+    return StepState.WAITING, None
 
 
 _CLAIM = """WITH due AS MATERIALIZED (
@@ -75,7 +86,8 @@ def _leased(row: asyncpg.Record) -> LeasedStep:
 
 
 _FACTS = """SELECT i.id, i.request::text, (
-    SELECT count(*) FROM steps b WHERE b.invitation_id = i.id AND b.state IN ('sent', 'unknown')
+    SELECT count(*) FROM steps b
+    WHERE b.invitation_id = i.id AND b.state IN ('sent', 'unknown') AND b.channel <> 'link'
 ) AS sent_before, EXISTS (
     SELECT FROM suppressions s
     WHERE s.respondent_id = i.respondent_id AND (s.channel IS NULL OR s.channel = $2)

@@ -12,13 +12,14 @@ from urllib.parse import quote, urlsplit
 
 from fastapi import Request, Response
 
-from services.scoring.domain.answer_form import score_of
+from services.scoring.domain.answer_form import RefusedForm, score_of
 from services.scoring.domain.answers import Entry
 from services.scoring.domain.calls import BestTime, Callback
 from services.scoring.domain.invitations import Answer, Invitation, InvitationState
 from services.scoring.domain.phone_numbers import hinted
 from services.scoring.web import rendering, texts
 from shared.contract.vocabulary import Category, category_of
+from shared.locales import direction, language_tag
 from shared.web.problems import Gone, NotFound, Problem, TooManyRequests, Unprocessable, problem_response
 
 MAX_RELOADS = 3  # automatic reloads of the page of an unknown link
@@ -73,8 +74,8 @@ def ask_number(
     before, callback = invitation.answer, entry.callback
     score = before.score if entry.score is None and before is not None else entry.score
     if score is None or callback is None:
-        return invalid(request, opened, invitation)
-    words = texts.LANGUAGES[texts.language_of(invitation.locale)]
+        return invalid(request, opened, invitation, _written(entry), now=entry.at)
+    words = texts.words_of(invitation)
     wrong = words["number_missing" if callback.dialable else "number_wrong"]
     if _wants_problem(request):
         return problem_response(Unprocessable("There is no number to call", wrong))
@@ -86,15 +87,20 @@ def ask_number(
     return response
 
 
+def _written(entry: Entry) -> RefusedForm:
+    return RefusedForm(entry.score, entry.reasons or (), entry.comment or "", entry.extra)
+
+
 def _second_page(
-    invitation: Invitation, answer: Answer | Entry, *, score: int, callback: Mapping[str, Any] | None
+    invitation: Invitation, answer: Answer | Entry | RefusedForm, *, score: int, callback: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     return {
         "answer": answer,
         "promoter": category_of(score) is Category.PROMOTER,
         "reasons": invitation.content.reasons_for(score),
-        "more": texts.more(len(invitation.content.extra_questions), texts.language_of(invitation.locale)),
+        "more": texts.more(invitation),
         "callback": callback,
+        "wrong": callback.get("wrong") if callback else None,
     }
 
 
@@ -121,13 +127,14 @@ def _web_address(url: str | None) -> str | None:
 
 
 def page(template: str, invitation: Invitation | None, *, language: str = "en", **values: Any) -> Response:
+    words = texts.LANGUAGES[language]
     if invitation is not None:
-        language = texts.language_of(invitation.locale)
+        language, words = language_tag(invitation.locale), texts.words_of(invitation)
         brand = invitation.content.brand
         values |= {"logo": _logo(brand.logo_url), "bright": _is_bright(brand.color)}
-    values = {"reload_url": None, "back": None, **values}
-    words = texts.LANGUAGES[language]
-    return rendering.page(template, language=language, words=words, invitation=invitation, **values)
+    values = {"reload_url": None, "back": None, "kept": (), **values}
+    values |= {"language": language, "direction": direction(language), "words": words}
+    return rendering.page(template, invitation=invitation, **values)
 
 
 def _logo(url: str | None) -> str | None:
@@ -189,7 +196,7 @@ def closed(request: Request, invitation: Invitation, now: datetime) -> Response 
         return withdrawn(request, invitation)
     if now < invitation.expires_at:
         return None
-    words = texts.LANGUAGES[texts.language_of(invitation.locale)]
+    words = texts.words_of(invitation)
     text = words["expired_text"].format(date=texts.day(invitation, invitation.expires_at, now=now))
     if invitation.genuine_answer:
         text = words["expired_saved"].format(score=invitation.genuine_answer.score)
@@ -197,17 +204,26 @@ def closed(request: Request, invitation: Invitation, now: datetime) -> Response 
 
 
 def withdrawn(request: Request, invitation: Invitation) -> Response:
-    words = texts.LANGUAGES[texts.language_of(invitation.locale)]
+    words = texts.words_of(invitation)
     problem = Gone("This survey was withdrawn", words["withdrawn_text"])
     return _notice(request, problem, invitation, heading=words["withdrawn"], text=words["withdrawn_text"])
 
 
 def stopped(invitation: Invitation) -> Response:
-    words = texts.LANGUAGES[texts.language_of(invitation.locale)]
+    words = texts.words_of(invitation)
     return page("notice.html", invitation, heading=words["stopped"], text=words["stopped_text"])
 
 
-def invalid(request: Request, opened: Link, invitation: Invitation) -> Response:
-    words = texts.LANGUAGES[texts.language_of(invitation.locale)]
+def invalid(request: Request, opened: Link, invitation: Invitation, refused: RefusedForm, *, now: datetime) -> Response:
+    """Respond 422 and give back what was written: in the form again if only its texts are too long."""
+    words = texts.words_of(invitation)
+    score = invitation.answer.score if refused.score is None and invitation.answer else refused.score
+    if refused.too_long and score is not None and not _wants_problem(request):
+        shown = _second_page(invitation, refused, score=score, callback=None)
+        response = form("reasons.html", invitation, opened, now=now, **shown | {"wrong": words["too_long"]})
+        response.status_code = Unprocessable.status
+        return response
     problem = Unprocessable("The answer was not understood", words["invalid_text"])
-    return _notice(request, problem, invitation, heading=words["invalid"], text=words["invalid_text"], back=opened.path)
+    back = f"{opened.path}?change=1" if invitation.answer else opened.path
+    shown = {"heading": words["invalid"], "text": words["invalid_text"], "back": back, "kept": refused.texts}
+    return _notice(request, problem, invitation, **shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,7 +16,7 @@ from services.scoring.answer_page.rate_limits import RateLimits
 from services.scoring.answer_page.responses import Link
 from services.scoring.answers.record import Recorded, opt_out
 from services.scoring.answers.writer import Writer
-from services.scoring.domain.answer_form import Submission, bot_signals, score_of
+from services.scoring.domain.answer_form import Submission, bot_signals, refused_form, score_of
 from services.scoring.domain.answers import Entry, Refusal
 from services.scoring.domain.bot_detection import (
     MAX_USER_AGENT,
@@ -35,9 +36,12 @@ from shared.clock import Clock
 from shared.database.db import Sessions
 from shared.database.group_commit import GroupCommitter
 from shared.web.app import PlainRoute
-from shared.web.links import fingerprint
+from shared.web.links import TOKEN_LENGTH, fingerprint
+from shared.web.qr import qr_svg
 
 log = structlog.get_logger()
+
+_TOKEN = re.compile(rf"[A-Za-z0-9_-]{{{TOKEN_LENGTH}}}")
 
 LinkResolver = GroupCommitter[LinkVisit, ResolvedLink | None]
 
@@ -51,11 +55,13 @@ class AnswerPages:
     page_views: PageViewWriter
     limits: RateLimits
     windows: ScannerWindows
+    public_url: str
 
     def routes(self) -> list[PlainRoute]:
         return [
             PlainRoute("/s/{link}", self.show, methods=["GET"]),
             PlainRoute("/s/{link}", self.save, methods=["POST"]),
+            PlainRoute("/s/{link}/qr.svg", self.qr_picture, methods=["GET"]),
             PlainRoute("/s/{link}/stop", self.ask_to_stop, methods=["GET"]),
             PlainRoute("/s/{link}/stop", self.stop, methods=["POST"]),
         ]
@@ -82,13 +88,22 @@ class AnswerPages:
             return responses.unknown(request, opened)
         invitation, entry, result = submitted.invitation, submitted.entry, submitted.result
         if entry is None or result is Refusal.NO_SCORE:
-            return responses.invalid(request, opened, invitation)
+            return responses.invalid(request, opened, invitation, refused_form(submission.fields), now=now)
         if result is Refusal.NO_NUMBER:
             open_callback = await self._open_callback(invitation)
             return responses.ask_number(request, opened, invitation, entry, open_callback=open_callback)
         if isinstance(result, Recorded):
             return self._saved(opened, invitation, entry, result)
         return responses.closed(request, invitation, now) or responses.withdrawn(request, invitation)
+
+    async def qr_picture(self, request: Request) -> Response:
+        """Return the QR code of a link, also of an unknown one: nothing is looked up."""
+        opened = _link(request)
+        if wait := self.limits.wait(request, opened.token):
+            return responses.busy(request, wait)
+        if not _TOKEN.fullmatch(opened.token):
+            return responses.unknown(request, opened)
+        return Response(qr_svg(self.public_url + opened.path), media_type="image/svg+xml")
 
     async def ask_to_stop(self, request: Request) -> Response:
         found = await self._open(request)

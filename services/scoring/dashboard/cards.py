@@ -20,7 +20,12 @@ from shared.contract.events import PlanStep, Reasons
 from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, category_of
 
 MOST_VALUES, MORE_COMMENTS = 20, 50
-_STEP_NAMES = {ChannelKind.EMAIL: ("E-mail", "Repeat"), ChannelKind.SMS: ("SMS",), ChannelKind.CALL: ("Call desk",)}
+_STEP_NAMES = {
+    ChannelKind.EMAIL: ("E-mail", "Repeat"),
+    ChannelKind.SMS: ("SMS",),
+    ChannelKind.CALL: ("Call desk",),
+    ChannelKind.LINK: ("Link",),
+}
 _DIMENSION_NAMES = {"answering_device": "device of the answer", "version": "program version", "mode": "who typed it"}
 
 
@@ -263,5 +268,9 @@ def _comment(row: asyncpg.Record, texts: Reasons, now: datetime) -> CommentRow:
 def _source(mode: str, channel: str | None) -> str:
     if mode == AnswerMode.OPERATOR:
         return "the desk"
-    channels = {ChannelKind.EMAIL.value: "e-mail", ChannelKind.SMS.value: "SMS"}
+    channels = {
+        ChannelKind.EMAIL.value: "e-mail",
+        ChannelKind.SMS.value: "SMS",
+        ChannelKind.LINK.value: "a link of the shop",
+    }
     return channels.get(channel or "") or ("an import" if mode == AnswerMode.IMPORTED else "a link")

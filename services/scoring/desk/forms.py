@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import Request
 from starlette.datastructures import FormData
 
-from services.scoring.domain.answer_form import MAX_TEXT, clean
+from services.scoring.domain.answer_form import clean
 from services.scoring.domain.answers import Entry
 from services.scoring.domain.calls import CallTask
 from shared.contract.vocabulary import Category, category_of
@@ -48,18 +48,22 @@ def delay_of(form: FormData, task: CallTask, now: datetime) -> timedelta:
 
 def entry_of(form: FormData, task: CallTask, score: int, *, operator: str, at: datetime) -> Entry:
     """Return the entry of an answer given on the phone; missing reasons or comment keep the earlier ones."""
-    comment = form.get("comment")
     reasons = tuple(reason for reason in form.getlist(reasons_field(score)) if isinstance(reason, str))
     return Entry(
         task.invitation_id,
         at,
         score,
         reasons=reasons or None,
-        comment=clean(comment)[:MAX_TEXT] if isinstance(comment, str) and comment else None,
+        comment=comment_of(form) or None,
         step=task.step,
         task_id=task.task_id,
         operator=operator,
     )
+
+
+def comment_of(form: FormData) -> str:
+    comment = form.get("comment")
+    return clean(comment) if isinstance(comment, str) else ""
 
 
 def reasons_field(score: int) -> str:

@@ -32,6 +32,7 @@ NOTICES = {
     "taken": "Another operator has this call, or it is no longer due. Take the next one.",
     "lost": "Not saved: your time for this call is over, or the call was closed. Take the next one.",
     "over": "Not saved: the survey was withdrawn or is over.",
+    "long": "Not saved: the text is too long, there is room for 4000 characters. Shorten it and save again.",
     "score": "Not saved: choose a score from 0 to 10.",
     "when": "Not saved: choose a time from five minutes to two weeks ahead.",
     "name": "Enter your name first.",
@@ -95,7 +96,7 @@ def call_values(task: CallTask, invitation: Invitation, now: datetime) -> dict[s
 
 def _script(task: CallTask, invitation: Invitation, now: datetime) -> tuple[str, str, str]:
     """Return the operator's script as the text before the question, the question, and the text after the question."""
-    words = texts.LANGUAGES[texts.language_of(invitation.locale)]
+    words = texts.words_of(invitation)
     brand, question = invitation.content.brand.name, invitation.content.question
     if task.kind is TaskKind.CALLBACK:
         return words["hello_back"].format(brand=brand), "", ""

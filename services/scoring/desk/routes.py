@@ -13,9 +13,9 @@ from fastapi.responses import RedirectResponse
 from services.scoring.answers.calls import CallReport, LeaseLost, report_call
 from services.scoring.answers.record import Recorded
 from services.scoring.answers.writer import Writer
-from services.scoring.desk.forms import COOKIE, delay_of, entry_of, name_of, operator_of, task_id_of
+from services.scoring.desk.forms import COOKIE, comment_of, delay_of, entry_of, name_of, operator_of, task_id_of
 from services.scoring.desk.page import DELAYS, NOTICES, OUTCOMES, call_values, outcome_notice, queue_line
-from services.scoring.domain.answer_form import score_of
+from services.scoring.domain.answer_form import MAX_TEXT, score_of
 from services.scoring.domain.answers import Refusal
 from services.scoring.domain.calls import CallTask, TaskKind
 from services.scoring.domain.invitations import Invitation
@@ -25,6 +25,7 @@ from shared.clock import Clock
 from shared.contract.vocabulary import CallDisposition
 from shared.database.db import Sessions
 from shared.web.menu import StaffPages
+from shared.web.problems import Unprocessable
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +73,30 @@ class Desk:
         form = await forms.read(request)
         sent = form.get("score")
         score = score_of(sent) if isinstance(sent, str) else None
-        if score is None:
+        comment = comment_of(form)
+        if score is None and not comment:
             return _to(f"/desk/{task_id}?said=score")
         async with self.sessions.begin() as session:
             task = await calls.load(session, task_id)
         if task is None:
             return _to_desk("lost")
+        if score is None or len(comment) > MAX_TEXT:
+            return await self._again(request, task, comment, said="score" if score is None else "long")
         entry = entry_of(form, task, score, operator=operator_of(request), at=self.clock.now())
         result = await self.writer.record(entry)
         if isinstance(result, Recorded) or await self._was_saved(task_id, operator_of(request)):
             return _to_desk("answered")
         return _to_desk("lost" if result is Refusal.LEASE_LOST else "over")
+
+    async def _again(self, request: Request, task: CallTask, comment: str, *, said: str) -> Response:
+        """Respond 422 with the call and the comment as it was written."""
+        async with self.sessions.begin() as session:
+            invitation = (await invitations.load(session, [task.invitation_id])).get(task.invitation_id)
+        if task.held_by is None or task.held_by != operator_of(request):
+            return _to_desk("lost")
+        response = await self._page(request, task, invitation, written=comment, said=said)
+        response.status_code = Unprocessable.status
+        return response
 
     async def _was_saved(self, task_id: UUID, operator: str) -> bool:
         """Return whether this operator already answered the task, as when the form is submitted twice."""
@@ -113,7 +127,13 @@ class Desk:
         return _to(f"/desk?noted={disposition}&task={task_id}{'&moved=1' if moved else ''}")
 
     async def _page(
-        self, request: Request, task: CallTask | None = None, invitation: Invitation | None = None
+        self,
+        request: Request,
+        task: CallTask | None = None,
+        invitation: Invitation | None = None,
+        *,
+        written: str = "",
+        said: str = "",
     ) -> Response:
         operator, query, now = operator_of(request), request.query_params, self.clock.now()
         async with self.sessions.begin() as session:
@@ -125,11 +145,12 @@ class Desk:
         return rendering.page(
             "desk.html",
             operator=operator,
-            notice=outcome_notice(noted, query, now) if noted else NOTICES.get(query.get("said", "")),
+            notice=outcome_notice(noted, query, now) if noted else NOTICES.get(said or query.get("said", "")),
             queue=[queue_line(each, operator, now) for each in due],
             counts=counts,
             next_due=counts["next_due"] and rendering.moment(counts["next_due"], "UTC", now=now),
             call=call_values(task, invitation, now) if task and invitation else None,
+            written=written,
             made=made,
             lease=int(self.lease.total_seconds() // 60),
             outcomes=OUTCOMES if task is not None and task.kind is TaskKind.CALLBACK else OUTCOMES[1:],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from services.scoring.domain import phone_numbers
@@ -73,6 +74,35 @@ def clean(text: str) -> str:
     return _UNSTORABLE.sub("", text.replace("\r\n", "\n"))
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedForm:
+    """What was written in a form that was refused, to be shown again; the score is None if it is not valid."""
+
+    score: int | None
+    reasons: tuple[str, ...]
+    comment: str
+    extra: Mapping[str, str]
+
+    @property
+    def too_long(self) -> bool:
+        return any(len(text) > MAX_TEXT for text in (self.comment, *self.extra.values()))
+
+    @property
+    def texts(self) -> Sequence[str]:
+        return [text for text in (self.comment, *self.extra.values()) if text]
+
+
+def refused_form(fields: Sequence[tuple[str, str]]) -> RefusedForm:
+    """Read a form that was refused."""
+    form = dict(fields)
+    return RefusedForm(
+        score_of(form.get("score", "")),
+        tuple(value for name, value in fields if name == "reasons"),
+        clean(form.get("comment", "")),
+        {name.removeprefix("extra."): clean(value) for name, value in fields if name.startswith("extra.")},
+    )
+
+
 def _entry(submission: Submission, form: Mapping[str, str], invitation: Invitation, signals: BotSignals) -> Entry:
     score = _score(form)
     if "comment" not in form:  # the first page, which asks for the score alone
@@ -129,9 +159,10 @@ def _callback(form: Mapping[str, str], invitation: Invitation) -> Callback | Non
 
 
 def _text(value: str) -> str:
-    if len(value) > MAX_TEXT:
+    text = clean(value)
+    if len(text) > MAX_TEXT:
         raise _InvalidForm
-    return clean(value)
+    return text
 
 
 def _dwell(shown: str, sent_at: datetime) -> timedelta | None:

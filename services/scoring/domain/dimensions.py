@@ -7,6 +7,7 @@ from datetime import date
 from typing import NamedTuple
 
 from services.scoring.domain.invitations import Answer
+from shared.contract.vocabulary import AnswerMode, ChannelKind
 
 # reserved names: a segment with one of these names is stored with the invitation, but not counted
 OWN_DIMENSIONS = frozenset({"all", "mode", "step", "version", "reason", "answering_device"})
@@ -68,10 +69,16 @@ def invited_keys(program: str, dimensions: Mapping[str, str], day: date) -> list
     ]
 
 
+def mode_value(answer: Answer) -> str:
+    """Return the value of the dimension `mode`: `link` for what respondents typed after a link the shop showed."""
+    shown = answer.mode is AnswerMode.SELF and answer.channel is ChannelKind.LINK
+    return ChannelKind.LINK.value if shown else answer.mode.value
+
+
 def answer_keys(program: str, dimensions: Mapping[str, str], answer: Answer) -> list[BucketKey]:
     """Return the key of every bucket an answer counts in; every reason of the answer has a bucket of its own."""
     day = answer.first_day
-    own = [("mode", answer.mode.value), ("step", str(answer.step)), ("answering_device", answer.device or "")]
+    own = [("mode", mode_value(answer)), ("step", str(answer.step)), ("answering_device", answer.device or "")]
     reasons = [("reason", reason) for reason in answer.reasons]
     return [
         *invited_keys(program, dimensions, day),

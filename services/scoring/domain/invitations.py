@@ -9,10 +9,11 @@ from enum import StrEnum
 from uuid import UUID
 
 from msgspec import Struct
+from pydantic import Field
 
 from services.scoring.domain.bot_detection import Device
 from services.scoring.domain.score import Tally
-from shared.contract.events import Brand, ExtraQuestion, Part, PlanStep, Reason, Reasons, Thanks
+from shared.contract.events import Brand, ExtraQuestion, Labels, Part, PlanStep, Reason, Reasons, Thanks
 from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, category_of
 
 
@@ -24,7 +25,7 @@ class InvitationState(StrEnum):
 
 
 class TriggerEvent(Struct, frozen=True):
-    """The event an invitation is about; `subject` is its order or service.
+    """The event an invitation is about; `subject` is its order or service, `number` what people call it.
 
     It has the fields of the contract's `EventRef`, but is a struct: one is parsed for every answer, and this is faster.
     """
@@ -36,6 +37,11 @@ class TriggerEvent(Struct, frozen=True):
     subject: str | None = None
     amount: Decimal | None = None
     currency: str | None = None
+    number: str | None = None
+
+    @property
+    def known_as(self) -> str | None:
+        return self.number or self.subject
 
 
 class Content(Part):
@@ -46,6 +52,7 @@ class Content(Part):
     reasons: Reasons
     extra_questions: list[ExtraQuestion]
     thanks: Thanks
+    labels: Labels = Field(default_factory=dict)
     call_back: bool = True  # the default of documents stored before the field existed
     plan: list[PlanStep]
 

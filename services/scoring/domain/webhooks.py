@@ -24,9 +24,10 @@ from shared.contract.events import (
 )
 
 FORWARDED = (RespondentSuppressed, RespondentReleased, RespondentErased)  # events of other services
+LINK_READY = "survey.link_ready"  # only for webhooks: no event of the log has a link
 _ANSWERS_AND_ALERTS: tuple[type[Payload], ...] = (SurveyAnswered, AnswerAmended, DetractorReported, NpsDropped)
 DEFAULT_TYPES = tuple(each.type for each in _ANSWERS_AND_ALERTS)
-EVENT_TYPES = (*DEFAULT_TYPES, *(each.type for each in (NpsUpdated, RespondentOptedOut, *FORWARDED)))
+EVENT_TYPES = (*DEFAULT_TYPES, *(each.type for each in (NpsUpdated, RespondentOptedOut, *FORWARDED)), LINK_READY)
 RETRIES = (
     timedelta(seconds=5),
     timedelta(minutes=5),

@@ -40,7 +40,11 @@ WHERE w.types ? e.type ORDER BY w.id, e.id ON CONFLICT DO NOTHING"""
 
 async def forward(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
     """Queue events of other services about respondents, for every endpoint with their type."""
-    rows = [(each.id, each.type, each.payload.key, codec.encode(each).body) for each in events]
+    await queue(session, [(each.id, each.type, each.payload.key, codec.encode(each).body) for each in events])
+
+
+async def queue(session: AsyncSession, rows: Sequence[tuple[str, str, str, bytes]]) -> None:
+    """Queue events, given as (id, type, subject, body), for every endpoint with their type; each id only once."""
     if rows:
         await db.fetch(session, _FORWARD, *(list(column) for column in zip(*rows, strict=True)))
 

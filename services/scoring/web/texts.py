@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from babel import Locale
-from babel.dates import format_date
-
 from services.scoring.domain.invitations import Invitation
+from shared.contract.labels import usable
+from shared.locales import day_in, language_tag, plural_form, primary_language
 from shared.zones import time_zone
 
 _EN = {
@@ -61,6 +60,7 @@ _EN = {
     "expired_saved": "Your answer {score} is saved. Thank you.",
     "invalid": "Your answer was not understood",
     "invalid_text": "Please choose a number from 0 to 10 and send it again. A comment has room for 4000 characters.",
+    "too_long": "Your text is too long: there is room for 4000 characters. Shorten it and send again: nothing is lost.",
     "back": "Back to the question",
     "stop_title": "Shall we stop asking you?",
     "stop_text": "{brand} will not send you surveys any more, by any channel.",
@@ -121,6 +121,7 @@ _RU = {
     "expired_saved": "Ваша оценка {score} сохранена. Спасибо.",
     "invalid": "Мы не поняли ответ",
     "invalid_text": "Выберите число от 0 до 10 и отправьте ещё раз. Комментарий вмещает 4000 знаков.",
+    "too_long": "Слишком длинно: помещается 4000 знаков. Сократите и отправьте ещё раз: всё на месте.",
     "back": "Вернуться к вопросу",
     "stop_title": "Больше не спрашивать вас?",
     "stop_text": "{brand} больше не будет присылать вам опросы ни по одному каналу.",
@@ -134,27 +135,34 @@ LANGUAGES: Mapping[str, Mapping[str, str]] = {"en": _EN, "ru": _RU}
 
 def language_of(locale: str) -> str:
     """Return the language of a locale if there are texts in it, else English."""
-    language = locale[:2].lower()
+    language = primary_language(locale)
     return language if language in LANGUAGES else "en"
 
 
 def preferred(accept_language: str) -> str:
     """Return the language of an Accept-Language header, for visitors whose invitation is unknown."""
-    return language_of(accept_language.strip())
+    return language_of(accept_language.partition(",")[0].partition(";")[0])
 
 
-def more(questions: int, language: str) -> str:
+def words_of(invitation: Invitation) -> Mapping[str, str]:
+    """Return the words of the invitation's language; those that its program says itself replace ours."""
+    words = LANGUAGES[language_of(invitation.locale)]
+    return {**words, **usable(invitation.content.labels)} if invitation.content.labels else words
+
+
+def more(invitation: Invitation) -> str:
     """Say how many more questions follow, in the right plural form."""
-    words = LANGUAGES[language]
-    return words[f"more_{Locale(language).plural_form(questions)}"].format(n=questions)
+    words, questions = words_of(invitation), len(invitation.content.extra_questions)
+    form = plural_form(_locale_of_words(invitation), questions)
+    return words.get(f"more_{form}", words["more_other"]).format(n=questions)
 
 
 def about(invitation: Invitation, *, now: datetime) -> str:
     """Describe the purchase by number, date and shop; without personal data."""
     occasion = invitation.occasion
-    words = LANGUAGES[language_of(invitation.locale)]
+    words = words_of(invitation)
     kind = "service" if occasion.type.startswith("crm.service") else "order"
-    number = f"{occasion.subject} " if occasion.subject else ""
+    number = f"{occasion.known_as} " if occasion.known_as else ""
     what = words[kind].format(number=number, date=day(invitation, occasion.time, now=now))
     store = invitation.segments.get("store")
     return f"{what}, {store}" if store else what
@@ -163,5 +171,10 @@ def about(invitation: Invitation, *, now: datetime) -> str:
 def day(invitation: Invitation, moment: datetime, *, now: datetime) -> str:
     """Format a day in the respondent's zone and language, with the year unless it is the current one."""
     local = moment.astimezone(time_zone(invitation.time_zone)).date()
-    pattern = "d MMMM" if local.year == now.year else "d MMMM y"
-    return format_date(local, pattern, locale=language_of(invitation.locale))
+    language = language_of(invitation.locale)
+    return day_in(_locale_of_words(invitation), local, otherwise=language, year=local.year != now.year)
+
+
+def _locale_of_words(invitation: Invitation) -> str:
+    """Return the locale of the words around dates and numbers: the invitation's if its program says them."""
+    return language_tag(invitation.locale) if invitation.content.labels else language_of(invitation.locale)

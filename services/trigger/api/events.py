@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import unquote
 
 import msgspec
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request, Response
 from starlette.datastructures import Headers
 
 from services.trigger.api.keys import ApiKeyVerifier
 from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.handlers.events import EventIdConflict, read_event
-from services.trigger.handlers.intake import INVALID, REUSED, EventIntake
-from services.trigger.schemas import BatchResults, Decided, RefusedEvent
+from services.trigger.handlers.intake import INVALID, REUSED, EventIntake, EventVerdict
+from services.trigger.handlers.survey_links import SurveyLinks
+from services.trigger.schemas import BatchResults, Decided, RefusedEvent, ShownLink, TriedEvent
 from shared.contract.cloudevents import Event
 from shared.contract.events import BY_TYPE, CrmPayload
 from shared.contract.topics import CRM_EVENTS
 from shared.messaging.codec import InvalidEvent
+from shared.messaging.lenient import decode_json
 from shared.messaging.transport import Message
 from shared.web import problems
 
@@ -59,6 +62,7 @@ _SCHEMA: dict[str, Any] = {
         },
     },
 }
+_DRY_RUN = "Decide without storing anything; the reply has the trail of the decision."
 _BODY = {
     "required": True,
     "content": {
@@ -72,6 +76,7 @@ _BODY = {
 class EventApi:
     intake: EventIntake
     keys: ApiKeyVerifier
+    links: SurveyLinks
 
     def router(self) -> APIRouter:
         router = APIRouter(tags=["events"])
@@ -84,24 +89,53 @@ class EventApi:
         )
         return router
 
-    async def post_events(self, request: Request) -> Decided | BatchResults:
+    async def post_events(
+        self, request: Request, response: Response, *, dry_run: Annotated[bool, Query(description=_DRY_RUN)] = False
+    ) -> Decided | TriedEvent | BatchResults:
         """Accept one event (structured or binary) or an array of up to 1,000, and return the decision about each."""
         body = await request.body()
+        response.status_code = HTTPStatus.OK if dry_run else HTTPStatus.ACCEPTED
         if not _is_array(request.headers, body):
             self.keys.count(request, 1)
             event = _read_one(request.headers, body, now=self.intake.clock.now())
-            return Decided.of(await self.intake.decide_one(event))
+            if dry_run:
+                return await self._try(event)
+            return self._decided(await self.intake.decide_one(event), with_picture=True)
         items = _items(body)
         self.keys.count(request, len(items))
-        return await self._decide_batch(items)
+        return await self._decide_batch(items, dry_run=dry_run)
 
-    async def _decide_batch(self, items: Sequence[msgspec.Raw]) -> BatchResults:
+    async def _try(self, event: Event[CrmPayload]) -> TriedEvent:
+        (verdict,) = await self.intake.try_each([event])
+        match verdict:
+            case StoredDecision():
+                return TriedEvent.of(verdict)
+            case EventIdConflict():
+                raise problems.Conflict(*REUSED)
+        raise verdict
+
+    async def _decide_batch(self, items: Sequence[msgspec.Raw], *, dry_run: bool) -> BatchResults:
         now = self.intake.clock.now()
         read = [_read_item(item, now=now) for item in items]
-        verdicts = iter(await self.intake.decide_each([event for event in read if isinstance(event, Event)]))
+        decide = self.intake.try_each if dry_run else self.intake.decide_each
+        verdicts = iter(await decide([event for event in read if isinstance(event, Event)]))
         return BatchResults(
-            results=[_result(next(verdicts)) if isinstance(one, Event) else _refused(one) for one in read]
+            results=[
+                self._result(next(verdicts), dry_run=dry_run) if isinstance(one, Event) else _refused(one)
+                for one in read
+            ]
         )
+
+    def _decided(self, stored: StoredDecision, *, with_picture: bool) -> Decided:
+        decided, url = Decided.of(stored), self.links.of(stored)
+        if url is None:
+            return decided
+        return decided.model_copy(update={"link": ShownLink.of(url, with_picture=with_picture)})
+
+    def _result(self, verdict: EventVerdict | Exception, *, dry_run: bool) -> Decided | TriedEvent | RefusedEvent:
+        if not isinstance(verdict, StoredDecision):
+            return _failed(verdict)
+        return TriedEvent.of(verdict) if dry_run else self._decided(verdict, with_picture=False)
 
 
 def _media_type(headers: Headers) -> str:
@@ -111,7 +145,7 @@ def _media_type(headers: Headers) -> str:
 def _is_array(headers: Headers, body: bytes) -> bool:
     if _media_type(headers) == _BATCH:
         return True
-    return "ce-specversion" not in headers and body.lstrip().startswith(b"[")
+    return "ce-specversion" not in headers and body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
 
 
 def _read_one(headers: Headers, body: bytes, *, now: datetime) -> Event[CrmPayload]:
@@ -132,12 +166,23 @@ def _items(body: bytes) -> list[msgspec.Raw]:
     try:
         items = msgspec.json.decode(body, type=list[msgspec.Raw])
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise problems.Unprocessable(INVALID, f"body: {error}") from None
+        items = _items_leniently(body, error)
     except RecursionError:
         raise problems.Unprocessable(INVALID, "body: nested too deeply") from None
     if len(items) > MAX_EVENTS:
         raise problems.Unprocessable("Too many events", f"A batch holds at most {MAX_EVENTS} events.")
     return items
+
+
+def _items_leniently(body: bytes, error: Exception) -> list[msgspec.Raw]:
+    """Split an array that is not strict JSON, so that only the event that is wrong is read leniently."""
+    try:
+        items = decode_json(body)
+    except (ValueError, RecursionError):
+        items = None
+    if not isinstance(items, list):
+        raise problems.Unprocessable(INVALID, f"body: {error}")
+    return [msgspec.Raw(json.dumps(item, ensure_ascii=False).encode(errors="surrogatepass")) for item in items]
 
 
 def _read_item(item: msgspec.Raw, *, now: datetime) -> Event[CrmPayload] | InvalidEvent:
@@ -147,16 +192,14 @@ def _read_item(item: msgspec.Raw, *, now: datetime) -> Event[CrmPayload] | Inval
         return error
 
 
-def _result(verdict: StoredDecision | EventIdConflict | Exception) -> Decided | RefusedEvent:
+def _failed(verdict: EventIdConflict | Exception) -> RefusedEvent:
     if isinstance(verdict, Exception):
         problem = problems.as_problem(verdict)
         return RefusedEvent(
             status=problem.status, title=problem.title, detail="This event was not stored; the others were."
         )
-    if isinstance(verdict, EventIdConflict):
-        title, detail = REUSED
-        return RefusedEvent(status=HTTPStatus.CONFLICT, title=title, detail=detail)
-    return Decided.of(verdict)
+    title, detail = REUSED
+    return RefusedEvent(status=HTTPStatus.CONFLICT, title=title, detail=detail)
 
 
 def _refused(error: InvalidEvent) -> RefusedEvent:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from shared.contract.cloudevents import IgnoredField
 from shared.contract.events import Consent, Contact, Customer, Scalar
-from shared.contract.vocabulary import ChannelKind
+from shared.contract.vocabulary import CONTACT_CHANNELS, ChannelKind
 from shared.zones import is_time_zone
 
 _PLAIN_LOCAL = re.compile(r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*")
@@ -99,11 +99,20 @@ class Respondent(msgspec.Struct, frozen=True):  # `replace` costs a tenth of wha
             last_purchase_at=max(self.last_purchase_at or at, at),
         )
 
+    def without_purchase(self) -> Respondent:
+        """Take back a purchase that was cancelled; the times of purchases are kept while another one is left."""
+        left = max(self.purchases - 1, 0)
+        if left:
+            return replace(self, purchases=left)
+        return replace(self, purchases=0, first_purchase_at=None, last_purchase_at=None)
+
     @property
     def contact(self) -> Contact:
         return Contact(email=self.email, phone=self.phone)
 
     def address(self, channel: ChannelKind) -> str | None:
+        if not channel.contacts:
+            return None
         return self.email if channel is ChannelKind.EMAIL else self.phone
 
     def erased(self, at: datetime) -> Respondent:
@@ -145,7 +154,7 @@ def published_consent(before: Respondent, after: Respondent) -> Consent:
     """
     gone = [
         channel.value
-        for channel in ChannelKind
+        for channel in CONTACT_CHANNELS
         if (getattr(before.consent, channel) and getattr(after.consent, channel) is None)
         or (before.address(channel) and not after.address(channel))
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import tenacity
@@ -30,7 +30,7 @@ EventVerdict = StoredDecision | EventIdConflict
 
 @dataclass(slots=True)
 class EventIntake:
-    """Decides events; every method commits before it returns."""
+    """Decides events; every method but `try_each` commits before it returns."""
 
     sessions: Sessions
     clock: Clock
@@ -42,10 +42,7 @@ class EventIntake:
 
     async def decide(self, events: Sequence[Event[CrmPayload]]) -> list[EventVerdict]:
         """Decide the events in order in one transaction, repeated while another one inserts the same row first."""
-        retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(Raced), stop=tenacity.stop_after_attempt(20), reraise=True
-        )
-        verdicts: list[EventVerdict] = await retrying(self._decide_once, events)
+        verdicts = await self._retried(self._decide_once, events)
         for kind, number in Counter(event.type for event in events).items():
             metrics.EVENTS.labels(Service.TRIGGER, kind, "handled").inc(number)
         return verdicts
@@ -64,6 +61,28 @@ class EventIntake:
         if isinstance(verdict, EventIdConflict):
             raise problems.Conflict(*REUSED)
         return verdict
+
+    async def try_each(self, events: Sequence[Event[CrmPayload]]) -> list[EventVerdict | Exception]:
+        """Return what `decide_each` would, and store nothing."""
+        return await bisect_failures(events, self._try_out)
+
+    async def _try_out(self, events: Sequence[Event[CrmPayload]]) -> list[EventVerdict]:
+        return await self._retried(self._decide_unstored, events)
+
+    async def _retried(
+        self,
+        decide: Callable[[Sequence[Event[CrmPayload]]], Awaitable[list[EventVerdict]]],
+        events: Sequence[Event[CrmPayload]],
+    ) -> list[EventVerdict]:
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(Raced), stop=tenacity.stop_after_attempt(20), reraise=True
+        )
+        verdicts: list[EventVerdict] = await retrying(decide, events)
+        return verdicts
+
+    async def _decide_unstored(self, events: Sequence[Event[CrmPayload]]) -> list[EventVerdict]:
+        async with self.sessions() as session:  # rolls back
+            return await decide_events(session, events, now=self.clock.now(), settings=self.settings)
 
     async def _decide_once(self, events: Sequence[Event[CrmPayload]]) -> list[EventVerdict]:
         async with self.sessions.begin() as session:

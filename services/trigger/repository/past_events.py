@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -12,10 +12,10 @@ from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.respondents import Respondent
-from services.trigger.domain.touchpoints import TriggerPayload
+from services.trigger.domain.touchpoints import TouchpointKey, TriggerPayload, touchpoint_key
 from services.trigger.repository import respondents
 from shared.contract.cloudevents import Event
-from shared.contract.events import BY_TYPE, CrmPayload
+from shared.contract.events import BY_TYPE, CrmPayload, PurchaseCancelled, PurchaseCompleted
 from shared.database import db
 
 _EVENTS = """SELECT d.source, d.event_id, d.type, d.event_time, d.respondent_id, d.subject, t.details
@@ -43,7 +43,12 @@ async def respondents_at(
     session: AsyncSession, since: datetime, events: list[Event[TriggerPayload]]
 ) -> Mapping[str, Respondent]:
     """Load all respondents without their purchases and contacts since a time; addresses and consent are today's."""
-    bought = Counter(event.payload.key for event in events if event.type == "crm.purchase.completed")
+    cancelled = {key: event.time for event, key in _orders(events) if event.type == PurchaseCancelled.type}
+    bought = Counter(
+        key.respondent_id
+        for event, key in _orders(events)
+        if event.type == PurchaseCompleted.type and (key not in cancelled or cancelled[key] < event.time)
+    )
     return {
         known.id: replace(
             known,
@@ -55,6 +60,10 @@ async def respondents_at(
         )
         for known in await respondents.load_all(session)
     }
+
+
+def _orders(events: Iterable[Event[TriggerPayload]]) -> Iterator[tuple[Event[TriggerPayload], TouchpointKey]]:
+    return ((event, key) for event in events if (key := touchpoint_key(event.payload)) is not None)
 
 
 def _event(row: asyncpg.Record) -> Event[TriggerPayload]:

@@ -43,6 +43,8 @@ class SimulatedSurvey:
 
 
 def _can_reach(request: SurveyRequested, channel: ChannelKind) -> bool:
+    if not channel.contacts:
+        return True
     address = request.contact.email if channel is ChannelKind.EMAIL else request.contact.phone
     return bool(address) and getattr(request.consent, channel) is True
 

@@ -161,6 +161,16 @@ class Model:
         for invitation, number, kind in told:
             if kind == "complaint":
                 self.suppress(invitation.respondent, invitation.steps[number].channel, "complaint")
+        for invitation, number, kind in told:
+            if kind == "complaint":
+                self.decline(invitation.respondent, invitation.steps[number].channel)
+
+    def decline(self, respondent: str, channel: str) -> None:
+        """Close the surveys from which the respondent may have got a message over this channel."""
+        for invitation in self.open_of(respondent):
+            reached = ("sent", "delivered", "complained", "unknown")
+            if any(step.channel == channel and step.attempt in reached for step in invitation.steps.values()):
+                self.end(invitation, "declined")
 
     def _receipt(self, invitation: Invitation, number: int, kind: str) -> None:
         step, (attempt, state) = invitation.steps[number], RECEIPTS[kind]

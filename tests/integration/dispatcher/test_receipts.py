@@ -195,12 +195,29 @@ async def test_soft_bounces_far_apart_suppress_nobody(chain: Chain, receiver: Re
     assert await receiver.suppressions() == []
 
 
-async def test_complaint_suppresses_mail_for_ever_and_not_text_messages(chain: Chain, receiver: Receiver) -> None:
+async def test_complaint_suppresses_mail_for_ever_and_ends_the_survey_but_no_other_survey_by_sms(
+    chain: Chain, receiver: Receiver
+) -> None:
     asked = await sent(chain)
+    later = request(plan=plan((MAIL, 1), (SMS, 0)))
+    await chain.take(later)
     await receiver.told(ReceiptKind.COMPLAINT, asked)
     assert await receiver.suppressions() == [("complaint", "email", None)]
+    assert await chain.outcome(asked.invitation_id) == "declined"
     await chain.tick_at(NOW + 3 * DAY, email=RememberingAccount(), sms=RememberingAccount(channel=SMS))
-    assert await chain.states(asked.invitation_id) == ["sent", "skipped", "sent", "planned"]
+    assert await chain.states(asked.invitation_id) == ["sent", "skipped", "skipped", "skipped"]
+    assert await chain.states(later.invitation_id) == ["skipped", "sent"]
+
+
+async def test_stop_by_text_message_also_ends_the_call_of_that_survey(chain: Chain, receiver: Receiver) -> None:
+    asked = request("r1", plan=plan((SMS, 0), (CALL, 1)))
+    by_mail = request("r1", plan=plan((MAIL, 0), (CALL, 1)))
+    await chain.take(asked, by_mail)
+    await chain.tick(email=RememberingAccount(), sms=RememberingAccount(channel=SMS))
+    await receiver.told(ReceiptKind.STOP, asked, reference=None, phone=address_fingerprint("+15550001"))
+    assert await chain.outcome(asked.invitation_id) == "declined"
+    assert await chain.states(asked.invitation_id) == ["sent", "skipped"]
+    assert await chain.outcome(by_mail.invitation_id) is None
 
 
 async def test_bounce_of_the_last_step_ends_the_chain(chain: Chain, receiver: Receiver) -> None:

@@ -42,6 +42,7 @@ async def test_single_event_is_answered_with_its_decision(client: httpx.AsyncCli
         "program": "after-purchase",
         "invitation_id": decided["invitation_id"],
         "ignored": [],
+        "link": None,
     }
     assert (await client.post(EVENTS, json=purchase("e1"))).json() == decided
     assert await count(installed, "decisions") == 1

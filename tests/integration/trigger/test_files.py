@@ -7,6 +7,7 @@ import asyncio
 import csv
 import json
 import os
+import shlex
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -356,3 +357,23 @@ def test_wrong_option_is_refused_with_its_name(tmp_path: Path, wrong: list[str])
     (tmp_path / "a.csv").write_text("a\n1\n")
     result = CliRunner().invoke(files.app, ["ingest", str(tmp_path / "a.csv"), *wrong])
     assert (result.exit_code, wrong[0] in result.output) == (2, True)
+
+
+def documented(page: str, first: str) -> str:
+    """Return the block of a page that begins with these words."""
+    blocks = (Path(__file__).parents[3] / page).read_text().split("```")[1::2]
+    [found] = [block.strip("\n") for block in blocks if block.strip("\n").startswith(first)]
+    return found
+
+
+@pytest.mark.usefixtures("installed")
+async def test_documented_file_of_1c_is_read_by_the_documented_command(
+    urls: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EARSHOT_TRIGGER_DATABASE_URL", urls["trigger"])
+    text = documented("docs/files.md", "Продажи за декабрь").replace("1 234,50", "1\u00a0234,50") + "\n"
+    (tmp_path / "sales.csv").write_bytes(text.replace("\n", "\r\n").encode("cp1251"))
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(documented("docs/files.md", "./earshot backfill").replace("\\\n", " "))
+    result = await asyncio.to_thread(CliRunner().invoke, files.app, words[1:])
+    assert (result.exit_code, result.output.strip()) == (0, documented("docs/files.md", "sales.csv: 2 events"))

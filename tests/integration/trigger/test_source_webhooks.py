@@ -294,6 +294,48 @@ async def test_woocommerce_order_is_asked_about_when_it_is_completed_not_paid(
     assert withdrawal.type == "survey.withdrawn"
 
 
+async def woo(http: httpx.AsyncClient, **changed: Any) -> str:
+    body, headers = vendors.woo({**WOO_ORDER, **changed}, secret="new")
+    answer = await http.post("/my-woocommerce", content=body, headers=headers)
+    assert answer.status_code == 202
+    return str(answer.json()["result"])
+
+
+@pytest.mark.parametrize("first", ["cancelled", "failed"])
+async def test_woocommerce_order_paid_after_its_cancellation_is_asked_about(
+    outside: httpx.AsyncClient, installed: Database, first: str
+) -> None:
+    assert await woo(outside, status=first, date_modified_gmt="2026-03-01T10:00:00") == "decided"
+    assert await woo(outside, status="processing", date_modified_gmt="2026-03-01T10:30:00") == "ignored"
+    assert await woo(outside) == "decided"
+    assert await woo(outside, status="processing", date_modified_gmt="2026-03-01T11:40:00") == "ignored"
+    assert await woo(outside, date_completed_gmt="2026-03-01T11:45:00") == "decided"
+    assert [event.type for event in await published(installed)] == ["survey.requested"]
+    assert await woo(outside, status=first, date_modified_gmt="2026-03-01T11:50:00") == "decided"
+    assert [event.type for event in await published(installed)] == ["survey.requested", "survey.withdrawn"]
+
+
+async def test_partial_refund_of_woocommerce_withdraws_nothing(outside: httpx.AsyncClient, installed: Database) -> None:
+    assert await woo(outside) == "decided"
+    assert await woo(outside, refunds=[{"id": 729, "reason": "", "total": "-10.00"}]) == "decided"
+    assert await woo(outside, refunds=[{"id": 729, "reason": "", "total": "-10.00"}], total="19.35") == "known"
+    assert [event.type for event in await published(installed)] == ["survey.requested"]
+
+
+async def test_detail_that_the_mapping_cannot_read_is_named_and_loses_no_event(
+    outside: httpx.AsyncClient, installed: Database
+) -> None:
+    odd = {**SHOPIFY_ORDER, "currency": "dollar", "line_items": {}, "name": "#1030"}
+    assert await shop(outside, "orders/fulfilled", odd) == (202, "decided")
+    async with installed.sessions() as session:
+        (row,) = await db.fetch(session, "SELECT reason, ignored FROM decisions")
+    assert row["reason"] == "asked"
+    assert {each["field"] for each in row["ignored"]} == {"order.currency", "order.items"}
+    (request,) = await published(installed)
+    assert isinstance(request.payload, SurveyRequested)
+    assert request.payload.event.number == "#1030"
+
+
 async def test_unsigned_woocommerce_ping_is_answered(outside: httpx.AsyncClient) -> None:
     assert (await outside.post("/my-woocommerce", content=b"webhook_id=3")).json() == {"result": "ignored"}
     assert (await outside.post("/my-woocommerce", content=b"webhook_id=3&x=1")).status_code == 401

@@ -36,21 +36,6 @@ def test_every_language_has_every_word() -> None:
     assert (texts.language_of("ru_RU"), texts.language_of("de")) == ("ru", "en")
 
 
-@pytest.mark.parametrize(
-    ("questions", "language", "text"),
-    [
-        (1, "en", "1 more question, if you like:"),
-        (2, "en", "2 more questions, if you like:"),
-        (1, "ru", "Ещё 1 вопрос, если хотите:"),
-        (2, "ru", "Ещё 2 вопроса, если хотите:"),
-        (5, "ru", "Ещё 5 вопросов, если хотите:"),
-        (21, "ru", "Ещё 21 вопрос, если хотите:"),
-    ],
-)
-def test_plurals_are_those_of_the_language(questions: int, language: str, text: str) -> None:
-    assert texts.more(questions, language) == text
-
-
 def test_trend_needs_two_periods_with_answers() -> None:
     empty, some = Figure(period="2026-W46"), Figure(period="2026-W47", tally=Tally.of_one(9) * 5)
     assert charts.trend(TrendRow("week", [empty, some]), width=760, height=290) is None

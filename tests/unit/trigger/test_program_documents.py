@@ -99,7 +99,7 @@ def test_json_and_words_that_look_like_something_else_are_read() -> None:
         (SHORTEST + "texts: words", "texts", "expected fields with their values"),
         (SHORTEST + "plan: []", "plan", "at least 1"),
         (SHORTEST + "plan: [words]", "plan.0", "expected fields with their values"),
-        (SHORTEST + "plan: [{channel: fax}]", "plan.0.channel", "'email', 'sms' or 'call'"),
+        (SHORTEST + "plan: [{channel: fax}]", "plan.0.channel", "'email', 'sms', 'call' or 'link'"),
         (SHORTEST + "conditions: {all: [{field: order.x, value: 1}]}", "conditions.all.0.field", "order.amount"),
         (SHORTEST + "colour: red", "colour", "no such field; docs/programs.md lists them all"),
         (SHORTEST + "delay_form: delivery", "delay_form", "no such field; did you mean delay_from?"),

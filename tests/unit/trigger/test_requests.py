@@ -11,12 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.trigger.domain.deciding.cases import Case, DecisionFacts
-from services.trigger.domain.deciding.requests import request_json, survey_request
+from services.trigger.domain.deciding.requests import event_ref, request_json, survey_request
 from services.trigger.domain.programs.document import ProgramDocument
 from services.trigger.domain.programs.program import CompiledProgram, compile_program
 from services.trigger.domain.respondents import Respondent
 from shared.contract.cloudevents import Event
-from shared.contract.events import Consent, Customer, Order, PurchaseCompleted, ServiceCompleted, ServiceJob, Touchpoint
+from shared.contract.events import (
+    Consent,
+    Customer,
+    EventRef,
+    Order,
+    PurchaseCompleted,
+    ServiceCompleted,
+    ServiceJob,
+    Touchpoint,
+)
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 ID = st.builds("x{}".format, TEXT)
@@ -57,6 +66,19 @@ PAYLOADS = st.builds(
     order=st.builds(Order, id=ID, amount=AMOUNT, currency=st.sampled_from([None, "EUR"])),
     touchpoint=st.builds(Touchpoint, store=st.none() | ID, region=st.none() | ID),
 ) | st.builds(ServiceCompleted, customer=st.builds(Customer, id=ID), service=st.builds(ServiceJob, id=ID))
+
+
+def test_request_has_the_number_that_people_know() -> None:
+    for payload in (
+        PurchaseCompleted(customer=Customer(id="c"), order=Order(id="584392", number="#1030")),
+        ServiceCompleted(customer=Customer(id="c"), service=ServiceJob(id="584392", number="#1030")),
+    ):
+        event = Event("1", "shop", datetime(2026, 3, 1, tzinfo=UTC), payload)
+        reference = event_ref(event, payload, at=event.time)
+        assert (reference.subject, reference.number, reference.known_as) == ("584392", "#1030", "#1030")
+    assert EventRef(source="s", id="1", type="t", time=datetime(2026, 3, 1, tzinfo=UTC), subject="7").known_as == "7"
+
+
 EVENTS = st.builds(Event, id=ID, source=ID, time=TIME, payload=PAYLOADS)
 
 

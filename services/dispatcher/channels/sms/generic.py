@@ -6,6 +6,7 @@ path into a reply is written `messages.0.status`.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -42,6 +43,7 @@ _AWAY = (
 )
 # 303: see the result elsewhere; 408: it arrived late, but it arrived; 409: the same message is there already
 _MAY_BE_ACCEPTED = (HTTPStatus.SEE_OTHER, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT)
+_PREFIX, _HEX = re.compile("(?i)^sha256="), re.compile("[0-9a-fA-F]{64}")
 _PLACEHOLDER = re.compile(r"\{(to|text|sender|reference)\}")
 Codes = Annotated[tuple[str, ...], Field(max_length=200)]
 
@@ -160,9 +162,14 @@ def _result_of_status(status: int) -> SendResult:
 
 
 def is_genuine(body: bytes, given: str, secret: str) -> bool:
-    """Check the signature of a receipt: hexadecimal HMAC-SHA256 over its raw body, with or without `sha256=`."""
-    expected = hmac.digest(secret.encode(), body, hashlib.sha256).hex()
-    return bool(secret) and hmac.compare_digest(expected.encode(), given.lower().removeprefix("sha256=").encode())
+    """Check the signature of a receipt: HMAC-SHA256 over its raw body, with or without `sha256=` before it.
+
+    It is hexadecimal in upper or lower case, or base64, where case counts.
+    """
+    expected, signature = hmac.digest(secret.encode(), body, hashlib.sha256), _PREFIX.sub("", given)
+    is_hex = _HEX.fullmatch(signature)
+    genuine = expected.hex() if is_hex else base64.b64encode(expected).decode()
+    return bool(secret) and hmac.compare_digest(genuine.encode(), (signature.lower() if is_hex else signature).encode())
 
 
 def receipts(body: bytes, where: CallbackDescription) -> list[Receipt | WrittenReply]:

@@ -20,7 +20,7 @@ from shared.database import db
 
 _ANSWER_EXPRESSIONS = {
     "all": "''",
-    "mode": "a.mode",
+    "mode": "CASE WHEN a.mode = 'self' AND a.channel = 'link' THEN 'link' ELSE a.mode END",
     "step": "a.step::text",
     "answering_device": "a.device",
     "reason": "r.id",
@@ -60,7 +60,7 @@ async def tallies(
     latest = selected.definition is Definition.LATEST_PER_CUSTOMER
     of_reasons = "reason" in split
     inner = f"""SELECT {_LATEST if latest else ""}
-i.dimensions, a.score, a.mode, a.step, a.device, a.suspect, a.reasons,
+i.dimensions, a.score, a.mode, a.channel, a.step, a.device, a.suspect, a.reasons,
 {_label("a.first_day", period, arguments)} AS label FROM answers a JOIN invitations i ON i.id = a.invitation_id
 WHERE i.counted AND {condition} {_LATEST_ORDER if latest else ""}"""  # noqa: S608 - our own expressions
     # the outer query has the aliases a and i, too, so that the same expressions work in both

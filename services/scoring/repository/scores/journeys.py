@@ -194,16 +194,24 @@ async def sums(session: AsyncSession, selected: Slice) -> JourneyParts:
 _STORE_PURCHASES = """INSERT INTO purchases (source, event_id, respondent_id, at, amount, currency)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::numeric[], $6::text[])
 ON CONFLICT DO NOTHING"""
+_DELETE_PURCHASES = """DELETE FROM purchases USING unnest($1::text[], $2::text[]) AS gone (source, event_id)
+WHERE purchases.source = gone.source AND purchases.event_id = gone.event_id"""
 _MARK_BUYERS = """INSERT INTO journeys_pending (invitation_id)
 SELECT id FROM invitations WHERE respondent_id = ANY($1::text[])"""
 
 
 async def store_purchases(session: AsyncSession, bought: Sequence[RespondentPurchased]) -> None:
-    """Store purchases, each event once, and have the invitations of their buyers counted again."""
+    """Store purchases, each event once, without cancelled ones; have their buyers' invitations counted again."""
     rows = [
-        (p.event.source, p.event.id, p.respondent_id, p.event.time, p.event.amount, p.event.currency) for p in bought
+        (p.event.source, p.event.id, p.respondent_id, p.event.time, p.event.amount, p.event.currency)
+        for p in bought
+        if not p.cancelled
     ]
-    await db.fetch(session, _STORE_PURCHASES, *(list(column) for column in zip(*rows, strict=True)))
+    if rows:
+        await db.fetch(session, _STORE_PURCHASES, *(list(column) for column in zip(*rows, strict=True)))
+    if cancelled := [p.event for p in bought if p.cancelled]:
+        gone = [event.source for event in cancelled], [event.id for event in cancelled]
+        await db.fetch(session, _DELETE_PURCHASES, *gone)
     await db.fetch(session, _MARK_BUYERS, sorted({each.respondent_id for each in bought}))
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from services.trigger.domain.deciding.cases import Case, Decision, DecisionFacts, DecisionReason, Trial
-from services.trigger.domain.deciding.decide import decide, updated_touchpoint
+from services.trigger.domain.deciding.decide import decide, reopened, updated_touchpoint
 from services.trigger.domain.deciding.requests import event_ref, request_json, survey_request
 from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.domain.deciding.suppressions import KnownSuppression, KnownSuppressionKey
@@ -34,6 +34,7 @@ from shared.contract.events import (
     Customer,
     CustomerErased,
     CustomerUpdated,
+    EventRef,
     Payload,
     PurchaseCancelled,
     PurchaseCompleted,
@@ -88,7 +89,7 @@ class DecisionBatch:
     def decide(self, event: Event[TriggerPayload], digest: bytes) -> StoredDecision:
         key = touchpoint_key(event.payload)
         id_ = key.respondent_id if key else event.payload.key
-        touchpoint = self.touchpoints.get(key, TouchpointRecord(key)) if key else None
+        touchpoint = reopened(self.touchpoints.get(key, TouchpointRecord(key)), event) if key else None
         ignored = [*event.ignored, *self._update_respondent(event, self.respondents[id_], touchpoint)]
         facts = DecisionFacts(
             self.respondents[id_],
@@ -129,8 +130,8 @@ class DecisionBatch:
             self._lift_obsolete_suppressions(known, updated)
             if known.known_at is not None and (consent := published_consent(known, updated)) != known.consent:
                 self._publish(RespondentConsentChanged(respondent_id=known.id, consent=consent))
-        if is_completion(payload) and touchpoint is not None and touchpoint.event_id is None:
-            updated = self._count_purchase(event, updated, at=at)
+        if touchpoint is not None and touchpoint.reversed_at is None:
+            updated = self._update_history(event, updated, touchpoint, at=at)
         self._record_respondent(updated, known)
         return ignored
 
@@ -141,6 +142,25 @@ class DecisionBatch:
         if obsolete:
             self.suppressions[after.id] = [one for one in known if one not in obsolete]
             self.lifted |= {KnownSuppressionKey(after.id, one.channel, one.program, one.reason) for one in obsolete}
+
+    def _update_history(
+        self, event: Event[TriggerPayload], respondent: Respondent, touchpoint: TouchpointRecord, *, at: datetime
+    ) -> Respondent:
+        """Count what is completed for the first time, and take back a counted purchase that is cancelled."""
+        if touchpoint.event_id is None:
+            return self._count_purchase(event, respondent, at=at) if is_completion(event.payload) else respondent
+        if type(event.payload) is not PurchaseCancelled:
+            return respondent
+        if touchpoint.source is not None and _may_be_return(respondent, touchpoint):
+            counted = EventRef(
+                source=touchpoint.source,
+                id=touchpoint.event_id,
+                type=PurchaseCompleted.type,
+                time=at,
+                subject=touchpoint.key.ref,
+            )
+            self._publish(RespondentPurchased(respondent_id=respondent.id, event=counted, cancelled=True))
+        return respondent.without_purchase()
 
     def _count_purchase(self, event: Event[TriggerPayload], respondent: Respondent, *, at: datetime) -> Respondent:
         """Count a purchase, and report it to scoring if the customer was asked within RETURN_WINDOW before it."""
@@ -214,11 +234,19 @@ class DecisionBatch:
             program_id=decision.program.id if decision.program else None,
             program_version=decision.program.version if decision.program else None,
             invitation_id=invitation_id,
-            trail=[_trail_entry(trial) for trial in decision.trail],
+            trail=[_trail_entry(trial, link_key=self.settings.link_key) for trial in decision.trail],
             ignored=[{"field": each.field, "why": each.why} for each in facts.ignored] or None,
         )
 
 
-def _trail_entry(trial: Trial) -> dict[str, Any]:
+def _may_be_return(respondent: Respondent, touchpoint: TouchpointRecord) -> bool:
+    """Whether the customer may have been asked about something else before this counted purchase."""
+    asked_by = respondent.last_contacts.get(ContactCause.INVITATION, {}).keys()
+    return bool(asked_by - {touchpoint.program_id}) or (bool(asked_by) and respondent.purchases > 1)
+
+
+def _trail_entry(trial: Trial, *, link_key: str) -> dict[str, Any]:
     program = {"program": trial.program.id, "version": trial.program.version} if trial.program else {}
-    return {**program, "rule": trial.reason, "facts": trial.facts}
+    step = trial.program.link_step if trial.program and trial.reason is DecisionReason.ASKED else None
+    link = {} if step is None else {"link": {"step": step, "key": link_key}}  # from which its address is derived
+    return {**program, "rule": trial.reason, "facts": {**trial.facts, **link}}

@@ -168,7 +168,7 @@ class Case(msgspec.Struct, frozen=True, dict=True):
     @_cached
     def reachable(self) -> list[ChannelKind]:
         respondent = self.facts.respondent
-        return [channel for channel in self.program.channels if respondent.address(channel)]
+        return [each for each in self.program.channels if not each.contacts or respondent.address(each)]
 
     @_cached
     def consented(self) -> list[ChannelKind]:
@@ -189,6 +189,8 @@ class Case(msgspec.Struct, frozen=True, dict=True):
 
 
 def consent_to(program: CompiledProgram, respondent: Respondent, channel: ChannelKind) -> bool | None:
-    """Return the consent to a channel; if it is unknown, what the program assumes."""
+    """Return the consent to a channel; if it is unknown, what the program assumes. A link the shop shows needs none."""
+    if not channel.contacts:
+        return True
     known: bool | None = getattr(respondent.consent, channel)
     return True if known is None and channel in program.document.assume_consent else known

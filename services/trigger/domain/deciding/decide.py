@@ -16,6 +16,7 @@ from services.trigger.domain.touchpoints import (
     TouchpointState,
     TriggerPayload,
     details_of,
+    is_completion,
     is_delivery,
     is_reversal,
 )
@@ -78,6 +79,12 @@ def _names_of_customer(ignored: Sequence[IgnoredField]) -> list[str]:
 
 
 _BEFORE_CONDITIONS = frozenset(reason for reason in DecisionReason if _RANK[reason] < _RANK[DecisionReason.CONDITION])
+
+
+def reopened(touchpoint: TouchpointRecord, event: Event[TriggerPayload]) -> TouchpointRecord:
+    """Return the touchpoint as not reversed if this event completes it, for the first time, after it was reversed."""
+    late = touchpoint.reversed_at is not None and touchpoint.event_id is None and event.time > touchpoint.reversed_at
+    return replace(touchpoint, reversed_at=None) if late and is_completion(event.payload) else touchpoint
 
 
 def updated_touchpoint(

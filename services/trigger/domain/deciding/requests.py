@@ -12,7 +12,7 @@ from services.trigger.domain.programs.program import CompiledProgram
 from services.trigger.domain.touchpoints import TouchpointKind, TriggerPayload, touchpoint_key
 from shared.contract.cloudevents import Event
 from shared.contract.events import AnswerPayload, Consent, CrmPayload, EventRef, SurveyRequested
-from shared.contract.vocabulary import ChannelKind
+from shared.contract.vocabulary import CONTACT_CHANNELS
 
 
 def survey_request(case: Case, *, invitation_id: UUID, send_at: datetime, link_key: str) -> SurveyRequested:
@@ -34,13 +34,14 @@ def survey_request(case: Case, *, invitation_id: UUID, send_at: datetime, link_k
         reasons=texts.reasons,
         extra_questions=texts.extra_questions,
         thanks=texts.thanks,
+        labels=texts.labels,
         call_back=document.call_back,
         send_at=send_at,
         expires_at=send_at + document.expires_after,
         plan=case.plan,
         contact_caps=document.contact_caps,
         contact=respondent.contact,
-        consent=Consent(**{channel.value: consent_to(program, respondent, channel) for channel in ChannelKind}),
+        consent=Consent(**{channel.value: consent_to(program, respondent, channel) for channel in CONTACT_CHANNELS}),
         segments=case.segments,
         link_key=link_key,
     )
@@ -55,6 +56,7 @@ _SHARED_FIELDS = (
     "extra_questions",
     "reasons",
     "thanks",
+    "labels",
     "call_back",
     "plan",
     "contact_caps",

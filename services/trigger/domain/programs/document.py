@@ -23,7 +23,8 @@ from services.trigger.domain.programs.field_types import (
 from services.trigger.domain.programs.quotas import Quota
 from services.trigger.domain.programs.segments import Segment, default_segments
 from services.trigger.domain.programs.wording import WORDING
-from shared.contract.events import Brand, ContactCap, ExtraQuestion, Id, Name, Reasons, Text, Thanks, Window
+from shared.contract.events import Brand, ContactCap, ExtraQuestion, Id, Labels, Name, Reasons, Text, Thanks, Window
+from shared.contract.labels import mistake_in
 from shared.contract.vocabulary import ChannelKind
 
 NO_ZONE = "UTC"  # the zone of a program that names none; one that means UTC says Etc/UTC
@@ -43,6 +44,14 @@ class Texts(_Document):
     reasons: Reasons = Reasons()
     extra_questions: Annotated[list[ExtraQuestion], Field(max_length=2)] = []
     thanks: Thanks = Thanks()
+    labels: Labels = {}
+
+    @field_validator("labels")
+    @classmethod
+    def _known_labels(cls, labels: Labels) -> Labels:
+        if mistakes := [found for name, text in labels.items() if (found := mistake_in(name, text))]:
+            raise ValueError(f"labels: {mistakes[0]}")
+        return labels
 
 
 class StepDocument(_Document):

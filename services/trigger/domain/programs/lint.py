@@ -48,7 +48,7 @@ def _lists(texts: Texts) -> Iterator[tuple[str, int]]:
 
 def _channels(document: ProgramDocument) -> Iterator[str]:
     channels = list(dict.fromkeys(step.channel for step in document.plan))
-    if not set(channels) & set(document.assume_consent):
+    if all(channel.contacts for channel in channels) and not set(channels) & set(document.assume_consent):
         yield (
             f"plan: only {', '.join(channels)}, and assume_consent has none of them: "
             "customers whose events carry no consent are never asked"

@@ -42,6 +42,11 @@ class CompiledProgram:
         return self.ref.version
 
     @property
+    def link_step(self) -> int | None:
+        """The step whose link the shop shows itself; None without one."""
+        return next((step.step for step in self.plan if not step.channel.contacts), None)
+
+    @property
     def follows_answers(self) -> bool:
         return "survey.answered" in self.document.starts_on
 

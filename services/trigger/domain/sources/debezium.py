@@ -10,7 +10,8 @@ import msgspec
 from services.trigger.domain.sources.mapping_rules import Unmappable
 
 UNAVAILABLE = "__debezium_unavailable_value"  # stands for a large value that an update did not change
-_UNAVAILABLE = (UNAVAILABLE, base64.b64encode(UNAVAILABLE.encode()).decode())
+_UNAVAILABLE = frozenset({UNAVAILABLE, base64.b64encode(UNAVAILABLE.encode()).decode()})
+_WRAPPED = (*([text] for text in _UNAVAILABLE), {UNAVAILABLE: UNAVAILABLE})  # lists and maps of a column
 
 
 def change_event(given: Any) -> dict[str, Any] | None:
@@ -28,9 +29,8 @@ def change_event(given: Any) -> dict[str, Any] | None:
         inner = _from_row(inner)
     if not isinstance(inner, dict) or "op" not in inner:
         raise Unmappable("op", "not a Debezium change event")
-    rows = {side: _known(_row(inner[side])) for side in ("before", "after") if side in inner}
     added = {name: value for name, value in envelope.items() if name.startswith("$")}
-    return {**added, **inner, **rows}
+    return {**added, **inner, "before": _known(_row(inner.get("before"))), "after": _known(_row(inner.get("after")))}
 
 
 def _object(given: Any) -> dict[str, Any]:
@@ -59,12 +59,9 @@ def _row(given: Any) -> Any:
 def _known(row: Any) -> Any:
     if not isinstance(row, dict):
         return row
-    return {name: None if _is_unavailable(value) else value for name, value in row.items()}
-
-
-def _is_unavailable(value: Any) -> bool:
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    if isinstance(value, dict):
-        return value == {UNAVAILABLE: UNAVAILABLE}
-    return isinstance(value, str) and value in _UNAVAILABLE
+    unavailable = [
+        name
+        for name, value in row.items()
+        if (value in _UNAVAILABLE if type(value) is str else type(value) in (list, dict) and value in _WRAPPED)
+    ]
+    return {**row, **dict.fromkeys(unavailable)} if unavailable else row

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from html.parser import HTMLParser
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from services.dispatcher.domain.sms_text import sms_segments
-from services.dispatcher.messages.composer import Composer
+from services.dispatcher.messages.composer import Composer, about
 from services.dispatcher.messages.mime import BadAddress
 from shared.contract.events import Brand, Contact, EventRef
 from shared.contract.vocabulary import ChannelKind
@@ -78,16 +77,6 @@ def test_mail_has_the_headers_of_a_good_sender() -> None:
     assert not mail.defects
 
 
-def test_mail_names_a_mail_to_unsubscribe_by_where_one_would_be_read() -> None:
-    asked = request()
-    message = replace(COMPOSER, reads_mail=True).compose(asked, step=1, channel=ChannelKind.EMAIL)
-    parsed = message_from_bytes(message.body, policy=policy.default)
-    assert parsed["List-Unsubscribe"].endswith(
-        f">, <mailto:survey@mail.test?subject=unsubscribe%20{asked.invitation_id}.1>"
-    )
-    assert not parsed.defects
-
-
 def test_mail_asks_with_eleven_links_in_both_parts() -> None:
     asked, mail = composed(step=2)
     token = links.token(LINK_KEYS, "dev", Purpose.ANSWER, asked.invitation_id)
@@ -113,6 +102,16 @@ def test_mail_in_russian() -> None:
     assert mail["Subject"] == "Кофе Пойнт: один вопрос об обращении от 2 марта"
     assert "Ваше обращение 77 от 2 марта, Tverskaya" in content(mail, "html")
     assert 'lang="ru"' in content(mail, "html")
+
+
+@pytest.mark.parametrize("kind", ["crm.purchase.completed", "crm.service.completed"])
+def test_message_speaks_of_the_number_that_people_know(kind: str) -> None:
+    event = EventRef(source="shop", id="1", type=kind, time=NOW, subject="5843927359234", number="#1030")
+    for step, channel in ((1, ChannelKind.EMAIL), (3, ChannelKind.SMS)):
+        text = COMPOSER.compose(request(event=event), step=step, channel=channel).body.decode()
+        assert "5843927359234" not in text
+    assert "#1030" in content(composed(event=event)[1], "html")
+    assert about(request(event=event)).startswith(("Your order #1030 of", "Your service request #1030 of"))
 
 
 def test_markup_in_texts_stays_text() -> None:

@@ -8,8 +8,8 @@ from html import unescape
 import httpx
 import pytest
 
-from shared.contract.events import ExtraQuestion, Reason, SurveyWithdrawn
-from tests.integration.scoring.stand import QUESTION, Scoring, link_of, requested
+from shared.contract.events import EventRef, ExtraQuestion, Reason, RespondentErased, SurveyWithdrawn
+from tests.integration.scoring.stand import NOW, QUESTION, Scoring, link_of, requested
 
 
 async def test_score_is_saved_at_once_and_the_reasons_after(scoring: Scoring, client: httpx.AsyncClient) -> None:
@@ -43,6 +43,19 @@ async def test_page_shows_shop_purchase_and_date_and_no_personal_data(
         assert text in page
     for secret in ("Olga", "Petrova", "olga@example.com", "9161234567"):
         assert secret not in page
+
+
+async def test_page_speaks_of_the_number_that_people_know_until_an_erasure(
+    scoring: Scoring, client: httpx.AsyncClient
+) -> None:
+    event = EventRef(source="shop", id="1", type="crm.purchase.completed", time=NOW, subject="584392", number="#1030")
+    request = await scoring.asked(event=event)
+    page = unescape((await client.get(link_of(request.invitation_id))).text)
+    assert "Your order #1030 of" in page
+    assert "584392" not in page
+    await scoring.receive(RespondentErased(respondent_id=request.respondent_id))
+    occasion = (await scoring.invitation(request.invitation_id)).occasion
+    assert (occasion.subject, occasion.number) == (None, None)
 
 
 async def test_page_speaks_russian(scoring: Scoring, client: httpx.AsyncClient) -> None:
@@ -202,3 +215,83 @@ async def test_first_page_view_is_stored_and_crawlers_are_marked(scoring: Scorin
     sql = "SELECT min(at) AS at FROM page_views WHERE invitation_id = $1 AND NOT automatic"
     assert await scoring.rows(sql, request.invitation_id) == [{"at": opened_at}]
     assert await scoring.rows("SELECT score FROM page_views WHERE automatic AND method = 'GET'") == [{"score": 9}]
+
+
+async def test_text_with_many_line_ends_is_saved(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    """A browser counts a line end as one character and sends two."""
+    request = await scoring.asked()
+    link = link_of(request.invitation_id)
+    await client.post(link, data={"score": "4"})
+    text = "a\n" * 1999 + "b"
+    sent = await client.post(link, data={"comment": text.replace("\n", "\r\n")})
+    assert sent.status_code == 303
+    answer = (await scoring.invitation(request.invitation_id)).answer
+    assert answer is not None
+    assert answer.comment == text
+
+
+async def test_page_that_refuses_a_text_gives_it_back(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    request = await scoring.asked(extra_questions=[ExtraQuestion(id="q1", text="What did you miss?")])
+    link = link_of(request.invitation_id)
+    await client.post(link, data={"score": "4"})
+    long = "<b>" + "слово " * 800
+    for sent in ({"comment": long, "reasons": ["wait"], "extra.q1": "Sugar"}, {"comment": "Slow", "extra.q1": long}):
+        page = await client.post(link, data=sent)
+        assert page.status_code == 422
+        shown = unescape(page.text)
+        assert "there is room for 4000 characters" in shown
+        assert all(str(text) in shown for text in (long.strip(), sent["extra.q1"] if "reasons" in sent else "Slow"))
+        assert "<b>" not in page.text
+    assert 'value="wait" checked' in (await client.post(link, data={"comment": long, "reasons": "wait"})).text
+    answer = (await scoring.invitation(request.invitation_id)).answer
+    assert answer is not None
+    assert answer.comment is None
+
+
+@pytest.mark.parametrize("score", [{}, {"score": "eleven"}, {"score": "true"}, {"score": "9.0"}, {"score": "\uff19"}])
+async def test_text_without_a_score_is_given_back(
+    scoring: Scoring, client: httpx.AsyncClient, score: dict[str, str]
+) -> None:
+    request = await scoring.asked()
+    page = await client.post(link_of(request.invitation_id), data={**score, "comment": "My parcel never came"})
+    assert (page.status_code, "My parcel never came" in page.text) == (422, True)
+    assert (await scoring.invitation(request.invitation_id)).answer is None
+
+
+GERMAN = {
+    "send": "Absenden",
+    "lowest": "0 auf keinen Fall",
+    "order": "Ihre Bestellung {number}vom {date}",
+    "after": "Änderbar bis {date}.",
+    "more_other": "Noch {n} Fragen:",
+}
+
+
+async def test_page_has_the_language_of_its_program(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    request = await scoring.asked(locale="de", question="Empfehlen Sie uns weiter?")
+    page = unescape((await client.get(link_of(request.invitation_id))).text)
+    assert '<html lang="de">' in page
+    assert "Send" in page, "English words, where the program says none"
+    request = await scoring.asked(locale="de", question="Empfehlen Sie uns weiter?", labels=GERMAN | {"unknown": "x"})
+    page = unescape((await client.get(link_of(request.invitation_id))).text)
+    for text in (
+        "Absenden",
+        "0 auf keinen Fall",
+        "Ihre Bestellung 48213 vom 18. November",
+        "Änderbar bis 9. Dezember.",
+    ):
+        assert text in page
+
+
+@pytest.mark.parametrize("locale", ["ar", "he-IL", "fa", "ar-EG"])
+async def test_page_of_a_language_from_right_to_left_is_written_so(
+    scoring: Scoring, client: httpx.AsyncClient, locale: str
+) -> None:
+    request = await scoring.asked(locale=locale, question="ما مدى احتمال أن توصي بنا؟", labels={"send": "إرسال"})
+    link = link_of(request.invitation_id)
+    page = (await client.get(link)).text
+    assert f'<html lang="{locale}" dir="rtl">' in page
+    assert "إرسال" in page
+    await client.post(link, data={"score": "3"})
+    for path in (link, f"{link}?done=1", f"{link}/stop"):
+        assert 'dir="rtl"' in (await client.get(path)).text

@@ -46,6 +46,23 @@ async def test_segment_has_its_own_funnel_and_returns(scoring: Scoring, client: 
     assert await differences(scoring) == []
 
 
+@pytest.mark.parametrize("together", [True, False])
+async def test_cancelled_purchase_is_no_return(scoring: Scoring, client: httpx.AsyncClient, *, together: bool) -> None:
+    counted: list[RespondentPurchased] = []
+    for order in ("e7", "e8"):
+        request = requested(segments={"store": "Khimki"}, send_at=NOW - timedelta(weeks=1))
+        await scoring.receive(request, sent(request.invitation_id, request.respondent_id))
+        bought = EventRef(source="shop", id=order, type="x", time=NOW + timedelta(days=1))
+        counted.append(RespondentPurchased(respondent_id=request.respondent_id, event=bought))
+    taken_back = counted[0].model_copy(update={"cancelled": True})
+    for batch in [(*counted, taken_back)] if together else [counted, (taken_back,), (taken_back,)]:
+        await scoring.receive(*batch)
+        await scoring.tick()
+    groups = (await client.get(f"/v1/returns{DAYS}")).raise_for_status().json()["groups"]
+    assert [(group["people"], group["returned"]) for group in groups if group["people"]] == [(2, 1)]
+    assert await differences(scoring) == []
+
+
 async def test_page_of_a_segment_says_why_and_what_without_operators(
     scoring: Scoring, client: httpx.AsyncClient
 ) -> None:

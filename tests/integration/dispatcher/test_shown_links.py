@@ -1,0 +1,68 @@
+"""A step `link` has happened when its invitation is stored; the chain goes on after it."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.dispatcher.domain.chain import first_due
+from shared.contract.events import Contact, ContactAttempted, ContactCap
+from shared.contract.vocabulary import AttemptState, ChannelKind
+from tests.integration.dispatcher.conftest import DAY, NOW, Chain, RememberingAccount, answered, plan, request
+
+LINK, EMAIL = ChannelKind.LINK, ChannelKind.EMAIL
+
+
+async def test_chain_goes_on_by_mail_a_day_after_the_link(chain: Chain) -> None:
+    account = RememberingAccount()
+    asked = request(plan=plan((LINK, 0), (EMAIL, 1), (EMAIL, 2)))
+    await chain.take(asked)
+    assert await chain.states(asked.invitation_id) == ["sent", "planned", "waiting"]
+    [shown] = await chain.published("contact.attempted")
+    assert isinstance(shown, ContactAttempted)
+    assert (shown.step, shown.channel, shown.state, shown.provider) == (1, LINK, AttemptState.SENT, "shop")
+    await chain.tick(email=account)
+    assert account.taken == []
+    await chain.tick_at(NOW + DAY, email=account)
+    assert len(account.taken) == 1
+    assert await chain.states(asked.invitation_id) == ["sent", "sent", "planned"]
+
+
+async def test_answer_given_by_the_link_ends_the_chain(chain: Chain) -> None:
+    account = RememberingAccount()
+    asked = request(plan=plan((LINK, 0), (EMAIL, 1)))
+    await chain.take(asked)
+    await chain.take(answered(asked))
+    await chain.tick_at(NOW + 2 * DAY, email=account)
+    assert account.taken == []
+    assert await chain.outcome(asked.invitation_id) == "answered"
+
+
+async def test_link_that_nobody_used_ends_as_exhausted(chain: Chain) -> None:
+    asked = request(plan=plan((LINK, 0)), contact=Contact())
+    await chain.take(asked)
+    assert await chain.states(asked.invitation_id) == ["sent"]
+    await chain.tick_at(asked.expires_at)
+    assert await chain.outcome(asked.invitation_id) == "exhausted"
+
+
+async def test_link_counts_towards_no_contact_cap(chain: Chain) -> None:
+    account = RememberingAccount()
+    cap = ContactCap(name="one a week", limit=1, days=7)
+    asked = request(plan=plan((LINK, 0), (EMAIL, 1)), contact_caps=[cap])
+    await chain.take(asked)
+    await chain.tick_at(NOW + DAY, email=account)
+    assert len(account.taken) == 1
+
+
+@pytest.mark.parametrize(
+    ("steps", "due"),
+    [
+        ([(EMAIL, 1)], (1, NOW + DAY)),
+        ([(LINK, 0), (EMAIL, 1)], (2, NOW + DAY)),
+        ([(LINK, 2), (EMAIL, 1)], (2, NOW + 3 * DAY)),
+        ([(EMAIL, 0), (LINK, 1)], (1, NOW)),
+        ([(LINK, 0)], None),
+    ],
+)
+def test_first_contact_is_due_after_the_delays_before_it(steps: list[tuple[ChannelKind, float]], due: object) -> None:
+    assert first_due(request(plan=plan(*steps))) == due
