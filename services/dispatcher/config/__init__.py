@@ -208,6 +208,7 @@ class DispatcherSettings(Settings):
             unsubscribe_url=self.unsubscribe_url.rstrip("/"),
             mail_from=self.mail_from,
             styles=self.styles,
+            reads_mail=bool(self.imap_url.get_secret_value()),
             reply_to=self.mail_reply_to,
         )
 

@@ -10,8 +10,10 @@ from email.utils import format_datetime
 from functools import cached_property, lru_cache
 
 from services.dispatcher.domain.chain import address_of
+from services.dispatcher.domain.receipts import Reference
 from services.dispatcher.domain.sms_text import fit_sms
 from services.dispatcher.domain.steps import OutgoingMessage
+from services.dispatcher.domain.unsubscribe_mails import unsubscribe_mailto
 from services.dispatcher.messages import mime
 from services.dispatcher.messages.mail_body import MailVariant, mail_body
 from services.dispatcher.messages.styles import Style, chosen, filled
@@ -34,6 +36,7 @@ class Composer:
     unsubscribe_url: str
     mail_from: str
     styles: Sequence[Style] = ()
+    reads_mail: bool = False  # whether a mail to the sender's address arrives: a mailbox is configured
     reply_to: str = ""
 
     def compose(self, request: SurveyRequested, *, step: int, channel: ChannelKind) -> OutgoingMessage:
@@ -70,7 +73,7 @@ class Composer:
             "Subject": mime.text_header(subject),
             "Date": _date_header(int(time.time())),
             "Message-ID": f"<{request.invitation_id}.{step}@{self._sender.rpartition('@')[2]}>",
-            "List-Unsubscribe": f"<{unsubscribe}>",
+            "List-Unsubscribe": f"<{unsubscribe}>{self._mailto(request, step)}",
             "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
             "Auto-Submitted": "auto-generated",
             "X-PM-Metadata-attempt": f"{request.invitation_id}.{step}",  # comes back in Postmark's webhooks
@@ -80,6 +83,10 @@ class Composer:
 
     def _answer_url(self, base: str, request: SurveyRequested, step: int) -> str:
         return links.answer_url(base, self.link_keys, request.link_key, request.invitation_id, step=step)
+
+    def _mailto(self, request: SurveyRequested, step: int) -> str:
+        reference = Reference(request.invitation_id, step)
+        return f",\r\n <{unsubscribe_mailto(self._sender, reference)}>" if self.reads_mail else ""
 
     def _token(self, request: SurveyRequested, purpose: Purpose) -> str:
         return links.token(self.link_keys, request.link_key, purpose, request.invitation_id)

@@ -126,6 +126,14 @@ def test_value_that_debezium_did_not_send_is_absent(unavailable: Any, *, flat: b
     assert made.ignored == []
 
 
+def test_id_that_oracle_writes_as_a_decimal_is_read() -> None:
+    text = MAPPING.replace("order.id: after.id", "order.id: {path: after.id, transform: {decimal: 0}}")
+    change = {"op": "u", "after": {**ROW, "id": {"scale": 0, "value": "B80="}}}
+    made = compile_mapping(read_mapping(text.replace("orders-{after.id}", "orders-{after.customer}").encode()))(change)
+    assert made is not None
+    assert made.event["data"]["order"]["id"] == "1997"
+
+
 def test_unavailable_id_is_named_and_not_taken_for_one() -> None:
     with pytest.raises(Unmappable, match=r"customer\.id: no value at after\.customer"):
         read({"op": "u", "after": {**ROW, "customer": UNAVAILABLE}})

@@ -258,6 +258,13 @@ def test_condition_may_exclude_values(condition: str, value: Any, *, holds: bool
     assert (mapped(text, {"a": 1, "b": "x", "c": 1, "v": value}) is not None) is holds
 
 
+@pytest.mark.parametrize(("given", "id_"), [(7, "7"), (7.0, "7"), ("7", "7"), (7.5, 7.5), (1e300, 1e300)])
+def test_whole_number_is_an_id(given: object, id_: object) -> None:
+    found = mapped(erasure(), {"a": 1, "b": "x", "c": given})
+    assert found is not None
+    assert found["data"]["customer"]["id"] == id_
+
+
 def test_rule_may_ignore_what_a_later_one_would_take() -> None:
     rules = json.loads(erasure())["events"]
     text = json.dumps({"events": [{"when": {"kind": "walk-in"}, "ignore": "nobody is known"}, *rules]})

@@ -13,6 +13,7 @@ from services.dispatcher.channels.feedback import dsn, mime_parts
 from services.dispatcher.channels.feedback.quoting import own_words
 from services.dispatcher.domain.receipts import Receipt, ReceiptKind
 from services.dispatcher.domain.replies import Reply, read_reply
+from services.dispatcher.domain.unsubscribe_mails import unsubscribed_by
 from shared.contract.vocabulary import ChannelKind
 
 NAME = "imap"
@@ -55,6 +56,9 @@ def read(content: bytes) -> IncomingMail:
     mail = mime_parts.parsed(content)
     if dsn.is_report(mail):
         return IncomingMail(dsn.from_mail(mail, content))
+    unsubscribed = unsubscribed_by(mime_parts.header_text(mail, "Subject"), provider=NAME)
+    if unsubscribed is not None:
+        return IncomingMail([unsubscribed])
     if _is_automatic(mail):
         return IncomingMail([])
     reply = _reply(mail, content)

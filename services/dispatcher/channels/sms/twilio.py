@@ -148,9 +148,12 @@ def _receipt(kind: ReceiptKind, status: str, code: object, sid: str, reference: 
 
 
 def reply_of_respondent(form: Mapping[str, str]) -> WrittenReply | None:
-    """Parse an incoming SMS; Twilio sets `OptOutType` when it recognised a keyword and replied itself."""
+    """Parse an incoming SMS; Twilio sets `OptOutType` when it recognised a keyword and replied itself.
+
+    Nobody has to read a HELP that it has answered.
+    """
     sid, sender = form.get("MessageSid", ""), form.get("From", "")
-    if not sid or not sender:
+    if not sid or not sender or form.get("OptOutType", "").upper() == "HELP":
         return None
     asks = read_reply(form.get("OptOutType", ""))
     return incoming_text(NAME, sid, sender=sender, text=form.get("Body", ""), asks=asks)

@@ -17,6 +17,7 @@ Getter = Callable[[Any], Any]
 
 DECIDING = frozenset({"id", "time", "customer.id", "order.id", "service.id"})  # without them there is no event
 
+_EXACT = 2**53  # whole numbers below it are exact as floats
 _NAMED = re.compile(r"\{([^{}]+)\}")
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
@@ -162,12 +163,14 @@ def _is_id(target: str) -> bool:
 
 
 def _as_id(target: str, get: Getter) -> Getter:
-    """Convert ids that are numbers to text."""
+    """Convert ids that are whole numbers to text, also those that a spreadsheet or a script wrote as 7.0."""
     if not _is_id(target):
         return get
 
     def as_text(found: Any) -> Any:
         value = get(found)
+        if type(value) is float and value.is_integer() and abs(value) < _EXACT:
+            value = int(value)
         return str(value) if type(value) is int else value
 
     return as_text

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from html.parser import HTMLParser
@@ -75,6 +76,16 @@ def test_mail_has_the_headers_of_a_good_sender() -> None:
     assert mail["Auto-Submitted"] == "auto-generated"
     assert mail["Date"].datetime is not None
     assert not mail.defects
+
+
+def test_mail_names_a_mail_to_unsubscribe_by_where_one_would_be_read() -> None:
+    asked = request()
+    message = replace(COMPOSER, reads_mail=True).compose(asked, step=1, channel=ChannelKind.EMAIL)
+    parsed = message_from_bytes(message.body, policy=policy.default)
+    assert parsed["List-Unsubscribe"].endswith(
+        f">, <mailto:survey@mail.test?subject=unsubscribe%20{asked.invitation_id}.1>"
+    )
+    assert not parsed.defects
 
 
 def test_mail_asks_with_eleven_links_in_both_parts() -> None:
