@@ -18,6 +18,7 @@ from services.scoring.domain.history import ImportedScore, PublishedProgram
 from services.scoring.files import imports
 from services.scoring.files.scores import FIELDS, RefusedScore, ScoreReader, Unanswered
 from services.scoring.repository import programs
+from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import Service
 from shared.database.compared_clock import open_command_clock
 from shared.database.db import Sessions
@@ -86,7 +87,8 @@ class ImportJob:
             if published is None:
                 raise LookupError(f"program {self.program} is not published")
             self.refusals.path.unlink(missing_ok=True)
-            return await self.store(database.sessions, published, now=now, advance=advance)
+            keys = settings.address_fingerprints
+            return await self.store(database.sessions, published, now=now, advance=advance, keys=keys)
 
     async def store(
         self,
@@ -94,12 +96,14 @@ class ImportJob:
         program: PublishedProgram,
         *,
         now: datetime,
+        keys: AddressKeys,
         advance: Advance = lambda _done, _of: None,
     ) -> FileReport:
         """Store the scores of the file in transactions of `BATCH`; raises InvalidFile."""
         file = inspect(self.file, self.options)
         has_ids = not file.is_table or "external_id" in file.layout.names
-        reader = ScoreReader(time_zone(program.time_zone), now, self.options, self.skips, identifies=not has_ids)
+        zone = time_zone(program.time_zone)
+        reader = ScoreReader(zone, now, self.options, self.skips, identifies=not has_ids, keys=keys)
         report = FileReport(layout=file.layout.describe(), ignored_as="without a score")
         records = file.records(Position())
         while batch := list(islice(records, BATCH)):

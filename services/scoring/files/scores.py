@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -15,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from services.scoring.domain.answer_form import score_of
 from services.scoring.domain.history import ImportedScore
 from services.scoring.files.exports import SEGMENT
+from shared.contract.address_keys import AddressKeys
 from shared.contract.events import Id, Segments
 from shared.messaging.codec import describe_errors
 from shared.tables.layout import TableOptions
@@ -24,6 +26,7 @@ from shared.tables.values import Unreadable, moment_of
 FIELDS = ("external_id", "score", "answered_at", "customer_id", "comment", "reasons")
 MAX_AHEAD = timedelta(days=1)  # explained by a wrong clock or zone; more is a wrong date
 _KNOWN = {*FIELDS, "segments"}
+_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _IDS = ("external_id", "customer_id")
 
 
@@ -58,7 +61,8 @@ class _Fields(BaseModel):
 class ScoreReader:
     """`zone` is that of the program: a day without a time is noon there.
 
-    `skips` leaves out records without a score; `identifies` makes ids where a file has none.
+    `skips` leaves out records without a score; `identifies` makes ids where a file has none. A customer named by an
+    e-mail address gets the pseudonym of the address under `keys`.
     """
 
     zone: ZoneInfo
@@ -66,6 +70,7 @@ class ScoreReader:
     options: TableOptions = field(default_factory=TableOptions)
     skips: bool = False
     identifies: bool = False
+    keys: AddressKeys = field(kw_only=True)
 
     def read(self, record: FileRecord) -> tuple[ImportedScore, Iterator[str]]:
         """Return the score, and the names of fields that are not used; raises RefusedScore or Unanswered."""
@@ -82,9 +87,14 @@ class ScoreReader:
             raise RefusedScore(describe_errors(error)) from None
         at = self._at(fields.get("answered_at"))
         score = ImportedScore(
-            found.external_id, found.score, at, found.customer_id, found.reasons, found.comment, found.segments
+            found.external_id, found.score, at, self._customer(found), found.reasons, found.comment, found.segments
         )
         return score, (name for name in fields if name not in _KNOWN)
+
+    def _customer(self, found: _Fields) -> str | None:
+        if found.customer_id is not None and _ADDRESS.fullmatch(found.customer_id):
+            return self.keys.pseudonym(found.customer_id)
+        return found.customer_id
 
     def _at(self, given: object) -> datetime:
         if isinstance(given, bool) or not isinstance(given, str | int):

@@ -348,3 +348,13 @@ events:
     assert isinstance(made, MappedEvent)
     assert made.customer_of == "order-5"
     assert json.loads(json.dumps(made.event["data"])) == {"order": {"id": "5"}}
+
+
+@pytest.mark.parametrize(
+    ("point", "text", "number"),
+    [(",", "1\u00a0234,50", "1234.50"), (",", "1.234", "1234"), (".", "1,234.5", "1234.5"), (".", 7, "7")],
+)
+def test_number_of_a_spreadsheet_is_read(point: str, text: object, number: str) -> None:
+    rule = f"{{path: sum, transform: {{number: '{point}'}}}}"
+    assert one(rule, {"sum": text}) == number
+    assert one(rule, {"sum": "many"}) is None

@@ -10,6 +10,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import urlsplit
 
+from shared.tables.values import Unreadable, decimal_of
+
 Transform = str | dict[str, Any]
 _Change = Callable[[Any], Any]
 
@@ -28,7 +30,8 @@ def unknown_transform(transform: Transform) -> str | None:
     except (KeyError, TypeError, ValueError, zoneinfo.ZoneInfoNotFoundError):
         return (
             "no such transform; there are trim, lower, upper, to_string, to_number, to_boolean, host, "
-            "{minor_units: 2}, {decimal: 2}, {time: iso | unix | unix_ms | unix_us | unix_ns | unix_days | "
+            "{minor_units: 2}, {decimal: 2}, {number: ','}, "
+            "{time: iso | unix | unix_ms | unix_us | unix_ns | unix_days | "
             "a format such as '%d.%m.%Y %H:%M', zone: Europe/Moscow}, {lookup: {theirs: ours}}, {absent_if: [values]}, "
             "{latest: created_at, without: {status: [cancelled]}}"
         )
@@ -78,6 +81,20 @@ def _number(value: Any) -> int | float:
     if not number.is_finite() or number.adjusted() > 18:
         raise CannotTransform("expected a number of at most 18 digits")
     return int(number) if number == number.to_integral_value() else float(number)
+
+
+def _local_number(point: Any) -> _Change:
+    """Compile a transform of numbers as people write them; `point` is the decimal point."""
+    if point not in (".", ","):
+        raise ValueError("no such transform")
+
+    def read(value: Any) -> str:
+        try:
+            return str(decimal_of(_as_text(value), point=point))
+        except Unreadable:
+            raise CannotTransform("expected a number") from None
+
+    return read
 
 
 def _boolean(value: Any) -> bool:
@@ -203,6 +220,7 @@ _SIMPLE: dict[str, _Change] = {
 _WITH_VALUE: Mapping[str, Callable[..., _Change]] = {
     "minor_units": _with_digits(_minor_units, most=4),
     "decimal": _with_digits(_decimal, most=18),
+    "number": _local_number,
     "latest": _latest,
     "lookup": _lookup,
     "absent_if": _absent_if,

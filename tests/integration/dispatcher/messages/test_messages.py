@@ -182,3 +182,23 @@ def test_text_message_fits_two_segments_and_keeps_its_link(question: str) -> Non
     assert text.endswith(f" https://n.test/s/{token}.1")
     assert text.startswith("Kofe Point: ")
     assert sms_segments(text) <= 2
+
+
+def test_mail_is_written_in_the_direction_and_words_of_its_program() -> None:
+    labels = {
+        "mail.subject": "{brand}: سؤال واحد",
+        "mail.unsubscribe": "لا تسألوني",
+        "mail.order": "طلبك {number} بتاريخ {date}",
+        "mail.because": "{unknown}",
+    }
+    _, mail = composed(locale="ar", question="ما مدى احتمال أن توصي بنا؟", labels=labels)
+    html = content(mail, "html")
+    assert mail["Subject"] == "Kofe Point: سؤال واحد"
+    assert '<html lang="ar" dir="rtl">' in html
+    assert html.count('dir="rtl"') == 3, "mail programs drop the html and body elements"
+    assert "لا تسألوني" in html
+    assert "بتاريخ 2 مارس" in html
+    assert "because you are a customer" in html, "a label that is not valid is not used"
+    _, mail = composed(locale="de", question="Empfehlen Sie uns weiter?")
+    assert '<html lang="de">' in content(mail, "html")
+    assert "Do not ask me again" in content(mail, "html")

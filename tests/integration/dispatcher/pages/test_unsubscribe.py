@@ -71,3 +71,16 @@ async def test_invented_unsubscribe_link_does_nothing(chain: Chain, client: http
     for method in ("GET", "POST"):
         assert (await client.request(method, "/u/" + "x" * 22)).status_code == 404
     assert await chain.rows("SELECT 1 FROM suppressions") == []
+
+
+@pytest.mark.parametrize(("locale", "attributes"), [("ar", 'lang="ar" dir="rtl"'), ("de-AT", 'lang="de-AT"')])
+async def test_page_has_the_language_and_words_of_its_program(
+    chain: Chain, client: httpx.AsyncClient, locale: str, attributes: str
+) -> None:
+    asked = request(locale=locale, labels={"mail.unsubscribe": "Ja, bitte", "mail.choices.all": "Alles"})
+    await chain.take(asked)
+    page = (await client.get(unsubscribe_path(asked.invitation_id))).text
+    assert f"<html {attributes}>" in page
+    assert "Ja, bitte" in page
+    assert "Alles" in page
+    assert "Every e-mail" in page, "English words, where the program says none"

@@ -206,6 +206,19 @@ async def test_operator_takes_a_call_and_saves_an_answer(scoring: Scoring, clien
     assert versions == [{"score": 10, "reasons": ["taste"], "comment": "Nice", "operator": "Анна"}]
 
 
+async def test_desk_gives_back_a_comment_that_it_does_not_save(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    task_id = await on_desk(scoring)
+    await client.post("/desk/take", data={"operator": "Anna"})
+    long = "She waited. " * 400
+    for sent, why in (({"score": "9", "comment": long}, "too long"), ({"comment": "She waited"}, "choose a score")):
+        page = await client.post(f"/desk/{task_id}/answer", data=sent)
+        assert (page.status_code, sent["comment"].strip() in page.text, why in page.text) == (422, True, True)
+    assert await scoring.rows("SELECT 1 FROM answers") == []
+    lines = "a\r\n" * 1999 + "b"
+    saved = await client.post(f"/desk/{task_id}/answer", data={"score": "9", "comment": lines})
+    assert saved.headers["location"] == "/desk?said=answered"
+
+
 async def test_desk_offers_the_reasons_of_either_kind_and_takes_those_of_the_score(
     scoring: Scoring, client: httpx.AsyncClient
 ) -> None:

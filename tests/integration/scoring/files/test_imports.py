@@ -21,6 +21,7 @@ from services.scoring.files import exports
 from services.scoring.files.scores import FIELDS
 from services.scoring.files.tables import Format
 from services.scoring.repository.listing import AnswerFilter
+from shared.contract.address_keys import AddressKeys
 from shared.contract.events import RespondentErased
 from shared.tables.layout import TableOptions
 from shared.tables.opening import InvalidFile
@@ -29,6 +30,7 @@ from shared.tables.report import FileReport
 from tests.integration.scoring.stand import Scoring
 
 SHOP = PublishedProgram("after-purchase", 3, "After purchase", "Europe/Moscow")
+KEYS = AddressKeys({"k1": "secret"})
 KNOWN_TO_IMPORT = ("external_id", "score", "answered_at", "customer_id", "comment", "reasons")
 
 Taken = tuple[tuple[int, int, int], list[tuple[int, str]]]
@@ -49,7 +51,7 @@ async def report_of(
     options = with_preset(TableOptions(**stated), preset, fields=FIELDS)
     job = ImportJob(path, SHOP.id, options, skips=preset is not None)
     job.refusals.path.unlink(missing_ok=True)
-    return await job.store(scoring.database.sessions, SHOP, now=scoring.clock.now()), job
+    return await job.store(scoring.database.sessions, SHOP, now=scoring.clock.now(), keys=KEYS), job
 
 
 async def take_in(scoring: Scoring, folder: Path, text: bytes, *, name: str = "old.csv", **stated: Any) -> Taken:
@@ -279,3 +281,9 @@ async def test_missing_column_of_the_score_is_said(scoring: Scoring, tmp_path: P
         await take_in(scoring, tmp_path, b"external_id,answered_at,How likely\n1,2025-03-01,9\n")
     with pytest.raises(InvalidFile, match="each once: 'score' is there twice"):
         await take_in(scoring, tmp_path, b"external_id,answered_at,score,score\n1,2025-03-01,9,1\n")
+
+
+async def test_customer_named_by_an_address_gets_its_pseudonym(scoring: Scoring, tmp_path: Path) -> None:
+    text = "external_id,score,answered_at,customer_id\n1,9,2025-03-01,Olga@Example.com\n2,2,2025-03-02,c@7\n"
+    assert (await take_in(scoring, tmp_path, text.encode()))[0] == (2, 0, 0)
+    assert [row["customer_id"] for row in await answers(scoring)] == [KEYS.pseudonym("olga@example.com"), "c@7"]
