@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, Response, Route, expect
 
+from services.dispatcher.domain.receipts import ReceiptKind, Reference
+from services.dispatcher.domain.replies import Reply
+from services.dispatcher.repository import replies
 from shared.contract.events import NpsUpdated
+from shared.contract.vocabulary import ChannelKind, Service
+from shared.database.db import Database
 from tests.browser import DESKTOP, PHONE, SIDEWAYS, Watch, photograph, schemes_of, watched
 from tests.journey.stage import Stage, event, link_in, purchase
 from tests.journey.test_chain import published
@@ -173,6 +179,7 @@ async def every_page(stage: Stage) -> Places:
     unsubscribing = re.search(r"https?://\S+/u/[\w-]{22}", mails["olga5@example.com"]["text"])
     assert unsubscribing is not None
     (await stage.web.post(unsubscribing.group(), data={"what": "email"})).raise_for_status()
+    await write_back(stage, mails["olga3@example.com"]["invitation_id"])
     await silence(stage)
     taken = await stage.web.post(f"{stage.scoring}/v1/desk/take", json={"operator": "Operator 7"})
     listed = (await stage.web.get(f"{stage.dispatcher}/v1/invitations?customer=customer-1")).raise_for_status().json()
@@ -205,8 +212,28 @@ async def every_page(stage: Stage) -> Places:
         "invitation": f"{stage.dispatcher}/invitations/{listed['invitations'][0]['id']}",
         "mails": f"{stage.dispatcher}/mail",
         "suppressions": f"{stage.dispatcher}/suppressions",
+        "replies": f"{stage.dispatcher}/replies",
     }
     return Places(respondents | staff, frozenset(respondents))
+
+
+async def write_back(stage: Stage, invitation_id: str) -> None:
+    """Keep a mail and a text message of respondents, as the reader of the mailbox and the webhooks do."""
+    mail = Reply(
+        provider="imap",
+        key="a1",
+        channel=ChannelKind.EMAIL,
+        sender="olga3.with.a.rather.long.address.that.has.to.wrap.somewhere@mail.example.com",
+        subject="Re: How likely are you to recommend Kofe Point to a friend or a colleague?",
+        text="My parcel never came.\nPlease call me: I am at home until six, " + "or-in-the-garden" * 8,
+        at=stage.clock.now(),
+        reference=Reference(UUID(invitation_id), 1),
+    )
+    text = replace(mail, key="a2", channel=ChannelKind.SMS, sender="+15550100", subject="", text="Стоп! Где заказ?")
+    database = Database(stage.urls["dispatcher"], schema=Service.DISPATCHER, pool_size=1)
+    async with database.sessions.begin() as session:
+        await replies.keep(session, [mail, replace(text, asks=ReceiptKind.STOP)])
+    await database.close()
 
 
 async def as_operator(context: BrowserContext, stage: Stage) -> None:

@@ -20,6 +20,7 @@ from tests.fakes import smtp_sink
 from tests.integration.dispatcher.channels.test_mail_accounts import ManualMonotonic, account
 from tests.integration.dispatcher.channels.test_smtp import mail
 from tests.integration.dispatcher.conftest import NOW, Chain, plan, request
+from tests.integration.dispatcher.pages.conftest import browser
 
 EMAIL = ChannelKind.EMAIL
 MAILS_FIRST = plan((EMAIL, 0), (EMAIL, 3), (ChannelKind.SMS, 6))
@@ -116,6 +117,9 @@ async def test_refused_account_is_told_once_and_shown(chain: Chain) -> None:
     errors = [each for each in logs if each["log_level"] == "error"]
     assert [(each["event"], each["reason"]) for each in errors] == [("account.refused", "smtp_550_5.4.5")]
     assert "@" not in str(errors)
+    async with browser(chain) as client:
+        page = (await client.get("/invitations")).text
+    assert "messages wait: the provider of smtp refuses our account (smtp_550_5.4.5)" in page
     async with chain.database.sessions.begin() as session:
         (shown,) = await repository.refused_accounts(session, chain.clock.moment)
     assert (shown.account, shown.code) == ("smtp", "smtp_550_5.4.5")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
@@ -89,3 +90,22 @@ def test_no_line_of_a_body_is_longer_than_the_standard_allows() -> None:
     body = mail.partition(b"\r\n\r\n")[2]
     assert max(len(line) for line in body.split(b"\r\n")) <= 76
     assert body.isascii()
+
+
+def test_answers_to_a_mail_reach_the_shop(texts: Path) -> None:
+    texts.write_text("- brand: Tea\n  reply_to: Tea <help@tea.test>\n")
+    assert composed(texts, brand=Brand(name="Tea"))[0]["Reply-To"] == "help@tea.test"
+    assert composed(texts)[0]["Reply-To"] is None
+    composer = settings(mail_texts=texts, mail_reply_to="shop@shop.test").composer
+    for brand, reply_to in (("Tea", "help@tea.test"), ("Kofe Point", "shop@shop.test")):
+        mail = composer.compose(request(brand=Brand(name=brand)), step=1, channel=ChannelKind.EMAIL)
+        assert message_from_bytes(mail.body)["Reply-To"] == reply_to
+
+
+@pytest.mark.parametrize("value", ["nobody", "a@b\r\nBcc: c@d", "<>"])
+def test_reply_to_that_is_no_address_stops_the_start(value: str, texts: Path) -> None:
+    with pytest.raises(ValidationError):
+        settings(mail_reply_to=value)
+    texts.write_text(json.dumps([{"reply_to": value}]))
+    with pytest.raises(ValidationError):
+        settings(mail_texts=texts)
