@@ -26,9 +26,11 @@ from services.trigger.handlers.feedback import on_feedback
 from services.trigger.handlers.intake import EventIntake
 from services.trigger.handlers.mapped_events import ForeignLog, read_message
 from services.trigger.handlers.programs import install, publish_again
+from services.trigger.handlers.replay_parked import ParkedReplay
 from services.trigger.handlers.survey_links import SurveyLinks
 from services.trigger.jobs.cadence import CadenceJob
-from services.trigger.pages import DecisionPages
+from services.trigger.pages.decisions import DecisionPages
+from services.trigger.pages.sources import SourcePages
 from services.trigger.sources.bitrix24 import IDLE_S, DealFetcher
 from services.trigger.sources.schema_registry import SchemaLog, SchemaRegistry
 from services.trigger.sources.webhooks import SourceWebhooks
@@ -70,21 +72,29 @@ def build_app(settings: TriggerSettings, database: Database, clock: Clock, *, he
         max_body=MAX_BODY,
     )
     intake = EventIntake(database.sessions, clock, settings.installation)
-    app.include_router(SourceWebhooks(intake, load_sources(settings)).router())  # a vendor may add parameters
-    for router in _routers(settings, database, intake, keys=keys):
+    sources = load_sources(settings)
+    app.include_router(SourceWebhooks(intake, sources).router())  # a vendor may add parameters
+    for router in _routers(settings, database, intake, keys=keys, sources=sources):
         app.include_router(router, dependencies=[Depends(SingleValued()), Depends(refuse_unknown)])
     app.add_api_route("/", _root, include_in_schema=False)
     return app
 
 
 def _routers(
-    settings: TriggerSettings, database: Database, intake: EventIntake, *, keys: ApiKeyVerifier
+    settings: TriggerSettings,
+    database: Database,
+    intake: EventIntake,
+    *,
+    keys: ApiKeyVerifier,
+    sources: Mapping[str, Source],
 ) -> Sequence[APIRouter]:
+    pages = StaffPages.of(settings)
     return [
         EventApi(intake, keys, SurveyLinks(settings.public_url, settings.link_secrets)).router(),
         RespondentApi(intake).router(),
         ProgramApi(database.sessions, intake.clock).router(),
-        DecisionPages(database.sessions, StaffPages.of(settings)).router(),
+        DecisionPages(database.sessions, pages).router(),
+        SourcePages(database.sessions, sources, ParkedReplay(intake, sources), pages, settings.public_url).router(),
     ]
 
 

@@ -127,6 +127,16 @@ rereads = sa.Table(
     sa.Column("due_at", _Time, nullable=False, server_default=sa.func.now(), index=True),
 )
 
+# how the messages of webhook sources ended that leave no other trace: neither decided nor parked; machine time
+arrivals = sa.Table(
+    "arrivals",
+    metadata,
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("outcome", sa.Text, primary_key=True),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("last_at", _Time, nullable=False),
+)
+
 files = sa.Table(
     "files",
     metadata,

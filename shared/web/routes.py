@@ -55,6 +55,7 @@ TABLE = (
     Prefix("/", _S, Audience.STAFF, "Dashboard", everywhere=True),
     Prefix("/desk", _S, Audience.STAFF, "Desk"),
     Prefix("/suspects", _S, Audience.STAFF, "Suspects"),
+    Prefix("/sources", _T, Audience.STAFF, "Sources"),
     Prefix("/decisions", _T, Audience.STAFF, "Decisions"),
     Prefix("/mailbox", _D, Audience.STAFF, "Mailbox"),
     Prefix("/replies", _D, Audience.STAFF, "Replies"),

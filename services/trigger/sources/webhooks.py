@@ -23,7 +23,7 @@ from services.trigger.domain.sources.signatures import is_signed
 from services.trigger.domain.sources.source import Source, SourceKind
 from services.trigger.handlers.intake import EventIntake
 from services.trigger.handlers.mapped_events import EventWithoutCustomer, find_customer, from_source, read_mapped
-from services.trigger.repository import deal_fetches
+from services.trigger.repository import arrivals, deal_fetches
 from services.trigger.sources.bitrix24 import DealNotice, read_notice
 from shared import metrics
 from shared.contract.cloudevents import Event
@@ -83,10 +83,17 @@ class SourceWebhooks:
         try:
             result = await self._handle(source, body, headers)
         except Unauthorized:
-            metrics.HOOKS.labels(Service.TRIGGER, source.id, WebhookResult.REFUSED).inc()
+            await self._count(source, WebhookResult.REFUSED)
             raise
-        metrics.HOOKS.labels(Service.TRIGGER, source.id, result).inc()
+        await self._count(source, result)
         return result
+
+    async def _count(self, source: Source, result: WebhookResult) -> None:
+        """Count a message, and store the count of those that are neither decided nor parked."""
+        metrics.HOOKS.labels(Service.TRIGGER, source.id, result).inc()
+        if result not in (WebhookResult.DECIDED, WebhookResult.PARKED):
+            async with self.intake.sessions.begin() as session:
+                await arrivals.count(session, source.id, result)
 
     async def _handle(self, source: Source, body: bytes, headers: Mapping[str, str]) -> WebhookResult:
         if source.kind is SourceKind.BITRIX24:

@@ -18,7 +18,7 @@ from shared.web.menu import StaffPages
 from shared.web.templates import template_environment
 
 _SHOWN = 50
-_environment = template_environment(Path(__file__).parent / "templates")
+_environment = template_environment(Path(__file__).parents[1] / "templates")
 _Search = Annotated[str, Query(max_length=200)]
 
 

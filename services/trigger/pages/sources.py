@@ -1,0 +1,87 @@
+"""The pages of sources: what arrived from each, and what became of it; a press handles a parked message again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse
+
+from services.trigger.domain.deciding.explanations import title
+from services.trigger.domain.sources.source import Source
+from services.trigger.handlers.replay_parked import ParkedReplay
+from services.trigger.repository import arrivals
+from services.trigger.schemas import DecisionView
+from shared.database.db import Sessions
+from shared.web.menu import StaffPages
+from shared.web.problems import NotFound
+from shared.web.templates import template_environment
+
+PLAIN = "crm.events"  # the page of messages that name no source: events on Kafka that could not be read
+_SHOWN = 50
+_Name = Annotated[str, Query(max_length=200)]
+_environment = template_environment(Path(__file__).parents[1] / "templates")
+_OUTCOMES = {
+    "refused": "the signature or token was wrong",
+    "ignored": "nothing in them concerns surveys",
+    "known": "their id belongs to another event",
+    "queued": "their deal is fetched from the CRM",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePages:
+    sessions: Sessions
+    sources: Mapping[str, Source]
+    replay: ParkedReplay
+    staff_pages: StaffPages
+    hooks_url: str
+
+    def router(self) -> APIRouter:
+        router = APIRouter(prefix="/sources", include_in_schema=False, default_response_class=HTMLResponse)
+        router.add_api_route("", self.show, methods=["GET"])
+        router.add_api_route("/replay/{parked_id}", self.press, methods=["POST"])
+        return router
+
+    async def show(self, source: _Name = "") -> HTMLResponse:
+        """Show the latest arrivals of a source; without one, list those configured and those of recent events."""
+        return await self._source(source) if source else await self._overview()
+
+    async def press(self, parked_id: UUID, source: _Name) -> HTMLResponse:
+        """Handle a parked message again; a repeated request finds it handled."""
+        return await self._source(source, result=await self.replay.replay(parked_id))
+
+    async def _overview(self) -> HTMLResponse:
+        async with self.sessions() as session:
+            seen = await arrivals.seen(session)
+        names = [*self.sources, *(each.source for each in seen if each.source not in self.sources), PLAIN]
+        latest = {name: next((each for each in seen if each.source == name), None) for name in names}
+        return self._page("sources.html", seen=latest, names=names, sources=self.sources)
+
+    async def _source(self, name: str, *, result: str = "") -> HTMLResponse:
+        async with self.sessions() as session:
+            counts = await arrivals.counts(session, name)
+            decided = [] if name == PLAIN else await arrivals.decided(session, name, limit=_SHOWN)
+            parked = await arrivals.parked(session, None if name == PLAIN else name, limit=_SHOWN)
+        configured = self.sources.get(name)
+        if configured is None and name != PLAIN and not (counts or decided or parked):
+            raise NotFound("No such source", "None is configured under this name, and no recent event names it.")
+        return self._page(
+            "source.html",
+            name=name,
+            configured=configured,
+            hook=f"{self.hooks_url}/v1/hooks/{name}" if configured and configured.kind.is_webhook else "",
+            counts=counts,
+            outcomes=_OUTCOMES,
+            decisions=[DecisionView.of(stored) for stored in decided],
+            parked=parked,
+            title=title,
+            result=result,
+        )
+
+    def _page(self, template: str, **values: object) -> HTMLResponse:
+        return HTMLResponse(_environment.get_template(template).render(pages=self.staff_pages, plain=PLAIN, **values))
