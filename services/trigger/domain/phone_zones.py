@@ -34,23 +34,25 @@ class PhoneZone(msgspec.Struct, frozen=True):
 
 def phone_zone(phone: str, *, window: Window, at: datetime) -> PhoneZone | None:
     """Return the zone of a number in E.164; None if its zones have less than half of the window in common."""
-    found = _zone_on(phone[:-4], at.date())
-    return found if found is not None and found.later + found.sooner <= length(window) / 2 else None
+    found = _middle_of(_zones_of(phone[:-4]), at.date())
+    if found is None or not (found.later or found.sooner):
+        return found
+    return found if found.later + found.sooner <= length(window) / 2 else None
 
 
-@lru_cache(maxsize=50_000)  # without it, finding the zones of a number is a large part of a decision
-def _zone_on(prefix: str, day: date) -> PhoneZone | None:
-    """Return the middle one of the zones of all numbers with this prefix."""
+@lru_cache(maxsize=1000)
+def _middle_of(names: tuple[str, ...], day: date) -> PhoneZone | None:
+    """Return the middle one of several zones; None without any."""
     noon = datetime.combine(day, time(12))
-    offsets = sorted((time_zone(name).utcoffset(noon) or timedelta(), name) for name in _zone_names(prefix))
+    offsets = sorted((time_zone(name).utcoffset(noon) or timedelta(), name) for name in names)
     if not offsets:
         return None
     middle, name = offsets[len(offsets) // 2]
     return PhoneZone(name, later=middle - offsets[0][0], sooner=offsets[-1][0] - middle)
 
 
-@lru_cache(maxsize=50_000)
-def _zone_names(prefix: str) -> tuple[str, ...]:
+@lru_cache(maxsize=50_000)  # without it, finding the zones of a number is a large part of a decision
+def _zones_of(prefix: str) -> tuple[str, ...]:
     """Return the zones of numbers with this prefix; those of the country if no such number is in use."""
     try:
         number = phonenumbers.parse(prefix + _LAST_DIGITS)
