@@ -38,7 +38,8 @@ START_ALONE = ("yes",)
 
 # words that change nothing beside a request
 COURTESIES = """
-please pls plz thanks thank you thx ty kindly hi hello hey dear sir madam ok okay now it this that these those all
+please pls plz thanks thank you u thx ty and и und et y kindly hi hello hey dear sir madam ok okay now it this that
+these those all
 already immediately everything any more again forever ever regards best sorry team to me us my us for
 sms text texts texting message messages messaging msg msgs mail mails email emails e survey surveys spam marketing
 newsletter newsletters reminders notifications sending asap sent from iphone android
@@ -85,18 +86,20 @@ PHRASES = (
     r"(?:un ?subscribe|unsuscribe|unsubcribe|unsubscibe)\b(?! (?:button|link|page))",
     r"(?:opt|opting) (?:me |us )?out\b(?! of (?!this|these|those|your|all|any|the (?:sms|text|mail|e ?mail|survey)))",
     (
-        rf"{_STOP_DOING} (?:texting|messaging|mailing|e ?mailing|contacting|writing|spamming|bothering|harassing"
+        rf"{_STOP_DOING} (?:te?xting|messaging|mailing|e ?mailing|contacting|writing|spamming|bothering|harassing"
         r"|pestering)(?: to)?(?: (?:me|us|this|these|it)\b|$)"
     ),
     (
         rf"{_STOP_DOING} sending(?: (?:me|us|to|any|all|more|these|those|this|your|the|so|many|out|such|further))*"
         rf"(?: {_MESSAGES}| things| anything|$)"
     ),
+    rf"{_STOP_DOING} receiving\b",
     rf"{_STOP_DOING} (?:with )?(?:(?:all|any|the|these|those|this|your|further) )*{_MESSAGES}",
     (
         rf"{_DO_NOT} (?:ever )?(?:text|message|mail|e ?mail|contact|write|bother|spam|survey|sms)(?: to)?"
-        r"(?: (?:me|us|this number|this address|again|any ?more)\b|$)"
+        r"(?: (?:me|us|this number|this address|again|any ?more)\b)"
     ),
+    rf"^(?:please )?{_DO_NOT} (?:ever )?(?:text|message|mail|e ?mail|contact|write|bother|spam)(?: please)?$",
     (
         rf"{_DO_NOT} (?:ever )?send (?:(?:me|us|any|more|these|those|this|your|further|such) )*(?:{_MESSAGES}|anything"
         rf"|more$)"
@@ -144,7 +147,8 @@ PHRASES = (
     ),
     r"(?:удалите|уберите|удали|убери) (?:пожалуйста )?(?:мой номер|номер|мой телефон|мой e ?mail|мою почту)\b",
     (
-        rf"(?:отключите|отмените|остановите|отменить|отключить|аннулируйте|отказываюсь от|отказаться от) {_RU_TO_ME}*"
+        rf"(?:отключите|отмените|остановите|отмена|отменить|отключить|аннулируйте|отказываюсь от"
+        rf"|отказаться от) {_RU_TO_ME}*"
         rf"{_RU_THEM}*(?:{_RU_MESSAGES}|подписк\w+)"
     ),
     # Ukrainian, Kazakh
@@ -195,8 +199,10 @@ PHRASES = (
         r"(?:messages?|mails?|e ?mails?|sms|enquetes?)|etre contacte|etre sollicite)"
     ),
     r"(?:retirez|supprimez|enlevez|rayez) (?:moi\b|mon (?:numero|adresse|email|mail)\b)",
+    r"ne plus (?:m |me |nous |etre )?(?:recevoir|envoyer|ecrire|contacte|solliciter)|me desabonne\b",
     # Spanish, Portuguese
-    r"(?:dar(?:me|nos)?|denme|deme|dame|quiero|solicito|pido) (?:(?:la|mi) )?(?:de )?baja\b",
+    r"(?:sair|remover|me tirar) da lista\b",
+    r"(?:dar(?:me|nos|se)?|denme|deme|dame|quiero|solicito|pido) (?:(?:la|mi) )?(?:de )?baja\b",
     r"(?:cancelar|anular|cancelen|anulen|cancele) (?:mi |la |a |minha )?(?:suscripcion|inscricao|assinatura)",
     (
         rf"(?:dejen?|paren?|deja|pare|parem) de (?:me )?(?:(?:escribir|molestar|contactar|escrever|incomodar"
@@ -229,7 +235,8 @@ PHRASES = (
         r"|niente|nulla|piu$)"
     ),
     (
-        r"non (?:voglio|desidero|vorrei) (?:piu )?(?:ricevere (?:\w+ )?(?:messaggi|e ?mail|sms|niente|comunicazioni)"
+        r"non (?:voglio|desidero|vorrei) (?:piu )?(?:ricevere (?:\w+ ){0,2}(?:messaggi|e ?mail|mail|sms"
+        r"|niente|comunicazioni)"
         r"|essere contattat\w)"
     ),
     r"(?:disiscrizione|annullare (?:l )?iscrizione)\b",
@@ -246,7 +253,11 @@ PHRASES = (
     ),
     r"nie (?:wysylajcie|wysylac|przysylajcie|przysylac) (?:mi )?(?:wiecej|juz)$",
     r"nie (?:chce|zycze sobie) (?:juz |wiecej )*(?:otrzymywac|dostawac)? ?(?:tych |waszych )?(?:wiadomo|sms|maili)\w*",
-    r"przestan\w* (?:do mnie |mi )?(?:pisac|spamowac|nekac|(?:wysylac|przysylac) (?:mi )?(?:sms|maile|wiadomosci)\w*)",
+    (
+        r"przesta(?:n\w*|c) (?:do mnie |mi )?(?:pisac|spamowac|nekac|(?:wysylac|przysylac) (?:mi )?(?:sms|maile"
+        r"|wiadomosci)\w*)"
+    ),
+    r"rezygnuje z (?:subskrypcji|newslettera|wiadomosci|otrzymywania)\b",
     r"odhlas\w+ me\b|neposilejte mi\b",
     # Turkish
     r"(?:abonelik\w*|liste\w*) (?:cik|sil|iptal|kaldir)\w*",

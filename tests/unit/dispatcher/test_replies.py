@@ -36,6 +36,10 @@ dont text me
 I said stop texting me!|Stop, I am not interested|STOP!!! I asked five times already
 I no longer wish to receive your surveys
 Delete my number from your database|I'd like to opt out
+Stop thank u|pls stop txting me|STOP Please and thank you|I would like to stop receiving these messages
+please don't text
+Merci de ne plus m'envoyer de SMS|Je me désabonne|Darse de baja|Non voglio più ricevere le vostre mail|Отмена подписки
+Proszę przestać wysyłać wiadomości|Rezygnuję z subskrypcji|Sair da lista|Bitte löschen Sie mich aus dem Verteiler
 Отпишите меня|отпишите меня пожалуйста от рассылки|Как отписаться?|Не могу отписаться|Прекратите присылать мне смс
 Хватит слать спам|перестаньте мне писать|Больше не пишите мне|Не пишите мне больше|не присылайте больше писем
 Я не хочу получать ваши письма|Не хочу больше получать сообщения|Удалите меня из базы|Уберите мой номер
@@ -88,6 +92,8 @@ Schicken Sie mir keine Plastiktüten|Vous ne m'envoyez pas ma facture|Non mi han
 Nie wysłali mi paczki
 Mesaj gelmedi|Bana kimse yazmadı|Nie wysyłają mi faktury|Don't call me, write to me|Не звоните, напишите
 Стоп кадр на кассе
+Stop raising prices!|You never stop surprising me|Hören Sie bitte nicht auf|Пожалуйста, не прекращайте акции
+Не отключайте меня|Так держать|стоп-лист у вас большой|No dejen de hacerlo|Sakın durmayın|Call me, do not email
 Nadie me escribió|Le facteur ne s'arrête pas ici||   |???
 """
 
