@@ -47,8 +47,6 @@ doctor: $(RUNTIME) ## what is missing or set wrong here, and how to repair it
 
 ## Changing it
 
-FUZZED = $(wildcard tests/integration/*/test_fuzz.py) tests/integration/trigger/test_bad_input.py tests/contract/test_events.py
-
 .PHONY: test pythons check lint format schemas chaos bench fuzz mutants lock clean
 test: $(DEV) ## all tests; ends with what was skipped and why (WORKERS=2, ARGS="-k name")
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
@@ -90,8 +88,8 @@ chaos: $(DEV) ## kill processes and cut connections during surveys, then count (
 bench: $(DEV) ## measure throughput (STAGE=trigger|timers|sending|answers|relay|desk, all by default)
 	$(PY) -m tests.bench $(STAGE) $(ARGS)
 
-fuzz: $(DEV) ## send malformed events, requests, mails and callbacks to every input (INPUTS=100000, EARSHOT_TEST_SEED=…)
-	EARSHOT_TEST_FUZZ=$(INPUTS) $(PY) -m pytest -q $(FUZZED) $(ARGS)
+fuzz: $(DEV) ## malformed requests, events, mails and files to every input of a running Earshot (INPUTS=100000, ARGS="--seed 7")
+	$(PY) -m tests.fuzz --inputs $(INPUTS) $(ARGS)
 
 mutants: $(DEV) ## change the code of changed files, one place at a time, and list what no test notices (ARGS="--base main")
 	$(PY) -m tests.mutants $(ARGS)

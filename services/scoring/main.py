@@ -82,7 +82,7 @@ def build_app(
         max_body=MAX_BODY,
     )
     staff_pages = StaffPages.of(settings)
-    app.mount("/logos", StaticFiles(directory=settings.logos_dir, check_dir=False), name="logos")
+    app.mount("/logos", Logos(directory=settings.logos_dir, check_dir=False), name="logos")
     app.include_router(Desk(sessions, writer, clock, staff_pages, settings.desk_lease).router())
     app.include_router(manual.router(staff_pages))
     app.include_router(Suspects(sessions, writer, clock, staff_pages).router())
@@ -93,6 +93,13 @@ def build_app(
     app.include_router(Dashboard(sessions, clock, staff_pages).router())
     app.include_router(Live(sessions, stop or asyncio.Event(), health).router())
     return app
+
+
+class Logos(StaticFiles):
+    """Files of a folder that need not exist; Starlette's own class answers every request with 500 without it."""
+
+    async def check_config(self) -> None:
+        return
 
 
 def _limits(settings: ScoringSettings) -> RateLimits:

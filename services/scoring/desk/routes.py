@@ -66,7 +66,10 @@ class Desk:
         async with self.sessions.begin() as session:
             task = await call_queue.take(session, operator, now=self.clock.now(), lease=self.lease, task_id=chosen)
         response = _to_desk("taken" if chosen else "none") if task is None else _to(f"/desk/{task.task_id}")
-        response.set_cookie(COOKIE, quote(operator), max_age=86400 * 30, httponly=True, samesite="strict")
+        secure = self.staff_pages.dashboard.startswith("https://")
+        response.set_cookie(
+            COOKIE, quote(operator), max_age=86400 * 30, httponly=True, samesite="strict", secure=secure
+        )
         return response
 
     async def answer(self, request: Request, task_id: UUID) -> Response:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
 
+from services.scoring.config import ScoringSettings
+from services.scoring.main import build_app
 from shared.contract.events import CallAttempted, CallClosed, CallWithdrawn, RespondentErased, SurveyAnswered
 from shared.contract.vocabulary import AnswerMode
 from tests.integration.scoring.stand import Scoring, call_for, on_desk, take
@@ -337,3 +340,21 @@ async def test_script_without_a_greeting_gets_one(scoring: Scoring, client: http
     client.cookies.set("operator", "Anna")
     page = (await client.get(f"/desk/{task_id}")).text
     assert "Hello, this is Kofe Point. Your order 48213 of 18 November, Tverskaya. One question" in page
+
+
+@pytest.mark.parametrize("url", ["https://nps.example.com", "http://127.0.0.1:8000"])
+async def test_cookie_of_the_desk_is_secure_where_its_address_is(scoring: Scoring, url: str) -> None:
+    app = build_app(ScoringSettings(public_url=url), database=scoring.database, clock=scoring.clock)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as browser:
+        taken = await browser.post("/desk/take", data={"operator": "Anna"})
+    assert ("secure" in taken.headers["set-cookie"].lower()) is url.startswith("https")
+
+
+@pytest.mark.parametrize("path", ["/logos/kofe.svg", "/logos/", "/logos"])
+async def test_folder_of_logos_need_not_exist(scoring: Scoring, tmp_path: Path, path: str) -> None:
+    settings = ScoringSettings(logos_dir=tmp_path / "none")
+    app = build_app(settings, database=scoring.database, clock=scoring.clock)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as browser:
+        assert (await browser.get(path, follow_redirects=True)).status_code == 404
