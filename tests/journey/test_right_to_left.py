@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, ViewportSize
 
 from tests.browser import SIDEWAYS, photograph, watched
 from tests.journey.stage import Stage, link_in, purchase
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
-NARROW = {"width": 320, "height": 640}
+NARROW: ViewportSize = {"width": 320, "height": 640}
 TEXTS: dict[str, Any] = {
     "question": "ما مدى احتمال أن توصي بنا لصديق أو زميل؟",
     "labels": {
@@ -65,6 +65,7 @@ async def test_pages_and_mail_of_an_arabic_program_are_written_from_right_to_lef
         await check(page, "right-to-left-question")
         places = await left_of(page, ".squares label")
         assert places[0] > places[1], "0 is on the right"
+        assert min(places) >= 16
         assert "لا تسألوني مرة أخرى" in await page.inner_text("main")
         await page.get_by_role("radio", name="3", exact=True).check()
         await page.get_by_role("button").first.click()

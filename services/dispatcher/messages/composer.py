@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from email.utils import format_datetime
 from functools import cached_property, lru_cache
 
@@ -124,21 +124,22 @@ def _variant(request: SurveyRequested, texts: MailTexts) -> MailVariant:
 
 def _values(request: SurveyRequested) -> dict[str, str]:
     """Return the value of each placeholder in `PLACEHOLDERS`."""
-    date_ = _date(request)
+    day = _day_of(request)
     return {
         "brand": request.brand.name,
         "question": request.question,
-        "about": _about(request, date_),
-        "date": date_,
+        "about": _about(request, day),
+        "date": _date(request, day, within="subject"),
         "number": request.event.known_as or "",
         "store": request.segments.get("store", ""),
-        "topic": _topic(request, date_),
+        "topic": _topic(request, day),
     }
 
 
-def _topic(request: SurveyRequested, date_: str) -> str:
-    texts = texts_for(request)
-    return (texts.service_topic if _is_service(request) else texts.order_topic).format(date=date_)
+def _topic(request: SurveyRequested, day: date) -> str:
+    name = "service_topic" if _is_service(request) else "order_topic"
+    text: str = getattr(texts_for(request), name)
+    return text.format(date=_date(request, day, within=name))
 
 
 def _is_first(request: SurveyRequested, step: int) -> bool:
@@ -147,13 +148,14 @@ def _is_first(request: SurveyRequested, step: int) -> bool:
 
 def about(request: SurveyRequested) -> str:
     """Name what the question is about: "Your order 48213 of 18 November, Tverskaya"."""
-    return _about(request, _date(request))
+    return _about(request, _day_of(request))
 
 
-def _about(request: SurveyRequested, date_: str) -> str:
-    texts, event = texts_for(request), request.event
-    form = texts.service if _is_service(request) else texts.order
-    text = (form if event.known_as else texts.order_without_number).format(number=event.known_as, date=date_)
+def _about(request: SurveyRequested, day: date) -> str:
+    number, name = request.event.known_as, "service" if _is_service(request) else "order"
+    name = name if number else "order_without_number"
+    form: str = getattr(texts_for(request), name)
+    text = form.format(number=number, date=_date(request, day, within=name))
     store = request.segments.get("store")
     return f"{text}, {store}" if store else text
 
@@ -162,9 +164,15 @@ def _is_service(request: SurveyRequested) -> bool:
     return request.event.type.startswith("crm.service.")
 
 
-def _date(request: SurveyRequested) -> str:
-    day, language = request.event.time.astimezone(time_zone(request.time_zone)).date(), language_of(request.locale)
-    return day_in(language_tag(request.locale) if request.labels else language, day, otherwise=language)
+def _day_of(request: SurveyRequested) -> date:
+    return request.event.time.astimezone(time_zone(request.time_zone)).date()
+
+
+def _date(request: SurveyRequested, day: date, *, within: str) -> str:
+    """Write a day in the language of the text it is in: the program's own, if it words that text, else ours."""
+    language = language_of(request.locale)
+    own = request.labels and f"mail.{within}" in request.labels
+    return day_in(language_tag(request.locale) if own else language, day, otherwise=language)
 
 
 def _web_address(url: str | None) -> str | None:

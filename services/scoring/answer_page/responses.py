@@ -45,16 +45,18 @@ def open_page(
     query: Mapping[str, str], opened: Link, invitation: Invitation, now: datetime, *, open_callback: Callback | None
 ) -> Response:
     answer = invitation.answer if query.keys() & {"saved", "done"} else invitation.genuine_answer
-    until = texts.day(invitation, invitation.expires_at, now=now)
     asked = score_of(query.get("score", ""))
     chosen = answer.score if asked is None and answer else asked
     if answer is None or "change" in query or chosen != answer.score:
         about = texts.about(invitation, now=now)
         privacy = _web_address(invitation.content.brand.privacy_url)
+        until = texts.day(invitation, invitation.expires_at, now=now, within="after")
         shown: dict[str, Any] = {"answer": answer, "chosen": chosen, "about": about, "until": until, "privacy": privacy}
         return form("question.html", invitation, opened, now=now, **shown)
     if "done" in query:
-        return _thanks(opened, invitation, answer, until)
+        return _thanks(
+            opened, invitation, answer, texts.day(invitation, invitation.expires_at, now=now, within="change_until")
+        )
     offered = category_of(answer.score) is Category.DETRACTOR and invitation.content.call_back
     callback = open_callback or Callback(answer.callback_wanted, invitation.phone)
     offer = _offer(callback, known=callback.phone) if offered else None
@@ -197,7 +199,9 @@ def closed(request: Request, invitation: Invitation, now: datetime) -> Response 
     if now < invitation.expires_at:
         return None
     words = texts.words_of(invitation)
-    text = words["expired_text"].format(date=texts.day(invitation, invitation.expires_at, now=now))
+    text = words["expired_text"].format(
+        date=texts.day(invitation, invitation.expires_at, now=now, within="expired_text")
+    )
     if invitation.genuine_answer:
         text = words["expired_saved"].format(score=invitation.genuine_answer.score)
     return _notice(request, Gone(words["expired"], text), invitation, heading=words["expired"], text=text)

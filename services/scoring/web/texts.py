@@ -153,7 +153,7 @@ def words_of(invitation: Invitation) -> Mapping[str, str]:
 def more(invitation: Invitation) -> str:
     """Say how many more questions follow, in the right plural form."""
     words, questions = words_of(invitation), len(invitation.content.extra_questions)
-    form = plural_form(_locale_of_words(invitation), questions)
+    form = plural_form(_locale_of(invitation, "more_other"), questions)
     return words.get(f"more_{form}", words["more_other"]).format(n=questions)
 
 
@@ -163,18 +163,22 @@ def about(invitation: Invitation, *, now: datetime) -> str:
     words = words_of(invitation)
     kind = "service" if occasion.type.startswith("crm.service") else "order"
     number = f"{occasion.known_as} " if occasion.known_as else ""
-    what = words[kind].format(number=number, date=day(invitation, occasion.time, now=now))
+    what = words[kind].format(number=number, date=day(invitation, occasion.time, now=now, within=kind))
     store = invitation.segments.get("store")
     return f"{what}, {store}" if store else what
 
 
-def day(invitation: Invitation, moment: datetime, *, now: datetime) -> str:
-    """Format a day in the respondent's zone and language, with the year unless it is the current one."""
+def day(invitation: Invitation, moment: datetime, *, now: datetime, within: str) -> str:
+    """Format a day in the respondent's zone, with the year unless it is the current one.
+
+    Its language is that of the words `within` which it stands.
+    """
     local = moment.astimezone(time_zone(invitation.time_zone)).date()
     language = language_of(invitation.locale)
-    return day_in(_locale_of_words(invitation), local, otherwise=language, year=local.year != now.year)
+    return day_in(_locale_of(invitation, within), local, otherwise=language, year=local.year != now.year)
 
 
-def _locale_of_words(invitation: Invitation) -> str:
-    """Return the locale of the words around dates and numbers: the invitation's if its program says them."""
-    return language_tag(invitation.locale) if invitation.content.labels else language_of(invitation.locale)
+def _locale_of(invitation: Invitation, words: str) -> str:
+    """Return the invitation's locale if its program says these words itself, else the language of ours."""
+    own = words in invitation.content.labels
+    return language_tag(invitation.locale) if own else language_of(invitation.locale)

@@ -196,6 +196,7 @@ def test_mail_is_written_in_the_direction_and_words_of_its_program() -> None:
     assert mail["Subject"] == "Kofe Point: سؤال واحد"
     assert '<html lang="ar" dir="rtl">' in html
     assert html.count('dir="rtl"') == 3, "mail programs drop the html and body elements"
+    assert html.count('dir="auto"') == 6, "what is not worded is English, from left to right"
     assert "لا تسألوني" in html
     assert "بتاريخ 2 مارس" in html
     assert "because you are a customer" in html, "a label that is not valid is not used"
