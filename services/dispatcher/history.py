@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher import schemas
 from services.dispatcher.repository import attempts, invitations, steps
-from shared.contract.vocabulary import Service, respondent_id
+from shared.contract.vocabulary import Service, respondent_ids_like
 from shared.database.db import Row
 from shared.database.isolated import isolated
 from shared.web import problems
@@ -32,8 +32,8 @@ async def newest(
     session: AsyncSession, *, customer: str | None = None, outcome: schemas.OutcomeFilter | None = None
 ) -> schemas.InvitationList:
     """List invitations, newest first, at most 100: of one customer or of all, with one outcome or any."""
-    respondent = respondent_id(customer) if customer else None
-    rows = await invitations.newest(session, limit=_MOST, outcome=outcome, respondent_id=respondent)
+    ids = respondent_ids_like(customer) if customer else None
+    rows = await invitations.newest(session, limit=_MOST, outcome=outcome, respondents=ids)
     return schemas.InvitationList(invitations=[_summary(row) for row in rows])
 
 

@@ -44,7 +44,19 @@ respondents = sa.Table(
     sa.Column("erased_at", _Time),
     sa.Column("spread", sa.Integer, nullable=False),  # position within every cadence, see domain/sampling
     sa.Column("cleared", JSONB),  # when details were taken away, so that an older event does not bring them back
+    sa.Column("address_source", sa.Text),  # the source of the event that its addresses come from
+    # the default holds for rows of before this column, and of a release that does not know it yet
+    sa.Column("has_older_id", sa.Boolean, nullable=False, server_default=sa.true()),
     sa.Index("respondents_spread", "spread", "id"),
+    sa.Index("respondents_guest", sa.text("right(id, 32)"), postgresql_where=sa.text("id LIKE '%guest-%'")),
+)
+
+addresses = sa.Table(
+    "addresses",
+    metadata,
+    sa.Column("fingerprint", sa.LargeBinary, primary_key=True),
+    sa.Column("respondents", sa.ARRAY(sa.Text), nullable=False),  # whose address this is now
+    sa.Column("last_contacts", JSONB, nullable=False),  # by kind and program, for caps
 )
 
 touchpoints = sa.Table(
@@ -79,6 +91,24 @@ suppressions = sa.Table(
     sa.Column("until", _Time),
     sa.UniqueConstraint(
         "respondent_id", "channel", "program", "reason", name="suppressions_once", postgresql_nulls_not_distinct=True
+    ),
+)
+
+address_suppressions = sa.Table(
+    "address_suppressions",
+    metadata,
+    sa.Column("fingerprint", sa.LargeBinary, nullable=False),
+    sa.Column("channel", sa.Text),  # NULL: every channel
+    sa.Column("program", sa.Text),  # NULL: every program
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("until", _Time),
+    sa.UniqueConstraint(
+        "fingerprint",
+        "channel",
+        "program",
+        "reason",
+        name="address_suppressions_once",
+        postgresql_nulls_not_distinct=True,
     ),
 )
 

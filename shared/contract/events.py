@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from shared.contract.vocabulary import (
+    NAMESPACE,
     AnswerMode,
     AttemptState,
     CallDisposition,
@@ -54,6 +55,7 @@ def _by_name(attributes: dict[str, Scalar]) -> dict[str, Scalar]:
 
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+Namespace = Annotated[str, StringConstraints(pattern=f"^({NAMESPACE.pattern})?$")]
 Name = Annotated[str, StringConstraints(max_length=300)]
 Text = Annotated[str, StringConstraints(max_length=4000)]
 Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
@@ -98,7 +100,10 @@ class Consent(Part):
 
 
 class CustomerRef(Part):
+    """A customer's id, which is unique in its namespace; ids without one share a namespace."""
+
     id: Id
+    namespace: Namespace | None = None
 
 
 class Customer(CustomerRef):
@@ -157,7 +162,8 @@ class CrmPayload(Payload):
 
     @property
     def key(self) -> str:
-        return respondent_id(self.customer.id)
+        """The respondent's id, if no respondent is known under an older one."""
+        return respondent_id(self.customer.id, self.customer.namespace)
 
 
 class PurchaseCompleted(CrmPayload):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from enum import StrEnum
 from functools import lru_cache
 
 KEY_PREFIX = "esk_"  # of every API key, to distinguish it from the staff secret
+NAMESPACE = re.compile(r"[a-z0-9][a-z0-9._-]{0,49}")  # of customer ids
+SHARED_NAMESPACE = "shared"  # the namespace of customer ids that name none
+_NAMESPACED = "ns:"
 
 
 class Service(StrEnum):
@@ -123,11 +127,38 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def respondent_id(customer_id: str) -> str:
-    """Normalize a customer id, so that its spellings in several systems are one: trimmed, NFC, case-folded."""
+def respondent_id(customer_id: str, namespace: str | None = None) -> str:
+    """Return the respondent's id of a customer: the id itself, trimmed and NFC, in the namespace that all share.
+
+    The id of any other namespace is `ns:{namespace}:{id}`. A shared id that begins so is `ns::{id}`.
+    """
+    text = customer_id.strip()
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    if namespace and namespace != SHARED_NAMESPACE:
+        return f"{_NAMESPACED}{namespace}:{text}"
+    return f"{_NAMESPACED}:{text}" if text.startswith(_NAMESPACED) else text
+
+
+def split_respondent_id(respondent: str) -> tuple[str, str | None]:
+    """Return the customer's id and its namespace, None for the shared one; the inverse of `respondent_id`."""
+    if not respondent.startswith(_NAMESPACED):
+        return respondent, None
+    namespace, colon, customer_id = respondent.removeprefix(_NAMESPACED).partition(":")
+    return (customer_id, namespace or None) if colon else (respondent, None)
+
+
+def folded_respondent_id(customer_id: str) -> str:
+    """Return the id that respondents had before case counted and namespaces existed: trimmed, NFC, case-folded."""
     if customer_id.isascii():
         return customer_id.strip().lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", customer_id.strip()).casefold())
+
+
+def respondent_ids_like(customer: str) -> list[str]:
+    """Return the ids to search for what a person typed: an id of the shared namespace, also an older one, or ours."""
+    ids = [respondent_id(customer), folded_respondent_id(customer), customer.strip()]
+    return list(dict.fromkeys(ids))
 
 
 def address_fingerprint(address: str) -> bytes:

@@ -1,6 +1,6 @@
 """Reads the `data` of a crm.* event whose details are not as the contract says.
 
-Only the ids of customer, order and service decide whether such an event is taken. Null and blank details are absent,
+Only the ids of customer (with its namespace), order and service decide whether it is taken. Null and blank are absent,
 numbers are rounded and currencies written in capitals; any other detail that cannot be read is left out and named.
 """
 
@@ -31,6 +31,7 @@ _DECIDING: frozenset[Path] = frozenset(
         (),
         *((part,) for part in ("customer", "order", "service")),
         *((p, "id") for p in ("customer", "order", "service")),
+        ("customer", "namespace"),
     }
 )
 _CONSENT = ("customer", "consent")

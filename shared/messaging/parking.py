@@ -69,7 +69,7 @@ def _written(headers: Mapping[str, str]) -> str:
     return json.dumps({storable(name): storable(value) for name, value in headers.items()})
 
 
-def _headers(written: str) -> dict[str, str]:
+def headers_of(written: str) -> dict[str, str]:
     """Parse stored headers; headers that an earlier version stored in another format are left out."""
     try:
         found: dict[str, str] = json.loads(written)
@@ -118,7 +118,7 @@ async def count_waiting_for_keys(session: AsyncSession) -> dict[str, int]:
 def _parked(row: db.Row) -> Parked:
     return Parked(
         id=row["id"],
-        message=Message(row["topic"], row["key"], row["body"], _headers(row["headers"]), row["position"]),
+        message=Message(row["topic"], row["key"], row["body"], headers_of(row["headers"]), row["position"]),
         reason=row["reason"],
         parked_at=row["parked_at"],
     )

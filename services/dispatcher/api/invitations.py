@@ -11,7 +11,6 @@ from services.dispatcher.messages.composer import Composer
 from services.dispatcher.repository import invitations, mailbox
 from shared.clock import Clock
 from shared.contract.events import Id, SurveyRequested
-from shared.contract.vocabulary import respondent_id
 from shared.database.db import Sessions
 from shared.web import problems
 
@@ -44,10 +43,9 @@ class InvitationApi:
 
     async def link(self, asked: schemas.LinkRequest) -> schemas.LinkResponse:
         """Return the link to an open invitation's answer page, for the shop's own page, chat or receipt."""
-        respondent = respondent_id(asked.customer) if asked.customer else None
         async with self.sessions.begin() as session:
             request = await invitations.open_one(
-                session, invitation_id=asked.invitation_id, respondent_id=respondent, now=self.clock.now()
+                session, invitation_id=asked.invitation_id, customer=asked.customer, now=self.clock.now()
             )
         if request is None:
             raise problems.NotFound("No open invitation", "It does not exist, was answered, or has ended.")

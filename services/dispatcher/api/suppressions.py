@@ -11,7 +11,7 @@ from services.dispatcher import schemas
 from services.dispatcher.handlers import apply_receipts
 from services.dispatcher.repository import suppressions
 from shared.clock import Clock
-from shared.contract.vocabulary import SuppressionReason, respondent_id
+from shared.contract.vocabulary import SuppressionReason, respondent_ids_like
 from shared.database.db import Sessions
 from shared.web import problems
 
@@ -34,9 +34,9 @@ class SuppressionApi:
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> schemas.SuppressionList:
         """List suppressions, newest first."""
-        known = respondent_id(respondent) if respondent else None
+        known = respondent_ids_like(respondent) if respondent else None
         async with self.sessions.begin() as session:
-            found = await suppressions.newest(session, respondent=known, reason=reason, limit=limit)
+            found = await suppressions.newest(session, respondents=known, reason=reason, limit=limit)
         return schemas.SuppressionList(suppressions=[schemas.suppressed(each) for each in found])
 
     async def release(self, suppression_id: UUID) -> None:

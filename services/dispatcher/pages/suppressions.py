@@ -13,7 +13,7 @@ from services.dispatcher.handlers import apply_receipts
 from services.dispatcher.pages.rendering import page
 from services.dispatcher.repository import suppressions
 from shared.clock import Clock
-from shared.contract.vocabulary import SuppressionReason, respondent_id
+from shared.contract.vocabulary import SuppressionReason, respondent_ids_like
 from shared.database.db import Sessions
 from shared.web.menu import StaffPages
 
@@ -53,8 +53,8 @@ class SuppressionPages:
             return await self._page(session, "", result="The suppression is lifted: this customer may be asked again.")
 
     async def _page(self, session: AsyncSession, customer: str, *, result: str = "") -> str:
-        known = respondent_id(customer) if customer else None
-        found = await suppressions.newest(session, respondent=known, reason=None, limit=_SHOWN)
+        known = respondent_ids_like(customer) if customer else None
+        found = await suppressions.newest(session, respondents=known, reason=None, limit=_SHOWN)
         return page(
             "suppressions.html",
             pages=self.staff_pages,

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.dispatcher.domain.chain import late_answer_counts
 from services.dispatcher.domain.invitations import LockedInvitation
 from shared.contract.events import Consent, SurveyRequested
-from shared.contract.vocabulary import InvitationOutcome
+from shared.contract.vocabulary import InvitationOutcome, respondent_ids_like
 from shared.database import db
 
 _INSERT = """INSERT INTO invitations (id, respondent_id, program, request, unsubscribe, expires_at)
@@ -120,25 +120,29 @@ _OUTCOME = "coalesce(outcome, state)"  # the expression of an index: without it,
 
 
 async def newest(
-    session: AsyncSession, *, limit: int, outcome: str | None, respondent_id: str | None
+    session: AsyncSession, *, limit: int, outcome: str | None, respondents: Sequence[str] | None
 ) -> list[asyncpg.Record]:
-    """Return the newest invitations first: of one respondent or of all, with one outcome (or `open`) or any."""
-    wanted = {_OUTCOME: outcome, "respondent_id": respondent_id}
-    given = {column: value for column, value in wanted.items() if value is not None}
-    conditions = " AND ".join(f"{column} = ${number}" for number, column in enumerate(given, 2)) or "true"
+    """Return the newest invitations first: of these respondents or of all, with one outcome (or `open`) or any."""
+    wanted = {f"{_OUTCOME} = ${{}}": outcome, "respondent_id = ANY(${}::text[])": respondents}
+    given = {test: value for test, value in wanted.items() if value is not None}
+    conditions = " AND ".join(test.format(number) for number, test in enumerate(given, 2)) or "true"
     sql = f"{_SUMMARY} WHERE {conditions} ORDER BY id DESC LIMIT $1"
     return await db.fetch(session, sql, limit, *given.values())
 
 
+# a respondent of before the case of ids counted is meant only by the very id that the customer was sent with
 _LINKABLE = """SELECT request::text FROM invitations
-WHERE state = 'open' AND expires_at > $3 AND (id = $1 OR respondent_id = $2) ORDER BY id DESC LIMIT 1"""
+WHERE state = 'open' AND expires_at > $3 AND (id = $1 OR respondent_id = ANY($2::text[])
+    AND ($4 IN (respondent_id, request->>'customer_id') OR respondent_id = ($2::text[])[1]))
+ORDER BY id DESC LIMIT 1"""
 
 
 async def open_one(
-    session: AsyncSession, *, invitation_id: UUID | None, respondent_id: str | None, now: datetime
+    session: AsyncSession, *, invitation_id: UUID | None, customer: str | None, now: datetime
 ) -> SurveyRequested | None:
-    """Return the request of this invitation, or of a respondent's newest one, if it can still be answered."""
-    rows = await db.fetch(session, _LINKABLE, invitation_id, respondent_id, now)
+    """Return the request of this invitation, or of a customer's newest one, if it can still be answered."""
+    ids = respondent_ids_like(customer) if customer else []
+    rows = await db.fetch(session, _LINKABLE, invitation_id, ids, now, customer and customer.strip())
     return SurveyRequested.model_validate_json(rows[0]["request"]) if rows else None
 
 

@@ -132,12 +132,12 @@ class StoredSuppression:
 
 
 _LIST = f"""SELECT {_COLUMNS} FROM suppressions
-WHERE ($1::text IS NULL OR respondent_id = $1) AND ($2::text IS NULL OR reason = $2)
+WHERE ($1::text[] IS NULL OR respondent_id = ANY($1)) AND ($2::text IS NULL OR reason = $2)
 ORDER BY id DESC LIMIT $3"""  # noqa: S608 - constants
 
 
 async def newest(
-    session: AsyncSession, *, respondent: str | None, reason: SuppressionReason | None, limit: int
+    session: AsyncSession, *, respondents: Sequence[str] | None, reason: SuppressionReason | None, limit: int
 ) -> list[StoredSuppression]:
-    rows = await db.fetch(session, _LIST, respondent, reason, limit)
+    rows = await db.fetch(session, _LIST, respondents, reason, limit)
     return [StoredSuppression(**{**row, "reason": SuppressionReason(row["reason"])}) for row in rows]

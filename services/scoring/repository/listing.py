@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -41,7 +41,7 @@ class AnswerFilter:
     suspect: bool | None = None
     segments: Mapping[str, str] = field(default_factory=dict)
     invitation: UUID | None = None
-    respondent: str | None = None
+    respondents: Sequence[str] | None = None
 
 
 _PAGE = f"SELECT {ANSWER_COLUMNS} FROM answers_v WHERE {{which}} ORDER BY answer_id LIMIT {{limit}}"  # noqa: S608 - column names only
@@ -79,7 +79,7 @@ def _which(answer_filter: AnswerFilter, arguments: Arguments, *, after: UUID | N
         "suspect = {}": answer_filter.suspect,
         "segments @> {}::jsonb": json.dumps(dict(answer_filter.segments)) if answer_filter.segments else None,
         "invitation_id = {}": answer_filter.invitation,
-        "invitation_id IN (SELECT id FROM invitations WHERE respondent_id = {})": answer_filter.respondent,
+        "invitation_id IN (SELECT id FROM invitations WHERE respondent_id = ANY({}))": answer_filter.respondents,
         "answer_id > {}": after,
     }
     given = [test.format(arguments.add(value)) for test, value in tests.items() if value is not None]

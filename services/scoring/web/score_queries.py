@@ -15,7 +15,7 @@ from services.scoring.domain.periods import Against, Days, Period
 from services.scoring.domain.score import Definition, Figure
 from services.scoring.repository.listing import AnswerFilter
 from shared.contract.events import Id
-from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, respondent_id
+from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, respondent_ids_like
 
 EARLIEST, LATEST = date(1900, 1, 1), date(2199, 12, 31)  # so far from date.min and date.max that sums do not overflow
 Pair = Annotated[str, StringConstraints(pattern=r"^[^:]+:.+$", max_length=420)]
@@ -146,7 +146,7 @@ class AnswersQuery(PeriodQuery):
             channel=self.channel,
             mode=self.mode,
             suspect=self.suspect,
-            respondent=respondent_id(self.customer) if self.customer else None,
+            respondents=respondent_ids_like(self.customer) if self.customer else None,
             invitation=self.invitation,
             segments=dict(pair.split(":", 1) for pair in self.segment),
         )

@@ -12,16 +12,18 @@ from pydantic import ValidationError
 from uuid_utils.compat import uuid7
 
 from services.trigger.handlers.events import check_crm_event
+from services.trigger.handlers.identities import search_ids
 from services.trigger.handlers.intake import INVALID, EventIntake
 from services.trigger.repository import decisions
 from services.trigger.schemas import Decided, Decisions, DecisionView
 from shared.contract.cloudevents import Event
 from shared.contract.events import CustomerErased, CustomerRef
-from shared.contract.vocabulary import Service, respondent_id
+from shared.contract.vocabulary import NAMESPACE, Service, split_respondent_id
 from shared.messaging.codec import InvalidEvent, describe_errors
 from shared.web import problems
 
 _Search = Annotated[str | None, Query(max_length=200)]
+_Namespace = Annotated[str | None, Query(pattern=f"^{NAMESPACE.pattern}$")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +38,32 @@ class RespondentApi:
         return router
 
     async def get_decisions(
-        self, customer: _Search = None, event: _Search = None, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+        self,
+        customer: _Search = None,
+        namespace: _Namespace = None,
+        event: _Search = None,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> Decisions:
         """Return the decisions about a customer or an event, newest first, each with the reason and the facts used."""
         async with self.intake.sessions() as session:
-            found = await decisions.search(
-                session,
-                respondent_id=None if customer is None else respondent_id(customer),
-                event_id=event,
-                limit=limit,
-            )
+            ids = None if customer is None else await search_ids(session, customer, namespace)
+            found = await decisions.search(session, respondents=ids, event_id=event, limit=limit)
         return Decisions(decisions=[DecisionView.of(stored) for stored in found])
 
-    async def erase_respondent(self, customer_id: str) -> Decided:
-        """Erase a customer's data here and in the other services, as the event `crm.customer.erased` does."""
-        return Decided.of(await self.intake.decide_one(_erasure(customer_id, now=self.intake.clock.now())))
+    async def erase_respondent(self, customer_id: str, namespace: _Namespace = None) -> Decided:
+        """Erase a customer's data here and in the other services, as the event `crm.customer.erased` does.
+
+        Without a namespace, an id that decisions show, such as `ns:my-shop:42`, also names its namespace.
+        """
+        if namespace is None:
+            customer_id, namespace = split_respondent_id(customer_id)
+        erasure = _erasure(customer_id, namespace, now=self.intake.clock.now())
+        return Decided.of(await self.intake.decide_one(erasure))
 
 
-def _erasure(customer_id: str, *, now: datetime) -> Event[CustomerErased]:
+def _erasure(customer_id: str, namespace: str | None, *, now: datetime) -> Event[CustomerErased]:
     try:
-        payload = CustomerErased(customer=CustomerRef(id=customer_id))
+        payload = CustomerErased(customer=CustomerRef(id=customer_id, namespace=namespace))
         event = Event(str(uuid7()), Service.TRIGGER.source, now, payload)
         check_crm_event(event)
     except ValidationError as error:

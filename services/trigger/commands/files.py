@@ -20,7 +20,7 @@ from services.trigger.domain.sources.mapping import compile_mapping
 from services.trigger.domain.sources.source import InvalidSource, Source, SourceKind, read_mapping
 from services.trigger.files.ingest import FIELDS, FileIngest, IngestMode, IngestReport, unused_path
 from services.trigger.handlers.intake import EventIntake
-from shared.contract.vocabulary import Service, counted
+from shared.contract.vocabulary import NAMESPACE, SHARED_NAMESPACE, Service, counted
 from shared.database.compared_clock import open_command_clock
 from shared.database.opening import open_for_command
 from shared.tables.commands import Columns, Dates, Decimals, Encoding, Header, Separator, Zone, options_of
@@ -37,6 +37,9 @@ _Mapping = Annotated[
     Path | None, typer.Option(exists=True, dir_okay=False, help="A mapping, for files in another format.")
 ]
 _Name = Annotated[str, typer.Option("--source", help="The source of events that do not name one.")]
+_Namespace = Annotated[
+    str, typer.Option(help="Whose customers' ids a mapped file has; default: its source, `shared`: those of events.")
+]
 _Again = Annotated[bool, typer.Option("--again", help="Start at the first line instead of where an earlier run ended.")]
 
 T = TypeVar("T")
@@ -48,6 +51,7 @@ def backfill(  # noqa: PLR0913 - one option each
     *,
     mapping: _Mapping = None,
     source: _Name = "file",
+    namespace: _Namespace = "",
     again: _Again = False,
     columns: Columns = None,
     zone: Zone = None,
@@ -59,7 +63,7 @@ def backfill(  # noqa: PLR0913 - one option each
 ) -> None:
     """Add past events from a file to the history; they start no surveys."""
     options = options_of(columns, zone, encoding, separator, header, dates, decimals)
-    _process_one(file, IngestMode.BACKFILL, _source(source, mapping), options, again=again)
+    _process_one(file, IngestMode.BACKFILL, _source(source, mapping, namespace), options, again=again)
 
 
 @app.command("ingest")
@@ -68,6 +72,7 @@ def ingest(  # noqa: PLR0913 - one option each
     *,
     mapping: _Mapping = None,
     source: _Name = "file",
+    namespace: _Namespace = "",
     again: _Again = False,
     watch: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="A folder whose new files are read.")
@@ -83,20 +88,26 @@ def ingest(  # noqa: PLR0913 - one option each
     """Decide the events of a file, or of every file put into a folder until Ctrl-C."""
     if (file is None) == (watch is None):
         raise typer.BadParameter("give either a file, or a folder with --watch")
-    options, source_ = options_of(columns, zone, encoding, separator, header, dates, decimals), _source(source, mapping)
+    options = options_of(columns, zone, encoding, separator, header, dates, decimals)
+    source_ = _source(source, mapping, namespace)
     if file is not None:
         _process_one(file, IngestMode.INGEST, source_, options, again=again)
     elif watch is not None:
         _with_intake(lambda intake: _watch(intake, watch, source_, options))
 
 
-def _source(name: str, mapping: Path | None) -> Source:
+def _source(name: str, mapping: Path | None, namespace: str) -> Source:
     try:
         read = compile_mapping(read_mapping(mapping.read_bytes())) if mapping else None
     except InvalidSource as error:
         typer.echo(f"{mapping}: {error}", err=True)
         raise typer.Exit(2) from None
-    return Source(name, SourceKind.GENERIC, read=read)
+    if namespace and not read:
+        raise typer.BadParameter("--namespace needs --mapping; other files name it in customer.namespace")
+    if namespace and not NAMESPACE.fullmatch(namespace):
+        raise typer.BadParameter("--namespace: expected up to 50 lower-case letters, digits, dots, dashes, underscores")
+    own = (namespace or name) if read else SHARED_NAMESPACE
+    return Source(name, SourceKind.GENERIC, namespace=own, read=read)
 
 
 def _process_one(path: Path, mode: IngestMode, source: Source, options: TableOptions, *, again: bool) -> None:

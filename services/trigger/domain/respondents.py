@@ -74,6 +74,7 @@ class Respondent(msgspec.Struct, frozen=True):  # `replace` costs a tenth of wha
     last_contacts: LastContacts = msgspec.field(default_factory=dict)
     erased_at: datetime | None = None
     cleared: Mapping[str, datetime] = msgspec.field(default_factory=dict)
+    has_older_id: bool = False  # made before the case of ids counted and namespaces existed
 
     @property
     def last_asked_at(self) -> datetime | None:
@@ -117,7 +118,7 @@ class Respondent(msgspec.Struct, frozen=True):  # `replace` costs a tenth of wha
 
     def erased(self, at: datetime) -> Respondent:
         """Delete everything except the times of contacts, so that the caps still apply."""
-        return Respondent(self.id, last_contacts=self.last_contacts, erased_at=at)
+        return Respondent(self.id, last_contacts=self.last_contacts, erased_at=at, has_older_id=self.has_older_id)
 
 
 def merge_customer(

@@ -58,6 +58,13 @@ class TouchpointState(StrEnum):
     CLOSED = "closed"
 
 
+class Subject(NamedTuple):
+    """The order, service, answer or period that an event is about."""
+
+    kind: TouchpointKind
+    ref: str
+
+
 class TouchpointKey(NamedTuple):
     respondent_id: str
     kind: TouchpointKind
@@ -109,18 +116,24 @@ def is_historic(payload: TriggerPayload) -> bool:
     return (getattr(payload, "attributes", None) or {}).get("historic") is True
 
 
-def touchpoint_key(payload: TriggerPayload) -> TouchpointKey | None:
-    """Return the touchpoint an event is about, None for an event about a customer only."""
+def subject_of(payload: TriggerPayload) -> Subject | None:
+    """Return what an event is about, None for an event about a customer only."""
     match payload:
         case PurchaseCompleted() | PurchaseCancelled() | OrderDelivered():
-            return TouchpointKey(payload.key, TouchpointKind.ORDER, payload.order.id)
+            return Subject(TouchpointKind.ORDER, payload.order.id)
         case ServiceCompleted() | ServiceReopened():
-            return TouchpointKey(payload.key, TouchpointKind.SERVICE, payload.service.id)
+            return Subject(TouchpointKind.SERVICE, payload.service.id)
         case AnswerPayload():
-            return TouchpointKey(payload.key, TouchpointKind.ANSWER, str(payload.invitation_id))
+            return Subject(TouchpointKind.ANSWER, str(payload.invitation_id))
         case CadenceDue():
-            return TouchpointKey(payload.key, TouchpointKind.PERIOD, f"{payload.program_id}:{payload.period}")
+            return Subject(TouchpointKind.PERIOD, f"{payload.program_id}:{payload.period}")
     return None
+
+
+def touchpoint_key(payload: TriggerPayload, respondent_id: str) -> TouchpointKey | None:
+    """Return the touchpoint of this respondent that an event is about."""
+    subject = subject_of(payload)
+    return subject and TouchpointKey(respondent_id, *subject)
 
 
 def details_of(payload: TriggerPayload) -> dict[str, Any] | None:

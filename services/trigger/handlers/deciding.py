@@ -24,21 +24,21 @@ from shared.messaging import outbox
 
 async def open_batch(
     session: AsyncSession,
-    events: Sequence[Event[TriggerPayload]],
+    events: Sequence[tuple[str, Event[TriggerPayload]]],
     locked: Mapping[str, Respondent],
     *,
     now: datetime,
     settings: InstallationSettings,
 ) -> DecisionBatch:
-    """Load the facts about these events, and lock the quotas; the caller has locked the respondents in `locked`.
+    """Load the facts about these events, each with its respondent's id, and lock the quotas.
 
-    A respondent who is not in `locked` has no row yet; if another transaction inserts it first, `save` raises Raced.
+    The caller has locked the respondents in `locked`. One who is not there has no row yet; if another transaction
+    inserts it first, `save` raises Raced.
     """
     current = await programs.current(session)
     active = by_priority(current)
-    ids = [event.payload.key for event in events]
-    people = {**{id_: Respondent(id_) for id_ in ids}, **locked}
-    keys = {touchpoint_key(event.payload) for event, id_ in zip(events, ids, strict=True) if id_ in locked}
+    people = {id_: locked.get(id_) or Respondent(id_) for id_, _ in events}
+    keys = {touchpoint_key(event.payload, id_) for id_, event in events if id_ in locked}
     found = await touchpoints.find(session, [key for key in keys if key])
     return DecisionBatch(
         programs=active,
@@ -47,7 +47,7 @@ async def open_batch(
         touchpoints=found,
         stored=frozenset[str | TouchpointKey]({*locked, *found}),
         suppressions=dict(await suppressions.find(session, people)),
-        quotas_used=await quotas.hold(session, _with_quotas(active, events), now=now),
+        quotas_used=await quotas.hold(session, _with_quotas(active, [event for _, event in events]), now=now),
         now=now,
         settings=settings,
     )
@@ -68,7 +68,8 @@ async def decide_internal(
 ) -> None:
     """Decide internal events (answers and due cadences) and store the decisions; skip events decided before."""
     known = await decisions.find(session, [EventKey(event.source, event.id) for event in events])
-    batch = await open_batch(session, events, locked, now=now, settings=settings)
+    about = [(event.payload.key, event) for event in events]
+    batch = await open_batch(session, about, locked, now=now, settings=settings)
     for event in events:
         if EventKey(event.source, event.id) not in known:
             batch.decide(event, digest=b"")

@@ -14,10 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.deciding.batch import InstallationSettings
 from services.trigger.domain.deciding.stored_decision import EventKey, StoredDecision
+from services.trigger.domain.identities import Identity, identity_of
 from services.trigger.domain.programs.timing import MAX_AHEAD
-from services.trigger.domain.touchpoints import is_historic, touchpoint_key
+from services.trigger.domain.touchpoints import is_historic, subject_of
 from services.trigger.handlers.deciding import open_batch, save
-from services.trigger.repository import decisions, respondents
+from services.trigger.handlers.identities import lock_respondents
+from services.trigger.repository import decisions
 from shared import metrics
 from shared.contract.cloudevents import Event, IgnoredField
 from shared.contract.events import BY_TYPE, CrmPayload, Payload
@@ -44,7 +46,7 @@ class EventIdConflict:
 class _Incoming(msgspec.Struct, frozen=True):
     event: Event[CrmPayload]
     key: EventKey
-    respondent_id: str
+    identity: Identity
     digest: bytes
 
 
@@ -66,7 +68,7 @@ def check_crm_event(event: Event[Payload]) -> Event[CrmPayload]:
     if type(event.payload) not in _ACCEPTED:
         raise InvalidEvent(f"type: {event.type} is not accepted here, only crm.* is")
     if not 1 <= len(event.payload.key) <= 200:
-        raise InvalidEvent("customer.id: expected 1 to 200 characters, also after conversion to lower case")
+        raise InvalidEvent("customer.id: expected 1 to 200 characters, together with its namespace")
     return cast("Event[CrmPayload]", event)
 
 
@@ -78,7 +80,8 @@ async def decide_events(
     Raises Raced: roll back and try again.
     """
     incoming = [
-        _Incoming(event, EventKey(event.source, event.id), event.payload.key, _digest(event)) for event in events
+        _Incoming(event, EventKey(event.source, event.id), identity_of(event.payload), _digest(event))
+        for event in events
     ]
     firsts: dict[EventKey, _Incoming] = {}
     for one in incoming:
@@ -105,13 +108,14 @@ async def on_crm_events(
 async def _decide_fresh(
     session: AsyncSession, fresh: Sequence[_Incoming], *, now: datetime, settings: InstallationSettings
 ) -> dict[EventKey, StoredDecision]:
-    locked = await respondents.lock(session, {one.respondent_id for one in fresh})
-    existing = [one.key for one in fresh if one.respondent_id in locked]
+    ids, locked = await lock_respondents(session, [one.identity for one in fresh])
+    existing = [one.key for one, id_ in zip(fresh, ids, strict=True) if id_ in locked]
     known = await decisions.find(session, existing)  # another transaction may have decided them before we got the lock
-    batch = await open_batch(session, [one.event for one in fresh], locked, now=now, settings=settings)
-    for one in fresh:
+    about = [(id_, one.event) for id_, one in zip(ids, fresh, strict=True)]
+    batch = await open_batch(session, about, locked, now=now, settings=settings)
+    for one, id_ in zip(fresh, ids, strict=True):
         if one.key not in known:
-            known[one.key] = batch.decide(one.event, one.digest)
+            known[one.key] = batch.decide(one.event, one.digest, respondent_id=id_)
     await save(session, batch)
     return known
 
@@ -119,11 +123,13 @@ async def _decide_fresh(
 def _digest(event: Event[CrmPayload]) -> bytes:
     """Hash the parsed payload, because HTTP, log and file may encode the same event differently.
 
-    Null fields are left out, so that adding an optional field to the contract changes no digest.
+    Null fields are left out, so that adding an optional field to the contract changes no digest, and the namespace, so
+    that giving a source one does not either.
     """
     if is_historic(event.payload):
         return _HISTORIC
-    body = event.payload.model_dump_json(exclude_none=True)
+    within = {"customer": {"namespace"}} if event.payload.customer.namespace else None
+    body = event.payload.model_dump_json(exclude_none=True, exclude=within)
     return hashlib.sha256(f"{event.type} {body}".encode()).digest()
 
 
@@ -134,9 +140,6 @@ def _verdict(one: _Incoming, stored: StoredDecision) -> StoredDecision | EventId
 
 
 def _same_touchpoint(one: _Incoming, stored: StoredDecision) -> bool:
-    key = touchpoint_key(one.event.payload)
-    return (one.event.type, one.respondent_id, key and key.ref) == (
-        stored.type,
-        stored.respondent_id,
-        stored.subject,
-    )
+    subject = subject_of(one.event.payload)
+    same_customer = stored.respondent_id in (one.identity.id, one.identity.older)
+    return same_customer and (one.event.type, subject and subject.ref) == (stored.type, stored.subject)

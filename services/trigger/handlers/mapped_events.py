@@ -19,20 +19,18 @@ from services.trigger.domain.deciding.stored_decision import EventKey
 from services.trigger.domain.sources import avro
 from services.trigger.domain.sources.avro import Schemas, UndecodableAvro
 from services.trigger.domain.sources.mapping import MappedEvent, Unmappable
-from services.trigger.domain.sources.source import Source
-from services.trigger.handlers.events import read_event
+from services.trigger.domain.sources.source import SOURCE_HEADER, Source
+from services.trigger.handlers.events import check_crm_event, read_event
 from services.trigger.repository import decisions
 from shared import metrics
 from shared.contract.cloudevents import Event, IgnoredField
 from shared.contract.events import CrmPayload, CustomerErased
 from shared.contract.topics import CRM_EVENTS
-from shared.contract.vocabulary import Service
+from shared.contract.vocabulary import SHARED_NAMESPACE, Service, split_respondent_id
 from shared.health import Heartbeat
 from shared.messaging.codec import MAX_BODY, InvalidEvent
 from shared.messaging.lenient import decode_json
 from shared.messaging.transport import Batch, Message, Readable
-
-SOURCE = "earshot-source"  # the header that names the source; a parked message keeps it for its replay
 
 _FORM = re.compile(rb"[\w.%+\[\]-]{1,80}=")
 _BINARY = ("avro", "protobuf")
@@ -47,9 +45,11 @@ class EventWithoutCustomer:
     earlier: EventKey
     received: datetime
 
-    def with_customer(self, customer: str) -> Event[CrmPayload]:
-        """Return the event with this customer id; raises InvalidEvent if it is not valid."""
-        event = {**self.mapped.event, "data": {**self.mapped.event["data"], "customer": {"id": customer}}}
+    def with_customer_of(self, respondent_id: str) -> Event[CrmPayload]:
+        """Return the event with the customer who is this respondent; raises InvalidEvent if it is not valid."""
+        customer_id, namespace = split_respondent_id(respondent_id)
+        customer = {"id": customer_id, "namespace": namespace}
+        event = {**self.mapped.event, "data": {**self.mapped.event["data"], "customer": customer}}
         return _checked(replace(self.mapped, event=event), self.source, received=self.received)
 
 
@@ -58,7 +58,7 @@ async def find_customer(session: AsyncSession, event: EventWithoutCustomer) -> E
     earlier = (await decisions.find(session, [event.earlier])).get(event.earlier)
     if earlier is None:
         raise InvalidEvent(f"customer.id: no earlier event has the id at {event.mapped.places['customer.id']}")
-    return event.with_customer(earlier.respondent_id)
+    return event.with_customer_of(earlier.respondent_id)
 
 
 def read_message(
@@ -78,23 +78,32 @@ def read_mapped(
     message: Message, sources: Mapping[str, Source], *, received: datetime
 ) -> Event[CrmPayload] | EventWithoutCustomer | None:
     """Read a message of any source, None if its mapping ignores it; raises InvalidEvent."""
-    name = message.headers.get(SOURCE)
+    name = message.headers.get(SOURCE_HEADER)
     if name is None:
         return read_event(message, now=received)
     source = sources.get(name)
     if source is None:
-        raise InvalidEvent(f"{SOURCE}: this source is not configured any more")
+        raise InvalidEvent(f"{SOURCE_HEADER}: this source is not configured any more")
     if source.read is None:
-        return read_event(message, now=received)
+        return _in_namespace(read_event(message, now=received), source)
     event = _map(source, message, received=received)
     if event is None:
         metrics.EVENTS.labels(Service.TRIGGER, "", "ignored").inc()
     return event
 
 
+def _in_namespace(event: Event[CrmPayload], source: Source) -> Event[CrmPayload]:
+    """Return the event with the namespace of its source, unless it names one; raises InvalidEvent if ids get long."""
+    customer = event.payload.customer
+    if customer.namespace or source.namespace == SHARED_NAMESPACE:
+        return event
+    named = customer.model_copy(update={"namespace": source.namespace})
+    return check_crm_event(replace(event, payload=event.payload.model_copy(update={"customer": named})))
+
+
 def from_source(source: Source, message: Message) -> Message:
     """Return the message with the topic crm.events and a header that names its source."""
-    return replace(message, topic=CRM_EVENTS.name, headers={**message.headers, SOURCE: source.id})
+    return replace(message, topic=CRM_EVENTS.name, headers={**message.headers, SOURCE_HEADER: source.id})
 
 
 def _as_json(message: Message, schemas: Schemas | None) -> Message:
@@ -131,7 +140,7 @@ def _map(source: Source, message: Message, *, received: datetime) -> Event[CrmPa
         raise InvalidEvent("type: an erasure needs a condition on a field of the body, because headers are not signed")
     if mapped.customer_of is not None:
         return EventWithoutCustomer(mapped, source, EventKey(source.id, mapped.customer_of), received)
-    return _checked(mapped, source, received=received)
+    return _in_namespace(_checked(mapped, source, received=received), source)
 
 
 def _document(message: Message, received: datetime, *, is_webhook: bool) -> Any:

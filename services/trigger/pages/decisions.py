@@ -10,9 +10,9 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
 from services.trigger.domain.deciding.explanations import TITLES, format_facts, title
+from services.trigger.handlers.identities import search_ids
 from services.trigger.repository import decisions
 from services.trigger.schemas import DecisionView
-from shared.contract.vocabulary import respondent_id
 from shared.database.db import Sessions
 from shared.web.menu import StaffPages
 from shared.web.templates import template_environment
@@ -36,12 +36,8 @@ class DecisionPages:
         """Show the newest decisions, all or those about a customer or an event."""
         customer, event = customer.strip(), event.strip()
         async with self.sessions() as session:
-            found = await decisions.search(
-                session,
-                respondent_id=respondent_id(customer) if customer else None,
-                event_id=event or None,
-                limit=_SHOWN,
-            )
+            ids = await search_ids(session, customer, None) if customer else None
+            found = await decisions.search(session, respondents=ids, event_id=event or None, limit=_SHOWN)
         page = _environment.get_template("decisions.html").render(
             decisions=[DecisionView.of(stored) for stored in found],
             titles=TITLES,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from operator import attrgetter
 
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.trigger import models
 from services.trigger.domain.deciding.stored_decision import EventKey, StoredDecision
 from services.trigger.repository import new_rows
+from shared.contract.vocabulary import Service
 from shared.database import db
 
 _IN_ORDER = attrgetter("source", "event_id")
@@ -26,9 +28,22 @@ CROSS JOIN LATERAL (SELECT {", ".join(_COLUMNS)} FROM decisions WHERE decisions.
 AND decisions.source = wanted.source LIMIT 1) AS d"""  # noqa: S608 - column names only
 
 
+_SOURCES = """SELECT DISTINCT respondent_id, source FROM decisions
+WHERE respondent_id = ANY($1::text[]) AND source <> ALL($2::text[])"""
+
+
 async def find(session: AsyncSession, keys: Collection[EventKey]) -> dict[EventKey, StoredDecision]:
     rows = await db.fetch(session, _FIND, *zip(*keys, strict=True)) if keys else []
     return {decision.key: decision for decision in (StoredDecision(**row) for row in rows)}
+
+
+async def sources_of(session: AsyncSession, respondents: Collection[str]) -> dict[str, set[str]]:
+    """Return the sources of the events about these respondents, without our own services."""
+    found: dict[str, set[str]] = defaultdict(set)
+    own = [service.source for service in Service]
+    for row in await db.fetch(session, _SOURCES, list(respondents), own) if respondents else []:
+        found[row["respondent_id"]].add(row["source"])
+    return found
 
 
 async def add(session: AsyncSession, decisions: Sequence[StoredDecision]) -> None:
@@ -57,13 +72,13 @@ async def add(session: AsyncSession, decisions: Sequence[StoredDecision]) -> Non
 
 
 async def search(
-    session: AsyncSession, *, respondent_id: str | None, event_id: str | None, limit: int
+    session: AsyncSession, *, respondents: Collection[str] | None, event_id: str | None, limit: int
 ) -> list[StoredDecision]:
-    """Find the decisions about a respondent or an event, newest first."""
+    """Find the decisions about these respondents or an event, newest first."""
     table = models.decisions
     query = sa.select(table).order_by(table.c.id.desc()).limit(limit)
-    if respondent_id is not None:
-        query = query.where(table.c.respondent_id == respondent_id)
+    if respondents is not None:
+        query = query.where(table.c.respondent_id.in_(respondents))
     if event_id is not None:
         query = query.where(table.c.event_id == event_id)
     return [StoredDecision(**row) for row in (await session.execute(query)).mappings()]

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.trigger.domain.sources.source import SOURCE_HEADER
 from shared.contract.topics import CRM_EVENTS
-from shared.contract.vocabulary import respondent_id
+from shared.contract.vocabulary import folded_respondent_id, respondent_id
 from shared.database import db
 from shared.messaging import parking
+
+_FIND = "SELECT id, headers, body FROM parked WHERE topic = $1"
 
 
 async def delete(session: AsyncSession, respondents: Collection[str]) -> None:
     """Delete the parked events of these respondents; one that is not JSON cannot be matched and expires in 30 days."""
     if not respondents:
         return
-    rows = await db.fetch(session, "SELECT id, body FROM parked WHERE topic = $1", CRM_EVENTS.name)
-    await parking.delete(session, [row["id"] for row in rows if respondent_of(row["body"]) in respondents])
+    rows = await db.fetch(session, _FIND, CRM_EVENTS.name)
+    erased = frozenset(respondents)
+    about = [row["id"] for row in rows if erased & respondents_of(row["body"], parking.headers_of(row["headers"]))]
+    await parking.delete(session, about)
 
 
-def respondent_of(body: bytes) -> str | None:
-    """Return the respondent's id from a body that may be invalid, else None; in binary mode the body is the data."""
+def respondents_of(body: bytes, headers: Mapping[str, str]) -> set[str]:
+    """Return the ids that the respondent of a body may have; the body may be invalid, or in binary mode the data."""
     try:
         document: Any = msgspec.json.decode(body)
-        return respondent_id(str(document.get("data", document)["customer"]["id"]))
+        customer = document.get("data", document)["customer"]
+        customer_id, namespace = str(customer["id"]), customer.get("namespace")
+        namespaces = {namespace or headers.get(SOURCE_HEADER), namespace}
+        exact = {respondent_id(customer_id, each and str(each)) for each in namespaces}
+        return {*exact, folded_respondent_id(customer_id)}
     except (msgspec.MsgspecError, ValueError, RecursionError, AttributeError, KeyError, TypeError):
-        return None
+        return set()

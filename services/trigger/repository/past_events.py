@@ -16,6 +16,7 @@ from services.trigger.domain.touchpoints import TouchpointKey, TriggerPayload, t
 from services.trigger.repository import respondents
 from shared.contract.cloudevents import Event
 from shared.contract.events import BY_TYPE, CrmPayload, PurchaseCancelled, PurchaseCompleted
+from shared.contract.vocabulary import split_respondent_id
 from shared.database import db
 
 _EVENTS = """SELECT d.source, d.event_id, d.type, d.event_time, d.respondent_id, d.subject, t.details
@@ -63,13 +64,15 @@ async def respondents_at(
 
 
 def _orders(events: Iterable[Event[TriggerPayload]]) -> Iterator[tuple[Event[TriggerPayload], TouchpointKey]]:
-    return ((event, key) for event in events if (key := touchpoint_key(event.payload)) is not None)
+    return ((event, key) for event in events if (key := touchpoint_key(event.payload, event.payload.key)) is not None)
 
 
 def _event(row: asyncpg.Record) -> Event[TriggerPayload]:
     model = BY_TYPE[row["type"]]
     details: dict[str, Any] = row["details"] if row["type"].endswith(".completed") and row["details"] else {}
-    fields = {_KINDS[row["type"]]: {"id": row["subject"]}, **details, "customer": {"id": row["respondent_id"]}}
+    customer_id, namespace = split_respondent_id(row["respondent_id"])
+    customer = {"id": customer_id, "namespace": namespace}
+    fields = {_KINDS[row["type"]]: {"id": row["subject"]}, **details, "customer": customer}
     payload = model.model_validate(fields)
     assert isinstance(payload, CrmPayload)
     return Event(row["event_id"], row["source"], row["event_time"], payload)

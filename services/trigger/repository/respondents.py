@@ -23,7 +23,7 @@ _COLUMNS = (
     "last_purchase_at, known_at, last_answered_at, last_category, last_score, moments, erased_at, cleared"
 )
 
-_SELECTED = _COLUMNS.replace("moments", "moments AS last_contacts")
+_SELECTED = f"{_COLUMNS.replace('moments', 'moments AS last_contacts')}, has_older_id"
 
 _LOCK = f"SELECT {_SELECTED} FROM respondents WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"  # noqa: S608 - constants of this file
 
@@ -52,8 +52,8 @@ async def load_all(session: AsyncSession) -> list[Respondent]:
 async def add(session: AsyncSession, respondents: Sequence[Respondent]) -> None:
     """Insert new respondents; raises Raced."""
     in_order = sorted(respondents, key=lambda respondent: respondent.id)  # avoids deadlocks
-    rows = [(*row, spread_of(row[0])) for row in _rows(in_order)]
-    await new_rows.add(session, "respondents", (*_COLUMNS.split(", "), "spread"), rows)
+    rows = [(*row, spread_of(row[0]), False) for row in _rows(in_order)]
+    await new_rows.add(session, "respondents", (*_COLUMNS.split(", "), "spread", "has_older_id"), rows)
 
 
 async def save(session: AsyncSession, respondents: Sequence[Respondent]) -> None:

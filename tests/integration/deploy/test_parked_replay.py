@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from deploy.operations import parked
-from services.trigger.handlers.mapped_events import SOURCE
+from services.trigger.domain.sources.source import SOURCE_HEADER
 from shared.contract import cloudevents
 from shared.contract.vocabulary import Service
 from shared.database import db
@@ -90,7 +90,7 @@ async def test_message_in_a_form_of_others_is_read_by_its_source(
     (tmp_path / "sources").mkdir()
     (tmp_path / "sources" / "erp.yaml").write_text("{id: erp, kind: kafka, topics: [erp.sales]}")
     monkeypatch.setenv("EARSHOT_SOURCES", str(tmp_path / "sources"))
-    await park(trigger_db, [replace(purchase(1), headers={SOURCE: "erp"}, position="erp.sales/0/4")])
+    await park(trigger_db, [replace(purchase(1), headers={SOURCE_HEADER: "erp"}, position="erp.sales/0/4")])
     assert (await earshot("replay", "trigger")).exit_code == 0
     assert await decided(trigger_db) == ["e1"]
 

@@ -126,7 +126,7 @@ BAD_EVENTS: list[tuple[str | bytes, str]] = [
     (json.dumps(purchase("e", customer={"id": 7})), "customer.id: Input should be a valid string"),
     (json.dumps(purchase("e", customer=[])), "customer: "),
     (json.dumps(purchase("e", customer={"id": " "})), "customer.id: "),
-    (json.dumps(purchase("e", customer={"id": "ß" * 200})), "customer.id: expected 1 to 200 characters"),
+    (json.dumps(purchase("e", customer={"id": "4" * 200, "namespace": "shop"})), "customer.id: expected 1 to 200"),
     (json.dumps(purchase("e", customer={"id": "a\0b"})), "customer.id: contains a NUL"),
     (json.dumps(purchase("e", customer={"id": "\ud800"})), "customer.id: contains a NUL character or is not Unicode"),
     (json.dumps(purchase("e")).replace('"order of e"', "1" * 5000), "order.id"),

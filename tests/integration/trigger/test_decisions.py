@@ -108,7 +108,7 @@ async def test_same_order_under_another_id_is_a_duplicate(installed: Database) -
 
 
 async def test_customer_is_quarantined_between_surveys(installed: Database) -> None:
-    sent = [purchase("e1"), purchase("e2", customer={**CUSTOMER, "id": " C1 "})]
+    sent = [purchase("e1"), purchase("e2", customer={**CUSTOMER, "id": " c1 "})]
     assert await reasons(installed, sent) == ["asked", "quarantined"]
     assert await reasons(installed, [purchase("e3", at=later(days=89))], now=later(days=89)) == ["quarantined"]
     assert await reasons(installed, [purchase("e4", at=later(days=90))], now=later(days=90)) == ["asked"]

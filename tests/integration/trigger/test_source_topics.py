@@ -14,8 +14,7 @@ from pydantic import ValidationError
 
 from services.trigger import main
 from services.trigger.config import TriggerSettings, load_sources
-from services.trigger.domain.sources.source import InvalidSource
-from services.trigger.handlers.mapped_events import SOURCE
+from services.trigger.domain.sources.source import SOURCE_HEADER, InvalidSource
 from shared.clock import ManualClock
 from shared.database import db
 from shared.database.db import Database
@@ -103,7 +102,7 @@ async def test_foreign_topic_is_mapped_and_what_fails_is_parked_with_its_path(
         "customer.id: no value at after.customer_id",
     ]
     assert {row.message.topic for row in parked} == {"crm.events"}
-    assert {row.message.headers[SOURCE] for row in parked} == {"shop-db", "erp"}
+    assert {row.message.headers[SOURCE_HEADER] for row in parked} == {"shop-db", "erp"}
     async with installed.sessions() as session:
         decided = await db.fetch(session, "SELECT ignored FROM decisions ORDER BY id")
     assert sorted(str(row["ignored"]) for row in decided) == [
@@ -123,7 +122,7 @@ async def test_parked_message_is_replayed_by_a_mended_mapping(
         (row,) = await parking.list_parked(session)
     assert settings.sources is not None
     (settings.sources / "shop.yaml").write_text(SHOP.replace("after.customer_id", "{const: c4}"))
-    gone = Message("crm.events", "", b"{}", {SOURCE: "gone"})
+    gone = Message("crm.events", "", b"{}", {SOURCE_HEADER: "gone"})
     await event_log.append([row.message, gone])
     async with consuming(settings, installed, event_log, clock):
         await until_read(event_log, "crm.events")

@@ -113,7 +113,8 @@ async def test_shopify_order_is_fulfilled_delivered_cancelled_and_redacted(
     assert await shop(outside, "fulfillment_events/create", SHOPIFY_DELIVERED) == (202, "decided")
     assert await shop(outside, "orders/cancelled", cancelled) == (202, "decided")
     assert await shop(outside, "customers/redact", SHOPIFY_REDACT) == (202, "decided")
-    customer, redacted = "115310627314723954", hashlib.sha256(json.dumps(SHOPIFY_REDACT).encode()).hexdigest()
+    customer = "ns:my-shopify:115310627314723954"
+    redacted = hashlib.sha256(json.dumps(SHOPIFY_REDACT).encode()).hexdigest()
     assert await stored(installed) == [
         ("crm.purchase.completed", customer, "order-820982911946154508-fulfilled"),
         ("crm.order.delivered", customer, "order-820982911946154508-delivered-123456"),
@@ -285,8 +286,8 @@ async def test_woocommerce_order_is_asked_about_when_it_is_completed_not_paid(
         results.append((answer.status_code, answer.json()["result"]))
     assert results == [(202, "ignored"), (202, "decided"), (202, "decided")]
     assert await stored(installed) == [
-        ("crm.purchase.completed", "john.doe@example.com", "order-727-completed"),
-        ("crm.purchase.cancelled", "john.doe@example.com", "order-727-refunded"),
+        ("crm.purchase.completed", "ns:my-woocommerce:john.doe@example.com", "order-727-completed"),
+        ("crm.purchase.cancelled", "ns:my-woocommerce:john.doe@example.com", "order-727-refunded"),
     ]
     (request, withdrawal) = await published(installed)
     assert isinstance(request.payload, SurveyRequested)
@@ -361,7 +362,7 @@ async def test_generic_source_needs_its_signature_and_a_recent_time(
     now = time.time()
     assert [await send(now - 400), await send(now + 400), await send(now, with_="x")] == [401, 401, 401]
     assert await send(now - 200, with_="old") == 202
-    assert await stored(installed) == [("crm.service.completed", "c5", "5-done")]
+    assert await stored(installed) == [("crm.service.completed", "ns:erp:C5", "5-done")]
 
 
 @asynccontextmanager
@@ -391,8 +392,8 @@ async def test_bitrix24_deal_is_fetched_before_it_is_decided(
         crm.deal["STAGE_SEMANTIC_ID"] = "F"
         assert await fetcher.tick() == 1
     assert await stored(installed) == [
-        ("crm.purchase.completed", "84", "deal-410-won"),
-        ("crm.purchase.cancelled", "84", "deal-410-lost"),
+        ("crm.purchase.completed", "ns:my-bitrix24:84", "deal-410-won"),
+        ("crm.purchase.cancelled", "ns:my-bitrix24:84", "deal-410-lost"),
     ]
     (request, _) = await published(installed)
     assert isinstance(request.payload, SurveyRequested)
@@ -438,7 +439,7 @@ async def test_deleted_contact_loses_no_deal_and_a_deleted_deal_is_asked_for_onc
         await outside.post("/my-bitrix24", content=vendors.bitrix("410", token="new"))
         assert await fetcher.tick() == 1
     assert await count(installed, "rereads") == 0
-    assert await stored(installed) == [("crm.purchase.completed", "84", "deal-410-won")]
+    assert await stored(installed) == [("crm.purchase.completed", "ns:my-bitrix24:84", "deal-410-won")]
 
 
 async def test_queued_deal_of_a_source_that_is_not_configured_stays_queued(

@@ -13,7 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contract.events import PurchaseCompleted, Window
-from shared.contract.vocabulary import respondent_id
+from shared.contract.vocabulary import (
+    NAMESPACE,
+    SHARED_NAMESPACE,
+    folded_respondent_id,
+    respondent_id,
+    split_respondent_id,
+)
 from shared.messaging import codec
 from shared.messaging.codec import InvalidEvent
 from shared.messaging.transport import Message
@@ -61,7 +67,7 @@ def test_written_event_reads_back() -> None:
     event = codec.parse_body(body())
     message = codec.encode(event)
     assert codec.parse(message) == event
-    assert (message.topic, message.key) == ("crm.events", "äb1")
+    assert (message.topic, message.key) == ("crm.events", "ÄB1")
 
 
 def test_unknown_fields_are_ignored() -> None:
@@ -117,17 +123,41 @@ def test_avro_is_refused_by_name() -> None:
         codec.parse(Message("crm.events", "", b"\x00", headers))
 
 
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [(" A1", "a1"), ("Ä", "ä"), ("A\u0308", "Ä"), ("STRASSE", "straße")],
-)
-def test_one_person_however_the_id_is_spelt(one: str, other: str) -> None:
+@pytest.mark.parametrize(("one", "other"), [(" A1", "A1\n"), ("A\u0308", "Ä"), ("\u00a0é ", "e\u0301")])
+def test_one_id_however_it_is_encoded(one: str, other: str) -> None:
     assert respondent_id(one) == respondent_id(other)
 
 
+@pytest.mark.parametrize(("one", "other"), [("0015g00000XyZaB", "0015g00000xyzab"), ("Ä", "ä"), ("STRASSE", "straße")])
+def test_ids_that_differ_in_case_are_two(one: str, other: str) -> None:
+    assert respondent_id(one) != respondent_id(other)
+    assert folded_respondent_id(one) == folded_respondent_id(other)
+
+
 @given(st.text(st.characters(max_codepoint=127)))
-def test_respondent_id_of_plain_letters_is_folded_as_any_other_is(text: str) -> None:
-    assert respondent_id(text) == unicodedata.normalize("NFC", text.strip().casefold())
+def test_older_id_of_plain_letters_is_folded_as_any_other_is(text: str) -> None:
+    assert folded_respondent_id(text) == unicodedata.normalize("NFC", text.strip().casefold())
+
+
+NAMESPACES = st.none() | st.from_regex(NAMESPACE, fullmatch=True).filter(lambda name: name != SHARED_NAMESPACE)
+IDS = st.text(min_size=1).map(lambda text: unicodedata.normalize("NFC", text.strip())) | st.sampled_from(
+    ["ns:", "ns::", "ns:a:b", "ns::a:b", ":", "a:b"]
+)
+
+
+@given(IDS, NAMESPACES)
+def test_customer_of_a_respondent_is_found_again(customer_id: str, namespace: str | None) -> None:
+    assert split_respondent_id(respondent_id(customer_id, namespace)) == (customer_id.strip(), namespace)
+
+
+@given(IDS, NAMESPACES, IDS, NAMESPACES)
+def test_ids_of_two_namespaces_never_meet(one: str, its: str | None, other: str, others: str | None) -> None:
+    same = (one.strip(), its) == (other.strip(), others)
+    assert (respondent_id(one, its) == respondent_id(other, others)) == same
+
+
+def test_the_shared_namespace_may_be_named() -> None:
+    assert respondent_id("42", SHARED_NAMESPACE) == respondent_id("42") == "42"
 
 
 @pytest.mark.parametrize("start", ["09:00Z", "09:00+03:00", "09:00:00-14:00"])

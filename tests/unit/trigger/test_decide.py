@@ -24,6 +24,7 @@ from services.trigger.domain.touchpoints import (
     TouchpointRecord,
     TouchpointState,
     TriggerPayload,
+    subject_of,
     touchpoint_key,
 )
 from shared.contract.cloudevents import Event, IgnoredField
@@ -234,11 +235,11 @@ def test_touchpoint_remembers_that_it_was_reversed() -> None:
 
 def test_touchpoint_is_an_order_or_a_service() -> None:
     service = ServiceCompleted(customer=Customer(id=" C1"), service=ServiceJob(id="7"))
-    assert touchpoint_key(service) == TouchpointKey("c1", TouchpointKind.SERVICE, "7")
+    assert touchpoint_key(service, "c1") == TouchpointKey("c1", TouchpointKind.SERVICE, "7")
     reopened = ServiceReopened(customer=CustomerRef(id="c1"), service=ServiceRef(id="7"))
-    assert touchpoint_key(reopened) == touchpoint_key(service)
-    assert touchpoint_key(PURCHASE.payload) == touchpoint_key(CANCELLATION.payload) == KEY
-    assert touchpoint_key(CustomerErased(customer=CustomerRef(id="c1"))) is None
+    assert subject_of(reopened) == subject_of(service)
+    assert touchpoint_key(PURCHASE.payload, "c1") == touchpoint_key(CANCELLATION.payload, "c1") == KEY
+    assert touchpoint_key(CustomerErased(customer=CustomerRef(id="c1")), "c1") is None
 
 
 @pytest.mark.parametrize(

@@ -86,9 +86,12 @@ class DecisionBatch:
     changed_quotas: set[QuotaKey] = field(default_factory=set)
     lifted: set[KnownSuppressionKey] = field(default_factory=set)
 
-    def decide(self, event: Event[TriggerPayload], digest: bytes) -> StoredDecision:
-        key = touchpoint_key(event.payload)
-        id_ = key.respondent_id if key else event.payload.key
+    def decide(
+        self, event: Event[TriggerPayload], digest: bytes, *, respondent_id: str | None = None
+    ) -> StoredDecision:
+        """Decide an event about this respondent; None: the one that the event's key names."""
+        id_ = respondent_id or event.payload.key
+        key = touchpoint_key(event.payload, id_)
         touchpoint = reopened(self.touchpoints.get(key, TouchpointRecord(key)), event) if key else None
         ignored = [*event.ignored, *self._update_respondent(event, self.respondents[id_], touchpoint)]
         facts = DecisionFacts(
@@ -183,7 +186,9 @@ class DecisionBatch:
         ):
             reason = "cancelled" if isinstance(event.payload, PurchaseCancelled) else "reopened"
             self._publish(
-                SurveyWithdrawn(respondent_id=event.payload.key, invitation_id=touchpoint.invitation_id, reason=reason)
+                SurveyWithdrawn(
+                    respondent_id=facts.respondent.id, invitation_id=touchpoint.invitation_id, reason=reason
+                )
             )
             return touchpoint.invitation_id
         return None
@@ -226,7 +231,7 @@ class DecisionBatch:
             event_id=event.id,
             digest=digest,
             type=event.type,
-            respondent_id=event.payload.key,
+            respondent_id=facts.respondent.id,
             subject=facts.touchpoint.key.ref if facts.touchpoint else None,
             event_time=event.time,
             decided_at=self.now,

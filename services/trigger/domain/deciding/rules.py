@@ -8,7 +8,7 @@ from datetime import datetime
 from services.trigger.domain.deciding.cases import Case, DecisionReason, TrialFacts
 from services.trigger.domain.programs.caps import Cap, CapScope, ends_at
 from services.trigger.domain.sampling import sample
-from services.trigger.domain.touchpoints import is_answer, is_completion, is_delivery, is_historic, touchpoint_key
+from services.trigger.domain.touchpoints import is_answer, is_completion, is_delivery, is_historic, subject_of
 from shared.contract.vocabulary import AnswerMode
 
 
@@ -97,8 +97,8 @@ def _sampled_out(case: Case) -> TrialFacts | None:
     share = case.program.document.sample
     if share == 1:
         return None
-    key = touchpoint_key(case.event.payload)
-    drawn = sample("sample", case.program.id, case.facts.respondent.id, key.ref if key else case.event.id)
+    subject = subject_of(case.event.payload)
+    drawn = sample("sample", case.program.id, case.facts.respondent.id, subject.ref if subject else case.event.id)
     return {"sample": share, "drawn": round(drawn, 4)} if drawn >= share else None
 
 

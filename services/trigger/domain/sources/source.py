@@ -12,8 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from services.trigger.domain.programs.reading import InvalidProgram, load_yaml, mistakes_in
 from services.trigger.domain.sources.mapping import CompiledMapping, MappingDocument, compile_mapping
 from services.trigger.domain.sources.signatures import SHOPIFY, WOOCOMMERCE, Signature
+from shared.contract.events import Namespace
+from shared.contract.vocabulary import SHARED_NAMESPACE
 
 MAX_DOCUMENT = 100_000
+SOURCE_HEADER = "earshot-source"  # names the source of a message; a parked one keeps it for its replay
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -35,12 +38,16 @@ class SourceKind(StrEnum):
 
 
 class SourceDocument(BaseModel):
-    """Without a mapping, the built-in one of the vendor is used; topics with CloudEvents need no mapping."""
+    """Without a mapping, the built-in one of the vendor is used; topics with CloudEvents need no mapping.
+
+    `namespace` is that of the customers' ids: by default the source's own, `shared` for that of events without one.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     kind: SourceKind
+    namespace: Namespace | None = None
     topics: Annotated[
         list[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+$", max_length=249)]], Field(max_length=50)
     ] = []
@@ -60,10 +67,14 @@ class SourceDocument(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A source with its compiled mapping. `url` is the REST API of a vendor whose webhooks contain only ids."""
+    """A source with its compiled mapping.
+
+    `namespace` is that of the customers' ids, `url` is the REST API of a vendor whose webhooks contain only ids.
+    """
 
     id: str
     kind: SourceKind
+    namespace: str = SHARED_NAMESPACE
     topics: Sequence[str] = ()
     read: CompiledMapping | None = None
     signature: Signature | None = None
@@ -84,6 +95,7 @@ def source_of(document: SourceDocument, *, vendors: MappingDocument | None, secr
     return Source(
         id=document.id,
         kind=document.kind,
+        namespace=document.namespace or document.id,
         topics=document.topics,
         read=compile_mapping(mapping) if mapping else None,
         signature=document.signature or _SIGNATURES.get(document.kind),
