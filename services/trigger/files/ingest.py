@@ -14,7 +14,7 @@ from typing import Any
 
 from services.trigger.domain.deciding.stored_decision import EventKey, StoredDecision
 from services.trigger.domain.sources.source import Source
-from services.trigger.files.rows import event_of
+from services.trigger.files.rows import event_of, is_field
 from services.trigger.handlers.events import EventIdConflict, check_crm_event, read_event
 from services.trigger.handlers.intake import REUSED, EventIntake
 from services.trigger.handlers.mapped_events import from_source, read_message
@@ -96,6 +96,8 @@ class FileIngest:
         async with self.intake.sessions.begin() as session:
             await files.save(session, digest, self.mode, batch[-1].after)
         report.read += len(batch)
+        for name in self._unknown_columns(batch, file):
+            report.ignore_field(name, "no such field")
         report.ignored += ignored
         report.reasons += Counter(each.reason for each in decided)
         new = {each.key for each in decided} - known  # an event may stand in a file several times
@@ -104,6 +106,11 @@ class FileIngest:
         for each in (one for decision in decided for one in decision.ignored or ()):
             report.ignore_field(place_of(each["field"]), each["why"])
         return sorted(refused)
+
+    def _unknown_columns(self, batch: Sequence[FileRecord], file: RecordFile) -> Iterator[str]:
+        """Yield the names of filled cells that are no fields; a mapping reads columns of any name."""
+        unknown = {name for name in file.layout.names if not is_field(name)} if self.source.read is None else set()
+        return (name for record in batch for name in unknown.intersection(record.cells or ()))
 
     def _read_batch(
         self, batch: Sequence[FileRecord], file: RecordFile

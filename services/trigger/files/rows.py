@@ -10,6 +10,7 @@ from shared.tables.layout import TableOptions
 from shared.tables.values import DecimalPoint, Unreadable, decimal_of, moment_of, yes_or_no
 
 _ATTRIBUTES = ("id", "type", "time", "source", "subject")
+_PARTS = ("customer.", "order.", "service.", "touchpoint.", "attributes.")
 _CONSENT = "customer.consent."
 _AMOUNT = "order.amount"
 
@@ -29,6 +30,11 @@ def event_of(
         event["time"] = _time(cells["time"], options)
     fields = {name: value for name, value in cells.items() if name not in _ATTRIBUTES}
     return event | {"data": _nested({name: _value(name, text, decimals) for name, text in fields.items()})}
+
+
+def is_field(name: str) -> bool:
+    """Whether a column has the name of a field of an event."""
+    return name in (*_ATTRIBUTES, "reason") or name.startswith(_PARTS)
 
 
 def _time(text: str, options: TableOptions) -> str:

@@ -290,6 +290,13 @@ async def test_table_of_another_program_is_read_by_its_own_columns(
     assert [tuple(row) for row in people] == [("ivan@example.com", None), ("olga@example.com", "+79991234567")]
 
 
+async def test_column_that_is_no_field_is_named(intake: EventIntake, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"customer.id;order.id;time;Скидка;customer.emial\nc;1;{NOW.isoformat()};5%;a@b.example\n")
+    report = await FileIngest(intake, path, IngestMode.BACKFILL, SHOP).run()
+    assert (report.stored, dict(report.ignored_fields)) == (1, {"Скидка: no such field": 1})
+
+
 async def test_report_counts_what_is_stored(intake: EventIntake, installed: Database, tmp_path: Path) -> None:
     """An event that stands in a file several times is decided once."""
     path = tmp_path / "year.jsonl"

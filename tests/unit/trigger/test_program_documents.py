@@ -208,3 +208,21 @@ def test_programs_are_tried_by_priority_and_only_active_ones() -> None:
         for name, priority, active in documents
     }
     assert [found.id for found in by_priority(programs)] == ["b", "d", "a"]
+
+
+def test_labels_word_buttons_and_small_print() -> None:
+    labels = (
+        "    labels: {send: Absenden, order: 'Ihre Bestellung {number}vom {date}', mail.unsubscribe: Nicht mehr fragen}"
+    )
+    texts = f"default_locale: de\ntexts:\n  de:\n    question: Empfehlen Sie uns weiter?\n{labels}\n"
+    assert program(texts).document.texts["de"].labels["send"] == "Absenden"
+
+
+@pytest.mark.parametrize(
+    ("label", "why"),
+    [("sennd: x", "no such label as sennd; did you mean send?"), ("send: '{brand}'", "no such placeholder as {brand}")],
+)
+def test_label_that_is_not_valid_is_named(label: str, why: str) -> None:
+    texts = f"default_locale: de\ntexts: {{de: {{question: Empfehlen Sie uns weiter, labels: {{{label}}}}}}}\n"
+    (found,) = problems(SHORTEST + texts).values()
+    assert why in found
