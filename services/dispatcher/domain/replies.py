@@ -59,7 +59,9 @@ def read_reply(text: str) -> ReceiptKind | None:
     """
     text = text[:_MOST_READ]
     sentences = [each for each in _SENTENCES.split(text) if _words(each)]
-    if any(map(_asks_to_stop, sentences)) or (_is_keyword(text, _STOP | _STOP_ALONE) and not _is_question(text)):
+    if any(map(_asks_to_stop, sentences)) or (
+        not _is_question(text) and (_is_keyword(text, _STOP) or _is_keyword(text, _STOP | _STOP_ALONE, vague=False))
+    ):
         return ReceiptKind.STOP
     if _plain(text) in _START_ALONE or _is_keyword(text, _START):
         return ReceiptKind.START
@@ -85,8 +87,11 @@ def _has_phrase(words: str) -> bool:
     )
 
 
-def _is_keyword(text: str, keywords: frozenset[str]) -> bool:
-    """Say whether a text is one of the keywords, also spaced out, repeated, or with courtesies and numbers around."""
+def _is_keyword(text: str, keywords: frozenset[str], *, vague: bool = True) -> bool:
+    """Say whether a text is one of the keywords, also spaced out, repeated, or with courtesies and numbers around.
+
+    Without `vague`, it may not name what it is about: "cancel it" may mean an order.
+    """
     words = _words(text)
     if not words or "".join(words) in keywords:
         return bool(words)
@@ -94,7 +99,8 @@ def _is_keyword(text: str, keywords: frozenset[str]) -> bool:
     for keyword in sorted(keywords, key=len, reverse=True):
         without = re.sub(rf"\b{re.escape(keyword)}\b", " ", rest)
         if without != rest:
-            return all(word in _COURTESIES or word in keywords for word in without.split())
+            around = _COURTESIES if vague else _COURTESIES - _VAGUE
+            return all(word in around or word in keywords for word in without.split())
     return False
 
 
@@ -128,6 +134,7 @@ def _keywords(words: Iterable[str]) -> frozenset[str]:
 
 _STOP, _STOP_ALONE = _keywords(reply_words.STOP_WORDS), _keywords(reply_words.STOP_ALONE)
 _START, _START_ALONE = _keywords(reply_words.START_WORDS), _keywords(reply_words.START_ALONE)
+_VAGUE = frozenset(_plain(reply_words.VAGUE).split())
 _COURTESIES = frozenset(_plain(reply_words.COURTESIES).split())
 _PHRASES = [re.compile(rf"\b(?:{_without_marks(phrase)})") for phrase in reply_words.PHRASES]
 _NEGATED = re.compile(rf"\b(?:{_without_marks(reply_words.NEGATIONS)}) $")

@@ -29,7 +29,7 @@ STOP_ALONE = (
     *("досить", "годі", "скасувати", "припиніть", "не пишіть", "не надсилайте", "не турбуйте", "керек емес"),
     *("жазбаңыз", "жазбаңыздар", "жібермеңіз", "жібермеңіздер", "мазаламаңыз", "мазаламаңыздар"),
     *("baja", "alto", "basta", "basta così", "cancelar", "cancella", "annulla", "chega", "remover", "eliminar"),
-    *("koniec", "rezygnuję", "anuluj", "nie piszcie", "dość", "iptal", "ret", "red", "dur", "çık", "yeter"),
+    *("koniec", "rezygnuję", "anuluj", "nie piszcie", "dość", "iptal", "ret", "dur", "çık", "yeter"),
     *("göndermeyin", "istemiyorum", "ende", "schluss", "genug", "kein interesse", "nicht mehr schreiben"),
     *("assez", "résilier", "plus de messages", "no molestar"),
 )
@@ -57,6 +57,9 @@ obrigado obrigada olá por já mensagens bom dia quero
 proszę dziękuję dzięki mnie dzień dobry wiadomości to już mi
 lütfen teşekkürler teşekkür ederim merhaba mesaj mesajları beni artık
 """
+
+# of these, words that may mean something other than messages
+VAGUE = "it this that these those all everything my все всё это этого alle das es todo todos tout i le quiero veux"
 
 # requests inside a sentence: regular expressions over words without punctuation, case and diacritics; only imperatives,
 # infinitives and wishes, since "I was not sent a receipt" is no request

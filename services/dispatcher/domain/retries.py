@@ -32,7 +32,7 @@ def counts_towards_ceiling(result: SendResult) -> bool:
 def again_at(disposition: Disposition, *, tries: int, now: datetime) -> datetime | None:
     """Return when a step that was not sent is due again; None keeps its due time."""
     if disposition.result is SendResult.UNAVAILABLE:
-        return now + max(_UNAVAILABLE_WAIT, timedelta(seconds=disposition.wait_s))
+        return now + _UNAVAILABLE_WAIT  # the account may rest longer, and another one take over
     if disposition.result is SendResult.THROTTLED:
         return now + timedelta(seconds=disposition.wait_s)
     return now + backoff(tries) if disposition.result is SendResult.NOT_ACCEPTED else None

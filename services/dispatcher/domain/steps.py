@@ -95,7 +95,7 @@ class Disposition(msgspec.Struct, frozen=True):
     result: SendResult
     reason: str | None = None  # a code; the provider's free text may quote an address and is never kept
     message_id: str | None = None
-    wait_s: float = 0.0  # how long the message should wait, and the account if it is unavailable
+    wait_s: float = 0.0  # how long a throttled message should wait, or an unavailable account rest
     bill: Bill | None = None
     account: str | None = None  # the account that was used, when one account object stands for several
     unclear: bool = False  # a refusal that may be about our account: it is, if several recipients in a row get it

@@ -94,6 +94,7 @@ Mesaj gelmedi|Bana kimse yazmadı|Nie wysyłają mi faktury|Don't call me, write
 Стоп кадр на кассе
 Stop raising prices!|You never stop surprising me|Hören Sie bitte nicht auf|Пожалуйста, не прекращайте акции
 Не отключайте меня|Так держать|стоп-лист у вас большой|No dejen de hacerlo|Sakın durmayın|Call me, do not email
+cancel it|Please cancel this|End this|Red|Отмена всего
 Nadie me escribió|Le facteur ne s'arrête pas ici||   |???
 """
 

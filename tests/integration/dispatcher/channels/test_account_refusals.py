@@ -148,3 +148,18 @@ def test_domain_that_refuses_for_hours_costs_tries_again() -> None:
         found.append(runs.judge(mail(f"r{number}@example.com"), unclear).result)
         watch.seconds += 900
     assert (found[5], found[-1]) == (SendResult.THROTTLED, SendResult.NOT_ACCEPTED)
+
+
+async def test_other_account_sends_what_a_blocked_one_could_not(chain: Chain) -> None:
+    await chain.take(*people(12))
+    watch = ManualMonotonic()
+    async with smtp_sink() as blocked, smtp_sink() as other:
+        blocked.verdict = "554 5.7.1 192.0.2.1 is listed on our blacklist"
+        first = account(blocked.port, name="first", breaker=Breaker(monotonic=watch))
+        second = account(other.port, name="second", breaker=Breaker(monotonic=watch))
+        await minutes(chain, first, watch, 1)
+        assert first.free_slots == 0
+        await minutes(chain, second, watch, 2, start=1)
+        await first.close()
+        await second.close()
+    assert len(other.recipients) == 12
