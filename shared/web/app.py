@@ -75,8 +75,8 @@ def create_app(  # noqa: PLR0913 - independent settings of each app
     for kind in (Problem, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _on_error)
     app.router.routes.extend(plain)  # so that other methods get 405 with the allowed methods
+    app.add_middleware(HeadAsGet)  # plain routes answer HEAD themselves
     app.add_middleware(_PlainRoutes, routes=plain, service=service)
-    app.add_middleware(HeadAsGet)
     app.add_middleware(_Deadline)
     app.add_middleware(_Errors)
     app.add_middleware(_Measured, service=service)
@@ -170,23 +170,41 @@ class _Deadline:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        now, begun = asyncio.get_running_loop().time, False
-        async with asyncio.timeout(ANSWER_S) as limit:
+        async with asyncio.timeout(None) as limit:
+            running = _Running(receive, send, limit)
+            try:
+                await self._app(scope, running.receive, running.send)
+            finally:
+                running.timer.cancel()
 
-            async def watched(message: Message) -> None:
-                nonlocal begun
-                begun = True
-                limit.reschedule(None)
-                await send(message)
 
-            async def waited_for() -> Message:
-                limit.reschedule(None)
-                message = await receive()
-                if not begun:
-                    limit.reschedule(now() + ANSWER_S)
-                return message
+class _Running:
+    """The time of a request; one timer is set for each, because moving it with every message costs more."""
 
-            await self._app(scope, waited_for, watched)
+    __slots__ = ("_limit", "_loop", "_receive", "_receives", "_send", "_since", "timer")
+
+    def __init__(self, receive: Receive, send: Send, limit: asyncio.Timeout) -> None:
+        self._receive, self._send, self._limit = receive, send, limit
+        self._loop = asyncio.get_running_loop()
+        self._since, self._receives = self._loop.time(), False
+        self.timer = self._loop.call_later(ANSWER_S, self._end_if_late)
+
+    def _end_if_late(self) -> None:
+        left = ANSWER_S if self._receives else self._since + ANSWER_S - self._loop.time()
+        if left > 0:
+            self.timer = self._loop.call_later(left, self._end_if_late)
+        else:
+            self._limit.reschedule(self._since)
+
+    async def receive(self) -> Message:
+        self._receives = True
+        message = await self._receive()
+        self._since, self._receives = self._loop.time(), False
+        return message
+
+    async def send(self, message: Message) -> None:
+        self.timer.cancel()
+        await self._send(message)
 
 
 _seconds = lru_cache(maxsize=1000)(HTTP_SECONDS.labels)

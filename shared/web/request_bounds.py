@@ -18,6 +18,7 @@ from shared.web.problems import BadRequest, Problem, TooLarge, UnsupportedMediaT
 
 MAX_DISCARDED, DISCARD_S = 8_000_000, 5.0  # bytes and seconds spent on a body that is refused
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(?::[0-9]{0,5})?")
+_CHECKED = frozenset((b"host", b"content-length", b"content-encoding", b"content-type", b"cookie"))
 _OWN_HEAD = ("/s/", "/u/", "/static/", "/logos/", "/static-offline-docs/")
 
 
@@ -49,6 +50,8 @@ class RequestBounds:
             raise BadRequest("The URL contains a NUL character")
         hosts, changed = 0, False
         for name, value in scope["headers"]:
+            if name not in _CHECKED:
+                continue
             if name == b"host":
                 hosts += 1
                 _check_host(value)
@@ -56,10 +59,8 @@ class RequestBounds:
                 self._check_length(value)
             elif name == b"content-encoding":
                 _check_coding(value)
-            elif name == b"content-type":
-                changed = changed or b"charset" in value.lower()
-            elif name == b"cookie":
-                changed = changed or b"\\" in value
+            else:
+                changed = changed or (b"\\" in value if name == b"cookie" else b"charset" in value.lower())
         if hosts > 1:
             raise BadRequest("The request names two hosts")
         return {**scope, "headers": [_cleaned(*header) for header in scope["headers"]]} if changed else scope

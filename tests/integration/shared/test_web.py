@@ -227,6 +227,20 @@ async def test_answer_that_does_not_begin_in_time_is_try_again(
     assert (await local.get("/u/stream")).text == "begun, done"
 
 
+async def test_slow_body_does_not_count_as_time_to_answer(
+    local: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_app, "ANSWER_S", 0.05)
+
+    async def slow() -> AsyncIterator[bytes]:
+        for piece in (b'{"num', b'ber":', b" 1}"):
+            yield piece
+            await asyncio.sleep(0.1)
+
+    sent = await local.post("/u/count", content=slow(), headers={"content-type": "application/json"})
+    assert (sent.status_code, sent.text) == (200, "1")
+
+
 async def test_metrics_count_by_route_and_service(local: httpx.AsyncClient) -> None:
     await local.get("/u/broken/problem")
     text = (await local.get("/metrics")).text
