@@ -66,7 +66,8 @@ class FileIngest:
 
         Raises InvalidFile.
         """
-        digest, file = _digest_of(self.path), inspect(self.path, self.options)
+        file = inspect(self.path, self.options)
+        digest = _digest_of(self.path, encoding=file.layout.encoding)
         report = IngestReport(layout=file.layout.describe())
         start = Position() if again else await self._position(digest)
         report.resumed_at = start.line
@@ -177,9 +178,11 @@ def _document(record: FileRecord) -> bytes:
     return json.dumps({LINE: record.line, **record.cells}).encode()
 
 
-def _digest_of(path: Path) -> bytes:
+def _digest_of(path: Path, *, encoding: str) -> bytes:
+    """Return the digest that positions are kept under; they count bytes of UTF-8, so it depends on the encoding."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+        digest = hashlib.file_digest(file, "sha256").digest()
+    return digest if encoding.startswith("utf-8") else hashlib.sha256(digest + encoding.encode()).digest()
 
 
 def unused_path(wanted: Path, *, stem: str) -> Path:

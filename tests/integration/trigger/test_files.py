@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import gzip
 import json
 import os
 import shlex
@@ -288,6 +289,26 @@ async def test_table_of_another_program_is_read_by_its_own_columns(
         people = await db.fetch(session, "SELECT email, phone FROM respondents ORDER BY email")
     assert [row["event_id"] for row in decided] == [f"crm.purchase.completed:УТ-00012{n}" for n in (3, 4)]
     assert [tuple(row) for row in people] == [("ivan@example.com", None), ("olga@example.com", "+79991234567")]
+
+
+async def test_interrupted_file_in_another_encoding_is_resumed_where_it_ended(
+    intake: EventIntake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taking_module, "BATCH", 10)
+    path = tmp_path / "sales.csv.gz"
+    rows = "".join(f"клиент {row};{row};{NOW.isoformat()}\n" for row in range(35))
+    path.write_bytes(gzip.compress(f"customer.id;order.id;time\n{rows}".encode("cp1251")))
+
+    def stop(_line: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await FileIngest(intake, path, IngestMode.INGEST, SHOP).run(progress=stop)
+    report = await FileIngest(intake, path, IngestMode.INGEST, SHOP).run()
+    assert (report.resumed_at, report.stored, report.known) == (11, 25, 0)
+    other = TableOptions(encoding="cp866", unique=None)
+    report = await FileIngest(intake, path, IngestMode.INGEST, SHOP, other).run()
+    assert (report.resumed_at, report.read) == (0, 35), "a position counts characters of one encoding"
 
 
 async def test_column_that_is_no_field_is_named(intake: EventIntake, tmp_path: Path) -> None:
