@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from shared.contract.cloudevents import Event, IgnoredField
 from shared.contract.events import BY_TYPE, CrmPayload, Part, Payload
-from shared.messaging.lenient import Undecidable, decode_json, read_leniently
+from shared.messaging.lenient import Undecidable, decode_json, read_leniently, whole_number
 from shared.messaging.transport import Message
 
 MAX_BODY = 1_000_000
@@ -121,6 +121,7 @@ def _parse_leniently(body: bytes, attributes: Mapping[str, str] | None, error: I
     event = {**attributes, "data": found} if attributes is not None else found
     if not isinstance(event, dict) or not issubclass(BY_TYPE.get(str(event.get("type")), Payload), CrmPayload):
         raise error
+    event = {**event, "id": whole_number(event.get("id")) or event.get("id")}
     wire = _convert({name: event[name] for name in _REQUIRED if name in event})
     texts = {name: event[name] for name in _OPTIONAL if isinstance(event.get(name), str)}
     wrong = [name for name in _OPTIONAL if name not in texts and event.get(name) is not None]

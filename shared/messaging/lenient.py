@@ -26,11 +26,12 @@ NOT_STORABLE = "contains a NUL character or is not Unicode"
 _DEPTH = 5  # of the deepest field of the contract, such as order.items[0].name
 _ROUNDS = 5
 _LIMITS: Mapping[Path, int] = {("customer", "attributes"): 100, ("attributes",): 100, ("order", "items"): 500}
+_IDENTIFIED = ("customer", "order", "service")
 _DECIDING: frozenset[Path] = frozenset(
     {
         (),
-        *((part,) for part in ("customer", "order", "service")),
-        *((p, "id") for p in ("customer", "order", "service")),
+        *((part,) for part in _IDENTIFIED),
+        *((part, "id") for part in _IDENTIFIED),
         ("customer", "namespace"),
     }
 )
@@ -76,6 +77,7 @@ def read_leniently(model: type[P], found: Any) -> tuple[P, tuple[IgnoredField, .
     """Read decoded `data`; also return the fields that were left out. Raises Undecidable."""
     left_out: dict[IgnoredField, None] = {}  # a dict keeps the order
     found = _storable(found, _DEPTH)
+    _write_ids_as_text(found)
     for path, limit in _LIMITS.items():
         _limit(found, path, limit, left_out)
     for _ in range(_ROUNDS):
@@ -94,6 +96,20 @@ def _storable(value: Any, depth: int) -> Any:
     if depth and isinstance(value, dict):
         return {name: _storable(inner, depth - 1) for name, inner in value.items()}
     return [_storable(inner, depth - 1) for inner in value] if depth and isinstance(value, list) else value
+
+
+def _write_ids_as_text(found: Any) -> None:
+    """Replace ids that are whole numbers by their digits."""
+    items = _at(found, ("order", "items"))
+    for place in (*(_at(found, (part,)) for part in _IDENTIFIED), *(items if isinstance(items, list) else ())):
+        if isinstance(place, dict) and (digits := whole_number(place.get("id"))) is not None:
+            place["id"] = digits
+
+
+def whole_number(value: Any) -> str | None:
+    """Return the digits of a whole number, also of one written as 7.0; None for everything else."""
+    is_whole = type(value) is int or (type(value) is float and value.is_integer())
+    return str(int(value)) if is_whole else None
 
 
 def _is_storable(text: str) -> bool:
@@ -177,9 +193,7 @@ def _better(value: Any, name: str | int, kind: str) -> str | None:
     if name == "currency" and isinstance(value, str):
         code = value.strip().upper()
         return code if _CURRENCY.fullmatch(code) else None
-    if name in _CODES and (type(value) is int or (type(value) is float and value.is_integer())):
-        return str(int(value))
-    return None
+    return whole_number(value) if name in _CODES else None
 
 
 def _rounded(value: Any) -> str | None:

@@ -93,7 +93,9 @@ def test_unknown_fields_are_ignored() -> None:
         (body(data=None), "data"),
         (body(data=[]), "data"),
         (with_data(customer={}), "customer.id"),
-        (with_data(customer={"id": 5}), "customer.id"),
+        (with_data(customer={"id": 5.5}), "customer.id"),
+        (with_data(customer={"id": True}), "customer.id"),
+        (with_data(customer={"id": [5]}), "customer.id"),
         (with_data(customer={"id": "   "}), "customer.id"),
         (with_data(customer={"id": "x\0"}), "NUL"),
         (body().replace(b"41", b"[" * 3000 + b"]" * 3000), "nested|recursion limit"),  # by the Python version
