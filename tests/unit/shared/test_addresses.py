@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from shared.web.addresses import ForbiddenAddress, permitted_address
+from shared.web.addresses import ForbiddenAddress, look_up, permitted_address
 
 PRIVATE = [
     "127.0.0.1",
@@ -74,3 +74,11 @@ async def test_name_that_leads_nowhere_is_refused() -> None:
 
     with pytest.raises(ForbiddenAddress):
         await permitted_address("hooks.example.com", 443, networks=(), resolve=resolve)
+
+
+@pytest.mark.parametrize(
+    "host", ["a" * 300 + ".example", "a" * 64, "a..b", ".", "xn--" + "a" * 70, "ä" * 300, "1" * 5000]
+)
+async def test_name_that_cannot_be_one_does_not_resolve(host: str) -> None:
+    with pytest.raises(OSError, match=r".+"):
+        await look_up(host, 443)
