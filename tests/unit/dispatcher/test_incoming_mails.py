@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -117,3 +118,11 @@ def test_mail_quoted_below_is_left_out(quoted: str) -> None:
 def test_text_that_only_looks_like_a_quotation_is_kept_whole() -> None:
     text = "On Monday I ordered, and your courier wrote me nothing.\nFrom now on I buy elsewhere."
     assert own_words(text) == text
+
+
+@pytest.mark.parametrize("line", ["1" * 200, "1 <a@" * 40, "a 1 " * 50, "", "From: a", "-" * 200, " " * 200 + "--a"])
+def test_hostile_text_is_read_in_no_time(line: str) -> None:
+    text = (line + "\n") * (10_000 // (len(line) + 1))
+    started = time.perf_counter()
+    own_words(text)
+    assert time.perf_counter() - started < 0.2
