@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import phonenumbers
 import pytest
 from email_validator import EmailNotValidError, validate_email
 from hypothesis import given
@@ -180,6 +181,30 @@ def test_first_usable_number_of_several_is_used_and_named(written: str, region: 
     learned, ignored = merge_customer(Respondent("c"), Customer(id="c", phone=written), at=NOW, phone_region=region)
     assert learned.phone == read
     assert [each.field for each in ignored] == ["customer.phone"]
+
+
+_EXAMPLES = [
+    phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
+    for region in sorted(phonenumbers.SUPPORTED_REGIONS)
+    for kind in (phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE)
+    if (example := phonenumbers.example_number_for_type(region, kind))
+]
+
+
+@given(number=st.sampled_from(_EXAMPLES) | st.from_regex(r"\+[0-9]{5,17}", fullmatch=True))
+def test_international_number_is_read_as_the_library_reads_it(number: str) -> None:
+    try:
+        parsed = phonenumbers.parse(number, None)
+    except phonenumbers.NumberParseException:
+        assert phone_number(number, region="") is None
+        return
+    read = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    assert phone_number(number, region="") == (read if phonenumbers.is_valid_number(parsed) else None)
+
+
+def test_example_number_of_every_country_is_read() -> None:
+    assert len(_EXAMPLES) > 400
+    assert [phone_number(number, region="") for number in _EXAMPLES] == _EXAMPLES
 
 
 @pytest.mark.parametrize("written", ["(201) 555-0123", "+1 201-555-0123", "2015550123"])
