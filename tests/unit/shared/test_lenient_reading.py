@@ -211,7 +211,7 @@ def test_consent_that_cannot_be_read_counts_as_not_given(consent: Any, right: Co
 @pytest.mark.parametrize(
     "data",
     [
-        {"customer": {"id": 5}, "order": ORDER},
+        {"customer": {"id": 5.5}, "order": ORDER},
         {"customer": {"id": ""}, "order": ORDER},
         {"customer": {"id": "x\0"}, "order": ORDER},
         {"customer": {"id": "\udc80"}, "order": ORDER},

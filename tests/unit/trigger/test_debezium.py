@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.trigger.domain.sources.debezium import UNAVAILABLE
+from services.trigger.domain.sources.debezium import UNAVAILABLE, change_event
 from services.trigger.domain.sources.mapping import MappedEvent, Unmappable, compile_mapping
 from services.trigger.domain.sources.source import read_mapping
 
@@ -155,3 +155,7 @@ def test_what_is_no_change_event_is_named(change: Any) -> None:
 @pytest.mark.parametrize("after", ["not json", "[]", 7, "[" * 5000])
 def test_row_that_is_no_object_matches_nothing(after: Any) -> None:
     assert read({"op": "u", "after": after}) is None
+
+
+def test_row_that_is_no_unicode_is_a_text() -> None:
+    assert change_event({"op": "c", "after": "\udcff"})["after"] == "\udcff"

@@ -52,7 +52,7 @@ def _row(given: Any) -> Any:
         return given
     try:
         return msgspec.json.decode(given)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
         return given
 
 
