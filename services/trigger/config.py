@@ -49,7 +49,11 @@ class TriggerSettings(Settings):
     @property
     def installation(self) -> InstallationSettings:
         return InstallationSettings(
-            link_key=self.signing_key, phone_region=self.phone_region, store_zones=self.store_zones
+            link_key=self.signing_key,
+            phone_region=self.phone_region,
+            store_zones=self.store_zones,
+            address_keys=self.address_fingerprints,
+            shared_address_ids=self.shared_address_ids,
         )
 
     @field_validator("schema_registry_url")

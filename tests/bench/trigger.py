@@ -255,7 +255,7 @@ def _event(run: int, number: int) -> dict[str, Any]:
         "type": "crm.purchase.completed",
         "time": "2026-03-01T11:00:00Z",
         "data": {
-            "customer": {"id": f"{run}-{number}", "name": "Ann Example", "email": f"ann{number}@shop.example"},
+            "customer": {"id": f"{run}-{number}", "name": "Ann Example", "email": f"ann{run}-{number}@shop.example"},
             "order": {"id": f"{run}-{number}", "amount": f"{number % 5 * 20}.00", "currency": "EUR"},
             "touchpoint": {"store": f"Store {number % 50}", "channel": "store", "region": "North"},
         },

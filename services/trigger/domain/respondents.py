@@ -49,6 +49,10 @@ ANY_PROGRAM = ""
 LastContacts = Mapping[str, Mapping[str, datetime]]  # time by program id by ContactCause
 
 
+def last_asked(last_contacts: LastContacts) -> datetime | None:
+    return max(last_contacts.get(ContactCause.INVITATION, {}).values(), default=None)
+
+
 class Respondent(msgspec.Struct, frozen=True):  # `replace` costs a tenth of what it costs for a dataclass
     """Times are business time, UTC; `known_at` is the time of the newest event that carried customer data.
 
@@ -80,7 +84,7 @@ class Respondent(msgspec.Struct, frozen=True):  # `replace` costs a tenth of wha
 
     @property
     def last_asked_at(self) -> datetime | None:
-        return max(self.last_contacts.get(ContactCause.INVITATION, {}).values(), default=None)
+        return last_asked(self.last_contacts)
 
     def with_contact(self, cause: ContactCause, program: str, at: datetime) -> Respondent:
         """Set the time of the last contact; a time before the stored one is ignored."""
@@ -213,21 +217,36 @@ def _valid_fields(
 ) -> tuple[dict[str, str], list[IgnoredField]]:
     valid: dict[str, str] = {}
     ignored: list[IgnoredField] = []
-    for name, parse in _PARSERS.items():
+    for name in _PARSERS:
         text = (getattr(customer, name) or "").strip()
         if not text:
             continue
         if text == getattr(known, name):  # parsing is costly
             valid[name] = text
             continue
-        value = parse(text, phone_region)
-        if value is None and (value := _first_in(text, name, parse, phone_region)):
+        value, is_whole = _usable(name, text, phone_region)
+        if value and not is_whole:
             ignored.append(IgnoredField(f"customer.{name}", ONE_OF_SEVERAL))
         if value:
             valid[name] = value
         else:
             ignored.append(IgnoredField(f"customer.{name}", _NOT_VALID[name]))
     return valid, ignored
+
+
+@lru_cache(maxsize=4096)  # parsing is costly, and the addresses of an event are read twice
+def _usable(name: str, text: str, phone_region: str) -> tuple[str | None, bool]:
+    """Return the value of a field, None if it is not valid, and whether it is the whole text."""
+    parse = _PARSERS[name]
+    value = parse(text, phone_region)
+    return (value, True) if value else (_first_in(text, name, parse, phone_region), False)
+
+
+def addresses_in(customer: Customer, *, phone_region: str) -> list[str]:
+    """Return the usable addresses that an event names."""
+    texts = (("email", customer.email or ""), ("phone", customer.phone or ""))
+    found = (_usable(name, text.strip(), phone_region)[0] for name, text in texts if text.strip())
+    return [address for address in found if address]
 
 
 def _first_in(text: str, name: str, parse: Callable[[str, str], str | None], region: str) -> str | None:

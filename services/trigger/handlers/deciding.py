@@ -8,15 +8,25 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.trigger.domain.addresses import KnownAddresses, addresses_of
 from services.trigger.domain.deciding.batch import DecisionBatch, InstallationSettings
 from services.trigger.domain.deciding.stored_decision import EventKey
 from services.trigger.domain.programs.program import CompiledProgram, by_priority
-from services.trigger.domain.respondents import Respondent
+from services.trigger.domain.respondents import Respondent, addresses_in
 from services.trigger.domain.touchpoints import TouchpointKey, TriggerPayload, touchpoint_key
-from services.trigger.repository import decisions, parked, programs, quotas, respondents, suppressions, touchpoints
+from services.trigger.repository import (
+    addresses,
+    decisions,
+    parked,
+    programs,
+    quotas,
+    respondents,
+    suppressions,
+    touchpoints,
+)
 from shared import metrics
 from shared.contract.cloudevents import Event, place_of
-from shared.contract.events import RespondentErased
+from shared.contract.events import Customer, CustomerErased, CustomerUpdated, RespondentErased
 from shared.contract.vocabulary import Service
 from shared.database import db
 from shared.messaging import outbox
@@ -38,6 +48,7 @@ async def open_batch(
     current = await programs.current(session)
     active = by_priority(current)
     people = {id_: locked.get(id_) or Respondent(id_) for id_, _ in events}
+    known_addresses = await _load_addresses(session, events, active, people, settings=settings)
     keys = {touchpoint_key(event.payload, id_) for id_, event in events if id_ in locked}
     found = await touchpoints.find(session, [key for key in keys if key])
     return DecisionBatch(
@@ -50,7 +61,33 @@ async def open_batch(
         quotas_used=await quotas.hold(session, _with_quotas(active, [event for _, event in events]), now=now),
         now=now,
         settings=settings,
+        addresses=known_addresses,
     )
+
+
+async def _load_addresses(
+    session: AsyncSession,
+    events: Sequence[tuple[str, Event[TriggerPayload]]],
+    active: Sequence[CompiledProgram],
+    people: Mapping[str, Respondent],
+    *,
+    settings: InstallationSettings,
+) -> KnownAddresses:
+    """Lock the addresses that these events may ask at, replace or erase, and load the suppressions that bind them."""
+    known = KnownAddresses(settings.address_keys, settings.shared_address_ids)
+    named: set[str] = set()
+    for id_, event in events:
+        payload = event.payload
+        if type(payload) in (CustomerErased, CustomerUpdated) or any(p.starts_on(payload) for p in active):
+            named.update(addresses_of(people[id_]))
+            customer = getattr(payload, "customer", None)
+            if type(customer) is Customer:
+                named.update(addresses_in(customer, phone_region=settings.phone_region))
+    fingerprints = {one for address in named for one in known.matching(address)}
+    known.records = await addresses.lock(session, fingerprints)
+    known.stored = frozenset(known.records)
+    known.suppressions = await addresses.find_suppressions(session, fingerprints)
+    return known
 
 
 def _with_quotas(active: Iterable[CompiledProgram], events: Sequence[Event[TriggerPayload]]) -> list[str]:
@@ -85,19 +122,30 @@ async def save(session: AsyncSession, batch: DecisionBatch) -> None:
     await touchpoints.add(session, [batch.touchpoints[key] for key in batch.changed_touchpoints - batch.stored])
     await touchpoints.save(session, [batch.touchpoints[key] for key in batch.changed_touchpoints & batch.stored])
     await quotas.save(session, {key: batch.quotas_used[key] for key in batch.changed_quotas})
+    await _save_addresses(session, batch)
     await outbox.add(session, batch.events)
     if erased := {event.payload.key for event in batch.events if isinstance(event.payload, RespondentErased)}:
         await parked.delete(session, erased)
         await touchpoints.delete_details(session, erased)
     made = Counter((decision.program_id or "", decision.reason) for decision in batch.decisions)
     missing = Counter(batch.missing)
+    shared = sum("shared_address" in trial["facts"] for each in batch.decisions for trial in each.trail[:1])
     ignored = Counter((each.type, place_of(one["field"])) for each in batch.decisions for one in each.ignored or ())
-    db.after_commit(session, lambda: _count(made, missing, ignored))
+    db.after_commit(session, lambda: _count(made, missing, ignored, shared))
+
+
+async def _save_addresses(session: AsyncSession, batch: DecisionBatch) -> None:
+    known = batch.addresses
+    await addresses.add(session, [known.records[one] for one in known.changed - known.stored])
+    await addresses.save(session, [known.records[one] for one in known.changed & known.stored])
+    if known.erased:
+        await addresses.forget(session, [known.matching(address) for address in sorted(known.erased)])
 
 
 def _count(
-    made: Counter[tuple[str, str]], missing: Counter[tuple[str, str]], ignored: Counter[tuple[str, str]]
+    made: Counter[tuple[str, str]], missing: Counter[tuple[str, str]], ignored: Counter[tuple[str, str]], shared: int
 ) -> None:
+    metrics.SHARED_ADDRESSES.labels(Service.TRIGGER).inc(shared)
     for labels, number in made.items():
         metrics.DECISIONS.labels(Service.TRIGGER, *labels).inc(number)
     for labels, number in missing.items():

@@ -11,12 +11,15 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.trigger.domain.addresses import addresses_of
 from services.trigger.domain.deciding.batch import InstallationSettings
 from services.trigger.domain.deciding.suppressions import KnownSuppressionKey
 from services.trigger.domain.respondents import ANY_PROGRAM, ContactCause, Respondent
 from services.trigger.domain.touchpoints import TouchpointState
 from services.trigger.handlers.deciding import decide_internal
-from services.trigger.repository import programs, respondents, suppressions, touchpoints
+from services.trigger.repository import addresses, programs, respondents, suppressions, touchpoints
+from services.trigger.repository.addresses import AddressSuppressionKey
+from shared.contract.address_keys import AddressKeys
 from shared.contract.cloudevents import Event
 from shared.contract.events import (
     AnswerPayload,
@@ -27,7 +30,7 @@ from shared.contract.events import (
     RespondentSuppressed,
     SurveyPayload,
 )
-from shared.contract.vocabulary import InvitationOutcome, Service, SuppressionReason, address_fingerprint
+from shared.contract.vocabulary import ChannelKind, InvitationOutcome, Service, SuppressionReason, address_fingerprint
 from shared.messaging import inbox
 
 _HANDLED = (AnswerPayload, InvitationClosed, RespondentOptedOut, RespondentSuppressed, RespondentReleased)
@@ -52,6 +55,7 @@ async def on_feedback(
     await touchpoints.set_states(session, _states(payloads))
     await _update_respondents(session, fresh, locked)
     await _apply_suppressions(session, payloads, locked)
+    await _bind_addresses(session, payloads, locked, keys=settings.address_keys)
     await _follow_up(session, fresh, locked, now=now, settings=settings)
 
 
@@ -141,6 +145,52 @@ async def _apply_suppressions(
                 lifted.add(key)
     await suppressions.put(session, put)
     await suppressions.lift(session, lifted)
+
+
+async def _bind_addresses(
+    session: AsyncSession, payloads: Sequence[Payload], locked: Mapping[str, Respondent], *, keys: AddressKeys
+) -> None:
+    """Store or lift the suppressions of addresses, which hold whichever customers have them."""
+    bound: dict[AddressSuppressionKey, datetime | None] = {}
+    released: set[AddressSuppressionKey] = set()
+    for payload in payloads:
+        match payload:
+            case RespondentSuppressed(channel=channel, program=program, reason=reason):
+                for fingerprint in _bound_by(payload, locked.get(payload.respondent_id), keys):
+                    key = AddressSuppressionKey(fingerprint, channel, program, reason)
+                    bound[key] = payload.until
+                    released.discard(key)
+            case RespondentReleased(channel=channel, program=program, reason=reason):
+                gone = {AddressSuppressionKey(one, channel, program, reason) for one in _fingerprints(payload, keys)}
+                bound = {key: until for key, until in bound.items() if key not in gone}
+                released |= gone
+            case RespondentOptedOut(channel=channel) if known := locked.get(payload.respondent_id):
+                for address in addresses_of(known):
+                    key = AddressSuppressionKey(keys.fingerprint(address), channel, None, SuppressionReason.OPT_OUT)
+                    bound[key] = None
+                    released.discard(key)
+    await addresses.bind(session, bound)
+    await addresses.release(session, released)
+
+
+def _bound_by(payload: RespondentSuppressed, known: Respondent | None, keys: AddressKeys) -> set[bytes]:
+    """Return the fingerprints that a suppression binds: of an older release, those of the respondent's addresses."""
+    named = _fingerprints(payload, keys)
+    if named or known is None or payload.reason is SuppressionReason.SOFT_BOUNCE:
+        return named
+    channels = [payload.channel] if payload.channel else list(ChannelKind)
+    return {keys.fingerprint(address) for channel in channels if (address := known.address(channel))}
+
+
+def _fingerprints(payload: RespondentSuppressed | RespondentReleased, keys: AddressKeys) -> set[bytes]:
+    """Return every fingerprint that an event binds or releases; one of an older release is not keyed yet."""
+    found = {bytes.fromhex(each) for each in payload.addresses}
+    if payload.address is None or payload.reason is SuppressionReason.SOFT_BOUNCE:
+        return found
+    sha256 = bytes.fromhex(payload.address)
+    if isinstance(payload, RespondentReleased):
+        return found | set(keys.matching_wrapped(sha256))
+    return found | {keys.wrapped(sha256)}
 
 
 def _is_of_another_address(suppressed: RespondentSuppressed, known: Respondent | None) -> bool:

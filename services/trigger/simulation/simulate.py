@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
+from services.trigger.domain.addresses import KnownAddresses
 from services.trigger.domain.deciding.batch import DecisionBatch, InstallationSettings
 from services.trigger.domain.deciding.cadence import CadenceDay
 from services.trigger.domain.deciding.cases import DecisionReason
@@ -101,6 +102,7 @@ class Simulation:
             quotas_used={},
             now=datetime.min,  # noqa: DTZ901 - set by the first event
             settings=settings,
+            addresses=KnownAddresses(settings.address_keys, settings.shared_address_ids),
         )
         self.outcome = SimulationOutcome()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import tenacity
 
-from services.trigger.domain.deciding.batch import InstallationSettings
+from services.trigger.config import TriggerSettings
 from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.handlers.events import EventIdConflict, decide_events, read_event
 from services.trigger.repository.new_rows import Raced
@@ -20,7 +20,7 @@ from shared.messaging import codec
 from shared.messaging.transport import Message
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-SETTINGS = InstallationSettings(link_key="dev")
+SETTINGS = TriggerSettings(_env_file=None).installation
 
 CUSTOMER: dict[str, Any] = {"id": "c1", "name": "Ann", "email": "ann@shop.example"}
 

@@ -86,7 +86,7 @@ def test_simulated_relational_program_decides_about_everybody_once_a_cadence() -
     simulation = Simulation(
         {"q": compile_program(1, document)}, respondents={}, suppressions={}, settings=InstallationSettings("k")
     )
-    known = [body("customer.updated", f"e{n}", customer={"id": f"c{n}", "email": "a@b.test"}) for n in range(30)]
+    known = [body("customer.updated", f"e{n}", customer={"id": f"c{n}", "email": f"a{n}@b.test"}) for n in range(30)]
     end = body("customer.updated", "end", at=later(days=14), customer={"id": "c0"})
     for event in as_trigger_events([*known, end]):
         simulation.add(event)

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from services.trigger.domain.addresses import KnownAddresses, addresses_of
 from services.trigger.domain.deciding.cases import Case, Decision, DecisionFacts, DecisionReason, Trial
 from services.trigger.domain.deciding.decide import decide, reopened, updated_touchpoint
 from services.trigger.domain.deciding.requests import event_ref, request_json, survey_request
@@ -29,6 +30,7 @@ from services.trigger.domain.touchpoints import (
     touchpoint_key,
 )
 from shared.contract import cloudevents
+from shared.contract.address_keys import AddressKeys
 from shared.contract.cloudevents import Event, IgnoredField
 from shared.contract.events import (
     Customer,
@@ -53,12 +55,15 @@ class InstallationSettings:
     """What is the same for every program.
 
     `link_key` is the id of the key that new links are signed with, `phone_region` the country of phone numbers without
-    a country code, `store_zones` has the time zone of each store.
+    a country code, `store_zones` has the time zone of each store. `address_keys` makes the fingerprints of addresses;
+    an address of more than `shared_address_ids` ids is no identity of a person.
     """
 
     link_key: str
     phone_region: str = ""
     store_zones: Mapping[str, str] = field(default_factory=dict)
+    address_keys: AddressKeys = field(default_factory=lambda: AddressKeys({"none": "none"}))
+    shared_address_ids: int = 10
 
 
 @dataclass(slots=True)
@@ -77,6 +82,7 @@ class DecisionBatch:
     quotas_used: dict[QuotaKey, int]
     now: datetime
     settings: InstallationSettings
+    addresses: KnownAddresses
     stored: AbstractSet[str | TouchpointKey] = frozenset()
     decisions: list[StoredDecision] = field(default_factory=list)
     events: list[Event[Payload]] = field(default_factory=list)
@@ -94,14 +100,16 @@ class DecisionBatch:
         key = touchpoint_key(event.payload, id_)
         touchpoint = reopened(self.touchpoints.get(key, TouchpointRecord(key)), event) if key else None
         ignored = [*event.ignored, *self._update_respondent(event, self.respondents[id_], touchpoint)]
+        respondent = self.respondents[id_]
         facts = DecisionFacts(
-            self.respondents[id_],
+            respondent,
             touchpoint,
-            self.suppressions.get(id_, ()),
+            [*self.suppressions.get(id_, ()), *self.addresses.suppressions_of(respondent)],
             ignored,
             self.groups,
             self.quotas_used,
             self.settings.store_zones,
+            self.addresses.history_of(respondent),
         )
         decision = decide(event, self.programs, facts, now=self.now)
         self.missing += [(t.program.id, name) for t in decision.trail if t.program and t.missing for name in t.missing]
@@ -126,6 +134,7 @@ class DecisionBatch:
         updated, customer = known, getattr(payload, "customer", None)
         if type(payload) is CustomerErased:
             updated = known.erased(at)
+            self.addresses.erased.update(addresses_of(known))
             self._publish(RespondentErased(respondent_id=known.id))
         elif type(customer) is Customer:
             region, is_patch = self.settings.phone_region, type(payload) is CustomerUpdated
@@ -135,6 +144,7 @@ class DecisionBatch:
                 self._publish(RespondentConsentChanged(respondent_id=known.id, consent=consent))
         if touchpoint is not None and touchpoint.reversed_at is None:
             updated = self._update_history(event, updated, touchpoint, at=at)
+        self.addresses.updated(known, updated)
         self._record_respondent(updated, known)
         return ignored
 
@@ -198,6 +208,7 @@ class DecisionBatch:
         request = survey_request(case, invitation_id=invitation_id, send_at=send_at, link_key=self.settings.link_key)
         self._publish(request, request_json(request, case.program))
         self._record_respondent(respondent.with_contact(ContactCause.INVITATION, case.program.id, send_at), respondent)
+        self.addresses.invited(respondent, case.program.id, send_at)
         for key in map(case.quota_key, case.program.document.quotas):
             self.quotas_used[key] = self.quotas_used.get(key, 0) + 1
             self.changed_quotas.add(key)

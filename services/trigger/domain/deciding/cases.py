@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from services.trigger.domain.addresses import AddressHistory, merged_contacts
 from services.trigger.domain.deciding.suppressions import KnownSuppression
 from services.trigger.domain.phone_zones import PhoneZone, phone_zone
 from services.trigger.domain.programs.event_fields import EventFields, Fields
@@ -16,7 +17,7 @@ from services.trigger.domain.programs.program import CompiledProgram
 from services.trigger.domain.programs.quotas import Quota, QuotaKey
 from services.trigger.domain.programs.segments import segments_of
 from services.trigger.domain.programs.timing import clamp_to_now, first_send_time
-from services.trigger.domain.respondents import Respondent
+from services.trigger.domain.respondents import LastContacts, Respondent
 from services.trigger.domain.touchpoints import TouchpointRecord, TriggerPayload, is_completion, store_of, with_details
 from shared.contract.cloudevents import Event, IgnoredField
 from shared.contract.events import PlanStep
@@ -49,7 +50,8 @@ class DecisionFacts(msgspec.Struct, frozen=True):
     """The data that the decision about one event uses.
 
     `ignored` names the event's fields that could not be read, `groups` has the group of each program that belongs to
-    one, `quotas_used` the counter of each quota, and `store_zones` the time zone of each store.
+    one, `quotas_used` the counter of each quota, and `store_zones` the time zone of each store. `addresses` tells what
+    is known about the respondent's addresses under other ids.
     """
 
     respondent: Respondent
@@ -59,6 +61,7 @@ class DecisionFacts(msgspec.Struct, frozen=True):
     groups: Mapping[str, str] = msgspec.field(default_factory=dict)
     quotas_used: Mapping[QuotaKey, int] = msgspec.field(default_factory=dict)
     store_zones: Mapping[str, str] = msgspec.field(default_factory=dict)
+    addresses: AddressHistory = msgspec.field(default_factory=AddressHistory)
 
 
 TrialFacts = Mapping[str, Any]  # without addresses and names, because they are stored and shown to staff
@@ -169,6 +172,11 @@ class Case(msgspec.Struct, frozen=True, dict=True):
     def reachable(self) -> list[ChannelKind]:
         respondent = self.facts.respondent
         return [each for each in self.program.channels if not each.contacts or respondent.address(each)]
+
+    @_cached
+    def last_contacts(self) -> LastContacts:
+        """The contacts that caps count: those of the respondent, and of others at the same addresses."""
+        return merged_contacts(self.facts.respondent.last_contacts, self.facts.addresses.last_contacts)
 
     @_cached
     def consented(self) -> list[ChannelKind]:

@@ -70,8 +70,9 @@ def _trial(case: Case, reason: DecisionReason, facts: TrialFacts) -> Trial:
     more = {"missing": missing} if missing else {}
     if case.facts.ignored and (unusable := _names_of_customer(case.facts.ignored)):
         more |= {"unusable": unusable}
+    shared = {"shared_address": True} if case.facts.addresses.is_shared else {}
     ahead = {"ahead_s": case.ahead_s} if case.ahead_s > 0 else {}
-    return Trial(reason, {**facts, **more, **ahead}, case.program, missing)
+    return Trial(reason, {**facts, **more, **shared, **ahead}, case.program, missing)
 
 
 def _names_of_customer(ignored: Sequence[IgnoredField]) -> list[str]:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from services.trigger.domain.deciding.cases import Case, DecisionReason, TrialFacts
 from services.trigger.domain.programs.caps import Cap, CapScope, ends_at
+from services.trigger.domain.respondents import LastContacts, last_asked
 from services.trigger.domain.sampling import sample
 from services.trigger.domain.touchpoints import is_answer, is_completion, is_delivery, is_historic, subject_of
 from shared.contract.vocabulary import AnswerMode
@@ -103,11 +104,18 @@ def _sampled_out(case: Case) -> TrialFacts | None:
 
 
 def _quarantined(case: Case) -> TrialFacts | None:
-    last, quarantine = case.facts.respondent.last_asked_at, case.program.document.quarantine
+    found = _capped(case, case.last_contacts)
+    if found is None or not case.facts.addresses.others or _capped(case, case.facts.respondent.last_contacts):
+        return found
+    return {**found, "same_address_as": list(case.facts.addresses.others)}
+
+
+def _capped(case: Case, contacts: LastContacts) -> TrialFacts | None:
+    last, quarantine = last_asked(contacts), case.program.document.quarantine
     if last is not None and quarantine and case.planned_at < last + quarantine:
         return {"cap": "quarantine", "last_asked_at": last, "until": last + quarantine}
     for cap in case.program.document.caps:
-        until = _cap_ends(case, cap)
+        until = _cap_ends(case, cap, contacts)
         if until is None or until <= case.planned_at:
             continue
         if cap.then == "skip":
@@ -117,7 +125,7 @@ def _quarantined(case: Case) -> TrialFacts | None:
     return None
 
 
-def _cap_ends(case: Case, cap: Cap) -> datetime | None:
+def _cap_ends(case: Case, cap: Cap, contacts: LastContacts) -> datetime | None:
     program, groups = case.program, case.facts.groups
     counts: Callable[[str], bool]
     match cap.scope:
@@ -127,7 +135,7 @@ def _cap_ends(case: Case, cap: Cap) -> datetime | None:
             counts = program.id.__eq__
         case _:
             counts = lambda other: groups.get(other) == program.document.group  # noqa: E731 - one expression
-    return ends_at(cap, case.facts.respondent, counts=counts)
+    return ends_at(cap, contacts, counts=counts)
 
 
 def _over_quota(case: Case) -> TrialFacts | None:
@@ -145,7 +153,7 @@ def send_at(case: Case) -> tuple[datetime, str | None]:
     for cap in case.program.document.caps:
         if cap.then == "skip":
             continue
-        until = _cap_ends(case, cap)
+        until = _cap_ends(case, cap, case.last_contacts)
         if until is not None and until > latest:
             latest, delayed_by = case.next_send_time(until), cap.name
     return latest, delayed_by

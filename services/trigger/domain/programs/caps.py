@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.trigger.domain.respondents import ANY_PROGRAM, ContactCause, Respondent
+from services.trigger.domain.respondents import ANY_PROGRAM, ContactCause, LastContacts
 from shared.contract.events import Id
 
 
@@ -33,14 +33,14 @@ class Cap(BaseModel):
     then: Literal["skip", "delay"] = "skip"
 
 
-def last_of(respondent: Respondent, cause: ContactCause, *, counts: Callable[[str], bool]) -> datetime | None:
+def last_of(last_contacts: LastContacts, cause: ContactCause, *, counts: Callable[[str], bool]) -> datetime | None:
     """Return the time of the last contact with this cause, of no program or of one for which `counts` returns true."""
-    known = respondent.last_contacts.get(cause)
+    known = last_contacts.get(cause)
     if not known:
         return None
     return max((at for program, at in known.items() if program == ANY_PROGRAM or counts(program)), default=None)
 
 
-def ends_at(cap: Cap, respondent: Respondent, *, counts: Callable[[str], bool]) -> datetime | None:
-    last = last_of(respondent, cap.after, counts=counts)
+def ends_at(cap: Cap, last_contacts: LastContacts, *, counts: Callable[[str], bool]) -> datetime | None:
+    last = last_of(last_contacts, cap.after, counts=counts)
     return None if last is None else last + timedelta(days=cap.days)
