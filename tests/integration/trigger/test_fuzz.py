@@ -1,6 +1,6 @@
 """Fuzzing: any input is decided, parked or rejected, with no server error and no blocked partition.
 
-`make fuzz` uses more inputs: `EARSHOT_TEST_FUZZ` sets how many, of which 49 in 50 come by the log.
+`EARSHOT_TEST_FUZZ` sets how many inputs, of which 49 in 50 come by the log; `make fuzz` tries a running Earshot.
 """
 
 from __future__ import annotations
