@@ -109,7 +109,7 @@ RIGHT: list[tuple[dict[str, Any], Callable[[PurchaseCompleted], Any], Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("parts", "get", "right"), RIGHT, ids=str)
+@pytest.mark.parametrize(("parts", "get", "right"), RIGHT, ids=lambda value: "" if callable(value) else str(value))
 def test_readable_form_of_a_detail_is_taken(
     parts: dict[str, Any], get: Callable[[PurchaseCompleted], Any], right: Any
 ) -> None:
