@@ -93,7 +93,7 @@ def _routers(
         EventApi(intake, keys, SurveyLinks(settings.public_url, settings.link_secrets)).router(),
         RespondentApi(intake).router(),
         ProgramApi(database.sessions, intake.clock).router(),
-        DecisionPages(database.sessions, pages).router(),
+        DecisionPages(database.sessions, settings.address_fingerprints, pages).router(),
         SourcePages(database.sessions, sources, ParkedReplay(intake, sources), pages, settings.public_url).router(),
     ]
 

@@ -11,10 +11,11 @@ from fastapi import APIRouter, Query
 from pydantic import ValidationError
 from uuid_utils.compat import uuid7
 
+from services.trigger.domain.identities import address_in
 from services.trigger.handlers.events import check_crm_event
 from services.trigger.handlers.identities import search_ids
 from services.trigger.handlers.intake import INVALID, EventIntake
-from services.trigger.repository import decisions
+from services.trigger.repository import decisions, respondents
 from services.trigger.schemas import Decided, Decisions, DecisionView
 from shared.contract.cloudevents import Event
 from shared.contract.events import CustomerErased, CustomerRef
@@ -46,7 +47,11 @@ class RespondentApi:
     ) -> Decisions:
         """Return the decisions about a customer or an event, newest first, each with the reason and the facts used."""
         async with self.intake.sessions() as session:
-            ids = None if customer is None else await search_ids(session, customer, namespace)
+            ids = (
+                None
+                if customer is None
+                else await search_ids(session, customer, namespace, keys=self.intake.settings.address_keys)
+            )
             found = await decisions.search(session, respondents=ids, event_id=event, limit=limit)
         return Decisions(decisions=[DecisionView.of(stored) for stored in found])
 
@@ -55,10 +60,19 @@ class RespondentApi:
 
         Without a namespace, an id that decisions show, such as `ns:my-shop:42`, also names its namespace.
         """
-        if namespace is None:
-            customer_id, namespace = split_respondent_id(customer_id)
-        erasure = _erasure(customer_id, namespace, now=self.intake.clock.now())
-        return Decided.of(await self.intake.decide_one(erasure))
+        people = [(customer_id, namespace)] if namespace else await self._people(customer_id)
+        erasures = [_erasure(*each, now=self.intake.clock.now()) for each in people]
+        first, *_ = [await self.intake.decide_one(erasure) for erasure in erasures]
+        return Decided.of(first)
+
+    async def _people(self, customer_id: str) -> list[tuple[str, str | None]]:
+        """Return whom an id without a namespace names: by an address, the guests of every namespace too."""
+        named = [split_respondent_id(customer_id)]
+        if (address := address_in(customer_id)) is None:
+            return named
+        async with self.intake.sessions() as session:
+            found = await respondents.guests(session, self.intake.settings.address_keys.pseudonyms(address))
+        return named + [split_respondent_id(each) for each in found]
 
 
 def _erasure(customer_id: str, namespace: str | None, *, now: datetime) -> Event[CustomerErased]:

@@ -125,7 +125,7 @@ async def save(session: AsyncSession, batch: DecisionBatch) -> None:
     await _save_addresses(session, batch)
     await outbox.add(session, batch.events)
     if erased := {event.payload.key for event in batch.events if isinstance(event.payload, RespondentErased)}:
-        await parked.delete(session, erased)
+        await parked.delete(session, erased, keys=batch.settings.address_keys)
         await touchpoints.delete_details(session, erased)
     made = Counter((decision.program_id or "", decision.reason) for decision in batch.decisions)
     missing = Counter(batch.missing)

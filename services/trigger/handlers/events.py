@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.deciding.batch import InstallationSettings
 from services.trigger.domain.deciding.stored_decision import EventKey, StoredDecision
-from services.trigger.domain.identities import Identity, identity_of
+from services.trigger.domain.identities import Identity, identity_of, with_pseudonym
 from services.trigger.domain.programs.timing import MAX_AHEAD
 from services.trigger.domain.touchpoints import is_historic, subject_of
 from services.trigger.handlers.deciding import open_batch, save
@@ -80,7 +80,12 @@ async def decide_events(
     Raises Raced: roll back and try again.
     """
     incoming = [
-        _Incoming(event, EventKey(event.source, event.id), identity_of(event.payload), _digest(event))
+        _Incoming(
+            with_pseudonym(event, settings.address_keys),
+            EventKey(event.source, event.id),
+            identity_of(event.payload, settings.address_keys),
+            _digest(event),
+        )
         for event in events
     ]
     firsts: dict[EventKey, _Incoming] = {}
@@ -141,5 +146,5 @@ def _verdict(one: _Incoming, stored: StoredDecision) -> StoredDecision | EventId
 
 def _same_touchpoint(one: _Incoming, stored: StoredDecision) -> bool:
     subject = subject_of(one.event.payload)
-    same_customer = stored.respondent_id in (one.identity.id, one.identity.older)
+    same_customer = stored.respondent_id in one.identity.every
     return same_customer and (one.event.type, subject and subject.ref) == (stored.type, stored.subject)

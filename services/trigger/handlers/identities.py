@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.trigger.domain.identities import Identity
+from services.trigger.domain.identities import Identity, address_in
 from services.trigger.domain.respondents import Respondent
 from services.trigger.repository import decisions, respondents
+from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import SHARED_NAMESPACE, folded_respondent_id, respondent_id, respondent_ids_like
 
 
@@ -16,14 +17,22 @@ async def lock_respondents(
     session: AsyncSession, identities: Sequence[Identity]
 ) -> tuple[list[str], dict[str, Respondent]]:
     """Return the respondent's id of each identity, and by id the respondents that have rows, locked."""
-    locked = await respondents.lock(session, {id_ for each in identities for id_ in (each.id, each.older)})
+    locked = await respondents.lock(session, {id_ for each in identities for id_ in each.every})
     doubtful = {each.older for each in identities if each.namespace is not None and each.may_be_older(locked)}
     sources = await decisions.sources_of(session, doubtful)
     return [each.find(locked, sources) for each in identities], locked
 
 
-async def search_ids(session: AsyncSession, customer: str, namespace: str | None) -> list[str]:
-    """Return the ids that a customer's respondent may have; without a namespace, also an id as decisions show it."""
+async def search_ids(session: AsyncSession, customer: str, namespace: str | None, *, keys: AddressKeys) -> list[str]:
+    """Return the ids that a customer's respondent may have.
+
+    Without a namespace, also an id as decisions show it, and for an address every guest with it.
+    """
+    address = address_in(customer)
+    if address is not None and namespace is None:
+        return [*respondent_ids_like(customer), *await respondents.guests(session, keys.pseudonyms(address))]
+    if address is not None:
+        return [respondent_id(pseudonym, namespace) for pseudonym in keys.pseudonyms(address)]
     if namespace is None or namespace == SHARED_NAMESPACE:
         return respondent_ids_like(customer)
     older = folded_respondent_id(customer)

@@ -13,6 +13,7 @@ from services.trigger.domain.deciding.explanations import TITLES, format_facts, 
 from services.trigger.handlers.identities import search_ids
 from services.trigger.repository import decisions
 from services.trigger.schemas import DecisionView
+from shared.contract.address_keys import AddressKeys
 from shared.database.db import Sessions
 from shared.web.menu import StaffPages
 from shared.web.templates import template_environment
@@ -25,6 +26,7 @@ _Search = Annotated[str, Query(max_length=200)]
 @dataclass(frozen=True, slots=True)
 class DecisionPages:
     sessions: Sessions
+    keys: AddressKeys
     staff_pages: StaffPages
 
     def router(self) -> APIRouter:
@@ -36,7 +38,7 @@ class DecisionPages:
         """Show the newest decisions, all or those about a customer or an event."""
         customer, event = customer.strip(), event.strip()
         async with self.sessions() as session:
-            ids = await search_ids(session, customer, None) if customer else None
+            ids = await search_ids(session, customer, None, keys=self.keys) if customer else None
             found = await decisions.search(session, respondents=ids, event_id=event or None, limit=_SHOWN)
         page = _environment.get_template("decisions.html").render(
             decisions=[DecisionView.of(stored) for stored in found],

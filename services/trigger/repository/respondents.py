@@ -38,10 +38,17 @@ $9::jsonb[], $10::int[], $11::timestamptz[], $12::timestamptz[], $13::timestampt
 $16::int[], $17::jsonb[], $18::timestamptz[], $19::jsonb[])
 AS new ({_COLUMNS}) WHERE respondents.id = new.id"""  # noqa: S608 - constants of this file
 
+_GUESTS = "SELECT id FROM respondents WHERE id LIKE '%guest-%' AND right(id, 32) = ANY($1::text[]) ORDER BY id"
+
 
 async def lock(session: AsyncSession, ids: Collection[str]) -> dict[str, Respondent]:
     """Lock and load the respondents that have rows, in one order in every transaction, to avoid deadlocks."""
     return {row["id"]: _respondent(row) for row in await db.fetch(session, _LOCK, sorted(ids))}
+
+
+async def guests(session: AsyncSession, pseudonyms: Sequence[str]) -> list[str]:
+    """Return the ids of the respondents, of any namespace, with one of these pseudonyms."""
+    return [row["id"] for row in await db.fetch(session, _GUESTS, list(pseudonyms))]
 
 
 async def load_all(session: AsyncSession) -> list[Respondent]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,14 +12,17 @@ import pytest
 
 from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.domain.sources.source import Source, SourceKind
+from services.trigger.handlers.events import decide_events, read_event
 from services.trigger.handlers.mapped_events import from_source, read_message
 from services.trigger.repository import past_events, respondents
+from shared.contract.address_keys import AddressKeys
 from shared.contract.events import RespondentErased, SurveyRequested, SurveyWithdrawn
 from shared.database import db
 from shared.database.db import Database
 from shared.messaging.codec import InvalidEvent
 from tests.integration.trigger.samples import (
     NOW,
+    SETTINGS,
     body,
     cancellation,
     decide,
@@ -223,3 +227,52 @@ async def test_past_events_of_a_namespace_are_simulated_for_the_same_person(inst
         known = await past_events.respondents_at(session, later(days=-1), [event])
     assert event.payload.key in known
     assert known["ns:shop-a:42"].purchases == 0
+
+
+GUEST = SETTINGS.address_keys.pseudonym("olga@example.com")
+
+
+@pytest.mark.parametrize(
+    "id_", ["olga@example.com", " Olga@Example.COM", "mailto:olga@example.com", "<olga@example.com>"]
+)
+async def test_id_that_is_an_address_becomes_a_pseudonym_everywhere(installed: Database, id_: str) -> None:
+    (stored,) = await decided(installed, [purchase("e1", customer=customer(id_, "olga@example.com"))])
+    assert (stored.respondent_id, stored.reason) == (GUEST, "asked")
+    (event,) = await published(installed)
+    assert isinstance(event.payload, SurveyRequested)
+    assert (event.payload.key, event.payload.customer_id) == (GUEST, GUEST)
+    async with installed.sessions() as session:
+        rows = await db.fetch(session, "SELECT row_to_json(d)::text AS row FROM decisions AS d")
+        (known,) = await db.fetch(session, "SELECT id, customer_id FROM respondents")
+    assert not [row for row in rows if "olga" in row["row"].lower()]
+    assert tuple(known) == (GUEST, GUEST)
+
+
+async def test_guest_of_a_source_is_found_and_erased_by_the_address(
+    client: httpx.AsyncClient, installed: Database
+) -> None:
+    sent = purchase("e1", source="shop-a", customer=customer("olga@example.com", namespace="shop-a"))
+    assert (await decided(installed, [sent]))[0].respondent_id == f"ns:shop-a:{GUEST}"
+    for asked in ({"customer": "Olga@example.com"}, {"customer": "olga@example.com", "namespace": "shop-a"}):
+        assert len((await client.get("/v1/decisions", params=asked)).json()["decisions"]) == 1
+    assert (await client.post("/v1/respondents/olga@example.com/erase")).status_code == 202
+    async with installed.sessions() as session:
+        (row,) = await db.fetch(session, "SELECT erased_at FROM respondents WHERE id = $1", f"ns:shop-a:{GUEST}")
+    assert row["erased_at"] is not None
+
+
+async def test_older_customer_whose_id_is_an_address_is_still_found(installed: Database) -> None:
+    async with installed.sessions.begin() as session:
+        await db.fetch(session, "INSERT INTO respondents (id, spread) VALUES ('olga@example.com', 0)")
+    (stored,) = await decided(installed, [purchase("e1", customer=customer("Olga@example.com"))])
+    assert stored.respondent_id == "olga@example.com"
+
+
+async def test_guest_is_the_same_after_the_key_was_replaced(installed: Database) -> None:
+    await decide(installed, [purchase("e1", customer=customer("olga@example.com", "olga@example.com"))])
+    rotated = replace(SETTINGS, address_keys=AddressKeys({"k2": "newer", **SETTINGS.address_keys.keys}))
+    event = read_event(message(purchase("e2", customer=customer("olga@example.com"))))
+    async with installed.sessions.begin() as session:
+        (verdict,) = await decide_events(session, [event], now=NOW, settings=rotated)
+    assert isinstance(verdict, StoredDecision)
+    assert (verdict.respondent_id, verdict.reason) == (GUEST, "quarantined")
