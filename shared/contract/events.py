@@ -384,6 +384,17 @@ class RespondentConsentChanged(SurveyPayload):
     consent: Consent
 
 
+class RespondentContactAdded(SurveyPayload):
+    """An address became known of a respondent who had none for its channel; it holds for open surveys, too.
+
+    Only the addresses that are new are set.
+    """
+
+    type = "respondent.contact_added"
+    topic = "survey.requests"
+    contact: Contact
+
+
 class RespondentErased(SurveyPayload):
     """A respondent is erased; their open surveys end."""
 

@@ -117,6 +117,11 @@ class Respondent(msgspec.Struct, frozen=True):  # `replace` costs a tenth of wha
     def contact(self) -> Contact:
         return Contact(email=self.email, phone=self.phone)
 
+    def contact_added(self, after: Respondent) -> Contact | None:
+        """Return the addresses that `after` has for channels for which this one has none; None if there are none."""
+        email, phone = self.email is None and after.email, self.phone is None and after.phone
+        return Contact(email=email or None, phone=phone or None) if email or phone else None
+
     def address(self, channel: ChannelKind) -> str | None:
         if not channel.contacts:
             return None

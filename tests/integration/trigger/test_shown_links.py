@@ -12,11 +12,11 @@ from services.trigger.domain.deciding.suppressions import KnownSuppressionKey
 from services.trigger.domain.programs.document import ProgramDocument
 from services.trigger.domain.programs.lint import lint
 from services.trigger.repository import suppressions
-from shared.contract.events import SurveyRequested
+from shared.contract.events import RespondentContactAdded, SurveyRequested
 from shared.contract.vocabulary import SuppressionReason
 from shared.database.db import Database
 from shared.web.links import Purpose, token
-from tests.integration.trigger.samples import published, purchase
+from tests.integration.trigger.samples import body, published, purchase
 from tests.integration.trigger.test_programs import apply
 
 EVENTS = "/v1/events"
@@ -67,6 +67,19 @@ async def test_customer_who_opted_out_gets_no_link(client: httpx.AsyncClient, in
         await suppressions.put(session, {opted_out: None})
     decided = await post(client, purchase("e1", customer=NOBODY))
     assert (decided["reason"], decided["link"]) == ("suppressed", None)
+
+
+async def test_address_that_comes_later_is_published_once(client: httpx.AsyncClient, installed: Database) -> None:
+    await apply(installed, plan=PLAN, priority=10)
+    known = {**NOBODY, "email": "ann@shop.example"}
+    await post(client, body("customer.updated", "e0", customer={**NOBODY, "phone": "+79161234567"}))
+    await post(client, purchase("e1", customer=NOBODY))
+    for number in range(2):
+        await post(client, body("customer.updated", f"later-{number}", customer=known))
+    added = [each.payload for each in await published(installed) if isinstance(each.payload, RespondentContactAdded)]
+    assert [each.model_dump() for each in added] == [
+        {"respondent_id": "till-7", "contact": {"email": "ann@shop.example", "phone": None}}
+    ]
 
 
 async def test_stored_decisions_show_no_link(client: httpx.AsyncClient, installed: Database) -> None:

@@ -41,6 +41,7 @@ from shared.contract.events import (
     PurchaseCancelled,
     PurchaseCompleted,
     RespondentConsentChanged,
+    RespondentContactAdded,
     RespondentErased,
     RespondentPurchased,
     SurveyWithdrawn,
@@ -142,6 +143,8 @@ class DecisionBatch:
             self._lift_obsolete_suppressions(known, updated)
             if known.known_at is not None and (consent := published_consent(known, updated)) != known.consent:
                 self._publish(RespondentConsentChanged(respondent_id=known.id, consent=consent))
+            if known.last_asked_at is not None and (added := known.contact_added(updated)) is not None:
+                self._publish(RespondentContactAdded(respondent_id=known.id, contact=added))
         if touchpoint is not None and touchpoint.reversed_at is None:
             updated = self._update_history(event, updated, touchpoint, at=at)
         self.addresses.updated(known, updated)
