@@ -24,6 +24,7 @@ from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.domain.limits import DailyLimit
 from services.dispatcher.domain.send_mode import SendMode, may_leave
 from services.dispatcher.jobs import receipts
+from services.dispatcher.jobs.address_marker import AddressMarker
 from services.dispatcher.jobs.bitrix24 import Bitrix24
 from services.dispatcher.jobs.crm_tasks import CrmTasks
 from services.dispatcher.jobs.maintenance import RECONCILE_S, LeaseReaper, Reconciler
@@ -96,8 +97,8 @@ def _staff_routers(
     )
     return [
         InvitationApi(sessions, composer, clock).router(),
-        SuppressionApi(sessions, clock).router(),
-        SuppressionPages(sessions, clock, staff_pages).router(),
+        SuppressionApi(sessions, clock, settings.address_fingerprints).router(),
+        SuppressionPages(sessions, clock, staff_pages, settings.address_fingerprints).router(),
         ReplyPages(sessions, staff_pages).router(),
         MailboxPages(sessions, clock, staff_pages).router(),
         InvitationPages(sessions, clock, staff_pages).router(),
@@ -112,7 +113,13 @@ def build_handler(settings: DispatcherSettings, clock: Clock, wakeup: Wakeup) ->
             observe_arrival(events)
 
         sa.event.listen(session.sync_session, "after_commit", committed, once=True)
-        await handlers.handle(session, events, link_keys=settings.link_secrets, now=clock.now())
+        await handlers.handle(
+            session,
+            events,
+            link_keys=settings.link_secrets,
+            address_keys=settings.address_fingerprints,
+            now=clock.now(),
+        )
 
     return handle
 
@@ -160,6 +167,7 @@ def build_senders(  # noqa: PLR0913 - what senders are made of
             clock=clock,
             composer=settings.composer,
             policy=settings.send_policy,
+            address_keys=settings.address_fingerprints,
             balancer=AccountBalancer(own, weights=weights),
             restore_guard=restore_guard,
         )
@@ -182,6 +190,7 @@ def jobs_of(
     sessions, mailbox = database.sessions, settings.bounce_mailbox
     jobs: dict[str, tuple[Callable[[], Awaitable[int]], float]] = {
         "receipts": (partial(receipts.apply_due, sessions, clock), 0.2),
+        "addresses": (AddressMarker(sessions, settings.address_fingerprints), 30),
         "suppressions": (partial(receipts.release_expired, sessions, clock, replies_kept=settings.replies_kept), 30),
     }
     texting = [account for account in accounts if isinstance(account, SmsAccount | SmsRouter)]

@@ -30,10 +30,17 @@ sa.Table(
     sa.Column("expires_at", _INSTANT, nullable=False),
     sa.Column("closed_at", _INSTANT),
     sa.Column("created_at", _INSTANT, nullable=False, server_default=sa.text("clock_timestamp()")),
+    # of the addresses in the request, under the key `address_key`; a null key: not made yet
+    sa.Column("email_fingerprint", sa.LargeBinary),
+    sa.Column("phone_fingerprint", sa.LargeBinary),
+    sa.Column("address_key", sa.Text),
     sa.CheckConstraint("(state = 'closed') = (outcome IS NOT NULL)", name="invitations_outcome"),
     sa.Index("invitations_respondent", "respondent_id"),
     sa.Index("invitations_unsubscribe", "unsubscribe", unique=True),
     sa.Index("invitations_expiry", "expires_at", postgresql_where=sa.text("state = 'open'")),
+    sa.Index("invitations_email", "email_fingerprint", postgresql_where=sa.text("email_fingerprint IS NOT NULL")),
+    sa.Index("invitations_phone", "phone_fingerprint", postgresql_where=sa.text("phone_fingerprint IS NOT NULL")),
+    sa.Index("invitations_unmarked", "id", postgresql_where=sa.text("address_key IS NULL")),
     sa.Index("invitations_outcome_newest", sa.text("coalesce(outcome, state)"), "id"),
     postgresql_with={"fillfactor": "80"},
 )
@@ -131,8 +138,9 @@ sa.Table(
     sa.Column("program", sa.Text),  # null: all
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("until", _INSTANT),  # null: for ever
-    sa.Column("address", sa.LargeBinary),  # a fingerprint: other addresses of the respondent are not suppressed
+    sa.Column("address", sa.LargeBinary),  # an unkeyed SHA-256, until it is bound below
     sa.Column("at", _INSTANT, nullable=False),
+    sa.Column("is_bound", sa.Boolean, nullable=False, server_default=sa.false()),  # its addresses are stored below
     sa.Index(
         "suppressions_once",
         "respondent_id",
@@ -143,6 +151,18 @@ sa.Table(
         postgresql_nulls_not_distinct=True,
     ),
     sa.Index("suppressions_end", "until", postgresql_where=sa.text("until IS NOT NULL")),
+    sa.Index("suppressions_unbound", "id", postgresql_where=sa.text("NOT is_bound")),
+    sa.Index("suppressions_address", "address", postgresql_where=sa.text("address IS NOT NULL")),
+)
+
+# the addresses that a suppression binds, whatever respondent has them, as fingerprints under the key `address_key`
+sa.Table(
+    "bound_addresses",
+    metadata,
+    sa.Column("suppression_id", sa.Uuid, sa.ForeignKey("suppressions.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("fingerprint", sa.LargeBinary, primary_key=True),
+    sa.Column("address_key", sa.Text),  # null: not known
+    sa.Index("bound_addresses_fingerprint", "fingerprint"),
 )
 
 # messages sent per account and day: one row, whose lock makes processes wait for each other at the ceiling

@@ -135,6 +135,7 @@ class Suppressed(BaseModel):
     reason: SuppressionReason
     until: datetime | None
     at: datetime
+    binds_address: bool = Field(description="Whether addresses are suppressed too, whatever customer has them.")
 
 
 class SuppressionList(BaseModel):

@@ -31,7 +31,8 @@ from services.dispatcher.messages.composer import Composer
 from services.dispatcher.repository import invitations, steps
 from services.dispatcher.sending.sender import ChannelSender
 from shared.clock import ManualClock
-from shared.config import DEVELOPMENT_LINK_KEYS
+from shared.config import DEVELOPMENT_ADDRESS_KEYS, DEVELOPMENT_LINK_KEYS
+from shared.contract.address_keys import AddressKeys
 from shared.contract.events import Brand, Consent, Contact, EventRef, PlanStep, ProgramRef, SurveyRequested
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db, embedded
@@ -47,6 +48,8 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FROM = "survey@example.com"
 TO = "anna@example.com"
 LEAST = 10
+
+KEYS = AddressKeys(DEVELOPMENT_ADDRESS_KEYS)
 
 
 class SendingBench:
@@ -75,6 +78,7 @@ class SendingBench:
             clock=ManualClock(NOW),
             composer=self._composer,
             policy=SendPolicy(SendMode.LIVE, daily_ceiling=10**9),
+            address_keys=KEYS,
             account=account,
         )
 
@@ -133,7 +137,11 @@ class SendingBench:
             await db.fetch(session, "TRUNCATE invitations, outbox CASCADE")
             for start in range(0, count, 500):
                 chunk = requests[start : start + 500]
-                await invitations.insert(session, [(each, each.invitation_id.bytes) for each in chunk])
+                await invitations.insert(
+                    session,
+                    [(each, each.invitation_id.bytes) for each in chunk],
+                    address_keys=KEYS,
+                )
                 await steps.insert(session, chunk)
 
     async def _check(self, count: int) -> None:

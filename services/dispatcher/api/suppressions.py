@@ -11,6 +11,7 @@ from services.dispatcher import schemas
 from services.dispatcher.handlers import apply_receipts
 from services.dispatcher.repository import suppressions
 from shared.clock import Clock
+from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import SuppressionReason, respondent_ids_like
 from shared.database.db import Sessions
 from shared.web import problems
@@ -20,6 +21,7 @@ from shared.web import problems
 class SuppressionApi:
     sessions: Sessions
     clock: Clock
+    address_keys: AddressKeys
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1/suppressions")
@@ -29,14 +31,19 @@ class SuppressionApi:
 
     async def newest(
         self,
-        respondent: Annotated[str | None, Query(max_length=200, description="A customer id.")] = None,
+        respondent: Annotated[
+            str | None, Query(max_length=200, description="A customer id, an e-mail address or a phone number.")
+        ] = None,
         reason: SuppressionReason | None = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> schemas.SuppressionList:
         """List suppressions, newest first."""
         known = respondent_ids_like(respondent) if respondent else None
+        fingerprints = self.address_keys.matching(respondent) if respondent else ()
         async with self.sessions.begin() as session:
-            found = await suppressions.newest(session, respondents=known, reason=reason, limit=limit)
+            found = await suppressions.newest(
+                session, respondents=known, reason=reason, limit=limit, fingerprints=fingerprints
+            )
         return schemas.SuppressionList(suppressions=[schemas.suppressed(each) for each in found])
 
     async def release(self, suppression_id: UUID) -> None:

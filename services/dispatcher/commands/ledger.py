@@ -16,6 +16,7 @@ from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.handlers import adopt_past
 from services.dispatcher.sending import restore_guard
 from services.dispatcher.sending.restore_guard import LedgerDifference
+from shared.contract.address_keys import AddressKeys
 from shared.contract.cloudevents import Event
 from shared.contract.events import Payload
 from shared.contract.topics import (
@@ -62,11 +63,12 @@ class Adoption:
     sessions: Sessions
     event_log: EventLog
     link_keys: Mapping[str, str]
+    address_keys: AddressKeys
     now: datetime
 
     async def run(self) -> LedgerDifference:
         """Restore what the log has, and return what the database still lacks."""
-        handle = partial(handlers.handle, link_keys=self.link_keys, now=self.now)
+        handle = partial(handlers.handle, link_keys=self.link_keys, address_keys=self.address_keys, now=self.now)
         for topic in (SURVEY_REQUESTS, SURVEY_ANSWERS, SURVEY_MESSAGES):  # first, since attempts need their invitations
             await self._read(topic.name, handle)
         await self._read(SURVEY_DELIVERIES.name, partial(adopt_past.adopt, now=self.now))
@@ -92,4 +94,6 @@ async def _with(work: Callable[[Adoption], Awaitable[LedgerDifference]]) -> Ledg
         event_log_for_command(settings) as event_log,
     ):
         now = (await open_command_clock(settings.clock, database)).now()
-        return await work(Adoption(database.sessions, event_log, settings.link_secrets, now))
+        return await work(
+            Adoption(database.sessions, event_log, settings.link_secrets, settings.address_fingerprints, now)
+        )

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from services.dispatcher.config import DispatcherSettings
+from services.dispatcher.domain.addresses import NewSuppression
 from services.dispatcher.handlers import close_invitations
 from services.dispatcher.repository import invitations
 from shared.contract.address_keys import AddressKeys
@@ -98,7 +99,7 @@ class SuppressionImport:
             found, refused = self._read(batch, keys)
             async with sessions.begin() as session:
                 await invitations.let_requests_finish(session)
-                new = await close_invitations.suppress(session, found, now=now)
+                new = await close_invitations.suppress(session, [NewSuppression(each) for each in found], now=now)
             report.read += len(batch)
             report.stored += len(new)
             report.known += len(found) - len(new)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from services.dispatcher.domain.addresses import NewSuppression
 from services.dispatcher.domain.receipts import Receipt, ReceiptKind, SuppressionRule, furthest, reason_of, state_of
 from shared.contract.events import Suppression
 from shared.contract.vocabulary import AttemptState, ChannelKind
@@ -72,15 +73,16 @@ def suppression_of(
     addresses: Mapping[tuple[UUID, ChannelKind], bytes | None],
     *,
     now: datetime,
-) -> Suppression:
+) -> NewSuppression:
     """Make the suppression of a receipt; `addresses` holds fingerprints by invitation and channel."""
     address = None
     if rule.of_address and matched.invitation_id is not None:
         address = addresses.get((matched.invitation_id, matched.receipt.channel))
-    return Suppression(
+    suppression = Suppression(
         respondent_id=matched.respondent_id,
         channel=matched.receipt.channel,
         reason=rule.reason,
         until=now + rule.lasts if rule.lasts else None,
         address=address.hex() if address else None,
     )
+    return NewSuppression(suppression, matched.invitation_id)

@@ -15,7 +15,7 @@ from services.dispatcher.domain import chain
 from services.dispatcher.domain.receipts import STEP_STATES
 from services.dispatcher.domain.steps import LedgerEntry, PlannedStep, StepState
 from services.dispatcher.domain.suppressions import key_of
-from services.dispatcher.repository import attempts, invitations, ledger, steps, suppressions
+from services.dispatcher.repository import addresses, attempts, invitations, ledger, steps, suppressions
 from shared.contract.cloudevents import Event
 from shared.contract.events import ContactAttempted, InvitationClosed, Payload, RespondentReleased, RespondentSuppressed
 from shared.contract.vocabulary import InvitationOutcome
@@ -79,5 +79,14 @@ async def _close(session: AsyncSession, outcomes: dict[UUID, InvitationOutcome],
 
 async def _adopt_suppressions(session: AsyncSession, payloads: Sequence[Payload], *, now: datetime) -> None:
     last = {key_of(each): each for each in payloads if isinstance(each, RespondentSuppressed | RespondentReleased)}
-    await suppressions.add(session, [each for each in last.values() if isinstance(each, RespondentSuppressed)], at=now)
+    suppressed = {key: each for key, each in last.items() if isinstance(each, RespondentSuppressed)}
+    await suppressions.add(session, list(suppressed.values()), at=now)
+    await addresses.bind_known(
+        session,
+        [
+            (key, address)
+            for key, each in suppressed.items()
+            for address in each.addresses or ([each.address] if each.address else [])
+        ],
+    )
     await suppressions.lift(session, [key for key, each in last.items() if isinstance(each, RespondentReleased)])

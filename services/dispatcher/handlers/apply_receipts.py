@@ -29,7 +29,7 @@ from services.dispatcher.domain.receipts import (
     suppression_for,
 )
 from services.dispatcher.handlers import close_invitations
-from services.dispatcher.repository import invitations, receipts, steps, suppressions
+from services.dispatcher.repository import addresses, invitations, receipts, steps, suppressions
 from shared.contract.events import ContactAttempted
 from shared.contract.vocabulary import AttemptState, InvitationOutcome, SuppressionReason
 
@@ -46,11 +46,15 @@ async def apply(session: AsyncSession, *, now: datetime, among: Collection[UUID]
         return 0
     matched = await receipts.matched(session, due)
     applied = without_older_replies(matched)
-    if any(suppression_for(each.receipt.kind, soft_bounces=SOFT_BOUNCES) for each in applied):
+    suppressed = {
+        each.respondent_id for each in applied if suppression_for(each.receipt.kind, soft_bounces=SOFT_BOUNCES)
+    }
+    if suppressed:
         await invitations.let_requests_finish(session)
+    same = await addresses.open_with_addresses_of(session, suppressed) if suppressed else set()
     locked = await invitations.lock(
         session,
-        {each.invitation_id for each in applied if each.invitation_id},
+        same | {each.invitation_id for each in applied if each.invitation_id},
         open_of={each.respondent_id for each in applied},
     )
     await _advance(session, applied, locked, now=now)
@@ -124,8 +128,8 @@ async def _suppress(session: AsyncSession, applied: Sequence[MatchedReceipt], *,
         for each, rule in rules
         if rule.of_address and each.invitation_id is not None
     ]
-    addresses = await receipts.addresses(session, of_address) if of_address else {}
-    found = [suppression_of(each, rule, addresses, now=now) for each, rule in rules]
+    known = await receipts.addresses(session, of_address) if of_address else {}
+    found = [suppression_of(each, rule, known, now=now) for each, rule in rules]
     await close_invitations.suppress(session, found, now=now)
 
 

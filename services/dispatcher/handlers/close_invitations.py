@@ -8,9 +8,14 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.dispatcher.domain.addresses import (
+    NewSuppression,
+    respondents_of,
+)
 from services.dispatcher.domain.chain import after_call, outcome_at_expiry
 from services.dispatcher.domain.invitations import LockedInvitation
-from services.dispatcher.repository import invitations, steps, suppressions
+from services.dispatcher.domain.suppressions import SuppressionKey, key_of
+from services.dispatcher.repository import addresses, invitations, steps, suppressions
 from shared.contract import cloudevents
 from shared.contract.events import CallWithdrawn, InvitationClosed, Payload, RespondentSuppressed, Suppression
 from shared.contract.vocabulary import CallOutcome, ChannelKind, InvitationOutcome, Service, SuppressionReason
@@ -94,31 +99,58 @@ async def close_or_remember(
     await close(session, {invitation: outcomes[invitation] for invitation in locked}, now=now)
 
 
-async def suppress(session: AsyncSession, found: Sequence[Suppression], *, now: datetime) -> list[RespondentSuppressed]:
+async def suppress(
+    session: AsyncSession, found: Sequence[NewSuppression], *, now: datetime
+) -> list[RespondentSuppressed]:
     """Store and publish suppressions, and return those that are new.
 
-    One for all channels and programs closes the respondent's open invitations. The others recall unwanted calls and
-    release leases, so that due steps are checked again: another channel may still be allowed.
+    They apply to the open invitations of the respondents, and to those of others with their addresses. One for all
+    channels ends the invitations. The others recall unwanted calls and release leases, so that due steps are checked
+    again: another channel may still be allowed.
     """
-    open_ones = await invitations.lock(session, open_of={each.respondent_id for each in found})
-    wanted = [RespondentSuppressed(**each.model_dump()) for each in found]
-    new = await suppressions.add(session, wanted, at=now)
-    await publish(session, new, now=now)
-    entirely = {each.respondent_id for each in found if each.channel is None and each.program is None}
-    await close(
-        session,
-        {row.id: InvitationOutcome.DECLINED for row in open_ones.values() if row.respondent_id in entirely},
-        now=now,
+    given = {bytes.fromhex(address) for each in found for address in each.suppression.addresses}
+    respondents = respondents_of(found)
+    same = await addresses.open_with_addresses_of(session, respondents, given=given)
+    open_ones = await invitations.lock(session, same, open_of=respondents)
+    new = await suppressions.add(
+        session, [RespondentSuppressed(**each.suppression.model_dump()) for each in found], at=now
     )
-    calls = {(each.respondent_id, each.program) for each in found if each.channel in (None, ChannelKind.CALL)}
-    await recall_where(
-        session,
-        open_ones.values(),
-        lambda row: not calls.isdisjoint({(row.respondent_id, None), (row.respondent_id, row.program)}),
-        now=now,
-    )
+    bound = await addresses.bind(session, found)
+    await publish(session, [_with_addresses(each, bound) for each in new], now=now)
+    of_addresses = addresses.with_addresses(found, bound)
+    addressed = {each.id: each for each in await addresses.addressed(session, open_ones)}
+    own = {
+        (each.suppression.respondent_id, each.suppression.program) for each in found if each.suppression.channel is None
+    }
+    ended = [
+        row.id
+        for row in open_ones.values()
+        if _is_among(row, own) or any(each.ends(addressed[row.id]) for each in of_addresses if row.id in addressed)
+    ]
+    await close(session, dict.fromkeys(ended, InvitationOutcome.DECLINED), now=now)
+    calls = {
+        (each.suppression.respondent_id, each.suppression.program)
+        for each in found
+        if each.suppression.channel in (None, ChannelKind.CALL)
+    }
+    to_bound = {
+        id_ for id_, invitation in addressed.items() if any(each.forbids_call(invitation) for each in of_addresses)
+    }
+    await recall_where(session, open_ones.values(), lambda row: row.id in to_bound or _is_among(row, calls), now=now)
     await steps.release_leases(session, open_ones)
     return new
+
+
+def _with_addresses(
+    suppressed: RespondentSuppressed, bound: Mapping[SuppressionKey, Collection[bytes]]
+) -> RespondentSuppressed:
+    fingerprints = sorted(each.hex() for each in bound.get(key_of(suppressed), ()))
+    return suppressed.model_copy(update={"addresses": fingerprints})
+
+
+def _is_among(row: LockedInvitation, wanted: Collection[tuple[str, str | None]]) -> bool:
+    """Whether a respondent is suppressed in all programs or in that of the invitation."""
+    return (row.respondent_id, None) in wanted or (row.respondent_id, row.program) in wanted
 
 
 async def expire(session: AsyncSession, *, now: datetime, limit: int = BATCH) -> int:
@@ -139,16 +171,12 @@ async def opt_out(
     channel: ChannelKind | None = None,
     program: str | None = None,
 ) -> None:
-    """Suppress a respondent after an opt-out: everywhere, for a channel, or for a program, whose invitations close."""
+    """Suppress a respondent and their addresses after an opt-out: everywhere, for a channel, or for a program."""
     await invitations.let_requests_finish(session)  # a request not committed yet would neither be closed nor checked
     opted_out = Suppression(
         respondent_id=respondent_id, channel=channel, program=program, reason=SuppressionReason.OPT_OUT
     )
-    await suppress(session, [opted_out], now=now)
-    if program is not None and channel is None:
-        open_ones = await invitations.lock(session, open_of=[respondent_id])
-        declined = [row.id for row in open_ones.values() if row.program == program]
-        await close(session, dict.fromkeys(declined, InvitationOutcome.DECLINED), now=now)
+    await suppress(session, [NewSuppression(opted_out)], now=now)
 
 
 async def withdraw_respondents(session: AsyncSession, respondents: Collection[str], *, now: datetime) -> None:

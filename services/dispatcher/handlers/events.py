@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any, TypeVar
@@ -10,9 +10,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.dispatcher.domain.addresses import NewSuppression
 from services.dispatcher.domain.chain import after_call, merged_consent
-from services.dispatcher.handlers import close_invitations, record_results
-from services.dispatcher.repository import consents, invitations, mailbox, receipts, replies, steps, suppressions
+from services.dispatcher.handlers import bind_addresses, close_invitations, record_results
+from services.dispatcher.repository import addresses, consents, invitations, mailbox, receipts, replies, steps
+from shared.contract.address_keys import AddressKeys
 from shared.contract.cloudevents import Event
 from shared.contract.events import (
     AnswerAmended,
@@ -26,6 +28,7 @@ from shared.contract.events import (
     RespondentOptedOut,
     Suppression,
     SurveyAnswered,
+    SurveyPayload,
     SurveyRequested,
     SurveyWithdrawn,
 )
@@ -38,14 +41,23 @@ P = TypeVar("P", bound=Payload)
 
 
 async def handle(
-    session: AsyncSession, events: Sequence[Event[Payload]], *, link_keys: Mapping[str, str], now: datetime
+    session: AsyncSession,
+    events: Sequence[Event[Payload]],
+    *,
+    link_keys: Mapping[str, str],
+    address_keys: AddressKeys,
+    now: datetime,
 ) -> None:
     """Handle a batch; events that were handled before and types that do not concern the dispatcher are ignored."""
     fresh = await inbox.unseen(session, Service.DISPATCHER.group, events)
     await _lock(session, [event.payload for event in fresh])
     for kind, run in groupby(fresh, key=lambda event: type(event.payload)):
         if kind is SurveyRequested:
-            await on_requested(session, _payloads_and_times(run, SurveyRequested), link_keys=link_keys, now=now)
+            requests = _payloads_and_times(run, SurveyRequested)
+            await on_requested(session, requests, link_keys=link_keys, address_keys=address_keys, now=now)
+        elif kind is RespondentErased:
+            erased = {payload.respondent_id for payload, _ in _payloads_and_times(run, RespondentErased)}
+            await on_erased(session, erased, address_keys=address_keys, now=now)
         elif kind is RespondentConsentChanged:
             await on_consent_changed(session, _payloads_and_times(run, RespondentConsentChanged), now=now)
         elif kind in _BY_TYPE:
@@ -67,7 +79,9 @@ async def _lock(session: AsyncSession, payloads: Sequence[Payload]) -> None:
     elif requested:
         await invitations.announce_requests(session)
     respondents = {each.respondent_id for each in payloads if isinstance(each, _ABOUT_RESPONDENTS)}
-    await invitations.lock(session, concerned, open_of=respondents)
+    suppressed = {each.respondent_id for each in payloads if isinstance(each, SurveyPayload) and _suppresses(each)}
+    same = await addresses.open_with_addresses_of(session, suppressed) if suppressed else set()
+    await invitations.lock(session, concerned | same, open_of=respondents)
 
 
 def _suppresses(payload: Payload) -> bool:
@@ -80,6 +94,7 @@ async def on_requested(
     requests: Sequence[tuple[SurveyRequested, datetime]],
     *,
     link_keys: Mapping[str, str],
+    address_keys: AddressKeys,
     now: datetime,
 ) -> None:
     """Store an invitation for each request, given with the time of its event; raises UnknownLinkKey.
@@ -89,11 +104,12 @@ async def on_requested(
     newer = await consents.newer(session, requests)
     once = {request.invitation_id: _with_consent(request, newer) for request, _ in reversed(requests)}
     new = await invitations.insert(
-        session, [(request, _unsubscribe_fingerprint(request, link_keys)) for request in once.values()]
+        session,
+        [(request, _unsubscribe_fingerprint(request, link_keys)) for request in once.values()],
+        address_keys=address_keys,
     )
     await steps.insert(session, [once[invitation] for invitation in new])
     await record_results.record_shown_links(session, [once[invitation] for invitation in new], now=now)
-    await close_invitations.publish(session, await suppressions.release_moved(session, list(once.values())), now=now)
     await close_invitations.close(session, await invitations.take_early(session, new), now=now)
 
 
@@ -127,7 +143,9 @@ async def on_opted_out(session: AsyncSession, found: Sequence[RespondentOptedOut
     await close_invitations.suppress(
         session,
         [
-            Suppression(respondent_id=each.respondent_id, channel=each.channel, reason=SuppressionReason.OPT_OUT)
+            NewSuppression(
+                Suppression(respondent_id=each.respondent_id, channel=each.channel, reason=SuppressionReason.OPT_OUT)
+            )
             for each in found
         ],
         now=now,
@@ -142,7 +160,10 @@ _SUPPRESSING = {
 
 async def on_call_closed(session: AsyncSession, found: Sequence[CallClosed], *, now: datetime) -> None:
     suppressing = [
-        Suppression(respondent_id=each.respondent_id, channel=ChannelKind.CALL, reason=_SUPPRESSING[each.outcome])
+        NewSuppression(
+            Suppression(respondent_id=each.respondent_id, channel=ChannelKind.CALL, reason=_SUPPRESSING[each.outcome]),
+            each.invitation_id,
+        )
         for each in found
         if each.outcome in _SUPPRESSING
     ]
@@ -176,14 +197,18 @@ async def on_consent_changed(
     await steps.release_leases(session, open_ones)
 
 
-async def on_erased(session: AsyncSession, found: Sequence[RespondentErased], *, now: datetime) -> None:
-    respondents = {each.respondent_id for each in found}
+async def on_erased(
+    session: AsyncSession, respondents: Collection[str], *, address_keys: AddressKeys, now: datetime
+) -> None:
+    """Delete what is known of these people, but the fingerprints of addresses with an opt-out, complaint or STOP."""
     await close_invitations.withdraw_respondents(session, respondents, now=now)
     await replies.wipe(session, respondents)
+    await addresses.mark_of(session, respondents, address_keys)
+    await bind_addresses.bind_kept(session, respondents, address_keys)
     await invitations.wipe(session, respondents)
     await mailbox.wipe(session, respondents)
     await receipts.forget_phones(session, respondents)
-    await suppressions.forget_addresses(session, respondents)
+    await addresses.forget(session, respondents)
     await consents.wipe(session, respondents)
     await parking.delete_of(session, respondents, topics=[SurveyRequested.topic])
 
@@ -195,5 +220,4 @@ _BY_TYPE: dict[type[Payload], Callable[..., Awaitable[Any]]] = {
     AnswerAmended: on_answered,
     CallClosed: on_call_closed,
     RespondentOptedOut: on_opted_out,
-    RespondentErased: on_erased,
 }

@@ -13,11 +13,14 @@ from services.dispatcher.handlers import apply_receipts
 from services.dispatcher.pages.rendering import page
 from services.dispatcher.repository import suppressions
 from shared.clock import Clock
+from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import SuppressionReason, respondent_ids_like
 from shared.database.db import Sessions
 from shared.web.menu import StaffPages
 
 _SHOWN = 100
+_LIFTED = "The suppression is lifted: this customer and the address may be asked again."
+_NOT_FOUND = "Nothing was lifted: there is no such suppression any more."
 _REASONS = {
     SuppressionReason.OPT_OUT: "opted out of surveys",
     SuppressionReason.STOP: "replied STOP",
@@ -35,6 +38,7 @@ class SuppressionPages:
     sessions: Sessions
     clock: Clock
     staff_pages: StaffPages
+    address_keys: AddressKeys
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/suppressions", include_in_schema=False, default_response_class=HTMLResponse)
@@ -47,14 +51,17 @@ class SuppressionPages:
             return await self._page(session, customer.strip())
 
     async def release(self, suppression_id: UUID) -> str:
-        """Release one suppression; a repeated request finds none and shows the same page."""
+        """Release one suppression; a repeated request finds none, and the page says so."""
         async with self.sessions.begin() as session:
-            await apply_receipts.release(session, suppression_id, now=self.clock.now())
-            return await self._page(session, "", result="The suppression is lifted: this customer may be asked again.")
+            lifted = await apply_receipts.release(session, suppression_id, now=self.clock.now())
+            return await self._page(session, "", result=_LIFTED if lifted else _NOT_FOUND)
 
     async def _page(self, session: AsyncSession, customer: str, *, result: str = "") -> str:
         known = respondent_ids_like(customer) if customer else None
-        found = await suppressions.newest(session, respondents=known, reason=None, limit=_SHOWN)
+        fingerprints = self.address_keys.matching(customer) if customer else ()
+        found = await suppressions.newest(
+            session, respondents=known, reason=None, limit=_SHOWN, fingerprints=fingerprints
+        )
         return page(
             "suppressions.html",
             pages=self.staff_pages,

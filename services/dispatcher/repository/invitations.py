@@ -12,16 +12,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.domain.chain import late_answer_counts
 from services.dispatcher.domain.invitations import LockedInvitation
+from services.dispatcher.repository.addresses import fingerprint_of
+from shared.contract.address_keys import AddressKeys
 from shared.contract.events import Consent, SurveyRequested
 from shared.contract.vocabulary import InvitationOutcome, respondent_ids_like
 from shared.database import db
 
-_INSERT = """INSERT INTO invitations (id, respondent_id, program, request, unsubscribe, expires_at)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::bytea[], $6::timestamptz[])
+_INSERT = """INSERT INTO invitations (id, respondent_id, program, request, unsubscribe, expires_at,
+    email_fingerprint, phone_fingerprint, address_key)
+SELECT *, $9 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::bytea[], $6::timestamptz[],
+    $7::bytea[], $8::bytea[])
 ON CONFLICT DO NOTHING RETURNING id"""
 
 
-async def insert(session: AsyncSession, new: Sequence[tuple[SurveyRequested, bytes]]) -> set[UUID]:
+async def insert(
+    session: AsyncSession, new: Sequence[tuple[SurveyRequested, bytes]], *, address_keys: AddressKeys
+) -> set[UUID]:
     """Store requests with the fingerprint of their unsubscribe link; return the ids that were new."""
     requests = [request for request, _ in new]
     rows = await db.fetch(
@@ -33,6 +39,9 @@ async def insert(session: AsyncSession, new: Sequence[tuple[SurveyRequested, byt
         [request.model_dump_json() for request in requests],
         [fingerprint for _, fingerprint in new],
         [request.expires_at for request in requests],
+        [fingerprint_of(request.contact.email, address_keys) for request in requests],
+        [fingerprint_of(request.contact.phone, address_keys) for request in requests],
+        address_keys.current,
     )
     return {row["id"] for row in rows}
 
@@ -97,11 +106,12 @@ async def change_consent(session: AsyncSession, changes: Mapping[str, Consent]) 
 
 
 _WIPED = json.dumps({"contact": {}, "customer_name": None, "customer_id": "erased"})
-_WIPE = "UPDATE invitations SET request = request || $2::jsonb WHERE respondent_id = ANY($1::text[])"
+_WIPE = """UPDATE invitations SET request = request || $2::jsonb, email_fingerprint = NULL, phone_fingerprint = NULL
+WHERE respondent_id = ANY($1::text[])"""
 
 
 async def wipe(session: AsyncSession, respondents: Collection[str]) -> None:
-    """Delete the addresses and names of respondents from all their requests."""
+    """Delete the addresses, their fingerprints and the names of respondents from all their invitations."""
     await db.fetch(session, _WIPE, list(respondents), _WIPED)
 
 

@@ -12,8 +12,12 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
+from services.dispatcher.domain.addresses import OF_ADDRESS
 from services.dispatcher.domain.chain import delay_of, first_due
 from services.dispatcher.domain.steps import ChainStep, LeasedStep, PlannedStep, SendFacts, StepResult, StepState
+from services.dispatcher.repository import addresses
+from services.dispatcher.repository.addresses import TargetAddress
+from shared.contract.address_keys import AddressKeys
 from shared.contract.events import PlanStep, SurveyRequested
 from shared.contract.vocabulary import ChannelKind, Service
 from shared.database import db
@@ -92,23 +96,37 @@ _FACTS = """SELECT i.id, i.request::text, (
     SELECT FROM suppressions s
     WHERE s.respondent_id = i.respondent_id AND (s.channel IS NULL OR s.channel = $2)
       AND (s.program IS NULL OR s.program = i.program) AND (s.until IS NULL OR s.until > $3)
-      AND (s.address IS NULL OR s.address = sha256(convert_to(lower(trim(
-          i.request #>> CASE s.channel WHEN 'email' THEN '{contact,email}' ELSE '{contact,phone}' END::text[]
-      )), 'UTF8')))
-) AS suppressed
+      AND (s.reason <> ALL($4::text[]) OR (s.address IS NULL AND NOT EXISTS (
+          SELECT FROM bound_addresses b WHERE b.suppression_id = s.id
+      )))
+) AS suppressed, i.respondent_id, i.program, i.request #>> $5::text[] AS address
 FROM unnest($1::uuid[]) AS claimed (id) JOIN invitations i USING (id) WHERE i.expires_at > $3"""
 
 
 async def facts(
-    session: AsyncSession, leased: Sequence[LeasedStep], channel: ChannelKind, *, now: datetime
+    session: AsyncSession,
+    leased: Sequence[LeasedStep],
+    channel: ChannelKind,
+    *,
+    address_keys: AddressKeys,
+    now: datetime,
 ) -> dict[UUID, SendFacts]:
     """Read what decides whether leased steps are sent; invitations past their expiry are left out.
 
-    This must be a statement after the one that claims: it sees changes committed before the claim took its locks, and
+    These must be statements after the one that claims: they see changes committed before the claim took its locks, and
     later changes wait for the claim and then release the lease.
     """
-    rows = await db.fetch(session, _FACTS, [step.invitation_id for step in leased], channel, now)
-    return {row["id"]: SendFacts(row["request"], row["suppressed"], row["sent_before"]) for row in rows}
+    path = ["contact", "email" if channel is ChannelKind.EMAIL else "phone"]
+    ids = [step.invitation_id for step in leased]
+    rows = await db.fetch(session, _FACTS, ids, channel, now, list(OF_ADDRESS), path)
+    targets = [
+        TargetAddress(row["id"], row["respondent_id"], row["program"], row["address"]) for row in rows if row["address"]
+    ]
+    bound = await addresses.among_bound(session, targets, channel, address_keys, now=now)
+    return {
+        row["id"]: SendFacts(row["request"], row["suppressed"] or row["id"] in bound, row["sent_before"])
+        for row in rows
+    }
 
 
 # a row locked by another transaction is losing its lease there: it is skipped, since waiting could deadlock

@@ -12,26 +12,25 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.dispatcher.domain.suppressions import SuppressionKey, key_of
-from shared.contract.events import RespondentReleased, RespondentSuppressed, SurveyRequested
-from shared.contract.vocabulary import ChannelKind, SuppressionReason, address_fingerprint
+from shared.contract.events import RespondentReleased, RespondentSuppressed
+from shared.contract.vocabulary import ChannelKind, SuppressionReason
 from shared.database import db
 
-# a suppression that lasts longer or is of another address replaces the stored one
-_ADD = """INSERT INTO suppressions AS s (id, respondent_id, channel, program, reason, until, address, at)
-SELECT id, respondent_id, channel, program, reason, until, address, $8
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::bytea[])
-    AS s (id, respondent_id, channel, program, reason, until, address)
+# a suppression that lasts longer replaces the stored one; its addresses are bound by `addresses.bind`
+_ADD = """INSERT INTO suppressions AS s (id, respondent_id, channel, program, reason, until, at)
+SELECT id, respondent_id, channel, program, reason, until, $7
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
+    AS s (id, respondent_id, channel, program, reason, until)
 ON CONFLICT (respondent_id, channel, program, reason) DO UPDATE
-SET until = excluded.until, address = excluded.address, at = excluded.at
-WHERE (s.until IS NOT NULL AND (excluded.until IS NULL OR excluded.until > s.until))
-    OR s.address IS DISTINCT FROM excluded.address
+SET until = excluded.until, at = excluded.at
+WHERE s.until IS NOT NULL AND (excluded.until IS NULL OR excluded.until > s.until)
 RETURNING respondent_id, channel, program, reason"""
 
 
 async def add(
     session: AsyncSession, suppressions: Sequence[RespondentSuppressed], *, at: datetime
 ) -> list[RespondentSuppressed]:
-    """Store suppressions; return those that are new, last longer or are of another address."""
+    """Store suppressions; return those that are new or last longer."""
     longest: dict[SuppressionKey, RespondentSuppressed] = {}
     for each in suppressions:
         known = longest.get(key_of(each))
@@ -47,7 +46,6 @@ async def add(
         [each.program for each in wanted],
         [each.reason for each in wanted],
         [each.until for each in wanted],
-        [bytes.fromhex(each.address) if each.address else None for each in wanted],
         at,
     )
     new = {(row["respondent_id"], row["channel"], row["program"], row["reason"]) for row in rows}
@@ -55,18 +53,22 @@ async def add(
 
 
 _COLUMNS = "id, respondent_id, channel, program, reason, until, at"
-_EXPIRED = f"""DELETE FROM suppressions WHERE id IN (
+# an address that another suppression of the same kind binds is not released
+_RELEASED = """SELECT gone.*, ARRAY(
+    SELECT encode(b.fingerprint, 'hex') FROM bound_addresses b WHERE b.suppression_id = gone.id AND NOT EXISTS (
+        SELECT FROM bound_addresses other JOIN suppressions s ON s.id = other.suppression_id
+        WHERE other.fingerprint = b.fingerprint AND s.id NOT IN (SELECT id FROM gone)
+          AND s.channel IS NOT DISTINCT FROM gone.channel AND s.program IS NOT DISTINCT FROM gone.program
+          AND s.reason = gone.reason
+    ) ORDER BY 1
+) AS addresses FROM gone"""
+_EXPIRED = f"""WITH gone AS (DELETE FROM suppressions WHERE id IN (
     SELECT id FROM suppressions WHERE until <= $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED
-) RETURNING {_COLUMNS}"""  # noqa: S608 - constants
-_LIFT = f"""DELETE FROM suppressions WHERE respondent_id = ANY($1::text[])
+) RETURNING {_COLUMNS}) {_RELEASED}"""  # noqa: S608 - constants
+_LIFT = f"""WITH gone AS (DELETE FROM suppressions WHERE respondent_id = ANY($1::text[])
     AND ($2::text IS NULL OR channel = $2) AND ($3::text IS NULL OR reason = $3)
-RETURNING {_COLUMNS}"""  # noqa: S608 - constants
-_REMOVE = f"DELETE FROM suppressions WHERE id = $1 RETURNING {_COLUMNS}"  # noqa: S608 - constants
-_OTHER_ADDRESS = f"""DELETE FROM suppressions USING unnest($1::text[], $2::bytea[], $3::bytea[])
-    AS n (respondent, email, phone)
-WHERE respondent_id = n.respondent AND address IS NOT NULL
-    AND address <> CASE channel WHEN 'email' THEN n.email ELSE n.phone END
-RETURNING {_COLUMNS}"""  # noqa: S608 - constants
+RETURNING {_COLUMNS}) {_RELEASED}"""  # noqa: S608 - constants
+_REMOVE = f"WITH gone AS (DELETE FROM suppressions WHERE id = $1 RETURNING {_COLUMNS}) {_RELEASED}"  # noqa: S608
 
 
 async def release_expired(session: AsyncSession, *, now: datetime, limit: int) -> list[RespondentReleased]:
@@ -99,25 +101,9 @@ async def remove(session: AsyncSession, id_: UUID) -> list[RespondentReleased]:
     return _released(await db.fetch(session, _REMOVE, id_))
 
 
-async def release_moved(session: AsyncSession, requests: Sequence[SurveyRequested]) -> list[RespondentReleased]:
-    """Lift suppressions of an address when a new request names another address."""
-    latest = {request.respondent_id: request.contact for request in requests}
-    emails = [address_fingerprint(contact.email) if contact.email else None for contact in latest.values()]
-    phones = [address_fingerprint(contact.phone) if contact.phone else None for contact in latest.values()]
-    return _released(await db.fetch(session, _OTHER_ADDRESS, list(latest), emails, phones))
-
-
 def _released(rows: Sequence[asyncpg.Record]) -> list[RespondentReleased]:
-    names = ("respondent_id", "channel", "program", "reason", "until")
+    names = ("respondent_id", "channel", "program", "reason", "until", "addresses")
     return [RespondentReleased(**{name: row[name] for name in names}) for row in rows]
-
-
-_FORGET_ADDRESSES = "UPDATE suppressions SET address = NULL WHERE respondent_id = ANY($1::text[])"
-
-
-async def forget_addresses(session: AsyncSession, respondents: Collection[str]) -> None:
-    """Make suppressions of an address of erased respondents apply to any address of theirs."""
-    await db.fetch(session, _FORGET_ADDRESSES, list(respondents))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +115,26 @@ class StoredSuppression:
     reason: SuppressionReason
     until: datetime | None
     at: datetime
+    binds_address: bool
 
 
-_LIST = f"""SELECT {_COLUMNS} FROM suppressions
-WHERE ($1::text[] IS NULL OR respondent_id = ANY($1)) AND ($2::text IS NULL OR reason = $2)
+_LIST = f"""SELECT {_COLUMNS}, address IS NOT NULL
+    OR EXISTS (SELECT FROM bound_addresses b WHERE b.suppression_id = suppressions.id) AS binds_address
+FROM suppressions
+WHERE ($1::text[] IS NULL OR respondent_id = ANY($1) OR address = ANY($4::bytea[])
+    OR id IN (SELECT suppression_id FROM bound_addresses WHERE fingerprint = ANY($4::bytea[])))
+  AND ($2::text IS NULL OR reason = $2)
 ORDER BY id DESC LIMIT $3"""  # noqa: S608 - constants
 
 
 async def newest(
-    session: AsyncSession, *, respondents: Sequence[str] | None, reason: SuppressionReason | None, limit: int
+    session: AsyncSession,
+    *,
+    respondents: Sequence[str] | None,
+    reason: SuppressionReason | None,
+    limit: int,
+    fingerprints: Sequence[bytes] = (),
 ) -> list[StoredSuppression]:
-    rows = await db.fetch(session, _LIST, respondents, reason, limit)
+    """Return the newest suppressions first: all, or those of a respondent or an address."""
+    rows = await db.fetch(session, _LIST, respondents, reason, limit, list(fingerprints))
     return [StoredSuppression(**{**row, "reason": SuppressionReason(row["reason"])}) for row in rows]

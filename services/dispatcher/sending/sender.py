@@ -33,6 +33,7 @@ from services.dispatcher.sending.restore_guard import RestoreGuard
 from services.dispatcher.sending.triage import TriagedSteps, apply_caps, longest_cap, triage_steps
 from shared import crash
 from shared.clock import Clock, ClockIsWrong, now_or
+from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import ChannelKind
 from shared.database.db import Sessions
 from shared.health import Heartbeat
@@ -59,6 +60,7 @@ class ChannelSender:
     clock: Clock
     composer: Composer
     policy: SendPolicy
+    address_keys: AddressKeys
     account: ChannelAccount | None = None
     balancer: AccountBalancer = field(default_factory=AccountBalancer)
     daily: DailyLimit = field(default_factory=DailyLimit)
@@ -111,7 +113,7 @@ class ChannelSender:
         return triaged
 
     async def _triage(self, session: AsyncSession, leased: Sequence[LeasedStep], now: datetime) -> TriagedSteps:
-        facts = await steps.facts(session, leased, self.channel, now=now)
+        facts = await steps.facts(session, leased, self.channel, address_keys=self.address_keys, now=now)
         triaged = triage_steps(leased, facts, channel=self.channel, now=now)
         everywhere = self.policy.contact_caps
         longest = longest_cap(triaged.ready, everywhere=everywhere)

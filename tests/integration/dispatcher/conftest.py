@@ -20,6 +20,7 @@ from services.dispatcher.messages.composer import Composer
 from services.dispatcher.sending.sender import ChannelSender
 from shared.clock import ManualClock
 from shared.contract import cloudevents
+from shared.contract.address_keys import AddressKeys
 from shared.contract.events import (
     Brand,
     Consent,
@@ -39,6 +40,7 @@ from shared.messaging.transport import Message
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
+ADDRESS_KEYS = AddressKeys({"a1": "a secret"})
 LINK_KEYS = {"dev": "only-for-this-machine"}
 DEFAULT_PLAN = ((ChannelKind.EMAIL, 0), (ChannelKind.EMAIL, 3), (ChannelKind.SMS, 2), (ChannelKind.CALL, 2))
 
@@ -144,6 +146,7 @@ class Chain:
             clock=self.clock,
             composer=Composer(LINK_KEYS, "http://pub", "http://sh", "http://un", "Earshot <survey@localhost>"),
             policy=SendPolicy(**{"mode": mode, **policy}),
+            address_keys=ADDRESS_KEYS,
             account=account,
         )
 
@@ -154,7 +157,7 @@ class Chain:
 
     async def take_events(self, events: Sequence[cloudevents.Event[Payload]]) -> None:
         async with self.database.sessions.begin() as session:
-            await handlers.handle(session, events, link_keys=LINK_KEYS, now=self.clock.now())
+            await handlers.handle(session, events, link_keys=LINK_KEYS, address_keys=ADDRESS_KEYS, now=self.clock.now())
 
     async def tick(self, **accounts: RememberingAccount) -> None:
         """Run all work until nothing is due now."""

@@ -40,7 +40,7 @@ from shared.contract.vocabulary import CallOutcome, ChannelKind, Service
 from shared.database import db
 from shared.messaging import codec
 from shared.messaging.transport import Message
-from tests.integration.dispatcher.conftest import LINK_KEYS, NOW, answered, plan, request, withdrawn
+from tests.integration.dispatcher.conftest import ADDRESS_KEYS, LINK_KEYS, NOW, answered, plan, request, withdrawn
 from tests.integration.dispatcher.model import RECEIPTS, Invitation, Key, Model, Step
 from tests.integration.dispatcher.workers import TOGETHER, ModelDifference, Worker
 
@@ -220,7 +220,7 @@ class History:
 
     async def _handle(self, events: Sequence[Event[Payload]]) -> None:
         async with self.database.sessions.begin() as session:
-            await handlers.handle(session, events, link_keys=LINK_KEYS, now=self.model.now)
+            await handlers.handle(session, events, link_keys=LINK_KEYS, address_keys=ADDRESS_KEYS, now=self.model.now)
 
     async def _events(self, choices: bytes) -> None:
         events = []

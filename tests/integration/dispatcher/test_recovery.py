@@ -40,6 +40,7 @@ from shared.database import db, embedded
 from shared.messaging import codec, parking
 from shared.messaging.transport import Message
 from tests.integration.dispatcher.conftest import (
+    ADDRESS_KEYS,
     DAY,
     LINK_KEYS,
     NOW,
@@ -95,7 +96,7 @@ async def test_batch_that_is_delivered_again_changes_nothing(chain: Chain) -> No
     ]
     for _ in range(2):
         async with chain.database.sessions.begin() as session:
-            await handlers.handle(session, events, link_keys=LINK_KEYS, now=NOW)
+            await handlers.handle(session, events, link_keys=LINK_KEYS, address_keys=ADDRESS_KEYS, now=NOW)
         await chain.tick()
     assert [each.outcome for each in await chain.published("invitation.closed")] == ["answered", "withdrawn"]
     assert await chain.rows("SELECT 1 FROM mailbox") == []
@@ -305,7 +306,7 @@ async def test_replayed_request_gets_the_consent_withdrawn_while_it_was_parked(c
     await chain.take(RespondentConsentChanged(respondent_id="r1", consent=Consent(email=False)))
     chain.clock.moment = NOW + timedelta(minutes=2)
     async with chain.database.sessions.begin() as session:
-        await handlers.handle(session, made, link_keys=LINK_KEYS, now=chain.clock.now())
+        await handlers.handle(session, made, link_keys=LINK_KEYS, address_keys=ADDRESS_KEYS, now=chain.clock.now())
     await chain.take(later)  # asked after that, and says that mail is welcome again
     await chain.tick()
     assert (await chain.states(parked.invitation_id))[:3] == ["skipped", "skipped", "sent"]
@@ -318,7 +319,7 @@ async def test_unsubscribing_waits_for_a_request_being_stored_and_declines_it(ch
     asked = request()
     async with chain.database.sessions.begin() as session:
         event = cloudevents.new(asked, service=Service.TRIGGER, at=NOW)
-        await handlers.handle(session, [event], link_keys=LINK_KEYS, now=NOW)
+        await handlers.handle(session, [event], link_keys=LINK_KEYS, address_keys=ADDRESS_KEYS, now=NOW)
         opting_out = asyncio.create_task(opt_out(chain, "r1"))
         async with asyncio.timeout(5):
             while not await chain.rows("SELECT 1 FROM pg_locks WHERE NOT granted"):
@@ -514,7 +515,7 @@ async def test_daily_ceiling_holds_across_processes(chain: Chain) -> None:
 async def _claim_some(sender: ChannelSender, limit: int) -> Any:
     async with sender.sessions.begin() as session:
         held = await steps.claim_due(session, sender.channel, now=NOW, limit=limit)
-        facts = await steps.facts(session, held, sender.channel, now=NOW)
+        facts = await steps.facts(session, held, sender.channel, address_keys=ADDRESS_KEYS, now=NOW)
     triaged = triage_steps(held, facts, channel=sender.channel, now=NOW)
     return (await sender.renderer.render(triaged.ready, NOW)).outgoing
 

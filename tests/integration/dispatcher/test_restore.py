@@ -32,6 +32,7 @@ from shared.messaging import codec
 from shared.messaging.transport import EventLog, Message, TransportUnavailable, open_log
 from shared.messaging.transport.kafka import create_topics
 from tests.integration.dispatcher.conftest import (
+    ADDRESS_KEYS,
     DAY,
     LINK_KEYS,
     NOW,
@@ -91,7 +92,7 @@ class Site:
 
     async def adopt(self) -> None:
         chain = self.chain
-        assert not await Adoption(chain.database.sessions, self.log, LINK_KEYS, chain.clock.now()).run()
+        assert not await Adoption(chain.database.sessions, self.log, LINK_KEYS, ADDRESS_KEYS, chain.clock.now()).run()
 
 
 @pytest.fixture(params=["postgres", pytest.param("kafka", marks=pytest.mark.kafka)])

@@ -15,7 +15,7 @@ from services.dispatcher.messages.composer import Composer
 from services.dispatcher.sending.sender import ChannelSender
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db
-from tests.integration.dispatcher.conftest import LINK_KEYS, NOW
+from tests.integration.dispatcher.conftest import ADDRESS_KEYS, LINK_KEYS, NOW
 from tests.integration.dispatcher.model import Key
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ class Worker:
             channel=self.channel,
             sessions=cast("db.Sessions", self.gate),
             clock=self.history.clock,
+            address_keys=ADDRESS_KEYS,
             composer=Composer(LINK_KEYS, "http://pub", "http://sh", "http://un", "Earshot <survey@localhost>"),
             policy=SendPolicy(SendMode.ALLOWLIST, allowed=("example.com", "+15550001")),
             account=None if self.channel is ChannelKind.CALL else self.account,

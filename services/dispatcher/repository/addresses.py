@@ -1,0 +1,271 @@
+"""Fingerprints of addresses: of invitations, and those that suppressions bind whatever respondent has them.
+
+An invitation's fingerprints are those of the current key soon after it changed. Those of a suppression keep the key
+under which they were made, since the address itself may be gone: they are found by every form of a plain address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.dispatcher.domain.addresses import (
+    KEPT_AFTER_ERASURE,
+    AddressedInvitation,
+    BoundSuppression,
+    NewSuppression,
+)
+from services.dispatcher.domain.suppressions import SuppressionKey, key_of
+from shared.contract.address_keys import AddressKeys
+from shared.contract.vocabulary import ChannelKind, SuppressionReason
+from shared.database import db
+
+MOST_INVITATIONS = 20  # of a respondent, whose addresses a suppression binds: an id may stand for many people
+
+# --- fingerprints of invitations
+
+_UNMARKED = """SELECT id, request #>> '{contact,email}' AS email, request #>> '{contact,phone}' AS phone
+FROM invitations WHERE address_key IS NULL ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED"""
+_UNMARKED_OF = """SELECT id, request #>> '{contact,email}' AS email, request #>> '{contact,phone}' AS phone
+FROM invitations WHERE respondent_id = ANY($1::text[]) AND address_key IS DISTINCT FROM $2 FOR UPDATE"""
+_OTHER_KEY = """SELECT id, request #>> '{contact,email}' AS email, request #>> '{contact,phone}' AS phone
+FROM (
+    SELECT id, request, address_key FROM invitations WHERE ($1::uuid IS NULL OR id > $1) ORDER BY id LIMIT $2
+) AS page WHERE address_key <> $3"""
+_PAGE_END = """SELECT max(id::text) AS last FROM (
+    SELECT id FROM invitations WHERE ($1::uuid IS NULL OR id > $1) ORDER BY id LIMIT $2
+) AS page"""
+_MARK = """UPDATE invitations i SET email_fingerprint = m.email, phone_fingerprint = m.phone, address_key = $4
+FROM unnest($1::uuid[], $2::bytea[], $3::bytea[]) AS m (id, email, phone) WHERE i.id = m.id"""
+
+
+def fingerprint_of(address: str | None, keys: AddressKeys) -> bytes | None:
+    return keys.fingerprint(address) if address else None
+
+
+async def mark_new(session: AsyncSession, keys: AddressKeys, *, limit: int) -> int:
+    """Give fingerprints to invitations that have none yet, such as those of an earlier release; return how many."""
+    rows = await db.fetch(session, _UNMARKED, limit)
+    await _mark(session, rows, keys)
+    return len(rows)
+
+
+async def mark_of(session: AsyncSession, respondents: Collection[str], keys: AddressKeys) -> None:
+    """Give fingerprints of the current key to all invitations of these respondents."""
+    await _mark(session, await db.fetch(session, _UNMARKED_OF, list(respondents), keys.current), keys)
+
+
+async def mark_other_keys(session: AsyncSession, keys: AddressKeys, *, after: UUID | None, limit: int) -> UUID | None:
+    """Give fingerprints of the current key to a page of invitations; return the last id, None after the last page."""
+    await _mark(session, await db.fetch(session, _OTHER_KEY, after, limit, keys.current), keys)
+    last = (await db.fetch(session, _PAGE_END, after, limit))[0]["last"]
+    return UUID(last) if last is not None else None
+
+
+async def _mark(session: AsyncSession, rows: Sequence[db.Row], keys: AddressKeys) -> None:
+    if rows:
+        emails = [fingerprint_of(row["email"], keys) for row in rows]
+        phones = [fingerprint_of(row["phone"], keys) for row in rows]
+        await db.fetch(session, _MARK, [row["id"] for row in rows], emails, phones, keys.current)
+
+
+# --- open invitations with an address
+
+_WITH_SAME_ADDRESS = """WITH own AS MATERIALIZED (
+    SELECT email_fingerprint AS email, phone_fingerprint AS phone FROM unnest($1::text[]) AS r (respondent_id),
+    LATERAL (
+        SELECT * FROM invitations i WHERE i.respondent_id = r.respondent_id ORDER BY id DESC LIMIT $2
+    ) AS newest
+    UNION ALL SELECT given, given FROM unnest($3::bytea[]) AS given
+)
+SELECT id FROM invitations WHERE state = 'open' AND email_fingerprint IN (SELECT email FROM own)
+UNION SELECT id FROM invitations WHERE state = 'open' AND phone_fingerprint IN (SELECT phone FROM own)"""
+_ADDRESSED = """SELECT id, program, email_fingerprint AS email, phone_fingerprint AS phone FROM invitations
+WHERE id = ANY($1::uuid[]) AND state = 'open'"""
+
+
+async def open_with_addresses_of(
+    session: AsyncSession, respondents: Collection[str], *, given: Collection[bytes] = ()
+) -> set[UUID]:
+    """Return open invitations, of anybody, with an address of these respondents' newest invitations, or a given one."""
+    rows = await db.fetch(session, _WITH_SAME_ADDRESS, list(respondents), MOST_INVITATIONS, list(given))
+    return {row["id"] for row in rows}
+
+
+async def addressed(session: AsyncSession, invitations: Collection[UUID]) -> list[AddressedInvitation]:
+    rows = await db.fetch(session, _ADDRESSED, list(invitations))
+    return [AddressedInvitation(**row) for row in rows]
+
+
+# --- addresses that suppressions bind
+
+_BIND = """WITH wanted AS MATERIALIZED (
+    SELECT s.id, s.respondent_id, s.channel, k.invitation_id
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::uuid[])
+        AS k (respondent_id, channel, program, reason, invitation_id)
+    JOIN suppressions s ON s.respondent_id = k.respondent_id AND s.channel IS NOT DISTINCT FROM k.channel
+        AND s.program IS NOT DISTINCT FROM k.program AND s.reason = k.reason
+), found AS (
+    SELECT DISTINCT ON (w.id, a.fingerprint) w.id, a.fingerprint, i.address_key FROM wanted w, LATERAL (
+        SELECT * FROM invitations i WHERE i.id = w.invitation_id
+        UNION ALL (
+            SELECT * FROM invitations i WHERE w.invitation_id IS NULL AND i.respondent_id = w.respondent_id
+            ORDER BY id DESC LIMIT $6
+        )
+    ) AS i, LATERAL (VALUES (true, i.email_fingerprint), (false, i.phone_fingerprint)) AS a (is_email, fingerprint)
+    WHERE a.fingerprint IS NOT NULL AND (w.channel IS NULL OR (w.channel = 'email') = a.is_email)
+), bound AS (
+    INSERT INTO bound_addresses (suppression_id, fingerprint, address_key) SELECT * FROM found
+    ON CONFLICT DO NOTHING RETURNING 1
+)
+SELECT s.respondent_id, s.channel, s.program, s.reason, ARRAY(
+    SELECT fingerprint FROM found f WHERE f.id = w.id
+    UNION SELECT fingerprint FROM bound_addresses b WHERE b.suppression_id = w.id
+) AS addresses, (SELECT count(*) FROM bound) AS bound
+FROM (SELECT DISTINCT id FROM wanted) AS w JOIN suppressions s USING (id)"""
+
+
+async def bind(session: AsyncSession, found: Sequence[NewSuppression]) -> dict[SuppressionKey, frozenset[bytes]]:
+    """Bind addresses to stored suppressions; return the fingerprints of all that each binds now."""
+    if not found:
+        return {}
+    await bind_known(
+        session, [(key_of(each.suppression), address) for each in found for address in each.suppression.addresses]
+    )
+    keys = [key_of(each.suppression) for each in found]
+    columns = [list(column) for column in zip(*keys, strict=True)]
+    rows = await db.fetch(session, _BIND, *columns, [_taken_from(each) for each in found], MOST_INVITATIONS)
+    return {
+        (row["respondent_id"], row["channel"], row["program"], row["reason"]): frozenset(row["addresses"])
+        for row in rows
+    }
+
+
+def _taken_from(new: NewSuppression) -> UUID | None:
+    """Return the invitation whose addresses are bound: none exists for a suppression that states its addresses."""
+    return UUID(int=0) if new.suppression.addresses else new.invitation_id
+
+
+def with_addresses(
+    found: Iterable[NewSuppression], bound: dict[SuppressionKey, frozenset[bytes]]
+) -> list[BoundSuppression]:
+    return [BoundSuppression(each.suppression, bound.get(key_of(each.suppression), frozenset())) for each in found]
+
+
+_BIND_KNOWN = """INSERT INTO bound_addresses (suppression_id, fingerprint)
+SELECT s.id, decode(k.address, 'hex')
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
+    AS k (respondent_id, channel, program, reason, address)
+JOIN suppressions s ON s.respondent_id = k.respondent_id AND s.channel IS NOT DISTINCT FROM k.channel
+    AND s.program IS NOT DISTINCT FROM k.program AND s.reason = k.reason
+ON CONFLICT DO NOTHING"""
+
+
+async def bind_known(session: AsyncSession, known: Sequence[tuple[SuppressionKey, str]]) -> None:
+    """Bind addresses given as published, in hex; the key of their fingerprints is not known."""
+    if known:
+        columns = [list(column) for column in zip(*(key for key, _ in known), strict=True)]
+        await db.fetch(session, _BIND_KNOWN, *columns, [address for _, address in known])
+
+
+_UNBOUND = """SELECT id, respondent_id, channel, program, reason, address,
+    EXISTS (SELECT FROM bound_addresses b WHERE b.suppression_id = s.id) AS has_addresses
+FROM suppressions s WHERE"""
+_UNBOUND_FIRST = f"{_UNBOUND} NOT is_bound ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED"
+_UNBOUND_OF = f"{_UNBOUND} NOT is_bound AND respondent_id = ANY($1::text[]) FOR UPDATE"
+_WRAP = """INSERT INTO bound_addresses (suppression_id, fingerprint, address_key)
+SELECT id, fingerprint, $3 FROM unnest($1::uuid[], $2::bytea[]) AS w (id, fingerprint) ON CONFLICT DO NOTHING"""
+_BOUND = "UPDATE suppressions SET is_bound = true, address = NULL WHERE id = ANY($1::uuid[])"
+
+
+async def unbound(session: AsyncSession, *, limit: int) -> list[db.Row]:
+    """Lock and return suppressions whose addresses are not bound yet."""
+    return await db.fetch(session, _UNBOUND_FIRST, limit)
+
+
+async def unbound_of(session: AsyncSession, respondents: Collection[str]) -> list[db.Row]:
+    return await db.fetch(session, _UNBOUND_OF, list(respondents))
+
+
+async def wrap(session: AsyncSession, rows: Sequence[db.Row], keys: AddressKeys) -> None:
+    """Bind the addresses of suppressions that are stored as an unkeyed SHA-256."""
+    known = [row for row in rows if row["address"] is not None]
+    fingerprints = [keys.wrapped(row["address"]) for row in known]
+    await db.fetch(session, _WRAP, [row["id"] for row in known], fingerprints, keys.current)
+
+
+async def set_bound(session: AsyncSession, ids: Collection[UUID]) -> None:
+    await db.fetch(session, _BOUND, list(ids))
+
+
+_FORGET = """DELETE FROM bound_addresses b USING suppressions s
+WHERE b.suppression_id = s.id AND s.respondent_id = ANY($1::text[]) AND s.reason <> ALL($2::text[])"""
+_FORGET_UNKEYED = "UPDATE suppressions SET address = NULL, is_bound = true WHERE respondent_id = ANY($1::text[])"
+
+
+async def forget(session: AsyncSession, respondents: Collection[str]) -> None:
+    """Delete the fingerprints of erased respondents but those of opt-outs, complaints and STOP.
+
+    A suppression of an address that is forgotten then applies to any address of the respondent.
+    """
+    await db.fetch(session, _FORGET, list(respondents), list(KEPT_AFTER_ERASURE))
+    await db.fetch(session, _FORGET_UNKEYED, list(respondents))
+
+
+# --- which of claimed steps go to a bound address
+
+
+class TargetAddress(NamedTuple):
+    """The address that a claimed step would be sent to."""
+
+    invitation_id: UUID
+    respondent_id: str
+    program: str
+    address: str
+
+
+# an address that is not wrapped yet stands in the suppression itself
+_TO_BOUND = """SELECT DISTINCT c.id
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[]) AS c (id, respondent_id, program, fingerprint),
+LATERAL (
+    SELECT suppression_id AS id FROM bound_addresses b WHERE b.fingerprint = c.fingerprint
+    UNION ALL SELECT s.id FROM suppressions s WHERE s.address = c.fingerprint
+) AS bound JOIN suppressions s ON s.id = bound.id
+WHERE (s.channel IS NULL OR s.channel = $5) AND (s.program IS NULL OR s.program = c.program)
+  AND (s.until IS NULL OR s.until > $6) AND (s.reason <> $7 OR s.respondent_id = c.respondent_id)"""
+
+
+async def among_bound(
+    session: AsyncSession, targets: Sequence[TargetAddress], channel: ChannelKind, keys: AddressKeys, *, now: datetime
+) -> set[UUID]:
+    """Return the invitations whose address over this channel is suppressed, whatever respondent it was stored for."""
+    forms = [(each, form) for each in targets for form in keys.matching(each.address)]
+    if not forms:
+        return set()
+    rows = await db.fetch(
+        session,
+        _TO_BOUND,
+        [each.invitation_id for each, _ in forms],
+        [each.respondent_id for each, _ in forms],
+        [each.program for each, _ in forms],
+        [form for _, form in forms],
+        channel,
+        now,
+        SuppressionReason.SOFT_BOUNCE,
+    )
+    return {row["id"] for row in rows}
+
+
+# --- for doctor
+
+_KEYS_IN_USE = """SELECT address_key AS key, count(*) AS count FROM bound_addresses
+WHERE address_key IS NOT NULL GROUP BY 1"""
+
+
+async def keys_in_use(session: AsyncSession) -> dict[str, int]:
+    """Return, by the id of their key, how many bound addresses are stored."""
+    return {row["key"]: row["count"] for row in await db.fetch(session, _KEYS_IN_USE)}
