@@ -144,6 +144,8 @@ async def suppress(
 def _with_addresses(
     suppressed: RespondentSuppressed, bound: Mapping[SuppressionKey, Collection[bytes]]
 ) -> RespondentSuppressed:
+    if suppressed.reason is SuppressionReason.SOFT_BOUNCE:  # it holds for nobody else
+        return suppressed
     fingerprints = sorted(each.hex() for each in bound.get(key_of(suppressed), ()))
     return suppressed.model_copy(update={"addresses": fingerprints})
 

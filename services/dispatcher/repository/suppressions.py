@@ -55,7 +55,8 @@ async def add(
 _COLUMNS = "id, respondent_id, channel, program, reason, until, at"
 # an address that another suppression of the same kind binds is not released
 _RELEASED = """SELECT gone.*, ARRAY(
-    SELECT encode(b.fingerprint, 'hex') FROM bound_addresses b WHERE b.suppression_id = gone.id AND NOT EXISTS (
+    SELECT encode(b.fingerprint, 'hex') FROM bound_addresses b WHERE b.suppression_id = gone.id
+    AND gone.reason <> 'soft_bounce' AND NOT EXISTS (
         SELECT FROM bound_addresses other JOIN suppressions s ON s.id = other.suppression_id
         WHERE other.fingerprint = b.fingerprint AND s.id NOT IN (SELECT id FROM gone)
           AND s.channel IS NOT DISTINCT FROM gone.channel AND s.program IS NOT DISTINCT FROM gone.program
