@@ -30,7 +30,7 @@ def events(run: str, several: list[OrderEvent]) -> list[dict[str, Any]]:
 
 def event(run: str, number: int, told_of: OrderEvent) -> dict[str, Any]:
     kind, customer, order = told_of
-    who = {"id": f"{run} c{customer}", "email": f"c{customer}@shop.example"}
+    who = {"id": f"{run} c{customer}", "email": f"c{customer}@{run}.example"}
     id_, about = f"{run} e{number}", f"c{customer} o{order}"
     if kind == "purchase":
         return purchase(id_, order=about, customer=who)
