@@ -26,6 +26,7 @@ from services.dispatcher.domain.send_mode import SendMode, may_leave
 from services.dispatcher.jobs import receipts
 from services.dispatcher.jobs.address_marker import AddressMarker
 from services.dispatcher.jobs.bitrix24 import Bitrix24
+from services.dispatcher.jobs.crm_field_writes import CrmFieldWrites
 from services.dispatcher.jobs.crm_tasks import CrmTasks
 from services.dispatcher.jobs.maintenance import RECONCILE_S, LeaseReaper, Reconciler
 from services.dispatcher.jobs.receipts import BounceReader, SmsStatusPoller
@@ -107,6 +108,8 @@ def _staff_routers(
 
 
 def build_handler(settings: DispatcherSettings, clock: Clock, wakeup: Wakeup) -> Handler:
+    fields = settings.crm_fields
+
     async def handle(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
         def committed(_: object) -> None:
             wakeup.notify()
@@ -118,6 +121,7 @@ def build_handler(settings: DispatcherSettings, clock: Clock, wakeup: Wakeup) ->
             events,
             link_keys=settings.link_secrets,
             address_keys=settings.address_fingerprints,
+            fields=fields,
             now=clock.now(),
         )
 
@@ -199,6 +203,7 @@ def jobs_of(
         jobs["bounces"] = (BounceReader(sessions, mailbox), 60)
     if crm is not None:
         jobs["crm tasks"] = (CrmTasks(sessions, clock, crm, settings.desk_url), 2)
+        jobs["crm fields"] = (CrmFieldWrites(sessions, crm, settings.crm_fields), 2)
     return jobs
 
 

@@ -8,7 +8,7 @@ step's planned and leased rows, so that a claim or a mark under way conflicts wi
 from __future__ import annotations
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from shared.migrations import messaging_tables
 
@@ -127,6 +127,26 @@ sa.Table(
     sa.Column("finished_at", _INSTANT),
     sa.Index("crm_tasks_due", "look_at", postgresql_where=sa.text("look_at IS NOT NULL")),
     sa.Index("crm_tasks_open", "number", postgresql_where=sa.text("finished_at IS NULL")),
+)
+
+# answers that are written into fields of a CRM, the latest of each contact, company and deal
+sa.Table(
+    "crm_fields",
+    metadata,
+    sa.Column("entity", sa.Text, primary_key=True),
+    sa.Column("entity_id", sa.Text, primary_key=True),
+    sa.Column("respondent_id", sa.Text, nullable=False),
+    sa.Column("score", sa.Integer, nullable=False),
+    sa.Column("category", sa.Text, nullable=False),
+    sa.Column("answered_at", _INSTANT, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("erased", sa.Boolean, nullable=False, server_default=sa.false()),  # its fields are to be emptied
+    sa.Column("written", ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'")),  # may hold a value of ours
+    sa.Column("revision", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("look_at", _INSTANT, server_default=sa.text("clock_timestamp()")),  # machine time; null: nothing to do
+    sa.Index("crm_fields_due", "look_at", postgresql_where=sa.text("look_at IS NOT NULL")),
+    sa.Index("crm_fields_respondent", "respondent_id"),
 )
 
 sa.Table(

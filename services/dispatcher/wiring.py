@@ -87,10 +87,10 @@ def _twilio(settings: DispatcherSettings) -> Twilio:
 
 
 def open_crm(settings: DispatcherSettings) -> Bitrix24 | None:
-    """Open the CRM in which calls become tasks; none in mailbox mode."""
-    url = settings.bitrix24_url.get_secret_value()
-    if not url or settings.send is SendMode.MAILBOX:
+    """Open the CRM in which calls become tasks and answers fields; none in mailbox mode."""
+    if not settings.has_crm:
         return None
+    url = settings.bitrix24_url.get_secret_value()
     return Bitrix24(HttpClient(url.rstrip("/") + "/"), responsible=settings.bitrix24_responsible)
 
 

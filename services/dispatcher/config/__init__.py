@@ -14,7 +14,8 @@ from services.dispatcher.channels.email import SmtpServer
 from services.dispatcher.channels.feedback.imap import BounceMailbox
 from services.dispatcher.channels.sms import GatewayDescription
 from services.dispatcher.config.mail import SmtpAccountSettings, read_styles
-from services.dispatcher.domain import caps
+from services.dispatcher.domain import caps, crm_fields
+from services.dispatcher.domain.crm_fields import CrmFields
 from services.dispatcher.domain.send_mode import SendMode, SendPolicy
 from services.dispatcher.messages.composer import Composer, envelope_sender
 from services.dispatcher.messages.styles import Style
@@ -57,6 +58,8 @@ class DispatcherSettings(Settings):
     imap_url: SecretStr = SecretStr("")  # the mailbox of bounces: imaps://user:password@host[:port][/folder]
     bitrix24_url: SecretStr = SecretStr("")  # an incoming webhook: https://portal.bitrix24.ru/rest/1/code
     bitrix24_responsible: Annotated[int, Field(ge=1)] = 1  # the user to whom calls are assigned
+    bitrix24_fields: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)  # contact.score:UF_CRM_NPS
+    bitrix24_source: str = "bitrix24"  # the source of the events whose answers go into these fields
     bitrix24_token: SecretStr = SecretStr("")  # the outgoing webhook's application token
     desk_url: str = Field(default="", validate_default=True)  # for the link in a CRM task; empty: the dashboard's /desk
     hooks_url: str = Field(default="", validate_default=True)  # empty: unsubscribe_url unless it is loopback
@@ -126,6 +129,11 @@ class DispatcherSettings(Settings):
     def _parse_caps(cls, value: object) -> object:
         return caps.read_caps(value) if isinstance(value, str) else value
 
+    @field_validator("bitrix24_fields", mode="before")
+    @classmethod
+    def _parse_fields(cls, value: object) -> object:
+        return crm_fields.read_field_names(value) if isinstance(value, str) else value
+
     @field_validator("mail_from")
     @classmethod
     def _check_sender(cls, value: str) -> str:
@@ -176,6 +184,15 @@ class DispatcherSettings(Settings):
     def bounce_mailbox(self) -> BounceMailbox | None:
         url = self.imap_url.get_secret_value()
         return BounceMailbox.from_url(url) if url and self.send is not SendMode.MAILBOX else None
+
+    @property
+    def has_crm(self) -> bool:
+        return bool(self.bitrix24_url.get_secret_value()) and self.send is not SendMode.MAILBOX
+
+    @property
+    def crm_fields(self) -> CrmFields:
+        """The fields that answers are written into; none in mailbox mode, in which nothing is stored for later."""
+        return CrmFields(self.bitrix24_source, self.bitrix24_fields if self.has_crm else {})
 
     @property
     def sms_gateways(self) -> set[str]:

@@ -12,8 +12,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.domain.addresses import NewSuppression
 from services.dispatcher.domain.chain import after_call, merged_consent
+from services.dispatcher.domain.crm_fields import CrmFields
 from services.dispatcher.handlers import bind_addresses, close_invitations, record_results
-from services.dispatcher.repository import addresses, consents, invitations, mailbox, receipts, replies, steps
+from services.dispatcher.repository import (
+    addresses,
+    consents,
+    crm_fields,
+    invitations,
+    mailbox,
+    receipts,
+    replies,
+    steps,
+)
 from shared.contract.address_keys import AddressKeys
 from shared.contract.cloudevents import Event
 from shared.contract.events import (
@@ -40,6 +50,9 @@ from shared.web.links import Purpose
 P = TypeVar("P", bound=Payload)
 
 
+NO_FIELDS = CrmFields("", {})
+
+
 async def handle(
     session: AsyncSession,
     events: Sequence[Event[Payload]],
@@ -47,8 +60,12 @@ async def handle(
     link_keys: Mapping[str, str],
     address_keys: AddressKeys,
     now: datetime,
+    fields: CrmFields = NO_FIELDS,
 ) -> None:
-    """Handle a batch; events that were handled before and types that do not concern the dispatcher are ignored."""
+    """Handle a batch; events that were handled before and types that do not concern the dispatcher are ignored.
+
+    Answers are stored for the `fields` of a CRM.
+    """
     fresh = await inbox.unseen(session, Service.DISPATCHER.group, events)
     await _lock(session, [event.payload for event in fresh])
     for kind, run in groupby(fresh, key=lambda event: type(event.payload)):
@@ -60,6 +77,8 @@ async def handle(
             await on_erased(session, erased, address_keys=address_keys, now=now)
         elif kind is RespondentConsentChanged:
             await on_consent_changed(session, _payloads_and_times(run, RespondentConsentChanged), now=now)
+        elif issubclass(kind, AnswerPayload):
+            await on_answered(session, [each for each, _ in _payloads_and_times(run, kind)], fields=fields, now=now)
         elif kind in _BY_TYPE:
             await _BY_TYPE[kind](session, [event.payload for event in run], now=now)
 
@@ -130,10 +149,13 @@ async def on_withdrawn(session: AsyncSession, found: Sequence[SurveyWithdrawn], 
     await close_invitations.close_or_remember(session, outcomes, now=now)
 
 
-async def on_answered(session: AsyncSession, found: Sequence[AnswerPayload], *, now: datetime) -> None:
+async def on_answered(
+    session: AsyncSession, found: Sequence[AnswerPayload], *, fields: CrmFields, now: datetime
+) -> None:
     """Close answered invitations; a suspect answer, which may be a bot's, closes none."""
     outcomes = {each.invitation_id: InvitationOutcome.ANSWERED for each in found if not each.suspect}
     await close_invitations.close_or_remember(session, outcomes, now=now)
+    await crm_fields.store(session, [of for each in found for of in fields.entities_of(each)])
 
 
 async def on_opted_out(session: AsyncSession, found: Sequence[RespondentOptedOut], *, now: datetime) -> None:
@@ -206,6 +228,7 @@ async def on_erased(
     await addresses.mark_of(session, respondents, address_keys)
     await bind_addresses.bind_kept(session, respondents, address_keys)
     await invitations.wipe(session, respondents)
+    await crm_fields.erase(session, respondents)
     await mailbox.wipe(session, respondents)
     await receipts.forget_phones(session, respondents)
     await addresses.forget(session, respondents)

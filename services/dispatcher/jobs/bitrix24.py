@@ -1,17 +1,19 @@
-"""Tasks in Bitrix24, over an incoming webhook whose URL is the secret.
+"""Tasks and fields in Bitrix24, over an incoming webhook whose URL is the secret.
 
-Source: https://apidocs.bitrix24.com/api-reference/tasks/. Two requests a second are allowed; more are refused with 503
-and `QUERY_LIMIT_EXCEEDED`.
+Source: https://apidocs.bitrix24.com/api-reference/, tasks and crm. Two requests a second are allowed; more are
+refused with 503 and `QUERY_LIMIT_EXCEEDED`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
+from services.dispatcher.domain.crm_fields import CrmEntity
 from shared.web.http_client import Call, HttpClient, MaybeSent, NotSent, Reply
 
 NAME = "bitrix24"
@@ -23,8 +25,8 @@ class Unanswered(Exception):
     """Bitrix24 refused a request or did not reply; it may have been carried out. Try later, `find` before `add`."""
 
 
-class TaskGone(Exception):
-    """The task was deleted in Bitrix24."""
+class EntityGone(Exception):
+    """The task, contact, company or deal was deleted in Bitrix24."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +61,20 @@ class Bitrix24:
         return _number(found[0]) if isinstance(found, list) and found else None
 
     async def is_completed(self, number: str) -> bool:
-        """Say whether a task is completed; raises TaskGone or Unanswered."""
+        """Say whether a task is completed; raises EntityGone or Unanswered."""
         result = await self._call("tasks.task.get", {"taskId": number, "select": ["ID", "STATUS"]})
         task = result.get("task")
         if not isinstance(task, dict):
-            raise TaskGone
+            raise EntityGone
         return str(task.get("status")) == _COMPLETED
 
     async def complete(self, number: str) -> None:
-        """Complete a task; raises TaskGone or Unanswered."""
+        """Complete a task; raises EntityGone or Unanswered."""
         await self._call("tasks.task.complete", {"taskId": number})
+
+    async def update(self, entity: CrmEntity, id_: str, fields: Mapping[str, str | int]) -> None:
+        """Set fields of a contact, company or deal; may be repeated. Raises EntityGone or Unanswered."""
+        await self._call(f"crm.{entity}.update", {"id": id_, "fields": dict(fields)})
 
     async def _call(self, method: str, body: dict[str, Any]) -> dict[str, Any]:
         """Return the result, empty if it is no object; a reply of 200 without a result is no success."""
@@ -78,7 +84,7 @@ class Bitrix24:
             raise Unanswered from error
         result = reply.json().get("result")
         if reply.status != HTTPStatus.OK:
-            raise TaskGone if _is_gone(reply) else Unanswered
+            raise EntityGone if _is_gone(reply) else Unanswered
         if result is None or result is False:
             raise Unanswered
         return result if isinstance(result, dict) else {}

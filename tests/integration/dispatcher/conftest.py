@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 
 from services.dispatcher import handlers
 from services.dispatcher.channels import ChannelAccount
+from services.dispatcher.domain.crm_fields import CrmFields
 from services.dispatcher.domain.send_mode import SendMode, SendPolicy
 from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
 from services.dispatcher.jobs.maintenance import reap
@@ -137,6 +138,7 @@ class Chain:
 
     database: db.Database
     clock: ManualClock
+    fields: CrmFields = field(default_factory=lambda: CrmFields("", {}))
 
     def sender(self, channel: ChannelKind, account: ChannelAccount | None = None, **policy: Any) -> ChannelSender:
         mode = SendMode.LIVE if account is not None else SendMode.MAILBOX
@@ -157,7 +159,14 @@ class Chain:
 
     async def take_events(self, events: Sequence[cloudevents.Event[Payload]]) -> None:
         async with self.database.sessions.begin() as session:
-            await handlers.handle(session, events, link_keys=LINK_KEYS, address_keys=ADDRESS_KEYS, now=self.clock.now())
+            await handlers.handle(
+                session,
+                events,
+                link_keys=LINK_KEYS,
+                address_keys=ADDRESS_KEYS,
+                fields=self.fields,
+                now=self.clock.now(),
+            )
 
     async def tick(self, **accounts: RememberingAccount) -> None:
         """Run all work until nothing is due now."""
