@@ -53,7 +53,7 @@ P = TypeVar("P", bound=Payload)
 NO_FIELDS = CrmFields("", {})
 
 
-async def handle(
+async def handle(  # noqa: PLR0913 - what a batch is handled with
     session: AsyncSession,
     events: Sequence[Event[Payload]],
     *,
