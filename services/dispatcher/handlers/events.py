@@ -31,9 +31,11 @@ from shared.contract.events import (
     AnswerPayload,
     CallClosed,
     Consent,
+    Contact,
     InvitationPayload,
     Payload,
     RespondentConsentChanged,
+    RespondentContactAdded,
     RespondentErased,
     RespondentOptedOut,
     Suppression,
@@ -75,6 +77,9 @@ async def handle(  # noqa: PLR0913 - what a batch is handled with
         elif kind is RespondentErased:
             erased = {payload.respondent_id for payload, _ in _payloads_and_times(run, RespondentErased)}
             await on_erased(session, erased, address_keys=address_keys, now=now)
+        elif kind is RespondentContactAdded:
+            added = [payload for payload, _ in _payloads_and_times(run, RespondentContactAdded)]
+            await on_contact_added(session, added, address_keys=address_keys)
         elif kind is RespondentConsentChanged:
             await on_consent_changed(session, _payloads_and_times(run, RespondentConsentChanged), now=now)
         elif issubclass(kind, AnswerPayload):
@@ -219,6 +224,19 @@ async def on_consent_changed(
     await steps.release_leases(session, open_ones)
 
 
+async def on_contact_added(
+    session: AsyncSession, found: Sequence[RespondentContactAdded], *, address_keys: AddressKeys
+) -> None:
+    """Give open invitations the addresses that they lack, for their steps still to come."""
+    added: dict[str, Contact] = {}
+    for each in found:
+        known = added.get(each.respondent_id, Contact())
+        added[each.respondent_id] = known.model_copy(update=each.contact.model_dump(exclude_none=True))
+    open_ones = await invitations.lock(session, open_of=added)
+    await invitations.add_contact(session, added, address_keys=address_keys)
+    await steps.release_leases(session, open_ones)
+
+
 async def on_erased(
     session: AsyncSession, respondents: Collection[str], *, address_keys: AddressKeys, now: datetime
 ) -> None:
@@ -236,7 +254,13 @@ async def on_erased(
     await parking.delete_of(session, respondents, topics=[SurveyRequested.topic])
 
 
-_ABOUT_RESPONDENTS = (RespondentOptedOut, RespondentConsentChanged, RespondentErased, CallClosed)
+_ABOUT_RESPONDENTS = (
+    RespondentOptedOut,
+    RespondentConsentChanged,
+    RespondentContactAdded,
+    RespondentErased,
+    CallClosed,
+)
 _BY_TYPE: dict[type[Payload], Callable[..., Awaitable[Any]]] = {
     SurveyWithdrawn: on_withdrawn,
     SurveyAnswered: on_answered,

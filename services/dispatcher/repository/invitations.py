@@ -14,7 +14,7 @@ from services.dispatcher.domain.chain import late_answer_counts
 from services.dispatcher.domain.invitations import LockedInvitation
 from services.dispatcher.repository.addresses import fingerprint_of
 from shared.contract.address_keys import AddressKeys
-from shared.contract.events import Consent, SurveyRequested
+from shared.contract.events import Consent, Contact, SurveyRequested
 from shared.contract.vocabulary import InvitationOutcome, respondent_ids_like
 from shared.database import db
 
@@ -103,6 +103,34 @@ async def change_consent(session: AsyncSession, changes: Mapping[str, Consent]) 
     """Change the consent of open invitations: yes and no replace the known value, unknown keeps it."""
     dumped = [consent.model_dump_json(exclude_none=True) for consent in changes.values()]
     await db.fetch(session, _CONSENT, list(changes), dumped)
+
+
+_ADD_CONTACT = """UPDATE invitations i SET
+    request = jsonb_set(i.request, '{contact}', i.request -> 'contact' || jsonb_strip_nulls(jsonb_build_object(
+        'email', CASE WHEN i.request #>> '{contact,email}' IS NULL THEN c.email END,
+        'phone', CASE WHEN i.request #>> '{contact,phone}' IS NULL THEN c.phone END
+    ))),
+    email_fingerprint = CASE WHEN i.request #>> '{contact,email}' IS NULL THEN c.email_fingerprint
+        ELSE i.email_fingerprint END,
+    phone_fingerprint = CASE WHEN i.request #>> '{contact,phone}' IS NULL THEN c.phone_fingerprint
+        ELSE i.phone_fingerprint END
+FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bytea[])
+    AS c (respondent_id, email, phone, email_fingerprint, phone_fingerprint)
+WHERE i.respondent_id = c.respondent_id AND i.state = 'open'"""
+
+
+async def add_contact(session: AsyncSession, added: Mapping[str, Contact], *, address_keys: AddressKeys) -> None:
+    """Give open invitations the addresses that they lack."""
+    contacts = added.values()
+    await db.fetch(
+        session,
+        _ADD_CONTACT,
+        list(added),
+        [contact.email for contact in contacts],
+        [contact.phone for contact in contacts],
+        [fingerprint_of(contact.email, address_keys) for contact in contacts],
+        [fingerprint_of(contact.phone, address_keys) for contact in contacts],
+    )
 
 
 _WIPED = json.dumps({"contact": {}, "customer_name": None, "customer_id": "erased"})

@@ -5,9 +5,18 @@ from __future__ import annotations
 import pytest
 
 from services.dispatcher.domain.chain import first_due
-from shared.contract.events import Contact, ContactAttempted, ContactCap
+from shared.contract.events import Contact, ContactAttempted, ContactCap, RespondentContactAdded, RespondentOptedOut
 from shared.contract.vocabulary import AttemptState, ChannelKind
-from tests.integration.dispatcher.conftest import DAY, NOW, Chain, RememberingAccount, answered, plan, request
+from tests.integration.dispatcher.conftest import (
+    ADDRESS_KEYS,
+    DAY,
+    NOW,
+    Chain,
+    RememberingAccount,
+    answered,
+    plan,
+    request,
+)
 
 LINK, EMAIL = ChannelKind.LINK, ChannelKind.EMAIL
 
@@ -43,6 +52,35 @@ async def test_link_that_nobody_used_ends_as_exhausted(chain: Chain) -> None:
     assert await chain.states(asked.invitation_id) == ["sent"]
     await chain.tick_at(asked.expires_at)
     assert await chain.outcome(asked.invitation_id) == "exhausted"
+
+
+async def test_chain_goes_on_to_an_address_that_comes_later(chain: Chain) -> None:
+    account = RememberingAccount()
+    asked = request(plan=plan((LINK, 0), (EMAIL, 1)), contact=Contact())
+    reached = request("r2", plan=plan((LINK, 0), (EMAIL, 1)), contact=Contact(email="old@example.com"))
+    await chain.take(asked, reached)
+    late = Contact(email="late@example.com", phone="+15550001")
+    for each in (asked, reached):
+        await chain.take(RespondentContactAdded(respondent_id=each.respondent_id, contact=late))
+    await chain.tick_at(NOW + DAY, email=account)
+    assert sorted(message.recipient for message in account.taken) == ["late@example.com", "old@example.com"]
+    rows = await chain.rows(
+        """SELECT email_fingerprint = $1 AS email, phone_fingerprint = $2 AS phone FROM invitations
+ORDER BY respondent_id""",
+        *(ADDRESS_KEYS.fingerprint(address) for address in ("late@example.com", "+15550001")),
+    )
+    assert rows == [{"email": True, "phone": True}, {"email": False, "phone": True}]
+
+
+async def test_address_that_comes_later_is_bound_by_an_opt_out_of_another_id(chain: Chain) -> None:
+    account = RememberingAccount()
+    late = Contact(email="late@example.com")
+    other, asked = request("other", contact=late), request(plan=plan((LINK, 0), (EMAIL, 1)), contact=Contact())
+    await chain.take(other, asked)
+    await chain.take(RespondentOptedOut(respondent_id="other", invitation_id=other.invitation_id, at=NOW))
+    await chain.take(RespondentContactAdded(respondent_id=asked.respondent_id, contact=late))
+    await chain.tick_at(NOW + DAY, email=account)
+    assert account.taken == []
 
 
 async def test_link_counts_towards_no_contact_cap(chain: Chain) -> None:
