@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -74,7 +75,8 @@ async def _replay(service: Service, only: Sequence[UUID] | None) -> tuple[int, l
     async with open_for_command(settings, service) as database, event_log_for_command(settings) as event_log:
         clock = await open_command_clock(settings.clock, database)
         consumers = _consumers(service, database, event_log, clock)
-        readers = {topic: Readmission(consumer) for consumer in consumers for topic in consumer.topics}
+        complete = partial(trigger.with_earlier_customer, database.sessions) if service is Service.TRIGGER else None
+        readers = {topic: Readmission(consumer, complete) for consumer in consumers for topic in consumer.topics}
         after: UUID | None = None
         while rows := await _page(database, after, only):
             for row in rows:

@@ -24,7 +24,7 @@ from services.trigger.domain.sources.source import Source, SourceKind
 from services.trigger.handlers.events import on_crm_events
 from services.trigger.handlers.feedback import on_feedback
 from services.trigger.handlers.intake import EventIntake
-from services.trigger.handlers.mapped_events import ForeignLog, read_message
+from services.trigger.handlers.mapped_events import ForeignLog, NeedsEarlierEvent, find_customer, read_message
 from services.trigger.handlers.programs import install, publish_again
 from services.trigger.handlers.replay_parked import ParkedReplay
 from services.trigger.handlers.survey_links import SurveyLinks
@@ -40,9 +40,10 @@ from shared.contract.cloudevents import Event
 from shared.contract.events import CrmPayload, Payload
 from shared.contract.vocabulary import Service
 from shared.database.compared_clock import guard_clock
-from shared.database.db import Database, retry_outages
+from shared.database.db import Database, Sessions, retry_outages
 from shared.database.until_stopped import while_busy
 from shared.health import OUTSIDE_SILENT_S, Health
+from shared.messaging.codec import InvalidEvent
 from shared.messaging.consumer import Consumer
 from shared.messaging.transport import EventLog, Message, Readable
 from shared.runtime import ServiceContext, open_event_log
@@ -151,6 +152,14 @@ def consumers(
         foreign = ForeignLog(with_schemas(logs.foreign), by_topic.__getitem__, settings.topic_prefix)
         by_name["foreign"] = Consumer(Service.TRIGGER, list(by_topic), foreign, database.sessions, crm, decode=decode)
     return by_name
+
+
+async def with_earlier_customer(sessions: Sessions, error: InvalidEvent) -> Event[Payload]:
+    """Return a parked webhook's event with the customer of an earlier event; raises any other error again."""
+    if not isinstance(error, NeedsEarlierEvent):
+        raise error
+    async with sessions() as session:
+        return await find_customer(session, error.event)
 
 
 def open_logs(settings: TriggerSettings, ours: EventLog, resources: AsyncExitStack) -> EventLogs:

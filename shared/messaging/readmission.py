@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -27,6 +28,7 @@ class Readmission:
     """Handles parked messages of one consumer's topics again."""
 
     consumer: Consumer
+    complete: Callable[[InvalidEvent], Awaitable[Event[Payload]]] | None = None  # reads what needs the database, too
 
     async def round(self) -> None:
         """Try every parked message whose type, value or key was unknown; those still unknown stay parked."""
@@ -50,11 +52,19 @@ class Readmission:
     async def replay(self, row: Parked) -> str:
         """Handle a message and delete it in the same transaction; returns why it stays parked, empty if it does not."""
         try:
-            event = self.consumer.read(row.message)
+            event = await self._read(row)
         except InvalidEvent as error:
             await self._store_reason(row, str(error))
             return str(error)
         return await self._handle(row, event)
+
+    async def _read(self, row: Parked) -> Event[Payload] | None:
+        try:
+            return self.consumer.read(row.message)
+        except InvalidEvent as error:
+            if self.complete is None:
+                raise
+            return await self.complete(error)
 
     async def _handle(self, row: Parked, event: Event[Payload] | None) -> str:
         try:

@@ -53,6 +53,14 @@ class EventWithoutCustomer:
         return _checked(replace(self.mapped, event=event), self.source, received=self.received)
 
 
+class NeedsEarlierEvent(InvalidEvent):
+    """Only a reader with access to the database finds the customer of the earlier event."""
+
+    def __init__(self, event: EventWithoutCustomer) -> None:
+        super().__init__("customer.id: only a webhook can take the customer of an earlier event")
+        self.event = event
+
+
 async def find_customer(session: AsyncSession, event: EventWithoutCustomer) -> Event[CrmPayload]:
     """Add the customer of the earlier event; raises InvalidEvent if there is no decision about that event."""
     earlier = (await decisions.find(session, [event.earlier])).get(event.earlier)
@@ -64,13 +72,13 @@ async def find_customer(session: AsyncSession, event: EventWithoutCustomer) -> E
 def read_message(
     message: Message, sources: Mapping[str, Source], *, received: datetime, schemas: Schemas | None = None
 ) -> Event[CrmPayload] | None:
-    """Read a message of any source from a log, None if its mapping ignores it; raises InvalidEvent.
+    """Read a message of any source from a log, None if its mapping ignores it; raises InvalidEvent, NeedsEarlierEvent.
 
     `schemas` are those of the schema registry, None without one.
     """
     read = read_mapped(_as_json(message, schemas), sources, received=received)
     if isinstance(read, EventWithoutCustomer):
-        raise InvalidEvent("customer.id: only a webhook can take the customer of an earlier event")
+        raise NeedsEarlierEvent(read)
     return read
 
 

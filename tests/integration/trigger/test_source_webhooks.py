@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import httpx
 import pytest
 from prometheus_client import REGISTRY
 
+from services.trigger import main
 from services.trigger.config import TriggerSettings, load_sources
 from services.trigger.handlers.intake import EventIntake
 from services.trigger.main import build_app
@@ -25,6 +27,8 @@ from shared.contract.events import SurveyRequested
 from shared.database import db
 from shared.database.db import Database
 from shared.messaging import parking
+from shared.messaging.readmission import Readmission
+from shared.messaging.transport import EventLog
 from tests.integration.trigger import vendors
 from tests.integration.trigger.samples import NOW, SETTINGS, count, published
 from tests.integration.trigger.vendors import SHOPIFY_DELIVERED, SHOPIFY_ORDER, SHOPIFY_REDACT, WOO_ORDER
@@ -167,6 +171,22 @@ async def test_what_cannot_be_mapped_is_parked_once_with_the_path_that_failed(
         "customer.id: String should have at most 200 characters (from customer.id or email)",
         "customer.id: no earlier event has the id at order_id",
     ]
+
+
+async def test_parked_delivery_is_replayed_once_its_order_is_known(
+    outside: httpx.AsyncClient, sources: TriggerSettings, installed: Database, event_log: EventLog, clock: ManualClock
+) -> None:
+    assert await shop(outside, "fulfillment_events/create", SHOPIFY_DELIVERED) == (202, "parked")
+    logs = main.EventLogs(event_log, event_log, event_log)
+    crm = main.consumers(sources, installed, logs, sources=load_sources(sources), clock=clock)["crm"]
+    replay = Readmission(crm, partial(main.with_earlier_customer, installed.sessions)).replay
+    async with installed.sessions() as session:
+        (row,) = await parking.list_parked(session)
+    assert await replay(row) == "customer.id: no earlier event has the id at order_id"
+    assert await shop(outside, "orders/fulfilled", SHOPIFY_ORDER) == (202, "decided")
+    assert await replay(row) == ""
+    assert await parked(installed) == []
+    assert await count(installed, "decisions") == 2
 
 
 async def test_captured_order_replayed_as_an_erasure_erases_nobody(
