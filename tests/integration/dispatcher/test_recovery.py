@@ -350,7 +350,11 @@ async def at_the_desk(chain: Chain, *requests: SurveyRequested) -> list[Any]:
     ],
 )
 async def test_call_of_a_respondent_who_wants_no_calls_is_recalled(chain: Chain, change: Any) -> None:
-    both = [request(name, plan=plan((CALL, 0), (EMAIL, 1))) for name in ("r1", "r2")]
+    people = {"r1": "+15550001", "r2": "+15550002"}
+    both = [
+        request(name, plan=plan((CALL, 0), (EMAIL, 1)), contact=Contact(email=f"{name}@example.com", phone=phone))
+        for name, phone in people.items()
+    ]
     (task,) = [each for each in await at_the_desk(chain, *both) if each.respondent_id == "r1"]
     await chain.take(change)
     assert [each.task_id for each in await chain.published("call.withdrawn")] == [task.task_id]
