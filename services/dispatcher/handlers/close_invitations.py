@@ -112,12 +112,13 @@ async def suppress(
     respondents = respondents_of(found)
     same = await addresses.open_with_addresses_of(session, respondents, given=given)
     open_ones = await invitations.lock(session, same, open_of=respondents)
-    new = await suppressions.add(
-        session, [RespondentSuppressed(**each.suppression.model_dump()) for each in found], at=now
-    )
+    wanted = [RespondentSuppressed(**each.suppression.model_dump()) for each in found]
+    added = {key_of(each): each for each in await suppressions.add(session, wanted, at=now)}
     bound = await addresses.bind(session, found)
-    await publish(session, [_with_addresses(each, bound) for each in new], now=now)
-    of_addresses = addresses.with_addresses(found, bound)
+    with_new = {key_of(each): each for each in wanted if key_of(each) in bound.with_new}
+    new = list((with_new | added).values())
+    await publish(session, [_with_addresses(each, bound.by_key) for each in new], now=now)
+    of_addresses = addresses.with_addresses(found, bound.by_key)
     addressed = {each.id: each for each in await addresses.addressed(session, open_ones)}
     own = {
         (each.suppression.respondent_id, each.suppression.program) for each in found if each.suppression.channel is None

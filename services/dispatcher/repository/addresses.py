@@ -103,6 +103,14 @@ async def addressed(session: AsyncSession, invitations: Collection[UUID]) -> lis
 
 # --- addresses that suppressions bind
 
+
+class BoundAddresses(NamedTuple):
+    """The fingerprints that each suppression binds now, and the suppressions that bind one they did not bind before."""
+
+    by_key: dict[SuppressionKey, frozenset[bytes]]
+    with_new: set[SuppressionKey]
+
+
 _BIND = """WITH wanted AS MATERIALIZED (
     SELECT s.id, s.respondent_id, s.channel, k.invitation_id
     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::uuid[])
@@ -120,29 +128,29 @@ _BIND = """WITH wanted AS MATERIALIZED (
     WHERE a.fingerprint IS NOT NULL AND (w.channel IS NULL OR (w.channel = 'email') = a.is_email)
 ), bound AS (
     INSERT INTO bound_addresses (suppression_id, fingerprint, address_key) SELECT * FROM found
-    ON CONFLICT DO NOTHING RETURNING 1
+    ON CONFLICT DO NOTHING RETURNING suppression_id
 )
 SELECT s.respondent_id, s.channel, s.program, s.reason, ARRAY(
     SELECT fingerprint FROM found f WHERE f.id = w.id
     UNION SELECT fingerprint FROM bound_addresses b WHERE b.suppression_id = w.id
-) AS addresses, (SELECT count(*) FROM bound) AS bound
+) AS addresses, w.id = ANY($7::uuid[]) OR EXISTS (SELECT FROM bound WHERE suppression_id = w.id) AS has_new
 FROM (SELECT DISTINCT id FROM wanted) AS w JOIN suppressions s USING (id)"""
 
 
-async def bind(session: AsyncSession, found: Sequence[NewSuppression]) -> dict[SuppressionKey, frozenset[bytes]]:
-    """Bind addresses to stored suppressions; return the fingerprints of all that each binds now."""
+async def bind(session: AsyncSession, found: Sequence[NewSuppression]) -> BoundAddresses:
+    """Bind addresses to stored suppressions: those that they state, or else those of invitations."""
     if not found:
-        return {}
-    await bind_known(
-        session, [(key_of(each.suppression), address) for each in found for address in each.suppression.addresses]
+        return BoundAddresses({}, set())
+    stated = [(key_of(each.suppression), address) for each in found for address in each.suppression.addresses]
+    given = await bind_known(session, stated)
+    columns = [list(column) for column in zip(*(key_of(each.suppression) for each in found), strict=True)]
+    taken_from = [_taken_from(each) for each in found]
+    rows = await db.fetch(session, _BIND, *columns, taken_from, MOST_INVITATIONS, list(given))
+    by_key = {(row["respondent_id"], row["channel"], row["program"], row["reason"]): row for row in rows}
+    return BoundAddresses(
+        {key: frozenset(row["addresses"]) for key, row in by_key.items()},
+        {key for key, row in by_key.items() if row["has_new"]},
     )
-    keys = [key_of(each.suppression) for each in found]
-    columns = [list(column) for column in zip(*keys, strict=True)]
-    rows = await db.fetch(session, _BIND, *columns, [_taken_from(each) for each in found], MOST_INVITATIONS)
-    return {
-        (row["respondent_id"], row["channel"], row["program"], row["reason"]): frozenset(row["addresses"])
-        for row in rows
-    }
 
 
 def _taken_from(new: NewSuppression) -> UUID | None:
@@ -162,14 +170,16 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
     AS k (respondent_id, channel, program, reason, address)
 JOIN suppressions s ON s.respondent_id = k.respondent_id AND s.channel IS NOT DISTINCT FROM k.channel
     AND s.program IS NOT DISTINCT FROM k.program AND s.reason = k.reason
-ON CONFLICT DO NOTHING"""
+ON CONFLICT DO NOTHING RETURNING suppression_id"""
 
 
-async def bind_known(session: AsyncSession, known: Sequence[tuple[SuppressionKey, str]]) -> None:
-    """Bind addresses given as published, in hex; the key of their fingerprints is not known."""
-    if known:
-        columns = [list(column) for column in zip(*(key for key, _ in known), strict=True)]
-        await db.fetch(session, _BIND_KNOWN, *columns, [address for _, address in known])
+async def bind_known(session: AsyncSession, known: Sequence[tuple[SuppressionKey, str]]) -> set[UUID]:
+    """Bind addresses given as published, in hex, whose key is not known; return the suppressions that have new ones."""
+    if not known:
+        return set()
+    columns = [list(column) for column in zip(*(key for key, _ in known), strict=True)]
+    rows = await db.fetch(session, _BIND_KNOWN, *columns, [address for _, address in known])
+    return {row["suppression_id"] for row in rows}
 
 
 _UNBOUND = """SELECT id, respondent_id, channel, program, reason, address,

@@ -16,11 +16,12 @@ from services.dispatcher.jobs.receipts import SmsStatusPoller, release_expired
 from services.dispatcher.repository import counts, receipts, steps, suppressions
 from services.dispatcher.sending.triage import ReadyStep, TriagedSteps
 from shared.contract.events import RespondentSuppressed
-from shared.contract.vocabulary import AttemptState, ChannelKind, SuppressionReason, address_fingerprint
+from shared.contract.vocabulary import AttemptState, ChannelKind, SuppressionReason
 from shared.database import db
 from tests.fakes import gateway
 from tests.integration.dispatcher.channels.test_sms import results, sms
 from tests.integration.dispatcher.conftest import (
+    ADDRESS_KEYS,
     DAY,
     LINK_KEYS,
     NOW,
@@ -72,26 +73,19 @@ async def test_suppression_ends_at_its_time(chain: Chain) -> None:
         assert await chain.states(asked.invitation_id) == states
 
 
-async def test_bounce_of_a_new_address_replaces_that_of_the_old_one(chain: Chain) -> None:
-    old, new = "old@example.com", "new@example.com"
-    for address in (old, new):
-        bounced = RespondentSuppressed(
-            respondent_id="r1",
-            channel=MAIL,
-            reason=SuppressionReason.HARD_BOUNCE,
-            until=NOW + DAY,
-            address=address_fingerprint(address).hex(),
+async def test_bounce_of_a_new_address_binds_it_beside_the_old_one(chain: Chain) -> None:
+    receiver, both = Receiver(chain), ("old@example.com", "new@example.com")
+    for address in both:
+        await receiver.told(
+            ReceiptKind.HARD_BOUNCE, await sent(chain, request(contact={"email": address}, plan=plan((MAIL, 0))))
         )
-        async with chain.database.sessions.begin() as session:
-            assert len(await suppressions.add(session, [bounced], at=NOW)) == 1
-    account = RememberingAccount()
-    to_new, to_old = (request(contact={"email": each}, plan=plan((MAIL, 0))) for each in (new, old))
-    await chain.take(to_new)
-    await chain.sender(MAIL, account).perform_due()
-    assert (await chain.step(to_new.invitation_id, 1))["reason"] == "suppressed"
-    await chain.take(to_old)
-    await chain.sender(MAIL, account).perform_due()
-    assert [message.recipient for message in account.taken] == [old]
+    *_, told = await chain.published("respondent.suppressed")
+    assert told.addresses == sorted(ADDRESS_KEYS.fingerprint(each).hex() for each in both)
+    for address in both:
+        again = request(contact={"email": address}, plan=plan((MAIL, 0)))
+        await chain.take(again)
+        await chain.sender(MAIL, RememberingAccount()).perform_due()
+        assert (await chain.step(again.invitation_id, 1))["reason"] == "suppressed"
 
 
 def test_step_postponed_to_the_expiry_is_skipped_and_one_before_it_postponed() -> None:
