@@ -42,7 +42,7 @@ from shared.messaging import codec
 from shared.messaging.transport import Message
 from tests.integration.dispatcher.conftest import ADDRESS_KEYS, LINK_KEYS, NOW, answered, plan, request, withdrawn
 from tests.integration.dispatcher.model import RECEIPTS, Invitation, Key, Model, Step
-from tests.integration.dispatcher.workers import TOGETHER, ModelDifference, Worker
+from tests.integration.dispatcher.workers import PHONES, TOGETHER, ModelDifference, Worker
 
 TRIES = 2
 OPENS = 9
@@ -99,13 +99,10 @@ class History:
         if number % 3 == 0:
             opened = Window(start=time(OPENS), end=time(23, 59))
             steps = [step.model_copy(update={"window": opened}) for step in steps]
-        nobody = number % 20 == 19
-        asked = request(
-            f"r{number // 2}",
-            time_zone="UTC",
-            plan=steps,
-            **({"contact": Contact()} if nobody else {}),
-        )
+        respondent, nobody = f"r{number // 2}", number % 20 == 19
+        # addresses of their own: a suppression holds for everybody with the address
+        known = Contact(email=f"{respondent}@example.com", phone=PHONES[number // 2])
+        asked = request(respondent, time_zone="UTC", plan=steps, contact=Contact() if nobody else known)
         self.requests.append(asked)
         self.model.invitations[asked.invitation_id] = Invitation(
             id=asked.invitation_id,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tests.integration.dispatcher.histories import History
 
 TOGETHER = 100  # invitations in a history; two of each respondent
+PHONES = tuple(f"+1555{number:07}" for number in range(TOGETHER // 2))  # one of each respondent
 RESULTS = tuple(SendResult)
 THROTTLED_S = 90.0
 
@@ -100,7 +101,7 @@ class Worker:
             clock=self.history.clock,
             address_keys=ADDRESS_KEYS,
             composer=Composer(LINK_KEYS, "http://pub", "http://sh", "http://un", "Earshot <survey@localhost>"),
-            policy=SendPolicy(SendMode.ALLOWLIST, allowed=("example.com", "+15550001")),
+            policy=SendPolicy(SendMode.ALLOWLIST, allowed=("example.com", *PHONES)),
             account=None if self.channel is ChannelKind.CALL else self.account,
         )
         self._task = asyncio.create_task(sender.perform_due())
