@@ -19,6 +19,7 @@ from deploy.all_in_one import AllSettings
 from deploy.kafka import broker
 from deploy.operations import (
     address_findings,
+    address_key_findings,
     database_findings,
     error_messages,
     ledger_findings,
@@ -99,6 +100,7 @@ async def _data(settings: AllSettings) -> AsyncIterator[Finding]:
         ("programs cannot be read", _programs(settings.trigger)),
         ("invitations cannot be read", _open_invitations(settings)),
         ("the ledger cannot be compared with the log", ledger_findings.examine(settings.dispatcher)),
+        ("fingerprints of addresses cannot be read", address_key_findings.examine(settings.dispatcher)),
         ("links cannot be compared", _dead_links(settings.trigger)),
         ("webhooks cannot be read", _webhooks(settings)),
     )

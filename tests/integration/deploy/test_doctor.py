@@ -245,3 +245,21 @@ async def test_database_that_hangs_is_a_fault(
         await hang_commits(postgres)
         faults = [each.text for each in await findings(own(urls, tmp_path)) if each.severity is Severity.FAIL]
     assert faults == [f"{schema}: the database does not commit within 3 s" for schema in (*all_in_one.ALL, "transport")]
+
+
+async def test_a_missing_key_that_stored_addresses_need_is_named(
+    urls: Mapping[str, str], tmp_path: Path, dispatcher_db: Database
+) -> None:
+    async with dispatcher_db.sessions.begin() as session:
+        await fetch(
+            session,
+            """WITH s AS (INSERT INTO suppressions (id, respondent_id, reason, at)
+            VALUES (gen_random_uuid(), 'c-1', 'opt_out', now()) RETURNING id)
+            INSERT INTO bound_addresses SELECT id, '\\x01', 'a1' FROM s""",
+        )
+    faults = [each.text for each in await findings(own(urls, tmp_path)) if each.severity is Severity.FAIL]
+    assert faults == ["1 fingerprints of suppressed addresses need the key a1, which EARSHOT_ADDRESS_KEYS lacks"]
+    keys = "a2:newer,a1:older"
+    assert not any(
+        "EARSHOT_ADDRESS_KEYS lacks" in each.text for each in await findings(own(urls, tmp_path, address_keys=keys))
+    )
