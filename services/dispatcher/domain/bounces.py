@@ -89,6 +89,9 @@ _OUR_NAME = _any(
     r"|unauth)|sender'?s? (?:account|domain|ip)",
     r"(?:bad|invalid|unverified|banned|unknown|forged|spoofed) sender|send as|anti-?spoofing|not (?:allowed"
     r"|permitted|authori[sz]ed) to (?:send|relay)",
+    r"(?:domain of (?:the )?sender|sender'?s? (?:e-?mail |mail )?(?:address|domain)|return[- ]?path|mail from)\b"
+    r"[\w\s'.:\[\]()\-]{0,60}(?:n[o'\u2019]t exist|not found|not resolve|unknown|invalid|undeliverable)",
+    r"verification failed for\b|invalid dns (?:mx|a)\b|bad dns\b|banned send",
     r"relay(?:ing)? (?:access |attempt )?(?:denied|not (?:permitted|allowed)|rejected)|unable to relay"
     r"|do not relay|relaying",
     r"(?:your|this|sending|customer) (?:account|domain|service|access)[\w ]{0,40}(?:suspended|disabled|blocked"
@@ -135,10 +138,11 @@ _NOBODY = _any(
 )
 _CODES = {
     RefusalCause.NO_SUCH_ADDRESS: ("1.0", "1.1", "1.2", "1.3", "1.6", "1.10", "1.351", "2.1", "4.310"),
-    RefusalCause.ABOUT_US: ("1.7", "1.8", "4.5", "5.3"),
+    RefusalCause.ABOUT_US: ("4.5", "5.3"),
     RefusalCause.CONTENT: ("3.4",),  # too large
     RefusalCause.MAILBOX: ("2.0", "2.2", "2.3", "2.4"),
 }
+_OUR_CODES = ("1.7", "1.8")  # the sender's address, whatever the words say of it
 _CONTENT_SUBJECTS = ("6", "7")
 
 
@@ -176,7 +180,7 @@ def _cause(text: str, precise: tuple[str, ...] | None, *, is_temporary: bool) ->
         return RefusalCause.MAILBOX
     if _TOO_LARGE.search(text) and not re.search("mailbox", text, re.IGNORECASE):
         return RefusalCause.CONTENT
-    if _OUR_SENDING.search(text) or _OUR_NAME.search(text):
+    if _OUR_SENDING.search(text) or _OUR_NAME.search(text) or (precise and ".".join(precise[1:]) in _OUR_CODES):
         return RefusalCause.ABOUT_US
     if _NOBODY.search(text):
         return RefusalCause.MAILBOX if is_temporary else RefusalCause.NO_SUCH_ADDRESS
