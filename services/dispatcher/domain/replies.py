@@ -69,9 +69,12 @@ def read_reply(text: str) -> ReceiptKind | None:
 
 
 def _asks_to_stop(sentence: str) -> bool:
+    words = " ".join(_words(sentence))
+    if _INSTRUCTION.search(words):
+        return False
     first, *others = _CLAUSES.split(sentence)
     is_keyword = _is_keyword(sentence, _STOP) or (bool(others) and _is_keyword(first, _STOP))
-    return (is_keyword and not _is_question(sentence)) or _has_phrase(" ".join(_words(sentence)))
+    return (is_keyword and not _is_question(sentence)) or _has_phrase(words)
 
 
 def _is_question(text: str) -> bool:
@@ -138,4 +141,5 @@ _VAGUE = frozenset(_plain(reply_words.VAGUE).split())
 _COURTESIES = frozenset(_plain(reply_words.COURTESIES).split())
 _PHRASES = [re.compile(rf"\b(?:{_without_marks(phrase)})") for phrase in reply_words.PHRASES]
 _NEGATED = re.compile(rf"\b(?:{_without_marks(reply_words.NEGATIONS)}) $")
+_INSTRUCTION = re.compile("|".join(reply_words.INSTRUCTIONS))
 _CONDITION = re.compile(_without_marks(reply_words.CONDITIONS))

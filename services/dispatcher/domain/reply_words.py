@@ -282,3 +282,21 @@ CONDITIONS = (
     r"|что|если|пока|когда|покуда|ночью|так (?:поздно|рано|часто)|якщо|поки|коли|wenn|bevor|bis|solange|falls|nachts"
     r"|sauf|quand|avant|tant que|la nuit|cuando|hasta|excepto|salvo|quando|prima|finche|ate|jesli|dopoki|kiedy)\b"
 )
+
+# sentences that say how to end the messages, as automatic replies and footers do; regular expressions as above
+INSTRUCTIONS = (
+    (
+        r"^(?:to|in order to|if you (?:want|wish|would like|prefer|no longer|do not|don t)) .*"
+        r"\b(?:click|tap|press|visit|follow|reply|respond|text|send|use|go to)\b"
+    ),
+    r"^(?:please |just )?(?:click|press|visit|follow|reply|respond|text|send)\b.* to (?:unsubscribe|opt out|stop)\b",
+    r"^(?:чтобы|для того чтобы|если вы|если хотите) .*\b(?:нажмите|перейдите|ответьте|отправьте|кликните)\b",
+    r"^(?:щоб|якщо ви|якщо бажаєте) .*\b(?:натисніть|перейдіть|надішліть)\b",
+    r"^(?:um sich|wenn sie|falls sie|zum) .*\b(?:klicken|antworten|senden|folgen|besuchen)\b",
+    r"^(?:pour (?:vous|se|ne plus)|si vous) .*\b(?:cliquez|repondez|envoyez|suivez)\b",
+    (
+        r"^(?:para (?:dar|cancelar|dejar|anular|sair|parar)|si (?:quiere|desea|no desea)) .*"
+        r"\b(?:haga|haz|pulse|responda|envie|visite|clique)\b"
+    ),
+    r"^(?:per (?:annullare|cancell|disiscriv|non)\w*|se (?:vuoi|desidera)) .*\b(?:clicca|clicchi|rispondi|invia)\b",
+)
