@@ -263,6 +263,8 @@ def test_signed_body_of_another_resource_of_woocommerce_does_nothing(body: dict[
         ({"date_completed_gmt": None}, "2026-03-01T11:30:00+00:00"),
         ({"date_completed_gmt": ""}, "2026-03-01T11:30:00+00:00"),
         ({"date_completed_gmt": "0000-00-00T00:00:00"}, "2026-03-01T11:30:00+00:00"),
+        ({"date_completed_gmt": "1970-01-01T00:00:00"}, "2026-03-01T11:30:00+00:00"),
+        ({"date_completed_gmt": "1970-01-01T00:00:00Z"}, "2026-03-01T11:30:00+00:00"),
     ],
 )
 def test_time_of_a_woocommerce_order(changed: dict[str, Any], time: str) -> None:
