@@ -260,6 +260,11 @@ def _first_in(text: str, name: str, parse: Callable[[str, str], str | None], reg
     return next((value for part in parts if (value := parse(part, region))), None)
 
 
+def _plain(text: str) -> str:
+    """Write letters of full width as usual ones, and leave out invisible characters, which come along when copied."""
+    return "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
+
+
 def clean_name(text: str) -> str | None:
     """Replace line breaks by spaces and remove control and other invisible characters."""
     one_line = " ".join(text.split())
@@ -333,6 +338,6 @@ _PARSERS: Mapping[str, Callable[[str, str], str | None]] = {
     "time_zone": lambda text, _region: text if is_time_zone(text) else None,
 }
 _PARTS: Mapping[str, Callable[[str], Iterable[str]]] = {
-    "email": lambda text: (part.removeprefix("mailto:").strip(".:") for part in _WITH_AT.findall(text)),
+    "email": lambda text: (part.removeprefix("mailto:").strip(".:") for part in _WITH_AT.findall(_plain(text))),
     "phone": _BETWEEN_NUMBERS.split,
 }

@@ -153,6 +153,12 @@ def test_sms_and_call_need_a_phone() -> None:
         ("mailto:olga@example.com", "olga@example.com"),
         ("olga@example.com.", "olga@example.com"),
         ("e-mail: olga@example.com\nwork: buh@example.com", "olga@example.com"),
+        ("olga@example.com\u200b", "olga@example.com"),
+        ("\ufeffolga@example.com", "olga@example.com"),
+        ("\u202aolga@example.com\u202c", "olga@example.com"),
+        ("olga@exam\u00adple.com", "olga@example.com"),
+        ("olga\uff20example.com", "olga@example.com"),
+        ("\uff4f\uff4c\uff47\uff41@example.com", "olga@example.com"),
         ("no address", None),
     ],
 )
