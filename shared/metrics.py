@@ -15,6 +15,9 @@ PUBLISHED = Counter("earshot_published_total", "Events published", ["service", "
 DECISIONS = Counter("earshot_decisions_total", "Decisions by program and reason", ["service", "program", "reason"])
 IGNORED_FIELDS = Counter("earshot_ignored_fields_total", "Fields of events left out", ["service", "type", "field"])
 MISSING_FIELDS = Counter("earshot_missing_fields_total", "Condition fields not found", ["service", "program", "field"])
+ID_CLASHES = Counter(
+    "earshot_id_clashes_total", "Customer ids to which two sources gave different addresses", ["service"]
+)
 SHARED_ADDRESSES = Counter(
     "earshot_shared_addresses_total", "Decisions about an address of too many ids to be a person's", ["service"]
 )

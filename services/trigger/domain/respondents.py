@@ -56,7 +56,8 @@ def last_asked(last_contacts: LastContacts) -> datetime | None:
 class Respondent(msgspec.Struct, frozen=True):  # `replace` costs a tenth of what it costs for a dataclass
     """Times are business time, UTC; `known_at` is the time of the newest event that carried customer data.
 
-    `cleared` has the time at which a field was taken away, such as `email`, `consent.sms` or `attributes`.
+    `address_source` is the source of the event that its addresses come from. `cleared` has the time at which a field
+    was taken away, such as `email`, `consent.sms` or `attributes`.
 
     The time of an invitation in `last_contacts` is when it goes out, so it may be in the future.
     """
@@ -80,6 +81,7 @@ class Respondent(msgspec.Struct, frozen=True):  # `replace` costs a tenth of wha
     last_contacts: LastContacts = msgspec.field(default_factory=dict)
     erased_at: datetime | None = None
     cleared: Mapping[str, datetime] = msgspec.field(default_factory=dict)
+    address_source: str | None = None
     has_older_id: bool = False  # made before the case of ids counted and namespaces existed
 
     @property
@@ -117,6 +119,18 @@ class Respondent(msgspec.Struct, frozen=True):  # `replace` costs a tenth of wha
     def contact(self) -> Contact:
         return Contact(email=self.email, phone=self.phone)
 
+    def with_address_source(self, source: str, *, before: Respondent) -> tuple[Respondent, IgnoredField | None]:
+        """Note where changed addresses come from; also return a note if they replace those of another source.
+
+        Two sources that give one id different addresses may mean two people by it.
+        """
+        if (self.email, self.phone) == (before.email, before.phone):
+            return self, None
+        noted, earlier = replace(self, address_source=source), before.address_source
+        replaced = any(old and new and old != new for old, new in _address_pairs(before, self))
+        is_clash = replaced and earlier not in (None, source)
+        return noted, IgnoredField("customer.id", f"{earlier} gave this id another address") if is_clash else None
+
     def contact_added(self, after: Respondent) -> Contact | None:
         """Return the addresses that `after` has for channels for which this one has none; None if there are none."""
         email, phone = self.email is None and after.email, self.phone is None and after.phone
@@ -130,6 +144,10 @@ class Respondent(msgspec.Struct, frozen=True):  # `replace` costs a tenth of wha
     def erased(self, at: datetime) -> Respondent:
         """Delete everything except the times of contacts, so that the caps still apply."""
         return Respondent(self.id, last_contacts=self.last_contacts, erased_at=at, has_older_id=self.has_older_id)
+
+
+def _address_pairs(before: Respondent, after: Respondent) -> tuple[tuple[str | None, str | None], ...]:
+    return (before.email, after.email), (before.phone, after.phone)
 
 
 def merge_customer(

@@ -132,6 +132,7 @@ async def save(session: AsyncSession, batch: DecisionBatch) -> None:
     shared = sum("shared_address" in trial["facts"] for each in batch.decisions for trial in each.trail[:1])
     ignored = Counter((each.type, place_of(one["field"])) for each in batch.decisions for one in each.ignored or ())
     db.after_commit(session, lambda: _count(made, missing, ignored, shared))
+    db.after_commit(session, lambda: metrics.ID_CLASHES.labels(Service.TRIGGER).inc(batch.clashes))
 
 
 async def _save_addresses(session: AsyncSession, batch: DecisionBatch) -> None:

@@ -20,7 +20,8 @@ _JSON = msgspec.json.Encoder()
 
 _COLUMNS = (
     "id, customer_id, name, email, phone, locale, time_zone, consent, attributes, purchases, first_purchase_at, "
-    "last_purchase_at, known_at, last_answered_at, last_category, last_score, moments, erased_at, cleared"
+    "last_purchase_at, known_at, last_answered_at, last_category, last_score, moments, erased_at, cleared, "
+    "address_source"
 )
 
 _SELECTED = f"{_COLUMNS.replace('moments', 'moments AS last_contacts')}, has_older_id"
@@ -32,10 +33,10 @@ phone = new.phone, locale = new.locale, time_zone = new.time_zone, consent = new
 attributes = new.attributes, purchases = new.purchases, first_purchase_at = new.first_purchase_at,
 last_purchase_at = new.last_purchase_at, known_at = new.known_at, last_answered_at = new.last_answered_at,
 last_category = new.last_category, last_score = new.last_score, moments = new.moments, erased_at = new.erased_at,
-cleared = new.cleared
+cleared = new.cleared, address_source = new.address_source
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[],
 $9::jsonb[], $10::int[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::text[],
-$16::int[], $17::jsonb[], $18::timestamptz[], $19::jsonb[])
+$16::int[], $17::jsonb[], $18::timestamptz[], $19::jsonb[], $20::text[])
 AS new ({_COLUMNS}) WHERE respondents.id = new.id"""  # noqa: S608 - constants of this file
 
 _GUESTS = "SELECT id FROM respondents WHERE id LIKE '%guest-%' AND right(id, 32) = ANY($1::text[]) ORDER BY id"
@@ -90,6 +91,7 @@ def _rows(respondents: Sequence[Respondent]) -> list[tuple[Any, ...]]:
             _JSON.encode(r.last_contacts).decode(),
             r.erased_at,
             _JSON.encode(r.cleared).decode() if r.cleared else None,
+            r.address_source,
         )
         for r in respondents
     ]

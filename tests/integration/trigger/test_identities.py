@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
 from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.domain.sources.source import Source, SourceKind
@@ -276,3 +277,29 @@ async def test_guest_is_the_same_after_the_key_was_replaced(installed: Database)
         (verdict,) = await decide_events(session, [event], now=NOW, settings=rotated)
     assert isinstance(verdict, StoredDecision)
     assert (verdict.respondent_id, verdict.reason) == (GUEST, "quarantined")
+
+
+def clashes() -> float:
+    return REGISTRY.get_sample_value("earshot_id_clashes_total", {"service": "trigger"}) or 0
+
+
+async def test_two_sources_that_give_one_id_different_addresses_are_named(installed: Database) -> None:
+    before = clashes()
+    ivan = purchase("e1", source="shop-a", customer={"id": "42", "email": "ivan@shop.example"})
+    olga = purchase("e2", source="shop-b", customer={"id": "42", "email": "olga@shop.example"})
+    own = body("customer.updated", "e3", source="shop-b", customer={"id": "42", "email": "olga@new.example"})
+    again = purchase("e4", source="shop-a", customer={"id": "42", "email": "olga@new.example"})
+    found = await decide(installed, [ivan, olga, own, again])
+    named = [[one["field"] for one in each.ignored or ()] for each in found if isinstance(each, StoredDecision)]
+    assert named == [[], ["customer.id"], [], []]
+    [note] = [one for each in found if isinstance(each, StoredDecision) for one in each.ignored or ()]
+    assert note["why"] == "shop-a gave this id another address"
+    assert clashes() == before + 1
+
+
+async def test_ids_of_two_namespaces_do_not_clash(installed: Database) -> None:
+    before = clashes()
+    for number, name in enumerate(("one", "two")):
+        customer = {"id": "42", "namespace": name, "email": f"{name}@shop.example"}
+        await decide(installed, [purchase(f"e{number}", source=name, customer=customer)])
+    assert clashes() == before

@@ -54,6 +54,7 @@ ANN = Respondent(
         ContactCause.ANSWER.value: {"shop": later(days=-4)},
     },
     erased_at=later(days=-90),
+    address_source="shop",
     cleared={"email": later(days=-2)},
 )
 

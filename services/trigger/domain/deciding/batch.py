@@ -88,6 +88,7 @@ class DecisionBatch:
     decisions: list[StoredDecision] = field(default_factory=list)
     events: list[Event[Payload]] = field(default_factory=list)
     missing: list[tuple[str, str]] = field(default_factory=list)
+    clashes: int = 0  # customers whose addresses replaced those of another source
     changed_respondents: set[str] = field(default_factory=set)
     changed_touchpoints: set[TouchpointKey] = field(default_factory=set)
     changed_quotas: set[QuotaKey] = field(default_factory=set)
@@ -140,6 +141,9 @@ class DecisionBatch:
         elif type(customer) is Customer:
             region, is_patch = self.settings.phone_region, type(payload) is CustomerUpdated
             updated, ignored = merge_customer(known, customer, at=at, phone_region=region, is_patch=is_patch)
+            updated, clash = updated.with_address_source(event.source, before=known)
+            if clash is not None:
+                ignored, self.clashes = [*ignored, clash], self.clashes + 1
             self._lift_obsolete_suppressions(known, updated)
             if known.known_at is not None and (consent := published_consent(known, updated)) != known.consent:
                 self._publish(RespondentConsentChanged(respondent_id=known.id, consent=consent))
