@@ -19,7 +19,7 @@ ID_CLASHES = Counter(
     "earshot_id_clashes_total", "Customer ids to which two sources gave different addresses", ["service"]
 )
 SHARED_ADDRESSES = Counter(
-    "earshot_shared_addresses_total", "Decisions about an address of too many ids to be a person's", ["service"]
+    "earshot_shared_addresses_total", "Decisions and claims about an address of too many ids", ["service"]
 )
 STEPS = Counter("earshot_steps_total", "Steps finished, by channel and state", ["service", "channel", "state"])
 OLDEST_DUE = Gauge("earshot_oldest_due_step_seconds", "Age of the oldest overdue step, business time", ["service"])

@@ -172,6 +172,7 @@ def build_senders(  # noqa: PLR0913 - what senders are made of
             composer=settings.composer,
             policy=settings.send_policy,
             address_keys=settings.address_fingerprints,
+            shared_address_ids=settings.shared_address_ids,
             balancer=AccountBalancer(own, weights=weights),
             restore_guard=restore_guard,
         )

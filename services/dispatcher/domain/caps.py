@@ -1,13 +1,18 @@
-"""How often one respondent may be contacted, over all surveys. Times are business times, UTC."""
+"""How often one person may be contacted, over all surveys. A person is a customer id or an address.
+
+Times are business times, UTC.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
-from shared.contract.events import ContactCap
+from shared.contract.address_keys import AddressKeys
+from shared.contract.events import ContactCap, SurveyRequested
 from shared.contract.vocabulary import ChannelKind
 
 RETRY_AFTER = timedelta(minutes=1)  # when a contact under way may or may not reach a cap
@@ -20,6 +25,42 @@ class PastContact:
 
     channel: ChannelKind
     at: datetime | None
+
+
+Identity = str | bytes  # a respondent's id, or the fingerprint of an address
+ContactKey = tuple[UUID, int, int]  # invitation, step and try, by which a contact is counted once
+
+
+def identities_of(request: SurveyRequested, keys: AddressKeys) -> list[Identity]:
+    addresses = [address for address in (request.contact.email, request.contact.phone) if address]
+    return [request.respondent_id, *map(keys.fingerprint, addresses)]
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierContacts:
+    """The identities that invitations name, and contacts by those that this transaction has locked.
+
+    `shared` are addresses of too many respondents to be a person's.
+    """
+
+    named: Mapping[UUID, Sequence[Identity]]
+    by_identity: dict[Identity, dict[ContactKey, PastContact]]
+    shared: frozenset[Identity]
+
+    def add(self, key: ContactKey, contact: PastContact, identities: Iterable[Identity]) -> None:
+        for each in identities:
+            if each in self.by_identity:
+                self.by_identity[each][key] = contact
+
+    def of(self, invitation: UUID) -> list[PastContact] | None:
+        """Return the contacts over all identities of an invitation; None if another transaction has locked one."""
+        counting = [each for each in self.named[invitation] if each not in self.shared]
+        if any(each not in self.by_identity for each in counting):
+            return None
+        together: dict[ContactKey, PastContact] = {}
+        for each in counting:
+            together |= self.by_identity[each]
+        return list(together.values())
 
 
 def span(cap: ContactCap) -> timedelta:

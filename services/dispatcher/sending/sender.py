@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.channels import ChannelAccount
 from services.dispatcher.domain import retries
+from services.dispatcher.domain.caps import identities_of
 from services.dispatcher.domain.limits import DailyLimit
 from services.dispatcher.domain.send_mode import SendPolicy
 from services.dispatcher.domain.steps import Disposition, FinishedStep, LeasedStep, OutgoingMessage, SendResult
@@ -31,10 +32,10 @@ from services.dispatcher.sending.recorder import ResultRecorder
 from services.dispatcher.sending.rendering import RenderedStep, StepRenderer, finished_step
 from services.dispatcher.sending.restore_guard import RestoreGuard
 from services.dispatcher.sending.triage import TriagedSteps, apply_caps, longest_cap, triage_steps
-from shared import crash
+from shared import crash, metrics
 from shared.clock import Clock, ClockIsWrong, now_or
 from shared.contract.address_keys import AddressKeys
-from shared.contract.vocabulary import ChannelKind
+from shared.contract.vocabulary import ChannelKind, Service
 from shared.database.db import Sessions
 from shared.health import Heartbeat
 
@@ -67,6 +68,7 @@ class ChannelSender:
     budget_s: float = BUDGET_S
     heartbeat: Heartbeat = field(default_factory=partial(Heartbeat, "sender"))
     restore_guard: RestoreGuard | None = None
+    shared_address_ids: int = 10
     alerts: AccountAlerts = field(default_factory=AccountAlerts)
 
     @property
@@ -119,8 +121,17 @@ class ChannelSender:
         longest = longest_cap(triaged.ready, everywhere=everywhere)
         if longest is None:
             return triaged
-        respondents = {each.request.respondent_id for each in triaged.ready}
-        past = await contacts.past(session, respondents, claim=leased[0].token, since=now - longest)
+        identities = {
+            each.leased.invitation_id: identities_of(each.request, self.address_keys) for each in triaged.ready
+        }
+        past = await contacts.past(
+            session,
+            identities,
+            claim=leased[0].token,
+            since=now - longest,
+            shared_ids=self.shared_address_ids,
+        )
+        metrics.SHARED_ADDRESSES.labels(Service.DISPATCHER).inc(len(past.shared))
         return apply_caps(triaged, past, everywhere=everywhere, channel=self.channel, now=now)
 
     async def send(

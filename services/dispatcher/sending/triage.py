@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from services.dispatcher.domain import caps, hours
-from services.dispatcher.domain.caps import PastContact
+from services.dispatcher.domain.caps import EarlierContacts, PastContact
 from services.dispatcher.domain.chain import skip_reason
 from services.dispatcher.domain.steps import (
     FinishedStep,
@@ -101,7 +101,7 @@ def longest_cap(ready: Sequence[ReadyStep], *, everywhere: Sequence[ContactCap])
 
 def apply_caps(
     triaged: TriagedSteps,
-    contacts: Mapping[str, Sequence[PastContact]],
+    contacts: EarlierContacts,
     *,
     everywhere: Sequence[ContactCap],
     channel: ChannelKind,
@@ -109,20 +109,20 @@ def apply_caps(
 ) -> TriagedSteps:
     """Postpone ready steps that a contact cap of their program, or one of `everywhere`, does not allow now.
 
-    `contacts` holds the earlier contacts of the respondents that this transaction has locked. The others are locked by
-    another sender, which may be about to contact them: their steps are postponed if any cap applies.
+    `contacts` holds the earlier contacts of the respondents and addresses that this transaction has locked. The
+    others are locked by another sender, which may be about to contact them: their steps are postponed if any cap
+    applies.
     """
     capped = TriagedSteps([], [*triaged.postponed], [*triaged.finished])
-    past = {respondent: list(known) for respondent, known in contacts.items()}
     for each in triaged.ready:
-        known = past.get(each.request.respondent_id)
+        invitation = each.leased.invitation_id
+        known = contacts.of(invitation)
         until = _next_allowed(known, [*everywhere, *each.request.contact_caps], channel=channel, now=now)
         if until != now:
             capped.postpone(each, until, MoveReason.CONTACT_CAP)
             continue
         capped.ready.append(each)
-        if known is not None:
-            known.append(PastContact(channel, now))
+        contacts.add((*each.leased.key, each.leased.tries + 1), PastContact(channel, now), contacts.named[invitation])
     return capped
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections import Counter
 from datetime import datetime, time, timedelta
 from typing import Any
@@ -13,16 +14,17 @@ from services.dispatcher.domain import caps
 from services.dispatcher.domain.caps import PastContact
 from services.dispatcher.domain.steps import SendResult
 from services.dispatcher.repository import contacts, steps
-from shared.contract.events import ContactCap, SurveyRequested, Window
+from shared.contract.events import Contact, ContactCap, SurveyRequested, Window
 from shared.contract.vocabulary import ChannelKind
-from tests.integration.dispatcher.conftest import DAY, NOW, Chain, RememberingAccount, plan, request
+from tests.integration.dispatcher.conftest import ADDRESS_KEYS, DAY, NOW, Chain, RememberingAccount, plan, request
 
 EMAIL, SMS, CALL = ChannelKind.EMAIL, ChannelKind.SMS, ChannelKind.CALL
 ONE_A_WEEK = ContactCap(name="one a week", limit=1, days=7)
 
 
 def capped(*limits: ContactCap, respondent: str = "r1", **changes: Any) -> SurveyRequested:
-    return request(respondent, contact_caps=list(limits), **changes)
+    contact = Contact(email=f"{respondent}@example.com", phone=f"+1555{zlib.crc32(respondent.encode()) % 10**7:07}")
+    return request(respondent, **{"contact_caps": list(limits), "contact": contact, **changes})
 
 
 async def waits(chain: Chain, asked: SurveyRequested, number: int) -> tuple[str, datetime, str | None]:
@@ -138,7 +140,7 @@ async def test_respondent_locked_by_another_claim_is_checked_again_in_a_minute(c
     asked = capped(ONE_A_WEEK)
     await chain.take(asked)
     async with chain.database.sessions.begin() as session:
-        await contacts.past(session, ["r1"], claim=asked.invitation_id, since=NOW)
+        await contacts.past(session, {asked.invitation_id: ["r1"]}, claim=asked.invitation_id, since=NOW, shared_ids=10)
         await chain.sender(EMAIL).perform_due()
     assert await waits(chain, asked, 1) == ("planned", NOW + timedelta(minutes=1), "contact_cap")
 
@@ -172,3 +174,49 @@ def test_caps_are_read_from_their_text() -> None:
     assert caps.read_caps("") == ()
     with pytest.raises(ValueError, match="4 in 30 days"):
         caps.read_caps("fax 1 in 7 days")
+
+
+async def test_another_id_with_the_same_address_shares_the_cap(chain: Chain) -> None:
+    first, second = (
+        capped(ONE_A_WEEK, respondent=each, contact=Contact(email="olga@example.com")) for each in ("111", "222")
+    )
+    await chain.take(first)
+    await chain.tick()
+    await chain.take(second)
+    await chain.tick()
+    assert await waits(chain, second, 1) == ("planned", NOW + 7 * DAY, "contact_cap")
+
+
+async def test_a_contact_by_id_and_address_is_counted_once(chain: Chain) -> None:
+    two_a_week = ContactCap(name="two a week", limit=2, days=7)
+    first, second = capped(two_a_week, plan=plan((EMAIL, 0))), capped(two_a_week, plan=plan((EMAIL, 0)))
+    await chain.take(first)
+    await chain.tick()
+    await chain.take(second)
+    await chain.tick()
+    assert await chain.states(second.invitation_id) == ["sent"]
+
+
+async def test_two_ids_with_one_address_in_one_claim_share_the_cap(chain: Chain) -> None:
+    contact = Contact(email="olga@example.com")
+    await chain.take(*(capped(ONE_A_WEEK, respondent=each, contact=contact) for each in ("111", "222")))
+    await chain.tick()
+    assert len(await chain.rows("SELECT 1 FROM mailbox")) == 1
+
+
+@pytest.mark.parametrize(("ids", "asked"), [(10, 1), (11, 11)])
+async def test_an_address_of_more_than_ten_ids_is_no_identity(chain: Chain, ids: int, asked: int) -> None:
+    contact = Contact(email="till@shop.example")
+    await chain.take(*(capped(ONE_A_WEEK, respondent=f"c-{number}", contact=contact) for number in range(ids)))
+    await chain.tick()
+    assert len(await chain.rows("SELECT 1 FROM mailbox")) == asked
+
+
+async def test_address_locked_by_another_claim_is_checked_again_in_a_minute(chain: Chain) -> None:
+    asked = capped(ONE_A_WEEK)
+    await chain.take(asked)
+    locked = {asked.invitation_id: [ADDRESS_KEYS.fingerprint("r1@example.com")]}
+    async with chain.database.sessions.begin() as session:
+        await contacts.past(session, locked, claim=asked.invitation_id, since=NOW, shared_ids=10)
+        await chain.sender(EMAIL).perform_due()
+    assert await waits(chain, asked, 1) == ("planned", NOW + timedelta(minutes=1), "contact_cap")
