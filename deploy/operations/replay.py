@@ -130,6 +130,7 @@ def isolated_settings(folder: Path, **overrides: object) -> AllSettings:
     """Return settings for all services on free ports, with clock and database in this folder."""
     scoring, trigger, dispatcher = free_ports(3)
     own = {"scoring_port": scoring, "trigger_port": trigger, "dispatcher_port": dispatcher}
+    own |= {"scanner_reading_s": 0}  # the clock stands still while somebody reads the page
     return AllSettings.for_demo(data_dir=folder, clock=folder / "clock.json", **{**own, **overrides})
 
 
