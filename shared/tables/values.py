@@ -12,6 +12,7 @@ DateOrder = Literal["dmy", "mdy"]
 
 _GROUPING = re.compile(r"(?<=\d)[\s'’](?=\d{3}(?:\D|$))")  # noqa: RUF001 - the apostrophe of Switzerland
 _NUMBER = re.compile(r"[+-]?[\d.,]*\d", re.ASCII)
+_ROUNDED = re.compile(r"\d(?:[.,]\d+)?[Ee]\+\d{1,2}", re.ASCII)
 _YES = frozenset(("true", "yes", "y", "1", "on", "ja", "j", "oui", "si", "sí", "sim", "tak", "да", "д", "так"))
 _NO = frozenset(("false", "no", "n", "0", "off", "nein", "non", "não", "nie", "нет", "н", "ні"))
 
@@ -33,6 +34,14 @@ _FORMS = tuple(re.compile(f"{date_}{_TIME}{_ZONE}", re.ASCII) for date_ in _DATE
 
 class Unreadable(ValueError):
     """The text is not what was expected; the message does not quote it."""
+
+
+ROUNDED = "rounded by a spreadsheet, so that different ones look alike: save the column as text"
+
+
+def is_rounded(text: str) -> bool:
+    """Whether a spreadsheet wrote digits as a rounded number, 7.91612E+10, which is no id of anybody any longer."""
+    return bool(_ROUNDED.fullmatch(text.strip()))
 
 
 def decimal_of(text: str, *, point: DecimalPoint = ".") -> Decimal:

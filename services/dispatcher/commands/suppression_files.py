@@ -29,6 +29,7 @@ from shared.tables.layout import TableOptions
 from shared.tables.opening import InvalidFile, suffix_of
 from shared.tables.records import FileRecord, Position, inspect
 from shared.tables.report import FileReport, Refusals
+from shared.tables.values import ROUNDED, is_rounded
 
 BATCH = 200
 _NAMES: Mapping[str, Sequence[str]] = {
@@ -124,6 +125,8 @@ def suppression_of(fields: Mapping[str, str], reason: SuppressionReason, keys: A
     A bounce is about its address alone. Raises RefusedRow.
     """
     customer = fields.get("customer_id", "").strip()
+    if is_rounded(customer):
+        raise RefusedRow(f"customer_id: {ROUNDED}")
     named = customer if _EMAIL.fullmatch(customer) else ""
     email, phone = _email(fields.get("email", "") or named), _phone(fields.get("phone", ""))
     addresses = [address for address in (email, phone) if address]

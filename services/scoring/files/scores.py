@@ -21,7 +21,7 @@ from shared.contract.events import Id, Segments
 from shared.messaging.codec import describe_errors
 from shared.tables.layout import TableOptions
 from shared.tables.records import FileRecord
-from shared.tables.values import Unreadable, moment_of
+from shared.tables.values import ROUNDED, Unreadable, is_rounded, moment_of
 
 FIELDS = ("external_id", "score", "answered_at", "customer_id", "comment", "reasons")
 MAX_AHEAD = timedelta(days=1)  # explained by a wrong clock or zone; more is a wrong date
@@ -77,6 +77,8 @@ class ScoreReader:
         if record.problem:
             raise RefusedScore(record.problem)
         fields = _from_cells(record.cells) if record.cells is not None else _from_json(record.body)
+        if rounded := next((name for name in _IDS if is_rounded(str(fields.get(name) or ""))), None):
+            raise RefusedScore(f"{rounded}: {ROUNDED}")
         if self.skips and not str(fields.get("score") or "").strip()[:1].isdigit():
             raise Unanswered
         if self.identifies:

@@ -15,7 +15,7 @@ from typing import Any
 from services.trigger.domain.deciding.stored_decision import EventKey, StoredDecision
 from services.trigger.domain.identities import with_addresses_hidden
 from services.trigger.domain.sources.source import Source
-from services.trigger.files.rows import event_of, is_field
+from services.trigger.files.rows import RefusedEventRow, event_of, is_field
 from services.trigger.handlers.events import EventIdConflict, check_crm_event, read_event
 from services.trigger.handlers.intake import REUSED, EventIntake
 from services.trigger.handlers.mapped_events import from_source, read_message
@@ -168,7 +168,10 @@ class FileIngest:
             return read_message(from_source(self.source, message), {self.source.id: self.source}, received=now)
         if record.cells is None:
             return read_event(Message("", "", record.body), now=now)
-        event = event_of(record.cells, source=self.source.id, options=self.options, decimals=file.layout.decimals)
+        try:
+            event = event_of(record.cells, source=self.source.id, options=self.options, decimals=file.layout.decimals)
+        except RefusedEventRow as error:
+            raise InvalidEvent(str(error)) from None
         if "id" not in record.cells:  # made of the customer's id, which may be an address
             event["id"] = with_addresses_hidden(event["id"], self.intake.settings.address_keys)
         return read_event(Message("", "", json.dumps(event).encode()), now=now)

@@ -7,12 +7,17 @@ from datetime import datetime, time
 from typing import Any
 
 from shared.tables.layout import TableOptions
-from shared.tables.values import DecimalPoint, Unreadable, decimal_of, moment_of, yes_or_no
+from shared.tables.values import ROUNDED, DecimalPoint, Unreadable, decimal_of, is_rounded, moment_of, yes_or_no
 
 _ATTRIBUTES = ("id", "type", "time", "source", "subject")
 _PARTS = ("customer.", "order.", "service.", "touchpoint.", "attributes.")
 _CONSENT = "customer.consent."
 _AMOUNT = "order.amount"
+_IDS = ("id", "customer.id", "order.id", "service.id")
+
+
+class RefusedEventRow(ValueError):
+    """A row is no event; the text says why and quotes no value."""
 
 
 def event_of(
@@ -20,8 +25,12 @@ def event_of(
 ) -> dict[str, Any]:
     """Build a CloudEvent from a row; the default `type` is a purchase, the default `id` the type and order or service.
 
-    Times, amounts and consent are read as people write them; what cannot be read stays as it is.
+    Times, amounts and consent are read as people write them; what cannot be read stays as it is. Raises RefusedEventRow
+    for an id that a spreadsheet rounded.
     """
+    for name in _IDS:
+        if is_rounded(cells.get(name) or ""):
+            raise RefusedEventRow(f"{name}: {ROUNDED}")
     type_ = cells.get("type") or "crm.purchase.completed"
     ref = cells.get("order.id") or cells.get("service.id") or cells.get("customer.id")
     event: dict[str, Any] = {"specversion": "1.0", "id": f"{type_}:{ref}", "source": source, "type": type_}

@@ -65,7 +65,7 @@ async def test_open_survey_of_a_suppressed_person_ends(chain: Chain, tmp_path: P
     assert closed.outcome is InvitationOutcome.DECLINED
 
 
-@pytest.mark.parametrize("text", ["", "id;name\n1;Ann\n"])
+@pytest.mark.parametrize("text", ["", "id;name\n1;Ann\n", '{"customer_id": "7.91612E+10"}\n'])
 async def test_file_that_names_nobody_stores_nothing(chain: Chain, tmp_path: Path, text: str) -> None:
     path = tmp_path / "people.jsonl"
     path.write_text(text)

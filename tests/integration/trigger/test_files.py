@@ -318,6 +318,15 @@ async def test_column_that_is_no_field_is_named(intake: EventIntake, tmp_path: P
     assert (report.stored, dict(report.ignored_fields)) == (1, {"Скидка: no such field": 1})
 
 
+@pytest.mark.parametrize("rounded", ["7.91612E+10", "7,91612E+10", "5E+12"])
+async def test_id_that_a_spreadsheet_rounded_names_nobody(intake: EventIntake, tmp_path: Path, rounded: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"customer.id;order.id;time\n{rounded};1;{NOW.isoformat()}\nc;{rounded};{NOW.isoformat()}\n")
+    report = await FileIngest(intake, path, IngestMode.BACKFILL, SHOP).run()
+    assert (report.stored, report.refused) == (0, 2)
+    assert "rounded by a spreadsheet" in "\n".join(report.texts("x", refusals=path))
+
+
 async def test_report_counts_what_is_stored(intake: EventIntake, installed: Database, tmp_path: Path) -> None:
     """An event that stands in a file several times is decided once."""
     path = tmp_path / "year.jsonl"

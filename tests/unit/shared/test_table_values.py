@@ -9,7 +9,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from shared.tables.values import DateOrder, DecimalPoint, Unreadable, decimal_of, moment_of, yes_or_no
+from shared.tables.values import (
+    DateOrder,
+    DecimalPoint,
+    Unreadable,
+    decimal_of,
+    is_rounded,
+    moment_of,
+    yes_or_no,
+)
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 
@@ -123,3 +131,15 @@ def test_yes_and_no_are_read_in_several_languages() -> None:
     assert not any(map(yes_or_no, ["Нет", "no", "nein", "0", "FALSE"]))
     with pytest.raises(Unreadable):
         yes_or_no("perhaps")
+
+
+@pytest.mark.parametrize("text", ["7.91612E+10", "7,9E+10", " 1E+12 ", "1.2e+05"])
+def test_number_that_a_spreadsheet_rounded_is_known(text: str) -> None:
+    assert is_rounded(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "79161234567", "E+10", "1E10", "12E+10", "1E+100", "A1E+10", "7.91612E-10", "+7916"]
+)
+def test_other_ids_were_not_rounded(text: str) -> None:
+    assert not is_rounded(text)

@@ -128,10 +128,11 @@ async def test_refused_lines_are_reported_by_number_without_their_contents(scori
         "4,9",
         ",9,2025-03-01,olga@example.com",
         "5,9,2025-03-01T10:00:00,no zone",
+        "7.91612E+10,9,2025-03-01,rounded by a spreadsheet",
     ]
     counts, refused = await take_in(scoring, tmp_path, imported(*csv_lines))
-    assert counts == (1, 0, 5)
-    assert [number for number, _ in refused] == [2, 3, 5, 6, 7]
+    assert counts == (1, 0, 6)
+    assert [number for number, _ in refused] == [2, 3, 5, 6, 7, 8]
     assert refused[0][1].startswith("score: ")
     assert not any("olga" in why for _, why in refused)
 
