@@ -238,13 +238,13 @@ class TargetAddress(NamedTuple):
     address: str
 
 
-# an address that is not wrapped yet stands in the suppression itself
+# an address that is not wrapped yet stands in the suppression itself; without OFFSET 0, a join might read them all
 _TO_BOUND = """SELECT DISTINCT c.id
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[]) AS c (id, respondent_id, program, fingerprint),
 LATERAL (
     SELECT suppression_id AS id FROM bound_addresses b WHERE b.fingerprint = c.fingerprint
     UNION ALL SELECT s.id FROM suppressions s WHERE s.address = c.fingerprint
-) AS bound JOIN suppressions s ON s.id = bound.id
+) AS bound, LATERAL (SELECT * FROM suppressions s WHERE s.id = bound.id OFFSET 0) AS s
 WHERE (s.channel IS NULL OR s.channel = $5) AND (s.program IS NULL OR s.program = c.program)
   AND (s.until IS NULL OR s.until > $6) AND (s.reason <> $7 OR s.respondent_id = c.respondent_id)"""
 

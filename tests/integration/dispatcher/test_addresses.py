@@ -6,13 +6,22 @@ import asyncio
 
 import pytest
 
+from services.dispatcher.domain.addresses import NewSuppression
 from services.dispatcher.domain.receipts import ReceiptKind
 from services.dispatcher.handlers import apply_receipts, close_invitations
 from services.dispatcher.jobs.address_marker import AddressMarker
-from services.dispatcher.repository import steps
+from services.dispatcher.repository import addresses, contacts, steps
 from shared.contract.address_keys import AddressKeys
-from shared.contract.events import CallClosed, Contact, RespondentErased, RespondentOptedOut, SurveyRequested
-from shared.contract.vocabulary import CallOutcome, ChannelKind, address_fingerprint
+from shared.contract.events import (
+    CallClosed,
+    Contact,
+    RespondentErased,
+    RespondentOptedOut,
+    Suppression,
+    SurveyRequested,
+)
+from shared.contract.vocabulary import CallOutcome, ChannelKind, SuppressionReason, address_fingerprint
+from shared.database import db
 from tests.integration.dispatcher.conftest import ADDRESS_KEYS, DAY, NOW, Chain, RememberingAccount, plan, request
 from tests.integration.dispatcher.test_receipts import Receiver, sent
 
@@ -190,3 +199,33 @@ async def test_a_fingerprint_under_an_older_key_still_holds(chain: Chain) -> Non
         leased = await steps.claim_due(session, MAIL, now=NOW, limit=10)
         facts = await steps.facts(session, leased, MAIL, address_keys=ROTATED, now=NOW + DAY)
     assert facts[second.invitation_id].suppressed
+
+
+async def test_bound_addresses_are_found_by_their_indexes(chain: Chain) -> None:
+    """The queries at each claim and each suppression, over many invitations and suppressions of others."""
+    await chain.take(*(request(f"r{number}", contact=Contact(email=f"{number}@example.com")) for number in range(1000)))
+    async with chain.database.sessions.begin() as session:
+        await close_invitations.suppress(
+            session,
+            [
+                NewSuppression(Suppression(respondent_id=f"r{number}", reason=SuppressionReason.OPT_OUT))
+                for number in range(500)
+            ],
+            now=NOW,
+        )
+        for table in ("invitations", "suppressions", "bound_addresses"):
+            await db.fetch(session, f"ANALYZE {table}")
+        row = await db.fetch(session, "SELECT id, email_fingerprint FROM invitations LIMIT 1")
+        given = ([row[0]["id"]], ["r1"], ["p"], [row[0]["email_fingerprint"]], MAIL, NOW, "soft_bounce")
+        at_claim = await db.fetch(session, f"EXPLAIN {addresses._TO_BOUND}", *given)
+        reached = await db.fetch(session, f"EXPLAIN {addresses._WITH_SAME_ADDRESS}", ["r1"], 20, [])
+        named = await db.fetch(session, f"EXPLAIN {contacts._PAST}", ["r1"], NOW, row[0]["id"], [given[3][0]])
+    for plan_rows, indexes in (
+        (at_claim, ("bound_addresses_fingerprint", "suppressions_pkey")),
+        (reached, ("invitations_respondent", "invitations_email", "invitations_phone")),
+        (named, ("invitations_respondent", "invitations_email", "invitations_phone", "attempts_once")),
+    ):
+        text = "\n".join(each[0] for each in plan_rows)
+        assert "Seq Scan on invitations" not in text
+        assert "Seq Scan on bound_addresses" not in text
+        assert all(index in text for index in indexes), text
