@@ -60,6 +60,16 @@ class Decided(BaseModel):
         )
 
 
+class Erased(Decided):
+    """The receipt of an erasure."""
+
+    kept: str = Field(
+        "If the customer opted out, complained or said STOP, a keyed fingerprint of that address is kept, only to "
+        "contact it no more. Everything else about the customer is deleted.",
+        description="What outlives the erasure, in words.",
+    )
+
+
 class RuleView(BaseModel):
     rule: str
     outcome: RuleOutcome

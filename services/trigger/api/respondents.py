@@ -16,7 +16,7 @@ from services.trigger.handlers.events import check_crm_event
 from services.trigger.handlers.identities import search_ids
 from services.trigger.handlers.intake import INVALID, EventIntake
 from services.trigger.repository import decisions, respondents
-from services.trigger.schemas import Decided, Decisions, DecisionView
+from services.trigger.schemas import Decisions, DecisionView, Erased
 from shared.contract.cloudevents import Event
 from shared.contract.events import CustomerErased, CustomerRef
 from shared.contract.vocabulary import NAMESPACE, Service, split_respondent_id
@@ -55,7 +55,7 @@ class RespondentApi:
             found = await decisions.search(session, respondents=ids, event_id=event, limit=limit)
         return Decisions(decisions=[DecisionView.of(stored) for stored in found])
 
-    async def erase_respondent(self, customer_id: str, namespace: _Namespace = None) -> Decided:
+    async def erase_respondent(self, customer_id: str, namespace: _Namespace = None) -> Erased:
         """Erase a customer's data here and in the other services, as the event `crm.customer.erased` does.
 
         Without a namespace, an id that decisions show, such as `ns:my-shop:42`, also names its namespace.
@@ -63,7 +63,7 @@ class RespondentApi:
         people = [(customer_id, namespace)] if namespace else await self._people(customer_id)
         erasures = [_erasure(*each, now=self.intake.clock.now()) for each in people]
         first, *_ = [await self.intake.decide_one(erasure) for erasure in erasures]
-        return Decided.of(first)
+        return Erased.of(first)
 
     async def _people(self, customer_id: str) -> list[tuple[str, str | None]]:
         """Return whom an id without a namespace names: by an address, the guests of every namespace too."""

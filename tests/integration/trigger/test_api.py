@@ -214,6 +214,7 @@ async def test_decisions_are_searched_by_customer_or_event(client: httpx.AsyncCl
 async def test_erasing_a_respondent_is_an_event_like_another(client: httpx.AsyncClient, installed: Database) -> None:
     await client.post(EVENTS, json=purchase("e1", customer={**CUSTOMER, "id": "a/b"}))
     answer = await client.post("/v1/respondents/A%2Fb/erase")
+    assert "only to contact it no more" in answer.json()["kept"]
     assert (answer.status_code, answer.json()["reason"]) == (202, "no_program")
     assert [event.type for event in await published(installed)] == ["survey.requested", "respondent.erased"]
     assert (await client.post("/v1/respondents/%20/erase")).status_code == 422
