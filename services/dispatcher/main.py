@@ -194,7 +194,7 @@ def jobs_of(
     """Return the periodic jobs by name, each with its period in seconds."""
     sessions, mailbox = database.sessions, settings.bounce_mailbox
     jobs: dict[str, tuple[Callable[[], Awaitable[int]], float]] = {
-        "receipts": (partial(receipts.apply_due, sessions, clock), 0.2),
+        "receipts": (partial(receipts.apply_due, sessions, clock, address_keys=settings.address_fingerprints), 0.2),
         "addresses": (AddressMarker(sessions, settings.address_fingerprints), 30),
         "suppressions": (partial(receipts.release_expired, sessions, clock, replies_kept=settings.replies_kept), 30),
     }

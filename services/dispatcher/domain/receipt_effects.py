@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from services.dispatcher.domain.addresses import NewSuppression
 from services.dispatcher.domain.receipts import Receipt, ReceiptKind, SuppressionRule, furthest, reason_of, state_of
+from shared.contract.address_keys import AddressKeys
 from shared.contract.events import Suppression
 from shared.contract.vocabulary import AttemptState, ChannelKind
 
@@ -17,7 +18,10 @@ _REPLIES = (ReceiptKind.STOP, ReceiptKind.START)
 
 @dataclass(frozen=True, slots=True)
 class MatchedReceipt:
-    """A receipt with the attempt it is about; a reply has only its respondent."""
+    """A receipt with the attempt it is about; a reply has only its respondent.
+
+    `number` is the fingerprint of the sender of a reply whom no invitation names.
+    """
 
     id: UUID
     receipt: Receipt
@@ -25,10 +29,27 @@ class MatchedReceipt:
     attempt_id: UUID | None = None
     invitation_id: UUID | None = None
     step: int = 0
+    number: bytes | None = None
 
     @property
     def sender(self) -> tuple[str, ChannelKind]:
         return self.respondent_id, self.receipt.channel
+
+
+def unknown_senders(
+    due: Mapping[UUID, Receipt], *, known: Collection[UUID], address_keys: AddressKeys
+) -> list[MatchedReceipt]:
+    """Return the STOP and START of numbers that no invitation names, under an id made from the number.
+
+    A STOP holds for the number, whoever has it later; its START may come when the number has become known.
+    """
+    found = []
+    for id_, receipt in due.items():
+        may_apply = receipt.kind is ReceiptKind.START or (receipt.kind is ReceiptKind.STOP and id_ not in known)
+        if receipt.phone is not None and may_apply:
+            number = address_keys.wrapped(receipt.phone)
+            found.append(MatchedReceipt(id_, receipt, f"number-{number.hex()[:26]}", number=number))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,5 +105,6 @@ def suppression_of(
         reason=rule.reason,
         until=now + rule.lasts if rule.lasts else None,
         address=address.hex() if address else None,
+        addresses=[matched.number.hex()] if matched.number else [],
     )
     return NewSuppression(suppression, matched.invitation_id)

@@ -30,13 +30,16 @@ from services.dispatcher.domain.receipts import (
 )
 from services.dispatcher.handlers import close_invitations
 from services.dispatcher.repository import addresses, invitations, receipts, steps, suppressions
+from shared.contract.address_keys import AddressKeys
 from shared.contract.events import ContactAttempted
 from shared.contract.vocabulary import AttemptState, InvitationOutcome, SuppressionReason
 
 BATCH = 500
 
 
-async def apply(session: AsyncSession, *, now: datetime, among: Collection[UUID] | None = None) -> int:
+async def apply(
+    session: AsyncSession, *, address_keys: AddressKeys, now: datetime, among: Collection[UUID] | None = None
+) -> int:
     """Apply due receipts whose message is known, only those of `among` if given; return how many were due.
 
     Receipts without a known message are due again later.
@@ -44,7 +47,7 @@ async def apply(session: AsyncSession, *, now: datetime, among: Collection[UUID]
     due = await receipts.take_due(session, limit=BATCH, among=among)
     if not due:
         return 0
-    matched = await receipts.matched(session, due)
+    matched = await receipts.matched(session, due, address_keys=address_keys)
     applied = without_older_replies(matched)
     suppressed = {
         each.respondent_id for each in applied if suppression_for(each.receipt.kind, soft_bounces=SOFT_BOUNCES)

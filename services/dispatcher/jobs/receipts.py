@@ -21,6 +21,7 @@ from services.dispatcher.handlers import apply_receipts
 from services.dispatcher.repository import receipts, replies
 from shared import metrics
 from shared.clock import Clock
+from shared.contract.address_keys import AddressKeys
 from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import Service
 from shared.database.db import Row, Sessions, is_transient
@@ -46,24 +47,24 @@ class StatusProvider(Protocol):
     async def ask(self, inquiry: Inquiry) -> Receipt | None: ...
 
 
-async def apply_due(sessions: Sessions, clock: Clock) -> int:
+async def apply_due(sessions: Sessions, clock: Clock, *, address_keys: AddressKeys) -> int:
     """Apply due receipts; return how many were due.
 
     A receipt that fails with an error is logged and not tried again; it stays stored as long as receipts are kept.
     """
     try:
         async with sessions.begin() as session:
-            return await apply_receipts.apply(session, now=clock.now())
+            return await apply_receipts.apply(session, address_keys=address_keys, now=clock.now())
     except Exception as error:
         if is_transient(error):
             raise
-        return await _apply_isolated(sessions, clock)
+        return await _apply_isolated(sessions, clock, address_keys)
 
 
-async def _apply_isolated(sessions: Sessions, clock: Clock) -> int:
+async def _apply_isolated(sessions: Sessions, clock: Clock, address_keys: AddressKeys) -> int:
     async def apply(ids: Sequence[UUID]) -> Sequence[None]:
         async with sessions.begin() as session:
-            await apply_receipts.apply(session, now=clock.now(), among=ids)
+            await apply_receipts.apply(session, address_keys=address_keys, now=clock.now(), among=ids)
         return [None] * len(ids)
 
     async with sessions.begin() as session:

@@ -10,9 +10,10 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from services.dispatcher.domain.receipt_effects import AttemptAdvance, MatchedReceipt
+from services.dispatcher.domain.receipt_effects import AttemptAdvance, MatchedReceipt, unknown_senders
 from services.dispatcher.domain.receipts import ORDER, Receipt, ReceiptKind, Reference
 from services.dispatcher.domain.steps import StepState
+from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db
 from shared.database.isolated import storable
@@ -62,8 +63,10 @@ JOIN attempts a ON a.channel = r.channel AND (
     OR a.id IN (SELECT id FROM attempts WHERE provider_message_id = r.message AND r.invitation_id IS NULL))
 JOIN invitations i ON i.id = a.invitation_id
 ORDER BY r.id, a.try DESC"""
-_WRITERS = """SELECT DISTINCT r.id, i.respondent_id FROM unnest($1::uuid[], $2::bytea[]) AS r (id, phone)
-JOIN attempts a ON a.phone = r.phone JOIN invitations i ON i.id = a.invitation_id"""
+_WRITERS = """SELECT r.id, i.respondent_id FROM unnest($1::uuid[], $2::bytea[]) AS r (id, phone)
+JOIN attempts a ON a.phone = r.phone JOIN invitations i ON i.id = a.invitation_id
+UNION SELECT r.id, i.respondent_id FROM unnest($1::uuid[], $2::bytea[]) AS r (id, phone)
+JOIN invitations i ON i.phone_fingerprint = r.phone"""
 
 
 async def due(session: AsyncSession, *, limit: int) -> list[UUID]:
@@ -77,10 +80,11 @@ async def take_due(session: AsyncSession, *, limit: int, among: Collection[UUID]
     return {row["id"]: _receipt(row) for row in await db.fetch(session, _DUE, limit, among)}
 
 
-async def matched(session: AsyncSession, due: Mapping[UUID, Receipt]) -> list[MatchedReceipt]:
-    """Find the attempt of each receipt, by our reference or the provider's id; the respondent of a reply, by phone."""
+async def matched(
+    session: AsyncSession, due: Mapping[UUID, Receipt], *, address_keys: AddressKeys
+) -> list[MatchedReceipt]:
+    """Find the attempt of each receipt, by our reference or the provider's id; the respondents of a reply, by phone."""
     about = {id_: each for id_, each in due.items() if each.phone is None}
-    written = {id_: each.phone for id_, each in due.items() if each.phone is not None}
     references = [each.reference for each in about.values()]
     found = await db.fetch(
         session,
@@ -91,8 +95,16 @@ async def matched(session: AsyncSession, due: Mapping[UUID, Receipt]) -> list[Ma
         [reference and reference.step for reference in references],
         [each.message_id for each in about.values()],
     )
-    writers = await db.fetch(session, _WRITERS, list(written), list(written.values())) if written else []
-    return [MatchedReceipt(receipt=due[row["id"]], **row) for row in (*found, *writers)]
+    writers = await _writers(session, due, address_keys)
+    known = [MatchedReceipt(receipt=due[row["id"]], **row) for row in (*found, *writers)]
+    return known + unknown_senders(due, known={row["id"] for row in writers}, address_keys=address_keys)
+
+
+async def _writers(session: AsyncSession, due: Mapping[UUID, Receipt], keys: AddressKeys) -> Sequence[asyncpg.Record]:
+    forms = [(id_, form) for id_, each in due.items() if each.phone for form in keys.matching_wrapped(each.phone)]
+    if not forms:
+        return []
+    return await db.fetch(session, _WRITERS, [id_ for id_, _ in forms], [form for _, form in forms])
 
 
 _SURVEYED = """SELECT DISTINCT i.id FROM unnest($1::text[], $2::text[]) AS s (respondent_id, channel)

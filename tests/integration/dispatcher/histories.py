@@ -203,7 +203,7 @@ class History:
         ]
         async with self.database.sessions.begin() as session:
             await receipts.add(session, [_receipt(each, number, kind) for each, number, kind in known])
-            await apply_receipts.apply(session, now=self.model.now)
+            await apply_receipts.apply(session, address_keys=ADDRESS_KEYS, now=self.model.now)
         self.model.receipts(known)
 
     # --- events

@@ -52,7 +52,7 @@ class Receiver:
             await receipts.add(session, found)
 
     async def apply(self) -> None:
-        while await apply_due(self.chain.database.sessions, self.chain.clock):
+        while await apply_due(self.chain.database.sessions, self.chain.clock, address_keys=ADDRESS_KEYS):
             continue
 
     async def told(self, kind: ReceiptKind, asked: SurveyRequested, step: int = 1, **fields: Any) -> None:
@@ -250,6 +250,30 @@ async def test_stop_suppresses_text_messages_for_every_respondent_with_the_numbe
     await chain.tick_at(NOW + 2 * DAY, sms=account)
     assert account.taken == []
     await receiver.told(ReceiptKind.START, one, reference=None, phone=address_fingerprint("+15550001"))
+    assert await receiver.suppressions() == []
+
+
+async def test_stop_of_a_number_that_got_no_text_message_binds_it(chain: Chain, receiver: Receiver) -> None:
+    mailed = await sent(chain, request("r1", plan=plan((MAIL, 0), (SMS, 1))))
+    await receiver.told(ReceiptKind.STOP, mailed, reference=None, phone=address_fingerprint("+15550001"))
+    assert [each.respondent_id for each in await chain.published("respondent.suppressed")] == ["r1"]
+    account = RememberingAccount(channel=SMS)
+    await chain.tick_at(NOW + 2 * DAY, sms=account)
+    assert account.taken == []
+
+
+async def test_stop_of_an_unknown_number_binds_whoever_has_it_later(chain: Chain, receiver: Receiver) -> None:
+    number, account = "+15550042", RememberingAccount(channel=SMS)
+    later = request("r7", contact={"phone": number}, plan=plan((SMS, 0)))
+    await receiver.told(ReceiptKind.STOP, later, reference=None, phone=address_fingerprint(number))
+    [suppressed] = await chain.published("respondent.suppressed")
+    assert suppressed.respondent_id.startswith("number-")
+    assert suppressed.addresses == [ADDRESS_KEYS.fingerprint(number).hex()]
+    await chain.take(later)
+    await chain.tick(sms=account)
+    assert account.taken == []
+    assert await chain.states(later.invitation_id) == ["skipped"]
+    await receiver.told(ReceiptKind.START, later, reference=None, phone=address_fingerprint(number))
     assert await receiver.suppressions() == []
 
 
