@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import asyncpg
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
 from services.trigger.domain.sources.source import InvalidSource
@@ -88,7 +89,12 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _wrong_settings(error: ValidationError) -> str:
     wrong = error.errors(include_input=False, include_url=False)
     messages = [each for each in wrong if each["type"] != "default_factory_not_called"]  # caused by the others
-    return "; ".join(f"{_setting(str(e['loc'][0]))}: {e['msg']}" if e["loc"] else e["msg"] for e in messages)
+    return "; ".join(map(_wrong_setting, messages))
+
+
+def _wrong_setting(error: ErrorDetails) -> str:
+    what = error["msg"].removeprefix("Value error, ")  # which pydantic puts before our own words
+    return f"{_setting(str(error['loc'][0]))}: {what}" if error["loc"] else what
 
 
 def _unreadable(error: SettingsError) -> str:

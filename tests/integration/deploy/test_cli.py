@@ -45,6 +45,11 @@ async def test_wrong_value_names_the_setting_and_not_the_value() -> None:
     assert "secret" not in said
 
 
+async def test_wrong_value_is_explained_in_our_words_alone() -> None:
+    code, said = await earshot("run", EARSHOT_CONTACT_CAPS="often")
+    assert (code, said) == (1, "earshot: EARSHOT_CONTACT_CAPS: expected caps such as `4 in 30 days, sms 1 in 7 days`\n")
+
+
 async def test_json_that_is_none_names_the_setting() -> None:
     code, said = await earshot("run", EARSHOT_SMTP_ACCOUNTS="[{name: main}]")
     assert (code, said.count("\n")) == (1, 1)
