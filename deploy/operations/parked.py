@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Annotated
 from uuid import UUID
@@ -21,6 +22,7 @@ from services.scoring import main as scoring
 from services.scoring.config import ScoringSettings
 from services.trigger import main as trigger
 from services.trigger.config import TriggerSettings, load_sources
+from services.trigger.sources.schema_registry import SchemaRegistry
 from shared.clock import Clock
 from shared.config import Settings
 from shared.contract.vocabulary import Service
@@ -72,13 +74,20 @@ async def _replay(service: Service, only: Sequence[UUID] | None) -> tuple[int, l
     """Handle parked messages in order, each in a transaction; return how many were handled, and why others were not."""
     handled, still_parked = 0, list[tuple[Parked, str]]()
     settings = Settings()
-    async with open_for_command(settings, service) as database, event_log_for_command(settings) as event_log:
+    async with (
+        open_for_command(settings, service) as database,
+        event_log_for_command(settings) as event_log,
+        AsyncExitStack() as resources,
+    ):
         clock = await open_command_clock(settings.clock, database)
-        consumers = _consumers(service, database, event_log, clock)
+        registry = trigger.open_registry(TriggerSettings(), resources) if service is Service.TRIGGER else None
+        consumers = _consumers(service, database, event_log, clock, registry)
         complete = partial(trigger.with_earlier_customer, database.sessions) if service is Service.TRIGGER else None
         readers = {topic: Readmission(consumer, complete) for consumer in consumers for topic in consumer.topics}
         after: UUID | None = None
         while rows := await _page(database, after, only):
+            if registry is not None:
+                await registry.load_for([row.message for row in rows])
             for row in rows:
                 reader = readers.get(row.message.topic)
                 reason = await reader.replay(row) if reader else "this service does not read its topic"
@@ -93,9 +102,11 @@ async def _page(database: Database, after: UUID | None, only: Sequence[UUID] | N
         return await parking.list_parked(session, limit=PAGE, after=after, ids=only)
 
 
-def _consumers(service: Service, database: Database, event_log: EventLog, clock: Clock) -> list[Consumer]:
+def _consumers(
+    service: Service, database: Database, event_log: EventLog, clock: Clock, registry: SchemaRegistry | None
+) -> list[Consumer]:
     if service is Service.TRIGGER:
-        settings, logs = TriggerSettings(), trigger.EventLogs(event_log, event_log, event_log)
+        settings, logs = TriggerSettings(), trigger.EventLogs(event_log, event_log, event_log, registry)
         sources = load_sources(settings)
         return list(trigger.consumers(settings, database, logs, sources=sources, clock=clock).values())
     if service is Service.DISPATCHER:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
+from services.trigger.domain.sources import avro
 from services.trigger.domain.sources.source import Source
 from services.trigger.handlers.intake import EventIntake
 from services.trigger.handlers.mapped_events import EventWithoutCustomer, find_customer, read_mapped
@@ -45,6 +46,8 @@ class ParkedReplay:
         return "Handled: its mapping ignores it." if decided is None else f"Handled: {decided.reason}."
 
     async def _read(self, message: Message) -> Event[CrmPayload] | None:
+        if avro.is_framed(message.body):
+            raise InvalidEvent("body: Avro is handled again by `earshot parked replay trigger` only")
         read = read_mapped(message, self.sources, received=self.intake.clock.now())
         if not isinstance(read, EventWithoutCustomer):
             return read

@@ -22,7 +22,7 @@ from services.trigger.domain.sources.avro import RegisteredSchema, UnusableSchem
 from shared import metrics
 from shared.contract.vocabulary import Service
 from shared.health import Heartbeat
-from shared.messaging.transport import Batch, Readable
+from shared.messaging.transport import Batch, Message, Readable
 from shared.web.http_client import Call, HttpClient, MaybeSent, NotSent, Reply
 
 log = structlog.get_logger()
@@ -56,6 +56,11 @@ class SchemaRegistry:
             missing = list(numbers)
         found = await asyncio.gather(*(self._read(each) for each in missing))
         self.known.update(zip(missing, found, strict=True))
+
+    async def load_for(self, messages: Sequence[Message]) -> None:
+        """Read the schemas of these messages that are not known yet; raises RegistryUnavailable."""
+        numbers = {avro.schema_id(message.body) for message in messages}
+        await self.load({each for each in numbers if each is not None})
 
     async def ping(self) -> None:
         """Return when the registry answers and accepts the credentials; raises RegistryUnavailable."""
@@ -129,15 +134,14 @@ class SchemaLog:
         """See Readable; while the registry cannot be reached, batches wait for it."""
         async with aclosing(self.inner.read(group, topics, limit=limit, heartbeat=heartbeat)) as batches:
             async for batch in batches:
-                numbers = {avro.schema_id(message.body) for message in batch.messages}
-                await self._load({each for each in numbers if each is not None}, heartbeat)
+                await self._load(batch.messages, heartbeat)
                 yield batch
 
-    async def _load(self, numbers: set[int], heartbeat: Heartbeat | None) -> None:
+    async def _load(self, messages: Sequence[Message], heartbeat: Heartbeat | None) -> None:
         pause = FIRST_PAUSE_S
         while True:
             try:
-                await self.registry.load(numbers)
+                await self.registry.load_for(messages)
             except RegistryUnavailable as error:
                 metrics.RETRIES.labels(Service.TRIGGER).inc()
                 log.warning("schema_registry.unavailable", reason=str(error))

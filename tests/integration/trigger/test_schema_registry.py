@@ -7,7 +7,7 @@ import contextlib
 import io
 import json
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -19,17 +19,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 from structlog.testing import capture_logs
+from typer.testing import CliRunner
 
+from deploy.operations import parked
 from deploy.ports import free_ports
 from services.trigger import main
 from services.trigger.config import TriggerSettings, load_sources
 from services.trigger.domain.sources.avro import UndecodableAvro, UnusableSchema, parse_schema, to_json
+from services.trigger.handlers.intake import EventIntake
+from services.trigger.handlers.replay_parked import ParkedReplay
 from shared.clock import ManualClock
 from shared.database import db
 from shared.database.db import Database
 from shared.messaging import parking
 from shared.messaging.transport import EventLog, Message
-from tests.integration.trigger.samples import NOW, count
+from tests.integration.trigger.samples import NOW, SETTINGS, count
 from tests.integration.trigger.test_source_topics import until_read
 from tests.schema_registry.apicurio import SchemaRegistryServer, require_schema_registry
 
@@ -308,6 +312,28 @@ async def test_messages_wait_for_a_registry_that_is_away(
             await until_read(event_log, "crm.events")
     assert await count(installed, "decisions") == 1
     assert await parked_reasons(installed) == []
+
+
+async def test_parked_message_is_replayed_once_the_registry_has_its_schema(
+    registry: SchemaRegistryServer,
+    urls: Mapping[str, str],
+    installed: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("EARSHOT_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("EARSHOT_TRIGGER_DATABASE_URL", urls["trigger"])
+    monkeypatch.setenv("EARSHOT_EVENTS_URL", urls["transport"])
+    monkeypatch.setenv("EARSHOT_SCHEMA_REGISTRY_URL", registry.url)
+    body = purchase(await asyncio.to_thread(register, registry), "late")
+    async with installed.sessions.begin() as session:
+        await parking.park(session, [(Message("crm.events", "", body, {}, "crm.events/0/1"), "the schema is unknown")])
+        [row] = await parking.list_parked(session)
+    page = ParkedReplay(EventIntake(installed.sessions, ManualClock(NOW), SETTINGS), {})
+    assert "earshot parked replay trigger" in await page.replay(row.id)
+    result = await asyncio.to_thread(CliRunner().invoke, parked.app, ["replay", "trigger"])
+    assert (result.exit_code, result.output.splitlines()[0]) == (0, "1 handled")
+    assert await count(installed, "decisions") == 1
 
 
 @pytest.mark.parametrize(("password", "decided"), [("right", 1), ("wrong", 0)])
