@@ -35,7 +35,7 @@ _PAST = """WITH named AS MATERIALIZED (
 SELECT n.id, c.step, c.try, n.respondent_id, n.email_fingerprint, n.phone_fingerprint, c.channel, c.at
 FROM named n, LATERAL (
     SELECT step, try, channel, at FROM attempts a WHERE a.invitation_id = n.id AND a.at > $2
-        AND a.state NOT IN ('refused', 'failed', 'skipped', 'bounced')
+        AND a.state NOT IN ('refused', 'failed', 'skipped', 'bounced') AND a.channel <> 'link'
     UNION ALL SELECT step, 0, channel, NULL FROM steps s WHERE s.invitation_id = n.id
         AND s.state IN ('leased', 'in_flight') AND s.token <> $3
 ) AS c"""
