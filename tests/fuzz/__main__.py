@@ -53,6 +53,7 @@ def _written(report: FuzzReport) -> dict[str, Any]:
     return {
         "seed": report.seed,
         "seconds": report.seconds,
+        "sender_late_s": report.sender_late_s,
         **{name: getattr(report, name) for name in FOUND},
         "doors": doors,
         "inputs": report.inputs,
@@ -61,7 +62,10 @@ def _written(report: FuzzReport) -> dict[str, Any]:
 
 
 def _print(report: FuzzReport) -> None:
-    title = f"{report.inputs} inputs in {report.seconds:.0f} s, seed {report.seed}"
+    title = (
+        f"{report.inputs} inputs in {report.seconds:.0f} s, seed {report.seed}, "
+        f"sender late by {report.sender_late_s:.1f} s at most"
+    )
     table = Table("door", "inputs", "2xx", "3xx", "4xx", "5xx", "hung up", "slowest", title=title)
     for name, door in sorted(report.doors.items()):
         classes = [sum(n for status, n in door.statuses.items() if status // 100 == each) for each in (2, 3, 4, 5, 0)]

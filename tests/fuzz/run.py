@@ -66,6 +66,7 @@ class FuzzReport:
     ends: list[str] = field(default_factory=list)  # of processes, and loops that are stuck
     broken: list[str] = field(default_factory=list)  # what no longer works afterwards
     seconds: float = 0.0
+    sender_late_s: float = 0.0  # the longest time in which the sender itself did not read answers
 
     @property
     def inputs(self) -> int:
@@ -83,6 +84,7 @@ class FuzzReport:
         for found in FOUND:
             getattr(self, found).extend(getattr(other, found))
         self.seconds = max(self.seconds, other.seconds)
+        self.sender_late_s = max(self.sender_late_s, other.sender_late_s)
 
     def door(self, name: str) -> DoorReport:
         return self.doors.setdefault(name, DoorReport())
@@ -96,6 +98,7 @@ async def run(inputs: int, *, seed: int, mails: bool = True) -> FuzzReport:
             await running.until_ready()
             fuzz = Fuzz(running, Path(folder), mailbox, report, random.Random(seed))
             await fuzz.prepare()
+            watching = asyncio.create_task(_watch_sender(report))
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(fuzz.send_requests(int(inputs * (1 - MAILS - LOGGED - LINES))))
@@ -105,9 +108,18 @@ async def run(inputs: int, *, seed: int, mails: bool = True) -> FuzzReport:
                 await fuzz.look()
             except* (OSError, httpx.HTTPError, TimeoutError) as error:
                 report.ends.append(f"{error.exceptions[0]!r}, process {running.process.returncode}")
+            watching.cancel()
             report.ends += _crashes(running.log.read_text(errors="replace"))
     report.seconds = time.monotonic() - began
     return report
+
+
+async def _watch_sender(report: FuzzReport) -> None:
+    """Measure how late the sender's own loop is: a slow sender looks like a slow server."""
+    while True:
+        due = time.monotonic() + 0.1
+        await asyncio.sleep(0.1)
+        report.sender_late_s = max(report.sender_late_s, time.monotonic() - due)
 
 
 @asynccontextmanager
