@@ -105,7 +105,8 @@ async def _load(settings: TriggerSettings, since: timedelta | None) -> _Past:
         start = open_clock(settings.clock).now() - since
         events = await past_events.events_since(session, start)
         people = await past_events.respondents_at(session, start, events)
-        return _Past(current, events, people, await suppressions.find(session, people))
+        known, _ = await suppressions.find(session, people)
+        return _Past(current, events, people, known)
 
 
 def _from_file(path: Path) -> list[Event[TriggerPayload]]:

@@ -48,16 +48,17 @@ async def open_batch(
     current = await programs.current(session)
     active = by_priority(current)
     people = {id_: locked.get(id_) or Respondent(id_) for id_, _ in events}
-    known_addresses = await _load_addresses(session, events, active, people, settings=settings)
+    known_addresses, bound = await _lock_addresses(session, events, active, people, settings=settings)
     keys = {touchpoint_key(event.payload, id_) for id_, event in events if id_ in locked}
     found = await touchpoints.find(session, [key for key in keys if key])
+    known_suppressions, known_addresses.suppressions = await suppressions.find(session, people, bound)
     return DecisionBatch(
         programs=active,
         groups={program.id: program.document.group for program in current.values() if program.document.group},
         respondents=people,
         touchpoints=found,
         stored=frozenset[str | TouchpointKey]({*locked, *found}),
-        suppressions=dict(await suppressions.find(session, people)),
+        suppressions=known_suppressions,
         quotas_used=await quotas.hold(session, _with_quotas(active, [event for _, event in events]), now=now),
         now=now,
         settings=settings,
@@ -65,15 +66,15 @@ async def open_batch(
     )
 
 
-async def _load_addresses(
+async def _lock_addresses(
     session: AsyncSession,
     events: Sequence[tuple[str, Event[TriggerPayload]]],
     active: Sequence[CompiledProgram],
     people: Mapping[str, Respondent],
     *,
     settings: InstallationSettings,
-) -> KnownAddresses:
-    """Lock the addresses that these events may ask at, replace or erase, and load the suppressions that bind them."""
+) -> tuple[KnownAddresses, set[bytes]]:
+    """Lock the addresses that these events may ask at, replace or erase; also return their fingerprints."""
     known = KnownAddresses(settings.address_keys, settings.shared_address_ids)
     named: set[str] = set()
     for id_, event in events:
@@ -86,8 +87,7 @@ async def _load_addresses(
     fingerprints = {one for address in named for one in known.matching(address)}
     known.records = await addresses.lock(session, fingerprints)
     known.stored = frozenset(known.records)
-    known.suppressions = await addresses.find_suppressions(session, fingerprints)
-    return known
+    return known, fingerprints
 
 
 def _with_quotas(active: Iterable[CompiledProgram], events: Sequence[Event[TriggerPayload]]) -> list[str]:

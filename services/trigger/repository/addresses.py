@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -11,7 +10,6 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.addresses import AddressRecord
-from services.trigger.domain.deciding.suppressions import KnownSuppression
 from services.trigger.repository import new_rows
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db
@@ -27,9 +25,6 @@ FROM unnest($1::bytea[], $2::jsonb[], $3::jsonb[]) AS new (fingerprint, responde
 WHERE addresses.fingerprint = new.fingerprint"""
 
 _DELETE = "DELETE FROM addresses WHERE fingerprint = ANY($1::bytea[]) AND respondents = '{}'"
-
-_SUPPRESSIONS = """SELECT fingerprint, channel, program, reason, until FROM address_suppressions
-WHERE fingerprint = ANY($1::bytea[])"""
 
 _BIND = """INSERT INTO address_suppressions (fingerprint, channel, program, reason, until)
 SELECT * FROM unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
@@ -94,16 +89,6 @@ async def forget(session: AsyncSession, erased: Collection[Sequence[bytes]]) -> 
     await db.fetch(session, _FORGET, every)
     await db.fetch(session, _REKEY, *zip(*pairs, strict=True))
     await db.fetch(session, _DELETE_SUPPRESSIONS, [old for old, _ in pairs])
-
-
-async def find_suppressions(
-    session: AsyncSession, fingerprints: Collection[bytes]
-) -> dict[bytes, list[KnownSuppression]]:
-    found: dict[bytes, list[KnownSuppression]] = defaultdict(list)
-    for row in await db.fetch(session, _SUPPRESSIONS, list(fingerprints)) if fingerprints else []:
-        channel = row["channel"] and ChannelKind(row["channel"])
-        found[row["fingerprint"]].append(KnownSuppression(channel, row["program"], row["reason"], row["until"]))
-    return found
 
 
 async def bind(session: AsyncSession, until: Mapping[AddressSuppressionKey, datetime | None]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,7 +12,10 @@ from services.trigger.domain.deciding.suppressions import KnownSuppression, Know
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db
 
-_FIND = "SELECT respondent_id, channel, program, reason, until FROM suppressions WHERE respondent_id = ANY($1::text[])"
+_FIND = """SELECT respondent_id, NULL::bytea AS fingerprint, channel, program, reason, until FROM suppressions
+WHERE respondent_id = ANY($1::text[])
+UNION ALL SELECT NULL, fingerprint, channel, program, reason, until FROM address_suppressions
+WHERE fingerprint = ANY($2::bytea[])"""
 
 _PUT = """INSERT INTO suppressions (respondent_id, channel, program, reason, until)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
@@ -25,12 +28,20 @@ AND suppressions.channel IS NOT DISTINCT FROM lifted.channel
 AND suppressions.program IS NOT DISTINCT FROM lifted.program"""
 
 
-async def find(session: AsyncSession, respondents: Collection[str]) -> dict[str, list[KnownSuppression]]:
-    found: dict[str, list[KnownSuppression]] = defaultdict(list)
-    for row in await db.fetch(session, _FIND, list(respondents)):
+async def find(
+    session: AsyncSession, respondents: Collection[str], fingerprints: Collection[bytes] = ()
+) -> tuple[dict[str, Sequence[KnownSuppression]], dict[bytes, Sequence[KnownSuppression]]]:
+    """Return the suppressions of respondents, and those that bind addresses."""
+    of_respondents: dict[str, list[KnownSuppression]] = defaultdict(list)
+    of_addresses: dict[bytes, list[KnownSuppression]] = defaultdict(list)
+    for row in await db.fetch(session, _FIND, list(respondents), list(fingerprints)):
         channel = row["channel"] and ChannelKind(row["channel"])
-        found[row["respondent_id"]].append(KnownSuppression(channel, row["program"], row["reason"], row["until"]))
-    return found
+        found = KnownSuppression(channel, row["program"], row["reason"], row["until"])
+        if row["fingerprint"] is None:
+            of_respondents[row["respondent_id"]].append(found)
+        else:
+            of_addresses[row["fingerprint"]].append(found)
+    return dict(of_respondents), dict(of_addresses)
 
 
 async def put(session: AsyncSession, until: Mapping[KnownSuppressionKey, datetime | None]) -> None:
