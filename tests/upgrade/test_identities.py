@@ -27,6 +27,9 @@ SELECT id, customer_id, email, $4, moments, 0
 FROM unnest($1::text[], $2::text[], $3::text[], $5::jsonb[]) AS r (id, customer_id, email, moments)"""
 _SURVEY = """INSERT INTO touchpoints (respondent_id, kind, ref, source, event_id, invitation_id, program_id, state)
 VALUES ('c-asked', 'order', 'A-1', 'shop', 'old', $1, 'after-purchase', 'open')"""
+_DECISION = """INSERT INTO decisions
+(id, source, event_id, digest, type, respondent_id, event_time, decided_at, reason, trail)
+VALUES (gen_random_uuid(), 'shop', 'old', '', 'crm.purchase.completed', 'c-asked', $1, $1, 'asked', '[]')"""
 _OPT_OUT = "INSERT INTO suppressions (respondent_id, reason) VALUES ('c-gone', 'opt_out')"
 
 
@@ -47,6 +50,7 @@ async def upgraded(postgres: embedded.Embedded) -> AsyncIterator[Database]:
             [f'{{"invitation": {{"after-purchase": "{ASKED}"}}}}', "{}"],
         )
         await db.fetch(session, _SURVEY, INVITATION)
+        await db.fetch(session, _DECISION, NOW - timedelta(days=3))
         await db.fetch(session, _OPT_OUT)
     await migrations.upgrade(database, TRIGGER)
     await install_programs(database, ManualClock(NOW))
@@ -64,6 +68,17 @@ async def test_cancellation_finds_the_survey_of_before(upgraded: Database) -> No
     [withdrawn] = await published(upgraded)
     assert isinstance(withdrawn.payload, SurveyWithdrawn)
     assert withdrawn.payload.invitation_id == INVITATION
+
+
+async def test_customer_of_one_source_goes_on_in_the_namespace_of_that_source_only(upgraded: Database) -> None:
+    own = {"id": "C-Asked", "namespace": "shop"}
+    other = {"id": "C-Asked", "namespace": "till", "email": "other@shop.example"}
+    sent = [
+        purchase("e1", source="shop", customer=own),
+        cancellation("e2", source="shop", order="A-1", customer=own),
+        purchase("e3", source="till", customer=other),
+    ]
+    assert await reasons(upgraded, sent) == ["quarantined", "withdrawn", "asked"]
 
 
 async def test_opt_out_of_before_holds_for_the_customer_and_the_address(upgraded: Database) -> None:
