@@ -20,6 +20,7 @@ from deploy.kafka import broker
 from deploy.operations import (
     address_findings,
     address_key_findings,
+    clash_findings,
     database_findings,
     error_messages,
     ledger_findings,
@@ -101,6 +102,7 @@ async def _data(settings: AllSettings) -> AsyncIterator[Finding]:
         ("invitations cannot be read", _open_invitations(settings)),
         ("the ledger cannot be compared with the log", ledger_findings.examine(settings.dispatcher)),
         ("fingerprints of addresses cannot be read", address_key_findings.examine(settings.dispatcher)),
+        ("decisions cannot be read", clash_findings.examine(settings.trigger)),
         ("links cannot be compared", _dead_links(settings.trigger)),
         ("webhooks cannot be read", _webhooks(settings)),
     )

@@ -26,6 +26,7 @@ _PLAIN_NUMBER = re.compile(r"\+([1-9][0-9]{6,14})")
 _NO_SEPARATORS = str.maketrans("", "", " -()")
 _LOCALE = re.compile(r"[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8}){0,3}")
 
+GAVE_ANOTHER_ADDRESS = "gave this id another address"
 ONE_OF_SEVERAL = "only the first usable one in it is used"
 _NOT_VALID = {
     "name": "has no visible character",
@@ -129,7 +130,7 @@ class Respondent(msgspec.Struct, frozen=True):  # `replace` costs a tenth of wha
         noted, earlier = replace(self, address_source=source), before.address_source
         replaced = any(old and new and old != new for old, new in _address_pairs(before, self))
         is_clash = replaced and earlier not in (None, source)
-        return noted, IgnoredField("customer.id", f"{earlier} gave this id another address") if is_clash else None
+        return noted, IgnoredField("customer.id", f"{earlier} {GAVE_ANOTHER_ADDRESS}") if is_clash else None
 
     def contact_added(self, after: Respondent) -> Contact | None:
         """Return the addresses that `after` has for channels for which this one has none; None if there are none."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.deciding.stored_decision import StoredDecision
+from services.trigger.domain.respondents import GAVE_ANOTHER_ADDRESS
 from shared.database import db
 from shared.messaging import parking
 from shared.messaging.parking import Parked
@@ -25,6 +26,9 @@ _PARKED = """SELECT id FROM (SELECT id, headers FROM parked WHERE topic = 'crm.e
 WHERE CASE WHEN $1::text IS NULL THEN headers NOT LIKE '%"earshot-source": %'
     ELSE position('"earshot-source": "' || $1 || '"' IN headers) > 0 END
 ORDER BY id DESC LIMIT $3"""
+_CLASHED = """SELECT count(DISTINCT respondent_id) AS n
+FROM (SELECT respondent_id, ignored FROM decisions ORDER BY id DESC LIMIT $1) d
+WHERE EXISTS (SELECT FROM jsonb_array_elements(d.ignored) AS e WHERE right(e->>'why', length($2)) = $2)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,11 @@ async def decided(session: AsyncSession, source: str, *, limit: int) -> list[Sto
 async def seen(session: AsyncSession) -> list[SeenSource]:
     """Return the sources of the newest LOOKED_AT decisions, the latest first."""
     return [SeenSource(row["source"], row["n"], row["last_at"]) for row in await db.fetch(session, _SOURCES, LOOKED_AT)]
+
+
+async def clashed(session: AsyncSession) -> int:
+    """Return how many customers of the newest LOOKED_AT decisions have addresses that replaced another source's."""
+    return int((await db.fetch(session, _CLASHED, LOOKED_AT, GAVE_ANOTHER_ADDRESS))[0]["n"])
 
 
 async def parked(session: AsyncSession, source: str | None, *, limit: int) -> list[Parked]:

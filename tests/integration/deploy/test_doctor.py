@@ -33,6 +33,7 @@ from shared.messaging.transport import open_log
 from shared.runtime import ServiceContext, serve
 from shared.web.app import create_app
 from tests.integration.deploy.processes import black_hole, database_of_its_own, hang_commits
+from tests.integration.trigger.samples import decide, purchase
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -263,3 +264,18 @@ async def test_a_missing_key_that_stored_addresses_need_is_named(
     assert not any(
         "EARSHOT_ADDRESS_KEYS lacks" in each.text for each in await findings(own(urls, tmp_path, address_keys=keys))
     )
+
+
+async def test_customers_whose_addresses_two_sources_gave_are_counted(
+    urls: Mapping[str, str], tmp_path: Path, trigger_db: Database
+) -> None:
+    await install_programs(trigger_db, SystemClock())
+    bought = [
+        purchase(f"e{number}", source=source, customer={"id": "42", "email": f"{source}@shop.example"})
+        for number, source in enumerate(("till", "web", "till"))
+    ]
+    await decide(trigger_db, bought)
+    (clash,) = [each for each in await findings(own(urls, tmp_path)) if "another source" in each.text]
+    assert clash.severity is Severity.NOTE
+    assert clash.text.startswith("1 customer has addresses that replaced those of another source")
+    assert "namespace" in clash.cure
