@@ -8,7 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher import schemas
 from services.dispatcher.repository import attempts, invitations, steps
-from shared.contract.vocabulary import Service, respondent_ids_like
+from shared.contract.address_keys import AddressKeys
+from shared.contract.vocabulary import Service
 from shared.database.db import Row
 from shared.database.isolated import isolated
 from shared.web import problems
@@ -29,11 +30,16 @@ async def of_invitation(session: AsyncSession, invitation_id: UUID) -> schemas.I
 
 
 async def newest(
-    session: AsyncSession, *, customer: str | None = None, outcome: schemas.OutcomeFilter | None = None
+    session: AsyncSession,
+    address_keys: AddressKeys,
+    *,
+    customer: str | None = None,
+    outcome: schemas.OutcomeFilter | None = None,
 ) -> schemas.InvitationList:
-    """List invitations, newest first, at most 100: of one customer or of all, with one outcome or any."""
-    ids = respondent_ids_like(customer) if customer else None
-    rows = await invitations.newest(session, limit=_MOST, outcome=outcome, respondents=ids)
+    """List at most 100 invitations, newest first: of a customer, an address or all, with one outcome or any."""
+    ids = address_keys.respondents_like(customer) if customer else None
+    fingerprints = address_keys.matching_like(customer) if customer else ()
+    rows = await invitations.newest(session, limit=_MOST, outcome=outcome, respondents=ids, fingerprints=fingerprints)
     return schemas.InvitationList(invitations=[_summary(row) for row in rows])
 
 

@@ -97,12 +97,12 @@ def _staff_routers(
         staff_pages=staff_pages,
     )
     return [
-        InvitationApi(sessions, composer, clock).router(),
+        InvitationApi(sessions, composer, clock, settings.address_fingerprints).router(),
         SuppressionApi(sessions, clock, settings.address_fingerprints).router(),
         SuppressionPages(sessions, clock, staff_pages, settings.address_fingerprints).router(),
         ReplyPages(sessions, staff_pages).router(),
         MailboxPages(sessions, clock, staff_pages).router(),
-        InvitationPages(sessions, clock, staff_pages).router(),
+        InvitationPages(sessions, clock, staff_pages, settings.address_fingerprints).router(),
         mails.router(),
     ]
 

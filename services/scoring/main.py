@@ -86,7 +86,7 @@ def build_app(
     app.include_router(Desk(sessions, writer, clock, staff_pages, settings.desk_lease).router())
     app.include_router(manual.router(staff_pages))
     app.include_router(Suspects(sessions, writer, clock, staff_pages).router())
-    app.include_router(AnswersApi(sessions, writer, clock, settings.desk_lease).router())
+    app.include_router(AnswersApi(sessions, writer, clock, settings.desk_lease, settings.address_fingerprints).router())
     app.include_router(ScoreApi(sessions, clock).router())
     app.include_router(SettingsForms(sessions).router())
     app.include_router(Webhooks(sessions, WebhookSender(sessions, settings.webhook_networks)).router())

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import base64
 import hmac
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from shared.contract.vocabulary import address_fingerprint
+from shared.contract.vocabulary import address_fingerprint, respondent_ids_like
 
 PSEUDONYM_PREFIX = "guest-"
 _PSEUDONYM_LENGTH = 26  # base32 characters, 130 bits
+_PART = r"[^\s@<>:;,|/()\[\]\"]+"
+ADDRESS = re.compile(rf"{_PART}@{_PART}\.{_PART}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,21 @@ class AddressKeys:
     def pseudonyms(self, address: str) -> tuple[str, ...]:
         """Return the pseudonym of an address under each key, the current key's first."""
         return tuple(_pseudonym(secret, address) for secret in self.keys.values())
+
+    def respondents_like(self, customer: str) -> list[str]:
+        """Return the ids to search for what a person typed: an id, or a guest's id that is an address or holds one."""
+        address = address_in(customer)
+        return [*respondent_ids_like(customer), *(self.pseudonyms(address) if address else ())]
+
+    def matching_like(self, customer: str) -> tuple[bytes, ...]:
+        """Return the fingerprints to search for what a person typed: an address, or an id that holds one."""
+        return self.matching(address_in(customer) or customer)
+
+
+def address_in(customer_id: str) -> str | None:
+    """Return the e-mail address that an id is or holds, such as `guest:ann@shop.example`."""
+    found = ADDRESS.search(customer_id) if "@" in customer_id else None
+    return found and found.group()
 
 
 def _keyed(secret: str, message: bytes) -> bytes:

@@ -10,6 +10,7 @@ from services.dispatcher import history, schemas
 from services.dispatcher.messages.composer import Composer
 from services.dispatcher.repository import invitations, mailbox
 from shared.clock import Clock
+from shared.contract.address_keys import AddressKeys
 from shared.contract.events import Id, SurveyRequested
 from shared.database.db import Sessions
 from shared.web import problems
@@ -20,6 +21,7 @@ class InvitationApi:
     sessions: Sessions
     composer: Composer
     clock: Clock
+    address_keys: AddressKeys
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1")
@@ -32,9 +34,9 @@ class InvitationApi:
     async def newest(
         self, customer: Id | None = None, outcome: schemas.OutcomeFilter | None = None
     ) -> schemas.InvitationList:
-        """List invitations, newest first, at most 100: of one customer or of all, with one outcome or any."""
+        """List at most 100 invitations, newest first: of a customer, an address or all, with one outcome or any."""
         async with self.sessions.begin() as session:
-            return await history.newest(session, customer=customer, outcome=outcome)
+            return await history.newest(session, self.address_keys, customer=customer, outcome=outcome)
 
     async def invitation(self, invitation_id: UUID) -> schemas.InvitationHistory:
         """Read the history of an invitation: its steps and attempts, with their reasons, and its outcome."""

@@ -12,7 +12,7 @@ from services.dispatcher.handlers import apply_receipts
 from services.dispatcher.repository import suppressions
 from shared.clock import Clock
 from shared.contract.address_keys import AddressKeys
-from shared.contract.vocabulary import SuppressionReason, respondent_ids_like
+from shared.contract.vocabulary import SuppressionReason
 from shared.database.db import Sessions
 from shared.web import problems
 
@@ -38,8 +38,8 @@ class SuppressionApi:
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> schemas.SuppressionList:
         """List suppressions, newest first."""
-        known = respondent_ids_like(respondent) if respondent else None
-        fingerprints = self.address_keys.matching(respondent) if respondent else ()
+        known = self.address_keys.respondents_like(respondent) if respondent else None
+        fingerprints = self.address_keys.matching_like(respondent) if respondent else ()
         async with self.sessions.begin() as session:
             found = await suppressions.newest(
                 session, respondents=known, reason=reason, limit=limit, fingerprints=fingerprints

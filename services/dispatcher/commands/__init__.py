@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Annotated
@@ -24,7 +24,7 @@ from services.dispatcher.pages.test_mails import AccountReply, SendingDisabled, 
 from services.dispatcher.repository import suppressions
 from services.dispatcher.schemas import Suppressed
 from services.dispatcher.wiring import open_accounts
-from shared.contract.vocabulary import Service, SuppressionReason, respondent_ids_like
+from shared.contract.vocabulary import Service, SuppressionReason
 from shared.database.compared_clock import open_command_clock
 from shared.database.opening import open_for_command
 from shared.web import problems
@@ -113,17 +113,18 @@ app.add_typer(suppressions_app, name="suppressions")
 
 @suppressions_app.command("list")
 def list_suppressions(
-    respondent: Annotated[str | None, typer.Option(help="Only of this customer id.")] = None,
+    respondent: Annotated[
+        str | None, typer.Option(help="Only of this customer id, e-mail address or phone number.")
+    ] = None,
     reason: Annotated[SuppressionReason | None, typer.Option(help="Only for this reason.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
 ) -> None:
     """List suppressions, newest first."""
-    known = respondent_ids_like(respondent) if respondent else None
-    found = asyncio.run(_suppressions(known, reason, limit))
+    found = asyncio.run(_suppressions(respondent, reason, limit))
     for each in found:
         print(each.model_dump_json())
     if not found:
-        typer.echo("nobody is suppressed" if known is None and reason is None else "no such suppression", err=True)
+        typer.echo("nobody is suppressed" if respondent is None and reason is None else "no such suppression", err=True)
 
 
 suppressions_app.command("import")(import_suppressions)
@@ -137,11 +138,14 @@ def release_suppression(suppression_id: UUID) -> None:
     print("released")
 
 
-async def _suppressions(
-    respondents: Sequence[str] | None, reason: SuppressionReason | None, limit: int
-) -> list[Suppressed]:
+async def _suppressions(respondent: str | None, reason: SuppressionReason | None, limit: int) -> list[Suppressed]:
+    keys = DispatcherSettings().address_fingerprints
+    known = keys.respondents_like(respondent) if respondent else None
+    fingerprints = keys.matching_like(respondent) if respondent else ()
     async with _session() as session:
-        found = await suppressions.newest(session, respondents=respondents, reason=reason, limit=limit)
+        found = await suppressions.newest(
+            session, respondents=known, reason=reason, limit=limit, fingerprints=fingerprints
+        )
         return [schemas.suppressed(each) for each in found]
 
 

@@ -12,6 +12,7 @@ from services.dispatcher.pages.rendering import page
 from services.dispatcher.repository import counts
 from services.dispatcher.schemas import OutcomeFilter
 from shared.clock import Clock
+from shared.contract.address_keys import AddressKeys
 from shared.database.db import Sessions
 from shared.web.menu import StaffPages
 
@@ -61,6 +62,7 @@ class InvitationPages:
     sessions: Sessions
     clock: Clock
     staff_pages: StaffPages
+    address_keys: AddressKeys
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/invitations", include_in_schema=False, default_response_class=HTMLResponse)
@@ -73,7 +75,7 @@ class InvitationPages:
     ) -> str:
         customer = customer.strip()
         async with self.sessions.begin() as session:
-            found = await history.newest(session, customer=customer, outcome=outcome or None)
+            found = await history.newest(session, self.address_keys, customer=customer, outcome=outcome or None)
             refused = await counts.refused_accounts(session, self.clock.now())
         return page(
             "invitations.html",

@@ -14,7 +14,7 @@ from services.dispatcher.pages.rendering import page
 from services.dispatcher.repository import suppressions
 from shared.clock import Clock
 from shared.contract.address_keys import AddressKeys
-from shared.contract.vocabulary import SuppressionReason, respondent_ids_like
+from shared.contract.vocabulary import SuppressionReason
 from shared.database.db import Sessions
 from shared.web.menu import StaffPages
 
@@ -57,8 +57,8 @@ class SuppressionPages:
             return await self._page(session, "", result=_LIFTED if lifted else _NOT_FOUND)
 
     async def _page(self, session: AsyncSession, customer: str, *, result: str = "") -> str:
-        known = respondent_ids_like(customer) if customer else None
-        fingerprints = self.address_keys.matching(customer) if customer else ()
+        known = self.address_keys.respondents_like(customer) if customer else None
+        fingerprints = self.address_keys.matching_like(customer) if customer else ()
         found = await suppressions.newest(
             session, respondents=known, reason=None, limit=_SHOWN, fingerprints=fingerprints
         )

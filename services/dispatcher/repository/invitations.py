@@ -154,18 +154,27 @@ async def history(session: AsyncSession, invitation_id: UUID) -> asyncpg.Record 
 
 _SUMMARY = """SELECT id, request->>'customer_id' AS customer_id, program, state, outcome,
 request->>'send_at' AS send_at, created_at, closed_at FROM invitations"""
+_ABOUT = """(respondent_id = ANY(${0}::text[]) OR email_fingerprint = ANY(${1}::bytea[])
+OR phone_fingerprint = ANY(${1}::bytea[]))"""
 _OUTCOME = "coalesce(outcome, state)"  # the expression of an index: without it, a rare outcome is searched in all rows
 
 
 async def newest(
-    session: AsyncSession, *, limit: int, outcome: str | None, respondents: Sequence[str] | None
+    session: AsyncSession,
+    *,
+    limit: int,
+    outcome: str | None,
+    respondents: Sequence[str] | None,
+    fingerprints: Sequence[bytes] = (),
 ) -> list[asyncpg.Record]:
-    """Return the newest invitations first: of these respondents or of all, with one outcome (or `open`) or any."""
-    wanted = {f"{_OUTCOME} = ${{}}": outcome, "respondent_id = ANY(${}::text[])": respondents}
-    given = {test: value for test, value in wanted.items() if value is not None}
-    conditions = " AND ".join(test.format(number) for number, test in enumerate(given, 2)) or "true"
-    sql = f"{_SUMMARY} WHERE {conditions} ORDER BY id DESC LIMIT $1"
-    return await db.fetch(session, sql, limit, *given.values())
+    """Return the newest invitations first: of these respondents and addresses or of all, with one outcome or any."""
+    values: list[object] = [] if outcome is None else [outcome]
+    conditions = [] if outcome is None else [f"{_OUTCOME} = $2"]
+    if respondents is not None:
+        conditions.append(_ABOUT.format(len(values) + 2, len(values) + 3))
+        values += [respondents, list(fingerprints)]
+    sql = f"{_SUMMARY} WHERE {' AND '.join(conditions) or 'true'} ORDER BY id DESC LIMIT $1"
+    return await db.fetch(session, sql, limit, *values)
 
 
 # a respondent of before the case of ids counted is meant only by the very id that the customer was sent with

@@ -29,6 +29,7 @@ from services.scoring.domain.calls import CallTask, TaskKind
 from services.scoring.repository import call_queue, calls, listing
 from services.scoring.web.score_queries import AnswersQuery, cursor_of
 from shared.clock import Clock
+from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import CallDisposition, category_of
 from shared.database.db import Sessions
 from shared.web.problems import INVALID_REQUEST, Conflict, Gone, NotFound, Unprocessable
@@ -43,6 +44,7 @@ class AnswersApi:
     writer: Writer
     clock: Clock
     lease: timedelta
+    address_keys: AddressKeys
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/v1")
@@ -61,7 +63,8 @@ class AnswersApi:
     ) -> AnswersPage:
         """Read current answers in the order they were first given; `after` is the `next` of the previous page."""
         async with self.sessions.begin() as session:
-            rows = await listing.answers(session, query.filter(), after=query.answer_id(), limit=query.limit)
+            wanted = query.filter(self.address_keys)
+            rows = await listing.answers(session, wanted, after=query.answer_id(), limit=query.limit)
         page = [_answer(row) for row in rows]
         last = cursor_of(page[-1].answer_id) if len(page) == query.limit else None
         return AnswersPage(answers=page, next=last)

@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from services.scoring.domain.periods import Against, Days, Period
 from services.scoring.domain.score import Definition, Figure
 from services.scoring.repository.listing import AnswerFilter
+from shared.contract.address_keys import AddressKeys
 from shared.contract.events import Id
-from shared.contract.vocabulary import AnswerMode, Category, ChannelKind, respondent_ids_like
+from shared.contract.vocabulary import AnswerMode, Category, ChannelKind
 
 EARLIEST, LATEST = date(1900, 1, 1), date(2199, 12, 31)  # so far from date.min and date.max that sums do not overflow
 Pair = Annotated[str, StringConstraints(pattern=r"^[^:]+:.+$", max_length=420)]
@@ -137,7 +138,7 @@ class AnswersQuery(PeriodQuery):
     def answer_id(self) -> UUID | None:
         return None if self.after is None else UUID(bytes=base64.urlsafe_b64decode(f"{self.after}=="))
 
-    def filter(self) -> AnswerFilter:
+    def filter(self, keys: AddressKeys) -> AnswerFilter:
         return AnswerFilter(
             program=self.program,
             first=self.from_,
@@ -146,7 +147,7 @@ class AnswersQuery(PeriodQuery):
             channel=self.channel,
             mode=self.mode,
             suspect=self.suspect,
-            respondents=respondent_ids_like(self.customer) if self.customer else None,
+            respondents=keys.respondents_like(self.customer) if self.customer else None,
             invitation=self.invitation,
             segments=dict(pair.split(":", 1) for pair in self.segment),
         )

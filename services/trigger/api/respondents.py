@@ -11,12 +11,12 @@ from fastapi import APIRouter, Query
 from pydantic import ValidationError
 from uuid_utils.compat import uuid7
 
-from services.trigger.domain.identities import address_in
 from services.trigger.handlers.events import check_crm_event
 from services.trigger.handlers.identities import search_ids
 from services.trigger.handlers.intake import INVALID, EventIntake
 from services.trigger.repository import decisions, respondents
 from services.trigger.schemas import Decisions, DecisionView, Erased
+from shared.contract.address_keys import address_in
 from shared.contract.cloudevents import Event
 from shared.contract.events import CustomerErased, CustomerRef
 from shared.contract.vocabulary import NAMESPACE, Service, split_respondent_id

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -10,13 +9,10 @@ from dataclasses import replace
 import msgspec
 
 from services.trigger.domain.respondents import Respondent
-from shared.contract.address_keys import AddressKeys
+from shared.contract.address_keys import ADDRESS, AddressKeys, address_in
 from shared.contract.cloudevents import Event
 from shared.contract.events import CrmPayload
 from shared.contract.vocabulary import folded_respondent_id, respondent_id
-
-_PART = r"[^\s@<>:;,|/()\[\]\"]+"
-_ADDRESS = re.compile(rf"{_PART}@{_PART}\.{_PART}")
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -61,12 +57,6 @@ def identity_of(payload: CrmPayload, keys: AddressKeys) -> Identity:
     return Identity(exact, older, namespace, tuple(earlier))
 
 
-def address_in(customer_id: str) -> str | None:
-    """Return the e-mail address that an id is or holds, such as `guest:ann@shop.example`."""
-    found = _ADDRESS.search(customer_id) if "@" in customer_id else None
-    return found and found.group()
-
-
 def without_address(customer_id: str, keys: AddressKeys) -> str:
     """Return the id, or a pseudonym for one that holds an e-mail address, which may not become a key."""
     address = address_in(customer_id)
@@ -75,7 +65,7 @@ def without_address(customer_id: str, keys: AddressKeys) -> str:
 
 def with_addresses_hidden(text: str, keys: AddressKeys) -> str:
     """Return a text with a pseudonym in the place of each e-mail address."""
-    return _ADDRESS.sub(lambda found: keys.pseudonym(found.group()), text)
+    return ADDRESS.sub(lambda found: keys.pseudonym(found.group()), text)
 
 
 def with_pseudonym(event: Event[CrmPayload], keys: AddressKeys) -> Event[CrmPayload]:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.trigger.domain.identities import Identity, address_in
+from services.trigger.domain.identities import Identity
 from services.trigger.domain.respondents import Respondent
 from services.trigger.repository import decisions, respondents
-from shared.contract.address_keys import AddressKeys
+from shared.contract.address_keys import AddressKeys, address_in
 from shared.contract.vocabulary import SHARED_NAMESPACE, folded_respondent_id, respondent_id, respondent_ids_like
 
 

@@ -8,9 +8,8 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.trigger.domain.identities import address_in
 from services.trigger.domain.sources.source import SOURCE_HEADER
-from shared.contract.address_keys import AddressKeys
+from shared.contract.address_keys import AddressKeys, address_in
 from shared.contract.topics import CRM_EVENTS
 from shared.contract.vocabulary import folded_respondent_id, respondent_id
 from shared.database import db

@@ -13,7 +13,8 @@ from shared.contract.vocabulary import ChannelKind
 from shared.web import links
 from shared.web.links import Purpose
 from shared.web.problems import Unprocessable
-from tests.integration.dispatcher.conftest import LINK_KEYS, NOW, Chain, answered, plan, request
+from tests.integration.dispatcher.conftest import ADDRESS_KEYS, LINK_KEYS, NOW, Chain, answered, plan, request
+from tests.integration.dispatcher.pages.conftest import browser
 
 EMAIL, SMS = ChannelKind.EMAIL, ChannelKind.SMS
 
@@ -76,6 +77,19 @@ async def test_history_of_an_answered_invitation_links_to_the_answer(chain: Chai
     assert leads in (await client.get(f"/invitations/{asked.invitation_id}")).text
 
 
+async def test_invitations_of_a_guest_are_found_by_the_address(chain: Chain) -> None:
+    guest = ADDRESS_KEYS.pseudonym("olga@shop.example")
+    by_id = request(guest, contact=Contact(phone="+15550002"))
+    by_address = request("ns:shop:7", contact=Contact(email="olga@shop.example"))
+    await chain.take(by_id, by_address, request("somebody"))
+    async with browser(chain, address_keys=dict(ADDRESS_KEYS.keys)) as client:
+        for typed in (" Olga@Shop.example", "guest:olga@shop.example"):
+            listed = (await client.get("/v1/invitations", params={"customer": typed})).json()["invitations"]
+            assert {each["id"] for each in listed} == {str(each.invitation_id) for each in (by_id, by_address)}
+        shown = (await client.get("/invitations", params={"customer": "olga@shop.example"})).text
+    assert all(f"/invitations/{each.invitation_id}" in shown for each in (by_id, by_address))
+
+
 async def test_invitations_are_found_by_customer_and_from_the_mailbox(chain: Chain, client: httpx.AsyncClient) -> None:
     asked, other = request("anna"), request("somebody")
     await chain.take(asked, other)
@@ -129,7 +143,7 @@ async def test_invalid_stored_request_hides_no_other_history(chain: Chain, damag
     await chain.take(bad, good)
     await chain.rows("UPDATE invitations SET request = $2::text::jsonb WHERE id = $1", bad.invitation_id, damaged)
     async with chain.database.sessions.begin() as session:
-        listed = {each.id: each for each in (await history.newest(session)).invitations}
+        listed = {each.id: each for each in (await history.newest(session, ADDRESS_KEYS)).invitations}
         assert listed[good.invitation_id].send_at == good.send_at
         assert listed[bad.invitation_id].customer_id == ""
         assert (await history.of_invitation(session, good.invitation_id)).customer_id == "good"

@@ -14,6 +14,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from services.scoring.config import ScoringSettings
 from services.scoring.dashboard.live import Live
 from services.scoring.domain.bot_detection import PageView
 from services.scoring.repository import page_views, programs
@@ -79,6 +80,13 @@ async def test_counting_the_answers_gives_what_the_buckets_hold(scoring: Scoring
         assert {each["values"][0]: each["by_score"] for each in crossed} == {
             value: each["by_score"] for value, each in kept.items()
         }
+
+
+async def test_answers_of_a_guest_are_found_by_the_address(scoring: Scoring, client: httpx.AsyncClient) -> None:
+    await answer_all(scoring, [2], customer_id=ScoringSettings().address_fingerprints.pseudonym("olga@shop.example"))
+    await answer_all(scoring, [9], customer_id="pavel")
+    for typed in ("Olga@shop.example", "guest:olga@shop.example"):
+        assert [each["score"] for each in (await get(client, "/v1/answers", customer=typed))["answers"]] == [2]
 
 
 async def test_latest_answer_of_each_customer_counts_once(scoring: Scoring, client: httpx.AsyncClient) -> None:
