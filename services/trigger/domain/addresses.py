@@ -14,6 +14,8 @@ from services.trigger.domain.respondents import ContactCause, LastContacts, Resp
 from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import ChannelKind
 
+_INVITATION = ContactCause.INVITATION.value
+
 
 class AddressRecord(msgspec.Struct, frozen=True):
     """The respondents whose address this is, and when one was invited at it, by program."""
@@ -31,9 +33,9 @@ class AddressRecord(msgspec.Struct, frozen=True):
         return replace(self, respondents=tuple(each for each in self.respondents if each != id_))
 
     def with_invitation(self, program: str, at: datetime) -> AddressRecord:
-        known = self.last_contacts.get(ContactCause.INVITATION, {})
+        known = self.last_contacts.get(_INVITATION, {})
         latest = max(known.get(program, at), at)
-        return replace(self, last_contacts={ContactCause.INVITATION.value: {**known, program: latest}})
+        return replace(self, last_contacts={_INVITATION: {**known, program: latest}})
 
 
 class AddressHistory(msgspec.Struct, frozen=True):
@@ -42,6 +44,9 @@ class AddressHistory(msgspec.Struct, frozen=True):
     last_contacts: LastContacts = msgspec.field(default_factory=dict)
     others: Sequence[str] = ()
     is_shared: bool = False  # by so many ids that it tells nothing about a person
+
+
+_UNKNOWN = AddressHistory()
 
 
 @dataclass(slots=True)
@@ -69,17 +74,20 @@ class KnownAddresses:
 
     def history_of(self, respondent: Respondent) -> AddressHistory:
         """Return what is known about the respondent's addresses under other ids."""
+        records = self._records_of(respondent)
+        if not records:
+            return _UNKNOWN
         contacts: dict[str, datetime] = {}
         others: list[str] = []
         is_shared = False
-        for record in self._records_of(respondent):
+        for record in records:
             if len(record.respondents) > self.most_ids:
                 is_shared = True
                 continue
-            for program, at in record.last_contacts.get(ContactCause.INVITATION, {}).items():
+            for program, at in record.last_contacts.get(_INVITATION, {}).items():
                 contacts[program] = max(contacts.get(program, at), at)
             others += [id_ for id_ in record.respondents if id_ != respondent.id and id_ not in others]
-        return AddressHistory({ContactCause.INVITATION.value: contacts} if contacts else {}, others, is_shared)
+        return AddressHistory({_INVITATION: contacts} if contacts else {}, others, is_shared)
 
     def suppressions_of(self, respondent: Respondent) -> list[KnownSuppression]:
         """Return the suppressions that bind an address of the respondent, each for a channel of that address."""
@@ -103,10 +111,11 @@ class KnownAddresses:
         """Record that a respondent has known addresses now, and has those of before no longer."""
         for record in self._records_of(after):
             self._put(record.with_respondent(after.id, most=self.most_ids + 1))
-        for address in set(addresses_of(before)) - set(addresses_of(after)):
-            for fingerprint in self.matching(address):
-                if fingerprint in self.records:
-                    self._put(self.records[fingerprint].without_respondent(after.id))
+        kept = addresses_of(after)
+        for address in addresses_of(before):
+            if address not in kept:
+                for record in self._records_at(address):
+                    self._put(record.without_respondent(after.id))
 
     def _bound(self, address: str | None) -> Iterable[KnownSuppression]:
         for fingerprint in self.matching(address) if address else ():
@@ -115,8 +124,11 @@ class KnownAddresses:
     def _records_of(self, respondent: Respondent) -> list[AddressRecord]:
         if not self.records:
             return []
-        found = (self.records.get(one) for address in addresses_of(respondent) for one in self.matching(address))
-        return [record for record in found if record is not None]
+        return [record for address in addresses_of(respondent) for record in self._records_at(address)]
+
+    def _records_at(self, address: str) -> list[AddressRecord]:
+        records = self.records
+        return [records[one] for one in self.matching(address) if one in records]
 
     def _put(self, record: AddressRecord) -> None:
         if self.records.get(record.fingerprint) != record:
@@ -125,7 +137,10 @@ class KnownAddresses:
 
 
 def addresses_of(respondent: Respondent) -> list[str]:
-    return [address for address in (respondent.email, respondent.phone) if address]
+    email, phone = respondent.email, respondent.phone
+    if email:
+        return [email, phone] if phone else [email]
+    return [phone] if phone else []
 
 
 def merged_contacts(first: LastContacts, second: LastContacts) -> LastContacts:

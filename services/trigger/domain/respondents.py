@@ -125,11 +125,12 @@ class Respondent(msgspec.Struct, frozen=True):  # `replace` costs a tenth of wha
 
         Two sources that give one id different addresses may mean two people by it.
         """
-        if (self.email, self.phone) == (before.email, before.phone):
+        if self.email == before.email and self.phone == before.phone:
             return self, None
         noted, earlier = replace(self, address_source=source), before.address_source
-        replaced = any(old and new and old != new for old, new in _address_pairs(before, self))
-        is_clash = replaced and earlier not in (None, source)
+        if earlier is None or earlier == source:
+            return noted, None
+        is_clash = any(old and new and old != new for old, new in _address_pairs(before, self))
         return noted, IgnoredField("customer.id", f"{earlier} {GAVE_ANOTHER_ADDRESS}") if is_clash else None
 
     def contact_added(self, after: Respondent) -> Contact | None:
@@ -218,7 +219,8 @@ def _cleared_fields(customer: Customer) -> list[str]:
 
 def _merged(first: Consent, second: Consent, cleared: Collection[str] = ()) -> Consent:
     known = {channel: consent for channel, consent in vars(second).items() if consent is not None}
-    known |= {name.removeprefix("consent."): None for name in cleared if name.startswith("consent.")}
+    if cleared:
+        known |= {name.removeprefix("consent."): None for name in cleared if name.startswith("consent.")}
     return Consent(**{**vars(first), **known}) if known else first
 
 
@@ -268,9 +270,9 @@ def _usable(name: str, text: str, phone_region: str) -> tuple[str | None, bool]:
 
 def addresses_in(customer: Customer, *, phone_region: str) -> list[str]:
     """Return the usable addresses that an event names."""
-    texts = (("email", customer.email or ""), ("phone", customer.phone or ""))
-    found = (_usable(name, text.strip(), phone_region)[0] for name, text in texts if text.strip())
-    return [address for address in found if address]
+    email = _usable("email", customer.email.strip(), phone_region)[0] if customer.email else None
+    phone = _usable("phone", customer.phone.strip(), phone_region)[0] if customer.phone else None
+    return [address for address in (email, phone) if address]
 
 
 def _first_in(text: str, name: str, parse: Callable[[str, str], str | None], region: str) -> str | None:

@@ -269,7 +269,9 @@ def _may_be_return(respondent: Respondent, touchpoint: TouchpointRecord) -> bool
 
 
 def _trail_entry(trial: Trial, *, link_key: str) -> dict[str, Any]:
-    program = {"program": trial.program.id, "version": trial.program.version} if trial.program else {}
-    step = trial.program.link_step if trial.program and trial.reason is DecisionReason.ASKED else None
-    link = {} if step is None else {"link": {"step": step, "key": link_key}}  # from which its address is derived
-    return {**program, "rule": trial.reason, "facts": {**trial.facts, **link}}
+    if trial.program is None:
+        return {"rule": trial.reason, "facts": trial.facts}
+    facts, step = trial.facts, trial.program.link_step
+    if step is not None and trial.reason is DecisionReason.ASKED:
+        facts = {**facts, "link": {"step": step, "key": link_key}}  # from which its address is derived
+    return {"program": trial.program.id, "version": trial.program.version, "rule": trial.reason, "facts": facts}

@@ -9,7 +9,7 @@ import msgspec
 
 from services.trigger.domain.deciding.cases import Case, consent_to
 from services.trigger.domain.programs.program import CompiledProgram
-from services.trigger.domain.touchpoints import TouchpointKind, TriggerPayload, subject_of
+from services.trigger.domain.touchpoints import TriggerPayload
 from shared.contract.cloudevents import Event
 from shared.contract.events import AnswerPayload, Consent, CrmPayload, EventRef, SurveyRequested
 from shared.contract.vocabulary import CONTACT_CHANNELS
@@ -85,14 +85,14 @@ def _customer_id(case: Case) -> str:
 
 def event_ref(event: Event[TriggerPayload], payload: TriggerPayload, *, at: datetime) -> EventRef:
     """Return the reference to an event, with its order or service, if it is about one."""
-    subject, order = subject_of(payload), getattr(payload, "order", None)
+    order = getattr(payload, "order", None)
     about = order or getattr(payload, "service", None)
     return EventRef(
         source=event.source,
         id=event.id,
         type=event.payload.type,
         time=at,
-        subject=subject.ref if subject and subject.kind in (TouchpointKind.ORDER, TouchpointKind.SERVICE) else None,
+        subject=about.id if about else None,
         number=getattr(about, "number", None),
         amount=getattr(order, "amount", None),
         currency=getattr(order, "currency", None),

@@ -20,8 +20,9 @@ class CompiledProgram:
     """One version of a program document.
 
     `condition_fields` are the fields its conditions read, `channels` the distinct channels of its plan,
-    `shortest_window` the shortest contact hours of a step. `shared_json` caches, by locale, the part that all requests
-    of the program have in common, see `requests.request_json`.
+    `shortest_window` the shortest contact hours of a step, `link_step` the step whose link the shop shows itself.
+    `shared_json` caches, by locale, the part that all requests of the program have in common, see
+    `requests.request_json`.
     """
 
     ref: ProgramRef
@@ -31,6 +32,7 @@ class CompiledProgram:
     plan: Sequence[PlanStep]
     channels: Sequence[ChannelKind]
     shortest_window: Window
+    link_step: int | None
     shared_json: dict[str, Mapping[str, msgspec.Raw]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -40,11 +42,6 @@ class CompiledProgram:
     @property
     def version(self) -> int:
         return self.ref.version
-
-    @property
-    def link_step(self) -> int | None:
-        """The step whose link the shop shows itself; None without one."""
-        return next((step.step for step in self.plan if not step.channel.contacts), None)
 
     @property
     def follows_answers(self) -> bool:
@@ -81,11 +78,17 @@ class CompiledProgram:
 
 def compile_program(version: int, document: ProgramDocument) -> CompiledProgram:
     plan, ref = _plan(document), ProgramRef(id=document.id, version=version, title=document.title)
-    channels, window = list(dict.fromkeys(step.channel for step in plan)), _shortest_window(plan)
-    if document.conditions is None:
-        return CompiledProgram(ref, document, lambda _fields: None, frozenset(), plan, channels, window)
-    check, condition_fields = compile_check(document.conditions), fields_in(document.conditions)
-    return CompiledProgram(ref, document, check, condition_fields, plan, channels, window)
+    conditions = document.conditions
+    return CompiledProgram(
+        ref,
+        document,
+        check=(lambda _fields: None) if conditions is None else compile_check(conditions),
+        condition_fields=frozenset() if conditions is None else fields_in(conditions),
+        plan=plan,
+        channels=list(dict.fromkeys(step.channel for step in plan)),
+        shortest_window=_shortest_window(plan),
+        link_step=next((step.step for step in plan if not step.channel.contacts), None),
+    )
 
 
 def _plan(document: ProgramDocument) -> list[PlanStep]:
