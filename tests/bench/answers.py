@@ -185,7 +185,7 @@ def _serve(urls: Mapping[str, str], invitation: Invitation | None, port: int) ->
     """Serve the whole application; given an invitation, it reads and writes nothing when it is answered."""
     logging.configure("warning", service="bench")
     if invitation is not None:
-        patch.object(main, "Writer", lambda _sessions: _StoringNothing(invitation)).start()
+        patch.object(main, "Writer", lambda *_: _StoringNothing(invitation)).start()
     database = db.Database(urls["scoring"], schema="scoring")
     app = main.build_app(ScoringSettings(), database=database, clock=SystemClock())
     _run(app, port)
