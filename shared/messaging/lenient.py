@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any, TypeVar
 
@@ -21,6 +21,8 @@ Path = tuple[str | int, ...]
 P = TypeVar("P", bound=Payload)
 
 MAX_NAMED = 20
+MAX_NESTING = 500
+"""Levels of objects and lists in a document from outside; half of what Python's own decoder can read."""
 NOT_STORABLE = "contains a NUL character or is not Unicode"
 
 _DEPTH = 5  # of the deepest field of the contract, such as order.items[0].name
@@ -66,7 +68,27 @@ def decode_json(body: bytes) -> Any:
     Raises ValueError and RecursionError.
     """
     text = body.decode(json.detect_encoding(body), "surrogateescape")
-    return json.loads(text, strict=False, parse_int=_whole)
+    found = json.loads(text, strict=False, parse_int=_whole)
+    check_nesting(body, found)
+    return found
+
+
+def check_nesting(body: bytes, found: Any) -> None:
+    """Raise RecursionError if decoded JSON is nested deeper than `MAX_NESTING`; decoders differ by Python version."""
+    if body.count(b"[") + body.count(b"{") <= MAX_NESTING:
+        return
+    level = [found]
+    for _ in range(MAX_NESTING):
+        level = [inner for outer in level for inner in _inner(outer)]
+        if not level:
+            return
+    raise RecursionError(f"nested deeper than {MAX_NESTING} levels")
+
+
+def _inner(outer: Any) -> Iterable[Any]:
+    if isinstance(outer, dict):
+        return outer.values()
+    return outer if isinstance(outer, list) else ()
 
 
 def _whole(digits: str) -> int | float:

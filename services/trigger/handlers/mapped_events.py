@@ -29,7 +29,7 @@ from shared.contract.topics import CRM_EVENTS
 from shared.contract.vocabulary import SHARED_NAMESPACE, Service, split_respondent_id
 from shared.health import Heartbeat
 from shared.messaging.codec import MAX_BODY, InvalidEvent
-from shared.messaging.lenient import decode_json
+from shared.messaging.lenient import check_nesting, decode_json
 from shared.messaging.transport import Batch, Message, Readable
 
 _FORM = re.compile(rb"[\w.%+\[\]-]{1,80}=")
@@ -159,6 +159,7 @@ def _document(message: Message, received: datetime, *, is_webhook: bool) -> Any:
         raise InvalidEvent(f"body: {len(message.body)} bytes, at most {MAX_BODY} are allowed")
     try:
         found = msgspec.json.decode(message.body.removeprefix(codecs.BOM_UTF8))
+        check_nesting(message.body, found)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         found = _decoded_leniently(message.body, error)
     except RecursionError:

@@ -27,6 +27,7 @@ from shared.contract.events import SurveyRequested
 from shared.database import db
 from shared.database.db import Database
 from shared.messaging import parking
+from shared.messaging.lenient import MAX_NESTING
 from shared.messaging.readmission import Readmission
 from shared.messaging.transport import EventLog
 from tests.integration.trigger import vendors
@@ -252,6 +253,7 @@ async def test_unknown_source_is_told_how_to_configure_one(
         (b"data[id]=7&x=1", "body: expected JSON, found a form: "),
         (b"{", "body: Input data was truncated"),
         (b"x", "body: JSON is malformed"),
+        (b'{"note": ' + b"[" * 700 + b"]" * 700 + b"}", "body: nested too deeply"),
     ],
 )
 async def test_body_of_another_format_is_parked_with_what_to_choose(
@@ -267,6 +269,11 @@ async def test_body_may_begin_with_a_byte_order_mark(outside: httpx.AsyncClient)
     body = b"\xef\xbb\xbf" + json.dumps(SHOPIFY_ORDER).encode()
     headers = {"X-Shopify-Hmac-Sha256": vendors.signed(body, "new"), "X-Shopify-Topic": "orders/fulfilled"}
     assert (await outside.post("/my-shopify", content=body, headers=headers)).json() == {"result": "decided"}
+
+
+async def test_document_nested_as_deeply_as_is_allowed_is_read(outside: httpx.AsyncClient) -> None:
+    deep = json.loads("[" * (MAX_NESTING - 1) + "]" * (MAX_NESTING - 1))
+    assert await shop(outside, "orders/fulfilled", SHOPIFY_ORDER | {"note_attributes": deep}) == (202, "decided")
 
 
 async def test_split_shipment_is_asked_about_when_its_last_parcel_left(
