@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -53,8 +53,9 @@ _UNKNOWN = AddressHistory()
 class KnownAddresses:
     """The addresses of a batch's respondents; `records` has those that were invited at, by fingerprint.
 
-    An address of more than `most_ids` ids is no identity: its invitations count for nobody else. `erased` has the
-    addresses of respondents that the batch erased.
+    An address of more than `most_ids` ids is no identity: its invitations count for nobody else. `recorded` has the
+    addresses of the records in lower case, because fingerprints are costly, `erased` those of respondents that the
+    batch erased.
     """
 
     keys: AddressKeys
@@ -62,9 +63,15 @@ class KnownAddresses:
     records: dict[bytes, AddressRecord] = field(default_factory=dict)
     suppressions: Mapping[bytes, Sequence[KnownSuppression]] = field(default_factory=dict)
     stored: frozenset[bytes] = frozenset()
+    recorded: set[str] = field(default_factory=set)
     changed: set[bytes] = field(default_factory=set)
     erased: set[str] = field(default_factory=set)
     _fingerprints: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
+
+    def hold(self, addresses: Collection[str], records: dict[bytes, AddressRecord]) -> None:
+        """Take the stored records of these addresses."""
+        self.records, self.stored = records, frozenset(records)
+        self.recorded = {each.lower() for each in addresses if any(one in records for one in self.matching(each))}
 
     def matching(self, address: str) -> tuple[bytes, ...]:
         found = self._fingerprints.get(address)
@@ -104,6 +111,7 @@ class KnownAddresses:
         """Record an invitation of the respondent at their addresses."""
         for address in addresses_of(respondent):
             fingerprint = self.matching(address)[0]
+            self.recorded.add(address.lower())
             record = self.records.get(fingerprint, AddressRecord(fingerprint))
             self._put(record.with_respondent(respondent.id, most=self.most_ids + 1).with_invitation(program, at))
 
@@ -122,11 +130,13 @@ class KnownAddresses:
             yield from self.suppressions.get(fingerprint, ())
 
     def _records_of(self, respondent: Respondent) -> list[AddressRecord]:
-        if not self.records:
+        if not self.recorded:
             return []
         return [record for address in addresses_of(respondent) for record in self._records_at(address)]
 
-    def _records_at(self, address: str) -> list[AddressRecord]:
+    def _records_at(self, address: str) -> Sequence[AddressRecord]:
+        if address.lower() not in self.recorded:
+            return ()
         records = self.records
         return [records[one] for one in self.matching(address) if one in records]
 

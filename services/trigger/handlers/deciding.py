@@ -85,8 +85,7 @@ async def _lock_addresses(
             if type(customer) is Customer:
                 named.update(addresses_in(customer, phone_region=settings.phone_region))
     fingerprints = {one for address in named for one in known.matching(address)}
-    known.records = await addresses.lock(session, fingerprints)
-    known.stored = frozenset(known.records)
+    known.hold(named, await addresses.lock(session, fingerprints))
     return known, fingerprints
 
 

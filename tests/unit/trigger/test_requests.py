@@ -24,11 +24,12 @@ from shared.contract.events import (
     PurchaseCompleted,
     ServiceCompleted,
     ServiceJob,
+    SurveyRequested,
     Touchpoint,
 )
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-ID = st.builds("x{}".format, TEXT)
+ID = st.builds("x{}x".format, TEXT)
 MAYBE = st.none() | TEXT
 SAID = st.none() | st.booleans()
 TIME = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds it
@@ -90,6 +91,7 @@ def test_json_is_that_of_the_model(
     request = survey_request(case, invitation_id=uuid4(), send_at=now, link_key=key)
     assert request.call_back is asking.document.call_back
     assert request_json(request, asking) == request.model_dump_json().encode()
+    assert SurveyRequested.model_validate_json(request_json(request, asking)) == request
 
 
 def test_cached_json_of_a_program_has_no_personal_data() -> None:
@@ -104,5 +106,6 @@ def test_cached_json_of_a_program_has_no_personal_data() -> None:
         event, asking, DecisionFacts(Respondent("ann-7", name="Ann", email="ann-7@shop.example"), None), event.time
     )
     request_json(survey_request(case, invitation_id=uuid4(), send_at=event.time, link_key="k"), asking)
+    assert "nn-7" not in repr(asking.templates)
     (shared,) = asking.shared_json.values()
     assert b"nn-7" not in b"".join(bytes(part) for part in shared.values() if part)

@@ -11,7 +11,15 @@ from services.trigger.domain.programs.conditions import ConditionCheck, compile_
 from services.trigger.domain.programs.document import DelayFrom, ProgramDocument
 from services.trigger.domain.programs.timing import length
 from services.trigger.domain.touchpoints import CadenceDue, TriggerPayload, is_completion
-from shared.contract.events import AnswerPayload, OrderDelivered, PlanStep, ProgramRef, PurchaseCompleted, Window
+from shared.contract.events import (
+    AnswerPayload,
+    OrderDelivered,
+    PlanStep,
+    ProgramRef,
+    PurchaseCompleted,
+    SurveyRequested,
+    Window,
+)
 from shared.contract.vocabulary import ChannelKind
 
 
@@ -21,8 +29,8 @@ class CompiledProgram:
 
     `condition_fields` are the fields its conditions read, `channels` the distinct channels of its plan,
     `shortest_window` the shortest contact hours of a step, `link_step` the step whose link the shop shows itself.
-    `shared_json` caches, by locale, the part that all requests of the program have in common, see
-    `requests.request_json`.
+    `templates` and `shared_json` cache, by locale, what all requests of the program have in common, see
+    `requests.survey_request` and `requests.request_json`.
     """
 
     ref: ProgramRef
@@ -33,6 +41,7 @@ class CompiledProgram:
     channels: Sequence[ChannelKind]
     shortest_window: Window
     link_step: int | None
+    templates: dict[str, SurveyRequested] = field(default_factory=dict, compare=False, repr=False)
     shared_json: dict[str, Mapping[str, msgspec.Raw]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -68,9 +77,11 @@ class CompiledProgram:
 
         If there is none, return the default locale.
         """
+        if wanted is None or wanted in self.document.texts:
+            return wanted or self.document.default_locale
         by_name = {locale.lower(): locale for locale in self.document.texts}
         fallbacks = {locale.lower(): other.lower() for locale, other in self.document.fallback.items()}
-        name = (wanted or "").lower().replace("_", "-")
+        name = wanted.lower().replace("_", "-")
         while name and name not in by_name:
             name = fallbacks.pop(name, "") or name.rpartition("-")[0]  # popped: fallbacks may form a cycle
         return by_name.get(name, self.document.default_locale)
