@@ -8,12 +8,13 @@ import faulthandler
 import gc
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvicorn
+import uvloop
 from starlette.types import ASGIApp
 
 from shared.clock import Clock
@@ -117,6 +118,15 @@ def listen(host: str, port: int, *, setting: str) -> socket.socket:
         listener.close()
         raise PortBusy(f"{host}:{port} cannot be used ({error.strerror}): free the port or set {setting}") from error
     return listener
+
+
+def run_command(work: Callable[[], Awaitable[None]]) -> None:
+    """Run a command's work to its end; Ctrl-C ends the process with 130."""
+    try:
+        tune_gc()
+        uvloop.run(work())  # type: ignore[arg-type]
+    except KeyboardInterrupt:  # the signal handlers were not installed yet
+        raise SystemExit(130) from None
 
 
 def tune_gc() -> None:

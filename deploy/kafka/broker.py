@@ -91,6 +91,11 @@ class Broker:
         return f"kafka://127.0.0.1:{self._secured_port}"
 
     @property
+    def log_folder(self) -> Path:
+        """Where it stores its topics, a folder for each partition."""
+        return self._folder / "log"
+
+    @property
     def voter(self) -> str:
         """This broker in the form of `controller.quorum.voters`."""
         return f"{self._node}@127.0.0.1:{self._controller_port}"
@@ -179,7 +184,7 @@ class Broker:
             self._secured.make_certificates()
         properties = self._folder / "server.properties"
         properties.write_text("".join(f"{name}={value}\n" for name, value in self._properties().items()))
-        if not (self._folder / "log" / "meta.properties").exists():
+        if not (self.log_folder / "meta.properties").exists():
             _run([*self._java("kafka.tools.StorageTool"), *_format_arguments(properties, self._secured)])
 
     def _java(self, main: str) -> list[str]:
@@ -196,7 +201,7 @@ class Broker:
             "controller.listener.names": "CONTROLLER",
             "listeners": f"{listeners},CONTROLLER://127.0.0.1:{self._controller_port}",
             "advertised.listeners": listeners,
-            "log.dirs": str(self._folder / "log"),
+            "log.dirs": str(self.log_folder),
             "auto.create.topics.enable": "false",
             "group.initial.rebalance.delay.ms": "0",
             "offsets.topic.num.partitions": "2",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -50,6 +53,26 @@ async def stand(kafka_url: str) -> AsyncIterator[Stand]:
 
 async def append_to_all_partitions(stand: Stand) -> None:
     await stand.log.append([message for n in range(40) for message in numbered(f"respondent-{n}", range(1))])
+
+
+@within(60)
+async def test_requests_of_a_program_are_stored_in_a_quarter_of_their_bytes(restartable_kafka: Broker) -> None:
+    stand = Stand(restartable_kafka.url)
+    await stand.prepare()
+    sample = json.loads((Path(__file__).parent / "samples" / "survey.requested.1.json").read_text())
+    sent = [_request(sample, str(uuid4())) for _ in range(200)]
+    await stand.log.append(sent)
+    await stand.close()
+    files = restartable_kafka.log_folder.glob(f"{stand.prefix}{FIRST}-*/*.log")
+    stored, written = sum(file.stat().st_size for file in files), sum(len(message.body) for message in sent)
+    assert 0 < stored < written / 4
+
+
+def _request(sample: dict[str, Any], id_: str) -> Message:
+    """Return a request like this one for another respondent."""
+    named = {"respondent_id": id_, "invitation_id": id_, "customer_id": id_, "contact": {"email": f"{id_}@a.test"}}
+    body = {**sample, "id": id_, "subject": id_, "data": {**sample["data"], **named}}
+    return Message(FIRST, id_, json.dumps(body, ensure_ascii=False).encode())
 
 
 @within(60)

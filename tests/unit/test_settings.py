@@ -11,8 +11,8 @@ from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from deploy.all_in_one import AllSettings
-from deploy.cli import unknown_settings
 from deploy.operations import doctor, error_messages
+from deploy.setting_names import unknown_settings
 from services.dispatcher.wiring import open_accounts
 from shared.config import Settings
 

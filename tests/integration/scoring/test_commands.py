@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from services.scoring.commands import app
+from deploy.cli import app
 from shared.contract.events import ProgramPublished
 from tests.integration.scoring.receiver import receiver
 from tests.integration.scoring.stand import Scoring

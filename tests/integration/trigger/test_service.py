@@ -13,8 +13,8 @@ import yaml
 from prometheus_client import REGISTRY
 from typer.testing import CliRunner
 
+from deploy.cli import app
 from services.trigger import main
-from services.trigger.commands import app
 from services.trigger.config import TriggerSettings
 from shared import database_url, migrations
 from shared.clock import ManualClock

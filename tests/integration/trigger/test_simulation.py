@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from services.trigger.commands import app
+from deploy.cli import app
 from services.trigger.domain.deciding.batch import InstallationSettings
 from services.trigger.domain.programs.document import ProgramDocument
 from services.trigger.domain.programs.program import compile_program

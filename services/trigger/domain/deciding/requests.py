@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -43,19 +44,20 @@ def _template(program: CompiledProgram, wanted_locale: str | None) -> SurveyRequ
     template = program.templates.get(locale)
     if template is None:
         document, texts = program.document, program.document.texts[locale]
-        template = program.templates[locale] = SurveyRequested.model_construct(
-            program=program.ref,
-            brand=document.brand,
-            locale=locale,
-            question=texts.question,
-            reasons=texts.reasons,
-            extra_questions=texts.extra_questions,
-            thanks=texts.thanks,
-            labels=texts.labels,
-            call_back=document.call_back,
-            plan=program.plan,
-            contact_caps=document.contact_caps,
-        )
+        shared: dict[str, Any] = {
+            "program": program.ref,
+            "brand": document.brand,
+            "locale": locale,
+            "question": texts.question,
+            "reasons": texts.reasons,
+            "extra_questions": texts.extra_questions,
+            "thanks": texts.thanks,
+            "labels": texts.labels,
+            "call_back": document.call_back,
+            "plan": program.plan,
+            "contact_caps": document.contact_caps,
+        }
+        template = program.templates[locale] = SurveyRequested.model_construct(**shared)
     return template
 
 

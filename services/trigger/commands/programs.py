@@ -1,0 +1,164 @@
+"""`earshot programs`: applies, compares, lists and switches programs."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from services.trigger.config import TriggerSettings
+from services.trigger.domain.programs.document import ProgramDocument
+from services.trigger.domain.programs.lint import lint
+from services.trigger.domain.programs.program import CompiledProgram
+from services.trigger.domain.programs.reading import InvalidProgram, read_program
+from services.trigger.handlers.programs import apply_program
+from services.trigger.repository import programs as stored_programs
+from shared.contract.vocabulary import Service, counted
+from shared.database.compared_clock import open_command_clock
+from shared.database.db import Database
+from shared.database.opening import open_for_command
+
+app = typer.Typer(no_args_is_help=True, help="Programs, which define who is asked what, when and how often.")
+
+
+@app.command("apply")
+def apply_files(
+    paths: Annotated[list[Path], typer.Argument(exists=True, help="YAML files, or folders of them.")],
+) -> None:
+    """Make these documents the current versions of their programs; if one is not valid, none is applied."""
+    documents = [(path, _read(path)) for path in _files(paths)]
+    settings = TriggerSettings()
+
+    async def work(database: Database) -> None:
+        now = (await open_command_clock(settings.clock, database)).now()
+        async with database.sessions.begin() as session:
+            for path, document in documents:
+                program, changed = await apply_program(session, document, now=now)
+                print(f"{path}: {program.id} version {program.version}{'' if changed else ', unchanged'}")
+
+    _with_database(settings, work)
+
+
+@app.command("lint")
+def lint_files(
+    paths: Annotated[list[Path], typer.Argument(exists=True, help="YAML files, or folders of them.")],
+) -> None:
+    """Print errors, and warnings about probable mistakes; the exit code is 1 if there are errors."""
+    documents = [(path, _read(path)) for path in _files(paths)]
+    warnings = [f"{path}: {warning}" for path, document in documents for warning in lint(document)]
+    print("\n".join([*warnings, f"{len(documents)} read, {counted(len(warnings), 'warning')}"]))
+
+
+@app.command("diff")
+def diff_files(
+    paths: Annotated[list[Path], typer.Argument(exists=True, help="YAML files, or folders of them.")],
+) -> None:
+    """Show what applying these documents would change, without applying them."""
+    documents = [(path, _read(path)) for path in _files(paths)]
+
+    async def work(database: Database) -> None:
+        async with database.sessions() as session:
+            current = await stored_programs.current(session)
+        for path, document in documents:
+            print(_difference(current.get(document.id), document, path=path), end="")
+
+    _with_database(TriggerSettings(), work)
+
+
+@app.command("list")
+def list_current() -> None:
+    """List the current version of every program."""
+
+    async def work(database: Database) -> None:
+        async with database.sessions() as session:
+            for program in (await stored_programs.current(session)).values():
+                document = program.document
+                state = "" if document.active else " (off)"
+                print(f"{program.id}\tversion {program.version}\tpriority {document.priority}{state}\t{document.title}")
+
+    _with_database(TriggerSettings(), work)
+
+
+@app.command("show")
+def show(program_id: str) -> None:
+    """Print the current document of a program with all defaults."""
+
+    async def work(database: Database) -> None:
+        async with database.sessions() as session:
+            program = _find(await stored_programs.current(session), program_id)
+        print(_as_yaml(program.document), end="")
+
+    _with_database(TriggerSettings(), work)
+
+
+@app.command("switch-off")
+def switch_off(program_id: str) -> None:
+    """Switch a program off: it starts no new surveys. Open surveys continue."""
+    _switch(program_id, active=False)
+
+
+@app.command("switch-on")
+def switch_on(program_id: str) -> None:
+    """Switch a program on again."""
+    _switch(program_id, active=True)
+
+
+def _switch(program_id: str, *, active: bool) -> None:
+    settings = TriggerSettings()
+
+    async def work(database: Database) -> None:
+        now = (await open_command_clock(settings.clock, database)).now()
+        async with database.sessions.begin() as session:
+            document = _find(await stored_programs.current(session), program_id).document
+            switched = document.model_copy(update={"active": active})
+            program, _ = await apply_program(session, switched, now=now)
+        print(f"{program.id} version {program.version} is {'on' if active else 'off'}")
+
+    _with_database(settings, work)
+
+
+def _find(current: Mapping[str, CompiledProgram], program_id: str) -> CompiledProgram:
+    if program_id not in current:
+        raise typer.BadParameter(f"no program {program_id}; `earshot programs list` lists them")
+    return current[program_id]
+
+
+def _as_yaml(document: ProgramDocument) -> str:
+    written = document.model_dump(mode="json", exclude_none=True)
+    return yaml.safe_dump(written, allow_unicode=True, sort_keys=False)
+
+
+def _difference(current: CompiledProgram | None, document: ProgramDocument, *, path: Path) -> str:
+    if current is None:
+        return f"{path}: {document.id} is new\n"
+    before, after = _as_yaml(current.document).splitlines(), _as_yaml(document).splitlines()
+    lines = difflib.unified_diff(before, after, f"{document.id} version {current.version}", str(path), lineterm="", n=2)
+    return "".join(f"{line}\n" for line in lines) or f"{path}: {document.id} version {current.version}, unchanged\n"
+
+
+def _files(paths: list[Path]) -> list[Path]:
+    nested = [sorted([*path.glob("*.yaml"), *path.glob("*.yml")]) if path.is_dir() else [path] for path in paths]
+    return [path for found in nested for path in found]
+
+
+def _read(path: Path) -> ProgramDocument:
+    try:
+        return read_program(path.read_bytes())
+    except InvalidProgram as error:
+        for mistake in error.mistakes:
+            typer.echo(f"{path}: {mistake}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _with_database(settings: TriggerSettings, work: Callable[[Database], Awaitable[None]]) -> None:
+    asyncio.run(_open_and_work(settings, work))
+
+
+async def _open_and_work(settings: TriggerSettings, work: Callable[[Database], Awaitable[None]]) -> None:
+    async with open_for_command(settings, Service.TRIGGER) as database:
+        await work(database)
