@@ -144,7 +144,8 @@ class DecisionBatch:
             updated, clash = updated.with_address_source(event.source, before=known)
             if clash is not None:
                 ignored, self.clashes = [*ignored, clash], self.clashes + 1
-            self._lift_obsolete_suppressions(known, updated)
+            if self.suppressions:
+                self._lift_obsolete_suppressions(known, updated)
             if known.known_at is not None and (consent := published_consent(known, updated)) != known.consent:
                 self._publish(RespondentConsentChanged(respondent_id=known.id, consent=consent))
             if known.last_asked_at is not None and (added := known.contact_added(updated)) is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -66,13 +67,17 @@ def _try(case: Case) -> Trial:
 
 def _trial(case: Case, reason: DecisionReason, facts: TrialFacts) -> Trial:
     reached_conditions = case.program.condition_fields and reason not in _BEFORE_CONDITIONS
-    missing = case.missing if reached_conditions else []
-    more = {"missing": missing} if missing else {}
+    missing = case.missing if reached_conditions else ()
+    more: dict[str, Any] = {}
+    if missing:
+        more["missing"] = missing
     if case.facts.ignored and (unusable := _names_of_customer(case.facts.ignored)):
-        more |= {"unusable": unusable}
-    shared = {"shared_address": True} if case.facts.addresses.is_shared else {}
-    ahead = {"ahead_s": case.ahead_s} if case.ahead_s > 0 else {}
-    return Trial(reason, {**facts, **more, **shared, **ahead}, case.program, missing)
+        more["unusable"] = unusable
+    if case.facts.addresses.is_shared:
+        more["shared_address"] = True
+    if case.ahead_s > 0:
+        more["ahead_s"] = case.ahead_s
+    return Trial(reason, {**facts, **more} if more else facts, case.program, missing)
 
 
 def _names_of_customer(ignored: Sequence[IgnoredField]) -> list[str]:
