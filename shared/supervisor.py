@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 
-from shared.clock import Clock
+from shared.clock import Clock, SystemClock
 from shared.contract.vocabulary import Service
 from shared.database import schema
 from shared.database.commit_check import check_commit
 from shared.database.compared_clock import EVERY_S, ComparedClock
 from shared.database.db import Database
-from shared.database.until_stopped import Round, supervised, until_stopped
+from shared.database.until_stopped import Pause, Round, supervised, until_stopped
 from shared.health import Health, Heartbeat
 from shared.messaging import housekeeping, readmission
 from shared.messaging.consumer import Consumer
@@ -25,15 +25,22 @@ from shared.messaging.readmission import Readmission
 from shared.messaging.relay import Relay
 from shared.messaging.relay_leadership import Republish, republish_nothing
 from shared.runtime import ServiceContext, serve
+from shared.wakeup import NotifyingRequests, Wakeup
+
+IDLE_S = 5.0  # how often a loop looks for work of which nothing told it
 
 
 @dataclass(frozen=True, slots=True)
 class Supervisor:
-    """Starts a service's tasks in a task group; one that ends before `stop` is set ends the process with an error."""
+    """Starts a service's tasks in a task group; one that ends before `stop` is set ends the process with an error.
+
+    `wakeup` wakes its loops after each batch of events, and after each request that may have written something.
+    """
 
     tasks: asyncio.TaskGroup
     context: ServiceContext
     service: Service
+    wakeup: Wakeup = field(default_factory=Wakeup)
 
     @property
     def stop(self) -> asyncio.Event:
@@ -50,13 +57,26 @@ class Supervisor:
     def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         self.tasks.create_task(supervised(work, self.stop, name=name), name=name)
 
-    def loop(self, heartbeat: Heartbeat, work: Round, *, longest_s: float, wake: asyncio.Event | None = None) -> None:
-        """Run `work` repeatedly, as `until_stopped` does."""
-        self._start(heartbeat.name, until_stopped(work, self.stop, heartbeat=heartbeat, longest_s=longest_s, wake=wake))
+    def loop(self, heartbeat: Heartbeat, work: Round, *, longest_s: float) -> None:
+        """Run `work` repeatedly, with pauses of at most `longest_s` seconds."""
+        self._loop(heartbeat, work, Pause(longest_s))
+
+    def _loop(self, heartbeat: Heartbeat, work: Round, pause: Pause) -> None:
+        self._start(heartbeat.name, until_stopped(work, self.stop, heartbeat=heartbeat, pause=pause))
+
+    def woken_loop(self, heartbeat: Heartbeat, work: Round, *, tick_s: float, shortest_s: float = 0.0) -> None:
+        """Run `work` when the wakeup tells, when it said that it is due, and now and then."""
+        self._loop(heartbeat, work, self.until_woken(tick_s, shortest_s=shortest_s))
+
+    def until_woken(self, tick_s: float, *, shortest_s: float = 0.0) -> Pause:
+        """Return a pause that the wakeup ends; it is at most `tick_s` long where business time is not machine time."""
+        is_machine_time = isinstance(self.context.clock, SystemClock)
+        return Pause(max(IDLE_S, tick_s) if is_machine_time else tick_s, shortest_s, self.wakeup.listen())
 
     def consume(self, name: str, consumer: Consumer) -> None:
         """Start two background tasks: the consumer, and a loop that handles its parked messages again."""
         consumer.heartbeat = self.health.heartbeat(name)
+        consumer.handled = self.wakeup.notify
         self.task(name, consumer.run(self.stop))
         heartbeat = self.health.heartbeat(f"{name}.readmission")
         self.loop(heartbeat, Readmission(consumer).round, longest_s=readmission.EVERY_S)
@@ -78,6 +98,7 @@ class Supervisor:
         event_log, front = self.context.event_log, self.context.front
         if front is not None:
             front.add(self.service, app)
+        app.add_middleware(NotifyingRequests, wakeup=self.wakeup)
         self.health.require("database", partial(check_commit, database))
         self.health.require("event log", event_log.ping)
         self.health.require("schema", partial(schema.check, database, migrations))

@@ -17,7 +17,6 @@ import typer
 
 from services.dispatcher import main as dispatcher
 from services.dispatcher.config import DispatcherSettings
-from services.dispatcher.sending.wakeup import Wakeup
 from services.scoring import main as scoring
 from services.scoring.config import ScoringSettings
 from services.trigger import main as trigger
@@ -110,5 +109,5 @@ def _consumers(
         sources = load_sources(settings)
         return list(trigger.consumers(settings, database, logs, sources=sources, clock=clock).values())
     if service is Service.DISPATCHER:
-        return [dispatcher.build_consumer(DispatcherSettings(), database, event_log, clock, Wakeup())]
+        return [dispatcher.build_consumer(DispatcherSettings(), database, event_log, clock)]
     return [scoring.build_consumer(ScoringSettings(), database, event_log, clock)]

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
-import sqlalchemy as sa
 from fastapi import APIRouter, Depends, FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -38,8 +37,7 @@ from services.dispatcher.pages.suppressions import SuppressionPages
 from services.dispatcher.pages.unsubscribe import UnsubscribePages
 from services.dispatcher.sending.account_balancer import AccountBalancer
 from services.dispatcher.sending.restore_guard import CHECK_EVERY_S, RestoreGuard
-from services.dispatcher.sending.sender import ChannelSender
-from services.dispatcher.sending.wakeup import POLL_S, Wakeup
+from services.dispatcher.sending.sender import TICK_S, ChannelSender
 from services.dispatcher.webhooks.routes import WebhookRoutes
 from shared import metrics
 from shared.clock import Clock
@@ -47,14 +45,15 @@ from shared.contract.cloudevents import Event
 from shared.contract.events import Payload, SurveyAnswered
 from shared.contract.vocabulary import CONTACT_CHANNELS, Service
 from shared.database.compared_clock import guard_clock
-from shared.database.db import Database, Sessions
-from shared.database.until_stopped import while_busy
+from shared.database.db import Database, Sessions, after_commit
+from shared.database.until_stopped import Round
 from shared.health import OUTSIDE_SILENT_S, Health
 from shared.messaging.consumer import Consumer, Handler
 from shared.messaging.link_keys import LinkKeys
 from shared.messaging.transport import EventLog
 from shared.runtime import ServiceContext
 from shared.supervisor import Supervisor
+from shared.wakeup import Wakeup
 from shared.web.app import create_app
 from shared.web.menu import StaffPages
 from shared.web.public_urls import PublicUrlCheck
@@ -107,15 +106,11 @@ def _staff_routers(
     ]
 
 
-def build_handler(settings: DispatcherSettings, clock: Clock, wakeup: Wakeup) -> Handler:
+def build_handler(settings: DispatcherSettings, clock: Clock) -> Handler:
     fields = settings.crm_fields
 
     async def handle(session: AsyncSession, events: Sequence[Event[Payload]]) -> None:
-        def committed(_: object) -> None:
-            wakeup.notify()
-            observe_arrival(events)
-
-        sa.event.listen(session.sync_session, "after_commit", committed, once=True)
+        after_commit(session, partial(observe_arrival, events))
         await handlers.handle(
             session,
             events,
@@ -128,10 +123,8 @@ def build_handler(settings: DispatcherSettings, clock: Clock, wakeup: Wakeup) ->
     return handle
 
 
-def build_consumer(
-    settings: DispatcherSettings, database: Database, event_log: EventLog, clock: Clock, wakeup: Wakeup
-) -> Consumer:
-    handler, keys = build_handler(settings, clock, wakeup), LinkKeys(settings.link_secrets, database.sessions)
+def build_consumer(settings: DispatcherSettings, database: Database, event_log: EventLog, clock: Clock) -> Consumer:
+    handler, keys = build_handler(settings, clock), LinkKeys(settings.link_secrets, database.sessions)
     return Consumer(Service.DISPATCHER, TOPICS, event_log, database.sessions, handler, decode=keys.parse)
 
 
@@ -182,6 +175,18 @@ def build_senders(  # noqa: PLR0913 - what senders are made of
             limit = daily.get(account.name, DailyLimit()) if account is not None else DailyLimit()
             senders.append(replace(shared, account=account, heartbeat=heartbeat, daily=limit))
     return senders
+
+
+def sending_round(sender: ChannelSender, wakeup: Wakeup, stop: asyncio.Event) -> Round:
+    """Return a function that performs due steps and returns in how many seconds the next one is due."""
+
+    async def once() -> float | None:
+        if not await sender.perform_due(stop):
+            return await sender.next_due_s()
+        wakeup.notify()
+        return 0.0
+
+    return once
 
 
 def jobs_of(
@@ -248,15 +253,15 @@ class DispatcherParts:
     crm: Bitrix24 | None
 
     async def start(self, supervisor: Supervisor, context: ServiceContext) -> None:
-        restore_guard, wakeup = RestoreGuard(self.database.sessions, context.event_log), Wakeup()
+        restore_guard = RestoreGuard(self.database.sessions, context.event_log)
         self._start_app(supervisor, context, restore_guard)
         await check_public_urls(self.settings, context.health)
         supervisor.watch(self.clock)
-        consumer = build_consumer(self.settings, self.database, context.event_log, self.clock, wakeup)
+        consumer = build_consumer(self.settings, self.database, context.event_log, self.clock)
         supervisor.consume("consumer", consumer)
         ledger = context.health.heartbeat("ledger")
         supervisor.loop(ledger, restore_guard.check, longest_s=CHECK_EVERY_S)
-        self._start_sending(supervisor, restore_guard, wakeup)
+        self._start_sending(supervisor, restore_guard)
         self._start_jobs(supervisor, restore_guard)
 
     def _start_app(self, supervisor: Supervisor, context: ServiceContext, restore_guard: RestoreGuard) -> None:
@@ -266,15 +271,15 @@ class DispatcherParts:
         app = build_app(self.settings, self.database, context.clock, self.accounts, health=context.health)
         supervisor.start(app, self.database, migrations=MIGRATIONS)
 
-    def _start_sending(self, supervisor: Supervisor, restore_guard: RestoreGuard, wakeup: Wakeup) -> None:
+    def _start_sending(self, supervisor: Supervisor, restore_guard: RestoreGuard) -> None:
         senders = build_senders(
             self.settings, self.database, self.clock, self.accounts, supervisor.health, restore_guard=restore_guard
         )
         for sender in senders:
-            work = wakeup.notified_by(partial(sender.perform_due, supervisor.stop))
-            supervisor.loop(sender.heartbeat, work, longest_s=POLL_S, wake=wakeup.listen())
-        reap = wakeup.notified_by(restore_guard.guarded(LeaseReaper(self.database.sessions, self.clock)))
-        supervisor.loop(supervisor.health.heartbeat("reaper"), reap, longest_s=POLL_S, wake=wakeup.listen())
+            work = sending_round(sender, supervisor.wakeup, supervisor.stop)
+            supervisor.woken_loop(sender.heartbeat, work, tick_s=TICK_S)
+        reap = supervisor.wakeup.notified_by(restore_guard.guarded(LeaseReaper(self.database.sessions, self.clock)))
+        supervisor.woken_loop(supervisor.health.heartbeat("reaper"), reap, tick_s=TICK_S, shortest_s=TICK_S)
 
     def _start_jobs(self, supervisor: Supervisor, restore_guard: RestoreGuard) -> None:
         reconcile = Reconciler(self.database.sessions).round
@@ -282,4 +287,5 @@ class DispatcherParts:
         jobs = jobs_of(self.settings, self.database, self.clock, self.accounts, self.crm)
         for name, (job, every_s) in jobs.items():
             heartbeat = supervisor.health.heartbeat(name, silent_s=OUTSIDE_SILENT_S)
-            supervisor.loop(heartbeat, while_busy(restore_guard.guarded(job)), longest_s=every_s)
+            work = supervisor.wakeup.notified_by(restore_guard.guarded(job))
+            supervisor.woken_loop(heartbeat, work, tick_s=every_s, shortest_s=every_s)

@@ -49,7 +49,7 @@ from shared.web.rate_limit import RateLimit
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 MAX_BODY = 100_000
-JOBS: Mapping[str, tuple[float, Callable[..., Awaitable[int]]]] = {  # by job name: seconds between runs, and the job
+JOBS: Mapping[str, tuple[float, Callable[..., Awaitable[int]]]] = {  # by name: least seconds between runs, and the job
     "publisher": (0.05, publish_scores.publish_changes),
     "calls": (0.5, calls.update_overdue),
     "journeys": (0.2, count_journeys.count_journeys),
@@ -131,8 +131,9 @@ async def run(settings: ScoringSettings, context: ServiceContext) -> None:
             running.consume("consumer", consumer)
             for name, (seconds, job) in JOBS.items():
                 work = every(seconds, job, sessions=database.sessions, clock=clock)
-                running.loop(health.heartbeat(name), work, longest_s=seconds)
-            running.task("webhooks", sender.run(stop, health.heartbeat("webhooks")))
+                running.woken_loop(health.heartbeat(name), work, tick_s=seconds, shortest_s=seconds)
+            pause = running.until_woken(delivery.POLL_S, shortest_s=delivery.POLL_S)
+            running.task("webhooks", sender.run(stop, health.heartbeat("webhooks"), pause))
             context.started.set()
     finally:
         await database.close()

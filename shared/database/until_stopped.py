@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -25,17 +26,24 @@ class EndedUnexpectedly(Exception):
     """A long-lived task ended before the process was stopped. Its work is no longer done, so the process must end."""
 
 
-async def until_stopped(
-    work: Round, stop: asyncio.Event, *, heartbeat: Heartbeat, longest_s: float, wake: asyncio.Event | None = None
-) -> None:
-    """Repeat `work` until `stop` is set; a pause lasts at most `longest_s` seconds and ends early when `wake` is set.
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """How long a loop rests: at most `longest_s`; `wake` ends a rest early, but not before `shortest_s`."""
+
+    longest_s: float
+    shortest_s: float = 0.0
+    wake: asyncio.Event | None = None
+
+
+async def until_stopped(work: Round, stop: asyncio.Event, *, heartbeat: Heartbeat, pause: Pause) -> None:
+    """Repeat `work` until `stop` is set, with pauses.
 
     After a transient error the round is repeated, with growing pauses; any other error is raised.
     """
-    pause = FIRST_PAUSE_S
+    outage_s = FIRST_PAUSE_S
     while not stop.is_set():
-        if wake is not None:
-            wake.clear()
+        if pause.wake is not None:
+            pause.wake.clear()
         try:
             due_in = await work()
         except Exception as error:
@@ -44,20 +52,23 @@ async def until_stopped(
             metrics.RETRIES.labels(heartbeat.name.partition(".")[0]).inc()
             log.warning("loop.waits", loop=heartbeat.name, exc_info=error)
             heartbeat.waits(f"waits: {type(error).__name__}")
-            await wait_for(stop, pause)
-            pause = min(pause * 2, LONGEST_PAUSE_S)
+            await wait_for(stop, outage_s)
+            outage_s = min(outage_s * 2, LONGEST_PAUSE_S)
         else:
-            pause = FIRST_PAUSE_S
-            rest_s = longest_s if due_in is None else min(due_in, longest_s)
+            outage_s = FIRST_PAUSE_S
+            rest_s = pause.longest_s if due_in is None else min(due_in, pause.longest_s)
             heartbeat.beat(rest_s=rest_s)
-            await _rest(rest_s, stop, wake)
+            await _rest(rest_s, stop, pause)
 
 
-async def _rest(seconds: float, stop: asyncio.Event, wake: asyncio.Event | None) -> None:
-    if wake is None or not seconds:
+async def _rest(seconds: float, stop: asyncio.Event, pause: Pause) -> None:
+    if pause.wake is None or not seconds:
         await wait_for(stop, seconds)
-    else:
-        await wait_for_any(wake, stop, timeout_s=seconds)
+        return
+    at_least = min(pause.shortest_s, seconds)
+    if at_least:
+        await wait_for(stop, at_least)
+    await wait_for_any(pause.wake, stop, timeout_s=seconds - at_least)
 
 
 def while_busy(work: Callable[[], Awaitable[int]]) -> Round:

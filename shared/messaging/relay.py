@@ -11,10 +11,11 @@ import structlog
 from shared import crash, metrics
 from shared.contract.vocabulary import Service
 from shared.database import db
-from shared.database.until_stopped import until_stopped
+from shared.database.until_stopped import Pause, until_stopped
 from shared.health import Heartbeat
 from shared.messaging import parking
 from shared.messaging.relay_leadership import (
+    LISTENING_S,
     LeaseLeadership,
     LockLeadership,
     RelayLeadership,
@@ -25,7 +26,7 @@ from shared.messaging.transport import EventLog, Message, MessageTooLarge, Trans
 
 log = structlog.get_logger()
 
-POLL_S, STANDBY_S = 0.25, 0.5  # until the next round: of the leader, and of the others
+STANDBY_S = 0.5  # until the next round of a relay that is not the leader
 
 
 class Relay:
@@ -53,8 +54,9 @@ class Relay:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until stopped, also across outages of the database or the log."""
+        pause = Pause(LISTENING_S, wake=self._wake)
         try:
-            await until_stopped(self._round, stop, heartbeat=self._heartbeat, longest_s=STANDBY_S, wake=self._wake)
+            await until_stopped(self._round, stop, heartbeat=self._heartbeat, pause=pause)
         finally:
             await self._leadership.release()
 
@@ -71,7 +73,7 @@ class Relay:
         except Exception:
             await self._leadership.release()
             raise
-        return STANDBY_S if rows is None else 0.0 if rows else POLL_S
+        return STANDBY_S if rows is None else 0.0 if rows else self._leadership.idle_s
 
     async def _publish_batch(self, rows: Sequence[db.Row]) -> None:
         messages = [Message(row["topic"], row["key"], row["body"], json.loads(row["headers"])) for row in rows]

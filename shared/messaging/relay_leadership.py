@@ -27,6 +27,7 @@ log = structlog.get_logger()
 
 BATCH = 1000
 LEASE = timedelta(seconds=30)
+LISTENING_S, POLL_S = 5.0, 0.25  # until the leader looks for rows again: if new ones wake it, and if not
 SEND_BUDGET_S = 10.0
 
 _NEXT = "SELECT id, topic, key, headers, body FROM outbox ORDER BY id LIMIT $1"
@@ -58,7 +59,12 @@ async def republish_nothing(_session: AsyncSession, _rows: Sequence[db.Row]) -> 
 
 
 class RelayLeadership(Protocol):
-    """Reads outbox rows while this relay is the leader, and deletes them once they are published."""
+    """Reads outbox rows while this relay is the leader, and deletes them once they are published.
+
+    `idle_s` is after how many seconds a leader without rows looks again.
+    """
+
+    idle_s: float
 
     async def next_rows(self) -> Sequence[db.Row] | None:
         """Return the next rows; None while another relay is the leader."""
@@ -70,6 +76,8 @@ class RelayLeadership(Protocol):
 
 class LockLeadership:
     """Is the leader while its connection holds the lock. The connection also listens for new rows and sets `wake`."""
+
+    idle_s = LISTENING_S
 
     def __init__(self, database: db.Database, *, name: str, wake: asyncio.Event) -> None:
         self._database = database
@@ -104,6 +112,8 @@ class LockLeadership:
 
 class LeaseLeadership:
     """Is the leader until its lease ends by the database's clock; every call of `next_rows` renews the lease."""
+
+    idle_s = POLL_S
 
     def __init__(self, database: db.Database, *, republish: Republish) -> None:
         self._sessions = database.sessions

@@ -77,6 +77,15 @@ async def claim_due(session: AsyncSession, channel: ChannelKind, *, now: datetim
     return sorted((_leased(row) for row in rows), key=lambda step: step.due_at)
 
 
+_NEXT = "SELECT due_at FROM steps WHERE state = 'planned' AND channel = $1 ORDER BY due_at LIMIT 1"
+
+
+async def next_due(session: AsyncSession, channel: ChannelKind) -> datetime | None:
+    """Return when the first planned step of the channel is or was due; None if none is planned."""
+    rows = await db.fetch(session, _NEXT, channel)
+    return rows[0]["due_at"] if rows else None
+
+
 def _leased(row: asyncpg.Record) -> LeasedStep:
     return LeasedStep(
         invitation_id=row["invitation_id"],

@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.domain.steps import FinishedStep
 from services.dispatcher.handlers import record_results
-from services.dispatcher.sending.wakeup import POLL_S
 from shared import crash, metrics
 from shared.contract.vocabulary import ChannelKind, Service
 from shared.database.db import Sessions, is_transient
@@ -24,6 +23,7 @@ from shared.health import Heartbeat
 
 log = structlog.get_logger()
 
+_RETRY_S = 0.1
 _GRACE_S = 1.0  # how long recording is still retried after a stop during an outage
 
 
@@ -52,7 +52,7 @@ class ResultRecorder:
 
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(is_transient),
-            wait=tenacity.wait_fixed(POLL_S),
+            wait=tenacity.wait_fixed(_RETRY_S),
             stop=give_up,
             before_sleep=lambda _state: self.heartbeat.waits("results of sending are not recorded"),
             reraise=True,

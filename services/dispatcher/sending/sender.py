@@ -43,6 +43,7 @@ log = structlog.get_logger()
 
 MARK = 100
 BUDGET_S = 10.0
+TICK_S = 0.1  # the shortest pause while steps are due that cannot be performed now
 
 
 class SentSteps(NamedTuple):
@@ -88,6 +89,12 @@ class ChannelSender:
             return await self._perform(CLAIM, now, stop)
         with self.balancer.turn(self.account, day=now.date()) as limit:
             return await self._perform(limit, now, stop) if limit else 0
+
+    async def next_due_s(self) -> float | None:
+        """Return in how many seconds the next step of the channel is due, at least TICK_S; None if none is planned."""
+        async with self.sessions.begin() as session:
+            due_at = await steps.next_due(session, self.channel)
+        return None if due_at is None else max((due_at - self.clock.now()).total_seconds(), TICK_S)
 
     async def _perform(self, limit: int, now: datetime, stop: asyncio.Event | None) -> int:
         triaged = await self.claim(limit, now)

@@ -1,4 +1,4 @@
-"""Runs a job at a fixed interval."""
+"""Runs a job in transactions of its own."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from shared.database.until_stopped import Round
 
 
 def every(seconds: float, job: Callable[..., Awaitable[int]], *, sessions: Sessions, clock: Clock) -> Round:
-    """Return a function that runs `job` in a transaction and returns the seconds until the next run is due."""
+    """Return a function that runs `job`, which returns how much it did.
 
-    async def once() -> float:
+    It returns the seconds until the next run is due, None if there was nothing to do.
+    """
+
+    async def once() -> float | None:
         began = time.monotonic()
         async with sessions.begin() as session:
-            await job(session, now=clock.now())
-        return max(began + seconds - time.monotonic(), 0)
+            done = await job(session, now=clock.now())
+        return max(began + seconds - time.monotonic(), 0) if done else None
 
     return once

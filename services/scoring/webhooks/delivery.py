@@ -27,7 +27,7 @@ from shared import metrics
 from shared.contract.vocabulary import Service
 from shared.database.db import Sessions, is_transient
 from shared.database.isolated import isolated
-from shared.database.until_stopped import until_stopped
+from shared.database.until_stopped import Pause, until_stopped
 from shared.health import Heartbeat
 from shared.web import addresses
 from shared.web.addresses import ForbiddenAddress, Network, Resolve
@@ -60,10 +60,10 @@ class WebhookSender:
     _running: dict[UUID, asyncio.Task[None]] = field(default_factory=dict, init=False)
     _stop: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
-    async def run(self, stop: asyncio.Event, heartbeat: Heartbeat) -> None:
+    async def run(self, stop: asyncio.Event, heartbeat: Heartbeat, pause: Pause = Pause(POLL_S)) -> None:  # noqa: B008 - frozen
         """Send due deliveries until `stop` is set, then wait up to `STOP_TIMEOUT_S` for deliveries in flight."""
         self._stop = stop
-        await until_stopped(self.start_due, stop, heartbeat=heartbeat, longest_s=POLL_S)
+        await until_stopped(self.start_due, stop, heartbeat=heartbeat, pause=pause)
         await self.finish()
 
     async def start_due(self) -> None:

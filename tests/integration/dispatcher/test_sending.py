@@ -14,12 +14,12 @@ from services.dispatcher.domain.steps import SendResult
 from services.dispatcher.jobs.maintenance import reap
 from services.dispatcher.messages.styles import Style
 from services.dispatcher.repository import steps
-from services.dispatcher.sending.wakeup import Wakeup
 from shared.contract.events import Brand, Contact, RespondentOptedOut, Window
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db
-from shared.database.until_stopped import until_stopped
+from shared.database.until_stopped import Pause, until_stopped
 from shared.health import Heartbeat
+from shared.wakeup import Wakeup
 from tests.integration.dispatcher.conftest import DAY, NOW, Chain, RememberingAccount, answered, plan, request
 
 EMAIL, SMS = ChannelKind.EMAIL, ChannelKind.SMS
@@ -281,7 +281,7 @@ async def test_loop_retries_after_an_outage_and_ends_when_told() -> None:
         return 0
 
     async with asyncio.timeout(10):
-        await until_stopped(Wakeup().notified_by(work), stop, heartbeat=Heartbeat("reaper"), longest_s=10)
+        await until_stopped(Wakeup().notified_by(work), stop, heartbeat=Heartbeat("reaper"), pause=Pause(10))
     assert next(failures, None) is None
 
 
@@ -296,7 +296,7 @@ async def test_loop_performs_a_step_that_a_handler_committed(chain: Chain) -> No
     sender = chain.sender(EMAIL, account)
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         work = wakeup.notified_by(lambda: sender.perform_due(stop))
-        loop = until_stopped(work, stop, heartbeat=Heartbeat("sender"), longest_s=10, wake=wakeup.listen())
+        loop = until_stopped(work, stop, heartbeat=Heartbeat("sender"), pause=Pause(10, wake=wakeup.listen()))
         tasks.create_task(loop)
         await chain.take(request())
         wakeup.notify()

@@ -19,7 +19,7 @@ from shared.clock import ClockIsWrong, ManualClock, StoredClock, SystemClock, no
 from shared.contract.vocabulary import ChannelKind
 from shared.database import compared_clock, db
 from shared.database.compared_clock import ComparedClock, guard_clock, open_command_clock
-from shared.database.until_stopped import until_stopped
+from shared.database.until_stopped import Pause, until_stopped
 from shared.database_url import DatabaseOptions, Host
 from shared.health import Health, Heartbeat, NotReady
 from tests.integration.dispatcher.conftest import NOW, Chain, RememberingAccount, request
@@ -129,7 +129,7 @@ async def test_dispatcher_with_a_wrong_clock_sends_nothing_and_expires_nothing(c
     with capture_logs() as lines, suppress(TimeoutError):
         async with asyncio.timeout(0.5), asyncio.TaskGroup() as tasks:
             for name, work in (("sender", sender.perform_due), ("reaper", reaper)):
-                tasks.create_task(until_stopped(work, stop, heartbeat=beats[name], longest_s=0.05))
+                tasks.create_task(until_stopped(work, stop, heartbeat=beats[name], pause=Pause(0.05)))
     assert {line["event"] for line in lines} == {"loop.waits"}
     assert account.taken == []
     assert await chain.outcome(asked.invitation_id) is None

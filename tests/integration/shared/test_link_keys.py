@@ -10,7 +10,6 @@ import pytest
 
 from services.dispatcher import main as dispatcher
 from services.dispatcher.config import DispatcherSettings
-from services.dispatcher.sending.wakeup import Wakeup
 from services.scoring import main as scoring
 from services.scoring.config import ScoringSettings
 from shared.clock import ManualClock
@@ -45,7 +44,7 @@ def consumer(database: db.Database, event_log: EventLog, keys: str) -> Consumer:
     clock = ManualClock(NOW)
     if database.schema == Service.DISPATCHER:
         settings = DispatcherSettings(_env_file=None, link_keys=keys)
-        return dispatcher.build_consumer(settings, database, event_log, clock, Wakeup())
+        return dispatcher.build_consumer(settings, database, event_log, clock)
     settings_ = ScoringSettings(_env_file=None, link_keys=keys)
     return scoring.build_consumer(settings_, database, event_log, clock)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.database.until_stopped import EndedUnexpectedly, supervised, until_stopped, while_busy
+from shared.database.until_stopped import EndedUnexpectedly, Pause, supervised, until_stopped, while_busy
 from shared.health import Heartbeat
 from shared.messaging.transport import TransportUnavailable
 
@@ -23,7 +23,7 @@ async def test_outages_are_waited_out_and_told() -> None:
         stop.set()
 
     async with asyncio.timeout(10):
-        await until_stopped(work, stop, heartbeat=heartbeat, longest_s=3600)
+        await until_stopped(work, stop, heartbeat=heartbeat, pause=Pause(3600))
     assert next(errors, None) is None
 
 
@@ -32,7 +32,7 @@ async def test_error_that_will_not_pass_ends_the_loop() -> None:
         raise ValueError("a fault of ours")
 
     with pytest.raises(ValueError, match="a fault of ours"):
-        await until_stopped(work, asyncio.Event(), heartbeat=Heartbeat("scoring.relay"), longest_s=3600)
+        await until_stopped(work, asyncio.Event(), heartbeat=Heartbeat("scoring.relay"), pause=Pause(3600))
 
 
 async def test_wake_during_a_round_is_not_lost() -> None:
@@ -44,7 +44,7 @@ async def test_wake_during_a_round_is_not_lost() -> None:
         wake.set()  # more work comes while this round still runs
 
     async with asyncio.timeout(10):
-        await until_stopped(work, stop, heartbeat=Heartbeat("scoring.relay"), longest_s=3600, wake=wake)
+        await until_stopped(work, stop, heartbeat=Heartbeat("scoring.relay"), pause=Pause(3600, wake=wake))
     assert next(rounds, None) is None
 
 
@@ -57,7 +57,7 @@ async def test_busy_loop_goes_on_at_once_and_a_stop_ends_its_rest() -> None:
         return left.pop(0)
 
     async with asyncio.timeout(10):
-        await until_stopped(while_busy(work), stop, heartbeat=Heartbeat("scoring.relay"), longest_s=3600)
+        await until_stopped(while_busy(work), stop, heartbeat=Heartbeat("scoring.relay"), pause=Pause(3600))
     assert left == []
 
 

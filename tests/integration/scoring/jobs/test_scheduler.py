@@ -10,14 +10,14 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.jobs.scheduler import every
-from shared.database.until_stopped import until_stopped
+from shared.database.until_stopped import Pause, until_stopped
 from shared.health import Heartbeat
 from tests.integration.scoring.stand import Scoring
 
 
 async def ticking(scoring: Scoring, tick: Callable[..., Awaitable[int]], stop: asyncio.Event) -> None:
     once = every(0.001, tick, sessions=scoring.database.sessions, clock=scoring.clock)
-    await until_stopped(once, stop, heartbeat=Heartbeat("scoring.tick"), longest_s=1)
+    await until_stopped(once, stop, heartbeat=Heartbeat("scoring.tick"), pause=Pause(1))
 
 
 async def test_job_continues_after_an_outage(scoring: Scoring) -> None:

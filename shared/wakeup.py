@@ -1,17 +1,19 @@
-"""Wakes the loops of this process when there may be work, so that they need not wait for their next poll."""
+"""Wakes the loops of a service in this process when there may be work, so that they need not ask often."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from shared.database.until_stopped import Round
 
-POLL_S = 0.1
+_READING = ("GET", "HEAD", "OPTIONS")
 
 
 class Wakeup:
-    """Wakes every loop that listens. It is only a hint: each loop polls every `POLL_S` seconds anyway."""
+    """Wakes every loop that listens. It is only a hint: each loop also looks for work by itself."""
 
     def __init__(self) -> None:
         self._events: list[asyncio.Event] = []
@@ -35,3 +37,17 @@ class Wakeup:
             return 0.0
 
         return once
+
+
+class NotifyingRequests:
+    """Wakes the loops after every request that may have written something."""
+
+    def __init__(self, app: ASGIApp, *, wakeup: Wakeup) -> None:
+        self._app, self._wakeup = app, wakeup
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            if scope["type"] == "http" and scope["method"] not in _READING:
+                self._wakeup.notify()
