@@ -24,6 +24,7 @@ from shared.database import embedded
 from shared.database.until_stopped import supervised
 from shared.health import Health, NotReady
 from shared.messaging.transport import EventLog, open_log
+from shared.waiting import wait_for
 from shared.web.connections import CHECK_S, BoundedConfig, ConnectionLimits, cut_late
 from shared.web.front import Front
 from shared.web.gate import PublicOnly
@@ -136,6 +137,22 @@ def tune_gc() -> None:
 
 
 class _Server(uvicorn.Server):
+    """A server that looks at its connections every CHECK_S seconds; uvicorn's own wakes up ten times a second."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._leaving = asyncio.Event()
+
+    def leave(self, *, at_once: bool = False) -> None:
+        """Take no more connections and end; finish the requests in progress unless `at_once`."""
+        self.should_exit, self.force_exit = True, at_once
+        self._leaving.set()
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):  # 0: renew the Date header, too
+            await wait_for(self._leaving, CHECK_S)
+            cut_late(self.server_state.connections, now=asyncio.get_running_loop().time())
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield  # no handlers: several servers share a process, and `stop_on_signals` serves all
@@ -172,15 +189,13 @@ async def _serve(server: _Server, listener: socket.socket, stop: asyncio.Event) 
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     stopped = asyncio.create_task(stop.wait())
     try:
-        while not (serving.done() or stopped.done()):
-            await asyncio.wait((serving, stopped), timeout=CHECK_S, return_when=asyncio.FIRST_COMPLETED)
-            cut_late(server.server_state.connections, now=asyncio.get_running_loop().time())
-        server.should_exit = True
+        await asyncio.wait((serving, stopped), return_when=asyncio.FIRST_COMPLETED)
+        server.leave()
         await asyncio.shield(serving)
     finally:
         stopped.cancel()
         if not serving.done():  # another task failed; a server that goes on would keep its socket
-            server.should_exit = server.force_exit = True
+            server.leave(at_once=True)
             await asyncio.wait((serving,), timeout=1)
             serving.cancel()
 

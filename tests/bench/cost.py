@@ -39,14 +39,14 @@ class Meter:
             self.counters[f"cpu_ms_per_1000_{name}"] = statistics.median(self._measured[name])
 
     def _spent_s(self) -> dict[str, float]:
-        ours = sum(map(_running_s, self.processes))
+        ours = sum(map(running_s, self.processes))
         return {
             "ours": ours,
             "postgres": _server_s(int((self.server.folder / "postmaster.pid").read_text().split()[0])),
         }
 
 
-def _running_s(process: int) -> float:
+def running_s(process: int) -> float:
     """Return the CPU seconds of all threads of a process (https://docs.kernel.org/scheduler/sched-stats.html)."""
     threads = _PROC.glob(f"{process}/task/*/schedstat")
     return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
@@ -56,7 +56,7 @@ def _server_s(postmaster: int) -> float:
     """Return the CPU seconds of the server's processes, also of ended ones: see cutime in proc_pid_stat(5)."""
     ended = _stat(postmaster)[15:17]  # cutime, cstime
     children = [int(path.name) for path in _PROC.glob("[0-9]*") if _parent(path) == postmaster]
-    return sum(map(_running_s, [postmaster, *children])) + sum(map(int, ended)) * _TICKS_S
+    return sum(map(running_s, [postmaster, *children])) + sum(map(int, ended)) * _TICKS_S
 
 
 def _stat(process: int) -> list[str]:

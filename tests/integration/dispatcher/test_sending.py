@@ -14,6 +14,7 @@ from services.dispatcher.domain.steps import SendResult
 from services.dispatcher.jobs.maintenance import reap
 from services.dispatcher.messages.styles import Style
 from services.dispatcher.repository import steps
+from services.dispatcher.sending.sender import TICK_S
 from shared.contract.events import Brand, Contact, RespondentOptedOut, Window
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db
@@ -301,6 +302,16 @@ async def test_loop_performs_a_step_that_a_handler_committed(chain: Chain) -> No
         await chain.take(request())
         wakeup.notify()
     assert len(account.taken) == 1
+
+
+async def test_sender_knows_when_its_next_step_is_due(chain: Chain) -> None:
+    sender = chain.sender(EMAIL)
+    assert await sender.next_due_s() is None
+    await chain.take(request(send_at=NOW + DAY))
+    assert await sender.next_due_s() == DAY.total_seconds()
+    assert await chain.sender(SMS).next_due_s() is None
+    chain.clock.moment = NOW + 2 * DAY
+    assert await sender.next_due_s() == TICK_S, "also where it cannot be performed: its pause is not 0"
 
 
 async def test_mark_and_end_find_their_steps_by_key(dispatcher_db: db.Database, chain: Chain) -> None:

@@ -102,6 +102,17 @@ async def test_repeated_message_is_handled_once(dispatcher_db: db.Database, even
     assert [codec.encode(event).body for event in handler.seen] == [message.body, last.body]
 
 
+async def test_each_batch_is_told_when_it_is_committed(dispatcher_db: db.Database, event_log: EventLog) -> None:
+    stop, told = asyncio.Event(), list[int]()
+    handler = Collector(enough=1, stop=stop)
+    reading = consumer(event_log, dispatcher_db, handler)
+    reading.handled = lambda: told.append(len(handler.seen))
+    await event_log.append([codec.encode(withdrawn())])
+    async with asyncio.timeout(20):
+        await reading.run(stop)
+    assert told == [1]
+
+
 async def test_garbage_is_parked_and_the_rest_goes_on(dispatcher_db: db.Database, event_log: EventLog) -> None:
     good = withdrawn()
     await event_log.append([Message(TOPIC, "k", b"\xff garbage"), codec.encode(good)])

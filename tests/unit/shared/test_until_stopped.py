@@ -109,3 +109,33 @@ async def test_own_cancellation_stays_one() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_woken_loop_rests_for_its_shortest_pause() -> None:
+    stop, wake, began = asyncio.Event(), asyncio.Event(), list[float]()
+
+    async def work() -> None:
+        began.append(asyncio.get_running_loop().time())
+        wake.set()
+        if len(began) == 2:
+            stop.set()
+
+    async with asyncio.timeout(10):
+        pause = Pause(3600, shortest_s=0.05, wake=wake)
+        await until_stopped(work, stop, heartbeat=Heartbeat("scoring.publisher"), pause=pause)
+    first, second = began
+    assert second - first >= 0.05
+
+
+async def test_busy_loop_takes_no_shortest_pause() -> None:
+    stop, left = asyncio.Event(), [2, 1]
+
+    async def work() -> float:
+        if not (rest := left.pop(0) - 1):
+            stop.set()
+        return 0.0 * rest
+
+    async with asyncio.timeout(10):
+        pause = Pause(3600, shortest_s=3600, wake=asyncio.Event())
+        await until_stopped(work, stop, heartbeat=Heartbeat("dispatcher.sender"), pause=pause)
+    assert left == []
