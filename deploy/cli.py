@@ -100,7 +100,7 @@ for _commands in _MODULES.values():
 
 
 def main() -> None:
-    if not {"--help"} & set(sys.argv[1:]):
+    if sys.argv[1:] and "--help" not in sys.argv:
         _refuse_unknown_settings()
     try:
         app(prog_name="earshot")

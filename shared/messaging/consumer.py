@@ -53,7 +53,7 @@ class Consumer:
     batch_size: int = 500
     retry_s: float = 0.2
     heartbeat: Heartbeat = field(default_factory=partial(Heartbeat, "consumer"))
-    handled: Callable[[], None] = lambda: None  # called after each batch
+    handled: Callable[[], None] = lambda: None  # called when a batch is committed
     _failures: int = field(default=0, init=False)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -71,7 +71,6 @@ class Consumer:
                         return  # the log ended, which `supervised` reports as an error
                     if await self.handle(batch.messages, stop):
                         crash.point("handled")
-                        self.handled()
                         await batch.ack()
                     following = asyncio.ensure_future(anext(batches, None))
             finally:
@@ -95,6 +94,7 @@ class Consumer:
                 await wait_for(stop, delay)
                 delay = min(max(delay * 2, self.retry_s), 5.0)
             else:
+                self.handled()
                 return True
         return False
 
