@@ -37,8 +37,8 @@ def run(which: Annotated[Which, typer.Argument()] = Which.ALL) -> None:
     """Run one service or all of them until Ctrl-C."""
     services = all_in_one.ALL if which is Which.ALL else (Service(which.value),)
     settings = all_in_one.AllSettings.from_environment()
-    if settings.trigger.environment == "production" and (fault := doctor.problem_of_secrets(settings.trigger)):
-        fail(fault)
+    if settings.trigger.environment == "production" and (faults := doctor.problems_of_secrets(settings.trigger)):
+        fail("; ".join(faults))
     logging.configure(settings.trigger.log_level, service=which.value)
 
     async def work(stop: asyncio.Event) -> None:

@@ -115,23 +115,28 @@ async def _data(settings: AllSettings) -> AsyncIterator[Finding]:
                 yield Finding.note(f"{failure} ({type(error).__name__})")
 
 
-def problem_of_secrets(settings: Settings) -> str | None:
-    """Return in one line why production does not start, and what to set; None when the secrets are set."""
+def problems_of_secrets(settings: Settings) -> list[str]:
+    """Return why production does not start, and what to set: a line for each secret that is not set."""
+    problems: list[str] = []
     if settings.link_secrets == DEVELOPMENT_LINK_KEYS:
-        return "EARSHOT_LINK_KEYS is the development key: set id:secret, for example k1:$(openssl rand -hex 32)"
+        problems.append(
+            "EARSHOT_LINK_KEYS is the development key: set id:secret, for example k1:$(openssl rand -hex 32)"
+        )
     if settings.address_fingerprints.keys == DEVELOPMENT_ADDRESS_KEYS:
-        return "EARSHOT_ADDRESS_KEYS is the development key: set id:secret, for example a1:$(openssl rand -hex 32)"
+        problems.append(
+            "EARSHOT_ADDRESS_KEYS is the development key: set id:secret, for example a1:$(openssl rand -hex 32)"
+        )
     if not settings.staff_secret.get_secret_value():
-        return "EARSHOT_STAFF_SECRET is empty: set one, or staff pages serve this machine only"
-    return None
+        problems.append("EARSHOT_STAFF_SECRET is empty: set one, or staff pages serve this machine only")
+    return problems
 
 
 def _secrets(settings: Settings) -> Iterator[Finding]:
-    text = problem_of_secrets(settings)
-    if text is None:
+    problems = problems_of_secrets(settings)
+    if not problems:
         yield Finding.ok("secrets are set")
-    else:
-        what, _, cure = text.partition(": ")
+    for problem in problems:
+        what, _, cure = problem.partition(": ")
         yield (
             Finding.fail(what, cure)
             if settings.environment == "production"

@@ -17,7 +17,7 @@ from shared.clock import ClockIsWrong
 from shared.config import Settings
 from shared.contract.vocabulary import Service
 from shared.database.capacity import TooFewConnections
-from shared.database.embedded import CannotStart, NoDatabase
+from shared.database.embedded import CannotStart, NoDatabase, nothing_has_run
 from shared.database.schema import CatalogueMissing
 from shared.database_url import NeedsSessions
 from shared.health import NotReady
@@ -65,11 +65,7 @@ def _message_for(error: BaseException) -> str | None:
         case SettingsError():
             return _unreadable(error)
         case asyncpg.UndefinedTableError():
-            where = _databases() or Settings().data_dir
-            return (
-                f"nothing has run here yet ({where}): "
-                "start the service, or set EARSHOT_DATA_DIR (the demo's is .data/demo)"
-            )
+            return nothing_has_run(_databases() or str(Settings().data_dir))
     if isinstance(error, _OTHER_SESSION):
         return "the database URL leads to a pooler in transaction mode: set EARSHOT_DATABASE_POOLED=transaction"
     if isinstance(error, _MESSAGE_IS_ENOUGH):

@@ -147,15 +147,23 @@ def _setting(schema: str) -> str:
     return f"{own} or EARSHOT_DATABASE_URL"
 
 
-async def url_of(schema: str, settings: Settings) -> str:
+async def url_of(schema: str, settings: Settings, *, must_exist: bool = False) -> str:
     """Return the URL of a schema's database: its own setting, the common one, or the embedded server's.
 
-    Raises NoDatabase in production without a setting.
+    Raises NoDatabase in production without a setting, and if the embedded server must exist and does not.
     """
     given: str = getattr(settings, f"{schema}_database_url", "") or settings.database_url
     if given:
         return given
     if settings.environment == "production":
         raise NoDatabase(f"{schema} has no database, and in production none is embedded: set {_setting(schema)}")
-    server = await asyncio.to_thread(start, settings.data_dir / "postgres")
+    folder = settings.data_dir / "postgres"
+    if must_exist and not folder.exists():
+        raise NoDatabase(nothing_has_run(str(settings.data_dir)))
+    server = await asyncio.to_thread(start, folder)
     return (await prepare(server))[schema]
+
+
+def nothing_has_run(where: str) -> str:
+    """Say that a database is empty, and what to do."""
+    return f"nothing has run here yet ({where}): start the service, or set EARSHOT_DATA_DIR (the demo's is .data/demo)"

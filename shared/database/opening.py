@@ -31,7 +31,7 @@ async def open_for_command(
 
     Without `options` the settings' own are used, but without timeouts after connecting: a command may run for long.
     """
-    url = await embedded.url_of(schema, settings)
+    url = await embedded.url_of(schema, settings, must_exist=True)
     async with open_database(
         url, schema=schema, options=options or settings.database_options.unlimited, pool_size=pool_size
     ) as database:

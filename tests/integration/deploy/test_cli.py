@@ -35,7 +35,10 @@ async def earshot(*arguments: str, **settings: str) -> tuple[int, str]:
 
 async def test_misspelt_setting_is_refused() -> None:
     code, said = await earshot("topics", EARSHOT_SENT="live")
-    assert (code, said) == (1, "earshot: no such setting: EARSHOT_SENT; .env.example lists them all\n")
+    assert (code, said) == (
+        1,
+        "earshot: no such setting: EARSHOT_SENT (did you mean EARSHOT_SEND?); .env.example lists them all\n",
+    )
 
 
 async def test_wrong_value_names_the_setting_and_not_the_value() -> None:
@@ -79,6 +82,13 @@ async def test_command_before_anything_ran_says_where_it_looked(postgres: embedd
     assert (code, said.count("\n")) == (1, 1)
     assert said.startswith("earshot: nothing has run here yet (")
     assert "EARSHOT_DATA_DIR" in said
+
+
+async def test_command_makes_no_database_where_nothing_has_run(tmp_path: Path) -> None:
+    code, said = await earshot("counts", EARSHOT_DATA_DIR=str(tmp_path / "misspelt"))
+    assert (code, said.count("\n")) == (1, 1)
+    assert said.startswith("earshot: nothing has run here yet (")
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 - a path's method would block
 
 
 @pytest.mark.parametrize(

@@ -87,8 +87,8 @@ def test_the_part_that_does_not_hold_is_named() -> None:
 @pytest.mark.parametrize(
     ("written", "what"),
     [
-        (one("order.amuont", "eq", 1), "no such field"),
-        (one("attributes.", "eq", 1), "no such field"),
+        (one("order.amuont", "eq", 1), "no such field; did you mean order.amount?"),
+        (one("attributes.", "eq", 1), "no such field; there are answer.category"),
         (one("order.amount", "eq"), "eq takes one value"),
         (one("order.amount", "ge", "50"), "order.amount is a number: write it without quotes"),
         (one("history.last_score", "in", [0, "1"]), "history.last_score is a number: write it without quotes"),

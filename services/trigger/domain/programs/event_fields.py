@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from difflib import get_close_matches
 from typing import Any
 
 from services.trigger.domain.respondents import Respondent
@@ -100,6 +101,8 @@ def known_field(field: str) -> str:
     """Return the field's name; raises ValueError when there is no such field."""
     if field in FIELDS or any(field.startswith(start) and len(field) > len(start) for start in OPEN_FIELDS):
         return field
+    if likely := get_close_matches(field, FIELDS, n=1):
+        raise ValueError(f"no such field; did you mean {likely[0]}?")
     raise ValueError(f"no such field; there are {', '.join(FIELDS)} and {', '.join(f'{s}<name>' for s in OPEN_FIELDS)}")
 
 
