@@ -167,16 +167,25 @@ class Processes:
         await ended
 
     async def pause_past_lease(self) -> None:
-        """Pause one dispatcher with messages marked, resume it when its leases have expired, and terminate it."""
+        """Pause one dispatcher with messages marked, resume it when its leases have expired, and terminate it.
+
+        It is killed if it has marked none when the run has enough.
+        """
         running = await self._start(PAUSED, crash_at=f"marked:{self.rng.randint(1, 3)}:STOP")
         running.is_stopping = True
         while not _is_stopped(running.process.pid) and not self.enough.is_set():  # noqa: ASYNC110 - /proc sets no event
             await asyncio.sleep(0.1)
-        if _is_stopped(running.process.pid):
-            await asyncio.sleep(PAST_LEASE_S)
-            running.process.send_signal(signal.SIGCONT)
-            self.faults["paused past its lease"] += 1
-            self.dispatchers_killed += 1
+        self.dispatchers_killed += 1
+        if not _is_stopped(
+            running.process.pid
+        ):  # asked now, it might stop before it answers, and nobody would resume it
+            running.process.kill()
+            await running.process.wait()
+            self.faults["killed before its pause"] += 1
+            return
+        await asyncio.sleep(PAST_LEASE_S)
+        running.process.send_signal(signal.SIGCONT)
+        self.faults["paused past its lease"] += 1
         if await self._answers(running):
             await self.terminate(running)
 
