@@ -34,7 +34,7 @@ def survey_request(case: Case, *, invitation_id: UUID, send_at: datetime, link_k
         "segments": case.segments,
         "link_key": link_key,
     }
-    # a copy, because validating every request costs more than deciding about its event; the values are valid already
+    # a copy is not validated again, which would cost a third of a decision: the values are valid already
     return _template(program, respondent.locale).model_copy(update=own)
 
 
