@@ -17,7 +17,7 @@ from shared.database import schema
 from shared.database.commit_check import check_commit
 from shared.database.compared_clock import EVERY_S, ComparedClock
 from shared.database.db import Database
-from shared.database.until_stopped import Pause, Round, supervised, until_stopped
+from shared.database.until_stopped import IDLE_S, Pause, Round, supervised, until_stopped
 from shared.health import Health, Heartbeat
 from shared.messaging import housekeeping, readmission
 from shared.messaging.consumer import Consumer
@@ -26,8 +26,6 @@ from shared.messaging.relay import Relay
 from shared.messaging.relay_leadership import Republish, republish_nothing
 from shared.runtime import ServiceContext, serve
 from shared.wakeup import NotifyingRequests, Wakeup
-
-IDLE_S = 5.0  # how often a loop looks for work of which nothing told it
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from shared.waiting import StrayCancellation, convert_stray_cancellation, wait_f
 log = structlog.get_logger()
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
+IDLE_S = 5.0  # how often a loop looks for work of which nothing told it
 
 Round = Callable[[], Awaitable[float | None]]
 """Does one round of work and returns the seconds until the next round is due: 0 for at once, None if unknown."""

@@ -11,11 +11,10 @@ import structlog
 from shared import crash, metrics
 from shared.contract.vocabulary import Service
 from shared.database import db
-from shared.database.until_stopped import Pause, until_stopped
+from shared.database.until_stopped import IDLE_S, Pause, until_stopped
 from shared.health import Heartbeat
 from shared.messaging import parking
 from shared.messaging.relay_leadership import (
-    LISTENING_S,
     LeaseLeadership,
     LockLeadership,
     RelayLeadership,
@@ -54,7 +53,7 @@ class Relay:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until stopped, also across outages of the database or the log."""
-        pause = Pause(LISTENING_S, wake=self._wake)
+        pause = Pause(IDLE_S, wake=self._wake)
         try:
             await until_stopped(self._round, stop, heartbeat=self._heartbeat, pause=pause)
         finally:

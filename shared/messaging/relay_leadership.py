@@ -22,12 +22,13 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database import db
+from shared.database.until_stopped import IDLE_S
 
 log = structlog.get_logger()
 
 BATCH = 1000
 LEASE = timedelta(seconds=30)
-LISTENING_S, POLL_S = 5.0, 0.25  # until the leader looks for rows again: if new ones wake it, and if not
+POLL_S = 0.25  # until a leader that nothing wakes looks for rows again
 SEND_BUDGET_S = 10.0
 
 _NEXT = "SELECT id, topic, key, headers, body FROM outbox ORDER BY id LIMIT $1"
@@ -77,7 +78,7 @@ class RelayLeadership(Protocol):
 class LockLeadership:
     """Is the leader while its connection holds the lock. The connection also listens for new rows and sets `wake`."""
 
-    idle_s = LISTENING_S
+    idle_s = IDLE_S
 
     def __init__(self, database: db.Database, *, name: str, wake: asyncio.Event) -> None:
         self._database = database

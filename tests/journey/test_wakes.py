@@ -57,8 +57,8 @@ async def test_survey_goes_on_although_no_loop_looks_for_work_by_itself(
     urls: Mapping[str, str], trigger_db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "IDLE_S", HOUR_S)
-    monkeypatch.setattr(postgres, "_LISTENING_S", HOUR_S)
-    monkeypatch.setattr(relay, "LISTENING_S", HOUR_S)
+    monkeypatch.setattr(postgres, "IDLE_S", HOUR_S)
+    monkeypatch.setattr(relay, "IDLE_S", HOUR_S)
     monkeypatch.setattr(LockLeadership, "idle_s", HOUR_S)
     now = datetime.now(UTC)
     async with trigger_db.sessions.begin() as session:

@@ -23,6 +23,7 @@ import structlog
 
 from shared.database.db import Database, is_transient, lock_number
 from shared.database.schema import check
+from shared.database.until_stopped import IDLE_S
 from shared.database_url import DEFAULT, DatabaseOptions, NeedsSessions
 from shared.health import Heartbeat, NotReady
 from shared.messaging.transport import Batch, Message, TransportUnavailable
@@ -33,7 +34,6 @@ SCHEMA = "transport"
 MIGRATIONS = Path(__file__).parents[2] / "migrations/log"
 RETENTION = timedelta(days=7)
 _CHANNEL = "transport"
-_LISTENING_S = 5.0  # a reader looks so often for messages of which no notification came
 _STANDBY_S = 0.5
 _PRUNE_EVERY_S = 3600.0
 _HISTORY_AT_ONCE = 500
@@ -204,7 +204,7 @@ class _Reader:
             if messages:
                 return Batch(messages, partial(self._ack, positions))
             with suppress(TimeoutError):
-                async with asyncio.timeout(_STANDBY_S if self._waiting else _LISTENING_S):
+                async with asyncio.timeout(_STANDBY_S if self._waiting else IDLE_S):
                     await self._wake.wait()
 
     async def _take_over(self) -> None:

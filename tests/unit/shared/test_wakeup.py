@@ -14,8 +14,9 @@ from starlette.routing import Route
 
 from shared.clock import Clock, ManualClock, SystemClock
 from shared.contract.vocabulary import Service
+from shared.database.until_stopped import IDLE_S
 from shared.runtime import ServiceContext
-from shared.supervisor import IDLE_S, Supervisor
+from shared.supervisor import Supervisor
 from shared.wakeup import NotifyingRequests, Wakeup
 
 STILL = ManualClock(datetime(2026, 3, 1, tzinfo=UTC))
