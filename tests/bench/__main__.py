@@ -1,4 +1,7 @@
-"""`make bench [STAGE=relay]`: runs the stages, and exits with 1 when one is below its gate or gave a wrong result."""
+"""`make bench [STAGE=relay]`: runs the stages, and exits with 1 when one is below its gate or gave a wrong result.
+
+The stage `bytes` compares nothing and has no gate: it runs only when it is named.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ import sys
 import uvloop
 
 from shared import logging, runtime
-from tests.bench import answers, frame, relay, sending, timers, trigger
+from tests.bench import answers, bytes, frame, relay, sending, timers, trigger  # noqa: A004 - a stage's name
+from tests.bench.purchases import Asked
 
 STAGES: dict[str, frame.OpenBench] = {
     "answers": answers.open_bench,
@@ -18,6 +22,7 @@ STAGES: dict[str, frame.OpenBench] = {
     "timers": timers.open_bench,
     "trigger": trigger.open_bench,
 }
+BYTES = "bytes"
 
 
 async def main(names: list[str]) -> bool:
@@ -39,12 +44,30 @@ async def cost(names: list[str], runs: int) -> bool:
     return True
 
 
+async def measure_bytes(given: argparse.Namespace) -> bool:
+    asked = Asked(given.asked)
+    run = await bytes.measure(events=given.events, asked=asked, answered=given.answered, mailbox=given.mailbox)
+    bytes.report(run)
+    return True
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench")
+    parser.add_argument("stage", nargs="?", choices=[*STAGES, BYTES])
+    parser.add_argument("--cost", type=int, metavar="RUNS", help="only our side, counters as JSON: no limit, no peers")
+    of_bytes = parser.add_argument_group("of the stage bytes")
+    of_bytes.add_argument("--events", type=int, default=bytes.EVENTS, help="purchases (%(default)s)")
+    of_bytes.add_argument("--asked", choices=list(Asked), default=Asked.ALL, help="purchases that are asked about")
+    of_bytes.add_argument("--answered", type=float, default=0.2, help="share of the last invitations (%(default)s)")
+    of_bytes.add_argument("--mailbox", action="store_true", help="keep mails in the mailbox instead of sending them")
+    return parser.parse_args()
+
+
 if __name__ == "__main__":
     logging.configure("warning", service="bench")
-    parser = argparse.ArgumentParser(prog="make bench")
-    parser.add_argument("stage", nargs="?", choices=STAGES)
-    parser.add_argument("--cost", type=int, metavar="RUNS", help="only our side, counters as JSON: no limit, no peers")
-    given = parser.parse_args()
-    chosen = [given.stage] if given.stage else list(STAGES)
+    given = _arguments()
     runtime.tune_gc()  # as in production
+    if given.stage == BYTES:
+        raise SystemExit(not uvloop.run(measure_bytes(given)))
+    chosen = [given.stage] if given.stage else list(STAGES)
     raise SystemExit(not uvloop.run(cost(chosen, given.cost) if given.cost else main(chosen)))

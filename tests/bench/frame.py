@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.table import Table
@@ -159,6 +159,13 @@ def report(results: Sequence[BenchResult], *, output: Path = OUTPUT) -> bool:
     console.print(table)
     for result in results:
         console.print(f"{result.stage}: " + ", ".join(f"{name} {value:g}" for name, value in result.counters.items()))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n")
+    write([asdict(result) for result in results], output=output)
     return all(result.passed for result in results)
+
+
+def write(results: Sequence[Mapping[str, Any]], *, output: Path = OUTPUT) -> None:
+    """Put the results of these stages into the JSON file; those of other stages stay."""
+    stored = json.loads(output.read_text()) if output.exists() else []
+    by_stage = {result["stage"]: result for result in [*stored, *results]}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(list(by_stage.values()), indent=2) + "\n")

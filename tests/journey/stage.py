@@ -115,10 +115,12 @@ def purchase(number: int = 1, *, at: datetime = MONDAY, store: str = "Tverskaya"
 
 
 @asynccontextmanager
-async def open_stage(urls: Mapping[str, str], folder: Path, *, events_url: str = "") -> AsyncIterator[Stage]:
-    """Run the three services on this database until the test ends."""
+async def open_stage(
+    urls: Mapping[str, str], folder: Path, *, events_url: str = "", **overrides: Any
+) -> AsyncIterator[Stage]:
+    """Run the three services on this database, with these settings, until the test ends."""
     databases = {f"{service}_database_url": urls[service] for service in all_in_one.ALL}
-    settings = isolated_settings(folder, events_url=events_url or urls["transport"], **databases)
+    settings = isolated_settings(folder, events_url=events_url or urls["transport"], **databases, **overrides)
     assert settings.trigger.clock is not None
     clock = StoredClock.create(settings.trigger.clock, start=MONDAY, speed=0)
     stop, ready = asyncio.Event(), asyncio.Event()
