@@ -2,7 +2,7 @@
 
 The statements are the repository's own, in the transactions of two dispatchers; one of them is a peer. Ours is measured
 with ten thousand future steps; `with_future` is the rate with 300,000 (or EARSHOT_TEST_FUTURE) divided by that, and
-`buffers_per_step` what one claimed step reads.
+`buffers_per_step` what one claimed step reads. graphile-worker, another queue on PostgreSQL, is a peer where Node is.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -29,8 +29,9 @@ from services.dispatcher.sending.sender import MARK
 from shared import database_url
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db, embedded
-from tests.bench import cost
+from tests.bench import cost, graphile_worker
 from tests.bench.frame import Measure, WrongResult
+from tests.bench.graphile_worker import NotHere, open_graphile_worker
 
 ITEMS = 5_000
 FEW = 10_000
@@ -70,7 +71,7 @@ class TimersBench:
         self._next = 1
         self.counters: dict[str, float] = {}
         self._meter = cost.Meter(self.counters, server)
-        self.peers: Mapping[str, Measure] = {"one dispatcher": self.one_dispatcher, "one by one": self.one_by_one}
+        self.peers: dict[str, Measure] = {"one dispatcher": self.one_dispatcher, "one by one": self.one_by_one}
 
     async def limit(self) -> float:
         first = await self._fill(ITEMS)
@@ -204,6 +205,15 @@ class TimersBench:
         return sum(map(int, re.findall(r"(?:hit|read)=(\d+)", total))) / CLAIM
 
 
+async def _add_graphile_worker(bench: TimersBench, server: embedded.Embedded, resources: AsyncExitStack) -> None:
+    try:
+        workers = await resources.enter_async_context(open_graphile_worker(server.admin_url))
+    except NotHere as missing:
+        print(f"{graphile_worker.NAME} is left out: {missing}")  # noqa: T201 - a report
+    else:
+        bench.peers[f"{graphile_worker.NAME}, two workers"] = workers.perform
+
+
 @asynccontextmanager
 async def open_bench() -> AsyncIterator[TimersBench]:
     folder = Path(tempfile.mkdtemp(prefix="eb-"))
@@ -223,7 +233,9 @@ async def open_bench() -> AsyncIterator[TimersBench]:
         bench = TimersBench(database, admin, server)
         await bench.grow()
         await bench.count()
-        yield bench
+        async with AsyncExitStack() as resources:
+            await _add_graphile_worker(bench, server, resources)
+            yield bench
         await admin.close()
         await database.close()
     finally:
