@@ -1,7 +1,7 @@
 """Stage sending: due step → rendered → accepted by SMTP → recorded. The limit is a pipelined client of the same sink.
 
-Ours is two dispatchers, each with its own connections; one of them is a peer. The gate is ten times a client that
-opens a connection and builds an `EmailMessage` for every mail, without a database.
+Ours is two processes, each with its own connections, as on a cluster; one of them is a peer. The gate is ten times a
+client that opens a connection and builds an `EmailMessage` for every mail, without a database.
 EARSHOT_TEST_MAILS=1000000 measures the growth of memory while that many are sent.
 """
 
@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import shutil
-import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from datetime import timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from uuid import UUID
@@ -25,65 +23,50 @@ import aiosmtplib
 from uuid_utils.compat import uuid7
 
 from deploy import databases
-from services.dispatcher.channels.email import SmtpAccount, SmtpServer
-from services.dispatcher.domain.send_mode import SendMode, SendPolicy
-from services.dispatcher.messages.composer import Composer
 from services.dispatcher.repository import invitations, steps
-from services.dispatcher.sending.sender import ChannelSender
-from shared.clock import ManualClock
-from shared.config import DEVELOPMENT_ADDRESS_KEYS, DEVELOPMENT_LINK_KEYS
-from shared.contract.address_keys import AddressKeys
 from shared.contract.events import Brand, Consent, Contact, EventRef, PlanStep, ProgramRef, SurveyRequested
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db, embedded
 from tests.bench import cost
 from tests.bench.frame import Measure, WrongResult
+from tests.bench.purchases import mail_server
+from tests.bench.sending_processes import (
+    COMPOSER,
+    CONNECTIONS,
+    FROM,
+    KEYS,
+    NOW,
+    SendingProcesses,
+    open_sending_processes,
+)
 
-ITEMS = 2_000
+ITEMS = 8_000
 NAIVE = 100
 MAILS = int(os.environ.get("EARSHOT_TEST_MAILS", "0"))
-DISPATCHERS = 2
-CONNECTIONS = 4  # of each
-NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-FROM = "survey@example.com"
+PROCESSES = 2
 TO = "anna@example.com"
 LEAST = 10
-
-KEYS = AddressKeys(DEVELOPMENT_ADDRESS_KEYS)
 
 
 class SendingBench:
     name = "sending"
     gate = 0.0
-    goal = 0.35
+    goal = 0.2
     least: Mapping[str, float] = {"a connection and an EmailMessage each": LEAST}
 
-    def __init__(self, database: db.Database, port: int, server: embedded.Embedded) -> None:
-        self._database, self._port = database, port
-        self._composer = Composer(DEVELOPMENT_LINK_KEYS, "http://pub", "http://sh", "http://un", f"Earshot <{FROM}>")
-        sink = SmtpServer.from_url(f"smtp://127.0.0.1:{port}")
-        self._accounts = [SmtpAccount(sink, sender=FROM, connections=CONNECTIONS) for _ in range(DISPATCHERS)]
-        self._senders = [self._sender(account) for account in self._accounts]
+    def __init__(
+        self, database: db.Database, port: int, server: embedded.Embedded, processes: SendingProcesses
+    ) -> None:
+        self._database, self._port, self._processes = database, port, processes
         self.counters: dict[str, float] = {}
-        self._meter = cost.Meter(self.counters, server)
+        self._meter = cost.Meter(self.counters, server, processes.ids)
         self.peers: Mapping[str, Measure] = {
             "a connection and an EmailMessage each": self.naive,
-            "one dispatcher": self.one_dispatcher,
+            "one process": self.one_process,
         }
 
-    def _sender(self, account: SmtpAccount) -> ChannelSender:
-        return ChannelSender(
-            channel=ChannelKind.EMAIL,
-            sessions=self._database.sessions,
-            clock=ManualClock(NOW),
-            composer=self._composer,
-            policy=SendPolicy(SendMode.LIVE, daily_ceiling=10**9),
-            address_keys=KEYS,
-            account=account,
-        )
-
     async def limit(self) -> float:
-        message = self._composer.compose(_request(0), step=1, channel=ChannelKind.EMAIL)
+        message = COMPOSER.compose(_request(0), step=1, channel=ChannelKind.EMAIL)
         dialogue = f"MAIL FROM:<{FROM}>\r\nRCPT TO:<{TO}>\r\nDATA\r\n".encode() + message.body + b".\r\n"
         began = time.perf_counter()
         await asyncio.gather(*(self._pipeline(dialogue, ITEMS // CONNECTIONS) for _ in range(CONNECTIONS)))
@@ -105,22 +88,20 @@ class SendingBench:
         writer.close()
 
     async def ours(self) -> float:
-        return await self._send(self._senders, self._meter.measure(ITEMS))
+        return await self._send(PROCESSES, self._meter.measure(ITEMS))
 
-    async def one_dispatcher(self) -> float:
-        return await self._send(self._senders[:1], nullcontext())
+    async def one_process(self) -> float:
+        return await self._send(1, nullcontext())
 
-    async def _send(self, senders: Sequence[ChannelSender], measured: AbstractContextManager[None]) -> float:
+    async def _send(self, processes: int, measured: AbstractContextManager[None]) -> float:
         await self._fill(ITEMS)
-        began = time.perf_counter()
         with measured:
-            await asyncio.gather(*map(_send_all_due, senders))
-        rate = ITEMS / (time.perf_counter() - began)
+            rate = ITEMS / await self._processes.send(processes=processes)
         await self._check(ITEMS)
         return rate
 
     async def naive(self) -> float:
-        body = self._composer.compose(_request(0), step=1, channel=ChannelKind.EMAIL).body.decode()
+        body = COMPOSER.compose(_request(0), step=1, channel=ChannelKind.EMAIL).body.decode()
         began = time.perf_counter()
         for _ in range(NAIVE):
             mail = EmailMessage()
@@ -153,27 +134,11 @@ class SendingBench:
 
     async def grow(self) -> None:
         """Send MAILS mails in batches, and measure how much memory grows."""
-        before = 0
+        before = 0.0
         for sent in range(0, MAILS, ITEMS):
             await self.ours()
-            if sent == ITEMS:
-                before = _peak_kb()
-        if MAILS:
-            self.counters["mails"] = MAILS
-            self.counters["memory_growth_mb"] = (_peak_kb() - before) / 1024
-
-    async def close(self) -> None:
-        for account in self._accounts:
-            await account.close()
-
-
-async def _send_all_due(sender: ChannelSender) -> None:
-    while await sender.perform_due():
-        pass
-
-
-def _peak_kb() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            before = before or self._processes.peak_mb()
+            self.counters |= {"mails": sent + ITEMS, "memory_growth_mb": self._processes.peak_mb() - before}
 
 
 def _request(number: int) -> SurveyRequested:
@@ -200,20 +165,17 @@ def _request(number: int) -> SurveyRequested:
 async def open_bench() -> AsyncIterator[SendingBench]:
     folder = Path(tempfile.mkdtemp(prefix="eb-"))
     server = embedded.start(folder / "pg")
-    command = (sys.executable, "-m", "tests.bench.smtp_sink")
-    sink = await asyncio.create_subprocess_exec(*command, cwd=databases.ROOT, stdout=asyncio.subprocess.PIPE)
-    assert sink.stdout is not None
-    try:
+    async with AsyncExitStack() as resources:
+        resources.callback(shutil.rmtree, folder, ignore_errors=True)
+        resources.callback(server.stop)
+        port = await resources.enter_async_context(mail_server())
         urls = await embedded.prepare(server)
         await databases.migrate({"dispatcher": urls["dispatcher"]})
         database = db.Database(urls["dispatcher"], schema="dispatcher")
-        bench = SendingBench(database, int(await sink.stdout.readline()), server)
+        resources.push_async_callback(database.close)
+        processes = await resources.enter_async_context(
+            open_sending_processes(urls["dispatcher"], port, processes=PROCESSES)
+        )
+        bench = SendingBench(database, port, server, processes)
         await bench.grow()
         yield bench
-        await bench.close()
-        await database.close()
-    finally:
-        sink.kill()
-        await sink.wait()
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)

@@ -110,7 +110,7 @@ class TriggerProcesses:
 
     def peak_mb(self) -> float:
         """Return the highest peak memory of one of them, in MB."""
-        return max(map(_peak_mb, self.processes))
+        return max(map(peak_mb, self.processes))
 
     def _send(self, line: bytes) -> None:
         for process in self.processes:
@@ -144,7 +144,8 @@ async def open_trigger_processes(
         await asyncio.gather(*(process.wait() for process in started))
 
 
-def _peak_mb(process: Process) -> float:
+def peak_mb(process: Process) -> float:
+    """Return the peak memory of a process, see proc_pid_status(5)."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
 
