@@ -78,7 +78,7 @@ class Shop:
     def _purchase(self) -> dict[str, Any]:
         number, self._sold = self._sold, self._sold + 1
         amount = "2490.00" if self.asked is Asked.ALL or number % 2 else "90.00"
-        at = MONDAY - timedelta(seconds=number % 3600)
+        at = self.clock.now() - timedelta(seconds=number % 3600)
         sold = purchase(number, at=at, store=f"Store {number % 50}")
         sold["data"]["order"]["amount"] = amount
         return sold
