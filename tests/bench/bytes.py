@@ -26,7 +26,7 @@ from shared import database_url
 from shared.database import embedded
 from tests.bench import frame, sizes
 from tests.bench.purchases import Asked, Shop, open_shop
-from tests.bench.sizes import Sizes, TableName, TableSize
+from tests.bench.sizes import Growth, Sizes, TableName, TableSize
 from tests.bench.wal import WalBytes, WalMeter
 
 EVENTS = 20_000
@@ -61,6 +61,8 @@ class BytesRun:
     wal_events: int
     wal: WalBytes
     wal_answers: WalBytes
+    transactions: int
+    growth: Growth
 
     def unit(self, name: TableName) -> str:
         """Return what a table has a row for, as the lines of the report name it."""
@@ -109,6 +111,9 @@ class BytesRun:
             "wal_per_event": _per(self.wal.by_schema, self.wal_events),
             "wal_full_pages_per_event": _per(self.wal.full_pages, self.wal_events),
             "wal_per_answer": _per(self.wal_answers.by_schema, self.answers),
+            "transactions_per_event": self.transactions / self.events,
+            "scattered": self.growth.scattered,
+            "sequences": self.growth.sequences,
         }
 
 
@@ -129,12 +134,13 @@ async def measure(*, events: int, asked: Asked, answered: float, mailbox: bool) 
 
 async def _run(shop: Shop, admin: asyncpg.Connection, before: Sizes, *, events: int, answered: float) -> BytesRun:
     meter, schemas = WalMeter(admin), {name.schema for name in before}
-    last = min(events, WAL_EVENTS)
+    last, transactions = min(events, WAL_EVENTS), (await sizes.growth(admin, schemas)).transactions
     asked = sum([len(await shop.sell(WAL_EVENTS)) for _ in range((events - last) // WAL_EVENTS)])
     start = await meter.position()
     invitations = await shop.sell(last)
     wal = await meter.since(start)
     purchases = await sizes.measure(admin, schemas)
+    growth = await sizes.growth(admin, schemas)
     answering = invitations[: round(len(invitations) * answered)]
     start = await meter.position()
     await shop.answer(answering)
@@ -149,6 +155,8 @@ async def _run(shop: Shop, admin: asyncpg.Connection, before: Sizes, *, events: 
         wal_events=last,
         wal=wal,
         wal_answers=wal_answers,
+        transactions=growth.transactions - transactions,
+        growth=growth,
     )
 
 

@@ -25,6 +25,21 @@ UNION ALL SELECT schema, root::regclass::text, 'index', coalesce(pg_partition_ro
 FROM stored JOIN pg_index i ON i.indrelid = stored.oid"""
 
 
+# Indexes by a column of many values whose order is not that of the rows; an expression has statistics of its own.
+_SCATTERED = """SELECT DISTINCT n.nspname || '.' || c.relname AS name FROM pg_index i
+JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am am ON am.oid = c.relam AND am.amname = 'btree'
+JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace
+LEFT JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = i.indkey[0] AND a.attnum > 0
+JOIN pg_attribute own ON own.attrelid = c.oid AND own.attnum = 1
+JOIN pg_stats s ON s.schemaname = n.nspname
+    AND s.tablename = CASE WHEN a.attnum IS NULL THEN c.relname ELSE t.relname END
+    AND s.attname = coalesce(a.attname, own.attname)
+WHERE n.nspname = ANY($1::text[]) AND abs(s.correlation) < 0.5 AND s.n_distinct < -0.1"""
+_SEQUENCES = """SELECT schemaname || '.' || sequencename AS name, max_value, last_value FROM pg_sequences
+WHERE schemaname = ANY($1::text[]) AND last_value IS NOT NULL"""
+_TRANSACTIONS = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+
+
 class TableName(NamedTuple):
     schema: str
     name: str
@@ -38,6 +53,7 @@ class TableSize:
     heap: int = 0
     toast: int = 0
     indexes: dict[str, int] = field(default_factory=dict)
+    partitions: int = 0
 
     @property
     def total(self) -> int:
@@ -46,7 +62,8 @@ class TableSize:
     def since(self, before: TableSize) -> TableSize:
         """Return what was added after `before`."""
         indexes = {name: size - before.indexes.get(name, 0) for name, size in self.indexes.items()}
-        return TableSize(self.rows - before.rows, self.heap - before.heap, self.toast - before.toast, indexes)
+        rows, heap, toast = self.rows - before.rows, self.heap - before.heap, self.toast - before.toast
+        return TableSize(rows, heap, toast, indexes, self.partitions)
 
 
 Sizes = Mapping[TableName, TableSize]
@@ -63,12 +80,34 @@ async def measure(admin: asyncpg.Connection, schemas: Iterable[str]) -> Sizes:
         match row["part"]:
             case "heap":
                 size.heap += row["bytes"]
+                size.partitions += 1
             case "toast":
                 size.toast += row["bytes"]
             case _:
                 index = _bare(row["index"])
                 size.indexes[index] = size.indexes.get(index, 0) + row["bytes"]
     return sizes
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What grows besides bytes: transaction numbers, sequences, and which indexes are written all over.
+
+    `scattered` are indexes whose next entry may be on any page, so that all of them has to be in memory; `sequences`
+    are the last value and the highest possible value by name.
+    """
+
+    transactions: int
+    scattered: list[str]
+    sequences: dict[str, tuple[int, int]]
+
+
+async def growth(admin: asyncpg.Connection, schemas: Iterable[str]) -> Growth:
+    """Read it from the catalogue, after `measure`."""
+    names = list(schemas)
+    scattered = sorted(row["name"] for row in await admin.fetch(_SCATTERED, names))
+    sequences = {row["name"]: (row["last_value"], row["max_value"]) for row in await admin.fetch(_SEQUENCES, names)}
+    return Growth(await admin.fetchval(_TRANSACTIONS), scattered, sequences)
 
 
 def grown(before: Sizes, after: Sizes) -> Sizes:
