@@ -2,8 +2,7 @@
 
 All services run in this process on the postgres transport; mails go to a server that accepts every one, or with
 `--mailbox` are kept. Tables are found by the catalogue, and what was there before the first event is subtracted. An
-answer is what the tables have more after the answers. WAL is that of the last events (at most WAL_EVENTS,
-of which the number of events is a multiple if it is larger).
+answer is what the tables have more after the answers. WAL is that of the last events (at most WAL_EVENTS).
 """
 
 from __future__ import annotations
@@ -134,8 +133,11 @@ async def measure(*, events: int, asked: Asked, answered: float, mailbox: bool) 
 
 async def _run(shop: Shop, admin: asyncpg.Connection, before: Sizes, *, events: int, answered: float) -> BytesRun:
     meter, schemas = WalMeter(admin), {name.schema for name in before}
-    last, transactions = min(events, WAL_EVENTS), (await sizes.growth(admin, schemas)).transactions
-    asked = sum([len(await shop.sell(WAL_EVENTS)) for _ in range((events - last) // WAL_EVENTS)])
+    transactions = (await sizes.growth(admin, schemas)).transactions
+    last, asked, left = min(events, WAL_EVENTS), 0, events
+    while left > last:
+        asked += len(await shop.sell(min(WAL_EVENTS, left - last)))
+        left -= min(WAL_EVENTS, left - last)
     start = await meter.position()
     invitations = await shop.sell(last)
     wal = await meter.since(start)
