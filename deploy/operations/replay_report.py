@@ -59,7 +59,7 @@ class ReplayReport:
                 ),
                 known_to_scoring=(await scoring.counts("SELECT '', count(*) FROM invitations"))[""],
                 steps=await dispatcher.counts(
-                    "SELECT step || '. ' || channel || ' ' || state, count(*) FROM steps GROUP BY 1"
+                    "SELECT step || '. ' || channel || ' ' || state, count(*) FROM attempts GROUP BY 1"
                 ),
                 calls=await scoring.counts("SELECT coalesce(outcome, state), count(*) FROM call_tasks GROUP BY 1"),
                 answers=await scoring.counts("SELECT mode, count(*) FROM answers GROUP BY 1"),

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher import schemas
-from services.dispatcher.repository import attempts, invitations, steps
+from services.dispatcher.repository import attempts, chains, invitations
 from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import Service
 from shared.database.db import Row
@@ -22,10 +22,10 @@ async def of_invitation(session: AsyncSession, invitation_id: UUID) -> schemas.I
     found = await invitations.history(session, invitation_id)
     if found is None:
         raise problems.NotFound("No such invitation")
-    step_rows = await steps.history(session, invitation_id)
+    steps = (await chains.read(session, [invitation_id])).get(invitation_id, [])
     attempt_rows = await attempts.history(session, invitation_id)
     with isolated("stored_request", service=Service.DISPATCHER, invitation_id=str(invitation_id)):
-        return schemas.invitation_history(found, step_rows, attempt_rows)
+        return schemas.invitation_history(found, steps, attempt_rows)
     raise problems.Unprocessable("The stored request of this invitation cannot be read")
 
 

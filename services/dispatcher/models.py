@@ -1,8 +1,12 @@
 """Tables of the dispatcher.
 
 Business time: due_at, expires_at, closed_at, until, at. Machine time: leased_until, created_at. Whoever closes an
-invitation or continues its chain locks its row. Whoever changes what decides whether a step is sent also updates the
-step's planned and leased rows, so that a claim or a mark under way conflicts with the change.
+invitation or continues its chain locks its row. Whoever changes what decides whether a step is sent increments the
+`revision` of the invitation: a step that was claimed before is then not sent, but checked again.
+
+A step is planned (a row of `due`), taken by a sender (`held`), or ended (a row of `attempts`); before that, it stands
+only in the plan of its request. `due`, `held` and `open_calls` have no foreign keys, since each check would write to
+the invitation's row.
 """
 
 from __future__ import annotations
@@ -25,7 +29,9 @@ sa.Table(
     sa.Column("program", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False, server_default="open"),
     sa.Column("outcome", sa.Text),
-    sa.Column("request", JSONB, nullable=False),
+    sa.Column("request", JSONB, nullable=False),  # without a content: the whole request
+    sa.Column("content", sa.LargeBinary),  # what the request shares with others
+    sa.Column("revision", sa.Integer, nullable=False, server_default="0"),
     sa.Column("unsubscribe", sa.LargeBinary, nullable=False),
     sa.Column("expires_at", _INSTANT, nullable=False),
     sa.Column("closed_at", _INSTANT),
@@ -45,6 +51,60 @@ sa.Table(
     postgresql_with={"fillfactor": "80"},
 )
 
+# what the requests of a program version and locale share, by its digest; see domain/stored_requests
+sa.Table(
+    "contents",
+    metadata,
+    sa.Column("digest", sa.LargeBinary, primary_key=True),
+    sa.Column("document", JSONB, nullable=False),
+)
+
+# every row of these two is deleted soon: clean up early
+_QUEUE = {"autovacuum_vacuum_scale_factor": "0", "autovacuum_vacuum_threshold": "5000"}
+
+# the next step of each open invitation
+sa.Table(
+    "due",
+    metadata,
+    sa.Column("invitation_id", sa.Uuid, primary_key=True),
+    sa.Column("due_at", _INSTANT, nullable=False),
+    sa.Column("step", sa.SmallInteger, nullable=False),
+    sa.Column("tries", sa.SmallInteger, nullable=False, server_default="0"),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),  # why it is postponed or tried again
+    sa.Column("account", sa.Text),
+    sa.Index("due_first", "channel", "due_at"),
+    postgresql_with=_QUEUE,
+)
+
+# steps that a sender has: leased, or in flight; `revision` is that of the invitation when it was claimed
+sa.Table(
+    "held",
+    metadata,
+    sa.Column("invitation_id", sa.Uuid, primary_key=True),
+    sa.Column("token", sa.Uuid, nullable=False),
+    sa.Column("due_at", _INSTANT, nullable=False),
+    sa.Column("leased_until", _INSTANT, nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("step", sa.SmallInteger, nullable=False),
+    sa.Column("tries", sa.SmallInteger, nullable=False),
+    sa.Column("in_flight", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("account", sa.Text),
+    postgresql_with={"fillfactor": "50", **_QUEUE},  # room for the mark on the page of the row
+)
+
+# calls that the desk has not closed yet
+sa.Table(
+    "open_calls",
+    metadata,
+    sa.Column("call_task", sa.Uuid, primary_key=True),
+    sa.Column("invitation_id", sa.Uuid, nullable=False),
+    sa.Column("step", sa.SmallInteger, nullable=False),
+    sa.Index("open_calls_invitation", "invitation_id"),
+)
+
+# the steps of versions before, moved to the tables above; it goes in a later revision
 sa.Table(
     "steps",
     metadata,

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from services.dispatcher.domain.steps import ChainStep
 from services.dispatcher.messages import mime
 from services.dispatcher.repository.mailbox import MailboxMessage
 from services.dispatcher.repository.suppressions import StoredSuppression
@@ -39,7 +40,7 @@ class StepHistory(BaseModel):
     step: int
     channel: ChannelKind
     state: str
-    due_at: datetime | None
+    due_at: datetime | None  # until it ends
     tries: int
     reason: str | None
     account: str | None
@@ -148,7 +149,7 @@ def suppressed(stored: StoredSuppression) -> Suppressed:
 
 
 def invitation_history(
-    invitation: asyncpg.Record, steps: Sequence[asyncpg.Record], attempts: Sequence[asyncpg.Record]
+    invitation: asyncpg.Record, steps: Sequence[ChainStep], attempts: Sequence[asyncpg.Record]
 ) -> InvitationHistory:
     request = SurveyRequested.model_validate_json(invitation["request"])
     local = partial(_local_times, zone=time_zone(request.time_zone))
@@ -169,7 +170,14 @@ def invitation_history(
         time_zone=request.time_zone,
         contact=Contact(email=masked(request.contact.email), phone=masked(request.contact.phone)),
         consent=request.consent,
-        steps=[StepHistory(**local(dict(row)), attempts=by_step.get(row["step"], [])) for row in steps],
+        steps=[
+            StepHistory(
+                step=step.number,
+                attempts=by_step.get(step.number, []),
+                **local({name: getattr(step, name) for name in _STEP}),
+            )
+            for step in steps
+        ],
     )
 
 
@@ -180,6 +188,7 @@ def _local_times(row: Mapping[str, Any], *, zone: ZoneInfo) -> dict[str, Any]:
 
 _INVITATION = ("id", "state", "outcome", "created_at", "expires_at", "closed_at")
 _ATTEMPT = ("revision", "provider", "state", "reason", "provider_message_id", "at", "segments", "cost", "currency")
+_STEP = ("channel", "state", "due_at", "tries", "reason", "account", "call_open")
 
 
 def masked(value: str | None) -> str | None:

@@ -115,7 +115,7 @@ class SendingBench:
         """Replace all invitations by so many new ones, whose only mail is due."""
         requests = [_request(number) for number in range(count)]
         async with self._database.sessions.begin() as session:
-            await db.fetch(session, "TRUNCATE invitations, outbox CASCADE")
+            await db.fetch(session, "TRUNCATE invitations, due, held, outbox CASCADE")
             for start in range(0, count, 500):
                 chunk = requests[start : start + 500]
                 await invitations.insert(
@@ -123,10 +123,10 @@ class SendingBench:
                     [(each, each.invitation_id.bytes) for each in chunk],
                     address_keys=KEYS,
                 )
-                await steps.insert(session, chunk)
+                await steps.plan_first(session, chunk)
 
     async def _check(self, count: int) -> None:
-        sql = "SELECT count(*) FILTER (WHERE state = 'sent'), (SELECT count(*) FROM attempts) FROM steps"
+        sql = "SELECT count(*) FILTER (WHERE state = 'sent'), count(*) FROM attempts"
         async with self._database.sessions.begin() as session:
             (row,) = await db.fetch(session, sql)
         if tuple(row) != (count, count):

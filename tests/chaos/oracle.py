@@ -26,6 +26,10 @@ ENDS = {
     "withdrawn": {"withdrawn", *WITHOUT_RESPONSE},
     "declined": {"declined", *WITHOUT_RESPONSE},
 }
+_STEPS = """(SELECT DISTINCT ON (invitation_id, step) invitation_id, step, channel, state, reason FROM attempts
+ORDER BY invitation_id, step, try DESC)
+UNION ALL SELECT invitation_id, step, channel, 'planned', reason FROM due
+UNION ALL SELECT invitation_id, step, channel, 'held', NULL FROM held"""
 _NOT_ASKED = """SELECT reason, count(*) FROM decisions
 WHERE type = 'crm.purchase.completed' AND reason <> 'asked' GROUP BY 1"""
 AMBIGUOUS = ("connection cut", "SMS", "mail reply")
@@ -75,7 +79,7 @@ class Oracle:
             count for fault, count in self.ledger.faults.items() if fault.startswith(AMBIGUOUS)
         )
         await self._find(verdict)
-        steps = await self._rows(Service.DISPATCHER, "SELECT invitation_id, step, channel, state, reason FROM steps")
+        steps = await self._rows(Service.DISPATCHER, _STEPS)
         verdict.unknown.update(row["reason"] or "none" for row in steps if row["state"] == "unknown")
         events = await _Published.read(event_log)
         await self._count_events(verdict)
@@ -145,7 +149,7 @@ class Oracle:
             times = len(self.ledger.accepted.get((row["invitation_id"], row["step"]), ()))
             if times not in allowed.get(row["state"], {0}):
                 yield f"{row['invitation_id']}.{row['step']} is {row['state']}, accepted {times} times"
-            if row["state"] in ("planned", "leased", "in_flight", "waiting"):
+            if row["state"] in ("planned", "held"):
                 yield f"{row['invitation_id']}.{row['step']} is still {row['state']}"
 
     def _too_late(self, customers: set[UUID]) -> Iterator[str]:

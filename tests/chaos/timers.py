@@ -26,15 +26,14 @@ from shared.database import db, embedded
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 DAYS = 60
-PER_INVITATION = 10
 CLAIMERS = 2
 
 _INVITATIONS = """INSERT INTO invitations (id, respondent_id, program, request, unsubscribe, expires_at)
 SELECT lpad(to_hex(n), 32, '0')::uuid, n::text, 'p', '{}', int8send(n), $2::timestamptz + interval '1 year'
 FROM generate_series(1, $1::int8) n"""
-_STEPS = """INSERT INTO steps (invitation_id, step, channel, state, delay_s, due_at)
-SELECT lpad(to_hex(n), 32, '0')::uuid, s, 'email', 'planned', 0, $2::timestamptz + random() * $3 * interval '1 day'
-FROM generate_series(1, $1::int8) n, generate_series(1, 10) s"""
+_STEPS = """INSERT INTO due (invitation_id, step, channel, due_at)
+SELECT lpad(to_hex(n), 32, '0')::uuid, 1, 'email', $2::timestamptz + random() * $3 * interval '1 day'
+FROM generate_series(1, $1::int8) n"""
 
 
 @dataclass
@@ -53,8 +52,8 @@ async def plant(database: db.Database, count: int, *, seed: int) -> None:
     """Insert so many steps, due at random moments of the sixty days."""
     async with database.sessions.begin() as session:
         await db.fetch(session, "SELECT setseed($1)", seed % 1000 / 1000)
-        await db.fetch(session, _INVITATIONS, count // PER_INVITATION, START)
-        await db.fetch(session, _STEPS, count // PER_INVITATION, START, float(DAYS))
+        await db.fetch(session, _INVITATIONS, count, START)
+        await db.fetch(session, _STEPS, count, START, float(DAYS))
 
 
 async def fire(database: db.Database, *, seed: int) -> Fired:
@@ -72,7 +71,7 @@ async def fire(database: db.Database, *, seed: int) -> Fired:
 async def _end_leases(database: db.Database) -> int:
     """Free steps that a claimer could not mark because the other one had them locked."""
     async with database.sessions.begin() as session:
-        await db.fetch(session, "UPDATE steps SET leased_until = '-infinity' WHERE state = 'leased'")
+        await db.fetch(session, "UPDATE held SET leased_until = '-infinity' WHERE NOT in_flight")
         return await steps.free_expired_leases(session)
 
 

@@ -6,42 +6,44 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from services.dispatcher.domain.steps import FINISHED, MAY_REACH, REACHED, ChainStep, PlannedStep, SkipReason, StepState
-from shared.contract.events import Consent, Contact, PlanStep, SurveyRequested
+from shared.contract.events import Consent, Contact, SurveyRequested
 from shared.contract.vocabulary import CallOutcome, ChannelKind, InvitationOutcome
 
 LONGEST_DELAY = timedelta(days=3650)
 
 
-def delay_of(step: PlanStep) -> timedelta:
-    return timedelta(seconds=min(step.delay_s, LONGEST_DELAY.total_seconds()))
+def delay_of(delay_s: float) -> timedelta:
+    return timedelta(seconds=min(delay_s, LONGEST_DELAY.total_seconds()))
 
 
-def first_due(request: SurveyRequested) -> tuple[int, datetime] | None:
-    """Return the number and the due time of the first step that contacts the respondent; None without such a step.
+def first_due(request: SurveyRequested) -> PlannedStep | None:
+    """Return the first step that contacts the respondent, with its due time; None without such a step.
 
     Steps before it are links that the shop shows itself: their delays are added.
     """
     due_at = request.send_at
     for step in sorted(request.plan, key=lambda step: step.step):
-        due_at += delay_of(step)
+        due_at += delay_of(step.delay_s)
         if step.channel.contacts:
-            return step.step, due_at
+            return PlannedStep(step.step, step.channel, due_at)
     return None
 
 
-def follow(steps: Sequence[ChainStep], finished: int, *, now: datetime) -> PlannedStep | InvitationOutcome | None:
-    """Return what follows a step that ended: the next step, or the outcome if no step can have reached anybody.
+def follow(
+    steps: Sequence[ChainStep], finished: int, state: StepState, *, was_due: datetime, now: datetime
+) -> PlannedStep | InvitationOutcome | None:
+    """Return what follows step `finished`, which ended in `state`: the next step, or the outcome of the invitation.
 
-    None means waiting for an answer or the expiry. After a contact the next step waits its delay; after a step that
-    reached nobody it gets that step's due time.
+    The outcome is that no step can have reached anybody; None means waiting for an answer or the expiry. After a
+    contact the next step waits its delay; after a step that reached nobody it gets that step's due time, `was_due`.
     """
-    ended = next(step for step in steps if step.number == finished)
     waiting = [step for step in steps if step.number > finished and step.state is StepState.WAITING]
     if waiting:
         successor = min(waiting, key=lambda step: step.number)
-        due_at = now + successor.delay if ended.state in REACHED else ended.due_at or now
-        return PlannedStep(successor.number, due_at)
-    return InvitationOutcome.UNDELIVERABLE if is_undeliverable(steps) else None
+        due_at = now + successor.delay if state in REACHED else was_due
+        return PlannedStep(successor.number, successor.channel, due_at)
+    others = [step for step in steps if step.number != finished]
+    return InvitationOutcome.UNDELIVERABLE if state not in REACHED and is_undeliverable(others) else None
 
 
 def is_undeliverable(steps: Iterable[ChainStep]) -> bool:

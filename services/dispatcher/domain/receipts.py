@@ -104,13 +104,6 @@ def reason_of(receipt: Receipt) -> str | None:
 
 # --- effect on the step and the chain
 
-STEP_STATES = {
-    AttemptState.FAILED: StepState.FAILED,
-    AttemptState.SENT: StepState.SENT,
-    AttemptState.DELIVERED: StepState.SENT,
-    AttemptState.BOUNCED: StepState.REFUSED,
-    AttemptState.COMPLAINED: StepState.SENT,
-}
 _REACHES_NOBODY = frozenset({ReceiptKind.HARD_BOUNCE, ReceiptKind.BLOCKED, ReceiptKind.NOT_ACCEPTED})
 
 
@@ -122,7 +115,7 @@ def brought_forward(steps: Iterable[ChainStep], kind: ReceiptKind, number: int, 
     planned = next((step for step in following if step.state is StepState.PLANNED), None)
     if planned is None or planned.due_at is None or planned.due_at <= now:
         return None
-    return PlannedStep(planned.number, now)
+    return PlannedStep(planned.number, planned.channel, now)
 
 
 _WAITING = (StepState.WAITING, StepState.PLANNED)

@@ -32,9 +32,23 @@ class StepState(StrEnum):
         return AttemptState(self.value) if self in FINISHED else None
 
 
+_AFTER = {
+    AttemptState.DELIVERED: StepState.SENT,
+    AttemptState.BOUNCED: StepState.REFUSED,
+    AttemptState.COMPLAINED: StepState.SENT,
+}
+
+
+def state_after(attempt: AttemptState) -> StepState:
+    """Return the state of a step whose last attempt has this state."""
+    return _AFTER.get(attempt) or StepState(attempt.value)
+
+
+NO_PROVIDER = "none"  # the provider of attempts that were made over no account
 REACHED = frozenset({StepState.SENT, StepState.UNKNOWN})
 FINISHED = REACHED | {StepState.REFUSED, StepState.FAILED, StepState.SKIPPED}
 MAY_REACH = REACHED | {StepState.IN_FLIGHT}
+REACHED_ATTEMPTS = [attempt for attempt in AttemptState if state_after(attempt) in REACHED]
 
 
 class SkipReason(StrEnum):
@@ -107,16 +121,22 @@ class Disposition(msgspec.Struct, frozen=True):
 
 
 class ChainStep(msgspec.Struct, frozen=True):
+    """A step of a plan as it stands now; `due_at` is known until it ends."""
+
     number: int
     channel: ChannelKind
     state: StepState
     due_at: datetime | None
     delay: timedelta
     call_open: bool = False
+    tries: int = 0
+    reason: str | None = None
+    account: str | None = None
 
 
 class PlannedStep(msgspec.Struct, frozen=True):
     number: int
+    channel: ChannelKind
     due_at: datetime
 
 
@@ -134,14 +154,6 @@ class LeasedStep(msgspec.Struct, frozen=True):
     @property
     def key(self) -> tuple[UUID, int]:
         return self.invitation_id, self.step
-
-
-class SendFacts(msgspec.Struct, frozen=True):
-    """What decides whether a leased step is sent, and how many earlier steps may have reached the respondent."""
-
-    request: str  # as stored: reading it may fail, which must not affect other steps
-    suppressed: bool
-    sent_before: int
 
 
 class StepResult(msgspec.Struct, frozen=True):

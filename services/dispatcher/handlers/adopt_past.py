@@ -12,10 +12,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.domain import chain
-from services.dispatcher.domain.receipts import STEP_STATES
-from services.dispatcher.domain.steps import LedgerEntry, PlannedStep, StepState
+from services.dispatcher.domain.steps import LedgerEntry, PlannedStep, state_after
 from services.dispatcher.domain.suppressions import key_of
-from services.dispatcher.repository import addresses, attempts, invitations, ledger, steps, suppressions
+from services.dispatcher.repository import addresses, attempts, chains, invitations, ledger, steps, suppressions
 from shared.contract.cloudevents import Event
 from shared.contract.events import ContactAttempted, InvitationClosed, Payload, RespondentReleased, RespondentSuppressed
 from shared.contract.vocabulary import InvitationOutcome
@@ -54,27 +53,29 @@ async def _adopt_attempts(session: AsyncSession, attempted: Sequence[ContactAtte
         return
     tries = await ledger.tries(session, {each.invitation_id for each in attempted})
     entries: list[LedgerEntry] = []
-    ended: dict[tuple[UUID, int], tuple[ContactAttempted, StepState, int]] = {}
     for each in attempted:
         key = each.invitation_id, each.step
         tries[key] = tries.get(key, 0) + 1
         entries.append(LedgerEntry(each, tries[key]))
-        ended[key] = each, STEP_STATES.get(each.state) or StepState(each.state.value), tries[key]
     await db.write(session, attempts.add_statement(entries))
-    await ledger.end_steps(session, ended)
+    await steps.end_adopted(session, {(each.invitation_id, each.step) for each in attempted})
     await _continue_chains(session, {each.invitation_id: each for each in attempted})
 
 
 async def _continue_chains(session: AsyncSession, last: Mapping[UUID, ContactAttempted]) -> None:
-    chains = await steps.chains(session, last)
-    following = {id_: chain.follow(steps_, last[id_].step, now=last[id_].at) for id_, steps_ in chains.items()}
-    planned = {id_: step for id_, step in following.items() if isinstance(step, PlannedStep)}
+    found = await chains.read(session, last)
+    planned = {}
+    for invitation, steps_ in found.items():
+        ended = last[invitation]
+        next_one = chain.follow(steps_, ended.step, state_after(ended.state), was_due=ended.at, now=ended.at)
+        if isinstance(next_one, PlannedStep):
+            planned[invitation] = next_one
     await db.write(session, steps.plan_statement(planned))
 
 
 async def _close(session: AsyncSession, outcomes: dict[UUID, InvitationOutcome], *, now: datetime) -> None:
     closed = {row["id"] for row in await invitations.close(session, outcomes, at=now)}
-    await steps.stop(session, {each: outcomes[each] for each in closed})
+    await steps.stop(session, closed)
 
 
 async def _adopt_suppressions(session: AsyncSession, payloads: Sequence[Payload], *, now: datetime) -> None:

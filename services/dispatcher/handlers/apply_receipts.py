@@ -22,17 +22,16 @@ from services.dispatcher.domain.receipts import (
     REFUSING,
     SOFT_BOUNCES,
     SOFT_WITHIN,
-    STEP_STATES,
     Receipt,
     ReceiptKind,
     brought_forward,
     suppression_for,
 )
 from services.dispatcher.handlers import close_invitations
-from services.dispatcher.repository import addresses, invitations, receipts, steps, suppressions
+from services.dispatcher.repository import addresses, chains, invitations, receipts, steps, suppressions
 from shared.contract.address_keys import AddressKeys
 from shared.contract.events import ContactAttempted
-from shared.contract.vocabulary import AttemptState, InvitationOutcome, SuppressionReason
+from shared.contract.vocabulary import InvitationOutcome, SuppressionReason
 
 BATCH = 500
 
@@ -80,7 +79,7 @@ async def _advance(
     advanced = await receipts.advance(session, advances(deciding))
     events = [_attempted(row, locked[row["invitation_id"]].respondent_id, now=now) for row in advanced]
     await close_invitations.publish(session, events, now=now)
-    await _correct_steps(session, {row["id"]: row for row in advanced}, deciding, locked, now=now)
+    await _continue_chains(session, {row["id"]: row for row in advanced}, deciding, locked, now=now)
 
 
 def _attempted(row: asyncpg.Record, respondent_id: str, *, now: datetime) -> ContactAttempted:
@@ -90,7 +89,7 @@ def _attempted(row: asyncpg.Record, respondent_id: str, *, now: datetime) -> Con
     )
 
 
-async def _correct_steps(
+async def _continue_chains(
     session: AsyncSession,
     advanced: Mapping[UUID, asyncpg.Record],
     deciding: Mapping[UUID, Receipt],
@@ -98,21 +97,16 @@ async def _correct_steps(
     *,
     now: datetime,
 ) -> None:
-    """Give steps the state of their attempts, and continue at once the chains whose last step reached nobody."""
+    """Continue at once the chains whose last step reached nobody."""
     kinds = {(row["invitation_id"], row["step"]): deciding[attempt].kind for attempt, row in advanced.items()}
-    states = {
-        (row["invitation_id"], row["step"]): (STEP_STATES[AttemptState(row["state"])], row["reason"])
-        for row in advanced.values()
-    }
-    await receipts.correct_steps(session, states)
-    chains = await steps.chains(session, {invitation for invitation, _ in kinds if locked[invitation].is_open})
-    due = {
-        (invitation, next_one.number): next_one.due_at
+    found = await chains.read(session, {invitation for invitation, _ in kinds if locked[invitation].is_open})
+    earlier = {
+        invitation: next_one
         for (invitation, step), kind in kinds.items()
-        if (next_one := brought_forward(chains.get(invitation, []), kind, step, now=now)) is not None
+        if (next_one := brought_forward(found.get(invitation, []), kind, step, now=now)) is not None
     }
-    await receipts.bring_forward(session, due)
-    undeliverable = [invitation for invitation, steps in chains.items() if chain.is_undeliverable(steps)]
+    await steps.bring_forward(session, earlier)
+    undeliverable = [invitation for invitation, each in found.items() if chain.is_undeliverable(each)]
     await close_invitations.close(session, dict.fromkeys(undeliverable, InvitationOutcome.UNDELIVERABLE), now=now)
 
 

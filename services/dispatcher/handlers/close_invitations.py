@@ -15,7 +15,7 @@ from services.dispatcher.domain.addresses import (
 from services.dispatcher.domain.chain import after_call, outcome_at_expiry
 from services.dispatcher.domain.invitations import LockedInvitation
 from services.dispatcher.domain.suppressions import SuppressionKey, key_of
-from services.dispatcher.repository import addresses, invitations, steps, suppressions
+from services.dispatcher.repository import addresses, chains, invitations, open_calls, steps, suppressions
 from shared.contract import cloudevents
 from shared.contract.events import CallWithdrawn, InvitationClosed, Payload, RespondentSuppressed, Suppression
 from shared.contract.vocabulary import CallOutcome, ChannelKind, InvitationOutcome, Service, SuppressionReason
@@ -40,7 +40,7 @@ async def close(session: AsyncSession, outcomes: Mapping[UUID, InvitationOutcome
     if not outcomes:
         return
     closed = {row["id"]: row["respondent_id"] for row in await invitations.close(session, outcomes, at=now)}
-    await steps.stop(session, {invitation: outcomes[invitation] for invitation in closed})
+    await steps.stop(session, closed)
     events = [
         InvitationClosed(respondent_id=respondent, invitation_id=invitation, outcome=outcomes[invitation], at=now)
         for invitation, respondent in closed.items()
@@ -56,7 +56,7 @@ async def recall(
 
     `respondents` and `reasons` have the ids of the same invitations as keys.
     """
-    recalled = await steps.recall_calls(session, respondents)
+    recalled = await open_calls.recall(session, respondents)
     events = [
         CallWithdrawn(
             respondent_id=respondents[invitation], invitation_id=invitation, task_id=task, reason=reasons[invitation]
@@ -71,8 +71,8 @@ async def end_call(session: AsyncSession, invitation_id: UUID, *, reason: str, n
     locked = await invitations.lock(session, [invitation_id])
     respondents = {id_: row.respondent_id for id_, row in locked.items() if row.is_open}
     await recall(session, respondents, reasons=dict.fromkeys(respondents, reason), now=now)
-    chains = await steps.chains(session, respondents)
-    outcomes = {id_: after_call(CallOutcome.UNREACHABLE, chain) for id_, chain in chains.items()}
+    found = await chains.read(session, respondents)
+    outcomes = {id_: after_call(CallOutcome.UNREACHABLE, chain) for id_, chain in found.items()}
     await close(session, {id_: outcome for id_, outcome in outcomes.items() if outcome is not None}, now=now)
 
 
@@ -105,8 +105,8 @@ async def suppress(
     """Store and publish suppressions, and return those that are new.
 
     They apply to the open invitations of the respondents, and to those of others with their addresses. One for all
-    channels ends the invitations. The others recall unwanted calls and release leases, so that due steps are checked
-    again: another channel may still be allowed.
+    channels ends the invitations. The others recall unwanted calls, and leased steps are checked again: another
+    channel may still be allowed.
     """
     given = {bytes.fromhex(address) for each in found for address in each.suppression.addresses}
     respondents = respondents_of(found)
@@ -138,7 +138,7 @@ async def suppress(
         id_ for id_, invitation in addressed.items() if any(each.forbids_call(invitation) for each in of_addresses)
     }
     await recall_where(session, open_ones.values(), lambda row: row.id in to_bound or _is_among(row, calls), now=now)
-    await steps.release_leases(session, open_ones)
+    await invitations.check_again(session, open_ones)
     return new
 
 
@@ -160,8 +160,8 @@ async def expire(session: AsyncSession, *, now: datetime, limit: int = BATCH) ->
     """Close invitations past their expiry; return how many there were."""
     due = await invitations.expired(session, now=now, limit=limit)
     locked = await invitations.lock(session, due)
-    chains = await steps.chains(session, locked)
-    outcomes = {invitation: outcome_at_expiry(chain) for invitation, chain in chains.items()}
+    found = await chains.read(session, locked)
+    outcomes = {invitation: outcome_at_expiry(chain) for invitation, chain in found.items()}
     await close(session, {**dict.fromkeys(locked, InvitationOutcome.EXPIRED), **outcomes}, now=now)
     return len(due)
 

@@ -16,10 +16,12 @@ from services.dispatcher.domain.crm_fields import CrmFields
 from services.dispatcher.handlers import bind_addresses, close_invitations, record_results
 from services.dispatcher.repository import (
     addresses,
+    chains,
     consents,
     crm_fields,
     invitations,
     mailbox,
+    open_calls,
     receipts,
     replies,
     steps,
@@ -132,7 +134,7 @@ async def on_requested(
         [(request, _unsubscribe_fingerprint(request, link_keys)) for request in once.values()],
         address_keys=address_keys,
     )
-    await steps.insert(session, [once[invitation] for invitation in new])
+    await steps.plan_first(session, [once[invitation] for invitation in new])
     await record_results.record_shown_links(session, [once[invitation] for invitation in new], now=now)
     await close_invitations.close(session, await invitations.take_early(session, new), now=now)
 
@@ -195,14 +197,14 @@ async def on_call_closed(session: AsyncSession, found: Sequence[CallClosed], *, 
         if each.outcome in _SUPPRESSING
     ]
     locked = await invitations.lock(session, {each.invitation_id for each in found})
-    await steps.close_calls(session, [(each.invitation_id, each.task_id) for each in found])
+    await open_calls.close(session, [each.task_id for each in found])
     if suppressing:
         await close_invitations.suppress(session, suppressing, now=now)
-    chains = await steps.chains(session, locked)
+    known = await chains.read(session, locked)
     outcomes = {
         each.invitation_id: outcome
         for each in found
-        if (outcome := after_call(each.outcome, chains.get(each.invitation_id, []))) is not None
+        if (outcome := after_call(each.outcome, known.get(each.invitation_id, []))) is not None
     }
     await close_invitations.close(session, outcomes, now=now)
 
@@ -221,7 +223,6 @@ async def on_consent_changed(
     await close_invitations.recall_where(
         session, open_ones.values(), lambda row: changes[row.respondent_id].call is False, now=now
     )
-    await steps.release_leases(session, open_ones)
 
 
 async def on_contact_added(
@@ -232,9 +233,8 @@ async def on_contact_added(
     for each in found:
         known = added.get(each.respondent_id, Contact())
         added[each.respondent_id] = known.model_copy(update=each.contact.model_dump(exclude_none=True))
-    open_ones = await invitations.lock(session, open_of=added)
+    await invitations.lock(session, open_of=added)
     await invitations.add_contact(session, added, address_keys=address_keys)
-    await steps.release_leases(session, open_ones)
 
 
 async def on_erased(

@@ -15,6 +15,7 @@ from services.dispatcher.domain import chain
 from services.dispatcher.domain.receipts import Receipt, Reference, kind_of_refusal
 from services.dispatcher.domain.steps import (
     FINISHED,
+    NO_PROVIDER,
     FinishedStep,
     LeasedStep,
     LedgerEntry,
@@ -23,7 +24,7 @@ from services.dispatcher.domain.steps import (
     StepState,
 )
 from services.dispatcher.handlers import close_invitations
-from services.dispatcher.repository import attempts, invitations, mailbox, receipts, steps
+from services.dispatcher.repository import attempts, chains, invitations, mailbox, receipts, steps
 from shared.contract.events import ContactAttempted, Payload, SurveyRequested
 from shared.contract.vocabulary import AttemptState, InvitationOutcome
 from shared.database import db
@@ -71,7 +72,7 @@ def _refusal_receipts(finished: Sequence[FinishedStep]) -> list[Receipt]:
         kind = kind_of_refusal(result.reason) if result.state is StepState.REFUSED else None
         if kind is not None:
             reference = Reference(*result.leased.key)
-            provider, channel = result.account or "none", result.leased.channel
+            provider, channel = result.account or NO_PROVIDER, result.leased.channel
             found.append(Receipt(provider, f"{reference}:refused", kind, channel, result.reason, reference))
     return found
 
@@ -79,11 +80,11 @@ def _refusal_receipts(finished: Sequence[FinishedStep]) -> list[Receipt]:
 async def _following(
     session: AsyncSession, results: Sequence[StepResult], open_ones: Collection[UUID], *, now: datetime
 ) -> _Continuation:
-    ended = [each.leased for each in results if each.leased.invitation_id in open_ones]
-    chains = await steps.chains(session, {each.invitation_id for each in ended})
+    ended = {each.leased.invitation_id: each for each in results if each.leased.invitation_id in open_ones}
     following = _Continuation({}, {})
-    for invitation, number in (each.key for each in ended if each.invitation_id in chains):
-        next_one = chain.follow(chains[invitation], number, now=now)
+    for invitation, steps_ in (await chains.read(session, ended)).items():
+        leased = ended[invitation].leased
+        next_one = chain.follow(steps_, leased.step, ended[invitation].state, was_due=leased.due_at, now=now)
         if isinstance(next_one, PlannedStep):
             following.planned[invitation] = next_one
         elif next_one is not None:
@@ -118,7 +119,7 @@ def _entry(finished: FinishedStep, respondent_id: str, *, now: datetime) -> Ledg
         revision=1,
         step=result.leased.step,
         channel=result.leased.channel,
-        provider=result.account or "none",
+        provider=result.account or NO_PROVIDER,
         state=state,
         reason=result.reason,
         at=now,

@@ -10,7 +10,7 @@ from uuid import UUID
 import structlog
 
 from services.dispatcher.handlers import close_invitations, record_results
-from services.dispatcher.repository import counts, invitations, steps
+from services.dispatcher.repository import counts, earlier_steps, invitations, steps
 from shared import metrics
 from shared.clock import Clock
 from shared.contract.vocabulary import Service
@@ -21,6 +21,7 @@ log = structlog.get_logger()
 PATIENCE_S = 5.0  # how long the database must have answered before senders are given up
 RECONCILE_S = 60.0
 _MOST_LOGGED = 20
+_ADOPTED_AT_ONCE = 2000
 _EARLY_KEPT = timedelta(days=30)
 
 
@@ -37,6 +38,17 @@ async def reap(sessions: Sessions, clock: Clock, *, give_up: bool = True) -> int
         oldest = await counts.oldest_due(session, now)
     metrics.OLDEST_DUE.labels(Service.DISPATCHER).set((now - oldest).total_seconds() if oldest else 0)
     return freed + len(lost) + expired
+
+
+async def adopt_earlier_steps(sessions: Sessions) -> int:
+    """Take over all steps that a dispatcher of the version before has planned or lost; return how many."""
+    adopted = 0
+    while True:
+        async with sessions.begin() as session:
+            batch = await earlier_steps.adopt(session, limit=_ADOPTED_AT_ONCE)
+        if not batch:
+            return adopted
+        adopted += batch
 
 
 @dataclass(slots=True)

@@ -36,8 +36,7 @@ SELECT n.id, c.step, c.try, n.respondent_id, n.email_fingerprint, n.phone_finger
 FROM named n, LATERAL (
     SELECT step, try, channel, at FROM attempts a WHERE a.invitation_id = n.id AND a.at > $2
         AND a.state NOT IN ('refused', 'failed', 'skipped', 'bounced') AND a.channel <> 'link'
-    UNION ALL SELECT step, 0, channel, NULL FROM steps s WHERE s.invitation_id = n.id
-        AND s.state IN ('leased', 'in_flight') AND s.token <> $3
+    UNION ALL SELECT step, 0, channel, NULL FROM held h WHERE h.invitation_id = n.id AND h.token <> $3
 ) AS c"""
 
 

@@ -8,20 +8,25 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.dispatcher.domain.steps import REACHED_ATTEMPTS
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db
 
 _WORK_LEFT = """SELECT
-    (SELECT count(*) FROM steps WHERE state = 'planned' AND channel = ANY($2::text[]) AND due_at <= $1)
-  + (SELECT count(*) FROM steps WHERE leased_until IS NOT NULL)
+    (SELECT count(*) FROM due WHERE channel = ANY($2::text[]) AND due_at <= $1)
+  + (SELECT count(*) FROM held)
   + (SELECT count(*) FROM invitations WHERE state = 'open' AND expires_at <= $1)"""
 _OLDEST_DUE = """SELECT min(first.due_at) FROM unnest($2::text[]) AS c (channel), LATERAL (
-    SELECT due_at FROM steps WHERE state = 'planned' AND channel = c.channel AND due_at <= $1
-    ORDER BY due_at LIMIT 1
+    SELECT due_at FROM due WHERE channel = c.channel AND due_at <= $1 ORDER BY due_at LIMIT 1
 ) AS first"""
 _CHANNELS = list(ChannelKind)  # named, so that the index by channel is used
 _INVITATIONS = "SELECT coalesce(outcome, state) AS name, count(*) FROM invitations GROUP BY 1"
-_STEPS = "SELECT channel, state, count(*) FROM steps GROUP BY 1, 2"
+_STEPS = """SELECT channel, state, count(*) FROM (
+    SELECT channel, 'planned' AS state FROM due
+    UNION ALL SELECT channel, CASE WHEN in_flight THEN 'in_flight' ELSE 'leased' END FROM held
+    UNION ALL (SELECT DISTINCT ON (invitation_id, step) channel, state FROM attempts
+    ORDER BY invitation_id, step, try DESC)
+) AS steps GROUP BY 1, 2"""
 
 
 async def work_left(session: AsyncSession, now: datetime) -> int:
@@ -40,12 +45,12 @@ async def invitation_counts(session: AsyncSession) -> dict[str, int]:
 
 
 async def step_counts(session: AsyncSession) -> dict[tuple[str, str], int]:
-    """Count steps by channel and state."""
+    """Count steps by channel and state: those that are planned or held, and the last attempt of each that ended."""
     return {(row["channel"], row["state"]): row["count"] for row in await db.fetch(session, _STEPS)}
 
 
-_REFUSED = """SELECT account, reason, count(*) FROM steps
-WHERE state = 'planned' AND channel = ANY($2::text[]) AND due_at BETWEEN $1::timestamptz - interval '1 hour'
+_REFUSED = """SELECT account, reason, count(*) FROM due
+WHERE channel = ANY($2::text[]) AND due_at BETWEEN $1::timestamptz - interval '1 hour'
 AND $1::timestamptz + interval '1 hour' AND reason LIKE 'account\\_refused %' GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 20"""
 
 
@@ -62,12 +67,15 @@ async def refused_accounts(session: AsyncSession, now: datetime) -> list[Refused
     return [RefusedAccount(row["account"] or "", row["reason"].partition(" ")[2], row["count"]) for row in rows]
 
 
-_STALLED = """SELECT i.id FROM invitations i WHERE i.state = 'open' AND NOT EXISTS (
-    SELECT FROM steps s WHERE s.invitation_id = i.id
-    AND (s.state IN ('planned', 'leased', 'in_flight') OR s.call_task IS NOT NULL)
-) AND (
-    EXISTS (SELECT FROM steps s WHERE s.invitation_id = i.id AND s.state = 'waiting')
-    OR NOT EXISTS (SELECT FROM steps s WHERE s.invitation_id = i.id AND s.state IN ('sent', 'unknown'))
+_STALLED = """SELECT i.id FROM invitations i WHERE i.state = 'open'
+AND NOT EXISTS (SELECT FROM due d WHERE d.invitation_id = i.id)
+AND NOT EXISTS (SELECT FROM held h WHERE h.invitation_id = i.id)
+AND NOT EXISTS (SELECT FROM calls o WHERE o.invitation_id = i.id)
+AND NOT EXISTS (SELECT FROM steps s WHERE s.invitation_id = i.id AND s.state IN ('planned', 'leased', 'in_flight'))
+AND (
+    (SELECT count(DISTINCT a.step) FROM attempts a WHERE a.invitation_id = i.id)
+        < (SELECT jsonb_array_length(r.request -> 'plan') FROM requests r WHERE r.id = i.id)
+    OR NOT EXISTS (SELECT FROM attempts a WHERE a.invitation_id = i.id AND a.state = ANY($1::text[]))
 ) ORDER BY i.id"""
 
 
@@ -77,4 +85,4 @@ async def stalled(session: AsyncSession) -> list[UUID]:
     An invitation whose steps have all ended and may have reached the respondent is not stalled: it waits for an answer
     and expires.
     """
-    return [row["id"] for row in await db.fetch(session, _STALLED)]
+    return [row["id"] for row in await db.fetch(session, _STALLED, REACHED_ATTEMPTS)]

@@ -14,23 +14,24 @@ from shared.database import db
 _PATIENCE = timedelta(seconds=30)  # longer than a request may take
 
 _NEW = """INSERT INTO crm_tasks (call_task, invitation_id, step)
-SELECT call_task, invitation_id, step FROM steps s
-WHERE call_task IS NOT NULL AND NOT EXISTS (SELECT FROM crm_tasks c WHERE c.call_task = s.call_task)
+SELECT call_task, invitation_id, step FROM calls o
+WHERE NOT EXISTS (SELECT FROM crm_tasks c WHERE c.call_task = o.call_task)
 LIMIT $1 ON CONFLICT DO NOTHING"""
 _RECALLED = """UPDATE crm_tasks c SET look_at = clock_timestamp()
 WHERE tries = 0 AND number IS NOT NULL AND look_at > clock_timestamp()
-    AND NOT EXISTS (SELECT FROM steps s WHERE s.call_task = c.call_task)"""
+    AND NOT EXISTS (SELECT FROM calls o WHERE o.call_task = c.call_task)"""
 _TAKE = """UPDATE crm_tasks c SET tries = c.tries + 1,
     look_at = clock_timestamp() + $2::interval * least(c.tries + 1, 20)
 FROM (
     SELECT call_task FROM crm_tasks WHERE look_at <= clock_timestamp() ORDER BY look_at LIMIT $1 FOR UPDATE SKIP LOCKED
 ) AS due JOIN LATERAL (
-    SELECT i.request::text, i.respondent_id FROM crm_tasks d JOIN invitations i ON i.id = d.invitation_id
+    SELECT r.request::text, i.respondent_id
+    FROM crm_tasks d JOIN invitations i ON i.id = d.invitation_id JOIN requests r ON r.id = i.id
     WHERE d.call_task = due.call_task
 ) AS asked ON true
 WHERE c.call_task = due.call_task
 RETURNING c.call_task, c.invitation_id, c.step, c.number, c.tries, c.look_at, asked.request, asked.respondent_id,
-    EXISTS (SELECT FROM steps s WHERE s.call_task = c.call_task) AS is_open"""
+    EXISTS (SELECT FROM calls o WHERE o.call_task = c.call_task) AS is_open"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,16 +12,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.domain.chain import late_answer_counts
 from services.dispatcher.domain.invitations import LockedInvitation
+from services.dispatcher.domain.stored_requests import split
 from services.dispatcher.repository.addresses import fingerprint_of
 from shared.contract.address_keys import AddressKeys
 from shared.contract.events import Consent, Contact, SurveyRequested
 from shared.contract.vocabulary import InvitationOutcome, respondent_ids_like
 from shared.database import db
 
-_INSERT = """INSERT INTO invitations (id, respondent_id, program, request, unsubscribe, expires_at,
+_ADD_CONTENTS = """INSERT INTO contents (digest, document) SELECT * FROM unnest($1::bytea[], $2::jsonb[])
+ON CONFLICT DO NOTHING"""
+_INSERT = """INSERT INTO invitations (id, respondent_id, program, request, content, unsubscribe, expires_at,
     email_fingerprint, phone_fingerprint, address_key)
-SELECT *, $9 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::bytea[], $6::timestamptz[],
-    $7::bytea[], $8::bytea[])
+SELECT *, $10 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::bytea[], $6::bytea[],
+    $7::timestamptz[], $8::bytea[], $9::bytea[])
 ON CONFLICT DO NOTHING RETURNING id"""
 
 
@@ -30,13 +33,17 @@ async def insert(
 ) -> set[UUID]:
     """Store requests with the fingerprint of their unsubscribe link; return the ids that were new."""
     requests = [request for request, _ in new]
+    parts = [split(request) for request in requests]
+    contents = sorted({each.digest: each.content for each in parts}.items())  # in one order, or inserts deadlock
+    await db.fetch(session, _ADD_CONTENTS, [digest for digest, _ in contents], [content for _, content in contents])
     rows = await db.fetch(
         session,
         _INSERT,
         [request.invitation_id for request in requests],
         [request.respondent_id for request in requests],
         [request.program.id for request in requests],
-        [request.model_dump_json() for request in requests],
+        [each.own for each in parts],
+        [each.digest for each in parts],
         [fingerprint for _, fingerprint in new],
         [request.expires_at for request in requests],
         [fingerprint_of(request.contact.email, address_keys) for request in requests],
@@ -86,7 +93,7 @@ async def expired(session: AsyncSession, *, now: datetime, limit: int) -> list[U
     return [row["id"] for row in await db.fetch(session, _EXPIRED, now, limit)]
 
 
-_BY_LINK = "SELECT request::text FROM invitations WHERE unsubscribe = $1"
+_BY_LINK = "SELECT r.request::text FROM invitations i JOIN requests r USING (id) WHERE i.unsubscribe = $1"
 
 
 async def by_unsubscribe_link(session: AsyncSession, fingerprint: bytes) -> SurveyRequested | None:
@@ -94,7 +101,8 @@ async def by_unsubscribe_link(session: AsyncSession, fingerprint: bytes) -> Surv
     return SurveyRequested.model_validate_json(rows[0]["request"]) if rows else None
 
 
-_CONSENT = """UPDATE invitations i SET request = jsonb_set(i.request, '{consent}', i.request -> 'consent' || c.change)
+_CONSENT = """UPDATE invitations i SET request = jsonb_set(i.request, '{consent}', i.request -> 'consent' || c.change),
+    revision = i.revision + 1
 FROM unnest($1::text[], $2::jsonb[]) AS c (respondent_id, change)
 WHERE i.respondent_id = c.respondent_id AND i.state = 'open'"""
 
@@ -113,7 +121,8 @@ _ADD_CONTACT = """UPDATE invitations i SET
     email_fingerprint = CASE WHEN i.request #>> '{contact,email}' IS NULL THEN c.email_fingerprint
         ELSE i.email_fingerprint END,
     phone_fingerprint = CASE WHEN i.request #>> '{contact,phone}' IS NULL THEN c.phone_fingerprint
-        ELSE i.phone_fingerprint END
+        ELSE i.phone_fingerprint END,
+    revision = i.revision + 1
 FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bytea[])
     AS c (respondent_id, email, phone, email_fingerprint, phone_fingerprint)
 WHERE i.respondent_id = c.respondent_id AND i.state = 'open'"""
@@ -133,6 +142,14 @@ async def add_contact(session: AsyncSession, added: Mapping[str, Contact], *, ad
     )
 
 
+_CHECK_AGAIN = "UPDATE invitations SET revision = revision + 1 WHERE id = ANY($1::uuid[]) AND state = 'open'"
+
+
+async def check_again(session: AsyncSession, ids: Collection[UUID]) -> None:
+    """Have leased steps of these invitations checked again before they are sent."""
+    await db.fetch(session, _CHECK_AGAIN, list(ids))
+
+
 _WIPED = json.dumps({"contact": {}, "customer_name": None, "customer_id": "erased"})
 _WIPE = """UPDATE invitations SET request = request || $2::jsonb, email_fingerprint = NULL, phone_fingerprint = NULL
 WHERE respondent_id = ANY($1::text[])"""
@@ -143,8 +160,8 @@ async def wipe(session: AsyncSession, respondents: Collection[str]) -> None:
     await db.fetch(session, _WIPE, list(respondents), _WIPED)
 
 
-_HISTORY = """SELECT id, respondent_id, state, outcome, request::text, expires_at, closed_at, created_at
-FROM invitations WHERE id = $1"""
+_HISTORY = """SELECT i.id, i.respondent_id, i.state, i.outcome, r.request::text, i.expires_at, i.closed_at, i.created_at
+FROM invitations i JOIN requests r USING (id) WHERE i.id = $1"""
 
 
 async def history(session: AsyncSession, invitation_id: UUID) -> asyncpg.Record | None:
@@ -178,10 +195,10 @@ async def newest(
 
 
 # a respondent of before the case of ids counted is meant only by the very id that the customer was sent with
-_LINKABLE = """SELECT request::text FROM invitations
-WHERE state = 'open' AND expires_at > $3 AND (id = $1 OR respondent_id = ANY($2::text[])
-    AND ($4 IN (respondent_id, request->>'customer_id') OR respondent_id = ($2::text[])[1]))
-ORDER BY id DESC LIMIT 1"""
+_LINKABLE = """SELECT r.request::text FROM invitations i JOIN requests r USING (id)
+WHERE i.state = 'open' AND i.expires_at > $3 AND (i.id = $1 OR i.respondent_id = ANY($2::text[])
+    AND ($4 IN (i.respondent_id, i.request->>'customer_id') OR i.respondent_id = ($2::text[])[1]))
+ORDER BY i.id DESC LIMIT 1"""
 
 
 async def open_one(
@@ -204,7 +221,7 @@ async def open_ids(session: AsyncSession, *, after: UUID | None, limit: int) -> 
 
 
 async def requests(session: AsyncSession, ids: Collection[UUID]) -> list[SurveyRequested]:
-    rows = await db.fetch(session, "SELECT request::text FROM invitations WHERE id = ANY($1::uuid[])", list(ids))
+    rows = await db.fetch(session, "SELECT request::text FROM requests WHERE id = ANY($1::uuid[])", list(ids))
     return [SurveyRequested.model_validate_json(row["request"]) for row in rows]
 
 

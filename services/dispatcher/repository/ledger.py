@@ -8,8 +8,6 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.dispatcher.domain.steps import StepState
-from shared.contract.events import ContactAttempted
 from shared.database import db
 
 
@@ -57,27 +55,3 @@ async def tries(session: AsyncSession, invitations: Collection[UUID]) -> dict[tu
     """Return the number of tries of each step in the ledger."""
     rows = await db.fetch(session, _TRIES, list(invitations))
     return {(row["invitation_id"], row["step"]): row["tries"] for row in rows}
-
-
-_END = """UPDATE steps s SET state = e.state, reason = e.reason, account = e.account, tries = e.tries, token = NULL,
-    leased_until = NULL
-FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[], $6::int[])
-    AS e (invitation_id, step, state, reason, account, tries)
-WHERE s.invitation_id = e.invitation_id AND s.step = e.step"""
-
-
-async def end_steps(
-    session: AsyncSession, ends: Mapping[tuple[UUID, int], tuple[ContactAttempted, StepState, int]]
-) -> None:
-    """End steps of locked invitations with the result of their last attempt, given with state and number of tries."""
-    results = list(ends.values())
-    await db.fetch(
-        session,
-        _END,
-        [invitation for invitation, _ in ends],
-        [step for _, step in ends],
-        [state for _, state, _ in results],
-        [attempt.reason for attempt, _, _ in results],
-        [attempt.provider for attempt, _, _ in results],
-        [tries for _, _, tries in results],
-    )

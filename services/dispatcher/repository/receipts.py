@@ -12,7 +12,6 @@ from uuid_utils.compat import uuid7
 
 from services.dispatcher.domain.receipt_effects import AttemptAdvance, MatchedReceipt, unknown_senders
 from services.dispatcher.domain.receipts import ORDER, Receipt, ReceiptKind, Reference
-from services.dispatcher.domain.steps import StepState
 from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db
@@ -155,33 +154,6 @@ async def advance(session: AsyncSession, moves: Sequence[AttemptAdvance]) -> lis
     )
 
 
-_CORRECT = """UPDATE steps s SET state = n.state, reason = n.reason
-FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[]) AS n (invitation_id, step, state, reason)
-WHERE s.invitation_id = n.invitation_id AND s.step = n.step AND s.state IN ('sent', 'unknown', 'failed')"""
-_BRING = """UPDATE steps s SET due_at = p.due_at
-FROM unnest($1::uuid[], $2::int[], $3::timestamptz[]) AS p (invitation_id, step, due_at)
-WHERE s.invitation_id = p.invitation_id AND s.step = p.step AND s.state = 'planned' AND s.due_at > p.due_at"""
-
-
-async def correct_steps(
-    session: AsyncSession, corrected: Mapping[tuple[UUID, int], tuple[StepState, str | None]]
-) -> None:
-    """Correct the state and reason of steps that have ended."""
-    ends = list(corrected.values())
-    await db.fetch(
-        session,
-        _CORRECT,
-        [invitation for invitation, _ in corrected],
-        [step for _, step in corrected],
-        [state for state, _ in ends],
-        [reason for _, reason in ends],
-    )
-
-
-async def bring_forward(session: AsyncSession, due: Mapping[tuple[UUID, int], datetime]) -> None:
-    await db.fetch(session, _BRING, [each for each, _ in due], [step for _, step in due], list(due.values()))
-
-
 _SOFT = """SELECT i.respondent_id, a.channel, count(*) FROM attempts a JOIN invitations i ON i.id = a.invitation_id
 WHERE i.respondent_id = ANY($1::text[]) AND a.state = 'bounced' AND a.reason LIKE 'soft_bounce%' AND a.at > $2
 GROUP BY 1, 2"""
@@ -249,7 +221,7 @@ _UNANSWERED = """UPDATE attempts a SET asked = a.asked + 1,
 FROM (
     SELECT id FROM attempts WHERE state = 'unknown' AND ask_at <= clock_timestamp()
     ORDER BY ask_at LIMIT $1 FOR UPDATE SKIP LOCKED
-) AS due JOIN LATERAL (SELECT i.request::text FROM attempts b JOIN invitations i ON i.id = b.invitation_id
+) AS due JOIN LATERAL (SELECT r.request::text FROM attempts b JOIN requests r ON r.id = b.invitation_id
     WHERE b.id = due.id) AS asked ON true
 WHERE a.id = due.id
 RETURNING a.id, a.step, a.provider, a.provider_message_id, a.asked, asked.request"""

@@ -1,74 +1,57 @@
-"""Steps: claim, mark, end and plan them. Leases are in machine time, due times in business time."""
+"""Steps that wait for their time (`due`) and those that a sender has (`held`); what happened is in `attempts`.
+
+An open invitation has at most one row of `due` or `held`. Leases are in machine time, due times in business time.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import groupby
-from operator import itemgetter
 from uuid import UUID
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from services.dispatcher.domain.addresses import OF_ADDRESS
-from services.dispatcher.domain.chain import delay_of, first_due
-from services.dispatcher.domain.steps import ChainStep, LeasedStep, PlannedStep, SendFacts, StepResult, StepState
-from services.dispatcher.repository import addresses
-from services.dispatcher.repository.addresses import TargetAddress
-from shared.contract.address_keys import AddressKeys
-from shared.contract.events import PlanStep, SurveyRequested
+from services.dispatcher.domain.chain import first_due
+from services.dispatcher.domain.steps import LeasedStep, PlannedStep, StepResult
+from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import ChannelKind, Service
 from shared.database import db
 from shared.database.isolated import isolated
 
 LEASE = timedelta(seconds=30)
 
-
-_INSERT = """INSERT INTO steps (invitation_id, step, channel, state, delay_s, due_at)
-SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[])
-ON CONFLICT DO NOTHING"""
+_PLAN = """gone_on AS (INSERT INTO due (invitation_id, step, channel, due_at)
+SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::timestamptz[]) ON CONFLICT DO NOTHING)"""
 
 
-async def insert(session: AsyncSession, requests: Sequence[SurveyRequested]) -> None:
-    """Store the plans of requests: the first step of each is planned, each other one waits for the step before it.
-
-    A step `link` has happened: the shop got the link with the decision.
-    """
-    rows = [
-        (request.invitation_id, step, *_initial(step, first_due(request)))
-        for request in requests
-        for step in request.plan
-    ]
-    await db.fetch(
-        session,
-        _INSERT,
-        [invitation for invitation, *_ in rows],
-        [step.step for _, step, *_ in rows],
-        [step.channel for _, step, *_ in rows],
-        [state for *_, state, _ in rows],
-        [int(delay_of(step).total_seconds()) for _, step, *_ in rows],
-        [due_at for *_, due_at in rows],
-    )
+def plan_statement(planned: Mapping[UUID, PlannedStep]) -> db.Write | None:
+    """Return the statement that makes these the next steps of their invitations."""
+    if not planned:
+        return None
+    steps = planned.values()
+    columns = [each.number for each in steps], [each.channel for each in steps], [each.due_at for each in steps]
+    return db.Write(_PLAN, ([*planned], *columns))
 
 
-def _initial(step: PlanStep, first: tuple[int, datetime] | None) -> tuple[StepState, datetime | None]:
-    if not step.channel.contacts:
-        return StepState.SENT, None
-    if first is not None and first[0] == step.step:
-        return StepState.PLANNED, first[1]
-    return StepState.WAITING, None
+async def plan_first(session: AsyncSession, requests: Sequence[SurveyRequested]) -> None:
+    """Plan the first step of each request that contacts its respondent."""
+    planned = {request.invitation_id: first for request in requests if (first := first_due(request))}
+    await db.write(session, plan_statement(planned))
 
 
-_CLAIM = """WITH due AS MATERIALIZED (
-    SELECT ctid FROM steps
-    WHERE state = 'planned' AND channel = $1 AND due_at <= $2
-    ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED
+_CLAIM = """WITH first AS MATERIALIZED (
+    SELECT ctid FROM due WHERE channel = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED
+), claimed AS (
+    DELETE FROM due d USING first WHERE d.ctid = first.ctid
+    RETURNING d.invitation_id, d.step, d.channel, d.tries, d.due_at, d.account
 )
-UPDATE steps s SET state = 'leased', token = $4, leased_until = clock_timestamp() + $5::interval
-FROM due WHERE s.ctid = due.ctid
-RETURNING s.invitation_id, s.step, s.token, s.channel, s.tries, s.due_at, s.account"""
+INSERT INTO held (invitation_id, step, channel, tries, due_at, account, token, leased_until, revision)
+SELECT c.*, $4, clock_timestamp() + $5::interval,
+    coalesce((SELECT i.revision FROM invitations i WHERE i.id = c.invitation_id), 0)
+FROM claimed c
+RETURNING invitation_id, step, token, channel, tries, due_at, account"""
 
 
 async def claim_due(session: AsyncSession, channel: ChannelKind, *, now: datetime, limit: int) -> list[LeasedStep]:
@@ -77,7 +60,7 @@ async def claim_due(session: AsyncSession, channel: ChannelKind, *, now: datetim
     return sorted((_leased(row) for row in rows), key=lambda step: step.due_at)
 
 
-_NEXT = "SELECT due_at FROM steps WHERE state = 'planned' AND channel = $1 ORDER BY due_at LIMIT 1"
+_NEXT = "SELECT due_at FROM due WHERE channel = $1 ORDER BY due_at LIMIT 1"
 
 
 async def next_due(session: AsyncSession, channel: ChannelKind) -> datetime | None:
@@ -98,75 +81,45 @@ def _leased(row: asyncpg.Record) -> LeasedStep:
     )
 
 
-_FACTS = """SELECT i.id, i.request::text, (
-    SELECT count(*) FROM steps b
-    WHERE b.invitation_id = i.id AND b.state IN ('sent', 'unknown') AND b.channel <> 'link'
-) AS sent_before, EXISTS (
-    SELECT FROM suppressions s
-    WHERE s.respondent_id = i.respondent_id AND (s.channel IS NULL OR s.channel = $2)
-      AND (s.program IS NULL OR s.program = i.program) AND (s.until IS NULL OR s.until > $3)
-      AND (s.reason <> ALL($4::text[]) OR (s.address IS NULL AND NOT EXISTS (
-          SELECT FROM bound_addresses b WHERE b.suppression_id = s.id
-      )))
-) AS suppressed, i.respondent_id, i.program, i.request #>> $5::text[] AS address
-FROM unnest($1::uuid[]) AS claimed (id) JOIN invitations i USING (id) WHERE i.expires_at > $3"""
-
-
-async def facts(
-    session: AsyncSession,
-    leased: Sequence[LeasedStep],
-    channel: ChannelKind,
-    *,
-    address_keys: AddressKeys,
-    now: datetime,
-) -> dict[UUID, SendFacts]:
-    """Read what decides whether leased steps are sent; invitations past their expiry are left out.
-
-    These must be statements after the one that claims: they see changes committed before the claim took its locks, and
-    later changes wait for the claim and then release the lease.
-    """
-    path = ["contact", "email" if channel is ChannelKind.EMAIL else "phone"]
-    ids = [step.invitation_id for step in leased]
-    rows = await db.fetch(session, _FACTS, ids, channel, now, list(OF_ADDRESS), path)
-    targets = [
-        TargetAddress(row["id"], row["respondent_id"], row["program"], row["address"]) for row in rows if row["address"]
-    ]
-    bound = await addresses.among_bound(session, targets, channel, address_keys, now=now)
-    return {
-        row["id"]: SendFacts(row["request"], row["suppressed"] or row["id"] in bound, row["sent_before"])
-        for row in rows
-    }
-
-
 # a row locked by another transaction is losing its lease there: it is skipped, since waiting could deadlock
 _OURS = """WITH ours AS MATERIALIZED (
-    SELECT ours.* FROM unnest($1::uuid[], $2::int[], $3::uuid[]) AS m (invitation_id, step, token), LATERAL (
-        SELECT s.ctid AS place, s.invitation_id, s.step FROM steps s
-        WHERE s.invitation_id = m.invitation_id AND s.step = m.step AND s.token = m.token AND s.state = 'leased'
+    SELECT m.place AS number, ours.place
+    FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS m (invitation_id, token, place), LATERAL (
+        SELECT h.ctid AS place FROM held h
+        WHERE h.invitation_id = m.invitation_id AND h.token = m.token AND NOT h.in_flight
         FOR UPDATE SKIP LOCKED
     ) ours
 )"""
-# without statistics, a join with invitations would be planned as a scan of all open ones
+# a subquery, since a join with invitations would be planned as a scan of all open ones without statistics
 _MARK = f"""{_OURS}
-UPDATE steps s SET state = 'in_flight', account = $4, leased_until = clock_timestamp() + $5::interval
-FROM ours WHERE s.ctid = ours.place AND (SELECT i.state = 'open' FROM invitations i WHERE i.id = s.invitation_id)
-RETURNING s.invitation_id, s.step"""  # noqa: S608 - constants
+UPDATE held h SET in_flight = true, account = $3, leased_until = clock_timestamp() + $4::interval
+FROM ours WHERE h.ctid = ours.place
+    AND (SELECT i.state = 'open' AND i.revision = h.revision FROM invitations i WHERE i.id = h.invitation_id)
+RETURNING h.invitation_id, h.step"""  # noqa: S608 - constants
 
 
 async def mark_in_flight(session: AsyncSession, leased: Sequence[LeasedStep], *, account: str) -> set[tuple[UUID, int]]:
-    """Put leased steps in flight; return the keys of those whose lease was still held and whose invitation is open."""
-    return _keys(await db.fetch(session, _MARK, *_columns(leased), account, LEASE))
+    """Put leased steps in flight; return the keys of those that may be sent, and give back the others.
+
+    One may not be sent if its lease was lost, its invitation has ended, or what decides about it has changed since.
+    """
+    marked = _keys(await db.fetch(session, _MARK, *_columns(leased), account, LEASE))
+    await give_back(session, [each for each in leased if each.key not in marked])
+    return marked
 
 
-_MOVE = f"""{_OURS}
-UPDATE steps s SET state = 'planned', due_at = m.due_at, reason = m.reason, token = NULL, leased_until = NULL
-FROM ours JOIN unnest($1::uuid[], $2::int[], $4::timestamptz[], $5::text[]) AS m (invitation_id, step, due_at, reason)
-    USING (invitation_id, step)
-WHERE s.ctid = ours.place"""  # noqa: S608 - constants
+_MOVE = f"""{_OURS}, moved AS (
+    DELETE FROM held h USING ours WHERE h.ctid = ours.place
+    RETURNING ours.number, h.invitation_id, h.step, h.channel, h.tries, h.account
+)
+INSERT INTO due (invitation_id, step, channel, tries, account, due_at, reason)
+SELECT h.invitation_id, h.step, h.channel, h.tries, h.account, m.due_at, m.reason
+FROM moved h JOIN unnest($3::timestamptz[], $4::text[]) WITH ORDINALITY AS m (due_at, reason, number) USING (number)
+WHERE (SELECT i.state = 'open' FROM invitations i WHERE i.id = h.invitation_id) ON CONFLICT DO NOTHING"""  # noqa: S608 - constants
 
 
 async def move(session: AsyncSession, moves: Sequence[tuple[LeasedStep, datetime, str | None]]) -> None:
-    """Give leased steps back, each with its new due time and the reason."""
+    """Give leased steps back, each with its new due time and the reason; steps of closed invitations are dropped."""
     if not moves:
         return
     leased = [step for step, _, _ in moves]
@@ -174,39 +127,58 @@ async def move(session: AsyncSession, moves: Sequence[tuple[LeasedStep, datetime
     await db.fetch(session, _MOVE, *_columns(leased), times, [reason for _, _, reason in moves])
 
 
-_LOSE_LEASES = """UPDATE steps SET state = 'planned', token = NULL, leased_until = NULL
-WHERE invitation_id = ANY($1::uuid[]) AND state IN ('planned', 'leased')"""
+async def give_back(session: AsyncSession, leased: Sequence[LeasedStep]) -> None:
+    """Give leased steps back, due as they were."""
+    await move(session, [(each, each.due_at, None) for each in leased])
 
 
-async def release_leases(session: AsyncSession, invitations: Collection[UUID]) -> None:
-    """Release leases, so that steps are checked again; updating planned rows, too, conflicts with claims under way."""
-    await db.fetch(session, _LOSE_LEASES, list(invitations))
+_DROP = f"{_OURS} DELETE FROM held h USING ours WHERE h.ctid = ours.place"  # noqa: S608 - constants
 
 
-_STOP = """UPDATE steps s SET state = 'skipped', reason = c.outcome, token = NULL, leased_until = NULL
-FROM unnest($1::uuid[], $2::text[]) AS c (id, outcome)
-WHERE s.invitation_id = c.id AND s.state IN ('waiting', 'planned', 'leased')"""
+async def drop(session: AsyncSession, leased: Sequence[LeasedStep]) -> None:
+    """Delete leased steps of invitations that have ended."""
+    if leased:
+        await db.fetch(session, _DROP, *_columns(leased))
 
 
-async def stop(session: AsyncSession, outcomes: Mapping[UUID, str]) -> None:
-    """Skip every step that is waiting, planned or leased, with the invitation's outcome as reason."""
-    await db.fetch(session, _STOP, list(outcomes), list(outcomes.values()))
+_STOP = """WITH planned AS (DELETE FROM due WHERE invitation_id = ANY($1::uuid[]))
+DELETE FROM held WHERE invitation_id = ANY($1::uuid[]) AND NOT in_flight"""
 
 
-_END = """UPDATE steps s SET state = e.state, tries = e.tries, account = e.account, reason = e.reason,
-    due_at = coalesce(e.due_at, s.due_at), call_task = e.call_task, token = NULL, leased_until = NULL
-FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::text[], $5::int[], $6::text[], $7::text[], $8::timestamptz[],
-    $9::uuid[]) AS e (invitation_id, step, token, state, tries, account, reason, due_at, call_task)
-WHERE s.invitation_id = e.invitation_id AND s.step = e.step AND s.token = e.token AND s.state IN ('leased', 'in_flight')
-RETURNING s.invitation_id, s.step"""
+async def stop(session: AsyncSession, invitations: Collection[UUID]) -> None:
+    """Delete the steps of closed invitations that are planned or leased. One in flight ends as its provider says."""
+    await db.fetch(session, _STOP, list(invitations))
+
+
+_END = """WITH ended AS (
+    DELETE FROM held h USING unnest($1::uuid[], $2::uuid[], $3::text[], $4::int[], $5::text[], $6::text[],
+        $7::timestamptz[], $8::uuid[]) AS e (invitation_id, token, state, tries, account, reason, due_at, call_task)
+    WHERE h.invitation_id = e.invitation_id AND h.token = e.token
+        AND (h.in_flight OR h.revision = (SELECT i.revision FROM invitations i WHERE i.id = h.invitation_id))
+    RETURNING h.invitation_id, h.step, h.channel, h.due_at AS was_due, e.state, e.tries, e.account, e.reason, e.due_at,
+        e.call_task
+), again AS (
+    INSERT INTO due (invitation_id, step, channel, tries, account, due_at, reason)
+    SELECT invitation_id, step, channel, tries, account, coalesce(due_at, was_due), reason FROM ended
+    WHERE state = 'planned' ON CONFLICT DO NOTHING
+), called AS (
+    INSERT INTO open_calls (call_task, invitation_id, step)
+    SELECT call_task, invitation_id, step FROM ended WHERE call_task IS NOT NULL
+)
+SELECT invitation_id, step FROM ended"""
 
 
 async def end(session: AsyncSession, results: Sequence[StepResult]) -> set[tuple[UUID, int]]:
-    """Store the results of leased steps; return the keys of those whose lease was still held."""
+    """End leased steps of locked invitations, return the keys of those whose lease was still held.
+
+    One that is tried again is due again, and a call opens. A step that was not sent is not ended if what decides about
+    it has changed since its lease: it is given back.
+    """
+    leased = [each.leased for each in results]
     rows = await db.fetch(
         session,
         _END,
-        *_columns([each.leased for each in results]),
+        *_columns(leased),
         [each.state for each in results],
         [each.tries for each in results],
         [each.account for each in results],
@@ -214,57 +186,55 @@ async def end(session: AsyncSession, results: Sequence[StepResult]) -> set[tuple
         [each.due_at for each in results],
         [each.call_task for each in results],
     )
-    return _keys(rows)
+    ended = _keys(rows)
+    await give_back(session, [each for each in leased if each.key not in ended])
+    return ended
 
 
-_CHAINS = """SELECT invitation_id, step, channel, state, due_at, delay_s, call_task
-FROM unnest($1::uuid[]) AS wanted (invitation_id) JOIN steps USING (invitation_id) ORDER BY invitation_id, step"""
+_END_ADOPTED = """WITH ended AS MATERIALIZED (
+    SELECT * FROM unnest($1::uuid[], $2::int[]) AS e (invitation_id, step)
+), planned AS (
+    DELETE FROM due d USING ended e WHERE d.invitation_id = e.invitation_id AND d.step <= e.step
+)
+DELETE FROM held h USING ended e WHERE h.invitation_id = e.invitation_id AND h.step <= e.step"""
 
 
-async def chains(session: AsyncSession, invitations: Collection[UUID]) -> dict[UUID, list[ChainStep]]:
-    """Read the steps of invitations, in order; an invitation with a step that cannot be read is left out."""
-    found: dict[UUID, list[ChainStep]] = {}
-    rows = await db.fetch(session, _CHAINS, list(invitations))
-    for invitation, steps in groupby(rows, key=itemgetter("invitation_id")):
-        with isolated("stored_step", service=Service.DISPATCHER, invitation_id=str(invitation)):
-            found[invitation] = [_chain_step(row) for row in steps]
-    return found
+async def end_adopted(session: AsyncSession, ended: Collection[tuple[UUID, int]]) -> None:
+    """Delete steps of locked invitations whose attempts were found in the log, and those before them."""
+    await db.fetch(session, _END_ADOPTED, [invitation for invitation, _ in ended], [step for _, step in ended])
 
 
-def _chain_step(row: asyncpg.Record) -> ChainStep:
-    return ChainStep(
-        number=row["step"],
-        channel=ChannelKind(row["channel"]),
-        state=StepState(row["state"]),
-        due_at=row["due_at"],
-        delay=timedelta(seconds=row["delay_s"]),
-        call_open=row["call_task"] is not None,
-    )
-
-
-_PLAN = """gone_on AS (UPDATE steps s SET state = 'planned', due_at = p.due_at
+_BRING = """UPDATE due d SET due_at = p.due_at
 FROM unnest($1::uuid[], $2::int[], $3::timestamptz[]) AS p (invitation_id, step, due_at)
-WHERE s.invitation_id = p.invitation_id AND s.step = p.step AND s.state = 'waiting')"""
+WHERE d.invitation_id = p.invitation_id AND d.step = p.step AND d.due_at > p.due_at"""
 
 
-def plan_statement(planned: Mapping[UUID, PlannedStep]) -> db.Write | None:
-    """Return the statement that plans waiting steps."""
-    if not planned:
-        return None
-    following = planned.values()
-    return db.Write(_PLAN, ([*planned], [each.number for each in following], [each.due_at for each in following]))
+async def bring_forward(session: AsyncSession, planned: Mapping[UUID, PlannedStep]) -> None:
+    """Make planned steps due earlier."""
+    steps = planned.values()
+    await db.fetch(session, _BRING, [*planned], [each.number for each in steps], [each.due_at for each in steps])
 
 
 _FREE_LEASES = """WITH expired AS MATERIALIZED (
-    SELECT invitation_id, step FROM steps
-    WHERE state = 'leased' AND leased_until < clock_timestamp() FOR UPDATE SKIP LOCKED
+    SELECT ctid FROM held WHERE NOT in_flight AND leased_until < clock_timestamp() FOR UPDATE SKIP LOCKED
+), freed AS (
+    DELETE FROM held h USING expired WHERE h.ctid = expired.ctid
+    RETURNING h.invitation_id, h.step, h.channel, h.tries, h.account, h.due_at
+), again AS (
+    INSERT INTO due (invitation_id, step, channel, tries, account, due_at) SELECT * FROM freed h
+    WHERE (SELECT i.state = 'open' FROM invitations i WHERE i.id = h.invitation_id) ON CONFLICT DO NOTHING
 )
-UPDATE steps s SET state = 'planned', token = NULL, leased_until = NULL
-FROM expired WHERE s.invitation_id = expired.invitation_id AND s.step = expired.step RETURNING 1"""
-_LOST = """SELECT invitation_id, step, token, channel, tries, due_at, account FROM steps
-WHERE state = 'in_flight' AND leased_until < clock_timestamp() ORDER BY invitation_id LIMIT $1"""
-_END_UNREADABLE = """UPDATE steps SET state = 'unknown', reason = 'not_read', token = NULL, leased_until = NULL
-WHERE token = ANY($1::uuid[]) AND state = 'in_flight' AND leased_until < clock_timestamp()"""
+SELECT 1 FROM freed"""
+_LOST = """SELECT invitation_id, step, token, channel, tries, due_at, account FROM held
+WHERE in_flight AND leased_until < clock_timestamp() ORDER BY invitation_id LIMIT $1"""
+_END_UNREADABLE = """WITH ended AS (
+    DELETE FROM held WHERE token = ANY($1::uuid[]) AND in_flight AND leased_until < clock_timestamp()
+        AND invitation_id = ANY($2::uuid[])
+    RETURNING invitation_id, step, tries, channel
+)
+INSERT INTO attempts (id, invitation_id, step, try, channel, provider, state, reason, at)
+SELECT n.id, e.invitation_id, e.step, e.tries + 1, e.channel, 'none', 'unknown', 'not_read', clock_timestamp()
+FROM ended e JOIN unnest($2::uuid[], $3::uuid[]) AS n (invitation_id, id) USING (invitation_id)"""
 
 
 async def free_expired_leases(session: AsyncSession) -> int:
@@ -276,47 +246,20 @@ async def lost_in_flight(session: AsyncSession, *, limit: int) -> list[LeasedSte
 
     A step that cannot be read is ended here as `unknown`, since nothing else could end it.
     """
-    lost, unreadable = list[LeasedStep](), list[UUID]()
+    lost, unreadable = list[LeasedStep](), list[asyncpg.Record]()
     for row in await db.fetch(session, _LOST, limit):
         with isolated("stored_step", service=Service.DISPATCHER, invitation_id=str(row["invitation_id"])) as guarded:
             lost.append(_leased(row))
         if guarded.error is not None:
-            unreadable.append(row["token"])
+            unreadable.append(row)
     if unreadable:
-        await db.fetch(session, _END_UNREADABLE, unreadable)
+        ids = [row["invitation_id"] for row in unreadable]
+        await db.fetch(session, _END_UNREADABLE, [row["token"] for row in unreadable], ids, [uuid7() for _ in ids])
     return lost
 
 
-_CLOSE_CALLS = """UPDATE steps s SET call_task = NULL
-FROM unnest($1::uuid[], $2::uuid[]) AS c (invitation_id, task)
-WHERE s.invitation_id = c.invitation_id AND s.call_task = c.task"""
-_RECALL = """UPDATE steps s SET call_task = NULL
-FROM (SELECT invitation_id, step, call_task FROM steps WHERE invitation_id = ANY($1::uuid[])) AS o
-WHERE s.invitation_id = o.invitation_id AND s.step = o.step AND o.call_task IS NOT NULL
-RETURNING o.invitation_id, o.call_task"""
-
-
-async def close_calls(session: AsyncSession, tasks: Sequence[tuple[UUID, UUID]]) -> None:
-    """Store that the desk has closed calls, given as (invitation, task)."""
-    await db.fetch(session, _CLOSE_CALLS, [invitation for invitation, _ in tasks], [task for _, task in tasks])
-
-
-async def recall_calls(session: AsyncSession, invitations: Collection[UUID]) -> list[tuple[UUID, UUID]]:
-    """Remove open calls from steps; return them as (invitation, task)."""
-    rows = await db.fetch(session, _RECALL, list(invitations))
-    return [(row["invitation_id"], row["call_task"]) for row in rows]
-
-
-_HISTORY = """SELECT step, channel, state, due_at, tries, reason, account, call_task IS NOT NULL AS call_open FROM steps
-WHERE invitation_id = $1 ORDER BY step"""
-
-
-async def history(session: AsyncSession, invitation_id: UUID) -> list[asyncpg.Record]:
-    return await db.fetch(session, _HISTORY, invitation_id)
-
-
-def _columns(leased: Sequence[LeasedStep]) -> tuple[list[UUID], list[int], list[UUID]]:
-    return [step.invitation_id for step in leased], [step.step for step in leased], [step.token for step in leased]
+def _columns(leased: Sequence[LeasedStep]) -> tuple[list[UUID], list[UUID]]:
+    return [step.invitation_id for step in leased], [step.token for step in leased]
 
 
 def _keys(rows: Sequence[asyncpg.Record]) -> set[tuple[UUID, int]]:

@@ -23,7 +23,7 @@ from services.dispatcher.domain.limits import DailyLimit
 from services.dispatcher.domain.send_mode import SendPolicy
 from services.dispatcher.domain.steps import Disposition, FinishedStep, LeasedStep, OutgoingMessage, SendResult
 from services.dispatcher.messages.composer import Composer
-from services.dispatcher.repository import contacts, steps
+from services.dispatcher.repository import contacts, send_facts, steps
 from services.dispatcher.sending.account_alerts import AccountAlerts
 from services.dispatcher.sending.account_balancer import CLAIM, AccountBalancer
 from services.dispatcher.sending.deferred_recording import DeferredRecording
@@ -104,7 +104,7 @@ class ChannelSender:
             sent = await self.send(self.account, rendered.outgoing, now, stop)
             await self.recorder.record_until_stored(sent.unrecorded, now_or(self.clock, now), stop=stop)
             await self._give_back(sent.unsent)
-        return len(triaged.ready) + len(triaged.postponed) + len(triaged.finished)
+        return len(triaged)
 
     async def claim(self, limit: int, now: datetime) -> TriagedSteps:
         """Lease due steps and sort them; those that have to wait are given back in the same transaction."""
@@ -114,15 +114,16 @@ class ChannelSender:
                 return TriagedSteps()
             if self.restore_guard is not None and not await self.restore_guard.allows(session):
                 # a later mark needs no such check: an older copy of the database does not have these leases
-                await steps.move(session, [(each, each.due_at, None) for each in leased])
+                await steps.give_back(session, leased)
                 return TriagedSteps()
             triaged = await self._triage(session, leased, now)
             await steps.move(session, triaged.postponed)
+            await steps.drop(session, triaged.dropped)
         crash.point("leased")
         return triaged
 
     async def _triage(self, session: AsyncSession, leased: Sequence[LeasedStep], now: datetime) -> TriagedSteps:
-        facts = await steps.facts(session, leased, self.channel, address_keys=self.address_keys, now=now)
+        facts = await send_facts.read(session, leased, self.channel, address_keys=self.address_keys, now=now)
         triaged = triage_steps(leased, facts, channel=self.channel, now=now)
         everywhere = self.policy.contact_caps
         longest = longest_cap(triaged.ready, everywhere=everywhere)
@@ -200,9 +201,8 @@ class ChannelSender:
 
     async def _give_back(self, unsent: Sequence[RenderedStep]) -> None:
         if unsent:
-            leased = [each.step.leased for each in unsent]
             async with self.sessions.begin() as session:
-                await steps.move(session, [(each, each.due_at, None) for each in leased])
+                await steps.give_back(session, [each.step.leased for each in unsent])
 
 
 async def _dispositions(

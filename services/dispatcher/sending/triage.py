@@ -17,11 +17,11 @@ from services.dispatcher.domain.steps import (
     FinishedStep,
     LeasedStep,
     MoveReason,
-    SendFacts,
     SkipReason,
     StepResult,
     StepState,
 )
+from services.dispatcher.domain.stored_requests import SendFacts
 from shared.contract.events import ContactCap, PlanStep, SurveyRequested
 from shared.contract.vocabulary import ChannelKind
 
@@ -52,6 +52,10 @@ class TriagedSteps:
     ready: list[ReadyStep] = field(default_factory=list)
     postponed: list[tuple[LeasedStep, datetime, str | None]] = field(default_factory=list)
     finished: list[FinishedStep] = field(default_factory=list)
+    dropped: list[LeasedStep] = field(default_factory=list)  # of invitations that have ended
+
+    def __len__(self) -> int:
+        return len(self.ready) + len(self.postponed) + len(self.finished) + len(self.dropped)
 
     def postpone(self, ready: ReadyStep, until: datetime | None, reason: MoveReason) -> None:
         """Postpone a step; one that would wait past its invitation's end is skipped, so that the next step is due."""
@@ -66,9 +70,9 @@ def triage_steps(
 ) -> TriagedSteps:
     """Sort steps by consent, suppression, address and contact hours; a step whose request cannot be read fails.
 
-    Steps without facts are past their invitation's end: they stay leased until the reaper closes the invitation.
+    Steps without facts are dropped: their invitations have ended.
     """
-    triaged = TriagedSteps()
+    triaged = TriagedSteps(dropped=[step for step in leased if step.invitation_id not in facts])
     for step in leased:
         if step.invitation_id not in facts:
             continue
@@ -82,7 +86,7 @@ def triage_steps(
 
 
 def _place(triaged: TriagedSteps, step: LeasedStep, facts: SendFacts, *, channel: ChannelKind, now: datetime) -> None:
-    request = SurveyRequested.model_validate_json(facts.request)
+    request = facts.request()
     ready = ReadyStep(step, request, facts.sent_before)
     reason = skip_reason(channel, request.contact, request.consent, suppressed=facts.suppressed)
     opening = ready.next_opening(now)
@@ -113,7 +117,7 @@ def apply_caps(
     others are locked by another sender, which may be about to contact them: their steps are postponed if any cap
     applies.
     """
-    capped = TriagedSteps([], [*triaged.postponed], [*triaged.finished])
+    capped = TriagedSteps([], [*triaged.postponed], [*triaged.finished], triaged.dropped)
     for each in triaged.ready:
         invitation = each.leased.invitation_id
         known = contacts.of(invitation)

@@ -96,4 +96,8 @@ async def test_provider_that_is_stuck_holds_no_stop(
 
 async def states(database: Database) -> list[str]:
     async with database.sessions.begin() as session:
-        return [row["state"] for row in await fetch(session, "SELECT state FROM steps WHERE step = 1")]
+        return [
+            *("planned" for _ in await fetch(session, "SELECT FROM due WHERE step = 1")),
+            *("in_flight" for _ in await fetch(session, "SELECT FROM held WHERE step = 1 AND in_flight")),
+            *(row["state"] for row in await fetch(session, "SELECT state FROM attempts WHERE step = 1")),
+        ]

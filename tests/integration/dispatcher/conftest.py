@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from msgspec.structs import asdict
 from prometheus_client import REGISTRY
 
 from services.dispatcher import handlers
@@ -18,6 +19,7 @@ from services.dispatcher.domain.send_mode import SendMode, SendPolicy
 from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
 from services.dispatcher.jobs.maintenance import reap
 from services.dispatcher.messages.composer import Composer
+from services.dispatcher.repository import chains
 from services.dispatcher.sending.sender import ChannelSender
 from shared.clock import ManualClock
 from shared.contract import cloudevents
@@ -189,13 +191,22 @@ class Chain:
         async with self.database.sessions.begin() as session:
             return [dict(row) for row in await db.fetch(session, sql, *args)]
 
+    async def steps(self, **values: Any) -> list[dict[str, Any]]:
+        """Return the steps of all invitations, in order, that have these values."""
+        ids = [row["id"] for row in await self.rows("SELECT id FROM invitations ORDER BY id")]
+        async with self.database.sessions.begin() as session:
+            found = await chains.read(session, ids)
+        steps = [{"invitation_id": id_, **asdict(step)} for id_ in ids for step in found.get(id_, [])]
+        return [step for step in steps if values.items() <= step.items()]
+
+    async def expire_leases(self) -> None:
+        await self.rows("UPDATE held SET leased_until = clock_timestamp() - interval '1 s'")
+
     async def states(self, invitation: UUID) -> list[str]:
-        sql = "SELECT state FROM steps WHERE invitation_id = $1 ORDER BY step"
-        return [row["state"] for row in await self.rows(sql, invitation)]
+        return [step["state"] for step in await self.steps(invitation_id=invitation)]
 
     async def step(self, invitation: UUID, number: int) -> dict[str, Any]:
-        found = await self.rows("SELECT * FROM steps WHERE invitation_id = $1 AND step = $2", invitation, number)
-        return found[0]
+        return (await self.steps(invitation_id=invitation, number=number))[0]
 
     async def outcome(self, invitation: UUID) -> str | None:
         found = await self.rows("SELECT outcome FROM invitations WHERE id = $1", invitation)

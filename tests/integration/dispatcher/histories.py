@@ -21,7 +21,7 @@ from services.dispatcher import handlers
 from services.dispatcher.domain.receipts import Receipt, ReceiptKind, Reference
 from services.dispatcher.handlers import apply_receipts
 from services.dispatcher.jobs.maintenance import reap
-from services.dispatcher.repository import receipts
+from services.dispatcher.repository import chains, receipts
 from shared.clock import ManualClock
 from shared.contract import cloudevents
 from shared.contract.cloudevents import Event
@@ -41,7 +41,7 @@ from shared.database import db
 from shared.messaging import codec
 from shared.messaging.transport import Message
 from tests.integration.dispatcher.conftest import ADDRESS_KEYS, LINK_KEYS, NOW, answered, plan, request, withdrawn
-from tests.integration.dispatcher.model import RECEIPTS, Invitation, Key, Model, Step
+from tests.integration.dispatcher.model import FINISHED, RECEIPTS, Invitation, Key, Model, Step
 from tests.integration.dispatcher.workers import PHONES, TOGETHER, ModelDifference, Worker
 
 TRIES = 2
@@ -137,9 +137,7 @@ class History:
 
     async def _clean(self) -> None:
         async with self.database.sessions.begin() as session:
-            await db.fetch(
-                session, "TRUNCATE invitations, receipts, suppressions, consents, early, outbox, inbox CASCADE"
-            )
+            await db.fetch(session, f"TRUNCATE {_TABLES} CASCADE")
 
     async def _act(self, act: Act, choices: bytes) -> None:
         if act in _LEAPS:
@@ -184,7 +182,7 @@ class History:
         self.model.keep()
 
     async def _end_leases(self) -> None:
-        sql = "UPDATE steps SET leased_until = clock_timestamp() - interval '1 s' WHERE token IS NOT NULL"
+        sql = "UPDATE held SET leased_until = clock_timestamp() - interval '1 s'"
         async with self.database.sessions.begin() as session:
             await db.fetch(session, sql)
         self.model.abandon()
@@ -266,14 +264,14 @@ class History:
         if not open_calls:
             return None
         async with self.database.sessions.begin() as session:
-            sql = "SELECT call_task FROM steps WHERE invitation_id = $1 AND step = $2"
-            (row,) = await db.fetch(session, sql, asked.invitation_id, open_calls[0])
+            sql = "SELECT call_task FROM calls WHERE invitation_id = $1 AND step = $2"
+            tasks = [row["call_task"] for row in await db.fetch(session, sql, asked.invitation_id, open_calls[0])]
         outcome = _CALLS[choice % len(_CALLS)]
         self.model.call_closed(here, open_calls[0], outcome.value)
         payload = CallClosed(
             respondent_id=asked.respondent_id,
             invitation_id=asked.invitation_id,
-            task_id=row["call_task"] or uuid7(),
+            task_id=tasks[0] if tasks else uuid7(),
             outcome=outcome,
             at=self.model.now,
         )
@@ -283,13 +281,14 @@ class History:
 
     async def _compare(self, act: Act) -> None:
         async with self.database.sessions.begin() as session:
-            rows = await db.fetch(session, _STATE)
-        found = {Key(row["id"], row["step"]): tuple(row)[2:] for row in rows}
-        expected = {
-            key: (each.outcome, step.state, step.due, step.tries, step.reason, step.call)
-            for each, key, step in self.model.all_steps()
-            if each.here
-        }
+            rows = await db.fetch(session, "SELECT id, outcome FROM invitations")
+            outcomes = {row["id"]: row["outcome"] for row in rows}
+            found = {
+                Key(id_, step.number): (outcomes[id_], step.state, step.due_at, step.tries, step.reason, step.call_open)
+                for id_, steps in (await chains.read(session, outcomes)).items()
+                for step in steps
+            }
+        expected = {key: _expected(each, step) for each, key, step in self.model.all_steps() if each.here}
         if found != expected:
             key = next(key for key in found | expected if found.get(key) != expected.get(key))
             raise ModelDifference(f"after {act}: step {key.number} is {found.get(key)}, the model {expected.get(key)}")
@@ -323,8 +322,17 @@ def _said(payload: Any) -> tuple[str, ...]:
     return (payload.type, str(payload.invitation_id))
 
 
-_STATE = """SELECT i.id, s.step, i.outcome, s.state, s.due_at, s.tries, s.reason, s.call_task IS NOT NULL
-FROM invitations i JOIN steps s ON s.invitation_id = i.id"""
+_TABLES = "invitations, due, held, open_calls, receipts, suppressions, consents, early, outbox, inbox"
+
+
+def _expected(invitation: Invitation, step: Step) -> tuple[Any, ...]:
+    """Return a step as it is stored: the due time until it ends; one that never began has nothing of its own."""
+    if step.attempt is None and step.state in ("waiting", "skipped"):
+        return invitation.outcome, step.state, None, 0, invitation.outcome, False
+    due = None if step.state in FINISHED else step.due
+    return invitation.outcome, step.state, due, step.tries, step.reason, step.call
+
+
 _CALLS = [outcome for outcome in CallOutcome if outcome is not CallOutcome.WITHDRAWN]
 _LEAPS = {
     Act.MINUTES: timedelta(minutes=10),

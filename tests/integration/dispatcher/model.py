@@ -45,6 +45,7 @@ class Step:
     reason: str | None = None
     holder: object | None = None
     abandoned: bool = False  # its lease has ended
+    outdated: bool = False  # what decides about it has changed since it was leased
     call: bool = False
     attempt: str | None = None  # the state of its attempt in the ledger
 
@@ -125,7 +126,7 @@ class Model:
     def look_again(self, invitation: Invitation) -> None:
         for step in invitation.steps.values():
             if step.state == "leased":
-                step.state, step.holder = "planned", None
+                step.outdated = True
 
     def opt_out(self, invitation: Invitation, channel: str | None) -> None:
         self.end(invitation, "declined")
@@ -203,8 +204,9 @@ class Model:
         for invitation, key, step in self.all_steps():
             if step.state != "planned" or step.channel != channel or step.due is None or step.due > self.now:
                 continue
-            step.state, step.holder, step.abandoned = "leased", holder, False
+            step.state, step.holder, step.abandoned, step.outdated, step.reason = "leased", holder, False, False, None
             if invitation.expires <= self.now:
+                step.state, step.holder = "waiting", None  # its invitation is about to be closed
                 continue
             if reason := self._forbids(invitation, channel):
                 skipped.append((key, reason))
@@ -238,9 +240,13 @@ class Model:
         started = set()
         for key in keys:
             step = self.step(key)
-            if step.holder is holder and step.state == "leased":
-                step.state, step.abandoned = "in_flight", False
-                started.add(key)
+            if step.holder is not holder or step.state != "leased":
+                continue
+            if step.outdated:
+                self.hand_back([key], holder)
+                continue
+            step.state, step.abandoned = "in_flight", False
+            started.add(key)
         return started
 
     def step(self, key: Key) -> Step:
@@ -250,6 +256,9 @@ class Model:
         """Record the result of a leased step and continue the chain, unless the lease was lost."""
         invitation, step = self.invitations[key.invitation], self.step(key)
         if step.holder is not holder or step.state not in ("leased", "in_flight"):
+            return
+        if step.state == "leased" and step.outdated:
+            self.hand_back([key], holder)
             return
         step.holder, step.reason = None, reason
         if result not in ("skipped", "not_started", "unavailable", "throttled"):
@@ -320,6 +329,7 @@ class Model:
             each.id
             for each in self.invitations.values()
             if each.is_open
+            and each.expires > self.now
             and any(step.state == "waiting" for step in each.steps.values())
             and not any(step.state in going for step in each.steps.values())
         ]

@@ -10,7 +10,7 @@ from services.dispatcher.domain.addresses import NewSuppression
 from services.dispatcher.domain.receipts import ReceiptKind
 from services.dispatcher.handlers import apply_receipts, close_invitations
 from services.dispatcher.jobs.address_marker import AddressMarker
-from services.dispatcher.repository import addresses, contacts, steps
+from services.dispatcher.repository import addresses, contacts, send_facts, steps
 from shared.contract.address_keys import AddressKeys
 from shared.contract.events import (
     CallClosed,
@@ -108,13 +108,13 @@ async def test_a_suppression_between_claim_and_mark_releases_the_lease_of_anothe
     assert marked == set()
 
 
-async def test_a_suppression_waits_for_a_claim_under_way_and_releases_its_lease(chain: Chain) -> None:
+async def test_a_claim_under_way_is_checked_again_after_a_suppression(chain: Chain) -> None:
     await sent(chain, olga("c-1"))
     await chain.take(olga("c-2"))
     async with chain.database.sessions.begin() as session:
         leased = await steps.claim_due(session, MAIL, now=NOW, limit=10)
         opting_out = asyncio.create_task(opt_out(chain, "c-1"))
-        facts = await steps.facts(session, leased, MAIL, address_keys=ADDRESS_KEYS, now=NOW)
+        facts = await send_facts.read(session, leased, MAIL, address_keys=ADDRESS_KEYS, now=NOW)
         assert not any(each.suppressed for each in facts.values())
     await opting_out
     async with chain.database.sessions.begin() as session:
@@ -197,7 +197,7 @@ async def test_a_fingerprint_under_an_older_key_still_holds(chain: Chain) -> Non
     await chain.take(second)
     async with chain.database.sessions.begin() as session:
         leased = await steps.claim_due(session, MAIL, now=NOW, limit=10)
-        facts = await steps.facts(session, leased, MAIL, address_keys=ROTATED, now=NOW + DAY)
+        facts = await send_facts.read(session, leased, MAIL, address_keys=ROTATED, now=NOW + DAY)
     assert facts[second.invitation_id].suppressed
 
 

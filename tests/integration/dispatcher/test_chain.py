@@ -367,8 +367,6 @@ async def test_ledger_counts_match_the_steps(chain: Chain) -> None:
         assert await repository.step_counts(session) == {
             ("email", "sent"): 30,
             ("email", "planned"): 30,
-            ("sms", "waiting"): 30,
-            ("call", "waiting"): 30,
         }
         assert await repository.work_left(session, NOW) == 0
         assert await repository.work_left(session, NOW + 3 * DAY) == 30

@@ -51,12 +51,12 @@ async def test_oldest_due_step_is_claimed_first(chain: Chain) -> None:
 async def test_oldest_due_step_is_found_by_its_index(chain: Chain) -> None:
     """It is read many times a second."""
     await chain.take(*(request(f"r{number}", send_at=NOW + DAY) for number in range(400)))
-    await chain.rows("ANALYZE steps")
+    await chain.rows("ANALYZE due")
     channels = list(ChannelKind)
     async with chain.database.sessions.begin() as session:
         explained = await db.fetch(session, f"EXPLAIN {counts._OLDEST_DUE}", NOW, channels)
     text = "\n".join(row[0] for row in explained)
-    assert "using steps_due" in text
+    assert "using due_first" in text
     assert "Index Cond: ((channel = " in text
 
 

@@ -141,8 +141,8 @@ async def test_damaged_stored_requests_end_no_loop_and_the_others_are_sent(chain
     for sent in (mails.taken, texts.taken):
         assert set(good) <= {message.invitation_id for message in sent}
     assert {tuple(await chain.states(each)) for each in good} == {("sent", "unknown", "sent")}
-    assert await chain.rows("SELECT 1 FROM steps WHERE state IN ('leased', 'in_flight')") == []
-    failed = await chain.rows("SELECT 1 FROM steps WHERE state = 'failed' AND reason = 'not_read'")
+    assert await chain.rows("SELECT 1 FROM held") == []
+    failed = await chain.rows("SELECT 1 FROM attempts WHERE state = 'failed' AND reason = 'not_read'")
     assert len(failed) > STORED / 10
 
 

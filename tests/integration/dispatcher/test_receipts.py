@@ -406,10 +406,11 @@ async def test_gateway_is_not_asked_about_messages_of_another(chain: Chain, rece
 
 
 @pytest.mark.parametrize(
-    ("kind", "due"), [(ReceiptKind.DELIVERED, NOW + 7 * DAY), (ReceiptKind.SOFT_BOUNCE, NOW + 5 * DAY)]
+    ("kind", "state", "due"),
+    [(ReceiptKind.DELIVERED, "planned", NOW + 7 * DAY), (ReceiptKind.SOFT_BOUNCE, "sent", None)],
 )
 async def test_receipt_keeps_the_time_of_the_contact_and_a_bounce_is_no_contact(
-    chain: Chain, receiver: Receiver, kind: ReceiptKind, due: datetime
+    chain: Chain, receiver: Receiver, kind: ReceiptKind, state: str, due: datetime | None
 ) -> None:
     asked = await sent(chain, request(plan=plan((MAIL, 0))))
     chain.clock.moment = NOW + 5 * DAY
@@ -418,7 +419,7 @@ async def test_receipt_keeps_the_time_of_the_contact_and_a_bounce_is_no_contact(
     await chain.take(again)
     await chain.tick()
     step = await chain.step(again.invitation_id, 1)
-    assert (step["state"] == "sent", max(step["due_at"], chain.clock.moment)) == (kind is ReceiptKind.SOFT_BOUNCE, due)
+    assert (step["state"], step["due_at"]) == (state, due)
 
 
 # --- a country's ceiling
@@ -433,5 +434,5 @@ async def test_messages_to_one_country_end_at_its_ceiling(chain: Chain) -> None:
     sender = chain.sender(SMS, account, country_ceilings={"RU": 2, "DE": 5})
     await sender.perform_due()
     assert sorted(message.recipient[:3] for message in account.taken) == ["+49", "+79", "+79"]
-    moved = await chain.rows("SELECT reason, due_at FROM steps WHERE state = 'planned'")
+    moved = await chain.rows("SELECT reason, due_at FROM due")
     assert {(row["reason"], row["due_at"].date()) for row in moved} == {("country_ceiling", (NOW + DAY).date())}

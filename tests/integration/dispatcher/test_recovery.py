@@ -20,7 +20,7 @@ from services.dispatcher import handlers, repository
 from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
 from services.dispatcher.handlers import close_invitations
 from services.dispatcher.jobs.maintenance import LeaseReaper, Reconciler, reap
-from services.dispatcher.repository import steps
+from services.dispatcher.repository import send_facts, steps
 from services.dispatcher.sending.sender import BUDGET_S, ChannelSender
 from services.dispatcher.sending.triage import triage_steps
 from shared import database_url
@@ -56,7 +56,7 @@ EMAIL, SMS, CALL = ChannelKind.EMAIL, ChannelKind.SMS, ChannelKind.CALL
 
 
 async def expire_leases(chain: Chain) -> None:
-    await chain.rows("UPDATE steps SET leased_until = clock_timestamp() - interval '1 s' WHERE token IS NOT NULL")
+    await chain.expire_leases()
 
 
 async def work_left(chain: Chain) -> int:
@@ -104,9 +104,9 @@ async def test_batch_that_is_delivered_again_changes_nothing(chain: Chain) -> No
 
 @asynccontextmanager
 async def held_up(chain: Chain, work: Callable[[], Awaitable[Any]]) -> AsyncIterator[asyncio.Task[Any]]:
-    """Start work while the steps table is locked; it continues after the context."""
+    """Start work while the table of held steps is locked; it continues after the context."""
     async with chain.database.sessions.begin() as session:
-        await db.fetch(session, "LOCK TABLE steps IN EXCLUSIVE MODE")
+        await db.fetch(session, "LOCK TABLE held IN EXCLUSIVE MODE")
         running = asyncio.ensure_future(work())
         async with asyncio.timeout(5):
             while not await chain.rows("SELECT 1 FROM pg_locks WHERE NOT granted"):
@@ -137,7 +137,7 @@ async def test_sender_that_was_suspended_past_its_budget_sends_nothing(chain: Ch
     await replace(chain.sender(EMAIL, account), budget_s=0).perform_due()
     assert account.taken == []
     step = await chain.step(asked.invitation_id, 1)
-    assert (step["state"], step["tries"], step["token"]) == ("planned", 0, None)
+    assert (step["state"], step["tries"]) == ("planned", 0)
 
 
 # --- outages
@@ -205,7 +205,7 @@ async def test_known_disposition_is_recorded_after_an_outage_while_the_next_batc
         assert len(account.taken) == 1
     await performing
     assert len(account.taken) == 2
-    assert [row["state"] for row in await chain.rows("SELECT state FROM steps WHERE step = 1")] == ["sent"] * 2
+    assert [row["state"] for row in await chain.steps(number=1)] == ["sent"] * 2
 
 
 async def test_reaper_gives_up_no_sender_until_the_database_has_answered_for_a_while(chain: Chain) -> None:
@@ -419,10 +419,16 @@ async def test_first_outcome_counts_whenever_the_request_is_received(chain: Chai
 # --- poison
 
 
+_OWN = "UPDATE invitations SET request = request || '{}' WHERE respondent_id = 'bad'"
+_SHARED = """UPDATE contents SET document = document || '{}'
+WHERE digest = (SELECT content FROM invitations WHERE respondent_id = 'bad')"""
+_WHOLE = """UPDATE invitations i SET content = NULL, request = r.request || '{}' FROM requests r
+WHERE r.id = i.id AND i.respondent_id = 'bad'"""
 POISON = [
-    """{"plan": "none"}""",
-    """{"plan": [{"step": 7, "channel": "email", "delay_s": 0}]}""",
-    """{"expires_at": "never"}""",
+    _OWN.replace("{}", """{"send_at": "never"}"""),
+    _OWN.replace("{}", """{"event": null}"""),
+    _SHARED.replace("{}", """{"question": 5}"""),
+    _WHOLE.replace("{}", """{"expires_at": "never"}"""),
 ]
 
 
@@ -431,7 +437,7 @@ POISON = [
 async def test_request_that_cannot_be_read_stalls_no_other(chain: Chain, poison: str, channel: ChannelKind) -> None:
     bad, good = request("bad", plan=plan((channel, 0), (EMAIL, 1))), request("good", plan=plan((channel, 0)))
     await chain.take(bad, good)
-    await chain.rows("UPDATE invitations SET request = request || $1::jsonb WHERE respondent_id = 'bad'", poison)
+    await chain.rows(poison)
     await chain.tick()
     assert await chain.states(good.invitation_id) == ["sent"]
     assert await chain.states(bad.invitation_id) == ["failed", "failed"]
@@ -458,7 +464,7 @@ async def test_disposition_that_cannot_be_stored_delays_no_other(chain: Chain) -
 
     account = Odd()
     await chain.sender(EMAIL, account).perform_due()
-    found = await chain.rows("SELECT state FROM steps WHERE step = 1")
+    found = await chain.steps(number=1)
     assert Counter(row["state"] for row in found) == {"sent": 7, "in_flight": 1}
     await expire_leases(chain)
     await chain.tick(email=account)
@@ -475,7 +481,7 @@ async def test_disposition_that_cannot_be_stored_delays_no_later_batch(chain: Ch
 
     account = Odd(free_slots=3)
     await chain.sender(EMAIL, account).perform_due()
-    found = await chain.rows("SELECT state FROM steps WHERE step = 1")
+    found = await chain.steps(number=1)
     assert Counter(row["state"] for row in found) == {"sent": 6, "in_flight": 3}
     assert len(account.taken) == 9
 
@@ -512,14 +518,14 @@ async def test_daily_ceiling_holds_across_processes(chain: Chain) -> None:
         for sender, found in zip(senders, held, strict=True):
             tasks.create_task(sender.send(account, found, NOW, None))
     assert len(account.taken) == 20
-    moved = await chain.rows("SELECT due_at FROM steps WHERE reason = 'daily_ceiling'")
+    moved = await chain.rows("SELECT due_at FROM due WHERE reason = 'daily_ceiling'")
     assert [row["due_at"] for row in moved] == [NOW.replace(hour=0) + DAY] * 20
 
 
 async def _claim_some(sender: ChannelSender, limit: int) -> Any:
     async with sender.sessions.begin() as session:
         held = await steps.claim_due(session, sender.channel, now=NOW, limit=limit)
-        facts = await steps.facts(session, held, sender.channel, address_keys=ADDRESS_KEYS, now=NOW)
+        facts = await send_facts.read(session, held, sender.channel, address_keys=ADDRESS_KEYS, now=NOW)
     triaged = triage_steps(held, facts, channel=sender.channel, now=NOW)
     return (await sender.renderer.render(triaged.ready, NOW)).outgoing
 
@@ -535,7 +541,7 @@ async def test_ceiling_counts_only_messages_that_the_provider_may_have_accepted(
     await sender.perform_due()
     chain.clock.moment = NOW + timedelta(minutes=5)
     await sender.perform_due()
-    found = await chain.rows("SELECT state FROM steps WHERE step = 1")
+    found = await chain.steps(number=1)
     assert [row["state"] for row in found] == ["sent"] * 6
 
 
@@ -595,9 +601,11 @@ async def test_no_invitation_stalls_whatever_happens(chain: Chain) -> None:
 @pytest.mark.parametrize(
     "plant",
     [
-        "UPDATE steps SET state = 'waiting' WHERE invitation_id = $1 AND state = 'planned'",
-        "UPDATE steps SET state = 'skipped' WHERE invitation_id = $1",
-        "DELETE FROM steps WHERE invitation_id = $1",
+        "DELETE FROM due WHERE invitation_id = $1",
+        """WITH gone AS (DELETE FROM due WHERE invitation_id = $1)
+        INSERT INTO attempts (id, invitation_id, step, try, channel, provider, state, at)
+        SELECT gen_random_uuid(), $1, n, 1, 'email', 'none', 'skipped', clock_timestamp()
+        FROM generate_series(1, 4) n ON CONFLICT (invitation_id, step, try) DO UPDATE SET state = 'skipped'""",
     ],
 )
 async def test_stalled_invitation_is_reported(chain: Chain, plant: str) -> None:
@@ -613,16 +621,20 @@ async def test_stalled_invitation_is_reported(chain: Chain, plant: str) -> None:
     assert REGISTRY.get_sample_value("earshot_stalled_invitations", {"service": "dispatcher"}) == 1
 
 
-@pytest.mark.parametrize("column", ["state", "channel"])
-async def test_step_that_cannot_be_read_stops_no_other_invitation(chain: Chain, column: str) -> None:
+@pytest.mark.parametrize(
+    "plant",
+    [
+        """UPDATE contents SET document = jsonb_set(document, '{plan,1,channel}', '"pigeon"')
+        WHERE digest = (SELECT content FROM invitations WHERE id = $1)""",
+        "UPDATE attempts SET state = 'pigeon' WHERE invitation_id = $1",
+    ],
+)
+async def test_step_that_cannot_be_read_stops_no_other_invitation(chain: Chain, plant: str) -> None:
     """As a later version may have written it, which was replaced by this one again."""
     strange, other = request("strange", plan=plan((EMAIL, 0), (SMS, 2))), request("other", plan=plan((EMAIL, 0)))
     await chain.take(strange, other)
     await chain.tick()
-    await chain.rows(
-        f"UPDATE steps SET {column} = 'pigeon' WHERE invitation_id = $1 AND step = 2",  # noqa: S608 - a constant
-        strange.invitation_id,
-    )
+    await chain.rows(plant, strange.invitation_id)
     await chain.tick_at(other.expires_at + DAY)
     assert await chain.outcome(other.invitation_id) == "exhausted"
     assert await chain.outcome(strange.invitation_id) == "expired"
@@ -631,10 +643,10 @@ async def test_step_that_cannot_be_read_stops_no_other_invitation(chain: Chain, 
 async def test_lost_step_that_cannot_be_read_is_ended_and_stops_no_other(chain: Chain) -> None:
     strange, other = request("strange", plan=plan((EMAIL, 0))), request("other", plan=plan((EMAIL, 0)))
     await chain.take(strange, other)
-    await chain.rows(
-        "UPDATE steps SET state = 'in_flight', token = gen_random_uuid(), leased_until = clock_timestamp()"
-    )
-    await chain.rows("UPDATE steps SET channel = 'pigeon' WHERE invitation_id = $1", strange.invitation_id)
+    async with chain.database.sessions.begin() as session:
+        held = await steps.claim_due(session, EMAIL, now=NOW, limit=10)
+        await steps.mark_in_flight(session, held, account="any")
+    await chain.rows("UPDATE held SET channel = 'pigeon' WHERE invitation_id = $1", strange.invitation_id)
     await expire_leases(chain)
     await chain.tick()
     assert await chain.states(other.invitation_id) == ["unknown"]

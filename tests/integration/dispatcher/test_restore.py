@@ -209,7 +209,7 @@ async def test_database_that_is_replaced_while_dispatcher_runs_is_compared_befor
         with pytest.raises(NotReady, match="attempts"):
             await site.guard.ready()
     assert (len(site.provider.taken), site.provider.most) == (90, 1)
-    assert await site.chain.rows("SELECT DISTINCT state FROM steps WHERE step = 1") == [{"state": "planned"}]
+    assert {step["state"] for step in await site.chain.steps(number=1)} == {"planned"}
 
 
 async def test_request_deleted_from_the_log_is_not_sent_again_when_it_is_received_again(
@@ -230,7 +230,7 @@ async def test_request_deleted_from_the_log_is_not_sent_again_when_it_is_receive
 
 
 def the_procedure() -> str:
-    found = re.search(r"    UPDATE dispatcher\.steps SET [^;]*;", OPERATE.read_text())
+    found = re.search(r"    WITH due AS \(DELETE FROM dispatcher\.due [^;]*;", OPERATE.read_text())
     assert found
     return found[0]
 

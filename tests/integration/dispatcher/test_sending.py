@@ -27,7 +27,7 @@ EMAIL, SMS = ChannelKind.EMAIL, ChannelKind.SMS
 
 
 async def expire_leases(chain: Chain) -> None:
-    await chain.rows("UPDATE steps SET leased_until = clock_timestamp() - interval '1 s' WHERE token IS NOT NULL")
+    await chain.expire_leases()
 
 
 async def test_two_senders_send_each_of_1000_steps_once(chain: Chain) -> None:
@@ -94,7 +94,7 @@ async def test_refused_address_does_not_delay_the_others(chain: Chain) -> None:
     await chain.take(*asked, broken)
     account = RememberingAccount(answers={"r7@example.com": SendResult.REFUSED})
     await chain.tick(email=account)
-    first = {row["invitation_id"]: row for row in await chain.rows("SELECT * FROM steps WHERE step = 1")}
+    first = {row["invitation_id"]: row for row in await chain.steps(number=1)}
     assert Counter(row["state"] for row in first.values()) == {"sent": 19, "refused": 2}
     assert first[broken.invitation_id]["reason"] == "bad_address"
     assert len(account.taken) == 21  # the refused one goes on at once, to its second step
@@ -105,7 +105,7 @@ async def test_no_more_steps_are_in_flight_than_there_are_slots(chain: Chain) ->
     in_flight: list[int] = []
 
     async def count() -> None:
-        found = await chain.rows("SELECT count(*) AS n FROM steps WHERE state = 'in_flight'")
+        found = await chain.rows("SELECT count(*) AS n FROM held WHERE in_flight")
         in_flight.append(found[0]["n"])
 
     await chain.tick(email=RememberingAccount(free_slots=10, on_send=count))
@@ -118,7 +118,7 @@ async def test_message_that_was_not_started_is_given_back_and_counts_as_no_try(c
     account = RememberingAccount(answers={"r1@example.com": SendResult.NOT_STARTED})
     await chain.sender(EMAIL, account).perform_due()
     step = await chain.step(asked.invitation_id, 1)
-    assert (step["state"], step["tries"], step["token"], step["due_at"]) == ("planned", 0, None, NOW)
+    assert (step["state"], step["tries"], step["due_at"]) == ("planned", 0, NOW)
 
 
 async def test_stopping_gives_back_steps_that_were_not_sent(chain: Chain) -> None:
@@ -130,8 +130,7 @@ async def test_stopping_gives_back_steps_that_were_not_sent(chain: Chain) -> Non
 
     account = RememberingAccount(free_slots=5, on_send=stop_now)
     await chain.sender(EMAIL, account).perform_due(stop)
-    found = await chain.rows("SELECT state, count(*) AS n FROM steps WHERE step = 1 GROUP BY 1 ORDER BY 1")
-    assert found == [{"state": "planned", "n": 15}, {"state": "sent", "n": 5}]
+    assert Counter(step["state"] for step in await chain.steps(number=1)) == {"planned": 15, "sent": 5}
 
 
 async def test_step_marked_when_the_stop_came_is_not_sent(chain: Chain) -> None:
@@ -170,7 +169,7 @@ async def test_step_claimed_within_its_hours_whose_turn_comes_after_them_waits(c
     await sender.perform_due()
     await sender.perform_due()
     assert len(account.taken) == 1
-    waiting = await chain.rows("SELECT due_at, reason FROM steps WHERE state = 'planned'")
+    waiting = await chain.rows("SELECT due_at, reason FROM due")
     assert waiting == [{"due_at": NOW.replace(hour=9) + DAY, "reason": "contact_hours"}]
 
 
@@ -211,7 +210,7 @@ async def test_daily_ceiling_moves_the_rest_to_tomorrow(chain: Chain) -> None:
     await sender.perform_due()
     await sender.perform_due()
     assert len(account.taken) == 5
-    moved = await chain.rows("SELECT due_at FROM steps WHERE reason = 'daily_ceiling'")
+    moved = await chain.rows("SELECT due_at FROM due WHERE reason = 'daily_ceiling'")
     assert [row["due_at"] for row in moved] == [NOW.replace(hour=0) + DAY] * 3
     chain.clock.moment = NOW + timedelta(hours=12)
     await sender.perform_due()
@@ -237,13 +236,13 @@ async def test_message_that_cannot_be_rendered_stops_neither_the_others_nor_its_
 async def test_message_whose_link_key_is_unknown_waits_for_it_and_costs_no_try(chain: Chain) -> None:
     asked = request()
     await chain.take(asked)
-    await chain.rows("UPDATE invitations SET request = request || $1::jsonb", '{"link_key": "lost"}')
+    await chain.rows("UPDATE contents SET document = document || $1::jsonb", '{"link_key": "lost"}')
     account = RememberingAccount()
     for minutes in range(5):
         await chain.tick_at(NOW + timedelta(minutes=minutes), email=account)
     waiting = await chain.step(asked.invitation_id, 1)
     assert (waiting["state"], waiting["reason"], waiting["tries"]) == ("planned", "unknown_link_key", 0)
-    await chain.rows("UPDATE invitations SET request = request || $1::jsonb", '{"link_key": "dev"}')
+    await chain.rows("UPDATE contents SET document = document || $1::jsonb", '{"link_key": "dev"}')
     await chain.tick_at(NOW + timedelta(minutes=5), email=account)
     assert len(account.taken) == 1
 
@@ -318,7 +317,7 @@ async def test_mark_and_end_find_their_steps_by_key(dispatcher_db: db.Database, 
     """They once read all running steps, and those that ran since the last vacuum, which grew with every batch."""
     await chain.take(*(request(f"r{number}") for number in range(500)))
     connection = await dispatcher_db.connect()
-    await connection.execute("VACUUM ANALYZE steps")
+    await connection.execute("VACUUM ANALYZE due, held")
     async with dispatcher_db.sessions.begin() as session:
         held = await steps.claim_due(session, EMAIL, now=NOW, limit=500)
     await connection.execute("SET enable_seqscan = off")
@@ -327,8 +326,7 @@ async def test_mark_and_end_find_their_steps_by_key(dispatcher_db: db.Database, 
     end = (["sent"] * 100, [1] * 100, ["smtp"] * 100, nothing, nothing, nothing)
     for sql, more in ((steps._MARK, ("smtp", steps.LEASE)), (steps._END, end)):
         plan_text = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {sql}", *columns, *more))
-        assert "steps_running" not in plan_text
-        assert "steps_pkey" in plan_text
+        assert "held_pkey" in plan_text
     await connection.close()
 
 
@@ -338,7 +336,7 @@ async def test_mark_reads_only_its_own_steps_and_invitations_with_old_statistics
     """It once read all steps and compared each leased one with each to be marked, and later all open invitations."""
     await chain.take(*(request(f"r{number}") for number in range(500)))
     connection = await dispatcher_db.connect()
-    await connection.execute("VACUUM ANALYZE steps")
+    await connection.execute("VACUUM ANALYZE due, held")
     async with dispatcher_db.sessions.begin() as session:
         held = await steps.claim_due(session, EMAIL, now=NOW, limit=500)
     explain = f"EXPLAIN (ANALYZE) {steps._MARK}"
@@ -351,24 +349,22 @@ async def test_mark_reads_only_its_own_steps_and_invitations_with_old_statistics
 
 
 async def test_claim_reads_only_due_steps(dispatcher_db: db.Database, chain: Chain) -> None:
-    """The statement itself, over many steps of the future and of the past."""
+    """The statement itself, over many steps of the future."""
     asked = request()
     await chain.take(asked)
     async with dispatcher_db.sessions.begin() as session:
         await db.fetch(
             session,
-            """INSERT INTO steps (invitation_id, step, channel, state, delay_s, due_at)
-            SELECT $1, n, 'email', CASE n % 3 WHEN 0 THEN 'sent' ELSE 'planned' END, 0,
-                $2::timestamptz + n * interval '1 s'
+            """INSERT INTO due (invitation_id, step, channel, due_at)
+            SELECT gen_random_uuid(), 1, 'email', $1::timestamptz + n * interval '1 s'
             FROM generate_series(100, 20000) AS n""",
-            asked.invitation_id,
             NOW,
         )
-        await db.fetch(session, "ANALYZE steps")
+        await db.fetch(session, "ANALYZE due")
         explained = await db.fetch(session, f"EXPLAIN (ANALYZE, BUFFERS) {steps._CLAIM}", EMAIL, NOW, 500, uuid4(), DAY)
     plan_text = "\n".join(row[0] for row in explained)
-    assert "Index Scan using steps_due" in plan_text
+    assert "Index Scan using due_first" in plan_text
     assert "Sort" not in plan_text
-    assert "Seq Scan on steps" not in plan_text
+    assert "Seq Scan on due" not in plan_text
     (limit,) = re.findall(r"Limit .*rows=(\d+)(?:\.\d+)? loops=1", plan_text)
     assert limit == "1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.dispatcher.domain.chain import first_due
+from services.dispatcher.domain.steps import PlannedStep
 from shared.contract.events import Contact, ContactAttempted, ContactCap, RespondentContactAdded, RespondentOptedOut
 from shared.contract.vocabulary import AttemptState, ChannelKind
 from tests.integration.dispatcher.conftest import (
@@ -95,10 +96,10 @@ async def test_link_counts_towards_no_contact_cap(chain: Chain) -> None:
 @pytest.mark.parametrize(
     ("steps", "due"),
     [
-        ([(EMAIL, 1)], (1, NOW + DAY)),
-        ([(LINK, 0), (EMAIL, 1)], (2, NOW + DAY)),
-        ([(LINK, 2), (EMAIL, 1)], (2, NOW + 3 * DAY)),
-        ([(EMAIL, 0), (LINK, 1)], (1, NOW)),
+        ([(EMAIL, 1)], PlannedStep(1, EMAIL, NOW + DAY)),
+        ([(LINK, 0), (EMAIL, 1)], PlannedStep(2, EMAIL, NOW + DAY)),
+        ([(LINK, 2), (EMAIL, 1)], PlannedStep(2, EMAIL, NOW + 3 * DAY)),
+        ([(EMAIL, 0), (LINK, 1)], PlannedStep(1, EMAIL, NOW)),
         ([(LINK, 0)], None),
     ],
 )

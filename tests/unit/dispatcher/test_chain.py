@@ -19,7 +19,7 @@ from services.dispatcher.domain.chain import (
 from services.dispatcher.domain.send_mode import SendMode, may_leave
 from services.dispatcher.domain.sms_text import fit_sms, sms_segments
 from services.dispatcher.domain.steps import ChainStep, Disposition, PlannedStep, SendResult, SkipReason, StepState
-from shared.contract.events import Consent, Contact, PlanStep
+from shared.contract.events import Consent, Contact
 from shared.contract.vocabulary import CallOutcome, ChannelKind, InvitationOutcome
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -33,23 +33,27 @@ def step(number: int, state: StepState, *, days: int = 2, call_open: bool = Fals
 @pytest.mark.parametrize("state", [StepState.SENT, StepState.UNKNOWN])
 def test_next_step_waits_its_delay_after_a_contact(state: StepState) -> None:
     steps = [step(1, state), step(2, StepState.WAITING, days=3)]
-    assert chain.follow(steps, 1, now=NOW) == PlannedStep(2, NOW + timedelta(days=3))
+    planned = PlannedStep(2, ChannelKind.EMAIL, NOW + timedelta(days=3))
+    assert chain.follow(steps, 1, state, was_due=EARLIER, now=NOW) == planned
 
 
 @pytest.mark.parametrize("state", [StepState.SKIPPED, StepState.REFUSED, StepState.FAILED])
 def test_next_step_gets_the_due_time_of_one_that_reached_nobody(state: StepState) -> None:
     steps = [step(1, state), step(3, StepState.WAITING), step(2, StepState.WAITING)]
-    assert chain.follow(steps, 1, now=NOW) == PlannedStep(2, EARLIER)
+    planned = PlannedStep(2, ChannelKind.EMAIL, EARLIER)
+    assert chain.follow(steps, 1, state, was_due=EARLIER, now=NOW) == planned
 
 
 def test_chain_that_reached_nobody_ends_at_once() -> None:
     steps = [step(1, StepState.REFUSED), step(2, StepState.SKIPPED)]
-    assert chain.follow(steps, 2, now=NOW) is InvitationOutcome.UNDELIVERABLE
+    following = chain.follow(steps, 2, StepState.SKIPPED, was_due=EARLIER, now=NOW)
+    assert following is InvitationOutcome.UNDELIVERABLE
 
 
 @pytest.mark.parametrize("first", [StepState.SENT, StepState.UNKNOWN])
 def test_chain_that_reached_somebody_waits_for_an_answer(first: StepState) -> None:
-    assert chain.follow([step(1, first), step(2, StepState.SKIPPED)], 2, now=NOW) is None
+    steps = [step(1, first), step(2, StepState.WAITING)]
+    assert chain.follow(steps, 2, StepState.SKIPPED, was_due=EARLIER, now=NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -147,8 +151,7 @@ def test_message_that_a_provider_may_have_taken_counts_towards_the_ceiling() -> 
 
 
 def test_endless_delay_stays_within_the_calendar() -> None:
-    endless = PlanStep(step=1, channel=ChannelKind.EMAIL, delay_s=10**18)
-    assert delay_of(endless) == LONGEST_DELAY
+    assert delay_of(10**18) == LONGEST_DELAY
 
 
 # --- where it goes

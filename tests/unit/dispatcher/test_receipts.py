@@ -70,7 +70,8 @@ def chain(*states: StepState) -> list[ChainStep]:
 
 def test_next_step_is_due_at_once_when_the_address_does_not_exist() -> None:
     steps = chain(StepState.REFUSED, StepState.PLANNED, StepState.WAITING)
-    assert receipts.brought_forward(steps, ReceiptKind.HARD_BOUNCE, 1, now=NOW) == PlannedStep(2, NOW)
+    brought = receipts.brought_forward(steps, ReceiptKind.HARD_BOUNCE, 1, now=NOW)
+    assert brought == PlannedStep(2, ChannelKind.EMAIL, NOW)
 
 
 @pytest.mark.parametrize(

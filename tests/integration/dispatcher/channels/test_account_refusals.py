@@ -44,8 +44,7 @@ async def minutes(chain: Chain, smtp: SmtpAccount, watch: ManualMonotonic, count
 
 
 async def first_steps(chain: Chain) -> list[tuple[str, int]]:
-    rows = await chain.rows("SELECT DISTINCT state, tries FROM steps WHERE step = 1 ORDER BY 1, 2")
-    return [(row["state"], row["tries"]) for row in rows]
+    return sorted({(step["state"], step["tries"]) for step in await chain.steps(number=1)})
 
 
 ABOUT_US = (

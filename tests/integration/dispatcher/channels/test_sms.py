@@ -322,14 +322,14 @@ async def test_gateway_away_for_fifteen_minutes_costs_no_try(chain: Chain, gatew
         chain.clock.moment = NOW + timedelta(minutes=minute)
         watch.seconds += 60
         await channel_sender.perform_due()
-    assert await chain.rows("SELECT DISTINCT state, tries FROM steps") == [{"state": "planned", "tries": 0}]
+    assert {(step["state"], step["tries"]) for step in await chain.steps()} == {("planned", 0)}
     assert len(gateway.taken) < 60
     gateway.answer = lambda _form: JSONResponse({"sid": "SM1"}, 201)
     for minute in range(15, 19):
         chain.clock.moment = NOW + timedelta(minutes=minute)
         watch.seconds += 60
         await channel_sender.perform_due()
-    assert await chain.rows("SELECT state, count(*) FROM steps GROUP BY 1") == [{"state": "sent", "count": 30}]
+    assert [step["state"] for step in await chain.steps()] == ["sent"] * 30
     used = await chain.rows("SELECT DISTINCT used FROM allowance")
     assert used == [{"used": 30}]  # unsent messages do not count against the limits of the account and the country
     await sender.close()

@@ -1,0 +1,91 @@
+"""How requests are stored: what all invitations of a program version and locale share is stored once, by its digest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from pydantic import create_model
+
+from shared.contract.events import Part, SurveyRequested
+
+_COLUMNS = {"invitation_id", "respondent_id", "expires_at"}  # columns of their own in `invitations`
+_SHARED = {
+    *("program", "brand", "locale", "question", "reasons", "extra_questions", "thanks", "labels", "call_back"),
+    *("plan", "contact_caps", "link_key", "test"),
+}
+
+
+def _part(name: str, names: set[str]) -> type[Part]:
+    fields = SurveyRequested.model_fields.items()
+    definitions: dict[str, Any] = {each: (field.annotation, field) for each, field in fields if each in names}
+    return create_model(name, __base__=Part, **definitions)
+
+
+_Content = _part("_Content", _SHARED)
+_Own = _part("_Own", SurveyRequested.model_fields.keys() - _SHARED - _COLUMNS)
+
+
+class NewRequest(msgspec.Struct, frozen=True):
+    """A request in two parts, each as JSON; `digest` identifies the content and has 16 bytes."""
+
+    own: str
+    content: str
+    digest: bytes
+
+
+class StoredRequest(msgspec.Struct, frozen=True):
+    """A request as stored. Without a digest, `own` is the whole request, as versions before stored it."""
+
+    invitation_id: UUID
+    respondent_id: str
+    expires_at: datetime
+    own: str
+    digest: bytes | None
+
+
+def split(request: SurveyRequested) -> NewRequest:
+    content = request.model_dump_json(include=_SHARED, exclude_none=True)
+    own = request.model_dump_json(exclude=_SHARED | _COLUMNS, exclude_none=True)
+    return NewRequest(own, content, hashlib.blake2b(content.encode(), digest_size=16).digest())
+
+
+@dataclass(frozen=True, slots=True)
+class RequestReader:
+    """Reads stored requests with the contents, as JSON by digest, that they share; each content is read once."""
+
+    contents: Mapping[bytes, str]
+    _templates: dict[bytes, SurveyRequested] = field(default_factory=dict, init=False)
+
+    def read(self, stored: StoredRequest) -> SurveyRequested:
+        """Return the request; raises ValidationError, and KeyError for a content that is not there."""
+        if stored.digest is None:
+            return SurveyRequested.model_validate_json(stored.own)
+        own: dict[str, Any] = vars(_Own.model_validate_json(stored.own))
+        columns = {name: getattr(stored, name) for name in _COLUMNS}
+        # a copy is not validated again: the values are valid already
+        return self._template(stored.digest).model_copy(update=own | columns)
+
+    def _template(self, digest: bytes) -> SurveyRequested:
+        if digest not in self._templates:
+            shared = vars(_Content.model_validate_json(self.contents[digest]))
+            self._templates[digest] = SurveyRequested.model_construct(**shared)
+        return self._templates[digest]
+
+
+class SendFacts(msgspec.Struct, frozen=True):
+    """What decides whether a leased step is sent, and how many earlier steps may have reached the respondent."""
+
+    stored: StoredRequest
+    reader: RequestReader
+    suppressed: bool
+    sent_before: int
+
+    def request(self) -> SurveyRequested:
+        """Read the request; raises if it cannot be read, which must not affect other steps."""
+        return self.reader.read(self.stored)
