@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 from uuid import UUID
 
 import asyncpg
@@ -51,13 +52,15 @@ INSERT INTO held (invitation_id, step, channel, tries, due_at, account, token, l
 SELECT c.*, $4, clock_timestamp() + $5::interval,
     coalesce((SELECT i.revision FROM invitations i WHERE i.id = c.invitation_id), 0)
 FROM claimed c
-RETURNING invitation_id, step, token, channel, tries, due_at, account"""
+RETURNING invitation_id, step, tries, due_at, account"""
 
 
 async def claim_due(session: AsyncSession, channel: ChannelKind, *, now: datetime, limit: int) -> list[LeasedStep]:
     """Lease due steps, the longest due first; steps locked by other transactions are skipped."""
-    rows = await db.fetch(session, _CLAIM, channel, now, limit, uuid7(), LEASE)
-    return sorted((_leased(row) for row in rows), key=lambda step: step.due_at)
+    token = uuid7()
+    rows = await db.fetch(session, _CLAIM, channel, now, limit, token, LEASE)
+    claimed = [LeasedStep(id_, step, token, channel, tries, due, account) for id_, step, tries, due, account in rows]
+    return sorted(claimed, key=attrgetter("due_at"))
 
 
 _NEXT = "SELECT due_at FROM due WHERE channel = $1 ORDER BY due_at LIMIT 1"
@@ -83,10 +86,9 @@ def _leased(row: asyncpg.Record) -> LeasedStep:
 
 # a row locked by another transaction is losing its lease there: it is skipped, since waiting could deadlock
 _OURS = """WITH ours AS MATERIALIZED (
-    SELECT m.place AS number, ours.place
-    FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS m (invitation_id, token, place), LATERAL (
+    SELECT number, ours.place FROM unnest($1::uuid[]) WITH ORDINALITY AS m (invitation_id, number), LATERAL (
         SELECT h.ctid AS place FROM held h
-        WHERE h.invitation_id = m.invitation_id AND h.token = m.token AND NOT h.in_flight
+        WHERE h.invitation_id = m.invitation_id AND h.token = ANY($2::uuid[]) AND NOT h.in_flight
         FOR UPDATE SKIP LOCKED
     ) ours
 )"""
@@ -95,7 +97,7 @@ _MARK = f"""{_OURS}
 UPDATE held h SET in_flight = true, account = $3, leased_until = clock_timestamp() + $4::interval
 FROM ours WHERE h.ctid = ours.place
     AND (SELECT i.state = 'open' AND i.revision = h.revision FROM invitations i WHERE i.id = h.invitation_id)
-RETURNING h.invitation_id, h.step"""  # noqa: S608 - constants
+RETURNING ours.number"""  # noqa: S608 - constants
 
 
 async def mark_in_flight(session: AsyncSession, leased: Sequence[LeasedStep], *, account: str) -> set[tuple[UUID, int]]:
@@ -103,7 +105,7 @@ async def mark_in_flight(session: AsyncSession, leased: Sequence[LeasedStep], *,
 
     One may not be sent if its lease was lost, its invitation has ended, or what decides about it has changed since.
     """
-    marked = _keys(await db.fetch(session, _MARK, *_columns(leased), account, LEASE))
+    marked = _keys(leased, await db.fetch(session, _MARK, *_columns(leased), account, LEASE))
     await give_back(session, [each for each in leased if each.key not in marked])
     return marked
 
@@ -151,12 +153,11 @@ async def stop(session: AsyncSession, invitations: Collection[UUID]) -> None:
 
 
 _END = """WITH ended AS (
-    DELETE FROM held h USING unnest($1::uuid[], $2::uuid[], $3::text[], $4::int[], $5::text[], $6::text[],
-        $7::timestamptz[], $8::uuid[]) AS e (invitation_id, token, state, tries, account, reason, due_at, call_task)
-    WHERE h.invitation_id = e.invitation_id AND h.token = e.token
+    DELETE FROM held h USING unnest($1::uuid[], $3::text[], $4::int[], $5::text[], $6::text[], $7::timestamptz[],
+        $8::uuid[]) WITH ORDINALITY AS e (invitation_id, state, tries, account, reason, due_at, call_task, number)
+    WHERE h.invitation_id = e.invitation_id AND h.token = ANY($2::uuid[])
         AND (h.in_flight OR h.revision = (SELECT i.revision FROM invitations i WHERE i.id = h.invitation_id))
-    RETURNING h.invitation_id, h.step, h.channel, h.due_at AS was_due, e.state, e.tries, e.account, e.reason, e.due_at,
-        e.call_task
+    RETURNING h.step, h.channel, h.due_at AS was_due, e.*
 ), again AS (
     INSERT INTO due (invitation_id, step, channel, tries, account, due_at, reason)
     SELECT invitation_id, step, channel, tries, account, coalesce(due_at, was_due), reason FROM ended
@@ -165,7 +166,7 @@ _END = """WITH ended AS (
     INSERT INTO open_calls (call_task, invitation_id, step)
     SELECT call_task, invitation_id, step FROM ended WHERE call_task IS NOT NULL
 )
-SELECT invitation_id, step FROM ended"""
+SELECT number FROM ended"""
 
 
 async def end(session: AsyncSession, results: Sequence[StepResult]) -> set[tuple[UUID, int]]:
@@ -186,7 +187,7 @@ async def end(session: AsyncSession, results: Sequence[StepResult]) -> set[tuple
         [each.due_at for each in results],
         [each.call_task for each in results],
     )
-    ended = _keys(rows)
+    ended = _keys(leased, rows)
     await give_back(session, [each for each in leased if each.key not in ended])
     return ended
 
@@ -259,8 +260,10 @@ async def lost_in_flight(session: AsyncSession, *, limit: int) -> list[LeasedSte
 
 
 def _columns(leased: Sequence[LeasedStep]) -> tuple[list[UUID], list[UUID]]:
-    return [step.invitation_id for step in leased], [step.token for step in leased]
+    """Return the invitations, and the tokens, which are few: every step of a claim has the same."""
+    return [step.invitation_id for step in leased], list({step.token for step in leased})
 
 
-def _keys(rows: Sequence[asyncpg.Record]) -> set[tuple[UUID, int]]:
-    return {(invitation_id, step) for invitation_id, step in rows}
+def _keys(leased: Sequence[LeasedStep], rows: Sequence[asyncpg.Record]) -> set[tuple[UUID, int]]:
+    """Return the keys of the leased steps with these numbers, which begin with 1."""
+    return {leased[row["number"] - 1].key for row in rows}

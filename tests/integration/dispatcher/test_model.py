@@ -104,12 +104,13 @@ def _bounced_as_sent(rule: Callable[[AttemptState], StepState]) -> Callable[[Att
     return lambda attempt: StepState.SENT if attempt is AttemptState.BOUNCED else rule(attempt)
 
 
+ANY_TOKEN = ("h.token = ANY($2::uuid[])", "$2::uuid[] IS NOT NULL")
 NEVER = "leased_until > 'infinity' AND now() <"
 AGAIN = "(group_name, event_id) DO UPDATE SET seen_at = now()"
 BUGS = [
     sql("a step is claimed early", "_CLAIM", "due_at <= $2", "due_at <= $2::timestamptz + interval '1 day'"),
-    sql("a lease is marked by whoever had it once", "_MARK", " AND h.token = m.token", ""),
-    sql("a late worker records over what was decided since", "_END", " AND h.token = e.token", ""),
+    sql("a lease is marked by whoever had it once", "_MARK", *ANY_TOKEN),
+    sql("a late worker records over what was decided since", "_END", *ANY_TOKEN),
     sql("a lost sender's step is planned again", "_FREE_LEASES", "NOT in_flight AND", ""),
     sql("an end leaves leased steps alone", "_STOP", "AND NOT in_flight", "AND false"),
     sql("a suppression leaves leased steps alone", "_MARK", " AND i.revision = h.revision", ""),
