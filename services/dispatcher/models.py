@@ -20,6 +20,7 @@ metadata = sa.MetaData()
 messaging_tables(metadata)
 
 _INSTANT = sa.DateTime(timezone=True)
+_RARE = "outcome IN ('declined', 'undeliverable', 'withdrawn')"
 
 sa.Table(
     "invitations",
@@ -42,13 +43,15 @@ sa.Table(
     sa.Column("address_key", sa.Text),
     sa.CheckConstraint("(state = 'closed') = (outcome IS NOT NULL)", name="invitations_outcome"),
     sa.Index("invitations_respondent", "respondent_id"),
-    sa.Index("invitations_unsubscribe", "unsubscribe", unique=True),
+    # of fingerprints, which are long and in no order: a hash index takes a third of the bytes
+    sa.Index("invitations_unsubscribe", "unsubscribe", postgresql_using="hash"),
     sa.Index("invitations_expiry", "expires_at", postgresql_where=sa.text("state = 'open'")),
-    sa.Index("invitations_email", "email_fingerprint", postgresql_where=sa.text("email_fingerprint IS NOT NULL")),
-    sa.Index("invitations_phone", "phone_fingerprint", postgresql_where=sa.text("phone_fingerprint IS NOT NULL")),
+    sa.Index("invitations_email", "email_fingerprint", postgresql_using="hash"),
+    sa.Index("invitations_phone", "phone_fingerprint", postgresql_using="hash"),
     sa.Index("invitations_unmarked", "id", postgresql_where=sa.text("address_key IS NULL")),
-    sa.Index("invitations_outcome_newest", sa.text("coalesce(outcome, state)"), "id"),
-    postgresql_with={"fillfactor": "80"},
+    # of the other outcomes the newest are found by id
+    sa.Index("invitations_rare", "outcome", "id", postgresql_where=sa.text(_RARE)),
+    postgresql_with={"fillfactor": "100"},
 )
 
 # what the requests of a program version and locale share, by its digest; see domain/stored_requests

@@ -1,4 +1,7 @@
-"""How requests are stored: what all invitations of a program version and locale share is stored once, by its digest."""
+"""How requests are stored: what many invitations share is stored once, by its digest.
+
+That is what a program version says in a locale, and consent and time zone, of which there are few different ones.
+"""
 
 from __future__ import annotations
 
@@ -12,27 +15,27 @@ from uuid import UUID
 import msgspec
 from pydantic import create_model
 
-from shared.contract.events import Part, SurveyRequested
+from shared.contract.events import Consent, Part, SurveyRequested
 
 _COLUMNS = {"invitation_id", "respondent_id", "expires_at"}  # columns of their own in `invitations`
 _SHARED = {
     *("program", "brand", "locale", "question", "reasons", "extra_questions", "thanks", "labels", "call_back"),
-    *("plan", "contact_caps", "link_key", "test"),
+    *("plan", "contact_caps", "link_key", "test", "consent", "time_zone"),
 }
 
 
-def _part(name: str, names: set[str]) -> type[Part]:
+def _part(name: str, names: set[str], **more: Any) -> type[Part]:
     fields = SurveyRequested.model_fields.items()
     definitions: dict[str, Any] = {each: (field.annotation, field) for each, field in fields if each in names}
-    return create_model(name, __base__=Part, **definitions)
+    return create_model(name, __base__=Part, **definitions | more)
 
 
 _Content = _part("_Content", _SHARED)
-_Own = _part("_Own", SurveyRequested.model_fields.keys() - _SHARED - _COLUMNS)
+_Own = _part("_Own", SurveyRequested.model_fields.keys() - _SHARED - _COLUMNS, consent=(Consent | None, None))
 
 
 class NewRequest(msgspec.Struct, frozen=True):
-    """A request in two parts, each as JSON; `digest` identifies the content and has 16 bytes."""
+    """A request in two parts, each as JSON; `digest` has 16 bytes and identifies the content."""
 
     own: str
     content: str
@@ -40,7 +43,10 @@ class NewRequest(msgspec.Struct, frozen=True):
 
 
 class StoredRequest(msgspec.Struct, frozen=True):
-    """A request as stored. Without a digest, `own` is the whole request, as versions before stored it."""
+    """A request as stored. A consent that was changed since is in `own`, and replaces the one of the content.
+
+    Without a digest, `own` is the whole request, as versions before stored it.
+    """
 
     invitation_id: UUID
     respondent_id: str
@@ -66,10 +72,11 @@ class RequestReader:
         """Return the request; raises ValidationError, and KeyError for a content that is not there."""
         if stored.digest is None:
             return SurveyRequested.model_validate_json(stored.own)
-        own: dict[str, Any] = vars(_Own.model_validate_json(stored.own))
+        own = vars(_Own.model_validate_json(stored.own))
+        given = own if own["consent"] else {name: value for name, value in own.items() if name != "consent"}
         columns = {name: getattr(stored, name) for name in _COLUMNS}
         # a copy is not validated again: the values are valid already
-        return self._template(stored.digest).model_copy(update=own | columns)
+        return self._template(stored.digest).model_copy(update=given | columns)
 
     def _template(self, digest: bytes) -> SurveyRequested:
         if digest not in self._templates:

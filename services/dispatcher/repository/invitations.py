@@ -101,8 +101,9 @@ async def by_unsubscribe_link(session: AsyncSession, fingerprint: bytes) -> Surv
     return SurveyRequested.model_validate_json(rows[0]["request"]) if rows else None
 
 
-_CONSENT = """UPDATE invitations i SET request = jsonb_set(i.request, '{consent}', i.request -> 'consent' || c.change),
-    revision = i.revision + 1
+_CONSENT = """UPDATE invitations i SET request = jsonb_set(i.request, '{consent}', coalesce(
+        i.request -> 'consent', (SELECT document -> 'consent' FROM contents WHERE digest = i.content), '{}'
+    ) || c.change), revision = i.revision + 1
 FROM unnest($1::text[], $2::jsonb[]) AS c (respondent_id, change)
 WHERE i.respondent_id = c.respondent_id AND i.state = 'open'"""
 
@@ -173,7 +174,9 @@ _SUMMARY = """SELECT id, request->>'customer_id' AS customer_id, program, state,
 request->>'send_at' AS send_at, created_at, closed_at FROM invitations"""
 _ABOUT = """(respondent_id = ANY(${0}::text[]) OR email_fingerprint = ANY(${1}::bytea[])
 OR phone_fingerprint = ANY(${1}::bytea[]))"""
-_OUTCOME = "coalesce(outcome, state)"  # the expression of an index: without it, a rare outcome is searched in all rows
+# an index has the rare outcomes; of the others many are among the newest invitations
+_RARE = ("declined", "undeliverable", "withdrawn")
+_IS_RARE = "outcome IN ('declined', 'undeliverable', 'withdrawn') AND outcome = $2"
 
 
 async def newest(
@@ -186,7 +189,7 @@ async def newest(
 ) -> list[asyncpg.Record]:
     """Return the newest invitations first: of these respondents and addresses or of all, with one outcome or any."""
     values: list[object] = [] if outcome is None else [outcome]
-    conditions = [] if outcome is None else [f"{_OUTCOME} = $2"]
+    conditions = [] if outcome is None else [_IS_RARE if outcome in _RARE else "coalesce(outcome, state) = $2"]
     if respondents is not None:
         conditions.append(_ABOUT.format(len(values) + 2, len(values) + 3))
         values += [respondents, list(fingerprints)]

@@ -19,6 +19,12 @@ QUEUE = "autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000"
 REQUESTS = """CREATE VIEW requests AS SELECT i.id, coalesce(c.document, '{}') || i.request || jsonb_build_object(
     'invitation_id', i.id, 'respondent_id', i.respondent_id, 'expires_at', i.expires_at) AS request
 FROM invitations i LEFT JOIN contents c ON c.digest = i.content"""
+RARE = "outcome IN ('declined', 'undeliverable', 'withdrawn')"
+FINGERPRINTS = {
+    "invitations_unsubscribe": "unsubscribe",
+    "invitations_email": "email_fingerprint",
+    "invitations_phone": "phone_fingerprint",
+}
 CALLS = """CREATE VIEW calls AS SELECT call_task, invitation_id, step FROM open_calls
 UNION ALL SELECT call_task, invitation_id, step FROM steps WHERE call_task IS NOT NULL"""
 
@@ -88,12 +94,25 @@ def upgrade() -> None:
     op.add_column("invitations", sa.Column("revision", sa.Integer, nullable=False, server_default="0"))
     op.execute(REQUESTS)
     op.execute(CALLS)
+    op.execute("ALTER TABLE invitations SET (fillfactor = 100)")
+    op.drop_index("invitations_outcome_newest", "invitations")
+    op.create_index("invitations_rare", "invitations", ["outcome", "id"], postgresql_where=sa.text(RARE))
+    for name, column in FINGERPRINTS.items():
+        op.drop_index(name, "invitations")
+        op.create_index(name, "invitations", [column], postgresql_using="hash")
 
 
 def downgrade() -> None:
     for statement in BACK:
         op.execute(statement)
     op.execute("DROP VIEW calls, requests")
+    for name, column in FINGERPRINTS.items():
+        op.drop_index(name, "invitations")
+        where = {"postgresql_where": sa.text(f"{column} IS NOT NULL")} if column != "unsubscribe" else {"unique": True}
+        op.create_index(name, "invitations", [column], **where)
+    op.drop_index("invitations_rare", "invitations")
+    op.create_index("invitations_outcome_newest", "invitations", [sa.text("coalesce(outcome, state)"), "id"])
+    op.execute("ALTER TABLE invitations SET (fillfactor = 80)")
     for column in ("revision", "content"):
         op.drop_column("invitations", column)
     for table in ("contents", "open_calls", "held", "due"):
