@@ -15,6 +15,7 @@ _RIGHT_TO_LEFT = frozenset(("ar", "arc", "ckb", "dv", "fa", "he", "iw", "ks", "p
 _RIGHT_TO_LEFT_SCRIPTS = frozenset(("adlm", "arab", "hebr", "nkoo", "rohg", "syrc", "thaa"))
 
 
+@lru_cache(maxsize=1000)
 def language_tag(locale: str) -> str:
     """Return a locale as a language tag of BCP 47, `pt_BR` as `pt-BR`, our own languages without a region.
 
@@ -27,6 +28,7 @@ def language_tag(locale: str) -> str:
     return language if language in _OURS else tag
 
 
+@lru_cache(maxsize=1000)
 def primary_language(locale: str) -> str:
     return language_tag(locale).partition("-")[0].lower()
 

@@ -31,6 +31,7 @@ from deploy.operations.findings import Finding, Severity
 from services.dispatcher import repository as dispatcher
 from services.dispatcher.channels.sms import EVERYWHERE
 from services.dispatcher.config import DispatcherSettings
+from services.dispatcher.repository import stalled as stalled_invitations
 from services.scoring.repository import webhooks
 from services.trigger.config import TriggerSettings
 from services.trigger.domain.programs.document import NO_ZONE
@@ -247,7 +248,7 @@ async def _programs(settings: Settings) -> AsyncIterator[Finding]:
 async def _open_invitations(settings: AllSettings) -> AsyncIterator[Finding]:
     """Check that every open invitation has a next step, and that no step is late."""
     async with _session(settings.dispatcher, Service.DISPATCHER) as session:
-        stalled = await dispatcher.stalled(session)
+        stalled = await stalled_invitations.of_all(session)
         stored = settings.dispatcher.clock
         now = open_clock(stored if stored and stored.exists() else None).now()
         oldest = await dispatcher.oldest_due(session, now)

@@ -21,6 +21,7 @@ from services.dispatcher.handlers import apply_receipts
 from services.dispatcher.messages.mime import BadAddress
 from services.dispatcher.messages.samples import SampleMail
 from services.dispatcher.pages.test_mails import AccountReply, SendingDisabled, send_test
+from services.dispatcher.repository import stalled as stalled_invitations
 from services.dispatcher.repository import suppressions
 from services.dispatcher.schemas import Suppressed
 from services.dispatcher.wiring import open_accounts
@@ -183,4 +184,4 @@ async def _counts() -> dict[str, dict[str, int]]:
 
 async def _stalled() -> list[UUID]:
     async with _session() as session:
-        return await repository.stalled(session)
+        return await stalled_invitations.of_all(session)

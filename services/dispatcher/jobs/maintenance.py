@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from datetime import timedelta
-from uuid import UUID
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
 
 import structlog
 
 from services.dispatcher.handlers import close_invitations, record_results
-from services.dispatcher.repository import counts, earlier_steps, invitations, steps
+from services.dispatcher.repository import counts, earlier_steps, invitations, stalled, steps
+from services.dispatcher.repository.stalled import PagePosition
 from shared import metrics
 from shared.clock import Clock
 from shared.contract.vocabulary import Service
@@ -20,6 +21,10 @@ log = structlog.get_logger()
 
 PATIENCE_S = 5.0  # how long the database must have answered before senders are given up
 RECONCILE_S = 60.0
+_TURN = timedelta(seconds=3 * RECONCILE_S)  # another dispatcher goes on when three rounds were missed
+_OVERLAP = timedelta(seconds=RECONCILE_S)  # longer than a transaction and the difference of two clocks
+_PAGE = 5000
+_BEFORE_ALL = PagePosition(datetime(1900, 1, 1, tzinfo=UTC), UUID(int=0))
 _MOST_LOGGED = 20
 _ADOPTED_AT_ONCE = 2000
 _EARLY_KEPT = timedelta(days=30)
@@ -68,18 +73,34 @@ class LeaseReaper:
         return reaped
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reconciler:
-    """Finds stalled invitations, for which nothing is planned, and reports them; each is the result of a fault."""
+    """Finds stalled invitations, for which nothing is planned, and reports them; each is the result of a fault.
+
+    One dispatcher of several looks at what has changed since its last round, and at a page of all that are open.
+    """
 
     sessions: Sessions
+    _holder: UUID = field(default_factory=uuid4, init=False)
+    _since: datetime | None = field(default=None, init=False)
+    _position: PagePosition = field(default=_BEFORE_ALL, init=False)
+    _found: set[UUID] = field(default_factory=set, init=False)
 
     async def __call__(self) -> list[UUID]:
+        """Return what is known to be stalled; nothing while another dispatcher looks."""
+        began = datetime.now(UTC)
         async with self.sessions.begin() as session:
-            found = await counts.stalled(session)
-        metrics.STALLED.labels(Service.DISPATCHER).set(len(found))
-        for invitation in found[:_MOST_LOGGED]:
+            if await stalled.take_turn(session, self._holder, lasting=_TURN):
+                page = await stalled.open_page(session, self._position, limit=_PAGE)
+                changed = await stalled.changed(session, self._since or began - _TURN)
+                found = await stalled.among(session, self._found | changed | {each.id for each in page})
+                self._since, self._position = began - _OVERLAP, page[-1] if len(page) == _PAGE else _BEFORE_ALL
+            else:
+                found = []
+        for invitation in sorted(set(found) - self._found)[:_MOST_LOGGED]:
             log.error("invitation.stalled", invitation_id=str(invitation))
+        self._found = set(found)
+        metrics.STALLED.labels(Service.DISPATCHER).set(len(found))
         return found
 
     async def round(self) -> None:

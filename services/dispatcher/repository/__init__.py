@@ -4,9 +4,8 @@ from services.dispatcher.repository.counts import (
     invitation_counts,
     oldest_due,
     refused_accounts,
-    stalled,
     step_counts,
     work_left,
 )
 
-__all__ = ["invitation_counts", "oldest_due", "refused_accounts", "stalled", "step_counts", "work_left"]
+__all__ = ["invitation_counts", "oldest_due", "refused_accounts", "step_counts", "work_left"]

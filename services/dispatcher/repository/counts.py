@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import NamedTuple
-from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.dispatcher.domain.steps import REACHED_ATTEMPTS
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db
 
@@ -65,24 +63,3 @@ class RefusedAccount(NamedTuple):
 async def refused_accounts(session: AsyncSession, now: datetime) -> list[RefusedAccount]:
     rows = await db.fetch(session, _REFUSED, now, _CHANNELS)
     return [RefusedAccount(row["account"] or "", row["reason"].partition(" ")[2], row["count"]) for row in rows]
-
-
-_STALLED = """SELECT i.id FROM invitations i WHERE i.state = 'open'
-AND NOT EXISTS (SELECT FROM due d WHERE d.invitation_id = i.id)
-AND NOT EXISTS (SELECT FROM held h WHERE h.invitation_id = i.id)
-AND NOT EXISTS (SELECT FROM calls o WHERE o.invitation_id = i.id)
-AND NOT EXISTS (SELECT FROM steps s WHERE s.invitation_id = i.id AND s.state IN ('planned', 'leased', 'in_flight'))
-AND (
-    (SELECT count(DISTINCT a.step) FROM attempts a WHERE a.invitation_id = i.id)
-        < (SELECT jsonb_array_length(r.request -> 'plan') FROM requests r WHERE r.id = i.id)
-    OR NOT EXISTS (SELECT FROM attempts a WHERE a.invitation_id = i.id AND a.state = ANY($1::text[]))
-) ORDER BY i.id"""
-
-
-async def stalled(session: AsyncSession) -> list[UUID]:
-    """Return open invitations for which nothing is planned; each is the result of a fault.
-
-    An invitation whose steps have all ended and may have reached the respondent is not stalled: it waits for an answer
-    and expires.
-    """
-    return [row["id"] for row in await db.fetch(session, _STALLED, REACHED_ATTEMPTS)]

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from prometheus_client import REGISTRY
@@ -19,6 +19,7 @@ from prometheus_client import REGISTRY
 from services.dispatcher import handlers, repository
 from services.dispatcher.domain.steps import Disposition, OutgoingMessage, SendResult
 from services.dispatcher.handlers import close_invitations
+from services.dispatcher.jobs import maintenance
 from services.dispatcher.jobs.maintenance import LeaseReaper, Reconciler, reap
 from services.dispatcher.repository import send_facts, steps
 from services.dispatcher.sending.sender import BUDGET_S, ChannelSender
@@ -619,6 +620,29 @@ async def test_stalled_invitation_is_reported(chain: Chain, plant: str) -> None:
     await chain.rows(plant, lost.invitation_id)
     assert await reconciler() == [lost.invitation_id]
     assert REGISTRY.get_sample_value("earshot_stalled_invitations", {"service": "dispatcher"}) == 1
+
+
+async def test_one_dispatcher_looks_for_stalled_invitations_and_another_goes_on_when_it_is_lost(chain: Chain) -> None:
+    lost = request()
+    await chain.take(lost)
+    await chain.rows("DELETE FROM due")
+    first, second = Reconciler(chain.database.sessions), Reconciler(chain.database.sessions)
+    assert [await first(), await second(), await first()] == [[lost.invitation_id], [], [lost.invitation_id]]
+    await chain.rows("UPDATE leases SET until = clock_timestamp() WHERE name = 'reconciler'")
+    assert [await second(), await first()] == [[lost.invitation_id], []]
+
+
+async def test_invitation_that_stalled_long_ago_is_found_page_by_page(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "_PAGE", 2)
+    long_ago = [request(f"r{n}", invitation_id=UUID(int=n + 1), expires_at=NOW + n * DAY) for n in range(7)]
+    await chain.take(*long_ago)
+    await chain.rows("DELETE FROM due WHERE invitation_id = $1", long_ago[5].invitation_id)
+    reconciler = Reconciler(chain.database.sessions)
+    assert [bool(await reconciler()) for _ in range(6)] == [False, False, True, True, True, True]
+    await chain.take(answered(long_ago[5]))
+    assert await reconciler() == []
 
 
 @pytest.mark.parametrize(

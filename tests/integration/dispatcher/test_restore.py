@@ -251,7 +251,7 @@ async def test_procedure_for_a_lost_log_sends_nothing_twice_and_stalls_nothing(
             again.chain.clock.moment = NOW + 5 * DAY
             await again.chain.tick_idle([again.sender])
             async with again.chain.database.sessions.begin() as session:
-                assert await repository.stalled(session) == []
+                assert await repository.stalled.of_all(session) == []
             await again.guard.event_log.close()
     assert (site.provider.most, sum(mail.step == 2 for mail in site.provider.taken)) == (1, 60)
 

@@ -92,6 +92,7 @@ def upgrade() -> None:
     )
     op.add_column("invitations", sa.Column("content", sa.LargeBinary))
     op.add_column("invitations", sa.Column("revision", sa.Integer, nullable=False, server_default="0"))
+    op.execute("INSERT INTO leases (name, until) VALUES ('reconciler', '-infinity')")
     op.execute(REQUESTS)
     op.execute(CALLS)
     op.execute("ALTER TABLE invitations SET (fillfactor = 100)")
@@ -106,6 +107,7 @@ def downgrade() -> None:
     for statement in BACK:
         op.execute(statement)
     op.execute("DROP VIEW calls, requests")
+    op.execute("DELETE FROM leases WHERE name = 'reconciler'")
     for name, column in FINGERPRINTS.items():
         op.drop_index(name, "invitations")
         where = {"postgresql_where": sa.text(f"{column} IS NOT NULL")} if column != "unsubscribe" else {"unique": True}
