@@ -42,6 +42,9 @@ _MODULES: Mapping[str, Mapping[str, str]] = {
         "ingest": "Decide the events of a file, or of every file put into a folder until Ctrl-C.",
         "backfill": "Add past events from a file to the history; they start no surveys.",
     },
+    "services.trigger.commands.retention": {
+        "retention": "Drop decisions that are past retention, as the service does every hour.",
+    },
     "services.trigger.commands.keys": {
         "keys": "API keys for machines.",
     },

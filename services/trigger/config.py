@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -44,7 +45,12 @@ class TriggerSettings(Settings):
     events_per_second: float = Field(default=500.0, gt=0)  # average per API key; a burst may have 1,000 events
     phone_region: str = ""  # country of numbers without a country code, such as RU; empty: they are invalid
     store_zones: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)  # store:Asia/Omsk,…
+    decisions_kept_days: Annotated[int, Field(ge=0, le=36_500)] = 400  # and their touchpoints; 0: for ever
     cadence_tick_s: float = Field(default=5.0, gt=0)  # seconds between two runs of the job of relational programs
+
+    @property
+    def decisions_kept(self) -> timedelta | None:
+        return timedelta(days=self.decisions_kept_days) if self.decisions_kept_days else None
 
     @property
     def installation(self) -> InstallationSettings:

@@ -28,7 +28,9 @@ from services.trigger.handlers.mapped_events import ForeignLog, NeedsEarlierEven
 from services.trigger.handlers.programs import install, publish_again
 from services.trigger.handlers.replay_parked import ParkedReplay
 from services.trigger.handlers.survey_links import SurveyLinks
+from services.trigger.jobs import retention
 from services.trigger.jobs.cadence import CadenceJob
+from services.trigger.jobs.retention import RetentionJob
 from services.trigger.pages.decisions import DecisionPages
 from services.trigger.pages.sources import SourcePages
 from services.trigger.sources.bitrix24 import IDLE_S, DealFetcher
@@ -233,3 +235,6 @@ def _start_jobs(
     heartbeat = supervisor.health.heartbeat("cadences")
     cadences = CadenceJob(database.sessions, clock, settings.installation, supervisor.stop, heartbeat)
     supervisor.loop(heartbeat, cadences.tick, longest_s=settings.cadence_tick_s)
+    heartbeat = supervisor.health.heartbeat("retention")
+    job = RetentionJob(database.sessions, settings.decisions_kept, supervisor.stop, heartbeat)
+    supervisor.loop(heartbeat, job.tick, longest_s=retention.EVERY_S)

@@ -59,6 +59,14 @@ addresses = sa.Table(
     sa.Column("last_contacts", JSONB, nullable=False),  # by kind and program, for caps
 )
 
+# what many decisions and touchpoints have in common; the digest is of the document
+shapes = sa.Table(
+    "shapes",
+    metadata,
+    sa.Column("digest", sa.Uuid, primary_key=True),
+    sa.Column("document", JSONB, nullable=False),
+)
+
 touchpoints = sa.Table(
     "touchpoints",
     metadata,
@@ -72,7 +80,9 @@ touchpoints = sa.Table(
     sa.Column("state", sa.Text),
     sa.Column("reversed_at", _Time),
     sa.Column("delivered_at", _Time),
-    sa.Column("details", JSONB),
+    sa.Column("details", JSONB),  # of rows of before `shape`
+    sa.Column("shape", sa.Uuid),  # of the details, see `shapes`
+    sa.Column("own_values", JSONB),
     sa.Index(
         "touchpoints_invitation",
         "invitation_id",
@@ -119,7 +129,7 @@ decisions = sa.Table(
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("event_id", sa.Text, nullable=False),
     sa.Column("digest", sa.LargeBinary, nullable=False),
-    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("type", sa.Text, nullable=False),  # empty where the shape has it, as the program and the trail
     sa.Column("respondent_id", sa.Text, nullable=False),
     sa.Column("subject", sa.Text),
     sa.Column("event_time", _Time, nullable=False),
@@ -130,10 +140,15 @@ decisions = sa.Table(
     sa.Column("invitation_id", sa.Uuid),
     sa.Column("trail", JSONB, nullable=False),
     sa.Column("ignored", JSONB),  # fields that were left out, NULL if there are none
-    # the event id first, because decisions are searched by it alone
-    sa.UniqueConstraint("event_id", "source", name="decisions_once"),
-    sa.Index("decisions_respondent", "respondent_id", "id"),
+    sa.Column("shape", sa.Uuid),  # of type, program, version and trail, see `shapes`
+    sa.Column("own_values", JSONB),
+    sa.Index("decisions_event", "event_id"),
+    sa.Index("decisions_respondent", "respondent_id"),
+    postgresql_partition_by="RANGE (id)",  # by month; `decisions_first` has those of before there were months
 )
+
+# of every decided event, also where its decision is past retention: a hash of source and event id
+event_keys = sa.Table("event_keys", metadata, sa.Column("key", sa.Uuid, primary_key=True))
 
 api_keys = sa.Table(
     "api_keys",

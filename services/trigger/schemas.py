@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from services.trigger.domain.deciding.cases import DecisionReason
 from services.trigger.domain.deciding.explanations import RuleOutcome, rule_outcomes, would_change
-from services.trigger.domain.deciding.stored_decision import StoredDecision
+from services.trigger.domain.deciding.stored_decision import FORGOTTEN, StoredDecision
 from services.trigger.domain.programs.program import CompiledProgram
 from shared.web.qr import qr_svg
 
@@ -41,7 +41,9 @@ class Decided(BaseModel):
     id: str = Field(description="The event's id.")
     source: str
     decision_id: UUID
-    reason: str = Field(description="`asked`, or the rule that stopped the event.")
+    reason: str = Field(
+        description="`asked`, the rule that stopped the event, or `forgotten`: decided before, and past retention."
+    )
     program: str | None
     invitation_id: UUID | None
     ignored: list[IgnoredView] = Field([], description="Fields that could not be read; the event was decided without.")
@@ -124,6 +126,8 @@ class DecisionView(Decided):
 
 
 def _headline(stored: StoredDecision) -> str:
+    if stored.reason == FORGOTTEN:
+        return "Nothing: each event is decided once."
     reason = DecisionReason(stored.reason)
     facts: Mapping[str, Any] = next((trial["facts"] for trial in stored.trail if trial["rule"] == reason), {})
     return would_change(reason, facts, event_type=stored.type)

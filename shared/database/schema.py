@@ -26,7 +26,7 @@ _STATE = sa.text("SELECT to_regclass(:schema || '.alembic_version'), to_regclass
 _CATALOGUE = sa.text("""
 WITH relations AS (
     SELECT oid, relname FROM pg_class WHERE relnamespace = to_regnamespace(:schema) AND relkind IN ('r', 'p', 'v', 'm')
-    AND relname NOT IN ('alembic_version', 'schema_revisions')
+    AND NOT relispartition AND relname NOT IN ('alembic_version', 'schema_revisions')
 ), lines AS (
     SELECT relname, 'column ' || attname || ' ' || format_type(atttypid, atttypmod)
         || CASE WHEN attnotnull THEN ' not null' ELSE '' END
@@ -66,7 +66,10 @@ class CatalogueMissing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Columns, constraints and indexes of a schema's tables and views: one line each, led by the table."""
+    """Columns, constraints and indexes of a schema's tables and views: one line each, led by the table.
+
+    Partitions are left out: they come and go, and have what their table has.
+    """
 
     lines: frozenset[str]
 

@@ -131,12 +131,20 @@ async def _run(connection: AsyncConnection, folder: Path, action: Callable[[Conf
 
 
 def run(metadata: sa.MetaData) -> None:
-    """Run migrations on the connection of the configuration; called by `env.py`."""
+    """Run migrations on the connection of the configuration, each in its own transaction; called by `env.py`."""
+    connection: Connection = context.config.attributes["connection"]
     context.configure(
-        connection=context.config.attributes["connection"],
+        connection=connection,
         target_metadata=metadata,
         compare_server_default=True,
-        include_name=lambda name, kind, _parents: not (kind == "table" and name == schema.RECORD),
+        transaction_per_migration=True,
+        include_name=lambda name, kind, _parents: kind != "table" or _is_compared(connection, name),
     )
     with context.begin_transaction():
         context.run_migrations()
+
+
+def _is_compared(connection: Connection, table: str | None) -> bool:
+    """Whether models have this table: they have neither the record of revisions nor partitions."""
+    is_partition = "SELECT relispartition FROM pg_class WHERE oid = to_regclass(quote_ident(:name))"
+    return table != schema.RECORD and not connection.scalar(sa.text(is_partition), {"name": table})

@@ -36,7 +36,8 @@ PAUSE_S = 0.3
 TIMEOUT_S = 30.0
 SCORE = 9
 ENDS = ("answered", "withdrawn", "declined")
-_ASKED = "SELECT event_id, invitation_id FROM decisions WHERE type = 'crm.purchase.completed' AND reason = 'asked'"
+_ASKED = """SELECT event_id, invitation_id FROM decisions JOIN shapes ON digest = shape
+WHERE document->>'type' = 'crm.purchase.completed' AND reason = 'asked'"""
 
 
 @dataclass

@@ -29,7 +29,8 @@ _SURVEY = """INSERT INTO touchpoints (respondent_id, kind, ref, source, event_id
 VALUES ('c-asked', 'order', 'A-1', 'shop', 'old', $1, 'after-purchase', 'open')"""
 _DECISION = """INSERT INTO decisions
 (id, source, event_id, digest, type, respondent_id, event_time, decided_at, reason, trail)
-VALUES (gen_random_uuid(), 'shop', 'old', '', 'crm.purchase.completed', 'c-asked', $1, $1, 'asked', '[]')"""
+VALUES ('01a2280c-0000-7000-8000-000000000002', 'shop', 'old', '', 'crm.purchase.completed', 'c-asked', $1, $1, 'asked',
+'[]')"""
 _OPT_OUT = "INSERT INTO suppressions (respondent_id, reason) VALUES ('c-gone', 'opt_out')"
 
 

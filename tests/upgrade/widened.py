@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from shared import database_url
 
-_TABLES = """SELECT relname FROM pg_class WHERE relnamespace = $1::text::regnamespace AND relkind = 'r'
-AND relname NOT IN ('alembic_version', 'schema_revisions')"""
+_TABLES = """SELECT relname FROM pg_class WHERE relnamespace = $1::text::regnamespace AND relkind IN ('r', 'p')
+AND NOT relispartition AND relname NOT IN ('alembic_version', 'schema_revisions')"""
 _AS_NEWER = """WITH moved AS (UPDATE alembic_version SET version_num = '9999' RETURNING 1)
 INSERT INTO schema_revisions (revision, oldest_reader, catalogue)
 SELECT '9999', max(oldest_reader), string_agg(catalogue, '') FROM schema_revisions"""

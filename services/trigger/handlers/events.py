@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.deciding.batch import InstallationSettings
-from services.trigger.domain.deciding.stored_decision import EventKey, StoredDecision
+from services.trigger.domain.deciding.stored_decision import FORGOTTEN, EventKey, StoredDecision
 from services.trigger.domain.identities import Identity, identity_of, with_pseudonym
 from services.trigger.domain.programs.timing import MAX_AHEAD
 from services.trigger.domain.touchpoints import is_historic, subject_of
@@ -31,6 +31,7 @@ from shared.messaging.transport import Message
 log = structlog.get_logger()
 
 _HISTORIC = b"historic"  # instead of a digest: a backfilled event may have less data than the original one
+_COMPARED = 16  # bytes of a digest: a later version stores no more, when this one is the oldest beside it
 _CLOCK_SKEW = timedelta(minutes=1)  # between the clocks of two machines, not worth a word
 _AHEAD = IgnoredField("time", "ahead of the clock, counted as now")
 
@@ -77,6 +78,8 @@ async def decide_events(
 ) -> list[StoredDecision | EventIdConflict]:
     """Decide a batch, store it, and return the verdicts in order; a repeated event gets its earlier decision.
 
+    That of an event whose decision is past retention has the reason FORGOTTEN.
+
     Raises Raced: roll back and try again.
     """
     incoming = [
@@ -94,7 +97,7 @@ async def decide_events(
     known = await decisions.find(session, firsts)
     if fresh := [one for key, one in firsts.items() if key not in known]:
         known |= await _decide_fresh(session, fresh, now=now, settings=settings)
-    return [_verdict(one, known[one.key]) for one in incoming]
+    return [_verdict(one, known[one.key], now=now) for one in incoming]
 
 
 async def on_crm_events(
@@ -112,7 +115,7 @@ async def on_crm_events(
 
 async def _decide_fresh(
     session: AsyncSession, fresh: Sequence[_Incoming], *, now: datetime, settings: InstallationSettings
-) -> dict[EventKey, StoredDecision]:
+) -> dict[EventKey, StoredDecision | None]:
     ids, locked = await lock_respondents(session, [one.identity for one in fresh])
     existing = [one.key for one, id_ in zip(fresh, ids, strict=True) if id_ in locked]
     known = await decisions.find(session, existing)  # another transaction may have decided them before we got the lock
@@ -138,10 +141,33 @@ def _digest(event: Event[CrmPayload]) -> bytes:
     return hashlib.sha256(f"{event.type} {body}".encode()).digest()
 
 
-def _verdict(one: _Incoming, stored: StoredDecision) -> StoredDecision | EventIdConflict:
+def _verdict(one: _Incoming, stored: StoredDecision | None, *, now: datetime) -> StoredDecision | EventIdConflict:
+    if stored is None:
+        return _forgotten(one, now=now)
     historic = _HISTORIC in (stored.digest, one.digest)
-    same = _same_touchpoint(one, stored) if historic else stored.digest == one.digest
+    same = _same_touchpoint(one, stored) if historic else stored.digest[:_COMPARED] == one.digest[:_COMPARED]
     return stored if same else EventIdConflict(one.event.source, one.event.id)
+
+
+def _forgotten(one: _Incoming, *, now: datetime) -> StoredDecision:
+    """Return what is said about a repeated event whose decision is past retention; its id is the hash of its key."""
+    subject = subject_of(one.event.payload)
+    return StoredDecision(
+        id=one.key.hash,
+        source=one.event.source,
+        event_id=one.event.id,
+        digest=one.digest,
+        type=one.event.type,
+        respondent_id=one.identity.id,
+        subject=subject and subject.ref,
+        event_time=one.event.time,
+        decided_at=now,
+        reason=FORGOTTEN,
+        program_id=None,
+        program_version=None,
+        invitation_id=None,
+        trail=[],
+    )
 
 
 def _same_touchpoint(one: _Incoming, stored: StoredDecision) -> bool:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.domain.respondents import GAVE_ANOTHER_ADDRESS
+from services.trigger.repository import decisions
 from shared.database import db
 from shared.messaging import parking
 from shared.messaging.parking import Parked
@@ -18,8 +19,8 @@ LOOKED_AT = 5_000  # of the newest decisions and parked messages: there is no in
 _COUNT = """INSERT INTO arrivals AS a (source, outcome, count, last_at) VALUES ($1, $2, 1, clock_timestamp())
 ON CONFLICT (source, outcome) DO UPDATE SET count = a.count + 1, last_at = excluded.last_at"""
 _COUNTS = "SELECT outcome, count, last_at FROM arrivals WHERE source = $1 ORDER BY last_at DESC"
-_DECIDED = """SELECT * FROM (SELECT * FROM decisions ORDER BY id DESC LIMIT $2) d WHERE source = $1
-ORDER BY id DESC LIMIT $3"""
+_DECIDED = f"""SELECT {decisions.SELECTED} FROM (SELECT * FROM decisions ORDER BY id DESC LIMIT $2) AS d
+WHERE source = $1 ORDER BY id DESC LIMIT $3"""  # noqa: S608 - column names only
 _SOURCES = """SELECT source, max(decided_at) AS last_at, count(*) AS n
 FROM (SELECT source, decided_at FROM decisions ORDER BY id DESC LIMIT $1) d GROUP BY source ORDER BY 2 DESC LIMIT 200"""
 _PARKED = """SELECT id FROM (SELECT id, headers FROM parked WHERE topic = 'crm.events' ORDER BY id DESC LIMIT $2) p
@@ -59,7 +60,7 @@ async def counts(session: AsyncSession, source: str) -> list[ArrivalCount]:
 
 async def decided(session: AsyncSession, source: str, *, limit: int) -> list[StoredDecision]:
     """Return the newest decisions about events of a source, if they are among the newest LOOKED_AT of all."""
-    return [StoredDecision(**row) for row in await db.fetch(session, _DECIDED, source, LOOKED_AT, limit)]
+    return [decisions.decision_of(row) for row in await db.fetch(session, _DECIDED, source, LOOKED_AT, limit)]
 
 
 async def seen(session: AsyncSession) -> list[SeenSource]:

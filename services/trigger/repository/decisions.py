@@ -1,40 +1,75 @@
-"""Decisions: one for each event, kept forever, so that a repeated event is recognized."""
+"""Decisions: one for each event. Keys of the events are kept for ever, so that a repeated event is recognized."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from operator import attrgetter
+from typing import Any
 
+import asyncpg
 import msgspec
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger import models
+from services.trigger.domain import shapes as shaping
 from services.trigger.domain.deciding.stored_decision import EventKey, StoredDecision
-from services.trigger.repository import new_rows
+from services.trigger.repository import new_rows, shapes
+from services.trigger.repository.new_rows import Raced
 from shared.contract.vocabulary import Service
-from shared.database import db
+from shared.database import db, partitions
 
-_IN_ORDER = attrgetter("source", "event_id")
+_BY_ID = attrgetter("id")
 _JSON = msgspec.json.Encoder()
 
+# the values of a trail that differ from decision to decision
+_OWN = frozenset(
+    [
+        "ahead_s",
+        "day",
+        "decided_by",
+        "delivered_at",
+        "drawn",
+        "event_time",
+        "found",
+        "invitation",
+        "last_asked_at",
+        "reversed_at",
+        "same_address_as",
+        "send_at",
+        "until",
+    ]
+)
 
 _COLUMNS = tuple(column.name for column in models.decisions.columns)
 
-# without the limit, PostgreSQL would scan the whole table while it is small
-_FIND = f"""SELECT d.* FROM unnest($1::text[], $2::text[]) AS wanted (source, event_id)
-CROSS JOIN LATERAL (SELECT {", ".join(_COLUMNS)} FROM decisions WHERE decisions.event_id = wanted.event_id
-AND decisions.source = wanted.source LIMIT 1) AS d"""  # noqa: S608 - column names only
+SELECTED = f"""{", ".join(f"d.{name}" for name in _COLUMNS if name != "shape")},
+(SELECT document FROM shapes WHERE digest = d.shape) AS shape"""  # noqa: S608 - column names only
 
+# without the limits, PostgreSQL would scan whole tables while they are small
+_KNOWN = """SELECT wanted.source, wanted.event_id
+FROM unnest($1::text[], $2::text[], $3::uuid[]) AS wanted (source, event_id, key)
+LEFT JOIN LATERAL (SELECT true AS found FROM event_keys AS k WHERE k.key = wanted.key LIMIT 1) AS k ON true
+LEFT JOIN LATERAL (SELECT true AS found FROM decisions_first AS f
+    WHERE f.event_id = wanted.event_id AND f.source = wanted.source LIMIT 1) AS f ON true
+WHERE k.found OR f.found"""
+
+_FIND = f"""SELECT d.* FROM unnest($1::text[], $2::text[]) AS wanted (source, event_id)
+CROSS JOIN LATERAL (SELECT {SELECTED} FROM decisions AS d WHERE d.event_id = wanted.event_id
+AND d.source = wanted.source LIMIT 1) AS d"""  # noqa: S608 - column names only
 
 _SOURCES = """SELECT DISTINCT respondent_id, source FROM decisions
 WHERE respondent_id = ANY($1::text[]) AND source <> ALL($2::text[])"""
 
 
-async def find(session: AsyncSession, keys: Collection[EventKey]) -> dict[EventKey, StoredDecision]:
-    rows = await db.fetch(session, _FIND, *zip(*keys, strict=True)) if keys else []
-    return {decision.key: decision for decision in (StoredDecision(**row) for row in rows)}
+async def find(session: AsyncSession, keys: Collection[EventKey]) -> dict[EventKey, StoredDecision | None]:
+    """Return the decisions about the events that were decided before; None for one that is past retention."""
+    if not keys:
+        return {}
+    hashes = [key.hash for key in keys]
+    known = [EventKey(*row) for row in await db.fetch(session, _KNOWN, *zip(*keys, strict=True), hashes)]
+    rows = await db.fetch(session, _FIND, *zip(*known, strict=True)) if known else []
+    return {**dict.fromkeys(known), **{decision.key: decision for decision in map(decision_of, rows)}}
 
 
 async def sources_of(session: AsyncSession, respondents: Collection[str]) -> dict[str, set[str]]:
@@ -47,38 +82,63 @@ async def sources_of(session: AsyncSession, respondents: Collection[str]) -> dic
 
 
 async def add(session: AsyncSession, decisions: Sequence[StoredDecision]) -> None:
-    """Store new decisions; raises Raced."""
-    rows = [
-        (
-            d.id,
-            d.source,
-            d.event_id,
-            d.digest,
-            d.type,
-            d.respondent_id,
-            d.subject,
-            d.event_time,
-            d.decided_at,
-            d.reason,
-            d.program_id,
-            d.program_version,
-            d.invitation_id,
-            _JSON.encode(d.trail).decode(),
-            _JSON.encode(d.ignored).decode() if d.ignored else None,
-        )
-        for d in sorted(decisions, key=_IN_ORDER)  # in one order in every transaction, to avoid deadlocks
-    ]
-    await new_rows.add(session, "decisions", _COLUMNS, rows)
+    """Store new decisions and the keys of their events; raises Raced."""
+    keys = sorted(decision.key.hash for decision in decisions)  # in one order in every transaction, to avoid deadlocks
+    await new_rows.add(session, "event_keys", ("key",), [(key,) for key in keys])
+    trails = {d.id: shapes.shaped(_shared_part(d), own=_OWN) for d in decisions}
+    await shapes.add(session, trails.values())
+    rows = [_row(d, trails[d.id]) for d in sorted(decisions, key=_BY_ID)]  # so that pages of the index become full
+    try:
+        await new_rows.add(session, "decisions", _COLUMNS, rows)
+    except asyncpg.CheckViolationError:  # no partition has these ids
+        await partitions.make_for(session, "decisions", [d.id for d in decisions])
+        raise Raced("a partition of decisions was missing") from None
+
+
+def _row(d: StoredDecision, trail: shapes.Shaped) -> tuple[Any, ...]:
+    return (
+        d.id,
+        d.source,
+        d.event_id,
+        d.digest,
+        "",
+        d.respondent_id,
+        d.subject,
+        d.event_time,
+        d.decided_at,
+        d.reason,
+        None,
+        None,
+        d.invitation_id,
+        "[]",
+        _JSON.encode(d.ignored).decode() if d.ignored else None,
+        trail.digest,
+        trail.values,
+    )
 
 
 async def search(
     session: AsyncSession, *, respondents: Collection[str] | None, event_id: str | None, limit: int
 ) -> list[StoredDecision]:
     """Find the decisions about these respondents or an event, newest first."""
-    table = models.decisions
-    query = sa.select(table).order_by(table.c.id.desc()).limit(limit)
-    if respondents is not None:
-        query = query.where(table.c.respondent_id.in_(respondents))
-    if event_id is not None:
-        query = query.where(table.c.event_id == event_id)
-    return [StoredDecision(**row) for row in (await session.execute(query)).mappings()]
+    wanted = {"respondent_id = ANY(${}::text[])": respondents and list(respondents), "event_id = ${}": event_id}
+    given = {condition: value for condition, value in wanted.items() if value is not None}
+    where = " AND ".join(condition.format(place) for place, condition in enumerate(given, 2)) or "true"
+    sql = f"SELECT {SELECTED} FROM decisions AS d WHERE {where} ORDER BY d.id DESC LIMIT $1"  # noqa: S608 - see above
+    return [decision_of(row) for row in await db.fetch(session, sql, limit, *given.values())]
+
+
+def decision_of(row: db.Row) -> StoredDecision:
+    """Return the decision of a row of SELECTED."""
+    fields = dict(row)
+    shape, values = fields.pop("shape"), fields.pop("own_values")
+    return StoredDecision(**fields if shape is None else {**fields, **shaping.joined(shape, values or ())})
+
+
+def _shared_part(decision: StoredDecision) -> dict[str, Any]:
+    return {
+        "type": decision.type,
+        "program_id": decision.program_id,
+        "program_version": decision.program_version,
+        "trail": decision.trail,
+    }

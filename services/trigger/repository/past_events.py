@@ -13,17 +13,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger.domain.respondents import Respondent
 from services.trigger.domain.touchpoints import TouchpointKey, TriggerPayload, touchpoint_key
-from services.trigger.repository import respondents
+from services.trigger.repository import respondents, touchpoints
 from shared.contract.cloudevents import Event
 from shared.contract.events import BY_TYPE, CrmPayload, PurchaseCancelled, PurchaseCompleted
 from shared.contract.vocabulary import split_respondent_id
 from shared.database import db
 
-_EVENTS = """SELECT d.source, d.event_id, d.type, d.event_time, d.respondent_id, d.subject, t.details
-FROM decisions AS d
+_EVENTS = """SELECT d.source, d.event_id, e.type, d.event_time, d.respondent_id, d.subject AS ref,
+    t.details, t.own_values, (SELECT document FROM shapes WHERE digest = t.shape) AS document
+FROM decisions AS d LEFT JOIN shapes AS s ON s.digest = d.shape
+CROSS JOIN LATERAL (SELECT coalesce(s.document->>'type', d.type) AS type) AS e
 LEFT JOIN touchpoints AS t ON t.respondent_id = d.respondent_id AND t.ref = d.subject
-    AND t.kind = CASE WHEN d.type LIKE 'crm.service.%' THEN 'service' ELSE 'order' END
-WHERE d.event_time >= $1 AND d.type = ANY($2::text[]) ORDER BY d.event_time, d.id"""
+    AND t.kind = CASE WHEN e.type LIKE 'crm.service.%' THEN 'service' ELSE 'order' END
+WHERE d.event_time >= $1 AND e.type = ANY($2::text[]) ORDER BY d.event_time, d.id"""
 
 _KINDS = {
     "crm.purchase.completed": "order",
@@ -69,10 +71,10 @@ def _orders(events: Iterable[Event[TriggerPayload]]) -> Iterator[tuple[Event[Tri
 
 def _event(row: asyncpg.Record) -> Event[TriggerPayload]:
     model = BY_TYPE[row["type"]]
-    details: dict[str, Any] = row["details"] if row["type"].endswith(".completed") and row["details"] else {}
+    details: dict[str, Any] = (touchpoints.details_in(row) or {}) if row["type"].endswith(".completed") else {}
     customer_id, namespace = split_respondent_id(row["respondent_id"])
     customer = {"id": customer_id, "namespace": namespace}
-    fields = {_KINDS[row["type"]]: {"id": row["subject"]}, **details, "customer": customer}
+    fields = {_KINDS[row["type"]]: {"id": row["ref"]}, **details, "customer": customer}
     payload = model.model_validate(fields)
     assert isinstance(payload, CrmPayload)
     return Event(row["event_id"], row["source"], row["event_time"], payload)

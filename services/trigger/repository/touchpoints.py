@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.trigger import models
+from services.trigger.domain import shapes as shaping
 from services.trigger.domain.touchpoints import TouchpointKey, TouchpointKind, TouchpointRecord, TouchpointState
-from services.trigger.repository import new_rows
+from services.trigger.repository import new_rows, shapes
 from shared.database import db
 
 _JSON = msgspec.json.Encoder()
 
-_FIND = """SELECT t.* FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (respondent_id, kind, ref)
+# the values of details that differ from touchpoint to touchpoint
+_OWN = frozenset(("number", "amount", "attributes"))
+
+_FIND = """SELECT t.*, (SELECT document FROM shapes WHERE digest = t.shape) AS document
+FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (respondent_id, kind, ref)
 JOIN touchpoints AS t USING (respondent_id, kind, ref)"""
 
 _COLUMNS = tuple(column.name for column in models.touchpoints.columns)
+_NO_ID = UUID(int=0)
+_WITH_REF = ("order", "service")  # their `id` is the touchpoint's `ref`
 
 _SAVE = f"""UPDATE touchpoints AS t SET source = new.source, event_id = new.event_id,
 invitation_id = new.invitation_id, program_id = new.program_id, state = new.state,
-reversed_at = new.reversed_at, delivered_at = new.delivered_at, details = new.details
+reversed_at = new.reversed_at, delivered_at = new.delivered_at, details = new.details, shape = new.shape,
+own_values = new.own_values
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::text[],
-$9::timestamptz[], $10::timestamptz[], $11::jsonb[]) AS new ({", ".join(_COLUMNS)})
+$9::timestamptz[], $10::timestamptz[], $11::jsonb[], $12::uuid[], $13::jsonb[]) AS new ({", ".join(_COLUMNS)})
 WHERE (t.respondent_id, t.kind, t.ref) = (new.respondent_id, new.kind, new.ref)"""  # noqa: S608 - constants of this file
 
 _SET_STATES = """UPDATE touchpoints SET state = new.state
@@ -34,7 +42,8 @@ WHERE touchpoints.invitation_id = new.invitation_id AND touchpoints.state <> 'an
 
 _PROGRAMS = "SELECT invitation_id, program_id FROM touchpoints WHERE invitation_id = ANY($1::uuid[])"
 
-_DELETE_DETAILS = "UPDATE touchpoints SET details = NULL WHERE respondent_id = ANY($1::text[]) AND details IS NOT NULL"
+_DELETE_DETAILS = """UPDATE touchpoints SET details = NULL, shape = NULL, own_values = NULL
+WHERE respondent_id = ANY($1::text[]) AND (details IS NOT NULL OR shape IS NOT NULL)"""
 
 
 async def find(session: AsyncSession, keys: Collection[TouchpointKey]) -> dict[TouchpointKey, TouchpointRecord]:
@@ -51,7 +60,7 @@ async def find(session: AsyncSession, keys: Collection[TouchpointKey]) -> dict[T
             state=row["state"] and TouchpointState(row["state"]),
             reversed_at=row["reversed_at"],
             delivered_at=row["delivered_at"],
-            details=row["details"],
+            details=details_in(row),
         )
         for row in await db.fetch(session, _FIND, *columns)
     )
@@ -60,20 +69,22 @@ async def find(session: AsyncSession, keys: Collection[TouchpointKey]) -> dict[T
 
 async def add(session: AsyncSession, touchpoints: Sequence[TouchpointRecord]) -> None:
     """Insert new touchpoints; raises Raced."""
-    await new_rows.add(session, "touchpoints", _COLUMNS, _rows(touchpoints))
+    in_order = sorted(touchpoints, key=lambda t: t.invitation_id or _NO_ID)  # so that pages of the index become full
+    await new_rows.add(session, "touchpoints", _COLUMNS, await _rows(session, in_order))
 
 
 async def save(session: AsyncSession, touchpoints: Sequence[TouchpointRecord]) -> None:
     if touchpoints:
-        await db.fetch(session, _SAVE, *zip(*_rows(touchpoints), strict=True))
+        await db.fetch(session, _SAVE, *zip(*await _rows(session, touchpoints), strict=True))
 
 
-def _rows(touchpoints: Sequence[TouchpointRecord]) -> list[tuple[Any, ...]]:
+async def _rows(session: AsyncSession, touchpoints: Sequence[TouchpointRecord]) -> list[tuple[Any, ...]]:
+    """Store the shapes of the details, and return the rows."""
+    shaped = {t.key: shapes.shaped(_without_ref(t.details), own=_OWN) for t in touchpoints if t.details is not None}
+    await shapes.add(session, shaped.values())
     return [
         (
-            t.key.respondent_id,
-            t.key.kind,
-            t.key.ref,
+            *t.key,
             t.source,
             t.event_id,
             t.invitation_id,
@@ -81,10 +92,27 @@ def _rows(touchpoints: Sequence[TouchpointRecord]) -> list[tuple[Any, ...]]:
             t.state,
             t.reversed_at,
             t.delivered_at,
-            None if t.details is None else _JSON.encode(t.details).decode(),
+            None,
+            shaped[t.key].digest if t.key in shaped else None,
+            shaped[t.key].values if t.key in shaped else None,
         )
         for t in touchpoints
     ]
+
+
+def details_in(row: db.Row) -> dict[str, Any] | None:
+    """Return the details in a row with `details`, `document`, `own_values` and `ref`."""
+    if row["document"] is None:
+        return cast("dict[str, Any] | None", row["details"])
+    details = cast("dict[str, Any]", shaping.joined(row["document"], row["own_values"] or ()))
+    return {name: {**part, "id": row["ref"]} if name in _WITH_REF else part for name, part in details.items()}
+
+
+def _without_ref(details: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: {field: value for field, value in part.items() if field != "id"} if name in _WITH_REF else part
+        for name, part in details.items()
+    }
 
 
 async def set_states(session: AsyncSession, states: Mapping[UUID, TouchpointState]) -> None:

@@ -12,6 +12,7 @@ import tenacity
 from services.trigger.config import TriggerSettings
 from services.trigger.domain.deciding.stored_decision import StoredDecision
 from services.trigger.handlers.events import EventIdConflict, decide_events, read_event
+from services.trigger.repository import decisions
 from services.trigger.repository.new_rows import Raced
 from shared.contract.cloudevents import Event
 from shared.contract.events import Payload
@@ -65,6 +66,13 @@ async def decide(
 async def reasons(database: db.Database, sent: Sequence[dict[str, Any]], *, now: datetime = NOW) -> list[str]:
     verdicts = await decide(database, sent, now=now)
     return ["conflict" if isinstance(verdict, EventIdConflict) else verdict.reason for verdict in verdicts]
+
+
+async def decided(database: db.Database, *types: str) -> list[StoredDecision]:
+    """Return the decisions about events of these types, in the order in which they were made."""
+    async with database.sessions() as session:
+        found = await decisions.search(session, respondents=None, event_id=None, limit=1000)
+    return [each for each in reversed(found) if each.type in types]
 
 
 async def published(database: db.Database, *, but: Sequence[str] = ("program.published",)) -> list[Event[Payload]]:

@@ -42,6 +42,7 @@ from tests.integration.trigger.samples import (
     body,
     count,
     decide,
+    decided,
     later,
     message,
     published,
@@ -220,8 +221,8 @@ async def test_erasure_deletes_the_details_of_an_order(trigger_db: Database) -> 
     await apply(trigger_db)
     await decide(trigger_db, [purchase("e1"), body("customer.erased", "e2", customer={"id": "c1"})])
     async with trigger_db.sessions() as session:
-        (row,) = await db.fetch(session, "SELECT details FROM touchpoints")
-    assert row["details"] is None
+        (row,) = await db.fetch(session, "SELECT details, shape, own_values FROM touchpoints")
+    assert tuple(row) == (None, None, None)
 
 
 FOLLOW_UP: dict[str, Any] = {
@@ -247,9 +248,8 @@ async def test_answer_starts_its_follow_up_once(trigger_db: Database) -> None:
     first, follow_up = await requests(trigger_db)
     assert (first.program.id, follow_up.program.id) == ("shop", "unhappy")
     assert (follow_up.customer_id, follow_up.send_at, follow_up.event.subject) == ("C1", later(days=7), None)
-    async with trigger_db.sessions() as session:
-        rows = await db.fetch(session, "SELECT reason FROM decisions WHERE type = 'survey.answered' ORDER BY id")
-    assert [row["reason"] for row in rows] == ["asked", "duplicate", "condition"]
+    made = await decided(trigger_db, "survey.answered")
+    assert [each.reason for each in made] == ["asked", "duplicate", "condition"]
 
 
 async def test_follow_up_waits_for_the_reasons_that_come_after_the_score(trigger_db: Database) -> None:
@@ -259,9 +259,8 @@ async def test_follow_up_waits_for_the_reasons_that_come_after_the_score(trigger
     await handle_feedback(trigger_db, told.model_copy(update={"reasons": []}))
     for version in (2, 3):
         await handle_feedback(trigger_db, AnswerAmended(**{**told.model_dump(), "version": version}))
-    async with trigger_db.sessions() as session:
-        rows = await db.fetch(session, "SELECT type, reason FROM decisions WHERE program_id = 'unhappy' ORDER BY id")
-    assert [tuple(row) for row in rows] == [
+    made = await decided(trigger_db, "survey.answered", "answer.amended")
+    assert [(each.type, each.reason) for each in made if each.program_id == "unhappy"] == [
         ("survey.answered", "condition"),
         ("answer.amended", "asked"),
         ("answer.amended", "duplicate"),
@@ -276,9 +275,8 @@ async def test_answer_to_a_follow_up_or_from_an_old_tool_starts_none(trigger_db:
         trigger_db, answer(uuid4(), 3, program="unhappy"), answer(uuid4(), 3, mode=AnswerMode.IMPORTED)
     )
     assert len(await requests(trigger_db)) == 1
-    async with trigger_db.sessions() as session:
-        (row,) = await db.fetch(session, "SELECT reason FROM decisions WHERE type = 'survey.answered'")
-    assert row["reason"] == "historic"
+    (made,) = await decided(trigger_db, "survey.answered")
+    assert made.reason == "historic"
 
 
 async def test_purchase_within_the_return_window_is_published(trigger_db: Database) -> None:

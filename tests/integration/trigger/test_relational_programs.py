@@ -9,7 +9,7 @@ from services.trigger.jobs.cadence import CadenceJob
 from shared.clock import ManualClock
 from shared.database import db
 from shared.database.db import Database
-from tests.integration.trigger.samples import CUSTOMER, NOW, SETTINGS, body, decide, later
+from tests.integration.trigger.samples import CUSTOMER, NOW, SETTINGS, body, decide, decided, later
 from tests.integration.trigger.test_programs import apply, asked, requests, somebody
 
 
@@ -37,9 +37,7 @@ async def test_two_schedulers_ask_nobody_twice_and_missed_days_are_made_up(trigg
     await CadenceJob(trigger_db.sessions, clock, SETTINGS).tick()
     clock.moment = later(days=2)
     await asyncio.gather(*(CadenceJob(trigger_db.sessions, clock, SETTINGS).tick() for _ in range(4)))
-    async with trigger_db.sessions() as session:
-        rows = await db.fetch(session, "SELECT reason FROM decisions WHERE type = 'cadence.due'")
-    assert [row["reason"] for row in rows] == ["asked"] * 40
+    assert [each.reason for each in await decided(trigger_db, "cadence.due")] == ["asked"] * 40
 
 
 async def test_relational_program_keeps_to_the_caps_of_all(trigger_db: Database) -> None:
@@ -47,9 +45,8 @@ async def test_relational_program_keeps_to_the_caps_of_all(trigger_db: Database)
     await apply(trigger_db, "quarterly", cadence="1d", quarantine="30d")
     await asked(trigger_db)
     await CadenceJob(trigger_db.sessions, ManualClock(NOW), SETTINGS).tick()
-    async with trigger_db.sessions() as session:
-        (row,) = await db.fetch(session, "SELECT reason, program_id FROM decisions WHERE type = 'cadence.due'")
-    assert (row["reason"], row["program_id"]) == ("quarantined", "quarterly")
+    (made,) = await decided(trigger_db, "cadence.due")
+    assert (made.reason, made.program_id) == ("quarantined", "quarterly")
 
 
 async def test_relational_program_asks_at_the_time_of_day_of_the_customer(trigger_db: Database) -> None:
@@ -69,6 +66,5 @@ async def test_customer_of_whom_only_the_id_is_known_is_never_due(trigger_db: Da
     await CadenceJob(trigger_db.sessions, ManualClock(NOW), SETTINGS).tick()
     async with trigger_db.sessions() as session:
         known = await db.fetch(session, "SELECT id FROM respondents ORDER BY id")
-        due = await db.fetch(session, "SELECT respondent_id FROM decisions WHERE type = 'cadence.due'")
     assert [row["id"] for row in known] == ["c1", "only-a-name"]
-    assert [row["respondent_id"] for row in due] == ["c1"]
+    assert [each.respondent_id for each in await decided(trigger_db, "cadence.due")] == ["c1"]

@@ -31,6 +31,11 @@ FULL = TouchpointRecord(
     delivered_at=later(days=2),
     details={"service": {"id": "7"}},
 )
+EIGHT = {
+    "service": {"id": "8", "number": "8-A", "kind": "repair"},
+    "touchpoint": {"store": "North"},
+    "attributes": {"id": 7},
+}
 NOBODY = Respondent("c1")
 ANN = Respondent(
     "c1",
@@ -66,7 +71,7 @@ def test_samples_leave_no_field_out() -> None:
 
 
 async def test_every_field_of_a_touchpoint_is_stored_and_changed(trigger_db: Database) -> None:
-    other = replace(FULL, key=BARE.key._replace(ref="8"), invitation_id=UUID(int=8))
+    other = replace(FULL, key=BARE.key._replace(ref="8"), invitation_id=UUID(int=8), details=EIGHT)
     async with trigger_db.sessions.begin() as session:
         await touchpoints.add(session, [BARE, other])
     async with trigger_db.sessions.begin() as session:
@@ -94,23 +99,34 @@ async def test_every_field_of_a_respondent_is_stored_and_changed(trigger_db: Dat
 
 
 async def test_decision_of_an_event_is_found_by_its_index(trigger_db: Database) -> None:
-    """Every incoming event is looked up; a sequential scan would get slower with every decision."""
+    """Every incoming event is looked up; a sequential scan would get slower with every decision.
+
+    Only those that were decided before are looked up in the partitions.
+    """
     await decide(trigger_db, [purchase(f"e{number}") for number in range(1500)])
     async with trigger_db.sessions.begin() as session:
         await db.fetch(session, "ANALYZE decisions")
+        await db.fetch(session, "ANALYZE event_keys")
         before = await _reads(session)
         keys = [EventKey("shop", f"e{number}") for number in range(0, 1000, 10)]
-        assert len(await decisions.find(session, [*keys, EventKey("another", "e1")])) == 100
-        whole, by_index = await _reads(session)
-    assert (whole, by_index) == (before[0], before[1] + 101)
+        fresh = [EventKey("another", f"e{number}") for number in range(50)]
+        assert len(await decisions.find(session, [*keys, *fresh])) == 100
+        after = await _reads(session)
+    read = {table: (whole - before[table][0], found - before[table][1]) for table, (whole, found) in after.items()}
+    del read["decisions_first"]  # is empty
+    assert {table: whole for table, (whole, _) in read.items() if whole} == {}
+    assert read.pop("event_keys") == (0, 150)
+    assert max(found for _, found in read.values()) == 100
 
 
-async def _reads(session: Any) -> tuple[int, int]:
-    """Return the number of sequential and index scans of the table in this transaction."""
-    (row,) = await db.fetch(
-        session, "SELECT seq_scan, idx_scan FROM pg_stat_xact_user_tables WHERE relname = 'decisions'"
+async def _reads(session: Any) -> dict[str, tuple[int, int]]:
+    """Return the number of sequential and index scans in this transaction, by table."""
+    rows = await db.fetch(
+        session,
+        "SELECT relname, seq_scan, idx_scan FROM pg_stat_xact_user_tables"
+        " WHERE relname = 'event_keys' OR relname LIKE 'decisions\\_%'",
     )
-    return row["seq_scan"], row["idx_scan"]
+    return {row["relname"]: (row["seq_scan"], row["idx_scan"]) for row in rows}
 
 
 async def test_erasure_leaves_a_person_in_no_column_of_any_table(trigger_db: Database) -> None:

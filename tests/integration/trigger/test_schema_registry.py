@@ -199,7 +199,7 @@ async def test_events_in_avro_are_decided(
     async with installed.sessions() as session:
         [row] = await db.fetch(
             session,
-            """SELECT details->'order'->>'amount' AS amount, r.email FROM touchpoints t
+            """SELECT own_values->>0 AS amount, r.email FROM touchpoints t
 JOIN respondents r ON r.id = t.respondent_id WHERE t.ref = 'order-c-1'""",
         )
     assert tuple(row) == ("19.97", "c-1@shop.example")

@@ -20,6 +20,7 @@ from services.trigger import main
 from services.trigger.config import TriggerSettings, load_sources
 from services.trigger.handlers.intake import EventIntake
 from services.trigger.main import build_app
+from services.trigger.repository import decisions
 from services.trigger.sources.bitrix24 import DealFetcher
 from services.trigger.sources.webhooks import SourceWebhooks
 from shared.clock import ManualClock
@@ -82,8 +83,8 @@ async def shop(
 
 async def stored(database: Database) -> list[tuple[str, str, str]]:
     async with database.sessions() as session:
-        rows = await db.fetch(session, "SELECT type, respondent_id, event_id FROM decisions ORDER BY id")
-    return [tuple(row) for row in rows]
+        found = await decisions.search(session, respondents=None, event_id=None, limit=1000)
+    return [(each.type, each.respondent_id, each.event_id) for each in reversed(found)]
 
 
 async def parked(database: Database) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -9,10 +10,18 @@ from uuid import UUID
 
 import msgspec
 
+FORGOTTEN = "forgotten"  # the reason of a decision that is past retention
+
 
 class EventKey(NamedTuple):
     source: str
     event_id: str
+
+    @property
+    def hash(self) -> UUID:
+        """What is kept of the key for ever; the same expression is in `repository/retention.py`."""
+        text = f"{len(self.source)}:{self.source}{self.event_id}"
+        return UUID(bytes=hashlib.sha256(text.encode()).digest()[:16])
 
 
 class StoredDecision(msgspec.Struct, frozen=True):

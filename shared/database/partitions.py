@@ -1,0 +1,73 @@
+"""Tables with a partition for each month of their ids, which are UUIDs of version 7: of the time a row was made.
+
+That is machine time. A migration of the service creates the table and the functions that are called here:
+`make_partition(parent, month)` and `drop_partition(parent, name)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.database import db
+
+_AHEAD = 2  # months
+_MAKE = "SELECT make_partition($1, month) FROM unnest($2::date[]) AS month"
+_DROP = "SELECT drop_partition($1, $2)"
+_LIST = r"""SELECT c.relname AS name, pg_total_relation_size(c.oid) AS bytes,
+substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \(''([0-9a-f-]{36})''\)')::uuid AS until
+FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+WHERE i.inhparent = to_regclass($1) ORDER BY until"""
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """`ends_at` is the first moment after its month; `bytes` includes its indexes."""
+
+    name: str
+    ends_at: datetime
+    bytes: int
+
+
+def made_at(id_: UUID) -> datetime:
+    """Return the time in a UUID of version 7."""
+    return datetime.fromtimestamp((id_.int >> 80) / 1000, UTC)
+
+
+async def machine_time(session: AsyncSession) -> datetime:
+    """Return the time of the database's machine."""
+    now: datetime = (await db.fetch(session, "SELECT clock_timestamp()"))[0][0]
+    return now
+
+
+async def list_partitions(session: AsyncSession, table: str) -> list[Partition]:
+    """Return the partitions of a table, the oldest first."""
+    rows = await db.fetch(session, _LIST, table)
+    return [Partition(row["name"], made_at(row["until"]), row["bytes"]) for row in rows]
+
+
+async def make_ahead(session: AsyncSession, table: str, *, now: datetime) -> None:
+    """Make the partitions of this month and the next ones that are missing."""
+    await db.fetch(session, _MAKE, table, [_month(now.date(), later=each) for each in range(_AHEAD + 1)])
+
+
+async def make_for(session: AsyncSession, table: str, ids: Collection[UUID]) -> None:
+    """Roll back the transaction that failed for want of them, and make the partitions of these ids in another one."""
+    months = sorted({_month(made_at(id_).date()) for id_ in ids})
+    await session.rollback()  # the pool may have no other connection
+    async with AsyncSession(session.bind) as other, other.begin():
+        await db.fetch(other, _MAKE, table, months)
+
+
+async def drop(session: AsyncSession, table: str, name: str) -> None:
+    """Drop a partition with its rows; raises LockNotAvailableError when the table was in use for two seconds."""
+    await db.fetch(session, _DROP, table, name)
+
+
+def _month(day: date, *, later: int = 0) -> date:
+    years, month = divmod(day.month - 1 + later, 12)
+    return date(day.year + years, month + 1, 1)
