@@ -27,6 +27,7 @@ from deploy import databases
 from deploy.kafka.broker import Broker
 from services.trigger import main
 from services.trigger.config import TriggerSettings
+from services.trigger.domain.deciding.stored_decision import EventKey
 from services.trigger.domain.programs.reading import read_program
 from services.trigger.handlers.programs import apply_program
 from shared import database_url
@@ -45,7 +46,7 @@ TWICE = ITEMS // 10
 FRESH = ITEMS - TWICE
 AT_ONCE = 1000
 PROCESSES = 2
-TABLES = ("decisions", "respondents", "touchpoints", "outbox")
+TABLES = ("event_keys", "decisions", "respondents", "touchpoints", "outbox")
 PROGRAM = b"""
 id: after-purchase
 brand: {name: Shop}
@@ -237,6 +238,8 @@ class TriggerBench:
         for start in range(0, seen, 20_000):
             rows = [_earlier(sample, number) for number in range(start, min(start + 20_000, seen))]
             await connection.copy_records_to_table("decisions", records=rows, columns=columns)
+            keys = [(EventKey(sample["source"], row[columns.index("event_id")]).hash,) for row in rows]
+            await connection.copy_records_to_table("event_keys", records=keys)
         await connection.execute("ANALYZE decisions")
         await connection.close()
 

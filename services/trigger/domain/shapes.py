@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 _PLACE = "$"  # {"$": 2} in a shape stands for the third value
+_NESTED = (dict, list)
 
 
 class Split(NamedTuple):
@@ -13,7 +14,7 @@ class Split(NamedTuple):
     values: list[Any]
 
 
-def split(document: Any, *, own: Collection[str]) -> Split:
+def split(document: dict[str, Any], *, own: Collection[str]) -> Split:
     """Replace the value of every field named in `own`, at any depth, by its place among the values."""
     values: list[Any] = []
     return Split(_shape(document, own, values), values)
@@ -30,16 +31,14 @@ def joined(shape: Any, values: Sequence[Any]) -> Any:
     return shape
 
 
-def _shape(part: Any, own: Collection[str], values: list[Any]) -> Any:
-    if isinstance(part, dict):
-        return {
-            name: _place(value, values) if name in own else _shape(value, own, values) for name, value in part.items()
-        }
+def _shape(part: dict[str, Any] | list[Any], own: Collection[str], values: list[Any]) -> Any:
     if isinstance(part, list):
-        return [_shape(each, own, values) for each in part]
-    return part
-
-
-def _place(value: Any, values: list[Any]) -> dict[str, int]:
-    values.append(value)
-    return {_PLACE: len(values) - 1}
+        return [_shape(each, own, values) if type(each) in _NESTED else each for each in part]
+    shape: dict[str, Any] = {}
+    for name, value in part.items():
+        if name in own:
+            shape[name] = {_PLACE: len(values)}
+            values.append(value)
+        else:  # most values are plain, and a call for each would cost more than everything else
+            shape[name] = _shape(value, own, values) if type(value) in _NESTED else value
+    return shape

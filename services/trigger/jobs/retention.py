@@ -1,4 +1,4 @@
-"""Makes the partitions of the next months, and drops decisions and touchpoints that are past retention."""
+"""Makes the partitions of the next months, and drops decisions, touchpoints and counters that are past retention."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from services.trigger.repository import retention
+from services.trigger.repository import quotas, retention
 from shared.contract.vocabulary import Service
 from shared.database import partitions
 from shared.database.db import Sessions
@@ -42,6 +42,7 @@ class RetentionJob:
     async def run(self, now: datetime) -> None:
         async with self.sessions.begin() as session:
             await partitions.make_ahead(session, DECISIONS, now=now)
+            await quotas.delete_old(session)
         for each in await self.past(now):
             with isolated("retention", service=Service.TRIGGER, outages=True, partition=each.name):
                 await self._forget(each)

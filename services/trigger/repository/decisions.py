@@ -19,7 +19,7 @@ from services.trigger.repository.new_rows import Raced
 from shared.contract.vocabulary import Service
 from shared.database import db, partitions
 
-_BY_ID = attrgetter("id")
+_AS_NUMBER = attrgetter("int")
 _JSON = msgspec.json.Encoder()
 
 # the values of a trail that differ from decision to decision
@@ -83,16 +83,18 @@ async def sources_of(session: AsyncSession, respondents: Collection[str]) -> dic
 
 async def add(session: AsyncSession, decisions: Sequence[StoredDecision]) -> None:
     """Store new decisions and the keys of their events; raises Raced."""
-    keys = sorted(decision.key.hash for decision in decisions)  # in one order in every transaction, to avoid deadlocks
+    keys = sorted((each.key.hash for each in decisions), key=_AS_NUMBER)  # in every transaction, to avoid deadlocks
     await new_rows.add(session, "event_keys", ("key",), [(key,) for key in keys])
     trails = {d.id: shapes.shaped(_shared_part(d), own=_OWN) for d in decisions}
     await shapes.add(session, trails.values())
-    rows = [_row(d, trails[d.id]) for d in sorted(decisions, key=_BY_ID)]  # so that pages of the index become full
+    rows = [_row(d, trails[d.id]) for d in decisions]  # in the order of their ids: pages of the index become full
     try:
         await new_rows.add(session, "decisions", _COLUMNS, rows)
-    except asyncpg.CheckViolationError:  # no partition has these ids
+    except asyncpg.CheckViolationError as error:
+        if error.constraint_name:
+            raise
         await partitions.make_for(session, "decisions", [d.id for d in decisions])
-        raise Raced("a partition of decisions was missing") from None
+        raise Raced("no partition had these decisions") from None
 
 
 def _row(d: StoredDecision, trail: shapes.Shaped) -> tuple[Any, ...]:

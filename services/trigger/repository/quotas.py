@@ -18,6 +18,10 @@ _SAVE = """INSERT INTO quotas (program_id, name, value, day, used)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::int[])
 ON CONFLICT (program_id, name, value, day) DO UPDATE SET used = EXCLUDED.used"""
 
+# business time has no machine's clock to compare with: a counter is old a week before the newest one of its program
+_DELETE_OLD = """DELETE FROM quotas AS q USING (SELECT program_id, max(day) AS day FROM quotas GROUP BY 1) AS newest
+WHERE q.program_id = newest.program_id AND q.day < newest.day - 7"""
+
 
 async def hold(session: AsyncSession, programs: Collection[str], *, now: datetime) -> dict[QuotaKey, int]:
     """Lock the counters of these programs to the end of the transaction, and load those since yesterday."""
@@ -31,3 +35,8 @@ async def hold(session: AsyncSession, programs: Collection[str], *, now: datetim
 async def save(session: AsyncSession, used: Mapping[QuotaKey, int]) -> None:
     if used:
         await db.fetch(session, _SAVE, *zip(*((*key, number) for key, number in sorted(used.items())), strict=True))
+
+
+async def delete_old(session: AsyncSession) -> None:
+    """Delete the counters of days that no decision counts any more."""
+    await db.fetch(session, _DELETE_OLD)

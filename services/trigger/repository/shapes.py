@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -27,11 +28,10 @@ class Shaped(NamedTuple):
     values: str | None
 
 
-def shaped(document: Mapping[str, Any], *, own: Collection[str]) -> Shaped:
+def shaped(document: dict[str, Any], *, own: Collection[str]) -> Shaped:
     shape, values = shapes.split(document, own=own)
     encoded = _JSON.encode(shape)
-    digest = UUID(bytes=hashlib.blake2b(encoded, digest_size=16).digest())
-    return Shaped(digest, encoded, _JSON.encode(values).decode() if values else None)
+    return Shaped(_digest(encoded), encoded, _JSON.encode(values).decode() if values else None)
 
 
 async def add(session: AsyncSession, documents: Collection[Shaped]) -> None:
@@ -40,3 +40,8 @@ async def add(session: AsyncSession, documents: Collection[Shaped]) -> None:
     if found:
         digests = sorted(found)  # in one order in every transaction, to avoid deadlocks
         await db.fetch(session, _ADD, digests, [found[digest].decode() for digest in digests])
+
+
+@lru_cache(maxsize=4096)
+def _digest(shape: bytes) -> UUID:
+    return UUID(bytes=hashlib.blake2b(shape, digest_size=16).digest())

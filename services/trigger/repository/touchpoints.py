@@ -25,7 +25,6 @@ FROM unnest($1::text[], $2::text[], $3::text[]) AS wanted (respondent_id, kind, 
 JOIN touchpoints AS t USING (respondent_id, kind, ref)"""
 
 _COLUMNS = tuple(column.name for column in models.touchpoints.columns)
-_NO_ID = UUID(int=0)
 _WITH_REF = ("order", "service")  # their `id` is the touchpoint's `ref`
 
 _SAVE = f"""UPDATE touchpoints AS t SET source = new.source, event_id = new.event_id,
@@ -69,7 +68,7 @@ async def find(session: AsyncSession, keys: Collection[TouchpointKey]) -> dict[T
 
 async def add(session: AsyncSession, touchpoints: Sequence[TouchpointRecord]) -> None:
     """Insert new touchpoints; raises Raced."""
-    in_order = sorted(touchpoints, key=lambda t: t.invitation_id or _NO_ID)  # so that pages of the index become full
+    in_order = sorted(touchpoints, key=_invitation)  # so that pages of the index become full
     await new_rows.add(session, "touchpoints", _COLUMNS, await _rows(session, in_order))
 
 
@@ -98,6 +97,10 @@ async def _rows(session: AsyncSession, touchpoints: Sequence[TouchpointRecord]) 
         )
         for t in touchpoints
     ]
+
+
+def _invitation(touchpoint: TouchpointRecord) -> int:
+    return touchpoint.invitation_id.int if touchpoint.invitation_id else 0
 
 
 def details_in(row: db.Row) -> dict[str, Any] | None:

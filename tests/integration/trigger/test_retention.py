@@ -14,8 +14,9 @@ import pytest
 
 from services.trigger.commands import retention as command
 from services.trigger.domain.deciding.stored_decision import EventKey, StoredDecision
+from services.trigger.domain.programs.quotas import QuotaKey
 from services.trigger.jobs.retention import RetentionJob
-from services.trigger.repository import retention
+from services.trigger.repository import quotas, retention
 from shared.database import db, partitions
 from shared.database.db import Database
 from tests.integration.trigger.samples import (
@@ -234,3 +235,19 @@ async def test_command_says_what_is_past_retention(installed: Database) -> None:
     assert await count(installed, "decisions") == 2
     await job.tick()
     assert await command.lines(installed, job) == ["nothing is past retention"]
+
+
+async def test_counters_of_quotas_are_deleted_after_a_week(installed: Database) -> None:
+    days = [(NOW - timedelta(days=age)).date() for age in (0, 7, 8, 400)]
+    async with installed.sessions.begin() as session:
+        await quotas.save(session, {QuotaKey("shop", "daily", "", day): 1 for day in days})
+        await quotas.save(session, {QuotaKey("rare", "daily", "", days[3]): 1})
+    await _run(installed)
+    rows = await _fetch(installed, "SELECT program_id, day FROM quotas ORDER BY 1, 2")
+    assert [tuple(row) for row in rows] == [("rare", days[3]), ("shop", days[1]), ("shop", days[0])]
+
+
+async def test_constraint_of_the_operator_is_no_missing_partition(installed: Database) -> None:
+    await _fetch(installed, "ALTER TABLE decisions ADD CONSTRAINT nothing_stays CHECK (false) NOT VALID")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await decide(installed, [purchase("e1")])

@@ -15,10 +15,9 @@ OWN = ("at", "attributes")
     "document",
     [
         {},
-        [],
         {"at": 1},
         {"at": None, "rule": "asked"},
-        [{"facts": {"at": "2026", "until": "2027"}}, {"facts": {"at": "2028"}}],
+        {"trail": [{"facts": {"at": "2026", "until": "2027"}}, {"facts": {"at": "2028"}}], "nothing": []},
         {"attributes": {"$": 0, "at": [1, {"at": 2}]}},
         {"$": "a field of this name"},
         {"rule": {"at": {"$": 1}}},

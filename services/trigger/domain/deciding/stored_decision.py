@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -20,8 +21,13 @@ class EventKey(NamedTuple):
     @property
     def hash(self) -> UUID:
         """What is kept of the key for ever; the same expression is in `repository/retention.py`."""
-        text = f"{len(self.source)}:{self.source}{self.event_id}"
-        return UUID(bytes=hashlib.sha256(text.encode()).digest()[:16])
+        return _hash(self)
+
+
+@lru_cache(maxsize=4096)  # needed three times for each event of a batch
+def _hash(key: EventKey) -> UUID:
+    text = f"{len(key.source)}:{key.source}{key.event_id}"
+    return UUID(bytes=hashlib.sha256(text.encode()).digest()[:16])
 
 
 class StoredDecision(msgspec.Struct, frozen=True):
