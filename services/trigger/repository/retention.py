@@ -11,9 +11,10 @@ from shared.database import db
 
 BATCH = 2_000
 
-# the expression of the key is that of `EventKey.hash`; the kinds are named so that touchpoints are found by their key
+# The expression of the key is that of `EventKey.hash`. The kinds are named so that touchpoints are found by their key,
+# and the limit is no parameter so that PostgreSQL plans for few rows.
 _FORGET = """WITH old AS (
-    SELECT id, source, event_id, respondent_id, subject FROM {partition} WHERE id > $1 ORDER BY id LIMIT $2
+    SELECT id, source, event_id, respondent_id, subject FROM {partition} WHERE id > $1 ORDER BY id LIMIT {limit}
 ), kept AS (
     INSERT INTO event_keys (key)
     SELECT encode(
@@ -21,7 +22,7 @@ _FORGET = """WITH old AS (
     )::uuid FROM old ORDER BY 1 ON CONFLICT DO NOTHING
 ), gone AS (
     DELETE FROM touchpoints AS t USING old
-    WHERE t.respondent_id = old.respondent_id AND t.kind = ANY($3::text[]) AND t.ref = old.subject
+    WHERE t.respondent_id = old.respondent_id AND t.kind = ANY($2::text[]) AND t.ref = old.subject
     AND (t.event_id IS NULL OR (t.source, t.event_id) = (old.source, old.event_id))
 )
 SELECT id FROM old ORDER BY id DESC LIMIT 1"""
@@ -33,7 +34,7 @@ async def forget_batch(session: AsyncSession, partition: str, *, after: UUID, li
     Returns None when no decision is left. A touchpoint that a later event decided stays.
     """
     kinds = [kind.value for kind in TouchpointKind]
-    rows = await db.fetch(session, _FORGET.format(partition=partition), after, limit, kinds)
+    rows = await db.fetch(session, _FORGET.format(partition=partition, limit=limit), after, kinds)
     return rows[0]["id"] if rows else None
 
 

@@ -251,3 +251,17 @@ async def test_constraint_of_the_operator_is_no_missing_partition(installed: Dat
     await _fetch(installed, "ALTER TABLE decisions ADD CONSTRAINT nothing_stays CHECK (false) NOT VALID")
     with pytest.raises(asyncpg.CheckViolationError):
         await decide(installed, [purchase("e1")])
+
+
+async def test_touchpoints_of_a_batch_are_found_by_their_key(installed: Database) -> None:
+    """A table of all orders must not be read once for every batch of them."""
+    await decide(installed, [purchase(f"e{number}") for number in range(100)])
+    others = "SELECT 'c' || n, 'order', n FROM generate_series(1, 20000) AS n"
+    await _fetch(installed, "INSERT INTO touchpoints (respondent_id, kind, ref) " + others)
+    await _fetch(installed, "ANALYZE touchpoints")
+    scans = "SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relname = 'touchpoints'"
+    async with installed.sessions.begin() as session:
+        assert await retention.forget_batch(session, _name(MACHINE), after=UUID(int=0), limit=5) is not None
+        (row,) = await db.fetch(session, scans)
+    assert row["seq_scan"] == 0
+    assert await count(installed, "touchpoints") == 20_095
