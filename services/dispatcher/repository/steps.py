@@ -42,11 +42,11 @@ async def plan_first(session: AsyncSession, requests: Sequence[SurveyRequested])
     await db.write(session, plan_statement(planned))
 
 
-_CLAIM = """WITH first AS MATERIALIZED (
-    SELECT ctid FROM due WHERE channel = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED
-), claimed AS (
-    DELETE FROM due d USING first WHERE d.ctid = first.ctid
-    RETURNING d.invitation_id, d.step, d.channel, d.tries, d.due_at, d.account
+# an array of places, since a join by place would be planned as a scan while the table is small
+_CLAIM = """WITH claimed AS (
+    DELETE FROM due WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM due WHERE channel = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED
+    )) RETURNING invitation_id, step, channel, tries, due_at, account
 )
 INSERT INTO held (invitation_id, step, channel, tries, due_at, account, token, leased_until, revision)
 SELECT c.*, $4, clock_timestamp() + $5::interval,

@@ -365,6 +365,7 @@ async def test_claim_reads_only_due_steps(dispatcher_db: db.Database, chain: Cha
     plan_text = "\n".join(row[0] for row in explained)
     assert "Index Scan using due_first" in plan_text
     assert "Sort" not in plan_text
+    assert "Tid Scan on due" in plan_text
     assert "Seq Scan on due" not in plan_text
     (limit,) = re.findall(r"Limit .*rows=(\d+)(?:\.\d+)? loops=1", plan_text)
     assert limit == "1"
