@@ -80,6 +80,9 @@ class Handlers:
         changes = CounterChanges()
         for part in _until_erasures(fresh):
             await self._handle(session, part, changes)
+        attempted = [payload for payload in fresh if isinstance(payload, ContactAttempted)]
+        closed = [payload for payload in fresh if isinstance(payload, InvitationClosed)]
+        await deliveries.store(session, attempted, closed)
         await webhooks.forward(session, [event for event in unseen if isinstance(event.payload, FORWARDED)])
         # counters are written last, because all transactions lock invitations before counters to avoid deadlocks
         await db.write(session, buckets.add_statement(changes.tallies, invited=changes.invited))
@@ -92,8 +95,6 @@ class Handlers:
             (SurveyRequested, self._tell_links),
             (SurveyWithdrawn, partial(on_withdrawn, changes=changes)),
             (RespondentPurchased, journeys.store_purchases),
-            (ContactAttempted, deliveries.store_attempts),
-            (InvitationClosed, deliveries.store_outcomes),
             (CallRequested, partial(calls.add_requested, now=now)),
             (CallWithdrawn, partial(calls.withdraw_requested, now=now)),
             (RespondentErased, partial(on_erased, now=now)),

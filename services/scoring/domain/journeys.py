@@ -9,19 +9,23 @@ of `reason` is "<score> <reason>", of `people` and `returned` the group, of `spe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from msgspec import Struct
 
 from services.scoring.domain.invitations import TriggerEvent
-from shared.contract.vocabulary import category_of
+from shared.contract.vocabulary import AttemptState, ChannelKind, category_of
 from shared.zones import time_zone
 
 RETURN_WITHIN = timedelta(days=90)
 SILENT = "silent"
 ONE = Decimal(1)
+_LOW_HALF = (1 << 64) - 1
 
 
 class JourneyPart(NamedTuple):
@@ -30,6 +34,38 @@ class JourneyPart(NamedTuple):
 
 
 JourneyParts = dict[JourneyPart, Decimal]
+
+
+class Attempt(Struct, frozen=True, array_like=True):
+    """A contact attempt as of its highest revision; stored as an array of its fields.
+
+    `key` tells it from the others of its invitation: the random half of its id.
+    """
+
+    key: int
+    revision: int
+    step: int
+    channel: str
+    state: str
+    at: datetime
+
+    @classmethod
+    def of(cls, attempt_id: UUID, *fields: Any) -> Attempt:
+        return cls(attempt_id.int & _LOW_HALF, *fields)
+
+    @property
+    def reached(self) -> bool:
+        """Say whether the message was accepted and did not bounce; a call reaches nobody before it is answered."""
+        return self.channel != ChannelKind.CALL and (self.sent or self.state == AttemptState.COMPLAINED)
+
+    @property
+    def sent(self) -> bool:
+        return self.state in (AttemptState.SENT, AttemptState.DELIVERED)
+
+
+def latest(attempts: Iterable[Attempt]) -> list[Attempt]:
+    """Return the highest revision of each attempt."""
+    return list({each.key: each for each in sorted(attempts, key=lambda attempt: attempt.revision)}.values())
 
 
 @dataclass(frozen=True, slots=True)

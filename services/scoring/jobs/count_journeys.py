@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -23,13 +24,17 @@ async def count_journeys(session: AsyncSession, *, now: datetime) -> int:  # noq
         return 0
     before, unreadable = await journeys.stored(session, ids)
     after = await journeys.current(session, set(ids) - unreadable)
-    await journeys.store(session, after, gone=before.keys() - after.keys())
+    await journeys.store(session, {each: after.get(each) for each in ids - unreadable if _changed(each, before, after)})
     differences = total(after.values())
     for counter, amount in total(before.values()).items():
         differences[counter] -= amount
     await journeys.add(session, differences)
     await live_sequence.note(session, {counter.program for counter, amount in differences.items() if amount})
     return len(ids)
+
+
+def _changed(id_: UUID, before: Mapping[UUID, JourneyCounts], after: Mapping[UUID, JourneyCounts]) -> bool:
+    return before.get(id_) != after.get(id_)
 
 
 def total(counted: Iterable[JourneyCounts]) -> defaultdict[JourneyCounter, Decimal]:

@@ -1,4 +1,4 @@
-"""Tables of current answers and of all answer versions."""
+"""Tables of current answers and of the versions of amended ones: the only version of an answer is its row."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ def _version_columns() -> list[sa.Column[object]]:
         sa.Column("first_day", sa.Date, nullable=False),
         sa.Column("device", sa.Text),
         sa.Column("callback_wanted", sa.Boolean, nullable=False),
+        sa.Column("operator", sa.Text),
+        sa.Column("suspicion", sa.Text),
     ]
 
 
@@ -47,6 +49,4 @@ answer_versions = sa.Table(
         column if column.name != "version" else sa.Column("version", sa.Integer, primary_key=True)
         for column in _version_columns()
     ),
-    sa.Column("operator", sa.Text),
-    sa.Column("suspicion", sa.Text),
 )

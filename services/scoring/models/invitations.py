@@ -1,4 +1,4 @@
-"""Tables of programs, invitations, invitation contents and early withdrawals."""
+"""Tables of programs, invitations, what invitations share, and early withdrawals."""
 
 from __future__ import annotations
 
@@ -15,11 +15,29 @@ programs = sa.Table(
     sa.Column("document", JSONB, nullable=False),
 )
 
-contents = sa.Table(  # one row is shared by all invitations with the same content digest
+
+def _shared() -> list[sa.Column[object]]:
+    return [
+        sa.Column("program_version", sa.Integer),
+        sa.Column("program_title", sa.Text),
+        sa.Column("locale", sa.Text),
+        sa.Column("time_zone", sa.Text),
+        sa.Column("program_zone", sa.Text),
+    ]
+
+
+contents = sa.Table(  # one row is shared by all invitations that have all of this in common
     "contents",
     metadata,
     sa.Column("digest", sa.LargeBinary, primary_key=True),
     sa.Column("document", JSONB, nullable=False),
+    *_shared(),  # NULL in rows older than the columns
+)
+
+# Statements read the view `invitation_details`. In a compact row what `contents` has is NULL, `customer_id` if it is
+# the respondent's id, and `segments` if they are the dimensions without `version`; `occasion` is an array.
+compact_rows = sa.Table(  # one row: from when on rows are compact; the version before cannot read those
+    "compact_rows", metadata, sa.Column("since", Moment, primary_key=True)
 )
 
 invitations = sa.Table(
@@ -28,18 +46,14 @@ invitations = sa.Table(
     sa.Column("id", sa.Uuid, primary_key=True),
     sa.Column("fingerprint", sa.LargeBinary, nullable=False),
     sa.Column("respondent_id", sa.Text, nullable=False),
-    sa.Column("customer_id", sa.Text, nullable=False),
+    sa.Column("customer_id", sa.Text),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("phone", sa.Text, nullable=False),
     sa.Column("program", sa.Text, nullable=False),
-    sa.Column("program_version", sa.Integer, nullable=False),
-    sa.Column("program_title", sa.Text, nullable=False),
-    sa.Column("locale", sa.Text, nullable=False),
-    sa.Column("time_zone", sa.Text, nullable=False),
-    sa.Column("program_zone", sa.Text, nullable=False),
+    *_shared(),
     sa.Column("occasion", JSONB, nullable=False),
     sa.Column("content", sa.LargeBinary, nullable=False),
-    sa.Column("segments", JSONB, nullable=False),
+    sa.Column("segments", JSONB),
     sa.Column("dimensions", JSONB, nullable=False),  # the dimension values under which the invitation is counted
     sa.Column("expires_at", Moment, nullable=False),
     sa.Column("invited_day", sa.Date, nullable=False),
@@ -55,6 +69,7 @@ invitations = sa.Table(
         "dimensions",
         postgresql_using="gin",
         postgresql_ops={"dimensions": "jsonb_path_ops"},
+        postgresql_with={"gin_pending_list_limit": 256},  # in kB; the default lets every such index grow by 4 MB
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Tables of page views, contact attempts, outcomes and purchases, and the daily journey counters."""
+"""Tables of page views, of how far invitations came, of purchases, and the daily journey counters."""
 
 from __future__ import annotations
 
@@ -20,6 +20,16 @@ page_views = sa.Table(
     sa.Index("page_views_invitation", "invitation_id", "at"),
 )
 
+progress = sa.Table(  # what is known of an invitation beside its answer and page views
+    "progress",
+    metadata,
+    sa.Column("invitation_id", sa.Uuid, primary_key=True),
+    sa.Column("attempts", sa.LargeBinary),  # contact attempts, in MessagePack
+    sa.Column("outcome", sa.Text),
+    sa.Column("counted", sa.LargeBinary),  # the amounts that this invitation adds to `journeys`, in MessagePack
+)
+
+# written by versions before `progress` only, in `attempts`, `outcomes` and `journey_parts`
 attempts = sa.Table(
     "attempts",
     metadata,
@@ -68,11 +78,11 @@ journey_parts = sa.Table(
     sa.Column("invitation_id", sa.Uuid, primary_key=True),
     sa.Column("program", sa.Text, nullable=False),
     sa.Column("day", sa.Date, nullable=False),
-    sa.Column("parts", JSONB, nullable=False),  # the amounts that this invitation adds to `journeys`
+    sa.Column("parts", JSONB, nullable=False),
 )
 
-journeys_pending = sa.Table(
-    "journeys_pending",
+uncounted = sa.Table(  # invitations to be counted again; versions before know it as `journeys_pending`
+    "uncounted",
     metadata,
     sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
     sa.Column("invitation_id", sa.Uuid, nullable=False),

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.scoring.domain.answers import AnswerVersion
 from services.scoring.domain.bot_detection import Device
 from services.scoring.domain.invitations import Answer
+from services.scoring.repository.rows import COMPACT
 from shared.contract.vocabulary import AnswerMode, ChannelKind
 from shared.database import db
 
@@ -33,17 +34,20 @@ _TYPES = {
     "callback_wanted": "boolean",
 }
 _COLUMNS = ", ".join([*_TYPES, "comment"])
-_SET = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", "))
+_STORED = f"{_COLUMNS}, operator, suspicion"
+_SET = ", ".join(f"{name} = excluded.{name}" for name in _STORED.split(", "))
 # versions are one JSON text, because the driver encodes arrays value by value; comments are an array, because not every
-# comment can be written as JSON
+# comment can be written as JSON. The first version goes to `answer_versions` when there is a second.
 _ADD = f"""new AS (SELECT * FROM ROWS FROM (
 json_to_recordset($1::json) AS ({", ".join(f"{name} {kind}" for name, kind in _TYPES.items())}),
 unnest($2::text[], $3::uuid[], $4::text[], $5::text[], $6::boolean[]))
 AS n ({_COLUMNS}, invitation_id, operator, suspicion, last)),
-kept AS (INSERT INTO answer_versions ({_COLUMNS}, operator, suspicion)
-SELECT {_COLUMNS}, operator, suspicion FROM new),
-pending AS (INSERT INTO journeys_pending (invitation_id) SELECT invitation_id FROM new WHERE last),
-stood AS (INSERT INTO answers ({_COLUMNS}, invitation_id) SELECT {_COLUMNS}, invitation_id FROM new WHERE last
+kept AS (INSERT INTO answer_versions ({_STORED}) SELECT {_STORED} FROM new
+WHERE NOT (version = 1 AND last AND {COMPACT})),
+first AS (INSERT INTO answer_versions ({_STORED}) SELECT {_STORED} FROM answers
+WHERE version = 1 AND invitation_id IN (SELECT invitation_id FROM new WHERE version > 1) ON CONFLICT DO NOTHING),
+pending AS (INSERT INTO uncounted (invitation_id) SELECT invitation_id FROM new WHERE last),
+stood AS (INSERT INTO answers ({_STORED}, invitation_id) SELECT {_STORED}, invitation_id FROM new WHERE last
 ON CONFLICT (invitation_id) DO UPDATE SET {_SET})"""  # noqa: S608 - column names only
 
 
@@ -71,8 +75,8 @@ ORDER BY v.version"""  # noqa: S608 - column names only
 async def versions(session: AsyncSession, current: Mapping[UUID, Answer]) -> defaultdict[UUID, list[Answer]]:
     """Load the latest versions of answers, at most RECENT of each, oldest first; keys are invitation ids."""
     found: defaultdict[UUID, list[Answer]] = defaultdict(list)
-    if current:
-        about = {answer.answer_id: invitation_id for invitation_id, answer in current.items()}
+    found.update({invitation_id: [answer] for invitation_id, answer in current.items() if answer.version == 1})
+    if about := {answer.answer_id: each for each, answer in current.items() if answer.version > 1}:
         for row in await db.fetch(session, _VERSIONS, list(about)):
             found[about[row["answer_id"]]].append(of_row(row))
     return found
@@ -97,9 +101,10 @@ def of_row(row: asyncpg.Record) -> Answer:
     )
 
 
-_SUSPECTS = """SELECT a.answer_id, a.score, a.answered_at, v.suspicion, i.program_zone, i.program_title,
-i.segments->>'store' AS store FROM answers a JOIN invitations i ON i.id = a.invitation_id
-JOIN answer_versions v ON v.answer_id = a.answer_id AND v.version = a.version
+_SUSPECTS = """SELECT a.answer_id, a.score, a.answered_at, coalesce(v.suspicion, a.suspicion) AS suspicion,
+i.program_zone, i.program_title, i.segments->>'store' AS store
+FROM answers a JOIN invitation_details i ON i.id = a.invitation_id
+LEFT JOIN answer_versions v ON v.answer_id = a.answer_id AND v.version = a.version
 WHERE a.suspect AND i.state = 'open' ORDER BY a.answered_at DESC LIMIT $1"""
 
 

@@ -16,18 +16,29 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.invitations import Content, Invitation, InvitationState, TriggerEvent
 from services.scoring.repository import answers
+from services.scoring.repository.rows import COMPACT
 from shared.database import db
 from shared.messaging import codec
 
-_ADD_CONTENTS = """INSERT INTO contents (digest, document) SELECT * FROM unnest($1::bytea[], $2::jsonb[])
+_ADD_CONTENTS = """INSERT INTO contents (digest, document, program_version, program_title, locale, time_zone,
+program_zone) SELECT * FROM unnest($1::bytea[], $2::jsonb[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[])
 ON CONFLICT DO NOTHING"""
-_ADD = """INSERT INTO invitations (id, fingerprint, respondent_id, customer_id, program, program_version, program_title,
-locale, time_zone, program_zone, occasion, content, segments, expires_at, invited_day, counted, name, phone, dimensions,
-test)
-SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[],
-$9::text[], $10::text[], $11::jsonb[], $12::bytea[], $13::jsonb[], $14::timestamptz[], $15::date[], $16::boolean[],
-$17::text[], $18::text[], $19::jsonb[], $20::boolean[])
-ON CONFLICT DO NOTHING RETURNING id"""
+# a row that is not compact can be read by the version before
+_ADD = f"""INSERT INTO invitations (id, fingerprint, respondent_id, customer_id, program, program_version,
+program_title, locale, time_zone, program_zone, occasion, content, segments, dimensions, expires_at, invited_day,
+counted, test, name, phone)
+SELECT n.id, n.fingerprint, n.respondent_id, CASE WHEN NOT compact OR n.customer_id <> n.respondent_id
+THEN n.customer_id END, n.program, wide.program_version, wide.program_title, wide.locale, wide.time_zone,
+wide.program_zone, CASE WHEN compact THEN n.occasion ELSE n.named_occasion END, n.content,
+CASE WHEN NOT compact OR n.segments <> n.dimensions - 'version' THEN n.segments END, n.dimensions, n.expires_at,
+n.invited_day, n.counted, NOT n.counted, n.name, n.phone
+FROM unnest($1::uuid[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::jsonb[], $8::bytea[],
+$9::jsonb[], $10::jsonb[], $11::timestamptz[], $12::date[], $13::boolean[], $14::text[], $15::text[])
+AS n (id, fingerprint, respondent_id, customer_id, program, occasion, named_occasion, content, segments, dimensions,
+expires_at, invited_day, counted, name, phone)
+CROSS JOIN LATERAL {COMPACT} AS format (compact)
+LEFT JOIN contents wide ON wide.digest = n.content AND NOT compact
+ORDER BY n.id ON CONFLICT DO NOTHING RETURNING id"""  # noqa: S608 - a constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +52,9 @@ class LinkedInvitation:
 async def add(session: AsyncSession, new: Sequence[LinkedInvitation]) -> set[UUID]:
     """Insert the invitations that are not stored yet; return their ids."""
     each = [linked.invitation for linked in new]
-    contents = [codec.encode_part(invitation.content) for invitation in each]
-    digests = [hashlib.sha256(content).digest() for content in contents]
-    unique = sorted(set(zip(digests, contents, strict=True)))  # in one order everywhere, or inserts deadlock
-    await db.fetch(
-        session, _ADD_CONTENTS, [digest for digest, _ in unique], [content.decode() for _, content in unique]
-    )
+    shared = [_shared(invitation) for invitation in each]
+    unique = sorted(set(shared))  # in one order everywhere, or inserts deadlock
+    await db.fetch(session, _ADD_CONTENTS, *(list(column) for column in zip(*unique, strict=True)))
     rows = await db.fetch(
         session,
         _ADD,
@@ -55,23 +63,35 @@ async def add(session: AsyncSession, new: Sequence[LinkedInvitation]) -> set[UUI
         [invitation.respondent_id for invitation in each],
         [invitation.customer_id for invitation in each],
         [invitation.program for invitation in each],
-        [invitation.program_version for invitation in each],
-        [invitation.program_title for invitation in each],
-        [invitation.locale for invitation in each],
-        [invitation.time_zone for invitation in each],
-        [invitation.program_zone for invitation in each],
+        [msgspec.json.encode(_unnamed(invitation.occasion)).decode() for invitation in each],
         [msgspec.json.encode(invitation.occasion).decode() for invitation in each],
-        digests,
+        [digest for digest, *_ in shared],
         [json.dumps(dict(invitation.segments)) for invitation in each],
+        [json.dumps(dict(invitation.dimensions)) for invitation in each],
         [invitation.expires_at for invitation in each],
         [invitation.invited_day for invitation in each],
-        [invitation.counted for invitation in each],
+        [invitation.counted for invitation in each],  # a new invitation is not counted only when it is a test
         [invitation.name for invitation in each],
         [invitation.phone for invitation in each],
-        [json.dumps(dict(invitation.dimensions)) for invitation in each],
-        [not invitation.counted for invitation in each],  # a new invitation is not counted only when it is a test
     )
     return {row["id"] for row in rows}
+
+
+_Shared = tuple[bytes, str, int, str, str, str, str]
+
+
+def _shared(invitation: Invitation) -> _Shared:
+    """Return the row of `contents` that this invitation shares with others."""
+    content = codec.encode_part(invitation.content)
+    row = (
+        content.decode(),
+        invitation.program_version,
+        invitation.program_title,
+        invitation.locale,
+        invitation.time_zone,
+        invitation.program_zone,
+    )
+    return hashlib.sha256(msgspec.json.encode(row)).digest()[:16], *row
 
 
 _LOCK = """SELECT id FROM invitations WHERE id = ANY($1::uuid[]) OR respondent_id = ANY($2::text[])
@@ -80,9 +100,9 @@ COLUMNS = """i.id, i.respondent_id, i.customer_id, i.program, i.program_version,
 i.time_zone, i.program_zone, i.occasion::text, i.content, i.segments::text, i.dimensions::text, i.expires_at,
 i.invited_day, i.state, i.opted_out_at, i.counted, i.name, i.phone, a.answer_id, a.version, a.score, a.reasons,
 a.comment, a.extra, a.mode, a.step, a.channel, a.suspect, a.answered_at, a.first_day, a.device, a.callback_wanted,
-CASE WHEN i.content IS DISTINCT FROM lag(i.content) OVER () THEN c.document::text END AS document"""
-JOINS = "JOIN contents c ON c.digest = i.content LEFT JOIN answers a ON a.invitation_id = i.id"
-_LOAD = f"SELECT {COLUMNS} FROM invitations i {JOINS} WHERE i.id = ANY($1::uuid[])"  # noqa: S608 - column names only
+CASE WHEN i.content IS DISTINCT FROM lag(i.content) OVER () THEN i.document::text END AS document"""
+JOIN = "LEFT JOIN answers a ON a.invitation_id = i.id"
+_LOAD = f"SELECT {COLUMNS} FROM invitation_details i {JOIN} WHERE i.id = ANY($1::uuid[])"  # noqa: S608 - column names only
 
 
 async def lock(session: AsyncSession, ids: Iterable[UUID], *, respondents: Sequence[str] = ()) -> list[UUID]:
@@ -100,7 +120,23 @@ async def load(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Invitat
     return {each.id: each for each in of_rows(rows)}
 
 
-_occasion = msgspec.json.Decoder(TriggerEvent).decode
+class _Unnamed(TriggerEvent, frozen=True, array_like=True):
+    """A trigger event as it is stored: an array of its fields. Rows that are not compact have an object."""
+
+
+def _unnamed(event: TriggerEvent) -> _Unnamed:
+    return _Unnamed(*msgspec.structs.astuple(event))
+
+
+_named_event = msgspec.json.Decoder(TriggerEvent).decode
+_unnamed_event = msgspec.json.Decoder(_Unnamed).decode
+
+
+def trigger_event(stored: str) -> TriggerEvent:
+    """Read the event of an invitation; raises msgspec.ValidationError."""
+    return _unnamed_event(stored) if stored.startswith("[") else _named_event(stored)
+
+
 # cached, because many rows share these texts and parsing them takes most of the time
 _content: Callable[[str], Content] = lru_cache(maxsize=2000)(Content.model_validate_json)
 _mapping: Callable[[str], Mapping[str, str]] = lru_cache(maxsize=2000)(json.loads)
@@ -123,7 +159,7 @@ def _invitation(row: asyncpg.Record, content: Content) -> Invitation:
         locale=row["locale"],
         time_zone=row["time_zone"],
         program_zone=row["program_zone"],
-        occasion=_occasion(row["occasion"]),
+        occasion=trigger_event(row["occasion"]),
         content=content,
         segments=_mapping(row["segments"]),
         dimensions=_mapping(row["dimensions"]),

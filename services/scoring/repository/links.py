@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.bot_detection import DEFAULT_WINDOWS, ScannerWindows
 from services.scoring.domain.invitations import LinkVisit, ResolvedLink
-from services.scoring.repository import invitations
-from services.scoring.repository.invitations import COLUMNS, JOINS
+from services.scoring.repository import invitations, progress
+from services.scoring.repository.invitations import COLUMNS, JOIN
 from shared.database import db
 
 _RESOLVE = f"""SELECT k.place, {COLUMNS},
 (SELECT count(DISTINCT v.score) FROM page_views v WHERE v.invitation_id = i.id AND v.at > k.at - $3::interval) AS links,
-EXISTS (SELECT FROM attempts t WHERE t.invitation_id = i.id AND t.state IN ('sent', 'delivered')
+p.attempts, EXISTS (SELECT FROM attempts t WHERE t.invitation_id = i.id AND t.state IN ('sent', 'delivered')
 AND t.at > k.at - $4::interval) AS soon
 FROM unnest($1::bytea[], $2::timestamptz[]) WITH ORDINALITY AS k (fingerprint, at, place)
-JOIN invitations i USING (fingerprint) {JOINS}"""  # noqa: S608 - column names only
+JOIN invitation_details i USING (fingerprint) {JOIN}
+LEFT JOIN progress p ON p.invitation_id = i.id"""  # noqa: S608 - column names only
 _LOCK = "SELECT id FROM invitations WHERE fingerprint = ANY($1::bytea[]) ORDER BY id FOR UPDATE"
 
 
@@ -28,10 +30,18 @@ async def resolve(
     fingerprints, moments = [visit.fingerprint for visit in visits], [visit.at for visit in visits]
     rows = await db.fetch(session, _RESOLVE, fingerprints, moments, windows.links, windows.after_send)
     found = {
-        row["place"]: ResolvedLink(invitation, row["links"], row["soon"])
+        row["place"]: ResolvedLink(
+            invitation,
+            row["links"],
+            row["soon"] or _sent(row["attempts"], moments[row["place"] - 1] - windows.after_send),
+        )
         for row, invitation in zip(rows, invitations.of_rows(rows), strict=True)
     }
     return [found.get(place) for place in range(1, len(visits) + 1)]
+
+
+def _sent(attempts: bytes | None, after: datetime) -> bool:
+    return any(attempt.sent and attempt.at > after for attempt in progress.read_attempts(attempts))
 
 
 async def resolve_and_lock(

@@ -37,10 +37,10 @@ async def program_zones(session: AsyncSession) -> dict[str, str]:
     return {row["id"]: row["zone"] for row in rows if row["zone"]}
 
 
-_TITLES = """SELECT p.id, coalesce(p.document->>'title', (SELECT program_title FROM invitations WHERE program = p.id
-ORDER BY id DESC LIMIT 1), '') AS title, coalesce((p.document->>'active')::boolean, true) AS active,
-coalesce(p.document->>'time_zone',
-(SELECT program_zone FROM invitations WHERE program = p.id ORDER BY id DESC LIMIT 1), 'UTC') AS zone
+_TITLES = """SELECT p.id, coalesce(p.document->>'title', (SELECT program_title FROM invitation_details
+WHERE program = p.id ORDER BY id DESC LIMIT 1), '') AS title,
+coalesce((p.document->>'active')::boolean, true) AS active, coalesce(p.document->>'time_zone',
+(SELECT program_zone FROM invitation_details WHERE program = p.id ORDER BY id DESC LIMIT 1), 'UTC') AS zone
 FROM (SELECT id, document FROM programs UNION ALL
 SELECT DISTINCT program, NULL::jsonb FROM invited WHERE program NOT IN (SELECT id FROM programs)) p
 ORDER BY active DESC,
@@ -74,9 +74,8 @@ async def plan(session: AsyncSession, program: str) -> list[PlanStep]:
 
 _REASON_TEXTS = """SELECT coalesce(
 (SELECT document->'texts'->(document->>'default_locale')->'reasons' FROM programs WHERE id = $1),
-(SELECT c.document->'reasons'
- FROM (SELECT * FROM invitations WHERE program = $1 ORDER BY id DESC LIMIT 200) AS latest
- JOIN contents c ON c.digest = latest.content
+(SELECT document->'reasons'
+ FROM (SELECT id, locale, document FROM invitation_details WHERE program = $1 ORDER BY id DESC LIMIT 200) AS latest
  ORDER BY starts_with(locale, (SELECT document->>'default_locale' FROM programs WHERE id = $1)) DESC NULLS LAST,
  id DESC LIMIT 1)) AS texts"""
 

@@ -106,6 +106,12 @@ def link_of(invitation_id: UUID, *, step: int = 1) -> str:
     return f"/s/{links.token(SECRETS, 'k1', Purpose.ANSWER, invitation_id)}.{step}"
 
 
+_VERSIONS = """SELECT {columns} FROM (SELECT {all} FROM answer_versions UNION ALL SELECT {all} FROM answers a
+WHERE version = 1 AND NOT EXISTS (SELECT FROM answer_versions v WHERE v.answer_id = a.answer_id)) versions
+ORDER BY answered_at, version"""
+_OF_VERSION = "version, score, reasons, comment, suspect, answered_at, device, operator, suspicion"
+
+
 @dataclass
 class Scoring:
     """The service without its loops: takes events and entries, returns what it published."""
@@ -152,6 +158,10 @@ class Scoring:
     async def rows(self, sql: str, *args: Any) -> list[dict[str, Any]]:
         async with self.database.sessions.begin() as session:
             return [dict(row) for row in await db.fetch(session, sql, *args)]
+
+    async def versions(self, columns: str) -> list[dict[str, Any]]:
+        """Read columns of all versions of all answers, oldest first; the only version of an answer is its row."""
+        return await self.rows(_VERSIONS.format(columns=columns, all=_OF_VERSION))
 
     async def published(self, kind: str | None = None) -> list[Event[Payload]]:
         """Return the events in the outbox, in order."""

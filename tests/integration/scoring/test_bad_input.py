@@ -67,10 +67,10 @@ async def test_unreadable_stored_event_does_not_stop_the_count(scoring: Scoring,
     await scoring.rows(sql, bad.invitation_id, occasion)
     before = counted("stored_invitation")
     assert await scoring.tick() > 0
-    parts = await scoring.rows("SELECT invitation_id FROM journey_parts")
+    parts = await scoring.rows("SELECT invitation_id FROM progress WHERE counted IS NOT NULL")
     assert [row["invitation_id"] for row in parts] == [good.invitation_id]
     assert counted("stored_invitation") == before + 1
-    assert await scoring.rows("SELECT 1 FROM journeys_pending") == []
+    assert await scoring.rows("SELECT 1 FROM uncounted") == []
 
 
 async def test_call_of_an_unknown_kind_does_not_stop_others(scoring: Scoring) -> None:

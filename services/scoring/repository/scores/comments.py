@@ -18,9 +18,9 @@ _COLUMNS = """a.score, a.reasons, a.comment, a.mode, a.channel, a.suspect, a.cal
 i.program_zone, (SELECT document->'reasons' FROM contents WHERE digest = i.content) AS texts"""
 # for many invitations an index on the time gives the newest answers; for few, all of them are read and sorted
 _BY_TIME = """SELECT {columns} FROM (SELECT * FROM answers a WHERE {answers} ORDER BY a.answered_at DESC LIMIT {most}) a
-JOIN LATERAL (SELECT * FROM invitations i WHERE i.id = a.invitation_id AND {invitations} OFFSET 0) i ON true
+JOIN LATERAL (SELECT * FROM invitation_details i WHERE i.id = a.invitation_id AND {invitations} OFFSET 0) i ON true
 ORDER BY a.answered_at DESC LIMIT {limit}"""
-_BY_INVITATION = """SELECT {columns} FROM invitations i JOIN answers a ON a.invitation_id = i.id
+_BY_INVITATION = """SELECT {columns} FROM invitation_details i JOIN answers a ON a.invitation_id = i.id
 WHERE {invitations} AND {answers} ORDER BY a.answered_at DESC LIMIT {limit}"""
 
 

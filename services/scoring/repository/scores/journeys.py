@@ -1,13 +1,12 @@
 """Counters of funnel and returns by the day of the invitation, and what each invitation has added to them.
 
-A transaction that changes a fact of an invitation also adds its id to `journeys_pending`. One process at a time takes
+A transaction that changes a fact of an invitation also adds its id to `uncounted`. One process at a time takes
 these ids, computes what each invitation contributes now, and adds the difference to its stored contribution. So no scan
 of invitations is needed, and facts may arrive in any order.
 """
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,8 +20,8 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.dimensions import invited_keys
-from services.scoring.domain.invitations import TriggerEvent
 from services.scoring.domain.journeys import (
+    Attempt,
     Journey,
     JourneyAnswer,
     JourneyPart,
@@ -33,6 +32,8 @@ from services.scoring.domain.journeys import (
     segment_parts,
 )
 from services.scoring.domain.slices import ALL, Slice
+from services.scoring.repository import progress
+from services.scoring.repository.invitations import trigger_event
 from shared.contract.events import RespondentPurchased
 from shared.contract.vocabulary import Service
 from shared.database import db
@@ -68,7 +69,7 @@ class JourneyCounts:
         }
 
 
-_PENDING = "INSERT INTO journeys_pending (invitation_id) SELECT unnest($1::uuid[])"
+_PENDING = "INSERT INTO uncounted (invitation_id) SELECT unnest($1::uuid[])"
 
 
 async def mark_pending(session: AsyncSession, ids: Iterable[UUID]) -> None:
@@ -78,7 +79,7 @@ async def mark_pending(session: AsyncSession, ids: Iterable[UUID]) -> None:
 
 
 _COUNTING = db.lock_number("scoring", "journeys")
-_TAKE = """DELETE FROM journeys_pending WHERE id IN (SELECT id FROM journeys_pending ORDER BY id LIMIT $1)
+_TAKE = """DELETE FROM uncounted WHERE id IN (SELECT id FROM uncounted ORDER BY id LIMIT $1)
 RETURNING invitation_id"""
 
 
@@ -90,11 +91,10 @@ async def take_pending(session: AsyncSession, *, limit: int) -> set[UUID]:
 
 
 _INVITATIONS = """SELECT i.id, i.program, i.dimensions, i.invited_day, i.time_zone, i.counted,
-i.occasion, a.score, a.reasons, a.step, a.channel, o.outcome IS NOT NULL AS ended FROM invitations i
+i.occasion::text, a.score, a.reasons, a.step, a.channel, coalesce(p.outcome, o.outcome) IS NOT NULL AS ended
+FROM invitation_details i LEFT JOIN progress p ON p.invitation_id = i.id
 LEFT JOIN answers a ON a.invitation_id = i.id AND NOT a.suspect
 LEFT JOIN outcomes o ON o.invitation_id = i.id WHERE i.id = ANY($1::uuid[]) AND a.mode IS DISTINCT FROM 'imported'"""
-_REACHED = """SELECT invitation_id, step, channel, at FROM attempts WHERE invitation_id = ANY($1::uuid[])
-AND channel <> 'call' AND state IN ('sent', 'delivered', 'complained')"""
 _OPENED = """SELECT DISTINCT ON (invitation_id) invitation_id, step FROM page_views
 WHERE invitation_id = ANY($1::uuid[]) AND NOT automatic ORDER BY invitation_id, at, id"""
 _BOUGHT = """SELECT i.id, p.source, p.event_id, p.at, p.amount, p.currency
@@ -104,9 +104,7 @@ FROM invitations i JOIN purchases p USING (respondent_id) WHERE i.id = ANY($1::u
 async def current(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, JourneyCounts]:
     """Compute what each counted invitation contributes by the facts stored now; keys are invitation ids."""
     invitations = list(ids)
-    reached: defaultdict[UUID, list[ReachedContact]] = defaultdict(list)
-    for row in await db.fetch(session, _REACHED, invitations):
-        reached[row["invitation_id"]].append(ReachedContact(row["step"], row["channel"], row["at"]))
+    attempts = await progress.attempts(session, invitations)
     opened = {row["invitation_id"]: row["step"] for row in await db.fetch(session, _OPENED, invitations)}
     bought: defaultdict[UUID, list[Purchase]] = defaultdict(list)
     for row in await db.fetch(session, _BOUGHT, invitations):
@@ -116,7 +114,7 @@ async def current(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Jour
         if not row["counted"]:
             continue
         with isolated("stored_invitation", service=Service.SCORING, invitation_id=str(row["id"])):
-            journey = _journey(row, reached[row["id"]], opened.get(row["id"]), bought[row["id"]])
+            journey = _journey(row, attempts[row["id"]], opened.get(row["id"]), bought[row["id"]])
             counts[row["id"]] = JourneyCounts(
                 row["program"], row["dimensions"], row["invited_day"], journey_parts(journey)
             )
@@ -124,21 +122,23 @@ async def current(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Jour
 
 
 def _journey(
-    row: asyncpg.Record, reached: Sequence[ReachedContact], opened: int | None, bought: Sequence[Purchase]
+    row: asyncpg.Record, attempts: Sequence[Attempt], opened: int | None, bought: Sequence[Purchase]
 ) -> Journey:
     answer = (
         None if row["score"] is None else JourneyAnswer(row["score"], row["step"], row["channel"] or "", row["reasons"])
     )
-    occasion = msgspec.convert(row["occasion"], TriggerEvent)
+    reached = [ReachedContact(each.step, each.channel, each.at) for each in attempts if each.reached]
+    occasion = trigger_event(row["occasion"])
     return Journey(occasion, row["time_zone"], reached, opened, answer, row["ended"], bought)
 
 
-_STORED = """SELECT invitation_id, p.program, i.dimensions, day, parts
-FROM journey_parts p JOIN invitations i ON i.id = invitation_id WHERE invitation_id = ANY($1::uuid[])"""
-_STORE = """INSERT INTO journey_parts (invitation_id, program, day, parts)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::date[], $4::jsonb[])
-ON CONFLICT (invitation_id) DO UPDATE SET parts = excluded.parts"""
-_FORGET = "DELETE FROM journey_parts WHERE invitation_id = ANY($1::uuid[])"
+# `parts` were stored by versions before `progress`
+_STORED = """SELECT i.id, i.program, i.dimensions, i.invited_day, p.counted, o.parts::text FROM invitations i
+LEFT JOIN progress p ON p.invitation_id = i.id LEFT JOIN journey_parts o ON o.invitation_id = i.id
+WHERE i.id = ANY($1::uuid[]) AND (p.counted IS NOT NULL OR o.parts IS NOT NULL)"""
+_STORE = """INSERT INTO progress (invitation_id, counted) SELECT * FROM unnest($1::uuid[], $2::bytea[])
+ON CONFLICT (invitation_id) DO UPDATE SET counted = excluded.counted"""
+_DELETE_OLDER = "DELETE FROM journey_parts WHERE invitation_id = ANY($1::uuid[])"
 _ADD = """INSERT INTO journeys AS j (program, dimension, value, day, stage, detail, amount)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::text[], $6::text[], $7::numeric[])
 ON CONFLICT (program, dimension, value, day, stage, detail) DO UPDATE SET amount = j.amount + excluded.amount"""
@@ -149,20 +149,22 @@ async def stored(session: AsyncSession, ids: Iterable[UUID]) -> tuple[dict[UUID,
     found: dict[UUID, JourneyCounts] = {}
     unreadable: set[UUID] = set()
     for row in await db.fetch(session, _STORED, list(ids)):
-        id_ = row["invitation_id"]
+        id_ = row["id"]
         with isolated("stored_journey", service=Service.SCORING, invitation_id=str(id_)) as guarded:
-            found[id_] = JourneyCounts(row["program"], row["dimensions"], row["day"], _read(row["parts"]))
+            found[id_] = JourneyCounts(row["program"], row["dimensions"], row["invited_day"], _read(row))
         if guarded.error is not None:
             unreadable.add(id_)
     return found, unreadable
 
 
-async def store(session: AsyncSession, now: Mapping[UUID, JourneyCounts], *, gone: Iterable[UUID]) -> None:
-    """Store the contributions of invitations, and delete those of `gone`, which do not count any more."""
-    if now:
-        rows = [(id_, each.program, each.day, _written(each.parts)) for id_, each in sorted(now.items())]
-        await db.fetch(session, _STORE, *(list(column) for column in zip(*rows, strict=True)))
-    await db.fetch(session, _FORGET, list(gone))
+async def store(session: AsyncSession, changed: Mapping[UUID, JourneyCounts | None]) -> None:
+    """Store the contributions of invitations; None for one that does not count any more."""
+    if ids := sorted(changed):
+        counts = [changed[each] for each in ids]
+        await db.fetch(
+            session, _STORE, ids, [each and msgspec.msgpack.encode(_by_stage(each.parts)) for each in counts]
+        )
+        await db.fetch(session, _DELETE_OLDER, ids)
 
 
 async def add(session: AsyncSession, changes: Mapping[JourneyCounter, Decimal]) -> None:
@@ -170,12 +172,28 @@ async def add(session: AsyncSession, changes: Mapping[JourneyCounter, Decimal]) 
         await db.fetch(session, _ADD, *(list(column) for column in zip(*rows, strict=True)))
 
 
-def _written(parts: JourneyParts) -> str:
-    return json.dumps([[*part, str(amount)] for part, amount in parts.items()])
+_Counted = dict[str, dict[str, Decimal]]  # amounts by stage and detail
 
 
-def _read(written: Sequence[tuple[str, str, str]]) -> JourneyParts:
-    return {JourneyPart(stage, detail): Decimal(amount) for stage, detail, amount in written}
+def _by_stage(parts: JourneyParts) -> _Counted:
+    stages: defaultdict[str, dict[str, Decimal]] = defaultdict(dict)
+    for part, amount in parts.items():
+        stages[part.stage][part.detail] = amount
+    return stages
+
+
+_counted = msgspec.msgpack.Decoder(_Counted).decode
+_older_parts = msgspec.json.Decoder(list[tuple[str, str, Decimal]]).decode
+
+
+def _read(row: asyncpg.Record) -> JourneyParts:
+    if row["counted"] is None:
+        return {JourneyPart(stage, detail): amount for stage, detail, amount in _older_parts(row["parts"])}
+    return {
+        JourneyPart(stage, detail): amount
+        for stage, details in _counted(row["counted"]).items()
+        for detail, amount in details.items()
+    }
 
 
 _SUMS = """SELECT stage, detail, sum(amount) AS amount FROM journeys
@@ -196,7 +214,7 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::
 ON CONFLICT DO NOTHING"""
 _DELETE_PURCHASES = """DELETE FROM purchases USING unnest($1::text[], $2::text[]) AS gone (source, event_id)
 WHERE purchases.source = gone.source AND purchases.event_id = gone.event_id"""
-_MARK_BUYERS = """INSERT INTO journeys_pending (invitation_id)
+_MARK_BUYERS = """INSERT INTO uncounted (invitation_id)
 SELECT id FROM invitations WHERE respondent_id = ANY($1::text[])"""
 
 
@@ -224,7 +242,7 @@ async def page(session: AsyncSession, after: UUID, *, limit: int) -> list[UUID]:
 
 
 async def pending(session: AsyncSession) -> set[UUID]:
-    return {row["invitation_id"] for row in await db.fetch(session, "SELECT invitation_id FROM journeys_pending")}
+    return {row["invitation_id"] for row in await db.fetch(session, "SELECT invitation_id FROM uncounted")}
 
 
 async def all_counters(session: AsyncSession) -> dict[JourneyCounter, Decimal]:

@@ -199,7 +199,7 @@ async def test_answer_has_its_device(scoring: Scoring, client: httpx.AsyncClient
     agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) Mobile/15E148 Safari/604.1"
     await client.post(link_of(request.invitation_id), data={"score": "9"}, headers={"user-agent": agent})
     assert await scoring.rows("SELECT device FROM answers") == [{"device": "phone"}]
-    assert await scoring.rows("SELECT device FROM answer_versions") == [{"device": "phone"}]
+    assert await scoring.versions("device") == [{"device": "phone"}]
 
 
 async def test_first_page_view_is_stored_and_crawlers_are_marked(scoring: Scoring, client: httpx.AsyncClient) -> None:

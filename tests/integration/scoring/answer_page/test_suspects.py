@@ -118,7 +118,7 @@ async def test_suspect_is_shown_with_its_reason_and_counts_when_confirmed(
         pressed = await client.post(f"/suspects/{answer['answer_id']}/confirm")
         assert pressed.headers["location"] == "/suspects"
     assert await counted(scoring) == {9: 1}
-    assert await scoring.rows("SELECT version, suspicion FROM answer_versions ORDER BY version") == [
+    assert await scoring.versions("version, suspicion") == [
         {"version": 1, "suspicion": "crawler"},
         {"version": 2, "suspicion": None},
     ]
@@ -193,7 +193,7 @@ async def test_last_score_of_a_run_is_stored_shown_and_can_be_confirmed(
         scoring.clock.moment += timedelta(seconds=pause)
         where = (await client.post(link, data=form(scoring, score), headers=BROWSER)).headers["location"]
     assert "your answer <strong>7</strong> is saved" in (await client.get(where)).text
-    assert await scoring.rows("SELECT score, suspect FROM answer_versions ORDER BY version") == [
+    assert await scoring.versions("score, suspect") == [
         {"score": 3, "suspect": False},
         {"score": 9, "suspect": False},
         {"score": 2, "suspect": True},
@@ -249,7 +249,7 @@ async def test_form_sent_soon_after_a_message_is_checked_for_bots(
     request = await mailed(scoring)
     scoring.clock.moment += timedelta(seconds=5)
     await client.post(link_of(request.invitation_id), data=said, headers=headers)
-    assert await scoring.rows("SELECT suspicion FROM answer_versions") == [{"suspicion": suspicion}]
+    assert await scoring.versions("suspicion") == [{"suspicion": suspicion}]
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ async def test_answer_within_a_second_of_showing_the_page_is_suspect_whenever_it
     request = await mailed(scoring)
     scoring.clock.moment += timedelta(seconds=since_mail)
     await client.post(link_of(request.invitation_id), data=form(scoring, 9, read_for=read_for), headers=BROWSER)
-    assert await scoring.rows("SELECT suspicion FROM answer_versions") == [{"suspicion": suspicion}]
+    assert await scoring.versions("suspicion") == [{"suspicion": suspicion}]
 
 
 async def test_answer_while_several_links_are_fetched_is_suspect(scoring: Scoring, client: httpx.AsyncClient) -> None:
@@ -283,7 +283,7 @@ async def test_answer_while_several_links_are_fetched_is_suspect(scoring: Scorin
     scoring.clock.moment += timedelta(seconds=20)
     await client.post(link_of(late.invitation_id), data=form(scoring, 7), headers=BROWSER)
     assert await counted(scoring) == {7: 1}
-    found = await scoring.rows("SELECT suspicion FROM answer_versions ORDER BY answered_at")
+    found = await scoring.versions("suspicion")
     assert [row["suspicion"] for row in found] == ["every_link", None]
 
 
@@ -315,7 +315,7 @@ async def test_links_fetched_together_an_hour_later_make_the_answer_suspect(
         await client.get(f"{link}?score={score}", headers=BROWSER)
     scoring.clock.moment += timedelta(seconds=4)
     await client.post(link, data=form(scoring, 0), headers=BROWSER)
-    assert await scoring.rows("SELECT suspicion FROM answer_versions") == [{"suspicion": "every_link"}]
+    assert await scoring.versions("suspicion") == [{"suspicion": "every_link"}]
 
 
 @pytest.mark.parametrize(
@@ -339,8 +339,8 @@ async def test_windows_are_settings(setting: str, since_mail: int, fields: dict[
                 await client.get(f"{link}?score={score}", headers=BROWSER)
             data = form(scoring, 9, read_for=fields["shown_s_ago"]) if "shown_s_ago" in fields else {"score": "9"}
             await client.post(link, data=data, headers=BROWSER)
-        rows = await scoring.rows("SELECT suspicion FROM answer_versions ORDER BY answered_at DESC LIMIT 1")
-        suspicions.append(rows[0]["suspicion"])
+        rows = await scoring.versions("suspicion")
+        suspicions.append(rows[-1]["suspicion"])
     assert (suspicions[0] is not None, suspicions[1]) == (True, None)
 
 

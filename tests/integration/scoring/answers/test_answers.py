@@ -80,7 +80,7 @@ async def test_second_answer_amends_on_the_day_of_the_first(scoring: Scoring) ->
     assert {(row["s3"], row["s9"]) for row in buckets if row["dimension"] == "reason"} == {(0, 0)}
     published = [event.type for event in await scoring.published()]
     assert published == ["survey.answered", "detractor.reported", "answer.amended"]
-    versions = await scoring.rows("SELECT version, score, reasons FROM answer_versions ORDER BY version")
+    versions = await scoring.versions("version, score, reasons")
     assert versions == [
         {"version": 1, "score": 3, "reasons": ["wait"]},
         {"version": 2, "score": 9, "reasons": []},

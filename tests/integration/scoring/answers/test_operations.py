@@ -201,7 +201,7 @@ async def test_figures_equal_a_recomputation_at_every_checkpoint(scoring: Scorin
     while await scoring.tick():
         pass
     assert await differences(scoring) == []
-    [late] = await scoring.rows("SELECT count(*) FROM journeys_pending")
+    [late] = await scoring.rows("SELECT count(*) FROM uncounted")
     assert late["count"] == 0
 
 

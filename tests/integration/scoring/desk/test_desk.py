@@ -205,7 +205,7 @@ async def test_operator_takes_a_call_and_saves_an_answer(scoring: Scoring, clien
         f"/desk/{task_id}/answer", data={"score": "10", "reasons.promoter": "taste", "comment": "Nice"}
     )
     assert saved.headers["location"] == "/desk?said=answered"
-    versions = await scoring.rows("SELECT score, reasons, comment, operator FROM answer_versions")
+    versions = await scoring.versions("score, reasons, comment, operator")
     assert versions == [{"score": 10, "reasons": ["taste"], "comment": "Nice", "operator": "Анна"}]
 
 

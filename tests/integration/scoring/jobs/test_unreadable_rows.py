@@ -40,7 +40,7 @@ async def test_series_whose_counters_are_negative_is_left_out(scoring: Scoring) 
 async def test_journey_whose_parts_cannot_be_read_is_left_as_it_is(scoring: Scoring) -> None:
     spoiled, whole = await scoring.asked(), await scoring.asked()
     await scoring.tick()
-    await scoring.rows("UPDATE journey_parts SET parts = '[[\"x\"]]' WHERE invitation_id = $1", spoiled.invitation_id)
+    await scoring.rows("UPDATE progress SET counted = 'x' WHERE invitation_id = $1", spoiled.invitation_id)
     for each in (spoiled, whole):
         await scoring.score(each, 9)
     before = refused("stored_journey")
@@ -51,8 +51,8 @@ async def test_journey_whose_parts_cannot_be_read_is_left_as_it_is(scoring: Scor
         "SELECT amount FROM journeys WHERE dimension = 'all' AND stage = 'answered' AND detail = ''"
     )
     assert answered["amount"] == 1
-    [kept] = await scoring.rows("SELECT parts FROM journey_parts WHERE invitation_id = $1", spoiled.invitation_id)
-    assert kept["parts"] == [["x"]]
+    [kept] = await scoring.rows("SELECT counted FROM progress WHERE invitation_id = $1", spoiled.invitation_id)
+    assert kept["counted"] == b"x"
     async with scoring.database.sessions.begin() as session:
         assert f"journeys: the stored parts of invitation {spoiled.invitation_id} cannot be read" in await verify(
             session

@@ -1,0 +1,54 @@
+"""How far invitations came: one row each with its contact attempts, its outcome and what it adds to the counters.
+
+Versions before stored attempts in a table of their own; what is there is read, too.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.scoring.domain.journeys import Attempt, latest
+from shared.database import db
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Attempt]).decode
+
+_STORED = "SELECT invitation_id, attempts FROM progress WHERE invitation_id = ANY($1::uuid[]) AND attempts IS NOT NULL"
+_OLDER = """SELECT invitation_id, attempt_id, revision, step, channel, state, at FROM attempts
+WHERE invitation_id = ANY($1::uuid[])"""
+
+
+def read_attempts(stored: bytes | None) -> list[Attempt]:
+    return _decode(stored) if stored else []
+
+
+async def attempts(session: AsyncSession, ids: Sequence[UUID]) -> defaultdict[UUID, list[Attempt]]:
+    """Load the contact attempts of invitations, each as of its highest revision."""
+    found: defaultdict[UUID, list[Attempt]] = defaultdict(list)
+    for row in await db.fetch(session, _STORED, ids):
+        found[row["invitation_id"]] += read_attempts(row["attempts"])
+    for invitation_id, *fields in await db.fetch(session, _OLDER, ids):
+        found[invitation_id].append(Attempt.of(*fields))
+    return defaultdict(list, {invitation_id: latest(all_) for invitation_id, all_ in found.items()})
+
+
+_STORE = """INSERT INTO progress AS p (invitation_id, attempts, outcome)
+SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::text[])
+ON CONFLICT (invitation_id) DO UPDATE SET attempts = coalesce(excluded.attempts, p.attempts),
+outcome = coalesce(excluded.outcome, p.outcome)"""
+
+
+async def add(session: AsyncSession, new: Mapping[UUID, Sequence[Attempt]], outcomes: Mapping[UUID, str]) -> None:
+    """Store the highest revision of each attempt, and outcomes in place of earlier ones; keys are invitation ids.
+
+    The invitations must be locked. One call in a transaction, because all transactions lock rows in the order of ids.
+    """
+    known = await attempts(session, list(new))
+    ids = sorted({*new, *outcomes})
+    merged = [_encode(latest([*known[each], *new[each]])) if each in new else None for each in ids]
+    await db.fetch(session, _STORE, ids, merged, [outcomes.get(each) for each in ids])
