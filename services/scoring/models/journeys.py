@@ -26,7 +26,17 @@ progress = sa.Table(  # what is known of an invitation beside its answer and pag
     sa.Column("invitation_id", sa.Uuid, primary_key=True),
     sa.Column("attempts", sa.LargeBinary),  # contact attempts, in MessagePack
     sa.Column("outcome", sa.Text),
-    sa.Column("counted", sa.LargeBinary),  # the amounts that this invitation adds to `journeys`, in MessagePack
+    # the amounts that this invitation adds to `journeys`, by number of the part, in MessagePack
+    sa.Column("counted", sa.LargeBinary),
+)
+
+part_numbers = sa.Table(
+    "part_numbers",
+    metadata,
+    sa.Column("id", sa.Integer, sa.Identity(always=True), primary_key=True),
+    sa.Column("stage", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Index("part_numbers_part", "stage", "detail", unique=True),
 )
 
 # written by versions before `progress` only, in `attempts`, `outcomes` and `journey_parts`

@@ -71,7 +71,13 @@ def upgrade() -> None:
         sa.Column("outcome", sa.Text),
         sa.Column("counted", sa.LargeBinary),
     )
-    op.execute("ALTER TABLE progress SET (fillfactor = 50)")  # rows grow, and are updated in their page
+    op.create_table(
+        "part_numbers",
+        sa.Column("id", sa.Integer, sa.Identity(always=True), primary_key=True),
+        sa.Column("stage", sa.Text, nullable=False),
+        sa.Column("detail", sa.Text, nullable=False),
+        sa.Index("part_numbers_part", "stage", "detail", unique=True),
+    )
     op.rename_table("journeys_pending", "uncounted")
     op.execute("ALTER TABLE uncounted RENAME CONSTRAINT journeys_pending_pkey TO uncounted_pkey")
     op.execute(_PENDING)
@@ -95,6 +101,7 @@ def downgrade() -> None:
     op.execute("ALTER TABLE journeys_pending RENAME CONSTRAINT uncounted_pkey TO journeys_pending_pkey")
     op.execute("TRUNCATE journeys, journey_parts")
     op.execute("INSERT INTO journeys_pending (invitation_id) SELECT id FROM invitations")
+    op.drop_table("part_numbers")
     op.drop_table("progress")
     op.execute("ALTER INDEX invitations_dimensions RESET (gin_pending_list_limit)")
     for name in ("operator", "suspicion"):

@@ -34,6 +34,7 @@ from services.scoring.domain.journeys import (
 from services.scoring.domain.slices import ALL, Slice
 from services.scoring.repository import progress
 from services.scoring.repository.invitations import trigger_event
+from services.scoring.repository.scores import part_numbers
 from shared.contract.events import RespondentPurchased
 from shared.contract.vocabulary import Service
 from shared.database import db
@@ -148,10 +149,12 @@ async def stored(session: AsyncSession, ids: Iterable[UUID]) -> tuple[dict[UUID,
     """Read what invitations have contributed so far, and the ids of those whose contribution cannot be read."""
     found: dict[UUID, JourneyCounts] = {}
     unreadable: set[UUID] = set()
+    read = await part_numbers.reader(session)
     for row in await db.fetch(session, _STORED, list(ids)):
         id_ = row["id"]
         with isolated("stored_journey", service=Service.SCORING, invitation_id=str(id_)) as guarded:
-            found[id_] = JourneyCounts(row["program"], row["dimensions"], row["invited_day"], _read(row))
+            parts = _of_before(row["parts"]) if row["counted"] is None else read(row["counted"])
+            found[id_] = JourneyCounts(row["program"], row["dimensions"], row["invited_day"], parts)
         if guarded.error is not None:
             unreadable.add(id_)
     return found, unreadable
@@ -159,12 +162,13 @@ async def stored(session: AsyncSession, ids: Iterable[UUID]) -> tuple[dict[UUID,
 
 async def store(session: AsyncSession, changed: Mapping[UUID, JourneyCounts | None]) -> None:
     """Store the contributions of invitations; None for one that does not count any more."""
-    if ids := sorted(changed):
-        counts = [changed[each] for each in ids]
-        await db.fetch(
-            session, _STORE, ids, [each and msgspec.msgpack.encode(_by_stage(each.parts)) for each in counts]
-        )
-        await db.fetch(session, _DELETE_OLDER, ids)
+    if not changed:
+        return
+    counts = {each: of_it.parts for each, of_it in changed.items() if of_it is not None}
+    written = dict(zip(counts, await part_numbers.write(session, counts.values()), strict=True))
+    ids = sorted(changed)
+    await db.fetch(session, _STORE, ids, [written.get(each) for each in ids])
+    await db.fetch(session, _DELETE_OLDER, ids)
 
 
 async def add(session: AsyncSession, changes: Mapping[JourneyCounter, Decimal]) -> None:
@@ -172,28 +176,11 @@ async def add(session: AsyncSession, changes: Mapping[JourneyCounter, Decimal]) 
         await db.fetch(session, _ADD, *(list(column) for column in zip(*rows, strict=True)))
 
 
-_Counted = dict[str, dict[str, Decimal]]  # amounts by stage and detail
-
-
-def _by_stage(parts: JourneyParts) -> _Counted:
-    stages: defaultdict[str, dict[str, Decimal]] = defaultdict(dict)
-    for part, amount in parts.items():
-        stages[part.stage][part.detail] = amount
-    return stages
-
-
-_counted = msgspec.msgpack.Decoder(_Counted).decode
 _older_parts = msgspec.json.Decoder(list[tuple[str, str, Decimal]]).decode
 
 
-def _read(row: asyncpg.Record) -> JourneyParts:
-    if row["counted"] is None:
-        return {JourneyPart(stage, detail): amount for stage, detail, amount in _older_parts(row["parts"])}
-    return {
-        JourneyPart(stage, detail): amount
-        for stage, details in _counted(row["counted"]).items()
-        for detail, amount in details.items()
-    }
+def _of_before(stored: str) -> JourneyParts:
+    return {JourneyPart(stage, detail): amount for stage, detail, amount in _older_parts(stored)}
 
 
 _SUMS = """SELECT stage, detail, sum(amount) AS amount FROM journeys
