@@ -51,6 +51,8 @@ class LinkedInvitation:
 
 async def add(session: AsyncSession, new: Sequence[LinkedInvitation]) -> set[UUID]:
     """Insert the invitations that are not stored yet; return their ids."""
+    if not new:
+        return set()
     each = [linked.invitation for linked in new]
     shared = [_shared(invitation) for invitation in each]
     unique = sorted(set(shared))  # in one order everywhere, or inserts deadlock
