@@ -44,8 +44,9 @@ unnest($2::text[], $3::uuid[], $4::text[], $5::text[], $6::boolean[]))
 AS n ({_COLUMNS}, invitation_id, operator, suspicion, last)),
 kept AS (INSERT INTO answer_versions ({_STORED}) SELECT {_STORED} FROM new
 WHERE NOT (version = 1 AND last AND {COMPACT})),
-first AS (INSERT INTO answer_versions ({_STORED}) SELECT {_STORED} FROM answers
-WHERE version = 1 AND invitation_id IN (SELECT invitation_id FROM new WHERE version > 1) ON CONFLICT DO NOTHING),
+first AS (INSERT INTO answer_versions ({_STORED}) SELECT a.* FROM new n CROSS JOIN LATERAL
+(SELECT {_STORED} FROM answers WHERE invitation_id = n.invitation_id AND version = 1 OFFSET 0) a
+WHERE n.version > 1 ON CONFLICT DO NOTHING),
 pending AS (INSERT INTO uncounted (invitation_id) SELECT invitation_id FROM new WHERE last),
 stood AS (INSERT INTO answers ({_STORED}, invitation_id) SELECT {_STORED}, invitation_id FROM new WHERE last
 ON CONFLICT (invitation_id) DO UPDATE SET {_SET})"""  # noqa: S608 - column names only

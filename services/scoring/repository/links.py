@@ -15,11 +15,11 @@ from shared.database import db
 
 _RESOLVE = f"""SELECT k.place, {COLUMNS},
 (SELECT count(DISTINCT v.score) FROM page_views v WHERE v.invitation_id = i.id AND v.at > k.at - $3::interval) AS links,
-p.attempts, EXISTS (SELECT FROM attempts t WHERE t.invitation_id = i.id AND t.state IN ('sent', 'delivered')
+(SELECT p.attempts FROM progress p WHERE p.invitation_id = i.id) AS attempts,
+EXISTS (SELECT FROM attempts t WHERE t.invitation_id = i.id AND t.state IN ('sent', 'delivered')
 AND t.at > k.at - $4::interval) AS soon
 FROM unnest($1::bytea[], $2::timestamptz[]) WITH ORDINALITY AS k (fingerprint, at, place)
-JOIN invitation_details i USING (fingerprint) {JOIN}
-LEFT JOIN progress p ON p.invitation_id = i.id"""  # noqa: S608 - column names only
+JOIN invitation_details i USING (fingerprint) {JOIN}"""  # noqa: S608 - column names only
 _LOCK = "SELECT id FROM invitations WHERE fingerprint = ANY($1::bytea[]) ORDER BY id FOR UPDATE"
 
 
