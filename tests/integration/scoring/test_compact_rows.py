@@ -6,16 +6,21 @@ import json
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from msgspec.structs import asdict
 from uuid_utils.compat import uuid7
 
+from deploy.databases import MIGRATIONS
+from services.scoring.domain.history import NOTHING_ASKED
 from services.scoring.repository.scores import journeys
+from shared import migrations
 from shared.contract.events import ContactAttempted, EventRef, InvitationClosed, RespondentErased, SurveyRequested
 from shared.contract.vocabulary import AttemptState, ChannelKind, InvitationOutcome
+from shared.database import embedded
+from shared.database.db import Database
 from tests.integration.scoring.answer_page.test_suspects import BROWSER
 from tests.integration.scoring.stand import NOW, Scoring, differences, link_of
 
@@ -188,3 +193,37 @@ async def test_outcome_that_comes_before_the_request_counts(scoring: Scoring) ->
     await scoring.receive(other)
     await scoring.tick()
     assert await _funnel(scoring) == {"asked": 2, "ended": 1}
+
+
+_CONTENT = "INSERT INTO contents (digest, document) VALUES ('one', $1)"
+_OLDER = """INSERT INTO invitations (id, fingerprint, respondent_id, customer_id, program, program_version,
+program_title, locale, time_zone, program_zone, occasion, content, segments, dimensions, expires_at, invited_day,
+counted, name, phone) VALUES ($1, 'f', 'olga', 'Olga', 'p', 1, 'P', 'en', 'Asia/Tokyo', 'UTC',
+'{"source": "s", "id": "e", "type": "t", "time": "2026-01-01T00:00:00Z"}', 'one', '{"store": "A"}',
+'{"store": "A", "version": "1"}', $2, $3, true, '', '')"""
+_IN_A_DAY = """SELECT since BETWEEN clock_timestamp() + interval '23 hours' AND clock_timestamp() + interval '1 day' AS day
+FROM compact_rows"""
+
+
+async def test_upgrade_leaves_rows_as_they_are_and_writes_such_rows_for_a_day(postgres: embedded.Embedded) -> None:
+    urls = await embedded.prepare(postgres, f"e{uuid4().hex[:12]}")
+    database = Database(urls["scoring"], schema="scoring", pool_size=2)
+    await migrations.upgrade(database, MIGRATIONS["scoring"], to="0004")
+    scoring, older = Scoring(database), uuid4()
+    await scoring.rows(_CONTENT, NOTHING_ASKED.model_dump_json())
+    await scoring.rows(_OLDER, older, NOW + timedelta(days=9), NOW.date())
+    await migrations.upgrade(database, MIGRATIONS["scoring"])
+    assert await scoring.rows(_IN_A_DAY) == [{"day": True}]
+    found = await scoring.invitation(older)
+    assert (found.customer_id, found.program_title, found.time_zone) == ("Olga", "P", "Asia/Tokyo")
+    assert (found.segments, found.occasion.id) == ({"store": "A"}, "e")
+    await scoring.asked()
+    assert all(None not in row.values() for row in await scoring.rows(_WIDE))
+    await database.close()
+
+
+async def test_new_installation_writes_compact_rows_at_once(scoring: Scoring) -> None:
+    await scoring.asked()
+    [row] = await scoring.rows(_WIDE)
+    assert {name for name, value in row.items() if value is not None} == {"occasion"}
+    assert row["occasion"] == "array"
