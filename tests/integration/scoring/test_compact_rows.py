@@ -201,7 +201,7 @@ program_title, locale, time_zone, program_zone, occasion, content, segments, dim
 counted, name, phone) VALUES ($1, 'f', 'olga', 'Olga', 'p', 1, 'P', 'en', 'Asia/Tokyo', 'UTC',
 '{"source": "s", "id": "e", "type": "t", "time": "2026-01-01T00:00:00Z"}', 'one', '{"store": "A"}',
 '{"store": "A", "version": "1"}', $2, $3, true, '', '')"""
-_IN_A_DAY = """SELECT since BETWEEN clock_timestamp() + interval '23 hours' AND clock_timestamp() + interval '1 day' AS day
+_IN_A_DAY = """SELECT since > clock_timestamp() + interval '23 hours' AS day
 FROM compact_rows"""
 
 
