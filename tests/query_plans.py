@@ -80,7 +80,8 @@ async def enlarge(
     rows: Counter[str] = Counter()
     for table in tables:
         rows[table["root"]] += max(table["rows"], 0)
-    large = {table["name"]: table["root"] for table in tables if rows[table["root"]] >= least}
+    filled = [table for table in tables if table["rows"] > 0]  # a partition that is empty is scanned at once
+    large = {table["name"]: table["root"] for table in filled if rows[table["root"]] >= least}
     for name in large:
         await admin.execute(f"ALTER TABLE {name} SET (autovacuum_enabled = off)")
         await admin.fetch(_RESTORE, name, factor)
