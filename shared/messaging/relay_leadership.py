@@ -76,7 +76,10 @@ class RelayLeadership(Protocol):
 
 
 class LockLeadership:
-    """Is the leader while its connection holds the lock. The connection also listens for new rows and sets `wake`."""
+    """Is the leader while its connection holds the lock.
+
+    The connection also listens for new rows. They set `wake`, and so does the end of the connection.
+    """
 
     idle_s = IDLE_S
 
@@ -90,6 +93,7 @@ class LockLeadership:
     async def next_rows(self) -> Sequence[db.Row] | None:
         if self._connection is None:
             self._connection = await self._database.open_unpooled()
+            self._connection.add_termination_listener(lambda *_: self._wake.set())
         if not self._holds and not await self._lock(self._connection):
             return None
         rows: list[db.Row] = await self._connection.fetch(_NEXT, BATCH)

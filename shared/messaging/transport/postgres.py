@@ -41,6 +41,11 @@ _HISTORY_AT_ONCE = 500
 _APPEND = """INSERT INTO messages (topic, key, headers, body)
 SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bytea[])"""
 _READ = """SELECT id, key, headers, body FROM messages WHERE topic = $1 AND id > $2 ORDER BY id LIMIT $3"""
+# a nested loop by the primary key: it reads the topics one after the other, and ends when it has $3 messages
+_READ_TOPICS = """SELECT following.* FROM unnest($1::text[], $2::bigint[]) AS cursor (topic, position), LATERAL (
+    SELECT topic, id, key, headers, body FROM messages
+    WHERE topic = cursor.topic AND id > cursor.position ORDER BY id LIMIT $3
+) following LIMIT $3"""
 _SPAN = """SELECT coalesce(max(id), 0) AS end, coalesce(min(id), 0) - 1 AS before, (SELECT min(id) - 1 FROM (
     SELECT id FROM messages WHERE topic = $1 ORDER BY id DESC LIMIT $2) newest) AS skipped
 FROM messages WHERE topic = $1"""
@@ -221,16 +226,13 @@ class _Reader:
         self._waiting = [topic for topic in self._waiting if topic not in taken]
 
     async def _read(self) -> tuple[list[Message], dict[str, int]]:
-        messages: list[Message] = []
-        positions: dict[str, int] = {}
-        for topic, position in self._positions.items():
-            rows = await self._connection.fetch(_READ, topic, position, self._limit - len(messages))
-            messages += [_message(topic.removeprefix(self._prefix), row) for row in rows]
-            if rows:
-                positions[topic] = rows[-1]["id"]
-            if len(messages) >= self._limit:
-                break
-        return messages, positions
+        """Return the next messages, and the new position of each topic that has some."""
+        if not self._positions:
+            return [], {}
+        topics, positions = list(self._positions), list(self._positions.values())
+        rows = await self._connection.fetch(_READ_TOPICS, topics, positions, self._limit)
+        messages = [_message(row["topic"].removeprefix(self._prefix), row) for row in rows]
+        return messages, {row["topic"]: row["id"] for row in rows}
 
     async def _ack(self, positions: dict[str, int]) -> None:
         try:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
+from shared import database_url
+from shared.database import embedded
 from shared.messaging.transport import Message
 from shared.messaging.transport.postgres import PostgresLog
 from tests.contract.transport_stand import FIRST, SECOND, numbered, take
@@ -79,3 +82,35 @@ async def test_acknowledgement_of_a_reader_that_was_replaced_takes_nothing_back(
             assert await log.lag(GROUP, [FIRST]) == 0
     for opened in (slow, other):
         await opened.close()
+
+
+async def test_all_topics_of_a_reader_are_read_by_one_statement(
+    postgres: embedded.Embedded, urls: Mapping[str, str], log: PostgresLog
+) -> None:
+    last = "test.third"
+    await log.append([Message(last, "k", b"x")])
+    superuser = await database_url.connect(postgres.admin_url)
+    await superuser.execute(f"ALTER DATABASE {urlsplit(urls['transport']).path[1:]} SET log_statement = 'all'")
+    await superuser.close()
+    logged = postgres.folder / "log"
+    before = logged.read_text(errors="replace")
+
+    async with aclosing(PostgresLog(urls["transport"]).read(GROUP, [FIRST, SECOND, last])) as batches:
+        batch = await anext(batches)
+        await batch.ack()
+    assert [message.topic for message in batch.messages] == [last]
+    statements = logged.read_text(errors="replace").removeprefix(before)
+    assert statements.count("FROM messages") == 1
+    assert await log.lag(GROUP, [FIRST, SECOND, last]) == 0
+
+
+async def test_reader_begins_with_the_first_topic_and_takes_no_more_than_its_limit(log: PostgresLog) -> None:
+    await log.append([*numbered("a", range(3), topic=SECOND), *numbered("a", range(3), topic=FIRST)])
+    read = []
+    async with asyncio.timeout(30), aclosing(log.read(GROUP, [FIRST, SECOND], limit=2)) as batches:
+        while len(read) < 6:
+            batch = await anext(batches)
+            await batch.ack()
+            assert len(batch.messages) <= 2
+            read += [(message.topic, message.body) for message in batch.messages]
+    assert read == [(topic, body) for topic in (FIRST, SECOND) for body in (b"0", b"1", b"2")]

@@ -16,8 +16,9 @@ from shared.contract.events import SurveyWithdrawn
 from shared.contract.vocabulary import Service
 from shared.database import db
 from shared.database_url import DatabaseOptions
-from shared.messaging import outbox, relay_leadership
+from shared.messaging import outbox, relay, relay_leadership
 from shared.messaging.relay import Relay
+from shared.messaging.relay_leadership import LockLeadership
 from shared.messaging.transport import Message, TransportUnavailable
 from tests.integration.trigger.samples import NOW, count
 
@@ -135,3 +136,28 @@ async def test_two_services_do_not_wait_for_each_other(trigger_db: db.Database, 
         stop.set()
         await running_too
     assert (first.keys, second.keys) == (["a"], ["b"])
+
+
+async def test_event_whose_notification_was_lost_with_the_connection_is_published_after_the_reconnect(
+    dispatcher_db: db.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "IDLE_S", 3600.0)
+    monkeypatch.setattr(LockLeadership, "idle_s", 3600.0)
+    log = Log(1, dispatcher_db)
+    async with running(dispatcher_db, log):
+        await add(dispatcher_db, "told")
+        await log.done.wait()
+        while await count(dispatcher_db, "outbox"):
+            await dispatcher_db.ping()
+        log.done, log.enough = asyncio.Event(), 2
+        async with dispatcher_db.sessions.begin() as session:
+            await db.fetch(
+                session, "INSERT INTO outbox (topic, key, headers, body) VALUES ('t', 'not told', '{}', 'x')"
+            )
+            await db.fetch(
+                session,
+                """SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'
+                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())""",
+            )
+        await log.done.wait()
+    assert log.keys == ["told", "not told"]
