@@ -181,8 +181,9 @@ def sending_round(sender: ChannelSender, wakeup: Wakeup, stop: asyncio.Event) ->
     """Return a function that performs due steps and returns in how many seconds the next one is due."""
 
     async def once() -> float | None:
-        if not await sender.perform_due(stop):
-            return await sender.next_due_s()
+        performed = await sender.round(stop)
+        if not performed.claimed:
+            return performed.due_in_s
         wakeup.notify()
         return 0.0
 

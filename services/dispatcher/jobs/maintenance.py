@@ -31,18 +31,26 @@ _EARLY_KEPT = timedelta(days=30)
 
 
 async def reap(sessions: Sessions, clock: Clock, *, give_up: bool = True) -> int:
-    """Free expired leases, give up lost senders and close expired invitations; return the sum of the three counts."""
+    """Free expired leases, give up lost senders and close expired invitations; return the sum of the three counts.
+
+    The last two have transactions of their own where there is something to do, so that a failure of one does not undo
+    the others.
+    """
     now = clock.now()
     async with sessions.begin() as session:
-        freed = await steps.free_expired_leases(session)
-    async with sessions.begin() as session:
-        lost = await record_results.give_up_lost(session, now=now) if give_up else []
-    async with sessions.begin() as session:
-        expired = await close_invitations.expire(session, now=now)
+        done = await steps.free_expired_leases(session)
         await invitations.forget_early(session, before=now - _EARLY_KEPT)
+        has_lost = give_up and bool(await steps.lost_in_flight(session, limit=close_invitations.BATCH))
+        has_expired = bool(await invitations.expired(session, now=now, limit=1))
         oldest = await counts.oldest_due(session, now)
     metrics.OLDEST_DUE.labels(Service.DISPATCHER).set((now - oldest).total_seconds() if oldest else 0)
-    return freed + len(lost) + expired
+    if has_lost:
+        async with sessions.begin() as session:
+            done += len(await record_results.give_up_lost(session, now=now))
+    if has_expired:
+        async with sessions.begin() as session:
+            done += await close_invitations.expire(session, now=now)
+    return done
 
 
 async def adopt_earlier_steps(sessions: Sessions) -> int:

@@ -53,6 +53,13 @@ class SentSteps(NamedTuple):
     unsent: Sequence[RenderedStep]
 
 
+class SendingRound(NamedTuple):
+    """How many steps were claimed; if none, in how many seconds the next one is due, None if none is planned."""
+
+    claimed: int
+    due_in_s: float | None = None
+
+
 @dataclass(frozen=True)
 class ChannelSender:
     """Performs the steps of a channel over one account; without one, only in the mailbox and at the desk."""
@@ -82,21 +89,28 @@ class ChannelSender:
 
     async def perform_due(self, stop: asyncio.Event | None = None) -> int:
         """Perform due steps; return how many were claimed. No batch starts after `stop` is set."""
-        if self.restore_guard is not None and not self.restore_guard.is_open:
-            return 0
-        now = self.clock.now()
-        if self.account is None:
-            return await self._perform(CLAIM, now, stop)
-        with self.balancer.turn(self.account, day=now.date()) as limit:
-            return await self._perform(limit, now, stop) if limit else 0
+        return (await self.round(stop)).claimed
+
+    async def round(self, stop: asyncio.Event | None = None) -> SendingRound:
+        """Perform due steps, as `perform_due` does; a claim that finds none reads when the next one is due."""
+        if self.restore_guard is None or self.restore_guard.is_open:
+            now = self.clock.now()
+            if self.account is None:
+                return await self._perform(CLAIM, now, stop)
+            with self.balancer.turn(self.account, day=now.date()) as limit:
+                if limit:
+                    return await self._perform(limit, now, stop)
+        return SendingRound(0, await self.next_due_s())
 
     async def next_due_s(self) -> float | None:
         """Return in how many seconds the next step of the channel is due, at least TICK_S; None if none is planned."""
         async with self.sessions.begin() as session:
-            due_at = await steps.next_due(session, self.channel)
+            return self._seconds_until(await steps.next_due(session, self.channel))
+
+    def _seconds_until(self, due_at: datetime | None) -> float | None:
         return None if due_at is None else max((due_at - self.clock.now()).total_seconds(), TICK_S)
 
-    async def _perform(self, limit: int, now: datetime, stop: asyncio.Event | None) -> int:
+    async def _perform(self, limit: int, now: datetime, stop: asyncio.Event | None) -> SendingRound:
         triaged = await self.claim(limit, now)
         rendered = await self.renderer.render(triaged.ready, now)
         await self.recorder.record([*triaged.finished, *rendered.finished], now)
@@ -104,18 +118,19 @@ class ChannelSender:
             sent = await self.send(self.account, rendered.outgoing, now, stop)
             await self.recorder.record_until_stored(sent.unrecorded, now_or(self.clock, now), stop=stop)
             await self._give_back(sent.unsent)
-        return len(triaged)
+        claimed = len(triaged)
+        return SendingRound(claimed, None if claimed else self._seconds_until(triaged.next_due_at))
 
     async def claim(self, limit: int, now: datetime) -> TriagedSteps:
         """Lease due steps and sort them; those that have to wait are given back in the same transaction."""
         async with self.sessions.begin() as session:
             leased = await steps.claim_due(session, self.channel, now=now, limit=limit)
             if not leased:
-                return TriagedSteps()
+                return TriagedSteps(next_due_at=await steps.next_due(session, self.channel))
             if self.restore_guard is not None and not await self.restore_guard.allows(session):
                 # a later mark needs no such check: an older copy of the database does not have these leases
                 await steps.give_back(session, leased)
-                return TriagedSteps()
+                return TriagedSteps(next_due_at=leased[0].due_at)
             triaged = await self._triage(session, leased, now)
             await steps.move(session, triaged.postponed)
             await steps.drop(session, triaged.dropped)

@@ -47,12 +47,16 @@ class ReadyStep(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class TriagedSteps:
-    """Claimed steps by what happens to them; postponed ones with their new due time and the reason."""
+    """Claimed steps by what happens to them; postponed ones with their new due time and the reason.
+
+    `next_due_at` is set when there are none: when the first planned step is or was due, None if none is planned.
+    """
 
     ready: list[ReadyStep] = field(default_factory=list)
     postponed: list[tuple[LeasedStep, datetime, str | None]] = field(default_factory=list)
     finished: list[FinishedStep] = field(default_factory=list)
     dropped: list[LeasedStep] = field(default_factory=list)  # of invitations that have ended
+    next_due_at: datetime | None = None
 
     def __len__(self) -> int:
         return len(self.ready) + len(self.postponed) + len(self.finished) + len(self.dropped)

@@ -9,6 +9,8 @@ from dataclasses import replace
 from datetime import datetime, time, timedelta
 from uuid import uuid4
 
+from sqlalchemy import Connection, event
+
 from services.dispatcher.domain.send_mode import SendMode
 from services.dispatcher.domain.steps import SendResult
 from services.dispatcher.jobs.maintenance import reap
@@ -311,6 +313,18 @@ async def test_sender_knows_when_its_next_step_is_due(chain: Chain) -> None:
     assert await chain.sender(SMS).next_due_s() is None
     chain.clock.moment = NOW + 2 * DAY
     assert await sender.next_due_s() == TICK_S, "also where it cannot be performed: its pause is not 0"
+
+
+async def test_rounds_without_work_take_one_transaction(chain: Chain) -> None:
+    begun = list[Connection]()
+    event.listen(chain.database.engine.sync_engine, "begin", begun.append)
+    await chain.take(request(send_at=NOW + DAY))
+    begun.clear()
+    assert await chain.sender(EMAIL).round() == (0, DAY.total_seconds())
+    assert await chain.sender(SMS).round() == (0, None)
+    assert len(begun) == 2
+    assert await reap(chain.database.sessions, chain.clock) == 0
+    assert len(begun) == 3
 
 
 async def test_mark_and_end_find_their_steps_by_key(dispatcher_db: db.Database, chain: Chain) -> None:

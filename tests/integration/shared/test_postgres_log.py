@@ -106,7 +106,7 @@ async def test_all_topics_of_a_reader_are_read_by_one_statement(
 
 async def test_reader_begins_with_the_first_topic_and_takes_no_more_than_its_limit(log: PostgresLog) -> None:
     await log.append([*numbered("a", range(3), topic=SECOND), *numbered("a", range(3), topic=FIRST)])
-    read = []
+    read = list[tuple[str, bytes]]()
     async with asyncio.timeout(30), aclosing(log.read(GROUP, [FIRST, SECOND], limit=2)) as batches:
         while len(read) < 6:
             batch = await anext(batches)
