@@ -45,6 +45,7 @@ class Database:
             pool_size=pool_size or options.pool_size,
             pool_timeout=options.command_s or 30,
             max_overflow=0,
+            pool_use_lifo=True,  # a few connections do all work while there is little, with their prepared statements
             hide_parameters=True,  # an error must not quote personal data
             isolation_level="AUTOCOMMIT",  # BEGIN and COMMIT are sent by `transactions`
             connect_args={"async_creator_fn": self._begun, **_UNNAMED}

@@ -41,6 +41,13 @@ async def test_connection_closed_while_idle_is_replaced(one_connection: db.Datab
     await one_connection.close()
 
 
+async def test_transactions_one_after_the_other_use_the_same_connection(scoring_db: db.Database) -> None:
+    async with scoring_db.sessions.begin() as one, scoring_db.sessions.begin() as other:
+        opened = {(await db.fetch(session, "SELECT pg_backend_pid()"))[0][0] for session in (one, other)}
+    assert len(opened) == 2
+    assert len({await _process(scoring_db) for _ in range(6)}) == 1
+
+
 async def test_every_transaction_of_a_session_begins_and_ends_by_itself(one_connection: db.Database) -> None:
     async with one_connection.sessions() as session:
         await db.fetch(session, "CREATE TABLE twice (one int)")
