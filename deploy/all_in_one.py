@@ -6,24 +6,21 @@ import asyncio
 import socket
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
-from dataclasses import dataclass
 from typing import Any
 
 from deploy import databases
+from deploy.all_settings import ALL, AllSettings
 from services.dispatcher import main as dispatcher
-from services.dispatcher.config import DispatcherSettings
 from services.scoring import main as scoring
-from services.scoring.config import ScoringSettings
 from services.trigger import main as trigger
-from services.trigger.config import TriggerSettings
 from shared.clock import open_clock
-from shared.config import DEVELOPMENT_ADDRESS_KEYS, DEVELOPMENT_LINK_KEYS, Settings
+from shared.config import Settings
 from shared.contract.vocabulary import Service
 from shared.database.until_stopped import supervised
 from shared.health import Health
 from shared.runtime import ServiceContext, listen, open_event_log
 from shared.waiting import wait_for_any
-from shared.web.connections import ConnectionLimits
+from shared.web.connection_limits import ConnectionLimits
 from shared.web.front import Front
 
 _RUN: Mapping[Service, Callable[..., Coroutine[Any, Any, None]]] = {
@@ -31,60 +28,7 @@ _RUN: Mapping[Service, Callable[..., Coroutine[Any, Any, None]]] = {
     Service.DISPATCHER: dispatcher.run,
     Service.SCORING: scoring.run,
 }
-ALL = (Service.SCORING, Service.TRIGGER, Service.DISPATCHER)
-_DEMO_SETTINGS: Mapping[str, object] = {  # they override the environment
-    "environment": "development",
-    "database_url": "",
-    "database_pooled": "",
-    "trigger_database_url": "",
-    "dispatcher_database_url": "",
-    "scoring_database_url": "",
-    "migrate_on_start": True,
-    "events_url": "",
-    "crm_events_url": "",
-    "topic_prefix": "",
-    "kafka_protocol": "PLAINTEXT",
-    "crm_kafka_protocol": "",
-    "sources": None,
-    "host": "127.0.0.1",
-    "public_host": "",
-    "staff_secret": "",
-    "short_url": "",
-    "unsubscribe_url": "",
-    "dashboard_url": "",
-    "decisions_url": "",
-    "mailbox_url": "",
-    "invitations_url": "",
-    "desk_url": "",
-    "hooks_url": "",
-    "link_keys": DEVELOPMENT_LINK_KEYS,
-    "address_keys": DEVELOPMENT_ADDRESS_KEYS,
-    "send": "mailbox",
-}
 _Listeners = tuple[socket.socket, socket.socket | None]  # the service's, and the one for public paths
-
-
-@dataclass(frozen=True, slots=True)
-class AllSettings:
-    trigger: TriggerSettings
-    dispatcher: DispatcherSettings
-    scoring: ScoringSettings
-
-    @classmethod
-    def from_environment(cls, **overrides: object) -> AllSettings:
-        return cls(TriggerSettings(**overrides), DispatcherSettings(**overrides), ScoringSettings(**overrides))  # type: ignore[arg-type]
-
-    @classmethod
-    def for_demo(cls, **overrides: object) -> AllSettings:
-        """Return the settings of a demo or a replay: nothing is sent, and configured databases and logs stay unused.
-
-        Ports, logging and limits are taken from the environment.
-        """
-        port = overrides.get("scoring_port", cls.from_environment().scoring.scoring_port)
-        return cls.from_environment(**{**_DEMO_SETTINGS, "public_url": f"http://127.0.0.1:{port}", **overrides})
-
-    def port(self, service: Service) -> int:
-        return int(getattr(self.trigger, f"{service}_port"))
 
 
 async def run(

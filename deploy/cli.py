@@ -19,16 +19,26 @@ from typer.core import TyperGroup
 from deploy.commands import fail
 
 _MODULES: Mapping[str, Mapping[str, str]] = {
-    "deploy.commands.running": {
+    "deploy.commands.run": {
         "run": "Run one service or all of them until Ctrl-C.",
+    },
+    "deploy.commands.demo": {
         "demo": "Run a sample shop on which weeks of surveys pass in a minute.",
+    },
+    "deploy.commands.replay": {
         "replay": "Send a recorded year of a real shop through all services and print a table that compares their "
         "numbers.",
+    },
+    "deploy.commands.doctor": {
         "doctor": "Check settings, databases, the event log and running services, and say how to repair what is wrong.",
     },
-    "deploy.commands.preparing": {
+    "deploy.commands.migrate": {
         "migrate": "Migrate schemas to their newest revision, with EARSHOT_MIGRATE_URL where that is set.",
+    },
+    "deploy.commands.topics": {
         "topics": "Print or create the Kafka topics with their partitions, retention and clean-up policy.",
+    },
+    "deploy.commands.schemas": {
         "schemas": "Write the contract's JSON Schemas to docs/events/.",
     },
     "services.trigger.commands.programs": {

@@ -1,4 +1,4 @@
-"""What every process has: signal handlers, listening sockets, HTTP servers, the event log."""
+"""What every process has: signal handlers, listening sockets, the event log."""
 
 from __future__ import annotations
 
@@ -8,33 +8,26 @@ import faulthandler
 import gc
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import structlog
-import uvicorn
 import uvloop
-from starlette.types import ASGIApp
 
 from shared.clock import Clock
 from shared.config import Settings
-from shared.contract.vocabulary import Service
 from shared.database import embedded
-from shared.database.until_stopped import supervised
 from shared.health import Health, NotReady
 from shared.messaging.transport import EventLog, open_log
-from shared.waiting import wait_for
-from shared.web.connections import CHECK_S, BoundedConfig, ConnectionLimits, cut_late
-from shared.web.front import Front
-from shared.web.gate import PublicOnly
+from shared.web.connection_limits import ConnectionLimits
 
 if TYPE_CHECKING:
     from shared.messaging.transport.kafka import KafkaSecurity
+    from shared.web.front import Front
 
 log = structlog.get_logger()
 
-GRACE_S = 5
 END_S = 12.0  # for tasks to end after a signal: a send may take 10 s, and its result must be stored
 CANCEL_S = 2.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -134,70 +127,6 @@ def tune_gc() -> None:
     """Run garbage collection less often: a batch makes very many objects, and few reference cycles."""
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)  # with the default of 700, collection took a fifth of a decision's time
-
-
-class _Server(uvicorn.Server):
-    """A server that looks at its connections every CHECK_S seconds; uvicorn's own wakes up ten times a second."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self._leaving = asyncio.Event()
-
-    def leave(self, *, at_once: bool = False) -> None:
-        """Take no more connections and end; finish the requests in progress unless `at_once`."""
-        self.should_exit, self.force_exit = True, at_once
-        self._leaving.set()
-
-    async def main_loop(self) -> None:
-        while not await self.on_tick(0):  # 0: renew the Date header, too
-            await wait_for(self._leaving, CHECK_S)
-            cut_late(self.server_state.connections, now=asyncio.get_running_loop().time())
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield  # no handlers: several servers share a process, and `stop_on_signals` serves all
-
-
-async def serve(app: ASGIApp, context: ServiceContext, *, service: Service) -> None:
-    """Serve until `stop` is set, then finish the requests in progress."""
-    stop, front = context.stop, context.front if service is Service.SCORING else None
-    served = front or app
-    async with asyncio.TaskGroup() as tasks:
-        inside = _server(served, context, service)
-        tasks.create_task(supervised(_serve(inside, context.listener, stop), stop, name="server"))
-        if context.public_listener is not None:
-            outside = _server(PublicOnly(served, service=None if front else service), context, service)
-            tasks.create_task(supervised(_serve(outside, context.public_listener, stop), stop, name="public server"))
-
-
-def _server(app: ASGIApp, context: ServiceContext, service: Service) -> _Server:
-    config = BoundedConfig(
-        app,
-        limits=context.limits,
-        service=service,
-        log_config=None,
-        access_log=False,  # a path may hold a token
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=GRACE_S,
-        lifespan="off",
-    )
-    return _Server(config)
-
-
-async def _serve(server: _Server, listener: socket.socket, stop: asyncio.Event) -> None:
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    stopped = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait((serving, stopped), return_when=asyncio.FIRST_COMPLETED)
-        server.leave()
-        await asyncio.shield(serving)
-    finally:
-        stopped.cancel()
-        if not serving.done():  # another task failed; a server that goes on would keep its socket
-            server.leave(at_once=True)
-            await asyncio.wait((serving,), timeout=1)
-            serving.cancel()
 
 
 def open_event_log(settings: Settings, url: str) -> EventLog:

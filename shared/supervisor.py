@@ -24,7 +24,8 @@ from shared.messaging.consumer import Consumer
 from shared.messaging.readmission import Readmission
 from shared.messaging.relay import Relay
 from shared.messaging.relay_leadership import Republish, republish_nothing
-from shared.runtime import ServiceContext, serve
+from shared.runtime import ServiceContext
+from shared.serving import serve
 from shared.wakeup import NotifyingRequests, Wakeup
 
 

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from typing import NoReturn
+
+
+class Transport(StrEnum):
+    POSTGRES = "postgres"
+    KAFKA = "kafka"
 
 
 def fail(reason: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""`earshot migrate`, `topics` and `schemas`: prepare databases, Kafka topics and the files of the contract."""
+"""`earshot migrate`: bring schemas to their newest revision."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from typing import Annotated
 
 import typer
 
-from deploy import all_in_one, contract, databases
-from deploy.commands import fail
+from deploy import databases
 from shared.config import Settings
-from shared.contract import topics
-from shared.runtime import kafka_security, run_command
+from shared.runtime import run_command
 
 app = typer.Typer()
 
@@ -43,49 +41,11 @@ def migrate(
 
 
 async def _migrate(settings: Settings, which: Sequence[Schema] | None) -> None:
-    used = [*map(str, all_in_one.ALL), *([] if settings.events_url else [databases.TRANSPORT])]
-    schemas = list(map(str, which)) if which else used
+    used = [schema for schema in Schema if schema is not Schema.TRANSPORT or not settings.events_url]
+    schemas = [str(schema) for schema in which or used]
     own = settings.migrate_url
     if not own:
         databases.refuse_migration(settings.database_options)
     urls = dict.fromkeys(schemas, own) if own else await databases.urls_for(settings, schemas)
     for schema, fingerprint in (await databases.migrate(urls)).items():
         print(f"{schema}: {fingerprint}")
-
-
-@app.command("topics")
-def kafka_topics(
-    *,
-    create: Annotated[
-        bool, typer.Option("--create/--print", help="Create the topics, or print the commands that do.")
-    ] = False,
-) -> None:
-    """Print or create the Kafka topics with their partitions, retention and clean-up policy."""
-    settings = Settings()
-    if create:
-        run_command(lambda: _create_topics(settings))
-    else:
-        print("\n".join(topics.create_commands(topic_prefix=settings.topic_prefix)))
-
-
-async def _create_topics(settings: Settings) -> None:
-    from shared.messaging.transport.kafka import create_topics  # noqa: PLC0415 - aiokafka is loaded only where it is used
-
-    made = await create_topics(
-        settings.events_url,
-        topics.TOPICS,
-        topic_prefix=settings.topic_prefix,
-        security=kafka_security(settings),
-    )
-    print(f"{len(made)} topics created, {len(topics.TOPICS) - len(made)} existed")
-
-
-@app.command()
-def schemas(
-    *, check: Annotated[bool, typer.Option("--check", help="Only check that docs/events/ is up to date.")] = False
-) -> None:
-    """Write the contract's JSON Schemas to docs/events/."""
-    if not check:
-        contract.write()
-    elif stale := contract.drift():
-        fail(f"docs/events/ is out of date ({', '.join(stale)}): run `make schemas`")

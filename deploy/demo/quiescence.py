@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from deploy.all_in_one import ALL
+from deploy.all_settings import ALL
 from services.dispatcher import main as dispatcher
 from services.dispatcher import repository as dispatcher_repository
 from services.scoring import handlers as scoring

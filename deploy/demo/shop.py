@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -22,14 +22,14 @@ import httpx
 from rich.console import Console
 
 from deploy import all_in_one
-from deploy.all_in_one import AllSettings
+from deploy.addresses import address, print_addresses
+from deploy.all_settings import ALL, AllSettings
 from deploy.demo.progress import DemoProgress
 from deploy.demo.simulated_people import Person, Sale, SimulatedPeople, StoreQuality, purchase
 from shared.clock import StoredClock
 from shared.contract.vocabulary import Service
 from shared.runtime import stop_on_signals
 from shared.waiting import wait_for
-from shared.web.routes import TABLE
 
 FOLDER = Path(".data/demo")
 SPEED = timedelta(days=1) / timedelta(seconds=1.5)
@@ -160,7 +160,7 @@ async def _run_demo(settings: AllSettings, clock: StoredClock, stop: asyncio.Eve
     ready = asyncio.Event()
 
     def started(_urls: dict[str, str]) -> None:
-        print_addresses(settings, all_in_one.ALL)
+        print_addresses(settings, ALL)
         ready.set()
 
     async with httpx.AsyncClient(timeout=10) as web, asyncio.TaskGroup() as tasks:
@@ -218,7 +218,7 @@ def store_quality(decline: date) -> StoreQuality:
 
 
 async def _until_ready(web: httpx.AsyncClient, settings: AllSettings, stop: asyncio.Event) -> None:
-    for service in all_in_one.ALL:
+    for service in ALL:
         while not stop.is_set():
             try:
                 if (await web.get(f"{address(settings, service)}/readyz")).is_success:
@@ -262,17 +262,3 @@ async def catch_up(clock: StoredClock, stop: asyncio.Event) -> None:
 
 def is_today(clock: StoredClock) -> bool:
     return clock.now() > datetime.now(UTC) - timedelta(hours=1)
-
-
-def address(settings: AllSettings, service: Service) -> str:
-    return f"http://127.0.0.1:{settings.port(service)}"
-
-
-def print_addresses(settings: AllSettings, services: Sequence[Service]) -> None:
-    """Print the URLs of these services' staff pages, all on the port of the first service."""
-    origin = address(settings, services[0])
-    console.print()
-    for prefix in TABLE:
-        if prefix.label and prefix.service in services:
-            console.print(f"  {prefix.label:<14}{origin}{prefix.path}")
-    console.print(f"  {'API docs':<14}{origin}/docs\n")

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import asyncpg
 
-from deploy import all_in_one, databases
+from deploy import databases
+from deploy.all_settings import ALL
 from deploy.operations.findings import Finding
 from shared import database_url
 from shared.config import Settings
@@ -25,7 +26,7 @@ _POOLED = "set EARSHOT_DATABASE_POOLED=transaction"
 
 async def examine(settings: Settings) -> AsyncIterator[Finding]:
     urls: dict[str, str] = {}
-    for schema in [*map(str, all_in_one.ALL), *([] if settings.events_url else [databases.TRANSPORT])]:
+    for schema in [*map(str, ALL), *([] if settings.events_url else [databases.TRANSPORT])]:
         try:
             urls |= await databases.urls_for(settings, [schema])
         except Exception as error:  # noqa: BLE001 - every error of the start is a finding

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from deploy.all_in_one import AllSettings
+from deploy.all_settings import AllSettings
 from deploy.kafka import broker
 from deploy.operations import (
     address_findings,
@@ -28,6 +28,7 @@ from deploy.operations import (
     running_findings,
 )
 from deploy.operations.findings import Finding, Severity
+from deploy.operations.secret_findings import problems_of_secrets
 from services.dispatcher import repository as dispatcher
 from services.dispatcher.channels.sms import EVERYWHERE
 from services.dispatcher.config import DispatcherSettings
@@ -35,11 +36,10 @@ from services.dispatcher.repository import stalled as stalled_invitations
 from services.scoring.repository import webhooks
 from services.trigger.config import TriggerSettings
 from services.trigger.domain.programs.document import NO_ZONE
-from services.trigger.main import open_registry
 from services.trigger.repository import programs
 from services.trigger.sources.schema_registry import RegistryUnavailable
 from shared.clock import open_clock
-from shared.config import DEVELOPMENT_ADDRESS_KEYS, DEVELOPMENT_LINK_KEYS, Settings, is_loopback
+from shared.config import Settings, is_loopback
 from shared.contract import topics
 from shared.contract.vocabulary import Service
 from shared.database.opening import open_for_command
@@ -83,10 +83,13 @@ async def examine(settings: AllSettings) -> AsyncIterator[Finding]:
 
 
 async def _schema_registry(settings: TriggerSettings) -> AsyncIterator[Finding]:
+    if not settings.schema_registry_url:
+        return
+    from services.trigger.main import open_registry  # noqa: PLC0415 - it loads the whole service
+
     async with AsyncExitStack() as resources:
         registry = open_registry(settings, resources)
-        if registry is None:
-            return
+        assert registry is not None
         try:
             await registry.ping()
         except RegistryUnavailable as error:
@@ -114,22 +117,6 @@ async def _data(settings: AllSettings) -> AsyncIterator[Finding]:
         except Exception as error:  # noqa: BLE001 - reported already with the databases and the log
             if not error_messages.is_missing_table(error):
                 yield Finding.note(f"{failure} ({type(error).__name__})")
-
-
-def problems_of_secrets(settings: Settings) -> list[str]:
-    """Return why production does not start, and what to set: a line for each secret that is not set."""
-    problems: list[str] = []
-    if settings.link_secrets == DEVELOPMENT_LINK_KEYS:
-        problems.append(
-            "EARSHOT_LINK_KEYS is the development key: set id:secret, for example k1:$(openssl rand -hex 32)"
-        )
-    if settings.address_fingerprints.keys == DEVELOPMENT_ADDRESS_KEYS:
-        problems.append(
-            "EARSHOT_ADDRESS_KEYS is the development key: set id:secret, for example a1:$(openssl rand -hex 32)"
-        )
-    if not settings.staff_secret.get_secret_value():
-        problems.append("EARSHOT_STAFF_SECRET is empty: set one, or staff pages serve this machine only")
-    return problems
 
 
 def _secrets(settings: Settings) -> Iterator[Finding]:

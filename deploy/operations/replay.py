@@ -24,9 +24,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from deploy import all_in_one, databases
-from deploy.all_in_one import AllSettings
+from deploy.addresses import address
+from deploy.all_settings import AllSettings
 from deploy.demo import quiescence
-from deploy.demo.shop import address
 from deploy.demo.simulated_people import Person, Sale, SimulatedPeople, purchase
 from deploy.operations.replay_report import ReplayReport, reconcile, table
 from deploy.ports import free_ports

@@ -8,8 +8,7 @@ from http import HTTPStatus
 
 import httpx
 
-from deploy import all_in_one
-from deploy.all_in_one import AllSettings
+from deploy.all_settings import ALL, AllSettings
 from deploy.operations.findings import Finding
 
 TIMEOUT_S = 8.0  # longer than a service's own checks may take
@@ -20,7 +19,7 @@ _NOT_READY = "repair the cause; the service continues by itself"
 async def examine(settings: AllSettings) -> AsyncIterator[Finding]:
     reported: set[str] = set()  # services of one process report the same
     async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as web:
-        for service in all_in_one.ALL:
+        for service in ALL:
             port = settings.port(service)
             if not _is_busy(settings.trigger.host, port):
                 yield Finding.ok(f"{service}: port {port} is free")

@@ -8,6 +8,7 @@ version stored them.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,7 @@ WITH relations AS (
 )
 SELECT relname || ' ' || replace(line, quote_ident(:schema) || '.', '') FROM lines""")
 _OLDEST_READER = sa.text("SELECT oldest_reader, catalogue FROM schema_revisions WHERE revision = :revision")
+_WRITTEN_READER = re.compile(r'^oldest_reader = "(\w+)"', re.MULTILINE)
 _MAKE_RECORD = sa.text("""CREATE TABLE IF NOT EXISTS schema_revisions (revision text PRIMARY KEY,
 oldest_reader text NOT NULL, catalogue text NOT NULL, recorded_at timestamptz NOT NULL DEFAULT clock_timestamp())""")
 _REMEMBER = sa.text("""INSERT INTO schema_revisions (revision, oldest_reader, catalogue)
@@ -144,6 +146,13 @@ class Migrations:
             return Catalogue.of(self.path(revision).read_text())
         except FileNotFoundError as error:
             raise CatalogueMissing(f"{self.path(revision)} is missing: run `earshot migrate --write`") from error
+
+    def oldest_reader(self, revision: str) -> str:
+        """Return the oldest revision whose code works on the schema of this one, as its script says."""
+        [path] = (self.folder / "versions").glob(f"{revision}_*.py")
+        written = _WRITTEN_READER.search(path.read_text())
+        assert written is not None, path
+        return written[1]
 
     def knows(self, state: SchemaState) -> bool:
         return state.revision is None or state.revision in self.revisions

@@ -25,7 +25,7 @@ from shared.health import Health
 from shared.metrics import HTTP_SECONDS
 from shared.web.gate import Admit, Gate
 from shared.web.operations import Operations
-from shared.web.problems import Problem, Unavailable, as_problem, problem_response
+from shared.web.problems import INVALID_REQUEST, Problem, Unavailable, Unprocessable, as_problem, problem_response
 from shared.web.request_bounds import HeadAsGet, RequestBounds, path_of_redirect
 from shared.web.routes import identity_paths
 
@@ -104,11 +104,16 @@ class PlainRoute(Route):
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
-    problem = as_problem(error)
+    problem = _invalid(error) if isinstance(error, RequestValidationError) else as_problem(error)
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, Unavailable):
         route = getattr(request.scope.get("route"), "path", "unknown")
         log.error("request.failed", route=route, status=int(problem.status), exc_info=error)
     return problem_response(problem)
+
+
+def _invalid(error: RequestValidationError) -> Problem:
+    places = [{"where": ".".join(map(str, e["loc"])), "what": e["msg"]} for e in error.errors()]
+    return Unprocessable(INVALID_REQUEST, errors=places[:20])
 
 
 class _PlainRoutes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from math import inf
@@ -21,42 +20,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from shared import metrics
-from shared.config import Settings
 from shared.contract.vocabulary import Service
 from shared.web.client_address import network_of, parsed
+from shared.web.connection_limits import ConnectionLimits
 
 CHECK_S = 1.0
 LINGER_S, MAX_LINGER = 2.0, 8_000_000  # how long, and how many bytes, a refused client may still send
 STREAM_PATH = "/live"
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionLimits:
-    """Bytes, numbers and seconds; connections are counted for each listening socket, streams of `/live` apart."""
-
-    head_bytes: int = 32_768
-    headers: int = 100
-    url_bytes: int = 8192
-    head_s: float = 30.0
-    body_s: float = 180.0
-    idle_s: float = 30.0  # between two requests
-    stalled_s: float = 120.0  # of a response that the client does not read
-    connections: int = 500
-    client_connections: int = 100  # of one public address
-
-    @classmethod
-    def of(cls, settings: Settings) -> ConnectionLimits:
-        return cls(
-            head_bytes=settings.http_head_bytes,
-            headers=settings.http_headers,
-            url_bytes=settings.http_url_bytes,
-            head_s=settings.http_head_s,
-            body_s=settings.http_body_s,
-            idle_s=settings.http_idle_s,
-            stalled_s=settings.http_stalled_s,
-            connections=settings.http_connections,
-            client_connections=settings.http_client_connections,
-        )
 
 
 class Cut(StrEnum):

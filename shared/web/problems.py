@@ -6,10 +6,9 @@ from http import HTTPStatus
 from typing import Any
 
 import asyncpg
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
 
 from shared.clock import ClockIsWrong
 from shared.database.db import causes, is_transient
@@ -87,9 +86,6 @@ def as_problem(error: Exception) -> Problem:
         return error
     if isinstance(error.__cause__, Problem):
         return error.__cause__  # FastAPI wraps errors that are raised while the body is read
-    if isinstance(error, RequestValidationError):
-        places = [{"where": ".".join(map(str, e["loc"])), "what": e["msg"]} for e in error.errors()]
-        return Unprocessable(INVALID_REQUEST, errors=places[:20])
     if refusal := _of_input(error):
         return refusal
     if is_transient(error):

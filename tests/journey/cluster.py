@@ -19,9 +19,10 @@ import httpx
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from deploy import all_in_one, databases
+from deploy import databases
+from deploy.addresses import address
+from deploy.all_settings import ALL
 from deploy.demo import quiescence
-from deploy.demo.shop import address
 from deploy.operations.replay import isolated_settings
 from deploy.ports import free_ports
 from shared.clock import StoredClock
@@ -112,7 +113,7 @@ class ServiceCluster:
 async def open_cluster(
     urls: Mapping[str, str], folder: Path, *, events_url: str, smtp_url: str
 ) -> AsyncIterator[tuple[Stage, ServiceCluster]]:
-    service_urls = {f"{service}_database_url": urls[service] for service in all_in_one.ALL}
+    service_urls = {f"{service}_database_url": urls[service] for service in ALL}
     settings = isolated_settings(folder, events_url=events_url, **service_urls)
     assert settings.trigger.clock is not None
     clock = StoredClock.create(settings.trigger.clock, start=MONDAY, speed=0)

@@ -14,9 +14,9 @@ from uuid import uuid4
 import httpx
 
 from deploy import all_in_one
-from deploy.all_in_one import AllSettings
+from deploy.addresses import address
+from deploy.all_settings import ALL, AllSettings
 from deploy.demo import quiescence
-from deploy.demo.shop import address
 from deploy.demo.simulated_people import LINK
 from deploy.operations.replay import isolated_settings
 from shared.clock import StoredClock
@@ -119,7 +119,7 @@ async def open_stage(
     urls: Mapping[str, str], folder: Path, *, events_url: str = "", **overrides: Any
 ) -> AsyncIterator[Stage]:
     """Run the three services on this database, with these settings, until the test ends."""
-    databases = {f"{service}_database_url": urls[service] for service in all_in_one.ALL}
+    databases = {f"{service}_database_url": urls[service] for service in ALL}
     settings = isolated_settings(folder, events_url=events_url or urls["transport"], **databases, **overrides)
     assert settings.trigger.clock is not None
     clock = StoredClock.create(settings.trigger.clock, start=MONDAY, speed=0)

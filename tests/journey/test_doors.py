@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from deploy import all_in_one
-from deploy.demo.shop import address
+from deploy.addresses import address
 from deploy.operations.replay import isolated_settings
 from shared.clock import StoredClock
 from shared.contract.vocabulary import Service

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from deploy import all_in_one, databases
-from deploy.all_in_one import AllSettings
+from deploy.all_settings import ALL, AllSettings
 from deploy.ports import free_ports
 from shared import database_url
 from shared.clock import SystemClock
@@ -35,7 +35,7 @@ async def through() -> AsyncIterator[Mapping[str, str]]:
         server.make()
         with running(server), postgres_server.pgbouncer(server, folder, pool_mode="transaction") as port:
             direct = await embedded.prepare(Embedded(server.url, folder), "pooled")
-            own = {str(service): direct[service] for service in all_in_one.ALL}
+            own = {str(service): direct[service] for service in ALL}
             await databases.migrate(own)
             pooler = (Host("127.0.0.1", port),)
             yield {name: replace(database_url.parse(url), hosts=pooler).text for name, url in own.items()}

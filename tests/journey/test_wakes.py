@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from deploy import all_in_one
-from deploy.all_in_one import AllSettings
-from deploy.demo.shop import address
+from deploy.addresses import address
+from deploy.all_settings import ALL, AllSettings
 from deploy.ports import free_ports
 from services.trigger.domain.programs.reading import read_program
 from services.trigger.handlers.programs import apply_program
@@ -38,8 +38,8 @@ HOUR_S = 3600.0
 @asynccontextmanager
 async def running(urls: Mapping[str, str], folder: Path) -> AsyncIterator[AllSettings]:
     """Run all services by the machine's clock."""
-    ports = {f"{service}_port": port for service, port in zip(all_in_one.ALL, free_ports(3), strict=True)}
-    databases = {f"{service}_database_url": urls[service] for service in all_in_one.ALL}
+    ports = {f"{service}_port": port for service, port in zip(ALL, free_ports(3), strict=True)}
+    databases = {f"{service}_database_url": urls[service] for service in ALL}
     settings = AllSettings.for_demo(
         data_dir=folder, events_url=urls["transport"], scanner_reading_s=0, **ports, **databases
     )

@@ -37,6 +37,29 @@ except SystemExit:
     assert loaded <= {"annotated_doc", "deploy", "dotenv", "rich", "shellingham", "typer", *of_rich}
 
 
+SERVING = {"run", "demo", "replay", "parked", "webhooks"}  # they run a service, or call its routes
+
+
+@pytest.mark.parametrize("module", sorted({module for name, module in COMMANDS.items() if name not in SERVING}))
+def test_command_that_serves_nothing_loads_no_web_framework(module: str) -> None:
+    assert not _loaded(f"import {module}") & {"fastapi", "uvicorn", "alembic"}
+
+
+def test_common_settings_are_checked_without_loading_a_service() -> None:
+    program = """
+from deploy.setting_names import unknown_settings
+assert unknown_settings({"EARSHOT_DATA_DIR": "x", "EARSHOT_DATABASE_URL": "y", "PATH": "z"}) == []
+"""
+    assert "services" not in _loaded(program)
+
+
+def _loaded(program: str) -> set[str]:
+    """Run a program in a process of its own and return the names of the packages that it loaded."""
+    code = f'import sys\n{program}\nprint(*{{name.partition(".")[0] for name in sys.modules}}, sep="\\n")'
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(ran.stdout.split())
+
+
 def test_misspelt_command_is_answered_with_the_right_one() -> None:
     said = subprocess.run(
         [sys.executable, "-m", "deploy.cli", "expor"], cwd=ROOT, capture_output=True, text=True, check=False

@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from deploy.all_in_one import AllSettings
+from deploy.all_settings import AllSettings
 from services.dispatcher import main as dispatcher
 from services.scoring import main as scoring
 from services.trigger import main as trigger

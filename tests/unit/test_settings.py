@@ -10,8 +10,9 @@ import pytest
 from dotenv import dotenv_values
 from pydantic import ValidationError
 
-from deploy.all_in_one import AllSettings
-from deploy.operations import doctor, error_messages
+from deploy.all_settings import AllSettings
+from deploy.operations import error_messages
+from deploy.operations.secret_findings import problems_of_secrets
 from deploy.setting_names import unknown_settings
 from services.dispatcher.wiring import open_accounts
 from shared.config import Settings
@@ -54,12 +55,12 @@ def test_wrong_link_keys_are_refused(monkeypatch: pytest.MonkeyPatch, wrong: str
 
 def test_production_wants_secrets_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = ["EARSHOT_LINK_KEYS", "EARSHOT_ADDRESS_KEYS", "EARSHOT_STAFF_SECRET"]
-    assert [each.split()[0] for each in doctor.problems_of_secrets(Settings())] == wanted
+    assert [each.split()[0] for each in problems_of_secrets(Settings())] == wanted
     monkeypatch.setenv("EARSHOT_LINK_KEYS", "k1:secret")
-    assert [each.split()[0] for each in doctor.problems_of_secrets(Settings())] == wanted[1:]
+    assert [each.split()[0] for each in problems_of_secrets(Settings())] == wanted[1:]
     monkeypatch.setenv("EARSHOT_ADDRESS_KEYS", "a1:secret")
     monkeypatch.setenv("EARSHOT_STAFF_SECRET", "secret")
-    assert doctor.problems_of_secrets(Settings()) == []
+    assert problems_of_secrets(Settings()) == []
 
 
 def test_demo_touches_nothing_of_anybodys(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
 from services.dispatcher.models import metadata
-from shared.migrations import run
+from shared.migrations.scripts import run
 
 run(metadata)

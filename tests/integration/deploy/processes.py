@@ -14,7 +14,8 @@ from pathlib import Path
 
 import httpx
 
-from deploy import all_in_one, databases
+from deploy import databases
+from deploy.all_settings import ALL
 from deploy.ports import free_ports
 from shared import database_url
 from shared.database import embedded
@@ -72,9 +73,9 @@ class Earshot:
 @asynccontextmanager
 async def earshot(urls: Mapping[str, str], folder: Path, **settings: str) -> AsyncIterator[Earshot]:
     """Run all three services in one process on these databases."""
-    ports = dict(zip(all_in_one.ALL, free_ports(3), strict=True))
+    ports = dict(zip(ALL, free_ports(3), strict=True))
     own = {
-        **{f"{service}_database_url": urls[service] for service in all_in_one.ALL},
+        **{f"{service}_database_url": urls[service] for service in ALL},
         **{f"{service}_port": str(port) for service, port in ports.items()},
         "events_url": urls["transport"],
         "data_dir": str(folder),

@@ -13,8 +13,7 @@ import pytest
 import time_machine
 from uuid_utils.compat import uuid7
 
-from deploy import all_in_one
-from deploy.all_in_one import AllSettings
+from deploy.all_settings import ALL, AllSettings
 from deploy.operations import doctor, running_findings
 from deploy.operations.findings import Finding, Severity
 from deploy.operations.replay import isolated_settings
@@ -30,7 +29,8 @@ from shared.database.db import Database, fetch
 from shared.health import Health, NotReady
 from shared.messaging import codec
 from shared.messaging.transport import open_log
-from shared.runtime import ServiceContext, serve
+from shared.runtime import ServiceContext
+from shared.serving import serve
 from shared.web.app import create_app
 from tests.integration.deploy.processes import black_hole, database_of_its_own, hang_commits
 from tests.integration.trigger.samples import decide, purchase
@@ -69,8 +69,7 @@ async def test_clock_that_is_wrong_is_a_fault(urls: Mapping[str, str]) -> None:
     with time_machine.travel(SystemClock().now() + timedelta(days=4)):
         faults = [finding for finding in await findings(settings) if finding.severity is Severity.FAIL]
     assert [finding.text for finding in faults] == [
-        f"{schema}: the machine's clock is 345600 s ahead of the database's"
-        for schema in (*all_in_one.ALL, "transport")
+        f"{schema}: the machine's clock is 345600 s ahead of the database's" for schema in (*ALL, "transport")
     ]
 
 
@@ -245,7 +244,7 @@ async def test_database_that_hangs_is_a_fault(
     async with database_of_its_own(postgres, urls):
         await hang_commits(postgres)
         faults = [each.text for each in await findings(own(urls, tmp_path)) if each.severity is Severity.FAIL]
-    assert faults == [f"{schema}: the database does not commit within 3 s" for schema in (*all_in_one.ALL, "transport")]
+    assert faults == [f"{schema}: the database does not commit within 3 s" for schema in (*ALL, "transport")]
 
 
 async def test_a_missing_key_that_stored_addresses_need_is_named(

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy import all_in_one, databases
+from deploy import databases
+from deploy.all_settings import ALL
 from deploy.operations import doctor
 from deploy.operations.findings import Finding, Severity
 from deploy.operations.replay import isolated_settings
@@ -61,7 +62,7 @@ async def test_pooler_in_transaction_mode_is_a_fault_until_the_setting_says_so(
     with own_folder() as folder, postgres_server.pgbouncer(server, folder, pool_mode="transaction", **ignore) as port:
         found = await _faults(direct, port, tmp_path)
         assert [(each.text, each.cure) for each in found if "pooler" in each.text] == [
-            (f"{service}: a pooler in transaction mode is in front of PostgreSQL", CURE) for service in all_in_one.ALL
+            (f"{service}: a pooler in transaction mode is in front of PostgreSQL", CURE) for service in ALL
         ]
         found = await _faults(direct, port, tmp_path, database_pooled="transaction", migrate_on_start=False)
         assert [each for each in found if "pooler" in each.text] == []
@@ -78,7 +79,5 @@ async def test_pooler_that_refuses_settings_of_a_session_is_a_fault_with_its_cur
 ) -> None:
     with own_folder() as folder, postgres_server.pgbouncer(server, folder, pool_mode="session") as port:
         found = [each for each in await _faults(direct, port, tmp_path) if "pooler" in each.text]
-    assert [each.text for each in found] == [
-        f"{service}: a pooler is in front of PostgreSQL" for service in all_in_one.ALL
-    ]
+    assert [each.text for each in found] == [f"{service}: a pooler is in front of PostgreSQL" for service in ALL]
     assert all("ignore the startup parameters" in each.cure for each in found)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from deploy.all_in_one import AllSettings
+from deploy.all_settings import AllSettings
 from deploy.operations import doctor, links
 from services.scoring.handlers import Handlers
 from shared.contract.vocabulary import Service

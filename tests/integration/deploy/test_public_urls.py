@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy import all_in_one
-from deploy.all_in_one import AllSettings
+from deploy.all_settings import ALL, AllSettings
 from deploy.operations import address_findings
 from deploy.operations.findings import Severity
 from deploy.ports import free_ports
@@ -28,7 +27,7 @@ async def test_live_start_is_refused_when_unsubscribe_links_lead_to_another_serv
     """As with separate processes and no proxy: scoring's port answers no `/u`."""
     ports = free_ports(3)
     wrong = f"http://127.0.0.1:{ports[1]}"
-    given = {f"{service}_port": str(port) for service, port in zip(all_in_one.ALL, ports, strict=True)}
+    given = {f"{service}_port": str(port) for service, port in zip(ALL, ports, strict=True)}
     async with earshot(urls, tmp_path, **LIVE, **given, unsubscribe_url=wrong) as running:
         assert await running.process.wait() == 1
         said = running.log.read_text()

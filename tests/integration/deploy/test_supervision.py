@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from deploy import all_in_one
+from deploy.all_settings import AllSettings
 from services.dispatcher import main as dispatcher
 from services.dispatcher.config import DispatcherSettings
 from shared.clock import ManualClock
@@ -27,7 +28,7 @@ from shared.runtime import ServiceContext
 from tests.integration.deploy.processes import black_hole
 from tests.integration.dispatcher.conftest import NOW, request
 
-SETTINGS = all_in_one.AllSettings.for_demo()
+SETTINGS = AllSettings.for_demo()
 
 
 @asynccontextmanager

@@ -19,7 +19,9 @@ from shared import runtime
 from shared.clock import SystemClock
 from shared.contract.vocabulary import Service
 from shared.runtime import ServiceContext
-from shared.web.connections import BoundedConfig, ConnectionLimits
+from shared.serving import serve
+from shared.web.connection_limits import ConnectionLimits
+from shared.web.connections import BoundedConfig
 from shared.web.connections import BoundedProtocol as Protocol
 
 GET = b"GET /u HTTP/1.1\r\nHost: a\r\n"
@@ -76,7 +78,7 @@ async def served(**limits: Any) -> AsyncIterator[Served]:
     listener = runtime.listen("127.0.0.1", 0, setting="A_PORT")
     context = ServiceContext("", log, SystemClock(), stop, listener, limits=ConnectionLimits(**limits))  # type: ignore[arg-type]
     async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
-        tasks.create_task(runtime.serve(app, context, service=Service.DISPATCHER))
+        tasks.create_task(serve(app, context, service=Service.DISPATCHER))
         yield Served(listener.getsockname()[1])
         stop.set()
 

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from deploy import databases
-from deploy.all_in_one import AllSettings
+from deploy.all_settings import AllSettings
 from deploy.operations import error_messages
 from services.scoring.domain.dimensions import BucketKey
 from services.scoring.domain.score import Tally

@@ -18,6 +18,7 @@ from shared.clock import SystemClock
 from shared.contract.vocabulary import Service
 from shared.health import Health
 from shared.runtime import ServiceContext
+from shared.serving import serve
 from shared.web.gate import Gate
 
 
@@ -34,7 +35,7 @@ async def served(**options: Any) -> AsyncIterator[str]:
     here = ServiceContext("", log, SystemClock(), stop, listener, outside)  # type: ignore[arg-type]
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         tasks.create_task(
-            runtime.serve(Gate(who_asks, service=Service.DISPATCHER, **options), here, service=Service.DISPATCHER)
+            serve(Gate(who_asks, service=Service.DISPATCHER, **options), here, service=Service.DISPATCHER)
         )
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         stop.set()

@@ -25,7 +25,8 @@ from services.scoring.main import build_app
 from shared.contract.events import EventRef, Payload, ProgramPublished, RespondentPurchased
 from shared.contract.vocabulary import Service, category_of
 from shared.messaging.transport import open_log
-from shared.runtime import ServiceContext, serve
+from shared.runtime import ServiceContext
+from shared.serving import serve
 from tests.browser import DESKTOP, PHONE, SCREENSHOTS, SIDEWAYS, photograph, schemes_of, watched
 from tests.integration.scoring.api.test_score_api import sent
 from tests.integration.scoring.stand import NOW, Scoring, requested
