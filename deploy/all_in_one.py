@@ -89,8 +89,7 @@ async def _run(
 
 async def _prepared(base: Settings, services: Iterable[Service], stop: asyncio.Event) -> dict[str, str] | None:
     """Return the URL of each migrated schema; None if `stop` is set while this waits for `earshot migrate`."""
-    schemas = [*map(str, services), *([] if base.events_url else [databases.TRANSPORT])]
-    urls = await databases.urls_for(base, schemas)
+    urls = await databases.urls_for(base, databases.schemas_of(base, services))
     if base.migrate_on_start:
         databases.refuse_migration(base.database_options)
         await databases.migrate(urls)

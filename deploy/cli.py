@@ -17,6 +17,7 @@ from dotenv import dotenv_values
 from typer.core import TyperGroup
 
 from deploy.commands import fail
+from shared.garbage import tune_gc
 
 _MODULES: Mapping[str, Mapping[str, str]] = {
     "deploy.commands.run": {
@@ -113,6 +114,7 @@ for _commands in _MODULES.values():
 
 
 def main() -> None:
+    tune_gc()
     if sys.argv[1:] and "--help" not in sys.argv:
         _refuse_unknown_settings()
     try:

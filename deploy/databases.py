@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import structlog
 
 from shared import database_url, migrations
 from shared.config import Settings
+from shared.contract.vocabulary import Service
 from shared.database import capacity, embedded
 from shared.database.capacity import ConnectionCapacity, TooFewConnections
 from shared.database.db import Database, fetch, is_transient, retry_outages
@@ -35,8 +36,13 @@ MIGRATIONS = {
 }
 
 
+def schemas_of(settings: Settings, services: Iterable[Service]) -> list[str]:
+    """Return the schemas that these services use: their own, and the event log's where it is in PostgreSQL."""
+    return [*map(str, services), *([] if settings.events_url else [TRANSPORT])]
+
+
 async def urls_for(settings: Settings, schemas: Sequence[str]) -> dict[str, str]:
-    return {schema: await embedded.url_of(schema, settings) for schema in schemas}
+    return await embedded.urls_of(schemas, settings)
 
 
 async def migrate(urls: Mapping[str, str]) -> dict[str, str]:

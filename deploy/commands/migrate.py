@@ -10,6 +10,7 @@ import typer
 
 from deploy import databases
 from shared.config import Settings
+from shared.contract.vocabulary import Service
 from shared.runtime import run_command
 
 app = typer.Typer()
@@ -41,8 +42,7 @@ def migrate(
 
 
 async def _migrate(settings: Settings, which: Sequence[Schema] | None) -> None:
-    used = [schema for schema in Schema if schema is not Schema.TRANSPORT or not settings.events_url]
-    schemas = [str(schema) for schema in which or used]
+    schemas = list(map(str, which)) if which else databases.schemas_of(settings, Service)
     own = settings.migrate_url
     if not own:
         databases.refuse_migration(settings.database_options)

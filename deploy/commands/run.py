@@ -1,4 +1,4 @@
-"""`earshot run`: run the services."""
+"""`earshot run`: run the services, which are loaded while the embedded PostgreSQL starts."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import Annotated
 
 import typer
 
-from deploy import all_in_one
-from deploy.addresses import print_addresses
-from deploy.all_settings import ALL, AllSettings
+from deploy import databases
 from deploy.commands import fail
-from deploy.operations.secret_findings import problems_of_secrets
 from shared import logging
+from shared.config import Settings
 from shared.contract.vocabulary import Service
+from shared.database import embedded
 from shared.runtime import run_command, run_until_signal
 
 app = typer.Typer()
@@ -30,7 +29,14 @@ class Which(StrEnum):
 @app.command()
 def run(which: Annotated[Which, typer.Argument()] = Which.ALL) -> None:
     """Run one service or all of them until Ctrl-C."""
-    services = ALL if which is Which.ALL else (Service(which.value),)
+    common = Settings()
+    one = None if which is Which.ALL else (Service(which.value),)
+    with embedded.starting(databases.schemas_of(common, one or Service), common):
+        from deploy import all_in_one  # noqa: PLC0415 - they load all services, which takes a second
+        from deploy.addresses import print_addresses  # noqa: PLC0415
+        from deploy.all_settings import ALL, AllSettings  # noqa: PLC0415
+        from deploy.operations.secret_findings import problems_of_secrets  # noqa: PLC0415
+    services = one or ALL
     settings = AllSettings.from_environment()
     if settings.trigger.environment == "production" and (faults := problems_of_secrets(settings.trigger)):
         fail("; ".join(faults))

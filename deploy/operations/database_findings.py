@@ -26,7 +26,7 @@ _POOLED = "set EARSHOT_DATABASE_POOLED=transaction"
 
 async def examine(settings: Settings) -> AsyncIterator[Finding]:
     urls: dict[str, str] = {}
-    for schema in [*map(str, ALL), *([] if settings.events_url else [databases.TRANSPORT])]:
+    for schema in databases.schemas_of(settings, ALL):
         try:
             urls |= await databases.urls_for(settings, [schema])
         except Exception as error:  # noqa: BLE001 - every error of the start is a finding

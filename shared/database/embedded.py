@@ -7,7 +7,9 @@ import json
 import os
 import subprocess
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -148,20 +150,50 @@ def _setting(schema: str) -> str:
 
 
 async def url_of(schema: str, settings: Settings, *, must_exist: bool = False) -> str:
-    """Return the URL of a schema's database: its own setting, the common one, or the embedded server's.
+    """Return the URL of a schema's database; see `urls_of`."""
+    return (await urls_of([schema], settings, must_exist=must_exist))[schema]
+
+
+async def urls_of(schemas: Sequence[str], settings: Settings, *, must_exist: bool = False) -> dict[str, str]:
+    """Return the URL of each schema's database: its own setting, the common one, or the embedded server's.
 
     Raises NoDatabase in production without a setting, and if the embedded server must exist and does not.
     """
-    given: str = getattr(settings, f"{schema}_database_url", "") or settings.database_url
-    if given:
+    given = {schema: _given_url(schema, settings) for schema in schemas}
+    without = [schema for schema, url in given.items() if not url]
+    if not without:
         return given
     if settings.environment == "production":
-        raise NoDatabase(f"{schema} has no database, and in production none is embedded: set {_setting(schema)}")
-    folder = settings.data_dir / "postgres"
+        raise NoDatabase(
+            f"{without[0]} has no database, and in production none is embedded: set {_setting(without[0])}"
+        )
+    folder = _folder(settings)
     if must_exist and not folder.exists():
         raise NoDatabase(nothing_has_run(str(settings.data_dir)))
     server = await asyncio.to_thread(start, folder)
-    return (await prepare(server))[schema]
+    own = await prepare(server)
+    return {schema: url or own[schema] for schema, url in given.items()}
+
+
+def _given_url(schema: str, settings: Settings) -> str:
+    return getattr(settings, f"{schema}_database_url", "") or settings.database_url
+
+
+def _folder(settings: Settings) -> Path:
+    return settings.data_dir / "postgres"
+
+
+@contextmanager
+def starting(schemas: Sequence[str], settings: Settings) -> Iterator[None]:
+    """Start the embedded server beside the work of the block, if one of the schemas needs it and it was made before.
+
+    An error is left to `urls_of`, which starts the server again and reports it.
+    """
+    needed = settings.environment != "production" and not all(_given_url(schema, settings) for schema in schemas)
+    with ThreadPoolExecutor(1) as beside:
+        if needed and _folder(settings).exists():
+            beside.submit(start, _folder(settings))
+        yield
 
 
 def nothing_has_run(where: str) -> str:

@@ -11,7 +11,8 @@ import sys
 
 import uvloop
 
-from shared import logging, runtime
+from shared import logging
+from shared.garbage import tune_gc
 from tests.bench import answers, bytes, frame, relay, sending, timers, trigger  # noqa: A004 - a stage's name
 from tests.bench.purchases import Asked
 
@@ -66,7 +67,7 @@ def _arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     logging.configure("warning", service="bench")
     given = _arguments()
-    runtime.tune_gc()  # as in production
+    tune_gc()  # as in production
     if given.stage == BYTES:
         raise SystemExit(not uvloop.run(measure_bytes(given)))
     chosen = [given.stage] if given.stage else list(STAGES)

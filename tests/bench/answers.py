@@ -31,12 +31,13 @@ from services.scoring.config import ScoringSettings
 from services.scoring.domain.answer_form import Submission, read_form
 from services.scoring.domain.answers import Entry
 from services.scoring.domain.invitations import Answer, Invitation, ResolvedLink
-from shared import database_url, logging, runtime
+from shared import database_url, logging
 from shared.clock import SystemClock
 from shared.config import DEVELOPMENT_LINK_KEYS
 from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import AnswerMode
 from shared.database import db, embedded
+from shared.garbage import tune_gc
 from shared.web import links
 from shared.web.links import Purpose
 from tests.bench import cost, orm
@@ -196,7 +197,7 @@ def _serve_row(urls: Mapping[str, str], _invitation: None, port: int) -> None:
 
 
 def _run(app: FastAPI, port: int) -> None:
-    runtime.tune_gc()  # as in production
+    tune_gc()  # as in production
     uvicorn.run(app, port=port, log_config=None, access_log=False, lifespan="off", loop="uvloop")
 
 

@@ -20,12 +20,13 @@ from services.dispatcher.channels.email import SmtpAccount, SmtpServer
 from services.dispatcher.domain.send_mode import SendMode, SendPolicy
 from services.dispatcher.messages.composer import Composer
 from services.dispatcher.sending.sender import ChannelSender
-from shared import logging, runtime
+from shared import logging
 from shared.clock import ManualClock
 from shared.config import DEVELOPMENT_ADDRESS_KEYS, DEVELOPMENT_LINK_KEYS
 from shared.contract.address_keys import AddressKeys
 from shared.contract.vocabulary import ChannelKind
 from shared.database import db
+from shared.garbage import tune_gc
 from tests.bench.trigger_processes import peak_mb
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -111,5 +112,5 @@ async def open_sending_processes(database_url: str, port: int, *, processes: int
 
 if __name__ == "__main__":
     logging.configure("warning", service="bench")
-    runtime.tune_gc()
+    tune_gc()
     uvloop.run(_work(sys.argv[1], sys.argv[2]))

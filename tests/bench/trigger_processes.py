@@ -22,10 +22,11 @@ import uvloop
 
 from services.trigger import main
 from services.trigger.config import TriggerSettings
-from shared import logging, runtime
+from shared import logging
 from shared.clock import ManualClock
 from shared.contract.vocabulary import Service
 from shared.database import db
+from shared.garbage import tune_gc
 from shared.health import Heartbeat
 from shared.messaging.consumer import Consumer
 from shared.messaging.transport import Batch, EventLog, Readable, open_log
@@ -162,5 +163,5 @@ async def _joined(kafka_url: str, members: int) -> None:
 
 if __name__ == "__main__":
     logging.configure("warning", service="bench")
-    runtime.tune_gc()
+    tune_gc()
     uvloop.run(_work(sys.argv[1], sys.argv[2]))

@@ -34,7 +34,7 @@ except SystemExit:
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = {line for line in ran.stdout.splitlines() if line.isidentifier() and not line.startswith("_")}
     of_rich = {"attr", "markdown_it", "mdurl", "pygments"}
-    assert loaded <= {"annotated_doc", "deploy", "dotenv", "rich", "shellingham", "typer", *of_rich}
+    assert loaded <= {"annotated_doc", "deploy", "dotenv", "rich", "shared", "shellingham", "typer", *of_rich}
 
 
 SERVING = {"run", "demo", "replay", "parked", "webhooks"}  # they run a service, or call its routes

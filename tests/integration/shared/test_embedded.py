@@ -15,6 +15,7 @@ import pytest
 
 from deploy import databases
 from shared import database_url
+from shared.config import Settings
 from shared.contract.vocabulary import Service
 from shared.database import embedded
 
@@ -81,3 +82,30 @@ async def _answers(connection: asyncpg.Connection) -> bool:
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
         return False
     return True
+
+
+@pytest.mark.parametrize(
+    ("own", "starts"),
+    [
+        ({}, True),
+        ({"scoring_database_url": "postgresql://elsewhere/x"}, True),
+        ({"database_url": "postgresql://elsewhere/x"}, False),
+        ({"environment": "production"}, False),
+    ],
+)
+def test_server_of_the_folder_starts_beside_other_work_if_a_schema_needs_it(
+    tmp_path: Path, *, own: dict[str, str], starts: bool
+) -> None:
+    embedded.start(tmp_path / "postgres").stop()
+    settings = Settings(data_dir=tmp_path, **own)  # type: ignore[arg-type]
+    with embedded.starting(["scoring", "trigger"], settings):
+        pass
+    assert (tmp_path / "postgres/postmaster.pid").exists() is starts
+    if starts:
+        embedded.start(tmp_path / "postgres").stop()
+
+
+def test_server_of_a_folder_that_does_not_exist_is_not_made_beside_other_work(tmp_path: Path) -> None:
+    with embedded.starting(["trigger"], Settings(data_dir=tmp_path / "new")):
+        pass
+    assert not (tmp_path / "new").exists()
