@@ -105,5 +105,5 @@ class Supervisor:
         heartbeat = self.health.heartbeat("relay")
         relay = Relay(database, event_log, service=self.service, heartbeat=heartbeat, republish=republish)
         self.task("relay", relay.run(self.stop))
-        delete_old = partial(housekeeping.delete_old, database.sessions)
+        delete_old = partial(housekeeping.delete_old, database.sessions, self.service.group)
         self.loop(self.health.heartbeat("housekeeping"), delete_old, longest_s=housekeeping.EVERY_S)

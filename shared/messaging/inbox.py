@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,6 +24,8 @@ def inbox_table(metadata: sa.MetaData) -> sa.Table:
     )
 
 
+KEPT = timedelta(days=30)
+_CLOCKS_APART = timedelta(days=1)  # an id may be made by a clock that is ahead
 _REMEMBER = """INSERT INTO inbox (group_name, event_id) SELECT $1, unnest($2::text[])
 ON CONFLICT DO NOTHING RETURNING event_id"""
 
@@ -34,6 +38,17 @@ async def unseen(session: AsyncSession, group: str, events: Sequence[Event[Paylo
     return [event for event in events if event.id in new and first[event.id] is event]
 
 
-async def delete_old(session: AsyncSession) -> None:
-    """Delete ids stored more than 30 days ago; topics keep messages for 7 days, so those events cannot come again."""
-    await db.fetch(session, "DELETE FROM inbox WHERE seen_at < clock_timestamp() - interval '30 days'")
+# ids of our own events are UUIDv7, which begin with the time they were made, and they are stored after that: old rows
+# are in two ranges of the primary key, and the rows between them are not read
+_FORGET = """DELETE FROM inbox
+WHERE group_name = $1 AND seen_at < clock_timestamp() - $2::interval AND (event_id < $3 OR event_id > $4)"""
+
+
+async def delete_old(session: AsyncSession, group: str, *, now: datetime) -> None:
+    """Delete ids that this group stored more than KEPT ago; topics keep messages for 7 days, so none comes again."""
+    await db.fetch(session, _FORGET, group, KEPT, _first_id(now - KEPT), _first_id(now + _CLOCKS_APART))
+
+
+def _first_id(at: datetime) -> str:
+    """Return the least UUIDv7 made at this time, see RFC 9562."""
+    return str(UUID(int=int(at.timestamp() * 1000) << 80 | 7 << 76 | 2 << 62))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from uuid_utils import uuid7
 
 from shared.contract.cloudevents import Event
 from shared.contract.events import Payload, RespondentErased
@@ -13,7 +14,7 @@ from shared.database import db
 from shared.messaging import housekeeping, inbox, parking
 from shared.messaging.transport import Message
 from shared.messaging.transport.postgres import RETENTION
-from tests.integration.trigger.samples import NOW
+from tests.integration.trigger.samples import NOW, count
 
 GROUPS = ("earshot-trigger", "earshot-another")
 KEPT_DAYS = (0, 3, 8, 29.9)
@@ -22,6 +23,11 @@ FORGOTTEN_DAYS = (30.1, 400)
 
 def event(id_: str) -> Event[Payload]:
     return Event(id_, Service.TRIGGER.source, NOW, RespondentErased(respondent_id="c1"))
+
+
+def made(at: datetime) -> str:
+    """Return the id of an event that was made at this time."""
+    return str(uuid7(nanoseconds=int(at.timestamp() * 1000) * 1_000_000))
 
 
 async def aged(database: db.Database, table: str, column: str) -> None:
@@ -42,7 +48,8 @@ async def test_old_event_ids_and_parked_messages_are_forgotten_and_no_others(tri
     await aged(trigger_db, "inbox", "seen_at")
     await aged(trigger_db, "parked", "parked_at")
 
-    await housekeeping.delete_old(trigger_db.sessions)
+    for group in GROUPS:
+        await housekeeping.delete_old(trigger_db.sessions, group)
 
     async with trigger_db.sessions.begin() as session:
         kept = [row.message.key for row in await parking.list_parked(session)]
@@ -57,9 +64,40 @@ async def test_inbox_remembers_longer_than_topics_keep(trigger_db: db.Database) 
     async with trigger_db.sessions.begin() as session:
         await inbox.unseen(session, GROUPS[0], [event(f"{days + 1}")])
     await aged(trigger_db, "inbox", "seen_at")
-    await housekeeping.delete_old(trigger_db.sessions)
+    await housekeeping.delete_old(trigger_db.sessions, GROUPS[0])
     async with trigger_db.sessions.begin() as session:
         assert await inbox.unseen(session, GROUPS[0], [event(f"{days + 1}")]) == []
+
+
+async def test_id_is_remembered_from_when_it_was_stored_and_not_from_when_it_was_made(trigger_db: db.Database) -> None:
+    """The event log may have been away for weeks, and then an old event is read again soon after."""
+    old, new = (event(made(datetime.now(UTC) - timedelta(days=days))) for days in (400, 0))
+    forgotten: list[Event[Payload]]
+    for seen, forgotten in ((timedelta(days=29), []), (timedelta(days=31), [old])):
+        async with trigger_db.sessions.begin() as session:
+            await inbox.unseen(session, GROUPS[0], [old, new])
+            await db.fetch(session, "UPDATE inbox SET seen_at = now() - $1::interval", seen)
+        await housekeeping.delete_old(trigger_db.sessions, GROUPS[0])
+        async with trigger_db.sessions.begin() as session:
+            assert await inbox.unseen(session, GROUPS[0], [old, new]) == forgotten
+
+
+async def test_old_ids_are_found_without_reading_the_others(trigger_db: db.Database) -> None:
+    """Housekeeping once read the whole inbox every hour."""
+    now, minute = datetime.now(UTC), timedelta(minutes=1)
+    seen = [now - (number + 0.5) * minute for number in range(31 * 24 * 60)]
+    rows = [(GROUPS[0], made(at), at) for at in seen]
+    connection = await trigger_db.connect()
+    await connection.copy_records_to_table("inbox", records=rows)
+    await connection.execute("VACUUM ANALYZE inbox")
+    arguments = (inbox.KEPT, inbox._first_id(now - inbox.KEPT), inbox._first_id(now + timedelta(days=1)))
+    plan = await connection.fetch(f"EXPLAIN ANALYZE {inbox._FORGET}", GROUPS[0], *arguments)
+    await connection.close()
+    text = "\n".join(line for (line,) in plan)
+    assert "Seq Scan" not in text
+    deleted = 24 * 60
+    assert await count(trigger_db, "inbox") == len(rows) - deleted
+    assert f"rows={deleted}" in text
 
 
 @pytest.mark.parametrize("repeats", [0, 2])
