@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 from uuid import uuid4
@@ -31,7 +32,11 @@ LEASE = timedelta(seconds=30)
 POLL_S = 0.25  # until a leader that nothing wakes looks for rows again
 SEND_BUDGET_S = 10.0
 
-_NEXT = "SELECT id, topic, key, headers, body FROM outbox ORDER BY id LIMIT $1"
+SETTLE_AFTER = 3  # polls until the floor of the outbox may be raised again
+
+_NEXT = "SELECT id, topic, key, headers, body FROM outbox WHERE id > $2 ORDER BY id LIMIT $1"
+_WRITERS = """SELECT DISTINCT virtualtransaction FROM pg_locks
+WHERE relation = 'outbox'::regclass AND mode = 'RowExclusiveLock'"""
 _DELETE = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
 _LEASE = """UPDATE leases l SET holder = $1, until = clock_timestamp() + $2
 FROM (SELECT holder, until FROM leases WHERE name = 'relay' FOR UPDATE) AS before
@@ -53,6 +58,41 @@ def leases_table(metadata: sa.MetaData) -> sa.Table:
         sa.Column("holder", postgresql.UUID),
         sa.Column("until", sa.DateTime(timezone=True), nullable=False),
     )
+
+
+@dataclass(slots=True)
+class OutboxReader:
+    """Reads the outbox over one connection, above an id that no later row can have: the floor.
+
+    Below it are deleted rows, whose index entries stay until a vacuum, and as long as any transaction has a snapshot
+    from before the deletion; without a floor, each poll reads all of them. Ids become visible out of order, but a
+    transaction that adds rows locks the table until it ends. So when those that held the lock after an id was read
+    have ended, rows with smaller ids are visible or were rolled back.
+    """
+
+    connection: asyncpg.Connection
+    floor: int = 0
+    _settled: int = 0  # rows up to this id are visible to every later statement
+    _highest: int = 0  # id that was read
+    _candidate: int = 0  # becomes settled when `_writers` have ended
+    _writers: frozenset[str] = frozenset()
+    _polls: int = 0
+
+    async def next_rows(self) -> Sequence[db.Row]:
+        """Return the rows with the lowest ids, at most BATCH."""
+        rows: list[db.Row] = await self.connection.fetch(_NEXT, BATCH, self.floor)
+        self.floor = min(self._settled, rows[0]["id"] - 1) if rows else self._settled
+        self._highest = max(self._highest, rows[-1]["id"]) if rows else self._highest
+        self._polls += 1
+        if self._polls >= SETTLE_AFTER and self._settled < self._highest:
+            await self._settle()
+        return rows
+
+    async def _settle(self) -> None:
+        writers = frozenset(row["virtualtransaction"] for row in await self.connection.fetch(_WRITERS))
+        if not self._writers & writers:
+            self._settled, self._candidate = self._candidate, self._highest
+            self._writers, self._polls = writers, 0
 
 
 async def republish_nothing(_session: AsyncSession, _rows: Sequence[db.Row]) -> None:
@@ -87,17 +127,16 @@ class LockLeadership:
         self._database = database
         self._number = db.lock_number("relay", name)
         self._wake = wake
-        self._connection: asyncpg.Connection | None = None
+        self._reader: OutboxReader | None = None
         self._holds = False
 
     async def next_rows(self) -> Sequence[db.Row] | None:
-        if self._connection is None:
-            self._connection = await self._database.open_unpooled()
-            self._connection.add_termination_listener(lambda *_: self._wake.set())
-        if not self._holds and not await self._lock(self._connection):
+        if self._reader is None:
+            self._reader = OutboxReader(await self._database.open_unpooled())
+            self._reader.connection.add_termination_listener(lambda *_: self._wake.set())
+        if not self._holds and not await self._lock(self._reader.connection):
             return None
-        rows: list[db.Row] = await self._connection.fetch(_NEXT, BATCH)
-        return rows
+        return await self._reader.next_rows()
 
     async def _lock(self, connection: asyncpg.Connection) -> bool:
         self._holds = await connection.fetchval("SELECT pg_try_advisory_lock($1)", self._number)
@@ -106,13 +145,13 @@ class LockLeadership:
         return self._holds
 
     async def delete(self, rows: Sequence[db.Row]) -> None:
-        if self._connection is not None:
-            await self._connection.execute(_DELETE, [row["id"] for row in rows])
+        if self._reader is not None:
+            await self._reader.connection.execute(_DELETE, [row["id"] for row in rows])
 
     async def release(self) -> None:
-        connection, self._connection, self._holds = self._connection, None, False
-        if connection is not None:
-            await connection.close(timeout=1)
+        reader, self._reader, self._holds = self._reader, None, False
+        if reader is not None:
+            await reader.connection.close(timeout=1)
 
 
 class LeaseLeadership:
@@ -132,7 +171,7 @@ class LeaseLeadership:
             leased = await db.fetch(session, _LEASE, self._holder, LEASE)
             if not leased:
                 return None
-            rows = await db.fetch(session, _NEXT, BATCH)
+            rows = await db.fetch(session, _NEXT, BATCH, 0)
             if leased[0]["taken_over"]:
                 log.warning("relay.took_over", rows=len(rows))
                 await self._republish(session, rows)  # the previous leader published at most these

@@ -12,13 +12,14 @@ import pytest
 from prometheus_client import REGISTRY
 
 from shared.contract import cloudevents
-from shared.contract.events import SurveyWithdrawn
+from shared.contract.cloudevents import Event
+from shared.contract.events import Payload, SurveyWithdrawn
 from shared.contract.vocabulary import Service
 from shared.database import db
 from shared.database_url import DatabaseOptions
 from shared.messaging import outbox, relay, relay_leadership
 from shared.messaging.relay import Relay
-from shared.messaging.relay_leadership import LockLeadership
+from shared.messaging.relay_leadership import LockLeadership, OutboxReader
 from shared.messaging.transport import Message, TransportUnavailable
 from tests.integration.trigger.samples import NOW, count
 
@@ -48,11 +49,14 @@ class Log:
             self.done.set()
 
 
+def withdrawn(key: str) -> Event[Payload]:
+    payload = SurveyWithdrawn(respondent_id=key, invitation_id=UUID(int=1), reason="cancelled")
+    return cloudevents.new(payload, service=Service.TRIGGER, at=NOW)
+
+
 async def add(database: db.Database, *keys: str) -> None:
-    payloads = [SurveyWithdrawn(respondent_id=key, invitation_id=UUID(int=1), reason="cancelled") for key in keys]
-    events = [cloudevents.new(payload, service=Service.TRIGGER, at=NOW) for payload in payloads]
     async with database.sessions.begin() as session:
-        await outbox.add(session, events)
+        await outbox.add(session, [withdrawn(key) for key in keys])
 
 
 @asynccontextmanager
@@ -161,3 +165,44 @@ async def test_event_whose_notification_was_lost_with_the_connection_is_publishe
             )
         await log.done.wait()
     assert log.keys == ["told", "not told"]
+
+
+async def test_event_of_a_transaction_that_commits_late_is_published(dispatcher_db: db.Database) -> None:
+    """Its id is below those of events that were published and deleted long before."""
+    before, after = [f"{number:03}" for number in range(400)], [f"{number:03}" for number in range(400, 800)]
+    log = Log(len(before), dispatcher_db)
+    async with running(dispatcher_db, log):
+        async with dispatcher_db.sessions.begin() as session:
+            await outbox.add(session, [withdrawn("late")])
+            await add(dispatcher_db, *before)
+            await log.done.wait()
+        log.done, log.enough = asyncio.Event(), len(before) + len(after) + 1
+        await add(dispatcher_db, *after)
+        await log.done.wait()
+    assert sorted(log.keys) == [*before, *after, "late"]
+    assert await count(dispatcher_db, "outbox") == 0
+
+
+async def test_poll_reads_nothing_again_of_what_was_deleted(dispatcher_db: db.Database) -> None:
+    reader = OutboxReader(await dispatcher_db.connect())
+    floors = []
+    for round_ in range(60):
+        await add(dispatcher_db, *(f"{round_:03}" for _ in range(5)))
+        rows = await reader.next_rows()
+        assert [row["key"] for row in rows] == [f"{round_:03}"] * 5
+        await reader.connection.execute("DELETE FROM outbox")
+        floors.append(rows[-1]["id"] - reader.floor)
+    assert max(floors[30:]) <= 2 * 5 * (relay_leadership.SETTLE_AFTER + 1), "ids between the floor and the newest row"
+    await reader.connection.close()
+
+
+async def test_floor_stays_below_a_transaction_that_is_open(dispatcher_db: db.Database) -> None:
+    reader = OutboxReader(await dispatcher_db.connect())
+    async with dispatcher_db.sessions.begin() as session:
+        await outbox.add(session, [withdrawn("late")])
+        for _ in range(60):
+            await add(dispatcher_db, *"abcde")
+            assert len(await reader.next_rows()) == 5
+            await reader.connection.execute("DELETE FROM outbox")
+    assert [row["key"] for row in await reader.next_rows()] == ["late"]
+    await reader.connection.close()
