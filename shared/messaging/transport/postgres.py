@@ -36,6 +36,7 @@ RETENTION = timedelta(days=7)
 _CHANNEL = "transport"
 _STANDBY_S = 0.5
 _PRUNE_EVERY_S = 3600.0
+_PRUNED_AT_ONCE = 200  # of each topic
 _HISTORY_AT_ONCE = 500
 
 _APPEND = """INSERT INTO messages (topic, key, headers, body)
@@ -53,7 +54,16 @@ _CURSORS = """SELECT topic, position FROM cursors WHERE group_name = $1 AND topi
 _ACK = """INSERT INTO cursors (group_name, topic, position)
 SELECT $1, * FROM unnest($2::text[], $3::bigint[])
 ON CONFLICT (group_name, topic) DO UPDATE SET position = greatest(cursors.position, excluded.position)"""
-_PRUNE = "DELETE FROM messages WHERE appended_at < clock_timestamp() - $1::interval"
+# the oldest messages of each topic by the primary key: once the places of deleted messages are used again, the BRIN index
+# of `appended_at` leads to every page
+_PRUNE = """WITH RECURSIVE topics (topic) AS (
+    SELECT min(topic) FROM messages
+    UNION ALL SELECT (SELECT min(m.topic) FROM messages m WHERE m.topic > topics.topic)
+    FROM topics WHERE topics.topic IS NOT NULL
+)
+DELETE FROM messages WHERE ctid = ANY (ARRAY(SELECT oldest.place FROM topics, LATERAL (
+    SELECT ctid AS place, appended_at FROM messages WHERE topic = topics.topic ORDER BY id LIMIT $2
+) oldest WHERE oldest.appended_at < clock_timestamp() - $1::interval))"""
 _LAG = """SELECT count(*) FROM messages m LEFT JOIN cursors c ON c.group_name = $1 AND c.topic = m.topic
 WHERE m.topic = ANY($2::text[]) AND m.id > coalesce(c.position, 0)"""
 
@@ -108,10 +118,11 @@ class PostgresLog:
             self._writer = None
 
     async def _prune_sometimes(self) -> None:
+        """Delete some old messages with each append until there are none, and look again an hour later."""
         if time.monotonic() - self._pruned_at > _PRUNE_EVERY_S:
             connection = await self._connected()
-            await connection.execute(_PRUNE, RETENTION)
-            self._pruned_at = time.monotonic()
+            if await connection.execute(_PRUNE, RETENTION, _PRUNED_AT_ONCE) == "DELETE 0":
+                self._pruned_at = time.monotonic()
 
     async def read(
         self, group: str, topics: Sequence[str], *, limit: int = 500, heartbeat: Heartbeat | None = None

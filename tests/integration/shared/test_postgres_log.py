@@ -13,7 +13,8 @@ import pytest
 from shared import database_url
 from shared.database import embedded
 from shared.messaging.transport import Message
-from shared.messaging.transport.postgres import PostgresLog
+from shared.messaging.transport import postgres as postgres_log
+from shared.messaging.transport.postgres import RETENTION, PostgresLog
 from tests.contract.transport_stand import FIRST, SECOND, numbered, take
 
 GROUP = "earshot-tests"
@@ -49,6 +50,32 @@ async def test_messages_are_kept_for_seven_days(
         *((FIRST, key) for key in ("0", "1", "6.9", "0")),
         *((SECOND, key) for key in ("0", "1", "6.9")),
     ]
+
+
+async def test_old_messages_are_deleted_some_with_each_append_and_the_others_are_not_read(
+    urls: Mapping[str, str], admin: asyncpg.Connection
+) -> None:
+    await admin.execute(
+        """INSERT INTO messages (topic, key, headers, body, appended_at)
+        SELECT topic, '', '{}', repeat('x', 500)::bytea, now() - interval '20 days' + number * interval '1 minute'
+        FROM unnest($1::text[]) AS topic, generate_series(1, 20 * 1440) AS number ORDER BY number""",
+        [FIRST, SECOND],
+    )
+    await admin.execute("VACUUM ANALYZE messages")
+    plan = await admin.fetch(f"EXPLAIN ANALYZE {postgres_log._PRUNE}", RETENTION, 200)
+    assert "Seq Scan" not in "".join(line for (line,) in plan)
+    assert await admin.fetchval("SELECT count(*) FROM messages") == 2 * (20 * 1440 - 200)
+
+    old = "SELECT count(*) FROM messages WHERE appended_at < now() - interval '7 days'"
+    left = await admin.fetchval(old)
+    opened = PostgresLog(urls["transport"])
+    await opened.append(numbered("a", range(1)))
+    assert await admin.fetchval(old) == left - 2 * 200
+    while await admin.fetchval(old):
+        await opened.append(numbered("a", range(1)))
+    await opened.close()
+    kept = await admin.fetch("SELECT topic, count(*) FROM messages WHERE body <> '0' GROUP BY 1")
+    assert {count for _, count in kept} == {7 * 1440}
 
 
 async def test_late_acknowledgement_takes_nothing_back(urls: Mapping[str, str], log: PostgresLog) -> None:
