@@ -54,8 +54,8 @@ _CURSORS = """SELECT topic, position FROM cursors WHERE group_name = $1 AND topi
 _ACK = """INSERT INTO cursors (group_name, topic, position)
 SELECT $1, * FROM unnest($2::text[], $3::bigint[])
 ON CONFLICT (group_name, topic) DO UPDATE SET position = greatest(cursors.position, excluded.position)"""
-# the oldest messages of each topic by the primary key: once the places of deleted messages are used again, the BRIN index
-# of `appended_at` leads to every page
+# the oldest messages of each topic by the primary key: once the places of deleted messages are used again, the BRIN
+# index of `appended_at` leads to every page
 _PRUNE = """WITH RECURSIVE topics (topic) AS (
     SELECT min(topic) FROM messages
     UNION ALL SELECT (SELECT min(m.topic) FROM messages m WHERE m.topic > topics.topic)
