@@ -7,7 +7,6 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from alembic import command
 
 from deploy.databases import MIGRATIONS
 from services.dispatcher.jobs.maintenance import Reconciler, adopt_earlier_steps
@@ -109,7 +108,7 @@ async def test_rollback_gives_the_version_before_its_steps_and_whole_requests(ch
     await chain.tick()
     folder = MIGRATIONS["dispatcher"]
     async with migrations._alone(chain.database) as connection:
-        await migrations._run(connection, folder, lambda config: command.downgrade(config, BEFORE))
+        await migrations._run(connection, folder, "downgrade", to=BEFORE)
     rows = await chain.rows("SELECT invitation_id, step, state, due_at, call_task FROM steps ORDER BY 2")
     states = {
         each.respondent_id: [row["state"] for row in rows if row["invitation_id"] == each.invitation_id]
