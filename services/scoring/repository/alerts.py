@@ -27,7 +27,7 @@ async def begin_day(session: AsyncSession, day: date) -> bool:
 
 
 _WEEKS = f"""SELECT program, dimension, value, day > $2 AS recent,
-{", ".join(f"sum({name})::int AS {name}" for name in COUNTERS)}
+{", ".join(f"sum({name})::bigint AS {name}" for name in COUNTERS)}
 FROM buckets WHERE day BETWEEN $1 AND $3 GROUP BY 1, 2, 3, 4"""  # noqa: S608 - column names only
 
 

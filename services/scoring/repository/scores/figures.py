@@ -30,12 +30,12 @@ class TooManyToCount(Exception):
 
 
 _DAYS = "($1::text IS NULL OR program = $1) AND ($2::date IS NULL OR day >= $2) AND ($3::date IS NULL OR day <= $3)"
-_TALLY = ", ".join(f"sum({name})::int AS {name}" for name in COUNTERS)
+_TALLY = ", ".join(f"sum({name})::bigint AS {name}" for name in COUNTERS)
 _ONE = "dimension = $4 AND ($5::text IS NULL OR value = $5)"
 _SUMS = f"""SELECT value, coalesce(to_char(day, $6), '') AS period, {_TALLY}
 FROM buckets WHERE {_DAYS} AND {_ONE} GROUP BY 1, 2"""  # noqa: S608 - column names only
 _INVITED = f"""SELECT value, coalesce(to_char(day, $6), '') AS period,
-sum(invited)::int AS invited, sum(answered)::int AS answered
+sum(invited)::bigint AS invited, sum(answered)::bigint AS answered
 FROM invited WHERE {_DAYS} AND {_ONE} GROUP BY 1, 2"""  # noqa: S608 - our own conditions
 
 

@@ -12,6 +12,7 @@ from services.scoring.domain.slices import Slice
 from services.scoring.repository.scores import comments, figures
 from services.scoring.repository.scores.comments import CommentFilter
 from shared.contract.events import EventRef, RespondentPurchased
+from shared.database.db import fetch
 from tests.integration.scoring.api.test_score_api import sent
 from tests.integration.scoring.stand import NOW, Scoring, differences, requested
 
@@ -123,3 +124,15 @@ async def test_too_many_answers_are_refused_with_what_to_do(
     assert (refused.status_code, "fewer days" in refused.json()["detail"]) == (422, True)
     assert (await client.get("/v1/nps?by=store,mode&segment=store:Arbat")).is_success
     assert (await client.get("/v1/nps?by=store")).is_success
+
+
+async def test_more_answers_than_a_counter_of_a_day_can_hold_are_summed(scoring: Scoring) -> None:
+    async with scoring.database.sessions.begin() as session:
+        await fetch(session, _TWO_FULL_DAYS)
+        [whole] = await figures.series(session, Slice())
+    assert (whole.tally.n, whole.invited) == (4_000_000_000, 4_000_000_000)
+
+
+_TWO_FULL_DAYS = """WITH days AS (SELECT '2026-01-01'::date + n AS day FROM generate_series(0, 1) n), counted AS (
+    INSERT INTO buckets (program, dimension, value, day, s9) SELECT 'p', 'all', '', day, 2000000000 FROM days
+) INSERT INTO invited (program, dimension, value, day, invited) SELECT 'p', 'all', '', day, 2000000000 FROM days"""
