@@ -51,12 +51,15 @@ _CLAIM = """WITH claimed AS (
 INSERT INTO held (invitation_id, step, channel, tries, due_at, account, token, leased_until, revision)
 SELECT c.*, $4, clock_timestamp() + $5::interval,
     coalesce((SELECT i.revision FROM invitations i WHERE i.id = c.invitation_id), 0)
-FROM claimed c
+FROM claimed c ON CONFLICT DO NOTHING
 RETURNING invitation_id, step, tries, due_at, account"""
 
 
 async def claim_due(session: AsyncSession, channel: ChannelKind, *, now: datetime, limit: int) -> list[LeasedStep]:
-    """Lease due steps, the longest due first; steps locked by other transactions are skipped."""
+    """Lease due steps, the longest due first; steps locked by other transactions are skipped.
+
+    One whose invitation has a step that is held is dropped: the end of that one plans what follows.
+    """
     token = uuid7()
     rows = await db.fetch(session, _CLAIM, channel, now, limit, token, LEASE)
     claimed = [LeasedStep(id_, step, token, channel, tries, due, account) for id_, step, tries, due, account in rows]

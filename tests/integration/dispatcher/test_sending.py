@@ -362,6 +362,22 @@ async def test_mark_reads_only_its_own_steps_and_invitations_with_old_statistics
     await connection.close()
 
 
+async def test_step_that_is_due_and_held_at_once_stops_no_other(chain: Chain) -> None:
+    """This never happens, unless somebody changes the tables by hand."""
+    odd, other = request("odd"), request("other")
+    await chain.take(odd, other)
+    async with chain.database.sessions.begin() as session:
+        held = await steps.claim_due(session, EMAIL, now=NOW, limit=10)
+        assert len(held) == 2
+    await chain.rows(
+        "INSERT INTO due (invitation_id, step, channel, due_at) SELECT id, 1, 'email', $1 FROM invitations", NOW
+    )
+    await chain.rows("DELETE FROM held WHERE invitation_id = $1", other.invitation_id)
+    account = RememberingAccount()
+    await chain.sender(EMAIL, account).perform_due()
+    assert [message.invitation_id for message in account.taken] == [other.invitation_id]
+
+
 async def test_claim_reads_only_due_steps(dispatcher_db: db.Database, chain: Chain) -> None:
     """The statement itself, over many steps of the future."""
     asked = request()
