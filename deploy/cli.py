@@ -36,6 +36,9 @@ _MODULES: Mapping[str, Mapping[str, str]] = {
     "deploy.commands.migrate": {
         "migrate": "Migrate schemas to their newest revision, with EARSHOT_MIGRATE_URL where that is set.",
     },
+    "deploy.commands.retention": {
+        "retention": "Delete decisions and invitations that are past retention, as the services do every hour.",
+    },
     "deploy.commands.topics": {
         "topics": "Print or create the Kafka topics with their partitions, retention and clean-up policy.",
     },
@@ -52,9 +55,6 @@ _MODULES: Mapping[str, Mapping[str, str]] = {
     "services.trigger.commands.files": {
         "ingest": "Decide the events of a file, or of every file put into a folder until Ctrl-C.",
         "backfill": "Add past events from a file to the history; they start no surveys.",
-    },
-    "services.trigger.commands.retention": {
-        "retention": "Drop decisions that are past retention, as the service does every hour.",
     },
     "services.trigger.commands.keys": {
         "keys": "API keys for machines.",

@@ -22,13 +22,14 @@ from services.dispatcher.channels.sms import SmsAccount, SmsRouter
 from services.dispatcher.config import DispatcherSettings
 from services.dispatcher.domain.limits import DailyLimit
 from services.dispatcher.domain.send_mode import SendMode, may_leave
-from services.dispatcher.jobs import receipts
+from services.dispatcher.jobs import receipts, retention
 from services.dispatcher.jobs.address_marker import AddressMarker
 from services.dispatcher.jobs.bitrix24 import Bitrix24
 from services.dispatcher.jobs.crm_field_writes import CrmFieldWrites
 from services.dispatcher.jobs.crm_tasks import CrmTasks
 from services.dispatcher.jobs.maintenance import RECONCILE_S, LeaseReaper, Reconciler, adopt_earlier_steps
 from services.dispatcher.jobs.receipts import BounceReader, SmsStatusPoller
+from services.dispatcher.jobs.retention import InvitationRetention
 from services.dispatcher.pages.invitations import InvitationPages
 from services.dispatcher.pages.mailbox import MailboxPages
 from services.dispatcher.pages.mails import MailPages
@@ -201,6 +202,7 @@ def jobs_of(
     sessions, mailbox = database.sessions, settings.bounce_mailbox
     jobs: dict[str, tuple[Callable[[], Awaitable[int]], float]] = {
         "receipts": (partial(receipts.apply_due, sessions, clock, address_keys=settings.address_fingerprints), 0.2),
+        "retention": (InvitationRetention(sessions, settings.invitations_kept), retention.EVERY_S),
         "earlier steps": (partial(adopt_earlier_steps, sessions), 5),
         "addresses": (AddressMarker(sessions, settings.address_fingerprints), 30),
         "suppressions": (partial(receipts.release_expired, sessions, clock, replies_kept=settings.replies_kept), 30),

@@ -189,6 +189,7 @@ sa.Table(
     sa.Column("look_at", _INSTANT, server_default=sa.text("clock_timestamp()")),  # null: finished
     sa.Column("finished_at", _INSTANT),
     sa.Index("crm_tasks_due", "look_at", postgresql_where=sa.text("look_at IS NOT NULL")),
+    sa.Index("crm_tasks_invitation", "invitation_id"),
     sa.Index("crm_tasks_open", "number", postgresql_where=sa.text("finished_at IS NULL")),
 )
 

@@ -54,6 +54,8 @@ class DispatcherSettings(Settings):
     postmark_hook: SecretStr = SecretStr("")  # user:password in the URL Postmark calls
     ses_topics: Annotated[tuple[str, ...], NoDecode] = ()  # ARNs of the accepted SNS topics
     mail_reply_to: str = ""  # where answers to our mails go; empty: to the sender, whose mailbox imap_url should read
+    # with attempts and kept messages, from when they were made; 0: for ever
+    invitations_kept_days: Annotated[int, Field(ge=0, le=36_500)] = 400
     replies_kept_days: Annotated[int, Field(ge=1, le=3650)] = 90  # what respondents write back is deleted then
     imap_url: SecretStr = SecretStr("")  # the mailbox of bounces: imaps://user:password@host[:port][/folder]
     bitrix24_url: SecretStr = SecretStr("")  # an incoming webhook: https://portal.bitrix24.ru/rest/1/code
@@ -144,6 +146,10 @@ class DispatcherSettings(Settings):
     @classmethod
     def _check_reply_to(cls, value: str) -> str:
         return envelope_sender(value) if value else ""
+
+    @property
+    def invitations_kept(self) -> timedelta | None:
+        return timedelta(days=self.invitations_kept_days) if self.invitations_kept_days else None
 
     @property
     def replies_kept(self) -> timedelta:

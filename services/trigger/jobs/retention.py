@@ -67,3 +67,10 @@ class RetentionJob:
             async with self.sessions.begin() as session:
                 await partitions.drop(session, DECISIONS, each.name)
             log.info("retention.dropped", partition=each.name, bytes=each.bytes)
+
+    async def report(self) -> list[str]:
+        """Return a line for each partition that is past retention: its name, end, rows and bytes."""
+        async with self.sessions() as session:
+            now = await partitions.machine_time(session)
+            found = [(each, await retention.count(session, each.name)) for each in await self.past(now)]
+        return [f"{each.name}\tuntil {each.ends_at:%Y-%m-%d}\t{n} rows\t{each.bytes} bytes" for each, n in found if n]

@@ -12,7 +12,6 @@ import asyncpg
 import httpx
 import pytest
 
-from services.trigger.commands import retention as command
 from services.trigger.domain.deciding.stored_decision import EventKey, StoredDecision
 from services.trigger.domain.programs.quotas import QuotaKey
 from services.trigger.jobs.retention import RetentionJob
@@ -229,12 +228,12 @@ async def test_retention_while_events_arrive_loses_nothing_and_decides_nothing_t
 async def test_command_says_what_is_past_retention(installed: Database) -> None:
     await _as_before_months(installed, ["e1", "e2"])
     job = RetentionJob(installed.sessions, timedelta())
-    (line,) = await command.lines(installed, job)
+    (line,) = await job.report()
     assert line.startswith("decisions_first\tuntil ")
     assert "\t2 rows\t" in line
     assert await count(installed, "decisions") == 2
     await job.tick()
-    assert await command.lines(installed, job) == ["nothing is past retention"]
+    assert await job.report() == []
 
 
 async def test_counters_of_quotas_are_deleted_after_a_week(installed: Database) -> None:

@@ -1,0 +1,72 @@
+"""Invitations that are past retention are deleted once they have ended; what somebody has forbidden is not forgotten."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from services.dispatcher.jobs import retention
+from services.dispatcher.jobs.retention import InvitationRetention
+from shared.contract.events import RespondentOptedOut
+from shared.contract.vocabulary import ChannelKind
+from tests.integration.dispatcher.conftest import NOW, Chain, RememberingAccount, answered, plan, request
+
+KEPT = timedelta(days=400)
+EMAIL, CALL = ChannelKind.EMAIL, ChannelKind.CALL
+
+
+def made(days_ago: float, number: int = 0) -> UUID:
+    """Return the id of an invitation that was made so many days ago."""
+    at = datetime.now(UTC) - timedelta(days=days_ago)
+    return UUID(int=(int(at.timestamp() * 1000) << 80) + number)
+
+
+async def kept_ids(chain: Chain) -> set[UUID]:
+    return {row["id"] for row in await chain.rows("SELECT id FROM invitations")}
+
+
+async def test_ended_invitations_are_deleted_after_their_time_with_all_that_belongs_to_them(chain: Chain) -> None:
+    old, recent, still_open = (
+        request(name, invitation_id=made(days), plan=plan((EMAIL, 0), (CALL, 0)))
+        for name, days in (("old", 401), ("recent", 399), ("open", 401))
+    )
+    await chain.take(old, recent, still_open)
+    await chain.tick()
+    await chain.take(answered(old), answered(recent))
+    job = InvitationRetention(chain.database.sessions, KEPT)
+    assert await job.past() == 1
+    assert await job() == 1
+    assert await kept_ids(chain) == {recent.invitation_id, still_open.invitation_id}
+    for table in ("attempts", "mailbox", "due", "held", "calls"):
+        rows = await chain.rows(f"SELECT 1 FROM {table} WHERE invitation_id = $1", old.invitation_id)  # noqa: S608 - ours
+        assert rows == [], table
+    assert (await job.past(), await job()) == (0, 0)
+
+
+async def test_nothing_is_deleted_where_all_is_kept(chain: Chain) -> None:
+    old = request(invitation_id=made(5000))
+    await chain.take(old, answered(old))
+    job = InvitationRetention(chain.database.sessions, None)
+    assert (await job.past(), await job()) == (0, 0)
+    assert await kept_ids(chain) == {old.invitation_id}
+
+
+async def test_many_are_deleted_in_batches(chain: Chain) -> None:
+    many = [request(f"r{n}", invitation_id=made(500, n)) for n in range(retention._BATCH + 5)]
+    await chain.take(*many)
+    await chain.take(*map(answered, many))
+    assert await InvitationRetention(chain.database.sessions, KEPT)() == len(many)
+    assert await kept_ids(chain) == set()
+
+
+async def test_opt_out_of_a_deleted_invitation_holds_for_its_address(chain: Chain) -> None:
+    old = request("c-1", invitation_id=made(500), plan=plan((EMAIL, 0)))
+    await chain.take(old)
+    await chain.take(RespondentOptedOut(respondent_id="c-1", invitation_id=old.invitation_id, at=NOW))
+    assert await InvitationRetention(chain.database.sessions, KEPT)() == 1
+    same_address = request("c-2", contact=old.contact, plan=plan((EMAIL, 0)))
+    await chain.take(same_address)
+    account = RememberingAccount()
+    await chain.tick(email=account)
+    assert account.taken == []
+    assert (await chain.step(same_address.invitation_id, 1))["reason"] == "suppressed"
