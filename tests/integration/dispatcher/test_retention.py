@@ -1,4 +1,4 @@
-"""Invitations that are past retention are deleted once they have ended; what somebody has forbidden is not forgotten."""
+"""Invitations past retention are deleted once they have ended; what somebody has forbidden is not forgotten."""
 
 from __future__ import annotations
 
