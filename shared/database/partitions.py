@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database import db
+from shared.ids import made_at
 
 _AHEAD = 2  # months
 _MAKE = "SELECT make_partition($1, month) FROM unnest($2::date[]) AS month"
@@ -31,11 +32,6 @@ class Partition:
     name: str
     ends_at: datetime
     bytes: int
-
-
-def made_at(id_: UUID) -> datetime:
-    """Return the time in a UUID of version 7."""
-    return datetime.fromtimestamp((id_.int >> 80) / 1000, UTC)
 
 
 async def machine_time(session: AsyncSession) -> datetime:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.contract.cloudevents import Event
 from shared.contract.events import Payload
 from shared.database import db
+from shared.ids import first_id
 
 
 def inbox_table(metadata: sa.MetaData) -> sa.Table:
@@ -46,9 +46,4 @@ WHERE group_name = $1 AND seen_at < clock_timestamp() - $2::interval AND (event_
 
 async def delete_old(session: AsyncSession, group: str, *, now: datetime) -> None:
     """Delete ids that this group stored more than KEPT ago; topics keep messages for 7 days, so none comes again."""
-    await db.fetch(session, _FORGET, group, KEPT, _first_id(now - KEPT), _first_id(now + _CLOCKS_APART))
-
-
-def _first_id(at: datetime) -> str:
-    """Return the least UUIDv7 made at this time, see RFC 9562."""
-    return str(UUID(int=int(at.timestamp() * 1000) << 80 | 7 << 76 | 2 << 62))
+    await db.fetch(session, _FORGET, group, KEPT, str(first_id(now - KEPT)), str(first_id(now + _CLOCKS_APART)))

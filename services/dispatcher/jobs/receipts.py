@@ -26,6 +26,7 @@ from shared.contract.events import SurveyRequested
 from shared.contract.vocabulary import Service
 from shared.database.db import Row, Sessions, is_transient
 from shared.database.isolated import bisect_failures, isolated, report_refused
+from shared.ids import made_at
 from shared.web import links
 from shared.web.links import Purpose, UnknownLinkKey
 
@@ -118,7 +119,7 @@ class SmsStatusPoller:
 
     def _inquiry(self, row: Row) -> Inquiry | None:
         request = SurveyRequested.model_validate_json(row["request"])
-        recorded = datetime.fromtimestamp((row["id"].int >> 80) / 1000, UTC)  # a UUIDv7 starts with its time
+        recorded = made_at(row["id"])
         link = self._link(request, row["step"])
         if link is None or not request.contact.phone:
             return None

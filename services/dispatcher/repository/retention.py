@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database import db
+from shared.ids import first_id
 
 # ids begin with the machine time at which they were made: the oldest are the first of the primary key
 _DELETE = """WITH old AS MATERIALIZED (
@@ -19,12 +19,8 @@ _COUNT = "SELECT count(*) AS n FROM invitations WHERE id < $1 AND state = 'close
 
 async def delete_batch(session: AsyncSession, *, made_before: datetime, limit: int) -> int:
     """Delete the oldest closed invitations that were made before a machine time; return how many."""
-    return len(await db.fetch(session, _DELETE, _first_id(made_before), limit))
+    return len(await db.fetch(session, _DELETE, first_id(made_before), limit))
 
 
 async def count(session: AsyncSession, *, made_before: datetime) -> int:
-    return int((await db.fetch(session, _COUNT, _first_id(made_before)))[0]["n"])
-
-
-def _first_id(at: datetime) -> UUID:
-    return UUID(int=int(at.timestamp() * 1000) << 80)
+    return int((await db.fetch(session, _COUNT, first_id(made_before)))[0]["n"])

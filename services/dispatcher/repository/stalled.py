@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.dispatcher.domain.steps import REACHED_ATTEMPTS
 from shared.database import db
+from shared.ids import first_id
 
 _STALLED = """SELECT i.id FROM invitations i WHERE i.state = 'open'
 AND NOT EXISTS (SELECT FROM due d WHERE d.invitation_id = i.id)
@@ -55,8 +56,7 @@ class PagePosition(NamedTuple):
 
 async def changed(session: AsyncSession, since: datetime) -> set[UUID]:
     """Return invitations that were made, or of which a step ended, since a machine time."""
-    first = UUID(int=int(since.timestamp() * 1000) << 80)
-    return {row["id"] for row in await db.fetch(session, _CHANGED, first)}
+    return {row["id"] for row in await db.fetch(session, _CHANGED, first_id(since))}
 
 
 async def open_page(session: AsyncSession, after: PagePosition, *, limit: int) -> list[PagePosition]:

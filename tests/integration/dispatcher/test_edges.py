@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from uuid import UUID
 
 import pytest
 from starlette.responses import JSONResponse
@@ -18,6 +17,7 @@ from services.dispatcher.sending.triage import ReadyStep, TriagedSteps
 from shared.contract.events import RespondentSuppressed
 from shared.contract.vocabulary import AttemptState, ChannelKind, SuppressionReason
 from shared.database import db
+from shared.ids import first_id
 from tests.fakes import gateway
 from tests.integration.dispatcher.channels.test_sms import results, sms
 from tests.integration.dispatcher.conftest import (
@@ -147,11 +147,6 @@ class Asking:
         return None
 
 
-def recorded_at(moment: datetime) -> UUID:
-    """Make a UUIDv7 of this moment, as the id of an attempt recorded then."""
-    return UUID(int=(int(moment.timestamp() * 1000) << 80) | (7 << 76) | (2 << 62))
-
-
 @pytest.mark.parametrize(
     ("recorded", "day"),
     [
@@ -164,7 +159,7 @@ async def test_provider_is_asked_about_the_day_the_message_was_sent(
 ) -> None:
     account = RememberingAccount(channel=SMS, answers={"+15550001": SendResult.UNKNOWN})
     await sent(chain, request(plan=plan((SMS, 0))), sms=account)
-    await chain.rows("UPDATE attempts SET id = $1, ask_at = clock_timestamp()", recorded_at(recorded))
+    await chain.rows("UPDATE attempts SET id = $1, ask_at = clock_timestamp()", first_id(recorded))
     asking = Asking()
     await SmsStatusPoller(chain.database.sessions, asking, LINK_KEYS)()
     assert asking.days == [day]
@@ -177,7 +172,7 @@ async def test_full_page_of_twilio_does_not_prove_that_a_message_was_not_accepte
         others = [{"sid": f"SM{number}", "body": "another", "status": "sent"} for number in range(listed)]
         server.answer = lambda _form: JSONResponse({"messages": others})
         inquiry = Inquiry(
-            Reference(recorded_at(NOW), 1), "+15550001", "/s/abc.1", NOW.date(), settled=True, provider="twilio"
+            Reference(first_id(NOW), 1), "+15550001", "/s/abc.1", NOW.date(), settled=True, provider="twilio"
         )
         found = await account.ask(inquiry)
         await account.close()
@@ -187,6 +182,6 @@ async def test_full_page_of_twilio_does_not_prove_that_a_message_was_not_accepte
 @pytest.mark.parametrize(("characters", "result"), [(4 * 153, SendResult.SENT), (4 * 153 + 1, SendResult.REFUSED)])
 async def test_text_of_four_segments_is_sent_and_of_five_refused(characters: int, result: SendResult) -> None:
     async with gateway() as server:
-        message = OutgoingMessage(recorded_at(NOW), 3, SMS, "+15550001", "", b"a" * characters)
+        message = OutgoingMessage(first_id(NOW), 3, SMS, "+15550001", "", b"a" * characters)
         found = await results(sms(server.url), message)
     assert [each.result for each in found] == [result]

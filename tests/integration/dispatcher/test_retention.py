@@ -9,6 +9,7 @@ from services.dispatcher.jobs import retention
 from services.dispatcher.jobs.retention import InvitationRetention
 from shared.contract.events import RespondentOptedOut
 from shared.contract.vocabulary import ChannelKind
+from shared.ids import first_id
 from tests.integration.dispatcher.conftest import NOW, Chain, RememberingAccount, answered, plan, request
 
 KEPT = timedelta(days=400)
@@ -18,7 +19,7 @@ EMAIL, CALL = ChannelKind.EMAIL, ChannelKind.CALL
 def made(days_ago: float, number: int = 0) -> UUID:
     """Return the id of an invitation that was made so many days ago."""
     at = datetime.now(UTC) - timedelta(days=days_ago)
-    return UUID(int=(int(at.timestamp() * 1000) << 80) + number)
+    return UUID(int=first_id(at).int + number)
 
 
 async def kept_ids(chain: Chain) -> set[UUID]:

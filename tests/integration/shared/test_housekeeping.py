@@ -11,6 +11,7 @@ from shared.contract.cloudevents import Event
 from shared.contract.events import Payload, RespondentErased
 from shared.contract.vocabulary import Service
 from shared.database import db
+from shared.ids import first_id
 from shared.messaging import housekeeping, inbox, parking
 from shared.messaging.transport import Message
 from shared.messaging.transport.postgres import RETENTION
@@ -90,7 +91,7 @@ async def test_old_ids_are_found_without_reading_the_others(trigger_db: db.Datab
     connection = await trigger_db.connect()
     await connection.copy_records_to_table("inbox", records=rows)
     await connection.execute("VACUUM ANALYZE inbox")
-    arguments = (inbox.KEPT, inbox._first_id(now - inbox.KEPT), inbox._first_id(now + timedelta(days=1)))
+    arguments = (inbox.KEPT, str(first_id(now - inbox.KEPT)), str(first_id(now + timedelta(days=1))))
     plan = await connection.fetch(f"EXPLAIN ANALYZE {inbox._FORGET}", GROUPS[0], *arguments)
     await connection.close()
     text = "\n".join(line for (line,) in plan)

@@ -18,6 +18,7 @@ from services.trigger.jobs.retention import RetentionJob
 from services.trigger.repository import quotas, retention
 from shared.database import db, partitions
 from shared.database.db import Database
+from shared.ids import first_id, made_at
 from tests.integration.trigger.samples import (
     NOW,
     cancellation,
@@ -56,7 +57,7 @@ def _name(day: datetime) -> str:
 async def test_decision_lies_in_the_partition_of_the_month_it_was_made(installed: Database) -> None:
     await decide(installed, [purchase("e1", at=later(days=-3650))])
     (row,) = await _fetch(installed, "SELECT tableoid::regclass::text AS name, id FROM decisions")
-    assert row["name"] == _name(partitions.made_at(row["id"]))
+    assert row["name"] == _name(made_at(row["id"]))
 
 
 async def test_partitions_are_made_ahead(installed: Database) -> None:
@@ -112,7 +113,7 @@ async def test_repeat_in_another_month_is_a_repeat(installed: Database) -> None:
 def _id(day: datetime, *, months: int) -> UUID:
     """Return the first id of a UUID of version 7 in a later month."""
     first = (day.replace(day=1, hour=0, minute=0, second=0, microsecond=0) + timedelta(days=32 * months)).replace(day=1)
-    return UUID(int=(int(first.timestamp() * 1000) << 80) | (7 << 76) | (2 << 62))
+    return first_id(first)
 
 
 async def test_decisions_are_dropped_by_month_with_their_touchpoints(installed: Database) -> None:
