@@ -30,8 +30,8 @@ _STEPS = """(SELECT DISTINCT ON (invitation_id, step) invitation_id, step, chann
 ORDER BY invitation_id, step, try DESC)
 UNION ALL SELECT invitation_id, step, channel, 'planned', reason FROM due
 UNION ALL SELECT invitation_id, step, channel, 'held', NULL FROM held"""
-_NOT_ASKED = """SELECT reason, count(*) FROM decisions JOIN shapes ON digest = shape
-WHERE document->>'type' = 'crm.purchase.completed' AND reason <> 'asked' GROUP BY 1"""
+_NOT_ASKED = """SELECT d.reason, count(*) FROM decisions d JOIN shapes s ON s.digest = d.shape
+WHERE s.document->>'type' = 'crm.purchase.completed' AND reason <> 'asked' GROUP BY 1"""
 AMBIGUOUS = ("connection cut", "SMS", "mail reply")
 
 

@@ -36,7 +36,7 @@ PAUSE_S = 0.3
 TIMEOUT_S = 30.0
 SCORE = 9
 ENDS = ("answered", "withdrawn", "declined")
-_ASKED = """SELECT event_id, invitation_id FROM decisions JOIN shapes ON digest = shape
+_ASKED = """SELECT d.event_id, d.invitation_id FROM decisions d JOIN shapes s ON s.digest = d.shape
 WHERE document->>'type' = 'crm.purchase.completed' AND reason = 'asked'"""
 
 
